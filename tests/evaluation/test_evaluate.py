@@ -303,7 +303,7 @@ def test_steps_of_sequences_have_no_interval_in_the_line(capsys: pytest.CaptureF
 
 def test_no_targets() -> None:
     x, y = data()
-    with pytest.raises(ValueError, match="there is no y"):
+    with pytest.raises(ValueError, match="y is missing"):
         evaluation.evaluate(classifier(), x)
     model = hb.Sequential([hb.Input((4,)), layers.Dense(1)])
     with pytest.raises(ValueError, match="is not compiled"):

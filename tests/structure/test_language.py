@@ -52,7 +52,7 @@ PENDING = {
     "src/hornbeam/" + name
     for name in (
         "_internal", "activations.py", "applications", "cli", "compat",
-        "datasets", "diagnostics", "distillation",
+        "datasets", "distillation",
         "dtype_policies.py", "engines/onnx", "engines/pytensor",
         "engines/tensorflow", "evaluation", "export", "initializers.py", "insight",
         "interop.py", "layers", "legacy", "losses", "metrics", "optimizers",

@@ -16,7 +16,7 @@ BEGIN, END = "<!-- findings: begin -->\n", "<!-- findings: end -->"
 
 def table() -> str:
     """A row for each check: name, what it means, what to do."""
-    rows = [f"| `{check.name}` | {check.what} | {check.advice} |\n" for check in CHECKS]
+    rows = [f"| `{check.name}` | {check.meaning} | {check.advice} |\n" for check in CHECKS]
     return "| finding | what it means | advice |\n|---|---|---|\n" + "".join(rows)
 
 

@@ -147,7 +147,7 @@ def test_ignores_what_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_refuses_unknown_findings() -> None:
-    with pytest.raises(ValueError, match=r"no finding 'dead_unit'. Did you mean 'dead_units'"):
+    with pytest.raises(ValueError, match=r"no finding 'dead_unit' exists. Did you mean 'dead_units'"):
         hb.callbacks.Doctor(ignore=["dead_unit"])
 
 

@@ -203,7 +203,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "line by line": (lambda: hb.lr_find(eager(), X, Y), "compile the model without run_eagerly=True"),
     "a generator": (
-        lambda: hb.lr_find(net(), ((X[:8], Y[:8]) for _ in range(99))), "use batches of a generator up",
+        lambda: hb.lr_find(net(), ((X[:8], Y[:8]) for _ in range(99))), "would exhaust a generator",
     ),
     "too few steps": (lambda: hb.lr_find(net(), X, Y, steps=3), "steps"),
     "lengths that differ": (lambda: hb.lr_find(net(), X, Y[:-1]), "x has 512, y has 511"),

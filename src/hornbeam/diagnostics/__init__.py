@@ -1,1 +1,1 @@
-"""Look into training: captured activations, profiles, NaN search, learning rates, the doctor."""
+"""Tools that look into training: captured activations, predictions, learning rates, engines, the doctor."""

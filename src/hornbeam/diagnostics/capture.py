@@ -1,4 +1,4 @@
-"""What a model computes on a batch, layer by layer, without a trace of having been looked at."""
+"""Intermediate values of a model on a batch, layer by layer, without side effects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from hornbeam.training.step import with_floatx
 
 
 class Call(NamedTuple):
-    """One call of a layer: the tensors it was given and those that it returned."""
+    """One call of a layer: its input tensors, and its output tensors."""
 
     layer: Any
     inputs: list[Tensor]
@@ -38,22 +38,22 @@ class Call(NamedTuple):
 
 @contextmanager
 def capture_layer_calls() -> Iterator[list[Call]]:
-    """Inside, every call of a layer is noted in the list, the inner ones of a layer before its own.
+    """Record every call of a layer in the list, the calls inside of a layer before its own.
 
-    Calls in the bodies of loops (cells of recurrent layers) have no values outside and are left out.
+    Calls in the bodies of loops (cells of recurrent layers) have no values outside and are omitted.
     """
-    level, found = current_level(), []
+    level, calls = current_level(), []
 
-    def watch(layer: Any, run: Any) -> Any:
+    def record(layer: Any, run: Any) -> Any:
         outputs = run()
-        given = [*run.args, *run.keywords.values()] if isinstance(run, functools.partial) else []
-        made = _tensors(outputs)
-        if all(tensor.node.level <= level for tensor in made):
-            found.append(Call(layer, _tensors(given), made))
+        arguments = [*run.args, *run.keywords.values()] if isinstance(run, functools.partial) else []
+        tensors = _tensors(outputs)
+        if all(tensor.node.level <= level for tensor in tensors):
+            calls.append(Call(layer, _tensors(arguments), tensors))
         return outputs
 
-    with layer_call_hook(watch):
-        yield found
+    with layer_call_hook(record):
+        yield calls
 
 
 def _tensors(structure: Any) -> list[Tensor]:
@@ -62,8 +62,7 @@ def _tensors(structure: Any) -> list[Tensor]:
 
 @contextmanager
 def preserve_rng_state() -> Iterator[None]:
-    """Whatever draws inside (code of the user's that is traced once more), the generators stand where they
-    did."""
+    """Restore the random generators after the block, such as code of the user's that is traced once more."""
     state = random_state()
     try:
         yield
@@ -72,10 +71,10 @@ def preserve_rng_state() -> Iterator[None]:
 
 
 class Probe:
-    """`fn(data)` for batches of `types`, compiled for `engine`, of which only the results are kept: what it
-    assigns (weights, batch statistics, random states) is thrown away.
+    """`fn(data)` for batches of a signature, compiled for `engine`, without its side effects.
 
-    eager: run it line by line instead, as `compile(run_eagerly=True)` does.
+    Only the results are kept; assignments (weights, batch statistics, random states) are dropped. eager: run
+    line by line instead, as `compile(run_eagerly=True)` does.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class Probe:
         self._compiled = Compiled(traced, engine, putter(engine))
 
     def __call__(self, batch: Batch) -> Any:
-        """What `fn` returned, as NumPy arrays."""
+        """Return the result of `fn` as NumPy arrays."""
         if self._compiled is not None:
             return tree.map_structure(_array, self._compiled(batch.leaves))
         with preserve_rng_state(), retain_graph(), StatelessScope():
@@ -111,8 +110,11 @@ def _array(x: Any) -> Any:
 
 
 class LayerValues(NamedTuple):
-    """What a layer gave for a batch: its path, the layer, its first output, and the derivative of the loss by
-    it (None without targets, or where the loss does not depend on it)."""
+    """Values of a layer for a batch.
+
+    path: of the layer. output: its first output. gradient: of the loss with respect to that output, None
+    without targets or if the loss does not depend on it.
+    """
 
     path: str
     layer: Any
@@ -123,44 +125,54 @@ class LayerValues(NamedTuple):
 def layer_values(
     model: Any, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False
 ) -> list[LayerValues]:
-    """Outputs of all layers of a built model for a batch, in the order of their calls; with targets, and a
-    compiled loss, the derivatives of the loss by them too. Weights and random states stay as they are.
+    """Compute the outputs of all layers of a built model for a batch, in the order of their calls.
 
-    x, y, sample_weight: arrays, as for `train_on_batch`. training: whether layers behave as in training
-    (dropout, statistics of the batch).
+    With targets and a compiled loss, also the gradients of the loss with respect to them. Weights and random
+    states stay as they are.
 
-    Raises ValueError with targets for a model that is not compiled.
+    Args:
+        model: The model.
+        x: Arrays of inputs, as for `train_on_batch`.
+        y: Arrays of targets, or None.
+        sample_weight: Weights of the samples, or None.
+        training: True for the behaviour of layers in training (dropout, statistics of the batch).
 
-    >>> for value in layer_values(model, x[:32]): print(value.path, value.output.std())  # doctest: +SKIP
+    Returns:
+        A `LayerValues` for each call of a layer.
+
+    Raises:
+        ValueError: With targets, for a model that is not compiled.
+
+    Example:
+        >>> for value in layer_values(model, x[:32]): print(value.path, value.output.std())  # doctest: +SKIP
     """
     if y is not None:
         model._require_compiled("layer_values")
     data = make_batch(model._run_host_layers(x), y, sample_weight)
-    found: list[Call] = []
+    captured: list[Call] = []
 
     def run(batch: Any) -> Any:
         inputs, targets, weights = unpack_x_y_sample_weight(batch)
         with capture_layer_calls() as calls:
             y_pred = model(inputs, training=training)
-        found[:] = [call for call in calls if call.outputs]
-        outputs = [call.outputs[0] for call in found]
+        captured[:] = [call for call in calls if call.outputs]
+        outputs = [call.outputs[0] for call in captured]
         if targets is None:
             return outputs, [None] * len(outputs)
         loss = model.compute_loss(
             x=inputs, y=targets, y_pred=y_pred, sample_weight=weights, training=training
         )
-        wanted = [tensor for tensor in outputs if is_float(tensor.dtype)]
-        slopes = iter(gradients(loss, wanted))
-        return outputs, [next(slopes) if is_float(tensor.dtype) else None for tensor in outputs]
+        by_float = iter(gradients(loss, [tensor for tensor in outputs if is_float(tensor.dtype)]))
+        return outputs, [next(by_float) if is_float(tensor.dtype) else None for tensor in outputs]
 
     probe = Probe(run, data.signature())
-    layers = [call.layer for call in found]
-    outputs, slopes = probe(data)
-    rows = zip(layers, outputs, slopes, strict=True)
-    return [LayerValues(layer.path, layer, output, slope) for layer, output, slope in rows]
+    layers = [call.layer for call in captured]
+    outputs, output_gradients = probe(data)
+    rows = zip(layers, outputs, output_gradients, strict=True)
+    return [LayerValues(layer.path, layer, output, gradient) for layer, output, gradient in rows]
 
 
 def rms(x: Any) -> Tensor:
-    """The root of the mean square of all entries, a float32 scalar; 0 for none."""
+    """Compute the root mean square of all entries, a float32 scalar; 0 for an empty tensor."""
     x = ops.cast(as_tensor(x), "float32")
     return ops.sqrt(ops.mean(ops.square(x))) if ops.size(x) else ops.zeros((), "float32")

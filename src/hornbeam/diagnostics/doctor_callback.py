@@ -1,4 +1,4 @@
-"""A callback that knows what can be wrong with a training."""
+"""Callback that reports problems of a training."""
 
 from __future__ import annotations
 
@@ -14,30 +14,34 @@ if TYPE_CHECKING:
     from hornbeam.diagnostics.doctor.step_probe import StepProbe
     from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
-# A look before this share of the updates so far has been added to them would say little new.
+# A snapshot is due once the updates grew by this fraction: earlier ones would bring little news.
 _NEW, _AT_LEAST = 0.25, 20
-# Steps behind which a long first epoch is looked into.
+# Step of a long first epoch after which a snapshot is taken.
 _EARLY = 100
 
 
 class Doctor(Callback):
-    """Says, once for each, what seems wrong with a training, with this run's numbers and what to do.
+    """Report problems of a training, once each, with the numbers of this run and advice.
 
     Before the first update, once early in a long first epoch, and at ends of epochs it runs the model's own
-    training step on some samples, keeps nothing of what that does, and looks at what layers give, what
-    gradients weights get and how far an update moves them: dead and saturated units, vanishing and exploding
-    gradients, rates, inputs that are not scaled, layers without use, wrong labels, over- and underfitting
-    and others; docs/doctor.md has the table. It is silent where it finds nothing, and a training with it
-    ends in the same bits as one without.
+    training step on some samples, without side effects, and examines outputs of layers, gradients of weights
+    and sizes of updates: dead and saturated units, vanishing and exploding gradients, learning rates,
+    unscaled inputs, useless layers, wrong labels, over- and underfitting and others; docs/doctor.md has the
+    table. It is silent if it finds nothing, and a training with it ends in the same bits as one without.
 
-    verbose: 1 prints findings as they are made, 0 keeps them to `findings`, a list of
-    `hornbeam.diagnostics.doctor.Finding` (name, evidence, advice, layers, epoch). ignore: names of findings
-    not to snapshot for. seconds: how long its snapshots took.
+    Its attributes are `findings`, a list of `hornbeam.diagnostics.doctor.Finding` (name, evidence, advice,
+    layers, epoch), and `seconds`, the time that its snapshots took.
 
-    Raises ValueError for a name in `ignore` that is no finding.
+    Args:
+        verbose: 1 prints findings at once, 0 only collects them.
+        ignore: Names of findings to omit.
 
-    >>> doctor = hornbeam.callbacks.Doctor()
-    >>> model.fit(x, y, callbacks=[doctor])  # doctest: +SKIP
+    Raises:
+        ValueError: For a name in `ignore` that is not a finding.
+
+    Example:
+        >>> doctor = hornbeam.callbacks.Doctor()
+        >>> model.fit(x, y, callbacks=[doctor])  # doctest: +SKIP
     """
 
     chunked = True
@@ -50,14 +54,14 @@ class Doctor(Callback):
         known = [check.name for check in CHECKS]
         for name in ignore:
             if name not in known:
-                raise ValueError(f"Doctor(ignore=...): there is no finding {name!r}.{nearest(name, known)}")
+                raise ValueError(f"Doctor(ignore=...): no finding {name!r} exists.{nearest(name, known)}")
         self.verbose = verbose
         self.ignore = frozenset(ignore)
         self.findings: list[Finding] = []
         self.seconds = 0.0
         self._trace: TrainingTrace | None = None
         self._probes: dict[Any, StepProbe] = {}
-        self._unsaid: list[Finding] = []
+        self._unreported: list[Finding] = []
 
     # -- when snapshots are taken ----------------------------------------------------------------------------
 
@@ -65,7 +69,7 @@ class Doctor(Callback):
         from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
         run = self.model._training_run
-        self.findings, self._unsaid, self._probes, self.seconds = [], [], {}, 0.0
+        self.findings, self._unreported, self._probes, self.seconds = [], [], {}, 0.0
         steps = self.params.get("steps")
         self._trace = TrainingTrace(self.model, run, int(self.params.get("epochs") or 1), steps)
 
@@ -73,10 +77,10 @@ class Doctor(Callback):
         trace = self._trace
         if trace is None or trace.snapshots:
             return
-        trace.began = epoch  # and by now a training that goes on has its weights back
+        trace.began = epoch  # by now a resumed training has its weights back
         self._take_snapshot(0)
-        self._find("snapshot")
-        self._say()
+        self._run_checks("snapshot")
+        self._report()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         trace = self._trace
@@ -84,7 +88,7 @@ class Doctor(Callback):
             return
         if trace.steps is None or trace.steps >= 2 * _EARLY:
             self._take_snapshot(batch + 1)
-            self._find("snapshot")
+            self._run_checks("snapshot")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         trace = self._trace
@@ -97,13 +101,14 @@ class Doctor(Callback):
         due = last or new >= max(_AT_LEAST, _NEW * trace.updates)
         if due:
             self._take_snapshot(updates)
-        self._find("snapshot", "epoch") if due else self._find("epoch")
-        self._say()
+        self._run_checks("snapshot", "epoch") if due else self._run_checks("epoch")
+        self._report()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._trace, self._probes = None, {}
 
-    # -- what it does ----------------------------------------------------------------------------------------
+    # -- snapshots and findings
+    # ----------------------------------------------------------------------------------------
 
     def _take_snapshot(self, updates: int) -> None:
         from hornbeam.diagnostics.doctor.step_probe import StepProbe
@@ -121,33 +126,33 @@ class Doctor(Callback):
         trace.snapshots.append(probe.snapshot(trace.batches, trace.epoch, updates))
         self.seconds += time.perf_counter() - started
 
-    def _find(self, *when: str) -> None:
+    def _run_checks(self, *when: str) -> None:
         from hornbeam.diagnostics.doctor import CHECKS, Finding
 
         trace = self._trace
         assert trace is not None
         for check in CHECKS:
-            if check.when not in when or check.name in trace.found or check.name in self.ignore:
+            if check.when not in when or check.name in trace.reported or check.name in self.ignore:
                 continue
-            if trace.found & set(check.unless) or (trace.found and "any" in check.unless):
+            if trace.reported & set(check.unless) or (trace.reported and "any" in check.unless):
                 continue
             evidence = check.find(trace)
             if evidence is not None:
-                trace.found.add(check.name)
+                trace.reported.add(check.name)
                 paths = tuple(map(str, evidence.layers))
                 finding = Finding(check.name, evidence.text, check.advice, paths, trace.epoch_now)
                 self.findings.append(finding)
-                self._unsaid.append(finding)
+                self._unreported.append(finding)
 
-    def _say(self) -> None:
-        unsaid, self._unsaid = self._unsaid, []
-        if not unsaid or not self.verbose or not is_first():
+    def _report(self) -> None:
+        findings, self._unreported = self._unreported, []
+        if not findings or not self.verbose or not is_first():
             return
         from rich.console import Console
         from rich.text import Text
 
         console = Console()
-        for finding in unsaid:
+        for finding in findings:
             text = Text("doctor: ", "bold")
             text.append(finding.name, "bold yellow")
             text.append(f". {finding.evidence[0].upper()}{finding.evidence[1:]}. {finding.advice}.")

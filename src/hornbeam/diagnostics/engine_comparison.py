@@ -1,11 +1,11 @@
-"""The same steps on several engines: how far do they drift apart, and how long do they take?"""
+"""Comparison of engines: the same training steps, their differences, and their times."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,14 +14,22 @@ from hornbeam.engines import current_engine, installed, using
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.sources import is_stream, make_data
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
+
 
 @dataclass(frozen=True)
 class EngineResult:
-    """What an engine made of the steps, beside the first engine of the comparison.
+    """Results of an engine, compared with the first engine of the comparison.
 
-    losses: that of each step's batch. loss_difference: the largest difference of these.
-    weight_difference: the largest difference of a weight after the last step, that of the weight `furthest`.
-    seconds: the median of the steps after the first one, which compiles.
+    Attributes:
+        engine: Name of the engine.
+        losses: Loss of each step's batch.
+        loss_difference: Largest difference of these.
+        weight_difference: Largest difference of a weight after the last step.
+        furthest: Path of the weight with that difference.
+        seconds: Median time of the steps after the first one, which compiles.
     """
 
     engine: str
@@ -40,28 +48,38 @@ class _Run:
 
 
 def compare_engines(
-    model: Any,
-    x: Any,
-    y: Any = None,
+    model: Model,
+    x: Tree,
+    y: Tree = None,
     steps: int = 20,
     engines: Sequence[str] | None = None,
     batch_size: int = 32,
 ) -> list[EngineResult]:
-    """Train on each engine from the same state; print and return how far they differ, and the time of a step.
+    """Train on each engine from the same state, and print differences and times.
 
-    model: compiled; afterwards its weights, optimizer and random state are what they were. x, y: arrays of
-    any dtype that `fit` takes, all (samples, ...). Batches are taken in order, over and over. engines: names,
-    with or without a device; all that are installed, if None, but for the reference, which is slow. The first
-    of them is what the others are compared with.
+    For the loss l_t of step t and weights w after the last step the differences from the first engine are
+    max |l_t - l'_t| and max |w - w'|. Dropout masks are the same on all engines, so that the differences are
+    rounding errors: small at first, growing from step to step.
 
-    For the loss l_t of step t and weights w after the last step the differences to the first engine are
-    max |l_t - l'_t| and max |w - w'|. Dropout masks are the same on all engines: differences are those
-    of rounding: small at first, growing from step to step.
+    Args:
+        model: Compiled model. Its weights, optimizer and random state are restored afterwards.
+        x: Arrays of inputs of any dtype that `fit` takes, (samples, ...). Batches are taken in order,
+            repeatedly.
+        y: Arrays of targets, (samples, ...).
+        steps: Number of steps.
+        engines: Names, with or without a device. The others are compared with the first. By default all that
+            are installed but the reference, which is slow.
+        batch_size: Samples of a step.
 
-    Raises ValueError for data that are not arrays, for no engines and for a step that runs eagerly,
-    ImportError for an engine whose library is not installed.
+    Returns:
+        An `EngineResult` for each engine.
 
-    >>> compare_engines(model, x, y, engines=["native", "jax"])  # doctest: +SKIP
+    Raises:
+        ValueError: For data that are not arrays, for no engines and for a step that runs eagerly.
+        ImportError: For an engine whose library is not installed.
+
+    Example:
+        >>> compare_engines(model, x, y, engines=["native", "jax"])  # doctest: +SKIP
     """
     model._require_compiled("compare_engines")
     steps = check_int("steps", steps, 1)
@@ -69,9 +87,7 @@ def compare_engines(
     if not names or isinstance(engines, str):
         raise ValueError(f'engines must be a list of names such as ["native", "jax"], got {engines!r}')
     if is_stream(x):
-        raise ValueError(
-            "compare_engines() takes arrays in memory: give it some batches of what the data give"
-        )
+        raise ValueError("compare_engines() takes arrays in memory: give it some batches of the data")
     if model.run_eagerly:
         raise ValueError(
             "compare_engines() compares compiled steps: compile the model without run_eagerly=True"
@@ -87,12 +103,12 @@ def compare_engines(
 
 
 def _run(model: Any, data: ArrayData, rows: np.ndarray, name: str) -> _Run:
-    """The steps on one engine; then everything is as it was before."""
+    """Run the steps on one engine, then restore all variables."""
     with using(name):
         step = model._compiled_step("train", data.signature(rows.shape[-1]))
         buffers = data.buffers(current_engine())
         variables = step.traced.variables
-        kept = [(variable, np.array(variable)) for variable in variables]
+        values = [(variable, np.array(variable)) for variable in variables]
         losses, seconds = [], []
         try:
             for row in rows:
@@ -103,27 +119,27 @@ def _run(model: Any, data: ArrayData, rows: np.ndarray, name: str) -> _Run:
                 seconds.append(time.perf_counter() - started)
             weights = {v.path: np.array(v, "float64") for v in model.weights}
         finally:
-            for variable, value in kept:
+            for variable, value in values:
                 variable.assign(value)
     return _Run(np.array(losses), weights, float(np.median(seconds[1:] or seconds)))
 
 
 def _compared(name: str, run: _Run, first: _Run) -> EngineResult:
-    apart = {path: _largest(value - first.weights[path]) for path, value in run.weights.items()}
-    # Comparisons with NaN are false, so it is asked for first.
-    furthest = max(apart, key=lambda path: (np.isnan(apart[path]), apart[path]), default="")
+    differences = {path: _largest(value - first.weights[path]) for path, value in run.weights.items()}
+    # Comparisons with NaN are false, so NaN comes first in the key.
+    furthest = max(differences, key=lambda path: (np.isnan(differences[path]), differences[path]), default="")
     return EngineResult(
         engine=name,
         losses=tuple(run.losses.tolist()),
         loss_difference=_largest(run.losses - first.losses),
-        weight_difference=apart.get(furthest, 0.0),
+        weight_difference=differences.get(furthest, 0.0),
         furthest=furthest,
         seconds=run.seconds,
     )
 
 
 def _largest(difference: np.ndarray) -> float:
-    """NaN, where there is one, is the largest."""
+    """Return the largest absolute difference, NaN if one is NaN."""
     return float(np.abs(difference).max(initial=0.0))
 
 
@@ -138,11 +154,11 @@ def _show(results: Sequence[EngineResult], steps: int) -> None:
     for head in ("engine", "last loss", "loss differs by", "weights differ by", "in", "ms a step"):
         table.add_column(head, justify="left" if head in ("engine", "in") else "right")
     for result in results:
-        beside = [f"{result.loss_difference:.1e}", f"{result.weight_difference:.1e}", result.furthest]
+        columns = [f"{result.loss_difference:.1e}", f"{result.weight_difference:.1e}", result.furthest]
         table.add_row(
             result.engine,
             f"{result.losses[-1]:.6g}",
-            *(["", "", ""] if result is results[0] else beside),
+            *(["", "", ""] if result is results[0] else columns),
             f"{1000 * result.seconds:.3g}",
         )
     Console().print(table)

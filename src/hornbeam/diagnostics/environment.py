@@ -1,4 +1,4 @@
-"""`hornbeam doctor`: what this machine offers and what is installed, in one screen for bug reports."""
+"""`hornbeam doctor`: hardware, libraries and engines of this machine, in one screen for bug reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-# Engine or feature -> (module, distribution): found without importing them, since some take seconds.
+# Distribution -> module: looked up without importing them, since some take seconds.
 _OPTIONAL = {
     "jax": "jax",
     "torch": "torch",
@@ -22,12 +22,12 @@ _OPTIONAL = {
 
 
 def report() -> str:
-    """Versions, CPU features, threads and engines as text."""
+    """Return versions, CPU features, threads and engines as text."""
     return "\n".join(f"{label:<14}{text}" for label, text in facts())
 
 
 def facts() -> Iterator[tuple[str, str]]:
-    """(name, text) of all that is reported."""
+    """Yield (name, text) of each line of the report."""
     from hornbeam import __version__
     from hornbeam.engines import available, current_engine
 
@@ -48,11 +48,11 @@ def _native_rows() -> Iterator[tuple[str, str]]:
         yield "native engine", f"does not load: {error}"
         return
     features = _native.cpu_features()
-    yield "cpu", ", ".join(_said(key, value) for key, value in features.items() if value)
+    yield "cpu", ", ".join(_feature(key, value) for key, value in features.items() if value)
     yield "threads", str(_native.threads())
 
 
-def _said(key: str, value: Any) -> str:
+def _feature(key: str, value: Any) -> str:
     if value is True:
         return key
     return f"{key}: {' '.join(value) if isinstance(value, list) else value}"

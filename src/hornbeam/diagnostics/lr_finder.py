@@ -1,4 +1,4 @@
-"""Which learning rate: a range test."""
+"""Learning-rate finder: a range test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,21 +25,29 @@ from hornbeam.training.step import Step
 from hornbeam.training.stream_data import StreamData
 from hornbeam.visualization.terminal import BARS
 
-# How many steps are made between two looks at whether the loss has run away.
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
+
+# Steps between two tests for a diverging loss.
 _CHUNK = 10
-# Steps before and behind one that the smoothed curve averages with it: a mean of earlier ones alone would
-# show everything at rates that are several times too large.
+# Steps before and after one that the smoothed curve averages with it: a mean of earlier ones alone would
+# shift the curve to rates that are several times too large.
 _AROUND = 4
 _COLUMNS, _ROWS, _BARS = 60, 8, " " + BARS
 
 
 @dataclass(frozen=True)
 class RateCurve:
-    """What `lr_find` saw: `rates` and the `losses` of one training step at each, (steps,), and the losses
-    `smoothed`; where it stopped early they end there.
+    """Result of `lr_find`.
 
-    suggestion: a rate to train with, None if the loss fell at no rate. steepest: where the smoothed loss fell
-    fastest. lowest: where it was lowest; beyond it training becomes worse.
+    Attributes:
+        rates: Learning rates, (steps,); fewer if the test stopped early.
+        losses: Loss of one training step at each rate, (steps,).
+        smoothed: Losses averaged over neighboring steps, (steps,).
+        suggestion: A rate to train with, None if the loss fell at no rate.
+        steepest: Rate at which the smoothed loss fell fastest.
+        lowest: Rate with the lowest smoothed loss; above it training becomes worse.
     """
 
     rates: np.ndarray
@@ -50,15 +58,15 @@ class RateCurve:
     lowest: float | None
 
     def __str__(self) -> str:
-        """A chart of block characters, and the suggestion."""
+        """Return a chart of block characters, and the suggestion."""
         return "\n".join([*_chart(self), self.sentence()])
 
     def sentence(self) -> str:
-        """The suggestion in words."""
+        """Return the suggestion in words."""
         if self.suggestion is None or self.lowest is None:
             return (
                 f"The loss fell at no rate from {self.rates[0]:.1g} to {self.rates[-1]:.1g}: try other "
-                "bounds, more steps, or look at the data."
+                "bounds or more steps, or inspect the data."
             )
         end = ", the largest that was tried" if self.lowest == self.rates[-1] else ""
         return (
@@ -67,14 +75,21 @@ class RateCurve:
         )
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Losses against rates as a matplotlib figure, written to `path` if there is one.
+        """Plot losses against rates with matplotlib.
 
-        Raises ImportError without matplotlib (extra `plot`).
+        Args:
+            path: File to write, or None.
+
+        Returns:
+            The matplotlib figure.
+
+        Raises:
+            ImportError: Without matplotlib (extra `plot`).
         """
         from hornbeam.visualization.files import blank_figure, save_figure
 
-        made = blank_figure("a range test", (7, 4))
-        axes = made.add_subplot()
+        figure = blank_figure("a range test", (7, 4))
+        axes = figure.add_subplot()
         axes.semilogx(self.rates, self.losses, color="0.75", linewidth=1, label="loss of a step")
         axes.semilogx(self.rates, self.smoothed, label="smoothed")
         if self.suggestion is not None:
@@ -85,17 +100,17 @@ class RateCurve:
         axes.set(xlabel="learning rate", ylabel="loss", ylim=(low - 0.05 * (high - low), high))
         axes.legend()
         if path is not None:
-            save_figure(made, path, "Loss by learning rate", self.sentence())
-        return made
+            save_figure(figure, path, "Loss by learning rate", self.sentence())
+        return figure
 
 
 def lr_find(
-    model: Any,
+    model: Model,
     x: Any,
-    y: Any = None,
+    y: Tree = None,
     *,
     batch_size: int | None = None,
-    sample_weight: Any = None,
+    sample_weight: Tree = None,
     class_weight: Mapping[int, float] | None = None,
     min_rate: float = 1e-6,
     max_rate: float = 10.0,
@@ -104,29 +119,45 @@ def lr_find(
     verbose: int = 1,
     plot: str | os.PathLike[str] | None = None,
 ) -> RateCurve:
-    """A learning rate for a compiled model: a range test. Weights, optimizer and random states are afterwards
-    what they were, bit for bit, so that `fit` goes on as if it had not been.
+    """Find a learning rate for a compiled model, by a range test.
+
+    Weights, optimizer and random states are restored afterwards, bit for bit.
 
     The model is trained for `steps` updates at rates that grow from one to the next by a factor,
 
         rate_t = min_rate (max_rate / min_rate)^(t / (steps - 1)),
 
-    in place of the optimizer's own. At first nothing happens; then the loss falls; then it runs away, where
-    the test stops (four times the lowest smoothed loss, or no number). Suggested is a fifth of the rate at
-    which the smoothed loss is lowest.
+    in place of the optimizer's own. At first the loss stays, then it falls, then it diverges, where the test
+    stops (at four times the lowest smoothed loss, or at NaN). The suggestion is a fifth of the rate with the
+    lowest smoothed loss.
 
-    x, y, batch_size, sample_weight, class_weight: as for `fit`; or x a Dataset or PyDataset. seed: of the
-    order of samples. verbose: 1 prints a chart of block characters and the suggestion. plot: where to write a
-    picture (needs matplotlib).
+    Args:
+        model: Compiled model.
+        x: Arrays of inputs, as for `fit`, or a Dataset or PyDataset.
+        y: Arrays of targets.
+        batch_size: Samples of an update, 32 by default.
+        sample_weight: One weight for each sample.
+        class_weight: Dict from class numbers to weights.
+        min_rate: First rate.
+        max_rate: Last rate.
+        steps: Number of updates.
+        seed: Seed of the order of samples.
+        verbose: 1 prints a chart of block characters and the suggestion.
+        plot: File for a figure (needs matplotlib).
 
-    Raises ValueError for a model without one learning rate or without a loss, for steps that run eagerly, for
-    bounds that are none and for generators, which could not be read again.
+    Returns:
+        `RateCurve` with rates, losses and the suggestion.
 
-    Leslie N. Smith, "Cyclical Learning Rates for Training Neural Networks", 2015,
+    Raises:
+        ValueError: For a model without exactly one learning rate or without a loss, for steps that run
+            eagerly, for bounds in the wrong order, and for generators, which cannot be read again.
+
+    Example:
+        >>> curve = hornbeam.lr_find(model, x, y)  # doctest: +SKIP
+        >>> model.optimizer.learning_rate = curve.suggestion  # doctest: +SKIP
+
+    Source: Leslie N. Smith, "Cyclical Learning Rates for Training Neural Networks", 2015,
     https://arxiv.org/abs/1506.01186 (section 3.3).
-
-    >>> curve = hornbeam.lr_find(model, x, y)  # doctest: +SKIP
-    >>> model.optimizer.learning_rate = curve.suggestion  # doctest: +SKIP
     """
     model._require_compiled("lr_find")
     steps = check_int("steps", steps, 10)
@@ -151,7 +182,7 @@ def lr_find(
         run_host_layers=model._run_host_layers,
     )
     if isinstance(data, StreamData) and data.once:
-        raise ValueError("lr_find() would use batches of a generator up: give it arrays or a Dataset")
+        raise ValueError("lr_find() would exhaust a generator: give it arrays or a Dataset")
     losses = _tested(model, rated[0], data, low, (high / low) ** (1 / (steps - 1)), steps, seed)
     curve = _curve(low * (high / low) ** (np.arange(steps) / (steps - 1)), losses)
     if verbose and is_first():
@@ -167,12 +198,12 @@ def lr_find(
 def _tested(
     model: Any, optimizer: Any, data: ArrayData | StreamData, low: float, factor: float, steps: int, seed: int
 ) -> np.ndarray:
-    """The loss of each step until it runs away; everything is then what it was."""
+    """Compute the loss of each step until it diverges; then restore all variables."""
     engine = current_engine()
     rate = Variable(np.float32(low), trainable=False, name="tested_rate")
 
     def train(batch: Any) -> Any:
-        model.reset_metrics()  # so that the loss is this batch's, and no mean
+        model.reset_metrics()  # so that the loss is that of this batch alone
         logs = model.train_step(batch)
         if "loss" not in logs:
             raise ValueError(
@@ -182,34 +213,34 @@ def _tested(
         rate.assign(rate * factor)
         return logs["loss"]
 
-    with _unmoved(data), _replaced(optimizer, rate):
+    with _preserve_order(data), _replaced(optimizer, rate):
         steps_by_signature: dict[Signature, Step] = {}
-        kept: dict[Variable, np.ndarray] = {}
+        values: dict[Variable, np.ndarray] = {}
 
         def step_for(signature: Signature) -> Step:
             if signature not in steps_by_signature:
                 step = Step(train, global_signature(signature, engine), engine)
                 steps_by_signature[signature] = step
                 for variable in step.traced.variables:
-                    kept.setdefault(variable, np.array(variable.numpy()))
+                    values.setdefault(variable, np.array(variable.numpy()))
             return steps_by_signature[signature]
 
         run = _from_arrays if isinstance(data, ArrayData) else _from_stream
-        found: list[float] = []
+        losses: list[float] = []
         with np.errstate(all="ignore"):
             try:
                 for part in run(data, step_for, steps, seed):
-                    found.extend(np.ravel(part).astype("float64").tolist())
-                    if _ran_away(np.array(found)):
+                    losses.extend(np.ravel(part).astype("float64").tolist())
+                    if _diverged(np.array(losses)):
                         break
             finally:
-                for variable, value in kept.items():
+                for variable, value in values.items():
                     variable.assign(value)
-    return np.array(found)
+    return np.array(losses)
 
 
 def _from_arrays(data: Any, step_for: Any, steps: int, seed: int) -> Iterator[Any]:
-    """Losses of ten steps after ten, on full batches in an order of the test's own."""
+    """Yield losses of ten steps at a time, on full batches in an order of their own."""
     count = data.samples
     size = min(data.batch_size, count)
     order: list[np.ndarray] = []
@@ -226,7 +257,7 @@ def _from_stream(data: Any, step_for: Any, steps: int, seed: int) -> Iterator[An
         yield np.asarray(step_for(batch.signature()).run(batch))
 
 
-def _ran_away(losses: np.ndarray) -> bool:
+def _diverged(losses: np.ndarray) -> bool:
     smooth = _smoothed(losses)
     if not np.isfinite(losses).all():
         return True
@@ -234,8 +265,8 @@ def _ran_away(losses: np.ndarray) -> bool:
 
 
 @contextmanager
-def _unmoved(data: ArrayData | StreamData) -> Iterator[None]:
-    """Random states and the shuffles of a Dataset stand afterwards where they stood."""
+def _preserve_order(data: ArrayData | StreamData) -> Iterator[None]:
+    """Restore random states and the shuffles of a Dataset after the block."""
     source: Any = getattr(data, "source", None) or data.cursor._source
     state, orders = random_state(), source._orders() if hasattr(source, "_orders") else None
     try:
@@ -248,20 +279,20 @@ def _unmoved(data: ArrayData | StreamData) -> Iterator[None]:
 
 @contextmanager
 def _replaced(optimizer: Any, rate: Variable) -> Iterator[None]:
-    """Inside, the optimizer takes its rate from a variable of ours, whatever it follows else."""
-    own = optimizer._learning_rate
+    """Let the optimizer read its rate from a variable inside of the block."""
+    previous = optimizer._learning_rate
     optimizer._learning_rate = rate
     try:
         yield
     finally:
-        optimizer._learning_rate = own
+        optimizer._learning_rate = previous
 
 
 # -- the curve ---------------------------------------------------------------------------------------------
 
 
 def _smoothed(losses: np.ndarray) -> np.ndarray:
-    """Means over each step and those around it."""
+    """Average each loss with its neighbors."""
     sums = np.concatenate([[0.0], np.cumsum(losses)])
     at = np.arange(len(losses))
     first, last = np.maximum(at - _AROUND, 0), np.minimum(at + _AROUND + 1, len(losses))
@@ -277,17 +308,17 @@ def _curve(rates: np.ndarray, losses: np.ndarray) -> RateCurve:
         return RateCurve(rates, losses, smooth, None, None, None)
     at = int(smooth.argmin())
     early = losses[: max(at // 3, _CHUNK)]
-    # Two standard errors of a smoothed loss: what lies within may be chance.
+    # Two standard errors of a smoothed loss: differences within may be noise.
     noise = 2 * float(np.std(early)) / np.sqrt(2 * _AROUND + 1)
     if at < _AROUND or not smooth[at] < early.mean() - max(noise, 0.01 * abs(early.mean())):
         return RateCurve(rates, losses, smooth, None, None, None)
-    slopes = np.gradient(smooth, np.log(rates))[at // 2 : at + 1]  # before that it is mostly noise
-    steepest, lowest = float(rates[at // 2 + int(slopes.argmin())]), float(rates[at])
+    derivative = np.gradient(smooth, np.log(rates))[at // 2 : at + 1]  # before that it is mostly noise
+    steepest, lowest = float(rates[at // 2 + int(derivative.argmin())]), float(rates[at])
     return RateCurve(rates, losses, smooth, lowest / 5, steepest, lowest)
 
 
 def _window(curve: RateCurve) -> tuple[float, float]:
-    """The losses that a picture shows: what runs away is cut off."""
+    """Return the range of losses that a figure shows, without the divergence."""
     smooth = curve.smoothed[np.isfinite(curve.smoothed)]
     if not len(smooth):
         return 0.0, 1.0
@@ -296,12 +327,12 @@ def _window(curve: RateCurve) -> tuple[float, float]:
 
 
 def _chart(curve: RateCurve) -> list[str]:
-    """Bars of the smoothed loss, with the rates under them and the suggestion marked."""
+    """Draw bars of the smoothed loss, with the rates below and the suggestion marked."""
     low, high = _window(curve)
     columns = min(_COLUMNS, len(curve.smoothed))
     at = np.linspace(0, max(len(curve.smoothed) - 1, 0), columns).round().astype(int)
-    share = np.nan_to_num((curve.smoothed[at] - low) / (high - low), nan=1.0)
-    eighths = np.clip(share * _ROWS * 8, 1, _ROWS * 8).round()
+    height = np.nan_to_num((curve.smoothed[at] - low) / (high - low), nan=1.0)
+    eighths = np.clip(height * _ROWS * 8, 1, _ROWS * 8).round()
     lines = []
     for row in range(_ROWS - 1, -1, -1):
         label = f"{high:9.3g} " if row == _ROWS - 1 else f"{low:9.3g} " if row == 0 else " " * 10

@@ -1,4 +1,4 @@
-"""A model's predictions beside the targets they are compared with."""
+"""Predictions of a model together with their targets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hornbeam.training.sources import Data, check_end, make_data
 class Predictions:
     """Structures of arrays with a row for each sample; `x` and `sample_weight` may be None.
 
-    adds_losses: whether layers add to the loss by what they see.
+    adds_losses: True if layers add losses that depend on their inputs.
     """
 
     x: Any
@@ -32,7 +32,7 @@ class Predictions:
 
     @property
     def count(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return len(tree.flatten(self.y_pred)[0])
 
 
@@ -44,42 +44,42 @@ def predictions(
     batch_size: int | None = None,
     steps: int | None = None,
     keep_x: bool = False,
-    look: str = "evaluation",
+    purpose: str = "evaluation",
 ) -> Predictions:
-    """One pass over what `evaluate` takes, with targets and predictions kept (and x, if asked for).
+    """Predict the data of `evaluate` in one pass, and keep the targets (with `keep_x` also x).
 
-    look: what a sealed test set notes of it; "" if the seal was opened by the caller.
+    purpose: entry in the log of a sealed test set; "" if the caller has opened the seal.
 
     Raises ValueError for data without targets or without an end, NotImplementedError for outputs with a mask.
     """
-    if look:
-        x, y, sample_weight = opened(model, x, y, sample_weight, look)
+    if purpose:
+        x, y, sample_weight = opened(model, x, y, sample_weight, purpose)
     data = make_data(x, y, sample_weight, batch_size, "evaluate", run_host_layers=model._run_host_layers)
     check_end(data, steps, "steps")
     steps = limit_steps(check_steps("steps", steps), data.steps)
     if isinstance(data, ArrayData) and data.uses_all_rows:
         model._training_state.validation_fingerprints.check(data.table)
-    found: list[tuple[Any, Any, Any, Any]] = []
+    rows: list[tuple[Any, Any, Any, Any]] = []
     adds_losses = False
     for batch in _batches(data, steps):
         targets = batch.y
         if targets is None:
-            raise ValueError("predictions are compared with targets, but there is no y")
-        if not found:
-            adds_losses = _tried(model, batch)
+            raise ValueError("predictions are compared with targets, but y is missing")
+        if not rows:
+            adds_losses = _try_model(model, batch)
         outputs = model._predict_batch(batch.inputs_only())
-        found.append((batch.x if keep_x else None, targets, outputs, batch.sample_weight))
-    if not found:
+        rows.append((batch.x if keep_x else None, targets, outputs, batch.sample_weight))
+    if not rows:
         raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
     data.rewind()
-    inputs, targets, outputs, weights = (_joined([row[part] for row in found]) for part in range(4))
+    inputs, targets, outputs, weights = (_joined([row[part] for row in rows]) for part in range(4))
     return Predictions(inputs, targets, outputs, weights, adds_losses)
 
 
-def opened(model: Any, x: Any, y: Any, sample_weight: Any, look: str) -> tuple[Any, Any, Any]:
-    """Data out of their seal, if they are under one; the look is counted, and said."""
+def opened(model: Any, x: Any, y: Any, sample_weight: Any, purpose: str) -> tuple[Any, Any, Any]:
+    """Take data out of their seal, if they have one; the evaluation is counted and announced."""
     x, y, sample_weight, sealed = unsealed(x, y, sample_weight, model._training_run is not None)
-    count_evaluation(sealed, f"{look} of {describe(model)}", quiet=False)
+    count_evaluation(sealed, f"{purpose} of {describe(model)}", quiet=False)
     return x, y, sample_weight
 
 
@@ -93,19 +93,19 @@ def _batches(data: Data, steps: int | None) -> Iterator[Batch]:
 
 
 def _joined(parts: list[Any]) -> Any:
-    """Batches of a structure one behind the other."""
+    """Concatenate the batches of a structure."""
     if parts[0] is None:
         return None
     return tree.map_structure(lambda *arrays: None if arrays[0] is None else np.concatenate(arrays), *parts)
 
 
-def _tried(model: Any, batch: Batch) -> bool:
-    """Call the model with one sample: are there outputs with a mask, and losses that layers add?"""
+def _try_model(model: Any, batch: Batch) -> bool:
+    """Call the model on one sample. Returns whether layers add losses; raises for outputs with a mask."""
     outputs = model(batch.take(slice(0, 1)).x, training=False)
     if any(getattr(part, "_keras_mask", None) is not None for part in tree.flatten(outputs)):
         raise NotImplementedError(
             f"{describe(model)} gives outputs with a mask, which predictions do not keep: give "
-            "the mask as sample_weight to evaluate(), or look at the last step alone"
+            "the mask as sample_weight to evaluate(), or use the last step alone"
         )
     penalties = sum(weight.regularizer is not None for weight in model.trainable_weights)
     return len(model.losses) > penalties

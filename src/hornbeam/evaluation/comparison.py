@@ -180,7 +180,7 @@ def _answers(models: tuple[Any, Any], x: Any, y: Any, weights: Any, batch_size: 
             "compare() reads the data twice, which a generator does not allow: give arrays or a Dataset"
         )
     x, y, weights = opened(models[0], x, y, weights, "comparison")
-    found = [predictions(model, x, y, weights, batch_size, steps, look="") for model in models]
+    found = [predictions(model, x, y, weights, batch_size, steps, purpose="") for model in models]
     first, second = (tree.flatten(answers.y) for answers in found)
     if any(not np.array_equal(one, other) for one, other in zip(first, second, strict=True)):
         raise ValueError(

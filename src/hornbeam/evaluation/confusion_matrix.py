@@ -155,7 +155,7 @@ def confusion(
     """
     from hornbeam.diagnostics.predictions import predictions
 
-    found = predictions(model, x, y, batch_size=batch_size, look="confusion")
+    found = predictions(model, x, y, batch_size=batch_size, purpose="confusion")
     return confusion_of(require_labels(model, found, "confusion()"), names, level)
 
 

@@ -142,7 +142,7 @@ def learning_curve(
         model.fit(part_x, part_y, **{"verbose": 0, **fit})
         scores = []
         for data in ((part_x, part_y), validation_data):
-            measured, missing = measurements(model, predictions(model, *data, look="learning curve"))
+            measured, missing = measurements(model, predictions(model, *data, purpose="learning curve"))
             notes += [note for note in missing if note not in notes]
             scores.append(_chosen(measured, metric))
         estimates = [_estimate(score, level, rng) for score in scores]

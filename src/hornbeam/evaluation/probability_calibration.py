@@ -182,7 +182,7 @@ def calibration(
     from hornbeam.diagnostics.predictions import predictions
 
     check_level(level)
-    found = predictions(model, x, y, batch_size=batch_size, look="calibration")
+    found = predictions(model, x, y, batch_size=batch_size, purpose="calibration")
     return calibration_of(require_labels(model, found, "calibration()"), bins, level, seed)
 
 
@@ -319,7 +319,7 @@ def temperature(
     from hornbeam.evaluation.labels import from_logits
 
     refuse_sealed((x, y), "temperature() fits a number to it")
-    found = predictions(model, x, y, batch_size=batch_size, look="")
+    found = predictions(model, x, y, batch_size=batch_size, purpose="")
     labels = require_labels(model, found, "temperature()")
     value = best_temperature(labels.probabilities, labels.true)
     after = Labels(labels.true, labels.predicted, scaled(labels.probabilities, value))

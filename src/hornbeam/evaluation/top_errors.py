@@ -139,7 +139,7 @@ def mistakes(
     from hornbeam.diagnostics.predictions import predictions
 
     most = check_int("most", most, 1)
-    found = predictions(model, x, y, batch_size=batch_size, keep_x=True, look="mistakes")
+    found = predictions(model, x, y, batch_size=batch_size, keep_x=True, purpose="mistakes")
     return mistakes_of(found, require_labels(model, found, "mistakes()"), most, names)
 
 

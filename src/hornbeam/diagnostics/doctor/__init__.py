@@ -1,6 +1,6 @@
-"""What can be wrong with a training, and how it shows.
+"""Problems of a training, and their symptoms.
 
-`CHECKS` is the table, in the order in which it is gone through: what causes others stands before them.
+`CHECKS` is the table in the order of evaluation: causes come before their effects.
 """
 
 from __future__ import annotations

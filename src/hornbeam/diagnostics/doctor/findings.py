@@ -1,4 +1,4 @@
-"""What a finding is, and the table of checks."""
+"""Findings, and the table of checks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a training that should not be so.
+    """A problem of a training.
 
-    name: of the check. evidence: this run's numbers. advice: what to do. layers: paths of the layers that it
-    is about. epoch: counted from 1 in which it was seen, 0 before the first update.
+    Attributes:
+        name: Name of the check.
+        evidence: Numbers of this run.
+        advice: Likely fix.
+        layers: Paths of the layers concerned.
+        epoch: Epoch in which it was found, counted from 1; 0 before the first update.
     """
 
     name: str
@@ -29,7 +33,7 @@ class Finding:
 
 
 class Evidence(NamedTuple):
-    """What a check saw: a sentence without its full stop, and the layers it is about."""
+    """Evidence of a check: a sentence without its full stop, and the layers concerned."""
 
     text: str
     layers: Sequence[str] = ()
@@ -39,31 +43,35 @@ Find = Callable[["TrainingTrace"], Evidence | None]
 
 
 class Check(NamedTuple):
-    """A row of the table. when: "snapshot" (at each look into a step), "epoch" (at each epoch's end). unless:
-    findings that explain this one, or "any"."""
+    """A row of the table.
+
+    when: "snapshot" (after each snapshot), "epoch" (at each epoch's end). meaning: the problem in words.
+        unless:
+    findings that explain this one, or "any".
+    """
 
     name: str
     when: str
-    what: str
+    meaning: str
     advice: str
     find: Find
     unless: tuple[str, ...]
 
 
 class Checks(list[Check]):
-    """The checks of a module, noted by decorating what finds them."""
+    """Checks of a module; decorating a function adds it."""
 
     def __call__(
-        self, name: str, when: str, what: str, advice: str, unless: tuple[str, ...] = ()
+        self, name: str, when: str, meaning: str, advice: str, unless: tuple[str, ...] = ()
     ) -> Callable[[Find], Find]:
-        def note(find: Find) -> Find:
-            self.append(Check(name, when, what, advice, find, unless))
+        def add(find: Find) -> Find:
+            self.append(Check(name, when, meaning, advice, find, unless))
             return find
 
-        return note
+        return add
 
 
 def listed(paths: Sequence[str], most: int = 3) -> str:
-    """Layers by name, the first few."""
+    """List the first few layers by name."""
     shown = ", ".join(repr(str(path)) for path in paths[:most])
     return shown + (f" and {len(paths) - most} more" if len(paths) > most else "")

@@ -1,4 +1,4 @@
-"""Checks of the data, as the layers and the loss get them."""
+"""Checks of the data that the layers and the loss receive."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hornbeam.training.check_labels import loss_function_name, loss_kind
 
 check = Checks()
 
-# Layers that multiply what they are given by weights drawn for inputs of about 1.
+# Layers whose initial weights are drawn for inputs of about 1.
 _WEIGHTED = (
     kinds.Dense, kinds.EinsumDense, kinds.Conv1D, kinds.Conv2D, kinds.Conv3D, kinds.SeparableConv1D,
     kinds.SeparableConv2D, kinds.DepthwiseConv1D, kinds.DepthwiseConv2D, kinds.SimpleRNN, kinds.LSTM,
     kinds.GRU,
 )  # fmt: skip
-# Inputs of this size make first steps a hundred times larger than meant; of that size, next to nothing.
+# Inputs above the first make steps a hundred times too large; below the second, they have no effect.
 _LARGE, _SMALL = 20.0, 0.01
 
 
 def _fed(trace: TrainingTrace) -> list[LayerSnapshot]:
-    """Weighted layers that see the data, or what layers without trained weights made of them."""
+    """List weighted layers that read the data, directly or through layers without trained weights."""
     snapshots = trace.snapshots[0].layers
     return [
         snapshot for snapshot in snapshots if snapshot.from_data and isinstance(snapshot.layer, _WEIGHTED)
@@ -42,7 +42,7 @@ def _fed(trace: TrainingTrace) -> list[LayerSnapshot]:
 def constant_inputs(trace: TrainingTrace) -> Evidence | None:
     for x in trace.probe[0]:
         if len(x) > 3 and x.size and (x == x[:1]).all():
-            return Evidence(f"all {len(x):,} samples looked at are equal, each value {_range(x)}")
+            return Evidence(f"all {len(x):,} probed samples are equal, each value {_range(x)}")
     return None
 
 
@@ -54,7 +54,7 @@ def _range(x: np.ndarray) -> str:
 @check(
     "unscaled_inputs",
     "snapshot",
-    "inputs far larger than the weights are made for",
+    "inputs far larger than the initial weights assume",
     "Divide images by 255 (layers.Rescaling(1 / 255)); fit a layers.Normalization on the training part of "
     "tables",
 )
@@ -75,7 +75,7 @@ def unscaled_inputs(trace: TrainingTrace) -> Evidence | None:
 @check(
     "tiny_inputs",
     "snapshot",
-    "inputs far smaller than the weights are made for",
+    "inputs far smaller than the initial weights assume",
     "Bring inputs to about 1: were they divided by 255 twice?",
     unless=("constant_inputs",),
 )
@@ -92,8 +92,8 @@ def tiny_inputs(trace: TrainingTrace) -> Evidence | None:
 @check(
     "unscaled_targets",
     "snapshot",
-    "numbers to be predicted that are far from what a new network gives",
-    "Train on (y - mean) / deviation of the training part, and undo that behind predict()",
+    "targets that are far from the outputs of a new network",
+    "Train on (y - mean) / deviation of the training part, and invert that after predict()",
 )
 def unscaled_targets(trace: TrainingTrace) -> Evidence | None:
     if trace.loss is None or loss_function_name(trace.loss) not in (
@@ -105,18 +105,18 @@ def unscaled_targets(trace: TrainingTrace) -> Evidence | None:
     if y is None or not y.size or len(trace.snapshots[0].predictions) != 1:
         return None
     size = float(np.sqrt(np.mean(np.square(y.astype("float64")))))
-    given = float(np.sqrt(np.mean(np.square(trace.snapshots[0].predictions[0].astype("float64")))))
-    if size < 300 or given * 30 > size:
+    output = float(np.sqrt(np.mean(np.square(trace.snapshots[0].predictions[0].astype("float64")))))
+    if size < 300 or output * 30 > size:
         return None
     return Evidence(
-        f"the targets lie {_range(y)}; before training the model gives numbers of about {given:.2g}"
+        f"the targets lie {_range(y)}; before training the model gives outputs of about {output:.2g}"
     )
 
 
 @check(
     "unreachable_targets",
     "snapshot",
-    "targets that the last activation cannot give",
+    "targets that the last activation cannot reach",
     "Use a last layer without an activation for numbers of any size, or scale the targets",
 )
 def unreachable_targets(trace: TrainingTrace) -> Evidence | None:
@@ -168,7 +168,7 @@ _NOTICED = (
 @check(
     "imbalance",
     "snapshot",
-    "classes of very different size, and nothing that takes account of it",
+    "classes of very different size, and nothing that accounts for it",
     "Watch recall and precision (metrics.F1Score, Recall, AUC) beside accuracy, and give fit() class_weight",
 )
 def imbalance(trace: TrainingTrace) -> Evidence | None:
@@ -204,20 +204,20 @@ def sorted_labels(trace: TrainingTrace) -> Evidence | None:
         return None
     if trace.data.order is not None and not trace.data.by_batch:
         return None
-    share = np.unique(labels, return_counts=True)[1] / len(labels)
+    proportion = np.unique(labels, return_counts=True)[1] / len(labels)
     if isinstance(trace.data, TableData):
         labels = labels[trace.data.row_order()] if _keeps_order(trace.data) else labels[:0]
     changes = int((labels[1:] != labels[:-1]).sum())
-    expected = (len(labels) - 1) * float(1 - (share**2).sum())
+    expected = (len(labels) - 1) * float(1 - (proportion**2).sum())
     if not len(labels) or changes > 0.1 * expected or len(labels) / (changes + 1) < 2 * trace.batch_size:
         return None
     return Evidence(
-        f"the class changes {changes:,} times along {len(labels):,} samples, where chance would change it "
-        f"{expected:,.0f} times, and a batch takes {trace.batch_size} in a row"
+        f"the class changes {changes:,} times along {len(labels):,} samples, where a random order would "
+        f"change it {expected:,.0f} times, and a batch takes {trace.batch_size} in a row"
     )
 
 
 def _keeps_order(data: Any) -> bool:
-    """Whether a Dataset gives its rows unshuffled: then looking at its order moves nothing on."""
+    """Return whether a Dataset does not shuffle its rows: then reading its order changes no state."""
     source = data.cursor._source
     return source is not None and not source._orders()

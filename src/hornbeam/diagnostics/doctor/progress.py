@@ -1,4 +1,4 @@
-"""Checks of what comes of a training."""
+"""Checks of the results of a training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence
 from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
-from hornbeam.diagnostics.doctor.update_ratios import moved, rate_of
+from hornbeam.diagnostics.doctor.update_ratios import rate_of, update_ratio
 
 check = Checks()
 
@@ -15,7 +15,7 @@ check = Checks()
     "rate_too_low",
     "epoch",
     "updates so small that the whole training cannot change the weights",
-    "Take ten or a hundred times the rate; hornbeam.lr_find(model, x, y) shows which rates work",
+    "Multiply the rate by ten or a hundred; hornbeam.lr_find(model, x, y) shows which rates work",
     unless=(
         "vanishing_gradients", "dead_units", "saturated_units", "saturated_outputs", "constant_output",
         "constant_inputs", "symmetric_units", "tiny_inputs", "no_gradient",
@@ -24,7 +24,7 @@ check = Checks()
 def rate_too_low(trace: TrainingTrace) -> Evidence | None:
     if len(trace.snapshots) < 2 or trace.planned is None or trace.planned < 100:
         return None
-    parts = [part for snapshot in trace.snapshots if (part := moved(snapshot)) is not None]
+    parts = [part for snapshot in trace.snapshots if (part := update_ratio(snapshot)) is not None]
     if not parts or max(parts) * trace.planned > 0.003 or max(parts) == 0.0:
         return None
     first, last = trace.snapshots[0].loss, trace.snapshots[-1].loss
@@ -40,7 +40,7 @@ def rate_too_low(trace: TrainingTrace) -> Evidence | None:
     "class_collapse",
     "epoch",
     "one class for every sample",
-    "Look at class balance and class_weight, at labels that do not belong to their samples, and at the rate",
+    "Check class balance and class_weight, labels that do not belong to their samples, and the rate",
     unless=(
         "rate_too_low", "rate_too_high", "not_finite", "constant_inputs", "constant_output", "dead_units",
         "frozen", "saturated_outputs",
@@ -60,7 +60,7 @@ def class_collapse(trace: TrainingTrace) -> Evidence | None:
         return None
     return Evidence(
         f"after {snapshots[-1].updates:,} updates the model answers class {chosen.pop()} for all "
-        f"{len(labels)} samples that were looked at, which belong to {len(classes)} classes"
+        f"{len(labels)} probed samples, which belong to {len(classes)} classes"
     )
 
 
@@ -71,7 +71,7 @@ def class_collapse(trace: TrainingTrace) -> Evidence | None:
     "overfitting",
     "epoch",
     "a validation loss that rises while the training loss falls",
-    "Stop earlier (callbacks.EarlyStopping(restore_best_weights=True)), or take more data, augmentation, "
+    "Stop earlier (callbacks.EarlyStopping(restore_best_weights=True)), or use more data, augmentation, "
     "dropout, a smaller model",
 )
 def overfitting(trace: TrainingTrace) -> Evidence | None:
@@ -89,7 +89,7 @@ def overfitting(trace: TrainingTrace) -> Evidence | None:
 
 
 def _stops_early(trace: TrainingTrace) -> bool:
-    """Whether a callback keeps the best weights anyway."""
+    """Return whether a callback keeps the best weights anyway."""
     return any(
         getattr(callback, "restore_best_weights", False) or getattr(callback, "save_best_only", False)
         for callback in trace.callbacks

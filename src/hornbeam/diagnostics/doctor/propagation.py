@@ -1,4 +1,4 @@
-"""Checks of what goes through the layers, forwards and backwards."""
+"""Checks of activations and gradients."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
 check = Checks()
 
-# Updates behind which what was odd before the first one is no accident of the start any more.
+# Updates after which an oddity is no accident of the initial weights.
 _SETTLED = 10
-# How many times its weight a gradient may be. Where a normalization follows, it is a hundred times easily.
+# Largest ratio of gradient to weight. Before a normalization it is easily a hundred.
 _STEEP = 1000
 
 
@@ -23,7 +23,7 @@ def _settled(trace: TrainingTrace) -> bool:
 
 
 def _hidden(snapshot: Snapshot) -> list[LayerSnapshot]:
-    """Layers of floats that the model does not return."""
+    """List layers of floats whose outputs the model does not return."""
     returned = {layer.path for layer in snapshot.layers if layer.is_output}
     return [
         layer
@@ -33,8 +33,10 @@ def _hidden(snapshot: Snapshot) -> list[LayerSnapshot]:
 
 
 def _strength(weight: WeightSnapshot) -> float:
-    """How much of the loss hangs on a weight: its size times that of its slope. Along a healthy net, whatever
-    the scale of activations, that is of one order."""
+    """Return the influence of a weight on the loss: its norm times that of its gradient.
+
+    Along a healthy network it has one order of magnitude, whatever the scale of activations.
+    """
     return weight.rms * (weight.gradient or 0.0) * weight.size
 
 
@@ -70,17 +72,17 @@ def exploding_gradients(trace: TrainingTrace) -> Evidence | None:
 
 
 def _growing(snapshot: Snapshot) -> Evidence | None:
-    """Activations of a new net that become a thousand times larger on their way."""
-    seen = [layer for layer in snapshot.layers if layer.high is not None and not layer.layer._sublayers()]
-    seen = [layer for layer in seen if layer.rms > 0]
-    if len(seen) < 3:
+    """Return evidence of activations in a new network that grow by a thousand from layer to layer."""
+    layers = [layer for layer in snapshot.layers if layer.high is not None and not layer.layer._sublayers()]
+    layers = [layer for layer in layers if layer.rms > 0]
+    if len(layers) < 3:
         return None
-    largest = max(seen, key=lambda layer: layer.rms)
-    if largest.rms < 1000 * max(seen[0].rms, 1.0):
+    largest = max(layers, key=lambda layer: layer.rms)
+    if largest.rms < 1000 * max(layers[0].rms, 1.0):
         return None
     return Evidence(
-        f"before training activations grow from {seen[0].rms:.2g} behind {str(seen[0].path)!r} to "
-        f"{largest.rms:.2g} behind {str(largest.path)!r}",
+        f"before training activations grow from {layers[0].rms:.2g} after {str(layers[0].path)!r} to "
+        f"{largest.rms:.2g} after {str(largest.path)!r}",
         [largest.path],
     )
 
@@ -88,8 +90,8 @@ def _growing(snapshot: Snapshot) -> Evidence | None:
 @check(
     "bad_start",
     "snapshot",
-    "a loss before training far above that of a constant answer",
-    "Look at the scale of inputs and at initializers: new weights should give answers of about 0",
+    "a loss before training far above that of a constant prediction",
+    "Check the scale of inputs and the initializers: new weights should give outputs of about 0",
     unless=("unscaled_inputs", "unscaled_targets", "exploding_gradients", "unreachable_targets"),
 )
 def bad_start(trace: TrainingTrace) -> Evidence | None:
@@ -101,15 +103,15 @@ def bad_start(trace: TrainingTrace) -> Evidence | None:
     if not loss > (8 if classes else 100) * max(trace.constant_loss, 0.5 if classes else 1e-3):
         return None
     return Evidence(
-        f"before training the loss is {loss:.3g}; a constant answer would have {trace.constant_loss:.3g}"
+        f"before training the loss is {loss:.3g}; a constant prediction would have {trace.constant_loss:.3g}"
     )
 
 
 @check(
     "constant_output",
     "snapshot",
-    "a layer that gives the same for every sample",
-    "Nothing behind it can tell samples apart: look at its weights and at what it gets",
+    "a layer with the same output for every sample",
+    "No layer after it can distinguish samples: check its weights and its inputs",
     unless=(
         "constant_inputs",
         "unscaled_inputs",
@@ -130,32 +132,32 @@ def constant_output(trace: TrainingTrace) -> Evidence | None:
         if varied and layer.spread <= 1e-7 * layer.largest and _depends(layer):
             if layer.kind == "" and not _settled(trace):
                 continue  # zeros that a block begins with
-            given = f"{layer.largest:.3g}" if layer.largest else "0"
+            largest = f"{layer.largest:.3g}" if layer.largest else "0"
             return Evidence(
-                f"{str(layer.path)!r} gives the same for all {layer.samples} samples of a batch, "
-                f"at most {given}",
+                f"{str(layer.path)!r} has the same output for all {layer.samples} samples of a batch, "
+                f"at most {largest}",
                 [layer.path],
             )
     return None
 
 
 def _depends(layer: LayerSnapshot) -> bool:
-    """Whether a layer gets floats, of which it should make something."""
+    """Return whether a layer has inputs of floats, on which its output should depend."""
     return layer.inputs[0] is not None or layer.from_data
 
 
 @check(
     "dead_units",
     "snapshot",
-    "ReLU units that are zero for every sample, which get no gradient any more",
-    "Take a smaller learning rate, scaled inputs, or LeakyReLU; look at biases that were set by hand",
+    "ReLU units that are zero for every sample, and so have no gradient",
+    "Use a smaller learning rate, scaled inputs, or LeakyReLU; check biases that were set by hand",
     unless=("constant_output", "constant_inputs", "rate_too_high"),
 )
 def dead_units(trace: TrainingTrace) -> Evidence | None:
     if len(trace.batches) * trace.batch_size < 32:
         return None
     snapshots = trace.snapshots[-2:]
-    found = []
+    affected = []
     for number, layer in enumerate(snapshots[-1].layers):
         if layer.kind != "relu" or layer.high is None or layer.layer._sublayers() or len(layer.dead) < 8:
             continue
@@ -163,15 +165,15 @@ def dead_units(trace: TrainingTrace) -> Evidence | None:
         if len(snapshots) == 2 and snapshots[0].layers[number].path == layer.path:
             dead = dead & snapshots[0].layers[number].dead
         if dead.mean() >= (0.6 if len(snapshots) == 2 else 0.8):
-            found.append((layer, int(dead.sum())))
-    if not found:
+            affected.append((layer, int(dead.sum())))
+    if not affected:
         return None
-    layer, count = max(found, key=lambda pair: pair[1] / len(pair[0].dead))
+    layer, count = max(affected, key=lambda pair: pair[1] / len(pair[0].dead))
     samples = trace.batch_size * len(trace.batches)
     return Evidence(
-        f"{count} of the {len(layer.dead)} units of {str(layer.path)!r} gave zero for all {samples} samples "
-        "that were looked at",
-        [layer.path for layer, _ in found],
+        f"{count} of the {len(layer.dead)} units of {str(layer.path)!r} are zero for all {samples} samples "
+        "that were probed",
+        [layer.path for layer, _ in affected],
     )
 
 
@@ -179,22 +181,23 @@ def dead_units(trace: TrainingTrace) -> Evidence | None:
     "saturated_units",
     "snapshot",
     "hidden sigmoids and tanhs at their flat ends",
-    "Scale the inputs, take smaller initial weights, or use relu: where they are flat no gradient passes",
+    "Scale the inputs, use smaller initial weights, or relu: no gradient passes where they are flat",
     unless=("constant_inputs",),
 )
 def saturated_units(trace: TrainingTrace) -> Evidence | None:
     snapshots = trace.snapshots
-    found = [
+    saturated = [
         layer
         for layer in _hidden(snapshots[-1])
         if layer.kind in ("sigmoid", "tanh") and layer.rank == 2 and layer.saturated > 0.8
     ]
-    if not found or (len(snapshots) > 1 and not _saturated_before(snapshots[-2], found[0].path)):
+    if not saturated or (len(snapshots) > 1 and not _saturated_before(snapshots[-2], saturated[0].path)):
         return None
-    layer = found[0]
+    layer = saturated[0]
     return Evidence(
-        f"{layer.saturated:.0%} of what {str(layer.path)!r} gives is at the flat ends of its {layer.kind}",
-        [layer.path for layer in found],
+        f"{layer.saturated:.0%} of the outputs of {str(layer.path)!r} are at the flat ends of its "
+        f"{layer.kind}",
+        [layer.path for layer in saturated],
     )
 
 
@@ -205,8 +208,8 @@ def _saturated_before(snapshot: Snapshot, path: str) -> bool:
 @check(
     "saturated_outputs",
     "snapshot",
-    "answers that are certain and wrong",
-    "Scale the inputs, take smaller initial weights or a smaller learning rate",
+    "predictions that are certain and wrong",
+    "Scale the inputs, use smaller initial weights or a smaller learning rate",
     unless=("unscaled_inputs", "exploding_gradients", "rate_too_high"),
 )
 def saturated_outputs(trace: TrainingTrace) -> Evidence | None:
@@ -218,7 +221,7 @@ def saturated_outputs(trace: TrainingTrace) -> Evidence | None:
     if certain.mean() < 0.8 or (wrong & certain).mean() < 0.3:
         return None
     return Evidence(
-        f"{certain.mean():.0%} of {len(certain)} answers give one class more than 99%, and "
+        f"{certain.mean():.0%} of {len(certain)} predictions give one class more than 99%, and "
         f"{(wrong & certain).sum() / certain.sum():.0%} of those are wrong"
     )
 
@@ -226,8 +229,8 @@ def saturated_outputs(trace: TrainingTrace) -> Evidence | None:
 @check(
     "vanishing_gradients",
     "snapshot",
-    "gradients that die away on their way to the first layers",
-    "Use relu instead of sigmoid or tanh, normalize between layers, add skip connections, or take fewer "
+    "gradients that vanish towards the first layers",
+    "Use relu instead of sigmoid or tanh, normalize between layers, add skip connections, or use fewer "
     "layers",
     unless=("constant_inputs", "constant_output", "dead_units"),
 )
@@ -240,17 +243,17 @@ def vanishing_gradients(trace: TrainingTrace) -> Evidence | None:
     pair = [_faded(snapshot) for snapshot in snapshots]
     if None in pair:
         return None
-    first, strongest, share = pair[-1]  # type: ignore[misc]
+    first, strongest, ratio = pair[-1]  # type: ignore[misc]
     return Evidence(
-        f"{str(first.path)!r} has a {share:.1g} part of the influence on the loss that "
-        f"{str(strongest.path)!r} has (weight times gradient {_strength(first):.1g} against "
+        f"{str(first.path)!r} has {ratio:.1g} of the influence on the loss of "
+        f"{str(strongest.path)!r} (weight times gradient {_strength(first):.1g} against "
         f"{_strength(strongest):.1g})",
         [first.layer],
     )
 
 
 def _faded(snapshot: Snapshot) -> tuple[WeightSnapshot, WeightSnapshot, float] | None:
-    """The first weight, the one with most influence on the loss, and their ratio, if it is next to 0."""
+    """Return the first weight, the most influential one, and their ratio, None unless it is near 0."""
     kernels = [weight for weight in snapshot.kernels() if weight.gradient is not None and weight.rms > 0]
     if len(kernels) < 3:
         return None
@@ -265,29 +268,29 @@ def _faded(snapshot: Snapshot) -> tuple[WeightSnapshot, WeightSnapshot, float] |
     "symmetric_units",
     "snapshot",
     "units that all have the same weights, and so learn the same",
-    "Leave kernel_initializer at its default: zeros and constants never become different",
+    "Use the default kernel_initializer: equal units stay equal",
 )
 def symmetric_units(trace: TrainingTrace) -> Evidence | None:
     if not _settled(trace):
         return None
     last = _last_kernels(trace)
-    found = [
+    symmetric = [
         w for w in trace.snapshots[-1].kernels() if w.alike and w.layer not in last and w.gradient is not None
     ]
-    if not found:
+    if not symmetric:
         return None
-    weight = found[0]
+    weight = symmetric[0]
     return Evidence(
         f"all {weight.shape[-1]} units of {str(weight.layer)!r} have equal weights after "
         f"{trace.snapshots[-1].updates:,} updates",
-        [w.layer for w in found],
+        [w.layer for w in symmetric],
     )
 
 
 def _last_kernels(trace: TrainingTrace) -> set[str]:
-    """Layers whose weights make the outputs: those may begin at zero."""
+    """Return the layers whose weights compute the outputs: they may begin at zero."""
     snapshots = trace.snapshots[-1].layers
-    found: set[str] = set()
+    paths: set[str] = set()
     for layer in snapshots:
         if not layer.is_output or layer.layer._sublayers():
             continue
@@ -295,15 +298,15 @@ def _last_kernels(trace: TrainingTrace) -> set[str]:
         while at is not None and not at.layer.trainable_weights:
             at = snapshots[at.inputs[0]] if at.inputs and at.inputs[0] is not None else None
         if at is not None:
-            found.add(at.path)
-    return found
+            paths.add(at.path)
+    return paths
 
 
 @check(
     "no_gradient",
     "snapshot",
     "weights on which the loss does not depend",
-    "Is the layer called, is what it gives used, does a stop_gradient or a rounding stand behind it?",
+    "Check whether the layer is called, its output is used, and a stop_gradient or a rounding follows it",
     unless=(
         "constant_inputs", "constant_output", "dead_units", "symmetric_units", "saturated_units",
         "saturated_outputs", "not_finite", "rate_too_high",
@@ -320,7 +323,7 @@ def no_gradient(trace: TrainingTrace) -> Evidence | None:
         return None
     return Evidence(
         f"the gradient of {listed(idle)} is exactly 0 at all {trace.batch_size * len(trace.batches)} samples "
-        "that were looked at",
+        "that were probed",
         idle,
     )
 

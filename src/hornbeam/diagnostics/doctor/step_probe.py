@@ -1,4 +1,4 @@
-"""One look at a training step: what layers give, what gradients weights get, how far an update moves them."""
+"""Snapshot of a training step: statistics of layer outputs, gradients and updates."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ from hornbeam.optimizers.updates import noticed_gradients
 from hornbeam.training.check_labels import skip_movement
 from hornbeam.training.packing import Batch, Signature
 
-# What the last operation of a layer is called, for those that the doctor knows something about.
+# Name of a layer's last primitive -> kind of activation, for those that the checks know.
 _KINDS = {"softmax": "softmax", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
 
 @dataclass
 class LayerSnapshot:
-    """A call of a layer on the probe batches. kind: "relu", "sigmoid", "tanh", "softmax", or "" for whatever
-    its output ends in. inputs: numbers of the snapshots (None for data and what is computed outside of
-    layers) that its inputs come from. sole: whether this call alone uses its first input. from_data: if no
-    trained weight came before it. is_output: whether the model returns it.
+    """Statistics of a call of a layer on the probed batches.
 
-    rms, largest: of the output. spread: the largest difference that two samples of a batch have anywhere.
-    high, low: extremes of each unit (last axis). saturated: the share of outputs at the flat ends of a
-    sigmoid, tanh or softmax. input_rms, input_largest, feature_rms: of the first input, and of each of its
-    features if it is a table. samples: rows of a batch.
+    kind: "relu", "sigmoid", "tanh", "softmax", or "" for any other last operation. inputs: indices of the
+    snapshots that its inputs come from (None for data, and for values computed outside of layers). sole:
+    True if this call alone uses its first input. from_data: True if no trained weight precedes it.
+    is_output: True if the model returns it. samples, rank: of the output.
+
+    rms, largest: of the output. spread: largest difference between two samples of a batch. high, low:
+    extremes of each unit (last axis). saturated: proportion of outputs at the flat ends of a sigmoid, tanh
+    or softmax. input_rms,
+    input_largest: of the first input. feature_rms: of each feature of the first input, if it has rank 2.
     """
 
     path: str
@@ -57,14 +59,17 @@ class LayerSnapshot:
 
     @property
     def dead(self) -> np.ndarray:
-        """Which units of a ReLU gave zero for everything."""
+        """For each unit of a ReLU, True if it is zero for all samples."""
         return np.asarray(self.high) <= 0
 
 
 @dataclass
 class WeightSnapshot:
-    """A trained weight: its root mean square, that of its gradient (None if it got none) and of what one
-    update adds to it. alike: whether all units have the same weights. layer: the path of its layer."""
+    """A trained weight.
+
+    layer: path of its layer. rms, gradient, update: root mean squares of the weight, of its gradient (None
+    if it has none) and of one update. alike: True if all units have the same weights.
+    """
 
     path: str
     layer: str
@@ -81,8 +86,11 @@ class WeightSnapshot:
 
 @dataclass
 class Snapshot:
-    """All of it at one moment. updates: how many there had been. logs: those of one training step from here;
-    penalty: what regularizers of weights add to the loss; predictions: of the model, for each output."""
+    """Statistics of all layers and weights at one moment.
+
+    updates: number of updates before. logs: of one training step from here. penalty: regularization loss.
+    predictions: of the model, for each output.
+    """
 
     epoch: int
     updates: int
@@ -94,16 +102,16 @@ class Snapshot:
 
     @property
     def loss(self) -> float | None:
-        """The loss on the probe batches, None where the step has no log of that name."""
+        """Loss on the probed batches, None if the step has no log of that name."""
         return self.logs.get("loss")
 
     def kernels(self) -> list[WeightSnapshot]:
-        """The weights that multiply: those of two axes and more."""
+        """Return the kernels: weights of rank 2 and more."""
         return [weight for weight in self.weights if len(weight.shape) >= 2]
 
 
 class StepProbe:
-    """The model's own training step, traced once more with the doctor watching."""
+    """The model's own training step, traced once more with statistics as results."""
 
     def __init__(self, model: Any, signature: Signature, engine: Engine, eager: bool) -> None:
         self._model = model
@@ -112,41 +120,41 @@ class StepProbe:
         self._probe = Probe(self._step, signature, engine, eager)
 
     def snapshot(self, batches: Sequence[Batch], epoch: int, updates: int) -> Snapshot:
-        """What the step does with each of the batches, together."""
+        """Run the step on each of the batches, and merge the statistics."""
         with np.errstate(all="ignore"):
-            found = [self._probe(batch) for batch in batches]
+            results = [self._probe(batch) for batch in batches]
             layers = [
-                _together(snapshot, [part["layers"][i] for part in found])
+                _merge_layer(snapshot, [part["layers"][i] for part in results])
                 for i, snapshot in enumerate(self._layers)
             ]
             weights = [
-                _weighed(snapshot, [part["weights"][i] for part in found])
+                _merge_weight(snapshot, [part["weights"][i] for part in results])
                 for i, snapshot in enumerate(self._weights)
             ]
         logs = {
-            name: float(np.mean([part["logs"][name] for part in found]))
-            for name, value in found[0]["logs"].items()
+            name: float(np.mean([part["logs"][name] for part in results]))
+            for name, value in results[0]["logs"].items()
             if np.ndim(value) == 0
         }
         predictions = [
-            np.concatenate(parts) for parts in zip(*(part["predictions"] for part in found), strict=True)
+            np.concatenate(parts) for parts in zip(*(part["predictions"] for part in results), strict=True)
         ]
-        penalty = float(found[0]["penalty"])
+        penalty = float(results[0]["penalty"])
         return Snapshot(epoch, updates, layers, weights, logs, penalty, predictions)
 
     def _step(self, data: Any) -> dict[str, Any]:
-        """What is computed for a batch; notes in passing what the numbers belong to."""
+        """Compute the statistics of a batch; on tracing, record the layers and weights they belong to."""
         model = self._model
         model.reset_metrics()
         variables = [v for v in model.trainable_variables if is_float(v.type.dtype)]
         before = [v.value for v in variables]
         penalties = [ops.cast(v.regularizer(v), "float32") for v in variables if v.regularizer is not None]
         with capture_layer_calls() as calls, noticed_gradients() as gradients, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the training itself has said so
+            warnings.simplefilter("ignore")  # the training itself has warned
             logs = model.train_step(data)
         calls = [call for call in calls if call.outputs]
-        whole = [call for call in calls if call.layer is model]
-        predictions = whole[0].outputs if whole else []
+        of_model = [call for call in calls if call.layer is model]
+        predictions = of_model[0].outputs if of_model else []
         trained = {value.node for value in before}
         self._layers = _arranged(calls, predictions, trained, data)
         owners = {
@@ -165,17 +173,17 @@ class StepProbe:
         }
 
 
-# -- how calls hang together -------------------------------------------------------------------------------
+# -- connections between calls -------------------------------------------------------------------------------
 
 
 def _arranged(
     calls: list[Call], predictions: list[Tensor], trained: set[Node], data: Any
 ) -> list[LayerSnapshot]:
-    """What is known of each call before anything is computed."""
-    made: dict[Node, int] = {}
+    """Describe each call as far as the graph tells."""
+    producers: dict[Node, int] = {}
     for number, call in enumerate(calls):
         for tensor in call.outputs:
-            made.setdefault(tensor.node, number)
+            producers.setdefault(tensor.node, number)
     everything = topological([tensor.node for call in calls for tensor in call.outputs])
     users: dict[Node, set[str]] = {}
     after = set(trained)
@@ -187,14 +195,14 @@ def _arranged(
     returned = {tensor.node for tensor in predictions}
     snapshots = []
     for call in calls:
-        given, output = call.inputs[:1], call.outputs[0]
-        first = given[0].node if given else None
+        output = call.outputs[0]
+        first = call.inputs[0].node if call.inputs else None
         snapshots.append(
             LayerSnapshot(
                 path=call.layer.path,
                 layer=call.layer,
                 kind=_KINDS.get(skip_movement(output.node).name, ""),
-                inputs=[made.get(tensor.node) for tensor in call.inputs],
+                inputs=[producers.get(tensor.node) for tensor in call.inputs],
                 sole=first is not None
                 and users.get(first) == {str(call.layer.path)}
                 and first not in returned,
@@ -207,12 +215,13 @@ def _arranged(
     return snapshots
 
 
-# -- what is computed for each -----------------------------------------------------------------------------
+# -- statistics of one call or weight
+# -----------------------------------------------------------------------------
 
 
 def _numbers(call: Call, snapshot: LayerSnapshot) -> dict[str, Any]:
-    """Measures of a call, as small tensors."""
-    found: dict[str, Any] = {}
+    """Compute the statistics of a call, as small tensors."""
+    statistics: dict[str, Any] = {}
     output = call.outputs[0]
     if is_float(output.dtype) and output.shape and ops.size(output):
         y = ops.cast(output, "float32")
@@ -221,7 +230,7 @@ def _numbers(call: Call, snapshot: LayerSnapshot) -> dict[str, Any]:
         others = tuple(
             i for i in range(len(y.shape) - 1) if i != (axis - 1 if axis > 0 else len(y.shape) - 2)
         )
-        found = {
+        statistics = {
             "rms": rms(y),
             "largest": ops.max(ops.maximum(ops.abs(high), ops.abs(low))),
             "spread": ops.max(high - low),
@@ -230,17 +239,17 @@ def _numbers(call: Call, snapshot: LayerSnapshot) -> dict[str, Any]:
         }
         flat = _flat_ends(snapshot.kind, y)
         if flat is not None:
-            found["saturated"] = ops.mean(ops.cast(flat, "float32"))
+            statistics["saturated"] = ops.mean(ops.cast(flat, "float32"))
     if snapshot.from_data and call.inputs and is_float(call.inputs[0].dtype) and ops.size(call.inputs[0]):
         x = ops.cast(call.inputs[0], "float32")
-        found["input_rms"], found["input_largest"] = rms(x), ops.max(ops.abs(x))
+        statistics["input_rms"], statistics["input_largest"] = rms(x), ops.max(ops.abs(x))
         if len(x.shape) == 2:
-            found["feature_rms"] = ops.sqrt(ops.mean(ops.square(x), axis=0))
-    return found
+            statistics["feature_rms"] = ops.sqrt(ops.mean(ops.square(x), axis=0))
+    return statistics
 
 
 def _flat_ends(kind: str, y: Tensor) -> Tensor | None:
-    """Where an activation is so far out that it has next to no slope."""
+    """Return where an activation is so saturated that its gradient almost vanishes."""
     if kind == "tanh":
         return ops.abs(y) > 0.99
     if kind == "sigmoid":
@@ -250,20 +259,20 @@ def _flat_ends(kind: str, y: Tensor) -> Tensor | None:
 
 def _weight_numbers(old: Tensor, new: Tensor, gradient: Any) -> dict[str, Any]:
     x = ops.cast(old, "float32")
-    found = {"rms": rms(x), "update": rms(ops.cast(new, "float32") - x)}
+    statistics = {"rms": rms(x), "update": rms(ops.cast(new, "float32") - x)}
     if gradient is not None:
-        found["gradient"] = rms(gradient)
+        statistics["gradient"] = rms(gradient)
     if len(old.shape) >= 2 and old.shape[-1] > 1:
-        found["alike"] = ops.all(ops.equal(x, x[..., :1]))
-    return found
+        statistics["alike"] = ops.all(ops.equal(x, x[..., :1]))
+    return statistics
 
 
-# -- several batches together ------------------------------------------------------------------------------
+# -- merging of batches ------------------------------------------------------------------------------
 
 _JOINED = {"high": np.max, "low": np.min, "largest": np.max, "spread": np.max}
 
 
-def _together(snapshot: LayerSnapshot, parts: list[dict[str, Any]]) -> LayerSnapshot:
+def _merge_layer(snapshot: LayerSnapshot, parts: list[dict[str, Any]]) -> LayerSnapshot:
     values = {}
     for name in parts[0]:
         join = _JOINED.get(name, np.mean)
@@ -272,7 +281,7 @@ def _together(snapshot: LayerSnapshot, parts: list[dict[str, Any]]) -> LayerSnap
     return LayerSnapshot(**{**vars(snapshot), **values})
 
 
-def _weighed(snapshot: WeightSnapshot, parts: list[dict[str, Any]]) -> WeightSnapshot:
+def _merge_weight(snapshot: WeightSnapshot, parts: list[dict[str, Any]]) -> WeightSnapshot:
     values = {name: np.mean([part[name] for part in parts]) for name in parts[0]}
     alike = bool(values.pop("alike", False))
     return WeightSnapshot(

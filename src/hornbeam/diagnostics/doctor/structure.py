@@ -1,4 +1,4 @@
-"""Checks of how layers are put together."""
+"""Checks of the architecture."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def frozen(trace: TrainingTrace) -> Evidence | None:
 
 
 def _sources(trace: TrainingTrace) -> Iterator[tuple[LayerSnapshot, LayerSnapshot]]:
-    """Pairs of layers of which the first feeds the second and nothing else, perhaps through a dropout."""
+    """Yield pairs of layers of which the first feeds the second alone, perhaps through a dropout."""
     snapshots = trace.snapshots[-1].layers
     for _, second in trace.leaf_layers():
         snapshot = second
@@ -66,7 +66,7 @@ def _is_weighted_sum(layer: Any) -> bool:
     "linear_chain",
     "snapshot",
     "two layers of weighted sums with no activation between them, which one smaller layer could replace",
-    "Give the first of each pair an activation, for example activation='relu', or leave it out",
+    "Give the first of each pair an activation, for example activation='relu', or remove it",
 )
 def linear_chain(trace: TrainingTrace) -> Evidence | None:
     pairs = [
@@ -81,7 +81,7 @@ def linear_chain(trace: TrainingTrace) -> Evidence | None:
     a, b = pairs[0]
     before, after = _weights(a.layer) + _weights(b.layer), _merged(a.layer, b.layer)
     return Evidence(
-        f"no activation stands between {str(a.path)!r} and {str(b.path)!r}: their {before:,} weights can "
+        f"{str(a.path)!r} and {str(b.path)!r} have no activation between them: their {before:,} weights can "
         f"do no more than one layer with {after:,}"
         + (f", and likewise for {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""),
         [a.path for a, _ in pairs],
@@ -93,34 +93,34 @@ def _weights(layer: Any) -> int:
 
 
 def _merged(a: Any, b: Any) -> int:
-    """Weights of the one layer that does what the two do."""
+    """Return the number of weights of the one layer that computes the same as two."""
     first, second = a.kernel.shape, b.kernel.shape
     sizes = [m + n - 1 for m, n in zip(first[:-2], second[:-2], strict=True)]
     return int(np.prod(sizes)) * first[-2] * second[-1]
 
 
 def _replaceable(a: LayerSnapshot, b: LayerSnapshot) -> bool:
-    """Whether the layer between two is no bottleneck, and one layer has no more weights than both."""
-    one, two = a.layer, b.layer
-    if isinstance(one, kinds.Dense) is not isinstance(two, kinds.Dense):
+    """Return whether one layer with no more weights can replace two: no bottleneck lies between them."""
+    first, second = a.layer, b.layer
+    if isinstance(first, kinds.Dense) is not isinstance(second, kinds.Dense):
         return False
-    if len(one.kernel.shape) != len(two.kernel.shape) or getattr(two, "groups", 1) != 1:
+    if len(first.kernel.shape) != len(second.kernel.shape) or getattr(second, "groups", 1) != 1:
         return False
-    for layer in (one, two):
+    for layer in (first, second):
         if (
             max(np.ravel(getattr(layer, "dilation_rate", 1))) > 1
             or max(np.ravel(getattr(layer, "strides", 1))) > 1
         ):
             return False
-    middle = one.kernel.shape[-1]
-    if middle < min(one.kernel.shape[-2], two.kernel.shape[-1]):
+    middle = first.kernel.shape[-1]
+    if middle < min(first.kernel.shape[-2], second.kernel.shape[-1]):
         return False
-    return _merged(one, two) <= _weights(one) + _weights(two)
+    return _merged(first, second) <= _weights(first) + _weights(second)
 
 
-# An activation on top of another one: what comes of it.
+# (first activation, second activation) -> effect of the second.
 _TWICE = {
-    ("softmax", "softmax"): "probabilities are squeezed together and gradients become small",
+    ("softmax", "softmax"): "probabilities become almost equal and gradients small",
     ("sigmoid", "softmax"): "scores between 0 and 1 cannot make any class more than e times as likely",
     ("softmax", "sigmoid"): "outputs lie between 0.5 and 0.73",
     ("sigmoid", "sigmoid"): "outputs lie between 0.5 and 0.73",
@@ -135,7 +135,7 @@ _TWICE = {
     "activation_twice",
     "snapshot",
     "an activation applied to the output of another one",
-    "Leave out one of them: the activation argument of the layer before, or the layer behind",
+    "Remove one of them: the activation argument of the layer before, or the layer after",
 )
 def activation_twice(trace: TrainingTrace) -> Evidence | None:
     for a, b in _sources(trace):
@@ -152,44 +152,44 @@ def activation_twice(trace: TrainingTrace) -> Evidence | None:
     "dropout_zero",
     "snapshot",
     "a dropout layer with rate 0",
-    "Give it a rate, 0.2 to 0.5 is usual, or leave it out",
+    "Give it a rate, 0.2 to 0.5 is usual, or remove it",
 )
 def dropout_zero(trace: TrainingTrace) -> Evidence | None:
-    found = [snapshot.path for _, snapshot in trace.leaf_layers() if _rate(snapshot) == 0]
-    return Evidence(f"{listed(found)} drops nothing: its rate is 0", found) if found else None
+    paths = [snapshot.path for _, snapshot in trace.leaf_layers() if _rate(snapshot) == 0]
+    return Evidence(f"{listed(paths)} drops nothing: its rate is 0", paths) if paths else None
 
 
 @check(
     "dropout_extreme",
     "snapshot",
     "a dropout layer that drops nearly everything",
-    "The rate is what is dropped, not what is kept: 0.2 to 0.5 is usual",
+    "The rate is the dropped fraction, not the kept one: 0.2 to 0.5 is usual",
 )
 def dropout_extreme(trace: TrainingTrace) -> Evidence | None:
-    found = [
+    matches = [
         (snapshot.path, _rate(snapshot))
         for _, snapshot in trace.leaf_layers()
         if (_rate(snapshot) or 0) >= 0.85
     ]
-    if not found:
+    if not matches:
         return None
-    path, rate = found[0]
-    return Evidence(f"{str(path)!r} drops {rate:.0%} of its inputs", [path for path, _ in found])
+    path, rate = matches[0]
+    return Evidence(f"{str(path)!r} drops {rate:.0%} of its inputs", [path for path, _ in matches])
 
 
 @check(
     "dropout_last",
     "snapshot",
-    "a dropout behind the model's last layer",
-    "Put it before the last layer with weights: here it sets answers themselves to zero",
+    "a dropout after the model's last layer",
+    "Put it before the last layer with weights: here it sets outputs to zero",
 )
 def dropout_last(trace: TrainingTrace) -> Evidence | None:
-    found = [snapshot for _, snapshot in trace.leaf_layers() if snapshot.is_output and _rate(snapshot)]
-    if not found:
+    matches = [snapshot for _, snapshot in trace.leaf_layers() if snapshot.is_output and _rate(snapshot)]
+    if not matches:
         return None
     return Evidence(
-        f"{str(found[0].path)!r} sets {_rate(found[0]):.0%} of the model's outputs to zero in training",
-        [found[0].path],
+        f"{str(matches[0].path)!r} sets {_rate(matches[0]):.0%} of the model's outputs to zero in training",
+        [matches[0].path],
     )
 
 
@@ -201,27 +201,27 @@ def _rate(snapshot: LayerSnapshot) -> float | None:
     "batch_norm_small_batch",
     "snapshot",
     "batch normalization over too few samples",
-    "Take batches of 16 and more, or a normalization that does not look at the batch "
+    "Use batches of 16 and more, or a normalization that does not depend on the batch "
     "(LayerNormalization, GroupNormalization)",
 )
 def batch_norm_small_batch(trace: TrainingTrace) -> Evidence | None:
-    found = [snapshot for snapshot in trace.batch_norms() if snapshot.layer.trainable]
-    if not found:
+    norms = [snapshot for snapshot in trace.batch_norms() if snapshot.layer.trainable]
+    if not norms:
         return None
     size = trace.batch_size
-    flat = any(snapshot.rank == 2 for snapshot in found)
+    flat = any(snapshot.rank == 2 for snapshot in norms)
     if size < (5 if flat else 2):
         many = f"{size} sample{'s' if size > 1 else ''}"
         return Evidence(
-            f"{listed([snapshot.path for snapshot in found])} takes means and variances of "
-            f"{many}: they are mostly chance",
-            [snapshot.path for snapshot in found],
+            f"{listed([snapshot.path for snapshot in norms])} takes means and variances of "
+            f"{many}: they are mostly noise",
+            [snapshot.path for snapshot in norms],
         )
     samples = getattr(trace.data, "samples", None)
     if flat and samples and samples > size and samples % size == 1 and trace.steps == -(-samples // size):
         return Evidence(
             f"the last batch of an epoch has 1 sample ({samples:,} = {samples // size:,} x {size} + 1), of "
-            f"which {listed([snapshot.path for snapshot in found])} makes zero",
-            [snapshot.path for snapshot in found],
+            f"which {listed([snapshot.path for snapshot in norms])} makes zero",
+            [snapshot.path for snapshot in norms],
         )
     return None

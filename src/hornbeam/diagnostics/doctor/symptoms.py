@@ -1,4 +1,4 @@
-"""Checks for what no other finding explains: they compare the model with its neighbours' vote."""
+"""Checks for symptoms that no other finding explains: they compare the model with nearest neighbors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hornbeam.training.check_labels import loss_function_name
 
 check = Checks()
 
-_NEIGHBOURS = 5
+_NEIGHBORS = 5
 
 
-def neighbours(x: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
-    """Row numbers (n, count) of those of `among` that are nearest to each row of x, itself left out."""
+def neighbors(x: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
+    """Return the indices (n, count) of the rows of `among` nearest to each row of x, except itself."""
     scale = among.std(axis=0)
     weight = 1 / np.where(scale > 1e-12, scale, np.inf) if among.shape[1] <= 256 else np.ones(among.shape[1])
     a, b = x * weight, among * weight
@@ -24,15 +24,17 @@ def neighbours(x: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
 
 
 def votes(labels: np.ndarray) -> np.ndarray:
-    """The class that most of each row (n, count) have."""
+    """Return the most frequent class of each row (n, count)."""
     classes, numbers = np.unique(labels, return_inverse=True)
     counts = np.eye(len(classes), dtype=int)[numbers.reshape(labels.shape)].sum(axis=1)
     return classes[counts.argmax(axis=1)]
 
 
-def _resting(trace: TrainingTrace) -> int:
-    """For how many epochs the training loss has been at rest: the last third, at least five and a hundred
-    updates, in which it fell by less than 3%; 0 if it still falls."""
+def _converged(trace: TrainingTrace) -> int:
+    """Return for how many epochs the training loss has converged, 0 if it still falls.
+
+    It has if it fell by less than 3% in the last third, of at least five epochs and a hundred updates.
+    """
     losses = trace.losses()
     third = max(5, len(losses) // 3)
     if len(losses) < 2 * third or trace.updates * third < 100 * len(losses) or not np.isfinite(losses).all():
@@ -44,8 +46,8 @@ def _resting(trace: TrainingTrace) -> int:
 @check(
     "label_noise",
     "epoch",
-    "labels that neighbours and the model agree to be wrong",
-    "Look at those samples; if many are wrong indeed, correct or drop them, or train on softer targets "
+    "labels that neighbors and the model agree to be wrong",
+    "Inspect those samples; if many are wrong indeed, correct or drop them, or train on softer targets "
     "(label_smoothing)",
     unless=(
         "class_collapse",
@@ -57,12 +59,12 @@ def _resting(trace: TrainingTrace) -> int:
     ),
 )
 def label_noise(trace: TrainingTrace) -> Evidence | None:
-    labels, seen = trace.probe_labels, trace.probabilities()
-    if labels is None or seen is None or trace.reference is None or len(labels) < 96:
+    labels, probed = trace.probe_labels, trace.probabilities()
+    if labels is None or probed is None or trace.reference is None or len(labels) < 96:
         return None
-    if trace.updates < 50 or trace.snapshots[-1].epoch != trace.epoch or not len(_odd(seen, labels, 0.6)):
+    if trace.updates < 50 or trace.snapshots[-1].epoch != trace.epoch or not len(_odd(probed, labels, 0.6)):
         return None
-    # The samples looked at raise a suspicion; many more must bear it out.
+    # The probed samples raise a suspicion; many more must confirm it.
     (x, y), answers = trace.reference, trace.answers()
     if answers is None or len(answers) < 200:
         return None
@@ -70,7 +72,7 @@ def label_noise(trace: TrainingTrace) -> Evidence | None:
     odd = _odd(answers, labels, 0.75)
     if len(odd) < 10:
         return None
-    voted = votes(labels[neighbours(x[odd], x, _NEIGHBOURS)])
+    voted = votes(labels[neighbors(x[odd], x, _NEIGHBORS)])
     against = odd[(voted == answer[odd]) & (voted != labels[odd])]
     if len(against) < 0.75 * len(odd):
         return None
@@ -79,21 +81,23 @@ def label_noise(trace: TrainingTrace) -> Evidence | None:
     return Evidence(
         f"of the {len(labels) // 2} samples, out of {len(labels)}, that the model is most certain of, "
         f"{len(odd)} have another label, and for {len(against)} of those most of the "
-        f"{_NEIGHBOURS} nearest samples side with the model: rows {rows}, ..."
+        f"{_NEIGHBORS} nearest samples side with the model: rows {rows}, ..."
     )
 
 
-def _odd(probabilities: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
-    """Numbers of samples that the model is certain of and gives another class, if they are as frequent among
-    those as among all, nearly: hard samples are those of which it is least certain, wrong labels are
-    everywhere. None if it has learned too little to have a say."""
+def _odd(probabilities: np.ndarray, labels: np.ndarray, fraction: float) -> np.ndarray:
+    """Return indices of samples to which the model assigns another class with certainty.
+
+    They count if they are nearly as frequent among the certain samples as among all: the model is least
+    certain of hard samples, while wrong labels are everywhere. Empty if the model has learned too little.
+    """
     wrong = probabilities.argmax(axis=1) != labels
     largest = np.unique(labels, return_counts=True)[1].max() / len(labels)
     if not 0.04 < wrong.mean() < 0.6 * (1 - largest):
         return np.zeros(0, int)
     certain = np.argsort(-probabilities.max(axis=1), kind="stable")[: len(labels) // 2]
     odd = certain[wrong[certain]]
-    return odd if len(odd) >= share * wrong.mean() * len(certain) else odd[:0]
+    return odd if len(odd) >= fraction * wrong.mean() * len(certain) else odd[:0]
 
 
 def _labels_of(y: np.ndarray) -> np.ndarray:
@@ -103,12 +107,12 @@ def _labels_of(y: np.ndarray) -> np.ndarray:
 @check(
     "underfitting",
     "epoch",
-    "a loss that came to rest while the samples' neighbours know better",
-    "Take more layers or units, less regularization, a higher rate, or features that show what is asked for",
+    "a loss that converged while the samples' neighbors predict better",
+    "Use more layers or units, less regularization, a higher rate, or features that carry the answer",
     unless=("any",),
 )
 def underfitting(trace: TrainingTrace) -> Evidence | None:
-    if not _resting(trace) or trace.reference is None or trace.snapshots[-1].epoch != trace.epoch:
+    if not _converged(trace) or trace.reference is None or trace.snapshots[-1].epoch != trace.epoch:
         return None
     if trace.labels is not None:
         return _worse_than_votes(trace)
@@ -121,13 +125,13 @@ def _worse_than_votes(trace: TrainingTrace) -> Evidence | None:
     if probabilities is None or trace.probe_labels is None or len(x) < 64:
         return None
     labels = _labels_of(y)
-    known = float((votes(labels[neighbours(x, x, _NEIGHBOURS)]) == labels).mean())
+    known = float((votes(labels[neighbors(x, x, _NEIGHBORS)]) == labels).mean())
     right = float((probabilities.argmax(axis=1) == trace.probe_labels).mean())
     if right > known - 0.15:
         return None
     return Evidence(
-        f"the loss has not fallen for {_resting(trace)} epochs at {right:.0%} of the training samples right; "
-        f"a vote of the {_NEIGHBOURS} nearest other samples is right for {known:.0%}"
+        f"the loss has not fallen for {_converged(trace)} epochs at {right:.0%} of the training samples "
+        f"right; a vote of the {_NEIGHBORS} nearest other samples is right for {known:.0%}"
     )
 
 
@@ -136,28 +140,28 @@ def _worse_than_means(trace: TrainingTrace) -> Evidence | None:
     if loss_function_name(trace.loss) != "mean_squared_error" or trace.constant_loss is None or len(x) < 64:
         return None
     target = y.reshape(len(y), -1).astype("float64")
-    guess = target[neighbours(x, x, _NEIGHBOURS)].mean(axis=1)
+    guess = target[neighbors(x, x, _NEIGHBORS)].mean(axis=1)
     known = float(np.square(guess - target).mean())
     loss = trace.data_loss(trace.losses()[-1])
     if known > 0.5 * trace.constant_loss or loss < known + 0.3 * trace.constant_loss:
         return None
     return Evidence(
-        f"the loss has not fallen for {_resting(trace)} epochs at {loss:.3g}; the mean of the "
-        f"{_NEIGHBOURS} nearest other samples has {known:.3g}, a constant answer {trace.constant_loss:.3g}"
+        f"the loss has not fallen for {_converged(trace)} epochs at {loss:.3g}; the mean of the "
+        f"{_NEIGHBORS} nearest other samples has {known:.3g}, a constant answer {trace.constant_loss:.3g}"
     )
 
 
 @check(
     "loss_not_falling",
     "epoch",
-    "a loss that does not fall and is no better than that of a constant answer",
+    "a loss that does not fall below that of a constant answer",
     "Do labels belong to their samples (shuffled apart)? Then hornbeam.lr_find(model, x, y) for the rate, "
-    "and try whether the model can learn 32 samples by heart",
+    "and test whether the model can memorize 32 samples",
     unless=("any",),
 )
 def loss_not_falling(trace: TrainingTrace) -> Evidence | None:
     losses = trace.losses()
-    if not _resting(trace) or not trace.nothing_learned():
+    if not _converged(trace) or not trace.nothing_learned():
         return None
     return Evidence(
         f"loss was {losses[0]:.4g} in epoch {trace.began + 1} and is {losses[-1]:.4g} in epoch "

@@ -1,4 +1,4 @@
-"""Everything the doctor knows about a training, and what follows from it."""
+"""Record of a training for the doctor: data, loss, snapshots and history."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from hornbeam.training.check_labels import loss_function_name, loss_kind
 from hornbeam.training.packing import Batch
 from hornbeam.training.trainer import Trainer
 
-# Samples that the doctor looks at, batches that they may come in, and samples it compares them with.
+# Probed samples, their largest number of batches, and samples that they are compared with.
 PROBE, BATCHES, REFERENCE = 128, 4, 1024
 _SQUARED = ("mean_squared_error",)
 _ABSOLUTE = ("mean_absolute_error",)
 
 
 class TrainingTrace:
-    """A training: its model, its data, what was seen so far.
+    """A training: its model, its data, and what was recorded so far.
 
-    snapshots: into training steps; the first is from before the first update. history: logs of the epochs.
-    batches: those that are looked at. found: names of findings.
+    snapshots: of training steps; the first is from before the first update. history: logs of the epochs.
+    batches: probed batches. reported: names of findings.
     """
 
     def __init__(self, model: Any, run: Any, epochs: int, steps: int | None) -> None:
@@ -36,8 +36,8 @@ class TrainingTrace:
         self.epochs, self.steps = epochs, steps
         self.snapshots: list[Snapshot] = []
         self.history: list[dict[str, Any]] = []
-        self.found: set[str] = set()
-        # Epochs of it that another fit had made.
+        self.reported: set[str] = set()
+        # Number of the first epoch, if the training was resumed.
         self.began = 0
         self.batches = probe_batches(run.data)
 
@@ -45,14 +45,14 @@ class TrainingTrace:
 
     @functools.cached_property
     def probe(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """x and y of all samples that are looked at, each as a list of arrays."""
+        """x and y of all probed samples, each as a list of arrays."""
         x = zip(*(batch.x_leaves for batch in self.batches), strict=True)
         y = zip(*(batch.y_leaves for batch in self.batches), strict=True)
         return [np.concatenate(c) for c in x], [np.concatenate(c) for c in y]
 
     @functools.cached_property
     def reference_rows(self) -> np.ndarray | None:
-        """Numbers of up to a thousand samples, whole batches of them; None for streams."""
+        """Row numbers of up to a thousand samples in complete batches; None for streams."""
         if not isinstance(self.data, ArrayData):
             return None
         rows = _spread(self.data, REFERENCE)
@@ -60,9 +60,11 @@ class TrainingTrace:
 
     @functools.cached_property
     def reference(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Those samples (of a stream, the ones that are looked at) as (n, features), and their labels or
-        targets, in which neighbours are looked for. None for several inputs, whole numbers (tokens) and large
-        samples."""
+        """Those samples (of a stream, the probed ones) as (n, features), and their labels or targets.
+
+        Nearest neighbors are searched among them. None for several inputs, integers (tokens) and large
+        samples.
+        """
         x, y = self.probe
         if self.reference_rows is not None:
             samples = self.data.table.take(self.reference_rows)
@@ -73,8 +75,10 @@ class TrainingTrace:
         return (flat, y[0]) if flat.shape[1] <= 4096 else None
 
     def answers(self) -> np.ndarray | None:
-        """What the model gives each class of each reference sample now, as it is used; None for streams and
-        for layers that would remember the samples."""
+        """Predict the probability of each class for each reference sample, (n, classes).
+
+        None for streams, and for layers whose state the samples would change.
+        """
         layers = self.model._flatten_layers()
         if self.reference_rows is None or any(getattr(layer, "stateful", False) for layer in layers):
             return None
@@ -88,7 +92,7 @@ class TrainingTrace:
 
     @functools.cached_property
     def target(self) -> np.ndarray | None:
-        """The targets of all samples (of a stream, of those that are looked at), if there is one array."""
+        """Targets of all samples (of a stream, of the probed ones), None unless they are one array."""
         if isinstance(self.data, ArrayData):
             leaves = self.data.table.y_leaves
             rows = self.data.rows
@@ -97,7 +101,7 @@ class TrainingTrace:
 
     @property
     def weighted(self) -> bool:
-        """Whether samples or classes have weights."""
+        """True if samples or classes have weights."""
         weighted_samples = self.batches[0].sample_weight is not None
         return weighted_samples or getattr(self.data, "class_weight", None) is not None
 
@@ -105,22 +109,22 @@ class TrainingTrace:
 
     @property
     def standard(self) -> bool:
-        """Whether the step and its loss are the library's, and not the user's."""
+        """True if the step and its loss are the library's, not the user's."""
         kind = type(self.model)
         return kind.train_step is Trainer.train_step and kind.compute_loss is Trainer.compute_loss
 
     @functools.cached_property
     def loss(self) -> Loss | None:
-        """The loss, if the step is the library's and there is one for one output."""
+        """The loss, if the step is the library's and the model has one output."""
         losses = self.model._training_state.losses
         if not self.standard or losses is None or len(losses.by_output) != 1:
             return None
-        found = losses.by_output[0]
-        return found if isinstance(found, Loss) else None
+        loss = losses.by_output[0]
+        return loss if isinstance(loss, Loss) else None
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """The classes of all samples, where the loss compares classes."""
+        """Classes of all samples, None unless the loss compares classes."""
         kind = loss_kind(self.loss)
         if kind is None or self.target is None:
             return None
@@ -130,49 +134,51 @@ class TrainingTrace:
 
     @functools.cached_property
     def probe_labels(self) -> np.ndarray | None:
-        """The classes of the samples that are looked at."""
+        """Classes of the probed samples."""
         return None if self.labels is None else class_ids(self.probe[1][0])
 
     @functools.cached_property
     def from_logits(self) -> bool:
-        """Whether the model's outputs are scores that the loss makes probabilities of."""
+        """True if the model's outputs are scores that the loss converts to probabilities."""
         return bool(getattr(self.loss, "options", {}).get("from_logits", False))
 
     @functools.cached_property
     def constant_loss(self) -> float | None:
-        """What the best constant answer would lose: entropy of the classes, variance or spread of numbers.
-        None for other losses, and where samples have weights."""
+        """Loss of the best constant prediction: entropy of the classes, variance or deviation of numbers.
+
+        None for other losses, and if samples have weights.
+        """
         if self.loss is None or self.weighted or self.target is None:
             return None
         if getattr(self.loss, "options", {}).get("label_smoothing", 0.0):
             return None
         if self.labels is not None:
-            share = np.unique(self.labels, return_counts=True)[1] / len(self.labels)
-            found = float(-(share * np.log(share)).sum())
+            proportion = np.unique(self.labels, return_counts=True)[1] / len(self.labels)
+            loss = float(-(proportion * np.log(proportion)).sum())
         else:
             name, y = loss_function_name(self.loss), self.target.astype("float64")
             if name in _SQUARED:
-                found = float(np.var(y, axis=0).mean())
+                loss = float(np.var(y, axis=0).mean())
             elif name in _ABSOLUTE:
-                found = float(np.abs(y - np.median(y, axis=0)).mean())
+                loss = float(np.abs(y - np.median(y, axis=0)).mean())
             else:
                 return None
-        return found if found > 1e-12 else None
+        return loss if loss > 1e-12 else None
 
     def data_loss(self, loss: float) -> float:
-        """A loss without what regularizers of weights add to it."""
+        """Subtract the penalty of the regularizers from a loss."""
         return loss - (self.snapshots[-1].penalty if self.snapshots else 0.0)
 
     # -- the training ----------------------------------------------------------------------------------------
 
     @property
     def epoch(self) -> int:
-        """How many epochs were seen."""
+        """Number of recorded epochs."""
         return len(self.history)
 
     @property
     def epoch_now(self) -> int:
-        """The number of the last of them, as `fit` counts from 1; 0 before the first."""
+        """Number of the last epoch, counted from 1; 0 before the first."""
         return self.began + self.epoch
 
     @property
@@ -182,37 +188,37 @@ class TrainingTrace:
 
     @property
     def planned(self) -> int | None:
-        """Updates of the whole training, if that is known."""
+        """Updates of the training, None if unknown."""
         return None if self.steps is None else self.steps * self.epochs
 
     def losses(self, name: str = "loss") -> list[float]:
-        """A log of all epochs that have it."""
+        """Return a log of all epochs that have it."""
         return [float(logs[name]) for logs in self.history if name in logs]
 
     def nothing_learned(self) -> bool:
-        """Whether the model is no better than a constant answer, by the last look and the last epoch."""
+        """Return whether the last snapshot and epoch are no better than a constant prediction."""
         if self.constant_loss is None or not self.losses() or not self.snapshots:
             return False
-        seen = [self.data_loss(self.losses()[-1])]
+        recent = [self.data_loss(self.losses()[-1])]
         if self.snapshots[-1].updates and self.snapshots[-1].loss is not None:
-            seen.append(self.data_loss(self.snapshots[-1].loss))
-        return not any(loss < 0.95 * self.constant_loss for loss in seen)
+            recent.append(self.data_loss(self.snapshots[-1].loss))
+        return not any(loss < 0.95 * self.constant_loss for loss in recent)
 
     def leaf_layers(self) -> list[tuple[int, LayerSnapshot]]:
-        """The last look's layers that hold no other layers, with their numbers."""
+        """Return the last snapshot's layers without sublayers, with their indices."""
         snapshots = self.snapshots[-1].layers
         return [(i, snapshot) for i, snapshot in enumerate(snapshots) if not snapshot.layer._sublayers()]
 
     def probabilities(self, snapshot: Snapshot | None = None) -> np.ndarray | None:
-        """What the model gave each class of each sample that was looked at, (n, classes)."""
+        """Return the probability of each class for each probed sample, (n, classes)."""
         snapshot = snapshot or self.snapshots[-1]
         if self.probe_labels is None or len(snapshot.predictions) != 1:
             return None
-        found = self._as_probabilities(snapshot.predictions[0])
-        return found if found is not None and len(found) == len(self.probe_labels) else None
+        outputs = self._as_probabilities(snapshot.predictions[0])
+        return outputs if outputs is not None and len(outputs) == len(self.probe_labels) else None
 
     def _as_probabilities(self, outputs: np.ndarray) -> np.ndarray | None:
-        """Outputs of the model as probabilities (n, classes); None for one of another rank."""
+        """Convert outputs of the model to probabilities (n, classes); None for another rank."""
         scores = outputs.astype("float64")
         if scores.ndim != 2:
             return None
@@ -226,14 +232,14 @@ class TrainingTrace:
         return scores
 
     def batch_norms(self) -> list[LayerSnapshot]:
-        """Calls of layers that normalize by the batch, while they are trained."""
+        """Return the batch normalizations."""
         return [
             snapshot for _, snapshot in self.leaf_layers() if isinstance(snapshot.layer, BatchNormalization)
         ]
 
 
 def probe_batches(data: Any) -> list[Batch]:
-    """Batches to look at: of arrays some rows spread over all of them, of a stream its first batch."""
+    """Return batches to probe: rows of arrays, evenly spaced, or the first batch of a stream."""
     if not isinstance(data, ArrayData):
         return [data.first_batch()]
     size = min(data.batch_size, data.samples or 1)
@@ -243,7 +249,7 @@ def probe_batches(data: Any) -> list[Batch]:
 
 
 def _spread(data: ArrayData, most: int) -> np.ndarray:
-    """Numbers of at most so many rows, spread evenly over those that take part."""
+    """Return at most so many row numbers, evenly spaced over those that take part."""
     count = data.samples or 1
     rows = np.linspace(0, count - 1, min(most, count)).astype(np.int64)
     return rows if data.rows is None else data.rows[rows]

@@ -1,4 +1,4 @@
-"""Checks of the size of updates, and of what else moves weights."""
+"""Checks of the size of updates, and of regularizers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hornbeam.training.callbacks.base import learning_rates
 
 check = Checks()
 
-# Updates behind which what was odd before the first one is no accident of the start any more.
+# Updates after which an oddity is no accident of the initial weights.
 _SETTLED = 10
 
 
@@ -21,7 +21,7 @@ _SETTLED = 10
     "regularization_swamps",
     "snapshot",
     "regularizers that weigh more than the loss itself",
-    "Take a smaller factor, 1e-5 to 1e-3 is usual, or less weight decay",
+    "Use a smaller factor, 1e-5 to 1e-3 is usual, or less weight decay",
 )
 def regularization_swamps(trace: TrainingTrace) -> Evidence | None:
     first, last = trace.snapshots[0], trace.snapshots[-1]
@@ -48,21 +48,21 @@ def regularization_swamps(trace: TrainingTrace) -> Evidence | None:
     )
 
 
-def moved(snapshot: Snapshot) -> float | None:
-    """By which part of its size an update changes a weight, the median over those that multiply."""
+def update_ratio(snapshot: Snapshot) -> float | None:
+    """Return the median update-to-weight ratio, |dw| / |w|, over kernels (weights of rank >= 2)."""
     parts = [w.update / w.rms for w in snapshot.kernels() if w.rms > 1e-8 and w.size >= 4]
     parts = [part for part in parts if math.isfinite(part)]
     return float(np.median(parts)) if parts else None
 
 
 def rate_of(trace: TrainingTrace) -> str:
-    """The learning rate in words."""
+    """Return the learning rate in words."""
     rates = list(learning_rates(trace.model.optimizer).values())
     return f"the learning rate {rates[0]:.2g}" if rates else "the optimizer"
 
 
-def _broken(trace: TrainingTrace) -> str | None:
-    """Which loss is no number, or far above where it began."""
+def _diverged(trace: TrainingTrace) -> str | None:
+    """Return a sentence about a loss that is NaN or far above its start, None if neither is."""
     for name in ("loss", "val_loss"):
         values = trace.losses(name)
         if values and not math.isfinite(values[-1]):
@@ -70,28 +70,28 @@ def _broken(trace: TrainingTrace) -> str | None:
     first, last = trace.snapshots[0].loss, trace.losses()
     if first is None or not last or not math.isfinite(first) or trace.snapshots[-1].updates < 10:
         return None
-    seen = [*last[-1:], *([trace.snapshots[-1].loss] if trace.snapshots[-1].loss is not None else [])]
-    if min(seen) <= 1.5 * abs(first) + 1e-6:
+    recent = [*last[-1:], *([trace.snapshots[-1].loss] if trace.snapshots[-1].loss is not None else [])]
+    if min(recent) <= 1.5 * abs(first) + 1e-6:
         return None
-    return f"the loss went from {first:.3g} before training to {min(seen):.3g} in epoch {trace.epoch_now}"
+    return f"the loss went from {first:.3g} before training to {min(recent):.3g} in epoch {trace.epoch_now}"
 
 
 @check(
     "rate_too_high",
     "epoch",
-    "updates so large that the loss rises or stays where it was",
-    "Take a tenth of the rate; hornbeam.lr_find(model, x, y) shows which rates work",
+    "updates so large that the loss rises or does not fall",
+    "Use a tenth of the rate; hornbeam.lr_find(model, x, y) shows which rates work",
     unless=("unscaled_targets", "unscaled_inputs", "exploding_gradients", "regularization_swamps"),
 )
 def rate_too_high(trace: TrainingTrace) -> Evidence | None:
-    parts = [part for snapshot in trace.snapshots if (part := moved(snapshot)) is not None]
-    broken = _broken(trace) if trace.standard else None
+    parts = [part for snapshot in trace.snapshots if (part := update_ratio(snapshot)) is not None]
+    diverged = _diverged(trace) if trace.standard else None
     if not parts or max(parts) < 0.03:
         return None
     stuck = max(parts) > 0.2 and trace.updates >= 20 and trace.epoch >= 2 and trace.nothing_learned()
-    if broken is None and not stuck:
+    if diverged is None and not stuck:
         return None
-    text = broken or f"after {trace.updates:,} updates the model is no better than a constant answer"
+    text = diverged or f"after {trace.updates:,} updates the model is no better than a constant answer"
     return Evidence(
         f"{rate_of(trace)} moves weights by up to {max(parts):.0%} of their size in one update; {text}"
     )
@@ -100,8 +100,8 @@ def rate_too_high(trace: TrainingTrace) -> Evidence | None:
 @check(
     "not_finite",
     "epoch",
-    "a loss that is no number any more",
-    "fit(debug_nans=True) says in which layer and operation that began",
+    "a loss that became NaN or infinite",
+    "fit(debug_nans=True) finds the layer and operation where that began",
     unless=("rate_too_high", "exploding_gradients"),
 )
 def not_finite(trace: TrainingTrace) -> Evidence | None:
