@@ -212,11 +212,11 @@ BAD: dict[str, tuple[bytes, str]] = {
     ),
     "cycle": (
         model(graph([node("Add", ["x", "b"], ["a"]), node("Neg", ["a"], ["b"]), node("Neg", ["b"], ["y"])])),
-        "circle",
+        "a cycle",
     ),
     "missing input": (model(graph([node("Add", ["x", "nobody"], ["y"])])), "'nobody'"),
     "missing output": (model(graph(RELU, output=[value("z", [3])])), "'z'"),
-    "given twice": (model(graph([*RELU, *RELU])), "given once"),
+    "given twice": (model(graph([*RELU, *RELU])), "must be unique"),
     "array twice": (model(graph(GEMM, [W, W])), "two arrays"),
     "second graph": (model(graph(RELU)) + lengthy(7, graph(RELU)), "graph"),
     "no inputs": (model(graph(RELU, [tensor("x", floats(3))])), "no inputs"),

@@ -213,7 +213,12 @@ class ReversibleEmbedding(Embedding):
         return logits if cap is None else ops.tanh(logits / cap) * cap
 
     def compute_mask(self, inputs: Tree, mask: Tree = None) -> None:
-        """Return None: `call` attaches the mask to embedded indices, and logits have none."""
+        """Return None: `call` attaches the mask to embedded indices, and logits have none.
+
+        Args:
+            inputs: Ignored.
+            mask: Ignored.
+        """
         return None
 
     def get_config(self) -> dict[str, Any]:

@@ -79,6 +79,7 @@ class Layer(Operation, Weighted):
     """A function with state. Subclasses define `call(inputs)`, and `build(input_shape)` if they have weights.
 
     Args:
+        *args: Positional arguments of subclasses; `Layer` itself takes keywords only.
         activity_regularizer: Penalty on the output that is added to the loss, divided by the batch size.
         trainable: Whether the weights are trained.
         dtype: Dtype or policy of weights and computation (see `hornbeam.dtype_policies`); the global policy

@@ -21,9 +21,9 @@ from hornbeam.layers.onnx_graph import recurrent as recurrent
 from hornbeam.layers.onnx_graph import reducing as reducing
 from hornbeam.layers.onnx_graph import shaping as shaping
 from hornbeam.layers.onnx_graph import windows as windows
+from hornbeam.layers.onnx_graph.execution import run_graph
 from hornbeam.layers.onnx_graph.structure import check
 from hornbeam.layers.onnx_graph.vocabulary import GraphError as GraphError
-from hornbeam.layers.onnx_graph.walking import run_graph
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree

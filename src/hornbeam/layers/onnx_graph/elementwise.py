@@ -1,4 +1,4 @@
-"""ONNX operators that work element by element."""
+"""Elementwise ONNX operators."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNARY: dict[str, Callable[[Any], Tensor]] = {
     "Softplus": ops.softplus, "Softsign": ops.softsign, "Sqrt": ops.sqrt, "Tan": ops.tan, "Tanh": ops.tanh,
 }  # fmt: skip
 
-# Comparisons and logic, and what combines numbers of one dtype.
+# Comparisons, logic, and arithmetic of one dtype.
 BINARY: dict[str, Callable[[Any, Any], Tensor]] = {
     "And": ops.logical_and, "Or": ops.logical_or, "Xor": ops.logical_xor, "BitwiseAnd": ops.bitwise_and,
     "BitwiseOr": ops.bitwise_or, "BitwiseXor": ops.bitwise_xor, "Equal": ops.equal, "Greater": ops.greater,
@@ -37,8 +37,8 @@ BINARY: dict[str, Callable[[Any, Any], Tensor]] = {
 
 for _name, _function in UNARY.items():
     operator(_name, ANY)(lambda call, x, fn=_function: fn(as_tensor(x)))
-for _name, _pair in BINARY.items():
-    operator(_name, ANY)(lambda call, x, y, fn=_pair: fn(as_tensor(x), as_tensor(y)))
+for _name, _binary in BINARY.items():
+    operator(_name, ANY)(lambda call, x, y, fn=_binary: fn(as_tensor(x), as_tensor(y)))
 # A bias, or a scale, is trained.
 operator("Add", ANY, weights=(0, 1))(lambda call, x, y: ops.add(as_tensor(x), as_tensor(y)))
 operator("Mul", ANY, weights=(0, 1))(lambda call, x, y: ops.multiply(as_tensor(x), as_tensor(y)))
@@ -46,73 +46,73 @@ operator("Mul", ANY, weights=(0, 1))(lambda call, x, y: ops.multiply(as_tensor(x
 
 @operator("Identity Dropout", ANY, through=1)
 def identity(call: Call, x: Any, *rest: Any) -> Any:
-    """What comes; the mask of a dropout keeps all."""
+    """Return the input; the mask of a dropout is True everywhere."""
     return (x, ops.ones_like(as_tensor(x), dtype="bool"))[: call.outputs]
 
 
 @operator("Div", ANY)
 def divide(call: Call, x: Any, y: Any) -> Tensor:
-    """Of whole numbers, the quotient without what is behind the point."""
+    """Divide; integers are truncated towards 0."""
     return Tensor(p.div(*unify(as_tensor(x), as_tensor(y))))
 
 
 @operator("Pow", ANY)
 def power(call: Call, x: Any, y: Any) -> Tensor:
-    """x to the power y, in the dtype of x."""
+    """Raise x to the power y, in the dtype of x."""
     x, y = as_tensor(x), as_tensor(y)
     return ops.cast(ops.power(x, ops.cast(y, x.dtype) if is_float(x.dtype) else y), x.dtype)
 
 
 @operator("Mod", ANY)
 def modulo(call: Call, x: Any, y: Any) -> Tensor:
-    """What a division leaves: with the sign of y, or with fmod=1 of x."""
+    """Compute the remainder of a division, with the sign of y, or with fmod=1 of x."""
     x, y = as_tensor(x), as_tensor(y)
     return Tensor(p.rem(*unify(x, y))) if call.get("fmod", 0) else ops.mod(x, y)
 
 
 @operator("BitShift", ANY)
 def shift(call: Call, x: Any, y: Any) -> Tensor:
-    """The bits of x moved by y places."""
-    move = ops.left_shift if call.get("direction", "") == "LEFT" else ops.right_shift
-    return move(as_tensor(x), as_tensor(y))
+    """Shift the bits of x by y."""
+    function = ops.left_shift if call.get("direction", "") == "LEFT" else ops.right_shift
+    return function(as_tensor(x), as_tensor(y))
 
 
-def _folded(fn: Callable[[Any, Any], Tensor]) -> Callable[..., Tensor]:
+def _reduce_inputs(fn: Callable[[Any, Any], Tensor]) -> Callable[..., Tensor]:
     return lambda call, *xs: functools.reduce(fn, map(as_tensor, xs))
 
 
-operator("Max", ANY)(_folded(ops.maximum))
-operator("Min", ANY)(_folded(ops.minimum))
-operator("Sum", ANY)(_folded(ops.add))
+operator("Max", ANY)(_reduce_inputs(ops.maximum))
+operator("Min", ANY)(_reduce_inputs(ops.minimum))
+operator("Sum", ANY)(_reduce_inputs(ops.add))
 
 
 @operator("Mean", ANY)
 def mean(call: Call, *xs: Any) -> Tensor:
-    """The mean of several tensors, element by element."""
+    """Average several tensors elementwise."""
     return functools.reduce(ops.add, map(as_tensor, xs)) / len(xs)
 
 
 @operator("Where", ANY)
 def where(call: Call, condition: Any, x: Any, y: Any) -> Tensor:
-    """x where the condition holds, y elsewhere."""
+    """Select x where the condition holds, y elsewhere."""
     return ops.where(as_tensor(condition), as_tensor(x), as_tensor(y))
 
 
 @operator("Clip", ANY)
 def clip(call: Call, x: Any, low: Any = None, high: Any = None) -> Tensor:
-    """x within bounds: attributes before version 11, inputs from then on."""
-    made = as_tensor(x)
+    """Clip x to bounds, which are attributes before version 11 and inputs from then on."""
+    outputs = as_tensor(x)
     if call.opset < 11:
         low, high = call.attributes.get("min"), call.attributes.get("max")
     for bound, fn in ((low, ops.maximum), (high, ops.minimum)):
         if bound is not None:
-            made = fn(made, ops.cast(as_tensor(bound), made.dtype))
-    return made
+            outputs = fn(outputs, ops.cast(as_tensor(bound), outputs.dtype))
+    return outputs
 
 
 @operator("IsInf", ANY)
 def is_infinite(call: Call, x: Any) -> Tensor:
-    """Where x is infinite, of the signs that are asked for."""
+    """Mark infinite elements, of the requested signs."""
     x = as_tensor(x)
     positive = ops.isposinf(x) if call.get("detect_positive", 1) else ops.zeros_like(x, dtype="bool")
     return ops.logical_or(positive, ops.isneginf(x)) if call.get("detect_negative", 1) else positive
@@ -123,71 +123,71 @@ def is_infinite(call: Call, x: Any) -> Tensor:
 
 @operator("LeakyRelu", ANY)
 def leaky_relu(call: Call, x: Any) -> Tensor:
-    """x, times alpha where it is negative."""
+    """Multiply negative elements by alpha."""
     return ops.leaky_relu(as_tensor(x), call.get("alpha", 0.01))
 
 
 @operator("PRelu", ANY, weights=(1,))
-def prelu(call: Call, x: Any, slope: Any) -> Tensor:
-    """x, times a slope that is learnt where it is negative."""
+def prelu(call: Call, x: Any, negative_slope: Any) -> Tensor:
+    """Multiply the negative part by a trained factor."""
     x = as_tensor(x)
-    return ops.where(x < 0, x * as_tensor(slope), x)
+    return ops.where(x < 0, x * as_tensor(negative_slope), x)
 
 
 @operator("Elu", ANY)
 def elu(call: Call, x: Any) -> Tensor:
-    """x, and alpha (e^x - 1) where it is negative."""
+    """Return x, or alpha (e^x - 1) where it is negative."""
     return ops.elu(as_tensor(x), call.get("alpha", 1.0))
 
 
 @operator("Celu", ANY)
 def celu(call: Call, x: Any) -> Tensor:
-    """max(0, x) + min(0, alpha (e^(x / alpha) - 1))."""
+    """Compute max(0, x) + min(0, alpha (e^(x / alpha) - 1))."""
     return ops.celu(as_tensor(x), call.get("alpha", 1.0))
 
 
 @operator("Selu", ANY)
 def selu(call: Call, x: Any) -> Tensor:
-    """gamma times an Elu."""
+    """Compute gamma times an Elu."""
     alpha, gamma = call.get("alpha", 1.67326319217681884765625), call.get("gamma", 1.05070102214813232421875)
     return gamma * ops.elu(as_tensor(x), alpha)
 
 
 @operator("HardSigmoid", ANY)
 def hard_sigmoid(call: Call, x: Any) -> Tensor:
-    """alpha x + beta, between 0 and 1."""
+    """Compute alpha x + beta, clipped to [0, 1]."""
     return ops.clip(as_tensor(x) * call.get("alpha", 0.2) + call.get("beta", 0.5), 0.0, 1.0)
 
 
 @operator("Gelu", ANY)
 def gelu(call: Call, x: Any) -> Tensor:
-    """x times the normal distribution's function at x, or what a tanh makes of it."""
+    """Multiply x by the normal distribution function at x, or its approximation by tanh."""
     return ops.gelu(as_tensor(x), approximate=call.get("approximate", "none") == "tanh")
 
 
 @operator("Swish", ANY)
 def swish(call: Call, x: Any) -> Tensor:
-    """x sigmoid(alpha x)."""
+    """Compute x sigmoid(alpha x)."""
     x = as_tensor(x)
     return x * ops.sigmoid(call.get("alpha", 1.0) * x)
 
 
 @operator("ThresholdedRelu", ANY)
 def thresholded_relu(call: Call, x: Any) -> Tensor:
-    """x above alpha, 0 elsewhere."""
+    """Return x above alpha, 0 elsewhere."""
     return ops.threshold(as_tensor(x), call.get("alpha", 1.0), 0.0)
 
 
 @operator("Shrink", ANY)
 def shrink(call: Call, x: Any) -> Tensor:
-    """x brought nearer to 0 by `bias` beyond +-lambd, and 0 between."""
+    """Move x towards 0 by `bias` beyond +-lambd; return 0 between."""
     x, border, bias = as_tensor(x), call.get("lambd", 0.5), call.get("bias", 0.0)
     return ops.where(x < -border, x + bias, ops.where(x > border, x - bias, ops.zeros_like(x)))
 
 
 # -- dtypes --------------------------------------------------------------------------------------------------
 
-# ONNX's numbers of dtypes.
+# ONNX's codes of dtypes.
 DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
@@ -195,29 +195,29 @@ DTYPES = {
 
 
 def dtype_of(code: Any) -> str:
-    """The dtype that ONNX gives a number. Raises GraphError."""
+    """Return the dtype of ONNX's code. Raises GraphError."""
     if code not in DTYPES:
         raise GraphError(
-            f"tensors of ONNX's dtype {code!r} (strings, complex or very small ones) are not there"
+            f"tensors of ONNX's dtype {code!r} (strings, complex numbers, small floats) are not supported"
         )
     return DTYPES[code]
 
 
 @operator("Cast", ANY, through=1)
 def cast(call: Call, x: Any) -> Tensor:
-    """x in another dtype."""
+    """Cast x to another dtype."""
     return ops.cast(as_tensor(x), dtype_of(call.get("to")))
 
 
 @operator("CastLike", ANY)
 def cast_like(call: Call, x: Any, like: Any) -> Tensor:
-    """x in the dtype of another tensor."""
+    """Cast x to the dtype of another tensor."""
     return ops.cast(as_tensor(x), as_tensor(like).dtype)
 
 
 @operator("BitCast", ANY)
 def bitcast(call: Call, x: Any) -> Tensor:
-    """The same bits as another dtype of that size."""
+    """Reinterpret the bits as another dtype of the same size."""
     return Tensor(p.bitcast(node_of(x), dtype_of(call.get("to"))))
 
 
@@ -230,38 +230,38 @@ def _along(vector: Any, axis: int, rank: int) -> Tensor:
 
 @operator("DequantizeLinear", through=1)
 def dequantize(call: Call, x: Any, scale: Any, zero: Any = None) -> Tensor:
-    """(x - zero) scale, with one of each, or one along an axis."""
+    """Compute (x - zero) scale, with one zero and scale or one along an axis."""
     call.only(block_size=0)
     x, scale = as_tensor(x), as_tensor(scale)
     axis, rank = call.get("axis", 1), max(len(x.shape), 1)
-    wide = ops.cast(x, "int32")
-    wide = wide if zero is None else wide - ops.cast(_along(zero, axis, rank), "int32")
-    return ops.cast(ops.cast(wide, "float32") * ops.cast(_along(scale, axis, rank), "float32"), scale.dtype)
+    values = ops.cast(x, "int32")
+    values = values if zero is None else values - ops.cast(_along(zero, axis, rank), "int32")
+    return ops.cast(ops.cast(values, "float32") * ops.cast(_along(scale, axis, rank), "float32"), scale.dtype)
 
 
 @operator("QuantizeLinear")
 def quantize(call: Call, x: Any, scale: Any, zero: Any = None) -> Tensor:
-    """x / scale + zero, rounded, as what `zero` is (uint8)."""
+    """Compute x / scale + zero, rounded to the dtype of `zero` (uint8 by default)."""
     call.only(block_size=0)
     x = as_tensor(x)
     axis, rank = call.get("axis", 1), max(len(x.shape), 1)
     dtype = as_tensor(zero).dtype if zero is not None else dtype_of(call.get("output_dtype", 0) or 2)
     limits = np.iinfo(dtype)
-    made = ops.round(ops.cast(x, "float32") / ops.cast(_along(scale, axis, rank), "float32"))
-    made = made if zero is None else made + ops.cast(_along(zero, axis, rank), "float32")
-    return ops.cast(ops.clip(made, float(limits.min), float(limits.max)), dtype)
+    levels = ops.round(ops.cast(x, "float32") / ops.cast(_along(scale, axis, rank), "float32"))
+    levels = levels if zero is None else levels + ops.cast(_along(zero, axis, rank), "float32")
+    return ops.cast(ops.clip(levels, float(limits.min), float(limits.max)), dtype)
 
 
 # -- along axes, keeping them --------------------------------------------------------------------------------
 
 
 def _rows(call: Call, x: Tensor, fn: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """`fn` along one axis; before version 13 along all axes from there on, taken as one."""
+    """Apply `fn` along one axis; before version 13 along all axes from there on, flattened."""
     axis = call.get("axis", -1 if call.opset >= 13 else 1)
     if call.opset >= 13:
         return fn(x, axis)
-    at = axis % max(len(x.shape), 1)
-    matrix = ops.reshape(x, (math.prod(x.shape[:at]), math.prod(x.shape[at:])))
+    position = axis % max(len(x.shape), 1)
+    matrix = ops.reshape(x, (math.prod(x.shape[:position]), math.prod(x.shape[position:])))
     return ops.reshape(fn(matrix, -1), x.shape)
 
 
@@ -271,7 +271,7 @@ operator("LogSoftmax")(lambda call, x: _rows(call, as_tensor(x), ops.log_softmax
 
 @operator("Hardmax")
 def hardmax(call: Call, x: Any) -> Tensor:
-    """1 at the first largest element, 0 elsewhere."""
+    """Return 1 at the first largest element, 0 elsewhere."""
     x = as_tensor(x)
 
     def largest(rows: Tensor, axis: int) -> Tensor:
@@ -281,17 +281,17 @@ def hardmax(call: Call, x: Any) -> Tensor:
 
 
 def _cumulative(call: Call, x: Any, axis: Any, rule: Callable[..., Any], neutral: float) -> Tensor:
-    """Sums or products up to every element, of it (or not) and of those before (or behind) it."""
+    """Accumulate along an axis, in either direction, including the element itself or not."""
     node = node_of(x)
-    at, backwards = axis_of(number(axis, "axis"), node.rank), bool(call.get("reverse", 0))
+    position, backwards = axis_of(number(axis, "axis"), node.rank), bool(call.get("reverse", 0))
     if call.get("exclusive", 0):
-        low = [int(i == at and not backwards) for i in range(node.rank)]
-        high = [int(i == at and backwards) for i in range(node.rank)]
+        low = [int(i == position and not backwards) for i in range(node.rank)]
+        high = [int(i == position and backwards) for i in range(node.rank)]
         node = p.pad(node, neutral, tuple(low), tuple(high))
         start = tuple(high)
         stop = tuple(n - a for n, a in zip(node.shape, low, strict=True))
         node = p.slice_(node, start, stop)
-    return Tensor(rule(node, at, backwards))
+    return Tensor(rule(node, position, backwards))
 
 
 operator("CumSum")(lambda call, x, axis: _cumulative(call, x, axis, p.cumsum, 0))

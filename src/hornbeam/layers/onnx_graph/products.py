@@ -12,25 +12,25 @@ from hornbeam.layers.onnx_graph.vocabulary import Call, operator
 
 @operator("MatMul", weights=(0, 1))
 def matmul(call: Call, x: Any, y: Any) -> Tensor:
-    """The product of matrices, for each of the leading axes."""
+    """Multiply matrices, for each index of the leading axes."""
     return ops.matmul(as_tensor(x), as_tensor(y))
 
 
 @operator("Gemm", weights=(1, 2))
 def gemm(call: Call, a: Any, b: Any, c: Any = None) -> Tensor:
-    """alpha A B + beta C, with either matrix turned."""
+    """Compute alpha A B + beta C, with either matrix transposed."""
     left, right = as_tensor(a), as_tensor(b)
     left = ops.transpose(left) if call.get("transA", 0) else left
     right = ops.transpose(right) if call.get("transB", 0) else right
-    made = ops.matmul(left, right)
+    product = ops.matmul(left, right)
     alpha, beta = call.get("alpha", 1.0), call.get("beta", 1.0)
-    made = made if alpha == 1 else made * ops.cast(as_tensor(alpha), made.dtype)
+    product = product if alpha == 1 else product * ops.cast(as_tensor(alpha), product.dtype)
     if c is None or beta == 0:
-        return made
-    return made + (as_tensor(c) if beta == 1 else as_tensor(c) * ops.cast(as_tensor(beta), made.dtype))
+        return product
+    return product + (as_tensor(c) if beta == 1 else as_tensor(c) * ops.cast(as_tensor(beta), product.dtype))
 
 
 @operator("Einsum", weights=(0, 1, 2))
 def einsum(call: Call, *xs: Any) -> Tensor:
-    """Sums of products, by Einstein's notation."""
+    """Compute sums of products in Einstein's notation."""
     return ops.einsum(call.get("equation", "").replace(" ", ""), *map(as_tensor, xs))

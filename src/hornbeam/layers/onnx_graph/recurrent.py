@@ -12,32 +12,32 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.layers.onnx_graph.vocabulary import Call, GraphError, node_of, operator
 
-# x (batch, steps, gates * units) with its bias, the recurrent kernel (units, gates * units), the recurrent
-# bias, the first states, the mask (or none), whether backwards -> all h and the last states.
-Walk = Callable[
+# Function of x (batch, steps, gates * units) with its bias, recurrent kernel (units, gates * units),
+# recurrent bias, initial states, mask (or none) and direction that returns all h and the last states.
+SequenceFunction = Callable[
     [Call, Tensor, Tensor, Tensor, Sequence[Tensor], list[Node], bool], tuple[Tensor, list[Tensor]]
 ]
 
 
-def _blocks(x: Tensor, order: Sequence[int], axis: int) -> Tensor:
-    """The gates along an axis in another order."""
+def _reorder(x: Tensor, order: Sequence[int], axis: int) -> Tensor:
+    """Reorder the gates along an axis."""
     parts = ops.split(x, len(order), axis=axis)
     return ops.concatenate([parts[i] for i in order], axis=axis)
 
 
 def _recurrent(
-    call: Call, order: Sequence[int], states: int, walk: Walk, inputs: Sequence[Any]
+    call: Call, order: Sequence[int], states: int, run: SequenceFunction, inputs: Sequence[Any]
 ) -> tuple[Any, ...]:
-    """Y and the last states of all directions."""
-    x, w, r, b, lengths, *firsts = [*inputs, *[None] * (5 + states - len(inputs))][: 5 + states]
+    """Compute Y and the last states of all directions."""
+    x, w, r, b, lengths, *initial_states = [*inputs, *[None] * (5 + states - len(inputs))][: 5 + states]
     directions = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}.get(
         call.get("direction", "forward")
     )
     if directions is None:
-        raise GraphError(f"direction={call.get('direction')!r} is not there")
+        raise GraphError(f"direction={call.get('direction')!r} is not supported")
     call.only(input_forget=0)
     if "clip" in call.attributes:
-        raise GraphError("clip is not there")
+        raise GraphError("clip is not supported")
     units, batch_first = as_tensor(r).shape[-1], call.get("layout", 0)
     rows = as_tensor(x) if batch_first else ops.transpose(as_tensor(x), (1, 0, 2))
     batch, steps = rows.shape[:2]
@@ -46,20 +46,20 @@ def _recurrent(
     )
     outputs, ends = [], []
     for number, reverse in enumerate(directions):
-        kernel, recurrent = (ops.transpose(_blocks(as_tensor(v)[number], order, 0)) for v in (w, r))
+        kernel, recurrent = (ops.transpose(_reorder(as_tensor(v)[number], order, 0)) for v in (w, r))
         width = len(order) * units
         bias = ops.zeros((2 * width,), rows.dtype) if b is None else as_tensor(b)[number]
-        inner, outer = (_blocks(v, order, 0) for v in (bias[:width], bias[width:]))
-        first = [
+        inner, outer = (_reorder(v, order, 0) for v in (bias[:width], bias[width:]))
+        initial = [
             ops.zeros((batch, units), rows.dtype)
             if v is None
             else as_tensor(v)[:, number] if batch_first else as_tensor(v)[number]
-            for v in firsts
+            for v in initial_states
         ]  # fmt: skip
-        every, last = walk(call, ops.matmul(rows, kernel) + inner, recurrent, outer, first, mask, reverse)
+        hidden, last = run(call, ops.matmul(rows, kernel) + inner, recurrent, outer, initial, mask, reverse)
         if mask:
-            every = ops.where(Tensor(mask[0])[:, :, None], every, ops.zeros_like(every))
-        outputs.append(every if batch_first else ops.transpose(every, (1, 0, 2)))
+            hidden = ops.where(Tensor(mask[0])[:, :, None], hidden, ops.zeros_like(hidden))
+        outputs.append(hidden if batch_first else ops.transpose(hidden, (1, 0, 2)))
         ends.append(last)
     axis = 1 if batch_first else 0
     return (
@@ -68,20 +68,20 @@ def _recurrent(
     )
 
 
-def _activations(call: Call, usual: Sequence[str], only: bool = False) -> list[Callable[[Tensor], Tensor]]:
-    """The functions of a direction; of two directions they must be the same."""
-    names = [str(name).lower() for name in call.attributes.get("activations", usual)]
-    count = len(usual)
-    known = {"sigmoid": ops.sigmoid, "tanh": ops.tanh, "relu": ops.relu}
-    if names != names[:count] * (len(names) // count) or any(name not in known for name in names):
-        raise GraphError(f"activations {names} are not there")
-    if only and names[:count] != [name.lower() for name in usual]:
-        raise GraphError(f"activations {names} are not there, only {list(usual)}")
-    return [known[name] for name in names[:count]]
+def _activations(call: Call, defaults: Sequence[str], only: bool = False) -> list[Callable[[Tensor], Tensor]]:
+    """Return the activation functions of a direction; those of two directions must be equal."""
+    names = [str(name).lower() for name in call.attributes.get("activations", defaults)]
+    count = len(defaults)
+    functions = {"sigmoid": ops.sigmoid, "tanh": ops.tanh, "relu": ops.relu}
+    if names != names[:count] * (len(names) // count) or any(name not in functions for name in names):
+        raise GraphError(f"activations {names} are not supported")
+    if only and names[:count] != [name.lower() for name in defaults]:
+        raise GraphError(f"activations {names} are not supported, only {list(defaults)}")
+    return [functions[name] for name in names[:count]]
 
 
-def _parts(found: Node, count: int) -> tuple[Tensor, list[Tensor]]:
-    return Tensor(p.project(found, 0)), [Tensor(p.project(found, 1 + i)) for i in range(count)]
+def _parts(node: Node, count: int) -> tuple[Tensor, list[Tensor]]:
+    return Tensor(p.project(node, 0)), [Tensor(p.project(node, 1 + i)) for i in range(count)]
 
 
 def _lstm(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: list[Node], reverse: bool) -> Any:
@@ -91,61 +91,63 @@ def _lstm(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: list[No
 
 
 def _gru(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: list[Node], reverse: bool) -> Any:
-    gate, bend = _activations(call, ("Sigmoid", "Tanh"))
-    if call.get("linear_before_reset", 0) and (gate, bend) == (ops.sigmoid, ops.tanh):
+    gate, activation = _activations(call, ("Sigmoid", "Tanh"))
+    if call.get("linear_before_reset", 0) and (gate, activation) == (ops.sigmoid, ops.tanh):
         nodes = [node_of(v) for v in (x, r, b, *first)]
         return _parts(p.gru(*nodes, *mask, reverse=reverse, masked=bool(mask)), 1)
     units = r.shape[0]
-    after = bool(call.get("linear_before_reset", 0))
+    reset_after = bool(call.get("linear_before_reset", 0))
 
-    def step(states: list[Tensor], now: Tensor) -> list[Tensor]:
+    def step(states: list[Tensor], x_t: Tensor) -> list[Tensor]:
         (h,) = states
         sums = ops.matmul(h, r[:, : 2 * units]) + b[: 2 * units]
-        z, reset = (gate(v) for v in ops.split(now[:, : 2 * units] + sums, 2, axis=-1))
+        z, reset = (gate(v) for v in ops.split(x_t[:, : 2 * units] + sums, 2, axis=-1))
         w, bias = r[:, 2 * units :], b[2 * units :]
-        inner = reset * (ops.matmul(h, w) + bias) if after else ops.matmul(reset * h, w) + bias
-        new = bend(now[:, 2 * units :] + inner)
+        inner = reset * (ops.matmul(h, w) + bias) if reset_after else ops.matmul(reset * h, w) + bias
+        new = activation(x_t[:, 2 * units :] + inner)
         return [(1.0 - z) * new + z * h]
 
     return _scanned(step, x, first, mask, reverse)
 
 
 def _rnn(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: list[Node], reverse: bool) -> Any:
-    (bend,) = _activations(call, ("Tanh",))
-    return _scanned(lambda states, now: [bend(now + ops.matmul(states[0], r))], x + b, first, mask, reverse)
+    (activation,) = _activations(call, ("Tanh",))
+    return _scanned(
+        lambda states, x_t: [activation(x_t + ops.matmul(states[0], r))], x + b, first, mask, reverse
+    )
 
 
 def _scanned(step: Any, x: Tensor, first: Sequence[Tensor], mask: list[Node], reverse: bool) -> Any:
-    """All h and the last states of a loop over the steps; where the mask is false, states stay."""
+    """Loop over the steps. Return all h and the last states; states do not change where the mask is False."""
 
-    def body(states: list[Tensor], now: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-        row, *keep = now
+    def body(states: list[Tensor], x_t: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        row, *keep = x_t
         new = step(states, row)
         if keep:
             new = [ops.where(keep[0][:, None], a, b) for a, b in zip(new, states, strict=True)]
         return new, new[0]
 
-    turned = [ops.transpose(x, (1, 0, 2)), *(ops.transpose(Tensor(m)) for m in mask)]
-    last, every = ops.scan(body, list(first), turned, reverse=reverse)
-    return ops.transpose(every, (1, 0, 2)), last
+    sequences = [ops.transpose(x, (1, 0, 2)), *(ops.transpose(Tensor(m)) for m in mask)]
+    last, hidden = ops.scan(body, list(first), sequences, reverse=reverse)
+    return ops.transpose(hidden, (1, 0, 2)), last
 
 
-# The order of gates here, by their places in ONNX's.
+# Orders of gates: indices of ONNX's gates in the order of this library.
 @operator("LSTM", weights=(1, 2, 3))
 def lstm(call: Call, *inputs: Any) -> tuple[Any, ...]:
-    """Hochreiter & Schmidhuber, "Long Short-Term Memory", 1997; without peepholes."""
+    """Compute an LSTM without peepholes (Hochreiter and Schmidhuber 1997)."""
     if len(inputs) > 7 and inputs[7] is not None:
-        raise GraphError("peepholes (the input P) are not there")
+        raise GraphError("peepholes (the input P) are not supported")
     return _recurrent(call, (0, 2, 3, 1), 2, _lstm, inputs[:7])
 
 
 @operator("GRU", weights=(1, 2, 3))
 def gru(call: Call, *inputs: Any) -> tuple[Any, ...]:
-    """Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014."""
+    """Compute a GRU (Cho et al. 2014)."""
     return _recurrent(call, (0, 1, 2), 1, _gru, inputs)
 
 
 @operator("RNN", weights=(1, 2, 3))
 def rnn(call: Call, *inputs: Any) -> tuple[Any, ...]:
-    """f(x W + h R + b)."""
+    """Compute a recurrent layer: f(x W + h R + b)."""
     return _recurrent(call, (0,), 1, _rnn, inputs)

@@ -27,23 +27,23 @@ REDUCTIONS: dict[str, tuple[int, Reduction]] = {
 }
 
 
-def _reduced(since: int, reduction: Reduction) -> Callable[..., Any]:
+def _reduce(since: int, reduction: Reduction) -> Callable[..., Any]:
     def compute(call: Call, x: Any, axes: Any = None) -> Tensor:
         x = as_tensor(x)
-        over = axes_of(call, axes, len(x.shape), since)
-        if not over:
+        reduced_axes = axes_of(call, axes, len(x.shape), since)
+        if not reduced_axes:
             if call.get("noop_with_empty_axes", 0):
-                # Nothing is summed up, but what is done to each element is done.
-                over = ()
+                # No axis is reduced, but elementwise parts such as squares apply.
+                reduced_axes = ()
             else:
-                over = tuple(range(len(x.shape)))
-        return ops.cast(reduction(x, over, bool(call.get("keepdims", 1))), x.dtype)
+                reduced_axes = tuple(range(len(x.shape)))
+        return ops.cast(reduction(x, reduced_axes, bool(call.get("keepdims", 1))), x.dtype)
 
     return compute
 
 
 for _name, (_since, _reduction) in REDUCTIONS.items():
-    operator(_name)(_reduced(_since, _reduction))
+    operator(_name)(_reduce(_since, _reduction))
 
 
 def _position(find: Callable[..., Tensor]) -> Callable[..., Any]:
@@ -65,22 +65,22 @@ operator("ArgMin")(_position(ops.argmin))
 
 @operator("TopK")
 def top_k(call: Call, x: Any, k: Any = None) -> tuple[Tensor, Tensor]:
-    """The k largest (or smallest) elements along an axis, in order, and where they stand."""
+    """Return the k largest (or smallest) elements along an axis, in order, and their indices."""
     x = as_tensor(x)
     axis = axis_of(call.get("axis", -1), len(x.shape))
     count = call.get("k", 0) if call.opset < 10 else number(k, "k")
     rows = ops.moveaxis(x, axis, -1)
     if call.get("largest", 1):
-        values, places = ops.top_k(rows, count)
+        values, indices = ops.top_k(rows, count)
     else:
-        places = ops.argsort(rows)[..., :count]
-        values = ops.take_along_axis(rows, places, axis=-1)
-    return ops.moveaxis(values, -1, axis), ops.cast(ops.moveaxis(places, -1, axis), "int64")
+        indices = ops.argsort(rows)[..., :count]
+        values = ops.take_along_axis(rows, indices, axis=-1)
+    return ops.moveaxis(values, -1, axis), ops.cast(ops.moveaxis(indices, -1, axis), "int64")
 
 
 @operator("LpNormalization")
 def lp_normalization(call: Call, x: Any) -> Tensor:
-    """x divided by its norm along an axis."""
+    """Divide x by its norm along an axis."""
     x, axis = as_tensor(x), call.get("axis", -1)
     if call.get("p", 2) == 1:
         return x / ops.sum(ops.absolute(x), axis, True)

@@ -1,10 +1,10 @@
-"""ONNX operators that move, cut, join and make tensors."""
+"""ONNX operators that move, cut, concatenate and create tensors."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,40 +28,43 @@ from hornbeam.layers.onnx_graph.vocabulary import (
     operator,
 )
 
+if TYPE_CHECKING:
+    pass
+
 
 @operator("Shape")
 def shape(call: Call, x: Any) -> np.ndarray:
-    """The sizes of a tensor, which are always known."""
+    """Return the sizes of a tensor, which are always known."""
     return np.array(as_tensor(x).shape[call.get("start", 0) : call.attributes.get("end")], "int64")
 
 
 @operator("Size")
 def size(call: Call, x: Any) -> np.ndarray:
-    """The number of elements."""
+    """Return the number of elements."""
     return np.array(math.prod(as_tensor(x).shape), "int64")
 
 
 @operator("Reshape", through=1)
 def reshape(call: Call, x: Any, sizes: Any) -> Tensor:
-    """Another shape; 0 keeps a size, unless `allowzero`, and -1 is what is left."""
+    """Reshape; 0 keeps a size, unless `allowzero`, and -1 is inferred."""
     x = as_tensor(x)
-    wanted = ints(sizes, "shape")
+    target = ints(sizes, "shape")
     if not call.get("allowzero", 0):
-        if any(n == 0 and i >= len(x.shape) for i, n in enumerate(wanted)):
-            raise GraphError(f"{wanted} keeps a size that {x.shape} does not have")
-        wanted = [x.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
-    return ops.reshape(x, tuple(wanted))
+        if any(n == 0 and i >= len(x.shape) for i, n in enumerate(target)):
+            raise GraphError(f"{target} keeps a size that {x.shape} does not have")
+        target = [x.shape[i] if n == 0 else n for i, n in enumerate(target)]
+    return ops.reshape(x, tuple(target))
 
 
 @operator("Transpose", through=1)
 def transpose(call: Call, x: Any) -> Tensor:
-    """Axes in another order: turned round, unless told."""
+    """Transpose axes, reversed by default."""
     return ops.transpose(as_tensor(x), call.attributes.get("perm"))
 
 
 @operator("Flatten", through=1)
 def flatten(call: Call, x: Any) -> Tensor:
-    """A matrix: the axes before `axis` are rows."""
+    """Flatten to a matrix: the axes before `axis` are rows."""
     x, axis = as_tensor(x), call.get("axis", 1)
     at = axis + len(x.shape) if axis < 0 else axis
     return ops.reshape(x, (math.prod(x.shape[:at]), math.prod(x.shape[at:])))
@@ -69,7 +72,7 @@ def flatten(call: Call, x: Any) -> Tensor:
 
 @operator("Squeeze", through=1)
 def squeeze(call: Call, x: Any, axes: Any = None) -> Tensor:
-    """Without axes of size 1."""
+    """Remove axes of size 1."""
     x = as_tensor(x)
     over = axes_of(call, axes, len(x.shape), 13)
     return ops.squeeze(x, over) if over is None or over else x
@@ -77,10 +80,10 @@ def squeeze(call: Call, x: Any, axes: Any = None) -> Tensor:
 
 @operator("Unsqueeze", through=1)
 def unsqueeze(call: Call, x: Any, axes: Any = None) -> Tensor:
-    """With axes of size 1 at the given places of the result."""
+    """Insert axes of size 1 at the given positions of the result."""
     x = as_tensor(x)
-    given = call.get("axes") if call.opset < 13 else axes
-    count = len(ints(given, "axes"))
+    new_axes = call.get("axes") if call.opset < 13 else axes
+    count = len(ints(new_axes, "axes"))
     over = axes_of(call, axes, len(x.shape) + count, 13) or ()
     rest = iter(x.shape)
     return ops.reshape(x, tuple(1 if i in over else next(rest) for i in range(len(x.shape) + count)))
@@ -88,25 +91,25 @@ def unsqueeze(call: Call, x: Any, axes: Any = None) -> Tensor:
 
 @operator("Concat", weights=EVERY, through=len(EVERY))
 def concat(call: Call, *xs: Any) -> Tensor:
-    """Tensors one after the other along an axis."""
+    """Concatenate tensors along an axis."""
     return ops.concatenate([as_tensor(x) for x in xs], axis=call.get("axis", 1 if call.opset < 4 else 0))
 
 
 @operator("Split", through=1)
 def split(call: Call, x: Any, sizes: Any = None) -> tuple[Tensor, ...]:
-    """Parts along an axis: of the given sizes, or as many as there are outputs."""
+    """Split along an axis: into the given sizes, or as many as there are outputs."""
     x = as_tensor(x)
     axis = axis_of(call.get("axis", 0), len(x.shape))
-    given = call.attributes.get("split") if call.opset < 13 else sizes
-    if given is not None:
-        lengths = ints(given, "sizes")
+    split_sizes = call.attributes.get("split") if call.opset < 13 else sizes
+    if split_sizes is not None:
+        lengths = ints(split_sizes, "sizes")
     else:
         count = call.attributes.get("num_outputs", call.outputs)
         count_elements(200 * count)
-        each = -(-x.shape[axis] // count)
-        lengths = [min(each, x.shape[axis] - i * each) for i in range(count)]
+        length = -(-x.shape[axis] // count)
+        lengths = [min(length, x.shape[axis] - i * length) for i in range(count)]
     if sum(lengths) != x.shape[axis] or min(lengths, default=0) < 0:
-        raise GraphError(f"parts of {lengths} of an axis of {x.shape[axis]}")
+        raise GraphError(f"sizes {lengths} do not add up to the axis of {x.shape[axis]}")
     return tuple(ops.split(x, [int(n) for n in np.cumsum(lengths)[:-1]], axis=axis)) if lengths[1:] else (x,)
 
 
@@ -114,7 +117,7 @@ def split(call: Call, x: Any, sizes: Any = None) -> tuple[Tensor, ...]:
 def slice_(
     call: Call, x: Any, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
 ) -> Tensor:
-    """From `starts` to `ends` along some axes, in steps; places beyond the ends are brought back."""
+    """Slice some axes from `starts` to `ends` in steps; bounds are clamped."""
     x = as_tensor(x)
     if call.opset < 10:
         starts, ends, axes = (call.attributes.get(name) for name in ("starts", "ends", "axes"))
@@ -124,7 +127,7 @@ def slice_(
     key = [slice(None)] * len(x.shape)
     for axis, low, high, by in zip(over, first, last, step, strict=True):
         length = x.shape[axis]
-        # Backwards, an end before the beginning includes it; a negative end that is left counts from behind.
+        # With negative steps, an end before index 0 includes index 0; other negative ends count from the end.
         stop = None if by < 0 and high < -length else high
         key[axis] = slice(max(low, -length), stop, by)
     return x[tuple(key)]
@@ -132,20 +135,20 @@ def slice_(
 
 @operator("Expand", through=1)
 def expand(call: Call, x: Any, sizes: Any) -> Tensor:
-    """Repeated by the rule of broadcasting, whichever side has a 1."""
+    """Broadcast to a shape, in both directions."""
     x = as_tensor(x)
     return ops.broadcast_to(x, broadcast_shapes(tuple(x.shape), tuple(ints(sizes, "shape"))))
 
 
 @operator("Tile")
 def tile(call: Call, x: Any, repeats: Any) -> Tensor:
-    """Repeated along each axis."""
+    """Repeat along each axis."""
     return ops.tile(as_tensor(x), tuple(ints(repeats, "repeats")))
 
 
 @operator("Pad")
 def pad(call: Call, x: Any, widths: Any = None, value: Any = None, axes: Any = None) -> Tensor:
-    """With a margin; negative widths cut."""
+    """Pad; negative widths crop."""
     x = as_tensor(x)
     if call.opset < 11:
         widths, value = call.attributes.get("pads"), call.get("value", 0.0)
@@ -153,7 +156,7 @@ def pad(call: Call, x: Any, widths: Any = None, value: Any = None, axes: Any = N
     over = range(rank) if axes is None else [axis_of(a, rank) for a in ints(axes, "axes")]
     amounts, count = ints(widths, "widths"), len(over)
     if len(amounts) != 2 * count:
-        raise GraphError(f"{len(amounts)} widths for {count} axes")
+        raise GraphError(f"expected {2 * count} widths for {count} axes, got {len(amounts)}")
     low, high = [0] * rank, [0] * rank
     for axis, before, after in zip(over, amounts[:count], amounts[count:], strict=True):
         low[axis], high[axis] = before, after
@@ -167,7 +170,7 @@ def pad(call: Call, x: Any, widths: Any = None, value: Any = None, axes: Any = N
 
 @operator("DepthToSpace")
 def depth_to_space(call: Call, x: Any) -> Tensor:
-    """Blocks of channels as blocks of pixels."""
+    """Move blocks of channels to blocks of pixels."""
     x, b = as_tensor(x), call.get("blocksize", 0)
     n, c, h, w = x.shape
     if call.get("mode", "DCR") == "DCR":
@@ -179,7 +182,7 @@ def depth_to_space(call: Call, x: Any) -> Tensor:
 
 @operator("SpaceToDepth")
 def space_to_depth(call: Call, x: Any) -> Tensor:
-    """Blocks of pixels as blocks of channels."""
+    """Move blocks of pixels to blocks of channels."""
     x, b = as_tensor(x), call.get("blocksize", 0)
     n, c, h, w = x.shape
     parts = ops.reshape(x, (n, c, h // b, b, w // b, b))
@@ -188,17 +191,17 @@ def space_to_depth(call: Call, x: Any) -> Tensor:
 
 @operator("Trilu")
 def trilu(call: Call, x: Any, k: Any = None) -> Tensor:
-    """The upper or the lower triangle, 0 elsewhere."""
+    """Return the upper or lower triangle, 0 elsewhere."""
     diagonal = 0 if k is None else number(k, "diagonal")
     return (ops.triu if call.get("upper", 1) else ops.tril)(as_tensor(x), diagonal)
 
 
-# -- making --------------------------------------------------------------------------------------------------
+# -- creation ------------------------------------------------------------------------------------------------
 
 
 @operator("ConstantOfShape")
 def constant_of_shape(call: Call, sizes: Any) -> Tensor:
-    """One number everywhere."""
+    """Create a tensor of one number."""
     value = call.attributes.get("value", np.zeros(1, "float32"))
     fill = node_of(value.reshape(-1)[:1].reshape(()))
     return Tensor(p.broadcast(fill, tuple(ints(sizes, "shape")), ()))
@@ -206,7 +209,7 @@ def constant_of_shape(call: Call, sizes: Any) -> Tensor:
 
 @operator("Range")
 def range_(call: Call, start: Any, limit: Any, delta: Any) -> Tensor:
-    """Numbers from `start` to `limit`, without it, in steps."""
+    """Create numbers from `start` up to `limit`, excluded, in steps."""
     first, last, by = (number(x, "bounds") for x in (start, limit, delta))
     count = max(math.ceil((last - first) / by), 0) if by else 0
     dtype = dtype_name(known(start, "start").dtype)
@@ -216,7 +219,7 @@ def range_(call: Call, start: Any, limit: Any, delta: Any) -> Tensor:
 
 @operator("EyeLike")
 def eye_like(call: Call, x: Any) -> Tensor:
-    """1 on a diagonal, 0 elsewhere."""
+    """Create a matrix of ones on a diagonal, zeros elsewhere."""
     x = as_tensor(x)
     code = call.attributes.get("dtype")
     rows, columns = x.shape
@@ -225,59 +228,58 @@ def eye_like(call: Call, x: Any) -> Tensor:
 
 @operator("OneHot")
 def one_hot(call: Call, indices: Any, depth: Any, values: Any) -> Tensor:
-    """The second value where an index points, the first elsewhere (and everywhere for one out of range)."""
+    """Return the second value at indices, the first elsewhere (and everywhere for one out of range)."""
     index, pair = ops.cast(as_tensor(indices), "int64"), as_tensor(values)
     count = int(number(depth, "depth"))
     axis = axis_of(call.get("axis", -1), len(index.shape) + 1)
     index = ops.where(index < 0, index + count, index)
-    places = Tensor(p.iota("int64", (count,), 0))
+    positions = Tensor(p.iota("int64", (count,), 0))
     hit = ops.expand_dims(index, axis) == ops.reshape(
-        places, [-1 if i == axis else 1 for i in range(len(index.shape) + 1)]
+        positions, [-1 if i == axis else 1 for i in range(len(index.shape) + 1)]
     )
     return ops.where(hit, pair[1], pair[0])
 
 
 @operator("NonZero")
 def non_zero(call: Call, x: Any) -> np.ndarray:
-    """Where elements are not 0; how many there are has to be known."""
+    """Return the indices of elements that are not 0, whose number has to be known."""
     return np.array(np.nonzero(known(x, "operand")), "int64")
 
 
-# -- choosing ------------------------------------------------------------------------------------------------
+# -- indexing ------------------------------------------------------------------------------------------------
 
 
 @operator("Gather", weights=(0,))
 def gather(call: Call, x: Any, indices: Any) -> Tensor:
-    """Slices along an axis, in the order of indices."""
+    """Gather slices along an axis."""
     return ops.take(as_tensor(x), as_tensor(indices), axis=call.get("axis", 0))
 
 
-def _rows_of(x: Tensor, indices: Tensor, axis: int) -> Any:
-    """x, and indices for the whole of it, in a form that `p.gather` and `p.scatter` take: (..., rank)."""
+def _full_indices(x: Tensor, indices: Tensor, axis: int) -> Any:
+    """Return indices (..., rank) for `p.gather` and `p.scatter` from those along one axis."""
     shape = tuple(indices.shape)
-    places = [p.iota("int64", shape, i) for i in range(len(shape))]
+    columns = [p.iota("int64", shape, i) for i in range(len(shape))]
     index = node_of(ops.cast(indices, "int64"))
-    chosen = p.select(p.lt(index, 0), index + x.shape[axis], index)
-    places[axis] = chosen
-    return p.concatenate(*(p.reshape(place, (*shape, 1)) for place in places), axis=len(shape))
+    columns[axis] = p.select(p.lt(index, 0), index + x.shape[axis], index)
+    return p.concatenate(*(p.reshape(column, (*shape, 1)) for column in columns), axis=len(shape))
 
 
 @operator("GatherElements")
 def gather_elements(call: Call, x: Any, indices: Any) -> Tensor:
-    """The element of each line that an index names."""
+    """Gather one element along an axis for each index."""
     x, indices = as_tensor(x), as_tensor(indices)
     axis = axis_of(call.get("axis", 0), len(x.shape))
-    return Tensor(p.gather(x.node, _rows_of(x, indices, axis)))
+    return Tensor(p.gather(x.node, _full_indices(x, indices, axis)))
 
 
 @operator("GatherND", weights=(0,))
 def gather_nd(call: Call, x: Any, indices: Any) -> Tensor:
-    """Slices at places, which are the last axis of the indices."""
-    x, index = as_tensor(x), _from_front(as_tensor(x), as_tensor(indices), call.get("batch_dims", 0))
+    """Gather slices at positions, the last axis of the indices."""
+    x, index = as_tensor(x), _non_negative(as_tensor(x), as_tensor(indices), call.get("batch_dims", 0))
     return Tensor(p.gather(x.node, index, batch_dims=call.get("batch_dims", 0)))
 
 
-def _from_front(x: Tensor, indices: Tensor, batch: int) -> Any:
+def _non_negative(x: Tensor, indices: Tensor, batch: int) -> Any:
     depth = indices.shape[-1]
     sizes = np.array(x.shape[batch : batch + depth], "int64")
     index = ops.cast(indices, "int64")
@@ -289,23 +291,23 @@ _MODES = {"none": "set", "add": "add", "mul": "mul", "max": "max", "min": "min"}
 
 @operator("ScatterElements Scatter")
 def scatter_elements(call: Call, x: Any, indices: Any, updates: Any) -> Tensor:
-    """x with elements of its lines replaced, or combined."""
+    """Replace or combine elements along an axis."""
     x, indices = as_tensor(x), as_tensor(indices)
     axis = axis_of(call.get("axis", 0), len(x.shape))
-    return Tensor(p.scatter(x.node, _rows_of(x, indices, axis), node_of(updates), _mode(call)))
+    return Tensor(p.scatter(x.node, _full_indices(x, indices, axis), node_of(updates), _mode(call)))
 
 
 @operator("ScatterND")
 def scatter_nd(call: Call, x: Any, indices: Any, updates: Any) -> Tensor:
-    """x with slices replaced, or combined."""
+    """Replace or combine slices."""
     x = as_tensor(x)
-    return Tensor(p.scatter(x.node, _from_front(x, as_tensor(indices), 0), node_of(updates), _mode(call)))
+    return Tensor(p.scatter(x.node, _non_negative(x, as_tensor(indices), 0), node_of(updates), _mode(call)))
 
 
 def _mode(call: Call) -> str:
     reduction = call.get("reduction", "none")
     if reduction not in _MODES:
-        raise GraphError(f"reduction={reduction!r} is not there")
+        raise GraphError(f"reduction={reduction!r} is not supported")
     return _MODES[reduction]
 
 
@@ -315,22 +317,22 @@ def _mode(call: Call) -> str:
 HALF = np.float32(0.5)
 
 
-def _positions(mode: str, size: int, made: int, scale: Any) -> np.ndarray:
-    """Where each pixel that is made lies between those that are there, rounded as others round it."""
-    count_elements(made)
-    at, scale = np.arange(made, dtype=np.float32), np.float32(scale)
+def _positions(mode: str, size: int, new_size: int, scale: Any) -> np.ndarray:
+    """Return the source positions of output pixels, rounded as other implementations do."""
+    count_elements(new_size)
+    index, scale = np.arange(new_size, dtype=np.float32), np.float32(scale)
     if mode == "asymmetric":
-        return at / scale
+        return index / scale
     if mode == "align_corners":
-        return at * (size - 1) / (made - 1) if made > 1 else at * 0
-    if mode == "pytorch_half_pixel" and made == 1:
-        return at * 0
+        return index * (size - 1) / (new_size - 1) if new_size > 1 else index * 0
+    if mode == "pytorch_half_pixel" and new_size == 1:
+        return index * 0
     if mode == "half_pixel_symmetric":
-        adjusted = made / (scale * size)
-        return (size / 2) * (1 - adjusted) + (at + HALF) / scale - HALF
+        adjusted = new_size / (scale * size)
+        return (size / 2) * (1 - adjusted) + (index + HALF) / scale - HALF
     if mode in ("half_pixel", "pytorch_half_pixel"):
-        return (at + HALF) / scale - HALF
-    raise GraphError(f"coordinate_transformation_mode={mode!r} is not there")
+        return (index + HALF) / scale - HALF
+    raise GraphError(f"coordinate_transformation_mode={mode!r} is not supported")
 
 
 _NEAREST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -342,7 +344,7 @@ _NEAREST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def _cubic(x: np.ndarray, a: float) -> np.ndarray:
-    """Keys's kernel at distances x."""
+    """Evaluate Keys's kernel at distances x."""
     x = np.abs(x)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
@@ -350,41 +352,41 @@ def _cubic(x: np.ndarray, a: float) -> np.ndarray:
 
 
 def _kernel(call: Call, mode: str) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int, ...]]:
-    """What pixels weigh by their distance, and which pixels are near."""
+    """Return the kernel, a function of distance, and the offsets of the pixels that it covers."""
     if mode == "linear":
         return lambda x: 1 - np.abs(x), (0, 1)
     if mode == "cubic":
         a = call.get("cubic_coeff_a", -0.75)
         return lambda x: _cubic(x, a), (-1, 0, 1, 2)
-    raise GraphError(f"mode={mode!r} is not there")
+    raise GraphError(f"mode={mode!r} is not supported")
 
 
-def _resized(x: Tensor, axis: int, at: np.ndarray, call: Call) -> Tensor:
-    """x along one axis at the given places."""
+def _resize_axis(x: Tensor, axis: int, positions: np.ndarray, call: Call) -> Tensor:
+    """Resize one axis of x at the given source positions."""
     mode, last = call.get("mode", "nearest"), x.shape[axis] - 1
     if mode == "nearest":
-        usual = "floor" if call.op == "Upsample" or call.opset < 11 else "round_prefer_floor"
-        nearest = _NEAREST.get(call.get("nearest_mode", usual))
+        default = "floor" if call.op == "Upsample" or call.opset < 11 else "round_prefer_floor"
+        nearest = _NEAREST.get(call.get("nearest_mode", default))
         if nearest is None:
-            raise GraphError(f"nearest_mode={call.get('nearest_mode')!r} is not there")
-        return _taken(x, nearest(at), axis)
+            raise GraphError(f"nearest_mode={call.get('nearest_mode')!r} is not supported")
+        return _take(x, nearest(positions), axis)
     kernel, offsets = _kernel(call, mode)
-    at = np.clip(at, 0, last) if mode == "linear" else at
-    low = np.floor(at)
+    positions = np.clip(positions, 0, last) if mode == "linear" else positions
+    low = np.floor(positions)
     parts, shape = [], [-1 if i == axis else 1 for i in range(len(x.shape))]
     for offset in offsets:
-        factor = ops.cast(as_tensor(kernel(at - low - offset).reshape(shape)), x.dtype)
-        parts.append(_taken(x, low + offset, axis) * factor)
+        factor = ops.cast(as_tensor(kernel(positions - low - offset).reshape(shape)), x.dtype)
+        parts.append(_take(x, low + offset, axis) * factor)
     return sum(parts[1:], parts[0])
 
 
-def _taken(x: Tensor, places: np.ndarray, axis: int) -> Tensor:
-    return ops.take(x, np.clip(places, 0, x.shape[axis] - 1).astype("int32"), axis=axis)
+def _take(x: Tensor, indices: np.ndarray, axis: int) -> Tensor:
+    return ops.take(x, np.clip(indices, 0, x.shape[axis] - 1).astype("int32"), axis=axis)
 
 
 @operator("Resize Upsample")
 def resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any = None) -> Tensor:
-    """Other sizes along the axes: the nearest pixel, or what lies between pixels by lines or cubes."""
+    """Resize axes: by the nearest pixel, or by linear or cubic interpolation."""
     x = as_tensor(x)
     call.only(antialias=0, exclude_outside=0)
     if call.op == "Upsample":
@@ -394,26 +396,26 @@ def resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any =
     mode = "asymmetric" if call.op == "Upsample" or call.opset < 11 else "half_pixel"
     mode = call.get("coordinate_transformation_mode", mode)
     axes = call.attributes.get("axes", range(len(x.shape)))
-    for axis, factor, made in _targets(call, x, axes, scales, sizes):
-        if made != x.shape[axis] or factor != 1:
-            x = _resized(x, axis, _positions(mode, x.shape[axis], made, factor), call)
+    for axis, factor, new_size in _targets(call, x, axes, scales, sizes):
+        if new_size != x.shape[axis] or factor != 1:
+            x = _resize_axis(x, axis, _positions(mode, x.shape[axis], new_size, factor), call)
     return x
 
 
 def _targets(call: Call, x: Tensor, axes: Any, scales: Any, sizes: Any) -> list[tuple[int, float, int]]:
-    """For each axis its factor and its new size."""
+    """Return (axis, factor, new size) for each axis."""
     if sizes is not None and np.size(sizes):
-        wanted = ints(sizes, "sizes")
+        new_sizes = ints(sizes, "sizes")
         old = [x.shape[axis] for axis in axes]
         policy = call.get("keep_aspect_ratio_policy", "stretch")
-        factors = [n / o for n, o in zip(wanted, old, strict=True)]
+        factors = [n / o for n, o in zip(new_sizes, old, strict=True)]
         if policy != "stretch":
             factor = (min if policy == "not_larger" else max)(factors)
             factors = [factor] * len(factors)
-            wanted = [math.floor(factor * o + 0.5) for o in old]
-        return list(zip([axis_of(a, len(x.shape)) for a in axes], factors, wanted, strict=True))
-    given = known(np.asarray(scales, "float32") if isinstance(scales, list) else scales, "scales").reshape(-1)
-    factors = [float(factor) for factor in given]
+            new_sizes = [math.floor(factor * o + 0.5) for o in old]
+        return list(zip([axis_of(a, len(x.shape)) for a in axes], factors, new_sizes, strict=True))
+    values = known(np.asarray(scales, "float32") if isinstance(scales, list) else scales, "scales")
+    factors = [float(factor) for factor in values.reshape(-1)]
     if len(factors) != len(axes) or not all(0 < factor < 1e6 for factor in factors):
-        raise GraphError(f"scales {factors} for {len(axes)} axes")
+        raise GraphError(f"expected {len(axes)} positive scales, got {factors}")
     return [(a % len(x.shape), f, math.floor(x.shape[a] * f)) for a, f in zip(axes, factors, strict=True)]

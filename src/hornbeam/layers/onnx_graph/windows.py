@@ -1,4 +1,4 @@
-"""ONNX operators on windows, and normalizations: on tensors whose channels stand last."""
+"""ONNX operators on windows, and normalizations, on tensors with channels last."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def _numbers(call: Call, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
-    """One number for each spatial axis."""
-    found = call.attributes.get(name)
-    listed = [default] * rank if found is None else ints(found, name)
-    if len(listed) != rank or min(listed) < 0 or (default and min(listed) < 1):
-        raise GraphError(f"{name}={found} for {rank} spatial axes")
-    return tuple(listed)
+    """Return one number for each spatial axis."""
+    value = call.attributes.get(name)
+    numbers = [default] * rank if value is None else ints(value, name)
+    if len(numbers) != rank or min(numbers) < 0 or (default and min(numbers) < 1):
+        raise GraphError(f"{name}={value} for {rank} spatial axes")
+    return tuple(numbers)
 
 
-def _padding(call: Call, sizes: Sequence[int], reach: Sequence[int], strides: Sequence[int]) -> Pairs:
-    """What is put before and after each spatial axis, for windows that reach so far."""
+def _padding(call: Call, sizes: Sequence[int], extents: Sequence[int], strides: Sequence[int]) -> Pairs:
+    """Return the padding before and after each spatial axis, for windows of the given extents."""
     auto = call.get("auto_pad", "NOTSET")
     if auto == "NOTSET":
         amounts = _numbers(call, "pads", 2 * len(sizes), 0)
@@ -38,16 +38,16 @@ def _padding(call: Call, sizes: Sequence[int], reach: Sequence[int], strides: Se
     if auto == "VALID":
         return ((0, 0),) * len(sizes)
     if auto not in ("SAME_UPPER", "SAME_LOWER"):
-        raise GraphError(f"auto_pad={auto!r} is not there")
+        raise GraphError(f"auto_pad={auto!r} is not supported")
     pairs = []
-    for size, k, stride in zip(sizes, reach, strides, strict=True):
+    for size, k, stride in zip(sizes, extents, strides, strict=True):
         total = max((-(-size // stride) - 1) * stride + k - size, 0)
         half = total // 2
         pairs.append((half, total - half) if auto == "SAME_UPPER" else (total - half, half))
     return tuple(pairs)
 
 
-def _reach(window: Sequence[int], dilation: Sequence[int]) -> list[int]:
+def _extents(window: Sequence[int], dilation: Sequence[int]) -> list[int]:
     return [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
 
 
@@ -58,52 +58,54 @@ def _spatial(x: Node) -> int:
 
 
 def _kernel(w: Any) -> Node:
-    """(filters, channels, *window) as (*window, channels, filters)."""
+    """Transpose (filters, channels, *window) to (*window, channels, filters)."""
     node = node_of(w)
     return p.transpose(node, (*range(2, node.rank), 1, 0))
 
 
 @operator("Conv", LAST, weights=(1, 2))
 def conv(call: Call, x: Any, w: Any, b: Any = None) -> Tensor:
-    """A convolution, cross-correlation, in groups."""
+    """Convolve (cross-correlation), in groups."""
     node, kernel = node_of(x), _kernel(w)
     rank = _spatial(node)
     strides, dilation = _numbers(call, "strides", rank), _numbers(call, "dilations", rank)
-    pads = _padding(call, node.shape[1:-1], _reach(kernel.shape[:rank], dilation), strides)
-    made = Tensor(p.conv(node, kernel, strides, pads, dilation, call.get("group", 1)))
-    return made if b is None else made + as_tensor(b)
+    pads = _padding(call, node.shape[1:-1], _extents(kernel.shape[:rank], dilation), strides)
+    outputs = Tensor(p.conv(node, kernel, strides, pads, dilation, call.get("group", 1)))
+    return outputs if b is None else outputs + as_tensor(b)
 
 
 @operator("ConvTranspose", LAST, weights=(1, 2))
 def conv_transpose(call: Call, x: Any, w: Any, b: Any = None) -> Tensor:
-    """The transpose of a convolution."""
+    """Compute the transpose of a convolution."""
     node, kernel = node_of(x), _kernel(w)
     rank = _spatial(node)
     strides, dilation = _numbers(call, "strides", rank), _numbers(call, "dilations", rank)
     extra, groups = _numbers(call, "output_padding", rank, 0), call.get("group", 1)
-    reach = _reach(kernel.shape[:rank], dilation)
-    wide = [(n - 1) * s + k + e for n, s, k, e in zip(node.shape[1:-1], strides, reach, extra, strict=True)]
-    auto, given = call.get("auto_pad", "NOTSET"), call.attributes.get("output_shape")
-    if given is not None or auto.startswith("SAME"):
-        sizes = ints(given, "output_shape") if given is not None else [
+    extents = _extents(kernel.shape[:rank], dilation)
+    full_sizes = [
+        (n - 1) * s + k + e for n, s, k, e in zip(node.shape[1:-1], strides, extents, extra, strict=True)
+    ]
+    auto, output_shape = call.get("auto_pad", "NOTSET"), call.attributes.get("output_shape")
+    if output_shape is not None or auto.startswith("SAME"):
+        sizes = ints(output_shape, "output_shape") if output_shape is not None else [
             n * s for n, s in zip(node.shape[1:-1], strides, strict=True)
         ]  # fmt: skip
-        cuts = [max(n - made, 0) for n, made in zip(wide, sizes, strict=True)]
+        cuts = [max(full - n, 0) for full, n in zip(full_sizes, sizes, strict=True)]
         halves = [cut // 2 if auto == "SAME_UPPER" else cut - cut // 2 for cut in cuts]
         pads = tuple((half, cut - half) for half, cut in zip(halves, cuts, strict=True))
     else:
-        pads = _padding(call, node.shape[1:-1], reach, strides)
-    sizes = [n - low - high for n, (low, high) in zip(wide, pads, strict=True)]
+        pads = _padding(call, node.shape[1:-1], extents, strides)
+    sizes = [n - low - high for n, (low, high) in zip(full_sizes, pads, strict=True)]
     shape = (node.shape[0], *sizes, kernel.shape[-2] * groups)
-    made = Tensor(p.conv_input_grad(node, kernel, shape, strides, pads, dilation, groups))
-    return made if b is None else made + as_tensor(b)
+    outputs = Tensor(p.conv_input_grad(node, kernel, shape, strides, pads, dilation, groups))
+    return outputs if b is None else outputs + as_tensor(b)
 
 
 # -- pools ---------------------------------------------------------------------------------------------------
 
 
 def _pool(call: Call, x: Node) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pairs, Pairs]:
-    """Window, strides, dilation, the padding, and the padding with what `ceil_mode` needs more."""
+    """Return window, strides, dilation, padding, and the padding with the extra of `ceil_mode`."""
     rank = _spatial(x)
     window, strides = (
         ints(call.attributes.get("kernel_shape", []), "kernel_shape"),
@@ -112,25 +114,27 @@ def _pool(call: Call, x: Node) -> tuple[tuple[int, ...], tuple[int, ...], tuple[
     dilation = _numbers(call, "dilations", rank)
     if len(window) != rank or min(window) < 1:
         raise GraphError(f"kernel_shape={window} for {rank} spatial axes")
-    reach = _reach(window, dilation)
-    pads = _padding(call, x.shape[1:-1], reach, strides)
+    extents = _extents(window, dilation)
+    pads = _padding(call, x.shape[1:-1], extents, strides)
     more = []
-    for size, k, s, (low, high) in zip(x.shape[1:-1], reach, strides, pads, strict=True):
+    for size, k, s, (low, high) in zip(x.shape[1:-1], extents, strides, pads, strict=True):
         rest = (size + low + high - k) % s
-        # One window more, unless it would begin behind the input.
-        begins = size + low + high - k - rest + s
+        # One more window, unless it would start beyond the input.
+        start = size + low + high - k - rest + s
         more.append(
-            (low, high + s - rest if call.get("ceil_mode", 0) and rest and begins < size + low else high)
+            (low, high + s - rest if call.get("ceil_mode", 0) and rest and start < size + low else high)
         )
     return tuple(window), strides, dilation, pads, tuple(more)
 
 
-def _shifted(x: Node, value: float, window: Any, strides: Any, dilation: Any, pads: Pairs) -> list[Node]:
-    """For every place of a window, what it meets."""
+def _window_views(
+    x: Node, value: float, window: Any, strides: int | Sequence[int], dilation: Any, pads: Pairs
+) -> list[Node]:
+    """Return a view of the input for every position in a window."""
     low, high = zip((0, 0), *pads, (0, 0), strict=True)
     padded = p.pad(x, value, low, high)
-    reach = _reach(window, dilation)
-    counts = [(n - k) // s + 1 for n, k, s in zip(padded.shape[1:-1], reach, strides, strict=True)]
+    extents = _extents(window, dilation)
+    counts = [(n - k) // s + 1 for n, k, s in zip(padded.shape[1:-1], extents, strides, strict=True)]
     count_elements(200 * math.prod(window))
     views = []
     for at in itertools.product(*(range(0, k * d, d) for k, d in zip(window, dilation, strict=True))):
@@ -141,13 +145,13 @@ def _shifted(x: Node, value: float, window: Any, strides: Any, dilation: Any, pa
 
 @operator("MaxPool", LAST)
 def max_pool(call: Call, x: Any) -> Tensor:
-    """The largest element of each window."""
+    """Compute the maximum of each window."""
     node = node_of(x)
     window, strides, dilation, _, pads = _pool(call, node)
     if set(dilation) == {1} and node.dtype in ("float32", "float64", "float16", "bfloat16"):
         return Tensor(p.max_pool(node, window, strides, pads))
     lowest = -math.inf if node.dtype.startswith(("float", "bfloat")) else np.iinfo(node.dtype).min
-    first, *rest = _shifted(node, lowest, window, strides, dilation, pads)
+    first, *rest = _window_views(node, lowest, window, strides, dilation, pads)
     for view in rest:
         first = p.maximum(first, view)
     return Tensor(first)
@@ -155,13 +159,15 @@ def max_pool(call: Call, x: Any) -> Tensor:
 
 @operator("AveragePool", LAST)
 def average_pool(call: Call, x: Any) -> Tensor:
-    """The mean of each window; padding counts only if it is told to, and never what `ceil_mode` adds."""
+    """Compute the mean of each window. Padding counts only with count_include_pad, and never that of
+    `ceil_mode`.
+    """
     node = node_of(x)
-    window, strides, dilation, pads, wide = _pool(call, node)
+    window, strides, dilation, pads, extended_pads = _pool(call, node)
     if set(dilation) == {1}:
-        total = p.sum_pool(node, window, strides, wide)
+        total = p.sum_pool(node, window, strides, extended_pads)
     else:
-        first, *rest = _shifted(node, 0.0, window, strides, dilation, wide)
+        first, *rest = _window_views(node, 0.0, window, strides, dilation, extended_pads)
         total = sum(rest, first)
     count_elements(math.prod(total.shape[1:-1]))
     counts = np.ones((), np.float64)
@@ -169,31 +175,31 @@ def average_pool(call: Call, x: Any) -> Tensor:
         zip(node.shape[1:-1], window, strides, dilation, pads, strict=True)
     ):
         count_elements(total.shape[axis + 1] * k)
-        places = np.arange(total.shape[axis + 1])[:, None] * s + np.arange(k) * d
+        positions = np.arange(total.shape[axis + 1])[:, None] * s + np.arange(k) * d
         begin, end = (0, low + size + high) if call.get("count_include_pad", 0) else (low, low + size)
-        inside = ((places >= begin) & (places < end)).sum(1)
+        inside = ((positions >= begin) & (positions < end)).sum(1)
         counts = counts[..., None] * inside
     if len(set(counts.reshape(-1).tolist())) == 1:
         return Tensor(total) * (1.0 / float(counts.reshape(-1)[0]))
     return Tensor(total) * ops.cast(as_tensor((1.0 / counts)[..., None]), total.dtype)
 
 
-def _everywhere(x: Any) -> tuple[Tensor, tuple[int, ...]]:
+def _positions_of(x: Any) -> tuple[Tensor, tuple[int, ...]]:
     tensor = as_tensor(x)
     return tensor, tuple(range(1, len(tensor.shape) - 1))
 
 
 @operator("GlobalAveragePool", LAST)
 def global_average_pool(call: Call, x: Any) -> Tensor:
-    """The mean over all places."""
-    tensor, axes = _everywhere(x)
+    """Compute the mean over all positions."""
+    tensor, axes = _positions_of(x)
     return ops.mean(tensor, axes, True)
 
 
 @operator("GlobalMaxPool", LAST)
 def global_max_pool(call: Call, x: Any) -> Tensor:
-    """The largest over all places."""
-    tensor, axes = _everywhere(x)
+    """Compute the maximum over all positions."""
+    tensor, axes = _positions_of(x)
     return ops.max(tensor, axes, True)
 
 
@@ -202,7 +208,7 @@ def global_max_pool(call: Call, x: Any) -> Tensor:
 
 @operator("BatchNormalization", LAST, weights=(1, 2))
 def batch_normalization(call: Call, x: Any, scale: Any, bias: Any, mean: Any, variance: Any) -> Tensor:
-    """By the means and variances of the file, in training too."""
+    """Normalize by the means and variances of the file, in training too."""
     call.only(training_mode=0, spatial=1)
     x = as_tensor(x)
     center, spread, offset, factor = (ops.cast(as_tensor(v), x.dtype) for v in (mean, variance, bias, scale))
@@ -211,8 +217,8 @@ def batch_normalization(call: Call, x: Any, scale: Any, bias: Any, mean: Any, va
 
 @operator("InstanceNormalization", LAST, weights=(1, 2))
 def instance_normalization(call: Call, x: Any, scale: Any, bias: Any) -> Tensor:
-    """By mean and variance over the places of each example and channel."""
-    tensor, axes = _everywhere(x)
+    """Normalize by mean and variance over the positions of each example and channel."""
+    tensor, axes = _positions_of(x)
     mean, variance = ops.moments(tensor, axes, keepdims=True)
     factor = ops.rsqrt(variance + call.get("epsilon", 1e-5)) * as_tensor(scale)
     return (tensor - mean) * factor + as_tensor(bias)
@@ -220,7 +226,7 @@ def instance_normalization(call: Call, x: Any, scale: Any, bias: Any) -> Tensor:
 
 @operator("LRN", LAST)
 def local_response_normalization(call: Call, x: Any) -> Tensor:
-    """x / (bias + alpha / size * the squares of channels around)^beta."""
+    """Compute x / (bias + alpha / size * sum of squares of neighboring channels)^beta."""
     tensor, size = as_tensor(x), call.get("size", 1)
     rank = len(tensor.shape)
     before = (size - 1) // 2
@@ -235,20 +241,20 @@ def local_response_normalization(call: Call, x: Any) -> Tensor:
 
 @operator("GroupNormalization", weights=(1, 2))
 def group_normalization(call: Call, x: Any, scale: Any, bias: Any) -> Tensor:
-    """By mean and variance of each group of channels; scales of groups, or from version 21 on of channels."""
+    """Normalize groups of channels; scales are of groups, or from version 21 on of channels."""
     tensor, groups = as_tensor(x), call.get("num_groups", 1)
     n, channels = tensor.shape[:2]
     parts = ops.reshape(tensor, (n, groups, -1))
     mean, variance = ops.moments(parts, 2, keepdims=True)
-    made = (parts - mean) * ops.rsqrt(variance + call.get("epsilon", 1e-5))
-    rows = ops.reshape(made, (n, groups, channels // groups, -1))
+    normalized = (parts - mean) * ops.rsqrt(variance + call.get("epsilon", 1e-5))
+    rows = ops.reshape(normalized, (n, groups, channels // groups, -1))
     factors = [ops.reshape(as_tensor(v), (groups, -1, 1)) for v in (scale, bias)]
     return ops.reshape(rows * factors[0] + factors[1], tensor.shape)
 
 
 @operator("LayerNormalization", weights=(1, 2))
 def layer_normalization(call: Call, x: Any, scale: Any, bias: Any = None) -> Tensor:
-    """By mean and variance over the last axes."""
+    """Normalize by mean and variance over the last axes."""
     x = as_tensor(x)
     axes = tuple(range(call.get("axis", -1) % len(x.shape), len(x.shape)))
     shape = tuple(x.shape[a] for a in axes)
@@ -258,7 +264,7 @@ def layer_normalization(call: Call, x: Any, scale: Any, bias: Any = None) -> Ten
 
 @operator("RMSNormalization", weights=(1,))
 def rms_normalization(call: Call, x: Any, scale: Any) -> Tensor:
-    """By the root of the mean square over the last axes."""
+    """Normalize by the root mean square over the last axes."""
     x = as_tensor(x)
     axes = tuple(range(call.get("axis", -1) % len(x.shape), len(x.shape)))
     gamma = ops.broadcast_to(as_tensor(scale), tuple(x.shape[a] for a in axes))
@@ -267,7 +273,7 @@ def rms_normalization(call: Call, x: Any, scale: Any) -> Tensor:
 
 @operator("MeanVarianceNormalization")
 def mean_variance_normalization(call: Call, x: Any) -> Tensor:
-    """By mean and variance over axes."""
+    """Normalize by mean and variance over given axes."""
     x, axes = as_tensor(x), tuple(call.get("axes", [0, 2, 3]))
     mean, variance = ops.moments(x, axes, keepdims=True)
     return (x - mean) / ops.sqrt(variance + 1e-9)

@@ -23,7 +23,7 @@ from hornbeam.layers.onnx_graph.structure import (
     check_operators,
     graphs_in,
     max_depth,
-    packed,
+    pack_array,
 )
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
 from hornbeam.saving.files import ModelFileError, Room, raised
@@ -199,7 +199,7 @@ class _Source:
                 )
                 self.weights[name] = array
             else:
-                part["constants"][name] = packed(array, dtype)
+                part["constants"][name] = pack_array(array, dtype)
 
     def _part(self, graph: Mapping[str, Any], depth: int) -> dict[str, Any]:
         """The nodes of a graph, and what its `Constant`s say."""
@@ -381,7 +381,7 @@ def _small(array: np.ndarray) -> dict[str, Any]:
             f"an array inside of a node takes {array.nbytes} bytes, more than {MAX_CONSTANT_BYTES}: save "
             "large arrays as initializers of the graph"
         )
-    return packed(array, str(array.dtype))
+    return pack_array(array, str(array.dtype))
 
 
 def _constant(attributes: Mapping[str, Any]) -> dict[str, Any]:
