@@ -55,7 +55,7 @@ PENDING = {
         "datasets", "distillation",
         "dtype_policies.py", "engines/onnx", "engines/pytensor",
         "engines/tensorflow", "evaluation", "export", "initializers.py", "insight",
-        "interop.py", "layers", "legacy", "losses", "metrics", "optimizers",
+        "interop.py", "legacy", "losses", "metrics", "optimizers",
         "preprocessing", "random", "saving",
         "tree.py", "visualization", "wrappers",
     )
