@@ -70,7 +70,7 @@ def test_maps() -> None:
         policies["block/first"]
     with pytest.raises(ValueError, match="has a policy for 'other' already"):
         policies["other"] = "float16"
-    with pytest.raises(ValueError, match="must be one policy"):
+    with pytest.raises(ValueError, match="must be a single policy"):
         DTypePolicyMap(policies)
     with pytest.raises(TypeError, match="must be a dict"):
         DTypePolicyMap(None, [])

@@ -56,7 +56,7 @@ def test_plain_ones() -> None:
     np.testing.assert_array_equal(initializers.Ones()((2,), "int32"), [1, 1])
     np.testing.assert_array_equal(initializers.Constant([1.0, 2.0])((2, 2)), [[1, 2], [1, 2]])
     np.testing.assert_array_equal(initializers.Identity(2.0)((2, 3)), [[2, 0, 0], [0, 2, 0]])
-    with pytest.raises(ShapeError, match="matrices"):
+    with pytest.raises(ShapeError, match="a matrix"):
         initializers.Identity()((2, 2, 2))
 
 
@@ -65,7 +65,7 @@ def test_orthogonal(shape: tuple[int, ...]) -> None:
     x = np.asarray(initializers.Orthogonal(2.0, seed=1)(shape)).reshape(-1, shape[-1])
     product = x @ x.T if x.shape[0] < x.shape[1] else x.T @ x
     np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-5)
-    with pytest.raises(ShapeError, match="matrices"):
+    with pytest.raises(ShapeError, match="two axes"):
         initializers.Orthogonal()((3,))
 
 

@@ -57,9 +57,9 @@ def test_randint() -> None:
     assert set(np.unique(x)) == set(range(-3, 4))
     wide = np.asarray(random.randint((N,), 0, 2**40, "int64", seed=5))
     near(wide.mean() / 2**40, 0.5, 0.29)
-    with pytest.raises(ValueError, match="nothing lies between"):
+    with pytest.raises(ValueError, match="is empty"):
         random.randint((2,), 3, 3)
-    with pytest.raises(HornbeamTypeError, match="gives integers"):
+    with pytest.raises(HornbeamTypeError, match="needs an integer dtype"):
         random.randint((2,), 0, 3, "float32")
 
 
@@ -175,13 +175,13 @@ def test_configs_and_errors() -> None:
     assert (again.name, again.get_config()) == ("mine", generator.get_config())
     np.testing.assert_array_equal(again.state, [9, 0])
     for wrong in (1.5, "x", True):
-        with pytest.raises(ValueError, match="whole number"):
+        with pytest.raises(ValueError, match="an integer"):
             random.SeedGenerator(wrong)
-        with pytest.raises(ValueError, match="whole number"):
+        with pytest.raises(ValueError, match="an integer"):
             random.normal((2,), seed=wrong)
     with pytest.raises(ValueError, match="2\\*\\*32"):
         random.set_random_seed(-1)
-    with pytest.raises(HornbeamTypeError, match="gives floats"):
+    with pytest.raises(HornbeamTypeError, match="needs a float dtype"):
         random.uniform((2,), dtype="int32")
 
 

@@ -1,4 +1,4 @@
-"""Activation functions by name, with Keras's signatures. The formulas stand in `ops/activation.py`."""
+"""Activation functions by name, with Keras's signatures. The formulas are in `ops/activation.py`."""
 
 from __future__ import annotations
 

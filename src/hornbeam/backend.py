@@ -1,4 +1,4 @@
-"""`keras.backend`: the few old helpers that scripts still use."""
+"""`keras.backend`: the old helpers that scripts still use."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Constraint:
             Tensor of its shape.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} must define __call__(w), which returns the allowed weight"
+            f"{type(self).__name__} must define __call__(w), which returns the nearest valid weight"
         )
 
     def get_config(self) -> dict[str, Any]:

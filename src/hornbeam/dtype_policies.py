@@ -1,4 +1,4 @@
-"""Dtype policies: in which dtype a layer keeps its weights, and in which it computes."""
+"""Dtype policies: the dtype in which a layer stores its weights, and the one in which it computes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _default: DTypePolicy | None = None
-# The dtypes that were warned of.
+# Dtypes with a warning already.
 _warned: set[str] = set()
 
 
@@ -166,12 +166,12 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
         self, default_policy: DTypePolicyLike | None = None, policy_map: dict[str, Any] | None = None
     ) -> None:
         if isinstance(default_policy, DTypePolicyMap):
-            raise ValueError("default_policy must be one policy, not a DTypePolicyMap")
+            raise ValueError("default_policy must be a single policy, not a DTypePolicyMap")
         if policy_map is not None and not isinstance(policy_map, dict):
             raise TypeError(f"policy_map must be a dict of policies by path, got {type(policy_map).__name__}")
         self._given = default_policy
         self._policies = {path: get(policy) for path, policy in (policy_map or {}).items()}
-        get(default_policy)  # what is no policy is found now
+        get(default_policy)  # raise for invalid policies now
 
     @property
     def default_policy(self) -> DTypePolicy:
@@ -207,14 +207,14 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
     def __getitem__(self, path: str) -> DTypePolicy:
         if path in self._policies:
             return self._policies[path]
-        found = [pattern for pattern in self._policies if re.fullmatch(pattern, path)]
-        if len(found) > 1:
-            raise ValueError(f"the path {path!r} matches several entries of the DTypePolicyMap: {found}")
-        return self._policies[found[0]] if found else self.default_policy
+        patterns = [pattern for pattern in self._policies if re.fullmatch(pattern, path)]
+        if len(patterns) > 1:
+            raise ValueError(f"the path {path!r} matches several entries of the DTypePolicyMap: {patterns}")
+        return self._policies[patterns[0]] if patterns else self.default_policy
 
     def __setitem__(self, path: str, policy: Any) -> None:
         if path in self._policies:
-            raise ValueError(f"the DTypePolicyMap has a policy for {path!r} already: delete that first")
+            raise ValueError(f"the DTypePolicyMap has a policy for {path!r} already: delete it first")
         self._policies[path] = get(policy)
 
     def __delitem__(self, path: str) -> None:
@@ -231,8 +231,11 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
 
     def get_config(self) -> dict[str, Any]:
         """Return the default policy as it was passed, and the others by path."""
-        given = _serialize(self._given) if isinstance(self._given, DTypePolicy) else self._given
-        return {"default_policy": given, "policy_map": {k: _serialize(v) for k, v in self._policies.items()}}
+        default = _serialize(self._given) if isinstance(self._given, DTypePolicy) else self._given
+        return {
+            "default_policy": default,
+            "policy_map": {k: _serialize(v) for k, v in self._policies.items()},
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> DTypePolicyMap:
@@ -294,15 +297,15 @@ def get(identifier: DTypePolicyLike | Config | None) -> DTypePolicy:
     if isinstance(identifier, DTypePolicy):
         return _sensible(identifier)
     if isinstance(identifier, dict):
-        made = deserialize(identifier)
-        if not isinstance(made, DTypePolicy):
+        policy = deserialize(identifier)
+        if not isinstance(policy, DTypePolicy):
             raise ValueError(f"the config {identifier!r} describes no dtype policy")
-        return _sensible(made)
+        return _sensible(policy)
     return _sensible(DTypePolicy(identifier if isinstance(identifier, str) else dtype_name(identifier)))
 
 
 def _sensible(policy: DTypePolicy) -> DTypePolicy:
-    """The policy, after a warning (one for each dtype) if it only makes this machine slower."""
+    """Return the policy, after a warning (one for each dtype) if it only makes this machine slower."""
     dtype = policy.compute_dtype
     if policy.name in _MIXED and dtype not in _warned and not current_engine().has_native_arithmetic(dtype):
         _warned.add(dtype)
@@ -354,12 +357,12 @@ def set_dtype_policy(policy: DTypePolicyLike | Config) -> None:
         ValueError: If the policy does not compute in a float dtype.
     """
     global _default
-    made = DTypePolicy(floatx()) if policy is None else get(policy)
-    if not is_float(made.compute_dtype):
+    new_policy = DTypePolicy(floatx()) if policy is None else get(policy)
+    if not is_float(new_policy.compute_dtype):
         raise ValueError(f"the global dtype policy must compute in a float dtype, got {policy!r}")
-    _default = None if policy is None else made
+    _default = None if policy is None else new_policy
 
 
-# Keras's older names for the same two.
+# Older names of Keras.
 global_policy = dtype_policy
 set_global_policy = set_dtype_policy

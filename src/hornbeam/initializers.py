@@ -1,8 +1,7 @@
-"""First values of weights.
+"""Weight initializers.
 
-An initializer is called with a shape and dtype and returns values at once, also while a function is being
-compiled. One with a whole number (or nothing) as its seed gives the same values on every call; with a
-SeedGenerator, new ones.
+An initializer is called with a shape and dtype and returns values at once, also while a function is traced.
+With an integer or None as its seed it returns the same values on every call; with a SeedGenerator, new ones.
 """
 
 from __future__ import annotations
@@ -118,12 +117,12 @@ class Initializer:
         return type(self).from_config(self.get_config())
 
 
-# -- without chance ------------------------------------------------------------------------------------------
+# -- deterministic -------------------------------------------------------------------------------------------
 
 
 @exported(_MODULE, "zeros")
 class Zeros(Initializer):
-    """Zeros.
+    """Initializer of zeros.
 
     Example:
         >>> float(hornbeam.initializers.Zeros()(()))
@@ -136,7 +135,7 @@ class Zeros(Initializer):
 
 @exported(_MODULE, "ones")
 class Ones(Initializer):
-    """Ones.
+    """Initializer of ones.
 
     Example:
         >>> float(hornbeam.initializers.Ones()(()))
@@ -190,7 +189,7 @@ class Identity(Initializer):
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
         if len(shape) != 2:
-            raise ShapeError(f"Identity makes matrices, got shape {tuple(shape)}")
+            raise ShapeError(f"Identity needs the shape of a matrix, got {tuple(shape)}")
         return cast(self.gain * creation.eye(shape[0], shape[1], dtype=dtype or floatx()), dtype or floatx())
 
     def get_config(self) -> dict[str, Any]:
@@ -265,7 +264,7 @@ _WINDOWS = ("hann", "hamming")
 
 
 def _scipy_window(name: str, length: int, periodic: bool) -> np.ndarray:
-    """A window that SciPy knows by name."""
+    """Return a window that SciPy knows by name."""
     try:
         from scipy.signal import get_window
     except ImportError as error:
@@ -291,12 +290,12 @@ class RandomInitializer(Initializer):
 
     def __init__(self, seed: SeedLike = None) -> None:
         if seed is not None and not isinstance(seed, (int, np.integer, random.SeedGenerator)):
-            raise ValueError(f"seed must be a whole number, a SeedGenerator or None, got {seed!r}")
+            raise ValueError(f"seed must be an integer, a SeedGenerator or None, got {seed!r}")
         self._init_seed = seed
         self.seed = random.make_default_seed() if seed is None else seed
 
     def _key(self) -> Any:
-        """The seed of this call, known now even if a function is being traced."""
+        """Return the seed of this call, which is known even while a function is traced."""
         return self.seed.host_next() if isinstance(self.seed, random.SeedGenerator) else self.seed
 
     def get_config(self) -> dict[str, Any]:
@@ -310,7 +309,7 @@ class RandomInitializer(Initializer):
 def _random_dtype(dtype: Any) -> str:
     name = dtype_name(dtype or floatx())
     if not is_float(name):
-        raise ValueError(f"random initializers make floats, got dtype={name!r}")
+        raise ValueError(f"random initializers need a float dtype, got dtype={name!r}")
     return name
 
 
@@ -392,7 +391,7 @@ class RandomUniform(RandomInitializer):
         return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
 
 
-# Standard deviation of the normal distribution cut at two of its standard deviations.
+# Standard deviation of the normal distribution truncated at two of its standard deviations.
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
@@ -463,7 +462,7 @@ class VarianceScaling(RandomInitializer):
                 f"distribution must be truncated_normal, untruncated_normal or uniform, got {distribution!r}"
             )
         if (input_axes is None) != (output_axes is None):
-            raise ValueError("give both input_axes and output_axes, or neither")
+            raise ValueError("input_axes and output_axes must be given together")
         self.scale, self.mode, self.distribution = scale, mode, kind
         self.input_axes, self.output_axes = input_axes, output_axes
         super().__init__(seed)
@@ -492,7 +491,7 @@ class VarianceScaling(RandomInitializer):
 
 
 class _Named(VarianceScaling):
-    """A VarianceScaling whose scale, mode and distribution have a name."""
+    """VarianceScaling with a fixed scale, mode and distribution."""
 
     _kind: tuple[float, str, str]
 
@@ -656,7 +655,7 @@ class Orthogonal(RandomInitializer):
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
         if len(shape) < 2:
-            raise ShapeError(f"Orthogonal makes matrices and more, got shape {tuple(shape)}")
+            raise ShapeError(f"Orthogonal needs at least two axes, got shape {tuple(shape)}")
         name = _random_dtype(dtype)
         rows, columns = math.prod(shape[:-1]), shape[-1]
         work = "float64" if name == "float64" else "float32"
@@ -672,7 +671,7 @@ class Orthogonal(RandomInitializer):
 
 
 def _diagonal_signs(r: Tensor) -> Tensor:
-    """The signs of the diagonal of a square matrix, 1 for 0."""
+    """Return the signs of the diagonal of a square matrix, 1 for 0."""
     diagonal = creation.diag(r)
     return Tensor(p.select((diagonal < 0).node, (diagonal * 0 - 1).node, (diagonal * 0 + 1).node))
 
@@ -685,7 +684,7 @@ he_normal, he_uniform, lecun_normal, lecun_uniform = HeNormal, HeUniform, LecunN
 IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
 # fmt: on
 
-# Short names that Keras still understands, and uses as a default (Embedding).
+# Short names that Keras accepts, and uses as a default (Embedding).
 _OLDER_NAMES = {"uniform": "random_uniform", "normal": "random_normal", "zero": "zeros", "one": "ones"}
 
 

@@ -1,4 +1,4 @@
-"""Keras's `keras.mixed_precision`: the global dtype policy under its older names."""
+"""`keras.mixed_precision`: the global dtype policy under its older names."""
 
 from __future__ import annotations
 

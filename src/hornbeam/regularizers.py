@@ -62,7 +62,7 @@ class Regularizer:
 
 
 def _factor(name: str, value: Any) -> float:
-    """A penalty's factor: 0 for None, as in Keras. Raises ValueError unless it is a finite number >= 0."""
+    """Return a factor, 0 for None as in Keras. Raises ValueError unless it is finite and >= 0."""
     number = 0.0 if value is None else value
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
         raise ValueError(f"{name} must be a number that is not negative, got {value!r}")

@@ -40,7 +40,7 @@ def is_nested(structure: Any) -> bool:
 
 
 def _keys(structure: dict) -> Iterable[Any]:
-    """A dict's keys in the order of its leaves: sorted, but for an OrderedDict."""
+    """Return the keys of a dict in the order of its leaves: sorted, except for an OrderedDict."""
     if isinstance(structure, OrderedDict):
         return structure
     try:
@@ -94,10 +94,10 @@ def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
 
 
 def _rebuild(like: Any, children: Iterable[Any]) -> Any:
-    """A structure of the type and keys of `like` with other parts."""
+    """Rebuild a container with the type and keys of `like` from other parts."""
     if isinstance(like, dict):
-        made = dict(zip(_keys(like), children, strict=True))
-        ordered = {key: made[key] for key in like}
+        mapping = dict(zip(_keys(like), children, strict=True))
+        ordered = {key: mapping[key] for key in like}
         if isinstance(like, defaultdict):
             return defaultdict(like.default_factory, ordered)
         return ordered if type(like) is dict else type(like)(ordered)
@@ -235,15 +235,15 @@ def _assert_same(a: Any, b: Any, path: tuple[Any, ...]) -> None:
 
 
 def _assert_alike(a: Any, b: Any, path: tuple[Any, ...]) -> None:
-    """Two containers of the same type, length and keys."""
-    place = f" at {'/'.join(map(str, path))!r}" if path else ""
+    """Raise unless two containers have the same type, length and keys."""
+    where = f" at {'/'.join(map(str, path))!r}" if path else ""
     kinds = [dict if isinstance(x, dict) else type(x) for x in (a, b)]
     if kinds[0] is not kinds[1]:
-        raise ValueError(f"structures differ{place}: {type(a).__name__} and {type(b).__name__}")
+        raise ValueError(f"structures differ{where}: {type(a).__name__} and {type(b).__name__}")
     if isinstance(a, dict) and set(a) != set(b):
-        raise ValueError(f"structures differ{place}: keys {list(a)} and {list(b)}")
+        raise ValueError(f"structures differ{where}: keys {list(a)} and {list(b)}")
     if len(a) != len(b):
-        raise ValueError(f"structures differ{place}: {len(a)} and {len(b)} parts")
+        raise ValueError(f"structures differ{where}: {len(a)} and {len(b)} parts")
 
 
 def assert_same_paths(a: Any, b: Any) -> None:
@@ -272,22 +272,22 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
     """
 
     def replace(part: Any) -> Any:
-        found = func(part)
-        if found is MAP_TO_NONE or isinstance(found, MAP_TO_NONE):
+        result = func(part)
+        if result is MAP_TO_NONE or isinstance(result, MAP_TO_NONE):
             return True, None
-        return found is not None, found
+        return result is not None, result
 
     if top_down:
-        replaced, found = replace(structure)
+        replaced, result = replace(structure)
         if replaced:
-            return found
-    made = structure
+            return result
+    rebuilt = structure
     if is_nested(structure):
-        made = _rebuild(structure, [traverse(func, child, top_down) for _, child in _children(structure)])
+        rebuilt = _rebuild(structure, [traverse(func, child, top_down) for _, child in _children(structure)])
     if not top_down:
-        replaced, found = replace(made)
-        return found if replaced else made
-    return made
+        replaced, result = replace(rebuilt)
+        return result if replaced else rebuilt
+    return rebuilt
 
 
 def lists_to_tuples(structure: Any) -> Any:

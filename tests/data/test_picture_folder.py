@@ -563,7 +563,7 @@ def test_threads_end_with_the_iterator(root: Path) -> None:
         ((16,), {"class_names": ["a"], "label_mode": "binary"}, ValueError, "needs two classes"),
         ((16,), {"labels": "names.txt"}, ValueError, "labels must be"),
         ((16,), {"labels": {"z.png": 1}}, ValueError, "1 files that are not in"),
-        ((16,), {"labels": {"a/00.png": -1}}, ValueError, "class numbers must be 0"),
+        ((16,), {"labels": {"a/00.png": -1}}, ValueError, "class indices must be 0"),
         ((16,), {"labels": {"a/00.png": "x"}, "class_names": ["y"]}, ValueError, "has the class 'x'"),
         ((16,), {"labels": {"a/00.png": None}}, ValueError, "strings or finite numbers"),
         ((16,), {"validation": 0.6, "test": 0.6}, ValueError, "leave nothing"),

@@ -72,7 +72,7 @@ def test_refuses_shapes_that_only_broadcast(loss: str, true: tuple, pred: tuple,
         ("categorical_crossentropy", (8, 1), (8, 1), "binary_crossentropy"),
         ("categorical_focal_crossentropy", (8,), (8, 10), "to_categorical(y, 10)"),
         ("sparse_categorical_crossentropy", (8, 10), (8, 10), "'categorical_crossentropy'"),
-        ("sparse_categorical_crossentropy", (7,), (8, 10), "class numbers of shape (8,)"),
+        ("sparse_categorical_crossentropy", (7,), (8, 10), "class indices of shape (8,)"),
     ],
 )
 def test_tells_sparse_from_categorical(loss: str, true: tuple, pred: tuple, fix: str) -> None:
@@ -225,7 +225,7 @@ def test_unknown_names() -> None:
         (lambda: losses.MeanSquaredError(reduction="avg"), "unknown reduction"),
         (lambda: losses.Huber(delta=0.0), "delta must be a positive number"),
         (lambda: losses.BinaryCrossentropy(label_smoothing=2.0), "label_smoothing must be a number between"),
-        (lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.5), "q must lie between"),
+        (lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.5), "q must be a number in"),
         (
             lambda: losses.CategoricalCrossentropy(axis=True)(np.eye(2), np.eye(2)),
             "axis must be an integer axis or a sequence of them",

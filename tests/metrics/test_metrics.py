@@ -192,7 +192,7 @@ def test_wrapped_function_in_a_config() -> None:
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: metrics.BinaryAccuracy(threshold=1.5), "threshold must lie"),
+        (lambda: metrics.BinaryAccuracy(threshold=1.5), "threshold must be a number in"),
         (lambda: metrics.Precision(thresholds=[0.5, 2.0]), "thresholds must lie"),
         (lambda: metrics.AUC(curve="LIFT"), "curve must be one of 'ROC', 'PR'"),
         (lambda: metrics.AUC(num_thresholds=1), "num_thresholds must be at least 2"),
@@ -201,7 +201,7 @@ def test_wrapped_function_in_a_config() -> None:
         (lambda: metrics.FBetaScore(average="all"), "average must be"),
         (lambda: metrics.FBetaScore(beta=0.0), "beta must be a positive"),
         (lambda: metrics.R2Score(class_aggregation="sum"), "class_aggregation must be"),
-        (lambda: metrics.IoU(2, [2]), "do not exist among 2 classes"),
+        (lambda: metrics.IoU(2, [2]), "are out of range for 2 classes"),
         (lambda: metrics.Precision(class_id=7).update_state(DATA["binary"], DATA["chances"]), "class_id=7"),
         (lambda: metrics.F1Score().update_state([1, 0], [0.5, 0.5]), r"shape \(batch, outputs\)"),
         (

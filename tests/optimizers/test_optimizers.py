@@ -240,7 +240,7 @@ def test_half_precision_weights_keep_their_dtype() -> None:
             ValueError,
             "ema_overwrite_frequency",
         ),
-        (lambda: optimizers.AdamW(weight_decay=None), ValueError, "without one it is Adam"),
+        (lambda: optimizers.AdamW(weight_decay=None), ValueError, "without it use Adam"),
         (lambda: optimizers.Lion(beta_1=0.0), ValueError, "beta_1"),
         (lambda: optimizers.Ftrl(learning_rate_power=1.0), ValueError, "learning_rate_power"),
         (lambda: optimizers.SGD().apply([as_tensor(1.0)]), ValueError, "not built"),

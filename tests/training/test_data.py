@@ -218,7 +218,7 @@ def test_class_weights() -> None:
     y = np.array([0, 1, 2, 1])
     assert apply_class_weight({1: 3.0}, y, None).tolist() == [1, 3, 1, 3]
     assert apply_class_weight({1: 3.0}, np.eye(3)[y], np.array([2.0] * 4)).tolist() == [2, 6, 2, 6]
-    with pytest.raises(ValueError, match="needs y of class numbers"):
+    with pytest.raises(ValueError, match="needs y of class indices"):
         apply_class_weight({1: 3.0}, y + 0.5, None)
 
 

@@ -169,7 +169,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     "negative label": (lambda: fit(classifier(), X, LABELS - 1), "y contains the label -1"),
     "labels that are no classes": (
         lambda: fit(classifier(), X, LABELS + 0.5),
-        "expects class numbers (integers)",
+        "expects class indices (integers)",
     ),
     "one-hot for sparse": (
         lambda: fit(classifier(), X, ONE_HOT),
@@ -177,7 +177,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "numbers for one-hot": (
         lambda: fit(classifier("categorical_crossentropy"), X, LABELS),
-        "looks like class numbers, y_pred has shape (32, 3). Use 'sparse_categorical_crossentropy'",
+        "looks like class indices, y_pred has shape (32, 3). Use 'sparse_categorical_crossentropy'",
     ),
     "several ones in a row": (
         lambda: fit(classifier("categorical_crossentropy"), X, np.ones((40, 3), "float32")),
@@ -315,7 +315,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "class_weight as a list": (
         lambda: fit(classifier(), X, LABELS, class_weight=[1.0, 2.0, 3.0]),
-        "class_weight must be a dict {class number: weight}",
+        "class_weight must be a dict {class index: weight}",
     ),
     "class_weight for a class that is not there": (
         lambda: fit(classifier(), X, LABELS, class_weight={0: 1.0, 3: 2.0}),
@@ -323,7 +323,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "class_weight by name": (
         lambda: fit(classifier(), X, LABELS, class_weight={"cat": 1.0}),
-        "the keys of class_weight must be class numbers, got 'cat'",
+        "the keys of class_weight must be class indices, got 'cat'",
     ),
     "verbose": (lambda: classifier().fit(X, LABELS, verbose="loud"), 'verbose must be "auto", 0'),
     "a callback's class": (

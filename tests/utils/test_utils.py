@@ -34,9 +34,9 @@ def test_to_categorical(x: Any, classes: int | None, expected: Any) -> None:
     ("x", "classes", "match"),
     [
         ([0, 3], 3, "class 3 does not exist among 3 classes"),
-        ([-1, 0], None, "takes class numbers from 0 on, got -1"),
+        ([-1, 0], None, "takes class indices from 0 on, got -1"),
         ([0.5], None, r"integers, got 0\.5"),
-        (["a"], None, "class numbers"),
+        (["a"], None, "class indices"),
     ],
 )
 def test_to_categorical_refuses(x: Any, classes: int | None, match: str) -> None:

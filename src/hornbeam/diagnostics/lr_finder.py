@@ -137,7 +137,7 @@ def lr_find(
         y: Arrays of targets.
         batch_size: Samples of an update, 32 by default.
         sample_weight: One weight for each sample.
-        class_weight: Dict from class numbers to weights.
+        class_weight: Dict from class indices to weights.
         min_rate: First rate.
         max_rate: Last rate.
         steps: Number of updates.

@@ -103,7 +103,7 @@ def baselines(
     """The scores of the most frequent class, logistic regression and the nearest neighbour; of the mean,
     linear regression and the nearest neighbour where y are numbers.
 
-    x_train, y_train: what they learn from, arrays; x, y: what they are measured by. y: class numbers or
+    x_train, y_train: what they learn from, arrays; x, y: what they are measured by. y: class indices or
     one-hot rows for classes, anything else are numbers (n,) or (n, k). y_pred: predictions of a model for x,
     which are then compared with each baseline sample by sample, as `compare` does. references: the most
     training samples among which neighbours are looked for. Features are flattened and brought to mean 0 and
@@ -150,7 +150,7 @@ def baselines(
 
 
 class _Classes:
-    """Baselines of a classifier; answers are class numbers (n,)."""
+    """Baselines of a classifier; answers are class indices (n,)."""
 
     score, constant_name, linear_name = "accuracy", "most frequent class", "logistic regression"
 

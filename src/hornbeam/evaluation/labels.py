@@ -1,4 +1,4 @@
-"""Class numbers out of targets and predictions."""
+"""Class indices out of targets and predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Labels:
-    """true, predicted: class numbers (n,). probabilities: (n, classes) float64, rows that sum to 1."""
+    """true, predicted: class indices (n,). probabilities: (n, classes) float64, rows that sum to 1."""
 
     true: np.ndarray
     predicted: np.ndarray
@@ -44,7 +44,7 @@ def from_logits(model: Any) -> bool | None:
 def labels_of(model: Any, found: Any) -> Labels | None:
     """The labels of a classifier with one output, or None if predictions and targets are of another kind.
 
-    found: has `y` and `y_pred`. Predictions (n, classes) go with class numbers or one-hot rows, (n, 1) or
+    found: has `y` and `y_pred`. Predictions (n, classes) go with class indices or one-hot rows, (n, 1) or
     (n,) with 0 and 1. They are probabilities, unless the model's loss says that they are logits or some lie
     outside of [0, 1].
     """
@@ -71,7 +71,7 @@ def labels_of(model: Any, found: Any) -> Labels | None:
 
 
 def numbers(y: np.ndarray, classes: int) -> np.ndarray | None:
-    """Class numbers (n,) out of class numbers or one-hot rows, None if `y` is neither."""
+    """Class indices (n,) out of class indices or one-hot rows, None if `y` is neither."""
     if y.ndim == 2 and y.shape[1] == classes and classes > 1:
         one_hot = np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()
         return y.argmax(1) if one_hot else None
@@ -97,7 +97,7 @@ def require_labels(model: Any, found: Any, what: str) -> Labels:
     labels = labels_of(model, found)
     if labels is None:
         raise ValueError(
-            f"{what} is for classifiers with one output: class numbers or one-hot rows as y, and predictions "
+            f"{what} is for classifiers with one output: class indices or one-hot rows as y, and predictions "
             "(n, classes), or (n, 1) for two classes"
         )
     return labels

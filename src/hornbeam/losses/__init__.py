@@ -55,10 +55,10 @@ from hornbeam.losses.similarity import Circle, Dice, Tversky, circle, dice, tver
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Config, LossLike
 
-# Keras's names that are not here, with the reason: none is missing.
+# Names of Keras that are missing, with the reason: none.
 MISSING: dict[str, str] = {}
 
-# Short names of Keras 2 that people still write.
+# Short names of Keras 2.
 mse = MSE = mean_squared_error
 mae = MAE = mean_absolute_error
 mape = MAPE = mean_absolute_percentage_error
@@ -113,10 +113,10 @@ def get(identifier: LossLike | type | None) -> Any:
         >>> get("mse") is mean_squared_error
         True
     """
-    made = registry.resolve(identifier, "keras.losses", "loss")
-    if made is not None and not isinstance(made, Loss) and (inspect.isclass(made) or not callable(made)):
+    loss = registry.resolve(identifier, "keras.losses", "loss")
+    if loss is not None and not isinstance(loss, Loss) and (inspect.isclass(loss) or not callable(loss)):
         raise ValueError(f"{identifier!r} is not a loss: pass a name such as 'mse', a function or a Loss")
-    return made
+    return loss
 
 
 __all__ = [

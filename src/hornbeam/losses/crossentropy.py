@@ -1,8 +1,8 @@
-"""Cross-entropies: of classes (one-hot or numbered), of yes and no, and their focal and robust relatives.
+"""Cross-entropies: of classes (one-hot or indices), of binary labels, and their focal and robust variants.
 
-t is a target, p a predicted probability. `from_logits=True` says that the predictions are scores before
-softmax or sigmoid. Where the predictions come straight out of a softmax or sigmoid, `ops` goes back to the
-scores by itself, so both ways are equally exact.
+t is a target, p a predicted probability. `from_logits=True` means that the predictions are logits, before
+softmax or sigmoid. If the predictions are the result of a softmax or sigmoid, `ops` uses its argument, so
+that both are equally accurate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SUM = "sum_over_batch_size"
 
 
 def _smooth(y_true: Tensor, label_smoothing: float, classes: int) -> Tensor:
-    """Give a share of the probability to all classes alike (Szegedy et al. 2016, arXiv 1512.00567)."""
+    """Move a fraction of the probability to all classes equally (Szegedy et al. 2016, arXiv 1512.00567)."""
     check_number("label_smoothing", label_smoothing, minimum=0, maximum=1)
     return y_true * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else y_true
 
@@ -501,7 +501,7 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
         dtype: DTypeLike | None = None,
     ) -> None:
         if not 0 < q < 1:
-            raise ValueError(f"q must lie between 0 and 1, got {q!r}")
+            raise ValueError(f"q must be a number in (0, 1), got {q!r}")
         super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)
         self.q = q
 

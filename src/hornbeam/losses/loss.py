@@ -42,7 +42,7 @@ class Loss:
         0.5
     """
 
-    # Whether y_true holds class numbers, which are not converted to the loss's dtype.
+    # True if y_true holds class indices, which are not converted to the dtype of the loss.
     integer_labels = False
 
     def __init__(
@@ -60,7 +60,7 @@ class Loss:
 
     @property
     def dtype(self) -> str:
-        """Dtype of the loss's arithmetic, `floatx` unless given."""
+        """Dtype of the arithmetic of the loss, `floatx` unless given."""
         return self._dtype or floatx()
 
     def call(self, y_true: TensorLike, y_pred: TensorLike) -> Any:
@@ -177,7 +177,7 @@ class LossFunctionWrapper(Loss):
 
 
 def _each_array(convert: Callable[[Any], Tensor], structure: Any) -> Any:
-    """`convert` applied to the arrays of a structure; nested lists of numbers are one array."""
+    """Apply `convert` to the arrays of a structure; nested lists of numbers are one array."""
     if isinstance(structure, (list, tuple)) and all(
         isinstance(x, (bool, int, float)) for x in tree.flatten(structure)
     ):
@@ -192,9 +192,9 @@ def reduce_weighted(
     reduction: str | None = "mean",
     name: str = "loss",
 ) -> Tensor:
-    """Weight `values`, leave out what `mask` (bool, True counts) excludes, and reduce.
+    """Weight `values`, exclude those that `mask` (bool, True counts) excludes, and reduce.
 
-    Raises ShapeError where weights or mask do not fit the values.
+    Raises ShapeError if weights or mask do not fit the values.
     """
     weights: Tensor | None = None
     if mask is not None:
@@ -207,8 +207,10 @@ def reduce_weighted(
             weights = ops.where(present, ops.cast(share, values.dtype), 0.0)
         weights = as_weights(weights, values.shape, "mask", name)
     if sample_weight is not None:
-        given = as_weights(ops.cast(sample_weight, values.dtype), values.shape, "sample_weight", name)
-        weights = given if weights is None else weights * given
+        sample_weights = as_weights(
+            ops.cast(sample_weight, values.dtype), values.shape, "sample_weight", name
+        )
+        weights = sample_weights if weights is None else weights * sample_weights
     if weights is not None:
         values = values * weights
     if reduction in ("none", None) or not values.shape:

@@ -1,8 +1,8 @@
 """Losses of numbers: squared, absolute and relative errors, hinges, divergences.
 
-In the formulas t is a target, p a prediction, and the mean runs over the last axis, so that (batch, d) gives
-(batch,). All functions take y_true and y_pred of one shape ((N,) beside (N, 1) is understood) and raise
-ShapeError where shapes would only broadcast. All classes take `reduction`, `name` and `dtype` as `Loss` does.
+In the formulas t is a target, p a prediction, and the mean is over the last axis, so that (batch, d) gives
+(batch,). All functions take y_true and y_pred of one shape, or (N,) with (N, 1), and raise ShapeError if
+shapes would only broadcast.
 """
 
 from __future__ import annotations
@@ -209,12 +209,12 @@ def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: int = -1) ->
 
 
 def unit(x: Tensor, axis: int) -> Tensor:
-    """`x` scaled to length 1 along `axis`; zero stays zero."""
+    """Scale `x` to length 1 along `axis`; zero stays zero."""
     return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), 1e-12))
 
 
 def _plus_minus(y_true: Tensor) -> Tensor:
-    """Labels as -1 and 1; if all of them are 0 or 1 they are taken as no and yes."""
+    """Convert labels to -1 and 1; if all of them are 0 or 1 these mean negative and positive."""
     binary = ops.all(ops.logical_or(ops.equal(y_true, 0.0), ops.equal(y_true, 1.0)))
     return ops.where(binary, 2.0 * y_true - 1.0, y_true)
 

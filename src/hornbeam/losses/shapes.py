@@ -1,4 +1,4 @@
-"""Which shapes of targets, predictions and weights go together, and what to say when they do not."""
+"""Compatibility of the shapes of targets, predictions and weights, and error messages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Shape = tuple[int, ...]
 
 
 def pair(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
-    """Targets and predictions as tensors of one floating-point dtype and one shape.
+    """Convert targets and predictions to tensors of one float dtype and one shape.
 
-    (N,) beside (N, 1) is unambiguous and becomes (N, 1); a last axis of size 1 that the other lacks is
-    dropped for higher ranks. Whatever else would only broadcast is refused.
+    (N,) with (N, 1) is unambiguous and becomes (N, 1); in higher ranks a last axis of size 1 that the other
+    lacks is dropped. Anything else that would only broadcast is refused.
     """
     y_pred = ops.convert_to_tensor(y_pred)
     if not is_float(y_pred.dtype):
@@ -27,7 +27,7 @@ def pair(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
 
 
 def same_rank(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Both tensors, where one has an additional last axis of size 1, at one rank: (N, 1) for vectors."""
+    """Give two tensors one rank if one has an additional last axis of size 1: (N, 1) for vectors."""
     for first, second, swapped in ((a, b, False), (b, a, True)):
         if len(first.shape) == len(second.shape) + 1 and first.shape[-1] == 1:
             if len(second.shape) == 1:
@@ -60,16 +60,15 @@ def _mismatch(name: str, true: Shape, pred: Shape) -> str:
 
 
 def one_hot_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
-    """One-hot (or soft) targets and predictions over classes, of one shape. Integer labels are refused."""
+    """Convert one-hot (or soft) targets and predictions to one shape. Class indices are refused."""
     _check_axis(axis)
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.cast(y_true, y_pred.dtype)
     true, pred = y_true.shape, y_pred.shape
     if not pred or pred[axis] == 1:
         raise ShapeError(
-            f"{name}: y_pred has shape {pred}, which is one class: its probability is always 1, and so "
-            f"there is "
-            "nothing to learn. For yes/no targets end with Dense(1, activation='sigmoid') and use "
+            f"{name}: y_pred has shape {pred}, which is one class: its probability is always 1, so nothing "
+            "can be learned. For binary targets end with Dense(1, activation='sigmoid') and use "
             "'binary_crossentropy'"
         )
     if true == pred:
@@ -79,7 +78,7 @@ def one_hot_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[T
         one_hot = f"make the labels one-hot: utils.to_categorical(y, {pred[axis]})"
         fix = f"Use 'sparse_{name}', or {one_hot}" if f"sparse_{name}" in _SPARSE else one_hot.capitalize()
         raise ShapeError(
-            f"{name}: y_true has shape {true}, which looks like class numbers, y_pred has shape {pred}. {fix}"
+            f"{name}: y_true has shape {true}, which looks like class indices, y_pred has shape {pred}. {fix}"
         )
     raise ShapeError(_classes(name, true, pred, axis))
 
@@ -92,13 +91,13 @@ _SPARSE = (
 
 
 def label_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
-    """Class numbers, of the predictions' shape without the class axis, and predictions. Refuses one-hot."""
+    """Convert class indices and predictions to tensors of matching shapes. One-hot targets are refused."""
     _check_axis(axis)
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true)
     true, pred = y_true.shape, y_pred.shape
     if not pred:
-        raise ShapeError(f"{name}: y_pred is a scalar, it needs an axis of classes")
+        raise ShapeError(f"{name}: y_pred is a scalar, but needs an axis of classes")
     rest = _without(pred, axis)
     if true == rest:
         return y_true, y_pred
@@ -107,14 +106,14 @@ def label_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[Ten
     if true == pred:
         raise ShapeError(
             f"{name}: y_true has shape {true}, the shape of y_pred, so it looks one-hot. Use "
-            f"'{name.removeprefix('sparse_')}', or give class numbers: np.argmax(y, axis={axis})"
+            f"'{name.removeprefix('sparse_')}', or pass class indices: np.argmax(y, axis={axis})"
         )
     raise ShapeError(_classes(name, true, rest, None))
 
 
 def _classes(name: str, true: Shape, pred: Shape, axis: int | None) -> str:
     if axis is None:
-        return f"{name}: y_true has shape {true}, the predictions call for class numbers of shape {pred}"
+        return f"{name}: y_true has shape {true}, the predictions need class indices of shape {pred}"
     hint = ""
     if _without(true, axis) == _without(pred, axis):
         hint = f": the targets have {true[axis]} classes, the model's last layer {pred[axis]} units"
@@ -128,26 +127,25 @@ def _without(shape: Shape, axis: int) -> Shape:
 
 def _check_axis(axis: Any) -> None:
     if isinstance(axis, bool) or not isinstance(axis, int):
-        raise ValueError(f"axis must be an int, got {axis!r}")
+        raise ValueError(f"axis must be an integer, got {axis!r}")
 
 
-def as_weights(weights: Any, shape: Shape, what: str, name: str) -> Tensor:
-    """`weights` in a shape that multiplies values of `shape` without enlarging them.
+def as_weights(weights: Any, shape: Shape, label: str, name: str) -> Tensor:
+    """Convert weights to a shape that multiplies values of `shape` without enlarging them.
 
-    Weights of a leading part of the shape (one per sample) get axes of size 1 behind; an additional last axis
-    of size 1 is dropped. Raises ShapeError for anything else.
+    Weights of a leading part of the shape (one per sample) get trailing axes of size 1; an additional last
+    axis of size 1 is dropped. Raises ShapeError for anything else.
     """
     weights = ops.convert_to_tensor(weights)
-    given = weights.shape
-    if len(given) == len(shape) + 1 and given[-1] == 1:
+    original = weights.shape
+    if len(original) == len(shape) + 1 and original[-1] == 1:
         weights = ops.squeeze(weights, -1)
     size = weights.shape
     fits = len(size) <= len(shape) and all(w in (1, s) for w, s in zip(size, shape, strict=False))
     if not fits:
         raise ShapeError(
-            f"{name}: {what} has shape {given}, which does not fit values of shape {shape}; give one per "
-            f"sample, "
-            f"of shape {shape[:1]}"
+            f"{name}: {label} has shape {original}, which does not fit values of shape {shape}; pass one per "
+            f"sample, of shape {shape[:1]}"
             + (
                 ""
                 if shape

@@ -115,7 +115,7 @@ def circle(
     labels = ops.cast(y_true, "int32")
     if len(y_pred.shape) != 2 or labels.shape not in ((y_pred.shape[0],), (y_pred.shape[0], 1)):
         raise ShapeError(
-            f"circle: needs class numbers (N,) and embeddings (N, d), got shapes {labels.shape} and "
+            f"circle: needs class indices (N,) and embeddings (N, d), got shapes {labels.shape} and "
             f"{y_pred.shape}"
         )
     others = y_pred if ref_embeddings is None else ops.convert_to_tensor(ref_embeddings)
@@ -135,7 +135,7 @@ def circle(
 
 
 def _sum_of(scores: Tensor, chosen: Tensor) -> Tensor:
-    """log(sum(exp(scores))) of the chosen in each row; very small, and of slope 0, where there are none."""
+    """Compute log(sum(exp(scores))) of the chosen in each row; very small, with gradient 0, if none is."""
     lowest = float(np.finfo(numpy_dtype(scores.dtype)).min) / 4
     return ops.logsumexp(ops.where(chosen, scores, lowest), axis=1)
 

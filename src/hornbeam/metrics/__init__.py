@@ -86,7 +86,7 @@ from hornbeam.metrics.scores import (
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Config, MetricLike, ShapeLike
 
-# Keras's names that are not here, with the reason: none is missing.
+# Names of Keras that are missing, with the reason: none.
 MISSING: dict[str, str] = {}
 
 _BY_KIND: dict[tuple[str, str], type[Metric]] = {
@@ -176,16 +176,20 @@ def get(identifier: MetricLike | type | None) -> Any:
     """
     if isinstance(identifier, str):
         identifier = _class_named(identifier) or identifier
-    made = registry.resolve(identifier, MODULE, "metric")
-    if made is not None and not isinstance(made, Metric) and (inspect.isclass(made) or not callable(made)):
+    metric = registry.resolve(identifier, MODULE, "metric")
+    if (
+        metric is not None
+        and not isinstance(metric, Metric)
+        and (inspect.isclass(metric) or not callable(metric))
+    ):
         raise ValueError(
             f"{identifier!r} is not a metric: pass a name such as 'accuracy', a function or a Metric"
         )
-    return made
+    return metric
 
 
 def _class_named(name: str) -> type[Metric] | None:
-    """Where a class and a function share a name in snake case, the class is meant."""
+    """Return the class with a name that a class and a function share in snake case."""
     for known in registry.names_in(MODULE):
         target = registry._TABLE[MODULE, known]
         if (

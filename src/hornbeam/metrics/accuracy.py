@@ -1,7 +1,6 @@
-"""How often predictions are right.
+"""Accuracies: fractions of correct predictions.
 
-All functions return one value per sample (or per element of what a sample predicts), 1.0 where right, 0.0
-where wrong.
+All functions return one value per sample (or per element of a sample), 1.0 if correct and 0.0 if not.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def sparse_categorical_accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tenso
 
 
 def _in_top_k(labels: Tensor, y_pred: Tensor, k: int) -> Tensor:
-    """1 where fewer than k classes have a larger prediction than the labelled one."""
+    """Return 1 where fewer than k classes have a higher prediction than the label."""
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k!r}")
     chosen = ops.one_hot(ops.cast(labels, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
@@ -190,7 +189,7 @@ class BinaryAccuracy(MeanMetricWrapper):
         self, name: str = "binary_accuracy", dtype: DTypeLike | None = None, threshold: float = 0.5
     ) -> None:
         if threshold is not None and not 0 < threshold < 1:
-            raise ValueError(f"threshold must lie between 0 and 1, got {threshold!r}")
+            raise ValueError(f"threshold must be a number in (0, 1), got {threshold!r}")
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
@@ -294,7 +293,7 @@ def kind_of_labels(y_true_shape: ShapeLike, y_pred_shape: ShapeLike) -> str:
     """
     true, pred = tuple(y_true_shape), tuple(y_pred_shape)
     if not pred:
-        raise ShapeError(f"predictions of shape {pred} have no batch axis, so no accuracy fits them")
+        raise ShapeError(f"predictions of shape {pred} have no batch axis, so no accuracy is defined")
     if len(pred) == 1 or pred[-1] == 1:
         return "binary"
     if len(true) == len(pred) and true[-1] == pred[-1]:
@@ -302,7 +301,7 @@ def kind_of_labels(y_true_shape: ShapeLike, y_pred_shape: ShapeLike) -> str:
     if len(true) == len(pred) - 1 or (len(true) == len(pred) and true[-1] == 1):
         return "sparse_categorical"
     raise ShapeError(
-        f"cannot tell what targets of shape {true} mean beside predictions of shape {pred}: class numbers "
+        f"targets of shape {true} are ambiguous for predictions of shape {pred}: class indices "
         f"would have "
         f"shape {pred[:-1]}, one-hot targets {pred}"
     )

@@ -69,7 +69,7 @@ class AUC(ConfusionMetric):
             inner = sorted(checked_thresholds(thresholds))
         super().__init__([-epsilon(), *inner, 1.0 + epsilon()], KINDS, name, dtype)
         if num_labels and not multi_label:
-            raise ValueError("num_labels is for multi_label=True")
+            raise ValueError("num_labels needs multi_label=True")
         self._given = thresholds
         self.num_thresholds = len(self._thresholds)
         self.multi_label = multi_label
@@ -134,15 +134,15 @@ class AUC(ConfusionMetric):
         return ops.maximum(recall_gain, 0.0), precision_gain
 
     def _interpolated(self) -> Tensor:
-        """TP grows linearly with TP + FP between two thresholds; the precision there is integrated."""
+        """Integrate precision between thresholds, where TP grows linearly with TP + FP."""
         tp, fn = self._counters["true_positives"].value, self._counters["false_negatives"].value
-        yes = tp + self._counters["false_positives"]
+        positives = tp + self._counters["false_positives"]
         gained = tp[:-1] - tp[1:]
-        slope = ops.divide_no_nan(gained, ops.maximum(yes[:-1] - yes[1:], 0.0))
-        intercept = tp[1:] - slope * yes[1:]
-        both = ops.logical_and(yes[:-1] > 0.0, yes[1:] > 0.0)
-        ratio = ops.where(both, ops.divide_no_nan(yes[:-1], yes[1:]), 1.0)
-        return ops.divide_no_nan(slope * (gained + intercept * ops.log(ratio)), tp[1:] + fn[1:])
+        rate = ops.divide_no_nan(gained, ops.maximum(positives[:-1] - positives[1:], 0.0))
+        intercept = tp[1:] - rate * positives[1:]
+        both = ops.logical_and(positives[:-1] > 0.0, positives[1:] > 0.0)
+        ratio = ops.where(both, ops.divide_no_nan(positives[:-1], positives[1:]), 1.0)
+        return ops.divide_no_nan(rate * (gained + intercept * ops.log(ratio)), tp[1:] + fn[1:])
 
     def _over_labels(self, pieces: Tensor) -> Tensor:
         areas = ops.sum(pieces, axis=0)

@@ -1,7 +1,7 @@
-"""Counts of right and wrong yes/no decisions at thresholds: precision, recall, AUC and kin.
+"""Counts of correct and wrong binary decisions at thresholds: precision, recall and similar.
 
-A prediction above the threshold is a yes. TP, FP, TN, FN are the weighted numbers of true/false yes/no
-decisions.
+A prediction above the threshold is positive. TP, FP, TN, FN are the weighted numbers of true and false
+positive and negative decisions.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def counts(
     thresholds: Sequence[float],
     multi_label: bool = False,
 ) -> dict[str, Tensor]:
-    """The four counts at each threshold, of shape (thresholds,), or (thresholds, labels) for `multi_label`.
+    """Return the four counts at each threshold: (thresholds,), or (thresholds, labels) for `multi_label`.
 
-    y_true, y_pred: of one shape, any rank; with `multi_label` (N, labels). weights: of that shape, or None.
+    y_true and y_pred have one shape, with `multi_label` (N, labels), as do weights, if any.
     """
     shape = (-1, y_pred.shape[-1]) if multi_label else (-1,)
     target = ops.cast(ops.reshape(ops.cast(y_true, "bool"), shape), y_pred.dtype)
@@ -59,14 +59,14 @@ def counts(
 
 
 def top_k_only(y_pred: Tensor, k: int) -> Tensor:
-    """The k largest predictions of each row, everything else set to a very small number."""
+    """Keep the k highest predictions of each row; the others become a very small number."""
     smallest = ops.top_k(y_pred, k)[0][..., -1:]
     ranks = ops.argsort(ops.argsort(-y_pred, axis=-1), axis=-1)
     return ops.where(ops.logical_and(ranks < k, y_pred >= smallest), y_pred, -1e10)
 
 
 class ConfusionMetric(Metric):
-    """What the metrics of this file share: thresholds, and variables that count."""
+    """Base class of the metrics of this file: thresholds, and variables that count."""
 
     def __init__(
         self,
@@ -91,20 +91,22 @@ class ConfusionMetric(Metric):
         y_true, y_pred = pair(y_true, ops.cast(y_pred, self.dtype), self.name)
         weights = None
         if sample_weight is not None:
-            given = as_weights(ops.cast(sample_weight, self.dtype), y_pred.shape, "sample_weight", self.name)
-            weights = ops.broadcast_to(given, y_pred.shape)
+            sample_weights = as_weights(
+                ops.cast(sample_weight, self.dtype), y_pred.shape, "sample_weight", self.name
+            )
+            weights = ops.broadcast_to(sample_weights, y_pred.shape)
         if self.top_k is not None:
             y_pred = top_k_only(y_pred, self.top_k)
         if self.class_id is not None:
             if len(y_pred.shape) < 2 or not -y_pred.shape[-1] <= self.class_id < y_pred.shape[-1]:
                 raise ShapeError(
-                    f"{self.name}: class_id={self.class_id} does not exist in predictions {y_pred.shape}"
+                    f"{self.name}: class_id={self.class_id} is out of range for predictions {y_pred.shape}"
                 )
             y_true, y_pred = y_true[..., self.class_id], y_pred[..., self.class_id]
             weights = None if weights is None else weights[..., self.class_id]
-        found = counts(y_true, y_pred, weights, self._thresholds, multi_label)
+        batch_counts = counts(y_true, y_pred, weights, self._thresholds, multi_label)
         for kind, counter in self._counters.items():
-            counter.assign_add(found[kind])
+            counter.assign_add(batch_counts[kind])
 
     def update_state(
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
@@ -119,7 +121,7 @@ class ConfusionMetric(Metric):
         self._update(y_true, y_pred, sample_weight)
 
     def _rate(self, above: str, *below: str) -> Tensor:
-        """One count divided by a sum of counts, 0 where that is 0."""
+        """Divide one count by a sum of counts; 0 if that is 0."""
         total: Any = self._counters[below[0]].value
         for kind in below[1:]:
             total = total + self._counters[kind]
@@ -130,7 +132,7 @@ class ConfusionMetric(Metric):
 
 
 def checked_thresholds(thresholds: Thresholds, default: float = 0.5) -> list[float]:
-    """Thresholds as a list. Raises ValueError unless they lie in [0, 1]."""
+    """Return thresholds as a list. Raises ValueError unless they are in [0, 1]."""
     if thresholds is None:
         thresholds = default
     listed = [float(t) for t in np.atleast_1d(np.asarray(thresholds, dtype=float))]
@@ -148,7 +150,7 @@ class _Count(ConfusionMetric):
         self._build()
 
     def result(self) -> Tensor:
-        """The count, or one per threshold if several were given."""
+        """Return the count, or one per threshold for several."""
         return self._one_or_all(self._counters[self.kind].value)
 
     def get_config(self) -> dict[str, Any]:
@@ -223,7 +225,7 @@ class FalseNegatives(_Count):
     kind = "false_negatives"
 
 
-class _Share(ConfusionMetric):
+class _Ratio(ConfusionMetric):
     other: str
 
     def __init__(
@@ -234,7 +236,7 @@ class _Share(ConfusionMetric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        # With top_k the k largest predictions are the yes decisions, whatever they are.
+        # With top_k the k highest predictions are positive, whatever their values.
         limits = [-1e9] if top_k is not None and thresholds is None else checked_thresholds(thresholds)
         super().__init__(limits, ["true_positives", self.other], name, dtype)
         self._given = thresholds
@@ -243,7 +245,7 @@ class _Share(ConfusionMetric):
         self._build()
 
     def result(self) -> Tensor:
-        """A scalar, or one value per threshold if several were given."""
+        """Return a scalar, or one value per threshold for several."""
         return self._one_or_all(self._rate("true_positives", "true_positives", self.other))
 
     def get_config(self) -> dict[str, Any]:
@@ -252,7 +254,7 @@ class _Share(ConfusionMetric):
 
 
 @exported(MODULE)
-class Precision(_Share):
+class Precision(_Ratio):
     """Precision TP / (TP + FP): the fraction of positive decisions that are correct.
 
     Args:
@@ -272,7 +274,7 @@ class Precision(_Share):
 
 
 @exported(MODULE)
-class Recall(_Share):
+class Recall(_Ratio):
     """Recall TP / (TP + FN): the fraction of positive samples that are found.
 
     Args:
@@ -292,7 +294,7 @@ class Recall(_Share):
 
 
 class _AtLeast(ConfusionMetric):
-    """The best of one rate among the thresholds where another is at least a value."""
+    """Base class: the best of one rate among the thresholds where another is at least a value."""
 
     def __init__(
         self,

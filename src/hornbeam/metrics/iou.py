@@ -1,4 +1,4 @@
-"""Overlap of segmentations: intersection over union, per class, from one confusion matrix."""
+"""Intersection over union per class, from one confusion matrix."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class IoU(Metric):
         check_int("num_classes", num_classes, 1)
         wrong = [c for c in target_class_ids if not 0 <= c < num_classes]
         if wrong:
-            raise ValueError(f"target_class_ids {wrong} do not exist among {num_classes} classes")
+            raise ValueError(f"target_class_ids {wrong} are out of range for {num_classes} classes")
         self.num_classes = num_classes
         self.target_class_ids = list(target_class_ids)
         self.ignore_class = ignore_class
@@ -82,12 +82,12 @@ class IoU(Metric):
         dtype = "float32" if self.dtype in ("float16", "bfloat16") else self.dtype
         weights = ops.ones_like(true)
         if sample_weight is not None:
-            given = ops.convert_to_tensor(sample_weight)
-            if is_float(given.dtype) and not is_float(dtype):
-                raise ValueError(
-                    f"{self.name} counts in {dtype}; for fractional weights give it dtype='float32'"
-                )
-            weights = ops.broadcast_to(as_weights(given, true.shape, "sample_weight", self.name), true.shape)
+            sample_weights = ops.convert_to_tensor(sample_weight)
+            if is_float(sample_weights.dtype) and not is_float(dtype):
+                raise ValueError(f"{self.name} counts in {dtype}; for fractional weights use dtype='float32'")
+            weights = ops.broadcast_to(
+                as_weights(sample_weights, true.shape, "sample_weight", self.name), true.shape
+            )
         weights = ops.reshape(ops.cast(weights, dtype), (-1,))
         true, pred = ops.reshape(true, (-1,)), ops.reshape(pred, (-1,))
         known = self._known(true, pred)

@@ -1,4 +1,4 @@
-"""Losses as metrics: their unweighted mean over all samples, in the logs beside the loss."""
+"""Losses as metrics: their unweighted mean over all samples, for the logs."""
 
 from __future__ import annotations
 

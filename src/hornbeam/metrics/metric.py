@@ -1,4 +1,4 @@
-"""The base of all metrics: variables that updates add to, and a result made of them."""
+"""The base of all metrics: variables that updates add to, and a result computed from them."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class Metric:
             start = initializers.get(initializer)
         else:
             start = initializer
-        made = Variable(
+        variable = Variable(
             start, tuple(shape), dtype, trainable=False, aggregation=aggregation, layout=layout, name=name
         )
-        made.path = f"{self.name}/{made.name}"
-        self._variables.append(made)
-        return made
+        variable.path = f"{self.name}/{variable.name}"
+        self._variables.append(variable)
+        return variable
 
     def add_weight(
         self,

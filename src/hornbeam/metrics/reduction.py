@@ -1,4 +1,4 @@
-"""Means and sums, and the wrapper that makes a metric of a function."""
+"""Means and sums, and the wrapper that makes a metric from a function."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def per_sample(
     values: Any, sample_weight: Any, reduce: Callable[..., Tensor], dtype: str, name: str
 ) -> tuple[Tensor, Tensor | None]:
-    """Weighted values, one per sample, and the weights that belong to them (None for weights of 1).
+    """Return weighted values, one per sample, and their weights (None for weights of 1).
 
-    Axes behind the batch are reduced by `reduce`. Weights have the shape of a leading part of the values'
-    shape. The values' mask counts as weights of 0 and 1.
+    Axes after the batch are reduced by `reduce`. Weights have the shape of a leading part of the values'
+    shape. The mask of the values counts as weights of 0 and 1.
     """
     mask = getattr(values, "_keras_mask", None)
     values = ops.cast(values, dtype)
@@ -163,7 +163,7 @@ class MeanMetricWrapper(Mean):
 
 
 def function_named(name: str) -> Callable[..., Any]:
-    """One of our functions of targets and predictions, by its name."""
+    """Return a function of targets and predictions by name."""
     for module in (MODULE, "keras.losses"):
         if name in registry.names_in(module):
             return registry.resolve(name, module, "metric")

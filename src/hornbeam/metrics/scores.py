@@ -1,4 +1,4 @@
-"""Scores that need totals over all batches before they can be computed: F, R2, and correlations."""
+"""Scores that need totals over all batches: F scores, R2, and correlations."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FBetaScore(Metric):
         if not isinstance(beta, (int, float)) or beta <= 0:
             raise ValueError(f"beta must be a positive number, got {beta!r}")
         if threshold is not None and not 0 < threshold <= 1:
-            raise ValueError(f"threshold must lie above 0 and not above 1, got {threshold!r}")
+            raise ValueError(f"threshold must be a number in (0, 1], got {threshold!r}")
         self.average = average
         self.beta = beta
         self.threshold = threshold
@@ -89,8 +89,8 @@ class FBetaScore(Metric):
             weights = as_weights(
                 ops.cast(sample_weight, self.dtype), y_pred.shape, "sample_weight", self.name
             )
-        found = (yes * y_true, yes * (1.0 - y_true), (1.0 - yes) * y_true, y_true)
-        for total, value in zip(self._totals.values(), found, strict=True):
+        sums_of_batch = (yes * y_true, yes * (1.0 - y_true), (1.0 - yes) * y_true, y_true)
+        for total, value in zip(self._totals.values(), sums_of_batch, strict=True):
             total.assign_add(ops.sum(value * weights, axis=axis))
 
     def result(self) -> Tensor:
@@ -173,7 +173,7 @@ class R2Score(Metric):
                 f"got {class_aggregation!r}"
             )
         if num_regressors < 0:
-            raise ValueError(f"num_regressors must not be negative, got {num_regressors!r}")
+            raise ValueError(f"num_regressors must be non-negative, got {num_regressors!r}")
         self.class_aggregation = class_aggregation
         self.num_regressors = num_regressors
         self.num_samples = self.add_variable((), name="num_samples")
@@ -195,10 +195,17 @@ class R2Score(Metric):
                 self._totals[name] = self.add_variable(y_pred.shape[1:], name=name)
         weights = ops.ones_like(y_true)
         if sample_weight is not None:
-            given = as_weights(ops.cast(sample_weight, self.dtype), y_true.shape, "sample_weight", self.name)
-            weights = ops.broadcast_to(given, y_true.shape)
-        found = (y_true * y_true * weights, y_true * weights, ops.square(y_true - y_pred) * weights, weights)
-        for total, value in zip(self._totals.values(), found, strict=True):
+            sample_weights = as_weights(
+                ops.cast(sample_weight, self.dtype), y_true.shape, "sample_weight", self.name
+            )
+            weights = ops.broadcast_to(sample_weights, y_true.shape)
+        sums_of_batch = (
+            y_true * y_true * weights,
+            y_true * weights,
+            ops.square(y_true - y_pred) * weights,
+            weights,
+        )
+        for total, value in zip(self._totals.values(), sums_of_batch, strict=True):
             total.assign_add(ops.sum(value, axis=0))
         self.num_samples.assign_add(float(y_true.size))
 

@@ -84,7 +84,7 @@ def get(identifier: OptimizerLike | type[Optimizer]) -> Optimizer:
         UnknownObjectError: If the name is unknown; the message suggests the nearest one.
         ValueError: If the identifier is no optimizer.
     """
-    made = registry.resolve(identifier, "keras.optimizers", "optimizer")
-    if not isinstance(made, Optimizer):
+    optimizer = registry.resolve(identifier, "keras.optimizers", "optimizer")
+    if not isinstance(optimizer, Optimizer):
         raise ValueError(f"{identifier!r} is not an optimizer: pass a name such as 'adam' or an Optimizer")
-    return made
+    return optimizer

@@ -1,4 +1,4 @@
-"""`keras.optimizers.legacy`: names of Keras 2's optimizers, which say what took their place."""
+"""`keras.optimizers.legacy`: names of the optimizers of Keras 2, whose errors name the replacement."""
 
 from __future__ import annotations
 

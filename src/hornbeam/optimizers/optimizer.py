@@ -1,4 +1,4 @@
-"""The base of all optimizers: what a rule (`optimizers/rules_*.py`) does not have to say."""
+"""The base of all optimizers: everything but the rule (`optimizers/rules*.py`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hornbeam.optimizers.arguments import check_learning_rate, merged_signature,
 from hornbeam.optimizers.averaging import overwrite_every, update_averages
 from hornbeam.optimizers.clipping import check_clipping, clip_gradients
 from hornbeam.optimizers.schedules import LearningRateSchedule
-from hornbeam.optimizers.updates import Updates, notice
+from hornbeam.optimizers.updates import Updates, record_gradients_of
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, InitializerLike, TensorLike
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 LearningRate = float | LearningRateSchedule | Callable[[], Any]
 Gradients = Sequence[Tensor | None]
 
-# Scalars of a rule (powers of beta, step counts) are computed in this dtype at least, whatever the weights'
-# dtype is.
+# Scalars of a rule (powers of beta, step counts) are computed at least in this dtype.
 _SCALAR = "float32"
 
 
@@ -70,7 +69,7 @@ class Optimizer:
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Where a rule passes `**kwargs` on, show the arguments of `Optimizer` in its signature instead."""
+        """Show the arguments of `Optimizer` in the signature of a rule in place of its `**kwargs`."""
         super().__init_subclass__(**kwargs)
         cls.__signature__ = merged_signature(cls.__init__, Optimizer.__init__)  # type: ignore[attr-defined]
 
@@ -148,9 +147,7 @@ class Optimizer:
         if self.built:
             return
         if not variables:
-            raise ValueError(
-                f"{self.name} was given no variables to train: has the model been built, is it trainable?"
-            )
+            raise ValueError(f"{self.name} got no variables to train: is the model built and trainable?")
         for variable in variables:
             if not isinstance(variable, Variable) or not is_float(variable.dtype):
                 raise TypeError(f"{self.name} can only train floating-point Variables, got {variable!r}")
@@ -159,8 +156,8 @@ class Optimizer:
                 zip(variables, self.add_optimizer_variables(variables, "average"), strict=True)
             )
         if self.gradient_accumulation_steps:
-            made = self.add_optimizer_variables(variables, "gradient_accumulator")
-            self._slots["gradient_accumulator"] = dict(zip(variables, made, strict=True))
+            accumulators = self.add_optimizer_variables(variables, "gradient_accumulator")
+            self._slots["gradient_accumulator"] = dict(zip(variables, accumulators, strict=True))
         for group in self.slots():
             columns = self.add_optimizer_variables(variables, list(group), list(group.values()))
             for name, column in zip(group, columns, strict=True):
@@ -217,12 +214,12 @@ class Optimizer:
             start = initializers.get(initializer)
         else:
             start = initializer
-        made = Variable(
+        variable = Variable(
             start, tuple(shape), dtype, trainable=False, aggregation=aggregation, layout=layout, name=name
         )
-        made.path = f"{self.name}/{made.name}"
-        self._variables.append(made)
-        return made
+        variable.path = f"{self.name}/{variable.name}"
+        self._variables.append(variable)
+        return variable
 
     def add_variable_from_reference(
         self,
@@ -381,7 +378,7 @@ class Optimizer:
         """
         variables = self._known(trainable_variables)
         pairs = self._checked_pairs(list(grads), variables)
-        notice(pairs)
+        record_gradients_of(pairs)
         with scope(self.name), Updates() as step:
             self._apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
         step.commit()
@@ -396,13 +393,12 @@ class Optimizer:
         if not self.built:
             self.build(list(trainable_variables))
         known = set(self._trainable_variables)
-        strange = [v.path for v in trainable_variables if v not in known]
-        if strange:
+        unknown = [v.path for v in trainable_variables if v not in known]
+        if unknown:
             raise ValueError(
-                f"{self.name} was not built on {', '.join(strange)}. Build it on all the variables it will "
-                f"ever train "
-                "(`optimizer.build(model.trainable_variables)`), or make a new optimizer after changing "
-                "the model"
+                f"{self.name} was not built on {', '.join(unknown)}. Build it on all variables that it will "
+                "train (`optimizer.build(model.trainable_variables)`), or create a new optimizer after the "
+                "model has changed"
             )
         return list(trainable_variables)
 
@@ -452,7 +448,7 @@ class Optimizer:
         self._iterations.assign_add(1)
 
     def _update(self, grads: list[Tensor], variables: list[Variable]) -> None:
-        """One update: clip, decay, then the rule for every variable."""
+        """Clip, decay, and apply the rule to every variable."""
         grads = clip_gradients(grads, self.clipnorm, self.clipvalue, self.global_clipnorm)
         rate = self.learning_rate
         for variable in variables:
@@ -498,7 +494,7 @@ class Optimizer:
         return variable not in self._no_decay and not (pattern is not None and pattern.search(variable.name))
 
     def _decay_of(self, variable: Variable) -> float | None:
-        """Weight decay of a variable, None for no decay."""
+        """Return the weight decay of a variable, None for no decay."""
         return self.weight_decay if self._use_weight_decay(variable) else None
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
@@ -546,19 +542,19 @@ class Optimizer:
         """
         if not self.built:
             raise ValueError(f"{self.name} is not built: call build(variables) first")
-        theirs, ours = self._trainable_variables, self.variables
-        if len(trainable_variables) != len(theirs) or len(optimizer_variables) != len(ours):
+        trainable, states = self._trainable_variables, self.variables
+        if len(trainable_variables) != len(trainable) or len(optimizer_variables) != len(states):
             raise ValueError(
-                f"{self.name} has {len(theirs)} trainable and {len(ours)} own variables, got "
+                f"{self.name} has {len(trainable)} trainable and {len(states)} state variables, got "
                 f"{len(trainable_variables)} and {len(optimizer_variables)} values"
             )
         with Updates():
             for variable, value in zip(
-                (*theirs, *ours), (*trainable_variables, *optimizer_variables), strict=True
+                (*trainable, *states), (*trainable_variables, *optimizer_variables), strict=True
             ):
                 variable.assign(value)
             self.apply(grads)
-            return [variable.value for variable in theirs], [variable.value for variable in ours]
+            return [variable.value for variable in trainable], [variable.value for variable in states]
 
     def get_weights(self) -> list[np.ndarray]:
         """Return the values of `variables` as arrays."""

@@ -317,7 +317,7 @@ class Lion(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         if not 0 < beta_1 <= 1:
-            raise ValueError(f"beta_1 must lie above 0 and not above 1, got {beta_1!r}")
+            raise ValueError(f"beta_1 must be a number in (0, 1], got {beta_1!r}")
         self.beta_1 = _fraction("beta_1", beta_1)
         self.beta_2 = _fraction("beta_2", beta_2)
 
@@ -452,7 +452,7 @@ class AdamW(Adam):
         **kwargs: Any,
     ) -> None:
         if weight_decay is None:
-            raise ValueError("AdamW needs a weight_decay; without one it is Adam")
+            raise ValueError("AdamW needs weight_decay; without it use Adam")
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs)
 
 
@@ -603,14 +603,14 @@ class Nadam(Optimizer):
 
 
 def _running_mean(slot: Variable, value: Tensor, rate: float) -> Tensor:
-    """slot <- rate * slot + (1 - rate) * value; returns the new slot."""
+    """Update a running mean: slot <- rate * slot + (1 - rate) * value; return the new value."""
     return slot.assign(slot + (value - slot) * (1.0 - rate))
 
 
 def adam_rate(
     rule: Optimizer, variable: Variable, learning_rate: Tensor, beta_1: float, beta_2: float
 ) -> Tensor:
-    """lr * sqrt(1 - beta_2**t) / (1 - beta_1**t), in the variable's dtype."""
+    """Return lr * sqrt(1 - beta_2**t) / (1 - beta_1**t), in the dtype of the variable."""
     step = rule.local_step(variable)
     rate = learning_rate * ops.sqrt(1.0 - ops.power(beta_2, step)) / (1.0 - ops.power(beta_1, step))
     return ops.cast(rate, variable.dtype)

@@ -1,4 +1,4 @@
-"""Rules that look at more than one element at a time, or keep more than running means: Ftrl to Muon."""
+"""Rules that are not elementwise, or have more state than running means: Ftrl, Lamb, Adafactor, Muon."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class ScheduleFreeAdamW(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         if not 0 < beta_1 <= 1:
-            raise ValueError(f"beta_1 must lie above 0 and not above 1, got {beta_1!r}")
+            raise ValueError(f"beta_1 must be a number in (0, 1], got {beta_1!r}")
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
@@ -340,7 +340,7 @@ class Adafactor(Optimizer):
         self._slots |= {"row": {}, "column": {}, "velocity": {}}
         for variable in variables:
             matrix = len(variable.shape) >= 2
-            # Keras keeps two unused scalars for a vector; they are here so that files have the same order.
+            # Keras has two unused scalars for a vector; they exist here so that files have the same order.
             rows = variable.shape[:-1] if matrix else ()
             columns = (*variable.shape[:-2], variable.shape[-1]) if matrix else ()
             for name, shape in (("row", rows), ("column", columns)):

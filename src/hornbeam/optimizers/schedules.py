@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions from the number of updates made so far to a rate."""
+"""Learning-rate schedules: pure functions from the number of updates to a rate."""
 
 from __future__ import annotations
 
@@ -378,7 +378,7 @@ class CosineDecayRestarts(LearningRateSchedule):
             restarts = ops.floor(passed)
             fraction = passed - restarts
         else:
-            # The spans before restart i sum to (t_mul**i - 1) / (t_mul - 1) first spans.
+            # The spans before restart i have a total of (t_mul**i - 1) / (t_mul - 1) first spans.
             restarts = ops.floor(ops.log(1.0 - passed * (1.0 - self.t_mul)) / math.log(self.t_mul))
             length = ops.power(_float(self.t_mul), restarts)
             fraction = (passed - (1.0 - length) / (1.0 - self.t_mul)) / length
@@ -399,7 +399,7 @@ class CosineDecayRestarts(LearningRateSchedule):
 
 
 def _half_cosine(fraction: Tensor) -> Tensor:
-    """1 at 0, 0 at 1."""
+    """Return half a cosine: 1 at 0, 0 at 1."""
     return 0.5 * (1.0 + ops.cos(np.pi * fraction))
 
 

@@ -1,4 +1,4 @@
-"""Assignments held back: gather what code assigns, then make all of it happen at once, or not at all."""
+"""Deferred assignments: collect the assignments of code, then make them together, or not at all."""
 
 from __future__ import annotations
 
@@ -65,20 +65,22 @@ _local = threading.local()
 
 
 @contextmanager
-def noticed_gradients() -> Iterator[dict[Variable, Tensor]]:
-    """Inside, and in this thread, the gradient of every variable that an optimizer updates is noted, as the
-    rule gets it: unscaled, not clipped yet."""
-    outer = getattr(_local, "noticed", None)
-    found: dict[Variable, Tensor] = {}
-    _local.noticed = found
+def record_gradients() -> Iterator[dict[Variable, Tensor]]:
+    """Record the gradient of every variable that an optimizer updates, in this thread.
+
+    It is the unscaled gradient before clipping.
+    """
+    outer = getattr(_local, "records", None)
+    gradients: dict[Variable, Tensor] = {}
+    _local.records = gradients
     try:
-        yield found
+        yield gradients
     finally:
-        _local.noticed = outer
+        _local.records = outer
 
 
-def notice(pairs: Sequence[tuple[Tensor, Variable]]) -> None:
-    """An optimizer is about to update variables by these gradients."""
-    noticed = getattr(_local, "noticed", None)
-    if noticed is not None:
-        noticed.update({variable: gradient for gradient, variable in pairs})
+def record_gradients_of(pairs: Sequence[tuple[Tensor, Variable]]) -> None:
+    """Record the gradients by which an optimizer is about to update variables."""
+    records = getattr(_local, "records", None)
+    if records is not None:
+        records.update({variable: gradient for gradient, variable in pairs})

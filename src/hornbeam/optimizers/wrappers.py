@@ -1,4 +1,4 @@
-"""Optimizers made of optimizers: dynamic loss scaling, and one optimizer per group of variables."""
+"""Optimizers of optimizers: dynamic loss scaling, and one optimizer per group of variables."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ class LossScaleOptimizer(Optimizer):
         unscaled = [None if g is None else ops.cast(g, "float32") / self.dynamic_scale.value for g in grads]
         with Updates() as step:
             self.inner_optimizer.apply(unscaled, variables)
-        with Updates() as whole:
+        with Updates() as update:
             step.commit(when=finite)
             grown = ops.equal(self.step_counter, self.dynamic_growth_steps - 1)
             counted = ops.where(ops.logical_and(finite, ops.logical_not(grown)), self.step_counter + 1, 0)
             factor = ops.where(finite, ops.where(grown, 2.0, 1.0), 0.5)
             self.step_counter.assign(counted)
             self.dynamic_scale.assign(self.dynamic_scale * factor)
-        whole.commit()
+        update.commit()
 
     @property
     def learning_rate(self) -> Any:
@@ -163,7 +163,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
             self[pattern] = optimizer
 
     def __getitem__(self, key: str) -> Optimizer:
-        """The optimizer of a variable's path (or of a pattern)."""
+        """Return the optimizer of the path of a variable (or of a pattern)."""
         if key in self._patterns:
             return self._patterns[key]
         matching = [pattern for pattern in self._patterns if re.fullmatch(pattern, key)]
@@ -177,7 +177,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         if not isinstance(optimizer, Optimizer) or isinstance(
             optimizer, (LossScaleOptimizer, MultiOptimizer)
         ):
-            raise ValueError(f"an OptimizerMap holds plain optimizers, got {optimizer!r}")
+            raise ValueError(f"an OptimizerMap must contain single optimizers, got {optimizer!r}")
         self._patterns[key] = optimizer
 
     def __delitem__(self, key: str) -> None:
@@ -271,11 +271,11 @@ class MultiOptimizer(Optimizer):
     def _apply(self, grads: list[Tensor], variables: list[Variable]) -> None:
         if self.loss_scale_factor is not None:
             grads = [gradient / self.loss_scale_factor for gradient in grads]
-        given = dict(zip(variables, grads, strict=True))
+        gradient_of = dict(zip(variables, grads, strict=True))
         for optimizer, members in self._groups:
-            present = [variable for variable in members if variable in given]
+            present = [variable for variable in members if variable in gradient_of]
             if present:
-                optimizer.apply([given[variable] for variable in present], present)
+                optimizer.apply([gradient_of[variable] for variable in present], present)
         self._iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:

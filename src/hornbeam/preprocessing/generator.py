@@ -140,7 +140,7 @@ class ImageDataGenerator:
     ) -> FileFlow:
         """Batches of the pictures in `directory`, a folder for each class.
 
-        class_mode: "categorical" (one-hot), "binary" or "sparse" (class numbers), "input" (the pictures
+        class_mode: "categorical" (one-hot), "binary" or "sparse" (class indices), "input" (the pictures
         themselves), None (pictures alone). The flow's `class_indices`, `classes`, `filenames` tell what was
         found.
         """

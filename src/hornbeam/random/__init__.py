@@ -1,8 +1,8 @@
 """Random tensors from counters: the same seed gives the same numbers on every engine and number of threads.
 
-Every draw has a key of two 32-bit words, and `random_bits` turns key and position into bits. A whole number
-as `seed` *is* a key, so the same seed gives the same numbers on every call; a `SeedGenerator` gives a new key
-each time; None takes keys from a global generator that `set_random_seed` starts anew.
+Every draw has a key of two 32-bit words; `random_bits` maps key and position to bits. An integer as `seed`
+*is* a key, so that the same seed gives the same numbers on every call; a `SeedGenerator` gives a new key each
+time; None uses keys of a global generator that `set_random_seed` resets.
 """
 
 from __future__ import annotations

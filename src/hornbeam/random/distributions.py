@@ -1,4 +1,4 @@
-"""Random tensors: from bits to numbers of a distribution."""
+"""Random tensors: conversion of bits to numbers of a distribution."""
 
 from __future__ import annotations
 
@@ -20,25 +20,27 @@ from hornbeam.random.keys import WORD, draw_seed, split_key
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, SeedLike, TensorLike
 
-# Bits that a fraction of each dtype holds; the narrow ones are drawn so that rounding never gives 1.
+# Number of fraction bits of each dtype; the narrow ones are drawn so that rounding never gives 1.
 _FRACTION = {"bfloat16": 8, "float16": 11, "float32": 24}
 
 
 def _float_dtype(dtype: Any, name: str) -> str:
-    made = dtype_name(dtype or floatx())
-    if made not in FLOATS:
-        raise HornbeamTypeError(f"random.{name} gives floats, got dtype={made!r}; use randint for integers")
-    return made
+    name_of_dtype = dtype_name(dtype or floatx())
+    if name_of_dtype not in FLOATS:
+        raise HornbeamTypeError(
+            f"random.{name} needs a float dtype, got dtype={name_of_dtype!r}; use randint for integers"
+        )
+    return name_of_dtype
 
 
 def _high_bits(key: Node, shape: tuple[int, ...], count: int) -> Node:
-    """Whole numbers below 2**count, as uint32."""
+    """Return integers below 2**count, as uint32."""
     bits = p.random_bits(key, shape)
     return p.shift_right(bits, full(32 - count, bits.type))
 
 
 def _fraction(key: Node, shape: tuple[int, ...], dtype: str) -> Node:
-    """Multiples of 2**-n in [0, 1), n the bits of the dtype's fraction."""
+    """Return multiples of 2**-n in [0, 1), where n is the number of fraction bits of the dtype."""
     if dtype == "float64":
         words = p.random_bits(key, (*shape, 2))
         parts = [_component(words, i) for i in range(2)]
@@ -55,19 +57,19 @@ def _component(words: Node, index: int) -> Node:
     return p.reshape(p.slice_(words, start, (*words.shape[:-1], index + 1)), words.shape[:-1])
 
 
-def _centred(key: Node, shape: tuple[int, ...], dtype: str) -> Node:
-    """Odd multiples of 2**-n in (-1, 1), symmetric around 0 and never 0, 1 or -1."""
+def _centered(key: Node, shape: tuple[int, ...], dtype: str) -> Node:
+    """Return odd multiples of 2**-n in (-1, 1), symmetric around 0 and never 0, 1 or -1."""
     if dtype == "float64":
         words = p.random_bits(key, (*shape, 2))
         high = p.shift_right(_component(words, 0), full(6, TensorType(shape, "uint32")))
         low = p.shift_right(_component(words, 1), full(6, TensorType(shape, "uint32")))
-        whole = p.convert(high, "float64") * 2.0**26 + p.convert(low, "float64")
-        return whole * 2.0**-51 + (2.0**-52 - 1.0)
+        total = p.convert(high, "float64") * 2.0**26 + p.convert(low, "float64")
+        return total * 2.0**-51 + (2.0**-52 - 1.0)
     return p.convert(_high_bits(key, shape, 23), "float32") * 2.0**-22 + (2.0**-23 - 1.0)
 
 
 def _located(values: Node, location: Any, scale: Any, dtype: str) -> Tensor:
-    """location + scale * values."""
+    """Compute location + scale * values."""
     if not _is_number(scale, 1):
         values = p.mul(values, broadcast_node(cast_node(scale, values.dtype), values.shape))
     if not _is_number(location, 0):
@@ -108,7 +110,7 @@ def uniform(
         return Tensor(values)
     low, high = (broadcast_node(cast_node(bound, name), sizes) for bound in (minval, maxval))
     values = values * (high - low) + low
-    # Rounding can reach the upper bound, which does not belong to the interval.
+    # Rounding can reach the upper bound, which is excluded.
     return Tensor(p.select(p.lt(values, high), values, low))
 
 
@@ -138,7 +140,7 @@ def normal(
         (2, 3)
     """
     name, sizes = _float_dtype(dtype, "normal"), shape_of(shape)
-    u = _centred(draw_seed(seed).node, sizes, name)
+    u = _centered(draw_seed(seed).node, sizes, name)
     return _located(p.erf_inv(u) * math.sqrt(2), mean, stddev, name)
 
 
@@ -166,7 +168,7 @@ def truncated_normal(
         (2, 3)
     """
     name, sizes = _float_dtype(dtype, "truncated_normal"), shape_of(shape)
-    u = _centred(draw_seed(seed).node, sizes, name) * math.erf(math.sqrt(2))
+    u = _centered(draw_seed(seed).node, sizes, name) * math.erf(math.sqrt(2))
     values = p.erf_inv(u) * math.sqrt(2)
     limit = full(2.0, values.type)
     return _located(p.minimum(p.maximum(values, -limit), limit), mean, stddev, name)
@@ -200,21 +202,21 @@ def randint(
     """
     name, sizes = dtype_name(dtype), shape_of(shape)
     if not is_integer(name):
-        raise HornbeamTypeError(f"random.randint gives integers, got dtype={name!r}; use uniform for floats")
-    if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)) and not minval < maxval:
-        raise ValueError(
-            f"randint: nothing lies between {minval} and {maxval} (which does not belong to the range)"
+        raise HornbeamTypeError(
+            f"random.randint needs an integer dtype, got dtype={name!r}; use uniform for floats"
         )
+    if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)) and not minval < maxval:
+        raise ValueError(f"randint: the range from {minval} to {maxval} (excluded) is empty")
     low, high = (broadcast_node(cast_node(bound, "int64"), sizes) for bound in (minval, maxval))
     words = p.random_bits(draw_seed(seed).node, (*sizes, 2))
-    # 63 bits, so that the remainder prefers no number by more than 2**-31.
+    # 63 bits, so that the remainder is uniform up to 2**-31.
     top = p.convert(p.shift_right(_component(words, 0), full(1, TensorType(sizes, "uint32"))), "int64")
     wide = p.bit_or(p.shift_left(top, full(32, low.type)), p.convert(_component(words, 1), "int64"))
     return Tensor(p.convert(low + p.rem(wide, high - low), name))
 
 
 def bernoulli(key: Node, probability: float, shape: tuple[int, ...]) -> Node:
-    """bool: true with `probability`, by comparing one word per element with a whole number."""
+    """Return booleans that are true with `probability`, by comparing one word per element with an integer."""
     if probability >= 1.0:
         return full(True, TensorType(shape, "bool"))
     bits = p.random_bits(key, shape)
@@ -299,7 +301,7 @@ def categorical(
         raise ShapeError(f"categorical needs logits (batch, classes), got shape {node.shape}")
     work = "float64" if node.dtype == "float64" else "float32"
     shape = (node.shape[0], static_int(num_samples, "num_samples"), node.shape[1])
-    u = (_centred(draw_seed(seed).node, shape, work) + 1.0) * 0.5
+    u = (_centered(draw_seed(seed).node, shape, work) + 1.0) * 0.5
     noise = -p.log(-p.log(u))
     scores = p.broadcast(p.convert(node, work), shape, (0, 2)) + noise
     return Tensor(p.convert(p.argmax(scores, 2), dtype_name(dtype)))
@@ -329,7 +331,7 @@ def shuffle(x: TensorLike, axis: int = 0, seed: SeedLike | TensorLike = None) ->
 
 
 def _permutation(key: Node, count: int) -> Node:
-    """int32 0 ... count - 1 in random order: sorted by 63 random bits each."""
+    """Return 0 ... count - 1 (int32) in random order: sorted by 63 random bits each."""
     words = p.random_bits(key, (count, 2))
     top = p.convert(p.shift_right(_component(words, 0), full(1, TensorType((count,), "uint32"))), "int64")
     keys = p.bit_or(p.shift_left(top, full(32, top.type)), p.convert(_component(words, 1), "int64"))
@@ -337,8 +339,10 @@ def _permutation(key: Node, count: int) -> Node:
 
 
 def _gamma(key: Node, alpha: Node) -> Node:
-    """Gamma(alpha) in alpha's dtype. Marsaglia & Tsang, "A simple method for generating gamma variables",
-    2000."""
+    """Draw from Gamma(alpha) in the dtype of alpha.
+
+    Source: Marsaglia & Tsang, "A simple method for generating gamma variables", 2000.
+    """
     chain, last = split_key(key, 2)
     small = p.lt(alpha, full(1, alpha.type))
     raised = p.select(small, alpha + 1.0, alpha)
@@ -350,8 +354,8 @@ def _gamma(key: Node, alpha: Node) -> Node:
 
     def step(state: Node, done: Node, value: Node) -> list[Node]:
         state, for_normal, for_uniform = split_key(state, 3)
-        x = p.erf_inv(_centred(for_normal, alpha.shape, alpha.dtype)) * math.sqrt(2)
-        u = (_centred(for_uniform, alpha.shape, alpha.dtype) + 1.0) * 0.5
+        x = p.erf_inv(_centered(for_normal, alpha.shape, alpha.dtype)) * math.sqrt(2)
+        u = (_centered(for_uniform, alpha.shape, alpha.dtype) + 1.0) * 0.5
         root = c * x + 1.0
         positive = p.gt(root, zeros_like(root))
         v = p.select(positive, root * root * root, full(1, root.type))
@@ -361,8 +365,8 @@ def _gamma(key: Node, alpha: Node) -> Node:
 
     none = full(False, TensorType(alpha.shape, "bool"))
     value = p.while_loop(more, step, chain, none, zeros_like(alpha))[2]
-    u = (_centred(last, alpha.shape, alpha.dtype) + 1.0) * 0.5
-    # Gamma(a) = Gamma(a + 1) u**(1 / a), which carries shapes below 1.
+    u = (_centered(last, alpha.shape, alpha.dtype) + 1.0) * 0.5
+    # Gamma(a) = Gamma(a + 1) u**(1 / a) for shapes below 1.
     boost = p.exp(p.log(u) / p.select(small, alpha, full(1, alpha.type)))
     return p.select(small, value * boost, value)
 
@@ -465,12 +469,12 @@ def binomial(
     def more(_: Node, waited: Node, __: Node) -> Node:
         return p.reduce_or(p.le(waited, trials), tuple(range(trials.rank)))
 
-    def step(key: Node, waited: Node, found: Node) -> list[Node]:
+    def step(key: Node, waited: Node, successes: Node) -> list[Node]:
         key, draw = split_key(key, 2)
-        u = (_centred(draw, sizes, trials.dtype) + 1.0) * 0.5
+        u = (_centered(draw, sizes, trials.dtype) + 1.0) * 0.5
         waited = waited + p.floor(p.log(u) / log_miss) + 1.0
-        return [key, waited, found + p.convert(p.le(waited, trials), trials.dtype)]
+        return [key, waited, successes + p.convert(p.le(waited, trials), trials.dtype)]
 
     start = p.select(never, full(math.inf, trials.type), zeros_like(trials))
-    found = p.while_loop(more, step, draw_seed(seed).node, start, zeros_like(trials))[2]
-    return Tensor(p.convert(p.select(mirrored, trials - found, found), name))
+    successes = p.while_loop(more, step, draw_seed(seed).node, start, zeros_like(trials))[2]
+    return Tensor(p.convert(p.select(mirrored, trials - successes, successes), name))

@@ -40,7 +40,7 @@ def make_default_seed() -> int:
 
 
 def seed_words(seed: int) -> np.ndarray:
-    """A whole number as a key (low word, high word)."""
+    """Return the key (low word, high word) of an integer."""
     return np.array([seed % WORD, (seed // WORD) % WORD], dtype=np.uint32)
 
 
@@ -71,7 +71,7 @@ class SeedGenerator:
         if unknown:
             raise TypeError(f"SeedGenerator: unknown arguments {sorted(unknown)}")
         if seed is not None and (not isinstance(seed, (int, np.integer)) or isinstance(seed, bool)):
-            raise ValueError(f"seed must be a whole number or None, got {seed!r}")
+            raise ValueError(f"seed must be an integer or None, got {seed!r}")
         self.name = name or unique_name("seed_generator")
         self._initial_seed = None if seed is None else int(seed)
         start = seed_words(make_default_seed() if seed is None else int(seed))
@@ -96,13 +96,13 @@ class SeedGenerator:
     def host_next(self) -> np.ndarray:
         """Return the next key as an array, outside of any function that is being traced."""
         shared = getattr(_local, "shared", None)
-        return self._moved_on() if shared is None else shared.next(self)
+        return self._advance() if shared is None else shared.next(self)
 
-    def _present(self) -> np.ndarray:
+    def _current_key(self) -> np.ndarray:
         return np.array(as_tensor(Tensor(self.state._node)).numpy())
 
-    def _moved_on(self) -> np.ndarray:
-        key = self._present()
+    def _advance(self) -> np.ndarray:
+        key = self._current_key()
         self.state._node = as_tensor(np.array([key[0], (int(key[1]) + 1) % WORD], np.uint32)).node
         return key
 
@@ -119,10 +119,11 @@ _local = threading.local()
 
 
 class SharedDraws:
-    """Keys for items of work that several threads share: those of an item depend on its number and on the
-    keys that the generators would give next when the work began, and not on who draws first.
+    """Keys for work items that several threads share.
 
-    moves: whether a generator that is drawn from moves on, by one for all items together.
+    The keys of an item depend on its number and on the keys that the generators would return next when the
+    work began, and not on the order of draws. With `moves`, a generator that is drawn from advances by one
+    for all items together.
     """
 
     def __init__(self, moves: bool = True) -> None:
@@ -132,7 +133,7 @@ class SharedDraws:
 
     @contextmanager
     def item(self, number: int) -> Iterator[None]:
-        """Inside, generators give keys of this item, outside of functions that are being traced."""
+        """Let generators return keys of this item, outside of functions that are traced."""
         outer = getattr(_local, "shared", None), getattr(_local, "item", ())
         _local.shared, _local.item = self, (number, itertools.count())
         try:
@@ -141,10 +142,10 @@ class SharedDraws:
             _local.shared, _local.item = outer
 
     def next(self, generator: SeedGenerator) -> np.ndarray:
-        """The next key of the present item from a generator."""
+        """Return the next key of the current item from a generator."""
         with self._lock:
             if generator not in self._first:
-                self._first[generator] = generator._moved_on() if self._moves else generator._present()
+                self._first[generator] = generator._advance() if self._moves else generator._current_key()
         number, drawn = _local.item
         low, high = (int(word) for word in self._first[generator])
         return host_key(low + high * WORD, number, next(drawn))
@@ -188,13 +189,11 @@ def draw_seed(seed: SeedLike | TensorLike = None) -> Tensor:
         and is_integer(dtype_name(seed.dtype))
     ):
         return Tensor(cast_node(seed, "uint32"))
-    raise ValueError(
-        f"seed must be a whole number, a SeedGenerator, a key of two words, or None, got {seed!r}"
-    )
+    raise ValueError(f"seed must be an integer, a SeedGenerator, a key of two words, or None, got {seed!r}")
 
 
 def split_key(key: Node, count: int) -> list[Node]:
-    """Keys made of the bits of `key`, for draws that need several."""
+    """Derive keys from the bits of `key`, for draws that need several."""
     words = p.random_bits(key, (count, 2))
     return [p.reshape(p.slice_(words, (i, 0), (i + 1, 2)), (2,)) for i in range(count)]
 

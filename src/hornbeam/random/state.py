@@ -32,7 +32,7 @@ def set_random_seed(seed: int) -> None:
         ValueError: If `seed` is no integer of 32 bits.
     """
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < WORD:
-        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
+        raise ValueError(f"seed must be an integer from 0 to 2**32 - 1, got {seed!r}")
     _python_random.seed(int(seed))
     np.random.seed(int(seed))
     restart(seed)
@@ -72,7 +72,7 @@ def set_random_state(state: dict[str, Any]) -> None:
     """
     words = np.asarray(state["hornbeam"])
     if words.shape != (2,) or words.dtype != np.uint32:
-        raise ValueError(f"the state of the global generator is two uint32 words, got {words!r}")
+        raise ValueError(f"the state of the global generator must be two uint32 words, got {words!r}")
     python = state["python"]
     np.random.set_state(state["numpy"])
     _python_random.setstate((python["version"], tuple(int(w) for w in python["words"]), python["gauss"]))

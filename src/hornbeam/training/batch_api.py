@@ -32,7 +32,7 @@ class BatchMethods(Steps):
             x: Arrays of inputs, (samples, ...).
             y: Arrays of targets, (samples, ...).
             sample_weight: One weight for each sample.
-            class_weight: Dict from class numbers to weights.
+            class_weight: Dict from class indices to weights.
             return_dict: Return the results by name.
 
         Returns:

@@ -59,17 +59,17 @@ def check_validation_freq(value: Any) -> int | set[int]:
 
 
 def check_class_weight(value: Any) -> Mapping[int, float] | None:
-    """Return class_weight. Raises ValueError unless it is a dict from class numbers to weights, or None."""
+    """Return class_weight. Raises ValueError unless it is a dict from class indices to weights, or None."""
     if value is None:
         return None
     if not isinstance(value, Mapping):
         raise ValueError(
-            f"class_weight must be a dict {{class number: weight}}, got {type(value).__name__}: write "
+            f"class_weight must be a dict {{class index: weight}}, got {type(value).__name__}: write "
             "dict(enumerate(weights)) for a list of weights"
         )
     for key, weight in value.items():
         if isinstance(key, bool) or not isinstance(key, (int, np.integer)):
-            raise ValueError(f"the keys of class_weight must be class numbers, got {key!r}")
+            raise ValueError(f"the keys of class_weight must be class indices, got {key!r}")
         is_number = isinstance(weight, (int, float, np.number)) and not isinstance(weight, bool)
         if not is_number or not 0 <= weight < np.inf:
             raise ValueError(f"class_weight[{key}] must be a number that is not negative, got {weight!r}")

@@ -158,11 +158,11 @@ def _check_sparse(loss: Any, y: np.ndarray, units: int, where: str) -> None:
         return
     if values.dtype.kind == "f" and not (values == np.floor(values)).all():
         fraction = values[values != np.floor(values)][0]
-        raise ValueError(f"{where}: {loss.name} expects class numbers (integers), y contains {fraction:g}")
+        raise ValueError(f"{where}: {loss.name} expects class indices (integers), y contains {fraction:g}")
     low, high = int(values.min()), int(values.max())
     if low < 0:
         hint = f". To leave samples out, write ignore_class={low} in the loss" if ignored is None else ""
-        raise ValueError(f"{where}: y contains the label {low}; class numbers go from 0 to {units - 1}{hint}")
+        raise ValueError(f"{where}: y contains the label {low}; class indices go from 0 to {units - 1}{hint}")
     if high >= units:
         from_one = low >= 1 and high == units
         hint = (

@@ -309,7 +309,7 @@ def _function_name(fn: Any) -> str:
 
 
 def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Any:
-    """Return the accuracy for the shapes: binary for one unit, sparse for class numbers, else one-hot."""
+    """Return the accuracy for the shapes: binary for one unit, sparse for class indices, else one-hot."""
     if prediction[-1] == 1:
         return metrics_module.BinaryAccuracy(name=name)
     if len(target) < len(prediction) or target[-1] == 1:

@@ -349,11 +349,11 @@ def apply_class_weight(class_weight: Mapping[int, float], y: Any, sample_weight:
         )
     for key in class_weight:
         if isinstance(key, bool) or not isinstance(key, (int, np.integer)):
-            raise ValueError(f"the keys of class_weight must be class numbers, got {key!r}")
+            raise ValueError(f"the keys of class_weight must be class indices, got {key!r}")
     classes = class_ids(y)
     if classes is None:
         raise ValueError(
-            f"class_weight needs y of class numbers or one-hot rows, got {y.dtype} of shape {y.shape}"
+            f"class_weight needs y of class indices or one-hot rows, got {y.dtype} of shape {y.shape}"
         )
     weights = np.ones(len(classes), dtype=np.float32)
     for number, weight in class_weight.items():

@@ -84,7 +84,7 @@ class Trainer(BatchMethods):
             validation_split: Fraction of the data that is held out for validation.
             validation_data: `(x, y)`, `(x, y, sample_weight)` or batches, evaluated after each epoch.
             shuffle: Draw a new order each epoch, from the global seed. "batch" shuffles batches only.
-            class_weight: Dict from class numbers to weights.
+            class_weight: Dict from class indices to weights.
             sample_weight: One weight for each sample, in the structure of the targets.
             initial_epoch: Epoch to begin with, counted from 0.
             steps_per_epoch: Updates of an epoch, by default one pass over the data.

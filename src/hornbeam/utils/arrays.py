@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
-    """Encode class numbers as one-hot rows.
+    """Encode class indices as one-hot rows.
 
     Args:
         x: Integers from 0 to `num_classes` - 1; a last axis of size 1 is dropped.
-        num_classes: Number of classes; the largest class number + 1 if None.
+        num_classes: Number of classes; the largest class index + 1 if None.
 
     Returns:
         float64 array of shape (*x.shape, num_classes).
@@ -33,15 +33,15 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
     numbers = np.asarray(x)
     if numbers.dtype.kind == "f" and not np.array_equal(numbers, np.trunc(numbers)):
         fraction = float(numbers[numbers != np.trunc(numbers)].flat[0])
-        raise ValueError(f"to_categorical takes class numbers, which are integers, got {fraction!r}")
+        raise ValueError(f"to_categorical takes class indices, which are integers, got {fraction!r}")
     if numbers.dtype.kind not in "iufb":
-        raise ValueError(f"to_categorical takes class numbers, got an array of {numbers.dtype}")
+        raise ValueError(f"to_categorical takes class indices, got an array of {numbers.dtype}")
     numbers = numbers.astype("int64")
     if numbers.ndim > 1 and numbers.shape[-1] == 1:
         numbers = numbers[..., 0]
     highest = int(numbers.max()) if numbers.size else -1
     if numbers.size and numbers.min() < 0:
-        raise ValueError(f"to_categorical takes class numbers from 0 on, got {int(numbers.min())}")
+        raise ValueError(f"to_categorical takes class indices from 0 on, got {int(numbers.min())}")
     classes = highest + 1 if num_classes is None else int(num_classes)
     if numbers.size and highest >= classes:
         raise ValueError(

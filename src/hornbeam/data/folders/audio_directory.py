@@ -37,11 +37,11 @@ def audio_dataset_from_directory(
 
     Args:
         directory: Folder with the files.
-        labels: "inferred" from the names of the subfolders, None, or a class number for each file, in the
+        labels: "inferred" from the names of the subfolders, None, or a class index for each file, in the
             order of sorted paths.
         label_mode: "int" (int32, (batch,)), "categorical" (one-hot rows), "binary" (0.0 or 1.0, (batch, 1)),
             or None for audio alone.
-        class_names: Subfolders to read, in the order of their class numbers; all, sorted, if None.
+        class_names: Subfolders to read, in the order of their class indices; all, sorted, if None.
         batch_size: Number of files in a batch; None for single files.
         sampling_rate: Samples a second to resample to (needs SciPy); that of each file if None.
         output_sequence_length: Number of samples to truncate or pad (with silence) to; None pads to the

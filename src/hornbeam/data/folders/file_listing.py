@@ -78,7 +78,7 @@ class FileFilter(NamedTuple):
             and self.labels != "inferred"
         ):
             raise ValueError(
-                f'labels must be "inferred" (from the folders), None or a list of class numbers, got '
+                f'labels must be "inferred" (from the folders), None or a list of class indices, got '
                 f"{self.labels!r:.60}"
             )
         if self.label_mode not in LABEL_MODES:
@@ -135,7 +135,7 @@ class FileFilter(NamedTuple):
             )
         labels = np.asarray(self.labels)
         if labels.dtype.kind not in "iu":
-            raise ValueError(f"labels must be class numbers, got {self.labels[0]!r}")
+            raise ValueError(f"labels must be class indices, got {self.labels[0]!r}")
         return labels.astype(np.int32), [str(label) for label in sorted(set(self.labels))]
 
     def _select_subset(self, files: LabeledFiles, subset: str | None) -> LabeledFiles:

@@ -48,11 +48,11 @@ def image_dataset_from_directory(
 
     Args:
         directory: Folder with the images.
-        labels: "inferred" from the names of the subfolders, None, or a class number for each file, in the
+        labels: "inferred" from the names of the subfolders, None, or a class index for each file, in the
             order of sorted paths.
         label_mode: "int" (int32, (batch,)), "categorical" (one-hot rows), "binary" (0.0 or 1.0, (batch, 1)),
             or None for images alone.
-        class_names: Subfolders to read, in the order of their class numbers; all, sorted, if None.
+        class_names: Subfolders to read, in the order of their class indices; all, sorted, if None.
         color_mode: "grayscale", "rgb" or "rgba".
         batch_size: Number of images in a batch; None for single images.
         image_size: (height, width), or a number for both.

@@ -67,7 +67,7 @@ def _by_table(root: str, table: Any, class_names: Sequence[str] | None) -> Label
         classes = [str(n) for n in range(count)] if class_names is None else list(class_names)
         if values.min(initial=0) < 0 or len(classes) < count:
             raise ValueError(
-                f"class numbers must be 0 to {len(classes) - 1}, got {int(values.min())} to {count - 1}"
+                f"class indices must be 0 to {len(classes) - 1}, got {int(values.min())} to {count - 1}"
             )
         return LabeledFiles(paths, values.astype(np.int32), classes)
     if values.dtype.kind != "f" or not np.isfinite(values).all():

@@ -78,7 +78,7 @@ def images_from_folder(
             and Input((None, None, 3)).
         labels: "inferred": the folders in `directory` are the classes. Or a table from path (relative to
             `directory`) to label, as a dict or a .csv file with these two columns: strings are classes,
-            integers class numbers, other numbers targets; files that it does not name are skipped. Or None.
+            integers class indices, other numbers targets; files that it does not name are skipped. Or None.
         label_mode: "int" (int32), "categorical" (one-hot rows), "binary" (0.0 or 1.0 in a column), or None
             for images alone.
         class_names: Names of the classes, in the order of their numbers.

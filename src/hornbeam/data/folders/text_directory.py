@@ -32,11 +32,11 @@ def text_dataset_from_directory(
 
     Args:
         directory: Folder with the texts.
-        labels: "inferred" from the names of the subfolders, None, or a class number for each file, in the
+        labels: "inferred" from the names of the subfolders, None, or a class index for each file, in the
             order of sorted paths.
         label_mode: "int" (int32, (batch,)), "categorical" (one-hot rows), "binary" (0.0 or 1.0, (batch, 1)),
             or None for texts alone.
-        class_names: Subfolders to read, in the order of their class numbers; all, sorted, if None.
+        class_names: Subfolders to read, in the order of their class indices; all, sorted, if None.
         batch_size: Number of texts in a batch; None for single texts.
         max_length: Maximum number of bytes of a text; the rest is cut off. None for no limit.
         shuffle: Whether every pass has a new order.

@@ -148,7 +148,7 @@ def _label_coding(report: DataReport, images: bool) -> Iterator[Advice]:
     if classes.coding == "text":
         yield Advice(
             "convert the labels to numbers: layers.StringLookup, or np.unique(y, return_inverse=True)",
-            "losses compare class numbers 0 ... k - 1",
+            "losses compare class indices 0 ... k - 1",
         )
     elif classes.coding == "numbers" and classes.low is not None and classes.high is not None:
         count = len(classes.counts)

@@ -15,7 +15,7 @@ from hornbeam.diagnostics.capture import Call, Probe, capture_layer_calls, rms
 from hornbeam.engines.base import Engine
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.types import is_float
-from hornbeam.optimizers.updates import noticed_gradients
+from hornbeam.optimizers.updates import record_gradients
 from hornbeam.training.check_labels import skip_movement
 from hornbeam.training.packing import Batch, Signature
 
@@ -149,7 +149,7 @@ class StepProbe:
         variables = [v for v in model.trainable_variables if is_float(v.type.dtype)]
         before = [v.value for v in variables]
         penalties = [ops.cast(v.regularizer(v), "float32") for v in variables if v.regularizer is not None]
-        with capture_layer_calls() as calls, noticed_gradients() as gradients, warnings.catch_warnings():
+        with capture_layer_calls() as calls, record_gradients() as gradients, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the training itself has warned
             logs = model.train_step(data)
         calls = [call for call in calls if call.outputs]

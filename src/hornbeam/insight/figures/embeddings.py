@@ -70,7 +70,7 @@ def plot_confusion(
 ) -> Figure:
     """How often each class (row) was taken for each class (column).
 
-    y_true: class numbers (n,) or one-hot (n, classes). y_pred: class numbers, or probabilities or scores (n,
+    y_true: class indices (n,) or one-hot (n, classes). y_pred: class indices, or probabilities or scores (n,
     classes) of which the largest counts. names: of the classes. path: write the figure there. `data`: the
     counts (classes, classes). Raises ShapeError where the two do not fit.
 
