@@ -106,7 +106,7 @@ def test_mistakes() -> None:
             wrong()
     distiller = Distiller(teacher, student, Vector())
     distiller.compile("sgd", CROSSENTROPY)
-    with pytest.raises(ValueError, match="must give a scalar"):
+    with pytest.raises(ValueError, match="must return a scalar"):
         distiller.fit(X, LABELS, verbose=0)
     with pytest.raises(NotImplementedError, match="must define compute_loss"):
         DistillationLoss().compute_loss(X, X)

@@ -52,12 +52,12 @@ PENDING = {
     "src/hornbeam/" + name
     for name in (
         "_internal", "applications", "cli", "compat",
-        "datasets", "distillation",
+        "datasets",
         "engines/onnx", "engines/pytensor",
         "engines/tensorflow", "evaluation", "export", "insight",
         "interop.py", "legacy",
         "preprocessing", "saving",
-        "visualization", "wrappers",
+        "visualization",
     )
 } | {
     "docs",

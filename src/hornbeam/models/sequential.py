@@ -33,8 +33,7 @@ class Sequential(Model):
         name: Name of the model.
 
     Example:
-        >>> model = hornbeam.Sequential([hornbeam.Input((784,)), hornbeam.layers.Dense(10,
-        activation="softmax")])
+        >>> model = hornbeam.Sequential([hornbeam.Input((784,)), hornbeam.layers.Dense(10)])
     """
 
     def __init__(

@@ -129,8 +129,7 @@ class CompileMixin:
             ValueError: For values that cannot be right.
 
         Example:
-            >>> model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])  # doctest:
-            +SKIP
+            >>> model.compile("adam", "mse", metrics=["mae"])  # doctest: +SKIP
         """
         rule = optimizers_module.get(optimizer) if optimizer is not None else None
         policy = getattr(self, "dtype_policy", None)

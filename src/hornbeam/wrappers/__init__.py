@@ -1,4 +1,4 @@
-"""Models as estimators of scikit-learn, for its pipelines and searches (the extra `sklearn`)."""
+"""Models as estimators of scikit-learn, for its pipelines and searches (extra `sklearn`)."""
 
 from __future__ import annotations
 

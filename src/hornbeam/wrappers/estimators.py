@@ -1,4 +1,4 @@
-"""The estimators: a model is made in `fit`, trained, and kept as `model_`."""
+"""Estimators: `fit` builds a model, trains it, and keeps it as `model_`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hornbeam.models import Model
 
-_ARGUMENTS = """model: a compiled Model, which is copied for every `fit`; or a function
-    `model(X, y, **model_kwargs)` that returns a compiled one for the given data. warm_start: train the model
-    of the last `fit` on, instead of a new one. fit_kwargs: arguments of the model's `fit`, such as
-    {"epochs": 5, "verbose": 0}.
-
-    After `fit`: `model_` is the trained model, `history_` what its `fit` returned."""
-
 
 class _Estimator(BaseEstimator):
-    """What the three estimators share."""
+    """Base class of the three estimators."""
 
     def __init__(
         self,
@@ -31,7 +24,7 @@ class _Estimator(BaseEstimator):
         model_kwargs: Mapping[str, Any] | None = None,
         fit_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        # scikit-learn wants arguments kept as they are, and looked at in fit().
+        # scikit-learn wants arguments stored unchanged, and checked in fit().
         self.model = model
         self.warm_start = warm_start
         self.model_kwargs = model_kwargs
@@ -43,23 +36,33 @@ class _Estimator(BaseEstimator):
         return tags
 
     def __sklearn_clone__(self) -> Any:
-        """A copy that is not fitted. A model is copied with its weights: it is what training begins with."""
-        given = self.get_params(deep=False)
+        """Return an unfitted copy. A model is copied with its weights, from which training begins."""
+        params = self.get_params(deep=False)
         model = copy.deepcopy(self.model) if isinstance(self.model, Model) else self.model
         return type(self)(
-            **{**copy.deepcopy({k: x for k, x in given.items() if k != "model"}), "model": model}
+            **{**copy.deepcopy({k: x for k, x in params.items() if k != "model"}), "model": model}
         )
 
     @property
     def epoch_(self) -> list[int]:
-        """The epochs that the last `fit` made."""
+        """Epochs of the last `fit`."""
         check_is_fitted(self)
         return list(self.history_.epoch)
 
     def fit(self, X: Any, y: Any, **kwargs: Any) -> Any:
-        """Train a model on samples X and targets y. Keyword arguments go before those of `fit_kwargs`.
+        """Train a model.
 
-        Raises RuntimeError unless the model is compiled, ValueError for data that do not fit.
+        Args:
+            X: Samples, (samples, features).
+            y: Targets, (samples,) or (samples, outputs).
+            **kwargs: Arguments of the model's `fit`, which override `fit_kwargs`.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            RuntimeError: If the model is not compiled.
+            ValueError: For data that do not fit the model.
         """
         X, y = validate_data(self, X, y)
         targets = self._encoded(y)
@@ -74,28 +77,35 @@ class _Estimator(BaseEstimator):
 
     def _new_model(self, X: Any, y: Any) -> Model:
         if isinstance(self.model, Model):
-            made: Any = copy.deepcopy(self.model)
+            model: Any = copy.deepcopy(self.model)
         elif callable(self.model):
-            made = self.model(X=X, y=y, **(self.model_kwargs or {}))
+            model = self.model(X=X, y=y, **(self.model_kwargs or {}))
         else:
-            raise TypeError(f"model must be a Model or a function that makes one, got {self.model!r}")
-        if not isinstance(made, Model):
-            raise TypeError(f"the function given as model must return a Model, got {type(made).__name__}")
-        if not made.compiled or made.optimizer is None or made.loss is None:
+            raise TypeError(f"model must be a Model or a function that returns one, got {self.model!r}")
+        if not isinstance(model, Model):
+            raise TypeError(f"the function passed as model must return a Model, got {type(model).__name__}")
+        if not model.compiled or model.optimizer is None or model.loss is None:
             raise RuntimeError("the model must be compiled, with an optimizer and a loss: call compile()")
-        return made
+        return model
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predictions for samples X, as the targets were given."""
+        """Predict targets.
+
+        Args:
+            X: Samples, (samples, features).
+
+        Returns:
+            Predictions in the form of the targets of `fit`.
+        """
         return self._decoded(self._outputs(X))
 
     def _outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        found: np.ndarray = self.model_.predict(validate_data(self, X, reset=False))
-        return found
+        outputs: np.ndarray = self.model_.predict(validate_data(self, X, reset=False))
+        return outputs
 
     def _encoded(self, y: np.ndarray) -> np.ndarray:
-        """Targets as the model sees them: two axes."""
+        """Convert targets to those of the model, with two axes."""
         _known_target(y)
         self._target_axes = y.ndim
         return y.reshape(-1, 1) if y.ndim == 1 else y
@@ -105,14 +115,39 @@ class _Estimator(BaseEstimator):
 
 
 class SKLearnClassifier(ClassifierMixin, _Estimator):
+    """A model as a classifier of scikit-learn.
+
+    The model is trained on targets with one column per class and has one output per class, as for the loss
+    "categorical_crossentropy". Labels may be any values that can be sorted; `classes_` lists them.
+
+    After `fit`, `model_` is the trained model and `history_` the result of its `fit`.
+
+    Args:
+        model: A compiled Model, which is copied for every `fit`; or a function `model(X, y, **model_kwargs)`
+            that returns a compiled one for the data.
+        warm_start: Continue to train the model of the last `fit`, instead of a new one.
+        model_kwargs: Arguments of that function.
+        fit_kwargs: Arguments of the model's `fit`, such as {"epochs": 5, "verbose": 0}.
+
+    Example:
+        >>> estimator = hornbeam.wrappers.SKLearnClassifier(make_model)  # doctest: +SKIP
+    """
+
     classes_: np.ndarray
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """The model's outputs for samples X, one column a class."""
+        """Compute the model's outputs.
+
+        Args:
+            X: Samples, (samples, features).
+
+        Returns:
+            Array with one column per class.
+        """
         return self._outputs(X)
 
     def _encoded(self, y: np.ndarray) -> np.ndarray:
-        """One column a class: 1 for the sample's, 0 elsewhere."""
+        """Convert labels to one-hot rows."""
         kind = _known_target(y)
         if kind not in ("binary", "multiclass"):
             raise ValueError(f"Unknown label type: classes must be binary or multiclass, y is {kind}")
@@ -120,9 +155,9 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
         classes = np.unique(labels)
         if len(classes) == 1:
             raise ValueError(f"Classifier can't train when only one class is present: {classes[0]!r}")
-        known = getattr(self, "classes_", classes)
-        if self.warm_start and not np.array_equal(classes, known):
-            raise ValueError(f"with warm_start the classes must stay {known}, got {classes}")
+        previous = getattr(self, "classes_", classes)
+        if self.warm_start and not np.array_equal(classes, previous):
+            raise ValueError(f"with warm_start the classes must stay {previous}, got {classes}")
         self.classes_ = classes
         return (labels[:, None] == classes).astype("float32")
 
@@ -132,8 +167,8 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
                 f"the model of a classifier must give one output a class, {len(self.classes_)}, got shape "
                 f"{outputs.shape}"
             )
-        found: np.ndarray = self.classes_[outputs.argmax(axis=1)]
-        return found
+        labels: np.ndarray = self.classes_[outputs.argmax(axis=1)]
+        return labels
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -142,6 +177,21 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
 
 
 class SKLearnRegressor(RegressorMixin, _Estimator):
+    """A model as a regressor of scikit-learn.
+
+    After `fit`, `model_` is the trained model and `history_` the result of its `fit`.
+
+    Args:
+        model: A compiled Model, which is copied for every `fit`; or a function `model(X, y, **model_kwargs)`
+            that returns a compiled one for the data.
+        warm_start: Continue to train the model of the last `fit`, instead of a new one.
+        model_kwargs: Arguments of that function.
+        fit_kwargs: Arguments of the model's `fit`, such as {"epochs": 5, "verbose": 0}.
+
+    Example:
+        >>> estimator = hornbeam.wrappers.SKLearnRegressor(make_model)  # doctest: +SKIP
+    """
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.regressor_tags.poor_score = True
@@ -149,37 +199,36 @@ class SKLearnRegressor(RegressorMixin, _Estimator):
 
 
 class SKLearnTransformer(TransformerMixin, _Estimator):
+    """A model as a transformer of scikit-learn: `transform` returns its outputs.
+
+    After `fit`, `model_` is the trained model and `history_` the result of its `fit`.
+
+    Args:
+        model: A compiled Model, which is copied for every `fit`; or a function `model(X, y, **model_kwargs)`
+            that returns a compiled one for the data.
+        warm_start: Continue to train the model of the last `fit`, instead of a new one.
+        model_kwargs: Arguments of that function.
+        fit_kwargs: Arguments of the model's `fit`, such as {"epochs": 5, "verbose": 0}.
+
+    Example:
+        >>> estimator = hornbeam.wrappers.SKLearnTransformer(make_model)  # doctest: +SKIP
+    """
+
     def transform(self, X: Any) -> np.ndarray:
-        """The model's outputs for samples X."""
+        """Compute the model's outputs.
+
+        Args:
+            X: Samples, (samples, features).
+
+        Returns:
+            Array of outputs, (samples, ...).
+        """
         return self._outputs(X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-SKLearnClassifier.__doc__ = f"""A model as a classifier of scikit-learn.
-
-    The model sees targets of one column a class and gives one output a class, as for the loss
-    "categorical_crossentropy"; labels may be anything that can be sorted. `classes_` are their values.
-
-    {_ARGUMENTS}
-
-    >>> classifier = hornbeam.wrappers.SKLearnClassifier(make_model)  # doctest: +SKIP
-    """
-SKLearnRegressor.__doc__ = f"""A model as a regressor of scikit-learn.
-
-    {_ARGUMENTS}
-
-    >>> regressor = hornbeam.wrappers.SKLearnRegressor(make_model)  # doctest: +SKIP
-    """
-SKLearnTransformer.__doc__ = f"""A model as a transformer of scikit-learn: `transform` gives its outputs.
-
-    {_ARGUMENTS}
-
-    >>> transformer = hornbeam.wrappers.SKLearnTransformer(make_model)  # doctest: +SKIP
-    """
 
 
 def _known_target(y: Any) -> str:

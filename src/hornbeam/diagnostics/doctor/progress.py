@@ -39,7 +39,7 @@ def rate_too_low(trace: TrainingTrace) -> Evidence | None:
 @check(
     "class_collapse",
     "epoch",
-    "one class for every sample",
+    "one class predicted for every sample",
     "Check class balance and class_weight, labels that do not belong to their samples, and the rate",
     unless=(
         "rate_too_low", "rate_too_high", "not_finite", "constant_inputs", "constant_output", "dead_units",
@@ -52,14 +52,14 @@ def class_collapse(trace: TrainingTrace) -> Evidence | None:
     if len(snapshots) < 2 or labels is None:
         return None
     classes, counts = np.unique(labels, return_counts=True)
-    answers = [trace.probabilities(snapshot) for snapshot in snapshots]
-    if len(labels) < 32 or counts.max() > 0.95 * len(labels) or any(p is None for p in answers):
+    probabilities = [trace.probabilities(snapshot) for snapshot in snapshots]
+    if len(labels) < 32 or counts.max() > 0.95 * len(labels) or any(p is None for p in probabilities):
         return None
-    chosen = {int(c) for p in answers if p is not None for c in p.argmax(axis=1)}
+    chosen = {int(c) for p in probabilities if p is not None for c in p.argmax(axis=1)}
     if len(chosen) > 1 or (chosen == {int(classes[counts.argmax()])} and not trace.nothing_learned()):
         return None
     return Evidence(
-        f"after {snapshots[-1].updates:,} updates the model answers class {chosen.pop()} for all "
+        f"after {snapshots[-1].updates:,} updates the model predicts class {chosen.pop()} for all "
         f"{len(labels)} probed samples, which belong to {len(classes)} classes"
     )
 

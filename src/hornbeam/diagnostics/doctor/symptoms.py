@@ -65,11 +65,11 @@ def label_noise(trace: TrainingTrace) -> Evidence | None:
     if trace.updates < 50 or trace.snapshots[-1].epoch != trace.epoch or not len(_odd(probed, labels, 0.6)):
         return None
     # The probed samples raise a suspicion; many more must confirm it.
-    (x, y), answers = trace.reference, trace.answers()
-    if answers is None or len(answers) < 200:
+    (x, y), predicted = trace.reference, trace.predict_reference()
+    if predicted is None or len(predicted) < 200:
         return None
-    labels, answer = _labels_of(y), answers.argmax(axis=1)
-    odd = _odd(answers, labels, 0.75)
+    labels, answer = _labels_of(y), predicted.argmax(axis=1)
+    odd = _odd(predicted, labels, 0.75)
     if len(odd) < 10:
         return None
     voted = votes(labels[neighbors(x[odd], x, _NEIGHBORS)])
@@ -147,14 +147,14 @@ def _worse_than_means(trace: TrainingTrace) -> Evidence | None:
         return None
     return Evidence(
         f"the loss has not fallen for {_converged(trace)} epochs at {loss:.3g}; the mean of the "
-        f"{_NEIGHBORS} nearest other samples has {known:.3g}, a constant answer {trace.constant_loss:.3g}"
+        f"{_NEIGHBORS} nearest other samples has {known:.3g}, a constant prediction {trace.constant_loss:.3g}"
     )
 
 
 @check(
     "loss_not_falling",
     "epoch",
-    "a loss that does not fall below that of a constant answer",
+    "a loss that does not fall below that of a constant prediction",
     "Do labels belong to their samples (shuffled apart)? Then hornbeam.lr_find(model, x, y) for the rate, "
     "and test whether the model can memorize 32 samples",
     unless=("any",),
@@ -165,5 +165,5 @@ def loss_not_falling(trace: TrainingTrace) -> Evidence | None:
         return None
     return Evidence(
         f"loss was {losses[0]:.4g} in epoch {trace.began + 1} and is {losses[-1]:.4g} in epoch "
-        f"{trace.epoch_now}; a constant answer has {trace.constant_loss:.4g}"
+        f"{trace.epoch_now}; a constant prediction has {trace.constant_loss:.4g}"
     )

@@ -74,7 +74,7 @@ class TrainingTrace:
         flat = x[0].reshape(len(x[0]), -1).astype("float64")
         return (flat, y[0]) if flat.shape[1] <= 4096 else None
 
-    def answers(self) -> np.ndarray | None:
+    def predict_reference(self) -> np.ndarray | None:
         """Predict the probability of each class for each reference sample, (n, classes).
 
         None for streams, and for layers whose state the samples would change.

@@ -43,7 +43,7 @@ def regularization_swamps(trace: TrainingTrace) -> Evidence | None:
     path, before, after = shrunk[0]
     return Evidence(
         f"weights shrink to nothing: {str(path)!r} from {before:.2g} to {after:.2g} on average in "
-        f"{last.updates:,} updates, and the model is no better than a constant answer",
+        f"{last.updates:,} updates, and the model is no better than a constant prediction",
         [path for path, *_ in shrunk],
     )
 
@@ -91,7 +91,7 @@ def rate_too_high(trace: TrainingTrace) -> Evidence | None:
     stuck = max(parts) > 0.2 and trace.updates >= 20 and trace.epoch >= 2 and trace.nothing_learned()
     if diverged is None and not stuck:
         return None
-    text = diverged or f"after {trace.updates:,} updates the model is no better than a constant answer"
+    text = diverged or f"after {trace.updates:,} updates the model is no better than a constant prediction"
     return Evidence(
         f"{rate_of(trace)} moves weights by up to {max(parts):.0%} of their size in one update; {text}"
     )
