@@ -159,7 +159,7 @@ def test_tables_bars_files_and_charts(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "all.json").read_text())
     assert written["workloads"]["tutorial"]["times_better"]["epoch_s"] == 2.0
     pytest.importorskip("matplotlib")
-    report.chart(str(tmp_path / "chart.png"), results, competitors, "heading")
+    report.chart(results, competitors, "heading").save(tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 

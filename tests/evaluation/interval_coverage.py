@@ -20,7 +20,7 @@ import numpy as np
 
 from hornbeam._internal.intervals import f1_interval, wilson
 from hornbeam.evaluation import resampling
-from hornbeam.evaluation.coverage import doubts
+from hornbeam.evaluation.coverage import caveats
 from hornbeam.evaluation.statistics import Statistic, mean_of
 
 Rng = np.random.Generator
@@ -77,7 +77,7 @@ def of_statistics(
             statistic = draw()
             bounds = resampling.interval(statistic, resamples=resamples, rng=rng)
             held.append(bounds is not None and true in bounds)
-            warned.append(bool(doubts("it", statistic, bounds)))
+            warned.append(bool(caveats("it", statistic, bounds)))
     return measured(held, warned)
 
 
@@ -90,7 +90,7 @@ def share(rng: Rng, n: int, p: float, draws: int) -> Coverage:
         )
         bounds = wilson(right, n)
         held.append(p in bounds)
-        warned.append(bool(doubts("accuracy", statistic, bounds)))
+        warned.append(bool(caveats("accuracy", statistic, bounds)))
     return measured(held, warned)
 
 

@@ -27,7 +27,7 @@ def trained(x: np.ndarray, y: np.ndarray) -> hb.Sequential:
 def test_confusions_by_hand() -> None:
     matrix = confusion_matrix(np.array([4, 4, 4, 7, 1]), np.array([9, 9, 4, 1, 1]), 10)
     found = confused_pairs(matrix)
-    assert [(m.true, m.taken, m.count, m.n) for m in found] == [(4, 9, 2, 3), (7, 1, 1, 1)]
+    assert [(m.true, m.predicted, m.count, m.n) for m in found] == [(4, 9, 2, 3), (7, 1, 1, 1)]
     assert found[0].interval() == evaluation.wilson(2, 3)
     assert confused_pairs(np.diag([3, 4])) == []
 
@@ -39,7 +39,7 @@ def test_confusion_is_that_of_sklearn(tmp_path: Path) -> None:
     found = evaluation.confusion(model, x, y, names=["ant", "bee", "cat"])
     np.testing.assert_array_equal(found.matrix, sk.confusion_matrix(y, model.predict(x, verbose=0).argmax(1)))
     worst = found.worst(1)[0]
-    assert f"{found.names[worst.true]} taken for {found.names[worst.taken]}" in str(found)
+    assert f"{found.names[worst.true]} taken for {found.names[worst.predicted]}" in str(found)
     assert found.as_dict()["matrix"] == found.matrix.tolist()
     assert "<caption>most frequent confusions</caption>" in found._repr_html_()
     with pytest.raises(ValueError, match="3 classes, and 2 names"):
@@ -58,10 +58,12 @@ def test_mistakes_are_the_surest() -> None:
     found = evaluation.mistakes(model, x, y, most=7)
     assert found.wrong == int((told.argmax(1) != y).sum())
     sure = np.where(told.argmax(1) != y, told.max(1), 0)
-    assert [m.row for m in found.found] == np.argsort(-sure, kind="stable")[:7].tolist()
-    assert [m.sure for m in found.found] == pytest.approx(np.sort(sure)[::-1][:7])
-    assert [m.given for m in found.found] == pytest.approx([told[m.row, y[m.row]] for m in found.found])
-    np.testing.assert_array_equal(found.x, x[[m.row for m in found.found]])
+    assert [m.row for m in found.examples] == np.argsort(-sure, kind="stable")[:7].tolist()
+    assert [m.confidence for m in found.examples] == pytest.approx(np.sort(sure)[::-1][:7])
+    assert [m.true_probability for m in found.examples] == pytest.approx(
+        [told[m.row, y[m.row]] for m in found.examples]
+    )
+    np.testing.assert_array_equal(found.x, x[[m.row for m in found.examples]])
     assert f"{found.wrong} of 500 samples are wrong; the 7 that" in str(found)
     with pytest.raises(ValueError, match="print the mistakes instead"):
         found.plot("nowhere.png")

@@ -124,7 +124,7 @@ def test_logits_are_known_by_the_loss() -> None:
     model.layers[-1].kernel.assign(model.layers[-1].kernel * 0.01)
     logits = model.predict(x, verbose=0)[:, 0]
     found = evaluation.evaluate(model, x, y)
-    assert {score.label: score.claimed for score in found.classes} == {
+    assert {score.label: score.predicted for score in found.classes} == {
         0: int((logits <= 0).sum()),
         1: int((logits > 0).sum()),
     }
@@ -138,8 +138,12 @@ def test_classes() -> None:
     for score in evaluation.evaluate(model, x, y).classes:
         k = score.label
         right = int(((taken == k) & (y == k)).sum())
-        assert (score.n, score.claimed, score.found) == (int((y == k).sum()), int((taken == k).sum()), right)
-        assert score.precision == right / score.claimed
+        assert (score.n, score.predicted, score.correct) == (
+            int((y == k).sum()),
+            int((taken == k).sum()),
+            right,
+        )
+        assert score.precision == right / score.predicted
         assert score.f1 == pytest.approx(2 / (1 / score.precision + 1 / score.recall))
         for value, bounds in zip((score.precision, score.recall, score.f1), score.intervals, strict=True):
             assert bounds is not None

@@ -8,7 +8,7 @@ import pytest
 
 from hornbeam import evaluation
 from hornbeam._internal.intervals import student_quantile
-from hornbeam.evaluation.coverage import doubts
+from hornbeam.evaluation.coverage import caveats
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import mean_of
 
@@ -82,7 +82,7 @@ def test_large_means_with_small_spread() -> None:
 def test_no_spread_is_no_interval() -> None:
     constant = mean_of("loss", np.full(50, 0.25), np.ones(50))
     assert interval(constant) is None
-    assert "too few or too much alike" in doubts("loss", constant, None)[0]
+    assert "too few or too much alike" in caveats("loss", constant, None)[0]
     values, _ = coverage.FREE["AUC 0.98"]
     perfect = np.zeros((20, 2 * coverage.THRESHOLDS))
     perfect[:10, coverage.THRESHOLDS - 1] = 1
@@ -92,13 +92,13 @@ def test_no_spread_is_no_interval() -> None:
 
 def test_few_samples_are_doubted() -> None:
     few = mean_of("accuracy", np.repeat([0.0, 1.0], [2, 98]))
-    assert doubts("accuracy", few, interval(few)) == [
+    assert caveats("accuracy", few, interval(few)) == [
         "accuracy rests on 2 of 100 cases: its interval is a rough one"
     ]
     enough = mean_of("accuracy", np.repeat([0.0, 1.0], [20, 80]))
-    assert doubts("accuracy", enough, interval(enough)) == []
+    assert caveats("accuracy", enough, interval(enough)) == []
     lopsided = mean_of("loss", np.concatenate([np.full(96, 1e-3), [5.0, 1.0, 0.5, 0.2]]))
-    assert "decided by few of the 100 samples" in doubts("loss", lopsided, interval(lopsided))[0]
+    assert "decided by few of the 100 samples" in caveats("loss", lopsided, interval(lopsided))[0]
 
 
 # 1,000 draws: two standard errors are 1.4%, hence 92 to 98.

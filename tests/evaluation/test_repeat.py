@@ -9,7 +9,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import evaluation
-from hornbeam.evaluation.seed_variance import BestOfWarning, luck
+from hornbeam.evaluation.seed_variance import BestOfWarning, expected_maximum
 
 VALUES = [0.981, 0.984, 0.979, 0.985, 0.983]
 
@@ -28,13 +28,13 @@ def test_mean_spread_and_interval() -> None:
     shown = str(found)
     assert "5 runs with the seeds 0, 1, 2, 3, 4" in shown
     assert "the best of 5 runs" in shown
-    assert found.as_dict()["spreads"]["loss"]["values"] == [1 - v for v in VALUES]
+    assert found.as_dict()["metrics"]["loss"]["values"] == [1 - v for v in VALUES]
 
 
 def test_luck_is_the_expected_maximum() -> None:
     draws = np.random.default_rng(0).normal(size=(200_000, 10))
     for count in (2, 5, 10):
-        assert luck(count) == pytest.approx(draws[:, :count].max(1).mean(), abs=0.01)
+        assert expected_maximum(count) == pytest.approx(draws[:, :count].max(1).mean(), abs=0.01)
 
 
 def test_intervals_of_means_hold() -> None:
@@ -59,7 +59,7 @@ def test_evaluations_are_results() -> None:
         model.fit(x, x[:, :1], verbose=0)
         return evaluation.evaluate(model, x, x[:, :1])
 
-    assert list(evaluation.repeat(run, seeds=2).spreads) == ["loss", "mae"]
+    assert list(evaluation.repeat(run, seeds=2).metrics) == ["loss", "mae"]
 
 
 def test_wrong_uses() -> None:

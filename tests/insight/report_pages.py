@@ -11,7 +11,7 @@ import numpy as np
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.visualization.png import encoded
+from hornbeam.visualization.png import encode_base64
 
 
 def record(folder: Path, name: str = "small pictures") -> Path:
@@ -37,9 +37,13 @@ def record(folder: Path, name: str = "small pictures") -> Path:
     assert recorder.path is not None
     # Whatever the net got wrong, pages are tested with these.
     recorder.keep("confusion", {"names": ["a", "b", "c"], "matrix": [[20, 3, 0], [1, 25, 0], [0, 2, 29]]})
-    found = [{"row": i, "true": "a", "taken": "b", "sure": 0.9, "given": 0.05} for i in range(3)]
+    examples = [
+        {"row": i, "true": "a", "predicted": "b", "confidence": 0.9, "true_probability": 0.05}
+        for i in range(3)
+    ]
     recorder.keep(
-        "mistakes", {"n": 80, "wrong": 6, "found": found, "pictures": [encoded(one) for one in x[160:163]]}
+        "mistakes",
+        {"n": 80, "wrong": 6, "examples": examples, "images": [encode_base64(one) for one in x[160:163]]},
     )
     finding = {
         "name": "loss not going down",

@@ -12,9 +12,9 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, losses, optimizers
-from hornbeam.insight.explanations.losses import guessed, kind_of
-from hornbeam.insight.explanations.optimizers import rule_of, schedule_of
+from hornbeam.insight.explanations.losses import baseline_loss, loss_description
 from hornbeam.insight.explanations.training import explain_training, one_update
+from hornbeam.insight.explanations.update_rules import schedule_formulas, update_rule
 from hornbeam.optimizers import schedules
 from hornbeam.random import random_state
 from hornbeam.training.schedule import TrainingSchedule
@@ -52,16 +52,16 @@ OPTIMIZERS = [
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda opt: type(opt).__name__)
 def test_the_formula_is_what_the_optimizer_does(optimizer: Any) -> None:
-    rule = rule_of(optimizer)
+    rule = update_rule(optimizer)
     assert rule is not None
     rng = np.random.default_rng(0)
     start = rng.normal(size=(4, 3))
     variable = hb.Variable(start, dtype="float64")
-    lines = list(rule.lines)
+    lines = list(rule.formulas)
     if optimizer.weight_decay:
         lines.insert(0, f"w <- w - lr * {optimizer.weight_decay:g} * w")
     state: dict[str, Any] = {name: np.zeros_like(start) for name in "mvacbhuzrcdsk"}
-    for name, value in rule.starts:
+    for name, value in rule.initial:
         state[name] = start if value == "w" else np.full_like(start, value)
     state |= {"w": start, "lr": float(np.asarray(optimizer.learning_rate))}
     for t in range(1, 6):
@@ -95,18 +95,20 @@ def test_the_formula_of_a_schedule(schedule: Any) -> None:
     names = {"floor": math.floor, "ceil": math.ceil, "min": min, "max": max, "cos": math.cos, "pi": math.pi}
     for step in range(0, 45, 2):
         scope = {"__builtins__": {}, **names, "step": step}
-        formula = next(text for condition, text in schedule_of(schedule) if eval(condition, scope))
+        formula = next(text for condition, text in schedule_formulas(schedule) if eval(condition, scope))
         assert eval(formula, scope) == pytest.approx(float(schedule(step)), rel=1e-5, abs=1e-9)
 
 
 def test_the_formula_of_restarts() -> None:
     schedule = schedules.CosineDecayRestarts(0.1, 10, t_mul=1.0, m_mul=0.5, alpha=0.1)
-    ((_, formula),) = schedule_of(schedule)
+    ((_, formula),) = schedule_formulas(schedule)
     for step in range(0, 35, 3):
         scope = {"cos": math.cos, "pi": math.pi, "i": step // 10, "f": step % 10 / 10}
         assert eval(formula, {"__builtins__": {}}, scope) == pytest.approx(float(schedule(step)), rel=1e-4)
     model = _model(optimizers.SGD(schedule))
-    assert "i restarts behind it" in model.explain_training(samples=10)["The optimizer: SGD"].entry("rate")
+    assert "i the number of past restarts" in model.explain_training(samples=10)["The optimizer: SGD"].entry(
+        "rate"
+    )
 
 
 # -- losses ------------------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ GUESSES = [
 
 @pytest.mark.parametrize(("loss", "value"), GUESSES, ids=lambda x: getattr(x, "name", ""))
 def test_what_guessing_gives(loss: Any, value: float) -> None:
-    found = guessed(loss, kind_of(loss), CLASSES, None)
+    found = baseline_loss(loss, loss_description(loss), CLASSES, None)
     assert found is not None
     assert found[0] == pytest.approx(value, rel=1e-4, abs=1e-6)
 
@@ -145,19 +147,19 @@ def test_guesses_that_need_targets() -> None:
         (losses.MeanAbsoluteError(), np.abs(targets - middle).mean()),
         (losses.Poisson(), (targets.mean() - targets * np.log(targets.mean())).mean()),
     ):
-        kind = kind_of(loss)
-        assert guessed(loss, kind, 1, None) is None
-        assert guessed(loss, kind, 1, targets)[0] == pytest.approx(value, rel=1e-4)
+        kind = loss_description(loss)
+        assert baseline_loss(loss, kind, 1, None) is None
+        assert baseline_loss(loss, kind, 1, targets)[0] == pytest.approx(value, rel=1e-4)
     for loss in (losses.Huber(), losses.LogCosh(), losses.MeanSquaredLogarithmicError(), losses.Dice()):
-        assert guessed(loss, kind_of(loss), 1, (targets > 2).astype("float32")) is not None
+        assert baseline_loss(loss, loss_description(loss), 1, (targets > 2).astype("float32")) is not None
 
 
 def test_every_loss_has_a_kind() -> None:
     for name in losses.__all__:
         made = getattr(losses, name)
         if isinstance(made, type) and made not in (losses.Loss, losses.LossFunctionWrapper):
-            assert kind_of(made()) is not None, name
-    assert kind_of(losses.LossFunctionWrapper(lambda a, b: a, name="own")) is None
+            assert loss_description(made()) is not None, name
+    assert loss_description(losses.LossFunctionWrapper(lambda a, b: a, name="own")) is None
 
 
 # -- the loop ----------------------------------------------------------------------------------------------
@@ -206,16 +208,16 @@ def test_before_and_after_a_run() -> None:
         model.explain_training()
     explanation = model.explain_training(samples=60_000, batch_size=128, epochs=12)
     assert "468.75, so 469 batches" in explanation["The loop"].entry("epoch")
-    assert "ln 3 = 1.099" in explanation["The loss: sparse_categorical_crossentropy"].entry("guessing")
-    assert explanation["The optimizer: Adam"].entry("keeps") == "2 × 67 = 134 numbers beside the weights"
+    assert "ln 3 = 1.099" in explanation["The loss: sparse_categorical_crossentropy"].entry("baseline")
+    assert explanation["The optimizer: Adam"].entry("state") == "2 × 67 = 134 numbers besides the weights"
     history = model.fit(x, y, batch_size=30, epochs=2, validation_split=0.2, verbose=0)
     explanation = history.explain()
     assert explanation["The loop"].entry("epoch").startswith("80 / 30 = 2.66")
-    assert explanation["The loop"].entry("so far") == "6 updates were made"
-    assert "134 numbers beside 67 weights" in explanation["The optimizer: Adam"].entry("keeps")
+    assert explanation["The loop"].entry("so far") == "6 updates"
+    assert "134 numbers besides 67 weights" in explanation["The optimizer: Adam"].entry("state")
     run = explanation["This run"]
     assert f"{history.history['loss'][0]:.4g} in the first epoch" in run.entry("loss")
-    assert "guessing gives 1.099" in run.entry("loss")
+    assert "the baseline is 1.099" in run.entry("loss")
     assert "of 2:" in run.entry("validation")
     assert "on validation data" in run.entry("accuracy")
 
@@ -249,10 +251,10 @@ def test_schedules_wrappers_and_extras() -> None:
     note = _model(adam).explain_training(samples=100, batch_size=1)["The optimizer: Adam"]
     assert note.entry("formula").startswith("w <- w - lr * 0.01 * w; m <- 0.9 * m + 0.1 * g")
     assert f"{float(rate(99)):.4g} at update 100" in note.entry("rate")
-    assert "1 / (1 - 0.9) = 10 updates" in note.entry("looks back")
-    assert "4 batches" in note.entry("gathers")
+    assert "1 / (1 - 0.9) = 10 updates" in note.entry("averages")
+    assert "4 batches" in note.entry("accumulates")
     assert note.entry("clips")
-    assert note.entry("averages")
+    assert note.entry("EMA")
     assert "m begins at 0, v begins at 0" in note.entry("letters")
     scaled = optimizers.LossScaleOptimizer(optimizers.SGD(0.1))
     explanation = _model(scaled).explain_training(samples=10)
@@ -280,8 +282,8 @@ def test_losses_of_several_outputs() -> None:
         "The loss: mean_squared_error of size",
         "The loss: sparse_categorical_crossentropy of kind",
     ]
-    assert f"{np.arange(50.0).var():.4g}" in explanation[titles[0]].entry("guessing")
-    assert "ln 5 = 1.609" in explanation[titles[1]].entry("guessing")
+    assert f"{np.arange(50.0).var():.4g}" in explanation[titles[0]].entry("baseline")
+    assert "ln 5 = 1.609" in explanation[titles[1]].entry("baseline")
     own = hb.Sequential([hb.Input((2,)), layers.Dense(1)])
     own.compile("sgd", lambda y_true, y_pred: hb.ops.mean(hb.ops.square(y_true - y_pred)))
     assert "function of its own" in own.explain_training(samples=5).sections[-1].entry("measures")

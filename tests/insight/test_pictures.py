@@ -15,8 +15,8 @@ import hornbeam as hb
 from hornbeam import engines, insight, layers
 from hornbeam.insight.figures.curves import directions
 from hornbeam.random import random_state
-from hornbeam.visualization.blocks import shrunk
 from hornbeam.visualization.figure import ImagePanel
+from hornbeam.visualization.terminal import downsample
 
 RNG = np.random.default_rng(7)
 
@@ -43,7 +43,7 @@ def test_saliency_of_a_linear_model(activation: Any, engine: str) -> None:
     # The slope of a score is its weights, whatever the softmax makes of it.
     for slopes, target in zip(found.data, (2, 0), strict=True):
         np.testing.assert_allclose(slopes, kernel[:, target].reshape(4, 5, 2), rtol=1e-5)
-    heat = found.panels[0].over
+    heat = found.panels[0].overlay
     np.testing.assert_allclose(heat, np.abs(kernel[:, 2]).reshape(4, 5, 2).max(-1), rtol=1e-5)
     assert "class 2: strongest at" in found.alt
 
@@ -136,7 +136,7 @@ def test_images_with_channels_first() -> None:
     hb.config.set_image_data_format("channels_first")
     try:
         found = insight.occlusion(first, x, target=0, size=2)
-        heat = insight.saliency(first, x, target=0).panels[0].over
+        heat = insight.saliency(first, x, target=0).panels[0].overlay
     finally:
         hb.config.set_image_data_format(before)
     np.testing.assert_allclose(found.data, expected.data, rtol=1e-4, atol=1e-5)
@@ -313,7 +313,7 @@ def test_files_and_figures(tmp_path: Path) -> None:
         assert figure.save(tmp_path / f"{number}.png", dpi=50) is figure
         with Image.open(tmp_path / f"{number}.png") as image:
             assert image.info["Description"] == figure.alt
-        drawn = [axes for axes in figure.figure.axes if axes.get_label() != "<colorbar>"]
+        drawn = [axes for axes in figure.to_matplotlib().axes if axes.get_label() != "<colorbar>"]
         assert len(drawn) == len(figure.panels)
         assert figure._repr_html_().startswith('<img alt="')
         assert len(figure.alt) > 30
@@ -334,8 +334,8 @@ def test_blocks() -> None:
 
     step = Figure("step", "a step", [ImagePanel(np.array([[0.0, 1.0], [0.5, 0.25]]))])
     assert step.text == "step\n\n  ██\n▒▒░░"
-    np.testing.assert_array_equal(shrunk(np.arange(16.0).reshape(4, 4), 2), [[2.5, 4.5], [10.5, 12.5]])
-    assert shrunk(np.ones((5, 7)), 3).shape == (2, 3)
+    np.testing.assert_array_equal(downsample(np.arange(16.0).reshape(4, 4), 2), [[2.5, 4.5], [10.5, 12.5]])
+    assert downsample(np.ones((5, 7)), 3).shape == (2, 3)
     line = Figure("line", "a line", [LinePanel({"y": (np.arange(8), np.arange(8.0))})])
     assert "▁▂▃▄▅▆▇█" in line.text
     for figure in figures():

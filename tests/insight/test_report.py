@@ -20,10 +20,12 @@ import hornbeam as hb
 from hornbeam.insight import RunError, read_run
 from hornbeam.insight.reporting import page
 from hornbeam.insight.reporting.architecture import architecture
-from hornbeam.insight.reporting.curves import Axis, Series, chart, round_numbers
-from hornbeam.insight.reporting.markup import Html, tag
+from hornbeam.insight.reporting.curves import metric_panel, spans_decades
 from hornbeam.insight.reporting.style import DARK, LIGHT
-from hornbeam.visualization.png import as_bytes, encode, is_picture
+from hornbeam.visualization.figure import LinePanel, Marker
+from hornbeam.visualization.markup import Html, tag
+from hornbeam.visualization.png import encode, is_image, to_uint8
+from hornbeam.visualization.svg import Axis, line_chart, round_numbers
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +182,7 @@ def test_it_says_what_was_recorded(run: Path, shown: Page) -> None:
     for section in recorded.parts["explanation"]["sections"]:
         assert section["title"] in text
     for advice in recorded.parts["data"]["advice"]:
-        assert advice["why"][1:60] in text
+        assert advice["reason"][1:60] in text
     assert recorded.info["command"] in shown.text("code")
     assert "The seed was 0" in text
     assert "Loss not going down" not in text  # names of findings are as the doctor spells them
@@ -202,12 +204,12 @@ def test_what_was_not_recorded_is_said(copy: Path) -> None:
     (copy / "run.json").write_text(json.dumps({**info, "status": "running", "seed": None}))
     text = " ".join(Page(page(read_run(copy))).text())
     for expected in (
-        "No doctor looked",
+        "No doctor watched",
         "recorder.add(model.profile(x, y))",
         "hornbeam.data.look(x, y)",
         "No epoch was finished.",
         "The model was not built",
-        "It did not come to its end",
+        "It did not finish",
         "hornbeam.utils.set_random_seed(0)",
     ):
         assert expected in text
@@ -232,7 +234,7 @@ def check_harmless(text: str) -> None:
 def test_texts_are_escaped(copy: Path) -> None:
     """Every text in every file, one file at a time and all of them."""
     parts = parts_of(copy)
-    keep = {"pictures", "picture"}
+    keep = {"images", "image"}
 
     def hostile(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
@@ -254,11 +256,11 @@ def test_texts_are_escaped(copy: Path) -> None:
 
 def test_pictures_are_base64_or_the_section_says_so(copy: Path) -> None:
     part = json.loads((copy / "mistakes.json").read_text())
-    part["pictures"][0] = '" onerror="alert(1)'
+    part["images"][0] = '" onerror="alert(1)'
     (copy / "mistakes.json").write_text(json.dumps(part))
     text = page(read_run(copy))
     check_harmless(text)
-    assert "cannot be read (ValueError: a picture is not base64 text)" in text
+    assert "cannot be read (ValueError: an image is not base64 text)" in text
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -315,10 +317,10 @@ def test_round_numbers(low: float, high: float, expected: list[float]) -> None:
 
 
 def test_places_on_axes() -> None:
-    assert [Axis(0, 10, 100, 0).place(v) for v in (0, 5, 10)] == [100, 50, 0]
-    assert [Axis(0.01, 100, 0, 40, log=True).place(v) for v in (0.01, 1, 100)] == [0, 20, 40]
-    assert Axis(3, 3, 0, 10).place(3) == 5
-    assert Axis(0.01, 100, 0, 1, log=True).marks() == [0.01, 0.1, 1, 10, 100]
+    assert [Axis(0, 10, 100, 0).coordinate(v) for v in (0, 5, 10)] == [100, 50, 0]
+    assert [Axis(0.01, 100, 0, 40, log=True).coordinate(v) for v in (0.01, 1, 100)] == [0, 20, 40]
+    assert Axis(3, 3, 0, 10).coordinate(3) == 5
+    assert Axis(0.01, 100, 0, 1, log=True).ticks() == [0.01, 0.1, 1, 10, 100]
 
 
 def points(text: str) -> list[list[tuple[float, float]]]:
@@ -328,8 +330,13 @@ def points(text: str) -> list[list[tuple[float, float]]]:
     ]
 
 
+def chart(values: Any, marker: Marker | None = None) -> str:
+    lines = {"training": (list(range(1, len(values) + 1)), values)}
+    return line_chart(LinePanel(lines, "loss", ("epoch", "loss"), marker, log_y=spans_decades(values)))
+
+
 def test_a_curve_is_where_its_numbers_are() -> None:
-    text = chart("loss", [1, 2, 3, 4], [Series("training", [4.0, 2.0, 1.0, 1.0])])
+    text = chart([4.0, 2.0, 1.0, 1.0])
     (line,) = points(text)
     xs, ys = zip(*line, strict=True)
     np.testing.assert_allclose(np.diff(xs), (xs[3] - xs[0]) / 3, atol=0.1)
@@ -341,14 +348,21 @@ def test_a_curve_is_where_its_numbers_are() -> None:
 
 def test_gaps_and_scales_of_curves() -> None:
     nan = float("nan")
-    broken = chart("loss", [1, 2, 3, 4, 5], [Series("a", [1.0, 2.0, nan, 2.0, 3.0])])
-    assert [len(line) for line in points(broken)] == [2, 2]
-    assert "no finite number" in chart("loss", [1, 2], [Series("a", [nan, float("inf")])])
-    assert "(logarithmic)" in chart("loss", [1, 2], [Series("a", [1.0, 1e-3])])
-    assert "(logarithmic)" not in chart("loss", [1, 2], [Series("a", [1.0, -1e-3])])
-    many = chart("loss", list(range(1, 100_001)), [Series("a", [1.0] * 100_000, best=77_777)])
+    assert [len(line) for line in points(chart([1.0, 2.0, nan, 2.0, 3.0]))] == [2, 2]
+    assert "no finite number" in chart([nan, float("inf")])
+    assert "(logarithmic)" in chart([1.0, 1e-3])
+    assert "(logarithmic)" not in chart([1.0, -1e-3])
+    many = chart([1.0] * 100_000, Marker("training", 77_777, "best"))
     assert len(many) < 40_000
     assert "epoch 77778: 1 (best)" in many
+
+
+def test_the_best_epoch_of_the_validation_is_marked() -> None:
+    history = {"loss": [3.0, 2.0, 1.0], "val_loss": [3.0, 1.5, 2.0], "val_accuracy": [0.1, 0.2, 0.3]}
+    panel = metric_panel("loss", [1, 2, 3], history)
+    assert list(panel.lines) == ["training", "validation"]
+    assert panel.marker == Marker("validation", 1, "best")
+    assert metric_panel("val_accuracy", [1, 2, 3], history).marker == Marker("validation", 2, "best")
 
 
 def layer(name: str, *after: str, kind: str = "Dense") -> dict[str, Any]:
@@ -378,19 +392,19 @@ def test_png(rng: np.random.Generator) -> None:
 
 
 def test_values_of_pictures() -> None:
-    assert as_bytes(np.array([[0.0, 1.0], [0.5, 0.25]])).ravel().tolist() == [0, 255, 128, 64]
-    assert as_bytes(np.array([[0.0, 255.0], [12.0, 3.0]])).ravel().tolist() == [0, 255, 12, 3]
-    assert as_bytes(np.array([[-1.0, 1.0], [0.0, np.nan]])).ravel().tolist() == [0, 255, 128, 128]
-    assert as_bytes(np.array([[True, False], [False, True]])).ravel().tolist() == [255, 0, 0, 255]
-    assert [is_picture(np.zeros(s)) for s in ((3, 3), (3, 3, 3), (3, 3, 2), (3,), (1, 9))] == [True, True] + [
+    assert to_uint8(np.array([[0.0, 1.0], [0.5, 0.25]])).ravel().tolist() == [0, 255, 128, 64]
+    assert to_uint8(np.array([[0.0, 255.0], [12.0, 3.0]])).ravel().tolist() == [0, 255, 12, 3]
+    assert to_uint8(np.array([[-1.0, 1.0], [0.0, np.nan]])).ravel().tolist() == [0, 255, 128, 128]
+    assert to_uint8(np.array([[True, False], [False, True]])).ravel().tolist() == [255, 0, 0, 255]
+    assert [is_image(np.zeros(s)) for s in ((3, 3), (3, 3, 3), (3, 3, 2), (3,), (1, 9))] == [True, True] + [
         False
     ] * 3
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="an image must have shape"):
         encode(np.zeros((3, 3, 2)))
 
 
 def test_samples_are_in_the_page(run: Path, shown: Page) -> None:
-    expected = {*parts_of(run)["mistakes.json"]["pictures"]}
+    expected = {*parts_of(run)["mistakes.json"]["images"]}
     assert len(expected) == 3
     sources = {str(image["src"]).rpartition(",")[2] for image in shown.all("img")}
     assert expected <= sources

@@ -16,13 +16,13 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
+from hornbeam._internal.formatting import long_time
 from hornbeam.callbacks import Callback, RunRecorder
 from hornbeam.insight import RunError, read_run
 from hornbeam.insight.runs import compare_runs, list_runs
 from hornbeam.insight.runs.comparing import differences, sparkline
 from hornbeam.insight.runs.environment import command, commit, environment
 from hornbeam.insight.runs.folder import make_folder, plain, plain_name
-from hornbeam.insight.runs.listing import duration
 
 
 def data(samples: int = 96) -> tuple[np.ndarray, np.ndarray]:
@@ -343,7 +343,7 @@ def test_sparklines() -> None:
 
 
 def test_durations() -> None:
-    assert [duration(s) for s in (3.21, 65, 3725)] == ["3.2 s", "1 min 05 s", "1 h 02 min"]
+    assert [long_time(s) for s in (3.21, 65, 3725)] == ["3.2 s", "1 min 05 s", "1 h 02 min"]
 
 
 def test_the_commit_is_read_without_git(tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_one_look_at_test_data_for_all(tmp_path: Path, capsys: pytest.CaptureFix
     assert np.sum(parts["confusion"]["matrix"]) == 144
     assert parts["mistakes"]["wrong"] == (predicted != y[96:]).sum()
     assert np.trace(parts["confusion"]["matrix"]) == (predicted == y[96:]).sum()
-    assert parts["mistakes"]["pictures"] == []
+    assert parts["mistakes"]["images"] == []
     trained.fit(x[:96], y[:96], verbose=0, callbacks=[recorder])  # a second run of the same recorder
     assert set(read_run(recorder.path).parts) == {"model"}
 

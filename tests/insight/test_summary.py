@@ -11,7 +11,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
-from hornbeam.insight.receptive_field import Fields, calls_of
+from hornbeam.insight.receptive_field import ReceptiveFields, calls_of
 from hornbeam.insight.summary import Trace, rows_of
 
 
@@ -277,7 +277,7 @@ def test_receptive_fields(stack: Any, size: int) -> None:
     model = hb.Sequential([hb.Input((length, 1)), *stack()])
     for weight in model.weights:
         weight.assign(ops.ones(weight.shape))
-    fields = Fields()
+    fields = ReceptiveFields()
     fields.follow(calls_of(model))
     assert str(fields.of(model.output)) == str(size)
     assert measured(model, length) == size
@@ -286,7 +286,7 @@ def test_receptive_fields(stack: Any, size: int) -> None:
 def test_random_layers_on_images_see_one_pixel_since_they_rest() -> None:
     parts = [layers.RandomFlip(), layers.RandomRotation(0.1), layers.CenterCrop(24, 24), layers.Conv2D(4, 3)]
     model = hb.Sequential([hb.Input((32, 32, 3)), *parts])
-    fields = Fields()
+    fields = ReceptiveFields()
     fields.follow(calls_of(model))
     assert str(fields.of(model.output)) == "3"
 
@@ -297,7 +297,7 @@ def test_fields_of_two_axes_and_of_merged_paths() -> None:
     tall = layers.Conv2D(4, (5, 1), padding="same")(x)
     both = layers.Add()([wide, tall])
     model = hb.Model(x, layers.Conv2D(4, 3)(both))
-    seen = [row.sees for row in rows_of(model, Trace(model))]
+    seen = [row.receptive_field for row in rows_of(model, Trace(model))]
     assert seen == ["1", "1×7", "5×1", "5×7", "7×9"]
 
 
@@ -306,7 +306,7 @@ def test_fields_through_inner_models() -> None:
     block = hb.Model(i, layers.Conv1D(1, 3, padding="same")(layers.MaxPooling1D(2)(i)), name="block")
     x = hb.Input((64, 1))
     model = hb.Model(x, block(layers.Conv1D(1, 3, strides=2, padding="same")(x)))
-    assert [row.sees for row in rows_of(model, Trace(model))] == ["1", "3", "13"]
+    assert [row.receptive_field for row in rows_of(model, Trace(model))] == ["1", "3", "13"]
 
 
 def test_what_is_not_known_is_not_guessed() -> None:
@@ -316,7 +316,7 @@ def test_what_is_not_known_is_not_guessed() -> None:
 
     x = hb.Input((9, 2))
     model = hb.Model(x, layers.Flatten()(layers.Conv1D(1, 3)(Custom()(x))))
-    assert [row.sees for row in rows_of(model, Trace(model))] == ["1", "?", "?", "all"]
+    assert [row.receptive_field for row in rows_of(model, Trace(model))] == ["1", "?", "?", "all"]
 
 
 def test_what_has_no_place_sees_nothing() -> None:
@@ -329,8 +329,8 @@ def test_what_has_no_place_sees_nothing() -> None:
             layers.Conv2DTranspose(1, 3, strides=2),
         ]
     )
-    assert {row.sees for row in rows_of(generator, Trace(generator))} == {""}
+    assert {row.receptive_field for row in rows_of(generator, Trace(generator))} == {""}
     words = hb.Sequential([hb.Input((9,)), layers.Embedding(5, 2), layers.Conv1D(2, 3), layers.GRU(2)])
-    assert [row.sees for row in rows_of(words, Trace(words))] == ["1", "3", "all"]
+    assert [row.receptive_field for row in rows_of(words, Trace(words))] == ["1", "3", "all"]
     frames = hb.Sequential([hb.Input((4, 8, 8, 1)), layers.TimeDistributed(layers.Conv2D(1, 3))])
-    assert [row.sees for row in rows_of(frames, Trace(frames))] == ["?"]
+    assert [row.receptive_field for row in rows_of(frames, Trace(frames))] == ["?"]

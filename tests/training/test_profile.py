@@ -72,13 +72,13 @@ def test_sums_agree(trained: Profile) -> None:
     assert seconds == sorted(seconds, reverse=True)
 
 
-def test_roofs_are_shares_of_time(trained: Profile) -> None:
+def test_peak_fractions_are_fractions_of_time(trained: Profile) -> None:
     machine = trained.machine
     assert machine is not None
     heavy = trained.kernels[0]
-    assert heavy.roof is not None
+    assert heavy.peak_fraction is not None
     arithmetic = heavy.flops / machine["float32"]
-    assert heavy.roof * heavy.seconds >= 0.999 * arithmetic > 0
+    assert heavy.peak_fraction * heavy.seconds >= 0.999 * arithmetic > 0
 
 
 def test_the_table_names_layers_and_kernels(trained: Profile) -> None:

@@ -11,19 +11,20 @@ from hypothesis import strategies as st
 
 import hornbeam as hb
 from hornbeam import layers, utils
+from hornbeam.visualization.graph_drawing import GraphDrawing, PlacedBox, arrange
 from hornbeam.visualization.graph_layout import layered
-from hornbeam.visualization.model_graph import Drawing, Options, Placed, boxes_of, drawing_of
+from hornbeam.visualization.model_graph import Options, boxes_of
 
 Point = tuple[float, float]
 
 
-def overlap(a: Placed, b: Placed) -> bool:
+def overlap(a: PlacedBox, b: PlacedBox) -> bool:
     across = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     down = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
     return across > 1e-9 and down > 1e-9
 
 
-def runs_through(line: list[Point], box: Placed) -> bool:
+def runs_through(line: list[Point], box: PlacedBox) -> bool:
     """Whether a line has a point well inside of a box: each segment is clipped to it (Liang, Barsky 1984)."""
     margin = 1e-6
     low, high = (box.x + margin, box.y + margin), (box.x + box.width - margin, box.y + box.height - margin)
@@ -41,7 +42,7 @@ def runs_through(line: list[Point], box: Placed) -> bool:
     return False
 
 
-def check(drawing: Drawing) -> None:
+def check(drawing: GraphDrawing) -> None:
     boxes = drawing.boxes
     frames = {id(p.box): p for p in boxes}
     for i, a in enumerate(boxes):
@@ -56,7 +57,7 @@ def check(drawing: Drawing) -> None:
         for part in a.box.inner:
             b = frames[id(part)]
             assert a.x < b.x
-            assert a.y + a.box.head <= b.y + 1e-9
+            assert a.y + a.head <= b.y + 1e-9
             assert b.x + b.width < a.x + a.width
             assert b.y + b.height < a.y + a.height
     for line in drawing.lines:
@@ -65,7 +66,7 @@ def check(drawing: Drawing) -> None:
             assert framed or not runs_through(line, box), box.box.lines
 
 
-def inside_of(point: Point, box: Placed) -> bool:
+def inside_of(point: Point, box: PlacedBox) -> bool:
     return box.x < point[0] < box.x + box.width and box.y < point[1] < box.y + box.height
 
 
@@ -120,9 +121,9 @@ MODELS = [sequential, residual, several, nested]
 def test_nothing_overlaps(make: Any, expand: bool, sideways: bool, names: bool) -> None:
     options = Options(shapes=names, names=names, dtypes=names, trainable=names, expand_nested=expand)
     model = make()
-    drawing = drawing_of(boxes_of(model, options), sideways)
+    drawing = arrange(boxes_of(model, options), sideways)
     check(drawing)
-    again = drawing_of(boxes_of(model, options), sideways)
+    again = arrange(boxes_of(model, options), sideways)
     assert [(p.x, p.y) for p in drawing.boxes] == [(p.x, p.y) for p in again.boxes]
     assert drawing.lines == again.lines
 
@@ -174,7 +175,7 @@ def test_random_graphs(data: Any, count: int, sideways: bool) -> None:
         edges += [(source, target) for source in sorted(sources)]
     layout = layered(sizes, edges, sideways)
     boxes = [
-        Placed(None, x - w / 2, y - h / 2, w, h)  # type: ignore[arg-type]
+        PlacedBox(None, x - w / 2, y - h / 2, w, h)  # type: ignore[arg-type]
         for (x, y), (w, h) in zip(layout.centres, sizes, strict=True)
     ]
     for i, a in enumerate(boxes):
@@ -193,7 +194,7 @@ def test_the_file_tells_what_it_shows(tmp_path: Any) -> None:
     # As many arrows as the drawing has lines.
     boxes = boxes_of(nested(), Options(names=True, expand_nested=True))
     figure = utils.plot_model(nested(), None, expand_nested=True, show_layer_names=True)
-    drawing = drawing_of(boxes)
+    drawing = arrange(boxes)
     (axes,) = figure.axes
     assert len(axes.lines) == len(drawing.lines)
     assert tuple(figure.get_size_inches()) == pytest.approx((drawing.width, drawing.height))

@@ -94,5 +94,5 @@ def test_errors_say_what_was_expected() -> None:
         vis.plot_bounding_box_gallery(IMAGES, "xyxy", BOXES, legend=True, legend_handles=[1])
     with pytest.raises(TypeError, match="bounding_boxes must be a dict"):
         vis.draw_bounding_boxes(IMAGES, [[0, 0, 1, 1]], "xyxy")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="whole numbers"):
+    with pytest.raises(TypeError, match="must be integers"):
         vis.draw_segmentation_masks(IMAGES, MASKS.astype("float32"))

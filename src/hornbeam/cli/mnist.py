@@ -192,7 +192,7 @@ def run(
         probabilities = model.predict(images, batch_size=500, verbose=0)
         print(_report(probabilities, labels))
         for recorder in recorders:
-            recorder.judge(Predictions(images, labels, probabilities, None, adds_losses=False))
+            recorder.record_predictions(Predictions(images, labels, probabilities, None, adds_losses=False))
         return _picture(images, labels, probabilities, folder / "worst_digits.png")
 
     picture = test.look(report)
@@ -240,7 +240,7 @@ def _report(probabilities: np.ndarray, labels: np.ndarray) -> str:
         f"({len(labels) - right} of {len(labels):,} wrong)",
         "most frequent confusions: "
         + ", ".join(
-            f"{m.true} taken for {m.taken} ({m.count}x)"
+            f"{m.true} taken for {m.predicted} ({m.count}x)"
             for m in confused_pairs(confusion_matrix(labels.astype(int), predicted, 10))
         ),
     ]
@@ -254,5 +254,5 @@ def _picture(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, 
     if not found:
         return "picture of the worst digits: not drawn, all are right"
     rows = [mistake.row for mistake in found]
-    contact_sheet(images[rows], found, path, "The test digits that the net was surest of, and wrong")
+    contact_sheet(images[rows], found, "The most confident errors on test digits").save(path, dpi=100)
     return f"picture of the worst digits: {path}"

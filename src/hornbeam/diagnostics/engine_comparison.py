@@ -13,6 +13,7 @@ from hornbeam._internal.validation import check_int
 from hornbeam.engines import current_engine, installed, using
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.sources import is_stream, make_data
+from hornbeam.visualization.display import Document, Table
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -98,7 +99,7 @@ def compare_engines(
     rows = np.arange(steps * size).reshape(steps, 1, size) % len(data.table)
     runs = {name: _run(model, data, rows, name) for name in names}
     results = [_compared(name, run, runs[names[0]]) for name, run in runs.items()]
-    _show(results, steps)
+    Document([_table(results, steps)]).show()
     return results
 
 
@@ -143,22 +144,19 @@ def _largest(difference: np.ndarray) -> float:
     return float(np.abs(difference).max(initial=0.0))
 
 
-def _show(results: Sequence[EngineResult], steps: int) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        title=f"{steps} steps, beside {results[0].engine}", title_justify="left", box=box.SIMPLE_HEAD
-    )
-    for head in ("engine", "last loss", "loss differs by", "weights differ by", "in", "ms a step"):
-        table.add_column(head, justify="left" if head in ("engine", "in") else "right")
-    for result in results:
-        columns = [f"{result.loss_difference:.1e}", f"{result.weight_difference:.1e}", result.furthest]
-        table.add_row(
+def _table(results: Sequence[EngineResult], steps: int) -> Table:
+    rows = [
+        [
             result.engine,
             f"{result.losses[-1]:.6g}",
-            *(["", "", ""] if result is results[0] else columns),
+            *(
+                ["", "", ""]
+                if result is results[0]
+                else [f"{result.loss_difference:.1e}", f"{result.weight_difference:.1e}", result.furthest]
+            ),
             f"{1000 * result.seconds:.3g}",
-        )
-    Console().print(table)
+        ]
+        for result in results
+    ]
+    heads = ("engine", "last loss", "loss differs by", "weights differ by", "in", "ms a step")
+    return Table(f"{steps} steps, compared with {results[0].engine}", heads, rows, text_columns=("in",))

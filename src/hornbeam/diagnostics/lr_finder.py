@@ -23,7 +23,8 @@ from hornbeam.training.packing import Signature
 from hornbeam.training.sources import make_data
 from hornbeam.training.step import Step
 from hornbeam.training.stream_data import StreamData
-from hornbeam.visualization.terminal import BARS
+from hornbeam.visualization.figure import Figure, LinePanel
+from hornbeam.visualization.terminal import render
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -34,7 +35,8 @@ _CHUNK = 10
 # Steps before and after one that the smoothed curve averages with it: a mean of earlier ones alone would
 # shift the curve to rates that are several times too large.
 _AROUND = 4
-_COLUMNS, _ROWS, _BARS = 60, 8, " " + BARS
+# Height of the chart in a terminal.
+_TEXT_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class RateCurve:
 
     def __str__(self) -> str:
         """Return a chart of block characters, and the suggestion."""
-        return "\n".join([*_chart(self), self.sentence()])
+        chart = render(Figure("", "", [self._panel({"smoothed": (self.rates, self.smoothed)})]))
+        return "\n".join([chart.strip("\n"), self.sentence()])
 
     def sentence(self) -> str:
         """Return the suggestion in words."""
@@ -74,34 +77,42 @@ class RateCurve:
             f"{self.lowest:.2g}{end}."
         )
 
+    @property
+    def figure(self) -> Figure:
+        """Losses of all steps and the smoothed losses against the rates."""
+        lines = {"loss of a step": (self.rates, self.losses), "smoothed": (self.rates, self.smoothed)}
+        return Figure("", self.sentence(), [self._panel(lines)], panel_size=(7.0, 4.0))
+
+    def _panel(self, lines: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> LinePanel:
+        low, high = _window(self)
+        guide = None if self.suggestion is None else (self.suggestion, f"suggested: {self.suggestion:.2g}")
+        return LinePanel(
+            lines,
+            axis_labels=("learning rate", "loss"),
+            guide=guide,
+            log_x=True,
+            y_range=(low, high),
+            text_rows=_TEXT_ROWS,
+        )
+
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Plot losses against rates with matplotlib.
+        """Draw losses against rates.
 
         Args:
-            path: File to write, or None.
+            path: File that is written; its suffix chooses PNG, SVG or PDF.
 
         Returns:
-            The matplotlib figure.
+            The `matplotlib.figure.Figure`.
 
         Raises:
-            ImportError: Without matplotlib (extra `plot`).
+            ImportError: If Matplotlib is not installed (extra `plot`).
         """
-        from hornbeam.visualization.files import blank_figure, save_figure
+        from hornbeam.visualization.matplotlib import write
 
-        figure = blank_figure("a range test", (7, 4))
-        axes = figure.add_subplot()
-        axes.semilogx(self.rates, self.losses, color="0.75", linewidth=1, label="loss of a step")
-        axes.semilogx(self.rates, self.smoothed, label="smoothed")
-        if self.suggestion is not None:
-            axes.axvline(
-                self.suggestion, color="0.3", linestyle="--", label=f"suggested: {self.suggestion:.2g}"
-            )
-        low, high = _window(self)
-        axes.set(xlabel="learning rate", ylabel="loss", ylim=(low - 0.05 * (high - low), high))
-        axes.legend()
+        drawing = self.figure.to_matplotlib()
         if path is not None:
-            save_figure(figure, path, "Loss by learning rate", self.sentence())
-        return figure
+            write(drawing, path, "Loss by learning rate", self.sentence())
+        return drawing
 
 
 def lr_find(
@@ -324,24 +335,3 @@ def _window(curve: RateCurve) -> tuple[float, float]:
         return 0.0, 1.0
     low, first = float(smooth.min()), float(smooth[: max(len(smooth) // 3, 1)].max())
     return low, first + 0.5 * (first - low) + 1e-12
-
-
-def _chart(curve: RateCurve) -> list[str]:
-    """Draw bars of the smoothed loss, with the rates below and the suggestion marked."""
-    low, high = _window(curve)
-    columns = min(_COLUMNS, len(curve.smoothed))
-    at = np.linspace(0, max(len(curve.smoothed) - 1, 0), columns).round().astype(int)
-    height = np.nan_to_num((curve.smoothed[at] - low) / (high - low), nan=1.0)
-    eighths = np.clip(height * _ROWS * 8, 1, _ROWS * 8).round()
-    lines = []
-    for row in range(_ROWS - 1, -1, -1):
-        label = f"{high:9.3g} " if row == _ROWS - 1 else f"{low:9.3g} " if row == 0 else " " * 10
-        parts = np.clip(eighths - 8 * row, 0, 8).astype(int)
-        lines.append((label + "".join(_BARS[part] for part in parts)).rstrip())
-    if not len(curve.rates):
-        return lines
-    axis = f"{curve.rates[0]:.0e}".ljust(columns - 5) + f"{curve.rates[-1]:.0e}"
-    if curve.suggestion is not None:
-        step = int(np.searchsorted(curve.rates, curve.suggestion))
-        lines.append(" " * (10 + int(np.searchsorted(at, step))) + "^")
-    return [*lines, " " * 10 + axis]

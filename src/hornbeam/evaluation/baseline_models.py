@@ -14,7 +14,7 @@ from hornbeam._internal.intervals import Interval
 from hornbeam._internal.neighbors import nearest
 from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.comparison import Difference, difference
-from hornbeam.evaluation.display import Report, Table
+from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import numbers
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import Statistic, mean_of
@@ -47,8 +47,8 @@ class Baseline:
         }
 
 
-@dataclass(frozen=True)
-class Baselines(Report):
+@dataclass(frozen=True, repr=False)
+class Baselines(EvaluationReport):
     """What `baselines` found: rows by their score ("accuracy", or "mean squared error" for numbers)."""
 
     score: str

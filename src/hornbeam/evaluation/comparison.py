@@ -12,8 +12,8 @@ from hornbeam import tree
 from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.compiled_metrics import Measurement, measurements
-from hornbeam.evaluation.coverage import doubts
-from hornbeam.evaluation.display import Report, Table
+from hornbeam.evaluation.coverage import caveats
+from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.paired import (
     difference_interval,
     gain_of,
@@ -41,7 +41,7 @@ class Difference:
     p: float
     test: str
     verdict: str
-    doubts: Sequence[str] = ()
+    caveats: Sequence[str] = ()
 
     @property
     def value(self) -> float:
@@ -55,8 +55,8 @@ class Difference:
                 "test": self.test, "verdict": self.verdict}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Comparison(Report):
+@dataclass(frozen=True, repr=False)
+class Comparison(EvaluationReport):
     """What `compare` found: `differences` by metric, of which `main` decides `verdict`."""
 
     n: int
@@ -102,7 +102,7 @@ class Comparison(Report):
         return [Table(f"{self.n:,} samples", heads, rows)]
 
     def remarks(self) -> list[str]:
-        return [*self.notes, *(doubt for found in self.differences.values() for doubt in found.doubts)]
+        return [*self.notes, *(caveat for d in self.differences.values() for caveat in d.caveats)]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -233,7 +233,7 @@ def difference(
         gain = gain_of(a, b)
         bounds = difference_interval(gain, level, resamples, rng)
         if bounds is not None:
-            doubtful = doubts(f"the difference of {a.name}", gain, bounds)
+            doubtful = caveats(f"the difference of {a.name}", gain, bounds)
     sure = p <= 1 - level + 1e-12 and bounds is not None and 0.0 not in bounds
     words = {1: ("better", "worse"), -1: ("worse", "better"), 0: ("higher", "lower")}[a.sign]
     verdict = (words[0] if a.value > b.value else words[1]) if sure else CANNOT_TELL

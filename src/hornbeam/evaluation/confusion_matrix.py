@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, wilson
-from hornbeam.evaluation.display import Report, Table
+from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, require_labels
-from hornbeam.visualization.files import blank_figure, save_figure
+from hornbeam.visualization.figure import Figure, ImagePanel
 
 _MOST_CLASSES = 20
 
@@ -22,12 +22,12 @@ class ConfusedPair:
     """Samples of class `true` that were taken for class `taken`: `count` of `n`."""
 
     true: int
-    taken: int
+    predicted: int
     count: int
     n: int
 
     @property
-    def share(self) -> float:
+    def rate(self) -> float:
         """count / n."""
         return self.count / self.n
 
@@ -39,10 +39,10 @@ class ConfusedPair:
         """Classes, counts and share."""
         return {
             "true": self.true,
-            "taken": self.taken,
+            "predicted": self.predicted,
             "count": self.count,
             "n": self.n,
-            "proportion": self.share,
+            "rate": self.rate,
         }
 
 
@@ -68,8 +68,8 @@ def confused_pairs(matrix: np.ndarray, most: int = 5) -> list[ConfusedPair]:
     ]
 
 
-@dataclass(frozen=True)
-class Confusion(Report):
+@dataclass(frozen=True, repr=False)
+class Confusion(EvaluationReport):
     """`matrix` (classes, classes): true classes are rows, predicted ones columns. names: of the classes."""
 
     matrix: np.ndarray
@@ -90,9 +90,9 @@ class Confusion(Report):
     def tables(self) -> list[Table]:
         rows = [
             (
-                f"{self.names[m.true]} taken for {self.names[m.taken]}",
+                f"{self.names[m.true]} taken for {self.names[m.predicted]}",
                 f"{m.count:,} of {m.n:,}",
-                f"{m.share:.2%}",
+                f"{m.rate:.2%}",
                 "{:.2%} to {:.2%}".format(*m.interval(self.level)),
             )
             for m in self.worst()
@@ -114,24 +114,32 @@ class Confusion(Report):
         }
 
     def plot(self, path: str | Path) -> Path:
-        """Draw shares of each true class into a picture. Raises ImportError without matplotlib."""
+        """Draw the proportions of each true class into a file.
+
+        Args:
+            path: File; its suffix chooses PNG, SVG or PDF.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+        """
         size = max(4.0, min(0.45 * len(self.matrix) + 1.5, 16.0))
-        drawn = blank_figure("a confusion matrix", (size, size))
-        axes = drawn.add_subplot()
-        shares = self.matrix / np.maximum(self.matrix.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        if len(self.matrix) <= _MOST_CLASSES:
-            axes.set_xticks(
-                range(len(self.names)), self.names, rotation=90 if max(map(len, self.names)) > 2 else 0
-            )
-            axes.set_yticks(range(len(self.names)), self.names)
-            for true, taken in np.argwhere(self.matrix):
-                colour = "white" if shares[true, taken] > 0.5 else "black"
-                count = f"{self.matrix[true, taken]}"
-                axes.text(taken, true, count, ha="center", va="center", fontsize=7, color=colour)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
-        return save_figure(drawn, path, "What is taken for what", self.headline(), dpi=110)
+        proportions = self.matrix / np.maximum(self.matrix.sum(1, keepdims=True), 1)
+        small = len(self.matrix) <= _MOST_CLASSES
+        panel = ImagePanel(
+            proportions,
+            palette="blue",
+            low=0.0,
+            high=1.0,
+            row_names=self.names if small else (),
+            column_names=self.names if small else (),
+            annotations=self.matrix if small else None,
+            axis_labels=("predicted", "true"),
+        )
+        Figure("Confusion matrix", self.headline(), [panel], panel_size=(size, size)).save(path, dpi=110)
+        return Path(path)
 
 
 def confusion(

@@ -32,7 +32,7 @@ def contributions(statistic: Statistic) -> np.ndarray:
     return without.mean() - without
 
 
-def doubts(name: str, statistic: Statistic | None, bounds: Interval | None) -> list[str]:
+def caveats(name: str, statistic: Statistic | None, bounds: Interval | None) -> list[str]:
     """Sentences that say why the interval of `name` is to be doubted, none if it is not."""
     if statistic is None:
         return []

@@ -12,8 +12,8 @@ import numpy as np
 from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.compiled_metrics import measurements
-from hornbeam.evaluation.coverage import doubts
-from hornbeam.evaluation.display import IntervalWarning, Report, Table
+from hornbeam.evaluation.coverage import caveats
+from hornbeam.evaluation.display import EvaluationReport, IntervalWarning, Table
 from hornbeam.evaluation.labels import Labels, labels_of
 from hornbeam.evaluation.per_class import ClassScore, class_scores
 from hornbeam.evaluation.resampling import interval
@@ -46,8 +46,8 @@ class Estimate:
         return {"value": self.value, "low": bounds[0], "high": bounds[1], "n": self.n, "method": method}
 
 
-@dataclass(frozen=True)
-class Evaluation(Report):
+@dataclass(frozen=True, repr=False)
+class Evaluation(EvaluationReport):
     """What `evaluate` found: `metrics` by name, `classes` for classifiers, `baselines` if training
     data were given, `notes`.
     """
@@ -159,7 +159,7 @@ def evaluation_of(
         bounds = interval(measurement.statistic, level, resamples, rng) if measurement.statistic else None
         bounds = _moved(bounds, measurement.constant)
         estimates[measurement.name] = Estimate(measurement.value, bounds, found.count)
-        notes += doubts(measurement.name, measurement.statistic, bounds)
+        notes += caveats(measurement.name, measurement.statistic, bounds)
     labels = labels_of(model, found)
     classes = class_scores(labels, level) if labels is not None else []
     notes += _rare(classes)

@@ -14,11 +14,11 @@ from hornbeam._internal.intervals import check_level
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.evaluation.comparison import CANNOT_TELL, Difference, difference
 from hornbeam.evaluation.compiled_metrics import Measurement, measurements
-from hornbeam.evaluation.display import Report, Table
+from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.estimates import Estimate
 from hornbeam.evaluation.resampling import interval
 from hornbeam.random import host_permutation
-from hornbeam.visualization.files import blank_figure, save_figure
+from hornbeam.visualization.figure import Figure, LinePanel
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Point:
         return {"size": self.size, "train": self.train.as_dict(), "validation": self.validation.as_dict()}
 
 
-@dataclass(frozen=True)
-class LearningCurve(Report):
+@dataclass(frozen=True, repr=False)
+class LearningCurve(EvaluationReport):
     """What `learning_curve` found. metric: what was measured. last: the largest size against the one before
     it.
     """
@@ -80,21 +80,30 @@ class LearningCurve(Report):
         }
 
     def plot(self, path: str | Path) -> Path:
-        """Draw both scores against the number of samples. Raises ImportError without matplotlib."""
-        drawn = blank_figure("a learning curve", (6, 4))
-        axes = drawn.add_subplot()
+        """Draw both scores with their intervals against the number of samples into a file.
+
+        Args:
+            path: File; its suffix chooses PNG, SVG or PDF.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+        """
         sizes = [point.size for point in self.points]
-        for name, colour in (("training", "#4477aa"), ("validation", "#cc6677")):
-            estimates = [point.train if name == "training" else point.validation for point in self.points]
-            axes.plot(sizes, [e.value for e in estimates], marker="o", color=colour, label=name)
-            axes.fill_between(
-                sizes, [e.low for e in estimates], [e.high for e in estimates], color=colour, alpha=0.2
-            )
-        axes.set_xscale("log")
-        axes.set_xlabel("training samples")
-        axes.set_ylabel(self.metric)
-        axes.legend()
-        return save_figure(drawn, path, "Learning curve", self.headline(), dpi=110)
+        estimates = {
+            "training": [point.train for point in self.points],
+            "validation": [point.validation for point in self.points],
+        }
+        panel = LinePanel(
+            {name: (sizes, [e.value for e in row]) for name, row in estimates.items()},
+            axis_labels=("training samples", self.metric),
+            bands={name: ([e.low for e in row], [e.high for e in row]) for name, row in estimates.items()},
+            log_x=True,
+        )
+        Figure("Learning curve", self.headline(), [panel], panel_size=(6.0, 4.0)).save(path, dpi=110)
+        return Path(path)
 
 
 def learning_curve(

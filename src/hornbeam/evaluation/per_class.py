@@ -21,33 +21,33 @@ class ClassScore:
 
     label: int
     n: int
-    claimed: int
-    found: int
+    predicted: int
+    correct: int
     level: float
 
     @property
     def precision(self) -> float:
         """found / claimed."""
-        return self.found / self.claimed if self.claimed else float("nan")
+        return self.correct / self.predicted if self.predicted else float("nan")
 
     @property
     def recall(self) -> float:
         """found / n."""
-        return self.found / self.n if self.n else float("nan")
+        return self.correct / self.n if self.n else float("nan")
 
     @property
     def f1(self) -> float:
         """2 found / (n + claimed)."""
-        return 2 * self.found / (self.n + self.claimed) if self.n + self.claimed else float("nan")
+        return 2 * self.correct / (self.n + self.predicted) if self.n + self.predicted else float("nan")
 
     @property
     def intervals(self) -> tuple[Interval | None, Interval | None, Interval | None]:
         """Of precision, recall and F1."""
-        wrong = self.n + self.claimed - 2 * self.found
+        wrong = self.n + self.predicted - 2 * self.correct
         return (
-            wilson(self.found, self.claimed, self.level) if self.claimed else None,
-            wilson(self.found, self.n, self.level) if self.n else None,
-            f1_interval(self.found, wrong, self.level) if self.n + self.claimed else None,
+            wilson(self.correct, self.predicted, self.level) if self.predicted else None,
+            wilson(self.correct, self.n, self.level) if self.n else None,
+            f1_interval(self.correct, wrong, self.level) if self.n + self.predicted else None,
         )
 
     def row(self) -> tuple[str, ...]:
@@ -64,8 +64,8 @@ class ClassScore:
         made: dict[str, Any] = {
             "label": self.label,
             "n": self.n,
-            "claimed": self.claimed,
-            "found": self.found,
+            "predicted": self.predicted,
+            "correct": self.correct,
         }
         for name, bounds in zip(("precision", "recall", "f1"), self.intervals, strict=True):
             made[name] = getattr(self, name) if bounds else None

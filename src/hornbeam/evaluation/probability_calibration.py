@@ -11,11 +11,11 @@ import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level, wilson
 from hornbeam._internal.validation import check_int
-from hornbeam.evaluation.display import Report, Table
+from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, require_labels, softmax
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import mean_of
-from hornbeam.visualization.files import blank_figure, save_figure
+from hornbeam.visualization.figure import BarPanel, Figure, LinePanel
 
 _SIMULATIONS = 1000
 
@@ -63,8 +63,8 @@ def expected_error(confidence: np.ndarray, right: np.ndarray, bins: int) -> tupl
     return float(np.abs(hits - sure).sum() / len(confidence)), made
 
 
-@dataclass(frozen=True)
-class Calibration(Report):
+@dataclass(frozen=True, repr=False)
+class Calibration(EvaluationReport):
     """What `calibration` found.
 
     error: the ECE. by_chance: the ECE that a perfectly calibrated model would have with these confidences, on
@@ -139,24 +139,35 @@ class Calibration(Report):
         }
 
     def plot(self, path: str | Path) -> Path:
-        """Draw the reliability curve, with intervals, above how many samples there are. Needs matplotlib."""
-        drawn = blank_figure("a reliability curve", (5, 6))
-        upper, lower = drawn.subplots(2, 1, height_ratios=[3, 1], sharex=True)
-        upper.plot([0, 1], [0, 1], color="grey", linestyle="--", label="what it should be")
-        bounds = [one.interval(self.level) for one in self.bins]
-        right = np.array([one.accuracy for one in self.bins])
-        sure = np.array([one.confidence for one in self.bins])
-        off = np.maximum([right - [b.low for b in bounds], [b.high for b in bounds] - right], 0)
-        upper.errorbar(
-            sure, right, yerr=off, marker="o", capsize=2, label=f"this model ({self.level:.0%} intervals)"
+        """Draw the reliability curve with its intervals, and the number of samples below, into a file.
+
+        Args:
+            path: File; its suffix chooses PNG, SVG or PDF.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+        """
+        intervals = [b.interval(self.level) for b in self.bins]
+        name = f"accuracy ({self.level:.0%} intervals)"
+        curve = LinePanel(
+            {name: ([b.confidence for b in self.bins], [b.accuracy for b in self.bins])},
+            axis_labels=("", "accuracy"),
+            bands={name: ([i.low for i in intervals], [i.high for i in intervals])},
+            identity=True,
         )
-        upper.set_ylabel("share that is right")
-        upper.legend(fontsize=8)
-        width = [one.high - one.low for one in self.bins]
-        lower.bar([one.low for one in self.bins], [one.count for one in self.bins], width, align="edge")
-        lower.set_xlabel("confidence")
-        lower.set_ylabel("samples")
-        return save_figure(drawn, path, "Reliability", self.headline(), dpi=110)
+        # Bins without samples are bars of height 0.
+        edges = np.unique([edge for b in self.bins for edge in (b.low, b.high)])
+        counts = {b.low: b.count for b in self.bins}
+        heights = [counts.get(float(edge), 0) for edge in edges[:-1]]
+        bars = BarPanel({"samples": heights}, edges=edges, axis_labels=("confidence", "samples"))
+        parts = [
+            Figure("", "", [curve], panel_size=(5.0, 4.5)), Figure("", "", [bars], panel_size=(5.0, 1.5)),
+        ]  # fmt: skip
+        Figure("Reliability", self.headline(), parts=parts).save(path, dpi=110)
+        return Path(path)
 
 
 def calibration(
@@ -215,8 +226,8 @@ def calibration_of(labels: Labels, bins: int = 15, level: float = 0.95, seed: in
 # -- temperature -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Temperature(Report):
+@dataclass(frozen=True, repr=False)
+class Temperature(EvaluationReport):
     """`value` T: probabilities softmax(log p / T) are nearer to how often the model is right. Above 1 it was
     too sure.
     """

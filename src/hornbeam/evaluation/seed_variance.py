@@ -12,7 +12,7 @@ from typing import Any
 
 from hornbeam._internal.intervals import Interval, mean_interval
 from hornbeam.evaluation.compiled_metrics import direction
-from hornbeam.evaluation.display import Report, Table
+from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.estimates import Evaluation
 
 
@@ -60,7 +60,8 @@ class SeedVariance:
         return (
             f"the best of {count} runs ({self.name} {self._best():.4f}) lies {gain:.4f} beyond the "
             f"mean: of {count} runs that differ by luck alone the best does so by about "
-            f"{luck(count) * self.sd:.4f}. Report the mean {self.mean:.4f} and its interval {self.interval}"
+            f"{expected_maximum(count) * self.sd:.4f}. Report the mean {self.mean:.4f} and its interval "
+            f"{self.interval}"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,12 +74,12 @@ class SeedVariance:
         }
 
 
-def luck(count: int) -> float:
+def expected_maximum(count: int) -> float:
     """How many standard deviations the best of `count` equal runs lies above their mean, on average.
 
     The integral of 1 - F^n over normal values, by the trapezoid rule.
 
-    >>> round(luck(5), 3)
+    >>> round(expected_maximum(5), 3)
     1.163
     """
     normal, step = NormalDist(), 0.01
@@ -87,17 +88,17 @@ def luck(count: int) -> float:
     return step * math.fsum((1 - c) if z > 0 else -c for z, c in zip(grid, chances, strict=True)) + step / 2
 
 
-@dataclass(frozen=True)
-class RepeatedRuns(Report):
+@dataclass(frozen=True, repr=False)
+class RepeatedRuns(EvaluationReport):
     """What `repeat` found: `spreads` by name, and the seeds."""
 
     seeds: tuple[int, ...]
-    spreads: Mapping[str, SeedVariance]
+    metrics: Mapping[str, SeedVariance]
 
     def __getitem__(self, name: str) -> SeedVariance:
-        if name not in self.spreads:
-            raise KeyError(f"there is no {name!r} among {', '.join(self.spreads)}")
-        return self.spreads[name]
+        if name not in self.metrics:
+            raise KeyError(f"there is no {name!r} among {', '.join(self.metrics)}")
+        return self.metrics[name]
 
     def headline(self) -> str:
         return f"{len(self.seeds)} runs with the seeds {', '.join(map(str, self.seeds))}"
@@ -111,15 +112,15 @@ class RepeatedRuns(Report):
                 f"{s.sd:.4f}",
                 f"{min(s.values):.4f} to {max(s.values):.4f}",
             )
-            for name, s in self.spreads.items()
+            for name, s in self.metrics.items()
         ]
         return [Table("", ("number", "mean", "interval of the mean", "sd of a run", "from to"), rows)]
 
     def remarks(self) -> list[str]:
-        return [next(iter(self.spreads.values())).best_of()]
+        return [next(iter(self.metrics.values())).best_of()]
 
     def as_dict(self) -> dict[str, Any]:
-        return {"seeds": list(self.seeds), "spreads": {name: s.as_dict() for name, s in self.spreads.items()}}
+        return {"seeds": list(self.seeds), "metrics": {name: s.as_dict() for name, s in self.metrics.items()}}
 
 
 def repeat(fn: Callable[..., Any], seeds: int | Iterable[int] = 5, level: float = 0.95) -> RepeatedRuns:

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.validation import check_int
-from hornbeam.data.inspection.figure import scale_to_unit
 from hornbeam.evaluation.confusion_matrix import class_names
-from hornbeam.evaluation.display import Report, Table
+from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, require_labels
-from hornbeam.visualization.files import blank_figure, save_figure
+from hornbeam.visualization.figure import Figure, ImagePanel, displayable
 
 _ACROSS = 5
 
@@ -27,43 +26,50 @@ class Mistake:
 
     row: int
     true: str
-    taken: str
-    sure: float
-    given: float
+    predicted: str
+    confidence: float
+    true_probability: float
 
     def as_dict(self) -> dict[str, Any]:
         """All of it."""
         return dict(vars(self))
 
 
-@dataclass(frozen=True)
-class Mistakes(Report):
+@dataclass(frozen=True, repr=False)
+class Mistakes(EvaluationReport):
     """What `mistakes` found, the surest first. wrong, n: all mistakes, all samples. x: the samples of
     `found`.
     """
 
-    found: Sequence[Mistake]
+    examples: Sequence[Mistake]
     wrong: int
     n: int
     x: Any
 
     def headline(self) -> str:
-        shown = f"the {len(self.found)} that the model was surest of:" if self.found else ""
+        shown = f"the {len(self.examples)} that the model was surest of:" if self.examples else ""
         return f"{self.wrong:,} of {self.n:,} samples are wrong; {shown}".rstrip("; ")
 
     def tables(self) -> list[Table]:
-        rows = [(str(m.row), m.true, m.taken, f"{m.sure:.1%}", f"{m.given:.2%}") for m in self.found]
+        rows = [
+            (str(m.row), m.true, m.predicted, f"{m.confidence:.1%}", f"{m.true_probability:.2%}")
+            for m in self.examples
+        ]
         return [Table("", ("row", "true", "taken for", "sure", "of the true class"), rows)]
 
     def remarks(self) -> list[str]:
         return (
             ["look at these first: among mistakes of which a model is sure are wrong labels"]
-            if self.found
+            if self.examples
             else []
         )
 
     def as_dict(self) -> dict[str, Any]:
-        return {"n": self.n, "wrong": self.wrong, "found": [mistake.as_dict() for mistake in self.found]}
+        return {
+            "n": self.n,
+            "wrong": self.wrong,
+            "examples": [mistake.as_dict() for mistake in self.examples],
+        }
 
     def plot(self, path: str | Path, title: str = "The surest mistakes") -> Path:
         """A contact sheet of the samples, if they are pictures (h, w) or (h, w, 1, 3 or 4).
@@ -72,34 +78,29 @@ class Mistakes(Report):
         mistakes.
         """
         pictures = self.x
-        if not self.found:
+        if not self.examples:
             raise ValueError("there are no mistakes to be drawn")
         shape: tuple[int, ...] = getattr(pictures, "shape", ())
         if not (len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3, 4))):
             raise ValueError(
                 "only pictures (h, w) or (h, w, 1, 3 or 4) can be drawn: print the mistakes instead"
             )
-        return contact_sheet(pictures, self.found, path, title)
+        contact_sheet(pictures, self.examples, title).save(path, dpi=100)
+        return Path(path)
 
 
-def contact_sheet(pictures: np.ndarray, found: Sequence[Mistake], path: str | Path, title: str) -> Path:
-    """Draw pictures with what they are and what they were taken for. Raises ImportError without
-    matplotlib.
-    """
-    lines = -(-len(found) // _ACROSS)
-    drawn = blank_figure("a contact sheet", (10, 0.5 + 2.0 * lines))
-    for place, (picture, mistake) in enumerate(zip(pictures, found, strict=True)):
-        axes = drawn.add_subplot(lines, _ACROSS, place + 1)
-        flat = picture.ndim == 2 or picture.shape[-1] == 1
-        axes.imshow(
-            picture.reshape(picture.shape[:2]) if flat else scale_to_unit(picture),
-            cmap="gray_r" if flat else None,
+def contact_sheet(images: np.ndarray, mistakes: Sequence[Mistake], title: str) -> Figure:
+    """Draw images with their true and predicted classes."""
+    panels = [
+        ImagePanel(
+            displayable(image),
+            f"{m.true} taken for {m.predicted}\n({m.confidence:.0%} sure)",
+            palette="grey_reversed",
         )
-        axes.set_axis_off()
-        axes.set_title(f"{mistake.true} taken for {mistake.taken}\n({mistake.sure:.0%} sure)", fontsize=9)
-    drawn.suptitle(title)
-    listed = "; ".join(f"{m.true} taken for {m.taken}" for m in found)
-    return save_figure(drawn, path, title, listed, dpi=100)
+        for image, m in zip(images, mistakes, strict=True)
+    ]
+    alt = "; ".join(f"{m.true} taken for {m.predicted}" for m in mistakes)
+    return Figure(title, alt, panels, _ACROSS, panel_size=(2.0, 2.0))
 
 
 def most_confident_errors(

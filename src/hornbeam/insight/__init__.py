@@ -1,4 +1,4 @@
-"""What a model is and does, for people: summaries, explanations, reports, pictures."""
+"""Summaries, explanations, figures and reports of models and trainings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hornbeam._internal.lazy_imports import attach
 _NAMES = {
     "Run": "runs",
     "RunError": "runs",
+    "Section": "hornbeam.visualization.display",
     "Explanation": "explanations.explanation",
     "TrainingSchedule": "hornbeam.training.schedule",
     "explain": "explanations.model",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from hornbeam.insight.runs import RunError as RunError
     from hornbeam.insight.runs import read_run as read_run
     from hornbeam.training.schedule import TrainingSchedule as TrainingSchedule
+    from hornbeam.visualization.display import Section as Section
     from hornbeam.visualization.figure import Figure as Figure
 
 __getattr__, __dir__, __all__ = attach(__name__, _NAMES)

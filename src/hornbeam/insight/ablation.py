@@ -1,8 +1,8 @@
-"""What changes if a layer goes: the model without it, and, measured, how well that learns.
+"""Ablation: the model without a layer, and how well it learns.
 
-Each variant is trained from new weights with several seeds, and so is the whole model, on the same rows with
-the same seeds. A difference counts if the interval of its mean over the seeds (Student's t, 95%) leaves out
-0; otherwise nobody can tell.
+Each variant is trained from new weights with several seeds, and so is the complete model, on the same rows
+with the same seeds. A difference counts if the interval of its mean over the seeds (Student's t, 95%)
+excludes 0; otherwise the measurement cannot tell.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from hornbeam._internal.validation import check_int
 from hornbeam.layers.context import shapes_only
 from hornbeam.random import host_permutation, random_state, set_random_seed, set_random_state
 
-HELD_OUT = 0.2
+VALIDATION_FRACTION = 0.2
 
 
-class CannotGo(ValueError):
-    """A layer that the model cannot do without; the text is the reason."""
+class NotRemovable(ValueError):
+    """The model needs the layer; the message is the reason."""
 
 
-class _HandsOn(layers.Layer):
-    """Gives its first argument: what stands in the place of a layer that is left out."""
+class _PassThrough(layers.Layer):
+    """Return the first argument, in place of a removed layer."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -41,8 +41,8 @@ class _HandsOn(layers.Layer):
 
 
 @contextmanager
-def untouched() -> Iterator[None]:
-    """Random states and the numbers of names are afterwards as they were."""
+def preserved_state() -> Iterator[None]:
+    """Restore random states and counters of names at the end of a `with` block."""
     state = random_state()
     try:
         with preserve_name_counters():
@@ -52,43 +52,45 @@ def untouched() -> Iterator[None]:
 
 
 def without(model: Any, layer: Any | None) -> Any:
-    """A copy of a functional or Sequential model, with new weights, in which a layer hands on what it gets.
+    """Copy a functional or Sequential model, with new weights, and replace a layer by the identity.
 
-    layer: one of `model.layers`, or None for a copy of everything. Raises CannotGo where shapes do not allow
-    it.
+    `layer` is one of `model.layers`, or None for a complete copy. Raises NotRemovable where shapes do not
+    allow it.
     """
     from hornbeam.models import clone_model
 
     if layer is not None:
-        _check_part(layer)
+        _check_removable(layer)
 
     def copy(part: Any) -> Any:
         if layer is not None and part is layer:
-            return _HandsOn(name=part.name)
+            return _PassThrough(name=part.name)
         return type(part).from_config(part.get_config())
 
     try:
-        made: Any = clone_model(model, clone_function=copy)
-        same = [x.shape for x in tree.flatten(made.outputs)] == [x.shape for x in model.outputs]
+        copy_of_model: Any = clone_model(model, clone_function=copy)
+        same_shapes = [x.shape for x in tree.flatten(copy_of_model.outputs)] == [
+            x.shape for x in model.outputs
+        ]
     except (ValueError, TypeError) as error:
-        raise CannotGo(f"what lies behind does not fit: {str(error).splitlines()[0]}") from error
-    if not same:
-        raise CannotGo("the model would give another shape than its targets have")
-    return made
+        raise NotRemovable(f"the following layers do not fit: {str(error).splitlines()[0]}") from error
+    if not same_shapes:
+        raise NotRemovable("the output shape would differ from that of the targets")
+    return copy_of_model
 
 
-def _check_part(layer: Any) -> None:
+def _check_removable(layer: Any) -> None:
     if isinstance(layer, layers.InputLayer):
-        raise CannotGo("it is where data come in")
+        raise NotRemovable("it is an input of the model")
     if any(len({id(x) for x in call.inputs}) != 1 for call in layer._inbound):
-        raise CannotGo("it joins several values, and one of them would be lost")
+        raise NotRemovable("it joins several tensors, and one of them would be lost")
 
 
 def parameters_without(model: Any, layer: Any) -> int:
-    """How many parameters the model would have without a layer; nothing is computed. Raises CannotGo."""
-    with untouched(), shapes_only():
-        made = without(model, layer)
-    return sum(weight.type.size for weight in made.weights)
+    """Return the number of parameters without a layer; nothing is computed. Raises NotRemovable."""
+    with preserved_state(), shapes_only():
+        variant = without(model, layer)
+    return sum(weight.type.size for weight in variant.weights)
 
 
 # -- measured -----------------------------------------------------------------------------------------------
@@ -96,8 +98,17 @@ def parameters_without(model: Any, layer: Any) -> int:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What leaving a layer out did. verdict: "worse", "better", "cannot tell", or "cannot go". scores: of the
-    model without it, one a seed; difference: mean of (without - with), low and high: its interval."""
+    """Effect of removing a layer.
+
+    Args:
+        layer: Name of the layer.
+        verdict: "worse", "better", "cannot tell" or "not removable".
+        sentence: The effect in words.
+        scores: Scores of the model without the layer, one a seed.
+        difference: Mean of (without - with).
+        low: Lower bound of the difference's interval.
+        high: Upper bound of the difference's interval.
+    """
 
     layer: str
     verdict: str
@@ -110,7 +121,7 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Ablations:
-    """All layers, the scores of the whole model, and how it was measured in a sentence."""
+    """Effects by layer, scores of the complete model, name of the score, and the method in a sentence."""
 
     layers: Mapping[str, Ablation]
     scores: tuple[float, ...]
@@ -121,46 +132,44 @@ class Ablations:
 def ablations(
     model: Any, x: Any, y: Any, *, batch_size: int, epochs: int, seeds: int, samples: int | None
 ) -> Ablations:
-    """Retrain without each layer that can go; the model, its weights, its optimizer and all random states
-    stay as they are.
+    """Retrain the model without each removable layer.
 
-    Raises ValueError for a model that is not compiled, has no graph of layers, or whose compile() holds what
-    cannot be copied.
+    The model, its weights, its optimizer and all random states stay as they are. Raises ValueError for a
+    model that is not compiled, has no graph of layers, or whose compile() has no config.
     """
     seeds, epochs = check_int("seeds", seeds, 2), check_int("epochs", epochs, 1)
     model._require_compiled("explain")
     settings = model.get_compile_config()
     if not settings:
         raise ValueError(
-            "explain(ablate=True) compiles copies of the model, and compile() got what has no config"
+            "explain(ablate=True) compiles copies of the model, and an argument of its compile() has no "
+            "config"
         )
-    parts = _divided(x, y, samples)
-    found: dict[str, Ablation] = {}
-    with untouched():
+    parts = _split(x, y, samples)
+    effects: dict[str, Ablation] = {}
+    with preserved_state():
         metric, base = _scores(model, None, settings, parts, batch_size, epochs, seeds)
         for layer in model.layers:
             try:
                 _, scores = _scores(model, layer, settings, parts, batch_size, epochs, seeds)
-            except CannotGo as reason:
-                found[layer.name] = Ablation(layer.name, "cannot go", f"cannot go: {reason}")
+            except NotRemovable as reason:
+                effects[layer.name] = Ablation(layer.name, "not removable", f"not removable: {reason}")
                 continue
-            found[layer.name] = _judged(layer.name, metric, base, scores)
+            effects[layer.name] = _effect(layer.name, metric, base, scores)
     (rows, held_out) = (len(tree.flatten(part)[0]) for part in (parts[0], parts[2]))
     sentence = (
         f"Measured: each variant from new weights, {seeds} seeds, {epochs} epoch{'s' * (epochs > 1)} on "
-        f"{rows:,} "
-        f"samples, looked at on {held_out:,} others; the whole model: {_mean(metric, base)}. Among many "
-        "layers, "
-        "one in twenty differs by chance."
+        f"{rows:,} samples, scored on {held_out:,} others; the complete model: {_mean(metric, base)}. Among "
+        "many layers, one in twenty differs by chance."
     )
-    return Ablations(found, base, metric, sentence)
+    return Ablations(effects, base, metric, sentence)
 
 
-def _divided(x: Any, y: Any, samples: int | None) -> tuple[Any, Any, Any, Any]:
-    """x and y to learn from, and x and y held out; a fixed draw of rows."""
+def _split(x: Any, y: Any, samples: int | None) -> tuple[Any, Any, Any, Any]:
+    """Return x and y for training, and x and y for validation; the draw of rows is fixed."""
     count = len(tree.flatten(x)[0])
     order = host_permutation(0, count)[: samples or count]
-    cut = max(round(len(order) * HELD_OUT), 1)
+    cut = max(round(len(order) * VALIDATION_FRACTION), 1)
     if len(order) < 10:
         raise ValueError(f"explain(ablate=True) needs at least 10 samples, got {count}")
 
@@ -179,23 +188,23 @@ def _scores(
     epochs: int,
     seeds: int,
 ) -> tuple[str, tuple[float, ...]]:
-    """Name of the score, and its value for each seed."""
+    """Return the name of the score, and its value for each seed."""
     x, y, x_other, y_other = parts
-    found, metric = [], "loss"
+    scores, metric = [], "loss"
     for seed in range(seeds):
         set_random_seed(seed)
-        made = without(model, layer)
-        if not made.trainable_weights:
-            raise CannotGo("nothing would be left to train")
-        made.compile_from_config(settings)
-        made.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
-        results = made.evaluate(x_other, y_other, batch_size=batch_size, verbose=0, return_dict=True)
+        variant = without(model, layer)
+        if not variant.trainable_weights:
+            raise NotRemovable("no trainable weights would remain")
+        variant.compile_from_config(settings)
+        variant.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
+        results = variant.evaluate(x_other, y_other, batch_size=batch_size, verbose=0, return_dict=True)
         metric = next((name for name in results if "acc" in name), "loss")
-        found.append(float(results[metric]))
-    return metric, tuple(found)
+        scores.append(float(results[metric]))
+    return metric, tuple(scores)
 
 
-def _judged(name: str, metric: str, base: Sequence[float], scores: Sequence[float]) -> Ablation:
+def _effect(name: str, metric: str, base: Sequence[float], scores: Sequence[float]) -> Ablation:
     differences = np.subtract(scores, base)
     mean = float(differences.mean())
     low, high = mean_interval(differences.tolist())

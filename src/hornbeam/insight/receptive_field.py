@@ -1,7 +1,7 @@
-"""Receptive fields: how many positions of the input, along each axis, one output value depends on.
+"""Receptive fields: the number of input positions, along each axis, on which one output value depends.
 
-Layers with a window of k positions, a stride s and a dilation d: size += (k - 1) d jump, jump *= s, where
-`jump` is the distance, in input positions, of neighbouring outputs (Araujo, Norris, Sim, "Computing receptive
+A layer with a window of k positions, stride s and dilation d sets size += (k - 1) d jump and jump *= s, where
+`jump` is the distance of neighboring outputs in input positions (Araujo, Norris, Sim, "Computing receptive
 fields of convolutional neural networks", Distill 2019).
 """
 
@@ -20,38 +20,43 @@ from hornbeam.layers.augmentation.base import RandomImageLayer
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a value: `size` positions of the input, neighbours `jump` positions apart."""
+    """One axis of a tensor: each value depends on `size` input positions; neighbors are `jump` apart."""
 
     size: int = 1
     jump: Fraction = Fraction(1)
 
-    def window(self, window: int, stride: int, dilation: int) -> Axis:
+    def after_window(self, window: int, stride: int, dilation: int) -> Axis:
+        """Return the axis of the output of a layer with windows."""
         return Axis(self.size + math.ceil((window - 1) * dilation * self.jump), self.jump * stride)
 
-    def spread(self, window: int, stride: int) -> Axis:
-        """A transposed window: every output is made of the inputs that its window reaches."""
+    def after_transposed(self, window: int, stride: int) -> Axis:
+        """Return the axis of the output of a transposed convolution."""
         reached = -(-window // stride)
         return Axis(self.size + math.ceil((reached - 1) * self.jump), self.jump / stride)
 
 
 @dataclass(frozen=True)
-class Field:
-    """What a value depends on: `axes` of the input, all of it, or what is not known. No axes: a value has no
-    place.
+class ReceptiveField:
+    """The input positions on which each value of a tensor depends.
+
+    They are given along `axes`; `everything` is the whole input. Without axes the tensor has no positions.
     """
 
     axes: tuple[Axis, ...] = ()
-    whole: bool = False
+    everything: bool = False
     known: bool = True
 
     def __str__(self) -> str:
-        if not self.known or self.whole:
-            return "all" if self.whole else "?"
+        if self.everything:
+            return "all"
+        if not self.known:
+            return "?"
         sizes = [str(axis.size) for axis in self.axes]
         return sizes[0] if len(set(sizes)) == 1 else "×".join(sizes)
 
 
-NOWHERE, WHOLE, UNKNOWN = Field(), Field(whole=True), Field(known=False)
+NO_POSITIONS = ReceptiveField()
+EVERYTHING, UNKNOWN = ReceptiveField(everything=True), ReceptiveField(known=False)
 
 _WINDOWS = (
     layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv1D, layers.DepthwiseConv2D,
@@ -61,7 +66,7 @@ _WINDOWS = (
 )  # fmt: skip
 _TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 _UPSAMPLING = (layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D)
-_EVERYTHING = (
+_GLOBAL = (
     layers.Flatten, layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D,
     layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D, layers.RNN,
     layers.Bidirectional, layers.MultiHeadAttention, layers.Attention, layers.AdditiveAttention,
@@ -79,33 +84,33 @@ _POINTWISE = (
     layers.Cropping1D, layers.Cropping2D, layers.Cropping3D,
     layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum,
     layers.Concatenate,
-    # They rest outside of training, or keep what is in the middle.
+    # The identity outside of training, and a crop around the centre.
     RandomImageLayer, layers.CenterCrop,
 )  # fmt: skip
 
 
-class Fields:
-    """The fields of the symbolic tensors of a model, filled call by call in the order of the computation."""
+class ReceptiveFields:
+    """Receptive fields of the symbolic tensors of a model, computed call by call in execution order."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Field] = {}
+        self._known: dict[int, ReceptiveField] = {}
 
-    def of(self, x: KerasTensor) -> Field:
-        """A value that no call has made is an input: it sees itself."""
-        return self._known.get(id(x), Field((Axis(),) * _axes(x)) if _axes(x) else NOWHERE)
+    def of(self, x: KerasTensor) -> ReceptiveField:
+        """Return the field of a tensor; a tensor that no call returned is an input."""
+        return self._known.get(id(x), ReceptiveField((Axis(),) * _axes(x)) if _axes(x) else NO_POSITIONS)
 
     def follow(self, calls: Iterable[SymbolicCall]) -> None:
-        """Note the fields of what the calls make."""
+        """Compute the fields of the outputs of calls."""
         for call in calls:
             field = self._after(call)
             for x in tree.flatten(call.outputs):
                 if isinstance(x, KerasTensor):
                     self._known[id(x)] = field
 
-    def _after(self, call: SymbolicCall) -> Field:
+    def _after(self, call: SymbolicCall) -> ReceptiveField:
         before = [self.of(x) for x in call.inputs]
         if not before:
-            return Field((Axis(),) * _axes(tree.flatten(call.outputs)[0]))
+            return ReceptiveField((Axis(),) * _axes(tree.flatten(call.outputs)[0]))
         inner = _calls_inside(call.operation)
         if inner is not None:
             return self._through(call, *inner)
@@ -113,17 +118,17 @@ class Fields:
 
     def _through(
         self, call: SymbolicCall, inputs: Sequence[KerasTensor], calls: Sequence[SymbolicCall]
-    ) -> Field:
-        """A model inside: its own calls, begun with what comes in."""
-        fields = Fields()
-        fields._known.update({id(x): self.of(given) for x, given in zip(inputs, call.inputs, strict=False)})
-        made = [c for c in calls if not isinstance(c.operation, layers.InputLayer)]
-        fields.follow(made)
-        return fields.of(tree.flatten(made[-1].outputs)[0]) if made else UNKNOWN
+    ) -> ReceptiveField:
+        """Return the field of the output of a model inside, from the fields of its inputs."""
+        fields = ReceptiveFields()
+        fields._known.update({id(x): self.of(source) for x, source in zip(inputs, call.inputs, strict=False)})
+        inner_calls = [c for c in calls if not isinstance(c.operation, layers.InputLayer)]
+        fields.follow(inner_calls)
+        return fields.of(tree.flatten(inner_calls[-1].outputs)[0]) if inner_calls else UNKNOWN
 
 
 def _axes(x: KerasTensor) -> int:
-    """Places that a value has along: all axes but the batch and the features."""
+    """Return the number of spatial axes: all but the batch and the features."""
     return max(len(x.shape) - 2, 0)
 
 
@@ -133,27 +138,28 @@ def _calls_inside(operation: Any) -> tuple[list[KerasTensor], list[SymbolicCall]
 
 
 def calls_of(model: Any) -> list[SymbolicCall] | None:
-    """The recorded calls that a functional or Sequential model is made of, or None."""
+    """Return the recorded calls of a functional or Sequential model, or None."""
     if hasattr(model, "_graph"):
         return list(model._graph.calls)
     tensors = model._tensors.values if hasattr(model, "_tensors") else []
     return [x.history for x in tensors if x.history is not None] or None
 
 
-def after(operation: Any, before: Sequence[Field], call: SymbolicCall) -> Field:
-    """The field behind one call, given those in front of it."""
+def after(operation: Any, before: Sequence[ReceptiveField], call: SymbolicCall) -> ReceptiveField:
+    """Return the field of the output of a call, from the fields of its inputs."""
     merged = _merged(before)
-    if merged is not None and merged.whole:
-        return WHOLE
-    places = max(_axes(x) for x in call.inputs)
-    if isinstance(operation, _EVERYTHING):
-        return WHOLE if places else NOWHERE
+    if merged is not None and merged.everything:
+        return EVERYTHING
+    positions = max(_axes(x) for x in call.inputs)
+    if isinstance(operation, _GLOBAL):
+        return EVERYTHING if positions else NO_POSITIONS
     if merged is None or not merged.known:
         return UNKNOWN
-    if merged == NOWHERE:  # what is made of values without a place has none either, but for words in a row
-        return Field((Axis(),) * _axes(call.outputs)) if isinstance(operation, layers.Embedding) else NOWHERE
+    if merged == NO_POSITIONS:  # and so has the output, except for an embedding of sequences
+        embeds = isinstance(operation, layers.Embedding)
+        return ReceptiveField((Axis(),) * _axes(call.outputs)) if embeds else NO_POSITIONS
     if isinstance(operation, (*_WINDOWS, *_TRANSPOSED, *_UPSAMPLING)):
-        return Field(_moved(operation, merged.axes))
+        return ReceptiveField(_window_axes(operation, merged.axes))
     return merged if _is_pointwise(operation) else UNKNOWN
 
 
@@ -163,27 +169,31 @@ def _is_pointwise(operation: Any) -> bool:
     return isinstance(operation, _POINTWISE)
 
 
-def _moved(operation: Any, axes: Sequence[Axis]) -> tuple[Axis, ...]:
-    """Each axis behind a layer that has windows, spreads its input, or repeats it."""
+def _window_axes(operation: Any, axes: Sequence[Axis]) -> tuple[Axis, ...]:
+    """Return the axes of the output of a layer with windows, of a transposed one, or of upsampling."""
     if isinstance(operation, _UPSAMPLING):
         factors = operation.size if isinstance(operation.size, (tuple, list)) else (operation.size,)
         return tuple(Axis(a.size, a.jump / factor) for a, factor in zip(axes, factors, strict=True))
     windows = operation.kernel_size if hasattr(operation, "kernel_size") else operation.pool_size
     strides = operation.strides or windows
     if isinstance(operation, _TRANSPOSED):
-        return tuple(a.spread(k, s) for a, k, s in zip(axes, windows, strides, strict=True))
+        return tuple(a.after_transposed(k, s) for a, k, s in zip(axes, windows, strides, strict=True))
     dilations = getattr(operation, "dilation_rate", (1,) * len(windows))
-    return tuple(a.window(k, s, d) for a, k, s, d in zip(axes, windows, strides, dilations, strict=True))
+    return tuple(
+        a.after_window(k, s, d) for a, k, s, d in zip(axes, windows, strides, dilations, strict=True)
+    )
 
 
-def _merged(fields: Sequence[Field]) -> Field | None:
-    """Of values that are put together: the largest along each axis. None if their axes differ."""
-    placed = [f for f in fields if f != NOWHERE]
-    if any(f.whole for f in placed) or not all(f.known for f in placed):
-        return WHOLE if any(f.whole for f in placed) else UNKNOWN
+def _merged(fields: Sequence[ReceptiveField]) -> ReceptiveField | None:
+    """Return the largest field along each axis; None if the numbers of axes differ."""
+    placed = [f for f in fields if f != NO_POSITIONS]
+    if any(f.everything for f in placed):
+        return EVERYTHING
+    if not all(f.known for f in placed):
+        return UNKNOWN
     if not placed:
-        return NOWHERE
+        return NO_POSITIONS
     if len({len(f.axes) for f in placed}) > 1:
         return None
     columns = zip(*(f.axes for f in placed), strict=True)
-    return Field(tuple(Axis(max(a.size for a in c), max(a.jump for a in c)) for c in columns))
+    return ReceptiveField(tuple(Axis(max(a.size for a in c), max(a.jump for a in c)) for c in columns))

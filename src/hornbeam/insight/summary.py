@@ -1,8 +1,8 @@
-"""`model.summary()`: each layer's output, parameters, work, memory and how much of the input it sees.
+"""`model.summary()`: output, parameters, FLOPs, receptive field and memory of each layer.
 
-The model is traced once, on one sample, and a watcher notes what every layer gives and which nodes of the
-graph it made: so it is for Sequential, functional and subclassed models alike, and what is counted is what
-will run.
+The model is traced once on one sample. A hook records the outputs of every layer and the nodes that its call
+created, so Sequential, functional and subclassed models are summarized alike, and the counts are those of the
+graph that runs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hornbeam import tree
+from hornbeam._internal.formatting import byte_size, with_unit
 from hornbeam.core.jit import trace_function
 from hornbeam.core.lazy import ConcretizationError
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.distribution.processes import say
-from hornbeam.insight.receptive_field import NOWHERE, Field, Fields, calls_of
+from hornbeam.insight.receptive_field import NO_POSITIONS, ReceptiveFields, calls_of
 from hornbeam.ir.node import Node, serial
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
@@ -30,7 +31,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass
 class Row:
-    """What the summary says of one layer. `flops` and `memory` are for one sample; None is unknown."""
+    """One layer in the summary. `flops` and `memory` are for one sample; None is unknown."""
 
     name: str
     kind: str
@@ -39,7 +40,7 @@ class Row:
     trained: str
     flops: int | None
     memory: int | None
-    sees: str = ""
+    receptive_field: str = ""
     after: tuple[str, ...] = ()
     depth: int = 0
     built: bool = True
@@ -56,28 +57,25 @@ def summarize(
 ) -> None:
     """Print a table of the model's layers.
 
-    Output volume (without the batch), parameters, FLOPs of one sample's forward pass (a multiply-add is two)
-    in all calls of the layer, receptive field in input positions along each spatial axis, bytes of the output
-    for one sample. "?" stands for what depends on sizes that are not known.
-
-    line_length: width in characters. print_fn: what gets the text, `print` by default. expand_nested: list
-    the layers of inner models. show_trainable: a column that says whether a layer is trained. layer_range:
-    first and last name, or regular expressions for them. A model that is not built shows its layers, and says
-    how it gets its weights.
+    Its columns are the output shape (without the batch), parameters, FLOPs of one sample's forward pass in
+    all calls of the layer (a multiply-add is two), receptive field in input positions along each spatial
+    axis, and bytes of the output for one sample. "?" depends on unknown sizes. `Model.summary` describes the
+    arguments.
     """
     if positions is not None:
-        raise ValueError("positions is not used: columns are as wide as their contents")
+        raise ValueError("positions is not supported: columns are as wide as their contents")
     trace = Trace(model)
     rows = _in_range(list(rows_of(model, trace, expand_nested)), layer_range)
     (print_fn or say)(_render(model, rows, trace, line_length, show_trainable))
 
 
-# -- what runs -----------------------------------------------------------------------------------------------
+# -- the traced model
+# -----------------------------------------------------------------------------------------------
 
 
 @dataclass
-class _Seen:
-    """What a layer gave in one call: its outputs, and the span of node numbers that it made."""
+class _Call:
+    """Outputs of a layer in one call, and the range of node numbers that it created."""
 
     outputs: list[Tensor]
     span: tuple[int, int]
@@ -85,12 +83,10 @@ class _Seen:
 
 @dataclass
 class Trace:
-    """One forward pass of the model, without the values. `flops` is None where the sizes of inputs are not
-    known.
-    """
+    """One forward pass of the model, without values. `flops` is None if sizes of inputs are unknown."""
 
     model: Any
-    calls: dict[int, list[_Seen]] = field(default_factory=dict)
+    calls: dict[int, list[_Call]] = field(default_factory=dict)
     flops: int | None = None
     batch: int = 1
 
@@ -100,32 +96,32 @@ class Trace:
             return
         self.batch, args, kwargs = sample
         try:
-            with layer_call_hook(self._watch):
+            with layer_call_hook(self._record):
                 traced = trace_function(lambda *a, **k: _tensors(self.model(*a, **k)), args, kwargs)
-        except ConcretizationError:  # a model that looks at values, and can only run eagerly
+        except ConcretizationError:  # a model that reads values runs only eagerly
             self.calls.clear()
             return
         self._nodes = [(node.uid, _cost(node)) for node in traced.graph.nodes]
         self.flops = sum(cost for _, cost in self._nodes) // self.batch
 
-    def _watch(self, layer: Any, run: Callable[[], Any]) -> Any:
+    def _record(self, layer: Any, run: Callable[[], Any]) -> Any:
         start = serial()
         outputs = run()
-        self.calls.setdefault(id(layer), []).append(_Seen(_tensors(outputs), (start, serial())))
+        self.calls.setdefault(id(layer), []).append(_Call(_tensors(outputs), (start, serial())))
         return outputs
 
     def flops_of(self, layer: Any) -> int | None:
-        """Work of one sample in all calls of a layer."""
+        """Return the FLOPs of one sample in all calls of a layer."""
         if self.flops is None:
             return None
-        spans = [seen.span for seen in self.calls.get(id(layer), ())]
+        spans = [call.span for call in self.calls.get(id(layer), ())]
         costs = (cost for uid, cost in self._nodes if any(low < uid < high for low, high in spans))
         return sum(costs) // self.batch
 
     def shapes_of(self, layer: Any) -> list[tuple[Shape, str]]:
-        """Shape and dtype of what the layer gave first."""
-        seen = self.calls.get(id(layer))
-        return [(x.shape, x.dtype) for x in seen[0].outputs] if seen else []
+        """Return shape and dtype of the outputs of the layer's first call."""
+        calls = self.calls.get(id(layer))
+        return [(x.shape, x.dtype) for x in calls[0].outputs] if calls else []
 
 
 def _cost(node: Node) -> int:
@@ -134,9 +130,7 @@ def _cost(node: Node) -> int:
 
 
 def _sample(model: Any) -> tuple[int, list[Any], dict[str, Any]] | None:
-    """Types of one sample (of a batch, if its size is fixed) to call the model with, or None if sizes are
-    unknown.
-    """
+    """Return the types of one sample, or of a batch of fixed size; None if sizes are unknown."""
     inputs = model._compiled_inputs()
     if inputs is not None:
         args, kwargs = [tree.map_structure(lambda x: (x.shape, x.dtype), inputs)], {}
@@ -172,24 +166,26 @@ def _tensors(result: Any) -> list[Tensor]:
 
 
 def rows_of(model: Any, trace: Trace, expand_nested: bool = False, depth: int = 0) -> Iterator[Row]:
-    """One row a layer, in the order of the model's layers."""
+    """Yield a row for each layer, in the order of the model's layers."""
     calls = calls_of(model) or []
-    fields = Fields()
+    fields = ReceptiveFields()
     fields.follow(calls)
     for layer in model.layers:
-        own = [call for call in calls if call.operation is layer]
-        symbols = [x for call in own[:1] for x in tree.flatten(call.outputs) if isinstance(x, KerasTensor)]
+        layer_calls = [call for call in calls if call.operation is layer]
+        symbols = [
+            x for call in layer_calls[:1] for x in tree.flatten(call.outputs) if isinstance(x, KerasTensor)
+        ]
         shapes = [(x.shape, x.dtype) for x in symbols] or trace.shapes_of(layer)
         yield Row(
             name=layer.name,
             kind=type(layer).__name__,
-            output=", ".join(_volume(shape) for shape, _ in shapes) or "?",
+            output=", ".join(_shape_text(shape) for shape, _ in shapes) or "?",
             params=sum(v.type.size for v in layer.weights),
             trained=_trained(layer),
             flops=0 if isinstance(layer, InputLayer) else trace.flops_of(layer),
             memory=_bytes(shapes),
-            sees=_sees(fields, symbols),
-            after=tuple(dict.fromkeys(_producer(x) for call in own for x in call.inputs)),
+            receptive_field=_field_text(fields, symbols),
+            after=tuple(dict.fromkeys(_producer(x) for call in layer_calls for x in call.inputs)),
             depth=depth,
             built=layer.built,
         )
@@ -197,9 +193,9 @@ def rows_of(model: Any, trace: Trace, expand_nested: bool = False, depth: int = 
             yield from rows_of(layer, trace, expand_nested, depth + 1)
 
 
-def _sees(fields: Fields, symbols: Sequence[KerasTensor]) -> str:
-    found: list[Field] = [fields.of(x) for x in symbols]
-    return str(found[0]) if found and found[0] != NOWHERE else ""
+def _field_text(fields: ReceptiveFields, symbols: Sequence[KerasTensor]) -> str:
+    field = fields.of(symbols[0]) if symbols else NO_POSITIONS
+    return "" if field == NO_POSITIONS else str(field)
 
 
 def _trained(layer: Any) -> str:
@@ -220,7 +216,7 @@ def _producer(x: KerasTensor) -> str:
     return getattr(operation, "name", None) or getattr(operation, "__name__", "") or x.name or "input"
 
 
-def _volume(shape: Shape) -> str:
+def _shape_text(shape: Shape) -> str:
     return "×".join("?" if size is None else str(size) for size in shape[1:]) or "scalar"
 
 
@@ -237,15 +233,15 @@ def _in_range(rows: list[Row], layer_range: Sequence[str] | None) -> list[Row]:
         raise ValueError(
             f"layer_range must hold two names, of the first and the last layer, got {layer_range!r}"
         )
-    places = []
+    matches = []
     for pattern in layer_range:
-        found = [i for i, row in enumerate(rows) if row.name == pattern or re.fullmatch(pattern, row.name)]
-        if not found:
+        indices = [i for i, row in enumerate(rows) if row.name == pattern or re.fullmatch(pattern, row.name)]
+        if not indices:
             raise ValueError(
-                f"layer_range: no layer is called {pattern!r}; there are {[row.name for row in rows]}"
+                f"layer_range: no layer is named {pattern!r}; the layers are {[row.name for row in rows]}"
             )
-        places.append(found)
-    return rows[places[0][0] : places[1][-1] + 1]
+        matches.append(indices)
+    return rows[matches[0][0] : matches[1][-1] + 1]
 
 
 # -- text ----------------------------------------------------------------------------------------------------
@@ -264,12 +260,16 @@ def _columns(rows: Sequence[Row], show_trainable: bool) -> list[_Column]:
         _Column("output", [row.output for row in rows]),
         _Column("params", [f"{row.params:,}" if row.built else "?" for row in rows], numeric=True),
         _Column(
-            "FLOPs", ["?" if row.flops is None else _count(row.flops).strip() for row in rows], numeric=True
+            "FLOPs",
+            ["?" if row.flops is None else with_unit(row.flops).strip() for row in rows],
+            numeric=True,
         ),
-        _Column("sees", [row.sees for row in rows], numeric=True),
-        _Column("memory", ["?" if row.memory is None else _size(row.memory) for row in rows], numeric=True),
+        _Column("sees", [row.receptive_field for row in rows], numeric=True),
+        _Column(
+            "memory", ["?" if row.memory is None else byte_size(row.memory) for row in rows], numeric=True
+        ),
     ]
-    if not any(row.sees not in ("", "?") for row in rows):
+    if not any(row.receptive_field not in ("", "?") for row in rows):
         del columns[4]
     if any(len(row.after) > 1 for row in rows):
         columns.append(_Column("after", [", ".join(row.after) for row in rows]))
@@ -307,26 +307,11 @@ def _totals(model: Any, rows: Sequence[Row], trace: Trace, legend: bool) -> list
     trained = sum(v.type.size for v in model.trainable_weights)
     total = sum(v.type.size for v in model.weights)
     nbytes = sum(v.type.nbytes for v in model.weights)
-    lines = [f"{total:,} parameters ({_size(nbytes)}), {trained:,} of them trained"]
+    lines = [f"{total:,} parameters ({byte_size(nbytes)}), {trained:,} of them trained"]
     memory = [row.memory for row in rows if row.depth == 0 and row.kind != "InputLayer"]
     if trace.flops is not None and None not in memory:
         kept = sum(nbytes or 0 for nbytes in memory)
-        lines.append(f"one sample: {_count(trace.flops)}FLOPs forward, {_size(kept)} of activations")
+        lines.append(f"one sample: {with_unit(trace.flops)}FLOPs forward, {byte_size(kept)} of activations")
     if legend:
         lines.append("sees: positions of the input, along each axis, that one output value depends on")
     return lines
-
-
-def _count(number: int) -> str:
-    """With a unit that a word can follow: "1.5 M", "12 "."""
-    for unit, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= scale:
-            return f"{number / scale:.1f} {unit}"
-    return f"{number} "
-
-
-def _size(nbytes: int) -> str:
-    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if nbytes >= scale:
-            return f"{nbytes / scale:.1f} {unit}"
-    return f"{nbytes} B"

@@ -1,5 +1,7 @@
-"""Pictures of images with their boxes and masks. Galleries need the extra `plot` (Matplotlib), names of
-classes in pictures the extra `image` (Pillow).
+"""Images with boxes and masks, and galleries of them.
+
+Galleries need the extra `plot` (Matplotlib). Names of classes drawn into images need the extra `image`
+(Pillow).
 """
 
 from __future__ import annotations

@@ -1,24 +1,38 @@
-"""A figure that is not yet ink: panels of numbers, which Matplotlib draws, or a terminal in characters."""
+"""Figures independent of their painter: panels of numbers for Matplotlib, a terminal, or SVG."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.visualization.files import save_figure
+if TYPE_CHECKING:
+    import os
+
+Range = tuple[float, float]
+XY = tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]
 
 
 @dataclass(frozen=True)
 class ImagePanel:
-    """Numbers in rows and columns, or a coloured image (h, w, 3) of values in [0, 1].
+    """An array of numbers, or an image, as colored cells.
 
-    low, high: the values of the darkest and the lightest colour, those of the numbers by default. palette:
-    "grey", "heat" (from 0 up) or "signed" (around 0). over: a second array of numbers, painted over the first
-    by heat. rows, columns: names at the sides. numbers: write them into the cells. axes: what the sides mean.
+    Args:
+        values: Array (rows, columns), or a color image (h, w, 3 or 4) of floats in [0, 1] or uint8.
+        title: Line above the panel.
+        palette: "grey", "grey_reversed", "blue" or "heat" (from the smallest value up), or "signed" (around
+            0).
+        low: Value of the first color, the smallest of `values` by default.
+        high: Value of the last color, the largest of `values` by default.
+        overlay: Second array (rows, columns), painted over the first by heat.
+        row_names: Names at the left.
+        column_names: Names below.
+        annotations: Numbers (rows, columns) that are written into the cells.
+        axis_labels: Labels of the x and the y axis.
     """
 
     values: np.ndarray
@@ -26,15 +40,15 @@ class ImagePanel:
     palette: str = "grey"
     low: float | None = None
     high: float | None = None
-    over: np.ndarray | None = None
-    rows: Sequence[str] = ()
-    columns: Sequence[str] = ()
-    numbers: bool = False
-    axes: tuple[str, str] = ("", "")
+    overlay: np.ndarray | None = None
+    row_names: Sequence[str] = ()
+    column_names: Sequence[str] = ()
+    annotations: np.ndarray | None = None
+    axis_labels: tuple[str, str] = ("", "")
 
     @property
-    def bounds(self) -> tuple[float, float]:
-        """Values of the ends of the palette."""
+    def bounds(self) -> Range:
+        """Values of the first and the last color."""
         finite = self.values[np.isfinite(self.values)]
         low = self.low if self.low is not None else float(finite.min()) if finite.size else 0.0
         high = self.high if self.high is not None else float(finite.max()) if finite.size else 1.0
@@ -45,65 +59,185 @@ class ImagePanel:
 
 
 @dataclass(frozen=True)
-class LinePanel:
-    """Lines of (x, y) by name, and perhaps one point that is marked."""
+class Marker:
+    """A point of a line that is marked, such as its lowest.
 
-    lines: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    Args:
+        line: Name of the line.
+        index: Index of the point in the line.
+        label: Meaning of the mark.
+    """
+
+    line: str
+    index: int
+    label: str
+
+
+@dataclass(frozen=True)
+class LinePanel:
+    """Lines by name.
+
+    Args:
+        lines: Coordinates (x, y) of each line.
+        title: Line above the panel.
+        axis_labels: Labels of the x and the y axis.
+        marker: Point that is marked.
+        bands: Lower and upper bounds around lines, by the line's name.
+        guide: Vertical line at an x, with its label.
+        identity: True to draw the line y = x, dashed.
+        log_x: True for a logarithmic x axis.
+        log_y: True for a logarithmic y axis.
+        y_range: Range of the y axis, all values by default.
+        text_rows: Height in a terminal: 1 draws each line as one row of bars, more draws a chart of the
+            first line.
+    """
+
+    lines: Mapping[str, XY]
     title: str = ""
-    axes: tuple[str, str] = ("", "")
-    marked: tuple[float, float, str] | None = None
+    axis_labels: tuple[str, str] = ("", "")
+    marker: Marker | None = None
+    bands: Mapping[str, XY] = field(default_factory=dict)
+    guide: tuple[float, str] | None = None
+    identity: bool = False
+    log_x: bool = False
+    log_y: bool = False
+    y_range: Range | None = None
+    text_rows: int = 1
+
+    @property
+    def marked_point(self) -> Range | None:
+        """Coordinates of the marked point."""
+        if self.marker is None:
+            return None
+        x, y = self.lines[self.marker.line]
+        return float(x[self.marker.index]), float(y[self.marker.index])
 
 
 @dataclass(frozen=True)
 class PointPanel:
-    """Points (n, 2), in groups by number; names: of the groups."""
+    """Points of a plane, in groups.
 
-    places: np.ndarray
+    Args:
+        points: Coordinates (n, 2).
+        groups: Integers (n,), the group of each point.
+        group_names: Names of the groups 0, 1, ...
+        title: Line above the panel.
+        axis_labels: Labels of the x and the y axis.
+    """
+
+    points: np.ndarray
     groups: np.ndarray
-    names: Sequence[str] = ()
+    group_names: Sequence[str] = ()
     title: str = ""
-    axes: tuple[str, str] = ("", "")
+    axis_labels: tuple[str, str] = ("", "")
 
 
-Panel = ImagePanel | LinePanel | PointPanel
+@dataclass(frozen=True)
+class BarPanel:
+    """Bars: one group a category, one bar a series in each group; or a histogram.
+
+    Args:
+        series: Heights by the name of the series; NaN leaves a bar out.
+        names: Names of the categories.
+        edges: Edges of the bins of a histogram (bars + 1), instead of names.
+        title: Line above the panel.
+        axis_labels: Labels of the x and the y axis.
+    """
+
+    series: Mapping[str, Sequence[float] | np.ndarray]
+    names: Sequence[str] = ()
+    edges: np.ndarray | None = None
+    title: str = ""
+    axis_labels: tuple[str, str] = ("", "")
+
+
+Panel = ImagePanel | LinePanel | PointPanel | BarPanel
+
+
+def histogram(values: np.ndarray, title: str, bins: int = 40) -> BarPanel:
+    """Count the finite values of an array in bins of equal width."""
+    values = values.astype(np.float64)
+    counts, edges = np.histogram(values[np.isfinite(values)], bins)
+    return BarPanel({"count": counts}, edges=edges, title=title)
 
 
 @dataclass
 class Figure:
-    """What the functions for figures return.
+    """A drawing that Matplotlib, a terminal or a notebook can show.
 
-    title: what it shows. alt: the same for those who cannot see it, with the main numbers. panels, columns:
-    what is drawn, and how many side by side. data: the numbers, for programs. `figure` is Matplotlib's,
-    `save(path)` writes PNG, SVG or PDF, `text` (and `print`) draws with block characters, without Matplotlib;
-    notebooks show the figure where Matplotlib is installed, else the text.
+    `print` draws with block characters and needs no library. Notebooks show Matplotlib's drawing where
+    Matplotlib is installed, else the text.
 
-    >>> figure = hornbeam.insight.plot_history(history, path="history.svg")  # doctest: +SKIP
+    Args:
+        title: Line above the drawing.
+        alt: The drawing in words, with its main numbers, for those who cannot see it.
+        panels: Panels, row by row; None leaves a cell empty.
+        columns: Number of panels in a row.
+        data: The numbers, for programs.
+        panel_size: Width and height of a panel in inches, chosen by the kind of panel by default.
+        parts: Figures that are drawn one below the other, instead of panels.
+        thumbnails: True to draw small images in a terminal, each from its darkest to its lightest value.
+
+    Example:
+        >>> figure = hornbeam.insight.plot_history({"loss": [1.0, 0.5]})
+        >>> figure.panels[0].title
+        'loss'
+        >>> _ = figure.save("history.svg")  # doctest: +SKIP
     """
 
     title: str
     alt: str
-    panels: Sequence[Panel]
+    panels: Sequence[Panel | None] = ()
     columns: int = 1
     data: Any = field(default=None, repr=False)
+    panel_size: tuple[float, float] | None = None
+    parts: Sequence[Figure] = ()
+    thumbnails: bool = False
 
     @property
-    def figure(self) -> Any:
-        """A Matplotlib figure, made anew. Raises ImportError without Matplotlib."""
-        from hornbeam.visualization.matplotlib import drawn
+    def rows(self) -> int:
+        """Number of rows of panels."""
+        return math.ceil(len(self.panels) / min(self.columns, max(len(self.panels), 1)))
 
-        return drawn(self)
+    def to_matplotlib(self) -> Any:
+        """Draw the figure with Matplotlib.
 
-    def save(self, path: str | Path, dpi: int = 150) -> Figure:
-        """Write it into a file, in the format that the name ends with; returns the figure."""
-        save_figure(self.figure, path, self.title, self.alt, dpi)
+        Returns:
+            A new `matplotlib.figure.Figure`.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+        """
+        from hornbeam.visualization.matplotlib import draw
+
+        return draw(self)
+
+    def save(self, path: str | os.PathLike[str], dpi: int = 150) -> Figure:
+        """Write the drawing into a file.
+
+        PNG, SVG and PDF files carry the title and `alt`. The folder is created if needed.
+
+        Args:
+            path: File; its suffix chooses the format.
+            dpi: Resolution of PNG files, in dots per inch.
+
+        Returns:
+            The figure itself.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+        """
+        from hornbeam.visualization.matplotlib import write
+
+        write(self.to_matplotlib(), path, self.title, self.alt, dpi)
         return self
 
     @property
     def text(self) -> str:
-        """The figure in block characters."""
-        from hornbeam.visualization.blocks import written
+        """The drawing in block characters."""
+        from hornbeam.visualization.terminal import render
 
-        return written(self)
+        return render(self)
 
     def __str__(self) -> str:
         return self.text
@@ -111,24 +245,27 @@ class Figure:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        import base64
-        import html
-        import importlib.util
-        import io
+        from hornbeam.visualization.markup import figure_element
 
-        if importlib.util.find_spec("matplotlib") is None:
-            return f'<pre role="img" aria-label="{html.escape(self.alt)}">{html.escape(self.text)}</pre>'
-        file = io.BytesIO()
-        self.figure.savefig(file, format="png", dpi=100)
-        data = base64.b64encode(file.getvalue()).decode("ascii")
-        return f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{data}">'
+        return figure_element(self)
 
 
-def saved(figure: Figure, path: str | Path | None) -> Figure:
-    """The figure, written to `path` if there is one."""
+def save_if(figure: Figure, path: str | Path | None) -> Figure:
+    """Write the figure to `path` unless it is None; return the figure."""
     return figure if path is None else figure.save(path)
 
 
-def square(count: int) -> int:
-    """Columns of a grid that is about as wide as it is high."""
-    return max(int(np.ceil(np.sqrt(count))), 1)
+def square_columns(count: int) -> int:
+    """Return the number of columns of a grid that is about as wide as it is high."""
+    return max(math.ceil(math.sqrt(count)), 1)
+
+
+def displayable(image: np.ndarray) -> np.ndarray:
+    """Return an image as (h, w), or as (h, w, 3 or 4) scaled to [0, 1]."""
+    if image.ndim == 2 or image.shape[-1] == 1:
+        return image.reshape(image.shape[:2])
+    scaled = image.astype(np.float32)
+    low, high = float(scaled.min()), float(scaled.max())
+    if low < 0:
+        return (scaled - low) / max(high - low, 1e-6)
+    return scaled / 255 if high > 1 else scaled

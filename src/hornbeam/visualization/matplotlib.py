@@ -1,96 +1,275 @@
-"""Pictures by Matplotlib."""
+"""Figures and graphs drawn by Matplotlib, and written into files."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.visualization.figure import Figure, ImagePanel, LinePanel, PointPanel
-from hornbeam.visualization.files import COLOURS, MARKERS, figure_class
+from hornbeam.visualization.figure import BarPanel, Figure, ImagePanel, LinePanel, PointPanel
 
-# Maps that are read alike by colour-blind readers and in print.
-_MAPS = {"grey": "gray", "heat": "cividis", "signed": "RdBu_r"}
+if TYPE_CHECKING:
+    from hornbeam.visualization.graph_drawing import GraphDrawing
+
+# The palette of Okabe and Ito (2008), which colour-blind readers can tell apart; black comes last.
+COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# Color maps that colour-blind readers and prints in grey preserve.
+_COLOR_MAPS = {
+    "grey": "gray", "grey_reversed": "gray_r", "blue": "Blues", "heat": "cividis", "signed": "RdBu_r",
+}  # fmt: skip
 _DASHES = ("-", "--", ":", "-.")
+_METADATA = {
+    "png": ("Title", "Description"), "svg": ("Title", "Description"), "pdf": ("Title", "Subject"),
+}  # fmt: skip
+# Fills of boxes by words in the class of a layer: tints of the palette.
+_TINTS = {
+    "Input": "#ffffff", "Conv": "#bbdcf0", "Pool": "#ccefe2", "Dense": "#fbe3b3", "Norm": "#f2d3e4",
+    "Dropout": "#e2e2e2", "RNN": "#f7cdb5", "LSTM": "#f7cdb5", "GRU": "#f7cdb5", "Attention": "#faf5b4",
+    "Embedding": "#fbe3b3",
+}  # fmt: skip
+_NEUTRAL, _EDGE, _ARROW = "#f4f4f4", "#555555", "#333333"
 
 
-def drawn(figure: Figure) -> Any:
-    """The Matplotlib figure of a figure. Raises ImportError without Matplotlib."""
-    figure_type = figure_class(f'drawing "{figure.title}"')
-    columns = min(figure.columns, max(len(figure.panels), 1))
-    rows = math.ceil(len(figure.panels) / columns)
-    plain = all(isinstance(panel, ImagePanel) and not panel.rows for panel in figure.panels)
-    width, height = (1.6, 1.75) if plain and len(figure.panels) > 2 else (4.6, 3.6)
-    figure = figure_type(figsize=(max(columns * width, 3.2), rows * height + 0.5), layout="constrained")
-    for place, panel in enumerate(figure.panels):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        _PAINTERS[type(panel)](figure, axes, panel)
-        axes.set_title(panel.title, fontsize=8 if plain else 10)
-    figure.suptitle(figure.title, fontsize=11, wrap=True)
-    return figure
+def figure_class(purpose: str) -> Any:
+    """Return Matplotlib's Figure. Raises ImportError, with the purpose, without Matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(f"{purpose} needs Matplotlib: pip install 'hornbeam[plot]'") from error
+    return Figure
 
 
-def _image(figure: Any, axes: Any, panel: ImagePanel) -> None:
-    low, high = panel.bounds
-    coloured = panel.values.ndim == 3
-    options = {} if coloured else {"cmap": _MAPS[panel.palette], "vmin": low, "vmax": high}
-    values = np.clip(panel.values, 0, 1) if coloured else panel.values
-    shown = axes.imshow(
-        values, interpolation="nearest", aspect="auto" if panel.numbers else "equal", **options
-    )
-    if panel.over is not None:
-        heat = np.asarray(panel.over, float)
-        top = float(heat.max()) or 1.0
-        axes.imshow(heat, cmap=_MAPS["heat"], vmin=0, vmax=top, alpha=0.3 + 0.6 * np.clip(heat / top, 0, 1))
-    if not (panel.rows or panel.columns or panel.axes != ("", "")):
-        axes.set_axis_off()
-        return
-    axes.set_xlabel(panel.axes[0])
-    axes.set_ylabel(panel.axes[1])
-    axes.set_xticks(range(len(panel.columns)), panel.columns, rotation=45 if panel.columns else 0, fontsize=8)
-    axes.set_yticks(range(len(panel.rows)), panel.rows, fontsize=8)
-    if panel.numbers:
-        middle = (low + high) / 2
-        for (i, j), value in np.ndenumerate(panel.values):
-            dark = value < middle
-            axes.text(
-                j, i, f"{value:g}", ha="center", va="center", fontsize=8, color="white" if dark else "black"
-            )
+def pyplot(purpose: str) -> Any:
+    """Return matplotlib.pyplot. Raises ImportError, with the purpose, without Matplotlib."""
+    figure_class(purpose)
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(f"{purpose} needs Matplotlib: pip install 'hornbeam[plot]'") from error
+    return plt
+
+
+def write(canvas: Any, path: str | os.PathLike[str], title: str, alt: str, dpi: int = 150) -> Path:
+    """Write a Matplotlib figure in the format of the file's suffix, with title and description."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    suffix = str(path).rsplit(".", 1)[-1].lower()
+    metadata = dict(zip(_METADATA[suffix], (title, alt), strict=True)) if suffix in _METADATA else None
+    canvas.savefig(path, dpi=dpi, metadata=metadata)
+    return Path(path)
+
+
+# -- figures -------------------------------------------------------------------------------------------------
+
+
+def draw(figure: Figure, canvas: Any = None) -> Any:
+    """Draw a figure, into a given Matplotlib figure or into a new one."""
+    width, height = size_of(figure)
+    if canvas is None:
+        new = figure_class(f'drawing "{figure.title}"')
+        canvas = new(figsize=(max(width, 3.2), height + 0.5), layout="constrained")
+    if figure.parts:
+        heights = [size_of(part)[1] for part in figure.parts]
+        cells = np.atleast_1d(canvas.subfigures(len(figure.parts), 1, height_ratios=heights))
+        for cell, part in zip(cells, figure.parts, strict=True):
+            draw(part, cell)
     else:
-        figure.colorbar(shown, ax=axes, shrink=0.8)
+        _draw_panels(figure, canvas)
+    if figure.title:
+        canvas.suptitle(figure.title, fontsize=11, wrap=True)
+    return canvas
 
 
-def _lines(figure: Any, axes: Any, panel: LinePanel) -> None:
+def size_of(figure: Figure) -> tuple[float, float]:
+    """Return the width and height of all panels in inches."""
+    if figure.parts:
+        sizes = [size_of(part) for part in figure.parts]
+        return max(width for width, _ in sizes), sum(height for _, height in sizes)
+    width, height = figure.panel_size or ((1.6, 1.75) if _is_gallery(figure) else (4.6, 3.6))
+    return min(figure.columns, max(len(figure.panels), 1)) * width, figure.rows * height
+
+
+def _is_gallery(figure: Figure) -> bool:
+    """Return True for several images without names at their sides."""
+    images = all(
+        panel is None or (isinstance(panel, ImagePanel) and not panel.row_names) for panel in figure.panels
+    )
+    return images and len(figure.panels) > 2
+
+
+def _draw_panels(figure: Figure, canvas: Any) -> None:
+    columns = min(figure.columns, max(len(figure.panels), 1))
+    small = figure.panel_size is not None or _is_gallery(figure)
+    for index, panel in enumerate(figure.panels):
+        axes = canvas.add_subplot(figure.rows, columns, index + 1)
+        if panel is None:
+            axes.set_axis_off()
+            continue
+        _PAINTERS[type(panel)](canvas, axes, panel)
+        axes.set_title(panel.title, fontsize=8 if small else 10)
+
+
+def _draw_image(canvas: Any, axes: Any, panel: ImagePanel) -> None:
+    low, high = panel.bounds
+    values, options = panel.values, {}
+    if values.ndim == 2:
+        options = {"cmap": _COLOR_MAPS[panel.palette], "vmin": low, "vmax": high}
+    elif values.dtype != np.uint8:
+        values = np.clip(values, 0, 1)
+    annotated = panel.annotations is not None
+    image = axes.imshow(values, interpolation="nearest", aspect="auto" if annotated else "equal", **options)
+    if panel.overlay is not None:
+        heat = np.asarray(panel.overlay, float)
+        top = float(heat.max()) or 1.0
+        alpha = 0.3 + 0.6 * np.clip(heat / top, 0, 1)
+        axes.imshow(heat, cmap=_COLOR_MAPS["heat"], vmin=0, vmax=top, alpha=alpha)
+    if not (panel.row_names or panel.column_names):
+        _hide_frame(axes)
+        axes.set_ylabel(panel.axis_labels[1], rotation=0, ha="right", va="center", fontsize=9)
+        return
+    _label_axes(axes, panel.axis_labels)
+    names = panel.column_names
+    axes.set_xticks(range(len(names)), names, rotation=45 if names else 0, fontsize=8)
+    axes.set_yticks(range(len(panel.row_names)), panel.row_names, fontsize=8)
+    if panel.annotations is None:
+        canvas.colorbar(image, ax=axes, shrink=0.8)
+        return
+    for (row, column), number in np.ndenumerate(panel.annotations):
+        red, green, blue, _ = image.to_rgba(panel.values[row, column])
+        color = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
+        axes.text(column, row, f"{number:g}", ha="center", va="center", fontsize=8, color=color)
+
+
+def _hide_frame(axes: Any) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _label_axes(axes: Any, labels: tuple[str, str]) -> None:
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+
+
+def _draw_lines(canvas: Any, axes: Any, panel: LinePanel) -> None:
+    if panel.identity:
+        axes.axline((0, 0), (1, 1), color="grey", linestyle="--", linewidth=1)
     for number, (name, (x, y)) in enumerate(panel.lines.items()):
-        look = {"color": COLOURS[number % len(COLOURS)], "linestyle": _DASHES[number % len(_DASHES)]}
-        axes.plot(x, y, label=name, marker="o" if len(x) == 1 else None, **look)
-    if panel.marked is not None:
-        place, height, words = panel.marked
-        axes.plot([place], [height], "o", color="black", fillstyle="none", markersize=9, label=words)
-    if all(np.asarray(x).dtype.kind == "i" for x, _ in panel.lines.values()):
+        color = COLORS[number % len(COLORS)]
+        few = len(x) == 1 or name in panel.bands
+        dashes = _DASHES[number % len(_DASHES)]
+        axes.plot(x, y, label=name, color=color, linestyle=dashes, marker="o" if few else None)
+        if name in panel.bands:
+            axes.fill_between(x, *panel.bands[name], color=color, alpha=0.2)
+    if panel.marked_point is not None and panel.marker is not None:
+        x, y = panel.marked_point
+        style = {"color": "black", "fillstyle": "none", "markersize": 9}
+        axes.plot([x], [y], "o", label=panel.marker.label, **style)
+    if panel.guide is not None:
+        axes.axvline(panel.guide[0], color="0.3", linestyle="--", label=panel.guide[1])
+    if panel.log_x:
+        axes.set_xscale("log")
+    elif all(np.asarray(x).dtype.kind == "i" for x, _ in panel.lines.values()):
         axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_xlabel(panel.axes[0])
-    axes.set_ylabel(panel.axes[1])
+    if panel.log_y:
+        axes.set_yscale("log")
+    if panel.y_range is not None:
+        axes.set_ylim(*panel.y_range)
+    _label_axes(axes, panel.axis_labels)
     axes.grid(alpha=0.3)
-    if len(panel.lines) > 1 or panel.marked is not None:
+    if len(panel.lines) > 1 or panel.marker is not None or panel.guide is not None:
         axes.legend(fontsize=8)
 
 
-def _points(figure: Any, axes: Any, panel: PointPanel) -> None:
-    for number, group in enumerate(np.unique(panel.groups)):
-        chosen = panel.places[panel.groups == group]
-        name = panel.names[group] if 0 <= group < len(panel.names) else str(group)
-        look = {
-            "color": COLOURS[number % len(COLOURS)],
-            # Beyond the palette, shapes go on where colours begin again.
-            "marker": MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
+def _draw_points(canvas: Any, axes: Any, panel: PointPanel) -> None:
+    groups = np.unique(panel.groups)
+    for number, group in enumerate(groups):
+        chosen = panel.points[panel.groups == group]
+        name = panel.group_names[group] if 0 <= group < len(panel.group_names) else str(group)
+        style = {
+            "color": COLORS[number % len(COLORS)],
+            # Beyond the palette markers change where colors begin again.
+            "marker": MARKERS[(number + number // len(COLORS)) % len(MARKERS)],
         }
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=14, alpha=0.75, linewidths=0, label=name, **look)
-    axes.set_xlabel(panel.axes[0])
-    axes.set_ylabel(panel.axes[1])
-    if len(np.unique(panel.groups)) > 1:
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=14, alpha=0.75, linewidths=0, label=name, **style)
+    _label_axes(axes, panel.axis_labels)
+    if len(groups) > 1:
         axes.legend(fontsize=7, markerscale=1.5)
 
 
-_PAINTERS: dict[type, Any] = {ImagePanel: _image, LinePanel: _lines, PointPanel: _points}
+def _draw_bars(canvas: Any, axes: Any, panel: BarPanel) -> None:
+    _label_axes(axes, panel.axis_labels)
+    axes.tick_params(labelsize=7)
+    if panel.edges is not None:
+        (heights,) = panel.series.values()
+        axes.bar(panel.edges[:-1], heights, np.diff(panel.edges), align="edge", color=COLORS[0])
+        return
+    bars: dict[str, list[tuple[float, float]]] = {name: [] for name in panel.series}
+    width = 0.8 / len(bars)
+    for category in range(len(panel.names)):
+        heights = {name: float(row[category]) for name, row in panel.series.items()}
+        heights = {name: height for name, height in heights.items() if math.isfinite(height)}
+        for number, (name, height) in enumerate(heights.items()):
+            bars[name].append((category + (number - (len(heights) - 1) / 2) * width, height))
+    for number, (name, places) in enumerate(bars.items()):
+        xs, heights_of_series = [x for x, _ in places], [height for _, height in places]
+        color = COLORS[number % len(COLORS)]
+        axes.bar(xs, heights_of_series, width * 0.95, label=name, zorder=2, color=color)
+    longest = max(map(len, panel.names), default=0)
+    axes.set_xticks(range(len(panel.names)), panel.names, rotation=60 if longest > 9 else 0)
+    axes.grid(axis="y", alpha=0.3, zorder=0)
+    if len(bars) > 1:
+        canvas.legend(loc="outside lower center", ncols=len(bars), fontsize=8)
+
+
+_PAINTERS: Mapping[type, Callable[[Any, Any, Any], None]] = {
+    ImagePanel: _draw_image, LinePanel: _draw_lines, PointPanel: _draw_points, BarPanel: _draw_bars,
+}  # fmt: skip
+
+
+# -- graphs --------------------------------------------------------------------------------------------------
+
+
+def draw_graph(drawing: GraphDrawing) -> Any:
+    """Draw boxes and arrows; the figure has the size of the drawing in inches."""
+    canvas = figure_class("drawing a model")(figsize=(drawing.width, drawing.height))
+    axes = canvas.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(0, drawing.width)
+    axes.set_ylim(drawing.height, 0)
+    for placed in drawing.boxes:
+        _draw_box(axes, placed)
+    for points in drawing.lines:
+        xs, ys = zip(*points, strict=True)
+        axes.plot(xs[:-1], ys[:-1], color=_ARROW, linewidth=0.8, solid_joinstyle="round")
+        arrow = {"arrowstyle": "-|>", "color": _ARROW, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", xy=points[-1], xytext=points[-2], arrowprops=arrow)
+    return canvas
+
+
+def _draw_box(axes: Any, placed: Any) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    opened = bool(placed.box.inner)
+    fill = next((tint for word, tint in _TINTS.items() if word in placed.box.kind), _NEUTRAL)
+    axes.add_patch(
+        FancyBboxPatch(
+            (placed.x, placed.y),
+            placed.width,
+            placed.height,
+            boxstyle="round,pad=0,rounding_size=0.06",
+            facecolor="#fcfcfc" if opened else fill,
+            edgecolor=_EDGE,
+            linestyle="--" if opened else "-",
+            linewidth=0.8,
+        )
+    )
+    text_height = placed.head if opened else placed.height
+    style = {"ha": "center", "va": "center", "fontsize": 8, "family": "monospace", "linespacing": 1.2}
+    middle = placed.x + placed.width / 2, placed.y + text_height / 2
+    axes.text(*middle, "\n".join(placed.box.lines), **style)

@@ -109,4 +109,4 @@ def _show(
     if args.json:
         report.write_json(args.json, results, competitors, {"about": heading, "peak": peak})
     if args.chart:
-        report.chart(args.chart, results, competitors, heading)
+        report.chart(results, competitors, heading).save(args.chart)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -10,25 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from hornbeam.cli.bench.competitors import Competitor
-from hornbeam.cli.bench.runner import MEASUREMENTS, Measurement, Result
+from hornbeam.cli.bench.runner import MEASUREMENTS, Result
+from hornbeam.insight.runs.environment import processor
+from hornbeam.visualization.display import Table
+from hornbeam.visualization.figure import BarPanel, Figure
+from hornbeam.visualization.terminal import bar
 
-Roof = Mapping[str, Any]
-
-
-def cpu() -> str:
-    """The processor's name, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+Peak = Mapping[str, Any]
 
 
 def title(runs: int, threads: int | None, dtype: str | None) -> str:
-    """Machine and settings in one line."""
+    """Describe the machine and the settings in one line."""
     parts = [
-        cpu(),
+        processor() or platform.machine(),
         f"{os.cpu_count()} CPUs",
         f"Python {platform.python_version()}",
         f"medians of {runs}, competitors in alternation" if runs > 1 else "one run",
@@ -38,65 +33,64 @@ def title(runs: int, threads: int | None, dtype: str | None) -> str:
     return ", ".join(parts)
 
 
-def table(result: Result, competitors: Sequence[Competitor], peak: Roof | None) -> Any:
-    """Figures by competitor, and how many times better we are than the best peer."""
-    from rich import box
-    from rich.table import Table
-
-    there = [competitor for competitor in competitors if competitor.name in result.runs]
-    ours = next((competitor.name for competitor in there if competitor.ours), None)
-    peers = [competitor.name for competitor in there if not competitor.ours]
-    made = Table(title=result.workload, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    made.add_column("")
-    for competitor in there:
-        made.add_column(competitor.name, justify="right")
-    if peers and ours:
-        made.add_column("times better", justify="right", style="bold")
-    for measurement in MEASUREMENTS:
-        cells = [
-            _number(result.median(competitor.name, measurement.key), measurement.digits)
-            for competitor in there
-        ]
-        if peers and ours:
-            cells.append(_number(result.ratio(measurement, ours, peers), 2))
-        made.add_row(measurement.label, *cells)
-    for label, values in _work(result, there, peak):
-        made.add_row(label, *values)
-    made.add_row("last loss", *(_number(result.median(competitor.name, "loss"), 4) for competitor in there))
-    return made
+def table(result: Result, competitors: Sequence[Competitor], peak: Peak | None) -> Table:
+    """Compare the competitors on one workload; the last column is our ratio to the best peer."""
+    columns, ours, peers = _participants(result, competitors)
+    names = [competitor.name for competitor in columns]
+    rows = [[label, *cells] for label, cells in _measured_rows(result, columns, ours, peers)]
+    rows += [[label, *values] for label, values in _throughput_rows(result, columns, peak)]
+    rows.append(["last loss", *(_number(result.median(name, "loss"), 4) for name in names)])
+    heads = ["", *names, *(["times better"] if ours and peers else [])]
+    return Table(result.workload, heads, [_padded(row, len(heads)) for row in rows])
 
 
-def overview(results: Sequence[Result], competitor: Competitor, peak: Roof | None) -> Any:
-    """All workloads on one competitor, where there is nobody to compare with."""
-    from rich import box
-    from rich.table import Table
-
-    made = Table(title=competitor.name, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    made.add_column("")
-    for result in results:
-        made.add_column(result.workload, justify="right")
-    for measurement in MEASUREMENTS:
-        medians = (result.median(competitor.name, measurement.key) for result in results)
-        made.add_row(measurement.label, *(_number(median, measurement.digits) for median in medians))
-    work = [dict(_work(result, [competitor], peak)) for result in results]
-    for label in next((rows for rows in work if rows), {}):
-        made.add_row(label, *(rows[label][0] if rows else "–" for rows in work))
-    made.add_row("last loss", *(_number(result.median(competitor.name, "loss"), 4) for result in results))
-    return made
+def overview(results: Sequence[Result], competitor: Competitor, peak: Peak | None) -> Table:
+    """List all workloads of a single competitor."""
+    name = competitor.name
+    rows = [
+        [m.label, *(_number(result.median(name, m.key), m.digits) for result in results)]
+        for m in MEASUREMENTS
+    ]
+    throughput = [dict(_throughput_rows(result, [competitor], peak)) for result in results]
+    for label in next((cells for cells in throughput if cells), {}):
+        rows.append([label, *(cells[label][0] if cells else "–" for cells in throughput)])
+    rows.append(["last loss", *(_number(result.median(name, "loss"), 4) for result in results)])
+    return Table(name, ["", *(result.workload for result in results)], rows)
 
 
-def _work(
-    result: Result, competitors: Sequence[Competitor], peak: Roof | None
+def _participants(
+    result: Result, competitors: Sequence[Competitor]
+) -> tuple[list[Competitor], str | None, list[str]]:
+    """Return the competitors that ran a workload, the name of ours, and the names of the peers."""
+    ran = [competitor for competitor in competitors if competitor.name in result.runs]
+    ours = next((competitor.name for competitor in ran if competitor.ours), None)
+    return ran, ours, [competitor.name for competitor in ran if not competitor.ours]
+
+
+def _measured_rows(
+    result: Result, columns: Sequence[Competitor], ours: str | None, peers: Sequence[str]
 ) -> list[tuple[str, list[str]]]:
-    """Rows on arithmetic, if somebody counts."""
+    rows = []
+    for m in MEASUREMENTS:
+        cells = [_number(result.median(column.name, m.key), m.digits) for column in columns]
+        if ours and peers:
+            cells.append(_number(result.ratio(m, ours, peers), 2))
+        rows.append((m.label, cells))
+    return rows
+
+
+def _throughput_rows(
+    result: Result, competitors: Sequence[Competitor], peak: Peak | None
+) -> list[tuple[str, list[str]]]:
+    """Rows about arithmetic, if any competitor counts it."""
     rates = [result.gflops(competitor.name) for competitor in competitors]
     if all(rate is None for rate in rates):
         return []
     rows = [("training, GFLOP/s", [_number(rate, 1) for rate in rates])]
     if peak is not None:
-        peak = peak["float32"] * 1e-9
-        shares = ["" if rate is None else f"{rate / peak:.0%}" for rate in rates]
-        rows.append((f"of {peak:.0f} GFLOP/s in float32", shares))
+        gflops = peak["float32"] * 1e-9
+        fractions = ["" if rate is None else f"{rate / gflops:.0%}" for rate in rates]
+        rows.append((f"of {gflops:.0f} GFLOP/s in float32", fractions))
     return rows
 
 
@@ -104,58 +98,47 @@ def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
+def _padded(row: list[str], length: int) -> list[str]:
+    return row + [""] * (length - len(row))
+
+
 def bars(results: Sequence[Result], competitors: Sequence[Competitor], width: int = 44) -> str:
-    """Time of an epoch as bars, the slowest competitor of each workload in full width."""
+    """Draw the time of an epoch as bars; the slowest competitor of a workload has the full width."""
     lines = ["epoch, shorter is better"]
     label = max(len(competitor.name) for competitor in competitors)
     for result in results:
-        times = {competitor.name: result.median(competitor.name, "epoch_s") for competitor in competitors}
-        known = {name: seconds for name, seconds in times.items() if seconds is not None}
-        if not known:
+        seconds = _epoch_seconds(result, competitors)
+        if not seconds:
             continue
         lines.append(result.workload)
-        longest = max(known.values())
-        for name, seconds in known.items():
-            lines.append(f"  {name:<{label}} {_bar(seconds / longest, width)} {seconds:.2f} s")
+        longest = max(seconds.values())
+        for name, time in seconds.items():
+            lines.append(f"  {name:<{label}} {bar(time / longest, width)} {time:.2f} s")
     return "\n".join(lines)
 
 
-def _bar(share: float, width: int) -> str:
-    """A bar of eighths of a character."""
-    eighths = max(round(share * width * 8), 1)
-    whole, rest = divmod(eighths, 8)
-    return "█" * whole + ("", *"▏▎▍▌▋▊▉")[rest]
+def _epoch_seconds(result: Result, competitors: Sequence[Competitor]) -> dict[str, float]:
+    times = {competitor.name: result.median(competitor.name, "epoch_s") for competitor in competitors}
+    return {name: seconds for name, seconds in times.items() if seconds is not None}
 
 
 def markdown(results: Sequence[Result], competitors: Sequence[Competitor]) -> str:
-    """One table a workload, for files."""
+    """Write one Markdown table a workload."""
     lines = []
     for result in results:
-        there = [competitor for competitor in competitors if competitor.name in result.runs]
-        ours = next((competitor.name for competitor in there if competitor.ours), None)
-        peers = [competitor.name for competitor in there if not competitor.ours]
-        ratio = bool(ours and peers)
-        lines += [
-            "",
-            f"| {result.workload} | " + " | ".join(s.name for s in there) + " | times better |" * ratio,
-        ]
-        lines[-1] += "" if ratio else " |"
-        lines.append("|---" * (1 + len(there) + ratio) + "|")
-        for measurement in MEASUREMENTS:
-            cells = [
-                _number(result.median(competitor.name, measurement.key), measurement.digits)
-                for competitor in there
-            ]
-            if ours and peers:
-                cells.append(_number(result.ratio(measurement, ours, peers), 2))
-            lines.append(f"| {measurement.label} | " + " | ".join(cells) + " |")
+        columns, ours, peers = _participants(result, competitors)
+        heads = [result.workload, *(column.name for column in columns)]
+        heads += ["times better"] if ours and peers else []
+        lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        for label, cells in _measured_rows(result, columns, ours, peers):
+            lines.append(f"| {' | '.join([label, *cells])} |")
     return "\n".join(lines)
 
 
 def write_json(
     path: str, results: Sequence[Result], competitors: Sequence[Competitor], about: Mapping[str, Any]
 ) -> None:
-    """All runs, medians and ratios."""
+    """Write all runs, medians and ratios."""
 
     def summary(result: Result) -> dict[str, Any]:
         ours = next((competitor.name for competitor in competitors if competitor.ours), "")
@@ -163,40 +146,24 @@ def write_json(
         return {
             "runs": result.runs,
             "medians": {
-                name: {measurement.key: result.median(name, measurement.key) for measurement in MEASUREMENTS}
-                for name in result.runs
+                name: {m.key: result.median(name, m.key) for m in MEASUREMENTS} for name in result.runs
             },
-            "times_better": {
-                measurement.key: result.ratio(measurement, ours, peers) for measurement in MEASUREMENTS
-            },
+            "times_better": {m.key: result.ratio(m, ours, peers) for m in MEASUREMENTS},
         }
 
-    everything = {**about, "workloads": {result.workload: summary(result) for result in results}}
-    Path(path).write_text(json.dumps(everything, indent=1) + "\n")
+    content = {**about, "workloads": {result.workload: summary(result) for result in results}}
+    Path(path).write_text(json.dumps(content, indent=1) + "\n")
 
 
-def chart(path: str, results: Sequence[Result], competitors: Sequence[Competitor], heading: str) -> None:
-    """Write a bar chart of epoch times. Raises ImportError without matplotlib."""
-    from hornbeam.visualization.files import blank_figure, save_figure
-
-    measurement = blank_figure("--chart", (1.5 + 2.2 * len(results), 4.2))
-    axes = measurement.subplots()
-    width = 0.8 / len(competitors)
-    bars: dict[str, list[tuple[float, float]]] = {competitor.name: [] for competitor in competitors}
-    for index, result in enumerate(results):
-        times = {name: seconds for name in bars if (seconds := result.median(name, "epoch_s"))}
-        for i, (name, seconds) in enumerate(times.items()):
-            x = index + (i - (len(times) - 1) / 2) * width
-            bars[name].append((x, seconds / max(times.values())))
-    for name, points in bars.items():
-        axes.bar([x for x, _ in points], [y for _, y in points], width * 0.95, label=name, zorder=2)
-    axes.set_xticks(range(len(results)), [result.workload for result in results])
-    axes.set_ylabel("time of an epoch, slowest = 1")
-    axes.set_title(heading, fontsize=8)
-    axes.grid(axis="x", visible=False)
-    axes.grid(axis="y", alpha=0.3, zorder=0)
-    measurement.legend(loc="outside lower center", ncols=len(competitors), fontsize=8)
-    save_figure(measurement, path, "Time of an epoch, slowest = 1", heading)
-
-
-__all__ = ["Measurement", "bars", "chart", "cpu", "markdown", "overview", "table", "title", "write_json"]
+def chart(results: Sequence[Result], competitors: Sequence[Competitor], heading: str) -> Figure:
+    """Draw the time of an epoch as a bar chart, relative to the slowest competitor of each workload."""
+    heights: dict[str, list[float]] = {competitor.name: [] for competitor in competitors}
+    for result in results:
+        seconds = _epoch_seconds(result, competitors)
+        longest = max(seconds.values(), default=0.0) or 1.0
+        for name, row in heights.items():
+            row.append(seconds.get(name, math.nan) / longest)
+    label = "time of an epoch, slowest = 1"
+    panel = BarPanel(heights, [result.workload for result in results], title=heading, axis_labels=("", label))
+    size = (1.5 + 2.2 * len(results), 4.2)
+    return Figure("", f"{label}: {heading}", [panel], panel_size=size)

@@ -1,114 +1,95 @@
-"""A `DataReport` in a terminal and in a notebook, by rich."""
+"""Blocks of a `DataReport`: tables of arrays and classes, sentences, a contact sheet and advice."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from hornbeam.data.inspection.figure import contact_sheet
 from hornbeam.data.inspection.statistics import Summary
-from hornbeam.visualization.terminal import SHADES, plain_text
+from hornbeam.visualization.display import Block, Table, Text
 
 if TYPE_CHECKING:
     from hornbeam.data.inspection.inspect import DataReport
 
-_MAX_ROWS = 30
-_CELL_WIDTH = 16
-_WIDTH = 100
+_MOST_ROWS = 30
 
 
-def as_text(report: DataReport, width: int = _WIDTH) -> str:
-    """Return the report without colors."""
-    return plain_text(report, width)
-
-
-def as_html(report: DataReport) -> str:
-    """Return the report for a notebook."""
-    console = Console(file=io.StringIO(), width=_WIDTH, record=True, highlight=False)
-    console.print(report)
-    style = "font-family:ui-monospace,monospace;line-height:1.25;overflow-x:auto"
-    return console.export_html(inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>')
-
-
-def parts_of(report: DataReport) -> Iterator[Any]:
-    """Yield the parts that rich prints, from top to bottom."""
-    yield Text(f"{report.samples:,} samples" + (f" ({report.note})" if report.note else ""), style="bold")
+def blocks_of(report: DataReport) -> Iterator[Block]:
+    """Yield the blocks of a report, from top to bottom."""
+    note = f" ({report.note})" if report.note else ""
+    yield Text(f"{report.samples:,} samples{note}", "title")
     yield _array_table(report)
-    yield from _class_table(report)
+    if report.classes is not None:
+        yield _class_table(report)
     yield Text(duplicates_text(report))
-    yield from _suspicious_labels(report)
-    yield from _contact_sheet(report)
-    yield Text("What to do" if report.advice else "Nothing to do: no advice applies", style="bold")
+    if report.classes is not None:
+        yield Text(_label_text(report))
+    if report.images:
+        yield contact_sheet(report)
+    yield Text("What to do" if report.advice else "Nothing to do: no advice applies", "heading")
     for number, (action, reason) in enumerate(report.advice, 1):
-        yield Text(f"{number}. ").append(action, style="bold")
-        table = Table.grid(padding=(0, 0, 0, 3))
-        table.add_row(Text(f"{reason}."))
-        yield table
+        yield Text(f"{number}. {action}", "heading")
+        yield Text(f"{reason}.", "indented")
 
 
 def _array_table(report: DataReport) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("", "shape", "dtype", "MiB", "from", "to", "mean", "deviation", "missing", "constant"):
-        table.add_column(name, justify="left" if name in ("", "shape", "dtype") else "right", no_wrap=True)
-    shown = [*report.x[:_MAX_ROWS], *report.y[:_MAX_ROWS]]
-    for summary in shown:
-        table.add_row(*summary_cells(summary))
-    hidden = len(report.x) + len(report.y) - len(shown)
+    summaries = [*report.x[:_MOST_ROWS], *report.y[:_MOST_ROWS]]
+    rows = [summary_cells(summary) for summary in summaries]
+    hidden = len(report.x) + len(report.y) - len(summaries)
     if hidden:
-        table.add_row(f"and {hidden:,} more")
-    if len(report.x) == 1 and len(report.x[0].shape) == 2 and 1 < report.x[0].features <= _MAX_ROWS:
-        for index in range(report.x[0].features):
-            table.add_row(*_feature_cells(report.x[0], index))
-    return table
+        rows.append([f"and {hidden:,} more", *[""] * 9])
+    if len(report.x) == 1 and len(report.x[0].shape) == 2 and 1 < report.x[0].features <= _MOST_ROWS:
+        rows += [_feature_cells(report.x[0], index) for index in range(report.x[0].features)]
+    heads = ("", "shape", "dtype", "MiB", "from", "to", "mean", "deviation", "missing", "constant")
+    return Table("", heads, rows, text_columns=("shape", "dtype"), ruled=False)
 
 
 def summary_cells(summary: Summary) -> list[str]:
-    """Return the cells of an array's row: name, shape, dtype, MiB, range, moments, missing, constant."""
+    """Return the texts of a row about an array or a column of a table."""
     shape = " x ".join(f"{size:,}" for size in summary.shape)
     cells = [summary.name, shape, summary.dtype, f"{summary.size / 2**20:,.1f}"]
-    missing = f"{summary.missing + summary.infinite:,}" if summary.missing or summary.infinite else "-"
+    absent = summary.missing + summary.infinite
+    missing = f"{absent:,}" if absent else "-"
     if not summary.numeric:
         examples = ", ".join(repr(str(example)[:12]) for example in summary.examples)
         return [*cells, f"{summary.distinct:,} distinct", "", examples[:30], "", missing, "-"]
     constant = f"{len(summary.constant):,} of {summary.features:,}" if len(summary.constant) else "-"
     numbers = (summary.low, summary.high, summary.mean, summary.deviation)
-    return [*cells, *map(_format_number, numbers), missing, constant]
+    return [*cells, *map(_number, numbers), missing, constant]
 
 
 def _feature_cells(summary: Summary, index: int) -> list[str]:
-    numbers = (summary.lows[index], summary.highs[index], summary.means[index], summary.deviations[index])
+    numbers = (
+        summary.lows[index], summary.highs[index], summary.means[index], summary.deviations[index]
+    )  # fmt: skip
     missing = int(summary.missing_by_feature[index])
     constant = "yes" if summary.lows[index] == summary.highs[index] else "-"
-    cells = map(_format_number, numbers)
-    return [f"  [{index}]", "", "", "", *cells, f"{missing:,}" if missing else "-", constant]
+    return [f"  [{index}]", "", "", "", *map(_number, numbers), f"{missing:,}" if missing else "-", constant]
 
 
-def _format_number(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "-" if value is None or not np.isfinite(value) else f"{value:,.4g}"
 
 
-def _class_table(report: DataReport) -> Iterator[Any]:
+def _class_table(report: DataReport) -> Table:
     classes = report.classes
-    if classes is None:
-        return
-    top, total = classes.counts.max(), classes.counts.sum()
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("class", "samples", "fraction", ""):
-        table.add_column(name, justify="left" if name == "" else "right", no_wrap=True)
-    for name, count in list(zip(classes.names, classes.counts.tolist(), strict=True))[:_MAX_ROWS]:
-        table.add_row(name, f"{count:,}", f"{count / total:.1%}", "█" * round(40 * count / top))
-    if len(classes.names) > _MAX_ROWS:
-        table.add_row(f"and {len(classes.names) - _MAX_ROWS:,} more")
-    yield table
+    assert classes is not None
+    largest, total = classes.counts.max(), classes.counts.sum()
+    rows = [
+        [name, f"{count:,}", f"{count / total:.1%}", "█" * round(40 * count / largest)]
+        for name, count in list(zip(classes.names, classes.counts.tolist(), strict=True))[:_MOST_ROWS]
+    ]
+    if len(classes.names) > _MOST_ROWS:
+        rows.append([f"and {len(classes.names) - _MOST_ROWS:,} more", "", "", ""])
+    heads = ("class", "samples", "fraction", "")
+    return Table("", heads, rows, text_columns=("",), ruled=False)
 
 
 def duplicates_text(report: DataReport) -> str:
-    """Return a sentence on duplicates."""
+    """Return a sentence about samples that occur more than once."""
     duplicates = report.duplicates
     if duplicates is None or not duplicates.redundant:
         return "No duplicates."
@@ -117,45 +98,15 @@ def duplicates_text(report: DataReport) -> str:
     return f"{duplicates.redundant:,} samples repeat an earlier one (rows {rows})."
 
 
-def _suspicious_labels(report: DataReport) -> Iterator[Any]:
-    if report.classes is None:
-        return
+def _label_text(report: DataReport) -> str:
     if report.suspicious is None:
-        yield Text("Labels: nearest neighbors were not compared, or are uninformative.")
-        return
+        return "Labels: nearest neighbors were not compared, or are uninformative."
     if not report.suspicious:
-        yield Text("No label is contradicted by its nearest neighbors.")
-        return
+        return "No label is contradicted by its nearest neighbors."
+    assert report.classes is not None
     names = report.classes.names
     listed = ", ".join(
         f"row {s.row} ({names[s.label]}, neighbors {names[s.neighbors]})" for s in report.suspicious[:6]
     )
     more = len(report.suspicious) - 6
-    yield Text(f"Suspicious labels: {listed}" + (f" and {more:,} more." if more > 0 else "."))
-
-
-def _contact_sheet(report: DataReport) -> Iterator[Any]:
-    """Yield the first image of each class in shades, five in a line."""
-    if not report.images:
-        return
-    cells = [_shade(images[0]) for images in report.images.values() if len(images)]
-    names = [name for name, images in report.images.items() if len(images)]
-    for start in range(0, len(cells), 5):
-        headings = "  ".join(f"{name[:_CELL_WIDTH]:<{_CELL_WIDTH}}" for name in names[start : start + 5])
-        if headings.strip():
-            yield Text(headings.rstrip(), style="dim")
-        for lines in zip(*cells[start : start + 5], strict=True):
-            yield Text("  ".join(lines))
-
-
-def _shade(image: np.ndarray) -> list[str]:
-    """Draw an image in lines of shades."""
-    gray = image.reshape(*image.shape[:2], -1)[..., :3].mean(axis=-1, dtype=np.float32)
-    rows = np.linspace(0, gray.shape[0], _CELL_WIDTH // 2, endpoint=False).astype(int)
-    columns = np.linspace(0, gray.shape[1], _CELL_WIDTH, endpoint=False).astype(int)
-    sums = np.add.reduceat(np.add.reduceat(gray, rows, axis=0), columns, axis=1)
-    heights, widths = np.diff([*rows, gray.shape[0]]), np.diff([*columns, gray.shape[1]])
-    small = sums / np.maximum(np.outer(heights, widths), 1)
-    span = float(small.max() - small.min())
-    levels = np.zeros(small.shape, int) if span == 0 else ((small - small.min()) / span * 4.999).astype(int)
-    return ["".join(SHADES[level] for level in line) for line in levels]
+    return f"Suspicious labels: {listed}" + (f" and {more:,} more." if more > 0 else ".")

@@ -1,105 +1,73 @@
-"""A `DataReport` as a figure, by matplotlib."""
+"""Figures of a `DataReport`: values, classes, and images or histograms of features."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hornbeam.visualization.files import blank_figure, save_figure
+from hornbeam.visualization.figure import BarPanel, Figure, ImagePanel, Panel, displayable, histogram
 
 if TYPE_CHECKING:
     from hornbeam.data.inspection.inspect import DataReport
 
-_COLUMNS = 12
+# Images in a row, classes and features that are drawn.
+_IMAGES, _CLASSES, _FEATURES = 12, 40, 12
 
 
-def draw(report: DataReport, path: Path) -> Path:
-    """Draw values and classes above, images or histograms of features below.
-
-    Raises ImportError without matplotlib.
-    """
-    rows = _image_rows(report)
-    figure = blank_figure("a figure of data", (11, 3.2 + 0.95 * max(len(rows), 3)))
-    parts: Any = figure.subfigures(2, 1, height_ratios=[3, max(len(rows), 3)])
-    upper, lower = parts
-    upper.suptitle(f"{report.samples:,} samples", fontsize=11)
-    left, right = upper.subplots(1, 2)
-    _histogram(left, np.concatenate([np.empty(0), *(v.reshape(-1) for v in report.values.values())]))
-    left.set_title("all values of x", fontsize=9)
-    _class_bars(right, report)
-    if rows:
-        grid = lower.subplots(len(rows), _COLUMNS, squeeze=False)
-        for axes_row, (name, images, titles) in zip(grid, rows, strict=True):
-            _image_row(axes_row, name, images, titles)
-    else:
-        _feature_histograms(lower, report)
-    description = f"{report.samples:,} samples: values, classes, images"
-    return save_figure(figure, path, "Data before training", description, dpi=110)
+def report_figure(report: DataReport) -> Figure:
+    """Draw values and classes above, images or histograms of features below."""
+    values = [np.empty(0), *(array.reshape(-1) for array in report.values.values())]
+    upper: list[Panel | None] = [histogram(np.concatenate(values), "all values of x"), _class_panel(report)]
+    lower = _image_rows(report) or _feature_histograms(report)
+    parts = [Figure(f"{report.samples:,} samples", "", upper, 2, panel_size=(5.5, 3.2)), lower]
+    return Figure("", f"{report.samples:,} samples: values, classes, images", parts=parts)
 
 
-def _feature_histograms(figure: Any, report: DataReport) -> None:
-    columns = [(name, v.reshape(len(v), -1)) for name, v in report.values.items()]
-    features = [
-        (name if v.shape[1] == 1 else f"{name}, feature {i}", v[:, i])
-        for name, v in columns
-        for i in range(v.shape[1])
-    ][:12]
-    grid = figure.subplots(3, 4).reshape(-1)
-    for axes, (name, values) in zip(grid, [*features, *[("", None)] * 12], strict=False):
-        axes.set_title(name, fontsize=8)
-        axes.set_axis_off() if values is None else _histogram(axes, values)
+def contact_sheet(report: DataReport) -> Figure:
+    """Draw the first image of each class."""
+    firsts = {name: images[0] for name, images in report.images.items() if len(images)}
+    panels = [ImagePanel(displayable(image), name) for name, image in firsts.items()]
+    return Figure("", f"An image of each class: {', '.join(firsts)}", panels, columns=5, thumbnails=True)
 
 
-def _image_rows(report: DataReport) -> list[tuple[str, np.ndarray, list[str]]]:
-    rows: list[tuple[str, np.ndarray, list[str]]] = [
-        (name, images[:_COLUMNS], []) for name, images in report.images.items()
-    ]
+def _class_panel(report: DataReport) -> BarPanel | None:
+    if report.classes is None:
+        return None
+    counts = report.classes.counts[:_CLASSES]
+    return BarPanel({"samples": counts}, report.classes.names[:_CLASSES], title="samples of each class")
+
+
+def _image_rows(report: DataReport) -> Figure | None:
+    """Draw a row of images for each class, and one for suspicious labels."""
+    panels: list[Panel | None] = []
+    for name, images in report.images.items():
+        panels += _image_row(name, images, [])
     if len(report.suspicious_images) and report.classes is not None and report.suspicious:
         names = report.classes.names
         titles = [f"{names[s.label]}, or {names[s.neighbors]}?" for s in report.suspicious]
-        rows.append(("suspicious", report.suspicious_images[:_COLUMNS], titles[:_COLUMNS]))
-    return rows
+        panels += _image_row("suspicious", report.suspicious_images, titles)
+    return Figure("", "images", panels, _IMAGES, panel_size=(0.92, 0.95)) if panels else None
 
 
-def _image_row(axes_row: Any, name: str, images: np.ndarray, titles: list[str]) -> None:
-    for index, axes in enumerate(axes_row):
-        axes.set_axis_off()
-        if index < len(images):
-            image = images[index]
-            if image.ndim == 2 or image.shape[-1] == 1:
-                axes.imshow(image.reshape(image.shape[:2]), cmap="gray")
-            else:
-                axes.imshow(scale_to_unit(image))
-            if titles:
-                axes.set_title(titles[index], fontsize=7)
-    if name:
-        first = axes_row[0]
-        first.text(-0.15, 0.5, name, transform=first.transAxes, ha="right", va="center", fontsize=9)
+def _image_row(name: str, images: np.ndarray, titles: list[str]) -> list[Panel | None]:
+    row: list[Panel | None] = [
+        ImagePanel(
+            displayable(image),
+            titles[index] if index < len(titles) else "",
+            axis_labels=("", name if index == 0 else ""),
+        )
+        for index, image in enumerate(images[:_IMAGES])
+    ]
+    return row + [None] * (_IMAGES - len(row))
 
 
-def scale_to_unit(image: np.ndarray) -> np.ndarray:
-    """Scale pixels to 0 ... 1, as imshow takes them."""
-    values = image.astype(np.float32)
-    low, high = float(values.min()), float(values.max())
-    if low < 0:
-        return (values - low) / max(high - low, 1e-6)
-    return values / 255 if high > 1 else values
-
-
-def _histogram(axes: Any, values: np.ndarray) -> None:
-    values = values.astype(np.float64)
-    axes.hist(values[np.isfinite(values)], bins=40, color="#4477aa")
-    axes.tick_params(labelsize=7)
-
-
-def _class_bars(axes: Any, report: DataReport) -> None:
-    axes.tick_params(labelsize=7)
-    if report.classes is not None:
-        axes.bar(report.classes.names[:40], report.classes.counts[:40], color="#4477aa")
-        axes.set_title("samples of each class", fontsize=9)
-        if max(map(len, report.classes.names)) > 4:
-            axes.tick_params(axis="x", rotation=60)
-    else:
-        axes.set_axis_off()
+def _feature_histograms(report: DataReport) -> Figure:
+    columns = [(name, array.reshape(len(array), -1)) for name, array in report.values.items()]
+    features = [
+        (name if array.shape[1] == 1 else f"{name}, feature {index}", array[:, index])
+        for name, array in columns
+        for index in range(min(array.shape[1], _FEATURES))
+    ]
+    panels: list[Panel | None] = [histogram(values, name) for name, values in features[:_FEATURES]]
+    return Figure("", "histograms of features", panels, 4, panel_size=(2.75, 1.1))

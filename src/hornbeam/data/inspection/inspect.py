@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +21,7 @@ from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.samples import as_samples, check_same_count, named_arrays
 from hornbeam.data.splits.split import class_labels
 from hornbeam.data.splits.split_dataset import batch_size_of
+from hornbeam.visualization.display import Block, Report
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -65,8 +66,8 @@ class Classes:
         return dict(zip(self.values, np.round(balanced, 3).tolist(), strict=True))
 
 
-@dataclass
-class DataReport:
+@dataclass(repr=False)
+class DataReport(Report):
     """Result of `look`: prints as a report; `plot(path)` draws it.
 
     Args:
@@ -95,22 +96,11 @@ class DataReport:
     suspicious_images: np.ndarray = field(default_factory=lambda: np.empty((0, 1, 1)))
     values: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        from hornbeam.data.inspection.display import as_text
+    def blocks(self) -> Iterator[Block]:
+        """Yield the tables, sentences and figures of the report."""
+        from hornbeam.data.inspection.display import blocks_of
 
-        return as_text(self)
-
-    __repr__ = __str__
-
-    def __rich_console__(self, console: Any, options: Any) -> Any:
-        from hornbeam.data.inspection.display import parts_of
-
-        return iter(parts_of(self))
-
-    def _repr_html_(self) -> str:
-        from hornbeam.data.inspection.display import as_html
-
-        return as_html(self)
+        return blocks_of(self)
 
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw values, classes, a contact sheet and suspicious labels. Needs matplotlib (extra `plot`).
@@ -121,9 +111,10 @@ class DataReport:
         Returns:
             The path.
         """
-        from hornbeam.data.inspection.figure import draw
+        from hornbeam.data.inspection.figure import report_figure
 
-        return draw(self, Path(path))
+        report_figure(self).save(path, dpi=110)
+        return Path(path)
 
 
 def look(

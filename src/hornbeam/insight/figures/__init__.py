@@ -1,1 +1,1 @@
-"""Pictures of models and of what they do; each is a `Figure`, drawn by Matplotlib or as block characters."""
+"""Figures of models, their outputs and their training."""

@@ -1,66 +1,92 @@
-"""Curves of a training, and slices of the loss around the weights."""
+"""Learning curves, and slices of the loss around the weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.validation import check_int, check_positive
 from hornbeam.core.jit import jit
-from hornbeam.insight.ablation import untouched
-from hornbeam.visualization.figure import Figure, ImagePanel, LinePanel, saved
+from hornbeam.insight.ablation import preserved_state
+from hornbeam.visualization.figure import Figure, ImagePanel, LinePanel, Marker, save_if
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.callbacks import History
+    from hornbeam.models import Model
 
 
-def plot_history(history: Any, *, path: str | Path | None = None) -> Figure:
-    """The metrics of a training by epoch, training and validation together; the epoch with the lowest
-    validation loss is marked.
+def plot_history(
+    history: History | Model | Mapping[str, list[float]], *, path: str | Path | None = None
+) -> Figure:
+    """Draw the metrics of a training by epoch, training and validation together.
 
-    history: what `fit` returned, its dict of lists, or a model that was trained. path: write the figure
-    there. `data`: the dict. Raises ValueError for what holds no epochs.
+    The epoch with the lowest validation loss is marked.
 
-    >>> plot_history(model.fit(x, y, epochs=5), path="history.svg")  # doctest: +SKIP
+    Args:
+        history: Result of `fit`, its dict of lists, or a trained model.
+        path: File that is written.
+
+    Returns:
+        Figure whose `data` is the dict of lists.
+
+    Raises:
+        ValueError: If the history has no epochs.
+
+    Example:
+        >>> plot_history(model.fit(x, y, epochs=5), path="history.svg")  # doctest: +SKIP
     """
-    logs = _logs(history)
+    logs = _logs_of(history)
     names = [name for name in logs if not name.startswith("val_")]
     names += [name[4:] for name in logs if name.startswith("val_") and name[4:] not in names]
-    panels, words = [], []
-    for name in sorted(names, key=lambda n: (n != "loss", n)):
-        lines = {}
-        for label, key in (("training", name), ("validation", f"val_{name}")):
-            if key in logs:
-                values = np.asarray(logs[key], float)
-                lines[label] = (np.arange(1, len(values) + 1), values)
-                words.append(f"{key} from {values[0]:.4g} to {values[-1]:.4g}")
-        marked = None
-        if name == "loss" and "validation" in lines:
-            best = int(np.argmin(lines["validation"][1]))
-            marked = (best + 1.0, float(lines["validation"][1][best]), f"lowest, epoch {best + 1}")
-        panels.append(LinePanel(lines, name, ("epoch", name), marked))
+    panels = [_metric_panel(name, logs) for name in sorted(names, key=lambda n: (n != "loss", n))]
+    changes = [
+        f"{key} from {values[0]:.4g} to {values[-1]:.4g}"
+        for name in sorted(names, key=lambda n: (n != "loss", n))
+        for key in (name, f"val_{name}")
+        if (values := logs.get(key)) is not None
+    ]
     epochs = max(len(values) for values in logs.values())
-    alt = f"Metrics of {epochs} epochs: {'; '.join(words)}."
-    return saved(Figure("Training", alt, panels, min(len(panels), 2), dict(logs)), path)
+    alt = f"Metrics of {epochs} epochs: {'; '.join(changes)}."
+    return save_if(Figure("Training", alt, panels, min(len(panels), 2), dict(logs)), path)
 
 
-def _logs(history: Any) -> Mapping[str, list[float]]:
-    found = history
-    while found is not None and not isinstance(found, Mapping):
-        found = getattr(found, "history", None)
+def _metric_panel(name: str, logs: Mapping[str, list[float]]) -> LinePanel:
+    lines = {}
+    for label, key in (("training", name), ("validation", f"val_{name}")):
+        if key in logs:
+            values = np.asarray(logs[key], float)
+            lines[label] = (np.arange(1, len(values) + 1), values)
+    marker = None
+    if name == "loss" and "validation" in lines:
+        best = int(np.argmin(lines["validation"][1]))
+        marker = Marker("validation", best, f"lowest, epoch {best + 1}")
+    return LinePanel(lines, name, ("epoch", name), marker)
+
+
+def _logs_of(history: Any) -> Mapping[str, list[float]]:
+    source = history
+    while source is not None and not isinstance(source, Mapping):
+        source = getattr(source, "history", None)
     logs = {
-        name: values for name, values in (found or {}).items() if len(np.shape(values)) == 1 and len(values)
+        name: values for name, values in (source or {}).items() if len(np.shape(values)) == 1 and len(values)
     }
     if not logs:
-        raise ValueError("there are no epochs to draw: pass what fit() returned, or its history")
+        raise ValueError("the history has no epochs to draw: pass the result of fit(), or its history")
     return logs
 
 
+# -- the loss around the weights -----------------------------------------------------------------------------
+
+
 def loss_landscape(
-    model: Any,
-    x: Any,
-    y: Any,
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike,
     *,
     dimensions: int = 1,
     span: float = 1.0,
@@ -69,75 +95,100 @@ def loss_landscape(
     batch_size: int = 256,
     path: str | Path | None = None,
 ) -> Figure:
-    """The loss along one or two random directions through the weights, each filter of a direction as long as
-    the filter of the weights that it is added to (the last axis counts filters; biases and scales stay).
+    """Draw the loss along one or two random directions through the weights.
 
-    x, y: arrays. dimensions: 1 for a curve, 2 for a map. span: how far to go, 1 doubles the norm at the most.
-    points: along each direction, odd so that the weights themselves are one of them. seed: of the directions.
-    path: write the figure there. `data`: {"steps": (points,), "losses": (points,) or (points, points)}.
-    Weights, metrics and random states are afterwards as they were. Raises ValueError for a model that is not
-    compiled, or other dimensions.
+    Each filter of a direction has the norm of the filter of the weights that it is added to; the last axis
+    counts filters. Biases and scales stay. Weights, metrics and random states are restored.
 
-    Li et al. 2018, https://arxiv.org/abs/1712.09913.
+    Args:
+        model: Compiled model.
+        x: Inputs, arrays.
+        y: Targets, arrays.
+        dimensions: 1 for a curve, 2 for a map.
+        span: Largest step in both directions; a step of 1 adds a vector with the norm of the weights.
+        points: Number of steps along each direction; the weights themselves are one of them if it is odd.
+        seed: Seed of the directions.
+        batch_size: Samples in a batch.
+        path: File that is written.
 
-    >>> loss_landscape(model, x[:1000], y[:1000], path="landscape.png")  # doctest: +SKIP
+    Returns:
+        Figure whose `data` is a dict of "steps" (points,) and "losses" (points,) or (points, points).
+
+    Raises:
+        ValueError: If the model is not compiled, or for other dimensions.
+
+    Example:
+        >>> loss_landscape(model, x[:1000], y[:1000], path="landscape.png")  # doctest: +SKIP
+
+    Source: Li et al. 2018, https://arxiv.org/abs/1712.09913.
     """
     model._require_compiled("loss_landscape")
     if dimensions not in (1, 2):
         raise ValueError(f"dimensions must be 1 or 2, got {dimensions!r}")
     points, span = check_int("points", points, 3), check_positive("span", span)
     steps = np.linspace(-span, span, points)
+    losses = _losses_on_grid(model, x, y, steps, dimensions, seed, batch_size)
+    at_weights = f"{losses[(points // 2,) * dimensions]:.4g}"
+    alt = (
+        f"Loss along {dimensions} random direction(s): {at_weights} in the middle, "
+        f"up to {np.nanmax(losses):.4g}."
+    )
+    panel: LinePanel | ImagePanel
+    if dimensions == 1:
+        panel = LinePanel({"loss": (steps, losses)}, "", ("step along the direction", "loss"))
+    else:
+        logs = np.log10(np.maximum(losses, 1e-12))
+        names = [f"{step:.2g}" if i % max(points // 4, 1) == 0 else "" for i, step in enumerate(steps)]
+        panel = ImagePanel(
+            logs, "log10 of the loss", "heat", row_names=names, column_names=names,
+            axis_labels=("second", "first"),
+        )  # fmt: skip
+    data = {"steps": steps, "losses": losses}
+    return save_if(Figure("Loss around the weights", alt, [panel], 1, data), path)
+
+
+def _losses_on_grid(
+    model: Any, x: Any, y: Any, steps: np.ndarray, dimensions: int, seed: int, batch_size: int
+) -> np.ndarray:
+    """Return the loss at each combination of steps, and restore the weights."""
     variables = model.trainable_variables
     start = [np.array(variable) for variable in variables]
     rng = np.random.default_rng(seed)
-    ways = [directions(start, rng) for _ in range(dimensions)]
+    axes = [directions(start, rng) for _ in range(dimensions)]
     grid = np.stack(np.meshgrid(*[steps] * dimensions, indexing="ij"), -1).reshape(-1, dimensions)
-    kept = [(variable, np.array(variable)) for variable in (*model.variables, *model.metrics_variables)]
+    saved = [(variable, np.array(variable)) for variable in (*model.variables, *model.metrics_variables)]
     losses = []
-    with untouched():
+    with preserved_state():
         try:
-            loss = _loss_of(model, x, y, batch_size)
-            for place in grid:
+            loss = _mean_loss(model, x, y, batch_size)
+            for coordinates in grid:
                 for i, variable in enumerate(variables):
-                    moved = start[i] + sum(a * way[i] for a, way in zip(place, ways, strict=True))
-                    variable.assign(moved.astype(start[i].dtype))
+                    shifted = start[i] + sum(a * axis[i] for a, axis in zip(coordinates, axes, strict=True))
+                    variable.assign(shifted.astype(start[i].dtype))
                 losses.append(loss())
         finally:
-            for variable, value in kept:
+            for variable, value in saved:
                 variable.assign(value)
-    values = np.array(losses).reshape((points,) * dimensions)
-    data = {"steps": steps, "losses": values}
-    here = f"{values[(points // 2,) * dimensions]:.4g}"
-    alt = f"Loss along {dimensions} random direction(s): {here} in the middle, up to {np.nanmax(values):.4g}."
-    title = "Loss around the weights"
-    if dimensions == 1:
-        panel: Any = LinePanel({"loss": (steps, values)}, "", ("step along the direction", "loss"))
-    else:
-        logs = np.log10(np.maximum(values, 1e-12))
-        names = [f"{step:.2g}" if i % max(points // 4, 1) == 0 else "" for i, step in enumerate(steps)]
-        panel = ImagePanel(
-            logs, "log10 of the loss", "heat", rows=names, columns=names, axes=("second", "first")
-        )
-    return saved(Figure(title, alt, [panel], 1, data), path)
+    return np.array(losses).reshape((len(steps),) * dimensions)
 
 
 def directions(weights: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """A random direction with filters as long as those of the weights; 0 for vectors."""
-    found = []
+    """Draw a direction whose filters have the norms of those of the weights; it is 0 for vectors."""
+    parts = []
     for weight in weights:
         if weight.ndim < 2:
-            found.append(np.zeros_like(weight, float))
+            parts.append(np.zeros_like(weight, float))
             continue
-        way = rng.normal(size=weight.shape)
+        random = rng.normal(size=weight.shape)
         axes = tuple(range(weight.ndim - 1))
-        length = np.sqrt((weight.astype(float) ** 2).sum(axes, keepdims=True))
-        own = np.sqrt((way**2).sum(axes, keepdims=True))
-        found.append(way * length / np.where(own > 0, own, 1.0))
-    return found
+        wanted = np.sqrt((weight.astype(float) ** 2).sum(axes, keepdims=True))
+        norm = np.sqrt((random**2).sum(axes, keepdims=True))
+        parts.append(random * wanted / np.where(norm > 0, norm, 1.0))
+    return parts
 
 
-def _loss_of(model: Any, x: Any, y: Any, batch_size: int) -> Any:
-    """The mean loss of all samples with the present weights, in inference."""
+def _mean_loss(model: Any, x: Any, y: Any, batch_size: int) -> Any:
+    """Return a function of nothing: the mean loss of all samples with the current weights, in inference."""
     count = len(tree.flatten(x)[0])
     size = min(check_int("batch_size", batch_size, 1), count)
 

@@ -1,26 +1,44 @@
-"""Where samples lie: embeddings in two dimensions, and the table of confusions."""
+"""Samples in two dimensions, and the confusion matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam.ir.types import ShapeError
-from hornbeam.visualization.figure import Figure, ImagePanel, PointPanel, saved
+from hornbeam.visualization.figure import Figure, ImagePanel, PointPanel, save_if
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+
+# Up to this number of classes counts are written into the cells.
+_MOST_ANNOTATED = 20
 
 
-def principal_components(values: Any, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (n, count) along the directions of the largest variance, and each one's share of it.
+def principal_components(values: ArrayLike, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Project samples onto the directions of largest variance.
 
-    values: (n, d). The sign of a direction is such that its largest entry is positive, so that figures do
-    not flip. Raises ShapeError for other shapes. Pearson 1901.
+    The largest entry of each direction is positive, so that its sign is defined.
 
-    >>> principal_components([[0.0, 0.0], [2.0, 0.0]], 1)[0].round(3).ravel().tolist()
-    [-1.0, 1.0]
+    Args:
+        values: Array (n, d).
+        count: Number of directions.
+
+    Returns:
+        Coordinates (n, count), and the proportion of the variance along each direction (count,).
+
+    Raises:
+        ShapeError: If `values` is not (samples, features).
+
+    Example:
+        >>> principal_components([[0.0, 0.0], [2.0, 0.0]], 1)[0].round(3).ravel().tolist()
+        [-1.0, 1.0]
+
+    Source: Pearson 1901.
     """
     array = np.asarray(values, "float32")
     if array.ndim != 2 or not array.size:
@@ -36,68 +54,107 @@ def principal_components(values: Any, count: int = 2) -> tuple[np.ndarray, np.nd
 
 
 def plot_embeddings(
-    values: Any, labels: Any = None, *, names: Sequence[str] = (), path: str | Path | None = None
+    values: ArrayLike,
+    labels: ArrayLike | None = None,
+    *,
+    names: Sequence[str] = (),
+    path: str | Path | None = None,
 ) -> Figure:
-    """Samples as points along the two directions in which they differ most (principal components).
+    """Draw samples as points along their first two principal components.
 
-    values: (n, ...), such as `activations(model, x, "dense")` or the weights of an Embedding; further axes
-    are laid out. labels: a whole number a sample, for colours and shapes. names: of the labels. path: write
-    the figure there. `data`: {"places": (n, 2), "shares": (2,)}. Raises ShapeError where labels do not fit.
+    Args:
+        values: Array (n, ...), such as `activations(model, x, "dense")` or the weights of an Embedding;
+            further axes are flattened.
+        labels: Integers (n,), which choose colors and markers.
+        names: Names of the labels.
+        path: File that is written.
 
-    >>> plot_embeddings(activations(model, x, "dense"), y, path="embeddings.png")  # doctest: +SKIP
+    Returns:
+        Figure whose `data` is a dict of "points" (n, 2) and "proportions" (2,) of the variance.
+
+    Raises:
+        ShapeError: If `labels` does not have one integer a sample.
+
+    Example:
+        >>> plot_embeddings(activations(model, x, "dense"), y, path="embeddings.png")  # doctest: +SKIP
     """
     array = np.asarray(values, "float32")
     array = array.reshape(len(array), -1)
-    places, shares = principal_components(array)
-    if places.shape[1] < 2:
-        places, shares = np.pad(places, ((0, 0), (0, 1))), np.pad(shares, (0, 1))
+    points, proportions = principal_components(array)
+    if points.shape[1] < 2:
+        points, proportions = np.pad(points, ((0, 0), (0, 1))), np.pad(proportions, (0, 1))
     groups = np.zeros(len(array), int) if labels is None else np.asarray(labels).astype(int).ravel()
     if len(groups) != len(array):
-        raise ShapeError(f"there are {len(array)} samples and {len(groups)} labels")
-    axes = (f"first, {shares[0]:.0%} of the variance", f"second, {shares[1]:.0%}")
+        raise ShapeError(f"labels must have one integer a sample, got {len(groups)} for {len(array)} samples")
     count = len(np.unique(groups))
     alt = (
-        f"{len(array)} samples of {array.shape[1]} numbers in two dimensions, which hold {shares.sum():.0%} "
-        f"of their variance{f'; {count} groups' if count > 1 else ''}."
+        f"{len(array)} samples of {array.shape[1]} numbers in two dimensions, which hold "
+        f"{proportions.sum():.0%} of their variance{f'; {count} groups' if count > 1 else ''}."
     )
-    panel = PointPanel(places, groups, list(names), "", axes)
-    data = {"places": places, "shares": shares}
-    return saved(Figure("Embeddings", alt, [panel], 1, data), path)
+    labels_of_axes = (f"first, {proportions[0]:.0%} of the variance", f"second, {proportions[1]:.0%}")
+    panel = PointPanel(points, groups, list(names), axis_labels=labels_of_axes)
+    data = {"points": points, "proportions": proportions}
+    return save_if(Figure("Embeddings", alt, [panel], 1, data), path)
 
 
 def plot_confusion(
-    y_true: Any, y_pred: Any, *, names: Sequence[str] = (), path: str | Path | None = None
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    names: Sequence[str] = (),
+    path: str | Path | None = None,
 ) -> Figure:
-    """How often each class (row) was taken for each class (column).
+    """Draw the confusion matrix: rows are true classes, columns predicted ones.
 
-    y_true: class indices (n,) or one-hot (n, classes). y_pred: class indices, or probabilities or scores (n,
-    classes) of which the largest counts. names: of the classes. path: write the figure there. `data`: the
-    counts (classes, classes). Raises ShapeError where the two do not fit.
+    Args:
+        y_true: Integers (n,) or one-hot rows (n, classes).
+        y_pred: Integers (n,), or probabilities or scores (n, classes), of which the largest counts.
+        names: Names of the classes.
+        path: File that is written.
 
-    >>> plot_confusion(y_test, model.predict(x_test), path="confusion.svg")  # doctest: +SKIP
+    Returns:
+        Figure whose `data` are the counts (classes, classes).
+
+    Raises:
+        ShapeError: If the numbers of samples differ.
+
+    Example:
+        >>> plot_confusion(y_test, model.predict(x_test), path="confusion.svg")  # doctest: +SKIP
     """
-    true, taken = _classes(y_true), _classes(y_pred)
-    if true.shape != taken.shape or not len(true):
-        raise ShapeError(f"there are {len(true)} true classes and {len(taken)} predictions")
-    count = max(int(true.max()), int(taken.max())) + 1
+    true, predicted = _class_indices(y_true), _class_indices(y_pred)
+    if true.shape != predicted.shape or not len(true):
+        raise ShapeError(
+            f"y_true and y_pred must have one class a sample, got {len(true)} and {len(predicted)}"
+        )
+    count = max(int(true.max()), int(predicted.max())) + 1
     count = max(count, len(names), *(np.shape(part)[-1] for part in (y_true, y_pred) if np.ndim(part) == 2))
-    table = np.zeros((count, count), int)
-    np.add.at(table, (true, taken), 1)
-    wrong = table - np.diag(np.diag(table))
-    i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    sides = list(names) or [str(k) for k in range(count)]
-    right = int(np.trace(table))
-    alt = f"Confusions of {len(true)} samples in {count} classes: {right} right ({right / len(true):.1%})"
-    if wrong.any():
-        alt += f"; most often {sides[i]} taken for {sides[j]}, {wrong[i, j]} times"
+    matrix = np.zeros((count, count), int)
+    np.add.at(matrix, (true, predicted), 1)
+    class_names = list(names) or [str(k) for k in range(count)]
     panel = ImagePanel(
-        table, "rows are true, columns predicted", "heat", low=0.0, rows=sides, columns=sides,
-        numbers=count <= 20, axes=("predicted", "true"),
-    )  # fmt: skip
-    return saved(Figure("Confusions", alt + ".", [panel], 1, table), path)
+        matrix,
+        "rows are true, columns predicted",
+        "heat",
+        low=0.0,
+        row_names=class_names,
+        column_names=class_names,
+        annotations=matrix if count <= _MOST_ANNOTATED else None,
+        axis_labels=("predicted", "true"),
+    )
+    return save_if(Figure("Confusions", _confusion_text(matrix, class_names), [panel], 1, matrix), path)
 
 
-def _classes(values: Any) -> np.ndarray:
+def _confusion_text(matrix: np.ndarray, names: Sequence[str]) -> str:
+    total, right = int(matrix.sum()), int(np.trace(matrix))
+    text = f"Confusions of {total} samples in {len(matrix)} classes: {right} right ({right / total:.1%})"
+    errors = matrix - np.diag(np.diag(matrix))
+    if errors.any():
+        i, j = np.unravel_index(int(errors.argmax()), errors.shape)
+        text += f"; most often {names[i]} taken for {names[j]}, {errors[i, j]} times"
+    return f"{text}."
+
+
+def _class_indices(values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] > 1:
         return array.argmax(-1)

@@ -1,4 +1,4 @@
-"""One HTML page about one run, which stands for itself."""
+"""Report of a run as one self-contained HTML page."""
 
 from hornbeam.insight.reporting.page import page, report
 

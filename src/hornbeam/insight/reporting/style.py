@@ -1,10 +1,10 @@
-"""How the page looks: one style sheet (page.css), with colours for light and dark."""
+"""Style sheet of the page: page.css, with colors for light and dark."""
 
 from __future__ import annotations
 
 from importlib import resources
 
-# Every text colour has at least 4.5:1 against each background that it is used on, as a test computes.
+# Every text color has a contrast of at least 4.5:1 on each of its backgrounds, as a test computes.
 LIGHT = {
     "page": "#f6f6f3",
     "card": "#ffffff",
@@ -31,7 +31,7 @@ DARK = {
     "warn": "#f0b66a",
     "shade": "#272d35",
 }
-# Stripes of layers, beside which their kind is written: the palette of Okabe and Ito (2008).
+# Stripes of layers in the palette of Okabe and Ito (2008); the kind is written beside them.
 STRIPES = {
     "conv": "#0072b2",
     "pool": "#009e73",
@@ -45,12 +45,12 @@ STRIPES = {
 
 
 def style_sheet() -> str:
-    """The sheet as text."""
-    stripes = "".join(f"svg .stripe.{name} {{ fill: {colour}; }}\n" for name, colour in STRIPES.items())
+    """Return the style sheet as text."""
+    stripes = "".join(f"svg .stripe.{name} {{ fill: {color}; }}\n" for name, color in STRIPES.items())
     rules = resources.files(__package__).joinpath("page.css").read_text("utf-8")
     dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}\n"
     return f":root {{ color-scheme: light dark; {_variables(LIGHT)} }}\n{dark}{rules}{stripes}"
 
 
-def _variables(colours: dict[str, str]) -> str:
-    return " ".join(f"--{name}: {value};" for name, value in colours.items())
+def _variables(colors: dict[str, str]) -> str:
+    return " ".join(f"--{name}: {value};" for name, value in colors.items())

@@ -1,4 +1,4 @@
-"""Runs: what a training was, kept in a folder of plain JSON, listed and compared."""
+"""Recorded runs: a folder of plain JSON for each training, listed and compared."""
 
 from hornbeam.insight.runs.comparing import compare_runs
 from hornbeam.insight.runs.listing import list_runs

@@ -1,4 +1,4 @@
-"""Where and how a program runs: versions, machine, engine, commit, command."""
+"""Environment of a run: versions, machine, engine, commit, command."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ import shlex
 import sys
 from pathlib import Path
 
-# Variables of the environment that change what a run computes or how fast.
+# Environment variables that change results or speed.
 _PREFIXES = ("HORNBEAM_", "KERAS_", "OMP_", "MKL_", "OPENBLAS_", "XLA_", "CUDA_VISIBLE")
 
 
 def environment() -> dict[str, str]:
-    """Versions, machine and engine, by name; what is not installed is left out."""
+    """Return versions, machine and engine by name, without packages that are not installed."""
     from hornbeam.diagnostics.environment import facts
     from hornbeam.engines import current_engine
 
-    found = {name: text for name, text in facts() if text != "not installed"}
-    found["engine"] = current_engine().name
-    found["processor"] = processor()
-    found["memory"] = memory()
-    found["commit"] = commit(_folder_of_code())
+    texts = {name: text for name, text in facts() if text != "not installed"}
+    texts["engine"] = current_engine().name
+    texts["processor"] = processor()
+    texts["memory"] = memory()
+    texts["commit"] = commit(_source_folder())
     variables = {key: os.environ[key] for key in sorted(os.environ) if key.startswith(_PREFIXES)}
-    found["variables"] = " ".join(f"{key}={shlex.quote(value)}" for key, value in variables.items())
-    return {name: text for name, text in found.items() if text}
+    texts["variables"] = " ".join(f"{key}={shlex.quote(value)}" for key, value in variables.items())
+    return {name: text for name, text in texts.items() if text}
 
 
-def _folder_of_code() -> Path:
+def _source_folder() -> Path:
     script = Path(sys.argv[0] if sys.argv else "")
     return (script.parent if script.suffix == ".py" and script.is_file() else Path.cwd()).resolve()
 
 
 def command() -> str:
-    """The command line that started this process, to be given to a shell; "" where there is none."""
+    """Return the command line of this process, quoted for a shell; "" if there is none."""
     return shlex.join(sys.orig_argv)
 
 
 def processor() -> str:
-    """The processor's name, as the system says it."""
+    """Return the processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:
         return platform.processor()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def memory() -> str:
-    """The machine's memory, "" where the system does not say."""
+    """Return the machine's memory, "" where the system does not report it."""
     try:
         return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
     except (AttributeError, ValueError, OSError):
@@ -56,19 +56,19 @@ def memory() -> str:
 
 
 def commit(start: Path) -> str:
-    """The commit of Git that is checked out around a folder, "" if there is none.
+    """Return the Git commit that is checked out around a folder, "" if there is none.
 
-    Read off Git's files: no program is started, so no setting of a strange folder runs anything.
+    It is read from Git's files: no program is started, so settings of a foreign repository run nothing.
     """
     for folder in (start, *start.parents):
-        mark = folder / ".git"
+        git = folder / ".git"
         try:
-            if mark.is_file():  # a work tree of its own
-                mark = folder / mark.read_text().partition("gitdir:")[2].strip()
-            head = (mark / "HEAD").read_text().strip()
+            if git.is_file():  # a linked worktree
+                git = folder / git.read_text().partition("gitdir:")[2].strip()
+            head = (git / "HEAD").read_text().strip()
         except OSError:
             continue
-        return _resolved(mark, head)
+        return _resolved(git, head)
     return ""
 
 

@@ -1,7 +1,7 @@
-"""The folder of a run, as it is written.
+"""Writing the folder of a run.
 
-`run.json` says what the run is and how it ended, `history.jsonl` has a line for each epoch, and each part
-that was recorded besides (`model`, `data`, `evaluation`, ...) is a JSON file of its own.
+`run.json` holds the run's facts and status, `history.jsonl` has a line for each epoch, and each other part
+(`model`, `data`, `evaluation`, ...) is a JSON file of its own.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ import numpy as np
 from hornbeam.saving.files import staged
 
 INFO, HISTORY = "run.json", "history.jsonl"
-# What else a run may hold, each in a file of its name.
+# Other parts of a run, each in a file of its name.
 PARTS = ("model", "explanation", "data", "profile", "evaluation", "confusion", "mistakes", "doctor")
 
-_LONGEST_NAME = 40
+_MOST_CHARACTERS = 40
 
 
 def plain_name(text: str) -> str:
-    """A text as part of a file's name: letters, digits, "_" and "-" of ASCII, never empty, never a path."""
-    kept = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[:_LONGEST_NAME].strip("-")
-    return kept or "run"
+    """Return a text as part of a file's name: ASCII letters, digits, "_" and "-", never empty or a path."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[:_MOST_CHARACTERS].strip("-")
+    return name or "run"
 
 
 def is_plain(name: Any) -> bool:
-    """Whether a name is one that `plain_name` could have made, with the date before it."""
+    """Return True for a name that `plain_name` could have returned, with the date in front of it."""
     return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name) is not None
 
 
 def plain(value: Any) -> Any:
-    """A value as what JSON has. Numbers that JSON lacks are the texts "nan", "inf" and "-inf"; objects are
-    their names."""
+    """Convert a value to what JSON has.
+
+    Numbers that JSON lacks become the texts "nan", "inf" and "-inf"; objects become their names.
+    """
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -56,39 +58,39 @@ def plain(value: Any) -> Any:
 
 
 def make_folder(parent: str | os.PathLike[str], name: str, now: float | None = None) -> Path:
-    """A new folder `<date>-<time>-<name>` in `parent`, which is made if need be."""
+    """Create a folder `<date>-<time>-<name>` in `parent`, and `parent` if needed."""
     stamp = time.strftime("%Y-%m-%d-%H%M%S", time.localtime(now))
     base = f"{stamp}-{plain_name(name)}"
     Path(parent).mkdir(parents=True, exist_ok=True)
     for number in range(1, 10_000):
-        made = Path(parent, base if number == 1 else f"{base}-{number}")
+        folder = Path(parent, base if number == 1 else f"{base}-{number}")
         try:
-            made.mkdir()
+            folder.mkdir()
         except FileExistsError:  # another run of this second
             continue
-        return made
-    raise FileExistsError(f"there are too many runs called {base} in {os.fspath(parent)}")
+        return folder
+    raise FileExistsError(f"too many runs are named {base} in {os.fspath(parent)}")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Put a value into a file that is whole or not there."""
+    """Write a JSON file that is complete or absent."""
     with staged(path) as file:
         file.write((json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
 
 
-def add_line(path: Path, value: Any) -> None:
-    """A line more at the end of a file, in one write: a kill before or behind it leaves whole lines."""
+def append_line(path: Path, value: Any) -> None:
+    """Append a line of JSON in one write, so that a killed process leaves complete lines."""
     with open(path, "ab", buffering=0) as file:
         file.write((json.dumps(plain(value), allow_nan=False) + "\n").encode())
 
 
-def keep_lines(path: Path, below: int) -> None:
-    """Drop the epochs of a history from number `below` on: a training that goes on makes them again."""
+def drop_lines(path: Path, first: int) -> None:
+    """Drop the epochs of a history from number `first` on: a resumed training repeats them."""
     from hornbeam.insight.runs.reading import epochs_in
 
     if not path.exists():
         return
-    kept = [line for line in epochs_in(path) if line["epoch"] < below]
+    kept = [line for line in epochs_in(path) if line["epoch"] < first]
     with staged(path) as file:
         for line in kept:
             file.write((json.dumps(plain(line), allow_nan=False) + "\n").encode())

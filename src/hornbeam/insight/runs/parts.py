@@ -1,4 +1,4 @@
-"""What a run keeps of models, profiles, looks at data, evaluations and explanations: plain values."""
+"""Plain values of models, profiles, data reports, evaluations and explanations, for recorded runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from hornbeam.insight.explanations.explanation import Explanation
 from hornbeam.insight.summary import Trace, rows_of
 from hornbeam.training.profile import Profile
-from hornbeam.visualization.png import encoded, is_picture
+from hornbeam.visualization.png import encode_base64, is_image
 
-_MOST_KERNELS, _MOST_ARRAYS = 40, 30
-_MOST_PICTURES, _MOST_IN_A_ROW = 12, 8
+_MOST_KERNELS, _MOST_ARRAYS, _MOST_CLASSES = 40, 30, 40
+_MOST_SUSPICIOUS, _MOST_IN_A_ROW = 12, 8
 
 
 def of_model(model: Any) -> dict[str, Any]:
-    """Layers as `summary()` shows them, numbers of parameters, and the configs of model and `compile`."""
+    """Return the rows of `summary()`, numbers of parameters, and the configs of the model and `compile`."""
     trace = Trace(model)
     rows = [dataclasses.asdict(row) for row in rows_of(model, trace)]
     return {
@@ -32,133 +32,114 @@ def of_model(model: Any) -> dict[str, Any]:
 
 
 def configs_of(model: Any) -> dict[str, Any]:
-    """The configs of a model and of its `compile`; None, and why, for a model that has none."""
+    """Return the configs of a model and of its `compile`; None and the reason for a model without one."""
     try:
-        found: dict[str, Any] = {"config": model.get_config()}
+        config: dict[str, Any] = {"config": model.get_config()}
     except (TypeError, NotImplementedError, ValueError) as error:
-        found = {"config": None, "config_note": str(error)}
-    return {**found, "compile": model.get_compile_config()}
+        config = {"config": None, "config_note": str(error)}
+    return {**config, "compile": model.get_compile_config()}
 
 
 def of_explanation(explanation: Explanation) -> dict[str, Any]:
-    """Titles and sentences."""
+    """Return titles and sentences."""
     sections = [
-        {"title": n.title, "entries": [list(e) for e in n.entries], "depth": n.depth}
-        for n in explanation.sections
+        {"title": section.title, "entries": [list(e) for e in section.entries], "depth": section.depth}
+        for section in explanation.sections
     ]
     return {"title": explanation.title, "sections": sections, "closing": list(explanation.closing)}
 
 
 def of_profile(profile: Profile) -> dict[str, Any]:
-    """Seconds of a step, by layer and by kernel."""
-    layers = [
-        {
-            "name": layer.name,
-            "forward": layer.forward,
-            "backward": layer.backward,
-            "flops": layer.flops,
-            "nbytes": layer.nbytes,
-            "roof": layer.roof,
-        }
-        for layer in profile.layers
-    ]
-    kernels = [
-        {"what": kernel.label, "runs": kernel.runs, "seconds": kernel.seconds, "roof": kernel.roof}
-        for kernel in profile.kernels[:_MOST_KERNELS]
-    ]
+    """Return the seconds of a step by layer and by kernel."""
+    layer_keys = ("name", "forward", "backward", "flops", "nbytes", "peak_fraction")
+    kernel_keys = ("label", "runs", "seconds", "peak_fraction")
     return {
         "steps": profile.steps,
         "seconds": profile.seconds,
         "kernel_seconds": profile.kernel_seconds,
         "flops": profile.flops,
-        "layers": layers,
-        "kernels": kernels,
+        "layers": [{key: getattr(layer, key) for key in layer_keys} for layer in profile.layers],
+        "kernels": [
+            {key: getattr(kernel, key) for key in kernel_keys} for kernel in profile.kernels[:_MOST_KERNELS]
+        ],
     }
 
 
 def of_findings(findings: Sequence[Any]) -> dict[str, Any]:
-    """What the doctor found: name, evidence, advice, layers, epoch."""
-    return {
-        "findings": [
-            {
-                "name": f.name,
-                "evidence": f.evidence,
-                "advice": f.advice,
-                "layers": list(f.layers),
-                "epoch": f.epoch,
-            }
-            for f in findings
-        ]
-    }
+    """Return name, evidence, advice, layers and epoch of the doctor's findings."""
+    keys = ("name", "evidence", "advice", "layers", "epoch")
+    return {"findings": [{key: getattr(finding, key) for key in keys} for finding in findings]}
 
 
-def of_look(look: Any) -> dict[str, Any]:
-    """Ranges, classes, what is there twice, doubtful labels, advice, some pictures."""
+def of_data_report(report: Any) -> dict[str, Any]:
+    """Return ranges, classes, duplicates, suspicious labels, advice and some images."""
     from hornbeam.data.inspection.display import duplicates_text, summary_cells
 
-    classes = look.classes
+    classes = report.classes
     names = [] if classes is None else list(classes.names)
-    sentences = [duplicates_text(look)]
-    doubtful = []
-    for place, one in enumerate((look.suspicious or ())[:_MOST_PICTURES]):
-        text = f"row {one.row}: labelled {names[one.label]}, its neighbours are {names[one.neighbors]}"
-        if place < len(look.suspicious_images) and is_picture(look.suspicious_images[place]):
-            doubtful.append({"text": text, "picture": encoded(look.suspicious_images[place])})
+    sentences = [duplicates_text(report)]
+    suspicious = []
+    for index, label in enumerate((report.suspicious or ())[:_MOST_SUSPICIOUS]):
+        text = f"row {label.row}: labelled {names[label.label]}, its neighbors are {names[label.neighbors]}"
+        if index < len(report.suspicious_images) and is_image(report.suspicious_images[index]):
+            suspicious.append({"text": text, "image": encode_base64(report.suspicious_images[index])})
         else:
             sentences.append(f"label to check, {text}")
-    if classes is not None and look.suspicious == []:
-        sentences.append("no label is contradicted by its nearest neighbours")
+    if classes is not None and report.suspicious == []:
+        sentences.append("no label is contradicted by its nearest neighbors")
     arrays = []
-    for what in (*look.x[:_MOST_ARRAYS], *look.y[:_MOST_ARRAYS]):
-        name, shape, dtype, _, *numbers = summary_cells(what)
+    for summary in (*report.x[:_MOST_ARRAYS], *report.y[:_MOST_ARRAYS]):
+        name, shape, dtype, _, *numbers = summary_cells(summary)
         arrays.append({"name": name, "shape": shape, "dtype": dtype, "numbers": numbers})
+    counts = None if classes is None else classes.counts[:_MOST_CLASSES]
     return {
-        "samples": look.samples,
-        "note": look.note,
+        "samples": report.samples,
+        "note": report.note,
         "arrays": arrays,
-        "classes": None if classes is None else {"names": names[:40], "counts": classes.counts[:40]},
+        "classes": None if classes is None else {"names": names[:_MOST_CLASSES], "counts": counts},
         "sentences": sentences,
-        "advice": [{"what": advice.action, "why": advice.reason} for advice in look.advice],
-        "pictures": {
-            name: [encoded(picture) for picture in pictures[:_MOST_IN_A_ROW]]
-            for name, pictures in look.images.items()
-            if len(pictures) and is_picture(pictures[0])
+        "advice": [{"action": action, "reason": reason} for action, reason in report.advice],
+        "images": {
+            name: [encode_base64(image) for image in images[:_MOST_IN_A_ROW]]
+            for name, images in report.images.items()
+            if len(images) and is_image(images[0])
         },
-        "doubtful": doubtful,
+        "suspicious": suspicious,
     }
 
 
-def of_result(result: Any) -> dict[str, Any]:
-    """A result of `hornbeam.evaluation`."""
-    found: dict[str, Any] = result.as_dict()
-    return found
+def of_evaluation(result: Any) -> dict[str, Any]:
+    """Return a result of `hornbeam.evaluation`."""
+    values: dict[str, Any] = result.as_dict()
+    return values
 
 
 def of_mistakes(result: Any) -> dict[str, Any]:
-    """Mistakes, with pictures of the samples where they are pictures."""
+    """Return the most confident errors, with the samples where they are images."""
     samples = result.x if hasattr(result.x, "shape") else ()
-    pictures = [encoded(sample) for sample in samples if is_picture(sample)]
-    return {**result.as_dict(), "pictures": pictures}
+    images = [encode_base64(sample) for sample in samples if is_image(sample)]
+    return {**result.as_dict(), "images": images}
 
 
-# Class -> (name of the part, what makes it). Classes are found by name, without importing what is not used.
+# Class -> name of the part and its function. Classes are found by name, so that nothing unused is imported.
 _KINDS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     "Explanation": ("explanation", of_explanation),
     "Profile": ("profile", of_profile),
-    "DataReport": ("data", of_look),
-    "Evaluation": ("evaluation", of_result),
-    "Confusion": ("confusion", of_result),
+    "DataReport": ("data", of_data_report),
+    "Evaluation": ("evaluation", of_evaluation),
+    "Confusion": ("confusion", of_evaluation),
     "Mistakes": ("mistakes", of_mistakes),
 }
 
 
-def part_of(thing: Any) -> tuple[str, dict[str, Any]]:
-    """The part of a run that a result is, and its plain values.
+def part_of(result: Any) -> tuple[str, dict[str, Any]]:
+    """Return the name of the part that a result is, and its plain values.
 
-    Raises TypeError for what runs do not hold.
+    Raises TypeError for results that runs do not hold.
     """
-    for base in type(thing).__mro__:
-        known = _KINDS.get(base.__name__) if base.__module__.startswith("hornbeam.") else None
-        if known is not None:
-            return known[0], known[1](thing)
-    raise TypeError(f"a run does not hold a {type(thing).__name__}: give it a {', a '.join(sorted(_KINDS))}")
+    for base in type(result).__mro__:
+        kind = _KINDS.get(base.__name__) if base.__module__.startswith("hornbeam.") else None
+        if kind is not None:
+            return kind[0], kind[1](result)
+    names = ", a ".join(sorted(_KINDS))
+    raise TypeError(f"a run does not hold a {type(result).__name__}: give it a {names}")

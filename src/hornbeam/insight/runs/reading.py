@@ -1,4 +1,4 @@
-"""A run, as it is read: whatever its files hold is checked, for they may come from anywhere."""
+"""Reading a run. All values are checked, because the files may come from anywhere."""
 
 from __future__ import annotations
 
@@ -11,21 +11,27 @@ from typing import Any
 
 from hornbeam.insight.runs.folder import HISTORY, INFO, PARTS
 
-# No run that was recorded comes near.
+# Far above the size of any recorded file.
 _MOST_BYTES = 256 << 20
 
 
 class RunError(ValueError):
-    """A folder is no run, or a file in it cannot be read. The message names the file."""
+    """A folder is not a run, or a file in it cannot be read. The message names the file."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A recorded run. path: its folder. info: what `run.json` says. epochs: a dict for each epoch, with
-    `epoch` (from 1), `seconds` and `logs`. parts: what else was recorded, by name.
+    """A recorded run.
 
-    >>> run = hornbeam.insight.read_run("runs/2026-11-26-072256-mnist")  # doctest: +SKIP
-    >>> run.history["val_loss"]  # doctest: +SKIP
+    Args:
+        path: Folder of the run.
+        info: Values of `run.json`.
+        epochs: Dict for each epoch with `epoch` (from 1), `seconds` and `logs`.
+        parts: Other recorded parts by name.
+
+    Example:
+        >>> run = hornbeam.insight.read_run("runs/2026-11-26-072256-mnist")  # doctest: +SKIP
+        >>> run.history["val_loss"]  # doctest: +SKIP
     """
 
     path: Path
@@ -35,29 +41,32 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What the run is called."""
+        """Name of the run."""
         return str(self.info.get("name", self.path.name))
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """Metric -> one number an epoch, NaN for epochs without it."""
+        """One number an epoch for each metric, NaN for epochs without it."""
         names = dict.fromkeys(name for line in self.epochs for name in line["logs"])
         return {name: [line["logs"].get(name, float("nan")) for line in self.epochs] for name in names}
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end; one that runs, or was killed, did not."""
+        """True if the training ended in order; False for one that is running or was killed."""
         return self.info.get("status") == "finished"
 
     @property
     def seconds(self) -> float:
-        """How long the training took, or as far as is known."""
-        known = self.info.get("seconds")
-        return float(known) if isinstance(known, (int, float)) else sum(e["seconds"] for e in self.epochs)
+        """Time of the training, as far as it is known."""
+        seconds = self.info.get("seconds")
+        return float(seconds) if isinstance(seconds, (int, float)) else sum(e["seconds"] for e in self.epochs)
 
     def best(self) -> tuple[str, int, float] | None:
-        """The metric that says best how good the model is, the epoch (from 1) where it was best, and its
-        value there; None without numbers."""
+        """Return the best epoch by the most informative metric.
+
+        Returns:
+            Name of the metric, epoch (from 1) and value; None without numbers.
+        """
         history = self.history
         order = [
             "val_accuracy",
@@ -67,44 +76,52 @@ class Run:
             "loss",
         ]
         name = next((n for n in order if n in history), None)
-        values = (
-            [] if name is None else [(v, e["epoch"]) for v, e in zip(history[name], self.epochs, strict=True)]
-        )
-        values = [pair for pair in values if pair[0] == pair[0]]
-        if name is None or not values:
+        if name is None:
             return None
-        larger = larger_is_better(name)
-        value, epoch = (max if larger else min)(values, key=lambda pair: pair[0])
+        pairs = zip(history[name], self.epochs, strict=True)
+        values = [(value, epoch["epoch"]) for value, epoch in pairs if value == value]
+        if not values:
+            return None
+        value, epoch = (max if larger_is_better(name) else min)(values, key=lambda pair: pair[0])
         return name, epoch, value
 
 
 def larger_is_better(name: str) -> bool:
-    """Whether a metric of this name is better when it is larger."""
+    """Return True for the name of a metric whose larger values are better."""
     words = ("acc", "auc", "precision", "recall", "f1", "f_", "iou", "r2", "top_k", "similarity")
     return any(word in name.removeprefix("val_").lower() for word in words)
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:
-    """The run in a folder. Raises RunError if it is none, or a file of it is damaged."""
+    """Read the run in a folder.
+
+    Args:
+        path: Folder that `callbacks.RunRecorder` wrote.
+
+    Returns:
+        The run.
+
+    Raises:
+        RunError: If the folder is not a run, or a file of it is damaged.
+    """
     folder = Path(path)
     if not (folder / INFO).is_file():
-        raise RunError(f"{folder} is no run: there is no {INFO} in it")
+        raise RunError(f"{folder} is not a run: it has no {INFO}")
     info = _read_json(folder / INFO)
     if not isinstance(info, dict):
-        raise RunError(f"{folder / INFO} holds no JSON object")
-    found = {
-        name: _read_json(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()
-    }
-    for name, value in found.items():
+        raise RunError(f"{folder / INFO} does not hold a JSON object")
+    files = {name: folder / f"{name}.json" for name in PARTS}
+    parts = {name: _read_json(file) for name, file in files.items() if file.is_file()}
+    for name, value in parts.items():
         if not isinstance(value, dict):
-            raise RunError(f"{folder / name}.json holds no JSON object")
+            raise RunError(f"{files[name]} does not hold a JSON object")
     history = folder / HISTORY
-    return Run(folder, info, epochs_in(history) if history.is_file() else [], found)
+    return Run(folder, info, epochs_in(history) if history.is_file() else [], parts)
 
 
 def _read_text(path: Path) -> str:
     if path.stat().st_size > _MOST_BYTES:
-        raise RunError(f"{path} has {path.stat().st_size:,} bytes: no recorded run is that large")
+        raise RunError(f"{path} has {path.stat().st_size:,} bytes, more than any recorded run")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -119,21 +136,19 @@ def _read_json(path: Path) -> Any:
 
 
 def epochs_in(path: Path) -> list[dict[str, Any]]:
-    """The epochs of a history. A last line that was cut off is left out."""
-    text = _read_text(path)
-    lines = text.split("\n")
-    found: dict[int, dict[str, Any]] = {}
-    for number, line in enumerate(lines[:-1], 1):
+    """Return the epochs of a history, without a last line that was cut off."""
+    epochs: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(_read_text(path).split("\n")[:-1], 1):
         if line.strip():
             epoch = _epoch(path, number, line)
-            found[epoch["epoch"]] = epoch
-    return [found[number] for number in sorted(found)]
+            epochs[epoch["epoch"]] = epoch
+    return [epochs[number] for number in sorted(epochs)]
 
 
 def _epoch(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        raw = json.loads(line)
-        logs = {str(name): float(value) for name, value in raw["logs"].items()}
-        return {"epoch": int(raw["epoch"]), "seconds": float(raw["seconds"]), "logs": logs}
+        values = json.loads(line)
+        logs = {str(name): float(value) for name, value in values["logs"].items()}
+        return {"epoch": int(values["epoch"]), "seconds": float(values["seconds"]), "logs": logs}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RunError(f"{path}, line {number}, is no epoch: {line[:60]!r}") from error
+        raise RunError(f"{path}, line {number}, is not an epoch: {line[:60]!r}") from error

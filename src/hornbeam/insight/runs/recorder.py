@@ -1,4 +1,4 @@
-"""A callback that keeps what a training was."""
+"""A callback that records a training."""
 
 from __future__ import annotations
 
@@ -13,35 +13,44 @@ from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.base import Callback, Logs
 
 if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.data import Dataset
+    from hornbeam.data.splits.sealed import Sealed
     from hornbeam.diagnostics.predictions import Predictions
+    from hornbeam.evaluation import Evaluation
 
 
 class RunRecorder(Callback):
-    """Records a training in a folder of its own, `runs/<date>-<time>-<name>/`, as plain JSON.
+    """Record a training in a folder of its own, `runs/<date>-<time>-<name>/`, as plain JSON.
 
-    Kept are the configs of the model and of `compile`, the data's shapes and fingerprint, versions, machine,
-    engine, commit and command, seeds, and for each epoch its logs and seconds, written as the training goes:
-    a run that is killed shows the epochs that it made. `hornbeam runs` lists runs, `hornbeam runs compare`
-    says how two differ, and `hornbeam report` makes a page of one.
+    Recorded are the configs of the model and of `compile`, shapes and fingerprint of the data, versions,
+    machine, engine, commit, command and seeds, and the logs and seconds of each epoch. Epochs are written as
+    the training proceeds, so a killed run keeps its finished epochs. `hornbeam runs` lists runs,
+    `hornbeam runs compare` compares two, and `hornbeam report` writes a page about one.
 
-    name: what the run is called, the model's name by default; in the folder's name all but letters, digits
-    and "_" are dashes. folder: where runs are, made if need be. explain: keep `model.explain()`, at the end.
-    save_weights: keep the weights at the end too, in `final.weights.h5`. path: the folder of the run that is
-    recorded, None before the training begins.
+    Findings of a `Doctor` among the callbacks of the same `fit` are recorded too. `add` records other
+    results, such as a profile; `evaluate` evaluates test data once and records the scores. A training that
+    resumes from a checkpoint continues in its folder. The attribute `path` is the folder of the run, None
+    before the training begins.
 
-    A `Doctor` among the callbacks of the same `fit` is asked for its findings. `add` keeps what else is
-    known: a look at the data, a profile; `evaluate` looks at test data, once, and keeps what it finds. A
-    training that goes on from a checkpoint goes on in its folder. The command line is kept as it was given:
-    do not put secrets there.
+    The command line is recorded as it was typed: do not put secrets there.
 
-    >>> recorder = hornbeam.callbacks.RunRecorder("first try")
-    >>> model.fit(x, y, callbacks=[recorder])  # doctest: +SKIP
-    >>> recorder.add(model.profile(x, y))  # doctest: +SKIP
-    >>> recorder.evaluate(x_test, y_test)  # doctest: +SKIP
-    >>> hornbeam.insight.report(recorder)  # doctest: +SKIP
+    Args:
+        name: Name of the run, the model's name by default. In the folder's name all characters but letters,
+            digits and "_" become dashes.
+        folder: Folder of all runs, created if needed.
+        explain: True to record `model.explain()` at the end.
+        save_weights: True to write the weights at the end, into `final.weights.h5`.
+
+    Example:
+        >>> recorder = hornbeam.callbacks.RunRecorder("first try")
+        >>> model.fit(x, y, callbacks=[recorder])  # doctest: +SKIP
+        >>> recorder.add(model.profile(x, y))  # doctest: +SKIP
+        >>> recorder.evaluate(x_test, y_test)  # doctest: +SKIP
+        >>> hornbeam.insight.report(recorder)  # doctest: +SKIP
     """
 
-    # Behind all that change the logs, the model or themselves at the end of an epoch.
+    # After all callbacks that change logs, the model or themselves at the end of an epoch.
     comes_last = True
 
     def __init__(
@@ -54,19 +63,19 @@ class RunRecorder(Callback):
     ) -> None:
         super().__init__()
         if name is not None and not isinstance(name, str):
-            raise TypeError(f"RunRecorder: name must be a text, got {name!r}")
+            raise TypeError(f"RunRecorder: name must be a string, got {name!r}")
         self.name = name
         self.folder = Path(folder)
         self.explain = explain
         self.save_weights = save_weights
         self.path: Path | None = None
-        self._goes_on_in: str | None = None
+        self._resumes_in: str | None = None
         self._info: dict[str, Any] = {}
-        self._before = 0.0
+        self._earlier_seconds = 0.0
         self._started = self._epoch_started = 0.0
         self._described = False
 
-    # -- a training that goes on -----------------------------------------------------------------------------
+    # -- resuming -----------------------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any]:
         return {"run": "" if self.path is None else self.path.name}
@@ -75,12 +84,12 @@ class RunRecorder(Callback):
         from hornbeam.insight.runs.folder import is_plain
 
         name = state.get("run")
-        self._goes_on_in = name if is_plain(name) else None
+        self._resumes_in = name if is_plain(name) else None
 
     # -- hooks -----------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.path, self._goes_on_in, self._described, self._before = None, None, False, 0.0
+        self.path, self._resumes_in, self._described, self._earlier_seconds = None, None, False, 0.0
         self._started = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -92,12 +101,12 @@ class RunRecorder(Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.path is None:
             return
-        from hornbeam.insight.runs.folder import HISTORY, add_line
+        from hornbeam.insight.runs.folder import HISTORY, append_line
 
         self._describe()
         seconds = time.perf_counter() - self._epoch_started
         numbers = {name: float(value) for name, value in (logs or {}).items()}
-        add_line(self.path / HISTORY, {"epoch": epoch + 1, "seconds": round(seconds, 4), "logs": numbers})
+        append_line(self.path / HISTORY, {"epoch": epoch + 1, "seconds": round(seconds, 4), "logs": numbers})
         self._keep_findings()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -105,89 +114,116 @@ class RunRecorder(Callback):
             self.model.save_weights((self.path or Path()) / "final.weights.h5")
         if self.path is None:
             return
-        seconds = self._before + time.perf_counter() - self._started
+        seconds = self._earlier_seconds + time.perf_counter() - self._started
         if self.explain and self.model.built:
             self._explain()
         self._write({"status": "finished", "seconds": round(seconds, 3), "ended": _now()})
 
-    # -- what is kept ----------------------------------------------------------------------------------------
+    # -- parts -----------------------------------------------------------------------------------------------
 
-    def add(self, thing: Any) -> None:
-        """Keep one more result in the run: `model.profile(...)`, `data.look(...)`, `model.explain()` or
-        `evaluation.evaluate(...)`; a later one of its kind takes its place.
+    def add(self, result: Any) -> None:
+        """Record a result; a later one of its kind replaces it.
 
-        Raises RuntimeError before a training has begun, TypeError for what runs do not hold.
+        Args:
+            result: Result of `model.profile`, `model.explain`, `data.look` or `hornbeam.evaluation`.
+
+        Raises:
+            RuntimeError: If no training has begun.
+            TypeError: If runs do not hold such a result.
         """
         from hornbeam.insight.runs.parts import part_of
 
-        name, values = part_of(thing)
+        name, values = part_of(result)
         self.keep(name, values)
 
     def evaluate(
         self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
+        x: ArrayLike | Dataset | Sealed,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         batch_size: int | None = None,
         *,
         names: Sequence[str] | None = None,
-    ) -> Any:
-        """Evaluate the model that was trained, in one look at the data, and keep what is found: scores with
-        intervals and, for a classifier, each class, confusions and the surest mistakes.
+    ) -> Evaluation:
+        """Evaluate the trained model once, and record the scores with intervals.
 
-        x, y, sample_weight, batch_size: as for `hornbeam.evaluation.evaluate`, or sealed data. names: of the
-        classes. Returns its `Evaluation`.
+        For classifiers the scores of each class, confusions and the most confident errors are recorded too.
 
-        Raises RuntimeError before a training has begun, and what `evaluation.evaluate` raises.
+        Args:
+            x: Inputs as for `hornbeam.evaluation.evaluate`, or sealed data.
+            y: Targets.
+            sample_weight: Weights of samples.
+            batch_size: Samples in a batch.
+            names: Names of the classes.
+
+        Returns:
+            The `hornbeam.evaluation.Evaluation`.
+
+        Raises:
+            RuntimeError: If no training has begun.
         """
         from hornbeam.diagnostics.predictions import predictions
 
         if self.model is None:
-            raise RuntimeError("there is no model yet: give the RunRecorder to fit(callbacks=...) first")
-        found = predictions(self.model, x, y, sample_weight, batch_size, keep_x=True)
-        return self.judge(found, names)
+            raise RuntimeError("no model yet: give the RunRecorder to fit(callbacks=...) first")
+        return self.record_predictions(
+            predictions(self.model, x, y, sample_weight, batch_size, keep_x=True), names
+        )
 
-    def judge(self, found: Predictions, names: Sequence[str] | None = None) -> Any:
-        """As `evaluate`, of predictions that were made before (`hornbeam.diagnostics.predictions`)."""
+    def record_predictions(self, predicted: Predictions, names: Sequence[str] | None = None) -> Evaluation:
+        """Record scores of predictions that were computed before, as `evaluate`.
+
+        Args:
+            predicted: `hornbeam.diagnostics.predictions.Predictions` with their samples.
+            names: Names of the classes.
+
+        Returns:
+            The `hornbeam.evaluation.Evaluation`.
+        """
         from hornbeam.evaluation.confusion_matrix import class_names, confusion_of
         from hornbeam.evaluation.estimates import evaluation_of
         from hornbeam.evaluation.top_errors import mistakes_of
-        from hornbeam.insight.runs.parts import of_result
 
-        result, labels = evaluation_of(self.model, found)
-        named = None if labels is None else class_names(names, labels.classes)
-        self.keep("evaluation", {**of_result(result), "names": named})
+        result, labels = evaluation_of(self.model, predicted)
+        class_labels = None if labels is None else class_names(names, labels.classes)
+        self.keep("evaluation", {**result.as_dict(), "names": class_labels})
         if labels is not None:
-            self.add(confusion_of(labels, named))
-            self.add(mistakes_of(found, labels, names=named))
+            self.add(confusion_of(labels, class_labels))
+            self.add(mistakes_of(predicted, labels, names=class_labels))
         return result
 
     def keep(self, part: str, values: dict[str, Any]) -> None:
-        """Keep plain values as a part of the run, one of `hornbeam.insight.runs.folder.PARTS`.
+        """Record plain values.
 
-        Raises ValueError for another name, RuntimeError before a training has begun.
+        Args:
+            part: Name of the part, one of `hornbeam.insight.runs.folder.PARTS`.
+            values: Values that JSON holds.
+
+        Raises:
+            ValueError: If runs have no part of this name.
+            RuntimeError: If no training has begun.
         """
         from hornbeam.insight.runs.folder import PARTS, write_json
 
         if part not in PARTS:
-            raise ValueError(f"a run has no part {part!r}, it has {', '.join(PARTS)}")
+            raise ValueError(f"a run has no part {part!r}; its parts are {', '.join(PARTS)}")
         if not is_first():
             return
         if self.path is None:
-            raise RuntimeError("there is no run yet: give the RunRecorder to fit(callbacks=...) first")
+            raise RuntimeError("no run yet: give the RunRecorder to fit(callbacks=...) first")
         write_json(self.path / f"{part}.json", values)
 
     def _open(self, epoch: int) -> None:
-        """Begin a folder, or go on in the one that a checkpoint names."""
-        from hornbeam.insight.runs.folder import HISTORY, INFO, keep_lines, make_folder
+        """Create a folder, or continue in the one that a checkpoint names."""
+        from hornbeam.insight.runs.folder import HISTORY, INFO, drop_lines, make_folder
         from hornbeam.insight.runs.reading import read_run
 
-        before = self.folder / self._goes_on_in if self._goes_on_in else None
-        if before is not None and (before / INFO).is_file():
-            self.path = before
-            keep_lines(before / HISTORY, epoch + 1)
-            run = read_run(before)
-            self._info, self._before = dict(run.info), sum(line["seconds"] for line in run.epochs)
+        folder = self.folder / self._resumes_in if self._resumes_in else None
+        if folder is not None and (folder / INFO).is_file():
+            self.path = folder
+            drop_lines(folder / HISTORY, epoch + 1)
+            run = read_run(folder)
+            self._info, self._earlier_seconds = dict(run.info), sum(line["seconds"] for line in run.epochs)
             times = [*self._info.get("resumed", []), {"time": _now(), "epoch": epoch + 1}]
             self._write({"status": "running", "resumed": times})
             return
@@ -203,7 +239,7 @@ class RunRecorder(Callback):
         write_json(self.path / INFO, self._info)
 
     def _describe(self) -> None:
-        """Keep what the model is, as soon as it is built."""
+        """Record the model, as soon as it is built."""
         if self._described or not self.model.built:
             return
         from hornbeam.insight.runs.parts import of_model
@@ -221,13 +257,13 @@ class RunRecorder(Callback):
 
         run = self.model._training_run
         others = run.callbacks.callbacks if run is not None else ()
-        found = [callback.findings for callback in others if isinstance(callback, Doctor)]
-        if found:
-            self.keep("doctor", of_findings([finding for each in found for finding in each]))
+        findings = [callback.findings for callback in others if isinstance(callback, Doctor)]
+        if findings:
+            self.keep("doctor", of_findings([finding for each in findings for finding in each]))
 
 
 def _facts(model: Any, params: dict[str, Any], name: str) -> dict[str, Any]:
-    """What is known when a training begins."""
+    """Return the facts that are known when a training begins."""
     from hornbeam.insight.runs.environment import command, environment
     from hornbeam.random import chosen_seed
 
@@ -250,21 +286,21 @@ def _facts(model: Any, params: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _data(data: Any) -> dict[str, Any] | None:
-    """Shapes and dtypes of what a training reads, and for arrays in memory their fingerprint."""
+    """Return shapes and dtypes of data, and the fingerprint of arrays in memory."""
     if data is None:
         return None
     from hornbeam._internal.row_hash import evenly_spaced, fingerprint
 
     arrays = (data.table if data.in_memory else data.first_batch()).leaves
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "samples": data.samples,
         "batches": data.steps,
         "arrays": [f"{array.dtype} {_shape(array.shape[1:])}" for array in arrays],
     }
     if data.in_memory:
         rows = evenly_spaced(data.samples) if data.rows is None else data.rows[evenly_spaced(data.samples)]
-        found["fingerprint"] = fingerprint([array[rows] for array in arrays])
-    return found
+        facts["fingerprint"] = fingerprint([array[rows] for array in arrays])
+    return facts
 
 
 def _shape(sizes: tuple[int, ...]) -> str:

@@ -1,10 +1,10 @@
-"""What layers do, in words and numbers: one function a family, and the table that says which family is whose.
+"""Descriptions of layers in words and numbers.
 
-A function takes the `LayerContext` of a layer, so its sentences are about this layer in this model.
-Arithmetic of volumes is written by `insight.arithmetic`; parameters follow from the weights' shapes.
+`templates` holds the sentences of each family of layers, `facts` the numbers of a layer in its model that the
+sentences refer to, and `describe` puts them together.
 """
 
 from hornbeam.insight.explanations.layers.context import LayerContext, LayerDescription
-from hornbeam.insight.explanations.layers.table import describe
+from hornbeam.insight.explanations.layers.describe import describe
 
 __all__ = ["LayerContext", "LayerDescription", "describe"]

@@ -1,0 +1,58 @@
+"""Numbers as texts: counts, sizes, times and percentages with their units."""
+
+from __future__ import annotations
+
+
+def with_unit(number: float) -> str:
+    """Return a number with a prefix that a unit can follow.
+
+    >>> with_unit(1_500_000) + "FLOPs", with_unit(12) + "B/s"
+    ('1.5 MFLOPs', '12 B/s')
+    """
+    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.1f} {prefix}"
+    return f"{number:.0f} "
+
+
+def byte_size(nbytes: int) -> str:
+    """Return a number of bytes with its unit.
+
+    >>> byte_size(2048)
+    '2.0 KiB'
+    """
+    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if nbytes >= scale:
+            return f"{nbytes / scale:.1f} {unit}"
+    return f"{nbytes} B"
+
+
+def short_time(seconds: float) -> str:
+    """Return the time of a step or a kernel with its unit.
+
+    >>> short_time(0.0025)
+    '2.50 ms'
+    """
+    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= scale:
+            return f"{seconds / scale:.2f} {unit}"
+    return f"{seconds * 1e6:.1f} µs"
+
+
+def long_time(seconds: float) -> str:
+    """Return the time of a training with its units.
+
+    >>> long_time(245)
+    '4 min 05 s'
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text of at most `width` characters."""
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,225 @@
+"""Results that show themselves: blocks of text, tables and figures, for terminals and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hornbeam.visualization.figure import Figure
+from hornbeam.visualization.markup import Html, description_list, figure_element, join, table, tag
+from hornbeam.visualization.terminal import plain_text, render
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph.
+
+    Args:
+        text: The sentences.
+        style: "" for a paragraph, "title", "heading", "indented", or "item" (of a list).
+    """
+
+    text: str
+    style: str = ""
+
+    def __rich__(self) -> Any:
+        from rich.padding import Padding
+        from rich.text import Text as RichText
+
+        if self.style == "item":
+            return RichText(f"- {self.text}")
+        if self.style == "indented":
+            return Padding(RichText(self.text), (0, 0, 0, 3))
+        return RichText(self.text, style="bold" if self.style else "")
+
+    def html(self) -> Html:
+        """Return the paragraph as an element."""
+        element = {"title": "h3", "heading": "h4", "item": "li"}.get(self.style, "p")
+        return tag(element, self.text)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title, and sentences each under a label of one or two words.
+
+    Args:
+        title: Line above the sentences.
+        entries: Pairs of label and sentence.
+        depth: Level of nesting, from 0.
+    """
+
+    title: str
+    entries: tuple[tuple[str, str], ...]
+    depth: int = 0
+
+    def entry(self, label: str) -> str:
+        """Return the sentence under a label.
+
+        Args:
+            label: Label of the sentence.
+
+        Raises:
+            KeyError: If no sentence has this label.
+        """
+        return dict(self.entries)[label]
+
+    def __rich__(self, width: int = 0) -> Any:
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.table import Table as RichTable
+        from rich.text import Text as RichText
+
+        grid = RichTable.grid(padding=(0, 2))
+        grid.add_column(width=width or max((len(label) for label, _ in self.entries), default=0), style="dim")
+        grid.add_column()
+        for label, sentence in self.entries:
+            grid.add_row(RichText(label), RichText(sentence))
+        indent = 2 * self.depth
+        return Group(
+            RichText(""),
+            Padding(RichText(self.title, style="bold cyan"), (0, 0, 0, indent)),
+            Padding(grid, (0, 0, 0, indent + 2)),
+        )
+
+    def html(self) -> Html:
+        """Return the section as an element."""
+        style = f"margin-left:{2 * self.depth}em" if self.depth else None
+        return tag("section", tag("h4", self.title), description_list(self.entries), style=style)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts in rows and columns.
+
+    Args:
+        title: Line above the table.
+        heads: Names of the columns.
+        rows: Texts, one sequence a row.
+        text_columns: Names of the columns, besides the first one, that hold words and are aligned to the
+            left.
+        folding: Names of the columns whose texts break into lines in a narrow terminal.
+        ruled: True for a line below the heads.
+    """
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text_columns: Iterable[str] = ()
+    folding: Iterable[str] = ()
+    ruled: bool = True
+
+    def __rich__(self) -> Any:
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text as RichText
+
+        grid = RichTable(
+            title=self.title or None,
+            box=box.SIMPLE_HEAD if self.ruled else None,
+            title_justify="left",
+            pad_edge=False,
+            header_style="table.header" if self.ruled else "dim",
+        )
+        words, folding = set(self.text_columns), set(self.folding)
+        for index, head in enumerate(self.heads):
+            left = index == 0 or head in words
+            folds = head in folding
+            grid.add_column(
+                RichText(head),
+                justify="left" if left else "right",
+                no_wrap=not folds,
+                overflow="fold" if folds else "ellipsis",
+            )
+        for row in self.rows:
+            grid.add_row(*map(RichText, row))
+        return grid
+
+    def html(self) -> Html:
+        """Return the table as an element, with a caption and scopes of heads."""
+        words = set(self.text_columns) | set(self.folding)
+        text = [index for index, head in enumerate(self.heads) if index == 0 or head in words]
+        return table(self.title, self.heads, self.rows, text)
+
+
+Block = Text | Section | Table | Figure
+
+
+class Report:
+    """A result that shows itself in terminals and notebooks.
+
+    `print` and the prompt show text, `show` prints in colors, and notebooks show HTML. Subclasses define
+    `blocks`.
+    """
+
+    # Characters that the text is wide.
+    width = 100
+
+    def blocks(self) -> Iterable[Block]:
+        """Return the paragraphs, sections, tables and figures of the report, from top to bottom."""
+        raise NotImplementedError(f"{type(self).__name__} must define blocks()")
+
+    def show(self) -> None:
+        """Print in colors, as wide as the terminal."""
+        from rich.console import Console
+
+        Console().print(self)
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+        from rich.text import Text as RichText
+
+        blocks = list(self.blocks())
+        labels = max(
+            (len(label) for block in blocks if isinstance(block, Section) for label, _ in block.entries),
+            default=0,
+        )
+        parts = [
+            block.__rich__(labels) if isinstance(block, Section)
+            else RichText(render(block)) if isinstance(block, Figure)
+            else block
+            for block in blocks
+        ]  # fmt: skip
+        return Group(*parts)
+
+    @property
+    def text(self) -> str:
+        """The report as plain text."""
+        return plain_text(self, self.width).strip("\n")
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        parts: list[Any] = []
+        items: list[Any] = []
+        for block in [*self.blocks(), None]:
+            if isinstance(block, Text) and block.style == "item":
+                items.append(block.html())
+                continue
+            if items:
+                parts.append(tag("ul", items))
+                items = []
+            if block is not None and block != Text(""):
+                parts.append(figure_element(block) if isinstance(block, Figure) else block.html())
+        return tag("article", join(parts))
+
+
+@dataclass(repr=False)
+class Document(Report):
+    """A report of given blocks.
+
+    Args:
+        content: The blocks, from top to bottom.
+        width: Characters that the text is wide.
+    """
+
+    content: Sequence[Block] = field(default_factory=list)
+    width: int = 100
+
+    def blocks(self) -> Sequence[Block]:
+        """Return the given blocks."""
+        return self.content
