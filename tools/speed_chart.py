@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hornbeam.cli.bench.competitors import Side
+from hornbeam.cli.bench.competitors import Competitor
 from hornbeam.cli.bench.report import chart
 from hornbeam.cli.bench.runner import Result
 
@@ -45,8 +45,8 @@ def read_results(page: str) -> tuple[list[str], list[Result]]:
 
 def main() -> None:
     names, results = read_results((ROOT / "benchmarks/results.md").read_text(encoding="utf-8"))
-    sides = [Side(name, (), ours=name == "hornbeam") for name in names]
-    chart(str(ROOT / "docs/images/speed.svg"), results, sides, HEADING)
+    sides = [Competitor(name, (), ours=name == "hornbeam") for name in names]
+    chart(results, sides, HEADING).save(ROOT / "docs/images/speed.svg")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def test_peers_are_read() -> None:
     assert not own.runs("mlp")
     for bad, message in [
         ("tf", "a peer is"),
-        ("tf=/no/such/python", "there is no"),
+        ("tf=/no/such/python", "no file"),
         (f"tf={python}:theano", "neither a backend"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from hornbeam import compat
-from hornbeam.cli import main, speedrun
-from hornbeam.cli import mnist as report
+from hornbeam.cli import main
+from hornbeam.cli.mnist import digits, speedrun, training, warp
+from hornbeam.datasets import mnist
 from hornbeam.insight import read_run
 from hornbeam.insight.runs.folder import PARTS
 
@@ -116,7 +117,7 @@ def test_the_script_s_exit_status(tmp_path: Path) -> None:
 
 def test_a_missing_script(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "no_such_file.py"]) == 2
-    assert "there is no script 'no_such_file.py'" in capsys.readouterr().err
+    assert "no script 'no_such_file.py'" in capsys.readouterr().err
 
 
 def test_the_alias_is_never_active_by_itself() -> None:
@@ -143,22 +144,22 @@ def test_help_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
         assert command in shown
 
 
-def test_a_short_race(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_speedrun(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speedrun, "STEPS", 40)
-    assert main(["mnist", "--race", "--seed", "3", "--train-samples", "5000"]) == 0
+    assert main(["mnist", "--speedrun", "--seed", "3", "--train-samples", "5000"]) == 0
     found = re.match(
         r"seed 3: ([0-9.]+)% of 10,000 test digits right ([0-9.]+) s after", capsys.readouterr().out
     )
     assert found
     assert float(found[1]) > 85
     # Printed to hundredths.
-    assert 0 < float(found[2]) <= report.age() + 0.01
+    assert 0 < float(found[2]) <= digits.process_age() + 0.01
 
 
 def test_a_recipe_is_chosen_without_the_test_digits(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (x, y), (x_test, y_test) = report.mnist.load_data()
+    (x, y), (x_test, y_test) = mnist.load_data()
     trained: list[np.ndarray] = []
     train = speedrun.train
     monkeypatch.setattr(
@@ -174,13 +175,13 @@ def test_mnist_at_a_small_size(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(report, "MARK", 0.5)
+    monkeypatch.setattr(training, "MILESTONE", 0.5)
     monkeypatch.chdir(tmp_path)
     assert main(["mnist", "--epochs", "2", "--train-samples", "3000", "--output", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "95% interval" in shown
     assert "taken for" in shown
-    assert re.search(r"validation accuracy first was 50.00% [0-9]+ s after the start", shown)
+    assert re.search(r"validation accuracy first was 50.00% [0-9]+ s after the process", shown)
     (look,) = (tmp_path / "test_looks.jsonl").read_text().splitlines()  # another run would be the second
     assert json.loads(look)["what"] == "report"
     assert (tmp_path / "mnist.keras").exists()
@@ -197,7 +198,7 @@ def test_mnist_at_a_small_size(
 
 def test_split_is_stratified_and_complete() -> None:
     labels = np.repeat(np.arange(10), np.arange(100, 1100, 100))
-    train, held = report.split(labels, 550, seed=3)
+    train, held = digits.split(labels, 550, seed=3)
     assert sorted([*train, *held]) == list(range(len(labels)))
     assert np.bincount(labels[held]).tolist() == list(range(10, 110, 10))
 
@@ -221,16 +222,16 @@ def test_the_wheel(tmp_path: Path, script: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_moved_digits() -> None:
+def test_warped_digits() -> None:
     rng = np.random.default_rng(0)
     images = rng.random((3, 6, 5, 1)).astype("float32")
     same, still = np.tile(np.eye(2, dtype="float32"), (3, 1, 1)), np.zeros((3, 2), "float32")
-    np.testing.assert_allclose(report.moved(images, same, still), images, atol=1e-6)
-    down = report.moved(images, same, still + np.float32([-1, 0]))
+    np.testing.assert_allclose(warp.warp(images, same, still), images, atol=1e-6)
+    down = warp.warp(images, same, still + np.float32([-1, 0]))
     np.testing.assert_allclose(down[:, 1:], images[:, :-1], atol=1e-6)
     assert not down[:, 0].any()
-    half = report.moved(images, same, still + np.float32([0, 0.5]))
+    half = warp.warp(images, same, still + np.float32([0, 0.5]))
     np.testing.assert_allclose(half[:, :, :-1], (images[:, :, :-1] + images[:, :, 1:]) / 2, atol=1e-6)
-    turned = report.moved(images[:, :5], same @ np.float32([[0, 1], [-1, 0]]), still)
+    turned = warp.warp(images[:, :5], same @ np.float32([[0, 1], [-1, 0]]), still)
     np.testing.assert_allclose(turned[..., 0], np.rot90(images[:, :5, :, 0], axes=(1, 2)), atol=1e-5)
-    assert not report.moved(images, same, still + 100).any()
+    assert not warp.warp(images, same, still + 100).any()

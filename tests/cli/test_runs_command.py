@@ -24,7 +24,7 @@ def test_the_list(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["runs"]) == 1
-    assert "there is no folder runs" in capsys.readouterr().err
+    assert "no folder runs" in capsys.readouterr().err
     record(Path("runs"), "one")
     assert main(["runs"]) == 0
     assert "one" in capsys.readouterr().out
@@ -33,9 +33,9 @@ def test_the_list(
 def test_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = record(tmp_path, "one"), record(tmp_path, "two")
     assert main(["runs", "compare", first, second]) == 0
-    assert "what differs" in capsys.readouterr().out
+    assert "differences" in capsys.readouterr().out
     assert main(["runs", "compare", first, str(tmp_path)]) == 1
-    assert "is no run" in capsys.readouterr().err
+    assert "is not a run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["compare"], ["compare", "a"], ["a", "b"]])
@@ -49,7 +49,7 @@ def test_the_report(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["report"]) == 1
-    assert "there is no folder runs" in capsys.readouterr().err
+    assert "no folder runs" in capsys.readouterr().err
     record(Path("runs"), "one")
     newest = Path(record(Path("runs"), "two"))
     assert main(["report"]) == 0
@@ -57,6 +57,6 @@ def test_the_report(
     assert main(["report", str(newest), "-o", "two.html"]) == 0
     assert Path("two.html").read_text() == (newest / "report.html").read_text()
     assert main(["report", "nowhere"]) == 1
-    assert "nowhere is no run" in capsys.readouterr().err
+    assert "nowhere is not a run" in capsys.readouterr().err
     assert main(["report", str(newest), "-o", "nowhere/two.html"]) == 1
-    assert "there is no folder" in capsys.readouterr().err
+    assert "no folder" in capsys.readouterr().err

@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from hornbeam import compat, engines
 
-compat.install()
+compat.policy.install()
 import keras
 import tensorflow as ours
 for _ in range(2):

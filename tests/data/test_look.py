@@ -258,9 +258,9 @@ def test_it_is_shown_by_rich_in_html_and_as_a_picture(tmp_path: Path) -> None:
         assert "digit 9" in text
         assert "█" in text
     html = report._repr_html_()
-    assert html.startswith("<pre")
+    assert html.startswith("<article>")
     assert "digit 9" in html
-    assert "font-weight: bold" in html
+    assert '<th scope="row">digit 9</th>' in html
     console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(report)
     console.file.close()

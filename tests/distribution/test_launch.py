@@ -92,7 +92,7 @@ def test_who_stops_the_launcher_stops_its_processes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ([], "there is no script"),
+        ([], "no script"),
         (["--nodes", "2", "--node", "2", "--address", "a:1"], "counts from 0 to 1"),
         (["--nodes", "2"], "need --address"),
     ],

@@ -268,7 +268,7 @@ def test_schedules_wrappers_and_extras() -> None:
             variable.assign(variable - gradient * learning_rate)
 
     explanation = _model(Mine(0.1)).explain_training(samples=10)
-    assert "rule of its own" in explanation["The optimizer: Mine"].entry("does")
+    assert "custom update rule" in explanation["The optimizer: Mine"].entry("does")
 
 
 def test_losses_of_several_outputs() -> None:
@@ -286,4 +286,4 @@ def test_losses_of_several_outputs() -> None:
     assert "ln 5 = 1.609" in explanation[titles[1]].entry("baseline")
     own = hb.Sequential([hb.Input((2,)), layers.Dense(1)])
     own.compile("sgd", lambda y_true, y_pred: hb.ops.mean(hb.ops.square(y_true - y_pred)))
-    assert "function of its own" in own.explain_training(samples=5).sections[-1].entry("measures")
+    assert "custom function" in own.explain_training(samples=5).sections[-1].entry("measures")

@@ -15,7 +15,7 @@ import hornbeam as hb
 from hornbeam import engines, insight, layers
 from hornbeam.insight.figures.curves import directions
 from hornbeam.random import random_state
-from hornbeam.visualization.figure import ImagePanel
+from hornbeam.visualization.figure import ImagePanel, Marker
 from hornbeam.visualization.terminal import downsample
 
 RNG = np.random.default_rng(7)
@@ -204,7 +204,7 @@ def test_filters() -> None:
     depth = hb.Sequential([hb.Input((8, 8, 4)), layers.DepthwiseConv2D(3), layers.Conv2DTranspose(2, 3)])
     assert insight.plot_filters(depth).data.shape == (4, 3, 3, 1)
     assert insight.plot_filters(depth, depth.layers[1].name).data.shape == (2, 3, 3, 4)
-    with pytest.raises(ValueError, match="take a convolution"):
+    with pytest.raises(ValueError, match="choose a convolution"):
         insight.plot_filters(digits, digits.layers[0])
     with pytest.raises(ValueError, match="no layer with filters"):
         insight.plot_filters(hb.Sequential([hb.Input((3,)), layers.Dense(2)]))
@@ -217,7 +217,7 @@ def test_history() -> None:
     logs = {"loss": [2.0, 1.0, 0.5], "val_loss": [1.5, 0.9, 1.1], "accuracy": [0.1, 0.5, 0.9]}
     found = insight.plot_history(logs)
     assert [panel.title for panel in found.panels] == ["loss", "accuracy"]
-    assert found.panels[0].marked == (2.0, 0.9, "lowest, epoch 2")
+    assert found.panels[0].marker == Marker("validation", 1, "lowest, epoch 2")
     assert list(found.panels[1].lines) == ["training"]
     model = hb.Sequential([hb.Input((2,)), layers.Dense(1)])
     model.compile("sgd", "mse")
@@ -237,11 +237,11 @@ def test_principal_components_against_svd() -> None:
     again, _ = insight.principal_components(values[::-1], 3)
     np.testing.assert_allclose(again[::-1], places, rtol=1e-3, atol=1e-3)
     figure = insight.plot_embeddings(values, np.arange(60) % 3, names=("a", "b", "c"))
-    np.testing.assert_allclose(figure.data["places"], places[:, :2], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(figure.data["points"], places[:, :2], rtol=1e-3, atol=1e-3)
     assert "3 groups" in figure.alt
     assert "0 a  1 b  2 c" in figure.text
-    assert insight.plot_embeddings(np.arange(5.0)[:, None]).data["places"].shape == (5, 2)
-    with pytest.raises(ValueError, match="60 samples and 3 labels"):
+    assert insight.plot_embeddings(np.arange(5.0)[:, None]).data["points"].shape == (5, 2)
+    with pytest.raises(ValueError, match="got 3 for 60 samples"):
         insight.plot_embeddings(values, [1, 2, 3])
 
 
@@ -253,7 +253,7 @@ def test_confusion() -> None:
     assert figure.data.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
     assert "2 right (66.7%); most often 1 taken for 2, 1 times" in figure.alt
     assert insight.plot_confusion([0, 1, 1], [0.2, 0.7, 0.4]).data.tolist() == [[1, 0], [1, 1]]
-    with pytest.raises(ValueError, match="3 true classes and 2"):
+    with pytest.raises(ValueError, match="got 3 and 2"):
         insight.plot_confusion([0, 1, 1], [0, 1])
 
 

@@ -70,7 +70,7 @@ def test_what_can_be_reported(copy: Path, tmp_path: Path) -> None:
         for i, given in enumerate([copy, str(copy), read_run(copy), recorder])
     }
     assert len(pages) == 1
-    with pytest.raises(RunError, match="is no run"):
+    with pytest.raises(RunError, match="is not a run"):
         hb.insight.report(tmp_path)
 
 
@@ -189,8 +189,8 @@ def test_it_says_what_was_recorded(run: Path, shown: Page) -> None:
     assert "It stays at 1.1." in text
     assert "Raise the rate." in text
     assert "Seen in epoch 2, in dense." in text
-    assert "b for c" not in text  # which never happened
-    assert "a for b (3 of 23)" in text
+    assert "b taken for c" not in text  # which never happened
+    assert "a taken for b (3 of 23)" in text
     assert "cannot be read" not in text
     assert len([image for image in shown.all("img") if "taken for" in str(image["alt"])]) == 3
 
@@ -208,7 +208,7 @@ def test_what_was_not_recorded_is_said(copy: Path) -> None:
         "recorder.add(model.profile(x, y))",
         "hornbeam.data.look(x, y)",
         "No epoch was finished.",
-        "The model was not built",
+        "the model was not built",
         "It did not finish",
         "hornbeam.utils.set_random_seed(0)",
     ):

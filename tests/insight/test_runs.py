@@ -215,9 +215,9 @@ def test_a_checkpoint_names_no_folder_outside(tmp_path: Path) -> None:
     recorder = RunRecorder(folder=tmp_path / "runs")
     for name in ("../outside", "/root", "", None, 3, "a/b", ".."):
         recorder.set_state({"run": name})
-        assert recorder._goes_on_in is None
+        assert recorder._resumes_in is None
     recorder.set_state({"run": "2026-01-01-000000-a"})
-    assert recorder._goes_on_in == "2026-01-01-000000-a"
+    assert recorder._resumes_in == "2026-01-01-000000-a"
 
 
 def test_a_model_without_a_config(tmp_path: Path) -> None:
@@ -273,13 +273,13 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     ("file", "content", "message"),
     [
         ("run.json", b"{", "is damaged"),
-        ("run.json", b"[1]", "no JSON object"),
+        ("run.json", b"[1]", "does not hold a JSON object"),
         ("run.json", b"\xff\xfe", "not text"),
         ("run.json", b"[" * 100_000, "is damaged"),
-        ("model.json", b"3", "no JSON object"),
-        ("history.jsonl", b"{}\n", "line 1, is no epoch"),
-        ("history.jsonl", b'{"epoch": "x", "seconds": 1, "logs": {}}\n', "is no epoch"),
-        ("history.jsonl", b'{"epoch": 1, "seconds": 1, "logs": {"a": []}}\n', "is no epoch"),
+        ("model.json", b"3", "does not hold a JSON object"),
+        ("history.jsonl", b"{}\n", "line 1, is not an epoch"),
+        ("history.jsonl", b'{"epoch": "x", "seconds": 1, "logs": {}}\n', "is not an epoch"),
+        ("history.jsonl", b'{"epoch": 1, "seconds": 1, "logs": {"a": []}}\n', "is not an epoch"),
     ],
 )
 def test_damage_is_named(tmp_path: Path, file: str, content: bytes, message: str) -> None:
@@ -292,9 +292,9 @@ def test_damage_is_named(tmp_path: Path, file: str, content: bytes, message: str
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"is no run: there is no run\.json"):
+    with pytest.raises(RunError, match=r"is not a run: it has no run\.json"):
         read_run(tmp_path)
-    with pytest.raises(RunError, match="there is no folder"):
+    with pytest.raises(RunError, match="no folder"):
         list_runs(tmp_path / "none")
     assert "no runs in" in text(list_runs(tmp_path))
 
@@ -331,7 +331,7 @@ def test_the_comparison(tmp_path: Path) -> None:
     assert found["model.layers.1.units"] == ["4", "6"]
     assert not [name for name in found if name.startswith(("environment", "data", "compile"))]
     shown = text(compare_runs(*runs))
-    assert "what differs" in shown
+    assert "differences" in shown
     assert "val_loss" in shown
     assert "Settings, data and environment are the same." in text(compare_runs(runs[0], runs[0]))
 
@@ -393,7 +393,7 @@ def test_one_look_at_test_data_for_all(tmp_path: Path, capsys: pytest.CaptureFix
     x, y = data(240)
     sealed = hb.data.seal(x[96:], y[96:])
     recorder = RunRecorder(folder=tmp_path, explain=False)
-    with pytest.raises(RuntimeError, match="there is no model yet"):
+    with pytest.raises(RuntimeError, match="no model yet"):
         recorder.evaluate(sealed)
     trained = model()
     trained.fit(x[:96], y[:96], verbose=0, callbacks=[recorder])

@@ -200,10 +200,10 @@ def test_options() -> None:
     assert names == ["conv_2", "pool", "drop_1", "flatten"]
     names = [line.split()[0] for line in text_of(model, layer_range=("drop.*", "drop.*")).splitlines()[4:-4]]
     assert names == ["drop_1", "flatten", "dense", "drop_2"]
-    for wrong, text in [(("nothing", "dense"), "no layer is called 'nothing'"), (("dense",), "two names")]:
+    for wrong, text in [(("nothing", "dense"), "no layer is named 'nothing'"), (("dense",), "two names")]:
         with pytest.raises(ValueError, match=text):
             model.summary(layer_range=wrong)
-    with pytest.raises(ValueError, match="positions is not used"):
+    with pytest.raises(ValueError, match="positions is not supported"):
         model.summary(positions=[1])
 
 

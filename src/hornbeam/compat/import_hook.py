@@ -15,6 +15,7 @@ import hornbeam
 from hornbeam.compat import legacy_api
 from hornbeam.compat.backend_env import follow_backend
 from hornbeam.compat.messages import MissingModuleError, MissingNameError, note
+from hornbeam.compat.policy import policy
 from hornbeam.compat.real_keras import is_inner
 
 # The Keras version whose names and signatures we follow: what `keras.__version__` tells scripts.
@@ -94,7 +95,7 @@ def relative_to_keras(fullname: str) -> str | None:
 
 def _keras_module(fullname: str, relative: str) -> ModuleType:
     """One Alias for each module of ours, whatever it is called: `keras.layers is tensorflow.keras.layers`."""
-    legacy_api.install()
+    policy.install_legacy_api()
     own = legacy_api.own_module(relative)
     if own is not None:
         return Alias(fullname, relative, own)

@@ -1,23 +1,22 @@
-"""Warnings of Hornbeam's name the line of the script that they are about."""
+"""Warnings of Hornbeam that name the line of the script they are about."""
 
 from __future__ import annotations
 
 import sys
-import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from hornbeam.ir.source_lines import user_line
 
 _ROOT = str(Path(__file__).parents[1])
 
 
-def install() -> None:
-    """From here on, in this process."""
-    shown = warnings.showwarning
+def located_showwarning(show: Callable[..., None]) -> Callable[..., None]:
+    """Wrap `warnings.showwarning`: a warning of Hornbeam is located at the caller's line."""
 
-    def show(
-        message: Any,
+    def located(
+        message: Warning | str,
         category: type[Warning],
         filename: str,
         lineno: int,
@@ -29,6 +28,6 @@ def install() -> None:
             while frame.f_back is not None and frame.f_code.co_filename != filename:
                 frame = frame.f_back
             filename, lineno = user_line(frame) or (filename, lineno)
-        shown(message, category, filename, lineno, file, line)
+        show(message, category, filename, lineno, file, line)
 
-    warnings.showwarning = show
+    return located

@@ -1,4 +1,4 @@
-"""Who takes part in a benchmark, and how a workload is run there."""
+"""Competitors of a benchmark, and the command by which each runs a workload."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def workload_names() -> list[str]:
-    """Names of the workloads in the package; the tutorial's first."""
-    found = {path.stem for path in WORKLOADS.glob("*.py")} - {"common"}
-    return sorted(found, key=lambda name: (name != "tutorial", name))
+    """Return the names of the workloads in the package; the tutorial's first."""
+    names = {path.stem for path in WORKLOADS.glob("*.py")} - {"common"}
+    return sorted(names, key=lambda name: (name != "tutorial", name))
 
 
 @dataclass(frozen=True)
 class Competitor:
-    """One that takes part. `script` is a path with {} for the workload's name."""
+    """A library that runs workloads. `script` is a path with {} for the workload's name."""
 
     name: str
     command: tuple[str, ...]
@@ -31,23 +31,23 @@ class Competitor:
     ours: bool = False
 
     def runs(self, workload: str) -> bool:
-        """Whether this competitor has the workload."""
+        """Return True if the competitor has the workload."""
         return Path(self.script.format(workload)).is_file()
 
     def line(self, workload: str) -> list[str]:
-        """The command that runs it."""
+        """Return the command that runs a workload."""
         return [*self.command, self.script.format(workload), *self.arguments]
 
 
 def engine_competitor(engine: str) -> Competitor:
-    """Hornbeam itself, on one of its engines."""
+    """Return Hornbeam itself, on one of its engines."""
     run = (sys.executable, "-m", "hornbeam", "run", "--engine", engine)
     counted = {"BENCH_FLOPS": "1"} if engine == "native" else {}
     return Competitor(f"hornbeam-{engine}", run, environment=counted, ours=True)
 
 
 def peer(text: str) -> Competitor:
-    """A competitor out of `NAME=PYTHON`, `NAME=PYTHON:BACKEND` or `NAME=PYTHON:SCRIPT [ARGUMENTS]`.
+    """Parse `NAME=PYTHON`, `NAME=PYTHON:BACKEND` or `NAME=PYTHON:SCRIPT [ARGUMENTS]`.
 
     BACKEND is a backend of Keras; SCRIPT has {} for the workload's name. Raises ValueError for anything else.
     """
@@ -56,9 +56,9 @@ def peer(text: str) -> Competitor:
     if not (name and equals and python):
         raise ValueError(f"a peer is NAME=PYTHON[:BACKEND or :SCRIPT], got {text!r}")
     if not Path(python).is_file():
-        raise ValueError(f"peer {name!r}: there is no {python}")
+        raise ValueError(f"peer {name!r}: no file {python}")
     if what in BACKENDS or not what:
-        # Messages and GPUs are left out: this is about the plain computer.
+        # Without log messages and GPUs: the benchmark is about CPUs.
         quiet = {"KERAS_BACKEND": what or "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
         return Competitor(name, (python,), environment=quiet)
     script, *arguments = shlex.split(what)
@@ -73,16 +73,21 @@ def peer(text: str) -> Competitor:
 def environment_of(
     competitor: Competitor, threads: int | None, dtype: str | None, start: float
 ) -> dict[str, str]:
-    """The variables that a run of `competitor` sees."""
-    found = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "BENCH_START": repr(start), **competitor.environment}
+    """Return the environment of a run."""
+    variables = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "",
+        "BENCH_START": repr(start),
+        **competitor.environment,
+    }
     if threads is not None:
-        found |= dict.fromkeys(_THREADS, str(threads))
+        variables |= dict.fromkeys(_THREADS, str(threads))
     if dtype is not None:
-        found["BENCH_DTYPE"] = dtype
-    return found
+        variables["BENCH_DTYPE"] = dtype
+    return variables
 
 
-# What the libraries ask for the number of threads; the process is also kept on so many CPUs.
+# Variables that set the number of threads of a library; the process is also restricted to as many CPUs.
 _THREADS: Sequence[str] = (
     "HORNBEAM_THREADS",
     "OMP_NUM_THREADS",

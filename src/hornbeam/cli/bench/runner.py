@@ -1,4 +1,4 @@
-"""Runs workloads on all competitors in alternation, each in a fresh process, and takes medians."""
+"""Run workloads on all competitors in alternation, each in a fresh process, and take medians."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RunError(RuntimeError):
 
 @dataclass
 class Measurement:
-    """What is compared. `better` is "less" or "more"."""
+    """A measured quantity. `better` is "less" or "more"."""
 
     key: str
     label: str
@@ -36,7 +36,7 @@ class Measurement:
 MEASUREMENTS = (
     Measurement("epoch_s", "epoch, s", 2),
     Measurement("first_epoch_s", "first epoch, s", 2),
-    Measurement("start_s", "process start to first step (data apart), s", 2),
+    Measurement("start_s", "process start to first step (without data), s", 2),
     Measurement("import_s", "process start to import, s", 3),
     Measurement("predict_one_us", "predict one, µs", 0),
     Measurement("predict_per_s", "predict, samples/s", 0, "more"),
@@ -52,12 +52,12 @@ class Result:
     runs: dict[str, list[Record]] = field(default_factory=dict)
 
     def median(self, competitor: str, key: str) -> float | None:
-        """Median over the runs of a competitor, None if it has no such measurement."""
-        found = [run[key] for run in self.runs.get(competitor, ()) if run.get(key) is not None]
-        return statistics.median(found) if found else None
+        """Return the median over the runs of a competitor, None if it does not measure the quantity."""
+        values = [run[key] for run in self.runs.get(competitor, ()) if run.get(key) is not None]
+        return statistics.median(values) if values else None
 
     def ratio(self, measurement: Measurement, ours: str, peers: Iterable[str]) -> float | None:
-        """How many times better `ours` is than the best of `peers`."""
+        """Return the ratio of ours to the best of the peers, above 1 where ours is better."""
         own = self.median(ours, measurement.key)
         others = [value for name in peers if (value := self.median(name, measurement.key)) is not None]
         if own is None or not others or not own:
@@ -65,7 +65,7 @@ class Result:
         return min(others) / own if measurement.better == "less" else own / max(others)
 
     def gflops(self, competitor: str) -> float | None:
-        """GFLOP/s of training, by the textbook's count."""
+        """Return the GFLOP/s of training, counted from shapes."""
         work, steps = self.median(competitor, "step_flops"), self.median(competitor, "steps")
         seconds = self.median(competitor, "epoch_s")
         if work is None or steps is None or not seconds:
@@ -106,18 +106,18 @@ def compare(
     dtype: str | None = None,
     watch: Callable[[str], None] = lambda text: None,
 ) -> list[Result]:
-    """Every workload on every competitor that has it, `runs` times, the competitors in alternation.
+    """Run every workload on every competitor that has it, `runs` times, the competitors in alternation.
 
-    Peers were compiled to bytecode when pip installed them. So is this package, of which nobody knows how it
-    came here: starts of a checkout are not to depend on whether it ran before.
+    pip compiled the peers to bytecode when it installed them. Hornbeam is compiled too, so that the start of
+    a checkout does not depend on whether it ran before.
     """
     compileall.compile_dir(Path(__file__).parent.parent, quiet=2)
     results = []
     for workload in workloads:
         result = Result(workload)
-        there = [competitor for competitor in competitors if competitor.runs(workload)]
+        participants = [competitor for competitor in competitors if competitor.runs(workload)]
         for number in range(runs):
-            for competitor in there:
+            for competitor in participants:
                 watch(f"{workload}: {competitor.name}, run {number + 1} of {runs}")
                 result.runs.setdefault(competitor.name, []).append(
                     run_once(competitor, workload, threads, dtype)

@@ -8,23 +8,21 @@ there outside of `hornbeam run`.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from hornbeam.compat.legacy_api.modules import NEW_MODULES, NEW_NAMES, OWN_MODULES, OWN_NAMES
 from hornbeam.compat.messages import note
+from hornbeam.compat.policy import Patch
 
-_installed: list[bool] = []
 
+def patches() -> Iterator[Patch]:
+    """Yield the patches by which classes accept old names of arguments and methods."""
+    from hornbeam.compat.legacy_api import arguments, models
 
-def install() -> None:
-    """Teach Hornbeam's classes the old names of their arguments and methods, in this process."""
-    if not _installed:
-        _installed.append(True)
-        from hornbeam.compat.legacy_api import arguments, models
-
-        arguments.install()
-        models.install()
+    yield from arguments.patches()
+    yield from models.patches()
 
 
 def lookup(relative: str, name: str) -> Any:

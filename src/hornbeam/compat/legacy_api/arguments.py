@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hornbeam.compat.messages import note, remark
+from hornbeam.compat.policy import Patch
 from hornbeam.saving.legacy.keras1_names import ARGUMENTS, DATA_FORMATS, GONE
 
 _QUEUES = {
@@ -44,8 +45,8 @@ def renamed(kwargs: dict[str, Any], names: Mapping[str, str], where: str) -> dic
     return made
 
 
-def accept(target: type, method: str, names: Mapping[str, str], where: str | None = None) -> None:
-    """From here on `target.method` takes the old names as well, but for those that are its own."""
+def accept(target: type, method: str, names: Mapping[str, str], where: str | None = None) -> Patch:
+    """Return a patch by which `target.method` takes the old names too, except for those that are its own."""
     fn: Callable[..., Any] = getattr(target, method)
     own = set(inspect.signature(fn).parameters)
     table = {old: new for old, new in names.items() if old not in own}
@@ -56,25 +57,25 @@ def accept(target: type, method: str, names: Mapping[str, str], where: str | Non
             kwargs = renamed(kwargs, table, where or type(self).__name__)
         return fn(self, *args, **kwargs)
 
-    setattr(target, method, call)
+    return Patch(target, method, call)
 
 
-def install() -> None:
-    """Translate calls of layers, optimizers, callbacks and models."""
+def patches() -> Iterator[Patch]:
+    """Yield patches that translate calls of layers, optimizers, callbacks and models."""
     from hornbeam import callbacks, layers, models
 
     for name, table in ARGUMENTS.items():
-        accept(getattr(layers, name), "__init__", table)
+        yield accept(getattr(layers, name), "__init__", table)
     for name, table in CALLBACKS.items():
         if hasattr(callbacks, name):
-            accept(getattr(callbacks, name), "__init__", table)
+            yield accept(getattr(callbacks, name), "__init__", table)
     for name, table in METHODS.items():
-        accept(models.Model, name, table, f"Model.{name}")
-    _note_input_shapes(layers.Layer)
-    _accept_rates()
+        yield accept(models.Model, name, table, f"Model.{name}")
+    yield _note_input_shapes(layers.Layer)
+    yield from _accept_rates()
 
 
-def _note_input_shapes(layer: Any) -> None:
+def _note_input_shapes(layer: Any) -> Patch:
     take = layer._take_input_shape
 
     @functools.wraps(take)
@@ -83,19 +84,18 @@ def _note_input_shapes(layer: Any) -> None:
             note(f"{name}= on a first layer", "keras.Input(shape) in front of it")
         take(self, **kwargs)
 
-    layer._take_input_shape = call
+    return Patch(layer, "_take_input_shape", call)
 
 
-def _accept_rates() -> None:
-    """`lr=` and `decay=` of optimizers."""
+def _accept_rates() -> Iterator[Patch]:
+    """Yield patches for `lr=` and `decay=` of optimizers."""
     from hornbeam import optimizers
 
     classes: set[Any] = {c for c in vars(optimizers).values() if isinstance(c, type)}
     for cls in classes:
         if issubclass(cls, optimizers.Optimizer) and cls is not optimizers.Optimizer:
-            cls.__init__ = _with_rates(cls.__init__)
-    base: Any = optimizers.Optimizer
-    base.lr = property(_rate, _set_rate)
+            yield Patch(cls, "__init__", _with_rates(cls.__init__))
+    yield Patch(optimizers.Optimizer, "lr", property(_rate, _set_rate))
 
 
 def _with_rates(init: Callable[..., None]) -> Callable[..., None]:

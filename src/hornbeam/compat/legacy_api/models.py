@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from hornbeam.compat.legacy_api.arguments import METHODS, renamed
 from hornbeam.compat.messages import MissingNameError, note, remark
+from hornbeam.compat.policy import Patch
 
 
 class OldKeys(dict):
@@ -113,25 +115,27 @@ def reset_states(self: Any) -> None:
     self.reset_state()
 
 
-def install() -> None:
-    """Give models and histories what they had."""
+def patches() -> Iterator[Patch]:
+    """Yield patches for methods of models and metrics, and for keys of histories."""
     from hornbeam.callbacks import History
     from hornbeam.metrics import Metric
     from hornbeam.models import Model
 
-    model: Any = Model
     for method in (fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba):
-        setattr(model, method.__name__, method)
+        yield Patch(Model, method.__name__, method)
     for name in ("parameters", "named_parameters", "zero_grad", "state_dict", "load_state_dict"):
-        setattr(model, name, _of_torch(name))
-    model.compiled_loss = property(CompiledLoss)
-    model.compiled_metrics = property(CompiledMetrics)
-    metric: Any = Metric
-    metric.reset_states = reset_states
-    fit = model.fit
+        yield Patch(Model, name, _of_torch(name))
+    yield Patch(Model, "compiled_loss", property(CompiledLoss))
+    yield Patch(Model, "compiled_metrics", property(CompiledMetrics))
+    yield Patch(Metric, "reset_states", reset_states)
+    yield Patch(Model, "fit", _explaining_splits(Model.fit))
+    yield Patch(Model, "__init__", _accepting_old_names(Model.__init__))
+    yield Patch(History, "on_train_begin", _with_old_keys(History.on_train_begin))
 
+
+def _explaining_splits(fit: Any) -> Any:
     @functools.wraps(fit)
-    def fitted(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("validation_split") and "validation_split_mode" not in kwargs:
             remark(
                 "validation_split= draws a stratified sample here, Keras takes the last rows: "
@@ -139,20 +143,21 @@ def install() -> None:
             )
         return fit(self, *args, **kwargs)
 
-    model.fit = fitted
-    init = model.__init__
+    return wrapped
 
+
+def _accepting_old_names(init: Any) -> Any:
     @functools.wraps(init)
-    def call(self: Any, *args: Any, **kwargs: Any) -> None:
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **renamed(kwargs, {"input": "inputs", "output": "outputs"}, "Model"))
 
-    model.__init__ = call
-    history: Any = History
-    begin = history.on_train_begin
+    return wrapped
 
+
+def _with_old_keys(begin: Any) -> Any:
     @functools.wraps(begin)
-    def started(self: Any, logs: Any = None) -> None:
+    def wrapped(self: Any, logs: Any = None) -> None:
         begin(self, logs)
         self.history = OldKeys(self.history)
 
-    history.on_train_begin = started
+    return wrapped

@@ -133,7 +133,7 @@ def _batch(schedule: TrainingSchedule) -> str:
 
 def _losses(model: Any, y: Any) -> Iterator[tuple[Section, float | None]]:
     """Yield a section for the loss of each output, with the loss of a trivial prediction."""
-    fit = model._fit.losses
+    fit = model._training_state.losses
     if fit is None or fit.spec is None:
         return
     has_graph = getattr(model, "_graph", None) or hasattr(model, "_tensors")

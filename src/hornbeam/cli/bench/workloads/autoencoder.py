@@ -1,9 +1,9 @@
-"""A convolutional autoencoder with a dense code of 32 numbers, on 28x28 pictures, Adam."""
+"""A convolutional autoencoder with a dense code of 32 numbers, on 28x28 images, Adam."""
 
-from common import keras, measure, pictures, samples
+from common import images, keras, measure, samples
 
 layers = keras.layers
-x, _ = pictures(samples(12800), 28, 1)
+x, _ = images(samples(12800), 28, 1)
 model = keras.Sequential(
     [
         keras.Input((28, 28, 1)),

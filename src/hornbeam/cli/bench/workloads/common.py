@@ -1,8 +1,7 @@
-"""Shared by the workloads: data out of formulas, and one way to measure. Plain Keras code, the same for all
-sides.
+"""Synthetic data and measurements of all workloads, in plain Keras code for all competitors.
 
-The environment: EPOCHS, SAMPLES (fewer, to try it out), BENCH_DTYPE (a dtype policy), BENCH_START (the time
-at which the process was started, for all that comes before the first step).
+Environment variables: EPOCHS, SAMPLES (fewer, to try it out), BENCH_DTYPE (a dtype policy), BENCH_START (the
+time at which the process was started, for times before the first step).
 """
 
 import functools
@@ -13,43 +12,43 @@ import time
 
 START = float(os.environ.get("BENCH_START", time.time()))
 import keras  # noqa: E402
-from keras.layers import Dense  # noqa: E402, F401 - some load their parts when they are first used
+from keras.layers import Dense  # noqa: E402, F401 - some load layers at the first use
 
 IMPORT_SECONDS = time.time() - START
 import numpy as np  # noqa: E402
 
 EPOCHS = int(os.environ.get("EPOCHS", "4"))
-# One seed, so that runs of one side differ by nothing but time.
+# One seed, so that runs of a competitor differ only in time.
 keras.utils.set_random_seed(0)
 if "BENCH_DTYPE" in os.environ:
     keras.mixed_precision.set_dtype_policy(os.environ["BENCH_DTYPE"])
 
 
-making = 0.0  # seconds that went into data, which are nobody's merit
+data_seconds = 0.0  # time of making data, which is not measured
 
 
 def timed(make):
-    """`make`, with its time counted as making data."""
+    """Count the time of a function as that of making data."""
 
     @functools.wraps(make)
     def counted(*args, **kwargs):
-        global making
-        begun = time.perf_counter()
-        made = make(*args, **kwargs)
-        making += time.perf_counter() - begun
-        return made
+        global data_seconds
+        started = time.perf_counter()
+        result = make(*args, **kwargs)
+        data_seconds += time.perf_counter() - started
+        return result
 
     return counted
 
 
 def samples(usual):
-    """How many samples to make."""
+    """Return the number of samples, which SAMPLES may reduce."""
     return min(usual, int(os.environ.get("SAMPLES", usual)))
 
 
 @timed
-def pictures(count, size, channels, classes=10, seed=0):
-    """A pattern for each class, drowned in noise: x (count, size, size, channels) float32, y (count,) int."""
+def images(count, size, channels, classes=10, seed=0):
+    """Return a noisy pattern of each class: x (count, size, size, channels) float32, y (count,) int."""
     rng = np.random.default_rng(seed)
     patterns = rng.normal(scale=0.5, size=(classes, size, size, channels)).astype("float32")
     y = rng.integers(0, classes, count)
@@ -60,7 +59,7 @@ def pictures(count, size, channels, classes=10, seed=0):
 
 @timed
 def sentences(count, length, words, classes=2, seed=0):
-    """Random words, and some of the eight that mark the class: x (count, length) int32, y (count,)."""
+    """Return random words, with words that mark the class: x (count, length) int32, y (count,)."""
     rng = np.random.default_rng(seed)
     marks = rng.integers(0, words, (classes, 8))
     y = rng.integers(0, classes, count)
@@ -69,7 +68,7 @@ def sentences(count, length, words, classes=2, seed=0):
     return x.astype("int32"), y
 
 
-class Clock(keras.callbacks.Callback):
+class EpochTimer(keras.callbacks.Callback):
     """Seconds of each epoch."""
 
     def __init__(self):
@@ -77,14 +76,14 @@ class Clock(keras.callbacks.Callback):
         self.seconds = []
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.begun = time.perf_counter()
+        self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.seconds.append(time.perf_counter() - self.begun)
+        self.seconds.append(time.perf_counter() - self.started)
 
 
 def peak_mib():
-    """Largest resident memory of this process so far, None where the system does not tell."""
+    """Return the peak resident memory of this process, None where the system does not report it."""
     try:
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**10
@@ -99,30 +98,30 @@ def peak_mib():
 
 
 def seconds_of(call, times):
-    """Median of `times` calls, after one that warms up."""
+    """Return the median of `times` calls, after one to warm up."""
     call()
-    found = []
+    seconds = []
     for _ in range(times):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         call()
-        found.append(time.perf_counter() - begun)
-    return sorted(found)[times // 2]
+        seconds.append(time.perf_counter() - started)
+    return sorted(seconds)[times // 2]
 
 
 def measure(model, x, y, batch_size):
-    """Train and predict, and print what it took as one line of JSON."""
+    """Train and predict, and print times and memory as one line of JSON."""
     model.fit(x[:batch_size], y[:batch_size], batch_size=batch_size, verbose=0)
-    start = time.time() - START - making
-    clock = Clock()
-    history = model.fit(x, y, batch_size=batch_size, epochs=EPOCHS, verbose=0, callbacks=[clock])
+    start = time.time() - START - data_seconds
+    timer = EpochTimer()
+    history = model.fit(x, y, batch_size=batch_size, epochs=EPOCHS, verbose=0, callbacks=[timer])
     one = seconds_of(lambda: model.predict(x[:1], verbose=0), 50)
     some = x[:2048]
     many = seconds_of(lambda: model.predict(some, batch_size=256, verbose=0), 3)
-    found = {
+    results = {
         "import_s": IMPORT_SECONDS,
         "start_s": start,
-        "first_epoch_s": clock.seconds[0],
-        "epoch_s": min(clock.seconds[1:] or clock.seconds),
+        "first_epoch_s": timer.seconds[0],
+        "epoch_s": min(timer.seconds[1:] or timer.seconds),
         "predict_one_us": one * 1e6,
         "predict_per_s": len(some) / many,
         "peak_mib": peak_mib(),
@@ -132,5 +131,5 @@ def measure(model, x, y, batch_size):
     }
     if os.environ.get("BENCH_FLOPS"):
         # Hornbeam can count: the FLOPs of one training step.
-        found["step_flops"] = model.profile(x, y, batch_size, steps=1).flops
-    print(json.dumps(found), flush=True)
+        results["step_flops"] = model.profile(x, y, batch_size, steps=1).flops
+    print(json.dumps(results), flush=True)

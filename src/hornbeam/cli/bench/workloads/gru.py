@@ -1,9 +1,9 @@
 """Conv1D and GRU on signals of 256 steps with 8 channels, Adam."""
 
-from common import keras, measure, pictures, samples
+from common import images, keras, measure, samples
 
 layers = keras.layers
-x, y = pictures(samples(5120), 16, 8)
+x, y = images(samples(5120), 16, 8)
 x = x.reshape(len(x), 256, 8)
 model = keras.Sequential(
     [

@@ -1,9 +1,9 @@
 """A multi-layer perceptron, 784-512-512-10, with dropout and RMSprop."""
 
-from common import keras, measure, pictures, samples
+from common import images, keras, measure, samples
 
 layers = keras.layers
-x, y = pictures(samples(60000), 28, 1)
+x, y = images(samples(60000), 28, 1)
 model = keras.Sequential(
     [
         keras.Input((784,)),

@@ -1,6 +1,6 @@
-"""ResNet-20 (He et al. 2015, section 4.2) on 32x32x3 pictures, SGD with Nesterov momentum."""
+"""ResNet-20 (He et al. 2015, section 4.2) on 32x32x3 images, SGD with Nesterov momentum."""
 
-from common import keras, measure, pictures, samples
+from common import images, keras, measure, samples
 
 layers = keras.layers
 
@@ -18,7 +18,7 @@ def block(x, filters, stride):
     return layers.Activation("relu")(layers.add([inner, x]))
 
 
-x, y = pictures(samples(5120), 32, 3)
+x, y = images(samples(5120), 32, 3)
 inputs = keras.Input((32, 32, 3))
 hidden = layers.Activation("relu")(convolved(inputs, 16))
 for filters in (16, 32, 64):

@@ -1,9 +1,9 @@
-"""Separable convolutions in the manner of MobileNet, on 32x32x3 pictures, Adam."""
+"""Separable convolutions in the manner of MobileNet, on 32x32x3 images, Adam."""
 
-from common import keras, measure, pictures, samples
+from common import images, keras, measure, samples
 
 layers = keras.layers
-x, y = pictures(samples(5120), 32, 3)
+x, y = images(samples(5120), 32, 3)
 inputs = keras.Input((32, 32, 3))
 hidden = layers.Conv2D(32, 3, padding="same", use_bias=False)(inputs)
 hidden = layers.Activation("relu")(layers.BatchNormalization()(hidden))

@@ -1,9 +1,9 @@
-"""The convnet of the old Keras tutorial: 28x28 pictures, two convolutions, Adadelta with step 1.0."""
+"""The convnet of the old Keras tutorial: 28x28 images, two convolutions, Adadelta with step 1.0."""
 
-from common import keras, measure, pictures, samples
+from common import images, keras, measure, samples
 
 layers = keras.layers
-x, y = pictures(samples(12800), 28, 1)
+x, y = images(samples(12800), 28, 1)
 model = keras.Sequential(
     [
         keras.Input((28, 28, 1)),

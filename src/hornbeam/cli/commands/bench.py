@@ -1,4 +1,4 @@
-"""`hornbeam bench`: its arguments and what it does."""
+"""`hornbeam bench`: train everyday nets, and compare with Keras and PyTorch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ if TYPE_CHECKING:
     from hornbeam.cli.bench.runner import Result
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `hornbeam bench`."""
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command."""
     from hornbeam.engines import available
 
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "bench",
+        help="run everyday workloads, and compare with installations of Keras and PyTorch",
+        description="Train everyday nets on synthetic data, each run in a fresh process, and print medians; "
+        "with peers, the ratio to the best of them.",
+    )
     parser.add_argument(
         "workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(workload_names())} (default: all)"
     )
@@ -24,68 +30,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         choices=available(),
         dest="engines",
-        help="an engine of ours to run (default: native; reference is exact and very slow)",
+        help="an engine of Hornbeam to run (default: native; reference is exact and very slow)",
     )
     parser.add_argument(
         "--peer",
         action="append",
         default=[],
         metavar="NAME=PYTHON[:WHAT]",
-        help=(
-            "somebody to compare with: a Python that has Keras, WHAT being its backend (tensorflow, jax, "
-            "torch), or a script of its own with {} for the workload's name"
-        ),
+        help="a peer to compare with: a Python that has Keras, WHAT being its backend (tensorflow, jax, "
+        "torch), or a script of its own with {} for the workload's name",
     )
     parser.add_argument("--runs", type=int, default=5, help="runs of each, in alternation (default 5)")
-    parser.add_argument("--threads", type=int, help="CPUs for everybody (default: all)")
-    parser.add_argument("--dtype", help="a dtype policy such as mixed_bfloat16, for everybody")
-    parser.add_argument("--json", metavar="FILE", help="write all runs there")
-    parser.add_argument("--chart", metavar="FILE", help="draw the epochs there (needs matplotlib)")
+    parser.add_argument("--threads", type=int, help="CPUs of each competitor (default: all)")
+    parser.add_argument("--dtype", help="a dtype policy of all competitors, such as mixed_bfloat16")
+    parser.add_argument("--json", metavar="FILE", help="write all runs into a file")
+    parser.add_argument("--chart", metavar="FILE", help="draw the epochs into a file (needs Matplotlib)")
     parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
+    return parser
 
 
-def main(args: argparse.Namespace) -> int:
-    """Run, and print the tables. Returns the exit status."""
+def run(args: argparse.Namespace) -> int:
+    """Run the workloads and print the tables."""
     from rich.console import Console
 
     from hornbeam.cli.bench import runner
 
-    unknown = [name for name in args.workloads if name not in workload_names()]
-    if unknown:
-        print(
-            f"hornbeam bench: no workload {unknown[0]!r}; there are {', '.join(workload_names())}",
-            file=sys.stderr,
-        )
-        return 2
-    if args.runs < 1 or (args.threads is not None and args.threads < 1):
-        print("hornbeam bench: --runs and --threads must be at least 1", file=sys.stderr)
-        return 2
     try:
-        competitors = [engine_competitor(name) for name in args.engines or ["native"]] + [
-            peer(text) for text in args.peer
-        ]
+        competitors = _checked(args)
     except ValueError as error:
         print(f"hornbeam bench: {error}", file=sys.stderr)
         return 2
+    workloads = args.workloads or workload_names()
     progress = Console(stderr=True)
     try:
         with progress.status("") as status:
             results = runner.compare(
-                args.workloads or workload_names(),
-                competitors,
-                args.runs,
-                args.threads,
-                args.dtype,
-                watch=status.update,
+                workloads, competitors, args.runs, args.threads, args.dtype, watch=status.update
             )
     except runner.RunError as error:
         print(f"hornbeam bench: {error}", file=sys.stderr)
         return 1
-    _show(args, results, competitors, Console())
+    _print_results(args, results, competitors, Console())
     return 0
 
 
-def _show(
+def _checked(args: argparse.Namespace) -> list[Competitor]:
+    """Return the competitors. Raises ValueError for wrong arguments."""
+    unknown = [name for name in args.workloads if name not in workload_names()]
+    if unknown:
+        raise ValueError(f"no workload {unknown[0]!r}; the workloads are {', '.join(workload_names())}")
+    if args.runs < 1 or (args.threads is not None and args.threads < 1):
+        raise ValueError("--runs and --threads must be at least 1")
+    return [*map(engine_competitor, args.engines or ["native"]), *map(peer, args.peer)]
+
+
+def _print_results(
     args: argparse.Namespace, results: list[Result], competitors: list[Competitor], console: Any
 ) -> None:
     from hornbeam.cli.bench import report
@@ -107,6 +106,6 @@ def _show(
             console.print(report.table(result, competitors, peak))
         console.print(report.bars(results, competitors), highlight=False)
     if args.json:
-        report.write_json(args.json, results, competitors, {"about": heading, "peak": peak})
+        report.write_json(args.json, results, competitors, {"about": heading, "roof": peak})
     if args.chart:
         report.chart(results, competitors, heading).save(args.chart)

@@ -1,0 +1,20 @@
+"""The commands, one module each with `add_parser(commands)` and `run(args)`.
+
+The modules import nothing heavy: a command imports its work when it runs.
+"""
+
+from hornbeam.cli.commands import (
+    bench,
+    convert,
+    doctor,
+    inspect,
+    launch,
+    mnist,
+    report,
+    run,
+    runs,
+    verify,
+)
+
+# In the order of `hornbeam --help`.
+COMMANDS = (run, launch, mnist, bench, runs, report, inspect, verify, convert, doctor)

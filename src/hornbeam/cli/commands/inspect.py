@@ -1,0 +1,29 @@
+"""`hornbeam inspect`: show the contents of a model's file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "inspect",
+        help="show the contents of a model's file: layers, arrays, requirements; nothing is built",
+    )
+    parser.add_argument("file", help=".keras, .weights.h5, .h5, .safetensors or .npz")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the contents."""
+    from hornbeam.saving import ModelFileError, inspect_model
+
+    try:
+        print(inspect_model(args.file))
+    except (ModelFileError, FileNotFoundError, ValueError, ImportError) as error:
+        print(f"hornbeam inspect: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,60 @@
+"""`hornbeam launch`: run a script in several processes that train one model."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from hornbeam.cli.arguments import add_engine_option, positive_int
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "launch",
+        help="run a script in several processes that train one model together",
+        description="Run a script in several processes. With hornbeam.distribution.DataParallel() or "
+        "ModelParallel() they train one model together, on the jax or the torch engine. When a process "
+        "dies, the "
+        "others are stopped. Arguments after the script's name are passed to it.",
+    )
+    parser.add_argument("--nproc", type=positive_int, default=1, help="processes on this machine (default 1)")
+    parser.add_argument("--nodes", type=positive_int, default=1, help="machines that run this (default 1)")
+    parser.add_argument("--node", type=int, default=0, help="number of this machine, from 0")
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="address of machine 0, where the processes meet"
+    )
+    parser.add_argument(
+        "--keras", action="store_true", help="a Keras script: `import keras` means Hornbeam, as in `run`"
+    )
+    add_engine_option(parser)
+    parser.add_argument("script")
+    parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARG")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start the processes and wait for them."""
+    from hornbeam.distribution.launch import launch
+
+    if not os.path.isfile(args.script):
+        print(f"hornbeam launch: no script {args.script!r}", file=sys.stderr)
+        return 2
+    if not 0 <= args.node < args.nodes:
+        print(f"hornbeam launch: --node counts from 0 to {args.nodes - 1}, got {args.node}", file=sys.stderr)
+        return 2
+    keras = ["-m", "hornbeam", "run"] if args.keras else []
+    try:
+        return launch(
+            [sys.executable, *keras, args.script, *args.args],
+            args.nproc,
+            machines=args.nodes,
+            machine=args.node,
+            address=args.address,
+            engine=args.engine,
+        )
+    except ValueError as error:
+        print(f"hornbeam launch: {error}", file=sys.stderr)
+        return 2

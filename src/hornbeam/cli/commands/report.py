@@ -1,0 +1,36 @@
+"""`hornbeam report`: write an HTML page about a recorded run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "report",
+        help="write one HTML page about a recorded run",
+        description="Write a page about a run: findings, curves, evaluation, data, model, profile, "
+        "environment. It is one file, loads nothing and runs no script.",
+    )
+    parser.add_argument(
+        "run_folder", nargs="?", metavar="RUN", help="folder of a run (default: the newest in runs)"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="default report.html in the run's folder")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page and print its path."""
+    from hornbeam.insight.reporting import report
+    from hornbeam.insight.runs import RunError
+    from hornbeam.insight.runs.listing import newest_run
+
+    try:
+        print(report(args.run_folder or newest_run("runs"), args.output))
+    except (RunError, OSError) as error:
+        print(f"hornbeam report: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,40 @@
+"""`hornbeam runs`: list recorded runs, or compare two of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "runs",
+        help="list recorded runs, or compare two of them",
+        description="`hornbeam runs [FOLDER]` lists the runs in a folder (default runs), the newest last. "
+        "`hornbeam runs compare A B` shows the differences of two runs, and their curves side by side.",
+    )
+    parser.add_argument("what", nargs="*", metavar="FOLDER | compare A B")
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list or the comparison."""
+    from hornbeam.insight.runs import RunError, compare_runs, list_runs, read_run
+
+    words: list[str] = args.what
+    try:
+        if words[:1] == ["compare"]:
+            if len(words) != 3:
+                args.parser.error("compare needs two folders of runs: hornbeam runs compare A B")
+            compare_runs(read_run(words[1]), read_run(words[2])).show()
+            return 0
+        if len(words) > 1:
+            args.parser.error(f"expected one folder with runs, or compare A B; got {' '.join(words)}")
+        list_runs(words[0] if words else "runs").show()
+    except (RunError, OSError) as error:
+        print(f"hornbeam runs: {error}", file=sys.stderr)
+        return 1
+    return 0

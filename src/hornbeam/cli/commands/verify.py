@@ -1,0 +1,26 @@
+"""`hornbeam verify`: check files of models for damage."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "verify",
+        help="read a whole file, compare checksums, and name damaged parts; status 1 if any is damaged",
+    )
+    parser.add_argument("file", nargs="+", help="as for inspect, checkpoints too")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the state of each file."""
+    from hornbeam.saving import verify_model
+
+    problems = {name: verify_model(name) for name in args.file}
+    for name, lines in problems.items():
+        print("\n".join([f"{name}: {'damaged' if lines else 'good'}", *(f"  {line}" for line in lines)]))
+    return int(any(problems.values()))

@@ -1,0 +1,40 @@
+"""The split of the digits, and the age of the process, for all programs."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from hornbeam.random import host_permutation
+
+VALIDATION = 5000
+
+
+def split(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return shuffled rows for training and for validation, stratified by digit."""
+    order = host_permutation(seed, len(labels))
+    parts: list[np.ndarray] = []
+    for digit in range(10):
+        rows = order[labels[order] == digit]
+        parts.append(rows[: round(size * len(rows) / len(labels))])
+    validation = np.concatenate(parts)
+    keep = np.ones(len(labels), bool)
+    keep[validation] = False
+    return order[keep[order]], validation
+
+
+# Where the system does not report the start of a process, its age counts from here.
+_IMPORTED = time.perf_counter()
+
+
+def process_age() -> float:
+    """Return the seconds since the process was started (Linux), or since this module was imported."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    except (OSError, AttributeError, ValueError):
+        return time.perf_counter() - _IMPORTED

@@ -1,0 +1,169 @@
+"""`hornbeam mnist`: train a good small net on the bundled digits and report on it honestly.
+
+The digits are split into training, validation and test sets. All choices (when to stop, which weights to
+keep) are made on the validation set; the test set is evaluated once, at the end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hornbeam import layers
+from hornbeam._internal.intervals import wilson
+from hornbeam.callbacks import Doctor, EarlyStopping, LambdaCallback, RunRecorder
+from hornbeam.cli.mnist.digits import VALIDATION, process_age, split
+from hornbeam.cli.mnist.warp import WarpedDigits
+from hornbeam.data import look
+from hornbeam.data.splits.sealed import seal
+from hornbeam.datasets import mnist
+from hornbeam.diagnostics.predictions import Predictions
+from hornbeam.evaluation.confusion_matrix import confused_pairs, confusion_matrix
+from hornbeam.evaluation.top_errors import contact_sheet, most_confident_errors
+from hornbeam.models import Sequential
+from hornbeam.optimizers import Adam
+from hornbeam.optimizers.schedules import CosineDecay
+from hornbeam.utils import set_random_seed
+
+PATIENCE = 5
+# Validation accuracy whose time is reported.
+MILESTONE = 0.9925
+
+
+def build() -> Any:
+    """Build the net: two pairs of 3x3 convolutions, each pair followed by pooling, and a small dense head."""
+
+    def convolution(filters: int, **kwargs: Any) -> list[Any]:
+        return [
+            layers.Conv2D(filters, 3, use_bias=False, **kwargs),
+            layers.BatchNormalization(momentum=0.9),
+            layers.Activation("relu"),
+        ]
+
+    return Sequential(
+        [
+            layers.Input((28, 28, 1)),
+            *convolution(32),
+            *convolution(32),
+            layers.MaxPooling2D(2),
+            *convolution(64),
+            *convolution(64),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dropout(0.3),
+            layers.Dense(128, activation="relu"),
+            layers.Dropout(0.3),
+            layers.Dense(10, activation="softmax"),
+        ],
+        name="mnist",
+    )
+
+
+def run(
+    *, epochs: int, batch_size: int, seed: int, train_samples: int | None, output: str, runs: str | None
+) -> int:
+    """Train, evaluate and report; return the exit status. The run is recorded in `runs` unless it is None."""
+    start = time.perf_counter()
+    set_random_seed(seed)
+    (x_train, y_train), (x_test, y_test) = mnist.load_data()
+    x_train, x_test = (x[..., None].astype("float32") / 255 for x in (x_train, x_test))
+    folder = Path(output)
+    test = seal(x_test, y_test, name="the official test digits", path=folder / "test_looks.jsonl")
+    del x_test, y_test
+    rows, validation = split(y_train, VALIDATION, seed)
+    rows = rows[:train_samples]
+    print(
+        f"{len(x_train):,} training digits: {len(rows):,} for training, {len(validation):,} for validation "
+        f"(shuffled, stratified by digit). {len(test):,} test digits are sealed and evaluated once, at the "
+        "end."
+    )
+    batches = WarpedDigits(x_train[rows], y_train[rows], batch_size, seed)
+    recorder = None if runs is None else RunRecorder("mnist", runs, explain=False)
+    reached: list[float] = []
+    model = build()
+    model.summary()
+    rate = CosineDecay(2e-3, decay_steps=epochs * len(batches), alpha=0.01)
+    model.compile(Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    stopping = EarlyStopping(monitor="val_loss", patience=PATIENCE, restore_best_weights=True)
+    watch = LambdaCallback(on_epoch_end=lambda epoch, logs: _note_milestone(reached, logs or {}))
+    history = model.fit(
+        batches,
+        epochs=epochs,
+        validation_data=(x_train[validation], y_train[validation]),
+        callbacks=[stopping, watch, Doctor(), *([recorder] if recorder else [])],
+    ).history
+    trained = time.perf_counter() - start
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(folder / "mnist.keras")
+
+    def report(images: np.ndarray, labels: np.ndarray) -> str:
+        return _report(model, images, labels, folder, recorder)
+
+    figure = test.look(report)
+    _print_training(history, trained, reached, folder)
+    if recorder is not None:
+        recorder.add(model.explain())
+        recorder.add(look(x_train[rows], y_train[rows]))
+        recorder.add(model.profile(*batches[0], batch_size=batch_size))
+        print(f"run: {recorder.path} (hornbeam report {recorder.path} writes a page about it)")
+    print(figure)
+    return 0
+
+
+def _note_milestone(reached: list[float], logs: dict[str, Any]) -> None:
+    """Note the age of the process when the validation accuracy first is that of `MILESTONE`."""
+    if not reached and logs.get("val_accuracy", 0.0) >= MILESTONE:
+        reached.append(process_age())
+
+
+# -- the report ----------------------------------------------------------------------------------------------
+
+
+def _report(
+    model: Any, images: np.ndarray, labels: np.ndarray, folder: Path, recorder: RunRecorder | None
+) -> str:
+    """Print and record the scores on the test digits; return a sentence about the figure."""
+    probabilities = model.predict(images, batch_size=500, verbose=0)
+    print(_scores(probabilities, labels))
+    if recorder is not None:
+        recorder.record_predictions(Predictions(images, labels, probabilities, None, adds_losses=False))
+    return _figure(images, labels, probabilities, folder / "worst_digits.png")
+
+
+def _scores(probabilities: np.ndarray, labels: np.ndarray) -> str:
+    predicted = probabilities.argmax(-1)
+    right, total = int((predicted == labels).sum()), len(labels)
+    bounds = wilson(right, total)
+    pairs = confused_pairs(confusion_matrix(labels.astype(int), predicted, 10))
+    listed = ", ".join(f"{pair.true} taken for {pair.predicted} ({pair.count}x)" for pair in pairs)
+    interval = f"95% interval {bounds.low:.2%} to {bounds.high:.2%}"
+    wrong = f"{total - right} of {total:,} wrong"
+    return f"\ntest accuracy {right / total:.2%}   {interval}   ({wrong})\nmost frequent confusions: {listed}"
+
+
+def _figure(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, path: Path) -> str:
+    if importlib.util.find_spec("matplotlib") is None:
+        return 'figure of the worst digits: not drawn, it needs Matplotlib: pip install "hornbeam[plot]"'
+    errors, _ = most_confident_errors(labels, probabilities, 20, [str(digit) for digit in range(10)])
+    if not errors:
+        return "figure of the worst digits: not drawn, all digits are right"
+    rows = [error.row for error in errors]
+    contact_sheet(images[rows], errors, "The most confident errors on test digits").save(path, dpi=100)
+    return f"figure of the worst digits: {path}"
+
+
+def _print_training(
+    history: dict[str, list[float]], seconds: float, reached: list[float], folder: Path
+) -> None:
+    best = int(np.argmin(history["val_loss"]))
+    print(
+        f"trained for {len(history['loss'])} epochs in {seconds:.0f} s; kept the weights of epoch {best + 1} "
+        f"(validation accuracy {history['val_accuracy'][best]:.2%})"
+    )
+    if reached:
+        print(f"validation accuracy first was {MILESTONE:.2%} {reached[0]:.0f} s after the process started")
+    print(f"model: {folder / 'mnist.keras'}")

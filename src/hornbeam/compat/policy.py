@@ -1,0 +1,110 @@
+"""Everything that `hornbeam run` changes in its process, as one object that can undo it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from hornbeam import engines
+from hornbeam.compat.messages import remark
+from hornbeam.compat.real_keras import real_libraries
+from hornbeam.compat.warning_filter import located_showwarning
+from hornbeam.training import warning_policy
+
+_MISSING = object()
+
+
+class Patch(NamedTuple):
+    """A new value of an attribute of a module or class."""
+
+    target: Any
+    name: str
+    value: Any
+
+
+class Policy:
+    """The changes of a process in which Hornbeam replaces Keras and TensorFlow.
+
+    - `import keras` and `import tensorflow` find Hornbeam (`sys.meta_path`).
+    - Implausible training data are reported on stderr instead of refused (`training.warning_policy`).
+    - Warnings of Hornbeam name the line of the script (`warnings.showwarning`).
+    - Engines whose library imports the real Keras or TensorFlow get it (`engines.host_libraries`).
+    - Classes accept the arguments and methods of Keras 1 and 2 (`compat.legacy_api`), once Keras is imported.
+    """
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+        self._has_legacy_api = False
+
+    @property
+    def is_installed(self) -> bool:
+        """True between `install` and `uninstall`."""
+        return bool(self._undo)
+
+    def install(self) -> None:
+        """Make the changes, once.
+
+        Raises RuntimeError if the real Keras or TensorFlow has already been imported.
+        """
+        from hornbeam.compat.import_hook import Finder
+
+        if self.is_installed:
+            return
+        for name in ("keras", "tensorflow"):
+            if name in sys.modules:
+                raise RuntimeError(
+                    f"{name} is already imported: Hornbeam must replace it before its first import"
+                )
+        finder = Finder()
+        sys.meta_path.insert(0, finder)
+        self._undo.append(lambda: sys.meta_path.remove(finder))
+        self._undo.append(_forget_modules)
+        self._apply(
+            [
+                Patch(warning_policy, "on_warning", remark),
+                Patch(warnings, "showwarning", located_showwarning(warnings.showwarning)),
+                Patch(
+                    engines, "host_libraries", lambda: real_libraries(lambda hook: isinstance(hook, Finder))
+                ),
+            ]
+        )
+
+    def install_legacy_api(self) -> None:
+        """Let classes accept the arguments and methods of Keras 1 and 2, once."""
+        from hornbeam.compat.legacy_api import patches
+
+        if not self._has_legacy_api:
+            self._has_legacy_api = True
+            self._apply(patches())
+
+    def uninstall(self) -> None:
+        """Undo all changes, the last one first."""
+        while self._undo:
+            self._undo.pop()()
+        self._has_legacy_api = False
+
+    def _apply(self, patches: Iterable[Patch]) -> None:
+        """Set attributes one after the other: a later patch may wrap the value of an earlier one."""
+        for target, name, value in patches:
+            earlier = vars(target).get(name, _MISSING)
+            setattr(target, name, value)
+            self._undo.append(lambda t=target, n=name, v=earlier: _restore(t, n, v))
+
+
+def _restore(target: Any, name: str, value: Any) -> None:
+    if value is _MISSING:
+        delattr(target, name)
+    else:
+        setattr(target, name, value)
+
+
+def _forget_modules() -> None:
+    """Drop the modules that scripts imported as keras and tensorflow."""
+    for name in [name for name in sys.modules if name.split(".")[0] in ("keras", "tensorflow", "tf_keras")]:
+        del sys.modules[name]
+
+
+# The policy of this process.
+policy = Policy()
