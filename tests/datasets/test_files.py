@@ -93,7 +93,7 @@ def test_no_network_says_where_to_put_the_file(home: Path) -> None:
     [
         ({}, "needs `origin`"),
         ({"origin": "ftp://example.com/x"}, "http, https or file"),
-        ({"origin": "https://example.com/"}, "give `fname`"),
+        ({"origin": "https://example.com/"}, "pass `fname`"),
         ({"origin": "https://example.com/x", "file_hash": "abc"}, "SHA-256 or MD5"),
         (
             {"origin": "https://example.com/x", "file_hash": "0" * 64, "hash_algorithm": "crc"},
@@ -183,8 +183,8 @@ def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"no")
     for archive_format, match in (
-        ("auto", "no tar or zip archive"),
-        ("zip", "no zip archive"),
+        ("auto", "not a tar or zip archive"),
+        ("zip", "not a zip archive"),
         ("rar", "must be"),
     ):
         with pytest.raises(ValueError, match=match):

@@ -123,7 +123,7 @@ def test_frames(folder: Path, library: str) -> None:
         {"filename": [*names, "gone.png"], "class": list("abcabcabca"), "n": list(range(10))}
     )
     generator = ImageDataGenerator()
-    with pytest.warns(UserWarning, match=r"1 files of column 'filename' are left out: 'gone\.png'"):
+    with pytest.warns(UserWarning, match=r"1 invalid files of column 'filename' are skipped: 'gone\.png'"):
         flow = generator.flow_from_dataframe(frame, folder, target_size=(8, 6), shuffle=False)
     x, y = next(flow)
     np.testing.assert_allclose(x, X[:9])
@@ -175,8 +175,8 @@ def test_pictures_are_written(tmp_path: Path) -> None:
         (lambda: ImageDataGenerator(fill_mode="mirror"), "fill_mode must be"),
         (lambda: ImageDataGenerator(zoom_range=(1, 2, 3)), "zoom_range must be two numbers or one"),
         (lambda: ImageDataGenerator(validation_split=2), "between 0 and 1"),
-        (lambda: ImageDataGenerator().flow(X[0]), "flow.. takes pictures"),
-        (lambda: ImageDataGenerator().flow(X, Y[:4]), "10 pictures, but y has 4"),
+        (lambda: ImageDataGenerator().flow(X[0]), "flow.. takes images"),
+        (lambda: ImageDataGenerator().flow(X, Y[:4]), "y must have 10 items"),
         (lambda: ImageDataGenerator(featurewise_center=True).standardize(X), "need fit"),
         (lambda: ImageDataGenerator().flow(X, subset="test"), "subset must be"),
     ],

@@ -52,11 +52,10 @@ PENDING = {
     "src/hornbeam/" + name
     for name in (
         "_internal", "applications", "cli", "compat",
-        "datasets",
         "engines/onnx", "engines/pytensor",
         "engines/tensorflow", "evaluation", "export", "insight",
         "interop.py", "legacy",
-        "preprocessing", "saving",
+        "saving",
         "visualization",
     )
 } | {

@@ -27,7 +27,13 @@ HEADING = re.compile(rf"^(?:{'|'.join(SECTIONS)}):\s*$", re.M)
 
 
 def public_modules() -> list[str]:
-    return ["hornbeam", *(f"hornbeam.{name}" for name in hornbeam._MODULES), "hornbeam.optimizers.schedules"]
+    nested = [
+        "hornbeam.optimizers.schedules",
+        "hornbeam.preprocessing.image",
+        "hornbeam.preprocessing.sequence",
+    ]
+    nested += [f"hornbeam.datasets.{name}" for name in hornbeam.datasets.__all__]
+    return ["hornbeam", *(f"hornbeam.{name}" for name in hornbeam._MODULES), *nested]
 
 
 def documented_arguments(doc: str) -> set[str]:

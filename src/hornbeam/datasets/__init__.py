@@ -1,7 +1,7 @@
-"""Data sets to learn with: MNIST inside the package, the others downloaded once and checked.
+"""Datasets to learn with: MNIST is inside the package, the others are downloaded once and verified.
 
-Downloads are kept where Keras keeps them (`$KERAS_HOME` or ~/.keras, in `datasets`), so what Keras has is
-used.
+Downloads are stored where Keras stores them (`$KERAS_HOME` or ~/.keras, in `datasets`), so files that Keras
+has downloaded are used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files from the network: downloaded once, checked, unpacked without trusting what is inside."""
+"""Files from the network: downloaded once, verified, and unpacked without trusting their content."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _CHUNK = 1 << 20
 
 
 class DownloadError(OSError):
-    """A file could not be had from the network."""
+    """Failure to download a file."""
 
 
 class CorruptFileError(ValueError):
-    """A file is not what its checksum says."""
+    """Mismatch of a file and its checksum."""
 
 
 class UnsafeArchiveError(ValueError):
-    """An archive wants to write outside of its folder, or holds something that is neither file nor folder."""
+    """Archive with entries outside of its folder, or other than files and folders."""
 
 
 def keras_home() -> Path:
-    """Where Keras keeps its files, and so do we: `$KERAS_HOME`, or `~/.keras`."""
+    """Return the folder of Keras's files, which Hornbeam uses as well: `$KERAS_HOME`, or `~/.keras`."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
 
 
@@ -50,48 +50,60 @@ def get_file(
     cache_dir: str | None = None,
     force_download: bool = False,
 ) -> str:
-    """The local path of a file, downloaded from `origin` unless it is already there.
+    """Return the local path of a file, downloaded from `origin` if missing.
 
-    fname: name under which it is kept, by default the last part of the URL. With `extract`, the folder's
-        name.
-    file_hash: SHA-256 or MD5 in hex (told apart by length, or by `hash_algorithm`). It is checked after a
-        download, and before a file that is already there is used; one that does not match is downloaded
-        again.
-    cache_dir, cache_subdir: where it is kept; `$KERAS_HOME` or ~/.keras, and "datasets". These are Keras's
-        places, so what Keras has downloaded is used.
-    extract: unpack a tar (plain, gz, bz2, xz) or zip archive, and return the folder. `archive_format`: "tar",
-        "zip", or "auto". `untar` and `md5_hash` are older names of `extract` and `file_hash`.
+    Downloads are written to a temporary file first, so an interrupted one leaves nothing. Archives are
+    unpacked file by file: absolute names, "..", links and devices are refused.
 
-    A download goes to a temporary file first, so a broken one leaves nothing behind. Archives are unpacked
-    file by
-    file: absolute names, "..", links and devices are refused.
+    Args:
+        fname: Name of the file in the cache, or with `extract` of the folder; the last part of the URL if
+            None.
+        origin: URL of the file (http, https or file).
+        untar: Older name of `extract`, for tar archives.
+        md5_hash: Older name of `file_hash`.
+        file_hash: SHA-256 or MD5 in hex. It is verified after a download, and before an existing file is
+            used; an existing file that does not match is downloaded again.
+        cache_subdir: Subfolder of the cache.
+        hash_algorithm: "sha256", "md5", or "auto" by the length of `file_hash`.
+        extract: Whether to unpack a tar (plain, gz, bz2, xz) or zip archive, and return the folder.
+        archive_format: "tar", "zip", "auto", or several of them.
+        cache_dir: Folder of the cache; `$KERAS_HOME` or ~/.keras if None, so that files that Keras has
+            downloaded are used.
+        force_download: Whether to download an existing file again.
 
-    Raises DownloadError without network, CorruptFileError for a wrong checksum, UnsafeArchiveError, and
-    ValueError for wrong arguments.
+    Returns:
+        Path of the file, or with `extract` of the folder.
 
-    >>> path = get_file(origin="https://example.com/data.csv", file_hash="...")  # doctest: +SKIP
+    Raises:
+        DownloadError: Without network.
+        CorruptFileError: For a wrong checksum.
+        UnsafeArchiveError: For an archive with unsafe entries.
+        ValueError: For invalid arguments.
+
+    Example:
+        >>> path = get_file(origin="https://example.com/data.csv", file_hash="...")  # doctest: +SKIP
     """
     if not origin:
         raise ValueError("get_file needs `origin`, the URL of the file")
     scheme = urllib.parse.urlparse(origin).scheme
     if scheme not in ("http", "https", "file"):
         raise ValueError(f"origin must be an http, https or file URL, got {origin!r}")
-    check = _checksum(file_hash or md5_hash, hash_algorithm)
+    check = _parse_checksum(file_hash or md5_hash, hash_algorithm)
     folder = Path(cache_dir or keras_home()).expanduser() / cache_subdir
     name = fname or PurePosixPath(urllib.parse.unquote(urllib.parse.urlparse(origin).path)).name
     if not name or name in (".", ".."):
-        raise ValueError(f"the URL {origin!r} ends in no file name: give `fname`")
+        raise ValueError(f"the URL {origin!r} does not end in a file name: pass `fname`")
     if not (extract or untar):
-        return str(_fetched(folder / name, origin, check, force_download))
-    target, unpacked = _places(folder, name)
-    archive = _fetched(target, origin, check, force_download)
+        return str(_fetch(folder / name, origin, check, force_download))
+    target, unpacked = _extraction_paths(folder, name)
+    archive = _fetch(target, origin, check, force_download)
     if force_download or not unpacked.is_dir():
         extract_archive(archive, unpacked, "tar" if untar and not extract else archive_format)
     return str(unpacked)
 
 
-def _places(folder: Path, name: str) -> tuple[Path, Path]:
-    """Where archive and folder stand, as in Keras: x.tar.gz and x_extracted, or x_archive and x."""
+def _extraction_paths(folder: Path, name: str) -> tuple[Path, Path]:
+    """Return the paths of archive and folder, as in Keras: x.tar.gz and x_extracted, or x_archive and x."""
     if "." in Path(name).name:
         return folder / name, folder / f"{name[: name.index('.')]}_extracted"
     return folder / f"{name}_archive", folder / name
@@ -100,7 +112,7 @@ def _places(folder: Path, name: str) -> tuple[Path, Path]:
 Check = tuple[str, str] | None
 
 
-def _checksum(value: str | None, algorithm: str) -> Check:
+def _parse_checksum(value: str | None, algorithm: str) -> Check:
     if value is None:
         return None
     name = algorithm.lower().replace("-", "")
@@ -114,7 +126,7 @@ def _checksum(value: str | None, algorithm: str) -> Check:
 
 
 def file_hash(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
-    """Checksum of a file in hex."""
+    """Return the checksum of a file in hex."""
     digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
@@ -122,22 +134,22 @@ def file_hash(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
     return digest.hexdigest()
 
 
-def _fetched(path: Path, origin: str, check: Check, force: bool) -> Path:
+def _fetch(path: Path, origin: str, check: Check, force: bool) -> Path:
     if path.is_file() and not force:
         if check is None or file_hash(path, check[0]) == check[1]:
             return path
-        print(f"{path} is not what its checksum says; it is downloaded again", file=sys.stderr)
+        print(f"{path} does not match its checksum and is downloaded again", file=sys.stderr)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, staged = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             _download(origin, file, path)
         if check is not None:
-            found = file_hash(staged, check[0])
-            if found != check[1]:
+            digest = file_hash(staged, check[0])
+            if digest != check[1]:
                 raise CorruptFileError(
-                    f"{origin} has {check[0]} {found}, expected {check[1]}: the download is damaged or the "
-                    f"file changed"
+                    f"{origin} has {check[0]} {digest}, expected {check[1]}: the download is damaged or the "
+                    "file has changed"
                 )
         os.replace(staged, path)
     except BaseException:
@@ -156,11 +168,10 @@ def _download(origin: str, file: IO[bytes], path: Path) -> None:
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise DownloadError(
-            f"could not download {origin}: {reason}. Without network, get the file elsewhere and put it at "
-            f"{path}"
+            f"could not download {origin}: {reason}. Without network, copy the file to {path}"
         ) from error
     if expected is not None and file.tell() != int(expected):
-        raise DownloadError(f"{origin} broke off after {file.tell()} of {expected} bytes; try again")
+        raise DownloadError(f"{origin} was interrupted after {file.tell()} of {expected} bytes: try again")
 
 
 # -- archives ------------------------------------------------------------------------------------------------
@@ -171,9 +182,10 @@ def extract_archive(
     folder: str | os.PathLike[str],
     archive_format: str | Sequence[str] | None = "auto",
 ) -> None:
-    """Unpack a tar or zip archive into a new folder: all of it, or nothing.
+    """Unpack a tar or zip archive into a new folder, completely or not at all.
 
-    Raises UnsafeArchiveError for absolute names, "..", links and devices; ValueError for what is no archive.
+    Raises UnsafeArchiveError for absolute names, "..", links and devices; ValueError for other
+    files.
     """
     if archive_format == "auto":
         archive_format = ("tar", "zip")
@@ -185,13 +197,13 @@ def extract_archive(
     elif "zip" in formats and zipfile.is_zipfile(archive):
         members = _zip_members
     else:
-        raise ValueError(f"{archive} is no {' or '.join(formats) or 'known'} archive")
+        raise ValueError(f"{archive} is not a {' or '.join(formats) or 'known'} archive")
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         for name, open_member in members(archive):
-            target = staged / _safe(name)
+            target = staged / _safe_path(name)
             if open_member is None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
@@ -218,7 +230,7 @@ def _tar_members(archive: str | os.PathLike[str]) -> Iterator[Member]:
                 yield member.name, lambda member=member: tar.extractfile(member)  # type: ignore[misc]
             else:
                 raise UnsafeArchiveError(
-                    f"{archive} holds {member.name!r}, which is a link or a device: refused"
+                    f"{archive} contains {member.name!r}, which is a link or a device: refused"
                 )
 
 
@@ -226,15 +238,15 @@ def _zip_members(archive: str | os.PathLike[str]) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as pack:
         for member in pack.infolist():
             if (member.external_attr >> 16) & 0o170000 == 0o120000:
-                raise UnsafeArchiveError(f"{archive} holds {member.filename!r}, which is a link: refused")
+                raise UnsafeArchiveError(f"{archive} contains {member.filename!r}, which is a link: refused")
             yield member.filename, None if member.is_dir() else (lambda member=member: pack.open(member))  # type: ignore[misc]
 
 
-def _safe(name: str) -> Path:
-    """A member's name as a path that stays inside the folder."""
+def _safe_path(name: str) -> Path:
+    """Return the name of a member as a path inside the folder. Raises UnsafeArchiveError."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
         raise UnsafeArchiveError(
-            f"the archive holds {name!r}, which would be written outside of its folder: refused"
+            f"the archive contains {name!r}, which would be written outside of its folder: refused"
         )
     return Path(*path.parts) if path.parts else Path(".")

@@ -1,7 +1,7 @@
-"""Reading the pickles in which some old data sets come, without letting them run anything.
+"""Reader for the pickles of some old datasets that cannot run code.
 
-A pickle is a program. This reader runs the part that builds numbers, strings, lists, dicts and NumPy arrays
-of them, and refuses everything else, so that a changed file can fail but not act.
+A pickle is a program. This reader executes the part that builds numbers, strings, lists, dicts and NumPy
+arrays of them, and refuses everything else, so that a modified file can fail but not act.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from numpy.lib import format as npy_format
 
 
 def _reconstruct(subtype: Any, shape: Any, dtype: Any) -> np.ndarray:
-    """What NumPy's pickles call to make an empty array, for plain arrays only."""
+    """Create an empty array, as NumPy's pickles request it; plain arrays only."""
     if subtype is not np.ndarray:
-        raise pickle.UnpicklingError(f"a pickle asks for an array of type {subtype!r}: refused")
+        raise pickle.UnpicklingError(f"the pickle requests an array of type {subtype!r}, which is refused")
     return np.ndarray(shape, dtype)
 
 
-def _bytes_of(text: Any, encoding: Any = "latin1") -> bytes:
-    """What pickles of Python 2 call to make bytes."""
+def _latin1_bytes(text: Any, encoding: Any = "latin1") -> bytes:
+    """Create bytes, as pickles of Python 2 request them."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("a pickle asks for a conversion of text that is not latin1: refused")
+        raise pickle.UnpicklingError(
+            "the pickle requests a conversion of text other than latin1, which is refused"
+        )
     return text.encode("latin1")
 
 
@@ -35,30 +37,30 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): np.dtype,
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("_codecs", "encode"): _bytes_of,
+    ("_codecs", "encode"): _latin1_bytes,
 }
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Builds numbers, strings, lists, dicts and plain arrays. Raises UnpicklingError for anything else."""
+    """Unpickler for numbers, strings, lists, dicts and plain arrays. Raises UnpicklingError otherwise."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"a data set's pickle asks for {module}.{name}: refused")
+            raise pickle.UnpicklingError(f"the pickle of a dataset requests {module}.{name}: refused")
         return _ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
-        raise pickle.UnpicklingError("a data set's pickle refers to something outside of it: refused")
+        raise pickle.UnpicklingError("the pickle of a dataset refers to an external object: refused")
 
 
 def load_pickle(path: Path) -> Any:
-    """The content of a pickle of arrays, such as a batch of CIFAR; keys and strings of Python 2 are bytes."""
+    """Load a pickle of arrays, such as a batch of CIFAR; keys and strings of Python 2 are bytes."""
     with open(path, "rb") as file:
         return ArrayUnpickler(file, encoding="bytes").load()
 
 
 def load_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, also those of lists, which NumPy would read with a full pickle."""
+    """Load the arrays of an .npz file, including those of lists, for which NumPy needs a full unpickler."""
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():

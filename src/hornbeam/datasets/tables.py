@@ -1,4 +1,4 @@
-"""Tables of houses and their prices: reading and splitting as Keras does."""
+"""Tables of houses and their prices, read and split as Keras does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hornbeam.datasets.texts import fetch
 def load_table(
     name: str, path: str, sha256: str, test_split: float, seed: int, rows: int | None = None
 ) -> tuple[Split, Split]:
-    """A shuffled table, its last `test_split` as the test set. `rows`: only so many of the first rows."""
+    """Load a shuffled table, with its last `test_split` as the test set. rows: use only the first rows."""
     if not 0 <= test_split < 1:
         raise ValueError(f"test_split must be at least 0 and below 1, got {test_split!r}")
     with np.load(fetch(name, path, sha256), allow_pickle=False) as data:

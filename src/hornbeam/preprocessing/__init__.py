@@ -1,4 +1,4 @@
-"""Keras's older place for helpers on pictures and sequences; they live in `hornbeam.utils`."""
+"""Keras's older names for helpers on images and sequences, which are in `hornbeam.utils`."""
 
 from __future__ import annotations
 

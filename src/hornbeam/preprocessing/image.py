@@ -1,4 +1,4 @@
-"""Pictures as arrays and files, under Keras's older name."""
+"""Images as arrays and files, under Keras's older name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["array_to_img", "img_to_array", "load_img", "save_img", "smart_resize
 
 
 def __getattr__(name: str) -> Any:
-    # Keras 2's; Keras 3 keeps it for programs that still use it.
+    # Keras 2; Keras 3 keeps it for programs that still use it.
     if name == "ImageDataGenerator":
         from hornbeam.preprocessing.generator import ImageDataGenerator
 

@@ -73,12 +73,12 @@ class PyDataset:
         if getattr(self, "use_multiprocessing", False):
             yield from self._by_processes(order, workers)
         elif workers > 1:
-            yield from map_ordered(self._batch_at, order, workers, self.max_queue_size)
+            yield from map_ordered(self._located_batch, order, workers, self.max_queue_size)
         else:
-            yield from map(self._batch_at, order)
+            yield from map(self._located_batch, order)
         self.on_epoch_end()
 
-    def _batch_at(self, index: int) -> Any:
+    def _located_batch(self, index: int) -> Any:
         try:
             return self[index]
         except Exception as error:
@@ -111,4 +111,4 @@ def _set_worker_dataset(dataset: PyDataset) -> None:
 
 
 def _worker_batch(index: int) -> Any:
-    return _worker_dataset[0]._batch_at(index)
+    return _worker_dataset[0]._located_batch(index)
