@@ -32,10 +32,8 @@ class JaxLayer(LibraryLayer):
     Args:
         call_fn: Pure function; it must have an argument `inputs`.
         init_fn: Function init_fn(rng, inputs, training) -> params, or (params, state), that initializes the
-            weights when
-        the layer is built, from ones of the inputs' shapes with size 1 where unknown. Not needed if `params`
-            or `state`
-        are given.
+            weights when the layer is built, from ones of the inputs' shapes with size 1 where unknown. Not
+            needed if `params` or `state` are given.
         params: Pytree of arrays, which become trainable weights.
         state: Pytree of arrays, which become non-trainable weights.
         seed: Seed of the keys; drawn at random by default.
@@ -292,8 +290,7 @@ class FlaxLayer(JaxLayer):
     Args:
         module: Module of Flax.
         method: Name of another method of the module, or a function method(module, inputs, training);
-            `__call__` by
-        default.
+            `__call__` by default.
         variables: Initial variables, as `module.init` returns them; `init` is called when the layer is built
             by default.
         **kwargs: Arguments of `JaxLayer` and `Layer`: `seed`, `name`, ...

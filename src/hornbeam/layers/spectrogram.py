@@ -38,13 +38,12 @@ class STFTSpectrogram(Layer):
 
     Args:
         mode: Output, with S the transform: "log" ln|S|, "magnitude" |S|, "psd" |S|^2 with inner frequencies
-            doubled,
-        "real", "imag", "angle", or "stft" (real parts, then imaginary ones).
+            doubled, "real", "imag", "angle", or "stft" (real parts, then imaginary ones).
         frame_length: Number of samples in a frame.
         frame_step: Number of samples between frames, half of `frame_length` by default.
         fft_length: Length of the transform, the next power of two by default.
         window: Weights of samples in a frame: "hann", "hamming", another name of scipy, an array of size
-        `frame_length`, or None.
+            `frame_length`, or None.
         periodic: Whether the window is periodic instead of symmetric.
         scaling: "density", "spectrum" or None.
         padding: "valid" or "same".

@@ -122,8 +122,7 @@ class RandomColorDegeneration(ColorLayer):
 
     Args:
         factor: Bounds of f in [-1, 1]: a pair, or one number for (-factor, factor). 1 is gray, 0 the image
-            itself,
-        negative numbers increase the saturation.
+            itself, negative numbers increase the saturation.
         value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
         data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
             `keras.config.image_data_format()` by default.
@@ -274,8 +273,7 @@ class RandomSaturation(ColorLayer):
 
     Args:
         factor: Bounds of f in [-1, 1]: a pair, or one number for (-factor, factor). 1/2 does not change the
-            image, 0
-        makes it gray.
+            image, 0 makes it gray.
         value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
         data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
             `keras.config.image_data_format()` by default.

@@ -30,8 +30,7 @@ class RandomSharpness(RandomImageLayer):
 
     Args:
         factor: Bounds of f in [0, 1]: a pair, or one number for (0, factor). 1/2 does not change the image,
-            less
-        softens, more sharpens.
+            less softens, more sharpens.
         value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
         data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
             `keras.config.image_data_format()` by default.
@@ -80,8 +79,7 @@ class RandomGaussianBlur(RandomImageLayer):
             factor).
         kernel_size: Odd size of the kernel in pixels, one or a pair (horizontal, vertical).
         sigma: Bounds of the two standard deviations in pixels, drawn for the batch, in [0, 1]: a pair, or one
-            number
-        for (0, sigma).
+            number for (0, sigma).
         value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
         data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
             `keras.config.image_data_format()` by default.
@@ -156,7 +154,7 @@ class RandomErasing(RandomImageLayer):
             factor).
         scale: Bounds of the square of the sides, as fractions of the image's sides, in [0, 1].
         fill_value: Number, three numbers for three channels, or None for normal noise times the end of
-        `value_range`.
+            `value_range`.
         value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
         seed: Seed of the random state; drawn at random by default.
         data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);

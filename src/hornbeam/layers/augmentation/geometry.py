@@ -171,8 +171,7 @@ class RandomRotation(AffineLayer):
 
     Args:
         factor: Bounds of the angle as a fraction of 2 pi, in [-1, 1]: a pair, or one number for (-factor,
-            factor).
-        Positive is counter-clockwise.
+            factor). Positive is counter-clockwise.
         fill_mode: "reflect", "wrap", "constant" or "nearest": values beyond the edges.
         interpolation: "nearest" or "bilinear".
         seed: Seed of the random state; drawn at random by default.
@@ -308,8 +307,7 @@ class RandomTranslation(GridLayer):
 
     Args:
         height_factor: Bounds of the fraction of the height, in [-1, 1]: a pair, or one number for (-factor,
-            factor).
-        Positive is down.
+            factor). Positive is down.
         width_factor: Bounds of the fraction of the width, in the same form. Positive is right.
         fill_mode: "reflect", "wrap", "constant" or "nearest": values beyond the edges.
         interpolation: "nearest" or "bilinear".
@@ -372,11 +370,9 @@ class RandomZoom(GridLayer):
 
     Args:
         height_factor: Bounds of f in (-1, 1]: a pair, or one number for (-factor, factor). Negative zooms in,
-            positive
-        zooms out.
+            positive zooms out.
         width_factor: Bounds for the width, in the same form; the draw of the height by default, which keeps
-            the aspect
-        ratio.
+            the aspect ratio.
         fill_mode: "reflect", "wrap", "constant" or "nearest": values beyond the edges.
         interpolation: "nearest" or "bilinear".
         seed: Seed of the random state; drawn at random by default.

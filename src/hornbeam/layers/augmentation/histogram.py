@@ -251,8 +251,7 @@ class Solarization(RandomImageLayer):
 
     Args:
         addition_factor: Bounds of the number in [0, 1]: a pair (low, high) for low to 255 high, or one number
-            for (0,
-        factor).
+            for (0, factor).
         threshold_factor: Bounds of the threshold, in the same form.
         value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
         seed: Seed of the random state; drawn at random by default.
@@ -300,8 +299,7 @@ class RandomPosterization(RandomImageLayer):
 
     Args:
         factor: Number of bits: 1 to factor - 1, or for a pair (low, high) low to high - 1; equal bounds are
-            that number.
-        Integers from 1 to 8.
+            that number. Integers from 1 to 8.
         value_range: Smallest and largest value of the images, such as (0, 255) or (0, 1).
         data_format: "channels_last" (batch, ..., channels) or "channels_first" (batch, channels, ...);
             `keras.config.image_data_format()` by default.

@@ -122,8 +122,7 @@ class RandomElasticTransform(GeometryLayer):
         factor: Bounds of the probability, drawn for each image, in [0, 1]: a pair, or one number for (0,
             factor).
         scale: Bounds of the strength s, drawn for the batch, in the same form: alpha = 0.1 s (longer side),
-            sigma = 0.05
-        s (shorter side).
+            sigma = 0.05 s (shorter side).
         interpolation: "nearest" or "bilinear".
         fill_mode: "reflect", "wrap", "constant", "nearest" or "mirror": values beyond the edges.
         fill_value: Value beyond the border for fill_mode="constant".

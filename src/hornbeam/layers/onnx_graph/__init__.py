@@ -43,8 +43,7 @@ class OnnxGraph(Layer):
 
     Raises:
         GraphError: If the graph breaks a rule, or has operators that are not supported, all of which are
-            named. It is a
-        ValueError.
+            named. It is a ValueError.
 
     Example:
         >>> x = {"name": "x", "dtype": "float32", "shape": [None, 2]}
