@@ -17,7 +17,7 @@ from hornbeam import layers
 from hornbeam.engines import installed
 from hornbeam.optimizers import SGD, Adam, RMSprop
 from hornbeam.optimizers.schedules import ExponentialDecay
-from hornbeam.saving.weights import weight_names
+from hornbeam.saving.model_parts import weight_names
 
 RNG = np.random.default_rng(0)
 ROWS = 4

@@ -58,6 +58,7 @@ def main(warm_up: str, paths: list[str]) -> None:
     import warnings
 
     import hornbeam as hb
+    from hornbeam.core.registry import UnknownObjectError
 
     good = os.path.join(warm_up, "good.keras")
     calls = callers(hb, hb.saving.load_model(good))
@@ -78,7 +79,7 @@ def main(warm_up: str, paths: list[str]) -> None:
                     call(path)
                 except Exception as error:
                     recording = False
-                    known = isinstance(error, (hb.saving.ModelFileError, hb.registry.UnknownObjectError))
+                    known = isinstance(error, (hb.saving.ModelFileError, UnknownObjectError))
                     if number == 0 or not known:
                         outcome = [type(error).__name__, str(error)]
                 recording = False

@@ -134,9 +134,9 @@ def test_other_formats(attack: Any, tmp_path: Path) -> None:
     ("config", "error", "text"),
     [
         (bad_files.sequential(bad_files.layer("Lambda", function={"class_name": "__lambda__", "config": {}})),
-         ModelFileError, "holds the code of a lambda, which is never run"),
+         ModelFileError, "contains the code of a lambda, which is never run"),
         (bad_files.sequential(bad_files.dense(activation=bad_files.function("os", "system"))),
-         UnknownObjectError, "names 'system', which Hornbeam does not know"),
+         UnknownObjectError, "uses 'system', which Hornbeam does not know"),
         (bad_files.sequential(bad_files.dense(600_000_000)),
          ModelFileError,
          r"shape \(4, 600000000\) needs 9600000000 bytes, more than the file's weights allow"),
@@ -144,8 +144,8 @@ def test_other_formats(attack: Any, tmp_path: Path) -> None:
         (bad_files.sequential(bad_files.dense(float("inf"))), ModelFileError, "cannot be built"),
         (bad_files.sequential(bad_files.dense(-3)), ModelFileError, "cannot be built"),
         (bad_files.sequential(bad_files.dense(), "text"), ModelFileError, "cannot be built"),
-        (bad_files.layer("Dense", units=3), ModelFileError, "holds a Dense, not a model"),
-        ({}, ModelFileError, "holds a dict, not a model"),
+        (bad_files.layer("Dense", units=3), ModelFileError, "contains a Dense, not a model"),
+        ({}, ModelFileError, "contains a dict, not a model"),
         ({"module": "keras", "class_name": "Sequential", "config": {"layers": []}}, ModelFileError, "shapes"),
     ],
 )  # fmt: skip

@@ -17,6 +17,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
+from hornbeam._internal import limits
 from hornbeam.saving import ModelFileError, budget, inspect_model, load_model, load_onnx
 
 
@@ -147,11 +148,11 @@ def test_a_budget_is_this_thread_s_and_ends() -> None:
     seen: list[Any] = []
     with budget(members=5) as one, budget(nesting=7) as two:
         assert (one.members, two.members, two.nesting) == (5, 5, 7)
-        thread = threading.Thread(target=lambda: seen.append(hb.budgets.current_budget()))
+        thread = threading.Thread(target=lambda: seen.append(limits.current_budget()))
         thread.start()
         thread.join()
     assert seen == [usual]
-    assert hb.budgets.current_budget() == usual
+    assert limits.current_budget() == usual
     for wrong in (0, -1, 1.5, True, "many"):
         with pytest.raises(ValueError, match="members must be"), budget(members=wrong):  # type: ignore[arg-type]
             pass

@@ -83,11 +83,11 @@ def test_mistakes(path: Path, tmp_path: Path) -> None:
     editor = KerasFileEditor(path)
     for text, wrong in [
         ("Did you mean 'layers/dense'", lambda: editor.delete_object("layers/dens")),
-        ("several objects have it", lambda: editor.rename_object("dense", "x")),
+        ("several objects are named", lambda: editor.rename_object("dense", "x")),
         ("without '/'", lambda: editor.rename_object("dense_1", "a/b")),
         ("already", lambda: editor.rename_object("dense_1", "dense")),
-        ("already: delete it first", lambda: editor.add_object("layers/dense", {"0": np.ones(1)})),
-        ("there is no object 'nowhere'", lambda: editor.add_object("nowhere/dense", {})),
+        ("already exists: delete it first", lambda: editor.add_object("layers/dense", {"0": np.ones(1)})),
+        ("its parent .nowhere. does not exist", lambda: editor.add_object("nowhere/dense", {})),
         ("has no weight '7'", lambda: editor.delete_weight("dense_1", "7")),
         ("weights must be a dict", lambda: editor.add_weights("dense_1", [1])),
         ("must end in", lambda: editor.save(tmp_path / "m.h5")),

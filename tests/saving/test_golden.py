@@ -99,7 +99,7 @@ def test_an_optimizer_s_state_that_does_not_fit_is_said(tmp_path: Path) -> None:
     shutil.copy(GOLDEN / "keras2" / "training_adam.h5", tmp_path / "m.h5")
     with h5py.File(tmp_path / "m.h5", "r+") as store:
         del store["optimizer_weights/Adam/v/dense/kernel:0"]
-    with pytest.warns(UserWarning, match="starts afresh"):
+    with pytest.warns(UserWarning, match="starts from its initial state"):
         model = load_model(tmp_path / "m.h5")
     assert int(model.optimizer.iterations) == 0
 
@@ -175,5 +175,5 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
 def test_texts_that_hdf5_would_allocate_hang_or_crash_for(tmp_path: Path) -> None:
     for _, content in bad_others.lying_texts((GOLDEN / "keras2" / "shared.h5").read_bytes()):
         (tmp_path / "x.h5").write_bytes(content)
-        with pytest.raises(ModelFileError, match=r"longer than what is stored|heap of texts|none of texts"):
+        with pytest.raises(ModelFileError, match=r"longer than what is stored|heap of texts|not a text"):
             load_model(tmp_path / "x.h5")

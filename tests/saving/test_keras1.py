@@ -67,7 +67,7 @@ def test_weights_alone(path: Path, recwarn: pytest.WarningsRecorder) -> None:
     recwarn.clear()
     model.load_weights(path)
     said = [str(warning.message) for warning in recwarn]
-    assert [("turned around" in text) for text in said] == [True] * case.startswith("convolutions_th_theano")
+    assert [("are flipped" in text) for text in said] == [True] * case.startswith("convolutions_th_theano")
     check_outputs(model, case)
 
 
@@ -104,7 +104,7 @@ def test_a_state_that_does_not_fit_is_said(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "m.h5", "r+") as store:
         group = store["optimizer_weights"]
         group.attrs["weight_names"] = group.attrs["weight_names"][:-1]
-    with pytest.warns(UserWarning, match="starts afresh"):
+    with pytest.warns(UserWarning, match="starts from its initial state"):
         model = load_model(tmp_path / "m.h5")
     assert int(model.optimizer.iterations) == 0
 

@@ -222,7 +222,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "no inputs": (model(graph(RELU, [tensor("x", floats(3))])), "no inputs"),
     "huge": (
         model(graph(GEMM, [tensor("w", floats(3, 3), dims=[1 << 40, 1 << 20])])),
-        "larger than what is",
+        "larger than its",
     ),
     "large": (model(graph(GEMM, [tensor("w", floats(3, 3), dims=[1 << 12, 1 << 12])])), "has 36 bytes"),
     "negative": (model(graph(GEMM, [tensor("w", floats(3, 3), dims=[-3, -3])])), "shape"),

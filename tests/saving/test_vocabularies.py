@@ -83,7 +83,7 @@ def changed(tmp_path: Path, change: Any) -> Path:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda name, old: None if name.startswith("assets") else old, "has no vocabulary for it"),
+        (lambda name, old: None if name.startswith("assets") else old, "has no vocabulary for this layer"),
         (lambda name, old: old + b"\ngood" if name.startswith("assets") else old, "repeats 'good'"),
         (lambda name, old: b"a\n" * 30 if name.startswith("assets") else old, "repeats 'a'"),
         (
@@ -135,7 +135,7 @@ def test_tokens_with_line_breaks(tmp_path: Path) -> None:
     layer = hb.layers.TextVectorization(split="character", standardize=None)
     layer.adapt(texts)
     model = hb.Sequential([hb.Input((), dtype="string"), layer])
-    with pytest.raises(ValueError, match="holds a line break"):
+    with pytest.raises(ValueError, match="contains a line break"):
         model.save(tmp_path / "model.keras")
     given = hb.layers.TextVectorization(
         split="character", standardize=None, vocabulary=layer.get_vocabulary()

@@ -55,7 +55,7 @@ PENDING = {
         "engines/onnx", "engines/pytensor",
         "engines/tensorflow", "evaluation", "export", "insight",
         "interop.py", "legacy",
-        "saving",
+        "saving/legacy", "saving/onnx",
         "visualization",
     )
 } | {

@@ -1,4 +1,4 @@
-"""What a file of a model may cost to read: limits that every reader looks at before it makes room."""
+"""Limits on reading untrusted files, which every reader checks before it allocates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hornbeam._internal.validation import check_int
 
-# Weights hardly compress, but for the zeros of a fresh optimizer.
+# Weights hardly compress, except for the zeros of a new optimizer.
 MAX_RATIO = 4
 SLACK_BYTES = 128 << 20
 
@@ -19,17 +19,18 @@ SLACK_BYTES = 128 << 20
 class Budget:
     """Limits on one file. Raise them with `hornbeam.saving.budget` for a file that you trust.
 
-    bytes: what its arrays may take in memory, and a model that is built for them; None stands for 4 times
-    what is stored and 128 MiB.
-    parameters: numbers in all its arrays.
-    members: files in an archive (`.keras`, `.npz`). A `.safetensors` file may have 10 times as many arrays,
-    an HDF5 file 100 times as many groups and arrays, an ONNX file 10 times as many nodes and 150 times as
-    many fields.
-    nesting: levels of lists and dicts in a model's description. An ONNX file may have 0.3 times as many
-    messages inside of each other, and 0.04 times as many graphs.
-    text: bytes of a model's description. Vocabularies, or the state of a training, may take 8 times as many.
-    work: operations that are applied while a model is built; None stands for 1 for every byte of the
-    description, and 150,000 (300,000 for ONNX).
+    Args:
+        bytes: Memory of its arrays, and of a model that is built for them. None allows 4 times the stored
+            bytes, and 128 MiB.
+        parameters: Elements of all its arrays.
+        members: Files in an archive (`.keras`, `.npz`). A `.safetensors` file may have 10 times as many
+            arrays, an HDF5 file 100 times as many groups and arrays, an ONNX file 10 times as many nodes and
+            150 times as many fields.
+        nesting: Levels of lists and dicts in a model's config. An ONNX file may have 0.3 times as many nested
+            messages, and 0.04 times as many nested graphs.
+        text: Bytes of a model's config. Vocabularies, or the state of a training, may have 8 times as many.
+        work: Operations that are applied while a model is built. None allows 1 for every byte of the config,
+            and 150,000 (300,000 for ONNX).
     """
 
     bytes: int | None = None
@@ -40,11 +41,20 @@ class Budget:
     work: int | None = None
 
     def bytes_for(self, stored: int) -> int:
-        """What so many stored bytes may take when they are unpacked."""
+        """Return the allowed memory for `stored` bytes.
+
+        Args:
+            stored: Bytes in the file.
+        """
         return stored * MAX_RATIO + SLACK_BYTES if self.bytes is None else self.bytes
 
     def work_for(self, described: int, start: int) -> int:
-        """Operations that a description of so many bytes may ask for."""
+        """Return the allowed operations for a config.
+
+        Args:
+            described: Bytes of the config.
+            start: Operations allowed besides.
+        """
         return described + start if self.work is None else self.work
 
 
@@ -53,7 +63,7 @@ _budget: ContextVar[Budget] = ContextVar("budget", default=_USUAL)
 
 
 def current_budget() -> Budget:
-    """The budget that is in force here."""
+    """Return the current budget."""
     return _budget.get()
 
 
@@ -67,21 +77,33 @@ def budget(
     text: int | None = None,
     work: int | None = None,
 ) -> Iterator[Budget]:
-    """Inside, files may cost as much as said, and what is not said stays as it was; see `Budget`.
+    """Change the limits on files inside a `with` block, in this thread.
 
-    It holds for whatever reads a file of a model: `load_model`, `load_weights`, `load_onnx`,
-    `fit(resume=...)`, `inspect_model`, `verify_model`, `KerasFileEditor`; in this thread. Limits are raised
-    or lowered, and no other rule changes. Raises ValueError for what is no whole number from 1 on.
+    They apply to everything that reads a file of a model: `load_model`, `load_weights`, `load_onnx`,
+    `fit(resume=...)`, `inspect_model`, `verify_model`, `KerasFileEditor`. No other safety rule changes.
+    Limits that are not passed keep their values.
 
-    >>> with hornbeam.saving.budget(bytes=64 << 30, members=100_000):  # doctest: +SKIP
-    ...     model = hornbeam.saving.load_model("large.keras")
+    Args:
+        bytes: As in `Budget`.
+        parameters: As in `Budget`.
+        members: As in `Budget`.
+        nesting: As in `Budget`.
+        text: As in `Budget`.
+        work: As in `Budget`.
+
+    Raises:
+        ValueError: If a limit is not a positive integer.
+
+    Example:
+        >>> with hornbeam.saving.budget(bytes=64 << 30, members=100_000):  # doctest: +SKIP
+        ...     model = hornbeam.saving.load_model("large.keras")
     """
-    given = {
+    arguments = {
         "bytes": bytes, "parameters": parameters, "members": members, "nesting": nesting, "text": text,
         "work": work,
     }  # fmt: skip
-    said = {name: check_int(name, value, 1) for name, value in given.items() if value is not None}
-    token = _budget.set(dataclasses.replace(_budget.get(), **said))
+    changes = {name: check_int(name, value, 1) for name, value in arguments.items() if value is not None}
+    token = _budget.set(dataclasses.replace(_budget.get(), **changes))
     try:
         yield _budget.get()
     finally:

@@ -20,7 +20,7 @@ from hornbeam.ir.node import Node, topological
 from hornbeam.ir.types import TensorType
 from hornbeam.models.host import host_layers
 from hornbeam.saving.files import replace_file
-from hornbeam.saving.weights import weight_names
+from hornbeam.saving.model_parts import weight_names
 from hornbeam.training.outputs import unique_names
 
 # What is written for other runtimes: old enough for those of the last years.

@@ -1,4 +1,4 @@
-"""Saving and loading models: safe by design, since nothing in a file is ever run."""
+"""Save and load models. Loading is safe by design: no code in a file is ever run."""
 
 from __future__ import annotations
 

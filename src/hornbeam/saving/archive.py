@@ -1,4 +1,4 @@
-"""`.keras` files: a zip of a JSON config and HDF5 weights, read without running or extracting anything."""
+"""`.keras` files: a zip of a JSON config and HDF5 weights, read without running code or extracting files."""
 
 from __future__ import annotations
 
@@ -22,30 +22,24 @@ from hornbeam.ir.limits import WorkLimitError, work_limit
 from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.files import ModelFileError as ModelFileError
-from hornbeam.saving.files import Room, most_texts, parsed_json, raised, replace_file
+from hornbeam.saving.files import SizeBudget, how_to_raise, max_text_bytes, parse_json, replace_file
+from hornbeam.saving.hdf5 import open_hdf5, stored_arrays, values_of
 from hornbeam.saving.hdf5_attributes import Raw, texts
 from hornbeam.saving.legacy.h5 import read_legacy_weights
 from hornbeam.saving.legacy.keras2_config import modern_config
 from hornbeam.saving.legacy.optimizer import read_legacy_optimizer
+from hornbeam.saving.model_parts import assets_of, load_assets
 from hornbeam.saving.onnx.load import load_onnx, onnx_arrays
-from hornbeam.saving.weights import (
-    assets_of,
-    opened,
-    read_weights,
-    stored_arrays,
-    take_assets,
-    values_of,
-    write_weights,
-)
-from hornbeam.saving.zip_files import opened_zip, unpacked
+from hornbeam.saving.weights import read_weights, write_weights
+from hornbeam.saving.zip_files import open_zip, unpacked
 
-# The version of Keras whose file format this is.
+# Version of Keras that defines the file format.
 FORMAT_VERSION = "3.15.1"
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
-# Vocabularies, each at the place of its layer.
+# Vocabularies, each under the path of its layer.
 ASSETS = "assets/"
 
-# Operations applied while the model is built, besides one for every byte of the config.
+# Operations allowed while the model is built, besides one for every byte of the config.
 WORK = 150_000
 
 
@@ -56,14 +50,27 @@ def save_model(
     zipped: bool | None = None,
     **kwargs: Any,
 ) -> None:
-    """Write architecture, weights, compile settings and optimizer state to a `.keras` file.
+    """Save architecture, weights, compile settings and optimizer state to a `.keras` file.
 
-    The file is staged beside its target and renamed, so that what was there survives a crash. Raises
-    ValueError for another ending or a model that is not built, TypeError for parts without a config (such as
-    lambdas), FileExistsError unless `overwrite`.
+    The file is staged in the same folder and renamed, so that an existing file survives a crash.
+
+    Args:
+        model: A built model.
+        filepath: Path that ends in ".keras".
+        overwrite: Whether an existing file is replaced.
+        zipped: Must be True or None: folders are not written.
+        **kwargs: None are accepted; Keras's old `save_format` is refused by name.
+
+    Raises:
+        ValueError: For another ending, or a model that is not built.
+        TypeError: For parts without a config, such as lambdas.
+        FileExistsError: If the file exists and `overwrite` is False.
+
+    Example:
+        >>> hornbeam.saving.save_model(model, "model.keras")  # doctest: +SKIP
     """
     if kwargs:
-        raise TypeError(f"save_model does not take {', '.join(kwargs)}: only the .keras format is written")
+        raise TypeError(f"save_model takes no argument {', '.join(kwargs)}: it writes the .keras format only")
     name = os.fspath(filepath)
     if not name.endswith(".keras") or zipped is False:
         raise ValueError(f'a model is saved to a file whose name ends in ".keras", got {name!r}')
@@ -78,8 +85,8 @@ def save_model(
         archive.writestr(METADATA, metadata)
         archive.writestr(CONFIG, config)
         archive.writestr(WEIGHTS, weights.getbuffer())
-        for place, content in assets.items():
-            archive.writestr(ASSETS + place, content.encode("utf-8", STRAY_BYTES))
+        for name, content in assets.items():
+            archive.writestr(ASSETS + name, content.encode("utf-8", STRAY_BYTES))
 
 
 def load_model(
@@ -90,20 +97,34 @@ def load_model(
     *,
     weights_only: bool = False,
 ) -> Any:
-    """The model in a `.keras` file, with its weights and, with `compile`, its optimizer and loss; or in an
-    `.h5` file of Keras 2; or in an `.onnx` file (see `load_onnx`).
+    """Load a model from a `.keras` file, an `.h5` file of Keras 1 or 2, or an `.onnx` file.
 
-    Classes and functions of yours must be registered (`@register_keras_serializable`) or given in
-    `custom_objects`; all names that are missing are listed at once. No code in the file is ever run.
+    Custom classes and functions must be registered (`@register_keras_serializable`) or passed in
+    `custom_objects`. No code in the file is ever run. `inspect_model` shows the contents of a file.
 
-    weights_only: return the layers' arrays instead, {place in the file: array}, and build nothing: a way out
-    where classes are missing. `inspect_model` shows what is in a file.
+    Args:
+        filepath: Path of the file.
+        custom_objects: Dict from names in the file to classes and functions.
+        compile: Whether the optimizer, loss and metrics are restored too.
+        safe_mode: Must be True: there is no unsafe mode.
+        weights_only: Return a dict from paths in the file to arrays instead, and build nothing, for files
+            whose classes are missing.
 
-    Raises ModelFileError if the file is damaged or breaks a rule, UnknownObjectError for unknown names.
+    Returns:
+        The model.
+
+    Raises:
+        ModelFileError: If the file is damaged or breaks a safety rule.
+        UnknownObjectError: For unknown names, all listed at once.
+        FileNotFoundError: If the file does not exist.
+
+    Example:
+        >>> model = hornbeam.saving.load_model("model.keras")  # doctest: +SKIP
     """
     if safe_mode is not True:
         raise ValueError(
-            "safe_mode=False is not there: no code from a file is ever run. Register your functions instead"
+            "safe_mode=False is not supported: no code from a file is ever run. Register your functions "
+            "instead"
         )
     path = os.fspath(filepath)
     if not os.path.isfile(path):
@@ -116,125 +137,126 @@ def load_model(
     members = read_archive(path)
     text, weights = members.config, members.weights
     if weights_only:
-        return _arrays_alone(weights)
-    config = parsed_config(text)
+        return _layer_arrays(weights)
+    config = parse_config(text)
     if not compile:
         config.pop("compile_config", None)
     _check_names(path, config, custom_objects)
-    model = _built(path, config, custom_objects, len(text), len(weights))
+    model = _build_model(path, config, custom_objects, len(text), len(weights))
     read_weights(model, io.BytesIO(weights))
-    take_assets(model, members.assets)
+    load_assets(model, members.assets)
     return model
 
 
 def _check_names(path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None) -> None:
-    """Raises for names that a config needs and that are not known, all at once."""
+    """Raise an error that lists all unknown names of a config."""
     missing = registry.missing_names(config, custom_objects)
     if "__lambda__" in missing:
         raise ModelFileError(
-            f"{path!r} holds the code of a lambda, which is never run. Save the model with a named function "
-            "that is "
-            "decorated with @register_keras_serializable()"
+            f"{path!r} contains the code of a lambda, which is never run. Save the model with a named "
+            "function that is decorated with @register_keras_serializable()"
         )
     if missing:
         raise registry.UnknownObjectError(
-            f"the file names {', '.join(map(repr, missing))}, which Hornbeam does not know. Decorate them "
-            "with "
-            "@register_keras_serializable() before loading, or pass custom_objects={name: class}"
+            f"the file uses {', '.join(map(repr, missing))}, which Hornbeam does not know. Decorate them "
+            "with @register_keras_serializable() before loading, or pass custom_objects={name: class}"
         )
 
 
-def _arrays_alone(weights: bytes) -> dict[str, np.ndarray]:
-    """The arrays of layers by their places."""
-    with opened(io.BytesIO(weights)) as store:
-        room = Room(len(weights))
-        found = [(name, x) for name, x in stored_arrays(store) if not name.startswith("optimizer")]
-        return {name: values_of(x, room) for name, x in found}
+def _layer_arrays(weights: bytes) -> dict[str, np.ndarray]:
+    """Read the arrays of layers by their paths."""
+    with open_hdf5(io.BytesIO(weights)) as store:
+        budget = SizeBudget(len(weights))
+        datasets = [(name, x) for name, x in stored_arrays(store) if not name.startswith("optimizer")]
+        return {name: values_of(x, budget) for name, x in datasets}
 
 
 def _load_legacy(
     path: str, custom_objects: Mapping[str, Any] | None, compile: bool, weights_only: bool
 ) -> Any:
-    """A whole model in one HDF5 file, as Keras 2 wrote it (and Keras 3 does when told to)."""
+    """Load a model from one HDF5 file, in the format of Keras 1 and 2."""
     with open(path, "rb") as file:
         data = file.read()
     if weights_only:
-        return _arrays_alone(data)
-    with opened(io.BytesIO(data)) as store:
+        return _layer_arrays(data)
+    with open_hdf5(io.BytesIO(data)) as store:
         names = ("model_config", "training_config", "keras_version")
-        model_text, training_text, version = (text_of(store, name, data) for name in names)
+        model_text, training_text, version = (read_text(store, name, data) for name in names)
     if model_text is None:
         raise ModelFileError(
-            f"{path!r} holds weights and no model: build the model and call load_weights({path!r}), or take "
-            "load_model(..., weights_only=True)"
+            f"{path!r} contains weights and no model: build the model and call load_weights({path!r}), or "
+            "use load_model(..., weights_only=True)"
         )
-    training = parsed_config(training_text) if compile and training_text is not None else None
+    training = parse_config(training_text) if compile and training_text is not None else None
     written_by = "2" if version is None else version.decode()
-    config, shapes = modern_config(parsed_config(model_text), training, written_by)
+    config, shapes = modern_config(parse_config(model_text), training, written_by)
     _check_names(path, config, custom_objects)
-    model = _built(path, config, custom_objects, len(model_text), len(data))
+    model = _build_model(path, config, custom_objects, len(model_text), len(data))
     _check_shapes(model, shapes)
     read_legacy_weights(model, io.BytesIO(data), named=True)
     if getattr(model, "optimizer", None) is not None:
-        with opened(io.BytesIO(data)) as store:
+        with open_hdf5(io.BytesIO(data)) as store:
             read_legacy_optimizer(model, store, data)
     return model
 
 
 def _check_shapes(model: Any, shapes: Mapping[str, Any]) -> None:
-    """Raises where the output of a layer has other sizes than the file says."""
+    """Raise ModelFileError if the output shape of a layer differs from the file's."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
             _check_shapes(layer, shapes)
         elif layer.name in shapes:
-            wanted, made = shapes[layer.name], tuple(layer.output.shape)
-            sizes = wanted if isinstance(wanted, list) and len(wanted) == len(made) else made
-            if wanted != sizes or any(
-                n not in (None, size) for n, size in zip(wanted[1:], made[1:], strict=True)
+            expected, actual = shapes[layer.name], tuple(layer.output.shape)
+            comparable = isinstance(expected, list) and len(expected) == len(actual)
+            if not comparable or any(
+                n not in (None, size) for n, size in zip(expected[1:], actual[1:], strict=True)
             ):
                 raise ModelFileError(
-                    f"the output of layer {layer.name!r} has the shape {wanted} in the file, {made} here, "
-                    "where strides and padding alone say it: build the model anew with output_padding=, and "
-                    "take load_weights()"
+                    f"the output of layer {layer.name!r} has the shape {expected} in the file, but {actual} "
+                    "here, where it follows from strides and padding: build the model again with "
+                    "output_padding=, and use load_weights()"
                 )
 
 
-def text_of(store: h5py.File, name: str, raw: Raw) -> bytes | None:
-    """An attribute that is a text, of a length that a config may have."""
-    found = texts(store, name, raw)
-    if found is None:
+def read_text(store: h5py.File, name: str, raw: Raw) -> bytes | None:
+    """Read a text attribute, of at most the length allowed for a config."""
+    values = texts(store, name, raw)
+    if values is None:
         return None
-    if len(found) != 1 or len(found[0]) > current_budget().text:
+    limit = current_budget().text
+    if len(values) != 1 or len(values[0]) > limit:
         raise ModelFileError(
-            f"the file's {name} is not one text of at most {current_budget().text:,} bytes. {raised('text')}"
+            f"the file's {name} is not one text of at most {limit:,} bytes. {how_to_raise('text')}"
         )
-    return found[0].encode()
+    return values[0].encode()
 
 
-def _built(
+def _build_model(
     path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None, described: int, nbytes: int
 ) -> Any:
-    """The model that a config describes, all weights zero, within what its file accounts for."""
-    # float16 on disk may be float32 in memory, and an optimizer may begin with more state than it saved.
+    """Build the model of a config with zero weights, within limits that follow from the file's size."""
+    # float16 on disk may be float32 in memory, and an optimizer may create more state than it saved.
     budget = current_budget()
-    room = allocation_budget(budget.bytes_for(nbytes), budget.parameters)
+    allocations = allocation_budget(budget.bytes_for(nbytes), budget.parameters)
     try:
-        with room, work_limit(budget.work_for(described, WORK)), shapes_only():
+        with allocations, work_limit(budget.work_for(described, WORK)), shapes_only():
             model = registry.deserialize(config, custom_objects)
     except registry.UnknownObjectError:
         raise
     except AllocationError as error:
         raise ModelFileError(
-            f"the model in {path!r} cannot be built: {error}. {raised('bytes=..., parameters')}"
+            f"the model in {path!r} cannot be built: {error}. {how_to_raise('bytes=..., parameters')}"
         ) from error
     except WorkLimitError as error:
-        raise ModelFileError(f"the model in {path!r} cannot be built: {error}. {raised('work')}") from error
+        raise ModelFileError(
+            f"the model in {path!r} cannot be built: {error}. {how_to_raise('work')}"
+        ) from error
     except Exception as error:
         raise ModelFileError(f"the model in {path!r} cannot be built: {error}") from error
     if not hasattr(model, "layers") and not getattr(model, "saved_alone", False):
-        raise ModelFileError(f"{path!r} holds a {type(model).__name__}, not a model")
+        raise ModelFileError(f"{path!r} contains a {type(model).__name__}, not a model")
     if not model.built:
-        raise ModelFileError(f"{path!r} does not say the shapes of the model's inputs, so it has no weights")
+        raise ModelFileError(f"{path!r} has no input shapes, so the model has no weights")
     return model
 
 
@@ -242,7 +264,7 @@ def _built(
 
 
 class Members(NamedTuple):
-    """What is read of an archive: bytes, and the vocabularies by their place."""
+    """Contents of an archive: bytes of its members, and vocabularies by path."""
 
     config: bytes
     weights: bytes
@@ -251,11 +273,11 @@ class Members(NamedTuple):
 
 
 def read_archive(path: str) -> Members:
-    """The members of an archive, every size checked before anything is read."""
+    """Read the members of an archive, after checking every size."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            with opened_zip(file) as archive:
+            with open_zip(file) as archive:
                 return _read_members(archive, size)
     except ModelFileError as error:
         raise ModelFileError(f"{path!r}: {error}") from None
@@ -272,27 +294,27 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> Members:
     for name in (CONFIG, WEIGHTS):
         if names.count(name) != 1:
             raise ModelFileError(
-                f"the file holds {names.count(name)} members called {name!r}; a model has exactly one"
+                f"the file has {names.count(name)} members named {name!r}; a model has exactly one"
             )
     config, weights = archive.getinfo(CONFIG), archive.getinfo(WEIGHTS)
     metadata = archive.getinfo(METADATA) if names.count(METADATA) == 1 else None
     assets = {name: archive.getinfo(name) for name in names if name.startswith(ASSETS) and name[-1] != "/"}
     total = sum(member.file_size for member in assets.values())
-    if total > most_texts():
+    if total > max_text_bytes():
         raise ModelFileError(
-            f"the vocabularies unpack to {total} bytes; at most {most_texts()} are read: refused as a "
-            f"decompression bomb. {raised('text')}"
+            f"the vocabularies unpack to {total} bytes, but at most {max_text_bytes()} are allowed: refused "
+            f"as a decompression bomb. {how_to_raise('text')}"
         )
-    for member, most in (
+    for member, allowed in (
         *([(metadata, budget.text)] if metadata else []),
         (config, budget.text),
         (weights, budget.bytes_for(min(weights.compress_size, size))),
     ):
-        if member.file_size > most:
+        if member.file_size > allowed:
             limit = "bytes" if member is weights else "text"
             raise ModelFileError(
-                f"{member.filename} unpacks to {member.file_size} bytes; at most {most} are read: refused as "
-                f"a decompression bomb. {raised(limit)}"
+                f"{member.filename} unpacks to {member.file_size} bytes, but at most {allowed} are allowed: "
+                f"refused as a decompression bomb. {how_to_raise(limit)}"
             )
     about = unpacked(archive, metadata) if metadata else b""
     texts = {
@@ -302,26 +324,30 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> Members:
     return Members(unpacked(archive, config), unpacked(archive, weights), about, texts)
 
 
-def parsed_config(text: bytes) -> dict[str, Any]:
-    """The config of a model as what JSON makes of it. Raises ModelFileError."""
-    config = parsed_json(text, "the config")
-    most = current_budget().nesting
-    if not isinstance(config, dict) or _depth(config, most) > most:
+def parse_config(text: bytes) -> dict[str, Any]:
+    """Parse the config of a model.
+
+    Raises:
+        ModelFileError: If it is not a JSON object, or is nested too deeply.
+    """
+    config = parse_json(text, "the config")
+    limit = current_budget().nesting
+    if not isinstance(config, dict) or _depth(config, limit) > limit:
         raise ModelFileError(
-            f"the config is not an object, or is nested more than {most} deep. {raised('nesting')}"
+            f"the config is not an object, or is nested more than {limit} deep. {how_to_raise('nesting')}"
         )
     return config
 
 
-def _depth(value: Any, most: int) -> int:
-    """Nesting depth up to `most` and one more, by levels instead of recursion."""
+def _depth(value: Any, limit: int) -> int:
+    """Return the nesting depth, at most `limit` + 1, by levels instead of recursion."""
     depth, level = 0, [value]
-    while level and depth <= most:
+    while level and depth <= limit:
         depth += 1
         level = [
             child
-            for part in level
-            if isinstance(part, (dict, list))
-            for child in (part.values() if isinstance(part, dict) else part)
+            for container in level
+            if isinstance(container, (dict, list))
+            for child in (container.values() if isinstance(container, dict) else container)
         ]
     return depth

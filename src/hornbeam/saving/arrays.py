@@ -11,13 +11,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
-from hornbeam.saving.files import ModelFileError, Room, parsed_json, raised, storable
-from hornbeam.saving.zip_files import opened_zip, unpacked
+from hornbeam.saving.files import ModelFileError, SizeBudget, how_to_raise, parse_json, to_storable
+from hornbeam.saving.zip_files import open_zip, unpacked
 
 _LONGEST_HEADER = 10_000
 ENDINGS = (".safetensors", ".npz")
 
-# The name in the file of a weight, or that and a function that makes the weight's value of the array.
+# The name of a weight in the file, or that and a function from the array to the weight's value.
 Source = str | tuple[str, Callable[[np.ndarray], np.ndarray]]
 # The weights of a model by name.
 Weights = Sequence[tuple[str, Any]]
@@ -25,18 +25,19 @@ Names = Mapping[str, Source] | Callable[[str], Source]
 
 
 def write_arrays(weights: Weights, file: BinaryIO, ending: str, names: Names | None = None) -> None:
-    """Write a model's weights under their names, or under what `names` calls those.
+    """Write a model's weights under their names, mapped by `names`.
 
-    Raises ValueError if two weights have one name.
+    Raises:
+        ValueError: If two weights have the same name.
     """
     arrays: dict[str, np.ndarray] = {}
     for path, variable in weights:
         name = _source(path, names)[0]
         if name in arrays:
-            raise ValueError(f"two weights have the name {name!r}: give their layers other names")
+            raise ValueError(f"two weights have the name {name!r}: rename one of their layers")
         arrays[name] = np.ascontiguousarray(variable.numpy())
     if ending == ".npz":
-        np.savez(file, **{n: storable(a) for n, a in arrays.items()})  # type: ignore[arg-type]
+        np.savez(file, **{n: to_storable(a) for n, a in arrays.items()})  # type: ignore[arg-type]
     else:
         file.write(_safetensors().numpy.save(arrays, {"format": "hornbeam"}))
 
@@ -44,15 +45,16 @@ def write_arrays(weights: Weights, file: BinaryIO, ending: str, names: Names | N
 def read_arrays(
     weights: Weights, file: BinaryIO, ending: str, names: Names | None = None, skip_mismatch: bool = False
 ) -> None:
-    """Give a model's weights the values in a file; all or nothing, as `load_weights`.
+    """Load a model's weights from a file, all or nothing, as `load_weights`.
 
-    Raises ModelFileError, also for arrays of the file that no weight takes (unless `skip_mismatch`).
+    Raises:
+        ModelFileError: Also for arrays of the file that no weight uses, unless `skip_mismatch`.
     """
     stored = arrays_in(file, ending)
-    left, problems, found = set(stored), [], []
+    unused, problems, pairs = set(stored), [], []
     for path, variable in weights:
         name, change = _source(path, names)
-        left.discard(name)
+        unused.discard(name)
         if name not in stored:
             problems.append(f"{name}: missing in the file (needed by {path}, shape {variable.shape})")
             continue
@@ -60,78 +62,84 @@ def read_arrays(
         if array.shape != variable.shape:
             problems.append(f"{name}: the file has shape {array.shape}, {path} has {variable.shape}")
         else:
-            found.append((variable, array))
+            pairs.append((variable, array))
     problems += [
-        f"{name}: no weight of the model takes it (shape {stored[name].shape})" for name in sorted(left)
+        f"{name}: no weight of the model uses it (shape {stored[name].shape})" for name in sorted(unused)
     ]
     if problems and not skip_mismatch:
         raise ModelFileError(
             f"the weights do not fit the model ({len(problems)} problems):\n  "
             + "\n  ".join(problems[:20])
-            + "\n  names={name here: name in the file} says which belongs to which"
+            + "\n  Map the names by names={name here: name in the file}."
         )
-    for variable, array in found:
+    for variable, array in pairs:
         variable.assign(array)
 
 
 def arrays_in(file: BinaryIO, ending: str) -> dict[str, np.ndarray]:
-    """All arrays of a file by name. Raises ModelFileError for what cannot be read, or is no array of
-    numbers."""
+    """Read all arrays of a file by name.
+
+    Raises:
+        ModelFileError: If the file cannot be read, or contains other values than numbers.
+    """
     read = _read_npz if ending == ".npz" else _read_safetensors
     try:
-        found = read(file)
+        arrays = read(file)
     except (ModelFileError, ImportError):
         raise
-    except Exception as error:  # whatever NumPy or safetensors make of a damaged file
+    except Exception as error:  # NumPy and safetensors raise many types for damaged files
         raise ModelFileError(f"not a readable {ending} file: {error}") from error
-    for name, array in found.items():
+    for name, array in arrays.items():
         if array.dtype.kind not in "fiubV" or (array.dtype.kind == "V" and array.dtype.name != "bfloat16"):
-            raise ModelFileError(f"{name!r} has dtype {array.dtype}, which is not read")
-    return found
+            raise ModelFileError(f"{name!r} has dtype {array.dtype}, which is not supported")
+    return arrays
 
 
 def _read_npz(file: BinaryIO) -> dict[str, np.ndarray]:
     size = file.seek(0, os.SEEK_END)
-    with opened_zip(file) as archive:
+    with open_zip(file) as archive:
         members = archive.infolist()
-        room, found = Room(size), {}
+        budget, arrays = SizeBudget(size), {}
         for member in members:
-            room.take(member.filename, 0, member.file_size)
+            budget.take(member.filename, 0, member.file_size)
         for member in members:
-            array = _read_npy(unpacked(archive, member), member.filename, room)
+            array = _read_npy(unpacked(archive, member), member.filename, budget)
             name = member.filename.removesuffix(".npy")
-            if name in found:
+            if name in arrays:
                 raise ModelFileError(f"two arrays are called {name!r:.80}")
-            found[name] = array
-    return found
+            arrays[name] = array
+    return arrays
 
 
-# The header of an array of plain numbers as NumPy writes it. NumPy's own reader would have Python parse it.
+# The header of an array of numbers as NumPy writes it. NumPy's own reader would evaluate it by Python's
+# parser.
 _NPY = re.compile(
     rb"\{'descr': '([<>|]\w+)', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), \} *\n", re.ASCII
 )
 
 
-def _read_npy(data: bytes, name: str, room: Room) -> np.ndarray:
-    """One array, whose declared size must be what follows; object arrays, which are pickles, are refused.
-    Described in NumPy's documentation (numpy.lib.format)."""
+def _read_npy(data: bytes, name: str, budget: SizeBudget) -> np.ndarray:
+    """Read one array, whose declared size must match; object arrays, which are pickles, are refused.
+
+    Source: NumPy's documentation of numpy.lib.format.
+    """
     size = {1: 2, 2: 4}.get(data[6] if len(data) > 12 else 0)
     if data[:6] != b"\x93NUMPY" or size is None:
-        raise ModelFileError(f"{name} is not an array as NumPy writes them")
+        raise ModelFileError(f"{name} is not an array in NumPy's format")
     start = 8 + size
     stop = start + int.from_bytes(data[8:start], "little")
     header = data[start : min(stop, start + _LONGEST_HEADER)]
     if b"O'" in header:
-        raise ModelFileError(f"{name} holds pickled objects, which are never read")
-    found = _NPY.fullmatch(header)
-    if found is None:
-        raise ModelFileError(f"{name} is not an array of plain numbers: {header[:100]!r}")
-    kind, order, sizes = found[1].decode(), found[2] == b"True", found[3].decode()
+        raise ModelFileError(f"{name} contains pickled objects, which are never read")
+    match = _NPY.fullmatch(header)
+    if match is None:
+        raise ModelFileError(f"{name} is not an array of numbers: {header[:100]!r}")
+    kind, order, sizes = match[1].decode(), match[2] == b"True", match[3].decode()
     shape = tuple(int(size) for size in sizes.split(",") if size.strip())
     dtype, count = np.dtype(kind), math.prod(shape)
-    room.take(name, count, 0)
+    budget.take(name, count, 0)
     if dtype.itemsize * count != len(data) - stop:
-        raise ModelFileError(f"{name} is declared as {dtype} of shape {shape}, but is not as large")
+        raise ModelFileError(f"{name} is declared as {dtype} of shape {shape}, but has another size")
     return np.frombuffer(data, dtype, count, stop).reshape(shape, order="F" if order else "C")
 
 
@@ -146,27 +154,27 @@ def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
     data = file.read()
     most = 10 * current_budget().members
     if data.count(b'"data_offsets"') > most:
-        raise ModelFileError(f"the file has more than {most:,} arrays. {raised('members')}")
-    parts = _safetensors().deserialize(data)
-    # The library takes the last of two arrays with one name, other readers may take the first.
+        raise ModelFileError(f"the file has more than {most:,} arrays. {how_to_raise('members')}")
+    entries = _safetensors().deserialize(data)
+    # Of two arrays with one name the library returns the last, other readers may return the first.
     length = int.from_bytes(data[:8], "little")
     if length > 2 * current_budget().text:
-        raise ModelFileError(f"the header has {length:,} bytes, too many. {raised('text')}")
-    parsed_json(data[8 : 8 + length], "the header")
-    room, found = Room(len(data)), {}
-    for name, part in parts:
-        if part["dtype"] not in dtypes:
-            raise ModelFileError(f"{name!r} has dtype {part['dtype']}, which is not read")
-        dtype = numpy_dtype(dtypes[part["dtype"]])
-        room.take(name, math.prod(part["shape"]), len(part["data"]))
-        found[name] = np.frombuffer(bytes(part["data"]), dtype).reshape(part["shape"])
-    return found
+        raise ModelFileError(f"the header has {length:,} bytes, which is too long. {how_to_raise('text')}")
+    parse_json(data[8 : 8 + length], "the header")
+    budget, arrays = SizeBudget(len(data)), {}
+    for name, entry in entries:
+        if entry["dtype"] not in dtypes:
+            raise ModelFileError(f"{name!r} has dtype {entry['dtype']}, which is not supported")
+        dtype = numpy_dtype(dtypes[entry["dtype"]])
+        budget.take(name, math.prod(entry["shape"]), len(entry["data"]))
+        arrays[name] = np.frombuffer(bytes(entry["data"]), dtype).reshape(entry["shape"])
+    return arrays
 
 
 def _source(path: str, names: Names | None) -> tuple[str, Callable[[np.ndarray], np.ndarray] | None]:
-    """What a weight is called in the file, and how its value is made of what stands there."""
-    found = path if names is None else names(path) if callable(names) else names.get(path, path)
-    return (found, None) if isinstance(found, str) else found
+    """Return the name of a weight in the file, and the function from the array to its value, if any."""
+    source = path if names is None else names(path) if callable(names) else names.get(path, path)
+    return (source, None) if isinstance(source, str) else source
 
 
 def _safetensors() -> Any:

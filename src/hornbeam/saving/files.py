@@ -1,6 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never a torn one; and what a bad file
-raises.
-"""
+"""Atomic writes of files, and checks that readers of untrusted files share."""
 
 from __future__ import annotations
 
@@ -19,80 +17,96 @@ from hornbeam._internal.limits import current_budget
 from hornbeam.distribution.processes import agreed, is_first
 
 
-def storable(array: np.ndarray) -> np.ndarray:
-    """The array in a dtype that HDF5 and NumPy's files have: they lack bfloat16, whose values float32 holds
-    exactly."""
+def to_storable(array: np.ndarray) -> np.ndarray:
+    """Convert bfloat16, which HDF5 and NumPy's files lack, to float32, which holds its values exactly."""
     return array.astype("float32") if array.dtype.name == "bfloat16" else array
 
 
 class ModelFileError(ValueError):
-    """A file is not a model that can be loaded safely. The message names the rule that it breaks."""
+    """A file cannot be loaded safely as a model. The message names the rule that it breaks."""
 
 
-def raised(name: str) -> str:
-    """How a caller raises a limit, for messages."""
+def how_to_raise(name: str) -> str:
+    """Format the advice to raise a limit, for error messages."""
     return f"hornbeam.saving.budget({name}=...) raises the limit for a file that you trust"
 
 
-def most_texts() -> int:
-    """Bytes of all vocabularies together, some millions of words, or of the state of a training."""
+def max_text_bytes() -> int:
+    """Return the limit on the bytes of all vocabularies, some millions of words, or of a training's state."""
     return 8 * current_budget().text
 
 
-def parsed_json(text: bytes | str, what: str) -> Any:
-    """What a JSON text says. Of a key that an object has twice, programs take the first or the last: one
-    would check what another loads. Raises ModelFileError for that, and for what is no JSON.
+def parse_json(text: bytes | str, source: str) -> Any:
+    """Parse JSON, without duplicate keys.
+
+    Of a key that an object has twice, parsers take the first or the last: one would check what another loads.
+
+    Args:
+        text: The JSON text.
+        source: Name of the text in error messages.
+
+    Raises:
+        ModelFileError: For duplicate keys, and for text that is not JSON.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
+        parsed = dict(pairs)
+        if len(parsed) != len(pairs):
             (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
-            raise ModelFileError(f"{what} says {twice!r:.80} twice in one object")
-        return made
+            raise ModelFileError(f"{source} has the key {twice!r:.80} twice in one object")
+        return parsed
 
     try:
         return json.loads(text, object_pairs_hook=once)
     except ModelFileError:
         raise
     except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{what} is not JSON: {error}") from None
+        raise ModelFileError(f"{source} is not JSON: {error}") from None
 
 
-class Room:
-    """What the arrays of a file of `stored` bytes take together, counted before there is room for them."""
+class SizeBudget:
+    """Limit on the total size of the arrays of a file with `stored` bytes, counted before allocation."""
 
     def __init__(self, stored: int) -> None:
         self._bytes = current_budget().bytes_for(stored)
         self._parameters = current_budget().parameters
 
     def grow(self, stored: int) -> None:
-        """Another file of so many bytes belongs to it."""
+        """Add the limit of another file with `stored` bytes."""
         self._bytes += current_budget().bytes_for(stored) - current_budget().bytes_for(0)
 
     def take(self, name: str, size: int, nbytes: int) -> None:
-        """An array of so many numbers and bytes is made. Raises ModelFileError where that is too many."""
+        """Count an array with `size` elements and `nbytes` bytes.
+
+        Raises:
+            ModelFileError: If the total exceeds the limit.
+        """
         self._bytes -= nbytes
         self._parameters -= size
         if self._bytes < 0:
             raise ModelFileError(
-                f"{name} is declared much larger than what is stored, or unpacks to it: refused as a "
-                f"decompression bomb. {raised('bytes')}"
+                f"{name} is declared much larger than its stored bytes, or unpacks to it: refused as a "
+                f"decompression bomb. {how_to_raise('bytes')}"
             )
         if self._parameters < 0:
-            raise ModelFileError(f"the arrays hold too many numbers, at {name}. {raised('parameters')}")
+            raise ModelFileError(
+                f"the arrays have too many elements, at {name}. {how_to_raise('parameters')}"
+            )
 
 
 @contextmanager
 def replace_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of `path` when the block ends without an error.
+    """Open a file for writing that replaces `path` when the block ends without an error.
 
-    It is staged beside its target, flushed to the disk and renamed, so that a crash, a kill or a full disk
-    leaves what was there before. In a job of several processes all call this; the first writes, and all go on
-    when the file is there. Raises FileExistsError if `path` exists and `overwrite` is False.
+    It is staged in the same folder, flushed to the disk and renamed, so that after a crash, a kill or a full
+    disk the previous file is intact. In a job of several processes all call this; the first writes, and all
+    continue when the file exists.
+
+    Raises:
+        FileExistsError: If `path` exists and `overwrite` is False.
     """
     try:
-        with staged(path, overwrite) if is_first() else tempfile.TemporaryFile() as file:
+        with staged_file(path, overwrite) if is_first() else tempfile.TemporaryFile() as file:
             yield file
     except Exception:
         agreed(False)
@@ -102,29 +116,29 @@ def replace_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterat
 
 
 @contextmanager
-def staged(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[BinaryIO]:
-    """As `replace_file`, for what one process writes by itself."""
-    target = Path(os.path.realpath(path))  # a link keeps pointing to what it points to
+def staged_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Do as `replace_file`, for a single process."""
+    target = Path(os.path.realpath(path))  # a symbolic link keeps its target
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists: pass overwrite=True to replace it")
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"cannot save to {target}: there is no folder {target.parent}")
-    handle, staged = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        raise FileNotFoundError(f"cannot save to {target}: the folder {target.parent} does not exist")
+    handle, staging = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(staged, _mode(target))
-        os.replace(staged, target)
+        os.chmod(staging, _mode(target))
+        os.replace(staging, target)
     except BaseException:
-        Path(staged).unlink(missing_ok=True)
+        Path(staging).unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
 
 
 def _mode(target: Path) -> int:
-    """Permissions of the file that is replaced, or what a new file would get."""
+    """Return the permissions of the replaced file, or those of a new file."""
     if target.exists():
         return target.stat().st_mode & 0o777
     mask = os.umask(0)
@@ -133,7 +147,7 @@ def _mode(target: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system can."""
+    """Make the rename durable, where the system supports it."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

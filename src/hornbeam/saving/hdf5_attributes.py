@@ -1,9 +1,9 @@
-"""Texts among the attributes of an HDF5 file from a stranger.
+"""Text attributes of untrusted HDF5 files.
 
-HDF5 makes room for as many bytes as an attribute claims its text to have, up to 4 GiB, before it looks
-whether they are there, and goes round for ever in a damaged heap, or nowhere, which ends the process,
-in a damaged datatype. So both are read here first, from the file's bytes: every message that an attribute of
-the name could be in, and the heaps that those point to.
+HDF5 allocates as many bytes as an attribute declares, up to 4 GiB, before it checks that they exist; it loops
+forever in a damaged heap, and follows a damaged datatype into a null pointer. So the file's bytes are checked
+here
+first: every message that could be an attribute of the name, and the heaps to which these point.
 """
 
 from __future__ import annotations
@@ -19,34 +19,45 @@ from hornbeam.saving.files import ModelFileError
 
 Raw = bytes | mmap.mmap
 
-# Classes of datatypes: numbers, which an empty list of texts is one of, texts in place, and values elsewhere.
+# Classes of datatypes: numbers (of which an empty list of texts is one), inline texts, and values in a heap.
 _NUMBERS, _FIXED, _VARIABLE = (0, 1), 3, 9
-_ELEMENT = 16  # length, address and number of a value that is elsewhere
-# The size of such elements, and the bytes that they consist of. HDF5 follows others into pointers to nothing.
+_ELEMENT = 16  # length, address and index of a value in a heap
+# The size of such elements, and of their bytes. HDF5 follows others into null pointers.
 _TEXT_SIZE = struct.pack("<I", _ELEMENT)
 _BYTE_SIZE = struct.pack("<I", 1)
 
 
 def texts(group: h5py.Group, name: str, raw: Raw) -> list[str] | None:
-    """The texts of an attribute, one or several, or None if it is not there. raw: the bytes of the file.
+    """Read the texts of an attribute.
 
-    Raises ModelFileError for what is no text, or claims more of them than the file could hold.
+    Args:
+        group: Group with the attribute.
+        name: Name of the attribute.
+        raw: Bytes of the file.
+
+    Returns:
+        List of texts, None if the attribute does not exist.
+
+    Raises:
+        ModelFileError: If it is not a text, or declares more bytes than the file has.
     """
     if name not in group.attrs:
         return None
     if h5py.h5o.get_info(group.id).meta_size.attr.heap_size:
-        raise ModelFileError("the file keeps its attributes in a heap, as no model's does: refused")
+        raise ModelFileError("the file stores its attributes in a heap, unlike any model: refused")
     claims = list(_claims(raw, name.encode() + b"\0"))
     if not claims or sum(claims) > len(raw):
-        raise ModelFileError(f"the file's {name} claims {sum(claims):,} bytes, it has {len(raw):,}: refused")
-    found = np.asarray(group.attrs[name]).ravel().tolist()
-    if not all(isinstance(text, (str, bytes)) for text in found):
+        raise ModelFileError(
+            f"the file's {name} declares {sum(claims):,} bytes, but the file has {len(raw):,}: refused"
+        )
+    values = np.asarray(group.attrs[name]).ravel().tolist()
+    if not all(isinstance(text, (str, bytes)) for text in values):
         raise ModelFileError(f"the file's {name} is not a text")
-    return [text.decode() if isinstance(text, bytes) else text for text in found]
+    return [text.decode() if isinstance(text, bytes) else text for text in values]
 
 
 def _claims(raw: Raw, name: bytes) -> Iterator[int]:
-    """How long the texts say they are that attributes of the name could have."""
+    """Yield the declared lengths of texts of all possible attributes of a name."""
     at = raw.find(name)
     while at >= 0:
         for start in (at - 8, at - 9):
@@ -56,23 +67,26 @@ def _claims(raw: Raw, name: bytes) -> Iterator[int]:
 
 
 def _message(raw: Raw, start: int, at: int, name: bytes) -> Iterator[int]:
-    """The same of one message, if there is one whose name stands at `at`. HDF5's specification, IV.A.2.m."""
+    """Yield the declared lengths of one message whose name is at `at`, if it is one.
+
+    Source: HDF5 file format specification, IV.A.2.m.
+    """
     version, flags, *sizes = struct.unpack_from("<BBHHH", raw, start)
     if version not in ((1, 2) if at - start == 8 else (3,)) or sizes[0] != len(name):
         return
     if version > 1 and flags:
-        raise ModelFileError("the file shares datatypes between attributes, as no model's does: refused")
-    places = [at]
+        raise ModelFileError("the file shares datatypes between attributes, unlike any model: refused")
+    offsets = [at]
     for size in sizes:
-        places.append(places[-1] + (-(-size // 8) * 8 if version == 1 else size))
-    _, kind, space, values = places
+        offsets.append(offsets[-1] + (-(-size // 8) * 8 if version == 1 else size))
+    _, kind, space, values = offsets
     if kind + 8 > len(raw) or space + 4 > len(raw):
         return
     if raw[kind] & 15 in (*_NUMBERS, _FIXED):
-        yield 0  # the text is in the message itself
+        yield 0  # the text is inline
         return
     if not _is_text(raw, kind):
-        raise ModelFileError("the datatype of one of the file's attributes is none of texts: refused")
+        raise ModelFileError("the datatype of one of the file's attributes is not a text: refused")
     rank, offset = raw[space + 1], 8 if raw[space] == 1 else 4
     dims = raw[space + offset : space + offset + 8 * rank]
     count = 1
@@ -82,8 +96,8 @@ def _message(raw: Raw, start: int, at: int, name: bytes) -> Iterator[int]:
         yield len(raw) + 1
         return
     heaps: dict[int, dict[int, int]] = {}
-    for place in range(values, values + count * _ELEMENT, _ELEMENT):
-        length, address, number = struct.unpack_from("<IQI", raw, place)
+    for element in range(values, values + count * _ELEMENT, _ELEMENT):
+        length, address, number = struct.unpack_from("<IQI", raw, element)
         if length and address not in heaps:
             heaps[address] = _sizes(raw, address)
         if length and heaps[address].get(number, 0) < length:
@@ -92,12 +106,15 @@ def _message(raw: Raw, start: int, at: int, name: bytes) -> Iterator[int]:
 
 
 def _is_text(raw: Raw, kind: int) -> bool:
-    """Whether the datatype at `kind` is that of texts of any length. HDF5's specification, IV.A.2.d."""
+    """Return whether the datatype at `kind` is a text of variable length.
+
+    Source: HDF5 file format specification, IV.A.2.d.
+    """
     described = raw[kind : kind + 20]
     return (
         len(described) == 20
         and described[0] & 15 == _VARIABLE
-        and described[1] & 15 == 1  # a text, no sequence of other values
+        and described[1] & 15 == 1  # a text, not another sequence
         and described[4:8] == _TEXT_SIZE
         and described[8] & 15 in (0, _FIXED)
         and described[12:16] == _BYTE_SIZE
@@ -105,21 +122,24 @@ def _is_text(raw: Raw, kind: int) -> bool:
 
 
 def _sizes(raw: Raw, address: int) -> dict[int, int]:
-    """The sizes of the objects in a global heap, by number. HDF5's specification, III.E."""
+    """Return the sizes of the objects in a global heap, by index.
+
+    Source: HDF5 file format specification, III.E.
+    """
     bad = ModelFileError("a heap of texts in the file is damaged")
     if address + 16 > len(raw) or raw[address : address + 4] != b"GCOL":
         raise bad
     (size,) = struct.unpack_from("<Q", raw, address + 8)
-    at, end, found = address + 16, address + size, {}
+    at, end, sizes = address + 16, address + size, {}
     if end > len(raw):
         raise bad
     while at + 16 <= end:
         number, _, _, size = struct.unpack_from("<HHIQ", raw, at)
-        # What is free has its header in its size, objects do not.
-        taken = 16 + -(-size // 8) * 8 if number else size
-        if taken < 16 or at + taken > end:
+        # The size of free space includes its header, that of objects does not.
+        step = 16 + -(-size // 8) * 8 if number else size
+        if step < 16 or at + step > end:
             raise bad
         if number:
-            found[number] = size
-        at += taken
-    return found
+            sizes[number] = size
+        at += step
+    return sizes

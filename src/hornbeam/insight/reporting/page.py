@@ -55,11 +55,11 @@ def report(
     Example:
         >>> hornbeam.insight.report("runs/2026-11-26-072256-mnist", "report.html")  # doctest: +SKIP
     """
-    from hornbeam.saving.files import staged
+    from hornbeam.saving.files import staged_file
 
     recorded = _as_run(run)
     target = recorded.path / "report.html" if path is None else Path(path)
-    with staged(target) as file:
+    with staged_file(target) as file:
         file.write(page(recorded).encode())
     return target
 

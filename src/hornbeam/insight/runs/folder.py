@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.saving.files import staged
+from hornbeam.saving.files import staged_file
 
 INFO, HISTORY = "run.json", "history.jsonl"
 # Other parts of a run, each in a file of its name.
@@ -74,7 +74,7 @@ def make_folder(parent: str | os.PathLike[str], name: str, now: float | None = N
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file that is complete or absent."""
-    with staged(path) as file:
+    with staged_file(path) as file:
         file.write((json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -91,6 +91,6 @@ def drop_lines(path: Path, first: int) -> None:
     if not path.exists():
         return
     kept = [line for line in epochs_in(path) if line["epoch"] < first]
-    with staged(path) as file:
+    with staged_file(path) as file:
         for line in kept:
             file.write((json.dumps(plain(line), allow_nan=False) + "\n").encode())

@@ -1,4 +1,4 @@
-"""How Keras 1 and 2 laid out the arrays of layers, and how those of today are made of them."""
+"""Array layouts of Keras 1 and 2, and their conversion to today's weights."""
 
 from __future__ import annotations
 
@@ -14,30 +14,40 @@ Shape = tuple[int, ...]
 
 
 class Origin(NamedTuple):
-    """What wrote a file. first: Keras 1. turned: with Theano, which goes over kernels backwards."""
+    """Writer of a file.
+
+    Attributes:
+        first: Whether it was Keras 1.
+        turned: Whether it used Theano, whose convolutions flip kernels.
+    """
 
     first: bool
     turned: bool
 
 
 @dataclass(frozen=True)
-class Piece:
-    """An array as it is made of stored ones: each with its `axes` in another order and the axis `dropped`, of
-    size 1, left out after that; then joined along the last axis; and turned around along all but the last two
-    axes."""
+class Conversion:
+    """Conversion of stored arrays to one weight.
+
+    Attributes:
+        sources: Indices of the stored arrays, concatenated along the last axis at the end.
+        axes: Permutation of each array's axes.
+        dropped: Axis of size 1 that is removed after that.
+        flipped: Whether all but the last two axes are reversed.
+    """
 
     sources: tuple[int, ...]
     axes: tuple[int, ...] | None = None
     dropped: int | None = None
-    turned: bool = False
+    flipped: bool = False
 
     def shape(self, stored: Sequence[Shape | None]) -> Shape | None:
-        """The shape that it has, None where those of the stored arrays do not go together."""
-        found = [self._moved(stored[i]) if i < len(stored) else None for i in self.sources]
-        first = found[0]
-        if first is None or any(shape is None or shape[:-1] != first[:-1] for shape in found):
+        """Return the shape of the weight, None if the stored arrays do not fit together."""
+        shapes = [self._moved(stored[i]) if i < len(stored) else None for i in self.sources]
+        first = shapes[0]
+        if first is None or any(shape is None or shape[:-1] != first[:-1] for shape in shapes):
             return None
-        return first if len(found) == 1 else (*first[:-1], sum(shape[-1] for shape in found if shape))
+        return first if len(shapes) == 1 else (*first[:-1], sum(shape[-1] for shape in shapes if shape))
 
     def _moved(self, shape: Shape | None) -> Shape | None:
         if shape is None or (len(self.sources) > 1 and not shape):
@@ -53,64 +63,78 @@ class Piece:
         return shape
 
     def value(self, stored: Sequence[Any]) -> np.ndarray:
-        """The array, of stored ones (datasets or arrays) that go together."""
-        parts = [np.asarray(stored[i][()]) for i in self.sources]
+        """Compute the weight from stored datasets or arrays that fit together."""
+        arrays = [np.asarray(stored[i][()]) for i in self.sources]
         if self.axes is not None:
-            parts = [part.transpose(self.axes) for part in parts]
+            arrays = [array.transpose(self.axes) for array in arrays]
         if self.dropped is not None:
-            parts = [part.squeeze(self.dropped) for part in parts]
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-        return np.flip(whole, tuple(range(whole.ndim - 2))) if self.turned else whole
+            arrays = [array.squeeze(self.dropped) for array in arrays]
+        array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+        return np.flip(array, tuple(range(array.ndim - 2))) if self.flipped else array
 
 
-# The order that gates have today, of those in the files of Keras 1: i, c, f, o and z, r, h.
+# Today's order of gates, as indices into that of Keras 1: i, c, f, o and z, r, h.
 _LSTM, _GRU = (0, 2, 1, 3), (0, 1, 2)
 _CONVOLUTIONS = (own.Conv1D, own.Conv2D, own.Conv3D, own.Conv2DTranspose, own.Conv3DTranspose)
 
 
-def pieces(layer: Any, stored: Sequence[Shape | None], origin: Origin) -> list[Piece] | None:
-    """How each weight of a layer, trainable ones first, is made of the arrays that a file has for it; None if
-    there are too many or too few. stored: their shapes."""
+def conversions_of(layer: Any, stored: Sequence[Shape | None], origin: Origin) -> list[Conversion] | None:
+    """Return the conversion of stored arrays to each weight of a layer, trainable ones first.
+
+    Args:
+        layer: The layer.
+        stored: Shapes of the arrays that the file has for it.
+        origin: Writer of the file.
+
+    Returns:
+        List of conversions, None if the number of arrays does not fit.
+    """
     variables = [*layer.trainable_weights, *layer.non_trainable_weights]
     if not (origin.first or origin.turned):
-        return [Piece((i,)) for i in range(len(stored))] if len(stored) == len(variables) else None
-    found: dict[int, Piece] = {}
+        return [Conversion((i,)) for i in range(len(stored))] if len(stored) == len(variables) else None
+    conversions: dict[int, Conversion] = {}
     start = 0
     leaves = list(_leaves(layer))
     for kind in ("trainable_weights", "non_trainable_weights"):
         for leaf in leaves:
-            weights = [v for v in getattr(leaf, kind) if id(v) not in found]
-            made = _of_leaf(leaf, weights, stored[start:], origin) if weights else []
-            for variable, piece in zip(weights, made, strict=True):
-                found[id(variable)] = replace(piece, sources=tuple(start + i for i in piece.sources))
-            start += sum(len(piece.sources) for piece in made)
+            weights = [v for v in getattr(leaf, kind) if id(v) not in conversions]
+            of_leaf = _of_leaf(leaf, weights, stored[start:], origin) if weights else []
+            for variable, conversion in zip(weights, of_leaf, strict=True):
+                conversions[id(variable)] = replace(
+                    conversion, sources=tuple(start + i for i in conversion.sources)
+                )
+            start += sum(len(conversion.sources) for conversion in of_leaf)
     if start != len(stored):
         return None
-    return [found[id(variable)] for variable in variables]
+    return [conversions[id(variable)] for variable in variables]
 
 
 def has_convolutions(layer: Any) -> bool:
-    """Whether a layer, or one inside of it, has kernels that Theano turns around."""
+    """Return whether a layer, or one inside it, has kernels that Theano flips."""
     return any(isinstance(leaf, (*_CONVOLUTIONS, own.ConvLSTM2D)) for leaf in _leaves(layer))
 
 
-def padded_otherwise(model: Any) -> list[str]:
-    """The layers of a model that pad where Theano padded otherwise: before the first value by half a kernel
-    whatever the steps, and by still more where it pooled."""
-    found = []
+def incompatible_padding(model: Any) -> list[str]:
+    """List the layers of a model whose padding differs from Theano's.
+
+    Theano padded half a kernel before the first value for all strides, and more in pooling.
+    """
+    descriptions = []
     for layer in _leaves(model):
         sizes = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None) or ()
         window = "kernel_size" if hasattr(layer, "kernel_size") else "pool_size"
         pads = getattr(layer, "padding", None) == "same" or isinstance(layer, own.ConvLSTM2D)
         strides = getattr(layer, "strides", None) or ()
-        good = (1, 3) if window == "pool_size" else range(1, max(sizes, default=1) + 1, 2)
-        if pads and not (all(n in good for n in sizes) and all(n == 1 for n in strides)):
-            found.append(f"{type(layer).__name__} {layer.name!r} ({window}={sizes}, strides={strides})")
-    return found
+        equal = (1, 3) if window == "pool_size" else range(1, max(sizes, default=1) + 1, 2)
+        if pads and not (all(n in equal for n in sizes) and all(n == 1 for n in strides)):
+            descriptions.append(
+                f"{type(layer).__name__} {layer.name!r} ({window}={sizes}, strides={strides})"
+            )
+    return descriptions
 
 
 def _leaves(layer: Any) -> Iterator[Any]:
-    """The layers inside of models and wrappers."""
+    """Yield the layers inside models and wrappers."""
     inner: Any = getattr(layer, "layers", None)
     if isinstance(layer, own.Bidirectional):
         inner = [layer.forward_layer, layer.backward_layer]
@@ -119,32 +143,32 @@ def _leaves(layer: Any) -> Iterator[Any]:
     if not isinstance(inner, list):
         yield layer
         return
-    for one in inner:
-        yield from _leaves(one)
+    for child in inner:
+        yield from _leaves(child)
 
 
 def _of_leaf(
     layer: Any, weights: Sequence[Any], stored: Sequence[Shape | None], origin: Origin
-) -> list[Piece]:
+) -> list[Conversion]:
     if origin.first and isinstance(layer, (own.LSTM, own.GRU, own.ConvLSTM2D)):
         order = _GRU if isinstance(layer, own.GRU) else _LSTM
-        made = _gates(layer, weights, stored, order)
+        conversions = _gates(layer, weights, stored, order)
     else:
-        made = [Piece((i,)) for i in range(len(weights))]
+        conversions = [Conversion((i,)) for i in range(len(weights))]
     kernels = 1 if isinstance(layer, _CONVOLUTIONS) else 2 * isinstance(layer, own.ConvLSTM2D)
     if isinstance(layer, own.SeparableConv2D) and origin.first:
         kernels = 2
     for number in range(min(kernels, len(weights))):
-        chosen = _fitting(layer, made[number], tuple(weights[number].shape), stored, origin)
-        turned = origin.turned and not isinstance(layer, own.SeparableConv2D)
-        made[number] = replace(chosen, turned=turned)
-    return made
+        fitting = _fitting(layer, conversions[number], tuple(weights[number].shape), stored, origin)
+        flipped = origin.turned and not isinstance(layer, own.SeparableConv2D)
+        conversions[number] = replace(fitting, flipped=flipped)
+    return conversions
 
 
 def _gates(
     layer: Any, weights: Sequence[Any], stored: Sequence[Shape | None], order: tuple[int, ...]
-) -> list[Piece]:
-    """Kernel, recurrent kernel and bias of each gate were arrays of their own, or one for all gates, by
+) -> list[Conversion]:
+    """Convert gates: kernel, recurrent kernel and bias were stored per gate, or combined, by
     `consume_less`."""
     count = len(weights)
     first = stored[0] if stored else None
@@ -154,19 +178,20 @@ def _gates(
         and not isinstance(layer, own.ConvLSTM2D)
     )
     if single:
-        return [Piece((i,)) for i in range(count)]
-    return [Piece(tuple(count * gate + i for gate in order)) for i in range(count)]
+        return [Conversion((i,)) for i in range(count)]
+    return [Conversion(tuple(count * gate + i for gate in order)) for i in range(count)]
 
 
-def _fitting(layer: Any, piece: Piece, shape: Shape, stored: Sequence[Shape | None], origin: Origin) -> Piece:
-    """The first of the ways in which a kernel was laid out that makes one of the layer's shape; as it is, if
-    none does."""
-    ways = [replace(piece, axes=a, dropped=d) for a, d in _layouts(layer)] if origin.first else []
-    return next((way for way in ways if way.shape(stored) == shape), piece)
+def _fitting(
+    layer: Any, conversion: Conversion, shape: Shape, stored: Sequence[Shape | None], origin: Origin
+) -> Conversion:
+    """Return the first layout of Keras 1 that gives a kernel the layer's shape; unchanged, if none does."""
+    candidates = [replace(conversion, axes=a, dropped=d) for a, d in _layouts(layer)] if origin.first else []
+    return next((c for c in candidates if c.shape(stored) == shape), conversion)
 
 
 def _layouts(layer: Any) -> list[tuple[tuple[int, ...] | None, int | None]]:
-    """Orders of axes that kernels had in Keras 1, and the axis to leave out."""
+    """Return the axis orders of kernels in Keras 1, and the axis to remove."""
     if isinstance(layer, own.Conv1D):
         return [(None, 1), ((2, 3, 1, 0), 1)]
     first = layer.data_format == "channels_first"

@@ -1,5 +1,6 @@
-"""Weights in the HDF5 layout of Keras 1 and 2, which the published weights of `applications` have: one group
-a layer, whose attribute `weight_names` lists its arrays.
+"""Weights in the HDF5 layout of Keras 1 and 2, as in the published weights of `applications`.
+
+Each layer has a group, whose attribute `weight_names` lists its arrays.
 """
 
 from __future__ import annotations
@@ -15,48 +16,69 @@ import h5py
 import numpy as np
 
 from hornbeam.saving.files import ModelFileError
+from hornbeam.saving.hdf5 import checked_dataset, checked_object
 from hornbeam.saving.hdf5_attributes import Raw, texts
-from hornbeam.saving.legacy.arrays import Origin, Piece, Shape, has_convolutions, padded_otherwise, pieces
-from hornbeam.saving.weights import checked_dataset, checked_object
+from hornbeam.saving.legacy.arrays import (
+    Conversion,
+    Origin,
+    Shape,
+    conversions_of,
+    has_convolutions,
+    incompatible_padding,
+)
 
 # A list of names may be split over several attributes, `names0`, `names1`, ..., since HDF5 limits their size.
 _MAX_PARTS = 1000
-# What Keras 1 called kernels. With TensorFlow another ":0" stands behind.
+# Names of kernels in Keras 1 with Theano. With TensorFlow they end in ":0".
 _THEANO = re.compile(r"_[WU](_[icfo])?$")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A layer of a model and what a file has for it. pieces: of its weights, trainable ones first, None where
-    the numbers of arrays differ."""
+    """A layer of a model and its arrays in a file.
+
+    Attributes:
+        layer: The layer.
+        name: Name of the layer in the file.
+        names: Names of the arrays.
+        datasets: The arrays, None for missing ones.
+        conversions: Conversion of each weight, trainable ones first, None if the number of arrays differs.
+        origin: Writer of the file.
+    """
 
     layer: Any
     name: str
     names: list[str]
     datasets: list[h5py.Dataset | None]
-    pieces: list[Piece] | None
+    conversions: list[Conversion] | None
     origin: Origin
 
     def shapes(self) -> list[Shape | None]:
-        """Those of the arrays in the file, None for one that is not there."""
+        """Return the shapes of the arrays in the file, None for missing ones."""
         return [None if d is None else d.shape for d in self.datasets]
 
     def weights(self) -> list[Any]:
-        """The layer's, in the order of the pieces."""
+        """Return the layer's weights, in the order of the conversions."""
         return [*self.layer.trainable_weights, *self.layer.non_trainable_weights]
 
     def trained(self) -> list[tuple[int, str]]:
-        """Numbers and names of the arrays that trainable weights are made of, in the file's order."""
-        used = (self.pieces or [])[: len(self.layer.trainable_weights)]
-        return [(i, self.names[i]) for i in sorted({i for piece in used for i in piece.sources})]
+        """Return indices and names of the arrays of trainable weights, in the file's order."""
+        used = (self.conversions or [])[: len(self.layer.trainable_weights)]
+        return [(i, self.names[i]) for i in sorted({i for conversion in used for i in conversion.sources})]
 
 
 def read_legacy_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False, named: bool = False) -> None:
-    """Read the weights of `model`, layer by layer in the order of the file. Nothing is assigned unless all
+    """Read the weights of a model, layer by layer in the order of the file. Nothing is assigned unless all
     fit.
 
-    With `skip_mismatch`, layers whose arrays do not fit keep their weights. named: the file is where the
-    model is from, so layers are those of the same names, if they all have one. Raises ModelFileError.
+    Args:
+        model: The model.
+        file: Open binary file.
+        skip_mismatch: Whether layers whose arrays do not fit keep their weights.
+        named: The model is from the same file, so layers are matched by name, if all names are equal.
+
+    Raises:
+        ModelFileError: If the file is damaged, unsafe, or does not fit.
     """
     try:
         raw = file.read()
@@ -67,28 +89,28 @@ def read_legacy_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False,
             pairs = _pairs(stored, skip_mismatch)
     except ModelFileError:
         raise
-    except Exception as error:  # whatever h5py makes of a damaged file
+    except Exception as error:  # h5py raises many types for damaged files
         raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
     for variable, array in pairs:
         variable.assign(array)
 
 
 def _check_padding(model: Any) -> None:
-    found = padded_otherwise(model)
-    if found:
+    incompatible = incompatible_padding(model)
+    if incompatible:
         raise ModelFileError(
-            "Keras computed this model with Theano, which pads otherwise for padding='same' where kernels "
-            f"are even or make steps: {', '.join(found[:20])}. Build it anew with ZeroPadding layers and "
-            "padding='valid' there, and take load_weights()"
+            "this model was computed with Theano, which pads differently for padding='same' with even "
+            f"kernels or strides: {', '.join(incompatible[:20])}. Build it again with ZeroPadding layers and "
+            "padding='valid' there, and use load_weights()"
         )
 
 
 def stored_layers(model: Any, store: h5py.File, raw: Raw, named: bool) -> list[Stored]:
-    """The layers that have weights, in the file's order, and what the file has for each."""
+    """Return the layers that have weights, in the file's order, with their arrays."""
     root = store if "layer_names" in store.attrs or "layer_names0" in store.attrs else None
     root = checked_object(store, "model_weights") if root is None else root  # of a whole model
     if not isinstance(root, h5py.Group):
-        raise ModelFileError('the file lists no layers: it has no attribute "layer_names"')
+        raise ModelFileError('the file lists no layers: it lacks the attribute "layer_names"')
     layers = [layer for layer in model.layers if layer.weights]
     groups = [(name, checked_object(root, name)) for name in names_in(root, "layer_names", raw)]
     stored = [
@@ -96,42 +118,46 @@ def stored_layers(model: Any, store: h5py.File, raw: Raw, named: bool) -> list[S
     ]
     stored = [entry for entry in stored if entry[2]]
     if len(stored) != len(layers):
-        raise ModelFileError(f"the file holds {len(stored)} layers with weights, the model has {len(layers)}")
+        raise ModelFileError(f"the file has {len(stored)} layers with weights, the model {len(layers)}")
     by_name = {layer.name: layer for layer in layers}
     if named and set(by_name) == {name for name, _, _ in stored}:
         layers = [by_name[name] for name, _, _ in stored]
     origin = origin_of(store, root, raw, [name for _, _, names in stored for name in names], layers)
-    found = []
+    result = []
     for layer, (name, group, names) in zip(layers, stored, strict=True):
         datasets = [checked_dataset(group, weight) for weight in names]
         shapes = [None if d is None else d.shape for d in datasets]
-        found.append(Stored(layer, name, names, datasets, pieces(layer, shapes, origin), origin))
-    return found
+        conversions = conversions_of(layer, shapes, origin)
+        result.append(Stored(layer, name, names, datasets, conversions, origin))
+    return result
 
 
 def origin_of(
     store: h5py.File, root: h5py.Group, raw: Raw, names: Sequence[str], layers: Sequence[Any]
 ) -> Origin:
-    """What wrote a file. Keras 1 said its version in whole models alone, and never the backend, which its
-    names of arrays show."""
-    version, backend = (_said(store, root, key, raw) for key in ("keras_version", "backend"))
+    """Detect the writer of a file.
+
+    Keras 1 stored its version in files of whole models only, and never the backend, which the names of arrays
+    show.
+    """
+    version, backend = (_attribute(store, root, key, raw) for key in ("keras_version", "backend"))
     if version is not None and not version.startswith("1."):
         return Origin(False, backend == "theano")
     turned = any(_THEANO.search(name) for name in names)
     if turned and version is None and any(has_convolutions(layer) for layer in layers):
         warnings.warn(
-            "the file does not say what wrote it. Its arrays are named as by Keras 1 with Theano, so kernels "
-            "of convolutions are turned around",
+            "the file does not name its writer. Its arrays are named as by Keras 1 with Theano, so kernels "
+            "of convolutions are flipped",
             stacklevel=5,
         )
     return Origin(True, turned)
 
 
-def _said(store: h5py.File, root: h5py.Group, key: str, raw: Raw) -> str | None:
+def _attribute(store: h5py.File, root: h5py.Group, key: str, raw: Raw) -> str | None:
     for group in (root, store):
-        found = texts(group, key, raw)
-        if found:
-            return found[0]
+        values = texts(group, key, raw)
+        if values:
+            return values[0]
     return None
 
 
@@ -142,35 +168,35 @@ def _pairs(stored: Sequence[Stored], skip_mismatch: bool) -> list[tuple[Any, np.
         listed = "\n  ".join(bad[:20])
         raise ModelFileError(f"the weights do not fit the model ({len(bad)} problems):\n  {listed}")
     return [
-        (variable, piece.value(entry.datasets))
+        (variable, conversion.value(entry.datasets))
         for entry, problem in problems
         if not problem
-        for variable, piece in zip(entry.weights(), entry.pieces or (), strict=True)
+        for variable, conversion in zip(entry.weights(), entry.conversions or (), strict=True)
     ]
 
 
 def _problem(entry: Stored) -> str:
     here, there = [tuple(variable.shape) for variable in entry.weights()], entry.shapes()
-    if entry.pieces is None or here != [piece.shape(there) for piece in entry.pieces]:
+    if entry.conversions is None or here != [c.shape(there) for c in entry.conversions]:
         return f"layer {entry.layer.name!r} has shapes {here}, {entry.name!r} in the file {there}"
     wrong = [d.dtype for d in entry.datasets if d is not None and not is_numeric(d)]
-    return f"{entry.name!r} in the file has the dtype {wrong[0]}, which is not read" if wrong else ""
+    return f"{entry.name!r} in the file has the dtype {wrong[0]}, which is not supported" if wrong else ""
 
 
 def is_numeric(dataset: h5py.Dataset) -> bool:
-    """Whether its values are numbers of at most 8 bytes."""
+    """Return whether a dataset's values are numbers of at most 8 bytes."""
     return dataset.dtype.kind in "fiu" and dataset.dtype.itemsize <= 8
 
 
 def names_in(group: h5py.Group, attribute: str, raw: Raw) -> list[str]:
-    """A list of names among a group's attributes. One of none is stored as numbers."""
+    """Read a list of names in a group's attributes. An empty list is stored as numbers."""
     if attribute in group.attrs:
         empty = group.attrs.get_id(attribute).shape == (0,)
         return [] if empty else texts(group, attribute, raw) or []
-    found: list[str] = []
+    names: list[str] = []
     for number in range(_MAX_PARTS):
-        part = texts(group, f"{attribute}{number}", raw)
-        if part is None:
+        chunk = texts(group, f"{attribute}{number}", raw)
+        if chunk is None:
             break
-        found += part
-    return found
+        names += chunk
+    return names

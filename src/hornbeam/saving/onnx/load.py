@@ -26,7 +26,7 @@ from hornbeam.layers.onnx_graph.structure import (
     pack_array,
 )
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
-from hornbeam.saving.files import ModelFileError, Room, raised
+from hornbeam.saving.files import ModelFileError, SizeBudget, how_to_raise
 from hornbeam.saving.onnx.wire import read_model
 
 # What a file may cost to read. Protocol Buffers themselves end at 2 GiB; data beside the file may be larger.
@@ -139,7 +139,7 @@ class _Source:
     def __init__(self, data: bytes, path: str) -> None:
         model, stored = read_model(data), len(data)
         self._folder = os.path.dirname(path) or "."
-        self._room = Room(stored)
+        self._room = SizeBudget(stored)
         self._beside: set[tuple[int, int]] = set()  # files whose size is counted
         self.weights: dict[str, np.ndarray] = {}
         if "graph" not in model:
@@ -204,7 +204,7 @@ class _Source:
     def _part(self, graph: Mapping[str, Any], depth: int) -> dict[str, Any]:
         """The nodes of a graph, and what its `Constant`s say."""
         if depth > max_depth():
-            raise ModelFileError(f"graphs are nested more than {max_depth()} deep. {raised('nesting')}")
+            raise ModelFileError(f"graphs are nested more than {max_depth()} deep. {how_to_raise('nesting')}")
         constants: dict[str, Any] = {}
         nodes = []
         for node in graph["node"]:

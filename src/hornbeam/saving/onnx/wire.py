@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
-from hornbeam.saving.files import ModelFileError, raised
+from hornbeam.saving.files import ModelFileError, how_to_raise
 
 # A field costs a Python object, a message of several fields a dict and lists: as much as eight more. A graph
 # of 20,000 nodes has about half a million.
@@ -77,7 +77,9 @@ class Reader:
         self._depth += 1
         self.fields += MESSAGE
         if self._depth > self.most_deep:
-            raise ModelFileError(f"messages are nested more than {self.most_deep} deep. {raised('nesting')}")
+            raise ModelFileError(
+                f"messages are nested more than {self.most_deep} deep. {how_to_raise('nesting')}"
+            )
         for number, wire, value in self._fields(start, len(self.data) if stop is None else stop):
             if number not in schema:
                 continue
@@ -96,7 +98,9 @@ class Reader:
         while at < stop:
             self.fields += 1
             if self.fields > self.most_fields:
-                raise ModelFileError(f"the file has more than {self.most_fields} fields. {raised('members')}")
+                raise ModelFileError(
+                    f"the file has more than {self.most_fields} fields. {how_to_raise('members')}"
+                )
             key, at = self._varint(at, stop)
             number, wire = key >> 3, key & 7
             if wire == 0:

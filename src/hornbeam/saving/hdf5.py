@@ -1,0 +1,145 @@
+"""HDF5 files: written in memory, read from untrusted files without links, plug-ins or surprises of size."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NamedTuple
+
+import h5py
+import numpy as np
+
+from hornbeam._internal.limits import current_budget
+from hornbeam.saving.files import ModelFileError, SizeBudget, how_to_raise
+
+# Allowed HDF5 filters: gzip, shuffle, Fletcher's checksum. Others are plug-ins that HDF5 would search for on
+# this machine.
+_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+
+
+# A chunk is unpacked as a whole: it may be larger than its array, but not by much.
+_CHUNK_SLACK = 1 << 20
+
+
+class Group(NamedTuple):
+    """The values of one part of a model: its path in a file, its name, and arrays by name."""
+
+    path: str
+    name: str
+    values: dict[str, np.ndarray]
+
+
+@contextmanager
+def create_hdf5(file: BinaryIO) -> Iterator[h5py.File]:
+    """Create an HDF5 file, which is written to an open binary file when the block ends.
+
+    It is built in memory: HDF5 can neither continue nor close a file after the disk is full.
+    """
+    image = file if isinstance(file, io.BytesIO) else io.BytesIO()
+    with h5py.File(image, "w") as store:
+        yield store
+    if image is not file:
+        file.write(image.getbuffer())
+
+
+@contextmanager
+def open_hdf5(file: BinaryIO) -> Iterator[h5py.File]:
+    """Open the HDF5 file in an open binary file.
+
+    Raises:
+        ModelFileError: If the file is damaged, also when that shows inside the block.
+    """
+    try:
+        with h5py.File(file, "r") as store:
+            yield store
+    except ModelFileError:
+        raise
+    except Exception as error:  # h5py raises many types for damaged files
+        raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
+
+
+def write_groups(groups: Iterable[Group], store: h5py.File) -> None:
+    """Write values to an open HDF5 file."""
+    for group in groups:
+        target = store.require_group(group.path)
+        target.attrs["name"] = group.name
+        for key, value in group.values.items():
+            target[key] = value
+
+
+def checked_object(store: h5py.File, name: str) -> Any:
+    """Return the object at `name`, reached by hard links only, or None."""
+    current: Any = store
+    for step in name.split("/"):
+        link = current.get(step, getlink=True) if isinstance(current, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ModelFileError(
+                f"the weights contain a link at {name!r}: links to other files are not followed"
+            )
+        current = current[step]
+    return current
+
+
+def checked_dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
+    """Return the dataset at `name`, stored in this file, without filters or sizes that are unsafe to read."""
+    dataset = checked_object(store, name)
+    if not isinstance(dataset, h5py.Dataset):
+        return None
+    if dataset.external or dataset.is_virtual:
+        raise ModelFileError(f"the weights at {name!r} are stored in another file: refused")
+    plist = dataset.id.get_create_plist()
+    filters = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
+    if not filters.issubset(_FILTERS):
+        raise ModelFileError(f"the weights at {name!r} use filters that are not allowed: {filters}")
+    if dataset.chunks is None:
+        if dataset.id.get_storage_size() < dataset.nbytes:
+            raise ModelFileError(f"the weights at {name!r} are declared larger than their stored bytes")
+    elif int(np.prod(dataset.chunks)) * dataset.dtype.itemsize > dataset.nbytes + _CHUNK_SLACK:
+        raise ModelFileError(f"the weights at {name!r} are packed in chunks larger than themselves: refused")
+    return dataset
+
+
+def values_of(dataset: h5py.Dataset, budget: SizeBudget | None = None) -> np.ndarray:
+    """Read a checked dataset whose size is known from the file alone.
+
+    Args:
+        dataset: A dataset from `checked_dataset`.
+        budget: Limit of the whole file, if several datasets are kept.
+
+    Raises:
+        ModelFileError: If the values would take far more memory than is stored.
+    """
+    budget = SizeBudget(dataset.id.get_storage_size()) if budget is None else budget
+    budget.take(str(dataset.name), dataset.size, dataset.nbytes)
+    if dataset.dtype.kind not in "fiub":
+        raise ModelFileError(f"{dataset.name} has dtype {dataset.dtype}, which is not supported")
+    return np.asarray(dataset[()])
+
+
+def stored_arrays(store: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Yield the arrays stored in the file itself; links are skipped."""
+    pending: list[tuple[str, Any]] = [("", store)]
+    limit = 100 * current_budget().members
+    visited: set[int] = set()  # two names of one group may form a cycle
+    while pending:
+        path, group = pending.pop()
+        for name in sorted(group):
+            full_name = f"{path}/{name}" if path else name
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                continue
+            entry = group[name]
+            address = h5py.h5o.get_info(entry.id).addr
+            if address in visited:
+                continue
+            visited.add(address)
+            if len(visited) > limit:
+                raise ModelFileError(
+                    f"the file has more than {limit:,} entries, unlike any model. {how_to_raise('members')}"
+                )
+            if isinstance(entry, h5py.Group):
+                pending.append((full_name, entry))
+            elif (dataset := checked_dataset(store, full_name)) is not None:
+                yield full_name, dataset
