@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         RegularizerLike,
         Shape,
         ShapeLike,
+        TensorLike,
         Tree,
     )
 
@@ -296,14 +297,14 @@ class MultiHeadAttention(_Projected):
         query: Tensor,
         value: Tensor,
         key: Tensor | None = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
+        query_mask: TensorLike | None = None,
+        value_mask: TensorLike | None = None,
+        key_mask: TensorLike | None = None,
+        attention_mask: TensorLike | None = None,
         return_attention_scores: bool = False,
         training: bool | None = None,
         use_causal_mask: bool = False,
-    ) -> Any:
+    ) -> Tree:
         key = value if key is None else key
         mask = combine_attention_masks(
             query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask,
@@ -324,21 +325,22 @@ class MultiHeadAttention(_Projected):
         rank = q.ndim
         axes = self.attention_axes or tuple(range(1, rank - 2))
         axes = tuple(axis % (rank - 1) for axis in axes)
-        others = tuple(axis for axis in range(rank - 2) if axis not in axes)
-        order = (*others, rank - 2, *axes, rank - 1)
+        batch_axes = tuple(axis for axis in range(rank - 2) if axis not in axes)
+        order = (*batch_axes, rank - 2, *axes, rank - 1)
         q, k, v = (ops.transpose(x, order) for x in (q, k, v))
-        lead, inner = len(others) + 1, q.shape[len(others) + 1 : -1]
-        seen = k.shape[lead:-1]
+        num_leading, inner = len(batch_axes) + 1, q.shape[len(batch_axes) + 1 : -1]
+        seen = k.shape[num_leading:-1]
         q, k, v = (
-            ops.reshape(x, (*x.shape[:lead], math.prod(x.shape[lead:-1]), x.shape[-1])) for x in (q, k, v)
+            ops.reshape(x, (*x.shape[:num_leading], math.prod(x.shape[num_leading:-1]), x.shape[-1]))
+            for x in (q, k, v)
         )
-        turned = (*range(k.ndim - 2), k.ndim - 1, k.ndim - 2)
-        scores = ops.matmul(q * (1.0 / math.sqrt(self.key_dim)), ops.transpose(k, turned))
+        transposed = (*range(k.ndim - 2), k.ndim - 1, k.ndim - 2)
+        scores = ops.matmul(q * (1.0 / math.sqrt(self.key_dim)), ops.transpose(k, transposed))
         if mask is not None:
             # The axes before the attended ones are batch (and heads); missing axes are inserted after them.
             front = mask.shape[: mask.ndim - len(inner) - len(seen)]
             mask = ops.broadcast_to(mask, (*front, *inner, *seen))
-            mask = ops.reshape(mask, (*front, *(1,) * (lead - len(front)), *scores.shape[-2:]))
+            mask = ops.reshape(mask, (*front, *(1,) * (num_leading - len(front)), *scores.shape[-2:]))
         weights = masked_softmax(scores, mask)
         if mask is not None:  # a query without any key attends to no value
             weights = ops.where(mask, weights, 0.0)
@@ -348,9 +350,11 @@ class MultiHeadAttention(_Projected):
             else weights
         )
         outputs = ops.matmul(used, v)
-        outputs = ops.reshape(outputs, (*outputs.shape[:lead], *inner, outputs.shape[-1]))
-        back = tuple(int(i) for i in np.argsort(order))
-        return ops.reshape(weights, (*weights.shape[:lead], *inner, *seen)), ops.transpose(outputs, back)
+        outputs = ops.reshape(outputs, (*outputs.shape[:num_leading], *inner, outputs.shape[-1]))
+        inverse = tuple(int(i) for i in np.argsort(order))
+        return ops.reshape(weights, (*weights.shape[:num_leading], *inner, *seen)), ops.transpose(
+            outputs, inverse
+        )
 
     def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
         return mask
@@ -466,14 +470,14 @@ class GroupedQueryAttention(_Projected):
         query: Tensor,
         value: Tensor,
         key: Tensor | None = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
+        query_mask: TensorLike | None = None,
+        value_mask: TensorLike | None = None,
+        key_mask: TensorLike | None = None,
+        attention_mask: TensorLike | None = None,
         return_attention_scores: bool = False,
         training: bool | None = None,
         use_causal_mask: bool = False,
-    ) -> Any:
+    ) -> Tree:
         mask = combine_attention_masks(
             query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask,
             self.sliding_window,

@@ -82,9 +82,9 @@ class Attention(Layer):
                 )
             scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
             return scores if self.scale is None else scores * self.scale
-        both = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
-        both = both if self.scale is None else both * self.scale
-        return self.concat_score_weight * ops.sum(ops.tanh(both), axis=-1)
+        total = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
+        total = total if self.scale is None else total * self.scale
+        return self.concat_score_weight * ops.sum(ops.tanh(total), axis=-1)
 
     def call(
         self,
@@ -93,7 +93,7 @@ class Attention(Layer):
         return_attention_scores: bool = False,
         training: bool = False,
         use_causal_mask: bool = False,
-    ) -> Any:
+    ) -> Tree:
         self._check(inputs)
         query, value = inputs[:2]
         key = inputs[2] if len(inputs) > 2 else value
@@ -144,8 +144,8 @@ class AdditiveAttention(Attention):
             self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
-        both = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
-        return ops.sum(both if self.scale is None else both * self.scale, axis=-1)
+        total = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
+        return ops.sum(total if self.scale is None else total * self.scale, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}

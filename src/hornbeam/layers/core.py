@@ -310,7 +310,7 @@ class Lambda(Layer):
         self.arguments = dict(arguments or {})
         self.supports_masking = mask is not None
 
-    def call(self, inputs: Tree, mask: Tree = None, training: bool | None = None) -> Any:
+    def call(self, inputs: Tree, mask: Tree = None, training: bool | None = None) -> Tree:
         parameters = _parameters(self.function)
         optional = {"mask": mask, "training": training}
         accepted = {name: value for name, value in optional.items() if name in parameters}
@@ -396,7 +396,7 @@ class Identity(Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, inputs: Tree) -> Any:
+    def call(self, inputs: Tree) -> Tree:
         return inputs
 
 

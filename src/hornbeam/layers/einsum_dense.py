@@ -173,5 +173,5 @@ def einsum_shapes(
             f"EinsumDense: bias_axes {bias_axes!r} has {absent[0]!r}, not an axis of the output {outputs!r}"
         )
     first = min(outputs.index(letter) for letter in bias_axes)
-    after = len(input_shape) - len(inputs) if has_trailing else 0
-    return kernel_shape, (*(sizes[x] if x in bias_axes else 1 for x in outputs[first:]), *(1,) * after)
+    num_trailing = len(input_shape) - len(inputs) if has_trailing else 0
+    return kernel_shape, (*(sizes[x] if x in bias_axes else 1 for x in outputs[first:]), *(1,) * num_trailing)

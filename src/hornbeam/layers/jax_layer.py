@@ -149,7 +149,7 @@ class JaxLayer(LibraryLayer):
         self.params = self._add_weights(params, trainable=True)
         self.state = self._add_weights(state, trainable=False)
 
-    def call(self, inputs: Tree, training: bool | None = False) -> Any:
+    def call(self, inputs: Tree, training: bool | None = False) -> Tree:
         values = {"params": self.params, "state": self.state, "inputs": inputs}
         if "rng" in self._arguments:
             values["rng"] = self._get_call_rng(training)
@@ -265,18 +265,18 @@ class _Run:
     def _new_state(self, state: Tree) -> list[Any]:
         import jax
 
-        before = self._templates[[n for n in self._arguments if n != "training"].index("state")]
+        template = self._templates[[n for n in self._arguments if n != "training"].index("state")]
         treedef: Any
         leaves, treedef = jax.tree_util.tree_flatten(state)
-        if treedef != before.treedef:
-            raise ValueError(f"call_fn returned a state of structure {treedef}, expected {before.treedef}")
-        return [jax.numpy.asarray(leaves[position]) for position in before._positions]
+        if treedef != template.treedef:
+            raise ValueError(f"call_fn returned a state of structure {treedef}, expected {template.treedef}")
+        return [jax.numpy.asarray(leaves[position]) for position in template._positions]
 
 
 def _to_32_bits(array: Any) -> Any:
     """Cast arrays to 32 bits, as JAX does unless 64-bit dtypes are enabled."""
-    narrow = {"int64": "int32", "uint64": "uint32", "float64": "float32"}.get(np.dtype(array.dtype).name)
-    return array if narrow is None else array.astype(narrow)
+    dtype = {"int64": "int32", "uint64": "uint32", "float64": "float32"}.get(np.dtype(array.dtype).name)
+    return array if dtype is None else array.astype(dtype)
 
 
 @exported("keras.layers")
@@ -289,8 +289,8 @@ class FlaxLayer(JaxLayer):
 
     Args:
         module: Module of Flax.
-        method: Name of another method of the module, or a function method(module, inputs, training);
-            `__call__` by default.
+        method: Another method of the module, or a function method(module, inputs, training); `__call__` by
+            default.
         variables: Initial variables, as `module.init` returns them; `init` is called when the layer is built
             by default.
         **kwargs: Arguments of `JaxLayer` and `Layer`: `seed`, `name`, ...
@@ -310,7 +310,7 @@ class FlaxLayer(JaxLayer):
     def __init__(
         self,
         module: Any,
-        method: str | Callable[..., Any] | None = None,
+        method: Callable[..., Any] | None = None,
         variables: Tree = None,
         **kwargs: Any,
     ) -> None:

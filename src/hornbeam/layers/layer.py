@@ -137,9 +137,9 @@ class Layer(Operation, Weighted):
             raise ValueError(f"name must be a string without '/', got {name!r}")
         unknown = [key for key in kwargs if key not in SHAPE_ARGUMENTS]
         if unknown:
-            known = [*inspect.signature(type(self).__init__).parameters, *BASE_ARGUMENTS]
+            accepted = [*inspect.signature(type(self).__init__).parameters, *BASE_ARGUMENTS]
             raise ValueError(
-                f"{type(self).__name__} has no argument {unknown[0]!r}.{nearest(unknown[0], known)}"
+                f"{type(self).__name__} has no argument {unknown[0]!r}.{nearest(unknown[0], accepted)}"
             )
         self._name = name or unique_name(to_snake_case(type(self).__name__))
         self._path: str | None = None

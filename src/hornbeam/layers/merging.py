@@ -260,8 +260,8 @@ class Concatenate(_Merge):
         shapes = [x.shape for x in tensors]
         rank = len(shapes[0])
         axis = self.axis + rank if self.axis < 0 else self.axis
-        others = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
-        if not 0 <= axis < rank or len(others) > 1 or len({len(shape) for shape in shapes}) > 1:
+        other_sizes = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+        if not 0 <= axis < rank or len(other_sizes) > 1 or len({len(shape) for shape in shapes}) > 1:
             raise ShapeError(
                 f"{self.describe()}: inputs of shapes {shapes} must have the same rank and agree in all axes "
                 f"but axis={self.axis}"
@@ -273,11 +273,11 @@ class Concatenate(_Merge):
             return None
         axis = self.axis + inputs[0].ndim if self.axis < 0 else self.axis
         # Masks as large as the tensors, as the axis may be that of the features.
-        wide = [
+        full_masks = [
             ops.ones_like(x, "bool") if m is None else _broadcast_mask(m, x)
             for x, m in zip(inputs, mask, strict=True)
         ]
-        joined = ops.concatenate(wide, axis=axis)
+        joined = ops.concatenate(full_masks, axis=axis)
         return ops.any(joined, axis=tuple(range(2, joined.ndim))) if joined.ndim > 2 else joined
 
 

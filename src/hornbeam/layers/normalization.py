@@ -454,7 +454,7 @@ class UnitNormalization(Layer):
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(axis, int) and not all(isinstance(one, int) for one in axis):
+        if not isinstance(axis, int) and not all(isinstance(index, int) for index in axis):
             raise ValueError(f"UnitNormalization: axis must be an integer or several, got {axis!r}")
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         self.supports_masking = True
@@ -544,7 +544,7 @@ class SpectralNormalization(Wrapper):
             (1, kernel.shape[-1]), initializers.TruncatedNormal(stddev=0.02), trainable=False, name="vector_u"
         )
 
-    def call(self, inputs: Tree, training: bool = False) -> Any:
+    def call(self, inputs: Tree, training: bool = False) -> Tree:
         if training:
             u, kernel = self._normalize_kernel()
             self.vector_u.assign(u)

@@ -348,7 +348,7 @@ class ActivityRegularization(Layer):
         self.l2 = l2
         self.supports_masking = True
 
-    def call(self, inputs: Tree) -> Any:
+    def call(self, inputs: Tree) -> Tree:
         return inputs
 
     def get_config(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hornbeam.core.grad import checkpoint
 from hornbeam.core.symbolic import infer_types
 
 if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
     from hornbeam.layers.layer import Layer
 
 
@@ -36,7 +37,7 @@ def rematerialized(layer: Layer) -> Callable[..., Any]:
         count = len(layer._losses)
         return layer.call(*args, **kwargs), list(layer._losses[count:])
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Tree:
         losses = layer._losses
         outputs, added = checkpoint(body)(*args, **kwargs)
         layer._losses = (*losses, *added)

@@ -77,19 +77,19 @@ class Reshape(Layer):
             )
 
     def call(self, inputs: Tensor) -> Tensor:
-        known = 1
+        product = 1
         for size in self.target_shape:
-            known *= 1 if size == -1 else size
+            product *= 1 if size == -1 else size
         values = inputs.size // max(inputs.shape[0], 1)
-        if (-1 not in self.target_shape and known != values) or (known and values % known):
+        if (-1 not in self.target_shape and product != values) or (product and values % product):
             relation = "holds" if -1 not in self.target_shape else "needs a multiple of"
             raise ShapeError(
                 f"{self.describe()}: a sample of shape {inputs.shape[1:]} has {values} values, target_shape "
-                f"{self.target_shape} {relation} {known}"
+                f"{self.target_shape} {relation} {product}"
             )
         return ops.reshape(
             inputs,
-            (inputs.shape[0], *(values // known if size == -1 else size for size in self.target_shape)),
+            (inputs.shape[0], *(values // product if size == -1 else size for size in self.target_shape)),
         )
 
 
@@ -376,8 +376,8 @@ def _repeat(x: Tensor, times: int, axis: int) -> Tensor:
     if times == 1:
         return x
     shape = x.shape
-    wide = ops.broadcast_to(ops.expand_dims(x, axis + 1), (*shape[: axis + 1], times, *shape[axis + 1 :]))
-    return ops.reshape(wide, (*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
+    repeated = ops.broadcast_to(ops.expand_dims(x, axis + 1), (*shape[: axis + 1], times, *shape[axis + 1 :]))
+    return ops.reshape(repeated, (*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
 
 
 @exported("keras.layers")

@@ -130,7 +130,7 @@ class RNN(Layer):
 
     def call(
         self, sequences: Tensor, initial_state: Tree = None, mask: Tree = None, training: bool = False
-    ) -> Any:
+    ) -> Tree:
         batch = sequences.shape[0]
         stored = self.states is not None
         default_state = initial_state is None and not stored
@@ -469,7 +469,7 @@ class LSTM(_CellLayer):
         go_backwards: bool = False,
         stateful: bool = False,
         unroll: bool = False,
-        use_cudnn: Any = "auto",
+        use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(constructor_arguments(locals()))
@@ -548,7 +548,7 @@ class GRU(_CellLayer):
         stateful: bool = False,
         unroll: bool = False,
         reset_after: bool = True,
-        use_cudnn: Any = "auto",
+        use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(constructor_arguments(locals()))

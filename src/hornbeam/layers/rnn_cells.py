@@ -158,7 +158,9 @@ class _Cell(Layer, DropoutMasks):
     def _input_bias(self) -> Any:
         return self.bias
 
-    def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
+    def advance(
+        self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False
+    ) -> tuple[Tensor, list[Tensor]]:
         """Compute one step.
 
         Args:
@@ -172,7 +174,12 @@ class _Cell(Layer, DropoutMasks):
         raise NotImplementedError
 
     def run_sequence(
-        self, inputs: Tensor, states: Sequence[Tensor], mask: Any, reverse: bool, training: bool | None
+        self,
+        inputs: Tensor,
+        states: Sequence[Tensor],
+        mask: Tensor | None,
+        reverse: bool,
+        training: bool | None,
     ) -> tuple[Tensor, list[Tensor]] | None:
         """Compute all steps of a sequence by one operation.
 
@@ -211,7 +218,7 @@ class _Cell(Layer, DropoutMasks):
             state * self.get_recurrent_dropout_mask(state) if training and self.recurrent_dropout else state
         )
 
-    def call(self, inputs: Tensor, states: Tree, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, states: Tree, training: bool = False) -> Tree:
         state_list = list(states) if isinstance(states, (list, tuple)) else [states]
         output, new = self.advance(self.project(inputs, training), state_list, training)
         return output, new if isinstance(states, (list, tuple)) else new[0]
@@ -283,7 +290,9 @@ class SimpleRNNCell(_Cell):
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
-    def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
+    def advance(
+        self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False
+    ) -> tuple[Tensor, list[Tensor]]:
         h = self.activation(
             projected + ops.matmul(self._drop_state(states[0], training), self.recurrent_kernel)
         )
@@ -372,7 +381,9 @@ class LSTMCell(_Cell):
 
         return initialize
 
-    def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
+    def advance(
+        self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False
+    ) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         z = projected + ops.matmul(self._drop_state(h, training), self.recurrent_kernel)
         return self._apply_gates([z[:, k * self.units : (k + 1) * self.units] for k in range(4)], c)
@@ -386,7 +397,12 @@ class LSTMCell(_Cell):
         return h, [h, c]
 
     def run_sequence(
-        self, inputs: Tensor, states: Sequence[Tensor], mask: Any, reverse: bool, training: bool | None
+        self,
+        inputs: Tensor,
+        states: Sequence[Tensor],
+        mask: Tensor | None,
+        reverse: bool,
+        training: bool | None,
     ) -> tuple[Tensor, list[Tensor]] | None:
         if not self._is_plain(LSTMCell, training):
             return None
@@ -472,7 +488,9 @@ class GRUCell(_Cell):
     def _input_bias(self) -> Any:
         return self.bias[0] if self.reset_after and self.bias is not None else self.bias
 
-    def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
+    def advance(
+        self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False
+    ) -> tuple[Tensor, list[Tensor]]:
         h, n = states[0], self.units
         dropped = self._drop_state(h, training)
         x_z, x_r, x_g = (projected[:, k * n : (k + 1) * n] for k in range(3))
@@ -493,7 +511,12 @@ class GRUCell(_Cell):
         return h, [h]
 
     def run_sequence(
-        self, inputs: Tensor, states: Sequence[Tensor], mask: Any, reverse: bool, training: bool | None
+        self,
+        inputs: Tensor,
+        states: Sequence[Tensor],
+        mask: Tensor | None,
+        reverse: bool,
+        training: bool | None,
     ) -> tuple[Tensor, list[Tensor]] | None:
         if not (self.reset_after and self._is_plain(GRUCell, training)):
             return None
@@ -553,7 +576,7 @@ class StackedRNNCells(Layer):
         """
         return [initial_state_of(cell, batch_size, self.compute_dtype) for cell in self.cells]
 
-    def call(self, inputs: Tensor, states: Tree, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, states: Tree, training: bool = False) -> Tree:
         new = []
         for cell, state in zip(self.cells, states, strict=True):
             inputs, new_state = run_cell(cell, inputs, state, training)
@@ -585,8 +608,8 @@ def initial_state_of(cell: Any, batch_size: int | None, dtype: str) -> Any:
     """Return the initial state that the cell defines, or zeros of its state size."""
     if hasattr(cell, "get_initial_state"):
         return cell.get_initial_state(batch_size=batch_size)
-    single = isinstance(cell.state_size, int)
-    sizes = [cell.state_size] if single else cell.state_size
+    is_single = isinstance(cell.state_size, int)
+    sizes = [cell.state_size] if is_single else cell.state_size
     return [
         ops.zeros((batch_size, *((size,) if isinstance(size, int) else size)), dtype=dtype) for size in sizes
     ]

@@ -146,7 +146,9 @@ class _ConvLSTMCell(LSTMCell):
         """Return the masks of the four gates for the state, concatenated along the channels."""
         return super().get_recurrent_dropout_mask(self._repeat_for_gates(state))
 
-    def advance(self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False) -> Any:
+    def advance(
+        self, projected: Tensor, states: Sequence[Tensor], training: bool | None = False
+    ) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         if training and self.recurrent_dropout:
             h = self._repeat_for_gates(h) * self.get_recurrent_dropout_mask(h)

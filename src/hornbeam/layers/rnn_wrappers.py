@@ -109,7 +109,7 @@ class Bidirectional(Layer):
 
     def call(
         self, sequences: Tensor, initial_state: Tree = None, mask: Tree = None, training: bool | None = None
-    ) -> Any:
+    ) -> Tree:
         half = None if initial_state is None else len(initial_state) // 2
         initial_states = (
             (None, None) if half is None else (list(initial_state[:half]), list(initial_state[half:]))
@@ -203,7 +203,7 @@ class TimeDistributed(Wrapper):
         if not self.layer.built:
             self.layer.build((input_shape[0], *input_shape[2:]))
 
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tree = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tree = None) -> Tree:
         batch, steps = inputs.shape[:2]
         kwargs: dict[str, Any] = {}
         if mask is not None and "mask" in call_signature(type(self.layer).call).names and mask.ndim > 2:

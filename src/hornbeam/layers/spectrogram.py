@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.windows import window_output
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Shape, ShapeLike
+    from hornbeam._internal.typing import Shape, ShapeLike, ShapeTree, Tree
 
 MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
 # The mel scale of O'Shaughnessy 1987: 1127 ln(1 + f / 700 Hz).
@@ -70,7 +71,7 @@ class STFTSpectrogram(Layer):
         frame_length: int = 256,
         frame_step: int | None = None,
         fft_length: int | None = None,
-        window: str | ArrayLike | None = "hann",
+        window: str | Sequence[float] | np.ndarray | None = "hann",
         periodic: bool = False,
         scaling: str | None = "density",
         padding: str = "valid",
@@ -164,7 +165,7 @@ class STFTSpectrogram(Layer):
             return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (batch, frames, channels * count))
         return ops.reshape(ops.transpose(x, (0, 1, 3, 2)), (batch, channels * count, frames))
 
-    def compute_output_shape(self, input_shape: ShapeLike) -> Any:
+    def compute_output_shape(self, input_shape: ShapeLike) -> ShapeTree:
         """Return the output's shape. An unknown length gives an unknown number of frames.
 
         Args:
@@ -182,7 +183,7 @@ class STFTSpectrogram(Layer):
         features = None if channels is None else channels * count
         return (batch, frames, features) if channels_last else (batch, features, frames)
 
-    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> KerasTensor:
         """Return the symbolic output; signals may be of any length.
 
         Args:
@@ -234,7 +235,7 @@ class MelSpectrogram(Layer):
         fft_length: int = 2048,
         sequence_stride: int = 512,
         sequence_length: int | None = None,
-        window: str | ArrayLike | None = "hann",
+        window: str | Sequence[float] | np.ndarray | None = "hann",
         sampling_rate: int = 16000,
         num_mel_bins: int = 128,
         min_freq: float = 20.0,
@@ -325,7 +326,7 @@ class MelSpectrogram(Layer):
         weights = np.minimum((mel - lower) / (center - lower), (upper - mel) / (upper - center))
         return ops.convert_to_tensor(np.pad(np.maximum(weights, 0), [(1, 0), (0, 0)]).astype(dtype))
 
-    def compute_output_shape(self, input_shape: ShapeLike) -> Any:
+    def compute_output_shape(self, input_shape: ShapeLike) -> ShapeTree:
         """Return (..., num_mel_bins, frames).
 
         Args:
@@ -336,7 +337,7 @@ class MelSpectrogram(Layer):
         frames = None if length is None else 1 + (length + margin) // self.sequence_stride
         return (*leading, self.num_mel_bins, frames)
 
-    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> KerasTensor:
+    def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> KerasTensor:
         """Return the symbolic output; signals may be of any length.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from hornbeam.layers.library_layer import LibraryLayer, TensorTemplate
 from hornbeam.random import SeedGenerator
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ShapeTree
+    from hornbeam._internal.typing import ShapeTree, Tree
 
 
 @exported("keras.layers")
@@ -95,7 +95,7 @@ class TorchModuleWrapper(LibraryLayer):
         """
         return self.module.parameters(recurse=recurse)
 
-    def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+    def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Tree:
         template, mode = TensorTemplate((args, kwargs)), training is not False
         tensors = [*self._weights.values(), *template.tensors]
         if mode:
@@ -110,7 +110,7 @@ class TorchModuleWrapper(LibraryLayer):
             self._weights[key].assign(value)
         return run.results.fill(results[:count])
 
-    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> ShapeTree:
         """Return `output_shape` if it was given, else the inferred shape.
 
         Args:
@@ -132,7 +132,7 @@ class TorchModuleWrapper(LibraryLayer):
     def _state_dict(self) -> dict[str, np.ndarray]:
         return {key: np.array(variable.numpy()) for key, variable in self._named_variables().items()}
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Save the values under the names of the module's state_dict.
 
         Args:
@@ -141,7 +141,7 @@ class TorchModuleWrapper(LibraryLayer):
         for key, value in self._state_dict().items():
             store[key] = value
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         """Load the values that `save_own_variables` saved.
 
         Args:

@@ -70,9 +70,9 @@ class Tracked:
     def _refuse_if_locked(self, name: str, value: Any) -> None:
         if not self._locked:
             return
-        known = {id(x) for x in self._state()} | {id(x) for x in self._tracked_variables}
+        known_ids = {id(x) for x in self._state()} | {id(x) for x in self._tracked_variables}
         for part in iterate_state(value):
-            if id(part) not in known and not is_metric(part):
+            if id(part) not in known_ids and not is_metric(part):
                 raise ValueError(
                     f"{self!r} is built: attribute {name!r} cannot bring in a new {type(part).__name__} now. "
                     "Create variables and sublayers in __init__() or build()"

@@ -147,10 +147,10 @@ class Weighted(Tracked):
                     variable.trainable = bool(value)
 
     def _own_weights(self) -> list[Variable]:
-        own = self._own_variables()
+        variables = self._own_variables()
         return [
-            *(v for v, trainable in own.items() if trainable),
-            *(v for v, trainable in own.items() if not trainable),
+            *(v for v, trainable in variables.items() if trainable),
+            *(v for v, trainable in variables.items() if not trainable),
         ]
 
     @property
@@ -211,22 +211,22 @@ class Weighted(Tracked):
         Raises:
             ValueError: If the number of arrays or a shape is wrong; then nothing is changed.
         """
-        own = self.weights
-        if len(own) != len(weights):
+        variables = self.weights
+        if len(variables) != len(weights):
             hint = (
                 ""
                 if self.built
                 else " The layer is not built yet: call it on data, or build(input_shape), first."
             )
             raise ValueError(
-                f"{self.describe()} has {len(own)} weights, set_weights got {len(weights)} arrays.{hint}"
+                f"{self.describe()} has {len(variables)} weights, set_weights got {len(weights)} arrays.{hint}"
             )
-        for variable, value in zip(own, weights, strict=True):
+        for variable, value in zip(variables, weights, strict=True):
             if np.shape(value) != variable.shape:
                 raise ShapeError(
                     f"weight {variable.path!r} has shape {variable.shape}, set_weights got {np.shape(value)}"
                 )
-        for variable, value in zip(own, weights, strict=True):
+        for variable, value in zip(variables, weights, strict=True):
             variable.assign(value)
 
     def count_params(self) -> int:
@@ -260,13 +260,13 @@ class Weighted(Tracked):
         Raises:
             ValueError: If the number of arrays or a shape is wrong.
         """
-        own = self._own_weights()
-        if len(store.keys()) != len(own):
+        variables = self._own_weights()
+        if len(store.keys()) != len(variables):
             hint = "" if self.built else " The layer is not built: build it before loading."
             raise ValueError(
-                f"{self.describe()} has {len(own)} variables, the file holds {len(store.keys())}.{hint}"
+                f"{self.describe()} has {len(variables)} variables, the file holds {len(store.keys())}.{hint}"
             )
-        for index, variable in enumerate(own):
+        for index, variable in enumerate(variables):
             value = np.asarray(store[str(index)])
             if value.shape != variable.shape:
                 raise ShapeError(

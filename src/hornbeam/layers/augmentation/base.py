@@ -7,7 +7,7 @@ to the images. Subclasses define `_draw` and `_apply`, always for a batch in cha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_choice
@@ -17,6 +17,9 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.layer import Layer
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SeedLike, TensorLike, Tree
 
 Transformation = Any
 Boxes = dict[str, Any]
@@ -66,7 +69,9 @@ class ImageLayer(Layer):
 
     # -- transformations -------------------------------------------------------------------------------------
 
-    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Transformation:
+    def get_random_transformation(
+        self, data: Tree, training: bool = True, seed: SeedLike = None
+    ) -> Transformation:
         """Draw the transformation of a batch; None in inference.
 
         Args:
@@ -79,7 +84,7 @@ class ImageLayer(Layer):
         return self._draw(self._size(self._images(data).shape), self._seed(seed))
 
     def transform_images(
-        self, images: Any, transformation: Transformation = None, training: bool = True
+        self, images: TensorLike, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         """Transform images (or one) in training; only cast them to the compute dtype otherwise.
 
@@ -92,8 +97,8 @@ class ImageLayer(Layer):
         return self._on_batch(lambda batch: self._apply(batch, transformation), x) if training else x
 
     def transform_labels(
-        self, labels: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, labels: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         """Transform the labels of a batch.
 
         Args:
@@ -104,8 +109,8 @@ class ImageLayer(Layer):
         return labels
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         """Transform the boxes of a batch.
 
         Args:
@@ -116,8 +121,8 @@ class ImageLayer(Layer):
         return self._move_boxes(bounding_boxes, transformation) if training else bounding_boxes
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, segmentation_masks: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         """Transform the segmentation masks of a batch.
 
         Args:
@@ -130,8 +135,8 @@ class ImageLayer(Layer):
     # -- one sample ------------------------------------------------------------------------------------------
 
     def transform_single_image(
-        self, image: Any, transformation: Transformation, training: bool = True
-    ) -> Any:
+        self, image: TensorLike, transformation: Transformation, training: bool = True
+    ) -> Tree:
         """Transform one image as `transform_images` does.
 
         Args:
@@ -144,8 +149,8 @@ class ImageLayer(Layer):
         )
 
     def transform_single_label(
-        self, label: Any, transformation: Transformation, training: bool = True
-    ) -> Any:
+        self, label: TensorLike, transformation: Transformation, training: bool = True
+    ) -> Tree:
         """Transform one label as `transform_labels` does.
 
         Args:
@@ -158,8 +163,8 @@ class ImageLayer(Layer):
         )
 
     def transform_single_bounding_box(
-        self, bounding_box: Any, transformation: Transformation, training: bool = True
-    ) -> Any:
+        self, bounding_box: Tree, transformation: Transformation, training: bool = True
+    ) -> Tree:
         """Transform the boxes of one image as `transform_bounding_boxes` does.
 
         Args:
@@ -170,8 +175,8 @@ class ImageLayer(Layer):
         return self.transform_bounding_boxes(bounding_box, transformation, training=training)
 
     def transform_single_segmentation_mask(
-        self, segmentation_mask: Any, transformation: Transformation, training: bool = True
-    ) -> Any:
+        self, segmentation_mask: TensorLike, transformation: Transformation, training: bool = True
+    ) -> Tree:
         """Transform one mask as `transform_segmentation_masks` does.
 
         Args:
@@ -186,7 +191,7 @@ class ImageLayer(Layer):
 
     # -- calling ---------------------------------------------------------------------------------------------
 
-    def call(self, data: Any, training: bool = True) -> Any:
+    def call(self, data: Tree, training: bool = True) -> Tree:
         batch = len(self._images(data).shape) == 4
         transformation = self.get_random_transformation(data, training=training)
         if not isinstance(data, Mapping):
@@ -212,7 +217,7 @@ class ImageLayer(Layer):
             value, transformation, training=training
         )
 
-    def _images(self, data: Any) -> Any:
+    def _images(self, data: Tree) -> Any:
         """Return the images in the argument of a call."""
         if isinstance(data, Mapping) and "images" not in data:
             raise ValueError(f'{self.describe()}: a dict needs the key "images", got {sorted(data)}')
@@ -232,10 +237,10 @@ class ImageLayer(Layer):
     # -- helpers for subclasses ------------------------------------------------------------------------------
 
     def _size(self, shape: Any) -> Size:
-        batch, *rest = shape if len(shape) == 4 else (1, *shape)
+        batch, *sizes = shape if len(shape) == 4 else (1, *shape)
         if self.data_format == "channels_first":
-            rest = [*rest[1:], rest[0]]
-        return Size(batch, *rest)
+            sizes = [*sizes[1:], sizes[0]]
+        return Size(batch, *sizes)
 
     def _shape(self, size: Size) -> tuple[int, ...]:
         """Invert `_size`, for a batch."""
@@ -246,7 +251,7 @@ class ImageLayer(Layer):
     def _seed(self, seed: Any) -> Any:
         return seed if seed is not None else getattr(self, "generator", None)
 
-    def _on_batch(self, function: Callable[[Tensor], Tensor], images: Any) -> Tensor:
+    def _on_batch(self, function: Callable[[Tensor], Tensor], images: TensorLike) -> Tensor:
         """Apply a function of (n, h, w, c) to images, or to one, in the layer's data format."""
         x = as_tensor(images)
         if x.ndim == 3:
@@ -256,12 +261,14 @@ class ImageLayer(Layer):
     def _move_boxes(self, bounding_boxes: Mapping[str, Any], transformation: Transformation) -> Boxes:
         """Apply `_move`, also to the boxes (n, 4) of one image."""
         boxes = {**bounding_boxes, **{key: as_tensor(bounding_boxes[key]) for key in ("boxes", "labels")}}
-        single = {"boxes": 2, "labels": 1} if boxes["boxes"].ndim == 2 else {}
-        single = {key: rank for key, rank in single.items() if boxes[key].ndim == rank}
-        moved = self._move({**boxes, **{key: _add_batch_axis(boxes[key]) for key in single}}, transformation)
-        return {**moved, **{key: ops.squeeze(moved[key], 0) for key in single}}
+        ranks = {"boxes": 2, "labels": 1} if boxes["boxes"].ndim == 2 else {}
+        unbatched = {key: rank for key, rank in ranks.items() if boxes[key].ndim == rank}
+        moved = self._move(
+            {**boxes, **{key: _add_batch_axis(boxes[key]) for key in unbatched}}, transformation
+        )
+        return {**moved, **{key: ops.squeeze(moved[key], 0) for key in unbatched}}
 
-    def _to_last(self, images: Any) -> Tensor:
+    def _to_last(self, images: TensorLike) -> Tensor:
         """Transpose images to (n, h, w, c)."""
         x = as_tensor(images)
         return ops.transpose(x, (0, 2, 3, 1)) if self.data_format == "channels_first" else x
@@ -317,8 +324,8 @@ class GeometryLayer(RandomImageLayer):
         raise NotImplementedError(f"{type(self).__name__} does not define _warp(images, ...)")
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, segmentation_masks: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         if not training:
             return segmentation_masks
         return self._on_batch(lambda batch: self._warp(batch, transformation, "nearest"), segmentation_masks)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Transformation
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike, Tree
 
 
 @exported("keras.layers")
@@ -37,13 +40,13 @@ class MaxNumBoundingBoxes(ImageLayer):
         self.fill_value = int(fill_value)
 
     def transform_images(
-        self, images: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, images: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         return images
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         return self._move_boxes(bounding_boxes, transformation)
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:

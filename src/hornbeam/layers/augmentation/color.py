@@ -6,7 +6,7 @@ by default, to which results are clipped.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_rate
@@ -23,6 +23,9 @@ from hornbeam.layers.augmentation.base import (
     rescale,
     value_range_of,
 )
+
+if TYPE_CHECKING:
+    pass
 
 
 class ColorLayer(RandomImageLayer):

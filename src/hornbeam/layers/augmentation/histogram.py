@@ -5,7 +5,7 @@ Labels, boxes and masks do not change. Computation is in the range 0 to 255, wha
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from hornbeam.layers.augmentation.base import (
     rescale,
     value_range_of,
 )
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 BYTES = (0, 255)
 
@@ -52,7 +55,7 @@ class AutoContrast(ImageLayer):
         self.value_range = sorted(value_range_of("AutoContrast", value_range))
 
     def transform_images(
-        self, images: Any, transformation: Transformation = None, training: bool = True
+        self, images: TensorLike, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         return super().transform_images(images, transformation)
 
@@ -176,7 +179,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
         self.tile_grid_size = check_sizes("tile_grid_size", tile_grid_size, 2, where=owner)
 
     def transform_images(
-        self, images: Any, transformation: Transformation = None, training: bool = True
+        self, images: TensorLike, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         return self._on_batch(lambda batch: self._apply(batch, transformation), images)
 

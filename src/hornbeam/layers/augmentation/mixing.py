@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, random
 from hornbeam.core.registry import exported
@@ -17,6 +17,9 @@ from hornbeam.layers.augmentation.base import (
 )
 from hornbeam.layers.augmentation.filters import box_mask, random_span
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike, Tree
+
 
 class _Mixing(RandomImageLayer):
     """A layer that mixes each sample with another one, by a permutation of the batch."""
@@ -29,8 +32,8 @@ class _Mixing(RandomImageLayer):
         return weight * x + (1 - weight) * ops.take(x, transformation["permutation_order"], axis=0)
 
     def transform_labels(
-        self, labels: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, labels: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         return self._mix(labels, transformation) if training else labels
 
 
@@ -44,7 +47,7 @@ class MixUp(_Mixing):
 
     Formula: `y = w x + (1 - w) x'`, w of Beta(alpha, alpha).
 
-    Labels (batch, classes) are mixed in the same way; the boxes of both images are kept.
+    Labels (batch, classes) are mixed in the same way; the boxes of pairs images are kept.
 
     Args:
         alpha: Parameter of the Beta distribution, above 0.
@@ -82,12 +85,12 @@ class MixUp(_Mixing):
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
         order = transformation["permutation_order"]
-        both = {key: [boxes[key], ops.take(boxes[key], order, axis=0)] for key in ("boxes", "labels")}
-        return {**boxes, **{key: ops.concatenate(parts, axis=1) for key, parts in both.items()}}
+        pairs = {key: [boxes[key], ops.take(boxes[key], order, axis=0)] for key in ("boxes", "labels")}
+        return {**boxes, **{key: ops.concatenate(parts, axis=1) for key, parts in pairs.items()}}
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, segmentation_masks: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         return self._mix(segmentation_masks, transformation) if training else segmentation_masks
 
 
@@ -139,17 +142,17 @@ class CutMix(_Mixing):
         }
 
     def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
-        others = ops.take(images, transformation["permutation_order"], axis=0)
+        partners = ops.take(images, transformation["permutation_order"], axis=0)
         # All channels of the mask are equal.
         cut = self._to_last(transformation["batch_masks"])[..., :1]
-        return ops.where(cut, others, images)
+        return ops.where(cut, partners, images)
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, segmentation_masks: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         return self.transform_images(segmentation_masks, transformation, training)
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         raise NotImplementedError(f"{self.describe()}: bounding boxes are not supported")

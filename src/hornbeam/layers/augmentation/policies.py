@@ -44,7 +44,7 @@ from hornbeam.layers.call import is_array
 from hornbeam.layers.layer import Layer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from hornbeam._internal.typing import TensorLike, Tree
 
 _GEOMETRY = ("random_shear", "random_translation", "random_rotation")
 _COLORS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")
@@ -198,21 +198,21 @@ class RandAugment(_Policy):
         return _scan(lambda x, index: self._switch(method, index, transforms, x), value, indices)
 
     def transform_images(
-        self, images: Any, transformation: Transformation = None, training: bool = True
+        self, images: TensorLike, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         x = ops.cast(images, self.compute_dtype)
         return self._apply_drawn("transform_images", transformation, x) if training else x
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         if not training:
             return bounding_boxes
         return self._apply_drawn("transform_bounding_boxes", transformation, bounding_boxes)
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, segmentation_masks: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         if not training:
             return segmentation_masks
         return self._apply_drawn("transform_segmentation_masks", transformation, segmentation_masks)
@@ -329,7 +329,7 @@ class AugMix(_Policy):
         return keep * value + (1 - keep) * total
 
     def transform_images(
-        self, images: Any, transformation: Transformation = None, training: bool = True
+        self, images: TensorLike, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         x = ops.cast(images, self.compute_dtype)
         if not training:
@@ -337,8 +337,8 @@ class AugMix(_Policy):
         return ops.clip(self._mix("transform_images", transformation, x), *self.value_range)
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, segmentation_masks: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         if not training:
             return segmentation_masks
         x = ops.cast(segmentation_masks, self.compute_dtype)
@@ -368,7 +368,7 @@ class Pipeline(Layer):
         """The layers in their order."""
         return self._pipeline_layers
 
-    def call(self, inputs: Tree, training: bool = True, mask: Tree = None) -> Any:
+    def call(self, inputs: Tree, training: bool = True, mask: Tree = None) -> Tree:
         for layer in self._pipeline_layers:
             # Outputs of a layer carry their mask.
             inputs, mask = layer(inputs, training=training, mask=mask), None

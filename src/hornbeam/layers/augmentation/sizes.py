@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_choice, check_int
@@ -11,6 +11,9 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Size, Transformation
 from hornbeam.ops.image.resizing import aspect_window
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SeedLike, TensorLike, Tree
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
@@ -45,7 +48,7 @@ class _Sized(ImageLayer):
         """Return the window of images of `size`: the largest centered one of the target's aspect ratio."""
         return Window(*aspect_window(size.height, size.width, (self.height, self.width), larger=False))
 
-    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+    def get_random_transformation(self, data: Tree, training: bool = True, seed: SeedLike = None) -> Tree:
         """Return (size of the images, window of them that is kept).
 
         Args:
@@ -57,8 +60,8 @@ class _Sized(ImageLayer):
         return size, self._window(size)
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         return self._move_boxes(bounding_boxes, transformation)
 
     def _move(self, boxes: Boxes, transformation: Transformation) -> Boxes:
@@ -72,16 +75,16 @@ class _Crop(_Sized):
     """A layer that crops its window, and resizes it only if it must."""
 
     def transform_images(
-        self, images: Any, transformation: Transformation = None, training: bool = True
+        self, images: TensorLike, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         return self._crop(ops.cast(images, self.compute_dtype), transformation, "bilinear")
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
+        self, segmentation_masks: TensorLike, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         return self._crop(segmentation_masks, transformation, "nearest")
 
-    def _crop(self, images: Any, transformation: Transformation, interpolation: str) -> Tensor:
+    def _crop(self, images: TensorLike, transformation: Transformation, interpolation: str) -> Tensor:
         return self._on_batch(lambda batch: self._cut(batch, transformation, interpolation), images)
 
     def _cut(self, x: Tensor, transformation: Transformation, interpolation: str) -> Tensor:
@@ -165,7 +168,7 @@ class RandomCrop(_Crop):
         self.seed = seed
         self.generator = random.SeedGenerator(seed)
 
-    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+    def get_random_transformation(self, data: Tree, training: bool = True, seed: SeedLike = None) -> Tree:
         size, window = super().get_random_transformation(data)
         rows, columns = size.height - self.height, size.width - self.width
         if training and rows > 0 and columns > 0:
@@ -236,16 +239,16 @@ class Resizing(_Sized):
         return Window(*aspect_window(size.height, size.width, target, larger=self.pad_to_aspect_ratio))
 
     def transform_images(
-        self, images: Any, transformation: Transformation = None, training: bool = True
+        self, images: TensorLike, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         return self._resize(images, self.interpolation)
 
     def transform_segmentation_masks(
-        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
+        self, segmentation_masks: TensorLike, transformation: Transformation = None, training: bool = True
     ) -> Tensor:
         return self._resize(segmentation_masks, "nearest")
 
-    def _resize(self, images: Any, interpolation: str) -> Tensor:
+    def _resize(self, images: TensorLike, interpolation: str) -> Tensor:
         return ops.image.resize(
             images,
             (self.height, self.width),

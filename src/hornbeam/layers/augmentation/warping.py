@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from hornbeam.layers.augmentation.geometry import INTERPOLATIONS
 from hornbeam.ops.image.elastic import deformed
 from hornbeam.ops.image.warping import homography, order_of
 from hornbeam.random import draw_seed
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 _FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")
 
@@ -187,6 +190,6 @@ class RandomElasticTransform(GeometryLayer):
         return ops.clip(distorted, *self.value_range)
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Any, transformation: Transformation = None, training: bool = True
-    ) -> Any:
+        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+    ) -> Tree:
         raise NotImplementedError(f"{self.describe()}: boxes do not remain boxes under elastic distortion")

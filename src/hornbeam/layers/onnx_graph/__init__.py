@@ -85,7 +85,7 @@ class OnnxGraph(Layer):
         for name, variable in self._weights_by_name.items():
             variable.assign(arrays[name])
 
-    def call(self, inputs: Tree) -> Any:
+    def call(self, inputs: Tree) -> Tree:
         tensors = tree.flatten(inputs)
         names = [entry["name"] for entry in self.graph["inputs"]]
         if len(tensors) != len(names):
@@ -93,7 +93,7 @@ class OnnxGraph(Layer):
         outputs = run_graph(self.graph, {**dict(zip(names, tensors, strict=True)), **self._weights_by_name})
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> Tree:
         """Return symbolic outputs; with the file's shapes if several sizes are unknown and inference fails.
 
         Args:

@@ -96,10 +96,10 @@ class GraphRunner:
             return tuple(self._evaluate(x) for x in _results(operator.compute(call, *inputs)))
         if operator.layout == LAST:
             if inputs[0] is not None and len(channels_last(inputs[0]).shape) > 2:
-                first, *rest = _results(
+                first, *others = _results(
                     operator.compute(call, channels_last(inputs[0]), *map(plain, inputs[1:]))
                 )
-                return ChannelsLast(first), *rest
+                return ChannelsLast(first), *others
         elif operator.layout == ANY and (aligned := _to_channels_last(inputs)) is not None:
             return tuple(ChannelsLast(x) for x in _results(operator.compute(call, *aligned)))
         return _results(operator.compute(call, *map(plain, inputs)))

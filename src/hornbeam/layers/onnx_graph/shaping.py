@@ -85,8 +85,8 @@ def unsqueeze(call: Call, x: Any, axes: Any = None) -> Tensor:
     new_axes = call.get("axes") if call.opset < 13 else axes
     count = len(ints(new_axes, "axes"))
     over = axes_of(call, axes, len(x.shape) + count, 13) or ()
-    rest = iter(x.shape)
-    return ops.reshape(x, tuple(1 if i in over else next(rest) for i in range(len(x.shape) + count)))
+    sizes = iter(x.shape)
+    return ops.reshape(x, tuple(1 if i in over else next(sizes) for i in range(len(x.shape) + count)))
 
 
 @operator("Concat", weights=EVERY, through=len(EVERY))
@@ -346,9 +346,9 @@ _NEAREST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def _cubic(x: np.ndarray, a: float) -> np.ndarray:
     """Evaluate Keys's kernel at distances x."""
     x = np.abs(x)
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return np.where(x <= 1, near, np.where(x < 2, far, 0))
+    inner = ((a + 2) * x - (a + 3)) * x * x + 1
+    outer = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return np.where(x <= 1, inner, np.where(x < 2, outer, 0))
 
 
 def _kernel(call: Call, mode: str) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int, ...]]:

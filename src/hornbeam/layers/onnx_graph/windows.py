@@ -118,17 +118,22 @@ def _pool(call: Call, x: Node) -> tuple[tuple[int, ...], tuple[int, ...], tuple[
     pads = _padding(call, x.shape[1:-1], extents, strides)
     more = []
     for size, k, s, (low, high) in zip(x.shape[1:-1], extents, strides, pads, strict=True):
-        rest = (size + low + high - k) % s
+        remainder = (size + low + high - k) % s
         # One more window, unless it would start beyond the input.
-        start = size + low + high - k - rest + s
+        start = size + low + high - k - remainder + s
         more.append(
-            (low, high + s - rest if call.get("ceil_mode", 0) and rest and start < size + low else high)
+            (
+                low,
+                high + s - remainder
+                if call.get("ceil_mode", 0) and remainder and start < size + low
+                else high,
+            )
         )
     return tuple(window), strides, dilation, pads, tuple(more)
 
 
 def _window_views(
-    x: Node, value: float, window: Any, strides: int | Sequence[int], dilation: Any, pads: Pairs
+    x: Node, value: float, window: Any, strides: Sequence[int], dilation: Any, pads: Pairs
 ) -> list[Node]:
     """Return a view of the input for every position in a window."""
     low, high = zip((0, 0), *pads, (0, 0), strict=True)
@@ -151,10 +156,10 @@ def max_pool(call: Call, x: Any) -> Tensor:
     if set(dilation) == {1} and node.dtype in ("float32", "float64", "float16", "bfloat16"):
         return Tensor(p.max_pool(node, window, strides, pads))
     lowest = -math.inf if node.dtype.startswith(("float", "bfloat")) else np.iinfo(node.dtype).min
-    first, *rest = _window_views(node, lowest, window, strides, dilation, pads)
-    for view in rest:
-        first = p.maximum(first, view)
-    return Tensor(first)
+    result, *views = _window_views(node, lowest, window, strides, dilation, pads)
+    for view in views:
+        result = p.maximum(result, view)
+    return Tensor(result)
 
 
 @operator("AveragePool", LAST)
@@ -167,8 +172,8 @@ def average_pool(call: Call, x: Any) -> Tensor:
     if set(dilation) == {1}:
         total = p.sum_pool(node, window, strides, extended_pads)
     else:
-        first, *rest = _window_views(node, 0.0, window, strides, dilation, extended_pads)
-        total = sum(rest, first)
+        result, *views = _window_views(node, 0.0, window, strides, dilation, extended_pads)
+        total = sum(views, result)
     count_elements(math.prod(total.shape[1:-1]))
     counts = np.ones((), np.float64)
     for axis, (size, k, s, d, (low, high)) in enumerate(
@@ -229,9 +234,9 @@ def local_response_normalization(call: Call, x: Any) -> Tensor:
     """Compute x / (bias + alpha / size * sum of squares of neighboring channels)^beta."""
     tensor, size = as_tensor(x), call.get("size", 1)
     rank = len(tensor.shape)
-    before = (size - 1) // 2
+    num_before = (size - 1) // 2
     low, high = [0] * rank, [0] * rank
-    low[-1], high[-1] = before, size - 1 - before
+    low[-1], high[-1] = num_before, size - 1 - num_before
     count_elements(200 * size)
     squares = Tensor(p.pad((tensor * tensor).node, 0.0, tuple(low), tuple(high)))
     total = sum(squares[..., i : i + tensor.shape[-1]] for i in range(size))

@@ -22,7 +22,7 @@ from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, encode_array
 from hornbeam.layers.preprocessing.index_lookup import buckets, salt_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypePolicyLike, Tree
+    from hornbeam._internal.typing import DTypePolicyLike, ShapeTree, Tree
 
 # TensorFlow's key for crosses of features.
 CROSS_KEY = np.uint64(0xDECAFCAFFE)
@@ -103,7 +103,7 @@ class Hashing(HostLayer):
         bins = flat_bins.reshape(values.shape)
         return np.where(is_mask, 0, bins + 1) if has_mask else bins
 
-    def in_graph(self, inputs: Any) -> Tensor:
+    def in_graph(self, inputs: Tree) -> Tensor:
         has_mask = self.mask_value is not None and self.num_bins > 1
         bins = decimal_buckets(inputs, self.num_bins - has_mask, self.salt)
         if has_mask:
@@ -122,7 +122,7 @@ class Hashing(HostLayer):
         digits = np.array([b"%d" % value for value in integers.reshape(-1).tolist()], object)
         return digits.reshape(values.shape), values == self.mask_value
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: ShapeTree) -> ShapeTree:
         """Return the input's shape; for vectors, num_bins replaces or follows the last axis.
 
         Args:
@@ -197,7 +197,7 @@ class HashedCrossing(HostLayer):
             bins = encode_array(bins, self.num_bins, "one_hot")
         return as_tensor(bins.astype(self.output_dtype))
 
-    def in_graph(self, inputs: Any) -> Tensor:
+    def in_graph(self, inputs: Tree) -> Tensor:
         tensors = [as_tensor(x) for x in self._require_list(inputs)]
         self._check_shapes([x.shape for x in tensors])
         hashes = ops.full(tensors[0].shape, CROSS_KEY, dtype="uint64")
@@ -233,7 +233,7 @@ class HashedCrossing(HostLayer):
                 f"got {', '.join(str(tuple(shape)) for shape in shapes)}"
             )
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: ShapeTree) -> ShapeTree:
         """Return the shape of one input; for vectors, num_bins replaces or follows the last axis.
 
         Args:

@@ -7,7 +7,7 @@ on each batch, and the rest is compiled as usual (see `training/host_inputs.py`)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call, stri
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers.layer import Layer
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ShapeTree, Tree
 
 # Error handler by which bytes that are not UTF-8 survive a round trip through str.
 STRAY_BYTES = "surrogateescape"
@@ -53,7 +56,7 @@ class HostLayer(Layer):
             return self.in_graph(inputs)
         return self.call(inputs)
 
-    def in_graph(self, inputs: Any) -> Any:
+    def in_graph(self, inputs: Tree) -> Tree:
         """Compute the layer on tensors without values. Layers that cannot do so raise HornbeamTypeError.
 
         Args:
@@ -66,7 +69,7 @@ class HostLayer(Layer):
             "Build a functional or Sequential model, or apply the layer to the data first: dataset.map(...)"
         )
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Tree) -> Tree:
         """Return the symbolic output of a call on symbolic tensors.
 
         Args:
@@ -75,7 +78,7 @@ class HostLayer(Layer):
         shape = self.compute_output_shape(tree.map_structure(lambda x: tuple(x.shape), inputs))
         return KerasTensor(shape, self.output_dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: ShapeTree) -> ShapeTree:
         """Return the output's shape. Subclasses define it.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from hornbeam.layers.preprocessing.vocabulary import TokenCounts, Vocabulary, re
 from hornbeam.layers.tracking import Tracked
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, ShapeTree
 
 MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 OOV_METHODS = ("floormod", "farmhash")
@@ -323,7 +323,7 @@ class IndexLookup(HostLayer):
             "for unknown tokens: use num_oov_indices=1"
         )
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: ShapeTree) -> ShapeTree:
         """Return the input's shape; for vectors, the vocabulary's size replaces or follows the last axis.
 
         Args:
@@ -365,7 +365,7 @@ class IndexLookup(HostLayer):
         check_no_path(cls.__name__, config)
         return cls(**config)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Save the weights of tf-idf.
 
         Args:
@@ -374,7 +374,7 @@ class IndexLookup(HostLayer):
         if self.idf_weights is not None:
             store["idf_weights"] = self.idf_weights
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         """Load the weights of tf-idf.
 
         Args:

@@ -117,7 +117,7 @@ class StringLookup(IndexLookup):
     def output_dtype(self) -> str:
         return "string" if self.invert else super().output_dtype
 
-    def call(self, inputs: Tree) -> Any:
+    def call(self, inputs: Tree) -> Tree:
         vocabulary = self._require_vocabulary()
         if self.invert:
             return self._invert(vocabulary.tokens, inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from hornbeam.layers.preprocessing.index_lookup import check_no_path, output_mod
 from hornbeam.layers.preprocessing.string_lookup import StringLookup
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
+    from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 
 STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 SPLIT = ("whitespace", "character")
@@ -277,7 +277,7 @@ class TextVectorization(HostLayer):
         padded[np.arange(padded.shape[1]) < lengths[:, None]] = indices
         return padded[:, :width]
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: ShapeTree) -> ShapeTree:
         """Return (batch, words) or (batch, vocabulary size).
 
         Args:
@@ -322,7 +322,7 @@ class TextVectorization(HostLayer):
                 config[name] = registry.deserialize(config[name])
         return cls(**config)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Save the weights of tf-idf.
 
         Args:
@@ -330,7 +330,7 @@ class TextVectorization(HostLayer):
         """
         self._lookup_layer.save_own_variables(store)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         """Load the weights of tf-idf.
 
         Args:
