@@ -213,13 +213,10 @@ class Weighted(Tracked):
         """
         variables = self.weights
         if len(variables) != len(weights):
-            hint = (
-                ""
-                if self.built
-                else " The layer is not built yet: call it on data, or build(input_shape), first."
-            )
+            hint = " The layer is not built yet: call it on data, or build(input_shape), first."
             raise ValueError(
-                f"{self.describe()} has {len(variables)} weights, set_weights got {len(weights)} arrays.{hint}"
+                f"{self.describe()} has {len(variables)} weights, "
+                f"set_weights got {len(weights)} arrays.{'' if self.built else hint}"
             )
         for variable, value in zip(variables, weights, strict=True):
             if np.shape(value) != variable.shape:

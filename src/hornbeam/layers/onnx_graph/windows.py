@@ -121,14 +121,8 @@ def _pool(call: Call, x: Node) -> tuple[tuple[int, ...], tuple[int, ...], tuple[
         remainder = (size + low + high - k) % s
         # One more window, unless it would start beyond the input.
         start = size + low + high - k - remainder + s
-        more.append(
-            (
-                low,
-                high + s - remainder
-                if call.get("ceil_mode", 0) and remainder and start < size + low
-                else high,
-            )
-        )
+        has_extra = call.get("ceil_mode", 0) and remainder and start < size + low
+        more.append((low, high + s - remainder if has_extra else high))
     return tuple(window), strides, dilation, pads, tuple(more)
 
 
