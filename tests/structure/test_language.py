@@ -51,12 +51,11 @@ EMPTY_NAMES = {"found", "made", "given", "whole", "place", "told", "taken", "wha
 PENDING = {
     "src/hornbeam/" + name
     for name in (
-        "_internal", "applications", "cli", "compat",
+        "applications", "cli", "compat",
         "engines/onnx", "engines/pytensor",
-        "engines/tensorflow", "evaluation", "export", "insight",
+        "engines/tensorflow", "evaluation", "export",
         "interop.py", "legacy",
         "saving/legacy", "saving/onnx",
-        "visualization",
     )
 } | {
     "docs",

@@ -1,4 +1,4 @@
-"""Intervals with a formula: of a share, of an F1 score, of a mean of few values."""
+"""Closed-form confidence intervals: of a proportion, of an F1 score, of a mean of few values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from statistics import NormalDist
 
 @dataclass(frozen=True)
 class Interval:
-    """Bounds that hold the true value in `level` of all samples that one could have drawn, and how they were
-    made.
+    """Confidence interval: bounds that contain the true value in a fraction `level` of all samples.
+
+    Args: low: Lower bound. high: Upper bound. level: Confidence level. method: Name of the method.
     """
 
     low: float
@@ -29,67 +30,80 @@ class Interval:
 
 
 def check_level(level: float) -> float:
-    """`level` if it is a share between 0.5 and 1, else ValueError."""
+    """Return `level` if it is in [0.5, 1), else raise ValueError."""
     if not 0.5 <= level < 1:
         raise ValueError(
-            f"level is the share of samples in which an interval holds, such as 0.95, got {level!r}"
+            f"level must be the fraction of samples in which an interval holds, such as 0.95, got {level!r}"
         )
     return float(level)
 
 
 def normal_quantile(level: float) -> float:
-    """The z of a two-sided interval: 1.96 for 0.95."""
+    """Return the z of a two-sided interval: 1.96 for 0.95."""
     return NormalDist().inv_cdf((1 + check_level(level)) / 2)
 
 
 def wilson(successes: float, trials: float, level: float = 0.95) -> Interval:
-    """Interval of a share p = successes / trials (Wilson 1927): all p' with |p - p'| <= z sqrt(p'(1 - p') /
-    n).
+    """Compute the Wilson interval of a proportion p = successes / trials.
+
+    It contains all p' with |p - p'| <= z sqrt(p'(1 - p') / n):
 
         (p + z^2/2n +- z sqrt(p(1 - p)/n + z^2/4n^2)) / (1 + z^2/n)
 
-    It stays inside [0, 1] and is right near its ends, also where all or none succeed. Trials must be
+    It stays inside [0, 1] and is accurate near the ends, also if all or none succeed. Trials must be
     independent.
 
-    Raises ValueError unless 0 <= successes <= trials and trials > 0.
+    Args: successes: Number of successes. trials: Number of trials. level: Confidence level in [0.5, 1).
 
-    >>> print(wilson(15, 148))
-    0.0624 to 0.1605
+    Returns: Interval.
+
+    Raises: ValueError: Unless 0 <= successes <= trials and trials > 0.
+
+    Example:
+        >>> print(wilson(15, 148))
+        0.0624 to 0.1605
+
+    Source: Wilson 1927.
     """
     if not (trials > 0 and 0 <= successes <= trials):
         raise ValueError(
-            f"a share needs 0 <= successes <= trials and trials > 0, got {successes} of {trials}"
+            f"a proportion needs 0 <= successes <= trials and trials > 0, got {successes} of {trials}"
         )
     z = normal_quantile(level)
-    share = successes / trials
+    proportion = successes / trials
     scale = 1 + z * z / trials
-    centre = (share + z * z / (2 * trials)) / scale
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
-    low = 0.0 if successes == 0 else max(float(centre - half), 0.0)
-    high = 1.0 if successes == trials else min(float(centre + half), 1.0)
+    center = (proportion + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(proportion * (1 - proportion) / trials + z * z / (4 * trials * trials)) / scale
+    low = 0.0 if successes == 0 else max(float(center - half), 0.0)
+    high = 1.0 if successes == trials else min(float(center + half), 1.0)
     return Interval(low, high, level, "Wilson")
 
 
 def f1_interval(true_positives: float, wrong: float, level: float = 0.95) -> Interval:
-    """Interval of F1 = 2 TP / (2 TP + FP + FN), with `wrong` = FP + FN.
+    """Compute an interval of F1 = 2 TP / (2 TP + FP + FN).
 
-    F1 = 2 J / (1 + J) of the share J = TP / (TP + FP + FN), whose Wilson interval is mapped.
+    F1 = 2 J / (1 + J) of the proportion J = TP / (TP + FP + FN), whose Wilson interval is mapped.
 
-    Raises ValueError if there is nothing to count.
+    Args: true_positives: Number TP. wrong: Number FP + FN. level: Confidence level in [0.5, 1).
 
-    >>> print(f1_interval(90, 20))
-    0.8478 to 0.9357
+    Returns: Interval.
+
+    Raises: ValueError: If all counts are 0.
+
+    Example:
+        >>> print(f1_interval(90, 20))
+        0.8478 to 0.9357
     """
-    share = wilson(true_positives, true_positives + wrong, level)
-    low, high = (2 * bound / (1 + bound) for bound in share)
-    return Interval(low, high, level, "Wilson (of the Jaccard share)")
+    jaccard = wilson(true_positives, true_positives + wrong, level)
+    low, high = (2 * bound / (1 + bound) for bound in jaccard)
+    return Interval(low, high, level, "Wilson (of the Jaccard index)")
 
 
 def student_quantile(level: float, freedom: int) -> float:
-    """The t of a two-sided interval of Student's distribution: 2.776 for 0.95 and 4 degrees of freedom.
+    """Return the t of a two-sided interval of Student's distribution: 2.776 for 0.95 and 4 degrees.
 
-    The distribution function of whole degrees of freedom is a finite sum (Abramowitz and Stegun 26.7.3,
-    26.7.4); it is turned round by halving.
+    The distribution function of integer degrees of freedom is a finite sum (Abramowitz and Stegun 26.7.3,
+    26.7.4); it is inverted by bisection.
     """
     check_level(level)
     if freedom < 1:
@@ -106,7 +120,7 @@ def student_quantile(level: float, freedom: int) -> float:
 
 
 def _student_inside(t: float, freedom: int) -> float:
-    """P(|T| <= t)."""
+    """Return P(|T| <= t)."""
     angle = math.atan(t / math.sqrt(freedom))
     cosine = math.cos(angle)
     odd = freedom % 2
@@ -119,12 +133,17 @@ def _student_inside(t: float, freedom: int) -> float:
 
 
 def mean_interval(values: list[float], level: float = 0.95) -> Interval:
-    """Interval of the mean of independent values: mean +- t s / sqrt(n), with Student's t.
+    """Compute an interval of the mean of independent values: mean +- t s / sqrt(n), with Student's t.
 
-    Raises ValueError for fewer than two values, of which no spread can be seen.
+    Args: values: At least two numbers. level: Confidence level in [0.5, 1).
 
-    >>> print(mean_interval([0.98, 0.99, 0.985]))
-    0.9726 to 0.9974
+    Returns: Interval.
+
+    Raises: ValueError: If there are fewer than two values, which have no spread.
+
+    Example:
+        >>> print(mean_interval([0.98, 0.99, 0.985]))
+        0.9726 to 0.9974
     """
     count = len(values)
     if count < 2:

@@ -1,4 +1,4 @@
-"""Names that people read: snake case, numbers where they repeat, the known name nearest to a wrong one."""
+"""Names for people: snake case, numbers for repetitions, the nearest known name to a wrong one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _lock = threading.Lock()
 
 
 def to_snake_case(name: str) -> str:
-    """`Conv2DTranspose` -> `conv2d_transpose`, as Keras names its layers."""
+    """Convert to snake case as Keras names its layers: `Conv2DTranspose` -> `conv2d_transpose`."""
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def unique_name(prefix: str) -> str:
-    """`dense`, then `dense_1`, `dense_2`, ..."""
+    """Return a numbered name: `dense`, then `dense_1`, `dense_2`, ..."""
     with _lock:
         count = _counts.get(prefix, 0)
         _counts[prefix] = count + 1
@@ -29,13 +29,13 @@ def unique_name(prefix: str) -> str:
 
 
 def reset_names() -> None:
-    """Start numbering again (`clear_session`)."""
+    """Restart the numbering (`clear_session`)."""
     _counts.clear()
 
 
 @contextmanager
 def preserve_name_counters() -> Iterator[None]:
-    """What is made inside leaves no gap in the numbers of later names."""
+    """Restore the numbering of names at the end of a `with` block."""
     before = dict(_counts)
     try:
         yield
@@ -46,21 +46,21 @@ def preserve_name_counters() -> Iterator[None]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the known name closest to a wrong one, or an empty string."""
+    """Return ` Did you mean 'x'?` for the known name closest to a wrong one, or an empty string."""
     names = list(known)
     folded = {n.lower().replace("_", ""): n for n in names}
-    found = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
-    return f" Did you mean {folded[found[0]]!r}?" if found else ""
+    matches = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
+    return f" Did you mean {folded[matches[0]]!r}?" if matches else ""
 
 
 def current_path() -> str:
-    """Path of the layer that is being built or called, or of the open name scopes; "" outside."""
+    """Return the path of the layer that is built or called, or of the open name scopes; "" outside."""
     return getattr(_local, "path", "")
 
 
 @contextmanager
 def path_scope(path: str) -> Iterator[None]:
-    """Layers and variables made inside are children of `path`."""
+    """Make layers and variables that are created inside children of `path`."""
     outer = current_path()
     _local.path = path
     try:

@@ -1,6 +1,6 @@
-"""Rows of arrays as words of 64 bits: equal rows have equal words, others differ (but for one pair in 2^64).
+"""64-bit hashes of rows of arrays: equal rows have equal hashes, others differ (except one pair in 2^64).
 
-Not for secrets: who knows the constants can make rows that collide.
+Not for secrets: collisions can be constructed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from hornbeam import tree
 
 _SAMPLES = 64
-# Words that are mixed at a time: they stay in a cache.
+# Number of words that are mixed at a time: they fit into a cache.
 _BLOCK = 1 << 16
 
 
 def fingerprint(data: Any) -> str:
-    """Equal for equal data: shapes, dtypes and a hash of some rows spread over the arrays."""
+    """Return a hash of shapes, dtypes and some rows spread over the arrays."""
     digest = hashlib.blake2b(digest_size=16)
     for array in tree.flatten(data):
         if array is not None:
@@ -36,21 +36,21 @@ def _bytes(array: np.ndarray) -> bytes:
 
 
 def evenly_spaced(count: int, most: int = _SAMPLES) -> np.ndarray:
-    """Up to `most` row numbers, spread evenly over `count` rows."""
+    """Return up to `most` row numbers, evenly spaced over `count` rows."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
 
 
 def hash_rows(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
-    """A word (uint64) for each row of an array of numbers or strings, (rows, ...) -> (rows,).
+    """Return a hash (uint64) for each row of an array of numbers or strings, (rows, ...) -> (rows,).
 
-    dtype: what numbers are compared as. -0.0 is 0.0, and all NaN are one.
+    dtype: dtype in which numbers are compared. -0.0 equals 0.0, and all NaN are equal.
     """
     if array.dtype.kind in "OSUT":
         return np.fromiter(map(_hash_text_row, array.reshape(len(array), -1).tolist()), np.uint64, len(array))
     if not array.size:
         return np.zeros(len(array), np.uint64)
     flat = array.reshape(len(array), -1)
-    found = np.empty(len(flat), np.uint64)
+    hashes = np.empty(len(flat), np.uint64)
     width = -(-flat.shape[1] * np.dtype(dtype).itemsize // 8)
     weights = _odd_weights(width)
     step = max(1, _BLOCK // max(width, 1))
@@ -62,12 +62,12 @@ def hash_rows(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
         raw = block.view(np.uint8).reshape(len(block), -1)
         if raw.shape[1] < 8 * width:
             raw = np.pad(raw, ((0, 0), (0, 8 * width - raw.shape[1])))
-        found[start : start + step] = _mixed(raw.view(np.uint64), weights)
-    return found
+        hashes[start : start + step] = _mixed(raw.view(np.uint64), weights)
+    return hashes
 
 
 def hash_samples(arrays: Sequence[np.ndarray], dtypes: Sequence[Any]) -> np.ndarray:
-    """A word for each sample that consists of a row of every array, compared as `dtypes` say."""
+    """Return a hash for each sample that consists of a row of every array, compared in `dtypes`."""
     words = [hash_rows(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
     return words[0] if len(words) == 1 else hash_rows(np.stack(words, axis=1), np.uint64)
 
@@ -81,14 +81,16 @@ def _hash_text_row(row: list[Any]) -> int:
 
 
 def _mixed(words: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Each word stirred, so that its high bits count (sums of products alone lose those of round numbers),
-    then the sum of products with odd weights, stirred again."""
+    """Mix each word, sum products with odd weights, and mix again.
+
+    Without the first mixing the high bits of round numbers would be lost in the products.
+    """
     total: np.ndarray = (_mix64(words) * weights).sum(axis=1, dtype=np.uint64)
     return _mix64(total)
 
 
 def _mix64(words: np.ndarray) -> np.ndarray:
-    """A permutation of the words of 64 bits (the finalizer of MurmurHash3, A. Appleby)."""
+    """Permute words of 64 bits (the finalizer of MurmurHash3, A. Appleby)."""
     words = words ^ (words >> np.uint64(33))
     words *= np.uint64(0xFF51AFD7ED558CCD)
     words ^= words >> np.uint64(33)
@@ -103,10 +105,10 @@ def _odd_weights(count: int) -> np.ndarray:
 
 
 def count_matches(table: np.ndarray, rows: np.ndarray, most: int = 5000) -> np.ndarray | None:
-    """How often each of a few `rows` is in `table`, both of the same sizes and dtype, without a walk over all
-    of it: rows are told apart by three columns, and what they leave is compared whole.
+    """Count how often each of a few `rows` is in `table`, both of one dtype and row shape.
 
-    None if they leave more than `most`.
+    Rows are prefiltered by three columns, and only the remaining ones are compared in full. None if more than
+    `most` remain.
     """
     few, all_ = (array.reshape(len(array), -1) for array in (rows, table))
     columns = evenly_spaced(few.shape[1], 1024)
@@ -117,18 +119,18 @@ def count_matches(table: np.ndarray, rows: np.ndarray, most: int = 5000) -> np.n
     )
     if len(maybe) > most:
         return None
-    found, counts = np.unique(hash_rows(all_[maybe], table.dtype), return_counts=True)
-    wanted = hash_rows(few, table.dtype)
-    if not len(found):
+    present, counts = np.unique(hash_rows(all_[maybe], table.dtype), return_counts=True)
+    hashes = hash_rows(few, table.dtype)
+    if not len(present):
         return np.zeros(len(few), np.int64)
-    place = np.minimum(np.searchsorted(found, wanted), len(found) - 1)
-    return np.where(found[place] == wanted, counts[place], 0)
+    positions = np.minimum(np.searchsorted(present, hashes), len(present) - 1)
+    return np.where(present[positions] == hashes, counts[positions], 0)
 
 
 class HashSketch:
-    """The words of many rows, in bounded memory: of too many, those with the smallest words are kept.
+    """Hashes of many rows in bounded memory: of too many, the smallest hashes are kept.
 
-    Which those are does not depend on the order, so what is kept of two sets can be compared.
+    Which ones are kept does not depend on the order, so that two sketches can be compared.
     """
 
     def __init__(self, limit: int = 1 << 18) -> None:
@@ -137,18 +139,18 @@ class HashSketch:
         self.below: int = 1 << 64
 
     def add(self, words: np.ndarray) -> None:
-        """Note rows."""
+        """Add hashes of rows."""
         self.words = np.union1d(self.words, self.comparable(words))
         if len(self.words) > self.limit:
             self.below = int(self.words[self.limit])
             self.words = self.words[: self.limit]
 
     def comparable(self, words: np.ndarray) -> np.ndarray:
-        """Those of the words that would have been kept."""
+        """Return the hashes that would be kept."""
         return words if self.below == 1 << 64 else words[words < np.uint64(self.below)]
 
     def has(self, words: np.ndarray) -> np.ndarray:
-        """Which of (comparable) words are known."""
+        """Return which of (comparable) hashes are in the sketch."""
         return np.isin(words, self.words)
 
     def __len__(self) -> int:
