@@ -44,7 +44,6 @@ UPWARD = {
     ("models/model.py", "hornbeam.insight"),
     ("models/model.py", "hornbeam.insight.summary"),
     ("saving/onnx/load.py", "hornbeam.models.functional"),
-    ("saving/weights.py", "hornbeam.models"),
     ("utils/feature_space.py", "hornbeam.saving"),
 }
 

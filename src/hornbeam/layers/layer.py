@@ -101,6 +101,9 @@ class Layer(Operation, Weighted):
 
     _building: bool
     _created_at: SourceLine | None
+    # Position of the attribute `layers` among the children in a file: "first", "sorted" by name, or None if
+    # the class has no such list.
+    layers_in_file: str | None = None
     # True if `call` takes strings, as NumPy arrays; other layers refuse them with a hint.
     takes_strings = False
     # True if a call casts its inputs; models leave that to their layers.

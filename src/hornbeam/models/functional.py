@@ -36,6 +36,8 @@ class Functional(GraphEnds, Model):
         ValueError: If outputs depend on tensors that are not among the inputs, or two layers have one name.
     """
 
+    layers_in_file = "first"
+
     _casts_inputs = False
 
     def __init__(self, inputs: Tree, outputs: Tree, name: str | None = None, **kwargs: Any) -> None:

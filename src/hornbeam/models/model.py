@@ -64,6 +64,8 @@ class Model(Trainer, Layer):
         >>> model = hornbeam.Model(x, hornbeam.layers.Dense(10)(x))
     """
 
+    layers_in_file = "sorted"
+
     takes_strings = True  # for the layers inside
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

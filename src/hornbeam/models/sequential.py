@@ -36,6 +36,8 @@ class Sequential(Model):
         >>> model = hornbeam.Sequential([hornbeam.Input((784,)), hornbeam.layers.Dense(10)])
     """
 
+    layers_in_file = "first"
+
     def __init__(
         self,
         layers: Layer | Sequence[Layer | KerasTensor | Callable[..., Any]] | None = None,

@@ -75,13 +75,11 @@ def _children(part: Layer) -> Iterator[tuple[str, Any]]:
     These are attributes by name, `layers` of models among them, those with a leading underscore last.
     Sequential and functional models begin with `layers`.
     """
-    from hornbeam.models import Functional, Model, Sequential
-
     children = {name: value for name, value in part._attributes.items() if name not in _LAYER_LISTS}
-    if isinstance(part, (Sequential, Functional)):
-        yield "layers", part.layers
-    elif isinstance(part, Model):
-        children["layers"] = part.layers
+    if part.layers_in_file == "first":
+        yield "layers", part.layers  # type: ignore[attr-defined]
+    elif part.layers_in_file == "sorted":
+        children["layers"] = part.layers  # type: ignore[attr-defined]
     optimizer = getattr(part, "optimizer", None)
     if optimizer is not None and optimizer.built:
         children["optimizer"] = optimizer
