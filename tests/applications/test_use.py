@@ -103,7 +103,7 @@ def test_old_files_that_do_not_fit(tmp_path: Path) -> None:
 
 def test_published_weights_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(ValueError, match="no checksum is known"):
+    with pytest.raises(ValueError, match="is unknown, so it is not downloaded"):
         applications.MobileNetV2(alpha=0.35, include_top=False)
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
     model = applications.MobileNetV2(alpha=0.35, include_top=False, weights=None)
@@ -177,8 +177,8 @@ def test_names_of_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_mistakes() -> None:
     for text, options in [
-        ("there is no 'nowhere.h5'", {"weights": "nowhere.h5"}),
-        ("know 1000 classes", {"weights": "imagenet"}),
+        ("'nowhere.h5' does not exist", {"weights": "nowhere.h5"}),
+        ("have 1000 classes", {"weights": "imagenet"}),
         ("pooling must be", {"pooling": "mean"}),
         ("must be a symbolic tensor", {"input_tensor": IMAGES}),
         ("at least 32 by 32", {"input_shape": (16, 32, 3)}),
@@ -188,5 +188,5 @@ def test_mistakes() -> None:
     ]:
         with pytest.raises(ValueError, match=text):
             small(**options)
-    with pytest.raises(AttributeError, match="Did you mean 'Xception'"):
+    with pytest.raises(AttributeError, match=r"Did you mean '[Xx]ception'"):
         _ = applications.Xeption

@@ -51,7 +51,7 @@ EMPTY_NAMES = {"found", "made", "given", "whole", "place", "told", "taken", "wha
 PENDING = {
     "src/hornbeam/" + name
     for name in (
-        "applications", "cli", "compat",
+        "cli", "compat",
         "engines/onnx", "engines/pytensor",
         "engines/tensorflow", "evaluation", "export",
         "interop.py", "legacy",

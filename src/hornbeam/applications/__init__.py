@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hornbeam._internal.lazy_imports import attach
 
-# Module -> the architectures in it.
+# Module -> its architectures.
 _ARCHITECTURES = {
     "convnext": "ConvNeXtBase ConvNeXtLarge ConvNeXtSmall ConvNeXtTiny ConvNeXtXLarge",
     "densenet": "DenseNet121 DenseNet169 DenseNet201",
@@ -33,7 +33,7 @@ _ARCHITECTURES = {
     "vgg19": "VGG19",
     "xception": "Xception",
 }
-_PLACES = {name: module for module, names in _ARCHITECTURES.items() for name in names.split()}
+_LOCATIONS = {name: module for module, names in _ARCHITECTURES.items() for name in names.split()}
 _MODULES = (*_ARCHITECTURES, "imagenet_utils", "resnet50")
 
-__getattr__, __dir__, __all__ = attach(__name__, _PLACES, _MODULES)
+__getattr__, __dir__, __all__ = attach(__name__, _LOCATIONS, _MODULES)

@@ -1,12 +1,14 @@
-"""What every architecture does around its body: checks, the input, the classifier, the weights' file."""
+"""Parts that all architectures have in common: checks, input, classifier, weights and documentation."""
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, layers
 from hornbeam.config import image_data_format
@@ -15,98 +17,118 @@ from hornbeam.datasets.files import get_file, keras_home
 from hornbeam.models import Functional, Model
 from hornbeam.utils.session import get_source_inputs
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ActivationLike
+
 STORE = "https://storage.googleapis.com/tensorflow/keras-applications/"
 
 Body = Callable[[Any], Any]
+Weights = str | os.PathLike[str] | None
+InputShape = Sequence[int | None] | None
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the caller of an architecture wants; see `ARGUMENTS`."""
+    """Arguments of an architecture; see `ARGUMENTS`."""
 
     include_top: bool
-    weights: Any
-    input_tensor: Any
-    input_shape: Any
+    weights: Weights
+    input_tensor: KerasTensor | None
+    input_shape: InputShape
     pooling: str | None
     classes: int
-    classifier_activation: Any
+    classifier_activation: ActivationLike
     name: str
 
     @property
     def pretrained(self) -> bool:
-        """Whether the published weights are wanted."""
+        """True if the published weights are requested."""
         return isinstance(self.weights, str) and self.weights == "imagenet"
 
 
 @dataclass(frozen=True)
 class Files:
-    """Where the published weights are: address, and for each file its name and checksum (None: not known).
+    """Published weights: address, and name and checksum (None: unknown) of the files with and without top.
 
-    A file without a checksum is not downloaded: who has it puts it where Keras keeps it.
+    A file without a checksum is not downloaded: users copy it to Keras's cache.
     """
 
     address: str
     top: tuple[str, str | None]
-    bare: tuple[str, str | None]
-    # Name in the cache where it is not the name at the address.
-    kept_as: tuple[str, str] | None = None
+    no_top: tuple[str, str | None]
+    # Names in the cache where they differ from those at the address.
+    cache_names: tuple[str, str] | None = None
 
 
-ARGUMENTS = """include_top: end with a classifier of `classes` classes and `classifier_activation` (None for
-    logits). weights: "imagenet" for the published weights (downloaded once to the folder `models` of Keras's
-    cache), the path of a `.weights.h5` or `.h5` file, or None for random ones. input_tensor: the symbolic
-    tensor to begin with, an Input by default. input_shape: of one image; with include_top the size is {size}
-    by default, otherwise free. pooling: without include_top, "avg" or "max" over the image, or None.
-
-    Raises ValueError for arguments that do not fit together, DownloadError without network."""
+# One wording of each argument for all architectures. {size}: default side of images.
+ARGUMENTS = {
+    "input_shape": (
+        "Shape of one image, without the batch axis. With include_top=True the default is {size}; otherwise "
+        "any size is possible."
+    ),
+    "include_top": "Whether to end with a classifier of `classes` classes.",
+    "include_preprocessing": "Whether the model rescales images of 0 to 255 itself.",
+    "weights": (
+        '"imagenet" for the published weights (downloaded once to the folder `models` of Keras\'s cache), '
+        "the path of a `.weights.h5` or `.h5` file, or None for random weights."
+    ),
+    "input_tensor": "Symbolic tensor to use as the input; a new `Input` if None.",
+    "pooling": 'Without the classifier: "avg" or "max" pooling over the image, or None for none.',
+    "classes": "Number of classes; 1000 with the published weights.",
+    "classifier_activation": "Activation of the classifier; None for logits.",
+    "name": "Name of the model.",
+}
+_RAISES = {
+    "ValueError": "If arguments are invalid or conflict.",
+    "DownloadError": "Without network, if weights have to be downloaded.",
+}
 
 
 def channel_axis(last: int = 3) -> int:
-    """The axis of channels. last: how the last one is written in configs, 3 or -1."""
+    """Return the axis of channels. last: value for channels last in configs, 3 or -1."""
     return last if image_data_format() == "channels_last" else 1
 
 
 def channels(x: Any) -> int:
-    """Number of channels of a symbolic tensor."""
+    """Return the number of channels of a symbolic tensor."""
     return int(x.shape[channel_axis()])
 
 
-def normalized(x: Any, name: str | None = None, axis: int = 3, **options: Any) -> Any:
-    """Batch normalization over channels."""
+def batch_norm(x: Any, name: str | None = None, axis: int = 3, **options: Any) -> Any:
+    """Apply batch normalization over channels."""
     return layers.BatchNormalization(axis=channel_axis(axis), name=name, **options)(x)
 
 
-def rectified(x: Any, name: str | None = None) -> Any:
-    """max(x, 0)."""
+def relu(x: Any, name: str | None = None) -> Any:
+    """Apply max(x, 0)."""
     return layers.Activation("relu", name=name)(x)
 
 
-def sides_of(shape: Sequence[int | None]) -> tuple[int | None, int | None]:
-    """Height and width of images of a shape."""
+def image_size(shape: Sequence[int | None]) -> tuple[int | None, int | None]:
+    """Return height and width of an image shape."""
     height, width = shape[:2] if image_data_format() == "channels_last" else shape[1:]
     return height, width
 
 
 def square_side(shape: Any) -> int | None:
-    """The side of images of a shape, or None unless they are square."""
-    height, width = sides_of(shape) if shape is not None and len(shape) == 3 else (None, None)
+    """Return the side of images of a shape, or None unless they are square."""
+    height, width = image_size(shape) if shape is not None and len(shape) == 3 else (None, None)
     return height if height == width else None
 
 
-def halving_pad(x: Any, kernel: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Padding with which a valid convolution of stride 2 sees what TensorFlow's "same" would show it."""
+def same_padding_stride_2(x: Any, kernel: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the padding that makes a valid convolution of stride 2 equal TensorFlow's "same"."""
     first = 2 if channel_axis() == 1 else 1
     sizes = x.shape[first : first + 2]
-    spare = (1, 1) if sizes[0] is None else tuple(1 - size % 2 for size in sizes)
+    reduction = (1, 1) if sizes[0] is None else tuple(1 - size % 2 for size in sizes)
     half = kernel // 2
-    return (half - spare[0], half), (half - spare[1], half)
+    return (half - reduction[0], half), (half - reduction[1], half)
 
 
-def divisible(value: float, divisor: int = 8, smallest: int | None = None) -> int:
-    """The multiple of `divisor` nearest to a scaled number of channels, not more than a tenth below it."""
-    found = max(smallest or divisor, int(value + divisor / 2) // divisor * divisor)
-    return found + divisor if found < 0.9 * value else found
+def round_channels(value: float, divisor: int = 8, minimum: int | None = None) -> int:
+    """Return the multiple of `divisor` nearest to a scaled number of channels, at most a tenth below it."""
+    rounded = max(minimum or divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
 
 
 # -- heads ---------------------------------------------------------------------------------------------------
@@ -115,7 +137,7 @@ def divisible(value: float, divisor: int = 8, smallest: int | None = None) -> in
 def dense_head(
     x: Any, request: Request, pool: str | None = "avg_pool", dropout: float = 0.0, **dense: Any
 ) -> Any:
-    """Mean over the image, then a dense classifier."""
+    """Apply global average pooling and a dense classifier."""
     x = layers.GlobalAveragePooling2D(name=pool)(x)
     if dropout:
         x = layers.Dropout(dropout, name="top_dropout")(x)
@@ -123,8 +145,8 @@ def dense_head(
     return layers.Dense(request.classes, activation=activation, name="predictions", **dense)(x)
 
 
-def pooled(x: Any, request: Request, named: bool) -> Any:
-    """What a model without a classifier ends with."""
+def pool_features(x: Any, request: Request, named: bool) -> Any:
+    """Apply the pooling of a model without a classifier."""
     if request.pooling == "avg":
         return layers.GlobalAveragePooling2D(name="avg_pool" if named else None)(x)
     if request.pooling == "max":
@@ -132,32 +154,32 @@ def pooled(x: Any, request: Request, named: bool) -> Any:
     return x
 
 
-# -- the whole -----------------------------------------------------------------------------------------------
+# -- models --------------------------------------------------------------------------------------------------
 
 
 def build(
     request: Request,
     body: Body,
     size: int,
-    smallest: int = 32,
+    min_size: int = 32,
     files: Files | None = None,
     head: Callable[[Any, Request], Any] = dense_head,
     named_pooling: bool = True,
     tail: Body | None = None,
     free_size: bool = False,
 ) -> Model:
-    """The model: input, `body`, and `head` or pooling (and `tail` behind that), with its weights.
+    """Build a model: input, `body`, and `head` or pooling (followed by `tail`), and load its weights.
 
-    free_size: a classifier takes images of any size, too.
+    free_size: a classifier accepts images of any size, too.
     """
     check(request)
-    shape = image_shape(request, size, smallest, request.include_top and not free_size)
+    shape = image_shape(request, size, min_size, request.include_top and not free_size)
     image = layers.Input(shape) if request.input_tensor is None else request.input_tensor
     x = body(image)
     if request.include_top:
         x = head(x, request)
     else:
-        x = pooled(x, request, named_pooling)
+        x = pool_features(x, request, named_pooling)
         x = tail(x) if tail is not None else x
     inputs = image if request.input_tensor is None else get_source_inputs(image)
     model = Functional(
@@ -169,14 +191,16 @@ def build(
 
 
 def check(request: Request) -> None:
-    """Raise ValueError for arguments that do not fit together."""
+    """Raise ValueError for invalid or conflicting arguments."""
     weights = request.weights
     if weights is not None and not request.pretrained and not os.path.isfile(weights):
-        raise ValueError(f'weights must be None, "imagenet" or the path of a file; there is no {weights!r}')
+        raise ValueError(
+            f'weights must be None, "imagenet" or the path of a file, but {weights!r} does not exist'
+        )
     if request.pretrained and request.include_top and request.classes != 1000:
         raise ValueError(
-            f'weights="imagenet" know 1000 classes, got classes={request.classes}: take include_top=False '
-            "and put a layer of your own on top, or weights=None"
+            f'weights="imagenet" have 1000 classes, got classes={request.classes}: set include_top=False and '
+            "add a classifier, or set weights=None"
         )
     if request.pooling not in (None, "avg", "max"):
         raise ValueError(f'pooling must be None, "avg" or "max", got {request.pooling!r}')
@@ -184,87 +208,88 @@ def check(request: Request) -> None:
         raise ValueError(
             f"input_tensor must be a symbolic tensor such as Input(...), got {request.input_tensor!r}"
         )
-    kinds = (activations.get("softmax"), activations.get(None))
-    given = request.classifier_activation
-    if weights is not None and request.include_top and activations.get(given) not in kinds:
+    allowed = (activations.get("softmax"), activations.get(None))
+    activation = request.classifier_activation
+    if weights is not None and request.include_top and activations.get(activation) not in allowed:
         raise ValueError(
-            f'with weights, classifier_activation must be "softmax" or None (logits), got {given!r}'
+            f'with weights, classifier_activation must be "softmax" or None (logits), got {activation!r}'
         )
 
 
-def image_shape(request: Request, size: int, smallest: int, fixed: bool) -> tuple[int | None, ...]:
-    """The shape of one image: the caller's, or the default. ValueError for one that cannot work."""
-    last = image_data_format() == "channels_last"
+def image_shape(request: Request, size: int, min_size: int, fixed: bool) -> tuple[int | None, ...]:
+    """Return the shape of one image: the caller's, or the default. Raises ValueError for impossible ones."""
+    channels_last = image_data_format() == "channels_last"
     shape = request.input_shape
     if shape is None:
         side: int | None = size if fixed else None
-        return (side, side, 3) if last else (3, side, side)
+        return (side, side, 3) if channels_last else (3, side, side)
     shape = tuple(shape)
     if len(shape) != 3:
         raise ValueError(f"input_shape must be that of one image, such as ({size}, {size}, 3), got {shape}")
-    (height, width), depth = sides_of(shape), shape[-1 if last else 0]
+    (height, width), depth = image_size(shape), shape[-1 if channels_last else 0]
     if request.pretrained and depth != 3:
         raise ValueError(f"the published weights are for images of 3 channels, got input_shape={shape}")
     if fixed and request.pretrained and (height, width) != (size, size):
         raise ValueError(
-            f"the published classifier is for images of {size} by {size}, got input_shape={shape}: take "
+            f"the published classifier is for images of {size} by {size}, got input_shape={shape}: set "
             "include_top=False for another size"
         )
-    if any(side is not None and side < smallest for side in (height, width)):
-        raise ValueError(f"images must be at least {smallest} by {smallest}, got input_shape={shape}")
+    if any(side is not None and side < min_size for side in (height, width)):
+        raise ValueError(f"images must be at least {min_size} by {min_size}, got input_shape={shape}")
     if fixed and None in shape:
-        raise ValueError(f"with include_top the size must be known, got input_shape={shape}")
+        raise ValueError(f"with include_top=True the size must be known, got input_shape={shape}")
     return shape
 
 
 def weights_file(request: Request, files: Files | None) -> str:
-    """The path of the weights: the caller's, or the published ones, downloaded if need be."""
+    """Return the path of the weights: the caller's, or the published ones, downloaded if missing."""
     if not request.pretrained:
+        assert request.weights is not None
         return os.fspath(request.weights)
     if files is None:
         raise ValueError(
-            f"there are no published weights for {request.name!r} with these arguments: take weights=None or "
-            "the path of a file"
+            f"no weights of {request.name!r} with these arguments are published: set weights=None or the "
+            "path of a file"
         )
-    name, checksum = files.top if request.include_top else files.bare
-    kept = name if files.kept_as is None else files.kept_as[0 if request.include_top else 1]
+    name, checksum = files.top if request.include_top else files.no_top
+    cache_name = name if files.cache_names is None else files.cache_names[0 if request.include_top else 1]
     if checksum is not None:
-        return get_file(kept, files.address + name, cache_subdir="models", file_hash=checksum)
-    place = keras_home() / "models" / kept
-    if not place.is_file():
+        return get_file(cache_name, files.address + name, cache_subdir="models", file_hash=checksum)
+    path = cache_path(cache_name)
+    if not path.is_file():
         raise ValueError(
-            f"no checksum is known for {files.address}{name}, so it is not downloaded: save it as {place}, "
+            f"the checksum of {files.address}{name} is unknown, so it is not downloaded: save it as {path}, "
             "or pass the path of your copy as weights"
         )
-    return str(place)
+    return str(path)
 
 
-def published(folder: str, stem: str, top: str | None, bare: str | None, sep: str = "_") -> Files:
-    """Files that are named as most are: `<stem>.h5` and `<stem>_notop.h5`."""
-    return Files(f"{STORE}{folder}/", (f"{stem}.h5", top), (f"{stem}{sep}notop.h5", bare))
+def published(folder: str, stem: str, top: str | None, no_top: str | None, sep: str = "_") -> Files:
+    """Return the files of an architecture with the usual names: `<stem>.h5` and `<stem>_notop.h5`."""
+    return Files(f"{STORE}{folder}/", (f"{stem}.h5", top), (f"{stem}{sep}notop.h5", no_top))
 
 
-def kernels(folder: str, name: str, top: str, bare: str) -> Files:
-    """Files of the oldest architectures, whose names say in which order the kernels' axes stand."""
-    return published(folder, f"{name}_weights_tf_dim_ordering_tf_kernels", top, bare)
+def kernel_files(folder: str, name: str, top: str, no_top: str) -> Files:
+    """Return the files of the oldest architectures, whose names state the axis order of kernels."""
+    return published(folder, f"{name}_weights_tf_dim_ordering_tf_kernels", top, no_top)
 
 
 def architecture(
-    class_name: str, about: str, body: Body, *, name: str, size: int, **options: Any
+    class_name: str, summary: str, body: Body, *, name: str, size: int, **options: Any
 ) -> Callable[..., Model]:
-    """The function that makes a model of an architecture, with Keras's arguments.
+    """Return the function that builds a model of an architecture, with Keras's arguments.
 
-    body: from the image to the last features. options: see `build`.
+    body: function from the image to the last features. options: see `build`.
     """
 
-    def make(
+    def create(
         include_top: bool = True,
-        weights: Any = "imagenet",
-        input_tensor: Any = None,
-        input_shape: Sequence[int | None] | None = None,
+        weights: Weights = "imagenet",
+        input_tensor: KerasTensor | None = None,
+        input_shape: InputShape = None,
         pooling: str | None = None,
         classes: int = 1000,
-        classifier_activation: Any = "softmax",
+        classifier_activation: ActivationLike = "softmax",
         name: str = name,
     ) -> Model:
         request = Request(
@@ -272,16 +297,36 @@ def architecture(
         )
         return build(request, body, size, **options)
 
-    return described(make, class_name, about, size)
+    return document(create, class_name, summary, size)
 
 
-def described(make: Callable[..., Model], class_name: str, about: str, size: int) -> Callable[..., Model]:
-    """`make`, with the name and docstring of the architecture."""
-    make.__name__ = make.__qualname__ = class_name
-    make.__doc__ = f"{about}\n\n    {ARGUMENTS.format(size=size)}\n    "
-    return make
+def document(
+    function: Callable[..., Model],
+    class_name: str,
+    summary: str,
+    size: int | None,
+    arguments: Mapping[str, str] | None = None,
+) -> Callable[..., Model]:
+    """Return `function` with the name and docstring of an architecture.
+
+    size: default side of images, None if any size is possible. arguments: descriptions of further arguments.
+    """
+    default = f"{size} by {size} with 3 channels" if size is not None else "any size with 3 channels"
+    descriptions = {**ARGUMENTS, **(arguments or {})}
+    lines = [textwrap.fill(summary, 100), "", "Args:"]
+    for name in inspect.signature(function).parameters:
+        lines.append(_entry(name, descriptions[name].replace("{size}", default)))
+    lines += ["", "Raises:", *(_entry(name, text) for name, text in _RAISES.items())]
+    function.__name__ = function.__qualname__ = class_name
+    function.__doc__ = textwrap.indent("\n".join(lines), "    ").lstrip() + "\n    "
+    return function
 
 
-def cached(name: str) -> Path:
-    """Where Keras keeps a file about models."""
+def _entry(name: str, text: str) -> str:
+    """Return an entry of a section, wrapped and indented."""
+    return textwrap.fill(f"{name}: {text}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
+
+
+def cache_path(name: str) -> Path:
+    """Return the path of a file about models in Keras's cache."""
     return keras_home() / "models" / name

@@ -1,19 +1,26 @@
-"""ConvNeXt: a residual network in the manner of transformers, with large depthwise kernels (Liu et al. 2022,
-https://arxiv.org/abs/2201.03545).
+"""ConvNeXt: a residual network designed like transformers, with large depthwise kernels.
+
+Liu et al. 2022, https://arxiv.org/abs/2201.03545.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import initializers, layers
-from hornbeam.applications.building import Request, build, channels, described, published
+from hornbeam.applications.building import Request, build, channels, document, published
 from hornbeam.applications.imagenet_utils import DEVIATION, MEAN
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.config import image_data_format
 from hornbeam.core.registry import exported
 from hornbeam.models import Model, Sequential
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam.applications.building import InputShape, Weights
+    from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge",
@@ -49,12 +56,18 @@ _VERSIONS = {
     ),
 }  # fmt: skip
 _EPSILON = 1e-6
-_SCALE = 1e-6  # of a block's residual, at first
+_SCALE = 1e-6  # initial scale of a block's residual
 
 
 @exported("keras.src.applications.convnext")
 class LayerScale(layers.Layer):
-    """y = x * gamma, one gamma a channel, `init_values` at first."""
+    """y = x * gamma, with one trainable gamma a channel.
+
+    Args:
+        init_values: Initial value of gamma.
+        projection_dim: Number of channels.
+        **kwargs: Arguments of every layer, such as `name` and `dtype`.
+    """
 
     def __init__(self, init_values: float, projection_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -73,20 +86,20 @@ def _norm(name: str | None = None) -> Any:
     return layers.LayerNormalization(epsilon=_EPSILON, name=name)
 
 
-def _block(begin: Any, width: int, name: str) -> Any:
+def _block(shortcut: Any, width: int, name: str) -> Any:
     x = layers.Conv2D(width, kernel_size=7, padding="same", groups=width, name=f"{name}_depthwise_conv")(
-        begin
+        shortcut
     )
     x = _norm(f"{name}_layernorm")(x)
     x = layers.Dense(4 * width, name=f"{name}_pointwise_conv_1")(x)
     x = layers.Activation("gelu", name=f"{name}_gelu")(x)
     x = layers.Dense(width, name=f"{name}_pointwise_conv_2")(x)
     x = LayerScale(_SCALE, width, name=f"{name}_layer_scale")(x)
-    return begin + layers.Activation("linear", name=f"{name}_identity")(x)
+    return shortcut + layers.Activation("linear", name=f"{name}_identity")(x)
 
 
-def _smaller(stage: int, width: int, name: str) -> Sequential:
-    """What stands before a stage: patches for the first one, half the size for the others."""
+def _downsampling(stage: int, width: int, name: str) -> Sequential:
+    """Return the layers before a stage: patches for the first one, half the size for the others."""
     if stage == 0:
         patches = layers.Conv2D(width, kernel_size=4, strides=4, name=f"{name}_stem_conv")
         return Sequential([patches, _norm(f"{name}_stem_layernorm")], name=f"{name}_stem")
@@ -102,7 +115,7 @@ def _body(x: Any, depths: Sequence[int], widths: Sequence[int], name: str, prepr
         label = f"{name}_prestem_normalization"
         x = layers.Normalization(mean=mean, variance=variance, name=label)(x)
     for stage, (depth, width) in enumerate(zip(depths, widths, strict=True)):
-        x = _smaller(stage, width, name)(x)
+        x = _downsampling(stage, width, name)(x)
         for number in range(depth):
             x = _block(x, width, f"{name}_stage_{stage}_block_{number}")
     return x
@@ -117,23 +130,23 @@ def _head(x: Any, request: Request) -> Any:
 
 
 def _version(version: str) -> Callable[..., Model]:
-    depths, widths, top, bare = _VERSIONS[version]
+    depths, widths, top, no_top = _VERSIONS[version]
     stem = f"convnext_{version.lower()}"
 
-    def make(
+    def create(
         include_top: bool = True,
         include_preprocessing: bool = True,
-        weights: Any = "imagenet",
-        input_tensor: Any = None,
-        input_shape: Any = None,
+        weights: Weights = "imagenet",
+        input_tensor: KerasTensor | None = None,
+        input_shape: InputShape = None,
         pooling: str | None = None,
         classes: int = 1000,
-        classifier_activation: Any = "softmax",
+        classifier_activation: ActivationLike = "softmax",
         name: str = stem,
     ) -> Model:
         if image_data_format() == "channels_first":
             raise ValueError(
-                "ConvNeXt takes images with the channels last: set_image_data_format('channels_last')"
+                "ConvNeXt needs images with channels last: set_image_data_format('channels_last')"
             )
         request = Request(
             include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
@@ -142,17 +155,14 @@ def _version(version: str) -> Callable[..., Model]:
             request,
             lambda x: _body(x, depths, widths, name, include_preprocessing),
             224,
-            files=published("convnext", stem, top, bare),
+            files=published("convnext", stem, top, no_top),
             head=_head,
             named_pooling=False,
             tail=lambda x: _norm()(x),
         )
 
-    about = (
-        f"ConvNeXt{version}, an image classifier (https://arxiv.org/abs/2201.03545).\n\n"
-        "    include_preprocessing: take images of 0 to 255."
-    )
-    return described(make, f"ConvNeXt{version}", about, 224)
+    summary = f"ConvNeXt{version}, an image classifier (https://arxiv.org/abs/2201.03545)."
+    return document(create, f"ConvNeXt{version}", summary, 224)
 
 
 ConvNeXtTiny = _version("Tiny")
@@ -162,6 +172,11 @@ ConvNeXtLarge = _version("Large")
 ConvNeXtXLarge = _version("XLarge")
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """`x` as it is: ConvNeXt takes images of 0 to 255 (see `include_preprocessing`)."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Return `x` unchanged: ConvNeXt accepts images of 0 to 255 (see `include_preprocessing`).
+
+    Args:
+        x: Image or batch of images.
+        data_format: Unused.
+    """
     return x

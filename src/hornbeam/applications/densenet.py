@@ -1,23 +1,27 @@
-"""DenseNet: every layer sees all features before it (Huang et al. 2016, https://arxiv.org/abs/1608.06993)."""
+"""DenseNet: every layer receives all preceding features (Huang et al. 2016, https://arxiv.org/abs/1608.06993)."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
     architecture,
+    batch_norm,
     channel_axis,
     channels,
-    kernels,
-    normalized,
-    rectified,
+    kernel_files,
+    relu,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.models import Model
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.tensor import Tensor
 
 __all__ = ["DenseNet121", "DenseNet169", "DenseNet201", "decode_predictions", "preprocess_input"]
 
@@ -25,21 +29,21 @@ _GROWTH = 32
 _EPSILON = 1.001e-5
 
 
-def _norm(x: Any, name: str, relu: str) -> Any:
-    return rectified(normalized(x, name, epsilon=_EPSILON), relu)
+def _norm_relu(x: Any, norm_name: str, relu_name: str) -> Any:
+    return relu(batch_norm(x, norm_name, epsilon=_EPSILON), relu_name)
 
 
 def _layer(x: Any, name: str) -> Any:
-    y = _norm(x, f"{name}_0_bn", f"{name}_0_relu")
+    y = _norm_relu(x, f"{name}_0_bn", f"{name}_0_relu")
     y = layers.Conv2D(4 * _GROWTH, 1, use_bias=False, name=f"{name}_1_conv")(y)
-    y = _norm(y, f"{name}_1_bn", f"{name}_1_relu")
+    y = _norm_relu(y, f"{name}_1_bn", f"{name}_1_relu")
     y = layers.Conv2D(_GROWTH, 3, padding="same", use_bias=False, name=f"{name}_2_conv")(y)
     return layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")([x, y])
 
 
 def _transition(x: Any, name: str) -> Any:
-    """Half the channels, half the size."""
-    x = _norm(x, f"{name}_bn", f"{name}_relu")
+    """Halve the channels and the size."""
+    x = _norm_relu(x, f"{name}_bn", f"{name}_relu")
     x = layers.Conv2D(channels(x) // 2, 1, use_bias=False, name=f"{name}_conv")(x)
     return layers.AveragePooling2D(2, strides=2, name=f"{name}_pool")(x)
 
@@ -47,7 +51,7 @@ def _transition(x: Any, name: str) -> Any:
 def _body(depths: Sequence[int], x: Any) -> Any:
     x = layers.ZeroPadding2D(((3, 3), (3, 3)))(x)
     x = layers.Conv2D(64, 7, strides=2, use_bias=False, name="conv1_conv")(x)
-    x = _norm(x, "conv1_bn", "conv1_relu")
+    x = _norm_relu(x, "conv1_bn", "conv1_relu")
     x = layers.ZeroPadding2D(((1, 1), (1, 1)))(x)
     x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)
     for stage, depth in enumerate(depths, 2):
@@ -55,7 +59,7 @@ def _body(depths: Sequence[int], x: Any) -> Any:
             x = _layer(x, f"conv{stage}_block{number}")
         if stage < 5:
             x = _transition(x, f"pool{stage}")
-    return _norm(x, "bn", "relu")
+    return _norm_relu(x, "bn", "relu")
 
 
 def _densenet(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Callable[..., Model]:
@@ -66,7 +70,7 @@ def _densenet(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -
         functools.partial(_body, depths),
         name=class_name.lower(),
         size=224,
-        files=kernels("densenet", class_name.lower(), *hashes),
+        files=kernel_files("densenet", class_name.lower(), *hashes),
     )
 
 
@@ -81,6 +85,11 @@ DenseNet201 = _densenet(
 )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images of 0 to 255 for DenseNet: mode "torch" of `imagenet_utils.preprocess_input`."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Preprocess images for DenseNet: mode "torch" of `imagenet_utils.preprocess_input`.
+
+    Args:
+        x: Image or batch of images with values from 0 to 255, RGB.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+    """
     return imagenet_utils.preprocess_input(x, data_format, "torch")

@@ -1,5 +1,6 @@
-"""EfficientNet: one network scaled in width, depth and size of its images (Tan & Le 2019,
-https://arxiv.org/abs/1905.11946).
+"""EfficientNet: one network scaled in width, depth and image size.
+
+Tan & Le 2019, https://arxiv.org/abs/1905.11946.
 """
 
 from __future__ import annotations
@@ -7,24 +8,30 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications.building import (
     Files,
     Request,
+    batch_norm,
     build,
     channel_axis,
     channels,
     dense_head,
-    described,
-    divisible,
-    halving_pad,
-    normalized,
+    document,
+    round_channels,
+    same_padding_stride_2,
 )
 from hornbeam.applications.imagenet_utils import DEVIATION
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.models import Model
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam.applications.building import InputShape, Weights
+    from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "EfficientNetB0", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3", "EfficientNetB4",
@@ -55,91 +62,94 @@ _VERSIONS = {
     "B6": (1.8, 2.6, 528, 0.5, "165f6e37dce68623721b423839de8be5", "9ecce42647a20130c1f39a5d4cb75743"),
     "B7": (2.0, 3.1, 600, 0.5, "8c03f828fec3ef71311cd463b6759d99", "cbcfe4450ddf6f3ad90b1b398090fe4a"),
 }
-DROP = 0.2  # of whole blocks, growing with depth up to this
+DROP = 0.2  # maximum rate of dropped blocks (stochastic depth), which grows with depth
 
 
 def conv(x: Any, width: int, kernel: int, name: str, **options: Any) -> Any:
-    """A convolution without bias, by default of stride 1 and padded."""
+    """Apply a convolution without bias, by default of stride 1 and with padding."""
     options = {"padding": "same", "use_bias": False, "kernel_initializer": KERNEL, **options}
     return layers.Conv2D(width, kernel, name=name, **options)(x)
 
 
-def weighed(x: Any, before: int, name: str) -> Any:
-    """Channels times a weight out of their means (squeeze and excitation). before: channels of the block's
-    input, a quarter of which the weights are computed from.
+def squeeze_excite(x: Any, block_width: int, name: str) -> Any:
+    """Scale channels by weights computed from their means (squeeze and excitation).
+
+    block_width: channels of the block's input; a quarter of them is the size of the bottleneck.
     """
     width = channels(x)
     shape = (width, 1, 1) if channel_axis() == 1 else (1, 1, width)
     y = layers.GlobalAveragePooling2D(name=f"{name}se_squeeze")(x)
     y = layers.Reshape(shape, name=f"{name}se_reshape")(y)
-    few = max(1, int(before * 0.25))
-    y = conv(y, few, 1, f"{name}se_reduce", activation="swish", use_bias=True)
+    bottleneck = max(1, int(block_width * 0.25))
+    y = conv(y, bottleneck, 1, f"{name}se_reduce", activation="swish", use_bias=True)
     y = conv(y, width, 1, f"{name}se_expand", activation="sigmoid", use_bias=True)
     return layers.Multiply(name=f"{name}se_excite")([x, y])
 
 
-def carried(x: Any, begin: Any, drop: float, name: str) -> Any:
-    """The block's input added; in training whole blocks are dropped."""
+def add_residual(x: Any, shortcut: Any, drop: float, name: str) -> Any:
+    """Add the block's input; in training, drop blocks at random (stochastic depth)."""
     if drop > 0:
         x = layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name=f"{name}drop")(x)
-    return layers.Add(name=f"{name}add")([x, begin])
+    return layers.Add(name=f"{name}add")([x, shortcut])
 
 
-def active(x: Any, norm: str, name: str, **options: Any) -> Any:
-    """Normalized, then swish."""
-    return layers.Activation("swish", name=name)(normalized(x, norm, **options))
+def norm_swish(x: Any, norm: str, name: str, **options: Any) -> Any:
+    """Apply batch normalization and swish."""
+    return layers.Activation("swish", name=name)(batch_norm(x, norm, **options))
 
 
 def _block(x: Any, kernel: int, width: int, expansion: int, stride: int, drop: float, name: str) -> Any:
-    before, begin = channels(x), x
+    block_width, shortcut = channels(x), x
     if expansion != 1:
-        x = conv(x, before * expansion, 1, f"{name}expand_conv")
-        x = active(x, f"{name}expand_bn", f"{name}expand_activation")
+        x = conv(x, block_width * expansion, 1, f"{name}expand_conv")
+        x = norm_swish(x, f"{name}expand_bn", f"{name}expand_activation")
     if stride == 2:
-        x = layers.ZeroPadding2D(halving_pad(x, kernel), name=f"{name}dwconv_pad")(x)
+        x = layers.ZeroPadding2D(same_padding_stride_2(x, kernel), name=f"{name}dwconv_pad")(x)
     x = layers.DepthwiseConv2D(
         kernel, strides=stride, padding="same" if stride == 1 else "valid", use_bias=False,
         depthwise_initializer=KERNEL, name=f"{name}dwconv",
     )(x)  # fmt: skip
-    x = active(x, f"{name}bn", f"{name}activation")
-    x = weighed(x, before, name)
-    x = normalized(conv(x, width, 1, f"{name}project_conv"), f"{name}project_bn")
-    return carried(x, begin, drop, name) if stride == 1 and before == width else x
+    x = norm_swish(x, f"{name}bn", f"{name}activation")
+    x = squeeze_excite(x, block_width, name)
+    x = batch_norm(conv(x, width, 1, f"{name}project_conv"), f"{name}project_bn")
+    return add_residual(x, shortcut, drop, name) if stride == 1 and block_width == width else x
 
 
-def _body(x: Any, wide: float, deep: float, pretrained: bool) -> Any:
+def _body(x: Any, width_factor: float, depth_factor: float, pretrained: bool) -> Any:
     x = layers.Rescaling(1.0 / 255.0)(x)
     x = layers.Normalization(axis=channel_axis())(x)
-    if pretrained:  # the published weights were trained on images divided by variances' roots instead
+    if pretrained:  # the published weights expect images divided by the roots of the variances
         x = layers.Rescaling([1.0 / math.sqrt(value) for value in DEVIATION])(x)
-    x = layers.ZeroPadding2D(halving_pad(x, 3), name="stem_conv_pad")(x)
-    x = conv(x, divisible(32 * wide), 3, "stem_conv", strides=2, padding="valid")
-    x = active(x, "stem_bn", "stem_activation")
-    depths = [math.ceil(deep * stage[1]) for stage in _STAGES]
+    x = layers.ZeroPadding2D(same_padding_stride_2(x, 3), name="stem_conv_pad")(x)
+    x = conv(x, round_channels(32 * width_factor), 3, "stem_conv", strides=2, padding="valid")
+    x = norm_swish(x, "stem_bn", "stem_activation")
+    depths = [math.ceil(depth_factor * stage[1]) for stage in _STAGES]
     done = 0
     for number, ((kernel, _, _, width, expansion, stride), depth) in enumerate(
         zip(_STAGES, depths, strict=True), 1
     ):
         for index in range(depth):
             drop, name = DROP * done / sum(depths), f"block{number}{chr(ord('a') + index)}_"
-            x = _block(x, kernel, divisible(width * wide), expansion, 1 if index else stride, drop, name)
+            x = _block(
+                x, kernel, round_channels(width * width_factor), expansion, 1 if index else stride, drop, name
+            )
             done += 1
-    x = conv(x, divisible(1280 * wide), 1, "top_conv")
-    return active(x, "top_bn", "top_activation")
+    x = conv(x, round_channels(1280 * width_factor), 1, "top_conv")
+    return norm_swish(x, "top_bn", "top_activation")
 
 
 def _version(version: str) -> Callable[..., Model]:
-    wide, deep, size, dropout, top, bare = _VERSIONS[version]
+    width_factor, depth_factor, size, dropout, top, no_top = _VERSIONS[version]
     stem = f"efficientnet{version.lower()}"
 
-    def make(
+    def create(
         include_top: bool = True,
-        weights: Any = "imagenet",
-        input_tensor: Any = None,
-        input_shape: Any = None,
+        weights: Weights = "imagenet",
+        input_tensor: KerasTensor | None = None,
+        input_shape: InputShape = None,
         pooling: str | None = None,
         classes: int = 1000,
-        classifier_activation: Any = "softmax",
+        classifier_activation: ActivationLike = "softmax",
         name: str = stem,
     ) -> Model:
         request = Request(
@@ -148,17 +158,14 @@ def _version(version: str) -> Callable[..., Model]:
         address = "https://storage.googleapis.com/keras-applications/"
         return build(
             request,
-            lambda x: _body(x, wide, deep, request.pretrained),
+            lambda x: _body(x, width_factor, depth_factor, request.pretrained),
             size,
-            files=Files(address, (f"{stem}.h5", top), (f"{stem}_notop.h5", bare)),
+            files=Files(address, (f"{stem}.h5", top), (f"{stem}_notop.h5", no_top)),
             head=functools.partial(dense_head, dropout=dropout, kernel_initializer=DENSE),
         )
 
-    about = (
-        f"EfficientNet{version}, an image classifier (https://arxiv.org/abs/1905.11946) for images of 0\n"
-        "    to 255."
-    )
-    return described(make, f"EfficientNet{version}", about, size)
+    summary = f"EfficientNet{version}, an image classifier for images of 0 to 255 (https://arxiv.org/abs/1905.11946)."
+    return document(create, f"EfficientNet{version}", summary, size)
 
 
 EfficientNetB0 = _version("B0")
@@ -171,6 +178,11 @@ EfficientNetB6 = _version("B6")
 EfficientNetB7 = _version("B7")
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """`x` as it is: EfficientNet takes images of 0 to 255."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Return `x` unchanged: EfficientNet accepts images of 0 to 255.
+
+    Args:
+        x: Image or batch of images.
+        data_format: Unused.
+    """
     return x

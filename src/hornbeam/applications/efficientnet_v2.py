@@ -1,5 +1,6 @@
-"""EfficientNetV2: its first blocks are plain convolutions, which train faster (Tan & Le 2021,
-https://arxiv.org/abs/2104.00298).
+"""EfficientNetV2: its first blocks are plain convolutions, which train faster.
+
+Tan & Le 2021, https://arxiv.org/abs/2104.00298.
 """
 
 from __future__ import annotations
@@ -7,31 +8,45 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import initializers, layers
 from hornbeam.applications.building import (
     Request,
+    batch_norm,
     build,
     channel_axis,
     channels,
     dense_head,
-    described,
-    normalized,
+    document,
     published,
 )
-from hornbeam.applications.efficientnet import DENSE, DROP, KERNEL, active, carried, conv, weighed
+from hornbeam.applications.efficientnet import (
+    DENSE,
+    DROP,
+    KERNEL,
+    add_residual,
+    conv,
+    norm_swish,
+    squeeze_excite,
+)
 from hornbeam.applications.imagenet_utils import DEVIATION, MEAN
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.models import Model
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam.applications.building import InputShape, Weights
+    from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3", "EfficientNetV2L",
     "EfficientNetV2M", "EfficientNetV2S", "decode_predictions", "preprocess_input",
 ]  # fmt: skip
 
-# Blocks, channels in and out, expansion, stride of the first block, whether it is of the plain (fused) kind.
-# The others are depthwise and weigh their channels. All kernels are 3x3.
+# Blocks, channels in and out, expansion, stride of the first block, and True for plain (fused) convolutions.
+# The other blocks are depthwise, with squeeze and excitation. All kernels are 3x3.
 _BASE = (
     (1, 32, 16, 1, 1, True), (2, 16, 32, 4, 2, True), (2, 32, 48, 4, 2, True), (3, 48, 96, 4, 2, False),
     (5, 96, 112, 6, 1, False), (8, 112, 192, 6, 2, False),
@@ -51,36 +66,36 @@ _LARGE = (
 _MOMENTUM = 0.9
 
 
-def _rounded(width: float) -> int:
+def _round_width(width: float) -> int:
     return max(8, int(width + 4) // 8 * 8)
 
 
-def _active(x: Any, norm: str, name: str) -> Any:
-    return active(x, norm, name, momentum=_MOMENTUM)
+def _norm_swish(x: Any, norm: str, name: str) -> Any:
+    return norm_swish(x, norm, name, momentum=_MOMENTUM)
 
 
 def _block(x: Any, width: int, expansion: int, stride: int, drop: float, fused: bool, name: str) -> Any:
-    before, begin = channels(x), x
+    block_width, shortcut = channels(x), x
     if expansion != 1:
         kernel, strides = (3, stride) if fused else (1, 1)
-        x = conv(x, before * expansion, kernel, f"{name}expand_conv", strides=strides)
-        x = _active(x, f"{name}expand_bn", f"{name}expand_activation")
+        x = conv(x, block_width * expansion, kernel, f"{name}expand_conv", strides=strides)
+        x = _norm_swish(x, f"{name}expand_bn", f"{name}expand_activation")
     if not fused:
         x = layers.DepthwiseConv2D(
             kernel_size=3, strides=stride, depthwise_initializer=KERNEL, padding="same", use_bias=False,
             name=f"{name}dwconv2",
         )(x)  # fmt: skip
-        x = _active(x, f"{name}bn", f"{name}activation")
-        x = weighed(x, before, name)
-    whole = fused and expansion == 1
-    x = conv(x, width, 3 if whole else 1, f"{name}project_conv", strides=stride if whole else 1)
-    x = normalized(x, f"{name}project_bn", momentum=_MOMENTUM)
-    if whole:
+        x = _norm_swish(x, f"{name}bn", f"{name}activation")
+        x = squeeze_excite(x, block_width, name)
+    single = fused and expansion == 1
+    x = conv(x, width, 3 if single else 1, f"{name}project_conv", strides=stride if single else 1)
+    x = batch_norm(x, f"{name}project_bn", momentum=_MOMENTUM)
+    if single:
         x = layers.Activation("swish", name=f"{name}project_activation")(x)
-    return carried(x, begin, drop, name) if stride == 1 and before == width else x
+    return add_residual(x, shortcut, drop, name) if stride == 1 and block_width == width else x
 
 
-def _preprocessed(x: Any, base: bool) -> Any:
+def _preprocess(x: Any, base: bool) -> Any:
     if base and channels(x) == 3:
         x = layers.Rescaling(scale=1.0 / 255)(x)
         variance = [value**2 for value in DEVIATION]
@@ -88,35 +103,44 @@ def _preprocessed(x: Any, base: bool) -> Any:
     return layers.Rescaling(scale=1.0 / 128.0, offset=-1)(x)
 
 
-def _body(x: Any, stages: Sequence[Any], wide: float, deep: float, preprocess: bool, base: bool) -> Any:
+def _body(
+    x: Any, stages: Sequence[Any], width_factor: float, depth_factor: float, preprocess: bool, base: bool
+) -> Any:
     if preprocess:
-        x = _preprocessed(x, base)
-    x = conv(x, _rounded(stages[0][1] * wide), 3, "stem_conv", strides=2)
-    x = _active(x, "stem_bn", "stem_activation")
+        x = _preprocess(x, base)
+    x = conv(x, _round_width(stages[0][1] * width_factor), 3, "stem_conv", strides=2)
+    x = _norm_swish(x, "stem_bn", "stem_activation")
     total = sum(stage[0] for stage in stages)
     done = 0
     for number, (depth, _, width, expansion, stride, fused) in enumerate(stages, 1):
-        for index in range(math.ceil(deep * depth)):
+        for index in range(math.ceil(depth_factor * depth)):
             drop, name = DROP * done / total, f"block{number}{chr(ord('a') + index)}_"
-            x = _block(x, _rounded(width * wide), expansion, 1 if index else stride, drop, fused, name)
+            x = _block(
+                x, _round_width(width * width_factor), expansion, 1 if index else stride, drop, fused, name
+            )
             done += 1
-    x = conv(x, _rounded(1280 * wide), 1, "top_conv")
-    return _active(x, "top_bn", "top_activation")
+    x = conv(x, _round_width(1280 * width_factor), 1, "top_conv")
+    return _norm_swish(x, "top_bn", "top_activation")
 
 
 def _version(
-    version: str, stages: Sequence[Any], wide: float, deep: float, size: int, hashes: tuple[str, str]
+    version: str,
+    stages: Sequence[Any],
+    width_factor: float,
+    depth_factor: float,
+    size: int,
+    hashes: tuple[str, str],
 ) -> Callable[..., Model]:
     label = f"efficientnetv2-{version.lower()}"
 
-    def make(
+    def create(
         include_top: bool = True,
-        weights: Any = "imagenet",
-        input_tensor: Any = None,
-        input_shape: Any = None,
+        weights: Weights = "imagenet",
+        input_tensor: KerasTensor | None = None,
+        input_shape: InputShape = None,
         pooling: str | None = None,
         classes: int = 1000,
-        classifier_activation: Any = "softmax",
+        classifier_activation: ActivationLike = "softmax",
         include_preprocessing: bool = True,
         name: str = label,
     ) -> Model:
@@ -128,17 +152,16 @@ def _version(
         )
         return build(
             request,
-            lambda x: _body(x, stages, wide, deep, include_preprocessing, version.startswith("B")),
+            lambda x: _body(
+                x, stages, width_factor, depth_factor, include_preprocessing, version.startswith("B")
+            ),
             size,
             files=published("efficientnet_v2", label, *hashes),
             head=head,
         )
 
-    about = (
-        f"EfficientNetV2{version}, an image classifier (https://arxiv.org/abs/2104.00298).\n\n"
-        "    include_preprocessing: take images of 0 to 255."
-    )
-    return described(make, f"EfficientNetV2{version}", about, size)
+    summary = f"EfficientNetV2{version}, an image classifier (https://arxiv.org/abs/2104.00298)."
+    return document(create, f"EfficientNetV2{version}", summary, size)
 
 
 EfficientNetV2B0 = _version(
@@ -164,6 +187,11 @@ EfficientNetV2L = _version(
 )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """`x` as it is: EfficientNetV2 takes images of 0 to 255 (see `include_preprocessing`)."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Return `x` unchanged: EfficientNetV2 accepts images of 0 to 255 (see `include_preprocessing`).
+
+    Args:
+        x: Image or batch of images.
+        data_format: Unused.
+    """
     return x

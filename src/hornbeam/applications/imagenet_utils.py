@@ -1,39 +1,51 @@
-"""Images as ImageNet's networks take them, and the names of what they answer."""
+"""Preprocessing and class names of ImageNet."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import ops
-from hornbeam.applications.building import cached
+from hornbeam.applications.building import cache_path
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_float
 
-# Of ImageNet's training images, red, green and blue.
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+
+# Mean and standard deviation of ImageNet's training images: red, green, blue.
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
-_CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red, of 0 to 255
+_CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red, from 0 to 255
 
 CLASS_INDEX = "imagenet_class_index.json"
 
 
-def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe") -> Any:
-    """Images with values from 0 to 255 as a network was trained on them.
+def preprocess_input(
+    x: ArrayLike | Tensor, data_format: str | None = None, mode: str = "caffe"
+) -> np.ndarray | Tensor:
+    """Preprocess images with values from 0 to 255 as a network was trained on them.
 
-    x: one image or a batch, as an array or a tensor (also a symbolic one); a new one is returned. mode:
-    "tf": x / 127.5 - 1. "torch": x / 255, then zero mean and unit variance for each channel, of ImageNet.
-    "caffe": blue, green, red, less the mean of each. data_format: where the channels are, by default the
-    global setting.
+    Args:
+        x: Image or batch of images, RGB, as an array or a tensor (also a symbolic one).
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+        mode: "tf": x / 127.5 - 1. "torch": x / 255, standardized by mean and standard deviation of each
+            channel of ImageNet. "caffe": BGR, minus the mean of each channel.
 
-    Raises ValueError for an unknown mode or data format, or an image without three channels.
+    Returns:
+        A new array, or a tensor for a tensor.
 
-    >>> hornbeam.applications.imagenet_utils.preprocess_input(np.full((1, 1, 3), 255.0), mode="tf").tolist()
-    [[[1.0, 1.0, 1.0]]]
+    Raises:
+        ValueError: For an unknown mode or data format, or an image without three channels.
+
+    Example:
+        >>> image = np.full((1, 1, 3), 255.0)
+        >>> hornbeam.applications.imagenet_utils.preprocess_input(image, mode="tf").tolist()
+        [[[1.0, 1.0, 1.0]]]
     """
     if mode not in ("caffe", "tf", "torch"):
         raise ValueError(f'mode must be "caffe", "tf" or "torch", got {mode!r}')
@@ -43,42 +55,53 @@ def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe"
         tensor = ops.cast(tensor, floatx())
     if mode != "tf" and (len(tensor.shape) not in (3, 4) or tensor.shape[axis] != 3):
         raise ValueError(f"images need three channels at axis {axis}, got shape {tuple(tensor.shape)}")
-    made = _scaled(tensor, mode, axis)
-    return made if isinstance(x, Tensor) else np.array(made)
+    scaled = _scale(tensor, mode, axis)
+    return scaled if isinstance(x, Tensor) else np.array(scaled)
 
 
-def _scaled(x: Any, mode: str, axis: int) -> Any:
-    def along(values: Any) -> Any:
+def _scale(x: Any, mode: str, axis: int) -> Any:
+    def by_channel(values: Any) -> Any:
         shape = (3,) if axis == -1 else (3, 1, 1)
         return ops.reshape(ops.array(values, dtype=x.dtype), shape)
 
     if mode == "tf":
         return x / 127.5 - 1.0
     if mode == "torch":
-        return (x / 255.0 - along(MEAN)) / along(DEVIATION)
-    return ops.flip(x, axis=axis) - along(_CAFFE_MEAN)
+        return (x / 255.0 - by_channel(MEAN)) / by_channel(DEVIATION)
+    return ops.flip(x, axis=axis) - by_channel(_CAFFE_MEAN)
 
 
-def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
-    """The `top` classes of each row of predictions: (WordNet's number, name, score), best first.
+def decode_predictions(preds: ArrayLike, top: int = 5) -> list[list[tuple[str, str, float]]]:
+    """Return the most probable classes of each prediction, best first.
 
-    preds: (samples, 1000). The names stand in a file of Keras's cache, which Keras downloads when it first
-    needs it. Raises ValueError for another shape, FileNotFoundError that says which file is missing.
+    The names are in a file of Keras's cache, which Keras downloads on first use.
 
-    >>> decode_predictions(model.predict(image), top=3)  # doctest: +SKIP
+    Args:
+        preds: Predictions of ImageNet's classes (samples, 1000).
+        top: Number of classes.
+
+    Returns:
+        A list (WordNet id, name, score) of each sample's classes.
+
+    Raises:
+        ValueError: For another shape.
+        FileNotFoundError: If the file of names is missing.
+
+    Example:
+        >>> decode_predictions(model.predict(image), top=3)  # doctest: +SKIP
     """
     array = np.asarray(preds)
     if array.ndim != 2 or array.shape[1] != 1000:
         raise ValueError(f"predictions of ImageNet's classes have shape (samples, 1000), got {array.shape}")
-    place = cached(CLASS_INDEX)
-    if not place.is_file():
+    path = cache_path(CLASS_INDEX)
+    if not path.is_file():
         raise FileNotFoundError(
-            f"the names of ImageNet's classes are not on this machine: save {CLASS_INDEX} (the file that "
-            f'Keras uses, {{"0": ["n01440764", "tench"], ...}}) as {place}'
+            f"the names of ImageNet's classes are missing: save {CLASS_INDEX} (the file that "
+            f'Keras uses, {{"0": ["n01440764", "tench"], ...}}) as {path}'
         )
-    names = json.loads(place.read_text())
+    names = json.loads(path.read_text())
     best = np.argsort(-array, axis=1, kind="stable")[:, :top]
     return [
-        [(*names[str(index)], row[index]) for index in chosen]
-        for row, chosen in zip(array, best, strict=True)
+        [(*names[str(index)], row[index]) for index in classes]
+        for row, classes in zip(array, best, strict=True)
     ]

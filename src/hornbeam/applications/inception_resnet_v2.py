@@ -1,24 +1,29 @@
-"""Inception-ResNet: parallel convolutions around which the input is carried and added (Szegedy et al. 2016,
-https://arxiv.org/abs/1602.07261).
+"""Inception-ResNet: parallel convolutions with shortcuts.
+
+Szegedy et al. 2016, https://arxiv.org/abs/1602.07261.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
     architecture,
+    batch_norm,
     channel_axis,
     channels,
-    kernels,
-    normalized,
-    rectified,
+    kernel_files,
+    relu,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.core.registry import exported
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.tensor import Tensor
 
 __all__ = ["InceptionResNetV2", "decode_predictions", "preprocess_input"]
 
@@ -28,7 +33,12 @@ Step = tuple[int, Kernel]
 
 @exported("keras.src.applications.inception_resnet_v2")
 class CustomScaleLayer(layers.Layer):
-    """y = x + scale * residual, of a list of the two."""
+    """y = x + scale * residual, for inputs [x, residual].
+
+    Args:
+        scale: Factor of the residual.
+        **kwargs: Arguments of every layer, such as `name` and `dtype`.
+    """
 
     def __init__(self, scale: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -41,8 +51,8 @@ class CustomScaleLayer(layers.Layer):
 def _conv(x: Any, step: Step, stride: int = 1, padding: str = "same", name: str | None = None) -> Any:
     width, kernel = step
     x = layers.Conv2D(width, kernel, strides=stride, padding=padding, use_bias=False, name=name)(x)
-    x = normalized(x, None if name is None else f"{name}_bn", scale=False)
-    return rectified(x, None if name is None else f"{name}_ac")
+    x = batch_norm(x, None if name is None else f"{name}_bn", scale=False)
+    return relu(x, None if name is None else f"{name}_ac")
 
 
 def _path(x: Any, *steps: Step) -> Any:
@@ -51,20 +61,20 @@ def _path(x: Any, *steps: Step) -> Any:
     return x
 
 
-def _halved(x: Any, *steps: Step) -> Any:
-    """A path whose last convolution halves the image."""
+def _downsampling_path(x: Any, *steps: Step) -> Any:
+    """Apply convolutions, the last of which halves the image."""
     return _conv(_path(x, *steps[:-1]), steps[-1], 2, "valid")
 
 
-def _joined(parts: Sequence[Any], name: str) -> Any:
+def _concat(parts: Sequence[Any], name: str) -> Any:
     return layers.Concatenate(axis=channel_axis(), name=name)(parts)
 
 
-def _largest(x: Any) -> Any:
+def _max_pool(x: Any) -> Any:
     return layers.MaxPooling2D(3, strides=2)(x)
 
 
-# The paths of each kind of block.
+# Parallel paths of each kind of block.
 _PATHS: dict[str, tuple[tuple[Step, ...], ...]] = {
     "block35": (((32, 1),), ((32, 1), (32, 3)), ((32, 1), (48, 3), (64, 3))),
     "block17": (((192, 1),), ((128, 1), (160, [1, 7]), (192, [7, 1]))),
@@ -74,33 +84,33 @@ _PATHS: dict[str, tuple[tuple[Step, ...], ...]] = {
 
 def _block(x: Any, kind: str, number: int, scale: float, active: bool = True) -> Any:
     name = f"{kind}_{number}"
-    mixed = _joined([_path(x, *steps) for steps in _PATHS[kind]], f"{name}_mixed")
+    mixed = _concat([_path(x, *steps) for steps in _PATHS[kind]], f"{name}_mixed")
     up = layers.Conv2D(channels(x), 1, strides=1, padding="same", name=f"{name}_conv")(mixed)
     x = CustomScaleLayer(scale)([x, up])
-    return rectified(x, f"{name}_ac") if active else x
+    return relu(x, f"{name}_ac") if active else x
 
 
 def _body(x: Any) -> Any:
     x = _conv(x, (32, 3), 2, "valid")
     x = _conv(_conv(x, (32, 3), padding="valid"), (64, 3))
-    x = _largest(x)
+    x = _max_pool(x)
     x = _conv(_conv(x, (80, 1), padding="valid"), (192, 3), padding="valid")
-    x = _largest(x)
+    x = _max_pool(x)
     paths = [_path(x, (96, 1)), _path(x, (48, 1), (64, 5)), _path(x, (64, 1), (96, 3), (96, 3))]
     pool = layers.AveragePooling2D(3, strides=1, padding="same")(x)
-    x = _joined([*paths, _path(pool, (64, 1))], "mixed_5b")
+    x = _concat([*paths, _path(pool, (64, 1))], "mixed_5b")
     for number in range(1, 11):
         x = _block(x, "block35", number, 0.17)
-    paths = [_halved(x, (384, 3)), _halved(x, (256, 1), (256, 3), (384, 3))]
-    x = _joined([*paths, _largest(x)], "mixed_6a")
+    paths = [_downsampling_path(x, (384, 3)), _downsampling_path(x, (256, 1), (256, 3), (384, 3))]
+    x = _concat([*paths, _max_pool(x)], "mixed_6a")
     for number in range(1, 21):
         x = _block(x, "block17", number, 0.1)
     paths = [
-        _halved(x, (256, 1), (384, 3)),
-        _halved(x, (256, 1), (288, 3)),
-        _halved(x, (256, 1), (288, 3), (320, 3)),
+        _downsampling_path(x, (256, 1), (384, 3)),
+        _downsampling_path(x, (256, 1), (288, 3)),
+        _downsampling_path(x, (256, 1), (288, 3), (320, 3)),
     ]
-    x = _joined([*paths, _largest(x)], "mixed_7a")
+    x = _concat([*paths, _max_pool(x)], "mixed_7a")
     for number in range(1, 10):
         x = _block(x, "block8", number, 0.2)
     x = _block(x, "block8", 10, 1.0, active=False)
@@ -114,9 +124,9 @@ InceptionResNetV2 = architecture(
     _body,
     name="inception_resnet_v2",
     size=299,
-    smallest=75,
+    min_size=75,
     named_pooling=False,
-    files=kernels(
+    files=kernel_files(
         "inception_resnet_v2",
         "inception_resnet_v2",
         "e693bd0210a403b3192acc6073ad2e96",
@@ -125,6 +135,11 @@ InceptionResNetV2 = architecture(
 )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images of 0 to 255 for Inception-ResNet: mode "tf" of `imagenet_utils.preprocess_input`."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Preprocess images for Inception-ResNet: mode "tf" of `imagenet_utils.preprocess_input`.
+
+    Args:
+        x: Image or batch of images with values from 0 to 255, RGB.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+    """
     return imagenet_utils.preprocess_input(x, data_format, "tf")

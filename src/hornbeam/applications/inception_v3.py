@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
-from hornbeam.applications.building import architecture, channel_axis, kernels, normalized, rectified
+from hornbeam.applications.building import architecture, batch_norm, channel_axis, kernel_files, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.tensor import Tensor
 
 __all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
 
@@ -19,7 +23,7 @@ def _conv(x: Any, step: Step, stride: int = 1, padding: str = "same") -> Any:
     width, rows, columns = step
     strides = (stride, stride)
     x = layers.Conv2D(width, (rows, columns), strides=strides, padding=padding, use_bias=False)(x)
-    return rectified(normalized(x, scale=False))
+    return relu(batch_norm(x, scale=False))
 
 
 def _path(x: Any, *steps: Step) -> Any:
@@ -28,37 +32,37 @@ def _path(x: Any, *steps: Step) -> Any:
     return x
 
 
-def _joined(parts: Sequence[Any], name: str | None = None) -> Any:
+def _concat(parts: Sequence[Any], name: str | None = None) -> Any:
     return layers.Concatenate(axis=channel_axis(), name=name)(parts)
 
 
-def _mean(x: Any) -> Any:
+def _avg_pool(x: Any) -> Any:
     return layers.AveragePooling2D((3, 3), strides=(1, 1), padding="same")(x)
 
 
-def _largest(x: Any) -> Any:
+def _max_pool(x: Any) -> Any:
     return layers.MaxPooling2D((3, 3), strides=(2, 2))(x)
 
 
 def _block_a(x: Any, width: int, name: str) -> Any:
-    return _joined(
+    return _concat(
         [
             _path(x, (64, 1, 1)),
             _path(x, (48, 1, 1), (64, 5, 5)),
             _path(x, (64, 1, 1), (96, 3, 3), (96, 3, 3)),
-            _path(_mean(x), (width, 1, 1)),
+            _path(_avg_pool(x), (width, 1, 1)),
         ],
         name,
     )
 
 
 def _block_b(x: Any, width: int, name: str) -> Any:
-    return _joined(
+    return _concat(
         [
             _path(x, (192, 1, 1)),
             _path(x, (width, 1, 1), (width, 1, 7), (192, 7, 1)),
             _path(x, (width, 1, 1), (width, 7, 1), (width, 1, 7), (width, 7, 1), (192, 1, 7)),
-            _path(_mean(x), (192, 1, 1)),
+            _path(_avg_pool(x), (192, 1, 1)),
         ],
         name,
     )
@@ -67,28 +71,28 @@ def _block_b(x: Any, width: int, name: str) -> Any:
 def _block_c(x: Any, number: int) -> Any:
     straight = _path(x, (320, 1, 1))
     short = _path(x, (384, 1, 1))
-    short = _joined([_conv(short, (384, 1, 3)), _conv(short, (384, 3, 1))], f"mixed9_{number}")
+    short = _concat([_conv(short, (384, 1, 3)), _conv(short, (384, 3, 1))], f"mixed9_{number}")
     long = _path(x, (448, 1, 1), (384, 3, 3))
-    long = _joined([_conv(long, (384, 1, 3)), _conv(long, (384, 3, 1))])
-    return _joined([straight, short, long, _path(_mean(x), (192, 1, 1))], f"mixed{9 + number}")
+    long = _concat([_conv(long, (384, 1, 3)), _conv(long, (384, 3, 1))])
+    return _concat([straight, short, long, _path(_avg_pool(x), (192, 1, 1))], f"mixed{9 + number}")
 
 
 def _body(x: Any) -> Any:
     x = _conv(x, (32, 3, 3), 2, "valid")
     x = _conv(_conv(x, (32, 3, 3), padding="valid"), (64, 3, 3))
-    x = _largest(x)
+    x = _max_pool(x)
     x = _conv(_conv(x, (80, 1, 1), padding="valid"), (192, 3, 3), padding="valid")
-    x = _largest(x)
+    x = _max_pool(x)
     for number, width in enumerate((32, 64, 64)):
         x = _block_a(x, width, f"mixed{number}")
     wide = _conv(x, (384, 3, 3), 2, "valid")
     narrow = _conv(_path(x, (64, 1, 1), (96, 3, 3)), (96, 3, 3), 2, "valid")
-    x = _joined([wide, narrow, _largest(x)], "mixed3")
+    x = _concat([wide, narrow, _max_pool(x)], "mixed3")
     for number, width in enumerate((128, 160, 160, 192), 4):
         x = _block_b(x, width, f"mixed{number}")
     short = _conv(_path(x, (192, 1, 1)), (320, 3, 3), 2, "valid")
     long = _conv(_path(x, (192, 1, 1), (192, 1, 7), (192, 7, 1)), (192, 3, 3), 2, "valid")
-    x = _joined([short, long, _largest(x)], "mixed8")
+    x = _concat([short, long, _max_pool(x)], "mixed8")
     return _block_c(_block_c(x, 0), 1)
 
 
@@ -98,14 +102,19 @@ InceptionV3 = architecture(
     _body,
     name="inception_v3",
     size=299,
-    smallest=75,
+    min_size=75,
     named_pooling=False,
-    files=kernels(
+    files=kernel_files(
         "inception_v3", "inception_v3", "9a0d58056eeedaa3f26cb7ebd46da564", "bcbd6486424b2319ff4ef7d526e38f63"
     ),
 )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images of 0 to 255 for InceptionV3: mode "tf" of `imagenet_utils.preprocess_input`."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Preprocess images for InceptionV3: mode "tf" of `imagenet_utils.preprocess_input`.
+
+    Args:
+        x: Image or batch of images with values from 0 to 255, RGB.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+    """
     return imagenet_utils.preprocess_input(x, data_format, "tf")

@@ -1,12 +1,13 @@
-"""MobileNet: depthwise and pointwise convolutions, for small devices (Howard et al. 2017,
-https://arxiv.org/abs/1704.04861).
+"""MobileNet: depthwise and pointwise convolutions, for small devices.
+
+Howard et al. 2017, https://arxiv.org/abs/1704.04861.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
@@ -14,15 +15,21 @@ from hornbeam.applications.building import (
     STORE,
     Files,
     Request,
+    batch_norm,
     build,
     check,
     image_shape,
-    normalized,
-    sides_of,
+    image_size,
     square_side,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.models import Model
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam.applications.building import InputShape, Weights
+    from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.tensor import Tensor
 
 __all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
 
@@ -35,25 +42,27 @@ _SIZES = (128, 160, 192, 224)
 _ALPHAS = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
 
 
-def named(request: Request, family: str, alpha: float, size: int, sizes: Sequence[int]) -> Request:
-    """The request, with a name out of family, alpha and the images' height if it has none."""
+def with_default_name(
+    request: Request, family: str, alpha: float, size: int, sizes: Sequence[int]
+) -> Request:
+    """Return the request, with a name of family, alpha and image height if it has none."""
     check(request)
     if request.name:
         return request
-    height, width = sides_of(image_shape(request, size, 32, request.include_top))
+    height, width = image_size(image_shape(request, size, 32, request.include_top))
     rows = 224 if request.pretrained and (height != width or height not in sizes) else height
     return replace(request, name=f"{family}_{alpha:0.2f}_{rows}")
 
 
-def _active(x: Any, name: str) -> Any:
-    return layers.ReLU(6.0, name=f"{name}_relu")(normalized(x, f"{name}_bn", axis=-1))
+def _norm_relu6(x: Any, name: str) -> Any:
+    return layers.ReLU(6.0, name=f"{name}_relu")(batch_norm(x, f"{name}_bn", axis=-1))
 
 
 def _body(x: Any, alpha: float, depth_multiplier: int) -> Any:
     x = layers.Conv2D(int(32 * alpha), (3, 3), padding="same", use_bias=False, strides=(2, 2), name="conv1")(
         x
     )
-    x = _active(x, "conv1")
+    x = _norm_relu6(x, "conv1")
     for number, (width, stride) in enumerate(_BLOCKS, 1):
         if stride == 2:
             x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"conv_pad_{number}")(x)
@@ -61,12 +70,12 @@ def _body(x: Any, alpha: float, depth_multiplier: int) -> Any:
             (3, 3), padding="same" if stride == 1 else "valid", depth_multiplier=depth_multiplier,
             strides=(stride, stride), use_bias=False, name=f"conv_dw_{number}",
         )(x)  # fmt: skip
-        x = _active(x, f"conv_dw_{number}")
+        x = _norm_relu6(x, f"conv_dw_{number}")
         x = layers.Conv2D(
             int(width * alpha), (1, 1), padding="same", use_bias=False, strides=(1, 1),
             name=f"conv_pw_{number}",
         )(x)  # fmt: skip
-        x = _active(x, f"conv_pw_{number}")
+        x = _norm_relu6(x, f"conv_pw_{number}")
     return x
 
 
@@ -79,26 +88,40 @@ def _head(x: Any, request: Request, dropout: float) -> Any:
 
 
 def MobileNet(
-    input_shape: Any = None,
+    input_shape: InputShape = None,
     alpha: float = 1.0,
     depth_multiplier: int = 1,
     dropout: float = 1e-3,
     include_top: bool = True,
-    weights: Any = "imagenet",
-    input_tensor: Any = None,
+    weights: Weights = "imagenet",
+    input_tensor: KerasTensor | None = None,
     pooling: str | None = None,
     classes: int = 1000,
-    classifier_activation: Any = "softmax",
+    classifier_activation: ActivationLike = "softmax",
     name: str | None = None,
 ) -> Model:
     """MobileNet, an image classifier for small devices (https://arxiv.org/abs/1704.04861).
 
-    alpha: factor of all numbers of channels. depth_multiplier: outputs of each depthwise convolution.
-    dropout: before the classifier. name: by default "mobilenet_", alpha, "_" and the size. The other
-    arguments are those of `hornbeam.applications.ResNet50`; the size is 224 by 224 by default, and
-    published weights are for sizes of 128, 160, 192 and 224 and alphas of 0.25, 0.5, 0.75 and 1.
+    Published weights are for sizes of 128, 160, 192 and 224 and alphas of 0.25, 0.5, 0.75 and 1.
 
-    Raises ValueError for arguments that do not fit together.
+    Args:
+        input_shape: Shape of one image, without the batch axis. With include_top=True the default is 224 by
+            224 with 3 channels; otherwise any size is possible.
+        alpha: Factor of all numbers of channels.
+        depth_multiplier: Number of outputs of each depthwise convolution for each channel.
+        dropout: Dropout rate before the classifier.
+        include_top: Whether to end with a classifier of `classes` classes.
+        weights: "imagenet" for the published weights (downloaded once to the folder `models` of Keras's
+            cache), the path of a `.weights.h5` or `.h5` file, or None for random weights.
+        input_tensor: Symbolic tensor to use as the input; a new `Input` if None.
+        pooling: Without the classifier: "avg" or "max" pooling over the image, or None for none.
+        classes: Number of classes; 1000 with the published weights.
+        classifier_activation: Activation of the classifier; None for logits.
+        name: Name of the model; "mobilenet_<alpha>_<size>" if None.
+
+    Raises:
+        ValueError: If arguments are invalid or conflict.
+        DownloadError: Without network, if weights have to be downloaded.
     """
     side = square_side(input_shape)
     size = side if side in _SIZES else 224
@@ -110,7 +133,7 @@ def MobileNet(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name or ""
     )
     return build(
-        named(request, "mobilenet", alpha, size, _SIZES),
+        with_default_name(request, "mobilenet", alpha, size, _SIZES),
         lambda x: _body(x, alpha, depth_multiplier),
         size,
         files=files,
@@ -119,6 +142,11 @@ def MobileNet(
     )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images of 0 to 255 for MobileNet: mode "tf" of `imagenet_utils.preprocess_input`."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Preprocess images for MobileNet: mode "tf" of `imagenet_utils.preprocess_input`.
+
+    Args:
+        x: Image or batch of images with values from 0 to 255, RGB.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+    """
     return imagenet_utils.preprocess_input(x, data_format, "tf")

@@ -1,10 +1,11 @@
-"""MobileNetV2: inverted residual blocks, narrow at their ends (Sandler et al. 2018,
-https://arxiv.org/abs/1801.04381).
+"""MobileNetV2: inverted residual blocks, narrow at their ends.
+
+Sandler et al. 2018, https://arxiv.org/abs/1801.04381.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
@@ -12,17 +13,23 @@ from hornbeam.applications.building import (
     STORE,
     Files,
     Request,
+    batch_norm,
     build,
     channels,
     dense_head,
-    divisible,
-    halving_pad,
-    normalized,
+    round_channels,
+    same_padding_stride_2,
     square_side,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
-from hornbeam.applications.mobilenet import named
+from hornbeam.applications.mobilenet import with_default_name
 from hornbeam.models import Model
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam.applications.building import InputShape, Weights
+    from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.tensor import Tensor
 
 __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 
@@ -33,62 +40,75 @@ _ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
 def _norm(x: Any, name: str) -> Any:
-    return normalized(x, name, axis=-1, epsilon=1e-3, momentum=0.999)
+    return batch_norm(x, name, axis=-1, epsilon=1e-3, momentum=0.999)
 
 
 def _block(x: Any, width: int, stride: int, number: int) -> Any:
-    """1x1 to six times the channels (but for the first block), 3x3 depthwise, 1x1 back."""
-    before, begin = channels(x), x
+    """Apply 1x1 to six times the channels (except in the first block), 3x3 depthwise, and 1x1."""
+    block_width, shortcut = channels(x), x
     name = f"block_{number}_" if number else "expanded_conv_"
     if number:
-        x = layers.Conv2D(6 * before, 1, padding="same", use_bias=False, name=f"{name}expand")(x)
+        x = layers.Conv2D(6 * block_width, 1, padding="same", use_bias=False, name=f"{name}expand")(x)
         x = layers.ReLU(6.0, name=f"{name}expand_relu")(_norm(x, f"{name}expand_BN"))
     if stride == 2:
-        x = layers.ZeroPadding2D(halving_pad(x, 3), name=f"{name}pad")(x)
+        x = layers.ZeroPadding2D(same_padding_stride_2(x, 3), name=f"{name}pad")(x)
     padding = "same" if stride == 1 else "valid"
     x = layers.DepthwiseConv2D(3, strides=stride, use_bias=False, padding=padding, name=f"{name}depthwise")(x)
     x = layers.ReLU(6.0, name=f"{name}depthwise_relu")(_norm(x, f"{name}depthwise_BN"))
     x = layers.Conv2D(width, 1, padding="same", use_bias=False, name=f"{name}project")(x)
     x = _norm(x, f"{name}project_BN")
-    return layers.Add(name=f"{name}add")([begin, x]) if before == width and stride == 1 else x
+    return layers.Add(name=f"{name}add")([shortcut, x]) if block_width == width and stride == 1 else x
 
 
 def _body(x: Any, alpha: float) -> Any:
-    first = divisible(32 * alpha)
+    first = round_channels(32 * alpha)
     x = layers.Conv2D(first, 3, strides=(2, 2), padding="same", use_bias=False, name="Conv1")(x)
     x = layers.ReLU(6.0, name="Conv1_relu")(_norm(x, "bn_Conv1"))
     number = 0
     for width, stride, depth in _STAGES:
         for index in range(depth):
-            x = _block(x, divisible(int(width * alpha)), stride if index == 0 else 1, number)
+            x = _block(x, round_channels(int(width * alpha)), stride if index == 0 else 1, number)
             number += 1
-    last = divisible(1280 * alpha) if alpha > 1.0 else 1280
+    last = round_channels(1280 * alpha) if alpha > 1.0 else 1280
     x = layers.Conv2D(last, 1, use_bias=False, name="Conv_1")(x)
     return layers.ReLU(6.0, name="out_relu")(_norm(x, "Conv_1_bn"))
 
 
 def MobileNetV2(
-    input_shape: Any = None,
+    input_shape: InputShape = None,
     alpha: float = 1.0,
     include_top: bool = True,
-    weights: Any = "imagenet",
-    input_tensor: Any = None,
+    weights: Weights = "imagenet",
+    input_tensor: KerasTensor | None = None,
     pooling: str | None = None,
     classes: int = 1000,
-    classifier_activation: Any = "softmax",
+    classifier_activation: ActivationLike = "softmax",
     name: str | None = None,
 ) -> Model:
     """MobileNetV2, an image classifier for small devices (https://arxiv.org/abs/1801.04381).
 
-    alpha: factor of all numbers of channels. name: by default "mobilenetv2_", alpha, "_" and the size. The
-    other arguments are those of `hornbeam.applications.ResNet50`; the size is 224 by 224 by default, and
-    published weights are for sizes of 96, 128, 160, 192 and 224 and alphas of 0.35, 0.5, 0.75, 1, 1.3 and
+    Published weights are for sizes of 96, 128, 160, 192 and 224 and alphas of 0.35, 0.5, 0.75, 1, 1.3 and
     1.4.
 
-    Raises ValueError for arguments that do not fit together.
+    Args:
+        input_shape: Shape of one image, without the batch axis. With include_top=True the default is 224 by
+            224 with 3 channels; otherwise any size is possible.
+        alpha: Factor of all numbers of channels.
+        include_top: Whether to end with a classifier of `classes` classes.
+        weights: "imagenet" for the published weights (downloaded once to the folder `models` of Keras's
+            cache), the path of a `.weights.h5` or `.h5` file, or None for random weights.
+        input_tensor: Symbolic tensor to use as the input; a new `Input` if None.
+        pooling: Without the classifier: "avg" or "max" pooling over the image, or None for none.
+        classes: Number of classes; 1000 with the published weights.
+        classifier_activation: Activation of the classifier; None for logits.
+        name: Name of the model; "mobilenetv2_<alpha>_<size>" if None.
+
+    Raises:
+        ValueError: If arguments are invalid or conflict.
+        DownloadError: Without network, if weights have to be downloaded.
     """
-    given = input_shape if input_tensor is None or input_shape is not None else input_tensor.shape[1:]
-    side = square_side(given)
+    shape = input_shape if input_tensor is None or input_shape is not None else input_tensor.shape[1:]
+    side = square_side(shape)
     size = side if side in _SIZES else 224
     stem = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_{size}"
     files = Files(f"{STORE}mobilenet_v2/", (f"{stem}.h5", None), (f"{stem}_no_top.h5", None))
@@ -96,7 +116,7 @@ def MobileNetV2(
         include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name or ""
     )
     return build(
-        named(request, "mobilenetv2", alpha, size, _SIZES),
+        with_default_name(request, "mobilenetv2", alpha, size, _SIZES),
         lambda x: _body(x, alpha),
         size,
         files=files if alpha in _ALPHAS else None,
@@ -105,6 +125,11 @@ def MobileNetV2(
     )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images of 0 to 255 for MobileNetV2: mode "tf" of `imagenet_utils.preprocess_input`."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Preprocess images for MobileNetV2: mode "tf" of `imagenet_utils.preprocess_input`.
+
+    Args:
+        x: Image or batch of images with values from 0 to 255, RGB.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+    """
     return imagenet_utils.preprocess_input(x, data_format, "tf")

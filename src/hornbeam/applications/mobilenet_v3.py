@@ -1,32 +1,39 @@
-"""MobileNetV3: inverted residual blocks that weigh their channels (Howard et al. 2019,
-https://arxiv.org/abs/1905.02244).
+"""MobileNetV3: inverted residual blocks with squeeze and excitation.
+
+Howard et al. 2019, https://arxiv.org/abs/1905.02244.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications.building import (
-    ARGUMENTS,
     STORE,
     Files,
     Request,
+    batch_norm,
     build,
     channels,
-    divisible,
-    halving_pad,
-    normalized,
+    document,
+    round_channels,
+    same_padding_stride_2,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.models import Model
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam.applications.building import InputShape, Weights
+    from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.tensor import Tensor
+
 __all__ = ["MobileNetV3Large", "MobileNetV3Small", "decode_predictions", "preprocess_input"]
 
-# Expansion, channels, whether the kernel is 5x5, stride, whether channels are weighed, whether the activation
-# is hard swish. The minimalistic versions have 3x3 kernels, no weighing, and rectifiers only.
+# Expansion, channels, True for 5x5 kernels, stride, True for squeeze and excitation, True for hard swish. The
+# minimalistic versions have 3x3 kernels, no squeeze and excitation, and ReLU only.
 _SMALL = (
     (1, 16, False, 2, True, False), (72 / 16, 24, False, 2, False, False),
     (88 / 24, 24, False, 1, False, False), (4, 40, True, 2, True, True), (6, 40, True, 1, True, True),
@@ -55,19 +62,19 @@ _HASHES = {
 
 
 def _norm(x: Any, name: str) -> Any:
-    return normalized(x, name, axis=-1, epsilon=1e-3, momentum=0.999)
+    return batch_norm(x, name, axis=-1, epsilon=1e-3, momentum=0.999)
 
 
-def _active(x: Any, swish: bool) -> Any:
+def _activate(x: Any, swish: bool) -> Any:
     return layers.Activation("hard_swish")(x) if swish else layers.ReLU()(x)
 
 
-def _weighed(x: Any, name: str) -> Any:
-    """Channels times a weight out of their means (squeeze and excitation)."""
+def _squeeze_excite(x: Any, name: str) -> Any:
+    """Scale channels by weights computed from their means (squeeze and excitation)."""
     width = channels(x)
     y = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}squeeze_excite_avg_pool")(x)
     y = layers.Conv2D(
-        divisible(width * 0.25), kernel_size=1, padding="same", name=f"{name}squeeze_excite_conv"
+        round_channels(width * 0.25), kernel_size=1, padding="same", name=f"{name}squeeze_excite_conv"
     )(y)
     y = layers.ReLU(name=f"{name}squeeze_excite_relu")(y)
     y = layers.Conv2D(width, kernel_size=1, padding="same", name=f"{name}squeeze_excite_conv_1")(y)
@@ -76,25 +83,25 @@ def _weighed(x: Any, name: str) -> Any:
 
 
 def _block(
-    x: Any, number: int, expansion: float, width: int, kernel: int, stride: int, weigh: bool, swish: bool
+    x: Any, number: int, expansion: float, width: int, kernel: int, stride: int, excite: bool, swish: bool
 ) -> Any:
-    before, begin = channels(x), x
+    block_width, shortcut = channels(x), x
     name = f"expanded_conv_{number}_" if number else "expanded_conv_"
     if number:
-        wide = divisible(before * expansion)
+        wide = round_channels(block_width * expansion)
         x = layers.Conv2D(wide, kernel_size=1, padding="same", use_bias=False, name=f"{name}expand")(x)
-        x = _active(_norm(x, f"{name}expand_bn"), swish)
+        x = _activate(_norm(x, f"{name}expand_bn"), swish)
     if stride == 2:
-        x = layers.ZeroPadding2D(halving_pad(x, kernel), name=f"{name}depthwise_pad")(x)
+        x = layers.ZeroPadding2D(same_padding_stride_2(x, kernel), name=f"{name}depthwise_pad")(x)
     padding = "same" if stride == 1 else "valid"
     x = layers.DepthwiseConv2D(
         kernel, strides=stride, padding=padding, use_bias=False, name=f"{name}depthwise"
     )(x)
-    x = _active(_norm(x, f"{name}depthwise_bn"), swish)
-    x = _weighed(x, name) if weigh else x
+    x = _activate(_norm(x, f"{name}depthwise_bn"), swish)
+    x = _squeeze_excite(x, name) if excite else x
     x = layers.Conv2D(width, kernel_size=1, padding="same", use_bias=False, name=f"{name}project")(x)
     x = _norm(x, f"{name}project_bn")
-    return layers.Add(name=f"{name}add")([begin, x]) if stride == 1 and before == width else x
+    return layers.Add(name=f"{name}add")([shortcut, x]) if stride == 1 and block_width == width else x
 
 
 def _body(x: Any, table: Sequence[Any], alpha: float, minimalistic: bool, preprocess: bool) -> Any:
@@ -102,21 +109,28 @@ def _body(x: Any, table: Sequence[Any], alpha: float, minimalistic: bool, prepro
     if preprocess:
         x = layers.Rescaling(scale=1.0 / 127.5, offset=-1.0)(x)
     x = layers.Conv2D(16, kernel_size=3, strides=(2, 2), padding="same", use_bias=False, name="conv")(x)
-    x = _active(_norm(x, "conv_bn"), full)
-    for number, (expansion, width, large, stride, weigh, swish) in enumerate(table):
+    x = _activate(_norm(x, "conv_bn"), full)
+    for number, (expansion, width, large, stride, excite, swish) in enumerate(table):
         kernel = 5 if large and full else 3
         x = _block(
-            x, number, expansion, divisible(width * alpha), kernel, stride, weigh and full, swish and full
+            x,
+            number,
+            expansion,
+            round_channels(width * alpha),
+            kernel,
+            stride,
+            excite and full,
+            swish and full,
         )
-    last = divisible(channels(x) * 6)
+    last = round_channels(channels(x) * 6)
     x = layers.Conv2D(last, kernel_size=1, padding="same", use_bias=False, name="conv_1")(x)
-    return _active(_norm(x, "conv_1_bn"), full)
+    return _activate(_norm(x, "conv_1_bn"), full)
 
 
 def _head(x: Any, request: Request, width: int, dropout: float, swish: bool) -> Any:
     x = layers.GlobalAveragePooling2D(keepdims=True)(x)
     x = layers.Conv2D(width, kernel_size=1, padding="same", use_bias=True, name="conv_2")(x)
-    x = _active(x, swish)
+    x = _activate(x, swish)
     if dropout > 0:
         x = layers.Dropout(dropout)(x)
     x = layers.Conv2D(request.classes, kernel_size=1, padding="same", name="logits")(x)
@@ -125,30 +139,30 @@ def _head(x: Any, request: Request, width: int, dropout: float, swish: bool) -> 
 
 
 def _version(kind: str, table: Sequence[Any], width: int) -> Callable[..., Model]:
-    def make(
-        input_shape: Any = None,
+    def create(
+        input_shape: InputShape = None,
         alpha: float = 1.0,
         minimalistic: bool = False,
         include_top: bool = True,
-        weights: Any = "imagenet",
-        input_tensor: Any = None,
+        weights: Weights = "imagenet",
+        input_tensor: KerasTensor | None = None,
         classes: int = 1000,
         pooling: str | None = None,
         dropout_rate: float = 0.2,
-        classifier_activation: Any = "softmax",
+        classifier_activation: ActivationLike = "softmax",
         include_preprocessing: bool = True,
         name: str = f"MobileNetV3{kind}",
     ) -> Model:
         label = f"{kind.lower()}{'_minimalistic' if minimalistic else ''}_224_{alpha}_float"
         files = None
         if label in _HASHES:
-            top, bare = _HASHES[label]
+            top, no_top = _HASHES[label]
             stem = f"weights_mobilenet_v3_{label}"
-            files = Files(f"{STORE}mobilenet_v3/", (f"{stem}.h5", top), (f"{stem}_no_top_v2.h5", bare))
+            files = Files(f"{STORE}mobilenet_v3/", (f"{stem}.h5", top), (f"{stem}_no_top_v2.h5", no_top))
         request = Request(
             include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
         )
-        last = divisible(width * alpha) if alpha > 1.0 else width
+        last = round_channels(width * alpha) if alpha > 1.0 else width
         return build(
             request,
             lambda x: _body(x, table, alpha, minimalistic, include_preprocessing),
@@ -158,21 +172,25 @@ def _version(kind: str, table: Sequence[Any], width: int) -> Callable[..., Model
             free_size=True,
         )
 
-    make.__name__ = make.__qualname__ = f"MobileNetV3{kind}"
-    make.__doc__ = f"""MobileNetV3{kind}, an image classifier for small devices (https://arxiv.org/abs/1905.02244).
-
-    alpha: factor of the numbers of channels. minimalistic: only parts that every device computes quickly.
-    dropout_rate: before the classifier. include_preprocessing: take images of 0 to 255. Images may have any
-    size, with a classifier too.
-    {ARGUMENTS.format(size="free")}
-    """
-    return make
+    summary = f"MobileNetV3{kind}, an image classifier for small devices (https://arxiv.org/abs/1905.02244)."
+    arguments = {
+        "input_shape": "Shape of one image, without the batch axis; any size is possible.",
+        "alpha": "Factor of all numbers of channels.",
+        "minimalistic": "Whether to use only operations that every device computes quickly.",
+        "dropout_rate": "Dropout rate before the classifier.",
+    }
+    return document(create, f"MobileNetV3{kind}", summary, None, arguments)
 
 
 MobileNetV3Small = _version("Small", _SMALL, 1024)
 MobileNetV3Large = _version("Large", _LARGE, 1280)
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """`x` as it is: MobileNetV3 takes images of 0 to 255 (see `include_preprocessing`)."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Return `x` unchanged: MobileNetV3 accepts images of 0 to 255 (see `include_preprocessing`).
+
+    Args:
+        x: Image or batch of images.
+        data_format: Unused.
+    """
     return x

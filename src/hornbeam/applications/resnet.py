@@ -1,19 +1,23 @@
-"""ResNet: blocks of three convolutions around which the input is carried and added (He et al. 2015,
-https://arxiv.org/abs/1512.03385), and its second version, which normalizes before it convolves (He et al.
-2016, https://arxiv.org/abs/1603.05027).
+"""ResNet: residual blocks of three convolutions, and its second version with normalization first.
+
+He et al. 2015, https://arxiv.org/abs/1512.03385; He et al. 2016, https://arxiv.org/abs/1603.05027.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
-from hornbeam.applications.building import architecture, kernels, normalized, rectified
+from hornbeam.applications.building import architecture, batch_norm, kernel_files, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.models import Model
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.tensor import Tensor
 
 __all__ = ["ResNet50", "ResNet101", "ResNet152", "decode_predictions", "preprocess_input"]
 
@@ -22,70 +26,70 @@ _WIDTHS = (64, 128, 256, 512)
 
 
 def _norm(x: Any, name: str) -> Any:
-    return normalized(x, name, epsilon=_EPSILON)
+    return batch_norm(x, name, epsilon=_EPSILON)
 
 
 def _block(x: Any, width: int, stride: int, project: bool, name: str) -> Any:
-    """1x1, 3x3, 1x1, and the shortcut."""
+    """Apply 1x1, 3x3 and 1x1 convolutions, and add the shortcut."""
     shortcut = x
     if project:
         shortcut = layers.Conv2D(4 * width, 1, strides=stride, name=f"{name}_0_conv")(x)
         shortcut = _norm(shortcut, f"{name}_0_bn")
     x = layers.Conv2D(width, 1, strides=stride, name=f"{name}_1_conv")(x)
-    x = rectified(_norm(x, f"{name}_1_bn"), f"{name}_1_relu")
+    x = relu(_norm(x, f"{name}_1_bn"), f"{name}_1_relu")
     x = layers.Conv2D(width, 3, padding="same", name=f"{name}_2_conv")(x)
-    x = rectified(_norm(x, f"{name}_2_bn"), f"{name}_2_relu")
+    x = relu(_norm(x, f"{name}_2_bn"), f"{name}_2_relu")
     x = layers.Conv2D(4 * width, 1, name=f"{name}_3_conv")(x)
     x = layers.Add(name=f"{name}_add")([shortcut, _norm(x, f"{name}_3_bn")])
-    return rectified(x, f"{name}_out")
+    return relu(x, f"{name}_out")
 
 
 def _block_v2(x: Any, width: int, stride: int, project: bool, name: str) -> Any:
-    """The same with normalization first; a stride without projection is a pooling."""
-    first = rectified(_norm(x, f"{name}_preact_bn"), f"{name}_preact_relu")
+    """Apply a block with normalization first; a stride without projection is a pooling."""
+    preactivated = relu(_norm(x, f"{name}_preact_bn"), f"{name}_preact_relu")
     if project:
-        shortcut = layers.Conv2D(4 * width, 1, strides=stride, name=f"{name}_0_conv")(first)
+        shortcut = layers.Conv2D(4 * width, 1, strides=stride, name=f"{name}_0_conv")(preactivated)
     else:
         shortcut = layers.MaxPooling2D(1, strides=stride)(x) if stride > 1 else x
-    x = layers.Conv2D(width, 1, strides=1, use_bias=False, name=f"{name}_1_conv")(first)
-    x = rectified(_norm(x, f"{name}_1_bn"), f"{name}_1_relu")
+    x = layers.Conv2D(width, 1, strides=1, use_bias=False, name=f"{name}_1_conv")(preactivated)
+    x = relu(_norm(x, f"{name}_1_bn"), f"{name}_1_relu")
     x = layers.ZeroPadding2D(((1, 1), (1, 1)), name=f"{name}_2_pad")(x)
     x = layers.Conv2D(width, 3, strides=stride, use_bias=False, name=f"{name}_2_conv")(x)
-    x = rectified(_norm(x, f"{name}_2_bn"), f"{name}_2_relu")
+    x = relu(_norm(x, f"{name}_2_bn"), f"{name}_2_relu")
     x = layers.Conv2D(4 * width, 1, name=f"{name}_3_conv")(x)
     return layers.Add(name=f"{name}_out")([shortcut, x])
 
 
-def _body(depths: Sequence[int], second: bool, x: Any) -> Any:
+def _body(depths: Sequence[int], version_2: bool, x: Any) -> Any:
     x = layers.ZeroPadding2D(((3, 3), (3, 3)), name="conv1_pad")(x)
     x = layers.Conv2D(64, 7, strides=2, name="conv1_conv")(x)
-    if not second:
-        x = rectified(_norm(x, "conv1_bn"), "conv1_relu")
+    if not version_2:
+        x = relu(_norm(x, "conv1_bn"), "conv1_relu")
     x = layers.ZeroPadding2D(((1, 1), (1, 1)), name="pool1_pad")(x)
     x = layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
     for stage, (depth, width) in enumerate(zip(depths, _WIDTHS, strict=True)):
         for number in range(1, depth + 1):
             name = f"conv{stage + 2}_block{number}"
-            if second:  # the last block of a stage makes the image smaller, but for that of the last stage
+            if version_2:  # the last block of a stage halves the image, except in the last stage
                 stride = 2 if number == depth and stage < 3 else 1
                 x = _block_v2(x, width, stride, number == 1, name)
-            else:  # the first block does, but for that of the first stage
+            else:  # the first block does, except in the first stage
                 x = _block(x, width, 2 if number == 1 and stage else 1, number == 1, name)
-    return rectified(_norm(x, "post_bn"), "post_relu") if second else x
+    return relu(_norm(x, "post_bn"), "post_relu") if version_2 else x
 
 
 def resnet(
-    class_name: str, depths: Sequence[int], hashes: tuple[str, str], second: bool
+    class_name: str, depths: Sequence[int], hashes: tuple[str, str], version_2: bool
 ) -> Callable[..., Model]:
-    """The function that makes a ResNet of so many blocks in each of its four stages."""
-    paper = "https://arxiv.org/abs/1603.05027" if second else "https://arxiv.org/abs/1512.03385"
+    """Return the function that builds a ResNet, with `depths` blocks in its four stages."""
+    paper = "https://arxiv.org/abs/1603.05027" if version_2 else "https://arxiv.org/abs/1512.03385"
     return architecture(
         class_name,
         f"{class_name}, an image classifier of {sum(depths)} residual blocks ({paper}).",
-        functools.partial(_body, depths, second),
+        functools.partial(_body, depths, version_2),
         name=class_name.lower(),
         size=224,
-        files=kernels("resnet", class_name.lower(), *hashes),
+        files=kernel_files("resnet", class_name.lower(), *hashes),
     )
 
 
@@ -106,6 +110,11 @@ ResNet152 = resnet(
 )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images of 0 to 255 for ResNet: mode "caffe" of `imagenet_utils.preprocess_input`."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Preprocess images for ResNet: mode "caffe" of `imagenet_utils.preprocess_input`.
+
+    Args:
+        x: Image or batch of images with values from 0 to 255, RGB.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+    """
     return imagenet_utils.preprocess_input(x, data_format, "caffe")

@@ -1,14 +1,19 @@
-"""ResNet's second version, which normalizes before it convolves (He et al. 2016,
-https://arxiv.org/abs/1603.05027).
+"""ResNet's second version, with normalization before convolutions.
+
+He et al. 2016, https://arxiv.org/abs/1603.05027.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.resnet import resnet
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.tensor import Tensor
 
 __all__ = ["ResNet50V2", "ResNet101V2", "ResNet152V2", "decode_predictions", "preprocess_input"]
 
@@ -29,6 +34,11 @@ ResNet152V2 = resnet(
 )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images of 0 to 255 for ResNetV2: mode "tf" of `imagenet_utils.preprocess_input`."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Preprocess images for ResNetV2: mode "tf" of `imagenet_utils.preprocess_input`.
+
+    Args:
+        x: Image or batch of images with values from 0 to 255, RGB.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+    """
     return imagenet_utils.preprocess_input(x, data_format, "tf")

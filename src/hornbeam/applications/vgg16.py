@@ -1,18 +1,23 @@
-"""VGG16: thirteen 3x3 convolutions and three dense layers (Simonyan & Zisserman 2014,
-https://arxiv.org/abs/1409.1556).
+"""VGG16: thirteen 3x3 convolutions and three dense layers.
+
+Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
-from hornbeam.applications.building import Request, architecture, kernels
+from hornbeam.applications.building import Request, architecture, kernel_files
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.models import Model
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.tensor import Tensor
 
 __all__ = ["VGG16", "decode_predictions", "preprocess_input"]
 
@@ -34,7 +39,7 @@ def _head(x: Any, request: Request) -> Any:
 
 
 def vgg(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Callable[..., Model]:
-    """The function that makes a VGG of so many convolutions in each of its five blocks."""
+    """Return the function that builds a VGG, with `depths` convolutions in its five blocks."""
     return architecture(
         class_name,
         f"{class_name}, an image classifier of {sum(depths)} convolutions and three dense layers.",
@@ -43,7 +48,7 @@ def vgg(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Call
         size=224,
         head=_head,
         named_pooling=False,
-        files=kernels(class_name.lower(), class_name.lower(), *hashes),
+        files=kernel_files(class_name.lower(), class_name.lower(), *hashes),
     )
 
 
@@ -52,6 +57,11 @@ VGG16 = vgg(
 )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images of 0 to 255 for VGG: mode "caffe" of `imagenet_utils.preprocess_input`."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Preprocess images for VGG: mode "caffe" of `imagenet_utils.preprocess_input`.
+
+    Args:
+        x: Image or batch of images with values from 0 to 255, RGB.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+    """
     return imagenet_utils.preprocess_input(x, data_format, "caffe")

@@ -1,5 +1,6 @@
-"""VGG19: sixteen 3x3 convolutions and three dense layers (Simonyan & Zisserman 2014,
-https://arxiv.org/abs/1409.1556).
+"""VGG19: sixteen 3x3 convolutions and three dense layers.
+
+Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556.
 """
 
 from __future__ import annotations

@@ -1,42 +1,48 @@
-"""Xception: depthwise separable convolutions, with shortcuts (Chollet 2016,
-https://arxiv.org/abs/1610.02357)."""
+"""Xception: depthwise separable convolutions, with shortcuts.
+
+Chollet 2016, https://arxiv.org/abs/1610.02357.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
-from hornbeam.applications.building import architecture, kernels, normalized, rectified
+from hornbeam.applications.building import architecture, batch_norm, kernel_files, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.tensor import Tensor
 
 __all__ = ["Xception", "decode_predictions", "preprocess_input"]
 
-# The blocks that halve the image, and the widths of their two convolutions.
+# Blocks that halve the image, and the widths of their two convolutions.
 _HALVING = ((2, (128, 128)), (3, (256, 256)), (4, (728, 728)), (13, (728, 1024)))
 
 
 def _separable(x: Any, width: int, name: str) -> Any:
     x = layers.SeparableConv2D(width, (3, 3), padding="same", use_bias=False, name=name)(x)
-    return normalized(x, f"{name}_bn", axis=-1)
+    return batch_norm(x, f"{name}_bn", axis=-1)
 
 
-def _halving(x: Any, block: int, widths: Sequence[int]) -> Any:
+def _halving_block(x: Any, block: int, widths: Sequence[int]) -> Any:
     shortcut = layers.Conv2D(widths[1], (1, 1), strides=(2, 2), padding="same", use_bias=False)(x)
-    shortcut = normalized(shortcut, axis=-1)
+    shortcut = batch_norm(shortcut, axis=-1)
     for number, width in enumerate(widths, 1):
-        if block > 2 or number > 1:  # the first block's input is rectified already
-            x = rectified(x, f"block{block}_sepconv{number}_act")
+        if block > 2 or number > 1:  # the input of the first block is activated already
+            x = relu(x, f"block{block}_sepconv{number}_act")
         x = _separable(x, width, f"block{block}_sepconv{number}")
     x = layers.MaxPooling2D((3, 3), strides=(2, 2), padding="same", name=f"block{block}_pool")(x)
     return layers.Add()([x, shortcut])
 
 
-def _middle(x: Any, block: int) -> Any:
+def _middle_block(x: Any, block: int) -> Any:
     shortcut = x
     for number in (1, 2, 3):
-        x = rectified(x, f"block{block}_sepconv{number}_act")
+        x = relu(x, f"block{block}_sepconv{number}_act")
         x = _separable(x, 728, f"block{block}_sepconv{number}")
     return layers.Add()([x, shortcut])
 
@@ -45,14 +51,14 @@ def _body(x: Any) -> Any:
     for number, width, stride in ((1, 32, (2, 2)), (2, 64, (1, 1))):
         name = f"block1_conv{number}"
         x = layers.Conv2D(width, (3, 3), strides=stride, use_bias=False, name=name)(x)
-        x = rectified(normalized(x, f"{name}_bn", axis=-1), f"{name}_act")
+        x = relu(batch_norm(x, f"{name}_bn", axis=-1), f"{name}_act")
     for block, widths in _HALVING[:3]:
-        x = _halving(x, block, widths)
+        x = _halving_block(x, block, widths)
     for block in range(5, 13):
-        x = _middle(x, block)
-    x = _halving(x, *_HALVING[3])
+        x = _middle_block(x, block)
+    x = _halving_block(x, *_HALVING[3])
     for number, width in ((1, 1536), (2, 2048)):
-        x = rectified(_separable(x, width, f"block14_sepconv{number}"), f"block14_sepconv{number}_act")
+        x = relu(_separable(x, width, f"block14_sepconv{number}"), f"block14_sepconv{number}_act")
     return x
 
 
@@ -62,14 +68,19 @@ Xception = architecture(
     _body,
     name="xception",
     size=299,
-    smallest=71,
+    min_size=71,
     named_pooling=False,
-    files=kernels(
+    files=kernel_files(
         "xception", "xception", "0a58e3b7378bc2990ea3b43d5981f1f6", "b0042744bf5b25fce3cb969f33bebb97"
     ),
 )
 
 
-def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Images of 0 to 255 for Xception: mode "tf" of `imagenet_utils.preprocess_input`."""
+def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+    """Preprocess images for Xception: mode "tf" of `imagenet_utils.preprocess_input`.
+
+    Args:
+        x: Image or batch of images with values from 0 to 255, RGB.
+        data_format: "channels_last" or "channels_first"; the configured one if None.
+    """
     return imagenet_utils.preprocess_input(x, data_format, "tf")
