@@ -152,7 +152,7 @@ def test_datasets_in_memory_become_arrays() -> None:
         assert isinstance(make_data(dataset, None, None, None, "fit"), TableData)
     for dataset in (rows.map(lambda x, y: (x, y)).batch(SIZE), rows.batch(SIZE).map(lambda x, y: (x, y))):
         assert isinstance(make_data(dataset, None, None, None, "fit"), StreamData)
-    endless = make_data(rows.batch(SIZE).repeat(), None, None, None, "fit")
+    endless = make_data(rows.batch(SIZE).repeat(), None, None, None, "fit", steps=3)
     assert (endless.endless, endless.steps) == (True, 3)
     dropping = make_data(rows.batch(SIZE, drop_remainder=True), None, None, None, "fit")
     assert (dropping.samples, dropping.steps) == (16, 2)

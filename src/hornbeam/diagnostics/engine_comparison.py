@@ -93,7 +93,9 @@ def compare_engines(
         raise ValueError(
             "compare_engines() compares compiled steps: compile the model without run_eagerly=True"
         )
-    data = make_data(x, y, None, batch_size, "compare_engines", run_host_layers=model._run_host_layers)
+    data = make_data(
+        x, y, None, batch_size, "compare_engines", run_host_layers=model._run_host_layers, steps=steps
+    )
     assert isinstance(data, ArrayData)
     size = min(batch_size, len(data.table))
     rows = np.arange(steps * size).reshape(steps, 1, size) % len(data.table)

@@ -191,6 +191,7 @@ def lr_find(
         "lr_find",
         class_weight=check_class_weight(class_weight),
         run_host_layers=model._run_host_layers,
+        steps=steps,
     )
     if isinstance(data, StreamData) and data.once:
         raise ValueError("lr_find() would exhaust a generator: give it arrays or a Dataset")

@@ -14,7 +14,7 @@ from hornbeam.training.check_arguments import check_steps, limit_steps
 from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import count_evaluation, unsealed
 from hornbeam.training.packing import Batch
-from hornbeam.training.sources import Data, check_end, make_data
+from hornbeam.training.sources import Data, make_data
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ def predictions(
     """
     if purpose:
         x, y, sample_weight = opened(model, x, y, sample_weight, purpose)
-    data = make_data(x, y, sample_weight, batch_size, "evaluate", run_host_layers=model._run_host_layers)
-    check_end(data, steps, "steps")
+    data = make_data(
+        x, y, sample_weight, batch_size, "evaluate", run_host_layers=model._run_host_layers, steps=steps
+    )
     steps = limit_steps(check_steps("steps", steps), data.steps)
     if isinstance(data, ArrayData) and data.uses_all_rows:
         model._training_state.validation_fingerprints.check(data.table)

@@ -126,7 +126,7 @@ class Functional(GraphEnds, Model):
         return self._host.boundary() if self._host else self._symbolic_inputs
 
     def _run_host_layers(self, x: Any) -> Any:
-        if is_frame(x) and len(self.inputs) > 1:  # each input is a column
+        if len(self.inputs) > 1 and is_frame(x):  # each input is a column
             columns = frame_columns(x)
             match_inputs(columns, self.input, self.name)
             x = {symbol.name: columns[symbol.name] for symbol in self.inputs if symbol.name in columns}

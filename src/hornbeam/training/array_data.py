@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam.data.pipeline.py_dataset import Order
 from hornbeam.engines import Engine
+from hornbeam.ir.types import TensorType, dtype_name
 from hornbeam.training.batches import rows_for
 from hornbeam.training.data_cursor import DataCursor
 from hornbeam.training.packing import Batch, Signature
@@ -41,11 +42,14 @@ class ArrayData:
         self.rows = rows
         self.order = order
         self.by_batch = by_batch
-        self.samples: int | None = len(table) if rows is None else len(rows)
+        self.samples: int | None = len(table.leaves[0]) if rows is None else len(rows)
+        # Batches of a pass.
+        self.steps: int | None = -(-self.samples // batch_size)
         # Batches of the present pass that are still to come, as matrices of row numbers.
         self._rest: list[np.ndarray] = []
         self.cursor = DataCursor()
         self._buffers: tuple[Engine, list[Any]] | None = None
+        self._signatures: dict[int, Signature] = {}
 
     def buffers(self, engine: Engine) -> list[Any]:
         """Return the arrays as buffers of `engine`, copied there once."""
@@ -53,19 +57,21 @@ class ArrayData:
             self._buffers = engine, [rows_for(engine, array) for array in self.table.leaves]
         return self._buffers[1]
 
-    @property
-    def steps(self) -> int | None:
-        """Batches of a pass."""
-        assert self.samples is not None
-        return -(-self.samples // self.batch_size)
-
     def signature(self, size: int) -> Signature:
         """Return the types of a batch of `size` samples."""
-        return self.table.signature(size)
+        signature = self._signatures.get(size)
+        if signature is None:
+            leaves, treedef = self.table.leaves, self.table.treedef
+            types = [TensorType((size, *leaf.shape[1:]), dtype_name(leaf.dtype)) for leaf in leaves]
+            signature = self._signatures[size] = Signature(treedef, tuple(types))
+        return signature
 
-    def first_batch(self) -> Batch:
-        """Return the first rows of the arrays, to check or trace with."""
-        return self.table.take(slice(0, min(self.batch_size, len(self.table))))
+    def signatures(self, steps: int | None) -> list[Signature]:
+        """Return the types of the batches in an epoch of `steps` steps: of full ones, and of the last one."""
+        count = self.samples or 0
+        last = (steps is None and count % self.batch_size) or self.batch_size
+        sizes = {min(self.batch_size, count), last}
+        return [self.signature(size) for size in sorted(sizes, reverse=True) if size <= count]
 
     def slices(self, steps: int | None) -> Iterator[Batch]:
         """Yield the batches of one pass in order, or the first `steps` of them."""
@@ -177,7 +183,7 @@ class TableData(ArrayData):
     ) -> None:
         super().__init__(table, batch_size)
         self.cursor = DataCursor(source)
-        self.samples, self.endless = count, endless
+        self.samples, self.steps, self.endless = count, -(-count // batch_size), endless
         self.uses_all_rows = count == len(table)
         self._order = order
 

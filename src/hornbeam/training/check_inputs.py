@@ -63,13 +63,16 @@ def check_sample_weight(named: Sequence[tuple[str, np.ndarray]], count: int) -> 
 # -- inputs of the model ---------------------------------------------------------------------------
 
 
-def check_inputs(x: Any, inputs: Any, where: str) -> list[Any]:
-    """Compare data with a model's symbolic `inputs`. Returns the arrays in the order of the inputs.
+def check_inputs(x: Any, inputs: Any, where: str, layers: Iterable[Any] = ()) -> None:
+    """Compare data with a model's symbolic `inputs`, and their values with those that `layers` accept.
 
     Raises ValueError for missing names and wrong numbers of arrays, ShapeError for shapes.
     """
     symbols = tree.flatten(inputs)
-    arrays = _by_name(x, inputs, symbols, where) if isinstance(x, dict) else tree.flatten(x)
+    if isinstance(x, dict):
+        arrays = _by_name(x, inputs, symbols, where)
+    else:
+        arrays = tree.flatten(x) if isinstance(x, (list, tuple)) else [x]
     if len(arrays) != len(symbols):
         listed = ", ".join(tensor.name for tensor in symbols)
         received = f"{len(arrays)} arrays" if len(arrays) != 1 else "one array"
@@ -82,7 +85,10 @@ def check_inputs(x: Any, inputs: Any, where: str) -> list[Any]:
                     f"{where}: input {tensor.name!r} expects shape {tuple(tensor.shape)}, got "
                     f"{tuple(array.shape)}. {hint}"
                 )
-    return arrays
+    by_symbol = {id(tensor): array for array, tensor in zip(arrays, symbols, strict=True)}
+    for layer in layers:
+        for tensor in {id(x) for call in layer._inbound for x in call.inputs} & set(by_symbol):
+            check_values(layer, by_symbol[tensor])
 
 
 def _by_name(x: dict[Any, Any], inputs: Any, symbols: Sequence[Any], where: str) -> list[Any]:
@@ -96,14 +102,6 @@ def _by_name(x: dict[Any, Any], inputs: Any, symbols: Sequence[Any], where: str)
     if absent:
         return list(x.values())
     return [x[name] for name in sorted(names)] if isinstance(inputs, dict) else [x[name] for name in names]
-
-
-def check_input_values(layers: Iterable[Any], arrays: Sequence[Any], inputs: Any) -> None:
-    """Pass each array to the `check_values` of the layers that read it unchanged."""
-    by_symbol = {id(tensor): x for x, tensor in zip(arrays, tree.flatten(inputs), strict=True)}
-    for layer in layers:
-        for tensor in {id(x) for call in layer._inbound for x in call.inputs} & set(by_symbol):
-            check_values(layer, by_symbol[tensor])
 
 
 def check_values(layer: Any, x: Any) -> None:

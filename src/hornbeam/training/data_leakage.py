@@ -93,7 +93,7 @@ class TrainingRowHashes:
 
     def add(self, model: Any, x: Any) -> None:
         """Remember training data, arrays in memory."""
-        if is_stream(x) or not adapted_layers(model):
+        if not adapted_layers(model) or is_stream(x):
             return
         arrays = named_arrays(as_samples(x, "x"), "x")
         key = fingerprint(list(arrays.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,16 +68,18 @@ def unpack_x_y_sample_weight(data: Tree) -> tuple[Any, Any, Any]:
 
 
 class TreeDef:
-    """Structure of packed data: its nesting, with the index of an array (or None) at each leaf. Hashable."""
+    """Structure of packed data: x, y and sample_weight with the index of an array at each leaf.
 
-    __slots__ = ("_hash", "_key", "indices", "is_leaf")
+    Hashable. parts: the three structures of indices, None for an absent part.
+    """
 
-    def __init__(self, packed: Tree, leaves: Sequence[Any]) -> None:
-        count = iter(range(len(leaves)))
-        flat = [None if leaf is None else next(count) for leaf in leaves]
-        self.is_leaf = not tree.is_nested(packed)
-        self.indices = flat[0] if self.is_leaf else tree.pack_sequence_as(packed, flat)
-        self._key = (structure_key(packed), tuple(flat))
+    __slots__ = ("_hash", "_key", "indices", "is_leaf", "parts")
+
+    def __init__(self, parts: tuple[Any, Any, Any]) -> None:
+        self.parts = parts
+        self.indices = pack_x_y_sample_weight(*parts)
+        self.is_leaf = isinstance(self.indices, int)
+        self._key = tuple(map(_key, parts))
         self._hash = hash(self._key)
 
     def __eq__(self, other: object) -> bool:
@@ -87,14 +90,22 @@ class TreeDef:
 
     def unflatten(self, leaves: Sequence[Any]) -> Any:
         """Build the structure from new leaves."""
-        return leaves[0] if self.is_leaf else _select(self.indices, leaves)
+        return _select(self.indices, leaves)
 
-    def parts(self) -> tuple[Any, Any, Any]:
-        """Return the indices of x, y and sample_weight in their structures, None for an absent part."""
-        return unpack_x_y_sample_weight(self.indices)
+
+def _key(part: Any) -> Any:
+    if part is None or isinstance(part, int):
+        return part
+    return structure_key(part), tuple(tree.flatten(part))
 
 
 def _select(indices: Any, leaves: Sequence[Any]) -> Any:
+    if isinstance(indices, int):
+        return leaves[indices]
+    if indices is None:
+        return None
+    if type(indices) is tuple:
+        return tuple([_select(part, leaves) for part in indices])
     return tree.map_structure(lambda index: None if index is None else leaves[index], indices)
 
 
@@ -126,8 +137,9 @@ class Batch:
     @classmethod
     def of(cls, packed: Tree) -> Batch:
         """Flatten packed data whose leaves are arrays or None."""
-        flat = tree.flatten(packed)
-        return cls([leaf for leaf in flat if leaf is not None], TreeDef(packed, flat))
+        leaves: list[np.ndarray] = []
+        x, y, weights = (_flatten(part, leaves) for part in unpack_x_y_sample_weight(packed))
+        return cls(leaves, TreeDef((x, y, weights)))
 
     def __len__(self) -> int:
         return len(self.leaves[0])
@@ -137,20 +149,24 @@ class Batch:
         """`x`, `(x, y)` or `(x, y, sample_weight)`, as steps receive it."""
         return self.treedef.unflatten(self.leaves)
 
+    def unpacked(self) -> tuple[Any, Any, Any]:
+        """Return (x, y, sample_weight) in their structures."""
+        return tuple([_select(part, self.leaves) for part in self.treedef.parts])  # type: ignore[return-value]
+
     @property
     def x(self) -> Any:
         """Inputs in their structure."""
-        return _select(self.treedef.parts()[0], self.leaves)
+        return _select(self.treedef.parts[0], self.leaves)
 
     @property
     def y(self) -> Any:
         """Targets in their structure, or None."""
-        return _select(self.treedef.parts()[1], self.leaves)
+        return _select(self.treedef.parts[1], self.leaves)
 
     @property
     def sample_weight(self) -> Any:
         """Sample weights in their structure, or None."""
-        return _select(self.treedef.parts()[2], self.leaves)
+        return _select(self.treedef.parts[2], self.leaves)
 
     @property
     def x_leaves(self) -> list[np.ndarray]:
@@ -163,7 +179,7 @@ class Batch:
         return self._part(1)
 
     def _part(self, part: int) -> list[np.ndarray]:
-        indices = tree.flatten(self.treedef.parts()[part])
+        indices = tree.flatten(self.treedef.parts[part])
         return [self.leaves[index] for index in indices if index is not None]
 
     def inputs_only(self) -> Batch:
@@ -195,33 +211,43 @@ def make_batch(
     class_weight: weights by class, multiplied into the sample weights. finite: also search for NaN and
     infinite values. Raises for data that no model can take.
     """
-    inputs, targets = as_arrays(x, "x"), as_arrays(y, "y")
-    weights = as_arrays(sample_weight, "sample_weight")
+    leaves: list[np.ndarray] = []
+    parts = [
+        as_arrays(part, name, leaves) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
+    ]
+    inputs, targets, weights = parts
     count = check_lengths([*inputs.named, *targets.named])
     check_sample_weight(weights.named, count)
     if finite:
-        check_finite(inputs.named)
-        check_finite(targets.named)
-    return _packed(inputs, targets, weights, class_weight)
+        check_finite([*inputs.named, *targets.named])
+    return _batch(leaves, parts, class_weight)
 
 
 def convert_batch(item: Any, class_weight: Mapping[int, float] | None, convert_x: Any = None) -> Batch:
     """Convert one item of a stream: `x`, `(x, y)` or `(x, y, sample_weight)` with a batch axis."""
     x, y, sample_weight = unpack_x_y_sample_weight(item)
-    inputs = as_arrays(x if convert_x is None else convert_x(x), "x")
-    targets, weights = as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")
+    leaves: list[np.ndarray] = []
+    x = x if convert_x is None else convert_x(x)
+    parts = [
+        as_arrays(part, name, leaves) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
+    ]
     try:
-        check_lengths([*inputs.named, *targets.named, *weights.named])
+        check_lengths([entry for part in parts for entry in part.named])
     except ShapeError as error:
         raise ShapeError(f"{error}. Data must come in batches: is .batch(32) missing?") from None
-    return _packed(inputs, targets, weights, class_weight)
+    return _batch(leaves, parts, class_weight)
 
 
-def _packed(x: Arrays, y: Arrays, weights: Arrays, class_weight: Mapping[int, float] | None) -> Batch:
-    sample_weight = weights.structure
+def _batch(
+    leaves: list[np.ndarray], parts: Sequence[Arrays], class_weight: Mapping[int, float] | None
+) -> Batch:
+    x, y, weights = (part.indices for part in parts)
     if class_weight is not None:
-        sample_weight = apply_class_weight(class_weight, y.structure, sample_weight)
-    return Batch.of(pack_x_y_sample_weight(x.structure, y.structure, sample_weight))
+        targets, sample_weight = _select(y, leaves), None if weights is None else _select(weights, leaves)
+        leaves = leaves[: len(parts[0].named) + len(parts[1].named)]
+        leaves.append(apply_class_weight(class_weight, targets, sample_weight))
+        weights = len(leaves) - 1
+    return Batch(leaves, TreeDef((x, y, weights)))
 
 
 # -- arrays ----------------------------------------------------------------------------------------
@@ -236,28 +262,46 @@ ENCODE = (
 class Arrays(NamedTuple):
     """x, y or sample_weight as arrays.
 
-    structure: with an array or None at each leaf. named: the arrays with the names that errors give them,
-    such as "y['a']".
+    indices: structure with the index of an array, or None, at each leaf. named: the arrays with the names
+    that errors give them, such as "y['a']".
     """
 
-    structure: Any
+    indices: Any
     named: list[tuple[str, np.ndarray]]
 
 
-def as_arrays(structure: Tree, name: str) -> Arrays:
-    """Convert every leaf to an array; a nested list of Python numbers is one array."""
+def as_arrays(structure: Tree, name: str, leaves: list[np.ndarray]) -> Arrays:
+    """Convert every leaf to an array, and append it to `leaves`. A list of Python numbers is one array."""
     if structure is None:
         return Arrays(None, [])
-    if isinstance(structure, (list, tuple, dict)):
-        structure = tree.traverse(lambda part: _from_numbers(part, name), structure)
-    flat, named = [], []
+    if not isinstance(structure, (list, tuple, dict)):
+        leaves.append(as_array(structure, name))
+        return Arrays(len(leaves) - 1, [(name, leaves[-1])])
+    structure = tree.traverse(lambda part: _from_numbers(part, name), structure)
+    flat: list[Any] = []
+    named = []
     for path, leaf in tree.flatten_with_path(structure):
         if leaf is not None:
             label = name + "".join(f"[{part!r}]" for part in path)
-            leaf = as_array(leaf, label)
-            named.append((label, leaf))
+            named.append((label, as_array(leaf, label)))
         flat.append(leaf)
-    return Arrays(tree.pack_sequence_as(structure, flat), named)
+    indices = _number(flat, len(leaves))
+    leaves.extend(array for _, array in named)
+    return Arrays(tree.pack_sequence_as(structure, indices), named)
+
+
+def _flatten(part: Any, leaves: list[np.ndarray]) -> Any:
+    """Append the arrays of a structure to `leaves`. Returns the structure with their indices."""
+    flat = tree.flatten(part)
+    indices = _number(flat, len(leaves))
+    leaves.extend(leaf for leaf in flat if leaf is not None)
+    return tree.pack_sequence_as(part, indices)
+
+
+def _number(flat: Sequence[Any], first: int) -> list[int | None]:
+    """Number the leaves that are not None."""
+    numbers = itertools.count(first)
+    return [None if leaf is None else next(numbers) for leaf in flat]
 
 
 def as_array(value: Any, name: str) -> np.ndarray:

@@ -68,7 +68,7 @@ def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Pr
     steps = check_int("steps", steps, 1)
     if is_stream(x):
         raise ValueError("profile() takes arrays in memory: give it one batch of what the data gives")
-    data = make_data(x, y, None, batch_size, "profile", run_host_layers=model._run_host_layers)
+    data = make_data(x, y, None, batch_size, "profile", run_host_layers=model._run_host_layers, steps=steps)
     assert isinstance(data, ArrayData)
     if model.run_eagerly:
         raise ValueError("profile() measures compiled steps, and run_eagerly=True runs them line by line")

@@ -44,11 +44,31 @@ def make_data(
     class_weight: Mapping[int, float] | None = None,
     name: str = "x",
     run_host_layers: RunHostLayers = _identity,
+    steps: int | None = None,
+    steps_name: str = "steps",
 ) -> Data:
     """Convert and check the data of `method`. Raises for every mistake that shows without the model.
 
     name: the argument that x was passed as. run_host_layers: the part of the model that runs before the step.
+    steps: number of steps, from the argument `steps_name`; without it the data must have an end.
     """
+    data = _make_data(x, y, sample_weight, batch_size, method, shuffle, class_weight, name, run_host_layers)
+    if data.endless and steps is None:
+        raise ValueError(f"the data have no end (a Dataset with repeat()?): give {steps_name}")
+    return data
+
+
+def _make_data(
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    batch_size: Any,
+    method: str,
+    shuffle: Any,
+    class_weight: Mapping[int, float] | None,
+    name: str,
+    run_host_layers: RunHostLayers,
+) -> Data:
     size = check_batch_size(batch_size)
     if shuffle not in (True, False, "batch", None):
         raise ValueError(f'shuffle must be True, False or "batch", got {shuffle!r}')
@@ -78,13 +98,9 @@ def make_data(
     return StreamData(x, order, class_weight, run_host_layers)
 
 
-def check_end(data: Data, steps: int | None, argument: str) -> None:
-    """Raise ValueError for data without an end unless the number of steps is given."""
-    if data.endless and steps is None:
-        raise ValueError(f"the data have no end (a Dataset with repeat()?): give {argument}")
-
-
-def make_validation(value: Any, batch_size: Any, run_host_layers: RunHostLayers = _identity) -> Data:
+def make_validation(
+    value: Any, batch_size: Any, steps: int | None, run_host_layers: RunHostLayers = _identity
+) -> Data:
     """Convert and check `validation_data`."""
     value = check_validation_data(value)
     if isinstance(value, tuple):
@@ -93,7 +109,15 @@ def make_validation(value: Any, batch_size: Any, run_host_layers: RunHostLayers 
         x, y, sample_weight = value, None, None
         batch_size = None if is_stream(value) else batch_size
     return make_data(
-        x, y, sample_weight, batch_size, "fit", name="validation_data", run_host_layers=run_host_layers
+        x,
+        y,
+        sample_weight,
+        batch_size,
+        "fit",
+        name="validation_data",
+        run_host_layers=run_host_layers,
+        steps=steps,
+        steps_name="validation_steps",
     )
 
 
@@ -116,11 +140,3 @@ def split(data: Data, fraction: float, mode: str, batch_size: Any) -> tuple[Arra
         ArrayData(data.table, size, held_out),
         sentence,
     )
-
-
-def check_targets(model: Any, losses: Any, data: Data, class_weight: Any) -> None:
-    """Check the targets against the losses: all of arrays, those of the first batch of a stream."""
-    batch = data.table if isinstance(data, ArrayData) else data.first_batch()
-    y = batch.y
-    if y is not None:
-        losses.check_values(y, model, class_weight)

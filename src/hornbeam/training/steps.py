@@ -17,7 +17,7 @@ from hornbeam.engines import current_engine
 from hornbeam.ir.scope import scope
 from hornbeam.training.batches import global_signature
 from hornbeam.training.check_arguments import check_step_signature
-from hornbeam.training.check_inputs import check_input_values, check_inputs
+from hornbeam.training.check_inputs import check_inputs
 from hornbeam.training.compile_config import describe
 from hornbeam.training.compile_mixin import CompileMixin
 from hornbeam.training.host_inputs import HostInputs
@@ -254,9 +254,8 @@ class Steps(CompileMixin):
             return
         inputs = getattr(self, "_symbolic_inputs", None)
         if inputs is not None:
-            arrays = check_inputs(x, inputs, describe(self))
-            if values:
-                check_input_values(self.layers, arrays, inputs)  # type: ignore[attr-defined]
+            layers = self.layers if values else ()  # type: ignore[attr-defined]
+            check_inputs(x, inputs, describe(self), layers)
 
 
 def _batch_size(x: Any) -> int:

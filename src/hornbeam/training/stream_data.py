@@ -8,9 +8,10 @@ from typing import Any
 from hornbeam.data import INFINITE_CARDINALITY
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset
 from hornbeam.engines import without_mesh
+from hornbeam.training.check_inputs import check_finite
 from hornbeam.training.data_cursor import DataCursor
 from hornbeam.training.host_inputs import RunHostLayers
-from hornbeam.training.packing import Batch, convert_batch
+from hornbeam.training.packing import Batch, Signature, convert_batch
 
 
 class StreamData:
@@ -69,13 +70,19 @@ class StreamData:
         return iter(self.source)
 
     def first_batch(self) -> Batch:
-        """Return the first batch without consuming it."""
+        """Return the first batch without consuming it. Raises ValueError for NaN and infinite inputs."""
         if not self._peeked:
             item = self._next()
             if item is None:
                 raise ValueError("the data hold no batch: the generator or dataset is empty")
-            self._peeked.append(self._converted(item))
+            batch = self._converted(item)
+            check_finite([("x", leaf) for leaf in batch.x_leaves])
+            self._peeked.append(batch)
         return self._peeked[0]
+
+    def signatures(self, steps: int | None) -> list[Signature]:
+        """Return the types of the first batch; later ones are traced when they come."""
+        return [self.first_batch().signature()]
 
     def rewind(self) -> None:
         """Start again at the first batch, if the source can."""

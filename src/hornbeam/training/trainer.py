@@ -17,7 +17,6 @@ from hornbeam.training.batch_api import BatchMethods
 from hornbeam.training.batches import check_local_data
 from hornbeam.training.callbacks.base import Callback, CallbackList, History
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
-from hornbeam.training.check_inputs import check_finite
 from hornbeam.training.compile_config import describe
 from hornbeam.training.compile_mixin import on_engine
 from hornbeam.training.data_leakage import count_evaluation, unsealed, warn_of_shared_samples
@@ -27,7 +26,7 @@ from hornbeam.training.profiler import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
 from hornbeam.training.run import TrainingRun, running
 from hornbeam.training.schedule import TrainingSchedule
-from hornbeam.training.sources import Data, check_end, check_targets, make_data, make_validation, split
+from hornbeam.training.sources import Data, make_data, make_validation, split
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -144,15 +143,24 @@ class Trainer(BatchMethods):
         run_host_layers = self._run_host_layers
         size, class_weight = settings.batch_size, settings.class_weight
         data = make_data(
-            x, y, sample_weight, size, "fit", settings.shuffle, class_weight, run_host_layers=run_host_layers
+            x,
+            y,
+            sample_weight,
+            size,
+            "fit",
+            settings.shuffle,
+            class_weight,
+            run_host_layers=run_host_layers,
+            steps=settings.steps,
+            steps_name="steps_per_epoch",
         )
-        check_end(data, settings.steps, "steps_per_epoch")
         self._training_state.training_rows.add(self, x)
         validation, sentence = None, ""
         validation_size = settings.validation_batch_size
         if validation_data is not None:
-            validation = make_validation(validation_data, validation_size or size, run_host_layers)
-            check_end(validation, settings.validation_steps, "validation_steps")
+            validation = make_validation(
+                validation_data, validation_size or size, settings.validation_steps, run_host_layers
+            )
             if isinstance(validation, ArrayData) and validation.uses_all_rows:
                 self._training_state.validation_fingerprints.add(validation.table)
                 if isinstance(data, ArrayData):
@@ -210,32 +218,25 @@ class Trainer(BatchMethods):
 
     def _validate_and_trace(self, mode: str, data: Data, steps: int | None, class_weight: Any) -> None:
         """Compare data and model, trace the step, then check the labels: all before anything runs."""
-        if isinstance(data, ArrayData):
-            batch, count = data.table, data.samples or 0
-            last = (steps is None and count % data.batch_size) or data.batch_size
-            sizes = {min(data.batch_size, count), last}
-            signatures = [data.signature(size) for size in sorted(sizes, reverse=True) if size <= count]
-            rows = data.batch_size
-        else:
-            batch = data.first_batch()
-            signatures, rows = [batch.signature()], len(batch)
-            check_finite([("x", leaf) for leaf in batch.x_leaves])
-        check_local_data(current_engine(), data.samples or 0, rows, self.run_eagerly)
+        batch = data.table if isinstance(data, ArrayData) else data.first_batch()
+        check_local_data(current_engine(), data.samples or 0, data.batch_size or len(batch), self.run_eagerly)
+        x, y, _ = batch.unpacked()
         method = {"train": self.train_step, "test": self.test_step}[mode]
         standard = getattr(method, "__func__", None) in (Trainer.train_step, Trainer.test_step)
         losses = self._training_state.losses
         compares = standard and losses is not None and losses.spec is not None
         if standard:  # a step of the user's may unpack any data
-            self._check_inputs(batch.x, values=True)
-        if compares and batch.y is None:
+            self._check_inputs(x, values=True)
+        if compares and y is None:
             raise ValueError(
                 f"the loss of {describe(self)} compares predictions with targets, but y is missing"
             )
         if not self.run_eagerly:
-            for signature in signatures:
+            for signature in data.signatures(steps):
                 self._compiled_step(mode, signature)
         if compares:
-            check_targets(self, losses, data, class_weight)
+            assert losses is not None
+            losses.check_values(y, self, class_weight)
 
     def profile(self, x: Tree, y: Tree = None, batch_size: int = 32, steps: int = 10) -> Profile:
         """Measure the time of a training step, or without `y` of a prediction, by layer and kernel.
@@ -311,8 +312,10 @@ class Trainer(BatchMethods):
         verbose = resolve_verbose(verbose)
         steps = check_arguments.check_steps("steps", steps)
         x, y, sample_weight, sealed = unsealed(x, y, sample_weight, self._training_run is not None)
-        data = make_data(x, y, sample_weight, batch_size, "evaluate", run_host_layers=self._run_host_layers)
-        check_end(data, steps, "steps")
+        run_host_layers = self._run_host_layers
+        data = make_data(
+            x, y, sample_weight, batch_size, "evaluate", run_host_layers=run_host_layers, steps=steps
+        )
         steps = check_arguments.limit_steps(steps, data.steps)
         if isinstance(data, ArrayData) and data.uses_all_rows:
             self._training_state.validation_fingerprints.check(data.table)
@@ -377,8 +380,9 @@ class Trainer(BatchMethods):
                 return predictor([x])
         verbose = resolve_verbose(verbose)
         steps = check_arguments.check_steps("steps", steps)
-        data = make_data(x, None, None, batch_size, "predict", run_host_layers=self._run_host_layers)
-        check_end(data, steps, "steps")
+        data = make_data(
+            x, None, None, batch_size, "predict", run_host_layers=self._run_host_layers, steps=steps
+        )
         steps = check_arguments.limit_steps(steps, data.steps)
         count = steps if steps is not None else data.steps
         callbacks = self._callback_list(callbacks, verbose, verbose != 0 and count != 1, data, steps)
