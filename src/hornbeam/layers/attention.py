@@ -433,8 +433,8 @@ class GroupedQueryAttention(_Projected):
         )
         if self.num_query_heads % self.num_key_value_heads:
             raise ValueError(
-                f"{owner}: num_query_heads must be a multiple of num_key_value_heads, got {num_query_heads} "
-                f"and {num_key_value_heads}"
+                f"{owner}: num_query_heads must be a multiple of num_key_value_heads, "
+                f"got {num_query_heads} and {num_key_value_heads}"
             )
         self.dropout = check_rate("dropout", dropout, where=owner)
         self._set_attention_arguments(

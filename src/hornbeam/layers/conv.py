@@ -54,8 +54,8 @@ class _Convolution(Layer):
         self.dilation_rate = check_sizes("dilation_rate", dilation_rate, self.rank, where=owner)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
-                f"{owner}: strides and dilation_rate cannot both be above 1, got strides={self.strides} and "
-                f"dilation_rate={self.dilation_rate}"
+                f"{owner}: strides and dilation_rate cannot both be above 1, "
+                f"got strides={self.strides} and dilation_rate={self.dilation_rate}"
             )
         self.padding = check_choice("padding", str(padding).lower(), self.paddings, where=owner)
         self.data_format = standard_data_format(data_format)
@@ -71,8 +71,8 @@ class _Convolution(Layer):
         channels = input_shape[channel_axis(self.data_format)]
         if channels is None:
             raise ShapeError(
-                f"{self.describe()}: the number of channels must be known when it is built, got shape "
-                f"{tuple(input_shape)} with data_format={self.data_format!r}"
+                f"{self.describe()}: the number of channels must be known when it is built, "
+                f"got shape {tuple(input_shape)} with data_format={self.data_format!r}"
             )
         axis = -1 if self.data_format == "channels_last" else 1
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={axis: channels})

@@ -44,8 +44,8 @@ class _ConvTranspose(_Convolution):
             )
             if any(extra >= stride for extra, stride in zip(self.output_padding, self.strides, strict=True)):
                 raise ValueError(
-                    f"{owner}: output_padding must be smaller than strides, got {self.output_padding} and "
-                    f"{self.strides}"
+                    f"{owner}: output_padding must be smaller than strides, "
+                    f"got {self.output_padding} and {self.strides}"
                 )
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)

@@ -119,8 +119,8 @@ class Embedding(Layer):
             if low >= 0:
                 index, fix = high, f"Write Embedding({int(high) + 1}, ...), or check the indices"
             raise ValueError(
-                f"{self.describe()}: x contains the index {index:g}, the layer has vectors for 0 to "
-                f"{self.input_dim - 1}. {fix}"
+                f"{self.describe()}: x contains the index {index:g}, "
+                f"the layer has vectors for 0 to {self.input_dim - 1}. {fix}"
             )
 
     def call(self, inputs: Tensor) -> Tensor:

@@ -79,8 +79,8 @@ class JaxLayer(LibraryLayer):
         has_weights = "params" in self._arguments or "state" in self._arguments
         if has_weights and init_fn is None and params is None and state is None:
             raise ValueError(
-                f"{self.describe()}: call_fn takes weights: pass params (and state), or init_fn to "
-                "initialize them"
+                f"{self.describe()}: call_fn takes weights: "
+                "pass params (and state), or init_fn to initialize them"
             )
         self.call_fn, self.init_fn = call_fn, init_fn
         self.native_serialization_platforms = native_serialization_platforms

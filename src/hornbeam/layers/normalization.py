@@ -105,8 +105,8 @@ def _check_limits(renorm_clipping: Any) -> dict[str, Any]:
         for value in numbers.values()
     ):
         raise ValueError(
-            "BatchNormalization: renorm_clipping must be a dict with some of the keys rmin, rmax, dmax and "
-            f"numbers of at least 0, got {renorm_clipping!r}"
+            "BatchNormalization: renorm_clipping must be a dict with some of the keys rmin, rmax, "
+            f"dmax and numbers of at least 0, got {renorm_clipping!r}"
         )
     if numbers.get("rmin", 0) > numbers.get("rmax", math.inf):
         raise ValueError(

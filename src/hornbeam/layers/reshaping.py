@@ -84,8 +84,8 @@ class Reshape(Layer):
         if (-1 not in self.target_shape and product != values) or (product and values % product):
             relation = "holds" if -1 not in self.target_shape else "needs a multiple of"
             raise ShapeError(
-                f"{self.describe()}: a sample of shape {inputs.shape[1:]} has {values} values, target_shape "
-                f"{self.target_shape} {relation} {product}"
+                f"{self.describe()}: a sample of shape {inputs.shape[1:]} has {values} values, "
+                f"target_shape {self.target_shape} {relation} {product}"
             )
         return ops.reshape(
             inputs,

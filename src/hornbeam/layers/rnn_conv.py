@@ -72,8 +72,8 @@ class _ConvLSTMCell(LSTMCell):
         self.dilation_rate = check_sizes("dilation_rate", dilation_rate, self.rank, where=owner)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
-                f"{owner}: strides and dilation_rate cannot both be above 1, got strides={self.strides} and "
-                f"dilation_rate={self.dilation_rate}"
+                f"{owner}: strides and dilation_rate cannot both be above 1, "
+                f"got strides={self.strides} and dilation_rate={self.dilation_rate}"
             )
         self.padding = check_choice("padding", str(padding).lower(), ("valid", "same"), where=owner)
         self.data_format = standard_data_format(data_format)
@@ -87,15 +87,15 @@ class _ConvLSTMCell(LSTMCell):
     def build(self, input_shape: Shape) -> None:
         if len(input_shape) != self.rank + 2:
             raise ShapeError(
-                f"{self.describe()} expects sequences of rank {self.rank + 3}, got rank "
-                f"{len(input_shape) + 1}: (batch, steps, sizes, channels)"
+                f"{self.describe()} expects sequences of rank {self.rank + 3}, "
+                f"got rank {len(input_shape) + 1}: (batch, steps, sizes, channels)"
             )
         channels = input_shape[channel_axis(self.data_format)]
         spatial = spatial_sizes(input_shape, self.data_format)
         if channels is None or None in spatial:
             raise ShapeError(
-                f"{self.describe()}: a step's sizes and channels must be known when it is built, got shape "
-                f"{tuple(input_shape)} with data_format={self.data_format!r}"
+                f"{self.describe()}: a step's sizes and channels must be known when it is built, "
+                f"got shape {tuple(input_shape)} with data_format={self.data_format!r}"
             )
         window = (self.kernel_size, self.strides, self.padding, self.dilation_rate)
         check_window(self.describe(), spatial, *window)

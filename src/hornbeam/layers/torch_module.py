@@ -157,8 +157,8 @@ class TorchModuleWrapper(LibraryLayer):
         }
         if arrays.keys() != named.keys():
             raise ValueError(
-                f"{self.describe()} has {sorted(named)}, the file holds {sorted(arrays)}: they differ in "
-                f"{sorted(arrays.keys() ^ named.keys())}"
+                f"{self.describe()} has {sorted(named)}, the file holds {sorted(arrays)}: "
+                f"they differ in {sorted(arrays.keys() ^ named.keys())}"
             )
         for key, variable in named.items():
             if arrays[key].shape != variable.shape:
@@ -184,8 +184,9 @@ class TorchModuleWrapper(LibraryLayer):
         """
         if not isinstance(config.get("module"), dict):
             raise ValueError(
-                "the config holds a pickled torch.nn.Module, which is code, and no code from a file is ever "
-                "run: create the layer in Python and load_weights() from the file"
+                "the config holds a pickled torch.nn.Module, which is code, "
+                "and no code from a file is ever run: "
+                "create the layer in Python and load_weights() from the file"
             )
         return cls(**{**config, "module": deserialize(config["module"])})
 

@@ -229,8 +229,8 @@ class ImageLayer(Layer):
             )
         if len(images.shape) not in (3, 4):
             raise ShapeError(
-                f"{self.describe()}: images need three axes (one image) or four (a batch), got shape "
-                f"{tuple(images.shape)}"
+                f"{self.describe()}: images need three axes (one image) or four (a batch), "
+                f"got shape {tuple(images.shape)}"
             )
         return images
 

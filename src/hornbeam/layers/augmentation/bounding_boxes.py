@@ -521,8 +521,8 @@ def dense(bounding_boxes: Any) -> dict[str, Any]:
     ranks = (boxes.ndim - 1, boxes.ndim)
     if boxes.ndim not in (2, 3) or boxes.shape[-1] != 4 or labels.ndim not in ranks:
         raise ShapeError(
-            f"bounding_boxes: boxes must be (n, 4) or (batch, n, 4) with labels (n,) or (batch, n), got "
-            f"{boxes.shape} and {labels.shape}"
+            "bounding_boxes: boxes must be (n, 4) or (batch, n, 4) with labels (n,) or (batch, n), "
+            f"got {boxes.shape} and {labels.shape}"
         )
     return {**bounding_boxes, "boxes": boxes, "labels": labels}
 

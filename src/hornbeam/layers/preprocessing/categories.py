@@ -76,7 +76,7 @@ class CategoryEncoding(Layer):
             values = np.asarray(inputs)
             if values.size and (values.min() < 0 or values.max() >= self.num_tokens):
                 raise ValueError(
-                    f"{self.describe()}: values must be in [0, {self.num_tokens}), got {values.min()} to "
-                    f"{values.max()}"
+                    f"{self.describe()}: values must be in [0, {self.num_tokens}), "
+                    f"got {values.min()} to {values.max()}"
                 )
         return encode(inputs, self.num_tokens, self.output_mode, self.compute_dtype, count_weights)

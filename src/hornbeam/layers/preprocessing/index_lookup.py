@@ -211,8 +211,8 @@ class IndexLookup(HostLayer):
         size = self._token_start + len(tokens)
         if self.max_tokens is not None and size > self.max_tokens:
             raise ValueError(
-                f"{self.describe()}: the vocabulary has {size} entries with the special ones, but max_tokens "
-                f"is {self.max_tokens}"
+                f"{self.describe()}: the vocabulary has {size} entries with the special ones, "
+                f"but max_tokens is {self.max_tokens}"
             )
 
     def _set_vocabulary(self, vocabulary: Vocabulary) -> None:
@@ -220,8 +220,8 @@ class IndexLookup(HostLayer):
         fixed = self.output_mode != "int" and not self.pad_to_max_tokens
         if fixed and self._frozen_size is not None and size != self._frozen_size:
             raise RuntimeError(
-                f"{self.describe()}: outputs have {self._frozen_size} entries, on which following layers may "
-                f"depend; the new vocabulary has {size}. "
+                f"{self.describe()}: outputs have {self._frozen_size} entries, "
+                f"on which following layers may depend; the new vocabulary has {size}. "
                 "Create a new layer, or use pad_to_max_tokens=True"
             )
         self._vocabulary = vocabulary
@@ -232,8 +232,8 @@ class IndexLookup(HostLayer):
         """Pad the weights at the start for special tokens, and at the end for unused indices."""
         if weights.shape != (count,):
             raise ValueError(
-                f"{self.describe()}: idf_weights must be {count} numbers, one for each token, got shape "
-                f"{weights.shape}"
+                f"{self.describe()}: idf_weights must be {count} numbers, one for each token, "
+                f"got shape {weights.shape}"
             )
         front = 0 if has_special else self._token_start
         weights = np.pad(weights, (front, 0), constant_values=weights.mean())
@@ -319,8 +319,8 @@ class IndexLookup(HostLayer):
     def _refuse_unknown(self, unknown: Sequence[Any]) -> None:
         shown = ", ".join(repr(self._token(key)) for key in list(dict.fromkeys(unknown))[:5])
         raise ValueError(
-            f"{self.describe()}: {shown} is not in the vocabulary, and num_oov_indices=0 leaves no index "
-            "for unknown tokens: use num_oov_indices=1"
+            f"{self.describe()}: {shown} is not in the vocabulary, "
+            "and num_oov_indices=0 leaves no index for unknown tokens: use num_oov_indices=1"
         )
 
     def compute_output_shape(self, input_shape: ShapeTree) -> ShapeTree:
@@ -391,9 +391,9 @@ class IndexLookup(HostLayer):
         multiline = next((line for line in lines if "\n" in line or "\r" in line), None)
         if multiline is not None:
             raise ValueError(
-                f"{self.describe()}: the token {multiline!r} contains a line break, and the vocabulary in a "
-                "file has one token a line. Create the layer with vocabulary=layer.get_vocabulary(), "
-                "which the config stores"
+                f"{self.describe()}: the token {multiline!r} contains a line break, "
+                "and the vocabulary in a file has one token a line. "
+                "Create the layer with vocabulary=layer.get_vocabulary(), which the config stores"
             )
         return {VOCABULARY_FILE: "\n".join(lines)}
 

@@ -37,7 +37,7 @@ class IntegerLookup(IndexLookup):
     Args:
         max_tokens: Largest size of the vocabulary, special tokens included; unlimited by default.
         num_oov_indices: Number of indices for tokens out of the vocabulary.
-        mask_token: Token that stands for missing values and has index 0; none if None.
+        mask_token: Token of missing values, with index 0; none if None.
         oov_token: Token that inverse lookup returns for an index out of the vocabulary.
         vocabulary: Tokens in the order of their indices, or the path of a text file with one token a line;
             `adapt` computes it by default.

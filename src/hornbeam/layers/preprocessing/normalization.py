@@ -67,8 +67,8 @@ class Normalization(Layer):
         axes = sorted(axis % rank for axis in self.axis)
         if any(input_shape[axis] is None for axis in axes):
             raise ShapeError(
-                f"{self.describe()}: sizes of the kept axes {self.axis} must be known, got "
-                f"{tuple(input_shape)}"
+                f"{self.describe()}: sizes of the kept axes {self.axis} must be known, "
+                f"got {tuple(input_shape)}"
             )
         self._kept_axes: tuple[int, ...] = tuple(axes)
         shape = tuple(input_shape[axis] for axis in axes)

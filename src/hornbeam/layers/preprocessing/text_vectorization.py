@@ -209,8 +209,8 @@ class TextVectorization(HostLayer):
         else:
             if texts.ndim > 1 and texts.shape[-1] != 1:
                 raise ValueError(
-                    f"{self.describe()} splits texts of shape (batch,) or (batch, 1), got "
-                    f"{texts.shape}: use split=None for words in columns"
+                    f"{self.describe()} splits texts of shape (batch,) or (batch, 1), got {texts.shape}: "
+                    "use split=None for words in columns"
                 )
             leading = texts.shape[:-1] if texts.ndim > 1 else texts.shape
             rows = self._split_texts(texts.reshape(-1))
@@ -259,8 +259,8 @@ class TextVectorization(HostLayer):
         if self.output_mode == "one_hot":
             if len(set(lengths.tolist())) > 1:
                 raise ValueError(
-                    f'{self.describe()}: output_mode="one_hot" needs texts of equal length; use "multi_hot" '
-                    'or "count"'
+                    f'{self.describe()}: output_mode="one_hot" needs texts of equal length; '
+                    'use "multi_hot" or "count"'
                 )
             return lookup.vectors(indices.reshape(*leading, -1))
         row_of_word = np.repeat(np.arange(len(rows)), lengths)
