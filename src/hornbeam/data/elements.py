@@ -52,7 +52,7 @@ class TensorSpec:
         Args:
             shape: Sizes of the axes, or None.
         """
-        return replace(self, shape=shape)
+        return replace(self, shape=None if shape is None else tuple(shape))
 
     def row(self) -> TensorSpec:
         """Return the spec of a row: without the first axis."""
@@ -100,7 +100,7 @@ class Strings(np.ndarray):
         """
         return _object_array(value).view(cls)
 
-    def numpy(self) -> np.ndarray | str | bytes:
+    def numpy(self) -> Any:
         """Return the strings as a plain array, or a single string as str or bytes."""
         return self.view(np.ndarray) if self.ndim else self.item()
 

@@ -201,7 +201,7 @@ class ImageDataGenerator:
             keep_aspect_ratio: Whether to crop images to the target's aspect ratio first.
         """
         files = list_class_files(directory, classes, self._subset_range(subset), follow_links)
-        reading = ReadOptions(tuple(target_size), color_mode, interpolation, keep_aspect_ratio)
+        reading = ReadOptions((target_size[0], target_size[1]), color_mode, interpolation, keep_aspect_ratio)
         saving = SaveOptions(save_to_dir, save_prefix, save_format)
         return FileFlow(self, files, reading, class_mode, batch_size, shuffle, seed, saving)
 
@@ -252,7 +252,7 @@ class ImageDataGenerator:
             dataframe, directory, x_col, y_col, weight_col, classes, class_mode,
             self._subset_range(subset), validate_filenames,
         )  # fmt: skip
-        reading = ReadOptions(tuple(target_size), color_mode, interpolation, False)
+        reading = ReadOptions((target_size[0], target_size[1]), color_mode, interpolation, False)
         saving = SaveOptions(save_to_dir, save_prefix, save_format)
         return FileFlow(self, files, reading, class_mode, batch_size, shuffle, seed, saving)
 
@@ -298,13 +298,13 @@ class ImageDataGenerator:
             x: Image (height, width, channels).
             transform_parameters: Result of `get_random_transform`.
         """
-        x, parameters = np.asarray(x), transform_parameters
-        if x.ndim != 3:
-            raise ValueError(f"an image has three axes, got an array of shape {x.shape}")
+        image, parameters = np.asarray(x), transform_parameters
+        if image.ndim != 3:
+            raise ValueError(f"an image has three axes, got an array of shape {image.shape}")
         defaults = {"theta": 0, "tx": 0, "ty": 0, "shear": 0, "zx": 1, "zy": 1}
         affine = {name: parameters.get(name, default) for name, default in defaults.items()}
-        x = apply_affine(
-            x,
+        image = apply_affine(
+            image,
             **affine,
             channel_axis=self.channel_axis - 1,
             fill_mode=self.fill_mode,
@@ -312,14 +312,15 @@ class ImageDataGenerator:
             order=self.interpolation_order,
         )
         if parameters.get("channel_shift_intensity") is not None:
-            x = np.clip(x + parameters["channel_shift_intensity"], x.min(), x.max())
+            shifted = image + parameters["channel_shift_intensity"]
+            image = np.clip(shifted, image.min(), image.max())
         if parameters.get("flip_horizontal"):
-            x = np.flip(x, self.col_axis - 1)
+            image = np.flip(image, self.col_axis - 1)
         if parameters.get("flip_vertical"):
-            x = np.flip(x, self.row_axis - 1)
+            image = np.flip(image, self.row_axis - 1)
         if parameters.get("brightness") is None:
-            return x
-        return adjust_brightness(x, parameters["brightness"], self.data_format)
+            return image
+        return adjust_brightness(image, parameters["brightness"], self.data_format)
 
     def random_transform(self, x: ArrayLike, seed: int | None = None) -> np.ndarray:
         """Augment an image at random.
@@ -336,23 +337,23 @@ class ImageDataGenerator:
         Args:
             x: Image, or batch of images.
         """
-        x = np.asarray(x, self.dtype)
+        images = np.asarray(x, self.dtype)
         if self.preprocessing_function is not None:
-            x = np.asarray(self.preprocessing_function(x), self.dtype)
+            images = np.asarray(self.preprocessing_function(images), self.dtype)
         if self.rescale:
-            x = x * np.asarray(self.rescale, x.dtype)
+            images = images * np.asarray(self.rescale, images.dtype)
         if self.samplewise_center:
-            x = x - x.mean(keepdims=True)
+            images = images - images.mean(keepdims=True)
         if self.samplewise_std_normalization:
-            x = x / (x.std(keepdims=True) + 1e-6)
+            images = images / (images.std(keepdims=True) + 1e-6)
         if self.featurewise_center:
-            x = x - self._require_fit(self.mean)
+            images = images - self._require_fit(self.mean)
         if self.featurewise_std_normalization:
-            x = x / (self._require_fit(self.std) + 1e-6)
+            images = images / (self._require_fit(self.std) + 1e-6)
         if self.zca_whitening:
-            flat = x.reshape(-1, int(np.prod(x.shape[-3:])))
-            x = (flat @ self._require_fit(self.zca_whitening_matrix)).reshape(x.shape)
-        return x
+            flat = images.reshape(-1, int(np.prod(images.shape[-3:])))
+            images = (flat @ self._require_fit(self.zca_whitening_matrix)).reshape(images.shape)
+        return images
 
     def _require_fit(self, value: np.ndarray | None) -> np.ndarray:
         if value is None:
@@ -368,24 +369,25 @@ class ImageDataGenerator:
             rounds: Number of augmented versions of each image.
             seed: Seed of the augmentation.
         """
-        x = np.array(x, self.dtype)
-        if x.ndim != 4:
-            raise ValueError(f"fit() takes images (n, height, width, channels), got shape {x.shape}")
+        images = np.array(x, self.dtype)
+        if images.ndim != 4:
+            raise ValueError(f"fit() takes images (n, height, width, channels), got shape {images.shape}")
         if self.rescale:
-            x *= self.rescale
+            images *= self.rescale
         if augment:
             rng = np.random.RandomState(_seed(seed))
-            draws = [self.get_random_transform(image.shape, rng) for _ in range(rounds) for image in x]
-            x = np.stack([self.apply_transform(x[i % len(x)], draw) for i, draw in enumerate(draws)])
+            draws = [self.get_random_transform(image.shape, rng) for _ in range(rounds) for image in images]
+            augmented = (self.apply_transform(images[i % len(images)], draw) for i, draw in enumerate(draws))
+            images = np.stack(list(augmented))
         axes = (0, self.row_axis, self.col_axis)
         if self.featurewise_center:
-            self.mean = x.mean(axes, keepdims=True)[0]
-            x -= self.mean
+            self.mean = images.mean(axes, keepdims=True)[0]
+            images -= self.mean
         if self.featurewise_std_normalization:
-            self.std = x.std(axes, keepdims=True)[0]
+            self.std = images.std(axes, keepdims=True)[0]
         if self.zca_whitening:
-            u, s, _ = np.linalg.svd(x.reshape(len(x), -1).T, full_matrices=False)
-            self.zca_whitening_matrix = (u * (np.sqrt(len(x)) / (s + self.zca_epsilon))) @ u.T
+            u, s, _ = np.linalg.svd(images.reshape(len(images), -1).T, full_matrices=False)
+            self.zca_whitening_matrix = (u * (np.sqrt(len(images)) / (s + self.zca_epsilon))) @ u.T
 
 
 def _as_pair(value: Any, name: str, center: float | None = None) -> tuple[float, float]:

@@ -33,14 +33,14 @@ class Moments(NamedTuple):
 
     means: np.ndarray
     deviations: np.ndarray
-    count: int
+    samples: int
 
     def distance_from_standard(self) -> float:
         """Return the root mean square distance from mean 0 and deviation 1 over features.
 
         Deviations may have been computed with n or with n - 1.
         """
-        biased = np.sqrt(1 - 1 / self.count)
+        biased = np.sqrt(1 - 1 / self.samples)
         deviation = min(_rms(self.deviations - 1), _rms(self.deviations - biased))
         return max(_rms(self.means), deviation)
 

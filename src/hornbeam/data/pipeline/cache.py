@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,16 +84,16 @@ def _read(path: Path) -> Iterator[Any]:
     with zipfile.ZipFile(path) as file:
         index = json.loads(file.read(_INDEX))
         for number in range(index["count"]):
-            names = (f"{number}/{part}" for part in itertools.count())
-            yield _restore(index["form"], lambda dtype, names=names: _read_part(file, next(names), dtype))
+            yield _restore(index["form"], file, (f"{number}/{part}" for part in itertools.count()))
 
 
-def _restore(structure: Any, read_part: Callable[[str | None], Any]) -> Any:
+def _restore(structure: Any, file: zipfile.ZipFile, names: Iterator[str]) -> Any:
+    """Read the parts of an element from the next entries, and pack them as `structure`."""
     if isinstance(structure, list):
-        return tuple(_restore(item, read_part) for item in structure)
+        return tuple(_restore(item, file, names) for item in structure)
     if isinstance(structure, dict):
-        return {key: _restore(item, read_part) for key, item in structure.items()}
-    return read_part(structure)
+        return {key: _restore(item, file, names) for key, item in structure.items()}
+    return _read_part(file, next(names), structure)
 
 
 def _read_part(file: zipfile.ZipFile, name: str, dtype: str | None) -> Any:
