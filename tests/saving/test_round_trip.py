@@ -403,7 +403,7 @@ def test_all_missing_names_at_once(custom: Path) -> None:
         load_model(custom)
     with pytest.raises(UnknownObjectError, match="uses 'Doubled', 'my_loss', which"):
         load_model(custom, custom_objects={"Shifted": Shifted, "twice_relu": twice_relu})
-    with pytest.raises(UnknownObjectError, match="names 'my_loss', which"):
+    with pytest.raises(UnknownObjectError, match="uses 'my_loss', which"):
         load_model(custom, custom_objects={"Shifted": Shifted, "Doubled": Doubled, "twice_relu": twice_relu})
 
 
