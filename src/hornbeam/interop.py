@@ -1,4 +1,4 @@
-"""In and out of PyTorch, JAX and TensorFlow: arrays on shared memory, a model as their kind of function."""
+"""Interoperation with PyTorch, JAX and TensorFlow: arrays on shared memory, models as their functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hornbeam.engines import Engine, current_engine, get_engine
 from hornbeam.ir import autodiff
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, leaf, placeholder
-from hornbeam.ir.primitive import zeros_like
 from hornbeam.ir.trace import is_constant
 from hornbeam.ir.types import TensorType, dtype_name, is_float
 
@@ -21,18 +20,27 @@ __all__ = ["from_dlpack", "jax_function", "tf_module", "torch_module"]
 
 
 def from_dlpack(x: Any) -> Tensor:
-    """A Tensor on the memory of `x`, any array with `__dlpack__`: of PyTorch, JAX, NumPy, CuPy, ...
+    """Create a Tensor on the memory of an array of another library.
 
-    The present engine borrows the memory where it can, and moves it to its device where it must. Nobody may
-    write to `x` while the Tensor lives. `torch.from_dlpack(tensor)`, `np.from_dlpack(tensor)` and
-    `jax.numpy.from_dlpack(tensor)` go the other way, likewise without a copy, but for JAX's from an engine
-    that is not JAX's: it asks for a version of DLPack that cannot say that memory is read-only.
+    The current engine borrows the memory if possible, and copies it to its device otherwise. Do not write to
+    `x` while the Tensor lives. `torch.from_dlpack(tensor)`, `np.from_dlpack(tensor)` and
+    `jax.numpy.from_dlpack(tensor)` do the opposite, likewise without a copy, except for JAX's from an engine
+    that is not JAX's: it requests a version of DLPack that cannot mark memory as read-only.
 
-    Raises TypeError for what has no `__dlpack__`, and what the host raises for a dtype that it does not have.
+    Args:
+        x: Any array with `__dlpack__`: of PyTorch, JAX, NumPy, CuPy, ...
+
+    Returns:
+        Tensor with the shape and dtype of `x`.
+
+    Raises:
+        TypeError: If `x` has no `__dlpack__`, or the engine does not support its dtype.
+
+    Example:
+        >>> from_dlpack(np.arange(3)).tolist()
+        [0, 1, 2]
+
     Source: https://dmlc.github.io/dlpack.
-
-    >>> from_dlpack(np.arange(3)).tolist()
-    [0, 1, 2]
     """
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"from_dlpack() takes an array with __dlpack__, got {type(x).__name__}")
@@ -46,7 +54,7 @@ def from_dlpack(x: Any) -> Tensor:
 
 
 def _traced(model: Any, engine: Engine, types: Any, training: bool) -> Traced:
-    """The model on arguments of `types`; what it captures is computed."""
+    """Trace the model on arguments of `types`, and evaluate what it captures."""
     traced = trace_for(engine, lambda *xs: model(*xs, training=training), types)
     evaluate(traced.captured)
     return traced
@@ -61,10 +69,13 @@ def _variables_of(model: Any) -> list[Variable]:
 
 
 class _Derivative:
-    """A graph and the way back, as two graphs; what the way back needs of the way forward is handed over.
+    """The forward and backward pass of a graph, as two graphs.
 
-    forward: from the graph's inputs to its outputs and the values that are handed over. backward: from those
-    and cotangents of the float outputs to cotangents of the float inputs.
+    Attributes:
+        forward: From the graph's inputs to its outputs and the residuals of the backward pass.
+        backward: From residuals and cotangents of the float outputs to cotangents of the float inputs.
+        outputs: Indices of the float outputs.
+        inputs: Indices of the float inputs.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -72,16 +83,15 @@ class _Derivative:
         self.inputs = [i for i, node in enumerate(graph.inputs) if is_float(node.dtype)]
         wrt = [graph.inputs[i] for i in self.inputs]
         outs = [graph.outputs[i] for i in self.outputs]
-        given = [placeholder(n._single(), n.level) for n in outs]
-        found = autodiff.gradients(outs, given, wrt)
-        slopes = [zeros_like(n) if slope is None else slope for n, slope in zip(wrt, found, strict=True)]
-        border = _border(slopes, given)
-        self.forward = Graph(graph.inputs, (*graph.outputs, *border))
-        self.backward = Graph((*border, *given), slopes)
+        cotangents = [placeholder(n._single(), n.level) for n in outs]
+        grads = autodiff.dense_cotangents(autodiff.gradients(outs, cotangents, wrt), wrt)
+        residuals = _residuals(grads, cotangents)
+        self.forward = Graph(graph.inputs, (*graph.outputs, *residuals))
+        self.backward = Graph((*residuals, *cotangents), grads)
 
 
 class _Run:
-    """A model for one signature, compiled for the way forward and the way back."""
+    """A model for one signature, with its forward and backward pass compiled."""
 
     def __init__(self, model: Any, engine: Engine, types: Any, training: bool) -> None:
         self.traced = traced = _traced(model, engine, types, training)
@@ -93,22 +103,22 @@ class _Run:
         self.backward = engine.executable(self.derivative.backward)
 
 
-def _border(outputs: Sequence[Node], given: Sequence[Node]) -> list[Node]:
-    """Values that do not depend on `given` and are read by what does, or are outputs; constants aside."""
-    whole = Graph(tuple(_leaves(outputs)), outputs)
-    late = set(given)
+def _residuals(outputs: Sequence[Node], cotangents: Sequence[Node]) -> list[Node]:
+    """Return the values that the backward pass reads and that do not depend on cotangents, without
+    constants."""
+    graph = Graph(tuple(_leaves(outputs)), outputs)
+    backward = set(cotangents)
     while True:
-        for node in whole.nodes:
-            if any(operand in late for operand in node.inputs):
-                late.add(node)
-        read = [operand for node in whole.nodes if node in late for operand in node.inputs]
-        border = dict.fromkeys(n for n in (*read, *outputs) if n not in late and not is_constant(n))
-        # No graph hands over a value with several outputs: it is computed again.
-        several = [node for node in border if isinstance(node.type, tuple)]
+        for node in graph.nodes:
+            if any(operand in backward for operand in node.inputs):
+                backward.add(node)
+        read = [operand for node in graph.nodes if node in backward for operand in node.inputs]
+        residuals = dict.fromkeys(n for n in (*read, *outputs) if n not in backward and not is_constant(n))
+        # A graph cannot return a value with several outputs: it is recomputed.
+        several = [node for node in residuals if isinstance(node.type, tuple)]
         if not several:
-            return list(border)
-        for node in several:
-            late.add(node)
+            return list(residuals)
+        backward.update(several)
 
 
 def _leaves(outputs: Sequence[Node]) -> list[Node]:
@@ -126,34 +136,40 @@ def _leaves(outputs: Sequence[Node]) -> list[Node]:
 
 
 def torch_module(model: Any) -> Any:
-    """The model as a `torch.nn.Module`: trained by PyTorch's optimizers, or a part of a bigger module.
+    """Convert a model to a `torch.nn.Module`, to train it with PyTorch or to use it in a larger module.
 
-    model: a built Model or Layer. Trainable weights are copied to parameters, the others (batch statistics,
-    random states) to buffers; a name is the weight's path in the model, with "_" for "/". `forward(*inputs)`
-    takes tensors of the model's input shapes, and gives tensors in the structure of its outputs, float32
-    unless the model says otherwise; `train()` and `eval()` say whether dropout drops. Backward through
-    autograd is Hornbeam's own derivative, run by the torch engine, once: it has no second derivative.
-    `module.write_back()` assigns parameters and buffers to the model's variables.
+    Trainable weights are copied to parameters, the others (batch statistics, random states) to buffers; their
+    names are the weights' paths in the model, with "_" for "/". `forward(*inputs)` takes tensors of the
+    model's input shapes, and returns tensors in the structure of its outputs. `train()` and `eval()` switch
+    the training mode. Autograd uses Hornbeam's derivative, run by the torch engine; second derivatives are
+    not available. `module.write_back()` assigns parameters and buffers to the model's variables.
 
-    Raises ImportError without PyTorch (with the command that installs it), ValueError for a model that is not
-    built, MissingPrimitiveError for what the torch engine lacks.
+    Args:
+        model: A built Model or Layer.
 
-    >>> module = torch_module(model)  # doctest: +SKIP
-    >>> torch.optim.SGD(module.parameters(), lr=0.1)  # doctest: +SKIP
+    Returns:
+        `torch.nn.Module`.
+
+    Raises:
+        ImportError: If PyTorch is not installed; the message has the command that installs it.
+        ValueError: If the model is not built.
+        MissingPrimitiveError: If the torch engine lacks an operation.
+
+    Example:
+        >>> module = torch_module(model)  # doctest: +SKIP
+        >>> torch.optim.SGD(module.parameters(), lr=0.1)  # doctest: +SKIP
     """
     engine = get_engine("torch")
     import torch
 
     if _unbuilt(model):
-        raise ValueError(
-            "torch_module() needs a model that is built: call it on data, or build(shape), first"
-        )
+        raise ValueError("torch_module() needs a built model: call it on data, or build(shape), first")
     return _module_class(torch)(model, engine)
 
 
 def _module_class(torch: Any) -> Any:
     class Apply(torch.autograd.Function):
-        """One run of a derivative's two graphs."""
+        """One forward and backward pass."""
 
         @staticmethod
         def forward(ctx: Any, run: _Run, *inputs: Any) -> Any:
@@ -166,20 +182,21 @@ def _module_class(torch: Any) -> Any:
 
         @staticmethod
         @torch.autograd.function.once_differentiable
-        def backward(ctx: Any, *slopes: Any) -> Any:
+        def backward(ctx: Any, *cotangents: Any) -> Any:
             run = ctx.run
-            found = run.backward.run([*ctx.saved_tensors, *(slopes[i].contiguous() for i in run.floats)])
+            needed = (cotangents[i].contiguous() for i in run.floats)
+            grads = run.backward.run([*ctx.saved_tensors, *needed])
             gradients: list[Any] = [None] * ctx.count
-            for i, slope in zip(run.derivative.inputs, found, strict=True):
-                gradients[i] = slope
+            for i, grad in zip(run.derivative.inputs, grads, strict=True):
+                gradients[i] = grad
             return None, *gradients
 
     class HornbeamModule(torch.nn.Module):
-        """See `hornbeam.interop.torch_module`."""
+        """Module of `hornbeam.interop.torch_module`."""
 
         def __init__(self, model: Any, engine: Engine) -> None:
             super().__init__()
-            self._model, self._engine = [model], engine  # a list: torch looks into attributes
+            self._model, self._engine = [model], engine  # a list, since torch inspects attributes
             self._runs: dict[Any, _Run] = {}
             self._names: dict[Variable, str] = {}
             for variable in _variables_of(model):
@@ -214,7 +231,7 @@ def _module_class(torch: Any) -> Any:
 
 
 def _torch_name(model: Any, variable: Variable, number: int) -> str:
-    """The path inside of the model; a number for random states, which lie outside, under counted names."""
+    """Return the path inside the model; a number for random states, which are outside of it."""
     inside = variable.path.removeprefix(f"{model.path}/")
     return f"state_{number}" if inside == variable.path else inside.replace("/", "_").replace(".", "_")
 
@@ -223,27 +240,34 @@ def _torch_name(model: Any, variable: Variable, number: int) -> str:
 
 
 def jax_function(model: Any, training: bool = False) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The model as a pure function of JAX: `f, weights = jax_function(model)`, then `f(weights, *xs)`.
+    """Convert a model to a pure function of JAX.
 
-    model: a built Model or Layer. weights: a dict from the paths of all variables, trained or not, to
-    `jax.Array`s, a pytree that `jax.grad`, `jax.jit`, `jax.vmap` and optax take. With `training` the function
-    returns `(outputs, weights)`, the new weights holding batch statistics and random states. Arguments and
-    outputs have the model's shapes and dtypes. The graph is evaluated with the jax engine's table, so that
-    derivatives, of any order, are JAX's.
+    The graph is evaluated by the jax engine's table, so that derivatives, of any order, are JAX's.
 
-    Raises ImportError without JAX (with the command that installs it), ValueError for a model that is not
-    built, MissingPrimitiveError for what the jax engine lacks.
+    Args:
+        model: A built Model or Layer.
+        training: Whether the function computes in training mode and also returns new weights, with batch
+            statistics and random states.
 
-    >>> function, weights = jax_function(model)  # doctest: +SKIP
-    >>> jax.grad(lambda w: function(w, x).sum())(weights)  # doctest: +SKIP
+    Returns:
+        `(function, weights)`. `function(weights, *inputs)` returns the outputs, or `(outputs, weights)` with
+        `training`. `weights` is a dict from the paths of all variables to `jax.Array`s, a pytree for
+        `jax.grad`, `jax.jit`, `jax.vmap` and optax.
+
+    Raises:
+        ImportError: If JAX is not installed; the message has the command that installs it.
+        ValueError: If the model is not built.
+        MissingPrimitiveError: If the jax engine lacks an operation.
+
+    Example:
+        >>> function, weights = jax_function(model)  # doctest: +SKIP
+        >>> jax.grad(lambda w: function(w, x).sum())(weights)  # doctest: +SKIP
     """
     engine: Any = get_engine("jax")
     import jax
 
     if _unbuilt(model):
-        raise ValueError(
-            "jax_function() needs a model that is built: call it on data, or build(shape), first"
-        )
+        raise ValueError("jax_function() needs a built model: call it on data, or build(shape), first")
     weights = {v.path: buffer_of(v.value.node, engine) for v in _variables_of(model)}
     known: dict[Any, Traced] = {}
 
@@ -272,63 +296,74 @@ def jax_function(model: Any, training: bool = False) -> tuple[Callable[..., Any]
 
 
 def tf_module(model: Any) -> Any:
-    """The model as a `tf.Module`: a callable on TensorFlow's tensors with `variables`, for `tf.GradientTape`,
-    `tf.function` and optimizers of TensorFlow's.
+    """Convert a model to a `tf.Module`, for `tf.GradientTape`, `tf.function` and TensorFlow's optimizers.
 
-    model: a built Model or Layer. Its weights are copied to `tf.Variable`s, whose names are their paths in
-    the model. `module(*inputs, training=False)` takes tensors of the model's input shapes, all sizes known:
-    each batch size is traced once. Derivatives are Hornbeam's own, once: there is no second. Training assigns
-    batch statistics and random states to the variables. `module.write_back()` assigns all variables to the
-    model's. For files that need no Python see `hornbeam.export.ExportArchive`.
+    The weights are copied to `tf.Variable`s, whose names are their paths in the model. `module(*inputs,
+    training=False)` takes tensors of the model's input shapes with known sizes: each batch size is traced
+    once. Gradients are Hornbeam's; second derivatives are not available. Training assigns batch statistics
+    and random states to the variables. `module.write_back()` assigns all variables to the model's. For files
+    that need no Python see `hornbeam.export.ExportArchive`.
 
-    Raises ImportError without TensorFlow (with the command that installs it), ValueError for a model that is
-    not built and for a size that is not known, MissingPrimitiveError for what the engine lacks.
+    Args:
+        model: A built Model or Layer.
 
-    >>> module = tf_module(model)  # doctest: +SKIP
-    >>> tf.keras.optimizers.SGD().apply_gradients(zip(slopes, module.trainable_variables))  # doctest: +SKIP
+    Returns:
+        `tf.Module`.
+
+    Raises:
+        ImportError: If TensorFlow is not installed; the message has the command that installs it.
+        ValueError: If the model is not built, or a size is unknown.
+        MissingPrimitiveError: If the tensorflow engine lacks an operation.
+
+    Example:
+        >>> module = tf_module(model)  # doctest: +SKIP
+        >>> tf.keras.optimizers.SGD().apply_gradients(zip(grads, module.trainable_variables))  # doctest:
+        +SKIP
     """
     engine: Any = get_engine("tensorflow")
     if _unbuilt(model):
-        raise ValueError("tf_module() needs a model that is built: call it on data, or build(shape), first")
+        raise ValueError("tf_module() needs a built model: call it on data, or build(shape), first")
     return _tf_class(engine.tf)(model, engine)
 
 
 def _tf_class(tf: Any) -> Any:
     class HornbeamModule(tf.Module):
-        """See `hornbeam.interop.tf_module`."""
+        """Module of `hornbeam.interop.tf_module`."""
 
         def __init__(self, model: Any, engine: Engine) -> None:
             super().__init__()
             runs: dict[Any, _Run] = {}
-            self._hidden = (model, engine, runs)
-            self._held = [
+            self._untracked = (model, engine, runs)
+            self._tf_variables = [
                 tf.Variable(buffer_of(v.value.node, engine), trainable=v.trainable, name=v.path)
                 for v in _variables_of(model)
             ]
 
         def __call__(self, *inputs: Any, training: bool = False) -> Any:
-            model, engine, runs = self._hidden
-            given = [tf.convert_to_tensor(x) for x in inputs]
-            if any(None in x.shape for x in given):
-                raise ValueError(f"all sizes must be known, got {[tuple(x.shape) for x in given]}")
-            types = [TensorType(tuple(x.shape), x.dtype.name) for x in given]
+            model, engine, runs = self._untracked
+            tensors = [tf.convert_to_tensor(x) for x in inputs]
+            if any(None in x.shape for x in tensors):
+                raise ValueError(f"all sizes must be known, got {[tuple(x.shape) for x in tensors]}")
+            types = [TensorType(tuple(x.shape), x.dtype.name) for x in tensors]
             key = (training, *types)
             if key not in runs:
                 with tf.init_scope():
                     runs[key] = _Run(model, engine, types, training)
             run = runs[key]
-            held = dict(zip(_variables_of(model), self._held, strict=True))
-            weights = [held[v].read_value() for v in run.traced.variables]
-            results = _tf_apply(tf, run)(*weights, *run.captured, *given)
+            by_variable = dict(zip(_variables_of(model), self._tf_variables, strict=True))
+            weights = [by_variable[v].read_value() for v in run.traced.variables]
+            results = _tf_apply(tf, run)(*weights, *run.captured, *tensors)
             count = len(run.traced.updated)
             for variable, value in zip(run.traced.updated, results[:count], strict=True):
-                held[variable].assign(value)
+                by_variable[variable].assign(value)
             return run.traced.pack(results[count:])
 
         def write_back(self) -> None:
             """Assign the variables' values to the model's."""
-            for variable, held in zip(_variables_of(self._hidden[0]), self._held, strict=True):
-                variable.assign(held.numpy())
+            for variable, tf_variable in zip(
+                _variables_of(self._untracked[0]), self._tf_variables, strict=True
+            ):
+                variable.assign(tf_variable.numpy())
 
     return HornbeamModule
 
@@ -338,10 +373,10 @@ def _tf_apply(tf: Any, run: _Run) -> Callable[..., Any]:
     def apply(*inputs: Any) -> Any:
         values = run.forward.run(inputs)
 
-        def backward(*slopes: Any) -> list[Any]:
-            found = run.backward.run([*values[run.count :], *(slopes[i] for i in run.floats)])
-            places = dict(zip(run.derivative.inputs, found, strict=True))
-            return [places.get(i) for i in range(len(inputs))]
+        def backward(*cotangents: Any) -> list[Any]:
+            grads = run.backward.run([*values[run.count :], *(cotangents[i] for i in run.floats)])
+            by_input = dict(zip(run.derivative.inputs, grads, strict=True))
+            return [by_input.get(i) for i in range(len(inputs))]
 
         return tuple(values[: run.count]), backward
 

@@ -54,7 +54,7 @@ PENDING = {
         "cli", "compat",
         "engines/onnx", "engines/pytensor",
         "engines/tensorflow", "evaluation", "export",
-        "interop.py", "legacy",
+        "legacy",
         "saving/legacy", "saving/onnx",
     )
 } | {

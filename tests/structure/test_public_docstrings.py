@@ -17,7 +17,7 @@ import hornbeam
 PENDING = {
     "hornbeam",
     "hornbeam.evaluation",
-    "hornbeam.export", "hornbeam.interop",
+    "hornbeam.export",
     "hornbeam.saving",
 }  # fmt: skip
 
