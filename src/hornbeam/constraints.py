@@ -161,8 +161,8 @@ class MinMaxNorm(Constraint):
 
     def __call__(self, w: Any) -> Tensor:
         norms = _norms(w, self.axis)
-        wanted = self.rate * ops.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
-        return w * (wanted / (epsilon() + norms))
+        target = self.rate * ops.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
+        return w * (target / (epsilon() + norms))
 
     def get_config(self) -> dict[str, Any]:
         return {

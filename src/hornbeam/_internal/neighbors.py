@@ -42,10 +42,10 @@ def projected(x: np.ndarray) -> np.ndarray:
     """
     if x.shape[1] <= DIMENSIONS:
         return x
-    some = x[np.linspace(0, len(x) - 1, min(len(x), REFERENCES)).astype(int)]
+    sample = x[np.linspace(0, len(x) - 1, min(len(x), REFERENCES)).astype(int)]
     axes = np.random.default_rng(0).normal(size=(x.shape[1], DIMENSIONS)).astype(np.float32)
     for _ in range(2):
-        axes = np.linalg.qr(some.T @ (some @ axes))[0]
+        axes = np.linalg.qr(sample.T @ (sample @ axes))[0]
     projection: np.ndarray = x @ axes
     return projection
 

@@ -249,8 +249,8 @@ class Variable(Tensor):
     @property
     def dtype(self) -> str:
         stored = self._type.dtype
-        wanted = getattr(_local, "autocast", None)
-        return wanted if wanted is not None and self.autocast and is_float(stored) else stored
+        target = getattr(_local, "autocast", None)
+        return target if target is not None and self.autocast and is_float(stored) else stored
 
     @property
     def overwrite_with_gradient(self) -> bool:
@@ -332,11 +332,11 @@ class Variable(Tensor):
             return
         owner, buffer = self._node.value
         if owner is engine:
-            laid = engine.redistribute(buffer, self.placement)
+            placed = engine.redistribute(buffer, self.placement)
         else:
-            laid = engine.put(buffer if owner is None else owner.get(buffer), self.placement)
-        if laid is not buffer:
-            self._node.value = (engine, laid)
+            placed = engine.put(buffer if owner is None else owner.get(buffer), self.placement)
+        if placed is not buffer:
+            self._node.value = (engine, placed)
 
     def borrow_buffer(self, engine: Engine) -> tuple[Any, bool]:
         """Return the buffer on an engine, and whether it has no other user, so that it can be donated.

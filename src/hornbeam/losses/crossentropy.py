@@ -239,8 +239,8 @@ def categorical_generalized_cross_entropy(y_true: TensorLike, y_pred: TensorLike
     Source: Zhang & Sabuncu 2018, https://arxiv.org/abs/1805.07836.
     """
     y_true, y_pred = label_pair(y_true, y_pred, "categorical_generalized_cross_entropy")
-    chosen = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
-    return (1.0 - ops.power(ops.sum(y_pred * chosen, axis=-1), q)) / q
+    one_hot_labels = ops.one_hot(ops.cast(y_true, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+    return (1.0 - ops.power(ops.sum(y_pred * one_hot_labels, axis=-1), q)) / q
 
 
 @exported(MODULE)

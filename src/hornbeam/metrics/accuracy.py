@@ -96,10 +96,10 @@ def _in_top_k(labels: Tensor, y_pred: Tensor, k: int) -> Tensor:
     """Return 1 where fewer than k classes have a higher prediction than the label."""
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k!r}")
-    chosen = ops.one_hot(ops.cast(labels, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
-    own = ops.sum(ops.where(chosen > 0, y_pred, 0.0), axis=-1, keepdims=True)
-    above = ops.sum(ops.cast(y_pred > own, "int32"), axis=-1)
-    return ops.cast(ops.logical_and(above < k, ops.isfinite(ops.squeeze(own, -1))), floatx())
+    one_hot_labels = ops.one_hot(ops.cast(labels, "int32"), y_pred.shape[-1], dtype=y_pred.dtype)
+    label_scores = ops.sum(ops.where(one_hot_labels > 0, y_pred, 0.0), axis=-1, keepdims=True)
+    above = ops.sum(ops.cast(y_pred > label_scores, "int32"), axis=-1)
+    return ops.cast(ops.logical_and(above < k, ops.isfinite(ops.squeeze(label_scores, -1))), floatx())
 
 
 @exported(MODULE)

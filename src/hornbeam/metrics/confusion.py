@@ -47,14 +47,14 @@ def counts(
     limits = ops.convert_to_tensor(np.asarray(thresholds), dtype=y_pred.dtype)
     limits = ops.reshape(limits, (len(thresholds), *(1,) * len(shape)))
     above = ops.cast(ops.expand_dims(ops.reshape(y_pred, shape), 0) > limits, y_pred.dtype)
-    yes, no = weight * target, weight * (1.0 - target)
-    true_yes = ops.sum(above * ops.expand_dims(yes, 0), axis=1)
-    false_yes = ops.sum(above * ops.expand_dims(no, 0), axis=1)
+    positives, negatives = weight * target, weight * (1.0 - target)
+    true_positives = ops.sum(above * ops.expand_dims(positives, 0), axis=1)
+    false_positives = ops.sum(above * ops.expand_dims(negatives, 0), axis=1)
     return {
-        "true_positives": true_yes,
-        "false_positives": false_yes,
-        "true_negatives": ops.sum(no, axis=0) - false_yes,
-        "false_negatives": ops.sum(yes, axis=0) - true_yes,
+        "true_positives": true_positives,
+        "false_positives": false_positives,
+        "true_negatives": ops.sum(negatives, axis=0) - false_positives,
+        "false_negatives": ops.sum(positives, axis=0) - true_positives,
     }
 
 
@@ -317,8 +317,8 @@ class _AtLeast(ConfusionMetric):
         self._label, self._value = label, value
         self._build()
 
-    def _best(self, wanted: Tensor, bound: Tensor) -> Tensor:
-        return ops.max(ops.where(bound >= self._value, wanted, 0.0))
+    def _best(self, rates: Tensor, bound: Tensor) -> Tensor:
+        return ops.max(ops.where(bound >= self._value, rates, 0.0))
 
     def _sensitivity(self) -> Tensor:
         return self._rate("true_positives", "true_positives", "false_negatives")

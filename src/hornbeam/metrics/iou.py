@@ -90,25 +90,25 @@ class IoU(Metric):
             )
         weights = ops.reshape(ops.cast(weights, dtype), (-1,))
         true, pred = ops.reshape(true, (-1,)), ops.reshape(pred, (-1,))
-        known = self._known(true, pred)
-        cells = ops.where(known, true * self.num_classes + pred, 0)
-        weights = ops.where(known, weights, ops.zeros_like(weights))
+        valid = self._valid_mask(true, pred)
+        cells = ops.where(valid, true * self.num_classes + pred, 0)
+        weights = ops.where(valid, weights, ops.zeros_like(weights))
         flat = ops.scatter(ops.expand_dims(cells, -1), weights, (self.num_classes**2,))
         self.total_cm.assign_add(ops.reshape(flat, (self.num_classes, self.num_classes)))
 
-    def _known(self, true: Tensor, pred: Tensor) -> Tensor:
-        known = ops.logical_and(true >= 0, true < self.num_classes)
-        known = ops.logical_and(known, ops.logical_and(pred >= 0, pred < self.num_classes))
+    def _valid_mask(self, true: Tensor, pred: Tensor) -> Tensor:
+        valid = ops.logical_and(true >= 0, true < self.num_classes)
+        valid = ops.logical_and(valid, ops.logical_and(pred >= 0, pred < self.num_classes))
         if self.ignore_class is not None:
-            known = ops.logical_and(known, ops.not_equal(true, self.ignore_class))
-        return known
+            valid = ops.logical_and(valid, ops.not_equal(true, self.ignore_class))
+        return valid
 
     def result(self) -> Tensor:
         matrix = ops.cast(self.total_cm, floatx() if not is_float(self.dtype) else self.dtype)
         hits = ops.diagonal(matrix)
         union = ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1) - hits
-        chosen = ops.convert_to_tensor(self.target_class_ids, dtype="int32")
-        hits, union = ops.take(hits, chosen), ops.take(union, chosen)
+        class_ids = ops.convert_to_tensor(self.target_class_ids, dtype="int32")
+        hits, union = ops.take(hits, class_ids), ops.take(union, class_ids)
         present = ops.sum(ops.cast(union > 0.0, union.dtype))
         return ops.divide_no_nan(ops.sum(ops.divide_no_nan(hits, union)), present)
 

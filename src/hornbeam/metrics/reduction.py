@@ -38,10 +38,10 @@ def per_sample(
     if weights is not None:
         weights = ops.broadcast_to(weights, values.shape)
         values = values * weights
-    behind = tuple(range(1, len(values.shape)))
-    if behind:
-        values = reduce(values, axis=behind)
-        weights = None if weights is None else reduce(weights, axis=behind)
+    trailing_axes = tuple(range(1, len(values.shape)))
+    if trailing_axes:
+        values = reduce(values, axis=trailing_axes)
+        weights = None if weights is None else reduce(weights, axis=trailing_axes)
     return values, weights
 
 

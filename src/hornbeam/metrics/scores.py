@@ -282,8 +282,8 @@ def concordance_correlation(y_true: TensorLike, y_pred: TensorLike, axis: int = 
     y_true, y_pred = pair(y_true, y_pred, "concordance_correlation")
     t, p = _centred(y_true, axis), _centred(y_pred, axis)
     shift = ops.mean(y_true, axis=axis) - ops.mean(y_pred, axis=axis)
-    spread = ops.mean(ops.square(t), axis=axis) + ops.mean(ops.square(p), axis=axis) + ops.square(shift)
-    return 2.0 * ops.mean(t * p, axis=axis) / (spread + epsilon())
+    scale = ops.mean(ops.square(t), axis=axis) + ops.mean(ops.square(p), axis=axis) + ops.square(shift)
+    return 2.0 * ops.mean(t * p, axis=axis) / (scale + epsilon())
 
 
 @exported(MODULE)

@@ -63,8 +63,8 @@ def many_axes(axis: Axis, rank: int, name: str) -> tuple[int, ...]:
     """Return `axis` (int, ints, or None for all) as increasing axes counted from the front."""
     if axis is None:
         return tuple(range(rank))
-    listed = list(axis) if isinstance(axis, (tuple, list)) else [axis]
-    axes = sorted(one_axis(a, rank, name) for a in listed)
+    axis_list = list(axis) if isinstance(axis, (tuple, list)) else [axis]
+    axes = sorted(one_axis(a, rank, name) for a in axis_list)
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{name}: an axis occurs twice in {axis}")
     return tuple(axes)
@@ -90,8 +90,8 @@ def from_last(node: Node, shape: tuple[int, ...], axes: tuple[int, ...]) -> Node
     """Invert `to_last` for a tensor that had `shape`."""
     rest = tuple(i for i in range(len(shape)) if i not in axes)
     perm = (*rest, *axes)
-    moved = p.reshape(node, tuple(shape[i] for i in perm))
-    return p.transpose(moved, tuple(perm.index(i) for i in range(len(shape))))
+    reshaped = p.reshape(node, tuple(shape[i] for i in perm))
+    return p.transpose(reshaped, tuple(perm.index(i) for i in range(len(shape))))
 
 
 def over_last(fn: Callable[[Node], Node], node: Node, axes: tuple[int, ...]) -> Node:

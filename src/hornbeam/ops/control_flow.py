@@ -395,10 +395,10 @@ def _associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool, a
     while distance < length:
         before = [part(n, a, 0, length - distance) for n, a in zip(nodes, axes, strict=True)]
         here = [part(n, a, distance, length) for n, a in zip(nodes, axes, strict=True)]
-        both = _loop_values("associative_scan", f(packed(before), packed(here)), here)
+        combined = _loop_values("associative_scan", f(packed(before), packed(here)), here)
         nodes = [
             p.concatenate(part(n, a, 0, distance), new, axis=a)
-            for n, a, new in zip(nodes, axes, both, strict=True)
+            for n, a, new in zip(nodes, axes, combined, strict=True)
         ]
         distance *= 2
     if reverse:

@@ -218,8 +218,8 @@ def one_hot(
         raise ShapeError(f"one_hot: num_classes must not be negative, got {count}")
     at = one_axis(axis, node.rank + 1, "one_hot")
     shape = (*node.shape[:at], count, *node.shape[at:])
-    spread = p.broadcast(node, shape, tuple(i for i in range(len(shape)) if i != at))
-    return Tensor(p.convert(p.eq(spread, p.iota(node.dtype, shape, at)), dtype_name(dtype or floatx())))
+    classes_of = p.broadcast(node, shape, tuple(i for i in range(len(shape)) if i != at))
+    return Tensor(p.convert(p.eq(classes_of, p.iota(node.dtype, shape, at)), dtype_name(dtype or floatx())))
 
 
 @operation

@@ -144,17 +144,17 @@ def ctc_decode(
         raise ShapeError(f"ctc_decode needs logits (batch, time, classes), got shape {logits.shape}")
     batch, time, classes = logits.shape
     blank = classes - 1 if mask_index is None else mask_index
-    best = p.argmax(logits, 2)
+    most_likely = p.argmax(logits, 2)
     position = p.iota("int32", (batch, time), 1)
     valid = p.lt(position, p.broadcast(steps, (batch, time), (0,)))
     peaks = p.reduce_max(logits, (2,))
     scores = -p.reduce_sum(p.select(valid, peaks, zeros_like(peaks)), (1,))
-    before = p.pad(best, full(-1, TensorType((), "int32")), (0, 1), (0, -1))
-    kept = p.bit_and(valid, p.ne(best, full(blank, best.type)))
+    before = p.pad(most_likely, full(-1, TensorType((), "int32")), (0, 1), (0, -1))
+    is_label = p.bit_and(valid, p.ne(most_likely, full(blank, most_likely.type)))
     if merge_repeated:
-        kept = p.bit_and(kept, p.ne(best, before))
-    # Move the kept labels to the front, in order.
-    order = p.argsort(p.select(kept, position, position + time), 1)
-    shown = p.select(kept, best, full(-1, best.type))
+        is_label = p.bit_and(is_label, p.ne(most_likely, before))
+    # Move the is_label labels to the front, in order.
+    order = p.argsort(p.select(is_label, position, position + time), 1)
+    shown = p.select(is_label, most_likely, full(-1, most_likely.type))
     decoded = p.gather(shown, p.reshape(order, (batch, time, 1)), batch_dims=1)
     return Tensor(p.reshape(decoded, (1, batch, time))), Tensor(p.reshape(scores, (batch, 1)))

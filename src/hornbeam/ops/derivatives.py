@@ -67,10 +67,10 @@ def _custom_gradient(f: Callable[..., Any], *args: Any) -> Any:
 
         def gradients(*cts: Node) -> list[Node]:
             results = rule(*(Tensor(ct) for ct in cts))
-            listed = results if isinstance(results, (list, tuple)) else [results]
-            if len(listed) != len(inputs):
-                raise ValueError(f"custom_gradient: {len(listed)} gradients for {len(inputs)} arguments")
-            return [cast_node(x, n.dtype) for x, n in zip(listed, inputs, strict=True)]
+            result_list = results if isinstance(results, (list, tuple)) else [results]
+            if len(result_list) != len(inputs):
+                raise ValueError(f"custom_gradient: {len(result_list)} gradients for {len(inputs)} arguments")
+            return [cast_node(x, n.dtype) for x, n in zip(result_list, inputs, strict=True)]
 
         return [node_of(x) for x in tree.flatten(result)], gradients
 

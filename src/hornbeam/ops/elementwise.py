@@ -325,8 +325,8 @@ def angle(x: TensorLike) -> Tensor:
     """
     node = float_node(x)
     zero = zeros_like(node)
-    known = p.select(p.lt(node, zero), full(math.pi, node.type), zero)
-    return Tensor(p.select(p.ne(node, node), node, known))
+    angles = p.select(p.lt(node, zero), full(math.pi, node.type), zero)
+    return Tensor(p.select(p.ne(node, node), node, angles))
 
 
 @operation
@@ -417,8 +417,8 @@ def _ignoring_nan(rule: Callable[[Node, Node], Node], x1: Any, x2: Any) -> Tenso
     a, b = unify(x1, x2)
     if a.dtype == "bool":
         a, b = p.convert(a, "int32"), p.convert(b, "int32")
-    both = rule(a, b)
-    return Tensor(p.select(p.ne(a, a), b, p.select(p.ne(b, b), a, both)))
+    result = rule(a, b)
+    return Tensor(p.select(p.ne(a, a), b, p.select(p.ne(b, b), a, result)))
 
 
 @operation
@@ -613,11 +613,11 @@ def nextafter(x1: TensorLike, x2: TensorLike) -> Tensor:
     bits, zero = p.bitcast(a, kind), zeros_like(a)
     one = ones_like(bits)
     away = p.eq(p.gt(b, a), p.gt(a, zero))
-    moved = p.bitcast(p.select(away, bits + one, bits - one), a.dtype)
+    neighbor = p.bitcast(p.select(away, bits + one, bits - one), a.dtype)
     smallest = p.bitcast(one, a.dtype)
-    moved = p.select(p.eq(a, zero), p.select(p.lt(b, zero), -smallest, smallest), moved)
+    neighbor = p.select(p.eq(a, zero), p.select(p.lt(b, zero), -smallest, smallest), neighbor)
     unknown = p.bit_or(p.ne(a, a), p.ne(b, b))
-    return Tensor(p.select(unknown, a + b, p.select(p.eq(a, b), b, moved)))
+    return Tensor(p.select(unknown, a + b, p.select(p.eq(a, b), b, neighbor)))
 
 
 # -- bounds and what is not finite ---------------------------------------------------------------------------

@@ -113,9 +113,9 @@ def _sign_and_diagonal(node: Node) -> tuple[Node, Node]:
     """Return the sign of the row exchanges, and the diagonal of U."""
     factors = p.lu(node)
     pivots = p.project(factors, 1)
-    moved = p.ne(pivots, p.iota("int32", pivots.shape, pivots.rank - 1))
+    exchanged = p.ne(pivots, p.iota("int32", pivots.shape, pivots.rank - 1))
     odd = p.rem(
-        p.reduce_sum(p.convert(moved, "int32"), (pivots.rank - 1,)),
+        p.reduce_sum(p.convert(exchanged, "int32"), (pivots.rank - 1,)),
         full(2, TensorType(pivots.shape[:-1], "int32")),
     )
     return 1.0 - p.convert(odd, node.dtype) * 2.0, _diagonal(p.project(factors, 0))
@@ -430,15 +430,15 @@ def _matrix_norm(node: Node, order: Any, axes: tuple[int, int]) -> Node:
     if order in (None, "fro"):
         return vector_norm(node, 2, tuple(sorted(axes)))
     rest = tuple(i for i in range(node.rank) if i not in axes)
-    moved = p.transpose(node, (*rest, *axes))
-    last = moved.rank - 1
+    transposed = p.transpose(node, (*rest, *axes))
+    last = transposed.rank - 1
     if order in (2, -2, "nuc"):
-        s = p.project(p.svd(p.convert(moved, _EXACT.get(moved.dtype, moved.dtype))), 1)
+        s = p.project(p.svd(p.convert(transposed, _EXACT.get(transposed.dtype, transposed.dtype))), 1)
         rule = {2: p.reduce_max, -2: p.reduce_min, "nuc": p.reduce_sum}[order]
         return p.convert(rule(s, (s.rank - 1,)), node.dtype)
     if order in (1, -1, math.inf, -math.inf):
         summed = last - 1 if abs(order) == 1 else last
-        sums = p.reduce_sum(p.absolute(moved), (summed,))
+        sums = p.reduce_sum(p.absolute(transposed), (summed,))
         return (p.reduce_max if order > 0 else p.reduce_min)(sums, (sums.rank - 1,))
     raise ValueError(f"norm: {order!r} is no norm of matrices")
 

@@ -169,11 +169,11 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
         )
     classes = p.iota(labels.dtype, scores.shape, 1)
     hit = p.eq(classes, p.broadcast(labels, scores.shape, (0,)))
-    own = p.reduce_sum(p.select(hit, scores, full(0, scores.type)), (1,))
-    above = p.gt(scores, p.broadcast(own, scores.shape, (0,)))
+    target_scores = p.reduce_sum(p.select(hit, scores, full(0, scores.type)), (1,))
+    above = p.gt(scores, p.broadcast(target_scores, scores.shape, (0,)))
     better = p.reduce_sum(p.convert(above, "int32"), (1,))
-    known = p.bit_and(p.reduce_or(hit, (1,)), p.is_finite(own))
-    return Tensor(p.bit_and(known, p.lt(better, full(static_int(k, "k"), better.type))))
+    valid = p.bit_and(p.reduce_or(hit, (1,)), p.is_finite(target_scores))
+    return Tensor(p.bit_and(valid, p.lt(better, full(static_int(k, "k"), better.type))))
 
 
 @operation
@@ -520,9 +520,9 @@ def istft(
     span, stride, size = _stft_sizes(sequence_length, sequence_stride, fft_length)
     frames = irfft(x, size).node
     weights = _window(window, span, size, frames.dtype)
-    spread = p.broadcast(weights, frames.shape, (frames.rank - 1,))
-    signal = _overlap_add(frames * spread, stride)
-    total = _overlap_add(spread * spread, stride)
+    window_weights = p.broadcast(weights, frames.shape, (frames.rank - 1,))
+    signal = _overlap_add(frames * window_weights, stride)
+    total = _overlap_add(window_weights * window_weights, stride)
     small = p.lt(total, full(1e-8, total.type))
     signal = signal / p.select(small, full(1, total.type), total)
     start = size // 2 if center else 0

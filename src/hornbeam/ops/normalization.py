@@ -170,8 +170,8 @@ def layer_normalization(
 
 def _untrail(result: Node, node: Node, axes: tuple[int, ...], back: tuple[int, ...]) -> Node:
     order = (*(i for i in range(node.rank) if i not in axes), *axes)
-    spread = p.reshape(p.convert(result, node.dtype), tuple(node.shape[i] for i in order))
-    return p.transpose(spread, back)
+    reshaped = p.reshape(p.convert(result, node.dtype), tuple(node.shape[i] for i in order))
+    return p.transpose(reshaped, back)
 
 
 @operation
@@ -327,8 +327,8 @@ def _seeing(q: Node, allowed: Tensor) -> Node:
     """Zero the queries that may attend to no key: the result does not depend on them."""
     sees = p.reduce_or(allowed.node, (allowed.node.rank - 1,))
     batch, queries, heads, _ = q.shape
-    turned = p.transpose(broadcast_node(sees, (batch, heads, queries)), (0, 2, 1))
-    return p.select(p.broadcast(turned, q.shape, (0, 1, 2)), q, zeros_like(q))
+    transposed = p.transpose(broadcast_node(sees, (batch, heads, queries)), (0, 2, 1))
+    return p.select(p.broadcast(transposed, q.shape, (0, 1, 2)), q, zeros_like(q))
 
 
 def _attention_bias(bias: Any, allowed: Tensor | None, shape: Sequence[int], dtype: str) -> Node | None:

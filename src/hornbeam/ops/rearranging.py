@@ -104,17 +104,19 @@ def rearrange(tensor: TensorLike, pattern: str, **axes_lengths: int) -> Tensor:
     if ["..."] in result:
         at = result.index(["..."])
         result = [*result[:at], *target, *result[at + 1 :]]
-    names, wanted = [n for g in source for n in g], [n for g in result for n in g]
-    if sorted(names) != sorted(wanted) or len(set(names)) != len(names):
+    names, order = [n for g in source for n in g], [n for g in result for n in g]
+    if sorted(names) != sorted(order) or len(set(names)) != len(names):
         raise ValueError(f"rearrange: both sides must name the same axes, each once: {pattern!r}")
-    known = {name: static_int(size, name) for name, size in axes_lengths.items()}
-    if not set(known) <= set(names):
-        raise ValueError(f"rearrange: {sorted(set(known) - set(names))} are not axes of {pattern!r}")
+    lengths = {name: static_int(size, name) for name, size in axes_lengths.items()}
+    if not set(lengths) <= set(names):
+        raise ValueError(f"rearrange: {sorted(set(lengths) - set(names))} are not axes of {pattern!r}")
     for group, size in zip(source, node.shape, strict=True):
-        _lengths(group, size, known, pattern)
-    split = p.reshape(node, tuple(known[name] for name in names))
-    moved = p.transpose(split, tuple(names.index(name) for name in wanted))
-    return Tensor(p.reshape(moved, tuple(math.prod(known[name] for name in group) for group in result)))
+        _lengths(group, size, lengths, pattern)
+    split = p.reshape(node, tuple(lengths[name] for name in names))
+    transposed = p.transpose(split, tuple(names.index(name) for name in order))
+    return Tensor(
+        p.reshape(transposed, tuple(math.prod(lengths[name] for name in group) for group in result))
+    )
 
 
 # -- space and depth -----------------------------------------------------------------------------------------
@@ -180,8 +182,8 @@ def space_to_depth(x: TensorLike, block_size: int, data_format: str = "channels_
     if h % b or w % b:
         raise ShapeError(f"space_to_depth: images of {h} x {w} are not divisible into blocks of {b}")
     split = p.reshape(node, (n, h // b, b, w // b, b, c))
-    moved = p.transpose(split, (0, 1, 3, 2, 4, 5))
-    return _formatted(p.reshape(moved, (n, h // b, w // b, b * b * c)), first)
+    transposed = p.transpose(split, (0, 1, 3, 2, 4, 5))
+    return _formatted(p.reshape(transposed, (n, h // b, w // b, b * b * c)), first)
 
 
 # -- patches -------------------------------------------------------------------------------------------------
@@ -315,8 +317,8 @@ def fold(
         part = p.reshape(p.slice_(parts, (0, 0, index, 0, 0), (n, c, index + 1, *counts)), (n, c, *counts))
         low = tuple(i * d for i, d in zip(offset, step, strict=True))
         high = tuple(g - a - (k - 1) * s - 1 for g, a, k, s in zip(grown, low, counts, stride, strict=True))
-        spread = p.pad(part, 0, (0, 0, *low), (0, 0, *high), (0, 0, *(s - 1 for s in stride)))
-        total = spread if total is None else total + spread
+        padded = p.pad(part, 0, (0, 0, *low), (0, 0, *high), (0, 0, *(s - 1 for s in stride)))
+        total = padded if total is None else total + padded
     assert total is not None
     start = (0, 0, *margin)
     return Tensor(p.slice_(total, start, (n, c, *(m + s for m, s in zip(margin, size, strict=True)))))

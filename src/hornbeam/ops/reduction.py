@@ -50,17 +50,17 @@ def _reduce(rule: Reduce, node: Node, axis: Axis, keepdims: bool, name: str) -> 
 
 def mean_node(node: Node, axes: tuple[int, ...]) -> Node:
     """Compute the mean of a float node; half precision is summed and divided in float32."""
-    wide = p.convert(node, "float32") if node.dtype in HALF else node
+    values = p.convert(node, "float32") if node.dtype in HALF else node
     count = size_along(node, axes)
-    total = p.reduce_sum(wide, axes) if axes else wide
+    total = p.reduce_sum(values, axes) if axes else values
     # An empty mean is 0 / 0: NaN, as in NumPy.
     return p.convert(total / float(count), node.dtype)
 
 
 def var_node(node: Node, axes: tuple[int, ...]) -> Node:
     """Compute the mean squared distance from the mean of a float node; half precision in float32."""
-    wide = p.convert(node, "float32") if node.dtype in HALF else node
-    centred = wide - p.keep(mean_node(wide, axes), wide, axes)
+    values = p.convert(node, "float32") if node.dtype in HALF else node
+    centred = values - p.keep(mean_node(values, axes), values, axes)
     return p.convert(mean_node(centred * centred, axes), node.dtype)
 
 

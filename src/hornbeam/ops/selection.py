@@ -139,8 +139,8 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
         node, axis = p.reshape(node, (math.prod(node.shape),)), 0
     at = one_axis(axis, node.rank, "take")
     index = _from_front(index, node.shape[at])
-    moved = p.transpose(node, (at, *(i for i in range(node.rank) if i != at)))
-    gathered = p.gather(moved, p.reshape(index, (*index.shape, 1)))
+    transposed = p.transpose(node, (at, *(i for i in range(node.rank) if i != at)))
+    gathered = p.gather(transposed, p.reshape(index, (*index.shape, 1)))
     perm = [*range(index.rank, index.rank + at), *range(index.rank), *range(index.rank + at, gathered.rank)]
     return Tensor(p.transpose(gathered, tuple(perm)))
 
@@ -213,8 +213,8 @@ def sort(x: TensorLike, axis: int | None = -1) -> Tensor:
         [1, 2, 3]
     """
     node, at = _sortable(x, axis, "sort")
-    moved, back = _along_last(node, at)
-    return Tensor(p.convert(p.transpose(p.sort(moved), back), as_tensor(x).dtype))
+    transposed, back = _along_last(node, at)
+    return Tensor(p.convert(p.transpose(p.sort(transposed), back), as_tensor(x).dtype))
 
 
 @operation

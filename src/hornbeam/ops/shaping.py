@@ -547,8 +547,8 @@ def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:
     sizes = (1,) * (rank - node.rank) + node.shape
     times = (1,) * (rank - len(times)) + times
     shape = tuple(n for pair in zip(times, sizes, strict=True) for n in pair)
-    spread = p.broadcast(p.reshape(node, sizes), shape, tuple(range(1, 2 * rank, 2)))
-    return Tensor(p.reshape(spread, tuple(t * n for t, n in zip(times, sizes, strict=True))))
+    repeated = p.broadcast(p.reshape(node, sizes), shape, tuple(range(1, 2 * rank, 2)))
+    return Tensor(p.reshape(repeated, tuple(t * n for t, n in zip(times, sizes, strict=True))))
 
 
 # -- turning and shifting ------------------------------------------------------------------------------------

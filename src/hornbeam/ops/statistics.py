@@ -56,14 +56,14 @@ def _quantiles(x: Any, q: Node, axis: Axis, method: str, keepdims: bool, skip_na
     if not size:
         raise ShapeError(f"{name} of an empty tensor: the shape is {node.shape}")
     missing = p.reduce_sum(p.convert(p.ne(rows, rows), work), (rows.rank - 1,))
-    known = float(size) - missing if skip_nan else full(size, missing.type)
+    counts = float(size) - missing if skip_nan else full(size, missing.type)
     count = math.prod(q.shape)
     grid = (*lead, count)
     places = p.broadcast(p.reshape(p.convert(q, work), (count,)), grid, (len(lead),))
-    last = p.maximum(known - 1.0, zeros_like(known))
+    last = p.maximum(counts - 1.0, zeros_like(counts))
     at = places * p.broadcast(last, grid, tuple(range(len(lead))))
     values = _between(rows, at, method)
-    unknown = p.eq(known, zeros_like(known)) if skip_nan else p.gt(missing, zeros_like(missing))
+    unknown = p.eq(counts, zeros_like(counts)) if skip_nan else p.gt(missing, zeros_like(missing))
     unknown = p.broadcast(unknown, grid, tuple(range(len(lead))))
     values = p.select(unknown, full(math.nan, values.type), values)
     values = p.transpose(values, (len(lead), *range(len(lead))))
@@ -277,8 +277,8 @@ def nanmean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         2.0
     """
     node = float_node(x)
-    known = p.convert(p.eq(node, node), node.dtype)
-    return nansum(Tensor(node), axis, keepdims) / reduction.sum(Tensor(known), axis, keepdims)
+    present = p.convert(p.eq(node, node), node.dtype)
+    return nansum(Tensor(node), axis, keepdims) / reduction.sum(Tensor(present), axis, keepdims)
 
 
 @operation
@@ -456,8 +456,8 @@ def diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
     for _ in range(times):
         if not node.shape[at]:
             break
-        before, behind = _neighbors(node, at)
-        node = p.ne(behind, before) if node.dtype == "bool" else p.sub(behind, before)
+        before, after = _neighbors(node, at)
+        node = p.ne(after, before) if node.dtype == "bool" else p.sub(after, before)
     return Tensor(node)
 
 
@@ -480,8 +480,8 @@ def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis:
     """
     node = float_node(y) if x is None else cast_node(y, float_dtype(y, x))
     at = one_axis(axis, node.rank, "trapezoid")
-    before, behind = _neighbors(node, at)
-    height = (before + behind) * 0.5
+    before, after = _neighbors(node, at)
+    height = (before + after) * 0.5
     if x is None:
         return reduction.sum(Tensor(height), at) * Tensor(cast_node(dx, node.dtype))
     places = cast_node(x, node.dtype)

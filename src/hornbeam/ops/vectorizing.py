@@ -45,10 +45,10 @@ def vectorize(
         [1.0, 5.0]
     """
     names = {} if signature is None else _parsed(signature)
-    kept = set(excluded or ())
+    excluded_arguments = set(excluded or ())
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        places = [i for i in range(len(args)) if i not in kept]
+        places = [i for i in range(len(args)) if i not in excluded_arguments]
         if names and len(names) != len(places):
             raise ValueError(f"the signature {signature!r} has {len(names)} arguments, got {len(places)}")
         tensors = [as_tensor(args[i]) for i in places]
@@ -82,11 +82,19 @@ def _numbered(places: list[int], tensors: list[Any]) -> Any:
 def _parsed(signature: str) -> dict[int, tuple[str, ...]]:
     """Return the names of the axes of every argument."""
     left, arrow, right = signature.partition("->")
-    pieces = _ARGUMENT.findall(left)
-    groups = ",".join(f"({piece})" for piece in pieces)
-    if not arrow or not pieces or groups != left.replace(" ", "").replace(",(", ",(") or not right.strip():
+    signatures = _ARGUMENT.findall(left)
+    groups = ",".join(f"({axes_of_argument})" for axes_of_argument in signatures)
+    if (
+        not arrow
+        or not signatures
+        or groups != left.replace(" ", "").replace(",(", ",(")
+        or not right.strip()
+    ):
         raise ValueError(f'signature must look like "(n),(n)->()", got {signature!r}')
-    return {i: tuple(n.strip() for n in piece.split(",") if n.strip()) for i, piece in enumerate(pieces)}
+    return {
+        i: tuple(n.strip() for n in axes_of_argument.split(",") if n.strip())
+        for i, axes_of_argument in enumerate(signatures)
+    }
 
 
 def _core(shape: tuple[int, ...], names: tuple[str, ...], label: str) -> tuple[int, ...]:

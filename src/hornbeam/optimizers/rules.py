@@ -199,12 +199,12 @@ class RMSprop(Optimizer):
         return [{name: 0.0} for name in names]
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.rho)
+        velocity = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.rho)
         if self.centered:
-            spread = spread - ops.square(
+            velocity = velocity - ops.square(
                 _running_mean(self.slot(variable, "average_gradient"), gradient, self.rho)
             )
-        step = gradient * learning_rate / ops.sqrt(spread + self.epsilon)
+        step = gradient * learning_rate / ops.sqrt(velocity + self.epsilon)
         if self.momentum:
             step = self.slot(variable, "momentum").assign(
                 self.slot(variable, "momentum") * self.momentum + step
@@ -393,11 +393,11 @@ class Adam(Optimizer):
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         rate = adam_rate(self, variable, learning_rate, self.beta_1, self.beta_2)
         mean = _running_mean(self.slot(variable, "momentum"), gradient, self.beta_1)
-        spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
+        velocity = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
         if self.amsgrad:
             largest = self.slot(variable, "velocity_hat")
-            spread = largest.assign(ops.maximum(largest, spread))
-        variable.assign(variable - mean * rate / (ops.sqrt(spread) + self.epsilon))
+            velocity = largest.assign(ops.maximum(largest, velocity))
+        variable.assign(variable - mean * rate / (ops.sqrt(velocity) + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
         own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "amsgrad": self.amsgrad}
@@ -593,9 +593,9 @@ class Nadam(Optimizer):
         here = ops.cast(learning_rate * (1.0 - now) / (1.0 - product), variable.dtype)
         correction = ops.cast(1.0 / (1.0 - ops.power(self.beta_2, step)), variable.dtype)
         mean = _running_mean(self.slot(variable, "momentum"), gradient, self.beta_1)
-        spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
+        velocity = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
         variable.assign(
-            variable - (mean * ahead + gradient * here) / (ops.sqrt(spread * correction) + self.epsilon)
+            variable - (mean * ahead + gradient * here) / (ops.sqrt(velocity * correction) + self.epsilon)
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -188,9 +188,9 @@ class ScheduleFreeAdamW(Optimizer):
         rate = ops.cast(learning_rate, variable.dtype)
         correction = ops.cast(1.0 - ops.power(self.beta_2, step), variable.dtype)
         weight = ops.cast(1.0 / step, variable.dtype)
-        spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
+        velocity = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
         average = (variable - fast * (1.0 - self.beta_1)) / self.beta_1
-        moved = fast.assign(fast - gradient * rate / (ops.sqrt(spread / correction) + self.epsilon))
+        moved = fast.assign(fast - gradient * rate / (ops.sqrt(velocity / correction) + self.epsilon))
         average = average * (1.0 - weight) + moved * weight
         variable.assign(moved * (1.0 - self.beta_1) + average * self.beta_1)
 
@@ -261,8 +261,8 @@ class Lamb(Optimizer):
         first = ops.cast(1.0 - ops.power(self.beta_1, step), variable.dtype)
         second = ops.cast(1.0 - ops.power(self.beta_2, step), variable.dtype)
         mean = _running_mean(self.slot(variable, "momentum"), gradient, self.beta_1)
-        spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
-        update = mean / first / (ops.sqrt(spread / second) + self.epsilon)
+        velocity = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.beta_2)
+        update = mean / first / (ops.sqrt(velocity / second) + self.epsilon)
         size, length = ops.sqrt(ops.sum(ops.square(variable))), ops.sqrt(ops.sum(ops.square(update)))
         both = ops.logical_and(size > 0.0, length > 0.0)
         ratio = ops.where(both, size / ops.where(both, length, 1.0), 1.0)
@@ -493,8 +493,8 @@ class Muon(Optimizer):
             scaled = learning_rate * self.adam_lr_ratio
             rate = adam_rate(self, variable, scaled, self.adam_beta_1, self.adam_beta_2)
             mean = _running_mean(momentum, gradient, self.adam_beta_1)
-            spread = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.adam_beta_2)
-            variable.assign(variable - mean * rate / (ops.sqrt(spread) + self.epsilon))
+            velocity = _running_mean(self.slot(variable, "velocity"), ops.square(gradient), self.adam_beta_2)
+            variable.assign(variable - mean * rate / (ops.sqrt(velocity) + self.epsilon))
             return
         total = momentum.assign(momentum * self.momentum + gradient)
         update = self._orthogonal(gradient + total * self.momentum if self.nesterov else total)

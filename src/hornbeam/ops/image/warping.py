@@ -38,11 +38,11 @@ def _inside(positions: Node, size: int, mode: str) -> Node:
         if size == 1:
             return zero
         period = 2.0 * (size - 1)
-        turned = _modulo(positions, period)
-        return p.minimum(turned, period - turned)
+        reflected = _modulo(positions, period)
+        return p.minimum(reflected, period - reflected)
     if mode == "reflect":  # about the edges
-        turned = _modulo(positions, 2.0 * size)
-        return p.minimum(turned, (2.0 * size - 1.0) - turned)
+        reflected = _modulo(positions, 2.0 * size)
+        return p.minimum(reflected, (2.0 * size - 1.0) - reflected)
     return p.minimum(p.maximum(positions, zero), last)
 
 
@@ -128,10 +128,10 @@ def on_grids(node: Node, rows: Node, columns: Node, order: int, mode: str, fill_
         position = floor + step
         # In "constant" mode positions beyond the edges match no column.
         position = position if mode == "constant" else _inside(position, size, mode)
-        chosen = p.eq(p.broadcast(position, grid, (0, 1)), p.iota(position.dtype, grid, 2))
+        is_neighbor = p.eq(p.broadcast(position, grid, (0, 1)), p.iota(position.dtype, grid, 2))
         weight_of_step = ones_like(weight) if order == 0 else weight
         entry = p.select(
-            chosen, p.broadcast(weight_of_step, grid, (0, 1)), full(0, TensorType(grid, position.dtype))
+            is_neighbor, p.broadcast(weight_of_step, grid, (0, 1)), full(0, TensorType(grid, position.dtype))
         )
         weights = entry if weights is None else weights + entry
     assert weights is not None
