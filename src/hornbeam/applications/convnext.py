@@ -17,7 +17,7 @@ from hornbeam.core.registry import exported
 from hornbeam.models import Model, Sequential
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam._internal.typing import ActivationLike, ArrayLike, ShapeLike
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
     from hornbeam.core.tensor import Tensor
@@ -74,11 +74,11 @@ class LayerScale(layers.Layer):
         self.init_values = init_values
         self.projection_dim = projection_dim
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: ShapeLike) -> None:
         start = initializers.Constant(self.init_values)
         self.gamma = self.add_weight(shape=(self.projection_dim,), initializer=start)
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         return x * self.gamma
 
 

@@ -180,7 +180,7 @@ class ArrayFlow(Flow):
 
 
 class LabeledFiles(NamedTuple):
-    """Image files: names in `directory`, their targets, class numbers by name, and sample weights."""
+    """Image files: names in `directory`, their targets, class indices by name, and sample weights."""
 
     directory: str
     names: list[str]

@@ -186,8 +186,8 @@ class ImageDataGenerator:
             directory: Folder with the images.
             target_size: (height, width) of the images.
             color_mode: "grayscale", "rgb" or "rgba".
-            classes: Subfolders to read, in the order of their class numbers; all, sorted, if None.
-            class_mode: "categorical" (one-hot), "binary" or "sparse" (class numbers), "input" (the images
+            classes: Subfolders to read, in the order of their class indices; all, sorted, if None.
+            class_mode: "categorical" (one-hot), "binary" or "sparse" (class indices), "input" (the images
                 themselves), or None for images alone.
             batch_size: Number of images in a batch.
             shuffle: Whether every pass has a new order.

@@ -44,7 +44,7 @@ def standardize_dtype(dtype: DTypeLike | None) -> str:
     return floatx() if dtype is None else dtype_name(dtype)
 
 
-def is_keras_tensor(x: Any) -> bool:
+def is_keras_tensor(x: object) -> bool:
     """Return True for the symbolic tensors of functional models.
 
     Args:

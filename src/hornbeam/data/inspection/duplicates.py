@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
@@ -26,6 +26,15 @@ from hornbeam.data.inspection.image_hashing import (
 from hornbeam.data.pipeline.prefetch import map_ordered_chunked
 from hornbeam.utils.images import resampling_filter
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.data.pipeline.dataset import Dataset
+
+# One part of the data: samples in an array, or files by folder, by path or of a Dataset.
+Part: TypeAlias = Union[
+    "ArrayLike", Tensor, str, "os.PathLike[str]", Sequence["str | os.PathLike[str]"], "Dataset"
+]
+
 # Smaller images are compared only on request: two digits of MNIST are often as similar as two copies of a
 # photo.
 _MIN_SIDE = 32
@@ -36,7 +45,10 @@ _THUMBNAIL = (72, 64)
 
 
 def find_duplicates(
-    data: Any, near: bool | None = None, distance: int = DISTANCE, min_correlation: float = MIN_CORRELATION
+    data: Part | Mapping[str, Part],
+    near: bool | None = None,
+    distance: int = DISTANCE,
+    min_correlation: float = MIN_CORRELATION,
 ) -> Duplicates:
     """Find duplicate samples within and across parts of the data.
 

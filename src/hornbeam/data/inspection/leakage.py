@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from hornbeam.data.splits.split import NAMES, Split
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
+    from hornbeam.layers import Layer
 
 _SHOWN = 5
 
@@ -57,7 +58,7 @@ def find_leaks(
     validation: Tree = None,
     *,
     groups: Tree = None,
-    layers: Any = None,
+    layers: Layer | Sequence[Layer] | None = None,
     near: bool = True,
 ) -> Leaks:
     """Find data leakage between parts that should be independent.

@@ -721,7 +721,7 @@ class Dataset:
         _require_dataset(dataset, "apply")
         return dataset
 
-    def with_options(self, options: Any, name: str | None = None) -> Dataset:
+    def with_options(self, options: object, name: str | None = None) -> Dataset:
         """Return this dataset unchanged.
 
         Args:

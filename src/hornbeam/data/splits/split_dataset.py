@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from hornbeam.data.pipeline.stages import Prefetch, Stage
 from hornbeam.data.pipeline.transforms import Batch
 from hornbeam.random import make_default_seed
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+
 
 def split_dataset(
-    dataset: Any,
+    dataset: Dataset | ArrayLike | Sequence[ArrayLike] | Iterable[Any],
     left_size: float | int | None = None,
     right_size: float | int | None = None,
     shuffle: bool = False,
