@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
 
 from hornbeam import dtype_policies, tree
 from hornbeam._internal.naming import nearest
-from hornbeam.core.registry import custom_object_scope, exported, serialize
+from hornbeam.core.registry import custom_object_scope, exported
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers import Layer
 from hornbeam.layers.config import recorded_arguments
 from hornbeam.models.host import has_host_layers, strings_to_array
+from hornbeam.models.saving_methods import SavingMethods
 from hornbeam.training.model_call import call_as_one_node
 from hornbeam.training.trainer import Trainer
 
@@ -48,7 +45,7 @@ def register_functional(
 
 @exported("keras.models")
 @exported("keras")
-class Model(Trainer, Layer):
+class Model(SavingMethods, Trainer, Layer):
     """A network: layers, and their connections.
 
     A model is made in three ways: as `Model(inputs, outputs)` from symbolic tensors (a functional model), as
@@ -321,181 +318,6 @@ class Model(Trainer, Layer):
             self, x, y, samples=samples, batch_size=batch_size, epochs=epochs, history=history
         )
 
-    # -- saving ------------------------------------------------------------------------------------
-
-    def save(
-        self,
-        filepath: str | os.PathLike[str],
-        overwrite: bool = True,
-        zipped: bool | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Save architecture, weights and optimizer.
-
-        Args:
-            filepath: Path that ends in `.keras`.
-            overwrite: Replace an existing file.
-            zipped: None or True: files are always zipped.
-            **kwargs: None are accepted.
-        """
-        if kwargs:
-            raise TypeError(f"save() does not accept {', '.join(map(repr, kwargs))}")
-        from hornbeam.saving import save_model
-
-        save_model(self, filepath, overwrite=overwrite, zipped=zipped)
-
-    def save_weights(
-        self,
-        filepath: str | os.PathLike[str],
-        overwrite: bool = True,
-        max_shard_size: float | None = None,
-        *,
-        names: Any = None,
-    ) -> None:
-        """Save the weights; see `saving.save_weights`.
-
-        Args:
-            filepath: Path that ends in `.weights.h5`, `.safetensors` or `.npz`.
-            overwrite: Replace an existing file.
-            max_shard_size: None: sharded files are not supported.
-            names: Names of the weights in the file.
-        """
-        if max_shard_size is not None:
-            raise NotImplementedError(
-                "sharded weight files are not supported in this version of Hornbeam: omit max_shard_size"
-            )
-        from hornbeam.saving import save_weights
-
-        save_weights(self, filepath, overwrite=overwrite, names=names)
-
-    def load_weights(
-        self,
-        filepath: str | os.PathLike[str],
-        skip_mismatch: bool = False,
-        *,
-        names: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Load weights; see `saving.load_weights`.
-
-        Args:
-            filepath: `.weights.h5`, `.safetensors` or `.npz` file, or an `.h5` file as Keras 2 wrote it.
-            skip_mismatch: Keep weights whose shapes differ.
-            names: Names of the weights in the file.
-            **kwargs: None are accepted.
-        """
-        if kwargs:
-            raise TypeError(f"load_weights() does not accept {', '.join(map(repr, kwargs))}")
-        from hornbeam.saving import load_weights
-
-        load_weights(self, filepath, skip_mismatch=skip_mismatch, names=names)
-
-    def __reduce__(self) -> Any:
-        """Pickle and copy (`copy.deepcopy`) by the bytes of the `.keras` file."""
-        from hornbeam.saving.pickling import packed, unpacked
-
-        return unpacked, packed(self)
-
-    def export(
-        self,
-        filepath: str | os.PathLike[str],
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature: Tree = None,
-        *,
-        training: bool = False,
-        batch_size: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Write the model's inference, or a step of its training, for programs without Hornbeam.
-
-        Args:
-            filepath: A folder; for "onnx" also a file that ends in ".onnx", for "litert" one that ends in
-                ".tflite".
-            format: "tf_saved_model" for TensorFlow, "onnx" for onnxruntime and others (the folder has an
-                example that runs), "stablehlo" for XLA's compilers, "litert" for phones.
-            verbose: Print what was written; None for True.
-            input_signature: A structure for each argument (see `hornbeam.export.ExportArchive`), by default
-                the model's inputs with any number of rows, or with one for the last two formats. With
-                `training`, `(x, y)`: by default the model's inputs, and targets of the shapes that its
-                losses need.
-            training: With "onnx" and a file that ends in ".onnx", write one training step: forward pass,
-                backward pass and the optimizer's update (see docs/saving.md). The model must be compiled, and
-                stays as it is.
-            batch_size: Rows of a training batch, None for any number.
-            **kwargs: None are accepted.
-
-        Raises:
-            NotImplementedError: For another format.
-            ImportError: Without the library of the format.
-            ValueError: For a model that is not built (or not compiled, for training) or cannot be written for
-                any number of rows.
-
-        Example:
-            >>> model.export("step.onnx", format="onnx", training=True)  # doctest: +SKIP
-        """
-        from hornbeam.export import FORMATS, export_step
-
-        if format not in FORMATS or kwargs:
-            arguments = ", ".join([f"format={format!r}", *kwargs])
-            raise NotImplementedError(
-                f"export({arguments}) is not in this version of Hornbeam: format may be one of "
-                f"{', '.join(FORMATS)}, without further arguments, and save() writes .keras files"
-            )
-        if training:
-            export_step(self, filepath, format, verbose, input_signature, batch_size)
-        elif batch_size is not None:
-            raise ValueError("batch_size goes with training=True: give input_signature a batch size")
-        else:
-            FORMATS[format](self, filepath, verbose, input_signature)
-
-    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
-        """Return all variables by path.
-
-        Args:
-            value_format: "backend_tensor" for Tensors, "numpy_array" for arrays.
-
-        Returns:
-            Dict with "trainable_variables", "non_trainable_variables", "optimizer_variables" and
-            "metrics_variables", each a dict from paths to values.
-        """
-        if value_format not in ("backend_tensor", "numpy_array"):
-            raise ValueError(f'value_format must be "backend_tensor" or "numpy_array", got {value_format!r}')
-
-        def values(variables: Any) -> dict[str, Any]:
-            return {
-                v.path: np.array(v.numpy()) if value_format == "numpy_array" else v.value for v in variables
-            }
-
-        return {name: values(variables) for name, variables in self._state_parts()}
-
-    def set_state_tree(self, state_tree: dict[str, dict[str, Any]]) -> None:
-        """Assign variables by path.
-
-        Args:
-            state_tree: Result of `get_state_tree`, or parts of it.
-
-        Raises:
-            ValueError: For paths that the model does not have.
-        """
-        for name, variables in self._state_parts():
-            by_path = {variable.path: variable for variable in variables}
-            for path, value in state_tree.get(name, {}).items():
-                if path not in by_path:
-                    raise ValueError(
-                        f"model {self.name!r} has no variable {path!r} among its "
-                        f"{name}.{nearest(path, by_path)}"
-                    )
-                by_path[path].assign(value)
-
-    def _state_parts(self) -> Iterator[tuple[str, list[Any]]]:
-        metrics = [variable for metric in self.metrics for variable in metric.variables]
-        ids = {id(variable) for variable in metrics}
-        yield "trainable_variables", self.trainable_variables
-        yield "non_trainable_variables", [v for v in self.non_trainable_variables if id(v) not in ids]
-        yield "optimizer_variables", self.optimizer.variables if self.optimizer is not None else []
-        yield "metrics_variables", metrics
-
     # -- config ------------------------------------------------------------------------------------
 
     def get_config(self) -> Config:
@@ -526,17 +348,6 @@ class Model(Trainer, Layer):
             ):
                 return _functional.from_config(cls, config)
             return super().from_config(config)
-
-    def to_json(self, **kwargs: Any) -> str:
-        """Return the architecture as JSON, without weights.
-
-        Args:
-            **kwargs: Arguments of `json.dumps`.
-
-        Returns:
-            Text that `models.model_from_json` reads.
-        """
-        return json.dumps(serialize(self), **kwargs)
 
 
 def _is_functional_call(args: tuple, kwargs: dict[str, Any]) -> bool:

@@ -151,7 +151,7 @@ class Batch:
 
     def unpacked(self) -> tuple[Any, Any, Any]:
         """Return (x, y, sample_weight) in their structures."""
-        return tuple([_select(part, self.leaves) for part in self.treedef.parts])  # type: ignore[return-value]
+        return tuple([_select(part, self.leaves) for part in self.treedef.parts])
 
     @property
     def x(self) -> Any:
