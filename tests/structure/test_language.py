@@ -57,8 +57,6 @@ PENDING = {
         "legacy",
         "saving/legacy", "saving/onnx",
     )
-} | {
-    "docs",
 }
 # fmt: on
 
