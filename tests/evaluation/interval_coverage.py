@@ -51,7 +51,7 @@ def measured(held: list[bool], warned: list[bool]) -> Coverage:
 @contextmanager
 def shared_counts(every: int = 100) -> Iterator[None]:
     """The bootstrap's counts are used `every` times."""
-    original = resampling.counted
+    original = resampling.resample_counts
     kept: list[np.ndarray] = []
     calls = itertools.count()
 
@@ -60,11 +60,11 @@ def shared_counts(every: int = 100) -> Iterator[None]:
             kept[:] = original(samples, resamples, rng)
         return iter(kept)
 
-    resampling.counted = counted
+    resampling.resample_counts = counted
     try:
         yield
     finally:
-        resampling.counted = original
+        resampling.resample_counts = original
 
 
 def of_statistics(
@@ -81,7 +81,7 @@ def of_statistics(
     return measured(held, warned)
 
 
-def share(rng: Rng, n: int, p: float, draws: int) -> Coverage:
+def proportion(rng: Rng, n: int, p: float, draws: int) -> Coverage:
     """Wilson's interval of an accuracy p."""
     held, warned = [], []
     for right in rng.binomial(n, p, draws):
@@ -196,7 +196,7 @@ def free(rng: Rng, n: int, name: str, draws: int, resamples: int = 1000) -> Cove
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--draws", type=int, default=10_000)
-    parser.add_argument("--only", default="share,f1,mean,free")
+    parser.add_argument("--only", default="proportion,f1,mean,free")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     parts = options.only.split(",")
@@ -208,7 +208,7 @@ def main() -> None:
     if "proportion" in parts:
         for p in (0.5, 0.9, 0.95, 0.99, 0.996):
             for n in (20, 100, 1000, 10_000):
-                line(f"accuracy {p:.1%}", n, share(rng, n, p, options.draws))
+                line(f"accuracy {p:.1%}", n, proportion(rng, n, p, options.draws))
     if "f1" in parts:
         for rates in ((0.08, 0.02), (0.09, 0.04), (0.05, 0.1)):
             for n in (100, 1000, 10_000):

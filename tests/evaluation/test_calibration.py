@@ -14,8 +14,8 @@ from hornbeam import evaluation
 from hornbeam.evaluation.labels import Labels, softmax
 from hornbeam.evaluation.probability_calibration import (
     best_temperature,
+    calibration_error,
     calibration_of,
-    expected_error,
     scaled,
 )
 
@@ -32,18 +32,18 @@ def drawn(n: int, sharpness: float, seed: int = 0, classes: int = 4) -> Labels:
     return Labels(np.minimum(true, classes - 1), told.argmax(1), told)
 
 
-def test_expected_error_by_hand() -> None:
+def test_calibration_error_by_hand() -> None:
     # Bins (0.4, 0.6]: two samples, mean 0.55, one right. (0.8, 1]: three, mean 0.9, all right.
     confidence = np.array([0.5, 0.6, 0.85, 0.9, 0.95])
     right = np.array([True, False, True, True, True])
-    error, bins = expected_error(confidence, right, 5)
+    error, bins = calibration_error(confidence, right, 5)
     assert error == pytest.approx(2 / 5 * 0.05 + 3 / 5 * 0.1)
-    assert [(b.low, b.high, b.count, b.right) for b in bins] == [(0.4, 0.6, 2, 1), (0.8, 1.0, 3, 3)]
+    assert [(b.low, b.high, b.count, b.correct) for b in bins] == [(0.4, 0.6, 2, 1), (0.8, 1.0, 3, 3)]
     assert [b.confidence for b in bins] == pytest.approx([0.55, 0.9])
 
 
 def test_edges_of_bins() -> None:
-    error, bins = expected_error(np.array([0.0, 1.0]), np.array([False, True]), 10)
+    error, bins = calibration_error(np.array([0.0, 1.0]), np.array([False, True]), 10)
     assert error == 0
     assert [b.low for b in bins] == [0.0, 0.9]
 
@@ -56,14 +56,14 @@ def test_scores_are_those_of_sklearn() -> None:
     assert found.brier == pytest.approx(2 * sk.brier_score_loss(labels.true, labels.probabilities[:, 1]))
     assert found.log_loss == pytest.approx(sk.log_loss(labels.true, labels.probabilities))
     confidence = labels.probabilities.max(1)
-    theirs = curve(labels.right, confidence, n_bins=10)
+    theirs = curve(labels.correct, confidence, n_bins=10)
     np.testing.assert_allclose([b.accuracy for b in found.bins], theirs[0])
     np.testing.assert_allclose([b.confidence for b in found.bins], theirs[1])
 
 
 def test_verdicts() -> None:
-    assert calibration_of(drawn(5000, 2.0)).verdict == "too sure"
-    assert calibration_of(drawn(5000, 0.5)).verdict == "too unsure"
+    assert calibration_of(drawn(5000, 2.0)).verdict == "overconfident"
+    assert calibration_of(drawn(5000, 0.5)).verdict == "underconfident"
     # Calibrated models are blamed in one of about ten cases, being tested twice.
     verdicts = [calibration_of(drawn(1000, 1.0, seed)).verdict for seed in range(20)]
     assert verdicts.count("cannot tell") >= 15
@@ -72,9 +72,9 @@ def test_verdicts() -> None:
 def test_chance_is_stated() -> None:
     """The ECE of a perfect model is above 0, and falls with the root of the number of samples."""
     few, many = calibration_of(drawn(400, 1.0)), calibration_of(drawn(6400, 1.0))
-    assert few.error > 0
-    assert few.by_chance[0] / many.by_chance[0] == pytest.approx(4, rel=0.2)
-    assert f"an ECE of {few.by_chance[0]:.4f} on average" in str(few)
+    assert few.ece > 0
+    assert few.ece_by_chance[0] / many.ece_by_chance[0] == pytest.approx(4, rel=0.2)
+    assert f"an ECE of {few.ece_by_chance[0]:.4f} on average" in str(few)
 
 
 @pytest.mark.parametrize("sharpness", [0.4, 1.0, 2.5])
@@ -106,12 +106,12 @@ def test_a_model_is_scaled(kind: str, tmp_path: Path) -> None:
         model = classifier()
     model.fit(x, y, epochs=5, verbose=0)
     model.layers[-1].kernel.assign(model.layers[-1].kernel * 3)  # too sure
-    assert evaluation.calibration(model, x, y).verdict == "too sure"
+    assert evaluation.calibration(model, x, y).verdict == "overconfident"
     found = evaluation.temperature(model, x, y)
     assert found.value > 1.3
-    assert found.after.error < found.before.error
+    assert found.after.ece < found.before.ece
     assert found.after.log_loss < found.before.log_loss
-    assert "too sure" in str(found)
+    assert "overconfident" in str(found)
     made = found.model(model)
     outputs = made.predict(x, verbose=0)
     told = model.predict(x, verbose=0)

@@ -42,7 +42,7 @@ def test_confusion_is_that_of_sklearn(tmp_path: Path) -> None:
     assert f"{found.names[worst.true]} taken for {found.names[worst.predicted]}" in str(found)
     assert found.as_dict()["matrix"] == found.matrix.tolist()
     assert "<caption>most frequent confusions</caption>" in found._repr_html_()
-    with pytest.raises(ValueError, match="3 classes, and 2 names"):
+    with pytest.raises(ValueError, match="each of 3 classes, got 2"):
         evaluation.confusion(model, x, y, names=["ant", "bee"])
     pytest.importorskip("matplotlib")
     assert found.plot(tmp_path / "confusion.png").stat().st_size > 3_000
@@ -64,7 +64,7 @@ def test_mistakes_are_the_surest() -> None:
         [told[m.row, y[m.row]] for m in found.examples]
     )
     np.testing.assert_array_equal(found.x, x[[m.row for m in found.examples]])
-    assert f"{found.wrong} of 500 samples are wrong; the 7 that" in str(found)
+    assert f"{found.wrong} of 500 samples are misclassified; the 7 most" in str(found)
     with pytest.raises(ValueError, match="print the mistakes instead"):
         found.plot("nowhere.png")
 
@@ -86,8 +86,8 @@ def test_no_mistakes() -> None:
     x, _ = data()
     model = classifier()
     found = evaluation.mistakes(model, x, model.predict(x, verbose=0).argmax(1))
-    assert str(found).startswith("0 of 500 samples are wrong\n")
-    with pytest.raises(ValueError, match="no mistakes"):
+    assert str(found).startswith("0 of 500 samples are misclassified\n")
+    with pytest.raises(ValueError, match="no sample is misclassified"):
         found.plot("nowhere.png")
 
 
@@ -105,7 +105,7 @@ def test_baselines_of_classes() -> None:
     theirs = sk.LogisticRegression().fit(x[train], y[train]).score(x[test], y[test])
     assert by_name["logistic regression"].value == pytest.approx(theirs, abs=0.01)
     near = pytest.importorskip("sklearn.neighbors").KNeighborsClassifier(1).fit(x[train], y[train])
-    assert by_name["nearest neighbour"].value == pytest.approx(near.score(x[test], y[test]), abs=0.02)
+    assert by_name["nearest neighbor"].value == pytest.approx(near.score(x[test], y[test]), abs=0.02)
     assert found.best.name == "logistic regression"
     assert by_name["logistic regression"].interval == evaluation.wilson(round(found.best.value * 1000), 1000)
 
@@ -127,12 +127,12 @@ def test_baselines_stand_beside_the_model() -> None:
     x, y = data(3000)
     untrained = classifier()
     found = evaluation.evaluate(untrained, x[2000:], y[2000:], train=(x[:2000], y[:2000]))
-    assert found.baselines.best.against.verdict == "worse"
+    assert found.baselines.best.comparison.verdict == "worse"
     assert "the model is worse than the best baseline, logistic regression" in str(found)
     assert found.as_dict()["baselines"]["model"]["value"] == pytest.approx(found["accuracy"].value)
     good = trained(x[:2000], y[:2000])
     beside = evaluation.evaluate(good, x[2000:], y[2000:], train=(x[:2000], y[:2000])).baselines
-    verdicts = {row.name: row.against.verdict for row in beside.rows}
+    verdicts = {row.name: row.comparison.verdict for row in beside.rows}
     assert verdicts["most frequent class"] == "better"
 
 
@@ -152,14 +152,14 @@ def test_baselines_are_quick_on_mnist() -> None:
     values = {row.name: row.value for row in found.rows}
     assert values["most frequent class"] < 0.15
     assert 0.88 < values["logistic regression"] < 0.95
-    assert 0.85 < values["nearest neighbour"] < 0.95
-    assert found.notes == ["neighbours are looked for among 2,000 of 60,000 training samples"]
+    assert 0.85 < values["nearest neighbor"] < 0.95
+    assert found.notes == ["neighbors are searched among 2,000 of 60,000 training samples"]
     assert sum(row.seconds for row in found.rows) < 60
 
 
 def test_other_features_are_refused() -> None:
     x, y = data(100)
-    with pytest.raises(ValueError, match="4 features, the others 3"):
+    with pytest.raises(ValueError, match="4 features a sample, and x has 3"):
         evaluation.baselines(x, y, x[:, :3], y)
 
 
@@ -193,7 +193,7 @@ def test_learning_curve(tmp_path: Path) -> None:
     assert "from 200 to 2,000 samples accuracy changed by +" in str(found)
     assert "more data are likely to help" in str(found)
     assert [point.train.n for point in found.points] == sizes
-    assert "larger parts also made more updates" in str(found)
+    assert "larger parts were also trained for more updates" in str(found)
     pytest.importorskip("matplotlib")
     assert found.plot(tmp_path / "curve.png").stat().st_size > 5_000
 
@@ -204,7 +204,7 @@ def test_sizes_of_learning_curves() -> None:
     found = evaluation.learning_curve(classifier, **run, sizes=[50, 100], metric="loss")
     assert [point.size for point in found.points] == [50, 100]
     for sizes in ([1.0], [0.5, 2000], [0.5, 0.5]):
-        with pytest.raises(ValueError, match="at least two different shares"):
+        with pytest.raises(ValueError, match="at least two different fractions"):
             evaluation.learning_curve(classifier, **run, sizes=sizes)
     with pytest.raises(ValueError, match="metric 'auc' is not among"):
         evaluation.learning_curve(classifier, **run, metric="auc")

@@ -107,7 +107,7 @@ def test_intervals_of_differences_hold() -> None:
 
 def test_few_samples_are_doubted() -> None:
     a, b = rates.losses(20, 0.3)(np.random.default_rng(0))
-    assert "the difference of loss is decided by few of the 20 samples" in difference(a, b).caveats[0]
+    assert "the difference of loss is dominated by few of the 20 samples" in difference(a, b).caveats[0]
 
 
 def test_large_differences_are_seen() -> None:

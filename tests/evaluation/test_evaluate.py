@@ -202,8 +202,8 @@ def test_what_cannot_be_known_is_said() -> None:
         found = evaluation.evaluate(model, x, y)
     assert list(found.metrics) == ["accuracy"]
     texts = [str(one.message) for one in caught]
-    assert any("own compute_loss()" in text for text in texts)
-    assert any(text == "largest is left out: its state is no sum over samples" for text in texts)
+    assert any("overrides compute_loss()" in text for text in texts)
+    assert any(text == "largest is excluded: its state is not a sum over samples" for text in texts)
     assert list(found.notes) == texts
 
 
@@ -220,7 +220,7 @@ def test_a_loss_of_batches_has_no_interval() -> None:
 def test_small_and_perfect_sets_warn() -> None:
     x, y = data(24)
     model = classifier()
-    with pytest.warns(IntervalWarning, match=r"fewer than 10 samples|decided by few|rests on"):
+    with pytest.warns(IntervalWarning, match=r"fewer than 10 samples|dominated by few|rests on"):
         evaluation.evaluate(model, x, y)
 
 
@@ -241,7 +241,7 @@ def test_what_layers_add_is_left_out() -> None:
     model = hb.Sequential([hb.Input((4,)), layers.Dense(3, "softmax", activity_regularizer="l2",
                                                         kernel_regularizer="l2")])  # fmt: skip
     model.compile("adam", "sparse_categorical_crossentropy")
-    with pytest.warns(IntervalWarning, match="layers add to the loss"):
+    with pytest.warns(IntervalWarning, match="losses that layers add"):
         found = evaluation.evaluate(model, x, y)
     plain = hb.losses.SparseCategoricalCrossentropy()(y, model.predict(x, verbose=0))
     penalty = 0.01 * float(np.square(np.asarray(model.layers[0].kernel)).sum())
@@ -259,10 +259,10 @@ def test_how_it_is_shown() -> None:
     assert re.search(
         rf"accuracy +{accuracy.value:.4f} +{accuracy.low:.4f} to {accuracy.high:.4f} +Wilson", shown
     )
-    assert "500 samples; intervals of 95%" in shown
+    assert "500 samples; 95% intervals" in shown
     page = found._repr_html_()
-    assert '<th scope="col">interval</th>' in page
-    assert f"<td>{accuracy.low:.4f} to {accuracy.high:.4f}</td>" in page
+    assert '<th scope="col" class="number">interval</th>' in page
+    assert f'<td class="number">{accuracy.low:.4f} to {accuracy.high:.4f}</td>' in page
     told = found.as_dict()
     assert told["metrics"]["accuracy"]["low"] == accuracy.low
     assert [c["n"] for c in told["classes"]] == np.bincount(y).tolist()

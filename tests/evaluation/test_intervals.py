@@ -82,7 +82,7 @@ def test_large_means_with_small_spread() -> None:
 def test_no_spread_is_no_interval() -> None:
     constant = mean_of("loss", np.full(50, 0.25), np.ones(50))
     assert interval(constant) is None
-    assert "too few or too much alike" in caveats("loss", constant, None)[0]
+    assert "too few or too similar" in caveats("loss", constant, None)[0]
     values, _ = coverage.FREE["AUC 0.98"]
     perfect = np.zeros((20, 2 * coverage.THRESHOLDS))
     perfect[:10, coverage.THRESHOLDS - 1] = 1
@@ -93,12 +93,12 @@ def test_no_spread_is_no_interval() -> None:
 def test_few_samples_are_doubted() -> None:
     few = mean_of("accuracy", np.repeat([0.0, 1.0], [2, 98]))
     assert caveats("accuracy", few, interval(few)) == [
-        "accuracy rests on 2 of 100 cases: its interval is a rough one"
+        "accuracy rests on 2 of 100 cases: its interval is approximate"
     ]
     enough = mean_of("accuracy", np.repeat([0.0, 1.0], [20, 80]))
     assert caveats("accuracy", enough, interval(enough)) == []
     lopsided = mean_of("loss", np.concatenate([np.full(96, 1e-3), [5.0, 1.0, 0.5, 0.2]]))
-    assert "decided by few of the 100 samples" in caveats("loss", lopsided, interval(lopsided))[0]
+    assert "dominated by few of the 100 samples" in caveats("loss", lopsided, interval(lopsided))[0]
 
 
 # 1,000 draws: two standard errors are 1.4%, hence 92 to 98.
@@ -131,7 +131,7 @@ def test_intervals_hold_or_warn(part: str, what: object, n: int) -> None:
 def test_where_intervals_fail_users_are_warned() -> None:
     rng = np.random.default_rng(2)
     for found in (
-        coverage.share(rng, 100, 0.996, 1000),
+        coverage.proportion(rng, 100, 0.996, 1000),
         coverage.mean(rng, 30, "cross-entropy, 99% right", 300),
         coverage.free(rng, 30, "AUC 0.98", 100),
     ):

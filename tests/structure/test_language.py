@@ -51,9 +51,9 @@ EMPTY_NAMES = {"found", "made", "given", "whole", "place", "told", "taken", "wha
 PENDING = {
     "src/hornbeam/" + name
     for name in (
-        "cli", "compat",
+        "compat",
         "engines/onnx", "engines/pytensor",
-        "engines/tensorflow", "evaluation", "export",
+        "engines/tensorflow", "export",
         "legacy",
         "saving/legacy", "saving/onnx",
     )

@@ -1,4 +1,4 @@
-"""Closed-form confidence intervals: of a proportion, of an F1 score, of a mean of few values."""
+"""Confidence intervals with a formula: of a proportion, of an F1 score, of a mean of few values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from statistics import NormalDist
 
 @dataclass(frozen=True)
 class Interval:
-    """Confidence interval: bounds that contain the true value in a fraction `level` of all samples.
+    """A confidence interval: it contains the true value for a fraction `level` of all possible samples.
 
-    Args: low: Lower bound. high: Upper bound. level: Confidence level. method: Name of the method.
+    Args:
+        low: Lower bound.
+        high: Upper bound.
+        level: Confidence level.
+        method: Name of the method.
     """
 
     low: float
@@ -30,11 +34,9 @@ class Interval:
 
 
 def check_level(level: float) -> float:
-    """Return `level` if it is in [0.5, 1), else raise ValueError."""
+    """Return a confidence level in [0.5, 1). Raises ValueError for any other value."""
     if not 0.5 <= level < 1:
-        raise ValueError(
-            f"level must be the fraction of samples in which an interval holds, such as 0.95, got {level!r}"
-        )
+        raise ValueError(f"level must be a confidence level in [0.5, 1), such as 0.95, got {level!r}")
     return float(level)
 
 
@@ -44,26 +46,29 @@ def normal_quantile(level: float) -> float:
 
 
 def wilson(successes: float, trials: float, level: float = 0.95) -> Interval:
-    """Compute the Wilson interval of a proportion p = successes / trials.
+    """Compute the interval of a proportion p = successes / trials (Wilson 1927).
 
     It contains all p' with |p - p'| <= z sqrt(p'(1 - p') / n):
 
         (p + z^2/2n +- z sqrt(p(1 - p)/n + z^2/4n^2)) / (1 + z^2/n)
 
-    It stays inside [0, 1] and is accurate near the ends, also if all or none succeed. Trials must be
+    It stays inside [0, 1] and is valid near its ends, also where all or no trials succeed. Trials must be
     independent.
 
-    Args: successes: Number of successes. trials: Number of trials. level: Confidence level in [0.5, 1).
+    Args:
+        successes: Number of successes.
+        trials: Number of trials.
+        level: Confidence level.
 
-    Returns: Interval.
+    Returns:
+        The interval.
 
-    Raises: ValueError: Unless 0 <= successes <= trials and trials > 0.
+    Raises:
+        ValueError: Unless 0 <= successes <= trials and trials > 0.
 
     Example:
         >>> print(wilson(15, 148))
         0.0624 to 0.1605
-
-    Source: Wilson 1927.
     """
     if not (trials > 0 and 0 <= successes <= trials):
         raise ValueError(
@@ -72,23 +77,28 @@ def wilson(successes: float, trials: float, level: float = 0.95) -> Interval:
     z = normal_quantile(level)
     proportion = successes / trials
     scale = 1 + z * z / trials
-    center = (proportion + z * z / (2 * trials)) / scale
+    centre = (proportion + z * z / (2 * trials)) / scale
     half = z * math.sqrt(proportion * (1 - proportion) / trials + z * z / (4 * trials * trials)) / scale
-    low = 0.0 if successes == 0 else max(float(center - half), 0.0)
-    high = 1.0 if successes == trials else min(float(center + half), 1.0)
+    low = 0.0 if successes == 0 else max(float(centre - half), 0.0)
+    high = 1.0 if successes == trials else min(float(centre + half), 1.0)
     return Interval(low, high, level, "Wilson")
 
 
 def f1_interval(true_positives: float, wrong: float, level: float = 0.95) -> Interval:
-    """Compute an interval of F1 = 2 TP / (2 TP + FP + FN).
+    """Compute the interval of F1 = 2 TP / (2 TP + FP + FN).
 
     F1 = 2 J / (1 + J) of the proportion J = TP / (TP + FP + FN), whose Wilson interval is mapped.
 
-    Args: true_positives: Number TP. wrong: Number FP + FN. level: Confidence level in [0.5, 1).
+    Args:
+        true_positives: Number of true positives TP.
+        wrong: Number of false positives and false negatives, FP + FN.
+        level: Confidence level.
 
-    Returns: Interval.
+    Returns:
+        The interval.
 
-    Raises: ValueError: If all counts are 0.
+    Raises:
+        ValueError: If all counts are 0.
 
     Example:
         >>> print(f1_interval(90, 20))
@@ -100,7 +110,8 @@ def f1_interval(true_positives: float, wrong: float, level: float = 0.95) -> Int
 
 
 def student_quantile(level: float, freedom: int) -> float:
-    """Return the t of a two-sided interval of Student's distribution: 2.776 for 0.95 and 4 degrees.
+    """Return the t of a two-sided interval of Student's distribution: 2.776 for 0.95 and 4 degrees of
+    freedom.
 
     The distribution function of integer degrees of freedom is a finite sum (Abramowitz and Stegun 26.7.3,
     26.7.4); it is inverted by bisection.
@@ -108,7 +119,7 @@ def student_quantile(level: float, freedom: int) -> float:
     check_level(level)
     if freedom < 1:
         raise ValueError(f"Student's distribution needs at least one degree of freedom, got {freedom}")
-    if freedom > 5000:  # the normal one, up to 0.02%
+    if freedom > 5000:  # equal to the normal quantile up to 0.02%
         return normal_quantile(level)
     low, high = 0.0, 1.0
     while _student_inside(high, freedom) < level:
@@ -133,13 +144,17 @@ def _student_inside(t: float, freedom: int) -> float:
 
 
 def mean_interval(values: list[float], level: float = 0.95) -> Interval:
-    """Compute an interval of the mean of independent values: mean +- t s / sqrt(n), with Student's t.
+    """Compute the interval of the mean of independent values: mean +- t s / sqrt(n), with Student's t.
 
-    Args: values: At least two numbers. level: Confidence level in [0.5, 1).
+    Args:
+        values: The values.
+        level: Confidence level.
 
-    Returns: Interval.
+    Returns:
+        The interval.
 
-    Raises: ValueError: If there are fewer than two values, which have no spread.
+    Raises:
+        ValueError: If fewer than two values are given.
 
     Example:
         >>> print(mean_interval([0.98, 0.99, 0.985]))
@@ -149,6 +164,6 @@ def mean_interval(values: list[float], level: float = 0.95) -> Interval:
     if count < 2:
         raise ValueError(f"an interval of a mean needs at least two values, got {count}")
     mean = math.fsum(values) / count
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = student_quantile(level, count - 1) * spread / math.sqrt(count)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    half = student_quantile(level, count - 1) * deviation / math.sqrt(count)
     return Interval(mean - half, mean + half, level, "Student's t")

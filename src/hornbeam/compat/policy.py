@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -90,7 +91,7 @@ class Policy:
         for target, name, value in patches:
             earlier = vars(target).get(name, _MISSING)
             setattr(target, name, value)
-            self._undo.append(lambda t=target, n=name, v=earlier: _restore(t, n, v))
+            self._undo.append(functools.partial(_restore, target, name, earlier))
 
 
 def _restore(target: Any, name: str, value: Any) -> None:

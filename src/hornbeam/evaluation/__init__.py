@@ -1,6 +1,6 @@
-"""Honest numbers: scores with how sure they are, and comparisons that may say "cannot tell".
+"""Scores with intervals, and comparisons whose verdict may be "cannot tell".
 
-Names are imported when they are first used, so that training, which states intervals, stays quick to import.
+Names are imported when they are first used, so that training, which reports intervals, imports quickly.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hornbeam._internal.lazy_imports import attach
 
-# Public name -> the file it lives in.
+# Public name -> module.
 _NAMES = {
     "Baselines": "baseline_models",
     "baselines": "baseline_models",

@@ -1,4 +1,4 @@
-"""What a compiled model is measured by, as statistics of its predictions."""
+"""Loss and metrics of a compiled model as statistics of its predictions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from hornbeam.evaluation.statistics import Statistic, loss_values, mean_of, of_metric
 
-# Parts of names by which it is known whether larger is better.
-_UP = ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k", "correlation",
+# Words in names of metrics whose larger, or smaller, values are better.
+_LARGER = ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k", "correlation",
        "specificity", "sensitivity")  # fmt: skip
-_DOWN = ("loss", "error", "mae", "mse", "mape", "msle", "rmse", "crossentropy", "hinge", "divergence",
+_SMALLER = ("loss", "error", "mae", "mse", "mape", "msle", "rmse", "crossentropy", "hinge", "divergence",
          "poisson", "log_cosh", "logcosh", "brier", "false_")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A named value; `statistic` (None if it is unknown) is the value without `constant`."""
+    """A named value; `statistic`, None if it is unknown, is the value without `constant`."""
 
     name: str
     value: float
@@ -27,54 +27,53 @@ class Measurement:
 
 
 def direction(name: str, metric: Any = None) -> int:
-    """+1 where a larger value is better, -1 where a smaller one is, 0 if nothing says so."""
+    """Return +1 if larger values are better, -1 if smaller ones are, 0 if it is unknown."""
     declared = getattr(metric, "_direction", None)
     if declared in ("up", "down"):
         return 1 if declared == "up" else -1
     name = name.lower()
-    if any(part in name for part in _DOWN):
+    if any(part in name for part in _SMALLER):
         return -1
-    return 1 if any(part in name for part in _UP) else 0
+    return 1 if any(part in name for part in _LARGER) else 0
 
 
-def measurements(model: Any, found: Any) -> tuple[list[Measurement], list[str]]:
-    """Loss, losses of outputs and metrics of a compiled model for predictions, and notes on what has no
-    interval.
+def measurements(model: Any, predicted: Any) -> tuple[list[Measurement], list[str]]:
+    """Return loss, losses of outputs and metrics of a compiled model, and notes on those without an interval.
 
-    found: `Predictions` of the model.
+    `predicted` are `Predictions` of the model.
     """
     notes: list[str] = []
-    own = _own_steps(model)
-    if own:
+    custom = _custom_steps(model)
+    if custom:
         notes.append(
-            f"the model has its own {own}: what it reports as loss and metrics beside it is not known here"
+            f"the model overrides {custom}: loss and metrics that it reports there are not known here"
         )
-    losses = [] if own else _losses(model, found, notes)
-    return [*losses, *_metrics(model, found, notes)], notes
+    losses = [] if custom else _losses(model, predicted, notes)
+    return [*losses, *_metrics(model, predicted, notes)], notes
 
 
-def _own_steps(model: Any) -> str:
+def _custom_steps(model: Any) -> str:
     from hornbeam.training.trainer import Trainer
 
     names = ("compute_loss", "test_step", "compute_metrics")
-    own = [name for name in names if getattr(type(model), name) is not getattr(Trainer, name)]
-    return " and ".join(f"{name}()" for name in own)
+    custom = [name for name in names if getattr(type(model), name) is not getattr(Trainer, name)]
+    return " and ".join(f"{name}()" for name in custom)
 
 
-def _losses(model: Any, found: Any, notes: list[str]) -> list[Measurement]:
+def _losses(model: Any, predicted: Any, notes: list[str]) -> list[Measurement]:
     from hornbeam.training.outputs import Outputs
 
     losses = model._training_state.losses
     if losses is None or losses.spec is None:
         return []
-    outputs = Outputs(found.y_pred, getattr(model, "output_names", None))
+    outputs = Outputs(predicted.y_pred, getattr(model, "output_names", None))
     losses.build(outputs)
-    targets, weights = outputs.targets(found.y, losses.needed), outputs.weights(found.sample_weight)
+    targets, weights = outputs.targets(predicted.y, losses.needed), outputs.weights(predicted.sample_weight)
     regular = [weight for weight in model.trainable_weights if weight.regularizer is not None]
     penalty = sum((float(np.asarray(weight.regularizer(weight))) for weight in regular), 0.0)
-    if found.adds_losses:
-        notes.append("layers add to the loss by what they see: that part is left out here")
-    total, parts = np.zeros(found.count), []
+    if predicted.adds_losses:
+        notes.append("losses that layers add depend on their inputs: they are excluded here")
+    total, parts = np.zeros(predicted.count), []
     rows = zip(
         outputs.names, losses.by_output, targets, outputs.tensors, weights, losses.weights, strict=True
     )
@@ -93,24 +92,24 @@ def _losses(model: Any, found: Any, notes: list[str]) -> list[Measurement]:
 
 def _shifted(name: str, values: np.ndarray, constant: float) -> Measurement:
     statistic = mean_of(name, values, sign=-1)
-    if (
-        statistic.kind == "proportion"
-    ):  # a loss that happens to be 0 or 1 is no share of independent trials to its user
+    if statistic.kind == "proportion":  # a loss that happens to be 0 or 1 is not a proportion of trials
         statistic = mean_of(name, values, np.ones(len(values)), sign=-1)
     return Measurement(name, statistic.value + constant, statistic, constant)
 
 
-def _metrics(model: Any, found: Any, notes: list[str]) -> list[Measurement]:
+def _metrics(model: Any, predicted: Any, notes: list[str]) -> list[Measurement]:
     from hornbeam.training.outputs import Outputs
 
     compiled = model._training_state.metrics
     if compiled is None:
         return []
-    outputs = Outputs(found.y_pred, getattr(model, "output_names", None))
-    many = [True] * len(outputs)
-    targets = outputs.targets(found.y, many) if not isinstance(found.y, dict) else _by_name(outputs, found.y)
+    outputs = Outputs(predicted.y_pred, getattr(model, "output_names", None))
+    if isinstance(predicted.y, dict):
+        targets = [predicted.y.get(name) for name in outputs.names]
+    else:
+        targets = outputs.targets(predicted.y, [True] * len(outputs))
     compiled.build(outputs, targets)
-    weights = outputs.weights(found.sample_weight)
+    weights = outputs.weights(predicted.sample_weight)
     measured = []
     for index, metric, weighted, name in compiled.rows:
         used = weights[index] if weighted else None
@@ -119,11 +118,7 @@ def _metrics(model: Any, found: Any, notes: list[str]) -> list[Measurement]:
                 metric, name, targets[index], outputs.tensors[index], used, direction(name, metric)
             )
         except ValueError as error:
-            notes.append(f"{name} is left out: {error}")
+            notes.append(f"{name} is excluded: {error}")
             continue
         measured += [Measurement(statistic.name, statistic.value, statistic) for statistic in statistics]
     return measured
-
-
-def _by_name(outputs: Any, y: dict[str, Any]) -> list[Any]:
-    return [y.get(name) for name in outputs.names]

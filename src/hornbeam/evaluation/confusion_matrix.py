@@ -1,11 +1,11 @@
-"""`confusion`: what is taken for what."""
+"""`confusion`: counts of true classes against predicted classes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,17 @@ from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, require_labels
 from hornbeam.visualization.figure import Figure, ImagePanel
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.data import Dataset
+    from hornbeam.models import Model
+
 _MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Samples of class `true` that were taken for class `taken`: `count` of `n`."""
+    """Samples of class `true` that were predicted as class `predicted`: `count` of `n`."""
 
     true: int
     predicted: int
@@ -28,15 +33,15 @@ class ConfusedPair:
 
     @property
     def rate(self) -> float:
-        """count / n."""
+        """Fraction count / n."""
         return self.count / self.n
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Wilson's, of the share."""
+        """Return the Wilson interval of the rate."""
         return wilson(self.count, self.n, level)
 
     def as_dict(self) -> dict[str, Any]:
-        """Classes, counts and share."""
+        """Return classes, counts and rate."""
         return {
             "true": self.true,
             "predicted": self.predicted,
@@ -47,7 +52,7 @@ class ConfusedPair:
 
 
 def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts (classes, classes) of true classes (rows) against predicted ones (columns).
+    """Return counts (classes, classes) of true classes (rows) against predicted ones (columns).
 
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
     [[1, 0], [1, 1]]
@@ -56,38 +61,52 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> n
 
 
 def confused_pairs(matrix: np.ndarray, most: int = 5) -> list[ConfusedPair]:
-    """The most frequent confusions, none that did not occur."""
-    wrong = matrix.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    pairs = [divmod(int(place), len(matrix)) for place in order]
+    """Return the most frequent confusions that occurred."""
+    errors = matrix.copy()
+    np.fill_diagonal(errors, 0)
+    order = np.argsort(-errors, axis=None, kind="stable")[:most]
+    pairs = [divmod(int(index), len(matrix)) for index in order]
     return [
-        ConfusedPair(true, taken, int(matrix[true, taken]), int(matrix[true].sum()))
-        for true, taken in pairs
-        if wrong[true, taken]
+        ConfusedPair(true, predicted, int(matrix[true, predicted]), int(matrix[true].sum()))
+        for true, predicted in pairs
+        if errors[true, predicted]
     ]
 
 
 @dataclass(frozen=True, repr=False)
 class Confusion(EvaluationReport):
-    """`matrix` (classes, classes): true classes are rows, predicted ones columns. names: of the classes."""
+    """A confusion matrix.
+
+    Args:
+        matrix: Counts (classes, classes): true classes are rows, predicted ones columns.
+        names: Names of the classes.
+        level: Confidence level of the intervals.
+    """
 
     matrix: np.ndarray
     names: Sequence[str]
     level: float = 0.95
 
     def worst(self, most: int = 5) -> list[ConfusedPair]:
-        """The most frequent confusions."""
+        """Return the most frequent confusions.
+
+        Args:
+            most: Largest number of confusions.
+        """
         return confused_pairs(self.matrix, most)
 
     def headline(self) -> str:
-        total, right = int(self.matrix.sum()), int(np.trace(self.matrix))
-        found = self.worst()
-        covered = sum(mixup.count for mixup in found)
-        said = f"{total - right:,} of {total:,} samples are taken for another class"
-        return said if not found else f"{said}; {covered / (total - right):.0%} of these as listed"
+        """Return the number of errors, and the proportion that the table lists."""
+        total, correct = int(self.matrix.sum()), int(np.trace(self.matrix))
+        pairs = self.worst()
+        text = f"{total - correct:,} of {total:,} samples are misclassified"
+        if not pairs:
+            return text
+        listed = sum(pair.count for pair in pairs) / (total - correct)
+        return f"{text}; the listed confusions are {listed:.0%} of these"
 
     def tables(self) -> list[Table]:
+        """Return the most frequent confusions, and the matrix unless it is large."""
         rows = [
             (
                 f"{self.names[m.true]} taken for {self.names[m.predicted]}",
@@ -97,20 +116,21 @@ class Confusion(EvaluationReport):
             )
             for m in self.worst()
         ]
-        shown = [Table("most frequent confusions", ("confusion", "count", "proportion", "interval"), rows)]
+        tables = [Table("most frequent confusions", ("confusion", "count", "rate", "interval"), rows)]
         if len(self.matrix) <= _MOST_CLASSES:
             cells = [
                 (name, *(f"{count:,}" if count else "." for count in line))
                 for name, line in zip(self.names, self.matrix.tolist(), strict=True)
             ]
-            shown.append(Table("true classes are rows, predicted ones columns", ("", *self.names), cells))
-        return shown
+            tables.append(Table("true classes are rows, predicted ones columns", ("", *self.names), cells))
+        return tables
 
     def as_dict(self) -> dict[str, Any]:
+        """Return names, matrix and the most frequent confusions."""
         return {
             "names": list(self.names),
             "matrix": self.matrix.tolist(),
-            "worst": [mixup.as_dict() for mixup in self.worst()],
+            "worst": [pair.as_dict() for pair in self.worst()],
         }
 
     def plot(self, path: str | Path) -> Path:
@@ -126,10 +146,9 @@ class Confusion(EvaluationReport):
             ImportError: If Matplotlib is not installed (extra `plot`).
         """
         size = max(4.0, min(0.45 * len(self.matrix) + 1.5, 16.0))
-        proportions = self.matrix / np.maximum(self.matrix.sum(1, keepdims=True), 1)
         small = len(self.matrix) <= _MOST_CLASSES
         panel = ImagePanel(
-            proportions,
+            self.matrix / np.maximum(self.matrix.sum(1, keepdims=True), 1),
             palette="blue",
             low=0.0,
             high=1.0,
@@ -143,42 +162,48 @@ class Confusion(EvaluationReport):
 
 
 def confusion(
-    model: Any,
-    x: Any,
-    y: Any = None,
+    model: Model,
+    x: ArrayLike | Dataset,
+    y: ArrayLike | None = None,
     batch_size: int | None = None,
     *,
     names: Sequence[str] | None = None,
     level: float = 0.95,
 ) -> Confusion:
-    """Which classes a classifier takes for which: the matrix, and the confusions that matter with their
-    intervals.
+    """Compute the confusion matrix of a classifier, and intervals of the most frequent confusions.
 
-    x, y, batch_size: as for `evaluate`. names: of the classes, numbers by default.
+    Args:
+        model: Classifier with one output.
+        x: Inputs as for `evaluate`.
+        y: Targets.
+        batch_size: Samples in a batch.
+        names: Names of the classes, integers by default.
+        level: Confidence level of the intervals.
 
-    Raises ValueError for what is no classifier with one output, and for names that are not one for each
-    class.
+    Returns:
+        The matrix.
 
-    >>> confusion(model, x_val, y_val).worst(3)  # doctest: +SKIP
+    Raises:
+        ValueError: If the model is not a classifier with one output, or `names` is not one name a class.
+
+    Example:
+        >>> confusion(model, x_val, y_val).worst(3)  # doctest: +SKIP
     """
     from hornbeam.diagnostics.predictions import predictions
 
-    found = predictions(model, x, y, batch_size=batch_size, purpose="confusion")
-    return confusion_of(require_labels(model, found, "confusion()"), names, level)
+    predicted = predictions(model, x, y, batch_size=batch_size, purpose="confusion")
+    return confusion_of(require_labels(model, predicted, "confusion()"), names, level)
 
 
 def confusion_of(labels: Labels, names: Sequence[str] | None = None, level: float = 0.95) -> Confusion:
-    """As `confusion`, of labels that are known."""
-    return Confusion(
-        confusion_matrix(labels.true, labels.predicted, labels.classes),
-        class_names(names, labels.classes),
-        level,
-    )
+    """Compute `confusion` of labels that are known."""
+    matrix = confusion_matrix(labels.true, labels.predicted, labels.classes)
+    return Confusion(matrix, class_names(names, labels.classes), level)
 
 
 def class_names(names: Sequence[str] | None, classes: int) -> list[str]:
-    """Names of classes, numbers by default. Raises ValueError for another number of them."""
+    """Return names of classes, integers by default. Raises ValueError for another number of them."""
     chosen = [str(number) for number in range(classes)] if names is None else [str(name) for name in names]
     if len(chosen) != classes:
-        raise ValueError(f"there are {classes} classes, and {len(chosen)} names for them")
+        raise ValueError(f"names must have one name for each of {classes} classes, got {len(chosen)}")
     return chosen

@@ -1,4 +1,4 @@
-"""Where intervals are known not to hold as often as they say; docs/evaluation.md has the measurements."""
+"""Cases in which intervals are known to hold less often than they state (measured in docs/evaluation.md)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import numpy as np
 from hornbeam._internal.intervals import Interval
 from hornbeam.evaluation.statistics import Statistic
 
-# A Wilson interval of fewer trials, or of fewer of the rarer outcome, is approximate.
+# A Wilson interval of fewer trials, or with fewer of the rarer outcome, is approximate.
 FEW_TRIALS, FEW_CASES = 20, 3
-# Sum of cubes by (sum of squares)^1.5 of what samples contribute: skewness / sqrt(n).
+# Largest sum of cubes over (sum of squares)^1.5 of the samples' contributions, which is skewness / sqrt(n).
 LOPSIDED = 0.4
-# A mean, and anything else.
+# Fewest samples of a mean, and of any other statistic.
 FEW_SAMPLES = {"mean": 30, "free": 50}
 
 
 def lopsidedness(statistic: Statistic) -> float:
-    """|skewness| / sqrt(n) of the samples' contributions: how much a few of them decide."""
+    """Return |skewness| / sqrt(n) of the samples' contributions: how much a few samples dominate."""
     influence = contributions(statistic)
     squares = float((influence**2).sum())
     return abs(float((influence**3).sum())) / squares**1.5 if squares > 0 else 0.0
 
 
 def contributions(statistic: Statistic) -> np.ndarray:
-    """By how much the value is larger with a sample than without, (n,), up to a factor and a constant."""
+    """Return by how much each sample increases the value, (n,), up to a factor and a constant."""
     total = statistic.states.sum(0)
     if statistic.kind == "mean":
         value, weight = statistic.states.T
@@ -33,23 +33,21 @@ def contributions(statistic: Statistic) -> np.ndarray:
 
 
 def caveats(name: str, statistic: Statistic | None, bounds: Interval | None) -> list[str]:
-    """Sentences that say why the interval of `name` is to be doubted, none if it is not."""
+    """Return sentences on reasons to doubt the interval of `name`."""
     if statistic is None:
         return []
     if bounds is None:
-        return [
-            f"{name} has no interval: these samples are too few or too much alike to say how far it may move"
-        ]
+        return [f"{name} has no interval: these samples are too few or too similar to estimate one"]
     if statistic.kind == "proportion":
         successes, failures = statistic.states.sum(0)
         trials, rarer = int(successes + failures), int(min(successes, failures))
         if trials < FEW_TRIALS or rarer < FEW_CASES:
-            return [f"{name} rests on {rarer} of {trials:,} cases: its interval is a rough one"]
+            return [f"{name} rests on {rarer} of {trials:,} cases: its interval is approximate"]
         return []
     samples = len(statistic.states)
     if samples < FEW_SAMPLES[statistic.kind] or lopsidedness(statistic) > LOPSIDED:
         return [
-            f"{name} is decided by few of the {samples:,} samples: its interval holds less often than "
+            f"{name} is dominated by few of the {samples:,} samples: its interval holds less often than "
             f"{bounds.level:.0%}"
         ]
     return []

@@ -1,11 +1,11 @@
-"""`evaluate`: every number with how sure it is."""
+"""`evaluate`: loss and metrics with their intervals."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,12 +18,23 @@ from hornbeam.evaluation.labels import Labels, labels_of
 from hornbeam.evaluation.per_class import ClassScore, class_scores
 from hornbeam.evaluation.resampling import interval
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.data import Dataset
+    from hornbeam.models import Model
+
 _MOST_CLASSES = 25
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's value over n samples, and its interval (None where the samples cannot give one)."""
+    """Value of a metric with its interval.
+
+    Args:
+        value: The value.
+        interval: Its interval, None if the samples do not determine one.
+        n: Number of samples.
+    """
 
     value: float
     interval: Interval | None
@@ -31,16 +42,16 @@ class Estimate:
 
     @property
     def low(self) -> float:
-        """The lower bound, NaN without an interval."""
+        """Lower bound, NaN without an interval."""
         return self.interval.low if self.interval else float("nan")
 
     @property
     def high(self) -> float:
-        """The upper bound, NaN without an interval."""
+        """Upper bound, NaN without an interval."""
         return self.interval.high if self.interval else float("nan")
 
     def as_dict(self) -> dict[str, Any]:
-        """Value, bounds (None if there are none), n and method."""
+        """Return value, bounds (None without an interval), n and method."""
         bounds = (self.interval.low, self.interval.high) if self.interval else (None, None)
         method = self.interval.method if self.interval else None
         return {"value": self.value, "low": bounds[0], "high": bounds[1], "n": self.n, "method": method}
@@ -48,8 +59,15 @@ class Estimate:
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(EvaluationReport):
-    """What `evaluate` found: `metrics` by name, `classes` for classifiers, `baselines` if training
-    data were given, `notes`.
+    """Loss and metrics with their intervals.
+
+    Args:
+        n: Number of samples.
+        level: Confidence level of the intervals.
+        metrics: Estimates by name.
+        classes: Scores of each class of a classifier.
+        baselines: Scores of trivial models, if training data were given.
+        notes: Caveats.
     """
 
     n: int
@@ -61,34 +79,38 @@ class Evaluation(EvaluationReport):
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.metrics:
-            raise KeyError(f"there is no {name!r} among {', '.join(self.metrics)}")
+            raise KeyError(f"no {name!r} among {', '.join(self.metrics)}")
         return self.metrics[name]
 
     def headline(self) -> str:
-        return f"{self.n:,} samples; intervals of {self.level:.0%}"
+        """Return the number of samples and the confidence level."""
+        return f"{self.n:,} samples; {self.level:.0%} intervals"
 
     def tables(self) -> list[Table]:
+        """Return tables of metrics, classes and baselines."""
         rows = [
             (name, f"{e.value:.4f}", str(e.interval or "unknown"), e.interval.method if e.interval else "")
             for name, e in self.metrics.items()
         ]
-        shown = [Table("", ("metric", "value", "interval", "method"), rows, frozenset({"method"}))]
+        tables = [Table("", ("metric", "value", "interval", "method"), rows, frozenset({"method"}))]
         if self.classes:
-            by_f1 = sorted(self.classes, key=lambda score: score.f1)[:_MOST_CLASSES]
-            chosen = sorted(by_f1, key=lambda score: score.label)
+            lowest = sorted(self.classes, key=lambda score: score.f1)[:_MOST_CLASSES]
+            chosen = sorted(lowest, key=lambda score: score.label)
             hidden = len(self.classes) - len(chosen)
             title = f"per class (the {len(chosen)} with the lowest F1)" if hidden else "per class"
-            shown.append(
+            tables.append(
                 Table(title, ("class", "n", "precision", "recall", "F1"), [score.row() for score in chosen])
             )
         if self.baselines is not None:
-            shown += self.baselines.tables()
-        return shown
+            tables += self.baselines.tables()
+        return tables
 
     def remarks(self) -> list[str]:
+        """Return the notes, and those of the baselines."""
         return [*self.notes, *(self.baselines.remarks() if self.baselines is not None else ())]
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields as numbers, texts, lists and dicts."""
         return {
             "n": self.n,
             "level": self.level,
@@ -100,10 +122,10 @@ class Evaluation(EvaluationReport):
 
 
 def evaluate(
-    model: Any,
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
+    model: Model,
+    x: ArrayLike | Dataset,
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     batch_size: int | None = None,
     steps: int | None = None,
     *,
@@ -112,72 +134,81 @@ def evaluate(
     seed: int = 0,
     train: tuple[Any, Any] | None = None,
 ) -> Evaluation:
-    """Loss and metrics of a compiled model with their intervals, and figures for each class.
+    """Compute loss and metrics of a compiled model with their intervals, and scores of each class.
 
-    x, y, sample_weight, batch_size, steps: as for `model.evaluate`; arrays of any dtype (n, ...), or a
-    Dataset, PyDataset or generator of batches. level: share of samples that one could have drawn in which an
-    interval holds. resamples: of the bootstrap. seed: of its draws, which do not touch Hornbeam's random
-    state. train: (x, y) of the training data: baselines that learned from them (see `baselines`) are stated
-    beside the model and compared with it.
+    Proportions such as accuracy have Wilson's interval, means such as the loss a bootstrap-t, all others
+    (AUC, F1, R2, IoU) a BCa bootstrap. A row is one independent sample; of sequences, whole sequences are
+    resampled. Intervals that are known to be too narrow come with a note and an `IntervalWarning`. Penalties
+    on weights are constants; losses that layers add depend on their inputs and are excluded, with a note.
 
-    Shares such as accuracy have Wilson's interval, means such as the loss a bootstrap-t, all others (AUC, F1,
-    R2, IoU) a BCa bootstrap. A row is one independent sample: for sequences whole sequences are drawn. Where
-    intervals are known to be too narrow, a note and an `IntervalWarning` say so. Penalties on weights
-    are constant; what layers add to the loss by what they see is left out, and said.
+    Args:
+        model: Compiled model.
+        x: Inputs as for `model.evaluate`: arrays (n, ...) of any dtype, or a Dataset, PyDataset or generator
+            of batches.
+        y: Targets.
+        sample_weight: Weights of samples.
+        batch_size: Samples in a batch.
+        steps: Number of batches.
+        level: Confidence level of the intervals.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the resampling, which does not touch Hornbeam's random state.
+        train: Training data (x, y), by which baselines are trained and compared with the model.
 
-    Raises ValueError for a model without compile() and data without targets, NotImplementedError for masked
-    outputs.
+    Returns:
+        The estimates.
 
-    >>> print(hornbeam.evaluation.evaluate(model, x_test, y_test))  # doctest: +SKIP
+    Raises:
+        ValueError: If the model is not compiled, or the data have no targets.
+        NotImplementedError: If outputs are masked.
+
+    Example:
+        >>> print(hornbeam.evaluation.evaluate(model, x_test, y_test))  # doctest: +SKIP
     """
     from hornbeam.diagnostics.predictions import predictions
 
     check_level(level)
     resamples = check_int("resamples", resamples, 100)
     model._require_compiled("evaluate")
-    found = predictions(model, x, y, sample_weight, batch_size, steps, keep_x=train is not None)
-    result, labels = evaluation_of(model, found, level, resamples, seed)
+    predicted = predictions(model, x, y, sample_weight, batch_size, steps, keep_x=train is not None)
+    result, labels = evaluation_of(model, predicted, level, resamples, seed)
     for note in result.notes:
         warnings.warn(note, IntervalWarning, stacklevel=2)
     if train is None:
         return result
     from hornbeam.evaluation.baseline_models import baselines
 
-    answers = _answers(labels, found)
-    beside = baselines(*train, found.x, found.y, y_pred=answers, level=level, seed=seed)
-    return replace(result, baselines=beside)
+    y_pred = predicted.y_pred if labels is None else labels.predicted
+    scores = baselines(*train, predicted.x, predicted.y, y_pred=y_pred, level=level, seed=seed)
+    return replace(result, baselines=scores)
 
 
 def evaluation_of(
-    model: Any, found: Any, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    model: Any, predicted: Any, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[Evaluation, Labels | None]:
-    """As `evaluate`, of predictions (`training.predictions`) that were made before, and their labels."""
+    """Compute `evaluate` of `Predictions`; return the labels too."""
     rng = np.random.default_rng(seed)
-    measured, notes = measurements(model, found)
+    measured, notes = measurements(model, predicted)
     estimates = {}
     for measurement in measured:
-        bounds = interval(measurement.statistic, level, resamples, rng) if measurement.statistic else None
-        bounds = _moved(bounds, measurement.constant)
-        estimates[measurement.name] = Estimate(measurement.value, bounds, found.count)
-        notes += caveats(measurement.name, measurement.statistic, bounds)
-    labels = labels_of(model, found)
+        statistic = measurement.statistic
+        bounds = interval(statistic, level, resamples, rng) if statistic else None
+        bounds = _shifted(bounds, measurement.constant)
+        estimates[measurement.name] = Estimate(measurement.value, bounds, predicted.count)
+        notes += caveats(measurement.name, statistic, bounds)
+    labels = labels_of(model, predicted)
     classes = class_scores(labels, level) if labels is not None else []
-    notes += _rare(classes)
-    return Evaluation(found.count, level, estimates, classes, None, notes), labels
+    notes += _rare_classes(classes)
+    return Evaluation(predicted.count, level, estimates, classes, None, notes), labels
 
 
-def _answers(labels: Labels | None, found: Any) -> Any:
-    return found.y_pred if labels is None else labels.predicted
-
-
-def _moved(bounds: Interval | None, constant: float) -> Interval | None:
+def _shifted(bounds: Interval | None, constant: float) -> Interval | None:
     if bounds is None or not constant:
         return bounds
     return Interval(bounds.low + constant, bounds.high + constant, bounds.level, bounds.method)
 
 
-def _rare(classes: Sequence[ClassScore]) -> list[str]:
-    few = [str(score.label) for score in classes if score.n < 10]
-    if not few:
+def _rare_classes(classes: Sequence[ClassScore]) -> list[str]:
+    rare = [str(score.label) for score in classes if score.n < 10]
+    if not rare:
         return []
-    return [f"fewer than 10 samples of class {', '.join(few[:8])}: their figures say little"]
+    return [f"fewer than 10 samples of class {', '.join(rare[:8])}: their scores are uncertain"]

@@ -1,4 +1,4 @@
-"""Class indices out of targets and predictions."""
+"""Class indices and probabilities from targets and predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Labels:
-    """true, predicted: class indices (n,). probabilities: (n, classes) float64, rows that sum to 1."""
+    """True and predicted classes (n,), and probabilities (n, classes) in float64 with rows of sum 1."""
 
     true: np.ndarray
     predicted: np.ndarray
@@ -18,37 +18,34 @@ class Labels:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return int(self.probabilities.shape[1])
 
     @property
-    def right(self) -> np.ndarray:
-        """Whether each prediction is right, (n,)."""
+    def correct(self) -> np.ndarray:
+        """True for each correct prediction, (n,)."""
         return self.true == self.predicted
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
-    """exp(s) / sum exp(s) along the last axis, in float64."""
+    """Compute exp(s) / sum exp(s) along the last axis, in float64."""
     shifted = np.exp(scores.astype(np.float64) - scores.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)
 
 
 def from_logits(model: Any) -> bool | None:
-    """Whether a model's only loss takes its outputs for scores before the softmax or sigmoid; None if it has
-    no say.
-    """
+    """Return the setting `from_logits` of a model's only loss, None if it has none."""
     losses = model._training_state.losses
     return getattr(losses.spec, "from_logits", None) if losses is not None else None
 
 
-def labels_of(model: Any, found: Any) -> Labels | None:
-    """The labels of a classifier with one output, or None if predictions and targets are of another kind.
+def labels_of(model: Any, predicted: Any) -> Labels | None:
+    """Return the labels of a classifier with one output, None for other predictions or targets.
 
-    found: has `y` and `y_pred`. Predictions (n, classes) go with class indices or one-hot rows, (n, 1) or
-    (n,) with 0 and 1. They are probabilities, unless the model's loss says that they are logits or some lie
-    outside of [0, 1].
+    Predictions (n, classes) go with class indices or one-hot rows, (n, 1) or (n,) with 0 and 1. They are
+    probabilities unless the model's loss takes logits or some lie outside of [0, 1].
     """
-    y, scores = found.y, found.y_pred
+    y, scores = predicted.y, predicted.y_pred
     if not isinstance(y, np.ndarray) or not isinstance(scores, np.ndarray):
         return None
     scores = scores.astype(np.float64)
@@ -57,21 +54,20 @@ def labels_of(model: Any, found: Any) -> Labels | None:
         return _binary(y.reshape(len(y), -1), scores.reshape(-1), logits)
     if scores.ndim != 2:
         return None
-    true = numbers(y, scores.shape[1])
+    true = class_indices(y, scores.shape[1])
     if true is None:
         return None
-    if not logits:  # rows that do not sum to 1 (a sigmoid for each class) are brought there
-        totals = scores.sum(1, keepdims=True)
-        probabilities = np.divide(
-            scores, totals, out=np.full_like(scores, 1 / scores.shape[1]), where=totals > 0
-        )
-    else:
+    if logits:
         probabilities = softmax(scores)
+    else:  # rows with another sum, of a sigmoid for each class, are normalized
+        totals = scores.sum(1, keepdims=True)
+        uniform = np.full_like(scores, 1 / scores.shape[1])
+        probabilities = np.divide(scores, totals, out=uniform, where=totals > 0)
     return Labels(true, scores.argmax(1), probabilities)
 
 
-def numbers(y: np.ndarray, classes: int) -> np.ndarray | None:
-    """Class indices (n,) out of class indices or one-hot rows, None if `y` is neither."""
+def class_indices(y: np.ndarray, classes: int) -> np.ndarray | None:
+    """Return class indices (n,) of integers or one-hot rows, None for other arrays."""
     if y.ndim == 2 and y.shape[1] == classes and classes > 1:
         one_hot = np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()
         return y.argmax(1) if one_hot else None
@@ -79,8 +75,8 @@ def numbers(y: np.ndarray, classes: int) -> np.ndarray | None:
         y = y[:, 0]
     if y.ndim != 1 or y.dtype.kind not in "biuf" or not (y == np.round(y)).all():
         return None
-    whole = y.astype(np.int64)
-    return whole if len(whole) and whole.min() >= 0 and whole.max() < classes else None
+    indices = y.astype(np.int64)
+    return indices if len(indices) and indices.min() >= 0 and indices.max() < classes else None
 
 
 def _binary(y: np.ndarray, scores: np.ndarray, logits: bool) -> Labels | None:
@@ -92,12 +88,13 @@ def _binary(y: np.ndarray, scores: np.ndarray, logits: bool) -> Labels | None:
     )
 
 
-def require_labels(model: Any, found: Any, what: str) -> Labels:
-    """`labels_of`, or ValueError for what is no classifier."""
-    labels = labels_of(model, found)
+def require_labels(model: Any, predicted: Any, caller: str) -> Labels:
+    """Return `labels_of`. Raises ValueError if the model is not a classifier."""
+    labels = labels_of(model, predicted)
     if labels is None:
         raise ValueError(
-            f"{what} is for classifiers with one output: class indices or one-hot rows as y, and predictions "
+            f"{caller} is for classifiers with one output: class indices or one-hot rows as y, and "
+            "predictions "
             "(n, classes), or (n, 1) for two classes"
         )
     return labels

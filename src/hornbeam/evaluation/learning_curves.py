@@ -1,11 +1,11 @@
-"""`learning_curve`: would more data help?"""
+"""`learning_curve`: score against the number of training samples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,24 +20,33 @@ from hornbeam.evaluation.resampling import interval
 from hornbeam.random import host_permutation
 from hornbeam.visualization.figure import Figure, LinePanel
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.models import Model
+
 
 @dataclass(frozen=True)
 class Point:
-    """A model that learned from `size` samples: its score on those, and on the validation samples."""
+    """Scores of a model trained on `size` samples: on those, and on the validation samples."""
 
     size: int
     train: Estimate
     validation: Estimate
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """Return the fields as numbers and dicts."""
         return {"size": self.size, "train": self.train.as_dict(), "validation": self.validation.as_dict()}
 
 
 @dataclass(frozen=True, repr=False)
 class LearningCurve(EvaluationReport):
-    """What `learning_curve` found. metric: what was measured. last: the largest size against the one before
-    it.
+    """Scores against the number of training samples.
+
+    Args:
+        metric: Name of the score.
+        points: Scores by size.
+        last: Difference of the two largest sizes.
+        notes: Limits of the scores.
     """
 
     metric: str
@@ -46,17 +55,19 @@ class LearningCurve(EvaluationReport):
     notes: Sequence[str] = field(default=())
 
     def headline(self) -> str:
+        """Return the last change, and whether more data are likely to help."""
         small, large = self.points[-2].size, self.points[-1].size
         step = f"from {small:,} to {large:,} samples {self.metric} changed by {self.last.value:+.4f}"
         bounds = f" ({self.last.interval})" if self.last.interval else ""
         advice = {
             "better": "more data are likely to help",
-            "worse": "it became worse: look at the training before you look for data",
+            "worse": "it became worse: check the training before collecting data",
             CANNOT_TELL: "these samples cannot tell whether more data would help",
         }
         return f"{step}{bounds}: {advice.get(self.last.verdict, self.last.verdict)}"
 
     def tables(self) -> list[Table]:
+        """Return a table of all sizes."""
         rows = [
             (
                 f"{point.size:,}",
@@ -69,9 +80,11 @@ class LearningCurve(EvaluationReport):
         return [Table(self.metric, ("samples", "training", "validation", "interval"), rows)]
 
     def remarks(self) -> list[str]:
+        """Return the notes."""
         return list(self.notes)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields as numbers, texts, lists and dicts."""
         return {
             "metric": self.metric,
             "points": [point.as_dict() for point in self.points],
@@ -107,10 +120,10 @@ class LearningCurve(EvaluationReport):
 
 
 def learning_curve(
-    build: Callable[[], Any],
-    x: Any,
-    y: Any,
-    validation_data: tuple[Any, Any],
+    build: Callable[[], Model],
+    x: ArrayLike,
+    y: ArrayLike,
+    validation_data: tuple[ArrayLike, ArrayLike],
     sizes: Sequence[float] = (0.1, 0.2, 0.5, 1.0),
     *,
     metric: str | None = None,
@@ -118,20 +131,31 @@ def learning_curve(
     seed: int = 0,
     **fit: Any,
 ) -> LearningCurve:
-    """Train a new model on growing parts of the data, and measure each on the same validation samples.
+    """Train new models on growing parts of the data, and score them on the same validation samples.
 
-    build: a function that gives a new compiled model. x, y: arrays (n, ...), or structures of them.
-    validation_data: (x, y). sizes: shares of the data, or numbers of samples; larger parts hold the smaller
-    ones. metric: a name of the model's, by default the accuracy, else the loss. fit: arguments of `fit`, such
-    as epochs and batch_size; `set_random_seed(seed)` is called before each model is built.
+    The last two sizes are compared sample by sample, as `compare` does. Each size is trained once: `repeat`
+    measures the variance over seeds.
 
-    The last two sizes are compared sample by sample, as `compare` does. One training for each size: `repeat`
-    says how much of a number is luck.
+    Args:
+        build: Function that returns a new compiled model. `set_random_seed(seed)` is called before it.
+        x: Inputs, arrays (n, ...) or structures of them.
+        y: Targets.
+        validation_data: Validation data (x, y).
+        sizes: Fractions of the data, or numbers of samples; larger parts contain the smaller ones.
+        metric: Metric of the model, by default the accuracy, else the loss.
+        level: Confidence level of the intervals.
+        seed: Seed of each training, of the order of samples and of resampling.
+        **fit: Arguments of `fit`, such as epochs and batch_size.
 
-    Raises ValueError for fewer than two sizes, sizes that do not fit, and for an unknown metric,
-    SealedError for sealed data.
+    Returns:
+        The scores.
 
-    >>> learning_curve(build, x, y, (x_val, y_val), epochs=5).plot("curve.png")  # doctest: +SKIP
+    Raises:
+        ValueError: If fewer than two sizes are valid, or the metric is unknown.
+        SealedError: If `validation_data` are sealed.
+
+    Example:
+        >>> learning_curve(build, x, y, (x_val, y_val), epochs=5).plot("curve.png")  # doctest: +SKIP
     """
     from hornbeam.diagnostics.predictions import predictions
     from hornbeam.utils import set_random_seed
@@ -139,53 +163,56 @@ def learning_curve(
     check_level(level)
     refuse_sealed(validation_data, "learning_curve() validates on it")
     count = len(tree.flatten(x)[0])
-    counts = _counts(sizes, count)
     order = host_permutation(seed, count)
     rng = np.random.default_rng(seed)
-    points, found, notes = [], [], []
-    for size in counts:
+    points, validation_scores, notes = [], [], []
+    for size in _sample_counts(sizes, count):
         part_x, part_y = (_rows(part, np.sort(order[:size])) for part in (x, y))
         set_random_seed(seed)
         model = build()
         model._require_compiled("fit")
         model.fit(part_x, part_y, **{"verbose": 0, **fit})
         scores = []
-        for data in ((part_x, part_y), validation_data):
-            measured, missing = measurements(model, predictions(model, *data, purpose="learning curve"))
+        for inputs, targets in ((part_x, part_y), validation_data):
+            predicted = predictions(model, inputs, targets, purpose="learning curve")
+            measured, missing = measurements(model, predicted)
             notes += [note for note in missing if note not in notes]
             scores.append(_chosen(measured, metric))
-        estimates = [_estimate(score, level, rng) for score in scores]
-        points.append(Point(size, estimates[0], estimates[1]))
-        found.append(scores[1])
+        train, validation = (_estimate(score, level, rng) for score in scores)
+        points.append(Point(size, train, validation))
+        validation_scores.append(scores[1])
     if "steps_per_epoch" not in fit:
         notes.append(
-            "larger parts also made more updates, as every size went through the same number of epochs: give "
-            "steps_per_epoch to keep updates alike"
+            "larger parts were also trained for more updates, because all sizes had the same number of "
+            "epochs: "
+            "pass steps_per_epoch for equal numbers of updates"
         )
-    before, after = (score.statistic for score in found[-2:])
+    before, after = (score.statistic for score in validation_scores[-2:])
     assert before is not None
     assert after is not None
-    return LearningCurve(found[0].name, points, difference(after, before, level, rng=rng), notes)
+    last = difference(after, before, level, rng=rng)
+    return LearningCurve(validation_scores[0].name, points, last, notes)
 
 
 def _rows(structure: Any, rows: np.ndarray) -> Any:
     return tree.map_structure(lambda part: np.asarray(part)[rows], structure)
 
 
-def _counts(sizes: Sequence[float], count: int) -> list[int]:
-    made = sorted(
-        {round(size * count) if 0 < size <= 1 and not _many(size, sizes) else int(size) for size in sizes}
+def _sample_counts(sizes: Sequence[float], count: int) -> list[int]:
+    counts = sorted(
+        {round(size * count) if 0 < size <= 1 and not _is_count(size, sizes) else int(size) for size in sizes}
     )
-    if len(made) < 2 or made[0] < 1 or made[-1] > count:
+    if len(counts) < 2 or counts[0] < 1 or counts[-1] > count:
         raise ValueError(
-            f"sizes must be at least two different shares of the data up to 1.0, or numbers up to {count:,}, "
+            "sizes must be at least two different fractions of the data up to 1.0, or numbers up to "
+            f"{count:,}, "
             f"got {list(sizes)!r}"
         )
-    return made
+    return counts
 
 
-def _many(size: float, sizes: Sequence[float]) -> bool:
-    """Whether 1 means one sample: among numbers it does."""
+def _is_count(size: float, sizes: Sequence[float]) -> bool:
+    """Return True if 1 means one sample, because other sizes are numbers of samples."""
     return size == 1 and isinstance(size, int) and max(sizes) > 1
 
 

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of each class, with what they are counted from."""
+"""Precision, recall and F1 of each class, with the counts that they follow from."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from hornbeam.evaluation.labels import Labels
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class: n samples have it, `found` of them were told so, `claimed` samples were told to have it.
+    """Scores of one class.
 
-    precision = found / claimed, recall = found / n, f1 = 2 found / (n + claimed); NaN, with no interval,
-    where there is nothing to divide by.
+    `n` samples have the class, `predicted` samples are predicted to have it, `correct` are both. precision =
+    correct / predicted, recall = correct / n, f1 = 2 correct / (n + predicted); NaN without an interval where
+    the denominator is 0.
     """
 
     label: int
@@ -27,22 +28,22 @@ class ClassScore:
 
     @property
     def precision(self) -> float:
-        """found / claimed."""
+        """Fraction correct / predicted."""
         return self.correct / self.predicted if self.predicted else float("nan")
 
     @property
     def recall(self) -> float:
-        """found / n."""
+        """Fraction correct / n."""
         return self.correct / self.n if self.n else float("nan")
 
     @property
     def f1(self) -> float:
-        """2 found / (n + claimed)."""
+        """Fraction 2 correct / (n + predicted)."""
         return 2 * self.correct / (self.n + self.predicted) if self.n + self.predicted else float("nan")
 
     @property
     def intervals(self) -> tuple[Interval | None, Interval | None, Interval | None]:
-        """Of precision, recall and F1."""
+        """Intervals of precision, recall and F1."""
         wrong = self.n + self.predicted - 2 * self.correct
         return (
             wilson(self.correct, self.predicted, self.level) if self.predicted else None,
@@ -51,7 +52,7 @@ class ClassScore:
         )
 
     def row(self) -> tuple[str, ...]:
-        """Texts for a table."""
+        """Return the texts of a table's row."""
         values = zip((self.precision, self.recall, self.f1), self.intervals, strict=True)
         shown = [
             f"{value:.3f} ({bounds.low:.3f} to {bounds.high:.3f})" if bounds else "-"
@@ -60,27 +61,27 @@ class ClassScore:
         return (str(self.label), f"{self.n:,}", *shown)
 
     def as_dict(self) -> dict[str, Any]:
-        """Counts, values and bounds."""
-        made: dict[str, Any] = {
+        """Return counts, values and bounds."""
+        fields: dict[str, Any] = {
             "label": self.label,
             "n": self.n,
             "predicted": self.predicted,
             "correct": self.correct,
         }
         for name, bounds in zip(("precision", "recall", "f1"), self.intervals, strict=True):
-            made[name] = getattr(self, name) if bounds else None
-            made[f"{name}_interval"] = tuple(bounds) if bounds else None
-        return made
+            fields[name] = getattr(self, name) if bounds else None
+            fields[f"{name}_interval"] = tuple(bounds) if bounds else None
+        return fields
 
 
 def class_scores(labels: Labels, level: float = 0.95) -> list[ClassScore]:
-    """The scores of every class that occurs among targets or predictions."""
+    """Return the scores of every class that occurs among targets or predictions."""
     size = labels.classes
     n = np.bincount(labels.true, minlength=size)
-    claimed = np.bincount(labels.predicted, minlength=size)
-    found = np.bincount(labels.true[labels.right], minlength=size)
+    predicted = np.bincount(labels.predicted, minlength=size)
+    correct = np.bincount(labels.true[labels.correct], minlength=size)
     return [
-        ClassScore(label, int(n[label]), int(claimed[label]), int(found[label]), level)
+        ClassScore(label, int(n[label]), int(predicted[label]), int(correct[label]), level)
         for label in range(size)
-        if n[label] or claimed[label]
+        if n[label] or predicted[label]
     ]

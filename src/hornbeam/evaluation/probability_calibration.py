@@ -1,81 +1,94 @@
-"""Calibration: does "90% sure" mean right in 90% of the cases?"""
+"""Calibration: agreement of predicted probabilities with observed frequencies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level, wilson
 from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.display import EvaluationReport, Table
-from hornbeam.evaluation.labels import Labels, require_labels, softmax
+from hornbeam.evaluation.labels import Labels, from_logits, require_labels, softmax
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import mean_of
 from hornbeam.visualization.figure import BarPanel, Figure, LinePanel
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.data import Dataset
+    from hornbeam.models import Model
 
 _SIMULATIONS = 1000
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Samples whose confidence lies in (low, high]: how many, their mean confidence, how many are right."""
+    """Samples with a confidence in (low, high]: their count, mean confidence, and number of correct ones."""
 
     low: float
     high: float
     count: int
     confidence: float
-    right: int
+    correct: int
 
     @property
     def accuracy(self) -> float:
-        """right / count."""
-        return self.right / self.count
+        """Fraction correct / count."""
+        return self.correct / self.count
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Wilson's, of the accuracy."""
-        return wilson(self.right, self.count, level)
+        """Return the Wilson interval of the accuracy."""
+        return wilson(self.correct, self.count, level)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """Return the fields."""
         return dict(vars(self))
 
 
-def expected_error(confidence: np.ndarray, right: np.ndarray, bins: int) -> tuple[float, list[Bin]]:
-    """ECE = sum over bins of n_b / n |accuracy_b - confidence_b|, of equally wide bins, and the bins that
-    hold samples.
+def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int) -> tuple[float, list[Bin]]:
+    """Return the ECE, sum over equally wide bins of n_b / n |accuracy_b - confidence_b|, and the bins with
+    samples.
 
-    >>> expected_error(np.array([0.8, 0.8, 0.8, 0.8]), np.array([1, 1, 1, 0]), 10)[0].__round__(3)
+    >>> calibration_error(np.array([0.8, 0.8, 0.8, 0.8]), np.array([1, 1, 1, 0]), 10)[0].__round__(3)
     0.05
     """
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
-    sure = np.bincount(place, confidence, bins)
-    hits = np.bincount(place, right.astype(np.float64), bins)
-    made = [
-        Bin(k / bins, (k + 1) / bins, int(count[k]), float(sure[k] / count[k]), round(hits[k]))
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
+    sums = np.bincount(index, confidence, bins)
+    hits = np.bincount(index, correct.astype(np.float64), bins)
+    filled = [
+        Bin(k / bins, (k + 1) / bins, int(count[k]), float(sums[k] / count[k]), round(hits[k]))
         for k in range(bins)
         if count[k]
     ]
-    return float(np.abs(hits - sure).sum() / len(confidence)), made
+    return float(np.abs(hits - sums).sum() / len(confidence)), filled
 
 
 @dataclass(frozen=True, repr=False)
 class Calibration(EvaluationReport):
-    """What `calibration` found.
+    """Calibration of a classifier.
 
-    error: the ECE. by_chance: the ECE that a perfectly calibrated model would have with these confidences, on
-    average and in all but 1 - level of samples. gap: mean confidence - accuracy, and its interval. brier:
-    mean squared distance of the probabilities from the truth. log_loss: mean -log p of the true class.
+    Args:
+        n: Number of samples.
+        level: Confidence level of the intervals.
+        ece: Expected calibration error.
+        ece_by_chance: ECE of a perfectly calibrated model with these confidences: its mean, and its quantile
+            at `level`.
+        gap: Mean confidence - accuracy.
+        gap_interval: Interval of the gap.
+        brier: Mean squared distance of the probabilities from the one-hot targets.
+        log_loss: Mean -log p of the true class.
+        bins: Bins of the reliability curve.
     """
 
     n: int
     level: float
-    error: float
-    by_chance: tuple[float, float]
+    ece: float
+    ece_by_chance: tuple[float, float]
     gap: float
     gap_interval: Interval | None
     brier: float
@@ -84,25 +97,27 @@ class Calibration(EvaluationReport):
 
     @property
     def verdict(self) -> str:
-        """ "too sure", "too unsure", "off in places" (some sure too often, some too seldom) or "cannot
-        tell".
+        """ "overconfident", "underconfident", "miscalibrated" (different errors at different confidences) or
+        "cannot tell".
         """
         if self.gap_interval is not None and 0.0 not in self.gap_interval:
-            return "too sure" if self.gap > 0 else "too unsure"
-        return "off in places" if self.error > self.by_chance[1] else "cannot tell"
+            return "overconfident" if self.gap > 0 else "underconfident"
+        return "miscalibrated" if self.ece > self.ece_by_chance[1] else "cannot tell"
 
     def headline(self) -> str:
-        found = (
+        """Return the verdict, the gap and the ECE."""
+        bounds = (
             f"{self.gap_interval.low:+.4f} to {self.gap_interval.high:+.4f}"
             if self.gap_interval
             else "unknown"
         )
         return (
             f"{self.verdict}: mean confidence - accuracy {self.gap:+.4f} "
-            f"({self.level:.0%} interval {found}); ECE {self.error:.4f} of {len(self.bins)} bins"
+            f"({self.level:.0%} interval {bounds}); ECE {self.ece:.4f} over {len(self.bins)} bins"
         )
 
     def tables(self) -> list[Table]:
+        """Return a table of the bins."""
         rows = [
             (
                 f"{b.low:.2f} to {b.high:.2f}",
@@ -113,29 +128,31 @@ class Calibration(EvaluationReport):
             )
             for b in self.bins
         ]
-        return [Table("", ("confidence", "n", "mean", "right", "interval"), rows)]
+        return [Table("", ("confidence", "n", "mean", "accuracy", "interval"), rows)]
 
     def remarks(self) -> list[str]:
-        said = [
-            f"a perfectly calibrated model would have an ECE of {self.by_chance[0]:.4f} on average with "
-            f"these {self.n:,} samples, and up to {self.by_chance[1]:.4f} by chance"
+        """Return the ECE by chance, and advice."""
+        remarks = [
+            f"a perfectly calibrated model would have an ECE of {self.ece_by_chance[0]:.4f} on average with "
+            f"these {self.n:,} samples, and up to {self.ece_by_chance[1]:.4f} by chance"
         ]
-        if self.verdict in ("too sure", "too unsure"):
-            said.append("temperature(model, x_val, y_val) brings confidences nearer to what they say")
-        return said
+        if self.verdict in ("overconfident", "underconfident"):
+            remarks.append("temperature(model, x_val, y_val) brings confidences closer to frequencies")
+        return remarks
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields as numbers, texts, lists and dicts."""
         return {
             "n": self.n,
             "level": self.level,
             "verdict": self.verdict,
-            "ece": self.error,
-            "ece_by_chance": list(self.by_chance),
+            "ece": self.ece,
+            "ece_by_chance": list(self.ece_by_chance),
             "gap": self.gap,
             "gap_interval": tuple(self.gap_interval) if self.gap_interval else None,
             "brier": self.brier,
             "log_loss": self.log_loss,
-            "bins": [one.as_dict() for one in self.bins],
+            "bins": [b.as_dict() for b in self.bins],
         }
 
     def plot(self, path: str | Path) -> Path:
@@ -171,55 +188,69 @@ class Calibration(EvaluationReport):
 
 
 def calibration(
-    model: Any,
-    x: Any,
-    y: Any = None,
+    model: Model,
+    x: ArrayLike | Dataset,
+    y: ArrayLike | None = None,
     batch_size: int | None = None,
     *,
     bins: int = 15,
     level: float = 0.95,
     seed: int = 0,
 ) -> Calibration:
-    """Whether a classifier is as sure as it is right: expected calibration error and reliability curve.
+    """Measure whether the confidence of a classifier agrees with its accuracy.
 
-    Confidence is the probability of the predicted class. ECE (Guo et al. 2017) is the mean distance between
-    confidence and share of right answers in equally wide bins; it is above 0 for perfect models too, so it is
-    stated beside what chance would give them.
+    Confidence is the probability of the predicted class. The expected calibration error (Guo et al. 2017) is
+    the mean distance of confidence and accuracy over equally wide bins. It is above 0 for perfect models too,
+    so it is reported with the ECE by chance.
 
-    x, y, batch_size: as for `evaluate`. Raises ValueError for what is no classifier with one output.
+    Args:
+        model: Classifier with one output.
+        x: Inputs as for `evaluate`.
+        y: Targets.
+        batch_size: Samples in a batch.
+        bins: Number of bins.
+        level: Confidence level of the intervals.
+        seed: Seed of the simulation and of resampling.
 
-    >>> calibration(model, x_test, y_test).plot("reliability.png")  # doctest: +SKIP
+    Returns:
+        ECE, gap, Brier score and reliability curve.
+
+    Raises:
+        ValueError: If the model is not a classifier with one output.
+
+    Example:
+        >>> calibration(model, x_test, y_test).plot("reliability.png")  # doctest: +SKIP
     """
     from hornbeam.diagnostics.predictions import predictions
 
     check_level(level)
-    found = predictions(model, x, y, batch_size=batch_size, purpose="calibration")
-    return calibration_of(require_labels(model, found, "calibration()"), bins, level, seed)
+    predicted = predictions(model, x, y, batch_size=batch_size, purpose="calibration")
+    return calibration_of(require_labels(model, predicted, "calibration()"), bins, level, seed)
 
 
 def calibration_of(labels: Labels, bins: int = 15, level: float = 0.95, seed: int = 0) -> Calibration:
-    """`calibration` of predictions."""
+    """Compute `calibration` of labels that are known."""
     bins = check_int("bins", bins, 1)
     confidence = labels.probabilities[np.arange(len(labels.true)), labels.predicted]
-    error, made = expected_error(confidence, labels.right, bins)
+    error, filled = calibration_error(confidence, labels.correct, bins)
     rng = np.random.default_rng(seed)
-    chance = [
-        expected_error(confidence, rng.random(len(confidence)) < confidence, bins)[0]
+    by_chance = [
+        calibration_error(confidence, rng.random(len(confidence)) < confidence, bins)[0]
         for _ in range(_SIMULATIONS)
     ]
-    gaps = mean_of("gap", confidence - labels.right, np.ones(len(confidence)))
+    gaps = mean_of("gap", confidence - labels.correct, np.ones(len(confidence)))
     truth = labels.probabilities[np.arange(len(labels.true)), labels.true]
     squares = (labels.probabilities**2).sum(1) - 2 * truth + 1
     return Calibration(
         len(labels.true),
         level,
         error,
-        (float(np.mean(chance)), float(np.quantile(chance, level))),
+        (float(np.mean(by_chance)), float(np.quantile(by_chance, level))),
         gaps.value,
         interval(gaps, level, rng=rng),
         float(squares.mean()),
         float(-np.log(np.maximum(truth, 1e-12)).mean()),
-        made,
+        filled,
     )
 
 
@@ -228,8 +259,15 @@ def calibration_of(labels: Labels, bins: int = 15, level: float = 0.95, seed: in
 
 @dataclass(frozen=True, repr=False)
 class Temperature(EvaluationReport):
-    """`value` T: probabilities softmax(log p / T) are nearer to how often the model is right. Above 1 it was
-    too sure.
+    """Temperature scaling: probabilities softmax(log p / T) agree better with frequencies.
+
+    Args:
+        value: Temperature T; above 1 the model was overconfident.
+        before: Calibration without scaling.
+        after: Calibration with scaling.
+        binary: True for predictions of one probability.
+        logits: True if the model returns logits.
+        notes: Limits of the temperature.
     """
 
     value: float
@@ -239,47 +277,63 @@ class Temperature(EvaluationReport):
     logits: bool
     notes: Sequence[str] = field(default=())
 
-    def apply(self, probabilities: Any) -> np.ndarray:
-        """softmax(log p / T) of probabilities (n, classes), or the same of p and 1 - p for (n, 1) or (n,)."""
-        given = np.asarray(probabilities, np.float64)
-        if given.ndim == 1 or given.shape[-1] == 1:
-            return scaled(np.stack([1 - given, given], -1), self.value)[..., 1]
-        return scaled(given, self.value)
+    def apply(self, probabilities: ArrayLike) -> np.ndarray:
+        """Scale probabilities.
 
-    def model(self, model: Any) -> Any:
-        """The model with its outputs scaled, as a new model of the same layers; logits stay logits.
+        Args:
+            probabilities: Array (n, classes), or (n, 1) or (n,) for two classes.
 
-        Raises ValueError for a subclassed model, whose graph is not known: use `apply` on its predictions.
+        Returns:
+            Array of the same shape, softmax(log p / T).
+        """
+        array = np.asarray(probabilities, np.float64)
+        if array.ndim == 1 or array.shape[-1] == 1:
+            return scaled(np.stack([1 - array, array], -1), self.value)[..., 1]
+        return scaled(array, self.value)
+
+    def model(self, model: Model) -> Model:
+        """Return a new model of the same layers with scaled outputs; logits stay logits.
+
+        Args:
+            model: Functional or Sequential model.
+
+        Raises:
+            ValueError: If the model is subclassed, so that its graph is unknown: use `apply` on predictions.
         """
         from hornbeam import ops
         from hornbeam.models import Model
 
-        outputs = getattr(model, "outputs", None)
+        graph: Any = model
+        outputs = getattr(graph, "outputs", None)
         if not outputs:
             raise ValueError(f"model {model.name!r} has no graph of layers: use apply() on its predictions")
         (output,) = outputs
         if self.logits:
-            made = output / self.value
+            calibrated = output / self.value
         elif self.binary:
-            made = ops.sigmoid((ops.log(output + 1e-12) - ops.log(1.0 - output + 1e-12)) / self.value)
+            calibrated = ops.sigmoid((ops.log(output + 1e-12) - ops.log(1.0 - output + 1e-12)) / self.value)
         else:
-            made = ops.softmax(ops.log(output + 1e-12) / self.value)
-        return Model(model.inputs, made, name=f"{model.name}_calibrated")
+            calibrated = ops.softmax(ops.log(output + 1e-12) / self.value)
+        return Model(graph.inputs, calibrated, name=f"{model.name}_calibrated")
 
     def headline(self) -> str:
-        return f"temperature {self.value:.3f}: the model was too {'sure' if self.value > 1 else 'unsure'}"
+        """Return the temperature and its meaning."""
+        return f"temperature {self.value:.3f}: the model was {'over' if self.value > 1 else 'under'}confident"
 
     def tables(self) -> list[Table]:
+        """Return scores before and after."""
         rows = [
             (name, f"{getattr(self.before, key):.4f}", f"{getattr(self.after, key):.4f}")
-            for name, key in (("log loss", "log_loss"), ("ECE", "error"), ("Brier score", "brier"))
+            for name, key in (("log loss", "log_loss"), ("ECE", "ece"), ("Brier score", "brier"))
         ]
-        return [Table("on the samples that it was fitted to", ("", "before", "after"), rows)]
+        return [Table("on the samples to which it was fitted", ("", "before", "after"), rows)]
 
     def remarks(self) -> list[str]:
+        """Return the notes."""
         return list(self.notes)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields as numbers, texts, lists and dicts."""
         return {
             "temperature": self.value,
             "before": self.before.as_dict(),
@@ -289,68 +343,85 @@ class Temperature(EvaluationReport):
 
 
 def scaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """softmax(log p / T) along the last axis."""
+    """Compute softmax(log p / T) along the last axis."""
     return softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature)
 
 
 def best_temperature(probabilities: np.ndarray, true: np.ndarray) -> float:
-    """The T between 0.05 and 20 with the smallest mean -log softmax(log p / T)[true].
+    """Return the T between 0.05 and 20 with the smallest mean -log softmax(log p / T)[true].
 
-    That is convex in 1 / T, so the zero of its slope, mean(E[log p] - log p[true]), is found by halving.
+    The loss is convex in 1 / T, so the root of its derivative, mean(E[log p] - log p[true]), is found by
+    bisection.
     """
     logs = np.log(np.maximum(probabilities, 1e-12))
     truth = logs[np.arange(len(true)), true]
 
-    def slope(inverse: float) -> float:
+    def derivative(inverse: float) -> float:
         return float(((softmax(logs * inverse) * logs).sum(1) - truth).mean())
 
     low, high = 0.05, 20.0
     for _ in range(60):
         middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+        low, high = (middle, high) if derivative(middle) < 0 else (low, middle)
     return 1 / float(np.sqrt(low * high))
 
 
 def temperature(
-    model: Any, x: Any, y: Any = None, batch_size: int | None = None, *, bins: int = 15
+    model: Model,
+    x: ArrayLike | Dataset,
+    y: ArrayLike | None = None,
+    batch_size: int | None = None,
+    *,
+    bins: int = 15,
 ) -> Temperature:
-    """Fit the one number that makes a classifier as sure as it is right (temperature scaling, Guo et al.
-    2017).
+    """Fit the temperature that calibrates a classifier (Guo et al. 2017).
 
-    x, y, batch_size: validation data, as for `evaluate`: neither what the model learned from, where it is
-    surer than it should be, nor the test set, of which nothing may be fitted (sealed data are refused). The
-    predicted classes stay.
+    The predicted classes stay. Use validation data: on training data the model is overconfident, and nothing
+    may be fitted to the test set (sealed data are refused).
 
-    Raises ValueError for what is no classifier with one output, SealedError for sealed data.
+    Args:
+        model: Classifier with one output.
+        x: Validation inputs as for `evaluate`.
+        y: Validation targets.
+        batch_size: Samples in a batch.
+        bins: Number of bins of the ECE.
 
-    >>> calibrated = temperature(model, x_val, y_val).model(model)  # doctest: +SKIP
+    Returns:
+        The temperature, which `model` and `apply` use.
+
+    Raises:
+        ValueError: If the model is not a classifier with one output.
+        SealedError: If the data are sealed.
+
+    Example:
+        >>> calibrated = temperature(model, x_val, y_val).model(model)  # doctest: +SKIP
     """
     from hornbeam.data.splits.sealed import refuse_sealed
     from hornbeam.diagnostics.predictions import predictions
-    from hornbeam.evaluation.labels import from_logits
 
     refuse_sealed((x, y), "temperature() fits a number to it")
-    found = predictions(model, x, y, batch_size=batch_size, purpose="")
-    labels = require_labels(model, found, "temperature()")
+    predicted = predictions(model, x, y, batch_size=batch_size, purpose="")
+    labels = require_labels(model, predicted, "temperature()")
     value = best_temperature(labels.probabilities, labels.true)
     after = Labels(labels.true, labels.predicted, scaled(labels.probabilities, value))
-    raw = np.asarray(found.y_pred)
-    logits = bool(from_logits(model)) or bool((raw < 0).any() or (raw > 1 + 1e-6).any())
+    outputs = np.asarray(predicted.y_pred)
+    logits = bool(from_logits(model)) or bool((outputs < 0).any() or (outputs > 1 + 1e-6).any())
     notes = []
     if not 0.051 < value < 19.9:
         notes.append(
-            "the temperature stands at the end of its range: these samples cannot tell it (are all right, or "
-            "none?)"
+            "the temperature is at the end of its range: these samples do not determine it (are all of them "
+            "correct, or none?)"
         )
     if len(labels.true) < 200:
         notes.append(
-            f"{len(labels.true)} samples are few for a temperature: some hundreds tell it to a few percent"
+            f"{len(labels.true)} samples are few for a temperature: some hundreds determine it to a few "
+            "percent"
         )
     return Temperature(
         value,
         calibration_of(labels, bins),
         calibration_of(after, bins),
-        raw.ndim == 1 or raw.shape[-1] == 1,
+        outputs.ndim == 1 or outputs.shape[-1] == 1,
         logits,
         notes,
     )

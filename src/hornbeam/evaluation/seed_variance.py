@@ -1,4 +1,4 @@
-"""`repeat`: a training once more with other seeds."""
+"""`repeat`: the variance of a training over seeds."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from hornbeam.evaluation.estimates import Evaluation
 
 
 class BestOfWarning(UserWarning):
-    """The best of several runs was taken out, which says more about luck than about the method."""
+    """The best of several runs was selected, which depends more on chance than on the method."""
 
 
 @dataclass(frozen=True)
 class SeedVariance:
-    """One number from every run. mean, sd (with n - 1 below the line), interval of the mean by Student's
-    t.
+    """One number of every run, with mean, standard deviation and interval of the mean.
+
+    Args:
+        name: Name of the number.
+        values: Values, one a run.
+        level: Confidence level of the interval.
     """
 
     name: str
@@ -32,22 +36,22 @@ class SeedVariance:
 
     @property
     def mean(self) -> float:
-        """Sum by count."""
+        """Mean of the values."""
         return math.fsum(self.values) / len(self.values)
 
     @property
     def sd(self) -> float:
-        """sqrt(sum (v - mean)^2 / (n - 1))."""
+        """Standard deviation, sqrt(sum (v - mean)^2 / (n - 1))."""
         return math.sqrt(math.fsum((v - self.mean) ** 2 for v in self.values) / (len(self.values) - 1))
 
     @property
     def interval(self) -> Interval:
-        """Of the mean that infinitely many seeds would have."""
+        """Interval of the mean over infinitely many seeds, by Student's t."""
         return mean_interval(list(self.values), self.level)
 
     @property
     def best(self) -> float:
-        """The best value, with a BestOfWarning: it is not what the next run gives."""
+        """Best value, with a BestOfWarning: it does not predict the next run."""
         warnings.warn(self.best_of(), BestOfWarning, stacklevel=2)
         return self._best()
 
@@ -55,17 +59,17 @@ class SeedVariance:
         return min(self.values) if direction(self.name) < 0 else max(self.values)
 
     def best_of(self) -> str:
-        """What is wrong with reporting the best run."""
+        """Return a sentence on the bias of reporting the best run."""
         count, gain = len(self.values), abs(self._best() - self.mean)
+        by_chance = expected_maximum(count) * self.sd
         return (
-            f"the best of {count} runs ({self.name} {self._best():.4f}) lies {gain:.4f} beyond the "
-            f"mean: of {count} runs that differ by luck alone the best does so by about "
-            f"{expected_maximum(count) * self.sd:.4f}. Report the mean {self.mean:.4f} and its interval "
-            f"{self.interval}"
+            f"the best of {count} runs ({self.name} {self._best():.4f}) is {gain:.4f} beyond the "
+            f"mean; the best of {count} runs that differ by chance alone is about {by_chance:.4f} beyond it. "
+            f"Report the mean {self.mean:.4f} and its interval {self.interval}"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Values, mean, sd and bounds."""
+        """Return values, mean, standard deviation and bounds."""
         return {
             "values": list(self.values),
             "mean": self.mean,
@@ -75,35 +79,42 @@ class SeedVariance:
 
 
 def expected_maximum(count: int) -> float:
-    """How many standard deviations the best of `count` equal runs lies above their mean, on average.
+    """Return the expected maximum of `count` standard normal values.
 
-    The integral of 1 - F^n over normal values, by the trapezoid rule.
+    It is the integral of 1 - F^n, by the trapezoid rule.
 
     >>> round(expected_maximum(5), 3)
     1.163
     """
     normal, step = NormalDist(), 0.01
     grid = [k * step for k in range(-800, 801)]
-    chances = [normal.cdf(z) ** count for z in grid]
-    return step * math.fsum((1 - c) if z > 0 else -c for z, c in zip(grid, chances, strict=True)) + step / 2
+    powers = [normal.cdf(z) ** count for z in grid]
+    return step * math.fsum((1 - c) if z > 0 else -c for z, c in zip(grid, powers, strict=True)) + step / 2
 
 
 @dataclass(frozen=True, repr=False)
 class RepeatedRuns(EvaluationReport):
-    """What `repeat` found: `spreads` by name, and the seeds."""
+    """Numbers of repeated runs.
+
+    Args:
+        seeds: The seeds.
+        metrics: Variance over seeds, by name.
+    """
 
     seeds: tuple[int, ...]
     metrics: Mapping[str, SeedVariance]
 
     def __getitem__(self, name: str) -> SeedVariance:
         if name not in self.metrics:
-            raise KeyError(f"there is no {name!r} among {', '.join(self.metrics)}")
+            raise KeyError(f"no {name!r} among {', '.join(self.metrics)}")
         return self.metrics[name]
 
     def headline(self) -> str:
+        """Return the number of runs and the seeds."""
         return f"{len(self.seeds)} runs with the seeds {', '.join(map(str, self.seeds))}"
 
     def tables(self) -> list[Table]:
+        """Return a table of all numbers."""
         rows = [
             (
                 name,
@@ -117,31 +128,42 @@ class RepeatedRuns(EvaluationReport):
         return [Table("", ("number", "mean", "interval of the mean", "sd of a run", "from to"), rows)]
 
     def remarks(self) -> list[str]:
+        """Return the bias of the best run."""
         return [next(iter(self.metrics.values())).best_of()]
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the seeds and the numbers."""
         return {"seeds": list(self.seeds), "metrics": {name: s.as_dict() for name, s in self.metrics.items()}}
 
 
 def repeat(fn: Callable[..., Any], seeds: int | Iterable[int] = 5, level: float = 0.95) -> RepeatedRuns:
-    """Call `fn` once for each seed and say how much of its numbers is luck.
+    """Call a function once for each seed, and measure the variance of its results over seeds.
 
-    fn: a function of the seed (or of nothing) that trains and returns a number, a dict of numbers, or what
-    `evaluate` gives. `set_random_seed(seed)` is called before each. seeds: how many (0, 1, ...), or which.
-    The interval is that of the mean over seeds, by Student's t; it knows nothing of the samples, which stay
-    the same.
+    The interval is that of the mean over seeds, by Student's t. It does not cover the variance over samples,
+    which stay the same.
 
-    Raises ValueError for fewer than two seeds, seeds given twice, and runs that return different names;
-    TypeError for what is no number.
+    Args:
+        fn: Function of the seed, or of nothing, that trains and returns a number, a dict of numbers, or an
+            `Evaluation`. `set_random_seed(seed)` is called before each call.
+        seeds: Number of seeds (0, 1, ...), or the seeds.
+        level: Confidence level of the intervals.
 
-    >>> print(repeat(lambda seed: [0.98, 0.99, 0.985][seed], seeds=3)["value"].interval)
-    0.9726 to 0.9974
+    Returns:
+        The numbers of all runs.
+
+    Raises:
+        ValueError: If fewer than two different seeds are given, or runs return different names.
+        TypeError: If a run does not return numbers.
+
+    Example:
+        >>> print(repeat(lambda seed: [0.98, 0.99, 0.985][seed], seeds=3)["value"].interval)
+        0.9726 to 0.9974
     """
     from hornbeam.utils import set_random_seed
 
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if len(chosen) < 2 or len(set(chosen)) < len(chosen):
-        raise ValueError(f"repeat() needs at least two different seeds, to see a spread; got {seeds!r}")
+        raise ValueError(f"repeat() needs at least two different seeds, got {seeds!r}")
     takes_seed = bool(inspect.signature(fn).parameters)
     runs: list[dict[str, float]] = []
     for seed in chosen:
@@ -161,14 +183,14 @@ def _numbers(result: Any) -> dict[str, float]:
     if not isinstance(result, Mapping):
         result = {"value": result}
     try:
-        found = {str(name): float(value) for name, value in result.items()}
+        numbers = {str(name): float(value) for name, value in result.items()}
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"repeat() needs a number, a dict of numbers or an Evaluation from each run, got {_kinds(result)}"
         ) from error
-    if not found:
+    if not numbers:
         raise TypeError("repeat() got an empty dict from a run")
-    return found
+    return numbers
 
 
 def _kinds(result: Mapping[str, Any]) -> str:

@@ -1,8 +1,7 @@
 """Losses and metrics as functions of sums over samples.
 
-Whatever is a sum over samples can be resampled by one matrix product: the states of B resamples are counts
-(B, n) times what each sample adds (n, d), and every value follows from a state. Means, AUC, F1, R2 and IoU
-are of this kind.
+A sum over samples is resampled by one matrix product: the states of B resamples are counts (B, n) times what
+each sample adds (n, d), and every value follows from a state. Means, AUC, F1, R2 and IoU are of this kind.
 """
 
 from __future__ import annotations
@@ -21,12 +20,15 @@ _BLOCK = 512
 
 @dataclass(frozen=True)
 class Statistic:
-    """What each of n samples adds to a state, and the value that follows from a state.
+    """A value that follows from a sum over samples.
 
-    states: (n, d) float64. values: function of states (b, d) that gives (b,). kind: "mean" where the value is
-    `values` of sum / weight with states (sum, weight) and grows with it, "proportion" where states
-    (successes, failures) are 0 and 1, "free" for all others. sign: +1 where larger is better, -1 where
-    smaller is, 0 if unknown.
+    Args:
+        name: Name of the value.
+        states: What each sample adds to the state, (n, d) float64.
+        values: Function from states (b, d) to values (b,).
+        kind: "mean" if the value is a function of sum / weight that grows with it, with states (sum, weight);
+            "proportion" if states (successes, failures) are 0 and 1; "free" for all others.
+        sign: +1 if larger values are better, -1 if smaller ones are, 0 if it is unknown.
     """
 
     name: str
@@ -37,23 +39,23 @@ class Statistic:
 
     @property
     def value(self) -> float:
-        """The value over all samples."""
+        """Value of all samples."""
         return float(self.values(self.states.sum(0)[None])[0])
 
 
 def ratio(states: np.ndarray) -> np.ndarray:
-    """sum / weight of states (b, 2), 0 where there is no weight."""
+    """Return sum / weight of states (b, 2), 0 where the weight is 0."""
     total, weight = states[:, 0], states[:, 1]
     return np.divide(total, weight, out=np.zeros_like(total), where=weight != 0)
 
 
 def mean_of(name: str, values: np.ndarray, weights: np.ndarray | None = None, sign: int = 0) -> Statistic:
-    """The weighted mean of one value per sample; a share if values are 0 or 1 without weights."""
+    """Return the weighted mean of one value a sample, a proportion if values are 0 or 1 without weights."""
     values = np.asarray(values, np.float64).reshape(-1)
     if weights is None and np.isin(values, (0.0, 1.0)).all():
         return Statistic(name, np.stack([values, 1 - values], 1), _success_rate, "proportion", sign)
-    kept = np.ones_like(values) if weights is None else np.asarray(weights, np.float64).reshape(-1)
-    return Statistic(name, np.stack([values * kept, kept], 1), ratio, "mean", sign)
+    weight = np.ones_like(values) if weights is None else np.asarray(weights, np.float64).reshape(-1)
+    return Statistic(name, np.stack([values * weight, weight], 1), ratio, "mean", sign)
 
 
 def _success_rate(states: np.ndarray) -> np.ndarray:
@@ -64,17 +66,17 @@ def _success_rate(states: np.ndarray) -> np.ndarray:
 
 
 def of_metric(metric: Any, name: str, y: Any, y_pred: Any, weights: Any, sign: int) -> list[Statistic]:
-    """A metric's values over the samples: one Statistic, or one for each value if it gives several.
+    """Return a metric as one Statistic, or one for each of its values.
 
-    Raises ValueError for a metric whose state is no sum over samples, or that gives a dict.
+    Raises ValueError for a metric whose state is not a sum over samples, or that returns a dict.
     """
-    given = [np.asarray(y), np.asarray(y_pred)] + ([] if weights is None else [np.asarray(weights)])
-    whole = _whole(metric, given)
-    states = _per_sample(metric, given)
-    if not np.allclose(states.sum(0), whole, rtol=1e-3, atol=1e-3 * max(float(np.abs(whole).max()), 1.0)):
-        raise ValueError("its state is no sum over samples")
-    run = _valued(metric)
-    first = np.asarray(run(whole[None].astype(np.float32)))
+    arguments = [np.asarray(y), np.asarray(y_pred)] + ([] if weights is None else [np.asarray(weights)])
+    total = _total_state(metric, arguments)
+    states = _sample_states(metric, arguments)
+    if not np.allclose(states.sum(0), total, rtol=1e-3, atol=1e-3 * max(float(np.abs(total).max()), 1.0)):
+        raise ValueError("its state is not a sum over samples")
+    run = _result_function(metric)
+    first = np.asarray(run(total[None].astype(np.float32)))
     kind = _kind(metric, states, weights)
     if kind == "proportion":
         states = states if not isinstance(metric, metrics.Mean) else _success_and_failure(states)
@@ -82,58 +84,56 @@ def of_metric(metric: Any, name: str, y: Any, y_pred: Any, weights: Any, sign: i
     if type(metric).result is metrics.Mean.result:
         return [Statistic(name, states, ratio, kind, sign)]
     if first.size == 1:
-        return [Statistic(name, states, _flat(run, 0), kind, sign)]
-    return [Statistic(f"{name}[{k}]", states, _flat(run, k), "free", sign) for k in range(first.size)]
+        return [Statistic(name, states, _value_at(run, 0), kind, sign)]
+    return [Statistic(f"{name}[{k}]", states, _value_at(run, k), "free", sign) for k in range(first.size)]
 
 
-def _whole(metric: Any, given: Sequence[np.ndarray]) -> np.ndarray:
-    """The state after one update with all samples; it also makes the variables of metrics that wait for
-    shapes.
-    """
+def _total_state(metric: Any, arguments: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the state after one update with all samples, which also builds the metric."""
     metric.reset_state()
-    metric.update_state(*given)
+    metric.update_state(*arguments)
     state = np.concatenate([np.asarray(v, np.float64).reshape(-1) for v in metric.variables])
     metric.reset_state()
     return state
 
 
-def _per_sample(metric: Any, given: Sequence[np.ndarray]) -> np.ndarray:
+def _sample_states(metric: Any, arguments: Sequence[np.ndarray]) -> np.ndarray:
     zeros = [np.zeros(v.shape, v.dtype) for v in metric.variables]
 
     def one(parts: Any) -> Any:
         after = metric.stateless_update_state(zeros, *(part[None] for part in parts))
         return ops.concatenate([ops.reshape(ops.cast(state, "float32"), (-1,)) for state in after])
 
-    return np.asarray(jit(lambda *parts: ops.vectorized_map(one, list(parts)))(*given), np.float64)
+    return np.asarray(jit(lambda *parts: ops.vectorized_map(one, list(parts)))(*arguments), np.float64)
 
 
-def _valued(metric: Any) -> Callable[[np.ndarray], Any]:
-    """The compiled function of states (b, d) that gives values (b, ...)."""
-    places, at = [], 0
+def _result_function(metric: Any) -> Callable[[np.ndarray], Any]:
+    """Return the compiled function from states (b, d) to values (b, ...)."""
+    slices, start = [], 0
     for variable in metric.variables:
         size = int(np.prod(variable.shape))
-        places.append((slice(at, at + size), tuple(variable.shape), variable.dtype))
-        at += size
+        slices.append((slice(start, start + size), tuple(variable.shape), variable.dtype))
+        start += size
 
     def one(state: Any) -> Any:
-        parts = [ops.cast(ops.reshape(state[cut], shape), dtype) for cut, shape, dtype in places]
-        found = metric.stateless_result(parts)
-        if isinstance(found, dict):
-            raise ValueError("it gives a dict")
-        return found
+        parts = [ops.cast(ops.reshape(state[cut], shape), dtype) for cut, shape, dtype in slices]
+        result = metric.stateless_result(parts)
+        if isinstance(result, dict):
+            raise ValueError("it returns a dict")
+        return result
 
     return jit(lambda states: ops.vectorized_map(one, states))
 
 
-def _flat(run: Callable[[np.ndarray], Any], place: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Value number `place`, computed in blocks of one size so that there is one compiled function."""
+def _value_at(run: Callable[[np.ndarray], Any], index: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function of one value, computed in blocks of one size, for which it is compiled once."""
 
     def values(states: np.ndarray) -> np.ndarray:
         count = len(states)
         size = 1 if count == 1 else _BLOCK
         padded = np.concatenate([states, np.repeat(states[-1:], -count % size, 0)]).astype(np.float32)
         blocks = [np.asarray(run(padded[at : at + size])) for at in range(0, len(padded), size)]
-        return np.concatenate(blocks).reshape(len(padded), -1)[:count, place].astype(np.float64)
+        return np.concatenate(blocks).reshape(len(padded), -1)[:count, index].astype(np.float64)
 
     return values
 
@@ -149,8 +149,8 @@ def _kind(metric: Any, states: np.ndarray, weights: Any) -> str:
             if type(metric).__module__.startswith("hornbeam.")
             else "free"
         )
-    shares = isinstance(metric, (metrics.Precision, metrics.Recall)) and states.shape[1] == 2
-    return "proportion" if shares and weights is None and np.isin(states, (0.0, 1.0)).all() else "free"
+    counts = isinstance(metric, (metrics.Precision, metrics.Recall)) and states.shape[1] == 2
+    return "proportion" if counts and weights is None and np.isin(states, (0.0, 1.0)).all() else "free"
 
 
 def _success_and_failure(states: np.ndarray) -> np.ndarray:
@@ -161,17 +161,18 @@ def _success_and_failure(states: np.ndarray) -> np.ndarray:
 
 
 def loss_values(loss: Any, y: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """The loss of each sample by itself, (n,). Raises ValueError for a loss whose batches are not means of
-    these.
+    """Return the loss of each sample by itself, (n,).
+
+    Raises ValueError for a loss that is not the mean of these over a batch.
     """
-    given = [np.asarray(y), np.asarray(y_pred)] + ([] if weights is None else [np.asarray(weights)])
+    arguments = [np.asarray(y), np.asarray(y_pred)] + ([] if weights is None else [np.asarray(weights)])
 
     def one(parts: Any) -> Any:
         rows = [part[None] for part in parts]
         return loss(rows[0], rows[1], sample_weight=rows[2] if len(rows) > 2 else None)
 
-    values = np.asarray(jit(lambda *parts: ops.vectorized_map(one, list(parts)))(*given), np.float64)
-    few = [part[:64] for part in given]
+    values = np.asarray(jit(lambda *parts: ops.vectorized_map(one, list(parts)))(*arguments), np.float64)
+    few = [part[:64] for part in arguments]
     batch = float(np.asarray(loss(few[0], few[1], sample_weight=few[2] if len(few) > 2 else None)))
     if values.ndim != 1 or not np.isclose(batch, values[:64].mean(), rtol=1e-3, atol=1e-5):
         raise ValueError("the loss of a batch is not the mean of its samples' losses")

@@ -1,27 +1,34 @@
-"""`mistakes`: what a classifier was most sure of and wrong about."""
+"""`mistakes`: the most confident errors of a classifier."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam import tree
 from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.confusion_matrix import class_names
 from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, require_labels
 from hornbeam.visualization.figure import Figure, ImagePanel, displayable
 
-_ACROSS = 5
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.data import Dataset
+    from hornbeam.models import Model
+
+_COLUMNS = 5
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """Sample `row`, of class `true`, was taken for `taken` with probability `sure`; the true class got
-    `given`.
+    """A misclassified sample: its row, both classes, and their probabilities.
+
+    `confidence` is the probability of the predicted class, `true_probability` that of the true class.
     """
 
     row: int
@@ -31,14 +38,19 @@ class Mistake:
     true_probability: float
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """Return the fields."""
         return dict(vars(self))
 
 
 @dataclass(frozen=True, repr=False)
 class Mistakes(EvaluationReport):
-    """What `mistakes` found, the surest first. wrong, n: all mistakes, all samples. x: the samples of
-    `found`.
+    """The most confident errors of a classifier.
+
+    Args:
+        examples: The errors, the most confident first.
+        wrong: Number of all errors.
+        n: Number of all samples.
+        x: Samples of the examples.
     """
 
     examples: Sequence[Mistake]
@@ -47,45 +59,48 @@ class Mistakes(EvaluationReport):
     x: Any
 
     def headline(self) -> str:
-        shown = f"the {len(self.examples)} that the model was surest of:" if self.examples else ""
-        return f"{self.wrong:,} of {self.n:,} samples are wrong; {shown}".rstrip("; ")
+        """Return the number of errors."""
+        text = f"{self.wrong:,} of {self.n:,} samples are misclassified"
+        return f"{text}; the {len(self.examples)} most confident errors:" if self.examples else text
 
     def tables(self) -> list[Table]:
+        """Return a table of the examples."""
         rows = [
             (str(m.row), m.true, m.predicted, f"{m.confidence:.1%}", f"{m.true_probability:.2%}")
             for m in self.examples
         ]
-        return [Table("", ("row", "true", "taken for", "sure", "of the true class"), rows)]
+        return [Table("", ("row", "true", "predicted", "confidence", "of the true class"), rows)]
 
     def remarks(self) -> list[str]:
-        return (
-            ["look at these first: among mistakes of which a model is sure are wrong labels"]
-            if self.examples
-            else []
-        )
+        """Return advice."""
+        return ["check these labels first: confident errors include wrong labels"] if self.examples else []
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "n": self.n,
-            "wrong": self.wrong,
-            "examples": [mistake.as_dict() for mistake in self.examples],
-        }
+        """Return the counts and the examples."""
+        return {"n": self.n, "wrong": self.wrong, "examples": [m.as_dict() for m in self.examples]}
 
-    def plot(self, path: str | Path, title: str = "The surest mistakes") -> Path:
-        """A contact sheet of the samples, if they are pictures (h, w) or (h, w, 1, 3 or 4).
+    def plot(self, path: str | Path, title: str = "The most confident errors") -> Path:
+        """Draw the samples, if they are images (h, w) or (h, w, 1, 3 or 4), into a file.
 
-        Raises ImportError without matplotlib, ValueError for samples that are no pictures and for no
-        mistakes.
+        Args:
+            path: File; its suffix chooses PNG, SVG or PDF.
+            title: Line above the images.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+            ValueError: If the samples are not images, or no sample is misclassified.
         """
-        pictures = self.x
         if not self.examples:
-            raise ValueError("there are no mistakes to be drawn")
-        shape: tuple[int, ...] = getattr(pictures, "shape", ())
+            raise ValueError("no sample is misclassified, so nothing can be drawn")
+        shape: tuple[int, ...] = getattr(self.x, "shape", ())
         if not (len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3, 4))):
             raise ValueError(
-                "only pictures (h, w) or (h, w, 1, 3 or 4) can be drawn: print the mistakes instead"
+                "only images (h, w) or (h, w, 1, 3 or 4) can be drawn: print the mistakes instead"
             )
-        contact_sheet(pictures, self.examples, title).save(path, dpi=100)
+        contact_sheet(self.x, self.examples, title).save(path, dpi=100)
         return Path(path)
 
 
@@ -94,62 +109,78 @@ def contact_sheet(images: np.ndarray, mistakes: Sequence[Mistake], title: str) -
     panels = [
         ImagePanel(
             displayable(image),
-            f"{m.true} taken for {m.predicted}\n({m.confidence:.0%} sure)",
+            f"{m.true} taken for {m.predicted}\n({m.confidence:.0%} confident)",
             palette="grey_reversed",
         )
         for image, m in zip(images, mistakes, strict=True)
     ]
     alt = "; ".join(f"{m.true} taken for {m.predicted}" for m in mistakes)
-    return Figure(title, alt, panels, _ACROSS, panel_size=(2.0, 2.0))
+    return Figure(title, alt, panels, _COLUMNS, panel_size=(2.0, 2.0))
 
 
 def most_confident_errors(
     true: np.ndarray, probabilities: np.ndarray, most: int, names: Sequence[str]
 ) -> tuple[list[Mistake], int]:
-    """The mistakes (n,) that probabilities (n, classes) were surest of, and how many there are."""
-    taken = probabilities.argmax(1)
-    wrong = np.flatnonzero(taken != true)
-    sure = probabilities[wrong, taken[wrong]]
-    rows = wrong[np.argsort(-sure, kind="stable")[:most]]
-    found = [
-        Mistake(row, names[true[row]], names[taken[row]], float(probabilities[row, taken[row]]),
-                float(probabilities[row, true[row]]))
+    """Return the most confident errors of probabilities (n, classes), and the number of all errors."""
+    predicted = probabilities.argmax(1)
+    wrong = np.flatnonzero(predicted != true)
+    confidence = probabilities[wrong, predicted[wrong]]
+    rows = wrong[np.argsort(-confidence, kind="stable")[:most]]
+    examples = [
+        Mistake(
+            row,
+            names[true[row]],
+            names[predicted[row]],
+            float(probabilities[row, predicted[row]]),
+            float(probabilities[row, true[row]]),
+        )
         for row in rows.tolist()
-    ]  # fmt: skip
-    return found, len(wrong)
+    ]
+    return examples, len(wrong)
 
 
 def mistakes(
-    model: Any,
-    x: Any,
-    y: Any = None,
+    model: Model,
+    x: ArrayLike | Dataset,
+    y: ArrayLike | None = None,
     batch_size: int | None = None,
     *,
     most: int = 20,
     names: Sequence[str] | None = None,
 ) -> Mistakes:
-    """The mistakes that a classifier was surest of: print them, or `plot(path)` pictures as a contact sheet.
+    """List the most confident errors of a classifier.
 
-    x, y, batch_size: as for `evaluate`. most: how many. names: of the classes. `row` counts samples from 0 in
-    the order of the data.
+    Args:
+        model: Classifier with one output.
+        x: Inputs as for `evaluate`.
+        y: Targets.
+        batch_size: Samples in a batch.
+        most: Largest number of errors that are listed.
+        names: Names of the classes, integers by default.
 
-    Raises ValueError for what is no classifier with one output.
+    Returns:
+        The errors; rows count samples from 0 in the order of the data. `plot` draws images.
 
-    >>> mistakes(model, x_val, y_val).plot("mistakes.png")  # doctest: +SKIP
+    Raises:
+        ValueError: If the model is not a classifier with one output.
+
+    Example:
+        >>> mistakes(model, x_val, y_val).plot("mistakes.png")  # doctest: +SKIP
     """
     from hornbeam.diagnostics.predictions import predictions
 
     most = check_int("most", most, 1)
-    found = predictions(model, x, y, batch_size=batch_size, keep_x=True, purpose="mistakes")
-    return mistakes_of(found, require_labels(model, found, "mistakes()"), most, names)
+    predicted = predictions(model, x, y, batch_size=batch_size, keep_x=True, purpose="mistakes")
+    return mistakes_of(predicted, require_labels(model, predicted, "mistakes()"), most, names)
 
 
-def mistakes_of(found: Any, labels: Labels, most: int = 20, names: Sequence[str] | None = None) -> Mistakes:
-    """As `mistakes`, of predictions with their samples (`training.predictions`) and labels that are known."""
-    from hornbeam import tree
-
-    chosen, wrong = most_confident_errors(
-        labels.true, labels.probabilities, most, class_names(names, labels.classes)
+def mistakes_of(
+    predicted: Any, labels: Labels, most: int = 20, names: Sequence[str] | None = None
+) -> Mistakes:
+    """Compute `mistakes` of `Predictions` with their samples, and labels that are known."""
+    names = class_names(names, labels.classes)
+    examples, wrong = most_confident_errors(labels.true, labels.probabilities, most, names)
+    rows = [mistake.row for mistake in examples]
+    return Mistakes(
+        examples, wrong, predicted.count, tree.map_structure(lambda part: part[rows], predicted.x)
     )
-    rows = [mistake.row for mistake in chosen]
-    return Mistakes(chosen, wrong, found.count, tree.map_structure(lambda part: part[rows], found.x))

@@ -167,9 +167,9 @@ def _draw_lines(canvas: Any, axes: Any, panel: LinePanel) -> None:
         if name in panel.bands:
             axes.fill_between(x, *panel.bands[name], color=color, alpha=0.2)
     if panel.marked_point is not None and panel.marker is not None:
-        x, y = panel.marked_point
+        point = panel.marked_point
         style = {"color": "black", "fillstyle": "none", "markersize": 9}
-        axes.plot([x], [y], "o", label=panel.marker.label, **style)
+        axes.plot(*([value] for value in point), "o", label=panel.marker.label, **style)
     if panel.guide is not None:
         axes.axvline(panel.guide[0], color="0.3", linestyle="--", label=panel.guide[1])
     if panel.log_x:
@@ -206,8 +206,8 @@ def _draw_bars(canvas: Any, axes: Any, panel: BarPanel) -> None:
     _label_axes(axes, panel.axis_labels)
     axes.tick_params(labelsize=7)
     if panel.edges is not None:
-        (heights,) = panel.series.values()
-        axes.bar(panel.edges[:-1], heights, np.diff(panel.edges), align="edge", color=COLORS[0])
+        (counts,) = panel.series.values()
+        axes.bar(panel.edges[:-1], counts, np.diff(panel.edges), align="edge", color=COLORS[0])
         return
     bars: dict[str, list[tuple[float, float]]] = {name: [] for name in panel.series}
     width = 0.8 / len(bars)

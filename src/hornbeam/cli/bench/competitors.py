@@ -52,20 +52,20 @@ def peer(text: str) -> Competitor:
     BACKEND is a backend of Keras; SCRIPT has {} for the workload's name. Raises ValueError for anything else.
     """
     name, equals, rest = text.partition("=")
-    python, _, what = rest.partition(":")
+    python, _, script_or_backend = rest.partition(":")
     if not (name and equals and python):
         raise ValueError(f"a peer is NAME=PYTHON[:BACKEND or :SCRIPT], got {text!r}")
     if not Path(python).is_file():
         raise ValueError(f"peer {name!r}: no file {python}")
-    if what in BACKENDS or not what:
+    if script_or_backend in BACKENDS or not script_or_backend:
         # Without log messages and GPUs: the benchmark is about CPUs.
-        quiet = {"KERAS_BACKEND": what or "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        quiet = {"KERAS_BACKEND": script_or_backend or "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
         return Competitor(name, (python,), environment=quiet)
-    script, *arguments = shlex.split(what)
+    script, *arguments = shlex.split(script_or_backend)
     if "{}" not in script:
         raise ValueError(
-            f"peer {name!r}: {what!r} is neither a backend of Keras ({', '.join(BACKENDS)}) nor a "
-            "script with {} for the workload's name"
+            f"peer {name!r}: {script_or_backend!r} is neither a backend of Keras ({', '.join(BACKENDS)}) nor "
+            "a script with {} for the workload's name"
         )
     return Competitor(name, (python,), script, tuple(arguments))
 

@@ -149,7 +149,7 @@ def _confusion_text(matrix: np.ndarray, names: Sequence[str]) -> str:
     text = f"Confusions of {total} samples in {len(matrix)} classes: {right} right ({right / total:.1%})"
     errors = matrix - np.diag(np.diag(matrix))
     if errors.any():
-        i, j = np.unravel_index(int(errors.argmax()), errors.shape)
+        i, j = map(int, np.unravel_index(int(errors.argmax()), errors.shape))
         text += f"; most often {names[i]} taken for {names[j]}, {errors[i, j]} times"
     return f"{text}."
 
