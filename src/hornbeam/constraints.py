@@ -13,7 +13,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ConstraintLike
+    from hornbeam._internal.typing import Config, ConstraintLike
 
 # fmt: off
 __all__ = [
@@ -176,7 +176,7 @@ class MinMaxNorm(Constraint):
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
 
 
-def serialize(constraint: Any) -> Any:
+def serialize(constraint: ConstraintLike) -> Any:
     """Convert a constraint to a config.
 
     Args:
@@ -188,7 +188,7 @@ def serialize(constraint: Any) -> Any:
     return registry.serialize(constraint)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Any:
     """Build the constraint that a name or config describes.
 
     Args:

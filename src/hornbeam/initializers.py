@@ -25,7 +25,7 @@ from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.ops import creation, linalg
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import InitializerLike, SeedLike, TensorLike
+    from hornbeam._internal.typing import Config, InitializerLike, SeedLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -700,7 +700,7 @@ def serialize(initializer: InitializerLike) -> Any:
     return registry.serialize(initializer)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Any:
     """Build the initializer that a name or config describes.
 
     Args:

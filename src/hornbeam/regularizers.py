@@ -12,7 +12,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import RegularizerLike
+    from hornbeam._internal.typing import Config, RegularizerLike
 
 # fmt: off
 __all__ = [
@@ -190,7 +190,7 @@ class OrthogonalRegularizer(Regularizer):
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 
-def serialize(regularizer: Any) -> Any:
+def serialize(regularizer: RegularizerLike) -> Any:
     """Convert a regularizer to a config.
 
     Args:
@@ -202,7 +202,7 @@ def serialize(regularizer: Any) -> Any:
     return registry.serialize(regularizer)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Any:
     """Build the regularizer that a name or config describes.
 
     Args:

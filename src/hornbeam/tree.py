@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 __all__ = [
     "MAP_TO_NONE",
@@ -26,11 +29,11 @@ class MAP_TO_NONE:
     """Return value of a function of `traverse` that replaces a part by None; None keeps the part."""
 
 
-def is_nested(structure: Any) -> bool:
+def is_nested(structure: Tree) -> bool:
     """Return True for lists, tuples and dicts.
 
     Args:
-        structure: Any object.
+        structure: Tree object.
 
     Example:
         >>> is_nested([1]), is_nested("text")
@@ -49,13 +52,13 @@ def _keys(structure: dict) -> Iterable[Any]:
         return sorted(structure, key=lambda key: (type(key).__qualname__, repr(key)))
 
 
-def _children(structure: Any) -> Iterable[tuple[Any, Any]]:
+def _children(structure: Tree) -> Iterable[tuple[Any, Any]]:
     if isinstance(structure, dict):
         return [(key, structure[key]) for key in _keys(structure)]
     return enumerate(structure)
 
 
-def flatten(structure: Any) -> list[Any]:
+def flatten(structure: Tree) -> list[Any]:
     """Return the leaves from left to right; dicts in the order of their sorted keys. None is a leaf.
 
     Args:
@@ -73,7 +76,7 @@ def flatten(structure: Any) -> list[Any]:
     return [leaf for _, child in _children(structure) for leaf in flatten(child)]
 
 
-def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
+def flatten_with_path(structure: Tree) -> list[tuple[tuple[Any, ...], Any]]:
     """Return the leaves with the keys and indices that lead to them.
 
     Args:
@@ -106,7 +109,7 @@ def _rebuild(like: Any, children: Iterable[Any]) -> Any:
     return type(like)(children)
 
 
-def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
+def pack_sequence_as(structure: Tree, flat_sequence: Sequence[Any]) -> Any:
     """Rebuild a structure from a flat sequence of leaves.
 
     Args:
@@ -137,7 +140,7 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
     return pack(structure)
 
 
-def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
+def map_structure(func: Callable[..., Any], *structures: Tree, none_is_leaf: bool = True) -> Any:
     """Apply a function to the corresponding leaves of structures with the same nesting.
 
     Args:
@@ -166,7 +169,7 @@ def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool
     return pack_sequence_as(first, [None if leaves[0] is None else func(*leaves) for leaves in columns])
 
 
-def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
+def map_structure_up_to(shallow_structure: Tree, func: Callable[..., Any], *structures: Tree) -> Any:
     """Apply a function to the parts of structures at the leaves of a shallower one.
 
     Args:
@@ -192,7 +195,7 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
     return _rebuild(shallow_structure, parts)
 
 
-def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
+def map_shape_structure(func: Callable[[Any], Any], structure: Tree) -> Any:
     """Apply a function to the shapes in a structure: tuples and lists of integers and None are its leaves.
 
     Args:
@@ -215,7 +218,7 @@ def _is_shape(x: Any) -> bool:
     return isinstance(x, (list, tuple)) and all(size is None or isinstance(size, int) for size in x)
 
 
-def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
+def assert_same_structure(a: Tree, b: Tree, check_types: bool | None = None) -> None:
     """Raise ValueError, naming the first difference, unless nesting, types and keys are the same.
 
     A dict and an OrderedDict are of one type.
@@ -227,14 +230,14 @@ def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
     _assert_same(a, b, ())
 
 
-def _assert_same(a: Any, b: Any, path: tuple[Any, ...]) -> None:
+def _assert_same(a: Tree, b: Tree, path: tuple[Any, ...]) -> None:
     if is_nested(a) or is_nested(b):
         _assert_alike(a, b, path)
         for key, child in _children(a):
             _assert_same(child, b[key], (*path, key))
 
 
-def _assert_alike(a: Any, b: Any, path: tuple[Any, ...]) -> None:
+def _assert_alike(a: Tree, b: Tree, path: tuple[Any, ...]) -> None:
     """Raise unless two containers have the same type, length and keys."""
     where = f" at {'/'.join(map(str, path))!r}" if path else ""
     kinds = [dict if isinstance(x, dict) else type(x) for x in (a, b)]
@@ -246,7 +249,7 @@ def _assert_alike(a: Any, b: Any, path: tuple[Any, ...]) -> None:
         raise ValueError(f"structures differ{where}: {len(a)} and {len(b)} parts")
 
 
-def assert_same_paths(a: Any, b: Any) -> None:
+def assert_same_paths(a: Tree, b: Tree) -> None:
     """Raise ValueError unless the leaves of both have the same paths.
 
     Args:
@@ -258,7 +261,7 @@ def assert_same_paths(a: Any, b: Any) -> None:
         raise ValueError(f"paths differ: only in the first {only_a}, only in the second {only_b}")
 
 
-def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
+def traverse(func: Callable[[Any], Any], structure: Tree, top_down: bool = True) -> Any:
     """Rebuild a structure, replacing every part for which a function returns something other than None.
 
     Args:
@@ -290,7 +293,7 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
     return rebuilt
 
 
-def lists_to_tuples(structure: Any) -> Any:
+def lists_to_tuples(structure: Tree) -> Any:
     """Replace every list by a tuple.
 
     Args:

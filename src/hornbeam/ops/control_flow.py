@@ -220,7 +220,7 @@ def scan(
     xs: Tree = None,
     length: int | None = None,
     reverse: bool = False,
-    unroll: Any = 1,
+    unroll: int | bool = 1,
 ) -> tuple[Any, Any]:
     """Carry a state along the slices of axis 0: `carry, y = f(carry, x)` for every x. Differentiable.
 
