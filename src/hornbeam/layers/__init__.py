@@ -9,7 +9,7 @@ from hornbeam.layers._missing import MISSING
 
 # Module -> its public names.
 _MODULES = {
-    "activation": "ELU Activation LeakyReLU PReLU ReLU Softmax",
+    "activation": "Activation ELU LeakyReLU PReLU ReLU Softmax",
     "attention": "GroupedQueryAttention MultiHeadAttention",
     "attention_plain": "AdditiveAttention Attention",
     "augmentation": (
@@ -17,9 +17,10 @@ _MODULES = {
         "MaxNumBoundingBoxes MixUp Pipeline RandAugment RandomBrightness RandomColorDegeneration "
         "RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip "
         "RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization "
-        "RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom Resizing "
-        "Solarization"
+        "RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom "
+        "Resizing Solarization"
     ),
+    "batch_normalization": "BatchNormalization",
     "conv": "Conv1D Conv2D Conv3D",
     "conv_separable": "DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D",
     "conv_transpose": "Conv1DTranspose Conv2DTranspose Conv3DTranspose",
@@ -30,22 +31,21 @@ _MODULES = {
     "jax_layer": "FlaxLayer JaxLayer",
     "layer": "Layer",
     "merging": (
-        "Add Average Concatenate Dot Maximum Minimum Multiply Subtract add average concatenate dot maximum "
-        "minimum multiply subtract"
+        "Add Average Concatenate Dot Maximum Minimum Multiply Subtract add average concatenate dot "
+        "maximum minimum multiply subtract"
     ),
     "normalization": (
-        "BatchNormalization GroupNormalization LayerNormalization RMSNormalization SpectralNormalization "
-        "UnitNormalization"
+        "GroupNormalization LayerNormalization RMSNormalization SpectralNormalization UnitNormalization"
     ),
     "onnx_graph": "OnnxGraph",
-    "pooling": (
-        "AveragePooling1D AveragePooling2D AveragePooling3D GlobalAveragePooling1D GlobalAveragePooling2D "
-        "GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D MaxPooling1D "
-        "MaxPooling2D MaxPooling3D"
-    ),
+    "pooling": "AveragePooling1D AveragePooling2D AveragePooling3D MaxPooling1D MaxPooling2D MaxPooling3D",
     "pooling_adaptive": (
         "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
         "AdaptiveMaxPooling2D AdaptiveMaxPooling3D"
+    ),
+    "pooling_global": (
+        "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D "
+        "GlobalMaxPooling2D GlobalMaxPooling3D"
     ),
     "preprocessing": (
         "CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup Normalization Rescaling "
@@ -56,15 +56,18 @@ _MODULES = {
         "SpatialDropout2D SpatialDropout3D"
     ),
     "reshaping": (
-        "Cropping1D Cropping2D Cropping3D Flatten Permute RepeatVector Reshape UpSampling1D UpSampling2D "
-        "UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D"
+        "Cropping1D Cropping2D Cropping3D Flatten Permute RepeatVector Reshape ZeroPadding1D "
+        "ZeroPadding2D ZeroPadding3D"
     ),
-    "rnn": "GRU LSTM RNN SimpleRNN",
-    "rnn_cells": "GRUCell LSTMCell SimpleRNNCell StackedRNNCells",
+    "rnn": "RNN",
+    "rnn_cells": "GRUCell LSTMCell SimpleRNNCell",
     "rnn_conv": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
+    "rnn_layers": "GRU LSTM SimpleRNN",
+    "rnn_stacked_cells": "StackedRNNCells",
     "rnn_wrappers": "Bidirectional TimeDistributed",
     "spectrogram": "MelSpectrogram STFTSpectrogram",
     "torch_module": "TorchModuleWrapper",
+    "upsampling": "UpSampling1D UpSampling2D UpSampling3D",
 }
 # Second names of Keras.
 _ALIASES = {
@@ -134,6 +137,7 @@ if TYPE_CHECKING:
         Resizing,
         Solarization,
     )
+    from hornbeam.layers.batch_normalization import BatchNormalization
     from hornbeam.layers.conv import Conv1D, Conv2D, Conv3D
     from hornbeam.layers.conv_separable import (
         DepthwiseConv1D,
@@ -142,15 +146,7 @@ if TYPE_CHECKING:
         SeparableConv2D,
     )
     from hornbeam.layers.conv_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
-    from hornbeam.layers.core import (
-        Dense,
-        Identity,
-        Input,
-        InputLayer,
-        Lambda,
-        Masking,
-        Wrapper,
-    )
+    from hornbeam.layers.core import Dense, Identity, Input, InputLayer, Lambda, Masking, Wrapper
     from hornbeam.layers.einsum_dense import EinsumDense
     from hornbeam.layers.embedding import Embedding, ReversibleEmbedding
     from hornbeam.layers.input_spec import InputSpec
@@ -175,7 +171,6 @@ if TYPE_CHECKING:
         subtract,
     )
     from hornbeam.layers.normalization import (
-        BatchNormalization,
         GroupNormalization,
         LayerNormalization,
         RMSNormalization,
@@ -187,12 +182,6 @@ if TYPE_CHECKING:
         AveragePooling1D,
         AveragePooling2D,
         AveragePooling3D,
-        GlobalAveragePooling1D,
-        GlobalAveragePooling2D,
-        GlobalAveragePooling3D,
-        GlobalMaxPooling1D,
-        GlobalMaxPooling2D,
-        GlobalMaxPooling3D,
         MaxPooling1D,
         MaxPooling2D,
         MaxPooling3D,
@@ -204,6 +193,14 @@ if TYPE_CHECKING:
         AdaptiveMaxPooling1D,
         AdaptiveMaxPooling2D,
         AdaptiveMaxPooling3D,
+    )
+    from hornbeam.layers.pooling_global import (
+        GlobalAveragePooling1D,
+        GlobalAveragePooling2D,
+        GlobalAveragePooling3D,
+        GlobalMaxPooling1D,
+        GlobalMaxPooling2D,
+        GlobalMaxPooling3D,
     )
     from hornbeam.layers.preprocessing import (
         CategoryEncoding,
@@ -234,19 +231,19 @@ if TYPE_CHECKING:
         Permute,
         RepeatVector,
         Reshape,
-        UpSampling1D,
-        UpSampling2D,
-        UpSampling3D,
         ZeroPadding1D,
         ZeroPadding2D,
         ZeroPadding3D,
     )
-    from hornbeam.layers.rnn import GRU, LSTM, RNN, SimpleRNN
-    from hornbeam.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+    from hornbeam.layers.rnn import RNN
+    from hornbeam.layers.rnn_cells import GRUCell, LSTMCell, SimpleRNNCell
     from hornbeam.layers.rnn_conv import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
+    from hornbeam.layers.rnn_layers import GRU, LSTM, SimpleRNN
+    from hornbeam.layers.rnn_stacked_cells import StackedRNNCells
     from hornbeam.layers.rnn_wrappers import Bidirectional, TimeDistributed
     from hornbeam.layers.spectrogram import MelSpectrogram, STFTSpectrogram
     from hornbeam.layers.torch_module import TorchModuleWrapper
+    from hornbeam.layers.upsampling import UpSampling1D, UpSampling2D, UpSampling3D
 
     GroupQueryAttention = GroupedQueryAttention
     AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D

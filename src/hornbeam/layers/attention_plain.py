@@ -9,7 +9,7 @@ from hornbeam._internal.validation import check_choice, check_rate
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.attention import causal_mask, combine_masks, masked_softmax
+from hornbeam.layers.attention_masks import causal_mask, combine_masks, masked_softmax
 from hornbeam.layers.layer import Layer
 
 if TYPE_CHECKING:

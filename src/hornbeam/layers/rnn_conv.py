@@ -13,8 +13,8 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.rnn import _CellLayer
 from hornbeam.layers.rnn_cells import LSTMCell
+from hornbeam.layers.rnn_layers import _CellLayer
 from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes, window_output
 
 if TYPE_CHECKING:

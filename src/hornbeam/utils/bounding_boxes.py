@@ -9,13 +9,15 @@ from __future__ import annotations
 from hornbeam.layers.augmentation.bounding_boxes import (
     affine_transform,
     clip_to_image_size,
-    compute_ciou,
-    compute_iou,
     convert_format,
     crop,
+    pad,
+)
+from hornbeam.layers.augmentation.box_metrics import (
+    compute_ciou,
+    compute_iou,
     decode_deltas_to_boxes,
     encode_box_to_deltas,
-    pad,
 )
 
 __all__ = [

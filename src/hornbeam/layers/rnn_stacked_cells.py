@@ -1,0 +1,123 @@
+"""StackedRNNCells, and functions that run any cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hornbeam import ops, tree
+from hornbeam.core.registry import deserialize, exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.layers.layer import Layer
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import (
+        Shape,
+        Tree,
+    )
+
+
+@exported("keras.layers")
+class StackedRNNCells(Layer):
+    """Stack of cells as one cell: the output of each is the input of the next.
+
+    Args:
+        cells: List of cells.
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        ValueError: If an item has no `call` or no `state_size`.
+
+    Example:
+        >>> cell = hornbeam.layers.StackedRNNCells([hornbeam.layers.LSTMCell(4), hornbeam.layers.LSTMCell(5)])
+        >>> hornbeam.layers.RNN(cell)(np.ones((2, 3, 6))).shape
+        (2, 5)
+    """
+
+    def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for cell in cells:
+            check_cell(cell)
+        if not cells:
+            raise ValueError("StackedRNNCells needs at least one cell")
+        self.cells = list(cells)
+
+    @property
+    def state_size(self) -> list[Any]:
+        """State sizes of the cells."""
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self) -> Any:
+        """Size of the output of the last cell."""
+        return output_size_of(self.cells[-1])
+
+    def build(self, input_shape: Shape) -> None:
+        for cell in self.cells:
+            build_cell(cell, input_shape)
+            input_shape = (input_shape[0], output_size_of(cell))
+
+    def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
+        """Return the initial states of the cells.
+
+        Args:
+            batch_size: Number of samples.
+        """
+        return [initial_state_of(cell, batch_size, self.compute_dtype) for cell in self.cells]
+
+    def call(self, inputs: Tensor, states: Tree, training: bool = False) -> Tree:
+        new = []
+        for cell, state in zip(self.cells, states, strict=True):
+            inputs, new_state = run_cell(cell, inputs, state, training)
+            new.append(new_state)
+        return inputs, new
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> StackedRNNCells:
+        config = dict(config)
+        cells = [deserialize(cell) if isinstance(cell, dict) else cell for cell in config.pop("cells")]
+        return cls(cells, **config)
+
+
+def check_cell(cell: Any) -> None:
+    """Raise ValueError unless `cell` can be run by an RNN."""
+    if not callable(getattr(cell, "call", None)) or not hasattr(cell, "state_size"):
+        raise ValueError(f"a cell needs call(inputs, states) and state_size, got {cell!r}")
+
+
+def output_size_of(cell: Any) -> Any:
+    """Return the number of features in a cell's output."""
+    size = getattr(cell, "output_size", None)
+    if size is None:
+        size = cell.state_size[0] if isinstance(cell.state_size, (list, tuple)) else cell.state_size
+    return size
+
+
+def initial_state_of(cell: Any, batch_size: int | None, dtype: str) -> Any:
+    """Return the initial state that the cell defines, or zeros of its state size."""
+    if hasattr(cell, "get_initial_state"):
+        return cell.get_initial_state(batch_size=batch_size)
+    is_single = isinstance(cell.state_size, int)
+    sizes = [cell.state_size] if is_single else cell.state_size
+    return [
+        ops.zeros((batch_size, *((size,) if isinstance(size, int) else size)), dtype=dtype) for size in sizes
+    ]
+
+
+def build_cell(cell: Any, step_shape: Any) -> None:
+    """Build a cell for steps of `step_shape`; a cell of layers is called on symbolic tensors."""
+    if not isinstance(cell, Layer) or cell.built:
+        return
+    if type(cell).build is not Layer.build:
+        cell.build(step_shape)
+        return
+    states = initial_state_of(cell, 1, cell.compute_dtype)
+    cell._build_sublayers(step_shape, tree.map_structure(lambda x: (step_shape[0], *x.shape[1:]), states))
+
+
+def run_cell(cell: Any, inputs: Tensor, states: Tree, training: bool | None) -> Any:
+    """Run one step of any cell. Return its output and the list of its new states."""
+    output, new = (
+        cell(inputs, states, training=training) if isinstance(cell, Layer) else cell.call(inputs, states)
+    )
+    return output, list(new) if isinstance(new, (list, tuple)) else [new]
