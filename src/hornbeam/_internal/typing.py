@@ -42,6 +42,8 @@ Axis: TypeAlias = int | Sequence[int] | None
 # Nested values
 Tree: TypeAlias = Any
 """Nested lists, tuples, dicts and named tuples of leaves (`hornbeam.tree`)."""
+DataLike: TypeAlias = Any
+"""Data of `fit`, `evaluate` and `predict`: nested arrays, or an iterable of batches."""
 Config: TypeAlias = dict[str, Any]
 """Result of `get_config()`: arguments by name, in values that JSON can hold."""
 

@@ -27,7 +27,7 @@ from hornbeam.visualization.figure import Figure, LinePanel
 from hornbeam.visualization.terminal import render
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from hornbeam._internal.typing import DataLike, Tree
     from hornbeam.models import Model
 
 # Steps between two tests for a diverging loss.
@@ -117,7 +117,7 @@ class RateCurve:
 
 def lr_find(
     model: Model,
-    x: Any,
+    x: DataLike,
     y: Tree = None,
     *,
     batch_size: int | None = None,

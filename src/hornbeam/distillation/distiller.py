@@ -113,7 +113,7 @@ class Distiller(Model):
         self._student_loss = _Losses(loss)
         super().compile(optimizer=optimizer, loss=None, metrics=metrics, **kwargs)
 
-    def call(self, inputs: Tree, training: bool | None = None, **kwargs: Any) -> Any:
+    def call(self, inputs: Tree, training: bool | None = None, **kwargs: Any) -> Tree:
         """Call the student.
 
         Args:

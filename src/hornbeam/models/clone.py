@@ -150,7 +150,7 @@ def _clone_functional(
 
 
 @exported("keras.models")
-def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
     """Build the model that `Model.to_json` described, with new weights.
 
     Args:

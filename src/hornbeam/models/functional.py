@@ -99,7 +99,7 @@ class Functional(GraphEnds, Model):
 
     # -- calling -----------------------------------------------------------------------------------
 
-    def call(self, inputs: Tree, training: bool | None = None, mask: Tree = None) -> Any:
+    def call(self, inputs: Tree, training: bool | None = None, mask: Tree = None) -> Tree:
         """Replay the graph on values.
 
         Args:
@@ -136,7 +136,7 @@ class Functional(GraphEnds, Model):
         pairs = zip(values, self.inputs, strict=True)
         return self._host.run([to_numpy(adjust(value, symbol, self.name)) for value, symbol in pairs])
 
-    def compute_mask(self, inputs: Tree, previous_mask: Tree) -> Any:
+    def compute_mask(self, inputs: Tree, previous_mask: Tree) -> None:
         """Return None: the layers inside have put masks on the outputs.
 
         Args:
@@ -219,7 +219,7 @@ class Function(GraphEnds, Operation):
         super().__init__(name)
         self._set_graph(inputs, outputs, self.name)
 
-    def call(self, inputs: Tree) -> Any:
+    def call(self, inputs: Tree) -> Tree:
         """Compute the outputs.
 
         Args:
@@ -232,7 +232,7 @@ class Function(GraphEnds, Operation):
         values = {id(s): adjust(t, s, self.name) for s, t in zip(self._graph.inputs, tensors, strict=True)}
         return tree.pack_sequence_as(self.output, self._graph.run(values))
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Tree) -> Tree:
         """Compute the shapes of the outputs.
 
         Args:

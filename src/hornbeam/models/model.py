@@ -87,7 +87,7 @@ class Model(SavingMethods, Trainer, Layer):
                 return outputs
         return super().__call__(*args, **kwargs)
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> Tree:
         """Compute the outputs. Subclasses define it.
 
         Args:

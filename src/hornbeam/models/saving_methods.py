@@ -14,6 +14,7 @@ from hornbeam.core.registry import serialize
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
+    from hornbeam.saving.weights import Names
 
 
 class SavingMethods:
@@ -53,7 +54,7 @@ class SavingMethods:
         overwrite: bool = True,
         max_shard_size: float | None = None,
         *,
-        names: Any = None,
+        names: Names | None = None,
     ) -> None:
         """Save the weights; see `saving.save_weights`.
 
@@ -61,7 +62,7 @@ class SavingMethods:
             filepath: Path that ends in `.weights.h5`, `.safetensors` or `.npz`.
             overwrite: Replace an existing file.
             max_shard_size: None: sharded files are not supported.
-            names: Names of the weights in the file.
+            names: Dict or function from the names of weights to names in the file.
         """
         if max_shard_size is not None:
             raise NotImplementedError(
@@ -76,7 +77,7 @@ class SavingMethods:
         filepath: str | os.PathLike[str],
         skip_mismatch: bool = False,
         *,
-        names: Any = None,
+        names: Names | None = None,
         **kwargs: Any,
     ) -> None:
         """Load weights; see `saving.load_weights`.
@@ -84,7 +85,7 @@ class SavingMethods:
         Args:
             filepath: `.weights.h5`, `.safetensors` or `.npz` file, or an `.h5` file as Keras 2 wrote it.
             skip_mismatch: Keep weights whose shapes differ.
-            names: Names of the weights in the file.
+            names: Dict or function from the names of weights to names in the file.
             **kwargs: None are accepted.
         """
         if kwargs:

@@ -16,7 +16,7 @@ from hornbeam.training.check_inputs import check_values
 from hornbeam.training.host_inputs import HostInputs
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, ShapeLike, TensorLike
+    from hornbeam._internal.typing import Config, ShapeLike, TensorLike, Tree
 
 
 @exported("keras.models")
@@ -203,7 +203,7 @@ class Sequential(Model):
     def _first_dtype(self) -> str:
         return STRING if has_host_layers(self.layers[0]) else self.compute_dtype
 
-    def call(self, inputs: TensorLike, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: TensorLike, training: bool | None = None, mask: TensorLike | None = None) -> Tree:
         """Apply the layers one after the other.
 
         Args:
@@ -250,7 +250,7 @@ class Sequential(Model):
             value = to_numpy(adjust(value, self._tensors.values[0], self.name))
         return self._host_subgraph().run([value])
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+    def compute_mask(self, inputs: Tree, previous_mask: Tree) -> None:
         """Return None: the layers inside have put masks on the output.
 
         Args:

@@ -25,7 +25,7 @@ class BatchMethods(Steps):
         sample_weight: Tree = None,
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
-    ) -> Any:
+    ) -> float | list[float] | dict[str, float]:
         """Update the weights once, with one batch.
 
         Args:
@@ -49,7 +49,7 @@ class BatchMethods(Steps):
 
     def test_on_batch(
         self, x: Tree, y: Tree = None, sample_weight: Tree = None, return_dict: bool = False
-    ) -> Any:
+    ) -> float | list[float] | dict[str, float]:
         """Compute loss and metrics of one batch alone.
 
         Args:
@@ -68,7 +68,7 @@ class BatchMethods(Steps):
         self.reset_metrics()
         return self._results("test", self._one_batch(x, y, sample_weight, None), return_dict)
 
-    def predict_on_batch(self, x: Tree) -> Any:
+    def predict_on_batch(self, x: Tree) -> Tree:
         """Compute the outputs for one batch.
 
         Args:

@@ -186,7 +186,7 @@ class Steps(CompileMixin):
         self._training_state.loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def predict_step(self, data: Tree) -> Any:
+    def predict_step(self, data: Tree) -> Tree:
         """Compute the outputs for one batch.
 
         Args:

@@ -29,7 +29,7 @@ from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.training.sources import Data, make_data, make_validation, split
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from hornbeam._internal.typing import DataLike, Tree
     from hornbeam.training.profile import Profile
 
 
@@ -43,14 +43,14 @@ class Trainer(BatchMethods):
     @on_engine
     def fit(
         self,
-        x: Any = None,
+        x: DataLike = None,
         y: Tree = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Callback | Iterable[Callback] | CallbackList | None = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: DataLike = None,
         shuffle: bool | str | None = True,
         class_weight: Mapping[int, float] | None = None,
         sample_weight: Tree = None,
@@ -183,11 +183,12 @@ class Trainer(BatchMethods):
         """Build the run with its callbacks, and announce its schedule."""
         steps = settings.steps if settings.steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
+            model: Any = self
             callbacks = CallbackList(
                 callbacks,
                 add_history=True,
                 add_progbar=settings.verbose != 0,
-                model=self,
+                model=model,
                 verbose=settings.verbose,
                 epochs=settings.epochs,
                 steps=steps,
@@ -266,7 +267,7 @@ class Trainer(BatchMethods):
     @on_engine
     def evaluate(
         self,
-        x: Any = None,
+        x: DataLike = None,
         y: Tree = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
@@ -277,7 +278,7 @@ class Trainer(BatchMethods):
         *,
         engine: str | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> float | list[float] | dict[str, float]:
         """Compute loss and metrics over data.
 
         The printed line states accuracies with their 95% confidence interval (Wilson);
@@ -349,14 +350,14 @@ class Trainer(BatchMethods):
     @on_engine
     def predict(
         self,
-        x: Any,
+        x: DataLike,
         batch_size: int | None = None,
         verbose: str | int = "auto",
         steps: int | None = None,
         callbacks: Callback | Iterable[Callback] | CallbackList | None = None,
         *,
         engine: str | None = None,
-    ) -> Any:
+    ) -> Tree:
         """Compute the outputs for all samples. Safe to call from several threads at once.
 
         Args:
@@ -412,7 +413,8 @@ class Trainer(BatchMethods):
         if isinstance(callbacks, CallbackList):
             return callbacks
         count = steps if steps is not None else data.steps
-        return CallbackList(callbacks, add_progbar=show, model=self, verbose=verbose, epochs=1, steps=count)
+        model: Any = self
+        return CallbackList(callbacks, add_progbar=show, model=model, verbose=verbose, epochs=1, steps=count)
 
 
 def _schedule(data: Data, steps: int | None, epochs: int) -> TrainingSchedule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
@@ -12,6 +12,9 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hornbeam.models import Model
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
 
 
 class _Estimator(BaseEstimator):
@@ -49,7 +52,7 @@ class _Estimator(BaseEstimator):
         check_is_fitted(self)
         return list(self.history_.epoch)
 
-    def fit(self, X: Any, y: Any, **kwargs: Any) -> Any:
+    def fit(self, X: ArrayLike, y: ArrayLike, **kwargs: Any) -> _Estimator:
         """Train a model.
 
         Args:
@@ -64,11 +67,11 @@ class _Estimator(BaseEstimator):
             RuntimeError: If the model is not compiled.
             ValueError: For data that do not fit the model.
         """
-        X, y = validate_data(self, X, y)
-        targets = self._encoded(y)
+        samples, labels = validate_data(self, X, y)
+        targets = self._encoded(labels)
         model = self._trained_model() if self.warm_start else None
-        model = self._new_model(X, targets) if model is None else model
-        history = model.fit(X, targets, **{**(self.fit_kwargs or {}), **kwargs})
+        model = self._new_model(samples, targets) if model is None else model
+        history = model.fit(samples, targets, **{**(self.fit_kwargs or {}), **kwargs})
         self.model_, self.history_ = model, history
         return self
 
@@ -88,7 +91,7 @@ class _Estimator(BaseEstimator):
             raise RuntimeError("the model must be compiled, with an optimizer and a loss: call compile()")
         return model
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict targets.
 
         Args:
@@ -135,7 +138,7 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
 
     classes_: np.ndarray
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Compute the model's outputs.
 
         Args:
@@ -214,7 +217,7 @@ class SKLearnTransformer(TransformerMixin, _Estimator):
         >>> estimator = hornbeam.wrappers.SKLearnTransformer(make_model)  # doctest: +SKIP
     """
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Compute the model's outputs.
 
         Args:

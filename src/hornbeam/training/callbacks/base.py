@@ -10,6 +10,8 @@ from hornbeam.training.checkpoint_schema import dict_of, list_of, natural, numbe
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
+    from hornbeam.insight import Explanation
+    from hornbeam.models import Model
     from hornbeam.training.schedule import TrainingSchedule
 
 Logs = Mapping[str, Any]
@@ -63,7 +65,7 @@ class Callback:
         """
         self.params = params
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Model) -> None:
         """Set `self.model`; called by `fit`.
 
         Args:
@@ -256,7 +258,7 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         self.model.history = self
 
-    def explain(self, x: Tree = None, y: Tree = None) -> Any:
+    def explain(self, x: Tree = None, y: Tree = None) -> Explanation:
         """Explain the loop, the optimizer and the loss of this training with their numbers.
 
         Args:
@@ -286,7 +288,7 @@ class CallbackList:
         callbacks: Callback | Iterable[Any] | None = None,
         add_history: bool = False,
         add_progbar: bool = False,
-        model: Any = None,
+        model: Model | None = None,
         **params: Any,
     ) -> None:
         self.callbacks: list[Callback] = _as_list(callbacks)
@@ -316,7 +318,7 @@ class CallbackList:
         for callback in self.callbacks:
             callback.set_params(params)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Model) -> None:
         """Pass the model to all callbacks.
 
         Args:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from hornbeam.distribution.processes import is_first
 from hornbeam.layers import Embedding
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates
 from hornbeam.training.profiler import fresh_steps, profile_of
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 
 @exported("keras.callbacks")
@@ -80,7 +83,7 @@ class TensorBoard(Callback):
         self._compiled: Mapping[Any, Any] = {}
         self._train_steps = self._test_steps = 0
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Model) -> None:
         super().set_model(model)
         self._writers = {}
         self._labels = _labels(model, self.embeddings_metadata) if self.embeddings_freq else {}
