@@ -20,7 +20,7 @@ SEEDS = st.integers(0, 2**31)
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.lists(st.integers(0, 99), max_size=5))
-def test_apportion_rounds_every_share_and_keeps_all_sums(counts: list[int], cuts: list[int]) -> None:
+def test_allocations_round_every_proportion_and_keep_all_sums(counts: list[int], cuts: list[int]) -> None:
     n = sum(counts)
     sizes = np.diff([0, *sorted(n * cut // 99 for cut in cuts), n])
     table = allocate(np.array(counts), sizes)
