@@ -59,4 +59,4 @@ def test_the_report(
     assert main(["report", "nowhere"]) == 1
     assert "nowhere is not a run" in capsys.readouterr().err
     assert main(["report", str(newest), "-o", "nowhere/two.html"]) == 1
-    assert "no folder" in capsys.readouterr().err
+    assert "the folder" in capsys.readouterr().err

@@ -50,7 +50,7 @@ def test_engines_agree_but_for_rounding(capsys: pytest.CaptureFixture[str]) -> N
         assert result.furthest in {v.path for v in model.weights}
         assert result.seconds > 0
     printed = capsys.readouterr().out
-    assert "5 steps, beside native" in printed
+    assert "5 steps, compared with native" in printed
     assert all(name in printed for name in names)
 
 

@@ -58,21 +58,21 @@ def nested() -> hb.Model:
 
 TUTORIAL = """\
 Model "tutorial"
-──────────────────────────────────────────────────────────────────
-layer (type)         output       params    FLOPs  sees     memory
-──────────────────────────────────────────────────────────────────
-conv_1 (Conv2D)      26×26×32        320  432.6 k     3   84.5 KiB
-conv_2 (Conv2D)      24×24×64     18,496   21.3 M     5  144.0 KiB
-pool (MaxPooling2D)  12×12×64          0   36.9 k     6   36.0 KiB
-drop_1 (Dropout)     12×12×64          0        0     6   36.0 KiB
-flatten (Flatten)    9216              0        0   all   36.0 KiB
-dense (Dense)        128       1,179,776    2.4 M   all      512 B
-drop_2 (Dropout)     128               0        0   all      512 B
-digits (Dense)       10            1,290    2.6 k   all       40 B
-──────────────────────────────────────────────────────────────────
+───────────────────────────────────────────────────────────────────
+layer (type)         output       params    FLOPs  field     memory
+───────────────────────────────────────────────────────────────────
+conv_1 (Conv2D)      26×26×32        320  432.6 k      3   84.5 KiB
+conv_2 (Conv2D)      24×24×64     18,496   21.3 M      5  144.0 KiB
+pool (MaxPooling2D)  12×12×64          0   36.9 k      6   36.0 KiB
+drop_1 (Dropout)     12×12×64          0        0      6   36.0 KiB
+flatten (Flatten)    9216              0        0    all   36.0 KiB
+dense (Dense)        128       1,179,776    2.4 M    all      512 B
+drop_2 (Dropout)     128               0        0    all      512 B
+digits (Dense)       10            1,290    2.6 k    all       40 B
+───────────────────────────────────────────────────────────────────
 1,199,882 parameters (4.6 MiB), 1,199,882 of them trained
 one sample: 24.1 MFLOPs forward, 337.5 KiB of activations
-sees: positions of the input, along each axis, that one output value depends on"""
+field: receptive field, the input positions along each axis on which a value depends"""
 
 
 def test_the_tutorial() -> None:
@@ -82,21 +82,21 @@ def test_the_tutorial() -> None:
 def test_two_branches() -> None:
     assert text_of(branches()) == (
         'Model "branches"\n'
-        "────────────────────────────────────────────────────────────────────────────────────\n"
-        "layer (type)                   output   params    FLOPs  sees    memory  after\n"
-        "────────────────────────────────────────────────────────────────────────────────────\n"
-        "image (InputLayer)             32×32×3       0        0     1  12.0 KiB\n"
-        "conv (Conv2D)                  16×16×8     224  112.6 k     3   8.0 KiB  image\n"
-        "norm (BatchNormalization)      16×16×8      32    4.1 k     3   8.0 KiB  conv\n"
-        "facts (InputLayer)             5             0        0            20 B\n"
-        "pool (GlobalAveragePooling2D)  8             0    2.1 k   all      32 B  norm\n"
-        "dense (Dense)                  4            24       48            16 B  facts\n"
-        "both (Concatenate)             12            0        0   all      48 B  pool, dense\n"
-        "out (Dense)                    2            26       50   all       8 B  both\n"
-        "────────────────────────────────────────────────────────────────────────────────────\n"
+        "─────────────────────────────────────────────────────────────────────────────────────\n"
+        "layer (type)                   output   params    FLOPs  field    memory  after\n"
+        "─────────────────────────────────────────────────────────────────────────────────────\n"
+        "image (InputLayer)             32×32×3       0        0      1  12.0 KiB\n"
+        "conv (Conv2D)                  16×16×8     224  112.6 k      3   8.0 KiB  image\n"
+        "norm (BatchNormalization)      16×16×8      32    4.1 k      3   8.0 KiB  conv\n"
+        "facts (InputLayer)             5             0        0             20 B\n"
+        "pool (GlobalAveragePooling2D)  8             0    2.1 k    all      32 B  norm\n"
+        "dense (Dense)                  4            24       48             16 B  facts\n"
+        "both (Concatenate)             12            0        0    all      48 B  pool, dense\n"
+        "out (Dense)                    2            26       50    all       8 B  both\n"
+        "─────────────────────────────────────────────────────────────────────────────────────\n"
         "306 parameters (1.2 KiB), 290 of them trained\n"
         "one sample: 118.9 kFLOPs forward, 16.1 KiB of activations\n"
-        "sees: positions of the input, along each axis, that one output value depends on"
+        "field: receptive field, the input positions along each axis on which a value depends"
     )
 
 

@@ -161,4 +161,4 @@ def _table(results: Sequence[EngineResult], steps: int) -> Table:
         for result in results
     ]
     heads = ("engine", "last loss", "loss differs by", "weights differ by", "in", "ms a step")
-    return Table(f"{steps} steps, compared with {results[0].engine}", heads, rows, text_columns=("in",))
+    return Table(f"{steps} steps, compared with {results[0].engine}", heads, rows, folding=("in",))

@@ -264,7 +264,7 @@ def _columns(rows: Sequence[Row], show_trainable: bool) -> list[_Column]:
             ["?" if row.flops is None else with_unit(row.flops).strip() for row in rows],
             numeric=True,
         ),
-        _Column("sees", [row.receptive_field for row in rows], numeric=True),
+        _Column("field", [row.receptive_field for row in rows], numeric=True),
         _Column(
             "memory", ["?" if row.memory is None else byte_size(row.memory) for row in rows], numeric=True
         ),
@@ -295,7 +295,7 @@ def _render(
     table = [line(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
     rule = "─" * min(sum(widths) + 2 * (len(widths) - 1), line_length or 10_000)
     head = line([column.head for column in columns])
-    legend = any(column.head == "sees" for column in columns)
+    legend = any(column.head == "field" for column in columns)
     return "\n".join(
         [f'Model "{model.name}"', rule, head, rule, *table, rule, *_totals(model, rows, trace, legend)]
     )
@@ -313,5 +313,5 @@ def _totals(model: Any, rows: Sequence[Row], trace: Trace, legend: bool) -> list
         kept = sum(nbytes or 0 for nbytes in memory)
         lines.append(f"one sample: {with_unit(trace.flops)}FLOPs forward, {byte_size(kept)} of activations")
     if legend:
-        lines.append("sees: positions of the input, along each axis, that one output value depends on")
+        lines.append("field: receptive field, the input positions along each axis on which a value depends")
     return lines

@@ -14,10 +14,10 @@ from hornbeam._internal.validation import check_int
 from hornbeam.engines import current_engine
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.compile_mixin import Bounded
-from hornbeam.training.profile import Profile
 from hornbeam.training.sources import is_stream, make_data
 
 if TYPE_CHECKING:
+    from hornbeam.training.profile import Profile
     from hornbeam.training.run import TrainingRun
 
 
@@ -36,6 +36,8 @@ def fresh_steps(model: Any) -> Iterator[Mapping[tuple, Any]]:
 
 def profile_of(compiled: Mapping[tuple, Any], steps: int, seconds: float) -> Profile:
     """Build the profile of executables that ran `steps` steps in `seconds`."""
+    from hornbeam.training.profile import Profile  # which training without profiles does not import
+
     reports = [executable.profile() for executable in compiled.values()]
     return Profile(reports, steps, seconds, current_engine().peak())
 

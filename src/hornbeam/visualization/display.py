@@ -123,8 +123,8 @@ class Table:
         )
         words, folding = set(self.text_columns), set(self.folding)
         for index, head in enumerate(self.heads):
-            left = index == 0 or head in words
             folds = head in folding
+            left = index == 0 or head in words or folds
             grid.add_column(
                 RichText(head),
                 justify="left" if left else "right",

@@ -106,6 +106,6 @@ def _print_results(
             console.print(report.table(result, competitors, peak))
         console.print(report.bars(results, competitors), highlight=False)
     if args.json:
-        report.write_json(args.json, results, competitors, {"about": heading, "roof": peak})
+        report.write_json(args.json, results, competitors, {"about": heading, "peak": peak})
     if args.chart:
         report.chart(results, competitors, heading).save(args.chart)

@@ -1,4 +1,7 @@
-"""Numbers and clauses about a layer in its model, by the names that templates use."""
+"""Numbers and clauses about a layer in its model, by the names that templates use.
+
+`FACTS` holds those of one expression; the others are properties of `Facts`.
+"""
 
 from __future__ import annotations
 
@@ -36,56 +39,15 @@ class Facts:
     def __getitem__(self, name: str) -> Any:
         return getattr(self, name)
 
-    # -- shapes ----------------------------------------------------------------------------------------------
-
-    @property
-    def input(self) -> str:
-        return shape_text(self.context.input) if self.context.input else "?"
-
-    @property
-    def inputs(self) -> str:
-        return " and ".join(map(shape_text, self.context.inputs)) or "?"
-
-    @property
-    def output(self) -> str:
-        return shape_text(self.context.output) if self.context.output else "?"
-
-    @property
-    def unchanged(self) -> str:
-        return f"{self.output}, unchanged" if self.context.output else "unchanged"
+    def __getattr__(self, name: str) -> Any:
+        if name not in FACTS:
+            raise AttributeError(f"no fact {name!r}")
+        return FACTS[name](self)
 
     @property
     def input_values(self) -> str:
         count = size_of(self.context.input[1:]) if self.context.input else None
         return "the values" if count is None else count_of(count, "value")
-
-    @property
-    def input_product(self) -> str:
-        return equals(product(self.context.input[1:]), size_of(self.context.output[1:]))
-
-    @property
-    def output_product(self) -> str:
-        return equals(product(self.context.output[1:]), size_of(self.context.output[1:]))
-
-    @property
-    def input_steps(self) -> str:
-        return count_of(self._step_count, "step")
-
-    @property
-    def queries(self) -> str:
-        return count_of(self._step_count, "query", "queries")
-
-    @property
-    def features(self) -> str:
-        return count_of(self.context.input[-1] if self.context.input else None, "input")
-
-    @property
-    def feature_values(self) -> str:
-        return count_of(self.context.input[-1] if self.context.input else None, "value")
-
-    @property
-    def _step_count(self) -> int | None:
-        return self.context.input[1] if len(self.context.input) > 1 else None
 
     def _spatial(self, shape: Shape) -> tuple[int | None, ...]:
         first = getattr(self.layer, "data_format", "channels_last") == "channels_first"
@@ -96,62 +58,6 @@ class Facts:
             return None
         first = getattr(self.layer, "data_format", "channels_last") == "channels_first"
         return shape[1] if first else shape[-1]
-
-    @property
-    def input_channels(self) -> str:
-        return count_of(self._channels(self.context.input), "channel")
-
-    @property
-    def output_channel_values(self) -> str:
-        return count_of(self._channels(self.context.output), "value")
-
-    @property
-    def positions(self) -> str:
-        return count_of(size_of(self._spatial(self.context.input)), "position")
-
-    @property
-    def input_grid(self) -> str:
-        return grid(self._spatial(self.context.input))
-
-    @property
-    def kind(self) -> str:
-        return type(self.layer).__name__
-
-    # -- conditions ------------------------------------------------------------------------------------------
-
-    @property
-    def is_last(self) -> bool:
-        return not self.context.consumers
-
-    @property
-    def is_pointwise_convolution(self) -> bool:
-        return math.prod(self.layer.kernel_size) == 1
-
-    @property
-    def is_cropping(self) -> bool:
-        return hasattr(self.layer, "cropping")
-
-    @property
-    def is_gated(self) -> bool:
-        return type(self.layer).__name__ in ("LSTM", "GRU")
-
-    @property
-    def returns_sequences(self) -> bool:
-        return bool(self.layer.return_sequences)
-
-    @property
-    def is_nearest(self) -> bool:
-        return getattr(self.layer, "interpolation", "nearest") == "nearest"
-
-    @property
-    def scales_bytes(self) -> bool:
-        return self.scale == f"{1 / 255:.6g}"
-
-    @property
-    def is_permutation(self) -> bool:
-        return isinstance(self.layer, layers.Permute)
-
-    # -- clauses ---------------------------------------------------------------------------------------------
 
     @property
     def activation(self) -> str:
@@ -189,39 +95,9 @@ class Facts:
         return f"{integer(before)} values become {integer(after)}" if before and after else "fewer values"
 
     @property
-    def extreme_or_mean(self) -> str:
-        return "largest value" if "Max" in type(self.layer).__name__ else "mean"
-
-    # -- windows ---------------------------------------------------------------------------------------------
-
-    @property
-    def units(self) -> str:
-        return {1: "steps", 2: "pixels", 3: "voxels"}.get(getattr(self.layer, "rank", 2), "positions")
-
-    @property
     def window(self) -> str:
         sizes = getattr(self.layer, "kernel_size", None) or self.layer.pool_size
         return f"{grid(sizes)} {self.units}"
-
-    @property
-    def strides(self) -> str:
-        return grid(self.layer.strides)
-
-    @property
-    def output_grid(self) -> str:
-        return grid(self.layer.output_size)
-
-    @property
-    def filters(self) -> str:
-        return count_of(self.layer.filters, "filter")
-
-    @property
-    def mixtures(self) -> str:
-        return count_of(self.layer.filters, "linear combination")
-
-    @property
-    def filters_a_channel(self) -> str:
-        return count_of(self.layer.depth_multiplier, "filter")
 
     @property
     def channels_of_a_filter(self) -> str:
@@ -296,24 +172,12 @@ class Facts:
         return f"{integer(split)} weights instead of {integer(full)}"
 
     @property
-    def separable_channels(self) -> str:
-        return integer((self._channels(self.context.input) or 0) * self.layer.depth_multiplier)
-
-    @property
     def flatten_clause(self) -> str:
         """The values that a Flatten would pass on in place of global pooling."""
         positions = size_of(self._spatial(self.context.input))
         count = self._channels(self.context.input)
         known = positions is not None and count is not None
         return f"; a Flatten would pass on {integer(positions * count)} values" if known else ""  # type: ignore[operator]
-
-    @property
-    def channel_values(self) -> str:
-        return count_of(self._channels(self.context.input), "value")
-
-    @property
-    def border(self) -> str:
-        return ", ".join(f"{low} and {high}" for low, high in self._border_pairs)
 
     @property
     def _border_pairs(self) -> Sequence[tuple[int, int]]:
@@ -332,10 +196,6 @@ class Facts:
         return self._axis_sums(write, self._border_pairs)
 
     @property
-    def scale_factors(self) -> str:
-        return grid(self._factors)
-
-    @property
     def _factors(self) -> Sequence[int]:
         size = self.layer.size
         return size if isinstance(size, (tuple, list)) else (size,)
@@ -348,37 +208,15 @@ class Facts:
         return self._axis_sums(write, self._factors)
 
     @property
-    def interpolation(self) -> str:
-        return str(getattr(self.layer, "interpolation", "nearest"))
-
-    # -- products --------------------------------------------------------------------------------------------
-
-    @property
-    def weighted_sums(self) -> str:
-        return count_of(self.layer.units, "weighted sum")
-
-    @property
-    def all_features(self) -> str:
-        return self.features if self.context.input and self.context.input[-1] == 1 else f"all {self.features}"
-
-    @property
     def at_positions(self) -> str:
         """The positions at which a Dense is applied, if its input has several."""
         rows = size_of(self.context.input[1:-1]) if len(self.context.input) > 2 else 1
         return "" if rows == 1 else f", at each of {count_of(rows, 'position')} with the same weights"
 
     @property
-    def units_text(self) -> str:
-        return integer(self.layer.units)
-
-    @property
     def answer(self) -> str:
         one = self.layer.units == 1
         return "one number" if one else f"{integer(self.layer.units)} numbers, one a class or target"
-
-    @property
-    def new_features(self) -> str:
-        return count_of(self.layer.units, "feature")
 
     @property
     def linear_clause(self) -> str:
@@ -390,43 +228,9 @@ class Facts:
         )
 
     @property
-    def equation(self) -> str:
-        return str(self.layer.equation)
-
-    @property
-    def table_rows(self) -> str:
-        return integer(self.layer.input_dim)
-
-    @property
-    def last_code(self) -> str:
-        return integer(self.layer.input_dim - 1)
-
-    @property
-    def embedding_width(self) -> str:
-        return count_of(self.layer.output_dim, "number")
-
-    @property
     def embedded(self) -> str:
         left = f"{product(self.context.input[1:])} × {integer(self.layer.output_dim)}"
         return equals(left, size_of(self.context.output[1:]))
-
-    @property
-    def mask_clause(self) -> str:
-        return "; 0 is padding and is masked" if self.layer.mask_zero else ""
-
-    # -- attention and recurrence ----------------------------------------------------------------------------
-
-    @property
-    def heads(self) -> str:
-        return count_of(self._head_count, "head")
-
-    @property
-    def _head_count(self) -> int:
-        return int(getattr(self.layer, "num_heads", None) or self.layer.num_query_heads)
-
-    @property
-    def head_size(self) -> int:
-        return int(getattr(self.layer, "key_dim", None) or self.layer.head_dim)
 
     @property
     def _key_count(self) -> int | None:
@@ -434,29 +238,9 @@ class Facts:
         return inputs[1][1] if len(inputs) > 1 and len(inputs[1]) > 1 else self._step_count
 
     @property
-    def key_steps(self) -> str:
-        return count_of(self._key_count, "step")
-
-    @property
     def attention_weights(self) -> str:
         sizes = (self._head_count, self._step_count, self._key_count)
         return equals(product(sizes), size_of(sizes))
-
-    @property
-    def attention_score(self) -> str:
-        return "tanh(q + k) summed" if isinstance(self.layer, layers.AdditiveAttention) else "the product q·k"
-
-    @property
-    def recurrent_inputs(self) -> str:
-        return count_of(self.context.input[-1] if len(self.context.input) > 2 else None, "value")
-
-    @property
-    def recurrent_steps(self) -> str:
-        return count_of(self._step_count if len(self.context.input) > 2 else None, "step")
-
-    @property
-    def direction_clause(self) -> str:
-        return ", from the end" if self.layer.go_backwards else ""
 
     @property
     def state_clause(self) -> str:
@@ -473,45 +257,11 @@ class Facts:
         return f"{integer(units)}: {sums} sums a step ({names})"
 
     @property
-    def returned(self) -> str:
-        return "every step's state" if self.layer.return_sequences else "the last state"
-
-    @property
-    def frames(self) -> str:
-        return count_of(self.context.input[1] if self.context.input else None, "frame")
-
-    @property
-    def cell_filters(self) -> str:
-        return count_of(self.layer.cell.filters, "filter")
-
-    @property
-    def cell_window(self) -> str:
-        return grid(self.layer.cell.kernel_size)
-
-    @property
-    def cell_sums(self) -> str:
-        return equals(f"4 × {self.layer.cell.filters}", 4 * self.layer.cell.filters)
-
-    @property
-    def returned_frames(self) -> str:
-        return "every frame" if self.layer.return_sequences else "the last state"
-
-    @property
-    def inner_kind(self) -> str:
-        return type(self.layer.forward_layer).__name__
-
-    @property
-    def merge_mode(self) -> str:
-        return repr(self.layer.merge_mode)
-
-    @property
     def bidirectional_output(self) -> str:
         units = getattr(getattr(self.layer.forward_layer, "cell", None), "units", None)
         if self.layer.merge_mode != "concat" or units is None:
             return self.output
         return f"{equals(f'{units} + {units}', 2 * units)} values at the end: {self.output}"
-
-    # -- normalization and noise -----------------------------------------------------------------------------
 
     @property
     def normalized_channels(self) -> str:
@@ -526,23 +276,11 @@ class Facts:
         return f", which average about 1 / (1 - {keep:g}) = {1 / (1 - keep):.3g} updates"
 
     @property
-    def groups(self) -> int:
-        return int(getattr(self.layer, "groups", 1))
-
-    @property
     def learned_clause(self) -> str:
         if not self.layer.weights:
             return ""
         shift = " and shift" if getattr(self.layer, "beta", None) is not None else ""
         return f"; then a learned scale{shift}"
-
-    @property
-    def wrapped(self) -> str:
-        return str(self.layer.layer.name)
-
-    @property
-    def power_iterations(self) -> str:
-        return count_of(self.layer.power_iterations, "power iteration")
 
     @property
     def dropped(self) -> str:
@@ -575,20 +313,10 @@ class Facts:
             return f"sets a fraction of {rate:g} to the negative limit of selu, keeping mean and deviation"
         return "adds a penalty on the values to the loss"
 
-    # -- merging and preprocessing ---------------------------------------------------------------------------
-
-    @property
-    def merged_tensors(self) -> str:
-        return count_of(len(self.context.inputs), "tensor")
-
     @property
     def merged_output(self) -> str:
         same = len(set(self.context.inputs)) == 1
         return f"{self.output}, same as the inputs" if same else self.output
-
-    @property
-    def axis(self) -> str:
-        return str(self.layer.axis)
 
     @property
     def concatenated(self) -> str:
@@ -596,30 +324,6 @@ class Facts:
         widths = [shape[axis] for shape in self.context.inputs]
         total = self.context.output[axis] if self.context.output else None
         return equals(" + ".join("?" if width is None else integer(width) for width in widths), total)
-
-    @property
-    def similarity(self) -> str:
-        return "cosine" if self.layer.normalize else "dot product"
-
-    @property
-    def axes(self) -> str:
-        return str(self.layer.axes)
-
-    @property
-    def dims(self) -> str:
-        return str(tuple(self.layer.dims))
-
-    @property
-    def repetitions(self) -> str:
-        return integer(self.layer.n)
-
-    @property
-    def repeated_size(self) -> str:
-        return integer(size_of(self.context.output[1:]) or 0)
-
-    @property
-    def dtype(self) -> str:
-        return str(self.layer.dtype)
 
     @property
     def scale(self) -> str:
@@ -632,16 +336,6 @@ class Facts:
         return f" + {offset:.6g}" if isinstance(offset, (int, float)) and offset else ""
 
     @property
-    def mask_value(self) -> str:
-        return f"{self.layer.mask_value:g}"
-
-    # -- other layers ----------------------------------------------------------------------------------------
-
-    @property
-    def inner_layers(self) -> str:
-        return count_of(len(self.layer.layers), "layer")
-
-    @property
     def own_description(self) -> str:
         """The first line of the docstring of a layer without a template."""
         kind = type(self.layer)
@@ -649,3 +343,96 @@ class Facts:
         if lines and not kind.__module__.startswith("hornbeam.layers.layer"):
             return f"{lines[0].rstrip('.')} ({kind.__name__})"
         return f"a layer of the class {kind.__name__}; no description is available"
+
+
+FACTS: dict[str, Callable[[Facts], Any]] = {
+    # shapes
+    "input": lambda f: shape_text(f.context.input) if f.context.input else "?",
+    "inputs": lambda f: " and ".join(map(shape_text, f.context.inputs)) or "?",
+    "output": lambda f: shape_text(f.context.output) if f.context.output else "?",
+    "unchanged": lambda f: f"{f.output}, unchanged" if f.context.output else "unchanged",
+    "input_product": lambda f: equals(product(f.context.input[1:]), size_of(f.context.output[1:])),
+    "output_product": lambda f: equals(product(f.context.output[1:]), size_of(f.context.output[1:])),
+    "input_steps": lambda f: count_of(f._step_count, "step"),
+    "queries": lambda f: count_of(f._step_count, "query", "queries"),
+    "features": lambda f: count_of(f.context.input[-1] if f.context.input else None, "input"),
+    "feature_values": lambda f: count_of(f.context.input[-1] if f.context.input else None, "value"),
+    "_step_count": lambda f: f.context.input[1] if len(f.context.input) > 1 else None,
+    "input_channels": lambda f: count_of(f._channels(f.context.input), "channel"),
+    "output_channel_values": lambda f: count_of(f._channels(f.context.output), "value"),
+    "positions": lambda f: count_of(size_of(f._spatial(f.context.input)), "position"),
+    "input_grid": lambda f: grid(f._spatial(f.context.input)),
+    "kind": lambda f: type(f.layer).__name__,
+    # conditions
+    "is_last": lambda f: not f.context.consumers,
+    "is_pointwise_convolution": lambda f: math.prod(f.layer.kernel_size) == 1,
+    "is_cropping": lambda f: hasattr(f.layer, "cropping"),
+    "is_gated": lambda f: type(f.layer).__name__ in ("LSTM", "GRU"),
+    "returns_sequences": lambda f: bool(f.layer.return_sequences),
+    "is_nearest": lambda f: getattr(f.layer, "interpolation", "nearest") == "nearest",
+    "scales_bytes": lambda f: f.scale == f"{1 / 255:.6g}",
+    "is_permutation": lambda f: isinstance(f.layer, layers.Permute),
+    # clauses
+    "extreme_or_mean": lambda f: "largest value" if "Max" in type(f.layer).__name__ else "mean",
+    # windows
+    "units": lambda f: {1: "steps", 2: "pixels", 3: "voxels"}.get(getattr(f.layer, "rank", 2), "positions"),
+    "strides": lambda f: grid(f.layer.strides),
+    "output_grid": lambda f: grid(f.layer.output_size),
+    "filters": lambda f: count_of(f.layer.filters, "filter"),
+    "mixtures": lambda f: count_of(f.layer.filters, "linear combination"),
+    "filters_a_channel": lambda f: count_of(f.layer.depth_multiplier, "filter"),
+    "separable_channels": lambda f: integer((f._channels(f.context.input) or 0) * f.layer.depth_multiplier),
+    "channel_values": lambda f: count_of(f._channels(f.context.input), "value"),
+    "border": lambda f: ", ".join(f"{low} and {high}" for low, high in f._border_pairs),
+    "scale_factors": lambda f: grid(f._factors),
+    "interpolation": lambda f: str(getattr(f.layer, "interpolation", "nearest")),
+    # products
+    "weighted_sums": lambda f: count_of(f.layer.units, "weighted sum"),
+    "all_features": lambda f: (
+        f.features if f.context.input and f.context.input[-1] == 1 else f"all {f.features}"
+    ),
+    "units_text": lambda f: integer(f.layer.units),
+    "new_features": lambda f: count_of(f.layer.units, "feature"),
+    "equation": lambda f: str(f.layer.equation),
+    "table_rows": lambda f: integer(f.layer.input_dim),
+    "last_code": lambda f: integer(f.layer.input_dim - 1),
+    "embedding_width": lambda f: count_of(f.layer.output_dim, "number"),
+    "mask_clause": lambda f: "; 0 is padding and is masked" if f.layer.mask_zero else "",
+    # attention and recurrence
+    "heads": lambda f: count_of(f._head_count, "head"),
+    "_head_count": lambda f: int(getattr(f.layer, "num_heads", None) or f.layer.num_query_heads),
+    "head_size": lambda f: int(getattr(f.layer, "key_dim", None) or f.layer.head_dim),
+    "key_steps": lambda f: count_of(f._key_count, "step"),
+    "attention_score": lambda f: (
+        "tanh(q + k) summed" if isinstance(f.layer, layers.AdditiveAttention) else "the product q·k"
+    ),
+    "recurrent_inputs": lambda f: count_of(
+        f.context.input[-1] if len(f.context.input) > 2 else None, "value"
+    ),
+    "recurrent_steps": lambda f: count_of(f._step_count if len(f.context.input) > 2 else None, "step"),
+    "direction_clause": lambda f: ", from the end" if f.layer.go_backwards else "",
+    "returned": lambda f: "every step's state" if f.layer.return_sequences else "the last state",
+    "frames": lambda f: count_of(f.context.input[1] if f.context.input else None, "frame"),
+    "cell_filters": lambda f: count_of(f.layer.cell.filters, "filter"),
+    "cell_window": lambda f: grid(f.layer.cell.kernel_size),
+    "cell_sums": lambda f: equals(f"4 × {f.layer.cell.filters}", 4 * f.layer.cell.filters),
+    "returned_frames": lambda f: "every frame" if f.layer.return_sequences else "the last state",
+    "inner_kind": lambda f: type(f.layer.forward_layer).__name__,
+    "merge_mode": lambda f: repr(f.layer.merge_mode),
+    # normalization and noise
+    "groups": lambda f: int(getattr(f.layer, "groups", 1)),
+    "wrapped": lambda f: str(f.layer.layer.name),
+    "power_iterations": lambda f: count_of(f.layer.power_iterations, "power iteration"),
+    # merging and preprocessing
+    "merged_tensors": lambda f: count_of(len(f.context.inputs), "tensor"),
+    "axis": lambda f: str(f.layer.axis),
+    "similarity": lambda f: "cosine" if f.layer.normalize else "dot product",
+    "axes": lambda f: str(f.layer.axes),
+    "dims": lambda f: str(tuple(f.layer.dims)),
+    "repetitions": lambda f: integer(f.layer.n),
+    "repeated_size": lambda f: integer(size_of(f.context.output[1:]) or 0),
+    "dtype": lambda f: str(f.layer.dtype),
+    "mask_value": lambda f: f"{f.layer.mask_value:g}",
+    # other layers
+    "inner_layers": lambda f: count_of(len(f.layer.layers), "layer"),
+}
