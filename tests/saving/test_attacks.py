@@ -139,7 +139,7 @@ def test_other_formats(attack: Any, tmp_path: Path) -> None:
          UnknownObjectError, "uses 'system', which Hornbeam does not know"),
         (bad_files.sequential(bad_files.dense(600_000_000)),
          ModelFileError,
-         r"shape \(4, 600000000\) needs 9600000000 bytes, more than the file's weights allow"),
+         r"shape \(4, 600000000\) needs 9600000000 bytes, more than the weights of the file allow"),
         (bad_files.sequential(bad_files.dense("many")), ModelFileError, "cannot be built"),
         (bad_files.sequential(bad_files.dense(float("inf"))), ModelFileError, "cannot be built"),
         (bad_files.sequential(bad_files.dense(-3)), ModelFileError, "cannot be built"),
