@@ -119,7 +119,7 @@ def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no endpoints"):
         archive.write_out(tmp_path / "artifact")
     archive.add_endpoint("serve", lambda x: x, rows)
-    with pytest.raises(ValueError, match="there already"):
+    with pytest.raises(ValueError, match="exists already"):
         archive.add_endpoint("serve", lambda x: x, rows)
     with pytest.raises(ValueError, match="not built"):
         archive.track(layers.Dense(2))

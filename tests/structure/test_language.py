@@ -52,9 +52,7 @@ PENDING = {
     "src/hornbeam/" + name
     for name in (
         "compat",
-        "engines/onnx", "engines/pytensor",
-        "engines/tensorflow", "export",
-        "legacy",
+        "engines/onnx",
         "saving/legacy", "saving/onnx",
     )
 }

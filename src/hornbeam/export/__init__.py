@@ -16,8 +16,8 @@ def _saved_model(model: Any, filepath: Any, verbose: bool | None, input_signatur
     export_saved_model(model, filepath, verbose, input_signature)
 
 
-def _told(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
-    """What writes a format, which is imported when it is used, and says where."""
+def _announced(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
+    """A writer that imports its format on first use, and prints where it wrote."""
 
     def export(model: Any, filepath: Any, verbose: bool | None, input_signature: Any) -> None:
         written = load()(model, filepath, input_signature)
@@ -45,19 +45,19 @@ def _litert() -> Callable[..., Any]:
     return export_litert
 
 
-# What `Model.export` knows: of model, filepath, verbose and input_signature.
+# The formats of `Model.export`: functions of model, filepath, verbose and input_signature.
 FORMATS: dict[str, Callable[[Any, Any, bool | None, Any], None]] = {
     "tf_saved_model": _saved_model,
-    "onnx": _told(_onnx),
-    "stablehlo": _told(_stablehlo),
-    "litert": _told(_litert),
+    "onnx": _announced(_onnx),
+    "stablehlo": _announced(_stablehlo),
+    "litert": _announced(_litert),
 }
 
 
 def export_step(
     model: Any, filepath: Any, format: str, verbose: bool | None, input_signature: Any, batch_size: int | None
 ) -> None:
-    """What `Model.export(training=True)` does."""
+    """`Model.export(training=True)`: one training step as ONNX."""
     if format != "onnx":
         raise ValueError(f'training=True goes with format="onnx", got format={format!r}')
     from hornbeam.export.onnx_step import export_onnx_step

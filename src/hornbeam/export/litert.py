@@ -15,11 +15,21 @@ from hornbeam.saving.files import replace_file
 
 
 def export_litert(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
-    """Write a `.tflite` file for phones and small devices. Sizes are fixed: by `input_signature`, else a
-    batch is one row. Returns the file.
+    """Write a `.tflite` file for phones and small devices.
 
-    Raises ImportError without TensorFlow, ValueError for another ending or a model that is not built, and
-    what the converter raises for operations that LiteRT does not have.
+    Args:
+        model: A built model.
+        filepath: The file; its name ends in `.tflite`.
+        input_signature: Structure of InputSpecs that fixes all sizes. By default a batch is one row.
+
+    Returns:
+        The file.
+
+    Raises:
+        ImportError: Without TensorFlow.
+        ValueError: For another ending, or a model that is not built.
+
+    The converter's own errors, for operations that LiteRT does not have, pass through.
     """
     target = Path(filepath)
     if target.suffix != ".tflite":

@@ -23,9 +23,9 @@ from hornbeam.saving.files import replace_file
 from hornbeam.saving.model_parts import weight_names
 from hornbeam.training.outputs import unique_names
 
-# What is written for other runtimes: old enough for those of the last years.
+# Old enough for runtimes of the last years.
 OPSET = 20
-# A message of protobuf's, and so an ONNX file, cannot be larger.
+# Largest message of protobuf, and so largest ONNX file, in bytes.
 _LARGEST = 2**31 - 1
 
 _EXAMPLE = '''"""Runs {name} with onnxruntime and NumPy alone: pip install onnxruntime numpy"""
@@ -41,27 +41,37 @@ for output, value in zip(session.get_outputs(), session.run(None, inputs)):
 
 
 def export_onnx(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
-    """Write the inference of a model to `filepath`: a file if its name ends in ".onnx", else a folder of
-    `model.onnx`, `signature.json` and `example.py`, which need nothing but onnxruntime. Returns the file.
+    """Write the inference of a model as ONNX.
 
     Inputs and outputs have the model's names, or those of the keys of dicts, and weights theirs (see
-    `saving.weight_names`); a name that comes again is numbered. bfloat16 is float32 at both ends. The first
-    size of an input may be unknown: the model then takes batches of any size.
+    `saving.model_parts.weight_names`); repeated names are numbered. bfloat16 inputs and outputs are float32
+    in the file. If the first size of an input is unknown, the model takes batches of any size.
 
-    Raises ValueError for a model that is not built, has layers for strings or hashes, changes variables while
-    it predicts (stateful recurrent layers), or depends on the number of rows in a way that ONNX cannot say;
-    NotImplementedError for an operation that onnxruntime has not for a dtype; ImportError without onnx. They
-    name the layer.
+    Args:
+        model: A built model.
+        filepath: A file if its name ends in ".onnx", else a folder of `model.onnx`, `signature.json` and
+            `example.py`, which need nothing but onnxruntime.
+        input_signature: Structure of InputSpecs; by default the model's inputs.
+
+    Returns:
+        The ONNX file.
+
+    Raises:
+        ValueError: For a model that is not built, has layers for strings or hashes, changes variables during
+            inference (stateful recurrent layers), or depends on the number of rows in a way that ONNX cannot
+            express. The message names the layer.
+        NotImplementedError: For an operation that onnxruntime does not support for a dtype.
+        ImportError: Without onnx.
     """
-    made, examples = onnx_model(model, input_signature)
-    data = made.SerializeToString()
+    proto, examples = onnx_model(model, input_signature)
+    data = proto.SerializeToString()
     target = Path(filepath)
     if target.suffix == ".onnx":
         with replace_file(target) as file:
             file.write(data)
         return target
     target.mkdir(parents=True, exist_ok=True)
-    graph = made.graph
+    graph = proto.graph
     signature = {"inputs": [_info(v) for v in graph.input], "outputs": [_info(v) for v in graph.output]}
     lines = [f'"{name}": np.zeros({shape}, "{dtype}")' for name, shape, dtype in examples]
     example = _EXAMPLE.format(name=model.name, inputs=", ".join(lines))
@@ -78,25 +88,25 @@ def onnx_model(model: Any, input_signature: Any = None) -> tuple[Any, list[tuple
     structure = signature_of(model) if input_signature is None else list(input_signature)
     specs = tree.flatten(structure)
     free = free_inputs(specs)
-    found = for_any_rows(model, lambda rows: _for_rows(model, structure, specs, free, rows), free)
+    proto = for_any_rows(model, lambda rows: _for_rows(model, structure, specs, free, rows), free)
     examples = [
         (v.name, tuple(d.dim_value or 1 for d in v.type.tensor_type.shape.dim), str(spec.dtype or "float32"))
-        for v, spec in zip(found.graph.input, specs, strict=True)
+        for v, spec in zip(proto.graph.input, specs, strict=True)
     ]
-    return found, examples
+    return proto, examples
 
 
 def check_graph(model: Any) -> None:
-    """Raises ValueError for a model that is not a graph as a whole."""
+    """Raise ValueError if a part of the model runs outside its graph."""
     if host := host_layers(model):
         raise ValueError(
-            f"{model.describe()} has layers for strings or hashes, which are no part of a graph: "
+            f"{model.describe()} has layers for strings or hashes, which are not part of a graph: "
             f"{', '.join(part.describe() for part in host)}. Export the model behind them"
         )
 
 
 def free_inputs(specs: Sequence[Any]) -> list[int]:
-    """Which inputs have an unknown first size. Raises ValueError for other unknown sizes."""
+    """Indices of the inputs whose first size is unknown. Raises ValueError for other unknown sizes."""
     shapes = [tuple(spec.shape) for spec in specs]
     if any(None in shape[1:] for shape in shapes):
         raise ValueError(
@@ -112,28 +122,35 @@ def for_any_rows(
     kept: Collection[str] = (),
     fix: str = "give input_signature a batch size",
 ) -> Any:
-    """`make(rows)`, an ONNX model of `model` for a number of rows, as one for any number, which is the first
-    size of the inputs `free`. Constants that nothing needs are left out, but for those in `kept`.
+    """Generalize `make(rows)`, an ONNX model for a fixed number of rows, to any number of rows.
 
-    Raises ValueError where ONNX cannot say it (`fix` says what helps), or if it is too large.
+    Args:
+        model: Named in errors.
+        make: Builds the ONNX model for a number of rows.
+        free: Indices of the inputs whose first size is the number of rows.
+        kept: Names of constants to keep; other unused ones are dropped.
+        fix: The advice of the error.
+
+    Raises:
+        ValueError: If ONNX cannot express it, or if the model is too large for a file.
     """
     from hornbeam.engines.onnx.rows import SIZES, RowsError, any_rows  # needs onnx
 
-    made = [make(rows) for rows in (SIZES if free else (0,))]
+    protos = [make(rows) for rows in (SIZES if free else (0,))]
     try:
-        found = any_rows(made, free) if free else made[0]
+        proto = any_rows(protos, free) if free else protos[0]
     except RowsError as error:
         raise ValueError(
             f"{model.describe()} cannot be written for batches of any size, since {error}: {fix}"
         ) from None
-    _drop_unused(found, kept)
-    if found.ByteSize() > _LARGEST:
-        raise ValueError(f"{model.describe()} takes {found.ByteSize():,} bytes, an ONNX file at most 2 GiB")
-    return found
+    _drop_unused(proto, kept)
+    if proto.ByteSize() > _LARGEST:
+        raise ValueError(f"{model.describe()} takes {proto.ByteSize():,} bytes, an ONNX file at most 2 GiB")
+    return proto
 
 
 def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int], rows: int) -> Any:
-    """The model for a number of rows."""
+    """The ONNX model for a fixed number of rows."""
     from hornbeam.engines.onnx.emit import Emitter
     from hornbeam.engines.onnx.table import MAKERS, TABLE
 
@@ -144,9 +161,9 @@ def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int
     ]
 
     def predict(*xs: Any) -> Any:
-        given = [ops.cast(x, dtype) for x, dtype in zip(xs, dtypes, strict=True)]
-        found = model(*tree.pack_sequence_as(structure, given), training=False)
-        return tree.map_structure(lambda y: ops.cast(y, _outside_dtype(y.dtype)), found)
+        inputs = [ops.cast(x, dtype) for x, dtype in zip(xs, dtypes, strict=True)]
+        outputs = model(*tree.pack_sequence_as(structure, inputs), training=False)
+        return tree.map_structure(lambda y: ops.cast(y, _outside_dtype(y.dtype)), outputs)
 
     traced = trace_for(current_engine(), predict, types)
     if traced.updated:
@@ -162,9 +179,11 @@ def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int
     weights = [known.get(id(variable), variable.path) for variable in traced.variables]
     names = unique_names([*inputs, *outputs, *weights])
     end, begin = len(inputs), len(inputs) + len(outputs)
-    leaves, given = outside(traced), traced.graph.inputs
+    leaves, parameters = external_values(traced), traced.graph.inputs
     count = len(weights)
-    graph = Graph((*given[:count], *leaves, *given[count + len(traced.captured) :]), traced.graph.outputs)
+    graph = Graph(
+        (*parameters[:count], *leaves, *parameters[count + len(traced.captured) :]), traced.graph.outputs
+    )
     values = [
         (name, np.asarray(variable.numpy()), variable.dtype)
         for name, variable in zip(names[begin:], traced.variables, strict=True)
@@ -173,15 +192,16 @@ def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int
     return Emitter(TABLE, MAKERS, opset=OPSET).model(graph, values, names[:end], names[end:begin])
 
 
-def outside(traced: Traced) -> list[Node]:
-    """The values from which everything is computed that a function took from outside. It is written into the
-    model from there on, since it may depend on the number of rows.
+def external_values(traced: Traced) -> list[Node]:
+    """The constants from which everything that a function captured is computed.
+
+    What is computed from them is written into the model, since it may depend on the number of rows.
     """
     return [node for node in topological(traced.captured) if node.primitive is None]
 
 
 def constants(nodes: Sequence[Node], names: Sequence[str]) -> list[tuple[str, np.ndarray, str]]:
-    """Name, array and dtype of values from outside; `names` are those that are taken."""
+    """Name, array and dtype of external values; `names` are already used."""
     evaluate(nodes)
     engine = current_engine()
     own = unique_names([*names, *(f"constant_{i}" for i in range(len(nodes)))])[len(names) :]
@@ -191,19 +211,20 @@ def constants(nodes: Sequence[Node], names: Sequence[str]) -> list[tuple[str, np
     ]
 
 
-def _drop_unused(made: Any, kept: Collection[str]) -> None:
-    """Leave out constants that only another number of rows needed."""
+def _drop_unused(proto: Any, kept: Collection[str]) -> None:
+    """Drop constants that only another number of rows needed."""
     from hornbeam.engines.onnx.rows import all_nodes
 
-    used = {name for node in all_nodes(made.graph.node) for name in node.input} | set(kept)
-    tensors = [tensor for tensor in made.graph.initializer if tensor.name in used]
-    del made.graph.initializer[:]
-    made.graph.initializer.extend(tensors)
+    used = {name for node in all_nodes(proto.graph.node) for name in node.input} | set(kept)
+    tensors = [tensor for tensor in proto.graph.initializer if tensor.name in used]
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(tensors)
 
 
 def _outside_dtype(dtype: str) -> str:
-    """What stands for a dtype in the inputs and outputs of a file: onnxruntime takes and gives NumPy's
-    arrays, which have no bfloat16, and float32 holds it exactly.
+    """The dtype of a file's inputs and outputs: float32 for bfloat16.
+
+    onnxruntime takes and returns NumPy arrays, which have no bfloat16; float32 represents it exactly.
     """
     return "float32" if dtype == "bfloat16" else dtype
 

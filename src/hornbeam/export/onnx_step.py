@@ -19,7 +19,7 @@ from hornbeam.config import floatx
 from hornbeam.core.jit import Traced, trace_for
 from hornbeam.diagnostics.capture import preserve_rng_state
 from hornbeam.engines import current_engine
-from hornbeam.export.onnx import OPSET, check_graph, constants, for_any_rows, free_inputs, outside
+from hornbeam.export.onnx import OPSET, check_graph, constants, external_values, for_any_rows, free_inputs
 from hornbeam.export.signature import signature_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
@@ -56,35 +56,45 @@ np.savez("state.npz", **state)  # to go on: state = dict(np.load("state.npz"))
 def export_onnx_step(
     model: Any, filepath: str | os.PathLike[str], input_signature: Any = None, batch_size: int | None = None
 ) -> Path:
-    """Write a training step of a compiled model to the file `filepath`, which ends in ".onnx". Returns it.
+    """Write a training step of a compiled model as ONNX.
 
     Inputs: the model's inputs, the targets ("y", of several outputs "y_<output>"), and the state: weights
-    under their names ("dense/kernel", see `saving.weights.weight_names`), the optimizer's values
+    under their names ("dense/kernel", see `saving.model_parts.weight_names`), the optimizer's values
     ("optimizer/iteration", "optimizer/dense/kernel/momentum"), random states
     ("dropout/seed_generator/state"). Outputs: the logs of the step for this batch alone ("loss", metrics),
-    and "<name>.next" for every state variable that the step assigns. What metrics gather is no part of the
-    state: they begin anew in each step, and a program that wants means takes those of the logs.
+    and "<name>.next" for every state variable that the step assigns. Variables of metrics are not part of
+    the state: metrics are reset in each step, and a program that wants means averages the logs.
 
-    input_signature: `(x, y)`, or `(x, y, sample_weight)`, structures of InputSpecs; by default the model's
-    inputs, and targets with the shape of the output, or without its classes (int64) for losses of class
-    numbers. batch_size: the number of rows, None for any.
+    Args:
+        model: A built and compiled model.
+        filepath: The file; its name ends in ".onnx".
+        input_signature: `(x, y)`, or `(x, y, sample_weight)`, structures of InputSpecs. By default the
+            model's inputs, and targets with the shape of the output, or without its class axis (int64) for
+            sparse losses.
+        batch_size: Number of rows; None for any.
 
-    Raises ValueError for a model that is not built or compiled, for another ending, and for a step that
-    depends on the number of rows in a way that ONNX cannot say; ImportError without onnx.
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: For a model that is not built or compiled, for another ending, and for a step that depends
+            on the number of rows in a way that ONNX cannot express.
+        ImportError: Without onnx.
     """
     target = Path(filepath)
     if target.suffix != ".onnx":
         raise ValueError(f'a training step is one file: its name must end in ".onnx", got {str(filepath)!r}')
-    made = onnx_step(model, input_signature, batch_size, target.name)
+    proto = onnx_step(model, input_signature, batch_size, target.name)
     with replace_file(target) as file:
-        file.write(made.SerializeToString())
+        file.write(proto.SerializeToString())
     return target
 
 
 def onnx_step(
     model: Any, input_signature: Any = None, batch_size: int | None = None, file: str = "step.onnx"
 ) -> Any:
-    """A training step as an `onnx.ModelProto`, see `export_onnx_step`. file: the name that its text shows."""
+    """A training step as an `onnx.ModelProto`, see `export_onnx_step`; `file` is the name in its doc
+    string."""
     model._require_compiled("export")
     if model.optimizer is None:
         raise ValueError(f"{model.describe()} is compiled without an optimizer, so there is no step to write")
@@ -97,20 +107,20 @@ def onnx_step(
         types = tree.map_structure(lambda spec: _type_of(spec, batch_size or rows), data)
         return _traced(model, types)
 
-    step = _Step(model, traced(2), _batch_names(model, batch))  # which builds what a first step builds
-    made = for_any_rows(
+    step = _Step(model, traced(2), _batch_names(model, batch))  # tracing builds what a first step builds
+    proto = for_any_rows(
         model,
         lambda rows: step.emitted(traced(rows)),
         free if batch_size is None else [],
         step.names.values(),
         "give export() a batch_size",
     )
-    step.describe(made, file)
-    return made
+    step.describe(proto, file)
+    return proto
 
 
 def _traced(model: Any, types: Any) -> Traced:
-    """A step of training whose metrics begin anew."""
+    """A training step that resets its metrics first."""
 
     def step(data: Any) -> Any:
         model.reset_metrics()
@@ -121,21 +131,21 @@ def _traced(model: Any, types: Any) -> Traced:
 
 
 class _Step:
-    """The names of a step's inputs and outputs, and the step written with them."""
+    """Writes a step, with the names of its inputs and outputs."""
 
     def __init__(self, model: Any, traced: Traced, batch: Sequence[str]) -> None:
         self._model = model
-        self._gathered = {id(variable) for variable in model.metrics_variables}
+        self._metric_variables = {id(variable) for variable in model.metrics_variables}
         self._known = _state_names(model)
         logs = ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(traced.result)]
-        state = [v for v in traced.variables if id(v) not in self._gathered]
+        state = [v for v in traced.variables if id(v) not in self._metric_variables]
         names = unique_names([*batch, *logs, *(self._known.get(id(v), v.path) for v in state)])
         self.batch, self.logs = names[: len(batch)], names[len(batch) : len(batch) + len(logs)]
         # By variable.
         self.names = dict(zip(map(id, state), names[len(batch) + len(logs) :], strict=True))
 
     def emitted(self, traced: Traced) -> Any:
-        """The step for one number of rows, its state inside."""
+        """The ONNX model of the step for a fixed number of rows, its state as constants."""
         from hornbeam.engines.onnx.emit import Emitter
         from hornbeam.engines.onnx.table import MAKERS, TABLE
 
@@ -145,7 +155,7 @@ class _Step:
         outputs = (*traced.outputs, *(node for _, node in changed))
         self._check_metrics(traced, outputs)
         border = len(traced.captured)
-        leaves = outside(traced)
+        leaves = external_values(traced)
         graph = Graph((*(node for _, node in state), *leaves, *inputs[count + border :]), outputs)
         weights = [(self.names[id(v)], np.asarray(v.numpy()), v.dtype) for v, _ in state]
         after = [f"{self.names[id(v)]}.next" for v, _ in changed]
@@ -155,31 +165,31 @@ class _Step:
         )
 
     def _check_metrics(self, traced: Traced, outputs: Sequence[Node]) -> None:
-        """Raises ValueError if something of a metric is there from one step to the next."""
+        """Raise ValueError if a metric keeps state from one step to the next."""
         needed = {x for node in Graph(traced.graph.inputs, outputs).nodes for x in node.inputs} | set(outputs)
         for variable, node in zip(traced.variables, traced.graph.inputs, strict=False):
-            if id(variable) in self._gathered and node in needed:
+            if id(variable) in self._metric_variables and node in needed:
                 raise ValueError(
                     f"{self._model.describe()} cannot be written as a step: reset_state() of its metrics "
                     f"leaves {variable.path!r} as it is"
                 )
 
-    def describe(self, made: Any, file: str) -> None:
-        """Make inputs with defaults of the state, and say in the file how it is used."""
+    def describe(self, proto: Any, file: str) -> None:
+        """Turn the state into inputs with defaults, and document in the file how to use it."""
         from hornbeam.engines.onnx.emit import helper
 
         state = set(self.names.values())
-        made.graph.input.extend(
+        proto.graph.input.extend(
             helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            for tensor in made.graph.initializer
+            for tensor in proto.graph.initializer
             if tensor.name in state
         )
-        outputs = [output.name for output in made.graph.output]
+        outputs = [output.name for output in proto.graph.output]
         fed = {name: f"{name}.next" for name in self.names.values() if f"{name}.next" in outputs}
         batch, logs = ", ".join(self.batch), ", ".join(self.logs)
-        made.doc_string = _DOC.format(name=self._model.name, batch=batch, logs=logs, file=file)
+        proto.doc_string = _DOC.format(name=self._model.name, batch=batch, logs=logs, file=file)
         helper.set_model_props(
-            made, {"hornbeam.batch": json.dumps(self.batch), "hornbeam.state": json.dumps(fed)}
+            proto, {"hornbeam.batch": json.dumps(self.batch), "hornbeam.state": json.dumps(fed)}
         )
 
 
@@ -200,21 +210,21 @@ def _batch_names(model: Any, batch: Sequence[Any]) -> list[str]:
 
 
 def _state_names(model: Any) -> dict[int, str]:
-    """Names of a model's variables: the weights' as in files, slots of the optimizer beside them."""
-    found = {id(variable): name for name, variable in weight_names(model)}
+    """Names of a model's variables by `id`: weights as in files, slots of the optimizer with them."""
+    weights = {id(variable): name for name, variable in weight_names(model)}
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     slots = {
-        id(made): f"optimizer/{found.get(id(variable), variable.path)}/{slot}"
+        id(slot_variable): f"optimizer/{weights.get(id(variable), variable.path)}/{slot}"
         for slot, column in optimizer._slots.items()
-        for variable, made in column.items()
+        for variable, slot_variable in column.items()
     }
     others = {
-        id(variable): f"{place}/{variable.name.removeprefix('seed_generator_')}"
-        for place, part in named_parts(model)
+        id(variable): f"{path}/{variable.name.removeprefix('seed_generator_')}"
+        for path, part in named_parts(model)
         if part.layer is None
         for variable in part.variables
     }
-    return {**others, **found, **slots}
+    return {**others, **weights, **slots}
 
 
 # -- shapes --------------------------------------------------------------------------------------------------
@@ -226,7 +236,7 @@ def _type_of(spec: Any, rows: int) -> TensorType:
 
 
 def _signature(model: Any) -> tuple[Any, Any]:
-    """The model's inputs, and the targets that its losses ask for (None if there are no losses)."""
+    """The model's inputs, and the targets that its losses expect (None without losses)."""
     if model.built and getattr(model, "_symbolic_inputs", None) is None:
         raise ValueError(
             f"{model.describe()} does not say what it takes: give export() an input_signature (x, y), such "
@@ -238,16 +248,16 @@ def _signature(model: Any) -> tuple[Any, Any]:
         return x, None
     outputs = Outputs(model.output, model.output_names)
     losses.build(outputs)
-    found = {
+    targets = {
         name: _target(loss, output)
         for name, loss, output in zip(outputs.names, losses.by_output, outputs.tensors, strict=True)
         if loss is not None
     }
-    return x, next(iter(found.values())) if outputs.single else found
+    return x, next(iter(targets.values())) if outputs.single else targets
 
 
 def _target(loss: Any, output: Any) -> InputSpec:
-    """What a loss compares an output with."""
+    """The InputSpec of the targets that a loss compares an output with."""
     shape = list(output.shape)
     if loss_kind(loss) != "sparse":
         return InputSpec(shape=shape, dtype=floatx())

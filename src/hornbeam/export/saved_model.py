@@ -19,22 +19,28 @@ from hornbeam.models.host import has_host_layers
 
 __all__ = ["ExportArchive"]
 
-# How many rows a batch of any size is computed by: in as many of the first as go into it, the rest in the
-# next, and so on.
-_PIECES = (64, 8, 1)
+# A batch of any size is computed in chunks of these numbers of rows, largest first.
+_CHUNKS = (64, 8, 1)
 
 
 class ExportArchive:
-    """What goes into a SavedModel: endpoints, which are functions on tensors, and the variables they read.
+    """Collects the endpoints (functions on tensors) and variables of a SavedModel, and writes it.
 
-    `add_endpoint` for each function, then `write_out`. What is written has TensorFlow's operations alone and
-    is loaded by `tf.saved_model.load`, TensorFlow Serving, and Keras's TFSMLayer. A graph of Hornbeam's has
-    known sizes. Where the first size is None, for a batch of any size, graphs of 64, 8 and 1 rows are
-    written, through which a batch goes in pieces. That is right if a row's result depends on that row alone,
-    which is tried on random rows; all other sizes must be known.
+    Call `add_endpoint` for each function, then `write_out`. The artifact consists of TensorFlow operations
+    alone and is loaded by `tf.saved_model.load`, TensorFlow Serving, and Keras's TFSMLayer. Graphs of
+    Hornbeam have static shapes. If the first size is None, for batches of any size, graphs of 64, 8 and 1
+    rows are written, and a batch is computed in such chunks. That is correct if a row's result depends on
+    that row alone, which is checked on random rows; all other sizes must be known.
 
-    format: "saved_model". Raises ImportError without TensorFlow, with the command that installs it.
-    Source: https://keras.io/api/models/model_saving_apis/export.
+    Args:
+        format: "saved_model".
+        **kwargs: Not supported: raises ValueError.
+
+    Raises:
+        ImportError: Without TensorFlow, with the command that installs it.
+
+    References:
+        https://keras.io/api/models/model_saving_apis/export
 
     >>> archive = ExportArchive()  # doctest: +SKIP
     >>> archive.track_and_add_endpoint("serve", model, [InputSpec(shape=(None, 3))])  # doctest: +SKIP
@@ -52,8 +58,8 @@ class ExportArchive:
 
     # -- variables -------------------------------------------------------------------------------------------
 
-    def _held(self, variable: Variable) -> Any:
-        """TensorFlow's variable in place of ours."""
+    def _tf_variable(self, variable: Variable) -> Any:
+        """The TensorFlow variable for a Hornbeam variable, made on first use."""
         if variable not in self._known:
             value = buffer_of(variable.value.node, self._engine)
             self._known[variable] = self._tf.Variable(
@@ -63,56 +69,77 @@ class ExportArchive:
 
     @property
     def variables(self) -> list[Any]:
-        """Variables of TensorFlow's that were tracked, or that endpoints read."""
+        """TensorFlow variables that were tracked, or that endpoints read."""
         return list(self._known.values())
 
     @property
     def trainable_variables(self) -> list[Any]:
-        """Those that training changes."""
+        """Variables that training changes."""
         return [v for v in self.variables if v.trainable]
 
     @property
     def non_trainable_variables(self) -> list[Any]:
-        """Those that it does not."""
+        """Variables that training does not change."""
         return [v for v in self.variables if not v.trainable]
 
     def track(self, resource: Any) -> None:
-        """Put all variables of a built layer or model into the artifact; those that endpoints read are there
-        without it.
+        """Add all variables of a layer or model to the artifact; those that endpoints read are added anyway.
+
+        Args:
+            resource: A built layer or model.
+
+        Raises:
+            ValueError: For other objects, or one that is not built.
         """
         if not hasattr(resource, "variables") or not hasattr(resource, "built"):
             raise ValueError(f"track() takes a layer or a model, got {resource!r}")
         if not resource.built:
             raise ValueError(f"{resource.describe()} is not built: call it on data, or build(shape), first")
         for variable in resource.variables:
-            self._held(variable)
+            self._tf_variable(variable)
 
     def add_variable_collection(self, name: str, variables: Sequence[Variable]) -> None:
-        """Variables that the loaded artifact has as a list under `name`."""
+        """Add variables as a list attribute of the loaded artifact.
+
+        Args:
+            name: Name of the attribute.
+            variables: List of variables.
+
+        Raises:
+            ValueError: If `variables` is not a list of variables.
+        """
         if not isinstance(variables, (list, tuple, set)) or not all(
             isinstance(v, Variable) for v in variables
         ):
             raise ValueError(f"{name!r} must be a list of variables, got {variables!r}")
-        self._collections[name] = [self._held(v) for v in variables]
+        self._collections[name] = [self._tf_variable(v) for v in variables]
 
     # -- endpoints -------------------------------------------------------------------------------------------
 
     def add_endpoint(
         self, name: str, fn: Callable[..., Any], input_signature: Any = None, **kwargs: Any
     ) -> Any:
-        """Write `fn(*arguments)` as the method and signature `name`; returns it as a `tf.function`.
+        """Add a function as a method and signature of the artifact.
 
-        fn: on tensors; or a `tf.function` that was called, if input_signature is None, which becomes a method
-        and no signature unless it has one itself. input_signature: a
-        structure for each argument, of InputSpec, KerasTensor, `tf.TensorSpec` or tensors.
+        Args:
+            name: Name of the method and signature.
+            fn: Function on tensors. If `input_signature` is None, a `tf.function` that was called; it becomes
+                a method, and a signature only if it has one itself.
+            input_signature: A structure for each argument, of InputSpec, KerasTensor, `tf.TensorSpec` or
+                tensors.
+            **kwargs: Not supported: raises TypeError.
 
-        Raises ValueError for a name that is taken, a size other than the first that is not known, and a
-        function of which rows depend on each other or on nothing while the first size is None.
+        Returns:
+            The endpoint as a `tf.function`.
+
+        Raises:
+            ValueError: For a name in use, for an unknown size other than the first, and, if the first size is
+                None, for a function whose rows depend on each other or that has results without rows.
         """
         if kwargs:
             raise TypeError(f"add_endpoint has no argument {next(iter(kwargs))!r}")
         if name in self._endpoints:
-            raise ValueError(f"the endpoint {name!r} is there already")
+            raise ValueError(f"the endpoint {name!r} exists already")
         if input_signature is None:
             if not hasattr(fn, "get_concrete_function"):
                 raise ValueError(
@@ -122,16 +149,29 @@ class ExportArchive:
             return fn
         specs = tree.map_structure(self._spec, list(input_signature))
         self._endpoints[name] = self._tf.function(
-            self._written(name, fn, specs), input_signature=specs, autograph=False
+            self._on_tf_tensors(name, fn, specs), input_signature=specs, autograph=False
         )
         return self._endpoints[name]
 
     def track_and_add_endpoint(self, name: str, resource: Any, input_signature: Any, **kwargs: Any) -> Any:
-        """`track(resource)`, and an endpoint that calls it for inference."""
+        """Track a layer or model, and add an endpoint that calls it for inference.
+
+        Args:
+            name: Name of the endpoint.
+            resource: A built layer or model.
+            input_signature: A structure for each argument, see `add_endpoint`.
+            **kwargs: Not supported: raises TypeError.
+
+        Returns:
+            The endpoint as a `tf.function`.
+
+        Raises:
+            ValueError: As `track` and `add_endpoint`, and for layers for strings.
+        """
         self.track(resource)
         if has_host_layers(resource):
             raise ValueError(
-                f"{resource.describe()} has layers for strings, which are no part of a graph: export the "
+                f"{resource.describe()} has layers for strings, which are not part of a graph: export the "
                 "model behind them"
             )
         return self.add_endpoint(name, lambda *xs: resource(*xs, training=False), input_signature, **kwargs)
@@ -146,8 +186,8 @@ class ExportArchive:
         name = name.replace("/", "_") if isinstance(name, str) and name else None
         return self._tf.TensorSpec(shape, numpy_dtype(str(x.dtype or "float32")), name=name)
 
-    def _written(self, name: str, fn: Callable[..., Any], specs: Any) -> Callable[..., Any]:
-        """The function on TensorFlow's tensors."""
+    def _on_tf_tensors(self, name: str, fn: Callable[..., Any], specs: Any) -> Callable[..., Any]:
+        """The function on TensorFlow tensors."""
         flat = tree.flatten(specs)
         shapes = [tuple(spec.shape) for spec in flat]
         if any(None in shape[1:] for shape in shapes):
@@ -156,43 +196,51 @@ class ExportArchive:
             )
         free = [i for i, shape in enumerate(shapes) if shape and shape[0] is None]
 
-        def graph_for(rows: int) -> _Part:
+        def traced_for(rows: int) -> _Traced:
             types = [
                 TensorType((rows, *s[1:]) if i in free else s, spec.dtype.name)
                 for i, (s, spec) in enumerate(zip(shapes, flat, strict=True))
             ]
             traced = trace_for(self._engine, lambda *xs: fn(*tree.pack_sequence_as(specs, xs)), types)
-            return _Part(self._engine, traced, types, self._held)
+            return _Traced(self._engine, traced, types, self._tf_variable)
 
         if not free:
-            whole = graph_for(0)
-            return lambda *args: whole.pack(whole(tree.flatten(list(args))))
-        parts = [graph_for(rows) for rows in _PIECES]
-        _try_rows(name, parts[0], parts[-1], free)
-        return lambda *args: parts[0].pack(self._in_pieces(parts, free, tree.flatten(list(args))))
+            function = traced_for(0)
+            return lambda *args: function.pack(function(tree.flatten(list(args))))
+        functions = [traced_for(rows) for rows in _CHUNKS]
+        _check_rows(name, functions[0], functions[-1], free)
+        return lambda *args: functions[0].pack(self._in_chunks(functions, free, tree.flatten(list(args))))
 
-    def _in_pieces(self, parts: Sequence[_Part], free: Sequence[int], given: list[Any]) -> list[Any]:
+    def _in_chunks(self, functions: Sequence[_Traced], free: Sequence[int], args: list[Any]) -> list[Any]:
+        """Results of a batch of any size, computed in chunks of fixed sizes."""
         tf = self._tf
-        rest = tf.shape(given[free[0]])[0]
-        begin, found = tf.constant(0), []
-        for part in parts:
-            size = part.out_types[0].shape[0]
+        rest = tf.shape(args[free[0]])[0]
+        begin, columns = tf.constant(0), []
+        for function in functions:
+            size = function.out_types[0].shape[0]
             count = rest // size
             end = begin + count * size
-            cut = [tf.reshape(given[i][begin:end], (count, *part.types[i].shape)) for i in free]
-            outputs = [tf.TensorSpec(t.shape, numpy_dtype(t.dtype)) for t in part.out_types]
-            made = tf.map_fn(functools.partial(part.piece, given, free), cut, fn_output_signature=outputs)
-            found.append([tf.reshape(y, (count * size, *y.shape[2:])) for y in made])
+            chunks = [tf.reshape(args[i][begin:end], (count, *function.types[i].shape)) for i in free]
+            specs = [tf.TensorSpec(t.shape, numpy_dtype(t.dtype)) for t in function.out_types]
+            results = tf.map_fn(
+                functools.partial(function.chunk, args, free), chunks, fn_output_signature=specs
+            )
+            columns.append([tf.reshape(y, (count * size, *y.shape[2:])) for y in results])
             begin, rest = end, rest - count * size
-        return [tf.concat(column, 0) for column in zip(*found, strict=True)]
+        return [tf.concat(column, 0) for column in zip(*columns, strict=True)]
 
     # -- writing ---------------------------------------------------------------------------------------------
 
     def write_out(self, filepath: Any, options: Any = None, verbose: bool = True) -> None:
-        """Write the SavedModel to the folder `filepath`. The first endpoint is "serving_default" too.
+        """Write the SavedModel. The first endpoint is "serving_default" too.
 
-        options: a `tf.saved_model.SaveOptions`. verbose: whether to say which endpoints there are. Raises
-        ValueError if there is none.
+        Args:
+            filepath: The folder.
+            options: A `tf.saved_model.SaveOptions`.
+            verbose: Whether to print the names of the endpoints.
+
+        Raises:
+            ValueError: Without endpoints.
         """
         if not self._endpoints:
             raise ValueError("there are no endpoints yet: call add_endpoint()")
@@ -208,66 +256,66 @@ class ExportArchive:
             print(f"Saved to {filepath}, with the endpoints {', '.join(self._endpoints)}")
 
 
-class _Part:
-    """A traced function for one set of sizes, by TensorFlow's operations on TensorFlow's variables."""
+class _Traced:
+    """A traced function for one set of shapes, on TensorFlow variables and tensors."""
 
     def __init__(
-        self, engine: Any, traced: Traced, types: list[TensorType], held: Callable[[Variable], Any]
+        self, engine: Any, traced: Traced, types: list[TensorType], tf_variable: Callable[[Variable], Any]
     ) -> None:
         evaluate(traced.captured)
         self.engine, self.traced, self.types = engine, traced, types
         self.captured = [engine.get(buffer_of(node, engine)) for node in traced.captured]
-        self.weights = [held(v) for v in traced.variables]
-        self.updated = [held(v) for v in traced.updated]
+        self.weights = [tf_variable(v) for v in traced.variables]
+        self.updated = [tf_variable(v) for v in traced.updated]
         self.out_types: list[Any] = [x.type for x in traced.outputs]
         self.pack = traced.pack
 
-    def piece(self, given: Sequence[Any], free: Sequence[int], rows: Sequence[Any]) -> list[Any]:
-        """The results for some rows of the arguments at `free`."""
-        whole = list(given)
-        for i, part in zip(free, rows, strict=True):
-            whole[i] = part
-        return self(whole)
+    def chunk(self, args: Sequence[Any], free: Sequence[int], rows: Sequence[Any]) -> list[Any]:
+        """The results with the arguments at `free` replaced by some of their rows."""
+        chunk = list(args)
+        for i, x in zip(free, rows, strict=True):
+            chunk[i] = x
+        return self(chunk)
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
-        given = [v.read_value() for v in self.weights]
-        given += map(self.engine.tf.convert_to_tensor, (*self.captured, *arrays))
-        values = self.engine.inlined(self.traced.graph, given)
+        inputs = [v.read_value() for v in self.weights]
+        inputs += map(self.engine.tf.convert_to_tensor, (*self.captured, *arrays))
+        values = self.engine.inlined(self.traced.graph, inputs)
         for variable, value in zip(self.updated, values, strict=False):
             variable.assign(value)
         return [self.engine.tf.identity(x) for x in values[len(self.updated) :]]
 
 
-def _try_rows(name: str, many: _Part, one: _Part, free: Sequence[int]) -> None:
-    """Raises ValueError unless rows of random numbers give the same alone and together."""
-    say = "give input_signature a batch size, then it may"
-    rows = _PIECES[0]
+def _check_rows(name: str, many: _Traced, one: _Traced, free: Sequence[int]) -> None:
+    """Raise ValueError unless random rows have the same results alone as together."""
+    fix = "give input_signature a batch size, then it may"
+    rows = _CHUNKS[0]
     if many.updated:
-        raise ValueError(f"endpoint {name!r} assigns variables, which it cannot do in pieces: {say}")
+        raise ValueError(f"endpoint {name!r} assigns variables, which it cannot do in chunks: {fix}")
     if any(t.shape[:1] != (rows,) for t in many.out_types):
         results = ", ".join(map(str, many.out_types))
-        raise ValueError(f"endpoint {name!r} has a result without rows, of {results}: {say}")
+        raise ValueError(f"endpoint {name!r} has a result without rows, of {results}: {fix}")
     rng = np.random.default_rng(0)
-    given = [
+    args = [
         (rng.normal(size=t.shape) if is_float(t.dtype) else rng.integers(0, 2, t.shape)).astype(
             numpy_dtype(t.dtype)
         )
         for t in many.types
     ]
-    whole = [np.asarray(y).astype("float64") for y in many(given)]
+    together = [np.asarray(y).astype("float64") for y in many(args)]
     for row in (0, rows // 2, rows - 1):
-        alone = one.piece(given, free, [given[i][row : row + 1] for i in free])
-        for y, single in zip(whole, alone, strict=True):
+        alone = one.chunk(args, free, [args[i][row : row + 1] for i in free])
+        for y, single in zip(together, alone, strict=True):
             near = 1e-3 * np.abs(y).max(initial=0)
             if not np.allclose(y[row], np.asarray(single)[0], rtol=1e-3, atol=near, equal_nan=True):
                 raise ValueError(
                     f"endpoint {name!r}: a row's result depends on the other rows, so it cannot be computed "
-                    f"in pieces: {say}"
+                    f"in chunks: {fix}"
                 )
 
 
 def export_saved_model(model: Any, filepath: Any, verbose: bool | None, input_signature: Any) -> None:
-    """What `Model.export` does: inference of the model as the endpoint "serve"."""
+    """Write the inference of a model as the endpoint "serve" of a SavedModel."""
     signature = signature_of(model) if input_signature is None else input_signature
     archive = ExportArchive()
     archive.track_and_add_endpoint("serve", model, signature)

@@ -1,4 +1,4 @@
-"""What a model takes, for formats that have to know."""
+"""Input signatures of models."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from hornbeam import tree
 
 
 def signature_of(model: Any) -> list[Any]:
-    """The model's inputs, one structure for its one argument. Raises ValueError for a model that does not
-    say, or is not built."""
+    """The model's inputs, one structure for its one argument.
+
+    Raises ValueError for a model that is not built, or whose inputs are unknown.
+    """
     if not model.built:
         raise ValueError(f"model {model.name!r} is not built: call it on data, or build(shape), first")
     symbols = getattr(model, "_symbolic_inputs", None)
@@ -22,14 +24,14 @@ def signature_of(model: Any) -> list[Any]:
 
 
 def fixed_specs(model: Any, input_signature: Any) -> tuple[list[Any], list[tuple[tuple[int, ...], str]]]:
-    """The signature, and shape and dtype of each input, one row where their number is not known."""
+    """The signature, and shape and dtype of each input; an unknown first size is 1."""
     structure = signature_of(model) if input_signature is None else list(input_signature)
-    found = []
+    fixed = []
     for spec in tree.flatten(structure):
         shape = tuple(spec.shape)
         if None in shape[1:]:
             raise ValueError(
                 f"only the first size of an input may be unknown, got {shape}: give input_signature"
             )
-        found.append(((1, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or "float32")))
-    return structure, found
+        fixed.append(((1, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or "float32")))
+    return structure, fixed

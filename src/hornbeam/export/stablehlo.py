@@ -1,4 +1,4 @@
-"""A model's inference as StableHLO, the language of XLA's compilers, through JAX."""
+"""A model's inference as StableHLO, the input language of XLA, through JAX."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hornbeam.saving.files import replace_file
 
 
 class _Flat:
-    """A model as a function of its inputs one by one."""
+    """A model as a function of its flat inputs."""
 
     built = True
 
@@ -27,11 +27,21 @@ class _Flat:
 
 
 def export_stablehlo(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
-    """Write the folder `filepath`: `model.mlir`, the program as text with its weights in it, and `model.jax`,
-    which `jax.export.deserialize(bytes).call(*inputs)` runs. Sizes are fixed: by `input_signature`, else a
-    batch is one row. Returns the folder.
+    """Write a folder with `model.mlir`, the program as text with its weights, and `model.jax`.
 
-    Raises ImportError without JAX and flatbuffers, ValueError for a model that is not built.
+    `jax.export.deserialize(bytes).call(*inputs)` runs `model.jax`.
+
+    Args:
+        model: A built model.
+        filepath: The folder.
+        input_signature: Structure of InputSpecs that fixes all sizes. By default a batch is one row.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ImportError: Without JAX and flatbuffers.
+        ValueError: For a model that is not built.
     """
     structure, specs = fixed_specs(model, input_signature)
     function, weights = jax_function(_Flat(model, structure))

@@ -46,13 +46,13 @@ def deserialize_keras_object(
     if identifier is None or (callable(identifier) and not isinstance(identifier, (str, dict))):
         return identifier
     name = identifier["class_name"] if isinstance(identifier, dict) else identifier
-    found = registry.get_registered_object(name, custom_objects, module_objects)
-    if found is None:
+    registered = registry.get_registered_object(name, custom_objects, module_objects)
+    if registered is None:
         raise ValueError(
             f"unknown {printable_module_name} {name!r}: give it in custom_objects, or register it with "
             "@register_keras_serializable()"
         )
     if isinstance(identifier, dict):
         with registry.custom_object_scope({**(module_objects or {}), **(custom_objects or {})}):
-            return found.from_config(identifier["config"])
-    return found() if inspect.isclass(found) else found
+            return registered.from_config(identifier["config"])
+    return registered() if inspect.isclass(registered) else registered

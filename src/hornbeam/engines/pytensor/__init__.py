@@ -55,7 +55,7 @@ _PLUMBING: Table = {
     "stop_gradient": lambda x: x,
     "optimization_barrier": lambda *values: values,
 }
-# What gives numbers that its operands have, or rounds them itself.
+# Primitives whose results are exact in the dtype of their operands, or that round by themselves.
 _EXACT = {
     "abs", "bitcast", "broadcast", "ceil", "concatenate", "constant", "convert", "cummax", "cummin",
     "dynamic_slice", "dynamic_update_slice", "floor", "gather", "max", "max_pool", "max_pool_gather", "min",
@@ -65,9 +65,9 @@ _EXACT = {
 
 
 def _mode() -> Mode:
-    """How PyTensor runs functions: one operation after the other, or as the user's settings say.
+    """The mode of PyTensor functions: one operation after the other, or the user's settings.
 
-    Its rewrites are left out: graphs are simplified already, and fused loops would run number by number.
+    Rewrites are omitted: graphs are simplified already, and fused loops would run element by element.
     """
     if pytensor.config.linker == "auto":
         return Mode(VMLinker(use_cloop=False, c_thunks=False), None)
@@ -75,14 +75,14 @@ def _mode() -> Mode:
 
 
 class PyTensorExecutable(BindingExecutable):
-    """A graph as a PyTensor function, and as one with updates for many steps. Both are made when needed."""
+    """A graph as a PyTensor function, and as one with updates for many steps; compiled on first use."""
 
     def __init__(self, engine: PyTensorEngine, graph: Graph) -> None:
         self._engine = engine
         self._graph = graph
         self._dtypes = [x.dtype for x in graph.outputs]
         self._function: Function | None = None
-        # By how many of the inputs are state: shared variables for those, and the function that makes a step.
+        # By number of state inputs: their shared variables, and the function of a step.
         self._steps: dict[int, tuple[list[Any], Function]] = {}
         self._lock = threading.Lock()  # a function has one place for each value
 
@@ -97,7 +97,7 @@ class PyTensorExecutable(BindingExecutable):
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
         """See `Executable.run_steps`. The state is in shared variables; batches are gathered inside."""
-        given, logs, count = [_carried(x) for x in data], [], len(state)
+        arrays, logs, count = [_carried(x) for x in data], [], len(state)
         with self._lock:
             if count not in self._steps:
                 self._steps[count] = self._stepping(count)
@@ -105,7 +105,7 @@ class PyTensorExecutable(BindingExecutable):
             for variable, value in zip(shared, state, strict=True):
                 variable.set_value(np.array(_carried(value)), borrow=True)
             for rows in np.ascontiguousarray(indices, np.int64):
-                logs.append(step(rows, *given))
+                logs.append(step(rows, *arrays))
             last = [variable.get_value(borrow=True) for variable in shared]
         buffers = self._buffers([*last, *(np.stack(column) for column in zip(*logs, strict=True))])
         return buffers[:count], buffers[count:]
@@ -121,7 +121,7 @@ class PyTensorExecutable(BindingExecutable):
         return state, self._engine.compiled_function([rows, *data], outputs[count:], updates)
 
     def _buffers(self, values: Sequence[Array]) -> list[Buffer]:
-        with np.errstate(invalid="ignore"):  # NaN that signal
+        with np.errstate(invalid="ignore"):  # signaling NaN
             return [
                 np.ascontiguousarray(x, numpy_dtype(dtype)).reshape(x.shape)
                 for x, dtype in zip(values, self._dtypes, strict=True)
@@ -137,13 +137,13 @@ class PyTensorEngine(TableEngine):
         if device not in (None, "cpu"):
             raise RuntimeError(f"the pytensor engine runs on the CPU, there is no {device}")
         self._mode = _mode()
-        self._whole = {**_PLUMBING, **control(self.evaluate, self.function, self._mode)}
-        self.table = {**EXPRESSIONS, **FUNCTIONS, **self._whole}
+        self._untyped = {**_PLUMBING, **control(self.evaluate, self.function, self._mode)}
+        self.table = {**EXPRESSIONS, **FUNCTIONS, **self._untyped}
 
     def lower(self, node: Node) -> Callable[..., Any] | None:
         """See `TableEngine.lower`. Results are rounded to 16-bit floats if they are to be such."""
         name, type = node.name, node.type
-        if name not in self.table or name in self._whole:
+        if name not in self.table or name in self._untyped:
             return self.table.get(name)
         if name in elementwise.TYPED:
             fn = by_numpy(elementwise.TYPED[name](node.inputs[0].dtype), type)
@@ -185,11 +185,12 @@ class PyTensorEngine(TableEngine):
 
 
 def _finished(fn: Callable[..., Variable], type: TensorType, rounds: bool) -> Callable[..., Variable]:
-    """`fn` with a result of the node's shape, which PyTensor does not always see, and rounded if need be."""
+    """`fn` with a result of the node's static shape, which PyTensor does not always infer, rounded if
+    `rounds`."""
 
     def finished(*operands: Variable, **params: Any) -> Variable:
-        found = pt.specify_shape(fn(*operands, **params), type.shape)
-        return rounded(found, type.dtype) if rounds and type.dtype in HALVES else found
+        result = pt.specify_shape(fn(*operands, **params), type.shape)
+        return rounded(result, type.dtype) if rounds and type.dtype in HALVES else result
 
     return finished
 
@@ -200,6 +201,6 @@ def _shared(type: ValueType) -> Any:
 
 
 def _carried(x: Buffer) -> Array:
-    """A buffer as the values inside of a graph."""
+    """A buffer in the dtype that its values have inside of a graph."""
     with np.errstate(invalid="ignore"):
         return x.astype(carrier(x.dtype.name), copy=False)

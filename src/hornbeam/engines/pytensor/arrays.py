@@ -137,8 +137,8 @@ def _rows(shape: Sequence[int], indices: Variable, batch_dims: int) -> Variable:
 def _gather(x: Variable, indices: Variable, *, batch_dims: int) -> Variable:
     shape, depth = x.type.shape, batch_dims + indices.type.shape[-1]
     flat = pt.reshape(x, (math.prod(shape[:depth]), *shape[depth:]))
-    taken = flat[_rows(shape, indices, batch_dims)]
-    return _reshape(taken, shape=(*indices.type.shape[:-1], *shape[depth:]))
+    selected = flat[_rows(shape, indices, batch_dims)]
+    return _reshape(selected, shape=(*indices.type.shape[:-1], *shape[depth:]))
 
 
 def _scatter(x: Variable, indices: Variable, updates: Variable, *, mode: str, batch_dims: int) -> Variable:

@@ -35,8 +35,8 @@ class While(Op):
         carry, fixed = list(inputs[: len(self._kinds)]), inputs[len(self._kinds) :]
         while self._test(*carry, *fixed)[0]:
             carry = self._body(*carry, *fixed)
-        for storage, value, given in zip(output_storage, carry, inputs, strict=False):
-            storage[0] = value.copy() if value is given else value
+        for storage, value, initial in zip(output_storage, carry, inputs, strict=False):
+            storage[0] = value.copy() if value is initial else value
 
 
 def control(walk: Walk, compile: Compile, mode: Any) -> Table:
@@ -59,12 +59,12 @@ def control(walk: Walk, compile: Compile, mode: Any) -> Table:
             return (*carry, *(pt.zeros((0, *kind(t).shape), kind(t).dtype) for t in kept))
 
         def step(*args: Variable) -> list[Variable]:
-            # PyTensor gives the slices first.
+            # PyTensor passes the slices first.
             state = args[sequences : sequences + carries]
             return walk(body, (*state, *args[:sequences], *args[sequences + carries :]))
 
         rows = len(body.outputs) - carries
-        found = pytensor.scan(
+        outputs = pytensor.scan(
             step,
             sequences=xs,
             outputs_info=[*carry, *[None] * rows],
@@ -76,10 +76,10 @@ def control(walk: Walk, compile: Compile, mode: Any) -> Table:
             return_list=True,
             return_updates=False,
         )
-        after = found[:carries]
-        # What the carry was before each step: it begins with the first.
+        after = outputs[:carries]
+        # The carry before each step, beginning with the initial one.
         before = [pt.join(0, x[None], rest[:-1]) for x, rest in zip(carry, after, strict=True)]
-        stacked = [*found[carries:], *before]
+        stacked = [*outputs[carries:], *before]
         if reverse:
             stacked = [x[::-1] for x in stacked]
         return (*(x[-1] for x in after), *stacked)

@@ -1,4 +1,4 @@
-"""What is computed number by number."""
+"""Elementwise primitives."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _shift(fn: np.ufunc) -> Callable[[Array, Array], Array]:
 
 
 def _convert(x: Array, *, dtype: str) -> Array:
-    """PyTensor's own cast takes one number at a time, and wraps where floats are to saturate."""
+    """PyTensor's own cast runs element by element, and wraps where floats must saturate."""
     if dtype == "bool":
         return x != 0
     if is_integer(dtype) and x.dtype.kind == "f":
@@ -64,15 +64,15 @@ def _convert(x: Array, *, dtype: str) -> Array:
 
 def _saturated(x: Array, dtype: str) -> Array:
     """Floats as integers: towards zero, the nearest one where they are out of range, 0 for NaN."""
-    limits, whole = np.iinfo(dtype), np.trunc(x.astype(np.float64))
-    inside = (whole > float(limits.min)) & (whole < float(limits.max))
-    clipped = np.where(whole >= float(limits.max), limits.max, limits.min)
-    clipped = np.where(np.isnan(whole), 0, clipped).astype(dtype)
-    return np.where(inside, np.where(inside, whole, 0).astype(dtype), clipped)
+    limits, truncated = np.iinfo(dtype), np.trunc(x.astype(np.float64))
+    inside = (truncated > float(limits.min)) & (truncated < float(limits.max))
+    clipped = np.where(truncated >= float(limits.max), limits.max, limits.min)
+    clipped = np.where(np.isnan(truncated), 0, clipped).astype(dtype)
+    return np.where(inside, np.where(inside, truncated, 0).astype(dtype), clipped)
 
 
 def _bitcast(source: str) -> Callable[..., Array]:
-    """The same bits; 16-bit floats come and go as float32."""
+    """Reinterpret bits; 16-bit floats are carried as float32."""
 
     def bitcast(x: Array, *, dtype: str) -> Array:
         bits = np.ascontiguousarray(x, numpy_dtype(source)).reshape(x.shape).view(numpy_dtype(dtype))

@@ -1,4 +1,4 @@
-"""What PyTensor has no function for: an Op around a NumPy function, and how values travel."""
+"""An Op around a NumPy function, for primitives without a PyTensor function, and the dtypes of values."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hornbeam.ir.types import TensorType, ValueType, numpy_dtype
 Variable = Any
 Array = np.ndarray
 
-# PyTensor has no bfloat16 and hardly a float16: inside of a graph they are float32 numbers, which every
-# operation rounds to what the dtype holds.
+# PyTensor has no bfloat16 and little support of float16: inside of a graph they are carried as float32, which
+# every operation rounds to values of the dtype.
 HALVES = ("float16", "bfloat16")
 
 
@@ -53,8 +53,8 @@ class NumPy(Op):
     def perform(self, node: Apply, inputs: Sequence[Array], output_storage: list[list[Any]]) -> None:
         """See `Op.perform`."""
         with np.errstate(all="ignore"):
-            found = self._fn(*inputs, **self._params)
-        values = found if isinstance(found, tuple) else (found,)
+            results = self._fn(*inputs, **self._params)
+        values = results if isinstance(results, tuple) else (results,)
         for storage, value, type in zip(output_storage, values, self._kinds, strict=True):
             storage[0] = np.asarray(value, type.dtype)
 
@@ -63,21 +63,21 @@ class NumPy(Op):
 
 
 def by_numpy(fn: Callable[..., Any], type: ValueType) -> Callable[..., Any]:
-    """What calls `fn` in a graph, as a function of a table."""
+    """A function for a table that applies `fn` as an Op."""
 
     def apply(*operands: Variable, **params: Any) -> Any:
-        found = NumPy(fn, types_of(type), **params)(*operands, return_list=True)
-        return found[0] if isinstance(type, TensorType) else tuple(found)
+        results = NumPy(fn, types_of(type), **params)(*operands, return_list=True)
+        return results[0] if isinstance(type, TensorType) else tuple(results)
 
     return apply
 
 
 def rounded(x: Variable, dtype: str) -> Variable:
-    """Numbers of a 16-bit float dtype, carried as float32."""
+    """x rounded to a 16-bit float dtype, carried as float32."""
     return NumPy(rounded_array, [TensorType(x.type.shape, dtype)], dtype=dtype)(x)
 
 
 def rounded_array(x: Array, *, dtype: str) -> Array:
-    """Numbers as a 16-bit float dtype holds them, as float32."""
+    """x rounded to a 16-bit float dtype, as float32."""
     wide = x if x.dtype.kind == "f" else x.astype(np.float32)
     return wide.astype(numpy_dtype(dtype)).astype(np.float32)

@@ -40,12 +40,12 @@ def _dot_general(x: Variable, y: Variable, *, contract: Any, batch: Any) -> Vari
 
 # -- convolutions --------------------------------------------------------------------------------------------
 
-# Numbers in the windows that are multiplied at once.
+# Elements of the windows that are multiplied at once.
 _CACHED = 1 << 20
 
 
 class _Window:
-    """Where a kernel of given spatial sizes meets the padded input."""
+    """The geometry of a kernel that slides over a padded input."""
 
     def __init__(
         self, image: Sequence[int], kernel: Sequence[int], strides: Any, padding: Any, dilation: Any
@@ -60,16 +60,16 @@ class _Window:
         self.output = tuple(max((n - reach) // s + 1, 0) for n, reach, s in sizes)
 
     def pad(self, x: Array) -> Array:
-        """x with zeros around it."""
+        """x padded with zeros."""
         return np.pad(x, self.padding) if any(map(any, self.padding)) else x
 
     def inside(self, padded: Array) -> Array:
-        """What `pad` puts zeros around."""
+        """Remove the padding of `pad`."""
         sizes = zip(self.padded, self.padding, strict=True)
         return padded[tuple(slice(low, size - high) for size, (low, high) in sizes)]
 
     def taps(self) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
-        """For each position in the kernel the places of the padded input that it meets."""
+        """For each kernel position, the slices of the padded input that it is multiplied with."""
         for at in itertools.product(*map(range, self.kernel)):
             places = zip(at, self.output, self.strides, self.dilation, strict=True)
             spatial = (slice(k * d, k * d + (n - 1) * s + 1, s) for k, n, s, d in places)
@@ -92,7 +92,7 @@ class _Window:
         return view.reshape(groups, n * math.prod(self.output), math.prod(self.kernel) * channels)
 
     def parts(self, n: int, row: int) -> Iterator[slice]:
-        """Images that are computed at once, if a matrix has a row of so many numbers for each place."""
+        """Images that are computed at once, if a matrix has a row of so many numbers for each position."""
         size = max(1, _CACHED // max(1, math.prod(self.output) * row))
         return (slice(at, min(at + size, n)) for at in range(0, n, size))
 
@@ -174,26 +174,26 @@ def _choices(x: Array, around: _Window) -> Array:
     chosen = np.full((x.shape[0], *around.output, x.shape[-1]), -1, np.int32)
     best = np.zeros(chosen.shape, x.dtype)
     real = _views(around, _filled(around, np.ones(x.shape, bool), 0))
-    for place, (view, here) in enumerate(zip(_views(around, around.pad(x)), real, strict=True)):
+    for position, (view, here) in enumerate(zip(_views(around, around.pad(x)), real, strict=True)):
         take = ((~(view <= best) & (best == best)) | (chosen < 0)) & here
         np.copyto(best, view, where=take)
-        np.copyto(chosen, np.int32(place), where=take)
+        np.copyto(chosen, np.int32(position), where=take)
     return chosen
 
 
 def _max_pool_gather(x: Array, t: Array, **sizes: Any) -> Array:
     around = _around(x.shape, **sizes)
     chosen, out = _choices(x, around), np.zeros((x.shape[0], *around.output, x.shape[-1]), t.dtype)
-    for place, view in enumerate(_views(around, around.pad(t))):
-        np.copyto(out, view, where=chosen == place)
+    for position, view in enumerate(_views(around, around.pad(t))):
+        np.copyto(out, view, where=chosen == position)
     return out
 
 
 def _max_pool_scatter(x: Array, dy: Array, **sizes: Any) -> Array:
     around = _around(x.shape, **sizes)
     chosen, total = _choices(x, around), np.zeros(around.padded, dy.dtype)
-    for place, view in enumerate(_views(around, total)):
-        view += np.where(chosen == place, dy, dy.dtype.type(0))
+    for position, view in enumerate(_views(around, total)):
+        view += np.where(chosen == position, dy, dy.dtype.type(0))
     return around.inside(total)
 
 

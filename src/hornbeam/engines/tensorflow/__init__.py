@@ -74,19 +74,19 @@ class TensorFlowExecutable(BindingExecutable):
         self, state: Sequence[Buffer], data: Sequence[Buffer], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
         """See `Executable.run_steps`. Batches are gathered on the device."""
-        current, logs, given = list(state), [], list(data)
+        current, logs, arrays = list(state), [], list(data)
         with tf.device(self._engine.device):
             if self._step is None:
                 self._step = self._traced_step(len(current))
             for rows in tf.constant(indices, tf.int64):
-                outputs = list(self._step(current, given, rows))
+                outputs = list(self._step(current, arrays, rows))
                 current = outputs[: len(current)]
                 logs.append(outputs[len(current) :])
             return current, [tf.stack(column) for column in zip(*logs, strict=True)]
 
 
 class TensorFlowEngine(TableEngine):
-    """Runs graphs with TensorFlow on one device. Raises RuntimeError for a device that it does not see."""
+    """Runs graphs with TensorFlow on one device. Raises RuntimeError for an unknown device."""
 
     # The library itself: under `hornbeam run`, `import tensorflow` means ours.
     tf = tf
@@ -124,7 +124,7 @@ class TensorFlowEngine(TableEngine):
         return dtype in ("float32", "float64") or not self._on_cpu
 
     def _host(self, node: Node) -> Callable[..., Any] | None:
-        """What TensorFlow's own kernels compute rather than XLA."""
+        """The function of a node that TensorFlow's own kernels compute rather than XLA, else None."""
         if node.name in DECOMPOSITIONS:
             return DECOMPOSITIONS[node.name]
         return HOST[node.name] if self._on_cpu and node.name in HOST and is_plain(node) else None
@@ -140,27 +140,27 @@ class TensorFlowEngine(TableEngine):
         )
 
     def parts(self, graph: Graph, args: Sequence[Tensor]) -> list[Tensor]:
-        """The graph's outputs: what XLA compiles, cut at what it does not."""
+        """The graph's outputs, compiled by XLA in parts between the nodes that it does not compile."""
         values: dict[Node, Tensor] = dict(zip(graph.inputs, args, strict=True))
         uses = use_counts(graph)
         waiting: list[Node] = []
 
         def compile_waiting() -> None:
             inside = set(waiting)
-            given = list(dict.fromkeys(x for n in waiting for x in n.inputs if x not in inside))
+            operands = list(dict.fromkeys(x for n in waiting for x in n.inputs if x not in inside))
             times: dict[Node, int] = {}
             for x in itertools.chain.from_iterable(n.inputs for n in waiting):
                 times[x] = times.get(x, 0) + 1
-            # Tuples are no tensors: they leave in parts.
+            # Tuples are not tensors: their elements are returned.
             kept = [n for n in waiting if uses[n] > times.get(n, 0)]
 
             def compute(tensors: list[Any]) -> list[Any]:
-                found = self.evaluate(Graph([*given], kept), tensors)
-                return [tf.nest.map_structure(tf.identity, x) for x in found]
+                results = self.evaluate(Graph([*operands], kept), tensors)
+                return [tf.nest.map_structure(tf.identity, x) for x in results]
 
             compiled = tf.function(compute, autograph=False, jit_compile=True)
             if kept:
-                values.update(zip(kept, compiled([values[x] for x in given]), strict=True))
+                values.update(zip(kept, compiled([values[x] for x in operands]), strict=True))
             waiting.clear()
 
         for node in graph.nodes:

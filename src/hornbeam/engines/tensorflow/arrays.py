@@ -75,9 +75,9 @@ def _update(x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
     if not update.shape.num_elements():
         return x
     for axis, start in enumerate(_starts(starts, x.shape, update.shape)):
-        place, size = tf.range(x.shape[axis]) - start, update.shape[axis]
-        update = tf.gather(update, tf.clip_by_value(place, 0, size - 1), axis=axis)
-        here = tf.reshape((place >= 0) & (place < size), [-1] + [1] * (x.shape.rank - axis - 1))
+        position, size = tf.range(x.shape[axis]) - start, update.shape[axis]
+        update = tf.gather(update, tf.clip_by_value(position, 0, size - 1), axis=axis)
+        here = tf.reshape((position >= 0) & (position < size), [-1] + [1] * (x.shape.rank - axis - 1))
         inside = inside & here
     return tf.where(inside, update, x)
 
@@ -138,13 +138,13 @@ def _highest(dtype: Any) -> Any:
 
 
 def _position(x: Tensor, axis: int, largest: bool) -> Tensor:
-    """Of the first largest (smallest) along an axis, NaN before all."""
+    """Index of the first largest (smallest) element along an axis; NaN comes first."""
     best = (tf.reduce_max if largest else tf.reduce_min)(x, axis, keepdims=True)
-    found = x == best
+    is_best = x == best
     if x.dtype.is_floating:
         nans = tf.math.is_nan(x)
-        found = tf.where(tf.reduce_any(nans, axis, keepdims=True), nans, found)
-    return tf.argmax(tf.cast(found, tf.int32), axis, output_type=tf.int32)
+        is_best = tf.where(tf.reduce_any(nans, axis, keepdims=True), nans, is_best)
+    return tf.argmax(tf.cast(is_best, tf.int32), axis, output_type=tf.int32)
 
 
 def _cumulative(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -152,7 +152,7 @@ def _cumulative(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _running(pick: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Running maxima or minima, by blocks that double."""
+    """Cumulative maximum or minimum by doubling: log2(n) steps."""
 
     def running(x: Tensor, *, axis: int, reverse: bool) -> Tensor:
         x = tf.reverse(x, [axis]) if reverse else x
@@ -170,10 +170,10 @@ def _sort_key(x: Tensor) -> Tensor:
     """Signed integers in the order of x: -0 equal to 0, NaN last."""
     if x.dtype.is_floating:
         x = tf.cast(x, tf.float32) if x.dtype in HALVES else x
-        whole = {tf.float32: tf.int32, tf.float64: tf.int64}[x.dtype]
-        bits = tf.bitcast(tf.where(x == 0, zero_like(x), x), whole)
-        ordered = tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, tf.constant(whole.max, whole)), bits)
-        return tf.where(tf.math.is_nan(x), tf.constant(whole.max, whole), ordered)
+        integer = {tf.float32: tf.int32, tf.float64: tf.int64}[x.dtype]
+        bits = tf.bitcast(tf.where(x == 0, zero_like(x), x), integer)
+        ordered = tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, tf.constant(integer.max, integer)), bits)
+        return tf.where(tf.math.is_nan(x), tf.constant(integer.max, integer), ordered)
     if x.dtype == tf.uint64:
         return tf.bitwise.bitwise_xor(tf.bitcast(x, tf.int64), tf.constant(tf.int64.min, tf.int64))
     return tf.cast(x, tf.int64)
@@ -229,8 +229,8 @@ def _rows(shape: Sequence[int], indices: Tensor, batch_dims: int) -> Tensor:
 def _gather(x: Tensor, indices: Tensor, *, batch_dims: int) -> Tensor:
     depth = batch_dims + indices.shape[-1]
     flat = tf.reshape(x, [math.prod(x.shape[:depth]), *x.shape[depth:]])
-    taken = tf.gather(flat, _rows(x.shape, indices, batch_dims))
-    return tf.reshape(taken, [*indices.shape[:-1], *x.shape[depth:]])
+    selected = tf.gather(flat, _rows(x.shape, indices, batch_dims))
+    return tf.reshape(selected, [*indices.shape[:-1], *x.shape[depth:]])
 
 
 def _combine(x: Tensor, rows: Tensor, updates: Tensor, mode: str) -> Tensor:

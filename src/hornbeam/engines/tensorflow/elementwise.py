@@ -1,4 +1,4 @@
-"""What is computed number by number, and the helpers of all tables."""
+"""Elementwise primitives, and the helpers of all tables."""
 
 from __future__ import annotations
 
@@ -160,12 +160,12 @@ def _convert(x: Tensor, *, dtype: str) -> Tensor:
         return tf.cast(x, target)
     limits = np.iinfo(dtype)
     wide = tf.cast(x, tf.float64)
-    whole = tf.where(wide < 0, tf.math.ceil(wide), tf.floor(wide))
-    inside = (whole > float(limits.min)) & (whole < float(limits.max))
+    truncated = tf.where(wide < 0, tf.math.ceil(wide), tf.floor(wide))
+    inside = (truncated > float(limits.min)) & (truncated < float(limits.max))
     low, high, zero = (tf.constant(v, target) for v in (limits.min, limits.max, 0))
-    clipped = tf.where(whole >= float(limits.max), high, low)
-    clipped = tf.where(tf.math.is_nan(whole), zero, clipped)
-    return tf.where(inside, tf.cast(tf.where(inside, whole, 0.0), target), clipped)
+    clipped = tf.where(truncated >= float(limits.max), high, low)
+    clipped = tf.where(tf.math.is_nan(truncated), zero, clipped)
+    return tf.where(inside, tf.cast(tf.where(inside, truncated, 0.0), target), clipped)
 
 
 _math, _bits = tf.math, tf.bitwise

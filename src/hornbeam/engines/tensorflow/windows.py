@@ -1,4 +1,4 @@
-"""Products, convolutions and pools: for XLA, and what oneDNN and Eigen compute in its place on a CPU."""
+"""Products, convolutions and pools: for XLA, and what oneDNN and Eigen compute in its position on a CPU."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def _dot(x: Tensor, y: Tensor, *, contract: Any, batch: Any) -> Tensor:
 
 
 class _Window:
-    """A convolution with at least two spatial axes, in the terms of TensorFlow's own operations.
+    """A convolution with at least two spatial axes, as arguments of TensorFlow's own operations.
 
-    Their gradients take four times as long with amounts of padding that are written out: those that
-    TensorFlow has a word for are said by it, and for others what they see is padded.
+    Their gradients take four times as long with explicit padding: "SAME" is used where it applies, and
+    otherwise the input is padded first.
     """
 
     def __init__(self, shape: Sequence[int], size: Sequence[int], *, strides: Any, padding: Any,
@@ -42,14 +42,14 @@ class _Window:
         self.lonely = len(strides) == 1
         self.deep = len(strides) == 3
         reaches = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
-        same = [_same(*given) for given in zip(shape[1:-1], reaches, strides, strict=True)]
+        same = [_same(*sizes) for sizes in zip(shape[1:-1], reaches, strides, strict=True)]
         amounts = [tuple(pair) for pair in padding]
-        said = amounts == same
-        self.padding = [(0, 0)] * len(amounts) if said else amounts
+        is_same = amounts == same
+        self.padding = [(0, 0)] * len(amounts) if is_same else amounts
         self.options = {
             "strides": [1, *([1] * self.lonely), *strides, 1],
             "dilations": [1, *([1] * self.lonely), *dilation, 1],
-            "padding": "SAME" if said else "VALID",
+            "padding": "SAME" if is_same else "VALID",
         }
 
     def flat(self, shape: Sequence[int], at: int) -> list[int]:
@@ -63,11 +63,11 @@ class _Window:
         return tf.reshape(w, self.flat(w.shape, 0))
 
     def padded(self, x: Tensor) -> Tensor:
-        """What a convolution sees of its input."""
+        """The input of a convolution, padded unless "SAME" does it."""
         return self.image(tf.pad(x, [(0, 0), *self.padding, (0, 0)]) if any(map(any, self.padding)) else x)
 
     def grown(self, shape: Sequence[int]) -> list[int]:
-        """The shape of that."""
+        """The shape of `padded`."""
         spatial = [n + sum(pair) for n, pair in zip(shape[1:-1], self.padding, strict=True)]
         return self.flat([shape[0], *spatial, shape[-1]], 1)
 
@@ -131,15 +131,15 @@ def _spread(parts: Sequence[Tensor], shape: Any, window: Any, strides: Any, padd
 
 
 def _choices(x: Tensor, window: Any) -> list[Tensor]:
-    """For every window position, where it holds the element that its window chooses."""
+    """For every window position, a mask of the windows that choose their element there."""
     values = _views(x, 0, **window)
     valid = _views(tf.ones_like(x, tf.bool), False, **window)
     best, chosen = zero_like(values[0]), tf.fill(values[0].shape, -1)
-    for place, (value, real) in enumerate(zip(values, valid, strict=True)):
+    for position, (value, real) in enumerate(zip(values, valid, strict=True)):
         larger = (value > best) | (tf.math.is_nan(value) & ~tf.math.is_nan(best))
         take = real & ((chosen < 0) | larger)
-        best, chosen = tf.where(take, value, best), tf.where(take, place, chosen)
-    return [chosen == place for place in range(len(values))]
+        best, chosen = tf.where(take, value, best), tf.where(take, position, chosen)
+    return [chosen == position for position in range(len(values))]
 
 
 def _max_pool(x: Tensor, **window: Any) -> Tensor:
