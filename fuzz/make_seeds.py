@@ -1,8 +1,8 @@
-"""The seeds of the fuzz targets: graphs of trainings and of operations, as they reach the native engine.
+"""Generate the seeds of the fuzz targets: graphs of training steps and operations in the wire format.
 
     python fuzz/make_seeds.py
 
-Writes fuzz/seeds. Run it when the format or the primitives change; what was found stays in fuzz/found.
+Writes fuzz/seeds. Run it when the format or the primitives change. Findings of fuzzers stay in fuzz/found.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ sys.path.insert(0, str(HERE.parent / "tests" / "saving"))
 
 from fuzz_graphs import Listening  # noqa: E402
 
-# Longer texts are mutated too slowly to be worth their room.
-LONGEST = 24_000
+# Longer texts are mutated too slowly.
+MAX_LENGTH = 24_000
 
 MODELS: dict[str, tuple[tuple[int, ...], list[Callable[[], Any]]]] = {
     "conv": ((4, 4, 1), [lambda: layers.Conv2D(2, 3, activation="relu"), layers.Flatten]),
@@ -59,8 +59,8 @@ MODELS: dict[str, tuple[tuple[int, ...], list[Callable[[], Any]]]] = {
 }
 
 
-def trainings() -> Iterator[tuple[str, Callable[[], Any]]]:
-    """A step of each small model."""
+def training_steps() -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield a training step of each small model."""
     for name, (shape, parts) in MODELS.items():
         optimizer = "adam" if name in ("batch_norm", "softmax") else "sgd"
 
@@ -72,9 +72,9 @@ def trainings() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"fit_{name}", fit
 
     def attention() -> None:
-        given = hb.Input((3, 4))
-        found = layers.MultiHeadAttention(2, 2)(given, given, use_causal_mask=True)
-        model = hb.Model(given, layers.Dense(1)(layers.Flatten()(found)))
+        inputs = hb.Input((3, 4))
+        attended = layers.MultiHeadAttention(2, 2)(inputs, inputs, use_causal_mask=True)
+        model = hb.Model(inputs, layers.Dense(1)(layers.Flatten()(attended)))
         model.compile("sgd", "mse")
         model.fit(np.ones((2, 3, 4), "float32"), np.ones((2, 1), "float32"), verbose=0)
 
@@ -84,17 +84,17 @@ def trainings() -> Iterator[tuple[str, Callable[[], Any]]]:
         model.compile("sgd", loss, metrics=["accuracy"])
         model.fit(np.ones((2, 3), "float32"), np.ones((2,), "int32"), verbose=0)
 
-    def half() -> None:
-        given = hb.Input((3,))
-        model = hb.Model(given, layers.Dense(2, dtype="mixed_bfloat16", activation="relu")(given))
+    def bfloat16() -> None:
+        inputs = hb.Input((3,))
+        model = hb.Model(inputs, layers.Dense(2, dtype="mixed_bfloat16", activation="relu")(inputs))
         model.compile("sgd", "mse")
         model.fit(np.ones((2, 3), "float32"), np.ones((2, 2), "float32"), verbose=0)
 
-    yield from (("fit_attention", attention), ("fit_classes", classes), ("fit_bfloat16", half))
+    yield from (("fit_attention", attention), ("fit_classes", classes), ("fit_bfloat16", bfloat16))
 
 
 def operations() -> Iterator[tuple[str, Callable[[], Any]]]:
-    """What no small training has."""
+    """Yield operations that no small training step contains."""
     x = np.arange(12, dtype="float32").reshape(3, 4)
     square = np.eye(3, dtype="float32") * 2 + 0.5
     table: dict[str, Callable[[hb.Tensor], Any]] = {
@@ -162,12 +162,12 @@ def operations() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"linalg_{name}", lambda function=function: hb.jit(function)(ops.convert_to_tensor(square))
 
     def state() -> None:
-        held = Variable(x)
+        variable = Variable(x)
 
         @hb.jit
         def step(t: hb.Tensor) -> hb.Tensor:
-            held.assign(held * 0.5 + t)
-            return ops.sum(held)
+            variable.assign(variable * 0.5 + t)
+            return ops.sum(variable)
 
         float(step(ops.convert_to_tensor(x)))
 
@@ -175,20 +175,21 @@ def operations() -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def with_constant() -> str:
-    """A constant too large to stand in the text, which small examples do not trace."""
-    held, row = ["float32", [70]], ["float32", [2, 35]]
+    """Return a graph with a constant that is too large for the text, which small examples do not have."""
+    constant, row = ["float32", [70]], ["float32", [2, 35]]
     nodes = [
-        {"op": "constant", "in": [], "out": [held], "params": {"buffer": 0}},
+        {"op": "constant", "in": [], "out": [constant], "params": {"buffer": 0}},
         {"op": "reshape", "in": [1], "out": [row]},
         {"op": "mul", "in": [0, 2], "out": [row]},
     ]
     return json.dumps({"inputs": [row], "nodes": nodes, "outputs": [3, 1]}, separators=(",", ":"))
 
 
-def flat(value: Any) -> Iterator[Any]:
+def flatten(value: Any) -> Iterator[Any]:
+    """Yield the tensors of nested lists and tuples."""
     for part in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(part, (list, tuple)):
-            yield from flat(part)
+            yield from flatten(part)
         elif part is not None:
             yield part
 
@@ -198,14 +199,14 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.json"):
         old.unlink()
-    for name, make in [*trainings(), *operations()]:
-        heard: Any = Listening()
-        native._native = heard
+    for name, make in [*training_steps(), *operations()]:
+        recorder: Any = Listening()
+        native._native = recorder
         hb.utils.set_random_seed(0)
-        for part in flat(make()):
+        for part in flatten(make()):
             np.asarray(part)
-        longest = max((text for text, _ in heard.texts), key=len)
-        assert len(longest) <= LONGEST, f"{name} is too long: {len(longest)} bytes"
+        longest = max((text for text, _ in recorder.texts), key=len)
+        assert len(longest) <= MAX_LENGTH, f"{name}: {len(longest)} bytes exceed the maximum of {MAX_LENGTH}"
         (folder / f"{name}.json").write_text(longest)
         print(f"{name:20} {len(longest):6}")
     (folder / "constant.json").write_text(with_constant())

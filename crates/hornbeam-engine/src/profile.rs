@@ -83,21 +83,21 @@ impl Profile {
 
     /// Time of each instruction without that of the programs nested in it.
     fn own_nanos(&self) -> Vec<u64> {
-        let mut own: Vec<u64> = self.entries.iter().map(|e| e.nanos.load(Ordering::Relaxed)).collect();
+        let mut nanos: Vec<u64> = self.entries.iter().map(|e| e.nanos.load(Ordering::Relaxed)).collect();
         for entry in &self.entries {
             if let Some(parent) = entry.parent {
                 let inner = entry.nanos.load(Ordering::Relaxed);
-                own[parent as usize] = own[parent as usize].saturating_sub(inner);
+                nanos[parent as usize] = nanos[parent as usize].saturating_sub(inner);
             }
         }
-        own
+        nanos
     }
 
     /// The profile as JSON: `{"instructions": [{"parent", "kind", "what", "scopes", "runs", "nanos", "flops", "bytes",
     /// "dtype"}], "events": [[instruction, start, nanos]]}`. `nanos` is an instruction's own time in all runs, `flops`
     /// and `bytes` are those of one run.
     pub fn json(&self) -> String {
-        let own = self.own_nanos();
+        let own_nanos = self.own_nanos();
         let instruction = |(entry, nanos): (&Entry, &u64)| {
             json!({
                 "parent": entry.parent, "kind": entry.kind, "what": entry.description, "scopes": entry.scopes,
@@ -105,7 +105,7 @@ impl Profile {
                 "flops": entry.cost.flops, "bytes": entry.cost.bytes, "dtype": entry.cost.dtype.name(),
             })
         };
-        let instructions: Vec<_> = self.entries.iter().zip(&own).map(instruction).collect();
+        let instructions: Vec<_> = self.entries.iter().zip(&own_nanos).map(instruction).collect();
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let events: Vec<_> = events.iter().map(|e| (e.number, e.start, e.nanos)).collect();
         json!({ "instructions": instructions, "events": events }).to_string()
@@ -113,8 +113,8 @@ impl Profile {
 
     /// The profile as a table, the slowest instruction first. `arena` is the program's working memory in bytes.
     pub fn report(&self, arena: usize) -> String {
-        let own = self.own_nanos();
-        let mut rows: Vec<(u64, &Entry)> = own.into_iter().zip(&self.entries).collect();
+        let own_nanos = self.own_nanos();
+        let mut rows: Vec<(u64, &Entry)> = own_nanos.into_iter().zip(&self.entries).collect();
         rows.retain(|(_, entry)| entry.runs.load(Ordering::Relaxed) > 0);
         rows.sort_by_key(|row| std::cmp::Reverse(row.0));
         let total: u64 = rows.iter().map(|r| r.0).sum();

@@ -214,9 +214,9 @@ fn values_read_through_a_barrier_are_written_first() {
     let (one, zero) = (t.number(1.0, &[6]), t.number(0.0, &[6]));
     let small = t.node("lt", &[x, one], "bool", &[6], "");
     let before = t.f32("select", &[small, x, zero], &[6]);
-    let held = t.node("optimization_barrier", &[small], "bool", &[6], "");
-    let held = t.node("project", &[held], "bool", &[6], "\"index\":0");
-    let after = t.f32("select", &[held, x, zero], &[6]);
+    let barrier = t.node("optimization_barrier", &[small], "bool", &[6], "");
+    let barrier = t.node("project", &[barrier], "bool", &[6], "\"index\":0");
+    let after = t.f32("select", &[barrier, x, zero], &[6]);
     let executable = compile(&t, &[before, after]);
     let result = executable.run(vec![ramp(&[6])], &[]).unwrap();
     assert_eq!(values(&result[0]), values(&result[1]));

@@ -22,14 +22,14 @@ fn donated_memory_is_reused_only_by_its_sole_owner() {
     let executable = update();
     let w = buffer(&[4], &[1.0, 2.0, 3.0, 4.0]);
     let x = buffer(&[4], &[2.0; 4]);
-    let place = w.as_ptr();
-    let kept = w.clone();
+    let pointer = w.as_ptr();
+    let shared = w.clone();
     let outputs = executable.run(vec![w, x.clone()], &[true, false]).unwrap();
-    assert_ne!(outputs[0].as_ptr(), place);
-    assert_eq!(values(&kept), [1.0, 2.0, 3.0, 4.0]);
+    assert_ne!(outputs[0].as_ptr(), pointer);
+    assert_eq!(values(&shared), [1.0, 2.0, 3.0, 4.0]);
     drop(outputs);
-    let outputs = executable.run(vec![kept, x.clone()], &[true, false]).unwrap();
-    assert_eq!(outputs[0].as_ptr(), place);
+    let outputs = executable.run(vec![shared, x.clone()], &[true, false]).unwrap();
+    assert_eq!(outputs[0].as_ptr(), pointer);
     assert_eq!(values(&outputs[0]), [0.0, 1.0, 2.0, 3.0]);
     assert_eq!(values(&outputs[1]), [2.0, 4.0, 6.0, 8.0]);
     // The same buffer given twice has two owners.
@@ -55,7 +55,7 @@ fn many_steps_equal_single_steps() {
     let data = ramp(&[5, 3]);
     let rows = indices(&[&[0, 1], &[4, 2], &[3, 3]]);
     let (w, n) = (buffer(&[3], &[1.0, 2.0, 3.0]), buffer(&[], &[0.0]));
-    let kept = w.clone();
+    let shared = w.clone();
     let mut current = vec![w.clone(), n.clone()];
     let mut log = Vec::new();
     for pair in [[0, 1], [4, 2], [3, 3]] {
@@ -71,7 +71,7 @@ fn many_steps_equal_single_steps() {
     assert_eq!(values(&steps.state[0]), values(&current[0]));
     assert_eq!((values(&steps.state[1]), values(&logs[1])), (vec![3.0], vec![0.0, 1.0, 2.0]));
     assert_eq!((values(&logs[0]), logs[0].tensor.shape.as_slice()), (log, [3, 3].as_slice()));
-    assert_eq!(values(&kept), [1.0, 2.0, 3.0]);
+    assert_eq!(values(&shared), [1.0, 2.0, 3.0]);
 
     let outside = executable.run_steps(steps.state, &[data], &indices(&[&[0, 5]]), &mut || false);
     assert!(matches!(outside.logs, Err(Error::Argument(text)) if text.contains("index 5")));

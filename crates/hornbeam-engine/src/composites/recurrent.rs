@@ -33,8 +33,8 @@ pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Valu
     let time = if op.reverse { 0 } else { shape.steps - 1 };
     let mut last = |all: Value| -> Result<Value> {
         let slice = Op::Slice { start: vec![0, time, 0], step: vec![1; 3] };
-        let one = TensorType::new(dtype, vec![shape.batch, 1, shape.units]);
-        let row = b.emit(slice, vec![all], vec![one])?[0];
+        let row_type = TensorType::new(dtype, vec![shape.batch, 1, shape.units]);
+        let row = b.emit(slice, vec![all], vec![row_type])?[0];
         Ok(b.emit(Op::Reshape, vec![row], vec![TensorType::new(dtype, vec![shape.batch, shape.units])])?[0])
     };
     Ok(Some(match op.cell {

@@ -1,4 +1,4 @@
-//! The wire format: a graph as JSON text beside a list of constant buffers.
+//! The wire format: a graph as JSON text, together with a list of constant buffers.
 //!
 //! ```json
 //! {"inputs": [["float32", [2, 3]], ["float32", [2, 3]]],

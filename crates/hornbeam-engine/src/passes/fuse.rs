@@ -231,9 +231,9 @@ impl<'a> Fuser<'a> {
     fn choose(&mut self, candidates: &[usize], blockers: &[usize], reads: usize, count: usize) -> usize {
         for &cluster in candidates {
             let c = &self.clusters[cluster];
-            let room = c.nodes.len() < MAX_NODES && c.reads.len() + reads <= MAX_READS;
+            let fits = c.nodes.len() < MAX_NODES && c.reads.len() + reads <= MAX_READS;
             let cycle = blockers.iter().any(|&b| b != cluster && self.reaches(b, cluster));
-            if room && !cycle {
+            if fits && !cycle {
                 return cluster;
             }
         }
@@ -276,8 +276,8 @@ impl<'a> Fuser<'a> {
     /// Merge two clusters, if that creates no cycle and the result is not too large.
     fn merge(&mut self, target: usize, other: usize) -> bool {
         let (a, b) = (&self.clusters[target], &self.clusters[other]);
-        let room = a.nodes.len() + b.nodes.len() <= MAX_NODES && a.reads.len() + b.reads.len() <= MAX_READS;
-        if !room
+        let fits = a.nodes.len() + b.nodes.len() <= MAX_NODES && a.reads.len() + b.reads.len() <= MAX_READS;
+        if !fits
             || a.count != b.count
             || !are_compatible(a.space, b.space)
             || self.reaches(target, other)

@@ -12,8 +12,8 @@ pub fn check(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
         Op::Reduce { axes, .. } | Op::Moments { axes } => {
             ensure!(strictly_increasing(axes), "{op:?}: axes must increase");
             axes.iter().try_for_each(|&a| axis_in(op, a, x[0]))?;
-            let kept: Vec<_> = (0..x[0].rank()).filter(|a| !axes.contains(a)).map(|a| x[0].shape[a]).collect();
-            expect_shape(op, out, &kept)?;
+            let reduced: Vec<_> = (0..x[0].rank()).filter(|a| !axes.contains(a)).map(|a| x[0].shape[a]).collect();
+            expect_shape(op, out, &reduced)?;
             same_dtype(op, &[x[0], out])?;
         }
         Op::ArgReduce { axis, .. } => {
