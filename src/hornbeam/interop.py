@@ -317,8 +317,8 @@ def tf_module(model: Any) -> Any:
 
     Example:
         >>> module = tf_module(model)  # doctest: +SKIP
-        >>> tf.keras.optimizers.SGD().apply_gradients(zip(grads, module.trainable_variables))  # doctest:
-        +SKIP
+        >>> sgd = tf.keras.optimizers.SGD()  # doctest: +SKIP
+        >>> sgd.apply_gradients(zip(grads, module.trainable_variables))  # doctest: +SKIP
     """
     engine: Any = get_engine("tensorflow")
     if _unbuilt(model):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.formatting import long_time
-from hornbeam.insight.reporting import sections
+from hornbeam.insight.reporting import scores, sections
 from hornbeam.insight.reporting.style import style_sheet
 from hornbeam.insight.runs.listing import best_epoch, parameters, test_score
 from hornbeam.insight.runs.reading import Run, read_run
@@ -24,8 +24,8 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-ur
 _SECTIONS: tuple[tuple[str, str, str, Callable[[Run], Any]], ...] = (
     ("doctor", "Doctor", "Findings of the doctor", sections.findings),
     ("curves", "Curves", "Curves", sections.curves),
-    ("evaluation", "Evaluation", "Evaluation", sections.evaluation),
-    ("mistakes", "Mistakes", "Most confident errors", sections.mistakes),
+    ("evaluation", "Evaluation", "Evaluation", scores.evaluation),
+    ("mistakes", "Mistakes", "Most confident errors", scores.mistakes),
     ("data", "Data", "Data", sections.data),
     ("model", "Model", "Model", sections.model),
     ("profile", "Time", "Time by layer and kernel", sections.profile),

@@ -1,53 +1,22 @@
-"""Contents of the page's sections."""
+"""Sections about findings, curves, data, model, profile and environment."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hornbeam._internal.formatting import byte_size, short_time, with_unit
 from hornbeam.insight.reporting.architecture import architecture
 from hornbeam.insight.reporting.curves import metric_charts
-from hornbeam.insight.runs.listing import metric_text
+from hornbeam.insight.reporting.elements import as_float, as_sentence, bar, image_element, not_recorded
 from hornbeam.insight.runs.reading import Run
-from hornbeam.visualization.markup import Html, description_list, details, scrolling, table, tag
+from hornbeam.visualization.markup import Html, description_list, details, table, tag
 
 # From this number of layers on the drawing of the model is folded.
 _MANY_LAYERS = 24
-_MOST_CLASSES = 25
 _MOST_KERNELS = 15
 _DETERMINISM = "with the same code, data and versions the native engine computes the same bits again."
-
-
-def _not_recorded(sentence: str, code: str) -> list[Html]:
-    """Say that a part is missing, and the line of code that records it."""
-    return [tag("p", f"{sentence} ", tag("code", code), class_="note")]
-
-
-def _float(value: Any) -> float:
-    """Return a recorded number; null is NaN."""
-    return math.nan if value is None else float(value)
-
-
-def _sentence(text: Any) -> str:
-    stripped = str(text).strip()
-    end = "" if stripped.endswith((".", "?", "!")) else "."
-    return f"{stripped[:1].upper()}{stripped[1:]}{end}"
-
-
-def _bar(fractions: Sequence[float]) -> Html:
-    """Return a bar of parts; their numbers are in other cells."""
-    parts = [tag("i", style=f"width: {100 * min(max(part, 0), 1):.1f}%") for part in fractions]
-    return tag("span", parts, class_="bar", aria_hidden="true")
-
-
-def _image(encoded: Any, alt: str) -> Html:
-    """Return an image inside of the file. Raises ValueError for anything but base64 text."""
-    if not isinstance(encoded, str) or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", encoded):
-        raise ValueError("an image is not base64 text")
-    return tag("img", src=f"data:image/png;base64,{encoded}", alt=alt)
 
 
 # -- findings ------------------------------------------------------------------------------------------------
@@ -57,17 +26,15 @@ def findings(run: Run) -> Any:
     """Return the findings of `callbacks.Doctor`."""
     part = run.parts.get("doctor")
     if part is None:
-        return _not_recorded(
-            "No doctor watched this training. Add one with", "callbacks=[Doctor(), recorder]"
-        )
+        return not_recorded("No doctor watched this training. Add one with", "callbacks=[Doctor(), recorder]")
     if not part["findings"]:
         return tag("p", "The doctor reported no problem.", class_="fine")
     return [
         tag(
             "div",
             tag("h3", str(finding["name"])),
-            tag("p", _sentence(finding["evidence"])),
-            tag("p", tag("strong", "What to do: "), _sentence(finding["advice"])),
+            tag("p", as_sentence(finding["evidence"])),
+            tag("p", tag("strong", "What to do: "), as_sentence(finding["advice"])),
             tag("p", _location(finding), class_="quiet"),
             class_="finding",
         )
@@ -102,130 +69,6 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.5g}"
 
 
-# -- evaluation ----------------------------------------------------------------------------------------------
-
-
-def evaluation(run: Run) -> Any:
-    """Return scores with intervals, classes and confusions."""
-    scores, confusion = run.parts.get("evaluation"), run.parts.get("confusion")
-    if scores is None and confusion is None:
-        return _not_recorded(
-            "Not evaluated. Evaluate once on test data with", "recorder.evaluate(x_test, y_test)"
-        )
-    content = [] if scores is None else _scores(scores)
-    if confusion is not None:
-        content += [tag("h3", "Confusion matrix"), *_confusion(confusion)]
-    return content
-
-
-def _scores(part: Mapping[str, Any]) -> list[Any]:
-    level = f"{_float(part.get('level')):.0%}"
-    rows = []
-    for name, metric in part["metrics"].items():
-        low, high = _float(metric.get("low")), _float(metric.get("high"))
-        bounds = f"{metric_text(name, low)} to {metric_text(name, high)}"
-        interval = bounds if math.isfinite(low + high) else "not known"
-        value = metric_text(name, _float(metric["value"]))
-        rows.append([name, value, interval, str(metric.get("method") or "")])
-    heads = ["metric", "value", f"{level} interval", "method"]
-    content = [tag("p", f"{int(part['n']):,} samples."), table("Metrics with intervals", heads, rows, (0, 3))]
-    classes = part.get("classes") or []
-    if classes:
-        content.append(_class_table(classes, part.get("names"), level))
-    return content + [tag("p", _sentence(note), class_="note") for note in part.get("notes") or []]
-
-
-def _class_table(classes: Sequence[Mapping[str, Any]], names: Any, level: str) -> Html:
-    shown = sorted(classes, key=lambda score: _float(score["f1"]))[:_MOST_CLASSES]
-    rows = [_class_row(score, names) for score in sorted(shown, key=lambda score: int(score["label"]))]
-    hidden = f" (the {len(shown)} with the lowest F1)" if len(shown) < len(classes) else ""
-    heads = ["class", "samples", "precision", "recall", "F1", f"{level} interval of F1"]
-    return table(f"Scores of each class{hidden}", heads, rows)
-
-
-def _class_row(score: Mapping[str, Any], names: Any) -> list[str]:
-    label = int(score["label"])
-    low, high = (_float(bound) for bound in score.get("f1_interval") or (None, None))
-    return [
-        str(names[label]) if names else str(label),
-        f"{int(score['n']):,}",
-        *(_score(score[key]) for key in ("precision", "recall", "f1")),
-        f"{_score(low)} to {_score(high)}",
-    ]
-
-
-def _score(value: Any) -> str:
-    number = _float(value)
-    return f"{number:.3f}" if math.isfinite(number) else "-"
-
-
-def _confusion(part: Mapping[str, Any]) -> list[Any]:
-    names, matrix = [str(name) for name in part["names"]], [[int(c) for c in row] for row in part["matrix"]]
-    errors = sorted(
-        ((count, t, p) for t, row in enumerate(matrix) for p, count in enumerate(row) if t != p and count),
-        reverse=True,
-    )
-    if not errors:
-        return [tag("p", "No class was taken for another one.", class_="fine")]
-    listed = ", ".join(
-        f"{names[t]} taken for {names[p]} ({count:,} of {sum(matrix[t]):,})" for count, t, p in errors[:5]
-    )
-    content: list[Any] = [tag("p", f"Most frequent: {listed}.")]
-    if len(names) <= _MOST_CLASSES:
-        content.append(_matrix(names, matrix, errors[0][0]))
-    return content
-
-
-def _matrix(names: Sequence[str], matrix: Sequence[Sequence[int]], most: int) -> Html:
-    """Return counts; errors are shaded by their number, correct predictions are bold."""
-
-    def cell(true: int, predicted: int, count: int) -> Html:
-        if true == predicted:
-            return tag("td", tag("strong", f"{count:,}"))
-        depth = round(38 * count / most)
-        style = f"background: color-mix(in srgb, var(--second) {depth}%, transparent)" if count else None
-        return tag("td", f"{count:,}" if count else tag("span", "0", class_="quiet"), style=style)
-
-    head = tag("tr", tag("th", "true", scope="col"), [tag("th", name, scope="col") for name in names])
-    rows = [
-        tag("tr", tag("th", name, scope="row"), [cell(t, p, count) for p, count in enumerate(matrix[t])])
-        for t, name in enumerate(names)
-    ]
-    caption = "True classes are rows, predicted classes are columns"
-    parts = tag("caption", caption), tag("thead", head), tag("tbody", rows)
-    return scrolling(tag("table", *parts, class_="confusion"), caption)
-
-
-def mistakes(run: Run) -> Any:
-    """Return the most confident errors, as images where the samples are images."""
-    part = run.parts.get("mistakes")
-    if part is None:
-        return _not_recorded("Not recorded. Record them and the scores with", "recorder.evaluate(x, y)")
-    examples = part["examples"]
-    if not examples:
-        return tag("p", "No sample is misclassified.", class_="fine")
-    intro = tag(
-        "p",
-        f"{int(part['wrong']):,} of {int(part['n']):,} samples are misclassified. These {len(examples)} "
-        "are the "
-        "most confident errors; wrong labels, if any, are likely among them.",
-    )
-    images = part.get("images") or []
-    if not images:
-        heads = ["sample", "true", "predicted", "confidence"]
-        rows = [[e["row"], e["true"], e["predicted"], f"{_float(e['confidence']):.1%}"] for e in examples]
-        return [intro, table("The most confident errors", heads, rows, (0, 1, 2))]
-    items = []
-    for example, encoded in zip(examples, images, strict=True):
-        text = f"{example['true']} taken for {example['predicted']}"
-        confidence = f"{_float(example['confidence']):.1%} confident"
-        image = _image(encoded, f"sample {example['row']}: {text}, {confidence}")
-        items.append(
-            tag("li", image, tag("strong", text), tag("br"), tag("span", confidence, class_="quiet"))
-        )
-    return [intro, tag("ul", items, class_="images")]
-
-
 # -- data ----------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +77,7 @@ def data(run: Run) -> Any:
     content: list[Any] = [description_list(_sources(run.info.get("data") or {}))]
     part = run.parts.get("data")
     if part is None:
-        hint = _not_recorded("Not inspected. Inspect with", "recorder.add(hornbeam.data.look(x, y))")
+        hint = not_recorded("Not inspected. Inspect with", "recorder.add(hornbeam.data.look(x, y))")
         return [*content, *hint]
     samples = f"{int(part['samples']):,} samples. {part['note']}".strip()
     content += [tag("h3", "Inspection"), tag("p", samples)]
@@ -245,10 +88,10 @@ def data(run: Run) -> Any:
     content.append(table("Arrays, before the training", heads, rows, (0, 1, 2)))
     if part["classes"]:
         content.append(_class_counts(part["classes"]))
-    content += [tag("p", _sentence(text)) for text in part["sentences"]]
+    content += [tag("p", as_sentence(text)) for text in part["sentences"]]
     if part["advice"]:
         items = [
-            tag("li", tag("strong", _sentence(a["action"])), " ", _sentence(a["reason"]))
+            tag("li", tag("strong", as_sentence(a["action"])), " ", as_sentence(a["reason"]))
             for a in part["advice"]
         ]
         content += [tag("h3", "What to do"), tag("ol", items)]
@@ -275,7 +118,7 @@ def _class_counts(classes: Mapping[str, Any]) -> Html:
     names, counts = classes["names"], [int(c) for c in classes["counts"]]
     total, most = sum(counts), max(counts, default=1)
     rows = [
-        [str(name), f"{count:,}", f"{count / total:.1%}", _bar([count / most])]
+        [str(name), f"{count:,}", f"{count / total:.1%}", bar([count / most])]
         for name, count in zip(names, counts, strict=True)
     ]
     return table("Samples of each class", ["class", "samples", "proportion", ""], rows, (0, 3))
@@ -285,11 +128,13 @@ def _contact_sheet(part: Mapping[str, Any]) -> list[Html]:
     strips = []
     for name, images in part["images"].items():
         label = f"class {name}" if name else "samples"
-        shown = [_image(image, f"{label}, image {i}") for i, image in enumerate(images, 1)]
+        shown = [image_element(image, f"{label}, image {i}") for i, image in enumerate(images, 1)]
         strips.append((tag("dt", name or "samples"), tag("dd", shown, class_="strip")))
     content = [tag("h3", "Samples"), tag("dl", strips, class_="facts")] if strips else []
     if part["suspicious"]:
-        items = [tag("li", _image(s["image"], str(s["text"])), str(s["text"])) for s in part["suspicious"]]
+        items = [
+            tag("li", image_element(s["image"], str(s["text"])), str(s["text"])) for s in part["suspicious"]
+        ]
         content += [tag("h3", "Labels to check"), tag("ul", items, class_="images")]
     return content
 
@@ -353,7 +198,7 @@ def _layer_row(layer: Mapping[str, Any]) -> list[str]:
 def _explanation(run: Run) -> list[Any]:
     part = run.parts.get("explanation")
     if part is None:
-        return _not_recorded("Not explained. Explain layers with", "recorder.add(model.explain())")
+        return not_recorded("Not explained. Explain layers with", "recorder.add(model.explain())")
     sections = [
         tag("div", tag("h4", str(section["title"])), _entries(section["entries"]))
         for section in part["sections"]
@@ -401,17 +246,17 @@ def profile(run: Run) -> Any:
     """Return the time of a step by layer and by kernel."""
     part = run.parts.get("profile")
     if part is None:
-        return _not_recorded("Not measured. Measure with", "recorder.add(model.profile(x, y))")
-    kernels, seconds = _float(part["kernel_seconds"]), _float(part["seconds"])
-    rate = f"{with_unit(int(_float(part['flops']) / max(kernels, 1e-12)))}FLOP/s"
+        return not_recorded("Not measured. Measure with", "recorder.add(model.profile(x, y))")
+    kernels, seconds = as_float(part["kernel_seconds"]), as_float(part["seconds"])
+    rate = f"{with_unit(int(as_float(part['flops']) / max(kernels, 1e-12)))}FLOP/s"
     intro = f"One step takes {short_time(seconds)}, of which {short_time(kernels)} in kernels, at {rate}."
     layers = part["layers"]
     prefix = _common_prefix([str(layer["name"]) for layer in layers])
-    longest = max((_float(x["forward"]) + _float(x["backward"]) for x in layers), default=0.0) or 1.0
+    longest = max((as_float(x["forward"]) + as_float(x["backward"]) for x in layers), default=0.0) or 1.0
     rows = [_profile_row(layer, prefix, kernels, longest) for layer in layers]
     heads = ["layer", "forward", "backward", "proportion", "", "of peak"]
     by_kernel = [
-        [str(k["label"]), f"{_float(k['runs']):.3g}", short_time(_float(k["seconds"]))]
+        [str(k["label"]), f"{as_float(k['runs']):.3g}", short_time(as_float(k["seconds"]))]
         for k in part["kernels"][:_MOST_KERNELS]
     ]
     kernel_table = table("Kernels of one step", ["kernel", "runs", "time"], by_kernel)
@@ -423,14 +268,14 @@ def profile(run: Run) -> Any:
 
 
 def _profile_row(layer: Mapping[str, Any], prefix: str, total: float, longest: float) -> list[Any]:
-    forward, backward = _float(layer["forward"]), _float(layer["backward"])
-    peak = _float(layer["peak_fraction"])
+    forward, backward = as_float(layer["forward"]), as_float(layer["backward"])
+    peak = as_float(layer["peak_fraction"])
     return [
         str(layer["name"]).removeprefix(prefix),
         short_time(forward),
         short_time(backward) if backward else "",
         f"{(forward + backward) / total:.1%}" if total else "",
-        _bar([forward / longest, backward / longest]),
+        bar([forward / longest, backward / longest]),
         f"{peak:.0%}" if math.isfinite(peak) else "",
     ]
 
@@ -458,7 +303,7 @@ def environment(run: Run) -> Any:
         content += [tag("pre", tag("code", f"git checkout {commit}"))]
     if seed is None:
         text = "No seed was set, so weights and shuffles differ in the next run. Set one with"
-        content += _not_recorded(text, "hornbeam.utils.set_random_seed(0)")
+        content += not_recorded(text, "hornbeam.utils.set_random_seed(0)")
     else:
         content.append(tag("p", f"The seed was {seed}: {_DETERMINISM}"))
     for resumed in info.get("resumed") or []:

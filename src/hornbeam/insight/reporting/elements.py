@@ -1,0 +1,39 @@
+"""Elements that several sections of the page have."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam.visualization.markup import Html, tag
+
+
+def not_recorded(sentence: str, code: str) -> list[Html]:
+    """Say that a part is missing, and the line of code that records it."""
+    return [tag("p", f"{sentence} ", tag("code", code), class_="note")]
+
+
+def as_float(value: Any) -> float:
+    """Return a recorded number; null is NaN."""
+    return math.nan if value is None else float(value)
+
+
+def as_sentence(text: Any) -> str:
+    stripped = str(text).strip()
+    end = "" if stripped.endswith((".", "?", "!")) else "."
+    return f"{stripped[:1].upper()}{stripped[1:]}{end}"
+
+
+def bar(fractions: Sequence[float]) -> Html:
+    """Return a bar of parts; their numbers are in other cells."""
+    parts = [tag("i", style=f"width: {100 * min(max(part, 0), 1):.1f}%") for part in fractions]
+    return tag("span", parts, class_="bar", aria_hidden="true")
+
+
+def image_element(encoded: Any, alt: str) -> Html:
+    """Return an image inside of the file. Raises ValueError for anything but base64 text."""
+    if not isinstance(encoded, str) or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", encoded):
+        raise ValueError("an image is not base64 text")
+    return tag("img", src=f"data:image/png;base64,{encoded}", alt=alt)
