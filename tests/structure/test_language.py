@@ -53,7 +53,6 @@ PENDING = {
     for name in (
         "compat",
         "engines/onnx",
-        "saving/legacy", "saving/onnx",
     )
 }
 # fmt: on

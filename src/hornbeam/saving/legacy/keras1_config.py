@@ -45,7 +45,7 @@ def keras2_config(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, lis
 
 
 def _orderings(config: Any) -> Iterator[Any]:
-    """What the layers of a model say of where channels are."""
+    """The `dim_ordering` of each layer of a model."""
     parts = [config]
     while parts:
         part = parts.pop()
@@ -58,15 +58,19 @@ def _orderings(config: Any) -> Iterator[Any]:
 
 
 class _Converter:
-    """data_format: of all layers of the model that say it, if they agree. shapes: what transposed
-    convolutions say of their outputs."""
+    """Converts entries of a config.
+
+    Attributes:
+        data_format: That of all layers of the model that have one, if they agree.
+        shapes: Output shapes of transposed convolutions by layer name.
+    """
 
     def __init__(self, data_format: str | None) -> None:
         self.data_format = data_format
         self.shapes: dict[str, list[Any]] = {}
 
     def entry(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """A layer or a model, with what stands beside its config (its name, its calls)."""
+        """A layer or a model, with the other keys of its entry (name, calls)."""
         kind = entry["class_name"]
         if kind == "Graph":
             raise ModelFileError(
@@ -98,61 +102,61 @@ class _Converter:
 
     def _settings(self, kind: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
         names = ARGUMENTS.get(name, {})
-        found = {}
+        settings = {}
         for key, value in config.items():
             new = names.get(key, key)
             if new != GONE and not (key in _REPEATED and name != "Embedding"):
-                found[new] = _value(new, value, config.get("name"))
+                settings[new] = _value(new, value, config.get("name"))
         for sizes in SIZES.values():
             if len(sizes) > 1 and sizes[0] in config:
-                found["kernel_size"] = [found.pop(size) for size in sizes]
-        if name in _SILENT and "data_format" not in found and self.data_format:
-            found["data_format"] = self.data_format
+                settings["kernel_size"] = [settings.pop(size) for size in sizes]
+        if name in _SILENT and "data_format" not in settings and self.data_format:
+            settings["data_format"] = self.data_format
         if kind == "Deconvolution2D":
-            self.shapes[config["name"]] = found.pop("output_shape")
+            self.shapes[config["name"]] = settings.pop("output_shape")
         change = _CHANGES.get(name)
         if change is not None:
-            change(found, config)
-        _move_axes(name, found)
-        return found
+            change(settings, config)
+        _move_axes(name, settings)
+        return settings
 
     # -- Sequential models that begin with a Merge of models -------------------------------------------------
 
     def _joined(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        """The config of a functional model in place of it."""
+        """The config of a an equivalent functional model."""
         layers: dict[str, dict[str, Any]] = {}
         inputs: list[list[Any]] = []
-        place = self._chain(entries, layers, inputs)
+        output = self._chain(entries, layers, inputs)
         return {
             "name": "sequential",
             "layers": list(layers.values()),
             "input_layers": inputs,
-            "output_layers": [place],
+            "output_layers": [output],
         }
 
     def _chain(
         self, entries: list[dict[str, Any]], layers: dict[str, dict[str, Any]], inputs: list[list[Any]]
     ) -> list[Any]:
-        """Put a chain of layers among `layers`; where its output is, as [layer, call, output]."""
+        """Add a chain of layers to `layers`, and return its output as [layer, call, output]."""
         first, *rest = entries
         if first["class_name"] == "Merge":
-            places = [self._branch(branch, layers, inputs) for branch in first["config"]["layers"]]
-            place = _called(layers, {**_merge(first["config"]), "name": first["config"]["name"]}, places)
+            outputs = [self._branch(branch, layers, inputs) for branch in first["config"]["layers"]]
+            output = _called(layers, {**_merge(first["config"]), "name": first["config"]["name"]}, outputs)
         else:
             (start,) = _input_layer(first)
-            place = _called(layers, {**start, "name": start["config"]["name"]}, [])
-            inputs.append(place)
+            output = _called(layers, {**start, "name": start["config"]["name"]}, [])
+            inputs.append(output)
             rest = entries if first["class_name"] != "InputLayer" else rest
         for number, entry in enumerate(rest):
-            made = self.entry(entry)
-            inner = made["config"]
+            converted = self.entry(entry)
+            inner = converted["config"]
             name = (
                 inner["name"]
                 if isinstance(inner, dict) and "name" in inner
-                else f"model_{number}_of_{place[0]}"
+                else f"model_{number}_of_{output[0]}"
             )
-            place = _called(layers, {**made, "name": name}, [place])
-        return place
+            output = _called(layers, {**converted, "name": name}, [output])
+        return output
 
     def _branch(
         self, branch: dict[str, Any], layers: dict[str, dict[str, Any]], inputs: list[list[Any]]
@@ -165,20 +169,20 @@ class _Converter:
         for entry in config["layers"]:
             if entry["name"] in layers:
                 raise ModelFileError(
-                    f"layer {entry['name']!r} stands in several models that a Merge joins: not read"
+                    f"layer {entry['name']!r} is part of several models that a Merge joins: not supported"
                 )
             layers[entry["name"]] = self.entry(entry)
         inputs += config["input_layers"]
-        (place,) = config["output_layers"]
-        return list(place)
+        (output,) = config["output_layers"]
+        return list(output)
 
 
-def _called(layers: dict[str, dict[str, Any]], entry: dict[str, Any], places: list[list[Any]]) -> list[Any]:
-    """One more call of a layer, which may stand in several chains."""
-    first = int(entry["class_name"] in _MODELS)  # a model counts its own making as a call
+def _called(layers: dict[str, dict[str, Any]], entry: dict[str, Any], outputs: list[list[Any]]) -> list[Any]:
+    """Add a call of a layer, which may be in several chains, and return its output."""
+    first = int(entry["class_name"] in _MODELS)  # a model counts its construction as a call
     kept = layers.setdefault(entry["name"], {**entry, "inbound_nodes": []})
-    if places:
-        kept["inbound_nodes"].append(places)
+    if outputs:
+        kept["inbound_nodes"].append(outputs)
     return [entry["name"], first + max(len(kept["inbound_nodes"]) - 1, 0), 0]
 
 
@@ -187,12 +191,12 @@ def _input_layer(first: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
     settings = None if first is None else first["config"]
     if isinstance(settings, dict) and "batch_input_shape" in settings:
         name = settings["name"]
-        made = {
+        config = {
             "name": name if first["class_name"] == "InputLayer" else f"{name}_input",  # type: ignore[index]
             "batch_input_shape": settings["batch_input_shape"],
             "dtype": settings.get("input_dtype", "float32"),
         }
-        yield {"class_name": "InputLayer", "config": made}
+        yield {"class_name": "InputLayer", "config": config}
 
 
 def _without_repeated(config: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +204,7 @@ def _without_repeated(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merge(config: dict[str, Any]) -> dict[str, Any]:
-    """The class and config of what a Merge does."""
+    """The class and config of the layer that replaces a Merge."""
     mode, name = config["mode"], config["name"]
     if config.get("mode_type", "raw") != "raw" or mode not in (*_MERGES, "concat", "dot", "cos"):
         kind = {"lambda": "code", "function": f"the function {mode!r}"}.get(
@@ -235,39 +239,39 @@ def _value(key: str, value: Any, layer: Any) -> Any:
 
 def _regularizer(value: dict[str, Any], layer: Any) -> dict[str, Any]:
     if not {"l1", "l2"} <= set(value):
-        raise ModelFileError(f"layer {layer!r} has the regularizer {value.get('name')!r}, which is gone")
+        raise ModelFileError(f"layer {layer!r} has the regularizer {value.get('name')!r}, which was removed")
     return {"class_name": "L1L2", "config": {"l1": value["l1"], "l2": value["l2"]}}
 
 
 def _constraint(value: dict[str, Any], layer: Any) -> dict[str, Any]:
     kind = value.get("name")
     if kind not in _CONSTRAINTS:
-        raise ModelFileError(f"layer {layer!r} has the constraint {kind!r}, which is gone")
+        raise ModelFileError(f"layer {layer!r} has the constraint {kind!r}, which was removed")
     names = _CONSTRAINTS[kind]
     return {"class_name": kind, "config": {names[k]: v for k, v in value.items() if k in names}}
 
 
-def _move_axes(name: str, found: dict[str, Any]) -> None:
+def _move_axes(name: str, settings: dict[str, Any]) -> None:
     """Axes of a constraint count those of a kernel, which lie otherwise now."""
-    moves = _AXES.get(name, {}) if found.get("data_format") == "channels_first" else {}
+    moves = _AXES.get(name, {}) if settings.get("data_format") == "channels_first" else {}
     moves = _AXES_1D if name == "Conv1D" else moves
-    constraint = found.get("kernel_constraint")
+    constraint = settings.get("kernel_constraint")
     if moves and isinstance(constraint, dict) and "axis" in constraint["config"]:
         axis = constraint["config"]["axis"]
         moved = [moves[a] for a in axis if a in moves] if isinstance(axis, list) else moves.get(axis, axis)
         constraint["config"]["axis"] = moved
 
 
-def _input(found: dict[str, Any], config: dict[str, Any]) -> None:
-    found["dtype"] = found.pop("input_dtype", None) or "float32"
+def _input(settings: dict[str, Any], config: dict[str, Any]) -> None:
+    settings["dtype"] = settings.pop("input_dtype", None) or "float32"
 
 
-def _lstm(found: dict[str, Any], config: dict[str, Any]) -> None:
-    found["unit_forget_bias"] = config.get("forget_bias_init", "one") == "one"
+def _lstm(settings: dict[str, Any], config: dict[str, Any]) -> None:
+    settings["unit_forget_bias"] = config.get("forget_bias_init", "one") == "one"
 
 
-def _embedding(found: dict[str, Any], config: dict[str, Any]) -> None:
-    rate = found.pop("dropout", 0.0)
+def _embedding(settings: dict[str, Any], config: dict[str, Any]) -> None:
+    rate = settings.pop("dropout", 0.0)
     if rate:
         warnings.warn(
             f"Embedding {config['name']!r} dropped words at the rate {rate} in training, which it cannot any "
@@ -276,24 +280,25 @@ def _embedding(found: dict[str, Any], config: dict[str, Any]) -> None:
         )
 
 
-def _normalization(found: dict[str, Any], config: dict[str, Any]) -> None:
+def _normalization(settings: dict[str, Any], config: dict[str, Any]) -> None:
     mode = config.get("mode", 0)
     if mode != 0:
         raise ModelFileError(
-            f"BatchNormalization {config['name']!r} has mode={mode!r}, which is gone; mode 0 is what there is"
+            f"BatchNormalization {config['name']!r} has mode={mode!r}, which was removed; only mode 0 is "
+            "supported"
         )
 
 
 def _padding(*sides: str) -> Callable[[dict[str, Any], dict[str, Any]], None]:
     """Rows and columns that are added were a number for each side, or named by it."""
 
-    def change(found: dict[str, Any], config: dict[str, Any]) -> None:
-        padding = found["padding"]
+    def change(settings: dict[str, Any], config: dict[str, Any]) -> None:
+        padding = settings["padding"]
         if isinstance(padding, dict):
             padding = [padding.get(side, 0) for side in sides]
         if isinstance(padding, list) and len(padding) == 4:
             padding = [padding[:2], padding[2:]]
-        found["padding"] = padding
+        settings["padding"] = padding
 
     return change
 

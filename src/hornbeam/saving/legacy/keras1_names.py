@@ -1,13 +1,13 @@
-"""What Keras 1 called layers, arguments and values: tables for its files and scripts (`compat.spellings`)."""
+"""Names of layers, arguments and values in Keras 1: tables for its files and scripts (`compat.spellings`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Stands for an argument that means nothing any more.
+# Marks an argument that was removed.
 GONE = ""
 
-# Classes that have other names now.
+# Renamed classes.
 CLASSES = {
     **{f"Convolution{n}D": f"Conv{n}D" for n in (1, 2, 3)},
     **{f"AtrousConvolution{n}D": f"Conv{n}D" for n in (1, 2)},

@@ -51,18 +51,18 @@ def modern_config(
     try:
         if version.startswith("1."):
             config, shapes = keras2_config(config)
-        found = _converted(config if version.startswith("3.") else _in_new_words(config))
+        converted = _converted(config if version.startswith("3.") else _with_keras3_values(config))
         if training is not None:
-            found["compile_config"] = _compiling(training, version)
+            converted["compile_config"] = _compiling(training, version)
     except ModelFileError:
         raise
     except Exception as error:  # whatever is not where Keras 1 and 2 put it
         raise ModelFileError(f"the config is not as Keras {version} writes it: {error!r:.200}") from error
-    return found, shapes
+    return converted, shapes
 
 
 def before_tf_keras(version: str) -> bool:
-    """Whether it is a Keras of its own, which went up to 2.3, and not TensorFlow's ("2.2.4-tf", then 2.4)."""
+    """True for a version of stand-alone Keras (up to 2.3), not of tf.keras ("2.2.4-tf", then 2.4)."""
     return "tf" not in version and version.startswith(("1.", "2.0.", "2.1.", "2.2.", "2.3."))
 
 
@@ -70,21 +70,20 @@ def _class(entry: dict[str, Any]) -> Any:
     return _CLASSES.get(entry["class_name"], entry["class_name"])
 
 
-def _in_new_words(value: Any) -> Any:
-    """The same with what Keras 3 understands otherwise: functions whose name means another one, and settings
-    that began with a later version."""
+def _with_keras3_values(value: Any) -> Any:
+    """Replace values that Keras 3 understands differently: renamed functions, defaults of older versions."""
     if isinstance(value, list):
-        return [_in_new_words(item) for item in value]
+        return [_with_keras3_values(item) for item in value]
     if not isinstance(value, dict):
         return value
-    found = {key: _in_new_words(item) for key, item in value.items()}
+    result = {key: _with_keras3_values(item) for key, item in value.items()}
     for key in _ACTIVATIONS:
-        if isinstance(found.get(key), str):
-            found[key] = _FUNCTIONS.get(found[key], found[key])
-    name, config = found.get("class_name"), found.get("config")
+        if isinstance(result.get(key), str):
+            result[key] = _FUNCTIONS.get(result[key], result[key])
+    name, config = result.get("class_name"), result.get("config")
     if isinstance(name, str) and isinstance(config, dict):
-        found["config"] = {**_SILENT.get(name, {}), **config}
-    return found
+        result["config"] = {**_SILENT.get(name, {}), **config}
+    return result
 
 
 def _converted(value: Any) -> Any:
@@ -125,21 +124,20 @@ def _settings(name: Any, config: dict[str, Any]) -> dict[str, Any]:
         return config
     known = {*_OF_ALL, *_parameters(cls)}
     dropped = _DROPPED | _DROPPED_OF.get(name, set())
-    found = {key: value for key, value in config.items() if key in known and key not in dropped}
+    settings = {key: value for key, value in config.items() if key in known and key not in dropped}
     for key, value in config.items():
         neutral = value is None or value is False or (value == 1 and value is not True)
         if key not in known and key not in dropped and not neutral:
             raise ModelFileError(
-                f"{name} {config.get('name')!r} has {key}={value!r}, which means nothing any more"
+                f"{name} {config.get('name')!r} has {key}={value!r}, which is no longer supported"
             )
-    if name == "BatchNormalization" and isinstance(found.get("axis"), list):
-        (found["axis"],) = found["axis"]
-    return found
+    if name == "BatchNormalization" and isinstance(settings.get("axis"), list):
+        (settings["axis"],) = settings["axis"]
+    return settings
 
 
 def _named_function(config: dict[str, Any], key: str) -> Any:
-    """A function that a Lambda layer has: by name, or as code, which is refused under Keras 3's name for
-    it."""
+    """The function of a Lambda layer: by name, or as code in Keras 3's format, which loading rejects."""
     value = config.get(key)
     if isinstance(value, list) and value and isinstance(value[0], str):
         return {"class_name": "__lambda__", "config": {}}
@@ -160,17 +158,20 @@ def _sequential(config: Any) -> dict[str, Any]:
     entries = config["layers"]
     first = entries[0]["config"] if entries else {}
     first = first if isinstance(first, dict) else {}  # a model
-    found = _converted(entries)
+    converted = _converted(entries)
     if entries and entries[0]["class_name"] != "InputLayer" and "batch_input_shape" in first:
         name = f"{first.get('name', 'layer')}_input"
         settings = {"batch_shape": first["batch_input_shape"], "name": name}
-        found.insert(0, {"class_name": "InputLayer", "config": settings})
-    return {**config, "layers": found}
+        converted.insert(0, {"class_name": "InputLayer", "config": settings})
+    return {**config, "layers": converted}
 
 
 def _functional(config: dict[str, Any]) -> dict[str, Any]:
-    """Layers and calls. A model inside a model counted its own making as its first call, and no longer does
-    (but for a functional one where it is an output)."""
+    """Layers and calls.
+
+    Keras 2 counted the construction of a nested model as its first call; Keras 3 does so only for the outputs
+    of a functional one.
+    """
     first = {
         entry["name"] if "name" in entry else entry["config"].get("name"): int(_class(entry) in _MODELS)
         for entry in config["layers"]
@@ -182,40 +183,42 @@ def _functional(config: dict[str, Any]) -> dict[str, Any]:
     if any(isinstance(node, dict) for entry in config["layers"] for node in entry.get("inbound_nodes", ())):
         return {**config, "layers": entries}  # Keras 3 wrote it
     sequential = {e["name"] for e in entries if e["class_name"] == "Sequential" and "name" in e}
-    ends = [_moved(place, {name: first[name] for name in sequential}) for place in config["output_layers"]]
+    ends = [
+        _moved(reference, {name: first[name] for name in sequential}) for reference in config["output_layers"]
+    ]
     return {**config, "layers": entries, "output_layers": ends}
 
 
 def _node(node: list[Any], first: dict[str, int]) -> dict[str, Any]:
     """A call of a layer: a list of [layer, its call, output] and keywords, one for each tensor."""
-    tensors = [_tensor(place[:3], first) for place in node]
+    tensors = [_tensor(reference[:3], first) for reference in node]
     keywords = node[0][3] if node and len(node[0]) > 3 else {}
-    kwargs = {key: _tensor(v, first) if _is_place(v) else v for key, v in keywords.items()}
+    kwargs = {key: _tensor(v, first) if _is_tensor_reference(v) else v for key, v in keywords.items()}
     return {"args": [tensors if len(tensors) != 1 else tensors[0]], "kwargs": kwargs}
 
 
-def _is_place(value: Any) -> bool:
+def _is_tensor_reference(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 3 and [type(x) for x in value] == [str, int, int]
 
 
-def _moved(place: list[Any], first: dict[str, int]) -> list[Any]:
-    name, number, index = place
+def _moved(reference: list[Any], first: dict[str, int]) -> list[Any]:
+    name, number, index = reference
     return [name, number - first.get(name, 0), index]
 
 
-def _tensor(place: list[Any], first: dict[str, int]) -> dict[str, Any]:
-    return {"class_name": "__keras_tensor__", "config": {"keras_history": _moved(place, first)}}
+def _tensor(reference: list[Any], first: dict[str, int]) -> dict[str, Any]:
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": _moved(reference, first)}}
 
 
-# -- what a model was compiled with --------------------------------------------------------------------------
+# -- arguments of compile ------------------------------------------------------------------------------------
 
 
 def _compiling(training: dict[str, Any], version: str) -> dict[str, Any]:
-    found = {
+    settings = {
         key: _function_or_class(training.get(key))
         for key in ("loss", "metrics", "weighted_metrics", "loss_weights")
     }
-    return {**found, "optimizer": _optimizer(training.get("optimizer_config"), version)}
+    return {**settings, "optimizer": _optimizer(training.get("optimizer_config"), version)}
 
 
 def _optimizer(config: Any, version: str) -> Any:

@@ -1,4 +1,4 @@
-"""ONNX files of inference models: read as data, checked, and made into a model that can be trained on."""
+"""Load ONNX files of inference models: read as data, checked, and converted to trainable models."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
 from hornbeam.saving.files import ModelFileError, SizeBudget, how_to_raise
 from hornbeam.saving.onnx.wire import read_model
 
-# What a file may cost to read. Protocol Buffers themselves end at 2 GiB; data beside the file may be larger.
+# Limits of a file. Protocol Buffers are limited to 2 GiB; external data may be larger.
 MAX_FILE_BYTES = (2 << 30) - 1
 MAX_RANK = 32
-# Operations applied while shapes are found, besides one for every byte.
+# Operations applied during shape inference, besides one for every byte.
 WORK = 300_000
 # Arrays of no more elements are part of the graph unless they are trained: sizes, axes, scales, bounds.
-SMALL = {"float": 16, "whole": 4096}
-# Numbers beyond it are no weights but signs, such as those that a mask adds to scores.
+SMALL = {"float": 16, "integer": 4096}
+# Larger values are not weights but markers, such as those that a mask adds to scores.
 LARGEST_WEIGHT = 1e4
 
-# How many operators that hand a weight on are looked through.
+# Number of operators between an array and its use as a weight, such as reshapes.
 THROUGH = 8
 
 _STANDARD = ("", "ai.onnx")
@@ -48,18 +48,24 @@ _EXTERNAL = 1
 
 
 def load_onnx(filepath: str | os.PathLike[str]) -> Any:
-    """The model in an ONNX file, ready for `predict`, and after `compile` for `fit`.
+    """Load the model in an ONNX file, ready for `predict`, and after `compile` for `fit`.
 
     It is a functional model with the file's inputs, by their names, around one layer, `layers.OnnxGraph`,
-    that runs the file's operators. A first size that the file leaves open is the batch. Float arrays that
-    are used as weights (of convolutions, products, recurrent layers, normalizations, embeddings, biases and
-    scales) are trainable; all others are not. Normalizations keep the means and variances of the file, and
-    dropout does nothing, in training too. Nothing but NumPy is needed to read the file.
+    that runs the file's operators. An unknown first size is the batch. Float arrays that are used as weights
+    (of convolutions, products, recurrent layers, normalizations, embeddings, biases and scales) are
+    trainable; all others are not. Normalizations keep the means and variances of the file, and dropout is
+    the identity, in training too. Reading needs nothing but NumPy.
 
-    Large arrays may lie in files beside it, in the same folder.
+    Args:
+        filepath: The file. Large arrays may be in other files in its folder.
 
-    Raises ModelFileError for a file that is damaged, breaks a rule or needs operators that are not there, all
-    of which are named; FileNotFoundError if there is no such file.
+    Returns:
+        A functional model.
+
+    Raises:
+        ModelFileError: For a file that is damaged, breaks a rule or needs operators that are not supported,
+            all of which are named.
+        FileNotFoundError: If the file does not exist.
     """
     path = os.fspath(filepath)
     data = _bytes_of(path)
@@ -87,7 +93,7 @@ def _bytes_of(path: str) -> bytes:
 
 @contextmanager
 def _explained(path: str) -> Iterator[None]:
-    """Whatever goes wrong inside is a fault of the file."""
+    """Turn errors into ModelFileErrors that name the file."""
     try:
         yield
     except FileNotFoundError:
@@ -103,44 +109,44 @@ def _model(source: _Source, work: int) -> Any:
 
     graph = source.graph()
     with work_limit(work):
-        taken: set[str] = set()
+        names: set[str] = set()
         inputs = [
-            Input(batch_shape=tuple(x["shape"]), dtype=x["dtype"], name=_free(x["name"], "_input", taken))
+            Input(batch_shape=tuple(x["shape"]), dtype=x["dtype"], name=_unique(x["name"], "_input", names))
             for x in graph["inputs"]
         ]
-        layer = OnnxGraph(graph, name=_free("onnx_graph", "_layer", taken))
+        layer = OnnxGraph(graph, name=_unique("onnx_graph", "_layer", names))
         layer.assign(source.weights)
         outputs = layer(inputs[0] if len(inputs) == 1 else inputs)
         if isinstance(outputs, list):
             # Losses and targets can then be given by the outputs' names.
             outputs = [
-                _named(x, out["name"], taken) for x, out in zip(outputs, graph["outputs"], strict=True)
+                _named(x, out["name"], names) for x, out in zip(outputs, graph["outputs"], strict=True)
             ]
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.name)[:100]
     return Functional(inputs[0] if len(inputs) == 1 else inputs, outputs, name=name or None)
 
 
-def _free(name: str, ending: str, taken: set[str]) -> str:
-    """A name for a layer, as the file has it if it can be."""
+def _unique(name: str, ending: str, names: set[str]) -> str:
+    """A unique name for a layer: the one of the file if possible."""
     name = name.replace("/", "_")
-    while name in taken:
+    while name in names:
         name += ending
-    taken.add(name)
+    names.add(name)
     return name
 
 
-def _named(x: Any, name: str, taken: set[str]) -> Any:
-    return Identity(name=_free(name, "_output", taken), dtype=x.dtype if is_float(x.dtype) else None)(x)
+def _named(x: Any, name: str, names: set[str]) -> Any:
+    return Identity(name=_unique(name, "_output", names), dtype=x.dtype if is_float(x.dtype) else None)(x)
 
 
 class _Source:
-    """A file that has been read: it becomes a graph, as `OnnxGraph` takes it, and arrays of weights."""
+    """A parsed file, which becomes the graph of an `OnnxGraph` and arrays of weights."""
 
     def __init__(self, data: bytes, path: str) -> None:
         model, stored = read_model(data), len(data)
         self._folder = os.path.dirname(path) or "."
         self._room = SizeBudget(stored)
-        self._beside: set[tuple[int, int]] = set()  # files whose size is counted
+        self._counted: set[tuple[int, int]] = set()  # files whose size is counted
         self.weights: dict[str, np.ndarray] = {}
         if "graph" not in model:
             raise ModelFileError("not an ONNX file: it holds no graph")
@@ -174,23 +180,23 @@ class _Source:
 
     def _initializers(self, graph: Mapping[str, Any]) -> dict[str, np.ndarray]:
         if graph["sparse_initializer"]:
-            raise ModelFileError("sparse arrays are not there: save the model with dense ones")
-        found: dict[str, np.ndarray] = {}
+            raise ModelFileError("sparse arrays are not supported: save the model with dense ones")
+        arrays: dict[str, np.ndarray] = {}
         for tensor in graph["initializer"]:
             name = tensor.get("name", "")
-            if name in found or not name:
+            if name in arrays or not name:
                 raise ModelFileError(f"two arrays are called {name!r:.80}, or one has no name")
-            found[name] = self._array(tensor)
-        return found
+            arrays[name] = self._array(tensor)
+        return arrays
 
     def _place(self, part: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Say of each array whether it is trained, kept beside the graph, or a part of it."""
+        """Make each array a trainable weight, a fixed weight, or a constant of the graph."""
         used = _used(part) | {x.get("name", "") for x in self._graph["output"]}
         trained = _trained(part, arrays)
         part["weights"] = []
         for name, array in arrays.items():
             dtype = str(array.dtype)
-            most = SMALL["float" if is_float(dtype) else "whole"]
+            most = SMALL["float" if is_float(dtype) else "integer"]
             if name not in used:
                 continue
             if name in trained or array.size > most:
@@ -291,39 +297,39 @@ class _Source:
         return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
 
     def _external(self, name: str, entries: list[Mapping[str, str]], size: int, nbytes: int) -> bytes:
-        """Bytes out of a file beside the model: a plain file in the same folder, and nothing else."""
+        """Bytes of external data, which must be in a plain file in the model's folder."""
         keys = {x.get("key", ""): x.get("value", "") for x in entries}
         if len(keys) != len(entries):
-            raise ModelFileError(f"the array {name!r:.80} says twice where it lies")
-        place = keys.get("location", "")
-        if not place or place in (".", "..") or re.search(r"[/\\:\0]", place):
+            raise ModelFileError(f"the array {name!r:.80} gives its location twice")
+        location = keys.get("location", "")
+        if not location or location in (".", "..") or re.search(r"[/\\:\0]", location):
             raise ModelFileError(
-                f"the array {name!r:.80} lies in {place!r:.80}: data beside a model is a plain file "
+                f"the array {name!r:.80} lies in {location!r:.80}: data beside a model is a plain file "
                 "in its own folder"
             )
         usual = {"offset": 0, "length": nbytes}
         offset, length = (_natural(keys.get(key, str(number)), key) for key, number in usual.items())
         if length != nbytes:
             raise ModelFileError(f"the array {name!r:.80} needs {nbytes} bytes, and is said to have {length}")
-        path = os.path.join(self._folder, place)
+        path = os.path.join(self._folder, location)
         try:
-            _check_plain(os.lstat(path), place)  # not even opened otherwise
+            _check_plain(os.lstat(path), location)  # not even opened otherwise
             handle = os.open(path, _PLAINLY)
         except OSError as error:
             raise ModelFileError(
-                f"the array {name!r:.80} lies in {place!r:.80}, which is not there, or is a link: "
+                f"the array {name!r:.80} lies in {location!r:.80}, which does not exist, or is a link: "
                 f"{error.strerror}"
             ) from None
         try:
             about = os.fstat(handle)
-            _check_plain(about, place)
+            _check_plain(about, location)
             if offset + length > about.st_size:
                 raise ModelFileError(
-                    f"the array {name!r:.80} needs bytes up to {offset + length} of {place!r:.80}, which has "
-                    f"{about.st_size}"
+                    f"the array {name!r:.80} needs bytes up to {offset + length} of {location!r:.80}, "
+                    f"which has {about.st_size}"
                 )
-            if (about.st_dev, about.st_ino) not in self._beside:
-                self._beside.add((about.st_dev, about.st_ino))
+            if (about.st_dev, about.st_ino) not in self._counted:
+                self._counted.add((about.st_dev, about.st_ino))
                 self._room.grow(about.st_size)
             self._room.take(f"the array {name!r:.80}", size, nbytes)
             with os.fdopen(handle, "rb", closefd=False) as file:
@@ -333,25 +339,25 @@ class _Source:
             os.close(handle)
 
 
-# Neither through a link nor waiting for who writes to a pipe, where the system has such flags.
+# Do not follow links or block on pipes, where the system has such flags.
 _PLAINLY = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
-def _check_plain(about: os.stat_result, place: str) -> None:
+def _check_plain(about: os.stat_result, location: str) -> None:
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
         raise ModelFileError(
-            f"{place!r:.80} beside the model is not a plain file: links are not followed, copy it"
+            f"{location!r:.80} beside the model is not a plain file: links are not followed, copy it"
         )
 
 
 def _natural(text: str, key: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise ModelFileError(f"the {key} of data beside the model is {text!r:.80}, which is no number")
+        raise ModelFileError(f"the {key} of data beside the model is {text!r:.80}, which is not a number")
     return int(text)
 
 
-# Where numbers of a dtype stand if they are not raw bytes. The bits of halves stand among whole numbers.
-_PLACES = {
+# Field with the elements of a dtype unless they are raw bytes; 16-bit floats are bits in int32_data.
+_FIELDS = {
     "float32": "float_data",
     "float64": "double_data",
     "int64": "int64_data",
@@ -363,7 +369,7 @@ _PLACES = {
 def _from_numbers(
     name: str, tensor: Mapping[str, Any], dtype: np.dtype, shape: tuple[int, ...]
 ) -> np.ndarray:
-    parts = [np.atleast_1d(x) for x in tensor[_PLACES.get(str(dtype), "int32_data")]]
+    parts = [np.atleast_1d(x) for x in tensor[_FIELDS.get(str(dtype), "int32_data")]]
     values = np.concatenate(parts) if parts else np.zeros(0, dtype)
     if values.size != math.prod(shape):
         raise ModelFileError(
@@ -385,13 +391,18 @@ def _small(array: np.ndarray) -> dict[str, Any]:
 
 
 def _constant(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The array of a `Constant`, which is written in one of several ways."""
-    ways = {"value_float": "float32", "value_floats": "float32", "value_int": "int64", "value_ints": "int64"}
+    """The array of a `Constant`, which has one of several attributes."""
+    dtypes = {
+        "value_float": "float32",
+        "value_floats": "float32",
+        "value_int": "int64",
+        "value_ints": "int64",
+    }
     for key, value in attributes.items():
         if key == "value" and isinstance(value, dict):
             return value
-        if key in ways and isinstance(value, (int, float, list)):
-            return _small(np.array(value, ways[key]))
+        if key in dtypes and isinstance(value, (int, float, list)):
+            return _small(np.array(value, dtypes[key]))
     raise ModelFileError(f"a constant is written as {', '.join(attributes) or 'nothing'}, which is not read")
 
 
@@ -402,27 +413,27 @@ def _text(data: Any) -> str:
         raise ModelFileError("an attribute is not a text") from None
 
 
-def _declared(value: Mapping[str, Any], what: str) -> dict[str, Any]:
+def _declared(value: Mapping[str, Any], role: str) -> dict[str, Any]:
     """Name, dtype and shape of an input or output."""
     name, kind = value.get("name", ""), value.get("type", {}).get("tensor_type")
     if kind is None:
         raise ModelFileError(
-            f"the {what} {name!r:.80} is not a tensor: sequences, maps and optional values are not there"
+            f"the {role} {name!r:.80} is not a tensor: sequences, maps and optional values are not supported"
         )
     shape = [x.get("dim_value") or None for x in kind["shape"]["dim"]] if "shape" in kind else None
-    if shape is None and what == "input":
+    if shape is None and role == "input":
         raise ModelFileError(f"the input {name!r:.80} does not say how many axes it has")
     try:
         return {"name": name, "dtype": dtype_of(kind.get("elem_type", 0)), "shape": shape}
     except GraphError as error:
-        raise ModelFileError(f"the {what} {name!r:.80}: {error}") from None
+        raise ModelFileError(f"the {role} {name!r:.80}: {error}") from None
 
 
-# -- what is trained -----------------------------------------------------------------------------------------
+# -- trainable weights ---------------------------------------------------------------------------------------
 
 
 def _used(part: Mapping[str, Any]) -> set[str]:
-    """All names that nodes take, in branches too."""
+    """Names of all inputs of nodes, in branches too."""
     names: set[str] = set()
     for each, _ in graphs_in(part):
         names.update(each.get("outputs", ()))
@@ -431,27 +442,27 @@ def _used(part: Mapping[str, Any]) -> set[str]:
 
 
 def _trained(part: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> set[str]:
-    """Names of the float arrays that stand where operators have weights, or come there turned, reshaped, cut
-    or joined.
+    """Names of the float arrays that operators use as weights, also transposed, reshaped, sliced or
+    concatenated.
     """
     nodes = [node for each, _ in graphs_in(part) for node in each["nodes"]]
     makers = {name: node for node in nodes for name in node["outputs"]}
-    found = {
+    weights = {
         name
         for node in nodes
-        for place, name in enumerate(node["inputs"])
-        if place in OPERATORS[node["op"]].weights
+        for index, name in enumerate(node["inputs"])
+        if index in OPERATORS[node["op"]].weights
     }
-    level = found
+    level = weights
     for _ in range(THROUGH):
         steps = [makers[name] for name in level if name in makers]
-        level = {x for node in steps for x in node["inputs"][: OPERATORS[node["op"]].through]} - found
-        found = found | level
-    return {name for name in found if name in arrays and _is_weight(arrays[name])}
+        level = {x for node in steps for x in node["inputs"][: OPERATORS[node["op"]].through]} - weights
+        weights = weights | level
+    return {name for name in weights if name in arrays and _is_weight(arrays[name])}
 
 
 def _is_weight(array: np.ndarray) -> bool:
-    """Whether an array looks as if it had been trained: single numbers are part of formulas."""
+    """True if an array looks trained: single numbers are part of formulas."""
     if not is_float(str(array.dtype)) or array.size < 2:
         return False
     return bool(np.isfinite(array).all()) and float(np.abs(array).max()) < LARGEST_WEIGHT

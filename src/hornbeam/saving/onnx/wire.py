@@ -24,7 +24,7 @@ MESSAGE = 8
 # Numbers written one after the other in as many bytes as each needs: small arrays. Others are `raw_data`.
 MAX_VARINT_BYTES = 4 << 20
 
-# Message -> number of a field -> (its name, what it is). "*" marks what may come several times.
+# Message -> number of a field -> (its name, its kind). "*" marks repeated fields.
 SCHEMA: dict[str, dict[int, tuple[str, str]]] = {
     "model": {1: ("ir_version", "int"), 7: ("graph", "graph"), 8: ("opset_import", "*opset")},
     "opset": {1: ("domain", "text"), 2: ("version", "int")},
@@ -55,13 +55,15 @@ SCHEMA: dict[str, dict[int, tuple[str, str]]] = {
     "dim": {1: ("dim_value", "int"), 2: ("dim_param", "text")},
 }  # fmt: skip
 
-_LISTS = {kind: [name for name, what in s.values() if what[0] == "*"] for kind, s in SCHEMA.items()}
+_LISTS = {
+    kind: [name for name, field_kind in s.values() if field_kind[0] == "*"] for kind, s in SCHEMA.items()
+}
 _FIXED = {"float": (5, "<f4"), "double": (1, "<f8")}
 
 
 @dataclass
 class Reader:
-    """Reads messages out of `data`, and counts what they cost."""
+    """Reads messages out of `data`, and counts their cost."""
 
     data: memoryview
     fields: int = 0
@@ -73,7 +75,7 @@ class Reader:
     def message(self, kind: str, start: int = 0, stop: int | None = None) -> dict[str, Any]:
         """A message as a dict; fields that the schema does not name are skipped."""
         schema = SCHEMA[kind]
-        found: dict[str, Any] = {name: [] for name in _LISTS[kind]}
+        message: dict[str, Any] = {name: [] for name in _LISTS[kind]}
         self._depth += 1
         self.fields += MESSAGE
         if self._depth > self.most_deep:
@@ -83,15 +85,15 @@ class Reader:
         for number, wire, value in self._fields(start, len(self.data) if stop is None else stop):
             if number not in schema:
                 continue
-            name, what = schema[number]
-            if what[0] == "*":
-                found[name].extend(self._values(what[1:], wire, value, name))
+            name, field_kind = schema[number]
+            if field_kind[0] == "*":
+                message[name].extend(self._values(field_kind[1:], wire, value, name))
             else:
-                # Readers differ in what they make of a second one.
-                self._expect(name not in found, name)
-                found[name] = self._values(what, wire, value, name)[-1]
+                # Readers differ in how they treat a second one.
+                self._expect(name not in message, name)
+                message[name] = self._values(field_kind, wire, value, name)[-1]
         self._depth -= 1
-        return found
+        return message
 
     def _fields(self, at: int, stop: int) -> Iterator[tuple[int, int, Any]]:
         """Number, wire type and value of each field: a number, or the borders of its bytes."""
@@ -132,26 +134,26 @@ class Reader:
             shift += 7
         raise ModelFileError("a number is cut off, or longer than ten bytes")
 
-    def _values(self, what: str, wire: int, value: Any, name: str) -> list[Any]:
+    def _values(self, field_kind: str, wire: int, value: Any, name: str) -> list[Any]:
         """The value of a field, or the values of one that holds several."""
-        if what == "int":
+        if field_kind == "int":
             return self._integers(wire, value, name)
-        if what in _FIXED:
-            one, dtype = _FIXED[what]
+        if field_kind in _FIXED:
+            one, dtype = _FIXED[field_kind]
             self._expect(wire in (one, 2), name)
             part = self.data[value[0] : value[1]]
             self._expect(len(part) % np.dtype(dtype).itemsize == 0 and (len(part) > 0 or wire == 2), name)
             array = np.frombuffer(part, dtype)
             return [array] if wire == 2 and name.endswith("_data") else array.tolist()
         self._expect(wire == 2, name)
-        if what == "text":
+        if field_kind == "text":
             try:
                 return [str(self.data[value[0] : value[1]], "utf-8")]
             except UnicodeDecodeError:
                 raise ModelFileError(f"{name} is not a text") from None
-        if what in ("bytes", "other"):
+        if field_kind in ("bytes", "other"):
             return [self.data[value[0] : value[1]]]
-        return [self.message(what, *value)]
+        return [self.message(field_kind, *value)]
 
     def _integers(self, wire: int, value: Any, name: str) -> list[Any]:
         self._expect(wire in (0, 2), name)
