@@ -175,10 +175,12 @@ class Calibration(EvaluationReport):
             bands={name: ([i.low for i in intervals], [i.high for i in intervals])},
             identity=True,
         )
-        # Bins without samples are bars of height 0.
-        edges = np.unique([edge for b in self.bins for edge in (b.low, b.high)])
-        counts = {b.low: b.count for b in self.bins}
-        heights = [counts.get(float(edge), 0) for edge in edges[:-1]]
+        # All bins from 0 to 1, so that both axes agree; bins without samples are bars of height 0.
+        number = round(1 / (self.bins[0].high - self.bins[0].low))
+        heights = [0] * number
+        for b in self.bins:
+            heights[round(b.low * number)] = b.count
+        edges = np.linspace(0, 1, number + 1)
         bars = BarPanel({"samples": heights}, edges=edges, axis_labels=("confidence", "samples"))
         parts = [
             Figure("", "", [curve], panel_size=(5.0, 4.5)), Figure("", "", [bars], panel_size=(5.0, 1.5)),
