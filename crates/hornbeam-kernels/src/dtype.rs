@@ -88,6 +88,19 @@ impl DType {
     pub const fn is_int(self) -> bool {
         self.is_signed_int() || self.is_unsigned_int()
     }
+
+    /// Unsigned dtype of the same size for integers, otherwise the dtype itself.
+    ///
+    /// Kernels with the same bits for signed and unsigned operands are compiled once, for the unsigned dtypes.
+    pub const fn to_unsigned(self) -> DType {
+        match self {
+            DType::I8 => DType::U8,
+            DType::I16 => DType::U16,
+            DType::I32 => DType::U32,
+            DType::I64 => DType::U64,
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for DType {
@@ -291,7 +304,8 @@ pub fn f32_to_bf16(value: f32) -> u16 {
 /// Evaluates an expression with `$T` bound to the Rust type of a [`DType`](crate::dtype::DType).
 ///
 /// `dispatch!(dtype, T => expr)` covers every dtype. `dispatch!(numeric, dtype, T => expr, else other)` and the
-/// families `float`, `int`, `signed`, `wide` (f32 and f64) evaluate `other` for the remaining dtypes.
+/// families `float`, `int`, `signed`, `unsigned`, `unsigned_or_float`, `wide` (f32 and f64) evaluate `other` for the
+/// remaining dtypes.
 #[macro_export]
 macro_rules! dispatch {
     (@arms $dtype:expr, $T:ident, $body:expr, [$($tag:ident $ty:ty),*] $(, $other:expr)?) => {
@@ -317,6 +331,13 @@ macro_rules! dispatch {
     };
     (signed, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
         $crate::dispatch!(@arms $dtype, $T, $body, [I8 i8, I16 i16, I32 i32, I64 i64], $other)
+    };
+    (unsigned, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body, [U8 u8, U16 u16, U32 u32, U64 u64], $other)
+    };
+    (unsigned_or_float, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body, [U8 u8, U16 u16, U32 u32, U64 u64, F16 $crate::dtype::f16,
+            BF16 $crate::dtype::bf16, F32 f32, F64 f64], $other)
     };
     ($dtype:expr, $T:ident => $body:expr) => {
         $crate::dispatch!(@arms $dtype, $T, $body, [Bool $crate::dtype::Bool, I8 i8, I16 i16, I32 i32, I64 i64,

@@ -344,8 +344,7 @@ fn argsort_typed<T: Element>(pool: &ThreadPool, x: &[T], shape: &[usize], axis: 
                     *key = sort_key(x[at + i * inner]);
                     *order = i as u32;
                 }
-                // The index as the last key makes the in-destination unstable sort stable.
-                order.sort_unstable_by_key(|&i| (keys[i as usize], i));
+                sort_indices(keys, order);
                 for (i, order) in order.iter().enumerate() {
                     // SAFETY: lines are disjoint.
                     unsafe { y.range(at + i * inner..at + i * inner + 1)[0] = *order as i32 };
@@ -353,6 +352,11 @@ fn argsort_typed<T: Element>(pool: &ThreadPool, x: &[T], shape: &[usize], axis: 
             }
         });
     });
+}
+
+/// Sorts indices by their keys. The index as the last key makes the in-place unstable sort stable.
+fn sort_indices(keys: &[u64], order: &mut [u32]) {
+    order.sort_unstable_by_key(|&i| (keys[i as usize], i));
 }
 
 /// Integer key with the order of the elements: floats by value (zeros equal), NaN last.

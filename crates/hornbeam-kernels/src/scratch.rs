@@ -99,10 +99,19 @@ thread_local! {
 
 /// Runs `body` with an arena of this thread (packed panels, padded images). Nested calls use further arenas.
 pub fn with_local<R>(body: impl FnOnce(&mut Scratch) -> R) -> R {
-    let mut scratch = LOCAL.with(|pool| pool.borrow_mut().pop()).unwrap_or_default();
+    let mut scratch = pop_local();
     let result = body(&mut scratch);
-    LOCAL.with(|pool| pool.borrow_mut().push(scratch));
+    push_local(scratch);
     result
+}
+
+// Not part of `with_local`, whose copies for every closure would each contain the access to the thread's arenas.
+fn pop_local() -> Scratch {
+    LOCAL.with(|arenas| arenas.borrow_mut().pop()).unwrap_or_default()
+}
+
+fn push_local(scratch: Scratch) {
+    LOCAL.with(|arenas| arenas.borrow_mut().push(scratch));
 }
 
 #[cfg(test)]

@@ -171,7 +171,8 @@ pub fn mul_add64<S: Target>(a: f64, b: f64, c: f64) -> f64 {
 /// ```
 ///
 /// The generated function `axpy` takes no arguments and returns the function pointer. Type parameters follow the target:
-/// `[S, T: Element, O: BinaryOp]` (one bound each). Functions called by the body must be `#[inline(always)]`, or they
+/// `[S, T: Element, O: BinaryOp]` (one bound each). Written `axpy(isa)[..]`, the function takes the instruction set and its
+/// body is never inlined, so that several kernels share one copy. Functions called by the body must be `#[inline(always)]`, or they
 /// are compiled for the baseline instruction set.
 #[macro_export]
 macro_rules! multiversion {
@@ -181,21 +182,21 @@ macro_rules! multiversion {
             @one [$(#[$meta])* $vis] $name $(($on))? [$S $(, $G: $bound)*] ($($arg: $ty),*) [$(-> $ret)?] $body
         }
     )*};
-    // Written `name(isa)`: the function takes the instruction set, for bodies that pass their own `S::ISA`.
+    // `name(isa)` takes the instruction set and is never inlined: one copy that other kernels call with their `S::ISA`.
     (@one [$($head:tt)*] $name:ident ($on:ident) [$S:ident $(, $G:ident : $bound:path)*]
         ($($arg:ident : $ty:ty),*) [$($ret:tt)*] $body:block) => {
         $crate::multiversion! {
-            @on [$($head)*] $name [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body
+            @on [#[inline(never)]] [$($head)*] $name [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body
         }
     };
     (@one [$($head:tt)*] $name:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
         [$($ret:tt)*] $body:block) => {
         $($head)* fn $name<$($G: $bound),*>() -> unsafe fn($($ty),*) $($ret)* {
-            $crate::multiversion! { @on [] on [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body }
+            $crate::multiversion! { @on [] [] on [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body }
             on::<$($G),*>($crate::simd::isa())
         }
     };
-    (@on [$($head:tt)*] $on:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
+    (@on [$($inline:tt)*] [$($head:tt)*] $on:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
         [$($ret:tt)*] $body:block) => {
         $($head)*
         fn $on<$($G: $bound),*>(isa: $crate::simd::Isa) -> unsafe fn($($ty),*) $($ret)* {
@@ -203,6 +204,7 @@ macro_rules! multiversion {
             #[allow(clippy::extra_unused_type_parameters)]
             unsafe fn body<$S: $crate::simd::Target $(, $G: $bound)*>($($arg: $ty),*) $($ret)* $body
 
+            $($inline)*
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2")]
             unsafe fn avx512<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
@@ -210,6 +212,7 @@ macro_rules! multiversion {
                 unsafe { body::<$crate::simd::Avx512 $(, $G)*>($($arg),*) }
             }
 
+            $($inline)*
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
             unsafe fn avx2<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
@@ -217,15 +220,28 @@ macro_rules! multiversion {
                 unsafe { body::<$crate::simd::Avx2 $(, $G)*>($($arg),*) }
             }
 
+            // NEON is part of every AArch64 CPU, so no feature needs to be enabled.
+            $($inline)*
+            #[cfg(target_arch = "aarch64")]
+            unsafe fn neon<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
+                // SAFETY: the caller's contract is passed on.
+                unsafe { body::<$crate::simd::Neon $(, $G)*>($($arg),*) }
+            }
+
+            $($inline)*
+            unsafe fn portable<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
+                // SAFETY: the caller's contract is passed on.
+                unsafe { body::<$crate::simd::Portable $(, $G)*>($($arg),*) }
+            }
+
             match isa {
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Isa::Avx512 => avx512::<$($G),*>,
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Isa::Avx2 => avx2::<$($G),*>,
-                // NEON is part of every AArch64 CPU, so no feature needs to be enabled.
                 #[cfg(target_arch = "aarch64")]
-                $crate::simd::Isa::Neon => body::<$crate::simd::Neon $(, $G)*>,
-                _ => body::<$crate::simd::Portable $(, $G)*>,
+                $crate::simd::Isa::Neon => neon::<$($G),*>,
+                _ => portable::<$($G),*>,
             }
         }
     };

@@ -32,6 +32,9 @@ macro_rules! label {
 }
 label!(i8 i16 i32 i64 u8 u16 u32 u64);
 
+/// Class of each row. Not generic over the label type, so that each kernel is compiled once.
+type Classes<'a> = &'a (dyn Fn(usize) -> Option<usize> + Sync);
+
 /// Interleaved partial sums.
 const PARTIALS: usize = 16;
 /// Minimum elements of a task, which it keeps widened in scratch memory.
@@ -104,16 +107,8 @@ trait FinishOf: Finish<Self::Element> {
 }
 
 multiversion! {
-    /// Computes a block of rows at once, so that short rows fill the vectors, too.
-    unsafe fn block[S, F: FinishOf](
-        finish: &F,
-        first: usize,
-        n: usize,
-        x: &[F::Element],
-        z: &mut [<F::Element as Element>::Acc],
-        e: &mut [<F::Element as Element>::Acc],
-        out: &mut [F::Element],
-    ) {
+    /// Computes shifted logits and exponentials of a block of rows at once, so that short rows fill the vectors, too.
+    unsafe fn exponentials[S, T: FloatElement](n: usize, x: &[T], z: &mut [T::Acc], e: &mut [T::Acc]) {
         for (x, z) in x.chunks_exact(n).zip(z.chunks_exact_mut(n)) {
             let max = row_max(x);
             for (z, x) in z.iter_mut().zip(x) {
@@ -123,6 +118,17 @@ multiversion! {
         for (e, z) in e.iter_mut().zip(&*z) {
             *e = z.exp::<S>();
         }
+    }
+
+    /// Applies the final stage to a block of rows.
+    unsafe fn finish_rows[S, F: FinishOf](
+        finish: &F,
+        first: usize,
+        n: usize,
+        z: &[<F::Element as Element>::Acc],
+        e: &[<F::Element as Element>::Acc],
+        out: &mut [F::Element],
+    ) {
         let width = finish.width(n);
         for (row, ((z, e), out)) in z.chunks_exact(n).zip(e.chunks_exact(n)).zip(out.chunks_exact_mut(width)).enumerate() {
             let row_sum = sum(n, |i| e[i]);
@@ -141,29 +147,32 @@ fn run<F: FinishOf>(pool: &ThreadPool, rows: usize, n: usize, x: &[F::Element], 
         out.fill(F::Element::ZERO);
         return;
     }
-    let body = block::<F>();
+    let (exponentials, finish_rows) = (exponentials::<F::Element>(), finish_rows::<F>());
     let out = SharedMut::new(out);
     pool.run_ranges(rows, TASK.div_ceil(n), &|range| {
         with_local(|local| {
             let len = range.len() * n;
             let (z, e) = local.take2(len, len);
             let x = &x[range.start * n..range.end * n];
-            // SAFETY: ranges of rows are disjoint; the kernel is compiled for this machine.
-            unsafe { body(finish, range.start, n, x, z, e, out.range(range.start * width..range.end * width)) };
+            // SAFETY: ranges of rows are disjoint; the kernels are compiled for this machine.
+            unsafe {
+                exponentials(n, x, z, e);
+                finish_rows(finish, range.start, n, z, e, out.range(range.start * width..range.end * width));
+            }
         });
     });
 }
 
 /// Defines a [`Finish`] stage: its fields, output width and the computation of a row.
 macro_rules! finish {
-    ($name:ident<$life:lifetime, $T:ident $(, $L:ident: $bound:path)?> { $($field:ident: $type:ty),* $(,)? }
+    ($name:ident<$life:lifetime, $T:ident> { $($field:ident: $type:ty),* $(,)? }
      log $log:literal, width |$n:ident| $width:expr,
      |$self:ident, $row:ident, $z:ident, $e:ident, $log_sum:ident, $row_sum:ident, $out:ident| $body:block) => {
-        struct $name<$life, $T: FloatElement $(, $L: $bound)?> {
+        struct $name<$life, $T: FloatElement> {
             $($field: $type,)*
             element: PhantomData<&$life [$T]>,
         }
-        impl<$life, $T: FloatElement $(, $L: $bound)?> Finish<$T> for $name<$life, $T $(, $L)?> {
+        impl<$life, $T: FloatElement> Finish<$T> for $name<$life, $T> {
             const LOG: bool = $log;
             #[inline(always)]
             fn width(&self, $n: usize) -> usize {
@@ -176,7 +185,7 @@ macro_rules! finish {
                 $body
             }
         }
-        impl<$life, $T: FloatElement $(, $L: $bound)?> FinishOf for $name<$life, $T $(, $L)?> {
+        impl<$life, $T: FloatElement> FinishOf for $name<$life, $T> {
             type Element = $T;
         }
     };
@@ -218,19 +227,19 @@ log false, width |n| n,
     }
 });
 
-finish!(SparseLoss<'a, T, L: Label> { labels: &'a [L] }
+finish!(SparseLoss<'a, T> { class: Classes<'a> }
 log true, width |_n| 1,
 |self, row, z, e, log_sum, row_sum, out| {
-    let class = self.labels[row].class(z.len());
+    let class = (self.class)(row);
     out[0] = class.map_or(T::ZERO, |class| T::from_acc(log_sum - z[class]));
 });
 
-finish!(SparseGrad<'a, T, L: Label> { labels: &'a [L], ct: &'a [T] }
+finish!(SparseGrad<'a, T> { class: Classes<'a>, ct: &'a [T] }
 log false, width |n| n,
 |self, row, z, e, log_sum, row_sum, out| {
     let ct = self.ct[row].to_acc();
     let scale = T::Acc::ONE / row_sum;
-    let Some(class) = self.labels[row].class(z.len()) else {
+    let Some(class) = (self.class)(row) else {
         out.fill(T::ZERO);
         return;
     };
@@ -303,7 +312,7 @@ pub fn sparse_softmax_cross_entropy<T: FloatElement, L: Label>(
     loss: &mut [T],
 ) {
     assert_eq!(labels.len(), rows, "expected one label per row");
-    run(pool, rows, n, logits, loss, &SparseLoss { labels, element: PhantomData });
+    run(pool, rows, n, logits, loss, &SparseLoss { class: &|row| labels[row].class(n), element: PhantomData });
 }
 
 /// Computes `dlogits = (softmax(logits) - onehot(labels)) * ct`, with one cotangent `ct` per row; 0 for a label out of range.
@@ -321,7 +330,7 @@ pub fn sparse_softmax_cross_entropy_grad<T: FloatElement, L: Label>(
 ) {
     assert_eq!(labels.len(), rows, "expected one label per row");
     assert_eq!(ct.len(), rows, "expected one cotangent per row");
-    run(pool, rows, n, logits, dlogits, &SparseGrad { labels, ct, element: PhantomData });
+    run(pool, rows, n, logits, dlogits, &SparseGrad { class: &|row| labels[row].class(n), ct, element: PhantomData });
 }
 
 multiversion! {

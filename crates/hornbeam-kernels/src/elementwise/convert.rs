@@ -168,18 +168,55 @@ impl<From: Element + Cast<To>, To: Element> Map1 for Convert<From, To> {
 
 /// Kernel that converts `from` to `to`.
 pub fn convert(from: DType, to: DType) -> UnaryFn {
-    dispatch!(from, From => dispatch!(to, To => map1::<Convert<From, To>>()))
+    if from.is_float() {
+        return dispatch!(float, from, From => dispatch!(to, To => map1::<Convert<From, To>>()), else unreachable!());
+    }
+    if to.is_float() {
+        return dispatch!(float, to, To => dispatch!(from, From => map1::<Convert<From, To>>()), else unreachable!());
+    }
+    if from == to && from.is_int() {
+        return copy(from.size());
+    }
+    integer_conversion(from, to)
 }
 
-/// Kernel that reinterprets the bits of `from` as `to`, or `None` if the sizes differ.
-pub fn bitcast(from: DType, to: DType) -> Option<UnaryFn> {
-    if from.size() != to.size() {
-        return None;
+/// Kernel that converts between integers and bool.
+///
+/// The sign of the result never matters, that of the operand only if it is widened.
+fn integer_conversion(from: DType, to: DType) -> UnaryFn {
+    let widens = to.is_int() && from.size() < to.size();
+    let (from, to) = (if widens { from } else { from.to_unsigned() }, to.to_unsigned());
+    macro_rules! pairs {
+        ($($from:ident: $($to:ident)*;)*) => {
+            $($(if (from, to) == (<$from as Element>::DTYPE, <$to as Element>::DTYPE) {
+                return map1::<Convert<$from, $to>>();
+            })*)*
+        };
     }
-    Some(match from.size() {
+    pairs! {
+        Bool: Bool u8 u16 u32 u64;
+        i8: u16 u32 u64;
+        i16: u32 u64;
+        i32: u64;
+        u8: Bool u16 u32 u64;
+        u16: Bool u8 u32 u64;
+        u32: Bool u8 u16 u64;
+        u64: Bool u8 u16 u32;
+    }
+    copy(from.size())
+}
+
+/// Kernel that copies elements of `size` bytes.
+pub(super) fn copy(size: usize) -> UnaryFn {
+    match size {
         1 => map1::<Convert<u8, u8>>(),
         2 => map1::<Convert<u16, u16>>(),
         4 => map1::<Convert<u32, u32>>(),
         _ => map1::<Convert<u64, u64>>(),
-    })
+    }
+}
+
+/// Kernel that reinterprets the bits of `from` as `to`, or `None` if the sizes differ.
+pub fn bitcast(from: DType, to: DType) -> Option<UnaryFn> {
+    (from.size() == to.size()).then(|| copy(from.size()))
 }

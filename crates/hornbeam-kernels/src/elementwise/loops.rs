@@ -163,6 +163,75 @@ unsafe fn block3<T: Bits>(c: *const Bool, x: *const T, y: *const T, dst: *mut T,
     unsafe { store(dst, &z, m) };
 }
 
+/// Kernel of [`map2`] with a step for each operand.
+type StepsFn = unsafe fn(a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize);
+
+/// Runs `kernel` with scalar operands expanded to a block.
+///
+/// # Safety
+/// Arrays have `n` elements of type `T`, scalars one.
+#[inline(always)]
+unsafe fn with_blocks<T: Element, A: Operand, B: Operand>(
+    kernel: StepsFn,
+    a: *const u8,
+    b: *const u8,
+    dst: *mut u8,
+    n: usize,
+) {
+    let block = |scalar: bool, p: *const u8| {
+        // SAFETY: a scalar operand points to one element.
+        if scalar {
+            [unsafe { ptr::read_unaligned(p.cast::<T>()) }; LANES]
+        } else {
+            [T::ZERO; LANES]
+        }
+    };
+    let (x, y) = (block(A::SCALAR, a), block(B::SCALAR, b));
+    let a = if A::SCALAR { x.as_ptr().cast() } else { a };
+    let b = if B::SCALAR { y.as_ptr().cast() } else { b };
+    // SAFETY: arrays have n elements by the caller's contract, scalars are one block long.
+    unsafe { kernel(a, b, [usize::from(!A::SCALAR), usize::from(!B::SCALAR)], dst, n) };
+}
+
+/// Applies `O`, which does not vectorise, to `n` pairs: one copy for all instruction sets.
+///
+/// # Safety
+/// As for [`map2`].
+pub unsafe fn map2_sequential<O: Map2, A: Operand, B: Operand>(a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+    // SAFETY: the caller's contract; every CPU has the portable instruction set.
+    unsafe { with_blocks::<O::In, A, B>(map2_steps_portable::<O>, a, b, dst, n) };
+}
+
+/// The portable instance of `map2_steps`.
+///
+/// # Safety
+/// As for [`map2`].
+#[inline(never)]
+unsafe fn map2_steps_portable<O: Map2>(a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { map2_blocks::<crate::simd::Portable, O>(a, b, steps, dst, n) };
+}
+
+/// Applies `O` to `n` pairs. `steps` are 1, or 0 for an operand of one block that repeats.
+///
+/// # Safety
+/// `dst` and operands with step 1 have `n` elements, others one block.
+#[inline(always)]
+unsafe fn map2_blocks<S: Target, O: Map2>(a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize) {
+    let (a, b, dst) = (a.cast::<O::In>(), b.cast::<O::In>(), dst.cast::<O::Out>());
+    let full = n / LANES * LANES;
+    let mut i = 0;
+    while i < full {
+        // SAFETY: an operand has i + LANES <= n elements, or one block if it repeats.
+        unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), LANES) };
+        i += LANES;
+    }
+    if i < n {
+        // SAFETY: as above, for the remaining n - i elements.
+        unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), n - i) };
+    }
+}
+
 // Full blocks have a separate loop: with a variable `m`, LLVM passes every block through the stack.
 multiversion! {
     /// Applies `O` to `n` elements.
@@ -181,33 +250,22 @@ multiversion! {
         }
     }
 
-    /// Applies `O` to `n` pairs. `steps` are 1, or 0 for an operand of one block that repeats.
+    /// Applies `O` to `n` pairs: see [`map2_blocks`].
     unsafe fn map2_steps(isa)[S, O: Map2](a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize) {
-        let (a, b, dst) = (a.cast::<O::In>(), b.cast::<O::In>(), dst.cast::<O::Out>());
-        let full = n / LANES * LANES;
-        let mut i = 0;
-        while i < full {
-            // SAFETY: an operand has i + LANES <= n elements, or one block if it repeats.
-            unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), LANES) };
-            i += LANES;
-        }
-        if i < n {
-            // SAFETY: as above, for the remaining n - i elements.
-            unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), n - i) };
-        }
+        // SAFETY: the caller's contract.
+        unsafe { map2_blocks::<S, O>(a, b, steps, dst, n) };
     }
 
     /// Applies `O` to `n` pairs; `A` and `B` are the kinds of the operands.
     pub unsafe fn map2[S, O: Map2, A: Operand, B: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
-        let block = |scalar: bool, p: *const u8| {
-            // SAFETY: a scalar operand points to one element.
-            if scalar { [unsafe { ptr::read_unaligned(p.cast::<O::In>()) }; LANES] } else { [O::In::ZERO; LANES] }
-        };
-        let (x, y) = (block(A::SCALAR, a), block(B::SCALAR, b));
-        let a = if A::SCALAR { x.as_ptr().cast() } else { a };
-        let b = if B::SCALAR { y.as_ptr().cast() } else { b };
-        // SAFETY: arrays have n elements by the caller's contract, scalars are one block long.
-        unsafe { map2_steps::<O>(S::ISA)(a, b, [usize::from(!A::SCALAR), usize::from(!B::SCALAR)], dst, n) };
+        // SAFETY: the caller's contract.
+        unsafe { with_blocks::<O::In, A, B>(map2_steps::<O>(S::ISA), a, b, dst, n) };
+    }
+
+    /// Applies `O` to `n` pairs with swapped operands.
+    pub unsafe fn map2_swapped[S, O: Map2, A: Operand, B: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { with_blocks::<O::In, B, A>(map2_steps::<O>(S::ISA), b, a, dst, n) };
     }
 
     /// Computes `c ? x : y` for elements of the size of `T`. `steps` as in `map2_steps`.

@@ -21,7 +21,8 @@ use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
 use crate::math::Real;
 use crate::simd::Target;
-use loops::{map1, map2, select as select_kernel, Array, Bits, Map1, Map2, On, RealBinary, RealUnary, Scalar};
+use loops::{map1, map2, map2_sequential, map2_swapped, select as select_kernel};
+use loops::{Array, Bits, Map1, Map2, On, RealBinary, RealUnary, Scalar};
 
 /// Integer with the operations of the tables below.
 pub trait Int: Element<Acc = Self> + Ord + std::ops::Not<Output = Self> {
@@ -237,6 +238,16 @@ macro_rules! unary_ops {
             }
         }
     };
+    // Integers, with the same bits for signed and unsigned operands.
+    (@impl wrapping $V:ident $x:ident $body:expr) => {
+        unary_ops! { @impl int $V $x $body }
+    };
+    (@impl signed $V:ident $x:ident $body:expr) => {
+        unary_ops! { @impl int $V $x $body }
+    };
+    // The operand itself: `$body` is not compiled.
+    (@impl identity $V:ident $x:ident $body:expr) => {};
+    (@impl unsigned_identity $V:ident $x:ident $body:expr) => {};
     (@impl bool $V:ident $x:ident $body:expr) => {
         impl Map1 for unary_op::$V {
             type In = Bool;
@@ -266,21 +277,36 @@ macro_rules! unary_ops {
     (@pick int $V:ident $dtype:ident) => {
         dispatch!(int, $dtype, T => Some(map1::<OnInt<unary_op::$V, T>>()), else None)
     };
+    (@pick wrapping $V:ident $dtype:ident) => {
+        dispatch!(unsigned, $dtype.to_unsigned(), T => Some(map1::<OnInt<unary_op::$V, T>>()), else None)
+    };
+    (@pick signed $V:ident $dtype:ident) => {
+        dispatch!(signed, $dtype, T => Some(map1::<OnInt<unary_op::$V, T>>()), else None)
+    };
+    (@pick identity $V:ident $dtype:ident) => {
+        $dtype.is_int().then(|| convert::copy($dtype.size()))
+    };
+    (@pick unsigned_identity $V:ident $dtype:ident) => {
+        $dtype.is_unsigned_int().then(|| convert::copy($dtype.size()))
+    };
     (@pick bool $V:ident $dtype:ident) => {
         ($dtype == DType::Bool).then(map1::<unary_op::$V>)
     };
     (@pick test $V:ident $dtype:ident) => {
-        dispatch!($dtype, T => Some(map1::<On<unary_op::$V, (T,)>>()))
+        match $dtype.to_unsigned() {
+            DType::Bool => Some(map1::<On<unary_op::$V, (Bool,)>>()),
+            other => dispatch!(unsigned_or_float, other, T => Some(map1::<On<unary_op::$V, (T,)>>()), else None),
+        }
     };
 }
 
 unary_ops! {
-    Neg "neg": float |x| -x, int |x| x.neg();
+    Neg "neg": float |x| -x, wrapping |x| x.neg();
     Sign "sign": float |x| x.sign(), int |x| x.sign();
-    Floor "floor": float |x| x.floor(), int |x| x;
-    Ceil "ceil": float |x| x.ceil(), int |x| x;
-    Round "round": float |x| x.round(), int |x| x;
-    Abs "abs": float |x| x.abs(), int |x| x.abs();
+    Floor "floor": float |x| x.floor(), identity |x| x;
+    Ceil "ceil": float |x| x.ceil(), identity |x| x;
+    Round "round": float |x| x.round(), identity |x| x;
+    Abs "abs": float |x| x.abs(), signed |x| x.abs(), unsigned_identity |x| x;
     Exp "exp": float |x| x.exp::<S>();
     Expm1 "expm1": float |x| x.expm1::<S>();
     Log "log": float |x| x.log::<S>();
@@ -305,7 +331,7 @@ unary_ops! {
     Digamma "digamma": float |x| x.digamma();
     Logistic "logistic": float |x| x.logistic::<S>();
     IsFinite "is_finite": test |x| (x.to_f64() - x.to_f64()) == 0.0;
-    LogicalNot "logical_not": int |x| !x, bool |x| !x.get();
+    LogicalNot "logical_not": wrapping |x| !x, bool |x| !x.get();
 }
 
 impl Unary {
@@ -354,6 +380,17 @@ macro_rules! binary_ops {
             }
         }
     };
+    // Integers, with the same bits for signed and unsigned operands.
+    (@impl wrapping $V:ident $a:ident $b:ident $body:expr) => {
+        binary_ops! { @impl int $V $a $b $body }
+    };
+    // Operations that do not vectorise.
+    (@impl sequential_float $V:ident $a:ident $b:ident $body:expr) => {
+        binary_ops! { @impl float $V $a $b $body }
+    };
+    (@impl sequential_int $V:ident $a:ident $b:ident $body:expr) => {
+        binary_ops! { @impl int $V $a $b $body }
+    };
     (@impl bool $V:ident $a:ident $b:ident $body:expr) => {
         impl Map2 for binary_op::$V {
             type In = Bool;
@@ -371,25 +408,34 @@ macro_rules! binary_ops {
     (@pick int $V:ident $dtype:ident $scalars:ident) => {
         dispatch!(int, $dtype, T => Some(with_scalars::<OnInt<binary_op::$V, T>>($scalars)), else None)
     };
+    (@pick wrapping $V:ident $dtype:ident $scalars:ident) => {
+        dispatch!(unsigned, $dtype.to_unsigned(), T => Some(with_scalars::<OnInt<binary_op::$V, T>>($scalars)), else None)
+    };
+    (@pick sequential_float $V:ident $dtype:ident $scalars:ident) => {
+        dispatch!(float, $dtype, T => Some(sequential_with_scalars::<On<binary_op::$V, T>>($scalars)), else None)
+    };
+    (@pick sequential_int $V:ident $dtype:ident $scalars:ident) => {
+        dispatch!(int, $dtype, T => Some(sequential_with_scalars::<OnInt<binary_op::$V, T>>($scalars)), else None)
+    };
     (@pick bool $V:ident $dtype:ident $scalars:ident) => {
         ($dtype == DType::Bool).then(|| with_scalars::<binary_op::$V>($scalars))
     };
 }
 
 binary_ops! {
-    Add "add": float |a, b| a + b, int |a, b| a.add(b), bool |a, b| a | b;
-    Sub "sub": float |a, b| a - b, int |a, b| a.sub(b);
-    Mul "mul": float |a, b| a * b, int |a, b| a.mul(b), bool |a, b| a & b;
-    Div "div": float |a, b| a / b, int |a, b| a.div(b);
-    Rem "rem": float |a, b| a % b, int |a, b| a.rem(b);
-    Pow "pow": float |a, b| a.pow::<S>(b), int |a, b| a.pow(b);
+    Add "add": float |a, b| a + b, wrapping |a, b| a.add(b), bool |a, b| a | b;
+    Sub "sub": float |a, b| a - b, wrapping |a, b| a.sub(b);
+    Mul "mul": float |a, b| a * b, wrapping |a, b| a.mul(b), bool |a, b| a & b;
+    Div "div": float |a, b| a / b, sequential_int |a, b| a.div(b);
+    Rem "rem": sequential_float |a, b| a % b, sequential_int |a, b| a.rem(b);
+    Pow "pow": float |a, b| a.pow::<S>(b), sequential_int |a, b| a.pow(b);
     Atan2 "atan2": float |a, b| a.atan2(b);
     Max "max": float |a, b| a.max(b), int |a, b| a.max(b), bool |a, b| a | b;
     Min "min": float |a, b| a.min(b), int |a, b| a.min(b), bool |a, b| a & b;
-    And "and": int |a, b| a.and(b), bool |a, b| a & b;
-    Or "or": int |a, b| a.or(b), bool |a, b| a | b;
-    Xor "xor": int |a, b| a.xor(b), bool |a, b| a ^ b;
-    ShiftLeft "shift_left": int |a, b| a.shift_left(b);
+    And "and": wrapping |a, b| a.and(b), bool |a, b| a & b;
+    Or "or": wrapping |a, b| a.or(b), bool |a, b| a | b;
+    Xor "xor": wrapping |a, b| a.xor(b), bool |a, b| a ^ b;
+    ShiftLeft "shift_left": wrapping |a, b| a.shift_left(b);
     ShiftRight "shift_right": int |a, b| a.shift_right(b);
 }
 
@@ -407,13 +453,31 @@ fn with_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
     }
 }
 
-macro_rules! comparisons {
-    ($($V:ident $name:literal $operator:tt,)*) => {
-        named! {
-            /// Comparison of two operands of one dtype. The result is bool.
-            Compare { $($V $name,)* }
-        }
+fn swapped_with_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+    match scalars {
+        [false, false] => map2_swapped::<O, Array, Array>(),
+        [true, false] => map2_swapped::<O, Scalar, Array>(),
+        [false, true] => map2_swapped::<O, Array, Scalar>(),
+        [true, true] => map2_swapped::<O, Scalar, Scalar>(),
+    }
+}
 
+fn sequential_with_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+    match scalars {
+        [false, false] => map2_sequential::<O, Array, Array>,
+        [true, false] => map2_sequential::<O, Scalar, Array>,
+        [false, true] => map2_sequential::<O, Array, Scalar>,
+        [true, true] => map2_sequential::<O, Scalar, Scalar>,
+    }
+}
+
+named! {
+    /// Comparison of two operands of one dtype. The result is bool.
+    Compare { Eq "eq", Ne "ne", Lt "lt", Le "le", Gt "gt", Ge "ge", }
+}
+
+macro_rules! comparisons {
+    ($($V:ident $operator:tt,)*) => {
         mod comparison {
             $(pub struct $V;)*
         }
@@ -425,23 +489,35 @@ macro_rules! comparisons {
                 Bool::new(a.to_acc() $operator b.to_acc())
             }
         })*
-
-        /// Kernel like [`compare`]; `scalars` marks operands that point to a single, broadcast element.
-        pub fn compare_with(op: Compare, dtype: DType, scalars: [bool; 2]) -> BinaryFn {
-            match op {
-                $(Compare::$V => dispatch!(dtype, T => with_scalars::<On<comparison::$V, (T,)>>(scalars)),)*
-            }
-        }
     };
 }
 
 comparisons! {
-    Eq "eq" ==,
-    Ne "ne" !=,
-    Lt "lt" <,
-    Le "le" <=,
-    Gt "gt" >,
-    Ge "ge" >=,
+    Eq ==,
+    Ne !=,
+    Lt <,
+    Le <=,
+}
+
+/// Kernel like [`compare`]; `scalars` marks operands that point to a single, broadcast element.
+pub fn compare_with(op: Compare, dtype: DType, scalars: [bool; 2]) -> BinaryFn {
+    macro_rules! equality {
+        ($V:ident) => {
+            match dtype.to_unsigned() {
+                DType::Bool => with_scalars::<On<comparison::$V, (Bool,)>>(scalars),
+                other => dispatch!(unsigned_or_float, other, T => with_scalars::<On<comparison::$V, (T,)>>(scalars),
+                    else unreachable!("every dtype is bool, unsigned or float")),
+            }
+        };
+    }
+    match op {
+        Compare::Eq => equality!(Eq),
+        Compare::Ne => equality!(Ne),
+        Compare::Lt => dispatch!(dtype, T => with_scalars::<On<comparison::Lt, (T,)>>(scalars)),
+        Compare::Le => dispatch!(dtype, T => with_scalars::<On<comparison::Le, (T,)>>(scalars)),
+        Compare::Gt => dispatch!(dtype, T => swapped_with_scalars::<On<comparison::Lt, (T,)>>(scalars)),
+        Compare::Ge => dispatch!(dtype, T => swapped_with_scalars::<On<comparison::Le, (T,)>>(scalars)),
+    }
 }
 
 /// Kernel that compares two arrays of `dtype`.

@@ -9,7 +9,7 @@ use crate::math::Real;
 use crate::multiversion;
 use crate::pool::ThreadPool;
 
-use super::fold::{add_columns, fold_each, fold_long, And, Fold, Folding, Max, Min, Or, Prod, Sum};
+use super::fold::{add_columns, fold_long, fold_rows, And, Fold, Folding, Max, Min, Or, Prod, Sum};
 use super::{reduce, typed, typed_mut, Reduce};
 
 /// Reduction of blocks.
@@ -79,20 +79,27 @@ pub fn fold_kernels(fold: BlockFold, dtype: DType) -> Option<FoldKernels> {
                 _ => None,
             }
         };
-        (int $Op:ident) => {
-            with!(i8, i16, i32, i64, u8, u16, u32, u64: $Op)
+        (bitwise $Op:ident) => {
+            with!(u8, u16, u32, u64: $Op)
         };
-        (numeric $Op:ident) => {
+        (wrapping $Op:ident) => {
+            with!(u8, u16, u32, u64, f32, f64: $Op)
+        };
+        (ordered $Op:ident) => {
             with!(i8, i16, i32, i64, u8, u16, u32, u64, f32, f64: $Op)
         };
     }
+    let dtype = match fold {
+        BlockFold::Reduce(op) => op.kernel_dtype(dtype),
+        BlockFold::Moments => dtype,
+    };
     match fold {
-        BlockFold::Reduce(Reduce::Sum) => with!(numeric Sum),
-        BlockFold::Reduce(Reduce::Prod) => with!(numeric Prod),
-        BlockFold::Reduce(Reduce::Max) => with!(numeric Max),
-        BlockFold::Reduce(Reduce::Min) => with!(numeric Min),
-        BlockFold::Reduce(Reduce::And) => with!(int And),
-        BlockFold::Reduce(Reduce::Or) => with!(int Or),
+        BlockFold::Reduce(Reduce::Sum) => with!(wrapping Sum),
+        BlockFold::Reduce(Reduce::Prod) => with!(wrapping Prod),
+        BlockFold::Reduce(Reduce::Max) => with!(ordered Max),
+        BlockFold::Reduce(Reduce::Min) => with!(ordered Min),
+        BlockFold::Reduce(Reduce::And) => with!(bitwise And),
+        BlockFold::Reduce(Reduce::Or) => with!(bitwise Or),
         BlockFold::Moments => match dtype {
             DType::F32 => Some(FoldKernels { columns: moments_columns::<f32>(), rows: moments_rows::<f32>() }),
             DType::F64 => Some(FoldKernels { columns: moments_columns::<f64>(), rows: moments_rows::<f64>() }),
@@ -109,14 +116,16 @@ multiversion! {
             (x, std::slice::from_raw_parts_mut(accumulators.cast::<F::Acc>(), at.columns))
         };
         if let [y] = y {
-            let sum = fold_long::<F>(x);
+            // SAFETY: `fold_long` has no precondition other than the instruction set.
+            let sum = unsafe { fold_long::<F>(S::ISA)(x) };
             *y = if at.before == 0 { sum } else { F::combine(*y, sum) };
             return;
         }
         if at.before == 0 {
             y.fill(F::IDENTITY);
         }
-        add_columns::<F>(x, at.columns, at.rows, y);
+        // SAFETY: as above.
+        unsafe { add_columns::<F>(S::ISA)(x, at.columns, at.rows, y) };
     }
 
     unsafe fn reduce_rows[S, F: Fold](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
@@ -125,7 +134,8 @@ multiversion! {
             let x = std::slice::from_raw_parts(x.cast::<F::In>(), at.rows * at.columns);
             (x, std::slice::from_raw_parts_mut(accumulators.cast::<F::Acc>(), at.rows))
         };
-        fold_each::<F>(x, at.columns, y);
+        // SAFETY: `fold_rows` has no precondition other than the instruction set.
+        unsafe { fold_rows::<F>(S::ISA)(x, at.columns, y) };
     }
 
     unsafe fn moments_columns[S, T: MomentElement](x: *const u8, at: BlockExtent, accumulators: *mut u8) {

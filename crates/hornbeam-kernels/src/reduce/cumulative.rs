@@ -87,7 +87,7 @@ pub fn cumulative(
 ) {
     macro_rules! with {
         ($Op:ident) => {
-            dispatch!(numeric, dtype, T => columns::<Folding<$Op, T>>(pool, typed(x), shape, axis, reverse, typed_mut(y)),
+            dispatch!(unsigned_or_float, dtype.to_unsigned(), T => columns::<Folding<$Op, T>>(pool, typed(x), shape, axis, reverse, typed_mut(y)),
                 else panic!("{} does not support {dtype}", op.name()))
         };
         (any $Op:ident) => {

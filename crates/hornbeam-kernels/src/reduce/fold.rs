@@ -73,75 +73,88 @@ const BLOCK: usize = 1024;
 
 multiversion! {
     /// Folds each row of `n` elements of `x` into one element of `y`.
-    pub unsafe fn fold_rows[S, F: Fold](x: &[F::In], n: usize, y: &mut [F::Acc]) {
-        fold_each::<F>(x, n, y);
-    }
-
-    /// Folds `rows` rows with stride `stride` into `y`, column by column.
-    pub unsafe fn fold_columns[S, F: Fold](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
-        y.fill(F::IDENTITY);
-        add_columns::<F>(x, stride, rows, y);
-    }
-}
-
-#[inline(always)]
-pub(super) fn fold_each<F: Fold>(x: &[F::In], n: usize, y: &mut [F::Acc]) {
-    if n < SHORT {
-        fold_short::<F>(x, n, y);
-    } else if n < 512 {
-        for (row, y) in x.chunks_exact(n).zip(y) {
-            *y = fold_block::<F, SHORT>(row);
-        }
-    } else {
-        for (row, y) in x.chunks_exact(n).zip(y) {
-            *y = fold_long::<F>(row);
-        }
-    }
-}
-
-/// Folds rows into the contents of `y`, column by column.
-#[inline(always)]
-pub(super) fn add_columns<F: Fold>(x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
-    let columns = y.len();
-    // Few columns leave vector lanes empty: several adjacent rows are treated as one wide row.
-    let side = LANES / columns;
-    if stride == columns && side > 1 && rows >= 8 * side {
-        let mut wide = [F::IDENTITY; LANES];
-        let width = side * columns;
-        let (body, rest) = x.split_at(rows / side * width);
-        add_rows::<F>(body, width, rows / side, &mut wide[..width]);
-        for part in wide[..width].chunks_exact(columns) {
-            for (y, part) in y.iter_mut().zip(part) {
-                *y = F::combine(*y, *part);
+    pub(super) unsafe fn fold_rows(isa)[S, F: Fold](x: &[F::In], n: usize, y: &mut [F::Acc]) {
+        if n < SHORT {
+            fold_short::<F>(x, n, y);
+        } else if n < 512 {
+            for (row, y) in x.chunks_exact(n).zip(y) {
+                *y = fold_block::<F, SHORT>(row);
+            }
+        } else {
+            for (row, y) in x.chunks_exact(n).zip(y) {
+                // SAFETY: `fold_long` has no precondition other than the instruction set.
+                *y = unsafe { fold_long::<F>(S::ISA)(row) };
             }
         }
-        add_rows::<F>(rest, columns, rows % side, y);
-    } else {
-        add_rows::<F>(x, stride, rows, y);
     }
-}
 
-/// Folds rows into `y`, eight at a time, so that accumulators are loaded and stored once per eight rows.
-#[inline(always)]
-fn add_rows<F: Fold>(x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
-    let columns = y.len();
-    let mut row = 0;
-    while row + 8 <= rows {
-        let group: [&[F::In]; 8] = std::array::from_fn(|i| &x[(row + i) * stride..][..columns]);
-        for (j, y) in y.iter_mut().enumerate() {
-            // SAFETY: each of the eight rows has as many columns as y.
-            let v: [F::Acc; 8] = std::array::from_fn(|i| unsafe { *group[i].get_unchecked(j) }.to_acc());
-            let pairs = [
-                F::combine(F::combine(v[0], v[1]), F::combine(v[2], v[3])),
-                F::combine(F::combine(v[4], v[5]), F::combine(v[6], v[7])),
-            ];
-            *y = F::combine(*y, F::combine(pairs[0], pairs[1]));
+    /// Folds a long row.
+    pub(super) unsafe fn fold_long(isa)[S, F: Fold](row: &[F::In]) -> F::Acc {
+        // Blocks are combined pairwise, two results of equal weight as soon as both exist, like the carries of a counter.
+        let mut stack = [F::IDENTITY; usize::BITS as usize];
+        let mut depth = 0;
+        for (i, block) in row.chunks(BLOCK).enumerate() {
+            let mut sum = fold_block::<F, LANES>(block);
+            for _ in 0..(i + 1).trailing_zeros() {
+                depth -= 1;
+                sum = F::combine(stack[depth], sum);
+            }
+            stack[depth] = sum;
+            depth += 1;
         }
-        row += 8;
+        let mut sum = stack[depth - 1];
+        for part in stack[..depth - 1].iter().rev() {
+            sum = F::combine(*part, sum);
+        }
+        sum
     }
-    for row in row..rows {
-        for (y, x) in y.iter_mut().zip(&x[row * stride..][..columns]) {
-            *y = F::combine(*y, x.to_acc());
+
+    /// Folds rows with stride `stride` into the contents of `y`, column by column.
+    pub(super) unsafe fn add_columns(isa)[S, F: Fold](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
+        let columns = y.len();
+        let add_rows = add_rows::<F>(S::ISA);
+        // Few columns leave vector lanes empty: several adjacent rows are treated as one wide row.
+        let side = LANES / columns;
+        if stride == columns && side > 1 && rows >= 8 * side {
+            let mut wide = [F::IDENTITY; LANES];
+            let width = side * columns;
+            let (body, rest) = x.split_at(rows / side * width);
+            // SAFETY: `add_rows` has no precondition other than the instruction set.
+            unsafe { add_rows(body, width, rows / side, &mut wide[..width]) };
+            for part in wide[..width].chunks_exact(columns) {
+                for (y, part) in y.iter_mut().zip(part) {
+                    *y = F::combine(*y, *part);
+                }
+            }
+            // SAFETY: as above.
+            unsafe { add_rows(rest, columns, rows % side, y) };
+        } else {
+            // SAFETY: as above.
+            unsafe { add_rows(x, stride, rows, y) };
+        }
+    }
+
+    /// Folds rows into `y`, eight at a time, so that accumulators are loaded and stored once per eight rows.
+    unsafe fn add_rows(isa)[S, F: Fold](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
+        let columns = y.len();
+        let mut row = 0;
+        while row + 8 <= rows {
+            let group: [&[F::In]; 8] = std::array::from_fn(|i| &x[(row + i) * stride..][..columns]);
+            for (j, y) in y.iter_mut().enumerate() {
+                // SAFETY: each of the eight rows has as many columns as y.
+                let v: [F::Acc; 8] = std::array::from_fn(|i| unsafe { *group[i].get_unchecked(j) }.to_acc());
+                let pairs = [
+                    F::combine(F::combine(v[0], v[1]), F::combine(v[2], v[3])),
+                    F::combine(F::combine(v[4], v[5]), F::combine(v[6], v[7])),
+                ];
+                *y = F::combine(*y, F::combine(pairs[0], pairs[1]));
+            }
+            row += 8;
+        }
+        for row in row..rows {
+            for (y, x) in y.iter_mut().zip(&x[row * stride..][..columns]) {
+                *y = F::combine(*y, x.to_acc());
+            }
         }
     }
 }
@@ -164,27 +177,6 @@ fn fold_short<F: Fold>(x: &[F::In], n: usize, y: &mut [F::Acc]) {
     for (row, y) in tail.chunks_exact(n).zip(rest) {
         *y = row.iter().fold(F::IDENTITY, |sum, x| F::combine(sum, x.to_acc()));
     }
-}
-
-#[inline(always)]
-pub(super) fn fold_long<F: Fold>(row: &[F::In]) -> F::Acc {
-    // Blocks are combined pairwise, two results of equal weight as soon as both exist, like the carries of a counter.
-    let mut stack = [F::IDENTITY; usize::BITS as usize];
-    let mut depth = 0;
-    for (i, block) in row.chunks(BLOCK).enumerate() {
-        let mut sum = fold_block::<F, LANES>(block);
-        for _ in 0..(i + 1).trailing_zeros() {
-            depth -= 1;
-            sum = F::combine(stack[depth], sum);
-        }
-        stack[depth] = sum;
-        depth += 1;
-    }
-    let mut sum = stack[depth - 1];
-    for part in stack[..depth - 1].iter().rev() {
-        sum = F::combine(*part, sum);
-    }
-    sum
 }
 
 #[inline(always)]

@@ -22,7 +22,8 @@ use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::with_local;
-use fold::{fold_columns, fold_rows, And, Fold, Folding, Max, Min, Or, Prod, Sum};
+use crate::simd::isa;
+use fold::{add_columns, fold_rows, And, Fold, Folding, Max, Min, Or, Prod, Sum};
 
 /// Elements of a task: tens of microseconds at memory bandwidth.
 const CHUNK: usize = 1 << 16;
@@ -70,6 +71,14 @@ impl Reduce {
             Reduce::And | Reduce::Or => !dtype.is_float(),
         }
     }
+
+    /// Dtype of the kernel: unsigned if signed and unsigned operands give the same bits.
+    fn kernel_dtype(self, dtype: DType) -> DType {
+        match self {
+            Reduce::Max | Reduce::Min => dtype,
+            _ => dtype.to_unsigned(),
+        }
+    }
 }
 
 /// Reduces `x` of `shape` over `axes`, which are removed. Sums and products of integers wrap; extrema propagate NaN; an
@@ -79,6 +88,7 @@ impl Reduce {
 /// If `op` does not support `dtype`, or if a buffer does not have its shape or is not aligned.
 pub fn reduce(pool: &ThreadPool, op: Reduce, dtype: DType, x: &[u8], shape: &[usize], axes: &[usize], y: &mut [u8]) {
     assert!(op.supports(dtype), "{} does not support {dtype}", op.name());
+    let dtype = op.kernel_dtype(dtype);
     macro_rules! with {
         ($family:ident, $Op:ident) => {
             dispatch!($family, dtype, T => folds::<Folding<$Op, T>>(pool, x, shape, axes, y), else unreachable!())
@@ -88,15 +98,15 @@ pub fn reduce(pool: &ThreadPool, op: Reduce, dtype: DType, x: &[u8], shape: &[us
         };
     }
     match (op, dtype) {
-        (Reduce::Sum, _) => with!(numeric, Sum),
-        (Reduce::Prod, _) => with!(numeric, Prod),
+        (Reduce::Sum, _) => with!(unsigned_or_float, Sum),
+        (Reduce::Prod, _) => with!(unsigned_or_float, Prod),
         (Reduce::Max, _) => with!(Max),
         (Reduce::Min, _) => with!(Min),
         // On booleans, `and` and `or` are the extrema.
         (Reduce::And, DType::Bool) => with!(Min),
         (Reduce::Or, DType::Bool) => with!(Max),
-        (Reduce::And, _) => with!(int, And),
-        (Reduce::Or, _) => with!(int, Or),
+        (Reduce::And, _) => with!(unsigned, And),
+        (Reduce::Or, _) => with!(unsigned, Or),
     }
 }
 
@@ -210,7 +220,7 @@ fn pass<F: Fold>(pool: &ThreadPool, x: &[F::In], [outer, n, inner]: [usize; 3], 
 }
 
 fn rows<F: Fold>(pool: &ThreadPool, x: &[F::In], outer: usize, n: usize, y: &mut [F::Acc]) {
-    let fold = fold_rows::<F>();
+    let fold = fold_rows::<F>(isa());
     if n <= 2 * CHUNK {
         pool.run_chunks(y, (CHUNK / n).max(1), &|task, y| {
             let at = task * (CHUNK / n).max(1) * n;
@@ -254,7 +264,7 @@ fn column_tasks<F: Fold>(
     height: usize,
     y: &mut [F::Acc],
 ) {
-    let fold = fold_columns::<F>();
+    let add = add_columns::<F>(isa());
     let (chunks, tiles) = (n.div_ceil(height), inner.div_ceil(COLUMNS));
     let items = outer * chunks * tiles;
     let items_per_task = (CHUNK / (height.min(n) * inner.min(COLUMNS))).max(1);
@@ -268,7 +278,11 @@ fn column_tasks<F: Fold>(
                 &x[(row * n + first) * inner + columns.start..(row * n + end - 1) * inner + inner.min(columns.end)];
             let to = (row * chunks + chunk) * inner;
             // SAFETY: items write disjoint columns and chunks, and `from` holds `end - first` rows.
-            unsafe { fold(from, inner, end - first, y.range(to + columns.start..to + columns.end)) };
+            unsafe {
+                let y = y.range(to + columns.start..to + columns.end);
+                y.fill(F::IDENTITY);
+                add(from, inner, end - first, y);
+            }
         }
     });
 }
