@@ -1,6 +1,6 @@
 //! Reproducible random numbers for tests.
 
-use crate::dtype::Element;
+use crate::dtype::{DType, Element};
 
 /// SplitMix64 generator.
 pub(crate) struct Random(u64);
@@ -35,5 +35,25 @@ impl Random {
                 })
             })
             .collect()
+    }
+}
+
+/// Relative tolerance of a computation with a few roundings in `T`.
+pub(crate) fn tolerance<T: Element>(float32: f64) -> f64 {
+    match T::DTYPE {
+        DType::F32 => float32,
+        DType::F64 => 1e-14,
+        DType::F16 => 2e-3,
+        _ => 1.6e-2,
+    }
+}
+
+/// Checks that results are within `tolerance * (scale + |want|)` of the reference.
+pub(crate) fn assert_close<T: Element>(name: &str, got: &[T], want: &[f64], scale: f64, tolerance: f64) {
+    assert_eq!(got.len(), want.len());
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let (got, dtype) = (got.to_f64(), T::DTYPE);
+        let error = (got - want).abs();
+        assert!(error <= tolerance * (scale + want.abs()), "{name} {dtype} at {i}: {got} for {want}");
     }
 }

@@ -1,14 +1,14 @@
 //! Packed operands and register-tile products for kernels other than plain GEMM: attention and recurrent layers.
 
-use crate::gemm::tile::{self, Kernels, Tile};
+use crate::gemm::types::{self, Kernels, Tile};
 use crate::gemm::{even, pack};
 use crate::math;
 use crate::pool::ThreadPool;
 use std::ptr::null;
 
 /// Float with elementary functions and register tiles.
-pub(crate) trait Float: math::Real + tile::Real {}
-impl<T: math::Real + tile::Real> Float for T {}
+pub(crate) trait Float: math::Real + types::Real {}
+impl<T: math::Real + types::Real> Float for T {}
 
 /// Row stride of scratch matrices with `n` columns: padded away from powers of two, which share cache sets.
 pub(crate) fn padded_stride(n: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use super::rows::{online_softmax, safe_max, scale_row};
 use super::{blocks, gather, split_front, Attention, AttentionShape, Bias, Head, KEY_BLOCK, QUERY_BLOCK};
-use crate::gemm::tile::Kernels;
+use crate::gemm::types::Kernels;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use crate::tiles::{padded_stride, Float, Lhs, PackedRhs};

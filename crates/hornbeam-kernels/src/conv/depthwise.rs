@@ -3,7 +3,7 @@
 use super::direct::Residue;
 use super::patch::Geometry;
 use super::ConvShape;
-use crate::gemm::tile::{DepthwiseGrad, DepthwiseRow, Real};
+use crate::gemm::types::{DepthwiseGrad, DepthwiseRow, Real};
 use crate::gemm::{Activation, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};

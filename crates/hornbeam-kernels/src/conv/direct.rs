@@ -7,7 +7,7 @@
 use super::patch::Geometry;
 use super::ConvShape;
 use crate::gemm::pack;
-use crate::gemm::tile::{Kernels, Real, Tile};
+use crate::gemm::types::{Kernels, Real, Tile};
 use crate::gemm::{even, Activation, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};

@@ -9,7 +9,7 @@ use super::cast;
 use super::output_grad::{expand_row, mask_rows, sum_rows, OutputGrad, WidenTo};
 use super::patch::{Geometry, Patch};
 use super::ConvShape;
-use crate::gemm::tile::{Kernels, Real, Tile};
+use crate::gemm::types::{Kernels, Real, Tile};
 use crate::gemm::{even, pack};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain, Scratch};

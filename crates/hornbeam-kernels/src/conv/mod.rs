@@ -284,7 +284,7 @@ fn cast_epilogue<E: Plain, F: Plain>(epilogue: Epilogue<E>) -> Epilogue<F> {
 /// Dispatch of `f32` and `f64` to the algorithms.
 mod real {
     use super::*;
-    use crate::gemm::tile::Real;
+    use crate::gemm::types::Real;
 
     pub(super) fn forward<E: Real + GemmElement>(
         pool: &ThreadPool,

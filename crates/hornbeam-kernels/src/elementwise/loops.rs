@@ -302,6 +302,16 @@ multiversion! {
     }
 }
 
+/// Selects the kernel of [`map2`] for the kinds of its operands.
+pub(super) fn with_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+    match scalars {
+        [false, false] => map2::<O, Array, Array>(),
+        [true, false] => map2::<O, Scalar, Array>(),
+        [false, true] => map2::<O, Array, Scalar>(),
+        [true, true] => map2::<O, Scalar, Scalar>(),
+    }
+}
+
 /// Scalar function of a real number, computed in the accumulator type.
 pub trait RealUnary {
     fn apply<S: Target, R: Real>(x: R) -> R;

@@ -1,7 +1,8 @@
 //! Comparison of every kernel with its scalar function, for every dtype, instruction set and representative length.
 
 use super::*;
-use crate::dtype::{bf16, f16};
+use crate::dispatch;
+use crate::dtype::{bf16, f16, Element};
 use crate::simd::{with_isa, Isa};
 
 /// Ordinary and special values, as bytes of `dtype`.

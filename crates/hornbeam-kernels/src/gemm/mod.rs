@@ -3,19 +3,22 @@
 //! The partition into tasks, the blocks of k and the order in which partial sums are added depend on the shape alone, so
 //! that any number of threads gives the same bits. The crate's README shows the loop levels.
 
+mod depthwise;
 pub(crate) mod half;
 pub(crate) mod integer;
 pub(crate) mod pack;
 mod pairs;
+mod plan;
 mod real;
 mod row;
 pub(crate) mod tile;
+pub(crate) mod types;
+mod unroll;
 pub(crate) mod vector;
 
 use crate::dtype::{bf16, f16, Element};
 use crate::pool::ThreadPool;
 use crate::scratch::{Plain, Scratch};
-pub(crate) use real::even;
 use std::ops::Range;
 
 /// Strided layout of an operand: element `(i, j)` of matrix `l` is at `offset + l * batch + i * rows + j * cols`.
@@ -231,6 +234,13 @@ fn check_and_run<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch
         (batch, m, am)
     };
     T::product(pool, Product { batch, m, am, ..product }, scratch);
+}
+
+/// Splits `start..end` into the fewest parts of at most `size`, as evenly as possible.
+pub(crate) fn even(start: usize, end: usize, size: usize) -> impl Iterator<Item = [usize; 2]> + Clone {
+    let n = end - start;
+    let parts = n.div_ceil(size);
+    (0..parts).map(move |i| [start + i * n / parts, start + (i + 1) * n / parts])
 }
 
 #[cfg(test)]

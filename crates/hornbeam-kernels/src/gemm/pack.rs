@@ -1,6 +1,6 @@
 //! Packing of operands into the order in which micro-kernels read them.
 
-use super::tile::Real;
+use super::types::Real;
 use super::vector::prefetch;
 use crate::multiversion;
 

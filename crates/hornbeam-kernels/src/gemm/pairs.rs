@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::half::{self, narrow_slice, widen, widen_slice};
 use super::real;
-use super::tile::{self, Kernels};
+use super::tile;
+use super::types::Kernels;
 use super::{Epilogue, Mat, Product};
 use crate::dtype::bf16;
 use crate::multiversion;

@@ -1,120 +1,15 @@
 //! Products of `f32` and `f64`: the partition into tasks and the blocked loops around the micro-kernel.
 
 use super::pack;
-use super::tile::{Kernels, Real, Tile};
-use super::{Activation, FusedEpilogue, Mat, Product};
+use super::plan::{PackB, Plan, K_BLOCK};
+use super::types::{Kernels, Real, Tile};
+use super::{even, Activation, FusedEpilogue, Mat, Product};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ptr::null;
 
-/// Steps of k in a block: a panel of B (two vectors wide) then about fills the L1 cache.
-const K_BLOCK: usize = 256;
-/// Tiles of rows in a block: its parts of A and C then stay in the L2 cache.
-const M_BLOCK: usize = 10;
-/// Tiles of rows up to which B is read in place.
-const DIRECT: usize = 10;
-/// Multiply-adds that justify a separate task.
-pub(super) const TASK_WORK: usize = 1 << 19;
-/// Maximum number of tasks beyond those required by the block sizes.
-const TASKS: usize = 16;
-/// Maximum number of splits of k; their partial sums are stored separately and added in order.
-const SPLITS: usize = 16;
 /// Bytes of B packed at a time.
 const PACKED_BYTES: usize = 16 << 20;
-
-/// Source of B for the micro-kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PackB {
-    /// Read in place.
-    Direct,
-    /// Each task packs its own block.
-    Local,
-    /// Packed once, before the tasks start.
-    Shared,
-}
-
-/// Partition of a product.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    vectors: usize,
-    rows: usize,
-    m_block: usize,
-    n_block: usize,
-    k_split: usize,
-    splits: usize,
-    pack_a: bool,
-    pack_b: PackB,
-}
-
-/// Returns true if rows with this stride map to the same few sets of the L1 cache (64 sets of 64 bytes).
-fn aliases<E>(stride: isize) -> bool {
-    let bytes = stride.unsigned_abs() * size_of::<E>();
-    bytes >= 4096 && (bytes % 4096 < 256 || bytes % 4096 > 4096 - 256)
-}
-
-/// Chooses the partition; `cost` is the cost of the fused epilogue in multiply-adds per element.
-fn plan<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm: Mat, cost: usize) -> Plan {
-    let lanes = kernels.lanes;
-    let total_vectors = n.div_ceil(lanes);
-    let in_place_a = (am.cols == 1 && am.rows >= 0) || (am.rows == 1 && am.cols >= 0);
-    let vectors = total_vectors.min(2);
-    let rows = kernels.rows[vectors - 1];
-
-    let work = batch * m * n * (k + cost);
-    let wanted = (work / TASK_WORK).clamp(1, TASKS);
-    let (mut m_block, mut n_block) = (m.min(M_BLOCK * rows), n.min(32 * lanes));
-    let mut splits = 1;
-    if k >= 2 * m.max(n) && batch == 1 {
-        // Few results, long sums: splitting k reads each operand once.
-        splits = wanted.min(k / (2 * K_BLOCK)).clamp(1, SPLITS);
-    }
-    let tasks = |m_block: usize, n_block: usize| batch * m.div_ceil(m_block) * n.div_ceil(n_block) * splits;
-    let width = vectors * lanes;
-    let fuses = cost > 0;
-    if fuses {
-        // The fused epilogue takes full rows unless they are too long: split between rows.
-        let needed = wanted.div_ceil(tasks(m, n_block));
-        m_block = m.div_ceil(needed).next_multiple_of(rows).min(m_block);
-    }
-    // A block packs its rows of A and, if it has all rows, its columns of B: split the longer side (in tiles), but keep
-    // blocks wide enough to amortise the packing as long as that gives enough tasks.
-    // Long sums of many rows are split by columns first: a block then has enough rows for its own copy of B, packed in
-    // cache. For fewer rows B is read in place.
-    let long = splits > 1 && m > DIRECT / 2 * rows && m <= 2 * M_BLOCK * rows;
-    let mut least = if long { [8 * lanes, m] } else { [16 * lanes, 4 * rows] };
-    if long {
-        m_block = m;
-    }
-    while tasks(m_block, n_block) < wanted && (!fuses || m_block <= rows) {
-        let (wide, tall) = (n_block >= 2 * least[0].max(width), m_block >= 2 * least[1]);
-        if wide && (!tall || n_block / width >= m_block / rows) {
-            n_block = n_block.div_ceil(2).div_ceil(width) * width;
-        } else if tall {
-            m_block = m_block.div_ceil(2);
-        } else if least[0] > width {
-            least = [width, rows];
-        } else {
-            break;
-        }
-    }
-    let n_block = n_block.div_ceil(width) * width;
-    let k_split = k.div_ceil(splits).max(1);
-
-    // Broadcasts from another cache line at each step are hidden by the arithmetic of a tile, except when rows alias in
-    // the cache and several panels of B pass over them.
-    let pack_a = !in_place_a || (am.cols == 1 && aliases::<E>(am.rows) && total_vectors > vectors);
-    let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
-    // In place, a panel is a few lines of each row, which pays off while few tiles reread it.
-    let few = if long || aliases::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
-    let pack_b = if in_place_b && m <= few {
-        PackB::Direct
-    } else if batch == 1 && m > m_block {
-        PackB::Shared
-    } else {
-        PackB::Local
-    };
-    Plan { vectors, rows, m_block, n_block, k_split, splits: k.div_ceil(k_split).max(1), pack_a, pack_b }
-}
 
 /// Product in progress: operands validated by `gemm`.
 pub(super) struct Job<'a, E: Real> {
@@ -172,7 +67,7 @@ pub(super) fn product_by<E: Real>(
     scratch: &mut Scratch,
 ) {
     let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, finite } = product;
-    let plan = plan(kernels, [batch, m, n, k], am, bm, fused.map_or(0, FusedEpilogue::cost));
+    let plan = Plan::new(kernels, [batch, m, n, k], am, bm, fused.map_or(0, FusedEpilogue::cost));
     let job = Job {
         kernels,
         plan,
@@ -435,7 +330,6 @@ impl<E: Real> Job<'_, E> {
         let width = self.width();
         let [row0, row1] = block.rows;
         let [column0, column1] = block.columns;
-        let contiguous = self.plan.pack_a || self.am.rows == 1;
         let taps = [0usize];
         // Each tile prefetches for a part of the block, if the block has full rows.
         let fused = self.fused.filter(|_| last && column1 - column0 == self.n);
@@ -445,29 +339,17 @@ impl<E: Real> Job<'_, E> {
         for column in (column0..column1).step_by(width) {
             let columns = width.min(column1 - column);
             let vectors = columns.div_ceil(lanes);
-            let (b, b_stride) = match panels {
-                Some(p) => {
-                    let at = (column - p.column) / width * p.stride + (step - p.step) * width;
-                    (p.data[at..at + run * width].as_ptr(), width)
-                }
-                None => (self.b_pointer(block.batch, step, column), self.bm.rows as usize),
-            };
+            let (b, b_stride) = self.tile_b(block, column, [step, run], panels);
             let bias = match self.bias {
                 Some(bias) if last => bias[column..column + columns].as_ptr(),
                 _ => null(),
             };
             for [start, end] in even(row0, row1, self.plan.rows) {
-                let rows = end - start;
                 if let Some(fused) = fused {
                     fused.prefetch(first_element + done * size / tiles..first_element + (done + 1) * size / tiles);
                     done += 1;
                 }
-                let (a, a_stride) = if self.plan.pack_a {
-                    (packed_a[(start - row0) * run..].as_ptr(), rows)
-                } else {
-                    let step_a = if contiguous { self.am.cols } else { self.am.rows };
-                    (self.a_pointer(block.batch, start, step), step_a as usize)
-                };
+                let (a, a_stride) = self.tile_a(block, [start, end], [step, run], packed_a);
                 let tile = Tile {
                     a,
                     a_stride,
@@ -484,15 +366,49 @@ impl<E: Real> Job<'_, E> {
                     accumulate: !first,
                 };
                 // SAFETY: the extents were checked by `gemm`, the panels by slicing; no other task accesses C.
-                unsafe { self.kernels.tile(contiguous, rows, vectors)(&tile) };
+                unsafe { self.kernels.tile(self.contiguous_a(), end - start, vectors)(&tile) };
             }
         }
     }
-}
 
-/// Splits `start..end` into the fewest parts of at most `size`, as evenly as possible.
-pub(crate) fn even(start: usize, end: usize, size: usize) -> impl Iterator<Item = [usize; 2]> + Clone {
-    let n = end - start;
-    let parts = n.div_ceil(size);
-    (0..parts).map(move |i| [start + i * n / parts, start + (i + 1) * n / parts])
+    /// Address and row stride of the panel of B at `column`.
+    #[inline]
+    fn tile_b(
+        &self,
+        block: &Block,
+        column: usize,
+        [step, run]: [usize; 2],
+        panels: Option<&Panels<'_, E>>,
+    ) -> (*const E, usize) {
+        let width = self.width();
+        match panels {
+            Some(panels) => {
+                let at = (column - panels.column) / width * panels.stride + (step - panels.step) * width;
+                (panels.data[at..at + run * width].as_ptr(), width)
+            }
+            None => (self.b_pointer(block.batch, step, column), self.bm.rows as usize),
+        }
+    }
+
+    /// Address and stride of the rows of A of a tile.
+    #[inline]
+    fn tile_a(
+        &self,
+        block: &Block,
+        [start, end]: [usize; 2],
+        [step, run]: [usize; 2],
+        packed_a: &[E],
+    ) -> (*const E, usize) {
+        if self.plan.pack_a {
+            return (packed_a[(start - block.rows[0]) * run..].as_ptr(), end - start);
+        }
+        let stride = if self.contiguous_a() { self.am.cols } else { self.am.rows };
+        (self.a_pointer(block.batch, start, step), stride as usize)
+    }
+
+    /// Returns true if the rows of A of a tile are contiguous.
+    #[inline]
+    fn contiguous_a(&self) -> bool {
+        self.plan.pack_a || self.am.rows == 1
+    }
 }

@@ -2,7 +2,7 @@
 //! bound by memory bandwidth, and nothing is packed.
 
 use super::real::Job;
-use super::tile::Real;
+use super::types::{Real, Row, RowFn};
 use super::vector::{prefetch, Vector};
 use super::Mat;
 use crate::pool::{SharedMut, ThreadPool};
@@ -12,21 +12,6 @@ use crate::simd::{isa, Isa};
 #[cfg(target_arch = "x86_64")]
 use std::any::TypeId;
 use std::ops::Range;
-
-/// Arguments of a row kernel, which computes `c[j] += sum over p of a[p] * b[rows[p], j]`.
-pub(crate) struct Row<E> {
-    pub a: *const E,
-    /// Rows of B for contiguous columns, with [`PREFETCH`] entries after the first `k`; `dots` ignores them.
-    pub rows: *const u32,
-    pub b: *const E,
-    /// Distance between steps of k in B for contiguous columns, otherwise between columns.
-    pub b_stride: usize,
-    pub k: usize,
-    pub n: usize,
-    pub c: *mut E,
-}
-
-pub(crate) type RowFn<E> = unsafe fn(&Row<E>);
 
 /// Rows of B that are read concurrently, each as a stream.
 const STREAMS: usize = 8;

@@ -9,117 +9,12 @@
 //! output pixels), and a step of k moves by one. Both are read in place by broadcasting loads, so that A is packed
 //! only where cache conflicts require it.
 
-use super::row::{self, Row, RowFn};
+use super::depthwise;
+use super::row;
+use super::types::{Depthwise, Kernels, Real, Row, Tile};
+use super::unroll::{columns, rows};
 use super::vector::*;
 use crate::simd::{isa, Isa};
-
-/// Arguments of a micro-kernel, which computes `c = act(sum + bias (+ c))`.
-#[derive(Clone, Copy)]
-pub(crate) struct Tile<E> {
-    pub a: *const E,
-    /// Distance between rows (`CONTIGUOUS` false) or between steps of k (true).
-    pub a_stride: usize,
-    /// Start of each tap relative to `a`.
-    pub taps: *const usize,
-    pub tap_count: usize,
-    pub run: usize,
-    pub b: *const E,
-    /// Distance between steps of k in B.
-    pub b_stride: usize,
-    pub c: *mut E,
-    /// Distance between rows of C.
-    pub c_stride: usize,
-    /// Valid columns of the last vector (1 ..= LANES); B must be readable to the full width.
-    pub last: usize,
-    /// One value for each column, or null.
-    pub bias: *const E,
-    pub relu: bool,
-    pub accumulate: bool,
-}
-
-pub(crate) type TileFn<E> = unsafe fn(&Tile<E>);
-
-/// Arguments of one row of a depthwise convolution,
-/// `y[p, c] = act(sum over taps of x[p * pixel_stride + tap + c] * w[tap, c] + bias (+ y))`.
-pub(crate) struct DepthwiseRow<E> {
-    pub x: *const E,
-    pub pixel_stride: usize,
-    pub taps: *const usize,
-    pub tap_count: usize,
-    pub w: *const E,
-    pub channels: usize,
-    pub y: *mut E,
-    /// Distance between pixels of `y`.
-    pub y_stride: usize,
-    pub pixels: usize,
-    pub bias: *const E,
-    pub relu: bool,
-    pub accumulate: bool,
-}
-
-/// Arguments of one row of a depthwise kernel gradient,
-/// `dw[tap, c] += sum over pixels of x[p * pixel_stride + tap + c] * dy[p, c]`.
-pub(crate) struct DepthwiseGrad<E> {
-    pub x: *const E,
-    pub pixel_stride: usize,
-    pub taps: *const usize,
-    pub tap_count: usize,
-    pub dy: *const E,
-    pub channels: usize,
-    pub dw: *mut E,
-    pub pixels: usize,
-}
-
-/// Kernels of depthwise convolutions for one ISA and type.
-pub(crate) struct Depthwise<E: 'static> {
-    pub row: unsafe fn(&DepthwiseRow<E>),
-    pub grad: unsafe fn(&DepthwiseGrad<E>),
-}
-
-/// Maximum tile width in vectors.
-pub(crate) const MAX_VECTORS: usize = 4;
-
-/// Micro-kernels for one ISA and type.
-pub(crate) struct Kernels<E: 'static> {
-    /// Floats in a vector.
-    pub lanes: usize,
-    /// Maximum rows of a tile `i + 1` vectors wide: registers remain for B and the broadcast.
-    pub rows: [usize; MAX_VECTORS],
-    pub wide: RowFn<E>,
-    pub dots: RowFn<E>,
-    strided: [&'static [TileFn<E>]; MAX_VECTORS],
-    contiguous: [&'static [TileFn<E>]; MAX_VECTORS],
-}
-
-impl<E> Kernels<E> {
-    /// Micro-kernel for a tile of `rows` by `vectors`.
-    #[inline]
-    pub fn tile(&self, contiguous: bool, rows: usize, vectors: usize) -> TileFn<E> {
-        let table = if contiguous { &self.contiguous } else { &self.strided };
-        table[vectors - 1][rows - 1]
-    }
-}
-
-/// Repeats a block for each row below `M`. LLVM unrolls a long loop only after it has decided to keep the array of sums
-/// in memory, so the block is unrolled here.
-macro_rules! rows {
-    ($i:ident < $m:ident, $body:block) => {
-        rows!(@ $i, $m, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
-    };
-    (@ $i:ident, $m:ident, $body:block, $($n:literal)*) => {
-        $(if $n < $m {
-            const $i: usize = $n;
-            $body
-        })*
-    };
-}
-
-/// Repeats a block for each vector of a row.
-macro_rules! columns {
-    ($j:ident < $n:ident, $body:block) => {
-        rows!(@ $j, $n, $body, 0 1 2 3)
-    };
-}
 
 /// One step of k: `acc[i] += a[i] * b`, where `$row` is the address of row `$i`.
 macro_rules! step {
@@ -224,136 +119,6 @@ unsafe fn store_tile<V: Vector, const M: usize, const N: usize, const FULL: bool
     }
 }
 
-#[inline(always)]
-unsafe fn depthwise<V: Vector>(t: &DepthwiseRow<V::Element>) {
-    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
-    unsafe {
-        for c in (0..t.channels).step_by(V::LANES) {
-            let n = V::LANES.min(t.channels - c);
-            let mut p = 0;
-            while p < t.pixels {
-                if n == V::LANES && t.pixels - p >= 6 {
-                    depthwise_pixels::<V, 6, true>(t, c, n, p);
-                    p += 6;
-                } else if n == V::LANES {
-                    depthwise_pixels::<V, 1, true>(t, c, n, p);
-                    p += 1;
-                } else {
-                    depthwise_pixels::<V, 1, false>(t, c, n, p);
-                    p += 1;
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn depthwise_pixels<V: Vector, const M: usize, const FULL: bool>(
-    t: &DepthwiseRow<V::Element>,
-    c: usize,
-    n: usize,
-    p: usize,
-) {
-    // SAFETY: as in `depthwise`; only the first `n` lanes are accessed unless `FULL`.
-    unsafe {
-        let mut acc = [V::zero(); M];
-        for tap in 0..t.tap_count {
-            let w = load::<V, FULL>(t.w.add(tap * t.channels + c), n);
-            let x = t.x.add(*t.taps.add(tap) + p * t.pixel_stride + c);
-            rows!(I < M, {
-                acc[I] = load::<V, FULL>(x.add(I * t.pixel_stride), n).mul_add(w, acc[I]);
-            });
-        }
-        rows!(I < M, {
-            let y = t.y.add((p + I) * t.y_stride + c);
-            let mut value = acc[I];
-            if t.accumulate {
-                value = value.add(load::<V, FULL>(y, n));
-            }
-            if !t.bias.is_null() {
-                value = value.add(load::<V, FULL>(t.bias.add(c), n));
-            }
-            if t.relu {
-                value = value.relu();
-            }
-            store::<V, FULL>(value, y, n);
-        });
-    }
-}
-
-#[inline(always)]
-unsafe fn load<V: Vector, const FULL: bool>(p: *const V::Element, n: usize) -> V {
-    // SAFETY: the caller's contract.
-    unsafe {
-        if FULL {
-            V::load(p)
-        } else {
-            V::load_first(p, n)
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn store<V: Vector, const FULL: bool>(value: V, p: *mut V::Element, n: usize) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        if FULL {
-            value.store(p)
-        } else {
-            value.store_first(p, n)
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn depthwise_grad<V: Vector>(t: &DepthwiseGrad<V::Element>) {
-    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
-    unsafe {
-        for c in (0..t.channels).step_by(V::LANES) {
-            let n = V::LANES.min(t.channels - c);
-            let mut tap = 0;
-            while tap < t.tap_count {
-                let remaining = t.tap_count - tap;
-                match (remaining, n == V::LANES) {
-                    (6.., true) => depthwise_taps::<V, 6, true>(t, c, n, tap),
-                    (3.., true) => depthwise_taps::<V, 3, true>(t, c, n, tap),
-                    (_, true) => depthwise_taps::<V, 1, true>(t, c, n, tap),
-                    (_, false) => depthwise_taps::<V, 1, false>(t, c, n, tap),
-                }
-                tap += match (remaining, n == V::LANES) {
-                    (6.., true) => 6,
-                    (3.., true) => 3,
-                    _ => 1,
-                };
-            }
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn depthwise_taps<V: Vector, const M: usize, const FULL: bool>(
-    t: &DepthwiseGrad<V::Element>,
-    c: usize,
-    n: usize,
-    tap: usize,
-) {
-    // SAFETY: as in `depthwise_grad`; only the first `n` lanes are accessed unless `FULL`.
-    unsafe {
-        let mut acc = [V::zero(); M];
-        for p in 0..t.pixels {
-            let dy = load::<V, FULL>(t.dy.add(p * t.channels + c), n);
-            let x = t.x.add(p * t.pixel_stride + c);
-            rows!(I < M, {
-                acc[I] = load::<V, FULL>(x.add(*t.taps.add(tap + I)), n).mul_add(dy, acc[I]);
-            });
-        }
-        rows!(I < M, {
-            let dw = t.dw.add((tap + I) * t.channels + c);
-            store::<V, FULL>(acc[I].add(load::<V, FULL>(dw, n)), dw, n);
-        });
-    }
-}
-
 macro_rules! kernels {
     ($module:ident, $vector:ty, $element:ty, $lanes:literal, $(#[$feature:meta])?,
      [$($one:literal)*] [$($two:literal)*] [$($three:literal)*] [$($four:literal)*]) => {
@@ -400,28 +165,6 @@ macro_rules! kernels {
     };
 }
 
-macro_rules! depthwise {
-    ($module:ident, $vector:ty, $element:ty, $(#[$feature:meta])?) => {
-        mod $module {
-            use super::*;
-
-            $(#[$feature])?
-            unsafe fn row(t: &DepthwiseRow<$element>) {
-                // SAFETY: the caller's contract is passed on, and this function is compiled for the ISA.
-                unsafe { super::depthwise::<$vector>(t) }
-            }
-
-            $(#[$feature])?
-            unsafe fn grad(t: &DepthwiseGrad<$element>) {
-                // SAFETY: as above.
-                unsafe { super::depthwise_grad::<$vector>(t) }
-            }
-
-            pub(super) static KERNELS: Depthwise<$element> = Depthwise { row, grad };
-        }
-    };
-}
-
 // 32 registers: 14 x 2 or 6 x 4 sums (a width of three occurs only in a last panel).
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f32, F32x16, f32, 16, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
@@ -453,21 +196,6 @@ kernels!(avx512_pairs, Pairs, f32, 16,
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")],
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
 
-#[cfg(target_arch = "x86_64")]
-depthwise!(depthwise_avx512_f32, F32x16, f32, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
-#[cfg(target_arch = "x86_64")]
-depthwise!(depthwise_avx512_f64, F64x8, f64, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
-#[cfg(target_arch = "x86_64")]
-depthwise!(depthwise_avx2_f32, F32x8, f32, #[target_feature(enable = "avx2,fma")]);
-#[cfg(target_arch = "x86_64")]
-depthwise!(depthwise_avx2_f64, F64x4, f64, #[target_feature(enable = "avx2,fma")]);
-#[cfg(target_arch = "aarch64")]
-depthwise!(depthwise_neon_f32, F32x4, f32,);
-#[cfg(target_arch = "aarch64")]
-depthwise!(depthwise_neon_f64, F64x2, f64,);
-depthwise!(depthwise_portable_f32, Lanes<f32, 4>, f32, );
-depthwise!(depthwise_portable_f64, Lanes<f64, 2>, f64, );
-
 /// Micro-kernels on pairs of bfloat16, two neighbouring steps of k packed into a float, with `f32` accumulators. `None`
 /// if the CPU lacks the instruction.
 pub(crate) fn pairs() -> Option<&'static Kernels<f32>> {
@@ -476,16 +204,6 @@ pub(crate) fn pairs() -> Option<&'static Kernels<f32>> {
         return Some(&avx512_pairs::KERNELS);
     }
     None
-}
-
-/// Float with micro-kernels: `f32` and `f64`.
-pub(crate) trait Real: crate::dtype::Element<Acc = Self> + crate::scratch::Plain {
-    /// Micro-kernels for the ISA of the calling thread. Tasks receive this reference from the submitting thread.
-    fn kernels() -> &'static Kernels<Self>;
-    /// Depthwise kernels for the ISA of the calling thread.
-    fn depthwise() -> &'static Depthwise<Self>;
-    /// Adds two elements in generic code outside the micro-kernels.
-    fn plus(self, other: Self) -> Self;
 }
 
 impl Real for f32 {
@@ -503,12 +221,12 @@ impl Real for f32 {
     fn depthwise() -> &'static Depthwise<f32> {
         match isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => &depthwise_avx512_f32::KERNELS,
+            Isa::Avx512 => &depthwise::avx512_f32::KERNELS,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &depthwise_avx2_f32::KERNELS,
+            Isa::Avx2 => &depthwise::avx2_f32::KERNELS,
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => &depthwise_neon_f32::KERNELS,
-            _ => &depthwise_portable_f32::KERNELS,
+            Isa::Neon => &depthwise::neon_f32::KERNELS,
+            _ => &depthwise::portable_f32::KERNELS,
         }
     }
     #[inline(always)]
@@ -532,12 +250,12 @@ impl Real for f64 {
     fn depthwise() -> &'static Depthwise<f64> {
         match isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => &depthwise_avx512_f64::KERNELS,
+            Isa::Avx512 => &depthwise::avx512_f64::KERNELS,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &depthwise_avx2_f64::KERNELS,
+            Isa::Avx2 => &depthwise::avx2_f64::KERNELS,
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => &depthwise_neon_f64::KERNELS,
-            _ => &depthwise_portable_f64::KERNELS,
+            Isa::Neon => &depthwise::neon_f64::KERNELS,
+            _ => &depthwise::portable_f64::KERNELS,
         }
     }
     #[inline(always)]

@@ -3,7 +3,8 @@
 use super::lanes::Lanes;
 use super::traits::{LoadAs, Pixel, Transforms};
 use crate::dtype::bf16;
-use crate::gemm::tile::{self, Kernels, Real};
+use crate::gemm::tile;
+use crate::gemm::types::{Kernels, Real};
 
 impl Pixel for f32 {
     const PAIRED: bool = false;

@@ -4,7 +4,7 @@ use super::points::Taps;
 use super::traits::{Pixel, Transforms};
 use super::{padded_len, POINTS};
 use crate::gemm::even;
-use crate::gemm::tile::{Kernels, Tile};
+use crate::gemm::types::{Kernels, Tile};
 use crate::pool::{SharedMut, ThreadPool};
 use std::ptr::null;
 

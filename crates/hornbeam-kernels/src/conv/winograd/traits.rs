@@ -2,7 +2,7 @@
 
 use super::points::Taps;
 use super::{IN, OUT, POINTS};
-use crate::gemm::tile::Kernels;
+use crate::gemm::types::Kernels;
 use crate::scratch::Plain;
 
 /// Points of a row of `tiles` tiles: point `p` of tile `t`, channel `c` at `base + p * stride + t * step + c`. Rows hold full

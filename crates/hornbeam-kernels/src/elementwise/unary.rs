@@ -1,0 +1,170 @@
+//! Unary operations.
+
+use super::int::{Int, IntUnary, OnInt};
+use super::loops::{map1, Map1, On, RealUnary};
+use super::named::named;
+use super::{convert, UnaryFn};
+use crate::dispatch;
+use crate::dtype::{Bool, DType, Element};
+use crate::math::Real;
+use crate::simd::Target;
+
+/// Defines unary operations, one per line: name, and the scalar function for each class of dtypes.
+macro_rules! unary_ops {
+    ($($V:ident $name:literal: $($class:ident |$x:ident| $body:expr),+;)*) => {
+        named! {
+            /// Unary operation. The result has the operand's dtype, except for [`Unary::IsFinite`], which gives bool.
+            Unary { $($V $name,)* }
+        }
+
+        mod unary_op {
+            $(pub struct $V;)*
+        }
+        $($(unary_ops! { @impl $class $V $x $body })+)*
+
+        /// Kernel of `op` on `dtype`, or `None` if the operation is not defined.
+        pub fn unary(op: Unary, dtype: DType) -> Option<UnaryFn> {
+            match op {
+                $(Unary::$V => None$(.or_else(|| unary_ops!(@pick $class $V dtype)))+,)*
+            }
+        }
+    };
+    (@impl float $V:ident $x:ident $body:expr) => {
+        impl RealUnary for unary_op::$V {
+            #[inline(always)]
+            fn apply<S: Target, R: Real>($x: R) -> R {
+                $body
+            }
+        }
+    };
+    (@impl trig $V:ident $x:ident $body:expr) => {
+        impl RealUnary for unary_op::$V {
+            #[inline(always)]
+            fn apply<S: Target, R: Real>($x: R) -> R {
+                $body.0
+            }
+            const RARE: bool = true;
+            #[inline(always)]
+            fn is_rare<R: Real>(x: R) -> bool {
+                x.is_far()
+            }
+            fn slow<R: Real>($x: R) -> R {
+                type S = crate::simd::Portable;
+                $body.1
+            }
+        }
+    };
+    (@impl int $V:ident $x:ident $body:expr) => {
+        impl IntUnary for unary_op::$V {
+            #[inline(always)]
+            fn apply<T: Int>($x: T) -> T {
+                $body
+            }
+        }
+    };
+    // Integers, with the same bits for signed and unsigned operands.
+    (@impl wrapping $V:ident $x:ident $body:expr) => {
+        unary_ops! { @impl int $V $x $body }
+    };
+    (@impl signed $V:ident $x:ident $body:expr) => {
+        unary_ops! { @impl int $V $x $body }
+    };
+    // The operand itself: `$body` is not compiled.
+    (@impl identity $V:ident $x:ident $body:expr) => {};
+    (@impl unsigned_identity $V:ident $x:ident $body:expr) => {};
+    (@impl bool $V:ident $x:ident $body:expr) => {
+        impl Map1 for unary_op::$V {
+            type In = Bool;
+            type Out = Bool;
+            #[inline(always)]
+            fn apply<S: Target>($x: Bool) -> Bool {
+                Bool::new($body)
+            }
+        }
+    };
+    (@impl test $V:ident $x:ident $body:expr) => {
+        impl<T: Element> Map1 for On<unary_op::$V, (T,)> {
+            type In = T;
+            type Out = Bool;
+            #[inline(always)]
+            fn apply<S: Target>($x: T) -> Bool {
+                Bool::new($body)
+            }
+        }
+    };
+    (@pick float $V:ident $dtype:ident) => {
+        dispatch!(float, $dtype, T => Some(map1::<On<unary_op::$V, T>>()), else None)
+    };
+    (@pick trig $V:ident $dtype:ident) => {
+        unary_ops!(@pick float $V $dtype)
+    };
+    (@pick int $V:ident $dtype:ident) => {
+        dispatch!(int, $dtype, T => Some(map1::<OnInt<unary_op::$V, T>>()), else None)
+    };
+    (@pick wrapping $V:ident $dtype:ident) => {
+        dispatch!(unsigned, $dtype.to_unsigned(), T => Some(map1::<OnInt<unary_op::$V, T>>()), else None)
+    };
+    (@pick signed $V:ident $dtype:ident) => {
+        dispatch!(signed, $dtype, T => Some(map1::<OnInt<unary_op::$V, T>>()), else None)
+    };
+    (@pick identity $V:ident $dtype:ident) => {
+        $dtype.is_int().then(|| convert::copy($dtype.size()))
+    };
+    (@pick unsigned_identity $V:ident $dtype:ident) => {
+        $dtype.is_unsigned_int().then(|| convert::copy($dtype.size()))
+    };
+    (@pick bool $V:ident $dtype:ident) => {
+        ($dtype == DType::Bool).then(map1::<unary_op::$V>)
+    };
+    (@pick test $V:ident $dtype:ident) => {
+        match $dtype.to_unsigned() {
+            DType::Bool => Some(map1::<On<unary_op::$V, (Bool,)>>()),
+            other => dispatch!(unsigned_or_float, other, T => Some(map1::<On<unary_op::$V, (T,)>>()), else None),
+        }
+    };
+}
+
+unary_ops! {
+    Neg "neg": float |x| -x, wrapping |x| x.neg();
+    Sign "sign": float |x| x.sign(), int |x| x.sign();
+    Floor "floor": float |x| x.floor(), identity |x| x;
+    Ceil "ceil": float |x| x.ceil(), identity |x| x;
+    Round "round": float |x| x.round(), identity |x| x;
+    Abs "abs": float |x| x.abs(), signed |x| x.abs(), unsigned_identity |x| x;
+    Exp "exp": float |x| x.exp::<S>();
+    Expm1 "expm1": float |x| x.expm1::<S>();
+    Log "log": float |x| x.log::<S>();
+    Log1p "log1p": float |x| x.log1p::<S>();
+    Sqrt "sqrt": float |x| x.sqrt();
+    Rsqrt "rsqrt": float |x| x.rsqrt();
+    Sin "sin": trig |x| (x.sin::<S>(), x.sin_any());
+    Cos "cos": trig |x| (x.cos::<S>(), x.cos_any());
+    Tan "tan": float |x| x.tan();
+    Asin "asin": float |x| x.asin();
+    Acos "acos": float |x| x.acos();
+    Atan "atan": float |x| x.atan();
+    Sinh "sinh": float |x| x.sinh();
+    Cosh "cosh": float |x| x.cosh();
+    Tanh "tanh": float |x| x.tanh::<S>();
+    Asinh "asinh": float |x| x.asinh();
+    Acosh "acosh": float |x| x.acosh();
+    Atanh "atanh": float |x| x.atanh();
+    Erf "erf": float |x| x.erf::<S>();
+    ErfInv "erf_inv": float |x| x.erf_inv::<S>();
+    Lgamma "lgamma": float |x| x.lgamma();
+    Digamma "digamma": float |x| x.digamma();
+    Logistic "logistic": float |x| x.logistic::<S>();
+    IsFinite "is_finite": test |x| (x.to_f64() - x.to_f64()) == 0.0;
+    LogicalNot "logical_not": wrapping |x| !x, bool |x| !x.get();
+}
+
+impl Unary {
+    /// Result dtype for an operand of `dtype`.
+    pub fn output(self, dtype: DType) -> DType {
+        if self == Unary::IsFinite {
+            DType::Bool
+        } else {
+            dtype
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Partition of a product into tasks, blocks of k and packed operands.
+
+use super::types::{Kernels, Real};
+use super::Mat;
+
+/// Steps of k in a block: a panel of B (two vectors wide) then about fills the L1 cache.
+pub(super) const K_BLOCK: usize = 256;
+/// Tiles of rows in a block: its parts of A and C then stay in the L2 cache.
+const M_BLOCK: usize = 10;
+/// Tiles of rows up to which B is read in place.
+const DIRECT: usize = 10;
+/// Multiply-adds that justify a separate task.
+const TASK_WORK: usize = 1 << 19;
+/// Maximum number of tasks beyond those required by the block sizes.
+const TASKS: usize = 16;
+/// Maximum number of splits of k; their partial sums are stored separately and added in order.
+const SPLITS: usize = 16;
+
+/// Source of B for the micro-kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PackB {
+    /// Read in place.
+    Direct,
+    /// Each task packs its own block.
+    Local,
+    /// Packed once, before the tasks start.
+    Shared,
+}
+
+/// Partition of a product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// Width of a tile in vectors.
+    pub vectors: usize,
+    /// Maximum rows of a tile.
+    pub rows: usize,
+    pub m_block: usize,
+    pub n_block: usize,
+    /// Steps of k in a split.
+    pub k_split: usize,
+    pub splits: usize,
+    pub pack_a: bool,
+    pub pack_b: PackB,
+}
+
+/// Inputs of the block sizes.
+struct Blocking {
+    batch: usize,
+    m: usize,
+    n: usize,
+    /// Maximum rows of a tile, and its columns.
+    rows: usize,
+    width: usize,
+    lanes: usize,
+    splits: usize,
+    /// Desired number of tasks.
+    tasks: usize,
+    /// True if an epilogue is fused into the product.
+    fuses: bool,
+    /// True for long sums of many rows, which are split by columns first: a block then has enough rows for its own copy of
+    /// B, packed in cache. For fewer rows B is read in place.
+    long: bool,
+}
+
+impl Plan {
+    /// Chooses the partition; `cost` is the cost of the fused epilogue in multiply-adds per element.
+    pub fn new<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm: Mat, cost: usize) -> Self {
+        let lanes = kernels.lanes;
+        let total_vectors = n.div_ceil(lanes);
+        let vectors = total_vectors.min(2);
+        let rows = kernels.rows[vectors - 1];
+        let tasks = (batch * m * n * (k + cost) / TASK_WORK).clamp(1, TASKS);
+        let splits = if k >= 2 * m.max(n) && batch == 1 {
+            // Few results, long sums: splitting k reads each operand once.
+            tasks.min(k / (2 * K_BLOCK)).clamp(1, SPLITS)
+        } else {
+            1
+        };
+        let long = splits > 1 && m > DIRECT / 2 * rows && m <= 2 * M_BLOCK * rows;
+        let width = vectors * lanes;
+        let blocking = Blocking { batch, m, n, rows, width, lanes, splits, tasks, fuses: cost > 0, long };
+        let [m_block, n_block] = blocking.sizes();
+        let k_split = k.div_ceil(splits).max(1);
+
+        // Broadcasts from another cache line at each step are hidden by the arithmetic of a tile, except when rows alias in
+        // the cache and several panels of B pass over them.
+        let in_place_a = (am.cols == 1 && am.rows >= 0) || (am.rows == 1 && am.cols >= 0);
+        let pack_a = !in_place_a || (am.cols == 1 && aliases::<E>(am.rows) && total_vectors > vectors);
+        let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
+        // In place, a panel is a few lines of each row, which pays off while few tiles reread it.
+        let few = if long || aliases::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
+        let pack_b = if in_place_b && m <= few {
+            PackB::Direct
+        } else if batch == 1 && m > m_block {
+            PackB::Shared
+        } else {
+            PackB::Local
+        };
+        Plan { vectors, rows, m_block, n_block, k_split, splits: k.div_ceil(k_split).max(1), pack_a, pack_b }
+    }
+}
+
+impl Blocking {
+    /// Number of tasks with the given block sizes.
+    fn count(&self, m_block: usize, n_block: usize) -> usize {
+        self.batch * self.m.div_ceil(m_block) * self.n.div_ceil(n_block) * self.splits
+    }
+
+    /// Chooses the rows and columns of a block.
+    ///
+    /// A block packs its rows of A and, if it has all rows, its columns of B: the longer side (in tiles) is halved, but
+    /// blocks stay wide enough to amortise the packing as long as that gives enough tasks.
+    fn sizes(&self) -> [usize; 2] {
+        let &Blocking { m, n, rows, width, lanes, tasks, fuses, long, .. } = self;
+        let (mut m_block, mut n_block) = (m.min(M_BLOCK * rows), n.min(32 * lanes));
+        if fuses {
+            // The fused epilogue takes full rows unless they are too long: split between rows.
+            let needed = tasks.div_ceil(self.count(m, n_block));
+            m_block = m.div_ceil(needed).next_multiple_of(rows).min(m_block);
+        }
+        let mut least = if long { [8 * lanes, m] } else { [16 * lanes, 4 * rows] };
+        if long {
+            m_block = m;
+        }
+        while self.count(m_block, n_block) < tasks && (!fuses || m_block <= rows) {
+            let (wide, tall) = (n_block >= 2 * least[0].max(width), m_block >= 2 * least[1]);
+            if wide && (!tall || n_block / width >= m_block / rows) {
+                n_block = n_block.div_ceil(2).div_ceil(width) * width;
+            } else if tall {
+                m_block = m_block.div_ceil(2);
+            } else if least[0] > width {
+                least = [width, rows];
+            } else {
+                break;
+            }
+        }
+        [m_block, n_block.div_ceil(width) * width]
+    }
+}
+
+/// Returns true if rows with this stride map to the same few sets of the L1 cache (64 sets of 64 bytes).
+fn aliases<E>(stride: isize) -> bool {
+    let bytes = stride.unsigned_abs() * size_of::<E>();
+    bytes >= 4096 && (bytes % 4096 < 256 || bytes % 4096 > 4096 - 256)
+}

@@ -1,0 +1,24 @@
+//! Macros that unroll loops over the registers of a micro-kernel.
+
+/// Repeats a block for each row below `M`. LLVM unrolls a long loop only after it has decided to keep the array of sums
+/// in memory, so the block is unrolled here.
+macro_rules! rows {
+    ($i:ident < $m:ident, $body:block) => {
+        $crate::gemm::unroll::rows!(@ $i, $m, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
+    };
+    (@ $i:ident, $m:ident, $body:block, $($n:literal)*) => {
+        $(if $n < $m {
+            const $i: usize = $n;
+            $body
+        })*
+    };
+}
+
+/// Repeats a block for each vector of a row.
+macro_rules! columns {
+    ($j:ident < $n:ident, $body:block) => {
+        $crate::gemm::unroll::rows!(@ $j, $n, $body, 0 1 2 3)
+    };
+}
+
+pub(super) use {columns, rows};

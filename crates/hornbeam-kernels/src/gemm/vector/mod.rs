@@ -1,0 +1,65 @@
+//! Vector registers of floats for each instruction set, under one trait.
+//!
+//! Kernels are written once over [`Vector`] as `#[inline(always)]` bodies, then instantiated inside functions that
+//! carry the matching `#[target_feature]`; the trait's methods are never called outside them.
+
+#[cfg(target_arch = "aarch64")]
+mod arm;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) use arm::{F32x4, F64x2};
+pub(crate) use portable::Lanes;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{F32x16, F32x8, F64x4, F64x8, Pairs};
+
+/// Prefetches the cache line at `p`, which need not be valid.
+#[inline(always)]
+pub(crate) fn prefetch<E>(p: *const E) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint available on every x86-64 CPU.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast())
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+/// Prefetches into the L2 cache, so that the L1 cache keeps its contents.
+#[inline(always)]
+pub(crate) fn prefetch_far<E>(p: *const E) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast())
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+/// Register of `LANES` floats.
+///
+/// # Safety
+/// The methods use instructions of one ISA: callers run inside a function compiled for it, on a machine that has it.
+/// Pointers need no alignment; `*_first` accesses only the first `n` elements.
+#[allow(dead_code)] // A complete set of operations, of which each target uses a part.
+pub(crate) trait Vector: Copy {
+    type Element: Copy;
+    const LANES: usize;
+
+    unsafe fn splat(value: Self::Element) -> Self;
+    unsafe fn zero() -> Self;
+    unsafe fn load(p: *const Self::Element) -> Self;
+    unsafe fn store(self, p: *mut Self::Element);
+    unsafe fn load_first(p: *const Self::Element, n: usize) -> Self;
+    unsafe fn store_first(self, p: *mut Self::Element, n: usize);
+    /// Computes `self * b + c`, fused if the ISA supports it.
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    /// Computes `max(self, 0)`; NaN stays NaN.
+    unsafe fn relu(self) -> Self;
+}

@@ -1,0 +1,151 @@
+//! Gather, scatter and sorting.
+//!
+//! Indices are tuples: `indices` has shape `(..batch, ..., k)`, and each row of `k` indexes the `k` axes of `x` after the
+//! batch axes. The unit of movement is the slice of all remaining axes. Out-of-range indices are clamped. Scatter applies
+//! updates in row order for any number of threads: work is split by columns of the slice or by ranges of destination
+//! rows, never by updates.
+
+mod scatter;
+mod sort;
+#[cfg(test)]
+mod tests;
+
+pub use scatter::{scatter, scatter_fused, Scatter};
+pub use sort::argsort;
+
+use crate::dispatch;
+use crate::dtype::{DType, Element};
+use crate::pool::ThreadPool;
+use crate::reduce::typed;
+use crate::scratch::{with_local, Plain};
+
+/// Bytes of a task.
+const TASK_BYTES: usize = 1 << 16;
+
+/// Shapes of an operand and of the index tuples into it.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexSpec<'a> {
+    /// Shape of the operand.
+    pub shape: &'a [usize],
+    /// Leading axes common to operand and indices.
+    pub batch_dims: usize,
+    /// Shape of the indices; the last axis is `k`.
+    pub indices_shape: &'a [usize],
+}
+
+impl IndexSpec<'_> {
+    fn k(&self) -> usize {
+        *self.indices_shape.last().expect("indices have at least the tuple axis")
+    }
+
+    fn batch(&self) -> usize {
+        assert_eq!(self.shape[..self.batch_dims], self.indices_shape[..self.batch_dims], "batch axes differ");
+        self.shape[..self.batch_dims].iter().product()
+    }
+
+    /// Extents of the indexed axes.
+    fn indexed(&self) -> &[usize] {
+        &self.shape[self.batch_dims..self.batch_dims + self.k()]
+    }
+
+    /// Elements of a slice.
+    fn slice(&self) -> usize {
+        self.shape[self.batch_dims + self.k()..].iter().product()
+    }
+
+    /// Number of index tuples.
+    fn tuples(&self) -> usize {
+        self.indices_shape[..self.indices_shape.len() - 1].iter().product()
+    }
+
+    /// Computes the slice number of every tuple.
+    fn resolve(&self, dtype: DType, indices: &[u8], out: &mut [usize]) {
+        let (k, batch, axes) = (self.k(), self.batch(), self.indexed());
+        let tuples_per_batch = out.len().checked_div(batch).unwrap_or(0);
+        let span: usize = axes.iter().product();
+        assert!(out.is_empty() || span > 0, "cannot index an axis of extent 0 in {:?}", self.shape);
+        dispatch!(int, dtype, T => {
+            let indices = typed::<T>(indices);
+            assert_eq!(indices.len(), out.len() * k, "the indices do not have their shape");
+            for (i, out) in out.iter_mut().enumerate() {
+                let tuple = &indices[i * k..][..k];
+                let within = tuple.iter().zip(axes).fold(0, |flat, (&index, &extent)| {
+                    flat * extent + clamp(index, extent)
+                });
+                *out = i / tuples_per_batch * span + within;
+            }
+        }, else panic!("indices of {dtype}"));
+    }
+
+    /// Calls `body` with the slice numbers of all tuples.
+    fn with_slices<R>(&self, dtype: DType, indices: &[u8], body: impl FnOnce(&[usize]) -> R) -> R {
+        with_local(|scratch| {
+            let slices = scratch.take::<usize>(self.tuples());
+            self.resolve(dtype, indices, slices);
+            body(slices)
+        })
+    }
+}
+
+/// Clamps an index to `0..extent`.
+#[inline(always)]
+fn clamp<T: Element>(index: T, extent: usize) -> usize {
+    if index < T::ZERO {
+        return 0;
+    }
+    // Exact in f64 below 2^53, beyond which every index is out of range.
+    (index.to_f64() as usize).min(extent - 1)
+}
+
+/// Gathers the indexed slices into `y` of shape `indices_shape[..-1] + shape[batch_dims + k..]`. `size` is the size of an
+/// element in bytes.
+///
+/// # Panics
+/// If a buffer does not have its shape or `index_dtype` is not an integer type.
+pub fn gather(
+    pool: &ThreadPool,
+    size: usize,
+    x: &[u8],
+    spec: IndexSpec,
+    index_dtype: DType,
+    indices: &[u8],
+    y: &mut [u8],
+) {
+    let row = spec.slice() * size;
+    assert_eq!(x.len(), size * spec.shape.iter().product::<usize>(), "the operand does not have its shape");
+    assert_eq!(y.len(), spec.tuples() * row, "the result does not have its shape");
+    if y.is_empty() {
+        return;
+    }
+    spec.with_slices(index_dtype, indices, |slices| {
+        let rows_per_task = (TASK_BYTES / row).max(1);
+        pool.run_chunks(y, rows_per_task * row, &|task, y| {
+            let slices = &slices[task * rows_per_task..];
+            match row {
+                // Single elements: a call of memcpy takes longer than the copy.
+                1 => gather_elements::<1>(x, slices, y),
+                2 => gather_elements::<2>(x, slices, y),
+                4 => gather_elements::<4>(x, slices, y),
+                8 => gather_elements::<8>(x, slices, y),
+                _ => y.chunks_exact_mut(row).zip(slices).for_each(|(y, &i)| y.copy_from_slice(&x[i * row..][..row])),
+            }
+        });
+    });
+}
+
+fn gather_elements<const N: usize>(x: &[u8], slices: &[usize], y: &mut [u8]) {
+    let (x, y) = (x.as_chunks::<N>().0, y.as_chunks_mut::<N>().0);
+    for (y, &i) in y.iter_mut().zip(slices) {
+        *y = x[i];
+    }
+}
+
+fn bytes<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: plain data without padding.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+fn bytes_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
+    // SAFETY: as above, and any bytes are values.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
+}
