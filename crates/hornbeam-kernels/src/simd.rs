@@ -186,17 +186,17 @@ macro_rules! multiversion {
     (@one [$($head:tt)*] $name:ident ($on:ident) [$S:ident $(, $G:ident : $bound:path)*]
         ($($arg:ident : $ty:ty),*) [$($ret:tt)*] $body:block) => {
         $crate::multiversion! {
-            @on [#[inline(never)]] [$($head)*] $name [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body
+            @on [shared] [$($head)*] $name [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body
         }
     };
     (@one [$($head:tt)*] $name:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
         [$($ret:tt)*] $body:block) => {
         $($head)* fn $name<$($G: $bound),*>() -> unsafe fn($($ty),*) $($ret)* {
-            $crate::multiversion! { @on [] [] on [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body }
+            $crate::multiversion! { @on [direct] [] on [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body }
             on::<$($G),*>($crate::simd::isa())
         }
     };
-    (@on [$($inline:tt)*] [$($head:tt)*] $on:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
+    (@on [$linkage:ident] [$($head:tt)*] $on:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
         [$($ret:tt)*] $body:block) => {
         $($head)*
         fn $on<$($G: $bound),*>(isa: $crate::simd::Isa) -> unsafe fn($($ty),*) $($ret)* {
@@ -204,7 +204,6 @@ macro_rules! multiversion {
             #[allow(clippy::extra_unused_type_parameters)]
             unsafe fn body<$S: $crate::simd::Target $(, $G: $bound)*>($($arg: $ty),*) $($ret)* $body
 
-            $($inline)*
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2")]
             unsafe fn avx512<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
@@ -212,7 +211,6 @@ macro_rules! multiversion {
                 unsafe { body::<$crate::simd::Avx512 $(, $G)*>($($arg),*) }
             }
 
-            $($inline)*
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
             unsafe fn avx2<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
@@ -221,14 +219,12 @@ macro_rules! multiversion {
             }
 
             // NEON is part of every AArch64 CPU, so no feature needs to be enabled.
-            $($inline)*
             #[cfg(target_arch = "aarch64")]
             unsafe fn neon<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
                 // SAFETY: the caller's contract is passed on.
                 unsafe { body::<$crate::simd::Neon $(, $G)*>($($arg),*) }
             }
 
-            $($inline)*
             unsafe fn portable<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
                 // SAFETY: the caller's contract is passed on.
                 unsafe { body::<$crate::simd::Portable $(, $G)*>($($arg),*) }
@@ -236,15 +232,36 @@ macro_rules! multiversion {
 
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::Isa::Avx512 => avx512::<$($G),*>,
+                $crate::simd::Isa::Avx512 => {
+                    $crate::multiversion!(@entry $linkage avx512 [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
+                }
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::Isa::Avx2 => avx2::<$($G),*>,
+                $crate::simd::Isa::Avx2 => {
+                    $crate::multiversion!(@entry $linkage avx2 [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
+                }
                 #[cfg(target_arch = "aarch64")]
-                $crate::simd::Isa::Neon => neon::<$($G),*>,
-                _ => portable::<$($G),*>,
+                $crate::simd::Isa::Neon => {
+                    $crate::multiversion!(@entry $linkage neon [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
+                }
+                _ => $crate::multiversion!(
+                    @entry $linkage portable [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*]
+                ),
             }
         }
     };
+    (@entry direct $name:ident [$($bounds:tt)*] [$($G:ident),*] ($($arg:ident : $ty:ty),*) [$($ret:tt)*]) => {
+        $name::<$($G),*>
+    };
+    // `#[inline(never)]` has no effect on a function with target features that is called through a pointer. A function
+    // without them is not inlined, and cannot inline the other.
+    (@entry shared $name:ident [$($bounds:tt)*] [$($G:ident),*] ($($arg:ident : $ty:ty),*) [$($ret:tt)*]) => {{
+        #[inline(never)]
+        unsafe fn entry<$($bounds)*>($($arg: $ty),*) $($ret)* {
+            // SAFETY: the caller's contract is passed on.
+            unsafe { $name::<$($G),*>($($arg),*) }
+        }
+        entry::<$($G),*>
+    }};
 }
 
 #[cfg(test)]

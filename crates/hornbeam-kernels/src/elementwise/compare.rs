@@ -1,6 +1,6 @@
 //! Comparisons.
 
-use super::loops::{map2_swapped, with_scalars, Array, Map2, On, Scalar};
+use super::loops::{map2, map2_array_scalar, map2_scalar_swapped, map2_swapped, Array, Map2, On, Scalar};
 use super::named::named;
 use super::BinaryFn;
 use crate::dispatch;
@@ -40,8 +40,8 @@ pub fn compare_with(op: Compare, dtype: DType, scalars: [bool; 2]) -> BinaryFn {
     macro_rules! equality {
         ($V:ident) => {
             match dtype.to_unsigned() {
-                DType::Bool => with_scalars::<On<comparison::$V, (Bool,)>>(scalars),
-                other => dispatch!(unsigned_or_float, other, T => with_scalars::<On<comparison::$V, (T,)>>(scalars),
+                DType::Bool => symmetric::<On<comparison::$V, (Bool,)>>(scalars),
+                other => dispatch!(unsigned_or_float, other, T => symmetric::<On<comparison::$V, (T,)>>(scalars),
                     else unreachable!("every dtype is bool, unsigned or float")),
             }
         };
@@ -49,10 +49,10 @@ pub fn compare_with(op: Compare, dtype: DType, scalars: [bool; 2]) -> BinaryFn {
     match op {
         Compare::Eq => equality!(Eq),
         Compare::Ne => equality!(Ne),
-        Compare::Lt => dispatch!(dtype, T => with_scalars::<On<comparison::Lt, (T,)>>(scalars)),
-        Compare::Le => dispatch!(dtype, T => with_scalars::<On<comparison::Le, (T,)>>(scalars)),
-        Compare::Gt => dispatch!(dtype, T => swapped_with_scalars::<On<comparison::Lt, (T,)>>(scalars)),
-        Compare::Ge => dispatch!(dtype, T => swapped_with_scalars::<On<comparison::Le, (T,)>>(scalars)),
+        Compare::Lt => dispatch!(dtype, T => ordered::<On<comparison::Lt, (T,)>>(scalars)),
+        Compare::Le => dispatch!(dtype, T => ordered::<On<comparison::Le, (T,)>>(scalars)),
+        Compare::Gt => dispatch!(dtype, T => swapped::<On<comparison::Lt, (T,)>>(scalars)),
+        Compare::Ge => dispatch!(dtype, T => swapped::<On<comparison::Le, (T,)>>(scalars)),
     }
 }
 
@@ -61,11 +61,31 @@ pub fn compare(op: Compare, dtype: DType) -> BinaryFn {
     compare_with(op, dtype, [false; 2])
 }
 
-fn swapped_with_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+// Results are smaller than operands, so that loading a block of a repeated scalar from memory would cost time.
+
+fn ordered<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+    match scalars {
+        [false, false] => map2::<O, Array, Array>(),
+        [true, false] => map2_array_scalar::<O, Scalar>(),
+        [false, true] => map2_array_scalar::<O, Array>(),
+        [true, true] => map2::<O, Scalar, Scalar>(),
+    }
+}
+
+/// Swaps the operands.
+fn swapped<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
     match scalars {
         [false, false] => map2_swapped::<O, Array, Array>(),
-        [true, false] => map2_swapped::<O, Scalar, Array>(),
-        [false, true] => map2_swapped::<O, Array, Scalar>(),
+        [true, false] => map2_scalar_swapped::<O, Array>(),
+        [false, true] => map2_scalar_swapped::<O, Scalar>(),
         [true, true] => map2_swapped::<O, Scalar, Scalar>(),
+    }
+}
+
+/// One kernel for a scalar on either side.
+fn symmetric<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+    match scalars {
+        [true, false] => map2_scalar_swapped::<O, Array>(),
+        _ => ordered::<O>(scalars),
     }
 }

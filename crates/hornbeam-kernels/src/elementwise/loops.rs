@@ -3,8 +3,12 @@
 //! They process blocks of [`LANES`] that are copied to locals, computed, and copied out. LLVM keeps the locals in
 //! registers. Due to the copies it needs no overlap checks, so working in place (`dst` equal to an operand) is allowed and
 //! equally fast, and a scalar operand is a block that does not advance.
+//!
+//! Elements after the last full block are padded to a block of their own, which the same loop processes: the body is
+//! compiled once, for a constant length. With a variable length, LLVM would pass every block through the stack.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use crate::dtype::{Bool, Element};
@@ -111,11 +115,11 @@ pub(super) unsafe fn store<T: Element>(p: *mut T, block: &[T; LANES], m: usize) 
 /// Processes one block of [`map1`].
 ///
 /// # Safety
-/// `m <= LANES` elements are readable at `src` and writable at `dst`.
+/// A block is readable at `src` and writable at `dst`.
 #[inline(always)]
-unsafe fn block1<S: Target, O: Map1>(src: *const O::In, dst: *mut O::Out, m: usize) {
+unsafe fn block1<S: Target, O: Map1>(src: *const O::In, dst: *mut O::Out) {
     // SAFETY: the caller's contract.
-    let x = unsafe { load(src, m) };
+    let x = unsafe { load(src, LANES) };
     let mut y = [O::Out::ZERO; LANES];
     for j in 0..LANES {
         y[j] = O::apply::<S>(x[j]);
@@ -128,39 +132,139 @@ unsafe fn block1<S: Target, O: Map1>(src: *const O::In, dst: *mut O::Out, m: usi
         }
     }
     // SAFETY: the caller's contract.
-    unsafe { store(dst, &y, m) };
+    unsafe { store(dst, &y, LANES) };
 }
 
 /// Processes one block of [`map2`].
 ///
 /// # Safety
-/// `m <= LANES` elements are readable at `a` and `b` and writable at `dst`.
+/// A block is readable at `a` and `b` and writable at `dst`.
 #[inline(always)]
-unsafe fn block2<S: Target, O: Map2>(a: *const O::In, b: *const O::In, dst: *mut O::Out, m: usize) {
+unsafe fn block2<S: Target, O: Map2>(a: *const O::In, b: *const O::In, dst: *mut O::Out) {
     // SAFETY: the caller's contract.
-    let (x, y) = unsafe { (load(a, m), load(b, m)) };
+    let (x, y) = unsafe { (load(a, LANES), load(b, LANES)) };
     let mut z = [O::Out::ZERO; LANES];
     for j in 0..LANES {
         z[j] = O::apply::<S>(x[j], y[j]);
     }
     // SAFETY: the caller's contract.
-    unsafe { store(dst, &z, m) };
+    unsafe { store(dst, &z, LANES) };
 }
 
 /// Processes one block of [`select`].
 ///
 /// # Safety
-/// `m <= LANES` elements are readable at `c`, `x` and `y` and writable at `dst`.
+/// A block is readable at `c`, `x` and `y` and writable at `dst`.
 #[inline(always)]
-unsafe fn block3<T: Bits>(c: *const Bool, x: *const T, y: *const T, dst: *mut T, m: usize) {
+unsafe fn block3<T: Bits>(c: *const Bool, x: *const T, y: *const T, dst: *mut T) {
     // SAFETY: the caller's contract.
-    let (c, x, y) = unsafe { (load(c, m), load(x, m), load(y, m)) };
+    let (c, x, y) = unsafe { (load(c, LANES), load(x, LANES), load(y, LANES)) };
     let mut z = [T::ZERO; LANES];
     for j in 0..LANES {
         z[j] = x[j].select(c[j], y[j]);
     }
     // SAFETY: the caller's contract.
-    unsafe { store(dst, &z, m) };
+    unsafe { store(dst, &z, LANES) };
+}
+
+/// Block of the elements after the last full block.
+struct Tail<T>(MaybeUninit<[T; LANES]>);
+
+impl<T: Element> Tail<T> {
+    #[inline(always)]
+    fn new() -> Self {
+        Tail(MaybeUninit::uninit())
+    }
+
+    /// Loads `m` elements of an operand and returns the block; an operand with step 0 is a block already.
+    ///
+    /// # Safety
+    /// `m` elements are readable at `p`.
+    #[inline(always)]
+    unsafe fn load(&mut self, p: *const T, step: usize, m: usize) -> *const T {
+        if step == 0 {
+            return p;
+        }
+        // SAFETY: the caller's contract.
+        self.0.write(unsafe { load(p, m) }).as_ptr()
+    }
+
+    /// Stores the first `m` elements.
+    ///
+    /// # Safety
+    /// `m` elements are writable at `p`, and the block has been computed.
+    #[inline(always)]
+    unsafe fn store(&self, p: *mut T, m: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { ptr::copy_nonoverlapping(self.0.as_ptr().cast::<u8>(), p.cast::<u8>(), m * size_of::<T>()) };
+    }
+}
+
+/// Applies `O`, which does not vectorise, to `n` elements: one copy for all instruction sets.
+///
+/// # Safety
+/// As for [`map1`].
+pub unsafe fn map1_sequential<O: Map1>(src: *const u8, dst: *mut u8, n: usize) {
+    // SAFETY: the caller's contract; every CPU has the portable instruction set.
+    unsafe { map1_blocks::<crate::simd::Portable, O>(src, dst, n) };
+}
+
+/// Applies `O` to `n` elements.
+///
+/// # Safety
+/// Both operands have `n` elements.
+#[inline(always)]
+unsafe fn map1_blocks<S: Target, O: Map1>(src: *const u8, dst: *mut u8, n: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { for_each_block(src.cast(), dst.cast(), n, |src, dst| block1::<S, O>(src, dst)) };
+}
+
+/// Calls `body` with each block of `n` elements.
+///
+/// # Safety
+/// Both operands have `n` elements.
+#[inline(always)]
+unsafe fn for_each_block<I: Element, O: Element>(
+    mut src: *const I,
+    mut dst: *mut O,
+    n: usize,
+    body: impl Fn(*const I, *mut O),
+) {
+    let (mut x, mut y) = (Tail::new(), Tail::new());
+    let (mut left, mut rest) = (n / LANES * LANES, n % LANES);
+    let end = dst.wrapping_add(left);
+    // SAFETY: `rest` elements follow the full blocks.
+    let tail = if rest > 0 { unsafe { x.load(src.add(left), 1, rest) } } else { src };
+    loop {
+        while left > 0 {
+            body(src, dst);
+            // SAFETY: `left` elements remain, a multiple of the block.
+            (src, dst) = unsafe { (src.add(LANES), dst.add(LANES)) };
+            left -= LANES;
+        }
+        if rest == 0 {
+            break;
+        }
+        (src, dst, left, rest) = (tail, y.0.as_mut_ptr().cast(), LANES, 0);
+    }
+    // SAFETY: as above; the loop has computed the block.
+    unsafe { y.store(end, n % LANES) };
+}
+
+/// Processes one block of [`map2_scalar`].
+///
+/// # Safety
+/// A block is readable at `src` and writable at `dst`.
+#[inline(always)]
+unsafe fn block_scalar<S: Target, O: Map2, A: Operand>(scalar: O::In, src: *const O::In, dst: *mut O::Out) {
+    // SAFETY: the caller's contract.
+    let x = unsafe { load(src, LANES) };
+    let mut y = [O::Out::ZERO; LANES];
+    for j in 0..LANES {
+        y[j] = if A::SCALAR { O::apply::<S>(scalar, x[j]) } else { O::apply::<S>(x[j], scalar) };
+    }
+    // SAFETY: the caller's contract.
+    unsafe { store(dst, &y, LANES) };
 }
 
 /// Kernel of [`map2`] with a step for each operand.
@@ -218,36 +322,40 @@ unsafe fn map2_steps_portable<O: Map2>(a: *const u8, b: *const u8, steps: [usize
 /// `dst` and operands with step 1 have `n` elements, others one block.
 #[inline(always)]
 unsafe fn map2_blocks<S: Target, O: Map2>(a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize) {
-    let (a, b, dst) = (a.cast::<O::In>(), b.cast::<O::In>(), dst.cast::<O::Out>());
-    let full = n / LANES * LANES;
-    let mut i = 0;
-    while i < full {
-        // SAFETY: an operand has i + LANES <= n elements, or one block if it repeats.
-        unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), LANES) };
-        i += LANES;
+    let (mut a, mut b, mut dst) = (a.cast::<O::In>(), b.cast::<O::In>(), dst.cast::<O::Out>());
+    let (mut x, mut y, mut z) = (Tail::new(), Tail::new(), Tail::new());
+    let (mut left, mut rest) = (n / LANES * LANES, n % LANES);
+    let end = dst.wrapping_add(left);
+    let mut tail = (a, b);
+    if rest > 0 {
+        // SAFETY: `rest` elements follow the full blocks.
+        unsafe {
+            tail = (x.load(a.add(left * steps[0]), steps[0], rest), y.load(b.add(left * steps[1]), steps[1], rest));
+        }
     }
-    if i < n {
-        // SAFETY: as above, for the remaining n - i elements.
-        unsafe { block2::<S, O>(a.add(i * steps[0]), b.add(i * steps[1]), dst.add(i), n - i) };
+    loop {
+        while left > 0 {
+            // SAFETY: an operand has `left` more elements, a multiple of the block, or one block if it repeats.
+            unsafe {
+                block2::<S, O>(a, b, dst);
+                (a, b, dst) = (a.add(LANES * steps[0]), b.add(LANES * steps[1]), dst.add(LANES));
+            }
+            left -= LANES;
+        }
+        if rest == 0 {
+            break;
+        }
+        ((a, b), dst, left, rest) = (tail, z.0.as_mut_ptr().cast(), LANES, 0);
     }
+    // SAFETY: as above; the loop has computed the block.
+    unsafe { z.store(end, n % LANES) };
 }
 
-// Full blocks have a separate loop: with a variable `m`, LLVM passes every block through the stack.
 multiversion! {
     /// Applies `O` to `n` elements.
     pub unsafe fn map1[S, O: Map1](src: *const u8, dst: *mut u8, n: usize) {
-        let (src, dst) = (src.cast::<O::In>(), dst.cast::<O::Out>());
-        let full = n / LANES * LANES;
-        let mut i = 0;
-        while i < full {
-            // SAFETY: i + LANES <= n.
-            unsafe { block1::<S, O>(src.add(i), dst.add(i), LANES) };
-            i += LANES;
-        }
-        if i < n {
-            // SAFETY: n - i elements remain.
-            unsafe { block1::<S, O>(src.add(i), dst.add(i), n - i) };
-        }
+        // SAFETY: the caller's contract.
+        unsafe { map1_blocks::<S, O>(src, dst, n) };
     }
 
     /// Applies `O` to `n` pairs: see [`map2_blocks`].
@@ -268,22 +376,62 @@ multiversion! {
         unsafe { with_blocks::<O::In, B, A>(map2_steps::<O>(S::ISA), b, a, dst, n) };
     }
 
+    /// Applies `O` to an array and a scalar, which stays in registers: `A` is the kind of the first operand.
+    unsafe fn map2_scalar(isa)[S, O: Map2, A: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+        let (scalar, src) = if A::SCALAR { (a, b) } else { (b, a) };
+        // SAFETY: the caller's contract.
+        unsafe {
+            let scalar = ptr::read_unaligned(scalar.cast::<O::In>());
+            for_each_block(src.cast(), dst.cast(), n, |src, dst| block_scalar::<S, O, A>(scalar, src, dst));
+        }
+    }
+
+    /// Applies `O` to an array and a scalar.
+    pub unsafe fn map2_array_scalar[S, O: Map2, A: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { map2_scalar::<O, A>(S::ISA)(a, b, dst, n) };
+    }
+
+    /// Applies `O` to an array and a scalar, with swapped operands.
+    pub unsafe fn map2_scalar_swapped[S, O: Map2, A: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { map2_scalar::<O, A>(S::ISA)(b, a, dst, n) };
+    }
+
     /// Computes `c ? x : y` for elements of the size of `T`. `steps` as in `map2_steps`.
     unsafe fn select_steps(isa)[S, T: Bits](
         c: *const u8, x: *const u8, y: *const u8, steps: [usize; 2], dst: *mut u8, n: usize
     ) {
-        let (c, x, y, dst) = (c.cast::<Bool>(), x.cast::<T>(), y.cast::<T>(), dst.cast::<T>());
-        let full = n / LANES * LANES;
-        let mut i = 0;
-        while i < full {
-            // SAFETY: an operand has i + LANES <= n elements, or one block if it repeats.
-            unsafe { block3(c.add(i), x.add(i * steps[0]), y.add(i * steps[1]), dst.add(i), LANES) };
-            i += LANES;
+        let (mut c, mut x, mut y, mut dst) = (c.cast::<Bool>(), x.cast::<T>(), y.cast::<T>(), dst.cast::<T>());
+        let (mut u, mut v, mut w, mut z) = (Tail::new(), Tail::new(), Tail::new(), Tail::new());
+        let (mut left, mut rest) = (n / LANES * LANES, n % LANES);
+        let end = dst.wrapping_add(left);
+        let mut tail = (c, x, y);
+        if rest > 0 {
+            // SAFETY: `rest` elements follow the full blocks.
+            unsafe {
+                tail.0 = u.load(c.add(left), 1, rest);
+                tail.1 = v.load(x.add(left * steps[0]), steps[0], rest);
+                tail.2 = w.load(y.add(left * steps[1]), steps[1], rest);
+            }
         }
-        if i < n {
-            // SAFETY: as above, for the remaining n - i elements.
-            unsafe { block3(c.add(i), x.add(i * steps[0]), y.add(i * steps[1]), dst.add(i), n - i) };
+        loop {
+            while left > 0 {
+                // SAFETY: an operand has `left` more elements, a multiple of the block, or one block if it repeats.
+                unsafe {
+                    block3(c, x, y, dst);
+                    (c, dst) = (c.add(LANES), dst.add(LANES));
+                    (x, y) = (x.add(LANES * steps[0]), y.add(LANES * steps[1]));
+                }
+                left -= LANES;
+            }
+            if rest == 0 {
+                break;
+            }
+            ((c, x, y), dst, left, rest) = (tail, z.0.as_mut_ptr().cast(), LANES, 0);
         }
+        // SAFETY: as above; the loop has computed the block.
+        unsafe { z.store(end, n % LANES) };
     }
 
     /// Computes `c ? x : y`; `A` and `B` are the kinds of `x` and `y`.

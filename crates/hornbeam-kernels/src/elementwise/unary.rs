@@ -1,7 +1,7 @@
 //! Unary operations.
 
 use super::int::{Int, IntUnary, OnInt};
-use super::loops::{map1, Map1, On, RealUnary};
+use super::loops::{map1, map1_sequential, Map1, On, RealUnary};
 use super::named::named;
 use super::{convert, UnaryFn};
 use crate::dispatch;
@@ -36,6 +36,10 @@ macro_rules! unary_ops {
                 $body
             }
         }
+    };
+    // Calls of the C library, which do not vectorise.
+    (@impl sequential $V:ident $x:ident $body:expr) => {
+        unary_ops! { @impl float $V $x $body }
     };
     (@impl trig $V:ident $x:ident $body:expr) => {
         impl RealUnary for unary_op::$V {
@@ -95,6 +99,9 @@ macro_rules! unary_ops {
     (@pick float $V:ident $dtype:ident) => {
         dispatch!(float, $dtype, T => Some(map1::<On<unary_op::$V, T>>()), else None)
     };
+    (@pick sequential $V:ident $dtype:ident) => {
+        dispatch!(float, $dtype, T => Some(map1_sequential::<On<unary_op::$V, T>> as UnaryFn), else None)
+    };
     (@pick trig $V:ident $dtype:ident) => {
         unary_ops!(@pick float $V $dtype)
     };
@@ -139,20 +146,20 @@ unary_ops! {
     Rsqrt "rsqrt": float |x| x.rsqrt();
     Sin "sin": trig |x| (x.sin::<S>(), x.sin_any());
     Cos "cos": trig |x| (x.cos::<S>(), x.cos_any());
-    Tan "tan": float |x| x.tan();
-    Asin "asin": float |x| x.asin();
-    Acos "acos": float |x| x.acos();
-    Atan "atan": float |x| x.atan();
-    Sinh "sinh": float |x| x.sinh();
-    Cosh "cosh": float |x| x.cosh();
+    Tan "tan": sequential |x| x.tan();
+    Asin "asin": sequential |x| x.asin();
+    Acos "acos": sequential |x| x.acos();
+    Atan "atan": sequential |x| x.atan();
+    Sinh "sinh": sequential |x| x.sinh();
+    Cosh "cosh": sequential |x| x.cosh();
     Tanh "tanh": float |x| x.tanh::<S>();
-    Asinh "asinh": float |x| x.asinh();
-    Acosh "acosh": float |x| x.acosh();
-    Atanh "atanh": float |x| x.atanh();
+    Asinh "asinh": sequential |x| x.asinh();
+    Acosh "acosh": sequential |x| x.acosh();
+    Atanh "atanh": sequential |x| x.atanh();
     Erf "erf": float |x| x.erf::<S>();
     ErfInv "erf_inv": float |x| x.erf_inv::<S>();
-    Lgamma "lgamma": float |x| x.lgamma();
-    Digamma "digamma": float |x| x.digamma();
+    Lgamma "lgamma": sequential |x| x.lgamma();
+    Digamma "digamma": sequential |x| x.digamma();
     Logistic "logistic": float |x| x.logistic::<S>();
     IsFinite "is_finite": test |x| (x.to_f64() - x.to_f64()) == 0.0;
     LogicalNot "logical_not": wrapping |x| !x, bool |x| !x.get();

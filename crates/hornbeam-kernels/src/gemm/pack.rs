@@ -119,10 +119,10 @@ multiversion! {
     }
 }
 
-/// Packs `k` rows, `row` bytes apart, of `panels` panels of `N` pack_panels_of_lines into `[panels][k][N]`.
+/// Packs `k` rows, `row` bytes apart, of `panels` panels of `N` vectors into `[panels][k][N]`.
 ///
 /// # Safety
-/// Both pointers must be valid for those pack_panels_of_lines.
+/// Both pointers must be valid for those elements.
 #[inline(always)]
 unsafe fn pack_panels_of_lines<const N: usize>(from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
     for p in 0..k {

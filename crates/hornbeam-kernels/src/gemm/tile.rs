@@ -90,18 +90,20 @@ unsafe fn store_tile<V: Vector, const M: usize, const N: usize, const FULL: bool
     // SAFETY: as in `micro_kernel`.
     unsafe {
         columns!(J < N, {
-            let full = FULL || J + 1 < N;
             let at = J * V::LANES;
-            let bias = match (t.bias.is_null(), full) {
-                (true, _) => V::zero(),
-                (false, true) => V::load(t.bias.add(at)),
-                (false, false) => V::load_first(t.bias.add(at), t.last),
+            let bias = if t.bias.is_null() {
+                V::zero()
+            } else if const { FULL || J + 1 < N } {
+                V::load(t.bias.add(at))
+            } else {
+                V::load_first(t.bias.add(at), t.last)
             };
             rows!(I < M, {
                 let c = t.c.add(I * t.c_stride + at);
                 let mut value = acc[I][J];
                 if t.accumulate {
-                    value = value.add(if full { V::load(c) } else { V::load_first(c, t.last) });
+                    let old = if const { FULL || J + 1 < N } { V::load(c) } else { V::load_first(c, t.last) };
+                    value = value.add(old);
                 }
                 if !t.bias.is_null() {
                     value = value.add(bias);
@@ -109,7 +111,7 @@ unsafe fn store_tile<V: Vector, const M: usize, const N: usize, const FULL: bool
                 if t.relu {
                     value = value.relu();
                 }
-                if full {
+                if const { FULL || J + 1 < N } {
                     value.store(c);
                 } else {
                     value.store_first(c, t.last);
@@ -117,6 +119,11 @@ unsafe fn store_tile<V: Vector, const M: usize, const N: usize, const FULL: bool
             });
         });
     }
+}
+
+/// Number of tile heights in a list.
+const fn count(heights: &[usize]) -> usize {
+    heights.len()
 }
 
 macro_rules! kernels {
@@ -147,7 +154,7 @@ macro_rules! kernels {
                 lanes: $lanes,
                 wide,
                 dots,
-                rows: [[$($one),*].len(), [$($two),*].len(), [$($three),*].len(), [$($four),*].len()],
+                rows: [count(&[$($one),*]), count(&[$($two),*]), count(&[$($three),*]), count(&[$($four),*])],
                 strided: [
                     &[$(tile::<$one, 1, false>),*],
                     &[$(tile::<$two, 2, false>),*],
@@ -157,8 +164,6 @@ macro_rules! kernels {
                 contiguous: [
                     &[$(tile::<$one, 1, true>),*],
                     &[$(tile::<$two, 2, true>),*],
-                    &[$(tile::<$three, 3, true>),*],
-                    &[$(tile::<$four, 4, true>),*],
                 ],
             };
         }
@@ -190,11 +195,11 @@ kernels!(portable_f32, Lanes<f32, 4>, f32, 4, ,
 kernels!(portable_f64, Lanes<f64, 2>, f64, 2, ,
     [1 2 3 4 5 6 7 8] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
 
-// Pairs of bfloat16 packed into floats.
+// Pairs of bfloat16 packed into floats, in tiles of one or two vectors only.
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_pairs, Pairs, f32, 16,
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")],
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [] []);
 
 /// Micro-kernels on pairs of bfloat16, two neighbouring steps of k packed into a float, with `f32` accumulators. `None`
 /// if the CPU lacks the instruction.

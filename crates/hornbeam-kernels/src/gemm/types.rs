@@ -75,15 +75,16 @@ pub(crate) struct Kernels<E: 'static> {
     pub wide: RowFn<E>,
     pub dots: RowFn<E>,
     pub(super) strided: [&'static [TileFn<E>]; MAX_VECTORS],
-    pub(super) contiguous: [&'static [TileFn<E>]; MAX_VECTORS],
+    /// Contiguous rows occur in tiles of one or two vectors only.
+    pub(super) contiguous: [&'static [TileFn<E>]; 2],
 }
 
 impl<E> Kernels<E> {
     /// Micro-kernel for a tile of `rows` by `vectors`.
     #[inline]
     pub fn tile(&self, contiguous: bool, rows: usize, vectors: usize) -> TileFn<E> {
-        let table = if contiguous { &self.contiguous } else { &self.strided };
-        table[vectors - 1][rows - 1]
+        let tables: &[&[TileFn<E>]] = if contiguous { &self.contiguous } else { &self.strided };
+        tables[vectors - 1][rows - 1]
     }
 }
 

@@ -1,13 +1,14 @@
 //! Macros that unroll loops over the registers of a micro-kernel.
 
 /// Repeats a block for each row below `M`. LLVM unrolls a long loop only after it has decided to keep the array of sums
-/// in memory, so the block is unrolled here.
+/// in memory, so the block is unrolled here. The condition is a `const` block because the compiler generates no code for
+/// a branch on a constant that is not taken: without it, these blocks are most of the crate's code before optimisation.
 macro_rules! rows {
     ($i:ident < $m:ident, $body:block) => {
         $crate::gemm::unroll::rows!(@ $i, $m, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13)
     };
     (@ $i:ident, $m:ident, $body:block, $($n:literal)*) => {
-        $(if $n < $m {
+        $(if const { $n < $m } {
             const $i: usize = $n;
             $body
         })*
