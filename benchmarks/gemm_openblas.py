@@ -1,4 +1,4 @@
-"""Matrix products of NumPy (OpenBLAS) on one thread, on the shapes of benchmarks/kernels/gemm.rs.
+"""Matrix products of NumPy (OpenBLAS) on one thread, on the shapes of the crate's benches/gemm.rs.
 
 `python benchmarks/gemm_openblas.py` prints microseconds and GFLOP/s: the best of many calls, in thread time.
 """

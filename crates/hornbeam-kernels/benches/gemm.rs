@@ -1,13 +1,13 @@
-//! Matrix products with the shapes of training and prediction, on one thread, compared with two Rust libraries.
+//! Comparison of matrix products with two other Rust libraries, on one thread, on shapes of training and prediction.
 //!
-//! `cargo bench --manifest-path benchmarks/kernels/Cargo.toml -- [part of a name]`. Names have the form `m x n x k`
-//! for an `m x n` result, with a `'` after a transposed operand `a` or `b`.
+//! `cargo bench --manifest-path crates/hornbeam-kernels/benches/Cargo.toml --features compare -- [part of a name]`. Names
+//! contain `m x n x k` of an `m x n` result, with a `'` after a transposed operand.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
-use hornbeam_kernel_benchmarks::thread_time;
+use hornbeam_kernel_benchmarks::{time, values};
 use hornbeam_kernels::dtype::bf16;
 use hornbeam_kernels::gemm::{gemm, Epilogue, GemmElement, Mat};
 use hornbeam_kernels::pool::ThreadPool;
@@ -18,7 +18,7 @@ struct Shape {
     m: usize,
     n: usize,
     k: usize,
-    /// True for a transposed A, B.
+    /// True for transposed A and B.
     transposed: [bool; 2],
 }
 
@@ -27,50 +27,41 @@ const fn shape(batch: usize, [m, n, k]: [usize; 3], transposed: [bool; 2]) -> Sh
 }
 
 const PLAIN: [bool; 2] = [false, false];
-const LEFT: [bool; 2] = [true, false];
-const RIGHT: [bool; 2] = [false, true];
+const LHS: [bool; 2] = [true, false];
+const RHS: [bool; 2] = [false, true];
 
 const SHAPES: &[(&str, &[Shape])] = &[
     ("square", &[shape(1, [256, 256, 256], PLAIN), shape(1, [1024, 1024, 1024], PLAIN)]),
     (
         "tutorial dense",
-        &[shape(1, [128, 128, 9216], PLAIN), shape(1, [128, 9216, 128], RIGHT), shape(1, [9216, 128, 128], LEFT)],
+        &[shape(1, [128, 128, 9216], PLAIN), shape(1, [128, 9216, 128], RHS), shape(1, [9216, 128, 128], LHS)],
     ),
     (
         "MLP",
         &[
             shape(1, [128, 512, 784], PLAIN),
-            shape(1, [784, 512, 128], LEFT),
+            shape(1, [784, 512, 128], LHS),
             shape(1, [128, 512, 512], PLAIN),
-            shape(1, [128, 512, 512], RIGHT),
-            shape(1, [512, 512, 128], LEFT),
+            shape(1, [128, 512, 512], RHS),
+            shape(1, [512, 512, 128], LHS),
         ],
     ),
-    ("LSTM", &[shape(1, [2560, 512, 128], PLAIN), shape(1, [128, 512, 2560], LEFT), shape(1, [2560, 128, 512], RIGHT)]),
-    ("one row", &[shape(1, [1, 128, 9216], PLAIN), shape(1, [1, 512, 784], PLAIN), shape(1, [1, 1024, 1024], RIGHT)]),
+    ("LSTM", &[shape(1, [2560, 512, 128], PLAIN), shape(1, [128, 512, 2560], LHS), shape(1, [2560, 128, 512], RHS)]),
+    ("one row", &[shape(1, [1, 128, 9216], PLAIN), shape(1, [1, 512, 784], PLAIN), shape(1, [1, 1024, 1024], RHS)]),
     ("few rows", &[shape(1, [8, 512, 784], PLAIN), shape(1, [32, 512, 784], PLAIN), shape(1, [8, 1024, 1024], PLAIN)]),
-    ("small batched", &[shape(8, [64, 64, 64], PLAIN), shape(8, [64, 64, 64], RIGHT)]),
+    ("small batched", &[shape(8, [64, 64, 64], PLAIN), shape(8, [64, 64, 64], RHS)]),
     (
         "narrow",
         &[
             shape(1, [128, 10, 128], PLAIN),
-            shape(1, [128, 128, 10], RIGHT),
-            shape(1, [128, 10, 128], LEFT),
+            shape(1, [128, 128, 10], RHS),
+            shape(1, [128, 10, 128], LHS),
             shape(1, [512, 1, 512], PLAIN),
         ],
     ),
 ];
 
-fn values(n: usize) -> Vec<f32> {
-    let mut state = 1u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..n).map(|_| next()).collect()
-}
-
-/// Row and column strides of a matrix `rows x cols`, perhaps transposed.
+/// Row and column strides of a matrix `rows x cols`.
 fn strides(rows: usize, cols: usize, transposed: bool) -> [isize; 2] {
     if transposed {
         [1, rows as isize]
@@ -79,7 +70,7 @@ fn strides(rows: usize, cols: usize, transposed: bool) -> [isize; 2] {
     }
 }
 
-fn ours<T: GemmElement>(s: &Shape, a: &[T], b: &[T], c: &mut [T], scratch: &mut Scratch, pool: &ThreadPool) {
+fn hornbeam_gemm<T: GemmElement>(s: &Shape, a: &[T], b: &[T], c: &mut [T], scratch: &mut Scratch, pool: &ThreadPool) {
     let mat = |rows, cols, transposed| {
         let [row, col] = strides(rows, cols, transposed);
         Mat { offset: 0, rows: row, cols: col, batch: (rows * cols) as isize }
@@ -88,17 +79,17 @@ fn ours<T: GemmElement>(s: &Shape, a: &[T], b: &[T], c: &mut [T], scratch: &mut 
     gemm(pool, s.batch, s.m, s.n, s.k, a, am, b, bm, c, Epilogue::default(), scratch);
 }
 
-/// Calls `each` with pointers to the matrices of every product of the batch and their strides.
-fn others(
+/// Calls `body` with pointers to the matrices of every product of the batch and their strides.
+fn for_each_product(
     s: &Shape,
     a: &[f32],
     b: &[f32],
     c: &mut [f32],
-    each: impl Fn(*const f32, [isize; 2], *const f32, [isize; 2], *mut f32),
+    body: impl Fn(*const f32, [isize; 2], *const f32, [isize; 2], *mut f32),
 ) {
-    let (left, right) = (strides(s.m, s.k, s.transposed[0]), strides(s.k, s.n, s.transposed[1]));
+    let (lhs, rhs) = (strides(s.m, s.k, s.transposed[0]), strides(s.k, s.n, s.transposed[1]));
     for l in 0..s.batch {
-        each(a[l * s.m * s.k..].as_ptr(), left, b[l * s.k * s.n..].as_ptr(), right, c[l * s.m * s.n..].as_mut_ptr());
+        body(a[l * s.m * s.k..].as_ptr(), lhs, b[l * s.k * s.n..].as_ptr(), rhs, c[l * s.m * s.n..].as_mut_ptr());
     }
 }
 
@@ -116,18 +107,18 @@ fn products(criterion: &mut Criterion) {
             group.throughput(Throughput::Elements(2 * (s.batch * s.m * s.n * s.k) as u64));
             group.bench_function(format!("{name}/hornbeam"), |bench| {
                 bench
-                    .iter_custom(|calls| thread_time(calls, || ours(s, &a, &b, black_box(&mut c), &mut scratch, &pool)))
+                    .iter_custom(|calls| time(1, calls, || hornbeam_gemm(s, &a, &b, black_box(&mut c), &mut scratch, &pool)))
             });
             group.bench_function(format!("{name}/gemm"), |bench| {
                 bench.iter_custom(|calls| {
-                    thread_time(calls, || {
-                        // SAFETY: the matrices lie inside their slices.
-                        others(s, &a, &b, black_box(&mut c), |a, [ar, ac], b, [br, bc], c| unsafe {
-                            let none = gemm::Parallelism::None;
+                    time(1, calls, || {
+                        // SAFETY: the matrices lie within their slices.
+                        for_each_product(s, &a, &b, black_box(&mut c), |a, [ar, ac], b, [br, bc], c| unsafe {
+                            let serial = gemm::Parallelism::None;
                             let (n, row) = (s.n, s.n as isize);
                             gemm::gemm(
                                 s.m, n, s.k, c, 1, row, false, a, ac, ar, b, bc, br, 0.0, 1.0, false, false, false,
-                                none,
+                                serial,
                             )
                         })
                     })
@@ -135,9 +126,9 @@ fn products(criterion: &mut Criterion) {
             });
             group.bench_function(format!("{name}/matrixmultiply"), |bench| {
                 bench.iter_custom(|calls| {
-                    thread_time(calls, || {
+                    time(1, calls, || {
                         // SAFETY: as above.
-                        others(s, &a, &b, black_box(&mut c), |a, [ar, ac], b, [br, bc], c| unsafe {
+                        for_each_product(s, &a, &b, black_box(&mut c), |a, [ar, ac], b, [br, bc], c| unsafe {
                             matrixmultiply::sgemm(s.m, s.k, s.n, 1.0, a, ar, ac, b, br, bc, 0.0, c, s.n as isize, 1)
                         })
                     })
@@ -147,7 +138,7 @@ fn products(criterion: &mut Criterion) {
             let (a, b, mut c) = (narrow(&a), narrow(&b), narrow(&c));
             group.bench_function(format!("{name}/hornbeam bfloat16"), |bench| {
                 bench
-                    .iter_custom(|calls| thread_time(calls, || ours(s, &a, &b, black_box(&mut c), &mut scratch, &pool)))
+                    .iter_custom(|calls| time(1, calls, || hornbeam_gemm(s, &a, &b, black_box(&mut c), &mut scratch, &pool)))
             });
         }
         group.finish();
