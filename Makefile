@@ -35,7 +35,7 @@ $(MATURIN): | $(BIN)/python
 
 $(VENV)/.installed: pyproject.toml $(RUST_SOURCES) $(NATIVE) | check-rust $(MATURIN)
 	@echo "Installing the dependencies into $(VENV), then compiling the native engine in Rust."
-	@echo "The first compilation takes about 2 minutes on 2 cores; later ones take seconds."
+	@echo "The first compilation takes 1 to 2 minutes on 2 cores; later ones take seconds."
 	PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release
 	@touch $@
 
