@@ -52,7 +52,6 @@ PENDING = {
     "src/hornbeam/" + name
     for name in (
         "compat",
-        "engines/onnx",
     )
 }
 # fmt: on

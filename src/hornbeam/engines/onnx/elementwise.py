@@ -67,7 +67,7 @@ def _is_infinite(x: Value) -> Value:
 
 
 def _negative(x: Value) -> Value:
-    """Whether the sign is minus, of zeros too."""
+    """True where the sign bit is set, of zeros too."""
     return (x < 0) | (x.equals(0) & (1 / x < 0))
 
 
@@ -200,10 +200,10 @@ def _lgamma(x: Value) -> Value:
     product = z - 1
     for i in range(2, _SHIFT + 1):
         product = product * (z - i)
-    found = above - where(low, _log(where(low, product, 1)), 0)
-    mirrored = math.log(math.pi) - _log(_abs(elementwise("Sin", _offset(x)))) - found
+    value = above - where(low, _log(where(low, product, 1)), 0)
+    mirrored = math.log(math.pi) - _log(_abs(elementwise("Sin", _offset(x)))) - value
     pole = reflected & elementwise("Round", x).equals(x)
-    return where(_is_infinite(x) | pole, math.inf, where(reflected, mirrored, found))
+    return where(_is_infinite(x) | pole, math.inf, where(reflected, mirrored, value))
 
 
 @_precise
@@ -213,16 +213,16 @@ def _digamma(x: Value) -> Value:
     start = where(reflected, 1 - x, x)
     z, low = _raised(start)
     square = 1 / (z * z)
-    found = _log(z) - 0.5 / z - _polynomial(square, _DIGAMMA) * square
+    value = _log(z) - 0.5 / z - _polynomial(square, _DIGAMMA) * square
     steps = 1 / start
     for i in range(1, _SHIFT):
         steps = steps + 1 / (start + i)
-    found = found - where(low, steps, 0)
+    value = value - where(low, steps, 0)
     angle = _offset(x)
-    mirrored = found - elementwise("Cos", angle) / elementwise("Sin", angle) * math.pi
+    mirrored = value - elementwise("Cos", angle) / elementwise("Sin", angle) * math.pi
     pole = (reflected & elementwise("Round", x).equals(x)) | x.equals(-math.inf)
-    found = where(pole, math.nan, where(reflected, mirrored, found))
-    return where(x.equals(0), -_signed(x.like(math.inf), x), where(x.equals(math.inf), math.inf, found))
+    value = where(pole, math.nan, where(reflected, mirrored, value))
+    return where(x.equals(0), -_signed(x.like(math.inf), x), where(x.equals(math.inf), math.inf, value))
 
 
 def _negate(x: Value) -> Value:
@@ -307,9 +307,9 @@ def convert(x: Value, *, dtype: str) -> Value:
     limits = np.iinfo(dtype)
     wide = x.cast("float32") if x.dtype in HALVES else x
     inside = (wide > float(limits.min)) & (wide < float(limits.max))
-    whole = where(inside, wide, 0).cast(dtype)
-    clipped = where(wide >= float(limits.max), whole.like(limits.max), whole.like(limits.min))
-    return where(inside, whole, where(is_nan(wide), 0, clipped))
+    converted = where(inside, wide, 0).cast(dtype)
+    clipped = where(wide >= float(limits.max), converted.like(limits.max), converted.like(limits.min))
+    return where(inside, converted, where(is_nan(wide), 0, clipped))
 
 
 UNARY: Functions = {

@@ -390,16 +390,21 @@ def _spaced(x: Value, value: Value, axis: int, gap: int) -> Value:
 
 @dataclass
 class Scope:
-    """The nodes of one graph of the model, the names that they make, and what they compute."""
+    """The nodes of one graph of the model, the names of their outputs, and outputs by what they compute."""
 
     nodes: list[NodeProto] = field(default_factory=list)
-    made: set[str] = field(default_factory=set)
+    defined: set[str] = field(default_factory=set)
     known: dict[tuple, Value] = field(default_factory=dict)
 
 
 class Emitter:
-    """Collects the nodes of one model. `table` has a function for every primitive; those in `makers` take the
-    emitter as well, because they have no operand or walk a graph."""
+    """Collects the nodes of one model.
+
+    Args:
+        table: A function for every primitive.
+        makers: Functions that also take the emitter, because they have no operand or walk a graph.
+        opset: Version of the operators.
+    """
 
     def __init__(self, table: Functions, makers: Functions, opset: int = OPSET) -> None:
         self._table, self._makers, self.opset = table, makers, opset
@@ -408,62 +413,62 @@ class Emitter:
         self._zeros: set[str] = set()
         self._initializers: list[TensorProto] = []
         self._scopes: list[Scope] = []
-        self._taken: frozenset[str] = frozenset()
+        self._reserved: frozenset[str] = frozenset()
 
     def lower(self, node: Node) -> Callable[..., Any] | None:
-        """The function that writes a node, or None for a composite that is to be walked."""
+        """The function that writes a node, or None for a composite to walk."""
         maker = self._makers.get(node.name)
         write = self._table.get(node.name) if maker is None else functools.partial(maker, self)
         return None if write is None else _located(write, node)
 
     def walk(self, graph: Graph, args: Sequence[Value]) -> list[Value]:
-        """The outputs of `graph`, its nodes written into the present scope."""
+        """The outputs of `graph`, its nodes written into the current scope."""
         return run(graph, args, self.lower)
 
     def constant(self, array: np.ndarray, dtype: str) -> Value:
-        """An initializer, one for equal arrays. Of equal elements one is stored."""
+        """An initializer, shared by equal arrays. If all elements are equal, one is stored."""
         array = np.asarray(array)
         bits = array.tobytes()
         if array.size > 1 and bits == bits[: array.itemsize] * array.size:
             return spread(self.constant(array.reshape(-1)[0], dtype), array.shape, ())
         key = (dtype, array.shape, bits)
         if key not in self._constants:
-            made = self._fresh(dtype, array.shape)
-            self._constants[key] = made
+            value = self._fresh(dtype, array.shape)
+            self._constants[key] = value
             if not any(bits):
-                self._zeros.add(made.name)
+                self._zeros.add(value.name)
             self._initializers.append(
-                helper.make_tensor(made.name, onnx_type(dtype), array.shape, bits, raw=True)
+                helper.make_tensor(value.name, onnx_type(dtype), array.shape, bits, raw=True)
             )
         return self._constants[key]
 
     def is_zero(self, x: Value) -> bool:
-        """Whether all bits of x are known to be 0."""
+        """True if all bits of x are known to be 0."""
         return x.name in self._zeros
 
     def ints(self, numbers: Sequence[int]) -> Value:
-        """A vector of int64 with all its elements stored, as ONNX wants shapes, axes and bounds."""
+        """A vector of int64 with all its elements stored, as ONNX requires for shapes, axes and bounds."""
         array = np.array(numbers, np.int64)
         if len(numbers) > 1 and len(set(numbers)) == 1:  # `constant` would store one
             key = ("ints", tuple(numbers))
             if key not in self._constants:
-                made = self._constants[key] = self._fresh("int64", array.shape)
+                value = self._constants[key] = self._fresh("int64", array.shape)
                 self._initializers.append(
-                    helper.make_tensor(made.name, TensorProto.INT64, array.shape, array.tobytes(), raw=True)
+                    helper.make_tensor(value.name, TensorProto.INT64, array.shape, array.tobytes(), raw=True)
                 )
             return self._constants[key]
         return self.constant(array, "int64")
 
     def _fresh(self, dtype: str, shape: Shape, stored: Shape | None = None) -> Value:
         self._count += 1
-        while f"v{self._count}" in self._taken:
+        while f"v{self._count}" in self._reserved:
             self._count += 1
         return Value(self, f"v{self._count}", dtype, shape, shape if stored is None else stored)
 
     def nodes(
         self, operator: str, inputs: Sequence[Value | None], types: Sequence[TensorType], **attributes: Any
     ) -> tuple[Value, ...]:
-        """The outputs of a new node of plain operands (None: an input left out)."""
+        """The outputs of a new node of plain operands (None: an omitted input)."""
         names = ["" if x is None else x.plain().name for x in inputs]
         outputs = [self._fresh(t.dtype, t.shape) for t in types]
         self._add(helper.make_node(operator, names, [x.name for x in outputs], **attributes))
@@ -481,7 +486,7 @@ class Emitter:
         """The output of a node; the operands are taken as they are stored. Equal nodes are written once."""
         key = (operator, *(x.name for x in inputs), dtype, str(attributes))
         for scope in reversed(self._scopes):
-            if key in scope.known:  # it may stand for another shape there, which repeats otherwise
+            if key in scope.known:  # its shape may differ, by repeating the stored elements otherwise
                 known = scope.known[key]
                 return Value(self, known.name, dtype, shape, known.stored if stored is None else stored)
         out = self._fresh(dtype, shape, stored)
@@ -489,9 +494,9 @@ class Emitter:
         self._scopes[-1].known[key] = out
         return out
 
-    def _add(self, made: NodeProto) -> None:
-        self._scopes[-1].nodes.append(made)
-        self._scopes[-1].made.update(made.output)
+    def _add(self, node: NodeProto) -> None:
+        self._scopes[-1].nodes.append(node)
+        self._scopes[-1].defined.update(node.output)
 
     @contextmanager
     def _scope(self) -> Iterator[Scope]:
@@ -502,11 +507,11 @@ class Emitter:
             self._scopes.pop()
 
     def _returned(self, values: Sequence[Value]) -> list[Value]:
-        """Values as outputs, which must be made in the scope, each by a name of its own."""
+        """Values as outputs, which must be computed in the scope and have distinct names."""
         outputs: dict[str, Value] = {}
         for x in values:
             x = x.plain()
-            if x.name not in self._scopes[-1].made or x.name in outputs:
+            if x.name not in self._scopes[-1].defined or x.name in outputs:
                 (x,) = self.nodes("Identity", [x], [x.type])
             outputs[x.name] = x
         return list(outputs.values())
@@ -514,12 +519,12 @@ class Emitter:
     def subgraph(
         self, types: Sequence[TensorType], build: Callable[..., Sequence[Value]]
     ) -> tuple[GraphProto, list[TensorType]]:
-        """A graph of its own inside of the model, which sees the values around it; and what it returns."""
+        """A nested graph, which can use outer values, and the types of its outputs."""
         args = [self._fresh(t.dtype, t.shape) for t in types]
         with self._scope() as scope:
             outputs = self._returned(build(*args))
-        made = helper.make_graph(scope.nodes, f"g{self._count}", _infos(args), _infos(outputs))
-        return made, [x.type for x in outputs]
+        subgraph = helper.make_graph(scope.nodes, f"g{self._count}", _infos(args), _infos(outputs))
+        return subgraph, [x.type for x in outputs]
 
     def scan(
         self,
@@ -547,16 +552,22 @@ class Emitter:
         inputs: Sequence[str] = (),
         outputs: Sequence[str] = (),
     ) -> ModelProto:
-        """`graph` as a model of fixed shapes. Inputs and outputs stand in the graph's order.
+        """`graph` as a model of fixed shapes, its inputs and outputs in the graph's order.
 
-        weights: (name, array, dtype) of the first inputs, which become part of the model. inputs, outputs:
-        names, by default numbers. The names may be any; raises ValueError if one comes twice.
+        Args:
+            graph: The graph.
+            weights: (name, array, dtype) of the first inputs, which become part of the model.
+            inputs: Names of the other inputs, by default numbers.
+            outputs: Names of the outputs, by default numbers.
+
+        Raises:
+            ValueError: If a name is repeated.
         """
         count = len(weights)
-        given = [*(name for name, _, _ in weights), *inputs, *outputs]
-        self._taken = frozenset(given)
-        if len(self._taken) != len(given):
-            raise ValueError(f"each value has a name of its own, got {sorted(given)}")
+        names = [*(name for name, _, _ in weights), *inputs, *outputs]
+        self._reserved = frozenset(names)
+        if len(self._reserved) != len(names):
+            raise ValueError(f"names of values must be unique, got {sorted(names)}")
         args = [self._fresh(n.dtype, n.shape) for n in graph.inputs]
         for i, (name, array, dtype) in enumerate(weights):
             args[i] = replace(args[i], name=name)
@@ -566,16 +577,16 @@ class Emitter:
         for i, name in enumerate(inputs, count):
             args[i] = replace(args[i], name=name)
         with self._scope() as scope:
-            found = self._returned(self.walk(graph, args))
+            results = self._returned(self.walk(graph, args))
             for i, name in enumerate(outputs):
-                self._add(helper.make_node("Identity", [found[i].name], [name]))
-                found[i] = replace(found[i], name=name)
-        made = helper.make_graph(
-            scope.nodes, "hornbeam", _infos(args[count:]), _infos(found), initializer=self._initializers
+                self._add(helper.make_node("Identity", [results[i].name], [name]))
+                results[i] = replace(results[i], name=name)
+        proto = helper.make_graph(
+            scope.nodes, "hornbeam", _infos(args[count:]), _infos(results), initializer=self._initializers
         )
         versions = [helper.make_opsetid("", self.opset)]
         options = {} if self.opset == OPSET else {"ir_version": 10}
-        return helper.make_model(made, opset_imports=versions, producer_name="hornbeam", **options)
+        return helper.make_model(proto, opset_imports=versions, producer_name="hornbeam", **options)
 
 
 def _infos(values: Sequence[Value]) -> list[Any]:

@@ -34,10 +34,10 @@ def _of_matrices(fn: Callable[..., Any]) -> Callable[..., Any]:
     def apply(*operands: Value, **params: Any) -> Any:
         lead, dtype = operands[0].shape[:-2], operands[0].dtype
         flat = [reshape(x.cast("float64"), (math.prod(lead), *x.shape[-2:])).plain() for x in operands]
-        found = fn(*flat, **params)
-        many = found if isinstance(found, tuple) else (found,)
+        results = fn(*flat, **params)
+        many = results if isinstance(results, tuple) else (results,)
         back = tuple(reshape(x, (*lead, *x.shape[1:])).cast(dtype) for x in many)
-        return back if isinstance(found, tuple) else back[0]
+        return back if isinstance(results, tuple) else back[0]
 
     return apply
 
@@ -74,13 +74,13 @@ def _row(x: Value, unit: Value) -> Value:
 
 
 def _entry(x: Value, unit: Value) -> Value:
-    """Of each (batch, n) the element where the unit vector has its 1."""
+    """The element of each (batch, n) at the 1 of the unit vector."""
     return reduce_sum(x * spread(unit, x.shape, (1,)), (1,))
 
 
 @_of_matrices
 def _cholesky(x: Value) -> Value:
-    """Column by column, each taken off what is left of x."""
+    """Column by column, each subtracted from what remains of x."""
     size = x.shape[-1]
     if not x.size:
         return x
@@ -89,12 +89,12 @@ def _cholesky(x: Value) -> Value:
     def step(left: Value, unit: Value, mask: Value) -> list[Value]:
         column = _column(left, unit)
         root = elementwise("Sqrt", where(_entry(column, unit) > 0, _entry(column, unit), math.nan))
-        found = _scaled(column * _across(mask, column.shape, 1), 1 / root)
-        return [left - _outer(found, found), found]
+        factor = _scaled(column * _across(mask, column.shape, 1), 1 / root)
+        return [left - _outer(factor, factor), factor]
 
     _, columns = x.emitter.scan([x], [_eye(x, size, size), below], step)
     factor = turned(columns, (1, 2, 0))
-    # One column that does not exist spoils all.
+    # A single column that does not exist makes the whole factor NaN.
     spoiled = reduce_sum(factor * 0, (1, 2))
     lower = spread(_constant(x, np.tril(np.ones((size, size)))), x.shape, (1, 2)).equals(1)
     failed = spread(~spoiled.equals(0), x.shape, (0,))
@@ -103,7 +103,7 @@ def _cholesky(x: Value) -> Value:
 
 @_of_matrices
 def _triangular_solve(a: Value, b: Value, *, lower: bool, transpose: bool, unit_diagonal: bool) -> Value:
-    """Row by row of the solution, each taken off what is left of b."""
+    """Solve row by row, subtracting each from what remains of b."""
     size = a.shape[-1]
     if not a.size or not b.size:
         return b
@@ -113,10 +113,10 @@ def _triangular_solve(a: Value, b: Value, *, lower: bool, transpose: bool, unit_
     later = _constant(a, np.triu(ones, 1) if forwards else np.tril(ones, -1))
 
     def step(left: Value, unit: Value, mask: Value) -> list[Value]:
-        column, found = pick(a, unit), _row(left, unit)
+        column, solution = pick(a, unit), _row(left, unit)
         if not unit_diagonal:
-            found = found / spread(_entry(column, unit), found.shape, (0,))
-        return [left - _outer(column * _across(mask, column.shape, 1), found), found]
+            solution = solution / spread(_entry(column, unit), solution.shape, (0,))
+        return [left - _outer(column * _across(mask, column.shape, 1), solution), solution]
 
     _, rows = a.emitter.scan([b], [_eye(a, size, size), later], step, reverse=not forwards)
     return turned(rows, (1, 0, 2))
@@ -124,7 +124,7 @@ def _triangular_solve(a: Value, b: Value, *, lower: bool, transpose: bool, unit_
 
 @_of_matrices
 def _packed(x: Value) -> tuple[Value, Value, Value]:
-    """The factors of `lu` in one matrix; of each step the row that was taken, and where rows came from."""
+    """The factors of `lu` in one matrix, the pivot row of each step, and the permutation of rows."""
     batch, rows, columns = x.shape
     count = min(rows, columns)
     if not x.size:
@@ -134,23 +134,25 @@ def _packed(x: Value) -> tuple[Value, Value, Value]:
     after = _constant(x, np.triu(np.ones((count, columns)), 1))
 
     def step(
-        left: Value, order: Value, place: Value, unit: Value, here: Value, below: Value, rest: Value
+        left: Value, order: Value, axis_unit: Value, unit: Value, here: Value, below: Value, rest: Value
     ) -> list[Value]:
-        column = _column(left, place)
+        column = _column(left, axis_unit)
         sizes = where(_across(here, column.shape, 1).equals(1), elementwise("Abs", column), -1)
         best = x.emitter.node("ArgMax", [sizes.plain()], "int64", (batch,), axis=1, keepdims=0)
         numbers = _constant(x, np.arange(rows))
-        taken = spread(numbers, sizes.shape, (1,)).equals(spread(best.cast("float64"), sizes.shape, (0,)))
+        pivot_rows = spread(numbers, sizes.shape, (1,)).equals(
+            spread(best.cast("float64"), sizes.shape, (0,))
+        )
         at = spread(unit, sizes.shape, (1,)).equals(1)
-        left = _exchanged(left, at, taken)
-        order = reshape(_exchanged(reshape(order, (batch, rows, 1)), at, taken), (batch, rows))
-        column, row = _column(left, place), _row(left, unit)
+        left = _exchanged(left, at, pivot_rows)
+        order = reshape(_exchanged(reshape(order, (batch, rows, 1)), at, pivot_rows), (batch, rows))
+        column, row = _column(left, axis_unit), _row(left, unit)
         pivot = _entry(column, unit)
         safe = where(pivot.equals(0), 1, pivot)
         lower = _across(below, column.shape, 1).equals(1)
         factor = where(lower, column / spread(safe, column.shape, (0,)), 0)
         left = left - _outer(factor, row * _across(rest, row.shape, 1))
-        inside = spread(lower, left.shape, (0, 1)) & spread(place, left.shape, (2,)).equals(1)
+        inside = spread(lower, left.shape, (0, 1)) & spread(axis_unit, left.shape, (2,)).equals(1)
         return [where(inside, spread(factor, left.shape, (0, 1)), left), order, best.cast("float64")]
 
     order = spread(_constant(x, np.arange(rows)), (batch, rows), (1,)).plain()
@@ -160,7 +162,7 @@ def _packed(x: Value) -> tuple[Value, Value, Value]:
 
 
 def _exchanged(x: Value, first: Value, second: Value) -> Value:
-    """x (batch, n, m) with two rows exchanged, each told by a mask (batch, n)."""
+    """x (batch, n, m) with two rows exchanged, each given by a mask (batch, n)."""
     rows = [
         spread(reduce_sum(where(spread(mask, x.shape, (0, 1)), x, 0), (1,)), x.shape, (0, 2))
         for mask in (first, second)
@@ -176,15 +178,15 @@ def _lu(x: Value) -> tuple[Value, Value, Value]:
 
 @_of_matrices
 def _qr(x: Value) -> tuple[Value, Value]:
-    """Householder reflections: forwards on x, which leaves r, then backwards on the unit matrix, for q."""
+    """Householder reflections: forward on x, which yields r, then backward on the identity matrix, for q."""
     batch, rows, columns = x.shape
     count = min(rows, columns)
     if not x.size:
         return zeros(x, (batch, rows, count)), zeros(x, (batch, count, columns))
     below = _constant(x, np.triu(np.ones((count, rows))))
 
-    def forwards(left: Value, place: Value, unit: Value, mask: Value) -> list[Value]:
-        column = _column(left, place)
+    def forwards(left: Value, axis_unit: Value, unit: Value, mask: Value) -> list[Value]:
+        column = _column(left, axis_unit)
         tail = column * _across(mask, column.shape, 1)
         head, norm = _entry(tail, unit), elementwise("Sqrt", reduce_sum(tail * tail, (1,)))
         length = where(head < 0, -norm, norm)

@@ -1,9 +1,9 @@
-"""A model for batches of any size, out of models for three sizes.
+"""Generalize a model for three numbers of rows to batches of any size.
 
-Graphs of ours have known sizes, so an emitted model does as well. Emitted for another number of rows it has
-the same nodes with the same names; what differs are sizes in vectors of integers (shapes, bounds), each of
-the form k * rows + c. Two models tell k and c, the third one proves them; a few nodes then compute such
-vectors from the size of an input.
+Graphs of Hornbeam have static shapes, so an emitted model does as well. Emitted for another number of rows it
+has the same nodes with the same names; what differs are sizes in vectors of integers (shapes, bounds), each
+of the form k * rows + c. Two models determine k and c, the third one verifies them; a few nodes then compute
+such vectors from the size of an input.
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ SIZES = (1031, 1033, 1039)
 
 
 class RowsError(ValueError):
-    """The model depends on the number of rows in a way that cannot be written."""
+    """The model depends on the number of rows in a way that ONNX cannot express."""
 
 
 def any_rows(models: Sequence[ModelProto], free: Sequence[int]) -> ModelProto:
-    """The model for any number of rows, given those for SIZES. free: the inputs whose first size that is.
+    """The model for any number of rows.
 
-    Raises RowsError where the number of rows stands anywhere but in sizes, in sums or means over all rows.
+    Args:
+        models: The models for SIZES.
+        free: Indices of the inputs whose first size is the number of rows.
+
+    Raises:
+        RowsError: If the number of rows occurs elsewhere than in sizes and in sums or means over all rows.
     """
     first = models[0]
     for other in models[1:]:
@@ -35,9 +40,9 @@ def any_rows(models: Sequence[ModelProto], free: Sequence[int]) -> ModelProto:
     tensors = [{t.name: t for t in model.graph.initializer} for model in models]
     if any(t.keys() != tensors[0].keys() for t in tensors[1:]):
         raise RowsError("it has other constants for another number of rows")
-    made = ModelProto()
-    made.CopyFrom(first)
-    graph = made.graph
+    model = ModelProto()
+    model.CopyFrom(first)
+    graph = model.graph
     del graph.initializer[:]
     before: list[NodeProto] = []
     names = _Names(graph)
@@ -55,7 +60,7 @@ def any_rows(models: Sequence[ModelProto], free: Sequence[int]) -> ModelProto:
     del graph.node[:]
     graph.node.extend(nodes)
     _free_sizes(models, graph)
-    return made
+    return model
 
 
 def _same_nodes(nodes: Sequence[NodeProto], others: Sequence[NodeProto]) -> None:
@@ -69,24 +74,24 @@ def _same_nodes(nodes: Sequence[NodeProto], others: Sequence[NodeProto]) -> None
             other.op_type, list(other.input), list(other.output), len(bodies[1]), plain[1],
         )  # fmt: skip
         if not same:
-            raise RowsError(f"its node {node.op_type} is another one for another number of rows")
-        for body, twin in zip(*bodies, strict=True):
-            _same_nodes(body.node, twin.node)
+            raise RowsError(f"its node {node.op_type} differs for another number of rows")
+        for body, other_body in zip(*bodies, strict=True):
+            _same_nodes(body.node, other_body.node)
 
 
 def _line(values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
-    """k and c with value = k * rows + c for all three sizes, if there are any."""
+    """k and c with value = k * rows + c for all three sizes, or None."""
     if values[0].dtype.kind not in "iu":
         return None
     a, b, c = (v.astype(object) for v in values)
-    slope = (b - a) // (SIZES[1] - SIZES[0])
-    offset = a - slope * SIZES[0]
-    good = all(np.all(slope * size + offset == v) for size, v in zip(SIZES, (a, b, c), strict=True))
-    return (np.asarray(slope, np.int64), np.asarray(offset, np.int64)) if good else None
+    scale = (b - a) // (SIZES[1] - SIZES[0])
+    offset = a - scale * SIZES[0]
+    good = all(np.all(scale * size + offset == v) for size, v in zip(SIZES, (a, b, c), strict=True))
+    return (np.asarray(scale, np.int64), np.asarray(offset, np.int64)) if good else None
 
 
 def _inferred(nodes: Sequence[NodeProto], name: str, values: Sequence[np.ndarray]) -> np.ndarray | None:
-    """A shape for Reshape with one size that it finds out by itself."""
+    """A shape for Reshape with -1 for the size that depends on the rows, or None."""
     line = _line(values) if values[0].dtype == np.int64 and values[0].ndim == 1 else None
     if line is None or np.count_nonzero(line[0]) != 1 or not values[0].all():
         return None
@@ -96,17 +101,17 @@ def _inferred(nodes: Sequence[NodeProto], name: str, values: Sequence[np.ndarray
 
 
 def all_nodes(nodes: Sequence[NodeProto]) -> list[NodeProto]:
-    """The nodes, and those of bodies inside of them."""
-    found = list(nodes)
+    """The nodes, including those of nested graphs."""
+    result = list(nodes)
     for node in nodes:
         for attribute in node.attribute:
             if attribute.type == attribute.GRAPH:
-                found += all_nodes(attribute.g.node)
-    return found
+                result += all_nodes(attribute.g.node)
+    return result
 
 
 class _Names:
-    """The names of a graph's values, and new ones that are not among them."""
+    """Makes names that a graph does not use."""
 
     def __init__(self, graph: Any) -> None:
         nodes = all_nodes(graph.node)
@@ -116,7 +121,7 @@ class _Names:
             self._taken.update(x.name for x in (*part.input, *part.output, *part.initializer))
 
     def fresh(self, name: str) -> str:
-        """`name`, or one that is like it."""
+        """`name`, with underscores appended until it is unique."""
         while name in self._taken:
             name += "_"
         self._taken.add(name)
@@ -124,7 +129,7 @@ class _Names:
 
 
 class _Computed:
-    """Nodes that make a constant, `name`, out of the number of rows, which `count` holds."""
+    """Nodes that compute the constant `name` from the number of rows, the value `count`."""
 
     def __init__(
         self, graph: Any, name: str, values: Sequence[np.ndarray], count: str, names: _Names
@@ -133,7 +138,7 @@ class _Computed:
         self._count, self._names = count, names
 
     def nodes(self) -> list[NodeProto]:
-        """The nodes; their constants are put into the graph."""
+        """The nodes; their constants are added to the graph."""
         values = self._values
         shapes = {v.shape for v in values}
         line = _line(values) if len(shapes) == 1 else None
@@ -155,7 +160,9 @@ class _Computed:
                     order = [rows, k] if operator == "Mul" else [k, rows]
                     cast = self._cast(self._count, rows)
                     return [cast, helper.make_node(operator, order, [wide]), *self._as(wide)]
-        raise RowsError(f"it has a constant of shape {values[0].shape} that is another one for other rows")
+        raise RowsError(
+            f"it has a constant of shape {values[0].shape} that differs for another number of rows"
+        )
 
     def _fresh(self) -> str:
         return self._names.fresh(f"{self._name}_of_rows")
@@ -165,8 +172,8 @@ class _Computed:
         self._graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def _cast(self, source: str, made: str) -> NodeProto:
-        return helper.make_node("Cast", [source], [made], to=onnx_type(self._values[0].dtype.name))
+    def _cast(self, source: str, target: str) -> NodeProto:
+        return helper.make_node("Cast", [source], [target], to=onnx_type(self._values[0].dtype.name))
 
     def _as(self, wide: str) -> list[NodeProto]:
         """`wide`, a vector, in the dtype and rank of the constant."""
@@ -176,7 +183,7 @@ class _Computed:
 
 
 def _free_sizes(models: Sequence[ModelProto], graph: Any) -> None:
-    """Sizes of inputs and outputs that go with the number of rows have names instead."""
+    """Give sizes of inputs and outputs that depend on the number of rows names."""
     for kind in ("input", "output"):
         for index, value in enumerate(getattr(graph, kind)):
             for axis, size in enumerate(value.type.tensor_type.shape.dim):

@@ -1,5 +1,6 @@
-"""What writes each primitive as ONNX nodes: movement, reductions, indices, random bits and control flow here,
-the rest in `elementwise.py`, `windows.py` and `linalg.py`.
+"""Each primitive as ONNX nodes: shapes, reductions, indexing, random bits and control flow.
+
+The others are in `elementwise.py`, `windows.py` and `linalg.py`.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def _clamped(x: Value, largest: int | np.ndarray) -> Value:
 
 
 def _begin(x: Value, starts: Sequence[Value], sizes: Shape) -> Value:
-    """Where a window begins, as a vector of int64, so that it fits."""
+    """Start indices of a slice as an int64 vector, clamped to fit."""
     rows = [
         reshape(_clamped(start, n - size), (1,)).plain()
         for start, n, size in zip(starts, x.shape, sizes, strict=True)
@@ -133,21 +134,21 @@ def _reduction(operator: str, neutral: Callable[[str], Any]) -> Callable[..., Va
         if not x.size:
             return spread(x.like(neutral(x.dtype)), kept, ())
         work = x.plain().cast(carrier(operator, x.dtype))
-        found = x.emitter.node(operator, [work, x.emitter.ints(axes)], work.dtype, kept, keepdims=0)
-        return found.cast(x.dtype)
+        result = x.emitter.node(operator, [work, x.emitter.ints(axes)], work.dtype, kept, keepdims=0)
+        return result.cast(x.dtype)
 
     return reduce
 
 
 def _extreme_reduction(operator: str, neutral: Callable[[str], Any]) -> Callable[..., Value]:
-    """ONNX Runtime's own drop NaN among others."""
+    """Propagates NaN, which ONNX Runtime's own reductions drop."""
     reduce, some = _reduction(operator, neutral), _reduction("ReduceMax", _lowest)
 
     def extreme(x: Value, *, axes: tuple[int, ...]) -> Value:
         if x.dtype == "uint64":
             return reduce(_ordered(x), axes=axes).bits("uint64") ^ (1 << 63)
-        found = reduce(x, axes=axes)
-        return where(some(is_nan(x), axes=axes), math.nan, found) if x.floating else found
+        result = reduce(x, axes=axes)
+        return where(some(is_nan(x), axes=axes), math.nan, result) if x.floating else result
 
     return extreme
 
@@ -161,9 +162,9 @@ def _highest(dtype: str) -> Any:
 
 
 def _arg(operator: str) -> Callable[..., Value]:
-    """The first of equals, NaN before all."""
+    """The first of equal elements; NaN comes first."""
 
-    def place(x: Value, axis: int, kind: str) -> Value:
+    def position(x: Value, axis: int, kind: str) -> Value:
         work = x.plain().cast(carrier(kind, x.dtype))
         kept = _without(x.shape, (axis,))
         return x.emitter.node(kind, [work], "int64", kept, axis=axis, keepdims=0)
@@ -171,12 +172,12 @@ def _arg(operator: str) -> Callable[..., Value]:
     def arg(x: Value, *, axis: int) -> Value:
         if not x.size:
             return zeros(x, _without(x.shape, (axis,)), "int32")
-        found = place(_ordered(x), axis, operator)
+        result = position(_ordered(x), axis, operator)
         if x.floating:
             missing = is_nan(x)
             some = _reduction("ReduceMax", _lowest)(missing, axes=(axis,))
-            found = where(some, place(missing.cast("uint8"), axis, "ArgMax"), found)
-        return found.cast("int32")
+            result = where(some, position(missing.cast("uint8"), axis, "ArgMax"), result)
+        return result.cast("int32")
 
     return arg
 
@@ -187,8 +188,8 @@ def _cumulative(operator: str) -> Callable[..., Value]:
             return x
         work = x.plain().cast(carrier(operator, x.dtype))
         at = x.emitter.constant(np.array(axis, np.int64), "int64")
-        found = x.emitter.node(operator, [work, at], work.dtype, x.shape, reverse=int(reverse))
-        return found.cast(x.dtype)
+        result = x.emitter.node(operator, [work, at], work.dtype, x.shape, reverse=int(reverse))
+        return result.cast(x.dtype)
 
     return cumulative
 
@@ -302,10 +303,10 @@ def _scatter(x: Value, indices: Value, updates: Value, *, mode: str, batch_dims:
     flat = reshape(x.cast(work), (x.size // width, width)).plain()
     numbers = spread(reshape(_row_numbers(x, indices, batch_dims), (count,)), (count, width), (0,)).plain()
     parts = reshape(updates.cast(work), (count, width)).plain()
-    found = x.emitter.node(
+    result = x.emitter.node(
         "ScatterElements", [flat, numbers, parts], work, flat.shape, axis=0, reduction=_MODES[mode]
     )
-    return reshape(found, x.shape).cast(x.dtype)
+    return reshape(result, x.shape).cast(x.dtype)
 
 
 _INDEX: Functions = {"gather": _gather, "scatter": _scatter}

@@ -75,13 +75,13 @@ def dot(x: Value, y: Value, *, contract: Any, batch: Any) -> Value:
     if not batches and a.floating:
         (first, turned), (second, straight) = _matrix(a, x_free, contract[0]), _matrix(b, y_free, contract[1])
         flags: dict[str, Any] = {"transA": int(turned), "transB": int(not straight)}
-        found = x.emitter.node("Gemm", [first.plain(), second.plain()], work, (rows, columns), **flags)
-        return reshape(found, shape).cast(x.dtype)
+        result = x.emitter.node("Gemm", [first.plain(), second.plain()], work, (rows, columns), **flags)
+        return reshape(result, shape).cast(x.dtype)
     lead = tuple(batches)
     first = reshape(transpose(a, [*batch[0], *x_free, *contract[0]]), (*lead, rows, inner)).plain()
     second = reshape(transpose(b, [*batch[1], *contract[1], *y_free]), (*lead, inner, columns)).plain()
-    found = x.emitter.node("MatMul", [first, second], work, (*lead, rows, columns))
-    return reshape(found, shape).cast(x.dtype)
+    result = x.emitter.node("MatMul", [first, second], work, (*lead, rows, columns))
+    return reshape(result, shape).cast(x.dtype)
 
 
 def reduce_sum(x: Value, axes: Sequence[int]) -> Value:
@@ -109,7 +109,7 @@ def _inside(x: Value, padding: Padding) -> Value:
 
 
 def _tap(x: Value, at: Sequence[int], output: Sequence[int], strides: Sequence[int]) -> Value:
-    """What one position of the window meets of the padded x, on the axes after the first."""
+    """The elements of the padded x at one position of the window, on the axes after the first."""
     start, steps = [0, *at], [1, *strides]
     stop = [x.shape[0], *(k + (n - 1) * s + 1 for k, n, s in zip(at, output, strides, strict=True))]
     rest = x.shape[len(start) :]
@@ -125,7 +125,7 @@ def _untap(part: Value, at: Sequence[int], spatial: Sequence[int], strides: Sequ
 
 
 def _offsets(kernel: Sequence[int], dilation: Sequence[int]) -> list[tuple[int, ...]]:
-    """Where each position of the kernel begins, row by row."""
+    """Start of each kernel position, in row-major order."""
     return list(itertools.product(*(range(0, k * d, d) for k, d in zip(kernel, dilation, strict=True))))
 
 
@@ -190,10 +190,10 @@ def _conv(x: Value, w: Value, *, strides: Any, padding: Any, dilation: Any, grou
     if not math.prod(shape) or not x.size:
         return zeros(x, shape)
     if x.dtype == "float32":
-        whole = (shape[0], shape[-1], *spatial)
+        nchw = (shape[0], shape[-1], *spatial)
         window = _window(strides, padding, dilation, groups)
         return _last(
-            x.emitter.node("Conv", [_first(x).plain(), _kernel(w).plain()], "float32", whole, **window)
+            x.emitter.node("Conv", [_first(x).plain(), _kernel(w).plain()], "float32", nchw, **window)
         )
     padded, last = _padded(x, padding), x.rank
     return _total(
@@ -216,21 +216,21 @@ def _conv_input_grad(
 ) -> Value:
     if not dy.size or not math.prod(input_shape):
         return zeros(dy, input_shape)
-    whole = _reach(input_shape[1:-1], padding)
+    padded_sizes = _reach(input_shape[1:-1], padding)
     if dy.dtype == "float32" and set(strides) == {1} and _turnable(w, padding, dilation):
         return _conv_turned(dy, w, padding, dilation, groups)
     if dy.dtype == "float32":
         sizes = zip(dy.shape[1:-1], strides, w.shape[:-2], dilation, strict=True)
-        made = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in sizes]
-        missing = [size - n for size, n in zip(whole, made, strict=True)]
+        reached = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in sizes]
+        missing = [size - n for size, n in zip(padded_sizes, reached, strict=True)]
         pads = [(low, max(high - m, 0)) for (low, high), m in zip(padding, missing, strict=True)]
         extra = [max(m - high, 0) for (_, high), m in zip(padding, missing, strict=True)]
         shape = (input_shape[0], input_shape[-1], *input_shape[1:-1])
-        found = dy.emitter.node(
+        result = dy.emitter.node(
             "ConvTranspose", [_first(dy).plain(), _kernel(w).plain()], "float32", shape,
             **_window(strides, pads, dilation, groups), output_padding=extra,
         )  # fmt: skip
-        return _last(found)
+        return _last(result)
     last = dy.rank
     parts = [
         _untap(
@@ -243,7 +243,7 @@ def _conv_input_grad(
                 )
             ),
             at,
-            whole,
+            padded_sizes,
             strides,
         )
         for number, at in enumerate(_offsets(w.shape[:-2], dilation))
@@ -275,7 +275,7 @@ def _conv_turned(dy: Value, w: Value, padding: Padding, dilation: Shape, groups:
 def _conv_kernel_grad(
     x: Value, dy: Value, *, kernel_shape: Any, strides: Any, padding: Any, dilation: Any, groups: int
 ) -> Value:
-    """For every sample a product of its patches, (taps x channels, places), and of its slopes; then a sum."""
+    """Sum over samples of the product of patches, (taps x channels, positions), and cotangents."""
     if not dy.size or not x.size:
         return zeros(x, kernel_shape)
     offsets, spatial, count = _offsets(kernel_shape[:-2], dilation), dy.shape[1:-1], x.shape[0]
@@ -289,8 +289,8 @@ def _conv_kernel_grad(
     output, steps, shape = (x.shape[-1], *spatial), (1, *strides), (count, groups, depth, places)
     taps = [reshape(_tap(padded, (0, *at), output, steps), shape) for at in offsets]
     patches = join(taps, 2)
-    slopes = transpose(reshape(dy, (count, places, groups, dy.shape[-1] // groups)), (0, 2, 1, 3))
-    products = reduce_sum(dot(patches, slopes, contract=((3,), (2,)), batch=((0, 1), (0, 1))), (0,))
+    cotangents = transpose(reshape(dy, (count, places, groups, dy.shape[-1] // groups)), (0, 2, 1, 3))
+    products = reduce_sum(dot(patches, cotangents, contract=((3,), (2,)), batch=((0, 1), (0, 1))), (0,))
     apart = reshape(products, (groups, len(offsets), depth, dy.shape[-1] // groups))
     return reshape(transpose(apart, (1, 2, 0, 3)), kernel_shape)
 
@@ -340,21 +340,21 @@ _max_pool = _folded("Max", -math.inf)
 
 
 def _choices(x: Value, window: Any) -> list[Value]:
-    """For every position of the window, where it holds the first largest element (NaN before all)."""
+    """For every window position, a mask of the windows whose first maximum it is; NaN comes first."""
     largest = _max_pool(x, **window)
     views = _views(x, **window, value=-math.inf)
     real = None
     if any(map(any, window["padding"])):
         ones = np.ones((1, *x.shape[1:-1], 1), bool)
         real = _views(x.emitter.constant(ones, "bool"), **window, value=0)
-    chosen, taken = [], None
+    chosen, earlier = [], None
     for number, view in enumerate(views):
         missing = x.emitter.node("IsNaN", [view], "bool", view.shape, view.stored)
         hit = view.equals(largest) | missing
         if real is not None:
             hit = hit & real[number]
-        chosen.append(hit if taken is None else hit & ~taken)
-        taken = hit if taken is None else taken | hit
+        chosen.append(hit if earlier is None else hit & ~earlier)
+        earlier = hit if earlier is None else earlier | hit
     return chosen
 
 
@@ -371,11 +371,11 @@ def _max_pool_gather(x: Value, t: Value, **window: Any) -> Value:
 def _spread_out(parts: list[Value], like: Shape, window: Any, strides: Any, padding: Any) -> Value:
     """The transpose of `_views`: one part for every position of the window, summed where windows meet."""
     offsets = _offsets(window, [1] * len(window))
-    whole = _reach(like[1:-1], padding)
+    padded_sizes = _reach(like[1:-1], padding)
     if tuple(window) != tuple(strides):
-        apart = [_untap(x, at, whole, strides) for x, at in zip(parts, offsets, strict=True)]
+        apart = [_untap(x, at, padded_sizes, strides) for x, at in zip(parts, offsets, strict=True)]
         return _inside(_total(apart), padding)
-    # Windows that do not meet stand side by side: from the last axis on, their rows are put together.
+    # Disjoint windows tile the input: their rows are joined, beginning with the last axis.
     n, *output, channels = parts[0].shape
     inner = channels
     for size, count in zip(reversed(window), reversed(output), strict=True):
@@ -388,7 +388,7 @@ def _spread_out(parts: list[Value], like: Shape, window: Any, strides: Any, padd
     filled = [count * size for count, size in zip(output, window, strict=True)]
     joined = reshape(parts[0], (n, *filled, channels))
     low = [0, *(-low for low, _ in padding), 0]
-    high = [0, *(a - b - high for a, b, (_, high) in zip(whole, filled, padding, strict=True)), 0]
+    high = [0, *(a - b - high for a, b, (_, high) in zip(padded_sizes, filled, padding, strict=True)), 0]
     return pad(joined, joined.like(0), low, high, [0] * joined.rank)
 
 
