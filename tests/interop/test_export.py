@@ -162,5 +162,5 @@ def test_a_tf_module_trains_as_the_model_does() -> None:
     kernel.assign(tf.ones_like(kernel))
     module.write_back()
     assert (np.asarray(model.weights[0]) == 1).all()
-    with pytest.raises(ValueError, match="needs a model that is built"):
+    with pytest.raises(ValueError, match="needs a built model"):
         interop.tf_module(layers.Dense(2))
