@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hornbeam import compat
 from hornbeam.cli import main
 from hornbeam.cli.mnist import digits, speedrun, training, warp
+from hornbeam.compat.import_hook import Alias
 from hornbeam.datasets import mnist
 from hornbeam.insight import read_run
 from hornbeam.insight.runs.folder import PARTS
@@ -126,7 +126,7 @@ def test_the_alias_is_never_active_by_itself() -> None:
         "print(hasattr(hornbeam.Tensor, 'set_shape'), hasattr(hornbeam.Model, 'fit_generator'))"
     )
     assert run(sys.executable, "-c", code).stdout.split() == ["False"] * 3
-    assert "keras" not in sys.modules or not isinstance(sys.modules["keras"], compat.finder.Alias)
+    assert "keras" not in sys.modules or not isinstance(sys.modules["keras"], Alias)
 
 
 def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
