@@ -213,8 +213,8 @@ def test_damage_is_found_and_named(tmp_path: Path) -> None:
     assert files.verify_checkpoint(newest) == []
     with h5py.File(newest, "r+") as store:
         store["layers/dense/vars/0"][0, 0] += 1
-    assert files.verify_checkpoint(newest) == ["layers/dense/vars/0 is not what was written"]
-    with pytest.warns(UserWarning, match="layers/dense/vars/0 is not what was written"):
+    assert files.verify_checkpoint(newest) == ["layers/dense/vars/0 has a wrong checksum"]
+    with pytest.warns(UserWarning, match="layers/dense/vars/0 has a wrong checksum"):
         fit(DATA["arrays"](), resume=tmp_path)
     before.unlink()
     newest.write_bytes(newest.read_bytes()[:-100])
