@@ -86,7 +86,7 @@ def test_parts(subset: str) -> None:
     ours, theirs = (make(validation_split=0.4) for make in (ImageDataGenerator, keras_generator))
     mine, flow = (g.flow(X, Y, shuffle=False, subset=subset, batch_size=8) for g in (ours, theirs))
     assert next(mine)[0].tolist() == next(flow)[0].tolist()
-    with pytest.raises(ValueError, match="hold different classes"):
+    with pytest.raises(ValueError, match="have different classes"):
         ours.flow(X, np.arange(10), subset=subset)
 
 
