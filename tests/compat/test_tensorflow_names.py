@@ -14,20 +14,19 @@ from hornbeam.compat.tensorflow import nn
 
 THERE = {
     "tf": (
-        "initializers losses metrics optimizers "
-        "constant Variable Tensor cast convert_to_tensor identity shape rank size reshape transpose "
-        "expand_dims squeeze concat stack unstack split tile repeat pad gather gather_nd scatter_nd "
-        "tensor_scatter_nd_update tensor_scatter_nd_add boolean_mask where cond while_loop map_fn "
-        "vectorized_map scan foldl range linspace zeros ones zeros_like ones_like fill eye one_hot meshgrid "
-        "sort argsort searchsorted unique reverse roll slice broadcast_to sequence_mask add subtract "
-        "multiply divide pow abs sqrt square exp sign round floor maximum minimum equal not_equal greater "
-        "greater_equal less less_equal logical_and logical_or logical_not reduce_sum reduce_mean reduce_max "
-        "reduce_min reduce_prod reduce_any reduce_all reduce_logsumexp argmax argmin cumsum matmul einsum "
-        "tensordot norm clip_by_value clip_by_norm clip_by_global_norm global_norm stop_gradient "
-        "GradientTape function py_function numpy_function custom_gradient Module TensorSpec TensorShape "
-        "name_scope device group no_op print executing_eagerly is_tensor newaxis float32 float16 bfloat16 "
-        "int32 int64 uint8 bool string TensorArray ensure_shape get_static_value random_normal_initializer "
-        "zeros_initializer ones_initializer saturate_cast nest sigmoid tanh sin cos"
+        "initializers losses metrics optimizers constant Variable Tensor cast convert_to_tensor identity "
+        "shape rank size reshape transpose expand_dims squeeze concat stack unstack split tile repeat pad "
+        "gather gather_nd scatter_nd tensor_scatter_nd_update tensor_scatter_nd_add boolean_mask where cond "
+        "while_loop map_fn vectorized_map scan foldl range linspace zeros ones zeros_like ones_like fill eye "
+        "one_hot meshgrid sort argsort searchsorted unique reverse roll slice broadcast_to sequence_mask add "
+        "subtract multiply divide pow abs sqrt square exp sign round floor maximum minimum equal not_equal "
+        "greater greater_equal less less_equal logical_and logical_or logical_not reduce_sum reduce_mean "
+        "reduce_max reduce_min reduce_prod reduce_any reduce_all reduce_logsumexp argmax argmin cumsum "
+        "matmul einsum tensordot norm clip_by_value clip_by_norm clip_by_global_norm global_norm "
+        "stop_gradient GradientTape function py_function numpy_function custom_gradient Module TensorSpec "
+        "TensorShape name_scope device group no_op print executing_eagerly is_tensor newaxis float32 float16 "
+        "bfloat16 int32 int64 uint8 bool string TensorArray ensure_shape get_static_value "
+        "random_normal_initializer zeros_initializer ones_initializer saturate_cast nest sigmoid tanh sin cos"
     ),
     "tf.math": (
         "log log1p exp sqrt rsqrt pow square abs sign sigmoid softplus reduce_sum reduce_mean reduce_std "
@@ -48,8 +47,7 @@ THERE = {
     ),
     "tf.linalg": (
         "matmul norm inv det diag diag_part set_diag band_part eye trace cholesky qr svd eigh solve "
-        "triangular_solve matvec matrix_transpose normalize slogdet pinv einsum tensordot lstsq cross "
-        "logdet"
+        "triangular_solve matvec matrix_transpose normalize slogdet pinv einsum tensordot lstsq cross logdet"
     ),
     "tf.random": (
         "normal uniform truncated_normal shuffle categorical gamma set_seed stateless_uniform "
@@ -108,8 +106,7 @@ REFUSED = {
     "tf": (
         "unique_with_counts reverse_sequence strided_slice RaggedTensor SparseTensor bitcast "
         "dynamic_partition dynamic_stitch complex timestamp ragged sparse signal audio saved_model lite "
-        "experimental sysconfig bitwise estimator quantization "
-        "profiler raw_ops"
+        "experimental sysconfig bitwise estimator quantization profiler raw_ops"
     ),
     "tf.math": "cumulative_logsumexp lgamma digamma real imag angle conj",
     "tf.nn": "max_pool1d ctc_greedy_decoder ctc_beam_search_decoder local_response_normalization pool",

@@ -141,8 +141,7 @@ def test_import_brings_only_declared_dependencies() -> None:
     heavy = run(
         "import sys, hornbeam, hornbeam.layers, hornbeam.models\n"
         "print([m for m in ('torch', 'jax', 'tensorflow', 'keras', 'matplotlib', 'PIL', 'scipy', 'pandas', "
-        "'rich', 'h5py')"
-        " if m in sys.modules])"
+        "'rich', 'h5py') if m in sys.modules])"
     )
     assert heavy == "[]"
 

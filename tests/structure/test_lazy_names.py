@@ -40,9 +40,8 @@ def test_one_layer_does_not_bring_all_others() -> None:
 
 def test_a_config_finds_a_layer_that_was_never_used() -> None:
     code = (
-        "import hornbeam; from hornbeam.core import registry;"
-        "made = registry.deserialize({'module': 'keras.layers', 'class_name': 'AugMix', 'config': {}});"
-        "print(type(made).__name__)"
+        "import hornbeam; from hornbeam.core import registry;made = registry.deserialize({'module': "
+        "'keras.layers', 'class_name': 'AugMix', 'config': {}});print(type(made).__name__)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "AugMix"

@@ -286,9 +286,8 @@ def stack_parts(values: Sequence[Any]) -> Any:
     for index, value in enumerate(values):
         if value.shape != first.shape or value.dtype != first.dtype:
             raise ShapeError(
-                "a batch needs elements of one shape and dtype: "
-                f"{first.dtype}{list(first.shape)} in element 0, {value.dtype}{list(value.shape)} in element "
-                f"{index}. padded_batch() pads shorter ones"
+                f"a batch needs elements of one shape and dtype: {first.dtype}{list(first.shape)} in element "
+                f"0, {value.dtype}{list(value.shape)} in element {index}. padded_batch() pads shorter ones"
             )
         batch[index] = value
     return batch

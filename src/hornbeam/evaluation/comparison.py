@@ -231,8 +231,7 @@ def _predict_both(
     if any(not np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
         raise ValueError(
             "the data returned other samples, or another order, when they were read again: compare() needs "
-            "the "
-            "same samples for both models (omit shuffle())"
+            "the same samples for both models (omit shuffle())"
         )
     return both
 

@@ -94,7 +94,6 @@ def require_labels(model: Any, predicted: Any, caller: str) -> Labels:
     if labels is None:
         raise ValueError(
             f"{caller} is for classifiers with one output: class indices or one-hot rows as y, and "
-            "predictions "
-            "(n, classes), or (n, 1) for two classes"
+            "predictions (n, classes), or (n, 1) for two classes"
         )
     return labels

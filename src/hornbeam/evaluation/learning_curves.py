@@ -184,8 +184,7 @@ def learning_curve(
     if "steps_per_epoch" not in fit:
         notes.append(
             "larger parts were also trained for more updates, because all sizes had the same number of "
-            "epochs: "
-            "pass steps_per_epoch for equal numbers of updates"
+            "epochs: pass steps_per_epoch for equal numbers of updates"
         )
     before, after = (score.statistic for score in validation_scores[-2:])
     assert before is not None
@@ -205,8 +204,7 @@ def _sample_counts(sizes: Sequence[float], count: int) -> list[int]:
     if len(counts) < 2 or counts[0] < 1 or counts[-1] > count:
         raise ValueError(
             "sizes must be at least two different fractions of the data up to 1.0, or numbers up to "
-            f"{count:,}, "
-            f"got {list(sizes)!r}"
+            f"{count:,}, got {list(sizes)!r}"
         )
     return counts
 

@@ -372,9 +372,8 @@ class Layer(Operation, Weighted):
         absent = [name for name in required if name not in call.shapes]
         if absent:
             raise ValueError(
-                f"{self.describe()}: build() takes {absent[0]!r}, "
-                f"but only {', '.join(call.shapes)} are known. "
-                "Name its arguments after those of call(), followed by _shape"
+                f"{self.describe()}: build() takes {absent[0]!r}, but only {', '.join(call.shapes)} are "
+                "known. Name its arguments after those of call(), followed by _shape"
             )
         names = {p.name for p in parameters}
         self.build(**{name: shape for name, shape in call.shapes.items() if name in names})
@@ -512,9 +511,8 @@ class Layer(Operation, Weighted):
             **kwargs: Ignored.
         """
         raise NotImplementedError(
-            "add_metric is Keras 2: "
-            "pass metrics to compile(metrics=[...]), "
-            "or keep a metric as an attribute and update it in call() with update_state()"
+            "add_metric is Keras 2: pass metrics to compile(metrics=[...]), or keep a metric as an attribute "
+            "and update it in call() with update_state()"
         )
 
     def quantize(

@@ -184,9 +184,8 @@ class TorchModuleWrapper(LibraryLayer):
         """
         if not isinstance(config.get("module"), dict):
             raise ValueError(
-                "the config holds a pickled torch.nn.Module, which is code, "
-                "and no code from a file is ever run: "
-                "create the layer in Python and load_weights() from the file"
+                "the config holds a pickled torch.nn.Module, which is code, and no code from a file is ever "
+                "run: create the layer in Python and load_weights() from the file"
             )
         return cls(**{**config, "module": deserialize(config["module"])})
 

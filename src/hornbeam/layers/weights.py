@@ -98,9 +98,8 @@ class Weighted(Tracked):
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if None in shape:
             raise ShapeError(
-                f"{self.describe()}: weight {name!r} would have shape {shape}; "
-                "sizes that weights depend on must be known when the layer is built: "
-                "give them in Input(shape=...)"
+                f"{self.describe()}: weight {name!r} would have shape {shape}; sizes that weights depend on "
+                "must be known when the layer is built: give them in Input(shape=...)"
             )
         dtype = dtype_name(dtype) if dtype is not None else self.variable_dtype
         function = initializers.get(initializer or ("glorot_uniform" if is_float(dtype) else "zeros"))

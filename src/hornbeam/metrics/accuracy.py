@@ -301,7 +301,6 @@ def kind_of_labels(y_true_shape: ShapeLike, y_pred_shape: ShapeLike) -> str:
     if len(true) == len(pred) - 1 or (len(true) == len(pred) and true[-1] == 1):
         return "sparse_categorical"
     raise ShapeError(
-        f"targets of shape {true} are ambiguous for predictions of shape {pred}: class indices "
-        f"would have "
+        f"targets of shape {true} are ambiguous for predictions of shape {pred}: class indices would have "
         f"shape {pred[:-1]}, one-hot targets {pred}"
     )

@@ -288,8 +288,7 @@ class Optimizer:
         else:
             raise TypeError(
                 f"the learning rate of {self.name} follows {self._learning_rate!r}, so it cannot be set to "
-                f"{value!r}: "
-                "give the optimizer a number as learning_rate, or assign another schedule"
+                f"{value!r}: give the optimizer a number as learning_rate, or assign another schedule"
             )
 
     def local_step(self, variable: Variable) -> Tensor:

@@ -212,8 +212,7 @@ class Profile(Report):
         kernels = self.kernel_seconds
         text = (
             f"one of {self.steps} steps: {short_time(self.seconds)}, of which {short_time(kernels)} in "
-            "kernels; "
-            f"{with_unit(self.flops)}FLOPs, {with_unit(self.flops / max(kernels, 1e-12))}FLOP/s"
+            f"kernels; {with_unit(self.flops)}FLOPs, {with_unit(self.flops / max(kernels, 1e-12))}FLOP/s"
         )
         if self.machine is None:
             return text

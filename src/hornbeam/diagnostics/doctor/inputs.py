@@ -129,9 +129,8 @@ def unreachable_targets(trace: TrainingTrace) -> Evidence | None:
         sums = y.astype("float64").sum(axis=1)
         if (sums > 1.5).mean() > 0.01:
             return Evidence(
-                f"{str(snapshot.path)!r} is a softmax, whose outputs sum to 1, but "
-                f"{(sums > 1.5).mean():.0%} of the samples have "
-                "several ones: several classes at once need a sigmoid",
+                f"{str(snapshot.path)!r} is a softmax, whose outputs sum to 1, but {(sums > 1.5).mean():.0%} "
+                "of the samples have several ones: several classes at once need a sigmoid",
                 [snapshot.path],
             )
     if loss_function_name(trace.loss) not in ("mean_squared_error", "mean_absolute_error"):

@@ -245,9 +245,8 @@ def vanishing_gradients(trace: TrainingTrace) -> Evidence | None:
         return None
     first, strongest, ratio = pair[-1]  # type: ignore[misc]
     return Evidence(
-        f"{str(first.path)!r} has {ratio:.1g} of the influence on the loss of "
-        f"{str(strongest.path)!r} (weight times gradient {_strength(first):.1g} against "
-        f"{_strength(strongest):.1g})",
+        f"{str(first.path)!r} has {ratio:.1g} of the influence on the loss of {str(strongest.path)!r} "
+        f"(weight times gradient {_strength(first):.1g} against {_strength(strongest):.1g})",
         [first.layer],
     )
 

@@ -63,8 +63,7 @@ def explain(
     if not model.built:
         raise ValueError(
             f"model {model.name!r} is not built, so its shapes are not known: begin it with an Input, call "
-            "it on "
-            "data, or call build(input_shape)"
+            "it on data, or call build(input_shape)"
         )
     if ablate and (x is None or y is None):
         raise ValueError(

@@ -35,8 +35,7 @@ def optimizer_sections(optimizer: Any, updates: int | None, model: Any) -> Itera
         scale = float(np.asarray(optimizer.dynamic_scale)) if optimizer.built else optimizer.initial_scale
         text = (
             f"multiplies the loss by {scale:,.6g} so that small gradients do not underflow in float16, "
-            "divides "
-            "the gradients by it, and skips updates whose gradients are not finite"
+            "divides the gradients by it, and skips updates whose gradients are not finite"
         )
         yield Section(title, (("does", text),))
         yield from optimizer_sections(inner, updates, model)

@@ -106,8 +106,7 @@ def _loop(schedule: TrainingSchedule, model: Any) -> Entries:
         (
             "update",
             f"forward pass, loss, backward pass for the gradients of {weights} trainable weights, and one "
-            "step of "
-            "the optimizer",
+            "step of the optimizer",
         ),
     ]
     done = int(model.optimizer.iterations) if model.optimizer is not None else 0
@@ -123,8 +122,7 @@ def _batch(schedule: TrainingSchedule) -> str:
     noise = f"1/√{size} = {1 / math.sqrt(size):.2g}"
     return (
         f"{integer(size)} samples: the mean of their gradients estimates that of all data; its error is "
-        "about "
-        f"{noise} of the deviation between samples"
+        f"about {noise} of the deviation between samples"
     )
 
 

@@ -115,9 +115,8 @@ def mistakes(run: Run) -> Any:
         return tag("p", "No sample is misclassified.", class_="fine")
     intro = tag(
         "p",
-        f"{int(part['wrong']):,} of {int(part['n']):,} samples are misclassified. These {len(examples)} "
-        "are the "
-        "most confident errors; wrong labels, if any, are likely among them.",
+        f"{int(part['wrong']):,} of {int(part['n']):,} samples are misclassified. These {len(examples)} are "
+        "the most confident errors; wrong labels, if any, are likely among them.",
     )
     images = part.get("images") or []
     if not images:

@@ -63,10 +63,9 @@ class HostLayer(Layer):
             inputs: Inputs of the call.
         """
         raise HornbeamTypeError(
-            f"{self.describe()} works on values, before the graph: "
-            "it cannot be called inside a traced function, "
-            "such as the call() of a subclassed model in fit(). "
-            "Build a functional or Sequential model, or apply the layer to the data first: dataset.map(...)"
+            f"{self.describe()} works on values, before the graph: it cannot be called inside a traced "
+            "function, such as the call() of a subclassed model in fit(). Build a functional or Sequential "
+            "model, or apply the layer to the data first: dataset.map(...)"
         )
 
     def compute_output_spec(self, inputs: Tree) -> Tree:

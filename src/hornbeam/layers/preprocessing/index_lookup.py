@@ -220,9 +220,8 @@ class IndexLookup(HostLayer):
         fixed = self.output_mode != "int" and not self.pad_to_max_tokens
         if fixed and self._frozen_size is not None and size != self._frozen_size:
             raise RuntimeError(
-                f"{self.describe()}: outputs have {self._frozen_size} entries, "
-                f"on which following layers may depend; the new vocabulary has {size}. "
-                "Create a new layer, or use pad_to_max_tokens=True"
+                f"{self.describe()}: outputs have {self._frozen_size} entries, on which following layers may "
+                f"depend; the new vocabulary has {size}. Create a new layer, or use pad_to_max_tokens=True"
             )
         self._vocabulary = vocabulary
         self._frozen_size = size

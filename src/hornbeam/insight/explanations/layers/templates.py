@@ -197,9 +197,8 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.Embedding,
         Template(
-            "looks up each of {input_values} in a table of {table_rows} rows; each row is "
-            "{embedding_width} that "
-            "are learned{mask_clause}",
+            "looks up each of {input_values} in a table of {table_rows} rows; each row is {embedding_width} "
+            "that are learned{mask_clause}",
             "{embedded} values",
             "codes of words or categories have no order; rows of similar use become similar",
             "the following layers would read the codes 0 ... {last_code} as magnitudes",
@@ -210,8 +209,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
         (layers.MultiHeadAttention, layers.GroupedQueryAttention),
         Template(
             "{heads} of {head_size} numbers: each of {input_steps} takes a mean of the values of "
-            "{key_steps}, "
-            "weighted by softmax(q·k / √{head_size})",
+            "{key_steps}, weighted by softmax(q·k / √{head_size})",
             "{input}, unchanged, from {attention_weights} attention weights",
             "any step reaches any other in one layer, and the weights depend on the content",
             "steps would not interact here; the cost that is saved grows with steps × steps",
@@ -229,9 +227,8 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D),
         Template(
-            "an LSTM whose state is an image: {frames} through {cell_filters} of {cell_window}, "
-            "{cell_sums} sums at "
-            "each position",
+            "an LSTM whose state is an image: {frames} through {cell_filters} of {cell_window}, {cell_sums} "
+            "sums at each position",
             "{output}: {returned_frames}",
             "keeps positions while it remembers changes over time",
             "frames would not interact",
@@ -269,12 +266,10 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
         layers.BatchNormalization,
         Template(
             "in training each of {normalized_channels} gets mean 0 and deviation 1 over the batch, then a "
-            "learned "
-            "scale and shift; in inference the moving averages are used{momentum_clause}",
+            "learned scale and shift; in inference the moving averages are used{momentum_clause}",
             "{unchanged}",
             "the following layers get values of one scale whatever the earlier layers do, which allows "
-            "larger "
-            "learning rates",
+            "larger learning rates",
             "smaller learning rates and careful initial weights; a bias in the layer before has an effect "
             "again",
         ),
@@ -295,8 +290,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
                 operation + "{learned_clause}",
                 "{unchanged}",
                 "values of one scale for the following layers, the same in training and inference, for any "
-                "batch "
-                "size",
+                "batch size",
                 "deep models (Transformers above all) train slowly or not at all without it",
             ),
         )
@@ -320,9 +314,8 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         (layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
         Template(
-            "in training {dropped} are set to 0 at random, different ones for each "
-            "sample{rescaled_clause}; in "
-            "inference it does nothing",
+            "in training {dropped} are set to 0 at random, different ones for each sample{rescaled_clause}; "
+            "in inference it does nothing",
             "{unchanged}",
             "no unit can rely on another one, which keeps a large layer from memorizing samples",
             _TRAINING_ONLY + "; watch the gap to the validation loss",
@@ -378,8 +371,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
             "{merged_tensors} of shape {input} added elementwise",
             "{merged_output}",
             "a skip connection: its input is kept, the other branch learns only the difference, and "
-            "gradients pass "
-            "unchanged",
+            "gradients pass unchanged",
             "the branches stay separate: one of them would be lost",
         ),
     ),
