@@ -7,46 +7,47 @@ MissingNameError that names it. Only `hornbeam run` puts it in TensorFlow's plac
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 from hornbeam._internal.naming import nearest
 from hornbeam.compat.messages import MissingModuleError, MissingNameError
 
-# Namespace -> the module that holds its names.
+# Namespace -> module with its names: those of `__all__`, or after a colon the key of its table NAMESPACES.
 _NAMESPACES = {
-    "": "top",
-    "autograph": "autograph",
-    "autograph.experimental": "autograph",
-    "compat": "compat_v1",
-    "compat.v1": "compat_v1",
-    "config": "config",
-    "config.experimental": "config",
-    "config.optimizer": "config",
-    "config.threading": "config",
-    "data": "data",
-    "data.experimental": "data",
-    "debugging": "debugging",
-    "distribute": "distribute",
-    "distribute.cluster_resolver": "cluster_resolver",
+    "": "root",
+    "autograph": "runtime:autograph",
+    "autograph.experimental": "runtime:autograph",
+    "compat": "runtime:compat",
+    "compat.v1": "runtime:compat",
+    "config": "runtime:config",
+    "config.experimental": "runtime:config",
+    "config.optimizer": "runtime:config",
+    "config.threading": "runtime:config",
+    "data": "data:data",
+    "data.experimental": "data:data",
+    "debugging": "runtime:debugging",
+    "distribute": "runtime:distribute",
+    "distribute.cluster_resolver": "runtime:distribute.cluster_resolver",
     "dtypes": "dtypes",
-    "errors": "errors",
+    "errors": "runtime:errors",
     "image": "image",
-    "io": "io",
-    "io.gfile": "gfile",
+    "io": "files:io",
+    "io.gfile": "files:io.gfile",
     "linalg": "linalg",
-    "lookup": "lookup",
+    "lookup": "data:lookup",
     "math": "math",
-    "nest": "nest",
+    "nest": "runtime:nest",
     "nn": "nn",
     "random": "random",
     "strings": "strings",
-    "summary": "summary",
-    "test": "config",
-    "train": "train",
-    "types": "types",
-    "types.experimental": "types",
-    "version": "version",
+    "summary": "files:summary",
+    "test": "runtime:config",
+    "train": "files:train",
+    "types": "runtime:types",
+    "types.experimental": "runtime:types",
+    "version": "runtime:version",
 }
 
 # Names of Keras's that stand in `tf` as well.
@@ -56,11 +57,11 @@ _OF_KERAS = {f"tensorflow.{name}" for name in ("initializers", "losses", "metric
 class Namespace(ModuleType):
     """A module of TensorFlow's: the names that the shim has, and errors that name the others."""
 
-    def __init__(self, name: str, target: ModuleType) -> None:
+    def __init__(self, name: str, target: ModuleType, names: Sequence[str]) -> None:
         super().__init__(name, target.__doc__)
         self.__path__: list[str] = []
         self._target = target
-        self.__all__ = list(target.__all__)
+        self.__all__ = list(names)
 
     def __getattr__(self, name: str) -> Any:
         if name == "__version__" and self.__name__ == "tensorflow":
@@ -98,4 +99,6 @@ def namespace(fullname: str) -> ModuleType:
             f"Keras tutorials use.{nearest(relative, [*_NAMESPACES, 'keras'])}"
         )
     tensors.install()
-    return Namespace(fullname, importlib.import_module(f"hornbeam.compat.tensorflow.{_NAMESPACES[relative]}"))
+    module, _, key = _NAMESPACES[relative].partition(":")
+    target = importlib.import_module(f"hornbeam.compat.tensorflow.{module}")
+    return Namespace(fullname, target, target.NAMESPACES[key].split() if key else target.__all__)

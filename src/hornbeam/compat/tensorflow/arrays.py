@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam import random as hb_random
-from hornbeam.compat.tensorflow.host import StringTensor, holds_text
-from hornbeam.compat.tensorflow.named import axes_of
+from hornbeam.compat.tensorflow.strings import StringTensor, holds_text
+from hornbeam.compat.tensorflow.tensors import axes_of
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ops._common import shape_of
@@ -338,42 +337,3 @@ def unique(x: Any, out_idx: Any = "int32", name: str | None = None) -> tuple[Ten
 def shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
     """The parts along the first axis in a random order."""
     return hb_random.shuffle(value, seed=seed)
-
-
-# -- control flow --------------------------------------------------------------------------------------------
-
-
-def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> Any:
-    """What one of two functions gives."""
-    if isinstance(pred, (builtins.bool, np.bool_)):
-        return true_fn() if pred else false_fn()
-    return ops.cond(pred, true_fn, false_fn)
-
-
-def while_loop(
-    cond: Callable[..., Any],
-    body: Callable[..., Any],
-    loop_vars: Sequence[Any],
-    shape_invariants: Any = None,
-    parallel_iterations: int = 10,
-    back_prop: bool = True,
-    swap_memory: bool = False,
-    maximum_iterations: int | None = None,
-    name: str | None = None,
-) -> Any:
-    """`loop_vars = body(*loop_vars)` as long as `cond(*loop_vars)` holds."""
-    return ops.while_loop(cond, body, loop_vars, maximum_iterations=maximum_iterations)
-
-
-def map_fn(
-    fn: Callable[[Any], Any], elems: Any, dtype: Any = None, fn_output_signature: Any = None, **kwargs: Any
-) -> Any:
-    """`fn` of every part along the first axis."""
-    return ops.map(fn, elems)
-
-
-def vectorized_map(
-    fn: Callable[[Any], Any], elems: Any, fallback_to_while_loop: bool = True, **kwargs: Any
-) -> Any:
-    """`fn` of every part along the first axis."""
-    return ops.vectorized_map(fn, elems)

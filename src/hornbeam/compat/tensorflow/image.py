@@ -8,7 +8,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam import random as hb_random
-from hornbeam.compat.tensorflow.io import (
+from hornbeam.compat.tensorflow.files import (
     decode_image,
     decode_jpeg,
     decode_png,

@@ -7,8 +7,8 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.compat.tensorflow.arrays import eye
-from hornbeam.compat.tensorflow.named import axes_of
 from hornbeam.compat.tensorflow.nn import l2_normalize
+from hornbeam.compat.tensorflow.tensors import axes_of
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 

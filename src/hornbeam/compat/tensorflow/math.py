@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam.compat.tensorflow.host import StringTensor, holds_text
-from hornbeam.compat.tensorflow.named import axes_of, binary, reduction, unary
 from hornbeam.compat.tensorflow.nn import (
     l2_normalize,
     log_softmax,
@@ -19,6 +17,8 @@ from hornbeam.compat.tensorflow.nn import (
     top_k,
     zero_fraction,
 )
+from hornbeam.compat.tensorflow.strings import StringTensor, holds_text
+from hornbeam.compat.tensorflow.tensors import axes_of, binary, reduction, unary
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 

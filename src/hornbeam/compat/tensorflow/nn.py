@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from hornbeam import ops
 from hornbeam import random as hb_random
-from hornbeam.compat.tensorflow.named import axes_of, unary
+from hornbeam.compat.tensorflow.tensors import axes_of, unary
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 

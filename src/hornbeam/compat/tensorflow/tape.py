@@ -2,19 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from hornbeam import ops, tree
-from hornbeam.compat.tensorflow import recording
 from hornbeam.core import variable
 from hornbeam.core.convert import as_tensor
+from hornbeam.core.lazy import acquire_graph, release_graph
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir import autodiff
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.types import is_float
+
+# -- open tapes ----------------------------------------------------------------------------------------------
+
+
+_local = threading.local()
+
+
+def tapes() -> list[Any]:
+    """Tapes that may still be asked, as weak references; dead ones are left out."""
+    alive = [ref for ref in getattr(_local, "tapes", ()) if ref() is not None]
+    _local.tapes = alive
+    return [ref() for ref in alive]
+
+
+def is_recording() -> bool:
+    """Whether some tape is open."""
+    return getattr(_local, "open", 0) > 0
+
+
+def begin(tape: Any) -> None:
+    """A tape is opened: values keep their history until it ends or is thrown away."""
+    _local.open = getattr(_local, "open", 0) + 1
+    if tape not in tapes():
+        _local.tapes = [*getattr(_local, "tapes", ()), weakref.ref(tape)]
+        acquire_graph(id(tape))
+        weakref.finalize(tape, release_graph, id(tape)).atexit = False
+    variable.set_assignment_observer(_observe)
+
+
+def stop(tape: Any) -> None:
+    """The `with` block ends; the tape may still be asked."""
+    _local.open -= 1
+
+
+def end(tape: Any) -> None:
+    """The tape has answered: nothing need be kept for it any more."""
+    _local.tapes = [ref for ref in getattr(_local, "tapes", ()) if ref() not in (None, tape)]
+    release_graph(id(tape))
+    if not _local.tapes:
+        variable.set_assignment_observer(None)
+
+
+def _observe(changed: variable.Variable, before: Node) -> None:
+    for tape in tapes():
+        tape.assigned(changed, before)
+
+
+# -- tapes ---------------------------------------------------------------------------------------------------
 
 
 class GradientTape:
@@ -41,14 +91,14 @@ class GradientTape:
             raise ValueError("the tape is recording already")
         self._recording = True
         self._used = False
-        recording.begin(self)
+        begin(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._recording = False
-        recording.stop(self)
+        stop(self)
         if self._used and not self._persistent:
-            recording.end(self)
+            end(self)
 
     def watch(self, tensor: Any) -> None:
         """From here on gradients with respect to `tensor` (or a structure of them) can be asked for."""
@@ -88,7 +138,7 @@ class GradientTape:
         leaves = [x for x in tree.flatten(sources) if x is not None]
         slopes = iter(self._slopes(outs, cts, leaves, str(unconnected_gradients).lower() == "zero"))
         if not self._persistent and not self._recording:
-            recording.end(self)
+            end(self)
         return tree.pack_sequence_as(
             sources, [None if x is None else next(slopes) for x in tree.flatten(sources)]
         )
@@ -148,7 +198,7 @@ class GradientTape:
             for column in zip(*rows, strict=True)
         ]
         if not self._persistent and not self._recording:
-            recording.end(self)
+            end(self)
         return tree.pack_sequence_as(sources, made)
 
     def batch_jacobian(
@@ -181,3 +231,18 @@ class GradientTape:
     def stop_recording(self) -> Iterator[None]:
         """Accepted: what is computed inside stays in the graph, so ask for no gradient of it."""
         yield
+
+
+# -- functions with gradients of their own -------------------------------------------------------------------
+
+
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f(*x)` that returns (value, function from its cotangent to those of x)."""
+    return ops.custom_gradient(f)
+
+
+def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f`, whose inner values are computed again in the derivative."""
+    from hornbeam import checkpoint
+
+    return checkpoint(f)

@@ -1,14 +1,16 @@
-"""tf.Tensor and tf.Variable: Hornbeam's, with the methods that scripts call on TensorFlow's."""
+"""tf.Tensor, tf.Variable and tf.Module: Hornbeam's, with the methods that scripts call on TensorFlow's."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
+from hornbeam import ops, tree
 from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, as_dtype
-from hornbeam.compat.tensorflow.host import StringTensor, as_bytes, holds_text
+from hornbeam.compat.tensorflow.strings import StringTensor, as_bytes, holds_text
 from hornbeam.core import variable
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import value_of
@@ -152,3 +154,85 @@ def stop_gradient(input: Any, name: str | None = None) -> Tensor:
 def dtype_of(x: Any) -> DType:
     """The DType of a tensor, an array or a number."""
     return as_dtype(ops.convert_to_tensor(x).dtype)
+
+
+# -- modules -------------------------------------------------------------------------------------------------
+
+
+class Module:
+    """Finds the variables in its attributes, in lists and dicts among them, and in modules and layers."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = name or type(self).__name__.lower()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def variables(self) -> tuple[variable.Variable, ...]:
+        """All variables, each once, attributes in alphabetical order."""
+        return tuple(dict.fromkeys(self._found()))
+
+    @property
+    def trainable_variables(self) -> tuple[variable.Variable, ...]:
+        """Those that are trained."""
+        return tuple(v for v in self.variables if v.trainable)
+
+    @property
+    def submodules(self) -> tuple[Any, ...]:
+        """Modules and layers among the attributes."""
+        return tuple(part for part in self._parts() if hasattr(part, "variables"))
+
+    def _parts(self) -> Iterator[Any]:
+        for name in sorted(vars(self)):
+            yield from tree.flatten(vars(self)[name])
+
+    def _found(self) -> Iterator[variable.Variable]:
+        for part in self._parts():
+            if isinstance(part, variable.Variable):
+                yield part
+            elif hasattr(part, "variables"):
+                yield from part.variables
+
+
+# -- arguments -----------------------------------------------------------------------------------------------
+
+
+def unary(fn: Callable[[Any], Any]) -> Callable[..., Any]:
+    """fn(x) as `f(x, name=None)`."""
+
+    @functools.wraps(fn)
+    def call(x: Any, name: str | None = None) -> Any:
+        return fn(x)
+
+    return call
+
+
+def binary(fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """fn(x, y) as `f(x, y, name=None)`."""
+
+    @functools.wraps(fn)
+    def call(x: Any, y: Any, name: str | None = None) -> Any:
+        return fn(x, y)
+
+    return call
+
+
+def reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """fn(x, axis, keepdims) as `reduce_f(input_tensor, axis=None, keepdims=False, name=None)`."""
+
+    @functools.wraps(fn)
+    def call(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
+        return fn(input_tensor, axis=axes_of(axis), keepdims=keepdims)
+
+    return call
+
+
+def axes_of(axis: Any) -> Any:
+    """An axis or axes as ints: TensorFlow takes lists and tensors."""
+    if axis is None or isinstance(axis, int):
+        return axis
+    if hasattr(axis, "numpy"):
+        axis = axis.numpy()
+    return tuple(int(a) for a in axis) if hasattr(axis, "__iter__") else int(axis)

@@ -13,23 +13,19 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.compat.tensorflow import (
     arrays,
-    compat_v1,
-    debugging,
+    control_flow,
     dtypes,
     linalg,
     math,
-    module,
-    sequences,
+    runtime,
     tape,
     tensors,
-    version,
 )
-from hornbeam.compat.tensorflow import function as functions
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
 
-VERSION = version.VERSION
+VERSION = runtime.VERSION
 constant_initializer, ones_initializer, zeros_initializer = Constant, Ones, Zeros
 random_normal_initializer, random_uniform_initializer = RandomNormal, RandomUniform
 newaxis = None
@@ -43,19 +39,19 @@ _OWN = (
 # Namespace -> its names that stand in `tf` as well.
 _TAKEN = {
     arrays: (
-        "argsort boolean_mask broadcast_to concat cond expand_dims eye fill gather gather_nd linspace map_fn "
+        "argsort boolean_mask broadcast_to concat expand_dims eye fill gather gather_nd linspace "
         "meshgrid one_hot ones ones_like pad range rank repeat reshape reverse roll scatter_nd searchsorted "
         "sequence_mask shape size slice sort split squeeze stack tensor_scatter_nd_add "
-        "tensor_scatter_nd_update tile transpose unique unstack vectorized_map where while_loop zeros "
+        "tensor_scatter_nd_update tile transpose unique unstack where zeros "
         "zeros_like"
     ),
-    compat_v1: "executing_eagerly",
-    debugging: "Assert",
+    control_flow: (
+        "TensorArray cond foldl function map_fn numpy_function py_function scan vectorized_map while_loop"
+    ),
     dtypes: (
         "DType TensorShape TensorSpec as_dtype bfloat16 bool double float16 float32 float64 half int8 int16 "
         "int32 int64 string uint8 uint16 uint32 uint64"
     ),
-    functions: "custom_gradient function numpy_function py_function recompute_grad",
     linalg: "einsum matmul norm tensordot",
     math: (
         "abs acos acosh add add_n argmax argmin asin asinh atan atan2 atanh cos cosh cumsum divide equal exp "
@@ -63,10 +59,9 @@ _TAKEN = {
         "multiply negative not_equal pow reduce_all reduce_any reduce_logsumexp reduce_max reduce_mean "
         "reduce_min reduce_prod reduce_sum round sigmoid sign sin sinh sqrt square subtract tan tanh truediv"
     ),
-    module: "Module",
-    sequences: "TensorArray foldl scan",
-    tape: "GradientTape",
-    tensors: "Variable cast constant convert_to_tensor identity is_tensor stop_gradient",
+    runtime: "Assert executing_eagerly",
+    tape: "GradientTape custom_gradient recompute_grad",
+    tensors: "Module Variable cast constant convert_to_tensor identity is_tensor stop_gradient",
 }
 _PLACES = {name: module for module, names in _TAKEN.items() for name in names.split()}
 __all__ = [*_OWN.split(), *_PLACES]

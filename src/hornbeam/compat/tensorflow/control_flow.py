@@ -1,0 +1,259 @@
+"""tf.function, conditions, loops, and lists of tensors that grow."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops, tree
+from hornbeam.compat.messages import MissingNameError, remark
+from hornbeam.compat.tensorflow import tape
+from hornbeam.compat.tensorflow.tensors import convert_to_tensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.jit import jit
+from hornbeam.core.lazy import ConcretizationError
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable, current_variable_tracer
+from hornbeam.data import Strings
+from hornbeam.ir.trace import current_level
+
+# -- functions -----------------------------------------------------------------------------------------------
+
+
+# Set by tf.config.run_functions_eagerly.
+run_eagerly = False
+
+
+class _Held:
+    """A variable among the arguments: itself, not its value, so that the function may assign it."""
+
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return id(self.variable)
+
+
+def _held(x: Any) -> Any:
+    return _Held(x) if isinstance(x, Variable) else x
+
+
+def _free(x: Any) -> Any:
+    return x.variable if isinstance(x, _Held) else x
+
+
+class Function:
+    """A compiled function.
+
+    TensorFlow rewrites `if`, `while` and `for` on tensors; here such a function runs line by line, which a
+    line on stderr says. Under an open gradient tape it is not compiled either: the tape needs its nodes.
+    """
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, fn)
+        self.python_function = fn
+
+        def run(args: Any, kwargs: Any) -> Any:
+            args, kwargs = tree.map_structure(_free, (args, kwargs))
+            return fn(*args, **kwargs)
+
+        self._compiled: Callable[..., Any] | None = jit(run)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        eager = run_eagerly or tape.is_recording() or self._compiled is None
+        if eager or current_level() or current_variable_tracer() is not None or _has_text(args, kwargs):
+            return self.python_function(*args, **kwargs)
+        try:
+            return self._compiled(*tree.map_structure(_held, (args, kwargs)))  # type: ignore[misc]
+        except ConcretizationError:
+            self._compiled = None
+            name = getattr(self.python_function, "__name__", "function")
+            remark(
+                f"tf.function {name!r} decides by values (if, while, for on tensors): it runs line by line"
+            )
+            return self.python_function(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method: compiled once for each instance."""
+        if instance is None:
+            return self
+        bound = Function(self.python_function.__get__(instance, owner))
+        if hasattr(instance, "__dict__") and self.python_function.__name__.isidentifier():
+            object.__setattr__(instance, self.python_function.__name__, bound)
+        return bound
+
+    def get_concrete_function(self, *args: Any, **kwargs: Any) -> Any:
+        raise MissingNameError("get_concrete_function: `hornbeam run` has no concrete functions; call it")
+
+
+def _has_text(args: tuple, kwargs: dict[str, Any]) -> bool:
+    return any(isinstance(x, Strings) for x in (*args, *kwargs.values()))
+
+
+def function(
+    func: Callable[..., Any] | None = None,
+    input_signature: Any = None,
+    autograph: bool = True,
+    jit_compile: bool | None = None,
+    reduce_retracing: bool = False,
+    experimental_implements: Any = None,
+    experimental_autograph_options: Any = None,
+    experimental_attributes: Any = None,
+    experimental_relax_shapes: bool | None = None,
+    experimental_compile: bool | None = None,
+    experimental_follow_type_hints: bool | None = None,
+) -> Any:
+    """`func` compiled, once for each signature of its arguments. input_signature: sizes that it leaves open
+    are compiled when they come, so it is not needed; the other options say how TensorFlow compiles.
+    """
+    return function if func is None else Function(func)
+
+
+def py_function(func: Callable[..., Any], inp: Any, Tout: Any, name: str | None = None) -> Any:
+    """`func(*inp)`: Python code is nothing special here."""
+    return func(*inp)
+
+
+def numpy_function(
+    func: Callable[..., Any], inp: Any, Tout: Any, stateful: bool = True, name: str | None = None
+) -> Any:
+    """`func` of the inputs as NumPy arrays, its results as tensors."""
+    arrays = [x.numpy() if hasattr(x, "numpy") else x for x in inp]
+    return tree.map_structure(convert_to_tensor, func(*arrays))
+
+
+# -- conditions and loops ------------------------------------------------------------------------------------
+
+
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> Any:
+    """What one of two functions gives."""
+    if isinstance(pred, (builtins.bool, np.bool_)):
+        return true_fn() if pred else false_fn()
+    return ops.cond(pred, true_fn, false_fn)
+
+
+def while_loop(
+    cond: Callable[..., Any],
+    body: Callable[..., Any],
+    loop_vars: Sequence[Any],
+    shape_invariants: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    maximum_iterations: int | None = None,
+    name: str | None = None,
+) -> Any:
+    """`loop_vars = body(*loop_vars)` as long as `cond(*loop_vars)` holds."""
+    return ops.while_loop(cond, body, loop_vars, maximum_iterations=maximum_iterations)
+
+
+def map_fn(
+    fn: Callable[[Any], Any], elems: Any, dtype: Any = None, fn_output_signature: Any = None, **kwargs: Any
+) -> Any:
+    """`fn` of every part along the first axis."""
+    return ops.map(fn, elems)
+
+
+def vectorized_map(
+    fn: Callable[[Any], Any], elems: Any, fallback_to_while_loop: bool = True, **kwargs: Any
+) -> Any:
+    """`fn` of every part along the first axis."""
+    return ops.vectorized_map(fn, elems)
+
+
+# -- sequences -----------------------------------------------------------------------------------------------
+
+
+class TensorArray:
+    """A list of tensors: `write` gives the list with one more, `stack` one tensor of them all."""
+
+    def __init__(
+        self,
+        dtype: Any,
+        size: Any = 0,
+        dynamic_size: bool | None = None,
+        clear_after_read: bool | None = None,
+        tensor_array_name: str | None = None,
+        handle: Any = None,
+        flow: Any = None,
+        infer_shape: bool = True,
+        element_shape: Any = None,
+        colocate_with_first_write_call: bool = True,
+        name: str | None = None,
+    ) -> None:
+        self.dtype = dtype
+        self._items: list[Tensor | None] = [None] * int(size)
+        self._grows = bool(dynamic_size)
+
+    def write(self, index: Any, value: Any, name: str | None = None) -> TensorArray:
+        """This list, with `value` at `index`. Raises IndexError past the end of a list that does not grow."""
+        place = int(index)
+        if place >= len(self._items):
+            if not self._grows:
+                raise IndexError(
+                    f"TensorArray.write({place}): it has {len(self._items)} places; dynamic_size=True "
+                    "lets it grow"
+                )
+            self._items += [None] * (place + 1 - len(self._items))
+        self._items[place] = ops.cast(as_tensor(value), str(self.dtype))
+        return self
+
+    def read(self, index: Any, name: str | None = None) -> Tensor:
+        """The tensor at `index`. Raises ValueError if none was written there."""
+        item = self._items[int(index)]
+        if item is None:
+            raise ValueError(f"TensorArray.read({int(index)}): nothing was written there")
+        return item
+
+    def size(self, name: str | None = None) -> int:
+        """How many places there are."""
+        return len(self._items)
+
+    def stack(self, name: str | None = None) -> Tensor:
+        """All tensors along a new first axis."""
+        return ops.stack([self.read(i) for i in range(len(self._items))], axis=0)
+
+    def concat(self, name: str | None = None) -> Tensor:
+        """All tensors along their first axis."""
+        return ops.concatenate([self.read(i) for i in range(len(self._items))], axis=0)
+
+    def unstack(self, value: Any, name: str | None = None) -> TensorArray:
+        """This list, holding the rows of `value`."""
+        self._items = list(ops.unstack(ops.cast(as_tensor(value), str(self.dtype)), axis=0))
+        return self
+
+
+def _rows(elems: Any, reverse: bool) -> list[Any]:
+    leaves = [ops.unstack(as_tensor(x), axis=0) for x in tree.flatten(elems)]
+    rows = [tree.pack_sequence_as(elems, list(row)) for row in zip(*leaves, strict=True)]
+    return rows[::-1] if reverse else rows
+
+
+def scan(
+    fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, reverse: bool = False, **options: Any
+) -> Any:
+    """What `fn(state, row)` gives for one row after the other, stacked."""
+    rows = _rows(elems, reverse)
+    states = [] if initializer is not None else [rows.pop(0)]
+    state = states[0] if states else initializer
+    for row in rows:
+        state = fn(state, row)
+        states.append(state)
+    states = states[::-1] if reverse else states
+    return tree.map_structure(lambda *parts: ops.stack(parts, axis=0), *states)
+
+
+def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, **options: Any) -> Any:
+    """What `fn(state, row)` gives for the last of all rows."""
+    rows = _rows(elems, False)
+    state = rows.pop(0) if initializer is None else initializer
+    for row in rows:
+        state = fn(state, row)
+    return state
