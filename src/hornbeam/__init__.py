@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from hornbeam import utils as utils
     from hornbeam import visualization as visualization
     from hornbeam import wrappers as wrappers
+    from hornbeam._internal.version import version as version
     from hornbeam._native import __version__ as __version__
     from hornbeam.core.grad import checkpoint as checkpoint
     from hornbeam.core.grad import grad as grad
@@ -118,6 +119,7 @@ if TYPE_CHECKING:
     from hornbeam.diagnostics.engine_comparison import compare_engines as compare_engines
     from hornbeam.diagnostics.lr_finder import lr_find as lr_find
     from hornbeam.dtype_policies import DTypePolicy as DTypePolicy
+    from hornbeam.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
     from hornbeam.initializers import Initializer as Initializer
     from hornbeam.interop import from_dlpack as from_dlpack
     from hornbeam.layers import Input as Input
@@ -127,7 +129,9 @@ if TYPE_CHECKING:
     from hornbeam.metrics import Metric as Metric
     from hornbeam.models import Model as Model
     from hornbeam.models import Sequential as Sequential
+    from hornbeam.models.functional import Function as Function
     from hornbeam.optimizers import Optimizer as Optimizer
     from hornbeam.regularizers import Regularizer as Regularizer
 
-__getattr__, __dir__, __all__ = attach(__name__, _NAMES, _MODULES, MISSING)
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES, _MODULES, MISSING)

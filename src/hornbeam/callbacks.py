@@ -53,5 +53,6 @@ if TYPE_CHECKING:
     from hornbeam.training.callbacks import TensorBoard as TensorBoard
     from hornbeam.training.callbacks import TerminateOnNaN as TerminateOnNaN
 
-__getattr__, __dir__, _public = attach(__name__, _NAMES, missing=MISSING)
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _public = attach(__name__, _NAMES, missing=MISSING)
 __all__ = list(_NAMES)

@@ -252,11 +252,10 @@ def _limit(name: str, value: Any) -> int | None:
 if TYPE_CHECKING:
     from hornbeam.dtype_policies import dtype_policy as dtype_policy
     from hornbeam.dtype_policies import set_dtype_policy as set_dtype_policy
-
-
-# Policies are above this module.
-__getattr__, __dir__, _ = attach(
-    __name__,
-    {name: "hornbeam.dtype_policies" for name in ("dtype_policy", "set_dtype_policy")},
-    missing=MISSING,
-)
+else:
+    # Policies are above this module.
+    __getattr__, __dir__, _ = attach(
+        __name__,
+        {name: "hornbeam.dtype_policies" for name in ("dtype_policy", "set_dtype_policy")},
+        missing=MISSING,
+    )

@@ -274,10 +274,12 @@ MISSING = dict.fromkeys(
 )
 
 
-def __getattr__(name: str) -> Any:
-    if name in MISSING:
-        raise AttributeError(f"dtype_policies.{name} is not in this version of Hornbeam: {MISSING[name]}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{nearest(name, globals())}")
+if not TYPE_CHECKING:  # there, it would let misspelled names pass
+
+    def __getattr__(name: str) -> Any:
+        if name in MISSING:
+            raise AttributeError(f"dtype_policies.{name} is not in this version of Hornbeam: {MISSING[name]}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{nearest(name, globals())}")
 
 
 def get(identifier: DTypePolicyLike | Config | None) -> DTypePolicy:

@@ -27,9 +27,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "LossScaleOptimizer":
-        from hornbeam.optimizers import LossScaleOptimizer
+if not TYPE_CHECKING:  # there, it would let misspelled names pass
 
-        return LossScaleOptimizer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "LossScaleOptimizer":
+            from hornbeam.optimizers import LossScaleOptimizer
+
+            return LossScaleOptimizer
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,28 +3,60 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 
+import pytest
+
+import hornbeam
 from hornbeam import layers
 
+LAZY_PACKAGES = (
+    "applications", "callbacks", "data", "datasets", "evaluation", "insight", "layers", "utils",
+    "visualization",
+)  # fmt: skip
 
-def _checked_names() -> set[str]:
-    """Names that the block for type checkers binds."""
-    tree = ast.parse(inspect.getsource(layers))
+
+def _checked_names(package: ModuleType) -> set[str]:
+    """Public names that a package binds for type checkers: under `if TYPE_CHECKING`, or everywhere."""
+    checked: set[str] = set()
+    tree = ast.parse(inspect.getsource(package))
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    found: set[str] = set()
-    for node in block.body:
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    for node in [*block.body, *tree.body]:
         if isinstance(node, ast.ImportFrom):
-            found |= {alias.asname or alias.name for alias in node.names}
+            # Only `import a as a` exports a name of a typed package.
+            checked |= {alias.name for alias in node.names if alias.asname == alias.name}
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            checked.add(node.name)
         elif isinstance(node, ast.Assign):
-            found |= {x.id for target in node.targets for x in ast.walk(target) if isinstance(x, ast.Name)}
-    return found - {"Config", "MISSING"}
+            names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+            checked |= names if node in block.body else names & set(package.__all__)
+    return {name for name in checked if not name.startswith("_") or name == "__version__"}
 
 
-def test_type_checkers_see_the_names_that_run() -> None:
-    assert _checked_names() == set(layers.__all__) - {"serialize", "deserialize"}
+@pytest.mark.parametrize("name", ["", *LAZY_PACKAGES])
+def test_type_checkers_see_the_names_that_run(name: str) -> None:
+    package = importlib.import_module(f"hornbeam.{name}".rstrip("."))
+    assert _checked_names(package) == set(package.__all__)
+
+
+def test_type_checkers_see_no_module_getattr() -> None:
+    """`__getattr__` of a module makes every misspelled name an `Any`."""
+    source = Path(hornbeam.__file__).parent
+    visible = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if (isinstance(node, ast.FunctionDef) and node.name == "__getattr__")
+        or (isinstance(node, ast.Assign) and "__getattr__" in ast.unparse(node.targets[0]))
+    }
+    # Modules that stand for TensorFlow's, whose names come from tables.
+    assert visible == {"compat/legacy_api/backend.py", "compat/tensorflow/top.py"}
 
 
 def test_every_name_is_found_and_listed() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hornbeam.random import SeedGenerator
     from hornbeam.regularizers import Regularizer
 
+T = TypeVar("T")
+
 # Values
 ArrayLike: TypeAlias = Union["np.ndarray[Any, Any]", "npt.ArrayLike"]
 """Anything NumPy converts to an array: arrays, numbers, nested sequences of numbers."""
@@ -34,16 +36,24 @@ Shape: TypeAlias = tuple[int, ...]
 """Sizes that are all known."""
 ShapeLike: TypeAlias = Sequence[int | None]
 """Sizes, None where unknown."""
-ShapeTree: TypeAlias = Any
-"""A `ShapeLike`, or a nested structure of them, as the inputs of a layer are structured."""
 Axis: TypeAlias = int | Sequence[int] | None
 """One axis, several, or all of them (None)."""
+Sizes: TypeAlias = int | Sequence[int]
+"""One size for all spatial axes, or one for each: windows, strides, dilation rates."""
 
 # Nested values
-Tree: TypeAlias = Any
-"""Nested lists, tuples, dicts and named tuples of leaves (`hornbeam.tree`)."""
-DataLike: TypeAlias = Any
+TensorTree: TypeAlias = TensorLike | Sequence["TensorTree"] | Mapping[Any, "TensorTree"] | None
+"""Nested lists, tuples, dicts and named tuples of `TensorLike`; None where a value is absent."""
+DataLike: TypeAlias = TensorTree | Iterable[Any]
 """Data of `fit`, `evaluate` and `predict`: nested arrays, or an iterable of batches."""
+Tree: TypeAlias = Any
+"""Nested lists, tuples, dicts and named tuples of leaves (`hornbeam.tree`).
+
+Any for type checkers, where no other type allows what users write: an override may name the structure that it
+takes, and a result has the structure that the caller's function or layer returns. Elsewhere use `TensorTree`.
+"""
+ShapeTree: TypeAlias = Any
+"""A `ShapeLike`, or a nested structure of them, as the inputs of a layer are structured. Any as `Tree` is."""
 Config: TypeAlias = dict[str, Any]
 """Result of `get_config()`: arguments by name, in values that JSON can hold."""
 
@@ -60,5 +70,5 @@ RegularizerLike: TypeAlias = Union[str, Config, "Regularizer", Callable[..., Any
 LearningRateLike: TypeAlias = Union[float, "LearningRateSchedule", Callable[[], Any]]
 SeedLike: TypeAlias = Union[int, "SeedGenerator", None]
 
-# One value for each output of a model: a value, a list in the order of outputs, or a dict by output name.
-PerOutput: TypeAlias = Any | Sequence[Any] | Mapping[str, Any]
+PerOutput: TypeAlias = T | Sequence[T | Sequence[T] | None] | Mapping[str, T | Sequence[T] | None]
+"""A value, a list in the order of a model's outputs, or a dict by output name."""

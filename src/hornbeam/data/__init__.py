@@ -43,4 +43,5 @@ _NAMES = {
     "split": "splits.split",
 }
 
-__getattr__, __dir__, __all__ = attach(__name__, _NAMES)
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES)

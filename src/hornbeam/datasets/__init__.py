@@ -31,4 +31,5 @@ if TYPE_CHECKING:
     from hornbeam.datasets import mnist as mnist
     from hornbeam.datasets import reuters as reuters
 
-__getattr__, __dir__, __all__ = attach(__name__, modules=_MODULES)
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, __all__ = attach(__name__, modules=_MODULES)

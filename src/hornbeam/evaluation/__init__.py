@@ -73,4 +73,5 @@ if TYPE_CHECKING:
     from hornbeam.evaluation.top_errors import Mistakes as Mistakes
     from hornbeam.evaluation.top_errors import mistakes as mistakes
 
-__getattr__, __dir__, __all__ = attach(__name__, _NAMES)
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES)

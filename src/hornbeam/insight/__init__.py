@@ -54,4 +54,5 @@ if TYPE_CHECKING:
     from hornbeam.visualization.display import Section as Section
     from hornbeam.visualization.figure import Figure as Figure
 
-__getattr__, __dir__, __all__ = attach(__name__, _NAMES)
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES)

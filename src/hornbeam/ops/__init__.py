@@ -3,7 +3,7 @@
 # ruff: noqa: I001
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.ops import image
 from hornbeam.ops import linalg
@@ -141,7 +141,9 @@ __all__ = [
 # fmt: on
 
 
-def __getattr__(name: str) -> Any:
-    if name in MISSING:
-        raise MissingOperationError(f"hornbeam.ops.{name} is missing: {MISSING[name]}")
-    raise AttributeError(f"module 'hornbeam.ops' has no attribute {name!r}")
+if not TYPE_CHECKING:  # there, it would let misspelled names pass
+
+    def __getattr__(name: str) -> Any:
+        if name in MISSING:
+            raise MissingOperationError(f"hornbeam.ops.{name} is missing: {MISSING[name]}")
+        raise AttributeError(f"module 'hornbeam.ops' has no attribute {name!r}")

@@ -13,7 +13,7 @@ from hornbeam.core.registry import get_custom_objects as get_custom_objects
 from hornbeam.core.registry import get_registered_name as get_registered_name
 from hornbeam.core.registry import get_registered_object as get_registered_object
 from hornbeam.core.registry import register_keras_serializable as register_keras_serializable
-from hornbeam.core.registry import serialize as serialize_keras_object
+from hornbeam.core.registry import serialize
 from hornbeam.random import set_random_seed as set_random_seed
 from hornbeam.utils import legacy as legacy
 from hornbeam.utils.arrays import normalize as normalize
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     Sequence = PyDataset
 
 CustomObjectScope = custom_object_scope
+serialize_keras_object = serialize
 
 # Imported on first access: they need extras, or modules of higher layers.
 _LAZY = {
@@ -80,28 +81,29 @@ _LAZY = {
     "unpack_x_y_sample_weight": "hornbeam.training.packing",
 }
 
-__getattr__, __dir__, __all__ = attach(
-    __name__, _LAZY, modules=("bounding_boxes",), aliases={"Sequence": "PyDataset"}
-)
-__all__ += [
-    "CustomObjectScope",
-    "clear_session",
-    "custom_object_scope",
-    "deserialize_keras_object",
-    "disable_interactive_logging",
-    "enable_interactive_logging",
-    "get_custom_objects",
-    "get_registered_name",
-    "get_registered_object",
-    "get_source_inputs",
-    "is_interactive_logging_enabled",
-    "is_keras_tensor",
-    "legacy",
-    "normalize",
-    "pad_sequences",
-    "register_keras_serializable",
-    "serialize_keras_object",
-    "set_random_seed",
-    "standardize_dtype",
-    "to_categorical",
-]
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, __all__ = attach(
+        __name__, _LAZY, modules=("bounding_boxes",), aliases={"Sequence": "PyDataset"}
+    )
+    __all__ += [
+        "CustomObjectScope",
+        "clear_session",
+        "custom_object_scope",
+        "deserialize_keras_object",
+        "disable_interactive_logging",
+        "enable_interactive_logging",
+        "get_custom_objects",
+        "get_registered_name",
+        "get_registered_object",
+        "get_source_inputs",
+        "is_interactive_logging_enabled",
+        "is_keras_tensor",
+        "legacy",
+        "normalize",
+        "pad_sequences",
+        "register_keras_serializable",
+        "serialize_keras_object",
+        "set_random_seed",
+        "standardize_dtype",
+        "to_categorical",
+    ]

@@ -27,4 +27,5 @@ _NAMES = {
     "plot_segmentation_mask_gallery": "galleries",
 }
 
-__getattr__, __dir__, __all__ = attach(__name__, _NAMES)
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES)

@@ -12,18 +12,20 @@ if TYPE_CHECKING:
     from hornbeam.wrappers.estimators import SKLearnTransformer as SKLearnTransformer
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'hornbeam.wrappers' has no attribute {name!r}")
-    try:
-        from hornbeam.wrappers import estimators
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "sklearn":
-            raise
-        raise ImportError(f"{name} needs scikit-learn: pip install 'hornbeam[sklearn]'") from error
-    value = getattr(estimators, name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # there, it would let misspelled names pass
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'hornbeam.wrappers' has no attribute {name!r}")
+        try:
+            from hornbeam.wrappers import estimators
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] != "sklearn":
+                raise
+            raise ImportError(f"{name} needs scikit-learn: pip install 'hornbeam[sklearn]'") from error
+        value = getattr(estimators, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -119,7 +119,7 @@ def _settings(name: Any, config: dict[str, Any]) -> dict[str, Any]:
     )
     if inspect.isclass(cls):
         return {key: value for key, value in config.items() if key != "dtype"}  # the layer says it
-    cls = getattr(layers, name, None) if isinstance(name, str) and name in layers.__all__ else None
+    cls = getattr(layers, name, None) if isinstance(name, str) and name in dir(layers) else None
     if not inspect.isclass(cls) or not issubclass(cls, layers.Layer):
         return config
     known = {*_OF_ALL, *_parameters(cls)}
