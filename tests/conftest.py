@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from hornbeam import engines
+from hornbeam._internal import context
 
 # How long an example takes is the machine's business: what else runs on it decides.
 settings.register_profile("hornbeam", deadline=None)
@@ -52,3 +53,12 @@ def own_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Scripts that tests start do not hear which backend tests/parity chose for Keras."""
     if "parity" not in request.node.path.parts:
         monkeypatch.delenv("KERAS_BACKEND", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def fresh_state() -> Iterator[None]:
+    """Fail a test after which a block is still open, and end the settings of its thread."""
+    yield
+    left = context.open_overrides()
+    context.reset_state()
+    assert not left, f"blocks are still open after the test: {', '.join(left)}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 
+from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.validation import check_int
 
 # Weights hardly compress, except for the zeros of a new optimizer.
@@ -59,7 +59,7 @@ class Budget:
 
 
 _USUAL = Budget()
-_budget: ContextVar[Budget] = ContextVar("budget", default=_USUAL)
+_budget = context_variable("budget of files", _USUAL)
 
 
 def current_budget() -> Budget:
@@ -77,7 +77,7 @@ def budget(
     text: int | None = None,
     work: int | None = None,
 ) -> Iterator[Budget]:
-    """Change the limits on files inside a `with` block, in this thread.
+    """Change the limits on files inside a `with` block.
 
     They apply to everything that reads a file of a model: `load_model`, `load_weights`, `load_onnx`,
     `fit(resume=...)`, `inspect_model`, `verify_model`, `KerasFileEditor`. No other safety rule changes.
@@ -103,8 +103,5 @@ def budget(
         "work": work,
     }  # fmt: skip
     changes = {name: check_int(name, value, 1) for name, value in arguments.items() if value is not None}
-    token = _budget.set(dataclasses.replace(_budget.get(), **changes))
-    try:
-        yield _budget.get()
-    finally:
-        _budget.reset(token)
+    with override(_budget, dataclasses.replace(_budget.get(), **changes)) as limits:
+        yield limits

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-_local = threading.local()
+from hornbeam._internal.context import context_variable, override
+
+_path = context_variable("path of layers", "")
 _counts: dict[str, int] = {}
 _lock = threading.Lock()
 
@@ -55,15 +57,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def current_path() -> str:
     """Return the path of the layer that is built or called, or of the open name scopes; "" outside."""
-    return getattr(_local, "path", "")
+    return _path.get()
 
 
-@contextmanager
-def path_scope(path: str) -> Iterator[None]:
+def path_scope(path: str) -> override[str]:
     """Make layers and variables that are created inside children of `path`."""
-    outer = current_path()
-    _local.path = path
-    try:
-        yield
-    finally:
-        _local.path = outer
+    return override(_path, path)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.context import ThreadSetting, context_variable, override
 from hornbeam.engines import Engine, current_engine
 from hornbeam.ir.autodiff import BARRIER
 from hornbeam.ir.graph import Graph, Structure
@@ -17,7 +17,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.trace import FROM_CONSTANTS, is_constant
 from hornbeam.ir.types import is_float
 
-_local = threading.local()
+_retains = context_variable("graph retention", False)
+# For each holder, in the order of `acquire_graph`, the nodes to release with it.
+_holders: ThreadSetting[dict[int, list[Node]]] = ThreadSetting("holders of graphs", {})
 _NO_PARAMS: dict[str, Any] = {}
 # Held while lazy nodes are inspected or get values, not while they are computed.
 _lazy_lock = threading.RLock()
@@ -31,36 +33,31 @@ class ConcretizationError(TypeError):
     """Error for a value that is read while a function is traced: only its shape and dtype are known."""
 
 
-@contextmanager
-def retain_graph() -> Iterator[None]:
+def retain_graph() -> override[bool]:
     """Retain the graph of values that are read inside, so that gradients can be taken through them."""
-    previous = getattr(_local, "keep", False)
-    _local.keep = True
-    try:
-        yield
-    finally:
-        _local.keep = previous
+    return override(_retains, True)
 
 
 def retains_graph() -> bool:
-    """Return True if values that this thread reads retain their graph."""
-    return getattr(_local, "keep", False) or bool(getattr(_local, "holders", None))
+    """Return True if values that are read here retain their graph."""
+    return _retains.get() or bool(_holders.get())
 
 
 def acquire_graph(holder: int) -> None:
     """Retain graphs as `retain_graph` does, until `release_graph(holder)`; holders need not be nested."""
-    if not hasattr(_local, "holders"):
-        _local.holders = {}
-    _local.holders.setdefault(holder, [])
+    holders = _holders.get()
+    if holder not in holders:
+        _holders.set({**holders, holder: []})
 
 
 def release_graph(holder: int) -> None:
     """Release the graphs of values read since `acquire_graph(holder)`, unless an older holder remains."""
-    holders: dict[int, list[Node]] = getattr(_local, "holders", {})
+    holders = dict(_holders.get())
     if holder not in holders:
         return
     older = list(holders)[: list(holders).index(holder)]
     nodes = holders.pop(holder)
+    _holders.set(holders)
     if older:
         holders[older[-1]].extend(nodes)
         return
@@ -137,7 +134,7 @@ def evaluate(nodes: Sequence[Node]) -> None:
             node.depth = 0
             if not keep:
                 _release(node, params if node in dependent else _NO_PARAMS)
-        holders = getattr(_local, "holders", None)
+        holders = _holders.get()
         if holders:
             holders[next(reversed(holders))].extend(outputs)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import numpy as np
 
+from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import nearest, to_snake_case
 from hornbeam.core.convert import as_tensor
 from hornbeam.ir.types import dtype_name, numpy_dtype
@@ -31,8 +32,8 @@ _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
 # Operations that functional models may name, as (Keras module, class name): they are no classes here.
 _OPERATIONS: set[tuple[str, str]] = set()
-# Open scopes of `custom_object_scope`, per thread.
-_local = threading.local()
+# Objects of the open scopes of `custom_object_scope`, the innermost first.
+_scopes: ContextVar[tuple[dict[str, Any], ...]] = context_variable("custom objects", ())
 
 # Modules whose functions a config may name. Others have functions, too, some of which read and write files.
 _FUNCTION_MODULES = ("keras.activations", "keras.losses", "keras.metrics")
@@ -108,22 +109,13 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
-    """Let configs name further classes and functions inside a `with` block, in this thread.
+    """Let configs name further classes and functions inside a `with` block.
 
     Args:
         custom_objects: Classes and functions by name.
     """
-    outer = _scopes()
-    _local.scopes = (dict(custom_objects), *outer)
-    try:
+    with override(_scopes, (dict(custom_objects), *_scopes.get())):
         yield
-    finally:
-        _local.scopes = outer
-
-
-def _scopes() -> tuple[dict[str, Any], ...]:
-    """Return the open scopes, the innermost first."""
-    return getattr(_local, "scopes", ())
 
 
 def get_custom_objects() -> dict[str, Any]:
@@ -152,7 +144,7 @@ def get_registered_object(
         custom_objects: Classes and functions by name that take precedence.
         module_objects: Classes and functions by name that are searched last.
     """
-    for objects in (custom_objects or {}, *_scopes(), _REGISTERED, module_objects or {}):
+    for objects in (custom_objects or {}, *_scopes.get(), _REGISTERED, module_objects or {}):
         if name in objects:
             return objects[name]
     return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import current_path, path_scope
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.tensor import Tensor
@@ -19,7 +20,8 @@ from hornbeam.ir.types import ShapeError
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
 
-_local = threading.local()
+_stateless: ContextVar[StatelessScope | None] = context_variable("stateless scope", None)
+_remat: ContextVar[RematScope | None] = context_variable("rematerialization", None)
 
 
 class StatelessScope(VariableTracer):
@@ -59,14 +61,14 @@ class StatelessScope(VariableTracer):
             self.add_update((variable, value))
 
     def __enter__(self) -> StatelessScope:
-        self._outer_scope = current_stateless_scope()
-        _local.stateless = self
+        self._override = override(_stateless, self)
+        self._override.__enter__()
         super().__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
         super().__exit__(*exc)
-        _local.stateless = self._outer_scope
+        self._override.__exit__(*exc)
 
     def read(self, variable: Variable) -> Node:
         """Return the value in this scope, else the outer one.
@@ -119,8 +121,8 @@ class StatelessScope(VariableTracer):
 
 
 def current_stateless_scope() -> StatelessScope | None:
-    """Return the innermost open StatelessScope of this thread."""
-    return getattr(_local, "stateless", None)
+    """Return the innermost open StatelessScope."""
+    return _stateless.get()
 
 
 class SymbolicScope:
@@ -176,17 +178,17 @@ class RematScope:
         self.layer_names = list(layer_names or ())
 
     def __enter__(self) -> RematScope:
-        self._outer = current_remat_scope()
-        _local.remat = self
+        self._override = override(_remat, self)
+        self._override.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _local.remat = self._outer
+        self._override.__exit__(*exc)
 
 
 def current_remat_scope() -> RematScope | None:
-    """Return the innermost open RematScope of this thread."""
-    return getattr(_local, "remat", None)
+    """Return the innermost open RematScope."""
+    return _remat.get()
 
 
 class name_scope:

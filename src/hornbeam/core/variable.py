@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import itertools
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.context import ThreadSetting, context_variable, override
 from hornbeam._internal.naming import current_path
 from hornbeam.config import floatx
 from hornbeam.core import registry
@@ -30,7 +31,13 @@ from hornbeam.primitives import stop_gradient
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, InitializerLike, ShapeLike, TensorLike
 
-_local = threading.local()
+_tracer: ContextVar[VariableTracer | None] = context_variable("variable tracer", None)
+# Dtype as which floating-point variables are read, None for the stored one.
+_autocast: ContextVar[str | None] = context_variable("autocast dtype", None)
+# Bytes and elements that new variables may still have, None for any number.
+_allowed: ContextVar[tuple[int, int] | None] = context_variable("allocation budget", None)
+_observer: ThreadSetting[Callable[[Variable, Node], None] | None] = ThreadSetting("assignment observer", None)
+_layout_rule: ThreadSetting[Callable[[Variable], Layout] | None] = ThreadSetting("layout rule", None)
 _names = itertools.count(1)
 
 
@@ -45,11 +52,11 @@ class VariableTracer:
 
     def __enter__(self) -> VariableTracer:
         self._outer = current_variable_tracer()
-        _local.tracer = self
+        _tracer.set(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _local.tracer = self._outer
+        _tracer.set(self._outer)
 
     def read(self, variable: Variable) -> Node:
         node = self.values.get(variable)
@@ -74,21 +81,26 @@ class VariableTracer:
 
 
 def current_variable_tracer() -> VariableTracer | None:
-    return getattr(_local, "tracer", None)
+    return _tracer.get()
 
 
 def set_assignment_observer(observer: Callable[[Variable, Node], None] | None) -> None:
     """Call `observer(variable, node)`, in this thread, for every value that an assignment replaces."""
-    _local.observer = observer
+    _observer.set(observer)
 
 
 def set_layout_rule(rule: Callable[[Variable], Layout] | None) -> None:
     """Let `rule(variable)` determine, in this thread, the layout of each variable."""
-    _local.layout_rule = rule
+    _layout_rule.set(rule)
+
+
+def layout_rule_scope(rule: Callable[[Variable], Layout]) -> AbstractContextManager[Any]:
+    """Let `rule(variable)` determine the layout of each variable inside a `with` block."""
+    return _layout_rule.scope(rule)
 
 
 def _observe(variable: Variable, before: Node) -> None:
-    observer = getattr(_local, "observer", None)
+    observer = _observer.get()
     if observer is not None:
         observer(variable, before)
 
@@ -96,60 +108,30 @@ def _observe(variable: Variable, before: Node) -> None:
 @contextmanager
 def eager_scope() -> Iterator[None]:
     """Run code eagerly even while a function is traced; layers create their variables in it."""
-    tracer = current_variable_tracer()
-    _local.tracer = None
-    try:
-        with no_level():
-            yield
-    finally:
-        _local.tracer = tracer
-
-
-@contextmanager
-def autocast(dtype: str | None) -> Iterator[None]:
-    """Let floating-point variables read as `dtype`; None for the stored dtype."""
-    previous = getattr(_local, "autocast", None)
-    _local.autocast = dtype
-    try:
+    with override(_tracer, None), no_level():
         yield
-    finally:
-        _local.autocast = previous
 
 
-class _StoredDtype:
-    """Scope in which variables read in their stored dtype: a faster `autocast(None)`."""
-
-    __slots__ = ("_previous",)
-
-    def __enter__(self) -> None:
-        self._previous = getattr(_local, "autocast", None)
-        _local.autocast = None
-
-    def __exit__(self, *exc: object) -> None:
-        _local.autocast = self._previous
+def autocast(dtype: str | None) -> override[str | None]:
+    """Let floating-point variables read as `dtype`; None for the stored dtype."""
+    return override(_autocast, dtype)
 
 
 class AllocationError(ValueError):
     """Error for a model from a file that would need more memory than its weights account for."""
 
 
-@contextmanager
-def allocation_budget(nbytes: int, size: int) -> Iterator[None]:
+def allocation_budget(nbytes: int, size: int) -> override[tuple[int, int] | None]:
     """Limit the variables that are created inside to `nbytes` bytes and `size` elements in total.
 
     The config of a file may allocate no more than the weights of the file.
     """
-    outer = getattr(_local, "budget", None)
-    _local.budget = nbytes, size
-    try:
-        yield
-    finally:
-        _local.budget = outer
+    return override(_allowed, (nbytes, size))
 
 
 def _charge(shape: Any, dtype: Any) -> None:
     """Subtract the size of a variable from the budget before it is allocated."""
-    budget = getattr(_local, "budget", None)
+    budget = _allowed.get()
     if budget is None:
         return
     needed = TensorType(tuple(shape), dtype_name(dtype or floatx()))
@@ -160,7 +142,7 @@ def _charge(shape: Any, dtype: Any) -> None:
         )
     if needed.size > budget[1]:
         raise AllocationError(f"with a variable of shape {tuple(shape)} the model has too many parameters")
-    _local.budget = budget[0] - needed.nbytes, budget[1] - needed.size
+    _allowed.set((budget[0] - needed.nbytes, budget[1] - needed.size))
 
 
 class Variable(Tensor):
@@ -249,7 +231,7 @@ class Variable(Tensor):
     @property
     def dtype(self) -> str:
         stored = self._type.dtype
-        target = getattr(_local, "autocast", None)
+        target = _autocast.get()
         return target if target is not None and self.autocast and is_float(stored) else stored
 
     @property
@@ -297,7 +279,7 @@ class Variable(Tensor):
         Returns:
             Tensor, the new value.
         """
-        with _StoredDtype():
+        with autocast(None):
             return self.assign(self + value)
 
     def assign_sub(self, value: TensorLike) -> Tensor:
@@ -309,7 +291,7 @@ class Variable(Tensor):
         Returns:
             Tensor, the new value.
         """
-        with _StoredDtype():
+        with autocast(None):
             return self.assign(self - value)
 
     def numpy(self) -> np.ndarray:
@@ -318,7 +300,7 @@ class Variable(Tensor):
     @property
     def placement(self) -> Layout:
         """Mesh axis that shards each dimension; () for a full copy on every device."""
-        rule = getattr(_local, "layout_rule", None)
+        rule = _layout_rule.get()
         return () if rule is None else rule(self)
 
     def place(self, engine: Engine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,15 +11,16 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
+from hornbeam._internal.context import ThreadSetting
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable, set_layout_rule
+from hornbeam.core.variable import Variable, layout_rule_scope, set_layout_rule
 from hornbeam.distribution.mesh import DeviceMesh, LayoutMap, TensorLayout, list_devices
 from hornbeam.distribution.processes import join_job
-from hornbeam.engines import MeshEngine, current_engine, set_mesh
+from hornbeam.engines import MeshEngine, current_engine, mesh_scope, set_mesh
 from hornbeam.engines.mesh import Layout, Mesh, trimmed
 from hornbeam.ir.node import leaf
 from hornbeam.ir.trace import current_level
@@ -35,7 +35,7 @@ __all__ = [
     "set_distribution",
 ]
 
-_local = threading.local()
+_distribution: ThreadSetting[Distribution | None] = ThreadSetting("distribution", None)
 
 
 class Distribution:
@@ -160,12 +160,8 @@ class Distribution:
     @contextmanager
     def scope(self) -> Iterator[None]:
         """Make this distribution the current one inside a `with` block."""
-        outer = distribution()
-        set_distribution(self)
-        try:
+        with mesh_scope(self._mesh()), layout_rule_scope(self._placement), _distribution.scope(self):
             yield
-        finally:
-            set_distribution(outer)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} device_mesh={self.device_mesh}>"
@@ -354,7 +350,7 @@ def distribution() -> Distribution | None:
         >>> hornbeam.distribution.distribution() is None
         True
     """
-    return getattr(_local, "distribution", None)
+    return _distribution.get()
 
 
 @exported("keras.distribution")
@@ -375,4 +371,4 @@ def set_distribution(value: Distribution | None) -> None:
         raise ValueError(f"set_distribution takes a DataParallel, a ModelParallel or None, got {value!r}")
     set_mesh(None if value is None else value._mesh())
     set_layout_rule(None if value is None else value._placement)
-    _local.distribution = value
+    _distribution.set(value)

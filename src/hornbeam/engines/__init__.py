@@ -7,10 +7,11 @@ device, as in "jax:gpu" or "torch:cuda:0".
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 
+from hornbeam._internal import context
 from hornbeam.engines.base import Engine as Engine
 from hornbeam.engines.base import MeshEngine as MeshEngine
 from hornbeam.engines.mesh import Mesh
@@ -18,7 +19,8 @@ from hornbeam.engines.mesh import Mesh
 _loaded: dict[str, Engine] = {}
 _chosen: list[Engine] = []
 _default: list[Engine] = []
-_local = threading.local()
+_using: ContextVar[Engine | None] = context.context_variable("engine", None)
+_mesh: context.ThreadSetting[Mesh | None] = context.ThreadSetting("mesh", None)
 
 # Context for the import of a host library. `hornbeam run`, in which `import tensorflow` means the shim,
 # replaces it.
@@ -153,13 +155,13 @@ def current_engine() -> Engine:
     It is the one of `using`, else of `set_engine`, else of HORNBEAM_ENGINE, else the native one; on the mesh
     of `set_mesh`, if this thread has one.
     """
-    mesh: Mesh | None = getattr(_local, "mesh", None)
+    mesh = _mesh.get()
     engine = _current()
     return engine if mesh is None else engine.on_mesh(mesh)
 
 
 def _current() -> Engine:
-    inside: Engine | None = getattr(_local, "engine", None)
+    inside = _using.get()
     if inside is not None:
         return inside
     if _chosen:
@@ -183,17 +185,15 @@ def set_engine(name: str) -> None:
 
 @contextmanager
 def using(name: str | None) -> Iterator[None]:
-    """Select the engine inside a `with` block, in this thread.
+    """Select the engine inside a `with` block.
+
+    Asyncio tasks that are created inside inherit the engine; threads do not.
 
     Args:
         name: Name of the engine, as for `get_engine`. None changes nothing.
     """
-    outer = getattr(_local, "engine", None)
-    _local.engine = outer if name is None else get_engine(name)
-    try:
+    with context.override(_using, _using.get() if name is None else get_engine(name)):
         yield
-    finally:
-        _local.engine = outer
 
 
 def set_mesh(mesh: Mesh | None) -> None:
@@ -205,20 +205,26 @@ def set_mesh(mesh: Mesh | None) -> None:
     Raises:
         NotImplementedError: If the current engine runs on one device only.
     """
+    _check_mesh(mesh)
+    _mesh.set(mesh)
+
+
+def mesh_scope(mesh: Mesh | None) -> AbstractContextManager[Mesh | None]:
+    """Compute on all devices of a mesh inside a `with` block.
+
+    Args:
+        mesh: The mesh, None for one device.
+
+    Raises:
+        NotImplementedError: If the current engine runs on one device only.
+    """
+    _check_mesh(mesh)
+    return _mesh.scope(mesh)
+
+
+def _check_mesh(mesh: Mesh | None) -> None:
     if mesh is not None:
         _current().on_mesh(mesh)
-    _local.mesh = mesh
-
-
-@contextmanager
-def without_mesh() -> Iterator[None]:
-    """Compute on this process alone inside a `with` block: its data, not the model."""
-    mesh = getattr(_local, "mesh", None)
-    _local.mesh = None
-    try:
-        yield
-    finally:
-        _local.mesh = mesh
 
 
 def follow_keras_backend(backend: str) -> str | None:

@@ -5,13 +5,16 @@ A small file can describe a model that takes forever to build: unrolled loops, m
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-_local = threading.local()
+from hornbeam._internal.context import context_variable, override
 
-# One entry per open limit, in all threads: while it is empty, counting costs the check of an empty list.
+# Operations that may still be applied, None for any number.
+_steps: ContextVar[int | None] = context_variable("work limit", None)
+
+# One entry per open limit, of all threads: while it is empty, counting costs the check of an empty list.
 limits: list[None] = []
 
 # What calling a layer counts, beside its operations.
@@ -24,24 +27,22 @@ class WorkLimitError(RuntimeError):
 
 @contextmanager
 def work_limit(steps: int) -> Iterator[None]:
-    """Allow at most `steps` operations inside, in this thread; a layer's call counts as five."""
-    outer = getattr(_local, "steps", None)
-    _local.steps = steps
+    """Allow at most `steps` operations inside; a layer's call counts as five."""
     limits.append(None)
     try:
-        yield
+        with override(_steps, steps):
+            yield
     finally:
         limits.pop()
-        _local.steps = outer
 
 
 def count_steps(number: int) -> None:
-    """Count `number` operations against the limit of this thread, if one is open."""
-    steps = getattr(_local, "steps", None)
+    """Count `number` operations against the innermost limit, if one is open here."""
+    steps = _steps.get()
     if steps is not None:
         if steps < number:
             raise WorkLimitError("the model takes more operations to build than its size accounts for")
-        _local.steps = steps - number
+        _steps.set(steps - number)
 
 
 def count_elements(number: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.ir.scope import local as scope_local
+from hornbeam.ir.scope import current_scope
 from hornbeam.ir.types import TensorType, ValueType, dtype_name
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Node:
         self.type = type
         self.level = level
         self.value = value
-        self.scope = getattr(scope_local, "scope", "")  # a call per node would cost more
+        self.scope = current_scope()
         self.uid = next(_serial)
         self.handles = 0
         self.key: tuple | None = None

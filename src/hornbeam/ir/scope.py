@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
+from hornbeam._internal.context import context_variable, override
 from hornbeam.ir.limits import SCOPE_STEPS, count_steps, limits
 
-# `Node.__init__` reads its attribute `scope` without a call.
-local = threading.local()
+_scope = context_variable("layer path of nodes", "")
+# Layer path of the nodes that are created here, "" outside of layers. Not wrapped: every node reads it.
+current_scope = _scope.get
 
 # Suffix of the scope of nodes that belong to a layer's backward pass.
 BACKWARD = " (backward)"
@@ -33,21 +31,11 @@ class Located(str):
         return str(self), self.line
 
 
-def current_scope() -> str:
-    return getattr(local, "scope", "")
-
-
-@contextmanager
-def scope(name: str) -> Iterator[None]:
+def scope(name: str) -> override[str]:
     """Let nodes created inside carry `name`, a layer path."""
     if limits:
         count_steps(SCOPE_STEPS)
-    previous = current_scope()
-    local.scope = name
-    try:
-        yield
-    finally:
-        local.scope = previous
+    return override(_scope, name)
 
 
 def backward_scope(name: str) -> str:

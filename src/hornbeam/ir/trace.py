@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from hornbeam._internal.context import context_variable, override
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, placeholder, topological
 from hornbeam.ir.primitive import bind
 from hornbeam.ir.types import TensorType
 
-_local = threading.local()
+_level = context_variable("trace level", 0)
+# Number of open traces: 0 in eager code. Not wrapped: every operation reads it.
+current_level = _level.get
 
 
-def current_level() -> int:
-    """Return the number of open traces: 0 in eager code."""
-    return getattr(_local, "level", 0)
-
-
-@contextmanager
-def new_level() -> Iterator[int]:
+def new_level() -> override[int]:
     """Open a trace; values computed from its placeholders belong to its level."""
-    level = current_level() + 1
-    _local.level = level
-    try:
-        yield level
-    finally:
-        _local.level = level - 1
+    return override(_level, current_level() + 1)
 
 
-@contextmanager
-def no_level() -> Iterator[None]:
+def no_level() -> override[int]:
     """Suspend open traces: values computed from constants inside are evaluated eagerly."""
-    level = current_level()
-    _local.level = 0
-    try:
-        yield
-    finally:
-        _local.level = level
+    return override(_level, 0)
 
 
 @contextmanager

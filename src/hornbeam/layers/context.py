@@ -1,15 +1,14 @@
-"""State of layer calls that are running in this thread: the training flag, hooks, shapes-only mode."""
+"""State of the layer calls that are running: the training flag, hooks, shapes-only mode."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
+from hornbeam._internal.context import context_variable, override
 from hornbeam.core.lazy import retain_graph
-
-_local = threading.local()
 
 
 class CallContext:
@@ -20,9 +19,12 @@ class CallContext:
         self.training: bool | None = None
 
 
+_context: ContextVar[CallContext | None] = context_variable("call of layers", None)
+
+
 def current_context() -> CallContext | None:
-    """Return the context of the call that is running in this thread, or None."""
-    return getattr(_local, "context", None)
+    """Return the context of the call that is running, or None."""
+    return _context.get()
 
 
 @contextmanager
@@ -34,12 +36,9 @@ def call_context(layer: Any) -> Iterator[CallContext]:
     """
     outer = current_context()
     if outer is None:
-        with retain_graph():
-            _local.context = context = CallContext(layer)
-            try:
-                yield context
-            finally:
-                _local.context = None
+        context = CallContext(layer)
+        with retain_graph(), override(_context, context):
+            yield context
         return
     training = outer.training
     try:
@@ -52,31 +51,23 @@ def call_context(layer: Any) -> Iterator[CallContext]:
 CallHook = Callable[[Any, Callable[[], Any]], Any]
 
 
-@contextmanager
-def layer_call_hook(hook: CallHook) -> Iterator[None]:
-    """Run the calls of all layers in this thread through `hook`."""
-    outer = current_call_hook()
-    _local.call_hook = hook
-    try:
-        yield
-    finally:
-        _local.call_hook = outer
+_call_hook: ContextVar[CallHook | None] = context_variable("hook of layer calls", None)
+_shapes_only = context_variable("weights of zeros", False)
+
+
+def layer_call_hook(hook: CallHook) -> override[CallHook | None]:
+    """Run the calls of all layers through `hook`."""
+    return override(_call_hook, hook)
 
 
 def current_call_hook() -> CallHook | None:
-    return getattr(_local, "call_hook", None)
+    return _call_hook.get()
 
 
-@contextmanager
-def shapes_only() -> Iterator[None]:
+def shapes_only() -> override[bool]:
     """Create weights as zeros: only their shapes are needed, and no random state may be consumed."""
-    outer = is_shapes_only()
-    _local.shapes_only = True
-    try:
-        yield
-    finally:
-        _local.shapes_only = outer
+    return override(_shapes_only, True)
 
 
 def is_shapes_only() -> bool:
-    return getattr(_local, "shapes_only", False)
+    return _shapes_only.get()

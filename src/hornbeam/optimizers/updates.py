@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.context import context_variable, override
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, VariableTracer, current_variable_tracer
@@ -61,26 +62,22 @@ class Updates(VariableTracer):
             variable.assign(value)
 
 
-_local = threading.local()
+_records: ContextVar[dict[Variable, Tensor] | None] = context_variable("gradient records", None)
 
 
 @contextmanager
 def record_gradients() -> Iterator[dict[Variable, Tensor]]:
-    """Record the gradient of every variable that an optimizer updates, in this thread.
+    """Record the gradient of every variable that an optimizer updates.
 
     It is the unscaled gradient before clipping.
     """
-    outer = getattr(_local, "records", None)
     gradients: dict[Variable, Tensor] = {}
-    _local.records = gradients
-    try:
+    with override(_records, gradients):
         yield gradients
-    finally:
-        _local.records = outer
 
 
 def record_gradients_of(pairs: Sequence[tuple[Tensor, Variable]]) -> None:
     """Record the gradients by which an optimizer is about to update variables."""
-    records = getattr(_local, "records", None)
+    records = _records.get()
     if records is not None:
         records.update({variable: gradient for gradient, variable in pairs})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import random as _python_random
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import unique_name
 from hornbeam.core.convert import as_tensor, cast_node
 from hornbeam.core.registry import exported
@@ -95,8 +95,8 @@ class SeedGenerator:
 
     def host_next(self) -> np.ndarray:
         """Return the next key as an array, outside of any function that is being traced."""
-        shared = getattr(_local, "shared", None)
-        return self._advance() if shared is None else shared.next(self)
+        item = _item.get()
+        return self._advance() if item is None else item.next_key(self)
 
     def _current_key(self) -> np.ndarray:
         return np.array(as_tensor(Tensor(self.state._node)).numpy())
@@ -115,9 +115,6 @@ class SeedGenerator:
         return cls(**config)
 
 
-_local = threading.local()
-
-
 class SharedDraws:
     """Keys for work items that several threads share.
 
@@ -131,24 +128,33 @@ class SharedDraws:
         self._first: dict[SeedGenerator, np.ndarray] = {}
         self._lock = threading.Lock()
 
-    @contextmanager
-    def item(self, number: int) -> Iterator[None]:
+    def item(self, number: int) -> override[_Item | None]:
         """Let generators return keys of this item, outside of functions that are traced."""
-        outer = getattr(_local, "shared", None), getattr(_local, "item", ())
-        _local.shared, _local.item = self, (number, itertools.count())
-        try:
-            yield
-        finally:
-            _local.shared, _local.item = outer
+        return override(_item, _Item(self, number))
 
-    def next(self, generator: SeedGenerator) -> np.ndarray:
-        """Return the next key of the current item from a generator."""
+    def key(self, generator: SeedGenerator, number: int, index: int) -> np.ndarray:
+        """Return the key of a generator for draw `index` of item `number`."""
         with self._lock:
             if generator not in self._first:
                 self._first[generator] = generator._advance() if self._moves else generator._current_key()
-        number, drawn = _local.item
         low, high = (int(word) for word in self._first[generator])
-        return host_key(low + high * WORD, number, next(drawn))
+        return host_key(low + high * WORD, number, index)
+
+
+class _Item:
+    """The item that is worked on, and its number of draws."""
+
+    def __init__(self, draws: SharedDraws, number: int) -> None:
+        self._draws = draws
+        self._number = number
+        self._index = itertools.count()
+
+    def next_key(self, generator: SeedGenerator) -> np.ndarray:
+        """Return the next key of the item from a generator."""
+        return self._draws.key(generator, self._number, next(self._index))
+
+
+_item: ContextVar[_Item | None] = context_variable("item of shared draws", None)
 
 
 def _advanced(key: Tensor) -> Tensor:

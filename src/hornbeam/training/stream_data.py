@@ -7,7 +7,7 @@ from typing import Any
 
 from hornbeam.data import INFINITE_CARDINALITY
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset
-from hornbeam.engines import without_mesh
+from hornbeam.engines import mesh_scope
 from hornbeam.training.check_inputs import check_finite
 from hornbeam.training.data_cursor import DataCursor
 from hornbeam.training.host_inputs import RunHostLayers
@@ -127,7 +127,7 @@ class StreamData:
 
     def _next(self) -> Any:
         """Return the next item of the source, None at its end."""
-        with without_mesh():
+        with mesh_scope(None):  # the data of this process, not the model
             self._begin()
             assert self._iterator is not None
             return next(self._iterator, None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from hornbeam import ops, tree
+from hornbeam._internal.context import ThreadSetting
 from hornbeam.core import variable
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import acquire_graph, release_graph
@@ -20,27 +20,28 @@ from hornbeam.ir.types import is_float
 
 # -- open tapes ----------------------------------------------------------------------------------------------
 
-
-_local = threading.local()
+# Settings and not context variables: the gradient of a tape may be taken in a later cell of a notebook.
+_tapes: ThreadSetting[tuple[weakref.ref[Any], ...]] = ThreadSetting("gradient tapes", ())
+_open = ThreadSetting("open gradient tapes", 0)
 
 
 def tapes() -> list[Any]:
     """Tapes that may still be asked, as weak references; dead ones are left out."""
-    alive = [ref for ref in getattr(_local, "tapes", ()) if ref() is not None]
-    _local.tapes = alive
+    alive = tuple(ref for ref in _tapes.get() if ref() is not None)
+    _tapes.set(alive)
     return [ref() for ref in alive]
 
 
 def is_recording() -> bool:
     """Whether some tape is open."""
-    return getattr(_local, "open", 0) > 0
+    return _open.get() > 0
 
 
 def begin(tape: Any) -> None:
     """A tape is opened: values keep their history until it ends or is thrown away."""
-    _local.open = getattr(_local, "open", 0) + 1
+    _open.set(_open.get() + 1)
     if tape not in tapes():
-        _local.tapes = [*getattr(_local, "tapes", ()), weakref.ref(tape)]
+        _tapes.set((*_tapes.get(), weakref.ref(tape)))
         acquire_graph(id(tape))
         weakref.finalize(tape, release_graph, id(tape)).atexit = False
     variable.set_assignment_observer(_observe)
@@ -48,14 +49,14 @@ def begin(tape: Any) -> None:
 
 def stop(tape: Any) -> None:
     """The `with` block ends; the tape may still be asked."""
-    _local.open -= 1
+    _open.set(_open.get() - 1)
 
 
 def end(tape: Any) -> None:
     """The tape has answered: nothing need be kept for it any more."""
-    _local.tapes = [ref for ref in getattr(_local, "tapes", ()) if ref() not in (None, tape)]
+    _tapes.set(tuple(ref for ref in _tapes.get() if ref() not in (None, tape)))
     release_graph(id(tape))
-    if not _local.tapes:
+    if not _tapes.get():
         variable.set_assignment_observer(None)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from hornbeam._internal.context import context_variable, override
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.prefetch import Prefetcher, prefetch_if_worthwhile
 from hornbeam.engines import current_engine
@@ -22,7 +22,7 @@ INFINITE = -1
 UNKNOWN = -2
 
 # Set while the first element is inspected: nothing is shuffled then, and no thread is started.
-is_peeking: contextvars.ContextVar[bool] = contextvars.ContextVar("peeking", default=False)
+is_peeking = context_variable("peeking at data", False)
 
 
 class ArrayRows(NamedTuple):
@@ -75,14 +75,9 @@ class Stage:
             yield from stage.shuffles()
 
 
-@contextmanager
-def peeking() -> Iterator[None]:
+def peeking() -> override[bool]:
     """Run stages without threads and without changing their state."""
-    token = is_peeking.set(True)
-    try:
-        yield
-    finally:
-        is_peeking.reset(token)
+    return override(is_peeking, True)
 
 
 # -- sources -----------------------------------------------------------------------------------------------

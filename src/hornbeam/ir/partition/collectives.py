@@ -9,13 +9,13 @@ partitioned.
 from __future__ import annotations
 
 import functools
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Protocol
 
 import numpy as np
 
+from hornbeam._internal.context import context_variable, override
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Primitive, Sample, bind, movement_cost
 from hornbeam.ir.types import BOOL, DTYPES, NUMERIC, ShapeError, TensorType, dtype_name, is_float
@@ -37,17 +37,12 @@ class Group(Protocol):
         ...
 
 
-_local = threading.local()
+_process_group: ContextVar[Group | None] = context_variable("process group", None)
 
 
-@contextmanager
-def process_group(group: Group) -> Iterator[None]:
-    """Let references of collectives use `group` inside, in this thread."""
-    _local.group = group
-    try:
-        yield
-    finally:
-        del _local.group
+def process_group(group: Group) -> override[Group | None]:
+    """Let references of collectives use `group` inside."""
+    return override(_process_group, group)
 
 
 class SingleRank:
@@ -61,7 +56,7 @@ class SingleRank:
 
 
 def _group(axis: str, size: int) -> Group:
-    group: Group = getattr(_local, "group", None) or SingleRank()
+    group: Group = _process_group.get() or SingleRank()
     if size != 1 and isinstance(group, SingleRank):
         raise RuntimeError(
             f"a collective of {size} ranks along {axis!r} runs in a thread without a process group"
