@@ -17,8 +17,10 @@ def attach(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Build `__getattr__`, `__dir__` and `__all__` of a package with lazy attributes.
 
-    Static type checkers and editors cannot follow this, so a package that uses it also imports its names
-    under `if TYPE_CHECKING`, which `tests/structure/test_lazy_names.py` holds against the table.
+    Type checkers and editors cannot follow this. A package that uses it therefore also imports its names
+    under `if TYPE_CHECKING`, each as `from module import Name as Name`, which marks it as public. It calls
+    `attach` under `if not TYPE_CHECKING`: in a module with `__getattr__`, a type checker reports no unknown
+    name. `tests/structure/test_lazy_names.py` compares both lists.
 
     Args:
         package: `__name__` of the package.

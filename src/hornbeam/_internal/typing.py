@@ -44,6 +44,8 @@ Sizes: TypeAlias = int | Sequence[int]
 # Nested values
 TensorTree: TypeAlias = TensorLike | Sequence["TensorTree"] | Mapping[Any, "TensorTree"] | None
 """Nested lists, tuples, dicts and named tuples of `TensorLike`; None where a value is absent."""
+SymbolicTree: TypeAlias = Union["KerasTensor", Sequence["SymbolicTree"], Mapping[str, "SymbolicTree"]]
+"""A symbolic tensor, or nested lists, tuples and dicts of them."""
 DataLike: TypeAlias = TensorTree | Iterable[Any]
 """Data of `fit`, `evaluate` and `predict`: nested arrays, or an iterable of batches."""
 Tree: TypeAlias = Any
@@ -72,3 +74,7 @@ SeedLike: TypeAlias = Union[int, "SeedGenerator", None]
 
 PerOutput: TypeAlias = T | Sequence[T | Sequence[T] | None] | Mapping[str, T | Sequence[T] | None]
 """A value, a list in the order of a model's outputs, or a dict by output name."""
+
+if TYPE_CHECKING:
+    Images = TypeVar("Images", KerasTensor, Tensor, np.ndarray[Any, Any])
+    """Images as a symbolic tensor, a tensor, or an array: the result is of the same kind."""

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hornbeam import activations, layers
 from hornbeam.config import image_data_format
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 STORE = "https://storage.googleapis.com/tensorflow/keras-applications/"
 
-Body = Callable[[Any], Any]
+Body = Callable[[KerasTensor], KerasTensor]
 Weights = str | os.PathLike[str] | None
 InputShape = Sequence[int | None] | None
+ModelFunction = TypeVar("ModelFunction", bound=Callable[..., Model])
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,22 @@ class Request:
     def pretrained(self) -> bool:
         """True if the published weights are requested."""
         return isinstance(self.weights, str) and self.weights == "imagenet"
+
+
+class Architecture(Protocol):
+    """Function that builds a model of an architecture."""
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = "imagenet",
+        input_tensor: KerasTensor | None = None,
+        input_shape: InputShape = None,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: ActivationLike = "softmax",
+        name: str = ...,
+    ) -> Model: ...
 
 
 @dataclass(frozen=True)
@@ -89,17 +106,17 @@ def channel_axis(last: int = 3) -> int:
     return last if image_data_format() == "channels_last" else 1
 
 
-def channels(x: Any) -> int:
+def channels(x: KerasTensor) -> int:
     """Return the number of channels of a symbolic tensor."""
     return int(x.shape[channel_axis()])
 
 
-def batch_norm(x: Any, name: str | None = None, axis: int = 3, **options: Any) -> Any:
+def batch_norm(x: KerasTensor, name: str | None = None, axis: int = 3, **options: Any) -> KerasTensor:
     """Apply batch normalization over channels."""
     return layers.BatchNormalization(axis=channel_axis(axis), name=name, **options)(x)
 
 
-def relu(x: Any, name: str | None = None) -> Any:
+def relu(x: KerasTensor, name: str | None = None) -> KerasTensor:
     """Apply max(x, 0)."""
     return layers.Activation("relu", name=name)(x)
 
@@ -110,13 +127,13 @@ def image_size(shape: Sequence[int | None]) -> tuple[int | None, int | None]:
     return height, width
 
 
-def square_side(shape: Any) -> int | None:
+def square_side(shape: InputShape) -> int | None:
     """Return the side of images of a shape, or None unless they are square."""
     height, width = image_size(shape) if shape is not None and len(shape) == 3 else (None, None)
     return height if height == width else None
 
 
-def same_padding_stride_2(x: Any, kernel: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def same_padding_stride_2(x: KerasTensor, kernel: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the padding that makes a valid convolution of stride 2 equal TensorFlow's "same"."""
     first = 2 if channel_axis() == 1 else 1
     sizes = x.shape[first : first + 2]
@@ -135,8 +152,8 @@ def round_channels(value: float, divisor: int = 8, minimum: int | None = None) -
 
 
 def dense_head(
-    x: Any, request: Request, pool: str | None = "avg_pool", dropout: float = 0.0, **dense: Any
-) -> Any:
+    x: KerasTensor, request: Request, pool: str | None = "avg_pool", dropout: float = 0.0, **dense: Any
+) -> KerasTensor:
     """Apply global average pooling and a dense classifier."""
     x = layers.GlobalAveragePooling2D(name=pool)(x)
     if dropout:
@@ -145,7 +162,7 @@ def dense_head(
     return layers.Dense(request.classes, activation=activation, name="predictions", **dense)(x)
 
 
-def pool_features(x: Any, request: Request, named: bool) -> Any:
+def pool_features(x: KerasTensor, request: Request, named: bool) -> KerasTensor:
     """Apply the pooling of a model without a classifier."""
     if request.pooling == "avg":
         return layers.GlobalAveragePooling2D(name="avg_pool" if named else None)(x)
@@ -163,7 +180,7 @@ def build(
     size: int,
     min_size: int = 32,
     files: Files | None = None,
-    head: Callable[[Any, Request], Any] = dense_head,
+    head: Callable[[KerasTensor, Request], KerasTensor] = dense_head,
     named_pooling: bool = True,
     tail: Body | None = None,
     free_size: bool = False,
@@ -276,7 +293,7 @@ def kernel_files(folder: str, name: str, top: str, no_top: str) -> Files:
 
 def architecture(
     class_name: str, summary: str, body: Body, *, name: str, size: int, **options: Any
-) -> Callable[..., Model]:
+) -> Architecture:
     """Return the function that builds a model of an architecture, with Keras's arguments.
 
     body: function from the image to the last features. options: see `build`.
@@ -301,12 +318,12 @@ def architecture(
 
 
 def document(
-    function: Callable[..., Model],
+    function: ModelFunction,
     class_name: str,
     summary: str,
     size: int | None,
     arguments: Mapping[str, str] | None = None,
-) -> Callable[..., Model]:
+) -> ModelFunction:
     """Return `function` with the name and docstring of an architecture.
 
     size: default side of images, None if any size is possible. arguments: descriptions of further arguments.

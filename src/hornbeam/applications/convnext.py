@@ -5,8 +5,8 @@ Liu et al. 2022, https://arxiv.org/abs/2201.03545.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hornbeam import initializers, layers
 from hornbeam.applications.building import Request, build, channels, document, published
@@ -17,7 +17,7 @@ from hornbeam.core.registry import exported
 from hornbeam.models import Model, Sequential
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ArrayLike, ShapeLike
+    from hornbeam._internal.typing import ActivationLike, Images, ShapeLike
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
     from hornbeam.core.tensor import Tensor
@@ -82,11 +82,11 @@ class LayerScale(layers.Layer):
         return x * self.gamma
 
 
-def _norm(name: str | None = None) -> Any:
+def _norm(name: str | None = None) -> layers.Layer:
     return layers.LayerNormalization(epsilon=_EPSILON, name=name)
 
 
-def _block(shortcut: Any, width: int, name: str) -> Any:
+def _block(shortcut: KerasTensor, width: int, name: str) -> KerasTensor:
     x = layers.Conv2D(width, kernel_size=7, padding="same", groups=width, name=f"{name}_depthwise_conv")(
         shortcut
     )
@@ -109,7 +109,9 @@ def _downsampling(stage: int, width: int, name: str) -> Sequential:
     return Sequential([norm, half], name=f"{name}_downsampling_block_{number}")
 
 
-def _body(x: Any, depths: Sequence[int], widths: Sequence[int], name: str, preprocess: bool) -> Any:
+def _body(
+    x: KerasTensor, depths: Sequence[int], widths: Sequence[int], name: str, preprocess: bool
+) -> KerasTensor:
     if preprocess and channels(x) == 3:
         mean, variance = [255 * m for m in MEAN], [(255 * d) ** 2 for d in DEVIATION]
         label = f"{name}_prestem_normalization"
@@ -121,7 +123,7 @@ def _body(x: Any, depths: Sequence[int], widths: Sequence[int], name: str, prepr
     return x
 
 
-def _head(x: Any, request: Request) -> Any:
+def _head(x: KerasTensor, request: Request) -> KerasTensor:
     name = request.name
     x = layers.GlobalAveragePooling2D(name=f"{name}_head_gap")(x)
     x = _norm(f"{name}_head_layernorm")(x)
@@ -129,7 +131,24 @@ def _head(x: Any, request: Request) -> Any:
     return layers.Dense(request.classes, activation=activation, name=f"{name}_head_dense")(x)
 
 
-def _version(version: str) -> Callable[..., Model]:
+class ConvNeXt(Protocol):
+    """Function that builds a ConvNeXt."""
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        include_preprocessing: bool = True,
+        weights: Weights = "imagenet",
+        input_tensor: KerasTensor | None = None,
+        input_shape: InputShape = None,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: ActivationLike = "softmax",
+        name: str = ...,
+    ) -> Model: ...
+
+
+def _version(version: str) -> ConvNeXt:
     depths, widths, top, no_top = _VERSIONS[version]
     stem = f"convnext_{version.lower()}"
 
@@ -172,7 +191,7 @@ ConvNeXtLarge = _version("Large")
 ConvNeXtXLarge = _version("XLarge")
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Return `x` unchanged: ConvNeXt accepts images of 0 to 255 (see `include_preprocessing`).
 
     Args:

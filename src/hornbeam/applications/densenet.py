@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
@@ -17,11 +17,11 @@ from hornbeam.applications.building import (
     relu,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
-from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.tensor import Tensor
+    from hornbeam._internal.typing import Images
+    from hornbeam.applications.building import Architecture
+    from hornbeam.core.symbolic import KerasTensor
 
 __all__ = ["DenseNet121", "DenseNet169", "DenseNet201", "decode_predictions", "preprocess_input"]
 
@@ -29,11 +29,11 @@ _GROWTH = 32
 _EPSILON = 1.001e-5
 
 
-def _norm_relu(x: Any, norm_name: str, relu_name: str) -> Any:
+def _norm_relu(x: KerasTensor, norm_name: str, relu_name: str) -> KerasTensor:
     return relu(batch_norm(x, norm_name, epsilon=_EPSILON), relu_name)
 
 
-def _layer(x: Any, name: str) -> Any:
+def _layer(x: KerasTensor, name: str) -> KerasTensor:
     y = _norm_relu(x, f"{name}_0_bn", f"{name}_0_relu")
     y = layers.Conv2D(4 * _GROWTH, 1, use_bias=False, name=f"{name}_1_conv")(y)
     y = _norm_relu(y, f"{name}_1_bn", f"{name}_1_relu")
@@ -41,14 +41,14 @@ def _layer(x: Any, name: str) -> Any:
     return layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")([x, y])
 
 
-def _transition(x: Any, name: str) -> Any:
+def _transition(x: KerasTensor, name: str) -> KerasTensor:
     """Halve the channels and the size."""
     x = _norm_relu(x, f"{name}_bn", f"{name}_relu")
     x = layers.Conv2D(channels(x) // 2, 1, use_bias=False, name=f"{name}_conv")(x)
     return layers.AveragePooling2D(2, strides=2, name=f"{name}_pool")(x)
 
 
-def _body(depths: Sequence[int], x: Any) -> Any:
+def _body(depths: Sequence[int], x: KerasTensor) -> KerasTensor:
     x = layers.ZeroPadding2D(((3, 3), (3, 3)))(x)
     x = layers.Conv2D(64, 7, strides=2, use_bias=False, name="conv1_conv")(x)
     x = _norm_relu(x, "conv1_bn", "conv1_relu")
@@ -62,7 +62,7 @@ def _body(depths: Sequence[int], x: Any) -> Any:
     return _norm_relu(x, "bn", "relu")
 
 
-def _densenet(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Callable[..., Model]:
+def _densenet(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Architecture:
     return architecture(
         class_name,
         f"{class_name}, an image classifier of {sum(depths)} densely connected layers "
@@ -85,7 +85,7 @@ DenseNet201 = _densenet(
 )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for DenseNet: mode "torch" of `imagenet_utils.preprocess_input`.
 
     Args:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
@@ -28,10 +27,9 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ArrayLike
-    from hornbeam.applications.building import InputShape, Weights
+    from hornbeam._internal.typing import ActivationLike, Images
+    from hornbeam.applications.building import Architecture, InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "EfficientNetB0", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3", "EfficientNetB4",
@@ -65,13 +63,13 @@ _VERSIONS = {
 DROP = 0.2  # maximum rate of dropped blocks (stochastic depth), which grows with depth
 
 
-def conv(x: Any, width: int, kernel: int, name: str, **options: Any) -> Any:
+def conv(x: KerasTensor, width: int, kernel: int, name: str, **options: Any) -> KerasTensor:
     """Apply a convolution without bias, by default of stride 1 and with padding."""
     options = {"padding": "same", "use_bias": False, "kernel_initializer": KERNEL, **options}
     return layers.Conv2D(width, kernel, name=name, **options)(x)
 
 
-def squeeze_excite(x: Any, block_width: int, name: str) -> Any:
+def squeeze_excite(x: KerasTensor, block_width: int, name: str) -> KerasTensor:
     """Scale channels by weights computed from their means (squeeze and excitation).
 
     block_width: channels of the block's input; a quarter of them is the size of the bottleneck.
@@ -86,19 +84,21 @@ def squeeze_excite(x: Any, block_width: int, name: str) -> Any:
     return layers.Multiply(name=f"{name}se_excite")([x, y])
 
 
-def add_residual(x: Any, shortcut: Any, drop: float, name: str) -> Any:
+def add_residual(x: KerasTensor, shortcut: KerasTensor, drop: float, name: str) -> KerasTensor:
     """Add the block's input; in training, drop blocks at random (stochastic depth)."""
     if drop > 0:
         x = layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name=f"{name}drop")(x)
     return layers.Add(name=f"{name}add")([x, shortcut])
 
 
-def norm_swish(x: Any, norm: str, name: str, **options: Any) -> Any:
+def norm_swish(x: KerasTensor, norm: str, name: str, **options: Any) -> KerasTensor:
     """Apply batch normalization and swish."""
     return layers.Activation("swish", name=name)(batch_norm(x, norm, **options))
 
 
-def _block(x: Any, kernel: int, width: int, expansion: int, stride: int, drop: float, name: str) -> Any:
+def _block(
+    x: KerasTensor, kernel: int, width: int, expansion: int, stride: int, drop: float, name: str
+) -> KerasTensor:
     block_width, shortcut = channels(x), x
     if expansion != 1:
         x = conv(x, block_width * expansion, 1, f"{name}expand_conv")
@@ -115,7 +115,7 @@ def _block(x: Any, kernel: int, width: int, expansion: int, stride: int, drop: f
     return add_residual(x, shortcut, drop, name) if stride == 1 and block_width == width else x
 
 
-def _body(x: Any, width_factor: float, depth_factor: float, pretrained: bool) -> Any:
+def _body(x: KerasTensor, width_factor: float, depth_factor: float, pretrained: bool) -> KerasTensor:
     x = layers.Rescaling(1.0 / 255.0)(x)
     x = layers.Normalization(axis=channel_axis())(x)
     if pretrained:  # the published weights expect images divided by the roots of the variances
@@ -138,7 +138,7 @@ def _body(x: Any, width_factor: float, depth_factor: float, pretrained: bool) ->
     return norm_swish(x, "top_bn", "top_activation")
 
 
-def _version(version: str) -> Callable[..., Model]:
+def _version(version: str) -> Architecture:
     width_factor, depth_factor, size, dropout, top, no_top = _VERSIONS[version]
     stem = f"efficientnet{version.lower()}"
 
@@ -178,7 +178,7 @@ EfficientNetB6 = _version("B6")
 EfficientNetB7 = _version("B7")
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Return `x` unchanged: EfficientNet accepts images of 0 to 255.
 
     Args:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hornbeam import initializers, layers
 from hornbeam.applications.building import (
@@ -35,10 +35,9 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam._internal.typing import ActivationLike, Images
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.tensor import Tensor
 
 __all__ = [
     "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3", "EfficientNetV2L",
@@ -70,11 +69,13 @@ def _round_width(width: float) -> int:
     return max(8, int(width + 4) // 8 * 8)
 
 
-def _norm_swish(x: Any, norm: str, name: str) -> Any:
+def _norm_swish(x: KerasTensor, norm: str, name: str) -> KerasTensor:
     return norm_swish(x, norm, name, momentum=_MOMENTUM)
 
 
-def _block(x: Any, width: int, expansion: int, stride: int, drop: float, fused: bool, name: str) -> Any:
+def _block(
+    x: KerasTensor, width: int, expansion: int, stride: int, drop: float, fused: bool, name: str
+) -> KerasTensor:
     block_width, shortcut = channels(x), x
     if expansion != 1:
         kernel, strides = (3, stride) if fused else (1, 1)
@@ -95,7 +96,7 @@ def _block(x: Any, width: int, expansion: int, stride: int, drop: float, fused: 
     return add_residual(x, shortcut, drop, name) if stride == 1 and block_width == width else x
 
 
-def _preprocess(x: Any, base: bool) -> Any:
+def _preprocess(x: KerasTensor, base: bool) -> KerasTensor:
     if base and channels(x) == 3:
         x = layers.Rescaling(scale=1.0 / 255)(x)
         variance = [value**2 for value in DEVIATION]
@@ -104,8 +105,13 @@ def _preprocess(x: Any, base: bool) -> Any:
 
 
 def _body(
-    x: Any, stages: Sequence[Any], width_factor: float, depth_factor: float, preprocess: bool, base: bool
-) -> Any:
+    x: KerasTensor,
+    stages: Sequence[Any],
+    width_factor: float,
+    depth_factor: float,
+    preprocess: bool,
+    base: bool,
+) -> KerasTensor:
     if preprocess:
         x = _preprocess(x, base)
     x = conv(x, _round_width(stages[0][1] * width_factor), 3, "stem_conv", strides=2)
@@ -123,6 +129,23 @@ def _body(
     return _norm_swish(x, "top_bn", "top_activation")
 
 
+class EfficientNetV2(Protocol):
+    """Function that builds an EfficientNetV2."""
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = "imagenet",
+        input_tensor: KerasTensor | None = None,
+        input_shape: InputShape = None,
+        pooling: str | None = None,
+        classes: int = 1000,
+        classifier_activation: ActivationLike = "softmax",
+        include_preprocessing: bool = True,
+        name: str = ...,
+    ) -> Model: ...
+
+
 def _version(
     version: str,
     stages: Sequence[Any],
@@ -130,7 +153,7 @@ def _version(
     depth_factor: float,
     size: int,
     hashes: tuple[str, str],
-) -> Callable[..., Model]:
+) -> EfficientNetV2:
     label = f"efficientnetv2-{version.lower()}"
 
     def create(
@@ -187,7 +210,7 @@ EfficientNetV2L = _version(
 )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Return `x` unchanged: EfficientNetV2 accepts images of 0 to 255 (see `include_preprocessing`).
 
     Args:

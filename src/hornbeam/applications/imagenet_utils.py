@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_float
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Images
 
 # Mean and standard deviation of ImageNet's training images: red, green, blue.
 MEAN = (0.485, 0.456, 0.406)
@@ -25,9 +26,7 @@ _CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red, from 0 to 255
 CLASS_INDEX = "imagenet_class_index.json"
 
 
-def preprocess_input(
-    x: ArrayLike | Tensor, data_format: str | None = None, mode: str = "caffe"
-) -> np.ndarray | Tensor:
+def preprocess_input(x: Images, data_format: str | None = None, mode: str = "caffe") -> Images:
     """Preprocess images with values from 0 to 255 as a network was trained on them.
 
     Args:
@@ -50,17 +49,17 @@ def preprocess_input(
     if mode not in ("caffe", "tf", "torch"):
         raise ValueError(f'mode must be "caffe", "tf" or "torch", got {mode!r}')
     axis = -1 if standard_data_format(data_format) == "channels_last" else -3
-    tensor = x if isinstance(x, Tensor) else as_tensor(np.asarray(x))
+    tensor: Tensor = x if isinstance(x, Tensor) else as_tensor(np.asarray(x))
     if not is_float(tensor.dtype):
         tensor = ops.cast(tensor, floatx())
     if mode != "tf" and (len(tensor.shape) not in (3, 4) or tensor.shape[axis] != 3):
         raise ValueError(f"images need three channels at axis {axis}, got shape {tuple(tensor.shape)}")
     scaled = _scale(tensor, mode, axis)
-    return scaled if isinstance(x, Tensor) else np.array(scaled)
+    return cast("Images", scaled if isinstance(x, Tensor) else np.array(scaled))
 
 
-def _scale(x: Any, mode: str, axis: int) -> Any:
-    def by_channel(values: Any) -> Any:
+def _scale(x: Tensor, mode: str, axis: int) -> Tensor:
+    def by_channel(values: Sequence[float]) -> Tensor:
         shape = (3,) if axis == -1 else (3, 1, 1)
         return ops.reshape(ops.array(values, dtype=x.dtype), shape)
 

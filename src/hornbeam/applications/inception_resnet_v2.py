@@ -22,8 +22,8 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.core.registry import exported
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.tensor import Tensor
+    from hornbeam._internal.typing import Images
+    from hornbeam.core.symbolic import KerasTensor
 
 __all__ = ["InceptionResNetV2", "decode_predictions", "preprocess_input"]
 
@@ -44,33 +44,35 @@ class CustomScaleLayer(layers.Layer):
         super().__init__(**kwargs)
         self.scale = scale
 
-    def call(self, inputs: Sequence[Any]) -> Any:
+    def call(self, inputs: Sequence[Any]) -> KerasTensor:
         return inputs[0] + inputs[1] * self.scale
 
 
-def _conv(x: Any, step: Step, stride: int = 1, padding: str = "same", name: str | None = None) -> Any:
+def _conv(
+    x: KerasTensor, step: Step, stride: int = 1, padding: str = "same", name: str | None = None
+) -> KerasTensor:
     width, kernel = step
     x = layers.Conv2D(width, kernel, strides=stride, padding=padding, use_bias=False, name=name)(x)
     x = batch_norm(x, None if name is None else f"{name}_bn", scale=False)
     return relu(x, None if name is None else f"{name}_ac")
 
 
-def _path(x: Any, *steps: Step) -> Any:
+def _path(x: KerasTensor, *steps: Step) -> KerasTensor:
     for step in steps:
         x = _conv(x, step)
     return x
 
 
-def _downsampling_path(x: Any, *steps: Step) -> Any:
+def _downsampling_path(x: KerasTensor, *steps: Step) -> KerasTensor:
     """Apply convolutions, the last of which halves the image."""
     return _conv(_path(x, *steps[:-1]), steps[-1], 2, "valid")
 
 
-def _concat(parts: Sequence[Any], name: str) -> Any:
+def _concat(parts: Sequence[Any], name: str) -> KerasTensor:
     return layers.Concatenate(axis=channel_axis(), name=name)(parts)
 
 
-def _max_pool(x: Any) -> Any:
+def _max_pool(x: KerasTensor) -> KerasTensor:
     return layers.MaxPooling2D(3, strides=2)(x)
 
 
@@ -82,7 +84,7 @@ _PATHS: dict[str, tuple[tuple[Step, ...], ...]] = {
 }
 
 
-def _block(x: Any, kind: str, number: int, scale: float, active: bool = True) -> Any:
+def _block(x: KerasTensor, kind: str, number: int, scale: float, active: bool = True) -> KerasTensor:
     name = f"{kind}_{number}"
     mixed = _concat([_path(x, *steps) for steps in _PATHS[kind]], f"{name}_mixed")
     up = layers.Conv2D(channels(x), 1, strides=1, padding="same", name=f"{name}_conv")(mixed)
@@ -90,7 +92,7 @@ def _block(x: Any, kind: str, number: int, scale: float, active: bool = True) ->
     return relu(x, f"{name}_ac") if active else x
 
 
-def _body(x: Any) -> Any:
+def _body(x: KerasTensor) -> KerasTensor:
     x = _conv(x, (32, 3), 2, "valid")
     x = _conv(_conv(x, (32, 3), padding="valid"), (64, 3))
     x = _max_pool(x)
@@ -135,7 +137,7 @@ InceptionResNetV2 = architecture(
 )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for Inception-ResNet: mode "tf" of `imagenet_utils.preprocess_input`.
 
     Args:

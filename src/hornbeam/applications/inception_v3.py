@@ -11,40 +11,40 @@ from hornbeam.applications.building import architecture, batch_norm, channel_axi
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.tensor import Tensor
+    from hornbeam._internal.typing import Images
+    from hornbeam.core.symbolic import KerasTensor
 
 __all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
 
 Step = tuple[int, int, int]  # channels, height and width of the kernel
 
 
-def _conv(x: Any, step: Step, stride: int = 1, padding: str = "same") -> Any:
+def _conv(x: KerasTensor, step: Step, stride: int = 1, padding: str = "same") -> KerasTensor:
     width, rows, columns = step
     strides = (stride, stride)
     x = layers.Conv2D(width, (rows, columns), strides=strides, padding=padding, use_bias=False)(x)
     return relu(batch_norm(x, scale=False))
 
 
-def _path(x: Any, *steps: Step) -> Any:
+def _path(x: KerasTensor, *steps: Step) -> KerasTensor:
     for step in steps:
         x = _conv(x, step)
     return x
 
 
-def _concat(parts: Sequence[Any], name: str | None = None) -> Any:
+def _concat(parts: Sequence[Any], name: str | None = None) -> KerasTensor:
     return layers.Concatenate(axis=channel_axis(), name=name)(parts)
 
 
-def _avg_pool(x: Any) -> Any:
+def _avg_pool(x: KerasTensor) -> KerasTensor:
     return layers.AveragePooling2D((3, 3), strides=(1, 1), padding="same")(x)
 
 
-def _max_pool(x: Any) -> Any:
+def _max_pool(x: KerasTensor) -> KerasTensor:
     return layers.MaxPooling2D((3, 3), strides=(2, 2))(x)
 
 
-def _block_a(x: Any, width: int, name: str) -> Any:
+def _block_a(x: KerasTensor, width: int, name: str) -> KerasTensor:
     return _concat(
         [
             _path(x, (64, 1, 1)),
@@ -56,7 +56,7 @@ def _block_a(x: Any, width: int, name: str) -> Any:
     )
 
 
-def _block_b(x: Any, width: int, name: str) -> Any:
+def _block_b(x: KerasTensor, width: int, name: str) -> KerasTensor:
     return _concat(
         [
             _path(x, (192, 1, 1)),
@@ -68,7 +68,7 @@ def _block_b(x: Any, width: int, name: str) -> Any:
     )
 
 
-def _block_c(x: Any, number: int) -> Any:
+def _block_c(x: KerasTensor, number: int) -> KerasTensor:
     straight = _path(x, (320, 1, 1))
     short = _path(x, (384, 1, 1))
     short = _concat([_conv(short, (384, 1, 3)), _conv(short, (384, 3, 1))], f"mixed9_{number}")
@@ -77,7 +77,7 @@ def _block_c(x: Any, number: int) -> Any:
     return _concat([straight, short, long, _path(_avg_pool(x), (192, 1, 1))], f"mixed{9 + number}")
 
 
-def _body(x: Any) -> Any:
+def _body(x: KerasTensor) -> KerasTensor:
     x = _conv(x, (32, 3, 3), 2, "valid")
     x = _conv(_conv(x, (32, 3, 3), padding="valid"), (64, 3, 3))
     x = _max_pool(x)
@@ -110,7 +110,7 @@ InceptionV3 = architecture(
 )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for InceptionV3: mode "tf" of `imagenet_utils.preprocess_input`.
 
     Args:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
@@ -26,10 +26,9 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam._internal.typing import ActivationLike, Images
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.tensor import Tensor
 
 __all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
 
@@ -54,11 +53,11 @@ def with_default_name(
     return replace(request, name=f"{family}_{alpha:0.2f}_{rows}")
 
 
-def _norm_relu6(x: Any, name: str) -> Any:
+def _norm_relu6(x: KerasTensor, name: str) -> KerasTensor:
     return layers.ReLU(6.0, name=f"{name}_relu")(batch_norm(x, f"{name}_bn", axis=-1))
 
 
-def _body(x: Any, alpha: float, depth_multiplier: int) -> Any:
+def _body(x: KerasTensor, alpha: float, depth_multiplier: int) -> KerasTensor:
     x = layers.Conv2D(int(32 * alpha), (3, 3), padding="same", use_bias=False, strides=(2, 2), name="conv1")(
         x
     )
@@ -79,7 +78,7 @@ def _body(x: Any, alpha: float, depth_multiplier: int) -> Any:
     return x
 
 
-def _head(x: Any, request: Request, dropout: float) -> Any:
+def _head(x: KerasTensor, request: Request, dropout: float) -> KerasTensor:
     x = layers.GlobalAveragePooling2D(keepdims=True)(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Conv2D(request.classes, (1, 1), padding="same", name="conv_preds")(x)
@@ -142,7 +141,7 @@ def MobileNet(
     )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for MobileNet: mode "tf" of `imagenet_utils.preprocess_input`.
 
     Args:

@@ -5,7 +5,7 @@ Sandler et al. 2018, https://arxiv.org/abs/1801.04381.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
@@ -26,10 +26,9 @@ from hornbeam.applications.mobilenet import with_default_name
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam._internal.typing import ActivationLike, Images
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.tensor import Tensor
 
 __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 
@@ -39,11 +38,11 @@ _SIZES = (96, 128, 160, 192, 224)
 _ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
-def _norm(x: Any, name: str) -> Any:
+def _norm(x: KerasTensor, name: str) -> KerasTensor:
     return batch_norm(x, name, axis=-1, epsilon=1e-3, momentum=0.999)
 
 
-def _block(x: Any, width: int, stride: int, number: int) -> Any:
+def _block(x: KerasTensor, width: int, stride: int, number: int) -> KerasTensor:
     """Apply 1x1 to six times the channels (except in the first block), 3x3 depthwise, and 1x1."""
     block_width, shortcut = channels(x), x
     name = f"block_{number}_" if number else "expanded_conv_"
@@ -60,7 +59,7 @@ def _block(x: Any, width: int, stride: int, number: int) -> Any:
     return layers.Add(name=f"{name}add")([shortcut, x]) if block_width == width and stride == 1 else x
 
 
-def _body(x: Any, alpha: float) -> Any:
+def _body(x: KerasTensor, alpha: float) -> KerasTensor:
     first = round_channels(32 * alpha)
     x = layers.Conv2D(first, 3, strides=(2, 2), padding="same", use_bias=False, name="Conv1")(x)
     x = layers.ReLU(6.0, name="Conv1_relu")(_norm(x, "bn_Conv1"))
@@ -125,7 +124,7 @@ def MobileNetV2(
     )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for MobileNetV2: mode "tf" of `imagenet_utils.preprocess_input`.
 
     Args:

@@ -6,8 +6,8 @@ Howard et al. 2019, https://arxiv.org/abs/1905.02244.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hornbeam import layers
 from hornbeam.applications.building import (
@@ -25,10 +25,9 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam._internal.typing import ActivationLike, Images
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.tensor import Tensor
 
 __all__ = ["MobileNetV3Large", "MobileNetV3Small", "decode_predictions", "preprocess_input"]
 
@@ -61,15 +60,15 @@ _HASHES = {
 }  # fmt: skip
 
 
-def _norm(x: Any, name: str) -> Any:
+def _norm(x: KerasTensor, name: str) -> KerasTensor:
     return batch_norm(x, name, axis=-1, epsilon=1e-3, momentum=0.999)
 
 
-def _activate(x: Any, swish: bool) -> Any:
+def _activate(x: KerasTensor, swish: bool) -> KerasTensor:
     return layers.Activation("hard_swish")(x) if swish else layers.ReLU()(x)
 
 
-def _squeeze_excite(x: Any, name: str) -> Any:
+def _squeeze_excite(x: KerasTensor, name: str) -> KerasTensor:
     """Scale channels by weights computed from their means (squeeze and excitation)."""
     width = channels(x)
     y = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}squeeze_excite_avg_pool")(x)
@@ -83,8 +82,15 @@ def _squeeze_excite(x: Any, name: str) -> Any:
 
 
 def _block(
-    x: Any, number: int, expansion: float, width: int, kernel: int, stride: int, excite: bool, swish: bool
-) -> Any:
+    x: KerasTensor,
+    number: int,
+    expansion: float,
+    width: int,
+    kernel: int,
+    stride: int,
+    excite: bool,
+    swish: bool,
+) -> KerasTensor:
     block_width, shortcut = channels(x), x
     name = f"expanded_conv_{number}_" if number else "expanded_conv_"
     if number:
@@ -104,7 +110,9 @@ def _block(
     return layers.Add(name=f"{name}add")([shortcut, x]) if stride == 1 and block_width == width else x
 
 
-def _body(x: Any, table: Sequence[Any], alpha: float, minimalistic: bool, preprocess: bool) -> Any:
+def _body(
+    x: KerasTensor, table: Sequence[Any], alpha: float, minimalistic: bool, preprocess: bool
+) -> KerasTensor:
     full = not minimalistic
     if preprocess:
         x = layers.Rescaling(scale=1.0 / 127.5, offset=-1.0)(x)
@@ -127,7 +135,7 @@ def _body(x: Any, table: Sequence[Any], alpha: float, minimalistic: bool, prepro
     return _activate(_norm(x, "conv_1_bn"), full)
 
 
-def _head(x: Any, request: Request, width: int, dropout: float, swish: bool) -> Any:
+def _head(x: KerasTensor, request: Request, width: int, dropout: float, swish: bool) -> KerasTensor:
     x = layers.GlobalAveragePooling2D(keepdims=True)(x)
     x = layers.Conv2D(width, kernel_size=1, padding="same", use_bias=True, name="conv_2")(x)
     x = _activate(x, swish)
@@ -138,7 +146,27 @@ def _head(x: Any, request: Request, width: int, dropout: float, swish: bool) -> 
     return layers.Activation(request.classifier_activation, name="predictions")(x)
 
 
-def _version(kind: str, table: Sequence[Any], width: int) -> Callable[..., Model]:
+class MobileNetV3(Protocol):
+    """Function that builds a MobileNetV3."""
+
+    def __call__(
+        self,
+        input_shape: InputShape = None,
+        alpha: float = 1.0,
+        minimalistic: bool = False,
+        include_top: bool = True,
+        weights: Weights = "imagenet",
+        input_tensor: KerasTensor | None = None,
+        classes: int = 1000,
+        pooling: str | None = None,
+        dropout_rate: float = 0.2,
+        classifier_activation: ActivationLike = "softmax",
+        include_preprocessing: bool = True,
+        name: str = ...,
+    ) -> Model: ...
+
+
+def _version(kind: str, table: Sequence[Any], width: int) -> MobileNetV3:
     def create(
         input_shape: InputShape = None,
         alpha: float = 1.0,
@@ -186,7 +214,7 @@ MobileNetV3Small = _version("Small", _SMALL, 1024)
 MobileNetV3Large = _version("Large", _LARGE, 1280)
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Return `x` unchanged: MobileNetV3 accepts images of 0 to 255 (see `include_preprocessing`).
 
     Args:

@@ -24,29 +24,28 @@ from hornbeam.core.scopes import name_scope
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ArrayLike
+    from hornbeam._internal.typing import ActivationLike, Images
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.tensor import Tensor
 
 __all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
 
 
-def _norm(x: Any, name: str) -> Any:
+def _norm(x: KerasTensor, name: str) -> KerasTensor:
     return batch_norm(x, name, axis=-1, momentum=0.9997, epsilon=1e-3)
 
 
-def _relu(x: Any, name: str | None = None) -> Any:
+def _relu(x: KerasTensor, name: str | None = None) -> KerasTensor:
     return layers.Activation("relu", name=name)(x)
 
 
-def _conv(x: Any, width: int, name: str, **options: Any) -> Any:
+def _conv(x: KerasTensor, width: int, name: str, **options: Any) -> KerasTensor:
     return layers.Conv2D(
         width, (1, 1), padding="same", use_bias=False, kernel_initializer="he_normal", name=name, **options
     )(x)
 
 
-def _separable(x: Any, width: int, kernel: int, name: str, stride: int = 1) -> Any:
+def _separable(x: KerasTensor, width: int, kernel: int, name: str, stride: int = 1) -> KerasTensor:
     """Apply two separable convolutions; the first one may halve the image."""
     with name_scope(f"separable_conv_block_{name}"):
         x = _relu(x)
@@ -63,7 +62,7 @@ def _separable(x: Any, width: int, kernel: int, name: str, stride: int = 1) -> A
         return _norm(x, f"separable_conv_2_bn_{name}")
 
 
-def _adjust(previous: Any, x: Any, width: int, name: str) -> Any:
+def _adjust(previous: KerasTensor | None, x: KerasTensor, width: int, name: str) -> KerasTensor:
     """Adjust the output of the second to last cell to the size and width of this cell."""
     if previous is None:
         return x
@@ -79,7 +78,7 @@ def _adjust(previous: Any, x: Any, width: int, name: str) -> Any:
     return previous
 
 
-def _halve(x: Any, width: int, name: str) -> Any:
+def _halve(x: KerasTensor, width: int, name: str) -> KerasTensor:
     """Halve an image: every second pixel, and the diagonal neighbors of those."""
     shifted = x
     parts = []
@@ -94,12 +93,14 @@ def _halve(x: Any, width: int, name: str) -> Any:
     return _norm(layers.Concatenate(axis=channel_axis(-1))(parts), f"adjust_bn_{name}")
 
 
-def _avg_pool(x: Any, name: str, stride: int = 1) -> Any:
+def _avg_pool(x: KerasTensor, name: str, stride: int = 1) -> KerasTensor:
     padding = "same" if stride == 1 else "valid"
     return layers.AveragePooling2D((3, 3), strides=(stride, stride), padding=padding, name=name)(x)
 
 
-def _normal_cell(x: Any, previous: Any, width: int, name: str) -> tuple[Any, Any]:
+def _normal_cell(
+    x: KerasTensor, previous: KerasTensor | None, width: int, name: str
+) -> tuple[KerasTensor, KerasTensor]:
     with name_scope(f"normal_A_block_{name}"):
         p = _adjust(previous, x, width, name)
         h = _conv(_relu(x), width, f"normal_conv_1_{name}", strides=(1, 1))
@@ -128,8 +129,10 @@ def _normal_cell(x: Any, previous: Any, width: int, name: str) -> tuple[Any, Any
         return layers.Concatenate(axis=channel_axis(-1), name=f"normal_concat_{name}")(parts), x
 
 
-def _reduction_cell(x: Any, previous: Any, width: int, name: str) -> tuple[Any, Any]:
-    def max_pool(y: Any, label: str) -> Any:
+def _reduction_cell(
+    x: KerasTensor, previous: KerasTensor | None, width: int, name: str
+) -> tuple[KerasTensor, KerasTensor]:
+    def max_pool(y: KerasTensor, label: str) -> KerasTensor:
         return layers.MaxPooling2D((3, 3), strides=(2, 2), padding="valid", name=label)(y)
 
     with name_scope(f"reduction_A_block_{name}"):
@@ -167,7 +170,7 @@ def _reduction_cell(x: Any, previous: Any, width: int, name: str) -> tuple[Any, 
         return layers.Concatenate(axis=channel_axis(-1), name=f"reduction_concat_{name}")(parts), x
 
 
-def _body(x: Any, last: int, depth: int, stem: int, skip: bool) -> Any:
+def _body(x: KerasTensor, last: int, depth: int, stem: int, skip: bool) -> KerasTensor:
     """Apply the stem and three stages of cells.
 
     last: channels of the output. depth: normal cells in each stage. skip: stages receive the output of the
@@ -255,7 +258,7 @@ for _function, _size, _cells in ((NASNetMobile, 224, 12), (NASNetLarge, 331, 18)
     document(_function, _function.__name__, _summary, _size)
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for NASNet: mode "tf" of `imagenet_utils.preprocess_input`.
 
     Args:

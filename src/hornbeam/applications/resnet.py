@@ -6,18 +6,18 @@ He et al. 2015, https://arxiv.org/abs/1512.03385; He et al. 2016, https://arxiv.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import architecture, batch_norm, kernel_files, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
-from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.tensor import Tensor
+    from hornbeam._internal.typing import Images
+    from hornbeam.applications.building import Architecture
+    from hornbeam.core.symbolic import KerasTensor
 
 __all__ = ["ResNet50", "ResNet101", "ResNet152", "decode_predictions", "preprocess_input"]
 
@@ -25,11 +25,11 @@ _EPSILON = 1.001e-5
 _WIDTHS = (64, 128, 256, 512)
 
 
-def _norm(x: Any, name: str) -> Any:
+def _norm(x: KerasTensor, name: str) -> KerasTensor:
     return batch_norm(x, name, epsilon=_EPSILON)
 
 
-def _block(x: Any, width: int, stride: int, project: bool, name: str) -> Any:
+def _block(x: KerasTensor, width: int, stride: int, project: bool, name: str) -> KerasTensor:
     """Apply 1x1, 3x3 and 1x1 convolutions, and add the shortcut."""
     shortcut = x
     if project:
@@ -44,7 +44,7 @@ def _block(x: Any, width: int, stride: int, project: bool, name: str) -> Any:
     return relu(x, f"{name}_out")
 
 
-def _block_v2(x: Any, width: int, stride: int, project: bool, name: str) -> Any:
+def _block_v2(x: KerasTensor, width: int, stride: int, project: bool, name: str) -> KerasTensor:
     """Apply a block with normalization first; a stride without projection is a pooling."""
     preactivated = relu(_norm(x, f"{name}_preact_bn"), f"{name}_preact_relu")
     if project:
@@ -60,7 +60,7 @@ def _block_v2(x: Any, width: int, stride: int, project: bool, name: str) -> Any:
     return layers.Add(name=f"{name}_out")([shortcut, x])
 
 
-def _body(depths: Sequence[int], version_2: bool, x: Any) -> Any:
+def _body(depths: Sequence[int], version_2: bool, x: KerasTensor) -> KerasTensor:
     x = layers.ZeroPadding2D(((3, 3), (3, 3)), name="conv1_pad")(x)
     x = layers.Conv2D(64, 7, strides=2, name="conv1_conv")(x)
     if not version_2:
@@ -78,9 +78,7 @@ def _body(depths: Sequence[int], version_2: bool, x: Any) -> Any:
     return relu(_norm(x, "post_bn"), "post_relu") if version_2 else x
 
 
-def resnet(
-    class_name: str, depths: Sequence[int], hashes: tuple[str, str], version_2: bool
-) -> Callable[..., Model]:
+def resnet(class_name: str, depths: Sequence[int], hashes: tuple[str, str], version_2: bool) -> Architecture:
     """Return the function that builds a ResNet, with `depths` blocks in its four stages."""
     paper = "https://arxiv.org/abs/1603.05027" if version_2 else "https://arxiv.org/abs/1512.03385"
     return architecture(
@@ -110,7 +108,7 @@ ResNet152 = resnet(
 )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for ResNet: mode "caffe" of `imagenet_utils.preprocess_input`.
 
     Args:

@@ -5,15 +5,14 @@ He et al. 2016, https://arxiv.org/abs/1603.05027.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.resnet import resnet
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.tensor import Tensor
+    from hornbeam._internal.typing import Images
 
 __all__ = ["ResNet50V2", "ResNet101V2", "ResNet152V2", "decode_predictions", "preprocess_input"]
 
@@ -34,7 +33,7 @@ ResNet152V2 = resnet(
 )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for ResNetV2: mode "tf" of `imagenet_utils.preprocess_input`.
 
     Args:

@@ -6,23 +6,23 @@ Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import Request, architecture, kernel_files
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
-from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.tensor import Tensor
+    from hornbeam._internal.typing import Images
+    from hornbeam.applications.building import Architecture
+    from hornbeam.core.symbolic import KerasTensor
 
 __all__ = ["VGG16", "decode_predictions", "preprocess_input"]
 
 
-def _body(depths: Sequence[int], x: Any) -> Any:
+def _body(depths: Sequence[int], x: KerasTensor) -> KerasTensor:
     for block, (depth, width) in enumerate(zip(depths, (64, 128, 256, 512, 512), strict=True), 1):
         for number in range(1, depth + 1):
             name = f"block{block}_conv{number}"
@@ -31,14 +31,14 @@ def _body(depths: Sequence[int], x: Any) -> Any:
     return x
 
 
-def _head(x: Any, request: Request) -> Any:
+def _head(x: KerasTensor, request: Request) -> KerasTensor:
     x = layers.Flatten(name="flatten")(x)
     for name in ("fc1", "fc2"):
         x = layers.Dense(4096, activation="relu", name=name)(x)
     return layers.Dense(request.classes, activation=request.classifier_activation, name="predictions")(x)
 
 
-def vgg(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Callable[..., Model]:
+def vgg(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Architecture:
     """Return the function that builds a VGG, with `depths` convolutions in its five blocks."""
     return architecture(
         class_name,
@@ -57,7 +57,7 @@ VGG16 = vgg(
 )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for VGG: mode "caffe" of `imagenet_utils.preprocess_input`.
 
     Args:

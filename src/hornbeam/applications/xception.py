@@ -6,7 +6,7 @@ Chollet 2016, https://arxiv.org/abs/1610.02357.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam.applications import imagenet_utils
@@ -14,8 +14,8 @@ from hornbeam.applications.building import architecture, batch_norm, kernel_file
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.tensor import Tensor
+    from hornbeam._internal.typing import Images
+    from hornbeam.core.symbolic import KerasTensor
 
 __all__ = ["Xception", "decode_predictions", "preprocess_input"]
 
@@ -23,12 +23,12 @@ __all__ = ["Xception", "decode_predictions", "preprocess_input"]
 _HALVING = ((2, (128, 128)), (3, (256, 256)), (4, (728, 728)), (13, (728, 1024)))
 
 
-def _separable(x: Any, width: int, name: str) -> Any:
+def _separable(x: KerasTensor, width: int, name: str) -> KerasTensor:
     x = layers.SeparableConv2D(width, (3, 3), padding="same", use_bias=False, name=name)(x)
     return batch_norm(x, f"{name}_bn", axis=-1)
 
 
-def _halving_block(x: Any, block: int, widths: Sequence[int]) -> Any:
+def _halving_block(x: KerasTensor, block: int, widths: Sequence[int]) -> KerasTensor:
     shortcut = layers.Conv2D(widths[1], (1, 1), strides=(2, 2), padding="same", use_bias=False)(x)
     shortcut = batch_norm(shortcut, axis=-1)
     for number, width in enumerate(widths, 1):
@@ -39,7 +39,7 @@ def _halving_block(x: Any, block: int, widths: Sequence[int]) -> Any:
     return layers.Add()([x, shortcut])
 
 
-def _middle_block(x: Any, block: int) -> Any:
+def _middle_block(x: KerasTensor, block: int) -> KerasTensor:
     shortcut = x
     for number in (1, 2, 3):
         x = relu(x, f"block{block}_sepconv{number}_act")
@@ -47,7 +47,7 @@ def _middle_block(x: Any, block: int) -> Any:
     return layers.Add()([x, shortcut])
 
 
-def _body(x: Any) -> Any:
+def _body(x: KerasTensor) -> KerasTensor:
     for number, width, stride in ((1, 32, (2, 2)), (2, 64, (1, 1))):
         name = f"block1_conv{number}"
         x = layers.Conv2D(width, (3, 3), strides=stride, use_bias=False, name=name)(x)
@@ -76,7 +76,7 @@ Xception = architecture(
 )
 
 
-def preprocess_input(x: ArrayLike | Tensor, data_format: str | None = None) -> Any:
+def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     """Preprocess images for Xception: mode "tf" of `imagenet_utils.preprocess_input`.
 
     Args:

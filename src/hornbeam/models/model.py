@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from hornbeam import dtype_policies, tree
 from hornbeam._internal.naming import nearest
@@ -19,7 +19,14 @@ from hornbeam.training.model_call import call_as_one_node
 from hornbeam.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, ShapeLike, Tree
+    from hornbeam._internal.typing import (
+        Config,
+        DTypePolicyLike,
+        RegularizerLike,
+        ShapeLike,
+        SymbolicTree,
+        Tree,
+    )
     from hornbeam.insight import Explanation
     from hornbeam.training.callbacks.base import History
 
@@ -64,6 +71,30 @@ class Model(SavingMethods, Trainer, Layer):
     layers_in_file = "sorted"
 
     takes_strings = True  # for the layers inside
+
+    @overload
+    def __init__(
+        self,
+        inputs: SymbolicTree,
+        outputs: SymbolicTree,
+        name: str | None = None,
+        *,
+        activity_regularizer: RegularizerLike = None,
+        trainable: bool = True,
+        dtype: DTypePolicyLike | None = None,
+        autocast: bool = True,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        *,
+        activity_regularizer: RegularizerLike = None,
+        trainable: bool = True,
+        dtype: DTypePolicyLike | None = None,
+        autocast: bool = True,
+        name: str | None = None,
+    ) -> None: ...
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if _is_functional_call(args, kwargs):
