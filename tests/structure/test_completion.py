@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -135,19 +136,6 @@ def test_the_definition_of_an_architecture_is_found(script: Callable[[str], jedi
     assert [(d.name, d.module_name) for d in definitions] == [("ResNet50", "hornbeam.applications.resnet")]
 
 
-def errors_of_mypy(folder: Path, code: str) -> list[str]:
-    """Check code as a user would, who has the package installed: `error: ...` with its line number."""
-    pytest.importorskip("mypy")
-    (folder / "program.py").write_text(code)
-    (folder / "mypy.ini").write_text("[mypy]\n")
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", "cache", "program.py"]
-    run = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(SOURCES)}, capture_output=True, text=True
-    )
-    assert run.stderr == ""
-    return [line.removeprefix("program.py:") for line in run.stdout.splitlines() if ": error:" in line]
-
-
 PROGRAM = """\
 import hornbeam as keras
 from hornbeam import layers, ops
@@ -221,26 +209,44 @@ keras.config.set_floatxx("float32")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with a cache that later runs of mypy use."""
-    return tmp_path_factory.mktemp("program")
-
-
-def test_a_program_has_no_type_errors(folder: Path) -> None:
-    assert errors_of_mypy(folder, PROGRAM) == []
-
-
-def test_unknown_names_and_arguments_are_reported(folder: Path) -> None:
-    errors = errors_of_mypy(folder, WRONG)
-    lines = range(2, len(WRONG.splitlines()) + 1)
-    assert sorted({int(error.split(":")[0]) for error in errors}) == list(lines)
-
-
-def test_every_public_name_is_exported(folder: Path) -> None:
+def mypy_errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[int, str]]]:
+    """Check files as a user would who has the package installed: (line, message) by file."""
+    pytest.importorskip("mypy")
     names = [
         f"{module}.{name}"
         for module in ["hornbeam", *LISTED]
         for name in importlib.import_module(module).__all__
     ]
-    code = "\n".join(["import hornbeam", *names])
-    assert errors_of_mypy(folder, code) == []
+    sources = {"program": PROGRAM, "wrong": WRONG, "exports": "\n".join(["import hornbeam", *names])}
+    folder = tmp_path_factory.mktemp("programs")
+    for stem, code in sources.items():
+        (folder / f"{stem}.py").write_text(code)
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        *(f"{stem}.py" for stem in sources),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(SOURCES)}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert run.stderr == ""
+    errors: dict[str, list[tuple[int, str]]] = {stem: [] for stem in sources}
+    for line in run.stdout.splitlines():
+        if match := re.match(r"(\w+)\.py:(\d+): error: (.*)", line):
+            errors[match[1]].append((int(match[2]), match[3]))
+    return errors
+
+
+def test_a_program_has_no_type_errors(mypy_errors: dict[str, list[tuple[int, str]]]) -> None:
+    assert mypy_errors["program"] == []
+
+
+def test_unknown_names_and_arguments_are_reported(mypy_errors: dict[str, list[tuple[int, str]]]) -> None:
+    lines = range(2, len(WRONG.splitlines()) + 1)
+    assert sorted({line for line, _ in mypy_errors["wrong"]}) == list(lines)
+
+
+def test_every_public_name_is_exported(mypy_errors: dict[str, list[tuple[int, str]]]) -> None:
+    assert mypy_errors["exports"] == []

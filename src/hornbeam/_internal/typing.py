@@ -44,8 +44,8 @@ Sizes: TypeAlias = int | Sequence[int]
 # Nested values
 TensorTree: TypeAlias = TensorLike | Sequence["TensorTree"] | Mapping[Any, "TensorTree"] | None
 """Nested lists, tuples, dicts and named tuples of `TensorLike`; None where a value is absent."""
-SymbolicTree: TypeAlias = Union["KerasTensor", Sequence["SymbolicTree"], Mapping[str, "SymbolicTree"]]
-"""A symbolic tensor, or nested lists, tuples and dicts of them."""
+SymbolicTree: TypeAlias = Union["KerasTensor", Sequence[Any], Mapping[str, Any]]
+"""A symbolic tensor, or nested lists, tuples and dicts of them. Not recursive, which jedi cannot follow."""
 DataLike: TypeAlias = TensorTree | Iterable[Any]
 """Data of `fit`, `evaluate` and `predict`: nested arrays, or an iterable of batches."""
 Tree: TypeAlias = Any

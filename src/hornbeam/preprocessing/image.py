@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.utils.images import array_to_img as array_to_img
 from hornbeam.utils.images import img_to_array as img_to_array
 from hornbeam.utils.images import load_img as load_img
@@ -12,13 +13,8 @@ from hornbeam.utils.images import smart_resize as smart_resize
 
 __all__ = ["array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"]
 
-
-if not TYPE_CHECKING:  # there, it would let misspelled names pass
-
-    def __getattr__(name: str) -> Any:
-        # Keras 2; Keras 3 keeps it for programs that still use it.
-        if name == "ImageDataGenerator":
-            from hornbeam.preprocessing.generator import ImageDataGenerator
-
-            return ImageDataGenerator
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:
+    from hornbeam.preprocessing.generator import ImageDataGenerator as ImageDataGenerator
+else:  # there, `__getattr__` would let misspelled names pass
+    # Keras 2; Keras 3 keeps it for programs that still use it.
+    __getattr__, __dir__, _ = attach(__name__, {"ImageDataGenerator": "hornbeam.preprocessing.generator"})
