@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hornbeam import primitives as p
 from hornbeam.core import registry
@@ -28,6 +28,7 @@ __all__ = [
 ]
 # fmt: on
 
+T = TypeVar("T")
 _MODULE = "keras.activations"
 
 celu = exported(_MODULE)(nn.celu)
@@ -131,7 +132,7 @@ def mish(x: TensorLike) -> Tensor:
 
 
 @operation
-def _mish(x: Any) -> Tensor:
+def _mish(x: TensorLike) -> Tensor:
     node = float_node(x)
     return Tensor(p.mul(node, p.tanh(nn.softplus_node(node))))
 
@@ -171,7 +172,7 @@ def exponential(x: TensorLike) -> Tensor:
 
 
 @exported(_MODULE)
-def linear(x: TensorLike) -> Any:
+def linear(x: T) -> T:
     """Return x: no activation.
 
     Args:
@@ -183,7 +184,7 @@ def linear(x: TensorLike) -> Any:
     return x
 
 
-def serialize(activation: Callable[..., Any]) -> Any:
+def serialize(activation: Callable[..., Any]) -> str | Config:
     """Convert an activation to a config.
 
     Args:
@@ -195,7 +196,7 @@ def serialize(activation: Callable[..., Any]) -> Any:
     return registry.serialize(activation)
 
 
-def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Callable[..., Tensor]:
     """Build the activation that a name or config describes.
 
     Args:
@@ -211,7 +212,7 @@ def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = No
     return registry.resolve(config, _MODULE, "activation", custom_objects)
 
 
-def get(identifier: ActivationLike) -> Callable[..., Any]:
+def get(identifier: ActivationLike) -> Callable[..., Tensor]:
     """Return the activation for an identifier.
 
     Args:

@@ -243,7 +243,7 @@ def max_steps_per_epoch() -> int | None:
     return _settings["max_steps_per_epoch"]
 
 
-def _limit(name: str, value: Any) -> int | None:
+def _limit(name: str, value: object) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ValueError(f"{name} must be a positive integer, or None for no limit, got {value!r}")
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_axes, check_number
@@ -13,7 +13,11 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, ConstraintLike
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import Axis, Config, ConstraintLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -32,7 +36,7 @@ class Constraint:
     Subclasses define `__call__` and `get_config`.
     """
 
-    def __call__(self, w: Any) -> Tensor:
+    def __call__(self, w: Tensor) -> Tensor:
         """Project a weight.
 
         Args:
@@ -50,7 +54,7 @@ class Constraint:
         return {}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the constraint that `get_config` described.
 
         Args:
@@ -62,7 +66,7 @@ class Constraint:
         return cls(**config)
 
 
-def _norms(w: Any, axis: Any) -> Tensor:
+def _norms(w: TensorLike, axis: Axis) -> Tensor:
     return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
 
 
@@ -85,9 +89,9 @@ class MaxNorm(Constraint):
         self.max_value = check_number("max_value", max_value, 0)
         self.axis = check_axes("axis", axis)
 
-    def __call__(self, w: Any) -> Tensor:
+    def __call__(self, w: TensorLike) -> Tensor:
         norms = _norms(w, self.axis)
-        return w * (ops.clip(norms, 0, self.max_value) / (epsilon() + norms))
+        return ops.multiply(w, ops.clip(norms, 0, self.max_value) / (epsilon() + norms))
 
     def get_config(self) -> dict[str, Any]:
         return {"max_value": self.max_value, "axis": self.axis}
@@ -102,7 +106,7 @@ class NonNeg(Constraint):
         [0.0, 2.0]
     """
 
-    def __call__(self, w: Any) -> Tensor:
+    def __call__(self, w: TensorLike) -> Tensor:
         return ops.where(ops.convert_to_tensor(w) >= 0, w, ops.zeros_like(w))
 
 
@@ -123,8 +127,8 @@ class UnitNorm(Constraint):
     def __init__(self, axis: int | Sequence[int] | None = 0) -> None:
         self.axis = axis
 
-    def __call__(self, w: Any) -> Tensor:
-        return w / (epsilon() + _norms(w, self.axis))
+    def __call__(self, w: TensorLike) -> Tensor:
+        return ops.divide(w, epsilon() + _norms(w, self.axis))
 
     def get_config(self) -> dict[str, Any]:
         return {"axis": self.axis}
@@ -159,10 +163,10 @@ class MinMaxNorm(Constraint):
         self.rate = rate
         self.axis = axis
 
-    def __call__(self, w: Any) -> Tensor:
+    def __call__(self, w: TensorLike) -> Tensor:
         norms = _norms(w, self.axis)
         target = self.rate * ops.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
-        return w * (target / (epsilon() + norms))
+        return ops.multiply(w, target / (epsilon() + norms))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -176,7 +180,7 @@ class MinMaxNorm(Constraint):
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
 
 
-def serialize(constraint: ConstraintLike) -> Any:
+def serialize(constraint: ConstraintLike) -> str | Config:
     """Convert a constraint to a config.
 
     Args:
@@ -188,7 +192,7 @@ def serialize(constraint: ConstraintLike) -> Any:
     return registry.serialize(constraint)
 
 
-def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Constraint:
     """Build the constraint that a name or config describes.
 
     Args:
@@ -204,7 +208,13 @@ def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = No
     return registry.resolve(config, _MODULE, "constraint", custom_objects)
 
 
-def get(identifier: ConstraintLike | type[Constraint]) -> Any:
+@overload
+def get(identifier: None) -> None: ...
+@overload
+def get(identifier: str | Config | Constraint | type[Constraint]) -> Constraint: ...
+@overload
+def get(identifier: Callable[..., Any]) -> Callable[..., Tensor]: ...
+def get(identifier: ConstraintLike | type[Constraint]) -> Constraint | Callable[..., Tensor] | None:
     """Return the constraint for an identifier.
 
     Args:

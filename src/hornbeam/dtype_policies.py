@@ -20,7 +20,7 @@ from hornbeam.engines import current_engine
 from hornbeam.ir.types import FLOATS, dtype_name, is_float
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, DTypePolicyLike
+    from hornbeam._internal.typing import Config, DTypePolicyLike, Tree
 
 __all__ = [
     "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize",
@@ -93,7 +93,7 @@ class DTypePolicy:
         """
         return self
 
-    def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
+    def convert_input(self, x: Tree, autocast: bool, dtype: str) -> Tree:
         """Convert an input of a layer: arrays become tensors; anything else stays as it is.
 
         Args:
@@ -212,7 +212,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
             raise ValueError(f"the path {path!r} matches several entries of the DTypePolicyMap: {patterns}")
         return self._policies[patterns[0]] if patterns else self.default_policy
 
-    def __setitem__(self, path: str, policy: Any) -> None:
+    def __setitem__(self, path: str, policy: DTypePolicyLike) -> None:
         if path in self._policies:
             raise ValueError(f"the DTypePolicyMap has a policy for {path!r} already: delete it first")
         self._policies[path] = get(policy)
@@ -331,7 +331,7 @@ def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
     return _serialize(dtype_policy)
 
 
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
     """Build the policy that a config describes.
 
     Args:

@@ -6,10 +6,9 @@ With an integer or None as its seed it returns the same values on every call; wi
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -25,7 +24,11 @@ from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.ops import creation, linalg
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, InitializerLike, SeedLike, TensorLike
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import Config, DTypeLike, InitializerLike, SeedLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -84,7 +87,7 @@ class Initializer:
     Subclasses define `__call__`, and `get_config` if they have arguments.
     """
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         """Draw the initial values of a weight.
 
         Args:
@@ -101,7 +104,7 @@ class Initializer:
         return {}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the initializer that `get_config` described.
 
         Args:
@@ -112,7 +115,7 @@ class Initializer:
         """
         return cls(**config)
 
-    def clone(self) -> Any:
+    def clone(self) -> Self:
         """Return an initializer with the same config."""
         return type(self).from_config(self.get_config())
 
@@ -129,7 +132,7 @@ class Zeros(Initializer):
         0.0
     """
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return creation.zeros(shape, dtype)
 
 
@@ -142,7 +145,7 @@ class Ones(Initializer):
         1.0
     """
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return creation.ones(shape, dtype)
 
 
@@ -161,7 +164,7 @@ class Constant(Initializer):
     def __init__(self, value: TensorLike = 0.0) -> None:
         self.value = value
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return creation.full(shape, as_tensor(self.value), dtype or floatx())
 
     def get_config(self) -> dict[str, Any]:
@@ -187,7 +190,7 @@ class Identity(Initializer):
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         if len(shape) != 2:
             raise ShapeError(f"Identity needs the shape of a matrix, got {tuple(shape)}")
         return cast(self.gain * creation.eye(shape[0], shape[1], dtype=dtype or floatx()), dtype or floatx())
@@ -227,7 +230,7 @@ class STFT(Initializer):
             raise ValueError(f'scaling must be "density", "spectrum" or None, got {scaling!r}')
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         length, _, terms = shape
         size = (terms - 1) * 2
         if terms != size // 2 + 1 or size < length:
@@ -294,19 +297,19 @@ class RandomInitializer(Initializer):
         self._init_seed = seed
         self.seed = random.make_default_seed() if seed is None else seed
 
-    def _key(self) -> Any:
+    def _key(self) -> int | tuple[int, ...] | Any:
         """Return the seed of this call, which is known even while a function is traced."""
         return self.seed.host_next() if isinstance(self.seed, random.SeedGenerator) else self.seed
 
     def get_config(self) -> dict[str, Any]:
         return {"seed": self._init_seed}
 
-    def clone(self) -> Any:
+    def clone(self) -> Self:
         """Return an initializer with the same config; without an explicit seed it draws other values."""
         return type(self).from_config(self.get_config())
 
 
-def _random_dtype(dtype: Any) -> str:
+def _random_dtype(dtype: DTypeLike | None) -> str:
     name = dtype_name(dtype or floatx())
     if not is_float(name):
         raise ValueError(f"random initializers need a float dtype, got dtype={name!r}")
@@ -332,7 +335,7 @@ class RandomNormal(RandomInitializer):
         self.mean, self.stddev = check_number("mean", mean), check_number("stddev", stddev)
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return random.normal(shape, self.mean, self.stddev, _random_dtype(dtype), self._key())
 
     def get_config(self) -> dict[str, Any]:
@@ -358,7 +361,7 @@ class TruncatedNormal(RandomInitializer):
         self.mean, self.stddev = check_number("mean", mean), check_number("stddev", stddev)
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return random.truncated_normal(shape, self.mean, self.stddev, _random_dtype(dtype), self._key())
 
     def get_config(self) -> dict[str, Any]:
@@ -384,7 +387,7 @@ class RandomUniform(RandomInitializer):
         self.minval, self.maxval = minval, maxval
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return random.uniform(shape, self.minval, self.maxval, _random_dtype(dtype), self._key())
 
     def get_config(self) -> dict[str, Any]:
@@ -467,7 +470,7 @@ class VarianceScaling(RandomInitializer):
         self.input_axes, self.output_axes = input_axes, output_axes
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, n)
@@ -497,7 +500,7 @@ class _Named(VarianceScaling):
 
     def __init__(
         self,
-        seed: Any = None,
+        seed: SeedLike = None,
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
@@ -653,7 +656,7 @@ class Orthogonal(RandomInitializer):
         self.gain = gain
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         if len(shape) < 2:
             raise ShapeError(f"Orthogonal needs at least two axes, got shape {tuple(shape)}")
         name = _random_dtype(dtype)
@@ -688,7 +691,7 @@ IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogon
 _OLDER_NAMES = {"uniform": "random_uniform", "normal": "random_normal", "zero": "zeros", "one": "ones"}
 
 
-def serialize(initializer: InitializerLike) -> Any:
+def serialize(initializer: InitializerLike) -> str | Config:
     """Convert an initializer to a config.
 
     Args:
@@ -700,7 +703,7 @@ def serialize(initializer: InitializerLike) -> Any:
     return registry.serialize(initializer)
 
 
-def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Initializer:
     """Build the initializer that a name or config describes.
 
     Args:
@@ -716,7 +719,13 @@ def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = No
     return registry.resolve(config, _MODULE, "initializer", custom_objects)
 
 
-def get(identifier: InitializerLike | type[Initializer]) -> Any:
+@overload
+def get(identifier: None) -> None: ...
+@overload
+def get(identifier: str | Config | Initializer | Tensor | np.ndarray | type[Initializer]) -> Initializer: ...
+@overload
+def get(identifier: Callable[..., Any]) -> Callable[..., Tensor]: ...
+def get(identifier: InitializerLike | type[Initializer]) -> Initializer | Callable[..., Tensor] | None:
     """Return the initializer for an identifier.
 
     Args:
@@ -734,7 +743,7 @@ def get(identifier: InitializerLike | type[Initializer]) -> Any:
     """
     if isinstance(identifier, (np.ndarray, Tensor)):
         return Constant(identifier)
-    if inspect.isclass(identifier):
+    if isinstance(identifier, type):
         return identifier()
     if isinstance(identifier, str):
         identifier = _OLDER_NAMES.get(identifier, identifier)

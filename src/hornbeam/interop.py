@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
@@ -16,10 +16,18 @@ from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.trace import is_constant
 from hornbeam.ir.types import TensorType, dtype_name, is_float
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import torch
+
+    from hornbeam._internal.typing import SupportsDLPack
+    from hornbeam.layers.layer import Layer
+
+
 __all__ = ["from_dlpack", "jax_function", "tf_module", "torch_module"]
 
 
-def from_dlpack(x: Any) -> Tensor:
+def from_dlpack(x: SupportsDLPack) -> Tensor:
     """Create a Tensor on the memory of an array of another library.
 
     The current engine borrows the memory if possible, and copies it to its device otherwise. Do not write to
@@ -53,18 +61,18 @@ def from_dlpack(x: Any) -> Tensor:
 # -- a model's graph -----------------------------------------------------------------------------------------
 
 
-def _traced(model: Any, engine: Engine, types: Any, training: bool) -> Traced:
+def _traced(model: Layer, engine: Engine, types: Any, training: bool) -> Traced:
     """Trace the model on arguments of `types`, and evaluate what it captures."""
     traced = trace_for(engine, lambda *xs: model(*xs, training=training), types)
     evaluate(traced.captured)
     return traced
 
 
-def _unbuilt(model: Any) -> bool:
+def _unbuilt(model: Layer) -> bool:
     return not getattr(model, "built", True)
 
 
-def _variables_of(model: Any) -> list[Variable]:
+def _variables_of(model: Layer) -> list[Variable]:
     return list(dict.fromkeys(model.variables))
 
 
@@ -93,7 +101,7 @@ class _Derivative:
 class _Run:
     """A model for one signature, with its forward and backward pass compiled."""
 
-    def __init__(self, model: Any, engine: Engine, types: Any, training: bool) -> None:
+    def __init__(self, model: Layer, engine: Engine, types: Any, training: bool) -> None:
         self.traced = traced = _traced(model, engine, types, training)
         self.captured = [buffer_of(node, engine) for node in traced.captured]
         self.derivative = _Derivative(traced.graph)
@@ -135,7 +143,7 @@ def _leaves(outputs: Sequence[Node]) -> list[Node]:
 # -- PyTorch -------------------------------------------------------------------------------------------------
 
 
-def torch_module(model: Any) -> Any:
+def torch_module(model: Layer) -> torch.nn.Module:
     """Convert a model to a `torch.nn.Module`, to train it with PyTorch or to use it in a larger module.
 
     Trainable weights are copied to parameters, the others (batch statistics, random states) to buffers; their
@@ -194,7 +202,7 @@ def _module_class(torch: Any) -> Any:
     class HornbeamModule(torch.nn.Module):
         """Module of `hornbeam.interop.torch_module`."""
 
-        def __init__(self, model: Any, engine: Engine) -> None:
+        def __init__(self, model: Layer, engine: Engine) -> None:
             super().__init__()
             self._model, self._engine = [model], engine  # a list, since torch inspects attributes
             self._runs: dict[Any, _Run] = {}
@@ -230,7 +238,7 @@ def _module_class(torch: Any) -> Any:
     return HornbeamModule
 
 
-def _torch_name(model: Any, variable: Variable, number: int) -> str:
+def _torch_name(model: Layer, variable: Variable, number: int) -> str:
     """Return the path inside the model; a number for random states, which are outside of it."""
     inside = variable.path.removeprefix(f"{model.path}/")
     return f"state_{number}" if inside == variable.path else inside.replace("/", "_").replace(".", "_")
@@ -239,7 +247,7 @@ def _torch_name(model: Any, variable: Variable, number: int) -> str:
 # -- JAX -----------------------------------------------------------------------------------------------------
 
 
-def jax_function(model: Any, training: bool = False) -> tuple[Callable[..., Any], dict[str, Any]]:
+def jax_function(model: Layer, training: bool = False) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Convert a model to a pure function of JAX.
 
     The graph is evaluated by the jax engine's table, so that derivatives, of any order, are JAX's.
@@ -295,7 +303,7 @@ def jax_function(model: Any, training: bool = False) -> tuple[Callable[..., Any]
 # -- TensorFlow ----------------------------------------------------------------------------------------------
 
 
-def tf_module(model: Any) -> Any:
+def tf_module(model: Layer) -> tf.Module:
     """Convert a model to a `tf.Module`, for `tf.GradientTape`, `tf.function` and TensorFlow's optimizers.
 
     The weights are copied to `tf.Variable`s, whose names are their paths in the model. `module(*inputs,
@@ -330,7 +338,7 @@ def _tf_class(tf: Any) -> Any:
     class HornbeamModule(tf.Module):
         """Module of `hornbeam.interop.tf_module`."""
 
-        def __init__(self, model: Any, engine: Engine) -> None:
+        def __init__(self, model: Layer, engine: Engine) -> None:
             super().__init__()
             runs: dict[Any, _Run] = {}
             self._untracked = (model, engine, runs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
 from hornbeam.core import registry
@@ -12,7 +12,11 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, RegularizerLike
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import Config, RegularizerLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -31,7 +35,7 @@ class Regularizer:
     Subclasses define `__call__` and `get_config`.
     """
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """Compute the penalty.
 
         Args:
@@ -49,7 +53,7 @@ class Regularizer:
         raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the regularizer that `get_config` described.
 
         Args:
@@ -61,7 +65,7 @@ class Regularizer:
         return cls(**config)
 
 
-def _factor(name: str, value: Any) -> float:
+def _factor(name: str, value: object) -> float:
     """Return a factor, 0 for None as in Keras. Raises ValueError unless it is finite and >= 0."""
     number = 0.0 if value is None else value
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
@@ -89,7 +93,7 @@ class L1L2(Regularizer):
         self.l1 = _factor("l1", l1)
         self.l2 = _factor("l2", l2)
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: TensorLike) -> Tensor:
         total = ops.zeros((), dtype=ops.dtype(x))
         if self.l1:
             total = total + self.l1 * ops.sum(ops.abs(x))
@@ -119,7 +123,7 @@ class L1(Regularizer):
     def __init__(self, l1: float = 0.01) -> None:
         self.l1 = _factor("l1", l1)
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: TensorLike) -> Tensor:
         return self.l1 * ops.sum(ops.abs(x))
 
     def get_config(self) -> dict[str, Any]:
@@ -144,7 +148,7 @@ class L2(Regularizer):
     def __init__(self, l2: float = 0.01) -> None:
         self.l2 = _factor("l2", l2)
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: TensorLike) -> Tensor:
         return self.l2 * ops.sum(ops.square(x))
 
     def get_config(self) -> dict[str, Any]:
@@ -173,7 +177,7 @@ class OrthogonalRegularizer(Regularizer):
             raise ValueError(f'mode must be "rows" or "columns", got {mode!r}')
         self.mode = mode
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: TensorLike) -> Tensor:
         x = ops.convert_to_tensor(x)
         if len(x.shape) != 2:
             raise ShapeError(f"OrthogonalRegularizer needs a matrix, got shape {x.shape}")
@@ -190,7 +194,7 @@ class OrthogonalRegularizer(Regularizer):
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 
-def serialize(regularizer: RegularizerLike) -> Any:
+def serialize(regularizer: RegularizerLike) -> str | Config:
     """Convert a regularizer to a config.
 
     Args:
@@ -202,7 +206,7 @@ def serialize(regularizer: RegularizerLike) -> Any:
     return registry.serialize(regularizer)
 
 
-def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = None) -> Regularizer:
     """Build the regularizer that a name or config describes.
 
     Args:
@@ -218,7 +222,13 @@ def deserialize(config: str | Config, custom_objects: dict[str, Any] | None = No
     return registry.resolve(config, _MODULE, "regularizer", custom_objects)
 
 
-def get(identifier: RegularizerLike | type[Regularizer]) -> Any:
+@overload
+def get(identifier: None) -> None: ...
+@overload
+def get(identifier: str | Config | Regularizer | type[Regularizer]) -> Regularizer: ...
+@overload
+def get(identifier: Callable[..., Any]) -> Callable[..., Tensor]: ...
+def get(identifier: RegularizerLike | type[Regularizer]) -> Regularizer | Callable[..., Tensor] | None:
     """Return the regularizer for an identifier.
 
     Args:

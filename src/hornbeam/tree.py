@@ -96,7 +96,7 @@ def flatten_with_path(structure: Tree) -> list[tuple[tuple[Any, ...], Any]]:
     ]
 
 
-def _rebuild(like: Any, children: Iterable[Any]) -> Any:
+def _rebuild(like: Tree, children: Iterable[Any]) -> Tree:
     """Rebuild a container with the type and keys of `like` from other parts."""
     if isinstance(like, dict):
         mapping = dict(zip(_keys(like), children, strict=True))
@@ -109,7 +109,7 @@ def _rebuild(like: Any, children: Iterable[Any]) -> Any:
     return type(like)(children)
 
 
-def pack_sequence_as(structure: Tree, flat_sequence: Sequence[Any]) -> Any:
+def pack_sequence_as(structure: Tree, flat_sequence: Sequence[Any]) -> Tree:
     """Rebuild a structure from a flat sequence of leaves.
 
     Args:
@@ -132,7 +132,7 @@ def pack_sequence_as(structure: Tree, flat_sequence: Sequence[Any]) -> Any:
         raise ValueError(f"the structure has {count} leaves, got {len(rest)} values")
     values = iter(rest)
 
-    def pack(part: Any) -> Any:
+    def pack(part: Tree) -> Tree:
         if not is_nested(part):
             return next(values)
         return _rebuild(part, [pack(child) for _, child in _children(part)])
@@ -140,7 +140,7 @@ def pack_sequence_as(structure: Tree, flat_sequence: Sequence[Any]) -> Any:
     return pack(structure)
 
 
-def map_structure(func: Callable[..., Any], *structures: Tree, none_is_leaf: bool = True) -> Any:
+def map_structure(func: Callable[..., Any], *structures: Tree, none_is_leaf: bool = True) -> Tree:
     """Apply a function to the corresponding leaves of structures with the same nesting.
 
     Args:
@@ -169,7 +169,7 @@ def map_structure(func: Callable[..., Any], *structures: Tree, none_is_leaf: boo
     return pack_sequence_as(first, [None if leaves[0] is None else func(*leaves) for leaves in columns])
 
 
-def map_structure_up_to(shallow_structure: Tree, func: Callable[..., Any], *structures: Tree) -> Any:
+def map_structure_up_to(shallow_structure: Tree, func: Callable[..., Any], *structures: Tree) -> Tree:
     """Apply a function to the parts of structures at the leaves of a shallower one.
 
     Args:
@@ -195,7 +195,7 @@ def map_structure_up_to(shallow_structure: Tree, func: Callable[..., Any], *stru
     return _rebuild(shallow_structure, parts)
 
 
-def map_shape_structure(func: Callable[[Any], Any], structure: Tree) -> Any:
+def map_shape_structure(func: Callable[[Any], Any], structure: Tree) -> Tree:
     """Apply a function to the shapes in a structure: tuples and lists of integers and None are its leaves.
 
     Args:
@@ -214,7 +214,7 @@ def map_shape_structure(func: Callable[[Any], Any], structure: Tree) -> Any:
     return _rebuild(structure, [map_shape_structure(func, child) for _, child in _children(structure)])
 
 
-def _is_shape(x: Any) -> bool:
+def _is_shape(x: object) -> bool:
     return isinstance(x, (list, tuple)) and all(size is None or isinstance(size, int) for size in x)
 
 
@@ -261,7 +261,7 @@ def assert_same_paths(a: Tree, b: Tree) -> None:
         raise ValueError(f"paths differ: only in the first {only_a}, only in the second {only_b}")
 
 
-def traverse(func: Callable[[Any], Any], structure: Tree, top_down: bool = True) -> Any:
+def traverse(func: Callable[[Any], Any], structure: Tree, top_down: bool = True) -> Tree:
     """Rebuild a structure, replacing every part for which a function returns something other than None.
 
     Args:
@@ -274,7 +274,7 @@ def traverse(func: Callable[[Any], Any], structure: Tree, top_down: bool = True)
         Nested structure.
     """
 
-    def replace(part: Any) -> Any:
+    def replace(part: Tree) -> Tree:
         result = func(part)
         if result is MAP_TO_NONE or isinstance(result, MAP_TO_NONE):
             return True, None
@@ -293,7 +293,7 @@ def traverse(func: Callable[[Any], Any], structure: Tree, top_down: bool = True)
     return rebuilt
 
 
-def lists_to_tuples(structure: Tree) -> Any:
+def lists_to_tuples(structure: Tree) -> Tree:
     """Replace every list by a tuple.
 
     Args:

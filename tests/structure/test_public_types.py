@@ -20,33 +20,20 @@ import hornbeam._internal.typing as aliases
 # Namespaces whose signatures still have a bare `Any`. The list only shrinks.
 PENDING = {
     "hornbeam",
-    "hornbeam.activations",
-    "hornbeam.backend",
     "hornbeam.callbacks",
-    "hornbeam.constraints",
     "hornbeam.data",
     "hornbeam.distillation",
-    "hornbeam.distribution",
-    "hornbeam.dtype_policies",
     "hornbeam.engines",
     "hornbeam.evaluation",
     "hornbeam.export",
-    "hornbeam.initializers",
     "hornbeam.insight",
-    "hornbeam.interop",
     "hornbeam.layers",
-    "hornbeam.losses",
-    "hornbeam.metrics",
     "hornbeam.mixed_precision",
     "hornbeam.models",
-    "hornbeam.ops",
     "hornbeam.optimizers",
-    "hornbeam.regularizers",
     "hornbeam.saving",
-    "hornbeam.tree",
     "hornbeam.utils",
     "hornbeam.visualization",
-    "hornbeam.optimizers.schedules",
 }
 # Arguments of methods that subclasses override with the structure that they take, and results whose structure
 # depends on the arguments. The list only shrinks.

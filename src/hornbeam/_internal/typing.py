@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeAlias, TypeVar, Union
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,11 +42,27 @@ Axis: TypeAlias = int | Sequence[int] | None
 Sizes: TypeAlias = int | Sequence[int]
 """One size for all spatial axes, or one for each: windows, strides, dilation rates."""
 
+Index: TypeAlias = Union[
+    SupportsIndex, slice, EllipsisType, "Tensor", "np.ndarray[Any, Any]", list[Any], tuple[Any, ...], None
+]
+"""An index as NumPy takes it: an integer, slice, None, `...`, array or mask, or a tuple of them."""
+
+
+class SupportsDLPack(Protocol):
+    """An array that exports its memory."""
+
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
 # Nested values
 TensorTree: TypeAlias = TensorLike | Sequence["TensorTree"] | Mapping[Any, "TensorTree"] | None
 """Nested lists, tuples, dicts and named tuples of `TensorLike`; None where a value is absent."""
-SymbolicTree: TypeAlias = Union["KerasTensor", Sequence[Any], Mapping[str, Any]]
-"""A symbolic tensor, or nested lists, tuples and dicts of them. Not recursive, which jedi cannot follow."""
+SymbolicTree: TypeAlias = Union["Tensor", Sequence[Any], Mapping[str, Any]]
+"""A symbolic tensor, or nested lists, tuples and dicts of them.
+
+Functions of `hornbeam.ops` declare their results as `Tensor`, symbolic ones, too. Not recursive, which jedi
+cannot follow.
+"""
 DataLike: TypeAlias = TensorTree | Iterable[Any]
 """Data of `fit`, `evaluate` and `predict`: nested arrays, or an iterable of batches."""
 Tree: TypeAlias = Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, TensorLike
 
 
-def as_tensor(x: Any, dtype: Any = None) -> Tensor:
+def as_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Convert to a Tensor: arrays are copied, Python floats become `floatx`, Python ints int32 or int64."""
     if isinstance(x, Tensor):
         return x if dtype is None or x.dtype == dtype_name(dtype) else cast(x, dtype)
@@ -38,7 +38,7 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     return Tensor(leaf_of(_to_array(x, dtype)))
 
 
-def is_array(x: Any) -> bool:
+def is_array(x: object) -> TypeGuard[Tensor | np.ndarray | np.generic]:
     """Return True for tensors, NumPy arrays and NumPy scalars."""
     return isinstance(x, (Tensor, np.ndarray, np.generic))
 
@@ -48,13 +48,13 @@ def _number_dtype(x: bool | int | float) -> str:
     return "int64" if wide else promote_types([_kind(x)], floatx())
 
 
-def _holds_tensors(x: Any) -> bool:
+def _holds_tensors(x: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(x, (list, tuple)) and any(
         isinstance(part, Tensor) or _holds_tensors(part) for part in x
     )
 
 
-def _stacked(parts: Sequence[Any], dtype: Any) -> Tensor:
+def _stacked(parts: Sequence[Any], dtype: DTypeLike | None) -> Tensor:
     """Stack a list that contains tensors along a new first axis."""
     items = [part if isinstance(part, (bool, int, float)) else as_tensor(part) for part in parts]
     shapes = {item.shape if isinstance(item, Tensor) else () for item in items}
@@ -80,7 +80,7 @@ def from_torch(x: Any) -> np.ndarray:
     return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
 
 
-def _to_array(x: Any, dtype: Any) -> np.ndarray:
+def _to_array(x: TensorLike, dtype: DTypeLike | None) -> np.ndarray:
     """Copy `x` to an array of a supported dtype."""
     if hasattr(x, "detach"):  # a torch tensor, possibly on a device or with gradients
         x = from_torch(x)
@@ -115,7 +115,7 @@ def _to_array(x: Any, dtype: Any) -> np.ndarray:
     return array.astype(numpy_dtype(name), copy=False)
 
 
-def _kind(x: Any) -> str:
+def _kind(x: TensorLike) -> str:
     """Return the dtype name, or "int", "float" or "bool" for Python numbers, which are weak."""
     if isinstance(x, Tensor):
         return x.dtype
@@ -128,12 +128,12 @@ def _kind(x: Any) -> str:
     return dtype_name(x.dtype) if hasattr(x, "dtype") else as_tensor(x).dtype
 
 
-def result_dtype(*xs: Any) -> str:
+def result_dtype(*xs: TensorLike) -> str:
     """Return the dtype of an operation on `xs` (tensors, arrays, Python numbers)."""
     return promote_types([_kind(x) for x in xs], floatx())
 
 
-def cast_node(x: Any, dtype: str) -> Node:
+def cast_node(x: TensorLike, dtype: str) -> Node:
     """Convert to a node of `dtype`; Python numbers become literals."""
     if isinstance(x, (bool, int, float)):
         return constant(x, dtype)
@@ -159,7 +159,7 @@ def broadcast_node(node: Node, shape: tuple[int, ...]) -> Node:
     return p.broadcast(node, shape, tuple(range(offset, len(shape))))
 
 
-def _unify_fast(x: Any, y: Any) -> list[Node] | None:
+def _unify_fast(x: TensorLike, y: TensorLike) -> list[Node] | None:
     """Unify the usual operands of loops fast: tensors of one type, or a float tensor and a Python number."""
     if isinstance(x, Tensor):
         node = x.node
@@ -175,7 +175,7 @@ def _unify_fast(x: Any, y: Any) -> list[Node] | None:
     return None
 
 
-def unify(*xs: Any, dtype: str | None = None) -> list[Node]:
+def unify(*xs: TensorLike, dtype: str | None = None) -> list[Node]:
     """Convert operands to nodes of one shape and one dtype, by default the promoted one."""
     if dtype is None:
         if len(xs) == 2:

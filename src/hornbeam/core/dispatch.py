@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from hornbeam.core.tensor import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _no_symbolic_call(*args: Any) -> NoReturn:
+def _no_symbolic_call(*args: object) -> NoReturn:
     raise RuntimeError("symbolic tensors exist only where hornbeam.core.symbolic is imported")
 
 
@@ -36,7 +40,7 @@ def operation(fn: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def has_symbolic(values: Any) -> bool:
+def has_symbolic(values: Iterable[object]) -> bool:
     """Return True if `values`, or lists, tuples or dicts among them, contain a KerasTensor."""
     for value in values:
         if isinstance(value, Tensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, is_integer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import Index, TensorLike
 
 # An index in canonical form: None, a slice, an int, an array of non-negative ints, or a Tensor of ints.
 # Ellipsis remains as a part without an axis, since it separates the array indices on its two sides.
@@ -24,7 +24,7 @@ Part = Any
 
 
 @operation
-def reshape(x: TensorLike, newshape: Sequence[int] | int) -> Tensor:
+def reshape(x: TensorLike, newshape: Sequence[SupportsIndex] | SupportsIndex) -> Tensor:
     """Give the same values a new shape.
 
     Args:
@@ -38,7 +38,7 @@ def reshape(x: TensorLike, newshape: Sequence[int] | int) -> Tensor:
         ShapeError: If the sizes do not match.
     """
     node = as_tensor(x).node
-    sizes = newshape if hasattr(newshape, "__iter__") else (newshape,)
+    sizes: Any = newshape if hasattr(newshape, "__iter__") else (newshape,)
     return Tensor(p.reshape(node, resolve_shape(node.shape, tuple(operator.index(size) for size in sizes))))
 
 
@@ -57,7 +57,7 @@ def resolve_shape(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]
 
 
 @operation
-def getitem(x: Tensor, key: Any) -> Tensor:
+def getitem(x: Tensor, key: Index) -> Tensor:
     """Index as NumPy does: integers, slices, None, Ellipsis, integer arrays and boolean masks.
 
     Masks need a known value (eager code).
@@ -211,13 +211,14 @@ def _index_node(index: Any, size: int) -> Node:
     return p.select(p.lt(node, p.zeros_like(node)), node + size, node)
 
 
-def _reshape_method(self: Tensor, *shape: Any) -> Tensor:
+def _reshape_method(self: Tensor, *shape: SupportsIndex | Sequence[SupportsIndex]) -> Tensor:
     """Return the same values in a new shape.
 
     Args:
         *shape: Integers, or one sequence of integers; one of them may be -1 and is inferred.
     """
-    return reshape(self, shape[0] if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape)
+    sizes: Any = shape[0] if len(shape) == 1 and hasattr(shape[0], "__iter__") else shape
+    return reshape(self, sizes)
 
 
 Tensor._install(__getitem__=getitem, reshape=_reshape_method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from hornbeam.ir.primitive import graph_param
 from hornbeam.ir.source_lines import recorded_lines
 from hornbeam.ir.trace import captures, current_level, gc_paused, new_level
 from hornbeam.ir.types import TensorType, dtype_name
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 
 class Traced:
@@ -213,7 +216,7 @@ def may_return_views(graph: Graph) -> bool:
     return False
 
 
-def _tensor_of_buffer(engine: Engine, buffer: Any, like: Node) -> Tensor:
+def _tensor_of_buffer(engine: Engine, buffer: Buffer, like: Node) -> Tensor:
     assert isinstance(like.type, TensorType)
     return Tensor(leaf((engine, buffer), like.type))
 
@@ -257,7 +260,7 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
     return wrapped
 
 
-def _signature(x: Any) -> Any:
+def _signature(x: Any) -> Hashable:
     if is_array(x):
         return (tuple(x.shape), as_type(x))
     try:
@@ -269,7 +272,7 @@ def _signature(x: Any) -> Any:
     return (type(x), repr(x) if isinstance(x, float) else x)  # 0.0 == -0.0, and NaN is not equal to itself
 
 
-def _structure(structure: Any) -> Any:
+def _structure(structure: Any) -> Hashable:
     """Return the nesting and the keys of a structure as a hashable value."""
     if isinstance(structure, dict):
         return ("dict", tuple((key, _structure(structure[key])) for key in sorted(structure)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hornbeam.ir.graph import Graph, Structure
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import FROM_CONSTANTS, is_constant
 from hornbeam.ir.types import is_float
+
+if TYPE_CHECKING:
+    from hornbeam.engines.base import Buffer
 
 _retains = context_variable("graph retention", False)
 # For each holder, in the order of `acquire_graph`, the nodes to release with it.
@@ -100,7 +103,7 @@ def value_of(node: Node) -> np.ndarray:
     return buffer if owner is None else owner.get(buffer)
 
 
-def buffer_of(node: Node, engine: Engine) -> Any:
+def buffer_of(node: Node, engine: Engine) -> Buffer:
     """Return the value of a node as a buffer of `engine`; move it if another engine owns it."""
     owner, buffer = node.value
     if owner is not engine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam._internal.naming import to_snake_case, unique_name
@@ -11,11 +11,16 @@ from hornbeam.core.dispatch import has_symbolic
 from hornbeam.core.registry import serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, infer_types, symbolic_call
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import Tree
+
 
 class _RecordsConstructor:
     """Base class that keeps the arguments of the constructor, for the config of classes that define none."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         instance = object.__new__(cls)
         object.__setattr__(instance, "_constructor", (args, kwargs))
         return instance
@@ -52,7 +57,7 @@ class Operation(_RecordsConstructor):
         """Name of the operation, unique in its model."""
         return self._name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         """Apply the function, or record the call if an argument is symbolic.
 
         Args:
@@ -66,7 +71,7 @@ class Operation(_RecordsConstructor):
             return self.symbolic_call(*args, **kwargs)
         return self.call(*args, **kwargs)
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> Tree:
         """Compute the function on tensors; subclasses define it.
 
         Args:
@@ -75,7 +80,7 @@ class Operation(_RecordsConstructor):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define call()")
 
-    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Tree:
         """Record a call on symbolic tensors.
 
         Args:
@@ -89,12 +94,12 @@ class Operation(_RecordsConstructor):
         self._note_call(outputs)
         return outputs
 
-    def _note_call(self, outputs: Any) -> None:
+    def _note_call(self, outputs: Tree) -> None:
         flat = [x for x in tree.flatten(outputs) if isinstance(x, KerasTensor)]
         if flat and flat[0].history is not None:
             self._inbound = (*self._inbound, flat[0].history)
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Tree:
         """Infer the shapes and dtypes of the result by a trial run.
 
         Args:
@@ -109,13 +114,13 @@ class Operation(_RecordsConstructor):
         return tree.pack_sequence_as(specs.structure, symbols)
 
     @property
-    def input(self) -> Any:
+    def input(self) -> Tree:
         """Symbolic input of the first call on symbolic tensors; AttributeError before such a call."""
         inputs = self._first_call().inputs
         return inputs[0] if len(inputs) == 1 else inputs
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Tree:
         """Symbolic output of the first call on symbolic tensors; AttributeError before such a call."""
         return self._first_call().outputs
 
@@ -134,7 +139,7 @@ class Operation(_RecordsConstructor):
         return {"name": self.name, **{key: serialize(value) for key, value in bound.items() if key != "name"}}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the operation that `get_config` described.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -29,10 +29,10 @@ from hornbeam.ir.types import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 
-def _is_comparable(x: Any) -> bool:
+def _is_comparable(x: object) -> TypeGuard[TensorLike]:
     """Return True if `==` with a tensor is elementwise; None, strings and the like are just not equal."""
     return isinstance(x, (Tensor, bool, int, float, list, tuple)) or hasattr(x, "__array__")
 
@@ -137,7 +137,7 @@ def mod(x1: TensorLike, x2: TensorLike) -> Tensor:
     return Tensor(p.select(_signs_differ(remainder, b), p.add(remainder, b), remainder))
 
 
-def _divisible(x1: Any, x2: Any) -> list[Node]:
+def _divisible(x1: TensorLike, x2: TensorLike) -> list[Node]:
     dtype = result_dtype(x1, x2)
     return unify(x1, x2, dtype="int32" if dtype == "bool" else dtype)
 
@@ -381,17 +381,17 @@ def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 
 def _reflected(fn: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
-    def method(self: Tensor, other: Any) -> Tensor:
+    def method(self: Tensor, other: TensorLike) -> Tensor:
         return fn(other, self)
 
     return method
 
 
-def _eq(self: Tensor, other: Any) -> Any:
+def _eq(self: Tensor, other: object) -> Any:
     return equal(self, other) if _is_comparable(other) else NotImplemented
 
 
-def _ne(self: Tensor, other: Any) -> Any:
+def _ne(self: Tensor, other: object) -> Any:
     return not_equal(self, other) if _is_comparable(other) else NotImplemented
 
 
@@ -399,7 +399,7 @@ def _pos(self: Tensor) -> Tensor:
     return self
 
 
-def _astype(self: Tensor, dtype: Any) -> Tensor:
+def _astype(self: Tensor, dtype: DTypeLike) -> Tensor:
     """Return the tensor converted to a dtype.
 
     Args:
@@ -408,7 +408,7 @@ def _astype(self: Tensor, dtype: Any) -> Tensor:
     return cast(self, dtype)
 
 
-def _reduce(self: Tensor) -> Any:
+def _reduce(self: Tensor) -> tuple[Callable[..., Tensor], tuple[np.ndarray]]:
     """Pickle and copy by value."""
     return as_tensor, (np.asarray(self),)
 

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import nearest, to_snake_case
 from hornbeam.core.convert import as_tensor
 from hornbeam.ir.types import dtype_name, numpy_dtype
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 
 C = TypeVar("C")
 
@@ -123,7 +127,7 @@ def get_custom_objects() -> dict[str, Any]:
     return _REGISTERED
 
 
-def get_registered_name(obj: Any) -> str:
+def get_registered_name(obj: Callable[..., Any] | type) -> str:
     """Return `package>name` of a registered object, else its own name.
 
     Args:
@@ -136,7 +140,7 @@ def get_registered_object(
     name: str,
     custom_objects: Mapping[str, Any] | None = None,
     module_objects: Mapping[str, Any] | None = None,
-) -> Any:
+) -> Tree:
     """Return the object with a name, or None.
 
     Args:
@@ -153,7 +157,7 @@ def get_registered_object(
 # -- configs -------------------------------------------------------------------------------------------------
 
 
-def serialize(obj: Any) -> Any:
+def serialize(obj: object) -> Tree:
     """Convert an object to Keras 3's config format: plain JSON values.
 
     Args:
@@ -218,7 +222,7 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
     return config
 
 
-def serialize_plain(value: Any) -> Any:
+def serialize_plain(value: object) -> Tree:
     """Convert to JSON values with tuples as lists, as Keras writes shapes."""
     if isinstance(value, (list, tuple)):
         return [serialize_plain(x) for x in value]
@@ -227,7 +231,7 @@ def serialize_plain(value: Any) -> Any:
     return serialize(value)
 
 
-def _serialize_function(fn: Callable[..., Any]) -> Any:
+def _serialize_function(fn: Callable[..., Any]) -> str | dict[str, Any]:
     name = fn.__name__
     if name == "<lambda>":
         raise TypeError(
@@ -249,7 +253,7 @@ def _is_exported_function(fn: Callable[..., Any]) -> bool:
     return bool(modules) and str(fn.__module__).split(".")[0] == "hornbeam"
 
 
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def deserialize(config: object, custom_objects: Mapping[str, Any] | None = None) -> Tree:
     """Build the object that a config describes.
 
     Args:
@@ -280,7 +284,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
     return obj
 
 
-def _plain_value(name: str, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Any:
+def _plain_value(name: str, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> Tree:
     if name == "__tuple__":
         return tuple(deserialize(x, custom_objects) for x in config["items"])
     inner = config["config"]
@@ -321,7 +325,7 @@ def _resolve_name(config: Mapping[str, Any], custom_objects: Mapping[str, Any] |
     )
 
 
-def _in_table(name: str, module: Any, function: bool) -> Any:
+def _in_table(name: str, module: object, function: bool) -> Any:
     """Return the entry of the table for `name`, preferably of `module`, or None."""
     _complete_table()
     candidates = sorted(_MODULES_OF.get(name, ()), key=lambda candidate: candidate != module)
@@ -340,24 +344,24 @@ def _complete_table() -> None:
             getattr(module, name)  # some are imported when they are first used
 
 
-def _checked_target(target: Any, name: str, function: bool) -> Any:
+def _checked_target(target: object, name: str, function: bool) -> Any:
     if not function and not _is_buildable(target):
         raise UnknownObjectError(f"{name!r} is not a class with from_config(), so a config cannot build it")
     return target
 
 
-def _is_buildable(target: Any) -> bool:
+def _is_buildable(target: object) -> bool:
     return inspect.isclass(target) and hasattr(target, "from_config")
 
 
-def _is_library(module: Any) -> bool:
+def _is_library(module: object) -> bool:
     """Return True for modules of Keras, public ones and those of its sources, and of this library."""
     return module is None or (
         isinstance(module, str) and module.split(".")[0] in ("keras", "hornbeam", "builtins")
     )
 
 
-def missing_names(config: Any, custom_objects: Mapping[str, Any] | None = None) -> list[str]:
+def missing_names(config: object, custom_objects: Mapping[str, Any] | None = None) -> list[str]:
     """Return all names in a config that cannot be resolved, without building anything."""
     _complete_table()
     missing: dict[str, None] = {}
@@ -390,7 +394,9 @@ def _label(config: dict[str, Any]) -> str:
     return str(config.get("registered_name") or config["class_name"])
 
 
-def resolve(identifier: Any, module: str, kind: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def resolve(
+    identifier: object, module: str, kind: str, custom_objects: Mapping[str, Any] | None = None
+) -> Tree:
     """Resolve an identifier of a module: a name, config, class or object.
 
     A name may be that of a class, its snake case, or that of a function. Raises UnknownObjectError with the
@@ -426,6 +432,6 @@ def _by_name(name: str, module: str) -> Any:
     return None
 
 
-def get(family: str, identifier: Any) -> Any:
+def get(family: str, identifier: object) -> Tree:
     """Call `get` of a module that fills the table, such as "initializers", which is above this one."""
     return importlib.import_module(f"hornbeam.{family}").get(identifier)

@@ -255,7 +255,7 @@ class device:
         self._scope.__exit__(*exc)
 
 
-def _engine_on(device_name: Any) -> str | None:
+def _engine_on(device_name: object) -> str | None:
     """Return the name of the engine that runs on a device, None if it is the current one."""
     if not isinstance(device_name, str):
         raise ValueError(f'the device must be a string such as "cpu" or "gpu:0", got {device_name!r}')

@@ -20,7 +20,7 @@ from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike
+    from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
 
 DynamicShape = tuple[int | None, ...]
 STRING = "string"
@@ -77,7 +77,7 @@ class KerasTensor(Tensor):
         )
 
     @property
-    def shape(self) -> Any:
+    def shape(self) -> tuple[int | Any, ...]:
         return self._shape
 
     @property
@@ -109,12 +109,12 @@ class KerasTensor(Tensor):
         raise TypeError(f"{self!r} is symbolic: its value cannot decide an `if`; use ops.where or ops.cond")
 
 
-def symbolic_dtype(dtype: Any) -> str:
+def symbolic_dtype(dtype: DTypeLike) -> str:
     """Return the canonical name of a dtype, or "string", which only layers on the host take."""
     return STRING if isinstance(dtype, str) and dtype == STRING else dtype_name(dtype)
 
 
-def _checked_shape(shape: Any) -> DynamicShape:
+def _checked_shape(shape: ShapeLike | int) -> DynamicShape:
     sizes = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
     try:
         checked = tuple(None if size is None else operator.index(size) for size in sizes)
@@ -139,7 +139,7 @@ class SymbolicCall:
         self.args = args
         self.kwargs = kwargs
         self.masks: list[KerasTensor] = []
-        self.outputs: Any = None
+        self.outputs: Tree = None
         # The user's line, for errors.
         self.place = user_line(sys._getframe(1))
 
@@ -151,7 +151,7 @@ class SymbolicCall:
 
 def symbolic_call(
     operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], run: Callable[..., Any] | None = None
-) -> Any:
+) -> Tree:
     """Record `operation(*args, **kwargs)` and return symbolic outputs of the inferred types.
 
     `run` is the function to trace for the types, if it is not `operation`.
@@ -168,7 +168,7 @@ set_symbolic_call(symbolic_call)
 
 
 def record_call(
-    operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], outputs: Any
+    operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], outputs: Tree
 ) -> tuple[SymbolicCall, Any]:
     """Record a call whose `outputs` are new symbolic tensors. Return the record and the outputs."""
     call = SymbolicCall(operation, args, dict(kwargs))
@@ -180,7 +180,7 @@ def record_call(
     return call, outputs
 
 
-def holds_strings(x: Any) -> bool:
+def holds_strings(x: object) -> bool:
     """Return True for arrays of strings or other objects, and for symbolic tensors of strings."""
     if isinstance(x, Tensor):
         return x.dtype == STRING
@@ -191,7 +191,7 @@ def holds_strings(x: Any) -> bool:
     return dtype is not None and "string" in str(dtype).lower()  # polars's and TensorFlow's
 
 
-def sample_of(x: Any) -> str:
+def sample_of(x: object) -> str:
     """Describe the first value of an array, for errors."""
     if isinstance(x, KerasTensor):
         return repr(x)
@@ -199,7 +199,7 @@ def sample_of(x: Any) -> str:
     return f"such as {flat[0]!r}"[:60] if flat.size else "empty"
 
 
-def strings_refused(where: str, x: Any) -> str:
+def strings_refused(where: str, x: object) -> str:
     """Return the error message for strings or other objects where numbers are needed."""
     flat = [] if isinstance(x, Tensor) else np.asarray(x).reshape(-1)[:1].tolist()
     if flat and not isinstance(flat[0], (str, bytes)):

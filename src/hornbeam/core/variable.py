@@ -30,6 +30,8 @@ from hornbeam.primitives import stop_gradient
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, InitializerLike, ShapeLike, TensorLike
+    from hornbeam.distribution import TensorLayout
+    from hornbeam.engines.base import Buffer
 
 _tracer: ContextVar[VariableTracer | None] = context_variable("variable tracer", None)
 # Dtype as which floating-point variables are read, None for the stored one.
@@ -129,7 +131,7 @@ def allocation_budget(nbytes: int, size: int) -> override[tuple[int, int] | None
     return override(_allowed, (nbytes, size))
 
 
-def _charge(shape: Any, dtype: Any) -> None:
+def _charge(shape: Sequence[int], dtype: DTypeLike | None) -> None:
     """Subtract the size of a variable from the budget before it is allocated."""
     budget = _allowed.get()
     if budget is None:
@@ -185,7 +187,7 @@ class Variable(Tensor):
         aggregation: str = "none",
         synchronization: str = "auto",
         name: str | None = None,
-        layout: Any = None,
+        layout: TensorLayout | Variable | None = None,
     ) -> None:
         if layout is not None and not isinstance(layout, Variable) and not hasattr(layout, "axes"):
             raise TypeError(f"layout must be a hornbeam.distribution.TensorLayout, got {layout!r}")
@@ -206,8 +208,8 @@ class Variable(Tensor):
         self.aggregation = aggregation
         self.synchronization = synchronization
         self._layout = layout
-        self.constraint: Any = None
-        self.regularizer: Any = None
+        self.constraint: Callable[[Tensor], Tensor] | None = None
+        self.regularizer: Callable[[Tensor], Tensor] | None = None
         if self.placement:
             self.place(current_engine())
 
@@ -333,7 +335,7 @@ class Variable(Tensor):
         buffer, counts = _buffer_and_refcounts(self)
         return buffer, all(count <= least for count, least in zip(counts, _UNSHARED_COUNTS, strict=True))
 
-    def set_buffer(self, engine: Engine, buffer: Any) -> None:
+    def set_buffer(self, engine: Engine, buffer: Buffer) -> None:
         """Take a buffer that a compiled function computed as the new value.
 
         Args:
@@ -350,7 +352,7 @@ class Variable(Tensor):
     __str__ = __repr__
     __hash__ = object.__hash__
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy by value, with the name and the flags."""
         state = {name: getattr(self, name) for name in _PICKLED}
         return _rebuild, (np.asarray(Tensor(self._node)), state)
@@ -394,7 +396,7 @@ def _leaf_of(node: Node, type: TensorType) -> Node:
     return leaf((owner, buffer), type)
 
 
-def _buffer_and_refcounts(variable: Any) -> tuple[Any, tuple[int, int]]:
+def _buffer_and_refcounts(variable: Variable | _Unshared) -> tuple[Any, tuple[int, int]]:
     """Return the buffer of a variable, and the reference counts of its node and its buffer."""
     buffer = variable._node.value[1]
     return buffer, (sys.getrefcount(variable._node), sys.getrefcount(buffer))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,10 @@ from hornbeam.engines.mesh import Layout, Mesh, trimmed
 from hornbeam.ir.node import leaf
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DataLike, TensorLike, Tree
+
 
 __all__ = [
     "DataParallel",
@@ -113,7 +117,7 @@ class Distribution:
         rest = [None] * (len(data_shape) - 1)
         return TensorLayout([self.batch_dim_name, *rest] if data_shape else [], self.device_mesh)
 
-    def get_variable_layout(self, variable: Any) -> TensorLayout:
+    def get_variable_layout(self, variable: Variable) -> TensorLayout:
         """Return the layout of a variable: the one assigned to it, else the distribution's.
 
         Args:
@@ -126,7 +130,7 @@ class Distribution:
             layout = self._variable_layout(variable)
         return TensorLayout([None] * len(variable.shape), self.device_mesh) if layout is None else layout
 
-    def _variable_layout(self, variable: Any) -> TensorLayout | None:
+    def _variable_layout(self, variable: Variable) -> TensorLayout | None:
         return None
 
     def get_tensor_layout(self, path: str) -> TensorLayout | None:
@@ -137,7 +141,7 @@ class Distribution:
         """
         return None
 
-    def constrain(self, outputs: Any, path: str) -> Any:
+    def constrain(self, outputs: Tree, path: str) -> Tree:
         """Give a layer's outputs the layout of their path, if it has one.
 
         Args:
@@ -149,7 +153,7 @@ class Distribution:
             return outputs
         return tree.map_structure(lambda x: distribute_tensor(x, layout), outputs)
 
-    def distribute_dataset(self, dataset: Any) -> Any:
+    def distribute_dataset(self, dataset: DataLike) -> DataLike:
         """Return the dataset unchanged: `fit` takes each process's shard of every batch.
 
         Args:
@@ -203,7 +207,10 @@ class DataParallel(Distribution):
     """
 
     def __init__(
-        self, device_mesh: DeviceMesh | None = None, devices: Any = None, auto_shard_dataset: bool = True
+        self,
+        device_mesh: DeviceMesh | None = None,
+        devices: Sequence[str] | np.ndarray | None = None,
+        auto_shard_dataset: bool = True,
     ) -> None:
         if device_mesh is None:
             names = np.array(list_devices() if devices is None else devices).reshape(-1)
@@ -277,7 +284,7 @@ class ModelParallel(Distribution):
         assert self.batch_dim_name is not None
         return self.device_mesh.shape[list(self.device_mesh.axis_names).index(self.batch_dim_name)]
 
-    def _variable_layout(self, variable: Any) -> TensorLayout | None:
+    def _variable_layout(self, variable: Variable) -> TensorLayout | None:
         return self._layout_map[variable.path]
 
     def get_tensor_layout(self, path: str) -> TensorLayout | None:
@@ -290,7 +297,7 @@ class ModelParallel(Distribution):
 
 
 @exported("keras.distribution")
-def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
+def distribute_tensor(tensor: TensorLike, layout: TensorLayout) -> Tensor:
     """Distribute a tensor over devices by a layout. Its values do not change.
 
     Inside a compiled function it is a sharding constraint, without effect on dimensions that the devices do

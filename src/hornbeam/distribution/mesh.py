@@ -59,7 +59,7 @@ def get_device_count(device_type: str | None = None) -> int:
     return len(list_devices(device_type))
 
 
-def _kind(device_type: Any) -> str | None:
+def _kind(device_type: object) -> str | None:
     if device_type is None:
         return None
     if not isinstance(device_type, str) or device_type.lower() not in ("cpu", "gpu", "tpu"):
@@ -86,7 +86,12 @@ class DeviceMesh:
         (1,)
     """
 
-    def __init__(self, shape: Sequence[int], axis_names: Sequence[str], devices: Any = None) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        axis_names: Sequence[str],
+        devices: Sequence[str] | np.ndarray | None = None,
+    ) -> None:
         if not shape or not axis_names:
             raise ValueError(f"a mesh needs at least one axis, got shape={shape}, axis_names={axis_names}")
         if len(shape) != len(axis_names):
@@ -220,7 +225,7 @@ class LayoutMap(MutableMapping[str, Any]):
             raise ValueError(f"the path {key!r} matches several keys of the LayoutMap: {matching}")
         return self._layouts[matching[0]] if matching else None
 
-    def __setitem__(self, key: str, layout: Any) -> None:
+    def __setitem__(self, key: str, layout: TensorLayout | Sequence[str | None]) -> None:
         if key in self._layouts:
             raise ValueError(f"the LayoutMap already has {key!r}, with {self._layouts[key]}")
         if isinstance(layout, tuple):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import tree
 from hornbeam.export.signature import fixed_specs
 from hornbeam.interop import jax_function
 from hornbeam.saving.files import replace_file
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 
 class _Flat:
@@ -44,7 +47,7 @@ def export_stablehlo(model: Any, filepath: str | os.PathLike[str], input_signatu
         ValueError: For a model that is not built.
     """
     structure, specs = fixed_specs(model, input_signature)
-    function, weights = jax_function(_Flat(model, structure))
+    function, weights = jax_function(cast("Layer", _Flat(model, structure)))
     import jax
     import jax.export
 

@@ -16,7 +16,7 @@ from hornbeam.layers.normalization import _axes_of, _Scaled, _upcast
 if TYPE_CHECKING:
     from hornbeam._internal.typing import (
         ConstraintLike,
-        DTypePolicyLike,
+        DTypeLike,
         InitializerLike,
         RegularizerLike,
         Shape,
@@ -121,7 +121,7 @@ class BatchNormalization(_Scaled):
         )  # fmt: skip
         self.momentum = check_rate("momentum", momentum, closed=True, where="BatchNormalization")
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.moving_variance_initializer: Any = initializers.get(moving_variance_initializer)
         self.renorm = renorm
         self.renorm_clipping: Any = _check_limits(renorm_clipping) if renorm else renorm_clipping
         self.renorm_momentum = check_rate(
@@ -146,7 +146,7 @@ class BatchNormalization(_Scaled):
             )
             self.renorm_stddev = self.add_weight(shape, self._deviation, name="renorm_stddev", **options)
 
-    def _deviation(self, shape: tuple[int, ...], dtype: DTypePolicyLike | None = None) -> Tensor:
+    def _deviation(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tree = None) -> Tensor:

@@ -221,6 +221,5 @@ class _Cell(Layer, DropoutMasks):
         Args:
             batch_size: Number of samples.
         """
-        return [
-            ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in range(self.state_count)
-        ]
+        shape: Any = (batch_size, self.units)
+        return [ops.zeros(shape, dtype=self.compute_dtype) for _ in range(self.state_count)]

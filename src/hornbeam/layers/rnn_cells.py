@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
+        DTypeLike,
         InitializerLike,
         RegularizerLike,
+        Shape,
     )
 
 
@@ -165,10 +167,12 @@ class LSTMCell(_Cell):
         if not self.unit_forget_bias:
             return self.bias_initializer
 
-        def initialize(shape: Any, dtype: Any = None) -> Tensor:
-            input_bias = self.bias_initializer((self.units,), dtype=dtype)
+        bias_initializer: Any = self.bias_initializer
+
+        def initialize(shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
+            input_bias = bias_initializer((self.units,), dtype=dtype)
             forget_bias = ops.ones((self.units,), dtype=dtype)
-            other_biases = self.bias_initializer((2 * self.units,), dtype=dtype)
+            other_biases = bias_initializer((2 * self.units,), dtype=dtype)
             return ops.concatenate([input_bias, forget_bias, other_biases], axis=0)
 
         return initialize

@@ -157,7 +157,8 @@ class _ConvLSTMCell(LSTMCell):
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Return zeros of the output's shape for h and c. The shape is known once the cell is built."""
-        return [ops.zeros((batch_size, *self.output_size), dtype=self.compute_dtype) for _ in range(2)]
+        shape: Any = (batch_size, *self.output_size)
+        return [ops.zeros(shape, dtype=self.compute_dtype) for _ in range(2)]
 
 
 class _Cell1D(_ConvLSTMCell):

@@ -93,7 +93,7 @@ def output_size_of(cell: Any) -> Any:
     return size
 
 
-def initial_state_of(cell: Any, batch_size: int | None, dtype: str) -> Any:
+def initial_state_of(cell: Any, batch_size: Any, dtype: str) -> Tree:
     """Return the initial state that the cell defines, or zeros of its state size."""
     if hasattr(cell, "get_initial_state"):
         return cell.get_initial_state(batch_size=batch_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam.core import registry
 from hornbeam.losses.crossentropy import (
@@ -53,7 +53,10 @@ from hornbeam.losses.regression import (
 from hornbeam.losses.similarity import Circle, Dice, Tversky, circle, dice, tversky
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hornbeam._internal.typing import Config, LossLike
+    from hornbeam.core.tensor import Tensor
 
 # Names of Keras that are missing, with the reason: none.
 MISSING: dict[str, str] = {}
@@ -68,7 +71,7 @@ kld = KLD = kullback_leibler_divergence = kl_divergence
 logcosh = log_cosh
 
 
-def serialize(loss: LossLike) -> Any:
+def serialize(loss: LossLike) -> str | Config:
     """Convert a loss to a config.
 
     Args:
@@ -80,7 +83,9 @@ def serialize(loss: LossLike) -> Any:
     return registry.serialize(loss)
 
 
-def deserialize(name: str | Config, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def deserialize(
+    name: str | Config, custom_objects: Mapping[str, Any] | None = None
+) -> Loss | Callable[..., Tensor]:
     """Build the loss that a config or a name describes.
 
     Args:
@@ -96,7 +101,13 @@ def deserialize(name: str | Config, custom_objects: Mapping[str, Any] | None = N
     return get(name) if isinstance(name, str) else registry.deserialize(name, custom_objects)
 
 
-def get(identifier: LossLike | type | None) -> Any:
+@overload
+def get(identifier: None) -> None: ...
+@overload
+def get(identifier: Loss | type[Loss]) -> Loss: ...
+@overload
+def get(identifier: str | Config | Callable[..., Any]) -> Callable[..., Tensor]: ...
+def get(identifier: LossLike | type | None) -> Loss | Callable[..., Tensor] | None:
     """Return the loss for an identifier; the name of a function returns the function.
 
     Args:

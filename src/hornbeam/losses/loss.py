@@ -15,7 +15,9 @@ from hornbeam.ir.types import dtype_name, is_float, promote_types
 from hornbeam.losses.shapes import as_weights, same_rank
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import DTypeLike, TensorLike, TensorTree, Tree
 
 MODULE = "keras.losses"
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
@@ -63,7 +65,7 @@ class Loss:
         """Dtype of the arithmetic of the loss, `floatx` unless given."""
         return self._dtype or floatx()
 
-    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Any:
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Tensor:
         """Compute values of shape (batch, ...) for targets and predictions; subclasses define it.
 
         Args:
@@ -75,7 +77,9 @@ class Loss:
         """
         raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred)")
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+    def __call__(
+        self, y_true: TensorTree, y_pred: TensorTree, sample_weight: TensorLike | None = None
+    ) -> Tensor:
         """Compute the reduced loss.
 
         Args:
@@ -91,21 +95,21 @@ class Loss:
             ShapeError: If targets, predictions or weights do not fit each other.
         """
         mask = getattr(y_pred, "_keras_mask", None)
-        y_pred = _each_array(self._prediction, y_pred)
-        y_true = _each_array(self._target, y_true)
-        values = ops.convert_to_tensor(self.call(y_true, y_pred))
+        predictions = _each_array(self._prediction, y_pred)
+        targets = _each_array(self._target, y_true)
+        values = ops.convert_to_tensor(self.call(targets, predictions))
         own_mask = values._keras_mask
         if own_mask is not None:
             mask = own_mask if mask is None else ops.logical_and(mask, own_mask)
         return reduce_weighted(values, sample_weight, mask, self.reduction, self.name)
 
-    def _prediction(self, x: Any) -> Tensor:
+    def _prediction(self, x: TensorLike) -> Tensor:
         x = ops.convert_to_tensor(x)
         if self._dtype is not None:
             return ops.cast(x, self._dtype)
         return ops.cast(x, promote_types([x.dtype, floatx()], floatx()) if is_float(x.dtype) else floatx())
 
-    def _target(self, x: Any) -> Tensor:
+    def _target(self, x: TensorLike) -> Tensor:
         x = ops.convert_to_tensor(x)
         return x if self.integer_labels else self._prediction(x)
 
@@ -114,7 +118,7 @@ class Loss:
         return {"name": self.name, "reduction": self.reduction}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Build the loss that `get_config` described.
 
         Args:
@@ -159,7 +163,7 @@ class LossFunctionWrapper(Loss):
         self.fn = fn
         self.options = options
 
-    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Any:
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Tensor:
         if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
             y_true, y_pred = same_rank(y_true, y_pred)
         return self.fn(y_true, y_pred, **self.options)
@@ -169,14 +173,14 @@ class LossFunctionWrapper(Loss):
         return {**super().get_config(), **own, **self.options}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         arguments = {key: registry.deserialize(value) for key, value in config.items()}
         if isinstance(arguments.get("fn"), str):
             arguments["fn"] = registry.resolve(arguments["fn"], MODULE, "loss")
         return cls(**arguments)
 
 
-def _each_array(convert: Callable[[Any], Tensor], structure: Any) -> Any:
+def _each_array(convert: Callable[[Any], Tensor], structure: TensorTree) -> Tree:
     """Apply `convert` to the arrays of a structure; nested lists of numbers are one array."""
     if isinstance(structure, (list, tuple)) and all(
         isinstance(x, (bool, int, float)) for x in tree.flatten(structure)
@@ -187,8 +191,8 @@ def _each_array(convert: Callable[[Any], Tensor], structure: Any) -> Any:
 
 def reduce_weighted(
     values: Tensor,
-    sample_weight: Any = None,
-    mask: Any = None,
+    sample_weight: TensorLike | None = None,
+    mask: TensorLike | None = None,
     reduction: str | None = "mean",
     name: str = "loss",
 ) -> Tensor:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError, is_float
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
+
 Shape = tuple[int, ...]
 
 
-def pair(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
+def pair(y_true: TensorLike, y_pred: TensorLike, name: str) -> tuple[Tensor, Tensor]:
     """Convert targets and predictions to tensors of one float dtype and one shape.
 
     (N,) with (N, 1) is unambiguous and becomes (N, 1); in higher ranks a last axis of size 1 that the other
@@ -59,7 +63,7 @@ def _mismatch(name: str, true: Shape, pred: Shape) -> str:
     return f"{head}; {fix}"
 
 
-def one_hot_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
+def one_hot_pair(y_true: TensorLike, y_pred: TensorLike, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
     """Convert one-hot (or soft) targets and predictions to one shape. Class indices are refused."""
     _check_axis(axis)
     y_pred = ops.convert_to_tensor(y_pred)
@@ -90,7 +94,7 @@ _SPARSE = (
 )
 
 
-def label_pair(y_true: Any, y_pred: Any, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
+def label_pair(y_true: TensorLike, y_pred: TensorLike, name: str, axis: int = -1) -> tuple[Tensor, Tensor]:
     """Convert class indices and predictions to tensors of matching shapes. One-hot targets are refused."""
     _check_axis(axis)
     y_pred = ops.convert_to_tensor(y_pred)
@@ -125,12 +129,12 @@ def _without(shape: Shape, axis: int) -> Shape:
     return (*shape[:axis], *shape[axis + 1 :])
 
 
-def _check_axis(axis: Any) -> None:
+def _check_axis(axis: object) -> None:
     if isinstance(axis, bool) or not isinstance(axis, int):
         raise ValueError(f"axis must be an integer, got {axis!r}")
 
 
-def as_weights(weights: Any, shape: Shape, label: str, name: str) -> Tensor:
+def as_weights(weights: TensorLike, shape: Shape, label: str, name: str) -> Tensor:
     """Convert weights to a shape that multiplies values of `shape` without enlarging them.
 
     Weights of a leading part of the shape (one per sample) get trailing axes of size 1; an additional last

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -242,5 +242,5 @@ class Circle(LossFunctionWrapper):
         y_pred: TensorLike,
         ref_labels: TensorLike | None = None,
         ref_embeddings: TensorLike | None = None,
-    ) -> Any:
+    ) -> Tensor:
         return circle(y_true, y_pred, ref_labels, ref_embeddings, **self.options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.core import registry
@@ -84,6 +84,8 @@ from hornbeam.metrics.scores import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hornbeam._internal.typing import Config, MetricLike, ShapeLike
 
 # Names of Keras that are missing, with the reason: none.
@@ -129,7 +131,7 @@ def for_string(name: str, y_true_shape: ShapeLike, y_pred_shape: ShapeLike, **op
     return _BY_KIND[_SHAPED[name.lower()], kind](name=name, **options)
 
 
-def serialize(metric: MetricLike) -> Any:
+def serialize(metric: MetricLike) -> str | Config:
     """Convert a metric to a config; its totals are not included.
 
     Args:
@@ -141,7 +143,9 @@ def serialize(metric: MetricLike) -> Any:
     return registry.serialize(metric)
 
 
-def deserialize(config: str | Config, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def deserialize(
+    config: str | Config, custom_objects: Mapping[str, Any] | None = None
+) -> Metric | Callable[..., Any]:
     """Build the metric that a config or a name describes.
 
     Args:
@@ -157,7 +161,13 @@ def deserialize(config: str | Config, custom_objects: Mapping[str, Any] | None =
     return get(config) if isinstance(config, str) else registry.deserialize(config, custom_objects)
 
 
-def get(identifier: MetricLike | type | None) -> Any:
+@overload
+def get(identifier: None) -> None: ...
+@overload
+def get(identifier: str | Config | Metric | type[Metric]) -> Metric: ...
+@overload
+def get(identifier: Callable[..., Any]) -> Callable[..., Any]: ...
+def get(identifier: MetricLike | type | None) -> Metric | Callable[..., Any] | None:
     """Return the metric for an identifier.
 
     Args:

@@ -87,7 +87,13 @@ class ConfusionMetric(Metric):
         for kind, name in zip(self._kinds, self._names, strict=True):
             self._counters[kind] = self.add_variable((len(self._thresholds), *shape), name=name)
 
-    def _update(self, y_true: Any, y_pred: Any, sample_weight: Any, multi_label: bool = False) -> None:
+    def _update(
+        self,
+        y_true: TensorLike,
+        y_pred: TensorLike,
+        sample_weight: TensorLike | None,
+        multi_label: bool = False,
+    ) -> None:
         y_true, y_pred = pair(y_true, ops.cast(y_pred, self.dtype), self.name)
         weights = None
         if sample_weight is not None:
@@ -144,7 +150,9 @@ def checked_thresholds(thresholds: Thresholds, default: float = 0.5) -> list[flo
 class _Count(ConfusionMetric):
     kind: str
 
-    def __init__(self, thresholds: Thresholds = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, thresholds: Thresholds = None, name: str | None = None, dtype: DTypeLike | None = None
+    ) -> None:
         super().__init__(checked_thresholds(thresholds), [self.kind], name, dtype, ["accumulator"])
         self._given = thresholds
         self._build()
@@ -234,7 +242,7 @@ class _Ratio(ConfusionMetric):
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         # With top_k the k highest predictions are positive, whatever their values.
         limits = [-1e9] if top_k is not None and thresholds is None else checked_thresholds(thresholds)
@@ -303,7 +311,7 @@ class _AtLeast(ConfusionMetric):
         num_thresholds: int,
         class_id: int | None,
         name: str | None,
-        dtype: Any,
+        dtype: DTypeLike | None,
     ) -> None:
         if not 0 <= value <= 1:
             raise ValueError(f"{label} must lie between 0 and 1, got {value!r}")

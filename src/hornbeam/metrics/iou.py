@@ -63,7 +63,7 @@ class IoU(Metric):
         self.axis = axis
         self.total_cm = self.add_variable((num_classes, num_classes), name="total_confusion_matrix")
 
-    def _labels(self, y: Any, sparse: bool) -> Tensor:
+    def _labels(self, y: TensorLike, sparse: bool) -> Tensor:
         return ops.cast(y if sparse else ops.argmax(y, axis=self.axis), "int32")
 
     def update_state(

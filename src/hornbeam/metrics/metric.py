@@ -16,7 +16,10 @@ from hornbeam.core.variable import Variable
 from hornbeam.ir.types import dtype_name, numpy_dtype
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, InitializerLike
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import DTypeLike, InitializerLike, Tree
+    from hornbeam.distribution import TensorLayout
 
 MODULE = "keras.metrics"
 
@@ -55,7 +58,7 @@ class Metric:
         initializer: float | InitializerLike = "zeros",
         dtype: DTypeLike | None = None,
         aggregation: str = "sum",
-        layout: Any = None,
+        layout: TensorLayout | Variable | None = None,
         name: str | None = None,
     ) -> Variable:
         """Create a variable of the metric.
@@ -74,7 +77,7 @@ class Metric:
         dtype = dtype or self.dtype
         from hornbeam import initializers
 
-        start: Any
+        start: float | InitializerLike
         if initializer is None or isinstance(initializer, (int, float)):
             start = initializers.Constant(initializer or 0)
         elif isinstance(initializer, (str, dict)):
@@ -114,7 +117,7 @@ class Metric:
         inner = [v for part in vars(self).values() if isinstance(part, Metric) for v in part.variables]
         return [*self._variables, *inner]
 
-    def update_state(self, *args: Any, **kwargs: Any) -> Any:
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch.
 
         Args:
@@ -123,7 +126,7 @@ class Metric:
         """
         raise NotImplementedError(f"{type(self).__name__} must define update_state()")
 
-    def result(self) -> Any:
+    def result(self) -> Tree:
         """Compute the metric over all batches since the last reset.
 
         Returns:
@@ -151,7 +154,7 @@ class Metric:
             self.update_state(*args, **kwargs)
         return [scope.get_current_value(variable) for variable in self.variables]
 
-    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Tree:
         """Compute `result` as a pure function.
 
         Args:
@@ -175,7 +178,7 @@ class Metric:
             raise ValueError(f"metric {self.name!r} has {len(own)} variables, got {len(values)} values")
         return StatelessScope(zip(own, values, strict=True))
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         """Add a batch and return the result.
 
         Args:
@@ -193,7 +196,7 @@ class Metric:
         return {"name": self.name, "dtype": self._dtype}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Build the metric that `get_config` described.
 
         Args:

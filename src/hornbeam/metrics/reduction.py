@@ -14,11 +14,13 @@ from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import DTypeLike, TensorLike
 
 
 def per_sample(
-    values: Any, sample_weight: Any, reduce: Callable[..., Tensor], dtype: str, name: str
+    values: TensorLike, sample_weight: TensorLike | None, reduce: Callable[..., Tensor], dtype: str, name: str
 ) -> tuple[Tensor, Tensor | None]:
     """Return weighted values, one per sample, and their weights (None for weights of 1).
 
@@ -155,7 +157,7 @@ class MeanMetricWrapper(Mean):
         return {**super().get_config(), **own, **self._fn_kwargs}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         arguments = {key: registry.deserialize(value) for key, value in config.items()}
         if isinstance(arguments.get("fn"), str):
             arguments["fn"] = function_named(arguments["fn"])

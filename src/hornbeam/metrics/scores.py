@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, TensorLike
 
 
-def _matrix(y_true: Any, y_pred: Any, dtype: str, name: str) -> tuple[Tensor, Tensor]:
+def _matrix(y_true: TensorLike, y_pred: TensorLike, dtype: str, name: str) -> tuple[Tensor, Tensor]:
     y_true, y_pred = pair(y_true, ops.cast(y_pred, dtype), name)
     if len(y_pred.shape) != 2:
         raise ShapeError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from hornbeam import primitives as p
 from hornbeam.config import floatx, standard_data_format
@@ -14,31 +14,32 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float
 
-Axis = int | Sequence[int] | None
-TensorLike = Any
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
+
 
 # Results of sums are held in at least 32 bits, as in Keras.
 _WIDER = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
 HALF = ("float16", "bfloat16")
 
 
-def node_of(x: Any) -> Node:
+def node_of(x: TensorLike) -> Node:
     return as_tensor(x).node
 
 
-def value_tensor(x: Any, dtype: Any = None) -> Tensor:
+def value_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Convert to a tensor whose value does not change: of a variable, its current value."""
     tensor = as_tensor(x, dtype)
     return tensor if tensor.symbolic or type(tensor) is Tensor else Tensor(tensor.node)
 
 
-def float_dtype(*xs: Any) -> str:
+def float_dtype(*xs: TensorLike) -> str:
     """Return the promoted dtype of `xs` if it is a float, else `floatx`."""
     dtype = result_dtype(*xs)
     return dtype if is_float(dtype) else floatx()
 
 
-def float_node(x: Any) -> Node:
+def float_node(x: TensorLike) -> Node:
     """Convert to a node of a float dtype."""
     return cast_node(x, float_dtype(x))
 
@@ -48,7 +49,7 @@ def wide_dtype(dtype: str) -> str:
     return _WIDER.get(dtype, dtype)
 
 
-def one_axis(axis: Any, rank: int, name: str) -> int:
+def one_axis(axis: SupportsIndex, rank: int, name: str) -> int:
     """Return `axis` counted from the front. Raises ShapeError if it is out of range."""
     try:
         index = operator.index(axis)
@@ -63,7 +64,7 @@ def many_axes(axis: Axis, rank: int, name: str) -> tuple[int, ...]:
     """Return `axis` (int, ints, or None for all) as increasing axes counted from the front."""
     if axis is None:
         return tuple(range(rank))
-    axis_list = list(axis) if isinstance(axis, (tuple, list)) else [axis]
+    axis_list: list[Any] = list(axis) if isinstance(axis, (tuple, list)) else [axis]
     axes = sorted(one_axis(a, rank, name) for a in axis_list)
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{name}: an axis occurs twice in {axis}")
@@ -101,17 +102,17 @@ def over_last(fn: Callable[[Node], Node], node: Node, axes: tuple[int, ...]) -> 
     return from_last(fn(to_last(node, axes)), node.shape, axes)
 
 
-def static_int(x: Any, name: str) -> int:
+def static_int(x: object, name: str) -> int:
     """Return an int from an int, a NumPy integer or a tensor with a known value."""
     if isinstance(x, Tensor):
         return int(x)
     try:
-        return operator.index(x)
+        return operator.index(x)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {x!r}") from None
 
 
-def shape_of(shape: Any) -> tuple[int, ...]:
+def shape_of(shape: Sequence[SupportsIndex] | Tensor | SupportsIndex) -> tuple[int, ...]:
     """Return a shape as a tuple, from an int or a sequence of ints."""
     if isinstance(shape, Tensor):
         return tuple(int(size) for size in shape.numpy().reshape(-1))
@@ -120,7 +121,9 @@ def shape_of(shape: Any) -> tuple[int, ...]:
     return (static_int(shape, "a size"),)
 
 
-def image_batch(images: Any, data_format: str | None, name: str) -> tuple[Node, Callable[[Node], Tensor]]:
+def image_batch(
+    images: TensorLike, data_format: str | None, name: str
+) -> tuple[Node, Callable[[Node], Tensor]]:
     """Return images as (n, h, w, c), and a function that restores the original form."""
     node = node_of(images)
     if node.rank not in (3, 4):

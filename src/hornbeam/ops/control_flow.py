@@ -31,12 +31,12 @@ class _Structure:
         self.name = name
         self.seen: list[Any] = []
 
-    def nodes(self, result: Any) -> list[Node]:
+    def nodes(self, result: Tree) -> list[Node]:
         leaves = tree.flatten(result)
         self.seen.append(result)
         return [node_of(x) for x in leaves if x is not None]
 
-    def pack(self, nodes: Sequence[Node]) -> Any:
+    def pack(self, nodes: Sequence[Node]) -> Tree:
         first = self.seen[0]
         for other in self.seen[1:]:
             try:
@@ -49,7 +49,7 @@ class _Structure:
         )
 
 
-def cond(pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+def cond(pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Tree:
     """Call one of two functions, depending on a condition.
 
     Both must return the same structure of tensors of the same shapes; dtypes are promoted to a common one. A
@@ -77,7 +77,7 @@ def cond(pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], An
 
 
 @operation
-def _cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+def _cond(pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Tree:
     test = cast_node(pred, "bool")
     if math.prod(test.shape) != 1:
         raise ShapeError(
@@ -90,7 +90,7 @@ def _cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) ->
     return structure.pack(outs)
 
 
-def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands: Tree) -> Any:
+def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands: Tree) -> Tree:
     """Call one of several functions by index; the index is limited to the valid range.
 
     What a branch takes from outside, rather than from its operands, is computed whichever branch is chosen.
@@ -118,7 +118,7 @@ def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands:
 
 
 @operation
-def _switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def _switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands: Tree) -> Tree:
     leaves = tree.flatten(list(operands))
     tensors = [i for i, leaf in enumerate(leaves) if isinstance(leaf, (Tensor, np.ndarray))]
     structure = _Structure("switch")
@@ -146,7 +146,7 @@ def _switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) 
 
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Tree, maximum_iterations: int | None = None
-) -> Any:
+) -> Tree:
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds.
 
     Shapes and dtypes must not change. It has no reverse derivative: use `scan` or `fori_loop`.
@@ -174,17 +174,17 @@ def while_loop(
 
 @operation
 def _while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None
-) -> Any:
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Tree, maximum_iterations: int | None
+) -> Tree:
     single = not isinstance(loop_vars, (list, tuple, dict))
     start = (loop_vars,) if single else loop_vars
     init = [node_of(x) for x in tree.flatten(start)]
     counter = full(0, TensorType((), "int32"))
 
-    def unpacked(nodes: Sequence[Node]) -> Any:
+    def unpacked(nodes: Sequence[Node]) -> Tree:
         return tree.pack_sequence_as(start, [Tensor(n) for n in nodes])
 
-    def call(fn: Callable[..., Any], values: Any) -> Any:
+    def call(fn: Callable[..., Any], values: Tree) -> Tree:
         return fn(**values) if isinstance(values, dict) else fn(*values)
 
     def test(*nodes: Node) -> Node:
@@ -202,7 +202,7 @@ def _while_loop(
     return done[0] if single else done
 
 
-def _loop_values(name: str, result: Any, like: Sequence[Node]) -> list[Node]:
+def _loop_values(name: str, result: Tree, like: Sequence[Node]) -> list[Node]:
     """Return new values of loop variables in the dtypes of the old ones."""
     leaves = tree.flatten(result)
     if len(leaves) != len(like):
@@ -249,7 +249,7 @@ def scan(
 
 @operation
 def _scan(
-    f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any, length: int | None, reverse: bool
+    f: Callable[[Any, Any], tuple[Any, Any]], init: Tree, xs: Tree, length: int | None, reverse: bool
 ) -> Any:
     first = [node_of(x) for x in tree.flatten(init)]
     sequences = [] if xs is None else [node_of(x) for x in tree.flatten(xs)]
@@ -285,7 +285,7 @@ def _scan(
 
 def fori_loop(
     lower: TensorLike, upper: TensorLike, body_fun: Callable[[Any, Any], Any], init_val: Tree
-) -> Any:
+) -> Tree:
     """Repeat `val = body_fun(i, val)` for i = lower ... upper - 1.
 
     Differentiable if the bounds are known numbers.
@@ -314,7 +314,7 @@ def fori_loop(
     return while_loop(lambda i, last, _: i < last, step, (low, high, init_val), None)[2]
 
 
-def map(f: Callable[[Any], Any], xs: Tree) -> Any:
+def map(f: Callable[[Any], Any], xs: Tree) -> Tree:
     """Apply a function to every slice along axis 0 in turn, and stack the results.
 
     Args:
@@ -331,7 +331,7 @@ def map(f: Callable[[Any], Any], xs: Tree) -> Any:
     return _scan(lambda _, x: ((), f(x)), (), xs, None, False)[1]
 
 
-def vectorized_map(function: Callable[[Any], Any], elements: Tree) -> Any:
+def vectorized_map(function: Callable[[Any], Any], elements: Tree) -> Tree:
     """Apply a function to every slice along axis 0, and stack the results.
 
     The results are those of Keras; the slices are computed in turn inside one loop, not in parallel.
@@ -350,7 +350,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Tree) -> Any:
     return map(check_callable("function", function, where="vectorized_map"), elements)
 
 
-def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = False, axis: int = 0) -> Any:
+def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = False, axis: int = 0) -> Tree:
     """Combine cumulatively along an axis: out[i] = f(out[i - 1], elems[i]) for an associative function.
 
     Computed in about log2(n) steps on whole arrays, each of which combines elements at distance 1, 2, 4, ...
@@ -375,7 +375,7 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = 
 
 
 @operation
-def _associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool, axis: int) -> Any:
+def _associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool, axis: int) -> Tree:
     nodes = [node_of(x) for x in tree.flatten(elems)]
     axes = [one_axis(axis, n.rank, "associative_scan") for n in nodes]
     length = nodes[0].shape[axes[0]]
@@ -388,7 +388,7 @@ def _associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool, a
         start = tuple(low if i == a else 0 for i in range(n.rank))
         return p.slice_(n, start, tuple(high if i == a else size for i, size in enumerate(n.shape)))
 
-    def packed(parts: Sequence[Node]) -> Any:
+    def packed(parts: Sequence[Node]) -> Tree:
         return tree.pack_sequence_as(elems, [Tensor(n) for n in parts])
 
     distance = 1

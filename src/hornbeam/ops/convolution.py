@@ -19,7 +19,7 @@ from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import float_node, node_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import Sizes, TensorLike
 
 # fmt: off
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 Pairs = tuple[tuple[int, int], ...]
 
 
-def sizes_of(value: Any, rank: int, name: str) -> tuple[int, ...]:
+def sizes_of(value: Sizes, rank: int, name: str) -> tuple[int, ...]:
     """Return one integer per spatial axis, from one integer or several."""
     sizes = (value,) * rank if isinstance(value, (int, np.integer)) else tuple(value)
     if len(sizes) != rank or any(int(n) < 1 for n in sizes):
@@ -73,7 +73,9 @@ def restore_channels(node: Node, data_format: str | None) -> Node:
     return p.transpose(node, (0, node.rank - 1, *range(1, node.rank - 1)))
 
 
-def _operands(name: str, inputs: Any, kernel: Any, data_format: str | None) -> tuple[Node, Node, int]:
+def _operands(
+    name: str, inputs: TensorLike, kernel: TensorLike, data_format: str | None
+) -> tuple[Node, Node, int]:
     dtype = result_dtype(inputs, kernel)
     dtype = dtype if is_float(dtype) else "float32"
     x, w = cast_node(inputs, dtype), cast_node(kernel, dtype)
@@ -286,7 +288,7 @@ def conv_transpose(
     return Tensor(restore_channels(result, data_format))
 
 
-def _extras(output_padding: Any, rank: int) -> tuple[int | None, ...]:
+def _extras(output_padding: int | Sequence[int | None], rank: int) -> tuple[int | None, ...]:
     extras = (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)
     if len(extras) != rank:
         raise ValueError(f"output_padding must be an integer or {rank} of them, got {output_padding!r}")
@@ -297,7 +299,7 @@ def _extras(output_padding: Any, rank: int) -> tuple[int | None, ...]:
 
 
 def _pooling(
-    name: str, node: Node, pool_size: Any, strides: Any, padding: str, data_format: str | None
+    name: str, node: Node, pool_size: Sizes, strides: Sizes | None, padding: str, data_format: str | None
 ) -> tuple[Node, dict[str, Any]]:
     if node.rank not in (3, 4, 5):
         raise ShapeError(f"{name} needs (batch, 1 to 3 spatial axes, channels), got shape {node.shape}")
@@ -385,7 +387,7 @@ def _inverse_counts(
 
 
 def _adaptive(
-    name: str, inputs: Any, output_size: Any, data_format: str | None, reduce: Callable[..., Node]
+    name: str, inputs: TensorLike, output_size: Sizes, data_format: str | None, reduce: Callable[..., Node]
 ) -> Tensor:
     node = float_node(inputs)
     if node.rank not in (3, 4, 5):

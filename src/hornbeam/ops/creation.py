@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_n
 from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike, TensorLike
+    from collections.abc import Callable, Sequence
+
+    from hornbeam._internal.typing import DTypeLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -61,7 +63,7 @@ def copy(x: TensorLike) -> Tensor:
     return Tensor(node_of(x))
 
 
-def full(shape: int | ShapeLike, fill_value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+def full(shape: int | Sequence[int], fill_value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Create a tensor filled with a value.
 
     Args:
@@ -82,7 +84,7 @@ def full(shape: int | ShapeLike, fill_value: TensorLike, dtype: DTypeLike | None
     return Tensor(broadcast_node(cast_node(fill_value, dtype_name(dtype or floatx())), sizes))
 
 
-def zeros(shape: int | ShapeLike, dtype: DTypeLike | None = None) -> Tensor:
+def zeros(shape: int | Sequence[int], dtype: DTypeLike | None = None) -> Tensor:
     """Create a tensor of zeros.
 
     Args:
@@ -95,7 +97,7 @@ def zeros(shape: int | ShapeLike, dtype: DTypeLike | None = None) -> Tensor:
     return full(shape, 0, dtype or floatx())
 
 
-def ones(shape: int | ShapeLike, dtype: DTypeLike | None = None) -> Tensor:
+def ones(shape: int | Sequence[int], dtype: DTypeLike | None = None) -> Tensor:
     """Create a tensor of ones.
 
     Args:
@@ -108,7 +110,7 @@ def ones(shape: int | ShapeLike, dtype: DTypeLike | None = None) -> Tensor:
     return full(shape, 1, dtype or floatx())
 
 
-def empty(shape: int | ShapeLike, dtype: DTypeLike | None = None) -> Tensor:
+def empty(shape: int | Sequence[int], dtype: DTypeLike | None = None) -> Tensor:
     """Create a tensor whose values are unspecified; here they are zeros.
 
     Args:
@@ -231,7 +233,7 @@ def arange(
     return Tensor(_ramp(count, first, pace, name))
 
 
-def _ramp(count: int, first: Any, step: Any, dtype: str) -> Node:
+def _ramp(count: int, first: TensorLike, step: TensorLike, dtype: str) -> Node:
     exact = "float32" if dtype in ("float16", "bfloat16") else dtype
     steps = p.iota(exact, (count,), 0)
     steps = steps if step == 1 else p.mul(steps, p.full(step, steps.type))
@@ -239,15 +241,36 @@ def _ramp(count: int, first: Any, step: Any, dtype: str) -> Node:
     return p.convert(steps, dtype)
 
 
+@overload
 def linspace(
     start: TensorLike,
-    stop: TensorLike | None,
+    stop: TensorLike,
+    num: int = ...,
+    endpoint: bool = ...,
+    retstep: Literal[False] = ...,
+    dtype: DTypeLike | None = ...,
+    axis: int = ...,
+) -> Tensor: ...
+@overload
+def linspace(
+    start: TensorLike,
+    stop: TensorLike,
+    num: int = ...,
+    endpoint: bool = ...,
+    *,
+    retstep: Literal[True],
+    dtype: DTypeLike | None = ...,
+    axis: int = ...,
+) -> tuple[Tensor, Tensor]: ...
+def linspace(
+    start: TensorLike,
+    stop: TensorLike,
     num: int = 50,
     endpoint: bool = True,
     retstep: bool = False,
     dtype: DTypeLike | None = None,
     axis: int = 0,
-) -> Any:
+) -> Tensor | tuple[Tensor, Tensor]:
     """Create evenly spaced values from `start` to `stop`.
 
     Args:
@@ -291,7 +314,7 @@ def linspace(
 
 def logspace(
     start: TensorLike,
-    stop: TensorLike | None,
+    stop: TensorLike,
     num: int = 50,
     endpoint: bool = True,
     base: TensorLike = 10,
@@ -325,7 +348,7 @@ def logspace(
 
 def geomspace(
     start: TensorLike,
-    stop: TensorLike | None,
+    stop: TensorLike,
     num: int = 50,
     endpoint: bool = True,
     dtype: DTypeLike | None = None,
@@ -421,7 +444,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: DTypeLike | None = None
     return Tensor(p.convert(below, dtype_name(dtype or floatx())))
 
 
-def _triangle(x: Any, k: int, lower: bool, name: str) -> Tensor:
+def _triangle(x: TensorLike, k: int, lower: bool, name: str) -> Tensor:
     node = node_of(x)
     if node.rank < 2:
         raise ShapeError(f"{name} needs a matrix, got shape {node.shape}")
@@ -576,7 +599,7 @@ def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[Tensor]:
 # -- windows of signal processing ----------------------------------------------------------------------------
 
 
-def _window(x: Any, make: Any) -> Tensor:
+def _window(x: TensorLike, make: Callable[..., Any]) -> Tensor:
     count = static_int(x, "the length of a window")
     return as_tensor(np.asarray(make(count)).astype(numpy_dtype(floatx())))
 

@@ -136,7 +136,7 @@ i0 = _floats("i0", _i0, "the modified Bessel function I0 of the first kind (abou
 # fmt: on
 
 
-def _numeric_node(x: Any) -> Node:
+def _numeric_node(x: TensorLike) -> Node:
     """Convert to a node of a number dtype: booleans become int32."""
     node = node_of(x)
     return p.convert(node, "int32") if node.dtype == "bool" else node
@@ -351,7 +351,7 @@ conj = conjugate
 divide = true_divide
 
 
-def _float_pair(x1: Any, x2: Any) -> list[Node]:
+def _float_pair(x1: TensorLike, x2: TensorLike) -> list[Node]:
     return unify(x1, x2, dtype=float_dtype(x1, x2))
 
 
@@ -413,7 +413,7 @@ def minimum(x1: TensorLike, x2: TensorLike) -> Tensor:
     return Tensor(p.bit_and(a, b) if a.dtype == "bool" else p.minimum(a, b))
 
 
-def _ignoring_nan(rule: Callable[[Node, Node], Node], x1: Any, x2: Any) -> Tensor:
+def _ignoring_nan(rule: Callable[[Node, Node], Node], x1: TensorLike, x2: TensorLike) -> Tensor:
     a, b = unify(x1, x2)
     if a.dtype == "bool":
         a, b = p.convert(a, "int32"), p.convert(b, "int32")
@@ -676,7 +676,7 @@ def isfinite(x: TensorLike) -> Tensor:
     return Tensor(p.is_finite(node) if is_float(node.dtype) else p.eq(node, node))
 
 
-def _equals(x: Any, value: float, absolute_value: bool = False) -> Tensor:
+def _equals(x: TensorLike, value: float, absolute_value: bool = False) -> Tensor:
     node = node_of(x)
     if not is_float(node.dtype):
         return Tensor(p.ne(node, node))
@@ -775,7 +775,7 @@ def nan_to_num(
         return Tensor(node)
     limits = _limits(node.dtype)
 
-    def fill(value: Any, default: float) -> Node:
+    def fill(value: float | None, default: float) -> Node:
         return unify(Tensor(node), default if value is None else value, dtype=node.dtype)[1]
 
     infinity = full(math.inf, node.type)

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
 
 
-def _starts(start_indices: Any, rank: int, name: str) -> list[Node]:
+def _starts(start_indices: Sequence[TensorLike] | TensorLike, rank: int, name: str) -> list[Node]:
     if isinstance(start_indices, (list, tuple)):
         starts = [node_of(i) for i in start_indices]
     else:
-        starts = [t.node for t in unstack(as_tensor(start_indices))]
+        stacked: Any = start_indices
+        starts = [t.node for t in unstack(as_tensor(stacked))]
     if len(starts) != rank or any(s.rank or not is_integer(s.dtype) for s in starts):
         raise ShapeError(f"{name}: needs {rank} integer start indices, got {start_indices!r}")
     return starts

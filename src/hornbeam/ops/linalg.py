@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -16,10 +16,10 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
-from hornbeam.ops._common import Axis, float_dtype, float_node, many_axes, one_axis, with_ones
+from hornbeam.ops._common import float_dtype, float_node, many_axes, one_axis, with_ones
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import Axis, TensorLike, Tree
 
 # fmt: off
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
 _EXACT = {"float16": "float32", "bfloat16": "float32"}
 
 
-def _matrix(x: Any, name: str, square: bool = False) -> Node:
+def _matrix(x: TensorLike, name: str, square: bool = False) -> Node:
     node = float_node(x)
     node = p.convert(node, _EXACT.get(node.dtype, node.dtype))
     if node.rank < 2 or (square and node.shape[-1] != node.shape[-2]):
@@ -217,7 +217,7 @@ def _solve(a: Node, b: Node) -> Node:
     return p.triangular_solve(lu, half, lower=False)
 
 
-def _system(a: Any, b: Any, name: str) -> tuple[Node, Node, bool]:
+def _system(a: TensorLike, b: TensorLike, name: str) -> tuple[Node, Node, bool]:
     """Convert both sides to one dtype and one batch shape; also return whether b has vectors."""
     left, right = _matrix(a, name, square=True), float_node(b)
     dtype = float_dtype(Tensor(left), Tensor(right))
@@ -297,8 +297,16 @@ def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     return Tensor(p.project(factors, 0)), Tensor(p.project(factors, 1))
 
 
+@overload
+def svd(
+    x: TensorLike, full_matrices: bool = ..., compute_uv: Literal[True] = ...
+) -> tuple[Tensor, Tensor, Tensor]: ...
+@overload
+def svd(x: TensorLike, full_matrices: bool = ..., *, compute_uv: Literal[False]) -> Tensor: ...
 @operation
-def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+def svd(
+    x: TensorLike, full_matrices: bool = True, compute_uv: bool = True
+) -> Tensor | tuple[Tensor, Tensor, Tensor]:
     """Compute the singular value decomposition u diag(s) vh = x with descending s.
 
     Args:
@@ -331,7 +339,7 @@ def _completed(basis: Node) -> Node:
     return p.concatenate(basis, rest, axis=basis.rank - 1)
 
 
-def _cutoff(s: Node, factor: Any, node: Node) -> Node:
+def _cutoff(s: Node, factor: float | None, node: Node) -> Node:
     """Return the value up to which singular values are taken as zero."""
     largest = p.reduce_max(s, (s.rank - 1,))
     if factor is None:
@@ -405,7 +413,7 @@ def lstsq(a: TensorLike, b: TensorLike, rcond: float | None = None) -> Tensor:
 # -- norms -----------------------------------------------------------------------------------------------
 
 
-def vector_norm(node: Node, order: Any, axes: tuple[int, ...]) -> Node:
+def vector_norm(node: Node, order: float | str, axes: tuple[int, ...]) -> Node:
     """Compute the norm of the vectors along `axes`."""
     size = p.absolute(node)
     if order in (math.inf, "inf"):
@@ -425,7 +433,7 @@ def vector_norm(node: Node, order: Any, axes: tuple[int, ...]) -> Node:
     return p.power(total, full(1 / power, total.type))
 
 
-def _matrix_norm(node: Node, order: Any, axes: tuple[int, int]) -> Node:
+def _matrix_norm(node: Node, order: float | str | None, axes: tuple[int, int]) -> Node:
     """Compute the norm of the matrices with rows along axes[0] and columns along axes[1]."""
     if order in (None, "fro"):
         return vector_norm(node, 2, tuple(sorted(axes)))
@@ -483,7 +491,7 @@ def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepd
 
 def jvp(
     fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
-) -> Any:
+) -> tuple[Tree, ...]:
     """Compute a Jacobian-vector product: the value of a function and its derivative in a direction.
 
     The forward derivative is the derivative of the reverse one, which is linear in its cotangents.

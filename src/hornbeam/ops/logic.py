@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node, unify
@@ -150,7 +150,7 @@ def _gcd(a: Node, b: Node) -> Node:
     return p.absolute(p.while_loop(more, step, a, b)[0])
 
 
-def _integer_pair(name: str, x1: Any, x2: Any) -> list[Node]:
+def _integer_pair(name: str, x1: TensorLike, x2: TensorLike) -> list[Node]:
     a, b = unify(x1, x2)
     if a.dtype == "bool":
         a, b = p.convert(a, "int32"), p.convert(b, "int32")

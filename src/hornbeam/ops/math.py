@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def _neutral(dtype: str, mode: str) -> float:
 
 
 def _segments(
-    data: Any, ids: Any, num_segments: int | None, mode: str, start: float | None, name: str
+    data: TensorLike, ids: TensorLike, num_segments: int | None, mode: str, start: float | None, name: str
 ) -> Tensor:
     node, index = node_of(data), node_of(ids)
     if index.rank != 1 or not is_integer(index.dtype) or index.shape != node.shape[:1]:
@@ -293,7 +293,7 @@ def _rotate_sum(real: Node, imag: Node, cos: np.ndarray, sin: np.ndarray) -> tup
     return times(real, cos) - times(imag, sin), times(real, sin) + times(imag, cos)
 
 
-def _complex(x: Any, name: str) -> tuple[Node, Node]:
+def _complex(x: tuple[TensorLike, TensorLike], name: str) -> tuple[Node, Node]:
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         raise HornbeamTypeError(
             f"{name} takes a pair (real, imaginary) of real tensors: complex dtypes are not supported"
@@ -431,7 +431,7 @@ def _imaginary_part(imag: Node, size: int) -> Node:
     return p.select(zero, full(0, imag.type), imag)
 
 
-def _window(window: Any, length: int, fft_length: int, dtype: str) -> Node:
+def _window(window: str | TensorLike | None, length: int, fft_length: int, dtype: str) -> Node:
     """Return the window, centered in `fft_length`. Named windows are periodic, as in spectral analysis."""
     if window is None:
         values = np.ones(length)

@@ -16,11 +16,11 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
-from hornbeam.ops._common import HALF, Axis, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
+from hornbeam.ops._common import HALF, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
 from hornbeam.ops.reduction import mean_node, var_node
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import Axis, TensorLike
 
 # fmt: off
 __all__ = [
@@ -59,7 +59,7 @@ def moments(
     return Tensor(results[0]), Tensor(results[1])
 
 
-def _along(vector: Any, like: Node, axis: int, name: str) -> Node:
+def _along(vector: TensorLike, like: Node, axis: int, name: str) -> Node:
     node = cast_node(vector, like.dtype)
     if node.shape != (like.shape[axis],):
         raise ShapeError(
@@ -117,7 +117,9 @@ def _trailing(node: Node, axis: Axis, name: str) -> tuple[Node, tuple[int, ...],
     return to_last(node, axes), axes, tuple(order.index(i) for i in range(node.rank))
 
 
-def _weights(value: Any, node: Node, axes: tuple[int, ...], dtype: str, default: Node, name: str) -> Node:
+def _weights(
+    value: TensorLike | None, node: Node, axes: tuple[int, ...], dtype: str, default: Node, name: str
+) -> Node:
     if value is None:
         return default
     w = cast_node(value, dtype)
@@ -314,7 +316,7 @@ def _repeated_heads(node: Node, times: int) -> Node:
     return p.reshape(p.broadcast(node, (b, s, h, times, d), (0, 1, 2, 4)), (b, s, h * times, d))
 
 
-def _allowed(mask: Any, causal: bool, queries: int, keys: int) -> Tensor | None:
+def _allowed(mask: TensorLike | None, causal: bool, queries: int, keys: int) -> Tensor | None:
     """Return the mask of keys that queries may attend to, in its smallest shape; None for all keys."""
     allowed = None if mask is None else Tensor(cast_node(as_tensor(mask), "bool"))
     if not causal:
@@ -331,7 +333,9 @@ def _seeing(q: Node, allowed: Tensor) -> Node:
     return p.select(p.broadcast(transposed, q.shape, (0, 1, 2)), q, zeros_like(q))
 
 
-def _attention_bias(bias: Any, allowed: Tensor | None, shape: Sequence[int], dtype: str) -> Node | None:
+def _attention_bias(
+    bias: TensorLike | None, allowed: Tensor | None, shape: Sequence[int], dtype: str
+) -> Node | None:
     """Return the addend of the scores: the bias, and a large negative number for masked keys.
 
     It is computed in its smallest shape, and broadcast.

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def _pair(x1: Any, x2: Any) -> tuple[Node, Node]:
+def _pair(x1: TensorLike, x2: TensorLike) -> tuple[Node, Node]:
     dtype = result_dtype(x1, x2)
     if dtype == "bool":
         dtype = "int32"

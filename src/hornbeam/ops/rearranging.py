@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import node_of, static_int
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import Sizes, TensorLike
 
 __all__ = ["depth_to_space", "fold", "rearrange", "space_to_depth", "unfold"]
 
@@ -122,7 +122,7 @@ def rearrange(tensor: TensorLike, pattern: str, **axes_lengths: int) -> Tensor:
 # -- space and depth -----------------------------------------------------------------------------------------
 
 
-def _image(x: Any, block_size: int, data_format: str, name: str) -> tuple[Node, int, bool]:
+def _image(x: TensorLike, block_size: int, data_format: str, name: str) -> tuple[Node, int, bool]:
     node, block = node_of(x), static_int(block_size, "block_size")
     if node.rank != 4 or block < 1:
         raise ShapeError(
@@ -201,7 +201,7 @@ def shifted_slices(
     return slices
 
 
-def _two(value: Any, name: str) -> tuple[int, int]:
+def _two(value: Sizes, name: str) -> tuple[int, int]:
     pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
     if len(pair) != 2:
         raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")

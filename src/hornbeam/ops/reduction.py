@@ -15,7 +15,6 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, dtype_name
 from hornbeam.ops._common import (
     HALF,
-    Axis,
     float_dtype,
     float_node,
     many_axes,
@@ -29,7 +28,7 @@ from hornbeam.ops._common import (
 from hornbeam.ops.elementwise import isclose, maximum, minimum
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -202,7 +201,7 @@ def average(x: TensorLike, axis: Axis = None, weights: TensorLike | None = None)
 
 
 def _extreme(rule: Reduce, logic: Reduce, name: str) -> Callable[[Any, Axis, bool], Tensor]:
-    def apply(x: Any, axis: Axis, keepdims: bool) -> Tensor:
+    def apply(x: TensorLike, axis: Axis, keepdims: bool) -> Tensor:
         node = node_of(x)
         axes = many_axes(axis, node.rank, name)
         if axes and not size_along(node, axes):
@@ -401,7 +400,7 @@ def count_nonzero(x: TensorLike, axis: Axis = None) -> Tensor:
 
 
 def _position(
-    rule: Callable[[Node, int], Node], x: Any, axis: int | None, keepdims: bool, name: str
+    rule: Callable[[Node, int], Node], x: TensorLike, axis: int | None, keepdims: bool, name: str
 ) -> Tensor:
     node = node_of(x)
     node = p.convert(node, "int32") if node.dtype == "bool" else node
@@ -453,7 +452,9 @@ def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
     return _position(p.argmin, x, axis, keepdims, "argmin")
 
 
-def _cumulative(rule: Callable[..., Node], x: Any, axis: int | None, dtype: Any, name: str) -> Tensor:
+def _cumulative(
+    rule: Callable[..., Node], x: TensorLike, axis: int | None, dtype: DTypeLike | None, name: str
+) -> Tensor:
     node = node_of(x)
     if dtype is not None:
         node = p.convert(node, dtype_name(dtype))

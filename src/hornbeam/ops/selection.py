@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -27,8 +27,14 @@ __all__ = [
 # fmt: on
 
 
+@overload
+def where(condition: TensorLike) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: TensorLike, x1: TensorLike, x2: TensorLike) -> Tensor: ...
 @operation
-def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None) -> Any:
+def where(
+    condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None
+) -> Tensor | tuple[Tensor, ...]:
     """Return `x1` where a condition holds and `x2` elsewhere; with the condition alone, `nonzero(condition)`.
 
     Args:
@@ -102,7 +108,7 @@ def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
     return tuple(as_tensor(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
 
 
-def _index_node(indices: Any, name: str) -> Node:
+def _index_node(indices: TensorLike, name: str) -> Node:
     node = node_of(indices)
     if node.dtype == "bool" or not is_integer(node.dtype):
         raise HornbeamTypeError(f"{name} needs integer indices, got {node.dtype}")
@@ -189,7 +195,7 @@ def _along_last(node: Node, axis: int) -> tuple[Node, tuple[int, ...]]:
     return p.transpose(node, (*rest, axis)), tuple([*range(axis), node.rank - 1, *range(axis, node.rank - 1)])
 
 
-def _sortable(x: Any, axis: int | None, name: str) -> tuple[Node, int]:
+def _sortable(x: TensorLike, axis: int | None, name: str) -> tuple[Node, int]:
     node = node_of(x)
     node = p.convert(node, "int32") if node.dtype == "bool" else node
     if axis is None:
@@ -453,6 +459,28 @@ def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bo
     return Tensor(p.logical_not(is_member) if invert else is_member)
 
 
+@overload
+def unique(
+    x: TensorLike,
+    sorted: bool = ...,
+    return_index: Literal[False] = ...,
+    return_inverse: Literal[False] = ...,
+    return_counts: Literal[False] = ...,
+    axis: int | None = ...,
+    size: int | None = ...,
+    fill_value: float | None = ...,
+) -> Tensor: ...
+@overload
+def unique(
+    x: TensorLike,
+    sorted: bool = ...,
+    return_index: bool = ...,
+    return_inverse: bool = ...,
+    return_counts: bool = ...,
+    axis: int | None = ...,
+    size: int | None = ...,
+    fill_value: float | None = ...,
+) -> tuple[Tensor, ...]: ...
 def unique(
     x: TensorLike,
     sorted: bool = True,
@@ -462,7 +490,7 @@ def unique(
     axis: int | None = None,
     size: int | None = None,
     fill_value: float | None = None,
-) -> Any:
+) -> Tensor | tuple[Tensor, ...]:
     """Return the distinct elements in ascending order.
 
     Their number depends on the values, so `x` must be known.

@@ -17,10 +17,10 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.ops._common import Axis, many_axes, node_of, one_axis, shape_of, static_int
+from hornbeam.ops._common import many_axes, node_of, one_axis, shape_of, static_int
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import Axis, Index, TensorLike
 
 # fmt: off
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
 
 
 @operation
-def get_item(x: TensorLike, key: Any) -> Tensor:
+def get_item(x: TensorLike, key: Index) -> Tensor:
     """Index as NumPy does: x[key].
 
     Args:
@@ -62,7 +62,7 @@ def ndim(x: TensorLike) -> int:
     return len(as_tensor(x).shape)
 
 
-def size(x: TensorLike) -> Any:
+def size(x: TensorLike) -> int | Any:
     """Return the number of elements; None if a size of a symbolic tensor is unknown.
 
     Args:
@@ -159,8 +159,9 @@ def moveaxis(x: TensorLike, source: int | Sequence[int], destination: int | Sequ
     return Tensor(p.transpose(node, tuple(order)))
 
 
-def _listed(axis: Any) -> list[int]:
-    return list(axis) if isinstance(axis, (tuple, list)) else [axis]
+def _listed(axis: int | Sequence[int]) -> list[int]:
+    axes: Any = axis
+    return list(axes) if isinstance(axes, (tuple, list)) else [axes]
 
 
 @operation
@@ -231,7 +232,7 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
 # -- joining and cutting -------------------------------------------------------------------------------------
 
 
-def _unified(xs: Any) -> list[Node]:
+def _unified(xs: Sequence[TensorLike]) -> list[Node]:
     """Convert tensors to one dtype; each keeps its shape."""
     items = list(xs)
     if not items:
@@ -644,7 +645,7 @@ def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor
         flat = p.reshape(node, (math.prod(node.shape),))
         return Tensor(p.reshape(roll(Tensor(flat), shift, 0).node, node.shape))
     axes = _listed(axis)
-    shifts = list(shift) if isinstance(shift, (tuple, list)) else [shift] * len(axes)
+    shifts: list[Any] = list(shift) if isinstance(shift, (tuple, list)) else [shift] * len(axes)
     if len(shifts) != len(axes):
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
     for a, by in zip(axes, shifts, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node
@@ -15,7 +15,6 @@ from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops import reduction
 from hornbeam.ops._common import (
-    Axis,
     float_dtype,
     float_node,
     many_axes,
@@ -27,7 +26,9 @@ from hornbeam.ops._common import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from collections.abc import Callable
+
+    from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
 
 # fmt: off
 __all__ = [
@@ -42,7 +43,9 @@ __all__ = [
 _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-def _quantiles(x: Any, q: Node, axis: Axis, method: str, keepdims: bool, skip_nan: bool, name: str) -> Tensor:
+def _quantiles(
+    x: TensorLike, q: Node, axis: Axis, method: str, keepdims: bool, skip_nan: bool, name: str
+) -> Tensor:
     """Compute quantiles at `q` (any shape) along `axis`: the shape of q, then that of the reduced x."""
     if method not in _METHODS:
         raise ValueError(f"{name}: method must be one of {', '.join(_METHODS)}, got {method!r}")
@@ -89,7 +92,7 @@ def _between(rows: Node, at: Node, method: str) -> Node:
     return p.select(p.eq(a, b), a, a + (b - a) * (at - low))
 
 
-def _fractions(q: Any, scale: float) -> Node:
+def _fractions(q: TensorLike, scale: float) -> Node:
     node = float_node(q)
     return node * scale if scale != 1.0 else node
 
@@ -217,7 +220,7 @@ def nanmedian(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
 # -- reductions that skip NaN --------------------------------------------------------------------------------
 
 
-def _without_nan(x: Any, value: float) -> tuple[Node, Node]:
+def _without_nan(x: TensorLike, value: float) -> tuple[Node, Node]:
     """Replace NaN by `value`; also return the mask of NaN."""
     node = node_of(x)
     missing = p.ne(node, node)
@@ -316,7 +319,9 @@ def nanstd(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return Tensor(p.sqrt(nanvar(x, axis, keepdims).node))
 
 
-def _nan_extreme(rule: Any, x: Any, value: float, axis: Axis, keepdims: bool) -> Tensor:
+def _nan_extreme(
+    rule: Callable[..., Tensor], x: TensorLike, value: float, axis: Axis, keepdims: bool
+) -> Tensor:
     node, missing = _without_nan(x, value)
     result = rule(Tensor(node), axis, keepdims)
     if not is_float(node.dtype):
@@ -355,7 +360,9 @@ def nanmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _nan_extreme(reduction.min, x, math.inf, axis, keepdims)
 
 
-def _nan_position(rule: Any, x: Any, value: float, axis: int | None, keepdims: bool) -> Tensor:
+def _nan_position(
+    rule: Callable[..., Tensor], x: TensorLike, value: float, axis: int | None, keepdims: bool
+) -> Tensor:
     node, missing = _without_nan(x, value)
     index = rule(Tensor(node), axis, keepdims).node
     nothing = reduction.all(Tensor(missing), axis, keepdims).node

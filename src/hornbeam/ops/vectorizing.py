@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from hornbeam.core.indexing import reshape
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops.control_flow import vectorized_map
 from hornbeam.ops.shaping import broadcast_to
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 
 _ARGUMENT = re.compile(r"\(([\w, ]*)\)")
 
@@ -75,7 +79,7 @@ def vectorize(
     return wrapped
 
 
-def _numbered(places: list[int], tensors: list[Any]) -> Any:
+def _numbered(places: list[int], tensors: list[Any]) -> Tree:
     return enumerate(zip(places, tensors, strict=True))
 
 

@@ -8,7 +8,7 @@ __all__ = ["SGD", "Adagrad", "Adam", "Ftrl", "Optimizer", "RMSprop"]
 
 
 def _gone(name: str) -> type:
-    def refuse(self: Any, *args: Any, **kwargs: Any) -> None:
+    def refuse(self: object, *args: Any, **kwargs: Any) -> None:
         raise ImportError(
             f"optimizers.legacy.{name} belongs to Keras 2: use hornbeam.optimizers.{name}, which has the "
             "same rule (schedules take the place of the argument `decay`)"

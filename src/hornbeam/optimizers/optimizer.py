@@ -26,7 +26,10 @@ from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.optimizers.updates import Updates, record_gradients_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, InitializerLike, TensorLike
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import DTypeLike, InitializerLike, LearningRateLike, TensorLike
+    from hornbeam.distribution import TensorLayout
 
 LearningRate = float | LearningRateSchedule | Callable[[], Any]
 Gradients = Sequence[Tensor | None]
@@ -119,7 +122,7 @@ class Optimizer:
         self._no_decay_pattern: re.Pattern[str] | None = None
         self._iterations = self.add_variable((), "zeros", "int64", name="iteration")
         if callable(learning_rate):
-            self._learning_rate: Any = learning_rate
+            self._learning_rate: Variable | Callable[..., Any] = learning_rate
         else:
             rate = check_learning_rate(learning_rate)
             self._learning_rate = self.add_variable((), rate, floatx(), name="learning_rate")
@@ -188,7 +191,7 @@ class Optimizer:
         initializer: float | InitializerLike = "zeros",
         dtype: DTypeLike | None = None,
         aggregation: str = "none",
-        layout: Any = None,
+        layout: TensorLayout | Variable | None = None,
         name: str | None = None,
     ) -> Variable:
         """Create a variable of the optimizer.
@@ -207,7 +210,7 @@ class Optimizer:
         dtype = dtype or floatx()
         if isinstance(initializer, (int, float)) or initializer == "zeros":
             value = 0 if initializer == "zeros" else initializer
-            start: Any = np.full(tuple(shape), value, numpy_dtype(dtype_name(dtype)))
+            start: float | InitializerLike = np.full(tuple(shape), value, numpy_dtype(dtype_name(dtype)))
         elif isinstance(initializer, (str, dict)):
             from hornbeam import initializers
 
@@ -242,7 +245,10 @@ class Optimizer:
         return self.add_variable(shape, initializer, dtype, layout=reference_variable, name=label)
 
     def add_optimizer_variables(
-        self, trainable_variables: Sequence[Variable], name: str | Sequence[str], initializer: Any = "zeros"
+        self,
+        trainable_variables: Sequence[Variable],
+        name: str | Sequence[str],
+        initializer: float | InitializerLike | Sequence[float | InitializerLike] = "zeros",
     ) -> Any:
         """Create a state (or, for a list of names, several) for each trained variable.
 
@@ -255,7 +261,9 @@ class Optimizer:
             List of variables, or for a list of names a tuple of lists.
         """
         names = [name] if isinstance(name, str) else list(name)
-        starts = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        starts: list[Any] = (
+            list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        )
         columns: tuple[list[Variable], ...] = tuple([] for _ in names)
         for variable in trainable_variables:
             for column, label, start in zip(columns, names, starts, strict=True):
@@ -272,14 +280,14 @@ class Optimizer:
         return self._iterations
 
     @property
-    def learning_rate(self) -> Any:
+    def learning_rate(self) -> Variable | Any:
         """Learning rate of the next update; assign a number to change it, a schedule to replace it."""
         if isinstance(self._learning_rate, LearningRateSchedule):
             return self._learning_rate(self._iterations)
         return self._learning_rate if isinstance(self._learning_rate, Variable) else self._learning_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value: TensorLike) -> None:
+    def learning_rate(self, value: LearningRateLike | TensorLike) -> None:
         if callable(value) and not isinstance(value, Tensor):
             self._variables = [v for v in self._variables if v is not self._learning_rate]
             self._learning_rate = value
@@ -623,7 +631,7 @@ class Optimizer:
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Build the optimizer that `get_config` described.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,12 @@ from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import TensorLike
+
 
 __all__ = [
     "CosineDecay",
@@ -41,7 +47,7 @@ class LearningRateSchedule:
         ...     def __call__(self, step): return 0.1 * 0.5 ** ops.cast(step, "float32")
     """
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: TensorLike) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
 
     def get_config(self) -> dict[str, Any]:
@@ -49,7 +55,7 @@ class LearningRateSchedule:
         raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Build the schedule that `get_config` described.
 
         Args:
@@ -64,7 +70,7 @@ class LearningRateSchedule:
         return f"<{type(self).__name__}>"
 
 
-def _float(x: Any) -> Tensor:
+def _float(x: TensorLike) -> Tensor:
     return ops.cast(x, floatx())
 
 
@@ -101,7 +107,7 @@ class ExponentialDecay(LearningRateSchedule):
         self.staircase = staircase
         self.name = name
 
-    def __call__(self, step: Any) -> Tensor:
+    def __call__(self, step: TensorLike) -> Tensor:
         passed = _float(step) / float(self.decay_steps)
         if self.staircase:
             passed = ops.floor(passed)
@@ -148,7 +154,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self.values = values
         self.name = name
 
-    def __call__(self, step: Any) -> Tensor:
+    def __call__(self, step: TensorLike) -> Tensor:
         rate = _float(self.values[-1])
         for boundary, value in reversed(list(zip(self.boundaries, self.values[:-1], strict=True))):
             rate = ops.where(ops.less_equal(step, boundary), _float(value), rate)
@@ -196,7 +202,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.cycle = cycle
         self.name = name
 
-    def __call__(self, step: Any) -> Tensor:
+    def __call__(self, step: TensorLike) -> Tensor:
         step, span = _float(step), _float(self.decay_steps)
         if self.cycle:
             span = span * ops.maximum(ops.ceil(step / span), 1.0)
@@ -249,7 +255,7 @@ class InverseTimeDecay(LearningRateSchedule):
         self.staircase = staircase
         self.name = name
 
-    def __call__(self, step: Any) -> Tensor:
+    def __call__(self, step: TensorLike) -> Tensor:
         passed = _float(step) / float(self.decay_steps)
         if self.staircase:
             passed = ops.floor(passed)
@@ -307,7 +313,7 @@ class CosineDecay(LearningRateSchedule):
         self.warmup_target = warmup_target
         self.warmup_steps = warmup_steps
 
-    def __call__(self, step: Any) -> Tensor:
+    def __call__(self, step: TensorLike) -> Tensor:
         step = _float(step)
         if self.warmup_target is None:
             return self._decay(step, self.initial_learning_rate)
@@ -372,7 +378,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.alpha = alpha
         self.name = name
 
-    def __call__(self, step: Any) -> Tensor:
+    def __call__(self, step: TensorLike) -> Tensor:
         passed = _float(step) / float(self.first_decay_steps)
         if self.t_mul == 1.0:
             restarts = ops.floor(passed)

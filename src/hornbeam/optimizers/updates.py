@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from hornbeam import ops
 from hornbeam._internal.context import context_variable, override
@@ -47,7 +46,7 @@ class Updates(VariableTracer):
     def assign(self, variable: Variable, node: Node) -> None:
         self.held[variable] = node
 
-    def commit(self, when: Any = None) -> None:
+    def commit(self, when: Tensor | None = None) -> None:
         """Make the assignments; with `when`, a boolean scalar tensor, only where it is true.
 
         Args:

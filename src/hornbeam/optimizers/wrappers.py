@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam.core import registry
@@ -14,6 +14,11 @@ from hornbeam.core.variable import Variable
 from hornbeam.optimizers.optimizer import Gradients, Optimizer
 from hornbeam.optimizers.rules import MODULE
 from hornbeam.optimizers.updates import Updates
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import LearningRateLike, TensorLike
 
 
 @exported(MODULE)
@@ -93,12 +98,12 @@ class LossScaleOptimizer(Optimizer):
         update.commit()
 
     @property
-    def learning_rate(self) -> Any:
+    def learning_rate(self) -> Variable | Any:
         """Learning rate of the inner optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: LearningRateLike | TensorLike) -> None:
         self.inner_optimizer.learning_rate = value
 
     @property
@@ -129,7 +134,7 @@ class LossScaleOptimizer(Optimizer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         inner = registry.deserialize(config["inner_optimizer"], custom_objects)
         return cls(**{**config, "inner_optimizer": inner})
 
@@ -200,7 +205,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Build the map that `get_config` described.
 
         Args:
@@ -292,7 +297,7 @@ class MultiOptimizer(Optimizer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         return cls(
             **{**config, "optimizer_map": registry.deserialize(config["optimizer_map"], custom_objects)}
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.config import floatx
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _FRACTION = {"bfloat16": 8, "float16": 11, "float32": 24}
 
 
-def _float_dtype(dtype: Any, name: str) -> str:
+def _float_dtype(dtype: DTypeLike | None, name: str) -> str:
     name_of_dtype = dtype_name(dtype or floatx())
     if name_of_dtype not in FLOATS:
         raise HornbeamTypeError(
@@ -68,7 +68,7 @@ def _centered(key: Node, shape: tuple[int, ...], dtype: str) -> Node:
     return p.convert(_high_bits(key, shape, 23), "float32") * 2.0**-22 + (2.0**-23 - 1.0)
 
 
-def _located(values: Node, location: Any, scale: Any, dtype: str) -> Tensor:
+def _located(values: Node, location: TensorLike, scale: TensorLike, dtype: str) -> Tensor:
     """Compute location + scale * values."""
     if not _is_number(scale, 1):
         values = p.mul(values, broadcast_node(cast_node(scale, values.dtype), values.shape))
@@ -77,7 +77,7 @@ def _located(values: Node, location: Any, scale: Any, dtype: str) -> Tensor:
     return Tensor(p.convert(values, dtype))
 
 
-def _is_number(x: Any, value: float) -> bool:
+def _is_number(x: TensorLike, value: float) -> bool:
     return isinstance(x, (int, float)) and x == value
 
 
@@ -371,7 +371,7 @@ def _gamma(key: Node, alpha: Node) -> Node:
     return p.select(small, value * boost, value)
 
 
-def _parameter(x: Any, shape: tuple[int, ...], dtype: str) -> Node:
+def _parameter(x: TensorLike, shape: tuple[int, ...], dtype: str) -> Node:
     work = "float64" if dtype == "float64" else "float32"
     return broadcast_node(cast_node(x, work), shape)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.dispatch import operation
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
 
 
-def _rgb_channels(images: Any, data_format: str | None, name: str) -> tuple[Node, Callable[[Node], Tensor]]:
+def _rgb_channels(
+    images: TensorLike, data_format: str | None, name: str
+) -> tuple[Node, Callable[[Node], Tensor]]:
     batch, restore = image_batch(images, data_format, name)
     if batch.shape[-1] != 3:
         raise ShapeError(
@@ -54,7 +56,9 @@ def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tens
     return restore(p.convert(red * 0.2989 + green * 0.587 + blue * 0.114, node.dtype))
 
 
-def _float_channels(images: Any, data_format: str | None, name: str) -> tuple[Node, Callable[[Node], Tensor]]:
+def _float_channels(
+    images: TensorLike, data_format: str | None, name: str
+) -> tuple[Node, Callable[[Node], Tensor]]:
     node, restore = _rgb_channels(images, data_format, name)
     if not is_float(node.dtype):
         raise TypeError(f"{name} needs floats in [0, 1], got {node.dtype}: divide by 255 first")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node
@@ -60,7 +60,14 @@ def elastic_transform(
 
 
 def deformed(
-    node: Node, alpha: Any, sigma: Any, size: int, order: int, fill_mode: str, fill_value: Any, seed: Any
+    node: Node,
+    alpha: TensorLike,
+    sigma: TensorLike,
+    size: int,
+    order: int,
+    fill_mode: str,
+    fill_value: TensorLike,
+    seed: SeedLike,
 ) -> Node:
     """Sample images (n, h, w, c) at positions displaced by `alpha` times blurred noise.
 

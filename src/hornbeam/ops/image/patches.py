@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.config import standard_data_format
@@ -16,10 +16,12 @@ from hornbeam.ops.convolution import padding_of, sizes_of
 from hornbeam.ops.rearranging import shifted_slices
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import Sizes, TensorLike
 
 
-def _patches(node: Node, size: Any, strides: Any, dilation: Any, padding: str, rank: int) -> Node:
+def _patches(
+    node: Node, size: Sizes, strides: Sizes | None, dilation: Sizes, padding: str, rank: int
+) -> Node:
     window = sizes_of(size, rank, "size")
     steps = window if strides is None else sizes_of(strides, rank, "strides")
     rate = sizes_of(dilation, rank, "dilation_rate")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -230,19 +230,22 @@ def scale_and_translate(
     return Tensor(node)
 
 
-def _margins(size: int, before: Any, after: Any, target: Any, grow: bool, name: str) -> tuple[int, int]:
+def _margins(
+    size: int, before: int | None, after: int | None, target: int | None, grow: bool, name: str
+) -> tuple[int, int]:
     """Return the amounts before and after an axis; two of (before, after, target) are known."""
     known = [x is not None for x in (before, after, target)]
     if sum(known) != 2:
         raise ValueError(
             f"{name}: give exactly two of amount before, amount after and target size of each axis"
         )
+    low, high = before or 0, after or 0
     if target is not None:
-        rest = (target - size if grow else size - target) - (before or 0) - (after or 0)
-        before, after = (rest, after) if before is None else (before, rest)
-    if before < 0 or after < 0 or (not grow and before + after > size):
-        raise ShapeError(f"{name}: amounts {before} and {after} do not fit an axis of size {size}")
-    return int(before), int(after)
+        rest = (target - size if grow else size - target) - low - high
+        low, high = (rest, high) if before is None else (low, rest)
+    if low < 0 or high < 0 or (not grow and low + high > size):
+        raise ShapeError(f"{name}: amounts {low} and {high} do not fit an axis of size {size}")
+    return int(low), int(high)
 
 
 @operation

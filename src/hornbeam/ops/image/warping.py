@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import broadcast_node, cast_node
@@ -85,7 +85,7 @@ def _next_digit(index: Node | None, digit: Node, size: int) -> Node:
 
 
 def sampled(
-    node: Node, positions: list[Node], order: int, mode: str, fill_value: Any, batch_dims: int = 0
+    node: Node, positions: list[Node], order: int, mode: str, fill_value: TensorLike, batch_dims: int = 0
 ) -> Node:
     """Sample a float tensor at fractional positions along the axes after `batch_dims`.
 
@@ -112,7 +112,7 @@ def sampled(
     return between(())
 
 
-def on_grids(node: Node, rows: Node, columns: Node, order: int, mode: str, fill_value: Any) -> Node:
+def on_grids(node: Node, rows: Node, columns: Node, order: int, mode: str, fill_value: TensorLike) -> Node:
     """Sample float images (n, h, w, c) where `rows` (n, h') and `columns` (n, w') of each image cross.
 
     As `sampled`, but whole rows are read at once, and columns are interpolated by a sparse matrix for each
@@ -203,7 +203,7 @@ def order_of(interpolation: str) -> int:
     return orders[interpolation]
 
 
-def _projected(node: Node, matrix: Node, order: int, mode: str, fill_value: Any) -> Node:
+def _projected(node: Node, matrix: Node, order: int, mode: str, fill_value: TensorLike) -> Node:
     """Sample images (n, h, w, c) at ((a x + b y + c) / k, (d x + e y + f) / k), k = g x + h y + 1.
 
     `matrix` has shape (n, 8).
@@ -295,7 +295,7 @@ def perspective_transform(
     return restore(_projected(node, matrix, order_of(interpolation), "constant", fill_value))
 
 
-def homography(points: Any, images: Any) -> Tensor:
+def homography(points: TensorLike, images: TensorLike) -> Tensor:
     """Return the numbers (n, 8) of the projective map of four `points` (n, 4, 2) of (x, y) to `images`.
 
     It is (x, y) -> ((a x + b y + c) / k, (d x + e y + f) / k) with k = g x + h y + 1.
