@@ -20,9 +20,9 @@ from hornbeam import Variable, layers, ops, random
 from hornbeam.engines import native
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests" / "saving"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fuzz_graphs import Listening  # noqa: E402
+from tools.fuzz_graphs import Listening  # noqa: E402
 
 # Longer texts are mutated too slowly.
 MAX_LENGTH = 24_000

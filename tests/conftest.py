@@ -14,6 +14,8 @@ from hypothesis import settings
 from hornbeam import engines
 from hornbeam._internal import context
 
+pytest.register_assert_rewrite("tests.helpers")
+
 # How long an example takes is the machine's business: what else runs on it decides.
 settings.register_profile("hornbeam", deadline=None)
 settings.load_profile("hornbeam")

@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
-sys.path.insert(0, str(HERE / "tests" / "structure"))
+sys.path.insert(0, str(HERE))
 
-import test_language  # noqa: E402
-import test_public_docstrings  # noqa: E402
+from tests.structure import test_language, test_public_docstrings  # noqa: E402
 
 LONG_FILE, LONG_FUNCTION = 450, 60
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -1,4 +1,4 @@
-"""Write the results of Keras for the images of tests/layers/augmentation/augmentation_cases.py.
+"""Write the results of Keras for the images of tests/helpers/augmentation_cases.py.
 
 Run with Keras 3.15.1 on JAX from the repository's root:
 
@@ -16,10 +16,9 @@ from typing import Any
 import keras
 import numpy as np
 
-FOLDER = Path(__file__).parents[1] / "tests" / "layers" / "augmentation"
-sys.path.insert(0, str(FOLDER))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from augmentation_cases import (  # noqa: E402
+from tests.helpers.augmentation_cases import (
     BOX_CALLS,
     CASES,
     Case,
@@ -30,6 +29,9 @@ from augmentation_cases import (  # noqa: E402
     labels_of,
     masks_of,
 )
+from tests.helpers.paths import ROOT
+
+FOLDER = ROOT / "tests" / "layers" / "augmentation"
 
 
 def record(case: Case) -> dict[str, Any]:

@@ -8,20 +8,19 @@ Run it with a Python that has keras and tensorflow, from the root of the reposit
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
 
 import keras
 
-FOLDER = Path(__file__).resolve().parent.parent / "tests" / "utils"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-spec = importlib.util.spec_from_file_location("feature_cases", FOLDER / "feature_cases.py")
-assert spec is not None
-assert spec.loader is not None
-cases = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(cases)
+from tests.helpers import feature_cases as cases
+from tests.helpers.paths import ROOT
+
+FOLDER = ROOT / "tests" / "utils"
+
 
 if len(sys.argv) > 1:
     print(json.dumps(cases.facts(keras.models.load_model(sys.argv[2]))))

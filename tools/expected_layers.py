@@ -9,21 +9,20 @@ The tests read the JSON file it writes and need no Keras.
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-FOLDER = Path(__file__).resolve().parent.parent / "tests" / "layers"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-spec = importlib.util.spec_from_file_location("layer_cases", FOLDER / "layer_cases.py")
-assert spec is not None
-assert spec.loader is not None
-cases = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(cases)
+from tests.helpers import layer_cases as cases
+from tests.helpers.paths import ROOT
+
+FOLDER = ROOT / "tests" / "layers"
 
 
 def expected(index: int, case: Any) -> dict[str, Any]:

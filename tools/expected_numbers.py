@@ -9,26 +9,18 @@ The tests read the JSON files it writes and need no Keras.
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import keras
 import numpy as np
 
-TESTS = Path(__file__).resolve().parent.parent / "tests"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-
-def cases(folder: str, name: str) -> ModuleType:
-    """One of the modules of cases beside the tests."""
-    spec = importlib.util.spec_from_file_location(name, TESTS / folder / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.helpers import loss_cases, metric_cases, optimizer_cases
+from tests.helpers.paths import TESTS
 
 
 def plain(x: Any) -> Any:
@@ -42,7 +34,7 @@ def tensor(x: np.ndarray) -> Any:
 
 
 def losses() -> list[Any]:
-    module = cases("losses", "loss_cases")
+    module = loss_cases
     data = module.inputs()
     return [
         plain(
@@ -55,7 +47,7 @@ def losses() -> list[Any]:
 
 
 def metrics() -> list[Any]:
-    module = cases("metrics", "metric_cases")
+    module = metric_cases
     data = module.inputs()
 
     def run(name: str, true: str, pred: str, options: dict[str, Any], weighted: bool) -> Any:
@@ -72,7 +64,7 @@ def metrics() -> list[Any]:
 
 
 def optimizers() -> dict[str, Any]:
-    module = cases("optimizers", "optimizer_cases")
+    module = optimizer_cases
 
     def run(name: str, options: dict[str, Any]) -> dict[str, Any]:
         optimizer = getattr(keras.optimizers, name)(**options)

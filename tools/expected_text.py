@@ -9,19 +9,19 @@ The tests read the JSON file it writes and need no Keras.
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import keras
 
-FOLDER = Path(__file__).resolve().parent.parent / "tests" / "layers"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-spec = importlib.util.spec_from_file_location("text_cases", FOLDER / "text_cases.py")
-assert spec is not None
-assert spec.loader is not None
-cases = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(cases)
+from tests.helpers import text_cases as cases
+from tests.helpers.paths import ROOT
+
+FOLDER = ROOT / "tests" / "layers"
+
 
 results = {name: cases.plain(make(keras)) for name, make in cases.CASES.items()}
 lines = [f"{json.dumps(name)}: {json.dumps(facts, ensure_ascii=False)}" for name, facts in results.items()]

@@ -16,11 +16,14 @@ import zipfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-TESTS = Path(__file__).parents[1] / "tests" / "saving"
-sys.path.insert(0, str(TESTS))
+import keras
 
-import keras  # noqa: E402
-import keras_models  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.helpers import keras_models
+from tests.helpers.paths import ROOT
+
+FOLDER = ROOT / "tests" / "saving"
 
 
 def write(target: Path) -> None:
@@ -35,6 +38,6 @@ def write(target: Path) -> None:
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
     if sys.argv[1:] == ["write"]:
-        write(TESTS / "keras_files.zip")
+        write(FOLDER / "keras_files.zip")
     else:
         print(json.dumps(keras_models.differences(keras, sys.argv[2])))

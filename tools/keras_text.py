@@ -8,7 +8,6 @@ Run it with a Python that has keras and tensorflow, from the root of the reposit
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 import tempfile
@@ -19,13 +18,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-FOLDER = Path(__file__).resolve().parent.parent / "tests" / "saving"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-spec = importlib.util.spec_from_file_location("text_models", FOLDER / "text_models.py")
-assert spec is not None
-assert spec.loader is not None
-models = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(models)
+from tests.helpers import text_models as models
+from tests.helpers.paths import ROOT
+
+FOLDER = ROOT / "tests" / "saving"
 
 
 def predicted(model: Any, name: str) -> Any:

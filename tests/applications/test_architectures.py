@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from described import CASES, describe
 
 import hornbeam as hb
 from hornbeam.layers.context import shapes_only
+from tests.helpers.architectures import CASES, describe
 
 EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
 # Less than a second each; the others are in the long run.

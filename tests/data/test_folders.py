@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from record_folders import FITS, METHODS, ORDERS, WINDOWS, make_folders, png, sound
 
 import hornbeam as hb
 from hornbeam import utils
 from hornbeam.data import Dataset, TensorSpec
 from hornbeam.data.folders.resizing import resize
+from tests.helpers.media_folders import FITS, METHODS, ORDERS, WINDOWS, make_folders, png, sound
 
 KERAS = np.load(Path(__file__).with_name("keras_folders.npz"))
 # Resizing: weights that TensorFlow takes from a table of 1024 steps, and rounding in float32.

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 import hornbeam
+from tests.helpers.paths import HELPERS
 
-JOB = Path(__file__).with_name("job.py")
+JOB = HELPERS / "distribution_job.py"
 SOURCES = Path(hornbeam.__file__).parents[1]
 
 pytestmark = pytest.mark.posix

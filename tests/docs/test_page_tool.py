@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tools import pages
 
 
 @pytest.mark.parametrize(
@@ -19,8 +20,8 @@ import pytest
         (None, ""),
     ],
 )
-def test_equal_outputs(tool: ModuleType, shown: str | None, printed: str) -> None:
-    assert tool.difference(shown, printed) == ""
+def test_equal_outputs(shown: str | None, printed: str) -> None:
+    assert pages.difference(shown, printed) == ""
 
 
 @pytest.mark.parametrize(
@@ -35,34 +36,34 @@ def test_equal_outputs(tool: ModuleType, shown: str | None, printed: str) -> Non
         ("+0.5", "-0.5", "-0.5"),
     ],
 )
-def test_different_outputs(tool: ModuleType, shown: str | None, printed: str, message: str) -> None:
-    assert re.search(message, tool.difference(shown, printed))
+def test_different_outputs(shown: str | None, printed: str, message: str) -> None:
+    assert re.search(message, pages.difference(shown, printed))
 
 
-def test_numbers_are_free_in_about_blocks_and_words_are_not(tool: ModuleType) -> None:
-    assert tool.difference("better by 0.1, p = 3e-05", "better by -0.7, p = 1", about=True) == ""
-    assert "worse" in tool.difference("better by 0.1", "worse by 0.1", about=True)
+def test_numbers_are_free_in_about_blocks_and_words_are_not() -> None:
+    assert pages.difference("better by 0.1, p = 3e-05", "better by -0.7, p = 1", about=True) == ""
+    assert "worse" in pages.difference("better by 0.1", "worse by 0.1", about=True)
 
 
-def test_outputs_are_written_into_a_page(tool: ModuleType, tmp_path: Path) -> None:
+def test_outputs_are_written_into_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "# A\n\n```python\nx = 6\n```\n\nand\n\n```python\nprint(7 * x)\n```\n\n```text\n41\n```\n"
     )
-    loaded = tool.Page(page)
+    loaded = pages.Page(page)
     outputs = loaded.run()
     assert outputs == ["", "42"]
-    with pytest.raises(tool.PageError, match="block 1"):
+    with pytest.raises(pages.PageError, match="block 1"):
         loaded.check(outputs, tmp_path)
     loaded.write(outputs)
-    reloaded = tool.Page(page)
+    reloaded = pages.Page(page)
     reloaded.check(reloaded.run(), tmp_path)
     assert reloaded.text == loaded.text.replace("41", "42")
 
 
-def test_a_figure_that_the_code_does_not_save_is_an_error(tool: ModuleType, tmp_path: Path) -> None:
+def test_a_figure_that_the_code_does_not_save_is_an_error(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```python\n1\n```\n\n![a curve](figures/curve.svg)\n")
-    loaded = tool.Page(page)
-    with pytest.raises(tool.PageError, match=r"no figure .*curve\.svg"):
+    loaded = pages.Page(page)
+    with pytest.raises(pages.PageError, match=r"no figure .*curve\.svg"):
         loaded.check(loaded.run(), tmp_path)

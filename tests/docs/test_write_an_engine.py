@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,22 @@ import pytest
 
 import hornbeam
 from hornbeam import engines
+from tools import pages
 
 PAGE = Path(__file__).parents[2] / "docs/write_an_engine.md"
 
 
 @pytest.fixture(scope="module")
-def blocks(tool: ModuleType) -> list[str]:
-    return [code for code, *_ in tool.Page(PAGE).blocks]
+def blocks() -> list[str]:
+    return [code for code, *_ in pages.Page(PAGE).blocks]
 
 
 @pytest.fixture(scope="module")
-def page(tool: ModuleType) -> Any:
+def page() -> Any:
     """The names that the page's code makes."""
     hornbeam.utils.set_random_seed(0)
     known = dict(engines._known)
-    page = tool.Page(PAGE)
+    page = pages.Page(PAGE)
     page.run()
     yield page.names
     engines._known.clear()

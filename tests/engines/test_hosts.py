@@ -6,7 +6,6 @@ An engine whose library is not installed is skipped, by name. The sweep over all
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,8 @@ from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "primitives"))
-from engine_cases import DECOMPOSITIONS, SUMS, compare
-from primitive_cases import CASES, dtypes_of, operands, types_of
+from tests.helpers.engine_cases import DECOMPOSITIONS, SUMS, compare
+from tests.helpers.primitive_cases import CASES, dtypes_of, operands, types_of
 
 HOSTS = ("jax", "torch", "tensorflow", "onnxruntime", "pytensor")
 # Units of the last place; libraries differ, and none promises a bound. What moves or rounds once is exact.

@@ -22,6 +22,7 @@ from hornbeam.engines.table import TableEngine, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.scope import Located
+from tests.helpers.processes import environment
 
 HERE = os.path.relpath(__file__)
 
@@ -161,8 +162,7 @@ def test_tracing_normally_notes_no_line_and_runs_once() -> None:
 def test_eager_code_says_its_line_on_demand(tmp_path: Path) -> None:
     script = tmp_path / "eager.py"
     script.write_text(
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_lacking import Toy, _loaded, ops\n"
+        "from tests.engines.test_lacking import Toy, _loaded, ops\n"
         "import hornbeam\n"
         "_loaded['toy'] = Toy('tan')\n"
         "hornbeam.config.set_engine('toy')\n"
@@ -174,10 +174,10 @@ def test_eager_code_says_its_line_on_demand(tmp_path: Path) -> None:
             [sys.executable, str(script)],
             capture_output=True,
             text=True,
-            env={**os.environ, "HORNBEAM_LINES": lines},
+            env=environment(HORNBEAM_LINES=lines),
         )
         assert said in done.stderr
-        assert ("eager.py:6)" in done.stderr) == bool(lines)
+        assert ("eager.py:5)" in done.stderr) == bool(lines)
 
 
 def test_scopes_with_a_line_are_copied_and_pickled() -> None:

@@ -14,10 +14,11 @@ import pytest
 import hornbeam as hb
 from hornbeam import distribution
 from hornbeam.engines.mesh import Job, Mesh
+from tests.helpers.paths import HELPERS
 
 pytest.importorskip("torch")
 
-JOB = Path(__file__).with_name("mesh_job.py")
+JOB = HELPERS / "mesh_job.py"
 Results = list[dict[str, np.ndarray]]
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from who_has_what import DOCS, SHOWN, cell, made, read, replaced, written
 
 from hornbeam.engines import available, get_engine, installed
 from hornbeam.engines.table import TableEngine
+from tools.engine_support import DOCS, SHOWN, cell, made, read, replaced, written
 
 TEXT = DOCS.read_text()
 

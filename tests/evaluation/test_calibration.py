@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_evaluate import classifier, data
 
 import hornbeam as hb
 from hornbeam import evaluation
@@ -18,6 +17,7 @@ from hornbeam.evaluation.probability_calibration import (
     calibration_of,
     scaled,
 )
+from tests.helpers.builders import classifier, data
 
 
 def drawn(n: int, sharpness: float, seed: int = 0, classes: int = 4) -> Labels:

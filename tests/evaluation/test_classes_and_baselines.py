@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_evaluate import classifier, data
 
 import hornbeam as hb
 from hornbeam import evaluation
 from hornbeam.evaluation.confusion_matrix import confused_pairs, confusion_matrix
+from tests.helpers.builders import classifier, data
 
 
 def trained(x: np.ndarray, y: np.ndarray) -> hb.Sequential:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import paired_rates as rates
 import pytest
-from test_evaluate import classifier, data
 
 import hornbeam as hb
 from hornbeam import evaluation, layers
 from hornbeam.evaluation.comparison import difference
 from hornbeam.evaluation.paired import difference_interval, gain_of, permutation_test
 from hornbeam.evaluation.statistics import mean_of
+from tests.helpers.builders import classifier, data
+from tools import paired_rates as rates
 
 
 @pytest.mark.parametrize(

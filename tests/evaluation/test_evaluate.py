@@ -13,19 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import evaluation, layers, metrics
 from hornbeam.evaluation import IntervalWarning
-
-
-def classifier(activation: str | None = "softmax", classes: int = 3, **compiled: Any) -> hb.Sequential:
-    hb.utils.set_random_seed(0)
-    model = hb.Sequential([hb.Input((4,)), layers.Dense(8, "relu"), layers.Dense(classes, activation)])
-    model.compile("adam", **{"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], **compiled})
-    return model
-
-
-def data(n: int = 500, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(n, 4)).astype("float32")
-    return x, np.argmax(x[:, :classes] + rng.normal(size=(n, classes)), -1)
+from tests.helpers.builders import classifier, data
 
 
 def test_values_are_those_of_the_model() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import interval_coverage as coverage
 import numpy as np
 import pytest
 
@@ -11,6 +10,7 @@ from hornbeam._internal.intervals import student_quantile
 from hornbeam.evaluation.coverage import caveats
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import mean_of
+from tools import interval_coverage as coverage
 
 
 @pytest.mark.parametrize(

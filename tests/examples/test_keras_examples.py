@@ -10,8 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import comparing
 import pytest
+
+from tests.helpers import example_results
 
 # Run always; the others are `slow`.
 SAMPLE = ("custom_layers", "multi_output", "training_loop", "wgan_gp")
@@ -21,11 +22,11 @@ def marked(name: str) -> object:
     return name if name in SAMPLE else pytest.param(name, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name", [marked(name) for name in comparing.programs()])
+@pytest.mark.parametrize("name", [marked(name) for name in example_results.programs()])
 def test_losses_follow_keras_s(name: str, tmp_path: Path) -> None:
     output = tmp_path / "result.json"
-    program = comparing.PROGRAMS / f"{name}.py"
-    side = comparing.HERE / "side.py"
+    program = example_results.PROGRAMS / f"{name}.py"
+    side = example_results.RUNNER
     done = subprocess.run(
         [sys.executable, "-m", "hornbeam", "run", str(side), str(program), str(output)],
         capture_output=True,
@@ -33,13 +34,13 @@ def test_losses_follow_keras_s(name: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     ours = json.loads(output.read_text())["result"]
-    distance, place = comparing.farthest(name, ours, comparing.recorded()[name]["result"])
+    distance, place = example_results.farthest(name, ours, example_results.recorded()[name]["result"])
     assert distance <= 1, place
 
 
 def test_all_programs_are_recorded() -> None:
-    assert sorted(comparing.recorded()) == comparing.programs()
+    assert sorted(example_results.recorded()) == example_results.programs()
 
 
 def test_there_are_at_least_25_programs() -> None:
-    assert len(comparing.programs()) >= 25
+    assert len(example_results.programs()) >= 25

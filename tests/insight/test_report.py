@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_pages import Page, parts_of, record
 
 import hornbeam as hb
 from hornbeam.insight import RunError, read_run
@@ -26,6 +25,7 @@ from hornbeam.visualization.figure import LinePanel, Marker
 from hornbeam.visualization.markup import Html, tag
 from hornbeam.visualization.png import encode, is_image, to_uint8
 from hornbeam.visualization.svg import Axis, line_chart, round_numbers
+from tests.helpers.report_pages import Page, parts_of, record
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from hornbeam.insight.runs import compare_runs, list_runs
 from hornbeam.insight.runs.comparing import differences, sparkline
 from hornbeam.insight.runs.environment import command, commit, environment
 from hornbeam.insight.runs.folder import make_folder, plain, plain_name
+from tests.helpers import processes
 
 
 def data(samples: int = 96) -> tuple[np.ndarray, np.ndarray]:
@@ -161,9 +162,8 @@ def test_two_runs_of_one_second(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_shows_its_epochs(tmp_path: Path) -> None:
     code = f"""
-import sys, time
-sys.path[:0] = {[str(Path(__file__).parent)]!r}
-import test_runs as t
+import time
+from tests.insight import test_runs as t
 class Slow(t.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 2:
@@ -172,7 +172,9 @@ class Slow(t.Callback):
 x, y = t.data()
 t.model().fit(x, y, epochs=5, verbose=0, callbacks=[t.RunRecorder("killed", {str(tmp_path)!r}), Slow()])
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=processes.environment()
+    )
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "there"
     process.kill()

@@ -5,14 +5,11 @@ from __future__ import annotations
 import collections
 import itertools
 import random
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from members import Meeting, pieces, whole
 
 import hornbeam as hb
 from hornbeam import layers, ops
@@ -30,11 +27,9 @@ from hornbeam.ir.primitive import PRIMITIVES, bind
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import TensorType
 from hornbeam.ir.verify import verify
-
-for folder in ("primitives", "engines"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
-from primitive_cases import CASES, NAMES, dtypes_of, operands, types_of  # noqa: E402
-from test_programs import SHAPES, program  # noqa: E402
+from tests.helpers.mesh_members import Meeting, pieces, whole
+from tests.helpers.primitive_cases import CASES, NAMES, dtypes_of, operands, types_of
+from tests.helpers.random_programs import SHAPES, program
 
 Arrays = Sequence[np.ndarray]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layer_cases import CASES, digest, flatten, inputs, label, make, weights
 
 import hornbeam
 from hornbeam import layers, tree
 from hornbeam.core import registry
 from hornbeam.layers import augmentation
+from tests.helpers.layer_cases import CASES, digest, flatten, inputs, label, make, weights
 
 EXPECTED = json.loads((Path(__file__).parent / "layer_expected.json").read_text())
 EVERY = pytest.mark.parametrize("index", range(len(CASES)), ids=label)

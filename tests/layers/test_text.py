@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import text_cases
 
 import hornbeam
 from hornbeam.ir.types import HornbeamTypeError
+from tests.helpers import text_cases
 
 EXPECTED = json.loads((Path(__file__).parent / "text_expected.json").read_text())
 FACTS = [(name, fact) for name, facts in EXPECTED.items() for fact in facts]

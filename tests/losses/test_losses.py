@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loss_cases import CASES, inputs
 
 import hornbeam
 from hornbeam import losses, ops
@@ -16,6 +15,7 @@ from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
+from tests.helpers.loss_cases import CASES, inputs
 
 EXPECTED = json.loads((Path(__file__).parent / "loss_expected.json").read_text())
 DATA = inputs()

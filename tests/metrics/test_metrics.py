@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from metric_cases import CASES, inputs, weighted
 
 import hornbeam
 from hornbeam import losses, metrics, ops
 from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor
 from hornbeam.ir.types import ShapeError
+from tests.helpers.metric_cases import CASES, inputs, weighted
 
 EXPECTED = json.loads((Path(__file__).parent / "metric_expected.json").read_text())
 DATA = inputs()

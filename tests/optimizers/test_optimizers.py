@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optimizer_cases import CASES, SCHEDULES, gradients, weights
 
 import hornbeam
 from hornbeam import ops, optimizers
@@ -19,6 +18,7 @@ from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.optimizers import schedules
 from hornbeam.optimizers.updates import Updates
+from tests.helpers.optimizer_cases import CASES, SCHEDULES, gradients, weights
 
 EXPECTED = json.loads((Path(__file__).parent / "optimizer_expected.json").read_text())
 IDS = ["-".join([name, *(f"{k}={v}" for k, v in options.items())]) for name, options in CASES]

@@ -29,11 +29,6 @@ AVAILABLE = sys.version_info >= (3, 11)
 # Keras 3.15 needs Python 3.11.
 collect_ignore_glob = [] if AVAILABLE else ["test_*.py"]
 
-# The tables of cases that other tests have: one layer, one table.
-for kind in ("layers", "losses", "metrics", "optimizers", "structure"):
-    sys.path.insert(0, str(HERE.parent / kind))
-sys.path.insert(0, str(HERE.parents[1] / "tools"))
-
 
 def pytest_report_header() -> str | None:
     if not AVAILABLE:
@@ -51,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 if AVAILABLE:
-    from comparison import Comparison
+    from tests.helpers.parity.comparison import Comparison
 
     @pytest.fixture
     def compare(request: pytest.FixtureRequest) -> Comparison:

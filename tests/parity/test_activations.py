@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -12,13 +11,13 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from comparison import Comparison, plain
-from optimizer_cases import SCHEDULES
-from reasons import WITHOUT_CASE
 
 import hornbeam
+from tests.helpers.optimizer_cases import SCHEDULES
+from tests.helpers.parity.comparison import Comparison
+from tests.helpers.parity.configs import SIDES, check_configs
+from tests.helpers.parity.reasons import WITHOUT_CASE
 
-SIDES = (hornbeam, keras)
 RNG = np.random.default_rng(11)
 X = (3 * RNG.normal(size=(4, 6))).astype("float32")
 KERNEL = RNG.normal(size=(3, 3, 2, 4)).astype("float32")
@@ -113,28 +112,6 @@ def test_schedules(compare: Comparison, case: int) -> None:
         "schedules",
     )
     check_configs(compare, "optimizers.schedules", ours, theirs)
-
-
-def check_configs(compare: Comparison, module: str, ours: Any, theirs: Any) -> None:
-    """The configs are equal, and each side reads what the other one writes."""
-    here, there = hornbeam, keras
-    for part in module.split("."):
-        here, there = getattr(here, part), getattr(there, part)
-    written, other = here.serialize(ours), there.serialize(theirs)
-    compare.same("config", plain(written), plain(other))
-
-    def read(side: Any, text: str) -> Any:
-        return plain(side.deserialize(json.loads(text)).get_config())
-
-    def equal(made: Callable[[], Any], expected: Any) -> Callable[[], None]:
-        def run() -> None:
-            assert made() == expected
-
-        return run
-
-    texts = json.dumps(written), json.dumps(other)
-    compare.check("our config there", equal(lambda: read(there, texts[0]), plain(theirs.get_config())))
-    compare.check("their config here", equal(lambda: read(here, texts[1]), plain(ours.get_config())))
 
 
 def test_every_public_name_has_a_case() -> None:

@@ -9,10 +9,10 @@ import jax
 import keras
 import numpy as np
 import pytest
-from comparison import Comparison
 
 import hornbeam
 from hornbeam.compat.tensorflow.tape import GradientTape
+from tests.helpers.parity.comparison import Comparison
 
 STACKS = {
     "batch normalization": ["Dense(4)", "BatchNormalization(momentum=0.9)", "Dense(1)"],

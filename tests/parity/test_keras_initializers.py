@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from comparison import Comparison
-from reasons import WITHOUT_CASE
-from test_activations import SIDES, check_configs
 
 import hornbeam
+from tests.helpers.parity.comparison import Comparison
+from tests.helpers.parity.configs import SIDES, check_configs
+from tests.helpers.parity.reasons import WITHOUT_CASE
 
 EXACT = [
     ("Zeros()", (3, 4)), ("Ones()", (3, 4)), ("Constant(2.5)", (3, 4)), ("Constant(3)", (2,)),

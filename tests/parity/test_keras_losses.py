@@ -8,14 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
-import loss_cases
-import metric_cases
 import pytest
-from comparison import Comparison, dtype_of, fresh
-from reasons import WITHOUT_CASE
-from test_activations import SIDES, check_configs
 
 import hornbeam
+from tests.helpers import loss_cases, metric_cases
+from tests.helpers.parity.comparison import Comparison, dtype_of, fresh
+from tests.helpers.parity.configs import SIDES, check_configs
+from tests.helpers.parity.reasons import WITHOUT_CASE
 
 LOSSES = loss_cases.inputs()
 METRICS = metric_cases.inputs()

@@ -8,12 +8,12 @@ import jax
 import keras
 import numpy as np
 import pytest
-from comparison import Comparison, dtype_of, fresh
-from optimizer_cases import CASES, weights
-from reasons import WITHOUT_CASE
-from test_activations import SIDES, check_configs
 
 import hornbeam
+from tests.helpers.optimizer_cases import CASES, weights
+from tests.helpers.parity.comparison import Comparison, dtype_of, fresh
+from tests.helpers.parity.configs import SIDES, check_configs
+from tests.helpers.parity.reasons import WITHOUT_CASE
 
 STEPS = 10
 ALL = [

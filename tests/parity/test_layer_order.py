@@ -11,11 +11,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from both import numpy_initial_values
-from comparison import fresh, order_of_layers
-from grammar import build
 
 import hornbeam
+from tests.helpers.parity.both import numpy_initial_values
+from tests.helpers.parity.comparison import fresh, order_of_layers
+from tests.helpers.parity.grammar import build
 
 # What may be done with sequences `{x}` and `{y}` of shape (4, 3): each keeps that shape.
 _STEPS = """

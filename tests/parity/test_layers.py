@@ -1,6 +1,6 @@
 """Every layer beside Keras's: weights, outputs, state, masks, gradients, configs, symbols, half precision.
 
-The cases are those of tests/layers/layer_cases.py, which every exported layer has to have, and more settings
+The cases are those of tests/helpers/layer_cases.py, which every exported layer has to have, and more settings
 here.
 """
 
@@ -16,13 +16,19 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from both import numpy_initial_values, run_keras, run_ours, set_random_weights, symbols
-from cases_layers import MORE
-from comparison import Comparison, dtype_of, fresh, leaves, names_of_weights, plain
-from layer_cases import CASES, Case, inputs, make, names_of
-from reasons import ARGUMENTS_MISSING, KERAS_CANNOT, KERAS_CANNOT_RUN, WITHOUT_CASE, WITHOUT_HALF
 
 import hornbeam
+from tests.helpers.layer_cases import CASES, Case, inputs, make, names_of
+from tests.helpers.parity.both import numpy_initial_values, run_keras, run_ours, set_random_weights, symbols
+from tests.helpers.parity.cases_layers import MORE
+from tests.helpers.parity.comparison import Comparison, dtype_of, fresh, leaves, names_of_weights, plain
+from tests.helpers.parity.reasons import (
+    ARGUMENTS_MISSING,
+    KERAS_CANNOT,
+    KERAS_CANNOT_RUN,
+    WITHOUT_CASE,
+    WITHOUT_HALF,
+)
 
 ALL = [*CASES, *MORE]
 

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from both import floats_in, total
-from cases_ops import EAGER, GROUPS, expressions, values
-from comparison import Comparison, NothingToCompare, dtype_of, fresh, leaves
-from reasons import WITHOUT_CASE
 
 import hornbeam
+from tests.helpers.parity.both import floats_in, total
+from tests.helpers.parity.cases_ops import EAGER, GROUPS, expressions, values
+from tests.helpers.parity.comparison import Comparison, NothingToCompare, dtype_of, fresh, leaves
+from tests.helpers.parity.reasons import WITHOUT_CASE
 
 VALUES = values()
 DTYPES = ("float16", "bfloat16", "int8", "int32", "uint8", "bool")
@@ -83,8 +83,8 @@ def run_keras(texts: list[str]) -> dict[str, Any]:
 
 
 def check_value(compare: Comparison, text: str, other: Any, slopes: dict[str, Any]) -> None:
-    from comparison import assert_close
-    from tolerances import TOLERANCES
+    from tests.helpers.parity.comparison import assert_close
+    from tests.helpers.parity.tolerances import TOLERANCES
 
     floats = floats_of(text)
 

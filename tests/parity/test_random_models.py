@@ -12,20 +12,20 @@ import jax
 import keras
 import numpy as np
 import pytest
-from both import numpy_initial_values, run_keras, run_ours
-from comparison import (
+
+import hornbeam
+from tests.helpers.parity.both import numpy_initial_values, run_keras, run_ours
+from tests.helpers.parity.comparison import (
     Comparison,
     assert_close,
-    dtype_of,
     fresh,
     leaves,
     names_of_weights,
     order_of_layers,
 )
-from grammar import build, write
-from tolerances import TOLERANCES
-
-import hornbeam
+from tests.helpers.parity.exchange import draw, sample
+from tests.helpers.parity.grammar import build, write
+from tests.helpers.parity.tolerances import TOLERANCES
 
 START, STOP = (int(n) for n in os.environ.get("HORNBEAM_RANDOM_MODELS", "0:2000").split(":"))
 IN_CI = 50
@@ -77,18 +77,3 @@ def check(code: str, seed: int) -> None:
     assert_close(mine.masks, other.masks, 0, 0)
     assert_close(mine.by_weights, other.by_weights, *TOLERANCES["random_models"])
     assert_close(mine.by_inputs, other.by_inputs, *TOLERANCES["random_models"])
-
-
-def draw(weight: Any, rng: np.random.Generator) -> np.ndarray:
-    """A value of moderate size; above zero for a variance."""
-    if "float" not in dtype_of(weight):
-        return np.asarray(weight)
-    value = 0.4 * rng.normal(size=tuple(weight.shape))
-    return (np.abs(value) + 0.5 if "variance" in weight.path else value).astype("float32")
-
-
-def sample(symbol: Any, rng: np.random.Generator) -> np.ndarray:
-    shape = (2, *symbol.shape[1:])
-    if "int" in symbol.dtype:
-        return rng.integers(0, 6, shape).astype("int32")
-    return rng.normal(size=shape).astype("float32")

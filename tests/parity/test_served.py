@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from both import set_random_weights
-from cases_exchange import ALL, NOT_SERVED, SERVED, layer_of
-from comparison import fresh, leaves
-from layer_cases import inputs, names_of
-from test_exchange import WHOLE_MODELS, drawn, whole
 
 import hornbeam
 from hornbeam import layers
+from tests.helpers.layer_cases import inputs, names_of
+from tests.helpers.parity.both import set_random_weights
+from tests.helpers.parity.cases_exchange import ALL, NOT_SERVED, SERVED, layer_of
+from tests.helpers.parity.comparison import fresh, leaves
+from tests.helpers.parity.exchange import WHOLE_MODELS, drawn, whole
 
 pytest.importorskip("onnxruntime")
 
-from served import served
+from tests.helpers.parity.served import served
 
 NEAR = 5e-6
 # Classes that layers are made of, or that hold what the caller gives: no layers to be exported by themselves.

@@ -4,10 +4,18 @@ names that the other tests read says what this Keras has.
 
 from __future__ import annotations
 
-import keras_names
 import pytest
-from comparison import Comparison
-from test_names import NAMES, keras_parameters, module_of, our_parameters, reasons, without_shared_options
+
+from tests.helpers.keras_signatures import (
+    NAMES,
+    keras_parameters,
+    module_of,
+    our_parameters,
+    reasons,
+    without_shared_options,
+)
+from tests.helpers.parity.comparison import Comparison
+from tools import keras_names
 
 INSTALLED = keras_names.names()
 

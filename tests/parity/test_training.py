@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from both import set_random_weights
-from comparison import Comparison, fresh
 
 import hornbeam
+from tests.helpers.parity.both import set_random_weights
+from tests.helpers.parity.comparison import Comparison, fresh
 
 SIDES = (hornbeam, keras)
 RNG = np.random.default_rng(21)

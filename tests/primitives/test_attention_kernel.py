@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck import check_gradients
 
 from hornbeam import ops
 from hornbeam import primitives as p
@@ -18,6 +17,7 @@ from hornbeam.ir.autodiff import gradients, outputs_of
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name
+from tests.helpers.gradcheck import check_gradients
 
 
 def operands(

@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_cases import (
+
+from hornbeam.engines import Engine, get_engine
+from hornbeam.ir.primitive import PRIMITIVES
+from hornbeam.ir.types import FLOATS, Shape
+from tests.helpers.engine_cases import (
     DECOMPOSITIONS,
     ELEMENTWISE,
     SUMS,
@@ -15,11 +19,7 @@ from engine_cases import (
     sweep_operands,
     sweepable,
 )
-from primitive_cases import CASES, NAMES, floats_of, random_array
-
-from hornbeam.engines import Engine, get_engine
-from hornbeam.ir.primitive import PRIMITIVES
-from hornbeam.ir.types import FLOATS, Shape
+from tests.helpers.primitive_cases import CASES, NAMES, floats_of, random_array
 
 # Largest error in units of the last place. What moves, compares or rounds once is exact: half a unit at most.
 TRANSCENDENTAL = {

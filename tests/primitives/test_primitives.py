@@ -6,18 +6,6 @@ import inspect
 
 import numpy as np
 import pytest
-from gradcheck import check_gradients, float_outputs, pullback, traced
-from primitive_cases import (
-    CASES,
-    FAMILIES,
-    FUNCTIONS,
-    NAMES,
-    differentiable_cases,
-    dtypes_of,
-    floats_of,
-    operands,
-    types_of,
-)
 
 from hornbeam import primitives as p
 from hornbeam.ir.autodiff import outputs_of
@@ -35,6 +23,18 @@ from hornbeam.ir.types import (
     numpy_dtype,
 )
 from hornbeam.ir.verify import verify
+from tests.helpers.gradcheck import check_gradients, float_outputs, pullback, traced
+from tests.helpers.primitive_cases import (
+    CASES,
+    FAMILIES,
+    FUNCTIONS,
+    NAMES,
+    differentiable_cases,
+    dtypes_of,
+    floats_of,
+    operands,
+    types_of,
+)
 
 # Their input counts as symmetric, so a difference must move both halves of the matrix.
 SYMMETRIC = {"cholesky", "eigh"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from primitive_cases import value
 
 from hornbeam import primitives as p
 from hornbeam.ir.autodiff import gradients
 from hornbeam.ir.node import Node, leaf_array
+from tests.helpers.primitive_cases import value
 
 shapes = st.lists(st.integers(0, 4), min_size=0, max_size=4).map(tuple)
 filled = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)

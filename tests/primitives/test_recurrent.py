@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck import check_gradients
 
 from hornbeam import _native
 from hornbeam import primitives as p
@@ -17,6 +16,7 @@ from hornbeam.ir.autodiff import gradients, outputs_of
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name
+from tests.helpers.gradcheck import check_gradients
 
 RESULTS = {"lstm": 3, "gru": 2}
 WAYS = [(False, False), (True, False), (False, True), (True, True)]

@@ -8,7 +8,6 @@ import ml_dtypes
 import numpy as np
 import pytest
 import scipy.special
-from primitive_cases import random_array, value
 
 from hornbeam import primitives as p
 from hornbeam.ir.autodiff import gradients
@@ -16,6 +15,7 @@ from hornbeam.ir.node import Node, leaf_array
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.types import FLOATS, SIGNED, numpy_dtype
 from hornbeam.primitives.random import threefry2x32
+from tests.helpers.primitive_cases import random_array, value
 
 
 def run(name: str, *arrays: np.ndarray, **params: object) -> np.ndarray:

@@ -13,8 +13,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import bad_files
-import bad_others
 import numpy as np
 import pytest
 
@@ -23,6 +21,9 @@ from hornbeam import layers
 from hornbeam._internal.limits import SLACK_BYTES
 from hornbeam.core.registry import UnknownObjectError
 from hornbeam.saving import ModelFileError
+from tests.helpers import malicious_files as bad_files
+from tests.helpers import malicious_formats as bad_others
+from tests.helpers.paths import HELPERS
 
 # Without attacking anything: they load, and take nothing until they are run.
 HARMLESS = {
@@ -40,7 +41,7 @@ def audited(folder: Path, files: dict[str, Path]) -> dict[str, dict[str, Any]]:
     model.compile("adam", "mse", metrics=["mae"])
     model.save(warm / "other.keras")
     bad_others.write_good(warm)
-    program = Path(__file__).with_name("audited.py")
+    program = HELPERS / "audited_load.py"
     done = subprocess.run(
         [sys.executable, str(program), str(warm), *map(str, files.values())],
         capture_output=True, text=True, timeout=300, env={**os.environ, "HDF5_USE_FILE_LOCKING": "FALSE"},

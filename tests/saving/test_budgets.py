@@ -8,17 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bad_files
-import bad_others
 import h5py
 import numpy as np
-import onnx_bytes as onnx
 import pytest
 
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam._internal import limits
 from hornbeam.saving import ModelFileError, budget, inspect_model, load_model, load_onnx
+from tests.helpers import malicious_files as bad_files
+from tests.helpers import malicious_formats as bad_others
+from tests.helpers import onnx_bytes as onnx
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import hornbeam as hb
 from hornbeam import layers
 from hornbeam.core.registry import UnknownObjectError
 from hornbeam.saving import ModelFileError
+from tests.helpers.paths import TOOLS
 
 few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # Models that are built although their config was changed may warn, as any model may.
@@ -183,7 +184,7 @@ def test_damaged_weights(tmp_path: Path, base: bytes) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_ten_thousand_mutated_files_of_all_formats(part: int, tmp_path: Path) -> None:
     """Each part in a process of its own, which a crash or a hang ends."""
-    program = [sys.executable, str(Path(__file__).with_name("fuzz_files.py")), "--keep", str(tmp_path)]
+    program = [sys.executable, str(TOOLS / "fuzz_files.py"), "--keep", str(tmp_path)]
     done = subprocess.run(
         [*program, "--start", str(part * 2500), "--count", "2500"],
         capture_output=True, text=True, timeout=900, env={**os.environ, "HDF5_USE_FILE_LOCKING": "FALSE"},

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
-import bad_others
 import h5py
 import numpy as np
 import pytest
@@ -17,32 +15,31 @@ import hornbeam as hb
 from hornbeam import layers
 from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
 from hornbeam.saving.checkpoint import newest_first, verify_checkpoint
+from tests.helpers import malicious_formats as bad_others
+from tools import golden_hornbeam
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-sys.path.insert(0, str(GOLDEN))
 VERSIONS = sorted(path.name for path in (GOLDEN / "hornbeam").iterdir())
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_our_own_files(version: str, tmp_path: Path) -> None:
-    import make_hornbeam
-
     folder = GOLDEN / "hornbeam" / version
     expected = np.load(folder / "outputs.npz")["y"]
-    x, y = make_hornbeam.data()
+    x, y = golden_hornbeam.data()
     loaded = load_model(folder / "model.keras")
     np.testing.assert_allclose(loaded.predict(x), expected, rtol=1e-5, atol=1e-6)
     assert int(loaded.optimizer.iterations) == 4
     for ending in (".weights.h5", ".npz", ".safetensors"):
         if ending == ".safetensors":
             pytest.importorskip("safetensors")
-        model = make_hornbeam.model()
+        model = golden_hornbeam.model()
         model.load_weights(folder / f"model{ending}")
         np.testing.assert_allclose(model.predict(x), expected, rtol=1e-5, atol=1e-6)
     run = tmp_path / "run"
     shutil.copytree(folder / "run", run)
     assert verify_checkpoint(newest_first(run)[0]) == []
-    model = make_hornbeam.model()
+    model = golden_hornbeam.model()
     history = model.fit(x, y, batch_size=4, epochs=2, verbose=0, resume=run)
     assert history.epoch == [0, 1]
     np.testing.assert_allclose(model.predict(x), expected, rtol=1e-5, atol=1e-6)

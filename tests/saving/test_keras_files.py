@@ -12,11 +12,11 @@ import warnings
 import zipfile
 from pathlib import Path
 
-import keras_models
 import numpy as np
 import pytest
 
 import hornbeam as hb
+from tests.helpers import keras_models
 
 HERE = Path(__file__).parent
 # A Python that has real Keras: with it, what we write is read there.

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx_bytes import external, graph, lengthy, message, model, node, tensor, value, varint
 
 import hornbeam as hb
 from hornbeam.saving import ModelFileError, load_model, load_onnx
 from hornbeam.saving.onnx import wire
 from hornbeam.saving.onnx.wire import packed_integers
+from tests.helpers.onnx_bytes import external, graph, lengthy, message, model, node, tensor, value, varint
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "onnx"
 FILES = sorted(GOLDEN.glob("*.onnx"))

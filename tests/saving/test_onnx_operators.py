@@ -19,7 +19,7 @@ from hornbeam.saving import load_onnx
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-from onnx_cases import Case, cases, floats  # noqa: E402
+from tests.helpers.onnx_cases import Case, cases, floats  # noqa: E402
 
 ALL = cases()
 

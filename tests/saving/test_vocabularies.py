@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import text_models
 
 import hornbeam as hb
 from hornbeam.saving import ModelFileError
+from tests.helpers import text_models
 
 HERE = Path(__file__).parent
 KERAS_PYTHON = os.environ.get("HORNBEAM_KERAS_PYTHON")

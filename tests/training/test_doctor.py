@@ -6,16 +6,16 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import doctor_table
 import numpy as np
 import pytest
-from doctor_faults import FAULTS
-from doctor_healthy import HEALTHY
-from doctor_parts import Fit, X, Y, blobs, conv, net, pictures, sgd
 
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.diagnostics.doctor import CHECKS, Finding
+from tests.helpers.doctor_faults import FAULTS
+from tests.helpers.doctor_healthy import HEALTHY
+from tests.helpers.doctor_parts import Fit, X, Y, blobs, conv, net, pictures, sgd
+from tools import doctor_table
 
 
 def findings(make: Callable[[], Fit], seed: int = 0) -> list[Finding]:
@@ -187,4 +187,4 @@ def test_follows_layers_that_are_thawed() -> None:
 
 
 def test_the_page_has_the_table() -> None:
-    assert doctor_table.text() == doctor_table.DOCS.read_text(), "run tests/training/doctor_table.py --write"
+    assert doctor_table.text() == doctor_table.DOCS.read_text(), "run tools/doctor_table.py --write"

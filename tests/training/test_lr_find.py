@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from doctor_healthy import Gan
-from doctor_parts import X, Y, blobs, compiled, net, sgd
 
 import hornbeam as hb
 from hornbeam import layers, optimizers
+from tests.helpers.doctor_healthy import Gan
+from tests.helpers.doctor_parts import X, Y, blobs, compiled, net, sgd
 
 Optimizers = dict[str, Callable[[float], Any]]
 OPTIMIZERS: Optimizers = {

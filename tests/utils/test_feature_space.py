@@ -8,13 +8,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import feature_cases
 import numpy as np
 import pytest
 
 import hornbeam
 from hornbeam import layers
 from hornbeam.utils import FeatureSpace
+from tests.helpers import feature_cases
 
 HERE = Path(__file__).parent
 EXPECTED = json.loads((HERE / "feature_expected.json").read_text())

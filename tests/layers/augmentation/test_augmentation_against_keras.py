@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from augmentation_cases import (
+
+from hornbeam import layers, tree
+from hornbeam.utils import bounding_boxes
+from tests.helpers.augmentation_cases import (
     BOX_CALLS,
     CASES,
     SHAPE,
@@ -22,9 +25,6 @@ from augmentation_cases import (
     masks_of,
     nested,
 )
-
-from hornbeam import layers, tree
-from hornbeam.utils import bounding_boxes
 
 RECORDED: dict[str, dict[str, np.ndarray]] = {}
 for _label, _value in np.load(Path(__file__).parent / "augmentation_expected.npz").items():

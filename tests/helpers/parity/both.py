@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from comparison import leaves
 from keras.src.backend.common.masking import get_keras_mask
 
 import hornbeam
+from tests.helpers.parity.comparison import leaves
 
 SIDES: tuple[ModuleType, ModuleType] = (hornbeam, keras)
 

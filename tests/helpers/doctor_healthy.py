@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from doctor_parts import (
+
+import hornbeam as hb
+from hornbeam import layers, losses, ops, optimizers, regularizers
+from tests.helpers.doctor_parts import (
     CX,
     CY,
     Fit,
@@ -23,9 +26,6 @@ from doctor_parts import (
     sgd,
     stacked,
 )
-
-import hornbeam as hb
-from hornbeam import layers, losses, ops, optimizers, regularizers
 
 
 def transfer() -> Fit:

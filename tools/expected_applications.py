@@ -1,6 +1,6 @@
 """Writes expected.json: what real Keras's architectures are made of. Run it where Keras is installed:
 
-KERAS_BACKEND=jax python tests/applications/record.py [NAME ...]
+KERAS_BACKEND=jax python tools/expected_applications.py [NAME ...]
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from described import CASES, describe
 from keras.src import backend
 
-PLACE = Path(__file__).parent / "expected.json"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.helpers.architectures import CASES, describe
+from tests.helpers.paths import ROOT
+
+EXPECTED = ROOT / "tests" / "applications" / "expected.json"
 
 
 def zeros(shape: tuple[int, ...], *args: object, dtype: str | None = None, **kwargs: object) -> object:
@@ -25,14 +29,14 @@ def zeros(shape: tuple[int, ...], *args: object, dtype: str | None = None, **kwa
 def main(names: list[str]) -> None:
     for name in ("uniform", "normal", "truncated_normal"):
         setattr(backend.random, name, zeros)
-    found = json.loads(PLACE.read_text()) if PLACE.exists() else {}
+    found = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
     for key, (name, options) in CASES.items():
         if names and name not in names:
             continue
         keras.utils.clear_session()
         found[key] = describe(getattr(keras.applications, name)(weights=None, **options))
         print(key, found[key]["parameters"], flush=True)
-        PLACE.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+        EXPECTED.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

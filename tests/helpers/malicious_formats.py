@@ -18,14 +18,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import bad_files
 import h5py
 import numpy as np
-import onnx_bytes as onnx
-from bad_files import GIB, GOOD, VALUES, dense, layer, sequential
+
+from tests.helpers import malicious_files as bad_files
+from tests.helpers import onnx_bytes as onnx
+from tests.helpers.malicious_files import GIB, GOOD, VALUES, dense, layer, sequential
+from tests.helpers.paths import GOLDEN
 
 BIAS = np.zeros(3, "float32")
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def write_good(folder: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from layer_cases import CASES, Case
-from reasons import KERAS_CANNOT_RUN
+from tests.helpers.layer_cases import CASES, Case
+from tests.helpers.parity.reasons import KERAS_CANNOT_RUN
 
 IMAGES = (2, 8, 8, 3)
 BOXES = "{'images': x, 'bounding_boxes': {'boxes': b, 'labels': c}}"

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parent
-PROGRAMS = HERE.parents[1] / "examples" / "keras"
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / "examples" / "keras"
+# Runs one program, under Keras or Hornbeam.
+RUNNER = Path(__file__).with_name("example_side.py")
 # Results of real Keras, written by benchmarks/examples.py.
-RECORDED = HERE / "keras_results.json"
+RECORDED = ROOT / "tests" / "examples" / "keras_results.json"
 
 RELATIVE, ABSOLUTE = 0.15, 0.06
 

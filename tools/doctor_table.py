@@ -1,6 +1,6 @@
 """The table of docs/doctor.md, read from the doctor's own.
 
-python tests/training/doctor_table.py [--write]
+python tools/doctor_table.py [--write]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hornbeam.diagnostics.doctor import CHECKS
 
-DOCS = Path(__file__).parents[2] / "docs/doctor.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs/doctor.md"
 BEGIN, END = "<!-- findings: begin -->\n", "<!-- findings: end -->"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layer_cases import LEFT, MASK, SEQUENCE, Case
+from tests.helpers.layer_cases import LEFT, MASK, SEQUENCE, Case
 
 IMAGE = (2, 6, 5, 3)
 VOLUME = (1, 4, 3, 4, 2)

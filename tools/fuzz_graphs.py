@@ -1,6 +1,6 @@
 """Mutated texts of graphs for the native engine's decoder, which is Rust, one after the other:
 
-    python tests/saving/fuzz_graphs.py --count 100000 --seed 0
+    python tools/fuzz_graphs.py --count 100000 --seed 0
 
 No file reaches it, only graphs that were traced. Each text must compile or be an error, never a panic.
 """

@@ -1,13 +1,7 @@
-"""Runs single primitives on an engine and measures how far the results are from the reference.
-
-    python tests/primitives/engine_cases.py [engine] > benchmarks/native_error.md
-
-writes the table of the largest errors of every primitive and dtype.
-"""
+"""Runs of single primitives on an engine, and the errors of their results against the reference."""
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +9,14 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from primitive_cases import NAMES, dtypes_of, operands, types_of
 
-from hornbeam.engines import Engine, get_engine
+from hornbeam.engines import Engine
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
-from hornbeam.ir.types import FLOATS, dtype_name, is_float, numpy_dtype
+from hornbeam.ir.types import dtype_name, is_float, numpy_dtype
+from tests.helpers.primitive_cases import NAMES, dtypes_of, operands, types_of
 
 ELEMENTWISE = [n for n in NAMES if PRIMITIVES[n].type_rule.__module__ == "hornbeam.primitives.elementwise"]
 # Sums of products: their error is measured against the same sum of absolute values.
@@ -198,36 +192,3 @@ def sweepable(name: str) -> bool:
     sample = PRIMITIVES[name].samples[0]
     plain = name in ELEMENTWISE and sample.dtypes is None and not sample.params
     return plain and "float32" in PRIMITIVES[name].dtypes
-
-
-def table(engine: Engine) -> str:
-    """Markdown: the largest errors of every primitive and dtype, over samples and sweeps."""
-    lines = [
-        f"# Largest errors of the {engine.name} engine",
-        "",
-        "Against the NumPy reference in float64, over the samples of each primitive and, for elementwise",
-        "ones, over every value of float16 and bfloat16 and 300,000 values of float32 and float64. In",
-        "units of the last place (sums: of the sum of absolute values), and absolute. Strays are results",
-        "that are NaN or infinite where the reference is not, or the other way round, and integers and",
-        "bools that differ.",
-        "",
-        "| primitive | dtype | ulp | absolute | strays |",
-        "|---|---|---:|---:|---:|",
-    ]
-    for name in NAMES:
-        primitive = PRIMITIVES[name]
-        errors: dict[str, Error] = {}
-        for index in range(len(primitive.samples)):
-            for dtype, error in sample_errors(engine, name, index).items():
-                errors[dtype] = errors.get(dtype, Error()).merge(error)
-        for dtype in FLOATS if sweepable(name) else ():
-            errors[dtype] = errors[dtype].merge(compare(engine, name, sweep_operands(name, dtype), {}))
-        for dtype, error in errors.items():
-            if is_float(dtype) or error.strays:
-                numbers = f"{error.ulp:.2f} | {error.absolute:.2g} | {error.strays}"
-                lines.append(f"| {name} | {dtype} | {numbers} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(table(get_engine(sys.argv[1] if len(sys.argv) > 1 else "native")), end="")

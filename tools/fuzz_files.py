@@ -1,6 +1,6 @@
 """Mutated files of every format, one after the other, in this process:
 
-    python tests/saving/fuzz_files.py --count 1000000 --seed 0
+    python tools/fuzz_files.py --count 1000000 --seed 0
 
 Each must be loaded or refused with a ModelFileError or UnknownObjectError, within seconds and within 4 times
 its size + 256 MiB of memory. What breaks that is kept in --keep and named. After a crash --start goes on
@@ -33,7 +33,11 @@ from hornbeam.core.registry import UnknownObjectError
 from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
 from hornbeam.saving.checkpoint import read_checkpoint
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.helpers.paths import GOLDEN
+from tools import golden_hornbeam
+
 SECONDS, MEMORY = 10.0, 256 << 20
 # What numbers and lengths become.
 EXTREMES = [b"\0" * 8, b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\xff" * 7 + b"\x7f", b"\x01", b"\x80", b""]
@@ -104,10 +108,7 @@ def replace_value(config: Any, draw: np.random.Generator) -> None:
 
 def loaders() -> dict[str, list[Callable[[Path], Any]]]:
     """What is tried with a file, by its ending."""
-    sys.path.insert(0, str(GOLDEN))
-    import make_hornbeam
-
-    model = make_hornbeam.model()
+    model = golden_hornbeam.model()
     model.optimizer.build(model.trainable_variables)
     return {
         ".keras": [load_model, inspect_model, verify_model],

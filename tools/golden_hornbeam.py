@@ -1,6 +1,6 @@
 """Writes tests/golden/hornbeam/VERSION: files of every format of ours, which all later versions must read.
 
-python tests/golden/make_hornbeam.py
+python tools/golden_hornbeam.py
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import hornbeam as hb
 from hornbeam import layers
 
-FOLDER = Path(__file__).parent / "hornbeam" / hb.__version__
+FOLDER = Path(__file__).resolve().parents[1] / "tests/golden/hornbeam" / hb.__version__
 
 
 def model() -> hb.Model:

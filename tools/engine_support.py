@@ -1,6 +1,6 @@
 """The table of docs/engines.md: which engine has which primitive, read from the engines' own tables.
 
-    python tests/engines/who_has_what.py [--write]
+    python tools/engine_support.py [--write]
 
 Columns of engines whose library is not installed stay as they are: run it in each environment.
 """
@@ -13,9 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "primitives"))
-from primitive_cases import NAMES, dtypes_of, operands, types_of
-
 from hornbeam.engines import Engine, available, get_engine, installed
 from hornbeam.engines.base import MissingPrimitiveError
 from hornbeam.ir.autodiff import outputs_of
@@ -24,8 +21,14 @@ from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
 from hornbeam.ir.types import DTYPES, TensorType
 
-DOCS = Path(__file__).parents[2] / "docs/engines.md"
-BEGIN, END = "<!-- who has what: begin -->\n", "<!-- who has what: end -->\n"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.helpers.paths import ROOT
+from tests.helpers.primitive_cases import NAMES, dtypes_of, operands, types_of
+
+DOCS = ROOT / "docs" / "engines.md"
+
+BEGIN, END = "<!-- engine support: begin -->\n", "<!-- engine support: end -->\n"
 # Derivatives of composites are registered when they are first taken, and computed as their composites are.
 SHOWN = [name for name in PRIMITIVES if not name.endswith("_vjp")]
 # primitive -> engine -> what stands in its cell

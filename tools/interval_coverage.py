@@ -1,6 +1,6 @@
 """How often do intervals hold? Draw samples of which the true value is known, and count.
 
-    python tests/evaluation/interval_coverage.py --draws 10000
+    python tools/interval_coverage.py --draws 10000
 
 prints the tables of docs/evaluation.md. The tests run the same functions with fewer draws.
 

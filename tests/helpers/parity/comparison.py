@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from keras.src.backend.common import global_state
-from reasons import DIFFERENT
-from tolerances import TOLERANCES
 
 import hornbeam
+from tests.helpers.parity.reasons import DIFFERENT
+from tests.helpers.parity.tolerances import TOLERANCES
 
 
 def to_array(x: Any) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How often do paired tests say that equal models differ, and how often do they see that unequal ones do?
 
-    python tests/evaluation/paired_rates.py --draws 10000
+    python tools/paired_rates.py --draws 10000
 
 prints the tables of docs/evaluation.md.
 """

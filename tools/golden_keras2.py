@@ -1,6 +1,6 @@
 """Writes tests/golden/keras2: models as Keras 2 saves them, and what they compute. Needs tf_keras:
 
-python tests/golden/make_keras2.py
+python tools/golden_keras2.py
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import tf_keras as keras
 from tf_keras import layers
 
-FOLDER = Path(__file__).parent / "keras2"
+FOLDER = Path(__file__).resolve().parents[1] / "tests/golden/keras2"
 
 
 def convolutions() -> Any:

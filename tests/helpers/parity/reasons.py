@@ -5,7 +5,7 @@ Keys are `family/case/aspect`, as a failing check prints them; `*` stands for an
 
 from __future__ import annotations
 
-from test_names import DIFFERENT as SIGNATURES
+from tests.helpers.keras_signatures import DIFFERENT as SIGNATURES
 
 _FULL_POLICY = "the policy is written in full, as every other layer writes it; both sides read both"
 _SEED = "Keras forgets the seed in this one config; without it a layer would not come back as it was"

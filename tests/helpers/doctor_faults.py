@@ -6,10 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from doctor_parts import CX, CY, Fit, X, Y, blobs, compiled, conv, net, pictures, rings, run, sgd, stacked
 
 import hornbeam as hb
 from hornbeam import layers, losses, ops, optimizers, regularizers
+from tests.helpers.doctor_parts import (
+    CX,
+    CY,
+    Fit,
+    X,
+    Y,
+    blobs,
+    compiled,
+    conv,
+    net,
+    pictures,
+    rings,
+    run,
+    sgd,
+    stacked,
+)
 
 
 def dead() -> Fit:

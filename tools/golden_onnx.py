@@ -2,7 +2,7 @@
 
 Needs torch, onnx and onnxscript:
 
-    python tests/golden/make_onnx.py
+    python tools/golden_onnx.py
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import onnx
 import torch
 from torch import nn
 
-FOLDER = Path(__file__).parent / "onnx"
+FOLDER = Path(__file__).resolve().parents[1] / "tests/golden/onnx"
 
 
 class Block(nn.Module):

@@ -1,8 +1,8 @@
 """Writes tests/golden/keras1: models as Keras 1 saves them, and what they compute. Keras 1.2.2 runs under
 Python 3.6, once with each of its backends (numpy 1.16, h5py 2.10, TensorFlow 1.14, Theano 1.0.5):
 
-KERAS_BACKEND=tensorflow python tests/golden/make_keras1.py
-KERAS_BACKEND=theano THEANO_FLAGS=cxx=,optimizer=None,floatX=float32 python tests/golden/make_keras1.py
+KERAS_BACKEND=tensorflow python tools/golden_keras1.py
+KERAS_BACKEND=theano THEANO_FLAGS=cxx=,optimizer=None,floatX=float32 python tools/golden_keras1.py
 
 Trainings are Theano's: with TensorFlow, Keras 1 may update a weight while gradients are still computed from
 it.
@@ -20,7 +20,8 @@ from keras.models import Model, Sequential
 if K.backend() == "theano":
     import theano.ifelse  # noqa: F401  Keras uses it without importing it
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keras1")
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FOLDER = os.path.join(ROOT, "tests", "golden", "keras1")
 
 
 def convolutions(ordering):

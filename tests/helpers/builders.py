@@ -1,0 +1,23 @@
+"""Builders of small models and data sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import hornbeam as hb
+from hornbeam import layers
+
+
+def classifier(activation: str | None = "softmax", classes: int = 3, **compiled: Any) -> hb.Sequential:
+    hb.utils.set_random_seed(0)
+    model = hb.Sequential([hb.Input((4,)), layers.Dense(8, "relu"), layers.Dense(classes, activation)])
+    model.compile("adam", **{"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], **compiled})
+    return model
+
+
+def data(n: int = 500, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(n, 4)).astype("float32")
+    return x, np.argmax(x[:, :classes] + rng.normal(size=(n, classes)), -1)

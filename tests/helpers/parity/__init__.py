@@ -1,0 +1,1 @@
+"""The comparison with real Keras that tests/parity and its tools share."""
