@@ -22,7 +22,7 @@ from hornbeam.engines import native
 HERE = Path(__file__).parent
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.fuzz_graphs import Listening  # noqa: E402
+from tools.fuzz_graphs import RecordingEngine  # noqa: E402
 
 # Longer texts are mutated too slowly.
 MAX_LENGTH = 24_000
@@ -200,7 +200,7 @@ def main() -> None:
     for old in folder.glob("*.json"):
         old.unlink()
     for name, make in [*training_steps(), *operations()]:
-        recorder: Any = Listening()
+        recorder: Any = RecordingEngine()
         native._native = recorder
         hb.utils.set_random_seed(0)
         for part in flatten(make()):

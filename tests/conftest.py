@@ -7,6 +7,10 @@ import signal
 import sys
 from collections.abc import Iterator
 
+# Threads of OpenBLAS wait for each other by spinning: small products of several workers, and of child
+# processes, take many times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings

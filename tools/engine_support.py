@@ -1,4 +1,4 @@
-"""The table of docs/engines.md: which engine has which primitive, read from the engines' own tables.
+"""Write the table of docs/engines.md: the primitives that each engine supports, read from its own table.
 
     python tools/engine_support.py [--write]
 
@@ -31,7 +31,7 @@ DOCS = ROOT / "docs" / "engines.md"
 BEGIN, END = "<!-- engine support: begin -->\n", "<!-- engine support: end -->\n"
 # Derivatives of composites are registered when they are first taken, and computed as their composites are.
 SHOWN = [name for name in PRIMITIVES if not name.endswith("_vjp")]
-# primitive -> engine -> what stands in its cell
+# Primitive -> engine -> text of the cell.
 Cells = dict[str, dict[str, str]]
 
 
@@ -55,12 +55,12 @@ def dtypes_refused(engine: Engine, name: str) -> set[str]:
             if passes(engine, graph):
                 passing |= dtypes
             else:  # of two dtypes it is the one that not even a reshape takes
-                blamed |= {other for other in dtypes if not moves(engine, other)} or {dtype}
+                blamed |= {other for other in dtypes if not supports_dtype(engine, other)} or {dtype}
     return blamed - passing
 
 
-def moves(engine: Engine, dtype: str) -> bool:
-    """Whether an engine takes a dtype at all."""
+def supports_dtype(engine: Engine, dtype: str) -> bool:
+    """Return True if the engine supports the dtype at all."""
     return passes(engine, single("reshape", [TensorType((2,), dtype)], {"shape": (2, 1)}))
 
 
@@ -83,15 +83,15 @@ def read(text: str) -> Cells:
     if not rows:
         return {}
     engines = re.findall(r"`(\w+)`", "".join(rows[0]))
-    found: Cells = {}
+    cells_by_name: Cells = {}
     for names, *cells in rows[2:]:
         for name in re.findall(r"`(\w+)`", names):
-            found[name] = dict(zip(engines, (c.strip() for c in cells), strict=True))
-    return found
+            cells_by_name[name] = dict(zip(engines, (c.strip() for c in cells), strict=True))
+    return cells_by_name
 
 
-def made(before: Cells) -> Cells:
-    """The cells as the installed engines have them, and as they were for the others."""
+def updated(before: Cells) -> Cells:
+    """Return the cells: recomputed for installed engines, unchanged for the others."""
     here = {name: get_engine(name) for name in installed()}
     table: Cells = {}
     for name in SHOWN:
@@ -104,7 +104,7 @@ def made(before: Cells) -> Cells:
     return table
 
 
-def written(table: Cells) -> str:
+def markdown(table: Cells) -> str:
     """The table, primitives with equal cells in one row; rows of few names last."""
     engines = [e for e in available() if any(e in cells for cells in table.values())]
     groups: dict[tuple[str, ...], list[str]] = {}
@@ -121,7 +121,7 @@ def written(table: Cells) -> str:
 
 def replaced(text: str) -> str:
     """The docs with the table as it should be."""
-    table = written(made(read(text)))
+    table = markdown(updated(read(text)))
     return text[: text.index(BEGIN)] + BEGIN + table + text[text.index(END) :]
 
 

@@ -1,4 +1,4 @@
-"""Writes expected.json: what real Keras's architectures are made of. Run it where Keras is installed:
+"""Write tests/applications/expected.json: descriptions of Keras's architectures. Needs Keras:
 
 KERAS_BACKEND=jax python tools/expected_applications.py [NAME ...]
 """
@@ -29,14 +29,14 @@ def zeros(shape: tuple[int, ...], *args: object, dtype: str | None = None, **kwa
 def main(names: list[str]) -> None:
     for name in ("uniform", "normal", "truncated_normal"):
         setattr(backend.random, name, zeros)
-    found = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
+    descriptions = json.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
     for key, (name, options) in CASES.items():
         if names and name not in names:
             continue
         keras.utils.clear_session()
-        found[key] = describe(getattr(keras.applications, name)(weights=None, **options))
-        print(key, found[key]["parameters"], flush=True)
-        EXPECTED.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+        descriptions[key] = describe(getattr(keras.applications, name)(weights=None, **options))
+        print(key, descriptions[key]["parameters"], flush=True)
+        EXPECTED.write_text(json.dumps(descriptions, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

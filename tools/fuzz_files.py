@@ -1,10 +1,10 @@
-"""Mutated files of every format, one after the other, in this process:
+"""Load mutated files of every format, one after the other, in this process:
 
     python tools/fuzz_files.py --count 1000000 --seed 0
 
 Each must be loaded or refused with a ModelFileError or UnknownObjectError, within seconds and within 4 times
-its size + 256 MiB of memory. What breaks that is kept in --keep and named. After a crash --start goes on
-behind the last thousand that was printed.
+its size + 256 MiB of memory. Files that break this are kept in --keep and named. After a
+crash, --start continues after the last thousand that was printed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.helpers.paths import GOLDEN
 from tools import golden_hornbeam
 
 SECONDS, MEMORY = 10.0, 256 << 20
-# What numbers and lengths become.
+# Replacements of numbers and lengths.
 EXTREMES = [b"\0" * 8, b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\xff" * 7 + b"\x7f", b"\x01", b"\x80", b""]
 VALUES: list[Any] = [
     None, True, -1, 0, 1, 3.5, 10**9, 10**18, -(10**30), 1e308, float("inf"), float("nan"), "", "x", "Dense",
@@ -107,8 +107,8 @@ def replace_value(config: Any, draw: np.random.Generator) -> None:
 
 
 def loaders() -> dict[str, list[Callable[[Path], Any]]]:
-    """What is tried with a file, by its ending."""
-    model = golden_hornbeam.model()
+    """Return the calls that a file is tried with, by its ending."""
+    model = golden_hornbeam.build()
     model.optimizer.build(model.trainable_variables)
     return {
         ".keras": [load_model, inspect_model, verify_model],
@@ -127,7 +127,7 @@ def peak() -> int:
 
 
 def attempt(call: Callable[[Path], Any], path: Path) -> tuple[str, float, int]:
-    """What came of a call, and its seconds and bytes. A hang ends the process with a traceback."""
+    """Return the outcome of a call, its seconds and its bytes. A hang ends the process with a traceback."""
     Path("/proc/self/clear_refs").write_text("5")
     signal.alarm(60)
     before, began = peak(), time.perf_counter()
@@ -157,7 +157,7 @@ def fuzz(numbers: range, seed: int, folder: Path, keep: Path) -> tuple[Counter[s
         content = mutated(name, files[name], draw)
         path = folder / name  # where it stays if the process ends
         path.write_bytes(content)
-        calls = next(found for ending, found in tried.items() if name.endswith(ending))
+        calls = next(callables for ending, callables in tried.items() if name.endswith(ending))
         call = calls[int(draw.integers(len(calls)))]
         outcome, took, used = attempt(call, path)
         if took > SECONDS:  # a busy machine stalls, a slow file is slow again

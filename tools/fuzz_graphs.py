@@ -1,4 +1,4 @@
-"""Mutated texts of graphs for the native engine's decoder, which is Rust, one after the other:
+"""Compile mutated texts of graphs, one after the other, to test the decoder of the native engine:
 
     python tools/fuzz_graphs.py --count 100000 --seed 0
 
@@ -27,8 +27,8 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-class Listening:
-    """The engine's module, which keeps what is compiled."""
+class RecordingEngine:
+    """The module of the engine, keeping the texts that are compiled."""
 
     def __init__(self) -> None:
         self.texts: list[tuple[str, list[Any]]] = []
@@ -43,23 +43,23 @@ class Listening:
 
 def corpus() -> list[tuple[str, list[Any]]]:
     """The graphs of a training: its step, the longest, first."""
-    heard: Any = Listening()
-    native._native = heard
+    recording: Any = RecordingEngine()
+    native._native = recording
     parts = [layers.Conv2D(2, 3, activation="relu"), layers.BatchNormalization(), layers.Reshape((4, 8))]
     parts += [layers.LSTM(3), layers.Dropout(0.3), layers.Dense(2)]
     model = hb.Sequential([hb.Input((6, 6, 1)), *parts])
     model.compile("adam", "mse")
     model.fit(np.ones((4, 6, 6, 1), "float32"), np.ones((4, 2), "float32"), verbose=0)
     native._native = _native
-    return sorted(heard.texts, key=lambda entry: -len(entry[0]))
+    return sorted(recording.texts, key=lambda entry: -len(entry[0]))
 
 
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
+def locations(value: Any) -> Iterator[tuple[Any, Any]]:
     for key in (
         list(value) if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
     ):
         yield value, key
-        yield from places(value[key])
+        yield from locations(value[key])
 
 
 def mutated(text: str, draw: np.random.Generator) -> str:
@@ -70,8 +70,8 @@ def mutated(text: str, draw: np.random.Generator) -> str:
         return data.decode()
     graph = json.loads(text)
     for _ in range(draw.integers(1, 3)):
-        found = list(places(graph))
-        container, key = found[draw.integers(len(found))]
+        positions = list(locations(graph))
+        container, key = positions[draw.integers(len(positions))]
         container[key] = copy.deepcopy(VALUES[draw.integers(len(VALUES))])
     return json.dumps(graph)
 

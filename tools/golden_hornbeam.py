@@ -1,4 +1,4 @@
-"""Writes tests/golden/hornbeam/VERSION: files of every format of ours, which all later versions must read.
+"""Write tests/golden/hornbeam/VERSION: files of each of our formats, which all later versions must read.
 
 python tools/golden_hornbeam.py
 """
@@ -15,11 +15,11 @@ from hornbeam import layers
 FOLDER = Path(__file__).resolve().parents[1] / "tests/golden/hornbeam" / hb.__version__
 
 
-def model() -> hb.Model:
+def build() -> hb.Model:
     hidden = [layers.Conv2D(2, 3, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.1)]
-    made = hb.Sequential([hb.Input((6, 6, 1)), *hidden, layers.Flatten(), layers.Dense(2)], name="golden")
-    made.compile(hb.optimizers.Adam(0.01), "mse", metrics=["mae"])
-    return made
+    model = hb.Sequential([hb.Input((6, 6, 1)), *hidden, layers.Flatten(), layers.Dense(2)], name="golden")
+    model.compile(hb.optimizers.Adam(0.01), "mse", metrics=["mae"])
+    return model
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
@@ -30,14 +30,14 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     hb.utils.set_random_seed(1)
-    made, (x, y) = model(), data()
+    trained, (x, y) = build(), data()
     keep = hb.callbacks.Checkpoint(FOLDER / "run", keep=1, background=False)
-    made.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=[keep])
-    made.save(FOLDER / "model.keras")
-    made.save_weights(FOLDER / "model.weights.h5")
-    made.save_weights(FOLDER / "model.npz")
-    made.save_weights(FOLDER / "model.safetensors")
-    np.savez(FOLDER / "outputs.npz", y=made.predict(x, verbose=0))
+    trained.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=[keep])
+    trained.save(FOLDER / "model.keras")
+    trained.save_weights(FOLDER / "model.weights.h5")
+    trained.save_weights(FOLDER / "model.npz")
+    trained.save_weights(FOLDER / "model.safetensors")
+    np.savez(FOLDER / "outputs.npz", y=trained.predict(x, verbose=0))
 
 
 if __name__ == "__main__":

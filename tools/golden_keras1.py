@@ -1,8 +1,8 @@
-"""Writes tests/golden/keras1: models as Keras 1 saves them, and what they compute. Keras 1.2.2 runs under
+"""Write tests/golden/keras1: models as Keras 1 saves them, and their outputs. Keras 1.2.2 runs under
 Python 3.6, once with each of its backends (numpy 1.16, h5py 2.10, TensorFlow 1.14, Theano 1.0.5):
 
-KERAS_BACKEND=tensorflow python tools/golden_keras1.py
-KERAS_BACKEND=theano THEANO_FLAGS=cxx=,optimizer=None,floatX=float32 python tools/golden_keras1.py
+    KERAS_BACKEND=tensorflow python tools/golden_keras1.py
+    KERAS_BACKEND=theano THEANO_FLAGS=cxx=,optimizer=None,floatX=float32 python tools/golden_keras1.py
 
 Trainings are Theano's: with TensorFlow, Keras 1 may update a weight while gradients are still computed from
 it.
@@ -28,23 +28,23 @@ def convolutions(ordering):
     """Every layer that knows where the channels are; rows, columns and channels of different sizes."""
     first = (2, 9, 8) if ordering == "th" else (9, 8, 2)
     axis = 1 if ordering == "th" else -1
-    told = {"dim_ordering": ordering}
+    options = {"dim_ordering": ordering}
     # Theano pads otherwise where kernels are even or make steps, which is refused.
     same = "same" if K.backend() == "tensorflow" else "valid"
     model = Sequential()
-    model.add(kl.Convolution2D(4, 2, 3, activation="relu", W_regularizer="l2", input_shape=first, **told))
+    model.add(kl.Convolution2D(4, 2, 3, activation="relu", W_regularizer="l2", input_shape=first, **options))
     model.add(kl.BatchNormalization(axis=axis))
-    model.add(kl.ZeroPadding2D((1, 2), **told))
-    model.add(kl.AtrousConvolution2D(3, 2, 2, atrous_rate=(2, 2), **told))
+    model.add(kl.ZeroPadding2D((1, 2), **options))
+    model.add(kl.AtrousConvolution2D(3, 2, 2, atrous_rate=(2, 2), **options))
     model.add(kl.PReLU())
-    model.add(kl.MaxPooling2D((2, 2), border_mode=same, **told))
-    model.add(kl.UpSampling2D((2, 2), **told))
-    model.add(kl.Convolution2D(4, 3, 3, border_mode="same", **told))
-    model.add(kl.Convolution2D(5, 3, 2, border_mode=same, subsample=(2, 1), bias=False, **told))
-    model.add(kl.AveragePooling2D((1, 2), strides=(1, 1), **told))
-    model.add(kl.Cropping2D(((0, 1), (1, 0)), **told))
+    model.add(kl.MaxPooling2D((2, 2), border_mode=same, **options))
+    model.add(kl.UpSampling2D((2, 2), **options))
+    model.add(kl.Convolution2D(4, 3, 3, border_mode="same", **options))
+    model.add(kl.Convolution2D(5, 3, 2, border_mode=same, subsample=(2, 1), bias=False, **options))
+    model.add(kl.AveragePooling2D((1, 2), strides=(1, 1), **options))
+    model.add(kl.Cropping2D(((0, 1), (1, 0)), **options))
     model.add(kl.LeakyReLU(0.1))
-    model.add(kl.SpatialDropout2D(0.2, **told))
+    model.add(kl.SpatialDropout2D(0.2, **options))
     model.add(kl.Flatten())
     model.add(kl.Dropout(0.3))
     model.add(kl.Dense(3, activation="softmax", init="he_normal"))

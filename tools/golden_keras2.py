@@ -1,4 +1,4 @@
-"""Writes tests/golden/keras2: models as Keras 2 saves them, and what they compute. Needs tf_keras:
+"""Write tests/golden/keras2: models as Keras 2 saves them, and their outputs. Needs tf_keras:
 
 python tools/golden_keras2.py
 """
@@ -53,7 +53,7 @@ def recurrent() -> Any:
 
 
 def older() -> Any:
-    """What Keras 3 computes otherwise, or has under other names."""
+    """Layers that Keras 3 computes differently, or has under other names."""
     x = keras.Input((6, 4))
     y = layers.LSTM(3, recurrent_activation="hard_sigmoid", return_sequences=True)(x)
     y = layers.GRU(5, activation="hard_sigmoid", reset_after=False)(y)

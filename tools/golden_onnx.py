@@ -1,4 +1,4 @@
-"""Writes tests/golden/onnx: models as PyTorch's two exporters write them, what they give, and gradients.
+"""Write tests/golden/onnx: models exported by both exporters of PyTorch, their outputs, and gradients.
 
 Needs torch, onnx and onnxscript:
 
@@ -33,7 +33,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A residual network for small pictures."""
+    """A residual network for small images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,12 +93,12 @@ def export(model: nn.Module, x: torch.Tensor, path: Path, newer: bool) -> None:
             opset_version=17,
             **names,
         )
-    made = onnx.load(path)
-    for node in made.graph.node:
+    graph_file = onnx.load(path)
+    for node in graph_file.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
-    del made.graph.metadata_props[:], made.graph.value_info[:]
-    onnx.save(made, path)
+    del graph_file.graph.metadata_props[:], graph_file.graph.value_info[:]
+    onnx.save(graph_file, path)
 
 
 def main() -> None:

@@ -82,16 +82,16 @@ def exchanged(index: int, folder: Path) -> list[float | None]:
     """Differences of one case: theirs to ours, ours to theirs, by onnxruntime, imported."""
     args = leaves(inputs(ALL[index], index))
     fresh()
-    found: list[float | None] = [None, None]
+    differences: list[float | None] = [None, None]
     with numpy_initial_values():
         if index in EXCHANGED:
             theirs = whole(keras, index, inputs(ALL[index], index))
             set_random_weights(theirs, np.random.default_rng(index))
-            ours, found = by_keras(theirs, args, folder)
+            ours, differences = by_keras(theirs, args, folder)
         else:
             ours = whole(hornbeam, index, inputs(ALL[index], index))
             set_random_weights(ours, np.random.default_rng(index))
-    return [*found, *served(ours, args if len(args) > 1 else args[0], folder)]
+    return [*differences, *served(ours, args if len(args) > 1 else args[0], folder)]
 
 
 def exchanged_whole(seed: int, folder: Path) -> tuple[int, list[float | None]]:
@@ -99,8 +99,8 @@ def exchanged_whole(seed: int, folder: Path) -> tuple[int, list[float | None]]:
     fresh()
     with numpy_initial_values():
         theirs, args = drawn(keras, seed)
-        ours, found = by_keras(theirs, [args], folder)
-    return len(ours.layers), [*found, *served(ours, args, folder)]
+        ours, differences = by_keras(theirs, [args], folder)
+    return len(ours.layers), [*differences, *served(ours, args, folder)]
 
 
 def row(*cells: Any) -> str:
@@ -126,11 +126,13 @@ def main() -> int:
             cases.setdefault(layer, []).append(exchanged(index, folder))
             print(layer, cases[layer][-1], flush=True)
         for seed in range(WHOLE_MODELS):
-            count, found = exchanged_whole(seed, folder)
-            rows.append(row(seed, count, *(shown([x]) for x in found)))
-            print(seed, found, flush=True)
-    for layer, found in cases.items():
-        lines[layer] = row(layer, len(found), *(shown(column) for column in zip(*found, strict=True)))
+            count, differences = exchanged_whole(seed, folder)
+            rows.append(row(seed, count, *(shown([x]) for x in differences)))
+            print(seed, differences, flush=True)
+    for layer, differences in cases.items():
+        lines[layer] = row(
+            layer, len(differences), *(shown(column) for column in zip(*differences, strict=True))
+        )
     head = HEAD.format(
         version=keras.__version__, onnxruntime=onnxruntime.__version__, rows=" and ".join(map(str, ROWS))
     )

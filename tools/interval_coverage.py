@@ -1,11 +1,11 @@
-"""How often do intervals hold? Draw samples of which the true value is known, and count.
+"""Measure the coverage of intervals on samples whose true value is known.
 
     python tools/interval_coverage.py --draws 10000
 
 prints the tables of docs/evaluation.md. The tests run the same functions with fewer draws.
 
-Numbers of how often a sample was drawn are made anew for every 100th draw of data only, which is ten times as
-quick: they do not depend on the data, so the expected coverage is the same.
+The counts of the bootstrap are drawn for every 100th data set only, which is ten times as fast: they do not
+depend on the data, so the expected coverage is the same.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Coverage:
-    """held: share of draws whose interval holds the true value. warned: share of draws with a warning.
-    trusted: share that holds among the draws without one."""
+    """Coverage of an interval, over draws of data.
+
+    held: proportion of draws whose interval contains the true value. warned: proportion with a warning.
+    trusted: coverage among the draws without a warning.
+    """
 
     held: float
     warned: float
@@ -40,7 +43,7 @@ class Coverage:
         return f"{self.held:.1%} | {self.warned:.0%} | {trusted}"
 
 
-def measured(held: list[bool], warned: list[bool]) -> Coverage:
+def coverage_of(held: list[bool], warned: list[bool]) -> Coverage:
     good, marked = np.array(held), np.array(warned)
     rest = good[~marked]
     return Coverage(
@@ -50,7 +53,7 @@ def measured(held: list[bool], warned: list[bool]) -> Coverage:
 
 @contextmanager
 def shared_counts(every: int = 100) -> Iterator[None]:
-    """The bootstrap's counts are used `every` times."""
+    """Draw the counts of the bootstrap once for `every` data sets."""
     original = resampling.resample_counts
     kept: list[np.ndarray] = []
     calls = itertools.count()
@@ -67,10 +70,10 @@ def shared_counts(every: int = 100) -> Iterator[None]:
         resampling.resample_counts = original
 
 
-def of_statistics(
+def bootstrap_coverage(
     draw: Callable[[], Statistic], true: float, draws: int, resamples: int, rng: Rng
 ) -> Coverage:
-    """Of the intervals that the library chooses for statistics."""
+    """Coverage of the intervals that the library chooses for statistics."""
     held, warned = [], []
     with shared_counts():
         for _ in range(draws):
@@ -78,11 +81,11 @@ def of_statistics(
             bounds = resampling.interval(statistic, resamples=resamples, rng=rng)
             held.append(bounds is not None and true in bounds)
             warned.append(bool(caveats("it", statistic, bounds)))
-    return measured(held, warned)
+    return coverage_of(held, warned)
 
 
 def proportion(rng: Rng, n: int, p: float, draws: int) -> Coverage:
-    """Wilson's interval of an accuracy p."""
+    """Coverage of Wilson's interval of an accuracy p."""
     held, warned = [], []
     for right in rng.binomial(n, p, draws):
         statistic = Statistic(
@@ -91,21 +94,21 @@ def proportion(rng: Rng, n: int, p: float, draws: int) -> Coverage:
         bounds = wilson(right, n)
         held.append(p in bounds)
         warned.append(bool(caveats("accuracy", statistic, bounds)))
-    return measured(held, warned)
+    return coverage_of(held, warned)
 
 
 def f1(rng: Rng, n: int, rates: tuple[float, float], draws: int) -> Coverage:
-    """F1 of one class, n samples, by rates of true positives and of mistakes."""
+    """Coverage for the F1 of one class, n samples, by rates of true positives and of mistakes."""
     true = 2 * rates[0] / (2 * rates[0] + rates[1])
     counts = rng.multinomial(n, (*rates, 1 - sum(rates)), draws)
     held = [true in f1_interval(tp, wrong) for tp, wrong, _ in counts if tp + wrong]
-    return measured(held, [False] * len(held))
+    return coverage_of(held, [False] * len(held))
 
 
 # -- means -----------------------------------------------------------------------------------------
 
 
-def crossentropy(margin: float, spread: float) -> Callable[[Rng, int], np.ndarray]:
+def cross_entropy(margin: float, spread: float) -> Callable[[Rng, int], np.ndarray]:
     """Losses log(1 + exp(-m)) of margins m ~ N(margin, spread)."""
     return lambda rng, n: np.logaddexp(0, -rng.normal(margin, spread, n))
 
@@ -113,16 +116,16 @@ def crossentropy(margin: float, spread: float) -> Callable[[Rng, int], np.ndarra
 MEANS: dict[str, Callable[[Rng, int], np.ndarray]] = {
     "absolute error": lambda rng, n: np.abs(rng.normal(size=n)),
     "squared error": lambda rng, n: rng.normal(size=n) ** 2,
-    "cross-entropy, 95% right": crossentropy(4.0, 2.5),
-    "cross-entropy, 99% right": crossentropy(8.0, 3.5),
+    "cross-entropy, 95% right": cross_entropy(4.0, 2.5),
+    "cross-entropy, 99% right": cross_entropy(8.0, 3.5),
 }
 
 
 def mean(rng: Rng, n: int, name: str, draws: int, resamples: int = 1000) -> Coverage:
-    """The bootstrap-t interval of a mean of losses."""
+    """Coverage of the bootstrap-t interval of a mean of losses."""
     draw = MEANS[name]
     true = float(np.mean([draw(np.random.default_rng(99 + k), 1_000_000).mean() for k in range(10)]))
-    return of_statistics(lambda: mean_of("loss", draw(rng, n)), true, draws, resamples, rng)
+    return bootstrap_coverage(lambda: mean_of("loss", draw(rng, n)), true, draws, resamples, rng)
 
 
 # -- anything else ---------------------------------------------------------------------------------
@@ -150,17 +153,17 @@ def auc_sample(separation: float, positives: float) -> Callable[[Rng, int], np.n
 
 
 def f1_values(states: np.ndarray) -> np.ndarray:
-    """Mean F1 over classes of counts (b, 3 * classes): found, claimed, there."""
-    found, claimed, there = np.split(states, 3, axis=1)
-    return (2 * found / np.maximum(claimed + there, 1e-9)).mean(1)
+    """Mean F1 over classes of counts (b, 3 * classes): true positives, predicted, actual."""
+    correct, predicted, actual = np.split(states, 3, axis=1)
+    return (2 * correct / np.maximum(predicted + actual, 1e-9)).mean(1)
 
 
 def f1_sample(separation: float) -> Callable[[Rng, int], np.ndarray]:
     def draw(rng: Rng, n: int) -> np.ndarray:
         true = rng.choice(4, n, p=[0.4, 0.3, 0.2, 0.1])
         scores = rng.normal(size=(n, 4)) + separation * np.eye(4)[true]
-        there, claimed = np.eye(4)[true], np.eye(4)[scores.argmax(1)]
-        return np.concatenate([there * claimed, claimed, there], 1)
+        actual, predicted = np.eye(4)[true], np.eye(4)[scores.argmax(1)]
+        return np.concatenate([actual * predicted, predicted, actual], 1)
 
     return draw
 
@@ -176,7 +179,7 @@ def r2_sample(rng: Rng, n: int) -> np.ndarray:
     return np.stack([(y - known) ** 2, y * y, y, np.ones(n)], 1)
 
 
-FREE: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Rng, int], np.ndarray]]] = {
+OTHERS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Rng, int], np.ndarray]]] = {
     "AUC 0.76": (auc_values, auc_sample(1.0, 0.5)),
     "AUC 0.98": (auc_values, auc_sample(3.0, 0.5)),
     "AUC 0.98, 10% positive": (auc_values, auc_sample(3.0, 0.1)),
@@ -185,24 +188,26 @@ FREE: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Rng, int], n
 }
 
 
-def free(rng: Rng, n: int, name: str, draws: int, resamples: int = 1000) -> Coverage:
-    """The BCa interval of what is no mean."""
-    values, draw = FREE[name]
+def other(rng: Rng, n: int, name: str, draws: int, resamples: int = 1000) -> Coverage:
+    """Coverage of the BCa interval of statistics that are no means."""
+    values, draw = OTHERS[name]
     many = np.stack([draw(np.random.default_rng(99 + k), 50_000).sum(0) for k in range(20)]).sum(0)
     true = float(values(many[None])[0])
-    return of_statistics(lambda: Statistic(name, draw(rng, n), values), true, draws, resamples, rng)
+    return bootstrap_coverage(lambda: Statistic(name, draw(rng, n), values), true, draws, resamples, rng)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--draws", type=int, default=10_000)
-    parser.add_argument("--only", default="proportion,f1,mean,free")
+    parser.add_argument("--only", default="proportion,f1,mean,other")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     parts = options.only.split(",")
 
-    def line(what: str, n: int, found: Coverage) -> None:
-        print(f"| {what} | {n:,} | {found} |", flush=True)
+    def line(statistic: str, n: int, coverage: Coverage) -> None:
+        print(f"| {statistic} | {n:,} | {coverage} |", flush=True)
 
     print("| what | n | holds | warned | holds without a warning |\n|---|---|---|---|---|")
     if "proportion" in parts:
@@ -215,7 +220,7 @@ def main() -> None:
                 line(
                     f"F1 {2 * rates[0] / (2 * rates[0] + rates[1]):.2f}", n, f1(rng, n, rates, options.draws)
                 )
-    for part, names, measure in (("mean", MEANS, mean), ("free", FREE, free)):
+    for part, names, measure in (("mean", MEANS, mean), ("other", OTHERS, other)):
         if part in parts:
             for name in names:
                 for n in (30, 100, 300, 1000):

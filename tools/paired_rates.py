@@ -1,4 +1,4 @@
-"""How often do paired tests say that equal models differ, and how often do they see that unequal ones do?
+"""Measure the type I error and the power of paired tests of two models.
 
     python tools/paired_rates.py --draws 10000
 
@@ -8,19 +8,25 @@ prints the tables of docs/evaluation.md.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from hornbeam.evaluation.comparison import CANNOT_TELL, difference
 from hornbeam.evaluation.statistics import Statistic, mean_of
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.interval_coverage import THRESHOLDS, auc_values
+
 Pair = tuple[Statistic, Statistic]
 Rng = np.random.Generator
 
 
 def accuracies(n: int, only_a: float, only_b: float) -> Callable[[Rng], Pair]:
-    """Two classifiers; shares of samples that only one of them gets right."""
+    """Two classifiers, by the proportions of samples that only one of them classifies correctly."""
 
     def draw(rng: Rng) -> Pair:
         kind = rng.choice(3, n, p=[only_a, only_b, 1 - only_a - only_b])
@@ -33,8 +39,9 @@ def accuracies(n: int, only_a: float, only_b: float) -> Callable[[Rng], Pair]:
 
 
 def losses(n: int, shift: float) -> Callable[[Rng], Pair]:
-    """Cross-entropies of two models with the same doubts and doubts of their own; margins of a are larger by
-    shift.
+    """Cross-entropies of two models, from margins with a common and an individual part.
+
+    Margins of the first model are larger by `shift`.
     """
 
     def draw(rng: Rng) -> Pair:
@@ -45,31 +52,20 @@ def losses(n: int, shift: float) -> Callable[[Rng], Pair]:
     return draw
 
 
-BINS = 50
-
-
-def auc_values(states: np.ndarray) -> np.ndarray:
-    """Area under the curve of counts (b, 2 * BINS) of positives and negatives by score."""
-    yes, no = (np.cumsum(part[:, ::-1], 1) for part in (states[:, :BINS], states[:, BINS:]))
-    hit, false = (part / np.maximum(part[:, -1:], 1) for part in (yes, no))
-    before = np.concatenate([np.zeros((len(hit), 1)), hit[:, :-1]], 1)
-    return ((hit + before) / 2 * np.diff(false, axis=1, prepend=0)).sum(1)
-
-
 def aucs(n: int, gain: float) -> Callable[[Rng], Pair]:
-    """Two scores of the same samples; a separates positives better by gain."""
+    """Two scores of the same samples; the first one separates positives better by `gain`."""
 
     def draw(rng: Rng) -> Pair:
         positive = np.arange(n) % 2 == 0
         common = rng.normal(size=n)
-        made = []
+        statistics = []
         for separation in (1.5 + gain, 1.5):
             margin = common + rng.normal(size=n) + separation * np.where(positive, 1, -1)
-            score = np.minimum((BINS / (1 + np.exp(-margin))).astype(int), BINS - 1)
-            states = np.zeros((n, 2 * BINS))
-            states[np.arange(n), score + BINS * ~positive] = 1
-            made.append(Statistic("auc", states, auc_values, sign=1))
-        return made[0], made[1]
+            score = np.minimum((THRESHOLDS / (1 + np.exp(-margin))).astype(int), THRESHOLDS - 1)
+            states = np.zeros((n, 2 * THRESHOLDS))
+            states[np.arange(n), score + THRESHOLDS * ~positive] = 1
+            statistics.append(Statistic("auc", states, auc_values, sign=1))
+        return statistics[0], statistics[1]
 
     return draw
 
@@ -77,23 +73,23 @@ def aucs(n: int, gain: float) -> Callable[[Rng], Pair]:
 def verdicts(
     draw: Callable[[Rng], Pair], draws: int, seed: int = 0, resamples: int = 300
 ) -> dict[str, float]:
-    """Shares of "better", "worse" and "cannot tell"."""
+    """Rates of "better", "worse" and "cannot tell"."""
     rng = np.random.default_rng(seed)
-    found = [difference(*draw(rng), resamples=resamples, rng=rng).verdict for _ in range(draws)]
-    return {verdict: found.count(verdict) / draws for verdict in ("better", "worse", CANNOT_TELL)}
+    outcomes = [difference(*draw(rng), resamples=resamples, rng=rng).verdict for _ in range(draws)]
+    return {verdict: outcomes.count(verdict) / draws for verdict in ("better", "worse", CANNOT_TELL)}
 
 
-# Equal models: name, how to draw.
+# Equal models: name -> draw.
 NULL: dict[str, Callable[[Rng], Pair]] = {
     **{
-        f"accuracy, n = {n:,}, {2 * share:.0%} judged otherwise": accuracies(n, share, share)
+        f"accuracy, n = {n:,}, {2 * rate:.0%} judged otherwise": accuracies(n, rate, rate)
         for n in (50, 200, 1000, 10_000)
-        for share in (0.01, 0.05)
+        for rate in (0.01, 0.05)
     },
     **{f"loss, n = {n:,}": losses(n, 0.0) for n in (50, 200, 1000)},
     **{f"AUC, n = {n:,}": aucs(n, 0.0) for n in (50, 200)},
 }
-# a is better.
+# The first model is better.
 POWER: dict[str, Callable[[Rng], Pair]] = {
     **{
         f"accuracy higher by {gain:.1%} (4% judged otherwise), n = {n:,}": accuracies(
@@ -108,15 +104,17 @@ POWER: dict[str, Callable[[Rng], Pair]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--draws", type=int, default=10_000)
     draws = parser.parse_args().draws
     for title, cases in (("equal models", NULL), ("the first is better", POWER)):
         print(f"| {title} | better | worse | cannot tell |\n|---|---|---|---|")
         for name, draw in cases.items():
             few = draws if name.startswith("accuracy") else max(draws // 5, 1)
-            found = verdicts(draw, few)
-            print(f"| {name} | {' | '.join(f'{share:.1%}' for share in found.values())} |", flush=True)
+            rates = verdicts(draw, few)
+            print(f"| {name} | {' | '.join(f'{rate:.1%}' for rate in rates.values())} |", flush=True)
 
 
 if __name__ == "__main__":

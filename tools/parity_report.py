@@ -1,11 +1,11 @@
-"""The parity suite as a table by family: `python tools/parity_report.py [--write] [pytest arguments]`.
+"""Report the parity suite by family: `python tools/parity_report.py [--write] [pytest arguments]`.
 
-Runs the suite and counts its checks: equal, different with a reason, unexplained; and the public names that
-Keras has and Hornbeam has not. `--write` puts the table and all reasons into docs/parity.md.
+Runs the suite and counts its checks: equal, different with a reason, unexplained; and the public names of
+Keras that Hornbeam lacks. `--write` writes the table and all reasons to docs/parity.md.
 
-`python tools/parity_report.py --models START:STOP` runs those of the 2,000 random models instead, and notes
-in tests/parity/random_models.json and docs/parity.md what came out, beside what other runs found with the
-same grammar. They need not be run in one go.
+`python tools/parity_report.py --models START:STOP` runs those of the 2,000 random models instead, and adds
+their outcomes to tests/parity/random_models.json and docs/parity.md, next to those of other runs with the
+same grammar, so that the models can be run in portions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ weights. Cases are in the tables of `tests/helpers`, tolerances in
 
 
 class Results:
-    """A pytest plugin that adds up what the tests compared."""
+    """A pytest plugin that counts the comparisons of the tests."""
 
     def __init__(self) -> None:
         self.equal: Counter[str] = Counter()
@@ -63,7 +63,7 @@ class Results:
 
 
 class ModelResults:
-    """A pytest plugin that notes how each random model came out, one by one: a long run may be stopped."""
+    """A pytest plugin that records the outcome of each random model at once: a long run may be stopped."""
 
     def __init__(self) -> None:
         self.clock = time.process_time()
@@ -73,12 +73,12 @@ class ModelResults:
             return
         counts = next((counts for name, counts in report.user_properties if name == "parity"), {})
         reason = next(iter(counts.get("different", {}).values()), "unexplained")
-        found, now = record(), time.process_time()
+        known, now = record(), time.process_time()
         seed = report.nodeid.partition("[")[2].rstrip("]")
-        found["outcomes"][seed] = "equal" if counts.get("equal") else reason
-        found["cpu_seconds"] = round(found["cpu_seconds"] + now - self.clock, 2)
+        known["outcomes"][seed] = "equal" if counts.get("equal") else reason
+        known["cpu_seconds"] = round(known["cpu_seconds"] + now - self.clock, 2)
         self.clock = now
-        RECORD.write_text(json.dumps(found, indent=0, sort_keys=True) + "\n")
+        RECORD.write_text(json.dumps(known, indent=0, sort_keys=True) + "\n")
         PAGE.write_text(re.sub(r"Random models: .+?\n(?=\n)", models(), PAGE.read_text(), flags=re.S))
 
 
@@ -90,24 +90,24 @@ def run_models(span: str) -> int:
 
 
 def record() -> dict[str, Any]:
-    """What came out of random models of this grammar so far."""
+    """Return the outcomes of random models of this grammar so far."""
     grammar = hashlib.sha256((HELPERS / "parity" / "grammar.py").read_bytes()).hexdigest()
-    found = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    if found.get("grammar") != grammar:
+    known = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    if known.get("grammar") != grammar:
         return {"grammar": grammar, "outcomes": {}, "cpu_seconds": 0}
-    return found
+    return known
 
 
 def models() -> str:
-    """The record in one sentence."""
-    found = record()
-    outcomes = Counter(found["outcomes"].values())
+    """Summarize the record in one sentence."""
+    known = record()
+    outcomes = Counter(known["outcomes"].values())
     equal, unexplained = outcomes.pop("equal", 0), outcomes.pop("unexplained", 0)
     reasons = "".join(f" ({count}: {reason})" for reason, count in outcomes.items())
     text = (
-        f"Random models: {len(found['outcomes']):,} of 2,000 have been compared with this grammar: {equal:,} "
+        f"Random models: {len(known['outcomes']):,} of 2,000 have been compared with this grammar: {equal:,} "
         f"equal, {outcomes.total()} different with a reason{reasons}, {unexplained} unexplained, "
-        f"in {found['cpu_seconds'] / 60:.1f} minutes of one processor."
+        f"in {known['cpu_seconds'] / 60:.1f} minutes of one processor."
     )
     return filled(text) + "\n"
 
@@ -119,9 +119,9 @@ def filled(text: str) -> str:
 
 
 def missing() -> dict[str, dict[str, str]]:
-    """Names of Keras that are not here, a namespace, with the reasons of the MISSING tables."""
+    """Return the names of Keras that Hornbeam lacks, by namespace, with the reasons of the MISSING tables."""
     names = json.loads((TESTS / "compat" / "keras_names.json").read_text())
-    found: dict[str, dict[str, str]] = {}
+    reasons_by_namespace: dict[str, dict[str, str]] = {}
     for namespace in names:
         try:
             module = importlib.import_module(namespace.replace("keras", "hornbeam", 1))
@@ -130,12 +130,12 @@ def missing() -> dict[str, dict[str, str]]:
         table = getattr(module, "MISSING", {})
         gone = {name: table[name] for name in names[namespace] if name in table}
         if gone:
-            found[namespace] = gone
-    return found
+            reasons_by_namespace[namespace] = gone
+    return reasons_by_namespace
 
 
 def table(results: Results) -> str:
-    """Checked, equal and different, a family."""
+    """Return the numbers of checked, equal and different results of each family."""
     lines = [
         "| family | checked | equal | different, with a reason | unexplained |",
         "|---|---:|---:|---:|---:|",
@@ -151,7 +151,7 @@ def table(results: Results) -> str:
 
 
 def reasons(results: Results) -> str:
-    """Every reason, with the checks that it stands for."""
+    """List every reason, with the checks that it explains."""
     by_reason: dict[str, list[str]] = {}
     for family in sorted(results.different):
         for key, reason in results.different[family].items():

@@ -26,10 +26,10 @@ Y = DRAW.integers(0, 4, 96)
 EPOCHS = 3
 
 
-def model() -> hb.Model:
-    """Convolution, batch normalization, pooling, LSTM, dropout, dense: all that sums or draws."""
+def build() -> hb.Model:
+    """Build a model of layers with sums or random numbers."""
     hb.utils.set_random_seed(7)
-    made = hb.Sequential(
+    model = hb.Sequential(
         [
             hb.Input((12, 12, 1)),
             layers.Conv2D(16, 3, padding="same", activation="relu"),
@@ -42,18 +42,18 @@ def model() -> hb.Model:
             layers.Dense(4, "softmax"),
         ]
     )
-    made.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return made
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
 
 
-def fit(made: hb.Model, *more: Any, **options: Any) -> None:
-    made.fit(X, Y, batch_size=16, epochs=EPOCHS, verbose=0, callbacks=list(more), **options)
+def fit(model: hb.Model, *more: Any, **options: Any) -> None:
+    model.fit(X, Y, batch_size=16, epochs=EPOCHS, verbose=0, callbacks=list(more), **options)
 
 
-def digest(made: hb.Model) -> str:
-    """Of all weights, batch statistics and the optimizer's state."""
+def digest(model: hb.Model) -> str:
+    """Return the hash of all weights, batch statistics and the state of the optimizer."""
     total = hashlib.sha256()
-    for variable in [*made.variables, *made.optimizer.variables]:
+    for variable in [*model.variables, *model.optimizer.variables]:
         total.update(np.ascontiguousarray(variable.numpy()).tobytes())
     return total.hexdigest()
 
@@ -70,17 +70,17 @@ def threads(count: int) -> Iterator[None]:
 
 def rerun(count: int) -> str:
     with threads(count):
-        made = model()
-        fit(made)
-        return digest(made)
+        model = build()
+        fit(model)
+        return digest(model)
 
 
-def in_a_process(count: int, reruns: int, **environment: str) -> list[str]:
+def run_in_process(count: int, reruns: int, **environment: str) -> list[str]:
     program = [sys.executable, __file__, "--threads", str(count), "--reruns", str(reruns), "--one"]
-    done = subprocess.run(
+    process = subprocess.run(
         program, capture_output=True, text=True, check=True, env={**os.environ, **environment}
     )
-    return done.stdout.split()
+    return process.stdout.split()
 
 
 def main() -> int:
@@ -92,13 +92,14 @@ def main() -> int:
     if args.one:
         print(*(rerun(args.threads[0]) for _ in range(args.reruns)), sep="\n")
         return 0
-    start, found = time.perf_counter(), {}
+    start, by_count = time.perf_counter(), {}
     for count in args.threads:
-        found[count] = in_a_process(count, args.reruns)
-        print(f"{count} threads, {args.reruns} reruns: {', '.join(sorted(set(found[count])))}", flush=True)
-    hashes = {text for texts in found.values() for text in texts}
-    print(f"{len(hashes)} hash of {sum(map(len, found.values()))} runs, {time.perf_counter() - start:.0f} s")
-    return int(len(hashes) != 1)
+        by_count[count] = run_in_process(count, args.reruns)
+        hashes = ", ".join(sorted(set(by_count[count])))
+        print(f"{count} threads, {args.reruns} reruns: {hashes}", flush=True)
+    runs = [text for texts in by_count.values() for text in texts]
+    print(f"{len(set(runs))} hash of {len(runs)} runs, {time.perf_counter() - start:.0f} s")
+    return int(len(set(runs)) != 1)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def test_no_spread_is_no_interval() -> None:
     constant = mean_of("loss", np.full(50, 0.25), np.ones(50))
     assert interval(constant) is None
     assert "too few or too similar" in caveats("loss", constant, None)[0]
-    values, _ = coverage.FREE["AUC 0.98"]
+    values, _ = coverage.OTHERS["AUC 0.98"]
     perfect = np.zeros((20, 2 * coverage.THRESHOLDS))
     perfect[:10, coverage.THRESHOLDS - 1] = 1
     perfect[10:, coverage.THRESHOLDS] = 1
@@ -104,7 +104,7 @@ def test_few_samples_are_doubted() -> None:
 # 1,000 draws: two standard errors are 1.4%, hence 92 to 98.
 SAMPLED = [("proportion", 0.9, 1000, 10_000), ("proportion", 0.99, 10_000, 10_000),
            ("mean", "squared error", 300, 1000), ("mean", "cross-entropy, 95% right", 300, 500),
-           ("free", "AUC 0.76", 100, 400), ("free", "macro F1 0.81", 100, 500)]  # fmt: skip
+           ("other", "AUC 0.76", 100, 400), ("free", "macro F1 0.81", 100, 500)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("part", "what", "n", "draws"), SAMPLED)
@@ -117,7 +117,7 @@ def test_intervals_hold(part: str, what: object, n: int, draws: int) -> None:
 FULL = [("proportion", p, n) for p in (0.5, 0.9, 0.95, 0.99, 0.996) for n in (100, 1000, 10_000)]
 FULL += [("f1", rates, n) for rates in ((0.08, 0.02), (0.05, 0.1)) for n in (1000, 10_000)]  # type: ignore[misc]
 FULL += [("mean", name, n) for name in coverage.MEANS for n in (100, 1000)]  # type: ignore[misc]
-FULL += [("free", name, n) for name in coverage.FREE for n in (100, 1000)]  # type: ignore[misc]
+FULL += [("other", name, n) for name in coverage.OTHERS for n in (100, 1000)]  # type: ignore[misc]
 
 
 @pytest.mark.slow
@@ -133,6 +133,6 @@ def test_where_intervals_fail_users_are_warned() -> None:
     for found in (
         coverage.proportion(rng, 100, 0.996, 1000),
         coverage.mean(rng, 30, "cross-entropy, 99% right", 300),
-        coverage.free(rng, 30, "AUC 0.98", 100),
+        coverage.other(rng, 30, "AUC 0.98", 100),
     ):
         assert found.warned > 0.5, found

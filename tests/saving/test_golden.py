@@ -33,13 +33,13 @@ def test_our_own_files(version: str, tmp_path: Path) -> None:
     for ending in (".weights.h5", ".npz", ".safetensors"):
         if ending == ".safetensors":
             pytest.importorskip("safetensors")
-        model = golden_hornbeam.model()
+        model = golden_hornbeam.build()
         model.load_weights(folder / f"model{ending}")
         np.testing.assert_allclose(model.predict(x), expected, rtol=1e-5, atol=1e-6)
     run = tmp_path / "run"
     shutil.copytree(folder / "run", run)
     assert verify_checkpoint(newest_first(run)[0]) == []
-    model = golden_hornbeam.model()
+    model = golden_hornbeam.build()
     history = model.fit(x, y, batch_size=4, epochs=2, verbose=0, resume=run)
     assert history.epoch == [0, 1]
     np.testing.assert_allclose(model.predict(x), expected, rtol=1e-5, atol=1e-6)

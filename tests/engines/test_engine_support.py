@@ -6,7 +6,7 @@ import pytest
 
 from hornbeam.engines import available, get_engine, installed
 from hornbeam.engines.table import TableEngine
-from tools.engine_support import DOCS, SHOWN, cell, made, read, replaced, written
+from tools.engine_support import DOCS, SHOWN, cell, markdown, read, replaced, updated
 
 TEXT = DOCS.read_text()
 
@@ -34,9 +34,9 @@ def test_columns_of_others_are_kept() -> None:
     elsewhere = [name for name in available() if name not in (*installed(), "reference")]
     for name in elsewhere:
         before["exp"][name] = "not yet"
-    after = made(before)
+    after = updated(before)
     assert all(after["exp"][name] == "not yet" for name in elsewhere)
-    assert written(after).count("not yet") == len(elsewhere)
+    assert markdown(after).count("not yet") == len(elsewhere)
 
 
 def test_what_a_table_lacks_is_said() -> None:
