@@ -37,19 +37,19 @@ print(len(found.history['acc']), model.predict_classes(x).shape, f"{float(optimi
 """,
         "2 (64,) 0.0333",
         [
-            "keras.layers.core is an old spelling, write keras.layers",
-            "keras.utils.np_utils is an old spelling, write keras.utils",
-            "Conv2D(border_mode=) is an old spelling, write padding=",
-            "Conv2D(dim_ordering=) is an old spelling, write data_format=",
-            "input_shape= on a first layer is an old spelling, write keras.Input(shape) in front of it",
-            "Dense(output_dim=) is an old spelling, write units=",
-            "lr= is an old spelling, write learning_rate=",
+            "keras.layers.core is deprecated, use keras.layers",
+            "keras.utils.np_utils is deprecated, use keras.utils",
+            "Conv2D(border_mode=) is deprecated, use padding=",
+            "Conv2D(dim_ordering=) is deprecated, use data_format=",
+            "input_shape= on a first layer is deprecated, use keras.Input(shape) before it",
+            "Dense(output_dim=) is deprecated, use units=",
+            "lr= is deprecated, use learning_rate=",
             "InverseTimeDecay",
-            "Model.fit(nb_epoch=) is an old spelling, write epochs=",
-            "Convolution2D(filters, nb_row, nb_col) is an old spelling, write Conv2D(filters, (nb_row, nb_col))",
-            "BatchNormalization(mode=) has no meaning any more and is left out",
+            "Model.fit(nb_epoch=) is deprecated, use epochs=",
+            "Convolution2D(filters, nb_row, nb_col) is deprecated, use Conv2D(filters, (nb_row, nb_col))",
+            "BatchNormalization(mode=) is obsolete and ignored",
             "validation_split= draws a stratified sample here, Keras takes the last rows",
-            "history['acc'] is an old spelling, write history['accuracy']",
+            "history['acc'] is deprecated, use history['accuracy']",
             "np.argmax(model.predict(x), axis=-1)",
         ],
     ),
@@ -73,12 +73,12 @@ print(K.get_value(K.l2_normalize(v, axis=-1)), K.get_value(K.permute_dimensions(
 """,
         "channels_last tf (None, 2) (4, 6)\n1.0 [-1.]\n[[0.6 0.8]] (2, 1)",
         [
-            "keras.layers.merge is an old spelling",
-            "keras.engine is an old spelling, write keras\n",
-            "keras.engine.topology is an old spelling, write keras\n",
-            "Model(input=) is an old spelling, write inputs=",
-            "keras.backend.function is an old spelling, write keras.Model(inputs, outputs)",
-            "keras.backend.clip is an old spelling, write keras.ops.clip",
+            "keras.layers.merge is deprecated",
+            "keras.engine is deprecated, use keras\n",
+            "keras.engine.topology is deprecated, use keras\n",
+            "Model(input=) is deprecated, use inputs=",
+            "keras.backend.function is deprecated, use keras.Model(inputs, outputs)",
+            "keras.backend.clip is deprecated, use keras.ops.clip",
         ],
     ),
     (
@@ -96,7 +96,7 @@ print(len(windows), windows[0][0].tolist(), windows[1][1].tolist())
         "{'?': 1, 'the': 2, 'sat': 3, 'cat': 4, 'dog': 5, 'end': 6} [[2, 3, 1], [0, 0, 1]]\n"
         "['one', 'two', 'three'] [[0.0, 1.0, 2.0, 0.0]]\n"
         "2 [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]] [70, 80, 90]",
-        ["keras.preprocessing.text.Tokenizer is an old spelling, write keras.layers.TextVectorization"],
+        ["keras.preprocessing.text.Tokenizer is deprecated, use keras.layers.TextVectorization"],
     ),
     (
         """
@@ -120,8 +120,8 @@ print(np.allclose(batch.mean((0, 1, 2)), 0, atol=1e-5), np.allclose(batch.std((0
 """,
         "3 True True\n3 True\nTrue True",
         [
-            "keras.optimizers.legacy is an old spelling, write keras.optimizers",
-            "Model.fit_generator() is an old spelling, write Model.fit()",
+            "keras.optimizers.legacy is deprecated, use keras.optimizers",
+            "Model.fit_generator() is deprecated, use Model.fit()",
         ],
     ),
     (
@@ -150,8 +150,8 @@ print(sorted(history), np.isclose(history["loss"][0], expected, rtol=1e-4))
 """,
         "['loss', 'mae'] True",
         [
-            "Model.compiled_loss(y, y_pred) is an old spelling, write Model.compute_loss(y=y, y_pred=y_pred)",
-            "Model.compiled_metrics.update_state(y, y_pred) is an old spelling, write Model.compute_metrics(",
+            "Model.compiled_loss(y, y_pred) is deprecated, use Model.compute_loss(y=y, y_pred=y_pred)",
+            "Model.compiled_metrics.update_state(y, y_pred) is deprecated, use Model.compute_metrics(",
         ],
     ),
     (

@@ -1,4 +1,4 @@
-"""The policy of `hornbeam run`: what it changes in a process, and that every change can be undone."""
+"""The policy of `hornbeam run`: the changes of a process, and their undoing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ model = keras.models.Sequential([keras.layers.Dense(output_dim=2, input_dim=3)])
 model.compile(keras.optimizers.SGD(lr=0.1), "mse")
 installed = [sorted(keys) for keys in changed(before)]
 policy.uninstall()
-left = [sorted(keys) for keys in changed(before)]
+remaining = [sorted(keys) for keys in changed(before)]
 try:
     layers.Dense(output_dim=2)
     refused = False
@@ -41,13 +41,13 @@ except TypeError:
     refused = True
 policy.install()
 same_hooks = before[-1] == sys.meta_path[1:]
-print(json.dumps([installed, left, refused, same_hooks, "keras" in sys.modules]))
+print(json.dumps([installed, remaining, refused, same_hooks, "keras" in sys.modules]))
 """
 
 
 def test_all_changes_are_undone() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
-    installed, left, refused, same_hooks, imported = json.loads(done.stdout)
+    installed, remaining, refused, same_hooks, imported = json.loads(done.stdout)
     assert installed[0] == ["on_warning"]
     assert "showwarning" in installed[1]
     assert "host_libraries" in installed[2]
@@ -55,7 +55,7 @@ def test_all_changes_are_undone() -> None:
     assert installed[4] == ["on_train_begin"]
     assert installed[5] == ["reset_states"]
     assert {"lr"} <= set(installed[9])
-    assert [set(keys) - IMPORTED for keys in left if set(keys) - IMPORTED] == []
+    assert [set(keys) - IMPORTED for keys in remaining if set(keys) - IMPORTED] == []
     assert refused
     assert same_hooks
     assert not imported

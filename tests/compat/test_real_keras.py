@@ -1,4 +1,4 @@
-"""An engine's library gets the real Keras and TensorFlow, a script that runs on it Hornbeam's."""
+"""The library of an engine imports the real Keras and TensorFlow, a script that runs on it Hornbeam's."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from hornbeam import compat, engines
 
 compat.policy.install()
 import keras
-import tensorflow as ours
+import tensorflow as shim
 for _ in range(2):
     with engines.host_libraries():
         import tensorflow as real
-        assert real.WHAT == "real" and real.keras.WHAT == "real keras"
-    import tensorflow as again
-    assert again is ours and sys.modules["keras"] is keras and keras.layers.Dense
-assert real.load_later() == "inside"
+        assert real.KIND == "real" and real.keras.KIND == "real keras"
+    import tensorflow as imported_again
+    assert imported_again is shim and sys.modules["keras"] is keras and keras.layers.Dense
+assert real.load_later() == "internal"
 """
 
 
 def test_both_live_in_one_process(tmp_path: Path) -> None:
-    inside = tmp_path / "tensorflow" / "python"
-    inside.mkdir(parents=True)
-    (tmp_path / "keras.py").write_text('WHAT = "real keras"\n')
-    (inside / "__init__.py").write_text("")
-    (inside / "later.py").write_text('WHERE = "inside"\n')
+    internal = tmp_path / "tensorflow" / "python"
+    internal.mkdir(parents=True)
+    (tmp_path / "keras.py").write_text('KIND = "real keras"\n')
+    (internal / "__init__.py").write_text("")
+    (internal / "later.py").write_text('KIND = "internal"\n')
     (tmp_path / "tensorflow" / "__init__.py").write_text(
-        "import keras\nimport tensorflow.python\nWHAT = 'real'\n"
-        "def load_later():\n    from tensorflow.python import later\n    return later.WHERE\n"
+        "import keras\nimport tensorflow.python\nKIND = 'real'\n"
+        "def load_later():\n    from tensorflow.python import later\n    return later.KIND\n"
     )
     run = subprocess.run([sys.executable, "-c", CODE, str(tmp_path)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

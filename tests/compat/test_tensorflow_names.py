@@ -1,4 +1,4 @@
-"""What Keras tutorials use of TensorFlow, and what `hornbeam run` makes of it: there, or refused by name."""
+"""Names of TensorFlow that Keras tutorials use: supported by `hornbeam run`, or refused by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from hornbeam.compat.tensorflow import nn
 
-THERE = {
+SUPPORTED = {
     "tf": (
         "initializers losses metrics optimizers constant Variable Tensor cast convert_to_tensor identity "
         "shape rank size reshape transpose expand_dims squeeze concat stack unstack split tile repeat pad "
@@ -135,20 +135,20 @@ REFUSED = {
 PROBE = """
 import importlib, json, sys
 
-found = {}
-for place, names in json.load(open(sys.argv[1])).items():
-    module = importlib.import_module(place.replace("tf", "tensorflow", 1))
+states = {}
+for namespace, names in json.load(open(sys.argv[1])).items():
+    module = importlib.import_module(namespace.replace("tf", "tensorflow", 1))
     for name in names.split():
         try:
-            found[f"{place}.{name}"] = getattr(module, name) is None and name != "newaxis"
+            states[f"{namespace}.{name}"] = getattr(module, name) is None and name != "newaxis"
         except Exception as error:
-            found[f"{place}.{name}"] = f"{type(error).__name__}: {error}"
-print(json.dumps(found))
+            states[f"{namespace}.{name}"] = f"{type(error).__name__}: {error}"
+print(json.dumps(states))
 """
 
 
 def states(table: dict[str, str], folder: Path) -> dict[str, str | bool]:
-    """What happens to each name under `hornbeam run`: an error's text, or False."""
+    """State of each name under `hornbeam run`: the text of an error, or False if it is supported."""
     (folder / "names.json").write_text(json.dumps(table))
     (folder / "probe.py").write_text(PROBE)
     command = [sys.executable, "-m", "hornbeam", "run", str(folder / "probe.py"), str(folder / "names.json")]
@@ -157,20 +157,20 @@ def states(table: dict[str, str], folder: Path) -> dict[str, str | bool]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_names_that_are_there(tmp_path: Path) -> None:
-    found = states(THERE, tmp_path)
-    assert len(found) > 400
-    assert {name: state for name, state in found.items() if state is not False} == {}
+def test_supported_names(tmp_path: Path) -> None:
+    results = states(SUPPORTED, tmp_path)
+    assert len(results) > 400
+    assert {name: state for name, state in results.items() if state is not False} == {}
 
 
-def test_names_that_are_refused(tmp_path: Path) -> None:
+def test_refused_names(tmp_path: Path) -> None:
     for name, state in states(REFUSED, tmp_path).items():
         full = name.replace("tf", "tensorflow", 1)
         assert str(state).startswith(f"MissingNameError: the script uses {full}, which `hornbeam run`"), name
 
 
 @pytest.mark.parametrize("line", ["import tensorflow.ragged", "from tensorflow.lite import Interpreter"])
-def test_modules_that_are_refused(line: str, tmp_path: Path) -> None:
+def test_refused_modules(line: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(line)
     done = subprocess.run(
@@ -184,11 +184,11 @@ IMAGES = np.ones((1, 4, 4, 2), "float32")
 KERNEL = np.ones((2, 2, 2, 3), "float32")
 
 
-def test_what_a_layer_operation_does_not_compute_is_an_error() -> None:
-    with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not there"):
+def test_unsupported_options_of_layer_operations_are_errors() -> None:
+    with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not supported"):
         nn.conv2d(IMAGES, KERNEL, 1, "SAME", data_format="NCHW")
-    with pytest.raises(NotImplementedError, match=r"write 'SAME' or 'VALID', and tf\.pad in front"):
+    with pytest.raises(NotImplementedError, match=r"Use 'SAME' or 'VALID', after tf\.pad"):
         nn.conv2d(IMAGES, KERNEL, 1, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not there"):
+    with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not supported"):
         nn.max_pool(IMAGES, 2, 2, "VALID", data_format="NCHW")
     assert nn.conv2d(IMAGES, KERNEL, 1, "SAME", "NHWC").shape == (1, 4, 4, 3)

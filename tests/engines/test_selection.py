@@ -165,7 +165,7 @@ def run(path: Path, *options: str, first: str = "", **variables: str) -> subproc
 def test_keras_backend_chooses_the_engine_of_a_script(tmp_path: Path) -> None:
     done = run(tmp_path, KERAS_BACKEND="numpy")
     assert done.stdout.split() == ["reference"], done.stderr
-    said = "hornbeam run: running on the reference engine, as KERAS_BACKEND=numpy says"
+    said = "hornbeam run: running on the reference engine, chosen by KERAS_BACKEND=numpy"
     assert done.stderr.splitlines() == [said]
 
 

@@ -46,16 +46,6 @@ QUESTION = re.compile(r"(?:What|Whether|How|Where|Who|By which)\b")
 # Names of variables that say nothing of what they hold.
 EMPTY_NAMES = {"found", "made", "given", "whole", "place", "told", "taken", "what", "thing"}
 
-# Not rewritten yet. This list may only shrink: remove an entry when its files pass.
-# fmt: off
-PENDING = {
-    "src/hornbeam/" + name
-    for name in (
-        "compat",
-    )
-}
-# fmt: on
-
 SUFFIXES = {".py", ".pyi", ".rs", ".md"}
 SKIPPED = ("examples/keras/", "docs/reference/")
 WORDS = {
@@ -74,11 +64,6 @@ def sources() -> list[Path]:
 
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
-
-
-def is_pending(path: Path) -> bool:
-    name = relative(path)
-    return any(name == entry or name.startswith(entry + "/") for entry in PENDING)
 
 
 def without_glossary(path: Path, text: str) -> str:
@@ -139,20 +124,9 @@ def violations(path: Path) -> list[str]:
     return [*replaced_words(path), *questions(path), *empty_names(path)]
 
 
-@pytest.mark.parametrize("path", [f for f in sources() if not is_pending(f)], ids=relative)
+@pytest.mark.parametrize("path", sources(), ids=relative)
 def test_words_of_the_field(path: Path) -> None:
     assert violations(path) == []
-
-
-def test_what_is_pending_has_something_to_rewrite() -> None:
-    finished = {
-        entry
-        for entry in PENDING
-        if not any(
-            violations(f) for f in sources() if relative(f) == entry or relative(f).startswith(entry + "/")
-        )
-    }
-    assert finished == set(), "remove these from PENDING"
 
 
 def test_the_rules_find_what_they_are_for(tmp_path: Path) -> None:

@@ -20,7 +20,16 @@ from hornbeam.compat.policy import policy as policy
 
 
 def run_script(path: str, args: Sequence[str]) -> None:
-    """Run a Python script as `python path *args` would, with Hornbeam in place of Keras."""
+    """Run a Python script as `python path *args` would, with Hornbeam in place of Keras.
+
+    Args:
+        path: Path of the script.
+        args: Arguments of the script, its `sys.argv[1:]`.
+
+    Raises:
+        FileNotFoundError: If the script does not exist.
+        RuntimeError: If Keras or TensorFlow has already been imported.
+    """
     script = Path(path)
     if not script.is_file():
         raise FileNotFoundError(f"no script {path!r}")

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 
-from hornbeam.compat.messages import remark
+from hornbeam.compat.messages import log_once
 from hornbeam.engines import current_engine, follow_keras_backend
 
 _followed: list[str] = []
 
 
 def follow_backend(by_user: bool = False) -> None:
-    """Run on the engine that KERAS_BACKEND means, unless HORNBEAM_ENGINE or `--engine` chose one, and say so.
+    """Switch to the engine that KERAS_BACKEND names, and log it.
 
-    Called before the script begins, when its user has set the variable, and when the script imports Keras,
-    since many set it themselves. Raises ValueError for what is no engine here. A library that is not there is
-    an ImportError where the user asked for it; where the script did, the engine stays and a line says why.
+    HORNBEAM_ENGINE and `--engine` take precedence. Called before the script begins, for a variable set by the
+    user, and again when the script imports Keras, since many scripts set the variable themselves.
+
+    Args:
+        by_user: True before the script begins. A missing library is then an error; if the script asked for
+            it, the engine stays and a line on stderr gives the reason.
+
+    Raises:
+        ValueError: If no engine corresponds to the value of KERAS_BACKEND.
+        ImportError: If the engine's library is missing and `by_user` is True.
     """
     backend = os.environ.get("KERAS_BACKEND", "")
     if not backend or backend in _followed:
@@ -27,11 +34,10 @@ def follow_backend(by_user: bool = False) -> None:
         if by_user:
             raise
         engine = current_engine().name
-        remark(f"running on the {engine} engine: the script sets KERAS_BACKEND={backend}, but {error}")
+        log_once(f"running on the {engine} engine: the script sets KERAS_BACKEND={backend}, but {error}")
         return
     if name is None:
-        remark(
-            f"running on the {current_engine().name} engine, which was chosen over KERAS_BACKEND={backend}"
-        )
+        engine = current_engine().name
+        log_once(f"running on the {engine} engine, which was chosen over KERAS_BACKEND={backend}")
     else:
-        remark(f"running on the {name} engine, as KERAS_BACKEND={backend} says")
+        log_once(f"running on the {name} engine, chosen by KERAS_BACKEND={backend}")

@@ -1,5 +1,6 @@
-"""The import hook: `keras.a.b` and `tensorflow.keras.a.b` are `hornbeam.a.b`, `tensorflow.c` is the shim's
-`c`.
+"""Import hook: `keras.a.b` and `tensorflow.keras.a.b` are `hornbeam.a.b`.
+
+`tensorflow.c` is the namespace `c` of the TensorFlow shim.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from typing import Any
 import hornbeam
 from hornbeam.compat import legacy_api
 from hornbeam.compat.backend_env import follow_backend
-from hornbeam.compat.messages import MissingModuleError, MissingNameError, note
+from hornbeam.compat.messages import MissingModuleError, MissingNameError, log_deprecated
 from hornbeam.compat.policy import policy
-from hornbeam.compat.real_keras import is_inner
+from hornbeam.compat.real_keras import is_internal
 
-# The Keras version whose names and signatures we follow: what `keras.__version__` tells scripts.
+# The version of Keras whose names and signatures Hornbeam follows, as `keras.__version__`.
 KERAS_VERSION = "3.15.1"
 
 _PREFIXES = ("keras", "tensorflow.keras", "tf_keras", "tensorflow.python.keras")
 
 
 class Alias(ModuleType):
-    """A module of Keras: Hornbeam's names under Keras's, and the old ones beside them."""
+    """A module of Keras: Hornbeam's names under Keras's path, and the names of earlier versions."""
 
     def __init__(self, name: str, relative: str, target: ModuleType) -> None:
         super().__init__(name, target.__doc__)
@@ -39,16 +40,16 @@ class Alias(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        place = f"keras.{self._relative}.{name}" if self._relative else f"keras.{name}"
+        full_name = f"keras.{self._relative}.{name}" if self._relative else f"keras.{name}"
         value = legacy_api.lookup(self._relative, name)
         if value is None:
             submodule = f"{self._relative}.{name}".lstrip(".")
-            if legacy_api.is_old_module(submodule):
+            if legacy_api.is_legacy_module(submodule):
                 return importlib.import_module(f"{self.__name__}.{name}")
             try:
                 value = getattr(self._target, name)
             except AttributeError as error:
-                raise MissingNameError(f"{place}: {error}") from None
+                raise MissingNameError(f"{full_name}: {error}") from None
         if isinstance(value, ModuleType) and value.__name__.startswith("hornbeam."):
             return importlib.import_module(f"{self.__name__}.{name}")
         return value
@@ -58,12 +59,12 @@ class Alias(ModuleType):
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives an `Alias` for modules of Keras and the shim's namespaces for those of TensorFlow."""
+    """Finder and loader: an `Alias` for a module of Keras, a `Namespace` for one of TensorFlow."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if is_inner(fullname):
+        if is_internal(fullname):
             return None
         if relative_to_keras(fullname) is None and fullname.split(".")[0] != "tensorflow":
             return None
@@ -78,13 +79,13 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return _keras_module(spec.name, relative)
 
     def exec_module(self, module: ModuleType) -> None:
-        """The module is complete already; one that has several names keeps the spec of the first."""
+        """Restore the first spec of a module that has several names; it is complete already."""
         if isinstance(module, Alias):
             module.__spec__ = module.first_spec = module.first_spec or module.__spec__
 
 
 def relative_to_keras(fullname: str) -> str | None:
-    """`layers` for `keras.layers`, "" for `keras` itself, None for what is none of ours."""
+    """Return "layers" for `keras.layers`, "" for `keras`, None for a module outside of Keras."""
     for prefix in _PREFIXES:
         if fullname == prefix:
             return ""
@@ -94,14 +95,14 @@ def relative_to_keras(fullname: str) -> str | None:
 
 
 def _keras_module(fullname: str, relative: str) -> ModuleType:
-    """One Alias for each module of ours, whatever it is called: `keras.layers is tensorflow.keras.layers`."""
+    """Return the one Alias of a module under all its names: `keras.layers is tensorflow.keras.layers`."""
     policy.install_legacy_api()
-    own = legacy_api.own_module(relative)
-    if own is not None:
-        return Alias(fullname, relative, own)
+    legacy = legacy_api.legacy_module(relative)
+    if legacy is not None:
+        return Alias(fullname, relative, legacy)
     new = legacy_api.new_module(relative)
     if new is not None:
-        note(f"keras.{relative}", f"keras.{new}" if new else "keras")
+        log_deprecated(f"keras.{relative}", f"keras.{new}" if new else "keras")
         relative = new
     canonical = f"keras.{relative}" if relative else "keras"
     if fullname != canonical:
@@ -113,8 +114,7 @@ def _keras_module(fullname: str, relative: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and not error.name.startswith("hornbeam"):
             raise
-    # A namespace that is no module of its own, such as a class with static methods.
+    # A namespace without a module of its own, such as a class with static methods.
     reason = hornbeam.MISSING.get(relative.split(".")[0], "")
-    raise MissingModuleError(
-        f"the script imports {fullname}, which Hornbeam does not have. {reason}"
-    ) from None
+    message = f"the script imports {fullname}, which Hornbeam does not have. {reason}"
+    raise MissingModuleError(message) from None

@@ -1,10 +1,10 @@
-"""What is said when a script uses a name that is not there, or an old one."""
+"""Errors for missing names, and lines on stderr about deprecated ones."""
 
 from __future__ import annotations
 
 import sys
 
-_said: set[str] = set()
+_logged: set[str] = set()
 
 
 class MissingModuleError(ImportError):
@@ -15,15 +15,15 @@ class MissingNameError(AttributeError):
     """A script uses a name of Keras or TensorFlow that Hornbeam does not have."""
 
 
-def note(old: str, new: str) -> None:
-    """One line on stderr that says the new spelling of `old`, the first time that it is met."""
-    if old not in _said:
-        _said.add(old)
-        print(f"hornbeam run: {old} is an old spelling, write {new}", file=sys.stderr)
-
-
-def remark(text: str) -> None:
-    """One line on stderr, said once."""
-    if text not in _said:
-        _said.add(text)
+def log_once(text: str) -> None:
+    """Print a line on stderr, the first time that it occurs in this process."""
+    if text not in _logged:
+        _logged.add(text)
         print(f"hornbeam run: {text}", file=sys.stderr)
+
+
+def log_deprecated(old: str, new: str) -> None:
+    """Print a line on stderr that names the replacement of `old`, at its first use."""
+    if old not in _logged:
+        _logged.add(old)
+        log_once(f"{old} is deprecated, use {new}")

@@ -1,4 +1,4 @@
-"""Everything that `hornbeam run` changes in its process, as one object that can undo it."""
+"""All changes that `hornbeam run` makes to its process, as one object that can undo them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import functools
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from hornbeam import engines
-from hornbeam.compat.messages import remark
+from hornbeam.compat.messages import log_once
 from hornbeam.compat.real_keras import real_libraries
 from hornbeam.compat.warning_filter import located_showwarning
 from hornbeam.training import warning_policy
@@ -45,9 +46,10 @@ class Policy:
         return bool(self._undo)
 
     def install(self) -> None:
-        """Make the changes, once.
+        """Apply the changes, once.
 
-        Raises RuntimeError if the real Keras or TensorFlow has already been imported.
+        Raises:
+            RuntimeError: If Keras or TensorFlow has already been imported.
         """
         from hornbeam.compat.import_hook import Finder
 
@@ -55,20 +57,20 @@ class Policy:
             return
         for name in ("keras", "tensorflow"):
             if name in sys.modules:
-                raise RuntimeError(
-                    f"{name} is already imported: Hornbeam must replace it before its first import"
-                )
+                raise RuntimeError(f"{name} is already imported. Install the policy before its first import.")
         finder = Finder()
         sys.meta_path.insert(0, finder)
         self._undo.append(lambda: sys.meta_path.remove(finder))
         self._undo.append(_forget_modules)
+
+        def host_libraries() -> AbstractContextManager[None]:
+            return real_libraries(lambda hook: isinstance(hook, Finder))
+
         self._apply(
             [
-                Patch(warning_policy, "on_warning", remark),
+                Patch(warning_policy, "on_warning", log_once),
                 Patch(warnings, "showwarning", located_showwarning(warnings.showwarning)),
-                Patch(
-                    engines, "host_libraries", lambda: real_libraries(lambda hook: isinstance(hook, Finder))
-                ),
+                Patch(engines, "host_libraries", host_libraries),
             ]
         )
 
@@ -81,13 +83,13 @@ class Policy:
             self._apply(patches())
 
     def uninstall(self) -> None:
-        """Undo all changes, the last one first."""
+        """Undo all changes, in reverse order."""
         while self._undo:
             self._undo.pop()()
         self._has_legacy_api = False
 
     def _apply(self, patches: Iterable[Patch]) -> None:
-        """Set attributes one after the other: a later patch may wrap the value of an earlier one."""
+        """Set attributes in order: a later patch may wrap the value of an earlier one."""
         for target, name, value in patches:
             earlier = vars(target).get(name, _MISSING)
             setattr(target, name, value)
@@ -102,7 +104,7 @@ def _restore(target: Any, name: str, value: Any) -> None:
 
 
 def _forget_modules() -> None:
-    """Drop the modules that scripts imported as keras and tensorflow."""
+    """Remove the modules that scripts imported as Keras and TensorFlow from `sys.modules`."""
     for name in [name for name in sys.modules if name.split(".")[0] in ("keras", "tensorflow", "tf_keras")]:
         del sys.modules[name]
 

@@ -1,4 +1,4 @@
-"""Real Keras and TensorFlow beside ours: an engine whose library brings them gets them, no script does."""
+"""The real Keras and TensorFlow, for engines whose library imports them; scripts never see them."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-# What TensorFlow is made of. It imports these parts of itself when it needs them; scripts do not.
-_INNER = ("_api", "compiler", "core", "dtensor", "lite", "python", "tools", "tsl")
-_set_aside: dict[str, ModuleType] = {}
-# Whether there is a real TensorFlow by now.
+# Internal packages of TensorFlow. It imports them on demand; scripts do not.
+_INTERNAL = ("_api", "compiler", "core", "dtensor", "lite", "python", "tools", "tsl")
+_real_modules: dict[str, ModuleType] = {}
+# True once the real TensorFlow has been imported.
 _state = {"real": False}
 
 
-def is_inner(name: str) -> bool:
-    """Whether a module belongs to the inside of a real TensorFlow that an engine runs on."""
+def is_internal(name: str) -> bool:
+    """Return True for an internal module of a real TensorFlow on which an engine runs."""
     root, _, rest = name.partition(".")
-    return root == "tensorflow" and rest.partition(".")[0] in _INNER and _state["real"]
+    return root == "tensorflow" and rest.partition(".")[0] in _INTERNAL and _state["real"]
 
 
 @contextmanager
-def real_libraries(stand_ins: Callable[[object], bool]) -> Iterator[None]:
-    """Inside, `keras` and `tensorflow` are what is installed; afterwards they are what they were before.
+def real_libraries(is_our_hook: Callable[[object], bool]) -> Iterator[None]:
+    """Let `keras` and `tensorflow` mean the installed libraries inside the block.
 
-    stand_ins: whether an import hook is one that stands in for them.
+    `is_our_hook` recognises the import hooks to disable, among the entries of `sys.meta_path`.
     """
-    ours = _take_outer()
-    hooks = [hook for hook in sys.meta_path if stand_ins(hook)]
+    our_modules = _pop_public_modules()
+    hooks = [hook for hook in sys.meta_path if is_our_hook(hook)]
     sys.meta_path[:] = [hook for hook in sys.meta_path if hook not in hooks]
-    sys.modules.update(_set_aside)
+    sys.modules.update(_real_modules)
     try:
         yield
     finally:
         _state["real"] |= "tensorflow" in sys.modules
-        _set_aside.update(_take_outer())
-        sys.modules.update(ours)
+        _real_modules.update(_pop_public_modules())
+        sys.modules.update(our_modules)
         sys.meta_path[:0] = hooks
 
 
-def _take_outer() -> dict[str, ModuleType]:
-    """Removes the modules that scripts may name."""
+def _pop_public_modules() -> dict[str, ModuleType]:
+    """Remove the modules that scripts may import from `sys.modules`, and return them."""
     names = [name for name in sys.modules if name.split(".")[0] in ("keras", "tensorflow", "tf_keras")]
-    return {name: sys.modules.pop(name) for name in names if not is_inner(name)}
+    return {name: sys.modules.pop(name) for name in names if not is_internal(name)}

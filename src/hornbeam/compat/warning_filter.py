@@ -1,4 +1,4 @@
-"""Warnings of Hornbeam that name the line of the script they are about."""
+"""Warnings of Hornbeam, located at the line of the script that caused them."""
 
 from __future__ import annotations
 

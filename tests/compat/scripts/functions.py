@@ -1,4 +1,4 @@
-"""tf.function with variables among its arguments, in layers and pipelines. Holds under TensorFlow, too."""
+"""tf.function with variables as arguments, in layers and pipelines. Passes under TensorFlow, too."""
 
 import string
 import tempfile
@@ -8,26 +8,26 @@ import tensorflow as tf
 from tensorflow import keras
 
 
-def same(found, wanted):
-    np.testing.assert_allclose(np.array(found), wanted, rtol=1e-5, atol=1e-5)
+def same(actual, expected):
+    np.testing.assert_allclose(np.array(actual), expected, rtol=1e-5, atol=1e-5)
 
 
-# A variable among the arguments is itself: it can be differentiated, and assigned.
-picture = tf.Variable([1.0, 2.0])
+# A variable is passed by reference: it can be differentiated, and assigned.
+variable = tf.Variable([1.0, 2.0])
 
 
 @tf.function
-def loss_and_slope(x, factor):
+def loss_and_gradient(x, factor):
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(x * x * factor)
     return loss, tape.gradient(loss, x)
 
 
 for start in (1.0, 3.0):
-    picture.assign([start, start])
-    loss, slope = loss_and_slope(picture, tf.constant(2.0))
+    variable.assign([start, start])
+    loss, gradient = loss_and_gradient(variable, tf.constant(2.0))
     same(loss, 4 * start**2)
-    same(slope, [4 * start, 4 * start])
+    same(gradient, [4 * start, 4 * start])
 
 
 @tf.function
@@ -36,9 +36,9 @@ def grow(x):
     return tf.reduce_sum(x)
 
 
-picture.assign([0.0, 0.0])
-same([grow(picture) for _ in range(3)], [2, 4, 6])
-same(picture, [3, 3])
+variable.assign([0.0, 0.0])
+same([grow(variable) for _ in range(3)], [2, 4, 6])
+same(variable, [3, 3])
 
 
 # Structures and Python values as arguments, structures as results, several signatures.
@@ -47,13 +47,13 @@ def scaled(parts, by=1.0, names=("a", "b")):
     return {name: part * by for name, part in zip(names, parts)}
 
 
-found = scaled([tf.constant(1.0), tf.constant([2.0])], by=3.0)
-same(found["b"], [6.0])
+outputs = scaled([tf.constant(1.0), tf.constant([2.0])], by=3.0)
+same(outputs["b"], [6.0])
 same(scaled([tf.constant(1.0), tf.constant([[2.0]])])["b"], [[2.0]])
 
 
-class Chance(keras.layers.Layer):
-    """Decides by a value, line by line."""
+class Branch(keras.layers.Layer):
+    """Branches on a value, line by line."""
 
     @tf.function
     def call(self, x):
@@ -62,14 +62,14 @@ class Chance(keras.layers.Layer):
         return x
 
 
-same(Chance()(tf.zeros((2,))), [1, 1])
+same(Branch()(tf.zeros((2,))), [1, 1])
 options = tf.data.Options()
 options.threading.private_threadpool_size = 1
 dataset = tf.data.Dataset.range(3).with_options(options)
-same([Chance()(tf.cast(n, tf.float32)) for n in dataset], [1, 2, 3])
+same([Branch()(tf.cast(n, tf.float32)) for n in dataset], [1, 2, 3])
 
 
-# A training loop with a compiled step, optimizer and metrics; the first compiled call makes their state.
+# A training loop with a compiled step, optimizer and metrics; the first compiled call creates their state.
 keras.utils.set_random_seed(0)
 model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(1)])
 optimizer = keras.optimizers.Adam(0.05)
@@ -80,8 +80,8 @@ mean = keras.metrics.Mean()
 def step(x, y):
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(model(x, training=True) - y))
-    slopes = tape.gradient(loss, model.trainable_variables)
-    clipped, _ = tf.clip_by_global_norm(slopes, 1.0)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    clipped, _ = tf.clip_by_global_norm(gradients, 1.0)
     optimizer.apply_gradients(zip(clipped, model.trainable_variables))
     mean.update_state(loss)
     return loss
@@ -94,7 +94,7 @@ assert losses[-1] < 0.3 * losses[0], losses[::30]
 same(mean.result(), np.mean(losses))
 assert int(optimizer.iterations) == 150
 
-# Checkpoints: everything comes back, only the newest are kept.
+# Checkpoints: all values are restored, only the newest files are kept.
 with tempfile.TemporaryDirectory() as folder:
     epoch = tf.Variable(7)
     checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch)
@@ -113,7 +113,7 @@ with tempfile.TemporaryDirectory() as folder:
     same(model.predict(x, verbose=0), before)
     assert (int(epoch), int(optimizer.iterations)) == (7, 150)
 
-# Odds and ends.
+# Miscellaneous.
 same(tf.math.cumprod([[2.0, 3.0, 4.0]], axis=-1, exclusive=True), [[1, 2, 6]])
 same(tf.math.cumprod([2.0, 3.0, 4.0], exclusive=True, reverse=True), [12, 4, 1])
 assert tf.strings.regex_replace("a,b!", f"([{string.punctuation}])", r" \1").numpy() == b"a ,b !"

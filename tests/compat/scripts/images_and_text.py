@@ -1,4 +1,4 @@
-"""tf.image, tf.io, tf.strings, tf.data, tf.function. Holds under TensorFlow and `hornbeam run`."""
+"""tf.image, tf.io, tf.strings, tf.data, tf.function. Passes under TensorFlow and `hornbeam run`."""
 
 import os
 import tempfile
@@ -9,21 +9,21 @@ import tensorflow as tf
 rng = np.random.default_rng(0)
 
 
-def same(found, wanted, tolerance=1e-4):
-    np.testing.assert_allclose(np.array(found), wanted, rtol=tolerance, atol=tolerance)
+def same(actual, expected, tolerance=1e-4):
+    np.testing.assert_allclose(np.array(actual), expected, rtol=tolerance, atol=tolerance)
 
 
-# Pictures.
+# Images.
 image = rng.random((6, 8, 3)).astype("float32")
-whole = (image * 255).astype("uint8")
+pixels = (image * 255).astype("uint8")
 same(tf.image.flip_left_right(image), image[:, ::-1])
 same(tf.image.flip_up_down(image), image[::-1])
 same(tf.image.rot90(image), np.rot90(image))
 same(tf.image.transpose(image), image.transpose(1, 0, 2))
 same(tf.image.central_crop(image, 0.5), image[1:5, 2:6])
 same(tf.image.crop_to_bounding_box(image, 1, 2, 3, 4), image[1:4, 2:6])
-assert tf.image.resize(whole, (3, 4)).shape == (3, 4, 3)
-assert tf.image.resize(whole, (3, 4)).dtype == tf.float32
+assert tf.image.resize(pixels, (3, 4)).shape == (3, 4, 3)
+assert tf.image.resize(pixels, (3, 4)).dtype == tf.float32
 same(tf.image.resize(np.array([[[0.0], [1.0]]]), (1, 4))[0, :, 0], [0, 0.25, 0.75, 1])
 same(tf.image.resize(image, (3, 4), method="nearest"), image[1::2, 1::2])
 same(tf.image.resize_with_crop_or_pad(image, 4, 10), np.pad(image[1:5], [(0, 0), (1, 1), (0, 0)]))
@@ -37,7 +37,7 @@ same(tf.image.adjust_saturation(image, 1.0), image)
 same(tf.image.adjust_hue(tf.constant([[[1.0, 0.0, 0.0]]]), 1 / 3), [[[0, 1, 0]]])
 same(tf.image.adjust_gamma(image, 2.0), image**2)
 same(tf.image.per_image_standardization(image), (image - image.mean()) / image.std())
-same(tf.image.convert_image_dtype(whole, tf.float32), whole / 255)
+same(tf.image.convert_image_dtype(pixels, tf.float32), pixels / 255)
 same(tf.image.convert_image_dtype(image, tf.uint8), np.floor(image * 255.5), 1.01)
 assert tf.image.random_crop(image, (2, 2, 3)).shape == (2, 2, 3)
 flipped = np.array(tf.image.random_flip_left_right(image))
@@ -57,7 +57,7 @@ same(yuv[..., 0], image @ [0.299, 0.587, 0.114])
 same(yuv[..., 1], 0.492 * (image[..., 2] - yuv[..., 0]), 1e-3)
 same(tf.image.yuv_to_rgb(yuv), image, 1e-5)
 
-# Boxes of pictures: the whole, a part, and one that reaches over the edge.
+# Boxes of images: all of it, a part, and one that exceeds the image.
 ramp = np.arange(30, dtype="float32").reshape(1, 5, 6, 1)
 boxes = np.array([[0, 0, 1, 1], [0.25, 0.2, 0.75, 0.6], [0, 0, 2, 1], [1, 1, 0, 0]], "float32")
 crops = tf.image.crop_and_resize(ramp, boxes, [0, 0, 0, 0], (5, 6))
@@ -71,14 +71,14 @@ same(tf.image.crop_and_resize(ramp, boxes[1:2], [0], (2, 2), method="nearest")[0
 
 # Files.
 with tempfile.TemporaryDirectory() as folder:
-    path = os.path.join(folder, "picture.png")
-    tf.io.write_file(path, tf.io.encode_png(whole))
-    same(tf.io.decode_png(tf.io.read_file(path)), whole)
+    path = os.path.join(folder, "image.png")
+    tf.io.write_file(path, tf.io.encode_png(pixels))
+    same(tf.io.decode_png(tf.io.read_file(path)), pixels)
     same(tf.image.decode_image(tf.io.read_file(path), channels=1).shape, (6, 8, 1))
 
     def load(name, label):
-        picture = tf.image.decode_png(tf.io.read_file(name), channels=3)
-        return tf.image.resize(tf.cast(picture, tf.float32) / 255, (2, 2)), label
+        decoded = tf.image.decode_png(tf.io.read_file(name), channels=3)
+        return tf.image.resize(tf.cast(decoded, tf.float32) / 255, (2, 2)), label
 
     dataset = tf.data.Dataset.from_tensor_slices(([path] * 3, [0, 1, 2])).map(load).batch(2)
     shapes = [tuple(x.shape) for x, _ in dataset]

@@ -1,4 +1,4 @@
-"""tf.math, tf.nn, tf.linalg. Holds under TensorFlow and `hornbeam run`."""
+"""tf.math, tf.nn, tf.linalg. Passes under TensorFlow and `hornbeam run`."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,8 +8,8 @@ x = rng.normal(size=(3, 4)).astype("float32")
 t = tf.constant(x)
 
 
-def same(found, wanted, tolerance=1e-5):
-    np.testing.assert_allclose(np.array(found), wanted, rtol=tolerance, atol=tolerance)
+def same(actual, expected, tolerance=1e-5):
+    np.testing.assert_allclose(np.array(actual), expected, rtol=tolerance, atol=tolerance)
 
 
 for name in ["abs", "sin", "cos", "tanh", "exp", "square", "floor", "sign"]:
@@ -29,7 +29,7 @@ same(tf.math.reduce_variance(t), x.var())
 same(tf.reduce_logsumexp(t), np.log(np.exp(x).sum()))
 same(tf.reduce_all(t < 9), True)
 same(tf.reduce_sum([1, 2, 3]), 6)
-same(tf.reduce_mean([1, 2, 4]), 2)  # whole numbers stay whole
+same(tf.reduce_mean([1, 2, 4]), 2)  # integers stay integers
 assert tf.reduce_sum(tf.constant([1, 2], tf.int8)).dtype == tf.int8
 same(tf.argmax(t, axis=1), x.argmax(1))
 assert tf.argmax(t, axis=1).dtype == tf.int64
@@ -42,9 +42,9 @@ same(tf.math.unsorted_segment_sum([1.0, 2.0, 3.0], [1, 0, 1], 2), [2, 4])
 same(tf.math.unsorted_segment_mean([[1.0], [2.0], [5.0]], [1, 1, 0], 3), [[5], [1.5], [0]])
 same(tf.math.segment_sum([1.0, 2.0, 3.0], [0, 0, 1]), [3, 3])
 same(tf.add_n([t, t]), 2 * x)
-found = tf.math.top_k([1.0, 3.0, 2.0], k=2)
-same(found.values, [3, 2])
-same(found.indices, [1, 2])
+largest = tf.math.top_k([1.0, 3.0, 2.0], k=2)
+same(largest.values, [3, 2])
+same(largest.indices, [1, 2])
 
 softmax = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
 same(tf.nn.softmax(t), softmax)
@@ -96,7 +96,7 @@ assert tf.concat((np.arange(2), np.arange(3)), 0).dtype == tf.int64
 assert tf.concat((np.arange(2, dtype="uint8"), np.arange(3, dtype="uint8")), 0).dtype == tf.uint8
 assert tf.reshape(tf.range(6), tf.concat([tf.shape(tf.zeros((2, 1)))[:1], [3]], 0)).shape == (2, 3)
 
-# gamma: as many for each pair of parameters
+# gamma: the shape for each pair of parameters
 assert tf.random.gamma([4], 2.0).shape == (4,)
 assert tf.random.gamma([4], [0.5, 2.0]).shape == (4, 2)
 assert tf.random.gamma([4, 1], tf.ones((3, 1)), beta=tf.ones((2,))).shape == (4, 1, 3, 2)

@@ -1,4 +1,4 @@
-"""Tables, growing lists, loops over rows, strategies, and functions beside the everyday ones."""
+"""Lookup tables, CSV files, TensorArray, loops over rows, strategies, and less common functions."""
 
 import tempfile
 
@@ -10,9 +10,9 @@ table = tf.lookup.StaticHashTable(
     tf.lookup.KeyValueTensorInitializer(tf.constant(["a", "b"]), tf.constant([3, 5], tf.int64)),
     default_value=-1,
 )
-found = table.lookup(tf.constant([["b", "?"], ["a", "a"]]))
-assert found.numpy().tolist() == [[5, -1], [3, 3]]
-assert found.dtype == tf.int64
+values = table.lookup(tf.constant([["b", "?"], ["a", "a"]]))
+assert values.numpy().tolist() == [[5, -1], [3, 3]]
+assert values.dtype == tf.int64
 assert int(table.size()) == 2
 names = tf.lookup.StaticHashTable(
     tf.lookup.KeyValueTensorInitializer(tf.constant([0, 1]), tf.constant(["cat", "dog"])),
@@ -25,13 +25,13 @@ with tempfile.TemporaryDirectory() as folder:
     path = f"{folder}/cats.csv"
     with open(path, "w") as file:
         file.write('name,age,weight,owner\n"Tom, the cat",3,4.5,2\nKitty,,3.5,5000000000\nRex,7,?,1\n')
-    read = tf.data.experimental.make_csv_dataset(path, 2, num_epochs=1, shuffle=False, na_value="?")
-    one, other = list(read)
-    assert list(one) == ["name", "age", "weight", "owner"]
-    assert [one[name].dtype for name in ("age", "weight", "owner")] == [tf.int32, tf.float32, tf.int64]
-    assert one["name"].numpy().tolist() == [b"Tom, the cat", b"Kitty"]
-    assert (one["age"].numpy().tolist(), other["weight"].numpy().tolist()) == ([3, 0], [0.0])
-    read = tf.data.experimental.make_csv_dataset(
+    batches = tf.data.experimental.make_csv_dataset(path, 2, num_epochs=1, shuffle=False, na_value="?")
+    first, second = list(batches)
+    assert list(first) == ["name", "age", "weight", "owner"]
+    assert [first[name].dtype for name in ("age", "weight", "owner")] == [tf.int32, tf.float32, tf.int64]
+    assert first["name"].numpy().tolist() == [b"Tom, the cat", b"Kitty"]
+    assert (first["age"].numpy().tolist(), second["weight"].numpy().tolist()) == ([3, 0], [0.0])
+    batches = tf.data.experimental.make_csv_dataset(
         path,
         3,
         label_name="age",
@@ -41,7 +41,7 @@ with tempfile.TemporaryDirectory() as folder:
         shuffle=False,
         na_value="?",
     )
-    columns, ages = next(iter(read))
+    columns, ages = next(iter(batches))
     assert (list(columns), ages.numpy().tolist()) == (["name", "weight"], [3, -1, 7])
     assert columns["weight"].numpy().tolist() == [4.5, 3.5, 9.5]
 
@@ -84,8 +84,8 @@ assert (
     == [8] * 3
 )
 logits = tf.math.log(tf.constant([[[0.2, 0.5, 0.3]], [[0.6, 0.3, 0.1]]]))
-lost = tf.nn.ctc_loss(tf.constant([[1]]), logits, tf.constant([1]), tf.constant([2]), blank_index=0)
-np.testing.assert_allclose(lost.numpy(), [-np.log(0.5 * 0.6 + 0.2 * 0.3 + 0.5 * 0.3)], rtol=1e-5)
+loss = tf.nn.ctc_loss(tf.constant([[1]]), logits, tf.constant([1]), tf.constant([2]), blank_index=0)
+np.testing.assert_allclose(loss.numpy(), [-np.log(0.5 * 0.6 + 0.2 * 0.3 + 0.5 * 0.3)], rtol=1e-5)
 assert float(tf.nn.compute_average_loss([1.0, 2.0, 3.0], global_batch_size=6)) == 1
 assert tf.nn.in_top_k([1], [[0.1, 0.8, 0.1]], k=1).numpy().tolist() == [True]
 
@@ -105,7 +105,7 @@ except ValueError:
 assert tf.compat.as_bytes("ab") == tf.compat.as_bytes(b"ab") == b"ab"
 
 
-# Python's own decisions by values
+# branches on values
 @tf.function
 def clipped(x):
     if tf.reduce_sum(x) > 10:

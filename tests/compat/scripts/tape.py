@@ -1,16 +1,16 @@
-"""tf.GradientTape. Holds under TensorFlow and under `hornbeam run`."""
+"""tf.GradientTape. Passes under TensorFlow and `hornbeam run`."""
 
 import numpy as np
 import tensorflow as tf
 
 
-def close(found, wanted, tolerance=1e-5):
-    np.testing.assert_allclose(np.array(found), wanted, rtol=tolerance, atol=tolerance)
+def close(actual, expected, tolerance=1e-5):
+    np.testing.assert_allclose(np.array(actual), expected, rtol=tolerance, atol=tolerance)
 
 
 x = tf.constant(3.0)
 
-# A value equal to one that was read before has a gradient all the same.
+# A value equal to one that was read before has a gradient, too.
 before = x * x
 assert float(before) == 9.0
 with tf.GradientTape() as tape:
@@ -24,19 +24,19 @@ try:
 except RuntimeError:
     pass
 
-# Nobody watches a constant; variables are watched by themselves, unless they are not trainable.
+# Constants are not watched; trainable variables are.
 v, frozen = tf.Variable([1.0, 2.0]), tf.Variable([1.0, 1.0], trainable=False)
 with tf.GradientTape(persistent=True) as tape:
     loss = tf.reduce_sum(v * v * frozen) + x
 assert tape.gradient(loss, x) is None
 assert tape.gradient(loss, frozen) is None
 close(tape.gradient(loss, v), [2.0, 4.0])
-found = tape.gradient(loss, {"v": v, "x": [x]})
-close(found["v"], [2.0, 4.0])
-assert found["x"] == [None]
+gradients = tape.gradient(loss, {"v": v, "x": [x]})
+close(gradients["v"], [2.0, 4.0])
+assert gradients["x"] == [None]
 close(tape.gradient(loss, x, unconnected_gradients="zero"), 0.0)
 
-# What a variable was when it was read counts, whatever is assigned later.
+# A variable counts with its value at the time of reading, whatever is assigned later.
 v.assign_add([10.0, 10.0])
 close(tape.gradient(loss, v), [2.0, 4.0])
 close(v, [11.0, 12.0])
@@ -59,7 +59,7 @@ with tf.GradientTape() as outer:
 d3 = outer.gradient(d2, x)
 close([d1, d2, d3], [108.0, 108.0, 72.0])
 
-# What is computed on the way, targets that are no scalars, several targets, cotangents.
+# Intermediate sources, targets that are not scalars, several targets, cotangents.
 with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
     h = 2.0 * x
@@ -94,7 +94,7 @@ close(tape.gradient(y, x), 27.0)
 
 
 @tf.function
-def slope(a):
+def derivative(a):
     with tf.GradientTape() as inside:
         inside.watch(a)
         b = tf.math.sin(a)
@@ -102,7 +102,7 @@ def slope(a):
 
 
 for value in (0.0, 0.5):
-    close(slope(tf.constant(value)), np.cos(value))
+    close(derivative(tf.constant(value)), np.cos(value))
 
 
 @tf.custom_gradient
@@ -118,7 +118,7 @@ with tf.GradientTape() as tape:
     y = clipped(x) * 4.0
 close(tape.gradient(y, x), 0.5)
 
-# A loop by hand.
+# A custom training loop.
 weight, rate = tf.Variable(5.0), 0.1
 for _ in range(50):
     with tf.GradientTape() as tape:

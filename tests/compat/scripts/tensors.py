@@ -1,12 +1,12 @@
-"""Tensors, variables, shapes, dtypes and what moves elements. Holds under TensorFlow and `hornbeam run`."""
+"""Tensors, variables, shapes, dtypes, rearranging elements. Passes under TensorFlow and `hornbeam run`."""
 
 import numpy as np
 import tensorflow as tf
 
 
-def same(found, wanted):
-    array = np.array(found)
-    np.testing.assert_allclose(array, np.array(wanted), rtol=1e-6, atol=1e-6)
+def same(actual, expected):
+    array = np.array(actual)
+    np.testing.assert_allclose(array, np.array(expected), rtol=1e-6, atol=1e-6)
 
 
 # Tensors.
@@ -60,7 +60,7 @@ step.assign_add(1)
 assert int(step) == 1
 assert {v.ref(): "here"}[v.ref()] == "here"
 
-# Making.
+# Creation.
 same(tf.zeros((2, 1)), [[0], [0]])
 same(tf.ones_like(a), np.ones((2, 3)))
 same(tf.fill([2], 4.0), [4, 4])
@@ -99,7 +99,7 @@ same(tf.reverse([1, 2, 3], axis=[0]), [3, 2, 1])
 same(tf.roll([1, 2, 3], shift=1, axis=0), [3, 1, 2])
 same(tf.slice(a, [0, 1], [2, -1]), [[2, 3], [5, 6]])
 
-# Choosing.
+# Selection.
 same(tf.where(a > 3, a, tf.zeros_like(a)), [[0, 0, 0], [4, 5, 6]])
 same(tf.where([[True, False], [True, True]]), [[0, 0], [1, 0], [1, 1]])
 same(tf.gather(a, [1, 0]), [[4, 5, 6], [1, 2, 3]])
@@ -127,15 +127,15 @@ assert abs(float(tf.reduce_mean(drawn)) - 1) < 0.2
 assert drawn.dtype == tf.float32
 tf.random.set_seed(3)
 same(tf.random.normal((2000,), mean=1.0, stddev=2.0), drawn)
-whole = tf.random.uniform((500,), minval=0, maxval=5, dtype=tf.int32)
-assert sorted(set(whole.numpy().tolist())) == [0, 1, 2, 3, 4]
+integers = tf.random.uniform((500,), minval=0, maxval=5, dtype=tf.int32)
+assert sorted(set(integers.numpy().tolist())) == [0, 1, 2, 3, 4]
 assert sorted(tf.random.shuffle(tf.range(5)).numpy().tolist()) == [0, 1, 2, 3, 4]
 generator = tf.random.Generator.from_seed(1)
 assert generator.normal((3,)).shape == (3,)
 same(tf.random.stateless_uniform((3,), seed=[1, 2]), tf.random.stateless_uniform((3,), seed=[1, 2]))
 assert tf.random.categorical(tf.math.log([[0.0001, 0.9999]]), 5).shape == (1, 5)
 
-# What a script asks about where it is.
+# Devices and execution.
 assert tf.config.list_physical_devices("GPU") == []
 assert tf.version.VERSION.startswith("2.")
 assert tf.executing_eagerly()

@@ -1,8 +1,8 @@
-"""What Keras was called before version 3, accepted with one line that says the new spelling.
+"""Names and arguments of Keras 1 and 2, each accepted with one line that gives its replacement.
 
-`modules`: where names were imported from. `arguments`: what arguments were called. `backend`: the functions
-of `keras.backend`. `layers`, `models`, `texts`, `sequences`: names that are gone. Nothing of it is
-there outside of `hornbeam run`.
+`modules` has tables of moved and renamed names, `arguments` those of renamed arguments. `backend` contains
+the functions of `keras.backend`, `layers`, `models`, `text` and `sequence` other names that Keras 3 removed.
+Active under `hornbeam run` only.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from hornbeam.compat.legacy_api.modules import NEW_MODULES, NEW_NAMES, OWN_MODULES, OWN_NAMES
-from hornbeam.compat.messages import note
+from hornbeam.compat.legacy_api.modules import LEGACY_MODULES, LEGACY_NAMES, MOVED_MODULES, RENAMED
+from hornbeam.compat.messages import log_deprecated
 from hornbeam.compat.policy import Patch
 
 
 def patches() -> Iterator[Patch]:
-    """Yield the patches by which classes accept old names of arguments and methods."""
+    """Yield the patches by which classes accept the names of earlier arguments and methods."""
     from hornbeam.compat.legacy_api import arguments, models
 
     yield from arguments.patches()
@@ -26,33 +26,33 @@ def patches() -> Iterator[Patch]:
 
 
 def lookup(relative: str, name: str) -> Any:
-    """What the old `name` of `keras.<relative>` stands for, or None if it is no old name."""
-    place = f"keras.{relative}" if relative else "keras"
-    if relative in OWN_NAMES:
-        module = importlib.import_module(f"hornbeam.compat.legacy_api.{OWN_NAMES[relative]}")
-        if name in module.NAMES:
-            if module.NAMES[name]:
-                note(f"{place}.{name}", module.NAMES[name])
+    """Return the object that `keras.<relative>.<name>` was in Keras 1 or 2, or None."""
+    module_name = f"keras.{relative}" if relative else "keras"
+    if relative in LEGACY_NAMES:
+        module = importlib.import_module(f"hornbeam.compat.legacy_api.{LEGACY_NAMES[relative]}")
+        if name in module.REPLACEMENTS:
+            if module.REPLACEMENTS[name]:
+                log_deprecated(f"{module_name}.{name}", module.REPLACEMENTS[name])
             return getattr(module, name)
-    new = NEW_NAMES.get((relative, name))
+    new = RENAMED.get((relative, name))
     if new is None:
         return None
-    note(f"{place}.{name}", f"{place}.{new}")
+    log_deprecated(f"{module_name}.{name}", f"{module_name}.{new}")
     return getattr(importlib.import_module(f"hornbeam.{relative}"), new)
 
 
-def is_old_module(relative: str) -> bool:
-    """Whether names were once imported from `keras.<relative>`."""
-    return relative in NEW_MODULES or relative in OWN_MODULES
+def is_legacy_module(relative: str) -> bool:
+    """Return True if Keras 1 or 2 had a module `keras.<relative>` that Keras 3 removed."""
+    return relative in MOVED_MODULES or relative in LEGACY_MODULES
 
 
-def own_module(relative: str) -> ModuleType | None:
-    """The module that holds what `keras.<relative>` did, if nothing of Keras 3 does."""
-    if relative not in OWN_MODULES:
+def legacy_module(relative: str) -> ModuleType | None:
+    """Return the module here with the content of `keras.<relative>`, or None if Keras 3 still has it."""
+    if relative not in LEGACY_MODULES:
         return None
-    return importlib.import_module(f"hornbeam.compat.legacy_api.{OWN_MODULES[relative]}")
+    return importlib.import_module(f"hornbeam.compat.legacy_api.{LEGACY_MODULES[relative]}")
 
 
 def new_module(relative: str) -> str | None:
-    """Where the names of `keras.<relative>` are now, or None."""
-    return NEW_MODULES.get(relative)
+    """Return the module of Keras 3 that has the names of `keras.<relative>`, or None."""
+    return MOVED_MODULES.get(relative)

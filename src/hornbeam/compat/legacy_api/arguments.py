@@ -1,5 +1,7 @@
-"""Arguments under their old names: tables (those of layers in `saving.keras1_names`), and what translates a
-call by them."""
+"""Arguments under their earlier names: tables and patches.
+
+The tables of layers are in `saving.legacy.keras1_names`.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +10,58 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from hornbeam.compat.messages import note, remark
+from hornbeam.compat.messages import log_deprecated, log_once
 from hornbeam.compat.policy import Patch
-from hornbeam.saving.legacy.keras1_names import ARGUMENTS, DATA_FORMATS, GONE
+from hornbeam.saving.legacy.keras1_names import ARGUMENTS, DATA_FORMATS, REMOVED
 
 _QUEUES = {
-    "max_queue_size": GONE, "max_q_size": GONE, "workers": GONE, "use_multiprocessing": GONE,
-    "pickle_safe": GONE,
+    "max_queue_size": REMOVED, "max_q_size": REMOVED, "workers": REMOVED, "use_multiprocessing": REMOVED,
+    "pickle_safe": REMOVED,
 }  # fmt: skip
 
 METHODS: dict[str, Mapping[str, str]] = {
-    "fit": {"nb_epoch": "epochs", "show_accuracy": GONE, **_QUEUES},
-    "evaluate": {"show_accuracy": GONE, **_QUEUES},
+    "fit": {"nb_epoch": "epochs", "show_accuracy": REMOVED, **_QUEUES},
+    "evaluate": {"show_accuracy": REMOVED, **_QUEUES},
     "predict": _QUEUES,
-    "compile": {"class_mode": GONE, "sample_weight_mode": GONE, "experimental_run_tf_function": GONE},
-}
+    "compile": {
+        "class_mode": REMOVED, "sample_weight_mode": REMOVED, "experimental_run_tf_function": REMOVED,
+    },
+}  # fmt: skip
 
 CALLBACKS: dict[str, Mapping[str, str]] = {
     "ReduceLROnPlateau": {"epsilon": "min_delta"},
-    "TensorBoard": {"write_grads": GONE, "batch_size": GONE},
+    "TensorBoard": {"write_grads": REMOVED, "batch_size": REMOVED},
 }
 
 
-def renamed(kwargs: dict[str, Any], names: Mapping[str, str], where: str) -> dict[str, Any]:
-    """`kwargs` under their new names, a line on stderr for each."""
-    made = {}
+def rename_arguments(kwargs: dict[str, Any], names: Mapping[str, str], function: str) -> dict[str, Any]:
+    """Return `kwargs` under their present names, with a line on stderr for each renamed one."""
+    renamed = {}
     for name, value in kwargs.items():
         new = names.get(name)
         if new is None:
-            made[name] = value
-        elif new == GONE:
-            remark(f"{where}({name}=) has no meaning any more and is left out")
+            renamed[name] = value
+        elif new == REMOVED:
+            log_once(f"{function}({name}=) is obsolete and ignored")
         else:
-            note(f"{where}({name}=)", f"{new}=")
-            made[new] = DATA_FORMATS.get(value, value) if new == "data_format" else value
-    return made
+            log_deprecated(f"{function}({name}=)", f"{new}=")
+            renamed[new] = DATA_FORMATS.get(value, value) if new == "data_format" else value
+    return renamed
 
 
-def accept(target: type, method: str, names: Mapping[str, str], where: str | None = None) -> Patch:
-    """Return a patch by which `target.method` takes the old names too, except for those that are its own."""
+def accept_names(target: type, method: str, names: Mapping[str, str], function: str | None = None) -> Patch:
+    """Return a patch by which `target.method` accepts earlier names, except for those that it still has."""
     fn: Callable[..., Any] = getattr(target, method)
-    own = set(inspect.signature(fn).parameters)
-    table = {old: new for old, new in names.items() if old not in own}
+    parameters = set(inspect.signature(fn).parameters)
+    table = {old: new for old, new in names.items() if old not in parameters}
 
     @functools.wraps(fn)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not table.keys().isdisjoint(kwargs):
-            kwargs = renamed(kwargs, table, where or type(self).__name__)
+            kwargs = rename_arguments(kwargs, table, function or type(self).__name__)
         return fn(self, *args, **kwargs)
 
-    return Patch(target, method, call)
+    return Patch(target, method, wrapper)
 
 
 def patches() -> Iterator[Patch]:
@@ -65,69 +69,70 @@ def patches() -> Iterator[Patch]:
     from hornbeam import callbacks, layers, models
 
     for name, table in ARGUMENTS.items():
-        yield accept(getattr(layers, name), "__init__", table)
+        yield accept_names(getattr(layers, name), "__init__", table)
     for name, table in CALLBACKS.items():
         if hasattr(callbacks, name):
-            yield accept(getattr(callbacks, name), "__init__", table)
+            yield accept_names(getattr(callbacks, name), "__init__", table)
     for name, table in METHODS.items():
-        yield accept(models.Model, name, table, f"Model.{name}")
-    yield _note_input_shapes(layers.Layer)
-    yield from _accept_rates()
+        yield accept_names(models.Model, name, table, f"Model.{name}")
+    yield _log_input_shapes(layers.Layer)
+    yield from _rate_patches()
 
 
-def _note_input_shapes(layer: Any) -> Patch:
-    take = layer._take_input_shape
+def _log_input_shapes(layer: Any) -> Patch:
+    """Return a patch that logs `input_shape=` and the like, which layers still accept."""
+    take_input_shape = layer._take_input_shape
 
-    @functools.wraps(take)
-    def call(self: Any, **kwargs: Any) -> None:
+    @functools.wraps(take_input_shape)
+    def wrapper(self: Any, **kwargs: Any) -> None:
         for name in kwargs:
-            note(f"{name}= on a first layer", "keras.Input(shape) in front of it")
-        take(self, **kwargs)
+            log_deprecated(f"{name}= on a first layer", "keras.Input(shape) before it")
+        take_input_shape(self, **kwargs)
 
-    return Patch(layer, "_take_input_shape", call)
+    return Patch(layer, "_take_input_shape", wrapper)
 
 
-def _accept_rates() -> Iterator[Patch]:
+def _rate_patches() -> Iterator[Patch]:
     """Yield patches for `lr=` and `decay=` of optimizers."""
     from hornbeam import optimizers
 
     classes: set[Any] = {c for c in vars(optimizers).values() if isinstance(c, type)}
     for cls in classes:
         if issubclass(cls, optimizers.Optimizer) and cls is not optimizers.Optimizer:
-            yield Patch(cls, "__init__", _with_rates(cls.__init__))
-    yield Patch(optimizers.Optimizer, "lr", property(_rate, _set_rate))
+            yield Patch(cls, "__init__", _accept_rates(cls.__init__))
+    yield Patch(optimizers.Optimizer, "lr", property(_get_lr, _set_lr))
 
 
-def _with_rates(init: Callable[..., None]) -> Callable[..., None]:
-    takes_decay = "schedule_decay"
-
+def _accept_rates(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
-    def call(self: Any, *args: Any, **kwargs: Any) -> None:
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
         from hornbeam.optimizers.schedules import InverseTimeDecay
 
         if "lr" in kwargs:
-            note("lr=", "learning_rate=")
+            log_deprecated("lr=", "learning_rate=")
             kwargs["learning_rate"] = kwargs.pop("lr")
-        if kwargs.pop(takes_decay, None) is not None:
-            remark(f"{type(self).__name__}({takes_decay}=) has no meaning any more and is left out")
+        if kwargs.pop("schedule_decay", None) is not None:
+            log_once(f"{type(self).__name__}(schedule_decay=) is obsolete and ignored")
         decay = kwargs.pop("decay", None)
         if decay:
-            note("decay=", "learning_rate=keras.optimizers.schedules.InverseTimeDecay(rate, 1, decay)")
+            log_deprecated(
+                "decay=", "learning_rate=keras.optimizers.schedules.InverseTimeDecay(rate, 1, decay)"
+            )
             default = inspect.signature(init).parameters["learning_rate"].default
             rate = args[0] if args else kwargs.pop("learning_rate", default)
             args = (InverseTimeDecay(rate, decay_steps=1, decay_rate=decay), *args[1:])
         if kwargs.get("epsilon", 0) is None:
-            del kwargs["epsilon"]  # the default, in Keras 2
+            del kwargs["epsilon"]  # None meant the default in Keras 2.
         init(self, *args, **kwargs)
 
-    return call
+    return wrapper
 
 
-def _rate(self: Any) -> Any:
-    note("optimizer.lr", "optimizer.learning_rate")
+def _get_lr(self: Any) -> Any:
+    log_deprecated("optimizer.lr", "optimizer.learning_rate")
     return self.learning_rate
 
 
-def _set_rate(self: Any, value: Any) -> None:
-    note("optimizer.lr", "optimizer.learning_rate")
+def _set_lr(self: Any, value: Any) -> None:
+    log_deprecated("optimizer.lr", "optimizer.learning_rate")
     self.learning_rate = value

@@ -1,4 +1,4 @@
-"""The functions that `keras.backend` had, by those of `keras.ops`."""
+"""Functions of `keras.backend` in Keras 1 and 2, by those of `keras.ops`. Arguments are as there."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ops.convolution import conv as _conv
 
-# Old name -> the same function in keras.ops.
-_SAME = {
+# Earlier name -> the same function in keras.ops.
+_OPS = {
     "abs": "abs", "all": "all", "any": "any", "arange": "arange", "argmax": "argmax", "argmin": "argmin",
     "cast": "cast", "clip": "clip", "cos": "cos", "cumprod": "cumprod", "cumsum": "cumsum", "elu": "elu",
     "equal": "equal", "exp": "exp", "expand_dims": "expand_dims", "eye": "eye", "greater": "greater",
@@ -30,12 +30,12 @@ _SAME = {
     "convert_to_tensor": "convert_to_tensor", "is_tensor": "is_tensor",
 }  # fmt: skip
 
-# Name -> what to write.
-NAMES = {
-    **{old: f"keras.ops.{new}" for old, new in _SAME.items()},
+# Name -> its replacement.
+REPLACEMENTS = {
+    **{old: f"keras.ops.{new}" for old, new in _OPS.items()},
     "batch_dot": "keras.ops.einsum or keras.layers.Dot",
     "batch_flatten": "keras.ops.reshape(x, (len(x), -1))",
-    "batch_get_value": "np.array of each",
+    "batch_get_value": "np.array(x) for each",
     "batch_set_value": "variable.assign()",
     "bias_add": "x + bias",
     "binary_crossentropy": "keras.ops.binary_crossentropy",
@@ -90,8 +90,8 @@ NAMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _SAME:
-        return getattr(ops, _SAME[name])
+    if name in _OPS:
+        return getattr(ops, _OPS[name])
     raise AttributeError(name)
 
 
@@ -99,35 +99,35 @@ def __getattr__(name: str) -> Any:
 
 
 def variable(value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None) -> Variable:
-    """A Variable."""
+    """Create a Variable."""
     return Variable(np.asarray(value), dtype=dtype or config.floatx(), name=name)
 
 
 def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
-    """A Variable of zeros."""
+    """Create a Variable of zeros."""
     return Variable(np.zeros(shape), dtype=dtype or config.floatx(), name=name)
 
 
 def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
-    """A Variable of ones."""
+    """Create a Variable of ones."""
     return Variable(np.ones(shape), dtype=dtype or config.floatx(), name=name)
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
-    """A tensor."""
-    made = ops.convert_to_tensor(value, dtype)
-    return made if shape is None else ops.broadcast_to(made, tuple(shape))
+    """Create a tensor."""
+    tensor = ops.convert_to_tensor(value, dtype)
+    return tensor if shape is None else ops.broadcast_to(tensor, tuple(shape))
 
 
 def placeholder(shape: Any = None, ndim: int | None = None, dtype: Any = None, **unused: Any) -> Any:
-    """An Input whose first axis is the batch."""
+    """Create an Input whose first axis is the batch."""
     from hornbeam.layers import Input
 
     return Input(batch_shape=tuple(shape) if shape is not None else (None,) * (ndim or 0), dtype=dtype)
 
 
 def eval(x: Any) -> Any:
-    """The value as an array; for a scalar, a number."""
+    """Return the value as an array, or as a number for a scalar."""
     return np.array(as_tensor(x))[()]
 
 
@@ -135,38 +135,38 @@ get_value = eval
 
 
 def batch_get_value(tensors: Sequence[Any]) -> list[Any]:
-    """Values of several."""
+    """Return the values of several tensors."""
     return [eval(x) for x in tensors]
 
 
 def set_value(x: Variable, value: Any) -> None:
-    """Assign."""
+    """Assign a value to a variable."""
     x.assign(value)
 
 
 def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
-    """Assign several."""
+    """Assign values to several variables."""
     for x, value in tuples:
         x.assign(value)
 
 
 def update(x: Variable, new_x: Any) -> Tensor:
-    """Assign."""
+    """Assign a value to a variable."""
     return x.assign(new_x)
 
 
 def update_add(x: Variable, increment: Any) -> Tensor:
-    """Add in place."""
+    """Add to a variable."""
     return x.assign_add(increment)
 
 
 def update_sub(x: Variable, decrement: Any) -> Tensor:
-    """Subtract in place."""
+    """Subtract from a variable."""
     return x.assign_sub(decrement)
 
 
 def print_tensor(x: Any, message: str = "", summarize: int = 3) -> Any:
-    """Print and pass on."""
+    """Print a tensor and return it."""
     print(message, x)
     return x
 
@@ -175,77 +175,77 @@ def print_tensor(x: Any, message: str = "", summarize: int = 3) -> Any:
 
 
 def shape(x: Any) -> Any:
-    """The shape."""
+    """Return the shape."""
     return ops.shape(x)
 
 
 def int_shape(x: Any) -> tuple[Any, ...]:
-    """The shape, None where it is not known."""
+    """Return the shape, with None for unknown sizes."""
     return tuple(x.shape)
 
 
 def ndim(x: Any) -> int:
-    """The number of axes."""
+    """Return the number of axes."""
     return len(x.shape)
 
 
 def dtype(x: Any) -> str:
-    """The dtype."""
+    """Return the dtype."""
     return x.dtype
 
 
 def flatten(x: Any) -> Tensor:
-    """One axis."""
+    """Flatten to one axis."""
     return ops.reshape(x, (-1,))
 
 
 def batch_flatten(x: Any) -> Tensor:
-    """All axes but the first as one."""
+    """Flatten all axes but the first."""
     return ops.reshape(x, (ops.shape(x)[0], -1))
 
 
 def squeeze(x: Any, axis: int) -> Tensor:
-    """Without an axis of size 1."""
+    """Remove an axis of size 1."""
     return ops.squeeze(x, axis=axis)
 
 
 def permute_dimensions(x: Any, pattern: Sequence[int]) -> Tensor:
-    """Axes in another order."""
+    """Permute the axes."""
     return ops.transpose(x, axes=tuple(pattern))
 
 
 def concatenate(tensors: Sequence[Any], axis: int = -1) -> Tensor:
-    """One after the other, along the last axis unless given."""
+    """Concatenate tensors along an axis, the last by default."""
     return ops.concatenate(list(tensors), axis=axis)
 
 
 def repeat(x: Any, n: int) -> Tensor:
-    """(batch, size) to (batch, n, size)."""
+    """Repeat rows: shape (batch, size) to (batch, n, size)."""
     return ops.repeat(ops.expand_dims(x, 1), n, axis=1)
 
 
 def repeat_elements(x: Any, rep: int, axis: int) -> Tensor:
-    """Every element several times."""
+    """Repeat each element along an axis."""
     return ops.repeat(x, rep, axis=axis)
 
 
 def reverse(x: Any, axes: Any) -> Tensor:
-    """Turned round."""
+    """Reverse the order of elements along axes."""
     return ops.flip(x, axis=tuple(axes) if hasattr(axes, "__iter__") else axes)
 
 
 def gather(reference: Any, indices: Any) -> Tensor:
-    """Rows at indices."""
+    """Take rows by their indices."""
     return ops.take(reference, indices, axis=0)
 
 
 def one_hot(indices: Any, num_classes: int) -> Tensor:
-    """1 at the index."""
+    """Encode class indices as one-hot vectors."""
     return ops.one_hot(indices, num_classes)
 
 
 def cast_to_floatx(x: Any) -> Any:
-    """Floats of the default dtype."""
+    """Cast to the default dtype."""
     return x.astype(config.floatx()) if isinstance(x, np.ndarray) else ops.cast(x, config.floatx())
 
 
@@ -253,12 +253,12 @@ def cast_to_floatx(x: Any) -> Any:
 
 
 def dot(x: Any, y: Any) -> Tensor:
-    """The last axis of x with the last but one of y."""
+    """Multiply along the last axis of `x` and the second last of `y`."""
     return ops.matmul(x, y) if len(y.shape) <= 2 else ops.tensordot(x, y, axes=[[-1], [-2]])
 
 
 def batch_dot(x: Any, y: Any, axes: Any = None) -> Tensor:
-    """Products of each sample."""
+    """Compute the dot product of each pair of samples."""
     from hornbeam.layers import Dot
 
     if axes is None:
@@ -267,36 +267,36 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Tensor:
 
 
 def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Tensor:
-    """A number added to each channel, which are last."""
+    """Add a bias to each channel; channels are last."""
     return as_tensor(x) + bias
 
 
 def l2_normalize(x: Any, axis: Any = None) -> Tensor:
-    """Length 1 along an axis."""
+    """Scale to L2 norm 1 along an axis."""
     total = ops.sum(ops.square(x), axis=axis, keepdims=True)
     return x * ops.rsqrt(ops.maximum(total, config.epsilon()))
 
 
 def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
-    """One or the other."""
+    """Select one of two values, or of the results of two functions."""
     then, other = (e() if callable(e) else e for e in (then_expression, else_expression))
     return ops.where(condition, then, other)
 
 
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
-    """max(x, 0), with a slope below and an upper end if given."""
+    """Compute max(x, 0), with a slope of negative values, an upper bound and a threshold."""
     from hornbeam.activations import relu
 
     return relu(x, negative_slope=alpha, max_value=max_value, threshold=threshold)
 
 
 def softmax(x: Any, axis: int = -1) -> Tensor:
-    """Probabilities."""
+    """Compute the softmax along an axis."""
     return ops.softmax(x, axis=axis)
 
 
 def dropout(x: Any, level: float, noise_shape: Any = None, seed: Any = None) -> Tensor:
-    """Some elements 0."""
+    """Set random elements to 0, and scale the others."""
     return random.dropout(x, level, noise_shape=noise_shape, seed=seed)
 
 
@@ -308,7 +308,7 @@ def conv2d(
     data_format: str | None = None,
     dilation_rate: Any = (1, 1),
 ) -> Tensor:
-    """Convolution."""
+    """Convolve over two axes."""
     return _conv(x, kernel, strides, padding, data_format, dilation_rate)
 
 
@@ -316,24 +316,24 @@ def conv2d(
 
 
 def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
-    """Elementwise."""
+    """Compute the elementwise binary cross-entropy."""
     return ops.binary_crossentropy(target, output, from_logits=from_logits)
 
 
 def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
-    """Of each sample."""
+    """Compute the cross-entropy of each sample."""
     return ops.categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
 
 
 def sparse_categorical_crossentropy(
     target: Any, output: Any, from_logits: bool = False, axis: int = -1
 ) -> Tensor:
-    """Of each sample, for whole-number labels."""
+    """Compute the cross-entropy of each sample, for integer labels."""
     return ops.sparse_categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
 
 
 def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Tensor:
-    """CTC of each sample; the last class is the blank. Lengths have shape (batch, 1)."""
+    """Compute the CTC loss of each sample. The last class is the blank; lengths have shape (batch, 1)."""
     logits = ops.log(as_tensor(y_pred) + config.epsilon())
     labels, steps = (ops.cast(ops.reshape(x, (-1,)), "int32") for x in (label_length, input_length))
     loss = ops.ctc_loss(ops.cast(y_true, "int32"), logits, labels, steps, mask_index=logits.shape[-1] - 1)
@@ -343,7 +343,7 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
 def ctc_decode(
     y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
 ) -> tuple[list[Tensor], Tensor]:
-    """The most probable sequences, filled up with -1, and their scores; the last class is the blank."""
+    """Decode the most probable sequences, padded by -1, and their scores; the last class is the blank."""
     logits = ops.log(as_tensor(y_pred) + config.epsilon())
     lengths = ops.cast(ops.reshape(input_length, (-1,)), "int32")
     options = {"strategy": "greedy"} if greedy else {"strategy": "beam_search", "beam_width": beam_width}
@@ -359,28 +359,28 @@ def ctc_decode(
 def random_normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> Tensor:
-    """Numbers from the normal distribution."""
+    """Draw from the normal distribution."""
     return random.normal(tuple(shape), mean, stddev, dtype, seed)
 
 
 def truncated_normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> Tensor:
-    """As `random_normal`, without what lies more than two deviations away."""
+    """Draw from the normal distribution, within two standard deviations of the mean."""
     return random.truncated_normal(tuple(shape), mean, stddev, dtype, seed)
 
 
 def random_uniform(
     shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> Tensor:
-    """Numbers from an interval."""
+    """Draw from the uniform distribution on [minval, maxval)."""
     return random.uniform(tuple(shape), minval, maxval, dtype, seed)
 
 
 def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: Any = None) -> Tensor:
-    """1 with probability p, else 0."""
-    drawn = random.uniform(tuple(shape), seed=seed) < p
-    return ops.cast(drawn, dtype or config.floatx())
+    """Draw 1 with probability `p`, else 0."""
+    successes = random.uniform(tuple(shape), seed=seed) < p
+    return ops.cast(successes, dtype or config.floatx())
 
 
 # -- models --------------------------------------------------------------------------------------------------
@@ -389,56 +389,59 @@ def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: Any = N
 def function(
     inputs: Any, outputs: Any, updates: Any = None, name: str | None = None, **unused: Any
 ) -> Callable[..., Any]:
-    """A function from arrays for the symbolic `inputs` to arrays of the `outputs`."""
+    """Return a function from arrays for the symbolic `inputs` to arrays of the `outputs`."""
     from hornbeam.models import Model
 
-    # The learning phase was an input; a model is told by an argument.
-    given = [x for x in (inputs if isinstance(inputs, (list, tuple)) else [inputs]) if not isinstance(x, int)]
+    # The learning phase was an input; now it is the argument `training`.
+    listed = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    tensors = [x for x in listed if not isinstance(x, int)]
     single = not isinstance(outputs, (list, tuple))
-    model = Model(given, [outputs] if single else list(outputs))
+    model = Model(tensors, [outputs] if single else list(outputs))
 
     def call(values: Any) -> Any:
         arrays = list(values) if isinstance(values, (list, tuple)) else [values]
-        training = len(arrays) > len(given) and builtins.bool(arrays[len(given)])
+        training = len(arrays) > len(tensors) and builtins.bool(arrays[len(tensors)])
         with retain_graph():
-            found = model(arrays[: len(given)], training=training)
-        listed = found if isinstance(found, (list, tuple)) else [found]
-        made = [np.array(x) for x in listed]
-        return made[0] if single else made
+            results = model(arrays[: len(tensors)], training=training)
+        results = results if isinstance(results, (list, tuple)) else [results]
+        result_arrays = [np.array(x) for x in results]
+        return result_arrays[0] if single else result_arrays
 
     return call
 
 
 def learning_phase() -> int:
-    """0: what depends on it now has an argument `training`."""
+    """Return 0. Functions that depended on the learning phase have an argument `training` now."""
     return 0
 
 
 def set_learning_phase(value: int) -> None:
-    """Accepted for 0. Raises NotImplementedError for 1, which would change every layer from here on."""
+    """Accept 0. Raise NotImplementedError for 1, which would change every later layer."""
     if value:
-        raise NotImplementedError("K.set_learning_phase(1): call the model with training=True instead")
+        raise NotImplementedError(
+            "K.set_learning_phase(1) has no effect here. Call the model with training=True."
+        )
 
 
 def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
-    """`x` while training, else `alt`."""
+    """Return `x` in training, else `alt`."""
     from hornbeam.layers.context import current_context
 
     if training is None:
         context = current_context()
         training = context.training if context is not None else False
-    chosen = x if training else alt
-    return chosen() if callable(chosen) else chosen
+    branch = x if training else alt
+    return branch() if callable(branch) else branch
 
 
 def image_dim_ordering() -> str:
-    """ "tf" or "th"."""
+    """Return "tf" for channels last, "th" for channels first."""
     return "tf" if config.image_data_format() == "channels_last" else "th"
 
 
 def set_image_dim_ordering(dim_ordering: str) -> None:
-    """ "tf" or "th"."""
+    """Set the data format by "tf" (channels last) or "th" (channels first)."""
     formats = {"tf": "channels_last", "th": "channels_first"}
     if dim_ordering not in formats:
-        raise ValueError(f'dim_ordering is "tf" or "th", got {dim_ordering!r}')
+        raise ValueError(f'dim_ordering must be "tf" or "th", got {dim_ordering!r}')
     config.set_image_data_format(formats[dim_ordering])

@@ -1,4 +1,4 @@
-"""Where names of Keras 1 and 2 are now."""
+"""Modules and names of Keras 1 and 2, and their present ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _ROOT = (
     "engine.topology engine.training"
 )
 
-# Old module -> the one of Keras 3 that has its names.
-NEW_MODULES: dict[str, str] = {
+# Module of Keras 1 or 2 -> module of Keras 3 with its names.
+MOVED_MODULES: dict[str, str] = {
     **{f"layers.{name}": "layers" for name in _LAYERS.split()},
     **{f"utils.{name}": "utils" for name in _UTILS.split()},
     **{name: "" for name in _ROOT.split()},
@@ -31,19 +31,19 @@ NEW_MODULES: dict[str, str] = {
     "wrappers.scikit_learn": "wrappers",
 }
 
-# Old module -> the file here that holds what it did.
-OWN_MODULES = {"preprocessing.text": "text"}
+# Removed module -> the file in this folder with its content.
+LEGACY_MODULES = {"preprocessing.text": "text"}
 
-# Module -> the file here with names that it once had, listed in that file's NAMES with what to write now.
-OWN_NAMES = {
-    **OWN_MODULES,
+# Module -> the file in this folder with its removed names. The file's REPLACEMENTS lists them.
+LEGACY_NAMES = {
+    **LEGACY_MODULES,
     "backend": "backend",
     "layers": "layers",
     "preprocessing.sequence": "sequence",
 }
 
-# (module, old name) -> new name in the same module.
-NEW_NAMES = {
+# (module, earlier name) -> present name in the same module.
+RENAMED = {
     ("initializers", "normal"): "RandomNormal",
     ("initializers", "uniform"): "RandomUniform",
     ("layers", "CuDNNGRU"): "GRU",

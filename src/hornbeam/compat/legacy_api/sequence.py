@@ -1,4 +1,4 @@
-"""`keras.preprocessing.sequence`: windows of a series."""
+"""`keras.preprocessing.sequence` of Keras 2: windows of a time series."""
 
 from __future__ import annotations
 
@@ -8,13 +8,26 @@ import numpy as np
 
 from hornbeam.utils import PyDataset
 
-NAMES = {"TimeseriesGenerator": "keras.utils.timeseries_dataset_from_array()"}
+REPLACEMENTS = {"TimeseriesGenerator": "keras.utils.timeseries_dataset_from_array()"}
 
 
 class TimeseriesGenerator(PyDataset):
-    """Batches of windows of `data` and of the target right after each.
+    """Batches of windows of a time series, each with the target after the window.
 
-    length: of a window, of which every sampling_rate-th row is taken; stride: between windows.
+    Args:
+        data: Array with time as its first axis.
+        targets: Array of as many targets.
+        length: Integer, the span of a window in steps.
+        sampling_rate: Integer; a window contains every `sampling_rate`-th step.
+        stride: Integer, the distance between windows.
+        start_index: Integer, the first step of the first window.
+        end_index: Integer, the last target. The last step if None.
+        shuffle: True to draw windows at random.
+        reverse: True to reverse the time in each window.
+        batch_size: Integer, windows in a batch.
+
+    Raises:
+        ValueError: If `data` and `targets` differ in length, or no window fits.
     """
 
     def __init__(
@@ -33,7 +46,9 @@ class TimeseriesGenerator(PyDataset):
         super().__init__()
         self.data, self.targets = np.asarray(data), np.asarray(targets)
         if len(self.data) != len(self.targets):
-            raise ValueError(f"{len(self.data)} rows of data, {len(self.targets)} targets")
+            raise ValueError(
+                f"data and targets must have equal lengths, got {len(self.data)} and {len(self.targets)}"
+            )
         self.length, self.sampling_rate, self.stride = length, sampling_rate, stride
         self.start_index = start_index + length
         self.end_index = len(self.data) - 1 if end_index is None else end_index

@@ -1,4 +1,4 @@
-"""`keras.preprocessing.text`: words as whole numbers."""
+"""`keras.preprocessing.text` of Keras 2: words as integers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-NAMES = {
+REPLACEMENTS = {
     "Tokenizer": "keras.layers.TextVectorization",
     "hashing_trick": "keras.layers.Hashing",
     "one_hot": "keras.layers.Hashing",
@@ -23,7 +23,17 @@ _FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 def text_to_word_sequence(
     text: str, filters: str = _FILTERS, lower: bool = True, split: str = " "
 ) -> list[str]:
-    """The words of a text; characters in `filters` separate them."""
+    """Split a text into words.
+
+    Args:
+        text: The text.
+        filters: Characters that separate words as `split` does.
+        lower: True to convert the text to lower case.
+        split: Separator of words.
+
+    Returns:
+        List of the words.
+    """
     text = text.lower() if lower else text
     return [word for word in text.translate({ord(c): split for c in filters}).split(split) if word]
 
@@ -36,11 +46,23 @@ def hashing_trick(
     lower: bool = True,
     split: str = " ",
 ) -> list[int]:
-    """Numbers from 1 to n - 1 that words hash to. hash_function: "md5", or a function of a string."""
-    number: Callable[[str], int] = hash if hash_function is None else hash_function
+    """Hash the words of a text to integers from 1 to n - 1.
+
+    Args:
+        text: The text.
+        n: Number of buckets, of which 0 stays unused.
+        hash_function: "md5", a function from str to int, or None for Python's `hash`.
+        filters: Characters that separate words as `split` does.
+        lower: True to convert the text to lower case.
+        split: Separator of words.
+
+    Returns:
+        List of integers, one a word.
+    """
+    hash_word: Callable[[str], int] = hash if hash_function is None else hash_function
     if hash_function == "md5":
-        number = _md5
-    return [number(word) % (n - 1) + 1 for word in text_to_word_sequence(text, filters, lower, split)]
+        hash_word = _md5
+    return [hash_word(word) % (n - 1) + 1 for word in text_to_word_sequence(text, filters, lower, split)]
 
 
 def _md5(word: str) -> int:
@@ -48,15 +70,21 @@ def _md5(word: str) -> int:
 
 
 def one_hot(text: str, n: int, filters: str = _FILTERS, lower: bool = True, split: str = " ") -> list[int]:
-    """`hashing_trick` by Python's hash."""
+    """Hash the words of a text by Python's `hash`; see `hashing_trick`."""
     return hashing_trick(text, n, None, filters, lower, split)
 
 
 class Tokenizer:
-    """Numbers words by how often they occur in the texts it is fitted on: the most frequent is 1.
+    """Vocabulary of the texts that it is fitted on. The most frequent word has the integer 1.
 
-    num_words: only words with numbers below it are kept in what is made of texts. char_level: characters
-    instead of words. oov_token: stands, with number 1, for words that are not known.
+    Args:
+        num_words: Integer; results contain only words whose integer is below it. None for all words.
+        filters: Characters that separate words as `split` does.
+        lower: True to convert texts to lower case.
+        split: Separator of words.
+        char_level: True for characters instead of words.
+        oov_token: Word with the integer 1, which replaces words outside of the vocabulary. None omits them.
+        **kwargs: `nb_words`, the name of `num_words` in Keras 1.
     """
 
     def __init__(
@@ -86,7 +114,7 @@ class Tokenizer:
         return text_to_word_sequence(text, self.filters, self.lower, self.split)
 
     def fit_on_texts(self, texts: Iterable[Any]) -> None:
-        """Count the words and number them."""
+        """Count the words of texts, and assign integers by frequency."""
         for text in texts:
             self.document_count += 1
             words = self._words(text)
@@ -94,48 +122,58 @@ class Tokenizer:
                 self.word_counts[word] = self.word_counts.get(word, 0) + 1
             for word in set(words):
                 self.word_docs[word] += 1
-        ordered = sorted(self.word_counts, key=lambda word: -self.word_counts[word])
-        known = ordered if self.oov_token is None else [self.oov_token, *ordered]
-        self.word_index = {word: number for number, word in enumerate(known, 1)}
-        self.index_word = {number: word for word, number in self.word_index.items()}
+        by_count = sorted(self.word_counts, key=lambda word: -self.word_counts[word])
+        vocabulary = by_count if self.oov_token is None else [self.oov_token, *by_count]
+        self.word_index = {word: index for index, word in enumerate(vocabulary, 1)}
+        self.index_word = {index: word for word, index in self.word_index.items()}
 
     def texts_to_sequences(self, texts: Iterable[Any]) -> list[list[int]]:
-        """The numbers of each text's words."""
+        """Convert texts to lists of integers."""
         return list(self.texts_to_sequences_generator(texts))
 
     def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
-        """As `texts_to_sequences`, one by one."""
-        unknown = self.word_index.get(self.oov_token) if self.oov_token is not None else None
+        """Yield the list of integers of each text."""
+        oov_index = self.word_index.get(self.oov_token) if self.oov_token is not None else None
         for text in texts:
-            numbers = (self.word_index.get(word) for word in self._words(text))
+            indices = (self.word_index.get(word) for word in self._words(text))
             limited = (
-                n if n is None or self.num_words is None or n < self.num_words else None for n in numbers
+                n if n is None or self.num_words is None or n < self.num_words else None for n in indices
             )
-            yield [n for n in (unknown if n is None else n for n in limited) if n is not None]
+            yield [n for n in (oov_index if n is None else n for n in limited) if n is not None]
 
     def sequences_to_texts(self, sequences: Iterable[Sequence[int]]) -> list[str]:
-        """Texts out of numbers; those without a word are left out."""
+        """Convert lists of integers to texts, without unknown integers."""
         return [
-            " ".join(self.index_word[int(n)] for n in numbers if int(n) in self.index_word)
-            for numbers in sequences
+            " ".join(self.index_word[int(n)] for n in indices if int(n) in self.index_word)
+            for indices in sequences
         ]
 
     def texts_to_matrix(self, texts: Iterable[Any], mode: str = "binary") -> np.ndarray:
-        """`sequences_to_matrix` of the texts."""
+        """Convert texts to a matrix of words; see `sequences_to_matrix`."""
         return self.sequences_to_matrix(self.texts_to_sequences(texts), mode)
 
     def sequences_to_matrix(self, sequences: Sequence[Sequence[int]], mode: str = "binary") -> np.ndarray:
-        """A row for each sequence, a column for each word: 1 where it occurs ("binary"), how often ("count"),
-        or its share ("freq").
+        """Convert lists of integers to a matrix with a row for each text and a column for each word.
+
+        Args:
+            sequences: Lists of integers.
+            mode: "binary" for 1 where a word occurs, "count" for the number of its occurrences, "freq" for
+                that number divided by the length of the text.
+
+        Returns:
+            Array of shape (texts, words).
+
+        Raises:
+            ValueError: If `mode` is unknown.
         """
         if mode not in ("binary", "count", "freq"):
-            raise ValueError(f'mode is "binary", "count" or "freq", got {mode!r}')
+            raise ValueError(f'mode must be "binary", "count" or "freq", got {mode!r}')
         width = self.num_words or len(self.word_index) + 1
-        made = np.zeros((len(sequences), width))
-        for row, numbers in zip(made, sequences, strict=True):
-            np.add.at(row, [n for n in numbers if n < width], 1)
+        matrix = np.zeros((len(sequences), width))
+        for row, indices in zip(matrix, sequences, strict=True):
+            np.add.at(row, [n for n in indices if n < width], 1)
             if mode == "binary":
                 row[row > 0] = 1
-            elif mode == "freq" and len(numbers):
-                row /= len(numbers)
-        return made
+            elif mode == "freq" and len(indices):
+                row /= len(indices)
+        return matrix

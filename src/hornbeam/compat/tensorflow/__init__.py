@@ -1,7 +1,6 @@
-"""A small honest shim of the parts of TensorFlow that Keras tutorials use, each mapped on Hornbeam.
+"""Subset of TensorFlow for Keras scripts: the names that Keras tutorials use, each mapped to Hornbeam.
 
-A file here is a namespace of TensorFlow's: what its `__all__` names is there, anything else raises
-MissingNameError that names it. Only `hornbeam run` puts it in TensorFlow's place.
+A namespace is a table of names. Other names raise an error that names them. Active under `hornbeam run` only.
 """
 
 from __future__ import annotations
@@ -50,12 +49,14 @@ _NAMESPACES = {
     "version": "runtime:version",
 }
 
-# Names of Keras's that stand in `tf` as well.
-_OF_KERAS = {f"tensorflow.{name}" for name in ("initializers", "losses", "metrics", "optimizers")}
+# Modules of Keras that are in `tf` as well.
+_KERAS_MODULES = {f"tensorflow.{name}" for name in ("initializers", "losses", "metrics", "optimizers")}
+
+_SUPPORT = "which `hornbeam run` does not have. It supports the names of TensorFlow that Keras tutorials use."
 
 
 class Namespace(ModuleType):
-    """A module of TensorFlow's: the names that the shim has, and errors that name the others."""
+    """A module of TensorFlow: names that are supported, and MissingNameError for others."""
 
     def __init__(self, name: str, target: ModuleType, names: Sequence[str]) -> None:
         super().__init__(name, target.__doc__)
@@ -70,15 +71,12 @@ class Namespace(ModuleType):
             raise AttributeError(name)
         if name in self.__all__:
             return getattr(self._target, name)
-        below = f"{self.__name__}.{name}"
-        if below in _OF_KERAS:
+        full_name = f"{self.__name__}.{name}"
+        if full_name in _KERAS_MODULES:
             return importlib.import_module(f"tensorflow.keras.{name}")
-        if below == "tensorflow.keras" or _relative(below) in _NAMESPACES:
-            return importlib.import_module(below)
-        raise MissingNameError(
-            f"the script uses {below}, which `hornbeam run` does not have: of TensorFlow it knows what Keras "
-            f"tutorials use.{nearest(name, self.__all__)}"
-        )
+        if full_name == "tensorflow.keras" or _relative(full_name) in _NAMESPACES:
+            return importlib.import_module(full_name)
+        raise MissingNameError(f"the script uses {full_name}, {_SUPPORT}{nearest(name, self.__all__)}")
 
     def __dir__(self) -> list[str]:
         return self.__all__
@@ -89,15 +87,13 @@ def _relative(fullname: str) -> str:
 
 
 def namespace(fullname: str) -> ModuleType:
-    """The module `tensorflow` or `tensorflow.x.y`. Raises MissingModuleError if the shim has none."""
+    """Create the module `tensorflow` or `tensorflow.x.y`. Raise MissingModuleError for unsupported ones."""
     from hornbeam.compat.tensorflow import tensors
 
     relative = _relative(fullname)
     if relative not in _NAMESPACES:
-        raise MissingModuleError(
-            f"the script imports {fullname}, which `hornbeam run` does not have: of TensorFlow it knows what "
-            f"Keras tutorials use.{nearest(relative, [*_NAMESPACES, 'keras'])}"
-        )
+        suggestion = nearest(relative, [*_NAMESPACES, "keras"])
+        raise MissingModuleError(f"the script imports {fullname}, {_SUPPORT}{suggestion}")
     tensors.install()
     module, _, key = _NAMESPACES[relative].partition(":")
     target = importlib.import_module(f"hornbeam.compat.tensorflow.{module}")

@@ -1,4 +1,7 @@
-"""Functions of `tf` itself that make tensors and move their elements around."""
+"""Functions of `tf` that create tensors, change shapes, and select or reorder elements.
+
+Arguments are TensorFlow's.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from hornbeam.ops._common import shape_of
 
 
 class Sizes(np.ndarray):
-    """What tf.shape gives: sizes, known on the host. Taking one out gives a whole number."""
+    """Result of `tf.shape`: sizes, known on the host. Indexing returns an integer."""
 
     def numpy(self) -> np.ndarray:
         return np.asarray(self)
@@ -35,45 +38,45 @@ def _sizes(values: Any) -> Sizes:
 
 
 def shape(input: Any, out_type: Any = "int32", name: str | None = None) -> Sizes:
-    """The sizes of `input`."""
+    """Return the sizes of `input`."""
     return _sizes(input.shape if hasattr(input, "shape") else as_tensor(input).shape)
 
 
 def size(input: Any, out_type: Any = "int32", name: str | None = None) -> int:
-    """The number of elements."""
+    """Return the number of elements."""
     return int(np.prod(shape(input)))
 
 
 def rank(input: Any, name: str | None = None) -> int:
-    """The number of axes."""
+    """Return the number of axes."""
     return len(shape(input))
 
 
-# -- making --------------------------------------------------------------------------------------------------
+# -- creation ------------------------------------------------------------------------------------------------
 
 
 def zeros(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
-    """Zeros."""
+    """Create zeros."""
     return ops.zeros(shape_of(shape), dtype)
 
 
 def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
-    """Ones."""
+    """Create ones."""
     return ops.ones(shape_of(shape), dtype)
 
 
 def zeros_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
-    """Zeros in the shape of `input`."""
+    """Create zeros in the shape of `input`."""
     return ops.zeros_like(input, dtype)
 
 
 def ones_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
-    """Ones in the shape of `input`."""
+    """Create ones in the shape of `input`."""
     return ops.ones_like(input, dtype)
 
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
-    """`value` in the shape `dims`."""
+    """Create a tensor of shape `dims` filled with `value`."""
     return ops.full(shape_of(dims), value)
 
 
@@ -84,20 +87,22 @@ def eye(
     dtype: Any = "float32",
     name: str | None = None,
 ) -> Tensor:
-    """Ones on the diagonal, zeros elsewhere."""
-    made = ops.eye(int(num_rows), None if num_columns is None else int(num_columns), dtype=dtype)
-    return made if batch_shape is None else ops.broadcast_to(made, (*shape_of(batch_shape), *made.shape))
+    """Create identity matrices."""
+    matrix = ops.eye(int(num_rows), None if num_columns is None else int(num_columns), dtype=dtype)
+    if batch_shape is None:
+        return matrix
+    return ops.broadcast_to(matrix, (*shape_of(batch_shape), *matrix.shape))
 
 
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str = "range") -> Tensor:
-    """start, start + delta, ... below limit."""
+    """Return start, start + delta, ... below limit."""
     bounds = [x.numpy() if isinstance(x, Tensor) else x for x in (start, limit, delta) if x is not None]
     first, last = (0, bounds[0]) if limit is None else bounds[:2]
     return ops.arange(first, last, bounds[-1], dtype=dtype)
 
 
 def linspace(start: Any, stop: Any, num: int, name: str | None = None, axis: int = 0) -> Tensor:
-    """`num` numbers from start to stop, evenly apart."""
+    """Return `num` evenly spaced numbers from start to stop."""
     return ops.linspace(start, stop, int(num), axis=axis)
 
 
@@ -110,112 +115,111 @@ def one_hot(
     dtype: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """on_value (1) at the place of each index, off_value (0) elsewhere."""
-    made = ops.one_hot(indices, int(depth), axis=-1 if axis is None else axis, dtype=dtype or "float32")
+    """Encode indices: `on_value` (1 by default) at each index, `off_value` (0) elsewhere."""
+    encoded = ops.one_hot(indices, int(depth), axis=-1 if axis is None else axis, dtype=dtype or "float32")
     if on_value is None and off_value is None:
-        return made
+        return encoded
     high, low = (1 if on_value is None else on_value), (0 if off_value is None else off_value)
-    return made * high + (1 - made) * low
+    return encoded * high + (1 - encoded) * low
 
 
 def meshgrid(*args: Any, indexing: str = "xy", **kwargs: Any) -> list[Tensor]:
-    """Coordinates on a grid."""
+    """Return coordinates on a grid."""
     return list(ops.meshgrid(*args, indexing=indexing))
 
 
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: str | None = None) -> Tensor:
-    """True for the first `lengths` places of a new last axis."""
-    given = as_tensor(lengths)
-    longest = int(ops.max(given)) if maxlen is None else int(maxlen)
-    return ops.cast(ops.arange(longest, dtype=given.dtype) < ops.expand_dims(given, -1), dtype)
+    """Return a mask with a new last axis, True at its first `lengths` positions."""
+    counts = as_tensor(lengths)
+    longest = int(ops.max(counts)) if maxlen is None else int(maxlen)
+    return ops.cast(ops.arange(longest, dtype=counts.dtype) < ops.expand_dims(counts, -1), dtype)
 
 
 # -- shapes --------------------------------------------------------------------------------------------------
 
 
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Any:
-    """The same values in a new shape."""
+    """Reshape a tensor."""
     sizes = shape_of(shape)
     return StringTensor(tensor.array.reshape(sizes)) if holds_text(tensor) else ops.reshape(tensor, sizes)
 
 
 def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: str = "transpose") -> Tensor:
-    """Axes in the order `perm`, reversed unless given."""
+    """Permute the axes by `perm`, or reverse them."""
     return ops.transpose(a, axes=axes_of(perm))
 
 
 def expand_dims(input: Any, axis: int, name: str | None = None) -> Any:
-    """A new axis of size 1."""
+    """Insert an axis of size 1."""
     if holds_text(input):
         return StringTensor(np.expand_dims(StringTensor(input).array, axis))
     return ops.expand_dims(input, axis)
 
 
 def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Any:
-    """Without axes of size 1."""
+    """Remove axes of size 1."""
     if holds_text(input):
         return StringTensor(np.squeeze(StringTensor(input).array, axes_of(axis)))
     return ops.squeeze(input, axis=axes_of(axis))
 
 
 def concat(values: Any, axis: int, name: str = "concat") -> Any:
-    """Tensors one after the other along `axis`."""
+    """Concatenate tensors along an axis."""
     parts = list(values)
     if holds_text(parts):
         return StringTensor(np.concatenate([StringTensor(part).array for part in parts], int(axis)))
     if all(isinstance(part, (list, tuple, np.ndarray, int, np.integer)) for part in parts):
         arrays = [np.asarray(part) for part in parts]
-        given = [part for part in parts if isinstance(part, np.ndarray)]
-        sizes = all(array.dtype.kind in "iu" and array.ndim == 1 for array in arrays)
-        if sizes and all(part.dtype == np.int32 for part in given):
+        are_sizes = all(array.dtype.kind in "iu" and array.ndim == 1 for array in arrays)
+        if are_sizes and all(part.dtype == np.int32 for part in parts if isinstance(part, np.ndarray)):
             return _sizes(np.concatenate(arrays))
     return ops.concatenate(parts, axis=int(axis))
 
 
 def stack(values: Any, axis: int = 0, name: str = "stack") -> Any:
-    """Tensors side by side along a new axis."""
+    """Stack tensors along a new axis."""
     if all(isinstance(part, (int, np.integer)) for part in values):
         return _sizes(values)
     return ops.stack(list(values), axis=axis)
 
 
 def unstack(value: Any, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Any]:
-    """The parts of a tensor along an axis, which goes away."""
+    """Split a tensor along an axis, and remove that axis."""
     return list(value) if isinstance(value, Sizes) else list(ops.unstack(value, num, axis=axis))
 
 
 def split(
     value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None, name: str = "split"
 ) -> list[Tensor]:
-    """Equal parts, or parts of given sizes (one may be -1)."""
+    """Split into equal parts, or into parts of the given sizes, of which one may be -1."""
     if isinstance(num_or_size_splits, int):
         return list(ops.split(value, num_or_size_splits, axis=axis))
     sizes = list(shape_of(num_or_size_splits))
     if -1 in sizes:
-        place = sizes.index(-1)
-        sizes[place] = as_tensor(value).shape[axis] - (sum(sizes) + 1)
+        unknown = sizes.index(-1)
+        sizes[unknown] = as_tensor(value).shape[axis] - (sum(sizes) + 1)
     return list(ops.split(value, [int(end) for end in np.cumsum(sizes)[:-1]], axis=axis))
 
 
 def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
-    """Copies along every axis."""
+    """Repeat the tensor along every axis."""
     return ops.tile(input, shape_of(multiples))
 
 
 def repeat(input: Any, repeats: Any, axis: int | None = None, name: str | None = None) -> Tensor:
-    """Every element several times."""
+    """Repeat each element."""
     return ops.repeat(input, repeats, axis=axis)
 
 
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
-    """`input` in a larger shape."""
+    """Broadcast `input` to a larger shape."""
     return ops.broadcast_to(input, shape_of(shape))
 
 
 def pad(
     tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0, name: str | None = None
 ) -> Tensor:
-    """(before, after) of each axis."""
+    """Pad each axis by (before, after)."""
     widths = [(int(low), int(high)) for low, high in np.asarray(paddings)]
     kind = mode.lower()
     if kind == "constant":
@@ -224,32 +228,29 @@ def pad(
 
 
 def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
-    """The order of elements along axes turned round."""
+    """Reverse the order of elements along axes."""
     return ops.flip(tensor, axis=axes_of(axis))
 
 
 def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
-    """Elements moved along, those that fall off come in again."""
+    """Shift elements cyclically along axes."""
     return ops.roll(input, shift=axes_of(shift), axis=axes_of(axis))
 
 
 def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
-    """`size` elements from `begin` on; -1 stands for all that are left."""
-    given = as_tensor(input_)
-    starts, counts = shape_of(begin), shape_of(size)
-    return given[
-        tuple(
-            builtins.slice(start, None if count == -1 else start + count)
-            for start, count in zip(starts, counts, strict=True)
-        )
-    ]
+    """Return `size` elements from `begin` on; -1 means all that remain."""
+    key = tuple(
+        builtins.slice(start, None if count == -1 else start + count)
+        for start, count in zip(shape_of(begin), shape_of(size), strict=True)
+    )
+    return as_tensor(input_)[key]
 
 
-# -- choosing ------------------------------------------------------------------------------------------------
+# -- selection -----------------------------------------------------------------------------------------------
 
 
 def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """x where the condition holds, else y; without them, the indices of what is true, one a row."""
+    """Select x where the condition is true, else y; without both, return the indices of true elements."""
     if x is None and y is None:
         return ops.cast(ops.stack(list(ops.nonzero(condition)), axis=-1), "int64")
     return ops.where(condition, x, y)
@@ -263,77 +264,77 @@ def gather(
     batch_dims: int = 0,
     name: str | None = None,
 ) -> Any:
-    """The parts of `params` at `indices` along `axis`."""
+    """Take slices of `params` at `indices` along `axis`."""
     if holds_text(params):
         return StringTensor(StringTensor(params).array[np.asarray(indices)])
     if not batch_dims:
         return ops.take(params, indices, axis=0 if axis is None else axis)
-    given, index = as_tensor(params), as_tensor(indices)
+    table, index = as_tensor(params), as_tensor(indices)
     if batch_dims != 1 or axis not in (None, 1):
-        raise NotImplementedError("tf.gather with batch_dims takes batch_dims=1 and axis=1 in `hornbeam run`")
-    rows = ops.reshape(ops.arange(given.shape[0]), (-1, *(1 for _ in index.shape[1:])))
-    return given[ops.broadcast_to(rows, index.shape), index]
+        raise NotImplementedError("tf.gather supports batch_dims=1 with axis=1 only under `hornbeam run`")
+    rows = ops.reshape(ops.arange(table.shape[0]), (-1, *(1 for _ in index.shape[1:])))
+    return table[ops.broadcast_to(rows, index.shape), index]
 
 
 def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
-    """The parts of `params` at places given by the last axis of `indices`."""
+    """Take the elements of `params` whose indices are along the last axis of `indices`."""
     if batch_dims:
-        raise NotImplementedError("tf.gather_nd with batch_dims is not in `hornbeam run`")
+        raise NotImplementedError("tf.gather_nd(batch_dims=) is not supported by `hornbeam run`")
     return as_tensor(params)[tuple(ops.unstack(as_tensor(indices), axis=-1))]
 
 
 def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: str = "boolean_mask") -> Tensor:
-    """What the mask holds true. The mask's values must be known: not inside a compiled function."""
+    """Select by a mask. Its values must be known: it does not work inside compiled functions."""
     key = (*(builtins.slice(None),) * (axis or 0), np.asarray(mask))
     return as_tensor(tensor)[key]
 
 
 def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Tensor:
-    """Zeros, to which `updates` are added at `indices`."""
+    """Create zeros of a shape, and add `updates` at `indices`."""
     return ops.scatter(indices, updates, shape_of(shape))
 
 
 def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-    """`tensor` with `updates` at `indices`."""
+    """Replace the elements at `indices` by `updates`."""
     return ops.scatter_update(tensor, indices, updates)
 
 
 def tensor_scatter_nd_add(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-    """`tensor` with `updates` added at `indices`."""
+    """Add `updates` to the elements at `indices`."""
     return ops.scatter_update(tensor, indices, updates, reduction="add")
 
 
 def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
-    """In order along an axis."""
-    made = ops.sort(values, axis=axis)
-    return made if direction == "ASCENDING" else ops.flip(made, axis=axis)
+    """Sort along an axis."""
+    ascending = ops.sort(values, axis=axis)
+    return ascending if direction == "ASCENDING" else ops.flip(ascending, axis=axis)
 
 
 def argsort(
     values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
 ) -> Tensor:
-    """The indices that would sort."""
-    given = as_tensor(values)
-    return ops.argsort(given if direction == "ASCENDING" else -given, axis=axis)
+    """Return the indices that sort along an axis."""
+    keys = as_tensor(values)
+    return ops.argsort(keys if direction == "ASCENDING" else -keys, axis=axis)
 
 
 def searchsorted(
     sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = "int32", name: str | None = None
 ) -> Tensor:
-    """Where `values` would have to stand."""
+    """Return the positions at which insertion of `values` keeps the sequence sorted."""
     return ops.cast(ops.searchsorted(sorted_sequence, values, side=side), out_type)
 
 
 def unique(x: Any, out_idx: Any = "int32", name: str | None = None) -> tuple[Tensor, Tensor]:
-    """The different values in the order in which they come, and the place of each element among them."""
+    """Return the distinct values by first occurrence, and the index of each element among them."""
     array = np.asarray(x)
     values, first, inverse = np.unique(array, return_index=True, return_inverse=True)
     order = np.argsort(first)
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    return as_tensor(values[order]), as_tensor(places[inverse.reshape(-1)].astype(out_idx))
+    positions = np.empty_like(order)
+    positions[order] = np.arange(len(order))
+    return as_tensor(values[order]), as_tensor(positions[inverse.reshape(-1)].astype(out_idx))
 
 
 def shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
-    """The parts along the first axis in a random order."""
+    """Shuffle along the first axis."""
     return hb_random.shuffle(value, seed=seed)

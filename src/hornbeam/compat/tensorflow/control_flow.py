@@ -1,4 +1,4 @@
-"""tf.function, conditions, loops, and lists of tensors that grow."""
+"""tf.function, conditions, loops, and TensorArray. Arguments are TensorFlow's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, tree
-from hornbeam.compat.messages import MissingNameError, remark
+from hornbeam.compat.messages import MissingNameError, log_once
 from hornbeam.compat.tensorflow import tape
 from hornbeam.compat.tensorflow.tensors import convert_to_tensor
 from hornbeam.core.convert import as_tensor
@@ -21,39 +21,42 @@ from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.data import Strings
 from hornbeam.ir.trace import current_level
 
-# -- functions -----------------------------------------------------------------------------------------------
+# -- tf.function ---------------------------------------------------------------------------------------------
 
 
 # Set by tf.config.run_functions_eagerly.
 run_eagerly = False
 
 
-class _Held:
-    """A variable among the arguments: itself, not its value, so that the function may assign it."""
+class _ByReference:
+    """A variable among the arguments, passed by reference so that the function can assign it."""
 
     def __init__(self, variable: Variable) -> None:
         self.variable = variable
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and other.variable is self.variable
+        return isinstance(other, _ByReference) and other.variable is self.variable
 
     def __hash__(self) -> int:
         return id(self.variable)
 
 
-def _held(x: Any) -> Any:
-    return _Held(x) if isinstance(x, Variable) else x
+def _wrap(x: Any) -> Any:
+    return _ByReference(x) if isinstance(x, Variable) else x
 
 
-def _free(x: Any) -> Any:
-    return x.variable if isinstance(x, _Held) else x
+def _unwrap(x: Any) -> Any:
+    return x.variable if isinstance(x, _ByReference) else x
 
 
 class Function:
-    """A compiled function.
+    """A compiled function, by `hornbeam.jit`.
 
     TensorFlow rewrites `if`, `while` and `for` on tensors; here such a function runs line by line, which a
-    line on stderr says. Under an open gradient tape it is not compiled either: the tape needs its nodes.
+    line on stderr reports. Under an open gradient tape it is not compiled either: the tape needs its nodes.
+
+    Args:
+        fn: Function of tensors, variables and Python values.
     """
 
     def __init__(self, fn: Callable[..., Any]) -> None:
@@ -61,7 +64,7 @@ class Function:
         self.python_function = fn
 
         def run(args: Any, kwargs: Any) -> Any:
-            args, kwargs = tree.map_structure(_free, (args, kwargs))
+            args, kwargs = tree.map_structure(_unwrap, (args, kwargs))
             return fn(*args, **kwargs)
 
         self._compiled: Callable[..., Any] | None = jit(run)
@@ -71,17 +74,17 @@ class Function:
         if eager or current_level() or current_variable_tracer() is not None or _has_text(args, kwargs):
             return self.python_function(*args, **kwargs)
         try:
-            return self._compiled(*tree.map_structure(_held, (args, kwargs)))  # type: ignore[misc]
+            return self._compiled(*tree.map_structure(_wrap, (args, kwargs)))  # type: ignore[misc]
         except ConcretizationError:
             self._compiled = None
             name = getattr(self.python_function, "__name__", "function")
-            remark(
-                f"tf.function {name!r} decides by values (if, while, for on tensors): it runs line by line"
+            log_once(
+                f"tf.function {name!r} branches on values (if, while, for on tensors): it runs line by line"
             )
             return self.python_function(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        """As a method: compiled once for each instance."""
+        """Bind a method: it is compiled once for each instance."""
         if instance is None:
             return self
         bound = Function(self.python_function.__get__(instance, owner))
@@ -90,7 +93,8 @@ class Function:
         return bound
 
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> Any:
-        raise MissingNameError("get_concrete_function: `hornbeam run` has no concrete functions; call it")
+        """Raise MissingNameError."""
+        raise MissingNameError("`hornbeam run` has no get_concrete_function(). Call the tf.function itself.")
 
 
 def _has_text(args: tuple, kwargs: dict[str, Any]) -> bool:
@@ -110,21 +114,23 @@ def function(
     experimental_compile: bool | None = None,
     experimental_follow_type_hints: bool | None = None,
 ) -> Any:
-    """`func` compiled, once for each signature of its arguments. input_signature: sizes that it leaves open
-    are compiled when they come, so it is not needed; the other options say how TensorFlow compiles.
+    """Compile `func`, once for each signature of its arguments.
+
+    Options are ignored: unknown sizes in `input_signature` are compiled when they occur, and the others
+    configure TensorFlow's compiler.
     """
     return function if func is None else Function(func)
 
 
 def py_function(func: Callable[..., Any], inp: Any, Tout: Any, name: str | None = None) -> Any:
-    """`func(*inp)`: Python code is nothing special here."""
+    """Call `func(*inp)`. Python code needs no special treatment here."""
     return func(*inp)
 
 
 def numpy_function(
     func: Callable[..., Any], inp: Any, Tout: Any, stateful: bool = True, name: str | None = None
 ) -> Any:
-    """`func` of the inputs as NumPy arrays, its results as tensors."""
+    """Call `func` on the inputs as NumPy arrays, and convert its results to tensors."""
     arrays = [x.numpy() if hasattr(x, "numpy") else x for x in inp]
     return tree.map_structure(convert_to_tensor, func(*arrays))
 
@@ -133,7 +139,7 @@ def numpy_function(
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> Any:
-    """What one of two functions gives."""
+    """Return the result of one of two functions."""
     if isinstance(pred, (builtins.bool, np.bool_)):
         return true_fn() if pred else false_fn()
     return ops.cond(pred, true_fn, false_fn)
@@ -150,29 +156,36 @@ def while_loop(
     maximum_iterations: int | None = None,
     name: str | None = None,
 ) -> Any:
-    """`loop_vars = body(*loop_vars)` as long as `cond(*loop_vars)` holds."""
+    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` is true."""
     return ops.while_loop(cond, body, loop_vars, maximum_iterations=maximum_iterations)
 
 
 def map_fn(
     fn: Callable[[Any], Any], elems: Any, dtype: Any = None, fn_output_signature: Any = None, **kwargs: Any
 ) -> Any:
-    """`fn` of every part along the first axis."""
+    """Apply `fn` to each slice along the first axis."""
     return ops.map(fn, elems)
 
 
 def vectorized_map(
     fn: Callable[[Any], Any], elems: Any, fallback_to_while_loop: bool = True, **kwargs: Any
 ) -> Any:
-    """`fn` of every part along the first axis."""
+    """Apply `fn` to all slices along the first axis at once."""
     return ops.vectorized_map(fn, elems)
 
 
-# -- sequences -----------------------------------------------------------------------------------------------
+# -- loops over rows -----------------------------------------------------------------------------------------
 
 
 class TensorArray:
-    """A list of tensors: `write` gives the list with one more, `stack` one tensor of them all."""
+    """List of tensors, with integer indices.
+
+    Args:
+        dtype: Dtype of the tensors.
+        size: Integer, the number of entries.
+        dynamic_size: True if `write` may append entries.
+        clear_after_read: Ignored, as are the following arguments.
+    """
 
     def __init__(
         self,
@@ -190,42 +203,42 @@ class TensorArray:
     ) -> None:
         self.dtype = dtype
         self._items: list[Tensor | None] = [None] * int(size)
-        self._grows = bool(dynamic_size)
+        self._dynamic_size = bool(dynamic_size)
 
     def write(self, index: Any, value: Any, name: str | None = None) -> TensorArray:
-        """This list, with `value` at `index`. Raises IndexError past the end of a list that does not grow."""
-        place = int(index)
-        if place >= len(self._items):
-            if not self._grows:
+        """Set an entry and return this list. Raise IndexError beyond the end, unless `dynamic_size`."""
+        position = int(index)
+        if position >= len(self._items):
+            if not self._dynamic_size:
                 raise IndexError(
-                    f"TensorArray.write({place}): it has {len(self._items)} places; dynamic_size=True "
-                    "lets it grow"
+                    f"TensorArray.write({position}) exceeds the {len(self._items)} entries of the array. "
+                    "Create it with dynamic_size=True to append."
                 )
-            self._items += [None] * (place + 1 - len(self._items))
-        self._items[place] = ops.cast(as_tensor(value), str(self.dtype))
+            self._items += [None] * (position + 1 - len(self._items))
+        self._items[position] = ops.cast(as_tensor(value), str(self.dtype))
         return self
 
     def read(self, index: Any, name: str | None = None) -> Tensor:
-        """The tensor at `index`. Raises ValueError if none was written there."""
+        """Return an entry. Raise ValueError if it was not written."""
         item = self._items[int(index)]
         if item is None:
-            raise ValueError(f"TensorArray.read({int(index)}): nothing was written there")
+            raise ValueError(f"TensorArray.read({int(index)}): this entry was never written")
         return item
 
     def size(self, name: str | None = None) -> int:
-        """How many places there are."""
+        """Return the number of entries."""
         return len(self._items)
 
     def stack(self, name: str | None = None) -> Tensor:
-        """All tensors along a new first axis."""
+        """Stack all tensors along a new first axis."""
         return ops.stack([self.read(i) for i in range(len(self._items))], axis=0)
 
     def concat(self, name: str | None = None) -> Tensor:
-        """All tensors along their first axis."""
+        """Concatenate all tensors along their first axis."""
         return ops.concatenate([self.read(i) for i in range(len(self._items))], axis=0)
 
     def unstack(self, value: Any, name: str | None = None) -> TensorArray:
-        """This list, holding the rows of `value`."""
+        """Replace all entries by the rows of `value`, and return this list."""
         self._items = list(ops.unstack(ops.cast(as_tensor(value), str(self.dtype)), axis=0))
         return self
 
@@ -239,7 +252,7 @@ def _rows(elems: Any, reverse: bool) -> list[Any]:
 def scan(
     fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, reverse: bool = False, **options: Any
 ) -> Any:
-    """What `fn(state, row)` gives for one row after the other, stacked."""
+    """Compute `state = fn(state, row)` over rows, and stack the states."""
     rows = _rows(elems, reverse)
     states = [] if initializer is not None else [rows.pop(0)]
     state = states[0] if states else initializer
@@ -251,7 +264,7 @@ def scan(
 
 
 def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, **options: Any) -> Any:
-    """What `fn(state, row)` gives for the last of all rows."""
+    """Compute `state = fn(state, row)` over rows, and return the last state."""
     rows = _rows(elems, False)
     state = rows.pop(0) if initializer is None else initializer
     for row in rows:

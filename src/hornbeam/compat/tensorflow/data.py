@@ -1,4 +1,4 @@
-"""tf.data and tf.lookup: datasets, tables in CSV files, and lookup tables."""
+"""tf.data and tf.lookup: datasets, CSV files, and lookup tables on the host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam.compat.tensorflow.strings import StringTensor, holds_text, mapped
+from hornbeam.compat.tensorflow.strings import StringTensor, holds_text, map_elements
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.data import AUTOTUNE as AUTOTUNE
@@ -35,7 +35,7 @@ NAMESPACES = {
 
 
 class Options:
-    """Accepted, whatever is set: pipelines here are deterministic, and there is nothing to tune."""
+    """Options of a pipeline: any attribute may be set and is ignored. Pipelines here are deterministic."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -45,12 +45,12 @@ class Options:
 
 
 def cardinality(dataset: Dataset) -> Any:
-    """The number of elements, or one of the two constants."""
+    """Return the number of elements, INFINITE_CARDINALITY or UNKNOWN_CARDINALITY."""
     return dataset.cardinality()
 
 
 def TextLineDataset(filenames: Any, *args: Any, **kwargs: Any) -> Dataset:
-    """The lines of text files, without their ends."""
+    """Create a dataset of the lines of text files, without line ends."""
     names = [str(name) for name in StringTensor(filenames).texts().reshape(-1)]
 
     def lines() -> Iterator[str]:
@@ -64,8 +64,8 @@ def TextLineDataset(filenames: Any, *args: Any, **kwargs: Any) -> Dataset:
 # -- CSV files -----------------------------------------------------------------------------------------------
 
 
-# What a column may hold, in the order in which it is tried.
-_KINDS = ("int32", "int64", "float32", "string")
+# Dtypes of columns, in the order in which they are tried.
+_DTYPES = ("int32", "int64", "float32", "string")
 
 
 def make_csv_dataset(
@@ -91,19 +91,44 @@ def make_csv_dataset(
     ignore_errors: bool = False,
     encoding: str = "utf-8",
 ) -> Dataset:
-    """Dicts of columns (batch,) by name, with `label_name` pairs of such a dict and that column.
+    """Create a dataset of batches from CSV files.
 
-    column_defaults: for each column a value, whose dtype it has and which stands where `na_value` or nothing
-    does, or a dtype. Without it dtypes are inferred: int32, int64, float32, strings. num_epochs=None: without
-    end, and batches are whole. Files are read whole, in the order of their names.
+    Files are read as a whole, in the order of their names.
 
-    Raises FileNotFoundError for a pattern without files, ValueError for a row or a value that does not fit,
-    NotImplementedError for compressed files and ignore_errors.
+    Args:
+        file_pattern: Path or glob pattern, or a list of them.
+        batch_size: Integer, rows in a batch.
+        column_names: Names of the columns. Those of the header if None.
+        column_defaults: For each column a default for missing values, which also determines the dtype, or a
+            dtype. If None, dtypes are inferred: int32, int64, float32 or string.
+        label_name: Name of the column of labels, or None.
+        select_columns: Names or indices of the columns to read. All if None.
+        field_delim: Separator of fields.
+        use_quote_delim: True if fields may be quoted.
+        na_value: Text of a missing value, besides the empty one.
+        header: True if the first line of a file contains names.
+        num_epochs: Number of passes. Without end if None; all batches are full then.
+        shuffle: True to shuffle rows.
+        shuffle_buffer_size: Integer, rows among which the next one is drawn.
+        shuffle_seed: Seed of the shuffling.
+        prefetch_buffer_size: Ignored, as are `num_parallel_reads`, `sloppy` and `num_rows_for_inference`.
+        compression_type: Must be None.
+        ignore_errors: Must be False.
+        encoding: Encoding of the files.
+
+    Returns:
+        Dataset of dicts from names to columns of shape (batch,); with `label_name`, of pairs of such a dict
+        and the column of labels.
+
+    Raises:
+        FileNotFoundError: If no file matches the pattern.
+        ValueError: If a row has a wrong number of fields, or a value the wrong type.
+        NotImplementedError: For compressed files and `ignore_errors`.
     """
     if compression_type or ignore_errors:
         raise NotImplementedError(
-            "make_csv_dataset(compression_type=, ignore_errors=) is not in `hornbeam run`: unpack and mend "
-            "the files first"
+            "make_csv_dataset(compression_type=, ignore_errors=) is not supported by `hornbeam run`. "
+            "Unpack and correct the files first."
         )
     names, rows = list(column_names or ()), []
     for path in _files(file_pattern):
@@ -115,17 +140,17 @@ def make_csv_dataset(
             )
             first = next(lines, []) if header else []
             names = names or first
-            rows += [_checked(row, names, path) for row in lines if row]
+            rows += [_check_row(row, names, path) for row in lines if row]
     if not names:
-        raise ValueError("make_csv_dataset: without a header the columns need column_names=")
-    chosen = [name if isinstance(name, str) else names[name] for name in select_columns or names]
-    defaults = list(column_defaults or [None] * len(chosen))
+        raise ValueError("make_csv_dataset needs column_names= if the files have no header")
+    selected = [name if isinstance(name, str) else names[name] for name in select_columns or names]
+    defaults = list(column_defaults or [None] * len(selected))
     columns: dict[str, Any] = {
         name: _column(name, [row[names.index(name)] for row in rows], na_value, default)
-        for name, default in zip(chosen, defaults, strict=True)
+        for name, default in zip(selected, defaults, strict=True)
     }
     if label_name is not None and label_name not in columns:
-        raise ValueError(f"make_csv_dataset: there is no column {label_name!r}, but {list(columns)}")
+        raise ValueError(f"make_csv_dataset: label_name={label_name!r} must be one of {list(columns)}")
     label = None if label_name is None else columns.pop(label_name)
     data = Dataset.from_tensor_slices(columns if label is None else (columns, label))
     if shuffle:
@@ -135,55 +160,55 @@ def make_csv_dataset(
 
 def _files(pattern: Any) -> list[str]:
     patterns = [pattern] if isinstance(pattern, (str, os.PathLike)) else list(pattern)
-    found = [path for each in patterns for path in sorted(glob.glob(os.fspath(each)))]
-    if not found:
-        raise FileNotFoundError(f"make_csv_dataset: there is no file {pattern!r}")
-    return found
+    paths = [path for each in patterns for path in sorted(glob.glob(os.fspath(each)))]
+    if not paths:
+        raise FileNotFoundError(f"make_csv_dataset: no file matches {pattern!r}")
+    return paths
 
 
-def _checked(row: list[str], names: Sequence[str], path: str) -> list[str]:
+def _check_row(row: list[str], names: Sequence[str], path: str) -> list[str]:
     if names and len(row) != len(names):
         raise ValueError(f"{path}: a row has {len(row)} fields for {len(names)} columns: {row}")
     return row
 
 
 def _column(name: str, texts: list[str], na_value: str, default: Any) -> np.ndarray:
-    """One column's values; `default` says its dtype, and what stands where nothing is."""
+    """Convert the values of one column; `default` determines its dtype and replaces missing values."""
     value = default[0] if isinstance(default, (list, tuple)) else default
     missing = [text in ("", na_value) for text in texts]
     if value is None:
-        known = [text for text, gone in zip(texts, missing, strict=True) if not gone]
-        kind = next(kind for kind in _KINDS if kind == "string" or _converted(known, kind) is not None)
-        value = "" if kind == "string" else 0
+        present = [text for text, absent in zip(texts, missing, strict=True) if not absent]
+        dtype = next(d for d in _DTYPES if d == "string" or _convert(present, d) is not None)
+        value = "" if dtype == "string" else 0
     elif isinstance(value, (str, bytes)):
-        kind = "string"
+        dtype = "string"
     elif isinstance(value, (bool, int, float, np.generic)):
-        kind = "float32" if isinstance(value, float) else "int32"
+        dtype = "float32" if isinstance(value, float) else "int32"
     else:
-        kind, value = _named(value), None
+        dtype, value = _dtype_name(value), None
     if value is None and any(missing):
-        raise ValueError(f"column {name!r} has no value in row {missing.index(True)}, and no default")
-    filled = [str(value) if gone else text for text, gone in zip(texts, missing, strict=True)]
-    made = _converted(filled, kind)
-    if made is None:
-        raise ValueError(f"column {name!r} holds values that are not of {kind}")
-    return made
+        raise ValueError(f"column {name!r} has no value in row {missing.index(True)} and no default")
+    filled = [str(value) if absent else text for text, absent in zip(texts, missing, strict=True)]
+    column = _convert(filled, dtype)
+    if column is None:
+        raise ValueError(f"column {name!r} contains values that are not {dtype}")
+    return column
 
 
-def _named(dtype: Any) -> str:
+def _dtype_name(dtype: Any) -> str:
     return "string" if str(getattr(dtype, "name", dtype)) == "string" else dtype_name(dtype)
 
 
-def _converted(texts: Sequence[str], kind: str) -> np.ndarray | None:
-    """The texts as an array, or None if they are not of that kind."""
-    if kind == "string":
+def _convert(texts: Sequence[str], dtype: str) -> np.ndarray | None:
+    """Convert texts to an array, or return None if one does not fit the dtype."""
+    if dtype == "string":
         return np.array(texts, dtype=object if not texts else None)
     try:
-        if kind.startswith("int"):
+        if dtype.startswith("int"):
             numbers = [int(text) for text in texts]
-            held = np.iinfo(kind)
-            return np.array(numbers, kind) if all(held.min <= n <= held.max for n in numbers) else None
-        return np.array([float(text) for text in texts], kind)
+            limits = np.iinfo(dtype)
+            return np.array(numbers, dtype) if all(limits.min <= n <= limits.max for n in numbers) else None
+        return np.array([float(text) for text in texts], dtype)
     except ValueError:
         return None
 
@@ -192,27 +217,49 @@ def _converted(texts: Sequence[str], kind: str) -> np.ndarray | None:
 
 
 class TextFileIndex:
-    """What of a line is a key or a value: all of it, or its number."""
+    """Columns of a text file: the whole line, or its number."""
 
     WHOLE_LINE, LINE_NUMBER = -2, -1
 
 
 class KeyValueTensorInitializer:
-    """Keys and the value of each."""
+    """Content of a table: keys and their values.
+
+    Args:
+        keys: Array of strings or numbers.
+        values: Array of the same shape.
+        key_dtype: Ignored.
+        value_dtype: Dtype of the values, or None.
+        name: Ignored.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
 
     def __init__(
         self, keys: Any, values: Any, key_dtype: Any = None, value_dtype: Any = None, name: str | None = None
     ) -> None:
-        self.keys, self.values = _plain(keys), _plain(values)
+        self.keys, self.values = _host_array(keys), _host_array(values)
         self.value_dtype = value_dtype
         if self.keys.shape != self.values.shape:
             raise ValueError(
-                f"a table needs a value for each key, got {self.keys.size} keys and {self.values.size} values"
+                f"keys and values must have equal shapes, got {self.keys.shape} and {self.values.shape}"
             )
 
 
 class TextFileInitializer(KeyValueTensorInitializer):
-    """The lines of a file, from or to their numbers."""
+    """Content of a table, read from the lines of a file.
+
+    Args:
+        filename: Path of a text file.
+        key_dtype: Ignored.
+        key_index: Column of the keys, or one of the constants of `TextFileIndex`.
+        value_dtype: Dtype of the values.
+        value_index: Column of the values, as `key_index`.
+        vocab_size: Number of lines to read. All if None.
+        delimiter: Separator of columns.
+        name: Ignored.
+    """
 
     def __init__(
         self,
@@ -237,9 +284,15 @@ class TextFileInitializer(KeyValueTensorInitializer):
 
 
 class StaticHashTable:
-    """A table that does not change; what it does not know is `default_value`.
+    """Constant table from keys to values.
 
-    It works on values, so inside of a compiled function it makes the function run line by line.
+    It needs values on the host, so a compiled function that uses it runs line by line.
+
+    Args:
+        initializer: Keys and values.
+        default_value: Value of unknown keys.
+        name: Ignored.
+        experimental_is_anonymous: Ignored.
     """
 
     def __init__(
@@ -250,24 +303,26 @@ class StaticHashTable:
         experimental_is_anonymous: bool = False,
     ) -> None:
         keys, values = initializer.keys.reshape(-1).tolist(), initializer.values.reshape(-1).tolist()
-        self._known = dict(zip(keys, values, strict=True))
+        self._table = dict(zip(keys, values, strict=True))
         self._text = holds_text(initializer.values)
         self._dtype = initializer.value_dtype or (None if self._text else initializer.values.dtype.name)
-        self._default = _plain(default_value).item()
+        self._default = _host_array(default_value).item()
 
     def size(self, name: str | None = None) -> Tensor:
-        """How many keys there are."""
-        return ops.cast(as_tensor(len(self._known)), "int64")
+        """Return the number of keys."""
+        return ops.cast(as_tensor(len(self._table)), "int64")
 
     def lookup(self, keys: Any, name: str | None = None) -> Any:
-        """The value of each key, in the shape of the keys."""
-        found = mapped(lambda key: self._known.get(key, self._default), _plain(keys).astype(object))
+        """Return the value of each key, in the shape of `keys`."""
+        values = map_elements(
+            lambda key: self._table.get(key, self._default), _host_array(keys).astype(object)
+        )
         if self._text:
-            return StringTensor(found)
-        return ops.cast(as_tensor(np.array(found.tolist())), str(self._dtype))
+            return StringTensor(values)
+        return ops.cast(as_tensor(np.array(values.tolist())), str(self._dtype))
 
     __getitem__ = lookup
 
 
-def _plain(values: Any) -> np.ndarray:
+def _host_array(values: Any) -> np.ndarray:
     return StringTensor(values).array if holds_text(values) else np.asarray(values)

@@ -1,4 +1,4 @@
-"""tf.dtypes: dtypes that are Hornbeam's names with TensorFlow's attributes, shapes, and types of tensors."""
+"""tf.dtypes: dtypes with TensorFlow's attributes, and types of tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 
 
 class DType(str):
-    """A dtype: equal to its name, which is what a Hornbeam tensor's `dtype` is."""
+    """Dtype, equal to its name, which is the `dtype` of a Hornbeam tensor."""
 
     __slots__ = ()
 
@@ -59,8 +59,8 @@ class DType(str):
 
 
 def _limits(dtype: DType) -> Any:
-    made = types.numpy_dtype(str(dtype))
-    return np.finfo(made) if dtype.is_floating else np.iinfo(made)
+    numpy_dtype = types.numpy_dtype(str(dtype))
+    return np.finfo(numpy_dtype) if dtype.is_floating else np.iinfo(numpy_dtype)
 
 
 bfloat16 = DType("bfloat16")
@@ -80,7 +80,7 @@ uint64 = DType("uint64")
 
 
 def as_dtype(type_value: Any) -> DType:
-    """The DType of a name, a NumPy dtype or a Python type."""
+    """Convert a name, a NumPy dtype or a Python type to a DType."""
     if type_value in (str, bytes, "string") or (
         isinstance(type_value, np.dtype) and type_value.kind in "SUO"
     ):
@@ -89,7 +89,7 @@ def as_dtype(type_value: Any) -> DType:
 
 
 class TensorShape(tuple):
-    """A shape: a tuple of sizes (None where unknown) with TensorFlow's methods."""
+    """Shape: a tuple of sizes, with None for unknown ones, and TensorFlow's methods."""
 
     __slots__ = ()
 
@@ -136,7 +136,13 @@ class TensorShape(tuple):
 
 
 class TensorSpec:
-    """Shape and dtype of a tensor: what `input_signature` and `output_signature` are written with."""
+    """Shape and dtype of a tensor, for `input_signature` and `output_signature`.
+
+    Args:
+        shape: Sizes, with None for unknown ones; None for an unknown rank.
+        dtype: Dtype.
+        name: Name, or None.
+    """
 
     def __init__(self, shape: Any, dtype: Any = float32, name: str | None = None) -> None:
         self.shape = None if shape is None else TensorShape(shape)

@@ -1,4 +1,4 @@
-"""tf.io, tf.train and tf.summary: files, images, checkpoints and events."""
+"""tf.io, tf.train and tf.summary: files, images, checkpoints and event files. Arguments are TensorFlow's."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _path(filename: Any) -> Path:
 
 
 def read_file(filename: Any, name: str | None = None) -> StringTensor:
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     return StringTensor(_path(filename).read_bytes())
 
 
@@ -53,7 +53,7 @@ def write_file(filename: Any, contents: Any, name: str | None = None) -> None:
 
 
 def matching_files(pattern: Any, name: str | None = None) -> StringTensor:
-    """Files that match a pattern such as `data/*.png`, in order."""
+    """Return the sorted paths that match a pattern such as `data/*.png`."""
     return StringTensor(glob(str(StringTensor(pattern).texts()[()])))
 
 
@@ -64,65 +64,76 @@ def decode_image(
     name: str | None = None,
     expand_animations: bool = True,
 ) -> Tensor:
-    """A picture of any format that pillow reads: (height, width, channels), 0 ... 255; floats from 0 to 1.
+    """Decode an image of any format that Pillow reads.
 
-    channels: 1, 3 or 4; those of the file if 0 or None.
+    Args:
+        contents: Bytes of the file.
+        channels: 1, 3 or 4. Those of the file if 0 or None.
+        dtype: "uint8" for values from 0 to 255, a float dtype for values from 0 to 1.
+        name: Ignored.
+        expand_animations: Ignored.
+
+    Returns:
+        Tensor of shape (height, width, channels).
+
+    Raises:
+        ImportError: If Pillow is not installed.
     """
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError("reading pictures needs pillow: pip install hornbeam[image]") from None
+        raise ImportError("decoding images needs Pillow: pip install 'hornbeam[image]'") from None
     data = contents.numpy() if hasattr(contents, "numpy") else contents
-    with Image.open(_io.BytesIO(data)) as picture:
-        palette = "RGBA" if "transparency" in picture.info else "RGB"
-        mode = _MODES[channels] if channels else palette if picture.mode == "P" else picture.mode
-        array = np.array(picture.convert(mode))
+    with Image.open(_io.BytesIO(data)) as image:
+        palette = "RGBA" if "transparency" in image.info else "RGB"
+        mode = _MODES[channels] if channels else palette if image.mode == "P" else image.mode
+        array = np.array(image.convert(mode))
     array = array.reshape(*array.shape[:2], -1)
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
-    made = as_tensor(array)
-    return made if str(dtype) == "uint8" else ops.cast(made, dtype) / 255
+    pixels = as_tensor(array)
+    return pixels if str(dtype) == "uint8" else ops.cast(pixels, dtype) / 255
 
 
 def decode_jpeg(
     contents: Any, channels: int = 0, ratio: int = 1, name: str | None = None, **options: Any
 ) -> Tensor:
-    """A picture as uint8 (height, width, channels)."""
+    """Decode an image to uint8, shape (height, width, channels)."""
     return decode_image(contents, channels)
 
 
 def decode_png(contents: Any, channels: int = 0, dtype: Any = "uint8", name: str | None = None) -> Tensor:
-    """A picture as uint8 (height, width, channels)."""
+    """Decode an image, shape (height, width, channels)."""
     return decode_image(contents, channels, dtype)
 
 
-def _encoded(image: Any, format: str, **options: Any) -> StringTensor:
+def _encode(image: Any, format: str, **options: Any) -> StringTensor:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError("writing pictures needs pillow: pip install hornbeam[image]") from None
+        raise ImportError("encoding images needs Pillow: pip install 'hornbeam[image]'") from None
     array = np.asarray(image)
-    made = _io.BytesIO()
-    Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(made, format, **options)
-    return StringTensor(made.getvalue())
+    buffer = _io.BytesIO()
+    Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(buffer, format, **options)
+    return StringTensor(buffer.getvalue())
 
 
 def encode_png(image: Any, compression: int = -1, name: str | None = None) -> StringTensor:
-    """The bytes of a PNG file."""
-    return _encoded(image, "PNG")
+    """Encode an image as PNG."""
+    return _encode(image, "PNG")
 
 
 def encode_jpeg(
     image: Any, format: str = "", quality: int = 95, name: str | None = None, **options: Any
 ) -> StringTensor:
-    """The bytes of a JPEG file."""
-    return _encoded(image, "JPEG", quality=quality)
+    """Encode an image as JPEG."""
+    return _encode(image, "JPEG", quality=quality)
 
 
 def decode_raw(
     input_bytes: Any, out_type: Any, little_endian: bool = True, name: str | None = None
 ) -> Tensor:
-    """The numbers that bytes hold."""
+    """Interpret bytes as numbers."""
     array = np.frombuffer(StringTensor(input_bytes).numpy(), np.dtype(str(out_type)))
     return as_tensor(array if little_endian else array.byteswap())
 
@@ -131,65 +142,65 @@ def decode_raw(
 
 
 def GFile(name: str, mode: str = "r") -> Any:
-    """An open file."""
+    """Open a file."""
     return open(name, mode)
 
 
 def exists(path: str) -> bool:
-    """Whether there is such a file or folder."""
+    """Return True if a file or folder exists."""
     return Path(path).exists()
 
 
 def isdir(path: str) -> bool:
-    """Whether it is a folder."""
+    """Return True for a folder."""
     return Path(path).is_dir()
 
 
 def glob(pattern: str) -> list[str]:
-    """The files that match."""
+    """Return the sorted paths that match a pattern."""
     return sorted(_glob.glob(pattern))
 
 
 def listdir(path: str) -> list[str]:
-    """Names in a folder."""
+    """Return the sorted names in a folder."""
     return sorted(part.name for part in Path(path).iterdir())
 
 
 def makedirs(path: str) -> None:
-    """A folder and those around it."""
+    """Create a folder and its parents."""
     Path(path).mkdir(parents=True, exist_ok=True)
 
 
 def mkdir(path: str) -> None:
-    """A folder."""
+    """Create a folder."""
     Path(path).mkdir()
 
 
 def remove(path: str) -> None:
-    """Take a file away."""
+    """Delete a file."""
     Path(path).unlink()
 
 
 def rmtree(path: str) -> None:
-    """Take a folder away with what is in it."""
+    """Delete a folder and its content."""
     shutil.rmtree(path)
 
 
 def copy(src: str, dst: str, overwrite: bool = False) -> None:
-    """Copy a file. Raises FileExistsError rather than overwrite it unasked."""
+    """Copy a file. Raise FileExistsError if `dst` exists, unless `overwrite` is True."""
     if Path(dst).exists() and not overwrite:
-        raise FileExistsError(f"{dst} is there already: pass overwrite=True")
+        raise FileExistsError(f"{dst} already exists. Pass overwrite=True to replace it.")
     shutil.copyfile(src, dst)
 
 
 # -- tf.train ------------------------------------------------------------------------------------------------
 
 
-_ENDING = ".npz"
+_SUFFIX = ".npz"
 
 
 class Restored:
-    """What `restore` gives: the checks that scripts ask for. Nothing is left for later here."""
+    """Result of `restore`. Its checks always pass, since `restore` assigns everything at once."""
 
     def assert_consumed(self) -> Restored:
         return self
@@ -202,9 +213,13 @@ class Restored:
 
 
 class Checkpoint:
-    """The variables of several objects in one file: `Checkpoint(model=model, optimizer=optimizer)`.
+    """Variables of several objects in one file: `Checkpoint(model=model, optimizer=optimizer)`.
 
-    TensorFlow's own files are not read, and TensorFlow does not read these.
+    Files are .npz archives, which TensorFlow does not read. Those of TensorFlow are not read here.
+
+    Args:
+        root: Object with variables, saved as "root".
+        **kwargs: Names, and objects with variables.
     """
 
     def __init__(self, root: Any = None, **kwargs: Any) -> None:
@@ -214,52 +229,61 @@ class Checkpoint:
             setattr(self, name, value)
 
     def _variables(self) -> dict[str, Variable]:
-        found = {"save_counter": self.save_counter}
+        variables = {"save_counter": self.save_counter}
         for name, value in self._objects.items():
             listed = [value] if isinstance(value, Variable) else value.variables
-            found.update({f"{name}/{index}": variable for index, variable in enumerate(listed)})
-        return found
+            variables.update({f"{name}/{index}": variable for index, variable in enumerate(listed)})
+        return variables
 
     def write(self, file_prefix: Any, options: Any = None) -> str:
-        """Write all values to a file; returns its name without the ending."""
-        with replace_file(f"{file_prefix}{_ENDING}") as file:
+        """Write all variables to `file_prefix` with the suffix .npz, and return `file_prefix`."""
+        with replace_file(f"{file_prefix}{_SUFFIX}") as file:
             np.savez(file, **{name: np.asarray(v) for name, v in self._variables().items()})  # type: ignore[arg-type]
         return str(file_prefix)
 
     def save(self, file_prefix: Any, options: Any = None) -> str:
-        """Write all values to `file_prefix-N`, N one more each time."""
+        """Write all variables to `file_prefix-N`, where N increases by 1 at each call."""
         Path(file_prefix).parent.mkdir(parents=True, exist_ok=True)
         self.save_counter.assign_add(1)
         return self.write(f"{file_prefix}-{int(self.save_counter)}")
 
     def read(self, save_path: Any, options: Any = None) -> Restored:
-        """Assign what a file holds.
+        """Assign the values of a file.
 
-        Raises ValueError where it does not fit the objects: those that make their variables late (optimizers,
-        models without an Input) have to be built first.
+        Args:
+            save_path: Path without suffix.
+            options: Ignored.
+
+        Returns:
+            Object with the checks of TensorFlow.
+
+        Raises:
+            ValueError: If the file has other variables than the objects. Optimizers, and models without an
+                Input, must be built first.
         """
-        own = self._variables()
-        with np.load(f"{save_path}{_ENDING}", allow_pickle=False) as file:
+        variables = self._variables()
+        with np.load(f"{save_path}{_SUFFIX}", allow_pickle=False) as file:
             values = {name: file[name] for name in file.files}
-        if values.keys() != own.keys():
-            odd = sorted(values.keys() ^ own.keys())
+        if values.keys() != variables.keys():
+            unmatched = sorted(values.keys() ^ variables.keys())
             raise ValueError(
-                f"{save_path}: {len(odd)} variables are not in both, among them {odd[0]!r}. Build models and "
-                "optimizers before restoring: optimizer.build(model.trainable_variables)"
+                f"{save_path}: {len(unmatched)} variables are in the file or in the objects only, among them "
+                f"{unmatched[0]!r}. Build models and optimizers before restoring, for example by "
+                "optimizer.build(model.trainable_variables)."
             )
-        for name, variable in own.items():
+        for name, variable in variables.items():
             variable.assign(values[name])
         return Restored()
 
     def restore(self, save_path: Any, options: Any = None) -> Restored:
-        """As `read`; None changes nothing."""
+        """Assign the values of a file; None changes nothing."""
         return Restored() if save_path is None else self.read(save_path)
 
 
-def _saved(folder: Path, name: str | None = None) -> list[str]:
-    """Checkpoints in a folder, the oldest first, without their endings."""
+def _list_checkpoints(folder: Path, name: str | None = None) -> list[str]:
+    """Return the checkpoints in a folder without their suffixes, the oldest first."""
     numbered = []
-    for path in folder.glob(f"*-*{_ENDING}"):
+    for path in folder.glob(f"*-*{_SUFFIX}"):
         match = re.fullmatch(r"(.+)-(\d+)", path.stem)
         if match and (name is None or match[1] == name):
             numbered.append((int(match[2]), str(path.with_suffix(""))))
@@ -267,43 +291,50 @@ def _saved(folder: Path, name: str | None = None) -> list[str]:
 
 
 def latest_checkpoint(checkpoint_dir: Any, latest_filename: str | None = None) -> str | None:
-    """The newest checkpoint in a folder, or None."""
-    found = _saved(Path(checkpoint_dir))
-    return found[-1] if found else None
+    """Return the newest checkpoint in a folder, or None."""
+    checkpoints = _list_checkpoints(Path(checkpoint_dir))
+    return checkpoints[-1] if checkpoints else None
 
 
 class CheckpointManager:
-    """Keeps the newest checkpoints in a folder and takes older ones away."""
+    """Numbered checkpoints in a folder, of which only the newest are kept.
+
+    Args:
+        checkpoint: The Checkpoint to save and restore.
+        directory: Path of the folder.
+        max_to_keep: Number of checkpoints to keep. All if None.
+        checkpoint_name: Prefix of the file names.
+    """
 
     def __init__(
         self, checkpoint: Checkpoint, directory: Any, max_to_keep: int | None, checkpoint_name: str = "ckpt"
     ) -> None:
         self.checkpoint, self.directory = checkpoint, str(directory)
-        self._kept, self._name = max_to_keep, checkpoint_name
+        self._max_to_keep, self._name = max_to_keep, checkpoint_name
 
     @property
     def checkpoints(self) -> list[str]:
-        return _saved(Path(self.directory), self._name)
+        return _list_checkpoints(Path(self.directory), self._name)
 
     @property
     def latest_checkpoint(self) -> str | None:
-        found = self.checkpoints
-        return found[-1] if found else None
+        checkpoints = self.checkpoints
+        return checkpoints[-1] if checkpoints else None
 
     def save(self, checkpoint_number: int | None = None) -> str:
-        """Write a checkpoint, and remove what is more than `max_to_keep`."""
+        """Write a checkpoint, and delete the oldest beyond `max_to_keep`."""
         prefix = Path(self.directory) / self._name
         if checkpoint_number is None:
             path = self.checkpoint.save(prefix)
         else:
             prefix.parent.mkdir(parents=True, exist_ok=True)
             path = self.checkpoint.write(f"{prefix}-{int(checkpoint_number)}")
-        for old in self.checkpoints[: -self._kept] if self._kept else []:
-            Path(old + _ENDING).unlink()
+        for old in self.checkpoints[: -self._max_to_keep] if self._max_to_keep else []:
+            Path(old + _SUFFIX).unlink()
         return path
 
     def restore_or_initialize(self) -> str | None:
-        """Restore the newest checkpoint if there is one; returns its name."""
+        """Restore the newest checkpoint, if any, and return its path."""
         self.checkpoint.restore(self.latest_checkpoint)
         return self.latest_checkpoint
 
@@ -315,79 +346,86 @@ _writers: list[SummaryWriter] = []
 
 
 class SummaryWriter:
-    """An event file. Inside `with writer.as_default():` the functions of tf.summary write to it."""
+    """Event file for TensorBoard. Inside `with writer.as_default():` the functions of tf.summary write to it.
+
+    Args:
+        logdir: Path of the folder.
+
+    Raises:
+        ImportError: If tensorboardX is not installed.
+    """
 
     def __init__(self, logdir: str) -> None:
         try:
             import tensorboardX
         except ImportError as error:
-            raise ImportError("tf.summary needs: pip install 'hornbeam[tensorboard]'") from error
+            raise ImportError("tf.summary needs tensorboardX: pip install 'hornbeam[tensorboard]'") from error
         self.file = tensorboardX.SummaryWriter(str(logdir))
         self.step: Any = None
 
     @contextlib.contextmanager
     def as_default(self, step: Any = None) -> Iterator[SummaryWriter]:
-        """Inside, this is the writer, and `step` is the step unless one is given."""
-        before, self.step = self.step, step
+        """Make this the default writer inside the block, with `step` as the default step."""
+        outer_step, self.step = self.step, step
         _writers.append(self)
         try:
             yield self
         finally:
             _writers.remove(self)
-            self.step = before
+            self.step = outer_step
             self.flush()
 
     def flush(self) -> None:
-        """Write what is waiting."""
+        """Write buffered events."""
         self.file.flush()
 
     def close(self) -> None:
-        """Write what is waiting, and close the file."""
+        """Write buffered events and close the file."""
         self.file.close()
 
 
 def create_file_writer(logdir: str, *args: Any, **kwargs: Any) -> SummaryWriter:
-    """A writer of event files in a folder."""
+    """Create a writer of event files in a folder."""
     return SummaryWriter(logdir)
 
 
 def _add(kind: str, name: str, data: Any, step: Any, **options: Any) -> bool:
-    """False where there is no writer, as in TensorFlow."""
+    """Write an event. Return False without a default writer, as TensorFlow does."""
     if not _writers:
         return False
     writer = _writers[-1]
     step = writer.step if step is None else step
     if step is None:
-        raise ValueError(f"tf.summary.{kind} needs a step: its own, or as_default(step=...)")
+        raise ValueError(f"tf.summary.{kind} needs a step, as an argument or by as_default(step=...)")
     getattr(writer.file, f"add_{kind}")(name, data, int(step), **options)
     return True
 
 
 def scalar(name: str, data: Any, step: Any = None, description: str | None = None) -> bool:
-    """A number."""
+    """Write a number."""
     return _add("scalar", name, float(data), step)
 
 
 def histogram(
     name: str, data: Any, step: Any = None, buckets: int | None = None, description: str | None = None
 ) -> bool:
-    """How values are spread."""
+    """Write a histogram of values."""
     return _add("histogram", name, np.asarray(data), step)
 
 
 def image(
     name: str, data: Any, step: Any = None, max_outputs: int = 3, description: str | None = None
 ) -> bool:
-    """Pictures (count, height, width, channels), of which the first few are kept."""
+    """Write the first `max_outputs` images of a batch (count, height, width, channels)."""
     return _add("images", name, np.asarray(data)[:max_outputs], step, dataformats="NHWC")
 
 
 def text(name: str, data: Any, step: Any = None, description: str | None = None) -> bool:
-    """A text."""
+    """Write a text."""
     return _add("text", name, str(StringTensor(data).texts()), step)
 
 
 def flush(writer: SummaryWriter | None = None, name: str | None = None) -> None:
-    """Write what is waiting, of one writer or of all that are in use."""
-    for one in _writers if writer is None else [writer]:
-        one.flush()
+    """Write buffered events, of one writer or of all default writers."""
+    for open_writer in _writers if writer is None else [writer]:
+        open_writer.flush()

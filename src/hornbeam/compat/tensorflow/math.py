@@ -1,4 +1,4 @@
-"""tf.math: arithmetic, functions and reductions."""
+"""tf.math: arithmetic, functions and reductions. Arguments are TensorFlow's."""
 
 from __future__ import annotations
 
@@ -51,45 +51,45 @@ reduce_max, reduce_min, reduce_prod = reduction(ops.max), reduction(ops.min), re
 reduce_std, reduce_variance = reduction(ops.std), reduction(ops.var)
 
 
-def _like_input(fn: Any) -> Any:
-    """TensorFlow's sums and means have the dtype of what is summed."""
+def _keep_dtype(fn: Any) -> Any:
+    """Wrap a reduction so that its result has the dtype of the input, as in TensorFlow."""
 
     def call(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-        given = as_tensor(input_tensor)
-        made = fn(given, axis=axis, keepdims=keepdims)
-        wanted = "int32" if given.dtype == "bool" else given.dtype
-        return made if made.dtype == wanted else ops.cast(made, wanted)
+        tensor = as_tensor(input_tensor)
+        result = fn(tensor, axis=axis, keepdims=keepdims)
+        dtype = "int32" if tensor.dtype == "bool" else tensor.dtype
+        return result if result.dtype == dtype else ops.cast(result, dtype)
 
     return call
 
 
-reduce_sum, reduce_mean = reduction(_like_input(ops.sum)), reduction(_like_input(ops.mean))
+reduce_sum, reduce_mean = reduction(_keep_dtype(ops.sum)), reduction(_keep_dtype(ops.mean))
 
 
 def equal(x: Any, y: Any, name: str | None = None) -> Any:
-    """Elementwise `x == y`, of numbers or of strings."""
+    """Compare elementwise, numbers or strings."""
     if holds_text(x) or holds_text(y):
         return StringTensor(x) == StringTensor(y)
     return ops.equal(x, y)
 
 
 def not_equal(x: Any, y: Any, name: str | None = None) -> Any:
-    """Elementwise `x != y`, of numbers or of strings."""
+    """Compare elementwise, numbers or strings."""
     return ops.logical_not(equal(x, y))
 
 
 def squared_difference(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """(x - y) squared."""
+    """Compute (x - y)^2."""
     return ops.square(ops.subtract(x, y))
 
 
 def multiply_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x y, and 0 wherever y is 0."""
+    """Compute x y, with 0 where y is 0."""
     return ops.where(ops.equal(y, 0), ops.zeros_like(ops.multiply(x, y)), ops.multiply(x, y))
 
 
 def add_n(inputs: Any, name: str | None = None) -> Tensor:
-    """The sum of several tensors."""
+    """Add several tensors."""
     total = as_tensor(inputs[0])
     for x in inputs[1:]:
         total = total + x
@@ -102,58 +102,58 @@ accumulate_n = add_n
 def reduce_euclidean_norm(
     input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
-    """The square root of the sum of squares."""
+    """Compute the square root of the sum of squares."""
     return ops.sqrt(ops.sum(ops.square(input_tensor), axis=axes_of(axis), keepdims=keepdims))
 
 
 def xlogy(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x log(y), and 0 wherever x is 0."""
-    none = ops.equal(x, 0)
-    return ops.where(none, ops.zeros_like(y), x * ops.log(ops.where(none, ops.ones_like(y), y)))
+    """Compute x log(y), with 0 where x is 0."""
+    is_zero = ops.equal(x, 0)
+    return ops.where(is_zero, ops.zeros_like(y), x * ops.log(ops.where(is_zero, ops.ones_like(y), y)))
 
 
 def argmax(
     input: Any, axis: int | None = None, output_type: Any = "int64", name: str | None = None
 ) -> Tensor:
-    """The index of the largest element along an axis, the first unless given."""
+    """Return the index of the largest element along an axis, the first by default."""
     return ops.cast(ops.argmax(input, axis=0 if axis is None else axis), output_type)
 
 
 def argmin(
     input: Any, axis: int | None = None, output_type: Any = "int64", name: str | None = None
 ) -> Tensor:
-    """The index of the smallest element along an axis, the first unless given."""
+    """Return the index of the smallest element along an axis, the first by default."""
     return ops.cast(ops.argmin(input, axis=0 if axis is None else axis), output_type)
 
 
 def cumsum(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Tensor:
-    """Running sums; exclusive: without the element itself; reverse: from the end."""
-    given = as_tensor(x)
-    made = ops.flip(ops.cumsum(ops.flip(given, axis), axis), axis) if reverse else ops.cumsum(given, axis)
-    return made - given if exclusive else made
+    """Compute cumulative sums, optionally exclusive, or from the end."""
+    tensor = as_tensor(x)
+    sums = ops.flip(ops.cumsum(ops.flip(tensor, axis), axis), axis) if reverse else ops.cumsum(tensor, axis)
+    return sums - tensor if exclusive else sums
 
 
 def cumprod(
     x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Tensor:
-    """Running products."""
-    given = as_tensor(x)
-    made = ops.flip(given, axis) if reverse else given
+    """Compute cumulative products, optionally exclusive, or from the end."""
+    factors = as_tensor(x)
+    factors = ops.flip(factors, axis) if reverse else factors
     if exclusive:
-        made = ops.moveaxis(made, axis, 0)
-        made = ops.moveaxis(ops.concatenate([ops.ones_like(made[:1]), made[:-1]], axis=0), 0, axis)
-    made = ops.cumprod(made, axis)
-    return ops.flip(made, axis) if reverse else made
+        rows = ops.moveaxis(factors, axis, 0)
+        factors = ops.moveaxis(ops.concatenate([ops.ones_like(rows[:1]), rows[:-1]], axis=0), 0, axis)
+    products = ops.cumprod(factors, axis)
+    return ops.flip(products, axis) if reverse else products
 
 
 def count_nonzero(
     input: Any, axis: Any = None, keepdims: bool | None = None, dtype: Any = "int64", name: str | None = None
 ) -> Tensor:
-    """How many elements are not 0."""
-    counted = ops.cast(ops.not_equal(input, 0), "int32")
-    return ops.cast(ops.sum(counted, axis=axes_of(axis), keepdims=builtins.bool(keepdims)), dtype)
+    """Count the elements that are not 0."""
+    ones = ops.cast(ops.not_equal(input, 0), "int32")
+    return ops.cast(ops.sum(ones, axis=axes_of(axis), keepdims=builtins.bool(keepdims)), dtype)
 
 
 def confusion_matrix(
@@ -164,12 +164,12 @@ def confusion_matrix(
     dtype: Any = "int32",
     name: str | None = None,
 ) -> Tensor:
-    """How often each label (row) was taken for each class (column)."""
-    true, found = np.asarray(labels).reshape(-1), np.asarray(predictions).reshape(-1)
-    count = int(max(true.max(), found.max())) + 1 if num_classes is None else num_classes
-    made = np.zeros((count, count), np.float64)
-    np.add.at(made, (true, found), 1 if weights is None else np.asarray(weights))
-    return ops.cast(as_tensor(made), dtype)
+    """Count predictions by true class (rows) and predicted class (columns)."""
+    true, predicted = np.asarray(labels).reshape(-1), np.asarray(predictions).reshape(-1)
+    count = int(max(true.max(), predicted.max())) + 1 if num_classes is None else num_classes
+    matrix = np.zeros((count, count), np.float64)
+    np.add.at(matrix, (true, predicted), 1 if weights is None else np.asarray(weights))
+    return ops.cast(as_tensor(matrix), dtype)
 
 
 def bincount(
@@ -180,17 +180,17 @@ def bincount(
     dtype: Any = "int32",
     **kwargs: Any,
 ) -> Tensor:
-    """How often each whole number occurs."""
+    """Count the occurrences of each integer."""
     return ops.bincount(arr, weights=weights, minlength=minlength or 0)
 
 
 def in_top_k(targets: Any, predictions: Any, k: int, name: str | None = None) -> Tensor:
-    """Whether each target is among the k largest predictions."""
+    """Return True for targets among the k largest predictions."""
     return ops.in_top_k(targets, predictions, k)
 
 
 def polyval(coeffs: Any, x: Any, name: str | None = None) -> Tensor:
-    """A polynomial, the highest power first."""
+    """Evaluate a polynomial, the coefficient of the highest power first."""
     total = ops.zeros_like(as_tensor(x))
     for coefficient in coeffs:
         total = total * x + coefficient
@@ -214,7 +214,7 @@ def _unsorted_segments(fn: Any) -> Any:
 def _segment_means(
     data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
 ) -> Tensor:
-    """0 for a segment without elements."""
+    """Compute the mean of each segment, 0 for an empty one."""
     totals = ops.segment_sum(data, segment_ids, num_segments=num_segments)
     counts = ops.segment_sum(
         ops.ones(as_tensor(segment_ids).shape, totals.dtype), segment_ids, num_segments=num_segments
@@ -230,21 +230,17 @@ unsorted_segment_max = _unsorted_segments(ops.segment_max)
 unsorted_segment_min = _unsorted_segments(ops.segment_min)
 unsorted_segment_mean = _unsorted_segments(_segment_means)
 
-# fmt: off
 __all__ = [
     "abs", "accumulate_n", "acos", "acosh", "add", "add_n", "argmax", "argmin", "asin", "asinh", "atan",
-    "atan2", "atanh",
-    "bincount", "ceil", "confusion_matrix", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "divide",
-    "divide_no_nan", "equal", "erf", "erfinv", "exp", "expm1", "floor", "floordiv", "floormod", "greater",
-    "greater_equal", "in_top_k", "is_finite", "is_inf", "is_nan", "l2_normalize", "less", "less_equal",
-    "log", "log1p", "log_sigmoid", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "maximum", "minimum", "mod", "multiply", "multiply_no_nan", "negative", "not_equal", "polyval", "pow",
-    "reciprocal", "reduce_all", "reduce_any", "reduce_euclidean_norm", "reduce_logsumexp", "reduce_max",
-    "reduce_mean", "reduce_min",
-    "reduce_prod", "reduce_std", "reduce_sum", "reduce_variance", "rint", "round", "rsqrt", "segment_max",
-    "segment_mean", "segment_min", "segment_sum", "sigmoid", "sign", "sin", "sinh", "softmax", "softplus",
-    "softsign", "sqrt", "square", "squared_difference", "subtract", "tan", "tanh", "top_k", "truediv",
-    "unsorted_segment_max", "unsorted_segment_mean", "unsorted_segment_min", "unsorted_segment_sum",
-    "xlogy", "zero_fraction",
-]
-# fmt: on
+    "atan2", "atanh", "bincount", "ceil", "confusion_matrix", "cos", "cosh", "count_nonzero", "cumprod",
+    "cumsum", "divide", "divide_no_nan", "equal", "erf", "erfinv", "exp", "expm1", "floor", "floordiv",
+    "floormod", "greater", "greater_equal", "in_top_k", "is_finite", "is_inf", "is_nan", "l2_normalize",
+    "less", "less_equal", "log", "log1p", "log_sigmoid", "log_softmax", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply", "multiply_no_nan", "negative",
+    "not_equal", "polyval", "pow", "reciprocal", "reduce_all", "reduce_any", "reduce_euclidean_norm",
+    "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_std",
+    "reduce_sum", "reduce_variance", "rint", "round", "rsqrt", "segment_max", "segment_mean", "segment_min",
+    "segment_sum", "sigmoid", "sign", "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square",
+    "squared_difference", "subtract", "tan", "tanh", "top_k", "truediv", "unsorted_segment_max",
+    "unsorted_segment_mean", "unsorted_segment_min", "unsorted_segment_sum", "xlogy", "zero_fraction",
+]  # fmt: skip

@@ -1,4 +1,7 @@
-"""tf.random: numbers from Hornbeam's generator, which are not TensorFlow's for the same seed."""
+"""tf.random: Hornbeam's generator, whose numbers differ from TensorFlow's for the same seed.
+
+Arguments are TensorFlow's.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +22,22 @@ __all__ = [
 ]  # fmt: skip
 
 
-# A seed of one call stands for a sequence of numbers, of which every call takes the next.
-_sources: dict[int, hb_random.SeedGenerator] = {}
+# Seed of a call -> its generator. Each call with that seed draws the next numbers.
+_generators: dict[int, hb_random.SeedGenerator] = {}
 
 
 def set_seed(seed: int) -> None:
-    """Start all of Hornbeam's randomness anew. Python's and NumPy's go on."""
+    """Seed Hornbeam's global generator. Those of Python and NumPy are not affected."""
     hb_random.restart(seed)
-    _sources.clear()
+    _generators.clear()
 
 
-def _source(seed: int | None) -> Any:
+def seeded_generator(seed: int | None) -> Any:
     if seed is None:
         return None
-    if seed not in _sources:
-        _sources[seed] = hb_random.SeedGenerator(seed)
-    return _sources[seed]
+    if seed not in _generators:
+        _generators[seed] = hb_random.SeedGenerator(seed)
+    return _generators[seed]
 
 
 def normal(
@@ -45,8 +48,8 @@ def normal(
     seed: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """Numbers from the normal distribution."""
-    return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=_source(seed))
+    """Draw from the normal distribution."""
+    return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=seeded_generator(seed))
 
 
 def truncated_normal(
@@ -57,8 +60,8 @@ def truncated_normal(
     seed: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """As `normal`, without what lies more than two standard deviations from the mean."""
-    return hb_random.truncated_normal(shape_of(shape), mean, stddev, dtype, seed=_source(seed))
+    """Draw from the normal distribution, within two standard deviations of the mean."""
+    return hb_random.truncated_normal(shape_of(shape), mean, stddev, dtype, seed=seeded_generator(seed))
 
 
 def uniform(
@@ -69,14 +72,14 @@ def uniform(
     seed: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """Numbers from [minval, maxval); floats up to 1 unless told otherwise."""
-    return _uniform(shape, minval, maxval, dtype, _source(seed))
+    """Draw from [minval, maxval); maxval is 1 by default for floats."""
+    return _uniform(shape, minval, maxval, dtype, seeded_generator(seed))
 
 
 def _uniform(shape: Any, minval: Any, maxval: Any, dtype: Any, seed: Any) -> Tensor:
     if is_integer(str(dtype)):
         if maxval is None:
-            raise ValueError("tf.random.uniform of whole numbers needs maxval")
+            raise ValueError("tf.random.uniform needs maxval= for an integer dtype")
         return hb_random.randint(shape_of(shape), minval, maxval, dtype, seed=seed)
     return hb_random.uniform(shape_of(shape), minval, 1.0 if maxval is None else maxval, dtype, seed=seed)
 
@@ -84,8 +87,10 @@ def _uniform(shape: Any, minval: Any, maxval: Any, dtype: Any, seed: Any) -> Ten
 def categorical(
     logits: Any, num_samples: int, dtype: Any = "int64", seed: Any = None, name: str | None = None
 ) -> Tensor:
-    """Indices drawn by unnormalized log-probabilities."""
-    return hb_random.categorical(logits, int(num_samples), dtype=dtype or "int64", seed=_source(seed))
+    """Draw indices by unnormalized log-probabilities."""
+    return hb_random.categorical(
+        logits, int(num_samples), dtype=dtype or "int64", seed=seeded_generator(seed)
+    )
 
 
 def gamma(
@@ -96,10 +101,10 @@ def gamma(
     seed: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """Numbers from the gamma distribution, `shape` of them for each pair of alpha and beta."""
+    """Draw from the gamma distribution, `shape` numbers for each pair of alpha and beta."""
     pairs = np.broadcast_shapes(np.shape(alpha), np.shape(1.0 if beta is None else beta))
-    made = hb_random.gamma((*shape_of(shape), *pairs), alpha, dtype=dtype, seed=_source(seed))
-    return made if beta is None else made / beta
+    samples = hb_random.gamma((*shape_of(shape), *pairs), alpha, dtype=dtype, seed=seeded_generator(seed))
+    return samples if beta is None else samples / beta
 
 
 def stateless_normal(
@@ -111,8 +116,8 @@ def stateless_normal(
     name: str | None = None,
     alg: Any = None,
 ) -> Tensor:
-    """The same numbers for the same seed of two whole numbers."""
-    return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=_key(seed))
+    """Draw from the normal distribution, by a seed of two integers alone."""
+    return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=stateless_key(seed))
 
 
 def stateless_uniform(
@@ -124,42 +129,48 @@ def stateless_uniform(
     name: str | None = None,
     alg: Any = None,
 ) -> Tensor:
-    """The same numbers for the same seed of two whole numbers."""
-    return _uniform(shape, minval, maxval, dtype, _key(seed))
+    """Draw from the uniform distribution, by a seed of two integers alone."""
+    return _uniform(shape, minval, maxval, dtype, stateless_key(seed))
 
 
-def _key(seed: Any) -> Tensor:
+def stateless_key(seed: Any) -> Tensor:
     return ops.cast(ops.convert_to_tensor(seed), "uint32")
 
 
 class Generator:
-    """A source of random numbers with a state of its own."""
+    """Random number generator with its own state.
+
+    Args:
+        seed: Integer, or None for a random one.
+    """
 
     def __init__(self, seed: int | None = None) -> None:
         self._seeds = hb_random.SeedGenerator(seed)
 
     @classmethod
     def from_seed(cls, seed: int, alg: Any = None) -> Generator:
-        """Numbers that depend on the seed alone."""
+        """Create a generator whose numbers depend on the seed alone."""
         return cls(seed)
 
     @classmethod
     def from_non_deterministic_state(cls, alg: Any = None) -> Generator:
-        """Numbers that nobody can foresee."""
+        """Create a generator with a random seed."""
         return cls()
 
     def normal(
         self, shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", name: str | None = None
     ) -> Tensor:
+        """Draw from the normal distribution."""
         return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=self._seeds)
 
     def uniform(
         self, shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float32", name: str | None = None
     ) -> Tensor:
+        """Draw from [minval, maxval)."""
         return _uniform(shape, minval, maxval, dtype, self._seeds)
 
     def make_seeds(self, count: int = 1) -> Tensor:
-        """`count` seeds for the stateless functions, shape (2, count)."""
+        """Draw `count` seeds for the stateless functions, as a tensor of shape (2, count)."""
         return ops.stack([self._seeds.next() for _ in range(count)], axis=1)
 
 
@@ -167,7 +178,7 @@ _global: list[Generator] = []
 
 
 def get_global_generator() -> Generator:
-    """One generator for the whole script."""
+    """Return the global generator."""
     if not _global:
         _global.append(Generator())
     return _global[0]

@@ -1,4 +1,4 @@
-"""The names that stand in `tf` itself."""
+"""Names of `tf` itself. Arguments are TensorFlow's."""
 
 from __future__ import annotations
 
@@ -31,19 +31,17 @@ random_normal_initializer, random_uniform_initializer = RandomNormal, RandomUnif
 newaxis = None
 
 _OWN = (
-    "Tensor newaxis saturate_cast clip_by_value clip_by_norm global_norm clip_by_global_norm group "
-    "no_op device name_scope "
-    "control_dependencies get_static_value get_logger ensure_shape print constant_initializer "
-    "ones_initializer zeros_initializer random_normal_initializer random_uniform_initializer"
+    "Tensor clip_by_global_norm clip_by_norm clip_by_value constant_initializer control_dependencies device "
+    "ensure_shape get_logger get_static_value global_norm group name_scope newaxis no_op ones_initializer "
+    "print random_normal_initializer random_uniform_initializer saturate_cast zeros_initializer"
 )
-# Namespace -> its names that stand in `tf` as well.
-_TAKEN = {
+# Module -> its names that are in `tf` as well.
+_SHARED = {
     arrays: (
-        "argsort boolean_mask broadcast_to concat expand_dims eye fill gather gather_nd linspace "
-        "meshgrid one_hot ones ones_like pad range rank repeat reshape reverse roll scatter_nd searchsorted "
+        "argsort boolean_mask broadcast_to concat expand_dims eye fill gather gather_nd linspace meshgrid "
+        "one_hot ones ones_like pad range rank repeat reshape reverse roll scatter_nd searchsorted "
         "sequence_mask shape size slice sort split squeeze stack tensor_scatter_nd_add "
-        "tensor_scatter_nd_update tile transpose unique unstack where zeros "
-        "zeros_like"
+        "tensor_scatter_nd_update tile transpose unique unstack where zeros zeros_like"
     ),
     control_flow: (
         "TensorArray cond foldl function map_fn numpy_function py_function scan vectorized_map while_loop"
@@ -63,86 +61,86 @@ _TAKEN = {
     tape: "GradientTape custom_gradient recompute_grad",
     tensors: "Module Variable cast constant convert_to_tensor identity is_tensor stop_gradient",
 }
-_PLACES = {name: module for module, names in _TAKEN.items() for name in names.split()}
-__all__ = [*_OWN.split(), *_PLACES]
+_SOURCES = {name: module for module, names in _SHARED.items() for name in names.split()}
+__all__ = [*_OWN.split(), *_SOURCES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _SOURCES:
         raise AttributeError(name)
-    return getattr(_PLACES[name], name)
+    return getattr(_SOURCES[name], name)
 
 
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
-    """Nothing below the one and nothing above the other."""
+    """Clip values to an interval."""
     return ops.minimum(ops.maximum(t, clip_value_min), clip_value_max)
 
 
 def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
-    """Converted, with what the dtype cannot hold brought to its nearest end."""
+    """Cast, with values clipped to the range of the dtype."""
     return ops.saturate_cast(value, str(dtype))
 
 
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
-    """Scaled down to at most this L2 norm."""
-    given = as_tensor(t)
-    length = linalg.norm(given, axis=axes, keepdims=True)
-    return given * clip_norm / ops.maximum(length, clip_norm)
+    """Scale down to at most this L2 norm."""
+    tensor = as_tensor(t)
+    norm = linalg.norm(tensor, axis=axes, keepdims=True)
+    return tensor * clip_norm / ops.maximum(norm, clip_norm)
 
 
 def global_norm(t_list: Any, name: str | None = None) -> Tensor:
-    """L2 norm of all elements of all tensors together; None counts as nothing."""
+    """Compute the L2 norm of all elements of all tensors; None is skipped."""
     return ops.sqrt(math.add_n([ops.sum(ops.square(t)) for t in t_list if t is not None]))
 
 
 def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Any], Tensor]:
-    """All tensors scaled down by one factor, so that their norm together is at most this."""
-    length = global_norm(t_list) if use_norm is None else use_norm
-    factor = clip_norm / ops.maximum(length, clip_norm)
-    return [None if t is None else as_tensor(t) * factor for t in t_list], length
+    """Scale all tensors by one factor to at most this global norm."""
+    norm = global_norm(t_list) if use_norm is None else use_norm
+    factor = clip_norm / ops.maximum(norm, clip_norm)
+    return [None if t is None else as_tensor(t) * factor for t in t_list], norm
 
 
 def group(*inputs: Any, **kwargs: Any) -> None:
-    """Accepted: what is called has been done."""
+    """Do nothing: operations are executed when they are called."""
 
 
 def no_op(name: str | None = None) -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 @contextlib.contextmanager
 def device(device_name: Any) -> Iterator[None]:
-    """Accepted: the processor is all there is."""
+    """Do nothing: the CPU is the only device."""
     yield
 
 
 @contextlib.contextmanager
 def name_scope(name: str) -> Iterator[str]:
-    """Accepted: names come from layers."""
+    """Do nothing: layers determine the names."""
     yield name
 
 
 @contextlib.contextmanager
 def control_dependencies(control_inputs: Any) -> Iterator[None]:
-    """Accepted: assignments happen in the order in which they are written."""
+    """Do nothing: assignments happen in program order."""
     yield
 
 
 def get_static_value(tensor: Any, partial: Any = False) -> Any:
-    """The value if it is known while tracing, else None."""
-    made = as_tensor(tensor)
-    return None if made.node.level else np.asarray(made)
+    """Return the value if it is known during tracing, else None."""
+    converted = as_tensor(tensor)
+    return None if converted.node.level else np.asarray(converted)
 
 
 def get_logger() -> _logging.Logger:
-    """The logger `tensorflow`."""
+    """Return the logger `tensorflow`."""
     return _logging.getLogger("tensorflow")
 
 
 def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Any:
-    """`x`, if it has this shape."""
+    """Return `x`, or raise ShapeError if it does not have this shape."""
     x.set_shape(shape)
     return x
 
@@ -155,6 +153,6 @@ def print(
     end: str = "\n",
     name: str | None = None,
 ) -> None:
-    """Print values; tensors that are being traced show their types."""
-    shown = [x.numpy() if isinstance(x, Tensor) and not x.node.level else x for x in inputs]
-    builtins.print(*shown, sep=sep, end=end)
+    """Print values; traced tensors print their types."""
+    values = [x.numpy() if isinstance(x, Tensor) and not x.node.level else x for x in inputs]
+    builtins.print(*values, sep=sep, end=end)

@@ -1,4 +1,4 @@
-"""Namespaces about the process: devices, strategies, errors, assertions, versions."""
+"""Namespaces about the process: tf.config, tf.distribute, tf.debugging, tf.errors and small ones."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NAMESPACES = {
 # -- tf.version, tf.types, tf.errors -------------------------------------------------------------------------
 
 
-# The version whose names the shim follows.
+# The version of TensorFlow whose names are followed.
 VERSION = "2.19.0"
 GIT_VERSION = "hornbeam"
 COMPILER_VERSION = "hornbeam"
@@ -68,7 +68,7 @@ OpError = Exception
 
 
 class PhysicalDevice(NamedTuple):
-    """A device by name and type."""
+    """Name and type of a device."""
 
     name: str
     device_type: str
@@ -78,7 +78,7 @@ _CPU = PhysicalDevice("/physical_device:CPU:0", "CPU")
 
 
 def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice]:
-    """The processor; no GPU and no TPU."""
+    """Return the CPU, the only device here."""
     return [_CPU] if device_type in (None, "CPU") else []
 
 
@@ -87,54 +87,54 @@ get_visible_devices = list_physical_devices
 
 
 def gpu_device_name() -> str:
-    """Empty: there is no GPU."""
+    """Return an empty string: GPUs are not listed."""
     return ""
 
 
 def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: Any = None) -> bool:
-    """False."""
+    """Return False."""
     return False
 
 
 def is_built_with_cuda() -> bool:
-    """False."""
+    """Return False."""
     return False
 
 
 def set_memory_growth(device: Any, enable: bool) -> None:
-    """Accepted: only GPUs have memory of their own."""
+    """Do nothing: only GPUs have memory of their own."""
 
 
 def set_visible_devices(devices: Any, device_type: str | None = None) -> None:
-    """Accepted: the processor is all there is."""
+    """Do nothing: the CPU is the only device."""
 
 
 def set_soft_device_placement(enabled: bool) -> None:
-    """Accepted: the processor is all there is."""
+    """Do nothing: the CPU is the only device."""
 
 
 def set_intra_op_parallelism_threads(num_threads: int) -> None:
-    """Accepted: HORNBEAM_THREADS says how many threads work."""
+    """Do nothing: HORNBEAM_THREADS sets the number of threads."""
 
 
 set_inter_op_parallelism_threads = set_intra_op_parallelism_threads
 
 
 def set_jit(enabled: Any) -> None:
-    """Accepted: tf.function compiles anyway."""
+    """Do nothing: tf.function compiles in any case."""
 
 
 def enable_op_determinism() -> None:
-    """Accepted: results are the same on every run anyway."""
+    """Do nothing: results are deterministic in any case."""
 
 
 def run_functions_eagerly(run_eagerly: bool) -> None:
-    """Whether tf.function runs line by line from here on."""
+    """Run functions of tf.function line by line from now on, or compile them again."""
     control_flow.run_eagerly = bool(run_eagerly)
 
 
 def functions_run_eagerly() -> bool:
-    """What `run_functions_eagerly` was told."""
+    """Return the setting of `run_functions_eagerly`."""
     return control_flow.run_eagerly
 
 
@@ -142,32 +142,32 @@ def functions_run_eagerly() -> bool:
 
 
 def do_not_convert(func: Callable[..., Any] | None = None) -> Any:
-    """`func` itself: nothing is converted here."""
+    """Return `func`: nothing is converted here."""
     return do_not_convert if func is None else func
 
 
 def set_verbosity(level: int, alsologtostdout: bool = False) -> None:
-    """Accepted: there is no conversion that could report anything."""
+    """Do nothing: nothing is converted, and so nothing is reported."""
 
 
 set_random_seed = set_seed
 
 
 def enable_eager_execution(*args: Any, **kwargs: Any) -> None:
-    """Accepted: code runs as it is read."""
+    """Do nothing: execution is always eager."""
 
 
 def enable_v2_behavior() -> None:
-    """Accepted: code runs as it is read."""
+    """Do nothing: execution is always eager."""
 
 
 def executing_eagerly() -> bool:
-    """True outside of functions that are being traced."""
+    """Return True outside of traced functions."""
     return current_level() == 0
 
 
 def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
-    """Text out of bytes."""
+    """Decode bytes to text."""
     return bytes_or_text.decode(encoding) if isinstance(bytes_or_text, bytes) else bytes_or_text
 
 
@@ -175,104 +175,104 @@ as_str = as_text
 
 
 def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
-    """Bytes out of text."""
+    """Encode text to bytes."""
     return bytes_or_text if isinstance(bytes_or_text, bytes) else bytes_or_text.encode(encoding)
 
 
 class logging:
-    """Levels, and the setting of one, which TensorFlow's own messages alone would follow."""
+    """Log levels. They would apply to TensorFlow's own messages only."""
 
     DEBUG, ERROR, FATAL, INFO, WARN = 10, 40, 50, 20, 30
 
     @staticmethod
     def set_verbosity(level: Any) -> None:
-        """Accepted."""
+        """Do nothing."""
 
 
 # -- tf.distribute -------------------------------------------------------------------------------------------
 
 
 class Strategy:
-    """One replica: what runs under it runs once."""
+    """Strategy of one replica: a function runs once."""
 
     num_replicas_in_sync = 1
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[Strategy]:
-        """Variables made inside live where all others do."""
+        """Do nothing: variables are created as outside of the block."""
         yield self
 
     def run(self, fn: Callable[..., Any], args: Any = (), kwargs: Any = None, options: Any = None) -> Any:
-        """`fn`, called once."""
+        """Call `fn` once."""
         return fn(*args, **(kwargs or {}))
 
     def reduce(self, reduce_op: Any, value: Any, axis: int | None) -> Any:
-        """The sum or mean over one replica: the value. Raises NotImplementedError for an axis."""
+        """Return the value, its sum and mean over one replica. Raise NotImplementedError for an axis."""
         if axis is not None:
             raise NotImplementedError(
-                "Strategy.reduce(axis=) is not in `hornbeam run`: reduce the value first"
+                "Strategy.reduce(axis=) is not supported by `hornbeam run`. Reduce the value first."
             )
         return value
 
     def experimental_distribute_dataset(self, dataset: Any, options: Any = None) -> Any:
-        """The dataset, whose batches are for one replica."""
+        """Return the dataset."""
         return dataset
 
 
 class OneDeviceStrategy(Strategy):
-    """Everything on one device, the only one."""
+    """Strategy of one device. The argument is ignored."""
 
     def __init__(self, device: Any) -> None:
         pass
 
 
 class MirroredStrategy(Strategy):
-    """Copies on all devices of this machine, of which there is one. Raises ValueError for several."""
+    """Strategy of all local devices, of which one exists. Raise ValueError if several are requested."""
 
     def __init__(self, devices: Any = None, cross_device_ops: Any = None) -> None:
         if devices is not None and len(devices) > 1:
-            raise ValueError(f"`hornbeam run` has one device, MirroredStrategy asks for {list(devices)}")
+            raise ValueError(f"MirroredStrategy needs one device under `hornbeam run`, got {list(devices)}")
 
 
 _default = Strategy()
 
 
 def get_strategy() -> Strategy:
-    """The strategy of one replica."""
+    """Return the strategy of one replica."""
     return _default
 
 
 def has_strategy() -> bool:
-    """No: there is nothing to distribute."""
+    """Return False: no strategy is active."""
     return False
 
 
 class TPUClusterResolver:
-    """Looks for a TPU. Raises ValueError, as TensorFlow does on a machine without one."""
+    """Raise ValueError, as TensorFlow does on a machine without a TPU."""
 
     def __init__(self, tpu: Any = None, **kwargs: Any) -> None:
-        raise ValueError("there is no TPU here: `hornbeam run` has the strategy of one replica")
+        raise ValueError("no TPU was found: `hornbeam run` has the strategy of one replica only")
 
     @classmethod
     def connect(cls, tpu: Any = None, **kwargs: Any) -> TPUClusterResolver:
-        """The same question."""
+        """Raise ValueError."""
         return cls(tpu, **kwargs)
 
 
 # -- tf.debugging --------------------------------------------------------------------------------------------
 
 
-def _known(x: Any) -> np.ndarray | None:
-    """The value, or None while a function is being traced."""
-    made = as_tensor(x)
-    return None if made.node.level else np.asarray(made)
+def _static_value(x: Any) -> np.ndarray | None:
+    """Return the value, or None during tracing."""
+    tensor = as_tensor(x)
+    return None if tensor.node.level else np.asarray(tensor)
 
 
 def _comparison(test: Callable[[np.ndarray, np.ndarray], Any], text: str) -> Callable[..., None]:
     def check(
         x: Any, y: Any, message: str | None = None, summarize: Any = None, name: str | None = None
     ) -> None:
-        a, b = _known(x), _known(y)
+        a, b = _static_value(x), _static_value(y)
         if a is not None and b is not None and not np.all(test(a, b)):
             raise InvalidArgumentError(f"{message or 'assertion failed'}: x {text} y, x = {a}, y = {b}")
 
@@ -289,8 +289,8 @@ assert_less_equal = _comparison(np.less_equal, "<=")
 def assert_near(
     x: Any, y: Any, rtol: Any = None, atol: Any = None, message: str | None = None, **options: Any
 ) -> None:
-    """|x - y| <= atol + rtol |y| everywhere."""
-    a, b = _known(x), _known(y)
+    """Check |x - y| <= atol + rtol |y| elementwise."""
+    a, b = _static_value(x), _static_value(y)
     tolerance = 10 * float(np.finfo(np.float32).eps)
     if a is not None and b is not None:
         relative, absolute = (tolerance if bound is None else float(bound) for bound in (rtol, atol))
@@ -299,61 +299,63 @@ def assert_near(
 
 
 def assert_positive(x: Any, message: str | None = None, **options: Any) -> None:
-    """x > 0 everywhere."""
+    """Check x > 0 elementwise."""
     assert_greater(x, 0, message)
 
 
 def assert_non_negative(x: Any, message: str | None = None, **options: Any) -> None:
-    """x >= 0 everywhere."""
+    """Check x >= 0 elementwise."""
     assert_greater_equal(x, 0, message)
 
 
 def assert_rank(x: Any, rank: int, message: str | None = None, name: str | None = None) -> None:
-    """`x` has so many axes."""
-    found = len(as_tensor(x).shape)
-    if found != rank:
-        raise ValueError(f"{message or 'assertion failed'}: rank {rank} was expected, got {found}")
+    """Check the number of axes."""
+    ndim = len(as_tensor(x).shape)
+    if ndim != rank:
+        raise ValueError(f"{message or 'assertion failed'}: expected rank {rank}, got {ndim}")
 
 
 def assert_shapes(shapes: Any, message: str | None = None, **options: Any) -> None:
-    """Pairs (tensor, sizes): whole numbers must be met, names must mean the same size everywhere."""
+    """Check pairs (tensor, sizes), where a name must have the same size everywhere."""
     sizes: dict[Any, int] = {}
-    for x, wanted in shapes.items() if isinstance(shapes, dict) else shapes:
-        found = tuple(as_tensor(x).shape)
-        fits = len(found) == len(wanted) and all(
-            size is None or have == (size if isinstance(size, int) else sizes.setdefault(size, have))
-            for size, have in zip(wanted, found, strict=True)
+    for x, expected in shapes.items() if isinstance(shapes, dict) else shapes:
+        shape = tuple(as_tensor(x).shape)
+        fits = len(shape) == len(expected) and all(
+            size is None or actual == (size if isinstance(size, int) else sizes.setdefault(size, actual))
+            for size, actual in zip(expected, shape, strict=True)
         )
         if not fits:
-            raise ValueError(f"{message or 'assertion failed'}: shape {wanted} was expected, got {found}")
+            raise ValueError(f"{message or 'assertion failed'}: expected shape {expected}, got {shape}")
 
 
 def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> None:
-    """`tensor` has this dtype."""
+    """Check the dtype."""
     if as_tensor(tensor).dtype != tf_type:
-        raise TypeError(f"{message or 'assertion failed'}: {tf_type} was expected, got {tensor.dtype}")
+        raise TypeError(f"{message or 'assertion failed'}: expected {tf_type}, got {tensor.dtype}")
 
 
 def Assert(condition: Any, data: Any, summarize: Any = None, name: str | None = None) -> None:
-    """The condition holds."""
-    value = _known(condition)
+    """Check a condition."""
+    value = _static_value(condition)
     if value is not None and not value.all():
-        raise InvalidArgumentError(f"assertion failed: {[_known(x) for x in data]}")
+        raise InvalidArgumentError(f"assertion failed: {[_static_value(x) for x in data]}")
 
 
 def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor:
-    """`tensor`, if it holds neither NaN nor infinity."""
-    value = _known(ops.all(ops.isfinite(tensor)))
+    """Return `tensor`, or raise InvalidArgumentError if it contains NaN or infinity."""
+    value = _static_value(ops.all(ops.isfinite(tensor)))
     if value is not None and not value:
-        raise InvalidArgumentError(f"{message}: the tensor has NaN or infinity")
+        raise InvalidArgumentError(f"{message}: the tensor contains NaN or infinity")
     return as_tensor(tensor)
 
 
 def assert_all_finite(x: Any, message: str, name: str | None = None) -> Tensor:
-    """`x`, if it holds neither NaN nor infinity."""
+    """Return `x`, or raise InvalidArgumentError if it contains NaN or infinity."""
     return check_numerics(x, message)
 
 
 def enable_check_numerics(stack_height_limit: int = 30, path_length_limit: int = 50) -> None:
-    """Not there: raises NotImplementedError that says what is."""
-    raise NotImplementedError("enable_check_numerics: use the callback keras.callbacks.TerminateOnNaN")
+    """Raise NotImplementedError."""
+    raise NotImplementedError(
+        "enable_check_numerics is not supported. Use the callback keras.callbacks.TerminateOnNaN."
+    )

@@ -1,4 +1,4 @@
-"""tf.strings: what text tutorials do to strings, on the host."""
+"""tf.strings: operations on text, on the host. Arguments are TensorFlow's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def holds_text(x: Any) -> bool:
-    """Whether `x` is a string, an array of strings, or nested lists of them."""
+    """Return True for a string, an array of strings, or nested lists of them."""
     if isinstance(x, (str, bytes)):
         return True
     if isinstance(x, np.ndarray):
@@ -37,10 +37,10 @@ def holds_text(x: Any) -> bool:
 
 
 class StringTensor(Strings):
-    """Strings as bytes: `numpy()`, indexing and comparison as of a tf.Tensor of dtype string."""
+    """Array of bytes with `numpy()`, indexing and comparison as those of a tf.Tensor of strings."""
 
     def __new__(cls, value: Any) -> StringTensor:
-        return mapped(_to_bytes, np.array(value, dtype=object)).view(cls)
+        return map_elements(_to_bytes, np.array(value, dtype=object)).view(cls)
 
     @property
     def array(self) -> np.ndarray:
@@ -48,8 +48,8 @@ class StringTensor(Strings):
         return self.view(np.ndarray)
 
     def texts(self) -> np.ndarray:
-        """The strings, decoded from UTF-8, in an array of objects."""
-        return mapped(lambda x: x.decode("utf-8", "replace"), self.array)
+        """Decode the strings from UTF-8, to an array of objects."""
+        return map_elements(lambda x: x.decode("utf-8", "replace"), self.array)
 
     def get_shape(self) -> tuple[int, ...]:
         return self.shape
@@ -78,7 +78,7 @@ class StringTensor(Strings):
 
 
 def as_bytes(strings: Strings) -> Any:
-    """What `numpy()` of a tensor of strings gives: bytes, or an array of them."""
+    """Return the bytes, or an array of them: `numpy()` of a tensor of strings."""
     array = StringTensor(strings).array
     return array if array.ndim else array.item()
 
@@ -87,117 +87,119 @@ def _to_bytes(x: Any) -> bytes:
     return x if isinstance(x, bytes) else str(x).encode()
 
 
-def mapped(fn: Callable[[Any], Any], array: np.ndarray) -> np.ndarray:
-    """`fn` of every element, in an array of objects."""
-    made = np.empty(array.shape, object)
+def map_elements(fn: Callable[[Any], Any], array: np.ndarray) -> np.ndarray:
+    """Apply `fn` to each element, and return an array of objects."""
+    results = np.empty(array.shape, object)
     for index in np.ndindex(array.shape):
-        made[index] = fn(array[index])
-    return made
+        results[index] = fn(array[index])
+    return results
 
 
 # -- operations ----------------------------------------------------------------------------------------------
 
 
-def _each(fn: Callable[[str], Any], input: Any) -> np.ndarray:
-    return mapped(fn, StringTensor(input).texts())
+def _map_texts(fn: Callable[[str], Any], input: Any) -> np.ndarray:
+    return map_elements(fn, StringTensor(input).texts())
 
 
 def lower(input: Any, encoding: str = "", name: str | None = None) -> StringTensor:
-    """Small letters; without an encoding, of ASCII alone."""
-    return StringTensor(_each(str.lower if encoding else _ascii(str.lower), input))
+    """Convert to lower case; without an encoding, ASCII letters only."""
+    return StringTensor(_map_texts(str.lower if encoding else _ascii_only(str.lower), input))
 
 
 def upper(input: Any, encoding: str = "", name: str | None = None) -> StringTensor:
-    """Capital letters; without an encoding, of ASCII alone."""
-    return StringTensor(_each(str.upper if encoding else _ascii(str.upper), input))
+    """Convert to upper case; without an encoding, ASCII letters only."""
+    return StringTensor(_map_texts(str.upper if encoding else _ascii_only(str.upper), input))
 
 
-def _ascii(fn: Callable[[str], str]) -> Callable[[str], str]:
+def _ascii_only(fn: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: "".join(fn(c) if c.isascii() else c for c in text)
 
 
 def strip(input: Any, name: str | None = None) -> StringTensor:
-    """Without white space around."""
-    return StringTensor(_each(str.strip, input))
+    """Remove white space at both ends."""
+    return StringTensor(_map_texts(str.strip, input))
 
 
 def regex_replace(
     input: Any, pattern: str, rewrite: str, replace_global: bool = True, name: str | None = None
 ) -> StringTensor:
-    """What matches `pattern` replaced; `\\1` in `rewrite` stands for the first group, `\\0` for all."""
-    compiled = _compiled(pattern)
+    """Replace the matches of `pattern`. `\\1` in `rewrite` is the first group, `\\0` the whole match."""
+    compiled = _compile(pattern)
     new = rewrite.replace("\\0", "\\g<0>")
-    return StringTensor(_each(lambda text: compiled.sub(new, text, count=0 if replace_global else 1), input))
+    return StringTensor(
+        _map_texts(lambda text: compiled.sub(new, text, count=0 if replace_global else 1), input)
+    )
 
 
-# RE2's names of classes.
+# RE2's names of character classes.
 _CLASSES = {"[:punct:]": re.escape("""!"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"""), "[:alpha:]": "A-Za-z",
             "[:digit:]": "0-9", "[:alnum:]": "A-Za-z0-9", "[:space:]": r"\s", "[:upper:]": "A-Z",
             "[:lower:]": "a-z"}  # fmt: skip
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """RE2's syntax as Python's, as far as they differ in what text tutorials write."""
+def _compile(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of RE2, whose syntax is translated as far as text tutorials need it."""
     for name, characters in _CLASSES.items():
         pattern = pattern.replace(name, characters)
     pattern = pattern.replace(r"\p{P}", re.escape("""!"#%&'()*,-./:;?@[\\]_{}"""))
     with warnings.catch_warnings():
-        # A bracket in a class of characters means itself.
+        # A bracket inside of a character class is literal.
         warnings.simplefilter("ignore", FutureWarning)
         return re.compile(pattern)
 
 
 def regex_full_match(input: Any, pattern: str, name: str | None = None) -> Tensor:
-    """Whether `pattern` matches each string from end to end."""
-    compiled = _compiled(pattern)
-    return as_tensor(_each(lambda text: compiled.fullmatch(text) is not None, input).astype(bool))
+    """Return True for each string that `pattern` matches from end to end."""
+    compiled = _compile(pattern)
+    return as_tensor(_map_texts(lambda text: compiled.fullmatch(text) is not None, input).astype(bool))
 
 
 def join(inputs: Any, separator: str = "", name: str | None = None) -> StringTensor:
-    """Strings at the same places put together; single strings stand beside all."""
+    """Join strings elementwise; shapes are broadcast."""
     arrays = np.broadcast_arrays(*(StringTensor(x).texts() for x in inputs))
-    made = np.empty(arrays[0].shape, object)
-    for index in np.ndindex(made.shape):
-        made[index] = separator.join(array[index] for array in arrays)
-    return StringTensor(made)
+    joined = np.empty(arrays[0].shape, object)
+    for index in np.ndindex(joined.shape):
+        joined[index] = separator.join(array[index] for array in arrays)
+    return StringTensor(joined)
 
 
 def reduce_join(
     inputs: Any, axis: int | None = None, keepdims: bool = False, separator: str = "", name: str | None = None
 ) -> StringTensor:
-    """The strings along an axis (all unless given) put together."""
+    """Join the strings along an axis, or all of them."""
     array = StringTensor(inputs).texts()
     if axis is None:
         return StringTensor(separator.join(array.reshape(-1)))
     rows = np.moveaxis(array, axis, -1)
-    made = np.empty(rows.shape[:-1], object)
-    for index in np.ndindex(made.shape):
-        made[index] = separator.join(rows[index])
-    return StringTensor(np.expand_dims(made, axis) if keepdims else made)
+    joined = np.empty(rows.shape[:-1], object)
+    for index in np.ndindex(joined.shape):
+        joined[index] = separator.join(rows[index])
+    return StringTensor(np.expand_dims(joined, axis) if keepdims else joined)
 
 
 class Rows(list):
-    """Rows of different lengths, as a list; of a ragged tensor's methods it has the one that pads."""
+    """List of rows of different lengths; of a ragged tensor's methods it has `to_tensor`."""
 
     def to_tensor(self, default_value: Any = None) -> Any:
-        """One array, with `default_value` ("" or 0) behind the short rows."""
+        """Pad short rows with `default_value` ("" or 0 by default), and stack them."""
         width = max((len(row) for row in self), default=0)
         if any(isinstance(row, StringTensor) for row in self):
-            gap = "" if default_value is None else default_value
-            return StringTensor([[*row.texts(), *[gap] * (width - len(row))] for row in self])
+            padding = "" if default_value is None else default_value
+            return StringTensor([[*row.texts(), *[padding] * (width - len(row))] for row in self])
         return ops.stack(
             [ops.pad(row, [(0, width - len(row))], constant_values=default_value or 0) for row in self]
         )
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"rows of different lengths have no {name!r}: there are no ragged tensors in `hornbeam run`, "
-            "to_tensor() pads them, and a loop goes over them"
+            f"rows of different lengths have no {name!r}: `hornbeam run` has no ragged tensors. "
+            "Pad the rows by to_tensor(), or loop over them."
         )
 
 
 def split(input: Any, sep: str | None = None, maxsplit: int = -1, name: str | None = None) -> Any:
-    """The words of a string, or a list of those of each string."""
+    """Split a string into words; several strings into `Rows`."""
     array = StringTensor(input).texts()
     if array.ndim == 0:
         return StringTensor(str(array[()]).split(sep or None, maxsplit))
@@ -205,7 +207,7 @@ def split(input: Any, sep: str | None = None, maxsplit: int = -1, name: str | No
 
 
 def unicode_split(input: Any, input_encoding: str = "UTF-8", **options: Any) -> Any:
-    """The characters of a string, or a list of those of each string."""
+    """Split a string into characters; several strings into `Rows`."""
     array = StringTensor(input).texts()
     if array.ndim == 0:
         return StringTensor(list(array[()]))
@@ -213,50 +215,50 @@ def unicode_split(input: Any, input_encoding: str = "UTF-8", **options: Any) -> 
 
 
 def length(input: Any, unit: str = "BYTE", name: str | None = None) -> Tensor:
-    """The number of bytes, or of characters."""
+    """Return the number of bytes, or of characters with unit="UTF8_CHAR"."""
     count = (lambda text: len(text)) if unit == "UTF8_CHAR" else (lambda text: len(text.encode()))
-    return ops.cast(as_tensor(_each(count, input).astype(np.int64)), "int32")
+    return ops.cast(as_tensor(_map_texts(count, input).astype(np.int64)), "int32")
 
 
 def substr(input: Any, pos: int, len: int, unit: str = "BYTE", name: str | None = None) -> StringTensor:
-    """A part of each string."""
+    """Return a substring of each string."""
     end = pos + len if pos + len else None
-    return StringTensor(_each(lambda text: text[pos:end], input))
+    return StringTensor(_map_texts(lambda text: text[pos:end], input))
 
 
 def to_number(input: Any, out_type: Any = "float32", name: str | None = None) -> Any:
-    """The numbers that strings spell."""
+    """Parse numbers."""
     if isinstance(input, Rows):
         return Rows(to_number(row, out_type) for row in input)
-    return ops.cast(as_tensor(_each(float, input).astype(np.float64)), out_type)
+    return ops.cast(as_tensor(_map_texts(float, input).astype(np.float64)), out_type)
 
 
 def to_hash_bucket_fast(input: Any, num_buckets: int, name: str | None = None) -> Tensor:
-    """A number below `num_buckets` for each string, TensorFlow's: FarmHash's fingerprint modulo that."""
+    """Hash each string to an integer below `num_buckets`: FarmHash's fingerprint modulo that number."""
     array = StringTensor(input).array
     hashes = fingerprint64(array.reshape(-1).tolist()) % np.uint64(num_buckets)
     return as_tensor(hashes.astype(np.int64).reshape(array.shape))
 
 
 def as_string(input: Any, precision: int = -1, name: str | None = None, **options: Any) -> StringTensor:
-    """How numbers are spelled."""
-    places = 6 if precision < 0 else precision
+    """Format numbers."""
+    digits = 6 if precision < 0 else precision
 
-    def spelled(value: Any) -> str:
+    def format_number(value: Any) -> str:
         if isinstance(value, np.floating):
-            return f"{value:.{places}f}"
+            return f"{value:.{digits}f}"
         return str(value).lower() if isinstance(value, np.bool_) else str(value)
 
-    return StringTensor(mapped(spelled, np.asarray(input)))
+    return StringTensor(map_elements(format_number, np.asarray(input)))
 
 
 def format(
     template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None
 ) -> StringTensor:
-    """Values in a template."""
+    """Insert values into a template."""
     values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     text = template
     for value in values:
-        shown = StringTensor(value).texts()[()] if holds_text(value) else np.asarray(value)
-        text = text.replace(placeholder, str(shown), 1)
+        printable = StringTensor(value).texts()[()] if holds_text(value) else np.asarray(value)
+        text = text.replace(placeholder, str(printable), 1)
     return StringTensor(text)

@@ -1,4 +1,8 @@
-"""tf.GradientTape on lazy tensors: what it holds on to is how values were computed."""
+"""tf.GradientTape, on lazy tensors.
+
+Hornbeam's tensors remember how they were computed until they are read. An open tape retains that graph, and
+records the values that variables had before assignments.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +30,19 @@ _open = ThreadSetting("open gradient tapes", 0)
 
 
 def tapes() -> list[Any]:
-    """Tapes that may still be asked, as weak references; dead ones are left out."""
+    """Return the tapes of this thread that still retain the graph."""
     alive = tuple(ref for ref in _tapes.get() if ref() is not None)
     _tapes.set(alive)
     return [ref() for ref in alive]
 
 
 def is_recording() -> bool:
-    """Whether some tape is open."""
+    """Return True if a tape is open in this thread."""
     return _open.get() > 0
 
 
-def begin(tape: Any) -> None:
-    """A tape is opened: values keep their history until it ends or is thrown away."""
+def open_tape(tape: Any) -> None:
+    """Open a tape: values retain their graph until the tape is released or collected."""
     _open.set(_open.get() + 1)
     if tape not in tapes():
         _tapes.set((*_tapes.get(), weakref.ref(tape)))
@@ -47,13 +51,13 @@ def begin(tape: Any) -> None:
     variable.set_assignment_observer(_observe)
 
 
-def stop(tape: Any) -> None:
-    """The `with` block ends; the tape may still be asked."""
+def close_tape(tape: Any) -> None:
+    """Close a tape at the end of its `with` block; gradients may still be computed."""
     _open.set(_open.get() - 1)
 
 
-def end(tape: Any) -> None:
-    """The tape has answered: nothing need be kept for it any more."""
+def release_tape(tape: Any) -> None:
+    """Release the graph, after the last gradient of a tape."""
     _tapes.set(tuple(ref for ref in _tapes.get() if ref() not in (None, tape)))
     release_graph(id(tape))
     if not _tapes.get():
@@ -65,44 +69,52 @@ def _observe(changed: variable.Variable, before: Node) -> None:
         tape.assigned(changed, before)
 
 
-# -- tapes ---------------------------------------------------------------------------------------------------
+# -- tf.GradientTape -----------------------------------------------------------------------------------------
 
 
 class GradientTape:
-    """Derivatives of what is computed from watched tensors and trainable variables.
+    """Context manager that records operations, for gradients.
 
-    persistent: `gradient` may be asked several times. watch_accessed_variables: trainable variables need no
-    `watch`. Hornbeam's graph is there in any case; the tape keeps values that are read from letting go of
-    their history, and remembers what a variable was before it was assigned. Other than in TensorFlow, what
-    was computed before the tape was opened counts too, and what was computed of tensors that nobody watches.
+    Differences from TensorFlow: operations before the tape was opened are recorded too, and so are those on
+    tensors that are not watched. As in TensorFlow, the gradient is None for a source on which the target does
+    not depend.
 
-    As in TensorFlow, the gradient is None for a source that the target does not depend on.
+    Args:
+        persistent: True if `gradient` may be called several times.
+        watch_accessed_variables: True to watch all trainable variables.
     """
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self._persistent = persistent
         self._watch_variables = watch_accessed_variables
         self._watched: list[Tensor] = []
-        self._former: dict[variable.Variable, list[Node]] = {}
+        self._previous_nodes: dict[variable.Variable, list[Node]] = {}
         self._used = False
         self._recording = False
 
     def __enter__(self) -> GradientTape:
         if self._recording:
-            raise ValueError("the tape is recording already")
+            raise ValueError("this tape is already recording")
         self._recording = True
         self._used = False
-        begin(self)
+        open_tape(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._recording = False
-        stop(self)
+        close_tape(self)
         if self._used and not self._persistent:
-            end(self)
+            release_tape(self)
 
     def watch(self, tensor: Any) -> None:
-        """From here on gradients with respect to `tensor` (or a structure of them) can be asked for."""
+        """Watch a tensor, or a structure of tensors, as sources of gradients.
+
+        Args:
+            tensor: Tensor or structure of tensors; those that are not floats are ignored.
+
+        Raises:
+            TypeError: If a leaf is not a tensor.
+        """
         for x in tree.flatten(tensor):
             if not isinstance(x, Tensor):
                 raise TypeError(f"GradientTape.watch takes tensors, got {type(x).__name__}")
@@ -110,8 +122,8 @@ class GradientTape:
                 self._watched.append(x)
 
     def assigned(self, changed: variable.Variable, before: Node) -> None:
-        """A variable gives up the value `before`, from which something may have been computed."""
-        self._former.setdefault(changed, []).append(before)
+        """Record the value that a variable had before an assignment."""
+        self._previous_nodes.setdefault(changed, []).append(before)
 
     def gradient(
         self,
@@ -120,14 +132,24 @@ class GradientTape:
         output_gradients: Any = None,
         unconnected_gradients: Any = "none",
     ) -> Any:
-        """Derivative of the sum of `target` with respect to each of `sources`, in their structure.
+        """Compute the gradients of the sum of `target`.
 
-        output_gradients: cotangents of the target, ones unless given. Raises RuntimeError for a second
-        question to a tape that is not persistent.
+        Args:
+            target: Tensor or structure of tensors.
+            sources: Tensor, variable or structure of them.
+            output_gradients: Cotangents, in the structure of `target`. Ones if None.
+            unconnected_gradients: "none" or "zero", the gradient of a source on which `target` does not
+                depend.
+
+        Returns:
+            Gradients in the structure of `sources`.
+
+        Raises:
+            RuntimeError: At the second call, unless the tape is persistent.
         """
         if self._used and not self._persistent:
             raise RuntimeError(
-                "a tape that is not persistent answers one gradient(): write GradientTape(persistent=True)"
+                "this tape computes one gradient() only. Create it by GradientTape(persistent=True) for more."
             )
         self._used = True
         outs = [as_tensor(x).node for x in tree.flatten(target)]
@@ -137,32 +159,32 @@ class GradientTape:
             else [as_tensor(x).node for x in tree.flatten(output_gradients)]
         )
         leaves = [x for x in tree.flatten(sources) if x is not None]
-        slopes = iter(self._slopes(outs, cts, leaves, str(unconnected_gradients).lower() == "zero"))
+        gradients = iter(self._gradients(outs, cts, leaves, str(unconnected_gradients).lower() == "zero"))
         if not self._persistent and not self._recording:
-            end(self)
+            release_tape(self)
         return tree.pack_sequence_as(
-            sources, [None if x is None else next(slopes) for x in tree.flatten(sources)]
+            sources, [None if x is None else next(gradients) for x in tree.flatten(sources)]
         )
 
-    def _slopes(
+    def _gradients(
         self, outs: Sequence[Node], cts: Sequence[Node], leaves: Sequence[Any], zeros: bool
     ) -> list[Tensor | None]:
         groups = [self._nodes_of(x) for x in leaves]
         floats = [(n, ct) for n, ct in zip(outs, cts, strict=True) if is_float(n.dtype)]
-        found = iter(
+        node_gradients = iter(
             autodiff.gradients(
                 [n for n, _ in floats], [ct for _, ct in floats], [n for g in groups for n in g]
             )
         )
-        slopes: list[Tensor | None] = []
+        gradients: list[Tensor | None] = []
         for x, group in zip(leaves, groups, strict=True):
-            parts = [Tensor(part) for part in [next(found) for _ in group] if part is not None]
+            parts = [Tensor(part) for part in [next(node_gradients) for _ in group] if part is not None]
             total = None if not parts else parts[0] if len(parts) == 1 else ops.sum(ops.stack(parts), axis=0)
-            slopes.append(Tensor(zeros_like(as_tensor(x).node)) if total is None and zeros else total)
-        return slopes
+            gradients.append(Tensor(zeros_like(as_tensor(x).node)) if total is None and zeros else total)
+        return gradients
 
     def _nodes_of(self, source: Any) -> list[Node]:
-        """What a source stands for in the graph: nothing if it is not watched."""
+        """Return the nodes of a source in the graph, none if it is not watched."""
         if not isinstance(source, Tensor):
             raise TypeError(
                 f"gradient() is taken with respect to tensors and variables, got {type(source).__name__}"
@@ -171,8 +193,8 @@ class GradientTape:
         if isinstance(source, variable.Variable):
             if not watched and not (self._watch_variables and source.trainable):
                 return []
-            return list(dict.fromkeys([*self._former.get(source, ()), source.node]))
-        # What was computed on the way may be asked for without being watched, as in TensorFlow.
+            return list(dict.fromkeys([*self._previous_nodes.get(source, ()), source.node]))
+        # An intermediate value needs no `watch`, as in TensorFlow.
         if watched or source.node.inputs or any(source.node is x.node for x in self._watched):
             return [source.node]
         return []
@@ -185,7 +207,18 @@ class GradientTape:
         parallel_iterations: int | None = None,
         experimental_use_pfor: bool = True,
     ) -> Any:
-        """Derivative of every element of `target`: for each source a tensor of shape (*target, *source)."""
+        """Compute the derivative of each element of `target`.
+
+        Args:
+            target: Tensor.
+            sources: Tensor, variable or structure of them.
+            unconnected_gradients: "none" or "zero", as in `gradient`.
+            parallel_iterations: Ignored.
+            experimental_use_pfor: Ignored.
+
+        Returns:
+            Tensors of shape (*target.shape, *source.shape) in the structure of `sources`.
+        """
         self._used = True
         count, shape = target.size, tuple(target.shape)
         leaves = tree.flatten(sources)
@@ -193,14 +226,14 @@ class GradientTape:
         rows = []
         for index in range(count):
             seed = ops.reshape(ops.one_hot(index, count, dtype=target.dtype), shape)
-            rows.append(self._slopes([target.node], [seed.node], leaves, zeros))
-        made = [
+            rows.append(self._gradients([target.node], [seed.node], leaves, zeros))
+        jacobians = [
             None if column[0] is None else ops.reshape(ops.stack(column), (*shape, *column[0].shape))
             for column in zip(*rows, strict=True)
         ]
         if not self._persistent and not self._recording:
-            end(self)
-        return tree.pack_sequence_as(sources, made)
+            release_tape(self)
+        return tree.pack_sequence_as(sources, jacobians)
 
     def batch_jacobian(
         self,
@@ -210,40 +243,51 @@ class GradientTape:
         parallel_iterations: int | None = None,
         experimental_use_pfor: bool = True,
     ) -> Tensor | None:
-        """The Jacobian of each sample: shape (batch, *target[1:], *source[1:])."""
+        """Compute the Jacobian of each sample.
+
+        Args:
+            target: Tensor of shape (batch, ...).
+            source: Tensor of shape (batch, ...); a sample of `target` depends on that sample only.
+            unconnected_gradients: Ignored.
+            parallel_iterations: Ignored.
+            experimental_use_pfor: Ignored.
+
+        Returns:
+            Tensor of shape (batch, *target.shape[1:], *source.shape[1:]), or None for an independent source.
+        """
         batch, count = target.shape[0], target.size // target.shape[0]
         flat = ops.reshape(target, (batch, count))
         columns: list[Any] = []
         for index in range(count):
             seed = ops.broadcast_to(ops.one_hot(index, count, dtype=target.dtype), (batch, count))
-            columns.append(self._slopes([flat.node], [seed.node], [source], False)[0])
+            columns.append(self._gradients([flat.node], [seed.node], [source], False)[0])
         self._used = True
         if columns[0] is None:
             return None
-        made = ops.stack(columns, axis=1)
-        return ops.reshape(made, (batch, *target.shape[1:], *source.shape[1:]))
+        stacked = ops.stack(columns, axis=1)
+        return ops.reshape(stacked, (batch, *target.shape[1:], *source.shape[1:]))
 
     def reset(self) -> None:
-        """Forget what was watched."""
+        """Forget the watched tensors."""
         self._watched.clear()
-        self._former.clear()
+        self._previous_nodes.clear()
 
     @contextmanager
     def stop_recording(self) -> Iterator[None]:
-        """Accepted: what is computed inside stays in the graph, so ask for no gradient of it."""
+        """Do nothing: operations inside the block stay in the graph."""
         yield
 
 
-# -- functions with gradients of their own -------------------------------------------------------------------
+# -- custom gradients ----------------------------------------------------------------------------------------
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
-    """`f(*x)` that returns (value, function from its cotangent to those of x)."""
+    """Decorate a function that returns (value, function from its cotangent to those of its arguments)."""
     return ops.custom_gradient(f)
 
 
 def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
-    """`f`, whose inner values are computed again in the derivative."""
+    """Recompute the intermediate values of `f` in the backward pass."""
     from hornbeam import checkpoint
 
     return checkpoint(f)

@@ -1,4 +1,4 @@
-"""tf.Tensor, tf.Variable and tf.Module: Hornbeam's, with the methods that scripts call on TensorFlow's."""
+"""tf.Tensor, tf.Variable and tf.Module: Hornbeam's classes, with TensorFlow's methods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,25 @@ from hornbeam.ir.types import ShapeError
 
 
 class Variable(variable.Variable):
-    """tf.Variable(initial_value): a value that can be assigned."""
+    """Tensor that can be assigned.
+
+    Args:
+        initial_value: Value, or a function that returns it.
+        trainable: False to exclude the variable from training.
+        validate_shape: Ignored.
+        caching_device: Ignored.
+        name: Name of the variable.
+        variable_def: Ignored.
+        dtype: Dtype. That of the value if None.
+        import_scope: Ignored.
+        constraint: Function that projects the value after an update, kept as an attribute.
+        synchronization: Ignored.
+        aggregation: Ignored.
+        shape: Ignored.
+
+    Raises:
+        ValueError: If `initial_value` is None.
+    """
 
     __slots__ = ("__dict__",)
 
@@ -40,7 +58,7 @@ class Variable(variable.Variable):
         shape: Any = None,
     ) -> None:
         if initial_value is None:
-            raise ValueError("tf.Variable needs an initial_value")
+            raise ValueError("tf.Variable needs initial_value=")
         value = initial_value() if callable(initial_value) else initial_value
         label = None if name is None else name.replace("/", "_").replace(":", "_")
         super().__init__(as_tensor(value), dtype=dtype, trainable=trainable is not False, name=label)
@@ -62,16 +80,16 @@ class Variable(variable.Variable):
         return super().assign_sub(delta)
 
     def read_value(self) -> Tensor:
-        """The present value, which later assignments do not change."""
+        """Return the present value as a tensor, which later assignments do not change."""
         return Tensor(self.node)
 
     def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-        """Replace the parts at `indices`."""
+        """Replace the elements at `indices` by `updates`."""
         return self.assign(ops.scatter_update(Tensor(self.node), indices, updates))
 
 
 class Reference:
-    """What `ref()` gives: a key of dicts and sets that stands for one tensor."""
+    """Result of `ref()`: a hashable reference to a tensor, for dicts and sets."""
 
     def __init__(self, tensor: Tensor) -> None:
         self._tensor = tensor
@@ -87,7 +105,7 @@ class Reference:
 
 
 def _set_shape(tensor: Tensor, shape: Any) -> None:
-    """Checked: sizes are known here anyway."""
+    """Raise ShapeError unless the tensor has this shape; None matches any size."""
     sizes = tuple(tensor.shape)
     fits = len(shape) == len(sizes) and all(a is None or a == b for a, b in zip(shape, sizes, strict=True))
     if not fits:
@@ -95,72 +113,76 @@ def _set_shape(tensor: Tensor, shape: Any) -> None:
 
 
 def install() -> None:
-    """Give tensors the methods of TensorFlow's. Called when a script imports tensorflow."""
-    own: Any = Tensor
-    own.shape = property(lambda self: TensorShape(self.node.shape))
-    own.get_shape = lambda self: self.shape
-    own.set_shape = _set_shape
-    # A copy that may be written to, and for a scalar a number.
-    own.numpy = lambda self: np.array(value_of(self.node))[()]
-    own.ref = lambda self: Reference(self)
-    own.device = "/job:localhost/replica:0/task:0/device:CPU:0"
+    """Add TensorFlow's methods to tensors. Called when a script imports TensorFlow."""
+    tensor: Any = Tensor
+    tensor.shape = property(lambda self: TensorShape(self.node.shape))
+    tensor.get_shape = lambda self: self.shape
+    tensor.set_shape = _set_shape
+    # A writable copy, or a number for a scalar.
+    tensor.numpy = lambda self: np.array(value_of(self.node))[()]
+    tensor.ref = lambda self: Reference(self)
+    tensor.device = "/job:localhost/replica:0/task:0/device:CPU:0"
     strings: Any = Strings
     strings.numpy = as_bytes
-    plain: Any = variable.Variable
-    plain.shape = property(lambda self: TensorShape(self._type.shape))
-    plain.numpy = own.numpy
-    plain.read_value = Variable.read_value
+    base_variable: Any = variable.Variable
+    base_variable.shape = property(lambda self: TensorShape(self._type.shape))
+    base_variable.numpy = tensor.numpy
+    base_variable.read_value = Variable.read_value
 
 
-# -- making and converting -----------------------------------------------------------------------------------
+# -- conversion ----------------------------------------------------------------------------------------------
 
 
 def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
-    """`value` as a tensor; text as a tensor of strings."""
+    """Convert a value to a tensor; text to a tensor of strings."""
     if holds_text(value):
         return StringTensor(value)
     return ops.convert_to_tensor(value, dtype)
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str = "Const") -> Any:
-    """A tensor of `value`; a single number fills `shape`."""
-    made = convert_to_tensor(value, dtype)
+    """Create a tensor. A scalar is broadcast to `shape`."""
+    tensor = convert_to_tensor(value, dtype)
     if shape is None:
-        return made
-    return ops.broadcast_to(made, tuple(shape)) if made.shape == () else ops.reshape(made, tuple(shape))
+        return tensor
+    return ops.broadcast_to(tensor, tuple(shape)) if tensor.shape == () else ops.reshape(tensor, tuple(shape))
 
 
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
-    """`x` converted to `dtype`."""
+    """Cast to a dtype."""
     return ops.cast(ops.convert_to_tensor(x), dtype)
 
 
 def is_tensor(x: Any) -> bool:
-    """Whether `x` is a tensor or a variable."""
+    """Return True for a tensor or a variable."""
     return isinstance(x, (Tensor, Strings))
 
 
 def identity(input: Any, name: str | None = None) -> Tensor:
-    """The value of `input`, which later assignments do not change."""
-    made = as_tensor(input)
-    return made if made.symbolic else Tensor(made.node)
+    """Return the value of `input`, which later assignments do not change."""
+    tensor = as_tensor(input)
+    return tensor if tensor.symbolic else Tensor(tensor.node)
 
 
 def stop_gradient(input: Any, name: str | None = None) -> Tensor:
-    """`input`, through which no derivative flows."""
+    """Return `input`, with a gradient of zero."""
     return ops.stop_gradient(input)
 
 
 def dtype_of(x: Any) -> DType:
-    """The DType of a tensor, an array or a number."""
+    """Return the DType of a tensor, an array or a number."""
     return as_dtype(ops.convert_to_tensor(x).dtype)
 
 
-# -- modules -------------------------------------------------------------------------------------------------
+# -- tf.Module -----------------------------------------------------------------------------------------------
 
 
 class Module:
-    """Finds the variables in its attributes, in lists and dicts among them, and in modules and layers."""
+    """Object whose variables can be listed, those in lists, dicts, modules and layers included.
+
+    Args:
+        name: Name of the module. The name of its class in lower case if None.
+    """
 
     def __init__(self, name: str | None = None) -> None:
         self._name = name or type(self).__name__.lower()
@@ -171,36 +193,36 @@ class Module:
 
     @property
     def variables(self) -> tuple[variable.Variable, ...]:
-        """All variables, each once, attributes in alphabetical order."""
-        return tuple(dict.fromkeys(self._found()))
+        """All variables, each once, by the alphabetical order of attributes."""
+        return tuple(dict.fromkeys(self._all_variables()))
 
     @property
     def trainable_variables(self) -> tuple[variable.Variable, ...]:
-        """Those that are trained."""
+        """All trainable variables."""
         return tuple(v for v in self.variables if v.trainable)
 
     @property
     def submodules(self) -> tuple[Any, ...]:
         """Modules and layers among the attributes."""
-        return tuple(part for part in self._parts() if hasattr(part, "variables"))
+        return tuple(part for part in self._attributes() if hasattr(part, "variables"))
 
-    def _parts(self) -> Iterator[Any]:
+    def _attributes(self) -> Iterator[Any]:
         for name in sorted(vars(self)):
             yield from tree.flatten(vars(self)[name])
 
-    def _found(self) -> Iterator[variable.Variable]:
-        for part in self._parts():
+    def _all_variables(self) -> Iterator[variable.Variable]:
+        for part in self._attributes():
             if isinstance(part, variable.Variable):
                 yield part
             elif hasattr(part, "variables"):
                 yield from part.variables
 
 
-# -- arguments -----------------------------------------------------------------------------------------------
+# -- signatures ----------------------------------------------------------------------------------------------
 
 
 def unary(fn: Callable[[Any], Any]) -> Callable[..., Any]:
-    """fn(x) as `f(x, name=None)`."""
+    """Convert fn(x) to `f(x, name=None)`."""
 
     @functools.wraps(fn)
     def call(x: Any, name: str | None = None) -> Any:
@@ -210,7 +232,7 @@ def unary(fn: Callable[[Any], Any]) -> Callable[..., Any]:
 
 
 def binary(fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """fn(x, y) as `f(x, y, name=None)`."""
+    """Convert fn(x, y) to `f(x, y, name=None)`."""
 
     @functools.wraps(fn)
     def call(x: Any, y: Any, name: str | None = None) -> Any:
@@ -220,7 +242,7 @@ def binary(fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 def reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """fn(x, axis, keepdims) as `reduce_f(input_tensor, axis=None, keepdims=False, name=None)`."""
+    """Convert fn(x, axis, keepdims) to `reduce_f(input_tensor, axis=None, keepdims=False, name=None)`."""
 
     @functools.wraps(fn)
     def call(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
@@ -230,7 +252,7 @@ def reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def axes_of(axis: Any) -> Any:
-    """An axis or axes as ints: TensorFlow takes lists and tensors."""
+    """Convert an axis or axes to int or tuple: TensorFlow accepts lists and tensors."""
     if axis is None or isinstance(axis, int):
         return axis
     if hasattr(axis, "numpy"):

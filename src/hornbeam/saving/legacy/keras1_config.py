@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hornbeam.saving.files import ModelFileError
-from hornbeam.saving.legacy.keras1_names import ARGUMENTS, CLASSES, DATA_FORMATS, GONE, SIZES
+from hornbeam.saving.legacy.keras1_names import ARGUMENTS, CLASSES, DATA_FORMATS, REMOVED, SIZES
 
 _MODELS = ("Model", "Sequential")
 _INITIALIZERS = {
@@ -105,7 +105,7 @@ class _Converter:
         settings = {}
         for key, value in config.items():
             new = names.get(key, key)
-            if new != GONE and not (key in _REPEATED and name != "Embedding"):
+            if new != REMOVED and not (key in _REPEATED and name != "Embedding"):
                 settings[new] = _value(new, value, config.get("name"))
         for sizes in SIZES.values():
             if len(sizes) > 1 and sizes[0] in config:

@@ -1,11 +1,11 @@
-"""Names of layers, arguments and values in Keras 1: tables for its files and scripts (`compat.spellings`)."""
+"""Names of layers, arguments and values in Keras 1, for its files and scripts (`compat.legacy_api`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 # Marks an argument that was removed.
-GONE = ""
+REMOVED = ""
 
 # Renamed classes.
 CLASSES = {
@@ -15,7 +15,7 @@ CLASSES = {
     "TimeDistributedDense": "Dense",
 }  # fmt: skip
 
-# What the sizes of a kernel were called.
+# Arguments for the sizes of a kernel, by the number of spatial axes.
 SIZES = {1: ("filter_length",), 2: ("nb_row", "nb_col"), 3: ("kernel_dim1", "kernel_dim2", "kernel_dim3")}
 
 DATA_FORMATS = {"tf": "channels_last", "th": "channels_first"}
@@ -34,11 +34,11 @@ _POOL = {**_WINDOWS, "pool_length": "pool_size", "stride": "strides"}
 _RNN = {
     **_DENSE, "inner_init": "recurrent_initializer", "inner_activation": "recurrent_activation",
     "U_regularizer": "recurrent_regularizer", "U_constraint": "recurrent_constraint",
-    "dropout_W": "dropout", "dropout_U": "recurrent_dropout", "forget_bias_init": GONE, "consume_less": GONE,
-    "implementation": GONE,
+    "dropout_W": "dropout", "dropout_U": "recurrent_dropout", "forget_bias_init": REMOVED,
+    "consume_less": REMOVED, "implementation": REMOVED,
 }  # fmt: skip
 
-# Class -> old argument -> new one.
+# Class -> earlier argument -> present one.
 ARGUMENTS: dict[str, Mapping[str, str]] = {
     "Dense": _DENSE,
     **{f"Conv{n}D": _CONV for n in (1, 2, 3)},
@@ -51,9 +51,11 @@ ARGUMENTS: dict[str, Mapping[str, str]] = {
     "ConvLSTM2D": {**_RNN, **_CONV},
     "Embedding": {
         "init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer",
-        "W_constraint": "embeddings_constraint", "input_length": GONE,
+        "W_constraint": "embeddings_constraint", "input_length": REMOVED,
     },
-    "BatchNormalization": {"mode": GONE, "gamma_init": "gamma_initializer", "beta_init": "beta_initializer"},
+    "BatchNormalization": {
+        "mode": REMOVED, "gamma_init": "gamma_initializer", "beta_init": "beta_initializer",
+    },
     "Dropout": {"p": "rate"},
     "SpatialDropout1D": {"p": "rate"},
     **{f"SpatialDropout{n}D": {"p": "rate", "dim_ordering": "data_format"} for n in (2, 3)},
