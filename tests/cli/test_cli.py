@@ -18,7 +18,7 @@ from hornbeam.cli.mnist import digits, speedrun, training, warp
 from hornbeam.compat.import_hook import Alias
 from hornbeam.datasets import mnist
 from hornbeam.insight import read_run
-from hornbeam.insight.runs.folder import PARTS
+from hornbeam.insight.runs.layout import PARTS
 
 ROOT = Path(__file__).parents[2]
 

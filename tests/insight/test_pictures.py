@@ -15,7 +15,7 @@ import hornbeam as hb
 from hornbeam import engines, insight, layers
 from hornbeam.insight.figures.curves import directions
 from hornbeam.random import random_state
-from hornbeam.visualization.figure import ImagePanel, Marker
+from hornbeam.visualization.panels import ImagePanel, Marker
 from hornbeam.visualization.terminal import downsample
 
 RNG = np.random.default_rng(7)
@@ -330,7 +330,8 @@ def test_pictures_are_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_blocks() -> None:
-    from hornbeam.visualization.figure import Figure, LinePanel
+    from hornbeam.visualization.figure import Figure
+    from hornbeam.visualization.panels import LinePanel
 
     step = Figure("step", "a step", [ImagePanel(np.array([[0.0, 1.0], [0.5, 0.25]]))])
     assert step.text == "step\n\n  ██\n▒▒░░"

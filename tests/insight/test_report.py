@@ -21,8 +21,8 @@ from hornbeam.insight.reporting import page
 from hornbeam.insight.reporting.architecture import architecture
 from hornbeam.insight.reporting.curves import metric_panel, spans_decades
 from hornbeam.insight.reporting.style import DARK, LIGHT
-from hornbeam.visualization.figure import LinePanel, Marker
 from hornbeam.visualization.markup import Html, tag
+from hornbeam.visualization.panels import LinePanel, Marker
 from hornbeam.visualization.png import encode, is_image, to_uint8
 from hornbeam.visualization.svg import Axis, line_chart, round_numbers
 from tests.helpers.report_pages import Page, parts_of, record

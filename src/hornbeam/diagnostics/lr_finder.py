@@ -23,7 +23,8 @@ from hornbeam.training.packing import Signature
 from hornbeam.training.sources import make_data
 from hornbeam.training.step import Step
 from hornbeam.training.stream_data import StreamData
-from hornbeam.visualization.figure import Figure, LinePanel
+from hornbeam.visualization.figure import Figure
+from hornbeam.visualization.panels import LinePanel
 from hornbeam.visualization.terminal import render
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import numpy as np
 from hornbeam._internal.intervals import Interval, wilson
 from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, require_labels
-from hornbeam.visualization.figure import Figure, ImagePanel
+from hornbeam.visualization.figure import Figure
+from hornbeam.visualization.panels import ImagePanel
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike

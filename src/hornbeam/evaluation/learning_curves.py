@@ -18,7 +18,8 @@ from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.estimates import Estimate
 from hornbeam.evaluation.resampling import interval
 from hornbeam.random import host_permutation
-from hornbeam.visualization.figure import Figure, LinePanel
+from hornbeam.visualization.figure import Figure
+from hornbeam.visualization.panels import LinePanel
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike

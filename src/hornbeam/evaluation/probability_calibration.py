@@ -15,7 +15,8 @@ from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, from_logits, require_labels, softmax
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import mean_of
-from hornbeam.visualization.figure import BarPanel, Figure, LinePanel
+from hornbeam.visualization.figure import Figure
+from hornbeam.visualization.panels import BarPanel, LinePanel
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike

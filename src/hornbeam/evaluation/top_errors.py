@@ -14,7 +14,8 @@ from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.confusion_matrix import class_names
 from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, require_labels
-from hornbeam.visualization.figure import Figure, ImagePanel, displayable
+from hornbeam.visualization.figure import Figure
+from hornbeam.visualization.panels import ImagePanel, displayable
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike

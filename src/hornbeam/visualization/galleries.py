@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.visualization.figure import Figure, ImagePanel
+from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.matplotlib import draw, pyplot
 from hornbeam.visualization.overlays import draw_bounding_boxes, draw_segmentation_masks, image_batch
+from hornbeam.visualization.panels import ImagePanel
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.visualization.figure import BarPanel, Figure, ImagePanel, LinePanel, PointPanel
+from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, PointPanel
 
 if TYPE_CHECKING:
+    from hornbeam.visualization.figure import Figure
     from hornbeam.visualization.graph_drawing import GraphDrawing
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can tell apart; black comes last.

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hornbeam.visualization.figure import LinePanel
 from hornbeam.visualization.graph_drawing import GraphDrawing, PlacedBox, TextMetrics
 from hornbeam.visualization.markup import Html, tag
+from hornbeam.visualization.panels import LinePanel
 
 # Size of a chart in units that are about pixels, and the margins for numbers.
 _WIDTH, _HEIGHT = 380.0, 230.0

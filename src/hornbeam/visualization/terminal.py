@@ -6,11 +6,14 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.visualization.figure import BarPanel, Figure, ImagePanel, LinePanel, Panel, PointPanel
+from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, Panel, PointPanel
+
+if TYPE_CHECKING:
+    from hornbeam.visualization.figure import Figure
 
 # From dark to light, from low to high, and from narrow to wide.
 SHADES, BARS, EIGHTHS = " ░▒▓█", "▁▂▃▄▅▆▇█", "▏▎▍▌▋▊▉"

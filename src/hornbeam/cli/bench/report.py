@@ -14,7 +14,8 @@ from hornbeam.cli.bench.competitors import Competitor
 from hornbeam.cli.bench.runner import MEASUREMENTS, Result
 from hornbeam.insight.runs.environment import processor
 from hornbeam.visualization.display import Table
-from hornbeam.visualization.figure import BarPanel, Figure
+from hornbeam.visualization.figure import Figure
+from hornbeam.visualization.panels import BarPanel
 from hornbeam.visualization.terminal import bar
 
 Peak = Mapping[str, Any]

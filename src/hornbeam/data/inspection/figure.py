@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hornbeam.visualization.figure import BarPanel, Figure, ImagePanel, Panel, displayable, histogram
+from hornbeam.visualization.figure import Figure
+from hornbeam.visualization.panels import BarPanel, ImagePanel, Panel, displayable, histogram
 
 if TYPE_CHECKING:
     from hornbeam.data.inspection.inspect import DataReport

@@ -12,7 +12,8 @@ from hornbeam import layers, tree
 from hornbeam._internal.naming import nearest
 from hornbeam.core.jit import jit
 from hornbeam.core.tensor import Tensor
-from hornbeam.visualization.figure import Figure, ImagePanel, save_if, square_columns
+from hornbeam.visualization.figure import Figure, save_if, square_columns
+from hornbeam.visualization.panels import ImagePanel
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike

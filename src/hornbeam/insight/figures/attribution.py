@@ -20,7 +20,8 @@ from hornbeam.core.jit import jit
 from hornbeam.core.tensor import Tensor
 from hornbeam.insight.figures.activations import batch_of, call_with_output, is_channels_first, layer_of
 from hornbeam.ops.crossentropy import score_behind
-from hornbeam.visualization.figure import Figure, ImagePanel, save_if, square_columns
+from hornbeam.visualization.figure import Figure, save_if, square_columns
+from hornbeam.visualization.panels import ImagePanel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,8 @@ from hornbeam import tree
 from hornbeam._internal.validation import check_int, check_positive
 from hornbeam.core.jit import jit
 from hornbeam.insight.ablation import preserved_state
-from hornbeam.visualization.figure import Figure, ImagePanel, LinePanel, Marker, save_if
+from hornbeam.visualization.figure import Figure, save_if
+from hornbeam.visualization.panels import ImagePanel, LinePanel, Marker
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike

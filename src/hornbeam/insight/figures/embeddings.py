@@ -10,7 +10,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.ir.types import ShapeError
-from hornbeam.visualization.figure import Figure, ImagePanel, PointPanel, save_if
+from hornbeam.visualization.figure import Figure, save_if
+from hornbeam.visualization.panels import ImagePanel, PointPanel
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike

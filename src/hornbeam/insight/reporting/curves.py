@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hornbeam.insight.runs.reading import larger_is_better
-from hornbeam.visualization.figure import LinePanel, Marker
 from hornbeam.visualization.markup import Html
+from hornbeam.visualization.panels import LinePanel, Marker
 from hornbeam.visualization.svg import line_chart
 
 # From this ratio of the largest to the smallest value on the axis is logarithmic.

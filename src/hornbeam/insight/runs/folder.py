@@ -17,11 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.insight.runs.reading import epochs_in
 from hornbeam.saving.files import staged_file
-
-INFO, HISTORY = "run.json", "history.jsonl"
-# Other parts of a run, each in a file of its name.
-PARTS = ("model", "explanation", "data", "profile", "evaluation", "confusion", "mistakes", "doctor")
 
 _MOST_CHARACTERS = 40
 
@@ -86,8 +83,6 @@ def append_line(path: Path, value: Any) -> None:
 
 def drop_lines(path: Path, first: int) -> None:
     """Drop the epochs of a history from number `first` on: a resumed training repeats them."""
-    from hornbeam.insight.runs.reading import epochs_in
-
     if not path.exists():
         return
     kept = [line for line in epochs_in(path) if line["epoch"] < first]

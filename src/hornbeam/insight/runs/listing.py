@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from hornbeam._internal.formatting import long_time
-from hornbeam.insight.runs.folder import INFO
+from hornbeam.insight.runs.layout import INFO
 from hornbeam.insight.runs.reading import Run, RunError, read_run
 from hornbeam.visualization.display import Block, Document, Table, Text
 

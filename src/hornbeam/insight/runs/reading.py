@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hornbeam.insight.runs.folder import HISTORY, INFO, PARTS
+from hornbeam.insight.runs.layout import HISTORY, INFO, PARTS
 
 # Far above the size of any recorded file.
 _MOST_BYTES = 256 << 20

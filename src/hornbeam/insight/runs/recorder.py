@@ -101,7 +101,8 @@ class RunRecorder(Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.path is None:
             return
-        from hornbeam.insight.runs.folder import HISTORY, append_line
+        from hornbeam.insight.runs.folder import append_line
+        from hornbeam.insight.runs.layout import HISTORY
 
         self._describe()
         seconds = time.perf_counter() - self._epoch_started
@@ -196,14 +197,15 @@ class RunRecorder(Callback):
         """Record plain values.
 
         Args:
-            part: Name of the part, one of `hornbeam.insight.runs.folder.PARTS`.
+            part: Name of the part, one of `hornbeam.insight.runs.layout.PARTS`.
             values: Values that JSON holds.
 
         Raises:
             ValueError: If runs have no part of this name.
             RuntimeError: If no training has begun.
         """
-        from hornbeam.insight.runs.folder import PARTS, write_json
+        from hornbeam.insight.runs.folder import write_json
+        from hornbeam.insight.runs.layout import PARTS
 
         if part not in PARTS:
             raise ValueError(f"a run has no part {part!r}; its parts are {', '.join(PARTS)}")
@@ -215,7 +217,8 @@ class RunRecorder(Callback):
 
     def _open(self, epoch: int) -> None:
         """Create a folder, or continue in the one that a checkpoint names."""
-        from hornbeam.insight.runs.folder import HISTORY, INFO, drop_lines, make_folder
+        from hornbeam.insight.runs.folder import drop_lines, make_folder
+        from hornbeam.insight.runs.layout import HISTORY, INFO
         from hornbeam.insight.runs.reading import read_run
 
         folder = self.folder / self._resumes_in if self._resumes_in else None
@@ -232,7 +235,8 @@ class RunRecorder(Callback):
         self._write(_facts(self.model, self.params, self.name or self.model.name))
 
     def _write(self, changes: dict[str, Any]) -> None:
-        from hornbeam.insight.runs.folder import INFO, write_json
+        from hornbeam.insight.runs.folder import write_json
+        from hornbeam.insight.runs.layout import INFO
 
         assert self.path is not None
         self._info.update(changes)
