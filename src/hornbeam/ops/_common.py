@@ -12,7 +12,7 @@ from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float, is_integer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
@@ -140,3 +140,18 @@ def image_batch(
         return Tensor(p.reshape(result, result.shape[1:]) if single else result)
 
     return batch, restore
+
+
+def cut(node: Node, axis: int, low: int, high: int) -> Node:
+    """Return the slices from `low` to `high` along an axis."""
+    start, stop = [0] * node.rank, list(node.shape)
+    start[axis], stop[axis] = low, high
+    return p.slice_(node, tuple(start), tuple(stop))
+
+
+def index_node(indices: TensorLike, name: str) -> Node:
+    """Return the node of integer indices. Raises HornbeamTypeError for other dtypes."""
+    node = node_of(indices)
+    if node.dtype == "bool" or not is_integer(node.dtype):
+        raise HornbeamTypeError(f"{name} needs integer indices, got {node.dtype}")
+    return node

@@ -12,7 +12,7 @@ from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import float_node, many_axes, node_of, one_axis, over_last
 from hornbeam.ops.elementwise import clip, sigmoid
-from hornbeam.ops.shaping import split
+from hornbeam.ops.joining import split
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Axis, TensorLike

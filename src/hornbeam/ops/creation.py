@@ -15,6 +15,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, numpy_dtype
 from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
+from hornbeam.ops.shaping import diagonal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -512,8 +513,6 @@ def diag(x: TensorLike, k: int = 0) -> Tensor:
         >>> np.asarray(hornbeam.ops.diag([1, 2])).tolist()
         [[1, 0], [0, 2]]
     """
-    from hornbeam.ops.shaping import diagonal
-
     node = node_of(x)
     if node.rank == 1:
         return Tensor(_on_diagonal(node, k))

@@ -15,7 +15,7 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_integer
 from hornbeam.ops._common import node_of, shape_of
-from hornbeam.ops.shaping import unstack
+from hornbeam.ops.joining import unstack
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike

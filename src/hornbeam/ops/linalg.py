@@ -16,7 +16,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
-from hornbeam.ops._common import float_dtype, float_node, many_axes, one_axis, with_ones
+from hornbeam.ops._common import float_dtype, float_node, many_axes, node_of, one_axis, with_ones
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Axis, TensorLike, Tree
@@ -513,7 +513,6 @@ def jvp(
     """
     from hornbeam import tree
     from hornbeam.ir import autodiff
-    from hornbeam.ops._common import node_of
 
     values = [p.optimization_barrier(float_node(x))[0] for x in tree.flatten(list(primals))]
     directions = [cast_node(t, v.dtype) for t, v in zip(tree.flatten(list(tangents)), values, strict=True)]

@@ -18,7 +18,10 @@ from hornbeam.ops._common import float_node, node_of, static_int
 from hornbeam.ops.elementwise import erf, erfinv, rsqrt
 from hornbeam.ops.linalg import logdet, norm, qr, solve
 from hornbeam.ops.reduction import logsumexp
-from hornbeam.ops.selection import top_k
+from hornbeam.ops.reduction import sum as total
+from hornbeam.ops.repeating import pad
+from hornbeam.ops.selection import take, top_k
+from hornbeam.ops.shaping import expand_dims
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
@@ -187,9 +190,6 @@ def cdist(x: TensorLike, y: TensorLike) -> Tensor:
     Returns:
         Tensor (..., n, m).
     """
-    from hornbeam.ops.reduction import sum as total
-    from hornbeam.ops.shaping import expand_dims
-
     dtype = result_dtype(x, y)
     dtype = dtype if is_float(dtype) else "float32"
     a, b = Tensor(cast_node(x, dtype)), Tensor(cast_node(y, dtype))
@@ -223,8 +223,6 @@ def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int)
         >>> np.asarray(hornbeam.ops.extract_sequences([1, 2, 3, 4], 2, 2)).tolist()
         [[1, 2], [3, 4]]
     """
-    from hornbeam.ops.selection import take
-
     node = node_of(x)
     length, stride = (
         static_int(sequence_length, "sequence_length"),
@@ -479,8 +477,6 @@ def stft(
     Returns:
         Pair of tensors (real, imaginary) of shape (..., windows, fft_length / 2 + 1).
     """
-    from hornbeam.ops.shaping import pad
-
     length, stride, size = _stft_sizes(sequence_length, sequence_stride, fft_length)
     node = float_node(x)
     if center:

@@ -17,6 +17,7 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
+from hornbeam.ops.linalg import vector_norm
 from hornbeam.ops.reduction import mean_node, var_node
 
 if TYPE_CHECKING:
@@ -234,8 +235,6 @@ def normalize(x: TensorLike, axis: Axis = -1, order: float | str = 2, epsilon: f
     if order == 2:
         total = p.reduce_sum(node * node, axes)
         return Tensor(node * p.keep(p.rsqrt(p.maximum(total, full(small * small, total.type))), node, axes))
-    from hornbeam.ops.linalg import vector_norm
-
     norm = vector_norm(node, order, axes)
     return Tensor(node / p.keep(p.maximum(norm, full(small, norm.type)), node, axes))
 

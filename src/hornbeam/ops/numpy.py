@@ -30,14 +30,21 @@ from hornbeam.ops.reduction import (
     all, allclose, amax, amin, any, argmax, argmin, average, count_nonzero, cumprod, cumsum, max, mean, min,
     prod, ptp, std, sum, var,
 )
+from hornbeam.ops.binning import (
+    bincount, digitize, histogram, searchsorted,
+)
 from hornbeam.ops.selection import (
-    argpartition, argsort, bincount, digitize, histogram, isin, nonzero, searchsorted, select, sort, take,
-    take_along_axis, unique, unravel_index, where,
+    argpartition, argsort, isin, nonzero, select, sort, take, take_along_axis, unique, unravel_index, where,
+)
+from hornbeam.ops.joining import (
+    append, array_split, concatenate, dsplit, dstack, hsplit, hstack, split, stack, vsplit, vstack,
+)
+from hornbeam.ops.repeating import (
+    pad, repeat, tile,
 )
 from hornbeam.ops.shaping import (
-    append, array_split, broadcast_to, concatenate, diagonal, dsplit, dstack, expand_dims, flip, fliplr,
-    flipud, get_item, hsplit, hstack, moveaxis, ndim, pad, ravel, repeat, reshape, roll, rot90, size, split,
-    squeeze, stack, swapaxes, tile, transpose, vsplit, vstack,
+    broadcast_to, diagonal, expand_dims, flip, fliplr, flipud, get_item, moveaxis, ndim, ravel, reshape,
+    roll, rot90, size, squeeze, swapaxes, transpose,
 )
 from hornbeam.ops.statistics import (
     corrcoef, diff, median, nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmedian, nanmin,

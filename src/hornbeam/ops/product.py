@@ -14,6 +14,9 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import one_axis
+from hornbeam.ops.joining import stack
+from hornbeam.ops.reduction import sum as total
+from hornbeam.ops.shaping import diagonal, moveaxis
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
@@ -204,8 +207,6 @@ def cross(
         >>> np.asarray(hornbeam.ops.cross([1, 0, 0], [0, 1, 0])).tolist()
         [0, 0, 1]
     """
-    from hornbeam.ops.shaping import moveaxis, stack
-
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = (Tensor(n) for n in _pair(x1, x2))
@@ -236,9 +237,6 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
     Returns:
         Tensor without the two axes.
     """
-    from hornbeam.ops.reduction import sum as total
-    from hornbeam.ops.shaping import diagonal
-
     return total(diagonal(x, offset, axis1, axis2), -1)
 
 
@@ -368,8 +366,6 @@ def _sizes(subscripts: str, terms: Sequence[str], nodes: Sequence[Node]) -> dict
 
 def _own_axes(node: Node, term: str) -> tuple[Node, str]:
     """Reduce letters that repeat within an operand to its diagonal."""
-    from hornbeam.ops.shaping import diagonal
-
     for letter in dict.fromkeys(term):
         while term.count(letter) > 1:
             first = term.index(letter)

@@ -13,16 +13,16 @@ from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, c
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_float, is_integer
-from hornbeam.ops._common import node_of, one_axis, shape_of, static_int
+from hornbeam.ir.types import ShapeError
+from hornbeam.ops._common import index_node, node_of, one_axis, shape_of, static_int
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
 
 # fmt: off
 __all__ = [
-    "argpartition", "argsort", "bincount", "digitize", "histogram", "isin", "nonzero", "searchsorted",
-    "select", "sort", "take", "take_along_axis", "top_k", "unique", "unravel_index", "where",
+    "argpartition", "argsort", "isin", "nonzero", "select", "sort", "take", "take_along_axis", "top_k",
+    "unique", "unravel_index", "where",
 ]
 # fmt: on
 
@@ -108,13 +108,6 @@ def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
     return tuple(as_tensor(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
 
 
-def _index_node(indices: TensorLike, name: str) -> Node:
-    node = node_of(indices)
-    if node.dtype == "bool" or not is_integer(node.dtype):
-        raise HornbeamTypeError(f"{name} needs integer indices, got {node.dtype}")
-    return node
-
-
 def _from_front(index: Node, length: int) -> Node:
     """Count negative indices from the front."""
     if index.dtype.startswith("uint"):
@@ -140,7 +133,7 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
         >>> np.asarray(hornbeam.ops.take([10, 20, 30], [2, 0])).tolist()
         [30, 10]
     """
-    node, index = node_of(x), _index_node(indices, "take")
+    node, index = node_of(x), index_node(indices, "take")
     if axis is None:
         node, axis = p.reshape(node, (math.prod(node.shape),)), 0
     at = one_axis(axis, node.rank, "take")
@@ -169,7 +162,7 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None)
         >>> np.asarray(hornbeam.ops.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1)).tolist()
         [[2], [3]]
     """
-    node, index = node_of(x), _index_node(indices, "take_along_axis")
+    node, index = node_of(x), index_node(indices, "take_along_axis")
     if axis is None:
         node, axis = p.reshape(node, (math.prod(node.shape),)), 0
         index = p.reshape(index, (math.prod(index.shape),))
@@ -286,151 +279,6 @@ def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
         raise ShapeError(f"top_k: k={count}, but the axis has {node.shape[-1] if node.rank else 0} elements")
     results = p.top_k(node, k=count)
     return Tensor(p.project(results, 0)), Tensor(p.project(results, 1))
-
-
-@operation
-def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "left") -> Tensor:
-    """Return the positions at which values can be inserted into a sorted vector.
-
-    Args:
-        sorted_sequence: Tensor of one axis in ascending order.
-        values: Tensor of any shape.
-        side: "left" for the position before equal elements, "right" for the one after them.
-
-    Returns:
-        Tensor of the shape of `values`, int32.
-
-    Example:
-        >>> np.asarray(hornbeam.ops.searchsorted([1, 3, 5], [3, 4])).tolist()
-        [1, 2]
-    """
-    if side not in ("left", "right"):
-        raise ValueError(f'searchsorted: side must be "left" or "right", got {side!r}')
-    dtype = result_dtype(sorted_sequence, values)
-    edges, targets = cast_node(sorted_sequence, dtype), cast_node(values, dtype)
-    if edges.rank != 1:
-        raise ShapeError(f"searchsorted needs a sorted vector, got shape {edges.shape}")
-    count = edges.shape[0]
-    low = p.full(0, TensorType(targets.shape, "int32"))
-    if not count:
-        return Tensor(low)
-    high = p.full(count, low.type)
-    below = p.le if side == "right" else p.lt
-    for _ in range(count.bit_length()):  # bisection of all values at once
-        open_ = p.lt(low, high)
-        middle = p.div(low + high, p.full(2, low.type))
-        edge = p.gather(edges, p.reshape(middle, (*middle.shape, 1)))
-        go_right = p.bit_and(open_, below(edge, targets))
-        low, high = (
-            p.select(go_right, middle + 1, low),
-            p.select(p.bit_and(open_, p.logical_not(go_right)), middle, high),
-        )
-    return Tensor(low)
-
-
-@operation
-def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
-    """Return the number of the bin of each element: i where bins[i - 1] <= x < bins[i].
-
-    Args:
-        x: Tensor or anything that converts to one.
-        bins: Tensor of one axis in ascending order, the edges.
-
-    Returns:
-        Tensor of the shape of `x`, int32.
-
-    Example:
-        >>> np.asarray(hornbeam.ops.digitize([0.5, 1.5], [0.0, 1.0])).tolist()
-        [1, 2]
-    """
-    return searchsorted(bins, x, side="right")
-
-
-# -- counting ------------------------------------------------------------------------------------------------
-
-
-@operation
-def bincount(
-    x: TensorLike, weights: TensorLike | None = None, minlength: int = 0, sparse: bool = False
-) -> Tensor:
-    """Count how often each of 0, 1, 2, ... occurs along the last axis.
-
-    The length is the larger of `minlength` and the largest value + 1. Inside a compiled function the values
-    are not known: the length is `minlength`, which must be set, and larger values are ignored.
-
-    Args:
-        x: Tensor (n,) or (batch, n) of non-negative integers.
-        weights: Tensor of the shape of `x` that is summed instead of counting, or None.
-        minlength: Integer, the least length of the result.
-        sparse: Accepted for Keras's signature; sparse tensors are not supported.
-
-    Returns:
-        Tensor (length,) or (batch, length).
-
-    Example:
-        >>> np.asarray(hornbeam.ops.bincount([0, 1, 1])).tolist()
-        [1, 2]
-    """
-    if sparse:
-        raise NotImplementedError("bincount: sparse tensors are not supported")
-    node = _index_node(x, "bincount")
-    length = static_int(minlength, "minlength")
-    if not node.level:
-        values = np.asarray(as_tensor(x))
-        length = max(length, int(values.max()) + 1 if values.size else 0)
-    elif not length:
-        raise ShapeError("bincount: inside a compiled function the length must be given as minlength")
-    shape = (*node.shape, length)
-    dims = tuple(range(node.rank))
-    hit = p.eq(p.broadcast(node, shape, dims), p.iota(node.dtype, shape, node.rank))
-    if weights is None:
-        return Tensor(p.reduce_sum(p.convert(hit, "int32"), (node.rank - 1,)))
-    w = p.broadcast(broadcast_node(node_of(weights), node.shape), shape, dims)
-    return Tensor(p.reduce_sum(p.select(hit, w, p.zeros_like(w)), (node.rank - 1,)))
-
-
-@operation
-def histogram(
-    x: TensorLike, bins: int = 10, range: tuple[float, float] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Count the elements in bins of equal width; the last bin includes its right edge.
-
-    Args:
-        x: Tensor or anything that converts to one.
-        bins: Integer, number of bins.
-        range: Pair of numbers, the lowest and the highest edge; None for the minimum and maximum of `x`.
-
-    Returns:
-        Pair of the counts (bins,), int32, and the edges (bins + 1,).
-
-    Example:
-        >>> np.asarray(hornbeam.ops.histogram([0.0, 0.4, 1.0], bins=2)[0]).tolist()
-        [2, 1]
-    """
-    from hornbeam.ops.creation import linspace
-    from hornbeam.ops.reduction import max as largest
-    from hornbeam.ops.reduction import min as smallest
-
-    if not isinstance(bins, int) or bins < 1:
-        raise ValueError(f"histogram: bins must be a positive integer, got {bins!r}")
-    if range is not None and not range[0] <= range[1]:
-        raise ValueError(f"histogram: the range must increase, got {range}")
-    values = as_tensor(x)
-    values = values if is_float(values.dtype) else Tensor(cast_node(values, "float32"))
-    low, high = range if range is not None else (smallest(values), largest(values))
-    low, high = Tensor(cast_node(low, values.dtype)), Tensor(cast_node(high, values.dtype))
-    flat_range = low == high
-    low, high = where(flat_range, low - 0.5, low), where(flat_range, high + 0.5, high)
-    edges = linspace(low, high, bins + 1, dtype=values.dtype)
-    flat = Tensor(p.reshape(values.node, (values.size,)))
-    inside = (flat >= low) & (flat <= high)
-    places = searchsorted(edges, flat, side="right") - 1
-    places = where(flat == high, bins - 1, places)
-    hit = (
-        Tensor(p.broadcast(places.node, (flat.size, bins), (0,)))
-        == Tensor(p.iota("int32", (flat.size, bins), 1))
-    ) & Tensor(p.broadcast(inside.node, (flat.size, bins), (0,)))
-    return Tensor(p.reduce_sum(p.convert(hit.node, "int32"), (0,))), edges
 
 
 @operation
@@ -560,7 +408,7 @@ def unravel_index(indices: TensorLike, shape: Sequence[int]) -> tuple[Tensor, ..
         >>> [int(i) for i in hornbeam.ops.unravel_index(5, (2, 3))]
         [1, 2]
     """
-    node, sizes = _index_node(indices, "unravel_index"), shape_of(shape)
+    node, sizes = index_node(indices, "unravel_index"), shape_of(shape)
     node = _from_front(node, math.prod(sizes))
     columns: list[Tensor] = []
     for length in reversed(sizes):

@@ -21,7 +21,7 @@ from hornbeam.ops.convolution import padding_of, sizes_of
 from hornbeam.ops.elementwise import log10, square
 from hornbeam.ops.image.resizing import to_dtype
 from hornbeam.ops.reduction import mean
-from hornbeam.ops.shaping import pad
+from hornbeam.ops.repeating import pad
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
