@@ -11,7 +11,7 @@ _NAMES = {
     "BackupAndRestore": "hornbeam.training.callbacks.backup",
     "CSVLogger": "hornbeam.training.callbacks.simple",
     "Callback": "hornbeam.training.callbacks.base",
-    "CallbackList": "hornbeam.training.callbacks.base",
+    "CallbackList": "hornbeam.training.callbacks.callback_list",
     "Checkpoint": "hornbeam.training.callbacks.checkpoint",
     "Doctor": "hornbeam.diagnostics.doctor_callback",
     "EarlyStopping": "hornbeam.training.callbacks.monitor",

@@ -15,7 +15,7 @@ from hornbeam.data.pipeline.prefetch import prefetch_if_worthwhile
 from hornbeam.distribution.processes import slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.array_data import ArrayData
-from hornbeam.training.callbacks.base import CallbackList
+from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.packing import Batch
 from hornbeam.training.step import EagerStep, Step, uninterrupted

@@ -12,7 +12,7 @@ import numpy as np
 from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import slowest
 from hornbeam.random import random_state, set_random_state
-from hornbeam.training.callbacks.base import CallbackList
+from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.checkpoint_schema import check_callback_state, check_state
 from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.loop import Loop

@@ -15,7 +15,8 @@ from hornbeam.training import check_arguments
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.batch_api import BatchMethods
 from hornbeam.training.batches import check_local_data
-from hornbeam.training.callbacks.base import Callback, CallbackList, History
+from hornbeam.training.callbacks.base import Callback, History
+from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
 from hornbeam.training.compile_config import describe
 from hornbeam.training.compile_mixin import on_engine

@@ -2,7 +2,8 @@
 
 from hornbeam.training.callbacks.average import SwapEMAWeights
 from hornbeam.training.callbacks.backup import BackupAndRestore
-from hornbeam.training.callbacks.base import Callback, CallbackList, History
+from hornbeam.training.callbacks.base import Callback, History
+from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import Checkpoint
 from hornbeam.training.callbacks.monitor import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from hornbeam.training.callbacks.progbar import ProgbarLogger

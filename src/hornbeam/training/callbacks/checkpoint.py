@@ -17,7 +17,8 @@ from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import is_first, slowest
 from hornbeam.engines import current_engine
-from hornbeam.training.callbacks.base import Callback, CallbackList, Logs
+from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.monitor import Monitor
 
 if TYPE_CHECKING:  # a run has callbacks
