@@ -6,6 +6,8 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -43,7 +45,6 @@ UPWARD = {
     ("models/saving_methods.py", "hornbeam.export"),
     ("models/model.py", "hornbeam.insight"),
     ("models/model.py", "hornbeam.insight.summary"),
-    ("saving/onnx/load.py", "hornbeam.models.functional"),
     ("utils/feature_space.py", "hornbeam.saving"),
 }
 
@@ -64,9 +65,8 @@ def own(path: Path) -> str:
     return relative.parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> list[str]:
-    """List the Hornbeam modules that a file imports at run time, at its top or inside functions."""
-    modules = []
+def import_nodes(path: Path) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports of a file that are made at run time, at its top or inside functions."""
     tree = ast.parse(path.read_text())
     guarded = {
         id(inner)
@@ -75,15 +75,20 @@ def imports(path: Path) -> list[str]:
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
-        if id(node) in guarded:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hornbeam"):
-            if node.module == "hornbeam":
-                modules.extend(f"hornbeam.{alias.name}" for alias in node.names)
-            else:
-                modules.append(node.module)
-        elif isinstance(node, ast.Import):
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in guarded:
+            yield node
+
+
+def imports(path: Path) -> list[str]:
+    """List the Hornbeam modules that a file imports at run time."""
+    modules: list[str] = []
+    for node in import_nodes(path):
+        if isinstance(node, ast.Import):
             modules.extend(alias.name for alias in node.names if alias.name.startswith("hornbeam."))
+        elif node.module == "hornbeam":
+            modules.extend(f"hornbeam.{alias.name}" for alias in node.names)
+        elif (node.module or "").startswith("hornbeam."):
+            modules.append(str(node.module))
     return modules
 
 
@@ -109,6 +114,33 @@ def test_imports_go_one_way(path: Path) -> None:
 
 def test_the_list_of_upward_imports_only_shrinks() -> None:
     assert set().union(*map(upward_imports, sources())) == UPWARD
+
+
+def module_name(path: Path) -> str:
+    pieces = ("hornbeam", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(pieces).removesuffix(".__init__")
+
+
+def imported_files(path: Path, known: set[str]) -> set[str]:
+    """Return the modules of Hornbeam whose files a file imports, also by `from package import module`."""
+    files: set[str] = set()
+    for node in import_nodes(path):
+        if isinstance(node, ast.Import):
+            files |= {alias.name for alias in node.names}
+        else:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            files |= names & known if names <= known else {str(node.module), *(names & known)}
+    return (files & known) - {module_name(path)}
+
+
+def test_no_imports_form_a_circle() -> None:
+    """Neither at the top of files, nor with the imports inside functions."""
+    known = {module_name(path) for path in sources()}
+    graph = {module_name(path): imported_files(path, known) for path in sources()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"move what both need into a module of its own: {' <- '.join(error.args[1])}")
 
 
 def test_nothing_above_engines_names_an_engine() -> None:

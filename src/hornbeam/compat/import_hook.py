@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +16,6 @@ import hornbeam
 from hornbeam.compat import legacy_api
 from hornbeam.compat.backend_env import follow_backend
 from hornbeam.compat.messages import MissingModuleError, MissingNameError, log_deprecated
-from hornbeam.compat.policy import policy
 from hornbeam.compat.real_keras import is_internal
 
 # The version of Keras whose names and signatures Hornbeam follows, as `keras.__version__`.
@@ -59,7 +58,14 @@ class Alias(ModuleType):
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finder and loader: an `Alias` for a module of Keras, a `Namespace` for one of TensorFlow."""
+    """Finder and loader: an `Alias` for a module of Keras, a `Namespace` for one of TensorFlow.
+
+    Args:
+        on_keras: Called before a module of Keras is created.
+    """
+
+    def __init__(self, on_keras: Callable[[], None]) -> None:
+        self._on_keras = on_keras
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -76,6 +82,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             from hornbeam.compat.tensorflow import namespace
 
             return namespace(spec.name)
+        self._on_keras()
         return _keras_module(spec.name, relative)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -96,7 +103,6 @@ def relative_to_keras(fullname: str) -> str | None:
 
 def _keras_module(fullname: str, relative: str) -> ModuleType:
     """Return the one Alias of a module under all its names: `keras.layers is tensorflow.keras.layers`."""
-    policy.install_legacy_api()
     legacy = legacy_api.legacy_module(relative)
     if legacy is not None:
         return Alias(fullname, relative, legacy)

@@ -7,23 +7,18 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 from hornbeam import engines
+from hornbeam.compat import legacy_api
+from hornbeam.compat.import_hook import Finder
 from hornbeam.compat.messages import log_once
+from hornbeam.compat.patch import Patch
 from hornbeam.compat.real_keras import real_libraries
 from hornbeam.compat.warning_filter import located_showwarning
 from hornbeam.training import warning_policy
 
 _MISSING = object()
-
-
-class Patch(NamedTuple):
-    """A new value of an attribute of a module or class."""
-
-    target: Any
-    name: str
-    value: Any
 
 
 class Policy:
@@ -51,14 +46,12 @@ class Policy:
         Raises:
             RuntimeError: If Keras or TensorFlow has already been imported.
         """
-        from hornbeam.compat.import_hook import Finder
-
         if self.is_installed:
             return
         for name in ("keras", "tensorflow"):
             if name in sys.modules:
                 raise RuntimeError(f"{name} is already imported. Install the policy before its first import.")
-        finder = Finder()
+        finder = Finder(self.install_legacy_api)
         sys.meta_path.insert(0, finder)
         self._undo.append(lambda: sys.meta_path.remove(finder))
         self._undo.append(_forget_modules)
@@ -76,11 +69,9 @@ class Policy:
 
     def install_legacy_api(self) -> None:
         """Let classes accept the arguments and methods of Keras 1 and 2, once."""
-        from hornbeam.compat.legacy_api import patches
-
         if not self._has_legacy_api:
             self._has_legacy_api = True
-            self._apply(patches())
+            self._apply(legacy_api.patches())
 
     def uninstall(self) -> None:
         """Undo all changes, in reverse order."""

@@ -361,6 +361,13 @@ def _is_library(module: object) -> bool:
     )
 
 
+def exported_class(module: str, name: str) -> Any:
+    """Return a class of the table. Code below the module that defines it builds its objects so."""
+    if (module, name) not in _TABLE:
+        _complete_table()
+    return _TABLE[module, name]
+
+
 def missing_names(config: object, custom_objects: Mapping[str, Any] | None = None) -> list[str]:
     """Return all names in a config that cannot be resolved, without building anything."""
     _complete_table()

@@ -47,14 +47,16 @@ def _reference() -> Engine:
 
 def _jax(device: str | None = None) -> Engine:
     from hornbeam.engines.jax import JaxEngine
+    from hornbeam.engines.jax.mesh import JaxMeshEngine
 
-    return JaxEngine(device)
+    return JaxEngine(device, JaxMeshEngine)
 
 
 def _torch(device: str | None = None) -> Engine:
     from hornbeam.engines.torch import TorchEngine
+    from hornbeam.engines.torch.mesh import TorchMeshEngine
 
-    return TorchEngine(None if device is None else device.replace("gpu", "cuda"))
+    return TorchEngine(None if device is None else device.replace("gpu", "cuda"), TorchMeshEngine)
 
 
 def _tensorflow(device: str | None = None) -> Engine:

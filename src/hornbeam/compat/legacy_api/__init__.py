@@ -14,7 +14,7 @@ from typing import Any
 
 from hornbeam.compat.legacy_api.modules import LEGACY_MODULES, LEGACY_NAMES, MOVED_MODULES, RENAMED
 from hornbeam.compat.messages import log_deprecated
-from hornbeam.compat.policy import Patch
+from hornbeam.compat.patch import Patch
 
 
 def patches() -> Iterator[Patch]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hornbeam.compat.messages import log_deprecated, log_once
-from hornbeam.compat.policy import Patch
+from hornbeam.compat.patch import Patch
 from hornbeam.saving.legacy.keras1_names import ARGUMENTS, DATA_FORMATS, REMOVED
 
 _QUEUES = {

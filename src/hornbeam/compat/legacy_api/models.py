@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam.compat.legacy_api.arguments import METHODS, rename_arguments
 from hornbeam.compat.messages import MissingNameError, log_deprecated, log_once
-from hornbeam.compat.policy import Patch
+from hornbeam.compat.patch import Patch
 
 
 class LegacyHistory(dict):

@@ -97,8 +97,13 @@ class JaxEngine(TableEngine):
     library = "jax"
     host = JaxHost()
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(
+        self,
+        device: str | None = None,
+        make_mesh_engine: Callable[[JaxEngine, Mesh], MeshEngine] | None = None,
+    ) -> None:
         super().__init__()
+        self._make_mesh_engine = make_mesh_engine
         self._device_name = device or ""
         self.name = f"jax:{device}" if device else "jax"
         self.table = {**TABLE, **control(self.evaluate), "host_call": HostCalls()}
@@ -162,9 +167,9 @@ class JaxEngine(TableEngine):
     def on_mesh(self, mesh: Mesh) -> MeshEngine:
         """See `Engine.on_mesh`."""
         if mesh not in self._mesh_engines:
-            from hornbeam.engines.jax.mesh import JaxMeshEngine
-
-            self._mesh_engines[mesh] = JaxMeshEngine(self, mesh)
+            if self._make_mesh_engine is None:
+                return super().on_mesh(mesh)
+            self._mesh_engines[mesh] = self._make_mesh_engine(self, mesh)
         return self._mesh_engines[mesh]
 
     def compile(self, graph: Graph) -> Executable:

@@ -119,8 +119,13 @@ class TorchEngine(TableEngine):
     library = "torch"
     host = TorchHost()
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(
+        self,
+        device: str | None = None,
+        make_mesh_engine: Callable[[TorchEngine, Mesh], MeshEngine] | None = None,
+    ) -> None:
         super().__init__()
+        self._make_mesh_engine = make_mesh_engine
         self.name = f"torch:{device}" if device else "torch"
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=self.device)  # fails here if the device does not exist
@@ -181,9 +186,9 @@ class TorchEngine(TableEngine):
     def on_mesh(self, mesh: Mesh) -> MeshEngine:
         """See `Engine.on_mesh`."""
         if mesh not in self._mesh_engines:
-            from hornbeam.engines.torch.mesh import TorchMeshEngine
-
-            self._mesh_engines[mesh] = TorchMeshEngine(self, mesh)
+            if self._make_mesh_engine is None:
+                return super().on_mesh(mesh)
+            self._mesh_engines[mesh] = self._make_mesh_engine(self, mesh)
         return self._mesh_engines[mesh]
 
     def compile(self, graph: Graph) -> Executable:

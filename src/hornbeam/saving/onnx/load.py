@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
+from hornbeam.core.registry import exported_class
 from hornbeam.ir.limits import work_limit
 from hornbeam.ir.types import is_float, numpy_dtype
 from hornbeam.layers.core import Identity, Input
@@ -105,8 +106,6 @@ def _explained(path: str) -> Iterator[None]:
 
 
 def _model(source: _Source, work: int) -> Any:
-    from hornbeam.models.functional import Functional
-
     graph = source.graph()
     with work_limit(work):
         names: set[str] = set()
@@ -123,7 +122,8 @@ def _model(source: _Source, work: int) -> Any:
                 _named(x, out["name"], names) for x, out in zip(outputs, graph["outputs"], strict=True)
             ]
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.name)[:100]
-    return Functional(inputs[0] if len(inputs) == 1 else inputs, outputs, name=name or None)
+    functional = exported_class("keras.src.models.functional", "Functional")
+    return functional(inputs[0] if len(inputs) == 1 else inputs, outputs, name=name or None)
 
 
 def _unique(name: str, ending: str, names: set[str]) -> str:
