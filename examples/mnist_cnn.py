@@ -1,7 +1,7 @@
 """The convolutional network of the Keras tutorial on MNIST, evaluated as it should be.
 
 The test set is looked at once, at the end: what is watched while training is a validation set split off the
-training digits, shuffled and with the same share of each digit.
+training digits, shuffled and with the same proportion of each digit.
 """
 
 from __future__ import annotations

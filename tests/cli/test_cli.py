@@ -182,8 +182,8 @@ def test_mnist_at_a_small_size(
     assert "95% interval" in shown
     assert "taken for" in shown
     assert re.search(r"validation accuracy first was 50.00% [0-9]+ s after the process", shown)
-    (look,) = (tmp_path / "test_looks.jsonl").read_text().splitlines()  # another run would be the second
-    assert json.loads(look)["what"] == "report"
+    (use,) = (tmp_path / "test_uses.jsonl").read_text().splitlines()  # another run would be the second
+    assert json.loads(use)["caller"] == "report"
     assert (tmp_path / "mnist.keras").exists()
     assert (tmp_path / "worst_digits.png").stat().st_size > 10_000
     (folder,) = (tmp_path / "runs").iterdir()

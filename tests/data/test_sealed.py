@@ -37,15 +37,15 @@ def test_evaluate_gives_the_numbers_and_counts(data: Any, capsys: Any) -> None:
     model, sealed = made(), seal(*data, name="my test set")
     plain = model.evaluate(*(part.copy() for part in data), verbose=0)
     assert model.evaluate(sealed, verbose=2) == plain
-    assert "first look at my test set (40 samples): the score is unbiased" in capsys.readouterr().out
-    with pytest.warns(TestSetWarning, match="second look at my test set .* is optimistic"):
+    assert "first use of my test set (40 samples): the score is unbiased" in capsys.readouterr().out
+    with pytest.warns(TestSetWarning, match="second use of my test set .* is optimistic"):
         model.evaluate(sealed, verbose=0)
     assert model.evaluate(*data, verbose=2) == plain  # the arrays that were sealed
-    assert "third look" in capsys.readouterr().out
-    assert sealed.look(lambda x, y: (x.shape, y.shape)) == ((40, 3), (40,))
-    assert "fourth look" in capsys.readouterr().out
-    assert sealed.looks == 4
-    assert repr(sealed) == "<my test set, sealed: 40 samples, looked at 4 times>"
+    assert "third use" in capsys.readouterr().out
+    assert sealed.apply(lambda x, y: (x.shape, y.shape)) == ((40, 3), (40,))
+    assert "fourth use" in capsys.readouterr().out
+    assert sealed.uses == 4
+    assert repr(sealed) == "<my test set, sealed: 40 samples, used 4 times>"
 
 
 def train(model: Any, sealed: Any, x: Any, y: Any) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def test_everything_else_is_refused(data: Any) -> None:
             pytest.fail(f"{name} went through")
     with pytest.raises(ValueError, match="bring their own y"):
         model.evaluate(sealed, data[1])
-    assert sealed.looks == 0
+    assert sealed.uses == 0
 
 
 def test_other_data_are_left_alone(data: Any) -> None:
@@ -121,26 +121,27 @@ def test_what_was_sealed_knows_validation_data(data: Any) -> None:
         model.evaluate(seal(x, y), verbose=0)
 
 
-def test_looks_of_all_processes_count(data: Any, tmp_path: Path) -> None:
-    path = tmp_path / "looks" / "count.jsonl"
+def test_uses_of_all_processes_count(data: Any, tmp_path: Path) -> None:
+    path = tmp_path / "uses" / "count.jsonl"
     other = seal(data[0] + 1, data[1], path=path)
-    other.look(len_of)
+    other.apply(len_of)
     code = (
         "import numpy as np, hornbeam as hb\nrng = np.random.default_rng(0)\n"
         "x, y = rng.normal(size=(40, 3)).astype('float32'), rng.integers(0, 2, 40)\n"
-        f"sealed = hb.data.seal(x, y, path={str(path)!r})\nsealed.look(lambda x, y: 0)"
+        f"sealed = hb.data.seal(x, y, path={str(path)!r})\nsealed.apply(lambda x, y: 0)"
     )
     said = [
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout[:12]
         for _ in range(2)
     ]
-    assert said == ["first look a", "second look "]
+    assert said == ["first use of", "second use o"]
     sealed = seal(*data, path=path)
-    assert (sealed.looks, other.looks) == (2, 1)
-    assert sealed.count("x").startswith("third look at this test set (40 samples): the score is optimistic")
+    assert (sealed.uses, other.uses) == (2, 1)
+    sentence = sealed.record_use("x")
+    assert sentence.startswith("third use of this test set (40 samples): the score is optimistic")
     path.write_text("{}\n")
-    with pytest.raises(ValueError, match="line 1, does not record a look at a test set"):
-        sealed.looks  # noqa: B018
+    with pytest.raises(ValueError, match="line 1, does not record a use of a test set"):
+        sealed.uses  # noqa: B018
 
 
 def len_of(x: Any, y: Any) -> int:
@@ -153,7 +154,7 @@ def test_frames_weights_and_strings(data: Any) -> None:
     model, weight = made(), np.linspace(0, 1, 40)
     sealed = seal(frame, y, weight)
     assert model.evaluate(sealed, verbose=2) == model.evaluate(x, y, sample_weight=weight, verbose=2)
-    assert sealed.look(lambda x, y, w: w.sum()) == weight.sum()
+    assert sealed.apply(lambda x, y, w: w.sum()) == weight.sum()
     assert seal(["a", "b"], [0, 1]).fingerprint != seal(["a", "c"], [0, 1]).fingerprint
     with pytest.raises(hb.ir.types.ShapeError):
         seal(x, y[:3])

@@ -142,7 +142,7 @@ def test_nothing_is_fitted_to_sealed_data() -> None:
     with pytest.raises(TypeError, match="temperature"):
         evaluation.temperature(classifier(), sealed)
     assert evaluation.calibration(classifier(), sealed).n == 500
-    assert sealed.looks == 1
+    assert sealed.uses == 1
 
 
 def test_subclassed_models_and_other_outputs() -> None:

@@ -166,7 +166,7 @@ def test_models_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     sealed = hb.data.seal(x, y)
     assert evaluation.compare(good, bad, sealed).as_dict() == found.as_dict()
-    assert sealed.looks == 1
+    assert sealed.uses == 1
 
 
 def test_what_cannot_be_compared() -> None:

@@ -83,10 +83,10 @@ def test_a_sealed_set_counts_one_look(capsys: pytest.CaptureFixture[str]) -> Non
     model = classifier()
     sealed = hb.data.seal(x, y)
     found = evaluation.evaluate(model, sealed)
-    assert sealed.looks == 1
-    assert "first look at this test set (500 samples)" in capsys.readouterr().out
+    assert sealed.uses == 1
+    assert "first use of this test set (500 samples)" in capsys.readouterr().out
     evaluation.evaluate(model, x, y)  # its arrays
-    assert sealed.looks == 2
+    assert sealed.uses == 2
     assert found.n == 500
 
 

@@ -400,7 +400,7 @@ def test_one_look_at_test_data_for_all(tmp_path: Path, capsys: pytest.CaptureFix
     trained = model()
     trained.fit(x[:96], y[:96], verbose=0, callbacks=[recorder])
     found = recorder.evaluate(sealed, names=["small", "large"])
-    assert sealed.looks == 1
+    assert sealed.uses == 1
     assert recorder.path is not None
     parts = read_run(recorder.path).parts
     predicted = trained.predict(x[96:], verbose=0).argmax(1)

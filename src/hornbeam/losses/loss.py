@@ -207,8 +207,8 @@ def reduce_weighted(
         if reduction in ("mean", "sum_over_batch_size"):
             # Every present value counts for (all / present), so that dividing by all makes the mean of the
             # present.
-            share = ops.divide_no_nan(float(weights.size), ops.sum(weights))
-            weights = ops.where(present, ops.cast(share, values.dtype), 0.0)
+            scale = ops.divide_no_nan(float(weights.size), ops.sum(weights))
+            weights = ops.where(present, ops.cast(scale, values.dtype), 0.0)
         weights = as_weights(weights, values.shape, "mask", name)
     if sample_weight is not None:
         sample_weights = as_weights(

@@ -285,7 +285,7 @@ div = _binary(
     "div",
     "x / y; integers truncate towards zero, and x / 0 is 0.",
     _divide,
-    lambda ct, out, x, y: (share := ct / y, -(share * out)),
+    lambda ct, out, x, y: (quotient := ct / y, -(quotient * out)),
     domain=(0.5, 2),
 )
 rem = _binary(

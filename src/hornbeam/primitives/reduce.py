@@ -139,8 +139,8 @@ def _extreme(fn: Callable[..., Array], neutral: Callable[[str], Any]) -> Reducer
 
 def _extreme_vjp(ct: Node, out: Node, x: Node, axes: Axes) -> Node:
     hit = eq(x, _spread(out, x.shape, axes))
-    share = ct / reduce_sum(convert(hit, x.dtype), axes)
-    return select(hit, _spread(share, x.shape, axes), zeros_like(x))
+    part = ct / reduce_sum(convert(hit, x.dtype), axes)
+    return select(hit, _spread(part, x.shape, axes), zeros_like(x))
 
 
 def _prod_vjp(ct: Node, out: Node, x: Node, axes: Axes) -> Node:

@@ -154,7 +154,7 @@ def count_evaluation(sealed: Sealed | None, description: str, quiet: bool) -> No
     """Count an evaluation of sealed data and print it; if `quiet`, warn of the second and later ones."""
     if sealed is None:
         return
-    sentence = sealed.count(description)
+    sentence = sealed.record_use(description)
     if not quiet:
         say(sentence)
     elif not sentence.startswith("first"):

@@ -72,7 +72,7 @@ def run(
     (x_train, y_train), (x_test, y_test) = mnist.load_data()
     x_train, x_test = (x[..., None].astype("float32") / 255 for x in (x_train, x_test))
     folder = Path(output)
-    test = seal(x_test, y_test, name="the official test digits", path=folder / "test_looks.jsonl")
+    test = seal(x_test, y_test, name="the official test digits", path=folder / "test_uses.jsonl")
     del x_test, y_test
     rows, validation = split(y_train, VALIDATION, seed)
     rows = rows[:train_samples]
@@ -103,7 +103,7 @@ def run(
     def report(images: np.ndarray, labels: np.ndarray) -> str:
         return _report(model, images, labels, folder, recorder)
 
-    figure = test.look(report)
+    figure = test.apply(report)
     _print_training(history, trained, reached, folder)
     if recorder is not None:
         recorder.add(model.explain())

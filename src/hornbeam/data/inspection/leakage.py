@@ -73,7 +73,7 @@ def find_leaks(
     Args:
         train: x or (x, y) of the training part, as for `split`; or the `Split` that `split` returned, without
             `test` and `validation`.
-        test: x or (x, y) of the test part, or None. It may be sealed (this does not count as a look).
+        test: x or (x, y) of the test part, or None. It may be sealed (this does not count as a use).
         validation: x or (x, y) of the validation part, or None.
         groups: {"train": one value a sample, "test": ...}; for a Split one value for each sample before the
             split.

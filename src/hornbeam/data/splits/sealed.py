@@ -41,7 +41,7 @@ class Sealed:
         y: Targets, or None.
         sample_weight: Weights of the samples, or None.
         name: Name of the test set in messages.
-        path: File that counts looks of several processes, or None.
+        path: File that counts the uses of several processes, or None.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class Sealed:
         self.name = name
         self.path = None if path is None else Path(path)
         self.fingerprint = fingerprint([list(named_arrays(part, "x").values()) for part in self._data])
-        self._looks = 0
+        self._uses = 0
         _instances.add(self)
 
     @property
-    def looks(self) -> int:
-        """Number of looks so far: by this object, or with a path by all processes."""
-        return self._looks if self.path is None else len(self._recorded_ids())
+    def uses(self) -> int:
+        """Number of uses so far: of this object, or with a path in all processes."""
+        return self._uses if self.path is None else len(self._recorded_ids())
 
     def _recorded_ids(self) -> list[str]:
-        """Return the ids of all looks at these samples in the file."""
+        """Return the ids of all uses of these samples in the file."""
         if self.path is None or not self.path.exists():
             return []
         ids = []
@@ -71,54 +71,50 @@ class Sealed:
                     ids.append(entry["id"])
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
-                    f"{self.path}, line {number}, does not record a look at a test set: {line[:60]!r}"
+                    f"{self.path}, line {number}, does not record a use of a test set: {line[:60]!r}"
                 ) from error
         return ids
 
-    def count(self, caller: str) -> str:
-        """Count a look, and return a sentence with its number.
+    def record_use(self, caller: str) -> str:
+        """Count a use, and return a sentence with its number.
 
         Args:
-            caller: Name of the function that looks, for the file.
+            caller: Name of the function that uses the samples, for the file.
         """
         if self.path is None:
-            self._looks += 1
-            number = self._looks
+            self._uses += 1
+            number = self._uses
         else:
             mark = uuid.uuid4().hex
             now = time.strftime("%FT%T%z")
-            entry = {"id": mark, "samples": self.fingerprint, "time": now, "what": caller}
+            entry = {"id": mark, "samples": self.fingerprint, "time": now, "caller": caller}
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # A single append: looks of several processes do not interleave.
+            # A single append: lines of several processes do not interleave.
             with open(self.path, "ab", buffering=0) as file:
                 file.write((json.dumps(entry) + "\n").encode())
                 os.fsync(file.fileno())
             number = self._recorded_ids().index(mark) + 1
-        return self.sentence(number)
+        return self._sentence(number)
 
-    def sentence(self, number: int) -> str:
-        """Return a sentence on the validity of a look.
-
-        Args:
-            number: Number of the look, from 1.
-        """
+    def _sentence(self, number: int) -> str:
+        """Return a sentence on the validity of the score of use `number`, counted from 1."""
         ordinal = _ORDINALS[number] if number < len(_ORDINALS) else f"{number:,}th"
-        look = f"{ordinal} look at {self.name} ({len(self):,} samples)"
+        use = f"{ordinal} use of {self.name} ({len(self):,} samples)"
         if number == 1:
-            return f"{look}: the score is unbiased if nothing was chosen by these samples"
-        return f"{look}: the score is optimistic if anything was chosen by an earlier one"
+            return f"{use}: the score is unbiased if nothing was chosen by these samples"
+        return f"{use}: the score is optimistic if anything was chosen by an earlier one"
 
-    def look(self, function: Callable[..., T]) -> T:
+    def apply(self, function: Callable[..., T]) -> T:
         """Return `function(x, y)`, for figures and scores that `evaluate` does not compute.
 
-        It counts as a look, which is printed.
+        It counts as a use, which is printed.
 
         Args:
             function: Function of x and y, and of sample weights as a third argument if present.
         """
         from hornbeam.distribution.processes import say
 
-        say(self.count(getattr(function, "__name__", type(function).__name__)))
+        say(self.record_use(getattr(function, "__name__", type(function).__name__)))
         return function(*(part for part in self._data if part is not None))
 
     def _unsealed(self) -> tuple[Any, Any, Any]:
@@ -128,15 +124,15 @@ class Sealed:
         raise SealedError(
             f"{problem}: {self.name} is sealed. It measures the final model, so nothing may be learned, "
             "tuned or chosen by it: use validation_split=0.1 or data.split for that, then "
-            "model.evaluate(sealed), or sealed.look(function) for other scores"
+            "model.evaluate(sealed), or sealed.apply(function) for other scores"
         )
 
     def __len__(self) -> int:
         return count_samples(self._data[0])
 
     def __repr__(self) -> str:
-        times = self.looks
-        return f"<{self.name}, sealed: {len(self):,} samples, looked at {times} time{'s' * (times != 1)}>"
+        times = self.uses
+        return f"<{self.name}, sealed: {len(self):,} samples, used {times} time{'s' * (times != 1)}>"
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         self._refuse("its arrays are not accessible")
@@ -166,7 +162,7 @@ def seal(
 ) -> Sealed:
     """Seal a test set: `model.evaluate(sealed)` works, but training, tuning and validation are refused.
 
-    Every look is counted and printed: the first score is unbiased, a score that was chosen by earlier looks
+    Every use is counted and printed: the first score is unbiased, a score that was chosen by earlier uses
     is not. While the seal exists, `fit` also refuses the arrays that it holds, and `evaluate` counts them.
     The seal prevents mistakes, not deliberate access.
 
@@ -175,8 +171,8 @@ def seal(
         y: Targets, or None.
         sample_weight: Weights of the samples, or None.
         name: Name of the test set in messages.
-        path: File that counts the looks of several processes, created if missing. It holds a line for each
-            look, with a fingerprint of the samples, and may serve several test sets.
+        path: File that counts the uses of several processes, created if missing. It holds a line for each
+            use, with a fingerprint of the samples, and may serve several test sets.
 
     Returns:
         A `Sealed`, which raises SealedError on any other use.
@@ -184,9 +180,9 @@ def seal(
     Example:
         >>> sealed = hornbeam.data.seal(np.zeros((4, 2)), np.zeros(4))
         >>> sealed
-        <this test set, sealed: 4 samples, looked at 0 times>
-        >>> sealed.look(lambda x, y: x.shape)
-        first look at this test set (4 samples): the score is unbiased if nothing was chosen by these samples
+        <this test set, sealed: 4 samples, used 0 times>
+        >>> sealed.apply(lambda x, y: x.shape)
+        first use of this test set (4 samples): the score is unbiased if nothing was chosen by these samples
         (4, 2)
     """
     arguments = {"x": x, "y": y, "sample_weight": sample_weight}

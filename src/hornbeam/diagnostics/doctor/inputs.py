@@ -62,9 +62,10 @@ def unscaled_inputs(trace: TrainingTrace) -> Evidence | None:
     for snapshot in _fed(trace):
         largest = snapshot.input_rms if snapshot.feature_rms is None else float(np.max(snapshot.feature_rms))
         if largest > _LARGE:
-            text = f"{str(snapshot.path)!r} gets inputs of up to {snapshot.input_largest:.4g}, "
-            text += f"{snapshot.input_rms:.3g} on "
-            text += "average (root mean square)"
+            text = (
+                f"{str(snapshot.path)!r} gets inputs of up to {snapshot.input_largest:.4g}, "
+                f"{snapshot.input_rms:.3g} on average (root mean square)"
+            )
             if snapshot.feature_rms is not None and len(snapshot.feature_rms) > 1:
                 least = float(np.min(snapshot.feature_rms))
                 text += f"; its features lie between {least:.3g} and {largest:.3g}"
