@@ -192,7 +192,7 @@ MISTAKES = [
         "interpolation must be nearest, bilinear, bicubic, lanczos3 or",
     ),
     ("O.linalg.inv(v)", "inv needs square matrices (..., n, m), got (4, 3)"),
-    ("O.norm(v,ord='x')", "norm: 'x' is no norm of matrices"),
+    ("O.norm(v,ord='x')", "norm: 'x' is not a norm of matrices"),
     ("O.cumsum(v,axis=3)", "cumsum: axis 3 is out of range for a tensor with 2 axes"),
     ("O.repeat(v,'a')", "repeat: repeats must be integers, got 'a'"),
     ("O.tile(v,'a')", "a size must be an integer, got 'a'"),

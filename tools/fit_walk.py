@@ -79,7 +79,7 @@ def compiled_model() -> hb.Model:
 def main() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(64, 3)).astype("float32"), rng.normal(size=(64, 1)).astype("float32")
-    compiled_model().fit(x[:32], y[:32], verbose=0)  # so that imports are no part of the walk
+    compiled_model().fit(x[:32], y[:32], verbose=0)  # so that imports are not part of the walk
     model, walk = compiled_model(), Walk(x)
     sys.setprofile(walk)
     try:

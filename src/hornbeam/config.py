@@ -67,7 +67,7 @@ def set_floatx(value: str) -> None:
         value: "bfloat16", "float16", "float32" or "float64".
 
     Raises:
-        ValueError: If `value` is no float dtype.
+        ValueError: If `value` is not a float dtype.
     """
     name = dtype_name(value)
     if name not in FLOATS:

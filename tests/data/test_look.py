@@ -47,7 +47,7 @@ def test_summaries_are_numpy_s(n: int, features: int, dtype: str, gaps: bool, se
         assert found.mean is None
         return
     np.testing.assert_allclose(
-        (found.low, found.high, found.mean, found.deviation),
+        (found.low, found.high, found.mean, found.std),
         (wide[good].min(), wide[good].max(), wide[good].mean(), wide[good].std()),
         rtol=1e-9, atol=1e-9,
     )  # fmt: skip
@@ -56,7 +56,7 @@ def test_summaries_are_numpy_s(n: int, features: int, dtype: str, gaps: bool, se
         assert found.missing_by_feature[j] == n - len(column)
         if len(column):
             np.testing.assert_allclose(
-                (found.lows[j], found.highs[j], found.means[j], found.deviations[j]),
+                (found.lows[j], found.highs[j], found.means[j], found.stds[j]),
                 (column.min(), column.max(), column.mean(), column.std()), rtol=1e-9, atol=1e-9,
             )  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_summaries_of_many_blocks() -> None:
     array = np.random.default_rng(0).normal(3, 2, (5000, 700)).astype("float32")
     found = summarize(array, "x")
     np.testing.assert_allclose(found.means, array.mean(axis=0, dtype=np.float64), rtol=1e-6)
-    np.testing.assert_allclose(found.deviations, array.std(axis=0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(found.stds, array.std(axis=0, dtype=np.float64), rtol=1e-6)
 
 
 @given(st.integers(2, 60), st.integers(1, 4), st.sampled_from(["uint8", "int64", "float32", "float64"]))

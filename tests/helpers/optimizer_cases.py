@@ -29,8 +29,8 @@ def gradients() -> list[Arrays]:
 
 
 # ScheduleFreeAdamW is not among them: with TensorFlow Keras reads its slot after writing it (an alias), and
-# so leaves
-# the paper; a NumPy version of the paper's algorithm stands in test_optimizers.py instead.
+# so departs from the
+# paper; test_optimizers.py has a NumPy version of the paper's algorithm instead.
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {}),
     ("SGD", {"learning_rate": 0.1, "momentum": 0.9}),

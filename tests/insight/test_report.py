@@ -95,7 +95,7 @@ def test_it_stands_for_itself(shown: Page) -> None:
 
 def test_landmarks_title_and_language(shown: Page) -> None:
     assert shown.all("html") == [{"lang": "en"}]
-    assert shown.text("title")[0] == "small pictures: a training with Hornbeam"
+    assert shown.text("title")[0] == "small pictures: a training run with Hornbeam"
     for name in ("header", "nav", "main", "footer", "h1"):
         assert len(shown.all(name)) == 1, name
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in shown.all("meta")

@@ -40,7 +40,7 @@ def short_time(seconds: float) -> str:
 
 
 def long_time(seconds: float) -> str:
-    """Return the time of a training with its units.
+    """Return the time of a training run with its units.
 
     >>> long_time(245)
     '4 min 05 s'

@@ -160,7 +160,7 @@ def power(x1: TensorLike, x2: TensorLike) -> Tensor:
         Tensor of the broadcast shape, in the promoted dtype.
 
     Raises:
-        ValueError: If an integer base has a negative Python int as exponent: the result is no integer.
+        ValueError: If an integer base has a negative Python int as exponent: the result is not an integer.
     """
     dtype = result_dtype(x1, x2)
     if isinstance(x2, int) and not isinstance(x2, bool) and dtype != "bool":

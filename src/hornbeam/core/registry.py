@@ -34,7 +34,7 @@ _MODULES_OF: dict[str, list[str]] = {}
 # registered name ("package>name") -> class or function, by `register_keras_serializable`.
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
-# Operations that functional models may name, as (Keras module, class name): they are no classes here.
+# Operations that functional models may name, as (Keras module, class name): they are not classes here.
 _OPERATIONS: set[tuple[str, str]] = set()
 # Objects of the open scopes of `custom_object_scope`, the innermost first.
 _scopes: ContextVar[tuple[dict[str, Any], ...]] = context_variable("custom objects", ())

@@ -33,7 +33,7 @@ class StatelessScope(VariableTracer):
         initialize_variables: Accepted for Keras's signature; variables have values from the start.
 
     Raises:
-        ValueError: If a key is no Variable.
+        ValueError: If a key is not a Variable.
         ShapeError: If a value has another shape than its variable.
 
     Example:

@@ -128,7 +128,7 @@ def _checked_shape(shape: ShapeLike | int) -> DynamicShape:
 class SymbolicCall:
     """A call on symbolic tensors: the operation, its arguments and its outputs.
 
-    `masks` are those that a layer got because its input carries them. They are no inputs, since values carry
+    `masks` are those that a layer got because its input carries them. They are not inputs, since values carry
     their masks, but Keras counts them as inputs when it orders layers.
     """
 

@@ -27,7 +27,7 @@ class Doctor(Callback):
     training step on some samples, without side effects, and examines outputs of layers, gradients of weights
     and sizes of updates: dead and saturated units, vanishing and exploding gradients, learning rates,
     unscaled inputs, useless layers, wrong labels, over- and underfitting and others; docs/doctor.md has the
-    table. It is silent if it finds nothing, and a training with it ends in the same bits as one without.
+    table. It is silent if it finds nothing, and training gives the same bits with and without it.
 
     Its attributes are `findings`, a list of `hornbeam.diagnostics.doctor.Finding` (name, evidence, advice,
     layers, epoch), and `seconds`, the time that its snapshots took.

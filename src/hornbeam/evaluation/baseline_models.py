@@ -273,15 +273,15 @@ def _flat(x: Any) -> np.ndarray:
 
 
 def _normalized(x: Any) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Return samples (n, d) with mean 0 and deviation 1, the mean and the scale.
+    """Return samples (n, d) with mean 0 and standard deviation 1, the mean and the scale.
 
     Images and other arrays have one scale, tables one a column.
     """
     flat = _flat(x)
     mean = flat.mean(0, dtype=np.float64).astype(np.float32)
     images = any(np.ndim(part) > 2 for part in tree.flatten(x))
-    deviation: Any = flat.std(dtype=np.float64) if images else flat.std(0, dtype=np.float64)
-    scale: Any = np.where(deviation > 0, deviation, 1).astype(np.float32)
+    std: Any = flat.std(dtype=np.float64) if images else flat.std(0, dtype=np.float64)
+    scale: Any = np.where(std > 0, std, 1).astype(np.float32)
     return (flat - mean) / scale, mean, scale
 
 

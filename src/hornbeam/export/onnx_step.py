@@ -42,7 +42,7 @@ them out in the first run. From then on give each output NAME.next to the input 
 import numpy as np, onnxruntime
 
 options = onnxruntime.SessionOptions()
-options.log_severity_level = 3  # a warning says that defaults of inputs are no constants
+options.log_severity_level = 3  # a warning says that defaults of inputs are not constants
 session = onnxruntime.InferenceSession({file!r}, options)
 names, state = [output.name for output in session.get_outputs()], {{}}
 for batch in batches:  # dicts of arrays: {batch}

@@ -184,8 +184,7 @@ class _Cell(Layer, DropoutMasks):
 
         Returns:
             Outputs in the order of time and the last states; or None if no operation does this: with dropout
-            between
-            steps, other activations, or in a subclass with its own step.
+            between steps, other activations, or in a subclass with its own step.
         """
         return None
 

@@ -118,7 +118,7 @@ def get(identifier: LossLike | type | None) -> Loss | Callable[..., Tensor] | No
 
     Raises:
         UnknownObjectError: If the name is unknown; the message suggests the nearest one.
-        ValueError: If the identifier is no loss.
+        ValueError: If the identifier is not a loss.
 
     Example:
         >>> get("mse") is mean_squared_error

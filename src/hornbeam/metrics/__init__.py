@@ -178,7 +178,7 @@ def get(identifier: MetricLike | type | None) -> Metric | Callable[..., Any] | N
 
     Raises:
         UnknownObjectError: If the name is unknown; the message suggests the nearest one.
-        ValueError: If the identifier is no metric.
+        ValueError: If the identifier is not a metric.
 
     Example:
         >>> get("mse")

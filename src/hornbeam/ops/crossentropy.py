@@ -192,7 +192,7 @@ def one_hot(
 ) -> Tensor:
     """Encode integers as vectors with 1 at their index and 0 elsewhere.
 
-    Integers out of range, and floats that are no integers, give zeros.
+    Integers out of range, and floats that are not integers, give zeros.
 
     Args:
         x: Tensor of integers.

@@ -427,7 +427,7 @@ def vector_norm(node: Node, order: float | str, axes: tuple[int, ...]) -> Node:
     if order == 2:
         return p.sqrt(p.reduce_sum(node * node, axes))
     if isinstance(order, str):
-        raise ValueError(f"norm: {order!r} is no norm of vectors")
+        raise ValueError(f"norm: {order!r} is not a norm of vectors")
     power = float(order)
     total = p.reduce_sum(p.power(size, full(power, size.type)), axes)
     return p.power(total, full(1 / power, total.type))
@@ -448,7 +448,7 @@ def _matrix_norm(node: Node, order: float | str | None, axes: tuple[int, int]) -
         summed = last - 1 if abs(order) == 1 else last
         sums = p.reduce_sum(p.absolute(transposed), (summed,))
         return (p.reduce_max if order > 0 else p.reduce_min)(sums, (sums.rank - 1,))
-    raise ValueError(f"norm: {order!r} is no norm of matrices")
+    raise ValueError(f"norm: {order!r} is not a norm of matrices")
 
 
 @operation

@@ -82,7 +82,7 @@ def get(identifier: OptimizerLike | type[Optimizer]) -> Optimizer:
 
     Raises:
         UnknownObjectError: If the name is unknown; the message suggests the nearest one.
-        ValueError: If the identifier is no optimizer.
+        ValueError: If the identifier is not an optimizer.
     """
     optimizer = registry.resolve(identifier, "keras.optimizers", "optimizer")
     if not isinstance(optimizer, Optimizer):

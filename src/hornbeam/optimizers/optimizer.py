@@ -145,7 +145,7 @@ class Optimizer:
 
         Raises:
             ValueError: If `variables` is empty.
-            TypeError: If one of them is no floating-point variable.
+            TypeError: If one of them is not a floating-point variable.
         """
         if self.built:
             return

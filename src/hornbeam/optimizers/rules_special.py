@@ -389,7 +389,7 @@ class Muon(Optimizer):
         w <- w - lr * rms_rate * sqrt(max(rows, columns)) * orthogonal(u)
 
     `orthogonal` is `ns_steps` Newton-Schulz steps x <- a x + (b A + c A A) x, A = x x^T, from u / |u|.
-    Variables that are no matrices, and excluded ones, follow Adam at `adam_lr_ratio` times the rate.
+    Variables that are not matrices, and excluded ones, follow Adam at `adam_lr_ratio` times the rate.
 
     Args:
         learning_rate: Number, `LearningRateSchedule` of the number of updates, or function without arguments.

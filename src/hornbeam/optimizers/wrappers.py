@@ -37,7 +37,7 @@ class LossScaleOptimizer(Optimizer):
 
     Raises:
         ValueError: If `dynamic_growth_steps` is less than 1.
-        TypeError: If `inner_optimizer` is no optimizer.
+        TypeError: If `inner_optimizer` is not an optimizer.
 
     Example:
         >>> LossScaleOptimizer(hornbeam.optimizers.SGD(0.1))
@@ -149,7 +149,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
 
     Raises:
         ValueError: If two patterns match one path.
-        TypeError: If `default_optimizer` is no optimizer.
+        TypeError: If `default_optimizer` is not an optimizer.
 
     Example:
         >>> slow, fast = hornbeam.optimizers.Adam(), hornbeam.optimizers.SGD(0.1)

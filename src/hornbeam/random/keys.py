@@ -59,7 +59,7 @@ class SeedGenerator:
         **kwargs: `trainable` and `dtype`, the config entries of Keras, are accepted.
 
     Raises:
-        ValueError: If `seed` is no integer.
+        ValueError: If `seed` is not an integer.
 
     Example:
         >>> generator = hornbeam.random.SeedGenerator(1)

@@ -29,7 +29,7 @@ def set_random_seed(seed: int) -> None:
         seed: Integer in [0, 2**32).
 
     Raises:
-        ValueError: If `seed` is no integer of 32 bits.
+        ValueError: If `seed` is not an integer of 32 bits.
     """
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < WORD:
         raise ValueError(f"seed must be an integer from 0 to 2**32 - 1, got {seed!r}")
@@ -44,7 +44,7 @@ def restart(seed: int) -> None:
     Args:
         seed: Integer.
     """
-    generator = global_seed_generator()  # which takes a default seed of its own when it is made
+    generator = global_seed_generator()  # which draws a default seed when it is created
     _chosen[:] = [int(seed)]
     _default_seeds.seed(int(seed))
     generator.state.assign(seed_words(int(seed)))

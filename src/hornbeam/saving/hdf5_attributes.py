@@ -2,8 +2,7 @@
 
 HDF5 allocates as many bytes as an attribute declares, up to 4 GiB, before it checks that they exist; it loops
 forever in a damaged heap, and follows a damaged datatype into a null pointer. So the file's bytes are checked
-here
-first: every message that could be an attribute of the name, and the heaps to which these point.
+here first: every message that could be an attribute of the name, and the heaps to which these point.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 
 Schema = Callable[[Any], bool] | Mapping[str, Any]
 
-# No counter of a training is larger; larger ones would overflow.
+# No counter of a training run is larger; larger ones would overflow.
 _LARGEST = 1 << 53
 
 

@@ -1,4 +1,4 @@
-"""The arguments of `fit` that are no data, checked."""
+"""The arguments of `fit` other than data, checked."""
 
 from __future__ import annotations
 

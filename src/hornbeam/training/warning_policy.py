@@ -1,4 +1,4 @@
-"""Reaction to a training that could run but would hardly make sense: an error, unless it is replaced."""
+"""Reaction to training that could run but would hardly make sense: an error, unless it is replaced."""
 
 from __future__ import annotations
 

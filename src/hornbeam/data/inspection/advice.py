@@ -53,15 +53,15 @@ def _text(report: DataReport, images: bool) -> Iterator[Advice]:
 
 def _pixel_range(report: DataReport, images: bool) -> Iterator[Advice]:
     summary = report.x[0]
-    if not images or summary.high is None or summary.mean is None or summary.deviation is None:
+    if not images or summary.high is None or summary.mean is None or summary.std is None:
         return
     if summary.high > 1:
         yield Advice(
             "divide x by 255: layers.Rescaling(1 / 255) as the first layer, or x.astype('float32') / 255",
             f"values range from {summary.low:g} to {summary.high:g} with mean {summary.mean:.1f} and "
-            f"standard deviation {summary.deviation:.1f}; initial weights and step sizes suit inputs of "
+            f"standard deviation {summary.std:.1f}; initial weights and step sizes suit inputs of "
             f"about 1. Mean 0 is not needed; it would be (x / 255 - {summary.mean / 255:.3f}) / "
-            f"{summary.deviation / 255:.3f}",
+            f"{summary.std / 255:.3f}",
         )
     if len(summary.shape) == 3:
         yield Advice(
@@ -77,10 +77,10 @@ def _feature_scales(report: DataReport, images: bool) -> Iterator[Advice]:
     for summary in report.x:
         if summary.numeric and _may_be_codes(summary):
             continue
-        varying = summary.deviations[summary.deviations > 0]
+        varying = summary.stds[summary.stds > 0]
         if not summary.numeric or not len(varying):
             continue
-        offset = np.abs(summary.means[summary.deviations > 0]) / varying
+        offset = np.abs(summary.means[summary.stds > 0]) / varying
         if varying.max() > 10 or varying.min() < 0.02 or offset.max() > 5:
             unscaled.append((summary.name, float(varying.min()), float(varying.max())))
     if not unscaled:
@@ -200,11 +200,11 @@ def _target_scales(report: DataReport, images: bool) -> Iterator[Advice]:
     if report.classes is not None or not report.y:
         return
     for summary in report.y:
-        if summary.numeric and summary.deviation and (summary.deviation > 100 or summary.deviation < 0.01):
+        if summary.numeric and summary.std and (summary.std > 100 or summary.std < 0.01):
             yield Advice(
-                f"scale {summary.name}: (y - {summary.mean:.4g}) / {summary.deviation:.4g}, by statistics of "
+                f"scale {summary.name}: (y - {summary.mean:.4g}) / {summary.std:.4g}, by statistics of "
                 "the training part",
-                f"targets have a standard deviation of {summary.deviation:.3g}, outputs of a new model of "
+                f"targets have a standard deviation of {summary.std:.3g}, outputs of a new model of "
                 "about 1: most of the training would bridge the difference, or squared errors would explode",
             )
 

@@ -43,7 +43,7 @@ def _array_table(report: DataReport) -> Table:
         rows.append([f"and {hidden:,} more", *[""] * 9])
     if len(report.x) == 1 and len(report.x[0].shape) == 2 and 1 < report.x[0].features <= _MOST_ROWS:
         rows += [_feature_cells(report.x[0], index) for index in range(report.x[0].features)]
-    heads = ("", "shape", "dtype", "MiB", "from", "to", "mean", "deviation", "missing", "constant")
+    heads = ("", "shape", "dtype", "MiB", "from", "to", "mean", "std", "missing", "constant")
     return Table("", heads, rows, text_columns=("shape", "dtype"), ruled=False)
 
 
@@ -57,13 +57,13 @@ def summary_cells(summary: Summary) -> list[str]:
         examples = ", ".join(repr(str(example)[:12]) for example in summary.examples)
         return [*cells, f"{summary.distinct:,} distinct", "", examples[:30], "", missing, "-"]
     constant = f"{len(summary.constant):,} of {summary.features:,}" if len(summary.constant) else "-"
-    numbers = (summary.low, summary.high, summary.mean, summary.deviation)
+    numbers = (summary.low, summary.high, summary.mean, summary.std)
     return [*cells, *map(_number, numbers), missing, constant]
 
 
 def _feature_cells(summary: Summary, index: int) -> list[str]:
     numbers = (
-        summary.lows[index], summary.highs[index], summary.means[index], summary.deviations[index]
+        summary.lows[index], summary.highs[index], summary.means[index], summary.stds[index]
     )  # fmt: skip
     missing = int(summary.missing_by_feature[index])
     constant = "yes" if summary.lows[index] == summary.highs[index] else "-"

@@ -93,7 +93,7 @@ class Duplicates:
 
 
 def first_of_each(exact: Iterable[Sequence[int]], count: int) -> np.ndarray:
-    """Return a mask of the samples that are no exact duplicate of an earlier one."""
+    """Return a mask of the samples that are not an exact duplicate of an earlier one."""
     firsts = np.ones(count, bool)
     for group in exact:
         firsts[list(group[1:])] = False

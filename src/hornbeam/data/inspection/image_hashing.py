@@ -32,14 +32,14 @@ _PAIRS = 1 << 22
 class ImageHashes(NamedTuple):
     """Features of n images: hashes, thumbnails, and mean and standard deviation of each.
 
-    hashes: difference hashes (uint64). thumbnails: of unit length around their mean. means, deviations: on a
+    hashes: difference hashes (uint64). thumbnails: of unit length around their mean. means, stds: on a
     scale of 255.
     """
 
     hashes: np.ndarray
     thumbnails: np.ndarray
     means: np.ndarray
-    deviations: np.ndarray
+    stds: np.ndarray
 
 
 def difference_hashes(images: np.ndarray) -> np.ndarray:
@@ -80,13 +80,13 @@ def hash_images(images: np.ndarray) -> ImageHashes:
     small = (_area_weights(height, _SIDE) @ values @ _area_weights(width, _SIDE).T).reshape(len(values), -1)
     means = small.mean(axis=1)
     small -= means[:, None]
-    deviations = np.sqrt(np.square(small).mean(axis=1))
+    stds = np.sqrt(np.square(small).mean(axis=1))
     lengths = np.linalg.norm(small, axis=1)
     small /= np.where(lengths > 0, lengths, 1)[:, None]
     top = 1.0 if images.dtype.kind == "f" and np.abs(values).max(initial=0) <= 1 else 255.0
-    means, deviations = means * (255 / top), deviations * (255 / top)
-    hashes[deviations < _FLAT] = 0  # only noise
-    return ImageHashes(hashes, small, means, deviations)
+    means, stds = means * (255 / top), stds * (255 / top)
+    hashes[stds < _FLAT] = 0  # only noise
+    return ImageHashes(hashes, small, means, stds)
 
 
 def concatenate_hashes(parts: Sequence[ImageHashes]) -> ImageHashes:
@@ -116,9 +116,9 @@ def near_duplicate_pairs(
 def _are_similar(images: ImageHashes, a: np.ndarray, b: np.ndarray, min_correlation: float) -> np.ndarray:
     """Return a mask of the pairs (a[i], b[i]) with similar thumbnails."""
     correlation = np.einsum("ij,ij->i", images.thumbnails[a], images.thumbnails[b])
-    flat = (images.deviations[a] < _FLAT) & (images.deviations[b] < _FLAT)
+    flat = (images.stds[a] < _FLAT) & (images.stds[b] < _FLAT)
     close = np.abs(images.means[a] - images.means[b]) < _FLAT
-    low, high = np.sort([images.deviations[a], images.deviations[b]], axis=0)
+    low, high = np.sort([images.stds[a], images.stds[b]], axis=0)
     similar: np.ndarray = np.where(
         flat, close, (correlation >= min_correlation) & (high <= _MAX_CONTRAST_RATIO * low)
     )

@@ -32,17 +32,17 @@ class Moments(NamedTuple):
     """Means and standard deviations of features that vary, and the number of samples behind them."""
 
     means: np.ndarray
-    deviations: np.ndarray
+    stds: np.ndarray
     samples: int
 
     def distance_from_standard(self) -> float:
-        """Return the root mean square distance from mean 0 and deviation 1 over features.
+        """Return the root mean square distance from mean 0 and standard deviation 1 over features.
 
         Deviations may have been computed with n or with n - 1.
         """
         biased = np.sqrt(1 - 1 / self.samples)
-        deviation = min(_rms(self.deviations - 1), _rms(self.deviations - biased))
-        return max(_rms(self.means), deviation)
+        std = min(_rms(self.stds - 1), _rms(self.stds - biased))
+        return max(_rms(self.means), std)
 
 
 def _rms(values: np.ndarray) -> float:
@@ -117,14 +117,14 @@ def _check_standardized(key: str, summaries: Mapping[str, Summary], scaled_by_sa
 
 def _feature_moments(summaries: list[Summary]) -> Moments | None:
     """Return the moments of each feature, without constant features and those of only -1 and 1."""
-    means, deviations, total = _pool(
-        [s.means for s in summaries], [s.deviations for s in summaries], [s.shape[0] for s in summaries]
+    means, stds, total = _pool(
+        [s.means for s in summaries], [s.stds for s in summaries], [s.shape[0] for s in summaries]
     )
     low = np.min([s.lows for s in summaries], axis=0)
     high = np.max([s.highs for s in summaries], axis=0)
-    signs = (low >= -1) & (high <= 1) & (deviations > 0.999)
+    signs = (low >= -1) & (high <= 1) & (stds > 0.999)
     informative = (high > low) & ~signs
-    return Moments(means[informative], deviations[informative], total) if informative.any() else None
+    return Moments(means[informative], stds[informative], total) if informative.any() else None
 
 
 def _total_moments(summaries: list[Summary]) -> Moments | None:
@@ -135,19 +135,19 @@ def _total_moments(summaries: list[Summary]) -> Moments | None:
     return Moments(
         *_pool(
             [np.array([s.mean], float) for s in summaries],
-            [np.array([s.deviation], float) for s in summaries],
+            [np.array([s.std], float) for s in summaries],
             [s.shape[0] * s.features for s in summaries],
         )
     )
 
 
 def _pool(
-    means: list[np.ndarray], deviations: list[np.ndarray], counts: list[int]
+    means: list[np.ndarray], stds: list[np.ndarray], counts: list[int]
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Return mean, standard deviation and count of the union of several sets."""
     weight = np.array(counts)[:, None] / sum(counts)
     mean = (weight * means).sum(axis=0)
-    square = (weight * (np.square(deviations) + np.square(means - mean))).sum(axis=0)
+    square = (weight * (np.square(stds) + np.square(means - mean))).sum(axis=0)
     return mean, np.sqrt(square), sum(counts)
 
 

@@ -32,11 +32,11 @@ class Summary:
     low: float | None = None
     high: float | None = None
     mean: float | None = None
-    deviation: float | None = None
+    std: float | None = None
     distinct: int | None = None
     examples: list[Any] = field(default_factory=list)
     means: np.ndarray = field(default_factory=_empty)
-    deviations: np.ndarray = field(default_factory=_empty)
+    stds: np.ndarray = field(default_factory=_empty)
     lows: np.ndarray = field(default_factory=_empty)
     highs: np.ndarray = field(default_factory=_empty)
     missing_by_feature: np.ndarray = field(default_factory=_empty)
@@ -95,12 +95,12 @@ def summarize(array: np.ndarray, name: str) -> Summary:
         count += block_count
     summary.missing_by_feature = len(flat) - count
     summary.lows, summary.highs, summary.means = low, high, mean
-    summary.deviations = np.sqrt(square / np.maximum(count, 1))
+    summary.stds = np.sqrt(square / np.maximum(count, 1))
     if count.sum():
         summary.low, summary.high = float(low.min()), float(high.max())
         summary.mean = float((mean * count).sum() / count.sum())
         spread = (square + count * (mean - summary.mean) ** 2).sum()
-        summary.deviation = float(np.sqrt(spread / count.sum()))
+        summary.std = float(np.sqrt(spread / count.sum()))
     return summary
 
 

@@ -70,7 +70,7 @@ def _code_objects(code: CodeType) -> Iterator[CodeType]:
 
 
 def _is_pure_name(name: str, namespace: dict[str, Any], checked: set[Any]) -> bool:
-    """Return True if a name is pure. Attributes have names too: one that is no global is harmless."""
+    """Return True if a name is pure. Attributes have names too: one that is not a global is harmless."""
     if name in namespace:
         return _is_pure_value(namespace[name], checked)
     return not hasattr(builtins, name) or name in _BUILTINS

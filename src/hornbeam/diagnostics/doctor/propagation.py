@@ -12,7 +12,7 @@ from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
 check = Checks()
 
-# Updates after which an oddity is no accident of the initial weights.
+# Updates after which an anomaly is not an accident of the initial weights.
 _SETTLED = 10
 # Largest ratio of gradient to weight. Before a normalization it is easily a hundred.
 _STEEP = 1000

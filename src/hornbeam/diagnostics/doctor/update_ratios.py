@@ -13,7 +13,7 @@ from hornbeam.training.callbacks.base import learning_rates
 
 check = Checks()
 
-# Updates after which an oddity is no accident of the initial weights.
+# Updates after which an anomaly is not an accident of the initial weights.
 _SETTLED = 10
 
 

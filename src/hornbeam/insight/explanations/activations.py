@@ -10,7 +10,7 @@ EFFECTS = {
     "relu6": "keeps values between 0 and 6 and clips the others",
     "leaky_relu": "keeps positive values and a fraction of the others",
     "elu": "keeps positive values and saturates the others at -1",
-    "selu": "keeps mean 0 and deviation 1 from layer to layer",
+    "selu": "keeps mean 0 and standard deviation 1 from layer to layer",
     "celu": "keeps positive values and saturates the others smoothly",
     "gelu": "keeps large values, and small ones in part",
     "silu": "(x × sigmoid(x)) keeps large values, and small ones in part",

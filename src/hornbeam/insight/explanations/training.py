@@ -1,4 +1,4 @@
-"""`model.explain_training()`: the loop, the optimizer and the loss of a training, with its numbers."""
+"""`model.explain_training()`: the loop, the optimizer and the loss of a training run, with its numbers."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def page(run: Run) -> str:
         tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{run.name}: a training with Hornbeam"),
+        tag("title", f"{run.name}: a training run with Hornbeam"),
         tag("style", Html(style_sheet())),
     )
     body = tag(

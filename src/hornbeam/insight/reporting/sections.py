@@ -81,7 +81,7 @@ def data(run: Run) -> Any:
         return [*content, *hint]
     samples = f"{int(part['samples']):,} samples. {part['note']}".strip()
     content += [tag("h3", "Inspection"), tag("p", samples)]
-    heads = ["", "shape", "dtype", "from", "to", "mean", "deviation", "missing", "constant"]
+    heads = ["", "shape", "dtype", "from", "to", "mean", "std", "missing", "constant"]
     rows = [
         [str(a["name"]), str(a["shape"]), str(a["dtype"]), *map(str, a["numbers"])] for a in part["arrays"]
     ]

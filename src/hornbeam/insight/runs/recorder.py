@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RunRecorder(Callback):
-    """Record a training in a folder of its own, `runs/<date>-<time>-<name>/`, as plain JSON.
+    """Record a training run in a folder of its own, `runs/<date>-<time>-<name>/`, as plain JSON.
 
     Recorded are the configs of the model and of `compile`, shapes and fingerprint of the data, versions,
     machine, engine, commit, command and seeds, and the logs and seconds of each epoch. Epochs are written as

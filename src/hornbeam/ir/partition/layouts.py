@@ -28,7 +28,7 @@ class ShardingPlan:
         ins: Placement of each operand.
         out: Placement of the result, or of each of them.
         params: Parameters that change, since they contain shapes.
-        reduced: Reduction by which the ranks' results are combined at once ("max", ...), if it is no sum.
+        reduced: Reduction by which the ranks' results are combined at once ("max", ...), if it is not a sum.
     """
 
     ins: tuple[Placement, ...]

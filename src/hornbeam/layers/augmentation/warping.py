@@ -178,7 +178,7 @@ class RandomElasticTransform(GeometryLayer):
         _, height, width, _ = images.shape
         strength = transformation["distortion_factor"]
         alpha = max(height, width) * 0.1 * strength
-        # A Gaussian needs a deviation above 0; its value does not matter then, as alpha is 0 too.
+        # A Gaussian needs a standard deviation above 0; its value does not matter then, as alpha is 0 too.
         sigma = ops.maximum(min(height, width) * 0.05 * strength, 1e-3)
         # The window is static: three deviations of the strongest distortion.
         window = int(6 * 0.05 * min(height, width) * self.scale[1]) | 1

@@ -1,4 +1,4 @@
-"""Backups of a training that may be cut off: checkpoints under Keras's name."""
+"""Backups of a training run that may be interrupted: checkpoints under Keras's name."""
 
 from __future__ import annotations
 

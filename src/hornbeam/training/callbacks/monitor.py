@@ -46,7 +46,7 @@ class Monitor(Callback):
         self._warned = False
 
     def _sign(self) -> float:
-        """Return +1 where larger is better, -1 where smaller is. Raises ValueError if the name is no help."""
+        """Return +1 where larger is better, -1 where smaller is. Raises ValueError for an unknown name."""
         if self.mode != "auto":
             return 1.0 if self.mode == "max" else -1.0
         name = self.monitor.removeprefix("val_").lower()

@@ -310,7 +310,7 @@ class Facts:
         if isinstance(layer, layers.GaussianDropout):
             return f"multiplies by noise around 1 (rate {rate:g})"
         if isinstance(layer, layers.AlphaDropout):
-            return f"sets a fraction of {rate:g} to the negative limit of selu, keeping mean and deviation"
+            return f"sets a fraction of {rate:g} to the negative limit of selu, keeping mean and variance"
         return "adds a penalty on the values to the loss"
 
     @property

@@ -265,7 +265,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.BatchNormalization,
         Template(
-            "in training each of {normalized_channels} gets mean 0 and deviation 1 over the batch, then a "
+            "in training each of {normalized_channels} gets mean 0 and variance 1 over the batch, then a "
             "learned scale and shift; in inference the moving averages are used{momentum_clause}",
             "{unchanged}",
             "the following layers get values of one scale whatever the earlier layers do, which allows "
@@ -295,8 +295,8 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
             ),
         )
         for kind, operation in (
-            (layers.LayerNormalization, "the {feature_values} of each position get mean 0 and deviation 1"),
-            (layers.GroupNormalization, "channels in {groups} groups get mean 0 and deviation 1"),
+            (layers.LayerNormalization, "the {feature_values} of each position get mean 0 and variance 1"),
+            (layers.GroupNormalization, "channels in {groups} groups get mean 0 and variance 1"),
             (layers.RMSNormalization, "the {feature_values} of each position are divided by their RMS"),
             (layers.UnitNormalization, "the {feature_values} of each position are scaled to norm 1"),
         )
