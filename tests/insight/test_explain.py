@@ -352,7 +352,7 @@ def test_what_layers_do_on_data() -> None:
     values = np.array([[1.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
     text = model.explain(x)["d"].entry("on data")
     assert text == (
-        f"mean {values.mean():.3g}, deviation {values.std():.3g}, 67% of the values are 0; "
+        f"mean {values.mean():.3g}, std {values.std():.3g}, 67% of the values are 0; "
         "1 of 3 channels are 0 throughout"
     )
     explanation = model.explain(x)

@@ -222,7 +222,7 @@ def _output_statistics(model: Any, x: Any, batch_size: int) -> dict[int, str]:
 
 def _statistics(values: np.ndarray, layer: Any) -> str:
     """Return mean, deviation, and the proportion of zeros."""
-    text = f"mean {values.mean():.3g}, deviation {values.std():.3g}"
+    text = f"mean {values.mean():.3g}, std {values.std():.3g}"
     zeros = float((values == 0).mean())
     if zeros >= 0.01:
         text += f", {zeros:.0%} of the values are 0"

@@ -122,7 +122,7 @@ def _batch(schedule: TrainingSchedule) -> str:
     noise = f"1/√{size} = {1 / math.sqrt(size):.2g}"
     return (
         f"{integer(size)} samples: the mean of their gradients estimates that of all data; its error is "
-        f"about {noise} of the deviation between samples"
+        f"about {noise} of the standard deviation between samples"
     )
 
 
