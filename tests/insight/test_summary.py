@@ -11,8 +11,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
-from hornbeam.insight.receptive_field import ReceptiveFields, calls_of
-from hornbeam.insight.summary import Trace, rows_of
+from hornbeam.models.receptive_field import ReceptiveFields, calls_of
+from hornbeam.models.summary import Trace, rows_of
 
 
 def text_of(model: Any, **options: Any) -> str:

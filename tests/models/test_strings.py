@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
-import hornbeam.insight.summary
+import hornbeam.models.summary
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
 L = hb.layers
@@ -284,7 +284,7 @@ def test_summaries_and_copies() -> None:
     lines: list[str] = []
     model.summary(print_fn=lines.append)
     assert "StringLookup" in "".join(lines)
-    assert 84 < hb.insight.summary.Trace(model).flops < 200  # the last layer, and what stands around it
+    assert 84 < hb.models.summary.Trace(model).flops < 200  # the last layer, and what stands around it
     copy = hb.models.clone_model(model)
     copy.set_weights(model.get_weights())
     np.testing.assert_allclose(copy.predict(TABLE, verbose=0), model.predict(TABLE, verbose=0), rtol=1e-5)

@@ -44,8 +44,6 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 UPWARD = {
     ("models/saving_methods.py", "hornbeam.export"),
     ("models/model.py", "hornbeam.insight"),
-    ("models/model.py", "hornbeam.insight.summary"),
-    ("utils/feature_space.py", "hornbeam.saving"),
 }
 
 ENGINE_NAMES = {"native", "reference", "jax", "torch", "tensorflow", "onnxruntime", "pytensor"}

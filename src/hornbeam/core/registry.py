@@ -46,7 +46,7 @@ _FUNCTION_MODULES = ("keras.activations", "keras.losses", "keras.metrics")
 _FAMILIES = (
     "activations", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
     "models.functional_config", "regularizers", "distillation",
-    "applications.convnext", "applications.inception_resnet_v2", "utils.feature_space",
+    "applications.convnext", "applications.inception_resnet_v2", "models.feature_space",
 )  # fmt: skip
 
 # Class names of plain values in Keras's format.

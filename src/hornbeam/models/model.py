@@ -247,7 +247,7 @@ class Model(SavingMethods, Trainer, Layer):
             show_trainable: Also show whether each layer is trained.
             layer_range: Names of the first and the last layer to list.
         """
-        from hornbeam.insight.summary import summarize
+        from hornbeam.models.summary import summarize
 
         summarize(
             self,

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from hornbeam.data.pipeline.py_dataset import PyDataset as PyDataset
     from hornbeam.data.splits.split_dataset import split_dataset as split_dataset
     from hornbeam.datasets.files import get_file as get_file
+    from hornbeam.models.feature_space import FeatureSpace as FeatureSpace
     from hornbeam.training.packing import pack_x_y_sample_weight as pack_x_y_sample_weight
     from hornbeam.training.packing import unpack_x_y_sample_weight as unpack_x_y_sample_weight
     from hornbeam.utils import bounding_boxes as bounding_boxes
     from hornbeam.utils.config import Config as Config
-    from hornbeam.utils.feature_space import FeatureSpace as FeatureSpace
     from hornbeam.utils.images import array_to_img as array_to_img
     from hornbeam.utils.images import img_to_array as img_to_array
     from hornbeam.utils.images import load_img as load_img
@@ -62,7 +62,7 @@ serialize_keras_object = serialize
 # Imported on first access: they need extras, or modules of higher layers.
 _LAZY = {
     "Config": "config",
-    "FeatureSpace": "feature_space",
+    "FeatureSpace": "hornbeam.models.feature_space",
     "Progbar": "progbar",
     "PyDataset": "hornbeam.data.pipeline.py_dataset",
     "array_to_img": "images",

@@ -14,9 +14,9 @@ from hornbeam.insight.ablation import NotRemovable, parameters_without
 from hornbeam.insight.arithmetic import integer, parameter_sum, percent, shape_text
 from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.insight.explanations.layers import LayerContext, describe
-from hornbeam.insight.receptive_field import calls_of
-from hornbeam.insight.summary import Row, Trace, rows_of
 from hornbeam.layers import InputLayer
+from hornbeam.models.receptive_field import calls_of
+from hornbeam.models.summary import Row, Trace, rows_of
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike

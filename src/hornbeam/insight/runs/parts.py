@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam.insight.explanations.explanation import Explanation
-from hornbeam.insight.summary import Trace, rows_of
+from hornbeam.models.summary import Trace, rows_of
 from hornbeam.training.profile import Profile
 from hornbeam.visualization.png import encode_base64, is_image
 

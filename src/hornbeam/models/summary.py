@@ -20,11 +20,11 @@ from hornbeam.core.lazy import ConcretizationError
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.distribution.processes import say
-from hornbeam.insight.receptive_field import NO_POSITIONS, ReceptiveFields, calls_of
 from hornbeam.ir.node import Node, serial
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
 from hornbeam.layers.context import layer_call_hook
+from hornbeam.models.receptive_field import NO_POSITIONS, ReceptiveFields, calls_of
 
 Shape = tuple[int | None, ...]
 

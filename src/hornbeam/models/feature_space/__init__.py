@@ -17,9 +17,9 @@ from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers import Layer
-from hornbeam.utils.feature_definitions import Cross, Feature
-from hornbeam.utils.feature_encoders import TFDConcat, TFDIdentity, needs_adapt, one_hot_encoder
-from hornbeam.utils.feature_tables import (
+from hornbeam.models.feature_space.definitions import Cross, Feature
+from hornbeam.models.feature_space.encoders import TFDConcat, TFDIdentity, needs_adapt, one_hot_encoder
+from hornbeam.models.feature_space.tables import (
     Columns,
     as_column,
     as_columns,

@@ -9,7 +9,7 @@ from hornbeam import layers, ops
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers import Layer
-from hornbeam.utils.feature_definitions import KERAS_MODULE
+from hornbeam.models.feature_space.definitions import KERAS_MODULE
 
 
 @exported(KERAS_MODULE)

@@ -10,7 +10,7 @@ import numpy as np
 from hornbeam.core.symbolic import STRING, holds_strings
 from hornbeam.data.frames import frame_columns, is_frame
 from hornbeam.layers.call import is_array
-from hornbeam.utils.feature_definitions import Feature
+from hornbeam.models.feature_space.definitions import Feature
 
 # Rows in a batch that preprocessors are adapted on.
 BATCH = 32
