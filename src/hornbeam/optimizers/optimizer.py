@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.naming import to_snake_case, unique_name
@@ -18,18 +16,18 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.scope import scope
-from hornbeam.ir.types import ShapeError, dtype_name, is_float, numpy_dtype
+from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.optimizers.arguments import check_learning_rate, merged_signature, shortest_float
 from hornbeam.optimizers.averaging import overwrite_every, update_averages
 from hornbeam.optimizers.clipping import check_clipping, clip_gradients
+from hornbeam.optimizers.optimizer_variables import OptimizerVariables
 from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.optimizers.updates import Updates, record_gradients_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import DTypeLike, InitializerLike, LearningRateLike, TensorLike
-    from hornbeam.distribution import TensorLayout
+    from hornbeam._internal.typing import LearningRateLike, TensorLike
 
 LearningRate = float | LearningRateSchedule | Callable[[], Any]
 Gradients = Sequence[Tensor | None]
@@ -39,7 +37,7 @@ _SCALAR = "float32"
 
 
 @exported("keras.optimizers")
-class Optimizer:
+class Optimizer(OptimizerVariables):
     """Base class of optimizers: a rule is its `slots` (state per variable) and one `update_step`.
 
     Args:
@@ -115,7 +113,7 @@ class Optimizer:
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.built = False
-        self._variables: list[Variable] = []
+        self._variables = []
         self._trainable_variables: list[Variable] = []
         self._slots: dict[str, dict[Variable, Variable]] = {}
         self._no_decay: set[Variable] = set()
@@ -179,96 +177,6 @@ class Optimizer:
             Variable.
         """
         return self._slots[name][variable]
-
-    @property
-    def variables(self) -> list[Variable]:
-        """Variables: iteration, learning rate (if a number), averages, accumulators, slots."""
-        return list(self._variables)
-
-    def add_variable(
-        self,
-        shape: Sequence[int],
-        initializer: float | InitializerLike = "zeros",
-        dtype: DTypeLike | None = None,
-        aggregation: str = "none",
-        layout: TensorLayout | Variable | None = None,
-        name: str | None = None,
-    ) -> Variable:
-        """Create a variable of the optimizer.
-
-        Args:
-            shape: Sequence of integers.
-            initializer: Number, array, or what `initializers.get` takes.
-            dtype: Dtype; None for `hornbeam.config.floatx()`.
-            aggregation: Accepted for Keras's signature.
-            layout: `TensorLayout`, variable whose layout is shared, or None.
-            name: Name of the variable.
-
-        Returns:
-            Variable.
-        """
-        dtype = dtype or floatx()
-        if isinstance(initializer, (int, float)) or initializer == "zeros":
-            value = 0 if initializer == "zeros" else initializer
-            start: float | InitializerLike = np.full(tuple(shape), value, numpy_dtype(dtype_name(dtype)))
-        elif isinstance(initializer, (str, dict)):
-            from hornbeam import initializers
-
-            start = initializers.get(initializer)
-        else:
-            start = initializer
-        variable = Variable(
-            start, tuple(shape), dtype, trainable=False, aggregation=aggregation, layout=layout, name=name
-        )
-        variable.path = f"{self.name}/{variable.name}"
-        self._variables.append(variable)
-        return variable
-
-    def add_variable_from_reference(
-        self,
-        reference_variable: Variable,
-        name: str | None = None,
-        initializer: float | InitializerLike = "zeros",
-    ) -> Variable:
-        """Create a variable with the shape, dtype and layout of another one, named after it.
-
-        Args:
-            reference_variable: Variable.
-            name: Name of the state, appended to the path of `reference_variable`.
-            initializer: Number, array, or what `initializers.get` takes.
-
-        Returns:
-            Variable.
-        """
-        label = f"{reference_variable.path.replace('/', '_')}_{name or 'var'}"
-        shape, dtype = reference_variable.shape, reference_variable.dtype
-        return self.add_variable(shape, initializer, dtype, layout=reference_variable, name=label)
-
-    def add_optimizer_variables(
-        self,
-        trainable_variables: Sequence[Variable],
-        name: str | Sequence[str],
-        initializer: float | InitializerLike | Sequence[float | InitializerLike] = "zeros",
-    ) -> Any:
-        """Create a state (or, for a list of names, several) for each trained variable.
-
-        Args:
-            trainable_variables: Sequence of variables.
-            name: Name of the state, or a list of names.
-            initializer: Number, array, what `initializers.get` takes, or a list of these, one for each name.
-
-        Returns:
-            List of variables, or for a list of names a tuple of lists.
-        """
-        names = [name] if isinstance(name, str) else list(name)
-        starts: list[Any] = (
-            list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
-        )
-        columns: tuple[list[Variable], ...] = tuple([] for _ in names)
-        for variable in trainable_variables:
-            for column, label, start in zip(columns, names, starts, strict=True):
-                column.append(self.add_variable_from_reference(variable, label, start))
-        return columns[0] if isinstance(name, str) else columns
 
     # -- the numbers a rule reads ----------------------------------------------------------------------------
 
@@ -562,54 +470,6 @@ class Optimizer:
                 variable.assign(value)
             self.apply(grads)
             return [variable.value for variable in trainable], [variable.value for variable in states]
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Return the values of `variables` as arrays."""
-        return [np.array(variable.numpy()) for variable in self.variables]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set the values of `variables`.
-
-        Args:
-            weights: Sequence of arrays.
-
-        Raises:
-            ValueError: If their number is wrong.
-            ShapeError: If a shape is wrong.
-        """
-        if not self.built:
-            raise ValueError(
-                f"{self.name} is not built: call build(model.trainable_variables) before set_weights()"
-            )
-        if len(weights) != len(self.variables):
-            raise ValueError(f"{self.name} has {len(self.variables)} variables, got {len(weights)} weights")
-        for variable, weight in zip(self.variables, weights, strict=True):
-            variable.assign(weight)
-
-    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Write the state to a group of a file, as "0", "1", ...
-
-        Args:
-            store: Mapping of names to arrays, such as an HDF5 group.
-        """
-        for index, variable in enumerate(self.variables):
-            store[str(index)] = variable.numpy()
-
-    def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Read the state from a group of a file; warn and read nothing if the number of variables differs.
-
-        Args:
-            store: Mapping of names to arrays, such as an HDF5 group.
-        """
-        if len(store) != len(self.variables):
-            warnings.warn(
-                f"the state of {self.name} was not loaded: it has {len(self.variables)} variables, the file "
-                f"{len(store)}. Training will go on with a fresh optimizer state",
-                stacklevel=2,
-            )
-            return
-        for index, variable in enumerate(self.variables):
-            variable.assign(np.asarray(store[str(index)]))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments from which an equal optimizer is built; its state is in `variables`."""
