@@ -57,8 +57,8 @@ Keras are empty. Lookups, which Keras does not compile, are tested in both direc
 WHOLE = """
 ## Complete models
 
-Models of the grammar of random models (`tests/helpers/parity/grammar.py`), by seed: branches, shared
-layers, several inputs and outputs.
+Models of the grammar of random models (`tests/helpers/parity/grammar.py`), by seed: branches,
+shared layers, several inputs and outputs.
 
 | model | layers | Keras to us | us to Keras | onnxruntime | imported |
 |---|---|---|---|---|---|

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from test_public_docstrings import public_modules, public_names
 
 import hornbeam._internal.typing as aliases
+from tests.structure.test_public_docstrings import public_modules, public_names
 
 # Namespaces whose signatures still have a bare `Any`. The list only shrinks.
 PENDING = {
