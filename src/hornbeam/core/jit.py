@@ -27,7 +27,7 @@ from hornbeam.engines.base import (
 )
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, leaf, placeholder
-from hornbeam.ir.primitive import graph_param
+from hornbeam.ir.primitive import graph_param, node_cost
 from hornbeam.ir.source_lines import recorded_lines
 from hornbeam.ir.trace import captures, current_level, gc_paused, new_level
 from hornbeam.ir.types import TensorType, dtype_name
@@ -210,8 +210,7 @@ def may_return_views(graph: Graph) -> bool:
         if node in seen or node.primitive is None:
             continue
         seen.add(node)
-        flops, _ = node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)
-        if not flops or graph_param(node.params):
+        if not node_cost(node)[0] or graph_param(node.params):
             stack.extend(node.inputs)
     return False
 

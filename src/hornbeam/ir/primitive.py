@@ -107,6 +107,18 @@ def movement_bytes(types: Sequence[TensorType], out: ValueType) -> int:
     return sum(t.nbytes for t in types) + sum(t.nbytes for t in outs)
 
 
+def node_cost(node: Node) -> tuple[int, int]:
+    """Return the FLOPs and the bytes moved of a node that applies a primitive."""
+    assert node.primitive is not None
+    return node.primitive.cost([x.type for x in node.inputs], node.type, **node.params)
+
+
+def graph_cost(graph: Graph, times: int = 1) -> tuple[int, int]:
+    """Return the FLOPs and the bytes moved of a graph that runs `times` times."""
+    costs = [node_cost(node) for node in graph.nodes]
+    return sum(flops for flops, _ in costs) * times, sum(moved for _, moved in costs) * times
+
+
 def primitive(
     name: str,
     *,

@@ -20,7 +20,8 @@ from hornbeam.core.lazy import ConcretizationError
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.distribution.processes import say
-from hornbeam.ir.node import Node, serial
+from hornbeam.ir.node import serial
+from hornbeam.ir.primitive import node_cost
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
 from hornbeam.layers.context import layer_call_hook
@@ -101,7 +102,7 @@ class Trace:
         except ConcretizationError:  # a model that reads values runs only eagerly
             self.calls.clear()
             return
-        self._nodes = [(node.uid, _cost(node)) for node in traced.graph.nodes]
+        self._nodes = [(node.uid, node_cost(node)[0]) for node in traced.graph.nodes]
         self.flops = sum(cost for _, cost in self._nodes) // self.batch
 
     def _record(self, layer: Any, run: Callable[[], Any]) -> Any:
@@ -122,11 +123,6 @@ class Trace:
         """Return shape and dtype of the outputs of the layer's first call."""
         calls = self.calls.get(id(layer))
         return [(x.shape, x.dtype) for x in calls[0].outputs] if calls else []
-
-
-def _cost(node: Node) -> int:
-    assert node.primitive is not None
-    return node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)[0]
 
 
 def _sample(model: Any) -> tuple[int, list[Any], dict[str, Any]] | None:

@@ -17,11 +17,21 @@ from hornbeam.ir.autodiff import dense_cotangents, gradients, outputs_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.node import Node, placeholder
-from hornbeam.ir.primitive import PRIMITIVES, Cotangents, Primitive, Sample, bind, full, primitive, zeros_like
+from hornbeam.ir.primitive import (
+    PRIMITIVES,
+    Cotangents,
+    Primitive,
+    Sample,
+    bind,
+    full,
+    graph_cost,
+    primitive,
+    zeros_like,
+)
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
 from hornbeam.ir.types import FLOATS, SIGNED, UNSIGNED, ShapeError, TensorType, ValueType, is_float
 from hornbeam.primitives import elementwise, index, reduce, shape
-from hornbeam.primitives.control import body_cost, optimization_barrier
+from hornbeam.primitives.control import optimization_barrier
 
 __all__ = [
     "call",
@@ -60,7 +70,7 @@ def _reference(*arrays: Any, body: Graph, **params: Any) -> Any:
 
 
 def _cost(types: Sequence[TensorType], out: ValueType, *, body: Graph, **params: Any) -> tuple[int, int]:
-    return body_cost(body)
+    return graph_cost(body)
 
 
 def _register(name: str, vjp: Callable[..., Cotangents] | None, **rules: Any) -> Primitive:

@@ -16,21 +16,11 @@ from hornbeam.ir.autodiff import BARRIER, dense_cotangents, gradients, outputs_o
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.node import Node, placeholder
-from hornbeam.ir.primitive import Sample, primitive, zeros_like
+from hornbeam.ir.primitive import Sample, graph_cost, primitive, zeros_like
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
 from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_float, numpy_dtype
 
 __all__ = ["cond", "optimization_barrier", "project", "scan", "stop_gradient", "while_loop"]
-
-
-def body_cost(graph: Graph, times: int = 1) -> tuple[int, int]:
-    """Count FLOPs and bytes of a graph that runs `times` times."""
-    flops = moved = 0
-    for node in graph.nodes:
-        assert node.primitive is not None
-        f, b = node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)
-        flops, moved = flops + f, moved + b
-    return flops * times, moved * times
 
 
 def _check_inputs(name: str, graph: Graph, types: Sequence[ValueType]) -> None:
@@ -118,7 +108,7 @@ COND = primitive(
     type_rule=_cond_type,
     reference=_cond_reference,
     vjp=_cond_vjp,
-    cost=lambda types, out, **p: max(body_cost(p["true_graph"]), body_cost(p["false_graph"])),
+    cost=lambda types, out, **p: max(graph_cost(p["true_graph"]), graph_cost(p["false_graph"])),
 )
 
 
@@ -175,7 +165,7 @@ WHILE = primitive(
     type_rule=_while_type,
     reference=_while_reference,
     vjp=None,
-    cost=lambda types, out, **p: body_cost(p["body_graph"]),
+    cost=lambda types, out, **p: graph_cost(p["body_graph"]),
 )
 
 
@@ -281,7 +271,7 @@ SCAN = primitive(
     type_rule=_scan_type,
     reference=_scan_reference,
     vjp=_scan_vjp,
-    cost=lambda types, out, **p: body_cost(p["body"], p["length"]),
+    cost=lambda types, out, **p: graph_cost(p["body"], p["length"]),
 )
 
 

@@ -12,7 +12,7 @@ import torch
 from hornbeam.engines.torch.random import random_bits
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import graph_param
+from hornbeam.ir.primitive import graph_param, node_cost
 
 # Operations with data-dependent control flow, that would be unrolled, or that PyTorch cannot trace.
 _NOT_COMPILED = frozenset(
@@ -58,10 +58,8 @@ def _estimate(graph: Graph) -> float:
     """Estimate the seconds of a run."""
     seconds = 1e-6
     for node in graph.nodes:
-        assert node.primitive is not None
-        types: Any = [x.type for x in node.inputs]
         if node.name != "project":
-            flops, moved = node.primitive.cost(types, node.type, **node.params)
+            flops, moved = node_cost(node)
             seconds += _CALL_SECONDS + max(flops / _FLOPS, moved / _BYTES)
     return seconds
 
