@@ -124,6 +124,23 @@ def test_results_are_read_without_a_copy_and_outlive_their_buffer(engine: Engine
     np.testing.assert_array_equal(first, 1)
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_sessions_of_the_user_keep_threads_of_their_own(engine: Engine, threads: int) -> None:
+    import onnxruntime
+
+    def run_model(options: Any) -> np.ndarray:
+        graph = traced(lambda x: [x + 1.0], MATRIX)
+        session = onnxruntime.InferenceSession(
+            model(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return session.run(None, {session.get_inputs()[0].name: np.zeros((3, 4), "float32")})[0]
+
+    run(engine, traced(lambda x: [x * 2.0], MATRIX), np.ones((3, 4), "float32"))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    np.testing.assert_array_equal(run_model(options), 1)
+
+
 def test_a_refusal_names_the_layer(on_it: None) -> None:
     model = hornbeam.Sequential([layers.Input((3,)), layers.Activation("gelu", name="bend", dtype="float64")])
     with pytest.raises(

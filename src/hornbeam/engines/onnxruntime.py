@@ -18,6 +18,7 @@ from hornbeam.engines.onnx.table import MAKERS, TABLE
 from hornbeam.engines.table import TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import where
+from hornbeam.ir.primitive import graph_cost
 from hornbeam.ir.types import numpy_dtype
 
 try:
@@ -26,10 +27,13 @@ except ImportError as error:
     raise missing_package("onnxruntime", "ONNX Runtime", error, extra="onnx") from error
 require_version("onnxruntime", "ONNX Runtime", onnxruntime.__version__, "1.32", extra="onnx")
 
-# One pool of threads for all sessions: creating one for each would take most of a session's time.
+# Each session has threads of its own. One pool for all would be the process's, and ONNX Runtime then refuses
+# the sessions that the user's code creates with pools of their own, which is the default.
 _THREADS = int(os.environ.get("HORNBEAM_THREADS", 0)) or os.cpu_count() or 1
-onnxruntime.set_global_thread_pool_sizes(_THREADS, 1)
-# And one memory arena.
+# FLOPs or bytes of a graph from which it gets more than one thread: creating threads takes longer than
+# running a smaller one, and each cached executable keeps its threads.
+_PARALLEL_WORK = 1 << 20
+# One memory arena for all sessions.
 onnxruntime.create_and_register_allocator(
     onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
@@ -49,7 +53,10 @@ class OrtExecutable(BindingExecutable):
         model = Emitter(TABLE, MAKERS).model(graph)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.use_per_session_threads = False
+        options.intra_op_num_threads = _THREADS if max(graph_cost(graph)) >= _PARALLEL_WORK else 1
+        options.inter_op_num_threads = 1
+        # Threads that wait busily for the next operation take the cores from those of other sessions.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.use_env_allocators", "1")
         # Folding would compute the random numbers of initializers when the session is created, and keep all
         # intermediate values in memory.
