@@ -243,6 +243,24 @@ def test_mistakes_with_torch_modules_say_what_to_do() -> None:
         layers.TorchModuleWrapper(Chosen())(np.ones(3, "float32"))
 
 
+BESIDE_TENSORFLOW = """
+import tensorflow, torch, hornbeam
+from hornbeam import layers
+layer = layers.TorchModuleWrapper(torch.nn.BatchNorm1d(3))
+model = hornbeam.Sequential([layers.Input((3,)), layer])
+print(model.output_shape)
+"""
+
+
+@NEEDS_TORCH
+@pytest.mark.skipif("tensorflow" not in installed(), reason="needs TensorFlow")
+def test_shapes_of_a_torch_module_beside_tensorflow() -> None:
+    """PyTorch imports Triton to infer shapes; after TensorFlow that import aborted the process."""
+    ran = subprocess.run([sys.executable, "-c", BESIDE_TENSORFLOW], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["(None,", "3)"]
+
+
 # -- JAX -----------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from hornbeam.engines.torch.random import random_bits
+from hornbeam.engines.torch.triton import import_beside_tensorflow
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import graph_param, node_cost
@@ -68,6 +69,7 @@ def compiled(
     walk: Callable[..., Sequence[Any]], inputs: Sequence[Any]
 ) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """Compile `walk(random_bits, *inputs)`, a run of a graph, for inputs of these types."""
+    import_beside_tensorflow()
     from torch.fx.experimental.proxy_tensor import make_fx  # slow to import, and rarely needed
 
     with torch.no_grad():

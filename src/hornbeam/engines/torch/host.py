@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from hornbeam.engines.torch.triton import import_beside_tensorflow
 from hornbeam.ir.types import TensorType
 
 Tensor = Any
@@ -23,6 +24,7 @@ class TorchHost:
         Raises:
             TypeError: If the types depend on values.
         """
+        import_beside_tensorflow()
         with torch.no_grad(), torch.device("meta"):
             arrays = [torch.empty(t.shape, dtype=getattr(torch, t.dtype)) for t in types]
             try:
