@@ -82,7 +82,7 @@ class LayerScale(layers.Layer):
         return x * self.gamma
 
 
-def _norm(name: str | None = None) -> layers.Layer:
+def _norm(name: str | None = None) -> layers.LayerNormalization:
     return layers.LayerNormalization(epsilon=_EPSILON, name=name)
 
 

@@ -10,7 +10,7 @@ from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import (
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
 
 
-class _Elementwise(Layer):
+class _Elementwise(TensorLayer):
     """A layer that keeps the shape and passes masks on."""
 
     def __init__(self, **kwargs: Any) -> None:

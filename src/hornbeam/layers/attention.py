@@ -18,7 +18,7 @@ from hornbeam.layers.attention_masks import (
 )
 from hornbeam.layers.config import serialize_argument
 from hornbeam.layers.einsum_dense import EinsumDense
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorsLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import (
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     )
 
 
-def _fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Any, size: int) -> Tensor:
+def _fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, size: int) -> Tensor:
     """Apply attention as one operation that engines know, to heads (batch, steps, heads, size)."""
     if mask is not None and mask.ndim == 3:
         mask = ops.expand_dims(mask, 1)
     return ops.dot_product_attention(q, k, v, mask=mask, scale=1.0 / math.sqrt(size))
 
 
-def _copy_initializer(initializer: Any) -> Any:
+def _copy_initializer(initializer: Any) -> InitializerLike:
     """Copy an initializer for each projection: without a seed, each draws its own."""
     if not hasattr(initializer, "get_config"):
         return initializer
     return type(initializer).from_config(initializer.get_config())
 
 
-class _Projected(Layer):
+class _Projected(TensorsLayer):
     """Base of multi-head and grouped-query attention: projections to heads and from heads."""
 
     # Private as in Keras, whose files contain this name.
@@ -260,7 +260,9 @@ class MultiHeadAttention(_Projected):
         result = self.output_dense(self._apply_gate(query, outputs))
         return (result, scores) if return_attention_scores else result
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Any, training: bool) -> tuple[Tensor, Tensor]:
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, training: bool
+    ) -> tuple[Tensor, Tensor]:
         """Apply attention to heads (batch, ..., heads, size), with the attended axes flattened to one.
 
         Returns the attention weights and the weighted values.

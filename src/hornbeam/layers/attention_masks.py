@@ -8,10 +8,10 @@ from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
-    pass
+    from hornbeam._internal.typing import TensorLike
 
 
-def masked_softmax(scores: Tensor, mask: Any) -> Tensor:
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     """Compute the softmax over the last axis where `mask` (broadcasting, or None) is True.
 
     A row that is masked entirely gets equal weights.
@@ -36,7 +36,7 @@ def band_mask(queries: int, keys: int, width: int) -> Tensor:
     return ops.expand_dims(ops.less(ops.abs(rows - columns), width), 0)
 
 
-def combine_masks(*masks: Any) -> Any:
+def combine_masks(*masks: TensorLike | None) -> Tensor | None:
     """Combine the masks that are not None."""
     result = None
     for mask in masks:
@@ -49,13 +49,13 @@ def combine_masks(*masks: Any) -> Any:
 def combine_attention_masks(
     query: Tensor,
     value: Tensor,
-    query_mask: Any,
-    value_mask: Any,
-    key_mask: Any,
+    query_mask: TensorLike | None,
+    value_mask: TensorLike | None,
+    key_mask: TensorLike | None,
     attention_mask: Any,
     causal: bool,
     window: int | None,
-) -> Any:
+) -> Tensor | None:
     """Combine all masks into one of shape (batch, T, S), or with an axis of heads; None if there are none."""
     parts = [
         ops.expand_dims(query_mask, 2) if query_mask is not None else None,

@@ -10,14 +10,17 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.attention_masks import causal_mask, combine_masks, masked_softmax
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorsLayer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hornbeam._internal.typing import ShapeTree, Tree
+    from hornbeam.core.variable import Variable
 
 
 @exported("keras.layers")
-class Attention(Layer):
+class Attention(TensorsLayer):
     """Dot-product attention without projections: `y = softmax(score(q, k)) v`.
 
     The score is `q k^T` ("dot") or `sum(tanh(q + k))` ("concat").
@@ -60,8 +63,8 @@ class Attention(Layer):
         self.dropout = check_rate("dropout", dropout, where=type(self).__name__)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
-        self.scale: Any = None
-        self.concat_score_weight: Any = None
+        self.scale: Variable | None = None
+        self.concat_score_weight: Variable | Any = None
 
     def build(self, input_shape: ShapeTree) -> None:
         self._check(input_shape)
@@ -70,7 +73,7 @@ class Attention(Layer):
         if self.score_mode == "concat":
             self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
 
-    def _check(self, inputs: Any) -> None:
+    def _check(self, inputs: Sequence[Tensor]) -> None:
         if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
             raise ValueError(f"{self.describe()} takes a list [query, value] or [query, value, key]")
 

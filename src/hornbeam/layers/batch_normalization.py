@@ -203,7 +203,7 @@ class BatchNormalization(_Scaled):
     def _update_average(self, moving: Variable, batch: Tensor, momentum: float) -> None:
         moving.assign(moving * momentum + batch * (1 - momentum))
 
-    def _moments(self, x: Tensor, axis: int, mask: Any) -> tuple[Tensor, Tensor]:
+    def _moments(self, x: Tensor, axis: int, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         other_axes = tuple(i for i in range(x.ndim) if i != axis)
         if mask is None:
             return ops.moments(x, other_axes)

@@ -21,6 +21,7 @@ from hornbeam.layers.masking import masks_of
 from hornbeam.layers.remat import rematerialized, wants_remat
 
 if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
     from hornbeam.layers.layer import Layer
 
 
@@ -44,7 +45,7 @@ class CallSignature:
 call_signature = functools.lru_cache(maxsize=None)(CallSignature)
 
 
-def is_array(x: Any) -> bool:
+def is_array(x: object) -> bool:
     """True for tensors and for objects with a shape that NumPy converts to arrays."""
     return isinstance(x, Tensor) or (hasattr(x, "__array__") and hasattr(x, "shape"))
 
@@ -97,7 +98,7 @@ class LayerCall:
         return converted
 
     @property
-    def first(self) -> Any:
+    def first(self) -> Tree:
         """The first argument, to which `input_spec`, masks and errors refer."""
         return next(iter(self.arguments.values()), None)
 
@@ -126,7 +127,7 @@ class LayerCall:
             self.arguments["training"] = training
         return training
 
-    def resolve_masks(self) -> Any:
+    def resolve_masks(self) -> Tree:
         """Pass the masks of tensors to `mask` arguments. Return the mask of the first argument."""
         names = self.spec.names
         if len(self.tensors) == 1 and "mask" in names:
@@ -150,7 +151,7 @@ class LayerCall:
         x = self.first
         return len(self.arguments) == 1 and isinstance(x, Tensor) and x.dtype == self.layer.compute_dtype
 
-    def invoke(self) -> Any:
+    def invoke(self) -> Tree:
         """Run the layer's `call`."""
         ordered = {name: self.arguments[name] for name in self.spec.names if name in self.arguments}
         bound = inspect.BoundArguments(self.spec.signature, ordered)
@@ -169,7 +170,7 @@ class LayerCall:
         return ", ".join(f"{name}={_describe(value)}" for name, value in self.arguments.items())
 
 
-def _shape_of(x: Any) -> Any:
+def _shape_of(x: Any) -> tuple[int, ...] | None:
     return tuple(x.shape) if isinstance(x, (Tensor, np.ndarray)) else None
 
 
@@ -185,7 +186,7 @@ def _list_to_array(value: Any, strings: bool) -> Any:
     return value
 
 
-def _describe(value: Any) -> str:
+def _describe(value: object) -> str:
     if isinstance(value, Tensor):
         return f"{value.dtype}{list(value.shape)}"
     if isinstance(value, dict):

@@ -30,7 +30,7 @@ def constructor_arguments(variables: dict[str, Any]) -> dict[str, Any]:
     return {**arguments, **variables.get("kwargs", {})}
 
 
-def serialize_argument(value: Any) -> Any:
+def serialize_argument(value: object) -> Any:
     """Convert a constructor's argument to plain values; tuples stay tuples."""
     if isinstance(value, (list, tuple)):
         return type(value)(serialize_argument(item) for item in value)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.context import context_variable, override
 from hornbeam.core.lazy import retain_graph
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 
 class CallContext:
     """State of the outermost layer call and everything inside it."""
 
-    def __init__(self, entry_layer: Any) -> None:
+    def __init__(self, entry_layer: Layer) -> None:
         self.entry_layer = entry_layer
         self.training: bool | None = None
 
@@ -28,7 +31,7 @@ def current_context() -> CallContext | None:
 
 
 @contextmanager
-def call_context(layer: Any) -> Iterator[CallContext]:
+def call_context(layer: Layer) -> Iterator[CallContext]:
     """Enter the running context, or a new one if `layer` is the outermost; restore `training` at the end.
 
     Values that a layer reads, or computes in order to assign them, keep their graph, so that gradients can

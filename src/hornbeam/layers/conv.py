@@ -14,7 +14,7 @@ from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         InitializerLike,
         RegularizerLike,
         Shape,
+        ShapeLike,
+        TensorLike,
     )
 
 
-class _Convolution(Layer):
+class _Convolution(TensorLayer):
     """Base of all convolutions: sizes, activation, bias, and their checks."""
 
     rank: int
@@ -66,7 +68,7 @@ class _Convolution(Layer):
         self.bias_constraint = constraints.get(bias_constraint)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
-    def _channels_of(self, input_shape: Any) -> int:
+    def _channels_of(self, input_shape: ShapeLike) -> int:
         """Return the number of input channels, which the input spec demands from now on."""
         channels = input_shape[channel_axis(self.data_format)]
         if channels is None:
@@ -147,7 +149,7 @@ class _Conv(_Convolution):
         )
         self._add_bias(self.filters)
 
-    def convolution_op(self, inputs: Tensor, kernel: Any) -> Tensor:
+    def convolution_op(self, inputs: Tensor, kernel: TensorLike) -> Tensor:
         """Convolve without bias and activation. Subclasses may override it or call it with another kernel.
 
         Args:

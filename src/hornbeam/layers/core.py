@@ -13,10 +13,12 @@ from hornbeam.core.symbolic import KerasTensor, SymbolicCall, symbolic_dtype
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import Layer, TensorLayer
 from hornbeam.layers.shapes import is_shape
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import (
         ActivationLike,
         Config,
@@ -177,7 +179,7 @@ def Input(
 
 
 @exported("keras.layers")
-class Dense(Layer):
+class Dense(TensorLayer):
     """Densely connected layer: every output depends on every input.
 
     Formula: `y = activation(x @ kernel + bias)`.
@@ -351,7 +353,7 @@ def _parameters(function: Callable[..., Any]) -> set[str]:
 
 
 @exported("keras.layers")
-class Masking(Layer):
+class Masking(TensorLayer):
     """Mask the steps of a sequence at which all features equal `mask_value`, so that later layers skip them.
 
     Shapes: x (batch, steps, features) -> the same with 0 at masked steps, and a mask (batch, steps) that is
@@ -427,7 +429,7 @@ class Wrapper(Layer):
             self.layer.build(input_shape)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         config = dict(config)
         config["layer"] = (
             deserialize(config["layer"]) if isinstance(config["layer"], dict) else config["layer"]

@@ -11,7 +11,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.core import QUANTIZATION
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @exported("keras.layers")
-class EinsumDense(Layer):
+class EinsumDense(TensorLayer):
     """Densely connected layer over any axes.
 
     Formula: `y = activation(einsum(equation, x, kernel) + bias)`.
@@ -128,7 +128,7 @@ class EinsumDense(Layer):
 
 
 def einsum_shapes(
-    equation: str, bias_axes: str | None, input_shape: Any, output_shape: ShapeLike
+    equation: str, bias_axes: str | None, input_shape: ShapeLike, output_shape: ShapeLike
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Compute the shapes of the kernel and of the bias (or None) of an EinsumDense.
 

@@ -11,7 +11,7 @@ from hornbeam._internal.validation import check_int, check_unsupported
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.core import QUANTIZATION
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @exported("keras.layers")
-class Embedding(Layer):
+class Embedding(TensorLayer):
     """Map integers to trained vectors: `y[...] = embeddings[x[...]]`.
 
     Shapes: x (...) of integers in [0, input_dim) -> y (..., output_dim); embeddings (input_dim, output_dim).

@@ -10,7 +10,9 @@ from hornbeam.core.registry import exported
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike
+    from collections.abc import Sequence
+
+    from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
 
 
 @exported("keras")
@@ -90,7 +92,9 @@ class InputSpec:
         return cls(**config)
 
 
-def check_inputs(specs: Any, inputs: Any, where: str) -> None:
+def check_inputs(
+    specs: InputSpec | Sequence[InputSpec] | Mapping[str, InputSpec] | None, inputs: Tree, where: str
+) -> None:
     """Check the inputs of a layer against its `input_spec`; `where` names the layer.
 
     Raises ShapeError that names the layer, what it expects, what it received, and the likely fix.

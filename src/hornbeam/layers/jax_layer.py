@@ -18,6 +18,8 @@ from hornbeam.layers.library_layer import LibraryLayer
 from hornbeam.random import SeedGenerator, draw_seed
 
 if TYPE_CHECKING:
+    import flax
+
     from hornbeam._internal.typing import ShapeTree, Tree
 
 
@@ -90,7 +92,7 @@ class JaxLayer(LibraryLayer):
         if params is not None or state is not None:
             self.built = True
 
-    def _add_weights(self, values: Any, trainable: bool) -> Any:
+    def _add_weights(self, values: Tree, trainable: bool) -> Tree:
         """Add weights for the arrays and numbers of a pytree; other leaves stay as they are."""
         import jax
 
@@ -112,7 +114,7 @@ class JaxLayer(LibraryLayer):
         """Return a key for `init_fn`."""
         return draw_seed(None)
 
-    def _get_init_rng(self) -> Any:
+    def _get_init_rng(self) -> Tree:
         """Return the `rng` of `init_fn`: a key. Subclasses may return a structure of keys."""
         return self._get_init_seed()
 
@@ -121,7 +123,7 @@ class JaxLayer(LibraryLayer):
         assert self.seed_generator is not None
         return self.seed_generator.next()
 
-    def _get_call_rng(self, training: bool | None) -> Any:
+    def _get_call_rng(self, training: bool | None) -> Tree:
         """Return the `rng` of `call_fn`: a key in training, else None. Subclasses may return a structure."""
         return self._get_call_seed() if training else None
 
@@ -204,7 +206,7 @@ def _argument_names(fn: Callable[..., Any], name: str, allowed: Sequence[str]) -
 class _Pytree:
     """A `TensorTemplate` of a JAX pytree."""
 
-    def __init__(self, structure: Any, kinds: tuple[type, ...] = (Tensor, np.ndarray)) -> None:
+    def __init__(self, structure: Tree, kinds: tuple[type, ...] = (Tensor, np.ndarray)) -> None:
         import jax
 
         self.treedef: Any
@@ -214,7 +216,7 @@ class _Pytree:
         self._constants = [None if isinstance(x, kinds) else x for x in leaves]
         self.key = (self.treedef, repr(self._constants))
 
-    def fill(self, tensors: Sequence[Any]) -> Any:
+    def fill(self, tensors: Sequence[Any]) -> Tree:
         """Return the structure with other tensors at the positions of its own."""
         leaves = list(self._constants)
         for position, tensor in zip(self._positions, tensors, strict=True):
@@ -309,7 +311,7 @@ class FlaxLayer(JaxLayer):
 
     def __init__(
         self,
-        module: Any,
+        module: flax.linen.Module,
         method: Callable[..., Any] | None = None,
         variables: Tree = None,
         **kwargs: Any,
@@ -338,25 +340,25 @@ class FlaxLayer(JaxLayer):
         super().__init__(apply, init, params, state, **kwargs)
 
     @property
-    def module(self) -> Any:
+    def module(self) -> flax.linen.Module:
         """The module of Flax, which holds no values."""
         return self._not_tracked[0]
 
     @property
-    def method(self) -> Any:
+    def method(self) -> Callable[..., Any] | None:
         """The method that is called, None for the module's `__call__`."""
         return self._not_tracked[1]
 
-    def _get_init_rng(self) -> Any:
+    def _get_init_rng(self) -> Tree:
         return {"params": self._get_init_seed(), "dropout": self._get_init_seed()}
 
-    def _get_call_rng(self, training: bool | None) -> Any:
+    def _get_call_rng(self, training: bool | None) -> Tree:
         return {"dropout": self._get_call_seed()} if training else {}
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments. Raises TypeError for a module whose class has no get_config."""
         is_bound = getattr(self.method, "__self__", None) is self.module and self.method is not None
-        method = self.method.__name__ if is_bound else serialize(self.method)
+        method = self.method.__name__ if self.method is not None and is_bound else serialize(self.method)
         return {**self._base_config(), "module": serialize(self.module), "method": method}
 
     @classmethod

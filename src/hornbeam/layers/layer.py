@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from hornbeam import dtype_policies, ops, regularizers, tree
 from hornbeam._internal.naming import current_path, nearest, path_scope, to_snake_case, unique_name
@@ -38,15 +38,20 @@ from hornbeam.layers.shapes import BuildShapes, shapes_from_json, symbolic_tenso
 from hornbeam.layers.weights import Weighted
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import (
         Config,
+        DTypeLike,
         DTypePolicyLike,
         RegularizerLike,
+        ShapeLike,
         ShapeTree,
         TensorLike,
         Tree,
     )
     from hornbeam.dtype_policies import DTypePolicy
+    from hornbeam.layers.input_spec import InputSpec
 
 L = TypeVar("L", bound="Layer")
 
@@ -111,7 +116,7 @@ class Layer(Operation, Weighted):
     # Constructor arguments that are not part of the config.
     _not_in_config: frozenset[str] = frozenset()
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         layer = object.__new__(cls)
         layer._start_tracking()
         # Kept for layers without a get_config; what the arguments hold is not state of this layer.
@@ -149,21 +154,21 @@ class Layer(Operation, Weighted):
         self._trainable = bool(trainable)
         self._losses: Sequence[Tensor] = ()
         self._remat = current_remat_scope()
-        self._build_shapes: Any = None
+        self._build_shapes: BuildShapes | None = None
         self.built = False
         self.autocast = autocast
         self.dtype_policy = dtype
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.input_spec: Any = None
+        self.input_spec: InputSpec | Sequence[InputSpec] | Mapping[str, InputSpec] | None = None
         self.supports_masking = type(self).compute_mask is not Layer.compute_mask
         self._take_input_shape(**kwargs)
 
     def _take_input_shape(
         self,
-        input_shape: Any = None,
-        batch_input_shape: Any = None,
-        input_dim: Any = None,
-        input_dtype: Any = None,
+        input_shape: ShapeLike | int | None = None,
+        batch_input_shape: ShapeLike | None = None,
+        input_dim: int | None = None,
+        input_dtype: DTypeLike | None = None,
     ) -> None:
         if input_dim is not None:
             input_shape = (input_dim,)
@@ -280,7 +285,7 @@ class Layer(Operation, Weighted):
                     return outputs
         return self._record(call, args, kwargs)
 
-    def _record(self, call: LayerCall, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _record(self, call: LayerCall, args: tuple, kwargs: dict[str, Any]) -> Tree:
         """Record a call on symbolic tensors."""
         with self._error_context(call):
             # A layer's own compute_output_spec takes precedence over inference by running `call`.
@@ -316,7 +321,7 @@ class Layer(Operation, Weighted):
                 error.args = (f"{text}\n{where}", *error.args[1:])
             raise
 
-    def _add_activity_loss(self, outputs: Any) -> None:
+    def _add_activity_loss(self, outputs: Tree) -> None:
         """Add the penalty on outputs, divided by the batch size as in Keras."""
         if self.activity_regularizer is not None:
             for output in tree.flatten(outputs):
@@ -347,7 +352,7 @@ class Layer(Operation, Weighted):
         if type(self).build is Layer.build:
             self._build_sublayers(input_shape)
 
-    def _build_sublayers(self, *shapes: Any) -> None:
+    def _build_sublayers(self, *shapes: ShapeTree) -> None:
         """Build the sublayers by a call on symbolic tensors, one for each shape."""
         if self._sublayers():
             self.built = True
@@ -570,3 +575,31 @@ class Layer(Operation, Weighted):
             TypeError: If the constructor does not take an argument.
         """
         return layer_from_config(cls, config)  # type: ignore[return-value]
+
+
+if TYPE_CHECKING:
+
+    class TensorLayer(Layer):
+        """A layer with one tensor as its output, for type checkers; it is `Layer` when it runs."""
+
+        @overload
+        def __call__(
+            self, inputs: KerasTensor | Sequence[KerasTensor], *args: Any, **kwargs: Any
+        ) -> KerasTensor: ...
+        @overload
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
+
+    class TensorsLayer(Layer):
+        """A layer with one tensor or several as its output, for type checkers; it is `Layer` when it runs."""
+
+        @overload
+        def __call__(
+            self, inputs: KerasTensor | Sequence[KerasTensor], *args: Any, **kwargs: Any
+        ) -> KerasTensor | Any: ...
+        @overload
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor | Any: ...
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor | Any: ...
+
+else:
+    TensorLayer = TensorsLayer = Layer

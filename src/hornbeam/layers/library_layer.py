@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,13 +16,18 @@ from hornbeam.ir.types import TensorType, dtype_name
 from hornbeam.layers.layer import Layer
 from hornbeam.primitives.host import HostFunction, host_call
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.engines.base import Buffer
+
+
 C = TypeVar("C", bound=Callable[..., Sequence[Any]])
 
 
 class TensorTemplate:
     """A structure without its tensors. Structures that differ only in tensors have one `key`."""
 
-    def __init__(self, structure: Any, kinds: tuple[type, ...] = (Tensor, np.ndarray)) -> None:
+    def __init__(self, structure: Tree, kinds: tuple[type, ...] = (Tensor, np.ndarray)) -> None:
         leaves = tree.flatten(structure)
         self._positions = [i for i, leaf in enumerate(leaves) if isinstance(leaf, kinds)]
         self.tensors = [leaves[i] for i in self._positions]
@@ -30,7 +35,7 @@ class TensorTemplate:
         self._structure = tree.pack_sequence_as(structure, constants)
         self.key: Hashable = (repr(self._structure), tuple(self._positions))
 
-    def fill(self, tensors: Sequence[Any]) -> Any:
+    def fill(self, tensors: Sequence[Any]) -> Tree:
         """Return the structure with other tensors at the positions of its own."""
         leaves = tree.flatten(self._structure)
         for position, tensor in zip(self._positions, tensors, strict=True):
@@ -58,7 +63,7 @@ class LibraryLayer(Layer):
         compute, function = self._functions[key]
         return [Tensor(node) for node in host_call(function, *(x.node for x in tensors))], compute
 
-    def _add_weight_from(self, buffer: Any, **kwargs: Any) -> Variable:
+    def _add_weight_from(self, buffer: Buffer, **kwargs: Any) -> Variable:
         """Add a weight whose initial value is a buffer of the library's engine."""
         array = self._engine.get(buffer)
         value = Tensor(leaf((self._engine, buffer), TensorType(array.shape, dtype_name(array.dtype))))

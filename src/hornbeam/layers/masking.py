@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import tree
 from hornbeam.core.convert import cast
@@ -12,21 +12,22 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_float
 
 if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
     from hornbeam.layers.call import LayerCall
     from hornbeam.layers.layer import Layer
 
 
-def masks_of(structure: Any) -> Any:
+def masks_of(structure: Tree) -> Tree:
     """Return the masks of the tensors in a structure; of symbolic tensors, only masks with a history."""
     return tree.map_structure(_mask_of, structure)
 
 
-def _mask_of(x: Any) -> Any:
+def _mask_of(x: object) -> Tensor | None:
     mask = getattr(x, "_keras_mask", None)
     return None if isinstance(mask, KerasTensor) and mask.history is None else mask
 
 
-def attach_masks(layer: Layer, call: LayerCall, outputs: Any, mask: Any) -> None:
+def attach_masks(layer: Layer, call: LayerCall, outputs: Tree, mask: Tree) -> None:
     """Compute the masks of the outputs and attach them; warn if the layer drops the mask of its input."""
     is_masked = any(m is not None for m in tree.flatten(mask))
     if not layer.supports_masking:
@@ -44,7 +45,7 @@ def attach_masks(layer: Layer, call: LayerCall, outputs: Any, mask: Any) -> None
             output._keras_mask = output_mask
 
 
-def record_masks(layer: Layer, call: LayerCall, outputs: Any) -> None:
+def record_masks(layer: Layer, call: LayerCall, outputs: Tree) -> None:
     """Record how the masks of symbolic outputs are computed, and which masks this call received.
 
     In Keras these are operations of the model. Here tensors carry their masks, and the record only puts the
@@ -66,7 +67,7 @@ def record_masks(layer: Layer, call: LayerCall, outputs: Any) -> None:
                 symbol._keras_mask = output_mask
 
 
-def _cast_symbol(layer: Layer, x: Any) -> Any:
+def _cast_symbol(layer: Layer, x: Tree) -> Tree:
     dtype = layer._autocast_dtype
     if not isinstance(x, KerasTensor) or dtype in (None, x.dtype) or not is_float(x.dtype):
         return x

@@ -10,13 +10,13 @@ from hornbeam import ops
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import Layer, TensorLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
 
 
-class _Merge(Layer):
+class _Merge(TensorLayer):
     """Base of layers that combine a list of tensors elementwise."""
 
     minimum = 1
@@ -33,7 +33,7 @@ class _Merge(Layer):
         """
         raise NotImplementedError
 
-    def call(self, inputs: Tree) -> Tensor:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         tensors = self._tensors(inputs)
         rank = max(x.ndim for x in tensors)
         # Missing axes are inserted after the batch, so that (batch, n) broadcasts with (batch, m, n).
@@ -49,7 +49,7 @@ class _Merge(Layer):
                 )
         return self.combine(tensors)
 
-    def _tensors(self, inputs: Any) -> list[Tensor]:
+    def _tensors(self, inputs: Tree) -> list[Tensor]:
         if not isinstance(inputs, (list, tuple)) or len(inputs) < self.minimum:
             count = len(inputs) if isinstance(inputs, (list, tuple)) else "no list"
             raise ValueError(
@@ -77,7 +77,7 @@ def _full_mask(x: Tensor) -> Tensor | None:
     return ops.broadcast_to(ops.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim))), x.shape)
 
 
-def _broadcast_mask(mask: Any, x: Any) -> Any:
+def _broadcast_mask(mask: Tensor, x: Tensor) -> Tensor:
     """Broadcast a mask to a tensor's shape.
 
     Keras's order of layers depends on the number of operations, so these are Keras's.
@@ -255,7 +255,7 @@ class Concatenate(_Merge):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def call(self, inputs: Tree) -> Tensor:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         tensors = self._tensors(inputs)
         shapes = [x.shape for x in tensors]
         rank = len(shapes[0])
@@ -311,7 +311,7 @@ class Dot(_Merge):
         self.axes = axes
         self.normalize = normalize
 
-    def call(self, inputs: Tree) -> Tensor:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
             raise ValueError(f"{self.describe()} takes a list of exactly 2 tensors")
         x, y = inputs

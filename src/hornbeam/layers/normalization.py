@@ -14,7 +14,7 @@ from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import Layer, TensorLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import (
@@ -35,7 +35,7 @@ def _axes_of(owner: str, axis: int | Sequence[int], rank: int) -> list[int]:
     return sorted(index % rank for index in axes)
 
 
-class _Scaled(Layer):
+class _Scaled(TensorLayer):
     """Base of layers that end with y * gamma + beta."""
 
     def __init__(
@@ -248,7 +248,7 @@ class GroupNormalization(_Scaled):
 
 
 @exported("keras.layers")
-class UnitNormalization(Layer):
+class UnitNormalization(TensorLayer):
     """Scale vectors to Euclidean length 1: `y = x / |x|`.
 
     Args:
@@ -274,7 +274,7 @@ class UnitNormalization(Layer):
 
 
 @exported("keras.layers")
-class RMSNormalization(Layer):
+class RMSNormalization(TensorLayer):
     """Normalize by the root mean square: `y = scale * x / sqrt(mean(x^2) + epsilon)`.
 
     Shapes: the weight `scale` has the sizes of `axis`.

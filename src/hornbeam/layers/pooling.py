@@ -11,18 +11,18 @@ from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.windows import check_window, spatial_sizes
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable
 
 
-class _Pooling(Layer):
+class _Pooling(TensorLayer):
     """Base of pooling over windows; `reduce` is the operation."""
 
     rank: int
-    reduce: Any
+    reduce: Callable[..., Tensor]
 
     def __init__(
         self,

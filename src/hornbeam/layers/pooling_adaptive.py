@@ -12,10 +12,10 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 
 
-class _AdaptivePooling(Layer):
+class _AdaptivePooling(TensorLayer):
     """Reduce one axis after the other, which maxima and means over boxes allow."""
 
     rank: int

@@ -9,13 +9,13 @@ from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
 
 
-class _GlobalPooling(Layer):
+class _GlobalPooling(TensorLayer):
     """Base of pooling over all positions."""
 
     rank: int

@@ -12,13 +12,13 @@ from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import Layer, TensorLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypePolicyLike, Tree
 
 
-class _Noise(Layer):
+class _Noise(TensorLayer):
     """Base of layers with a random state of their own, which do nothing in inference."""
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:

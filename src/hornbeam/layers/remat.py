@@ -33,7 +33,7 @@ def wants_remat(layer: Layer, bound: inspect.BoundArguments) -> bool:
 def rematerialized(layer: Layer) -> Callable[..., Any]:
     """Wrap the layer's `call` in `checkpoint`; losses that it adds are outputs of the wrapped function."""
 
-    def body(*args: Any, **kwargs: Any) -> Any:
+    def body(*args: Any, **kwargs: Any) -> Tree:
         count = len(layer._losses)
         return layer.call(*args, **kwargs), list(layer._losses[count:])
 

@@ -12,12 +12,12 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.windows import spatial_sizes
 
 
 @exported("keras.layers")
-class Flatten(Layer):
+class Flatten(TensorLayer):
     """Flatten all axes but the batch: x (batch, ...) -> y (batch, n).
 
     With data_format="channels_first" the channels are moved to the end first, so that both formats give the
@@ -44,14 +44,14 @@ class Flatten(Layer):
         return ops.reshape(inputs, (inputs.shape[0], inputs.size // max(inputs.shape[0], 1)))
 
 
-def _check_integers(owner: str, name: str, value: Any) -> tuple[Any, ...]:
+def _check_integers(owner: str, name: str, value: Sequence[int]) -> tuple[int, ...]:
     if not hasattr(value, "__iter__"):
         raise ValueError(f"{owner}: {name} must be a tuple of integers such as (2, 3), got {value!r}")
     return tuple(value)
 
 
 @exported("keras.layers")
-class Reshape(Layer):
+class Reshape(TensorLayer):
     """Reshape each sample: x (batch, ...) -> y (batch, *target_shape).
 
     Args:
@@ -94,7 +94,7 @@ class Reshape(Layer):
 
 
 @exported("keras.layers")
-class Permute(Layer):
+class Permute(TensorLayer):
     """Transpose the axes of each sample: axis i of y is axis dims[i] of x, counted from 1 after the batch.
 
     Args:
@@ -123,7 +123,7 @@ class Permute(Layer):
 
 
 @exported("keras.layers")
-class RepeatVector(Layer):
+class RepeatVector(TensorLayer):
     """Repeat a vector at every step: x (batch, features) -> y (batch, n, features).
 
     Args:
@@ -148,7 +148,7 @@ class RepeatVector(Layer):
         return ops.broadcast_to(ops.expand_dims(inputs, 1), (batch, self.n, features))
 
 
-class _Spatial(Layer):
+class _Spatial(TensorLayer):
     """Base of layers over `rank` axes between batch and channels."""
 
     rank: int
@@ -164,7 +164,7 @@ class _Spatial(Layer):
 
 
 class _ZeroPadding(_Spatial):
-    padding: Any
+    padding: Sequence[Any]
 
     def call(self, inputs: Tensor) -> Tensor:
         pairs = check_padding(
@@ -268,7 +268,7 @@ class ZeroPadding3D(_ZeroPadding):
 
 
 class _Cropping(_Spatial):
-    cropping: Any
+    cropping: Sequence[Any]
 
     def call(self, inputs: Tensor) -> Tensor:
         pairs = (self.cropping,) if self.rank == 1 else self.cropping

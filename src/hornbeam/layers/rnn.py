@@ -11,7 +11,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import Layer, TensorsLayer
 from hornbeam.layers.rnn_cell_base import DropoutMasks
 from hornbeam.layers.rnn_stacked_cells import (
     StackedRNNCells,
@@ -23,6 +23,8 @@ from hornbeam.layers.rnn_stacked_cells import (
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import (
         Shape,
         ShapeTree,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @exported("keras.layers")
-class RNN(Layer):
+class RNN(TensorsLayer):
     """Run a cell along a sequence: `y[t], states = cell(x[t], states)`.
 
     Calls take `initial_state`, the states before the first step (those of the cell by default), and `mask`
@@ -103,7 +105,7 @@ class RNN(Layer):
                 lambda x: Variable(x, trainable=False, autocast=False, name="rnn_state"), zeros
             )
 
-    def get_initial_state(self, batch_size: int) -> Any:
+    def get_initial_state(self, batch_size: int) -> list[Tensor]:
         """Return the initial states of the cell: zeros, unless the cell defines others.
 
         Args:
@@ -157,7 +159,7 @@ class RNN(Layer):
             )
 
     def _run_fused(
-        self, sequences: Tensor, states: Tree, mask: Any, training: bool, default_state: bool
+        self, sequences: Tensor, states: Tree, mask: Tensor | None, training: bool, default_state: bool
     ) -> tuple[Tensor, Tensor, Any] | None:
         """Compute the results of `_run` by one operation for all steps, or None if the cell has none.
 
@@ -180,7 +182,9 @@ class RNN(Layer):
 
     # -- the loop --------------------------------------------------------------------------------------------
 
-    def _run(self, sequences: Tensor, states: Tree, mask: Any, training: bool) -> tuple[Tensor, Tensor, Any]:
+    def _run(
+        self, sequences: Tensor, states: Tree, mask: Tensor | None, training: bool
+    ) -> tuple[Tensor, Tensor, Any]:
         """Loop over the steps. Return the outputs of all steps (batch first), the last output and the last
         states.
         """
@@ -250,7 +254,7 @@ class RNN(Layer):
         return [first] + [None] * len(tree.flatten(self.cell.state_size))
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         config = dict(config)
         if isinstance(config.get("cell"), dict):
             config["cell"] = deserialize(config["cell"])
@@ -261,7 +265,7 @@ def _swap(pair: tuple[Any, Any]) -> tuple[Any, Any]:
     return pair[1], pair[0]
 
 
-def _sizes(size: Any) -> tuple[int, ...]:
+def _sizes(size: int | Sequence[int]) -> tuple[int, ...]:
     return (size,) if isinstance(size, int) else tuple(size)
 
 
@@ -269,7 +273,7 @@ def _where(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return ops.where(ops.reshape(keep, (*keep.shape, *(1,) * (new.ndim - 1))), new, old)
 
 
-def _unrolled(step: Callable[[Any, Any], Any], carry: Any, xs: Any) -> tuple[Any, Tensor]:
+def _unrolled(step: Callable[[Any, Any], Any], carry: Tree, xs: Tree) -> tuple[Any, Tensor]:
     ys = []
     for t in range(tree.flatten(xs)[0].shape[0]):
         carry, y = step(carry, tree.map_structure(lambda x, t=t: x[t], xs))

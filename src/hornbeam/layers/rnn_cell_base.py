@@ -19,8 +19,10 @@ if TYPE_CHECKING:
         InitializerLike,
         RegularizerLike,
         Shape,
+        TensorLike,
         Tree,
     )
+    from hornbeam.core.variable import Variable
 
 
 class DropoutMasks:
@@ -107,7 +109,9 @@ class _Cell(Layer, DropoutMasks):
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
         self.output_size: Any = self.units
-        self.state_size: Any = self.units if self.state_count == 1 else [self.units] * self.state_count
+        self.state_size: int | Sequence[int] = (
+            self.units if self.state_count == 1 else [self.units] * self.state_count
+        )
 
     def build(self, input_shape: Shape) -> None:
         width = self.gates * self.units
@@ -122,10 +126,12 @@ class _Cell(Layer, DropoutMasks):
     def _bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
 
-    def _bias_initializer(self) -> Any:
+    def _bias_initializer(self) -> InitializerLike:
         return self.bias_initializer
 
-    def _weight(self, name: str, shape: tuple[int, ...], kind: str, initializer: Any = None) -> Any:
+    def _weight(
+        self, name: str, shape: tuple[int, ...], kind: str, initializer: InitializerLike = None
+    ) -> Variable:
         return self.add_weight(
             shape,
             initializer or getattr(self, f"{kind}_initializer"),
@@ -188,7 +194,7 @@ class _Cell(Layer, DropoutMasks):
         """
         return None
 
-    def _operands(self, x: Tensor, *others: Any, mask: Any) -> list[Node]:
+    def _operands(self, x: Tensor, *others: TensorLike, mask: Tensor | None) -> list[Node]:
         """Cast all operands to the dtype of `x`. The mask, if any, is the last one."""
         masks = [] if mask is None else [as_tensor(mask).node]
         return [x.node, *(cast_node(other, x.dtype) for other in others), *masks]

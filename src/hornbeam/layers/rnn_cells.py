@@ -163,7 +163,7 @@ class LSTMCell(_Cell):
         self.recurrent_activation = activations.get(recurrent_activation)
         self.unit_forget_bias = unit_forget_bias
 
-    def _bias_initializer(self) -> Any:
+    def _bias_initializer(self) -> InitializerLike:
         if not self.unit_forget_bias:
             return self.bias_initializer
 

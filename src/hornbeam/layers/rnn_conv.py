@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         InitializerLike,
         RegularizerLike,
         Shape,
+        TensorLike,
     )
 
 
@@ -130,7 +131,7 @@ class _ConvLSTMCell(LSTMCell):
             outputs = outputs + ops.reshape(self.bias, (-1, *trailing))
         return ops.reshape(outputs, (*inputs.shape[:2], *outputs.shape[1:])) if in_steps else outputs
 
-    def _convolve(self, x: Tensor, kernel: Any, padding: str, **arguments: Any) -> Tensor:
+    def _convolve(self, x: Tensor, kernel: TensorLike, padding: str, **arguments: Any) -> Tensor:
         """Convolve; with four copies of the input, each group of filters (a gate) takes one."""
         return ops.conv(x, kernel, padding=padding, data_format=self.data_format, **arguments)
 

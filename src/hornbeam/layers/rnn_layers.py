@@ -16,6 +16,8 @@ from hornbeam.layers.rnn_cells import (
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
@@ -56,7 +58,7 @@ class _CellLayer(RNN):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 

@@ -13,6 +13,7 @@ from hornbeam.layers.layer import Layer
 if TYPE_CHECKING:
     from hornbeam._internal.typing import (
         Shape,
+        ShapeTree,
         Tree,
     )
 
@@ -48,14 +49,15 @@ class StackedRNNCells(Layer):
         return [cell.state_size for cell in self.cells]
 
     @property
-    def output_size(self) -> Any:
+    def output_size(self) -> int | Sequence[int]:
         """Size of the output of the last cell."""
         return output_size_of(self.cells[-1])
 
     def build(self, input_shape: Shape) -> None:
+        step_shape: ShapeTree = input_shape
         for cell in self.cells:
-            build_cell(cell, input_shape)
-            input_shape = (input_shape[0], output_size_of(cell))
+            build_cell(cell, step_shape)
+            step_shape = (step_shape[0], output_size_of(cell))
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
         """Return the initial states of the cells.
@@ -85,7 +87,7 @@ def check_cell(cell: Any) -> None:
         raise ValueError(f"a cell needs call(inputs, states) and state_size, got {cell!r}")
 
 
-def output_size_of(cell: Any) -> Any:
+def output_size_of(cell: Any) -> int | Sequence[int]:
     """Return the number of features in a cell's output."""
     size = getattr(cell, "output_size", None)
     if size is None:
@@ -104,7 +106,7 @@ def initial_state_of(cell: Any, batch_size: Any, dtype: str) -> Tree:
     ]
 
 
-def build_cell(cell: Any, step_shape: Any) -> None:
+def build_cell(cell: Any, step_shape: Shape) -> None:
     """Build a cell for steps of `step_shape`; a cell of layers is called on symbolic tensors."""
     if not isinstance(cell, Layer) or cell.built:
         return
@@ -115,7 +117,7 @@ def build_cell(cell: Any, step_shape: Any) -> None:
     cell._build_sublayers(step_shape, tree.map_structure(lambda x: (step_shape[0], *x.shape[1:]), states))
 
 
-def run_cell(cell: Any, inputs: Tensor, states: Tree, training: bool | None) -> Any:
+def run_cell(cell: Any, inputs: Tensor, states: Tree, training: bool | None) -> tuple[Tensor, list[Tensor]]:
     """Run one step of any cell. Return its output and the list of its new states."""
     output, new = (
         cell(inputs, states, training=training) if isinstance(cell, Layer) else cell.call(inputs, states)

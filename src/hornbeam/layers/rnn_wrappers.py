@@ -12,14 +12,14 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.call import call_signature
 from hornbeam.layers.core import Wrapper
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import Layer, TensorsLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike, Shape, ShapeTree, Tree
 
 
 @exported("keras.layers")
-class Bidirectional(Layer):
+class Bidirectional(TensorsLayer):
     """Run a recurrent layer forwards and, with other weights, backwards, and merge the outputs.
 
     With `return_state` the states of both directions follow the output. With `return_sequences` the output at
@@ -129,7 +129,7 @@ class Bidirectional(Layer):
             return merged
         return (*merged, *states) if self.merge_mode is None else (merged, *states)
 
-    def _merge(self, forward: Tensor, backward: Tensor) -> Any:
+    def _merge(self, forward: Tensor, backward: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         if self.merge_mode == "concat":
             return ops.concatenate([forward, backward], axis=-1)
         if self.merge_mode == "sum":

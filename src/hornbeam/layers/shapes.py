@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam.core.symbolic import KerasTensor
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ShapeTree, Tree
 
 
 class BuildShapes:
@@ -17,14 +20,14 @@ class BuildShapes:
         self.shapes = dict(shapes)
 
 
-def is_shape(x: Any) -> bool:
+def is_shape(x: object) -> bool:
     """True for a tuple or list of sizes, some of which may be None."""
     return isinstance(x, (list, tuple)) and all(
         size is None or isinstance(size, (int, np.integer)) for size in x
     )
 
 
-def symbolic_tensors(shapes: Any, dtype: str) -> Any:
+def symbolic_tensors(shapes: ShapeTree, dtype: str) -> Tree:
     """Replace every shape in a structure by a symbolic tensor."""
     if is_shape(shapes) and len(shapes):
         return KerasTensor(shapes, dtype)
@@ -35,7 +38,7 @@ def symbolic_tensors(shapes: Any, dtype: str) -> Any:
     return shapes
 
 
-def shapes_from_json(structure: Any) -> Any:
+def shapes_from_json(structure: ShapeTree) -> Tree:
     """Turn lists of sizes into tuples."""
     if is_shape(structure):
         return tuple(structure)

@@ -18,11 +18,11 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.initializers import STFT
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.windows import window_output
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Shape, ShapeLike, ShapeTree, Tree
+    from hornbeam._internal.typing import Shape, ShapeLike, ShapeTree, TensorLike, Tree
 
 MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
 # The mel scale of O'Shaughnessy 1987: 1127 ln(1 + f / 700 Hz).
@@ -30,7 +30,7 @@ MEL_BREAK, MEL_FACTOR = 700.0, 1127.0
 
 
 @exported("keras.layers")
-class STFTSpectrogram(Layer):
+class STFTSpectrogram(TensorLayer):
     """Short-time Fourier transform of signals, by convolutions whose kernels may be trained.
 
     Shapes: x (batch, samples, channels), float -> (batch, frames, channels * (fft_length / 2 + 1)), or with
@@ -125,7 +125,7 @@ class STFTSpectrogram(Layer):
         parts = [self._convolve(inputs, getattr(self, f"{part}_kernel")) for part in self._parts]
         return self._to_layout(self._combine(parts))
 
-    def _convolve(self, x: Tensor, kernel: Any) -> Tensor:
+    def _convolve(self, x: Tensor, kernel: TensorLike) -> Tensor:
         """Compute one part of the transform: (batch, channels, frames, frequencies)."""
         if self.data_format == "channels_last":
             x = ops.transpose(x, (0, 2, 1))
@@ -194,7 +194,7 @@ class STFTSpectrogram(Layer):
 
 
 @exported("keras.layers")
-class MelSpectrogram(Layer):
+class MelSpectrogram(TensorLayer):
     """Mel spectrogram: `y = M |STFT(x)|^mag_exp`, by default in decibels.
 
     M sums the frequencies between `min_freq` and `max_freq` by triangles that are equally wide on the mel
@@ -304,7 +304,7 @@ class MelSpectrogram(Layer):
         lower_edge_hertz: float = 125.0,
         upper_edge_hertz: float = 3800.0,
         dtype: str = "float32",
-    ) -> Any:
+    ) -> Tensor:
         """Compute the weights (num_spectrogram_bins, num_mel_bins) that sum frequencies to mel bins.
 
         The weights of a bin are a triangle from the center of the bin before to that of the next. Frequency 0

@@ -15,6 +15,10 @@ from hornbeam.layers.library_layer import LibraryLayer, TensorTemplate
 from hornbeam.random import SeedGenerator
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    import torch
+
     from hornbeam._internal.typing import ShapeTree, Tree
 
 
@@ -54,7 +58,7 @@ class TorchModuleWrapper(LibraryLayer):
     _library = "torch"
 
     def __init__(
-        self, module: Any, name: str | None = None, output_shape: ShapeTree = None, **kwargs: Any
+        self, module: torch.nn.Module, name: str | None = None, output_shape: ShapeTree = None, **kwargs: Any
     ) -> None:
         super().__init__(name=name, **kwargs)
         import torch
@@ -74,14 +78,14 @@ class TorchModuleWrapper(LibraryLayer):
         self.output_shape = output_shape
         self.built = True
 
-    def _variable(self, key: str, value: Any, trainable: bool) -> Variable:
+    def _variable(self, key: str, value: torch.Tensor, trainable: bool) -> Variable:
         dtype = str(value.dtype).removeprefix("torch.")
         return self._add_weight_from(
             value.detach().clone(), dtype=dtype, trainable=trainable, autocast=trainable, name=key
         )
 
     @property
-    def module(self) -> Any:
+    def module(self) -> torch.nn.Module:
         """The module, with the layer's current values."""
         values = {key: self._engine.put(value) for key, value in self._state_dict().items()}
         self._module.load_state_dict(values, strict=False)
@@ -200,7 +204,12 @@ class _Run:
     results: TensorTemplate
 
     def __init__(
-        self, module: Any, names: list[str], buffers: list[str], template: TensorTemplate, training: bool
+        self,
+        module: torch.nn.Module,
+        names: list[str],
+        buffers: list[str],
+        template: TensorTemplate,
+        training: bool,
     ) -> None:
         self._module, self._names, self._buffers = module, names, buffers
         self._template, self._training = template, training
@@ -235,7 +244,7 @@ class _Run:
 
 
 @contextmanager
-def _seeded(torch: Any, key: Any) -> Iterator[None]:
+def _seeded(torch: ModuleType, key: Any) -> Iterator[None]:
     """Make PyTorch draw from the key inside, and restore its random states afterwards."""
     if key is None:
         yield

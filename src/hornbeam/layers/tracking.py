@@ -12,12 +12,12 @@ from hornbeam.core.variable import Variable
 from hornbeam.random import SeedGenerator
 
 
-def is_metric(x: Any) -> bool:
+def is_metric(x: object) -> bool:
     """True for metrics, known by their methods, as the package of metrics may not be imported here."""
     return hasattr(x, "update_state") and hasattr(x, "result") and hasattr(x, "reset_state")
 
 
-def iterate_state(value: Any) -> Iterator[Any]:
+def iterate_state(value: object) -> Iterator[Any]:
     """Yield variables, layers, metrics and random states in `value`, also in lists, tuples and dicts."""
     if isinstance(value, (list, tuple)):
         for item in value:
@@ -49,7 +49,7 @@ class Tracked:
         put(self, "_attributes", {})
         put(self, "_locked", False)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if name not in self._untracked and (self._attributes.get(name) is not value):
             self._attributes.pop(name, None)
             if isinstance(value, (list, dict)) or any(True for _ in iterate_state(value)):
@@ -67,7 +67,7 @@ class Tracked:
             self._tracked_variables.pop(value, None)
         object.__delattr__(self, name)
 
-    def _refuse_if_locked(self, name: str, value: Any) -> None:
+    def _refuse_if_locked(self, name: str, value: object) -> None:
         if not self._locked:
             return
         known_ids = {id(x) for x in self._state()} | {id(x) for x in self._tracked_variables}

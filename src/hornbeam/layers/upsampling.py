@@ -10,7 +10,7 @@ from hornbeam._internal.validation import check_choice, check_int, check_sizes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.reshaping import _Spatial
 from hornbeam.layers.windows import spatial_sizes
 
@@ -25,7 +25,7 @@ def _repeat(x: Tensor, times: int, axis: int) -> Tensor:
 
 
 @exported("keras.layers")
-class UpSampling1D(Layer):
+class UpSampling1D(TensorLayer):
     """Repeat every step: x (batch, steps, channels) -> y (batch, size * steps, channels).
 
     Args:

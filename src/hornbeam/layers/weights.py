@@ -123,7 +123,7 @@ class Weighted(Tracked):
         """Return this layer and its sublayers, each once, outer layers first."""
         layers: dict[int, Any] = {id(self): self}
 
-        def visit(layer: Any) -> None:
+        def visit(layer: Weighted) -> None:
             for child in layer._sublayers():
                 if id(child) not in layers:
                     layers[id(child)] = child

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -89,12 +89,26 @@ class OptimizerVariables:
         shape, dtype = reference_variable.shape, reference_variable.dtype
         return self.add_variable(shape, initializer, dtype, layout=reference_variable, name=label)
 
+    @overload
+    def add_optimizer_variables(  # type: ignore[overload-overlap]  # a name is a sequence of names, too
+        self,
+        trainable_variables: Sequence[Variable],
+        name: str,
+        initializer: float | InitializerLike | Sequence[float | InitializerLike] = ...,
+    ) -> list[Variable]: ...
+    @overload
+    def add_optimizer_variables(
+        self,
+        trainable_variables: Sequence[Variable],
+        name: Sequence[str],
+        initializer: float | InitializerLike | Sequence[float | InitializerLike] = ...,
+    ) -> tuple[list[Variable], ...]: ...
     def add_optimizer_variables(
         self,
         trainable_variables: Sequence[Variable],
         name: str | Sequence[str],
         initializer: float | InitializerLike | Sequence[float | InitializerLike] = "zeros",
-    ) -> Any:
+    ) -> list[Variable] | tuple[list[Variable], ...]:
         """Create a state (or, for a list of names, several) for each trained variable.
 
         Args:

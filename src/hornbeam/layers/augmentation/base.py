@@ -19,6 +19,8 @@ from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.layer import Layer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hornbeam._internal.typing import SeedLike, TensorLike, Tree
 
 Transformation = Any
@@ -55,7 +57,7 @@ class ImageLayer(Layer):
 
     # -- defined by subclasses -------------------------------------------------------------------------------
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         """Draw a transformation for images of `size`."""
         return None
 
@@ -202,7 +204,9 @@ class ImageLayer(Layer):
                 outputs[key] = self._transform(key, data[key], batch, transformation, training)
         return outputs
 
-    def _transform(self, key: str, value: Any, batch: bool, transformation: Any, training: bool) -> Any:
+    def _transform(
+        self, key: str, value: Tree, batch: bool, transformation: Transformation, training: bool
+    ) -> Tree:
         batch_method, single_method = _METHODS[key]
         if key == "bounding_boxes":
             if self.bounding_box_format is None:
@@ -236,7 +240,7 @@ class ImageLayer(Layer):
 
     # -- helpers for subclasses ------------------------------------------------------------------------------
 
-    def _size(self, shape: Any) -> Size:
+    def _size(self, shape: Sequence[int]) -> Size:
         batch, *sizes = shape if len(shape) == 4 else (1, *shape)
         if self.data_format == "channels_first":
             sizes = [*sizes[1:], sizes[0]]
@@ -248,7 +252,7 @@ class ImageLayer(Layer):
         channels_first = self.data_format == "channels_first"
         return (batch, channels, height, width) if channels_first else (batch, height, width, channels)
 
-    def _seed(self, seed: Any) -> Any:
+    def _seed(self, seed: SeedLike) -> SeedLike:
         return seed if seed is not None else getattr(self, "generator", None)
 
     def _on_batch(self, function: Callable[[Tensor], Tensor], images: TensorLike) -> Tensor:
@@ -331,20 +335,20 @@ class GeometryLayer(RandomImageLayer):
         return self._on_batch(lambda batch: self._warp(batch, transformation, "nearest"), segmentation_masks)
 
 
-def _add_batch_axis(x: Any) -> Tensor:
+def _add_batch_axis(x: TensorLike) -> Tensor:
     return ops.expand_dims(x, 0)
 
 
 # -- arguments -----------------------------------------------------------------------------------------------
 
 
-def is_number(x: Any) -> bool:
+def is_number(x: object) -> bool:
     """True for an int or a float."""
     return isinstance(x, (int, float)) and not isinstance(x, bool)
 
 
 def factor_range(
-    owner: str, name: str, value: Any, low: float = -1.0, high: float = 1.0
+    owner: str, name: str, value: float | Sequence[float], low: float = -1.0, high: float = 1.0
 ) -> tuple[float, float]:
     """Return the bounds of a factor: the pair `value`, or -value (at least `low`) and value."""
     pair = value if isinstance(value, (tuple, list)) else (value, value)
@@ -355,17 +359,18 @@ def factor_range(
     if isinstance(value, (tuple, list)):
         lower, upper = sorted(value)
         return lower, upper
-    return max(-abs(value), low), abs(value)
+    size = abs(pair[0])
+    return max(-size, low), size
 
 
-def value_range_of(owner: str, value: Any) -> Any:
+def value_range_of(owner: str, value: Sequence[float]) -> Sequence[float]:
     """Check a pair (lowest, highest) of pixel values and return it unchanged."""
     if not isinstance(value, (tuple, list)) or len(value) != 2 or not all(is_number(x) for x in value):
         raise ValueError(f"{owner}: value_range must be a pair of numbers such as (0, 255), got {value!r}")
     return value
 
 
-def rescale(images: Tensor, source: Any, target: Any) -> Tensor:
+def rescale(images: Tensor, source: Sequence[float], target: Sequence[float]) -> Tensor:
     """Map floats from the bounds `source` to the bounds `target`."""
     if tuple(source) == tuple(target):
         return images
@@ -373,12 +378,12 @@ def rescale(images: Tensor, source: Any, target: Any) -> Tensor:
     return unit * (target[1] - target[0]) + target[0]
 
 
-def per_image(numbers: Any, dtype: str) -> Tensor:
+def per_image(numbers: TensorLike, dtype: str) -> Tensor:
     """Reshape one number for each image to (n, 1, 1, 1)."""
     return ops.cast(ops.reshape(numbers, (-1, 1, 1, 1)), dtype)
 
 
-def draw_subset(probability: tuple[float, float], count: int, seed: Any) -> Tensor:
+def draw_subset(probability: tuple[float, float], count: int, seed: SeedLike) -> Tensor:
     """Draw booleans (count,) with a probability that is itself drawn, between two bounds, for each image."""
     probabilities = random.uniform((count,), *probability, seed=seed)
     return random.uniform((count,), seed=seed) < probabilities

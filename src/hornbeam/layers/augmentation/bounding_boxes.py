@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -17,6 +17,12 @@ from hornbeam._internal.validation import check_choice
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hornbeam._internal.typing import TensorLike
+
 
 __all__ = [
     "affine_transform",
@@ -46,19 +52,42 @@ _FROM_XYXY: dict[str, Callable[..., Columns]] = {
 FORMATS = (*_TO_XYXY, "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh")
 
 
-def columns(boxes: Any) -> Columns:
+def columns(boxes: Tensor) -> Columns:
     """Return the four numbers of boxes, each (...,)."""
     return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
 
 
-def stack_columns(left: Any, top: Any, right: Any, bottom: Any) -> Tensor:
+def stack_columns(left: Tensor, top: Tensor, right: Tensor, bottom: Tensor) -> Tensor:
     """Invert `columns`."""
     return ops.stack([left, top, right, bottom], axis=-1)
 
 
+@overload
 def convert_format(
-    boxes: Any, source: str, target: str, height: Any = None, width: Any = None, dtype: str = "float32"
-) -> Any:
+    boxes: Mapping[str, Any],
+    source: str,
+    target: str,
+    height: TensorLike | None = ...,
+    width: TensorLike | None = ...,
+    dtype: str = ...,
+) -> dict[str, Any]: ...
+@overload
+def convert_format(
+    boxes: TensorLike,
+    source: str,
+    target: str,
+    height: TensorLike | None = ...,
+    width: TensorLike | None = ...,
+    dtype: str = ...,
+) -> Tensor: ...
+def convert_format(
+    boxes: TensorLike | Mapping[str, Any],
+    source: str,
+    target: str,
+    height: TensorLike | None = None,
+    width: TensorLike | None = None,
+    dtype: str = "float32",
+) -> Tensor | dict[str, Any]:
     """Convert boxes (..., 4), or a dict with them as "boxes", to another format.
 
     Formats: "xyxy" (left, top, right, bottom), "yxyx", "xywh", "center_xywh", "center_yxhw", all in pixels;
@@ -95,7 +124,8 @@ def convert_format(
         raise ValueError(f"convert_format: from {source!r} to {target!r} needs the image's height and width")
     left, top, right, bottom = _TO_XYXY[source.removeprefix("rel_")](*columns(x))
     if relative[0] != relative[1]:
-        h, w = ops.cast(height, dtype), ops.cast(width, dtype)
+        sizes: list[Any] = [height, width]
+        h, w = (ops.cast(size, dtype) for size in sizes)
         if relative[0]:
             left, top, right, bottom = left * w, top * h, right * w, bottom * h
         else:
@@ -105,8 +135,8 @@ def convert_format(
 
 def clip_to_image_size(
     bounding_boxes: Mapping[str, Any],
-    height: Any = None,
-    width: Any = None,
+    height: TensorLike | None = None,
+    width: TensorLike | None = None,
     bounding_box_format: str = "xyxy",
 ) -> dict[str, Any]:
     """Clip boxes to the image; boxes outside of it get the label -1.
@@ -159,7 +189,12 @@ def _only_xyxy(name: str, bounding_box_format: str) -> None:
 
 
 def crop(
-    boxes: Any, top: Any, left: Any, height: Any, width: Any, bounding_box_format: str = "xyxy"
+    boxes: TensorLike,
+    top: TensorLike,
+    left: TensorLike,
+    height: TensorLike,
+    width: TensorLike,
+    bounding_box_format: str = "xyxy",
 ) -> Tensor:
     """Return boxes (..., 4) relative to the window of (height, width) pixels that starts at (top, left).
 
@@ -184,7 +219,12 @@ def crop(
 
 
 def pad(
-    boxes: Any, top: Any, left: Any, height: Any = None, width: Any = None, bounding_box_format: str = "xyxy"
+    boxes: TensorLike,
+    top: TensorLike,
+    left: TensorLike,
+    height: TensorLike | None = None,
+    width: TensorLike | None = None,
+    bounding_box_format: str = "xyxy",
 ) -> Tensor:
     """Return boxes (..., 4) after `top` rows and `left` columns were added before the image.
 
@@ -220,17 +260,17 @@ def corners_hull(boxes: Tensor, move: Callable[[Tensor, Tensor], tuple[Tensor, T
 
 
 def affine_transform(
-    boxes: Any,
-    angle: Any,
-    translate_x: Any,
-    translate_y: Any,
-    scale: Any,
-    shear_x: Any,
-    shear_y: Any,
-    height: Any,
-    width: Any,
-    center_x: Any = None,
-    center_y: Any = None,
+    boxes: TensorLike,
+    angle: TensorLike,
+    translate_x: TensorLike,
+    translate_y: TensorLike,
+    scale: TensorLike,
+    shear_x: TensorLike,
+    shear_y: TensorLike,
+    height: TensorLike,
+    width: TensorLike,
+    center_x: TensorLike | None = None,
+    center_y: TensorLike | None = None,
     bounding_box_format: str = "xyxy",
 ) -> Tensor:
     """Return the axis-aligned boxes (batch, n, 4) around rotated, translated, scaled and sheared boxes.
@@ -288,7 +328,7 @@ def affine_transform(
 # -- boxes as arguments of layers ----------------------------------------------------------------------------
 
 
-def dense(bounding_boxes: Any) -> dict[str, Any]:
+def dense(bounding_boxes: Mapping[str, Any]) -> dict[str, Any]:
     """Check boxes and convert them to tensors; short lists are padded with boxes of 0 and labels of -1."""
     if not isinstance(bounding_boxes, Mapping) or not {"boxes", "labels"} <= set(bounding_boxes):
         raise ValueError(
@@ -308,7 +348,7 @@ def dense(bounding_boxes: Any) -> dict[str, Any]:
     return {**bounding_boxes, "boxes": boxes, "labels": labels}
 
 
-def _pad_lists(boxes: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pad_lists(boxes: Sequence[Any], labels: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     if len(boxes) != len(labels):
         raise ValueError(f"bounding_boxes: {len(boxes)} lists of boxes, but {len(labels)} of labels")
     if np.ndim(labels[0]) == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,12 +16,20 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.augmentation.bounding_boxes import Columns, columns, convert_format
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def _size_of(image_shape: Any) -> tuple[Any, Any]:
-    return (None, None) if image_shape is None else tuple(image_shape)[:2]
+    from hornbeam._internal.typing import ArrayLike, TensorLike
 
 
-def _variance(variance: Any) -> Any:
+def _size_of(image_shape: Sequence[int] | None) -> tuple[int | None, int | None]:
+    if image_shape is None:
+        return None, None
+    height, width = tuple(image_shape)[:2]
+    return height, width
+
+
+def _variance(variance: ArrayLike | None) -> float | np.ndarray:
     if variance is None:
         return 1.0
     array = np.asarray(variance, np.float32)
@@ -34,13 +42,13 @@ _ENCODINGS = ("center_xywh", "center_yxhw")
 
 
 def encode_box_to_deltas(
-    anchors: Any,
-    boxes: Any,
+    anchors: TensorLike,
+    boxes: TensorLike,
     anchor_format: str,
     box_format: str,
     encoding_format: str = "center_yxhw",
-    variance: Any = None,
-    image_shape: Any = None,
+    variance: ArrayLike | None = None,
+    image_shape: Sequence[int] | None = None,
 ) -> Tensor:
     """Encode boxes relative to anchors.
 
@@ -75,14 +83,14 @@ def encode_box_to_deltas(
 
 
 def decode_deltas_to_boxes(
-    anchors: Any,
-    boxes_delta: Any,
+    anchors: TensorLike | Mapping[Any, TensorLike],
+    boxes_delta: TensorLike | Mapping[Any, TensorLike],
     anchor_format: str,
     box_format: str,
     encoded_format: str = "center_yxhw",
-    variance: Any = None,
-    image_shape: Any = None,
-) -> Any:
+    variance: ArrayLike | None = None,
+    image_shape: Sequence[int] | None = None,
+) -> Tensor | dict[Any, Tensor]:
     """Decode boxes from deltas relative to anchors, the inverse of `encode_box_to_deltas`.
 
     Args:
@@ -105,7 +113,7 @@ def decode_deltas_to_boxes(
     check_choice("encoded_format", encoded_format, _ENCODINGS, where="decode_deltas_to_boxes")
     factor, (height, width) = _variance(variance), _size_of(image_shape)
 
-    def decode(anchor: Any, delta: Any) -> Tensor:
+    def decode(anchor: TensorLike, delta: TensorLike) -> Tensor:
         base = convert_format(anchor, anchor_format, encoded_format, height, width)
         delta = ops.cast(delta, "float32") * factor
         center = delta[..., :2] * base[..., 2:] + base[..., :2]
@@ -114,7 +122,7 @@ def decode_deltas_to_boxes(
 
     if isinstance(anchors, Mapping) and isinstance(boxes_delta, Mapping):
         return {level: decode(anchor, boxes_delta[level]) for level, anchor in anchors.items()}
-    return decode(anchors, boxes_delta)
+    return decode(cast("TensorLike", anchors), cast("TensorLike", boxes_delta))
 
 
 def _overlap(first: Columns, second: Columns) -> Tensor:
@@ -128,12 +136,12 @@ def _area(box: Columns) -> Tensor:
 
 
 def compute_iou(
-    boxes1: Any,
-    boxes2: Any,
+    boxes1: TensorLike,
+    boxes2: TensorLike,
     bounding_box_format: str,
     use_masking: bool = False,
-    mask_val: Any = -1,
-    image_shape: Any = None,
+    mask_val: TensorLike = -1,
+    image_shape: Sequence[int] | None = None,
 ) -> Tensor:
     """Compute the intersection over union of every box of `boxes1` with every box of `boxes2`.
 
@@ -177,7 +185,9 @@ def compute_iou(
     return ops.where(any_absent, ops.cast(mask_val, iou.dtype), iou)
 
 
-def compute_ciou(boxes1: Any, boxes2: Any, bounding_box_format: str, image_shape: Any = None) -> Tensor:
+def compute_ciou(
+    boxes1: TensorLike, boxes2: TensorLike, bounding_box_format: str, image_shape: Sequence[int] | None = None
+) -> Tensor:
     """Compute the complete IoU of pairs of boxes: IoU - d^2 / c^2 - v a.
 
     d is the distance of the centers, c the diagonal of the box around both, v = 4 / pi^2 (difference of

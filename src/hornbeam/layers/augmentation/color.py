@@ -25,14 +25,16 @@ from hornbeam.layers.augmentation.base import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Sequence
+
+    from hornbeam._internal.typing import SeedLike, TensorLike
 
 
 class ColorLayer(RandomImageLayer):
     """A layer that draws one factor for each image."""
 
     factor: tuple[float, float]
-    value_range: Any
+    value_range: Sequence[float]
 
     def _set_range(self, value_range: tuple[float, float]) -> None:
         self.value_range = sorted(value_range_of(type(self).__name__, value_range))
@@ -71,7 +73,7 @@ class RandomBrightness(ColorLayer):
         self.factor = factor_range("RandomBrightness", "factor", factor)
         self._set_range(value_range)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         delta = random.uniform((size.batch, 1, 1, 1), *self.factor, seed=seed)
         return {"rgb_delta": delta * (self.value_range[1] - self.value_range[0])}
 
@@ -109,7 +111,7 @@ class RandomContrast(ColorLayer):
         self.factor = factor_range("RandomContrast", "factor", factor, 0.0)
         self.value_range = value_range_of("RandomContrast", value_range)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         low, high = self.factor
         return {"contrast_factor": random.uniform((size.batch, 1, 1, 1), 1 - low, 1 + high, seed=seed)}
 
@@ -154,7 +156,7 @@ class RandomColorDegeneration(ColorLayer):
         self.factor = factor_range("RandomColorDegeneration", "factor", factor)
         self._set_range(value_range)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         return {"factor": random.uniform((size.batch, 1, 1, 1), *self.factor, seed=seed)}
 
     def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
@@ -194,13 +196,13 @@ class RandomGrayscale(RandomImageLayer):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = check_rate("factor", factor, closed=True, where="RandomGrayscale")
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         """Draw booleans (n, 1, 1, 1) that select images."""
         return random.uniform((size.batch, 1, 1, 1), seed=seed) < self.factor
 
     def transform_images(
-        self, images: Any, transformation: Transformation = None, training: bool = True
-    ) -> Tensor:
+        self, images: TensorLike, transformation: Transformation = None, training: bool = True
+    ) -> Tensor | Any:
         if not training:
             return images
         return self._on_batch(lambda batch: self._apply(batch, transformation), images)
@@ -250,7 +252,7 @@ class RandomHue(ColorLayer):
         self.factor = factor_range("RandomHue", "factor", factor, 0.0)
         self.value_range = value_range_of("RandomHue", value_range)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         sign = ops.where(random.uniform((size.batch,), seed=seed) > 0.5, -1.0, 1.0)
         return {"factor": sign * random.uniform((size.batch,), *self.factor, seed=seed) * 0.5}
 
@@ -305,7 +307,7 @@ class RandomSaturation(ColorLayer):
         self.factor = factor_range("RandomSaturation", "factor", factor)
         self._set_range(value_range)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         factor = random.uniform((size.batch,), *self.factor, seed=seed)
         return {"factor": factor / (1 - factor + epsilon())}
 
@@ -347,7 +349,7 @@ class RandomInvert(ColorLayer):
         self.factor = factor_range("RandomInvert", "factor", factor, 0.0)
         self.value_range = value_range_of("RandomInvert", value_range)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         return {"apply_inversion": draw_subset(self.factor, size.batch, seed)}
 
     def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
@@ -403,7 +405,7 @@ class RandomColorJitter(RandomImageLayer):
         layers = {name: getattr(self, f"random_{name}") for name in _JITTER}
         return {name: layer for name, layer in layers.items() if layer is not None}
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         """Draw the transformation of each layer, by "brightness", "contrast", "saturation" and "hue"."""
         return {name: layer._draw(size, seed) for name, layer in self._layers().items()}
 

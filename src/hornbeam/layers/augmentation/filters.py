@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from hornbeam.layers.augmentation.base import (
     per_image,
     value_range_of,
 )
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SeedLike
 
 
 @exported("keras.layers")
@@ -58,7 +61,7 @@ class RandomSharpness(RandomImageLayer):
         self.factor = factor_range("RandomSharpness", "factor", factor, 0.0)
         self.value_range = sorted(value_range_of("RandomSharpness", value_range))
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         return {"factor": random.uniform((size.batch,), *self.factor, seed=seed)}
 
     def _apply(self, images: Tensor, transformation: Transformation) -> Tensor:
@@ -115,7 +118,7 @@ class RandomGaussianBlur(RandomImageLayer):
         self.sigma = factor_range("RandomGaussianBlur", "sigma", sigma, 0.0)
         self.value_range = value_range_of("RandomGaussianBlur", value_range)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         return {
             "should_apply_blur": draw_subset(self.factor, size.batch, seed),
             "blur_factor": random.uniform((2,), *self.sigma, seed=seed) + 1e-6,
@@ -129,7 +132,7 @@ class RandomGaussianBlur(RandomImageLayer):
         return ops.clip(images, *self.value_range)
 
 
-def random_span(length: int, part: Tensor, seed: Any) -> tuple[Tensor, Tensor]:
+def random_span(length: int, part: Tensor, seed: SeedLike) -> tuple[Tensor, Tensor]:
     """Draw start and end (n,) of a span that covers the fraction `part` (n,) of an axis."""
     span = part * length
     start = random.uniform(part.shape, seed=seed) * (length - span)
@@ -193,7 +196,7 @@ class RandomErasing(RandomImageLayer):
         self.fill_value = fill_value
         self.value_range = value_range_of("RandomErasing", value_range)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         parts = ops.sqrt(random.uniform((size.batch, 2), *self.scale, seed=seed))
         x = random_span(size.width, parts[:, 0], seed)
         y = random_span(size.height, parts[:, 1], seed)
@@ -203,7 +206,7 @@ class RandomErasing(RandomImageLayer):
             "fill_value": self._from_last(self._fill(size, seed)),
         }
 
-    def _fill(self, size: Size, seed: Any) -> Tensor:
+    def _fill(self, size: Size, seed: SeedLike) -> Tensor:
         """Return the values of erased pixels, of a shape that broadcasts to the images'."""
         if self.fill_value is None:
             fill = random.normal(tuple(size), seed=seed) * self.value_range[1]

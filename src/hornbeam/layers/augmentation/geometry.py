@@ -9,7 +9,7 @@ edges: "reflect" (about the edge), "wrap", "nearest" (the edge pixel) or "consta
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,10 @@ from hornbeam.layers.augmentation.base import (
     factor_range,
 )
 from hornbeam.ops.image.warping import in_float, on_grids, order_of
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SeedLike, TensorLike
+
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -69,7 +73,7 @@ class RandomFlip(GeometryLayer):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.mode = check_choice("mode", mode, FLIPS, where="RandomFlip")
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         flips = random.uniform((size.batch, 1, 1, 1), seed=seed) <= 0.5
         return {"flips": flips, "input_shape": self._shape(size)}
 
@@ -152,14 +156,16 @@ class GridLayer(SamplingLayer):
         )
 
 
-def matrix_of(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Tensor:
+def matrix_of(
+    a: TensorLike, b: TensorLike, c: TensorLike, d: TensorLike, e: TensorLike, f: TensorLike
+) -> Tensor:
     """Stack the numbers of maps, each (n,) or one for all, to (n, 8)."""
     parts = [ops.cast(x, "float32") for x in (a, b, c, d, e, f, 0.0, 0.0)]
     shape = np.broadcast_shapes(*(x.shape for x in parts))
     return ops.stack([ops.broadcast_to(x, shape) for x in parts], axis=1)
 
 
-def _column(numbers: Any, index: int) -> Tensor:
+def _column(numbers: TensorLike, index: int) -> Tensor:
     return ops.cast(numbers, "float32")[:, index]
 
 
@@ -203,7 +209,7 @@ class RandomRotation(AffineLayer):
         self.factor = factor_range("RandomRotation", "factor", factor)
         self._set_sampling(fill_mode, interpolation, fill_value)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         low, high = (360.0 * bound for bound in self.factor)
         angle = random.uniform((size.batch,), low, high, seed=seed)
         x, y = (size.width - 1) / 2, (size.height - 1) / 2
@@ -271,7 +277,7 @@ class RandomShear(AffineLayer):
         self.y_factor = factor_range("RandomShear", "y_factor", y_factor)
         self._set_sampling(fill_mode, interpolation, fill_value)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         shape = (size.batch, 1)
         sign = ops.where(random.uniform(shape, seed=seed) > 0.5, -1.0, 1.0)
         down = random.uniform(shape, *self.y_factor, seed=seed)
@@ -329,7 +335,7 @@ class RandomTranslation(GridLayer):
     def __init__(
         self,
         height_factor: float | tuple[float, float],
-        width_factor: float | tuple[float, float] | None,
+        width_factor: float | tuple[float, float],
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,
@@ -343,7 +349,7 @@ class RandomTranslation(GridLayer):
         self._columns = factor_range("RandomTranslation", "width_factor", width_factor)
         self._set_sampling(fill_mode, interpolation, fill_value)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         shape = (size.batch, 1)
         down = random.uniform(shape, *self._rows, seed=seed) * size.height
         along = random.uniform(shape, *self._columns, seed=seed) * size.width
@@ -406,7 +412,7 @@ class RandomZoom(GridLayer):
         self._columns = None if width_factor is None else _zooms("width_factor", width_factor)
         self._set_sampling(fill_mode, interpolation, fill_value)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         shape = (size.batch, 1)
         rows = random.uniform(shape, *self._rows, seed=seed)
         columns = rows if self._columns is None else random.uniform(shape, *self._columns, seed=seed)

@@ -26,7 +26,7 @@ from hornbeam.layers.augmentation.base import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import SeedLike, TensorLike
 
 BYTES = (0, 255)
 
@@ -281,7 +281,7 @@ class Solarization(RandomImageLayer):
         self.threshold_factor = factor_range("Solarization", "threshold_factor", threshold_factor, 0.0)
         self.value_range = sorted(value_range_of("Solarization", value_range))
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         bounds = {"additions": self.addition_factor, "thresholds": self.threshold_factor}
         return {
             name: random.uniform((size.batch, 1, 1, 1), low, high * 255, seed=seed)
@@ -330,7 +330,7 @@ class RandomPosterization(RandomImageLayer):
         self.factor = factor_range("RandomPosterization", "factor", factor, 1, 8)
         self.value_range = sorted(value_range_of("RandomPosterization", value_range))
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         low, high = (int(bound) for bound in self.factor)
         bits = random.randint((size.batch,), low, max(high, low + 1), "uint8", seed=seed)
         return {"shift_factor": ops.subtract(ops.array(8, "uint8"), bits)}

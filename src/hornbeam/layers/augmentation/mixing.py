@@ -18,13 +18,13 @@ from hornbeam.layers.augmentation.base import (
 from hornbeam.layers.augmentation.filters import box_mask, random_span
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike, Tree
+    from hornbeam._internal.typing import SeedLike, TensorLike, Tree
 
 
 class _Mixing(RandomImageLayer):
     """A layer that mixes each sample with another one, by a permutation of the batch."""
 
-    def _mix(self, values: Any, transformation: Transformation) -> Tensor:
+    def _mix(self, values: TensorLike, transformation: Transformation) -> Tensor:
         """Return w * values + (1 - w) * permuted values."""
         x = ops.cast(values, self.compute_dtype)
         weight = ops.reshape(transformation["mix_weight"], (-1, *(1,) * (x.ndim - 1)))
@@ -37,7 +37,7 @@ class _Mixing(RandomImageLayer):
         return self._mix(labels, transformation) if training else labels
 
 
-def _permutation(count: int, seed: Any) -> Tensor:
+def _permutation(count: int, seed: SeedLike) -> Tensor:
     return random.shuffle(ops.arange(count, dtype="int32"), seed=seed)
 
 
@@ -74,7 +74,7 @@ class MixUp(_Mixing):
             raise ValueError(f"MixUp: alpha must be a positive number, got {alpha!r}")
         self.alpha = alpha
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         return {
             "mix_weight": random.beta((size.batch,), self.alpha, self.alpha, seed=seed),
             "permutation_order": _permutation(size.batch, seed),
@@ -129,7 +129,7 @@ class CutMix(_Mixing):
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("CutMix", "factor", factor, 0.0)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         alpha = random.uniform((), *self.factor, seed=seed) + 1e-6
         part = ops.sqrt(1 - random.beta((size.batch,), alpha, alpha, seed=seed))
         x0, x1 = random_span(size.width, part, seed)

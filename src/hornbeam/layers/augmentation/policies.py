@@ -44,7 +44,9 @@ from hornbeam.layers.call import is_array
 from hornbeam.layers.layer import Layer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike, Tree
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import SeedLike, TensorLike, Tree
 
 _GEOMETRY = ("random_shear", "random_translation", "random_rotation")
 _COLORS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")
@@ -88,17 +90,17 @@ class _Policy(RandomImageLayer):
         for name in self._choices:
             setattr(self, name, makers[name]())
 
-    def _draw_all(self, size: Size, seed: Any) -> dict[str, Transformation]:
+    def _draw_all(self, size: Size, seed: SeedLike) -> dict[str, Transformation]:
         return {name: getattr(self, name)._draw(size, seed) for name in self._choices}
 
     def _switch(
         self,
         method: str,
-        index: Any,
+        index: Tensor,
         transforms: dict[str, Transformation],
-        value: Any,
+        value: Tree,
         or_none: bool = False,
-    ) -> Any:
+    ) -> Tree:
         """Apply `method` of the layer at `index` to `value`; with `or_none` the index after the last applies
         none.
         """
@@ -184,13 +186,13 @@ class RandAugment(_Policy):
         self.interpolation = check_choice("interpolation", interpolation, INTERPOLATIONS, where="RandAugment")
         self._set_layers(interpolation, value_range, self.factor)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         return {
             "layer_idxes": random.randint((self.num_ops,), 0, len(self._choices), seed=seed),
             "transforms": self._draw_all(size, seed),
         }
 
-    def _apply_drawn(self, method: str, transformation: Transformation, value: Any) -> Any:
+    def _apply_drawn(self, method: str, transformation: Transformation, value: Tree) -> Tree:
         """Apply `method` of the drawn layers to `value`."""
         transforms = transformation["transforms"]
         value = tree.map_structure(as_tensor, value)
@@ -278,7 +280,7 @@ class AugMix(_Policy):
         self._choices = (*self._basic_choices, *_COLORS) if all_ops else self._basic_choices
         self._set_layers(interpolation, value_range, self.factor)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         """Draw the weights, and for each step of all chains its layer and the transformations of all layers.
 
         The index of the layer after the last means none.
@@ -378,7 +380,7 @@ class Pipeline(Layer):
         return {"layers": [serialize(layer) for layer in self._pipeline_layers], "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         if not isinstance(config.get("layers"), (list, tuple)):
             raise ValueError(f'Pipeline: the config needs a list "layers", got {config.get("layers")!r}')
         return cls(**{**config, "layers": [deserialize(layer) for layer in config["layers"]]})

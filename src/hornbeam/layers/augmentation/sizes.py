@@ -21,8 +21,8 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 class Window(NamedTuple):
     """Part of images that is kept; with negative starts, the frame that they are put into."""
 
-    top: Any
-    left: Any
+    top: TensorLike
+    left: TensorLike
     height: int
     width: int
 

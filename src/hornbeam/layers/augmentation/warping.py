@@ -27,7 +27,7 @@ from hornbeam.ops.image.warping import homography, order_of
 from hornbeam.random import draw_seed
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from hornbeam._internal.typing import SeedLike, Tree
 
 _FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")
 
@@ -76,7 +76,7 @@ class RandomPerspective(GeometryLayer):
         )
         self.fill_value = fill_value
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         x, y = size.width - 1, size.height - 1
         corners = np.array([[0, 0], [x, 0], [0, y], [x, y]], np.float32)
         start = ops.broadcast_to(corners, (size.batch, 4, 2))
@@ -167,7 +167,7 @@ class RandomElasticTransform(GeometryLayer):
         self.fill_value = fill_value
         self.value_range = value_range_of(owner, value_range)
 
-    def _draw(self, size: Size, seed: Any) -> Transformation:
+    def _draw(self, size: Size, seed: SeedLike) -> Transformation:
         return {
             "apply_transform": draw_subset(self.factor, size.batch, seed),
             "distortion_factor": random.uniform((), *self.scale, seed=seed),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from hornbeam.core.convert import as_tensor, unify
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_float
 from hornbeam.layers.onnx_graph.vocabulary import ANY, Call, GraphError, axis_of, node_of, number, operator
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 UNARY: dict[str, Callable[[Any], Tensor]] = {
     "Abs": ops.absolute, "Acos": ops.arccos, "Acosh": ops.arccosh, "Asin": ops.arcsin, "Asinh": ops.arcsinh,
@@ -45,33 +49,33 @@ operator("Mul", ANY, weights=(0, 1))(lambda call, x, y: ops.multiply(as_tensor(x
 
 
 @operator("Identity Dropout", ANY, through=1)
-def identity(call: Call, x: Any, *rest: Any) -> Any:
+def identity(call: Call, x: TensorLike, *rest: Any) -> Any:
     """Return the input; the mask of a dropout is True everywhere."""
     return (x, ops.ones_like(as_tensor(x), dtype="bool"))[: call.outputs]
 
 
 @operator("Div", ANY)
-def divide(call: Call, x: Any, y: Any) -> Tensor:
+def divide(call: Call, x: TensorLike, y: TensorLike) -> Tensor:
     """Divide; integers are truncated towards 0."""
     return Tensor(p.div(*unify(as_tensor(x), as_tensor(y))))
 
 
 @operator("Pow", ANY)
-def power(call: Call, x: Any, y: Any) -> Tensor:
+def power(call: Call, x: TensorLike, y: TensorLike) -> Tensor:
     """Raise x to the power y, in the dtype of x."""
     x, y = as_tensor(x), as_tensor(y)
     return ops.cast(ops.power(x, ops.cast(y, x.dtype) if is_float(x.dtype) else y), x.dtype)
 
 
 @operator("Mod", ANY)
-def modulo(call: Call, x: Any, y: Any) -> Tensor:
+def modulo(call: Call, x: TensorLike, y: TensorLike) -> Tensor:
     """Compute the remainder of a division, with the sign of y, or with fmod=1 of x."""
     x, y = as_tensor(x), as_tensor(y)
     return Tensor(p.rem(*unify(x, y))) if call.get("fmod", 0) else ops.mod(x, y)
 
 
 @operator("BitShift", ANY)
-def shift(call: Call, x: Any, y: Any) -> Tensor:
+def shift(call: Call, x: TensorLike, y: TensorLike) -> Tensor:
     """Shift the bits of x by y."""
     function = ops.left_shift if call.get("direction", "") == "LEFT" else ops.right_shift
     return function(as_tensor(x), as_tensor(y))
@@ -87,19 +91,19 @@ operator("Sum", ANY)(_reduce_inputs(ops.add))
 
 
 @operator("Mean", ANY)
-def mean(call: Call, *xs: Any) -> Tensor:
+def mean(call: Call, *xs: TensorLike) -> Tensor:
     """Average several tensors elementwise."""
     return functools.reduce(ops.add, map(as_tensor, xs)) / len(xs)
 
 
 @operator("Where", ANY)
-def where(call: Call, condition: Any, x: Any, y: Any) -> Tensor:
+def where(call: Call, condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """Select x where the condition holds, y elsewhere."""
     return ops.where(as_tensor(condition), as_tensor(x), as_tensor(y))
 
 
 @operator("Clip", ANY)
-def clip(call: Call, x: Any, low: Any = None, high: Any = None) -> Tensor:
+def clip(call: Call, x: TensorLike, low: TensorLike | None = None, high: TensorLike | None = None) -> Tensor:
     """Clip x to bounds, which are attributes before version 11 and inputs from then on."""
     outputs = as_tensor(x)
     if call.opset < 11:
@@ -111,7 +115,7 @@ def clip(call: Call, x: Any, low: Any = None, high: Any = None) -> Tensor:
 
 
 @operator("IsInf", ANY)
-def is_infinite(call: Call, x: Any) -> Tensor:
+def is_infinite(call: Call, x: TensorLike) -> Tensor:
     """Mark infinite elements, of the requested signs."""
     x = as_tensor(x)
     positive = ops.isposinf(x) if call.get("detect_positive", 1) else ops.zeros_like(x, dtype="bool")
@@ -122,64 +126,64 @@ def is_infinite(call: Call, x: Any) -> Tensor:
 
 
 @operator("LeakyRelu", ANY)
-def leaky_relu(call: Call, x: Any) -> Tensor:
+def leaky_relu(call: Call, x: TensorLike) -> Tensor:
     """Multiply negative elements by alpha."""
     return ops.leaky_relu(as_tensor(x), call.get("alpha", 0.01))
 
 
 @operator("PRelu", ANY, weights=(1,))
-def prelu(call: Call, x: Any, negative_slope: Any) -> Tensor:
+def prelu(call: Call, x: TensorLike, negative_slope: TensorLike) -> Tensor:
     """Multiply the negative part by a trained factor."""
     x = as_tensor(x)
     return ops.where(x < 0, x * as_tensor(negative_slope), x)
 
 
 @operator("Elu", ANY)
-def elu(call: Call, x: Any) -> Tensor:
+def elu(call: Call, x: TensorLike) -> Tensor:
     """Return x, or alpha (e^x - 1) where it is negative."""
     return ops.elu(as_tensor(x), call.get("alpha", 1.0))
 
 
 @operator("Celu", ANY)
-def celu(call: Call, x: Any) -> Tensor:
+def celu(call: Call, x: TensorLike) -> Tensor:
     """Compute max(0, x) + min(0, alpha (e^(x / alpha) - 1))."""
     return ops.celu(as_tensor(x), call.get("alpha", 1.0))
 
 
 @operator("Selu", ANY)
-def selu(call: Call, x: Any) -> Tensor:
+def selu(call: Call, x: TensorLike) -> Tensor:
     """Compute gamma times an Elu."""
     alpha, gamma = call.get("alpha", 1.67326319217681884765625), call.get("gamma", 1.05070102214813232421875)
     return gamma * ops.elu(as_tensor(x), alpha)
 
 
 @operator("HardSigmoid", ANY)
-def hard_sigmoid(call: Call, x: Any) -> Tensor:
+def hard_sigmoid(call: Call, x: TensorLike) -> Tensor:
     """Compute alpha x + beta, clipped to [0, 1]."""
     return ops.clip(as_tensor(x) * call.get("alpha", 0.2) + call.get("beta", 0.5), 0.0, 1.0)
 
 
 @operator("Gelu", ANY)
-def gelu(call: Call, x: Any) -> Tensor:
+def gelu(call: Call, x: TensorLike) -> Tensor:
     """Multiply x by the normal distribution function at x, or its approximation by tanh."""
     return ops.gelu(as_tensor(x), approximate=call.get("approximate", "none") == "tanh")
 
 
 @operator("Swish", ANY)
-def swish(call: Call, x: Any) -> Tensor:
+def swish(call: Call, x: TensorLike) -> Tensor:
     """Compute x sigmoid(alpha x)."""
     x = as_tensor(x)
     return x * ops.sigmoid(call.get("alpha", 1.0) * x)
 
 
 @operator("ThresholdedRelu", ANY)
-def thresholded_relu(call: Call, x: Any) -> Tensor:
+def thresholded_relu(call: Call, x: TensorLike) -> Tensor:
     """Return x above alpha, 0 elsewhere."""
     return ops.threshold(as_tensor(x), call.get("alpha", 1.0), 0.0)
 
 
 @operator("Shrink", ANY)
-def shrink(call: Call, x: Any) -> Tensor:
+def shrink(call: Call, x: TensorLike) -> Tensor:
     """Move x towards 0 by `bias` beyond +-lambd; return 0 between."""
     x, border, bias = as_tensor(x), call.get("lambd", 0.5), call.get("bias", 0.0)
     return ops.where(x < -border, x + bias, ops.where(x > border, x - bias, ops.zeros_like(x)))
@@ -204,24 +208,24 @@ def dtype_of(code: Any) -> str:
 
 
 @operator("Cast", ANY, through=1)
-def cast(call: Call, x: Any) -> Tensor:
+def cast(call: Call, x: TensorLike) -> Tensor:
     """Cast x to another dtype."""
     return ops.cast(as_tensor(x), dtype_of(call.get("to")))
 
 
 @operator("CastLike", ANY)
-def cast_like(call: Call, x: Any, like: Any) -> Tensor:
+def cast_like(call: Call, x: TensorLike, like: TensorLike) -> Tensor:
     """Cast x to the dtype of another tensor."""
     return ops.cast(as_tensor(x), as_tensor(like).dtype)
 
 
 @operator("BitCast", ANY)
-def bitcast(call: Call, x: Any) -> Tensor:
+def bitcast(call: Call, x: TensorLike) -> Tensor:
     """Reinterpret the bits as another dtype of the same size."""
     return Tensor(p.bitcast(node_of(x), dtype_of(call.get("to"))))
 
 
-def _along(vector: Any, axis: int, rank: int) -> Tensor:
+def _along(vector: TensorLike, axis: int, rank: int) -> Tensor:
     tensor = as_tensor(vector)
     if tensor.shape in ((), (1,)):
         return ops.reshape(tensor, ())
@@ -229,7 +233,7 @@ def _along(vector: Any, axis: int, rank: int) -> Tensor:
 
 
 @operator("DequantizeLinear", through=1)
-def dequantize(call: Call, x: Any, scale: Any, zero: Any = None) -> Tensor:
+def dequantize(call: Call, x: TensorLike, scale: TensorLike, zero: TensorLike | None = None) -> Tensor:
     """Compute (x - zero) scale, with one zero and scale or one along an axis."""
     call.only(block_size=0)
     x, scale = as_tensor(x), as_tensor(scale)
@@ -240,7 +244,7 @@ def dequantize(call: Call, x: Any, scale: Any, zero: Any = None) -> Tensor:
 
 
 @operator("QuantizeLinear")
-def quantize(call: Call, x: Any, scale: Any, zero: Any = None) -> Tensor:
+def quantize(call: Call, x: TensorLike, scale: TensorLike, zero: TensorLike | None = None) -> Tensor:
     """Compute x / scale + zero, rounded to the dtype of `zero` (uint8 by default)."""
     call.only(block_size=0)
     x = as_tensor(x)
@@ -270,7 +274,7 @@ operator("LogSoftmax")(lambda call, x: _rows(call, as_tensor(x), ops.log_softmax
 
 
 @operator("Hardmax")
-def hardmax(call: Call, x: Any) -> Tensor:
+def hardmax(call: Call, x: TensorLike) -> Tensor:
     """Return 1 at the first largest element, 0 elsewhere."""
     x = as_tensor(x)
 
@@ -280,7 +284,7 @@ def hardmax(call: Call, x: Any) -> Tensor:
     return _rows(call, x, largest)
 
 
-def _cumulative(call: Call, x: Any, axis: Any, rule: Callable[..., Any], neutral: float) -> Tensor:
+def _cumulative(call: Call, x: TensorLike, axis: Any, rule: Callable[..., Any], neutral: float) -> Tensor:
     """Accumulate along an axis, in either direction, including the element itself or not."""
     node = node_of(x)
     position, backwards = axis_of(number(axis, "axis"), node.rank), bool(call.get("reverse", 0))

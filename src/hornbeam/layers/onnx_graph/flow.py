@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, GraphError, operator
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
 
 
 def _graph(call: Call, name: str) -> Any:
@@ -24,7 +27,7 @@ def _tensors(xs: Any) -> list[Tensor]:
 
 
 @operator("If")
-def if_(call: Call, condition: Any) -> Any:
+def if_(call: Call, condition: TensorLike) -> Any:
     """Run one of two graphs. The condition is known, or both have the same output shapes."""
     then, other = _graph(call, "then_branch"), _graph(call, "else_branch")
     if isinstance(condition, np.ndarray):
@@ -34,7 +37,7 @@ def if_(call: Call, condition: Any) -> Any:
 
 
 @operator("Scan")
-def scan(call: Call, *inputs: Any) -> list[Tensor]:
+def scan(call: Call, *inputs: TensorLike) -> list[Tensor]:
     """Run a graph for every slice of sequences, with states from one to the next."""
     body, count = _graph(call, "body"), call.get("num_scan_inputs", 0)
     states, sequences = _tensors(inputs[: len(inputs) - count]), _tensors(inputs[len(inputs) - count :])
@@ -62,7 +65,7 @@ def scan(call: Call, *inputs: Any) -> list[Tensor]:
 
 
 @operator("Loop")
-def loop(call: Call, limit: Any, condition: Any, *inputs: Any) -> list[Tensor]:
+def loop(call: Call, limit: TensorLike, condition: TensorLike, *inputs: TensorLike) -> list[Tensor]:
     """Run a graph while its condition holds, at most `limit` times."""
     if call.outputs > len(inputs):
         raise GraphError(

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, operator
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 @operator("MatMul", weights=(0, 1))
-def matmul(call: Call, x: Any, y: Any) -> Tensor:
+def matmul(call: Call, x: TensorLike, y: TensorLike) -> Tensor:
     """Multiply matrices, for each index of the leading axes."""
     return ops.matmul(as_tensor(x), as_tensor(y))
 
 
 @operator("Gemm", weights=(1, 2))
-def gemm(call: Call, a: Any, b: Any, c: Any = None) -> Tensor:
+def gemm(call: Call, a: TensorLike, b: TensorLike, c: TensorLike | None = None) -> Tensor:
     """Compute alpha A B + beta C, with either matrix transposed."""
     left, right = as_tensor(a), as_tensor(b)
     left = ops.transpose(left) if call.get("transA", 0) else left
@@ -31,6 +34,6 @@ def gemm(call: Call, a: Any, b: Any, c: Any = None) -> Tensor:
 
 
 @operator("Einsum", weights=(0, 1, 2))
-def einsum(call: Call, *xs: Any) -> Tensor:
+def einsum(call: Call, *xs: TensorLike) -> Tensor:
     """Compute sums of products in Einstein's notation."""
     return ops.einsum(call.get("equation", "").replace(" ", ""), *map(as_tensor, xs))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, axes_of, axis_of, number, operator
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 
@@ -28,7 +32,7 @@ REDUCTIONS: dict[str, tuple[int, Reduction]] = {
 
 
 def _reduce(since: int, reduction: Reduction) -> Callable[..., Any]:
-    def compute(call: Call, x: Any, axes: Any = None) -> Tensor:
+    def compute(call: Call, x: TensorLike, axes: Any = None) -> Tensor:
         x = as_tensor(x)
         reduced_axes = axes_of(call, axes, len(x.shape), since)
         if not reduced_axes:
@@ -47,7 +51,7 @@ for _name, (_since, _reduction) in REDUCTIONS.items():
 
 
 def _position(find: Callable[..., Tensor]) -> Callable[..., Any]:
-    def compute(call: Call, x: Any) -> Tensor:
+    def compute(call: Call, x: TensorLike) -> Tensor:
         x = as_tensor(x)
         axis = axis_of(call.get("axis", 0), len(x.shape))
         keep = bool(call.get("keepdims", 1))
@@ -64,7 +68,7 @@ operator("ArgMin")(_position(ops.argmin))
 
 
 @operator("TopK")
-def top_k(call: Call, x: Any, k: Any = None) -> tuple[Tensor, Tensor]:
+def top_k(call: Call, x: TensorLike, k: Any = None) -> tuple[Tensor, Tensor]:
     """Return the k largest (or smallest) elements along an axis, in order, and their indices."""
     x = as_tensor(x)
     axis = axis_of(call.get("axis", -1), len(x.shape))
@@ -79,7 +83,7 @@ def top_k(call: Call, x: Any, k: Any = None) -> tuple[Tensor, Tensor]:
 
 
 @operator("LpNormalization")
-def lp_normalization(call: Call, x: Any) -> Tensor:
+def lp_normalization(call: Call, x: TensorLike) -> Tensor:
     """Divide x by its norm along an axis."""
     x, axis = as_tensor(x), call.get("axis", -1)
     if call.get("p", 2) == 1:

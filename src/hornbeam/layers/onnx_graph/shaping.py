@@ -29,23 +29,23 @@ from hornbeam.layers.onnx_graph.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from hornbeam._internal.typing import TensorLike
 
 
 @operator("Shape")
-def shape(call: Call, x: Any) -> np.ndarray:
+def shape(call: Call, x: TensorLike) -> np.ndarray:
     """Return the sizes of a tensor, which are always known."""
     return np.array(as_tensor(x).shape[call.get("start", 0) : call.attributes.get("end")], "int64")
 
 
 @operator("Size")
-def size(call: Call, x: Any) -> np.ndarray:
+def size(call: Call, x: TensorLike) -> np.ndarray:
     """Return the number of elements."""
     return np.array(math.prod(as_tensor(x).shape), "int64")
 
 
 @operator("Reshape", through=1)
-def reshape(call: Call, x: Any, sizes: Any) -> Tensor:
+def reshape(call: Call, x: TensorLike, sizes: TensorLike) -> Tensor:
     """Reshape; 0 keeps a size, unless `allowzero`, and -1 is inferred."""
     x = as_tensor(x)
     target = ints(sizes, "shape")
@@ -57,13 +57,13 @@ def reshape(call: Call, x: Any, sizes: Any) -> Tensor:
 
 
 @operator("Transpose", through=1)
-def transpose(call: Call, x: Any) -> Tensor:
+def transpose(call: Call, x: TensorLike) -> Tensor:
     """Transpose axes, reversed by default."""
     return ops.transpose(as_tensor(x), call.attributes.get("perm"))
 
 
 @operator("Flatten", through=1)
-def flatten(call: Call, x: Any) -> Tensor:
+def flatten(call: Call, x: TensorLike) -> Tensor:
     """Flatten to a matrix: the axes before `axis` are rows."""
     x, axis = as_tensor(x), call.get("axis", 1)
     at = axis + len(x.shape) if axis < 0 else axis
@@ -71,7 +71,7 @@ def flatten(call: Call, x: Any) -> Tensor:
 
 
 @operator("Squeeze", through=1)
-def squeeze(call: Call, x: Any, axes: Any = None) -> Tensor:
+def squeeze(call: Call, x: TensorLike, axes: Any = None) -> Tensor:
     """Remove axes of size 1."""
     x = as_tensor(x)
     over = axes_of(call, axes, len(x.shape), 13)
@@ -79,7 +79,7 @@ def squeeze(call: Call, x: Any, axes: Any = None) -> Tensor:
 
 
 @operator("Unsqueeze", through=1)
-def unsqueeze(call: Call, x: Any, axes: Any = None) -> Tensor:
+def unsqueeze(call: Call, x: TensorLike, axes: Any = None) -> Tensor:
     """Insert axes of size 1 at the given positions of the result."""
     x = as_tensor(x)
     new_axes = call.get("axes") if call.opset < 13 else axes
@@ -90,13 +90,13 @@ def unsqueeze(call: Call, x: Any, axes: Any = None) -> Tensor:
 
 
 @operator("Concat", weights=EVERY, through=len(EVERY))
-def concat(call: Call, *xs: Any) -> Tensor:
+def concat(call: Call, *xs: TensorLike) -> Tensor:
     """Concatenate tensors along an axis."""
     return ops.concatenate([as_tensor(x) for x in xs], axis=call.get("axis", 1 if call.opset < 4 else 0))
 
 
 @operator("Split", through=1)
-def split(call: Call, x: Any, sizes: Any = None) -> tuple[Tensor, ...]:
+def split(call: Call, x: TensorLike, sizes: TensorLike | None = None) -> tuple[Tensor, ...]:
     """Split along an axis: into the given sizes, or as many as there are outputs."""
     x = as_tensor(x)
     axis = axis_of(call.get("axis", 0), len(x.shape))
@@ -115,7 +115,7 @@ def split(call: Call, x: Any, sizes: Any = None) -> tuple[Tensor, ...]:
 
 @operator("Slice", through=1)
 def slice_(
-    call: Call, x: Any, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
+    call: Call, x: TensorLike, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
 ) -> Tensor:
     """Slice some axes from `starts` to `ends` in steps; bounds are clamped."""
     x = as_tensor(x)
@@ -134,20 +134,20 @@ def slice_(
 
 
 @operator("Expand", through=1)
-def expand(call: Call, x: Any, sizes: Any) -> Tensor:
+def expand(call: Call, x: TensorLike, sizes: TensorLike) -> Tensor:
     """Broadcast to a shape, in both directions."""
     x = as_tensor(x)
     return ops.broadcast_to(x, broadcast_shapes(tuple(x.shape), tuple(ints(sizes, "shape"))))
 
 
 @operator("Tile")
-def tile(call: Call, x: Any, repeats: Any) -> Tensor:
+def tile(call: Call, x: TensorLike, repeats: TensorLike) -> Tensor:
     """Repeat along each axis."""
     return ops.tile(as_tensor(x), tuple(ints(repeats, "repeats")))
 
 
 @operator("Pad")
-def pad(call: Call, x: Any, widths: Any = None, value: Any = None, axes: Any = None) -> Tensor:
+def pad(call: Call, x: TensorLike, widths: Any = None, value: Any = None, axes: Any = None) -> Tensor:
     """Pad; negative widths crop."""
     x = as_tensor(x)
     if call.opset < 11:
@@ -169,7 +169,7 @@ def pad(call: Call, x: Any, widths: Any = None, value: Any = None, axes: Any = N
 
 
 @operator("DepthToSpace")
-def depth_to_space(call: Call, x: Any) -> Tensor:
+def depth_to_space(call: Call, x: TensorLike) -> Tensor:
     """Move blocks of channels to blocks of pixels."""
     x, b = as_tensor(x), call.get("blocksize", 0)
     n, c, h, w = x.shape
@@ -181,7 +181,7 @@ def depth_to_space(call: Call, x: Any) -> Tensor:
 
 
 @operator("SpaceToDepth")
-def space_to_depth(call: Call, x: Any) -> Tensor:
+def space_to_depth(call: Call, x: TensorLike) -> Tensor:
     """Move blocks of pixels to blocks of channels."""
     x, b = as_tensor(x), call.get("blocksize", 0)
     n, c, h, w = x.shape
@@ -190,7 +190,7 @@ def space_to_depth(call: Call, x: Any) -> Tensor:
 
 
 @operator("Trilu")
-def trilu(call: Call, x: Any, k: Any = None) -> Tensor:
+def trilu(call: Call, x: TensorLike, k: Any = None) -> Tensor:
     """Return the upper or lower triangle, 0 elsewhere."""
     diagonal = 0 if k is None else number(k, "diagonal")
     return (ops.triu if call.get("upper", 1) else ops.tril)(as_tensor(x), diagonal)
@@ -200,7 +200,7 @@ def trilu(call: Call, x: Any, k: Any = None) -> Tensor:
 
 
 @operator("ConstantOfShape")
-def constant_of_shape(call: Call, sizes: Any) -> Tensor:
+def constant_of_shape(call: Call, sizes: TensorLike) -> Tensor:
     """Create a tensor of one number."""
     value = call.attributes.get("value", np.zeros(1, "float32"))
     fill = node_of(value.reshape(-1)[:1].reshape(()))
@@ -208,7 +208,7 @@ def constant_of_shape(call: Call, sizes: Any) -> Tensor:
 
 
 @operator("Range")
-def range_(call: Call, start: Any, limit: Any, delta: Any) -> Tensor:
+def range_(call: Call, start: TensorLike, limit: TensorLike, delta: TensorLike) -> Tensor:
     """Create numbers from `start` up to `limit`, excluded, in steps."""
     first, last, by = (number(x, "bounds") for x in (start, limit, delta))
     count = max(math.ceil((last - first) / by), 0) if by else 0
@@ -218,7 +218,7 @@ def range_(call: Call, start: Any, limit: Any, delta: Any) -> Tensor:
 
 
 @operator("EyeLike")
-def eye_like(call: Call, x: Any) -> Tensor:
+def eye_like(call: Call, x: TensorLike) -> Tensor:
     """Create a matrix of ones on a diagonal, zeros elsewhere."""
     x = as_tensor(x)
     code = call.attributes.get("dtype")
@@ -227,7 +227,7 @@ def eye_like(call: Call, x: Any) -> Tensor:
 
 
 @operator("OneHot")
-def one_hot(call: Call, indices: Any, depth: Any, values: Any) -> Tensor:
+def one_hot(call: Call, indices: TensorLike, depth: TensorLike, values: TensorLike) -> Tensor:
     """Return the second value at indices, the first elsewhere (and everywhere for one out of range)."""
     index, pair = ops.cast(as_tensor(indices), "int64"), as_tensor(values)
     count = int(number(depth, "depth"))
@@ -241,7 +241,7 @@ def one_hot(call: Call, indices: Any, depth: Any, values: Any) -> Tensor:
 
 
 @operator("NonZero")
-def non_zero(call: Call, x: Any) -> np.ndarray:
+def non_zero(call: Call, x: TensorLike) -> np.ndarray:
     """Return the indices of elements that are not 0, whose number has to be known."""
     return np.array(np.nonzero(known(x, "operand")), "int64")
 
@@ -250,7 +250,7 @@ def non_zero(call: Call, x: Any) -> np.ndarray:
 
 
 @operator("Gather", weights=(0,))
-def gather(call: Call, x: Any, indices: Any) -> Tensor:
+def gather(call: Call, x: TensorLike, indices: TensorLike) -> Tensor:
     """Gather slices along an axis."""
     return ops.take(as_tensor(x), as_tensor(indices), axis=call.get("axis", 0))
 
@@ -265,7 +265,7 @@ def _full_indices(x: Tensor, indices: Tensor, axis: int) -> Any:
 
 
 @operator("GatherElements")
-def gather_elements(call: Call, x: Any, indices: Any) -> Tensor:
+def gather_elements(call: Call, x: TensorLike, indices: TensorLike) -> Tensor:
     """Gather one element along an axis for each index."""
     x, indices = as_tensor(x), as_tensor(indices)
     axis = axis_of(call.get("axis", 0), len(x.shape))
@@ -273,7 +273,7 @@ def gather_elements(call: Call, x: Any, indices: Any) -> Tensor:
 
 
 @operator("GatherND", weights=(0,))
-def gather_nd(call: Call, x: Any, indices: Any) -> Tensor:
+def gather_nd(call: Call, x: TensorLike, indices: TensorLike) -> Tensor:
     """Gather slices at positions, the last axis of the indices."""
     x, index = as_tensor(x), _non_negative(as_tensor(x), as_tensor(indices), call.get("batch_dims", 0))
     return Tensor(p.gather(x.node, index, batch_dims=call.get("batch_dims", 0)))
@@ -290,7 +290,7 @@ _MODES = {"none": "set", "add": "add", "mul": "mul", "max": "max", "min": "min"}
 
 
 @operator("ScatterElements Scatter")
-def scatter_elements(call: Call, x: Any, indices: Any, updates: Any) -> Tensor:
+def scatter_elements(call: Call, x: TensorLike, indices: TensorLike, updates: TensorLike) -> Tensor:
     """Replace or combine elements along an axis."""
     x, indices = as_tensor(x), as_tensor(indices)
     axis = axis_of(call.get("axis", 0), len(x.shape))
@@ -298,7 +298,7 @@ def scatter_elements(call: Call, x: Any, indices: Any, updates: Any) -> Tensor:
 
 
 @operator("ScatterND")
-def scatter_nd(call: Call, x: Any, indices: Any, updates: Any) -> Tensor:
+def scatter_nd(call: Call, x: TensorLike, indices: TensorLike, updates: TensorLike) -> Tensor:
     """Replace or combine slices."""
     x = as_tensor(x)
     return Tensor(p.scatter(x.node, _non_negative(x, as_tensor(indices), 0), node_of(updates), _mode(call)))
@@ -317,21 +317,21 @@ def _mode(call: Call) -> str:
 HALF = np.float32(0.5)
 
 
-def _positions(mode: str, size: int, new_size: int, scale: Any) -> np.ndarray:
+def _positions(mode: str, size: int, new_size: int, scale: float) -> np.ndarray:
     """Return the source positions of output pixels, rounded as other implementations do."""
     count_elements(new_size)
-    index, scale = np.arange(new_size, dtype=np.float32), np.float32(scale)
+    index, step = np.arange(new_size, dtype=np.float32), np.float32(scale)
     if mode == "asymmetric":
-        return index / scale
+        return index / step
     if mode == "align_corners":
         return index * (size - 1) / (new_size - 1) if new_size > 1 else index * 0
     if mode == "pytorch_half_pixel" and new_size == 1:
         return index * 0
     if mode == "half_pixel_symmetric":
-        adjusted = new_size / (scale * size)
-        return (size / 2) * (1 - adjusted) + (index + HALF) / scale - HALF
+        adjusted = new_size / (step * size)
+        return (size / 2) * (1 - adjusted) + (index + HALF) / step - HALF
     if mode in ("half_pixel", "pytorch_half_pixel"):
-        return (index + HALF) / scale - HALF
+        return (index + HALF) / step - HALF
     raise GraphError(f"coordinate_transformation_mode={mode!r} is not supported")
 
 
@@ -385,7 +385,9 @@ def _take(x: Tensor, indices: np.ndarray, axis: int) -> Tensor:
 
 
 @operator("Resize Upsample")
-def resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any = None) -> Tensor:
+def resize(
+    call: Call, x: TensorLike, roi: Any = None, scales: Any = None, sizes: TensorLike | None = None
+) -> Tensor:
     """Resize axes: by the nearest pixel, or by linear or cubic interpolation."""
     x = as_tensor(x)
     call.only(antialias=0, exclude_outside=0)
@@ -402,7 +404,9 @@ def resize(call: Call, x: Any, roi: Any = None, scales: Any = None, sizes: Any =
     return x
 
 
-def _targets(call: Call, x: Tensor, axes: Any, scales: Any, sizes: Any) -> list[tuple[int, float, int]]:
+def _targets(
+    call: Call, x: Tensor, axes: Any, scales: Any, sizes: TensorLike | None
+) -> list[tuple[int, float, int]]:
     """Return (axis, factor, new size) for each axis."""
     if sizes is not None and np.size(sizes):
         new_sizes = ints(sizes, "sizes")

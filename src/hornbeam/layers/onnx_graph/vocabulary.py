@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,12 +94,12 @@ class Call:
                 raise GraphError(f"{name}={actual!r} is not supported, only {value!r}")
 
 
-def node_of(x: Any) -> Node:
+def node_of(x: TensorLike) -> Node:
     """Return the node of a tensor or of a known array."""
     return as_tensor(x).node
 
 
-def known(x: Any, name: str) -> np.ndarray:
+def known(x: TensorLike, name: str) -> np.ndarray:
     """Return the value of an input that has to be known when the graph is traced. Raises GraphError."""
     if isinstance(x, np.ndarray):
         return x
@@ -105,7 +109,7 @@ def known(x: Any, name: str) -> np.ndarray:
     )
 
 
-def ints(x: Any, name: str) -> list[int]:
+def ints(x: TensorLike, name: str) -> list[int]:
     """Return integers that have to be known."""
     values = known(x, name) if not isinstance(x, list) else np.asarray(x, "int64")
     if values.dtype.kind not in "iu":
@@ -113,7 +117,7 @@ def ints(x: Any, name: str) -> list[int]:
     return [int(value) for value in values.reshape(-1)]
 
 
-def number(x: Any, name: str) -> Any:
+def number(x: TensorLike, name: str) -> Any:
     """Return one number that has to be known."""
     values = known(x, name).reshape(-1)
     if values.size != 1:

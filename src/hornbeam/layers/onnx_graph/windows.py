@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.layers.onnx_graph.vocabulary import LAST, Call, GraphError, ints, node_of, operator
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -57,14 +61,14 @@ def _spatial(x: Node) -> int:
     return x.rank - 2
 
 
-def _kernel(w: Any) -> Node:
+def _kernel(w: TensorLike) -> Node:
     """Transpose (filters, channels, *window) to (*window, channels, filters)."""
     node = node_of(w)
     return p.transpose(node, (*range(2, node.rank), 1, 0))
 
 
 @operator("Conv", LAST, weights=(1, 2))
-def conv(call: Call, x: Any, w: Any, b: Any = None) -> Tensor:
+def conv(call: Call, x: TensorLike, w: TensorLike, b: TensorLike | None = None) -> Tensor:
     """Convolve (cross-correlation), in groups."""
     node, kernel = node_of(x), _kernel(w)
     rank = _spatial(node)
@@ -75,7 +79,7 @@ def conv(call: Call, x: Any, w: Any, b: Any = None) -> Tensor:
 
 
 @operator("ConvTranspose", LAST, weights=(1, 2))
-def conv_transpose(call: Call, x: Any, w: Any, b: Any = None) -> Tensor:
+def conv_transpose(call: Call, x: TensorLike, w: TensorLike, b: TensorLike | None = None) -> Tensor:
     """Compute the transpose of a convolution."""
     node, kernel = node_of(x), _kernel(w)
     rank = _spatial(node)
@@ -143,7 +147,7 @@ def _window_views(
 
 
 @operator("MaxPool", LAST)
-def max_pool(call: Call, x: Any) -> Tensor:
+def max_pool(call: Call, x: TensorLike) -> Tensor:
     """Compute the maximum of each window."""
     node = node_of(x)
     window, strides, dilation, _, pads = _pool(call, node)
@@ -157,7 +161,7 @@ def max_pool(call: Call, x: Any) -> Tensor:
 
 
 @operator("AveragePool", LAST)
-def average_pool(call: Call, x: Any) -> Tensor:
+def average_pool(call: Call, x: TensorLike) -> Tensor:
     """Compute the mean of each window. Padding counts only with count_include_pad, and never that of
     `ceil_mode`.
     """
@@ -183,20 +187,20 @@ def average_pool(call: Call, x: Any) -> Tensor:
     return Tensor(total) * ops.cast(as_tensor((1.0 / counts)[..., None]), total.dtype)
 
 
-def _positions_of(x: Any) -> tuple[Tensor, tuple[int, ...]]:
+def _positions_of(x: TensorLike) -> tuple[Tensor, tuple[int, ...]]:
     tensor = as_tensor(x)
     return tensor, tuple(range(1, len(tensor.shape) - 1))
 
 
 @operator("GlobalAveragePool", LAST)
-def global_average_pool(call: Call, x: Any) -> Tensor:
+def global_average_pool(call: Call, x: TensorLike) -> Tensor:
     """Compute the mean over all positions."""
     tensor, axes = _positions_of(x)
     return ops.mean(tensor, axes, True)
 
 
 @operator("GlobalMaxPool", LAST)
-def global_max_pool(call: Call, x: Any) -> Tensor:
+def global_max_pool(call: Call, x: TensorLike) -> Tensor:
     """Compute the maximum over all positions."""
     tensor, axes = _positions_of(x)
     return ops.max(tensor, axes, True)
@@ -206,7 +210,9 @@ def global_max_pool(call: Call, x: Any) -> Tensor:
 
 
 @operator("BatchNormalization", LAST, weights=(1, 2))
-def batch_normalization(call: Call, x: Any, scale: Any, bias: Any, mean: Any, variance: Any) -> Tensor:
+def batch_normalization(
+    call: Call, x: TensorLike, scale: TensorLike, bias: TensorLike, mean: TensorLike, variance: TensorLike
+) -> Tensor:
     """Normalize by the means and variances of the file, in training too."""
     call.only(training_mode=0, spatial=1)
     x = as_tensor(x)
@@ -215,7 +221,7 @@ def batch_normalization(call: Call, x: Any, scale: Any, bias: Any, mean: Any, va
 
 
 @operator("InstanceNormalization", LAST, weights=(1, 2))
-def instance_normalization(call: Call, x: Any, scale: Any, bias: Any) -> Tensor:
+def instance_normalization(call: Call, x: TensorLike, scale: TensorLike, bias: TensorLike) -> Tensor:
     """Normalize by mean and variance over the positions of each example and channel."""
     tensor, axes = _positions_of(x)
     mean, variance = ops.moments(tensor, axes, keepdims=True)
@@ -224,7 +230,7 @@ def instance_normalization(call: Call, x: Any, scale: Any, bias: Any) -> Tensor:
 
 
 @operator("LRN", LAST)
-def local_response_normalization(call: Call, x: Any) -> Tensor:
+def local_response_normalization(call: Call, x: TensorLike) -> Tensor:
     """Compute x / (bias + alpha / size * sum of squares of neighboring channels)^beta."""
     tensor, size = as_tensor(x), call.get("size", 1)
     rank = len(tensor.shape)
@@ -239,7 +245,7 @@ def local_response_normalization(call: Call, x: Any) -> Tensor:
 
 
 @operator("GroupNormalization", weights=(1, 2))
-def group_normalization(call: Call, x: Any, scale: Any, bias: Any) -> Tensor:
+def group_normalization(call: Call, x: TensorLike, scale: TensorLike, bias: TensorLike) -> Tensor:
     """Normalize groups of channels; scales are of groups, or from version 21 on of channels."""
     tensor, groups = as_tensor(x), call.get("num_groups", 1)
     n, channels = tensor.shape[:2]
@@ -252,7 +258,9 @@ def group_normalization(call: Call, x: Any, scale: Any, bias: Any) -> Tensor:
 
 
 @operator("LayerNormalization", weights=(1, 2))
-def layer_normalization(call: Call, x: Any, scale: Any, bias: Any = None) -> Tensor:
+def layer_normalization(
+    call: Call, x: TensorLike, scale: TensorLike, bias: TensorLike | None = None
+) -> Tensor:
     """Normalize by mean and variance over the last axes."""
     x = as_tensor(x)
     axes = tuple(range(call.get("axis", -1) % len(x.shape), len(x.shape)))
@@ -262,7 +270,7 @@ def layer_normalization(call: Call, x: Any, scale: Any, bias: Any = None) -> Ten
 
 
 @operator("RMSNormalization", weights=(1,))
-def rms_normalization(call: Call, x: Any, scale: Any) -> Tensor:
+def rms_normalization(call: Call, x: TensorLike, scale: TensorLike) -> Tensor:
     """Normalize by the root mean square over the last axes."""
     x = as_tensor(x)
     axes = tuple(range(call.get("axis", -1) % len(x.shape), len(x.shape)))
@@ -271,7 +279,7 @@ def rms_normalization(call: Call, x: Any, scale: Any) -> Tensor:
 
 
 @operator("MeanVarianceNormalization")
-def mean_variance_normalization(call: Call, x: Any) -> Tensor:
+def mean_variance_normalization(call: Call, x: TensorLike) -> Tensor:
     """Normalize by mean and variance over given axes."""
     x, axes = as_tensor(x), tuple(call.get("axes", [0, 2, 3]))
     mean, variance = ops.moments(x, axes, keepdims=True)

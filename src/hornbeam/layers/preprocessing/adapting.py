@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.row_hash import HashSketch, hash_rows
 from hornbeam.layers.call import is_array
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import DataLike
+    from hornbeam.layers.layer import Layer
+
 
 _SCALARS = (bool, int, float, str, bytes, np.generic)
 
@@ -31,14 +36,14 @@ def whole_array(data: Any) -> np.ndarray | None:
     return None
 
 
-def _array_from_lists(data: Any) -> np.ndarray:
+def _array_from_lists(data: DataLike) -> np.ndarray:
     try:
         return np.array(data)
     except ValueError as error:
         raise ValueError(f"adapt got lists of different lengths: pad them first ({error})") from None
 
 
-def batches_of(data: Any, steps: int | None = None) -> Iterator[np.ndarray]:
+def batches_of(data: DataLike, steps: int | None = None) -> Iterator[np.ndarray]:
     """Yield the data of `adapt` as arrays: one array, or the batches of an iterable (the inputs, of pairs).
 
     steps: number of batches to read, all by default. Raises ValueError if there are no data.
@@ -60,7 +65,7 @@ def batches_of(data: Any, steps: int | None = None) -> Iterator[np.ndarray]:
         raise ValueError("adapt got no data")
 
 
-def sketch_rows(layer: Any, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def sketch_rows(layer: Layer, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield the batches, and record hashes of their rows in the layer.
 
     By these, `data.find_leaks` and `evaluate` detect that the layer was adapted to test data.

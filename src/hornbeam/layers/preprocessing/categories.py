@@ -12,13 +12,13 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.trace import current_level
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
 
 
-def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: Any = None) -> Tensor:
+def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: TensorLike | None = None) -> Tensor:
     """Encode integers: "one_hot" gives a vector for each, "multi_hot" and "count" one for the last axis."""
     if indices.ndim == 0:
         indices = ops.expand_dims(indices, -1)
@@ -33,7 +33,7 @@ def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: Any = No
 
 
 @exported("keras.layers")
-class CategoryEncoding(Layer):
+class CategoryEncoding(TensorLayer):
     """Encode integers in [0, num_tokens) as vectors (..., num_tokens).
 
     Calls take `count_weights`, of the input's shape, with output_mode="count".

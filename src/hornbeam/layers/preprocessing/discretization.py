@@ -11,18 +11,20 @@ from hornbeam import ops
 from hornbeam._internal.validation import check_choice, check_int, check_unsupported
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows
 from hornbeam.layers.preprocessing.categories import encode
 from hornbeam.layers.preprocessing.host import refuse_strings
 from hornbeam.layers.preprocessing.quantiles import EMPTY, compress, merge, summarize
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import ArrayLike, DTypePolicyLike
 
 
 @exported("keras.layers")
-class Discretization(Layer):
+class Discretization(TensorLayer):
     """Map numbers to indices of bins: y = number of `bin_boundaries` that are <= x.
 
     Args:
@@ -118,7 +120,7 @@ class Discretization(Layer):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         config = dict(config)
         boundaries = config.get("bin_boundaries") if config.get("num_bins") is not None else None
         if boundaries is not None:  # computed by adapt

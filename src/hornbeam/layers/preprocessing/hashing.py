@@ -22,13 +22,13 @@ from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, encode_array
 from hornbeam.layers.preprocessing.index_lookup import buckets, salt_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypePolicyLike, ShapeTree, Tree
+    from hornbeam._internal.typing import ArrayLike, DTypePolicyLike, ShapeTree, Tree
 
 # TensorFlow's key for crosses of features.
 CROSS_KEY = np.uint64(0xDECAFCAFFE)
 
 
-def _as_array(values: Any) -> np.ndarray:
+def _as_array(values: ArrayLike) -> np.ndarray:
     return np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
 
 
@@ -220,7 +220,7 @@ class HashedCrossing(HostLayer):
             )
         return values.astype(np.int64).view(np.uint64)
 
-    def _require_list(self, inputs: Any) -> Any:
+    def _require_list(self, inputs: Tree) -> Tree:
         if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:
             raise ValueError(f"{self.describe()} takes a list of at least two inputs, got {inputs!r:.100}")
         return inputs

@@ -37,7 +37,7 @@ class HostLayer(Layer):
         """True if a model runs this layer before its compiled part."""
         return True
 
-    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Tree, **kwargs: Any) -> Tensor | Any:
         """Apply the layer to arrays, lists or symbolic tensors. `training` and `mask` are ignored."""
         unknown = set(kwargs) - {"training", "mask"}
         if unknown:
@@ -102,7 +102,7 @@ class HostLayer(Layer):
         """
 
 
-def as_bytes(values: Any, where: str, encoding: str = "utf-8") -> np.ndarray:
+def as_bytes(values: Tree, where: str, encoding: str = "utf-8") -> np.ndarray:
     """Convert strings to an object array of bytes in UTF-8; bytes are decoded by `encoding` first.
 
     Raises HornbeamTypeError for numbers and for missing values.
@@ -123,13 +123,13 @@ def as_bytes(values: Any, where: str, encoding: str = "utf-8") -> np.ndarray:
     return object_array(flat, array.shape)
 
 
-def refuse_strings(values: Any, where: str) -> None:
+def refuse_strings(values: Tree, where: str) -> None:
     """Raise HornbeamTypeError for strings."""
     if holds_strings(values):
         raise HornbeamTypeError(strings_refused(where, values))
 
 
-def token_bytes(item: Any, where: str, encoding: str) -> bytes:
+def token_bytes(item: object, where: str, encoding: str) -> bytes:
     """Convert one string as `as_bytes` does."""
     if isinstance(item, bytes):
         return item if encoding == "utf-8" else item.decode(encoding).encode("utf-8", STRAY_BYTES)
@@ -145,7 +145,7 @@ def text_of(token: bytes) -> str:
     return token.decode("utf-8", STRAY_BYTES)
 
 
-def object_array(items: Sequence[Any], shape: Any) -> np.ndarray:
+def object_array(items: Sequence[Any], shape: Sequence[int]) -> np.ndarray:
     """Convert strings or bytes to an object array of the given shape."""
     array = np.empty(len(items), object)
     array[:] = items

@@ -9,14 +9,14 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, TensorLike
 
 
 @exported("keras.layers")
-class Rescaling(Layer):
+class Rescaling(TensorLayer):
     """Rescale values: `y = x * scale + offset`, in the compute dtype. scale=1/255 maps pixels to [0, 1].
 
     Args:
@@ -39,5 +39,5 @@ class Rescaling(Layer):
         x = ops.cast(inputs, self.compute_dtype)
         return x * self._as_factor(self.scale) + self._as_factor(self.offset)
 
-    def _as_factor(self, value: Any) -> Any:
+    def _as_factor(self, value: TensorLike) -> Any:
         return value if isinstance(value, (int, float)) else ops.cast(np.asarray(value), self.compute_dtype)

@@ -17,7 +17,9 @@ from hornbeam.layers.preprocessing.vocabulary import TokenCounts, Vocabulary, re
 from hornbeam.layers.tracking import Tracked
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, ShapeTree
+    from typing_extensions import Self
+
+    from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 
 MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 OOV_METHODS = ("floormod", "farmhash")
@@ -57,8 +59,8 @@ class IndexLookup(HostLayer):
         self,
         max_tokens: int | None,
         num_oov_indices: int,
-        mask_token: Any,
-        oov_token: Any,
+        mask_token: int | str | bytes | None,
+        oov_token: int | str | bytes | None,
         vocabulary: str | ArrayLike | None = None,
         idf_weights: ArrayLike | None = None,
         invert: bool = False,
@@ -116,15 +118,15 @@ class IndexLookup(HostLayer):
 
     # -- tokens: strings or integers ---------------------------------------------------------------------
 
-    def _read(self, values: Any) -> np.ndarray:
+    def _read(self, values: Tree) -> np.ndarray:
         """Convert data to an array of keys, which are counted and looked up."""
         raise NotImplementedError
 
-    def _token(self, key: Any) -> Any:
+    def _token(self, key: Any) -> int | str:
         """Convert a key to a token of the vocabulary."""
         return key
 
-    def _key(self, token: Any) -> Any:
+    def _key(self, token: Any) -> int | bytes:
         """Convert a token of the vocabulary to a key."""
         return token
 
@@ -190,7 +192,7 @@ class IndexLookup(HostLayer):
         with open(path, encoding="utf-8") as file:
             return [self._parse_line(line) for line in file.read().splitlines()]
 
-    def _parse_line(self, line: str) -> Any:
+    def _parse_line(self, line: str) -> int | str:
         """Parse a token from a line of a vocabulary file."""
         return line
 
@@ -281,7 +283,7 @@ class IndexLookup(HostLayer):
         tokens = self._read(data)
         self._count(tokens.reshape(1, -1) if tokens.ndim < 2 else tokens.reshape(len(tokens), -1))
 
-    def _count(self, rows: Any) -> None:
+    def _count(self, rows: Iterable[Any]) -> None:
         rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
         self._counts.add(rows, self.output_mode == "tf_idf")
 
@@ -360,7 +362,7 @@ class IndexLookup(HostLayer):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         check_no_path(cls.__name__, config)
         return cls(**config)
 

@@ -111,7 +111,7 @@ class IntegerLookup(IndexLookup):
     def on_host(self) -> bool:
         return not self.invert and self.num_oov_indices == 0
 
-    def _read(self, values: Any) -> np.ndarray:
+    def _read(self, values: Tree) -> np.ndarray:
         array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
         refuse_strings(array, self.describe())
         integers = array.astype(np.int64)
@@ -166,7 +166,8 @@ class IntegerLookup(IndexLookup):
     def _invert(self, tokens: np.ndarray, x: Tensor) -> Tensor:
         position = x - self._token_start
         is_known = ops.logical_and(position >= 0, position < len(tokens))
-        outputs = ops.full_like(x, self.oov_token)
+        oov_token: Any = self.oov_token
+        outputs = ops.full_like(x, oov_token)
         if len(tokens):
             outputs = ops.where(is_known, ops.take(tokens, ops.clip(position, 0, len(tokens) - 1)), outputs)
         return outputs if self.mask_token is None else ops.where(x == 0, self.mask_token, outputs)

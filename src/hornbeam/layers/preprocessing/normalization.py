@@ -12,16 +12,16 @@ from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows
 from hornbeam.layers.preprocessing.host import refuse_strings
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Shape
+    from hornbeam._internal.typing import ArrayLike, Shape, TensorLike
 
 
 @exported("keras.layers")
-class Normalization(Layer):
+class Normalization(TensorLayer):
     """Normalize features by mean and variance of the training data: `y = (x - mean) / sqrt(variance)`.
 
     Weights (not trained): mean and variance, of the sizes of `axis`, and the count of samples.
@@ -112,12 +112,12 @@ class Normalization(Layer):
         self.count.assign(min(count, 2**31 - 1))
 
     @property
-    def mean(self) -> Any:
+    def mean(self) -> Tensor | np.ndarray:
         """Mean in use."""
         return self.adapt_mean if self.input_mean is None else np.asarray(self.input_mean)
 
     @property
-    def variance(self) -> Any:
+    def variance(self) -> Tensor | np.ndarray:
         """Variance in use."""
         return self.adapt_variance if self.input_mean is None else np.asarray(self.input_variance)
 
@@ -125,7 +125,7 @@ class Normalization(Layer):
         x = ops.cast(inputs, self.compute_dtype)
         shape = tuple(x.shape[axis] if axis in self._kept_axes else 1 for axis in range(x.ndim))
 
-        def broadcast(value: Any) -> Tensor:
+        def broadcast(value: TensorLike) -> Tensor:
             value = ops.cast(value, self.compute_dtype)
             return ops.reshape(
                 ops.broadcast_to(value, tuple(x.shape[axis] for axis in self._kept_axes)), shape

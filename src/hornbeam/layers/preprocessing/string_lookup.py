@@ -104,7 +104,7 @@ class StringLookup(IndexLookup):
         )
         self.encoding = encoding
 
-    def _read(self, values: Any) -> np.ndarray:
+    def _read(self, values: Tree) -> np.ndarray:
         return as_bytes(values, self.describe(), self._encoding)
 
     def _token(self, key: Any) -> str:
@@ -176,7 +176,7 @@ class StringLookup(IndexLookup):
             cached = self._tables = _Table(vocabulary, table)
         return cached.table
 
-    def _invert(self, tokens: tuple[str, ...], inputs: Any) -> np.ndarray:
+    def _invert(self, tokens: tuple[str, ...], inputs: ArrayLike) -> np.ndarray:
         indices = np.asarray(inputs)
         if indices.dtype.kind not in "iu":
             raise ValueError(

@@ -21,6 +21,8 @@ from hornbeam.layers.preprocessing.index_lookup import check_no_path, output_mod
 from hornbeam.layers.preprocessing.string_lookup import StringLookup
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 
 STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
@@ -195,7 +197,7 @@ class TextVectorization(HostLayer):
 
     # -- words -------------------------------------------------------------------------------------------
 
-    def _words(self, inputs: Any) -> tuple[list[Row], tuple[int, ...]]:
+    def _words(self, inputs: Tree) -> tuple[list[Row], tuple[int, ...]]:
         """Return the words of every text and the shape of the texts.
 
         Without a split, rows are along the last axis.
@@ -219,7 +221,7 @@ class TextVectorization(HostLayer):
             rows = [_ngrams(row, sizes) for row in rows]
         return rows, leading
 
-    def _standardize_texts(self, inputs: Any) -> np.ndarray:
+    def _standardize_texts(self, inputs: Tree) -> np.ndarray:
         texts = as_bytes(inputs, self.describe(), self.encoding)
         if callable(self.standardize):
             return as_bytes(self.standardize(_as_str(texts)), f"{self.describe()}: result of standardize")
@@ -314,7 +316,7 @@ class TextVectorization(HostLayer):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         check_no_path(cls.__name__, config)
         config = dict(config)
         for name in ("standardize", "split"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from hornbeam.layers.preprocessing._hashing.fingerprints import (
     siphash_words,
 )
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike
+
+
 POWERS = np.array([10**k for k in range(20)], np.uint64)
 ZERO, MINUS = np.uint64(ord("0")), np.uint64(ord("-"))
 
@@ -29,7 +33,7 @@ class Decimal:
     Bytes are uint64 tensors, 0 beyond the ends.
     """
 
-    def __init__(self, x: Any) -> None:
+    def __init__(self, x: TensorLike) -> None:
         integers = ops.cast(x, "int64")
         bits = ops.cast(integers, "uint64")
         self.negative = integers < 0
@@ -41,7 +45,7 @@ class Decimal:
             self.leading_power = ops.where(longer, power, self.leading_power)
         self.length = self.digits + ops.cast(self.negative, "uint64")
 
-    def _digit(self, power: Any, is_digit: Tensor) -> Tensor:
+    def _digit(self, power: TensorLike, is_digit: Tensor) -> Tensor:
         return ops.where(is_digit, self.magnitude // power % np.uint64(10) + ZERO, np.uint64(0))
 
     def _digit_from_start(self, index: int) -> Tensor:
@@ -80,7 +84,7 @@ def _join_bytes(bytes_: Sequence[Tensor]) -> Tensor:
     return word
 
 
-def decimal_fingerprint64(x: Any) -> Tensor:
+def decimal_fingerprint64(x: TensorLike) -> Tensor:
     """Compute FarmHash's fingerprint of the decimal digits of integers, uint64."""
     text = Decimal(x)
     n = text.length
@@ -95,7 +99,7 @@ def decimal_fingerprint64(x: Any) -> Tensor:
     )
 
 
-def decimal_siphash(x: Any, key: Sequence[int]) -> Tensor:
+def decimal_siphash(x: TensorLike, key: Sequence[int]) -> Tensor:
     """Compute SipHash-2-4 of the decimal digits of integers, uint64."""
     text = Decimal(x)
     words = [text.word(start) for start in (0, 8, 16)]
@@ -105,7 +109,7 @@ def decimal_siphash(x: Any, key: Sequence[int]) -> Tensor:
     return ops.where(text.length < np.uint64(8), short, hashes)
 
 
-def decimal_buckets(x: Any, number: int, salt: Sequence[int] | None) -> Tensor:
+def decimal_buckets(x: TensorLike, number: int, salt: Sequence[int] | None) -> Tensor:
     """Map integers to bins, int64."""
     hashes = decimal_fingerprint64(x) if salt is None else decimal_siphash(x, salt)
     return ops.cast(hashes % np.uint64(number), "int64")
