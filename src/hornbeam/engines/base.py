@@ -8,13 +8,18 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from hornbeam.engines.mesh import Job, Layout, Mesh
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.trace import gc_paused
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SupportsDLPack
+    from hornbeam.primitives.host import Host
+
 
 Buffer = Any
 # Maps the inputs that are not bound to outputs.
@@ -92,7 +97,7 @@ class Engine(ABC):
         """
 
     @property
-    def host(self) -> Any:
+    def host(self) -> Host:
         """Interface to functions of its library (see `primitives/host.py`)."""
         raise NotImplementedError(f"the {self.name} engine runs no functions of other libraries in graphs")
 
@@ -112,7 +117,7 @@ class Engine(ABC):
             array: C-contiguous or strided array.
         """
 
-    def borrow(self, x: Any) -> Buffer:
+    def borrow(self, x: SupportsDLPack) -> Buffer:
         """Create a buffer on the memory of an array with `__dlpack__`, or a copy where that is not possible.
 
         Args:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,10 @@ from hornbeam.engines.jax.host import JaxHost  # noqa: E402
 from hornbeam.engines.jax.linalg import LINALG  # noqa: E402
 from hornbeam.engines.jax.recurrent import RECURRENT  # noqa: E402
 from hornbeam.engines.jax.windows import CONTRACT  # noqa: E402
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SupportsDLPack
+
 
 Array = Any
 
@@ -180,7 +184,7 @@ class JaxEngine(TableEngine):
         with jax.enable_x64(True):
             return jax.device_put(np.ascontiguousarray(array).reshape(array.shape), self.device)
 
-    def borrow(self, x: Any) -> Buffer:
+    def borrow(self, x: SupportsDLPack) -> Buffer:
         """See `Engine.borrow`."""
         with jax.enable_x64(True):
             return jax.device_put(jnp.from_dlpack(x), self.device)

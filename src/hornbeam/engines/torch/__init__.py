@@ -12,7 +12,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,6 +51,10 @@ from hornbeam.engines.torch.recurrent import RECURRENT  # noqa: E402
 from hornbeam.engines.torch.reuse import in_place_functions  # noqa: E402
 from hornbeam.engines.torch.rows import ROWS  # noqa: E402
 from hornbeam.engines.torch.windows import CONTRACT  # noqa: E402
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SupportsDLPack
+
 
 _BFLOAT16 = numpy_dtype("bfloat16")
 
@@ -224,7 +228,7 @@ class TorchEngine(TableEngine):
             tensor = torch.from_numpy(bits)
         return (tensor.view(torch.bfloat16) if bits is not array else tensor).to(self.device)
 
-    def borrow(self, x: Any) -> Buffer:
+    def borrow(self, x: SupportsDLPack) -> Buffer:
         """See `Engine.borrow`."""
         return torch.from_dlpack(x.detach() if isinstance(x, torch.Tensor) else x).to(self.device)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from hornbeam.engines.torch.recurrent import RECURRENT
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.partition import partition_for
 from hornbeam.ir.primitive import PRIMITIVES
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import SupportsDLPack
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +150,7 @@ class TorchMeshEngine(TorchEngine, MeshEngine):
         slices = self.mesh.shard_slices(layout, array.shape, self._number)
         return ShardedTensor(super().put(np.array(array[slices]) if layout else array), trimmed(layout))
 
-    def borrow(self, x: Any) -> Buffer:
+    def borrow(self, x: SupportsDLPack) -> Buffer:
         """See `Engine.borrow`."""
         return ShardedTensor(super().borrow(x))
 
