@@ -273,7 +273,7 @@ def _facts(model: Any, params: dict[str, Any], name: str) -> dict[str, Any]:
 
     run = model._training_run
     return {
-        "format": 1,
+        "format": 2,
         "name": name,
         "status": "running",
         "started": _now(),
