@@ -68,18 +68,13 @@ def _losses(model: Any, predicted: Any, notes: list[str]) -> list[Measurement]:
         return []
     outputs = Outputs(predicted.y_pred, getattr(model, "output_names", None))
     losses.build(outputs)
-    targets, weights = outputs.targets(predicted.y, losses.needed), outputs.weights(predicted.sample_weight)
+    terms = losses.terms(outputs, predicted.y, predicted.sample_weight)
     regular = [weight for weight in model.trainable_weights if weight.regularizer is not None]
     penalty = sum((float(np.asarray(weight.regularizer(weight))) for weight in regular), 0.0)
     if predicted.adds_losses:
         notes.append("losses that layers add depend on their inputs: they are excluded here")
     total, parts = np.zeros(predicted.count), []
-    rows = zip(
-        outputs.names, losses.by_output, targets, outputs.tensors, weights, losses.weights, strict=True
-    )
-    for name, loss, target, prediction, weight, factor in rows:
-        if loss is None:
-            continue
+    for name, loss, target, prediction, weight, factor in terms:
         try:
             values = loss_values(loss, target, prediction, weight)
         except ValueError as error:

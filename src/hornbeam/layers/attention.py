@@ -49,6 +49,8 @@ def _copy_initializer(initializer: Any) -> InitializerLike:
 class _Projected(TensorsLayer):
     """Base of multi-head and grouped-query attention: projections to heads and from heads."""
 
+    dropout: float
+    seed_generator: random.SeedGenerator
     # Private as in Keras, whose files contain this name.
     _gate_dense: EinsumDense | None = None
 
@@ -105,6 +107,15 @@ class _Projected(TensorsLayer):
         layer.supports_masking = True  # masks are handled here, not in the projections
         layer.build(input_shape)
         return layer
+
+    def _attention_weights(self, scores: Tensor, mask: Any, training: bool | None) -> tuple[Tensor, Tensor]:
+        """Return the attention weights, and the same after dropout, which multiply the values."""
+        weights = masked_softmax(scores, mask)
+        if mask is not None:  # a query without any key attends to no value
+            weights = ops.where(mask, weights, 0.0)
+        if training and self.dropout:
+            return weights, random.dropout(weights, self.dropout, seed=self.seed_generator)
+        return weights, weights
 
     def _apply_gate(self, query: Tensor, values: Tensor) -> Tensor:
         """Multiply the output of each head by its gate."""
@@ -286,15 +297,8 @@ class MultiHeadAttention(_Projected):
             front = mask.shape[: mask.ndim - len(inner) - len(seen)]
             mask = ops.broadcast_to(mask, (*front, *inner, *seen))
             mask = ops.reshape(mask, (*front, *(1,) * (num_leading - len(front)), *scores.shape[-2:]))
-        weights = masked_softmax(scores, mask)
-        if mask is not None:  # a query without any key attends to no value
-            weights = ops.where(mask, weights, 0.0)
-        used = (
-            random.dropout(weights, self.dropout, seed=self.seed_generator)
-            if training and self.dropout
-            else weights
-        )
-        outputs = ops.matmul(used, v)
+        weights, dropped = self._attention_weights(scores, mask, training)
+        outputs = ops.matmul(dropped, v)
         outputs = ops.reshape(outputs, (*outputs.shape[:num_leading], *inner, outputs.shape[-1]))
         inverse = tuple(int(i) for i in np.argsort(order))
         return ops.reshape(weights, (*weights.shape[:num_leading], *inner, *seen)), ops.transpose(
@@ -438,15 +442,9 @@ class GroupedQueryAttention(_Projected):
         scores = ops.matmul(q * (1.0 / math.sqrt(self.head_dim)), k)
         if mask is not None and mask.ndim == 3:
             mask = ops.expand_dims(mask, 1)
-        weights = masked_softmax(scores, mask)
-        if mask is not None:  # a query without any key attends to no value
-            weights = ops.where(mask, weights, 0.0)
-        used = (
-            random.dropout(weights, self.dropout, seed=self.seed_generator)
-            if training and self.dropout
-            else weights
-        )
-        result = self._output_dense(self._apply_gate(query, ops.transpose(ops.matmul(used, v), (0, 2, 1, 3))))
+        weights, dropped = self._attention_weights(scores, mask, training)
+        outputs = ops.transpose(ops.matmul(dropped, v), (0, 2, 1, 3))
+        result = self._output_dense(self._apply_gate(query, outputs))
         return (result, weights) if return_attention_scores else result
 
     def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:

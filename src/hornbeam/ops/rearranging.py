@@ -208,6 +208,18 @@ def _two(value: Sizes, name: str) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
+def _window_pairs(
+    kernel_size: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes
+) -> list[tuple[int, int]]:
+    """Return the arguments of `unfold` and `fold` as pairs, in this order."""
+    return [
+        _two(kernel_size, "kernel_size"),
+        _two(dilation, "dilation"),
+        _two(padding, "padding"),
+        _two(stride, "stride"),
+    ]
+
+
 def _counts(
     sizes: Sequence[int], kernel: Sequence[int], dilation: Sequence[int], stride: Sequence[int]
 ) -> tuple[int, ...]:
@@ -248,15 +260,7 @@ def unfold(
     node = node_of(x)
     if node.rank != 4:
         raise ShapeError(f"unfold needs images (n, c, h, w), got shape {node.shape}")
-    kernel, step, margin, stride = (
-        _two(v, n)
-        for v, n in (
-            (kernel_size, "kernel_size"),
-            (dilation, "dilation"),
-            (padding, "padding"),
-            (stride, "stride"),
-        )
-    )
+    kernel, step, margin, stride = _window_pairs(kernel_size, dilation, padding, stride)
     padded = p.pad(node, 0, (0, 0, *margin), (0, 0, *margin))
     images = p.transpose(padded, (0, 2, 3, 1))
     counts = _counts(images.shape[1:3], kernel, step, stride)
@@ -293,15 +297,7 @@ def fold(
         (1, 3, 4, 4)
     """
     node = node_of(x)
-    kernel, step, margin, stride = (
-        _two(v, n)
-        for v, n in (
-            (kernel_size, "kernel_size"),
-            (dilation, "dilation"),
-            (padding, "padding"),
-            (stride, "stride"),
-        )
-    )
+    kernel, step, margin, stride = _window_pairs(kernel_size, dilation, padding, stride)
     size = _two(output_size, "output_size")
     grown = tuple(n + 2 * m for n, m in zip(size, margin, strict=True))
     counts = _counts(grown, kernel, step, stride)

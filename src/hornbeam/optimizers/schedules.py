@@ -74,8 +74,34 @@ def _float(x: TensorLike) -> Tensor:
     return ops.cast(x, floatx())
 
 
+class _StepDecay(LearningRateSchedule):
+    """A decay by `step / decay_steps`, rounded down with `staircase`."""
+
+    def __init__(
+        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool, name: str
+    ) -> None:
+        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = check_positive("decay_steps", decay_steps)
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
+
+    def _progress(self, step: TensorLike) -> Tensor:
+        progress = _float(step) / float(self.decay_steps)
+        return ops.floor(progress) if self.staircase else progress
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
+
+
 @exported(MODULE)
-class ExponentialDecay(LearningRateSchedule):
+class ExponentialDecay(_StepDecay):
     """Exponential decay: rate = initial_learning_rate * decay_rate ** (step / decay_steps).
 
     Args:
@@ -101,26 +127,10 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = check_positive("decay_steps", decay_steps)
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+        super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
     def __call__(self, step: TensorLike) -> Tensor:
-        passed = _float(step) / float(self.decay_steps)
-        if self.staircase:
-            passed = ops.floor(passed)
-        return self.initial_learning_rate * ops.power(_float(self.decay_rate), passed)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "decay_rate": self.decay_rate,
-            "staircase": self.staircase,
-            "name": self.name,
-        }
+        return self.initial_learning_rate * ops.power(_float(self.decay_rate), self._progress(step))
 
 
 @exported(MODULE)
@@ -223,7 +233,7 @@ class PolynomialDecay(LearningRateSchedule):
 
 
 @exported(MODULE)
-class InverseTimeDecay(LearningRateSchedule):
+class InverseTimeDecay(_StepDecay):
     """Inverse time decay: rate = initial_learning_rate / (1 + decay_rate * step / decay_steps).
 
     Args:
@@ -249,26 +259,10 @@ class InverseTimeDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ) -> None:
-        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
-        self.decay_steps = check_positive("decay_steps", decay_steps)
-        self.decay_rate = decay_rate
-        self.staircase = staircase
-        self.name = name
+        super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
     def __call__(self, step: TensorLike) -> Tensor:
-        passed = _float(step) / float(self.decay_steps)
-        if self.staircase:
-            passed = ops.floor(passed)
-        return self.initial_learning_rate / (1.0 + self.decay_rate * passed)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "decay_rate": self.decay_rate,
-            "staircase": self.staircase,
-            "name": self.name,
-        }
+        return self.initial_learning_rate / (1.0 + self.decay_rate * self._progress(step))
 
 
 @exported(MODULE)

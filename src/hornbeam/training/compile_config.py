@@ -102,20 +102,24 @@ class Losses:
         """For each output, True if it has a loss."""
         return [loss is not None for loss in self.by_output]
 
+    def terms(self, outputs: Outputs, y: Any, sample_weight: Any) -> list[tuple[Any, ...]]:
+        """Return (name, loss, target, prediction, sample weight, loss weight) of each output with a loss.
+
+        The losses must be built for the outputs.
+        """
+        targets, weights = outputs.targets(y, self.needed), outputs.weights(sample_weight)
+        rows = zip(
+            outputs.names, self.by_output, targets, outputs.tensors, weights, self.weights, strict=True
+        )
+        return [row for row in rows if row[1] is not None]
+
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any, model: Any) -> Any:
         """Compute the weighted sum of the outputs' losses, None without losses."""
         outputs = Outputs(y_pred, getattr(model, "output_names", None))
         where = describe(model)
         self.build(outputs)
-        targets = outputs.targets(y, self.needed)
-        weights = outputs.weights(sample_weight)
         total, trackers = None, iter(self.trackers)
-        rows = zip(
-            outputs.names, self.by_output, targets, outputs.tensors, weights, self.weights, strict=True
-        )
-        for name, loss, target, prediction, weight, factor in rows:
-            if loss is None:
-                continue
+        for name, loss, target, prediction, weight, factor in self.terms(outputs, y, sample_weight):
             if target is None:
                 raise ValueError(f"{where}: the loss of output {name!r} needs targets, but y is missing")
             prediction = ops.convert_to_tensor(prediction)

@@ -75,3 +75,14 @@ def sketch_rows(layer: Layer, batches: Iterable[np.ndarray]) -> Iterator[np.ndar
         if batch.ndim and len(batch):
             sketch.add(hash_rows(batch))
         yield batch
+
+
+def adapt_to_tokens(layer: Any, data: Any, steps: int | None) -> None:
+    """Compute the state of a layer of tokens from data; in one array of one axis, each token is a row."""
+    layer.reset_state()
+    array = whole_array(data)
+    if array is not None:
+        data = [array[:, None] if array.ndim == 1 else array]
+    for batch in sketch_rows(layer, batches_of(data, steps)):
+        layer.update_state(batch)
+    layer.finalize_state()

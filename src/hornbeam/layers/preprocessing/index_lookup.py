@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam._internal.validation import check_choice, check_int, check_unsupported
 from hornbeam.config import floatx
 from hornbeam.layers.preprocessing._hashing.fingerprints import fingerprint64, siphash
-from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows, whole_array
+from hornbeam.layers.preprocessing.adapting import adapt_to_tokens
 from hornbeam.layers.preprocessing.host import HostLayer
 from hornbeam.layers.preprocessing.vocabulary import TokenCounts, Vocabulary, repeated
 from hornbeam.layers.tracking import Tracked
@@ -257,13 +257,7 @@ class IndexLookup(HostLayer):
             ValueError: If the vocabulary is fixed.
         """
         self._check_adaptable()
-        self.reset_state()
-        array = whole_array(data)
-        if array is not None:
-            data = [array[:, None] if array.ndim == 1 else array]
-        for batch in sketch_rows(self, batches_of(data, steps)):
-            self.update_state(batch)
-        self.finalize_state()
+        adapt_to_tokens(self, data, steps)
 
     def _check_adaptable(self) -> None:
         if self._fixed:

@@ -15,7 +15,7 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.config import serialize_argument
-from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows, whole_array
+from hornbeam.layers.preprocessing.adapting import adapt_to_tokens
 from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, object_array, text_of
 from hornbeam.layers.preprocessing.index_lookup import check_no_path, output_mode_of
 from hornbeam.layers.preprocessing.string_lookup import StringLookup
@@ -147,13 +147,7 @@ class TextVectorization(HostLayer):
             ValueError: If the vocabulary is fixed.
         """
         self._lookup_layer._check_adaptable()
-        self.reset_state()
-        array = whole_array(data)
-        if array is not None:
-            data = [array[:, None] if array.ndim == 1 else array]
-        for batch in sketch_rows(self, batches_of(data, steps)):
-            self.update_state(batch)
-        self.finalize_state()
+        adapt_to_tokens(self, data, steps)
 
     def update_state(self, data: ArrayLike | Iterable[ArrayLike]) -> None:
         """Count the words of a batch.
