@@ -104,7 +104,7 @@ def test_few_samples_are_doubted() -> None:
 # 1,000 draws: two standard errors are 1.4%, hence 92 to 98.
 SAMPLED = [("proportion", 0.9, 1000, 10_000), ("proportion", 0.99, 10_000, 10_000),
            ("mean", "squared error", 300, 1000), ("mean", "cross-entropy, 95% right", 300, 500),
-           ("other", "AUC 0.76", 100, 400), ("free", "macro F1 0.81", 100, 500)]  # fmt: skip
+           ("other", "AUC 0.76", 100, 400), ("other", "macro F1 0.81", 100, 500)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("part", "what", "n", "draws"), SAMPLED)
