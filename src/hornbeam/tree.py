@@ -42,7 +42,7 @@ def is_nested(structure: Tree) -> bool:
     return isinstance(structure, (list, tuple, dict))
 
 
-def _keys(structure: dict) -> Iterable[Any]:
+def _keys(structure: dict[Any, Any]) -> Iterable[Any]:
     """Return the keys of a dict in the order of its leaves: sorted, except for an OrderedDict."""
     if isinstance(structure, OrderedDict):
         return structure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,7 +55,8 @@ def preprocess_input(x: Images, data_format: str | None = None, mode: str = "caf
     if mode != "tf" and (len(tensor.shape) not in (3, 4) or tensor.shape[axis] != 3):
         raise ValueError(f"images need three channels at axis {axis}, got shape {tuple(tensor.shape)}")
     scaled = _scale(tensor, mode, axis)
-    return cast("Images", scaled if isinstance(x, Tensor) else np.array(scaled))
+    result: Any = scaled if isinstance(x, Tensor) else np.array(scaled)
+    return result
 
 
 def _scale(x: Tensor, mode: str, axis: int) -> Tensor:

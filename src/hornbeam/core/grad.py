@@ -156,7 +156,7 @@ def grad(
     return wrapped
 
 
-def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple]]:
+def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """Compute the value of a function and its vector-Jacobian product.
 
     Args:
@@ -170,7 +170,7 @@ def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple]
     values = [as_tensor(x) for x in tree.flatten(structure)]
     result = fn(*tree.pack_sequence_as(structure, values))
 
-    def pullback(cotangents: Any) -> tuple:
+    def pullback(cotangents: Any) -> tuple[Any, ...]:
         cts = iter([as_tensor(ct).node for ct in tree.flatten(cotangents)])
 
         def call(inputs: Sequence[Tensor]) -> tuple[Any, Any]:

@@ -82,7 +82,7 @@ def getitem(x: Tensor, key: Index) -> Tensor:
     return Tensor(node)
 
 
-def _expand(key: tuple, shape: tuple[int, ...]) -> list[Part]:
+def _expand(key: tuple[Any, ...], shape: tuple[int, ...]) -> list[Part]:
     """Return the key in canonical form: a part for every axis, and None or Ellipsis between them."""
     items = [item for part in key for item in _canonical(part)]
     indexed = sum(item is not None and item is not Ellipsis for item in items)

@@ -172,7 +172,7 @@ class SymbolicCall:
 
     __slots__ = ("args", "kwargs", "masks", "operation", "outputs", "place")
 
-    def __init__(self, operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> None:
+    def __init__(self, operation: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
@@ -188,7 +188,10 @@ class SymbolicCall:
 
 
 def symbolic_call(
-    operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], run: Callable[..., Any] | None = None
+    operation: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    run: Callable[..., Any] | None = None,
 ) -> Tree:
     """Record `operation(*args, **kwargs)` and return symbolic outputs of the inferred types.
 
@@ -206,7 +209,7 @@ set_symbolic_call(symbolic_call)
 
 
 def record_call(
-    operation: Callable[..., Any], args: tuple, kwargs: dict[str, Any], outputs: Tree
+    operation: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Tree
 ) -> tuple[SymbolicCall, Any]:
     """Record a call whose `outputs` are new symbolic tensors. Return the record and the outputs."""
     call = SymbolicCall(operation, args, dict(kwargs))

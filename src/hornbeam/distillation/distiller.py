@@ -14,7 +14,7 @@ from hornbeam.metrics import Mean
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, MetricLike, OptimizerLike, PerOutput, Tree
+    from hornbeam._internal.typing import Config, LossLike, MetricLike, OptimizerLike, PerOutput, Tree
 
 _FINAL = "final_output"
 
@@ -91,7 +91,7 @@ class Distiller(Model):
     def compile(  # type: ignore[override]
         self,
         optimizer: OptimizerLike = "adam",
-        loss: PerOutput = None,
+        loss: PerOutput[LossLike] | None = None,
         metrics: Sequence[MetricLike] | None = None,
         **kwargs: Any,
     ) -> None:

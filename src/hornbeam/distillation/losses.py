@@ -10,7 +10,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, PerOutput, Tree
+    from hornbeam._internal.typing import Config, LossLike, PerOutput, Tree
     from hornbeam.models import Model
 
 
@@ -87,7 +87,7 @@ class FeatureDistillation(DistillationLoss):
 
     def __init__(
         self,
-        loss: PerOutput = "mse",
+        loss: PerOutput[LossLike | None] = "mse",
         teacher_layer_name: str | None = None,
         student_layer_name: str | None = None,
     ) -> None:
@@ -189,7 +189,7 @@ class LogitsDistillation(DistillationLoss):
         0.0
     """
 
-    def __init__(self, temperature: float = 3.0, loss: PerOutput = "kl_divergence") -> None:
+    def __init__(self, temperature: float = 3.0, loss: PerOutput[LossLike | None] = "kl_divergence") -> None:
         if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or temperature <= 0:
             raise ValueError(f"temperature must be a number above 0, got {temperature!r}")
         self.temperature = temperature

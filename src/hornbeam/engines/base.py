@@ -79,10 +79,10 @@ class Engine(ABC):
     mesh: Mesh | None = None
 
     def __init__(self) -> None:
-        self._executables: dict[tuple, Executable] = {}
+        self._executables: dict[tuple[Any, ...], Executable] = {}
         self._lock = threading.Lock()
         # Graphs compiled since a profile began, by structure.
-        self._profiled: dict[tuple, Executable] | None = None
+        self._profiled: dict[tuple[Any, ...], Executable] | None = None
 
     @property
     def threads(self) -> int:
@@ -220,7 +220,7 @@ class Engine(ABC):
         return None
 
     @contextmanager
-    def profiling(self) -> Iterator[dict[tuple, Executable]]:
+    def profiling(self) -> Iterator[dict[tuple[Any, ...], Executable]]:
         """Profile what is compiled inside; yields the dictionary of its executables."""
         if self._profiled is not None:
             raise RuntimeError("another profile is running: finish it first")
@@ -256,7 +256,7 @@ class Engine(ABC):
                 del self._executables[next(iter(self._executables))]
         return executable
 
-    def compiled(self, structure: tuple) -> Executable | None:
+    def compiled(self, structure: tuple[Any, ...]) -> Executable | None:
         """Return the cached executable of a structure (see `Graph.structure`).
 
         Args:

@@ -56,7 +56,7 @@ class Graph:
         return tuple(n.type for n in self.outputs)
 
     @cached_property
-    def structure(self) -> tuple:
+    def structure(self) -> tuple[Any, ...]:
         """Key that is equal for graphs of the same structure and constants; executables are cached by it.
 
         Types of inner nodes are left out: the types of inputs, primitives and parameters determine them.
@@ -118,6 +118,6 @@ class Structure:
         if node.params:
             entries.append(tuple(sorted(node.params.items())))
 
-    def key(self, outputs: Iterable[Node]) -> tuple:
+    def key(self, outputs: Iterable[Node]) -> tuple[Any, ...]:
         """Return the structure, closed by the outputs."""
         return (*self._types, *self._nodes, None, *[self.numbers[node] for node in outputs])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _serial = itertools.count()
 # In effect a WeakValueDictionary at half the cost: nodes remove themselves.
-_interned: dict[tuple, weakref.ref[Node]] = {}
+_interned: dict[tuple[Any, ...], weakref.ref[Node]] = {}
 
 
 class Node:
@@ -76,7 +76,7 @@ class Node:
         self.scope = current_scope()
         self.uid = next(_serial)
         self.handles = 0
-        self.key: tuple | None = None
+        self.key: tuple[Any, ...] | None = None
         self.uses = 0
         depth = -1
         for node in inputs:
@@ -181,13 +181,13 @@ def leaf_array(array: np.ndarray) -> Node:
     return leaf(array, TensorType(array.shape, dtype_name(array.dtype)))
 
 
-def interned(key: tuple) -> Node | None:
+def interned(key: tuple[Any, ...]) -> Node | None:
     """Return the live node interned under `key`."""
     reference = _interned.get(key)
     return None if reference is None else reference()
 
 
-def intern(key: tuple, node: Node) -> Node:
+def intern(key: tuple[Any, ...], node: Node) -> Node:
     """Intern a node under `key` for as long as it lives."""
     node.key = key
     _interned[key] = weakref.ref(node)

@@ -53,7 +53,7 @@ def is_array(x: object) -> bool:
 class LayerCall:
     """One call of `layer`: `arguments` by name, in the order of the signature."""
 
-    def __init__(self, layer: Layer, args: tuple, kwargs: dict[str, Any]) -> None:
+    def __init__(self, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.layer = layer
         self.spec = call_signature(type(layer).call)
         kwargs = dict(kwargs)

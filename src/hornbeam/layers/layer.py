@@ -285,7 +285,7 @@ class Layer(Operation, Weighted):
                     return outputs
         return self._record(call, args, kwargs)
 
-    def _record(self, call: LayerCall, args: tuple, kwargs: dict[str, Any]) -> Tree:
+    def _record(self, call: LayerCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         """Record a call on symbolic tensors."""
         with self._error_context(call):
             # A layer's own compute_output_spec takes precedence over inference by running `call`.

@@ -133,7 +133,7 @@ class Model(SavingMethods, Trainer, Layer):
             "Model(inputs, outputs)"
         )
 
-    def _record(self, call: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def _record(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call on symbolic tensors.
 
         Layers for strings cannot be traced: the outputs of a model with such layers have the types that it
@@ -381,7 +381,7 @@ class Model(SavingMethods, Trainer, Layer):
             return super().from_config(config)
 
 
-def _is_functional_call(args: tuple, kwargs: dict[str, Any]) -> bool:
+def _is_functional_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     if not ("inputs" in kwargs or "outputs" in kwargs or len(args) >= 2):
         return False
     values = [

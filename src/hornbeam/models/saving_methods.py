@@ -14,7 +14,7 @@ from hornbeam.core.registry import serialize
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
-    from hornbeam.saving.weights import Names
+    from hornbeam.saving.arrays import Names
 
 
 class SavingMethods:

@@ -73,13 +73,13 @@ def _cond_type(pred: TensorType, *types: TensorType, true_graph: Graph, false_gr
     return true_graph.out_types  # type: ignore[return-value]
 
 
-def _cond_reference(pred: Any, *values: Any, true_graph: Graph, false_graph: Graph) -> tuple:
+def _cond_reference(pred: Any, *values: Any, true_graph: Graph, false_graph: Graph) -> tuple[Any, ...]:
     return tuple(run_reference(true_graph if pred else false_graph, values))
 
 
 def _cond_vjp(
     cts: Any, out: Node, pred: Node, *operands: Node, true_graph: Graph, false_graph: Graph
-) -> list:
+) -> list[Any]:
     wanted = [i for i, x in enumerate(operands) if is_float(x.dtype)]
     known = [i for i, ct in enumerate(cts) if ct is not None]
 
@@ -152,7 +152,7 @@ def _while_type(*types: TensorType, cond_graph: Graph, body_graph: Graph) -> Val
     return carry  # type: ignore[return-value]
 
 
-def _while_reference(*values: Any, cond_graph: Graph, body_graph: Graph) -> tuple:
+def _while_reference(*values: Any, cond_graph: Graph, body_graph: Graph) -> tuple[Any, ...]:
     count = len(body_graph.outputs)
     carry, fixed = list(values[:count]), values[count:]
     while run_reference(cond_graph, (*carry, *fixed))[0]:
@@ -205,7 +205,7 @@ def _scan_type(
 
 def _scan_reference(
     *values: Any, body: Graph, length: int, carries: int, sequences: int, reverse: bool
-) -> tuple:
+) -> tuple[Any, ...]:
     carry, xs, fixed = values[:carries], values[carries : carries + sequences], values[carries + sequences :]
     kept: list[Any] = [*body.out_types[carries:], *body.in_types[:carries]]
     stacked = [np.empty((length, *t.shape), numpy_dtype(t.dtype)) for t in kept]

@@ -19,7 +19,7 @@ from hornbeam.training.data_leakage import TrainingRowHashes, ValidationFingerpr
 from hornbeam.training.inference_plan import WeightCache
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import LossLike, OptimizerLike, PerOutput
+    from hornbeam._internal.typing import LossLike, MetricLike, OptimizerLike, PerOutput
 
 
 class Bounded(dict[Any, Any]):
@@ -102,8 +102,8 @@ class CompileMixin:
         optimizer: OptimizerLike | None = "rmsprop",
         loss: LossLike | Sequence[LossLike | None] | Mapping[str, LossLike | None] | None = None,
         loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
-        metrics: PerOutput = None,
-        weighted_metrics: PerOutput = None,
+        metrics: PerOutput[MetricLike] | None = None,
+        weighted_metrics: PerOutput[MetricLike] | None = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",

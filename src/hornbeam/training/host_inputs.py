@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class HostInputs(dict):
+class HostInputs(dict[int, Any]):
     """Arrays (or symbolic tensors) at which the compiled part of a model begins, by number."""
 
 

@@ -126,7 +126,7 @@ class Profile(Report):
 
     def _merged(self) -> Iterable[Kernel]:
         """Merge instructions that do the same for the same layers."""
-        kernels: dict[tuple, Kernel] = {}
+        kernels: dict[tuple[Any, ...], Kernel] = {}
         for report in self._reports:
             for item in report["instructions"]:
                 if not item["runs"]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def fresh_steps(model: Any) -> Iterator[Mapping[tuple, Any]]:
+def fresh_steps(model: Any) -> Iterator[Mapping[tuple[Any, ...], Any]]:
     """Compile the model's steps anew inside of the block, for a profile; restore the old ones afterwards."""
     state = model._training_state
     previous = state.steps, state.predictors
@@ -34,7 +34,7 @@ def fresh_steps(model: Any) -> Iterator[Mapping[tuple, Any]]:
         state.steps, state.predictors = previous
 
 
-def profile_of(compiled: Mapping[tuple, Any], steps: int, seconds: float) -> Profile:
+def profile_of(compiled: Mapping[tuple[Any, ...], Any], steps: int, seconds: float) -> Profile:
     """Build the profile of executables that ran `steps` steps in `seconds`."""
     from hornbeam.training.profile import Profile  # which training without profiles does not import
 

@@ -13,7 +13,7 @@ from hornbeam.compat.messages import MissingNameError, log_deprecated, log_once
 from hornbeam.compat.patch import Patch
 
 
-class LegacyHistory(dict):
+class LegacyHistory(dict[str, Any]):
     """A history that also accepts the names that metrics had before Keras 2.3."""
 
     def __missing__(self, key: str) -> Any:

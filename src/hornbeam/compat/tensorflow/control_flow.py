@@ -97,7 +97,7 @@ class Function:
         raise MissingNameError("`hornbeam run` has no get_concrete_function(). Call the tf.function itself.")
 
 
-def _has_text(args: tuple, kwargs: dict[str, Any]) -> bool:
+def _has_text(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return any(isinstance(x, Strings) for x in (*args, *kwargs.values()))
 
 

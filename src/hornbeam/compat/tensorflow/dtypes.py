@@ -88,7 +88,7 @@ def as_dtype(type_value: Any) -> DType:
     return DType(types.dtype_name(type_value))
 
 
-class TensorShape(tuple):
+class TensorShape(tuple[Any, ...]):
     """Shape: a tuple of sizes, with None for unknown ones, and TensorFlow's methods."""
 
     __slots__ = ()

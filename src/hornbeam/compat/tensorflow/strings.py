@@ -178,7 +178,7 @@ def reduce_join(
     return StringTensor(np.expand_dims(joined, axis) if keepdims else joined)
 
 
-class Rows(list):
+class Rows(list[Any]):
     """List of rows of different lengths; of a ragged tensor's methods it has `to_tensor`."""
 
     def to_tensor(self, default_value: Any = None) -> Any:

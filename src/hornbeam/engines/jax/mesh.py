@@ -14,7 +14,8 @@ from jax import numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from hornbeam.engines.base import Buffer, Engine, MeshEngine
-from hornbeam.engines.jax import JaxEngine, JaxExecutable, control, donated
+from hornbeam.engines.jax import JaxEngine, JaxExecutable, donated
+from hornbeam.engines.jax.control import control
 from hornbeam.engines.mesh import Layout, Mesh
 from hornbeam.engines.table import TableEngine
 from hornbeam.ir.graph import Graph

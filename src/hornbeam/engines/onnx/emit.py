@@ -27,8 +27,11 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.types import Shape, TensorType, is_float, numpy_dtype
 
 try:
-    import onnx
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+    import onnx as onnx
+    from onnx import GraphProto, TensorProto
+    from onnx import ModelProto as ModelProto
+    from onnx import NodeProto as NodeProto
+    from onnx import helper as helper
 except ImportError as error:
     raise missing_package("onnxruntime", "ONNX", error, extra="onnx") from error
 require_version("onnxruntime", "ONNX", onnx.__version__, "1.23", extra="onnx")
@@ -394,7 +397,7 @@ class Scope:
 
     nodes: list[NodeProto] = field(default_factory=list)
     defined: set[str] = field(default_factory=set)
-    known: dict[tuple, Value] = field(default_factory=dict)
+    known: dict[tuple[Any, ...], Value] = field(default_factory=dict)
 
 
 class Emitter:
@@ -409,7 +412,7 @@ class Emitter:
     def __init__(self, table: Functions, makers: Functions, opset: int = OPSET) -> None:
         self._table, self._makers, self.opset = table, makers, opset
         self._count = 0
-        self._constants: dict[tuple, Value] = {}
+        self._constants: dict[tuple[Any, ...], Value] = {}
         self._zeros: set[str] = set()
         self._initializers: list[TensorProto] = []
         self._scopes: list[Scope] = []

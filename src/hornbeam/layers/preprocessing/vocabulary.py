@@ -32,8 +32,8 @@ class TokenCounts:
     """Number of occurrences of tokens in data, and of documents that contain them."""
 
     def __init__(self) -> None:
-        self.tokens: Counter = Counter()
-        self.documents: Counter = Counter()
+        self.tokens: Counter[Any] = Counter()
+        self.documents: Counter[Any] = Counter()
         self.total = 0
 
     def add(self, rows: Sequence[Sequence[Any]], documents: bool) -> None:

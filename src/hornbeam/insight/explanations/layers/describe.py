@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hornbeam import layers
 from hornbeam.insight.arithmetic import count_of
 from hornbeam.insight.explanations.layers.context import LayerContext, LayerDescription
@@ -37,7 +39,7 @@ def _rendered(sentence: Sentence, facts: Facts) -> str:
 def _describe_each_step(context: LayerContext) -> LayerDescription:
     """Describe a TimeDistributed by the layer that it applies to each step."""
 
-    def one_step(shapes: tuple) -> tuple:
+    def one_step(shapes: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple((shape[0], *shape[2:]) for shape in shapes)
 
     inner = describe(
