@@ -1,4 +1,4 @@
-"""`keras.backend`: the old helpers that scripts still use."""
+"""`keras.backend`: the functions of it that Keras 3 kept."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def _traced(model: Layer, engine: Engine, types: Any, training: bool) -> Traced:
     return traced
 
 
-def _unbuilt(model: Layer) -> bool:
+def _is_unbuilt(model: Layer) -> bool:
     return not getattr(model, "built", True)
 
 
@@ -98,7 +98,7 @@ class _Derivative:
         self.backward = Graph((*residuals, *cotangents), grads)
 
 
-class _Run:
+class _CompiledModel:
     """A model for one signature, with its forward and backward pass compiled."""
 
     def __init__(self, model: Layer, engine: Engine, types: Any, training: bool) -> None:
@@ -112,8 +112,7 @@ class _Run:
 
 
 def _residuals(outputs: Sequence[Node], cotangents: Sequence[Node]) -> list[Node]:
-    """Return the values that the backward pass reads and that do not depend on cotangents, without
-    constants."""
+    """Return the values that the backward pass needs from the forward pass, without constants."""
     graph = Graph(tuple(_leaves(outputs)), outputs)
     backward = set(cotangents)
     while True:
@@ -170,8 +169,8 @@ def torch_module(model: Layer) -> torch.nn.Module:
     engine = get_engine("torch")
     import torch
 
-    if _unbuilt(model):
-        raise ValueError("torch_module() needs a built model: call it on data, or build(shape), first")
+    if _is_unbuilt(model):
+        raise ValueError("torch_module() needs a built model. Call it on data or build(shape) first.")
     return _module_class(torch)(model, engine)
 
 
@@ -180,7 +179,7 @@ def _module_class(torch: Any) -> Any:
         """One forward and backward pass."""
 
         @staticmethod
-        def forward(ctx: Any, run: _Run, *inputs: Any) -> Any:
+        def forward(ctx: Any, run: _CompiledModel, *inputs: Any) -> Any:
             values = run.forward.run([x.detach() for x in inputs])
             ctx.run, ctx.count = run, len(inputs)
             ctx.save_for_backward(*values[run.count :])
@@ -192,8 +191,8 @@ def _module_class(torch: Any) -> Any:
         @torch.autograd.function.once_differentiable
         def backward(ctx: Any, *cotangents: Any) -> Any:
             run = ctx.run
-            needed = (cotangents[i].contiguous() for i in run.floats)
-            grads = run.backward.run([*ctx.saved_tensors, *needed])
+            float_cotangents = (cotangents[i].contiguous() for i in run.floats)
+            grads = run.backward.run([*ctx.saved_tensors, *float_cotangents])
             gradients: list[Any] = [None] * ctx.count
             for i, grad in zip(run.derivative.inputs, grads, strict=True):
                 gradients[i] = grad
@@ -205,7 +204,7 @@ def _module_class(torch: Any) -> Any:
         def __init__(self, model: Layer, engine: Engine) -> None:
             super().__init__()
             self._model, self._engine = [model], engine  # a list, since torch inspects attributes
-            self._runs: dict[Any, _Run] = {}
+            self._runs: dict[Any, _CompiledModel] = {}
             self._names: dict[Variable, str] = {}
             for variable in _variables_of(model):
                 name = _torch_name(model, variable, len(self._names))
@@ -220,7 +219,7 @@ def _module_class(torch: Any) -> Any:
             types = [TensorType(tuple(x.shape), str(x.dtype).removeprefix("torch.")) for x in inputs]
             key = (self.training, *((t.shape, t.dtype) for t in types))
             if key not in self._runs:
-                self._runs[key] = _Run(self._model[0], self._engine, types, self.training)
+                self._runs[key] = _CompiledModel(self._model[0], self._engine, types, self.training)
             run = self._runs[key]
             weights = [getattr(self, self._names[v]) for v in run.traced.variables]
             results = Apply.apply(run, *weights, *run.captured, *inputs)
@@ -254,8 +253,8 @@ def jax_function(model: Layer, training: bool = False) -> tuple[Callable[..., An
 
     Args:
         model: A built Model or Layer.
-        training: Whether the function computes in training mode and also returns new weights, with batch
-            statistics and random states.
+        training: True for a function that computes in training mode, and also returns new weights with
+            batch statistics and random states.
 
     Returns:
         `(function, weights)`. `function(weights, *inputs)` returns the outputs, or `(outputs, weights)` with
@@ -274,17 +273,17 @@ def jax_function(model: Layer, training: bool = False) -> tuple[Callable[..., An
     engine: Any = get_engine("jax")
     import jax
 
-    if _unbuilt(model):
-        raise ValueError("jax_function() needs a built model: call it on data, or build(shape), first")
+    if _is_unbuilt(model):
+        raise ValueError("jax_function() needs a built model. Call it on data or build(shape) first.")
     weights = {v.path: buffer_of(v.value.node, engine) for v in _variables_of(model)}
-    known: dict[Any, Traced] = {}
+    traces: dict[Any, Traced] = {}
 
     def function(weights: dict[str, Any], *inputs: Any) -> Any:
         types = [TensorType(tuple(x.shape), dtype_name(x.dtype)) for x in inputs]
         key = tuple((t.shape, t.dtype) for t in types)
-        if key not in known:
-            known[key] = _traced(model, engine, types, training)
-        traced = known[key]
+        if key not in traces:
+            traces[key] = _traced(model, engine, types, training)
+        traced = traces[key]
         captured = [buffer_of(node, engine) for node in traced.captured]
         with jax.enable_x64(True):
             values = engine.evaluate(
@@ -329,8 +328,8 @@ def tf_module(model: Layer) -> tf.Module:
         >>> sgd.apply_gradients(zip(grads, module.trainable_variables))  # doctest: +SKIP
     """
     engine: Any = get_engine("tensorflow")
-    if _unbuilt(model):
-        raise ValueError("tf_module() needs a built model: call it on data, or build(shape), first")
+    if _is_unbuilt(model):
+        raise ValueError("tf_module() needs a built model. Call it on data or build(shape) first.")
     return _tf_class(engine.tf)(model, engine)
 
 
@@ -340,7 +339,7 @@ def _tf_class(tf: Any) -> Any:
 
         def __init__(self, model: Layer, engine: Engine) -> None:
             super().__init__()
-            runs: dict[Any, _Run] = {}
+            runs: dict[Any, _CompiledModel] = {}
             self._untracked = (model, engine, runs)
             self._tf_variables = [
                 tf.Variable(buffer_of(v.value.node, engine), trainable=v.trainable, name=v.path)
@@ -356,7 +355,7 @@ def _tf_class(tf: Any) -> Any:
             key = (training, *types)
             if key not in runs:
                 with tf.init_scope():
-                    runs[key] = _Run(model, engine, types, training)
+                    runs[key] = _CompiledModel(model, engine, types, training)
             run = runs[key]
             by_variable = dict(zip(_variables_of(model), self._tf_variables, strict=True))
             weights = [by_variable[v].read_value() for v in run.traced.variables]
@@ -376,7 +375,7 @@ def _tf_class(tf: Any) -> Any:
     return HornbeamModule
 
 
-def _tf_apply(tf: Any, run: _Run) -> Callable[..., Any]:
+def _tf_apply(tf: Any, run: _CompiledModel) -> Callable[..., Any]:
     @tf.custom_gradient
     def apply(*inputs: Any) -> Any:
         values = run.forward.run(inputs)

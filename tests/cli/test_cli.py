@@ -181,7 +181,7 @@ def test_mnist_at_a_small_size(
     shown = capsys.readouterr().out
     assert "95% interval" in shown
     assert "taken for" in shown
-    assert re.search(r"validation accuracy first was 50.00% [0-9]+ s after the process", shown)
+    assert re.search(r"validation accuracy first reached 50.00% [0-9]+ s after the process", shown)
     (use,) = (tmp_path / "test_uses.jsonl").read_text().splitlines()  # another run would be the second
     assert json.loads(use)["caller"] == "report"
     assert (tmp_path / "mnist.keras").exists()

@@ -103,7 +103,7 @@ def test_endpoints_variables_and_a_batch_size_of_ones_own(tmp_path: Path, capsys
 def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
     archive = hornbeam.export.ExportArchive()
     rows = [hornbeam.InputSpec(shape=(None, 3), dtype="float32")]
-    with pytest.raises(ValueError, match="depends on the other rows"):
+    with pytest.raises(ValueError, match="depends on other rows"):
         archive.add_endpoint("mean", lambda x: x - ops.mean(x, 0), rows)
     with pytest.raises(ValueError, match="result without rows"):
         archive.add_endpoint("sum", ops.sum, rows)
@@ -114,12 +114,12 @@ def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
     noise = layers.Dropout(0.5)
     with pytest.raises(ValueError, match="assigns variables"):
         archive.add_endpoint("noise", lambda x: noise(x, training=True), rows)
-    with pytest.raises(ValueError, match="give input_signature"):
+    with pytest.raises(ValueError, match="needs input_signature"):
         archive.add_endpoint("plain", lambda x: x)
-    with pytest.raises(ValueError, match="no endpoints"):
+    with pytest.raises(ValueError, match="no endpoint"):
         archive.write_out(tmp_path / "artifact")
     archive.add_endpoint("serve", lambda x: x, rows)
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         archive.add_endpoint("serve", lambda x: x, rows)
     with pytest.raises(ValueError, match="not built"):
         archive.track(layers.Dense(2))

@@ -131,7 +131,7 @@ def test_what_onnx_cannot_say(tmp_path: Path) -> None:
             return x[::2] if x.shape[0] is None or x.shape[0] < 1032 else x  # another graph for another size
 
     model = hb.Sequential([hb.Input((3,)), Rows()])
-    with pytest.raises(ValueError, match=r"batches of any size.*give input_signature"):
+    with pytest.raises(ValueError, match=r"batches of any size.*fix the batch size in input_signature"):
         model.export(tmp_path / "model.onnx", format="onnx")
     assert not (tmp_path / "model.onnx").exists()
     model.export(tmp_path / "model.onnx", "onnx", False, [hb.InputSpec(shape=(4, 3))])
@@ -167,7 +167,7 @@ def test_litert(tmp_path: Path) -> None:
     import tensorflow as tf
 
     model, (x,) = images()
-    with pytest.raises(ValueError, match=r"ends in \.tflite"):
+    with pytest.raises(ValueError, match=r"must end in \.tflite"):
         model.export(tmp_path / "model", format="litert")
     model.export(tmp_path / "model.tflite", format="litert", verbose=False)
     runner = tf.lite.Interpreter(str(tmp_path / "model.tflite")).get_signature_runner("serve")

@@ -165,7 +165,7 @@ def test_a_subclass_has_the_names_of_its_dicts(tmp_path: Path) -> None:
 
     model, args = Two(), {"a": floats(2, 4), "b": floats(2, 2)}
     model(args)
-    with pytest.raises(ValueError, match="give export\\(\\) an input_signature"):
+    with pytest.raises(ValueError, match="Pass export\\(\\) an input_signature"):
         model.export(tmp_path / "m.onnx", format="onnx")
     signature = [{key: hb.InputSpec(shape=(None, *x.shape[1:])) for key, x in args.items()}]
     session = exported(model, tmp_path / "m.onnx", signature)
@@ -195,10 +195,10 @@ def any_length() -> hb.Model:
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (stateful, ValueError, "changes .*memory.* while it predicts.*stateful=True"),
+        (stateful, ValueError, "assigns .*memory.* during inference.*stateful=False"),
         (bent, NotImplementedError, r"no Erf of float64 \(in .*bend"),
         (sentences, ValueError, r"not part of a graph: layer 'words' \(StringLookup\)"),
-        (any_length, ValueError, "only the first size.*give input_signature"),
+        (any_length, ValueError, "only the first size.*Pass input_signature"),
     ],
 )  # fmt: skip
 def test_refusals_say_what_and_where(

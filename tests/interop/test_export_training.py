@@ -253,7 +253,7 @@ def test_state_that_is_only_written_and_models_without_symbols(tmp_path: Path) -
     with pytest.raises(ValueError, match="is not built"):
         plain.export(tmp_path / "step.onnx", format="onnx", training=True)
     plain(x)
-    with pytest.raises(ValueError, match=r"give export\(\) an input_signature \(x, y\)"):
+    with pytest.raises(ValueError, match=r"Pass export\(\) an input_signature \(x, y\)"):
         plain.export(tmp_path / "step.onnx", format="onnx", training=True)
     specs = [hb.InputSpec(shape=(None, *a.shape[1:]), dtype="float32") for a in (x, y, y[:, 0])]
     plain.export(tmp_path / "step.onnx", "onnx", False, specs, training=True)
@@ -270,9 +270,9 @@ class Stubborn(hb.metrics.Mean):
 
 def test_wrong_requests(tmp_path: Path) -> None:
     model = hb.Sequential([hb.Input((6,)), layers.Dense(1)])
-    with pytest.raises(ValueError, match="batch_size goes with training=True"):
+    with pytest.raises(ValueError, match="batch_size needs training=True"):
         model.export(tmp_path / "x.onnx", format="onnx", batch_size=3)
-    with pytest.raises(ValueError, match=r'training=True goes with format="onnx", got format=\'stablehlo\''):
+    with pytest.raises(ValueError, match=r'training=True needs format="onnx", got format=\'stablehlo\''):
         model.export(tmp_path / "x", format="stablehlo", training=True)
     with pytest.raises(NotImplementedError, match="tf_saved_model, onnx"):
         model.export(tmp_path / "x", format="pickle", training=True)
@@ -286,12 +286,12 @@ def test_what_no_step_can_be_made_of(tmp_path: Path) -> None:
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r'must end in "\.onnx"'):
         model.export(tmp_path / "x", format="onnx", training=True)
-    with pytest.raises(ValueError, match=r"batches of any size.*give export\(\) a batch_size"):
+    with pytest.raises(ValueError, match=r"batches of any size.*pass batch_size to export\(\)"):
         model.export(tmp_path / "x.onnx", format="onnx", training=True)  # random numbers come in pairs
     model.compile(None, "mse")
     with pytest.raises(ValueError, match="without an optimizer"):
         model.export(tmp_path / "x.onnx", format="onnx", training=True)
     model.compile("sgd", "mse", metrics=[Stubborn()])
-    with pytest.raises(ValueError, match=r"reset_state\(\) of its metrics leaves"):
+    with pytest.raises(ValueError, match=r"reset_state\(\) of its metrics does not assign"):
         model.export(tmp_path / "x.onnx", format="onnx", training=True, batch_size=4)
     assert not list(tmp_path.iterdir())

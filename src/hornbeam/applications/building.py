@@ -83,8 +83,8 @@ ARGUMENTS = {
         "Shape of one image, without the batch axis. With include_top=True the default is {size}; otherwise "
         "any size is possible."
     ),
-    "include_top": "Whether to end with a classifier of `classes` classes.",
-    "include_preprocessing": "Whether the model rescales images of 0 to 255 itself.",
+    "include_top": "True to end with a classifier of `classes` classes.",
+    "include_preprocessing": "True if the model rescales images of 0 to 255 itself.",
     "weights": (
         '"imagenet" for the published weights (downloaded once to the folder `models` of Keras\'s cache), '
         "the path of a `.weights.h5` or `.h5` file, or None for random weights."
@@ -97,7 +97,7 @@ ARGUMENTS = {
 }
 _RAISES = {
     "ValueError": "If arguments are invalid or conflict.",
-    "DownloadError": "Without network, if weights have to be downloaded.",
+    "DownloadError": "If weights have to be downloaded and the network is not available.",
 }
 
 

@@ -16,8 +16,8 @@ def _saved_model(model: Any, filepath: Any, verbose: bool | None, input_signatur
     export_saved_model(model, filepath, verbose, input_signature)
 
 
-def _announced(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
-    """A writer that imports its format on first use, and prints where it wrote."""
+def _with_message(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
+    """Wrap a writer: import it on first use, and print the path that it returns."""
 
     def export(model: Any, filepath: Any, verbose: bool | None, input_signature: Any) -> None:
         written = load()(model, filepath, input_signature)
@@ -48,18 +48,18 @@ def _litert() -> Callable[..., Any]:
 # The formats of `Model.export`: functions of model, filepath, verbose and input_signature.
 FORMATS: dict[str, Callable[[Any, Any, bool | None, Any], None]] = {
     "tf_saved_model": _saved_model,
-    "onnx": _announced(_onnx),
-    "stablehlo": _announced(_stablehlo),
-    "litert": _announced(_litert),
+    "onnx": _with_message(_onnx),
+    "stablehlo": _with_message(_stablehlo),
+    "litert": _with_message(_litert),
 }
 
 
 def export_step(
     model: Any, filepath: Any, format: str, verbose: bool | None, input_signature: Any, batch_size: int | None
 ) -> None:
-    """`Model.export(training=True)`: one training step as ONNX."""
+    """Write one training step: `Model.export(training=True)`."""
     if format != "onnx":
-        raise ValueError(f'training=True goes with format="onnx", got format={format!r}')
+        raise ValueError(f'training=True needs format="onnx", got format={format!r}')
     from hornbeam.export.onnx_step import export_onnx_step
 
     written = export_onnx_step(model, filepath, input_signature, batch_size)

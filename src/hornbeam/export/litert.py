@@ -15,7 +15,7 @@ from hornbeam.saving.files import replace_file
 
 
 def export_litert(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
-    """Write a `.tflite` file for phones and small devices.
+    """Write the inference of a model as a `.tflite` file, for phones and small devices.
 
     Args:
         model: A built model.
@@ -26,14 +26,14 @@ def export_litert(model: Any, filepath: str | os.PathLike[str], input_signature:
         The file.
 
     Raises:
-        ImportError: Without TensorFlow.
-        ValueError: For another ending, or a model that is not built.
+        ImportError: If TensorFlow is not installed.
+        ValueError: If the suffix is another one, or the model is not built.
 
-    The converter's own errors, for operations that LiteRT does not have, pass through.
+    The converter raises its own errors for operations that LiteRT does not have.
     """
     target = Path(filepath)
     if target.suffix != ".tflite":
-        raise ValueError(f"a LiteRT model is a file whose name ends in .tflite, got {str(target)!r}")
+        raise ValueError(f"the name of a LiteRT file must end in .tflite, got {str(target)!r}")
     structure, specs = fixed_specs(model, input_signature)
     fixed = tree.pack_sequence_as(structure, [InputSpec(shape=shape, dtype=dtype) for shape, dtype in specs])
     archive = ExportArchive()

@@ -23,12 +23,12 @@ from hornbeam.saving.files import replace_file
 from hornbeam.saving.model_parts import weight_names
 from hornbeam.training.outputs import unique_names
 
-# Old enough for runtimes of the last years.
+# A version that the runtimes of recent years support.
 OPSET = 20
 # Largest message of protobuf, and so largest ONNX file, in bytes.
 _LARGEST = 2**31 - 1
 
-_EXAMPLE = '''"""Runs {name} with onnxruntime and NumPy alone: pip install onnxruntime numpy"""
+_EXAMPLE = '''"""Run {name} with onnxruntime and NumPy alone: pip install onnxruntime numpy"""
 
 import numpy as np
 import onnxruntime
@@ -83,7 +83,7 @@ def export_onnx(model: Any, filepath: str | os.PathLike[str], input_signature: A
 
 
 def onnx_model(model: Any, input_signature: Any = None) -> tuple[Any, list[tuple[str, tuple[int, ...], str]]]:
-    """The inference of a model as an `onnx.ModelProto`, and an example (name, shape, dtype) of each input."""
+    """Return the inference of a model as an `onnx.ModelProto`, and name, shape and dtype of each input."""
     check_graph(model)
     structure = signature_of(model) if input_signature is None else list(input_signature)
     specs = tree.flatten(structure)
@@ -101,16 +101,16 @@ def check_graph(model: Any) -> None:
     if host := host_layers(model):
         raise ValueError(
             f"{model.describe()} has layers for strings or hashes, which are not part of a graph: "
-            f"{', '.join(part.describe() for part in host)}. Export the model behind them"
+            f"{', '.join(part.describe() for part in host)}. Export the part of the model after them."
         )
 
 
 def free_inputs(specs: Sequence[Any]) -> list[int]:
-    """Indices of the inputs whose first size is unknown. Raises ValueError for other unknown sizes."""
+    """Return the indices of inputs whose first size is unknown. Raises ValueError for other unknown sizes."""
     shapes = [tuple(spec.shape) for spec in specs]
     if any(None in shape[1:] for shape in shapes):
         raise ValueError(
-            f"only the first size of an input may be unknown, got {shapes}: give input_signature"
+            f"only the first size of an input may be unknown, got {shapes}. Pass input_signature."
         )
     return [i for i, shape in enumerate(shapes) if shape and shape[0] is None]
 
@@ -120,16 +120,16 @@ def for_any_rows(
     make: Callable[[int], Any],
     free: Sequence[int],
     kept: Collection[str] = (),
-    fix: str = "give input_signature a batch size",
+    fix: str = "fix the batch size in input_signature",
 ) -> Any:
     """Generalize `make(rows)`, an ONNX model for a fixed number of rows, to any number of rows.
 
     Args:
-        model: Named in errors.
-        make: Builds the ONNX model for a number of rows.
+        model: The model, for error messages.
+        make: Function that builds the ONNX model for a number of rows.
         free: Indices of the inputs whose first size is the number of rows.
         kept: Names of constants to keep; other unused ones are dropped.
-        fix: The advice of the error.
+        fix: Remedy in the error message.
 
     Raises:
         ValueError: If ONNX cannot express it, or if the model is too large for a file.
@@ -141,16 +141,18 @@ def for_any_rows(
         proto = any_rows(protos, free) if free else protos[0]
     except RowsError as error:
         raise ValueError(
-            f"{model.describe()} cannot be written for batches of any size, since {error}: {fix}"
+            f"{model.describe()} cannot be written for batches of any size, since {error}. Remedy: {fix}."
         ) from None
     _drop_unused(proto, kept)
     if proto.ByteSize() > _LARGEST:
-        raise ValueError(f"{model.describe()} takes {proto.ByteSize():,} bytes, an ONNX file at most 2 GiB")
+        raise ValueError(
+            f"{model.describe()} needs {proto.ByteSize():,} bytes, but an ONNX file has at most 2 GiB"
+        )
     return proto
 
 
 def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int], rows: int) -> Any:
-    """The ONNX model for a fixed number of rows."""
+    """Build the ONNX model for a fixed number of rows."""
     from hornbeam.engines.onnx.emit import Emitter
     from hornbeam.engines.onnx.table import MAKERS, TABLE
 
@@ -167,16 +169,16 @@ def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int
 
     traced = trace_for(current_engine(), predict, types)
     if traced.updated:
-        changed = ", ".join(sorted({variable.path for variable in traced.updated}))
+        assigned = ", ".join(sorted({variable.path for variable in traced.updated}))
         raise ValueError(
-            f"{model.describe()} changes {changed} while it predicts, which a file cannot: make recurrent "
-            "layers without stateful=True, with their states as inputs and outputs if need be"
+            f"{model.describe()} assigns {assigned} during inference, which an ONNX file cannot do. Create "
+            "recurrent layers with stateful=False, and make their states inputs and outputs if needed."
         )
-    known = {id(variable): name for name, variable in weight_names(model)}
-    one = structure[0] if len(structure) == 1 else structure
-    inputs = _names(getattr(model, "input_names", None), "input", one)
+    file_names = {id(variable): name for name, variable in weight_names(model)}
+    argument = structure[0] if len(structure) == 1 else structure
+    inputs = _names(getattr(model, "input_names", None), "input", argument)
     outputs = _names(getattr(model, "output_names", None), "output", traced.result)
-    weights = [known.get(id(variable), variable.path) for variable in traced.variables]
+    weights = [file_names.get(id(variable), variable.path) for variable in traced.variables]
     names = unique_names([*inputs, *outputs, *weights])
     end, begin = len(inputs), len(inputs) + len(outputs)
     leaves, parameters = external_values(traced), traced.graph.inputs
@@ -193,21 +195,21 @@ def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int
 
 
 def external_values(traced: Traced) -> list[Node]:
-    """The constants from which everything that a function captured is computed.
+    """Return the constants from which the captured values of a function are computed.
 
-    What is computed from them is written into the model, since it may depend on the number of rows.
+    The computation from them becomes part of the model, since it may depend on the number of rows.
     """
     return [node for node in topological(traced.captured) if node.primitive is None]
 
 
 def constants(nodes: Sequence[Node], names: Sequence[str]) -> list[tuple[str, np.ndarray, str]]:
-    """Name, array and dtype of external values; `names` are already used."""
+    """Return name, array and dtype of external values, with names that are not among `names`."""
     evaluate(nodes)
     engine = current_engine()
-    own = unique_names([*names, *(f"constant_{i}" for i in range(len(nodes)))])[len(names) :]
+    new_names = unique_names([*names, *(f"constant_{i}" for i in range(len(nodes)))])[len(names) :]
     return [
         (name, np.asarray(engine.get(buffer_of(node, engine))), node.dtype)
-        for name, node in zip(own, nodes, strict=True)
+        for name, node in zip(new_names, nodes, strict=True)
     ]
 
 
@@ -222,18 +224,18 @@ def _drop_unused(proto: Any, kept: Collection[str]) -> None:
 
 
 def _outside_dtype(dtype: str) -> str:
-    """The dtype of a file's inputs and outputs: float32 for bfloat16.
+    """Return the dtype of an input or output in the file: float32 for bfloat16.
 
     onnxruntime takes and returns NumPy arrays, which have no bfloat16; float32 represents it exactly.
     """
     return "float32" if dtype == "bfloat16" else dtype
 
 
-def _names(known: Any, kind: str, structure: Any) -> list[str]:
-    """Names of inputs or outputs: those of the model, else the keys in their structure, else numbers."""
+def _names(model_names: Any, kind: str, structure: Any) -> list[str]:
+    """Return names of inputs or outputs: those of the model, else keys of their structure, else numbers."""
     paths = [path for path, _ in tree.flatten_with_path(structure)]
-    if known is not None and len(known) == len(paths):
-        return list(known)
+    if model_names is not None and len(model_names) == len(paths):
+        return list(model_names)
     if any(isinstance(key, str) for path in paths for key in path):
         return ["_".join(map(str, path)) for path in paths]
     return [kind] if len(paths) == 1 else [f"{kind}_{i}" for i in range(len(paths))]

@@ -1,7 +1,7 @@
-"""A training step as an ONNX model: a batch and the state in, losses and the next state out.
+"""A training step as an ONNX model, from a batch and the state to losses and the next state.
 
 Every state variable is an input with a default, which ONNX writes as an initializer of the input's name. A
-program therefore gives the batch alone in the first step, and later what the step before returned as well.
+program therefore passes the batch alone to the first step, and the results of the previous step later.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from hornbeam.training.outputs import Outputs, unique_names
 from hornbeam.training.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from hornbeam.training.step import with_floatx
 
-_DOC = """One training step of model {name!r}: forward, backward, the optimizer's update. Written by Hornbeam.
+_DOC = """One training step of model {name!r}: forward pass, backward pass and update. Written by Hornbeam.
 
-A run takes a batch ({batch}) and gives {logs} of that batch. The other inputs are the state: weights, the
-optimizer's values, random states, rates. Their defaults are the values from when this file was written: leave
-them out in the first run. From then on give each output NAME.next to the input NAME.
+A run takes a batch ({batch}) and returns {logs} of that batch. The other inputs are the state: weights, the
+optimizer's values, random states, rates. Their defaults are the values at the time of export: omit them in
+the first run. Afterwards pass each output NAME.next as the input NAME.
 
 import numpy as np, onnxruntime
 
 options = onnxruntime.SessionOptions()
-options.log_severity_level = 3  # a warning says that defaults of inputs are not constants
+options.log_severity_level = 3  # hide a warning that defaults of inputs are not constants
 session = onnxruntime.InferenceSession({file!r}, options)
 names, state = [output.name for output in session.get_outputs()], {{}}
 for batch in batches:  # dicts of arrays: {batch}
-    found = dict(zip(names, session.run(None, {{**batch, **state}})))
-    state = {{name[:-5]: value for name, value in found.items() if name.endswith(".next")}}
-    print({{name: value for name, value in found.items() if not name.endswith(".next")}})
-np.savez("state.npz", **state)  # to go on: state = dict(np.load("state.npz"))
+    results = dict(zip(names, session.run(None, {{**batch, **state}})))
+    state = {{name[:-5]: value for name, value in results.items() if name.endswith(".next")}}
+    print({{name: value for name, value in results.items() if not name.endswith(".next")}})
+np.savez("state.npz", **state)  # to resume: state = dict(np.load("state.npz"))
 """
 
 
@@ -77,13 +77,15 @@ def export_onnx_step(
         The file.
 
     Raises:
-        ValueError: For a model that is not built or compiled, for another ending, and for a step that depends
+        ValueError: For a model that is not built or compiled, for another suffix, and for a step that depends
             on the number of rows in a way that ONNX cannot express.
         ImportError: Without onnx.
     """
     target = Path(filepath)
     if target.suffix != ".onnx":
-        raise ValueError(f'a training step is one file: its name must end in ".onnx", got {str(filepath)!r}')
+        raise ValueError(
+            f'the name of a file with a training step must end in ".onnx", got {str(filepath)!r}'
+        )
     proto = onnx_step(model, input_signature, batch_size, target.name)
     with replace_file(target) as file:
         file.write(proto.SerializeToString())
@@ -93,11 +95,10 @@ def export_onnx_step(
 def onnx_step(
     model: Any, input_signature: Any = None, batch_size: int | None = None, file: str = "step.onnx"
 ) -> Any:
-    """A training step as an `onnx.ModelProto`, see `export_onnx_step`; `file` is the name in its doc
-    string."""
+    """Return a training step as an `onnx.ModelProto`; `file` is its name in the doc string."""
     model._require_compiled("export")
     if model.optimizer is None:
-        raise ValueError(f"{model.describe()} is compiled without an optimizer, so there is no step to write")
+        raise ValueError(f"{model.describe()} is compiled without an optimizer: it has no training step")
     check_graph(model)
     batch = _signature(model) if input_signature is None else tuple(input_signature)
     data = pack_x_y_sample_weight(*unpack_x_y_sample_weight(batch))
@@ -107,20 +108,20 @@ def onnx_step(
         types = tree.map_structure(lambda spec: _type_of(spec, batch_size or rows), data)
         return _traced(model, types)
 
-    step = _Step(model, traced(2), _batch_names(model, batch))  # tracing builds what a first step builds
+    step = _Step(model, traced(2), _batch_names(model, batch))  # Tracing builds the model and the optimizer.
     proto = for_any_rows(
         model,
-        lambda rows: step.emitted(traced(rows)),
+        lambda rows: step.emit(traced(rows)),
         free if batch_size is None else [],
         step.names.values(),
-        "give export() a batch_size",
+        "pass batch_size to export()",
     )
     step.describe(proto, file)
     return proto
 
 
 def _traced(model: Any, types: Any) -> Traced:
-    """A training step that resets its metrics first."""
+    """Trace a training step that resets its metrics first."""
 
     def step(data: Any) -> Any:
         model.reset_metrics()
@@ -131,21 +132,21 @@ def _traced(model: Any, types: Any) -> Traced:
 
 
 class _Step:
-    """Writes a step, with the names of its inputs and outputs."""
+    """A training step with the names of its inputs and outputs."""
 
     def __init__(self, model: Any, traced: Traced, batch: Sequence[str]) -> None:
         self._model = model
         self._metric_variables = {id(variable) for variable in model.metrics_variables}
-        self._known = _state_names(model)
+        self._state_names = _state_names(model)
         logs = ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(traced.result)]
         state = [v for v in traced.variables if id(v) not in self._metric_variables]
-        names = unique_names([*batch, *logs, *(self._known.get(id(v), v.path) for v in state)])
+        names = unique_names([*batch, *logs, *(self._state_names.get(id(v), v.path) for v in state)])
         self.batch, self.logs = names[: len(batch)], names[len(batch) : len(batch) + len(logs)]
         # By variable.
         self.names = dict(zip(map(id, state), names[len(batch) + len(logs) :], strict=True))
 
-    def emitted(self, traced: Traced) -> Any:
-        """The ONNX model of the step for a fixed number of rows, its state as constants."""
+    def emit(self, traced: Traced) -> Any:
+        """Build the ONNX model for a fixed number of rows, with the state as constants."""
         from hornbeam.engines.onnx.emit import Emitter
         from hornbeam.engines.onnx.table import MAKERS, TABLE
 
@@ -171,11 +172,11 @@ class _Step:
             if id(variable) in self._metric_variables and node in needed:
                 raise ValueError(
                     f"{self._model.describe()} cannot be written as a step: reset_state() of its metrics "
-                    f"leaves {variable.path!r} as it is"
+                    f"does not assign {variable.path!r}"
                 )
 
     def describe(self, proto: Any, file: str) -> None:
-        """Turn the state into inputs with defaults, and document in the file how to use it."""
+        """Convert the state to inputs with defaults, and document the file."""
         from hornbeam.engines.onnx.emit import helper
 
         state = set(self.names.values())
@@ -197,20 +198,20 @@ class _Step:
 
 
 def _batch_names(model: Any, batch: Sequence[Any]) -> list[str]:
-    """Names for the arrays of (x, y, sample_weight)."""
+    """Return names for the arrays of (x, y, sample_weight)."""
     names = []
     for kind, structure in zip(("x", "y", "sample_weight"), batch, strict=False):
         paths = [path for path, leaf in tree.flatten_with_path(structure) if leaf is not None]
-        own = getattr(model, "input_names", None) if kind == "x" else None
-        if own is not None and len(own) == len(paths):
-            names += own
+        input_names = getattr(model, "input_names", None) if kind == "x" else None
+        if input_names is not None and len(input_names) == len(paths):
+            names += input_names
         else:
             names += ["_".join([kind, *map(str, path)]) for path in paths]
     return names
 
 
 def _state_names(model: Any) -> dict[int, str]:
-    """Names of a model's variables by `id`: weights as in files, slots of the optimizer with them."""
+    """Return names of a model's variables by `id`: weights as in files, and slots of the optimizer."""
     weights = {id(variable): name for name, variable in weight_names(model)}
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     slots = {
@@ -236,11 +237,11 @@ def _type_of(spec: Any, rows: int) -> TensorType:
 
 
 def _signature(model: Any) -> tuple[Any, Any]:
-    """The model's inputs, and the targets that its losses expect (None without losses)."""
+    """Return the model's inputs, and the targets that its losses expect (None without losses)."""
     if model.built and getattr(model, "_symbolic_inputs", None) is None:
         raise ValueError(
-            f"{model.describe()} does not say what it takes: give export() an input_signature (x, y), such "
-            "as (hornbeam.InputSpec(shape=(None, 3)), hornbeam.InputSpec(shape=(None, 1)))"
+            f"the inputs of {model.describe()} are unknown. Pass export() an input_signature (x, y), such as "
+            "(hornbeam.InputSpec(shape=(None, 3)), hornbeam.InputSpec(shape=(None, 1)))."
         )
     (x,) = signature_of(model)
     losses = model._training_state.losses
@@ -257,7 +258,7 @@ def _signature(model: Any) -> tuple[Any, Any]:
 
 
 def _target(loss: Any, output: Any) -> InputSpec:
-    """The InputSpec of the targets that a loss compares an output with."""
+    """Return the InputSpec of the targets of a loss for an output."""
     shape = list(output.shape)
     if loss_kind(loss) != "sparse":
         return InputSpec(shape=shape, dtype=floatx())

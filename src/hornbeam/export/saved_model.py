@@ -24,7 +24,7 @@ _CHUNKS = (64, 8, 1)
 
 
 class ExportArchive:
-    """Collects the endpoints (functions on tensors) and variables of a SavedModel, and writes it.
+    """Writer of a SavedModel, from endpoints (functions on tensors) and variables.
 
     Call `add_endpoint` for each function, then `write_out`. The artifact consists of TensorFlow operations
     alone and is loaded by `tf.saved_model.load`, TensorFlow Serving, and Keras's TFSMLayer. Graphs of
@@ -34,10 +34,10 @@ class ExportArchive:
 
     Args:
         format: "saved_model".
-        **kwargs: Not supported: raises ValueError.
+        **kwargs: Not supported; a ValueError is raised.
 
     Raises:
-        ImportError: Without TensorFlow, with the command that installs it.
+        ImportError: If TensorFlow is not installed; the message has the command that installs it.
 
     References:
         https://keras.io/api/models/model_saving_apis/export
@@ -52,25 +52,25 @@ class ExportArchive:
         engine: Any = get_engine("tensorflow")
         self._engine, self._tf = engine, engine.tf
         self._root = self._tf.__internal__.tracking.AutoTrackable()
-        self._known: dict[Variable, Any] = {}
+        self._tf_variables: dict[Variable, Any] = {}
         self._endpoints: dict[str, Any] = {}
         self._collections: dict[str, list[Any]] = {}
 
     # -- variables -------------------------------------------------------------------------------------------
 
     def _tf_variable(self, variable: Variable) -> Any:
-        """The TensorFlow variable for a Hornbeam variable, made on first use."""
-        if variable not in self._known:
+        """Return the TensorFlow variable of a Hornbeam variable, created on first use."""
+        if variable not in self._tf_variables:
             value = buffer_of(variable.value.node, self._engine)
-            self._known[variable] = self._tf.Variable(
+            self._tf_variables[variable] = self._tf.Variable(
                 value, trainable=variable.trainable, name=variable.path.replace(" ", "_")
             )
-        return self._known[variable]
+        return self._tf_variables[variable]
 
     @property
     def variables(self) -> list[Any]:
         """TensorFlow variables that were tracked, or that endpoints read."""
-        return list(self._known.values())
+        return list(self._tf_variables.values())
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -127,7 +127,7 @@ class ExportArchive:
                 a method, and a signature only if it has one itself.
             input_signature: A structure for each argument, of InputSpec, KerasTensor, `tf.TensorSpec` or
                 tensors.
-            **kwargs: Not supported: raises TypeError.
+            **kwargs: Not supported; a TypeError is raised.
 
         Returns:
             The endpoint as a `tf.function`.
@@ -139,11 +139,11 @@ class ExportArchive:
         if kwargs:
             raise TypeError(f"add_endpoint has no argument {next(iter(kwargs))!r}")
         if name in self._endpoints:
-            raise ValueError(f"the endpoint {name!r} exists already")
+            raise ValueError(f"the endpoint {name!r} already exists")
         if input_signature is None:
             if not hasattr(fn, "get_concrete_function"):
                 raise ValueError(
-                    f"endpoint {name!r}: give input_signature, such as [hornbeam.InputSpec(shape=(None, 3))]"
+                    f"endpoint {name!r} needs input_signature, such as [hornbeam.InputSpec(shape=(None, 3))]"
                 )
             self._endpoints[name] = fn
             return fn
@@ -160,7 +160,7 @@ class ExportArchive:
             name: Name of the endpoint.
             resource: A built layer or model.
             input_signature: A structure for each argument, see `add_endpoint`.
-            **kwargs: Not supported: raises TypeError.
+            **kwargs: Not supported; a TypeError is raised.
 
         Returns:
             The endpoint as a `tf.function`.
@@ -171,8 +171,8 @@ class ExportArchive:
         self.track(resource)
         if has_host_layers(resource):
             raise ValueError(
-                f"{resource.describe()} has layers for strings, which are not part of a graph: export the "
-                "model behind them"
+                f"{resource.describe()} has layers for strings, which are not part of a graph. Export the "
+                "part of the model after them."
             )
         return self.add_endpoint(name, lambda *xs: resource(*xs, training=False), input_signature, **kwargs)
 
@@ -180,19 +180,19 @@ class ExportArchive:
         if isinstance(x, self._tf.TensorSpec):
             return x
         if not hasattr(x, "shape") or x.shape is None:
-            raise ValueError(f"an input signature is made of InputSpecs with a shape, got {x!r}")
+            raise ValueError(f"input_signature must consist of InputSpecs with a shape, got {x!r}")
         shape = tuple(x.shape) if hasattr(x, "axes") or not len(x.shape) else (None, *x.shape[1:])
         name = getattr(x, "name", None)
         name = name.replace("/", "_") if isinstance(name, str) and name else None
         return self._tf.TensorSpec(shape, numpy_dtype(str(x.dtype or "float32")), name=name)
 
     def _on_tf_tensors(self, name: str, fn: Callable[..., Any], specs: Any) -> Callable[..., Any]:
-        """The function on TensorFlow tensors."""
+        """Convert a function to one on TensorFlow tensors."""
         flat = tree.flatten(specs)
         shapes = [tuple(spec.shape) for spec in flat]
         if any(None in shape[1:] for shape in shapes):
             raise ValueError(
-                f"endpoint {name!r}: only the first size may be unknown, got {shapes}: give input_signature"
+                f"endpoint {name!r}: only the first size may be unknown, got {shapes}. Pass input_signature."
             )
         free = [i for i, shape in enumerate(shapes) if shape and shape[0] is None]
 
@@ -212,7 +212,7 @@ class ExportArchive:
         return lambda *args: functions[0].pack(self._in_chunks(functions, free, tree.flatten(list(args))))
 
     def _in_chunks(self, functions: Sequence[_Traced], free: Sequence[int], args: list[Any]) -> list[Any]:
-        """Results of a batch of any size, computed in chunks of fixed sizes."""
+        """Compute a batch of any size in chunks of fixed sizes."""
         tf = self._tf
         rest = tf.shape(args[free[0]])[0]
         begin, columns = tf.constant(0), []
@@ -237,13 +237,13 @@ class ExportArchive:
         Args:
             filepath: The folder.
             options: A `tf.saved_model.SaveOptions`.
-            verbose: Whether to print the names of the endpoints.
+            verbose: True to print the names of the endpoints.
 
         Raises:
-            ValueError: Without endpoints.
+            ValueError: If no endpoint was added.
         """
         if not self._endpoints:
-            raise ValueError("there are no endpoints yet: call add_endpoint()")
+            raise ValueError("no endpoint was added. Call add_endpoint() first.")
         for name, value in {**self._endpoints, **self._collections}.items():
             setattr(self._root, name, value)
         for name in ("variables", "trainable_variables", "non_trainable_variables"):
@@ -271,7 +271,7 @@ class _Traced:
         self.pack = traced.pack
 
     def chunk(self, args: Sequence[Any], free: Sequence[int], rows: Sequence[Any]) -> list[Any]:
-        """The results with the arguments at `free` replaced by some of their rows."""
+        """Compute the results, with the arguments at `free` replaced by `rows`."""
         chunk = list(args)
         for i, x in zip(free, rows, strict=True):
             chunk[i] = x
@@ -286,31 +286,31 @@ class _Traced:
         return [self.engine.tf.identity(x) for x in values[len(self.updated) :]]
 
 
-def _check_rows(name: str, many: _Traced, one: _Traced, free: Sequence[int]) -> None:
+def _check_rows(name: str, batch_function: _Traced, row_function: _Traced, free: Sequence[int]) -> None:
     """Raise ValueError unless random rows have the same results alone as together."""
-    fix = "give input_signature a batch size, then it may"
+    fix = "Fix the batch size in input_signature to allow it."
     rows = _CHUNKS[0]
-    if many.updated:
-        raise ValueError(f"endpoint {name!r} assigns variables, which it cannot do in chunks: {fix}")
-    if any(t.shape[:1] != (rows,) for t in many.out_types):
-        results = ", ".join(map(str, many.out_types))
-        raise ValueError(f"endpoint {name!r} has a result without rows, of {results}: {fix}")
+    if batch_function.updated:
+        raise ValueError(f"endpoint {name!r} assigns variables, which is not possible in chunks. {fix}")
+    if any(t.shape[:1] != (rows,) for t in batch_function.out_types):
+        results = ", ".join(map(str, batch_function.out_types))
+        raise ValueError(f"endpoint {name!r} has a result without rows, of {results}. {fix}")
     rng = np.random.default_rng(0)
     args = [
         (rng.normal(size=t.shape) if is_float(t.dtype) else rng.integers(0, 2, t.shape)).astype(
             numpy_dtype(t.dtype)
         )
-        for t in many.types
+        for t in batch_function.types
     ]
-    together = [np.asarray(y).astype("float64") for y in many(args)]
+    together = [np.asarray(y).astype("float64") for y in batch_function(args)]
     for row in (0, rows // 2, rows - 1):
-        alone = one.chunk(args, free, [args[i][row : row + 1] for i in free])
+        alone = row_function.chunk(args, free, [args[i][row : row + 1] for i in free])
         for y, single in zip(together, alone, strict=True):
             near = 1e-3 * np.abs(y).max(initial=0)
             if not np.allclose(y[row], np.asarray(single)[0], rtol=1e-3, atol=near, equal_nan=True):
                 raise ValueError(
-                    f"endpoint {name!r}: a row's result depends on the other rows, so it cannot be computed "
-                    f"in chunks: {fix}"
+                    f"endpoint {name!r}: a row's result depends on other rows, so it cannot be computed in "
+                    f"chunks. {fix}"
                 )
 
 

@@ -8,7 +8,7 @@ from hornbeam import tree
 
 
 def signature_of(model: Any) -> list[Any]:
-    """The model's inputs, one structure for its one argument.
+    """Return the model's inputs, as one structure for its one argument.
 
     Raises ValueError for a model that is not built, or whose inputs are unknown.
     """
@@ -17,21 +17,21 @@ def signature_of(model: Any) -> list[Any]:
     symbols = getattr(model, "_symbolic_inputs", None)
     if symbols is None:
         raise ValueError(
-            f"model {model.name!r} does not say what it takes: give export() an input_signature, such as "
-            "[hornbeam.InputSpec(shape=(None, 3))]"
+            f"the inputs of model {model.name!r} are unknown. Pass export() an input_signature, such as "
+            "[hornbeam.InputSpec(shape=(None, 3))]."
         )
     return [symbols]
 
 
 def fixed_specs(model: Any, input_signature: Any) -> tuple[list[Any], list[tuple[tuple[int, ...], str]]]:
-    """The signature, and shape and dtype of each input; an unknown first size is 1."""
+    """Return the signature, and shape and dtype of each input; an unknown first size is 1."""
     structure = signature_of(model) if input_signature is None else list(input_signature)
     fixed = []
     for spec in tree.flatten(structure):
         shape = tuple(spec.shape)
         if None in shape[1:]:
             raise ValueError(
-                f"only the first size of an input may be unknown, got {shape}: give input_signature"
+                f"only the first size of an input may be unknown, got {shape}. Pass input_signature."
             )
         fixed.append(((1, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or "float32")))
     return structure, fixed

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer
 
 
-class _Flat:
+class _FlatInputs:
     """A model as a function of its flat inputs."""
 
     built = True
@@ -30,7 +30,7 @@ class _Flat:
 
 
 def export_stablehlo(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
-    """Write a folder with `model.mlir`, the program as text with its weights, and `model.jax`.
+    """Write the inference of a model as `model.mlir` (text with its weights) and `model.jax`, in a folder.
 
     `jax.export.deserialize(bytes).call(*inputs)` runs `model.jax`.
 
@@ -43,11 +43,11 @@ def export_stablehlo(model: Any, filepath: str | os.PathLike[str], input_signatu
         The folder.
 
     Raises:
-        ImportError: Without JAX and flatbuffers.
-        ValueError: For a model that is not built.
+        ImportError: If JAX or flatbuffers is not installed.
+        ValueError: If the model is not built.
     """
     structure, specs = fixed_specs(model, input_signature)
-    function, weights = jax_function(cast("Layer", _Flat(model, structure)))
+    function, weights = jax_function(cast("Layer", _FlatInputs(model, structure)))
     import jax
     import jax.export
 

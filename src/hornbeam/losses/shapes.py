@@ -48,8 +48,8 @@ def _mismatch(name: str, true: Shape, pred: Shape) -> str:
     if one_target:
         fix = (
             f"one target per sample against {pred[-1]} outputs would only broadcast. For one number per "
-            f"sample end "
-            "the model with one unit (Dense(1)); for class labels use 'sparse_categorical_crossentropy'"
+            "sample end the model with one unit (Dense(1)); for class labels use "
+            "'sparse_categorical_crossentropy'"
         )
     elif pred[-1:] == (1,) and true[:-1] == pred[:-1]:
         fix = (

@@ -62,7 +62,7 @@ def save_model(
         **kwargs: None are accepted; Keras's old `save_format` is refused by name.
 
     Raises:
-        ValueError: For another ending, or a model that is not built.
+        ValueError: For another suffix, or a model that is not built.
         TypeError: For parts without a config, such as lambdas.
         FileExistsError: If the file exists and `overwrite` is False.
 

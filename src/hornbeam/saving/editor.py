@@ -33,7 +33,7 @@ class KerasFileEditor:
 
     Raises:
         ModelFileError: If the file is damaged or breaks a safety rule.
-        ValueError: For another ending.
+        ValueError: For another suffix.
 
     Example:
         >>> editor = hornbeam.saving.KerasFileEditor("model.weights.h5")  # doctest: +SKIP
@@ -225,7 +225,7 @@ class KerasFileEditor:
             filepath: Path that ends in ".weights.h5".
 
         Raises:
-            ValueError: For another ending.
+            ValueError: For another suffix.
         """
         if not os.fspath(filepath).endswith(".weights.h5"):
             raise ValueError(f'the file must end in ".weights.h5", got {os.fspath(filepath)!r}')

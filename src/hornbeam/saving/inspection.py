@@ -127,7 +127,7 @@ def inspect_model(
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: For another ending.
+        ValueError: For another suffix.
         ModelFileError: If the file cannot be read.
 
     Example:

@@ -40,7 +40,7 @@ def save_weights(
         names: For `.safetensors` and `.npz`: dict or function from the names of weights to names in the file.
 
     Raises:
-        ValueError: For another ending, or a model without weights.
+        ValueError: For another suffix, or a model without weights.
         FileExistsError: If the file exists and `overwrite` is False.
         ImportError: If safetensors is needed and not installed.
 
@@ -84,7 +84,7 @@ def load_weights(
 
     Raises:
         ModelFileError: If the file is damaged, unsafe, or does not fit.
-        ValueError: For another ending, or a model without weights.
+        ValueError: For another suffix, or a model without weights.
 
     Example:
         >>> hornbeam.saving.load_weights(model, "model.weights.h5")  # doctest: +SKIP

@@ -27,7 +27,7 @@ class _Estimator(BaseEstimator):
         model_kwargs: Mapping[str, Any] | None = None,
         fit_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        # scikit-learn wants arguments stored unchanged, and checked in fit().
+        # scikit-learn requires that arguments are stored unchanged and checked in fit().
         self.model = model
         self.warm_start = warm_start
         self.model_kwargs = model_kwargs
@@ -68,7 +68,7 @@ class _Estimator(BaseEstimator):
             ValueError: For data that do not fit the model.
         """
         samples, labels = validate_data(self, X, y)
-        targets = self._encoded(labels)
+        targets = self._encode_targets(labels)
         model = self._trained_model() if self.warm_start else None
         model = self._new_model(samples, targets) if model is None else model
         history = model.fit(samples, targets, **{**(self.fit_kwargs or {}), **kwargs})
@@ -100,20 +100,20 @@ class _Estimator(BaseEstimator):
         Returns:
             Predictions in the form of the targets of `fit`.
         """
-        return self._decoded(self._outputs(X))
+        return self._decode_outputs(self._outputs(X))
 
     def _outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         outputs: np.ndarray = self.model_.predict(validate_data(self, X, reset=False))
         return outputs
 
-    def _encoded(self, y: np.ndarray) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         """Convert targets to those of the model, with two axes."""
-        _known_target(y)
+        _check_target(y)
         self._target_axes = y.ndim
         return y.reshape(-1, 1) if y.ndim == 1 else y
 
-    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+    def _decode_outputs(self, outputs: np.ndarray) -> np.ndarray:
         return outputs[:, 0] if self._target_axes == 1 and outputs.shape[1:] == (1,) else outputs
 
 
@@ -149,9 +149,9 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
         """
         return self._outputs(X)
 
-    def _encoded(self, y: np.ndarray) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         """Convert labels to one-hot rows."""
-        kind = _known_target(y)
+        kind = _check_target(y)
         if kind not in ("binary", "multiclass"):
             raise ValueError(f"Unknown label type: classes must be binary or multiclass, y is {kind}")
         labels = np.ravel(y)
@@ -164,7 +164,7 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
         self.classes_ = classes
         return (labels[:, None] == classes).astype("float32")
 
-    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+    def _decode_outputs(self, outputs: np.ndarray) -> np.ndarray:
         if outputs.ndim != 2 or outputs.shape[1] != len(self.classes_):
             raise ValueError(
                 f"the model of a classifier must give one output a class, {len(self.classes_)}, got shape "
@@ -234,7 +234,7 @@ class SKLearnTransformer(TransformerMixin, _Estimator):
         return tags
 
 
-def _known_target(y: Any) -> str:
+def _check_target(y: Any) -> str:
     kind = str(type_of_target(y))
     if kind == "unknown":
         raise ValueError(f"Unknown label type for data: {y!r}")

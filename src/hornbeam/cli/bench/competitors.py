@@ -14,7 +14,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def workload_names() -> list[str]:
-    """Return the names of the workloads in the package; the tutorial's first."""
+    """Return the names of the workloads in the package, the tutorial first."""
     names = {path.stem for path in WORKLOADS.glob("*.py")} - {"common"}
     return sorted(names, key=lambda name: (name != "tutorial", name))
 
@@ -42,8 +42,8 @@ class Competitor:
 def engine_competitor(engine: str) -> Competitor:
     """Return Hornbeam itself, on one of its engines."""
     run = (sys.executable, "-m", "hornbeam", "run", "--engine", engine)
-    counted = {"BENCH_FLOPS": "1"} if engine == "native" else {}
-    return Competitor(f"hornbeam-{engine}", run, environment=counted, ours=True)
+    environment = {"BENCH_FLOPS": "1"} if engine == "native" else {}
+    return Competitor(f"hornbeam-{engine}", run, environment=environment, ours=True)
 
 
 def peer(text: str) -> Competitor:
@@ -54,13 +54,12 @@ def peer(text: str) -> Competitor:
     name, equals, rest = text.partition("=")
     python, _, script_or_backend = rest.partition(":")
     if not (name and equals and python):
-        raise ValueError(f"a peer is NAME=PYTHON[:BACKEND or :SCRIPT], got {text!r}")
+        raise ValueError(f"a peer must be NAME=PYTHON[:BACKEND or :SCRIPT], got {text!r}")
     if not Path(python).is_file():
         raise ValueError(f"peer {name!r}: no file {python}")
     if script_or_backend in BACKENDS or not script_or_backend:
-        # Without log messages and GPUs: the benchmark is about CPUs.
-        quiet = {"KERAS_BACKEND": script_or_backend or "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        return Competitor(name, (python,), environment=quiet)
+        environment = {"KERAS_BACKEND": script_or_backend or "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        return Competitor(name, (python,), environment=environment)
     script, *arguments = shlex.split(script_or_backend)
     if "{}" not in script:
         raise ValueError(

@@ -57,20 +57,22 @@ class Result:
         return statistics.median(values) if values else None
 
     def ratio(self, measurement: Measurement, ours: str, peers: Iterable[str]) -> float | None:
-        """Return the ratio of ours to the best of the peers, above 1 where ours is better."""
-        own = self.median(ours, measurement.key)
-        others = [value for name in peers if (value := self.median(name, measurement.key)) is not None]
-        if own is None or not others or not own:
+        """Return the ratio of our median to that of the best peer, above 1 if ours is better."""
+        our_value = self.median(ours, measurement.key)
+        peer_values = [value for name in peers if (value := self.median(name, measurement.key)) is not None]
+        if our_value is None or not peer_values or not our_value:
             return None
-        return min(others) / own if measurement.better == "less" else own / max(others)
+        if measurement.better == "less":
+            return min(peer_values) / our_value
+        return our_value / max(peer_values)
 
     def gflops(self, competitor: str) -> float | None:
         """Return the GFLOP/s of training, counted from shapes."""
-        work, steps = self.median(competitor, "step_flops"), self.median(competitor, "steps")
+        flops, steps = self.median(competitor, "step_flops"), self.median(competitor, "steps")
         seconds = self.median(competitor, "epoch_s")
-        if work is None or steps is None or not seconds:
+        if flops is None or steps is None or not seconds:
             return None
-        return work * steps / seconds * 1e-9
+        return flops * steps / seconds * 1e-9
 
 
 def run_once(
@@ -80,20 +82,21 @@ def run_once(
     dtype: str | None = None,
     timeout: float = 3600,
 ) -> Record:
-    """One run in a fresh process. Raises RunError if it fails."""
+    """Run a workload once in a fresh process. Raises RunError if it fails."""
     command = competitor.line(workload)
-    keep = None
+    restrict = None
     if threads is not None and hasattr(os, "sched_setaffinity"):
         cpus = sorted(os.sched_getaffinity(0))[:threads]
-        keep = lambda: os.sched_setaffinity(0, cpus)  # noqa: E731
+        restrict = lambda: os.sched_setaffinity(0, cpus)  # noqa: E731
     environment = environment_of(competitor, threads, dtype, time.time())
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=timeout, preexec_fn=keep
+    completed = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=timeout, preexec_fn=restrict
     )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode or not lines:
+    lines = [line for line in completed.stdout.splitlines() if line.startswith("{")]
+    if completed.returncode or not lines:
         raise RunError(
-            f"{competitor.name}: {' '.join(command)} ended with {done.returncode}\n{done.stderr[-2000:]}"
+            f"{competitor.name}: {' '.join(command)} ended with {completed.returncode}\n"
+            f"{completed.stderr[-2000:]}"
         )
     return json.loads(lines[-1])
 
@@ -106,10 +109,10 @@ def compare(
     dtype: str | None = None,
     watch: Callable[[str], None] = lambda text: None,
 ) -> list[Result]:
-    """Run every workload on every competitor that has it, `runs` times, the competitors in alternation.
+    """Run every workload `runs` times on every competitor that has it, in alternation.
 
-    pip compiled the peers to bytecode when it installed them. Hornbeam is compiled too, so that the start of
-    a checkout does not depend on whether it ran before.
+    pip compiled the peers to bytecode when it installed them. Hornbeam is compiled too: otherwise the first
+    start of a checkout would be slower.
     """
     compileall.compile_dir(Path(__file__).parent.parent, quiet=2)
     results = []

@@ -36,15 +36,19 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--peer",
         action="append",
         default=[],
-        metavar="NAME=PYTHON[:WHAT]",
-        help="a peer to compare with: a Python that has Keras, WHAT being its backend (tensorflow, jax, "
-        "torch), or a script of its own with {} for the workload's name",
+        metavar="NAME=PYTHON[:BACKEND|:SCRIPT]",
+        help="a peer to compare with: a Python with Keras and a BACKEND (tensorflow, jax, torch), or a "
+        "SCRIPT with {} for the workload's name",
     )
-    parser.add_argument("--runs", type=int, default=5, help="runs of each, in alternation (default 5)")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="runs of each competitor, in alternation (default 5)"
+    )
     parser.add_argument("--threads", type=int, help="CPUs of each competitor (default: all)")
-    parser.add_argument("--dtype", help="a dtype policy of all competitors, such as mixed_bfloat16")
-    parser.add_argument("--json", metavar="FILE", help="write all runs into a file")
-    parser.add_argument("--chart", metavar="FILE", help="draw the epochs into a file (needs Matplotlib)")
+    parser.add_argument("--dtype", help="dtype policy of all competitors, such as mixed_bfloat16")
+    parser.add_argument("--json", metavar="FILE", help="write all runs to a file")
+    parser.add_argument(
+        "--chart", metavar="FILE", help="draw the times of epochs to a file (needs Matplotlib)"
+    )
     parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
     return parser
 
@@ -56,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from hornbeam.cli.bench import runner
 
     try:
-        competitors = _checked(args)
+        competitors = _competitors(args)
     except ValueError as error:
         print(f"hornbeam bench: {error}", file=sys.stderr)
         return 2
@@ -74,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _checked(args: argparse.Namespace) -> list[Competitor]:
-    """Return the competitors. Raises ValueError for wrong arguments."""
+def _competitors(args: argparse.Namespace) -> list[Competitor]:
+    """Return the competitors of the arguments. Raises ValueError for invalid ones."""
     unknown = [name for name in args.workloads if name not in workload_names()]
     if unknown:
         raise ValueError(f"no workload {unknown[0]!r}; the workloads are {', '.join(workload_names())}")
@@ -90,7 +94,7 @@ def _print_results(
     from hornbeam.cli.bench import report
     from hornbeam.engines import get_engine
 
-    # Measured after the runs, so that it disturbs none of them.
+    # Measured after the runs, to disturb none of them.
     engine = get_engine("native")
     if args.threads:
         engine.set_threads(args.threads)  # type: ignore[attr-defined]

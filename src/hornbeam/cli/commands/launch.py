@@ -16,9 +16,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "launch",
         help="run a script in several processes that train one model together",
         description="Run a script in several processes. With hornbeam.distribution.DataParallel() or "
-        "ModelParallel() they train one model together, on the jax or the torch engine. When a process "
-        "dies, the "
-        "others are stopped. Arguments after the script's name are passed to it.",
+        "ModelParallel() they train one model together, on the jax or the torch engine. When a process dies, "
+        "the others are stopped. Arguments after the script's name are passed to it.",
     )
     parser.add_argument("--nproc", type=positive_int, default=1, help="processes on this machine (default 1)")
     parser.add_argument("--nodes", type=positive_int, default=1, help="machines that run this (default 1)")

@@ -18,31 +18,34 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "errors.",
     )
     add_engine_option(parser)
-    parser.add_argument("--epochs", type=positive_int, default=20, help="most epochs to train (default 20)")
+    parser.add_argument(
+        "--epochs", type=positive_int, default=20, help="largest number of epochs (default 20)"
+    )
     parser.add_argument(
         "--batch-size", type=positive_int, default=128, help="samples in a batch (default 128)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of weights, shuffles and dropout (default 0)")
-    parser.add_argument("--train-samples", type=positive_int, help="use fewer training digits, to try it out")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of weights, shuffles and dropout (default 0)"
+    )
+    parser.add_argument("--train-samples", type=positive_int, help="number of training digits (default: all)")
     parser.add_argument(
         "--output", default="mnist-run", help="folder for the model and the figure (default mnist-run)"
     )
     parser.add_argument(
-        "--runs", default="runs", metavar="FOLDER", help="where the run is recorded (default runs)"
+        "--runs", default="runs", metavar="FOLDER", help="folder in which the run is recorded (default runs)"
     )
-    parser.add_argument("--no-record", action="store_true", help="record no run")
+    parser.add_argument("--no-record", action="store_true", help="do not record the run")
     parser.add_argument(
         "--speedrun",
         action="store_true",
         help="train a tiny net for a fixed number of updates, evaluate once on the test digits, and print "
-        "the accuracy and the seconds since the process was started (aim: 99%% in 5 s on two cores). Of the "
-        "other "
-        "options only --engine, --seed and --train-samples have an effect",
+        "the accuracy and the seconds since the process was started (aim: 99%% in 5 s on two cores). "
+        "Only --engine, --seed, --train-samples and --validate are used besides",
     )
     parser.add_argument(
         "--validate",
         action="store_true",
-        help="with --speedrun: evaluate on 5,000 training digits that are held out instead of on the test "
+        help="with --speedrun: hold out 5,000 training digits, and evaluate on them instead of the test "
         "digits. The recipe was chosen by this alone",
     )
     return parser

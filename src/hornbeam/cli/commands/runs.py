@@ -15,7 +15,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         description="`hornbeam runs [FOLDER]` lists the runs in a folder (default runs), the newest last. "
         "`hornbeam runs compare A B` shows the differences of two runs, and their curves side by side.",
     )
-    parser.add_argument("what", nargs="*", metavar="FOLDER | compare A B")
+    parser.add_argument("arguments", nargs="*", metavar="FOLDER | compare A B")
     parser.set_defaults(parser=parser)
     return parser
 
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the list or the comparison."""
     from hornbeam.insight.runs import RunError, compare_runs, list_runs, read_run
 
-    words: list[str] = args.what
+    words: list[str] = args.arguments
     try:
         if words[:1] == ["compare"]:
             if len(words) != 3:

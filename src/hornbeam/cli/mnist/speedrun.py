@@ -1,4 +1,4 @@
-"""`hornbeam mnist --speedrun`: from the start of the process to 99% of the test digits right.
+"""`hornbeam mnist --speedrun`: from the start of the process to 99% accuracy on the test digits.
 
 Net, optimizer, schedule, batch size and number of updates were chosen by `--speedrun --validate` alone, which
 evaluates on 5,000 training digits that are held out. A speedrun makes that number of updates on all training
@@ -37,7 +37,7 @@ def build() -> Any:
     return Sequential(
         [
             layers.Input((28, 28, 1), dtype="uint8"),
-            layers.Rescaling(1 / 79, offset=-0.42),  # mean 0 and variance 1, nearly
+            layers.Rescaling(1 / 79, offset=-0.42),  # about mean 0 and variance 1
             *convolution(16, 5, strides=2),
             *convolution(32, 3),
             layers.MaxPooling2D(2),

@@ -1,4 +1,4 @@
-"""`hornbeam mnist`: train a good small net on the bundled digits and report on it honestly.
+"""`hornbeam mnist`: train a good small net on the bundled digits and report on it.
 
 The digits are split into training, validation and test sets. All choices (when to stop, which weights to
 keep) are made on the validation set; the test set is evaluated once, at the end.
@@ -83,20 +83,20 @@ def run(
     )
     batches = WarpedDigits(x_train[rows], y_train[rows], batch_size, seed)
     recorder = None if runs is None else RunRecorder("mnist", runs, explain=False)
-    reached: list[float] = []
+    milestone_times: list[float] = []
     model = build()
     model.summary()
     rate = CosineDecay(2e-3, decay_steps=epochs * len(batches), alpha=0.01)
     model.compile(Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     stopping = EarlyStopping(monitor="val_loss", patience=PATIENCE, restore_best_weights=True)
-    watch = LambdaCallback(on_epoch_end=lambda epoch, logs: _note_milestone(reached, logs or {}))
+    watch = LambdaCallback(on_epoch_end=lambda epoch, logs: _note_milestone(milestone_times, logs or {}))
     history = model.fit(
         batches,
         epochs=epochs,
         validation_data=(x_train[validation], y_train[validation]),
         callbacks=[stopping, watch, Doctor(), *([recorder] if recorder else [])],
     ).history
-    trained = time.perf_counter() - start
+    training_seconds = time.perf_counter() - start
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / "mnist.keras")
 
@@ -104,7 +104,7 @@ def run(
         return _report(model, images, labels, folder, recorder)
 
     figure = test.apply(report)
-    _print_training(history, trained, reached, folder)
+    _print_training(history, training_seconds, milestone_times, folder)
     if recorder is not None:
         recorder.add(model.explain())
         recorder.add(look(x_train[rows], y_train[rows]))
@@ -114,10 +114,10 @@ def run(
     return 0
 
 
-def _note_milestone(reached: list[float], logs: dict[str, Any]) -> None:
-    """Note the age of the process when the validation accuracy first is that of `MILESTONE`."""
-    if not reached and logs.get("val_accuracy", 0.0) >= MILESTONE:
-        reached.append(process_age())
+def _note_milestone(milestone_times: list[float], logs: dict[str, Any]) -> None:
+    """Record the age of the process when the validation accuracy first reaches `MILESTONE`."""
+    if not milestone_times and logs.get("val_accuracy", 0.0) >= MILESTONE:
+        milestone_times.append(process_age())
 
 
 # -- the report ----------------------------------------------------------------------------------------------
@@ -157,13 +157,14 @@ def _figure(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, p
 
 
 def _print_training(
-    history: dict[str, list[float]], seconds: float, reached: list[float], folder: Path
+    history: dict[str, list[float]], seconds: float, milestone_times: list[float], folder: Path
 ) -> None:
     best = int(np.argmin(history["val_loss"]))
     print(
         f"trained for {len(history['loss'])} epochs in {seconds:.0f} s; kept the weights of epoch {best + 1} "
         f"(validation accuracy {history['val_accuracy'][best]:.2%})"
     )
-    if reached:
-        print(f"validation accuracy first was {MILESTONE:.2%} {reached[0]:.0f} s after the process started")
+    if milestone_times:
+        seconds = milestone_times[0]
+        print(f"validation accuracy first reached {MILESTONE:.2%} {seconds:.0f} s after the process started")
     print(f"model: {folder / 'mnist.keras'}")

@@ -14,8 +14,7 @@ MAX_ROTATION, MAX_SCALE, MAX_SHEAR, MAX_SHIFT = 0.2, 0.12, 0.15, 2.0
 
 
 class WarpedDigits(PyDataset):
-    """Batches of training digits, each rotated, scaled, sheared and shifted a little, in a new order an
-    epoch.
+    """Batches of training digits, slightly rotated, scaled, sheared and shifted, in a new order each epoch.
 
     A digit that is slightly rotated keeps its label, which helps more than a larger net.
     """
@@ -54,12 +53,12 @@ def random_warps(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.n
 
 
 def warp(images: np.ndarray, matrices: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Sample images (N, H, W, 1) at `matrix @ (row, column) + shift` from the centre; 0 outside."""
+    """Sample images (N, H, W, 1) at `matrix @ (row, column) + shift` from the center; 0 outside."""
     count, height, width, _ = images.shape
-    centre = np.array([(height - 1) / 2, (width - 1) / 2], "float32")
-    grid = np.indices((height, width)).reshape(2, -1).T.astype("float32") - centre
+    center = np.array([(height - 1) / 2, (width - 1) / 2], "float32")
+    grid = np.indices((height, width)).reshape(2, -1).T.astype("float32") - center
     # Coordinates outside are clipped to a border of zeros.
-    points = grid @ matrices.transpose(0, 2, 1) + shifts[:, None] + centre + 1
+    points = grid @ matrices.transpose(0, 2, 1) + shifts[:, None] + center + 1
     points = np.clip(points, 0, np.array([height + 1, width + 1], "float32"))
     corners = points.astype("int32")
     fraction = (points - corners).astype("float32")

@@ -263,7 +263,7 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: Best value to start from.
 
     Raises:
-        ValueError: For another ending of the path, or another save_freq.
+        ValueError: For another suffix of the path, or another save_freq.
     """
 
     checkpointed = ("best", "_steps")
