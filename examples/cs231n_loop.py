@@ -1,6 +1,6 @@
 """Minibatch gradient descent by hand: the loop to which the CS231n course notes reduce training.
 
-Draw a batch, take the gradient of the loss on it, step against the gradient; again.
+Draw a batch, compute the gradient of the loss on it, step against the gradient, and repeat.
 
 An epoch is one pass over all samples: 60,000 digits in batches of 256 are 235 updates of the weights.
 """
@@ -14,7 +14,7 @@ from hornbeam import ops
 
 
 def loss_fun(weights: dict, data_batch: tuple) -> hb.Tensor:
-    """Softmax cross-entropy of a linear classifier: mean of -log softmax(x W + b)[label]."""
+    """Compute the softmax cross-entropy of a linear classifier, mean of -log softmax(x W + b)[label]."""
     images, labels = data_batch
     scores = ops.matmul(images, weights["W"]) + weights["b"]
     return ops.mean(ops.sparse_categorical_crossentropy(labels, scores, from_logits=True))

@@ -1,4 +1,4 @@
-"""A training step of your own: an autoencoder that learns to clean up noisy digits.
+"""A custom training step: an autoencoder that learns to remove noise from digits.
 
 An overridden `train_step` is ordinary code; it is compiled like the built-in one and runs on every engine.
 """
@@ -10,7 +10,7 @@ from hornbeam import layers, ops
 
 
 class Denoiser(hb.Model):
-    """Adds noise to what it is given and is trained to take it away again."""
+    """Autoencoder that adds noise to its training data and learns to remove it."""
 
     def __init__(self, noise: float = 0.3) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""The convolutional network of the Keras tutorial on MNIST, evaluated as it should be.
+"""The convolutional network of the Keras tutorial on MNIST, with a validation set.
 
-The test set is looked at once, at the end: what is watched while training is a validation set split off the
+The test set is used once, at the end. During training a validation set is evaluated, which is split off the
 training digits, shuffled and with the same proportion of each digit.
 """
 
@@ -34,7 +34,7 @@ def main(epochs: int = 12, samples: int = 60_000) -> dict[str, float]:
 
     model = build()
     model.summary()
-    # The labels are digits, not one-hot rows: hence the sparse loss. Adadelta's step is the paper's 1.0.
+    # The labels are digits, not one-hot rows: hence the sparse loss. Adadelta's rate is the paper's 1.0.
     model.compile(optimizer="adadelta", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x_train, y_train[:samples], batch_size=128, epochs=epochs, validation_split=0.1)
     scores = model.evaluate(x_test, y_test, verbose=0, return_dict=True)

@@ -149,7 +149,9 @@ class SavingMethods:
         if training:
             export_step(self, filepath, format, verbose, input_signature, batch_size)
         elif batch_size is not None:
-            raise ValueError("batch_size needs training=True. For inference fix the batch size in input_signature.")
+            raise ValueError(
+                "batch_size needs training=True. For inference fix the batch size in input_signature."
+            )
         else:
             FORMATS[format](self, filepath, verbose, input_signature)
 
