@@ -80,9 +80,9 @@ def test_a_map_reaches_the_layers_inside() -> None:
     policies = DTypePolicyMap("float32", {"attend/query": DTypePolicy("float64")})
     layer = hornbeam.layers.MultiHeadAttention(2, 4, dtype=policies, name="attend")
     layer.build((None, 3, 8), (None, 3, 8))
-    found = {variable.path: variable.dtype for variable in layer.weights}
-    assert found["attend/query/kernel"] == "float64"
-    assert found["attend/key/kernel"] == "float32"
+    results = {variable.path: variable.dtype for variable in layer.weights}
+    assert results["attend/query/kernel"] == "float64"
+    assert results["attend/key/kernel"] == "float32"
 
 
 def test_a_layer_takes_a_policy_by_its_name() -> None:

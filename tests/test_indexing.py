@@ -30,9 +30,9 @@ def check(array: np.ndarray, key: Any) -> None:
         with pytest.raises(IndexError):
             as_tensor(array)[key]
         return
-    found = as_tensor(array)[key].numpy()
-    assert found.shape == expected.shape
-    np.testing.assert_array_equal(found, expected)
+    actual = as_tensor(array)[key].numpy()
+    assert actual.shape == expected.shape
+    np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ def test_indices_inside_compiled_functions() -> None:
 
 def test_derivative_of_indexing() -> None:
     """Adds up where an element is taken twice."""
-    slope = hornbeam.grad(lambda x: ops.sum(x[[0, 0, 1], ..., ::-2] * 2.0))(ARRAY)
+    gradient = hornbeam.grad(lambda x: ops.sum(x[[0, 0, 1], ..., ::-2] * 2.0))(ARRAY)
     expected = np.zeros_like(ARRAY)
     expected[0, :, 1::2], expected[1, :, 1::2] = 4.0, 2.0
-    np.testing.assert_array_equal(slope, expected)
+    np.testing.assert_array_equal(gradient, expected)
 
 
 @st.composite
@@ -172,14 +172,14 @@ def test_reshape_is_numpy_s(data: st.DataObject) -> None:
 
 def test_ways_to_write_a_shape() -> None:
     x = as_tensor(np.arange(6.0))
-    for made in (
+    for result in (
         x.reshape(2, 3),
         x.reshape((2, 3)),
         x.reshape([2, -1]),
         x.reshape(np.array([2, 3])),
         x.reshape(2, -1),
     ):
-        assert made.shape == (2, 3)
+        assert result.shape == (2, 3)
     assert x.reshape(as_tensor([3, 2])).shape == (3, 2)
     assert x.reshape(-1).shape == reshape(x, 6).shape == (6,)
     assert as_tensor(1.0).reshape(()).shape == ()

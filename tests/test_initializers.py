@@ -83,10 +83,10 @@ def test_stft_is_the_kernel_of_a_fourier_transform() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(registry.names_in("keras.initializers")) - {"Initializer"}))
 def test_names_and_configs(name: str) -> None:
-    made = initializers.get(name)
-    assert made.get_config() == initializers.deserialize(initializers.serialize(made)).get_config()
-    assert type(made.clone()) is type(made)
-    assert getattr(initializers, name) is type(made)
+    result = initializers.get(name)
+    assert result.get_config() == initializers.deserialize(initializers.serialize(result)).get_config()
+    assert type(result.clone()) is type(result)
+    assert getattr(initializers, name) is type(result)
 
 
 def test_seeds() -> None:
@@ -103,7 +103,7 @@ def test_seeds() -> None:
 
 
 def test_values_are_known_while_a_function_is_being_compiled() -> None:
-    made = []
+    result = []
     generator = random.SeedGenerator(4)
 
     def fn(x: object) -> object:
@@ -112,12 +112,12 @@ def test_values_are_known_while_a_function_is_being_compiled() -> None:
             initializers.Orthogonal(),
             initializers.HeNormal(generator),
         ):
-            made.append(Variable(initializer, shape=(3, 3)))
-        return x @ made[0]
+            result.append(Variable(initializer, shape=(3, 3)))
+        return x @ result[0]
 
     x = np.eye(3, dtype=np.float32)
     np.testing.assert_allclose(jit(fn)(x), initializers.GlorotUniform(1)((3, 3)), rtol=1e-6)
-    assert all(np.isfinite(np.asarray(v)).all() for v in made)
+    assert all(np.isfinite(np.asarray(v)).all() for v in result)
 
 
 def test_get() -> None:

@@ -54,16 +54,16 @@ def test_in_a_model_and_a_file(tmp_path: Path) -> None:
     model.save(tmp_path / "m.keras")
     again = hb.models.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(again.predict(X, verbose=0), expected)
-    twin = hb.models.clone_model(model)
-    twin.set_weights(model.get_weights())
-    np.testing.assert_array_equal(twin.predict(X, verbose=0), expected)
+    duplicate = hb.models.clone_model(model)
+    duplicate.set_weights(model.get_weights())
+    np.testing.assert_array_equal(duplicate.predict(X, verbose=0), expected)
 
 
 def test_functions() -> None:
     x, y = hb.Input((3,)), hb.Input((3,))
     f = hb.Function([x, y], {"sum": ops.add(x, y), "flat": ops.sum(x * y, axis=1)}, name="f")
-    made = f([X, X])
-    np.testing.assert_array_equal(made["flat"], (X * X).sum(1))
+    result = f([X, X])
+    np.testing.assert_array_equal(result["flat"], (X * X).sum(1))
     assert len(f.inputs) == 2
     assert f.compute_output_shape([(5, 3), (5, 3)]) == {"sum": (5, 3), "flat": (5,)}
     assert len(f.operations) == 5

@@ -48,11 +48,11 @@ def test_names_and_configs(module: object) -> None:
     names = set(registry.names_in(keras_module)) - {"Regularizer", "Constraint"}
     assert len(names) >= 8
     for name in names:
-        made = module.get(name)
-        again = module.deserialize(module.serialize(made))
-        assert type(again) is type(made)
-        assert again.get_config() == made.get_config()
-        assert getattr(module, name) is type(made)
+        result = module.get(name)
+        again = module.deserialize(module.serialize(result))
+        assert type(again) is type(result)
+        assert again.get_config() == result.get_config()
+        assert getattr(module, name) is type(result)
     assert module.get(None) is None
     with pytest.raises(ValueError, match="unknown"):
         module.get("nonsense")

@@ -163,10 +163,10 @@ def test_masks_are_constant_in_derivatives() -> None:
     generator = random.SeedGenerator(6)
     fn = value_and_grad(lambda x: ops.sum(random.dropout(x, 0.5, seed=generator)))
     x = np.full(64, 2.0, np.float32)
-    value, slope = fn(x)
-    assert float(value) == pytest.approx(float(np.asarray(slope).sum()) * 2)
-    assert set(np.unique(np.asarray(slope))) == {0.0, 2.0}
-    assert not np.array_equal(slope, fn(x)[1])
+    value, gradient = fn(x)
+    assert float(value) == pytest.approx(float(np.asarray(gradient).sum()) * 2)
+    assert set(np.unique(np.asarray(gradient))) == {0.0, 2.0}
+    assert not np.array_equal(gradient, fn(x)[1])
 
 
 def test_configs_and_errors() -> None:

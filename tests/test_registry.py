@@ -61,7 +61,7 @@ def through_json(obj: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "made",
+    "result",
     [
         layers.Dense(3, "relu", kernel_initializer=initializers.HeNormal(seed=3), kernel_regularizer="l2"),
         layers.Conv2D(4, (3, 5), strides=2, padding="same"),
@@ -77,10 +77,10 @@ def through_json(obj: Any) -> Any:
     ],
     ids=lambda x: type(x).__name__,
 )
-def test_objects_come_back(made: Any) -> None:
-    again = through_json(made)
-    assert type(again) is type(made)
-    assert json.dumps(serialize(again)) == json.dumps(serialize(made))
+def test_objects_come_back(result: Any) -> None:
+    again = through_json(result)
+    assert type(again) is type(result)
+    assert json.dumps(serialize(again)) == json.dumps(serialize(result))
 
 
 @pytest.mark.parametrize(

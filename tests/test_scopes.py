@@ -113,16 +113,16 @@ def test_which_layers_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> Non
     original = call.rematerialized
     monkeypatch.setattr(call, "rematerialized", lambda layer: wrapped.add(layer.name) or original(layer))
 
-    def found(scope: hb.RematScope) -> set[str]:
+    def saved_by(scope: hb.RematScope) -> set[str]:
         model = network(scope)
         wrapped.clear()
         model(X, training=True)
         return wrapped & {"big", "small"}
 
-    assert found(SCOPES[0]) == {"big", "small"}
-    assert found(SCOPES[1]) == {"big"}
-    assert found(hb.RematScope("list_of_layers", layer_names=["small"])) == {"small"}
-    assert found(SCOPES[3]) == set()
+    assert saved_by(SCOPES[0]) == {"big", "small"}
+    assert saved_by(SCOPES[1]) == {"big"}
+    assert saved_by(hb.RematScope("list_of_layers", layer_names=["small"])) == {"small"}
+    assert saved_by(SCOPES[3]) == set()
     with pytest.raises(ValueError, match="mode must be one of"):
         hb.RematScope("some")
 
@@ -159,7 +159,7 @@ def test_devices() -> None:
 
 def test_devices_of_engines() -> None:
     """A device without an engine is one of the current engine; one with an engine selects it."""
-    made: list[str] = []
+    result: list[str] = []
 
     class OnDevices(ReferenceEngine):
         def __init__(self, device: str = "cpu:0") -> None:
@@ -167,7 +167,7 @@ def test_devices_of_engines() -> None:
             if device not in ("cpu:0", "cpu", "gpu:1"):
                 raise RuntimeError(f"no {device}")
             self.name = f"ondevices:{device}"
-            made.append(device)
+            result.append(device)
 
         def devices(self, kind: str | None = None) -> list[str]:
             return ["gpu:0", "gpu:1"]
@@ -180,7 +180,7 @@ def test_devices_of_engines() -> None:
                 assert hb.config.engine() == "ondevices:cpu"
             with pytest.raises(ValueError, match="gpu:0, gpu:1"):
                 hb.device("/device:GPU:7")
-        assert made == ["gpu:1", "cpu"]
+        assert result == ["gpu:1", "cpu"]
     finally:
         del engines._known["ondevices"]
         for name in ("ondevices:gpu:1", "ondevices:cpu"):

@@ -59,9 +59,9 @@ def test_what_it_knows() -> None:
     ],
 )
 def test_shapes(fn: Callable[[], Any], shape: tuple) -> None:
-    found = fn()
-    assert isinstance(found, KerasTensor)
-    assert found.shape == shape
+    result = fn()
+    assert isinstance(result, KerasTensor)
+    assert result.shape == shape
 
 
 def test_dtypes() -> None:
@@ -72,19 +72,19 @@ def test_dtypes() -> None:
 
 
 def test_structures_come_back() -> None:
-    found = ops.split(X, 2, axis=1)
-    assert [x.shape for x in found] == [(None, 4, 4), (None, 4, 4)]
-    assert [x.output_index for x in found] == [0, 1]
-    assert found[0].history is found[1].history
+    parts = ops.split(X, 2, axis=1)
+    assert [x.shape for x in parts] == [(None, 4, 4), (None, 4, 4)]
+    assert [x.output_index for x in parts] == [0, 1]
+    assert parts[0].history is parts[1].history
 
-    made = symbolic_call(lambda x: {"b": x[:, 0], "a": (x, [x + 1]), "n": None, "k": 3}, (X,), {})
-    assert (made["b"].shape, made["a"][1][0].shape, made["n"], made["k"]) == (
+    result = symbolic_call(lambda x: {"b": x[:, 0], "a": (x, [x + 1]), "n": None, "k": 3}, (X,), {})
+    assert (result["b"].shape, result["a"][1][0].shape, result["n"], result["k"]) == (
         (None, 4),
         (None, 8, 4),
         None,
         3,
     )
-    assert made["a"][0].history.outputs is made
+    assert result["a"][0].history.outputs is result
 
 
 def test_the_record_of_a_call() -> None:

@@ -35,9 +35,9 @@ BITS = [operator.and_, operator.or_, operator.xor]
 ID = operator.attrgetter("__name__")
 
 
-def same(found: object, expected: np.ndarray, **close: float) -> None:
+def same(actual: object, expected: np.ndarray, **close: float) -> None:
     """Equal in shape, dtype and values (within `close`, if given)."""
-    array = np.asarray(found)
+    array = np.asarray(actual)
     assert array.shape == np.shape(expected)
     assert array.dtype == expected.dtype
     if close:
@@ -164,7 +164,7 @@ def test_operators_take_numpy_scalars_and_lists() -> None:
     same(np.exp(x), np.exp(np.arange(3, dtype="float32")), rtol=1e-6)
 
 
-def test_what_is_no_number_is_just_not_equal() -> None:
+def test_nan_is_just_not_equal() -> None:
     x = as_tensor([1.0, 2.0])
     for other in (None, "a", object(), {"a": 1}):
         assert (x == other) is False
@@ -223,10 +223,10 @@ def test_python_numbers_that_do_not_fit_are_refused() -> None:
 
 
 def test_dtypes_of_new_tensors() -> None:
-    found = [
+    results = [
         as_tensor(x).dtype for x in (1, 1.0, True, [1], [1.0], [True], [[1], [2]], 2**40, [2**40], [2**63])
     ]
-    assert found == [
+    assert results == [
         "int32", "float32", "bool", "int32", "float32", "bool", "int32", "int64", "int64", "uint64",
     ]  # fmt: skip
     assert as_tensor(2**40).item() == as_tensor([2**40]).tolist()[0] == 2**40
@@ -412,8 +412,8 @@ def test_methods_that_are_functions() -> None:
 
 def test_tensors_are_pickled_and_copied_by_value() -> None:
     x = as_tensor([1.0, 2.0]) * 2
-    for twin in (pickle.loads(pickle.dumps(x)), copy.copy(x), copy.deepcopy(x)):
-        same(twin, np.float32([2, 4]))
+    for duplicate in (pickle.loads(pickle.dumps(x)), copy.copy(x), copy.deepcopy(x)):
+        same(duplicate, np.float32([2, 4]))
     assert len({x: 1, as_tensor([1.0]): 2}) == 2
 
 
@@ -421,7 +421,7 @@ def test_tensors_are_pickled_and_copied_by_value() -> None:
 
 
 class Counter:
-    """How many graphs the engine ran and how many nodes they held."""
+    """Count the graphs that the engine ran, and their nodes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.runs: list[list[str]] = []
@@ -465,7 +465,7 @@ def test_shared_values_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert counter.names().count("exp") == 2
 
 
-def test_what_nobody_holds_is_not_kept() -> None:
+def test_values_without_references_are_not_kept() -> None:
     x = as_tensor(np.arange(3.0))
     y = ops.exp(ops.sin(x))
     inner = y.node.inputs[0]
@@ -529,8 +529,8 @@ def test_threads_reading_one_pending_value() -> None:
         y = ops.exp(x) * 2
         z = ops.sum(y + 1)
         expected = float(np.sum(np.exp(np.arange(4.0)) * 2 + 1))
-        found = in_threads(lambda i, y=y, z=z: float(z) if i % 2 else float(ops.sum(y + 1)), rounds=1)
-        np.testing.assert_allclose(found, expected)
+        actual = in_threads(lambda i, y=y, z=z: float(z) if i % 2 else float(ops.sum(y + 1)), rounds=1)
+        np.testing.assert_allclose(actual, expected)
 
 
 def test_threads_building_and_reading_their_own() -> None:
@@ -562,10 +562,10 @@ def test_threads_calling_a_compiled_function_that_assigns() -> None:
 
 
 def test_repeated_code_is_compiled_once(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = engines.current_engine()
+    result = engines.current_engine()
     compiled: list[Graph] = []
-    compile = found.compile
-    monkeypatch.setattr(found, "compile", lambda graph: (compiled.append(graph), compile(graph))[1])
+    compile = result.compile
+    monkeypatch.setattr(result, "compile", lambda graph: (compiled.append(graph), compile(graph))[1])
     x = as_tensor(np.arange(7.0, dtype="float32"))
     step = as_tensor(np.full(7, 0.125, "float32"))
     for _ in range(5):
@@ -578,7 +578,7 @@ def test_repeated_code_is_compiled_once(engine: str, monkeypatch: pytest.MonkeyP
     assert len(compiled) == before + 2, "another number and another operation are other graphs"
 
 
-def test_equal_operations_are_one_node_until_nobody_holds_them() -> None:
+def test_equal_operations_are_one_node_while_they_are_referenced() -> None:
     x, y = as_tensor(np.ones(3, "float32")), as_tensor(np.ones(3, "float32"))
     first = x + y
     assert (x + y).node is first.node

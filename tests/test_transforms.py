@@ -37,15 +37,15 @@ def test_value_and_grad_of_structures():
     def fn(params, scale):
         return ops.sum(params["w"] * params["w"]) * scale + params["b"]
 
-    value, slopes = hornbeam.value_and_grad(fn)({"w": np.array([1.0, 2.0]), "b": 3.0}, 2.0)
+    value, gradients = hornbeam.value_and_grad(fn)({"w": np.array([1.0, 2.0]), "b": 3.0}, 2.0)
     assert float(value) == 13.0
-    assert slopes["w"].tolist() == [4.0, 8.0]
-    assert float(slopes["b"]) == 1.0
+    assert gradients["w"].tolist() == [4.0, 8.0]
+    assert float(gradients["b"]) == 1.0
 
 
 def test_argnums_and_aux():
-    slopes, aux = hornbeam.grad(lambda a, b: (a * b, a + b), argnums=(0, 1), has_aux=True)(2.0, 3.0)
-    assert [float(s) for s in slopes] == [3.0, 2.0]
+    gradients, aux = hornbeam.grad(lambda a, b: (a * b, a + b), argnums=(0, 1), has_aux=True)(2.0, 3.0)
+    assert [float(s) for s in gradients] == [3.0, 2.0]
     assert float(aux) == 5.0
 
 
@@ -88,8 +88,8 @@ def test_variables_are_updated_through_grad():
 def test_gradients_of_what_is_at_hand():
     v = Variable([1.0, 2.0])
     unused = Variable([5.0])
-    slope, none = hornbeam.gradients(ops.sum(v * v), [v, unused])
-    assert slope.tolist() == [2.0, 4.0]
+    gradient, none = hornbeam.gradients(ops.sum(v * v), [v, unused])
+    assert gradient.tolist() == [2.0, 4.0]
     assert none.tolist() == [0.0]
 
 
@@ -111,12 +111,12 @@ def test_gradients_through_what_was_read_say_so():
     inner.tolist()
     with pytest.raises(DerivativeError, match=r"through a float32\[2\] that has been read"):
         hornbeam.gradients(ops.sum(inner * other), [other, v])
-    # Whoever asks for something else has nothing to fear, nor who wants no derivative.
+    # Other derivatives are not affected, nor is a call without derivatives.
     assert hornbeam.gradients(ops.sum(inner * other), [other])[0].tolist() == [1.0, 4.0]
     stopped = ops.stop_gradient(inner)
     stopped.tolist()
-    slopes = hornbeam.gradients(ops.sum(stopped * other), [other, v])
-    assert [s.tolist() for s in slopes] == [[1.0, 4.0], [0.0, 0.0]]
+    gradients = hornbeam.gradients(ops.sum(stopped * other), [other, v])
+    assert [s.tolist() for s in gradients] == [[1.0, 4.0], [0.0, 0.0]]
     later = inner + 1.0
     later.tolist()
     with pytest.raises(DerivativeError, match="has been read"):
@@ -144,8 +144,8 @@ def test_jit_reads_and_writes_variables():
     @hornbeam.jit
     def step(x):
         loss = ops.sum(ops.square(v - x))
-        (slope,) = hornbeam.gradients(loss, [v])
-        v.assign_sub(rate * slope)
+        (gradient,) = hornbeam.gradients(loss, [v])
+        v.assign_sub(rate * gradient)
         return {"loss": loss, "note": "done"}
 
     logs = step(np.array([0.0, 0.0], "float32"))
@@ -241,9 +241,9 @@ def test_checkpoint_with_state_and_options():
             return {"out": drop(norm(dense(parts["x"]), training=training), training=training)}
 
         wrapped = wrap(block)
-        slope = hornbeam.grad(lambda v: ops.sum(ops.square(wrapped({"x": v}, training=True)["out"])))(x)
+        gradient = hornbeam.grad(lambda v: ops.sum(ops.square(wrapped({"x": v}, training=True)["out"])))(x)
         state = [v.numpy() for v in (*norm.weights, drop.seed_generator.state)]
-        return [slope.numpy(), wrapped({"x": x})["out"].numpy(), *state]
+        return [gradient.numpy(), wrapped({"x": x})["out"].numpy(), *state]
 
     for plain, recomputed in zip(run(lambda f: f), run(hornbeam.remat), strict=True):
         np.testing.assert_array_equal(plain, recomputed)
@@ -267,16 +267,16 @@ def test_static_arguments_are_told_apart():
 
 
 def test_a_loop_that_reads_its_loss_does_not_start_over(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = current_engine()
+    actual = current_engine()
     sizes: list[int] = []
-    compile = found.compile
-    monkeypatch.setattr(found, "compile", lambda graph: (sizes.append(len(graph.nodes)), compile(graph))[1])
+    compile = actual.compile
+    monkeypatch.setattr(actual, "compile", lambda graph: (sizes.append(len(graph.nodes)), compile(graph))[1])
     x = as_tensor(np.arange(12.0, dtype="float32").reshape(4, 3))
     weights = as_tensor(np.ones(3, "float32"))
     expected = np.ones(3)
     for _ in range(30):
-        loss, slope = hornbeam.value_and_grad(lambda w: ops.mean(ops.square(ops.matmul(x, w))))(weights)
-        weights -= 0.00390625 * slope
+        loss, gradient = hornbeam.value_and_grad(lambda w: ops.mean(ops.square(ops.matmul(x, w))))(weights)
+        weights -= 0.00390625 * gradient
         rows = np.arange(12.0).reshape(4, 3)
         np.testing.assert_allclose(float(loss), ((rows @ expected) ** 2).mean(), rtol=1e-4)
         expected = expected - 0.00390625 * 2 * rows.T @ (rows @ expected) / 4

@@ -76,9 +76,9 @@ def test_pack() -> None:
     assert tree.pack_sequence_as({"b": 0, "a": [0, (0,)]}, [1, 2, 3]) == {"b": 3, "a": [1, (2,)]}
     assert list(tree.pack_sequence_as({"b": 0, "a": 0}, [1, 2])) == ["b", "a"]  # the order of keys is kept
     assert tree.pack_sequence_as(0, [5]) == 5
-    made = tree.pack_sequence_as(defaultdict(list, {"a": 0}), [1])
-    assert made == {"a": 1}
-    assert made["new"] == []
+    packed = tree.pack_sequence_as(defaultdict(list, {"a": 0}), [1])
+    assert packed == {"a": 1}
+    assert packed["new"] == []
     for wrong in ([1], [1, 2, 3]):
         with pytest.raises(ValueError, match=f"the structure has 2 leaves, got {len(wrong)} values"):
             tree.pack_sequence_as([0, 0], wrong)
@@ -122,8 +122,8 @@ def test_same_paths() -> None:
 
 
 def test_map_up_to() -> None:
-    found = tree.map_structure_up_to([0, [0]], lambda a, b: (a, b), [1, [2]], [[3, 4], [5]])
-    assert found == [(1, [3, 4]), [(2, 5)]]
+    result = tree.map_structure_up_to([0, [0]], lambda a, b: (a, b), [1, [2]], [[3, 4], [5]])
+    assert result == [(1, [3, 4]), [(2, 5)]]
     with pytest.raises(ValueError, match="list and int"):
         tree.map_structure_up_to([0, [0]], lambda a: a, [1, 2])
 

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 def test_dtypes_of_initial_values() -> None:
     values = [1, True, [1], 1.0, [1.0], np.ones(2), np.ones(2, int), np.float16([1]), ops.ones(2, "int8")]
-    found = [Variable(value).dtype for value in values]
-    assert found == [
+    results = [Variable(value).dtype for value in values]
+    assert results == [
         "int32", "bool", "int32", "float32", "float32", "float64", "int64", "float16", "int8",
     ]  # fmt: skip
     assert Variable([1.5], dtype="int32").numpy().tolist() == [1]
@@ -119,10 +119,10 @@ def test_printing() -> None:
 
 def test_copies() -> None:
     v = Variable([1.0, 2.0], trainable=False, name="w")
-    for twin in (copy.deepcopy(v), pickle.loads(pickle.dumps(v))):
-        assert isinstance(twin, Variable)
-        assert (twin.name, twin.trainable, twin.numpy().tolist()) == ("w", False, [1.0, 2.0])
-        twin.assign([5.0, 6.0])
+    for duplicate in (copy.deepcopy(v), pickle.loads(pickle.dumps(v))):
+        assert isinstance(duplicate, Variable)
+        assert (duplicate.name, duplicate.trainable, duplicate.numpy().tolist()) == ("w", False, [1.0, 2.0])
+        duplicate.assign([5.0, 6.0])
     assert v.numpy().tolist() == [1.0, 2.0]
 
 
@@ -159,7 +159,7 @@ def test_a_recorder_notes_reads_and_writes() -> None:
 
 
 def test_what_was_read_stays_when_memory_is_given_away() -> None:
-    """Whoever holds the old value keeps it: a Tensor, an array, a view of it, pending work."""
+    """References to the old value keep it: a Tensor, an array, a view of it, pending work."""
     v = Variable(np.arange(100_000, dtype="float32"))
 
     @hornbeam.jit
@@ -173,13 +173,13 @@ def test_what_was_read_stays_when_memory_is_given_away() -> None:
         step()
         expected = expected * 2 + 1
     np.testing.assert_array_equal(v.numpy(), expected)
-    for value, array, view, pending, twin, truth in held:
-        for found in (value.numpy(), array, twin.numpy(), pending.numpy() - 1.0):
-            np.testing.assert_array_equal(found, truth)
+    for value, array, view, pending, duplicate, truth in held:
+        for actual in (value.numpy(), array, duplicate.numpy(), pending.numpy() - 1.0):
+            np.testing.assert_array_equal(actual, truth)
         np.testing.assert_array_equal(view, truth[::7])
 
 
-def test_memory_is_given_away_when_nobody_looks() -> None:
+def test_memory_is_donated_when_it_is_not_referenced() -> None:
     v = Variable(np.zeros(1000, "float32"))
     engine = engines.current_engine()
     v.assign_add(1.0)
@@ -190,9 +190,9 @@ def test_memory_is_given_away_when_nobody_looks() -> None:
     pending = v + 1.0
     assert not v.borrow_buffer(engine)[1]
     del pending
-    twin = Variable(v)
+    duplicate = Variable(v)
     assert not v.borrow_buffer(engine)[1]
-    del twin
+    del duplicate
     assert v.borrow_buffer(engine)[1]
 
 
@@ -249,12 +249,12 @@ def test_the_budget_is_checked_before_anything_is_made() -> None:
 
 
 def test_derivatives_do_not_go_through_assignments() -> None:
-    """What a variable was assigned is a value, in compiled code as in eager code."""
+    """The assigned value of a variable is a value, in compiled code as in eager code."""
     source, target = Variable(3.0), Variable(0.0)
 
-    def slopes() -> list[Tensor]:
+    def gradients() -> list[Tensor]:
         target.assign(source * source)
         return hornbeam.gradients(target * source, [source, target])
 
-    for run in (slopes, hornbeam.jit(slopes)):
-        assert [float(slope) for slope in run()] == [9.0, 3.0]
+    for run in (gradients, hornbeam.jit(gradients)):
+        assert [float(gradient) for gradient in run()] == [9.0, 3.0]

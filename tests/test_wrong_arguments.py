@@ -1,4 +1,4 @@
-"""What a beginner reads who gives a public class or function something wrong.
+"""Messages for wrong arguments of public classes and functions.
 
 Each row is a call and the words that its error has to have: what was expected, or which name was meant. They
 come at the call that is wrong, not later inside of another one.
@@ -27,7 +27,7 @@ NAMES = {
     "s": np.ones((2, 5, 3), "float32"),
     "v": np.ones((4, 3), "float32"),
 }
-# What Python and NumPy say by themselves, which helps nobody.
+# Messages of Python and NumPy themselves, which do not help.
 RAW = (
     r"object is not|NoneType' object|not supported between|invalid literal|object cannot|unsupported operand"
     r"|has no attribute"

@@ -27,7 +27,7 @@ from tests.helpers.layer_cases import inputs
 from tests.helpers.parity.both import numpy_initial_values, set_random_weights
 from tests.helpers.parity.cases_exchange import ALL, EXCHANGED, NOT_SERVED, SERVED, layer_of
 from tests.helpers.parity.comparison import fresh, leaves
-from tests.helpers.parity.exchange import WHOLE_MODELS, drawn, outputs_of, whole
+from tests.helpers.parity.exchange import WHOLE_MODELS, build_model, outputs_of, random_model
 from tests.helpers.parity.served import ROWS, difference, served
 from tests.helpers.paths import ROOT
 
@@ -85,11 +85,11 @@ def exchanged(index: int, folder: Path) -> list[float | None]:
     differences: list[float | None] = [None, None]
     with numpy_initial_values():
         if index in EXCHANGED:
-            theirs = whole(keras, index, inputs(ALL[index], index))
+            theirs = build_model(keras, index, inputs(ALL[index], index))
             set_random_weights(theirs, np.random.default_rng(index))
             ours, differences = by_keras(theirs, args, folder)
         else:
-            ours = whole(hornbeam, index, inputs(ALL[index], index))
+            ours = build_model(hornbeam, index, inputs(ALL[index], index))
             set_random_weights(ours, np.random.default_rng(index))
     return [*differences, *served(ours, args if len(args) > 1 else args[0], folder)]
 
@@ -98,7 +98,7 @@ def exchanged_whole(seed: int, folder: Path) -> tuple[int, list[float | None]]:
     """Layers and differences of a random model."""
     fresh()
     with numpy_initial_values():
-        theirs, args = drawn(keras, seed)
+        theirs, args = random_model(keras, seed)
         ours, differences = by_keras(theirs, [args], folder)
     return len(ours.layers), [*differences, *served(ours, args, folder)]
 

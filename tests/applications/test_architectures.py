@@ -31,8 +31,8 @@ def test_the_same_network_as_keras_s(key: str) -> None:
     name, options = CASES[key]
     hb.utils.clear_session()
     with shapes_only():
-        found = describe(getattr(hb.applications, name)(weights=None, **options))
-    assert found == EXPECTED[key]
+        result = describe(getattr(hb.applications, name)(weights=None, **options))
+    assert result == EXPECTED[key]
 
 
 def test_all_architectures_are_recorded() -> None:

@@ -38,7 +38,7 @@ def test_training_and_features() -> None:
 
 
 def test_on_a_tensor_of_one_s_own() -> None:
-    x = hb.Input((64, 48, 1), name="picture")
+    x = hb.Input((64, 48, 1), name="image")
     model = small(input_tensor=hb.layers.Conv2D(3, 1)(x), input_shape=None, include_top=False)
     assert model.input is x
     assert model.output_shape == (None, 2, 2, 1280)
@@ -130,11 +130,11 @@ def test_their_own_layers_are_known_to_files() -> None:
         ("convnext", "LayerScale", {"init_values": 0.5, "projection_dim": 3}),
         ("inception_resnet_v2", "CustomScaleLayer", {"scale": 0.17}),
     ):
-        place = f"keras.src.applications.{module}"
-        made = hb.utils.deserialize_keras_object(
-            {"module": place, "class_name": name, "config": config, "registered_name": name}
+        location = f"keras.src.applications.{module}"
+        restored = hb.utils.deserialize_keras_object(
+            {"module": location, "class_name": name, "config": config, "registered_name": name}
         )
-        assert config.items() <= made.get_config().items()
+        assert config.items() <= restored.get_config().items()
 
 
 # -- images and classes ------------------------------------------------------------------------------
@@ -142,17 +142,17 @@ def test_their_own_layers_are_known_to_files() -> None:
 
 @pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
 def test_preprocessing(mode: str) -> None:
-    made = imagenet_utils.preprocess_input(IMAGES, mode=mode)
+    processed = imagenet_utils.preprocess_input(IMAGES, mode=mode)
     expected = {
         "caffe": IMAGES[..., ::-1] - np.float32([103.939, 116.779, 123.68]),
         "tf": IMAGES / 127.5 - 1,
         "torch": (IMAGES / 255 - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225]),
     }[mode]
-    np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(processed, expected, rtol=1e-5, atol=1e-4)
     first = imagenet_utils.preprocess_input(IMAGES[0].transpose(2, 0, 1), "channels_first", mode)
-    np.testing.assert_allclose(first.transpose(1, 2, 0), made[0], rtol=1e-5, atol=1e-5)
-    whole = imagenet_utils.preprocess_input(IMAGES.astype("uint8"), mode=mode)
-    assert whole.dtype == "float32"
+    np.testing.assert_allclose(first.transpose(1, 2, 0), processed[0], rtol=1e-5, atol=1e-5)
+    processed = imagenet_utils.preprocess_input(IMAGES.astype("uint8"), mode=mode)
+    assert processed.dtype == "float32"
     symbolic = imagenet_utils.preprocess_input(hb.Input((32, 32, 3)), mode=mode)
     assert symbolic.shape == (None, 32, 32, 3)
 
@@ -166,8 +166,8 @@ def test_names_of_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "models").mkdir()
     names = {str(i): [f"n{i:08d}", f"class {i}"] for i in range(1000)}
     (tmp_path / "models" / "imagenet_class_index.json").write_text(json.dumps(names))
-    found = applications.resnet50.decode_predictions(predictions, top=2)
-    assert found == [[("n00000007", "class 7", 0.75), ("n00000003", "class 3", 0.25)]]
+    decoded = applications.resnet50.decode_predictions(predictions, top=2)
+    assert decoded == [[("n00000007", "class 7", 0.75), ("n00000003", "class 3", 0.25)]]
     with pytest.raises(ValueError, match="have shape"):
         applications.vgg16.decode_predictions(predictions[:, :10])
 

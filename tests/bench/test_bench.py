@@ -39,12 +39,12 @@ def test_workloads_are_in_the_package() -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("workload", ["tutorial", "mlp", "autoencoder"])
 def test_a_workload_runs_on_the_native_engine(workload: str) -> None:
-    found = runner.run_once(engine_competitor("native"), workload)
+    result = runner.run_once(engine_competitor("native"), workload)
     for measurement in runner.MEASUREMENTS:
-        assert found[measurement.key] > 0
-    assert found["samples"] == 64
-    assert found["step_flops"] > 1e6
-    assert found["import_s"] < found["start_s"]
+        assert result[measurement.key] > 0
+    assert result["samples"] == 64
+    assert result["step_flops"] > 1e6
+    assert result["import_s"] < result["start_s"]
 
 
 @pytest.mark.slow
@@ -56,8 +56,8 @@ def test_every_workload_runs(workload: str) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_the_dtype_reaches_the_workload() -> None:
-    found = runner.run_once(engine_competitor("native"), "mlp", threads=1, dtype="mixed_bfloat16")
-    assert found["loss"] > 0
+    result = runner.run_once(engine_competitor("native"), "mlp", threads=1, dtype="mixed_bfloat16")
+    assert result["loss"] > 0
     with pytest.raises(runner.RunError, match="mixed_float7"):
         runner.run_once(engine_competitor("native"), "mlp", dtype="mixed_float7")
 
@@ -124,11 +124,11 @@ def test_peers_are_read() -> None:
 
 
 def test_threads_are_for_everybody() -> None:
-    found = environment_of(engine_competitor("native"), 3, "mixed_bfloat16", 1.5)
-    assert {found[name] for name in ("HORNBEAM_THREADS", "OMP_NUM_THREADS", "BENCH_THREADS")} == {"3"}
-    assert found["BENCH_DTYPE"] == "mixed_bfloat16"
-    assert found["BENCH_START"] == "1.5"
-    assert found["CUDA_VISIBLE_DEVICES"] == ""
+    environment = environment_of(engine_competitor("native"), 3, "mixed_bfloat16", 1.5)
+    assert {environment[name] for name in ("HORNBEAM_THREADS", "OMP_NUM_THREADS", "BENCH_THREADS")} == {"3"}
+    assert environment["BENCH_DTYPE"] == "mixed_bfloat16"
+    assert environment["BENCH_START"] == "1.5"
+    assert environment["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_tables_bars_files_and_charts(tmp_path: Path) -> None:
@@ -173,4 +173,4 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["bench", "mpl"]) == 2
     assert "no workload 'mpl'" in capsys.readouterr().err
     assert main(["bench", "mlp", "--runs", "0"]) == 2
-    assert main(["bench", "mlp", "--peer", "nobody"]) == 2
+    assert main(["bench", "mlp", "--peer", "unknown"]) == 2

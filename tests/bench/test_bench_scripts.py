@@ -30,10 +30,10 @@ def test_regressions_are_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
     def measure(folder: Path, workload: str) -> dict[str, float]:
         order.append(folder.name)
-        found = dict.fromkeys(regression.LESS, 1.0) | {"loss": 0.5}
+        result = dict.fromkeys(regression.LESS, 1.0) | {"loss": 0.5}
         if folder.name == "head":
-            found |= {"epoch_s": 1.2, "start_s": 1.04, "predict_one_us": 0.5}
-        return found
+            result |= {"epoch_s": 1.2, "start_s": 1.04, "predict_one_us": 0.5}
+        return result
 
     monkeypatch.setattr(regression, "measure", measure)
     assert regression.compare(folders, ["mlp"], runs=3, limit=0.05) == ["mlp epoch_s: 1.20"]
@@ -48,7 +48,7 @@ def test_regressions_are_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 def test_a_point_of_a_sweep(job: str, value: int) -> None:
     command = [sys.executable, str(BENCHMARKS / "scaling.py"), "--point", job, str(value)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    assert 0 < found["step"] < 60
-    assert found["memory"] >= 0
-    assert (job == "depth") == ("compile" in found)
+    data = json.loads(done.stdout)
+    assert 0 < data["step"] < 60
+    assert data["memory"] >= 0
+    assert (job == "depth") == ("compile" in data)

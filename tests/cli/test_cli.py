@@ -147,13 +147,13 @@ def test_help_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_short_speedrun(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speedrun, "STEPS", 40)
     assert main(["mnist", "--speedrun", "--seed", "3", "--train-samples", "5000"]) == 0
-    found = re.match(
+    match = re.match(
         r"seed 3: ([0-9.]+)% of 10,000 test digits right ([0-9.]+) s after", capsys.readouterr().out
     )
-    assert found
-    assert float(found[1]) > 85
+    assert match
+    assert float(match[1]) > 85
     # Printed to hundredths.
-    assert 0 < float(found[2]) <= digits.process_age() + 0.01
+    assert 0 < float(match[2]) <= digits.process_age() + 0.01
 
 
 def test_a_recipe_is_chosen_without_the_test_digits(

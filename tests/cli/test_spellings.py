@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""What Keras 1 and 2 called things, under `hornbeam run`: it works, and a line says the new spelling."""
+"""Spellings of Keras 1 and 2 under `hornbeam run`: they work, and a line names the new spelling."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ class Own(keras.Model):
         x, y = data
         with tf.GradientTape() as tape:
             loss = self.compiled_loss(y, self(x, training=True), regularization_losses=self.losses)
-        slopes = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(slopes, self.trainable_variables))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
         self.compiled_metrics.update_state(y, self(x))
         return {m.name: m.result() for m in self.metrics}
 
@@ -223,5 +223,5 @@ model.fit(
         "import hornbeam.layers.core as c; from hornbeam.preprocessing.text import Tokenizer",
     ],
 )
-def test_nothing_of_it_is_there_outside(code: str) -> None:
+def test_old_spellings_do_not_exist_outside(code: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 1

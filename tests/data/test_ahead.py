@@ -65,15 +65,15 @@ def test_quick_sources_get_no_thread() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, PROBE_ITEMS, PROBE_ITEMS + 1, 9])
 def test_errors_come_after_the_batches_before_them(count: int) -> None:
-    found = []
+    results = []
 
     def read() -> None:
         for number in prefetch_if_worthwhile(waiting(count, [], fails=True), threads=99):
-            found.append(number)
+            results.append(number)
 
     with pytest.raises(OSError, match="the disk is gone"):
         read()
-    assert found == list(range(count))
+    assert results == list(range(count))
     assert not threads()
 
 

@@ -15,7 +15,7 @@ often = settings(max_examples=150)
 
 
 class Step(NamedTuple):
-    """The same on a Dataset and on a list of whole numbers."""
+    """Run the same operations on a Dataset and on a list of integers."""
 
     text: str
     on_dataset: Callable[[Dataset, Any], Dataset]
@@ -37,12 +37,12 @@ def batched(size: int, dropping: bool) -> Step:
 
 def windowed(size: int, shift: int, stride: int, dropping: bool) -> Step:
     def on_list(items: list[int]) -> list[int]:
-        found: list[int] = []
+        results: list[int] = []
         for start in range(0, len(items), shift):
             window = items[start : start + (size - 1) * stride + 1 : stride]
             if len(window) == size or not dropping:
-                found += window
-        return found
+                results += window
+        return results
 
     return Step(
         f"window({size}, {shift}, {stride}, {dropping})",
@@ -55,16 +55,16 @@ def interleaved(cycle: int, block: int) -> Step:
     def on_list(items: list[int]) -> list[int]:
         waiting = [[x, x + 1, x + 2][: x % 4] for x in items]
         slots: list[list[int] | None] = [None] * cycle
-        found, place = [], 0
+        result, index = [], 0
         while waiting or any(slot is not None for slot in slots):
-            if slots[place] is None and waiting:
-                slots[place] = waiting.pop(0)
-            slot = slots[place]
+            if slots[index] is None and waiting:
+                slots[index] = waiting.pop(0)
+            slot = slots[index]
             if slot is not None:
-                found += slot[:block]
-                slots[place] = slot[block:] if len(slot) >= block else None
-            place = (place + 1) % cycle
-        return found
+                result += slot[:block]
+                slots[index] = slot[block:] if len(slot) >= block else None
+            index = (index + 1) % cycle
+        return result
 
     def parts(x: Any) -> Dataset:
         return Dataset.range(x, x + 3).take(int(x) % 4)
@@ -128,7 +128,7 @@ def test_pipelines_are_lists(count: int, steps: list[Step], in_memory: bool, wor
 @often
 @given(st.integers(0, 30), st.integers(1, 40), st.integers(0, 5), st.booleans(), st.booleans())
 def test_shuffles_lose_nothing(count: int, buffer: int, seed: int, again: bool, in_memory: bool) -> None:
-    def made() -> Dataset:
+    def build_dataset() -> Dataset:
         dataset = Dataset.range(count)
         if not in_memory:
             dataset = Dataset.from_generator(
@@ -139,14 +139,14 @@ def test_shuffles_lose_nothing(count: int, buffer: int, seed: int, again: bool, 
     def numbers(dataset: Dataset) -> list[int]:
         return [int(x) for x in dataset.as_numpy_iterator()]
 
-    one, other = made(), made()
+    one, other = build_dataset(), build_dataset()
     passes = [numbers(one), numbers(one)]
     assert sorted(passes[0]) == sorted(passes[1]) == list(range(count))
     assert passes == [numbers(other), numbers(other)]
-    assert all(value < place + buffer for place, value in enumerate(passes[0]))
+    assert all(value < index + buffer for index, value in enumerate(passes[0]))
     if not again:
         assert passes[0] == passes[1]
-    assert [int(x) for x in made().repeat(2).as_numpy_iterator()] == passes[0] + passes[1]
+    assert [int(x) for x in build_dataset().repeat(2).as_numpy_iterator()] == passes[0] + passes[1]
 
 
 @often

@@ -84,10 +84,10 @@ def test_specs() -> None:
 
 
 def test_looking_at_the_spec_changes_nothing() -> None:
-    def made() -> Dataset:
+    def build_dataset() -> Dataset:
         return Dataset.range(20).shuffle(20, seed=3).map(lambda x: x + 1)
 
-    one, other = made(), made()
+    one, other = build_dataset(), build_dataset()
     assert one.element_spec == TensorSpec((), "int64")
     assert listed(one) == listed(other)
 
@@ -158,8 +158,8 @@ def test_zip_and_sampling() -> None:
 def test_functions_take_ops_numpy_and_layers() -> None:
     x = np.arange(12, dtype="float32").reshape(4, 3)
     dataset = Dataset.from_tensor_slices((x, np.arange(4))).batch(2)
-    made = dataset.map(lambda x, y: (np.flip(x, axis=1) + 1, ops.one_hot(y, 4)))
-    assert next(made.as_numpy_iterator())[0].tolist() == [[3, 2, 1], [6, 5, 4]]
+    mapped = dataset.map(lambda x, y: (np.flip(x, axis=1) + 1, ops.one_hot(y, 4)))
+    assert next(mapped.as_numpy_iterator())[0].tolist() == [[3, 2, 1], [6, 5, 4]]
     layer = hb.layers.Rescaling(0.5)
     assert next(dataset.map(lambda x, y: layer(x)).as_numpy_iterator()).tolist() == [
         [0, 0.5, 1],
@@ -190,18 +190,18 @@ def test_the_order_does_not_depend_on_workers(workers: Any) -> None:
 def test_errors_keep_their_type_and_say_where(workers: Any) -> None:
     def fails(x: Any) -> Any:
         if int(x) == 3:
-            raise OSError("no such picture")
+            raise OSError("no such image")
         return x
 
     dataset = Dataset.range(9).skip(2).map(fails, num_parallel_calls=workers).batch(2).prefetch(2)
-    found: list[Any] = []
-    with pytest.raises(OSError, match="no such picture") as caught:
-        found.extend(dataset)
+    results: list[Any] = []
+    with pytest.raises(OSError, match="no such image") as caught:
+        results.extend(dataset)
     notes = " ".join(getattr(caught.value, "__notes__", [str(caught.value)]))
     assert "step 3 of the data, map(fails at test_dataset.py:" in notes
     assert "element 1" in notes
     assert listed(Dataset.range(9).map(fails, workers).ignore_errors()) == [0, 1, 2, 4, 5, 6, 7, 8]
-    with pytest.warns(UserWarning, match="element dropped: OSError: no such picture"):
+    with pytest.warns(UserWarning, match="element dropped: OSError: no such image"):
         listed(Dataset.range(9).map(fails).ignore_errors(log_warning=True))
 
 
@@ -210,10 +210,10 @@ def test_elements_before_an_error_come() -> None:
         yield from range(5)
         raise OSError("gone")
 
-    dataset, found = Dataset.from_generator(numbers).map(lambda x: x, num_parallel_calls=4), []
+    dataset, result = Dataset.from_generator(numbers).map(lambda x: x, num_parallel_calls=4), []
     with pytest.raises(OSError, match="gone"):
-        found.extend(map(int, dataset))
-    assert found == [0, 1, 2, 3, 4]
+        result.extend(map(int, dataset))
+    assert result == [0, 1, 2, 3, 4]
 
 
 def test_a_function_cannot_end_a_loop_by_accident() -> None:
@@ -318,11 +318,11 @@ def test_shuffles_follow_the_global_seed() -> None:
 
 @pytest.mark.parametrize("in_file", [False, True])
 def test_a_cache_is_filled_by_a_whole_pass(in_file: bool, tmp_path: Path) -> None:
-    made = []
+    numbers = []
 
     def counted() -> Any:
         for number in range(4):
-            made.append(number)
+            numbers.append(number)
             yield {
                 "x": np.full((number, 2), number, "float16"),
                 "t": b"\0" if number % 2 else "\u00e9",
@@ -332,7 +332,7 @@ def test_a_cache_is_filled_by_a_whole_pass(in_file: bool, tmp_path: Path) -> Non
     dataset = Dataset.from_generator(counted).cache(str(tmp_path / "kept") if in_file else "")
     next(iter(dataset))
     passes = [list(dataset.as_numpy_iterator()) for _ in range(3)]
-    assert made == [0, 0, 1, 2, 3]
+    assert numbers == [0, 0, 1, 2, 3]
     for first, *others in zip(*passes, strict=True):
         for other in others:
             assert first["x"].dtype == other["x"].dtype
@@ -342,7 +342,7 @@ def test_a_cache_is_filled_by_a_whole_pass(in_file: bool, tmp_path: Path) -> Non
         assert [path.name for path in tmp_path.iterdir()] == ["kept.npz"]
         again = Dataset.from_generator(counted).cache(str(tmp_path / "kept"))
         assert [x["n"] for x in again.as_numpy_iterator()] == [0, 1, 2, 3]
-        assert made == [0, 0, 1, 2, 3]
+        assert numbers == [0, 0, 1, 2, 3]
 
 
 # -- threads and memory ------------------------------------------------------------------------------------
@@ -367,11 +367,11 @@ def test_threads_end_when_an_iterator_is_dropped() -> None:
 def test_memory_stays_bounded() -> None:
     """50 MB go through a pipeline that may hold 16 elements of 50 kB, and copies of them."""
 
-    def pictures() -> Any:
+    def images() -> Any:
         for number in range(1000):
             yield np.full((50_000,), number % 256, "uint8")
 
-    dataset = Dataset.from_generator(pictures).shuffle(16).map(lambda x: x + 1, 4).prefetch(4)
+    dataset = Dataset.from_generator(images).shuffle(16).map(lambda x: x + 1, 4).prefetch(4)
     tracemalloc.start()
     for _ in dataset.as_numpy_iterator():
         pass

@@ -17,16 +17,16 @@ from hornbeam.data.inspection.duplicate_groups import Duplicates
 
 
 def scene(rng: np.random.Generator, height: int = 96, width: int = 128) -> np.ndarray:
-    """A picture with large and small structure: noise of three scales."""
-    made = np.zeros((height, width, 3))
+    """A image with large and small structure: noise of three scales."""
+    array = np.zeros((height, width, 3))
     for cells, strength in ((4, 120), (12, 70), (40, 30)):
         noise = Image.fromarray(rng.integers(0, 256, (cells, cells, 3)).astype("uint8"))
-        made += np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC)) * (strength / 255)
-    return made.clip(0, 255).astype("uint8")
+        array += np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC)) * (strength / 255)
+    return array.clip(0, 255).astype("uint8")
 
 
-def names(found: Duplicates) -> list[tuple[str, list[str]]]:
-    return [(group.kind, [str(m) for m in group.members]) for group in found.groups]
+def names(result: Duplicates) -> list[tuple[str, list[str]]]:
+    return [(group.kind, [str(m) for m in group.members]) for group in result.groups]
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (9, 7), (40, 40, 3)])
@@ -39,13 +39,13 @@ def test_the_same_rows(shape: tuple[int, ...], dtype: str) -> None:
     if shape != () or dtype != "bool":
         x[[11, 23]] = x[4]
     y = x[[7]].astype("float64")
-    found = find_duplicates({"train": x, "test": y}, near=False)
+    report = find_duplicates({"train": x, "test": y}, near=False)
     wanted: dict[bytes, list[str]] = {}
     for number, row in enumerate(np.concatenate([x.astype("float64"), y])):
         name = f"train[{number}]" if number < 30 else "test[0]"
         wanted.setdefault(row.tobytes(), []).append(name)
-    assert sorted(members for _, members in names(found)) == sorted(g for g in wanted.values() if len(g) > 1)
-    assert any("test[0]" in map(str, group.members) for group in found.across)
+    assert sorted(members for _, members in names(report)) == sorted(g for g in wanted.values() if len(g) > 1)
+    assert any("test[0]" in map(str, group.members) for group in report.across)
 
 
 def test_numbers_that_are_equal_are_the_same() -> None:
@@ -57,38 +57,38 @@ def test_numbers_that_are_equal_are_the_same() -> None:
 
 def test_rows_to_leave_out() -> None:
     x = np.array([1, 2, 1, 3, 2])
-    found = find_duplicates({"train": x, "test": np.array([9, 3, 9])})
-    assert found.rows("train").tolist() == [2, 4]
-    assert found.rows("test").tolist() == [1, 2]
-    assert [group.parts for group in found.groups] == [["train", "test"], ["train"], ["train"], ["test"]]
-    kept = np.delete(x, found.rows("train"))
+    report = find_duplicates({"train": x, "test": np.array([9, 3, 9])})
+    assert report.rows("train").tolist() == [2, 4]
+    assert report.rows("test").tolist() == [1, 2]
+    assert [group.parts for group in report.groups] == [["train", "test"], ["train"], ["train"], ["test"]]
+    kept = np.delete(x, report.rows("train"))
     assert len(find_duplicates(kept)) == 0
 
 
-def changed(picture: np.ndarray) -> dict[str, np.ndarray]:
-    """The picture, as it comes back from the world."""
-    made = io.BytesIO()
-    shown = Image.fromarray(picture)
-    shown.save(made, "JPEG", quality=50)
+def changed(image: np.ndarray) -> dict[str, np.ndarray]:
+    """The image, as it comes back from the world."""
+    buffer = io.BytesIO()
+    shown = Image.fromarray(image)
+    shown.save(buffer, "JPEG", quality=50)
     size = shown.size
     small = shown.resize((size[0] // 2, size[1] // 2), Image.Resampling.BILINEAR)
     return {
-        "compressed": np.asarray(Image.open(made)),
+        "compressed": np.asarray(Image.open(buffer)),
         "made small and large again": np.asarray(small.resize(size, Image.Resampling.BILINEAR)),
-        "brighter": (picture * 0.9 + 20).astype("uint8"),
+        "brighter": (image * 0.9 + 20).astype("uint8"),
     }
 
 
-def test_near_pictures_of_arrays() -> None:
+def test_near_images_of_arrays() -> None:
     """40 scenes and changed ones of 10 of them: all of these are found, and no two scenes are one."""
     rng = np.random.default_rng(1)
     scenes = np.stack([scene(rng) for _ in range(40)])
     for how in changed(scenes[0]):
-        again = np.stack([changed(picture)[how] for picture in scenes[:10]])
+        again = np.stack([changed(image)[how] for image in scenes[:10]])
         for scale in (1, 1 / 255):
-            found = find_duplicates({"train": scenes * scale, "test": again * scale})
+            report = find_duplicates({"train": scenes * scale, "test": again * scale})
             wanted = [("near", [f"train[{i}]", f"test[{i}]"]) for i in range(10)]
-            assert names(found) == wanted, how
+            assert names(report) == wanted, how
 
 
 def test_many_frames_of_one_film_are_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_many_frames_of_one_film_are_one_group(monkeypatch: pytest.MonkeyPatch) 
     assert names(find_duplicates(x)) == wanted
 
 
-def test_flat_pictures_are_near_by_their_colour() -> None:
+def test_flat_images_are_near_by_their_colour() -> None:
     greys = np.array([10, 11, 60, 61, 200])
     x = np.broadcast_to(greys[:, None, None], (5, 32, 32)).astype("uint8")
     assert names(find_duplicates(x)) == [("near", ["row 0", "row 1"]), ("near", ["row 2", "row 3"])]
@@ -128,7 +128,7 @@ def test_every_close_pair_is_a_candidate() -> None:
         if counts is None:
             counts = np.array([[bin(int(a) ^ int(b)).count("1") for b in values] for a in values])
         for distance in (0, 3, 8, 20):
-            found = {
+            actual = {
                 (min(a, b), max(a, b))
                 for left, right in d.candidate_pairs(values, distance)
                 for a, b in zip(left.tolist(), right.tolist(), strict=True)
@@ -136,10 +136,10 @@ def test_every_close_pair_is_a_candidate() -> None:
             wanted = set(
                 zip(*(side.tolist() for side in np.nonzero(np.triu(counts <= distance, 1))), strict=True)
             )
-            assert found == wanted
+            assert actual == wanted
 
 
-def test_hash_of_known_pictures() -> None:
+def test_hash_of_known_images() -> None:
     ramp = np.arange(36.0)[None].repeat(32, 0)
     left, right, flat = ramp[:, ::-1], ramp, ramp * 0
     assert [int(h) for h in d.difference_hashes(np.stack([left, right, flat]))] == [0, 2**64 - 1, 0]
@@ -157,13 +157,13 @@ def test_counting_of_ones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(4)
     for part in ("train", "test"):
         (root / part).mkdir()
     scenes = [Image.fromarray(scene(rng)) for _ in range(8)]
-    for number, picture in enumerate(scenes):
-        picture.save(root / "train" / f"{number}.png")
+    for number, image in enumerate(scenes):
+        image.save(root / "train" / f"{number}.png")
     scenes[2].save(root / "test" / "pixels.bmp")
     scenes[3].resize((64, 48)).save(root / "test" / "small.jpg", quality=60)
     (root / "test" / "bytes.png").write_bytes((root / "train" / "5.png").read_bytes())
@@ -173,26 +173,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_files(folder: Path) -> None:
-    found = find_duplicates({part: folder / part for part in ("train", "test")})
-    short = [(kind, [str(Path(m).relative_to(folder)) for m in members]) for kind, members in names(found)]
+    report = find_duplicates({part: folder / part for part in ("train", "test")})
+    short = [(kind, [str(Path(m).relative_to(folder)) for m in members]) for kind, members in names(report)]
     assert short == [
         ("exact", ["train/2.png", "test/pixels.bmp"]),
         ("near", ["train/3.png", "test/small.jpg"]),
         ("exact", ["train/5.png", "test/bytes.png"]),
     ]
-    assert len(found.across) == 3
-    reasons = {Path(path).name: reason for path, reason in found.bad.items()}
+    assert len(report.across) == 3
+    reasons = {Path(path).name: reason for path, reason in report.bad.items()}
     assert reasons.keys() == {"broken.png", "text.gif"}
     assert reasons["text.gif"] == "not an image of a known format"
     for name in ("small.jpg", "broken.png"):
-        assert name in str(found)
+        assert name in str(report)
     paths = sorted(map(str, folder.rglob("*.png")))
     assert [kind for kind, _ in names(find_duplicates(paths, near=False))] == ["exact"]
     assert find_duplicates(folder).samples == 13
 
 
 @pytest.mark.parametrize(
-    ("data", "settings", "error", "what"),
+    ("data", "settings", "error", "name"),
     [
         (np.array(["a", "b"]), {}, TypeError, "must be an array of numbers"),
         (np.float32(1), {}, TypeError, "first axis of samples"),
@@ -203,8 +203,8 @@ def test_files(folder: Path) -> None:
         (np.ones(2), {"distance": 64}, ValueError, "0 to 63 bits"),
     ],
 )
-def test_mistakes(data: Any, settings: dict[str, Any], error: type[Exception], what: str) -> None:
-    with pytest.raises(error, match=what):
+def test_mistakes(data: Any, settings: dict[str, Any], error: type[Exception], name: str) -> None:
+    with pytest.raises(error, match=name):
         find_duplicates(data, **settings)
 
 

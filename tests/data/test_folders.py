@@ -21,16 +21,16 @@ TOLERANCE = {"bicubic": 0.3}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("folders")
-    make_folders(made)
-    return made
+    folder = tmp_path_factory.mktemp("folders")
+    make_folders(folder)
+    return folder
 
 
-def pictures(root: Path, **settings: Any) -> Any:
+def read_images(root: Path, **settings: Any) -> Any:
     return utils.image_dataset_from_directory(root, **{"verbose": False, **settings})
 
 
-def whole(dataset: Dataset) -> list[np.ndarray]:
+def concatenated(dataset: Dataset) -> list[np.ndarray]:
     batches = [b if isinstance(b, tuple) else (b,) for b in dataset.as_numpy_iterator()]
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
@@ -38,7 +38,7 @@ def whole(dataset: Dataset) -> list[np.ndarray]:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("key", "size"), [("up", (13, 11)), ("down", (3, 5))])
 def test_resizing(root: Path, key: str, size: tuple[int, int], method: str) -> None:
-    ours = whole(pictures(root, image_size=size, shuffle=False, interpolation=method))[0][:6]
+    ours = concatenated(read_images(root, image_size=size, shuffle=False, interpolation=method))[0][:6]
     theirs = KERAS[f"{key}/{method}"]
     assert ours.dtype == theirs.dtype
     np.testing.assert_allclose(ours, theirs, atol=TOLERANCE.get(method, 1e-3))
@@ -46,28 +46,30 @@ def test_resizing(root: Path, key: str, size: tuple[int, int], method: str) -> N
 
 @pytest.mark.parametrize("name", FITS)
 def test_colours_and_fits(root: Path, name: str) -> None:
-    ours = whole(pictures(root, image_size=(8, 10), shuffle=False, **FITS[name]))[0][:6]
+    ours = concatenated(read_images(root, image_size=(8, 10), shuffle=False, **FITS[name]))[0][:6]
     # Grey: weights of red, green and blue, rounded by another library.
     np.testing.assert_allclose(ours, KERAS[f"fit/{name}"], atol=1.0 if name == "grey" else 1e-3)
 
 
 @pytest.mark.parametrize("name", ORDERS)
 def test_files_labels_and_splits(root: Path, name: str) -> None:
-    made = pictures(root, image_size=(2, 2), **ORDERS[name])
-    assert [str(Path(path).relative_to(root)) for path in made.file_paths] == KERAS[f"paths/{name}"].tolist()
-    assert (made.class_names or []) == KERAS[f"classes/{name}"].tolist()
+    dataset = read_images(root, image_size=(2, 2), **ORDERS[name])
+    assert [str(Path(path).relative_to(root)) for path in dataset.file_paths] == KERAS[
+        f"paths/{name}"
+    ].tolist()
+    assert (dataset.class_names or []) == KERAS[f"classes/{name}"].tolist()
     if f"labels/{name}" in KERAS:
-        labels = whole(made)[1]
+        labels = concatenated(dataset)[1]
         assert labels.dtype == KERAS[f"labels/{name}"].dtype
         assert labels.tolist() == KERAS[f"labels/{name}"].tolist()
 
 
 def test_both_parts_and_every_pass_anew(root: Path) -> None:
-    train, held = pictures(
+    train, held = read_images(
         root, image_size=(2, 2), seed=3, validation_split=0.3, subset="both", batch_size=None
     )
-    assert train.file_paths == pictures(root, **ORDERS["training"]).file_paths
-    assert held.file_paths == pictures(root, **ORDERS["validation"]).file_paths
+    assert train.file_paths == read_images(root, **ORDERS["training"]).file_paths
+    assert held.file_paths == read_images(root, **ORDERS["validation"]).file_paths
     passes = [[x.sum() for x, _ in train.as_numpy_iterator()] for _ in range(2)]
     assert sorted(passes[0]) == sorted(passes[1])
     assert passes[0] != passes[1]
@@ -76,24 +78,24 @@ def test_both_parts_and_every_pass_anew(root: Path) -> None:
 
 
 def test_what_was_found_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pictures(root, verbose=True, **ORDERS["training"])
+    read_images(root, verbose=True, **ORDERS["training"])
     assert capsys.readouterr().out == "Found 10 files belonging to 3 classes.\nUsing 7 files for training.\n"
 
 
 def test_texts_and_sounds(root: Path) -> None:
     texts = utils.text_dataset_from_directory(root, shuffle=False, max_length=6, verbose=False)
-    assert whole(texts)[0].tolist() == KERAS["texts"].tolist()
+    assert concatenated(texts)[0].tolist() == KERAS["texts"].tolist()
     sounds = utils.audio_dataset_from_directory(root, shuffle=False, verbose=False)
-    np.testing.assert_array_equal(whole(sounds)[0], KERAS["sounds"])
+    np.testing.assert_array_equal(concatenated(sounds)[0], KERAS["sounds"])
     cut = utils.audio_dataset_from_directory(root, shuffle=False, verbose=False, output_sequence_length=9)
-    np.testing.assert_array_equal(whole(cut)[0], KERAS["sounds/9"])
+    np.testing.assert_array_equal(concatenated(cut)[0], KERAS["sounds/9"])
 
 
 def test_sounds_at_another_rate(tmp_path: Path) -> None:
     time = np.arange(8000) / 8000
     (tmp_path / "a.wav").write_bytes(sound((np.sin(2 * np.pi * 100 * time) * 30000)[:, None]))
-    made = utils.audio_dataset_from_directory(tmp_path, labels=None, verbose=False, sampling_rate=4000)
-    (resampled,) = whole(made)
+    dataset = utils.audio_dataset_from_directory(tmp_path, labels=None, verbose=False, sampling_rate=4000)
+    (resampled,) = concatenated(dataset)
     assert resampled.shape == (1, 4000, 1)
     wanted = np.sin(2 * np.pi * 100 * np.arange(4000) / 4000) * 30000 / 2**15
     np.testing.assert_allclose(resampled[0, 50:-50, 0], wanted[50:-50], atol=0.01)
@@ -102,26 +104,28 @@ def test_sounds_at_another_rate(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", WINDOWS)
 def test_windows(name: str) -> None:
     series, targets = np.arange(60.0).reshape(30, 2), np.arange(30) * 10
-    made = utils.timeseries_dataset_from_array(series, targets, **WINDOWS[name])
-    batches = list(made.as_numpy_iterator())
-    assert len(batches) == len(made) == KERAS[f"windows/{name}/number"]
+    dataset = utils.timeseries_dataset_from_array(series, targets, **WINDOWS[name])
+    batches = list(dataset.as_numpy_iterator())
+    assert len(batches) == len(dataset) == KERAS[f"windows/{name}/number"]
     for part in (0, 1):
         assert batches[0][part].tolist() == KERAS[f"windows/{name}/{part}"].tolist()
         assert batches[-1][part].tolist() == KERAS[f"windows/{name}/{part}/last"].tolist()
 
 
 def test_windows_are_shuffled_anew() -> None:
-    made = utils.timeseries_dataset_from_array(np.arange(40), None, 3, batch_size=None, shuffle=True, seed=1)
-    passes = [[int(x[0]) for x in made.as_numpy_iterator()] for _ in range(2)]
+    dataset = utils.timeseries_dataset_from_array(
+        np.arange(40), None, 3, batch_size=None, shuffle=True, seed=1
+    )
+    passes = [[int(x[0]) for x in dataset.as_numpy_iterator()] for _ in range(2)]
     assert sorted(passes[0]) == sorted(passes[1]) == list(range(38))
     assert passes[0] != passes[1]
-    for wrong, what in (
+    for wrong, name in (
         ({"sequence_length": 50}, "no window"),
         ({"sequence_length": 3, "sampling_rate": 40}, "sampling_rate must be below"),
         ({"sequence_length": 3, "start_index": 40}, "start_index=40"),
         ({"sequence_length": 0}, "sequence_length must be an integer of at least 1"),
     ):
-        with pytest.raises(ValueError, match=what):
+        with pytest.raises(ValueError, match=name):
             utils.timeseries_dataset_from_array(np.arange(40), None, **wrong)
 
 
@@ -158,7 +162,7 @@ def test_splitting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "what"),
+    ("settings", "name"),
     [
         ({"label_mode": "ints"}, "label_mode must be one of"),
         ({"labels": "a"}, "labels must be"),
@@ -177,42 +181,42 @@ def test_splitting() -> None:
         ({"format": "grain"}, "hornbeam.data.Dataset"),
     ],
 )
-def test_mistakes(root: Path, settings: dict[str, Any], what: str) -> None:
-    with pytest.raises(ValueError, match=what):
-        pictures(root, **settings)
+def test_mistakes(root: Path, settings: dict[str, Any], name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        read_images(root, **settings)
 
 
 def test_no_folder_and_no_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="does not exist"):
-        pictures(tmp_path / "nowhere")
+        read_images(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no files of this kind"):
-        pictures(tmp_path)
+        read_images(tmp_path)
 
 
-def test_a_broken_picture_is_left_out_and_named(tmp_path: Path) -> None:
+def test_a_broken_image_is_left_out_and_named(tmp_path: Path) -> None:
     for index in range(20):
         (tmp_path / f"{index:02}.png").write_bytes(png(np.full((4, 4, 3), index, "uint8")))
-    (tmp_path / "07.png").write_bytes(b"no picture")
-    made = pictures(tmp_path, labels=None, shuffle=False, image_size=(2, 2))
+    (tmp_path / "07.png").write_bytes(b"no image")
+    dataset = read_images(tmp_path, labels=None, shuffle=False, image_size=(2, 2))
     with pytest.warns(UserWarning, match=r"element dropped: UnidentifiedImageError: .*07\.png.*element 7"):
-        (found,) = whole(made)
-    assert found[:, 0, 0, 0].tolist() == [i for i in range(20) if i != 7]
+        (result,) = concatenated(dataset)
+    assert result[:, 0, 0, 0].tolist() == [i for i in range(20) if i != 7]
     for index in (1, 2):
-        (tmp_path / f"{index:02}.png").write_bytes(b"no picture")
+        (tmp_path / f"{index:02}.png").write_bytes(b"no image")
     with pytest.warns(UserWarning, match="element dropped"), pytest.raises(OSError, match="cannot identify"):
-        whole(made)
+        concatenated(dataset)
 
 
 def test_training_from_a_folder(root: Path) -> None:
-    made = pictures(root, image_size=(8, 8), seed=1, batch_size=4)
+    dataset = read_images(root, image_size=(8, 8), seed=1, batch_size=4)
     model = hb.Sequential([hb.Input((8, 8, 3)), hb.layers.Flatten(), hb.layers.Dense(3)])
     model.compile("sgd", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
-    history = model.fit(made, epochs=2, verbose=0)
+    history = model.fit(dataset, epochs=2, verbose=0)
     assert len(history.history["loss"]) == 2
 
 
-def test_large_pictures_shrink_to_averages() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (30, 20, 3)).astype("uint8")
+def test_large_images_shrink_to_averages() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (30, 20, 3)).astype("uint8")
     np.testing.assert_allclose(
-        resize(picture, (3, 2), "area"), picture.reshape(3, 10, 2, 10, 3).mean(axis=(1, 3)), rtol=1e-5
+        resize(image, (3, 2), "area"), image.reshape(3, 10, 2, 10, 3).mean(axis=(1, 3)), rtol=1e-5
     )

@@ -27,7 +27,7 @@ def table(rng: np.random.Generator, n: int = 600, width: int = 8) -> np.ndarray:
     return (mixed * np.geomspace(1, 50, width) + np.arange(width)).astype("float32")
 
 
-def pictures(rng: np.random.Generator, n: int = 400) -> np.ndarray:
+def images(rng: np.random.Generator, n: int = 400) -> np.ndarray:
     """Blots in random places, as bytes."""
     y, x = np.indices((16, 16))
     centres, sizes = rng.uniform(3, 13, (n, 2, 2, 1, 1)), rng.uniform(1, 3, (n, 2, 1, 1))
@@ -90,14 +90,14 @@ def copied_before_the_split(rng: np.random.Generator) -> dict[str, Any]:
     return cut(x[rng.permutation(600)])
 
 
-def picture_twice(rng: np.random.Generator) -> dict[str, Any]:
-    x = pictures(rng)
+def image_twice(rng: np.random.Generator) -> dict[str, Any]:
+    x = images(rng)
     x[350] = x[7]
     return cut(x)
 
 
 def same_as_float(rng: np.random.Generator) -> dict[str, Any]:
-    x = pictures(rng)
+    x = images(rng)
     return {"train": x[:300], "test": x[290:].astype("float32")}
 
 
@@ -143,8 +143,8 @@ def noisy_copies(rng: np.random.Generator) -> dict[str, Any]:
     return cut(x)
 
 
-def pictures_compressed_again(rng: np.random.Generator) -> dict[str, Any]:
-    x = pictures(rng)
+def images_compressed_again(rng: np.random.Generator) -> dict[str, Any]:
+    x = images(rng)
     x[350:360] = np.clip(x[:10].astype(int) + rng.integers(-1, 2, x[:10].shape), 0, 255)
     return cut(x)
 
@@ -222,8 +222,8 @@ def standardized_with_n_minus_1(rng: np.random.Generator) -> dict[str, Any]:
     return cut((x - x.mean(axis=0)) / x.std(axis=0, ddof=1))
 
 
-def pictures_standardized_first(rng: np.random.Generator) -> dict[str, Any]:
-    x = pictures(rng).astype("float32")
+def images_standardized_first(rng: np.random.Generator) -> dict[str, Any]:
+    x = images(rng).astype("float32")
     return cut(standard(x, x, None))
 
 
@@ -241,7 +241,7 @@ PLANTED: list[tuple[Case, str, int | None]] = [
     (rows_twice, "same sample", 10),
     (one_row_twice, "same sample", 1),
     (copied_before_the_split, "same sample", None),
-    (picture_twice, "same sample", 1),
+    (image_twice, "same sample", 1),
     (same_as_float, "same sample", 10),
     (validation_is_test, "same sample", 50),
     (text_twice, "same sample", 1),
@@ -250,7 +250,7 @@ PLANTED: list[tuple[Case, str, int | None]] = [
     (low_table_copied, "same sample", 40),
     (augmented_before_the_split, "near-duplicate", None),
     (noisy_copies, "near-duplicate", 10),
-    (pictures_compressed_again, "near-duplicate", 10),
+    (images_compressed_again, "near-duplicate", 10),
     (groups_torn, "same group", None),
     (one_group_torn, "same group", 1),
     (split_without_groups, "same group", None),
@@ -264,7 +264,7 @@ PLANTED: list[tuple[Case, str, int | None]] = [
     (standardized_first, "scaled before the split", 100),
     (standardized_first_in_double, "scaled before the split", 180),
     (standardized_with_n_minus_1, "scaled before the split", 100),
-    (pictures_standardized_first, "scaled before the split", 100),
+    (images_standardized_first, "scaled before the split", 100),
     (each_by_itself, "scaled before the split", 100),
     (ranged_first, "scaled before the split", 300),
 ]
@@ -273,11 +273,11 @@ PLANTED: list[tuple[Case, str, int | None]] = [
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(("case", "kind", "number"), PLANTED, ids=[case.__name__ for case, *_ in PLANTED])
 def test_planted_leaks_are_found(case: Case, kind: str, number: int | None, seed: int) -> None:
-    found = find_leaks(**case(np.random.default_rng(seed)))
-    assert {leak.kind for leak in found} == {kind}, found
+    leaks = find_leaks(**case(np.random.default_rng(seed)))
+    assert {leak.kind for leak in leaks} == {kind}, leaks
     if number is not None:
-        assert {leak.number for leak in found} == {number}
-    assert f"1. {kind}: " in str(found)
+        assert {leak.number for leak in leaks} == {number}
+    assert f"1. {kind}: " in str(leaks)
 
 
 # -- clean -------------------------------------------------------------------------------------------
@@ -347,13 +347,13 @@ def signs(rng: np.random.Generator) -> np.ndarray:
     return np.sign(rng.permutation(np.tile([-1.0, 1.0], 300)).reshape(600, 1) * np.ones((1, 12)))
 
 
-def per_picture(rng: np.random.Generator) -> np.ndarray:
-    x = pictures(rng).astype("float32")
+def per_image(rng: np.random.Generator) -> np.ndarray:
+    x = images(rng).astype("float32")
     return (x - x.mean(axis=(1, 2), keepdims=True)) / x.std(axis=(1, 2), keepdims=True)
 
 
-def blank_pictures(rng: np.random.Generator) -> np.ndarray:
-    x = pictures(rng)
+def blank_images(rng: np.random.Generator) -> np.ndarray:
+    x = images(rng)
     x[rng.random(400) < 0.05] = 0
     return x
 
@@ -383,12 +383,12 @@ CLEAN: dict[str, Case] = {
     "signs": with_seed(signs),
     "words": with_seed(lambda rng: rng.choice(WORDS, 600).astype(object)),
     "texts": with_seed(texts),
-    "pictures": with_seed(pictures),
-    "pictures / 255": with_seed(lambda rng: pictures(rng).astype("float32") / 255),
-    "blank pictures": with_seed(blank_pictures),
-    "each picture scaled by itself": with_seed(per_picture),
+    "images": with_seed(images),
+    "images / 255": with_seed(lambda rng: images(rng).astype("float32") / 255),
+    "blank images": with_seed(blank_images),
+    "each image scaled by itself": with_seed(per_image),
     "standardized by train": fitted_on_train(standard),
-    "pictures standardized by constants": with_seed(lambda rng: (pictures(rng) / 255.0 - 0.485) / 0.229),
+    "images standardized by constants": with_seed(lambda rng: (images(rng) / 255.0 - 0.485) / 0.229),
     "ranged by train": fitted_on_train(ranged),
     "layers fitted on train": layers_fitted_on_train,
     "layer on categories": adapted_on_discrete_columns,
@@ -405,9 +405,9 @@ CLEAN: dict[str, Case] = {
     ("name", "seed"), [(name, seed) for name in CLEAN for seed in range(1 if name == "digits" else 5)]
 )
 def test_clean_programs_hear_nothing(name: str, seed: int) -> None:
-    found = find_leaks(**CLEAN[name](np.random.default_rng(seed)))
-    assert not found, str(found)
-    assert str(found) == "No leak was found."
+    leaks = find_leaks(**CLEAN[name](np.random.default_rng(seed)))
+    assert not leaks, str(leaks)
+    assert str(leaks) == "No leak was found."
 
 
 def test_wrong_questions() -> None:

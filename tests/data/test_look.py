@@ -1,4 +1,4 @@
-"""What `data.look` says is so: numbers against NumPy, planted findings, silence where there are none."""
+"""`data.look`: numbers against NumPy, planted findings, and no finding on clean data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hornbeam.data.inspection.statistics import summarize
 
 
 def advised(report: Any) -> str:
-    return "\n".join(f"{what} | {why}" for what, why in report.advice)
+    return "\n".join(f"{name} | {why}" for name, why in report.advice)
 
 
 # -- numbers -----------------------------------------------------------------------------------------
@@ -39,33 +39,33 @@ def test_summaries_are_numpy_s(n: int, features: int, dtype: str, gaps: bool, se
     if gaps and array.dtype.kind == "f":
         array[rng.random(array.shape) < 0.2] = np.nan
         array[rng.random(array.shape) < 0.1] = np.inf
-    found = summarize(array, "x")
+    summary = summarize(array, "x")
     wide = array.astype(np.float64)
     good = np.isfinite(wide)
-    assert (found.missing, found.infinite) == (int(np.isnan(wide).sum()), int(np.isinf(wide).sum()))
+    assert (summary.missing, summary.infinite) == (int(np.isnan(wide).sum()), int(np.isinf(wide).sum()))
     if not good.any():
-        assert found.mean is None
+        assert summary.mean is None
         return
     np.testing.assert_allclose(
-        (found.low, found.high, found.mean, found.std),
+        (summary.low, summary.high, summary.mean, summary.std),
         (wide[good].min(), wide[good].max(), wide[good].mean(), wide[good].std()),
         rtol=1e-9, atol=1e-9,
     )  # fmt: skip
     for j in range(features):
         column = wide[good[:, j], j]
-        assert found.missing_by_feature[j] == n - len(column)
+        assert summary.missing_by_feature[j] == n - len(column)
         if len(column):
             np.testing.assert_allclose(
-                (found.lows[j], found.highs[j], found.means[j], found.stds[j]),
+                (summary.lows[j], summary.highs[j], summary.means[j], summary.stds[j]),
                 (column.min(), column.max(), column.mean(), column.std()), rtol=1e-9, atol=1e-9,
             )  # fmt: skip
 
 
 def test_summaries_of_many_blocks() -> None:
     array = np.random.default_rng(0).normal(3, 2, (5000, 700)).astype("float32")
-    found = summarize(array, "x")
-    np.testing.assert_allclose(found.means, array.mean(axis=0, dtype=np.float64), rtol=1e-6)
-    np.testing.assert_allclose(found.stds, array.std(axis=0, dtype=np.float64), rtol=1e-6)
+    summary = summarize(array, "x")
+    np.testing.assert_allclose(summary.means, array.mean(axis=0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(summary.stds, array.std(axis=0, dtype=np.float64), rtol=1e-6)
 
 
 @given(st.integers(2, 60), st.integers(1, 4), st.sampled_from(["uint8", "int64", "float32", "float64"]))
@@ -77,7 +77,7 @@ def test_words_are_equal_where_rows_are(n: int, width: int, dtype: str) -> None:
         assert ((words == words[i]) == (array == array[i]).all(axis=1)).all()
 
 
-def test_words_of_numbers_that_are_one_and_of_texts() -> None:
+def test_advice_on_constant_columns_and_texts() -> None:
     array = np.array([[0.0, np.nan], [-0.0, -np.nan], [1.0, np.nan]])
     assert len(np.unique(hash_rows(array, np.float64))) == 2
     round_numbers = np.stack(np.meshgrid(*[np.arange(16.0)] * 4), axis=-1).reshape(-1, 4)
@@ -192,8 +192,8 @@ def test_advice(name: str) -> None:
     report = look(x, y)
     assert re.search(wanted, advised(report)), advised(report)
     plain = re.sub(r"\s+", " ", str(report))
-    for what, _ in report.advice:
-        assert re.sub(r"\s+", " ", what) in plain
+    for result, _ in report.advice:
+        assert re.sub(r"\s+", " ", result) in plain
 
 
 def test_class_weights_balance() -> None:
@@ -227,10 +227,10 @@ def test_frames(library: Any) -> None:
 
 def test_datasets_and_structures() -> None:
     x, y = blobs(100)
-    whole = look(x, y)
+    full = look(x, y)
     for dataset in (Dataset.from_tensor_slices((x, y)), Dataset.from_tensor_slices((x, y)).batch(32)):
         report = look(dataset)
-        assert str(report) == str(whole)
+        assert str(report) == str(full)
     part = look(Dataset.from_tensor_slices((x, y)).repeat(), limit=50)
     assert part.samples == 50
     assert "the first 50 samples of a Dataset" in str(part)
@@ -240,7 +240,7 @@ def test_datasets_and_structures() -> None:
     assert [summary.name for summary in several.x] == ["x['a']", "x['b']"]
     assert [summary.name for summary in several.y] == ["y['one']", "y['two']"]
     one_hot = look(x, np.eye(4)[y])
-    assert one_hot.classes.counts.tolist() == whole.classes.counts.tolist()
+    assert one_hot.classes.counts.tolist() == full.classes.counts.tolist()
     with pytest.raises(ValueError, match="omit y"):
         look(Dataset.from_tensor_slices((x, y)), y)
     with pytest.raises(ValueError, match="no samples"):
@@ -249,7 +249,7 @@ def test_datasets_and_structures() -> None:
         look(x, y, class_names=["a", "b"])
 
 
-def test_it_is_shown_by_rich_in_html_and_as_a_picture(tmp_path: Path) -> None:
+def test_it_is_shown_by_rich_in_html_and_as_a_image(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     (x, y), _ = hb.datasets.mnist.load_data()
     report = look(x[:500], y[:500], class_names=[f"digit {i}" for i in range(10)])

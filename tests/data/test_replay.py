@@ -98,9 +98,9 @@ def run(function: Any, arrays: Any, called: bool, monkeypatch: pytest.MonkeyPatc
     """The elements that a map gives, by tapes or by calls."""
     if called:
         monkeypatch.setattr(replay, "is_pure", lambda function: False)
-    made = list(Dataset.from_tensor_slices(arrays).map(function).as_numpy_iterator())
+    results = list(Dataset.from_tensor_slices(arrays).map(function).as_numpy_iterator())
     monkeypatch.undo()
-    return made
+    return results
 
 
 X, LABELS = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3)).astype("uint8"), np.arange(6)
@@ -110,7 +110,7 @@ X, LABELS = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3)).astype("uint
     ("function", "arrays"),
     [
         (lambda x, y: (ops.cast(x, "float32") / 255.0, ops.one_hot(y, 10)), (X, LABELS)),
-        (lambda x, y: {"picture": x[:2] * 2, "label": y, "both": (y, y + 1)}, (X, LABELS)),
+        (lambda x, y: {"image": x[:2] * 2, "label": y, "both": (y, y + 1)}, (X, LABELS)),
         (lambda d: d["x"] + d["y"], {"x": LABELS, "y": LABELS * 0.5}),
         (lambda x: x, X),
         (lambda d: (d["b"], {"z": d["a"] + 1, "a": d["b"] * 2}), {"b": X, "a": LABELS}),

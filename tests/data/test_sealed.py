@@ -21,7 +21,7 @@ from hornbeam.training.data_leakage import TestSetWarning
 from hornbeam.wrappers import SKLearnClassifier
 
 
-def made() -> Any:
+def build_model() -> Any:
     model = hb.Sequential([hb.Input((3,)), layers.Dense(2, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
@@ -34,7 +34,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_evaluate_gives_the_numbers_and_counts(data: Any, capsys: Any) -> None:
-    model, sealed = made(), seal(*data, name="my test set")
+    model, sealed = build_model(), seal(*data, name="my test set")
     plain = model.evaluate(*(part.copy() for part in data), verbose=0)
     assert model.evaluate(sealed, verbose=2) == plain
     assert "first use of my test set (40 samples): the score is unbiased" in capsys.readouterr().out
@@ -51,7 +51,7 @@ def test_evaluate_gives_the_numbers_and_counts(data: Any, capsys: Any) -> None:
 def train(model: Any, sealed: Any, x: Any, y: Any) -> dict[str, Any]:
     """Everything that would learn, tune or choose by a sealed set."""
     x_new, y_new = x.copy(), y.copy()
-    search = GridSearchCV(SKLearnClassifier(made()), {"fit_kwargs": [{"epochs": 1}]}, cv=2)
+    search = GridSearchCV(SKLearnClassifier(build_model()), {"fit_kwargs": [{"epochs": 1}]}, cv=2)
     return {
         "fit": lambda: model.fit(sealed),
         "fit with y": lambda: model.fit(sealed, y_new),
@@ -67,7 +67,7 @@ def train(model: Any, sealed: Any, x: Any, y: Any) -> dict[str, Any]:
         "adapt": lambda: layers.Normalization().adapt(sealed),
         "split": lambda: hb.data.split(sealed),
         "folds": lambda: hb.data.k_fold(sealed),
-        "estimator": lambda: SKLearnClassifier(made()).fit(sealed, y_new),
+        "estimator": lambda: SKLearnClassifier(build_model()).fit(sealed, y_new),
         "search": lambda: search.fit(sealed, y_new),
         "array": lambda: np.asarray(sealed),
         "slice": lambda: sealed[:3],
@@ -88,7 +88,7 @@ def train(model: Any, sealed: Any, x: Any, y: Any) -> dict[str, Any]:
 
 
 def test_everything_else_is_refused(data: Any) -> None:
-    model, sealed = made(), seal(*data)
+    model, sealed = build_model(), seal(*data)
     for name, attempt in train(model, sealed, *data).items():
         try:
             attempt()
@@ -105,7 +105,7 @@ def test_other_data_are_left_alone(data: Any) -> None:
     x = np.random.default_rng(1).normal(size=(80, 3)).astype("float32")
     y = np.arange(80) % 2
     odd = seal(x[1::2], y[1::2])
-    model = made()
+    model = build_model()
     model.fit(x[::2], y[::2], validation_data=(x[:20:2], y[:20:2]), verbose=0)
     with pytest.raises(SealedError):
         model.fit(x, y, verbose=0)
@@ -114,7 +114,7 @@ def test_other_data_are_left_alone(data: Any) -> None:
 
 
 def test_what_was_sealed_knows_validation_data(data: Any) -> None:
-    model = made()
+    model = build_model()
     x, y = data
     model.fit(x, y, validation_data=(x.copy(), y.copy()), verbose=0)
     with pytest.warns(TestSetWarning, match="validation_data"):
@@ -151,7 +151,7 @@ def len_of(x: Any, y: Any) -> int:
 def test_frames_weights_and_strings(data: Any) -> None:
     x, y = data
     frame = pd.DataFrame(x, columns=["a", "b", "c"])
-    model, weight = made(), np.linspace(0, 1, 40)
+    model, weight = build_model(), np.linspace(0, 1, 40)
     sealed = seal(frame, y, weight)
     assert model.evaluate(sealed, verbose=2) == model.evaluate(x, y, sample_weight=weight, verbose=2)
     assert sealed.apply(lambda x, y, w: w.sum()) == weight.sum()

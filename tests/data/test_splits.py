@@ -35,11 +35,11 @@ def test_splits_are_disjoint_complete_and_stratified(
 ) -> None:
     y = np.random.default_rng(seed).integers(0, classes, count)
     share = share if share * count >= 1 else 0
-    made = split(np.arange(count), y, validation=share, test=number, stratify=y, seed=seed, verbose=False)
-    rows = list(made.rows.values())
+    parts = split(np.arange(count), y, validation=share, test=number, stratify=y, seed=seed, verbose=False)
+    rows = list(parts.rows.values())
     assert np.sort(np.concatenate(rows)).tolist() == list(range(count))
     assert [len(part) for part in rows[1:]] == [round(share * count), number]
-    for part, part_rows in zip(made, rows, strict=True):
+    for part, part_rows in zip(parts, rows, strict=True):
         if part is None:
             assert len(part_rows) == 0
             continue
@@ -57,15 +57,15 @@ def test_groups_are_never_torn(count: int, number: int, stratify: bool, seed: in
     y = rng.integers(0, 3, count)
     if len(np.unique(groups)) < 3 or count < 10:
         return
-    made = split(
+    parts = split(
         np.arange(count), y, validation=0.2, test=0.2, groups=groups, stratify=y if stratify else False,
         seed=seed, verbose=False,
     )  # fmt: skip
-    rows = list(made.rows.values())
+    rows = list(parts.rows.values())
     assert all(len(part) for part in rows)
     assert np.sort(np.concatenate(rows)).tolist() == list(range(count))
-    found = [set(groups[part].tolist()) for part in rows]
-    assert sum(map(len, found)) == len(set(groups.tolist()))
+    results = [set(groups[part].tolist()) for part in rows]
+    assert sum(map(len, results)) == len(set(groups.tolist()))
 
 
 @given(st.integers(4, 120), st.integers(2, 6), st.sampled_from(["plain", "classes", "groups"]), SEEDS)
@@ -112,10 +112,10 @@ def test_what_is_said(capsys: Any) -> None:
     assert capsys.readouterr().out == (
         "100 samples: 80 train, 10 validation, 10 test; shuffled, every class in proportion\n"
     )
-    made = split(np.zeros((100, 2)), validation=None, test=0.25, groups=np.arange(100) // 10, seed=0)
+    parts = split(np.zeros((100, 2)), validation=None, test=0.25, groups=np.arange(100) // 10, seed=0)
     assert capsys.readouterr().out == "100 samples: 80 train, 20 test; whole groups shuffled\n"
-    assert made.validation is None
-    assert "80 train" in repr(made)
+    assert parts.validation is None
+    assert "80 train" in repr(parts)
 
 
 def test_the_global_seed_serves_without_one() -> None:

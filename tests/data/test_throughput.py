@@ -1,4 +1,4 @@
-"""What pipelines cost beside plain loops, in processor time: other work of the machine changes nothing."""
+"""Cost of pipelines against plain loops, in processor time: other work of the machine does not change it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Y = np.arange(ROWS) % 10
 
 def cost(work: Callable[[], object], clock: Callable[[], float] = time.thread_time) -> float:
     """Seconds of the processor, the best of five."""
-    found = []
+    results = []
     for _ in range(5):
         started = clock()
         work()
-        found.append(clock() - started)
-    return min(found)
+        results.append(clock() - started)
+    return min(results)
 
 
 def plain_loop() -> None:

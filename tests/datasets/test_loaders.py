@@ -152,8 +152,8 @@ def test_housing() -> None:
 
 
 class Evil:
-    def __init__(self, *what: Any) -> None:
-        self.what = what
+    def __init__(self, *name: Any) -> None:
+        self.what = name
 
     def __reduce__(self) -> Any:
         return self.what

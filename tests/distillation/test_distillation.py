@@ -33,8 +33,8 @@ def test_logits_by_hand() -> None:
     p, q = softmax(t / 2), softmax(s / 2)
     expected = (p * np.log(p / q)).sum(-1).mean() * 4
     for loss in ("kl_divergence", hb.losses.KLDivergence()):
-        made = LogitsDistillation(2.0, loss).compute_loss(ops.array(t), ops.array(s))
-        assert float(made) == pytest.approx(expected, rel=1e-5)
+        result = LogitsDistillation(2.0, loss).compute_loss(ops.array(t), ops.array(s))
+        assert float(result) == pytest.approx(expected, rel=1e-5)
     plain = LogitsDistillation(2.0, "mse").compute_loss(ops.array(t), ops.array(s))
     assert float(plain) == pytest.approx(((t - s) ** 2).mean() / 4, rel=1e-5)
     pair = FeatureDistillation(["mae", None]).compute_loss([ops.array(t)] * 2, [ops.array(s)] * 2)

@@ -67,30 +67,30 @@ def run(engine: str, folder: Path, *scenarios: str, **options: Any) -> dict[str,
 def alone(engine: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One process on one device."""
     folder = tmp_path_factory.mktemp("alone")
-    found = run(engine, folder, "arrays", "stream", "in_order", "backed_up", BACKUP=str(folder))
+    result = run(engine, folder, "arrays", "stream", "in_order", "backed_up", BACKUP=str(folder))
     assert (folder / "log.csv").read_text().count("\n") == 5
-    return {name: values[0] for name, values in found.items()}
+    return {name: values[0] for name, values in result.items()}
 
 
-def same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    assert set(found) == set(wanted)
-    for name, value in found.items():
+def same(actual: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert set(actual) == set(wanted)
+    for name, value in actual.items():
         np.testing.assert_allclose(value, wanted[name], **CLOSE, err_msg=name)
 
 
 def test_eight_devices_train_as_one(engine: str, alone: dict[str, Any], tmp_path: Path) -> None:
     if engine == "torch":
         pytest.skip("the torch engine has one device a process")
-    found = run(engine, tmp_path, "data_parallel", "model_parallel", devices=8)
-    for values in found.values():
+    result = run(engine, tmp_path, "data_parallel", "model_parallel", devices=8)
+    for values in result.values():
         same(values[0], alone["arrays"])
 
 
 def test_two_processes_train_as_one(engine: str, alone: dict[str, Any], tmp_path: Path) -> None:
     names = ["data_parallel_stream", "sharded_state", "own_data"]
-    found = run(engine, tmp_path, *names, processes=2)
-    own = found.pop("own_data")
-    for name, values in found.items():
+    actual = run(engine, tmp_path, *names, processes=2)
+    own = actual.pop("own_data")
+    for name, values in actual.items():
         for value in values:
             same(value, alone["stream" if name.endswith("stream") else "arrays"])
     for value in own:
@@ -108,8 +108,8 @@ def test_four_processes_of_two_devices_train_as_one(
     engine: str, alone: dict[str, Any], tmp_path: Path
 ) -> None:
     names = ["data_parallel", "data_parallel_stream", "model_parallel", "sharded_state"]
-    found = run(engine, tmp_path, *names, processes=4, devices=2)  # on torch of one device each
-    for name, values in found.items():
+    result = run(engine, tmp_path, *names, processes=4, devices=2)  # on torch of one device each
+    for name, values in result.items():
         for value in values:
             same(value, alone["stream" if name.endswith("stream") else "arrays"])
 
@@ -129,8 +129,8 @@ def test_a_backup_goes_on_in_another_number_of_processes(
         assert all(line.startswith("[0] ") for line in written)
     names = ["1.keras", "2.keras", "latest.weights.h5", "log.csv"]
     assert sorted(path.name for path in backup.iterdir()) == names
-    found = run(engine, tmp_path, "backed_up", processes=after, BACKUP=str(backup))["backed_up"]
-    for value in found:
+    actual = run(engine, tmp_path, "backed_up", processes=after, BACKUP=str(backup))["backed_up"]
+    for value in actual:
         assert value["epochs"] == [0, 1, 2, 3]
         same(value, wanted)
     assert (backup / "log.csv").read_text().count("\n") == 5
@@ -154,9 +154,9 @@ def test_a_lost_process_ends_the_job_and_the_backup_goes_on(engine: str, tmp_pat
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    found = run(engine, tmp_path, "endless", BACKUP=str(tmp_path), EPOCHS="2")["endless"][0]
-    assert found["epochs"] == list(range(len(found["epochs"])))
-    assert len(found["epochs"]) > 2
+    result = run(engine, tmp_path, "endless", BACKUP=str(tmp_path), EPOCHS="2")["endless"][0]
+    assert result["epochs"] == list(range(len(result["epochs"])))
+    assert len(result["epochs"]) > 2
 
 
 def test_an_error_of_one_process_ends_the_job(engine: str, tmp_path: Path) -> None:

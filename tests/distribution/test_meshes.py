@@ -174,14 +174,14 @@ def test_layouts_of_variables() -> None:
     slot = hornbeam.Variable(np.zeros((2, 4)), name="momentum", layout=weight)
     row = hornbeam.Variable(np.zeros(4), name="row", layout=weight)
     own = hornbeam.Variable(np.zeros(4), name="kernel", layout=dist.TensorLayout(("batch",), box()))
-    found = [parallel.get_variable_layout(v).axes for v in (weight, slot, row, own)]
-    assert found == [(None, "model"), (None, "model"), (None,), ("batch",)]
+    results = [parallel.get_variable_layout(v).axes for v in (weight, slot, row, own)]
+    assert results == [(None, "model"), (None, "model"), (None,), ("batch",)]
     assert parallel.num_model_replicas == 2
     assert dist.DataParallel(devices=EIGHT).get_variable_layout(weight).axes == (None, None)
     assert dist.DataParallel(devices=EIGHT).num_model_replicas == 8
 
 
-def test_one_process_is_first_and_waits_for_nobody() -> None:
+def test_one_process_is_first_and_does_not_wait() -> None:
     dist.initialize()
     assert dist.list_devices() == dist.list_devices("CPU") == ["cpu:0"]
     assert dist.get_device_count() == 1

@@ -76,14 +76,14 @@ def test_losses_are_those_of_single_batches() -> None:
     np.testing.assert_allclose(result.losses, expected, rtol=1e-6)
 
 
-def test_a_weight_that_is_no_number_is_the_furthest() -> None:
+def test_a_weight_of_nan_has_the_largest_difference() -> None:
     first, other = (
         _Run(np.zeros(1), {"a": np.zeros(2), "b": np.full(2, value), "c": np.ones(1) * far}, 0.0)
         for value, far in ((0.0, 0.0), (np.nan, 5.0))
     )
-    found = _compared("other", other, first)
-    assert found.furthest == "b"
-    assert np.isnan(found.weight_difference)
+    result = _compared("other", other, first)
+    assert result.furthest == "b"
+    assert np.isnan(result.weight_difference)
 
 
 def test_mistakes() -> None:

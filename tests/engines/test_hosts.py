@@ -68,7 +68,7 @@ def check(host: Engine, name: str, index: int, dtype: str) -> None:
 
 
 def refused(host: Engine, name: str, index: int, dtype: str) -> bool:
-    """Whether the engine says that it does not do this. PyTorch has no arithmetic on uint64."""
+    """Return True if the engine refuses this. PyTorch has no arithmetic on uint64."""
     sample = PRIMITIVES[name].samples[index]
     if name in LACKS.get(host.name, ()) or dtype in DTYPES_LACKED.get((host.name, name), ()):
         return True
@@ -79,8 +79,8 @@ def refused(host: Engine, name: str, index: int, dtype: str) -> bool:
 @pytest.mark.parametrize(("name", "index"), CASES[::5])
 def test_agrees_with_the_reference(host: Engine, name: str, index: int) -> None:
     primitive = PRIMITIVES[name]
-    taken = dtypes_of(primitive, primitive.samples[index])
-    for dtype in {"float32", "int32", "bool"}.intersection(taken) or set(taken[:1]):
+    selected = dtypes_of(primitive, primitive.samples[index])
+    for dtype in {"float32", "int32", "bool"}.intersection(selected) or set(selected[:1]):
         if not refused(host, name, index, dtype):
             check(host, name, index, dtype)
 
@@ -116,8 +116,8 @@ def test_refuses_what_it_lacks_when_it_compiles(name: str, primitive: str, dtype
     types = types_of(operands(PRIMITIVES[primitive], 0, dtype))
     inputs = [placeholder(type, 0) for type in types]
     graph = Graph(inputs, outputs_of(bind(PRIMITIVES[primitive], *inputs)))
-    what = primitive if primitive in LACKS.get(name, ()) else dtype
-    with pytest.raises(NotImplementedError, match=f"the {name} engine .*{what}"):
+    result = primitive if primitive in LACKS.get(name, ()) else dtype
+    with pytest.raises(NotImplementedError, match=f"the {name} engine .*{result}"):
         engine.compile(graph)
 
 
@@ -148,14 +148,14 @@ def reader() -> hornbeam.Model:
 
 
 def residual() -> hornbeam.Model:
-    pictures = layers.Input((12, 12, 1))
-    x = layers.Conv2D(6, 3, padding="same", strides=2, kernel_initializer="orthogonal")(pictures)
+    images = layers.Input((12, 12, 1))
+    x = layers.Conv2D(6, 3, padding="same", strides=2, kernel_initializer="orthogonal")(images)
     y = layers.BatchNormalization()(layers.SeparableConv2D(6, 3, padding="same")(x))
     x = layers.add([x, layers.Activation("gelu")(y)])
     x = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(x)
     x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
     x = layers.GlobalAveragePooling2D()(layers.GroupNormalization(2)(x))
-    return hornbeam.Model(pictures, layers.Dense(4, activation="softmax")(x))
+    return hornbeam.Model(images, layers.Dense(4, activation="softmax")(x))
 
 
 def data(build: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -179,8 +179,8 @@ def test_trains_as_the_native_engine_does(host: Engine, on: Any, build: Any, opt
     """The same shuffles, dropout masks, losses and weights, but for rounding."""
     losses, weights = trained(build, optimizer)
     on(host.name)
-    found, theirs = trained(build, optimizer)
-    np.testing.assert_allclose(found, losses, rtol=2e-4)
+    actual, theirs = trained(build, optimizer)
+    np.testing.assert_allclose(actual, losses, rtol=2e-4)
     for mine, other in zip(weights, theirs, strict=True):
         np.testing.assert_allclose(other, mine, atol=3e-3)
 
@@ -218,7 +218,7 @@ def test_a_model_moves_between_engines_in_the_middle(host: Engine, on: Any) -> N
 
 
 def test_values_read_before_stay_as_they_were(host: Engine, on: Any) -> None:
-    """Donated buffers must not write over what somebody still looks at."""
+    """Donated buffers must not write over values that are still read."""
     on(host.name)
     variable = hornbeam.Variable(np.arange(6, dtype="float32"))
     before = np.asarray(variable)

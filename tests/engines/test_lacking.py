@@ -1,4 +1,4 @@
-"""What an engine lacks is an error that names engine, primitive, layer and the user's line."""
+"""Primitives that an engine lacks: errors name engine, primitive, layer and the user's line."""
 
 from __future__ import annotations
 
@@ -86,23 +86,23 @@ def message(engine: str, run: Any) -> str:
     return str(error.value)
 
 
-def model(layer: Any) -> hornbeam.Model:
-    made = hornbeam.Sequential([layers.Input((3,)), layer, layers.Dense(1)])
-    made.compile("sgd", "mse")
-    return made
+def build_model(layer: Any) -> hornbeam.Model:
+    model = hornbeam.Sequential([layers.Input((3,)), layer, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
 
 
 X, Y = np.ones((4, 3), "float32"), np.zeros((4, 1), "float32")
 
 
 def test_the_line_in_a_layer_of_the_users(without: Any) -> None:
-    made = model(Wavy(name="wavy"))  # a layer of mine
+    model = build_model(Wavy(name="wavy"))  # a layer of mine
     expected = f"the toy engine has no 'cos' (in sequential/wavy, {HERE}:{line('return y + ops.cos(x)')})"
-    expected = re.sub("sequential", made.name, expected)
-    for run in (lambda: made.fit(X, Y, verbose=0), lambda: made.predict(X, verbose=0)):
+    expected = re.sub("sequential", model.name, expected)
+    for run in (lambda: model.fit(X, Y, verbose=0), lambda: model.predict(X, verbose=0)):
         assert message(without("cos"), run) == expected
     # Eager code notes no lines, but that of the layer.
-    assert f"/wavy, {HERE}:{line('# a layer of mine')})" in message("toy", lambda: made(X).numpy())
+    assert f"/wavy, {HERE}:{line('# a layer of mine')})" in message("toy", lambda: model(X).numpy())
 
 
 def test_the_line_that_is_differentiated(without: Any) -> None:
@@ -113,26 +113,28 @@ def test_the_line_that_is_differentiated(without: Any) -> None:
             y = x * 2
             return ops.sin(y)
 
-    made = model(layers.Dense(3))
-    made.add(Swing(name="swing"))
-    made.compile("sgd", "mse")
-    found = message(without("cos"), lambda: made.fit(X, np.zeros((4, 1), "float32"), verbose=0))
-    place = f"{HERE}:{line('return ops.sin(y)')}"
-    assert found == f"the toy engine has no 'cos' (in {made.name}/swing (backward), {place})"
+    model = build_model(layers.Dense(3))
+    model.add(Swing(name="swing"))
+    model.compile("sgd", "mse")
+    result = message(without("cos"), lambda: model.fit(X, np.zeros((4, 1), "float32"), verbose=0))
+    location = f"{HERE}:{line('return ops.sin(y)')}"
+    assert result == f"the toy engine has no 'cos' (in {model.name}/swing (backward), {location})"
 
 
 def test_the_line_that_made_a_layer_of_ours(without: Any) -> None:
-    made = model(layers.Activation("tanh", name="bent"))  # here it is made
-    found = message(without("tanh"), lambda: made.fit(X, Y, verbose=0))
-    assert found == f"the toy engine has no 'tanh' (in {made.name}/bent, {HERE}:{line('# here it is made')})"
+    model = build_model(layers.Activation("tanh", name="bent"))  # here it is made
+    result = message(without("tanh"), lambda: model.fit(X, Y, verbose=0))
+    assert (
+        result == f"the toy engine has no 'tanh' (in {model.name}/bent, {HERE}:{line('# here it is made')})"
+    )
 
 
 def test_the_line_of_an_operation_on_symbols(without: Any) -> None:
     inputs = layers.Input((3,))
     outputs = ops.floor(inputs)  # here it is called
-    made = hornbeam.Model(inputs, outputs)
-    found = message(without("floor"), lambda: made.predict(X, verbose=0))
-    assert f"{HERE}:{line('# here it is called')})" in found
+    model = hornbeam.Model(inputs, outputs)
+    result = message(without("floor"), lambda: model.predict(X, verbose=0))
+    assert f"{HERE}:{line('# here it is called')})" in result
 
 
 def test_the_line_in_a_jitted_function(without: Any) -> None:
@@ -151,9 +153,9 @@ def test_tracing_normally_notes_no_line_and_runs_once() -> None:
             traces.append(ops.exp(x).node.scope)
             return x
 
-    made = model(Quiet(name="quiet"))
+    model = build_model(Quiet(name="quiet"))
     traces.clear()
-    made.predict(X, verbose=0)
+    model.predict(X, verbose=0)
     assert len(traces) == 1
     assert isinstance(traces[0], Located)
     assert traces[0].line[1] == line('made = model(Quiet(name="quiet"))')
@@ -184,32 +186,32 @@ def test_scopes_with_a_line_are_copied_and_pickled() -> None:
     scope = Located("dense", ("script.py", 3))
     for other in (copy.deepcopy(scope), pickle.loads(pickle.dumps(scope))):
         assert (other, other.line) == ("dense", ("script.py", 3))
-    assert copy.deepcopy(model(layers.Dense(2, name="inner"))).predict(X, verbose=0).shape == (4, 1)
+    assert copy.deepcopy(build_model(layers.Dense(2, name="inner"))).predict(X, verbose=0).shape == (4, 1)
 
 
 # -- versions ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("found", ["0.4.30", "0.7.9", "0"])
-def test_an_old_library_says_how_to_get_another(found: str) -> None:
+@pytest.mark.parametrize("result", ["0.4.30", "0.7.9", "0"])
+def test_an_old_library_says_how_to_get_another(result: str) -> None:
     with pytest.raises(ImportError) as error:
-        require_version("jax", "JAX", found, "0.8")
+        require_version("jax", "JAX", result, "0.8")
     assert str(error.value) == (
-        f"the jax engine needs JAX 0.8 or later, but {found} is installed: "
+        f"the jax engine needs JAX 0.8 or later, but {result} is installed: "
         'pip install --upgrade "hornbeam[jax]"'
     )
 
 
-@pytest.mark.parametrize("found", ["0.8", "0.8.0", "0.10.2", "1.0.dev3", "2.15.0+cpu"])
-def test_a_library_that_is_new_enough(found: str) -> None:
-    require_version("jax", "JAX", found, "0.8")
+@pytest.mark.parametrize("result", ["0.8", "0.8.0", "0.10.2", "1.0.dev3", "2.15.0+cpu"])
+def test_a_library_that_is_new_enough(result: str) -> None:
+    require_version("jax", "JAX", result, "0.8")
 
 
 def test_what_the_engines_need_is_what_their_extras_install() -> None:
     root = Path(__file__).parents[2]
     extras = dict(re.findall(r'^(\w+) = \["\w+>=([\d.]+)', (root / "pyproject.toml").read_text(), re.M))
-    found = {}
+    results = {}
     for path in (root / "src/hornbeam/engines").rglob("*.py"):
-        found.update(re.findall(r'^require_version\("(\w+)",.*"([\d.]+)"\)', path.read_text(), re.M))
-    assert {"jax", "torch"} <= set(found)
-    assert {name: extras[name] for name in found} == found
+        results.update(re.findall(r'^require_version\("(\w+)",.*"([\d.]+)"\)', path.read_text(), re.M))
+    assert {"jax", "torch"} <= set(results)
+    assert {name: extras[name] for name in results} == results

@@ -42,10 +42,10 @@ def both(fn: Callable[..., Sequence[Node]], *arrays: np.ndarray, tolerance: floa
     """Run on both engines and compare; returns the native executable."""
     graph = graph_of(fn, arrays)
     executable = NATIVE.compile(graph)
-    found = executable.run([NATIVE.put(a) for a in arrays])
+    actual = executable.run([NATIVE.put(a) for a in arrays])
     expected = REFERENCE.compile(graph).run(list(arrays))
-    assert len(found) == len(expected)
-    for got, want in zip(map(NATIVE.get, found), expected, strict=True):
+    assert len(actual) == len(expected)
+    for got, want in zip(map(NATIVE.get, actual), expected, strict=True):
         assert got.dtype == want.dtype
         assert got.shape == want.shape
         np.testing.assert_allclose(
@@ -137,9 +137,9 @@ def test_a_value_read_again_after_a_result_is_stored(rng: np.random.Generator) -
 
     graph = graph_of(body, [np.zeros(3000, "float32")] * 2)
     x, y = floats(rng, 3000), floats(rng, 3000)
-    found = NATIVE.compile(graph).run([NATIVE.put(x.copy()), NATIVE.put(y.copy())], [True, True])
-    np.testing.assert_array_equal(NATIVE.get(found[0]), x + y)
-    np.testing.assert_allclose(NATIVE.get(found[1]), np.sin(x + y) * x, rtol=1e-5, atol=1e-6)
+    result = NATIVE.compile(graph).run([NATIVE.put(x.copy()), NATIVE.put(y.copy())], [True, True])
+    np.testing.assert_array_equal(NATIVE.get(result[0]), x + y)
+    np.testing.assert_allclose(NATIVE.get(result[1]), np.sin(x + y) * x, rtol=1e-5, atol=1e-6)
 
 
 def test_views_and_contractions(rng: np.random.Generator) -> None:
@@ -268,8 +268,8 @@ def test_gradient_of_a_scan(rng: np.random.Generator) -> None:
 
         (last,), (ys,) = p.scan(step, [h], [xs], length=5)
         loss = p.reduce_sum(ys, (0, 1, 2)) + p.reduce_sum(last, (0, 1))
-        found = gradients([loss], [p.ones_like(loss)], [h, xs, w])
-        return [loss, *(g for g in found if g is not None)]
+        result = gradients([loss], [p.ones_like(loss)], [h, xs, w])
+        return [loss, *(g for g in result if g is not None)]
 
     both(body, floats(rng, 2, 4), floats(rng, 5, 2, 4), floats(rng, 4, 4) * 0.5, tolerance=1e-4)
 
@@ -344,13 +344,13 @@ def test_many_steps_equal_single_steps(rng: np.random.Generator) -> None:
         *state, loss, _ = executable.run([*state, NATIVE.put(x[rows]), NATIVE.put(y[rows])])
         losses.append(NATIVE.get(loss).copy())
     data = [NATIVE.put(x), NATIVE.put(y)]
-    given = [NATIVE.put(w), NATIVE.put(n)]
-    after, logs = executable.run_steps(given, data, indices)
+    inputs = [NATIVE.put(w), NATIVE.put(n)]
+    after, logs = executable.run_steps(inputs, data, indices)
     np.testing.assert_array_equal(NATIVE.get(after[0]), NATIVE.get(state[0]))
     assert after[1].item() == 12
     np.testing.assert_array_equal(NATIVE.get(logs[0]), np.stack(losses))
     np.testing.assert_array_equal(NATIVE.get(logs[1]), np.arange(12))
-    assert all(buffer.donated for buffer in given)
+    assert all(buffer.donated for buffer in inputs)
     expected, _ = REFERENCE.compile(graph).run_steps([w, n], [x, y], indices)
     np.testing.assert_allclose(NATIVE.get(after[0]), expected[0], rtol=1e-4, atol=1e-5)
 

@@ -36,15 +36,15 @@ def traced(fn: Any, *types: TensorType) -> Graph:
     return trace_body(fn, types)[0]
 
 
-def model(graph: Graph) -> Any:
+def onnx_model(graph: Graph) -> Any:
     from hornbeam.engines.onnx.emit import Emitter
     from hornbeam.engines.onnx.table import MAKERS, TABLE
 
     return Emitter(TABLE, MAKERS).model(graph)
 
 
-def operators(made: Any) -> Counter[str]:
-    return Counter(node.op_type for node in made.graph.node)
+def operators(result: Any) -> Counter[str]:
+    return Counter(node.op_type for node in result.graph.node)
 
 
 def run(engine: Engine, graph: Graph, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -66,9 +66,9 @@ def test_models_pass_the_checker_with_loops_and_branches() -> None:
         (grown,) = p.control.while_loop(lambda t: p.elementwise.lt(t, 9.0), lambda t: [t + 1.0], total)
         return [chosen, grown]
 
-    made = model(traced(body, MATRIX))
-    onnx.checker.check_model(made, full_check=True)
-    assert {"Scan", "If", "Loop"} <= set(operators(made))
+    result = onnx_model(traced(body, MATRIX))
+    onnx.checker.check_model(result, full_check=True)
+    assert {"Scan", "If", "Loop"} <= set(operators(result))
 
 
 def test_equal_nodes_are_written_once_and_repeated_values_not_expanded() -> None:
@@ -76,9 +76,9 @@ def test_equal_nodes_are_written_once_and_repeated_values_not_expanded() -> None
         scale = p.shape.broadcast(p.reduce.reduce_sum(x, (1,)), x.shape, (0,))
         return [p.elementwise.exp(x * scale) + 1.0, p.elementwise.exp(x * scale) - 1.0]
 
-    found = operators(model(traced(body, MATRIX)))
-    assert found["Exp"] == found["ReduceSum"] == 1
-    assert not found["Expand"]
+    result = operators(onnx_model(traced(body, MATRIX)))
+    assert result["Exp"] == result["ReduceSum"] == 1
+    assert not result["Expand"]
 
 
 def test_select_keeps_nothing_of_what_it_leaves_out(engine: Engine) -> None:
@@ -86,9 +86,9 @@ def test_select_keeps_nothing_of_what_it_leaves_out(engine: Engine) -> None:
     condition = np.array([True, False, True, False, True, False])
     types = [TensorType((6,), "bool"), *[TensorType((6,), "float32")] * 2]
     graph = traced(lambda c, x, y: [p.elementwise.select(c, x, y), p.elementwise.select(c, x, 0.0)], *types)
-    found = run(engine, graph, condition, odd, odd[::-1].copy())
+    actual = run(engine, graph, condition, odd, odd[::-1].copy())
     for mine, expected in zip(
-        found, (np.where(condition, odd, odd[::-1]), np.where(condition, odd, 0)), strict=True
+        actual, (np.where(condition, odd, odd[::-1]), np.where(condition, odd, 0)), strict=True
     ):
         np.testing.assert_array_equal(mine.view(np.int32), expected.astype(np.float32).view(np.int32))
 
@@ -99,17 +99,17 @@ def test_every_operation_on_halves_is_rounded(engine: Engine, dtype: str) -> Non
     kind = TensorType((2,), dtype)
     graph = traced(lambda x, y: [(x + y) - y], kind, kind)
     x, y = (np.array(v, p.numerics.numpy_dtype(dtype)) for v in ([1e-3, 1.0], [2048.0, 1.0]))
-    (found,) = run(engine, graph, x, y)
-    np.testing.assert_array_equal(found.astype(np.float32), ((x + y) - y).astype(np.float32))
+    (result,) = run(engine, graph, x, y)
+    np.testing.assert_array_equal(result.astype(np.float32), ((x + y) - y).astype(np.float32))
 
 
 def test_inputs_and_constants_may_be_outputs(engine: Engine) -> None:
     x = placeholder(MATRIX, 0)
-    given = np.arange(12, dtype=np.float32).reshape(3, 4)
+    inputs = np.arange(12, dtype=np.float32).reshape(3, 4)
     graph = Graph([x], [x, x, p.elementwise.full(2.0, MATRIX)])
-    first, second, third = run(engine, graph, given)
-    np.testing.assert_array_equal(first, given)
-    np.testing.assert_array_equal(second, given)
+    first, second, third = run(engine, graph, inputs)
+    np.testing.assert_array_equal(first, inputs)
+    np.testing.assert_array_equal(second, inputs)
     np.testing.assert_array_equal(third, np.full((3, 4), 2, np.float32))
 
 

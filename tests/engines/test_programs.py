@@ -24,14 +24,14 @@ def results(seed: int, engine: str) -> list[np.ndarray]:
     fn = program(seed)
 
     def both(*args: Tensor) -> Any:
-        slopes = hb.grad(lambda *a: fn(*a)[0], argnums=(0, 1, 2))(*args)
-        return slopes, fn(*args)
+        gradients = hb.grad(lambda *a: fn(*a)[0], argnums=(0, 1, 2))(*args)
+        return gradients, fn(*args)
 
     previous = engines.current_engine().name
     engines.set_engine(engine)
     try:
-        found = hb.jit(both)(*inputs)
-        return [np.asarray(x, dtype="float64") for x in hb.tree.flatten(found)]
+        result = hb.jit(both)(*inputs)
+        return [np.asarray(x, dtype="float64") for x in hb.tree.flatten(result)]
     finally:
         engines.set_engine(previous)
 

@@ -1,4 +1,4 @@
-"""What is the PyTensor engine's own: its convolutions, its state between steps, its linkers, its threads."""
+"""Parts of the PyTensor engine alone: its convolutions, its state between steps, its linkers, its threads."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def test_convolutions_are_the_same_in_pieces(name: str, monkeypatch: pytest.Monk
         "conv_kernel_grad": ((x, dy), {"kernel_shape": w.shape}),
     }[name]
     monkeypatch.setattr(ours.windows, "_CACHED", 1)
-    found = ours.FUNCTIONS[name](*operands, **params, **WINDOW)
+    actual = ours.FUNCTIONS[name](*operands, **params, **WINDOW)
     expected = PRIMITIVES[name].reference(*operands, **params, **WINDOW)
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
 def counting() -> Graph:
@@ -76,10 +76,10 @@ def test_one_function_in_several_threads() -> None:
     wrong: list[float] = []
 
     def work(value: float) -> None:
-        given = np.full((300, 300), value, "float32")
+        inputs = np.full((300, 300), value, "float32")
         for _ in range(5):
-            (found,) = executable.run([given])
-            if not np.allclose(found, np.exp(value) + value):
+            (result,) = executable.run([inputs])
+            if not np.allclose(result, np.exp(value) + value):
                 wrong.append(value)
 
     threads = [threading.Thread(target=work, args=(value / 4,)) for value in range(4)]
@@ -99,8 +99,8 @@ def test_loops_backwards_of_bfloat16_and_of_no_steps() -> None:
     for length in (5, 0):
         expected = total(length)
         with using("pytensor"):
-            found = total(length)
-        for mine, other in zip(expected, found, strict=True):
+            actual = total(length)
+        for mine, other in zip(expected, actual, strict=True):
             np.testing.assert_array_equal(mine, other)
 
 
@@ -122,6 +122,6 @@ def test_mixed_precision_trains() -> None:
 
     expected = losses()
     with using("pytensor"):
-        found = losses()
-    np.testing.assert_allclose(found, expected, rtol=5e-3)
-    assert found[-1] < found[0]
+        actual = losses()
+    np.testing.assert_allclose(actual, expected, rtol=5e-3)
+    assert actual[-1] < actual[0]

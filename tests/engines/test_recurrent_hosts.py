@@ -1,4 +1,4 @@
-"""What engines put in the place of recurrent composites, beside the composites' own bodies."""
+"""Kernels that engines run for recurrent composites, against the bodies of the composites."""
 
 from __future__ import annotations
 

@@ -39,9 +39,9 @@ def host(request: pytest.FixtureRequest) -> Engine:
 def results(engine: Engine, row: str, arrays: list[np.ndarray], ct: bool) -> list[np.ndarray]:
     """The composite's value and, with a cotangent as the last array, its gradients."""
     inputs = [placeholder(TensorType(x.shape, x.dtype.name), i) for i, x in enumerate(arrays)]
-    given: list[Node] = inputs[:-1] if ct else inputs
-    out = getattr(p, row.split()[0])(*given, **ROWS[row][1])
-    graph = Graph(inputs, [out, *(gradients([out], [inputs[-1]], given) if ct else [])])
+    result: list[Node] = inputs[:-1] if ct else inputs
+    out = getattr(p, row.split()[0])(*result, **ROWS[row][1])
+    graph = Graph(inputs, [out, *(gradients([out], [inputs[-1]], result) if ct else [])])
     buffers = engine.executable(graph).run([engine.put(x.copy()) for x in arrays])
     return [np.asarray(engine.get(x)) for x in buffers]
 
@@ -59,14 +59,14 @@ def test_agrees_with_the_body(host: Engine, row: str, dtype: str, rng: np.random
     arrays = operands(row, dtype, rng)
     wide = [x.astype("float64") for x in arrays]
     expected = results(get_engine("reference"), row, wide, True)
-    for exact, found in zip(expected, results(host, row, arrays, True), strict=True):
-        assert found.dtype == arrays[0].dtype
-        np.testing.assert_allclose(found.astype("float64"), exact, atol=LIMITS[dtype], rtol=LIMITS[dtype])
+    for exact, actual in zip(expected, results(host, row, arrays, True), strict=True):
+        assert actual.dtype == arrays[0].dtype
+        np.testing.assert_allclose(actual.astype("float64"), exact, atol=LIMITS[dtype], rtol=LIMITS[dtype])
 
 
 @pytest.mark.parametrize("row", ["softmax", "log_softmax", "logsumexp"])
 def test_rows_with_numbers_that_are_not_finite(host: Engine, row: str) -> None:
     x = np.array([[1, -np.inf, 2], [np.nan, 1, 2], [-np.inf, 0, -np.inf], [500, 800, -800]], "float32")
     expected = results(get_engine("reference"), row, [x], False)
-    for mine, found in zip(expected, results(host, row, [x], False), strict=True):
-        np.testing.assert_allclose(found, mine, rtol=1e-6)
+    for mine, actual in zip(expected, results(host, row, [x], False), strict=True):
+        np.testing.assert_allclose(actual, mine, rtol=1e-6)

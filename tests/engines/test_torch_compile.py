@@ -25,8 +25,8 @@ def trained(monkeypatch: pytest.MonkeyPatch, wish: str) -> tuple[list[float], np
     )
     model.compile("adam", "mse")
     x, y = np.random.default_rng(1).normal(size=(2, 32, 6)).astype("float32")
-    found = model.fit(x, y[:, :2], batch_size=8, epochs=3, verbose=0, engine="torch").history["loss"]
-    return found, model.predict(x, verbose=0, engine="torch")
+    result = model.fit(x, y[:, :2], batch_size=8, epochs=3, verbose=0, engine="torch").history["loss"]
+    return result, model.predict(x, verbose=0, engine="torch")
 
 
 @pytest.mark.slow
@@ -34,13 +34,15 @@ def test_compiled_steps_give_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path:
     from hornbeam.engines.torch import TorchExecutable
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    made: list[Any] = []
+    result: list[Any] = []
     compile_one = TorchExecutable._compile
-    monkeypatch.setattr(TorchExecutable, "_compile", lambda *given: (made.append(given), compile_one(*given)))
+    monkeypatch.setattr(
+        TorchExecutable, "_compile", lambda *inputs: (result.append(inputs), compile_one(*inputs))
+    )
     plain = trained(monkeypatch, "0")
-    assert not made
+    assert not result
     compiled = trained(monkeypatch, "1")
-    assert any(executable._program is not None for executable, _ in made)
+    assert any(executable._program is not None for executable, _ in result)
     np.testing.assert_allclose(compiled[0], plain[0], rtol=1e-5)
     np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-5, atol=1e-6)
 
@@ -48,7 +50,7 @@ def test_compiled_steps_give_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_what_cannot_be_compiled_is_said_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     import hornbeam.engines.torch as engine
 
-    def fails(*given: Any) -> Any:
+    def fails(*inputs: Any) -> Any:
         raise RuntimeError("no compiler today")
 
     plain = trained(monkeypatch, "0")

@@ -23,9 +23,9 @@ Results = list[dict[str, np.ndarray]]
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as connection:
+        connection.bind(("127.0.0.1", 0))
+        return int(connection.getsockname()[1])
 
 
 def run_job(folder: Path, count: int, *scenarios: str) -> dict[str, Results]:
@@ -57,7 +57,9 @@ def load(path: Path) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
     folder = tmp_path_factory.mktemp("alone") / "found"
-    return {name: found for name, (found,) in run_job(folder, 1, "alone", "ordered", "alone_tokens").items()}
+    return {
+        name: result for name, (result,) in run_job(folder, 1, "alone", "ordered", "alone_tokens").items()
+    }
 
 
 def compare(expected: dict[str, np.ndarray], results: Results) -> None:
@@ -76,15 +78,15 @@ def test_a_job_trains_as_one_process_does(
 ) -> None:
     """The same weights in all processes, large ones in pieces, columns in pieces; data of their own; devices
     in another order than processes."""
-    found = run_job(
+    result = run_job(
         tmp_path / "found", count, "data", "rows", "columns", "own", "data_tokens", "rows_tokens", "backwards"
     )
-    for name, results in found.items():
+    for name, results in result.items():
         like = "ordered" if name == "own" else "alone_tokens" if name.endswith("tokens") else "alone"
         compare(alone[like], results)
-    assert found["data"][0]["held"] == alone["alone"]["held"]
+    assert result["data"][0]["held"] == alone["alone"]["held"]
     # All but the first kernel, batch normalization and what belongs to them is in pieces.
-    assert found["rows"][0]["held"] < alone["alone"]["held"] * (1 / count + 0.08)
+    assert result["rows"][0]["held"] < alone["alone"]["held"] * (1 / count + 0.08)
 
 
 def test_a_mesh_of_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +113,6 @@ def test_a_mesh_needs_a_process_for_each_device() -> None:
         hb.engines.get_engine("torch:cpu").on_mesh(Mesh((2,), ("batch",), ("cpu:0", "cpu:1"), "batch"))
 
 
-def test_a_job_that_nobody_named() -> None:
+def test_a_job_without_a_name() -> None:
     with pytest.raises(ValueError, match="hornbeam launch"):
         hb.engines.get_engine("torch:cpu").join(Job())

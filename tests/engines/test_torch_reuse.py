@@ -1,4 +1,4 @@
-"""The torch engine writes arithmetic over operands that nobody reads any more, and over no others."""
+"""The torch engine overwrites operands that are not read any more, and no others."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_overwrites_what_is_read_for_the_last_time(rng: np.random.Generator) -> 
     kept = elementwise.sub(seen, square)  # `seen` is in a view; `square` is free from here on, and taken
     root = elementwise.sqrt(elementwise.mul(kept, kept))  # `kept` is an output; the product is taken
     graph = Graph([x], [kept, root, elementwise.neg(view)])
-    taken = in_place_functions(graph)
-    assert set(taken) == {kept, root}
+    selected = in_place_functions(graph)
+    assert set(selected) == {kept, root}
     array = rng.normal(size=SHAPE).astype("float32")
-    given = array.copy()
+    copied = array.copy()
     engine = get_engine("torch:cpu")
-    found = [engine.get(y) for y in engine.executable(graph).run([engine.put(given)])]
-    np.testing.assert_array_equal(given, array)
-    for mine, other in zip(reference(graph, [array]), found, strict=True):
+    actual = [engine.get(y) for y in engine.executable(graph).run([engine.put(copied)])]
+    np.testing.assert_array_equal(copied, array)
+    for mine, other in zip(reference(graph, [array]), actual, strict=True):
         np.testing.assert_allclose(other, mine, rtol=1e-6)
 
 

@@ -28,8 +28,8 @@ def drawn(n: int, sharpness: float, seed: int = 0, classes: int = 4) -> Labels:
     logits = rng.normal(size=(n, classes)) * 2
     probabilities = softmax(logits)
     true = (rng.random(n)[:, None] > probabilities.cumsum(1)).sum(1)
-    told = softmax(logits * sharpness)
-    return Labels(np.minimum(true, classes - 1), told.argmax(1), told)
+    message = softmax(logits * sharpness)
+    return Labels(np.minimum(true, classes - 1), message.argmax(1), message)
 
 
 def test_calibration_error_by_hand() -> None:
@@ -52,13 +52,13 @@ def test_scores_are_those_of_sklearn() -> None:
     sk = pytest.importorskip("sklearn.metrics")
     curve = pytest.importorskip("sklearn.calibration").calibration_curve
     labels = drawn(2000, 1.5, classes=2)
-    found = calibration_of(labels, bins=10)
-    assert found.brier == pytest.approx(2 * sk.brier_score_loss(labels.true, labels.probabilities[:, 1]))
-    assert found.log_loss == pytest.approx(sk.log_loss(labels.true, labels.probabilities))
+    actual = calibration_of(labels, bins=10)
+    assert actual.brier == pytest.approx(2 * sk.brier_score_loss(labels.true, labels.probabilities[:, 1]))
+    assert actual.log_loss == pytest.approx(sk.log_loss(labels.true, labels.probabilities))
     confidence = labels.probabilities.max(1)
     theirs = curve(labels.correct, confidence, n_bins=10)
-    np.testing.assert_allclose([b.accuracy for b in found.bins], theirs[0])
-    np.testing.assert_allclose([b.confidence for b in found.bins], theirs[1])
+    np.testing.assert_allclose([b.accuracy for b in actual.bins], theirs[0])
+    np.testing.assert_allclose([b.confidence for b in actual.bins], theirs[1])
 
 
 def test_verdicts() -> None:
@@ -88,8 +88,8 @@ def test_temperature_is_the_smallest_loss() -> None:
     labels = drawn(500, 1.7)
 
     def loss(temperature: float) -> float:
-        told = scaled(labels.probabilities, temperature)
-        return -float(np.log(told[np.arange(500), labels.true]).mean())
+        probabilities = scaled(labels.probabilities, temperature)
+        return -float(np.log(probabilities[np.arange(500), labels.true]).mean())
 
     theirs = optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-8}).x
     assert best_temperature(labels.probabilities, labels.true) == pytest.approx(theirs, rel=1e-4)
@@ -107,21 +107,23 @@ def test_a_model_is_scaled(kind: str, tmp_path: Path) -> None:
     model.fit(x, y, epochs=5, verbose=0)
     model.layers[-1].kernel.assign(model.layers[-1].kernel * 3)  # too sure
     assert evaluation.calibration(model, x, y).verdict == "overconfident"
-    found = evaluation.temperature(model, x, y)
-    assert found.value > 1.3
-    assert found.after.ece < found.before.ece
-    assert found.after.log_loss < found.before.log_loss
-    assert "overconfident" in str(found)
-    made = found.model(model)
-    outputs = made.predict(x, verbose=0)
-    told = model.predict(x, verbose=0)
+    result = evaluation.temperature(model, x, y)
+    assert result.value > 1.3
+    assert result.after.ece < result.before.ece
+    assert result.after.log_loss < result.before.log_loss
+    assert "overconfident" in str(result)
+    result = result.model(model)
+    outputs = result.predict(x, verbose=0)
+    predictions = model.predict(x, verbose=0)
     if kind == "logits":
-        np.testing.assert_allclose(outputs, told / found.value, rtol=1e-5)
+        np.testing.assert_allclose(outputs, predictions / result.value, rtol=1e-5)
     else:
         np.testing.assert_allclose(
-            outputs.reshape(told.shape), found.apply(told).reshape(told.shape), atol=1e-4
+            outputs.reshape(predictions.shape),
+            result.apply(predictions).reshape(predictions.shape),
+            atol=1e-4,
         )
-    made.save(tmp_path / "calibrated.keras")
+    result.save(tmp_path / "calibrated.keras")
     again = hb.saving.load_model(tmp_path / "calibrated.keras")
     np.testing.assert_allclose(again.predict(x, verbose=0), outputs, atol=1e-6)
 
@@ -130,10 +132,10 @@ def test_few_and_perfect_samples_are_noted() -> None:
     x, _ = data(50)
     model = classifier()
     y = model.predict(x, verbose=0).argmax(1)
-    found = evaluation.temperature(model, x, y)
-    assert len(found.notes) == 2
-    assert "50 samples are few" in str(found)
-    assert "end of its range" in str(found)
+    result = evaluation.temperature(model, x, y)
+    assert len(result.notes) == 2
+    assert "50 samples are few" in str(result)
+    assert "end of its range" in str(result)
 
 
 def test_nothing_is_fitted_to_sealed_data() -> None:
@@ -158,9 +160,9 @@ def test_subclassed_models_and_other_outputs() -> None:
     model = Own()
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(x, y, verbose=0)
-    found = evaluation.temperature(model, x, y)
+    result = evaluation.temperature(model, x, y)
     with pytest.raises(ValueError, match=r"use apply\(\) on its predictions"):
-        found.model(model)
+        result.model(model)
     regression = classifier(None, 2, loss="mse", metrics=None)
     with pytest.raises(ValueError, match=r"calibration\(\) is for classifiers"):
         evaluation.calibration(regression, x, x[:, :2])

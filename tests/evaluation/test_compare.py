@@ -74,23 +74,23 @@ def test_permutations_are_those_of_all_swaps() -> None:
     a, b = rng.normal(0.8, 1, 8), rng.normal(size=8)
     gaps = [abs(np.where([(k >> i) & 1 for i in range(8)], a - b, b - a).mean()) for k in range(256)]
     want = np.mean(np.array(gaps) >= abs((a - b).mean()) - 1e-12)
-    found = permutation_test(mean_of("loss", a, np.ones(8)), mean_of("loss", b, np.ones(8)), 20_000, rng)
-    assert found == pytest.approx(want, abs=0.012)
+    actual = permutation_test(mean_of("loss", a, np.ones(8)), mean_of("loss", b, np.ones(8)), 20_000, rng)
+    assert actual == pytest.approx(want, abs=0.012)
 
 
 # 4 standard errors above 5% at 400 draws are 9%: wrong tests are far above it.
 @pytest.mark.parametrize("name", ["accuracy, n = 200, 10% judged otherwise", "loss, n = 50", "AUC, n = 50"])
 def test_equal_models_are_told_apart_rarely(name: str) -> None:
-    found = rates.verdicts(rates.NULL[name], 400)
-    assert found["better"] + found["worse"] < 0.09
+    result = rates.verdicts(rates.NULL[name], 400)
+    assert result["better"] + result["worse"] < 0.09
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", rates.NULL)
 def test_equal_models_are_told_apart_in_at_most_5_percent(name: str) -> None:
     draws = 10_000 if name.startswith("accuracy") else 4_000
-    found = rates.verdicts(rates.NULL[name], draws, seed=1)
-    assert found["better"] + found["worse"] <= 0.05 + 3 * (0.05 * 0.95 / draws) ** 0.5
+    result = rates.verdicts(rates.NULL[name], draws, seed=1)
+    assert result["better"] + result["worse"] <= 0.05 + 3 * (0.05 * 0.95 / draws) ** 0.5
 
 
 def test_intervals_of_differences_hold() -> None:
@@ -99,9 +99,9 @@ def test_intervals_of_differences_hold() -> None:
     true = a.value - b.value
     rng, held = np.random.default_rng(0), []
     for _ in range(600):
-        found = difference_interval(gain_of(*rates.losses(200, 0.3)(rng)), 0.95, 300, rng)
-        assert found is not None
-        held.append(true in found)
+        result = difference_interval(gain_of(*rates.losses(200, 0.3)(rng)), 0.95, 300, rng)
+        assert result is not None
+        held.append(true in result)
     assert 0.92 < np.mean(held) < 0.98
 
 
@@ -141,19 +141,19 @@ def test_models_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     x = rng.normal(size=(2000, 4)).astype("float32")
     y = np.argmax(x[:, :3] + rng.normal(size=(2000, 3)), -1)
     good, bad = trained(0), trained(1, epochs=0)
-    found = evaluation.compare(good, bad, x, y)
-    assert found.verdict == found["accuracy"].verdict == found["loss"].verdict == "better"
-    assert found["accuracy"].interval is not None
-    assert found["accuracy"].interval.low > 0
-    assert found["loss"].interval is not None
-    assert found["loss"].interval.high < 0
-    assert found["loss"].test == "permutation"
+    actual = evaluation.compare(good, bad, x, y)
+    assert actual.verdict == actual["accuracy"].verdict == actual["loss"].verdict == "better"
+    assert actual["accuracy"].interval is not None
+    assert actual["accuracy"].interval.low > 0
+    assert actual["loss"].interval is not None
+    assert actual["loss"].interval.high < 0
+    assert actual["loss"].test == "permutation"
     want = good.evaluate(x, y, verbose=0, return_dict=True)
-    assert found["accuracy"].a == pytest.approx(want["accuracy"])
-    assert found["loss"].a == pytest.approx(want["loss"], rel=1e-4)
+    assert actual["accuracy"].a == pytest.approx(want["accuracy"])
+    assert actual["loss"].a == pytest.approx(want["loss"], rel=1e-4)
     assert evaluation.compare(bad, good, x, y).verdict == "worse"
-    assert "net0 is better than net1 by accuracy: difference +" in str(found)
-    assert found.as_dict()["differences"]["accuracy"]["verdict"] == "better"
+    assert "net0 is better than net1 by accuracy: difference +" in str(actual)
+    assert actual.as_dict()["differences"]["accuracy"]["verdict"] == "better"
 
     same = evaluation.compare(good, good, x, y)
     assert same.verdict == "cannot tell"
@@ -162,10 +162,10 @@ def test_models_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluation.compare(good, trained(2), x, y, main="loss").main == "loss"
 
     stream = hb.data.Dataset.from_tensor_slices((x, y)).batch(100)
-    assert evaluation.compare(good, bad, stream).as_dict() == found.as_dict()
+    assert evaluation.compare(good, bad, stream).as_dict() == actual.as_dict()
     capsys.readouterr()
     sealed = hb.data.seal(x, y)
-    assert evaluation.compare(good, bad, sealed).as_dict() == found.as_dict()
+    assert evaluation.compare(good, bad, sealed).as_dict() == actual.as_dict()
     assert sealed.uses == 1
 
 

@@ -20,13 +20,13 @@ def test_values_are_those_of_the_model() -> None:
     x, y = data()
     model = classifier(metrics=["accuracy", metrics.SparseTopKCategoricalAccuracy(2, name="top2")])
     model.fit(x, y, epochs=3, verbose=0)
-    found = evaluation.evaluate(model, x, y)
+    actual = evaluation.evaluate(model, x, y)
     want = model.evaluate(x, y, verbose=0, return_dict=True)
-    assert {name: e.value for name, e in found.metrics.items()} == pytest.approx(want, rel=1e-5)
-    assert found["accuracy"].interval == evaluation.wilson(round(want["accuracy"] * 500), 500)
-    assert found["loss"].low < want["loss"] < found["loss"].high
-    assert found["loss"].interval.method == "bootstrap-t"  # type: ignore[union-attr]
-    assert (found.n, found["loss"].n, list(found.notes)) == (500, 500, [])
+    assert {name: e.value for name, e in actual.metrics.items()} == pytest.approx(want, rel=1e-5)
+    assert actual["accuracy"].interval == evaluation.wilson(round(want["accuracy"] * 500), 500)
+    assert actual["loss"].low < want["loss"] < actual["loss"].high
+    assert actual["loss"].interval.method == "bootstrap-t"  # type: ignore[union-attr]
+    assert (actual.n, actual["loss"].n, list(actual.notes)) == (500, 500, [])
 
 
 def test_intervals_shrink_with_the_root_of_n() -> None:
@@ -51,16 +51,16 @@ def test_every_kind_of_metric() -> None:
                 metrics.BinaryIoU([0, 1], name="iou")]  # fmt: skip
     model.compile("adam", "binary_crossentropy", metrics=measures)
     model.fit(x, y, epochs=5, verbose=0)
-    found = evaluation.evaluate(model, x, y)
+    actual = evaluation.evaluate(model, x, y)
     want = model.evaluate(x, y, verbose=0, return_dict=True)
-    assert {name: e.value for name, e in found.metrics.items()} == pytest.approx(want, rel=1e-4)
-    for name, estimate in found.metrics.items():
+    assert {name: e.value for name, e in actual.metrics.items()} == pytest.approx(want, rel=1e-4)
+    for name, estimate in actual.metrics.items():
         assert estimate.low < estimate.value < estimate.high, name
-    methods = {name: e.interval.method for name, e in found.metrics.items() if e.interval}
+    methods = {name: e.interval.method for name, e in actual.metrics.items() if e.interval}
     assert methods["precision"] == methods["recall"] == methods["accuracy"] == "Wilson"
     assert methods["auc"] == methods["f1"] == methods["r2"] == methods["iou"] == "bootstrap (BCa)"
     assert methods["mse"] == methods["rmse"] == "bootstrap-t"
-    assert found["rmse"].low == pytest.approx(found["mse"].low ** 0.5, rel=0.05)
+    assert actual["rmse"].low == pytest.approx(actual["mse"].low ** 0.5, rel=0.05)
 
 
 def test_streams_and_weights() -> None:
@@ -82,12 +82,12 @@ def test_a_sealed_set_counts_one_look(capsys: pytest.CaptureFixture[str]) -> Non
     x, y = data()
     model = classifier()
     sealed = hb.data.seal(x, y)
-    found = evaluation.evaluate(model, sealed)
+    result = evaluation.evaluate(model, sealed)
     assert sealed.uses == 1
     assert "first use of this test set (500 samples)" in capsys.readouterr().out
     evaluation.evaluate(model, x, y)  # its arrays
     assert sealed.uses == 2
-    assert found.n == 500
+    assert result.n == 500
 
 
 def test_several_outputs_and_penalties() -> None:
@@ -99,10 +99,10 @@ def test_several_outputs_and_penalties() -> None:
     model.compile("adam", ["sparse_categorical_crossentropy", "mse"], loss_weights=[1.0, 0.5],
                   metrics=[["accuracy"], ["mae"]])  # fmt: skip
     targets = [y, x[:, :2]]
-    found = evaluation.evaluate(model, x, targets)
+    actual = evaluation.evaluate(model, x, targets)
     want = model.evaluate(x, targets, verbose=0, return_dict=True)
-    assert {name: e.value for name, e in found.metrics.items()} == pytest.approx(want, rel=1e-4)
-    assert found.classes == []
+    assert {name: e.value for name, e in actual.metrics.items()} == pytest.approx(want, rel=1e-4)
+    assert actual.classes == []
 
 
 def test_logits_are_known_by_the_loss() -> None:
@@ -111,8 +111,8 @@ def test_logits_are_known_by_the_loss() -> None:
     model = classifier(None, 1, loss=loss, metrics=[metrics.BinaryAccuracy(threshold=0.5)])
     model.layers[-1].kernel.assign(model.layers[-1].kernel * 0.01)
     logits = model.predict(x, verbose=0)[:, 0]
-    found = evaluation.evaluate(model, x, y)
-    assert {score.label: score.predicted for score in found.classes} == {
+    result = evaluation.evaluate(model, x, y)
+    assert {score.label: score.predicted for score in result.classes} == {
         0: int((logits <= 0).sum()),
         1: int((logits > 0).sum()),
     }
@@ -122,13 +122,13 @@ def test_classes() -> None:
     x, y = data(300)
     model = classifier()
     model.fit(x, y, epochs=60, verbose=0)
-    taken = model.predict(x, verbose=0).argmax(-1)
+    selected = model.predict(x, verbose=0).argmax(-1)
     for score in evaluation.evaluate(model, x, y).classes:
         k = score.label
-        right = int(((taken == k) & (y == k)).sum())
+        right = int(((selected == k) & (y == k)).sum())
         assert (score.n, score.predicted, score.correct) == (
             int((y == k).sum()),
-            int((taken == k).sum()),
+            int((selected == k).sum()),
             right,
         )
         assert score.precision == right / score.predicted
@@ -187,12 +187,12 @@ def test_what_cannot_be_known_is_said() -> None:
     model = Own()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy", Largest()])
     with pytest.warns(IntervalWarning) as caught:
-        found = evaluation.evaluate(model, x, y)
-    assert list(found.metrics) == ["accuracy"]
+        results = evaluation.evaluate(model, x, y)
+    assert list(results.metrics) == ["accuracy"]
     texts = [str(one.message) for one in caught]
     assert any("overrides compute_loss()" in text for text in texts)
     assert any(text == "largest is excluded: its state is not a sum over samples" for text in texts)
-    assert list(found.notes) == texts
+    assert list(results.notes) == texts
 
 
 def test_a_loss_of_batches_has_no_interval() -> None:
@@ -215,13 +215,13 @@ def test_small_and_perfect_sets_warn() -> None:
 def test_a_handful_of_samples_has_no_interval() -> None:
     x, y = data(24)
     with pytest.warns(IntervalWarning) as caught:
-        found = evaluation.evaluate(classifier(), x[:2], y[:2])
+        result = evaluation.evaluate(classifier(), x[:2], y[:2])
     assert any("loss has no interval: these samples are too few" in str(one.message) for one in caught)
-    assert found["loss"].interval is None
-    assert found["loss"].as_dict()["low"] is None
-    assert "unknown" in str(found)
-    assert found["accuracy"].interval is not None
-    json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert result["loss"].interval is None
+    assert result["loss"].as_dict()["low"] is None
+    assert "unknown" in str(result)
+    assert result["accuracy"].interval is not None
+    json.loads(json.dumps(result.as_dict(), allow_nan=False))
 
 
 def test_what_layers_add_is_left_out() -> None:
@@ -230,32 +230,32 @@ def test_what_layers_add_is_left_out() -> None:
                                                         kernel_regularizer="l2")])  # fmt: skip
     model.compile("adam", "sparse_categorical_crossentropy")
     with pytest.warns(IntervalWarning, match="losses that layers add"):
-        found = evaluation.evaluate(model, x, y)
+        result = evaluation.evaluate(model, x, y)
     plain = hb.losses.SparseCategoricalCrossentropy()(y, model.predict(x, verbose=0))
     penalty = 0.01 * float(np.square(np.asarray(model.layers[0].kernel)).sum())
-    assert found["loss"].value == pytest.approx(float(plain) + penalty, rel=1e-5)
-    interval = found["loss"].interval
+    assert result["loss"].value == pytest.approx(float(plain) + penalty, rel=1e-5)
+    interval = result["loss"].interval
     assert interval is not None
     assert interval.low > penalty
 
 
 def test_how_it_is_shown() -> None:
     x, y = data()
-    found = evaluation.evaluate(classifier(), x, y)
-    shown = str(found)
-    accuracy = found["accuracy"]
+    result = evaluation.evaluate(classifier(), x, y)
+    shown = str(result)
+    accuracy = result["accuracy"]
     assert re.search(
         rf"accuracy +{accuracy.value:.4f} +{accuracy.low:.4f} to {accuracy.high:.4f} +Wilson", shown
     )
     assert "500 samples; 95% intervals" in shown
-    page = found._repr_html_()
+    page = result._repr_html_()
     assert '<th scope="col" class="number">interval</th>' in page
     assert f'<td class="number">{accuracy.low:.4f} to {accuracy.high:.4f}</td>' in page
-    told = found.as_dict()
-    assert told["metrics"]["accuracy"]["low"] == accuracy.low
-    assert [c["n"] for c in told["classes"]] == np.bincount(y).tolist()
+    fields = result.as_dict()
+    assert fields["metrics"]["accuracy"]["low"] == accuracy.low
+    assert [c["n"] for c in fields["classes"]] == np.bincount(y).tolist()
     with pytest.raises(KeyError, match="no 'acc' among loss, accuracy"):
-        found["acc"]
+        result["acc"]
 
 
 def test_the_random_state_stays() -> None:

@@ -47,8 +47,8 @@ def test_student_is_that_of_scipy(freedom: int) -> None:
 
 
 def test_interval_of_a_mean() -> None:
-    found = evaluation.mean_interval([1.0, 2.0, 3.0])
-    np.testing.assert_allclose(tuple(found), (2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), rtol=1e-6)
+    result = evaluation.mean_interval([1.0, 2.0, 3.0])
+    np.testing.assert_allclose(tuple(result), (2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), rtol=1e-6)
     with pytest.raises(ValueError, match="at least two"):
         evaluation.mean_interval([1.0])
 
@@ -74,9 +74,9 @@ def test_weights_count_as_copies() -> None:
 def test_large_means_with_small_spread() -> None:
     """Centred before it is squared: 1e8 beside 1e-3 leaves nothing otherwise."""
     values = 1e8 + np.random.default_rng(0).normal(size=500) * 1e-3
-    found = interval(mean_of("loss", values))
-    assert found is not None
-    assert 1e-4 / 2 < found.high - found.low < 1e-3
+    result = interval(mean_of("loss", values))
+    assert result is not None
+    assert 1e-4 / 2 < result.high - result.low < 1e-3
 
 
 def test_no_spread_is_no_interval() -> None:
@@ -107,11 +107,11 @@ SAMPLED = [("proportion", 0.9, 1000, 10_000), ("proportion", 0.99, 10_000, 10_00
            ("other", "AUC 0.76", 100, 400), ("other", "macro F1 0.81", 100, 500)]  # fmt: skip
 
 
-@pytest.mark.parametrize(("part", "what", "n", "draws"), SAMPLED)
-def test_intervals_hold(part: str, what: object, n: int, draws: int) -> None:
-    found = getattr(coverage, part)(np.random.default_rng(0), n, what, draws)
-    assert 0.92 < found.held < 0.98, found
-    assert found.warned < 0.1, found
+@pytest.mark.parametrize(("part", "name", "n", "draws"), SAMPLED)
+def test_intervals_hold(part: str, name: object, n: int, draws: int) -> None:
+    result = getattr(coverage, part)(np.random.default_rng(0), n, name, draws)
+    assert 0.92 < result.held < 0.98, result
+    assert result.warned < 0.1, result
 
 
 FULL = [("proportion", p, n) for p in (0.5, 0.9, 0.95, 0.99, 0.996) for n in (100, 1000, 10_000)]
@@ -121,18 +121,18 @@ FULL += [("other", name, n) for name in coverage.OTHERS for n in (100, 1000)]  #
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("part", "what", "n"), FULL)
-def test_intervals_hold_or_warn(part: str, what: object, n: int) -> None:
+@pytest.mark.parametrize(("part", "name", "n"), FULL)
+def test_intervals_hold_or_warn(part: str, name: object, n: int) -> None:
     """10,000 draws: 95% intervals hold in 93 to 97% wherever less than a tenth of the draws is warned of."""
-    found = getattr(coverage, part)(np.random.default_rng(1), n, what, 10_000)
-    assert found.warned >= 0.1 or 0.93 <= found.held <= 0.97, found
+    result = getattr(coverage, part)(np.random.default_rng(1), n, name, 10_000)
+    assert result.warned >= 0.1 or 0.93 <= result.held <= 0.97, result
 
 
 def test_where_intervals_fail_users_are_warned() -> None:
     rng = np.random.default_rng(2)
-    for found in (
+    for result in (
         coverage.proportion(rng, 100, 0.996, 1000),
         coverage.mean(rng, 30, "cross-entropy, 99% right", 300),
         coverage.other(rng, 30, "AUC 0.98", 100),
     ):
-        assert found.warned > 0.5, found
+        assert result.warned > 0.5, result

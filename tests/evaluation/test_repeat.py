@@ -15,8 +15,8 @@ VALUES = [0.981, 0.984, 0.979, 0.985, 0.983]
 
 
 def test_mean_spread_and_interval() -> None:
-    found = evaluation.repeat(lambda seed: {"accuracy": VALUES[seed], "loss": 1 - VALUES[seed]})
-    accuracy = found["accuracy"]
+    result = evaluation.repeat(lambda seed: {"accuracy": VALUES[seed], "loss": 1 - VALUES[seed]})
+    accuracy = result["accuracy"]
     assert accuracy.values == tuple(VALUES)
     assert accuracy.mean == pytest.approx(np.mean(VALUES))
     assert accuracy.sd == pytest.approx(np.std(VALUES, ddof=1))
@@ -24,11 +24,11 @@ def test_mean_spread_and_interval() -> None:
     with pytest.warns(BestOfWarning, match=r"best of 5 runs \(accuracy 0.9850\).*Report the mean 0.9824"):
         assert accuracy.best == 0.985
     with pytest.warns(BestOfWarning):
-        assert found["loss"].best == pytest.approx(0.015)  # the smallest
-    shown = str(found)
+        assert result["loss"].best == pytest.approx(0.015)  # the smallest
+    shown = str(result)
     assert "5 runs with the seeds 0, 1, 2, 3, 4" in shown
     assert "the best of 5 runs" in shown
-    assert found.as_dict()["metrics"]["loss"]["values"] == [1 - v for v in VALUES]
+    assert result.as_dict()["metrics"]["loss"]["values"] == [1 - v for v in VALUES]
 
 
 def test_luck_is_the_expected_maximum() -> None:
@@ -44,10 +44,10 @@ def test_intervals_of_means_hold() -> None:
 
 
 def test_seeds_are_set() -> None:
-    found = evaluation.repeat(lambda: float(np.asarray(hb.random.normal(()))), seeds=[3, 4])
+    result = evaluation.repeat(lambda: float(np.asarray(hb.random.normal(()))), seeds=[3, 4])
     hb.utils.set_random_seed(4)
-    assert found["value"].values[1] == float(np.asarray(hb.random.normal(())))
-    assert found["value"].sd > 0
+    assert result["value"].values[1] == float(np.asarray(hb.random.normal(())))
+    assert result["value"].sd > 0
 
 
 def test_evaluations_are_results() -> None:

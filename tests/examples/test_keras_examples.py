@@ -34,8 +34,8 @@ def test_losses_follow_keras_s(name: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     ours = json.loads(output.read_text())["result"]
-    distance, place = example_results.farthest(name, ours, example_results.recorded()[name]["result"])
-    assert distance <= 1, place
+    distance, index = example_results.farthest(name, ours, example_results.recorded()[name]["result"])
+    assert distance <= 1, index
 
 
 def test_all_programs_are_recorded() -> None:

@@ -1,5 +1,5 @@
-"""What of a model is compared with Keras's: layers, weights, connections, configs, as checksums and
-counts."""
+"""Descriptions of models, to compare with Keras's: layers, weights, connections and configs, as checksums
+and counts."""
 
 from __future__ import annotations
 

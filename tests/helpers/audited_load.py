@@ -38,7 +38,7 @@ def peak_bytes() -> int:
 
 
 def callers(hb: Any, model: Any) -> dict[str, list[Callable[[str], Any]]]:
-    """What is tried with a file, by its ending: loading it first."""
+    """Return the calls that a file is tried with, by its ending: loading first."""
     load, inspect, verify = hb.saving.load_model, hb.saving.inspect_model, hb.saving.verify_model
 
     def arrays(path: str) -> Any:

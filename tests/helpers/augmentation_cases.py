@@ -120,20 +120,20 @@ CASES = [
 
 
 def images_of(case: Case) -> np.ndarray:
-    """Smooth pictures with some noise."""
+    """Smooth images with some noise."""
     rng = np.random.default_rng(len(case.text))
     batch, height, width, channels = SHAPE
     y, x = np.mgrid[:height, :width]
     phase = rng.uniform(0, 6, (batch, 1, 1, channels))
     waves = np.sin(phase + 0.7 * x[None, :, :, None]) + np.cos(phase + 0.5 * y[None, :, :, None])
     pixels = np.clip(0.5 + 0.2 * waves + rng.normal(0, 0.05, SHAPE), 0, 1)
-    made = (pixels if case.unit else np.round(pixels * 255)).astype(case.dtype)
-    return made.transpose(0, 3, 1, 2).copy() if FIRST in case.text else made
+    result = (pixels if case.unit else np.round(pixels * 255)).astype(case.dtype)
+    return result.transpose(0, 3, 1, 2).copy() if FIRST in case.text else result
 
 
 def masks_of(case: Case) -> np.ndarray:
-    made = np.random.default_rng(7).integers(0, 4, (*SHAPE[:3], 1)).astype("float32")
-    return made.transpose(0, 3, 1, 2).copy() if FIRST in case.text else made
+    result = np.random.default_rng(7).integers(0, 4, (*SHAPE[:3], 1)).astype("float32")
+    return result.transpose(0, 3, 1, 2).copy() if FIRST in case.text else result
 
 
 def boxes_of() -> dict[str, np.ndarray]:
@@ -218,9 +218,9 @@ def nested(table: dict[str, Any]) -> Any:
     for path, value in table.items():
         head, _, rest = path.partition("/")
         groups.setdefault(head, {})[rest] = value
-    made = {head: nested(group) for head, group in groups.items()}
-    if next(iter(made)).startswith("."):
-        return {head[1:]: value for head, value in made.items()}
-    kind = tuple if next(iter(made))[0] == "t" else list
-    places = {int(head[1:]): value for head, value in made.items()}
+    result = {head: nested(group) for head, group in groups.items()}
+    if next(iter(result)).startswith("."):
+        return {head[1:]: value for head, value in result.items()}
+    kind = tuple if next(iter(result))[0] == "t" else list
+    places = {int(head[1:]): value for head, value in result.items()}
     return kind(places.get(i) for i in range(max(places) + 1))

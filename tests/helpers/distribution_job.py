@@ -1,4 +1,4 @@
-"""What each process of the jobs in test_jobs.py runs: `job.py FOLDER SCENARIO...`.
+"""Program of each process of the jobs in test_jobs.py: `distribution_job.py FOLDER SCENARIO...`.
 
 A scenario is a function below; what it returns goes into FOLDER as SCENARIO-RANK.json.
 """
@@ -22,16 +22,16 @@ SAMPLES, BATCH = 76, 16  # the last batch of an epoch has 12 rows, which 8 devic
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of noise whose class is where they are brightest."""
+    """Images of noise whose class is where they are brightest."""
     generator = np.random.default_rng(0)
     x = generator.normal(size=(SAMPLES, 4, 6)).astype("float32")
     return x, x.mean(axis=2).argmax(axis=1)
 
 
-def model() -> Any:
+def build_model() -> Any:
     """A net with everything that looks at a whole batch or draws random numbers."""
     hornbeam.utils.set_random_seed(7)
-    made = hornbeam.Sequential(
+    model = hornbeam.Sequential(
         [
             layers.Input((4, 6)),
             layers.Flatten(),
@@ -44,56 +44,56 @@ def model() -> Any:
         ]
     )
     loss = hornbeam.losses.SparseCategoricalCrossentropy(from_logits=True)
-    made.compile(hornbeam.optimizers.Adam(0.01), loss, metrics=["accuracy"])
-    return made
+    model.compile(hornbeam.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+    return model
 
 
-def outcome(made: Any, history: Any) -> dict[str, Any]:
+def outcome(result: Any, history: Any) -> dict[str, Any]:
     """Numbers that have to be the same however a model was trained."""
     x, y = data()
     return {
         **{name: list(map(float, values)) for name, values in history.history.items()},
-        "evaluated": made.evaluate(x, y, verbose=0),
-        "predicted": made.predict(x[:20], verbose=0).tolist(),
-        "on_batch": made.train_on_batch(x[:BATCH], y[:BATCH]),
-        "weights": [float(np.abs(weight).sum()) for weight in made.get_weights()],
+        "evaluated": result.evaluate(x, y, verbose=0),
+        "predicted": result.predict(x[:20], verbose=0).tolist(),
+        "on_batch": result.train_on_batch(x[:BATCH], y[:BATCH]),
+        "weights": [float(np.abs(weight).sum()) for weight in result.get_weights()],
     }
 
 
 def arrays() -> dict[str, Any]:
     """Arrays in memory, shuffled, with a validation of 10 rows."""
     x, y = data()
-    made = model()
-    return outcome(made, made.fit(x, y, BATCH, epochs=3, verbose=0, validation_data=(x[:10], y[:10])))
+    model = build_model()
+    return outcome(model, model.fit(x, y, BATCH, epochs=3, verbose=0, validation_data=(x[:10], y[:10])))
 
 
 def stream() -> dict[str, Any]:
     """A stream of batches with a function that draws random numbers while it is read."""
     x, y = data()
-    made = model()
+    model = build_model()
     dataset = hornbeam.data.Dataset.from_tensor_slices((x, y)).shuffle(SAMPLES, seed=3).batch(BATCH)
     noisy = dataset.map(lambda x, y: (x + 0.1 * hornbeam.random.normal(x.shape, seed=5), y))
-    return outcome(made, made.fit(noisy, epochs=2, verbose=0))
+    return outcome(model, model.fit(noisy, epochs=2, verbose=0))
 
 
 def in_order(own: bool = False) -> dict[str, Any]:
     """Batches in order. own: of the rows of each batch every process has its part only."""
     x, y = (part[: 4 * BATCH] for part in data())
-    made = model()
+    model = build_model()
     part, parts = hornbeam.engines.current_engine().data_shard if own else (0, 1)
     size = BATCH // parts
     rows = np.arange(4 * BATCH).reshape(4, parts, size)[:, part].reshape(-1)
-    made.fit(x[rows], y[rows], size, epochs=1, shuffle=False, verbose=0)
+    model.fit(x[rows], y[rows], size, epochs=1, shuffle=False, verbose=0)
 
     def batches() -> Any:
         for start in range(0, len(rows), size):
             yield x[rows[start : start + size]], y[rows[start : start + size]]
 
-    history = made.fit(batches(), verbose=0)
-    predicted = made.predict(x[rows], batch_size=size, verbose=0)
+    history = model.fit(batches(), verbose=0)
+    predicted = model.predict(x[rows], batch_size=size, verbose=0)
     return {
         "loss": history.history["loss"],
-        "evaluated": made.evaluate(x[rows], y[rows], batch_size=size, verbose=0),
+        "evaluated": model.evaluate(x[rows], y[rows], batch_size=size, verbose=0),
         "own": predicted.tolist(),
         "rows": rows.tolist(),
     }
@@ -106,10 +106,10 @@ def own_data() -> dict[str, Any]:
     rank = hornbeam.engines.current_engine().process[0]
     refused = []
     for rows, eagerly in [(20 + rank, False), (20, True)]:
-        made = model()
-        made.run_eagerly = eagerly
+        model = build_model()
+        model.run_eagerly = eagerly
         try:
-            made.fit(x[:rows], y[:rows], BATCH, verbose=0)
+            model.fit(x[:rows], y[:rows], BATCH, verbose=0)
         except ValueError as error:
             refused.append(str(error))
     return {"refused": refused, **in_order(own=True)}
@@ -137,10 +137,10 @@ def _model_parallel(groups: int, layouts: dict[str, tuple[str | None, ...]]) -> 
     values = np.arange(16.0).reshape(2, 8)
     moved = dist.distribute_tensor(values, dist.TensorLayout((None, "model"), mesh))
     assert (np.asarray(moved + 1) == values + 1).all()
-    made = model()
+    model = build_model()
     x, y = data()
-    history = made.fit(x, y, BATCH, epochs=3, verbose=0, validation_data=(x[:10], y[:10]))
-    return outcome(made, history)
+    history = model.fit(x, y, BATCH, epochs=3, verbose=0, validation_data=(x[:10], y[:10]))
+    return outcome(model, history)
 
 
 def model_parallel() -> dict[str, Any]:
@@ -160,7 +160,7 @@ def backed_up() -> dict[str, Any]:
     folder = Path(os.environ["BACKUP"])
     dist.set_distribution(dist.DataParallel())
     x, y = data()
-    made = model()
+    model = build_model()
     stop = int(os.environ.get("STOP_AFTER", "0"))
 
     class Stop(hornbeam.callbacks.Callback):
@@ -173,8 +173,8 @@ def backed_up() -> dict[str, Any]:
     checkpoint = hornbeam.callbacks.ModelCheckpoint(folder / "{epoch}.keras")
     log = hornbeam.callbacks.CSVLogger(folder / "log.csv", append=True)
     callbacks = [backup, checkpoint, log, *([Stop()] if stop else [])]
-    history = made.fit(x, y, BATCH, epochs=4, verbose=2, callbacks=callbacks)
-    return {"epochs": history.epoch, **outcome(made, history)}
+    history = model.fit(x, y, BATCH, epochs=4, verbose=2, callbacks=callbacks)
+    return {"epochs": history.epoch, **outcome(model, history)}
 
 
 def endless() -> dict[str, Any]:
@@ -182,7 +182,7 @@ def endless() -> dict[str, Any]:
     folder = Path(os.environ["BACKUP"])
     dist.set_distribution(dist.DataParallel())
     x, y = data()
-    made = model()
+    model = build_model()
     Path(folder, f"pid-{hornbeam.engines.current_engine().process[0]}").write_text(str(os.getpid()))
 
     class Slow(hornbeam.callbacks.Callback):
@@ -194,7 +194,7 @@ def endless() -> dict[str, Any]:
             self.model.stop_training = not self.left
 
     backup = hornbeam.callbacks.BackupAndRestore(folder / "backup", delete_checkpoint=False)
-    history = made.fit(x, y, BATCH, epochs=1_000_000, verbose=0, callbacks=[backup, Slow()])
+    history = model.fit(x, y, BATCH, epochs=1_000_000, verbose=0, callbacks=[backup, Slow()])
     return {"epochs": history.epoch}
 
 
@@ -211,9 +211,9 @@ def main(folder: str, *scenarios: str) -> None:
     """Run the scenarios one after another, each on whatever it sets up."""
     for name in scenarios:
         dist.set_distribution(None)
-        found = globals()[name]()
+        result = globals()[name]()
         rank = hornbeam.engines.current_engine().process[0]
-        Path(folder, f"{name}-{rank}.json").write_text(json.dumps(found))
+        Path(folder, f"{name}-{rank}.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

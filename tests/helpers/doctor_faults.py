@@ -18,8 +18,8 @@ from tests.helpers.doctor_parts import (
     blobs,
     compiled,
     conv,
+    images,
     net,
-    pictures,
     rings,
     run,
     sgd,
@@ -131,7 +131,7 @@ def constants() -> Fit:
 
 
 class Severed(hb.Model):
-    """Its first layer cannot learn: rounding has no slope."""
+    """Its first layer cannot learn: rounding has no gradient."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,8 +175,8 @@ def by_class_dataset() -> Fit:
     return run(net(), data, epochs=2, batch_size=None)
 
 
-def uint8_pictures() -> Fit:
-    x, y = pictures()
+def uint8_images() -> Fit:
+    x, y = images()
     return run(conv(scaled=False), x, y, epochs=2)
 
 
@@ -216,11 +216,11 @@ FAULTS: dict[str, Fault] = {
     "weights of classes far too large": (
         lambda: collapsed(class_weight={0: 1.0, 1: 60.0}), "class_collapse", (),
     ),
-    "pictures as they come": (uint8_pictures, "unscaled_inputs", ()),
+    "images as they come": (uint8_images, "unscaled_inputs", ()),
     "a table as it comes": (table, "unscaled_inputs", ("saturated_outputs",)),
-    "divided twice": (lambda: run(conv(), pictures()[0] / 255.0, pictures()[1], epochs=2), "tiny_inputs", ()),
+    "divided twice": (lambda: run(conv(), images()[0] / 255.0, images()[1], epochs=2), "tiny_inputs", ()),
     "divided as integers": (
-        lambda: run(conv(scaled=False), pictures()[0] // 255, pictures()[1], epochs=2), "constant_inputs", (),
+        lambda: run(conv(scaled=False), images()[0] // 255, images()[1], epochs=2), "constant_inputs", (),
     ),
     "prices in full": (
         lambda: run(net(4, 1, last=None, loss="mse", metrics=()), CX, 2e5 + 5e4 * CY), "unscaled_targets", (),

@@ -18,8 +18,8 @@ from tests.helpers.doctor_parts import (
     blobs,
     compiled,
     conv,
+    images,
     net,
-    pictures,
     rings,
     run,
     sequences,
@@ -128,10 +128,10 @@ class Variational(hb.Model):
         h = self.encoder(x)
         mean, spread = self.mean(h), self.spread(h)
         z = mean + ops.exp(0.5 * spread) * hb.random.normal(mean.shape, seed=self.noise)
-        made = self.decoder(z)
+        result = self.decoder(z)
         kl = -0.5 * ops.sum(1 + spread - ops.square(mean) - ops.exp(spread), axis=-1)
-        self.add_loss(ops.mean(ops.sum(ops.square(x - made), axis=-1)) + ops.mean(kl))
-        return made
+        self.add_loss(ops.mean(ops.sum(ops.square(x - result), axis=-1)) + ops.mean(kl))
+        return result
 
 
 def variational() -> Fit:
@@ -179,7 +179,7 @@ def residual() -> Fit:
         b = layers.Conv2D(8, 3, padding="same", use_bias=False)(layers.ReLU()(layers.BatchNormalization()(h)))
         h = layers.Add()([h, layers.BatchNormalization(gamma_initializer="zeros")(b)])
     model = hb.Model(x, layers.Dense(2, "softmax")(layers.GlobalAveragePooling2D()(h)))
-    return run(compiled(model), *pictures(), epochs=4)
+    return run(compiled(model), *images(), epochs=4)
 
 
 def mobile() -> Fit:
@@ -211,7 +211,7 @@ def segmentation() -> Fit:
         hb.Input((12, 12, 1)), layers.Rescaling(1 / 255),
         layers.Conv2D(8, 3, padding="same", activation="relu"), layers.Conv2D(2, 1, activation="softmax"),
     ]  # fmt: skip
-    x, _ = pictures(128)
+    x, _ = images(128)
     return run(compiled(stack), x, (x[..., 0] > 120).astype("int32"))
 
 
@@ -221,7 +221,7 @@ def augmented() -> Fit:
         layers.Rescaling(1 / 255), layers.Conv2D(8, 3, activation="relu"), layers.Flatten(),
         layers.Dense(2, "softmax"),
     ]  # fmt: skip
-    return run(compiled(stack), *pictures())
+    return run(compiled(stack), *images())
 
 
 def deep() -> Fit:
@@ -235,7 +235,7 @@ def separable() -> Fit:
         layers.DepthwiseConv2D(3), layers.Conv2D(16, 1, activation="relu"), layers.GlobalMaxPooling2D(),
         layers.Dense(2, "softmax"),
     ]  # fmt: skip
-    return run(compiled(stack, optimizers.Adam(0.01)), *pictures(), epochs=6)
+    return run(compiled(stack, optimizers.Adam(0.01)), *images(), epochs=6)
 
 
 def heads() -> Fit:
@@ -363,9 +363,9 @@ HEALTHY: dict[str, Callable[[], Fit]] = {
     ),
     "logistic regression": logistic,
     "classes that overlap": overlapping,
-    "CNN": lambda: run(conv(), *pictures(), epochs=6),
+    "CNN": lambda: run(conv(), *images(), epochs=6),
     "CNN, divided before": lambda: run(
-        conv(scaled=False), pictures()[0] / 255.0, pictures()[1], epochs=6
+        conv(scaled=False), images()[0] / 255.0, images()[1], epochs=6
     ),
     "separable convolutions": separable,
     "residual blocks": residual,

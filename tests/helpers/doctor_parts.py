@@ -1,4 +1,4 @@
-"""What the trainings that the doctor looks at are made of: data, models, calls of fit."""
+"""Parts of the trainings that the doctor checks: data, models, calls of fit."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def curve(n: int = 512, seed: int = 3) -> Any:
     return x, y.astype("float32")
 
 
-def pictures(n: int = 256, seed: int = 4) -> Any:
-    """12 x 12 pictures of a bar across or upright, with noise, in whole numbers from 0 to 255."""
+def images(n: int = 256, seed: int = 4) -> Any:
+    """12 x 12 images of a bar across or upright, with noise, in integers from 0 to 255."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, n)
     x = rng.uniform(0, 80, (n, 12, 12, 1))

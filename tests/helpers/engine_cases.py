@@ -112,8 +112,8 @@ def compare(
     if name in DECOMPOSITIONS:
         return _decomposition_error(name, got, arrays[0])
     computed = name in SUMS or (name in ELEMENTWISE and name not in ("bitcast", "convert"))
-    found = primitive.reference(*map(wide, arrays), **params) if computed else rounded
-    exact = [wide(out) for out in (found if isinstance(found, tuple) else (found,))]
+    actual = primitive.reference(*map(wide, arrays), **params) if computed else rounded
+    exact = [wide(out) for out in (actual if isinstance(actual, tuple) else (actual,))]
     scale = _scale(name, arrays, params, exact[0])
     error = Error()
     for mine, theirs in zip(got, exact, strict=True):
@@ -124,7 +124,7 @@ def compare(
 def _scale(
     name: str, arrays: Sequence[np.ndarray], params: dict[str, Any], exact: np.ndarray
 ) -> np.ndarray | None:
-    """What the last place is taken of, if not of the result itself."""
+    """Return the values whose last place is the unit of the error, or None for the result itself."""
     if name in AROUND_ONE:
         return np.maximum(np.abs(exact), 1)
     if name not in SUMS or not is_float(dtype_name(arrays[-1].dtype)):
@@ -136,7 +136,7 @@ def _scale(
 
 
 def _decomposition_error(name: str, got: list[np.ndarray], x: np.ndarray) -> Error:
-    """How far the product of the factors is from x, and how far orthogonal factors are from orthogonal."""
+    """Return the error of the product of the factors, and of the orthogonality of orthogonal factors."""
     parts = [wide(part) for part in got]
     target = wide(x)
     if name == "qr":

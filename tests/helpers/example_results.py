@@ -1,4 +1,4 @@
-"""What one example program gave under Hornbeam, held against what it gave under Keras.
+"""Results of an example program under Hornbeam, compared with those under Keras.
 
 Both sides begin with the same weights and data (see side.py), but shuffle batches and draw dropout and noise
 by themselves: losses have to follow each other, not to be equal. A value follows another if it lies within
@@ -51,7 +51,7 @@ def farthest(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[f
     """The largest distance between two results in units of what is allowed, and where it is."""
     assert ours.keys() == theirs.keys(), f"{name}: {sorted(ours)} against {sorted(theirs)}"
     relative, absolute = LOOSER.get(name, (RELATIVE, ABSOLUTE))
-    worst, place = 0.0, ""
+    worst, location = 0.0, ""
     for key, wanted in theirs.items():
         a, b = np.atleast_1d(ours[key]), np.atleast_1d(wanted)
         assert a.shape == b.shape, f"{name}: {key} has {a.shape} values against {b.shape}"
@@ -59,5 +59,5 @@ def farthest(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[f
         distances = np.abs(a - b) / (relative * np.abs(b) + absolute)
         if distances.max() > worst:
             worst, at = float(distances.max()), int(distances.argmax())
-            place = f"{key}[{at}]: {a[at]:.4f} against {b[at]:.4f}"
-    return worst, place
+            location = f"{key}[{at}]: {a[at]:.4f} against {b[at]:.4f}"
+    return worst, location

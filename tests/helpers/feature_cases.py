@@ -1,6 +1,6 @@
 """FeatureSpaces that real Keras and Hornbeam both build: `k` is either.
 
-`feature_expected.json` and `feature_space.keras` hold what Keras 3.15.1 on TensorFlow makes of them (see
+`feature_expected.json` and `feature_space.keras` hold the results of Keras 3.15.1 on TensorFlow (see
 tools/expected_features.py).
 """
 
@@ -96,7 +96,7 @@ def as_lists(value: Any) -> Any:
 
 
 def encoded(k: Any, name: str) -> dict[str, Any]:
-    """What a space makes of the data it was adapted to, of others, and of one row."""
+    """Return the results of a space for the data it was adapted to, for others, and for one row."""
     space = SPACES[name](k)
     space.adapt(columns(space, DATA))
     return facts(space)
@@ -104,5 +104,5 @@ def encoded(k: Any, name: str) -> dict[str, Any]:
 
 def facts(space: Any) -> dict[str, Any]:
     row = {name: values[2] for name, values in columns(space, OTHERS).items()}
-    given = {"data": columns(space, DATA), "others": columns(space, OTHERS), "row": row}
-    return {label: as_lists(space(values)) for label, values in given.items()}
+    inputs = {"data": columns(space, DATA), "others": columns(space, OTHERS), "row": row}
+    return {label: as_lists(space(values)) for label, values in inputs.items()}

@@ -38,8 +38,8 @@ def pullback(fn: NodeFunction, count: int, wrt: Sequence[int]) -> NodeFunction:
     def gradient(*args: Node) -> list[Node]:
         xs, weights = args[:count], args[count:]
         targets = [xs[i] for i in wrt]
-        found = gradients(fn(*xs), weights, targets)
-        return [zeros_like(x) if ct is None else ct for ct, x in zip(found, targets, strict=True)]
+        result = gradients(fn(*xs), weights, targets)
+        return [zeros_like(x) if ct is None else ct for ct, x in zip(result, targets, strict=True)]
 
     return gradient
 

@@ -163,7 +163,7 @@ def wrappers(k: Any) -> Made:
 
 
 def stateful(k: Any) -> Made:
-    """What a layer carries from batch to batch is no weight."""
+    """State that a layer carries from batch to batch is no weight."""
     model = k.Sequential([k.Input(batch_shape=(4, 5, 3)), k.layers.LSTM(3, stateful=True)], name="stateful")
     model.compile("sgd", "mse")
     return model, normal(20, 4, 5, 3), None
@@ -258,8 +258,8 @@ def optimizer(name: str) -> Callable[[Any], Made]:
 
 
 MODELS: dict[str, Callable[[Any], Made]] = {
-    made.__name__: made
-    for made in (
+    build.__name__: build
+    for build in (
         tutorial, branches, text, nested, convolutions, attention, normalization, wrappers, stateful,
         operations,
         untrained, subclassed,
@@ -307,16 +307,16 @@ def write(k: Any, folder: Any) -> None:
 
 
 def differences(k: Any, folder: Any) -> dict[str, float]:
-    """Load every model that somebody else wrote: the largest differences of predictions and of losses."""
+    """Load every model that the other library wrote: the largest differences of predictions and of losses."""
     registered(k)
-    found: dict[str, float] = {}
+    actual: dict[str, float] = {}
     with np.load(f"{folder}/expected.npz") as expected:
         for name, make in MODELS.items():
             path = f"{folder}/{name}.keras"
             _, x, y = make(k)
             predicted = flat(k.models.load_model(path).predict(x, verbose=0))
-            found[name] = float(np.abs(predicted - expected[name]).max())
+            actual[name] = float(np.abs(predicted - expected[name]).max())
             if y is not None:
                 loss = losses(k, path, x, y)
-                found[f"{name} losses"] = float(np.abs(loss - expected[f"{name} losses"]).max())
-    return found
+                actual[f"{name} losses"] = float(np.abs(loss - expected[f"{name} losses"]).max())
+    return actual

@@ -47,21 +47,23 @@ def reasons(namespace: str) -> dict[str, str]:
 
 
 def keras_parameters(signature: str) -> Parameters:
-    made = ast.parse(f"def f{signature.split(' -> ')[0]}: pass").body[0]
-    assert isinstance(made, ast.FunctionDef)
-    args = made.args
+    result = ast.parse(f"def f{signature.split(' -> ')[0]}: pass").body[0]
+    assert isinstance(result, ast.FunctionDef)
+    args = result.args
     positional = [*args.posonlyargs, *args.args]
     defaults: list[Any] = [None] * (len(positional) - len(args.defaults)) + args.defaults
-    found: Parameters = [(a.arg, "", d and ast.unparse(d)) for a, d in zip(positional, defaults, strict=True)]
+    results: Parameters = [
+        (a.arg, "", d and ast.unparse(d)) for a, d in zip(positional, defaults, strict=True)
+    ]
     if args.vararg:
-        found.append((args.vararg.arg, "*", None))
-    found += [
+        results.append((args.vararg.arg, "*", None))
+    results += [
         (a.arg, "keyword", d and ast.unparse(d))
         for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)
     ]
     if args.kwarg:
-        found.append((args.kwarg.arg, "**", None))
-    return [p for p in found if p[0] != "self"]
+        results.append((args.kwarg.arg, "**", None))
+    return [p for p in results if p[0] != "self"]
 
 
 def our_parameters(target: Any) -> Parameters:
@@ -70,10 +72,10 @@ def our_parameters(target: Any) -> Parameters:
         inspect.Parameter.KEYWORD_ONLY: "keyword",
         inspect.Parameter.VAR_KEYWORD: "**",
     }
-    found = inspect.signature(target.__init__ if inspect.isclass(target) else target).parameters.values()
+    result = inspect.signature(target.__init__ if inspect.isclass(target) else target).parameters.values()
     return [
         (p.name, kinds.get(p.kind, ""), None if p.default is p.empty else repr(p.default))
-        for p in found
+        for p in result
         if p.name != "self"
     ]
 

@@ -240,7 +240,7 @@ CASES = [
 
 
 def label(index: int) -> str:
-    """What a case is called in test reports."""
+    """Return the name of a case in test reports."""
     case = CASES[index]
     return f"{index}-{case.make}{'-' + '-'.join(case.call) if case.call else ''}"
 
@@ -251,7 +251,7 @@ def make(case: Case, layers: ModuleType) -> Any:
 
 
 def names_of(module: ModuleType) -> dict[str, Any]:
-    """What a module has, imported or not yet: of ours, a family comes when one of its names is used."""
+    """Return the names of a module, imported or not: ours imports a family when one of its names is used."""
     return {name: getattr(module, name) for name in getattr(module, "__all__", dir(module))}
 
 

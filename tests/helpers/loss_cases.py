@@ -33,8 +33,8 @@ def inputs() -> dict[str, np.ndarray]:
         "unit": a / np.linalg.norm(a, axis=1, keepdims=True),
         "weights": rng.random(6),
     }
-    made = {name: np.asarray(value, "float32") for name, value in floats.items()}
-    return {**made, "signs": 2 * made["binary"] - 1, "labels": labels, "labels_column": labels[:, None]}
+    result = {name: np.asarray(value, "float32") for name, value in floats.items()}
+    return {**result, "signs": 2 * result["binary"] - 1, "labels": labels, "labels_column": labels[:, None]}
 
 
 _REDUCTIONS = ("sum_over_batch_size", "sum", "none", "mean_with_sample_weight")

@@ -1,4 +1,4 @@
-"""Model files that attack whoever loads them: one for each rule, after published cases."""
+"""Model files that attack the process that loads them: one for each rule, after published cases."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def sequential(*layers: Any, shape: Any = (None, 4), **more: Any) -> dict[str, A
 
 def metric(name: str, **config: Any) -> dict[str, Any]:
     """A compile config with one metric."""
-    made = {"module": "keras.metrics", "class_name": name, "config": config}
-    return {"optimizer": "adam", "loss": "mse", "metrics": [made]}
+    result = {"module": "keras.metrics", "class_name": name, "config": config}
+    return {"optimizer": "adam", "loss": "mse", "metrics": [result]}
 
 
 def tensor(name: str, *shape: Any, number: int = 0) -> dict[str, Any]:
@@ -115,9 +115,9 @@ def code(folder: Path) -> Iterator[tuple[str, Any]]:
         yield f"{module}.{name} as activation", sequential(dense(activation=function(module, name)))
         lambda_layer = layer("Lambda", function=function(module, name), arguments={"a": str(sentinel)})
         yield f"{module}.{name} in a Lambda", sequential(lambda_layer)
-        found = {"module": module, "class_name": name, "config": {}, "registered_name": name}
-        yield f"{module}.{name} as a class", sequential(dense(), found)
-        yield f"{module}.{name} as an initializer", sequential(dense(kernel_initializer=found))
+        results = {"module": module, "class_name": name, "config": {}, "registered_name": name}
+        yield f"{module}.{name} as a class", sequential(dense(), results)
+        yield f"{module}.{name} as an initializer", sequential(dense(kernel_initializer=results))
     yield "a model class of another format", sequential(layer("TFSMLayer", filepath=str(folder)))
     yield "a pickle in a layer", sequential(layer("TorchModuleWrapper", module=packed))
     yield "a vocabulary in a file", sequential(layer("StringLookup", vocabulary="/etc/passwd"))
@@ -200,7 +200,7 @@ def sizes() -> Iterator[tuple[str, Any]]:
         sequential(layer("Resizing", height=10**9, width=9, interpolation="nearest"), shape=image),
     )
     rgb = (None, 8, 8, 3)
-    for name, made in {
+    for name, result in {
         "a random crop": layer("RandomCrop", height=10**9, width=10**9),
         "tiles": layer("ContrastLimitedAdaptiveHistogramEqualization", tile_grid_size=[10**9, 1]),
         "a blur": layer("RandomGaussianBlur", kernel_size=[10**9 + 1, 1]),
@@ -209,7 +209,7 @@ def sizes() -> Iterator[tuple[str, Any]]:
         "a chain": layer("AugMix", chain_depth=10**9),
         "operations on images": layer("RandAugment", num_ops=10**9),
     }.items():
-        yield name, sequential(made, layer("Flatten"), dense(9), shape=rgb)
+        yield name, sequential(result, layer("Flatten"), dense(9), shape=rgb)
     yield "adaptive pooling", sequential(layer("AdaptiveMaxPooling2D", output_size=[10**9, 1]), shape=image)
     yield (
         "a reflection",
@@ -293,10 +293,10 @@ def petabyte(store: h5py.File, folder: Path) -> None:
 
 def bomb_chunk(store: h5py.File, folder: Path) -> None:
     """Half a gigabyte of zeros in the one chunk of a small array."""
-    made = store.create_dataset(
+    result = store.create_dataset(
         KERNEL, (4, 3), "float32", maxshape=(None, None), chunks=(1 << 14, 1 << 13), compression="gzip"
     )
-    made.id.write_direct_chunk((0, 0), zlib.compress(bytes(1 << 29), 9))
+    result.id.write_direct_chunk((0, 0), zlib.compress(bytes(1 << 29), 9))
 
 
 def other_filter(store: h5py.File, folder: Path) -> None:
@@ -408,21 +408,21 @@ def archives(folder: Path) -> Iterator[str]:
             archive.writestr(f"{index}", b"")
     yield "many_members.keras"
     raw = bytearray(write(folder / "lying.keras").read_bytes())
-    place = raw.rindex(b"model.weights.h5")  # its entry in the table of contents
-    raw[place - 26 : place - 18] = struct.pack("<LL", GIB, 3 * GIB)  # compressed and unpacked size
+    result = raw.rindex(b"model.weights.h5")  # its entry in the table of contents
+    raw[result - 26 : result - 18] = struct.pack("<LL", GIB, 3 * GIB)  # compressed and unpacked size
     (folder / "lying.keras").write_bytes(raw)
     yield "lying.keras"
     raw = bytearray(write(folder / "encrypted.keras").read_bytes())
-    place = raw.rindex(b"model.weights.h5")
-    raw[place - 38] |= 1
+    result = raw.rindex(b"model.weights.h5")
+    raw[result - 38] |= 1
     (folder / "encrypted.keras").write_bytes(raw)
     yield "encrypted.keras"
     raw = write(folder / "commented.keras").read_bytes()
     (folder / "commented.keras").write_bytes(raw[:-2] + b"\x05\x00hello")
     yield "commented.keras"
     raw = write(folder / "broken_stream.keras", compression=zipfile.ZIP_DEFLATED).read_bytes()
-    place = raw.index(b"config.json") + 20
-    (folder / "broken_stream.keras").write_bytes(raw[:place] + bytes(40) + raw[place + 40 :])
+    result = raw.index(b"config.json") + 20
+    (folder / "broken_stream.keras").write_bytes(raw[:result] + bytes(40) + raw[result + 40 :])
     yield "broken_stream.keras"
     (folder / "a_pickle.keras").write_bytes(b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00cos\nsystem\n")
     yield "a_pickle.keras"

@@ -1,4 +1,4 @@
-"""Files that attack whoever loads them, of formats besides `.keras`: whole models of Keras 2 in HDF5, `.npz`,
+"""Malicious files of formats besides `.keras`: complete models of Keras 2 in HDF5, `.npz`,
 `.safetensors` and ONNX. One for each rule that the format could break.
 """
 
@@ -49,7 +49,7 @@ def keras2(
     config: Any = GOOD,
     training: Any = None,
     change: Callable[[h5py.Group], None] | None = None,
-    whole: Callable[[h5py.File], None] | None = None,
+    full: Callable[[h5py.File], None] | None = None,
 ) -> bytes:
     """A model of one Dense layer. change: is given the group of the layer's weights; whole: the file."""
     buffer = io.BytesIO()
@@ -65,8 +65,8 @@ def keras2(
         group["layers/dense/vars/0"], group["layers/dense/vars/1"] = VALUES, BIAS
         if change is not None:
             change(group)
-        if whole is not None:
-            whole(store)
+        if full is not None:
+            full(store)
     return buffer.getvalue()
 
 
@@ -122,17 +122,17 @@ def keras2_places(folder: Path) -> Iterator[tuple[str, bytes]]:
 
         yield name, keras2(change=replaced)
     other = bad_files.other_file(folder)
-    for place in ("model_weights", "model_weights/dense"):
+    for index in ("model_weights", "model_weights/dense"):
         for kind, link in {
             "soft": h5py.SoftLink("/elsewhere"),
             "external": h5py.ExternalLink(other, "/"),
         }.items():
 
-            def moved(store: h5py.File, place: str = place, link: Any = link) -> None:
-                store.move(place, "elsewhere")
-                store[place] = link
+            def moved(store: h5py.File, index: str = index, link: Any = link) -> None:
+                store.move(index, "elsewhere")
+                store[index] = link
 
-            yield f"{kind} link at {place}", keras2(whole=moved)
+            yield f"{kind} link at {index}", keras2(full=moved)
 
     def pointing(store: h5py.File) -> None:
         store["model_weights"].attrs["layer_names"] = store.ref
@@ -144,10 +144,10 @@ def keras2_places(folder: Path) -> Iterator[tuple[str, bytes]]:
         for number in range(60):
             store.create_dataset(f"zeros{number}", (32 << 20,), "float32", chunks=(1 << 18,))
 
-    yield "many arrays of nothing", keras2(whole=nothing)
-    yield "names that are references", keras2(whole=pointing)
-    yield "a config of numbers", keras2(whole=numbers)
-    yield "no model", keras2(whole=lambda store: store.attrs.__delitem__("model_config"))
+    yield "many arrays of nothing", keras2(full=nothing)
+    yield "names that are references", keras2(full=pointing)
+    yield "a config of numbers", keras2(full=numbers)
+    yield "no model", keras2(full=lambda store: store.attrs.__delitem__("model_config"))
     yield from lying_texts((GOLDEN / "keras2" / "shared.h5").read_bytes())
 
 
@@ -244,8 +244,8 @@ def npz_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     raw[raw.rindex(b"dense/bias.npy") - 38] |= 1
     yield "encrypted", bytes(raw)
     raw = bytearray(npz([kernel, bias]))
-    place = raw.rindex(b"dense/bias.npy")
-    raw[place - 26 : place - 18] = struct.pack("<LL", GIB, 3 * GIB)
+    index = raw.rindex(b"dense/bias.npy")
+    raw[index - 26 : index - 18] = struct.pack("<LL", GIB, 3 * GIB)
     yield "lying sizes", bytes(raw)
 
 
@@ -321,11 +321,11 @@ def onnx_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     def number(name: str, *values: int) -> bytes:
         return onnx.tensor(name, np.array(values, "int64"))
 
-    for place in (
+    for index in (
         "/etc/passwd", "../secret", "sub/../../secret", "./secret", "link", "hard", "pipe", "folder", "",
         "..", "C:secret", "..\\secret", "file:///etc/passwd", "http://127.0.0.1/w", "secret\0",
     ):  # fmt: skip
-        yield f"data in {place!r}", of(GEMM, [onnx.external("w", [3, 3], location=place)])
+        yield f"data in {index!r}", of(GEMM, [onnx.external("w", [3, 3], location=index)])
     yield (
         "one file many times",
         of(
@@ -333,7 +333,7 @@ def onnx_files(folder: Path) -> Iterator[tuple[str, bytes]]:
             [onnx.external(f"w{i}", [1 << 20], location="data") for i in range(4000)],
         ),
     )
-    yield "an operator of somebody's", of([onnx.node("PythonOp", x, ["y"], domain="ai.onnx.contrib")])
+    yield "an operator of another domain", of([onnx.node("PythonOp", x, ["y"], domain="ai.onnx.contrib")])
     yield "a name of a function", of([onnx.node("os.system", x, ["y"])])
     yield "a petabyte", of(GEMM, [onnx.tensor("w", eye, dims=[1 << 25, 1 << 25])])
     yield "a number that overflows", of(GEMM, [onnx.tensor("w", eye, dims=[1 << 62, 1 << 62])])

@@ -37,7 +37,7 @@ WINDOWS: dict[str, dict[str, Any]] = {
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """An 8-bit picture (height, width, channels) as a file."""
+    """An 8-bit image (height, width, channels) as a file."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -51,17 +51,17 @@ def png(pixels: np.ndarray) -> bytes:
 
 def sound(samples: np.ndarray) -> bytes:
     """Samples (number, channels) of 16 bits as a .wav file."""
-    made = io.BytesIO()
-    with wave.open(made, "wb") as file:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
         file.setnchannels(samples.shape[1])
         file.setsampwidth(2)
         file.setframerate(8000)
         file.writeframes(samples.astype("<i2").tobytes())
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def make_folders(root: Path) -> None:
-    """Ten pictures, texts and sounds in folders a, b and c, one of them inside of another."""
+    """Ten images, texts and sounds in folders a, b and c, one of them inside of another."""
     rng = np.random.default_rng(7)
     for index in range(10):
         folder = root / "abc"[index % 3] / ("inside" if index == 4 else "")

@@ -1,4 +1,4 @@
-"""What each process of a job runs in test_torch_mesh.py: trains models and keeps what it saw.
+"""Program of each process of a job in test_torch_mesh.py: train models and write the results.
 
     python mesh_job.py FOLDER SCENARIO...
 
@@ -39,25 +39,25 @@ def convnet() -> tuple[hb.Model, np.ndarray, np.ndarray]:
 
 
 def by_rows(mesh: Any) -> Any:
-    """What is large is cut along the batch's axis, where it divides."""
-    found = distribution.LayoutMap(mesh)
-    found[".*second/kernel"] = (None, None, "batch", None)
-    found[".*wide/.*kernel"] = ("batch", None)
-    found[".*(wide|second)/bias"] = ("batch",)
-    found[".*last/kernel"] = ("batch", None)
-    found[".*table/embeddings"] = ("batch", None)
-    return found
+    """Shard large variables along the axis of the batch, where it divides them."""
+    layout = distribution.LayoutMap(mesh)
+    layout[".*second/kernel"] = (None, None, "batch", None)
+    layout[".*wide/.*kernel"] = ("batch", None)
+    layout[".*(wide|second)/bias"] = ("batch",)
+    layout[".*last/kernel"] = ("batch", None)
+    layout[".*table/embeddings"] = ("batch", None)
+    return layout
 
 
 def by_columns(mesh: Any) -> Any:
     """Channels and columns along the axis of the model, and rows of what follows."""
-    found = distribution.LayoutMap(mesh)
-    found[".*first/kernel"] = (None, None, None, "model")
-    found[".*first/bias"] = ("model",)
-    found[".*wide/kernel"] = (None, "model")
-    found[".*wide/bias"] = ("model",)
-    found[".*last/kernel"] = ("model", None)
-    return found
+    layout = distribution.LayoutMap(mesh)
+    layout[".*first/kernel"] = (None, None, None, "model")
+    layout[".*first/bias"] = ("model",)
+    layout[".*wide/kernel"] = (None, "model")
+    layout[".*wide/bias"] = ("model",)
+    layout[".*last/kernel"] = ("model", None)
+    return layout
 
 
 def distributed(scenario: str) -> Any:
@@ -91,15 +91,15 @@ def bytes_here(values: list[Any]) -> int:
 
 
 def tokens() -> tuple[hb.Model, np.ndarray, np.ndarray]:
-    """What embeds, recurs and attends."""
-    given = hb.Input((6,), dtype="int32")
-    x = layers.Embedding(20, 8, mask_zero=True, name="table")(given)
+    """Build a model with embedding, recurrence and attention, and its data."""
+    inputs = hb.Input((6,), dtype="int32")
+    x = layers.Embedding(20, 8, mask_zero=True, name="table")(inputs)
     x = layers.LSTM(8, return_sequences=True, dropout=0.1, name="wide")(x)
     x = x + layers.MultiHeadAttention(2, 4, name="second")(x, x)
     x = layers.GRU(8)(layers.LayerNormalization()(x))
     rng = np.random.default_rng(0)
     x_train = rng.integers(0, 20, (SAMPLES, 6)).astype("int32")
-    return hb.Model(given, layers.Dense(4, activation="softmax", name="last")(x)), x_train, x_train[:, 0] % 4
+    return hb.Model(inputs, layers.Dense(4, activation="softmax", name="last")(x)), x_train, x_train[:, 0] % 4
 
 
 def run(scenario: str) -> dict[str, np.ndarray]:
@@ -117,12 +117,12 @@ def run(scenario: str) -> dict[str, np.ndarray]:
         history = model.fit(x, y, batch_size=12, epochs=3, verbose=0)
     state = [*model.variables, *model.optimizer.variables]
     held = bytes_here(state)
-    found = {f"history {key}": np.array(values) for key, values in history.history.items()}
-    found |= {f"variable {i}": np.asarray(v.numpy()) for i, v in enumerate(state)}
+    results = {f"history {key}": np.array(values) for key, values in history.history.items()}
+    results |= {f"variable {i}": np.asarray(v.numpy()) for i, v in enumerate(state)}
     if name not in ("own", "ordered"):
-        found["predictions"] = model.predict(x[:12], verbose=0)
-        found["evaluation"] = np.array(model.evaluate(x, y, batch_size=12, verbose=0))
-    return {**found, "held": np.array(held)}
+        results["predictions"] = model.predict(x[:12], verbose=0)
+        results["evaluation"] = np.array(model.evaluate(x, y, batch_size=12, verbose=0))
+    return {**results, "held": np.array(held)}
 
 
 if __name__ == "__main__":

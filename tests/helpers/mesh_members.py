@@ -16,7 +16,7 @@ from hornbeam.ir.partition.collectives import process_group
 
 
 class Meeting:
-    """Where threads exchange arrays, on a mesh of `shape`; members count row-major."""
+    """Exchange of arrays between threads, on a mesh of `shape`; members count row-major."""
 
     def __init__(self, **shape: int) -> None:
         self.shape = shape
@@ -29,14 +29,14 @@ class Meeting:
         return dict(zip(self.shape, map(int, placements), strict=True))
 
     def exchange(self, number: int, axis: str, array: np.ndarray) -> list[np.ndarray]:
-        """What the members of `number`'s row along `axis` gave."""
+        """Return the arrays of the members of `number`'s row along `axis`."""
         self._given[number] = array
         self._barrier.wait(60)
         step = int(np.prod(list(self.shape.values())[list(self.shape).index(axis) + 1 :]))
         first = number - step * self.coordinates(number)[axis]
-        found = [self._given[first + step * i] for i in range(self.shape[axis])]
+        results = [self._given[first + step * i] for i in range(self.shape[axis])]
         self._barrier.wait(60)
-        return found
+        return results
 
     def run(self, graph: Graph, inputs: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
         """The outputs of every member."""
@@ -72,14 +72,14 @@ class Member:
 
 
 def pieces(array: np.ndarray, placement: Placement, size: int) -> list[np.ndarray]:
-    """What each of `size` members has of an array."""
+    """Return the piece of an array that each of `size` members has."""
     if placement is None:
         return [array] * size
     assert isinstance(placement, int)
     return [np.ascontiguousarray(part) for part in np.split(array, size, placement)]
 
 
-def whole(parts: Sequence[np.ndarray], placement: Placement) -> np.ndarray:
+def assembled(parts: Sequence[np.ndarray], placement: Placement) -> np.ndarray:
     """The value that the members have together; whole ones must be the same bits."""
     if placement == PARTIAL:
         return np.sum(np.stack(parts), 0, dtype=parts[0].dtype)

@@ -30,9 +30,9 @@ def inputs() -> dict[str, np.ndarray]:
         "chances": rng.random((6, 4)),
         "weights": rng.random(6),
     }
-    made = {name: np.asarray(value, "float32") for name, value in floats.items()}
+    result = {name: np.asarray(value, "float32") for name, value in floats.items()}
     guesses = np.array([0, 1, 1, 3, 1, 0])
-    return {**made, "labels": labels, "labels_column": labels[:, None], "guesses": guesses}
+    return {**result, "labels": labels, "labels_column": labels[:, None], "guesses": guesses}
 
 
 # (class, y_true, y_pred, options); each is run without and, except for the IoU family, with sample weights.
@@ -103,5 +103,5 @@ CASES: list[Case] = [
 
 
 def weighted(name: str) -> bool:
-    """Whether the case is also run with sample weights."""
+    """Return True if the case is also run with sample weights."""
     return "IoU" not in name

@@ -12,11 +12,11 @@ from hornbeam.saving.onnx.wire import SCHEMA
 
 def varint(value: int) -> bytes:
     value &= (1 << 64) - 1
-    made = bytearray()
+    result = bytearray()
     while value > 0x7F:
-        made.append(value & 0x7F | 0x80)
+        result.append(value & 0x7F | 0x80)
         value >>= 7
-    return bytes([*made, value])
+    return bytes([*result, value])
 
 
 def lengthy(number: int, data: bytes) -> bytes:
@@ -25,18 +25,18 @@ def lengthy(number: int, data: bytes) -> bytes:
 
 def message(kind: str, **fields: Any) -> bytes:
     """A message; values that are bytes already stand for messages inside."""
-    made = bytearray()
-    numbers = {name: (number, what) for number, (name, what) in SCHEMA[kind].items()}
+    result = bytearray()
+    numbers = {name: (number, result) for number, (name, result) in SCHEMA[kind].items()}
     for name, value in fields.items():
-        number, what = numbers[name]
-        for each in value if what[0] == "*" else [value]:
+        number, result = numbers[name]
+        for each in value if result[0] == "*" else [value]:
             if isinstance(each, int):
-                made += varint(number << 3) + varint(each)
+                result += varint(number << 3) + varint(each)
             elif isinstance(each, float):
-                made += varint(number << 3 | 5) + struct.pack("<f", each)
+                result += varint(number << 3 | 5) + struct.pack("<f", each)
             else:
-                made += lengthy(number, each.encode() if isinstance(each, str) else bytes(each))
-    return bytes(made)
+                result += lengthy(number, each.encode() if isinstance(each, str) else bytes(each))
+    return bytes(result)
 
 
 def tensor(name: str, array: np.ndarray, **changed: Any) -> bytes:

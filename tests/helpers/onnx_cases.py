@@ -36,8 +36,8 @@ def one(
     """A model of one node. inputs: arrays, or None for one that is left out; `fixed` ones are in the file."""
     inputs = tuple(x if x is None else np.asarray(x) for x in inputs)
     names = ["" if x is None else f"x{i}" for i, x in enumerate(inputs)]
-    made = [f"y{i}" for i in range(outputs)]
-    node = helper.make_node(op, names, made, **attributes)
+    result = [f"y{i}" for i in range(outputs)]
+    node = helper.make_node(op, names, result, **attributes)
     free = [i for i, x in enumerate(inputs) if x is not None and i not in fixed]
     values = [
         helper.make_tensor_value_info(
@@ -46,7 +46,7 @@ def one(
         for i in free
     ]
     arrays = [numpy_helper.from_array(inputs[i], names[i]) for i in fixed if inputs[i] is not None]
-    wanted = [helper.make_empty_tensor_value_info(name) for name in made]
+    wanted = [helper.make_empty_tensor_value_info(name) for name in result]
     nodes, feeds = [node], {names[i]: inputs[i] for i in free}
     if not free:  # a model has an input
         values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])]
@@ -90,7 +90,7 @@ OTHER = np.array([[False, False], [True, False]])
 
 
 def elementwise() -> list[Case]:
-    found = [
+    results = [
         one(op, SIGNS)
         for op in [
             "Abs",
@@ -119,7 +119,7 @@ def elementwise() -> list[Case]:
             "Shrink",
         ]
     ]
-    found += [
+    results += [
         one(op, SMALL)
         for op in [
             "Acos",
@@ -136,12 +136,12 @@ def elementwise() -> list[Case]:
             "Gelu",
         ]
     ]
-    found += [one(op, np.abs(SMALL) + 1.5) for op in ["Sqrt", "Log", "Reciprocal", "Acosh"]]
-    found += [one("Not", BOOLS), *(one(op, BOOLS, OTHER) for op in ("And", "Or", "Xor"))]
-    found += [
+    results += [one(op, np.abs(SMALL) + 1.5) for op in ["Sqrt", "Log", "Reciprocal", "Acosh"]]
+    results += [one("Not", BOOLS), *(one(op, BOOLS, OTHER) for op in ("And", "Or", "Xor"))]
+    results += [
         one(op, X, floats(3, 1, seed=1)) for op in ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean")
     ]
-    found += [
+    results += [
         one(op, WHOLE, DIVISORS)
         for op in (
             "Add",
@@ -159,7 +159,7 @@ def elementwise() -> list[Case]:
             "BitwiseXor",
         )
     ]
-    found += [
+    results += [
         one("BitwiseNot", WHOLE),
         one("Mod", WHOLE, DIVISORS, fmod=1),
         one("Mod", X, floats(2, 3, 4, seed=1), fmod=1),
@@ -227,22 +227,22 @@ def elementwise() -> list[Case]:
             axis=1,
         ),
     ]
-    return found
+    return results
 
 
 def reducing() -> list[Case]:
-    found = []
+    results = []
     for op in ["Sum", "Mean", "Prod", "Max", "Min", "L1", "L2", "SumSquare", "LogSumExp", "LogSum"]:
         x = np.abs(X) + 0.1
         old = 11 if op == "Sum" else 17
-        found += [
+        results += [
             one(f"Reduce{op}", x, opset=old, axes=[1]),
             one(f"Reduce{op}", x, opset=old, axes=[0, -1], keepdims=0),
             one(f"Reduce{op}", x),
             one(f"Reduce{op}", x, ints(0, 2), fixed=(1,), keepdims=0),
             one(f"Reduce{op}", x, opset=old),
         ]
-    found += [
+    results += [
         one("ReduceSum", X, ints(), fixed=(1,), noop_with_empty_axes=1, label="ReduceSum-noop"),
         one("ReduceSum", WHOLE, ints(1), fixed=(1,), label="ReduceSum-whole"),
         one("ReduceMax", WHOLE, ints(1), fixed=(1,), label="ReduceMax-whole"),
@@ -255,7 +255,7 @@ def reducing() -> list[Case]:
         one("LpNormalization", X, axis=1),
         one("LpNormalization", X, p=1),
     ]
-    return found
+    return results
 
 
 def shaping() -> list[Case]:
@@ -331,7 +331,7 @@ def shaping() -> list[Case]:
 
 def resizing() -> list[Case]:
     none = np.zeros(0, "float32")
-    found = [
+    results = [
         one("Upsample", IMAGE, opset=7, scales=[1.0, 1.0, 2.0, 2.0], mode="nearest"),
         one("Upsample", IMAGE, np.array([1, 1, 2, 1.5], "float32"), opset=9, fixed=(1,), mode="linear"),
         one("Resize", IMAGE, np.array([1, 1, 2, 1.5], "float32"), opset=10, fixed=(1,), mode="nearest"),
@@ -360,7 +360,7 @@ def resizing() -> list[Case]:
             for scales in ([1, 1, 2, 3], [1, 1, 0.5, 1.3]):
                 options = {"mode": mode, "coordinate_transformation_mode": coordinates}
                 label = f"Resize-{mode}-{coordinates}-{scales[2]}"
-                found.append(
+                results.append(
                     one(
                         "Resize", IMAGE, None, np.array(scales, "float32"), fixed=(2,), label=label, **options
                     )
@@ -371,14 +371,16 @@ def resizing() -> list[Case]:
             "coordinate_transformation_mode": "half_pixel",
             "label": f"Resize-{rounding}",
         }
-        found.append(one("Resize", IMAGE, None, np.array([1, 1, 1.5, 0.6], "float32"), fixed=(2,), **options))
-    return found
+        results.append(
+            one("Resize", IMAGE, None, np.array([1, 1, 1.5, 0.6], "float32"), fixed=(2,), **options)
+        )
+    return results
 
 
 def windows() -> list[Case]:
     w, b = floats(6, 3, 3, 3, seed=1), floats(6, seed=2)
     pool = {"kernel_shape": [3, 2], "strides": [2, 2]}
-    found = [
+    results = [
         one("Conv", IMAGE, w, b, fixed=(1, 2)),
         one("Conv", IMAGE, w, fixed=(1,), pads=[1, 0, 2, 1], strides=[2, 1]),
         one("Conv", IMAGE, w, fixed=(1,), auto_pad="SAME_UPPER", strides=[2, 2]),
@@ -433,10 +435,10 @@ def windows() -> list[Case]:
     for x in (IMAGE, X, floats(5, 3)):
         for opset in (8, 14):
             vectors = (floats(3), floats(3, seed=1), floats(3, seed=2), variance)
-            found.append(
+            results.append(
                 one("BatchNormalization", x, *vectors, fixed=(1, 2, 3, 4), opset=opset, epsilon=0.01)
             )
-    return found
+    return results
 
 
 def products() -> list[Case]:
@@ -458,7 +460,7 @@ def products() -> list[Case]:
 
 
 def recurrent() -> list[Case]:
-    found = []
+    results = []
     steps, batch, size, units = 5, 3, 2, 4
     x = floats(steps, batch, size)
     for op, gates, states in (("LSTM", 4, 2), ("GRU", 3, 1), ("RNN", 1, 1)):
@@ -470,9 +472,9 @@ def recurrent() -> list[Case]:
                 [floats(d, batch, units, seed=4 + i) for i in range(states)],
             )
             options: dict[str, Any] = {"direction": direction, "hidden_size": units, "outputs": 1 + states}
-            found.append(one(op, x, w, r, b, fixed=(1, 2, 3), **options))
+            results.append(one(op, x, w, r, b, fixed=(1, 2, 3), **options))
             lengths = np.array([5, 2, 3], "int32")
-            found.append(
+            results.append(
                 one(
                     op,
                     x,
@@ -486,21 +488,21 @@ def recurrent() -> list[Case]:
                     **options,
                 )
             )
-            found.append(
+            results.append(
                 one(op, x, w, r, None, None, *h, fixed=(1, 2), label=f"{op}-{direction}-first", **options)
             )
             if op == "GRU":
-                found.append(one(op, x, w, r, b, fixed=(1, 2, 3), linear_before_reset=1, **options))
+                results.append(one(op, x, w, r, b, fixed=(1, 2, 3), linear_before_reset=1, **options))
     w, r = floats(1, 4, 2, seed=1), floats(1, 4, 4, seed=2)
-    found.append(one("RNN", x, w, r, fixed=(1, 2), hidden_size=4, activations=["Relu"], outputs=2))
-    return found
+    results.append(one("RNN", x, w, r, fixed=(1, 2), hidden_size=4, activations=["Relu"], outputs=2))
+    return results
 
 
 def cases() -> list[Case]:
     """All of them, with labels that differ."""
     seen: dict[str, int] = {}
-    found = []
+    results = []
     for case in [*elementwise(), *reducing(), *shaping(), *resizing(), *windows(), *products(), *recurrent()]:
         number = seen[case.label] = seen.get(case.label, 0) + 1
-        found.append(case._replace(label=f"{case.label}#{number}") if number > 1 else case)
-    return found
+        results.append(case._replace(label=f"{case.label}#{number}") if number > 1 else case)
+    return results

@@ -1,4 +1,4 @@
-"""What the generated tests run: every sample of every primitive, on every dtype that it takes."""
+"""Cases of the generated tests: every sample of every primitive, on every dtype that it takes."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def floats_of(primitive: Primitive) -> tuple[str, ...]:
 
 def value(node: Node) -> np.ndarray:
     """The node's value; buffers below it are constants."""
-    found: dict[Node, None] = {}
+    actual: dict[Node, None] = {}
     stack = [node]
     while stack:
         top = stack.pop()
         if top.primitive is None:
-            found[top] = None
+            actual[top] = None
         stack.extend(top.inputs)
-    leaves = list(found)
+    leaves = list(actual)
     return reference(Graph(leaves, (node,)), [leaf.value for leaf in leaves])[0]

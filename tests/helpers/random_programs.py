@@ -24,11 +24,11 @@ def recomputed(choice: int) -> Callable[[Tensor], Tensor]:
 
 
 def steps(v: Tensor, values: Sequence[Tensor], choice: int) -> dict[str, Callable[[], Tensor]]:
-    """What can be done with a value, by name; `values` are those at hand."""
+    """Return the operations on a value, by name; `values` are the other operands."""
     same = [w for w in values if w.shape == v.shape]
     partner = same[choice % len(same)]
     factors = [w for w in values if w.ndim == 2 and v.ndim == 2 and w.shape[0] == v.shape[1]]
-    made: dict[str, Callable[[], Tensor]] = {
+    result: dict[str, Callable[[], Tensor]] = {
         "add": lambda: v + partner,
         "mul": lambda: v * partner,
         "tanh": lambda: ops.tanh(v),
@@ -43,7 +43,7 @@ def steps(v: Tensor, values: Sequence[Tensor], choice: int) -> dict[str, Callabl
     }
     if v.ndim:
         axis = choice % v.ndim
-        made |= {
+        result |= {
             "sum": lambda: ops.sum(v, axis=axis, keepdims=bool(choice % 2)),
             "peak": lambda: ops.max(v, axis=-1, keepdims=True) + v,
             "softmax": lambda: ops.softmax(v),
@@ -52,16 +52,16 @@ def steps(v: Tensor, values: Sequence[Tensor], choice: int) -> dict[str, Callabl
             "running": lambda: ops.cumsum(v, axis=-1),
         }
         if v.shape[0] > 2:
-            made["slice"] = lambda: v[1:]
+            result["slice"] = lambda: v[1:]
         if v.size < 300:
-            made |= {
+            result |= {
                 "concatenate": lambda: ops.concatenate([v, v * 2], axis=axis),
                 "pad": lambda: ops.pad(v, [(1, 0)] * v.ndim),
                 "spread": lambda: ops.expand_dims(v, 0) + ops.ones((2,) + (1,) * v.ndim),
             }
     if factors:
-        made["matmul"] = lambda: v @ factors[choice % len(factors)]
-    return made
+        result["matmul"] = lambda: v @ factors[choice % len(factors)]
+    return result
 
 
 def program(seed: int) -> Callable[..., tuple[Tensor, list[Tensor]]]:

@@ -14,8 +14,8 @@ from hornbeam import layers
 from hornbeam.visualization.png import encode_base64
 
 
-def record(folder: Path, name: str = "small pictures") -> Path:
-    """Train a small net on small pictures and record all there is; returns the run's folder."""
+def record(folder: Path, name: str = "small images") -> Path:
+    """Train a small net on small images and record all there is; returns the run's folder."""
     hb.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 240)
@@ -62,7 +62,7 @@ def parts_of(folder: Path) -> dict[str, Any]:
 
 
 class Page(HTMLParser):
-    """What is in a page: elements with their attributes and text, in order. Ends must fit beginnings."""
+    """Content of a page: elements with attributes and text, in order. End tags must match start tags."""
 
     EMPTY = frozenset({"meta", "img", "br"})
 

@@ -1,4 +1,4 @@
-"""What layers for strings and categories do, written once for real Keras and for Hornbeam: `k` is either.
+"""Behaviour of layers for strings and categories, for real Keras and for Hornbeam: `k` is either.
 
 `text_expected.json` holds what Keras 3.15.1 on TensorFlow gives (see tools/expected_text.py).
 """
@@ -40,14 +40,14 @@ def strings(seed: int, count: int) -> np.ndarray:
 @case
 def hashing(k: Any) -> dict[str, Any]:
     x = strings(0, 220)
-    whole = np.array([0, 1, -1, 9, 10, 12345678, -987654321, 2**31 - 1, 2**63 - 1, -(2**63)])
+    array = np.array([0, 1, -1, 9, 10, 12345678, -987654321, 2**31 - 1, 2**63 - 1, -(2**63)])
     short = np.array([["A", "B"], ["C", "A"]])
     return {
         "fast": k.layers.Hashing(2**31 - 1)(x),
         "strong": k.layers.Hashing(2**31 - 1, salt=[133, 137])(x),
         "one salt": k.layers.Hashing(1000, salt=133)(x[:20]),
-        "whole": k.layers.Hashing(2**31 - 1)(whole),
-        "whole strong": k.layers.Hashing(1000, salt=5)(whole),
+        "whole": k.layers.Hashing(2**31 - 1)(array),
+        "whole strong": k.layers.Hashing(1000, salt=5)(array),
         "fractions": k.layers.Hashing(10)(np.array([1.0, 1.9, -2.5, 100.0])),
         "masked": k.layers.Hashing(7, mask_value="")(np.array([["", "a"], ["b", ""]])),
         "masked numbers": k.layers.Hashing(5, mask_value=3)(np.array([3, 4, 3, 9])),
@@ -83,7 +83,7 @@ def string_lookup(k: Any) -> dict[str, Any]:
     vocabulary = ["the", "fox", "dog", "é"]
     words = np.array(WORDS)
     weights = [0.5, 1.0, 1.5, 2.0]
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     options: list[dict[str, Any]] = [
         {},
         {"mask_token": ""},
@@ -100,18 +100,18 @@ def string_lookup(k: Any) -> dict[str, Any]:
     for arguments in options:
         layer = k.layers.StringLookup(vocabulary=vocabulary, **arguments)
         label = str(arguments)
-        made[label] = layer(words)
-        made[f"{label} vocabulary"] = layer.get_vocabulary()
-        made[f"{label} size"] = layer.vocabulary_size()
+        result[label] = layer(words)
+        result[f"{label} vocabulary"] = layer.get_vocabulary()
+        result[f"{label} size"] = layer.vocabulary_size()
     plain = k.layers.StringLookup(vocabulary=vocabulary)
-    made["bytes"] = plain(np.array([b"fox", "é".encode(), b"?"]))
-    made["list"] = plain(["fox", "dog"])
-    made["one string"] = plain(np.array("dog"))
-    made["config"] = sorted(plain.get_config())
-    made["special at the front"] = k.layers.StringLookup(vocabulary=["", "[UNK]", "a"], mask_token="")(
+    result["bytes"] = plain(np.array([b"fox", "é".encode(), b"?"]))
+    result["list"] = plain(["fox", "dog"])
+    result["one string"] = plain(np.array("dog"))
+    result["config"] = sorted(plain.get_config())
+    result["special at the front"] = k.layers.StringLookup(vocabulary=["", "[UNK]", "a"], mask_token="")(
         ["a", "", "b"]
     )
-    return made
+    return result
 
 
 @case
@@ -130,33 +130,33 @@ def string_lookup_inverted(k: Any) -> dict[str, Any]:
 
 @case
 def string_lookup_adapted(k: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     data = np.array(["b", "a", "c", "b", "d", "é", "z", "é", "[UNK]", ""])
     for arguments in ({}, {"mask_token": ""}, {"max_tokens": 4}, {"output_mode": "count", "mask_token": ""}):
         layer = k.layers.StringLookup(**arguments)
         layer.adapt(data)
-        made[f"{arguments} vocabulary"] = layer.get_vocabulary()
-        made[f"{arguments}"] = layer(data)
+        result[f"{arguments} vocabulary"] = layer.get_vocabulary()
+        result[f"{arguments}"] = layer(data)
     batched = k.layers.StringLookup()
     batched.adapt(iter([data[:4], data[4:]]))
-    made["batches"] = batched.get_vocabulary()
+    result["batches"] = batched.get_vocabulary()
     first = k.layers.StringLookup()
     first.adapt(iter([data[:4], data[4:]]), steps=1)
-    made["one step"] = first.get_vocabulary()
+    result["one step"] = first.get_vocabulary()
     for arguments in ({}, {"max_tokens": 9, "pad_to_max_tokens": True}):
         layer = k.layers.StringLookup(output_mode="tf_idf", **arguments)
         layer.adapt(np.array(WORDS))
-        made[f"tf-idf {arguments} vocabulary"] = layer.get_vocabulary()
-        made[f"tf-idf {arguments}"] = layer(np.array(WORDS))
+        result[f"tf-idf {arguments} vocabulary"] = layer.get_vocabulary()
+        result[f"tf-idf {arguments}"] = layer(np.array(WORDS))
     layer = k.layers.StringLookup(output_mode="tf_idf")
     layer.adapt(data)
-    made["tf-idf of a column"] = layer(data[:3, None])
-    return made
+    result["tf-idf of a column"] = layer(data[:3, None])
+    return result
 
 
 @case
 def integer_lookup(k: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     numbers = np.array(NUMBERS)
     options: list[dict[str, Any]] = [
         {},
@@ -173,17 +173,17 @@ def integer_lookup(k: Any) -> dict[str, Any]:
     ]
     for arguments in options:
         layer = k.layers.IntegerLookup(vocabulary=[7, 5], **arguments)
-        made[f"{arguments}"] = layer(numbers)
-        made[f"{arguments} vocabulary"] = [int(token) for token in layer.get_vocabulary()]
-    made["config"] = sorted(k.layers.IntegerLookup(vocabulary=[7, 5]).get_config())
-    made["no unknown ones"] = k.layers.IntegerLookup(vocabulary=[7, 5], num_oov_indices=0)(np.array([5, 7]))
+        result[f"{arguments}"] = layer(numbers)
+        result[f"{arguments} vocabulary"] = [int(token) for token in layer.get_vocabulary()]
+    result["config"] = sorted(k.layers.IntegerLookup(vocabulary=[7, 5]).get_config())
+    result["no unknown ones"] = k.layers.IntegerLookup(vocabulary=[7, 5], num_oov_indices=0)(np.array([5, 7]))
     adapted = k.layers.IntegerLookup(max_tokens=5)
     adapted.adapt(np.array([9, 2, 2, 3, 8, 3, 1, -1]))
-    made["adapted vocabulary"] = [int(token) for token in adapted.get_vocabulary()]
-    made["adapted"] = adapted(numbers)
+    result["adapted vocabulary"] = [int(token) for token in adapted.get_vocabulary()]
+    result["adapted"] = adapted(numbers)
     inverse = k.layers.IntegerLookup(vocabulary=[12, 36], invert=True, mask_token=0)
-    made["inverted"] = inverse(np.array([[0, 1], [2, 3], [4, 9]]))
-    return made
+    result["inverted"] = inverse(np.array([[0, 1], [2, 3], [4, 9]]))
+    return result
 
 
 TEXT_OPTIONS: list[dict[str, Any]] = [
@@ -208,29 +208,29 @@ TEXT_OPTIONS: list[dict[str, Any]] = [
 
 @case
 def text_vectorization(k: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for arguments in TEXT_OPTIONS:
         layer = k.layers.TextVectorization(**arguments)
         layer.adapt(TEXTS)
-        made[f"{arguments} vocabulary"] = layer.get_vocabulary()
-        made[f"{arguments}"] = layer(np.array(TEXTS))
-        made[f"{arguments} column"] = layer(np.array(TEXTS[:2])[:, None])
-        made[f"{arguments} size"] = layer.vocabulary_size()
+        result[f"{arguments} vocabulary"] = layer.get_vocabulary()
+        result[f"{arguments}"] = layer(np.array(TEXTS))
+        result[f"{arguments} column"] = layer(np.array(TEXTS[:2])[:, None])
+        result[f"{arguments} size"] = layer.vocabulary_size()
     layer = k.layers.TextVectorization(vocabulary=["fox", "dog"], output_sequence_length=3)
-    made["given"] = layer(np.array(TEXTS))
-    made["one text"] = layer(np.array("the fox and a dog"))
-    made["config"] = sorted(layer.get_config())
+    result["given"] = layer(np.array(TEXTS))
+    result["one text"] = layer(np.array("the fox and a dog"))
+    result["config"] = sorted(layer.get_config())
     again = k.layers.TextVectorization.from_config(layer.get_config())
-    made["again"] = again(np.array(TEXTS))
+    result["again"] = again(np.array(TEXTS))
     batched = k.layers.TextVectorization(output_mode="tf_idf")
     batched.adapt(iter([np.array(TEXTS[:2]), np.array(TEXTS[2:])]))
-    made["batches"] = batched(np.array(TEXTS))
-    return made
+    result["batches"] = batched(np.array(TEXTS))
+    return result
 
 
 @case
 def words_in_columns(k: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     words = np.array(WORDS)
     for arguments in (
         {},
@@ -240,52 +240,52 @@ def words_in_columns(k: Any) -> dict[str, Any]:
     ):
         layer = k.layers.TextVectorization(split=None, standardize=None, **arguments)
         layer.adapt(words)
-        made[f"{arguments} vocabulary"] = layer.get_vocabulary()
-        made[f"{arguments}"] = layer(words)
+        result[f"{arguments} vocabulary"] = layer.get_vocabulary()
+        result[f"{arguments}"] = layer(words)
     layer = k.layers.TextVectorization(split=None, vocabulary=["fox", "dog"])
-    made["a row"] = layer(np.array(["fox", "cat", "Dog!"]))
-    return made
+    result["a row"] = layer(np.array(["fox", "cat", "Dog!"]))
+    return result
 
 
 @case
 def discretization(k: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     draw = np.random.default_rng(3)
     sets = {"few": draw.normal(size=9), "many": draw.normal(size=1000) * 5, "ties": draw.integers(0, 5, 300)}
     for name, data in sets.items():
         for bins, epsilon in ((2, 0.01), (4, 0.01), (10, 0.1)):
             layer = k.layers.Discretization(num_bins=bins, epsilon=epsilon)
             layer.adapt(data.astype("float32"))
-            made[f"{name} {bins} {epsilon}"] = [float(edge) for edge in layer.bin_boundaries]
+            result[f"{name} {bins} {epsilon}"] = [float(edge) for edge in layer.bin_boundaries]
     layer = k.layers.Discretization(num_bins=5)
     layer.adapt(iter(np.split(sets["many"].astype("float32"), 10)))
-    made["batches"] = [float(edge) for edge in layer.bin_boundaries]
-    made["bins"] = layer(sets["many"][:20].astype("float32"))
-    return made
+    result["batches"] = [float(edge) for edge in layer.bin_boundaries]
+    result["bins"] = layer(sets["many"][:20].astype("float32"))
+    return result
 
 
 @case
 def single_values_and_more_axes(k: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     words, numbers = np.array(WORDS), np.array(NUMBERS)
     for mode in ("int", "one_hot", "multi_hot", "count"):
         lookup = k.layers.StringLookup(vocabulary=["fox", "dog"], output_mode=mode)
         integers = k.layers.IntegerLookup(vocabulary=[7, 5], output_mode=mode)
         hashing = k.layers.Hashing(4, output_mode=mode)
         for label, text, number in (("one", "fox", 5), ("row", words[0], numbers[0])):
-            made[f"lookup {mode} {label}"] = lookup(np.array(text))
-            made[f"integers {mode} {label}"] = integers(np.array(number))
+            result[f"lookup {mode} {label}"] = lookup(np.array(text))
+            result[f"integers {mode} {label}"] = integers(np.array(number))
             if label == "row" or mode == "int":  # Keras hashes no single string into a vector
-                made[f"hashing {mode} {label}"] = hashing(np.array(text))
-    made["axes"] = k.layers.StringLookup(vocabulary=["fox"])(words.reshape(2, 2, 3))
-    made["one hot axes"] = k.layers.StringLookup(vocabulary=["fox"], output_mode="one_hot")(
+                result[f"hashing {mode} {label}"] = hashing(np.array(text))
+    result["axes"] = k.layers.StringLookup(vocabulary=["fox"])(words.reshape(2, 2, 3))
+    result["one hot axes"] = k.layers.StringLookup(vocabulary=["fox"], output_mode="one_hot")(
         words.reshape(2, 2, 3)
     )
-    return made
+    return result
 
 
 def plain(value: Any) -> Any:
-    """What a case gave, as JSON: arrays as nested lists, with their dtype; bytes as text."""
+    """Return the results of a case as JSON: arrays as nested lists, with their dtype; bytes as text."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, int, str)):

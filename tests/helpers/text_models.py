@@ -54,14 +54,14 @@ def tables(k: Any) -> Any:
     return k.Model([text, city, number], layers.Dense(2)(layers.Concatenate()(parts)), name="tables")
 
 
-def given(k: Any) -> Any:
+def given_vocabulary(k: Any) -> Any:
     """Vocabularies in the config."""
     layers = k.layers
     words = layers.TextVectorization(vocabulary=["good", "bad"], output_mode="count", split="whitespace")
     return k.Sequential([k.Input((), dtype="string"), words, layers.Dense(2)], name="given")
 
 
-MODELS = {"sequence": sequence, "tables": tables, "given": given}
+MODELS = {"sequence": sequence, "tables": tables, "given": given_vocabulary}
 
 
 def inputs(name: str) -> Any:

@@ -26,17 +26,17 @@ SUM = re.compile(r"([\d(⌊⌈](?:(?<=\d),(?=\d)|[\d.()⌊⌋⌈⌉×+\-/ ])*) =
 
 
 def value_of(text: str) -> float:
-    """What a line of arithmetic comes to, computed anew."""
+    """Return the value of a line of arithmetic, computed anew."""
     code = re.sub(r"(?<=\d),(?=\d)", "", text).replace("×", "*")
     code = code.replace("⌊", "floor(").replace("⌈", "ceil(").replace("⌋", ")").replace("⌉", ")")
     return eval(code, {"__builtins__": {}, "floor": math.floor, "ceil": math.ceil})
 
 
 def sums_in(text: str) -> list[tuple[str, float, float]]:
-    found = []
+    results = []
     for left, right in SUM.findall(text):
-        found.append((left, value_of(left), float(right.rstrip(".,").replace(",", ""))))
-    return found
+        results.append((left, value_of(left), float(right.rstrip(".,").replace(",", ""))))
+    return results
 
 
 def weights_of(note: Section) -> int:
@@ -202,11 +202,11 @@ def test_random_convolutions(
     options = {"strides": stride, "dilation_rate": dilation, "padding": padding, "use_bias": bias}
     layer = layers.Conv2D(filters * groups, window, groups=groups, **options)
     x = hb.Input((*size, channels * groups))
-    made = layer(x).shape
+    result = layer(x).shape
     for i in range(2):
-        text = window_count(size[i], made[1 + i], window[i], stride[i], dilation[i], padding == "same")
-        ((_, computed, said),) = sums_in(text) or [("", made[1 + i], made[1 + i])]
-        assert computed == said == made[1 + i]
+        text = window_count(size[i], result[1 + i], window[i], stride[i], dilation[i], padding == "same")
+        ((_, computed, said),) = sums_in(text) or [("", result[1 + i], result[1 + i])]
+        assert computed == said == result[1 + i]
     by_hand = window[0] * window[1] * channels * filters * groups + bias * filters * groups
     assert parameter_sum(layer.weights).endswith(f"= {by_hand:,}")
 
@@ -228,9 +228,9 @@ def test_random_transposed_convolutions(
         return
     layer = layers.Conv1DTranspose(1, window, strides=stride, padding=padding, output_padding=extra)
     x = hb.Input((size, 1))
-    made = layer(x).shape[1]
+    result = layer(x).shape[1]
     text = hb.Model(x, layer.output).explain()[layer.name].entry("output").split(",")[0]
-    assert sums_in(text)[0][1] == made
+    assert sums_in(text)[0][1] == result
 
 
 # -- the whole -----------------------------------------------------------------------------------------------
@@ -425,13 +425,13 @@ def test_ablation_finds_what_matters_and_leaves_everything() -> None:
     kept = [np.array(w) for w in model.get_weights()], [np.array(v) for v in model.optimizer.variables]
     state, name = random_state(), layers.Dense(1).name
     explanation = model.explain(x, y, ablate=True, epochs=8, seeds=3)
-    found = explanation.extra["ablations"]
-    assert found["hidden"].verdict == "worse"
-    assert found["nothing"].verdict == "cannot tell"
-    assert found["out"].verdict == "not removable" or found["out"].verdict == "worse"
+    result = explanation.extra["ablations"]
+    assert result["hidden"].verdict == "worse"
+    assert result["nothing"].verdict == "cannot tell"
+    assert result["out"].verdict == "not removable" or result["out"].verdict == "worse"
     assert "worse without it" in explanation["hidden"].entry("measured")
     assert "cannot tell" in explanation["nothing"].entry("measured")
-    assert found["hidden"].high < 0
+    assert result["hidden"].high < 0
     for old, new in zip(kept[0], model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     for old, new in zip(kept[1], model.optimizer.variables, strict=True):

@@ -134,9 +134,9 @@ GUESSES = [
 
 @pytest.mark.parametrize(("loss", "value"), GUESSES, ids=lambda x: getattr(x, "name", ""))
 def test_what_guessing_gives(loss: Any, value: float) -> None:
-    found = baseline_loss(loss, loss_description(loss), CLASSES, None)
-    assert found is not None
-    assert found[0] == pytest.approx(value, rel=1e-4, abs=1e-6)
+    result = baseline_loss(loss, loss_description(loss), CLASSES, None)
+    assert result is not None
+    assert result[0] == pytest.approx(value, rel=1e-4, abs=1e-6)
 
 
 def test_guesses_that_need_targets() -> None:
@@ -156,9 +156,9 @@ def test_guesses_that_need_targets() -> None:
 
 def test_every_loss_has_a_kind() -> None:
     for name in losses.__all__:
-        made = getattr(losses, name)
-        if isinstance(made, type) and made not in (losses.Loss, losses.LossFunctionWrapper):
-            assert loss_description(made()) is not None, name
+        value = getattr(losses, name)
+        if isinstance(value, type) and value not in (losses.Loss, losses.LossFunctionWrapper):
+            assert loss_description(value()) is not None, name
     assert loss_description(losses.LossFunctionWrapper(lambda a, b: a, name="own")) is None
 
 

@@ -66,8 +66,8 @@ def test_what_can_be_reported(copy: Path, tmp_path: Path) -> None:
         hb.insight.report(recorder)
     recorder.path = copy
     pages = {
-        hb.insight.report(given, tmp_path / f"{i}.html").read_text()
-        for i, given in enumerate([copy, str(copy), read_run(copy), recorder])
+        hb.insight.report(inputs, tmp_path / f"{i}.html").read_text()
+        for i, inputs in enumerate([copy, str(copy), read_run(copy), recorder])
     }
     assert len(pages) == 1
     with pytest.raises(RunError, match="is not a run"):
@@ -95,7 +95,7 @@ def test_it_stands_for_itself(shown: Page) -> None:
 
 def test_landmarks_title_and_language(shown: Page) -> None:
     assert shown.all("html") == [{"lang": "en"}]
-    assert shown.text("title")[0] == "small pictures: a training run with Hornbeam"
+    assert shown.text("title")[0] == "small images: a training run with Hornbeam"
     for name in ("header", "nav", "main", "footer", "h1"):
         assert len(shown.all(name)) == 1, name
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in shown.all("meta")
@@ -117,7 +117,7 @@ def test_names_lead_somewhere(shown: Page) -> None:
         assert href is None or href[1:] in ids
 
 
-def test_pictures_have_words(shown: Page) -> None:
+def test_images_have_words(shown: Page) -> None:
     images = shown.all("img")
     assert images
     assert all(image.get("alt") for image in images)
@@ -221,13 +221,13 @@ HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>javascript:a
 
 
 def check_harmless(text: str) -> None:
-    found = Page(text)
-    assert not found.all("script")
-    for name, attributes in found.elements:
+    result = Page(text)
+    assert not result.all("script")
+    for name, attributes in result.elements:
         assert not [key for key in attributes if key.startswith("on")], name
         assert name != "img" or str(attributes["src"]).startswith("data:image/png;base64,")
         assert name != "a" or str(attributes["href"]).startswith("#")
-    (sheet,) = found.text("style")
+    (sheet,) = result.text("style")
     assert "alert" not in sheet
 
 
@@ -254,7 +254,7 @@ def test_texts_are_escaped(copy: Path) -> None:
     check_harmless(page(read_run(copy)))
 
 
-def test_pictures_are_base64_or_the_section_says_so(copy: Path) -> None:
+def test_images_are_base64_or_the_section_says_so(copy: Path) -> None:
     part = json.loads((copy / "mistakes.json").read_text())
     part["images"][0] = '" onerror="alert(1)'
     (copy / "mistakes.json").write_text(json.dumps(part))
@@ -286,7 +286,7 @@ def test_whatever_files_hold_there_is_a_page(copy: Path, seed: int) -> None:
     check_harmless(page(read_run(copy)))
 
 
-# -- markup and pictures -------------------------------------------------------------------------------------
+# -- markup and images -------------------------------------------------------------------------------------
 
 
 def test_markup() -> None:
@@ -311,9 +311,9 @@ def test_markup() -> None:
     ],
 )
 def test_round_numbers(low: float, high: float, expected: list[float]) -> None:
-    found = round_numbers(low, high)
-    assert len(found) <= 6
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-300)
+    actual = round_numbers(low, high)
+    assert len(actual) <= 6
+    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-300)
 
 
 def test_places_on_axes() -> None:
@@ -325,8 +325,8 @@ def test_places_on_axes() -> None:
 
 def points(text: str) -> list[list[tuple[float, float]]]:
     return [
-        [(float(x), float(y)) for x, y in (pair.split(",") for pair in found.split())]
-        for found in re.findall(r'points="([^"]*)"', text)
+        [(float(x), float(y)) for x, y in (pair.split(",") for pair in result.split())]
+        for result in re.findall(r'points="([^"]*)"', text)
     ]
 
 
@@ -377,7 +377,7 @@ def test_the_architecture() -> None:
     assert len(points(text)) == 4
     assert "stripe dense" in text
     assert "Add → 3" in text
-    assert architecture([layer("a"), layer("b")]) is None  # subclassed: nobody knows
+    assert architecture([layer("a"), layer("b")]) is None  # subclassed: unknown
     assert architecture([layer("a", "b"), layer("b", "a")]) is None  # called again later
 
 
@@ -391,7 +391,7 @@ def test_png(rng: np.random.Generator) -> None:
     assert large.shape == (100, 20)
 
 
-def test_values_of_pictures() -> None:
+def test_values_of_images() -> None:
     assert to_uint8(np.array([[0.0, 1.0], [0.5, 0.25]])).ravel().tolist() == [0, 255, 128, 64]
     assert to_uint8(np.array([[0.0, 255.0], [12.0, 3.0]])).ravel().tolist() == [0, 255, 12, 3]
     assert to_uint8(np.array([[-1.0, 1.0], [0.0, np.nan]])).ravel().tolist() == [0, 255, 128, 128]

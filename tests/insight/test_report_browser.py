@@ -101,15 +101,15 @@ def test_nothing_is_asked_for_and_nothing_sticks_out(
 
 def test_texts_can_be_read(browser: Any, address: str, scheme: str) -> None:
     page, _ = opened(browser, address, scheme, 1280)
-    found = page.evaluate(CONTRASTS)
-    assert len(found) > 300
-    assert [where for ratio, where in found if ratio < 4.5] == []
+    result = page.evaluate(CONTRASTS)
+    assert len(result) > 300
+    assert [where for ratio, where in result if ratio < 4.5] == []
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(246, 246, 243)") == (scheme == "light")  # the scheme is followed
     page.context.close()
 
 
-def test_pictures_are_drawn(browser: Any, address: str) -> None:
+def test_images_are_drawn(browser: Any, address: str) -> None:
     page, _ = opened(browser, address, "light", 360)
     sizes = page.evaluate("[...document.images].map(i => i.naturalWidth)")
     assert len(sizes) > 3
@@ -117,7 +117,7 @@ def test_pictures_are_drawn(browser: Any, address: str) -> None:
     lines = page.evaluate("[...document.querySelectorAll('.chart polyline')].map(l => l.getTotalLength())")
     assert len(lines) == 4
     assert min(lines) > 100
-    # Letters of curves on a phone are as large as they are meant, for the pictures are not scaled down much.
+    # Letters of curves on a phone are as large as they are meant, for the images are not scaled down much.
     scale = page.evaluate("document.querySelector('.chart').getBoundingClientRect().width / 380")
     assert 12 * scale > 9
     page.context.close()

@@ -26,24 +26,24 @@ from hornbeam.insight.runs.folder import make_folder, plain, plain_name
 from tests.helpers import processes
 
 
-def data(samples: int = 96) -> tuple[np.ndarray, np.ndarray]:
+def build_data(samples: int = 96) -> tuple[np.ndarray, np.ndarray]:
     x = np.random.default_rng(1).random((samples, 5)).astype("float32")
     return x, (x.sum(1) > 2.5).astype("int32")
 
 
-def model(units: int = 4) -> Any:
-    made = hb.Sequential(
+def build_model(units: int = 4) -> Any:
+    model = hb.Sequential(
         [hb.Input((5,)), layers.Dense(units, activation="relu"), layers.Dense(2, activation="softmax")],
         name="small",
     )
-    made.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return made
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
 
 
 def recorded(folder: Path, name: str | None = None, units: int = 4, **options: Any) -> RunRecorder:
     recorder = RunRecorder(name, folder, explain=False, **options)
-    x, y = data()
-    model(units).fit(x, y, epochs=3, validation_split=0.25, verbose=0, callbacks=[recorder])
+    x, y = build_data()
+    build_model(units).fit(x, y, epochs=3, validation_split=0.25, verbose=0, callbacks=[recorder])
     return recorder
 
 
@@ -84,19 +84,21 @@ def test_what_is_recorded(tmp_path: Path) -> None:
 
 def test_the_history_is_that_of_fit(tmp_path: Path) -> None:
     recorder = RunRecorder(folder=tmp_path, explain=False)
-    x, y = data()
-    history = model().fit(x, y, epochs=2, validation_split=0.25, verbose=0, callbacks=[recorder]).history
+    x, y = build_data()
+    history = (
+        build_model().fit(x, y, epochs=2, validation_split=0.25, verbose=0, callbacks=[recorder]).history
+    )
     assert recorder.path is not None
     assert recorder.path.name.endswith("-small")
     assert read_run(recorder.path).history == history
 
 
 def test_recording_changes_no_bit(tmp_path: Path) -> None:
-    x, y = data()
+    x, y = build_data()
     weights = []
     for callbacks in ([], [RunRecorder(folder=tmp_path)]):
         hb.utils.set_random_seed(5)
-        trained = model()
+        trained = build_model()
         trained.fit(x, y, epochs=2, verbose=0, callbacks=callbacks)
         weights.append(trained.get_weights())
     for first, second in zip(*weights, strict=True):
@@ -104,21 +106,21 @@ def test_recording_changes_no_bit(tmp_path: Path) -> None:
 
 
 def test_explanations_and_weights(tmp_path: Path) -> None:
-    x, y = data()
-    trained, recorder = model(), RunRecorder(folder=tmp_path, save_weights=True)
+    x, y = build_data()
+    trained, recorder = build_model(), RunRecorder(folder=tmp_path, save_weights=True)
     trained.fit(x, y, verbose=0, callbacks=[recorder])
     assert recorder.path is not None
     sections = read_run(recorder.path).parts["explanation"]["sections"]
     assert [section["title"].split()[0] for section in sections] == [layer.name for layer in trained.layers]
-    other = model()
+    other = build_model()
     other.load_weights(recorder.path / "final.weights.h5")
     for first, second in zip(trained.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
 
 
 def test_a_profile_is_added(tmp_path: Path) -> None:
-    x, y = data()
-    trained, recorder = model(), RunRecorder(folder=tmp_path, explain=False)
+    x, y = build_data()
+    trained, recorder = build_model(), RunRecorder(folder=tmp_path, explain=False)
     with pytest.raises(RuntimeError, match="give the RunRecorder to fit"):
         recorder.keep("profile", {})
     trained.fit(x, y, verbose=0, callbacks=[recorder])
@@ -150,14 +152,14 @@ def test_a_profile_is_added(tmp_path: Path) -> None:
 )
 def test_names_never_are_paths(tmp_path: Path, name: str, expected: str) -> None:
     assert plain_name(name) == expected
-    made = make_folder(tmp_path / "runs", name)
-    assert made.resolve().parent == (tmp_path / "runs").resolve()
-    assert made.is_dir()
+    folder = make_folder(tmp_path / "runs", name)
+    assert folder.resolve().parent == (tmp_path / "runs").resolve()
+    assert folder.is_dir()
 
 
 def test_two_runs_of_one_second(tmp_path: Path) -> None:
-    made = [make_folder(tmp_path, "a", now=0.0) for _ in range(3)]
-    assert [folder.name.removeprefix(made[0].name) for folder in made] == ["", "-2", "-3"]
+    result = [make_folder(tmp_path, "a", now=0.0) for _ in range(3)]
+    assert [folder.name.removeprefix(result[0].name) for folder in result] == ["", "-2", "-3"]
 
 
 def test_a_run_that_was_killed_shows_its_epochs(tmp_path: Path) -> None:
@@ -169,8 +171,8 @@ class Slow(t.Callback):
         if epoch == 2:
             print("there", flush=True)
             time.sleep(60)
-x, y = t.data()
-t.model().fit(x, y, epochs=5, verbose=0, callbacks=[t.RunRecorder("killed", {str(tmp_path)!r}), Slow()])
+x, y = t.build_data()
+t.build_model().fit(x, y, epochs=5, verbose=0, callbacks=[t.RunRecorder("killed", {str(tmp_path)!r}), Slow()])
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=processes.environment()
@@ -193,10 +195,10 @@ def test_a_training_that_goes_on_has_one_run(tmp_path: Path) -> None:
             if self.model._training_run.epoch == 2:
                 raise KeyboardInterrupt
 
-    x, y = data()
+    x, y = build_data()
 
     def fit(*others: Callback) -> Any:
-        trained, recorder = model(), RunRecorder("long", tmp_path / "runs", explain=False)
+        trained, recorder = build_model(), RunRecorder("long", tmp_path / "runs", explain=False)
         trained.fit(x, y, epochs=4, verbose=0, resume=tmp_path / "checkpoints", callbacks=[recorder, *others])
         return recorder
 
@@ -234,7 +236,7 @@ def test_a_model_without_a_config(tmp_path: Path) -> None:
 
     odd, recorder = Odd(lambda x: x * 2), RunRecorder(folder=tmp_path)
     odd.compile("sgd", "sparse_categorical_crossentropy")
-    odd.fit(*data(), verbose=0, callbacks=[recorder])
+    odd.fit(*build_data(), verbose=0, callbacks=[recorder])
     assert recorder.path is not None
     kept = read_run(recorder.path).parts["model"]
     assert kept["config"] is None
@@ -327,11 +329,11 @@ def test_the_comparison(tmp_path: Path) -> None:
         recorder = recorded(tmp_path, name, units)
         assert recorder.path is not None
         runs.append(read_run(recorder.path))
-    found = {name: pair for name, *pair in differences(*runs)}
-    assert found["name"] == ["a", "b"]
-    assert found["layer 1"] == ["Dense → 4, 24 parameters", "Dense → 6, 36 parameters"]
-    assert found["model.layers.1.units"] == ["4", "6"]
-    assert not [name for name in found if name.startswith(("environment", "data", "compile"))]
+    results = {name: pair for name, *pair in differences(*runs)}
+    assert results["name"] == ["a", "b"]
+    assert results["layer 1"] == ["Dense → 4, 24 parameters", "Dense → 6, 36 parameters"]
+    assert results["model.layers.1.units"] == ["4", "6"]
+    assert not [name for name in results if name.startswith(("environment", "data", "compile"))]
     shown = text(compare_runs(*runs))
     assert "differences" in shown
     assert "val_loss" in shown
@@ -373,17 +375,17 @@ def test_the_commit_is_read_without_git(tmp_path: Path) -> None:
 def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HORNBEAM_THREADS", "1 2")
     monkeypatch.setenv("SECRET_TOKEN", "hidden")
-    found = environment()
-    assert "HORNBEAM_THREADS='1 2'" in found["variables"]
-    assert "hidden" not in json.dumps(found)
-    assert found["numpy"] == np.__version__
+    result = environment()
+    assert "HORNBEAM_THREADS='1 2'" in result["variables"]
+    assert "hidden" not in json.dumps(result)
+    assert result["numpy"] == np.__version__
 
 
 def test_recording_is_cheap(tmp_path: Path) -> None:
     """Below 5 ms an epoch, which is more than what is written takes on a slow disk."""
-    x, y = data()
+    x, y = build_data()
     recorder = RunRecorder(folder=tmp_path, explain=False)
-    trained = model()
+    trained = build_model()
     trained.fit(x, y, verbose=0, callbacks=[recorder])
     started = time.process_time()
     for epoch in range(50):
@@ -392,20 +394,20 @@ def test_recording_is_cheap(tmp_path: Path) -> None:
 
 
 def test_one_look_at_test_data_for_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    x, y = data(240)
+    x, y = build_data(240)
     sealed = hb.data.seal(x[96:], y[96:])
     recorder = RunRecorder(folder=tmp_path, explain=False)
     with pytest.raises(RuntimeError, match="no model yet"):
         recorder.evaluate(sealed)
-    trained = model()
+    trained = build_model()
     trained.fit(x[:96], y[:96], verbose=0, callbacks=[recorder])
-    found = recorder.evaluate(sealed, names=["small", "large"])
+    result = recorder.evaluate(sealed, names=["small", "large"])
     assert sealed.uses == 1
     assert recorder.path is not None
     parts = read_run(recorder.path).parts
     predicted = trained.predict(x[96:], verbose=0).argmax(1)
     assert parts["evaluation"]["metrics"]["accuracy"]["value"] == pytest.approx((predicted == y[96:]).mean())
-    assert found["accuracy"].n == 144
+    assert result["accuracy"].n == 144
     assert parts["evaluation"]["names"] == parts["confusion"]["names"] == ["small", "large"]
     assert np.sum(parts["confusion"]["matrix"]) == 144
     assert parts["mistakes"]["wrong"] == (predicted != y[96:]).sum()
@@ -416,7 +418,7 @@ def test_one_look_at_test_data_for_all(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_what_is_no_classifier_is_evaluated_too(tmp_path: Path) -> None:
-    x, _ = data(200)
+    x, _ = build_data(200)
     regression = hb.Sequential([hb.Input((5,)), layers.Dense(1)])
     regression.compile("sgd", "mse", metrics=["mae"])
     recorder = RunRecorder(folder=tmp_path, explain=False)

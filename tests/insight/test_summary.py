@@ -320,7 +320,7 @@ def test_what_is_not_known_is_not_guessed() -> None:
 
 
 def test_what_has_no_place_sees_nothing() -> None:
-    """A generator's image is made of a vector; words stand in a row."""
+    """A generator's image is computed from a vector; words are in a row."""
     generator = hb.Sequential(
         [
             hb.Input((8,)),

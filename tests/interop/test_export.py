@@ -62,11 +62,11 @@ def test_a_saved_model_gives_what_the_model_gives(make: Any, tmp_path: Path) -> 
     model.export(tmp_path / "artifact", verbose=False)
     loaded = load(tmp_path / "artifact")
     for rows in (0, 1, 9, 75):
-        given = [x[:rows] for x in data]
-        found = loaded.serve(given if len(given) > 1 else given[0])
-        wanted = model(given if len(given) > 1 else given[0], training=False) if rows else None
-        for key in ("class", "length") if isinstance(found, dict) else (None,):
-            y = found if key is None else found[key]
+        inputs = [x[:rows] for x in data]
+        actual = loaded.serve(inputs if len(inputs) > 1 else inputs[0])
+        wanted = model(inputs if len(inputs) > 1 else inputs[0], training=False) if rows else None
+        for key in ("class", "length") if isinstance(actual, dict) else (None,):
+            y = actual if key is None else actual[key]
             assert y.shape[0] == rows
             if wanted is not None:
                 close(y, wanted if key is None else wanted[key])
@@ -145,10 +145,10 @@ def test_a_tf_module_trains_as_the_model_does() -> None:
         with tf.GradientTape() as tape:
             picked = tf.gather(module(x, training=True), y[:, None], batch_dims=1)
             loss = -tf.reduce_mean(tf.math.log(picked))
-        for variable, slope in zip(
+        for variable, gradient in zip(
             module.trainable_variables, tape.gradient(loss, module.trainable_variables), strict=True
         ):
-            variable.assign_sub(0.1 * slope)
+            variable.assign_sub(0.1 * gradient)
         return loss
 
     losses = [float(step(tf.constant(x), tf.constant(y))) for _ in range(4)]

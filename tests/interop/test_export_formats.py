@@ -62,8 +62,8 @@ CASES: dict[str, Callable[[], tuple[hb.Model, list[np.ndarray]]]] = {
 
 
 def predicted(model: hb.Model, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
-    return found if isinstance(found, list) else [found]
+    predictions = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+    return predictions if isinstance(predictions, list) else [predictions]
 
 
 # In a process of its own, which has nothing of Hornbeam's.
@@ -92,11 +92,11 @@ def test_onnx_for_batches_of_any_size(case: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **dict(zip(model.input_names, inputs, strict=True)))
     files = [str(tmp_path / name) for name in ("model.onnx", "x.npz", "y.npz")]
     subprocess.run([sys.executable, "-c", SESSION, *files], check=True)
-    found = np.load(files[2])
+    loaded = np.load(files[2])
     for rows in (1, 4, 6):
         expected = predicted(model, [x[:rows] for x in inputs])
         for name, value in zip(model.output_names, expected, strict=True):
-            np.testing.assert_allclose(found[f"{name} {rows}"], value, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(loaded[f"{name} {rows}"], value, rtol=1e-4, atol=1e-5)
 
 
 @needs_onnx
@@ -118,10 +118,10 @@ def test_names_of_weights_are_those_of_layers(tmp_path: Path) -> None:
 
     model = hb.Sequential([hb.Input((3,)), layers.Dense(2, name="first"), layers.Dense(1)])
     model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
-    made = onnx.load(tmp_path / "model.onnx")
-    names = {tensor.name for tensor in made.graph.initializer}
+    loaded = onnx.load(tmp_path / "model.onnx")
+    names = {tensor.name for tensor in loaded.graph.initializer}
     assert {"first/kernel", "first/bias", "dense_1/kernel", "dense_1/bias"} <= names
-    assert {name for node in made.graph.node for name in node.input} >= names  # none is left over
+    assert {name for node in loaded.graph.node for name in node.input} >= names  # none is left over
 
 
 @needs_onnx
@@ -153,9 +153,9 @@ def test_stablehlo(case: str, tmp_path: Path) -> None:
     model.export(tmp_path / "hlo", format="stablehlo", verbose=False)
     loaded = jax.export.deserialize(bytearray((tmp_path / "hlo" / "model.jax").read_bytes()))
     one = [x[:1] for x in inputs]
-    found = loaded.call(*one)
+    result = loaded.call(*one)
     for ours, value in zip(
-        found if isinstance(found, (list, tuple)) else [found], predicted(model, one), strict=True
+        result if isinstance(result, (list, tuple)) else [result], predicted(model, one), strict=True
     ):
         np.testing.assert_allclose(np.asarray(ours), value, rtol=1e-4, atol=1e-5)
     assert "stablehlo" in (tmp_path / "hlo" / "model.mlir").read_text()
@@ -172,5 +172,5 @@ def test_litert(tmp_path: Path) -> None:
     model.export(tmp_path / "model.tflite", format="litert", verbose=False)
     runner = tf.lite.Interpreter(str(tmp_path / "model.tflite")).get_signature_runner("serve")
     (name,) = runner.get_input_details()
-    (found,) = runner(**{name: x[:1]}).values()
-    np.testing.assert_allclose(found, model.predict(x[:1], verbose=0), rtol=1e-4, atol=1e-5)
+    (result,) = runner(**{name: x[:1]}).values()
+    np.testing.assert_allclose(result, model.predict(x[:1], verbose=0), rtol=1e-4, atol=1e-5)

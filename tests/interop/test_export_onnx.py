@@ -50,8 +50,8 @@ def the_importers_name() -> tuple[hb.Model, Any]:
 
 def dicts() -> tuple[hb.Model, Any]:
     a, b = layers.Input((3,), name="z"), layers.Input((4,), name="y")
-    made = hb.Model({"z": a, "y": b}, {"u": layers.Dense(2)(a), "t": layers.Dense(3)(b)})
-    return made, {"z": floats(3, 3), "y": floats(3, 4)}
+    model = hb.Model({"z": a, "y": b}, {"u": layers.Dense(2)(a), "t": layers.Dense(3)(b)})
+    return model, {"z": floats(3, 3), "y": floats(3, 4)}
 
 
 def nested_and_shared() -> tuple[hb.Model, Any]:
@@ -84,8 +84,8 @@ def constants_as_wide_as_the_batch() -> tuple[hb.Model, Any]:
 
 def numbers() -> tuple[hb.Model, Any]:
     x = layers.Input((4, 4, 3), dtype="uint8")
-    made = hb.Model(x, layers.Conv2D(2, 3)(layers.Rescaling(1 / 255)(x)))
-    return made, RNG.integers(0, 255, (3, 4, 4, 3)).astype("uint8")
+    model = hb.Model(x, layers.Conv2D(2, 3)(layers.Rescaling(1 / 255)(x)))
+    return model, RNG.integers(0, 255, (3, 4, 4, 3)).astype("uint8")
 
 
 def doubles() -> tuple[hb.Model, Any]:

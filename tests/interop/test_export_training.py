@@ -101,7 +101,7 @@ np.savez(sys.argv[3], **state, **{name: np.stack([log[name] for log in logs]) fo
 
 
 def stepped(folder: Path, batch: dict[str, np.ndarray], rows: int = ROWS) -> dict[str, np.ndarray]:
-    """What onnxruntime makes of `step.onnx` in a folder: the state at the end, and logs of all steps."""
+    """Run `step.onnx` of a folder by onnxruntime: return the final state, and logs of all steps."""
     np.savez(folder / "batch.npz", **batch)
     files = [str(folder / name) for name in ("step.onnx", "batch.npz", "end.npz")]
     subprocess.run([sys.executable, "-c", SESSION, *files, str(rows)], check=True)
@@ -142,23 +142,23 @@ def test_steps_of_the_file_are_steps_of_fit(
     model.export(path, format="onnx", verbose=False, training=True, batch_size=batch_size)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)  # writing a step makes none
-    found = stepped(tmp_path, named(model, x, y), rows)
+    actual = stepped(tmp_path, named(model, x, y), rows)
     logs = BatchLogs()
     with hb.engines.using("native"):
         model.fit(x, y, batch_size=rows, shuffle=False, verbose=0, callbacks=[logs])
-    assert {f"log {name}" for name in logs.found[0]} == {name for name in found if name.startswith("log ")}
+    assert {f"log {name}" for name in logs.found[0]} == {name for name in actual if name.startswith("log ")}
     for name in logs.found[0]:
         expected = [step[name] for step in logs.found]
-        np.testing.assert_allclose(found[f"log {name}"], expected, rtol=1e-5, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(actual[f"log {name}"], expected, rtol=1e-5, atol=1e-5, err_msg=name)
     steps = len(logs.found)
     assert steps == {4: 5, 8: 3}[rows]
     assert any(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     for name, variable in weight_names(model):
-        np.testing.assert_allclose(found[name], variable.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
-    assert int(found["optimizer/iteration"]) == steps
+        np.testing.assert_allclose(actual[name], variable.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+    assert int(actual["optimizer/iteration"]) == steps
     if case == "dropout":
         state = model.layers[1].seed_generator.state.numpy()
-        np.testing.assert_array_equal(found["dropout/seed_generator/state"], state)
+        np.testing.assert_array_equal(actual["dropout/seed_generator/state"], state)
         assert state[1] == steps
 
 
@@ -179,11 +179,11 @@ def test_larger_models(tmp_path: Path) -> None:
 def follows(model: hb.Model, x: np.ndarray, y: np.ndarray, folder: Path) -> None:
     signature = tuple(hb.InputSpec(shape=(None, *a.shape[1:]), dtype=a.dtype.name) for a in (x, y))
     model.export(folder / "step.onnx", "onnx", False, signature, training=True)
-    found = stepped(folder, named(model, x, y))
+    result = stepped(folder, named(model, x, y))
     with hb.engines.using("native"):
         model.fit(x, y, batch_size=ROWS, shuffle=False, verbose=0)
     for name, variable in weight_names(model):
-        np.testing.assert_allclose(found[name], variable.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(result[name], variable.numpy(), rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 @needs_onnx
@@ -196,19 +196,19 @@ def test_the_text_in_the_file_is_a_program(tmp_path: Path) -> None:
     model.export(tmp_path / "step.onnx", format="onnx", verbose=False, training=True)
     for before, variable in zip(gathered, model.metrics_variables, strict=True):
         np.testing.assert_array_equal(before, variable.numpy())
-    made = onnx.load(tmp_path / "step.onnx")
-    props = {p.key: json.loads(p.value) for p in made.metadata_props}
+    loaded = onnx.load(tmp_path / "step.onnx")
+    props = {p.key: json.loads(p.value) for p in loaded.metadata_props}
     assert props["hornbeam.batch"] == [model.input_names[0], "y"]
     fed = props["hornbeam.state"]
     assert {"dense/kernel", "optimizer/iteration", "optimizer/dense/kernel/velocity"} < set(fed)
     assert all(after == f"{name}.next" for name, after in fed.items())
-    assert set(fed.values()) < {output.name for output in made.graph.output}
+    assert set(fed.values()) < {output.name for output in loaded.graph.output}
     assert "optimizer/learning_rate" not in fed  # which the step does not change
-    assert {"optimizer/learning_rate", *fed} < {i.name for i in made.graph.input}
-    program = made.doc_string[made.doc_string.index("import numpy") :]
+    assert {"optimizer/learning_rate", *fed} < {i.name for i in loaded.graph.input}
+    program = loaded.doc_string[loaded.doc_string.index("import numpy") :]
     np.savez(tmp_path / "batch.npz", **named(model, x, y))
-    given = "batches = [dict(numpy.load('batch.npz'))] * 3\n"
-    command = [sys.executable, "-c", "import numpy\n" + given + program]
+    batches = "batches = [dict(numpy.load('batch.npz'))] * 3\n"
+    command = [sys.executable, "-c", "import numpy\n" + batches + program]
     ran = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert ran.stdout.count("'loss'") == ran.stdout.count("'accuracy'") == 3
     assert not ran.stderr
@@ -245,8 +245,8 @@ def test_state_that_is_only_written_and_models_without_symbols(tmp_path: Path) -
     model = compiled([hb.Input((6,)), Remembers(), layers.Dense(1)], "sgd", "mse")
     x, y = floats(6), floats(1)
     model.export(tmp_path / "step.onnx", format="onnx", verbose=False, training=True)
-    found = stepped(tmp_path, named(model, x, y))
-    np.testing.assert_allclose(found["remembers/seen"], x[-ROWS:].mean(), rtol=1e-5)
+    result = stepped(tmp_path, named(model, x, y))
+    np.testing.assert_allclose(result["remembers/seen"], x[-ROWS:].mean(), rtol=1e-5)
 
     plain = Plain()
     plain.compile("sgd", "mse")
@@ -258,9 +258,9 @@ def test_state_that_is_only_written_and_models_without_symbols(tmp_path: Path) -
     specs = [hb.InputSpec(shape=(None, *a.shape[1:]), dtype="float32") for a in (x, y, y[:, 0])]
     plain.export(tmp_path / "step.onnx", "onnx", False, specs, training=True)
     weights = np.linspace(0, 1, 20, dtype="float32")
-    found = stepped(tmp_path, {"x": x, "y": y, "sample_weight": weights})
+    result = stepped(tmp_path, {"x": x, "y": y, "sample_weight": weights})
     plain.fit(x, y, sample_weight=weights, batch_size=ROWS, shuffle=False, verbose=0)
-    np.testing.assert_allclose(found["end/kernel"], plain.end.kernel.numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(result["end/kernel"], plain.end.kernel.numpy(), rtol=1e-5, atol=1e-5)
 
 
 class Stubborn(hb.metrics.Mean):

@@ -87,7 +87,7 @@ def test_a_torch_module_trains_as_in_pytorch() -> None:
 
 
 @NEEDS_TORCH
-def test_what_pytorch_draws_follows_the_seed_and_is_the_same_on_the_way_back() -> None:
+def test_what_pytorch_draws_follows_the_seed_and_is_the_same_in_the_backward_pass() -> None:
     import torch
 
     x = np.ones((4, 50), "float32")
@@ -98,10 +98,10 @@ def test_what_pytorch_draws_follows_the_seed_and_is_the_same_on_the_way_back() -
         def loss(x: Any) -> Any:
             return ops.sum(layer(x, training=True) * 3)
 
-        slope = np.asarray(hornbeam.grad(loss)(ops.convert_to_tensor(x)))
-        assert set(np.unique(slope)) == {0.0, 6.0}
-        value, slope = hornbeam.value_and_grad(loss)(ops.convert_to_tensor(x))
-        assert float(value) == np.asarray(slope).sum()
+        gradient = np.asarray(hornbeam.grad(loss)(ops.convert_to_tensor(x)))
+        assert set(np.unique(gradient)) == {0.0, 6.0}
+        value, gradient = hornbeam.value_and_grad(loss)(ops.convert_to_tensor(x))
+        assert float(value) == np.asarray(gradient).sum()
         first, second = (np.asarray(layer(x, training=True)) for _ in range(2))
         assert (first != second).any()
         assert (np.asarray(layer(x, training=False)) == x).all()
@@ -138,14 +138,14 @@ def test_structures_arguments_by_name_frozen_and_tied_parameters() -> None:
     ]  # fmt: skip
     a, b, shift = (RNG.normal(size=(5, 3)).astype("float32") for _ in range(3))
     with using("torch"):
-        found = layer({"a": a, "b": b}, scale=2.0, shift=shift)
+        actual = layer({"a": a, "b": b}, scale=2.0, shift=shift)
         expected = alone({"a": torch.from_numpy(a), "b": torch.from_numpy(b)}, scale=2.0)
-        close(found["sum"], expected["sum"].detach())
-        assert found["count"][0] == 5
-        assert (np.asarray(found["count"][1]) == (a > 0)).all()
-        close(found["count"][2], shift)
+        close(actual["sum"], expected["sum"].detach())
+        assert actual["count"][0] == 5
+        assert (np.asarray(actual["count"][1]) == (a > 0)).all()
+        close(actual["count"][2], shift)
         other = layer({"a": a, "b": b}, scale=3.0, shift=shift)
-        assert not np.allclose(other["sum"], found["sum"])
+        assert not np.allclose(other["sum"], actual["sum"])
     assert set(layer._state_dict()) == set(alone.state_dict())
 
 
@@ -161,11 +161,11 @@ def test_second_derivatives_and_derivatives_of_recomputed_parts_are_pytorchs() -
         def total(x: Any) -> Any:
             return ops.sum(layer(x))
 
-        given = ops.convert_to_tensor(x)
-        close(hornbeam.grad(total)(given), 1 - t**2)
-        close(hornbeam.grad(lambda x: ops.sum(hornbeam.grad(total)(x)))(given), -2 * t * (1 - t**2))
-        close(hornbeam.grad(lambda x: hornbeam.checkpoint(total)(x))(given), 1 - t**2)
-        close(hornbeam.jit(hornbeam.grad(total))(given), 1 - t**2)
+        tensor = ops.convert_to_tensor(x)
+        close(hornbeam.grad(total)(tensor), 1 - t**2)
+        close(hornbeam.grad(lambda x: ops.sum(hornbeam.grad(total)(x)))(tensor), -2 * t * (1 - t**2))
+        close(hornbeam.grad(lambda x: hornbeam.checkpoint(total)(x))(tensor), 1 - t**2)
+        close(hornbeam.jit(hornbeam.grad(total))(tensor), 1 - t**2)
 
 
 @NEEDS_TORCH
@@ -279,10 +279,10 @@ def test_a_function_of_jax_trains_as_in_jax() -> None:
     }
     x = X.reshape(32, -1)
     model = trained(layers.JaxLayer(call, params=params), x, "jax")
-    slope = jax.grad(lambda p: ((call(p, x) - Y) ** 2).mean())
+    gradient = jax.grad(lambda p: ((call(p, x) - Y) ** 2).mean())
     velocity = jax.tree.map(jnp.zeros_like, params)
     for _ in range(6):
-        velocity = jax.tree.map(lambda v, g: 0.9 * v - 0.1 * g, velocity, slope(params))
+        velocity = jax.tree.map(lambda v, g: 0.9 * v - 0.1 * g, velocity, gradient(params))
         params = jax.tree.map(jnp.add, params, velocity)
     layer = model.layers[-1]
     assert [w.name for w in layer.weights] == ["dense_b", "dense_w", "out"]
@@ -338,10 +338,10 @@ def test_second_derivatives_are_jaxs_and_the_users_64_bit_setting_holds() -> Non
         def total(x: Any) -> Any:
             return ops.sum(layer(x))
 
-        given = ops.convert_to_tensor(x)
-        close(hornbeam.grad(total)(given), 1 - t**2)
-        close(hornbeam.grad(lambda x: ops.sum(hornbeam.grad(total)(x)))(given), -2 * t * (1 - t**2))
-        close(hornbeam.grad(lambda x: hornbeam.checkpoint(total)(x))(given), 1 - t**2)
+        tensor = ops.convert_to_tensor(x)
+        close(hornbeam.grad(total)(tensor), 1 - t**2)
+        close(hornbeam.grad(lambda x: ops.sum(hornbeam.grad(total)(x)))(tensor), -2 * t * (1 - t**2))
+        close(hornbeam.grad(lambda x: hornbeam.checkpoint(total)(x))(tensor), 1 - t**2)
 
 
 @NEEDS_JAX

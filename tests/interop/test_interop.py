@@ -24,7 +24,7 @@ def native() -> Any:
 
 
 def address(x: Any) -> int:
-    """Where an array begins."""
+    """Return the address of an array."""
     if hasattr(x, "data_ptr"):
         return x.data_ptr()
     if hasattr(x, "unsafe_buffer_pointer"):
@@ -66,7 +66,7 @@ X = {
 }
 
 
-def loss_and_slopes(model: Any, x: np.ndarray) -> tuple[float, list[np.ndarray], np.ndarray]:
+def loss_and_gradients(model: Any, x: np.ndarray) -> tuple[float, list[np.ndarray], np.ndarray]:
     """Hornbeam's own: the sum of squares, its gradients by weight and by input."""
     weights = model.trainable_variables
 
@@ -115,9 +115,9 @@ def test_a_tensor_there_and_back_without_a_copy(host: str, engine: str) -> None:
 @pytest.mark.parametrize("host", HOSTS)
 def test_arrays_of_others_are_operands(host: str) -> None:
     library = namespace(host)
-    made = library.asarray([[1.0, 2.0], [3.0, 4.0]])
-    np.testing.assert_array_equal(np.asarray(ops.matmul(made, made)), [[7, 10], [15, 22]])
-    assert hornbeam.from_dlpack(made).dtype == "float32"
+    array = library.asarray([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(np.asarray(ops.matmul(array, array)), [[7, 10], [15, 22]])
+    assert hornbeam.from_dlpack(array).dtype == "float32"
 
 
 @pytest.mark.skipif("jax" not in HOSTS, reason="JAX is not installed")
@@ -157,18 +157,18 @@ def test_a_torch_module_gives_our_values_and_gradients(build: Any) -> None:
     import torch
 
     model, x = build(), X[build]
-    value, by_weight, by_input = loss_and_slopes(model, x)
+    value, by_weight, by_input = loss_and_gradients(model, x)
     module = interop.torch_module(model).eval()
-    given = torch.from_numpy(x.copy()).requires_grad_()
-    loss = module(given).square().sum()
+    inputs = torch.from_numpy(x.copy()).requires_grad_()
+    loss = module(inputs).square().sum()
     loss.backward()
     assert isinstance(module, torch.nn.Module)
     np.testing.assert_allclose(loss.item(), value, rtol=1e-4)
-    np.testing.assert_allclose(given.grad, by_input, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(inputs.grad, by_input, rtol=2e-3, atol=1e-3)
     parameters = list(module.parameters())
     assert len(parameters) == len(by_weight)
-    for parameter, slope in zip(parameters, by_weight, strict=True):
-        np.testing.assert_allclose(parameter.grad, slope, rtol=2e-3, atol=1e-3)
+    for parameter, gradient in zip(parameters, by_weight, strict=True):
+        np.testing.assert_allclose(parameter.grad, gradient, rtol=2e-3, atol=1e-3)
 
 
 @needs_torch
@@ -178,14 +178,14 @@ def test_torch_trains_it_as_a_part_of_a_bigger_module() -> None:
     model = net()
     before = [np.array(w) for w in model.weights]
     module = interop.torch_module(model)
-    whole = torch.nn.Sequential(module, torch.nn.Linear(3, 1))
-    optimizer = torch.optim.Adam(whole.parameters(), lr=0.01)
+    full = torch.nn.Sequential(module, torch.nn.Linear(3, 1))
+    optimizer = torch.optim.Adam(full.parameters(), lr=0.01)
     x, y = torch.from_numpy(X[net]), torch.ones((6, 1))
     losses, outputs = [], []
     for _ in range(30):
         optimizer.zero_grad()
         outputs.append(module(x).detach())
-        loss = (whole(x) - y).square().mean()
+        loss = (full(x) - y).square().mean()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -229,20 +229,20 @@ def test_a_jax_function_gives_our_values_and_gradients(build: Any) -> None:
     import jax
 
     model, x = build(), X[build]
-    value, by_weight, by_input = loss_and_slopes(model, x)
+    value, by_weight, by_input = loss_and_gradients(model, x)
     function, weights = interop.jax_function(model)
 
     def loss(weights: Any, x: Any) -> Any:
         return (function(weights, x) ** 2).sum()
 
     trained = {v.path: weights[v.path] for v in model.trainable_variables}
-    found, (slopes, given) = jax.jit(
+    result, (gradients, inputs) = jax.jit(
         jax.value_and_grad(lambda some, x: loss({**weights, **some}, x), argnums=(0, 1))
     )(trained, x)
-    np.testing.assert_allclose(found, value, rtol=1e-4)
-    np.testing.assert_allclose(given, by_input, rtol=2e-3, atol=1e-3)
-    for variable, slope in zip(model.trainable_variables, by_weight, strict=True):
-        np.testing.assert_allclose(slopes[variable.path], slope, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(result, value, rtol=1e-4)
+    np.testing.assert_allclose(inputs, by_input, rtol=2e-3, atol=1e-3)
+    for variable, gradient in zip(model.trainable_variables, by_weight, strict=True):
+        np.testing.assert_allclose(gradients[variable.path], gradient, rtol=2e-3, atol=1e-3)
     assert weights[model.weights[0].path].dtype == "float32"
 
 

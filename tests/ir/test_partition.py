@@ -27,7 +27,7 @@ from hornbeam.ir.primitive import PRIMITIVES, bind
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import TensorType
 from hornbeam.ir.verify import verify
-from tests.helpers.mesh_members import Meeting, pieces, whole
+from tests.helpers.mesh_members import Meeting, assembled, pieces
 from tests.helpers.primitive_cases import CASES, NAMES, dtypes_of, operands, types_of
 from tests.helpers.random_programs import SHAPES, program
 
@@ -35,14 +35,14 @@ Arrays = Sequence[np.ndarray]
 
 
 def counts(graph: Graph) -> dict[str, int]:
-    """How many collectives of each kind a graph and its bodies have."""
-    found = collections.Counter(
+    """Count the collectives of a graph and its bodies by kind."""
+    result = collections.Counter(
         node.name
         for body in nested(graph)
         for node in body.nodes
         if node.name in COLLECTIVES and node.name != "shard"
     )
-    return dict(found)
+    return dict(result)
 
 
 def check(
@@ -61,19 +61,19 @@ def check(
         assert list(cut.placements) == list(out_placements)
     parts = [pieces(array, placement, size) for array, placement in zip(arrays, ins, strict=True)]
     results = Meeting(batch=size).run(cut.graph, [[part[n] for part in parts] for n in range(size)])
-    for expected, placement, *found in zip(reference(graph, arrays), cut.placements, *results, strict=True):
-        close(expected, whole(found, placement), tolerance)
+    for expected, placement, *actual in zip(reference(graph, arrays), cut.placements, *results, strict=True):
+        close(expected, assembled(actual, placement), tolerance)
     return cut.graph
 
 
-def close(expected: np.ndarray, found: np.ndarray, tolerance: float) -> None:
-    assert (expected.shape, expected.dtype) == (found.shape, found.dtype)
+def close(expected: np.ndarray, actual: np.ndarray, tolerance: float) -> None:
+    assert (expected.shape, expected.dtype) == (actual.shape, actual.dtype)
     if expected.dtype.kind in "biu":
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(actual, expected)
     else:
-        expected, found = expected.astype("float64"), found.astype("float64")
+        expected, actual = expected.astype("float64"), actual.astype("float64")
         scale = 1 + np.max(np.abs(expected), initial=0, where=np.isfinite(expected))
-        np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(actual / scale, expected / scale, rtol=0, atol=tolerance)
 
 
 # -- rules -----------------------------------------------------------------------------------------
@@ -239,10 +239,10 @@ def steps() -> dict[str, Made]:
 
 
 def check_step(
-    made: Made, placement: Callable[[Any], Placement], size: int, batch: Placement = 0
+    result: Made, placement: Callable[[Any], Placement], size: int, batch: Placement = 0
 ) -> dict[str, int]:
     """Run a step with variables placed by `placement`, and count its collectives."""
-    graph, arrays, variables = made
+    graph, arrays, variables = result
     rest = len(arrays) - 2 - len(variables)
     state = [*(placement(v) for v in variables), *[None] * rest]
     logs: list[Placement] = [None] * (len(graph.outputs) - len(state))
@@ -317,14 +317,14 @@ def test_two_axes(steps: dict[str, Made]) -> None:
     state = [*layouts, *[()] * (len(arrays) - 2 - len(variables))]
     out_placements = [*state, *[()] * (len(graph.outputs) - len(state))]
     ins = [*state, ("batch",), ("batch",)]
-    member, found = partition_for({"batch": 2, "model": 2}, graph, ins, out_placements)
+    member, actual = partition_for({"batch": 2, "model": 2}, graph, ins, out_placements)
     verify(member)
-    assert found == out_placements
+    assert actual == out_placements
     meeting = Meeting(batch=2, model=2)
-    given = [
+    inputs = [
         [piece_of(a, layout, meeting, n) for a, layout in zip(arrays, ins, strict=True)] for n in range(4)
     ]
-    results = meeting.run(member, given)
+    results = meeting.run(member, inputs)
     for i, (expected, layout) in enumerate(zip(reference(graph, arrays), out_placements, strict=True)):
         for n in range(4):
             close(piece_of(expected, layout, meeting, n), results[n][i], 2e-5)
@@ -338,20 +338,20 @@ def piece_of(array: np.ndarray, layout: Any, meeting: Meeting, number: int) -> n
 
 
 def test_an_output_is_cut_once(steps: dict[str, Made]) -> None:
-    """Where two axes would cut the same dimension of an output, one leaves it whole."""
+    """If two axes would shard the same dimension of an output, one of them replicates it."""
     with new_level() as level:
         x = placeholder(TensorType((4, 4), "float64"), level)
         w = placeholder(TensorType((4, 4), "float64"), level)
         graph = Graph([x, w], [x * p.transpose(w, (1, 0))])
-    member, found = partition_for({"a": 2, "b": 2}, graph, [("a",), (None, "b")])
-    assert found == [("a",)]
+    member, results = partition_for({"a": 2, "b": 2}, graph, [("a",), (None, "b")])
+    assert results == [("a",)]
     meeting = Meeting(a=2, b=2)
     arrays = [np.arange(16.0).reshape(4, 4), np.arange(16.0).reshape(4, 4) ** 2]
-    given = [
+    inputs = [
         [piece_of(arrays[0], ("a",), meeting, n), piece_of(arrays[1], (None, "b"), meeting, n)]
         for n in range(4)
     ]
-    for n, (result,) in enumerate(meeting.run(member, given)):
+    for n, (result,) in enumerate(meeting.run(member, inputs)):
         np.testing.assert_array_equal(result, piece_of(arrays[0] * arrays[1].T, ("a",), meeting, n))
 
 
@@ -367,7 +367,7 @@ def traced(fn: Callable[..., Sequence[Node]], *shapes: tuple[int, ...]) -> tuple
 
 
 def test_sums_are_taken_once_and_late() -> None:
-    """Two products of pieces are added and scaled before anybody is asked."""
+    """Two products of pieces are added and scaled before any communication."""
 
     def fn(x: Node, y: Node, s: Node) -> list[Node]:
         product = p.dot_general(x, x, contract=((0,), (0,))) + p.dot_general(y, y, contract=((0,), (0,)))
@@ -470,7 +470,7 @@ def test_members_draw_their_own_rows() -> None:
     assert all(node.shape[0] == 2 for node in member.nodes if node.name == "lt")
 
 
-def test_a_kernel_stays_one_where_members_need_nobody() -> None:
+def test_a_kernel_stays_one_where_members_need_no_others() -> None:
     graph = trace_function(lambda x: ops.softmax(x), [np.ones((4, 6), "float32")]).graph
     names = {
         placement: [
@@ -515,7 +515,7 @@ def test_a_hint_says_where_a_value_is() -> None:
     assert partition(graph, [None, 0], "batch", 2).placements == (1,)
     assert counts(check(graph, arrays, [1, 0], 2)) == {"reduce_scatter": 1}
     assert partition(graph, [None, None], "other", 2).placements == (None,)
-    member, found = partition_for({"other": 2, "batch": 2}, graph, [("other",), ()])
+    member, result = partition_for({"other": 2, "batch": 2}, graph, [("other",), ()])
     verify(member)
-    assert found == [("other", "batch")]
+    assert result == [("other", "batch")]
     assert not any(node.name == "sharding_constraint" for node in member.nodes)

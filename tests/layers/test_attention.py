@@ -32,7 +32,7 @@ def attend(layer: Any, query: np.ndarray, value: np.ndarray, mask: Any = None) -
     return y
 
 
-def made(rng: np.random.Generator, layer: Any, *values: np.ndarray) -> Any:
+def with_random_weights(rng: np.random.Generator, layer: Any, *values: np.ndarray) -> Any:
     layer(*values)
     layer.set_weights([rng.normal(size=w.shape) for w in layer.weights])
     return layer
@@ -42,7 +42,7 @@ def made(rng: np.random.Generator, layer: Any, *values: np.ndarray) -> Any:
 @pytest.mark.parametrize("causal", [False, True])
 def test_multi_head_attention(engine: str, rng: np.random.Generator, scores: bool, causal: bool) -> None:
     query, value = rng.normal(size=(2, 4, 6)), rng.normal(size=(2, 4, 5))
-    layer = made(rng, layers.MultiHeadAttention(3, 2), query, value)
+    layer = with_random_weights(rng, layers.MultiHeadAttention(3, 2), query, value)
     y = layer(query, value, use_causal_mask=causal, return_attention_scores=scores)
     mask = np.tril(np.ones((4, 4), bool)) if causal else None
     np.testing.assert_allclose(y[0] if scores else y, attend(layer, query, value, mask), atol=2e-4)
@@ -54,7 +54,7 @@ def test_multi_head_attention(engine: str, rng: np.random.Generator, scores: boo
 
 def test_masks_of_inputs_hide_padding(rng: np.random.Generator) -> None:
     query, value = rng.normal(size=(2, 4, 6)), rng.normal(size=(2, 3, 6))
-    layer = made(rng, layers.MultiHeadAttention(2, 3), query, value)
+    layer = with_random_weights(rng, layers.MultiHeadAttention(2, 3), query, value)
     keep = np.array([[True, True, False], [True, True, True]])
     y = layer(query, value, value_mask=keep)
     np.testing.assert_allclose(y, attend(layer, query, value, keep[:, None]), atol=2e-4)
@@ -66,7 +66,7 @@ def test_masks_of_inputs_hide_padding(rng: np.random.Generator) -> None:
 
 def test_attention_axes_are_batches_of_attention(rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 4, 6))
-    layer = made(rng, layers.MultiHeadAttention(2, 3, attention_axes=2), x, x)
+    layer = with_random_weights(rng, layers.MultiHeadAttention(2, 3, attention_axes=2), x, x)
     y = np.asarray(layer(x, x))
     for row in range(3):
         np.testing.assert_allclose(y[:, row], attend(layer, x[:, row], x[:, row]), atol=2e-4)
@@ -82,14 +82,14 @@ def test_dropout_of_weights_only_in_training(rng: np.random.Generator) -> None:
 
 def test_grouped_queries_share_keys_and_values(rng: np.random.Generator) -> None:
     query, value = rng.normal(size=(2, 4, 6)), rng.normal(size=(2, 3, 6))
-    layer = made(rng, layers.GroupQueryAttention(5, 4, 2), query, value)
-    whole = layers.MultiHeadAttention(4, 5)
-    whole(query, value)
+    layer = with_random_weights(rng, layers.GroupQueryAttention(5, 4, 2), query, value)
+    full = layers.MultiHeadAttention(4, 5)
+    full(query, value)
     spread = [
         np.repeat(w, 2, axis=-2) if 2 <= index < 6 else w for index, w in enumerate(layer.get_weights())
     ]
-    whole.set_weights(spread)
-    np.testing.assert_allclose(layer(query, value), whole(query, value), atol=2e-4)
+    full.set_weights(spread)
+    np.testing.assert_allclose(layer(query, value), full(query, value), atol=2e-4)
     with pytest.raises(ValueError, match="must be a multiple of num_key_value_heads"):
         layers.GroupQueryAttention(4, 3, 2)
 

@@ -98,11 +98,11 @@ def test_gradients_reach_every_trainable_weight(index: int) -> None:
         return
     outputs = tree.flatten(layer(*values, **case.call))
     loss = sum(hornbeam.ops.sum(hornbeam.ops.square(y)) for y in outputs)
-    slopes = hornbeam.gradients(loss, layer.trainable_weights)
-    for weight, slope in zip(layer.trainable_weights, slopes, strict=True):
-        assert slope.shape == weight.shape
-        assert np.isfinite(np.asarray(slope)).all()
-    assert any(np.abs(np.asarray(slope)).max() > 0 for slope in slopes)
+    gradients = hornbeam.gradients(loss, layer.trainable_weights)
+    for weight, gradient in zip(layer.trainable_weights, gradients, strict=True):
+        assert gradient.shape == weight.shape
+        assert np.isfinite(np.asarray(gradient)).all()
+    assert any(np.abs(np.asarray(gradient)).max() > 0 for gradient in gradients)
 
 
 def test_every_exported_layer_has_a_case() -> None:

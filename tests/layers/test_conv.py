@@ -49,11 +49,11 @@ def test_subclasses_convolve_by_another_kernel(rng: np.random.Generator) -> None
 
     x = rng.normal(size=(2, 7, 3)).astype("float32")
     layer = Doubled(4, 3, padding="causal", activation="relu", bias_initializer="ones")
-    found = np.asarray(layer(x))
+    array = np.asarray(layer(x))
     plain = layers.Conv1D(4, 3, padding="causal")
     plain.build(x.shape)
     plain.set_weights([2 * np.asarray(layer.kernel), layer.bias])
-    np.testing.assert_allclose(found, np.maximum(np.asarray(plain(x)), 0), atol=1e-5)
+    np.testing.assert_allclose(array, np.maximum(np.asarray(plain(x)), 0), atol=1e-5)
 
 
 def test_separable_is_depthwise_then_pointwise(rng: np.random.Generator) -> None:
@@ -75,8 +75,8 @@ def test_transposed_convolution_is_the_derivative_of_convolution(rng: np.random.
     forward.build(up.shape)
     forward.set_weights([back.kernel])
     x = hornbeam.Variable(np.zeros(up.shape, "float32"))
-    (slope,) = hornbeam.gradients(hornbeam.ops.sum(forward(x) * dy), [x])
-    np.testing.assert_allclose(up, np.asarray(slope), atol=1e-5)
+    (gradient,) = hornbeam.gradients(hornbeam.ops.sum(forward(x) * dy), [x])
+    np.testing.assert_allclose(up, np.asarray(gradient), atol=1e-5)
 
 
 FORMATS: list[tuple[Any, tuple[int, ...]]] = [

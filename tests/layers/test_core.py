@@ -47,8 +47,8 @@ def test_embedding_looks_up_and_masks(rng: np.random.Generator) -> None:
     y = layer(words)
     np.testing.assert_array_equal(np.asarray(y), table[words])
     assert np.asarray(y._keras_mask).tolist() == [[True, False], [True, True]]
-    (slope,) = hornbeam.gradients(ops.sum(layer(words)), [layer.embeddings])
-    assert np.asarray(slope)[:, 0].tolist() == [1, 2, 0, 0, 1]
+    (gradient,) = hornbeam.gradients(ops.sum(layer(words)), [layer.embeddings])
+    assert np.asarray(gradient)[:, 0].tolist() == [1, 2, 0, 0, 1]
 
 
 def test_an_activation_is_taken_off_by_none(rng: np.random.Generator) -> None:

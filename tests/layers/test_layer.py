@@ -90,8 +90,8 @@ def test_build_runs_once_and_locks() -> None:
 
 def test_weights_may_be_given_by_position_as_keras_2_had_it() -> None:
     layer = Layer()
-    made = [layer.add_weight("a", (2,), "ones"), layer.add_weight((3,), "ones"), layer.add_weight(name="c")]
-    assert [(w.name, w.shape) for w in made] == [("a", (2,)), ("variable", (3,)), ("c", ())]
+    result = [layer.add_weight("a", (2,), "ones"), layer.add_weight((3,), "ones"), layer.add_weight(name="c")]
+    assert [(w.name, w.shape) for w in result] == [("a", (2,)), ("variable", (3,)), ("c", ())]
     with pytest.raises(TypeError, match="by position"):
         layer.add_weight("a", (2,), "ones", "float32", True)
 
@@ -169,7 +169,11 @@ def test_training_without_a_default_may_be_left_out() -> None:
             return inputs if training is None else inputs + (1 if training else 2)
 
     x = np.zeros(2)
-    assert [float(told[0]) for told in (Told()(x), Told()(x, True), Told()(x, training=False))] == [0, 1, 2]
+    assert [float(message[0]) for message in (Told()(x), Told()(x, True), Told()(x, training=False))] == [
+        0,
+        1,
+        2,
+    ]
     assert float(layers.Pipeline([Told()])(x, training=True)[0]) == 1
 
 
@@ -229,9 +233,9 @@ def test_mixed_precision_computes_in_16_bits_and_keeps_32() -> None:
     y = layer(np.ones((2, 4)))
     assert (y.dtype, layer.kernel.dtype, layer.compute_dtype) == ("bfloat16", "float32", "bfloat16")
     loss = ops.sum(ops.cast(layer(np.ones((2, 4))), "float32"))
-    (slope,) = hornbeam.gradients(loss, [layer.kernel])
-    assert slope.dtype == "float32"
-    np.testing.assert_allclose(np.asarray(slope), 2 * np.ones((4, 3)))
+    (gradient,) = hornbeam.gradients(loss, [layer.kernel])
+    assert gradient.dtype == "float32"
+    np.testing.assert_allclose(np.asarray(gradient), 2 * np.ones((4, 3)))
     norm = layers.BatchNormalization(dtype="mixed_float16")
     assert norm(np.ones((2, 4)), training=True).dtype == "float16"
     assert norm.moving_mean.dtype == "float32"

@@ -55,7 +55,7 @@ def run(
     return np.stack(outputs, 1), states
 
 
-def made(cls: Any, rng: np.random.Generator, **kwargs: Any) -> tuple[Any, States]:
+def build_layer(cls: Any, rng: np.random.Generator, **kwargs: Any) -> tuple[Any, States]:
     layer = cls(4, **kwargs)
     layer.build((2, 6, 3))
     layer.set_weights([rng.normal(size=w.shape) for w in layer.weights])
@@ -68,7 +68,7 @@ def made(cls: Any, rng: np.random.Generator, **kwargs: Any) -> tuple[Any, States
 def test_is_the_loop(
     engine: str, rng: np.random.Generator, cls: Any, step: Any, count: int, masked: bool, unroll: bool
 ) -> None:
-    layer, w = made(cls, rng, return_sequences=True, return_state=True, unroll=unroll)
+    layer, w = build_layer(cls, rng, return_sequences=True, return_state=True, unroll=unroll)
     x = rng.normal(size=(2, 6, 3)).astype("float32")
     mask = np.array([[1, 0, 1, 1, 0, 0], [0, 0, 1, 0, 1, 1]], bool) if masked else None
     start = [rng.normal(size=(2, 4)).astype("float32") for _ in range(count)]
@@ -81,7 +81,7 @@ def test_is_the_loop(
 
 @pytest.mark.parametrize(("cls", "step", "count"), KINDS)
 def test_goes_backwards(rng: np.random.Generator, cls: Any, step: Any, count: int) -> None:
-    layer, w = made(cls, rng, return_sequences=True, go_backwards=True)
+    layer, w = build_layer(cls, rng, return_sequences=True, go_backwards=True)
     x = rng.normal(size=(2, 6, 3)).astype("float32")
     expected, _ = run(step, x[:, ::-1], [np.zeros((2, 4))] * count, w)
     np.testing.assert_allclose(layer(x), expected, atol=1e-5)
@@ -89,17 +89,17 @@ def test_goes_backwards(rng: np.random.Generator, cls: Any, step: Any, count: in
 
 @pytest.mark.parametrize(("cls", "step", "count"), KINDS)
 def test_stateful_goes_on_where_it_stopped(rng: np.random.Generator, cls: Any, step: Any, count: int) -> None:
-    layer, w = made(cls, rng, return_sequences=True)
+    layer, w = build_layer(cls, rng, return_sequences=True)
     x = rng.normal(size=(2, 6, 3)).astype("float32")
-    whole = np.asarray(layer(x))
+    array = np.asarray(layer(x))
     carrying = cls(4, return_sequences=True, stateful=True)
     carrying.build((2, 3, 3))
     for variable, value in zip(carrying.cell.weights, w, strict=True):
         variable.assign(value)
     halves = [np.asarray(carrying(x[:, :3])), np.asarray(carrying(x[:, 3:]))]
-    np.testing.assert_allclose(np.concatenate(halves, 1), whole, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate(halves, 1), array, atol=1e-6)
     carrying.reset_state()
-    np.testing.assert_allclose(carrying(x[:, :3]), whole[:, :3], atol=1e-6)
+    np.testing.assert_allclose(carrying(x[:, :3]), array[:, :3], atol=1e-6)
 
 
 @pytest.mark.parametrize("cls", [kind[0] for kind in KINDS])
@@ -110,7 +110,7 @@ def test_gradients_are_differences(rng: np.random.Generator, cls: Any) -> None:
     layer.build(x.shape)
     layer.set_weights([rng.normal(size=w.shape) for w in layer.weights])
     kernel = layer.weights[1]
-    (slope,) = hornbeam.gradients(ops.sum(layer(x, mask=mask)), [kernel])
+    (gradient,) = hornbeam.gradients(ops.sum(layer(x, mask=mask)), [kernel])
     before = np.asarray(kernel).copy()
     step = np.zeros_like(before)
     step[1, 1] = 1e-6
@@ -118,7 +118,7 @@ def test_gradients_are_differences(rng: np.random.Generator, cls: Any) -> None:
     for sign in (1, -1):
         kernel.assign(before + sign * step)
         values.append(float(ops.sum(layer(x, mask=mask))))
-    assert np.asarray(slope)[1, 1] == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-5)
+    assert np.asarray(gradient)[1, 1] == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-5)
 
 
 def test_dropout_masks_are_shared_by_all_steps() -> None:
@@ -292,8 +292,8 @@ def test_one_operation_for_all_steps_is_the_loop(
         kwargs = {"initial_state": list(states)} if states else {}
         outputs = layer(x, mask=mask, training=True, **kwargs)
         loss = sum(ops.sum(ops.sin(y)) for y in outputs)
-        slopes = hornbeam.gradients(loss, [w.value for w in layer.trainable_variables])
-        return [*outputs, *slopes]
+        gradients = hornbeam.gradients(loss, [w.value for w in layer.trainable_variables])
+        return [*outputs, *gradients]
 
     layer(x)
     name = cls.__name__.lower()
@@ -305,13 +305,13 @@ def test_one_operation_for_all_steps_is_the_loop(
         traced = trace_function(lambda *a: results(*a), [ops.array(a) for a in (x, *start)])
         return values, {node.name for node in traced.graph.nodes}
 
-    found, names = run()
+    actual, names = run()
     assert name in names
     assert f"{name}_grad" in names
     monkeypatch.setattr(type(layer), "_run_fused", lambda *_: None)
     expected, names = run()
     assert name not in names
-    for got, want in zip(found, expected, strict=True):
+    for got, want in zip(actual, expected, strict=True):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
 
 

@@ -14,9 +14,9 @@ from hornbeam.ir.types import ShapeError
 X = np.random.default_rng(0).normal(size=(2, 4, 5, 6, 3)).astype("float32")
 
 
-def same_weights(*made: Any) -> None:
-    for layer in made[1:]:
-        layer.set_weights(made[0].get_weights())
+def same_weights(*result: Any) -> None:
+    for layer in result[1:]:
+        layer.set_weights(result[0].get_weights())
 
 
 def test_channels_first() -> None:
@@ -25,8 +25,8 @@ def test_channels_first() -> None:
     expected = np.asarray(last(X))
     first.build((None, 4, 3, 5, 6))
     same_weights(last, first)
-    found = np.asarray(first(X.transpose(0, 1, 4, 2, 3)))
-    np.testing.assert_allclose(found.transpose(0, 1, 3, 4, 2), expected, rtol=1e-5, atol=1e-6)
+    actual = np.asarray(first(X.transpose(0, 1, 4, 2, 3)))
+    np.testing.assert_allclose(actual.transpose(0, 1, 3, 4, 2), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_is_an_lstm_where_a_step_is_one_point() -> None:
@@ -38,20 +38,20 @@ def test_is_an_lstm_where_a_step_is_one_point() -> None:
 
 
 def test_states_go_on() -> None:
-    whole = layers.ConvLSTM2D(2, 2, padding="same")
+    layer = layers.ConvLSTM2D(2, 2, padding="same")
     parts = layers.ConvLSTM2D(2, 2, padding="same", stateful=True)
-    expected = np.asarray(whole(X))
+    expected = np.asarray(layer(X))
     parts(X[:, :2])
-    same_weights(whole, parts)
+    same_weights(layer, parts)
     parts.reset_state()
     parts(X[:, :2])
     np.testing.assert_allclose(np.asarray(parts(X[:, 2:])), expected, rtol=1e-5, atol=1e-6)
     started = layers.ConvLSTM2D(2, 2, padding="same", return_state=True)
     _, *states = started(X[:, :2])
-    same_weights(whole, started)
+    same_weights(layer, started)
     _, *states = started(X[:, :2])
-    found, *_ = started(X[:, 2:], initial_state=states)
-    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-5, atol=1e-6)
+    actual, *_ = started(X[:, 2:], initial_state=states)
+    np.testing.assert_allclose(np.asarray(actual), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["dropout", "recurrent_dropout"])
@@ -77,19 +77,19 @@ def test_gates_see_their_own_masks() -> None:
     layer = layers.ConvLSTM1D(2, 3, padding="same", seed=1, dropout=0.5)
     layer(X[:, :, 0])
     cell, x = layer.cell, X[:, 0, 0]
-    found = np.asarray(cell.project(x, training=True))
+    actual = np.asarray(cell.project(x, training=True))
     mask = np.asarray(cell.get_dropout_mask(x))
     kernel = np.asarray(cell.kernel)
     for gate in range(4):
         own, seen = slice(2 * gate, 2 * gate + 2), slice(3 * gate, 3 * gate + 3)
         part = hornbeam.ops.conv(x * mask[..., seen], kernel[..., own], padding="same")
         expected = np.asarray(part) + np.asarray(cell.bias)[own]
-        np.testing.assert_allclose(found[..., own], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(actual[..., own], expected, rtol=1e-4, atol=1e-5)
     cell.reset_dropout_masks()
 
 
 def test_learns_and_comes_back(tmp_path: Any) -> None:
-    """Where a moving point is next."""
+    """Return the next position of a moving point."""
     places = np.arange(6)
     frames = np.stack([np.eye(12, dtype="float32")[places + step] for step in range(4)], axis=1)[..., None]
     model = hornbeam.Sequential(

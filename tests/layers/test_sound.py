@@ -29,18 +29,18 @@ def test_channels_first(mode: str, expand_dims: bool) -> None:
     x = np.random.default_rng(0).normal(size=(2, 50, 3)).astype("float32")
     last = np.asarray(layers.STFTSpectrogram(mode, 8, expand_dims=expand_dims)(x))
     first = layers.STFTSpectrogram(mode, 8, expand_dims=expand_dims, data_format="channels_first")
-    found = np.asarray(first(x.transpose(0, 2, 1)))
+    actual = np.asarray(first(x.transpose(0, 2, 1)))
     expected = last.transpose(0, 3, 1, 2) if expand_dims else last.transpose(0, 2, 1)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("window", ["blackman", "bartlett"])
 def test_windows_of_scipy(window: str) -> None:
     signal = pytest.importorskip("scipy.signal")
     named = layers.STFTSpectrogram("psd", 16, window=window)
-    given = layers.STFTSpectrogram("psd", 16, window=signal.get_window(window, 16, False).tolist())
+    layer = layers.STFTSpectrogram("psd", 16, window=signal.get_window(window, 16, False).tolist())
     x = TONE[None, :200, None]
-    np.testing.assert_allclose(np.asarray(named(x)), np.asarray(given(x)), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(named(x)), np.asarray(layer(x)), rtol=1e-5)
 
 
 def test_lengths_may_be_unknown() -> None:

@@ -18,13 +18,13 @@ FACTS = [(name, fact) for name, facts in EXPECTED.items() for fact in facts]
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
+def results() -> dict[str, Any]:
     return {name: text_cases.plain(make(hornbeam)) for name, make in text_cases.CASES.items()}
 
 
 @pytest.mark.parametrize(("name", "fact"), FACTS)
-def test_gives_what_keras_gives(found: dict[str, Any], name: str, fact: str) -> None:
-    ours, theirs = found[name][fact], EXPECTED[name][fact]
+def test_gives_what_keras_gives(results: dict[str, Any], name: str, fact: str) -> None:
+    ours, theirs = results[name][fact], EXPECTED[name][fact]
     if not isinstance(theirs, dict):
         if isinstance(theirs, list) and theirs and isinstance(theirs[0], float):
             np.testing.assert_allclose(ours, theirs, rtol=1e-6)
@@ -220,7 +220,7 @@ WHOLE = np.array(
 
 @pytest.mark.parametrize("salt", [None, 3, [2**63 - 1, 5]])
 @pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])
-def test_whole_numbers_are_hashed_in_graphs(salt: Any, mode: str) -> None:
+def test_integers_are_hashed_in_graphs(salt: Any, mode: str) -> None:
     """Of every number of digits, the same as outside."""
     layer = L.Hashing(7 if mode != "int" else 2**31 - 1, salt=salt, output_mode=mode)
     x = WHOLE.reshape(-1, 2)

@@ -149,15 +149,15 @@ def test_large_class_numbers_survive_the_conversion() -> None:
 
 def test_dtype_follows_the_predictions_but_not_below_floatx() -> None:
     loss = losses.MeanSquaredError()
-    for given, expected in (("float16", "float32"), ("float32", "float32"), ("float64", "float64")):
-        assert loss(np.zeros((2, 1)), np.zeros((2, 1), given)).dtype == expected
+    for dtype, expected in (("float16", "float32"), ("float32", "float32"), ("float64", "float64")):
+        assert loss(np.zeros((2, 1)), np.zeros((2, 1), dtype)).dtype == expected
     assert losses.MeanSquaredError(dtype="float16")(np.zeros((2, 1)), np.zeros((2, 1))).dtype == "float16"
 
 
 def test_gradient_of_mean_squared_error() -> None:
     target, start = np.array([[1.0, 2.0]]), np.array([[3.0, 5.0]])
-    slope = hornbeam.grad(lambda p: losses.MeanSquaredError()(target, p))(as_tensor(start))
-    np.testing.assert_allclose(np.asarray(slope), (start - target) * 2 / 2)
+    gradient = hornbeam.grad(lambda p: losses.MeanSquaredError()(target, p))(as_tensor(start))
+    np.testing.assert_allclose(np.asarray(gradient), (start - target) * 2 / 2)
 
 
 @pytest.mark.parametrize("name", ["Circle", "CosineSimilarity", "KLDivergence"])
@@ -165,8 +165,8 @@ def test_gradients_stay_finite_at_the_edges(name: str) -> None:
     loss = getattr(losses, name)()
     true = np.array([0, 1, 2]) if name == "Circle" else np.zeros((3, 3))
     point = np.eye(3) if name == "Circle" else np.zeros((3, 3))
-    slope = hornbeam.grad(lambda p: loss(true, p))(as_tensor(point))
-    assert np.isfinite(np.asarray(slope)).all()
+    gradient = hornbeam.grad(lambda p: loss(true, p))(as_tensor(point))
+    assert np.isfinite(np.asarray(gradient)).all()
 
 
 @pytest.mark.parametrize("case", CASES[32:], ids=[_id(case) for case in CASES[32:]])
@@ -206,8 +206,8 @@ def test_names(name: str, expected: Any) -> None:
 def test_get_takes_classes_objects_functions_and_none() -> None:
     assert isinstance(losses.get("MeanSquaredError"), losses.MeanSquaredError)
     assert isinstance(losses.get(losses.Huber), losses.Huber)
-    made = losses.Huber()
-    assert losses.get(made) is made
+    loss = losses.Huber()
+    assert losses.get(loss) is loss
     assert losses.get(None) is None
     assert losses.get(abs) is abs
 

@@ -38,9 +38,9 @@ def _run(case: Any, with_weights: bool, compiled: bool = False) -> np.ndarray:
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=IDS)
 def test_agrees_with_keras(index: int) -> None:
-    found = [_run(CASES[index], w) for w in ((False, True) if weighted(CASES[index][0]) else (False,))]
-    assert len(found) == len(EXPECTED[index])
-    for got, expected in zip(found, EXPECTED[index], strict=True):
+    actual = [_run(CASES[index], w) for w in ((False, True) if weighted(CASES[index][0]) else (False,))]
+    assert len(actual) == len(EXPECTED[index])
+    for got, expected in zip(actual, EXPECTED[index], strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-6)
 
 
@@ -143,9 +143,9 @@ def test_adjusted_r2_without_enough_samples_is_the_plain_one() -> None:
 )
 def test_accuracy_is_chosen_by_shapes(true: tuple, pred: tuple, accuracy: type, entropy: type) -> None:
     for word in ("accuracy", "acc"):
-        made = metrics.for_string(word, true, pred)
-        assert type(made) is accuracy
-        assert made.name == word
+        result = metrics.for_string(word, true, pred)
+        assert type(result) is accuracy
+        assert result.name == word
     assert type(metrics.for_string("crossentropy", true, pred)) is entropy
     assert type(metrics.for_string("mse", true, pred)) is metrics.MeanSquaredError
 

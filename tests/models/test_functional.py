@@ -46,12 +46,12 @@ def test_values(engine: str) -> None:
     first = X @ w + b
     joined = np.concatenate([first[:, :1] * 2 + X[:, 1:2], first], axis=1)
     expected = first + joined @ w + b
-    found = model.predict({"x": X}, verbose=0)
-    np.testing.assert_allclose(found["sum"], expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found["mean"], expected.mean(1, keepdims=True), rtol=1e-5, atol=1e-6)
+    predictions = model.predict({"x": X}, verbose=0)
+    np.testing.assert_allclose(predictions["sum"], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(predictions["mean"], expected.mean(1, keepdims=True), rtol=1e-5, atol=1e-6)
 
 
-def test_layers_stand_in_order() -> None:
+def test_layers_are_in_order() -> None:
     x = hb.Input((4,), name="x")
     left = layers.Dense(2, name="left")(x)
     right = layers.Dense(2, name="right")(layers.Dense(3, name="before")(x))
@@ -72,12 +72,12 @@ def test_several_inputs(engine: str) -> None:
 def test_one_from_the_middle() -> None:
     x = hb.Input((4,))
     middle = layers.Dense(3, name="middle")(x)
-    whole = hb.Model(x, layers.Dense(1, name="end")(middle))
-    front, back = hb.Model(x, middle), hb.Model(middle, whole.output)
+    model = hb.Model(x, layers.Dense(1, name="end")(middle))
+    front, back = hb.Model(x, middle), hb.Model(middle, model.output)
     np.testing.assert_allclose(
-        back.predict(front.predict(X, verbose=0), verbose=0), whole.predict(X, verbose=0), rtol=1e-6
+        back.predict(front.predict(X, verbose=0), verbose=0), model.predict(X, verbose=0), rtol=1e-6
     )
-    inner = hb.Model(whole.input, whole.get_layer("middle").output)
+    inner = hb.Model(model.input, model.get_layer("middle").output)
     np.testing.assert_array_equal(inner.predict(X, verbose=0), front.predict(X, verbose=0))
 
 
@@ -100,8 +100,8 @@ def test_masks_flow(engine: str) -> None:
     embedded = layers.Embedding(5, 2, mask_zero=True)(tokens)
     model = hb.Model(tokens, layers.GlobalAveragePooling1D()(embedded))
     table = model.get_weights()[0]
-    found = model.predict(np.array([[1, 2, 0, 0]]), verbose=0)
-    np.testing.assert_allclose(found[0], (table[1] + table[2]) / 2, rtol=1e-5)
+    predictions = model.predict(np.array([[1, 2, 0, 0]]), verbose=0)
+    np.testing.assert_allclose(predictions[0], (table[1] + table[2]) / 2, rtol=1e-5)
 
 
 def test_the_making_of_masks_counts_in_the_order_of_layers() -> None:
@@ -110,12 +110,12 @@ def test_the_making_of_masks_counts_in_the_order_of_layers() -> None:
     flat = layers.Flatten(name="flat")(layers.ReLU(name="relu")(beside(x)))
     masked = layers.Masking(name="masking")(behind(x))
     plain = hb.Model(x, [flat, layers.Dense(2, name="other")(masked)])
-    assert [made.name for made in plain.layers] == [
+    assert [result.name for result in plain.layers] == [
         "x", "beside", "behind", "relu", "masking", "flat", "other",
     ]  # fmt: skip
     # lstm <- any <- not_equal <- behind, which is one step longer than flat <- relu <- beside
     model = hb.Model(x, [flat, layers.LSTM(2, name="lstm")(masked)])
-    assert [made.name for made in model.layers] == [
+    assert [result.name for result in model.layers] == [
         "x", "behind", "beside", "relu", "masking", "flat", "lstm",
     ]  # fmt: skip
     assert model.operations == model.layers  # what makes masks does not show
@@ -185,7 +185,7 @@ def test_config_has_keras_form() -> None:
         ["x", 0, 0],
         ["concatenate", 0, 0],
     ]
-    whole = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
+    full = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
     assert item == {
         "module": "keras.src.ops.numpy",
         "class_name": "GetItem",
@@ -199,7 +199,7 @@ def test_config_has_keras_form() -> None:
                         "class_name": "__keras_tensor__",
                         "config": {"shape": [None, 3], "dtype": "float32", "keras_history": ["dense", 0, 0]},
                     },
-                    [whole, {"class_name": "__slice__", "config": {"start": None, "stop": 1, "step": None}}],
+                    [full, {"class_name": "__slice__", "config": {"start": None, "stop": 1, "step": None}}],
                 ],
                 "kwargs": {},
             }
@@ -267,13 +267,13 @@ def test_a_config_that_cannot_be_built() -> None:
 @pytest.mark.parametrize("make", [shared, nested])
 def test_clone(make: Any) -> None:
     model = make()
-    twin = hb.models.clone_model(model)
-    assert [layer.name for layer in twin.layers] == [layer.name for layer in model.layers]
-    assert not {id(v) for v in twin.weights} & {id(v) for v in model.weights}
-    twin.set_weights(model.get_weights())
+    duplicate = hb.models.clone_model(model)
+    assert [layer.name for layer in duplicate.layers] == [layer.name for layer in model.layers]
+    assert not {id(v) for v in duplicate.weights} & {id(v) for v in model.weights}
+    duplicate.set_weights(model.get_weights())
     x = {"x": X} if make is shared else X[:, :3]
     for name, value in model.predict(x, verbose=0).items():
-        np.testing.assert_array_equal(twin.predict(x, verbose=0)[name], value)
+        np.testing.assert_array_equal(duplicate.predict(x, verbose=0)[name], value)
 
 
 def test_clone_with_other_layers() -> None:

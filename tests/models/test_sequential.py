@@ -105,9 +105,9 @@ def test_compile_settings_in_json() -> None:
 def test_clone() -> None:
     model = hb.Sequential([layers.Dense(3), layers.Dense(2)])
     model(X)
-    twin = hb.models.clone_model(model)
-    twin.set_weights(model.get_weights())
-    np.testing.assert_array_equal(twin.predict(X, verbose=0), model.predict(X, verbose=0))
+    duplicate = hb.models.clone_model(model)
+    duplicate.set_weights(model.get_weights())
+    np.testing.assert_array_equal(duplicate.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
 def test_functions_are_layers_too() -> None:

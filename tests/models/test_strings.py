@@ -142,12 +142,12 @@ def test_export_of_a_text_model(tmp_path: Any) -> None:
     model = hb.Sequential([L.Embedding(20, 8), L.GlobalAveragePooling1D(), L.Dense(1)])
     model.compile(hb.optimizers.Adam(0.05), "mse")
     model.fit(raw.map(lambda text, label: (vectorize(text), label)), epochs=10, verbose=0)
-    whole = hb.Sequential([vectorize, model, L.Activation("sigmoid")])
-    whole.compile("adam", "mse")
-    assert whole.evaluate(raw, verbose=0) < 0.2
+    full = hb.Sequential([vectorize, model, L.Activation("sigmoid")])
+    full.compile("adam", "mse")
+    assert full.evaluate(raw, verbose=0) < 0.2
     expected = 1 / (1 + np.exp(-model.predict(np.asarray(vectorize(TEXTS)), verbose=0)))
-    np.testing.assert_allclose(whole.predict(TEXTS, verbose=0), expected, rtol=1e-5)
-    whole.save(tmp_path / "whole.keras")
+    np.testing.assert_allclose(full.predict(TEXTS, verbose=0), expected, rtol=1e-5)
+    full.save(tmp_path / "whole.keras")
     again = hb.models.load_model(tmp_path / "whole.keras")
     np.testing.assert_allclose(again.predict(TEXTS, verbose=0), expected, rtol=1e-5)
 
@@ -244,7 +244,7 @@ def test_the_advice_for_subclassed_models_works() -> None:
     assert losses[-1] < losses[0]
 
 
-def test_whole_numbers_are_looked_up_in_the_graph() -> None:
+def test_integers_are_looked_up_in_the_graph() -> None:
     class Looks(hb.Model):
         def __init__(self) -> None:
             super().__init__()

@@ -25,8 +25,8 @@ def test_cond_and_switch() -> None:
     )
     np.testing.assert_array_equal(fn(np.ones(2, np.float32))["a"], [2, 2])
     np.testing.assert_array_equal(fn(-np.ones(2, np.float32))["a"], [1, 1])
-    slope = hornbeam.grad(lambda x: ops.cond(x > 0, lambda: x * x, lambda: -x))
-    assert [float(slope(v)) for v in (3.0, -1.0)] == [6.0, -1.0]
+    gradient = hornbeam.grad(lambda x: ops.cond(x > 0, lambda: x * x, lambda: -x))
+    assert [float(gradient(v)) for v in (3.0, -1.0)] == [6.0, -1.0]
     assert [float(ops.switch(ops.array(i), [lambda: 1.0, lambda: 2.0, lambda: 3.0])) for i in (-1, 1, 9)] == [
         1,
         2,
@@ -39,7 +39,7 @@ def test_cond_and_switch() -> None:
 
 
 def test_a_switch_works_only_on_the_branch_that_is_chosen() -> None:
-    """What branches compute from operands stands inside of them: nothing of it is done beforehand."""
+    """Computations of branches are inside of them: nothing is computed beforehand."""
     branches = [lambda x, k: x @ x * k["by"], lambda x, k: ops.sin(x), lambda x, k: k["to"] + x]
     square, number = (
         np.eye(3, dtype="float32"),
@@ -77,10 +77,10 @@ def test_scan_is_a_loop_and_has_a_derivative() -> None:
     np.testing.assert_allclose(
         backwards, ops.scan(lambda c, x: (c * 0.5 + x, c), np.zeros(2, np.float32), xs[::-1])[0]
     )
-    slopes = hornbeam.grad(
+    gradients = hornbeam.grad(
         lambda v: ops.sum(ops.scan(lambda c, x: (c * 0.5 + x, c), np.zeros(2, np.float32), v)[0])
     )(xs)
-    np.testing.assert_allclose(slopes, 0.5 ** np.arange(4, -1, -1)[:, None] * np.ones((1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(gradients, 0.5 ** np.arange(4, -1, -1)[:, None] * np.ones((1, 2)), rtol=1e-6)
     count, none = ops.scan(lambda c, _: (c + 1, None), 0, length=4)
     assert (int(count), none) == (4, None)
     with pytest.raises(ValueError, match="needs xs or length"):
@@ -90,8 +90,8 @@ def test_scan_is_a_loop_and_has_a_derivative() -> None:
 def test_fori_loop_map_and_associative_scan() -> None:
     assert int(ops.fori_loop(2, 5, lambda i, v: v * i, 1)) == 24
     assert int(ops.fori_loop(ops.array(2), ops.array(5), lambda i, v: v * i, 1)) == 24
-    slope = hornbeam.grad(lambda x: ops.fori_loop(0, 3, lambda i, v: v * x, x))(2.0)
-    assert float(slope) == pytest.approx(4 * 2.0**3)
+    gradient = hornbeam.grad(lambda x: ops.fori_loop(0, 3, lambda i, v: v * x, x))(2.0)
+    assert float(gradient) == pytest.approx(4 * 2.0**3)
     np.testing.assert_allclose(ops.map(lambda x: ops.sum(x), X), X.sum(axis=1), rtol=1e-5)
     np.testing.assert_allclose(
         ops.vectorized_map(lambda t: t[0] @ t[1], (X, X)), (X * X).sum(axis=1), rtol=1e-5
@@ -142,17 +142,17 @@ def test_casts() -> None:
 
 def test_tensors_made_of_variables_keep_their_value() -> None:
     variable = Variable([1.0, 2.0])
-    made = [ops.convert_to_tensor(variable), ops.array(variable), ops.real(variable), ops.copy(variable)]
+    result = [ops.convert_to_tensor(variable), ops.array(variable), ops.real(variable), ops.copy(variable)]
     variable.assign([5.0, 6.0])
-    for tensor in made:
+    for tensor in result:
         np.testing.assert_array_equal(tensor, [1, 2])
 
 
 def test_stop_gradient_and_jvp() -> None:
     assert float(hornbeam.grad(lambda x: x * ops.stop_gradient(x))(3.0)) == 3.0
-    value, slope = ops.jvp(lambda x, y: ops.sin(x) * y, (0.5, 2.0), (1.0, 0.5))
+    value, gradient = ops.jvp(lambda x, y: ops.sin(x) * y, (0.5, 2.0), (1.0, 0.5))
     assert float(value) == pytest.approx(math.sin(0.5) * 2, rel=1e-6)
-    assert float(slope) == pytest.approx(math.cos(0.5) * 2 + math.sin(0.5) * 0.5, rel=1e-6)
+    assert float(gradient) == pytest.approx(math.cos(0.5) * 2 + math.sin(0.5) * 0.5, rel=1e-6)
 
 
 def test_custom_gradients() -> None:
@@ -333,9 +333,9 @@ def test_ctc_loss_sums_over_all_alignments() -> None:
         for t, n, x, s in zip(targets, lengths, logits, steps, strict=True)
     ]
     np.testing.assert_allclose(ops.ctc_loss(targets, logits, lengths, steps), expected, rtol=1e-5)
-    slopes = hornbeam.grad(lambda x: ops.sum(ops.ctc_loss(targets, x, lengths, steps)))(logits)
-    assert np.isfinite(np.asarray(slopes)).all()
-    np.testing.assert_array_equal(np.asarray(slopes)[3, 3:], 0)
+    gradients = hornbeam.grad(lambda x: ops.sum(ops.ctc_loss(targets, x, lengths, steps)))(logits)
+    assert np.isfinite(np.asarray(gradients)).all()
+    np.testing.assert_array_equal(np.asarray(gradients)[3, 3:], 0)
 
 
 def test_ctc_decode() -> None:

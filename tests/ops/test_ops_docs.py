@@ -24,8 +24,8 @@ GROUPS = {
 
 
 def public(module: types.ModuleType) -> dict[str, object]:
-    found = {name: getattr(module, name) for name in module.__all__}
-    return {name: value for name, value in found.items() if callable(value)}
+    results = {name: getattr(module, name) for name in module.__all__}
+    return {name: value for name, value in results.items() if callable(value)}
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -191,8 +191,8 @@ def test_infinities_and_nan() -> None:
 
 def test_division_by_zero_is_zero_where_asked() -> None:
     np.testing.assert_array_equal(ops.divide_no_nan([1.0, 4.0, 0.0], [0.0, 2.0, 0.0]), [0, 2, 0])
-    slope = hornbeam.grad(lambda b: ops.sum(ops.divide_no_nan(1.0, b)))(np.array([0.0, 2.0], np.float32))
-    np.testing.assert_allclose(slope, [0, -0.25])
+    gradient = hornbeam.grad(lambda b: ops.sum(ops.divide_no_nan(1.0, b)))(np.array([0.0, 2.0], np.float32))
+    np.testing.assert_allclose(gradient, [0, -0.25])
 
 
 def test_rounding_places() -> None:
@@ -201,7 +201,7 @@ def test_rounding_places() -> None:
     np.testing.assert_array_equal(ops.round([0.5, 1.5, 2.5]), [0, 2, 2])
 
 
-def test_clip_is_flat_outside_and_has_slope_one_inside_and_at_its_limits() -> None:
+def test_clip_is_flat_outside_and_has_gradient_one_inside_and_at_its_limits() -> None:
     x = np.array([-2.0, -1.0, 0.0, 1.0, 2.0], np.float32)
     np.testing.assert_array_equal(ops.clip(x, -1, 1), np.clip(x, -1, 1))
     np.testing.assert_array_equal(hornbeam.grad(lambda v: ops.sum(ops.clip(v, -1, 1)))(x), [0, 1, 1, 1, 0])

@@ -211,5 +211,5 @@ def test_warps() -> None:
 
 
 def test_images_have_derivatives() -> None:
-    slopes = np.asarray(hornbeam.grad(lambda x: ops.sum(ops.image.resize(x, (12, 16))))(IMAGES))
-    assert float(slopes.sum()) == pytest.approx(2 * 12 * 16 * 3, rel=1e-4)
+    gradients = np.asarray(hornbeam.grad(lambda x: ops.sum(ops.image.resize(x, (12, 16))))(IMAGES))
+    assert float(gradients.sum()) == pytest.approx(2 * 12 * 16 * 3, rel=1e-4)

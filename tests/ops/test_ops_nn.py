@@ -68,12 +68,12 @@ def test_activations(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_slopes_of_activations_are_finite_everywhere_and_right_between_the_kinks(name: str) -> None:
+def test_gradients_of_activations_are_finite_everywhere_and_right_between_the_kinks(name: str) -> None:
     fn = activations.get(name)
     wide = np.concatenate([EDGES, [-90.0, 80.0]]).astype(np.float32)
-    slopes = np.asarray(hornbeam.grad(lambda v: ops.sum(fn(v)))(wide))
+    gradients = np.asarray(hornbeam.grad(lambda v: ops.sum(fn(v)))(wide))
     if name != "exponential":
-        assert np.isfinite(slopes).all()
+        assert np.isfinite(gradients).all()
     smooth = EDGES[~np.isin(EDGES, [-6, -3, -1, -0.5, 0, 0.5, 1, 3, 6])].astype(np.float64)
     step = 1e-5
     expected = (np.asarray(fn(smooth + step)) - np.asarray(fn(smooth - step))) / (2 * step)
@@ -84,8 +84,8 @@ def test_slopes_of_activations_are_finite_everywhere_and_right_between_the_kinks
 @pytest.mark.parametrize(
     ("name", "slope"), [("relu", 0), ("relu6", 0), ("leaky_relu", 0.2), ("softplus", 0.5), ("elu", 1)]
 )
-def test_slopes_at_zero(name: str, slope: float) -> None:
-    assert float(hornbeam.grad(activations.get(name))(0.0)) == pytest.approx(slope)
+def test_gradients_at_zero(name: str, gradient: float) -> None:
+    assert float(hornbeam.grad(activations.get(name))(0.0)) == pytest.approx(gradient)
 
 
 def test_relu_with_arguments() -> None:
@@ -143,11 +143,11 @@ def naive_windows(
     pads = [(t // 2, t - t // 2) for t in totals]
     padded = np.pad(x, [(0, 0), *pads, (0, 0)], constant_values=fill)
     out = np.empty((x.shape[0], *counts, *window, x.shape[-1]))
-    for place in itertools.product(*map(range, counts)):
+    for result in itertools.product(*map(range, counts)):
         index = tuple(
-            slice(i * s, i * s + r, d) for i, s, r, d in zip(place, strides, reach, dilation, strict=True)
+            slice(i * s, i * s + r, d) for i, s, r, d in zip(result, strides, reach, dilation, strict=True)
         )
-        out[(slice(None), *place)] = padded[(slice(None), *index)]
+        out[(slice(None), *result)] = padded[(slice(None), *index)]
     return out
 
 
@@ -180,8 +180,8 @@ def test_conv(
         parts.append(np.tensordot(part, filters, rank + 1))
     expected = np.concatenate(parts, axis=-1)
     first = data_format == "channels_first"
-    given = np.moveaxis(x, -1, 1) if first else x
-    got = np.asarray(ops.conv(given, w, stride, padding, data_format, dilation))
+    inputs = np.moveaxis(x, -1, 1) if first else x
+    got = np.asarray(ops.conv(inputs, w, stride, padding, data_format, dilation))
     np.testing.assert_allclose(np.moveaxis(got, 1, -1) if first else got, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -202,11 +202,11 @@ def test_depthwise_and_separable_conv() -> None:
 def test_conv_transpose_is_the_transpose_of_conv(kernel: int, stride: int, padding: str) -> None:
     x = RNG.normal(size=(1, 4, 5, 3)).astype(np.float32)
     w = RNG.normal(size=(kernel, kernel, 2, 3)).astype(np.float32)
-    made = np.asarray(ops.conv_transpose(x, w, stride, padding))
-    other = RNG.normal(size=made.shape).astype(np.float32)
+    array = np.asarray(ops.conv_transpose(x, w, stride, padding))
+    other = RNG.normal(size=array.shape).astype(np.float32)
     forward = np.asarray(ops.conv(other, w, stride, padding))
     assert forward.shape == x.shape
-    assert np.sum(forward * x) == pytest.approx(np.sum(other * made), rel=1e-4)
+    assert np.sum(forward * x) == pytest.approx(np.sum(other * array), rel=1e-4)
 
 
 def test_conv_transpose_output_padding() -> None:
@@ -288,8 +288,8 @@ def test_binary_crossentropy() -> None:
     t = np.array([1.0, 0.0, 1.0, 0.3, 0.0], np.float32)
     expected = np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x.astype(np.float64))))
     np.testing.assert_allclose(ops.binary_crossentropy(t, x, from_logits=True), expected, rtol=1e-6)
-    slopes = hornbeam.grad(lambda v: ops.sum(ops.binary_crossentropy(t, v, from_logits=True)))(x)
-    np.testing.assert_allclose(slopes, _sigmoid(x.astype(np.float64)) - t, rtol=1e-5, atol=1e-6)
+    gradients = hornbeam.grad(lambda v: ops.sum(ops.binary_crossentropy(t, v, from_logits=True)))(x)
+    np.testing.assert_allclose(gradients, _sigmoid(x.astype(np.float64)) - t, rtol=1e-5, atol=1e-6)
     clipped = float(ops.binary_crossentropy(1.0, 0.0))
     assert clipped == pytest.approx(-math.log(1e-7), rel=1e-3)
 
@@ -362,7 +362,7 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, extra: object = 0.0) 
     return np.einsum("bhts,bshd->bthd", weights / weights.sum(-1, keepdims=True), v)
 
 
-def test_a_query_that_sees_nothing_has_no_slope() -> None:
+def test_a_query_that_sees_nothing_has_no_gradient() -> None:
     q, k, v = (RNG.normal(size=(1, 4, 2, 3)).astype("float32") for _ in range(3))
     mask = np.zeros((1, 1, 4, 4), bool)
     mask[..., :2, :2] = True

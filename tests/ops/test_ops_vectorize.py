@@ -17,8 +17,8 @@ M = RNG.normal(size=(5, 4, 3)).astype("float32")
 
 
 def test_scalars_broadcast() -> None:
-    made = ops.vectorize(lambda a, b: a * 2 + b)(A, B)
-    np.testing.assert_allclose(made, A * 2 + B, rtol=1e-6)
+    result = ops.vectorize(lambda a, b: a * 2 + b)(A, B)
+    np.testing.assert_allclose(result, A * 2 + B, rtol=1e-6)
     assert ops.vectorize(lambda a: a + 1)(3).item() == 4
 
 
@@ -42,8 +42,8 @@ def test_several_results_and_what_is_left_alone() -> None:
     low, high = ops.vectorize(lambda x: (ops.min(x), ops.max(x)), signature="(n)->(),()")(A)
     np.testing.assert_array_equal(low, A.min(-1))
     np.testing.assert_array_equal(high, A.max(-1))
-    made = ops.vectorize(lambda x, power: x**power, excluded={1})(A, 2)
-    np.testing.assert_allclose(made, A**2, rtol=1e-6)
+    result = ops.vectorize(lambda x, power: x**power, excluded={1})(A, 2)
+    np.testing.assert_allclose(result, A**2, rtol=1e-6)
 
 
 def test_mistakes() -> None:

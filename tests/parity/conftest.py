@@ -59,8 +59,8 @@ if AVAILABLE:
     def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
         """After a test, every difference has to be one of those in reasons.py."""
         result = yield
-        made = pyfuncitem.funcargs.get("compare")
-        if isinstance(made, Comparison):
-            pyfuncitem.user_properties.append(("parity", made.counts()))
-            made.finish()
+        results = pyfuncitem.funcargs.get("compare")
+        if isinstance(results, Comparison):
+            pyfuncitem.user_properties.append(("parity", results.counts()))
+            results.finish()
         return result

@@ -1,4 +1,4 @@
-"""Activations, regularizers, constraints and schedules beside Keras's: values, slopes, configs."""
+"""Activations, regularizers, constraints and schedules beside Keras's: values, gradients, configs."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def test_activations(compare: Comparison, case: int) -> None:
 
         return run
 
-    (_, value), slope = hornbeam.value_and_grad(scalar(hornbeam, hornbeam.ops.sum), has_aux=True)(X)
+    (_, value), gradient = hornbeam.value_and_grad(scalar(hornbeam, hornbeam.ops.sum), has_aux=True)(X)
     (_, other), there = jax.jit(jax.value_and_grad(scalar(keras, jnp.sum), has_aux=True))(X)
     compare.close("value", value, other)
-    compare.close("slope", slope, there)
+    compare.close("gradient", gradient, there)
     if not options:
         written = [side.activations.serialize(getattr(side.activations, name)) for side in SIDES]
         compare.same("config", *written)
@@ -83,7 +83,7 @@ def test_regularizers(compare: Comparison, text: str) -> None:
     x = X if "Orthogonal" in text else KERNEL
     mine = hornbeam.value_and_grad(ours)(x)
     other = jax.jit(jax.value_and_grad(theirs))(x)
-    compare.close("value and slope", list(mine), list(other))
+    compare.close("value and gradient", list(mine), list(other))
     check_configs(compare, "regularizers", ours, theirs)
 
 

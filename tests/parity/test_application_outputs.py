@@ -85,5 +85,5 @@ def test_outputs(name: str, side: int, options: dict[str, Any]) -> None:
     expected = np.asarray(theirs(images))
     scale = np.abs(expected[0] - expected[1]).max()
     assert scale > 1e-3 * np.abs(expected).max(), "the outputs tell nothing of the images"
-    for found in (ours.predict(images, verbose=0), np.asarray(ours(images))):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3 * scale)
+    for actual in (ours.predict(images, verbose=0), np.asarray(ours(images))):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3 * scale)

@@ -154,9 +154,9 @@ def test_lambdas() -> None:
     calls: list[list[str]] = []
     for library in BOTH:
         seen: list[str] = []
-        made = {hook: lambda *args, hook=hook, seen=seen, **kwargs: seen.append(hook) for hook in hooks}
+        result = {hook: lambda *args, hook=hook, seen=seen, **kwargs: seen.append(hook) for hook in hooks}
         model = tiny(library)
-        watch = library.callbacks.LambdaCallback(**made)
+        watch = library.callbacks.LambdaCallback(**result)
         model.fit(np.ones((4, 1)), np.ones((4, 1)), batch_size=2, verbose=0, callbacks=[watch])
         model.predict(np.ones((4, 1)), batch_size=2, verbose=0, callbacks=[watch])
         calls.append(seen)

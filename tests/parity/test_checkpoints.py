@@ -17,9 +17,9 @@ def test_keras_reads_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
 
     def model(library: Any) -> Any:
         hidden = [library.layers.Dense(8, "relu"), library.layers.BatchNormalization()]
-        made = library.Sequential([library.Input((4,)), *hidden, library.layers.Dense(2)])
-        made.compile("adam", "mse")
-        return made
+        result = library.Sequential([library.Input((4,)), *hidden, library.layers.Dense(2)])
+        result.compile("adam", "mse")
+        return result
 
     ours, theirs = model(hornbeam), model(keras)
     ours.fit(x, x[:, :2], epochs=2, verbose=0, resume=tmp_path)

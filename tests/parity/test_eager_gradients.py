@@ -25,7 +25,7 @@ STACKS = {
 }
 
 
-def made(side: ModuleType, texts: list[str]) -> Any:
+def build_model(side: ModuleType, texts: list[str]) -> Any:
     names = {name: getattr(side.layers, name) for name in ("BatchNormalization", "Dense")}
     return side.Sequential([side.Input((5,)), *(eval(text, names) for text in texts)])
 
@@ -48,7 +48,7 @@ def test_gradients(compare: Comparison, name: str, way: Any) -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(1, 2, size=(16, 5)).astype("float32")
     y = rng.normal(size=(16, 1)).astype("float32")
-    ours, theirs = made(hornbeam, STACKS[name]), made(keras, STACKS[name])
+    ours, theirs = build_model(hornbeam, STACKS[name]), build_model(keras, STACKS[name])
     theirs.set_weights([rng.uniform(0.5, 1.5, size=w.shape) for w in theirs.weights])
     ours.set_weights(theirs.get_weights())
 
@@ -56,10 +56,10 @@ def test_gradients(compare: Comparison, name: str, way: Any) -> None:
         outputs, after = theirs.stateless_call(trainable, others, x, training=True)
         return ((outputs - y) ** 2).mean(), after
 
-    slopes, after = jax.grad(loss, has_aux=True)(
+    gradients, after = jax.grad(loss, has_aux=True)(
         [v.value for v in theirs.trainable_variables], [v.value for v in theirs.non_trainable_variables]
     )
-    compare.close("gradients", [np.asarray(g) for g in way(ours, x, y)], slopes, "layers gradients")
+    compare.close("gradients", [np.asarray(g) for g in way(ours, x, y)], gradients, "layers gradients")
     compare.close("state", [np.asarray(v) for v in ours.non_trainable_variables], after, "layers")
 
 
@@ -67,7 +67,7 @@ def test_a_loop_of_ones_own_learns() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(1, 2, size=(64, 5)).astype("float32")
     y = x[:, :1] - x[:, 1:2]
-    model = made(hornbeam, STACKS["batch normalization"])
+    model = build_model(hornbeam, STACKS["batch normalization"])
     optimizer = hornbeam.optimizers.Adam(0.05)
     losses = []
     for _ in range(60):

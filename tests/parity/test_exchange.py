@@ -13,7 +13,7 @@ from tests.helpers.layer_cases import inputs
 from tests.helpers.parity.both import numpy_initial_values, set_random_weights
 from tests.helpers.parity.cases_exchange import ALL, EXCHANGED
 from tests.helpers.parity.comparison import fresh, leaves
-from tests.helpers.parity.exchange import WHOLE_MODELS, drawn, outputs_of, whole
+from tests.helpers.parity.exchange import WHOLE_MODELS, build_model, outputs_of, random_model
 
 
 @pytest.mark.parametrize("index", EXCHANGED, ids=lambda i: f"{i} {ALL[i].make}".replace("/", "|"))
@@ -21,7 +21,7 @@ def test_a_model_with_each_layer(index: int, tmp_path: Path) -> None:
     args = leaves(inputs(ALL[index], index))
     fresh()
     with numpy_initial_values():
-        theirs = whole(keras, index, inputs(ALL[index], index))
+        theirs = build_model(keras, index, inputs(ALL[index], index))
         set_random_weights(theirs, np.random.default_rng(index))
         expected = outputs_of(theirs, args)
         theirs.save(tmp_path / "theirs.keras")
@@ -36,7 +36,7 @@ def test_whole_models(seed: int, tmp_path: Path) -> None:
     """Models of the grammar of random models: branches, shared layers, several inputs and outputs."""
     fresh()
     with numpy_initial_values():
-        theirs, args = drawn(keras, seed)
+        theirs, args = random_model(keras, seed)
         expected = outputs_of(theirs, [args])
         theirs.save(tmp_path / "theirs.keras")
         ours = hornbeam.saving.load_model(tmp_path / "theirs.keras")
@@ -45,6 +45,6 @@ def test_whole_models(seed: int, tmp_path: Path) -> None:
         same(outputs_of(keras.saving.load_model(tmp_path / "ours.keras"), [args]), expected)
 
 
-def same(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
-    for one, other in zip(found, expected, strict=True):
+def same(actual: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    for one, other in zip(actual, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)

@@ -1,4 +1,4 @@
-"""Losses and metrics beside Keras's: reductions, weights, slopes, state over batches, configs."""
+"""Losses and metrics beside Keras's: reductions, weights, gradients, state over batches, configs."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_losses(compare: Comparison, index: int) -> None:
 
         return run
 
-    (_, value), slope = hornbeam.value_and_grad(scalar(hornbeam, hornbeam.ops.sum), has_aux=True)(
+    (_, value), gradient = hornbeam.value_and_grad(scalar(hornbeam, hornbeam.ops.sum), has_aux=True)(
         LOSSES[pred]
     )
     (_, other), there = jax.jit(jax.value_and_grad(scalar(keras, jnp.sum), has_aux=True))(LOSSES[pred])
     compare.close("value", value, other)
-    compare.close("slope", slope, there, "losses gradients")
+    compare.close("gradient", gradient, there, "losses gradients")
     check_configs(compare, "losses", *(getattr(side.losses, name)(**options) for side in SIDES))
 
 

@@ -51,30 +51,30 @@ def label(index: int) -> str:
     return f"{name} {options}"
 
 
-def made(side: Any, name: str, options: dict[str, Any]) -> Any:
+def build_optimizer(side: Any, name: str, options: dict[str, Any]) -> Any:
     """The optimizer; schedules and inner optimizers are written as text."""
     names = {**vars(side.optimizers), **vars(side.optimizers.schedules)}
     names |= {n: getattr(side.optimizers, n) for n in ("SGD", "Adam")}
     names |= {n: getattr(side.optimizers.schedules, n) for n in ("CosineDecay", "ExponentialDecay")}
-    found = {key: eval(v, names) if isinstance(v, str) and "(" in v else v for key, v in options.items()}
-    return getattr(side.optimizers, name)(**found)
+    results = {key: eval(v, names) if isinstance(v, str) and "(" in v else v for key, v in options.items()}
+    return getattr(side.optimizers, name)(**results)
 
 
 @pytest.mark.parametrize("index", range(len(ALL)), ids=label)
 def test_optimizers(compare: Comparison, index: int) -> None:
     name, options = ALL[index]
     rng = np.random.default_rng(index)
-    slopes = [[rng.normal(size=w.shape).astype("float32") for w in weights()] for _ in range(STEPS)]
+    gradients = [[rng.normal(size=w.shape).astype("float32") for w in weights()] for _ in range(STEPS)]
     fresh()
     states = []
     for side in SIDES:
-        optimizer = made(side, name, options)
+        optimizer = build_optimizer(side, name, options)
         variables = [side.Variable(w, name=n) for w, n in zip(weights(), ("kernel", "bias"), strict=True)]
         optimizer.build(variables)
         if side is keras:
-            run_keras(optimizer, variables, slopes)
+            run_keras(optimizer, variables, gradients)
         else:
-            for step in slopes:
+            for step in gradients:
                 optimizer.apply([hornbeam.ops.convert_to_tensor(g) for g in step], variables)
         names = [(v.path, tuple(v.shape), dtype_of(v)) for v in optimizer.variables]
         before = [np.asarray(v) for v in variables]
@@ -85,15 +85,17 @@ def test_optimizers(compare: Comparison, index: int) -> None:
     compare.same("state's names", [n for n, _, _ in mine[1]], [n for n, _, _ in other[1]])
     compare.close("state", mine[2], other[2])
     compare.close("variables in the end", mine[3], other[3])
-    check_configs(compare, "optimizers", made(hornbeam, name, options), made(keras, name, options))
+    check_configs(
+        compare, "optimizers", build_optimizer(hornbeam, name, options), build_optimizer(keras, name, options)
+    )
 
 
-def run_keras(optimizer: Any, variables: list[Any], slopes: list[list[np.ndarray]]) -> None:
+def run_keras(optimizer: Any, variables: list[Any], gradients: list[list[np.ndarray]]) -> None:
     """Ten updates with one compiled function."""
     step = jax.jit(optimizer.stateless_apply)
     values, state = [v.value for v in variables], [v.value for v in optimizer.variables]
-    for given in slopes:
-        values, state = step(state, given, values)
+    for inputs in gradients:
+        values, state = step(state, inputs, values)
     for variable, value in zip([*variables, *optimizer.variables], [*values, *state], strict=True):
         variable.assign(value)
 

@@ -75,7 +75,7 @@ def write(seed: int) -> str:
     for expression in [*inputs, *rng.choices(STEPS, k=rng.randrange(3, 14))]:
         recent = [*names, *names[-2:] * 2]
         x, y = (rng.choice(recent) if recent else "" for _ in range(2))
-        used |= {name for name, place in ((x, "{x}"), (y, "{y}")) if place in expression}
+        used |= {name for name, index in ((x, "{x}"), (y, "{y}")) if index in expression}
         names.append(f"x{len(names)}")
         lines.append(f"{names[-1]} = {expression.format(x=x, y=y)}")
     ends = [rng.choice(ENDS).format(x=name) for name in names if name not in used]

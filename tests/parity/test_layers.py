@@ -73,13 +73,13 @@ def specs(side: ModuleType, layer: Any, case: Case, args: list[Any]) -> list[tup
 
 
 def places(side: ModuleType, layer: Any, folder: Path) -> list[tuple[str, tuple[int, ...]]]:
-    """Where a file keeps the weights, and their shapes. States of random numbers need not be there."""
-    found = []
+    """Return the locations of weights in a file, and their shapes. Random states may be absent."""
+    results = []
     path = folder / f"{side.__name__}.weights.h5"
     side.saving.save_weights(layer, path)
     with h5py.File(path) as store:
-        store.visititems(lambda name, item: found.append((name, item)))
-        arrays = [(name, item) for name, item in found if isinstance(item, h5py.Dataset)]
+        store.visititems(lambda name, item: results.append((name, item)))
+        arrays = [(name, item) for name, item in results if isinstance(item, h5py.Dataset)]
         return sorted((name, item.shape) for name, item in arrays if item.dtype != "uint32")
 
 

@@ -57,56 +57,56 @@ def run_keras(texts: list[str]) -> dict[str, Any]:
 
     def both(text: str, arrays: dict[str, Any]) -> Any:
         def scalar(floats: dict[str, Any]) -> Any:
-            made = evaluate(text, keras, {**arrays, **floats})
-            flat = [jnp.asarray(y) for y in leaves(made) if not isinstance(y, (str, bool))]
-            return jnp.float32(total(jnp, flat, [])), made if isinstance(made, (str, bool)) else flat
+            result = evaluate(text, keras, {**arrays, **floats})
+            flat = [jnp.asarray(y) for y in leaves(result) if not isinstance(y, (str, bool))]
+            return jnp.float32(total(jnp, flat, [])), result if isinstance(result, (str, bool)) else flat
 
         floats = {name: arrays[name] for name in floats_of(text)}
-        (_, made), slopes = jax.value_and_grad(scalar, has_aux=True)(floats)
-        return made, slopes
+        (_, result), gradients = jax.value_and_grad(scalar, has_aux=True)(floats)
+        return result, gradients
 
     def everything(arrays: dict[str, Any]) -> dict[str, Any]:
-        found = {}
+        results = {}
         for text in texts:
             try:
-                made, slopes = both(text, arrays)
+                result, gradients = both(text, arrays)
             except Exception as error:
                 failed[text] = error
                 continue
-            if isinstance(made, (str, bool)):
-                failed[text] = (made, {})
+            if isinstance(result, (str, bool)):
+                failed[text] = (result, {})
             else:
-                found[text] = (made, slopes)
-        return found
+                results[text] = (result, gradients)
+        return results
 
     return {**jax.jit(everything)(VALUES), **failed}
 
 
-def check_value(compare: Comparison, text: str, other: Any, slopes: dict[str, Any]) -> None:
+def check_value(compare: Comparison, text: str, other: Any, gradients: dict[str, Any]) -> None:
     from tests.helpers.parity.comparison import assert_close
     from tests.helpers.parity.tolerances import TOLERANCES
 
     floats = floats_of(text)
 
-    def scalar(given: dict[str, Any]) -> Any:
-        made = evaluate(text, hornbeam, {**VALUES, **given})
-        if isinstance(made, (str, bool)):
-            return hornbeam.ops.zeros(()), made
-        flat = [hornbeam.ops.convert_to_tensor(y) for y in leaves(made)]
+    def scalar(inputs: dict[str, Any]) -> Any:
+        result = evaluate(text, hornbeam, {**VALUES, **inputs})
+        if isinstance(result, (str, bool)):
+            return hornbeam.ops.zeros(()), result
+        flat = [hornbeam.ops.convert_to_tensor(y) for y in leaves(result)]
         return hornbeam.ops.cast(total(hornbeam.ops, flat, []), "float32"), flat
 
     if not floats:
-        made, mine = scalar({})[1], {}
+        result, mine = scalar({})[1], {}
     else:
-        (_, made), mine = hornbeam.value_and_grad(scalar, has_aux=True)(floats)
+        (_, result), mine = hornbeam.value_and_grad(scalar, has_aux=True)(floats)
     if isinstance(other, (str, bool)):
-        assert made == other
+        assert result == other
         return
-    half = next((d for d in ("float16", "bfloat16") if any(dtype_of(y) == d for y in leaves(made))), "ops")
-    assert_close(made, other, *TOLERANCES[half])
-    for name, slope in slopes.items():
+    half = next((d for d in ("float16", "bfloat16") if any(dtype_of(y) == d for y in leaves(result))), "ops")
+    assert_close(result, other, *TOLERANCES[half])
+    for name, gradient in gradients.items():
         try:
-            assert_close(mine[name], slope, *TOLERANCES[half if half != "ops" else "ops gradients"])
+            assert_close(mine[name], gradient, *TOLERANCES[half if half != "ops" else "ops gradients"])
         except AssertionError as error:
             raise AssertionError(f"gradient by {name}: {error}") from None
 
@@ -119,13 +119,13 @@ def check_dtypes(text: str) -> None:
     for dtype in DTYPES:
         x = jax.ShapeDtypeStruct(VALUES["x"].shape, jnp.dtype(dtype))
         try:
-            found = jax.eval_shape(lambda x: evaluate(text, keras, {**VALUES, "x": x}), x)
-            theirs = [dtype_of(y) for y in leaves(found) if hasattr(y, "dtype")]
+            actual = jax.eval_shape(lambda x: evaluate(text, keras, {**VALUES, "x": x}), x)
+            theirs = [dtype_of(y) for y in leaves(actual) if hasattr(y, "dtype")]
         except Exception:  # a dtype that Keras does not take
             continue
         try:
-            made = evaluate(text, hornbeam, {**VALUES, "x": hornbeam.ops.cast(VALUES["x"], dtype)})
-            ours = [dtype_of(y) for y in leaves(made) if isinstance(y, hornbeam.Tensor)]
+            result = evaluate(text, hornbeam, {**VALUES, "x": hornbeam.ops.cast(VALUES["x"], dtype)})
+            ours = [dtype_of(y) for y in leaves(result) if isinstance(y, hornbeam.Tensor)]
             if not ours:  # plain numbers, which JAX's tracing makes arrays of
                 continue
         except Exception as error:
@@ -150,9 +150,9 @@ def check_symbols(text: str) -> None:
     def specs(side: ModuleType) -> Any:
         fresh()
         shapes = {n: VALUES[n].shape if others else (None, *VALUES[n].shape[1:]) for n in names}
-        given = {n: side.KerasTensor(shape, "float32") for n, shape in shapes.items()}
-        made = leaves(evaluate(text, side, {**VALUES, **given}))
-        return [(tuple(y.shape), dtype_of(y)) for y in made if isinstance(y, side.KerasTensor)]
+        inputs = {n: side.KerasTensor(shape, "float32") for n, shape in shapes.items()}
+        results = leaves(evaluate(text, side, {**VALUES, **inputs}))
+        return [(tuple(y.shape), dtype_of(y)) for y in results if isinstance(y, side.KerasTensor)]
 
     try:
         theirs = specs(keras)
@@ -166,11 +166,11 @@ def check_symbols(text: str) -> None:
 
 @pytest.mark.parametrize("text", expressions(EAGER))
 def test_ops_of_shapes_that_depend_on_values(compare: Comparison, text: str) -> None:
-    found = [
+    results = [
         [np.asarray(y) for y in leaves(evaluate(text, side, VALUES)) if y is not None]
         for side in (hornbeam, keras)
     ]
-    compare.close("value", *found, "ops")
+    compare.close("value", *results, "ops")
 
 
 def test_every_public_operation_has_an_expression() -> None:

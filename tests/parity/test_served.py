@@ -13,7 +13,7 @@ from tests.helpers.layer_cases import inputs, names_of
 from tests.helpers.parity.both import set_random_weights
 from tests.helpers.parity.cases_exchange import ALL, NOT_SERVED, SERVED, layer_of
 from tests.helpers.parity.comparison import fresh, leaves
-from tests.helpers.parity.exchange import WHOLE_MODELS, drawn, whole
+from tests.helpers.parity.exchange import WHOLE_MODELS, build_model, random_model
 
 pytest.importorskip("onnxruntime")
 
@@ -30,7 +30,7 @@ FRAMES = {
 def test_each_layer(index: int, tmp_path: Path) -> None:
     fresh()
     args = inputs(ALL[index], index)
-    model = whole(hornbeam, index, args)
+    model = build_model(hornbeam, index, args)
     set_random_weights(model, np.random.default_rng(index))
     flat = leaves(args)
     gaps = served(model, flat if len(flat) > 1 else flat[0], tmp_path)
@@ -40,7 +40,7 @@ def test_each_layer(index: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(WHOLE_MODELS))
 def test_whole_models(seed: int, tmp_path: Path) -> None:
     fresh()
-    gaps = served(*drawn(hornbeam, seed), tmp_path)
+    gaps = served(*random_model(hornbeam, seed), tmp_path)
     assert max(gaps) < NEAR, gaps
 
 
@@ -49,8 +49,8 @@ def test_what_no_file_holds(name: str, tmp_path: Path) -> None:
     _, make, dtype = NOT_SERVED[name]
     layer = eval(make, names_of(layers))
     width = {"HashedCrossing": [(1,), (1,)], "TextVectorization": [(1,)]}.get(name, [(2,)])
-    given = [layers.Input(shape, dtype=dtype) for shape in width]
-    model = hornbeam.Model(given, layer(given if len(given) > 1 else given[0]))
+    inputs = [layers.Input(shape, dtype=dtype) for shape in width]
+    model = hornbeam.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]))
     with pytest.raises(ValueError, match=rf"not part of a graph: layer '{layer.name}' \({name}\)"):
         model.export(tmp_path / "m.onnx", format="onnx")
     assert not list(tmp_path.iterdir())

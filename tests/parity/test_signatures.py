@@ -21,7 +21,7 @@ INSTALLED = keras_names.names()
 
 
 def here(namespace: str) -> bool:
-    """Whether there is such a module; if not, the one around it says why."""
+    """Return True if the module exists; otherwise its parent says why not."""
     try:
         module_of(namespace)
     except ImportError:

@@ -214,12 +214,12 @@ def test_training(compare: Comparison, name: str) -> None:
     set_random_weights(theirs, np.random.default_rng(7))
     ours.set_weights(theirs.get_weights())
     rest = {key: value for key, value in data.items() if key not in ("x", "y")}
-    given = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0, **rest}
-    batch = {"batch_size": given["batch_size"], "verbose": 0}
+    inputs = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0, **rest}
+    batch = {"batch_size": inputs["batch_size"], "verbose": 0}
     logs: list[list[Any]] = []
     for model, side in zip((ours, theirs), SIDES, strict=True):
         model.compile(**options(side))
-        history = model.fit(data["x"], data["y"], **given).history
+        history = model.fit(data["x"], data["y"], **inputs).history
         scores = model.evaluate(data["x"], data["y"], return_dict=True, **batch)
         logs.append([history, scores, model.predict(data["x"], **batch), model.metrics_names])
     mine, other = logs
@@ -241,7 +241,7 @@ def test_batches(compare: Comparison) -> None:
     ours, theirs = two(hornbeam), two(keras)
     set_random_weights(theirs, np.random.default_rng(7))
     ours.set_weights(theirs.get_weights())
-    found = []
+    actual = []
     for model in (ours, theirs):
         model.compile("sgd", ["mse", "sparse_categorical_crossentropy"], metrics=[["mae"], ["accuracy"]])
         steps = [
@@ -249,10 +249,10 @@ def test_batches(compare: Comparison) -> None:
             for i in (0, 5)
         ]
         logs = model.train_on_batch([X, Z], [Y, LABELS], return_dict=True)
-        found.append(
+        actual.append(
             [steps, floats(logs), model.test_on_batch([X, Z], [Y, LABELS]), model.predict_on_batch([X, Z])]
         )
-    mine, other = found
+    mine, other = actual
     compare.close(
         "train_on_batch",
         [np.float32(x) for s in mine[0] for x in s],

@@ -1,4 +1,4 @@
-"""ImageDataGenerator against real Keras's: the same draws, pictures and files for a seed."""
+"""ImageDataGenerator against real Keras's: the same draws, images and files for a seed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "bright": {"brightness_range": (0.5, 1.5)},
     "everything": {
         "rotation_range": 20, "width_shift_range": 0.1, "shear_range": 5, "zoom_range": 0.1, "rescale": 0.1,
-        "horizontal_flip": True, "preprocessing_function": lambda picture: picture + 1,
+        "horizontal_flip": True, "preprocessing_function": lambda image: image + 1,
     },
     "fitted": {"featurewise_std_normalization": True, "featurewise_center": True},
     "whitened": {"zca_whitening": True, "featurewise_center": True, "zca_epsilon": 1.0},
@@ -78,7 +78,7 @@ def test_transforms_by_seed() -> None:
     np.testing.assert_allclose(ours.random_transform(X[0], 5), theirs.random_transform(X[0], 5), rtol=1e-5)
     x = X[0].copy()
     ours.standardize(x)
-    assert (x == X[0]).all()  # the picture of the caller stays
+    assert (x == X[0]).all()  # the image of the caller stays
 
 
 @pytest.mark.parametrize("subset", ["training", "validation"])
@@ -93,9 +93,9 @@ def test_parts(subset: str) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for index in range(9):
-        place = tmp_path / "xyz"[index % 3]
-        place.mkdir(exist_ok=True)
-        save_img(place / f"{index}.png", X[index], scale=False)
+        location = tmp_path / "xyz"[index % 3]
+        location.mkdir(exist_ok=True)
+        save_img(location / f"{index}.png", X[index], scale=False)
     (tmp_path / "x" / "notes.txt").write_text("")
     return tmp_path
 
@@ -162,7 +162,7 @@ def test_workers_change_nothing() -> None:
     assert first != second
 
 
-def test_pictures_are_written(tmp_path: Path) -> None:
+def test_images_are_written(tmp_path: Path) -> None:
     next(
         ImageDataGenerator().flow(X, batch_size=4, shuffle=False, save_to_dir=str(tmp_path), save_prefix="p")
     )
@@ -170,7 +170,7 @@ def test_pictures_are_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "what"),
+    ("wrong", "name"),
     [
         (lambda: ImageDataGenerator(fill_mode="mirror"), "fill_mode must be"),
         (lambda: ImageDataGenerator(zoom_range=(1, 2, 3)), "zoom_range must be two numbers or one"),
@@ -181,6 +181,6 @@ def test_pictures_are_written(tmp_path: Path) -> None:
         (lambda: ImageDataGenerator().flow(X, subset="test"), "subset must be"),
     ],
 )
-def test_mistakes(wrong: Any, what: str) -> None:
-    with pytest.raises(ValueError, match=what):
+def test_mistakes(wrong: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=name):
         wrong()

@@ -50,15 +50,15 @@ def test_derivatives_of_what_was_kept(rng: np.random.Generator) -> None:
     # The largest score counts as a constant, so only the sum of both has a derivative of meaning.
     graph = trace_body(lambda *n: [totals(*n)[1]], [TensorType(a.shape, "float64") for a in (q, k, v)])[0]
     scores = np.einsum("bthd,bshd->bhts", q, k) * 0.7
-    found = ReferenceEngine().compile(graph).run([q, k, v])[0]
-    np.testing.assert_allclose(found, np.log(np.exp(scores).sum(-1)), rtol=1e-12)
+    result = ReferenceEngine().compile(graph).run([q, k, v])[0]
+    np.testing.assert_allclose(result, np.log(np.exp(scores).sum(-1)), rtol=1e-12)
 
 
 def step_and_back(biased: bool, learned: bool) -> Any:
     def fn(*nodes: Node) -> list[Node]:
         out = p.project(p.attention(*spread(*nodes), scale=0.3), 0)
-        found = gradients([out], [p.sin(out)], nodes[: 3 + learned])
-        return [out, *(ct for ct in found if ct is not None)]
+        result = gradients([out], [p.sin(out)], nodes[: 3 + learned])
+        return [out, *(ct for ct in result if ct is not None)]
 
     return fn
 
@@ -80,9 +80,9 @@ def test_the_kernel_agrees_with_the_body(
         assert f"attention_grad {size}" in executable.text
         assert "dot_general" not in executable.text
         assert "copy" not in executable.text, "a bias is read as it lies"
-        found = [native.get(x) for x in executable.run([native.put(a) for a in arrays])]
+        actual = [native.get(x) for x in executable.run([native.put(a) for a in arrays])]
         expected = ReferenceEngine().compile(graph).run(arrays)
-        for got, want in zip(found, expected, strict=True):
+        for got, want in zip(actual, expected, strict=True):
             tolerance = 3e-5 if dtype == "float32" else 1e-12
             np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
 
@@ -98,7 +98,7 @@ def test_masks_are_not_spread_out(rng: np.random.Generator) -> None:
     text = NativeEngine().compile(trace_function(fn, arrays).graph).text
     assert "fused 1800 " in text, "one bias for all heads"
     assert "copy" not in text
-    found = fn(*arrays).numpy()
+    actual = fn(*arrays).numpy()
     scores = np.einsum("bthd,bshd->bhts", q, k) / np.sqrt(8)
     seen = mask & (np.arange(20)[:, None] >= np.arange(30))
     # A query that may look at nothing is left out: what it gets has no meaning.
@@ -107,4 +107,4 @@ def test_masks_are_not_spread_out(rng: np.random.Generator) -> None:
     weights = weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30)
     want = np.einsum("bhts,bshd->bthd", weights, v)
     rows = np.broadcast_to(any_key, (3, 2, 20)).transpose(0, 2, 1)
-    np.testing.assert_allclose(found[rows], want[rows], rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(actual[rows], want[rows], rtol=2e-5, atol=2e-5)

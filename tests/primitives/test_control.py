@@ -21,12 +21,12 @@ def total(x: Tensor) -> Tensor:
 
 
 def numeric(fn, x, step=1e-6):
-    slopes = np.zeros_like(x)
+    gradients = np.zeros_like(x)
     for index in np.ndindex(x.shape):
         moved = np.zeros_like(x)
         moved[index] = step
-        slopes[index] = (float(fn(as_tensor(x + moved))) - float(fn(as_tensor(x - moved)))) / (2 * step)
-    return slopes
+        gradients[index] = (float(fn(as_tensor(x + moved))) - float(fn(as_tensor(x - moved)))) / (2 * step)
+    return gradients
 
 
 def check_twice(fn, x):
@@ -56,8 +56,8 @@ def test_scan_is_a_loop(rng, reverse):
     for x in xs[::-1] if reverse else xs:
         expected += (carry * x).sum()
         carry = np.tanh(carry * k + x)
-    found = rnn(as_tensor(x0), as_tensor(xs), as_tensor(k), reverse)
-    np.testing.assert_allclose(float(found), carry.sum() + expected, rtol=1e-12)
+    actual = rnn(as_tensor(x0), as_tensor(xs), as_tensor(k), reverse)
+    np.testing.assert_allclose(float(actual), carry.sum() + expected, rtol=1e-12)
 
 
 def test_scan_derivatives(rng):
@@ -173,17 +173,17 @@ def test_composite_derivatives(rng, name):
 
 def test_softmax_of_minus_infinity():
     x = as_tensor(np.array([[-np.inf, 0.0, 0.0], [-np.inf, -np.inf, -np.inf]]))
-    found = ops.softmax(x).numpy()
-    np.testing.assert_array_equal(found[0], [0.0, 0.5, 0.5])
-    assert np.isnan(found[1]).all()
+    result = ops.softmax(x).numpy()
+    np.testing.assert_array_equal(result[0], [0.0, 0.5, 0.5])
+    assert np.isnan(result[1]).all()
 
 
 def test_attention_derivatives(rng):
     q, k, v = (rng.normal(size=(1, 2, 3, 4)) for _ in range(3))
 
     def fn(x):
-        found = p.attention(x.node, as_tensor(k).node, as_tensor(v).node, scale=0.5)
-        return total(Tensor(p.project(found, 0)) * 1.5)
+        result = p.attention(x.node, as_tensor(k).node, as_tensor(v).node, scale=0.5)
+        return total(Tensor(p.project(result, 0)) * 1.5)
 
     check_twice(fn, q)
 

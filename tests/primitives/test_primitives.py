@@ -97,8 +97,8 @@ def test_derivative_graph_verifies_in_every_float_dtype(name: str, index: int) -
         forward, _ = traced(fn, arrays)
         weights = [np.ones(node.shape, numpy_dtype(node.dtype)) for node in forward.outputs]
         backward, constants = traced(pullback(fn, len(arrays), wrt), [*arrays, *weights])
-        found = reference(backward, [*arrays, *weights, *constants])
-        assert types_of(found) == [types_of(arrays)[i] for i in wrt]
+        actual = reference(backward, [*arrays, *weights, *constants])
+        assert types_of(actual) == [types_of(arrays)[i] for i in wrt]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -208,6 +208,6 @@ def test_costs_count_multiplications_and_additions() -> None:
     expected[p.transpose(x, (1, 0))] = 0
     for node, flops in expected.items():
         assert node.primitive is not None
-        found, moved = node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)
-        assert found == flops, node.name
+        actual, moved = node.primitive.cost([n.type for n in node.inputs], node.type, **node.params)
+        assert actual == flops, node.name
         assert moved == sum(n.type.nbytes for n in (*node.inputs, node)), node.name

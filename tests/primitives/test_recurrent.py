@@ -62,8 +62,8 @@ def step_and_back(name: str, every: bool, **params: bool) -> Any:
         results = outputs_of(getattr(p, name)(*nodes, **params))[: RESULTS[name]]
         seen = results if every else results[1:]
         wrt = [node for node in nodes if node.dtype != "bool"]
-        found = gradients(seen, [p.sin(x) for x in seen], wrt)
-        return [*results, *(ct for ct in found if ct is not None)]
+        result = gradients(seen, [p.sin(x) for x in seen], wrt)
+        return [*results, *(ct for ct in result if ct is not None)]
 
     return fn
 
@@ -86,9 +86,9 @@ def test_kernels_agree_with_bodies(
             assert f"{name} {batch}x{steps}x{units}" in text
             assert f"{name}_grad {batch}x{steps}x{units}" in text
             assert "scan" not in text
-            found = [native.get(x) for x in executable.run([native.put(a) for a in arrays])]
+            actual = [native.get(x) for x in executable.run([native.put(a) for a in arrays])]
             expected = reference.compile(graph).run(arrays)
-            for got, want in zip(found, expected, strict=True):
+            for got, want in zip(actual, expected, strict=True):
                 tolerance = 5e-5 if dtype == "float32" else 1e-11
                 np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
 
@@ -99,8 +99,8 @@ def test_half_precision_goes_through_the_body(rng: np.random.Generator, name: st
     types = [TensorType(a.shape, dtype_name(a.dtype)) for a in arrays]
     graph = trace_body(step_and_back(name, True, reverse=False, masked=False), types)[0]
     native, reference = NativeEngine(), ReferenceEngine()
-    found = [native.get(x) for x in native.compile(graph).run([native.put(a) for a in arrays])]
-    for got, want in zip(found, reference.compile(graph).run(arrays), strict=True):
+    actual = [native.get(x) for x in native.compile(graph).run([native.put(a) for a in arrays])]
+    for got, want in zip(actual, reference.compile(graph).run(arrays), strict=True):
         np.testing.assert_allclose(got.astype("float64"), want.astype("float64"), rtol=2e-2, atol=2e-2)
 
 

@@ -60,9 +60,9 @@ def test_special_functions_at_their_poles() -> None:
 def test_trigamma_in_both_half_planes() -> None:
     x = np.array([0.1, 0.4999, 0.5, 1.0, 3.0, 60.0, -0.3, -2.5, -7.9])
     node = leaf_array(x)
-    (slope,) = gradients([p.digamma(node)], [p.ones_like(node)], [node])
-    assert slope is not None
-    np.testing.assert_allclose(value(slope), [float(_trigamma(v)) for v in x], rtol=2e-12)
+    (gradient,) = gradients([p.digamma(node)], [p.ones_like(node)], [node])
+    assert gradient is not None
+    np.testing.assert_allclose(value(gradient), [float(_trigamma(v)) for v in x], rtol=2e-12)
 
 
 def _trigamma(x: float) -> float:
@@ -174,9 +174,9 @@ def _brute_conv(x: np.ndarray, w: np.ndarray, strides, padding, dilation, groups
         channels = range(o // per_group * w.shape[-2], (o // per_group + 1) * w.shape[-2])
         for at in itertools.product(*map(range, spatial)):
             for k in itertools.product(*map(range, kernel)):
-                place = tuple(a * s + i * d for a, s, i, d in zip(at, strides, k, dilation, strict=True))
+                index = tuple(a * s + i * d for a, s, i, d in zip(at, strides, k, dilation, strict=True))
                 for c, channel in enumerate(channels):
-                    out[(n, *at, o)] += padded[(n, *place, channel)] * w[(*k, c, o)]
+                    out[(n, *at, o)] += padded[(n, *index, channel)] * w[(*k, c, o)]
     return out
 
 
@@ -285,30 +285,30 @@ def test_scatter_mul_derivative_at_zeros() -> None:
 # ---------------------------------------------------------------- ties and zeros of derivatives
 
 
-def slopes(node: Node, *wrt: Node) -> list[list[float]]:
-    found = gradients([node], [p.ones_like(node)], wrt)
-    return [value(g).ravel().tolist() if g is not None else [] for g in found]
+def gradient_lists(node: Node, *wrt: Node) -> list[list[float]]:
+    result = gradients([node], [p.ones_like(node)], wrt)
+    return [value(g).ravel().tolist() if g is not None else [] for g in result]
 
 
 def test_choices_of_the_field_at_kinks() -> None:
     x, y = leaf_array(np.array([1.0, 2.0, 0.0])), leaf_array(np.array([1.0, 1.0, 5.0]))
-    assert slopes(p.maximum(x, y), x, y) == [[0.5, 1, 0], [0.5, 0, 1]]
-    assert slopes(p.minimum(x, y), x, y) == [[0.5, 0, 1], [0.5, 1, 0]]
-    assert slopes(p.absolute(leaf := leaf_array(np.array([0.0, -2.0]))), leaf) == [[0, -1]]
+    assert gradient_lists(p.maximum(x, y), x, y) == [[0.5, 1, 0], [0.5, 0, 1]]
+    assert gradient_lists(p.minimum(x, y), x, y) == [[0.5, 0, 1], [0.5, 1, 0]]
+    assert gradient_lists(p.absolute(leaf := leaf_array(np.array([0.0, -2.0]))), leaf) == [[0, -1]]
     ties = leaf_array(np.array([3.0, 1.0, 3.0]))
-    assert slopes(p.reduce_max(ties, (0,)), ties) == [[0.5, 0, 0.5]]
-    assert slopes(p.cummax(ties, 0), ties) == [[2, 0, 1]]
+    assert gradient_lists(p.reduce_max(ties, (0,)), ties) == [[0.5, 0, 0.5]]
+    assert gradient_lists(p.cummax(ties, 0), ties) == [[2, 0, 1]]
     zero = leaf_array(np.array([0.0, 0.0, 0.0, -2.0]))
     power = leaf_array(np.array([0.0, 1.0, 2.0, 3.0]))
-    assert slopes(p.power(zero, power), zero, power) == [[0, 1, 0, 12], [0, 0, 0, 0]]
+    assert gradient_lists(p.power(zero, power), zero, power) == [[0, 1, 0, 12], [0, 0, 0, 0]]
 
 
 def test_products_with_zeros_have_exact_derivatives() -> None:
     x = leaf_array(np.array([2.0, 0.0, 5.0]))
-    assert slopes(p.reduce_prod(x, (0,)), x) == [[0, 10, 0]]
-    assert slopes(p.cumprod(x, 0), x) == [[1, 2 + 10, 0]]
+    assert gradient_lists(p.reduce_prod(x, (0,)), x) == [[0, 10, 0]]
+    assert gradient_lists(p.cumprod(x, 0), x) == [[1, 2 + 10, 0]]
     both = leaf_array(np.array([0.0, 3.0, 0.0]))
-    assert slopes(p.reduce_prod(both, (0,)), both) == [[0, 0, 0]]
+    assert gradient_lists(p.reduce_prod(both, (0,)), both) == [[0, 0, 0]]
 
 
 # ---------------------------------------------------------------- random bits
@@ -327,7 +327,7 @@ def test_threefry_known_answers(counter: tuple, key: tuple, output: tuple) -> No
     assert tuple(out.tolist()) == output
 
 
-def test_random_bits_number_the_words_of_blocks() -> None:
+def test_random_bits_count_words_within_blocks() -> None:
     key = np.array([7, 9], np.uint32)
     bits = run("random_bits", key, shape=(3, 3)).ravel()
     for i, word in enumerate(bits):

@@ -33,7 +33,7 @@ HARMLESS = {
 
 
 def audited(folder: Path, files: dict[str, Path]) -> dict[str, dict[str, Any]]:
-    """What loading each file did, seen by an audit hook in a process of its own."""
+    """Return the report on loading each file under an audit hook, in a separate process."""
     warm = folder / "warm"
     warm.mkdir()
     parts = [layers.RandAugment(), layers.Conv2D(1, 2), layers.Flatten(), layers.Dense(1)]
@@ -214,7 +214,7 @@ def test_weights_files_alone(tmp_path: Path) -> None:
 
 
 def test_honest_files_fit_into_the_limits(tmp_path: Path) -> None:
-    """Deep, wide, nested and unrolled models that somebody might really make."""
+    """Deep, wide, nested and unrolled models as users build them."""
     x = y = hb.Input((16,))
     for _ in range(150):
         y = layers.Add()([y, layers.Dense(16, activation="relu")(y)])

@@ -13,7 +13,7 @@ from hornbeam import layers
 from hornbeam.saving import KerasFileEditor, ModelFileError
 
 
-def made(last: str = "last", units: int = 2) -> hb.Model:
+def build_model(last: str = "last", units: int = 2) -> hb.Model:
     inner = hb.Sequential([hb.Input((4,)), layers.Dense(4, name="inner_dense")], name="inner")
     model = hb.Sequential(
         [hb.Input((3,)), layers.Dense(4, name="first"), inner, layers.Dense(units, name=last)]
@@ -25,7 +25,7 @@ def made(last: str = "last", units: int = 2) -> hb.Model:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    made().save(tmp_path / "m.keras")
+    build_model().save(tmp_path / "m.keras")
     return tmp_path / "m.keras"
 
 
@@ -45,19 +45,19 @@ def test_looking(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_comparing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     editor = KerasFileEditor(path)
-    found = editor.compare(made())
-    assert (found["status"], found["error_count"]) == ("success", 0)
-    other = editor.compare(made(units=5))
+    result = editor.compare(build_model())
+    assert (result["status"], result["error_count"]) == ("success", 0)
+    other = editor.compare(build_model(units=5))
     assert other["status"] == "error"
     shown = capsys.readouterr().out
     assert "layers/dense_1/0: shape (4, 2) in the file, (4, 5) in the model" in shown
     editor.delete_object("layers/sequential")
-    assert editor.compare(made())["error_count"] == 1
+    assert editor.compare(build_model())["error_count"] == 1
     assert "layers/sequential is in the model, but not in the file" in capsys.readouterr().out
 
 
 def test_editing_and_saving(path: Path, tmp_path: Path) -> None:
-    model = made()
+    model = build_model()
     editor = KerasFileEditor(path)
     editor.delete_object("optimizer")
     editor.rename_object("layers/dense_1", "head")

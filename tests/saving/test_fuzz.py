@@ -91,8 +91,8 @@ def edits(draw: st.DrawFn, most: int = 6) -> list[tuple[float, bytes, int]]:
 
 
 def edited(data: bytes, changes: list[tuple[float, bytes, int]]) -> bytes:
-    for place, new, gone in changes:
-        at = int(place * len(data))
+    for index, new, gone in changes:
+        at = int(index * len(data))
         data = data[:at] + new + data[at + gone :]
     return data
 

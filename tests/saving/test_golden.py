@@ -53,8 +53,10 @@ def test_models_of_keras_2(case: str) -> None:
     arrays = np.load(GOLDEN / "keras2" / f"{case}.npz")
     inputs, outputs = ([arrays[k] for k in sorted(arrays) if k[0] == kind] for kind in "xy")
     model = load_model(GOLDEN / "keras2" / f"{case}.h5")
-    found = model.predict(inputs if len(inputs) > 1 else inputs[0])
-    for ours, theirs in zip(found if isinstance(found, list) else [found], outputs, strict=True):
+    predictions = model.predict(inputs if len(inputs) > 1 else inputs[0])
+    for ours, theirs in zip(
+        predictions if isinstance(predictions, list) else [predictions], outputs, strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
     targets = [np.zeros_like(y) for y in outputs]
     model.fit(

@@ -1,4 +1,4 @@
-"""What `inspect_model`, `verify_model`, `convert` and weights by name see and do."""
+"""`inspect_model`, `verify_model`, `convert` and weights by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Mine(layers.Dense):
     pass
 
 
-def made(kind: Any = layers.Dense) -> hb.Model:
+def build_model(kind: Any = layers.Dense) -> hb.Model:
     inner = hb.Sequential([hb.Input((4,)), layers.Dense(3, "relu", name="first")], name="inner")
     model = hb.Sequential(
         [hb.Input((4,)), inner, layers.BatchNormalization(name="norm"), kind(2, name="last")]
@@ -33,30 +33,30 @@ def made(kind: Any = layers.Dense) -> hb.Model:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    made().save(tmp_path / "model.keras")
+    build_model().save(tmp_path / "model.keras")
     return tmp_path / "model.keras"
 
 
 def test_a_model(path: Path) -> None:
-    found = inspect_model(path)
-    assert (found.kind, found.version, found.missing, found.notes) == ("model", "3.15.1", [], [])
-    assert found.nbytes == path.stat().st_size
-    names = [(layer.path.split("/", 1)[-1], layer.class_name) for layer in found.layers]
+    summary = inspect_model(path)
+    assert (summary.kind, summary.version, summary.missing, summary.notes) == ("model", "3.15.1", [], [])
+    assert summary.nbytes == path.stat().st_size
+    names = [(layer.path.split("/", 1)[-1], layer.class_name) for layer in summary.layers]
     assert ("inner/first", "Dense") in names
     assert ("last", "Dense") in names
-    assert found.parameters == made().count_params() == 35
-    assert ("layers/dense/vars/0", (3, 2), "float32") in [(a.name, a.shape, a.dtype) for a in found.arrays]
-    assert "units=3" in str(found)
-    assert "arrays of the state of the optimizer" in str(found)
+    assert summary.parameters == build_model().count_params() == 35
+    assert ("layers/dense/vars/0", (3, 2), "float32") in [(a.name, a.shape, a.dtype) for a in summary.arrays]
+    assert "units=3" in str(summary)
+    assert "arrays of the state of the optimizer" in str(summary)
     assert verify_model(path) == []
 
 
 def test_what_is_missing_is_listed_and_the_weights_come_anyway(tmp_path: Path) -> None:
-    model = made(Mine)
+    model = build_model(Mine)
     model.save(tmp_path / "mine.keras")
-    found = inspect_model(tmp_path / "mine.keras")
-    assert found.missing == ["Mine"]
-    assert "custom_objects: 'Mine'" in str(found)
+    summary = inspect_model(tmp_path / "mine.keras")
+    assert summary.missing == ["Mine"]
+    assert "custom_objects: 'Mine'" in str(summary)
     assert inspect_model(tmp_path / "mine.keras", {"Mine": Mine}).missing == []
     with pytest.raises(ValueError, match="Mine"):
         load_model(tmp_path / "mine.keras")
@@ -66,13 +66,13 @@ def test_what_is_missing_is_listed_and_the_weights_come_anyway(tmp_path: Path) -
 
 
 def test_other_files(tmp_path: Path) -> None:
-    model = made()
+    model = build_model()
     model.fit(np.ones((8, 4), "float32"), np.ones((8, 2), "float32"), verbose=0, resume=tmp_path / "run")
     checkpoint = next((tmp_path / "run").iterdir())
-    found = inspect_model(checkpoint)
-    assert found.kind == "checkpoint"
-    assert found.training == {"epoch": 1, "done": 0, "updates": 1, "stopped": False}
-    assert found.parameters == 35
+    summary = inspect_model(checkpoint)
+    assert summary.kind == "checkpoint"
+    assert summary.training == {"epoch": 1, "done": 0, "updates": 1, "stopped": False}
+    assert summary.parameters == 35
     model.save_weights(tmp_path / "w.weights.h5")
     assert inspect_model(tmp_path / "w.weights.h5").kind == "weights"
     model.save_weights(tmp_path / "w.npz")
@@ -87,8 +87,8 @@ def test_other_files(tmp_path: Path) -> None:
 def test_damage(path: Path, tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
-        place = archive.getinfo("model.weights.h5").header_offset
-    data[place + 5000] ^= 1
+        index = archive.getinfo("model.weights.h5").header_offset
+    data[index + 5000] ^= 1
     path.write_bytes(data)
     assert "CRC" in verify_model(path)[0]
     assert verify_model(tmp_path / "nothing.keras")
@@ -105,7 +105,7 @@ def test_damage(path: Path, tmp_path: Path) -> None:
 def test_weights_by_name(ending: str, tmp_path: Path) -> None:
     if ending == ".safetensors":
         pytest.importorskip("safetensors")
-    model, other = made(), made()
+    model, other = build_model(), build_model()
     file = tmp_path / f"weights{ending}"
     model.save_weights(file)
     for variable in other.weights:

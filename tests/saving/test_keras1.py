@@ -29,14 +29,16 @@ def recorded(case: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 def check_outputs(model: hb.Model, case: str) -> None:
     inputs, outputs = recorded(case)
-    found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
-    for ours, theirs in zip(found if isinstance(found, list) else [found], outputs, strict=True):
+    predictions = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+    for ours, theirs in zip(
+        predictions if isinstance(predictions, list) else [predictions], outputs, strict=True
+    ):
         assert ours.shape == theirs.shape
         assert theirs.std() > 1e-3
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
 
 
-def test_both_backends_are_there() -> None:
+def test_both_backends_have_files() -> None:
     assert {case.rpartition("_")[2] for case in CASES} == {"tensorflow", "theano"}
 
 

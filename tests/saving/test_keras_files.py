@@ -25,11 +25,11 @@ KERAS_PYTHON = os.environ.get("HORNBEAM_KERAS_PYTHON")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("keras_files")
+    result = tmp_path_factory.mktemp("keras_files")
     with zipfile.ZipFile(HERE / "keras_files.zip") as archive:
-        archive.extractall(made)  # our own
+        archive.extractall(result)  # our own
     keras_models.registered(hb)
-    return made
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def test_files_of_keras_load(folder: Path, expected: dict[str, np.ndarray], name
     np.testing.assert_allclose(keras_models.flat(model.predict(x, verbose=0)), expected[name], atol=3e-6)
     assert int(model.optimizer.iterations) == (0 if y is None else 2)
     if y is not None:  # the optimizer goes on as it would have there
-        found = keras_models.losses(hb, str(folder / f"{name}.keras"), x, y)
-        np.testing.assert_allclose(found, expected[f"{name} losses"], rtol=2e-6, atol=2e-6)
+        actual = keras_models.losses(hb, str(folder / f"{name}.keras"), x, y)
+        np.testing.assert_allclose(actual, expected[f"{name} losses"], rtol=2e-6, atol=2e-6)
 
 
 def test_names_of_weights(folder: Path) -> None:
@@ -65,6 +65,6 @@ def test_keras_loads_our_files(tmp_path: Path) -> None:
         [str(KERAS_PYTHON), str(program), "check", str(tmp_path)], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert len(found) > len(keras_models.MODELS)
-    assert max(found.values()) < 1e-5, {name: value for name, value in found.items() if value >= 1e-5}
+    data = json.loads(done.stdout.splitlines()[-1])
+    assert len(data) > len(keras_models.MODELS)
+    assert max(data.values()) < 1e-5, {name: value for name, value in data.items() if value >= 1e-5}

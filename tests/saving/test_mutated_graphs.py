@@ -1,4 +1,4 @@
-"""What parses in Rust: mutated graphs are errors, in a process of its own as a crash would end it."""
+"""Parsers in Rust: mutated graphs are errors. They run in a separate process, which a crash would end."""
 
 from __future__ import annotations
 

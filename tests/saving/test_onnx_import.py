@@ -34,12 +34,12 @@ def data_of(path: Path) -> Any:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_outputs_agree(path: Path) -> None:
     data = data_of(path)
-    made = load_model(path)
-    assert [x.name for x in made.inputs] == ["x"]
-    assert made.inputs[0].shape[0] is None
-    assert made.outputs[0].shape == (None, data["y"].shape[1])
-    np.testing.assert_allclose(made.predict(data["x"], verbose=0), data["y"], rtol=1e-4, atol=1e-6)
-    one = made.predict(data["x"][:1], verbose=0)
+    loaded = load_model(path)
+    assert [x.name for x in loaded.inputs] == ["x"]
+    assert loaded.inputs[0].shape[0] is None
+    assert loaded.outputs[0].shape == (None, data["y"].shape[1])
+    np.testing.assert_allclose(loaded.predict(data["x"], verbose=0), data["y"], rtol=1e-4, atol=1e-6)
+    one = loaded.predict(data["x"][:1], verbose=0)
     np.testing.assert_allclose(one, data["y"][:1], rtol=1e-4, atol=1e-6)
 
 
@@ -47,18 +47,18 @@ def test_outputs_agree(path: Path) -> None:
 def test_gradients_agree(path: Path) -> None:
     """Those of the last layer, as PyTorch computed them."""
     data = data_of(path)
-    made = load_onnx(path)
+    model = load_onnx(path)
     loss = hb.losses.SparseCategoricalCrossentropy(from_logits=True)
-    weights = made.trainable_variables
+    weights = model.trainable_variables
     labels, x = data["labels"], data["x"]
 
     def cost(*values: Any) -> Any:
-        fixed = [v for v in made.non_trainable_variables]
-        return loss(labels, made.stateless_call(values, fixed, x)[0])
+        fixed = [v for v in model.non_trainable_variables]
+        return loss(labels, model.stateless_call(values, fixed, x)[0])
 
-    slopes = hb.grad(cost, tuple(range(len(weights))))(*weights)
+    gradients = hb.grad(cost, tuple(range(len(weights))))(*weights)
     for expected in (data["kernel"], data["bias"]):
-        near = [s for s in map(np.asarray, slopes) if s.shape in (expected.shape, expected.T.shape)]
+        near = [s for s in map(np.asarray, gradients) if s.shape in (expected.shape, expected.T.shape)]
         errors = [
             min(np.abs(t - expected).max() for t in (s, s.T) if t.shape == expected.shape) for s in near
         ]
@@ -68,22 +68,22 @@ def test_gradients_agree(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_fine_tuning_lowers_the_loss(path: Path) -> None:
     data = data_of(path)
-    made = load_onnx(path)
-    made.compile(hb.optimizers.Adam(0.03), hb.losses.SparseCategoricalCrossentropy(from_logits=True))
-    losses = made.fit(data["x"], data["labels"], epochs=15, verbose=0).history["loss"]
+    model = load_onnx(path)
+    model.compile(hb.optimizers.Adam(0.03), hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = model.fit(data["x"], data["labels"], epochs=15, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
 
 
 def test_saving(tmp_path: Path) -> None:
     path = GOLDEN / "transformer_dynamo.onnx"
-    made, x = load_onnx(path), data_of(path)["x"]
-    made.compile("adam", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
-    made.fit(x, data_of(path)["labels"], verbose=0)
-    made.save(tmp_path / "m.keras")
+    result, x = load_onnx(path), data_of(path)["x"]
+    result.compile("adam", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    result.fit(x, data_of(path)["labels"], verbose=0)
+    result.save(tmp_path / "m.keras")
     again = load_model(tmp_path / "m.keras")
-    expected = made.predict(x, verbose=0)
+    expected = result.predict(x, verbose=0)
     np.testing.assert_array_equal(again.predict(x, verbose=0), expected)
-    made.save_weights(tmp_path / "m.weights.h5")
+    result.save_weights(tmp_path / "m.weights.h5")
     third = load_onnx(path)
     third.load_weights(tmp_path / "m.weights.h5")
     np.testing.assert_array_equal(third.predict(x, verbose=0), expected)
@@ -96,10 +96,10 @@ def test_arrays_alone() -> None:
 
 
 def test_the_summary_counts_weights(capsys: Any) -> None:
-    made = load_onnx(GOLDEN / "recurrent_script.onnx")
-    made.summary()
+    model = load_onnx(GOLDEN / "recurrent_script.onnx")
+    model.summary()
     assert "OnnxGraph" in capsys.readouterr().out
-    assert made.count_params() == sum(v.size for v in made.weights) > 1000
+    assert model.count_params() == sum(v.size for v in model.weights) > 1000
 
 
 # -- which arrays are trained --------------------------------------------------------------------------------
@@ -132,9 +132,9 @@ def test_trained_and_untrained_arrays(tmp_path: Path) -> None:
         "mask": mask[:1],
         "half": floats(1)[0:1],
     }
-    made = load_onnx(saved(tmp_path, model(graph(nodes, [tensor(k, x) for k, x in arrays.items()]))))
-    assert {v.name for v in made.trainable_variables} == {"kernel", "bias"}
-    assert made.non_trainable_variables == []
+    result = load_onnx(saved(tmp_path, model(graph(nodes, [tensor(k, x) for k, x in arrays.items()]))))
+    assert {v.name for v in result.trainable_variables} == {"kernel", "bias"}
+    assert result.non_trainable_variables == []
 
 
 def test_weights_behind_operators_that_cut_and_join_are_trained(tmp_path: Path) -> None:
@@ -153,29 +153,29 @@ def test_weights_behind_operators_that_cut_and_join_are_trained(tmp_path: Path) 
         "gates": floats(4, 3), "second": floats(1, 3), "token": floats(1, 3), "table": floats(2, 3),
         "zero": np.array([0]), "two": np.array([2]), "places": np.array([1]),
     }  # fmt: skip
-    made = load_onnx(saved(tmp_path, model(graph(nodes, [tensor(k, x) for k, x in arrays.items()]))))
-    assert {v.name for v in made.trainable_variables} == {"gates", "second", "token", "table"}
+    result = load_onnx(saved(tmp_path, model(graph(nodes, [tensor(k, x) for k, x in arrays.items()]))))
+    assert {v.name for v in result.trainable_variables} == {"gates", "second", "token", "table"}
     x = floats(2, 3)
     kernel = np.concatenate([arrays["gates"][:2], arrays["second"]])
     expected = np.concatenate([arrays["token"].repeat(2, 0), x @ kernel]) + arrays["table"][1]
-    np.testing.assert_allclose(np.asarray(made(x)), expected, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(result(x)), expected, rtol=1e-5)
 
 
 def test_names_that_layers_cannot_have_together(tmp_path: Path) -> None:
     nodes = [node("Add", ["a/b", "a_b"], ["c"]), node("Add", ["c", "onnx_graph"], ["y"])]
     inputs = [value(name, ["n", 3]) for name in ("a/b", "a_b", "onnx_graph")]
-    made = load_onnx(saved(tmp_path, model(graph(nodes, input=inputs))))
-    assert made.input_names == ["a_b", "a_b_input", "onnx_graph"]
+    result = load_onnx(saved(tmp_path, model(graph(nodes, input=inputs))))
+    assert result.input_names == ["a_b", "a_b_input", "onnx_graph"]
     x = floats(2, 3)
-    np.testing.assert_array_equal(made.predict([x, x, x], verbose=0), x + x + x)
+    np.testing.assert_array_equal(result.predict([x, x, x], verbose=0), x + x + x)
 
 
 def test_several_outputs_have_names(tmp_path: Path) -> None:
     nodes = [node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["part/z"])]
     outputs = [value("y", ["n", 3]), value("part/z", ["n", 3])]
-    made = load_onnx(saved(tmp_path, model(graph(nodes, output=outputs))))
-    assert made.output_names == ["y", "part_z"]
-    y, z = made.predict(np.array([[1, -2, 3]], "float32"), verbose=0)
+    result = load_onnx(saved(tmp_path, model(graph(nodes, output=outputs))))
+    assert result.output_names == ["y", "part_z"]
+    y, z = result.predict(np.array([[1, -2, 3]], "float32"), verbose=0)
     assert y.tolist() == [[1, 0, 3]]
     assert z.tolist() == [[-1, 2, -3]]
 
@@ -214,7 +214,7 @@ BAD: dict[str, tuple[bytes, str]] = {
         model(graph([node("Add", ["x", "b"], ["a"]), node("Neg", ["a"], ["b"]), node("Neg", ["b"], ["y"])])),
         "a cycle",
     ),
-    "missing input": (model(graph([node("Add", ["x", "nobody"], ["y"])])), "'nobody'"),
+    "missing input": (model(graph([node("Add", ["x", "unknown"], ["y"])])), "'unknown'"),
     "missing output": (model(graph(RELU, output=[value("z", [3])])), "'z'"),
     "given twice": (model(graph([*RELU, *RELU])), "must be unique"),
     "array twice": (model(graph(GEMM, [W, W])), "two arrays"),
@@ -331,13 +331,13 @@ def _pipe(folder: Path) -> dict[str, Any]:
 
 
 def test_data_beside_the_file(tmp_path: Path) -> None:
-    made = load_onnx(saved(tmp_path, model(graph(GEMM, [external("w", [3, 3], **_plain(tmp_path))]))))
+    result = load_onnx(saved(tmp_path, model(graph(GEMM, [external("w", [3, 3], **_plain(tmp_path))]))))
     x = floats(2, 3)
-    np.testing.assert_allclose(made.predict(x, verbose=0), x @ floats(3, 3), rtol=1e-5)
+    np.testing.assert_allclose(result.predict(x, verbose=0), x @ floats(3, 3), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("place", "rule"),
+    ("index", "rule"),
     [
         pytest.param(_link, "link", marks=pytest.mark.posix),
         pytest.param(_hard_link, "plain file", marks=pytest.mark.posix),
@@ -359,12 +359,12 @@ def test_data_beside_the_file(tmp_path: Path) -> None:
     ],
 )
 def test_data_elsewhere_is_refused(
-    place: Callable[[Path], dict[str, Any]], rule: str, tmp_path: Path
+    index: Callable[[Path], dict[str, Any]], rule: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     with pytest.raises(ModelFileError, match=rule):
-        load_onnx(saved(folder, model(graph(GEMM, [external("w", [3, 3], **place(folder))]))))
+        load_onnx(saved(folder, model(graph(GEMM, [external("w", [3, 3], **index(folder))]))))
 
 
 def test_a_saved_graph_is_checked_as_a_file_is(tmp_path: Path) -> None:
@@ -409,9 +409,9 @@ def test_mutated_files_are_refused_or_loaded(
     tmp_path: Path, seed: bytes, changes: list[tuple[int, int]], cut: bool
 ) -> None:
     data = bytearray(seed)
-    for place, byte in changes:
+    for index, byte in changes:
         if data:
-            data[place % len(data)] = byte
+            data[index % len(data)] = byte
     if cut and changes:
         del data[changes[0][0] % (len(data) + 1) :]
     with contextlib.suppress(ModelFileError):

@@ -31,7 +31,7 @@ def expected(data: bytes, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
     return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run(None, feeds)
 
 
-def found(path: Path, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+def outputs_of(path: Path, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
     model = load_onnx(path)
     inputs = [feeds[x.name] for x in model.inputs]
     outputs = model(inputs[0] if len(inputs) == 1 else inputs)
@@ -43,7 +43,7 @@ def test_operator(case: Case, tmp_path: Path) -> None:
     data = case.model.SerializeToString()
     path = tmp_path / "case.onnx"
     path.write_bytes(data)
-    for mine, theirs in zip(found(path, case.feeds), expected(data, case.feeds), strict=True):
+    for mine, theirs in zip(outputs_of(path, case.feeds), expected(data, case.feeds), strict=True):
         assert mine.dtype == theirs.dtype
         np.testing.assert_allclose(mine, theirs, rtol=2e-5, atol=1e-5)
 
@@ -60,7 +60,7 @@ def written(
 ) -> Path:
     """A model of x (float32) that gives y."""
     helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
-    made = helper.make_model(
+    model = helper.make_model(
         helper.make_graph(
             nodes,
             "g",
@@ -72,7 +72,7 @@ def written(
         ir_version=10,
     )
     path = tmp_path / "model.onnx"
-    onnx.save(made, path)
+    onnx.save(model, path)
     return path
 
 
@@ -117,7 +117,7 @@ def test_branches(tmp_path: Path, known: bool) -> None:
     path = written(tmp_path, [*first, helper.make_node("If", ["c"], ["y"], **branches)], arrays, ["n", 3])
     for x in (np.ones((1, 3), "float32"), np.full((2, 3), -1, "float32")):
         np.testing.assert_allclose(
-            found(path, {"x": x})[0], expected(path.read_bytes(), {"x": x})[0], rtol=1e-6
+            outputs_of(path, {"x": x})[0], expected(path.read_bytes(), {"x": x})[0], rtol=1e-6
         )
 
 
@@ -127,16 +127,16 @@ def emitted(tmp_path: Path, fn: Any, *shapes: tuple[int, ...]) -> tuple[Path, An
     from hornbeam.engines.onnx.table import MAKERS, TABLE
 
     graph = trace_body(lambda *xs: [fn(*map(Tensor, xs)).node], [TensorType(s, "float32") for s in shapes])[0]
-    made = Emitter(TABLE, MAKERS).model(graph)
+    result = Emitter(TABLE, MAKERS).model(graph)
     path = tmp_path / "emitted.onnx"
-    onnx.save(made, path)
-    return path, made
+    onnx.save(result, path)
+    return path, result
 
 
 def again(path: Path, *arrays: np.ndarray) -> np.ndarray:
-    """What a file gives for its inputs in their order."""
+    """Return the outputs of a file for its inputs in their order."""
     names = [x.name for x in load_onnx(path).inputs]
-    return found(path, dict(zip(names, arrays, strict=True)))[0]
+    return outputs_of(path, dict(zip(names, arrays, strict=True)))[0]
 
 
 def test_what_we_emit_comes_back(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_what_we_emit_comes_back(tmp_path: Path) -> None:
         return ops.softmax(ops.cumsum(rows, 1) * ops.cumprod(1 + 0.1 * ops.gelu(rows), 1))
 
     arrays = [floats(2, 8, 8, 2), floats(3, 3, 2, 4), floats(4, 4)]
-    path, made = emitted(tmp_path, fn, *(x.shape for x in arrays))
-    assert {"Scan", "CumProd", "Conv"} <= {node.op_type for node in made.graph.node}
+    path, result = emitted(tmp_path, fn, *(x.shape for x in arrays))
+    assert {"Scan", "CumProd", "Conv"} <= {node.op_type for node in result.graph.node}
     np.testing.assert_allclose(again(path, *arrays), np.asarray(fn(*arrays)), rtol=1e-4, atol=1e-6)
 
 
@@ -160,8 +160,8 @@ def test_loops(tmp_path: Path) -> None:
     def fn(x: Any) -> Any:
         return ops.while_loop(lambda y: ops.sum(y) < 100, lambda y: (y * 2,), (ops.abs(x) + 0.1,))[0]
 
-    path, made = emitted(tmp_path, fn, (3, 2))
-    assert "Loop" in {node.op_type for node in made.graph.node}
+    path, result = emitted(tmp_path, fn, (3, 2))
+    assert "Loop" in {node.op_type for node in result.graph.node}
     x = np.random.default_rng(0).standard_normal((3, 2)).astype("float32")
     np.testing.assert_allclose(again(path, x), np.asarray(fn(x)), rtol=1e-6)
 
@@ -186,7 +186,9 @@ def test_chains_of_convolutions_stay_with_channels_last(tmp_path: Path) -> None:
     path = written(tmp_path, nodes, arrays, [2, 3, 8, 8])
     layer = load_onnx(path).layers[-1]
     x = np.random.default_rng(0).random((2, 3, 8, 8), "float32")
-    np.testing.assert_allclose(found(path, {"x": x})[0], expected(path.read_bytes(), {"x": x})[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        outputs_of(path, {"x": x})[0], expected(path.read_bytes(), {"x": x})[0], rtol=1e-5
+    )
     body = trace_body(lambda x: [layer(Tensor(x)).node], [TensorType((2, 3, 8, 8), "float32")])[0]
     large = [n for n in body.nodes if n.name == "transpose" and n.shape[0] == 2]
     assert len(large) == 2

@@ -203,17 +203,17 @@ def test_training_goes_on_bit_by_bit(tmp_path: Path, optimizer: str) -> None:
         hb.utils.set_random_seed(seed)
         model.fit(X, X[:, :1], batch_size=8, epochs=2, verbose=0)
 
-    whole, part = make(), make()
-    train(whole, 2)
+    full, part = make(), make()
+    train(full, 2)
     train(part, 2)
     part.save(tmp_path / "part.keras")
     part = load_model(tmp_path / "part.keras")
     assert int(part.optimizer.iterations) == 6
-    train(whole, 3)
+    train(full, 3)
     train(part, 3)
-    for a, b in zip(whole.variables, part.variables, strict=True):
+    for a, b in zip(full.variables, part.variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
-    for a, b in zip(whole.optimizer.variables, part.optimizer.variables, strict=True):
+    for a, b in zip(full.optimizer.variables, part.optimizer.variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
 
 
@@ -459,12 +459,12 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
 
 
 def test_no_weight_is_lost(tmp_path: Path) -> None:
-    """Every weight of every model stands in the file once; one that cannot be reached is an error."""
+    """The file has every weight of every model once; one that cannot be reached is an error."""
     for make in MODELS:
         model, _ = make()
-        found = [id(v) for part in saved_parts(model) if part.required for v in part.variables]
-        assert len(set(found)) == len(found)
-        assert {id(v) for v in model.weights} <= set(found)
+        results = [id(v) for part in saved_parts(model) if part.required for v in part.variables]
+        assert len(set(results)) == len(results)
+        assert {id(v) for v in model.weights} <= set(results)
 
 
 def test_the_layout_is_keras_s(tmp_path: Path) -> None:
@@ -544,11 +544,11 @@ def test_models_are_pickled_and_copied() -> None:
 
 def test_no_part_of_a_large_model_is_passed_over() -> None:
     """Lists that a model makes for each look at it lie in memory where others lay before."""
-    given = hb.Input((4,))
-    x = given
+    inputs = hb.Input((4,))
+    x = inputs
     for _ in range(60):
         inner = hb.Input((4,))
         x = hb.Model(inner, layers.Dense(4)(layers.Identity()(inner)))(x)
-    model = hb.Model(given, x)
+    model = hb.Model(inputs, x)
     for _ in range(20):
         assert sum(len(part.variables) for part in saved_parts(model)) == 120

@@ -23,21 +23,21 @@ Y = X.sum(1, keepdims=True)
 OTHERS: list[Any] = [None, "x", -1, 1.5, 10**30, True, [], {}, [None], {"x": 1}, "\0" * 9]
 
 
-def model() -> hb.Model:
+def build_model() -> hb.Model:
     hb.utils.set_random_seed(0)
-    made = hb.Sequential([hb.Input((3,)), layers.Dense(4, "relu"), layers.Dropout(0.5), layers.Dense(1)])
-    made.compile("adam", "mse", metrics=["mae"])
-    return made
+    model = hb.Sequential([hb.Input((3,)), layers.Dense(4, "relu"), layers.Dropout(0.5), layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    return model
 
 
-def trained(made: hb.Model, run: Path, epochs: int, *more: Any) -> Any:
+def trained(model: hb.Model, run: Path, epochs: int, *more: Any) -> Any:
     watched: list[Any] = [
         callbacks.EarlyStopping(patience=9, restore_best_weights=True),
         callbacks.ReduceLROnPlateau(),
         callbacks.Checkpoint(run, every=1, keep=1, keep_best="loss"),
         *more,
     ]
-    return made.fit(
+    return model.fit(
         X, Y, batch_size=4, epochs=epochs, validation_split=0.25, verbose=0, callbacks=watched, resume=run
     )
 
@@ -59,7 +59,7 @@ class Stop(callbacks.Callback):
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("base") / "run"
     with pytest.raises(KeyboardInterrupt):
-        trained(model(), run, 3, Stop())
+        trained(build_model(), run, 3, Stop())
     (path,) = sorted(run.glob("step-*"))[-1:]
     state = state_of(path)
     assert state["done"] > 0
@@ -106,15 +106,15 @@ def mutations(state: Any) -> Iterator[tuple[str, Any]]:
             yield f"{key} (place {index}) {change!r}", new
 
 
-def values(made: hb.Model) -> list[np.ndarray]:
-    return [np.array(v) for v in [*made.variables, *made.optimizer.variables]]
+def values(model: hb.Model) -> list[np.ndarray]:
+    return [np.array(v) for v in [*model.variables, *model.optimizer.variables]]
 
 
-def outcome(made: hb.Model, path: Path) -> str:
-    """What came of going on from a file; whatever is refused changes nothing."""
-    before, stop = values(made), callbacks.EarlyStopping(patience=9, restore_best_weights=True)
+def outcome(model: hb.Model, path: Path) -> str:
+    """Return the outcome of resuming from a file; a refusal changes nothing."""
+    before, stop = values(model), callbacks.EarlyStopping(patience=9, restore_best_weights=True)
     try:
-        made.fit(
+        model.fit(
             X, Y, batch_size=4, epochs=3, validation_split=0.25, verbose=0, resume=path,
             callbacks=[stop, callbacks.ReduceLROnPlateau()],
         )  # fmt: skip
@@ -122,7 +122,7 @@ def outcome(made: hb.Model, path: Path) -> str:
     except ValueError as caught:
         error = caught
     assert len(str(error)) > 30
-    for mine, theirs in zip(before, values(made), strict=True):
+    for mine, theirs in zip(before, values(model), strict=True):
         np.testing.assert_array_equal(mine, theirs, err_msg=str(error))
     return "refused" if isinstance(error, ModelFileError) else "other data"
 
@@ -132,22 +132,22 @@ def outcome(made: hb.Model, path: Path) -> str:
 def test_mutated_states(every: int, base: Path, tmp_path: Path) -> None:
     """Refused with a ModelFileError (or as a training on other data) before a weight changes; or the training
     goes on, where the value makes no difference to it. Never another error."""
-    path, found = tmp_path / base.name, {"refused": 0, "went on": 0, "other data": 0}
-    made = model()
-    made.optimizer.build(made.trainable_variables)
-    weights = made.get_weights()
+    path, results = tmp_path / base.name, {"refused": 0, "went on": 0, "other data": 0}
+    model = build_model()
+    model.optimizer.build(model.trainable_variables)
+    weights = model.get_weights()
     for label, state in itertools.islice(mutations(state_of(base)), 0, None, every):
         shutil.copy(base, path)
         rewritten(path, state)
         try:
-            result = outcome(made, path)
+            result = outcome(model, path)
         except Exception as error:
             raise AssertionError(f"{label}: {type(error).__name__}: {error}") from error
-        found[result] += 1
+        results[result] += 1
         if result == "went on":
-            made.set_weights(weights)
-    print(found)
-    assert found["refused"] > 0.7 * sum(found.values()), found
+            model.set_weights(weights)
+    print(results)
+    assert results["refused"] > 0.7 * sum(results.values()), results
 
 
 def test_what_is_lacking_is_named(base: Path, tmp_path: Path) -> None:
@@ -157,4 +157,4 @@ def test_what_is_lacking_is_named(base: Path, tmp_path: Path) -> None:
     state["callbacks"][0].pop("class")
     rewritten(path, state)
     with pytest.raises(ModelFileError, match=r"epoch, random/numpy/gauss, callbacks"):
-        trained(model(), tmp_path, 3)
+        trained(build_model(), tmp_path, 3)

@@ -74,7 +74,7 @@ def test_a_process_that_is_killed_while_it_saves(kills: int, tmp_path: Path) -> 
         one_value(model.get_weights())
         state = checkpoints.read_checkpoint(model, tmp_path / "run.weights.h5")
         assert one_value(model.get_weights()) == state["number"]
-        # What was being staged may lie about, under a name that nobody takes for a model.
+        # What was being staged may lie about, under a name that is no model's.
         for left in tmp_path.glob(".*.part"):
             left.unlink()
         assert len(list(tmp_path.iterdir())) == 3
@@ -139,11 +139,11 @@ def test_every_write_may_fail(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     before = path.read_bytes()
     real, failures = os.fdopen, 0
     while True:
-        made: list[Faulty] = []
+        result: list[Faulty] = []
 
-        def opened(*args: Any, made: list[Faulty] = made, number: int = failures + 1) -> Any:
-            made.append(Faulty(real(*args), number))
-            return made[0]
+        def opened(*args: Any, result: list[Faulty] = result, number: int = failures + 1) -> Any:
+            result.append(Faulty(real(*args), number))
+            return result[0]
 
         monkeypatch.setattr(files.os, "fdopen", opened)
         try:

@@ -23,10 +23,10 @@ EVERY = pytest.mark.parametrize("name", text_models.MODELS)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("keras_text")
+    result = tmp_path_factory.mktemp("keras_text")
     with zipfile.ZipFile(HERE / "keras_text.zip") as stored:
-        stored.extractall(made)  # our own
-    return made
+        stored.extractall(result)  # our own
+    return result
 
 
 @EVERY
@@ -55,17 +55,17 @@ def test_round_trip(tmp_path: Path, folder: Path, name: str) -> None:
 
 @pytest.mark.skipif(not KERAS_PYTHON, reason="set HORNBEAM_KERAS_PYTHON to a Python with Keras 3")
 def test_keras_loads_our_files(tmp_path: Path) -> None:
-    made = {name: make(hb) for name, make in text_models.MODELS.items()}
-    for name, model in made.items():
+    result = {name: make(hb) for name, make in text_models.MODELS.items()}
+    for name, model in result.items():
         model.save(tmp_path / f"{name}.keras")
     program = HERE.parents[1] / "tools" / "keras_text.py"
     done = subprocess.run(
         [str(KERAS_PYTHON), str(program), "check", str(tmp_path)], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    for name, model in made.items():
-        np.testing.assert_allclose(found[name], model.predict(text_models.inputs(name), verbose=0), atol=1e-5)
+    data = json.loads(done.stdout.splitlines()[-1])
+    for name, model in result.items():
+        np.testing.assert_allclose(data[name], model.predict(text_models.inputs(name), verbose=0), atol=1e-5)
 
 
 def changed(tmp_path: Path, change: Any) -> Path:
@@ -137,10 +137,10 @@ def test_tokens_with_line_breaks(tmp_path: Path) -> None:
     model = hb.Sequential([hb.Input((), dtype="string"), layer])
     with pytest.raises(ValueError, match="contains a line break"):
         model.save(tmp_path / "model.keras")
-    given = hb.layers.TextVectorization(
+    inputs = hb.layers.TextVectorization(
         split="character", standardize=None, vocabulary=layer.get_vocabulary()
     )
-    model = hb.Sequential([hb.Input((), dtype="string"), given])
+    model = hb.Sequential([hb.Input((), dtype="string"), inputs])
     model.save(tmp_path / "model.keras")
     again = hb.models.load_model(tmp_path / "model.keras")
     assert np.array_equal(np.asarray(again(np.array(texts))), np.asarray(layer(texts)))

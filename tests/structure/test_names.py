@@ -81,11 +81,11 @@ def test_optimizers_take_the_shared_options() -> None:
             and issubclass(target, hornbeam.optimizers.Optimizer)
             and "use_ema" in signature
         ):
-            made = target(
+            result = target(
                 **({"learning_rate": 0.1} if name == "Optimizer" else {}),
                 clipnorm=1.0, use_ema=True, ema_momentum=0.9, name="mine",
             )  # fmt: skip
-            assert (made.clipnorm, made.use_ema, made.name) == (1.0, True, "mine")
+            assert (result.clipnorm, result.use_ema, result.name) == (1.0, True, "mine")
 
 
 # -- our own names -------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a release needs: one version, complete metadata, pinned and minimal workflows."""
+"""Requirements of a release: one version, complete metadata, pinned and minimal workflows."""
 
 from __future__ import annotations
 

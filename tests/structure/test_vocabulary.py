@@ -7,7 +7,7 @@ from hornbeam import _native
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.types import DTYPES
 
-# Their samples are bodies, which stand in tests/primitives/test_control.py.
+# Their samples are bodies: see tests/primitives/test_control.py.
 CONTROL = {"cond", "while_loop", "scan", "project", "checkpoint", "custom_gradient", "call"}
 
 

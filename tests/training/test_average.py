@@ -15,7 +15,7 @@ X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
 
 
-def made(optimizer: Any) -> hb.Model:
+def build_model(optimizer: Any) -> hb.Model:
     set_random_seed(0)
     model = hb.Sequential([hb.Input((3,)), layers.Dense(1)])
     model.compile(optimizer, "mse")
@@ -23,7 +23,7 @@ def made(optimizer: Any) -> hb.Model:
 
 
 class Kernels(callbacks.Callback):
-    """What the kernel is at each hook."""
+    """Record the kernel at each hook."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def fit(model: hb.Model, *watchers: callbacks.Callback) -> None:
 @pytest.mark.parametrize("scaled", [False, True])
 def test_validation_sees_averages_and_training_goes_on_without(scaled: bool) -> None:
     plain: Any = optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
-    model = made(optimizers.LossScaleOptimizer(plain, initial_scale=2.0) if scaled else plain)
+    model = build_model(optimizers.LossScaleOptimizer(plain, initial_scale=2.0) if scaled else plain)
     spy = Kernels()
     fit(model, callbacks.SwapEMAWeights(), spy)
     # Training ends with the averages in the variables, so they are what validation must have seen.
@@ -55,14 +55,14 @@ def test_validation_sees_averages_and_training_goes_on_without(scaled: bool) -> 
 
 
 def test_averages_stay_between_epochs() -> None:
-    model = made(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+    model = build_model(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
     spy = Kernels()
     fit(model, callbacks.SwapEMAWeights(swap_on_epoch=True), spy)
     np.testing.assert_array_equal(spy.seen["epoch"], model.get_weights()[0])
 
 
 def test_predict_gives_the_weights_back() -> None:
-    model = made(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=None))
+    model = build_model(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=None))
     for _ in range(3):
         model.train_on_batch(X, Y)
     trained = model.get_weights()[0]
@@ -76,7 +76,7 @@ def test_predict_gives_the_weights_back() -> None:
 def test_several_optimizers() -> None:
     averaging = optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
     choose = optimizers.OptimizerMap(optimizers.SGD(0.1), {".*kernel": averaging})
-    model = made(optimizers.MultiOptimizer(choose))
+    model = build_model(optimizers.MultiOptimizer(choose))
     spy = Kernels()
     fit(model, callbacks.SwapEMAWeights(), spy)
     np.testing.assert_array_equal(spy.seen["test"], model.get_weights()[0])
@@ -85,4 +85,4 @@ def test_several_optimizers() -> None:
 
 def test_an_optimizer_without_averages() -> None:
     with pytest.raises(ValueError, match="use_ema=True"):
-        fit(made("sgd"), callbacks.SwapEMAWeights())
+        fit(build_model("sgd"), callbacks.SwapEMAWeights())

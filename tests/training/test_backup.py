@@ -33,7 +33,7 @@ class Kill(callbacks.Callback):
             raise Killed
 
 
-def made() -> hb.Model:
+def build_model() -> hb.Model:
     model = hb.Sequential([hb.Input((3,)), layers.Dense(8, "relu"), layers.Dropout(0.5), layers.Dense(1)])
     model.compile(hb.optimizers.Adam(0.01), "mse")
     return model
@@ -46,18 +46,18 @@ def fit(model: hb.Model, *watchers: callbacks.Callback, epochs: int = 4) -> hb.c
 def test_a_killed_training_ends_bit_for_bit_like_one_that_was_not(tmp_path: Path) -> None:
     folder = tmp_path / "backup"
     set_random_seed(3)
-    whole = made()
-    fit(whole)
+    model = build_model()
+    fit(model)
     set_random_seed(3)
     with pytest.raises(Killed):
-        fit(made(), callbacks.BackupAndRestore(folder), Kill(10))
+        fit(build_model(), callbacks.BackupAndRestore(folder), Kill(10))
     assert [path.name for path in folder.iterdir()] == ["latest.weights.h5"]
     set_random_seed(99)  # another process: other seeds, other weights
-    resumed = made()
+    resumed = build_model()
     history = fit(resumed, callbacks.BackupAndRestore(folder))
     assert history.epoch == [0, 1, 2, 3]
     assert int(resumed.optimizer.iterations) == 16
-    for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+    for ours, theirs in zip(resumed.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert not folder.exists()
 
@@ -65,15 +65,15 @@ def test_a_killed_training_ends_bit_for_bit_like_one_that_was_not(tmp_path: Path
 def test_steps_and_a_second_copy(tmp_path: Path) -> None:
     backup = callbacks.BackupAndRestore(tmp_path, save_freq=3, double_checkpoint=True)
     with pytest.raises(Killed):
-        fit(made(), backup, Kill(7))
+        fit(build_model(), backup, Kill(7))
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["latest.weights.h5", "previous.weights.h5"]
-    model = made()
+    model = build_model()
     with pytest.raises(Killed):
         fit(model, callbacks.BackupAndRestore(tmp_path), Kill(1))
     assert int(model.optimizer.iterations) == 7  # six steps, and the one that was killed
     (tmp_path / "latest.weights.h5").write_bytes(b"torn")
-    model = made()
+    model = build_model()
     with pytest.warns(UserWarning, match="an earlier one is read"), pytest.raises(Killed):
         fit(model, callbacks.BackupAndRestore(tmp_path), Kill(1))
     assert int(model.optimizer.iterations) == 4
@@ -82,18 +82,18 @@ def test_steps_and_a_second_copy(tmp_path: Path) -> None:
 def test_what_is_not_a_backup(tmp_path: Path) -> None:
     (tmp_path / "latest.weights.h5").write_bytes(b"torn")
     with pytest.raises(hb.saving.ModelFileError, match="cannot be used"):
-        fit(made(), callbacks.BackupAndRestore(tmp_path))
-    made().save_weights(tmp_path / "latest.weights.h5")
+        fit(build_model(), callbacks.BackupAndRestore(tmp_path))
+    build_model().save_weights(tmp_path / "latest.weights.h5")
     with pytest.raises(hb.saving.ModelFileError, match="no state of a training"):
-        fit(made(), callbacks.BackupAndRestore(tmp_path))
+        fit(build_model(), callbacks.BackupAndRestore(tmp_path))
 
 
 def test_the_end_removes_its_own_files_only(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    fit(made(), callbacks.BackupAndRestore(tmp_path), epochs=1)
+    fit(build_model(), callbacks.BackupAndRestore(tmp_path), epochs=1)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-    fit(made(), callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False), epochs=1)
-    assert fit(made(), callbacks.BackupAndRestore(tmp_path), epochs=3).epoch == [0, 1, 2]
+    fit(build_model(), callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False), epochs=1)
+    assert fit(build_model(), callbacks.BackupAndRestore(tmp_path), epochs=3).epoch == [0, 1, 2]
 
 
 def test_mistakes(tmp_path: Path) -> None:

@@ -93,14 +93,14 @@ def test_old_names_of_batch_hooks() -> None:
 
 def test_list_adds_what_is_missing() -> None:
     model = Stub()
-    made = callbacks.CallbackList(
+    callback = callbacks.CallbackList(
         [callbacks.TerminateOnNaN()], add_history=True, add_progbar=True, model=model, epochs=2
     )
-    kinds = [type(c).__name__ for c in made.callbacks]
+    kinds = [type(c).__name__ for c in callback.callbacks]
     assert kinds == ["ProgbarLogger", "TerminateOnNaN", "History"]
-    assert model.history is made.history
-    assert made.callbacks[1].params == {"epochs": 2}
-    assert not made.wants_batches("train")
+    assert model.history is callback.history
+    assert callback.callbacks[1].params == {"epochs": 2}
+    assert not callback.wants_batches("train")
 
 
 def test_stop_from_a_batch() -> None:

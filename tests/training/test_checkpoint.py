@@ -93,7 +93,7 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def made() -> hb.Model:
+def build_model() -> hb.Model:
     hidden = [layers.Dense(8, "relu"), layers.Dropout(0.5), layers.BatchNormalization()]
     model = hb.Sequential([hb.Input((3,)), *hidden, layers.Dense(1)])
     schedule = hb.optimizers.schedules.ExponentialDecay(0.02, 5, 0.9)
@@ -102,7 +102,7 @@ def made() -> hb.Model:
 
 
 def fit(data: dict[str, Any], *watchers: callbacks.Callback, **more: Any) -> tuple[hb.Model, dict[str, Any]]:
-    model = made()
+    model = build_model()
     history = model.fit(**data, epochs=EPOCHS, verbose=0, callbacks=list(watchers), **more)
     return model, history.history
 
@@ -118,7 +118,7 @@ def same(ours: hb.Model, theirs: hb.Model) -> None:
 def test_a_run_that_goes_on_ends_like_one_that_never_stopped(kind: str, tmp_path: Path) -> None:
     set_random_seed(3)
     watch = Kill()
-    whole, history = fit(DATA[kind](), watch)
+    full, history = fit(DATA[kind](), watch)
     for step in (3, 5, 9, len(watch.seen) - 1):
         folder = tmp_path / str(step)
         set_random_seed(3)
@@ -129,7 +129,7 @@ def test_a_run_that_goes_on_ends_like_one_that_never_stopped(kind: str, tmp_path
         resumed, again = fit(DATA[kind](), rest, resume=folder)
         assert rest.seen == watch.seen[step:]
         assert again == history
-        same(resumed, whole)
+        same(resumed, full)
 
 
 def test_checkpoints_change_nothing(tmp_path: Path) -> None:
@@ -189,12 +189,12 @@ def test_times_and_counts(tmp_path: Path) -> None:
 
 
 def test_a_finished_run_is_finished(tmp_path: Path) -> None:
-    whole, history = fit(DATA["arrays"](), resume=tmp_path)
+    full, history = fit(DATA["arrays"](), resume=tmp_path)
     watch = Kill()
     again, same_history = fit(DATA["arrays"](), watch, resume=tmp_path)
     assert watch.seen == []
     assert history == same_history
-    for mine, other in zip(whole.get_weights(), again.get_weights(), strict=True):
+    for mine, other in zip(full.get_weights(), again.get_weights(), strict=True):
         assert mine.shape == other.shape
 
 
@@ -220,7 +220,7 @@ def test_damage_is_found_and_named(tmp_path: Path) -> None:
     newest.write_bytes(newest.read_bytes()[:-100])
     with pytest.raises(hb.saving.ModelFileError, match="cannot be used"):
         fit(DATA["arrays"](), resume=newest)
-    made().save_weights(tmp_path / "plain.weights.h5")
+    build_model().save_weights(tmp_path / "plain.weights.h5")
     with pytest.raises(hb.saving.ModelFileError, match="no state of a training"):
         fit(DATA["arrays"](), resume=tmp_path / "plain.weights.h5")
 
@@ -335,13 +335,13 @@ class Signals(callbacks.Callback):
 @pytest.mark.parametrize("epoch", [1, EPOCHS - 1])
 def test_a_signal_between_epochs_or_behind_the_last_is_not_lost(epoch: int, tmp_path: Path) -> None:
     set_random_seed(3)
-    whole, _ = fit(DATA["arrays"]())
+    full, _ = fit(DATA["arrays"]())
     set_random_seed(3)
     with pytest.raises(KeyboardInterrupt, match=f"at update {7 * (epoch + 1)}"):
         fit(DATA["arrays"](), Signals(epoch, signal.SIGINT), resume=tmp_path)
     set_random_seed(99)
     resumed, _ = fit(DATA["arrays"](), resume=tmp_path)
-    same(resumed, whole)
+    same(resumed, full)
 
 
 class Before(callbacks.Callback):
@@ -354,13 +354,13 @@ class Before(callbacks.Callback):
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_signal_before_the_first_batch_of_validation(tmp_path: Path) -> None:
     set_random_seed(3)
-    whole, history = fit(DATA["validated"]())
+    full, history = fit(DATA["validated"]())
     set_random_seed(3)
     with pytest.raises(KeyboardInterrupt, match="at update 7;"):
         fit(DATA["validated"](), Before(), resume=tmp_path)
     set_random_seed(99)
     resumed, again = fit(DATA["validated"](), resume=tmp_path)
-    same(resumed, whole)
+    same(resumed, full)
     assert again == history
 
 

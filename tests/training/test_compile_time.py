@@ -1,4 +1,4 @@
-"""What it takes to trace and compile a step grows with the depth of a model as its work does."""
+"""The time to trace and compile a step grows with the depth of a model as its work does."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def deep(blocks: int) -> hb.Model:
 def seconds(blocks: int) -> float:
     """Of this thread's own processor time, for the first step."""
     x, y = np.zeros((64, 8, 8, 4), "float32"), np.zeros((64, 3), "float32")
-    found = []
+    results = []
     for _ in range(2):
         # The step is compiled anew: what is remembered goes by the structure of its graph.
         blocks += 1
         model = deep(blocks)
         start = time.thread_time()
         model.train_on_batch(x, y)
-        found.append(time.thread_time() - start)
-    return min(found)
+        results.append(time.thread_time() - start)
+    return min(results)
 
 
 def test_the_first_step_takes_time_in_proportion_to_depth() -> None:
@@ -57,6 +57,6 @@ def test_the_collector_waits_and_is_on_again_after_errors() -> None:
     try:
         with gc_paused():
             pass
-        assert not gc.isenabled(), "somebody who turned it off keeps it off"
+        assert not gc.isenabled(), "a caller who turned it off keeps it off"
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""What fit accepts as data, and how it is cut into batches."""
+"""Data that fit accepts, and its batches."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hornbeam import layers
 from hornbeam.diagnostics.doctor import CHECKS, Finding
 from tests.helpers.doctor_faults import FAULTS
 from tests.helpers.doctor_healthy import HEALTHY
-from tests.helpers.doctor_parts import Fit, X, Y, blobs, conv, net, pictures, sgd
+from tests.helpers.doctor_parts import Fit, X, Y, blobs, conv, images, net, sgd
 from tools import doctor_table
 
 
@@ -35,10 +35,10 @@ SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6)
 @pytest.mark.parametrize("name", FAULTS)
 def test_finds(name: str, seed: int) -> None:
     make, wanted, others = FAULTS[name]
-    found = findings(make, seed)
-    names = [finding.name for finding in found]
-    assert wanted in names, found
-    assert set(names) <= {wanted, *others}, found
+    actual = findings(make, seed)
+    names = [finding.name for finding in actual]
+    assert wanted in names, actual
+    assert set(names) <= {wanted, *others}, actual
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -58,7 +58,7 @@ def with_everything() -> hb.Model:
 
 @pytest.mark.parametrize("verbose", [0, 1])
 def test_a_training_with_it_ends_in_the_same_bits(verbose: int) -> None:
-    x, y = pictures()
+    x, y = images()
 
     def state(callbacks: list) -> list[np.ndarray]:
         hb.random.set_random_seed(3)
@@ -114,13 +114,13 @@ def test_engines_find_the_same(name: str) -> None:
     doctor = hb.callbacks.Doctor(verbose=0)
     bad.fit(X[:128], Y[:128], epochs=2, verbose=0, callbacks=[doctor], engine=name)
     assert [finding.name for finding in doctor.findings] == ["constant_output"]
-    x, y = pictures(64)
+    x, y = images(64)
     conv().fit(x, y, epochs=1, verbose=0, callbacks=[doctor], engine=name)
     assert doctor.findings == []
 
 
 def test_says_each_finding_once_with_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    x, y = pictures()
+    x, y = images()
     conv(scaled=False).fit(x, y, epochs=3, verbose=0, callbacks=[hb.callbacks.Doctor()])
     text = " ".join(capsys.readouterr().out.split())
     assert text.count("doctor:") == text.count("doctor: unscaled_inputs.") == 1
@@ -129,7 +129,7 @@ def test_says_each_finding_once_with_numbers(capsys: pytest.CaptureFixture[str])
 
 
 def test_findings_are_data() -> None:
-    x, y = pictures()
+    x, y = images()
     doctor = hb.callbacks.Doctor(verbose=0)
     model = conv(scaled=False)
     model.fit(x, y, epochs=1, verbose=0, callbacks=[doctor])
@@ -140,7 +140,7 @@ def test_findings_are_data() -> None:
 
 
 def test_ignores_what_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:
-    x, y = pictures()
+    x, y = images()
     ignore = ["unscaled_inputs", "saturated_outputs", "bad_start"]
     conv(scaled=False).fit(x, y, epochs=1, verbose=0, callbacks=[hb.callbacks.Doctor(ignore=ignore)])
     assert capsys.readouterr().out == ""

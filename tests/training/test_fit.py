@@ -181,14 +181,16 @@ def test_evaluate(engine: str) -> None:
 
 def test_predict_puts_batches_together(engine: str) -> None:
     model = classifier()
-    whole = model.predict(X, batch_size=50, verbose=0)
-    assert whole.shape == (50, 3)
-    assert whole.flags.writeable
-    np.testing.assert_allclose(model.predict(X, batch_size=7, verbose=0), whole, rtol=1e-6)
-    np.testing.assert_allclose(model.predict(X, batch_size=7, steps=2, verbose=0), whole[:14], rtol=1e-6)
-    np.testing.assert_allclose(model.predict_on_batch(X), whole, rtol=1e-6)
-    np.testing.assert_allclose(model.predict(iter([X[:3], X[3:]]), verbose=0), whole, rtol=1e-6)
-    np.testing.assert_allclose(np.asarray(model(X)), whole, rtol=1e-6)
+    predictions = model.predict(X, batch_size=50, verbose=0)
+    assert predictions.shape == (50, 3)
+    assert predictions.flags.writeable
+    np.testing.assert_allclose(model.predict(X, batch_size=7, verbose=0), predictions, rtol=1e-6)
+    np.testing.assert_allclose(
+        model.predict(X, batch_size=7, steps=2, verbose=0), predictions[:14], rtol=1e-6
+    )
+    np.testing.assert_allclose(model.predict_on_batch(X), predictions, rtol=1e-6)
+    np.testing.assert_allclose(model.predict(iter([X[:3], X[3:]]), verbose=0), predictions, rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(model(X)), predictions, rtol=1e-6)
 
 
 def test_predict_sees_new_weights() -> None:
@@ -211,19 +213,19 @@ def test_predict_from_threads(engine: str, built: bool) -> None:
     model = hb.Sequential([layers.Dense(8, activation="relu"), layers.Dense(3)])
     if built:
         model.predict(X, verbose=0)
-    found: list[tuple[int, np.ndarray]] = []
+    actual: list[tuple[int, np.ndarray]] = []
 
     def work(row: int) -> None:
-        found.extend((row, model.predict(X[row : row + 1], verbose=0)) for _ in range(20))
+        actual.extend((row, model.predict(X[row : row + 1], verbose=0)) for _ in range(20))
 
     threads = [threading.Thread(target=work, args=(row,)) for row in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 160
+    assert len(actual) == 160
     expected = model.predict(X, verbose=0)
-    for row, value in found:
+    for row, value in actual:
         np.testing.assert_allclose(value, expected[row : row + 1], rtol=1e-5)
 
 
@@ -266,9 +268,9 @@ def test_logs_of_several_outputs() -> None:
     names = ["a_accuracy", "a_loss", "b_loss", "b_mae", "loss"]
     assert list(history.history) == [*names, *(f"val_{name}" for name in names)]
     values = model.evaluate(X, [LABELS, Y], verbose=0)
-    found = model.evaluate(X, [LABELS, Y], verbose=0, return_dict=True)
-    assert values == [found[name] for name in ("loss", "a_loss", "b_loss", "a_accuracy", "b_mae")]
-    assert found["loss"] == pytest.approx(found["a_loss"] + found["b_loss"], rel=1e-5)
+    result = model.evaluate(X, [LABELS, Y], verbose=0, return_dict=True)
+    assert values == [result[name] for name in ("loss", "a_loss", "b_loss", "a_accuracy", "b_mae")]
+    assert result["loss"] == pytest.approx(result["a_loss"] + result["b_loss"], rel=1e-5)
 
 
 def test_settings_by_output_name() -> None:
@@ -279,9 +281,9 @@ def test_settings_by_output_name() -> None:
         metrics={"u": ["accuracy"], "v": "mae"},
         weighted_metrics={"u": "accuracy"},
     )
-    found = model.evaluate(X, {"u": LABELS, "v": Y}, verbose=0, return_dict=True)
-    assert list(found) == ["loss", "u_accuracy", "u_loss", "u_weighted_accuracy", "v_loss", "v_mae"]
-    assert found["loss"] == pytest.approx(2 * found["u_loss"] + 0.5 * found["v_loss"], rel=1e-5)
+    result = model.evaluate(X, {"u": LABELS, "v": Y}, verbose=0, return_dict=True)
+    assert list(result) == ["loss", "u_accuracy", "u_loss", "u_weighted_accuracy", "v_loss", "v_mae"]
+    assert result["loss"] == pytest.approx(2 * result["u_loss"] + 0.5 * result["v_loss"], rel=1e-5)
 
 
 def test_names_of_metrics() -> None:
@@ -292,8 +294,8 @@ def test_names_of_metrics() -> None:
         metrics=["acc", hb.metrics.SparseTopKCategoricalAccuracy(2), mine],
         weighted_metrics=["accuracy", "acc"],
     )
-    found = model.evaluate(X, LABELS, verbose=0, return_dict=True)
-    assert list(found) == [
+    result = model.evaluate(X, LABELS, verbose=0, return_dict=True)
+    assert list(result) == [
         "acc",
         "accuracy",
         "loss",
@@ -393,7 +395,7 @@ def test_using_the_validation_set_as_the_test_is_said_once() -> None:
 # -- state -----------------------------------------------------------------------------------------
 
 
-def test_values_that_somebody_holds_do_not_change(engine: str) -> None:
+def test_referenced_values_do_not_change(engine: str) -> None:
     model = classifier()
     kernel = model.layers[0].kernel
     tensor, array, copy = kernel.value, kernel.numpy(), np.array(kernel.numpy())
@@ -478,8 +480,8 @@ class Own(hb.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         x, y = data
         error = ops.mean(ops.abs(self(x, training=True) - y))
-        slopes = hb.gradients(error, self.trainable_variables)
-        self.optimizer.apply(slopes, self.trainable_variables)
+        gradients = hb.gradients(error, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
         self.tracker.update_state(error)
         return {"error": self.tracker.result()}
 

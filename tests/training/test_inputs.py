@@ -22,16 +22,16 @@ X, Y = rng.normal(size=(ROWS, 3)).astype("float32"), rng.normal(size=(ROWS, 1)).
 W = rng.uniform(size=ROWS).astype("float32")
 
 
-def model() -> Any:
-    made = hb.Sequential([hb.Input((3,)), layers.Dense(1, kernel_initializer="ones")])
-    made.compile(hb.optimizers.SGD(0.1), "mse")
-    return made
+def build_model() -> Any:
+    model = hb.Sequential([hb.Input((3,)), layers.Dense(1, kernel_initializer="ones")])
+    model.compile(hb.optimizers.SGD(0.1), "mse")
+    return model
 
 
 def weights_after(*data: Any, **settings: Any) -> np.ndarray:
-    made = model()
-    made.fit(*data, epochs=2, verbose=0, **settings)
-    return np.concatenate([w.reshape(-1) for w in made.get_weights()])
+    model = build_model()
+    model.fit(*data, epochs=2, verbose=0, **settings)
+    return np.concatenate([w.reshape(-1) for w in model.get_weights()])
 
 
 def expected(**settings: Any) -> np.ndarray:
@@ -51,11 +51,11 @@ def test_lists_of_numbers() -> None:
         expected(sample_weight=W),
         rtol=1e-6,
     )
-    assert model().predict(X.tolist(), verbose=0).shape == (ROWS, 1)
+    assert build_model().predict(X.tolist(), verbose=0).shape == (ROWS, 1)
     with pytest.raises(ValueError, match=r"x has a list whose items differ in length"):
-        model().fit([[1.0, 2.0, 3.0], [1.0]], Y[:2])
+        build_model().fit([[1.0, 2.0, 3.0], [1.0]], Y[:2])
     with pytest.raises(ValueError, match=r"A list of arrays is several inputs: np\.stack"):
-        model().fit(list(X), Y)
+        build_model().fit(list(X), Y)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
@@ -70,12 +70,12 @@ def test_frames(library: str) -> None:
             weights_after(same, Y, batch_size=SIZE, shuffle=False, sample_weight=W, **settings),
             rtol=1e-5,
         )
-    model().fit(X, Y, validation_data=(x, y), verbose=0)
-    model().fit(Dataset.from_tensor_slices((x, y)).batch(SIZE), verbose=0)
+    build_model().fit(X, Y, validation_data=(x, y), verbose=0)
+    build_model().fit(Dataset.from_tensor_slices((x, y)).batch(SIZE), verbose=0)
     with pytest.raises(TypeError, match=r"x has columns that are not numeric: 'c' \(String\)"):
-        model().fit(lib.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": ["red"] * ROWS}), Y)
+        build_model().fit(lib.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": ["red"] * ROWS}), Y)
     with pytest.raises(ValueError, match="x contains NaN, first in sample 19"):
-        model().fit(lib.DataFrame({"a": X[:, 0], "b": [*range(ROWS - 1), None], "c": X[:, 2]}), Y)
+        build_model().fit(lib.DataFrame({"a": X[:, 0], "b": [*range(ROWS - 1), None], "c": X[:, 2]}), Y)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
@@ -94,7 +94,7 @@ def test_gaps_of_nullable_columns_are_named() -> None:
     pandas = frames("pandas")
     x = pandas.DataFrame({"a": X[:, 0], "b": pandas.Series([*range(ROWS - 1), None], dtype="Int64")})
     with pytest.raises(ValueError, match=r"x has missing values in 'b' \(1\): fill them"):
-        model().fit(x, Y)
+        build_model().fit(x, Y)
 
 
 def test_arrays_of_other_libraries() -> None:
@@ -126,7 +126,7 @@ def test_arrays_of_other_libraries() -> None:
     )
     np.testing.assert_allclose(weights_after(Loader()), expected(), rtol=1e-6)
     np.testing.assert_allclose(weights_after(TensorFlowlike()), expected(), rtol=1e-6)
-    history = model().fit(Loader(), validation_data=Loader(), verbose=0)
+    history = build_model().fit(Loader(), validation_data=Loader(), verbose=0)
     assert history.params["steps"] == 3
 
 
@@ -186,32 +186,32 @@ def test_shuffled_datasets_train_alike_in_memory_and_streamed() -> None:
 
 def test_validation_evaluation_and_prediction() -> None:
     rows = Dataset.from_tensor_slices((X, Y))
-    made = model()
-    history = made.fit(rows.skip(8).batch(4), validation_data=rows.take(8).batch(4), epochs=2, verbose=0)
-    loss = made.evaluate(X[:8], Y[:8], verbose=0)
+    model = build_model()
+    history = model.fit(rows.skip(8).batch(4), validation_data=rows.take(8).batch(4), epochs=2, verbose=0)
+    loss = model.evaluate(X[:8], Y[:8], verbose=0)
     assert history.history["val_loss"][-1] == pytest.approx(loss)
-    assert made.evaluate(rows.take(8).batch(3), verbose=0) == pytest.approx(loss)
+    assert model.evaluate(rows.take(8).batch(3), verbose=0) == pytest.approx(loss)
     shuffled = rows.shuffle(ROWS, seed=1, reshuffle_each_iteration=False).batch(6)
     order = np.concatenate([x for x, _ in shuffled.as_numpy_iterator()])
-    np.testing.assert_allclose(made.predict(shuffled, verbose=0), made.predict(order, verbose=0), rtol=1e-6)
+    np.testing.assert_allclose(model.predict(shuffled, verbose=0), model.predict(order, verbose=0), rtol=1e-6)
     with warnings.catch_warnings():  # another part of the same arrays is no test set that was looked at
         warnings.simplefilter("error")
-        made.evaluate(rows.skip(8).batch(3), verbose=0)
+        model.evaluate(rows.skip(8).batch(3), verbose=0)
 
 
 def test_data_without_an_end_need_steps() -> None:
     endless = Dataset.from_tensor_slices((X, Y)).batch(SIZE).repeat()
-    made = model()
+    model = build_model()
     for call, argument in (
-        (lambda: made.fit(endless), "steps_per_epoch"),
-        (lambda: made.fit(X, Y, validation_data=endless), "validation_steps"),
-        (lambda: made.evaluate(endless), "steps"),
-        (lambda: made.predict(endless), "steps"),
+        (lambda: model.fit(endless), "steps_per_epoch"),
+        (lambda: model.fit(X, Y, validation_data=endless), "validation_steps"),
+        (lambda: model.evaluate(endless), "steps"),
+        (lambda: model.predict(endless), "steps"),
     ):
         with pytest.raises(ValueError, match=f"no end.*give {argument}"):
             call()
-    assert made.evaluate(endless, steps=2, verbose=0) == pytest.approx(
-        made.evaluate(X[:16], Y[:16], verbose=0)
+    assert model.evaluate(endless, steps=2, verbose=0) == pytest.approx(
+        model.evaluate(X[:16], Y[:16], verbose=0)
     )
 
 
@@ -219,17 +219,17 @@ def test_unknown_lengths() -> None:
     rows = Dataset.from_generator(lambda: zip(X, Y, strict=True)).batch(SIZE)
     np.testing.assert_allclose(weights_after(rows), expected(), rtol=1e-6)
     with pytest.warns(UserWarning, match="the data ran out in epoch 1 after 3 steps"):
-        model().fit((batch for batch in rows.as_numpy_iterator()), steps_per_epoch=5, verbose=0)
+        build_model().fit((batch for batch in rows.as_numpy_iterator()), steps_per_epoch=5, verbose=0)
 
 
 def test_datasets_of_single_elements_say_what_is_missing() -> None:
     with pytest.raises(ValueError, match=r"batches.*\.batch\(32\)"):
-        model().fit(Dataset.from_tensor_slices((X, Y[:, 0])), verbose=0)
+        build_model().fit(Dataset.from_tensor_slices((X, Y[:, 0])), verbose=0)
 
 
 def test_no_thread_is_left_after_training() -> None:
     rows = Dataset.from_tensor_slices((X, Y)).map(lambda x, y: (x, y), num_parallel_calls=2)
-    model().fit(rows.batch(SIZE).prefetch(2), verbose=0, epochs=2)
+    build_model().fit(rows.batch(SIZE).prefetch(2), verbose=0, epochs=2)
     assert not [t.name for t in threading.enumerate() if t.name.startswith("hornbeam-batches")]
 
 
@@ -240,8 +240,8 @@ def test_a_train_step_of_the_user_s_may_take_any_data_apart() -> None:
         def train_step(self, data: Any) -> dict[str, Any]:
             first, second = data[0], data[1]
             loss = hb.ops.mean(hb.ops.square(self(first) - self(second)))
-            slopes = hb.gradients(loss, self.trainable_variables)
-            self.optimizer.apply(slopes, self.trainable_variables)
+            gradients = hb.gradients(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
             return {"distance": loss}
 
     class Data(hb.utils.PyDataset):
@@ -254,7 +254,7 @@ def test_a_train_step_of_the_user_s_may_take_any_data_apart() -> None:
             return np.stack([X[:5], X[5:10]])
 
     inputs = hb.Input((3,))
-    made = Pairs(inputs, layers.Dense(2)(inputs))
-    made.compile(hb.optimizers.SGD(0.1))
-    found = made.fit(Data(), epochs=2, verbose=0).history["distance"]
-    assert found[1] < found[0]
+    result = Pairs(inputs, layers.Dense(2)(inputs))
+    result.compile(hb.optimizers.SGD(0.1))
+    result = result.fit(Data(), epochs=2, verbose=0).history["distance"]
+    assert result[1] < result[0]

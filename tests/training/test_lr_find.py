@@ -47,7 +47,7 @@ def test_suggests_a_rate_that_works(name: str) -> None:
 
 @pytest.fixture(autouse=True)
 def quiet(recwarn: pytest.WarningsRecorder) -> None:
-    """fit() warns of a loss that is no number, which some of these bring about."""
+    """fit() warns of a loss of NaN, which some of these cause."""
 
 
 def test_the_limit_of_a_parabola() -> None:
@@ -100,15 +100,15 @@ def test_leaves_no_trace(data: Callable[[], tuple], schedule: bool) -> None:
     for tested in (False, True):
         hb.random.set_random_seed(0)
         rate: Any = optimizers.schedules.CosineDecay(0.01, 100) if schedule else 0.01
-        model, given = with_everything(rate), data()
-        model.fit(*given, epochs=1, verbose=0)
+        model, inputs = with_everything(rate), data()
+        model.fit(*inputs, epochs=1, verbose=0)
         before = state(model)
         if tested:
-            curve = hb.lr_find(model, *given, verbose=0, steps=40)
+            curve = hb.lr_find(model, *inputs, verbose=0, steps=40)
             assert curve.losses.std() > 0
             for left, right in zip(before, state(model), strict=True):
                 np.testing.assert_array_equal(left, right)
-        model.fit(*given, epochs=2, verbose=0)
+        model.fit(*inputs, epochs=2, verbose=0)
         ends.append(state(model))
     for left, right in zip(*ends, strict=True):
         np.testing.assert_array_equal(left, right)

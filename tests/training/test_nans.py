@@ -1,4 +1,4 @@
-"""What is not finite is located: the layer, the operation, the samples, in the way forward and back."""
+"""Values that are not finite are located: layer, operation and samples, in the forward and backward pass."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Broken(layers.Layer):
         return self.fn(x)
 
 
-def model(*hidden: layers.Layer) -> hb.Model:
-    made = hb.Sequential(
+def build_model(*hidden: layers.Layer) -> hb.Model:
+    model = hb.Sequential(
         [hb.Input((4,)), layers.Dense(4, name="before"), *hidden, layers.Dense(1, name="after")]
     )
-    made.compile(hb.optimizers.SGD(0.01), "mse")
-    return made
+    model.compile(hb.optimizers.SGD(0.01), "mse")
+    return model
 
 
-def located(made: hb.Model, x: Any = X, y: Any = Y, **settings: Any) -> str:
+def located(model: hb.Model, x: Any = X, y: Any = Y, **settings: Any) -> str:
     with pytest.raises(FloatingPointError) as caught:
-        made.fit(x, y, verbose=0, shuffle=False, batch_size=16, epochs=3, debug_nans=True, **settings)
+        model.fit(x, y, verbose=0, shuffle=False, batch_size=16, epochs=3, debug_nans=True, **settings)
     return str(caught.value)
 
 
@@ -46,15 +46,15 @@ def test_in_any_layer(name: str) -> None:
         Broken((lambda x: ops.log(x * 0.0)) if n == name else ops.negative, name=n)
         for n in ("first", "second", "third")
     ]
-    message = located(model(*hidden))
+    message = located(build_model(*hidden))
     assert f"/{name}," in message or f"in {name}," in message
     assert "'log' gave infinity for every sample" in message
     assert "add a small number" in message
 
 
 def test_in_a_derivative() -> None:
-    # The square root is finite at 0, its slope is not.
-    message = located(model(Broken(lambda x: ops.sqrt(x * 0.0), name="root")))
+    # The square root is finite at 0, its gradient is not.
+    message = located(build_model(Broken(lambda x: ops.sqrt(x * 0.0), name="root")))
     assert "in the derivative of" in message
     assert "root" in message
 
@@ -66,7 +66,7 @@ def test_the_samples_are_named() -> None:
     def explode(x: Any) -> Any:
         return ops.exp(ops.cast(ops.max(ops.abs(x), axis=-1, keepdims=True) > 60, "float32") * 100.0) * x
 
-    message = located(model(Broken(explode, name="loud")), x)
+    message = located(build_model(Broken(explode, name="loud")), x)
     assert "sample 5 of the batch (rows 37 of the data)" in message
     assert "'exp' gave infinity" in message
     assert "loud" in message
@@ -81,38 +81,38 @@ def test_in_the_data() -> None:
             yield x, Y[start : start + 16]
 
     with pytest.raises(FloatingPointError, match=r"array 1 of the data was not .* for sample 3 of the batch"):
-        model().fit(batches(), verbose=0, debug_nans=True)
+        build_model().fit(batches(), verbose=0, debug_nans=True)
 
 
 def test_in_a_weight() -> None:
-    made = model()
-    kernel = made.layers[0].kernel
+    model = build_model()
+    kernel = model.layers[0].kernel
     kernel.assign(np.full(kernel.shape, np.nan, "float32"))
-    assert "the weight" in located(made)
-    assert "before/kernel" in located(made)
+    assert "the weight" in located(model)
+    assert "before/kernel" in located(model)
 
 
 def test_healthy_runs_stay_as_they_are() -> None:
     ends = []
     for settings in ({}, {"debug_nans": True}):
         hb.utils.set_random_seed(1)
-        made = model(layers.Dropout(0.2), layers.BatchNormalization())
-        history = made.fit(X, Y, epochs=2, verbose=0, **settings)
-        ends.append((made.get_weights(), history.history))
+        model = build_model(layers.Dropout(0.2), layers.BatchNormalization())
+        history = model.fit(X, Y, epochs=2, verbose=0, **settings)
+        ends.append((model.get_weights(), history.history))
     for one, other in zip(ends[0][0], ends[1][0], strict=True):
         np.testing.assert_array_equal(one, other)
     assert ends[0][1] == ends[1][1]
 
 
 def test_infinities_that_lead_to_nothing_bad_are_no_fault() -> None:
-    made = model(Broken(lambda x: x + ops.exp(ops.log(ops.stop_gradient(x) * 0.0)), name="masked"))
-    made.fit(X, Y, verbose=0, debug_nans=True)
+    model = build_model(Broken(lambda x: x + ops.exp(ops.log(ops.stop_gradient(x) * 0.0)), name="masked"))
+    model.fit(X, Y, verbose=0, debug_nans=True)
 
 
 def test_mistakes() -> None:
     with pytest.raises(ValueError, match="debug_nans must be"):
-        model().fit(X, Y, debug_nans="yes")
-    made = model()
-    made.run_eagerly = True
+        build_model().fit(X, Y, debug_nans="yes")
+    model = build_model()
+    model.run_eagerly = True
     with pytest.raises(ValueError, match="run_eagerly"):
-        made.fit(X, Y, debug_nans=True)
+        model.fit(X, Y, debug_nans=True)

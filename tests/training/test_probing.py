@@ -30,9 +30,9 @@ def small() -> hb.Model:
 
 def test_layer_values_are_those_of_models_cut_short(rng: np.random.Generator) -> None:
     model, x = small(), rng.normal(size=(6, 4)).astype("float32")
-    found = layer_values(model, x)
-    assert [value.path for value in found] == ["net/first", "net/norm", "net/drop", "net/last", "net"]
-    for depth, value in enumerate(found[:-1], 1):
+    values = layer_values(model, x)
+    assert [value.path for value in values] == ["net/first", "net/norm", "net/drop", "net/last", "net"]
+    for depth, value in enumerate(values[:-1], 1):
         np.testing.assert_allclose(
             value.output, hb.Sequential(model.layers[:depth]).predict(x, verbose=0), 1e-5
         )
@@ -84,8 +84,8 @@ def test_assignments_are_thrown_away(eager: bool) -> None:
     batch = Batch.of(np.ones(3, "float32"))
     probe = Probe(step, batch.signature(), eager=eager)
     for _ in range(2):
-        found = probe(batch)
-        assert (found["count"], found["sum"], found["none"]) == (2.0, 3.0, None)
+        result = probe(batch)
+        assert (result["count"], result["sum"], result["none"]) == (2.0, 3.0, None)
     assert float(counter) == 1.0
 
 

@@ -59,7 +59,7 @@ def test_a_convolution_with_its_relu_is_the_convolutions(trained: Profile) -> No
     kernel = next(k for k in trained.kernels if k.name == "conv")
     assert "+relu" in kernel.label
     assert kernel.layers == {("net/conv", False): 1.0}
-    # 20 pictures, 6x6 places, 3x3 windows of 3 channels, 4 filters, a multiply and an addition each
+    # 20 images, 6x6 places, 3x3 windows of 3 channels, 4 filters, a multiply and an addition each
     assert kernel.flops == 2 * 20 * 36 * 27 * 4
     assert kernel.runs == 1
     assert kernel.nbytes == 4 * (X[:20].size + 9 * 3 * 4 + 20 * 36 * 4 + 4)

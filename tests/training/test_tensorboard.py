@@ -23,7 +23,7 @@ def events(folder: Path) -> dict[str, dict[int, Any]]:
     """Tag -> step -> value of every summary in a folder."""
     from tensorboardX.proto.event_pb2 import Event
 
-    found: dict[str, dict[int, Any]] = {}
+    results: dict[str, dict[int, Any]] = {}
     for path in sorted(folder.rglob("events*")):
         data, at = path.read_bytes(), 0
         while at < len(data):
@@ -31,11 +31,11 @@ def events(folder: Path) -> dict[str, dict[int, Any]]:
             event = Event.FromString(data[at + 12 : at + 12 + length])
             at += 16 + length
             for value in event.summary.value:
-                found.setdefault(value.tag, {})[event.step] = value
-    return found
+                results.setdefault(value.tag, {})[event.step] = value
+    return results
 
 
-def made() -> hb.Model:
+def build_model() -> hb.Model:
     model = hb.Sequential([hb.Input((3,)), layers.Dense(4, name="first"), layers.Dense(1, name="last")])
     model.compile("sgd", "mse", metrics=["mae"])
     return model
@@ -43,7 +43,7 @@ def made() -> hb.Model:
 
 def fit(board: callbacks.TensorBoard, **settings: Any) -> hb.callbacks.History:
     arguments = {"epochs": 2, "batch_size": 5, "verbose": 0, "validation_data": (X[:5], Y[:5]), **settings}
-    return made().fit(X, Y, callbacks=[board], **arguments)
+    return build_model().fit(X, Y, callbacks=[board], **arguments)
 
 
 def test_scalars_and_the_graph(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_scalars_and_the_graph(tmp_path: Path) -> None:
     assert not any(tag.startswith("batch_") for tag in train)
 
 
-def test_steps_histograms_and_pictures(tmp_path: Path) -> None:
+def test_steps_histograms_and_images(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     fit(callbacks.TensorBoard(tmp_path, histogram_freq=1, write_images=True, update_freq=2))
     train = events(tmp_path / "train")

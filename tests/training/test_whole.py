@@ -36,19 +36,19 @@ class TestValues:
     def test_same_gradients(self) -> None:
         model = small()
 
-        def slopes(call: object) -> list[np.ndarray]:
+        def gradients(call: object) -> list[np.ndarray]:
             loss = ops.mean(ops.square(call(model, X)))  # type: ignore[operator]
             return [np.asarray(g) for g in hb.gradients(loss, model.trainable_variables)]
 
-        for ours, expected in zip(slopes(type(model).__call__), slopes(Layer.__call__), strict=True):
+        for ours, expected in zip(gradients(type(model).__call__), gradients(Layer.__call__), strict=True):
             np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
 
     def test_several_outputs(self) -> None:
         x = hb.Input((4,))
         model = hb.Model(x, {"a": layers.Dense(2)(x), "b": [layers.Dense(3)(x), x]})
-        found = model(X)
-        np.testing.assert_allclose(np.asarray(found["a"]), by_layers(model.layers[1], X), rtol=1e-5)
-        np.testing.assert_allclose(np.asarray(found["b"][1]), X)
+        result = model(X)
+        np.testing.assert_allclose(np.asarray(result["a"]), by_layers(model.layers[1], X), rtol=1e-5)
+        np.testing.assert_allclose(np.asarray(result["b"][1]), X)
 
     def test_part_of_a_bigger_graph(self) -> None:
         model = small()

@@ -71,8 +71,8 @@ def test_frames(library: str) -> None:
     frames = pytest.importorskip(library)
     space = feature_cases.short(hornbeam)
     space.adapt(frames.DataFrame(feature_cases.DATA))
-    found = np.asarray(space(frames.DataFrame(feature_cases.OTHERS)))
-    np.testing.assert_allclose(found, EXPECTED["short"]["others"]["values"], rtol=1e-5, atol=1e-6)
+    array = np.asarray(space(frames.DataFrame(feature_cases.OTHERS)))
+    np.testing.assert_allclose(array, EXPECTED["short"]["others"]["values"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch", [None, 32])
@@ -81,10 +81,10 @@ def test_datasets(batch: int | None) -> None:
     space = feature_cases.short(hornbeam)
     space.adapt(rows if batch is None else rows.batch(batch))
     others = hornbeam.data.Dataset.from_tensor_slices(feature_cases.OTHERS)
-    found = np.concatenate([np.asarray(part) for part in others.batch(4).map(space)])
-    np.testing.assert_allclose(found, EXPECTED["short"]["others"]["values"], rtol=1e-5, atol=1e-6)
+    array = np.concatenate([np.asarray(part) for part in others.batch(4).map(space)])
+    np.testing.assert_allclose(array, EXPECTED["short"]["others"]["values"], rtol=1e-5, atol=1e-6)
     single = np.stack([np.asarray(row) for row in others.map(space)])
-    np.testing.assert_allclose(single, found, rtol=1e-6)
+    np.testing.assert_allclose(single, array, rtol=1e-6)
 
 
 def test_in_models(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_in_models(tmp_path: Path) -> None:
     encoded = space.get_encoded_features()
     outputs = layers.Dense(1)(layers.Dense(8, activation="relu")(encoded))
     training = hornbeam.Model(encoded, outputs)
-    whole = hornbeam.Model(space.get_inputs(), outputs)
+    model = hornbeam.Model(space.get_inputs(), outputs)
     training.compile("adam", "mse")
     targets = np.asarray(feature_cases.DATA["normal"], "float32")[:, None]
     rows = hornbeam.data.Dataset.from_tensor_slices((feature_cases.DATA, targets)).batch(25)
@@ -101,12 +101,12 @@ def test_in_models(tmp_path: Path) -> None:
     assert history[-1] < history[0]
     data = {name: np.asarray(values) for name, values in feature_cases.OTHERS.items()}
     expected = training.predict(np.asarray(space(feature_cases.OTHERS)), verbose=0)
-    np.testing.assert_allclose(whole.predict(data, verbose=0), expected, rtol=1e-5, atol=1e-6)
-    whole.compile("adam", "mse")
-    assert np.isfinite(whole.fit(rows, verbose=0).history["loss"]).all()
-    whole.save(tmp_path / "whole.keras")
+    np.testing.assert_allclose(model.predict(data, verbose=0), expected, rtol=1e-5, atol=1e-6)
+    model.compile("adam", "mse")
+    assert np.isfinite(model.fit(rows, verbose=0).history["loss"]).all()
+    model.save(tmp_path / "whole.keras")
     again = hornbeam.models.load_model(tmp_path / "whole.keras")
-    np.testing.assert_allclose(again.predict(data, verbose=0), whole.predict(data, verbose=0), rtol=1e-6)
+    np.testing.assert_allclose(again.predict(data, verbose=0), model.predict(data, verbose=0), rtol=1e-6)
 
 
 def test_without_adapting() -> None:
@@ -120,9 +120,9 @@ def test_crosses_of_three() -> None:
     space = FeatureSpace(
         {"a": "string_hashed", "b": "integer_hashed", "c": "string_hashed"}, crosses=[("a", "b", "c")]
     )
-    found = np.asarray(space({"a": ["x", "y"], "b": [1, 2], "c": ["u", "v"]}))
-    assert found.shape == (2, 4 * 32)
-    assert (found.sum(axis=1) == 4).all()
+    array = np.asarray(space({"a": ["x", "y"], "b": [1, 2], "c": ["u", "v"]}))
+    assert array.shape == (2, 4 * 32)
+    assert (array.sum(axis=1) == 4).all()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Helpers: labels, padding, pictures, names, plots."""
+"""Helpers: labels, padding, images, names, plots."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_names_start_again() -> None:
 
 def test_sources_of_a_symbolic_tensor() -> None:
     a, b = layers.Input((3,)), layers.Input((3,))
-    found = utils.get_source_inputs(layers.Add()([layers.Dense(3)(a), b]))
-    assert {id(x) for x in found} == {id(a), id(b)}
+    sources = utils.get_source_inputs(layers.Add()([layers.Dense(3)(a), b]))
+    assert {id(x) for x in sources} == {id(a), id(b)}
     assert utils.is_keras_tensor(a)
     assert not utils.is_keras_tensor(np.ones(3))
 
@@ -135,7 +135,7 @@ def test_progbar_averages(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.endswith("loss: 1.0000 - rate: 3.0000\n")
 
 
-def test_every_name_is_there() -> None:
+def test_every_name_exists() -> None:
     for name in utils.__all__:
         assert getattr(utils, name) is not None
     with pytest.raises(AttributeError, match="has no 'nothing'"):
@@ -151,7 +151,7 @@ def pixels() -> np.ndarray:
     return np.arange(4 * 6 * 3, dtype="float32").reshape(4, 6, 3)
 
 
-def test_pictures_there_and_back(pixels: np.ndarray, tmp_path: Path) -> None:
+def test_images_there_and_back(pixels: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     utils.save_img(path, pixels, scale=False)
     np.testing.assert_array_equal(utils.img_to_array(utils.load_img(path)), pixels)
@@ -165,7 +165,7 @@ def test_pictures_there_and_back(pixels: np.ndarray, tmp_path: Path) -> None:
     assert (scaled.min(), scaled.max()) == (0, 255)
 
 
-def test_pictures_keep_their_shape(pixels: np.ndarray, tmp_path: Path) -> None:
+def test_images_keep_their_shape(pixels: np.ndarray, tmp_path: Path) -> None:
     utils.save_img(tmp_path / "x.png", pixels, scale=False)
     cut = utils.load_img(tmp_path / "x.png", target_size=(4, 4), keep_aspect_ratio=True)
     np.testing.assert_array_equal(utils.img_to_array(cut), pixels[:, 1:5])
@@ -173,7 +173,7 @@ def test_pictures_keep_their_shape(pixels: np.ndarray, tmp_path: Path) -> None:
     assert image.smart_resize(pixels[None], (2, 2)).shape == (1, 2, 2, 3)
 
 
-def test_wrong_pictures(pixels: np.ndarray, tmp_path: Path) -> None:
+def test_wrong_images(pixels: np.ndarray, tmp_path: Path) -> None:
     utils.save_img(tmp_path / "x.jpg", np.concatenate([pixels, pixels[..., :1]], -1))
     for make, match in (
         (lambda: utils.array_to_img(np.zeros((2, 2))), r"shape \(2, 2\)"),

@@ -23,17 +23,17 @@ MASKS = np.random.default_rng(1).integers(-1, 3, (3, 20, 24, 1))
 
 
 def test_boxes_are_framed() -> None:
-    made = vis.draw_bounding_boxes(IMAGES, BOXES, "xyxy", color=(255, 0, 9), line_thickness=1)
+    drawn = vis.draw_bounding_boxes(IMAGES, BOXES, "xyxy", color=(255, 0, 9), line_thickness=1)
     frame = np.zeros((20, 24), bool)
     frame[[3, 15], 2:11] = frame[3:16, 2] = frame[3:16, 10] = True
-    assert (made[:, frame] == (255, 0, 9)).all()
-    np.testing.assert_array_equal(made[:, ~frame], IMAGES[:, ~frame])
+    assert (drawn[:, frame] == (255, 0, 9)).all()
+    np.testing.assert_array_equal(drawn[:, ~frame], IMAGES[:, ~frame])
     assert vis.draw_bounding_boxes(IMAGES, BOXES, "xyxy", line_thickness=4).dtype == "uint8"
     first = vis.draw_bounding_boxes(
         IMAGES.transpose(0, 3, 1, 2), BOXES, "xyxy", color=(255, 0, 9), line_thickness=1,
         data_format="channels_first",
     )  # fmt: skip
-    np.testing.assert_array_equal(first, made)
+    np.testing.assert_array_equal(first, drawn)
 
 
 def test_floats_up_to_one_are_brought_to_bytes() -> None:
@@ -56,11 +56,11 @@ def test_pillow_is_asked_for_only_where_names_are_written(monkeypatch: pytest.Mo
 
 def test_masks_are_blended() -> None:
     colors = {0: (10, 20, 30), 1: (200, 0, 0), 2: (0, 0, 250)}
-    made = vis.draw_segmentation_masks(IMAGES, MASKS, 3, colors, alpha=0.75)
+    drawn = vis.draw_segmentation_masks(IMAGES, MASKS, 3, colors, alpha=0.75)
     table = np.array([*colors.values(), (0, 0, 0)], "float32")
     expected = IMAGES.astype("float32") * 0.25 + table[MASKS[..., 0]] * 0.75
     expected = np.where(MASKS == -1, IMAGES, expected).astype("uint8")
-    np.testing.assert_array_equal(made, expected)
+    np.testing.assert_array_equal(drawn, expected)
     plain = vis.draw_segmentation_masks(IMAGES, MASKS, 3, colors, blend=False)
     assert plain.dtype == "float32"
     assert (plain[MASKS[..., 0] == 1] == (200, 0, 0)).all()

@@ -102,10 +102,10 @@ def test_regression_and_features() -> None:
     y = X @ np.array([1.0, -2.0, 0.5, 0.0])
     kwargs = {"loss": "mse"}
     fit = {"epochs": 40, "batch_size": 8, **QUIET}
-    made = SKLearnRegressor(network, model_kwargs=kwargs, fit_kwargs=fit).fit(X, y)
-    assert made.predict(X).shape == (120,)
-    assert made.score(X, y) > 0.5
-    assert made.epoch_ == list(range(40))
+    history = SKLearnRegressor(network, model_kwargs=kwargs, fit_kwargs=fit).fit(X, y)
+    assert history.predict(X).shape == (120,)
+    assert history.score(X, y) > 0.5
+    assert history.epoch_ == list(range(40))
     features = SKLearnTransformer(network, model_kwargs=kwargs, fit_kwargs=QUIET)
     assert features.fit_transform(X, y).shape == (120, 1)
 
@@ -113,22 +113,22 @@ def test_regression_and_features() -> None:
 def test_a_model_is_copied_for_every_fit() -> None:
     model = network(X, np.ones((1, 1)), "mse")
     before = model.get_weights()
-    made = SKLearnRegressor(model, fit_kwargs=QUIET).fit(X, X[:, 0])
+    history = SKLearnRegressor(model, fit_kwargs=QUIET).fit(X, X[:, 0])
     np.testing.assert_array_equal(model.get_weights()[0], before[0])
-    assert np.abs(made.model_.get_weights()[0] - before[0]).max() > 0
-    twin = clone(made)
-    np.testing.assert_array_equal(twin.model.get_weights()[0], before[0])
-    assert twin.fit_kwargs == QUIET
-    assert not hasattr(twin, "model_")
+    assert np.abs(history.model_.get_weights()[0] - before[0]).max() > 0
+    duplicate = clone(history)
+    np.testing.assert_array_equal(duplicate.model.get_weights()[0], before[0])
+    assert duplicate.fit_kwargs == QUIET
+    assert not hasattr(duplicate, "model_")
 
 
 def test_training_on() -> None:
-    made = classifier(warm_start=True)
-    first = made.fit(X, LABELS, epochs=1).model_
-    assert made.fit(X, LABELS, epochs=1).model_ is first
+    model = classifier(warm_start=True)
+    first = model.fit(X, LABELS, epochs=1).model_
+    assert model.fit(X, LABELS, epochs=1).model_ is first
     assert int(first.optimizer.iterations) == 30
     with pytest.raises(ValueError, match="classes must stay"):
-        made.fit(X, np.arange(120) % 2)
+        model.fit(X, np.arange(120) % 2)
 
 
 def test_mistakes() -> None:

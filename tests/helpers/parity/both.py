@@ -64,7 +64,7 @@ def set_random_weights(layer: Any, rng: np.random.Generator, positive: bool = Tr
 
 
 class Run(NamedTuple):
-    """What one call of a layer or model gave."""
+    """Results of one call of a layer or model."""
 
     outputs: Any
     masks: list[Any]
@@ -89,13 +89,13 @@ def run_keras(layer: Any, args: list[Any], call: dict[str, Any], gradients: bool
         state = [v.value if s is None else s for s, v in zip(state, fixed, strict=True)]
         return total(jnp, outputs, losses), (outputs, [mask_of(y) for y in leaves(outputs)], losses, state)
 
-    given = ([v.value for v in layer.trainable_variables], floats_in(args), [v.value for v in fixed])
+    inputs = ([v.value for v in layer.trainable_variables], floats_in(args), [v.value for v in fixed])
     if gradients:
-        (_, found), slopes = jax.jit(jax.value_and_grad(forward, (0, 1), has_aux=True))(*given)
+        (_, result), derivatives = jax.jit(jax.value_and_grad(forward, (0, 1), has_aux=True))(*inputs)
     else:
-        (_, found), slopes = jax.jit(forward)(*given), ([], [])
+        (_, result), derivatives = jax.jit(forward)(*inputs), ([], [])
     layer._clear_losses()
-    return Run(*found, *slopes)
+    return Run(*result, *derivatives)
 
 
 def run_ours(layer: Any, args: list[Any], call: dict[str, Any], gradients: bool = True) -> Run:
@@ -109,26 +109,26 @@ def run_ours(layer: Any, args: list[Any], call: dict[str, Any], gradients: bool 
         masks = [mask_of(y) for y in leaves(outputs)]
         return total(hornbeam.ops, outputs, losses), (outputs, masks, losses, state)
 
-    given = (list(layer.trainable_variables), floats_in(args), [v.value for v in fixed])
+    inputs = (list(layer.trainable_variables), floats_in(args), [v.value for v in fixed])
     if gradients:
-        (_, found), slopes = hornbeam.value_and_grad(forward, (0, 1), has_aux=True)(*given)
+        (_, result), derivatives = hornbeam.value_and_grad(forward, (0, 1), has_aux=True)(*inputs)
     else:
-        (_, found), slopes = forward(*given), ([], [])
-    return Run(*found, *slopes)
+        (_, result), derivatives = forward(*inputs), ([], [])
+    return Run(*result, *derivatives)
 
 
 def total(numpy: Any, outputs: Any, losses: list[Any]) -> Any:
     """A number in which every output and loss counts."""
     flat = leaves(outputs)
-    made = sum(losses, numpy.zeros(()))
-    for y, factor in zip(flat, cotangents(flat), strict=True):
+    result = sum(losses, numpy.zeros(()))
+    for y, factor in zip(flat, derivatives(flat), strict=True):
         if factor is not None:
-            made = made + numpy.sum(y * numpy.array(factor, y.dtype))
-    return made
+            result = result + numpy.sum(y * numpy.array(factor, y.dtype))
+    return result
 
 
-def cotangents(outputs: list[Any]) -> list[np.ndarray | None]:
-    """What each output is multiplied with before it is summed up; None for integers."""
+def derivatives(outputs: list[Any]) -> list[np.ndarray | None]:
+    """Return the factors of each output in the sum that is differentiated; None for integers."""
     return [
         np.cos(np.arange(np.prod(y.shape, dtype=int), dtype="float32")).reshape(tuple(y.shape))
         if y is not None and "float" in str(y.dtype)

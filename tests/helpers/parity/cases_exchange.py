@@ -58,6 +58,6 @@ NOT_SERVED = {
 
 def layer_of(case: Case) -> str:
     """The layer that a case is for."""
-    found = re.search(r"[A-Z]\w+", case.make)
-    assert found is not None
-    return found[0]
+    match = re.search(r"[A-Z]\w+", case.make)
+    assert match is not None
+    return match[0]

@@ -1,4 +1,4 @@
-"""What a test found out about one case: aspects in which both sides are equal, and others."""
+"""Comparison of both sides in one case: aspects that are equal, and aspects that differ."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.helpers.parity.tolerances import TOLERANCES
 
 def to_array(x: Any) -> np.ndarray:
     """A tensor of either side, or a number, as NumPy has it; bfloat16 as float32."""
-    made = np.asarray(x)
-    return made.astype("float32") if made.dtype.name == "bfloat16" else made
+    array = np.asarray(x)
+    return array.astype("float32") if array.dtype.name == "bfloat16" else array
 
 
 def dtype_of(x: Any) -> str:
-    """The dtype's name, for tensors of either side; JAX keeps whole numbers in 32 bits."""
+    """The dtype's name, for tensors of either side; JAX keeps integers in 32 bits."""
     name = x.dtype if isinstance(x.dtype, str) else np.dtype(x.dtype).name
     return {"int64": "int32", "uint64": "uint32"}.get(name, name)
 
@@ -75,7 +75,7 @@ class Comparison:
 
     def finish(self) -> None:
         """Fail for differences without a reason, and for reasons without a difference."""
-        text = [f"{key}: {what.strip()}" for key, what in self.differences.items() if reason_for(key) is None]
+        text = [f"{key}: {name.strip()}" for key, name in self.differences.items() if reason_for(key) is None]
         text += [
             f"{key} is equal by now: take it out of reasons.py" for key in self.equal_ones if key in DIFFERENT
         ]
@@ -170,14 +170,14 @@ def order_of_layers(model: Any) -> list[str]:
 
     What Keras makes behind the scenes is counted in names, so names are not the same.
     """
-    made: dict[str, list[int]] = {}
-    found = []
+    result: dict[str, list[int]] = {}
+    results = []
     for layer in model.layers:
         kind, _, number = layer.name.rpartition("_")
         kind, number = (kind, int(number)) if number.isdigit() else (layer.name, 0)
-        made.setdefault(kind, []).append(number)
-        found.append((kind, number, getattr(layer, "layers", None) and order_of_layers(layer)))
-    return [f"{kind} {sorted(made[kind]).index(number)} {inner or ''}" for kind, number, inner in found]
+        result.setdefault(kind, []).append(number)
+        results.append((kind, number, getattr(layer, "layers", None) and order_of_layers(layer)))
+    return [f"{kind} {sorted(result[kind]).index(number)} {inner or ''}" for kind, number, inner in results]
 
 
 def fresh() -> None:

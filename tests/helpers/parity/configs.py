@@ -25,9 +25,9 @@ def check_configs(compare: Comparison, module: str, ours: Any, theirs: Any) -> N
     def read(side: Any, text: str) -> Any:
         return plain(side.deserialize(json.loads(text)).get_config())
 
-    def equal(made: Callable[[], Any], expected: Any) -> Callable[[], None]:
+    def equal(result: Callable[[], Any], expected: Any) -> Callable[[], None]:
         def run() -> None:
-            assert made() == expected
+            assert result() == expected
 
         return run
 

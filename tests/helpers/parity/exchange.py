@@ -16,15 +16,15 @@ from tests.helpers.parity.grammar import build, write
 WHOLE_MODELS = 30
 
 
-def whole(side: Any, index: int, args: list[Any]) -> Any:
+def build_model(side: Any, index: int, args: list[Any]) -> Any:
     """A model around the layer of a case."""
     case = ALL[index]
-    given = symbols(side, args)
-    outputs = [y for y in leaves(make(case, side.layers)(*given)) if y is not None]
-    return side.Model(leaves(given), outputs if len(outputs) > 1 else outputs[0])
+    inputs = symbols(side, args)
+    outputs = [y for y in leaves(make(case, side.layers)(*inputs)) if y is not None]
+    return side.Model(leaves(inputs), outputs if len(outputs) > 1 else outputs[0])
 
 
-def drawn(side: Any, seed: int) -> tuple[Any, Any]:
+def random_model(side: Any, seed: int) -> tuple[Any, Any]:
     """A random model with random weights, and what it takes."""
     rng = np.random.default_rng(seed)
     model = build(write(seed), side)
@@ -35,8 +35,8 @@ def drawn(side: Any, seed: int) -> tuple[Any, Any]:
 
 def outputs_of(model: Any, args: list[Any]) -> list[np.ndarray]:
     run = run_ours if isinstance(model, hornbeam.Model) else run_keras
-    found = run(model, [args if len(args) > 1 else args[0]], {}, gradients=False).outputs
-    return [to_array(y) for y in leaves(found)]
+    result = run(model, [args if len(args) > 1 else args[0]], {}, gradients=False).outputs
+    return [to_array(y) for y in leaves(result)]
 
 
 def draw(weight: Any, rng: np.random.Generator) -> np.ndarray:

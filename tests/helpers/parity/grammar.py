@@ -169,7 +169,7 @@ keras.ops.mean({x}, axis=1)
 PRODUCTIONS = {
     axes: text.split("\n")[1:-1] for axes, text in ((2, VECTOR), (3, SEQUENCE), (4, IMAGE), (5, VOLUME))
 }
-# Keras's MultiHeadAttention takes the masks off the tensors that it is given, whoever else uses them, and its
+# Keras's MultiHeadAttention removes the masks of its inputs, also for other users of these tensors, and its
 # RMSNormalization drops them: they get products with 1, which have none.
 # Two tensors of one shape, and two vectors or sequences that may differ in some sizes.
 MERGES = ("Add", "Multiply", "Average", "Maximum", "Minimum", "Subtract", "Concatenate")
@@ -216,7 +216,7 @@ class Writer:
         self.inputs.append(ids)
         masked = kind > len(INPUTS)
         self.add(f"layers.Embedding(6, 3, mask_zero={masked})({ids})", (ids,))
-        # Whole numbers go no further.
+        # Integers are not used further.
         self.tensors[ids] = ()
 
     def small(self) -> list[str]:
@@ -242,15 +242,15 @@ class Writer:
         alike = [n for n, other in self.tensors.items() if other == shape and n != x]
         if kind < 0.25 and alike:
             y = self.rng.choice(alike)
-            made = self.add(f"layers.{self.rng.choice(MERGES)}()([{x}, {y}])", (x, y))
+            result = self.add(f"layers.{self.rng.choice(MERGES)}()([{x}, {y}])", (x, y))
         elif kind < 0.32 and alike:
             y = self.rng.choice(alike)
             layer = f"shared{len(self.lines)}"
             self.define(layer, f"layers.Dense({shape[-1]}, activation='tanh')")
             first = self.add(f"{layer}({x})", (x,))
-            made = self.add(f"{layer}({y}) + {first}", (y, first))
+            result = self.add(f"{layer}({y}) + {first}", (y, first))
         elif kind < 0.42 and None not in shape[1:]:
-            made = self.nested(x, shape)
+            result = self.nested(x, shape)
         elif kind < 0.5 and len(shape) == 3:
             others = [n for n, s in self.tensors.items() if len(s) == 3 and s[-1] == shape[-1]]
             y = self.rng.choice(others)
@@ -263,14 +263,14 @@ class Writer:
                     "layers.GRU(2, return_sequences=True)({y}, initial_state=layers.GRU(2)({x}))",
                 )
             )
-            made = self.add(how.format(x=x, y=y), (x, y))
+            result = self.add(how.format(x=x, y=y), (x, y))
         else:
             production = self.rng.choice(PRODUCTIONS[len(shape)])
-            made = self.add(production.format(x=x, **self.choices(shape)), (x,))
-        if self.size(made) > LARGEST:
-            axes = len(self.tensors[made])
+            result = self.add(production.format(x=x, **self.choices(shape)), (x,))
+        if self.size(result) > LARGEST:
+            axes = len(self.tensors[result])
             shrink = f"GlobalAveragePooling{axes - 2}D()" if axes > 2 else "Dense(4)"
-            self.add(f"layers.{shrink}({made})", (made,))
+            self.add(f"layers.{shrink}({result})", (result,))
 
     def size(self, name: str) -> int:
         size = 1
@@ -290,31 +290,31 @@ class Writer:
         if alike and self.rng.random() < 0.4:
             return self.nested_pair(inner, x, self.rng.choice(alike))
         self.define(inner, f"keras.Model({inner}_input, {inner}_output)")
-        made = self.add(f"{inner}({x})", (x,))
+        result = self.add(f"{inner}({x})", (x,))
         if self.rng.random() < 0.3:
-            made = self.add(f"{inner}({x} * 0.5) + {made}", (x, made))
-        return made
+            result = self.add(f"{inner}({x} * 0.5) + {result}", (x, result))
+        return result
 
     def nested_pair(self, inner: str, x: str, y: str) -> str:
         """The inner model with a second input, a dict of outputs, or both as dicts."""
         self.define(f"{inner}_other", f"keras.Input({tuple(self.tensors[x][1:])})")
-        ins, given = f"[{inner}_input, {inner}_other]", f"[{x}, {y}]"
+        ins, inputs = f"[{inner}_input, {inner}_other]", f"[{x}, {y}]"
         if self.rng.random() < 0.3:
             self.define(f"{inner}_input", f"keras.Input({tuple(self.tensors[x][1:])}, name='{inner}_a')")
             self.define(f"{inner}_other", f"keras.Input({tuple(self.tensors[x][1:])}, name='{inner}_b')")
             self.define(f"{inner}_output", f"layers.Dense(3)({inner}_input)")
-            ins, given = (
+            ins, inputs = (
                 f"{{'{inner}_a': {a}, '{inner}_b': {b}}}"
                 for a, b in ((f"{inner}_input", f"{inner}_other"), (x, y))
             )
         outs = f"{{'p': {inner}_output, 'q': layers.Subtract()([{inner}_input, {inner}_other])}}"
         self.define(inner, f"keras.Model({ins}, {outs})")
-        self.define(f"{inner}_made", f"{inner}({given})")
+        self.define(f"{inner}_made", f"{inner}({inputs})")
         self.add(f"{inner}_made['p']", (x, y))
         return self.add(f"{inner}_made['q']")
 
     def finish(self) -> str:
-        """The outputs: what nobody used, three at most."""
+        """Return the outputs: tensors that no layer used, three at most."""
         loose = [n for n, shape in self.tensors.items() if n not in self.used and shape]
         kept = loose[-3:]
         for rest in loose[:-3]:

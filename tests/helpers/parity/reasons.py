@@ -120,8 +120,8 @@ ARGUMENTS_MISSING: dict[str, str] = {
     "TextVectorization(ragged=True)": "tensors are dense: outputs are padded with zeros",
 }
 
-# Layers that change pictures at random.
-_PICTURES = (
+# Layers that change images at random.
+_IMAGES = (
     "AugMix CutMix MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter "
     "RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur "
     "RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation "
@@ -143,7 +143,7 @@ WITHOUT_CASE: dict[str, dict[str, str]] = {
         },
         **{
             name: "chance; tests/layers/augmentation compares it with recorded numbers"
-            for name in _PICTURES.split()
+            for name in _IMAGES.split()
         },
         "MaxNumBoundingBoxes": "boxes; tests/layers/augmentation compares it with recorded numbers",
         "Pipeline": "layers one after the other; the layers are cases",

@@ -22,10 +22,10 @@ class Gaps(NamedTuple):
     imported: float
 
 
-def difference(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+def difference(actual: list[np.ndarray], expected: list[np.ndarray]) -> float:
     """The largest difference, as a share of 1 or of the value itself if that is larger."""
     worst = 0.0
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         assert one.shape == other.shape
         if other.size:
             wide = other.astype("float64")

@@ -1,4 +1,4 @@
-"""How far numbers may differ, a family: (relative, absolute in units of the largest value)."""
+"""Tolerances by family: (relative, absolute in units of the largest value)."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def make(which: str, **kwargs: Any) -> Any:
     return getattr(layers, which)(**{**MAKERS, **FIXED}[which], **kwargs)
 
 
-def pictures(count: int = 4) -> np.ndarray:
+def images(count: int = 4) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 8, 10, 3)).astype("float32")
 
 
@@ -74,17 +74,17 @@ def test_every_layer_is_here() -> None:
 @RANDOM
 def test_rests_outside_of_training(name: str) -> None:
     if name == "RandomCrop":  # which brings images to its size all the same
-        assert make(name)(pictures(), training=False).shape == (4, 6, 7, 3)
+        assert make(name)(images(), training=False).shape == (4, 6, 7, 3)
         return
-    np.testing.assert_array_equal(np.asarray(make(name)(pictures(), training=False)), pictures())
+    np.testing.assert_array_equal(np.asarray(make(name)(images(), training=False)), images())
 
 
 @RANDOM
 def test_same_seed_same_images_and_new_ones_each_time(name: str) -> None:
     one, two = make(name, seed=7), make(name, seed=7)
-    first = np.asarray(one(pictures()))
-    np.testing.assert_array_equal(first, np.asarray(two(pictures())))
-    assert any(np.abs(first - np.asarray(one(pictures()))).max() > 0 for _ in range(3))
+    first = np.asarray(one(images()))
+    np.testing.assert_array_equal(first, np.asarray(two(images())))
+    assert any(np.abs(first - np.asarray(one(images()))).max() > 0 for _ in range(3))
 
 
 @RANDOM
@@ -93,43 +93,43 @@ def test_compiled_code_gives_what_eager_code_gives(name: str) -> None:
     step = jit(lambda batch: compiled(batch, training=True))
     for _ in range(2):
         np.testing.assert_allclose(
-            np.asarray(step(pictures())), np.asarray(eager(pictures(), training=True)), rtol=1e-4, atol=2e-2
+            np.asarray(step(images())), np.asarray(eager(images(), training=True)), rtol=1e-4, atol=2e-2
         )
 
 
 @EVERY
 def test_one_image_bytes_and_channels_first(name: str) -> None:
-    batch = np.asarray(make(name)(pictures(1)))
-    single = make(name)(pictures(1)[0])
+    batch = np.asarray(make(name)(images(1)))
+    single = make(name)(images(1)[0])
     assert single.shape == batch.shape[1:]
-    bytes_in = make(name)(pictures().astype("uint8"))
+    bytes_in = make(name)(images().astype("uint8"))
     assert bytes_in.dtype == ("uint8" if name in KEEPS_BYTES else "float32")
-    first = make(name, data_format="channels_first")(pictures(2).transpose(0, 3, 1, 2))
-    assert first.shape == tuple(np.asarray(make(name)(pictures(2))).transpose(0, 3, 1, 2).shape)
+    first = make(name, data_format="channels_first")(images(2).transpose(0, 3, 1, 2))
+    assert first.shape == tuple(np.asarray(make(name)(images(2))).transpose(0, 3, 1, 2).shape)
 
 
 @EVERY
 def test_dicts(name: str) -> None:
     layer = make(name, bounding_box_format="xyxy")
     data = {
-        "images": pictures(),
+        "images": images(),
         "labels": np.eye(4, dtype="float32"),
         "segmentation_masks": np.ones((4, 8, 10, 1), "float32"),
         "weight": np.ones(4),
     }
     if name not in NO_BOXES:
         data["bounding_boxes"] = {"boxes": np.ones((4, 2, 4)), "labels": np.zeros((4, 2))}
-    given = dict(data)
-    made = layer(data, training=True)
-    assert set(made) == set(given)
-    assert data == given  # the caller's dict is left alone
-    assert made["images"].shape[:1] == (4,)
-    assert made["segmentation_masks"].shape == (*made["images"].shape[:3], 1)
-    assert made["labels"].shape == (4, 4)
-    np.testing.assert_array_equal(np.asarray(made["weight"]), 1)
+    arguments = dict(data)
+    result = layer(data, training=True)
+    assert set(result) == set(arguments)
+    assert data == arguments  # the caller's dict is left alone
+    assert result["images"].shape[:1] == (4,)
+    assert result["segmentation_masks"].shape == (*result["images"].shape[:3], 1)
+    assert result["labels"].shape == (4, 4)
+    np.testing.assert_array_equal(np.asarray(result["weight"]), 1)
     single = {key: value[0] for key, value in data.items() if key not in ("weight", "bounding_boxes")}
     if name not in NO_BOXES:
-        assert made["bounding_boxes"]["boxes"].shape[-1] == 4
+        assert result["bounding_boxes"]["boxes"].shape[-1] == 4
         single["bounding_boxes"] = {"boxes": np.ones((2, 4)), "labels": np.zeros(2)}
         assert layer(single)["bounding_boxes"]["boxes"].ndim == 2
     assert layer(single)["images"].ndim == 3
@@ -153,8 +153,8 @@ def test_no_images_at_all(name: str) -> None:
 
 def draws(name: str, key: str, count: int = 2000, **kwargs: Any) -> np.ndarray:
     layer = getattr(layers, name)(seed=1, **kwargs)
-    made = layer.get_random_transformation(np.zeros((count, 4, 10, 3), "float32"))
-    return np.asarray(made[key], "float64").reshape(count, -1)
+    result = layer.get_random_transformation(np.zeros((count, 4, 10, 3), "float32"))
+    return np.asarray(result[key], "float64").reshape(count, -1)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_translations_are_parts_of_each_side() -> None:
     assert (round(moves[:, 1].min(), 1), round(moves[:, 1].max(), 1)) == (1, 2)
 
 
-def test_posterization_and_crops_draw_whole_numbers() -> None:
+def test_posterization_and_crops_draw_integers() -> None:
     assert set(draws("RandomPosterization", "shift_factor", factor=(2, 5)).ravel()) == {4, 5, 6}
     layer = layers.RandomCrop(2, 7, seed=1)
     windows = {
@@ -202,45 +202,45 @@ def test_posterization_and_crops_draw_whole_numbers() -> None:
 
 
 def test_mixup_weighs_labels_as_images() -> None:
-    made = layers.MixUp(1.0, seed=2)({"images": np.eye(5)[:, None, None, :], "labels": np.eye(5)})
-    np.testing.assert_allclose(np.asarray(made["images"])[:, 0, 0], np.asarray(made["labels"]), atol=1e-6)
-    assert np.asarray(made["labels"]).sum(1) == pytest.approx(1)
+    result = layers.MixUp(1.0, seed=2)({"images": np.eye(5)[:, None, None, :], "labels": np.eye(5)})
+    np.testing.assert_allclose(np.asarray(result["images"])[:, 0, 0], np.asarray(result["labels"]), atol=1e-6)
+    assert np.asarray(result["labels"]).sum(1) == pytest.approx(1)
 
 
 def test_cutmix_weighs_labels_by_area() -> None:
     images = np.broadcast_to(np.arange(6.0)[:, None, None, None], (6, 40, 40, 1))
     data = {"images": images, "labels": np.eye(6), "segmentation_masks": images}
-    made = layers.CutMix(seed=2)(data)
-    np.testing.assert_array_equal(np.asarray(made["images"]), np.asarray(made["segmentation_masks"]))
-    shares = np.stack([(np.asarray(made["images"])[..., 0] == i).mean((1, 2)) for i in range(6)], 1)
-    np.testing.assert_allclose(np.asarray(made["labels"]), shares, atol=0.06)
+    result = layers.CutMix(seed=2)(data)
+    np.testing.assert_array_equal(np.asarray(result["images"]), np.asarray(result["segmentation_masks"]))
+    shares = np.stack([(np.asarray(result["images"])[..., 0] == i).mean((1, 2)) for i in range(6)], 1)
+    np.testing.assert_allclose(np.asarray(result["labels"]), shares, atol=0.06)
 
 
 def test_erasing_paints_a_box_of_the_size_that_was_asked_for() -> None:
     layer = layers.RandomErasing((1.0, 1.0), scale=(0.25, 0.25), fill_value=(1, 2, 3), seed=1)
-    made = np.asarray(layer(np.zeros((50, 40, 40, 3))))
-    assert (made > 0).any(-1).mean((1, 2)) == pytest.approx(0.25, abs=0.03)
-    assert {tuple(pixel) for pixel in made.reshape(-1, 3)} == {(0, 0, 0), (1, 2, 3)}
+    array = np.asarray(layer(np.zeros((50, 40, 40, 3))))
+    assert (array > 0).any(-1).mean((1, 2)) == pytest.approx(0.25, abs=0.03)
+    assert {tuple(pixel) for pixel in array.reshape(-1, 3)} == {(0, 0, 0), (1, 2, 3)}
 
 
 def test_elastic_transform_moves_masks_with_images() -> None:
     x = np.kron(np.random.default_rng(1).integers(0, 2, (2, 4, 4, 1)), np.ones((1, 10, 10, 1))) * 255.0
     layer = layers.RandomElasticTransform((1.0, 1.0), (1.0, 1.0), "nearest", seed=1)
-    made = layer({"images": x, "segmentation_masks": x})
-    np.testing.assert_array_equal(np.asarray(made["images"]), np.asarray(made["segmentation_masks"]))
-    assert 0.02 < (np.asarray(made["images"]) != x).mean() < 0.5
+    result = layer({"images": x, "segmentation_masks": x})
+    np.testing.assert_array_equal(np.asarray(result["images"]), np.asarray(result["segmentation_masks"]))
+    assert 0.02 < (np.asarray(result["images"]) != x).mean() < 0.5
 
 
 @pytest.mark.parametrize("nothing", [{"factor": 0}, {"scale": 0}])
 def test_elastic_transform_of_strength_nothing(nothing: dict[str, Any]) -> None:
-    made = layers.RandomElasticTransform(**nothing)(pictures())
-    np.testing.assert_allclose(np.asarray(made), pictures(), atol=1e-4)
+    result = layers.RandomElasticTransform(**nothing)(images())
+    np.testing.assert_allclose(np.asarray(result), images(), atol=1e-4)
 
 
 def test_rand_augment_changes_its_layers_in_compiled_code() -> None:
     layer = layers.RandAugment(num_ops=1, factor=1.0, seed=1)
     step = jit(lambda batch: layer(batch, training=True))
-    assert len({np.asarray(step(pictures())).tobytes() for _ in range(12)}) > 6
+    assert len({np.asarray(step(images())).tobytes() for _ in range(12)}) > 6
 
 
 # -- arguments and inputs ------------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def test_rand_augment_changes_its_layers_in_compiled_code() -> None:
         (lambda: layers.MixUp(0), "alpha must be a positive number"),
         (lambda: layers.RandomFlip(bounding_box_format="xyzw"), "bounding_box_format must be one of"),
         (lambda: layers.RandomFlip()(np.ones((4, 4))), "images need three axes"),
-        (lambda: layers.RandomFlip()({"pictures": np.ones((1, 4, 4, 3))}), 'needs the key "images"'),
+        (lambda: layers.RandomFlip()({"images": np.ones((1, 4, 4, 3))}), 'needs the key "images"'),
         (lambda: layers.RandomHue(0.1)(np.ones((1, 4, 4, 1))), "three channels"),
         (lambda: layers.MixUp()((np.ones((1, 4, 4, 3)), np.ones((1, 2)))), "takes images or a dict"),
         (lambda: layers.Pipeline.from_config({"name": "p"}), 'needs a list "layers"'),
@@ -296,35 +296,35 @@ def test_trains_saves_and_loads(tmp_path: Path) -> None:
     random.set_random_seed(1)
     model = small_model()
     model.compile("sgd", "mse")
-    model.fit(pictures(8) / 255, np.ones((8, 2)), batch_size=4, epochs=2, verbose=0)
-    expected = np.asarray(model.predict(pictures(), verbose=0))
-    np.testing.assert_array_equal(expected, np.asarray(model.predict(pictures(), verbose=0)))
+    model.fit(images(8) / 255, np.ones((8, 2)), batch_size=4, epochs=2, verbose=0)
+    expected = np.asarray(model.predict(images(), verbose=0))
+    np.testing.assert_array_equal(expected, np.asarray(model.predict(images(), verbose=0)))
     model.save(tmp_path / "model.keras")
     again = hornbeam.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(np.asarray(again.predict(pictures(), verbose=0)), expected, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(again.predict(images(), verbose=0)), expected, rtol=1e-5)
     # The random state comes back too: training goes on with the same draws.
-    ours, theirs = (np.asarray(m(pictures(), training=True)) for m in (model, again))
+    ours, theirs = (np.asarray(m(images(), training=True)) for m in (model, again))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
 
 
 def test_same_seeds_train_the_same_model() -> None:
-    made = []
+    result = []
     for _ in range(2):
         random.set_random_seed(5)
         model = small_model()
         model.compile("sgd", "mse")
-        model.fit(pictures(8) / 255, np.ones((8, 2)), batch_size=4, epochs=2, verbose=0)
-        made.append(model.get_weights()[-1])
-    np.testing.assert_array_equal(*made)
+        model.fit(images(8) / 255, np.ones((8, 2)), batch_size=4, epochs=2, verbose=0)
+        result.append(model.get_weights()[-1])
+    np.testing.assert_array_equal(*result)
 
 
 def test_functional_model_on_dicts() -> None:
     inputs = {"images": layers.Input((8, 10, 3)), "labels": layers.Input((2,))}
     outputs = layers.MixUp()(inputs)
     model = models.Model(inputs, outputs)
-    made = model({"images": pictures(), "labels": np.eye(4, 2)}, training=True)
-    assert made["images"].shape == (4, 8, 10, 3)
-    assert made["labels"].shape == (4, 2)
+    result = model({"images": images(), "labels": np.eye(4, 2)}, training=True)
+    assert result["images"].shape == (4, 8, 10, 3)
+    assert result["labels"].shape == (4, 2)
 
 
 def test_pipeline_runs_layers_and_comes_back_from_its_config() -> None:
@@ -334,9 +334,9 @@ def test_pipeline_runs_layers_and_comes_back_from_its_config() -> None:
     again = layers.Pipeline.from_config(pipeline.get_config())
     assert [type(x) for x in again.layers] == [type(x) for x in pipeline.layers]
     assert set(pipeline.get_config()) == {"layers", "name"}
-    still = np.asarray(pipeline(pictures(), training=False))
-    np.testing.assert_allclose(still, pictures()[:, 2:6, 2:7] / 255, rtol=1e-6)
-    np.testing.assert_array_equal(np.asarray(again(pictures())), np.asarray(pipeline(pictures())))
+    still = np.asarray(pipeline(images(), training=False))
+    np.testing.assert_allclose(still, images()[:, 2:6, 2:7] / 255, rtol=1e-6)
+    np.testing.assert_array_equal(np.asarray(again(images())), np.asarray(pipeline(images())))
 
 
 def test_in_a_pipeline_every_batch_has_draws_of_its_own_for_any_number_of_threads() -> None:
@@ -352,7 +352,7 @@ def test_in_a_pipeline_every_batch_has_draws_of_its_own_for_any_number_of_thread
 
 
 def test_mixup_in_a_pipeline_of_dicts() -> None:
-    data = {"images": pictures(8), "labels": np.eye(8, dtype="float32")}
-    made = next(iter(hornbeam.data.Dataset.from_tensor_slices(data).batch(4).map(layers.MixUp(seed=1))))
-    assert made["images"].shape == (4, 8, 10, 3)
-    assert np.asarray(made["labels"]).sum(1) == pytest.approx(1)
+    data = {"images": images(8), "labels": np.eye(8, dtype="float32")}
+    result = next(iter(hornbeam.data.Dataset.from_tensor_slices(data).batch(4).map(layers.MixUp(seed=1))))
+    assert result["images"].shape == (4, 8, 10, 3)
+    assert np.asarray(result["labels"]).sum(1) == pytest.approx(1)

@@ -36,7 +36,7 @@ NAMES = {name: getattr(layers, name) for name in layers.__all__}
 EVERY = pytest.mark.parametrize("index", range(len(CASES)), ids=lambda i: CASES[i].text)
 
 
-def made(index: int) -> tuple[Any, Any]:
+def layer_and_transformation(index: int) -> tuple[Any, Any]:
     """Our layer, and Keras's transformation, or ours where nothing is random."""
     case = CASES[index]
     layer = eval(case.text, NAMES)
@@ -80,7 +80,7 @@ def close(ours: Any, theirs: np.ndarray, rtol: float = 2e-5, scale: float | None
 @EVERY
 def test_images(index: int) -> None:
     case, expected = CASES[index], EXPECTED[index]
-    layer, transformation = made(index)
+    layer, transformation = layer_and_transformation(index)
     images = images_of(case)
     if not case.exact:
         close(layer.transform_images(images.astype("float32"), transformation), expected["images"])
@@ -93,7 +93,7 @@ def test_images(index: int) -> None:
 @EVERY
 def test_what_belongs_to_the_images(index: int) -> None:
     expected = EXPECTED[index]
-    layer, transformation = made(index)
+    layer, transformation = layer_and_transformation(index)
     if "masks" in expected:
         close(layer.transform_segmentation_masks(masks_of(CASES[index]), transformation), expected["masks"])
     if "boxes" in expected:
@@ -106,7 +106,7 @@ def test_what_belongs_to_the_images(index: int) -> None:
 
 @EVERY
 def test_config(index: int) -> None:
-    """Keras's keys and values, and a layer made of them is the same again."""
+    """Keras's keys and values, and a layer built from them is the same again."""
     theirs = json.loads(str(EXPECTED[index]["config"]))
     layer = eval(CASES[index].text, NAMES)
     ours = json.loads(json.dumps(layer.get_config()))

@@ -53,19 +53,19 @@ def scene() -> dict[str, Any]:
 def around(images: np.ndarray) -> np.ndarray:
     """The boxes around what is white."""
     white = images[..., 0] > 127
-    found = [(np.nonzero(image.any(0))[0], np.nonzero(image.any(1))[0]) for image in white]
-    return np.array([[x[0], y[0], x[-1] + 1, y[-1] + 1] for x, y in found], "float32")
+    results = [(np.nonzero(image.any(0))[0], np.nonzero(image.any(1))[0]) for image in white]
+    return np.array([[x[0], y[0], x[-1] + 1, y[-1] + 1] for x, y in results], "float32")
 
 
 def check(make: Any, source: str) -> None:
     data = scene()
     boxes = data["bounding_boxes"]
     boxes["boxes"] = np.asarray(convert_format(boxes["boxes"], "xyxy", source, HEIGHT, WIDTH))
-    made = make(bounding_box_format=source)(data, training=True)
-    images = np.asarray(made["images"])
-    ours = convert_format(made["bounding_boxes"]["boxes"], source, "xyxy", *images.shape[1:3])
+    result = make(bounding_box_format=source)(data, training=True)
+    images = np.asarray(result["images"])
+    ours = convert_format(result["bounding_boxes"]["boxes"], source, "xyxy", *images.shape[1:3])
     np.testing.assert_allclose(np.asarray(ours)[:, 0], around(images), atol=2.0)
-    masks = np.asarray(made["segmentation_masks"])
+    masks = np.asarray(result["segmentation_masks"])
     np.testing.assert_allclose(around(masks * 255), around(images), atol=1.0)
     assert set(np.unique(masks)) <= {0.0, 1.0}
 
@@ -85,8 +85,8 @@ def test_sizes(index: int, source: str) -> None:
 def test_what_leaves_the_image_loses_its_label() -> None:
     data = scene()
     layer = layers.RandomTranslation((0.9, 0.9), 0.0, bounding_box_format="xyxy")
-    made = layer(data, training=True)["bounding_boxes"]
-    assert set(np.asarray(made["labels"]).ravel()) == {-1}
+    result = layer(data, training=True)["bounding_boxes"]
+    assert set(np.asarray(result["labels"]).ravel()) == {-1}
 
 
 def test_rand_augment_takes_boxes_along() -> None:
@@ -108,12 +108,12 @@ def test_mixup_keeps_the_boxes_of_both_images() -> None:
     layer = layers.MixUp(seed=1, bounding_box_format="xyxy")
     data = scene()
     transformation = layer.get_random_transformation(data)
-    made = layer.transform_bounding_boxes(data["bounding_boxes"], transformation)
-    assert made["boxes"].shape == (COUNT, 2, 4)
-    assert made["labels"].shape == (COUNT, 2)
+    result = layer.transform_bounding_boxes(data["bounding_boxes"], transformation)
+    assert result["boxes"].shape == (COUNT, 2, 4)
+    assert result["labels"].shape == (COUNT, 2)
     order = np.asarray(transformation["permutation_order"])
     np.testing.assert_array_equal(
-        np.asarray(made["boxes"])[:, 1], np.asarray(data["bounding_boxes"]["boxes"])[order, 0]
+        np.asarray(result["boxes"])[:, 1], np.asarray(data["bounding_boxes"]["boxes"])[order, 0]
     )
 
 
@@ -121,9 +121,9 @@ def test_as_many_boxes_for_every_image() -> None:
     layer = layers.MaxNumBoundingBoxes(3, fill_value=-2, bounding_box_format="xyxy")
     assert layer.get_config()["fill_value"] == -2
     ragged = {"boxes": [[[0, 0, 1, 1]], [[0, 0, 2, 2], [1, 1, 3, 3]]], "labels": [[4], [5, 6]]}
-    made = layer({"images": np.zeros((2, 4, 4, 3)), "bounding_boxes": ragged})["bounding_boxes"]
-    np.testing.assert_array_equal(np.asarray(made["labels"]), [[4, -1, -2], [5, 6, -2]])
-    assert np.asarray(made["boxes"])[0].tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [-2] * 4]
+    result = layer({"images": np.zeros((2, 4, 4, 3)), "bounding_boxes": ragged})["bounding_boxes"]
+    np.testing.assert_array_equal(np.asarray(result["labels"]), [[4, -1, -2], [5, 6, -2]])
+    assert np.asarray(result["boxes"])[0].tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [-2] * 4]
     few = layers.MaxNumBoundingBoxes(1, bounding_box_format="xyxy")
     assert few({"images": np.zeros((2, 4, 4, 3)), "bounding_boxes": ragged})["bounding_boxes"][
         "boxes"
@@ -167,8 +167,8 @@ def test_one_image_and_its_boxes_go_through_as_a_batch_of_one() -> None:
         for key in ("boxes", "labels"):
             np.testing.assert_array_equal(np.asarray(alone[key]), np.asarray(together[key])[0])
         image = layer.transform_images(data["images"][0], transformation)
-        whole = layer.transform_images(data["images"][:1], transformation)
-        np.testing.assert_array_equal(np.asarray(image), np.asarray(whole)[0])
+        full = layer.transform_images(data["images"][:1], transformation)
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(full)[0])
 
 
 def test_labels_may_be_vectors() -> None:

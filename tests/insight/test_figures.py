@@ -1,4 +1,4 @@
-"""Pictures: their numbers against cases computed by hand, their files, and their text without Matplotlib."""
+"""Figures: their numbers against cases computed by hand, their files, and their text without Matplotlib."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_saliency_of_a_linear_model(activation: Any, engine: str) -> None:
     model, kernel = linear(activation)
     x = RNG.normal(size=(2, 4, 5, 2)).astype("float32")
     with engines.using(engine):
-        found = insight.saliency(model, x, target=[2, 0])
-    # The slope of a score is its weights, whatever the softmax makes of it.
-    for slopes, target in zip(found.data, (2, 0), strict=True):
-        np.testing.assert_allclose(slopes, kernel[:, target].reshape(4, 5, 2), rtol=1e-5)
-    heat = found.panels[0].overlay
+        result = insight.saliency(model, x, target=[2, 0])
+    # The gradient of a score is its weights, whatever the softmax computes from it.
+    for gradients, target in zip(result.data, (2, 0), strict=True):
+        np.testing.assert_allclose(gradients, kernel[:, target].reshape(4, 5, 2), rtol=1e-5)
+    heat = result.panels[0].overlay
     np.testing.assert_allclose(heat, np.abs(kernel[:, 2]).reshape(4, 5, 2).max(-1), rtol=1e-5)
-    assert "class 2: strongest at" in found.alt
+    assert "class 2: strongest at" in result.alt
 
 
 def test_the_likeliest_class_is_asked_for() -> None:
@@ -80,13 +80,13 @@ def test_grad_cam_by_hand(engine: str) -> None:
     model, mix, out = camera()
     x = RNG.normal(size=(2, 3, 4, 2)).astype("float32")
     with engines.using(engine):
-        found = insight.grad_cam(model, x, target=1)
+        result = insight.grad_cam(model, x, target=1)
     maps = x @ mix
     # d score / d A_k is out_k / (3 * 4) at each place, and so is its mean.
     by_hand = np.maximum((maps * out[:, 1] / 12).sum(-1), 0)
-    np.testing.assert_allclose(found.data["maps"], by_hand, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(found.data["enlarged"], by_hand, rtol=1e-4, atol=1e-6)
-    assert found.data["layer"] == "conv"
+    np.testing.assert_allclose(result.data["maps"], by_hand, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(result.data["enlarged"], by_hand, rtol=1e-4, atol=1e-6)
+    assert result.data["layer"] == "conv"
     with pytest.raises(ValueError, match="Grad-CAM needs"):
         insight.grad_cam(model, x, layer="out")
     with pytest.raises(ValueError, match=r"no layer 'konv'. Did you mean 'conv'"):
@@ -98,22 +98,22 @@ def test_grad_cam_is_enlarged_and_finds_the_last_places() -> None:
     h = layers.Conv2D(2, 3, padding="same", activation="relu", name="near")(i)
     h = layers.MaxPooling2D(2, name="far")(h)
     model = hb.Model(i, layers.Dense(2)(layers.GlobalAveragePooling2D()(h)))
-    found = insight.grad_cam(model, RNG.normal(size=(1, 8, 8, 1)).astype("float32"))
-    assert found.data["layer"] == "far"
-    assert found.data["maps"].shape == (1, 4, 4)
-    assert found.data["enlarged"].shape == (1, 8, 8)
+    result = insight.grad_cam(model, RNG.normal(size=(1, 8, 8, 1)).astype("float32"))
+    assert result.data["layer"] == "far"
+    assert result.data["maps"].shape == (1, 4, 4)
+    assert result.data["enlarged"].shape == (1, 8, 8)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(2, None), (2, 2), (3, 1), (3, 2), (4, 4)])
 def test_occlusion_by_hand(size: int, stride: Any) -> None:
     model, kernel = linear("softmax")
     x = RNG.normal(size=(2, 4, 5, 2)).astype("float32")
-    found = insight.occlusion(model, x, target=1, size=size, stride=stride, value=0.5, batch_size=3)
+    result = insight.occlusion(model, x, target=1, size=size, stride=stride, value=0.5, batch_size=3)
     weights = kernel[:, 1].reshape(4, 5, 2)
     step = stride or max(size // 2, 1)
     tops = sorted({*range(0, 4 - size + 1, step), 4 - size})
     lefts = sorted({*range(0, 5 - size + 1, step), 5 - size})
-    for image, falls in zip(x, found.data, strict=True):
+    for image, falls in zip(x, result.data, strict=True):
         lost = ((image - 0.5) * weights).sum(-1)
         total, count = np.zeros((4, 5)), np.zeros((4, 5))
         for top in tops:
@@ -135,11 +135,11 @@ def test_images_with_channels_first() -> None:
     expected = insight.occlusion(model, x.transpose(0, 2, 3, 1), target=0, size=2)
     hb.config.set_image_data_format("channels_first")
     try:
-        found = insight.occlusion(first, x, target=0, size=2)
+        actual = insight.occlusion(first, x, target=0, size=2)
         heat = insight.saliency(first, x, target=0).panels[0].overlay
     finally:
         hb.config.set_image_data_format(before)
-    np.testing.assert_allclose(found.data, expected.data, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(actual.data, expected.data, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(heat, np.abs(kernel[:, 0]).reshape(4, 5, 2).max(-1), rtol=1e-5)
 
 
@@ -173,34 +173,34 @@ def test_activations_everywhere() -> None:
         insight.activations(own, x, "unused")
 
 
-def test_activations_as_pictures() -> None:
+def test_activations_as_images() -> None:
     model, mix, _ = camera()
     x = RNG.normal(size=(3, 4, 2)).astype("float32")
-    found = insight.plot_activations(model, x, "conv", limit=2)
-    np.testing.assert_allclose(found.data, x @ mix, rtol=1e-5)
-    assert [panel.title for panel in found.panels] == ["channel 0", "channel 1"]
-    np.testing.assert_allclose(found.panels[1].values, (x @ mix)[..., 1], rtol=1e-5)
+    result = insight.plot_activations(model, x, "conv", limit=2)
+    np.testing.assert_allclose(result.data, x @ mix, rtol=1e-5)
+    assert [panel.title for panel in result.panels] == ["channel 0", "channel 1"]
+    np.testing.assert_allclose(result.panels[1].values, (x @ mix)[..., 1], rtol=1e-5)
     assert len(insight.plot_activations(model, x, "out").panels) == 1
-    assert "0 channels are 0 throughout" in found.alt
+    assert "0 channels are 0 throughout" in result.alt
 
 
 def test_filters() -> None:
     model, mix, _ = camera()
-    found = insight.plot_filters(model)
-    np.testing.assert_array_equal(found.data, mix.T[:, None, None, :])
-    assert len(found.panels) == 6
+    result = insight.plot_filters(model)
+    np.testing.assert_array_equal(result.data, mix.T[:, None, None, :])
+    assert len(result.panels) == 6
     colours = hb.Sequential(
         [hb.Input((8, 8, 3)), layers.Conv2D(5, 3, name="rgb"), layers.Conv2D(2, 3, name="two")]
     )
-    found = insight.plot_filters(colours)
+    result = insight.plot_filters(colours)
     kernel = colours.get_layer("rgb").get_weights()[0]
     top = np.abs(kernel).max()
-    np.testing.assert_allclose(found.panels[4].values, 0.5 + kernel[..., 4] / (2 * top), rtol=1e-6)
+    np.testing.assert_allclose(result.panels[4].values, 0.5 + kernel[..., 4] / (2 * top), rtol=1e-6)
     assert len(insight.plot_filters(colours, "two", limit=7).panels) == 7
     digits = hb.Sequential([hb.Input((28, 28)), layers.Flatten(), layers.Dense(10, name="digits")])
-    found = insight.plot_filters(digits)
+    result = insight.plot_filters(digits)
     kernel = digits.get_layer("digits").get_weights()[0]
-    np.testing.assert_array_equal(found.data[3, ..., 0], kernel[:, 3].reshape(28, 28))
+    np.testing.assert_array_equal(result.data[3, ..., 0], kernel[:, 3].reshape(28, 28))
     depth = hb.Sequential([hb.Input((8, 8, 4)), layers.DepthwiseConv2D(3), layers.Conv2DTranspose(2, 3)])
     assert insight.plot_filters(depth).data.shape == (4, 3, 3, 1)
     assert insight.plot_filters(depth, depth.layers[1].name).data.shape == (2, 3, 3, 4)
@@ -215,10 +215,10 @@ def test_filters() -> None:
 
 def test_history() -> None:
     logs = {"loss": [2.0, 1.0, 0.5], "val_loss": [1.5, 0.9, 1.1], "accuracy": [0.1, 0.5, 0.9]}
-    found = insight.plot_history(logs)
-    assert [panel.title for panel in found.panels] == ["loss", "accuracy"]
-    assert found.panels[0].marker == Marker("validation", 1, "lowest, epoch 2")
-    assert list(found.panels[1].lines) == ["training"]
+    result = insight.plot_history(logs)
+    assert [panel.title for panel in result.panels] == ["loss", "accuracy"]
+    assert result.panels[0].marker == Marker("validation", 1, "lowest, epoch 2")
+    assert list(result.panels[1].lines) == ["training"]
     model = hb.Sequential([hb.Input((2,)), layers.Dense(1)])
     model.compile("sgd", "mse")
     history = model.fit(np.ones((20, 2)), np.ones((20, 1)), epochs=3, verbose=0)
@@ -268,8 +268,8 @@ def test_loss_landscape_by_hand_and_everything_as_it_was() -> None:
     assert not flat.any()
     before, state = [np.array(v) for v in model.variables], random_state()["hornbeam"]
     metrics = [np.array(v) for v in model.metrics_variables]
-    found = insight.loss_landscape(model, x, y, points=5, span=0.5, seed=5, batch_size=16)
-    for step, loss in zip(found.data["steps"], found.data["losses"], strict=True):
+    result = insight.loss_landscape(model, x, y, points=5, span=0.5, seed=5, batch_size=16)
+    for step, loss in zip(result.data["steps"], result.data["losses"], strict=True):
         assert loss == pytest.approx(((x @ (kernel + step * way) + bias - y) ** 2).mean(), rel=1e-4)
     for old, new in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(old, np.array(new))
@@ -278,8 +278,8 @@ def test_loss_landscape_by_hand_and_everything_as_it_was() -> None:
     np.testing.assert_array_equal(state, random_state()["hornbeam"])
     plane = insight.loss_landscape(model, x, y, points=3, dimensions=2, span=0.5, seed=5)
     assert plane.data["losses"].shape == (3, 3)
-    assert plane.data["losses"][1, 1] == pytest.approx(found.data["losses"][2], rel=1e-5)
-    assert plane.data["losses"][2, 1] == pytest.approx(found.data["losses"][4], rel=1e-4)
+    assert plane.data["losses"][1, 1] == pytest.approx(result.data["losses"][2], rel=1e-5)
+    assert plane.data["losses"][2, 1] == pytest.approx(result.data["losses"][4], rel=1e-4)
     with pytest.raises(ValueError, match="1 or 2"):
         insight.loss_landscape(model, x, y, dimensions=3)
 
@@ -322,7 +322,7 @@ def test_files_and_figures(tmp_path: Path) -> None:
     assert path.read_bytes()[:4] == b"\x89PNG"
 
 
-def test_pictures_are_the_same_each_time(tmp_path: Path) -> None:
+def test_images_are_the_same_each_time(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     figure = insight.plot_embeddings(np.arange(40.0).reshape(10, 4) ** 2, np.arange(10) % 2)
     files = [figure.save(tmp_path / name) and (tmp_path / name).read_bytes() for name in ("a.png", "b.png")]

@@ -35,33 +35,33 @@ def noise(size: tuple[int, int], seed: int, channels: int = 3) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of all SIZES, in folders "a" and "b" by turns."""
-    made = tmp_path_factory.mktemp("pictures")
+    """Images of all SIZES, in folders "a" and "b" by turns."""
+    result = tmp_path_factory.mktemp("images")
     for number, size in enumerate(SIZES * 3):
-        folder = made / "ab"[number % 2]
+        folder = result / "ab"[number % 2]
         folder.mkdir(exist_ok=True)
         Image.fromarray(noise(size, number)).save(folder / f"{number:02}.png")
-    return made
+    return result
 
 
 def quiet(path: Any, *args: Any, **settings: Any) -> Any:
     return images_from_folder(path, *args, **{"verbose": False, "draft": False, **settings})
 
 
-def whole(dataset: Any) -> Any:
-    """All pictures and labels of a pass."""
+def concatenated(dataset: Any) -> Any:
+    """All images and labels of a pass."""
     batches = [b if isinstance(b, tuple) else (b,) for b in dataset.as_numpy_iterator()]
     parts = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
     return parts[0] if len(parts) == 1 else parts
 
 
-def single(folder: Path, picture: Any, name: str = "a.png", size: Any = None, **settings: Any) -> np.ndarray:
-    """What becomes of one picture."""
+def single(folder: Path, image: Any, name: str = "a.png", size: Any = None, **settings: Any) -> np.ndarray:
+    """Return one image as it is read from a folder."""
     folder.mkdir(exist_ok=True)
     save = settings.pop("save", {})
-    picture.save(folder / name, **save)
-    made = quiet(folder, size, labels=None, **settings)
-    pixels: np.ndarray = whole(made)[0]
+    image.save(folder / name, **save)
+    dataset = quiet(folder, size, labels=None, **settings)
+    pixels: np.ndarray = concatenated(dataset)[0]
     (folder / name).unlink()
     return pixels
 
@@ -81,34 +81,34 @@ def test_policies_are_those_of_pillow(
         "pad": lambda p, s: ImageOps.pad(p, s, kind, color=(7, 7, 7)),
         "crop": lambda p, s: ImageOps.fit(p, s, kind),
     }
-    made = quiet(root, size, resize, shuffle=False, interpolation=interpolation, fill=7)
-    pixels, labels = whole(made)
+    dataset = quiet(root, size, resize, shuffle=False, interpolation=interpolation, fill=7)
+    pixels, labels = concatenated(dataset)
     assert pixels.dtype == np.float32
     assert labels.tolist() == [0] * 12 + [1] * 12
-    for path, found in zip(made.file_paths, pixels, strict=True):
-        np.testing.assert_array_equal(found, np.asarray(ways[resize](Image.open(path), size[::-1])))
+    for path, result in zip(dataset.file_paths, pixels, strict=True):
+        np.testing.assert_array_equal(result, np.asarray(ways[resize](Image.open(path), size[::-1])))
 
 
 def test_random_crops_are_places_of_pillow(root: Path) -> None:
-    """Each picture is `fit` for some centre, another one every pass."""
-    made = quiet(root, 16, "random_crop", shuffle=False, seed=3, dtype="uint8")
-    first, second = whole(made)[0], whole(made)[0]
-    assert (first != second).any(axis=(1, 2, 3)).sum() >= 15  # some pictures are square
-    for path, found in zip(made.file_paths, first, strict=True):
-        picture = Image.open(path)
-        long = max(picture.size) - min(picture.size)
+    """Each image is `fit` for some centre, another one every pass."""
+    dataset = quiet(root, 16, "random_crop", shuffle=False, seed=3, dtype="uint8")
+    first, second = concatenated(dataset)[0], concatenated(dataset)[0]
+    assert (first != second).any(axis=(1, 2, 3)).sum() >= 15  # some images are square
+    for path, result in zip(dataset.file_paths, first, strict=True):
+        image = Image.open(path)
+        long = max(image.size) - min(image.size)
         tries = [
-            np.asarray(ImageOps.fit(picture, (16, 16), FILTER, centering=(c, c)))
+            np.asarray(ImageOps.fit(image, (16, 16), FILTER, centering=(c, c)))
             for c in np.linspace(0, 1, 4 * long + 1)
         ]
-        assert min(np.abs(t.astype(int) - found).mean() for t in tries) < 8
+        assert min(np.abs(t.astype(int) - result).mean() for t in tries) < 8
 
 
 @pytest.mark.parametrize("turned", range(1, 9))
 @pytest.mark.parametrize("resize", ["pad", "crop"])
 def test_drafts_are_near_the_whole(tmp_path: Path, resize: str, turned: int) -> None:
-    """Smooth pictures that the decoder makes smaller: less than a level apart on average. Sizes are such
-    that the smaller picture ends in the middle of a pixel."""
+    """Smooth images that the decoder makes smaller: less than a level apart on average. Sizes are such
+    that the smaller image ends in the middle of a pixel."""
     smooth = Image.fromarray(noise((6, 4), 1)).resize((604, 451), Image.Resampling.BICUBIC)
     exif = Image.Exif()
     exif[0x0112] = turned
@@ -117,7 +117,7 @@ def test_drafts_are_near_the_whole(tmp_path: Path, resize: str, turned: int) -> 
     assert 0 < np.abs(single(tmp_path, smooth, draft=True, **settings) - exact).mean() < 1
 
 
-def test_photos_of_several_pictures(tmp_path: Path) -> None:
+def test_photos_of_several_images(tmp_path: Path) -> None:
     """The first one of those that telephones write (MPO, which is JPEG with others behind it)."""
     first, second = (
         Image.fromarray(noise((6, 4), n)).resize((600, 400), Image.Resampling.BICUBIC) for n in (1, 2)
@@ -136,23 +136,23 @@ def test_turned_upright(tmp_path: Path, name: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     settings: dict[str, Any] = {"exif": exif, **({"lossless": True} if name == "a.webp" else {})}
-    picture = Image.fromarray(noise((24, 16), 0))
-    made = io.BytesIO()
-    picture.save(made, {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF"}[name[2:]], **settings)
-    wanted = np.asarray(ImageOps.exif_transpose(Image.open(made)).convert("RGB"))
+    image = Image.fromarray(noise((24, 16), 0))
+    buffer = io.BytesIO()
+    image.save(buffer, {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF"}[name[2:]], **settings)
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(buffer)).convert("RGB"))
     assert wanted.shape[:2] == ((16, 24) if orientation < 5 else (24, 16))
-    found = single(tmp_path, picture, name, save=settings)
-    np.testing.assert_array_equal(found, wanted)
+    images = single(tmp_path, image, name, save=settings)
+    np.testing.assert_array_equal(images, wanted)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.gif", "a.tiff", "a.JPG", "a.jpeg", "a.webp"])
 def test_formats(tmp_path: Path, name: str) -> None:
-    picture = Image.fromarray(noise((9, 7), 2))
-    made = io.BytesIO()
+    image = Image.fromarray(noise((9, 7), 2))
+    buffer = io.BytesIO()
     kind = {"JPG": "JPEG", "jpeg": "JPEG"}.get(name[2:], name[2:].upper())
-    picture.save(made, kind)
+    image.save(buffer, kind)
     np.testing.assert_array_equal(
-        single(tmp_path, picture, name), np.asarray(Image.open(made).convert("RGB"))
+        single(tmp_path, image, name), np.asarray(Image.open(buffer).convert("RGB"))
     )
 
 
@@ -166,8 +166,8 @@ def test_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(single(tmp_path, colour, color_mode="rgba")[..., 3], 255)
     ground = Image.new("RGBA", (8, 8), (200, 200, 200, 255))
     ground.alpha_composite(alpha)
-    found = single(tmp_path, alpha, fill=200)
-    np.testing.assert_array_equal(found, np.asarray(ground)[..., :3])
+    images = single(tmp_path, alpha, fill=200)
+    np.testing.assert_array_equal(images, np.asarray(ground)[..., :3])
     cmyk = colour.convert("CMYK")
     np.testing.assert_array_equal(single(tmp_path, cmyk, "a.tif"), np.asarray(cmyk.convert("RGB")))
     few = colour.quantize(8)
@@ -181,9 +181,9 @@ def test_16_bits_keep_their_fractions(tmp_path: Path) -> None:
     values = np.linspace(0, 65535, 64).astype("uint16").reshape(8, 8)
     deep = Image.fromarray(values)
     for name in ("a.png", "a.tif"):
-        found = single(tmp_path, deep, name, color_mode="grayscale")
-        np.testing.assert_allclose(found[..., 0], values / 257, rtol=1e-6)
-        assert found.max() == 255
+        images = single(tmp_path, deep, name, color_mode="grayscale")
+        np.testing.assert_allclose(images[..., 0], values / 257, rtol=1e-6)
+        assert images.max() == 255
     rounded = single(tmp_path, deep, dtype="uint8")
     np.testing.assert_array_equal(rounded[..., 2], np.rint(values / 257))
     assert (single(tmp_path, deep, color_mode="rgba")[..., 3] == 255).all()
@@ -199,16 +199,16 @@ def test_keras_names_keep_their_ways(tmp_path: Path) -> None:
     """No turning, 16 bits cut to 8, alpha dropped: as TensorFlow decodes."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = Image.fromarray(noise((24, 16), 0))
-    picture.save(tmp_path / "a.png", exif=exif)
+    image = Image.fromarray(noise((24, 16), 0))
+    image.save(tmp_path / "a.png", exif=exif)
     Image.fromarray(np.full((16, 24), 0x80FF, "uint16")).save(tmp_path / "b.png")
     Image.fromarray(noise((24, 16), 1, 4)).save(tmp_path / "c.png")
-    found = whole(utils.image_dataset_from_directory(
+    result = concatenated(utils.image_dataset_from_directory(
         tmp_path, labels=None, image_size=(16, 24), shuffle=False, verbose=False
     ))  # fmt: skip
-    np.testing.assert_array_equal(found[0], np.asarray(picture))
-    assert (found[1] == 0x80).all()
-    np.testing.assert_array_equal(found[2], noise((24, 16), 1, 4)[..., :3])
+    np.testing.assert_array_equal(result[0], np.asarray(image))
+    assert (result[1] == 0x80).all()
+    np.testing.assert_array_equal(result[2], noise((24, 16), 1, 4)[..., :3])
 
 
 # -- batches -----------------------------------------------------------------------------------------------
@@ -218,8 +218,8 @@ def test_keras_names_keep_their_ways(tmp_path: Path) -> None:
 def test_batches_are_the_same_for_any_workers(root: Path, resize: str) -> None:
     passes: list[list[Any]] = []
     for workers in (0, 1, 4):
-        made = quiet(root, 24, resize, seed=5, batch_size=7, workers=workers, sizes=3)
-        passes.append([list(made.as_numpy_iterator()) for _ in range(2)])
+        dataset = quiet(root, 24, resize, seed=5, batch_size=7, workers=workers, sizes=3)
+        passes.append([list(dataset.as_numpy_iterator()) for _ in range(2)])
     for other in passes[1:]:
         for ours, theirs in zip(passes[0], other, strict=True):
             for (x, y), (x2, y2) in zip(ours, theirs, strict=True):
@@ -232,11 +232,11 @@ def test_batches_are_the_same_for_any_workers(root: Path, resize: str) -> None:
 
 
 def test_what_a_dataset_says_of_itself(root: Path) -> None:
-    made = quiet(root, (24, 20), batch_size=7)
-    assert len(made) == 4
-    assert made.element_spec == (TensorSpec((None, 24, 20, 3), "float32"), TensorSpec((None,), "int32"))
-    assert made.class_names == ["a", "b"]
-    assert sorted(Path(path).name for path in made.file_paths) == [f"{i:02}.png" for i in range(24)]
+    dataset = quiet(root, (24, 20), batch_size=7)
+    assert len(dataset) == 4
+    assert dataset.element_spec == (TensorSpec((None, 24, 20, 3), "float32"), TensorSpec((None,), "int32"))
+    assert dataset.class_names == ["a", "b"]
+    assert sorted(Path(path).name for path in dataset.file_paths) == [f"{i:02}.png" for i in range(24)]
     first = quiet(
         root, 24, data_format="channels_first", dtype="uint8", label_mode="categorical", batch_size=5
     )
@@ -248,7 +248,7 @@ def test_what_a_dataset_says_of_itself(root: Path) -> None:
     assert one.element_spec == TensorSpec((24, 24, 3), "float32")
     assert [x.shape for x in one.as_numpy_iterator()] == [(24, 24, 3)] * 24
     binary = quiet(root, 24, label_mode="binary", shuffle=False)
-    assert whole(binary)[1].tolist() == [[0.0]] * 12 + [[1.0]] * 12
+    assert concatenated(binary)[1].tolist() == [[0.0]] * 12 + [[1.0]] * 12
     mixed = quiet(root, None, "bucket")
     assert mixed.element_spec[0] == TensorSpec((None, None, None, 3), "float32")
     assert sum(len(y) for _, y in mixed.as_numpy_iterator()) == 24
@@ -264,11 +264,11 @@ def test_kept_in_memory(tmp_path: Path, resize: str) -> None:
     settings = {"labels": None, "seed": 4, "batch_size": 6}
     plain, kept = quiet(tmp_path, 24, resize, **settings), quiet(tmp_path, 24, resize, cache=True, **settings)
     wanted = [list(plain.as_numpy_iterator()) for _ in range(3)]
-    found = [list(kept.as_numpy_iterator())]
+    actual = [list(kept.as_numpy_iterator())]
     for path in tmp_path.iterdir():
         path.unlink()
-    found += [list(kept.as_numpy_iterator()) for _ in range(2)]
-    for ours, theirs in zip(found, wanted, strict=True):
+    actual += [list(kept.as_numpy_iterator()) for _ in range(2)]
+    for ours, theirs in zip(actual, wanted, strict=True):
         for x, y in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(x, y)
     assert "cached in memory after decoding: 0 MB" in kept.report
@@ -283,20 +283,20 @@ def test_16_bits_are_kept_with_their_fractions(tmp_path: Path) -> None:
 
 def test_a_pass_can_be_drawn_again(root: Path) -> None:
     """As checkpoints do: the order of another Dataset that stood there."""
-    made = quiet(root, 8, "random_crop", seed=1)
-    whole(made)
-    state = made._orders()
-    second = whole(made)
+    dataset = quiet(root, 8, "random_crop", seed=1)
+    concatenated(dataset)
+    state = dataset._orders()
+    second = concatenated(dataset)
     other = quiet(root, 8, "random_crop", seed=2)
     other._set_orders(state)
-    for ours, theirs in zip(whole(other), second, strict=True):
+    for ours, theirs in zip(concatenated(other), second, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_looking_at_the_form_of_elements_is_no_pass(root: Path) -> None:
-    made = quiet(root, 8, seed=1)
+    dataset = quiet(root, 8, seed=1)
     plain = [y.tolist() for _, y in quiet(root, 8, seed=1).as_numpy_iterator()]
-    halved = made.map(lambda x, y: (x / 2, y))
+    halved = dataset.map(lambda x, y: (x / 2, y))
     assert halved.element_spec[0].shape == (None, 8, 8, 3)
     assert [y.tolist() for _, y in halved.as_numpy_iterator()] == plain
 
@@ -305,9 +305,9 @@ def test_looking_at_the_form_of_elements_is_no_pass(root: Path) -> None:
 
 
 def test_parts(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = images_from_folder(root, 16, "random_crop", validation=0.25, test=4, seed=2)
-    train, validation, test = made
-    assert [len(part.file_paths) for part in made] == [14, 6, 4]
+    images = images_from_folder(root, 16, "random_crop", validation=0.25, test=4, seed=2)
+    train, validation, test = images
+    assert [len(part.file_paths) for part in images] == [14, 6, 4]
     assert len(set(train.file_paths + validation.file_paths + test.file_paths)) == 24
     for part, wanted in ((train, 7), (validation, 3), (test, 2)):
         assert sum("/a/" in path for path in part.file_paths) == wanted
@@ -316,11 +316,11 @@ def test_parts(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         in capsys.readouterr().out
     )
     again = quiet(root, 16, "random_crop", validation=0.25, test=4, seed=2)
-    assert [part.file_paths for part in again] == [part.file_paths for part in made]
+    assert [part.file_paths for part in again] == [part.file_paths for part in images]
     # What is held out is neither shuffled nor cut at random.
     wanted = [np.asarray(ImageOps.fit(Image.open(path), (16, 16), FILTER)) for path in validation.file_paths]
     for _ in range(2):
-        np.testing.assert_array_equal(whole(again.validation)[0], wanted)
+        np.testing.assert_array_equal(concatenated(again.validation)[0], wanted)
     only = quiet(root, 16, validation=6)
     assert only.test is None
     assert len(find_duplicates({"train": only.train, "validation": only.validation}, near=False)) == 0
@@ -330,7 +330,7 @@ def test_tables_of_labels(root: Path, tmp_path: Path) -> None:
     names = ["a/00.png", "b/01.png", "a/02.png"]
     texts = quiet(root, 8, labels=dict(zip(names, ["cat", "dog", "cat"], strict=True)), shuffle=False)
     assert [Path(path).name for path in texts.file_paths] == ["00.png", "02.png", "01.png"]
-    assert (texts.class_names, whole(texts)[1].tolist()) == (["cat", "dog"], [0, 0, 1])
+    assert (texts.class_names, concatenated(texts)[1].tolist()) == (["cat", "dog"], [0, 0, 1])
     table = tmp_path / "labels.csv"
     for rows, classes, labels in (
         ("file,label\na/00.png,dog\na/02.png,cat\n", ["cat", "dog"], [1, 0]),
@@ -338,10 +338,10 @@ def test_tables_of_labels(root: Path, tmp_path: Path) -> None:
         ("file,weight\na/00.png,2.5\na/02.png,1\n", None, [2.5, 1.0]),
     ):
         table.write_text(rows)
-        made = quiet(root, 8, labels=table, shuffle=False)
-        assert (getattr(made, "class_names", None), whole(made)[1].tolist()) == (classes, labels)
+        dataset = quiet(root, 8, labels=table, shuffle=False)
+        assert (getattr(dataset, "class_names", None), concatenated(dataset)[1].tolist()) == (classes, labels)
     ordered = quiet(root, 8, labels={names[0]: "x"}, class_names=["y", "x"])
-    assert whole(ordered)[1].tolist() == [1]
+    assert concatenated(ordered)[1].tolist() == [1]
 
 
 # -- what is said ------------------------------------------------------------------------------------------
@@ -389,17 +389,17 @@ def test_buckets() -> None:
 
 
 def test_mixed_sizes_train(root: Path) -> None:
-    made = quiet(root, 48, "bucket", batch_size=6, seed=0, sizes=3)
-    shapes = {x.shape[1:] for x, _ in made.as_numpy_iterator()}
+    dataset = quiet(root, 48, "bucket", batch_size=6, seed=0, sizes=3)
+    shapes = {x.shape[1:] for x, _ in dataset.as_numpy_iterator()}
     assert len(shapes) == 3
     model = hb.Sequential([
         hb.Input((None, None, 3)), layers.Rescaling(1 / 255), layers.Conv2D(4, 3, activation="relu"),
         layers.GlobalAveragePooling2D(), layers.Dense(2, activation="softmax"),
     ])  # fmt: skip
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    history = model.fit(made, epochs=2, verbose=0).history
+    history = model.fit(dataset, epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all()
-    assert np.isfinite(model.evaluate(made, verbose=0)[0])
+    assert np.isfinite(model.evaluate(dataset, verbose=0)[0])
 
 
 # -- bad files ---------------------------------------------------------------------------------------------
@@ -407,11 +407,11 @@ def test_mixed_sizes_train(root: Path) -> None:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """200 pictures; 2 that are none, and 4 that end too early."""
+    """200 images; 2 that are none, and 4 that end too early."""
     for number in range(200):
         Image.fromarray(noise((32, 24), number)).save(tmp_path / f"{number:03}.png")
     for number in (17, 120):
-        (tmp_path / f"{number:03}.png").write_bytes(b"no picture at all")
+        (tmp_path / f"{number:03}.png").write_bytes(b"no image at all")
     for number in (3, 40, 41, 199):
         path = tmp_path / f"{number:03}.png"
         path.write_bytes(path.read_bytes()[:700])
@@ -421,20 +421,20 @@ def broken(tmp_path: Path) -> Path:
 def test_bad_files_are_left_out_and_named(broken: Path) -> None:
     seen = []
     for workers in (0, 1, 4):
-        made = quiet(broken, 16, labels=None, shuffle=False, workers=workers)
-        assert sorted(Path(p).name for p in made.bad_files) == ["017.png", "120.png"]
+        dataset = quiet(broken, 16, labels=None, shuffle=False, workers=workers)
+        assert sorted(Path(p).name for p in dataset.bad_files) == ["017.png", "120.png"]
         with pytest.warns(UserWarning, match="skipped 4 unreadable images") as caught:
-            batches = list(made.as_numpy_iterator())
+            batches = list(dataset.as_numpy_iterator())
         assert [len(batch) for batch in batches] == [32] * 6 + [2]
         (said,) = [str(w.message) for w in caught]
-        bad = {Path(path).name: reason for path, reason in made.bad_files.items()}
+        bad = {Path(path).name: reason for path, reason in dataset.bad_files.items()}
         assert sorted(bad) == ["003.png", "017.png", "040.png", "041.png", "120.png", "199.png"]
         assert all(f"{name}: {bad[name]}" in said for name in ("003.png", "040.png", "041.png", "199.png"))
         assert bad["017.png"] == "not an image of a known format"
         assert "truncated" in bad["003.png"]
         with warnings.catch_warnings():  # said once
             warnings.simplefilter("error")
-            again = np.concatenate(list(made.as_numpy_iterator()))
+            again = np.concatenate(list(dataset.as_numpy_iterator()))
         np.testing.assert_array_equal(again, np.concatenate(batches))
         seen.append(again)
     np.testing.assert_array_equal(seen[0], seen[1])
@@ -452,10 +452,10 @@ def test_too_many_bad_files_are_an_error(broken: Path) -> None:
     ):
         quiet(broken, 16, labels=None, max_bad=0.005)
     for workers in (0, 3):
-        made = quiet(broken, 16, labels=None, max_bad=0.015, workers=workers)
+        dataset = quiet(broken, 16, labels=None, max_bad=0.015, workers=workers)
         with pytest.raises(ValueError, match=r"[34] of \d+ files cannot be read, more than max_bad"):
-            list(made.as_numpy_iterator())
-        assert len(made.bad_files) >= 5
+            list(dataset.as_numpy_iterator())
+        assert len(dataset.bad_files) >= 5
     for path in broken.iterdir():
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"none of the 200 images in .* can be read"):
@@ -463,11 +463,11 @@ def test_too_many_bad_files_are_an_error(broken: Path) -> None:
 
 
 def test_training_on_with_bad_files(broken: Path) -> None:
-    made = quiet(broken, 16, labels={p.name: int(p.stem) % 2 for p in broken.iterdir()}, seed=1)
+    dataset = quiet(broken, 16, labels={p.name: int(p.stem) % 2 for p in broken.iterdir()}, seed=1)
     model = hb.Sequential([hb.Input((16, 16, 3)), layers.Flatten(), layers.Dense(2)])
     model.compile("sgd", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
     with pytest.warns(UserWarning, match="skipped 4 unreadable images"):
-        model.fit(made.map(lambda x, y: (x / 255, y)), epochs=2, verbose=0)
+        model.fit(dataset.map(lambda x, y: (x / 255, y)), epochs=2, verbose=0)
 
 
 # -- threads -----------------------------------------------------------------------------------------------
@@ -548,7 +548,7 @@ def test_threads_end_with_the_iterator(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "settings", "error", "what"),
+    ("args", "settings", "error", "name"),
     [
         ((16, "padd"), {}, ValueError, "Did you mean 'pad'"),
         (((1, 2, 3),), {}, ValueError, "size must be"),
@@ -572,9 +572,9 @@ def test_threads_end_with_the_iterator(root: Path) -> None:
     ],
 )
 def test_mistakes(
-    root: Path, args: tuple[Any, ...], settings: dict[str, Any], error: type[Exception], what: str
+    root: Path, args: tuple[Any, ...], settings: dict[str, Any], error: type[Exception], name: str
 ) -> None:
-    with pytest.raises(error, match=what):
+    with pytest.raises(error, match=name):
         quiet(root, *args, **settings)
 
 
@@ -592,9 +592,9 @@ def test_no_folder_and_no_classes(root: Path, tmp_path: Path) -> None:
 def test_quick_resizing_is_that_of_pillow(mode: str, interpolation: str, rng: np.random.Generator) -> None:
     """Within 1 of 255, also of a part with fractions, smaller and larger."""
     pixels = np.kron(rng.integers(0, 256, (20, 30, len(mode))), np.ones((5, 4, 1))).astype("uint8")
-    picture = Image.fromarray(pixels.squeeze())
+    image = Image.fromarray(pixels.squeeze())
     for size in ((64, 32), (200, 150), (1, 1)):
-        box = (3.5, 2.25, picture.width - 1.5, picture.height - 0.25)
-        exact = np.asarray(picture.resize(size, resampling_filter(interpolation), box=box))
-        found = np.asarray(resize_box(picture, size, box, interpolation)).reshape(exact.shape)
-        assert np.abs(found.astype(int) - exact).max() <= 1
+        box = (3.5, 2.25, image.width - 1.5, image.height - 0.25)
+        exact = np.asarray(image.resize(size, resampling_filter(interpolation), box=box))
+        result = np.asarray(resize_box(image, size, box, interpolation)).reshape(exact.shape)
+        assert np.abs(result.astype(int) - exact).max() <= 1
