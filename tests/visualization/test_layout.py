@@ -25,7 +25,7 @@ def overlap(a: PlacedBox, b: PlacedBox) -> bool:
 
 
 def runs_through(line: list[Point], box: PlacedBox) -> bool:
-    """Return True if a line has a point well inside of a box: its segments are clipped (Liang, Barsky 1984)."""
+    """Return True if a line has a point well inside of a box, by clipping (Liang, Barsky 1984)."""
     margin = 1e-6
     low, high = (box.x + margin, box.y + margin), (box.x + box.width - margin, box.y + box.height - margin)
     for (x0, y0), (x1, y1) in pairwise(line):

@@ -62,16 +62,16 @@ same(tf.nn.weighted_cross_entropy_with_logits(labels, t, 3.0), weighted)
 mean, variance = tf.nn.moments(t, axes=[0])
 same(variance, x.var(0))
 same(tf.nn.l2_loss(t), (x**2).sum() / 2)
-picture = rng.normal(size=(1, 6, 6, 2)).astype("float32")
+image = rng.normal(size=(1, 6, 6, 2)).astype("float32")
 kernel = rng.normal(size=(3, 3, 2, 3)).astype("float32")
-windows = np.lib.stride_tricks.sliding_window_view(picture, (3, 3), axis=(1, 2))
+windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3), axis=(1, 2))
 same(
-    tf.nn.conv2d(picture, kernel, strides=1, padding="VALID"), np.einsum("bhwcij,ijco->bhwo", windows, kernel)
+    tf.nn.conv2d(image, kernel, strides=1, padding="VALID"), np.einsum("bhwcij,ijco->bhwo", windows, kernel)
 )
-same(tf.nn.max_pool2d(picture, 2, 2, "VALID"), picture.reshape(1, 3, 2, 3, 2, 2).max(axis=(2, 4)))
+same(tf.nn.max_pool2d(image, 2, 2, "VALID"), image.reshape(1, 3, 2, 3, 2, 2).max(axis=(2, 4)))
 same(
-    tf.nn.avg_pool2d(picture, [1, 2, 2, 1], [1, 2, 2, 1], "SAME"),
-    picture.reshape(1, 3, 2, 3, 2, 2).mean((2, 4)),
+    tf.nn.avg_pool2d(image, [1, 2, 2, 1], [1, 2, 2, 1], "SAME"),
+    image.reshape(1, 3, 2, 3, 2, 2).mean((2, 4)),
 )
 
 same(tf.matmul(t, t, transpose_b=True), x @ x.T)
