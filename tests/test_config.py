@@ -9,6 +9,7 @@ import pytest
 
 import hornbeam
 from hornbeam import backend, config, engines
+from tests.helpers.builders import compiled_model
 
 
 @pytest.fixture(autouse=True)
@@ -119,8 +120,7 @@ def test_unique_numbers() -> None:
 
 
 def test_limits_for_a_short_run() -> None:
-    model = hornbeam.Sequential([hornbeam.Input((1,)), hornbeam.layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model = compiled_model((1,), [hornbeam.layers.Dense(1)], "sgd", "mse")
     x = np.ones((40, 1), "float32")
     config.set_max_epochs(2)
     config.set_max_steps_per_epoch(3)

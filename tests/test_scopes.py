@@ -8,6 +8,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import engines, layers, ops
 from hornbeam.engines.reference import ReferenceEngine
+from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
 
@@ -34,8 +35,9 @@ def test_a_scope_holds_values_and_assignments() -> None:
 
 
 def test_layers_optimizers_metrics_and_losses_without_state() -> None:
-    model = hb.Sequential([hb.Input((3,)), layers.BatchNormalization(), layers.Dense(1)])
-    model.compile("adam", "mse", metrics=["mae"])
+    model = compiled_model(
+        (3,), [layers.BatchNormalization(), layers.Dense(1)], "adam", "mse", metrics=["mae"]
+    )
     y = np.ones((4, 1), "float32")
     trainable = [ops.ones(v.shape) for v in model.trainable_variables]
     states = [v.value for v in model.non_trainable_variables]
@@ -91,9 +93,7 @@ def network(scope: hb.RematScope) -> hb.Model:
             layers.Dense(6, "tanh", name="big", activity_regularizer="l2"), layers.BatchNormalization(),
             layers.Dropout(0.5, seed=3), layers.Dense(2, "softmax", name="small"),
         ]  # fmt: skip
-    model = hb.Sequential([hb.Input((3,)), *parts])
-    model.compile("sgd", "mse")
-    return model
+    return compiled_model((3,), [*parts], "sgd", "mse")
 
 
 @pytest.mark.parametrize("scope", SCOPES, ids=lambda scope: scope.mode)

@@ -151,8 +151,8 @@ def test_preprocessing(mode: str) -> None:
     np.testing.assert_allclose(processed, expected, rtol=1e-5, atol=1e-4)
     first = imagenet_utils.preprocess_input(IMAGES[0].transpose(2, 0, 1), "channels_first", mode)
     np.testing.assert_allclose(first.transpose(1, 2, 0), processed[0], rtol=1e-5, atol=1e-5)
-    processed = imagenet_utils.preprocess_input(IMAGES.astype("uint8"), mode=mode)
-    assert processed.dtype == "float32"
+    integers = imagenet_utils.preprocess_input(IMAGES.astype("uint8"), mode=mode)
+    assert integers.dtype == "float32"
     symbolic = imagenet_utils.preprocess_input(hb.Input((32, 32, 3)), mode=mode)
     assert symbolic.shape == (None, 32, 32, 3)
 

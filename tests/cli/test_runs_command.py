@@ -9,11 +9,11 @@ import pytest
 
 import hornbeam as hb
 from hornbeam.cli import main
+from tests.helpers.builders import compiled_model
 
 
 def record(folder: Path, name: str) -> str:
-    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model = compiled_model((3,), [hb.layers.Dense(1)], "sgd", "mse")
     recorder = hb.callbacks.RunRecorder(name, folder)
     model.fit(np.ones((8, 3), "float32"), np.ones((8, 1), "float32"), verbose=0, callbacks=[recorder])
     return str(recorder.path)

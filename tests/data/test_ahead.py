@@ -15,6 +15,7 @@ from hornbeam import layers
 from hornbeam.data.pipeline import prefetch
 from hornbeam.data.pipeline.prefetch import DEPTH, PROBE_ITEMS, Prefetcher, prefetch_if_worthwhile
 from hornbeam.random import set_random_seed
+from tests.helpers.builders import compiled_model
 
 
 def threads() -> list[str]:
@@ -106,8 +107,7 @@ def batches(count: int, fails: bool = False) -> Iterator[Any]:
 
 def trained(monkeypatch: pytest.MonkeyPatch | None) -> hb.Model:
     set_random_seed(0)
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(1)])
-    model.compile(hb.optimizers.SGD(0.1), "mse")
+    model = compiled_model((3,), [layers.Dense(1)], hb.optimizers.SGD(0.1), "mse")
     if monkeypatch is not None:
         monkeypatch.setattr("hornbeam.training.loop.prefetch_if_worthwhile", lambda source, threads: source)
     model.fit(batches(12), epochs=3, steps_per_epoch=4, verbose=0)

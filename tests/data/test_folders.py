@@ -12,6 +12,7 @@ import hornbeam as hb
 from hornbeam import utils
 from hornbeam.data import Dataset, TensorSpec
 from hornbeam.data.folders.resizing import resize
+from tests.helpers.builders import compiled_model
 from tests.helpers.media_folders import FITS, METHODS, ORDERS, WINDOWS, make_folders, png, sound
 
 KERAS = np.load(Path(__file__).with_name("keras_folders.npz"))
@@ -209,8 +210,12 @@ def test_a_broken_image_is_left_out_and_named(tmp_path: Path) -> None:
 
 def test_training_from_a_folder(root: Path) -> None:
     dataset = read_images(root, image_size=(8, 8), seed=1, batch_size=4)
-    model = hb.Sequential([hb.Input((8, 8, 3)), hb.layers.Flatten(), hb.layers.Dense(3)])
-    model.compile("sgd", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model = compiled_model(
+        (8, 8, 3),
+        [hb.layers.Flatten(), hb.layers.Dense(3)],
+        "sgd",
+        hb.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
     history = model.fit(dataset, epochs=2, verbose=0)
     assert len(history.history["loss"]) == 2
 

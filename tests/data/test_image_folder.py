@@ -23,6 +23,7 @@ from hornbeam.data.folders.image_decoding import resize_box
 from hornbeam.data.folders.resize_plan import assign_buckets
 from hornbeam.data.pipeline import prefetch
 from hornbeam.utils.images import resampling_filter
+from tests.helpers.builders import compiled_model
 
 SIZES = [(40, 30), (30, 40), (64, 17), (50, 50), (20, 20), (13, 90), (97, 96), (31, 47)]  # width, height
 FILTER = Image.Resampling.BILINEAR
@@ -464,8 +465,12 @@ def test_too_many_bad_files_are_an_error(broken: Path) -> None:
 
 def test_training_on_with_bad_files(broken: Path) -> None:
     dataset = quiet(broken, 16, labels={p.name: int(p.stem) % 2 for p in broken.iterdir()}, seed=1)
-    model = hb.Sequential([hb.Input((16, 16, 3)), layers.Flatten(), layers.Dense(2)])
-    model.compile("sgd", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model = compiled_model(
+        (16, 16, 3),
+        [layers.Flatten(), layers.Dense(2)],
+        "sgd",
+        hb.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
     with pytest.warns(UserWarning, match="skipped 4 unreadable images"):
         model.fit(dataset.map(lambda x, y: (x / 255, y)), epochs=2, verbose=0)
 

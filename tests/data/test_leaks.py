@@ -17,6 +17,7 @@ from hornbeam._internal.row_hash import count_matches
 from hornbeam.data import find_leaks, seal, split
 from hornbeam.data.inspection.near_duplicates import bits_per_sample
 from hornbeam.training.data_leakage import LeakWarning
+from tests.helpers.builders import compiled_model
 
 Case = Callable[[np.random.Generator], dict[str, Any]]
 
@@ -442,8 +443,7 @@ def test_pieces() -> None:
 
 def trained(x: Any, layer: Any = None, validation: Any = None, many: int = 1) -> Any:
     inner = [layer] if layer is not None else []
-    model = hb.Sequential([hb.Input(x.shape[1:]), *inner, layers.Dense(1)])
-    model.compile("adam", "mse")
+    model = compiled_model(x.shape[1:], [*inner, layers.Dense(1)], "adam", "mse")
     for _ in range(many):
         model.fit(x, np.zeros(len(x)), validation_data=validation, verbose=0)
     return model
@@ -500,6 +500,5 @@ def test_evaluate_is_silent_where_it_cannot_be_sure() -> None:
         fresh.evaluate(x[500:], np.zeros(100), verbose=0)
         other = trained(x[:500], adapted(layers.Normalization(), x[:510]))
         other.evaluate(x[500:], np.zeros(100), verbose=0)
-        untrained = hb.Sequential([hb.Input((8,)), adapted(layers.Normalization(), x), layers.Dense(1)])
-        untrained.compile("adam", "mse")
+        untrained = compiled_model((8,), [adapted(layers.Normalization(), x), layers.Dense(1)], "adam", "mse")
         untrained.evaluate(x[500:], np.zeros(100), verbose=0)

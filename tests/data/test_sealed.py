@@ -19,12 +19,17 @@ from hornbeam import layers
 from hornbeam.data import SealedError, seal
 from hornbeam.training.data_leakage import TestSetWarning
 from hornbeam.wrappers import SKLearnClassifier
+from tests.helpers.builders import compiled_model
 
 
 def build_model() -> Any:
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(2, activation="softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
+    return compiled_model(
+        (3,),
+        [layers.Dense(2, activation="softmax")],
+        "adam",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 
 import hornbeam as hb
 from hornbeam.data import Dataset
+from tests.helpers.builders import compiled_model
 
 ROWS, SIZE = 20_000, 32
 X = np.random.default_rng(0).normal(size=(ROWS, 64)).astype("float32")
@@ -50,8 +51,12 @@ def test_a_function_of_every_element_costs_microseconds() -> None:
 
 
 def test_training_on_a_dataset_in_memory_costs_what_training_on_arrays_costs() -> None:
-    model = hb.Sequential([hb.Input((64,)), hb.layers.Dense(32, activation="relu"), hb.layers.Dense(10)])
-    model.compile("sgd", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model = compiled_model(
+        (64,),
+        [hb.layers.Dense(32, activation="relu"), hb.layers.Dense(10)],
+        "sgd",
+        hb.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
     rows = Dataset.from_tensor_slices((X, Y)).shuffle(ROWS).batch(SIZE)
     arrays = cost(lambda: model.fit(X, Y, batch_size=SIZE, verbose=0), time.process_time)
     dataset = cost(lambda: model.fit(rows, verbose=0), time.process_time)

@@ -11,22 +11,24 @@ import hornbeam
 from hornbeam import layers
 from hornbeam.diagnostics.engine_comparison import _compared, _Run
 from hornbeam.engines import installed
+from tests.helpers.builders import compiled_model
 
 
 def net() -> hornbeam.Model:
     hornbeam.utils.set_random_seed(2)
-    model = hornbeam.Sequential(
+    return compiled_model(
+        (6, 6, 1),
         [
-            layers.Input((6, 6, 1)),
             layers.Conv2D(3, 3, activation="relu"),
             layers.BatchNormalization(),
             layers.Flatten(),
             layers.Dropout(0.3),
             layers.Dense(2, activation="softmax"),
-        ]
+        ],
+        "adam",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
     )
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
 
 
 RNG = np.random.default_rng(1)

@@ -22,6 +22,7 @@ from hornbeam.engines.table import TableEngine, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.scope import Located
+from tests.helpers.builders import compiled_model
 from tests.helpers.processes import environment
 
 HERE = os.path.relpath(__file__)
@@ -87,9 +88,7 @@ def message(engine: str, run: Any) -> str:
 
 
 def build_model(layer: Any) -> hornbeam.Model:
-    model = hornbeam.Sequential([layers.Input((3,)), layer, layers.Dense(1)])
-    model.compile("sgd", "mse")
-    return model
+    return compiled_model((3,), [layer, layers.Dense(1)], "sgd", "mse")
 
 
 X, Y = np.ones((4, 3), "float32"), np.zeros((4, 1), "float32")

@@ -15,6 +15,7 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.types import TensorType
+from tests.helpers.builders import compiled_model
 
 pytensor = pytest.importorskip("pytensor")
 from hornbeam.engines import pytensor as ours  # noqa: E402
@@ -107,15 +108,16 @@ def test_loops_backwards_of_bfloat16_and_of_no_steps() -> None:
 def test_mixed_precision_trains() -> None:
     def losses() -> list[float]:
         hornbeam.utils.set_random_seed(0)
-        model = hornbeam.Sequential(
+        model = compiled_model(
+            (8, 8, 1),
             [
-                layers.Input((8, 8, 1)),
                 layers.Conv2D(4, 3, activation="relu", dtype="mixed_bfloat16"),
                 layers.Flatten(),
                 layers.Dense(2, activation="softmax"),
-            ]
+            ],
+            "sgd",
+            "sparse_categorical_crossentropy",
         )
-        model.compile("sgd", "sparse_categorical_crossentropy")
         rng = np.random.default_rng(0)
         x, y = rng.normal(size=(64, 8, 8, 1)).astype("float32"), rng.integers(0, 2, 64)
         return model.fit(x, y, epochs=3, verbose=0).history["loss"]

@@ -15,6 +15,7 @@ import pytest
 import hornbeam
 from hornbeam import config, layers
 from hornbeam.engines import KERAS_BACKENDS, available, current_engine, installed, using
+from tests.helpers.builders import compiled_model
 
 HOSTS = [name for name in installed() if name != "native"]
 
@@ -27,19 +28,20 @@ def native() -> Any:
 
 def net() -> hornbeam.Model:
     hornbeam.utils.set_random_seed(5)
-    model = hornbeam.Sequential(
+    return compiled_model(
+        (10, 10, 2),
         [
-            layers.Input((10, 10, 2)),
             layers.Conv2D(4, 3),
             layers.BatchNormalization(),
             layers.ReLU(),
             layers.Flatten(),
             layers.Dropout(0.5),
             layers.Dense(3, activation="softmax"),
-        ]
+        ],
+        "adam",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
     )
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
 
 
 def samples() -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import pytest
 import hornbeam
 from hornbeam import layers
 from hornbeam.engines import installed
+from tests.helpers.builders import compiled_model
 
 pytestmark = pytest.mark.skipif("torch" not in installed(), reason="needs PyTorch")
 RNG = np.random.default_rng(0)
@@ -20,10 +21,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, wish: str) -> tuple[list[float], np
     monkeypatch.setenv("HORNBEAM_TORCH_COMPILE", wish)
     hornbeam.engines.get_engine("torch")._executables.clear()
     hornbeam.utils.set_random_seed(3)
-    model = hornbeam.Sequential(
-        [layers.Input((6,)), layers.Dense(8, "tanh"), layers.Dropout(0.5), layers.Dense(2)]
+    model = compiled_model(
+        (6,), [layers.Dense(8, "tanh"), layers.Dropout(0.5), layers.Dense(2)], "adam", "mse"
     )
-    model.compile("adam", "mse")
     x, y = np.random.default_rng(1).normal(size=(2, 32, 6)).astype("float32")
     result = model.fit(x, y[:, :2], batch_size=8, epochs=3, verbose=0, engine="torch").history["loss"]
     return result, model.predict(x, verbose=0, engine="torch")

@@ -14,6 +14,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import distribution
 from hornbeam.engines.mesh import Job, Mesh
+from tests.helpers.builders import compiled_model
 from tests.helpers.paths import HELPERS
 
 pytest.importorskip("torch")
@@ -96,10 +97,9 @@ def test_a_mesh_of_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
         distribution.set_distribution(distribution.DataParallel() if placed else None)
         try:
             hb.utils.set_random_seed(1)
-            model = hb.Sequential(
-                [hb.Input((4,)), hb.layers.Dense(3), hb.layers.Dropout(0.5), hb.layers.Dense(1)]
+            model = compiled_model(
+                (4,), [hb.layers.Dense(3), hb.layers.Dropout(0.5), hb.layers.Dense(1)], "sgd", "mse"
             )
-            model.compile("sgd", "mse")
             x = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
             history = model.fit(x, x[:, :1], batch_size=8, epochs=2, verbose=0)
             results.append([*history.history["loss"], *(w.sum() for w in model.get_weights())])

@@ -112,8 +112,8 @@ def test_a_model_is_scaled(kind: str, tmp_path: Path) -> None:
     assert result.after.ece < result.before.ece
     assert result.after.log_loss < result.before.log_loss
     assert "overconfident" in str(result)
-    result = result.model(model)
-    outputs = result.predict(x, verbose=0)
+    scaled_model = result.model(model)
+    outputs = scaled_model.predict(x, verbose=0)
     predictions = model.predict(x, verbose=0)
     if kind == "logits":
         np.testing.assert_allclose(outputs, predictions / result.value, rtol=1e-5)
@@ -123,7 +123,7 @@ def test_a_model_is_scaled(kind: str, tmp_path: Path) -> None:
             result.apply(predictions).reshape(predictions.shape),
             atol=1e-4,
         )
-    result.save(tmp_path / "calibrated.keras")
+    scaled_model.save(tmp_path / "calibrated.keras")
     again = hb.saving.load_model(tmp_path / "calibrated.keras")
     np.testing.assert_allclose(again.predict(x, verbose=0), outputs, atol=1e-6)
 

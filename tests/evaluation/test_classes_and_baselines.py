@@ -11,7 +11,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import evaluation
 from hornbeam.evaluation.confusion_matrix import confused_pairs, confusion_matrix
-from tests.helpers.builders import classifier, data
+from tests.helpers.builders import classifier, compiled_model, data
 
 
 def trained(x: np.ndarray, y: np.ndarray) -> hb.Sequential:
@@ -76,10 +76,12 @@ def test_contact_sheet(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for channels in (1, 3):
         x = rng.random((40, 6, 6, channels)).astype("float32")
-        model = hb.Sequential(
-            [hb.Input((6, 6, channels)), hb.layers.Flatten(), hb.layers.Dense(3, "softmax")]
+        model = compiled_model(
+            (6, 6, channels),
+            [hb.layers.Flatten(), hb.layers.Dense(3, "softmax")],
+            "adam",
+            "sparse_categorical_crossentropy",
         )
-        model.compile("adam", "sparse_categorical_crossentropy")
         result = evaluation.mistakes(model, x, rng.integers(0, 3, 40), most=7)
         assert result.plot(tmp_path / f"{channels}.png").stat().st_size > 10_000
 

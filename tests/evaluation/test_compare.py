@@ -10,7 +10,7 @@ from hornbeam import evaluation, layers
 from hornbeam.evaluation.comparison import difference
 from hornbeam.evaluation.paired import difference_interval, gain_of, permutation_test
 from hornbeam.evaluation.statistics import mean_of
-from tests.helpers.builders import classifier, data
+from tests.helpers.builders import classifier, compiled_model, data
 from tools import paired_rates as rates
 
 
@@ -128,10 +128,14 @@ def test_unknown_directions_are_named_so() -> None:
 def trained(seed: int = 0, epochs: int = 30, width: int = 8) -> hb.Sequential:
     hb.utils.set_random_seed(seed)
     x, y = data(500)
-    model = hb.Sequential(
-        [hb.Input((4,)), layers.Dense(width, "relu"), layers.Dense(3, "softmax")], name=f"net{seed}"
+    model = compiled_model(
+        (4,),
+        [layers.Dense(width, "relu"), layers.Dense(3, "softmax")],
+        hb.optimizers.Adam(0.01),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        name=f"net{seed}",
     )
-    model.compile(hb.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, epochs=epochs, verbose=0)
     return model
 
@@ -178,7 +182,6 @@ def test_what_cannot_be_compared() -> None:
         evaluation.compare(a, a, x, y, main="auc")
     with pytest.raises(ValueError, match="another order"):
         evaluation.compare(a, a, hb.data.Dataset.from_tensor_slices((x, y)).shuffle(500).batch(50))
-    silent = hb.Sequential([hb.Input((4,)), layers.Dense(1)])
-    silent.compile("adam", None, metrics=["mae"])
+    silent = compiled_model((4,), [layers.Dense(1)], "adam", None, metrics=["mae"])
     with pytest.raises(ValueError, match="no metric in common: loss, accuracy, and mae"):
         evaluation.compare(a, silent, x, y)

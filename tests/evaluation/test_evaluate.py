@@ -13,7 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import evaluation, layers, metrics
 from hornbeam.evaluation import IntervalWarning
-from tests.helpers.builders import classifier, data
+from tests.helpers.builders import classifier, compiled_model, data
 
 
 def test_values_are_those_of_the_model() -> None:
@@ -143,8 +143,9 @@ def test_sequences_are_drawn_whole() -> None:
     rng = np.random.default_rng(0)
     one = rng.normal(size=(200, 1, 2)).astype("float32")
     y = (one[..., :1] + rng.normal(size=(200, 1, 1)) > 0).astype("float32")
-    model = hb.Sequential([hb.Input((None, 2)), layers.Dense(1, "sigmoid")])
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    model = compiled_model(
+        (None, 2), [layers.Dense(1, "sigmoid")], "adam", "binary_crossentropy", metrics=["accuracy"]
+    )
     single = evaluation.evaluate(model, one, y)
     many = evaluation.evaluate(model, np.repeat(one, 10, 1), np.repeat(y, 10, 1))
     assert many["accuracy"].value == pytest.approx(single["accuracy"].value)
@@ -153,8 +154,7 @@ def test_sequences_are_drawn_whole() -> None:
 
 
 def test_masked_outputs_are_refused() -> None:
-    model = hb.Sequential([hb.Input((5,)), layers.Embedding(9, 3, mask_zero=True), layers.Dense(1)])
-    model.compile("adam", "mse")
+    model = compiled_model((5,), [layers.Embedding(9, 3, mask_zero=True), layers.Dense(1)], "adam", "mse")
     x = np.array([[1, 2, 0, 0, 0], [1, 1, 1, 1, 0]])
     with pytest.raises(NotImplementedError, match="outputs with a mask"):
         evaluation.evaluate(model, x, np.zeros((2, 5, 1)))
@@ -287,8 +287,9 @@ def test_the_line_of_evaluate(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_steps_of_sequences_have_no_interval_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:
-    model = hb.Sequential([hb.Input((5, 2)), layers.Dense(2, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model = compiled_model(
+        (5, 2), [layers.Dense(2, "softmax")], "adam", "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     model.evaluate(np.zeros((20, 5, 2)), np.zeros((20, 5), int))
     assert "interval" not in capsys.readouterr().out
 

@@ -10,6 +10,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import evaluation
 from hornbeam.evaluation.seed_variance import BestOfWarning, expected_maximum
+from tests.helpers.builders import compiled_model
 
 VALUES = [0.981, 0.984, 0.979, 0.985, 0.983]
 
@@ -54,8 +55,7 @@ def test_evaluations_are_results() -> None:
     def run(seed: int) -> Any:
         rng = np.random.default_rng(0)
         x = rng.normal(size=(200, 3)).astype("float32")
-        model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
-        model.compile("sgd", "mse", metrics=["mae"])
+        model = compiled_model((3,), [hb.layers.Dense(1)], "sgd", "mse", metrics=["mae"])
         model.fit(x, x[:, :1], verbose=0)
         return evaluation.evaluate(model, x, x[:, :1])
 

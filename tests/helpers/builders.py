@@ -10,6 +10,15 @@ import hornbeam as hb
 from hornbeam import layers
 
 
+def compiled_model(
+    shape: tuple[int, ...], hidden: list[layers.Layer], *settings: Any, name: str | None = None, **more: Any
+) -> hb.Sequential:
+    """Build a Sequential on inputs of a shape, and compile it: optimizer, loss, and other settings."""
+    model = hb.Sequential([hb.Input(shape), *hidden], name=name)
+    model.compile(*settings, **more)
+    return model
+
+
 def classifier(activation: str | None = "softmax", classes: int = 3, **compiled: Any) -> hb.Sequential:
     hb.utils.set_random_seed(0)
     model = hb.Sequential([hb.Input((4,)), layers.Dense(8, "relu"), layers.Dense(classes, activation)])

@@ -23,13 +23,13 @@ def lengthy(number: int, data: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
-def message(kind: str, **fields: Any) -> bytes:
+def message(schema: str, /, **fields: Any) -> bytes:
     """A message; values that are bytes already stand for messages inside."""
     result = bytearray()
-    numbers = {name: (number, result) for number, (name, result) in SCHEMA[kind].items()}
+    numbers = {name: (number, kind) for number, (name, kind) in SCHEMA[schema].items()}
     for name, value in fields.items():
-        number, result = numbers[name]
-        for each in value if result[0] == "*" else [value]:
+        number, kind = numbers[name]
+        for each in value if kind[0] == "*" else [value]:
             if isinstance(each, int):
                 result += varint(number << 3) + varint(each)
             elif isinstance(each, float):

@@ -21,6 +21,7 @@ from hornbeam.insight.ablation import NotRemovable, parameters_without, without
 from hornbeam.insight.arithmetic import parameter_sum, percent, window_count
 from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.random import random_state
+from tests.helpers.builders import compiled_model
 
 SUM = re.compile(r"([\d(⌊⌈](?:(?<=\d),(?=\d)|[\d.()⌊⌋⌈⌉×+\-/ ])*) = ([\d,.]+)")
 
@@ -322,15 +323,12 @@ def test_a_layer_of_ones_own_is_told_honestly() -> None:
 
 
 def test_time_is_measured_with_data() -> None:
-    model = hb.Sequential(
-        [
-            hb.Input((16, 16, 8)),
-            layers.Conv2D(32, 3, name="conv"),
-            layers.Flatten(),
-            layers.Dense(2, name="out"),
-        ]
+    model = compiled_model(
+        (16, 16, 8),
+        [layers.Conv2D(32, 3, name="conv"), layers.Flatten(), layers.Dense(2, name="out")],
+        "sgd",
+        "mse",
     )
-    model.compile("sgd", "mse")
     before = [np.array(w) for w in model.get_weights()]
     x = np.ones((64, 16, 16, 8), "float32")
     explanation = model.explain(x, np.zeros((64, 2), "float32"))
@@ -412,15 +410,17 @@ def test_ablation_finds_what_matters_and_leaves_everything() -> None:
     x = rng.uniform(-1, 1, (1200, 2)).astype("float32")
     y = (x[:, 0] * x[:, 1] > 0).astype("int32")
     hb.utils.set_random_seed(3)
-    model = hb.Sequential(
+    model = compiled_model(
+        (2,),
         [
-            hb.Input((2,)),
             layers.Identity(name="nothing"),
             layers.Dense(32, activation="relu", name="hidden"),
             layers.Dense(2, activation="softmax", name="out"),
-        ]
+        ],
+        hb.optimizers.Adam(0.02),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
     )
-    model.compile(hb.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x[:64], y[:64], verbose=0)
     kept = [np.array(w) for w in model.get_weights()], [np.array(v) for v in model.optimizer.variables]
     state, name = random_state(), layers.Dense(1).name

@@ -18,6 +18,7 @@ from hornbeam.insight.explanations.update_rules import schedule_formulas, update
 from hornbeam.optimizers import schedules
 from hornbeam.random import random_state
 from hornbeam.training.schedule import TrainingSchedule
+from tests.helpers.builders import compiled_model
 
 o = optimizers
 
@@ -184,17 +185,14 @@ def test_the_arithmetic_of_the_loop() -> None:
 
 
 def _model(optimizer: Any = "adam") -> Any:
-    model = hb.Sequential(
-        [
-            hb.Input((4,)),
-            layers.Dense(8, activation="relu"),
-            layers.Dropout(0.5),
-            layers.Dense(3, activation="softmax"),
-        ],
+    return compiled_model(
+        (4,),
+        [layers.Dense(8, activation="relu"), layers.Dropout(0.5), layers.Dense(3, activation="softmax")],
+        optimizer,
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
         name="net",
     )
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
 
 
 def _data() -> tuple[np.ndarray, np.ndarray]:
@@ -284,6 +282,7 @@ def test_losses_of_several_outputs() -> None:
     ]
     assert f"{np.arange(50.0).var():.4g}" in explanation[titles[0]].entry("baseline")
     assert "ln 5 = 1.609" in explanation[titles[1]].entry("baseline")
-    own = hb.Sequential([hb.Input((2,)), layers.Dense(1)])
-    own.compile("sgd", lambda y_true, y_pred: hb.ops.mean(hb.ops.square(y_true - y_pred)))
+    own = compiled_model(
+        (2,), [layers.Dense(1)], "sgd", lambda y_true, y_pred: hb.ops.mean(hb.ops.square(y_true - y_pred))
+    )
     assert "custom function" in own.explain_training(samples=5).sections[-1].entry("measures")

@@ -17,6 +17,7 @@ from hornbeam.insight.figures.curves import directions
 from hornbeam.random import random_state
 from hornbeam.visualization.panels import ImagePanel, Marker
 from hornbeam.visualization.terminal import downsample
+from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(7)
 
@@ -219,8 +220,7 @@ def test_history() -> None:
     assert [panel.title for panel in result.panels] == ["loss", "accuracy"]
     assert result.panels[0].marker == Marker("validation", 1, "lowest, epoch 2")
     assert list(result.panels[1].lines) == ["training"]
-    model = hb.Sequential([hb.Input((2,)), layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model = compiled_model((2,), [layers.Dense(1)], "sgd", "mse")
     history = model.fit(np.ones((20, 2)), np.ones((20, 1)), epochs=3, verbose=0)
     assert insight.plot_history(history).data == insight.plot_history(model).data == history.history
     with pytest.raises(ValueError, match="no epochs"):
@@ -258,8 +258,9 @@ def test_confusion() -> None:
 
 
 def test_loss_landscape_by_hand_and_everything_as_it_was() -> None:
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(2, name="d"), layers.Dropout(0.5)])
-    model.compile("adam", "mse", metrics=["mae"])
+    model = compiled_model(
+        (3,), [layers.Dense(2, name="d"), layers.Dropout(0.5)], "adam", "mse", metrics=["mae"]
+    )
     x, y = RNG.normal(size=(50, 3)).astype("float32"), RNG.normal(size=(50, 2)).astype("float32")
     model.fit(x, y, verbose=0)
     kernel, bias = model.get_weights()

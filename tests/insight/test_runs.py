@@ -24,6 +24,7 @@ from hornbeam.insight.runs.comparing import differences, sparkline
 from hornbeam.insight.runs.environment import command, commit, environment
 from hornbeam.insight.runs.folder import make_folder, plain, plain_name
 from tests.helpers import processes
+from tests.helpers.builders import compiled_model
 
 
 def build_data(samples: int = 96) -> tuple[np.ndarray, np.ndarray]:
@@ -32,12 +33,14 @@ def build_data(samples: int = 96) -> tuple[np.ndarray, np.ndarray]:
 
 
 def build_model(units: int = 4) -> Any:
-    model = hb.Sequential(
-        [hb.Input((5,)), layers.Dense(units, activation="relu"), layers.Dense(2, activation="softmax")],
+    return compiled_model(
+        (5,),
+        [layers.Dense(units, activation="relu"), layers.Dense(2, activation="softmax")],
+        "adam",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
         name="small",
     )
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
 
 
 def recorded(folder: Path, name: str | None = None, units: int = 4, **options: Any) -> RunRecorder:
@@ -419,8 +422,7 @@ def test_one_look_at_test_data_for_all(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_what_is_no_classifier_is_evaluated_too(tmp_path: Path) -> None:
     x, _ = build_data(200)
-    regression = hb.Sequential([hb.Input((5,)), layers.Dense(1)])
-    regression.compile("sgd", "mse", metrics=["mae"])
+    regression = compiled_model((5,), [layers.Dense(1)], "sgd", "mse", metrics=["mae"])
     recorder = RunRecorder(folder=tmp_path, explain=False)
     regression.fit(x, x[:, :1], verbose=0, callbacks=[recorder])
     recorder.evaluate(x[:150], x[:150, :1])

@@ -17,6 +17,7 @@ from hornbeam import config, layers, ops
 from hornbeam.core import registry
 from hornbeam.engines import installed, using
 from hornbeam.engines.base import MissingPrimitiveError
+from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 2, 6, 6)).astype("float32")
@@ -37,8 +38,7 @@ def close(x: Any, y: Any, tolerance: float = 2e-6) -> None:
 
 
 def trained(layer: Any, x: Any, engine: str, steps: int = 6) -> hornbeam.Model:
-    model = hornbeam.Sequential([layers.Input(x.shape[1:]), layer])
-    model.compile(hornbeam.optimizers.SGD(0.1, momentum=0.9), "mse")
+    model = compiled_model(x.shape[1:], [layer], hornbeam.optimizers.SGD(0.1, momentum=0.9), "mse")
     model.fit(x, Y, batch_size=32, epochs=steps, verbose=0, engine=engine)
     return model
 
@@ -221,10 +221,9 @@ def test_files_hold_registered_modules_and_no_pickles(tmp_path: Path) -> None:
 def test_mistakes_with_torch_modules_say_what_to_do() -> None:
     import torch
 
-    model = hornbeam.Sequential(
-        [layers.Input((4,)), layers.TorchModuleWrapper(torch.nn.Linear(4, 3), name="linear")]
+    model = compiled_model(
+        (4,), [layers.TorchModuleWrapper(torch.nn.Linear(4, 3), name="linear")], "sgd", "mse"
     )
-    model.compile("sgd", "mse")
     for engine in ("native", "reference"):
         with pytest.raises(
             MissingPrimitiveError, match=rf"linear.*torch.*{engine} engine.*set_engine\('torch'\)"

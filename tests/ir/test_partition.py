@@ -27,6 +27,7 @@ from hornbeam.ir.primitive import PRIMITIVES, bind
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import TensorType
 from hornbeam.ir.verify import verify
+from tests.helpers.builders import compiled_model
 from tests.helpers.mesh_members import Meeting, assembled, pieces
 from tests.helpers.primitive_cases import CASES, NAMES, dtypes_of, operands, types_of
 from tests.helpers.random_programs import SHAPES, program
@@ -168,9 +169,9 @@ def test_many_programs_in_pieces(block: int) -> None:
 
 
 def convnet() -> tuple[hb.Model, np.ndarray, np.ndarray]:
-    model = hb.Sequential(
+    model = compiled_model(
+        (8, 8, 2),
         [
-            hb.Input((8, 8, 2)),
             layers.Conv2D(4, 3, activation="relu", padding="same"),
             layers.BatchNormalization(),
             layers.MaxPooling2D(2),
@@ -178,9 +179,11 @@ def convnet() -> tuple[hb.Model, np.ndarray, np.ndarray]:
             layers.Flatten(),
             layers.Dense(16, activation="relu", kernel_regularizer="l2"),
             layers.Dense(10, activation="softmax"),
-        ]
+        ],
+        "adam",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
     )
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model, np.random.default_rng(0).normal(size=(8, 8, 8, 2)).astype("float32"), np.arange(8) % 10
 
 

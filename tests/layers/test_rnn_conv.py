@@ -10,6 +10,7 @@ import pytest
 import hornbeam
 from hornbeam import layers
 from hornbeam.ir.types import ShapeError
+from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(2, 4, 5, 6, 3)).astype("float32")
 
@@ -92,14 +93,12 @@ def test_learns_and_comes_back(tmp_path: Any) -> None:
     """Return the next position of a moving point."""
     places = np.arange(6)
     frames = np.stack([np.eye(12, dtype="float32")[places + step] for step in range(4)], axis=1)[..., None]
-    model = hornbeam.Sequential(
-        [
-            hornbeam.Input((3, 12, 1)),
-            layers.ConvLSTM1D(8, 3, padding="same", dropout=0.1, recurrent_dropout=0.1),
-            layers.Dense(1),
-        ]
+    model = compiled_model(
+        (3, 12, 1),
+        [layers.ConvLSTM1D(8, 3, padding="same", dropout=0.1, recurrent_dropout=0.1), layers.Dense(1)],
+        hornbeam.optimizers.Adam(0.03),
+        "mse",
     )
-    model.compile(hornbeam.optimizers.Adam(0.03), "mse")
     history = model.fit(frames[:, :3], frames[:, 3], epochs=60, verbose=0).history["loss"]
     assert history[-1] < history[0] / 3
     model.save(tmp_path / "model.keras")

@@ -10,6 +10,7 @@ import pytest
 import hornbeam
 from hornbeam import layers
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
+from tests.helpers.builders import compiled_model
 
 TONE = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000).astype("float32")
 
@@ -52,10 +53,9 @@ def test_lengths_may_be_unknown() -> None:
 
 
 def test_kernels_are_trained() -> None:
-    model = hornbeam.Sequential(
-        [hornbeam.Input((64, 1)), layers.STFTSpectrogram(frame_length=16), layers.Flatten(), layers.Dense(1)]
+    model = compiled_model(
+        (64, 1), [layers.STFTSpectrogram(frame_length=16), layers.Flatten(), layers.Dense(1)], "sgd", "mse"
     )
-    model.compile("sgd", "mse")
     before = model.get_weights()[0]
     model.fit(np.random.default_rng(0).normal(size=(8, 64, 1)), np.ones((8, 1)), verbose=0)
     assert np.abs(model.get_weights()[0] - before).max() > 0

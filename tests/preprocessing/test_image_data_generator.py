@@ -13,6 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam.preprocessing.generator import ImageDataGenerator
 from hornbeam.utils import save_img
+from tests.helpers.builders import compiled_model
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
@@ -140,10 +141,12 @@ def test_training(folder: Path) -> None:
         generator.flow_from_directory(folder, (8, 6), batch_size=2, subset=part)
         for part in ("training", "validation")
     )
-    model = hb.Sequential(
-        [hb.Input((8, 6, 3)), hb.layers.Flatten(), hb.layers.Dense(3, activation="softmax")]
+    model = compiled_model(
+        (8, 6, 3),
+        [hb.layers.Flatten(), hb.layers.Dense(3, activation="softmax")],
+        "sgd",
+        "categorical_crossentropy",
     )
-    model.compile("sgd", "categorical_crossentropy")
     history = model.fit(train, validation_data=held, epochs=2, verbose=0)
     assert history.params["steps"] == 3
     assert len(history.history["val_loss"]) == 2

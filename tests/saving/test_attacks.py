@@ -23,6 +23,7 @@ from hornbeam.core.registry import UnknownObjectError
 from hornbeam.saving import ModelFileError
 from tests.helpers import malicious_files as bad_files
 from tests.helpers import malicious_formats as bad_others
+from tests.helpers.builders import compiled_model
 from tests.helpers.paths import HELPERS
 
 # Without attacking anything: they load, and take nothing until they are run.
@@ -37,8 +38,7 @@ def audited(folder: Path, files: dict[str, Path]) -> dict[str, dict[str, Any]]:
     warm = folder / "warm"
     warm.mkdir()
     parts = [layers.RandAugment(), layers.Conv2D(1, 2), layers.Flatten(), layers.Dense(1)]
-    model = hb.Sequential([hb.Input((4, 4, 3)), *parts])
-    model.compile("adam", "mse", metrics=["mae"])
+    model = compiled_model((4, 4, 3), [*parts], "adam", "mse", metrics=["mae"])
     model.save(warm / "other.keras")
     bad_others.write_good(warm)
     program = HELPERS / "audited_load.py"

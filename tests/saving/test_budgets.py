@@ -19,13 +19,13 @@ from hornbeam.saving import ModelFileError, budget, inspect_model, load_model, l
 from tests.helpers import malicious_files as bad_files
 from tests.helpers import malicious_formats as bad_others
 from tests.helpers import onnx_bytes as onnx
+from tests.helpers.builders import compiled_model
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     bad_others.write_good(tmp_path)
-    model = hb.Sequential([hb.Input((4,)), layers.Dense(3)])
-    model.compile("adam", "mse")
+    model = compiled_model((4,), [layers.Dense(3)], "adam", "mse")
     model.fit(np.ones((4, 4)), np.ones((4, 3)), verbose=0, resume=tmp_path / "run")
     return tmp_path
 
@@ -39,8 +39,7 @@ def weights_into(name: str) -> Callable[[Path], Any]:
 
 
 def resumed(folder: Path) -> Any:
-    model = hb.Sequential([hb.Input((4,)), layers.Dense(3)])
-    model.compile("adam", "mse")
+    model = compiled_model((4,), [layers.Dense(3)], "adam", "mse")
     model.fit(np.ones((4, 4)), np.ones((4, 3)), verbose=0, resume=folder / "run")
 
 

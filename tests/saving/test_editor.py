@@ -11,14 +11,14 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.saving import KerasFileEditor, ModelFileError
+from tests.helpers.builders import compiled_model
 
 
 def build_model(last: str = "last", units: int = 2) -> hb.Model:
     inner = hb.Sequential([hb.Input((4,)), layers.Dense(4, name="inner_dense")], name="inner")
-    model = hb.Sequential(
-        [hb.Input((3,)), layers.Dense(4, name="first"), inner, layers.Dense(units, name=last)]
+    model = compiled_model(
+        (3,), [layers.Dense(4, name="first"), inner, layers.Dense(units, name=last)], "adam", "mse"
     )
-    model.compile("adam", "mse")
     model.train_on_batch(np.ones((2, 3)), np.ones((2, units)))
     return model
 

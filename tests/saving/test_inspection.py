@@ -15,6 +15,7 @@ import hornbeam as hb
 from hornbeam import layers
 from hornbeam.cli import main
 from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
+from tests.helpers.builders import compiled_model
 
 
 class Mine(layers.Dense):
@@ -23,10 +24,9 @@ class Mine(layers.Dense):
 
 def build_model(kind: Any = layers.Dense) -> hb.Model:
     inner = hb.Sequential([hb.Input((4,)), layers.Dense(3, "relu", name="first")], name="inner")
-    model = hb.Sequential(
-        [hb.Input((4,)), inner, layers.BatchNormalization(name="norm"), kind(2, name="last")]
+    model = compiled_model(
+        (4,), [inner, layers.BatchNormalization(name="norm"), kind(2, name="last")], "adam", "mse"
     )
-    model.compile("adam", "mse")
     model.fit(np.ones((8, 4), "float32"), np.ones((8, 2), "float32"), verbose=0)
     return model
 

@@ -25,6 +25,7 @@ from hornbeam.core.registry import UnknownObjectError, register_keras_serializab
 from hornbeam.saving import ModelFileError, load_model, load_weights, save_model, save_weights
 from hornbeam.saving import archive as archive_module
 from hornbeam.saving.model_parts import saved_parts
+from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 6)).astype("float32")
@@ -392,8 +393,9 @@ def my_loss(y_true: Any, y_pred: Any) -> Any:
 
 @pytest.fixture
 def custom(tmp_path: Path) -> Path:
-    model = hb.Sequential([hb.Input((6,)), Shifted(), Doubled(), layers.Dense(2, activation=twice_relu)])
-    model.compile("sgd", my_loss)
+    model = compiled_model(
+        (6,), [Shifted(), Doubled(), layers.Dense(2, activation=twice_relu)], "sgd", my_loss
+    )
     model.save(tmp_path / "custom.keras")
     return tmp_path / "custom.keras"
 
@@ -533,8 +535,7 @@ class Unregistered(hb.layers.Layer):
 
 def test_models_are_pickled_and_copied() -> None:
     x = np.ones((4, 3), "float32")
-    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2), Unregistered()])
-    model.compile("adam", "mse")
+    model = compiled_model((3,), [hb.layers.Dense(2), Unregistered()], "adam", "mse")
     model.fit(x, np.ones((4, 2)), verbose=0)
     for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))

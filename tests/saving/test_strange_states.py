@@ -17,6 +17,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import callbacks, layers
 from hornbeam.saving import ModelFileError
+from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -25,9 +26,9 @@ OTHERS: list[Any] = [None, "x", -1, 1.5, 10**30, True, [], {}, [None], {"x": 1},
 
 def build_model() -> hb.Model:
     hb.utils.set_random_seed(0)
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(4, "relu"), layers.Dropout(0.5), layers.Dense(1)])
-    model.compile("adam", "mse", metrics=["mae"])
-    return model
+    return compiled_model(
+        (3,), [layers.Dense(4, "relu"), layers.Dropout(0.5), layers.Dense(1)], "adam", "mse", metrics=["mae"]
+    )
 
 
 def trained(model: hb.Model, run: Path, epochs: int, *more: Any) -> Any:

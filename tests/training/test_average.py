@@ -10,6 +10,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import callbacks, layers, optimizers
 from hornbeam.random import set_random_seed
+from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -17,9 +18,7 @@ Y = X.sum(1, keepdims=True)
 
 def build_model(optimizer: Any) -> hb.Model:
     set_random_seed(0)
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(1)])
-    model.compile(optimizer, "mse")
-    return model
+    return compiled_model((3,), [layers.Dense(1)], optimizer, "mse")
 
 
 class Kernels(callbacks.Callback):

@@ -11,6 +11,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import callbacks, layers
 from hornbeam.random import set_random_seed
+from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -34,9 +35,9 @@ class Kill(callbacks.Callback):
 
 
 def build_model() -> hb.Model:
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(8, "relu"), layers.Dropout(0.5), layers.Dense(1)])
-    model.compile(hb.optimizers.Adam(0.01), "mse")
-    return model
+    return compiled_model(
+        (3,), [layers.Dense(8, "relu"), layers.Dropout(0.5), layers.Dense(1)], hb.optimizers.Adam(0.01), "mse"
+    )
 
 
 def fit(model: hb.Model, *watchers: callbacks.Callback, epochs: int = 4) -> hb.callbacks.History:

@@ -13,6 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import callbacks, layers
 from hornbeam.random import set_random_seed
+from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -52,8 +53,7 @@ def drive(callback: callbacks.Callback, values: list[float], name: str = "val_lo
 
 def trained(*more: callbacks.Callback, epochs: int = 3, **settings: Any) -> hb.Model:
     set_random_seed(0)
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model = compiled_model((3,), [layers.Dense(1)], "sgd", "mse")
     model.fit(X, Y, epochs=epochs, batch_size=5, verbose=0, callbacks=list(more), **settings)
     return model
 
@@ -212,8 +212,7 @@ def test_schedule() -> None:
 def test_several_optimizers() -> None:
     slow, fast = hb.optimizers.SGD(0.1, name="slow"), hb.optimizers.SGD(0.4, name="fast")
     both = hb.optimizers.MultiOptimizer(hb.optimizers.OptimizerMap(slow, {".*bias": fast}))
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(1)])
-    model.compile(both, "mse")
+    model = compiled_model((3,), [layers.Dense(1)], both, "mse")
     watch = [
         callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2),
         callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=100.0),
@@ -294,8 +293,7 @@ def test_lambda() -> None:
 
 
 def test_terminate_on_nan(capsys: pytest.CaptureFixture[str]) -> None:
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(1)])
-    model.compile(hb.optimizers.SGD(1e30), "mse")
+    model = compiled_model((3,), [layers.Dense(1)], hb.optimizers.SGD(1e30), "mse")
     with pytest.warns(RuntimeWarning, match="TerminateOnNaN stops training here"):
         model.fit(X, Y, epochs=50, batch_size=5, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
     assert len(model.history.epoch) < 5

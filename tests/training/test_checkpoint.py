@@ -22,6 +22,7 @@ from hornbeam import callbacks, layers
 from hornbeam.data import Dataset
 from hornbeam.random import set_random_seed
 from hornbeam.saving import checkpoint as files
+from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(26, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -149,8 +150,7 @@ def test_callbacks_go_on_with_what_they_know(tmp_path: Path) -> None:
         ]
 
     def trained(*more: callbacks.Callback, **settings: Any) -> tuple[hb.Model, Any, list[Any]]:
-        model = hb.Sequential([hb.Input((3,)), layers.Dense(1)])
-        model.compile(hb.optimizers.SGD(0.8), "mse")
+        model = compiled_model((3,), [layers.Dense(1)], hb.optimizers.SGD(0.8), "mse")
         mine = watchers()
         history = model.fit(X, Y, epochs=20, verbose=0, callbacks=[*mine, *more], **settings)
         return model, history.history, mine
@@ -232,8 +232,7 @@ def test_other_data_and_models_are_noticed(tmp_path: Path) -> None:
         ValueError, match="26 samples in batches of 4, and cannot continue with 26 samples in batches of 8"
     ):
         fit({"x": X, "y": Y, "batch_size": 8}, resume=tmp_path)
-    other = hb.Sequential([hb.Input((3,)), layers.Dense(9), layers.Dense(1)])
-    other.compile("adam", "mse")
+    other = compiled_model((3,), [layers.Dense(9), layers.Dense(1)], "adam", "mse")
     before = other.get_weights()
     with pytest.raises(hb.saving.ModelFileError, match="shape"):
         other.fit(X, Y, batch_size=4, verbose=0, resume=files.newest_first(tmp_path)[0])

@@ -18,6 +18,7 @@ from hornbeam.random import set_random_seed
 from hornbeam.training.data_leakage import TestSetWarning
 from hornbeam.training.loop import next_chunk
 from hornbeam.training.step import uninterrupted
+from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 4)).astype("float32")
@@ -27,18 +28,20 @@ LABELS = RNG.integers(0, 3, 50)
 
 def linear(**settings: Any) -> hb.Model:
     set_random_seed(1)
-    model = hb.Sequential([hb.Input((4,)), layers.Dense(1)])
-    model.compile(**({"optimizer": hb.optimizers.SGD(0.1), "loss": "mse"} | settings))
-    return model
+    return compiled_model(
+        (4,), [layers.Dense(1)], **{"optimizer": hb.optimizers.SGD(0.1), "loss": "mse"} | settings
+    )
 
 
 def classifier(**settings: Any) -> hb.Model:
     set_random_seed(1)
-    model = hb.Sequential(
-        [hb.Input((4,)), layers.Dense(8, activation="relu"), layers.Dense(3, activation="softmax")]
+    return compiled_model(
+        (4,),
+        [layers.Dense(8, activation="relu"), layers.Dense(3, activation="softmax")],
+        "adam",
+        "sparse_categorical_crossentropy",
+        **{"metrics": ["accuracy"]} | settings,
     )
-    model.compile("adam", "sparse_categorical_crossentropy", **({"metrics": ["accuracy"]} | settings))
-    return model
 
 
 def by_hand(
@@ -432,8 +435,9 @@ def test_freezing_takes_effect_at_once() -> None:
 
 def test_batch_statistics_and_dropout(engine: str) -> None:
     set_random_seed(0)
-    model = hb.Sequential([hb.Input((4,)), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model = compiled_model(
+        (4,), [layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(1)], "sgd", "mse"
+    )
     model.fit(X + 3, Y, epochs=2, verbose=0)
     assert np.all(model.layers[0].moving_mean.numpy() > 0)
     np.testing.assert_array_equal(model.predict(X, verbose=0), model.predict(X, verbose=0))
@@ -448,14 +452,12 @@ def test_averaged_weights_at_the_end() -> None:
 
 def test_mixed_precision() -> None:
     set_random_seed(0)
-    model = hb.Sequential(
-        [
-            hb.Input((4,)),
-            layers.Dense(8, activation="relu", dtype="mixed_bfloat16"),
-            layers.Dense(1, dtype="float32"),
-        ]
+    model = compiled_model(
+        (4,),
+        [layers.Dense(8, activation="relu", dtype="mixed_bfloat16"), layers.Dense(1, dtype="float32")],
+        "adam",
+        "mse",
     )
-    model.compile("adam", "mse")
     first, *_, last = model.fit(X, Y, epochs=5, verbose=0).history["loss"]
     assert last < first
     assert model.layers[0].kernel.dtype == "float32"
@@ -528,10 +530,9 @@ def test_scaled_loss_in_half_precision() -> None:
     hb.dtype_policies.set_dtype_policy("mixed_float16")
     try:
         set_random_seed(0)
-        model = hb.Sequential(
-            [hb.Input((4,)), layers.Dense(8, activation="relu"), layers.Dense(1, dtype="float32")]
+        model = compiled_model(
+            (4,), [layers.Dense(8, activation="relu"), layers.Dense(1, dtype="float32")], "sgd", "mse"
         )
-        model.compile("sgd", "mse")
     finally:
         hb.dtype_policies.set_dtype_policy(previous)
     assert type(model.optimizer).__name__ == "LossScaleOptimizer"
@@ -540,8 +541,7 @@ def test_scaled_loss_in_half_precision() -> None:
 
 
 def test_penalties_count() -> None:
-    model = hb.Sequential([hb.Input((4,)), layers.Dense(1, kernel_regularizer="l2")])
-    model.compile("sgd", "mse")
+    model = compiled_model((4,), [layers.Dense(1, kernel_regularizer="l2")], "sgd", "mse")
     errors = (model.predict(X, verbose=0) - Y) ** 2
     penalty = 0.01 * (model.get_weights()[0] ** 2).sum()
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(errors.mean() + penalty, rel=1e-5)

@@ -15,6 +15,7 @@ from hornbeam.data import Dataset
 from hornbeam.training.array_data import TableData
 from hornbeam.training.sources import make_data
 from hornbeam.training.stream_data import StreamData
+from tests.helpers.builders import compiled_model
 
 ROWS, SIZE = 20, 8
 rng = np.random.default_rng(0)
@@ -23,9 +24,7 @@ W = rng.uniform(size=ROWS).astype("float32")
 
 
 def build_model() -> Any:
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(1, kernel_initializer="ones")])
-    model.compile(hb.optimizers.SGD(0.1), "mse")
-    return model
+    return compiled_model((3,), [layers.Dense(1, kernel_initializer="ones")], hb.optimizers.SGD(0.1), "mse")
 
 
 def weights_after(*data: Any, **settings: Any) -> np.ndarray:
@@ -254,7 +253,7 @@ def test_a_train_step_of_the_user_s_may_take_any_data_apart() -> None:
             return np.stack([X[:5], X[5:10]])
 
     inputs = hb.Input((3,))
-    result = Pairs(inputs, layers.Dense(2)(inputs))
-    result.compile(hb.optimizers.SGD(0.1))
-    result = result.fit(Data(), epochs=2, verbose=0).history["distance"]
-    assert result[1] < result[0]
+    model = Pairs(inputs, layers.Dense(2)(inputs))
+    model.compile(hb.optimizers.SGD(0.1))
+    distances = model.fit(Data(), epochs=2, verbose=0).history["distance"]
+    assert distances[1] < distances[0]

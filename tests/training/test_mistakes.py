@@ -11,6 +11,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, losses
+from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4)).astype("float32")
@@ -34,11 +35,12 @@ def classifier(
 
 
 def images() -> hb.Model:
-    model = hb.Sequential(
-        [hb.Input((8, 8, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    return compiled_model(
+        (8, 8, 1),
+        [layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3, activation="softmax")],
+        "sgd",
+        "sparse_categorical_crossentropy",
     )
-    model.compile("sgd", "sparse_categorical_crossentropy")
-    return model
 
 
 def two_outputs(**settings: Any) -> hb.Model:

@@ -10,6 +10,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
+from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -27,11 +28,12 @@ class Broken(layers.Layer):
 
 
 def build_model(*hidden: layers.Layer) -> hb.Model:
-    model = hb.Sequential(
-        [hb.Input((4,)), layers.Dense(4, name="before"), *hidden, layers.Dense(1, name="after")]
+    return compiled_model(
+        (4,),
+        [layers.Dense(4, name="before"), *hidden, layers.Dense(1, name="after")],
+        hb.optimizers.SGD(0.01),
+        "mse",
     )
-    model.compile(hb.optimizers.SGD(0.01), "mse")
-    return model
 
 
 def located(model: hb.Model, x: Any = X, y: Any = Y, **settings: Any) -> str:

@@ -11,21 +11,22 @@ import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.diagnostics.capture import Probe, capture_layer_calls, layer_values
 from hornbeam.training.packing import Batch
+from tests.helpers.builders import compiled_model
 
 
 def small() -> hb.Model:
-    model = hb.Sequential(
+    return compiled_model(
+        (4,),
         [
-            hb.Input((4,)),
             layers.Dense(3, activation="relu", name="first"),
             layers.BatchNormalization(name="norm"),
             layers.Dropout(0.5, name="drop"),
             layers.Dense(2, name="last"),
         ],
+        "sgd",
+        "mse",
         name="net",
     )
-    model.compile("sgd", "mse")
-    return model
 
 
 def test_layer_values_are_those_of_models_cut_short(rng: np.random.Generator) -> None:

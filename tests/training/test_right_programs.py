@@ -12,6 +12,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, losses, ops
+from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 4)).astype("float32")
@@ -21,9 +22,7 @@ YES = (LABELS > 0).astype("float32")
 
 
 def net(loss: Any, units: int = 3, activation: Any = "softmax", **settings: Any) -> hb.Model:
-    model = hb.Sequential([hb.Input((4,)), layers.Dense(units, activation=activation)])
-    model.compile("sgd", loss, **settings)
-    return model
+    return compiled_model((4,), [layers.Dense(units, activation=activation)], "sgd", loss, **settings)
 
 
 def fit(model: hb.Model, *args: Any, **kwargs: Any) -> hb.Model:
@@ -81,9 +80,12 @@ def normalized() -> hb.Model:
 
 
 def segmentation() -> hb.Model:
-    model = hb.Sequential([hb.Input((None, None, 1)), layers.Conv2D(3, 1, activation="softmax")])
-    model.compile("sgd", losses.SparseCategoricalCrossentropy(ignore_class=255))
-    return model
+    return compiled_model(
+        (None, None, 1),
+        [layers.Conv2D(3, 1, activation="softmax")],
+        "sgd",
+        losses.SparseCategoricalCrossentropy(ignore_class=255),
+    )
 
 
 def masked_pixels() -> np.ndarray:

@@ -12,6 +12,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import callbacks, layers
+from tests.helpers.builders import compiled_model
 
 pytest.importorskip("tensorboardX")
 
@@ -36,9 +37,9 @@ def events(folder: Path) -> dict[str, dict[int, Any]]:
 
 
 def build_model() -> hb.Model:
-    model = hb.Sequential([hb.Input((3,)), layers.Dense(4, name="first"), layers.Dense(1, name="last")])
-    model.compile("sgd", "mse", metrics=["mae"])
-    return model
+    return compiled_model(
+        (3,), [layers.Dense(4, name="first"), layers.Dense(1, name="last")], "sgd", "mse", metrics=["mae"]
+    )
 
 
 def fit(board: callbacks.TensorBoard, **settings: Any) -> hb.callbacks.History:
@@ -80,10 +81,9 @@ def test_a_profile_of_some_steps(tmp_path: Path) -> None:
 def test_embeddings(tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("a\nb\nc\n")
-    model = hb.Sequential(
-        [hb.Input((2,)), layers.Embedding(3, 2, name="words"), layers.Flatten(), layers.Dense(1)]
+    model = compiled_model(
+        (2,), [layers.Embedding(3, 2, name="words"), layers.Flatten(), layers.Dense(1)], "sgd", "mse"
     )
-    model.compile("sgd", "mse")
     board = callbacks.TensorBoard(tmp_path, embeddings_freq=1, embeddings_metadata={"words": labels})
     model.fit(np.array([[0, 1], [1, 2]]), np.ones((2, 1)), verbose=0, callbacks=[board])
     (table,) = (tmp_path / "train").rglob("tensors.tsv")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.builders import compiled_model
+
 pytest.importorskip("sklearn")
 
 from sklearn.base import clone
@@ -34,9 +36,7 @@ def network(X: Any, y: Any, loss: str, activation: str | None = None, units: int
     start = hb.initializers.GlorotUniform(seed=3)  # scikit-learn's checks want a fit to be repeatable
     outputs = layers.Dense(y.shape[1], activation=activation, kernel_initializer=start)
     hidden = layers.Dense(units, "relu", kernel_initializer=start)
-    model = hb.Sequential([hb.Input((X.shape[1],)), hidden, outputs])
-    model.compile("rmsprop", loss)
-    return model
+    return compiled_model((X.shape[1],), [hidden, outputs], "rmsprop", loss)
 
 
 QUIET = {"verbose": 0, "shuffle": False}

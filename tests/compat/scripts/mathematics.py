@@ -65,9 +65,7 @@ same(tf.nn.l2_loss(t), (x**2).sum() / 2)
 image = rng.normal(size=(1, 6, 6, 2)).astype("float32")
 kernel = rng.normal(size=(3, 3, 2, 3)).astype("float32")
 windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3), axis=(1, 2))
-same(
-    tf.nn.conv2d(image, kernel, strides=1, padding="VALID"), np.einsum("bhwcij,ijco->bhwo", windows, kernel)
-)
+same(tf.nn.conv2d(image, kernel, strides=1, padding="VALID"), np.einsum("bhwcij,ijco->bhwo", windows, kernel))
 same(tf.nn.max_pool2d(image, 2, 2, "VALID"), image.reshape(1, 3, 2, 3, 2, 2).max(axis=(2, 4)))
 same(
     tf.nn.avg_pool2d(image, [1, 2, 2, 1], [1, 2, 2, 1], "SAME"),

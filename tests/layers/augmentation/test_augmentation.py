@@ -263,7 +263,7 @@ def test_rand_augment_changes_its_layers_in_compiled_code() -> None:
         (lambda: layers.MixUp(0), "alpha must be a positive number"),
         (lambda: layers.RandomFlip(bounding_box_format="xyzw"), "bounding_box_format must be one of"),
         (lambda: layers.RandomFlip()(np.ones((4, 4))), "images need three axes"),
-        (lambda: layers.RandomFlip()({"images": np.ones((1, 4, 4, 3))}), 'needs the key "images"'),
+        (lambda: layers.RandomFlip()({"image": np.ones((1, 4, 4, 3))}), 'needs the key "images"'),
         (lambda: layers.RandomHue(0.1)(np.ones((1, 4, 4, 1))), "three channels"),
         (lambda: layers.MixUp()((np.ones((1, 4, 4, 3)), np.ones((1, 2)))), "takes images or a dict"),
         (lambda: layers.Pipeline.from_config({"name": "p"}), 'needs a list "layers"'),
