@@ -19,6 +19,7 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
 from tests.helpers.engine_cases import DECOMPOSITIONS, SUMS, compare
+from tests.helpers.installed import engine_or_skip
 from tests.helpers.primitive_cases import CASES, dtypes_of, operands, types_of
 
 HOSTS = ("jax", "torch", "tensorflow", "onnxruntime", "pytensor")
@@ -45,10 +46,7 @@ DTYPES_LACKED = {
 
 @pytest.fixture(scope="module", params=HOSTS)
 def host(request: pytest.FixtureRequest) -> Engine:
-    try:
-        return get_engine(request.param)
-    except ImportError as error:
-        pytest.skip(f"{error}")
+    return engine_or_skip(request.param)
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_sessions_of_the_user_keep_threads_of_their_own(engine: Engine, threads:
     def run_model(options: Any) -> np.ndarray:
         graph = traced(lambda x: [x + 1.0], MATRIX)
         session = onnxruntime.InferenceSession(
-            model(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
+            onnx_model(graph).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         return session.run(None, {session.get_inputs()[0].name: np.zeros((3, 4), "float32")})[0]
 

@@ -14,6 +14,7 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
 from hornbeam.ir.types import TensorType
 from hornbeam.primitives import recurrent
+from tests.helpers.installed import engine_or_skip
 
 BATCH, STEPS, UNITS = 3, 5, 2
 FLAGS = list(itertools.product((False, True), (False, True)))
@@ -21,10 +22,7 @@ FLAGS = list(itertools.product((False, True), (False, True)))
 
 @pytest.fixture(scope="module", params=("jax", "torch", "tensorflow"))
 def host(request: pytest.FixtureRequest) -> Engine:
-    try:
-        return get_engine(request.param)
-    except ImportError as error:
-        pytest.skip(f"{error}")
+    return engine_or_skip(request.param)
 
 
 def shapes(name: str, every: bool) -> list[tuple[int, ...]]:

@@ -14,6 +14,7 @@ from hornbeam.ir.autodiff import gradients
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.types import TensorType
+from tests.helpers.installed import engine_or_skip
 
 LIMITS = {"float64": 1e-13, "float32": 3e-6, "float16": 6e-3, "bfloat16": 5e-2}
 ROWS: dict[str, tuple[list[tuple[int, ...]], dict[str, Any]]] = {
@@ -30,10 +31,7 @@ ROWS: dict[str, tuple[list[tuple[int, ...]], dict[str, Any]]] = {
 
 @pytest.fixture(scope="module", params=("jax", "torch", "tensorflow"))
 def host(request: pytest.FixtureRequest) -> Engine:
-    try:
-        return get_engine(request.param)
-    except ImportError as error:
-        pytest.skip(f"{error}")
+    return engine_or_skip(request.param)
 
 
 def results(engine: Engine, row: str, arrays: list[np.ndarray], ct: bool) -> list[np.ndarray]:

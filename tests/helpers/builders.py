@@ -30,3 +30,21 @@ def data(n: int = 500, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(n, 4)).astype("float32")
     return x, np.argmax(x[:, :classes] + rng.normal(size=(n, classes)), -1)
+
+
+def tutorial() -> hb.Sequential:
+    """Build the convolutional network of the tutorial on MNIST."""
+    return hb.Sequential(
+        [
+            hb.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu", name="conv_1"),
+            layers.Conv2D(64, 3, activation="relu", name="conv_2"),
+            layers.MaxPooling2D(2, name="pool"),
+            layers.Dropout(0.25, name="drop_1"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(128, activation="relu", name="dense"),
+            layers.Dropout(0.5, name="drop_2"),
+            layers.Dense(10, activation="softmax", name="digits"),
+        ],
+        name="tutorial",
+    )

@@ -21,7 +21,7 @@ from hornbeam.insight.ablation import NotRemovable, parameters_without, without
 from hornbeam.insight.arithmetic import parameter_sum, percent, window_count
 from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.random import random_state
-from tests.helpers.builders import compiled_model
+from tests.helpers.builders import compiled_model, tutorial
 
 SUM = re.compile(r"([\d(⌊⌈](?:(?<=\d),(?=\d)|[\d.()⌊⌋⌈⌉×+\-/ ])*) = ([\d,.]+)")
 
@@ -235,23 +235,6 @@ def test_random_transposed_convolutions(
 
 
 # -- the whole -----------------------------------------------------------------------------------------------
-
-
-def tutorial() -> Any:
-    return hb.Sequential(
-        [
-            hb.Input((28, 28, 1)),
-            layers.Conv2D(32, 3, activation="relu", name="conv_1"),
-            layers.Conv2D(64, 3, activation="relu", name="conv_2"),
-            layers.MaxPooling2D(2, name="pool"),
-            layers.Dropout(0.25, name="drop_1"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(128, activation="relu", name="dense"),
-            layers.Dropout(0.5, name="drop_2"),
-            layers.Dense(10, activation="softmax", name="digits"),
-        ],
-        name="tutorial",
-    )
 
 
 def test_the_tutorial() -> None:

@@ -13,6 +13,7 @@ import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.models.receptive_field import ReceptiveFields, calls_of
 from hornbeam.models.summary import Trace, rows_of
+from tests.helpers.builders import tutorial
 
 
 def text_of(model: Any, **options: Any) -> str:
@@ -20,23 +21,6 @@ def text_of(model: Any, **options: Any) -> str:
     model.summary(print_fn=lines.append, **options)
     (text,) = lines
     return text
-
-
-def tutorial() -> hb.Model:
-    return hb.Sequential(
-        [
-            hb.Input((28, 28, 1)),
-            layers.Conv2D(32, 3, activation="relu", name="conv_1"),
-            layers.Conv2D(64, 3, activation="relu", name="conv_2"),
-            layers.MaxPooling2D(2, name="pool"),
-            layers.Dropout(0.25, name="drop_1"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(128, activation="relu", name="dense"),
-            layers.Dropout(0.5, name="drop_2"),
-            layers.Dense(10, activation="softmax", name="digits"),
-        ],
-        name="tutorial",
-    )
 
 
 def branches() -> hb.Model:

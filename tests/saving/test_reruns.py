@@ -4,26 +4,13 @@ vectors that have fused multiply-adds, and when it goes on with other threads th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import hornbeam as hb
 from hornbeam import _native, callbacks
+from tests.helpers.interruption import RaiseAtStep
 from tools.reruns import build, digest, fit, rerun, run_in_process, threads
-
-
-class Cut(callbacks.Callback):
-    """Cuts a training off behind a step, counted over all epochs."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self.left = step
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 def test_reruns_on_other_numbers_of_threads() -> None:
@@ -47,7 +34,7 @@ def test_reruns_with_other_vectors() -> None:
 def test_going_on_with_another_number_of_threads(before: int, after: int, step: int, tmp_path: Path) -> None:
     keep = callbacks.Checkpoint(tmp_path, every=1)
     with threads(before), pytest.raises(KeyboardInterrupt):
-        fit(build(), keep, Cut(step), resume=tmp_path)
+        fit(build(), keep, RaiseAtStep(step, KeyboardInterrupt), resume=tmp_path)
     with threads(after):
         hb.utils.set_random_seed(99)  # nothing of the process matters
         model = build()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import hornbeam as hb
 from hornbeam import callbacks, layers
 from hornbeam.random import set_random_seed
 from tests.helpers.builders import compiled_model
+from tests.helpers.interruption import RaiseAtStep
 
 X = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -19,19 +19,6 @@ Y = X.sum(1, keepdims=True)
 
 class Killed(Exception):
     pass
-
-
-class Kill(callbacks.Callback):
-    """Ends the process's training at a step, counted over all epochs."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self.left = step
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
 
 
 def build_model() -> hb.Model:
@@ -51,7 +38,7 @@ def test_a_killed_training_ends_bit_for_bit_like_one_that_was_not(tmp_path: Path
     fit(model)
     set_random_seed(3)
     with pytest.raises(Killed):
-        fit(build_model(), callbacks.BackupAndRestore(folder), Kill(10))
+        fit(build_model(), callbacks.BackupAndRestore(folder), RaiseAtStep(10, Killed))
     assert [path.name for path in folder.iterdir()] == ["latest.weights.h5"]
     set_random_seed(99)  # another process: other seeds, other weights
     resumed = build_model()
@@ -66,17 +53,17 @@ def test_a_killed_training_ends_bit_for_bit_like_one_that_was_not(tmp_path: Path
 def test_steps_and_a_second_copy(tmp_path: Path) -> None:
     backup = callbacks.BackupAndRestore(tmp_path, save_freq=3, double_checkpoint=True)
     with pytest.raises(Killed):
-        fit(build_model(), backup, Kill(7))
+        fit(build_model(), backup, RaiseAtStep(7, Killed))
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["latest.weights.h5", "previous.weights.h5"]
     model = build_model()
     with pytest.raises(Killed):
-        fit(model, callbacks.BackupAndRestore(tmp_path), Kill(1))
+        fit(model, callbacks.BackupAndRestore(tmp_path), RaiseAtStep(1, Killed))
     assert int(model.optimizer.iterations) == 7  # six steps, and the one that was killed
     (tmp_path / "latest.weights.h5").write_bytes(b"torn")
     model = build_model()
     with pytest.warns(UserWarning, match="an earlier one is read"), pytest.raises(Killed):
-        fit(model, callbacks.BackupAndRestore(tmp_path), Kill(1))
+        fit(model, callbacks.BackupAndRestore(tmp_path), RaiseAtStep(1, Killed))
     assert int(model.optimizer.iterations) == 4
 
 
