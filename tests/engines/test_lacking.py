@@ -157,7 +157,7 @@ def test_tracing_normally_notes_no_line_and_runs_once() -> None:
     model.predict(X, verbose=0)
     assert len(traces) == 1
     assert isinstance(traces[0], Located)
-    assert traces[0].line[1] == line('made = model(Quiet(name="quiet"))')
+    assert traces[0].line[1] == line('model = build_model(Quiet(name="quiet"))')
 
 
 def test_eager_code_says_its_line_on_demand(tmp_path: Path) -> None:

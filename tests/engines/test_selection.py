@@ -179,7 +179,7 @@ def test_a_script_may_set_it_itself(tmp_path: Path, backend: str) -> None:
     by_user = run(tmp_path, KERAS_BACKEND=backend)
     for done in (by_script, by_user):
         assert done.stdout.split() == [KERAS_BACKENDS[backend]], done.stderr
-        assert done.stderr.count(f"engine, as KERAS_BACKEND={backend} says") == 1
+        assert done.stderr.count(f"engine, chosen by KERAS_BACKEND={backend}") == 1
 
 
 @pytest.mark.parametrize("how", ["variable", "option"])

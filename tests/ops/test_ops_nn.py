@@ -82,7 +82,7 @@ def test_gradients_of_activations_are_finite_everywhere_and_right_between_the_ki
 
 
 @pytest.mark.parametrize(
-    ("name", "slope"), [("relu", 0), ("relu6", 0), ("leaky_relu", 0.2), ("softplus", 0.5), ("elu", 1)]
+    ("name", "gradient"), [("relu", 0), ("relu6", 0), ("leaky_relu", 0.2), ("softplus", 0.5), ("elu", 1)]
 )
 def test_gradients_at_zero(name: str, gradient: float) -> None:
     assert float(hornbeam.grad(activations.get(name))(0.0)) == pytest.approx(gradient)
