@@ -65,7 +65,7 @@ class Loss:
         """Dtype of the arithmetic of the loss, `floatx` unless given."""
         return self._dtype or floatx()
 
-    def call(self, y_true: TensorLike, y_pred: TensorLike) -> Tensor:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Compute values of shape (batch, ...) for targets and predictions; subclasses define it.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hornbeam.core.registry import exported
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hornbeam.models import Model
     from hornbeam.training.schedule import TrainingSchedule
 
-Logs = Mapping[str, Any]
+Logs = dict[str, Any]
 
 
 @exported("keras.callbacks")
