@@ -36,22 +36,22 @@ MISSING = {
 if TYPE_CHECKING:
     from hornbeam.diagnostics.doctor_callback import Doctor as Doctor
     from hornbeam.insight.runs.recorder import RunRecorder as RunRecorder
-    from hornbeam.training.callbacks import BackupAndRestore as BackupAndRestore
-    from hornbeam.training.callbacks import Callback as Callback
-    from hornbeam.training.callbacks import CallbackList as CallbackList
-    from hornbeam.training.callbacks import Checkpoint as Checkpoint
-    from hornbeam.training.callbacks import CSVLogger as CSVLogger
-    from hornbeam.training.callbacks import EarlyStopping as EarlyStopping
-    from hornbeam.training.callbacks import History as History
-    from hornbeam.training.callbacks import LambdaCallback as LambdaCallback
-    from hornbeam.training.callbacks import LearningRateScheduler as LearningRateScheduler
-    from hornbeam.training.callbacks import ModelCheckpoint as ModelCheckpoint
-    from hornbeam.training.callbacks import ProgbarLogger as ProgbarLogger
-    from hornbeam.training.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
-    from hornbeam.training.callbacks import RemoteMonitor as RemoteMonitor
-    from hornbeam.training.callbacks import SwapEMAWeights as SwapEMAWeights
-    from hornbeam.training.callbacks import TensorBoard as TensorBoard
-    from hornbeam.training.callbacks import TerminateOnNaN as TerminateOnNaN
+    from hornbeam.training.callbacks.average import SwapEMAWeights as SwapEMAWeights
+    from hornbeam.training.callbacks.backup import BackupAndRestore as BackupAndRestore
+    from hornbeam.training.callbacks.base import Callback as Callback
+    from hornbeam.training.callbacks.base import History as History
+    from hornbeam.training.callbacks.callback_list import CallbackList as CallbackList
+    from hornbeam.training.callbacks.checkpoint import Checkpoint as Checkpoint
+    from hornbeam.training.callbacks.monitor import EarlyStopping as EarlyStopping
+    from hornbeam.training.callbacks.monitor import ModelCheckpoint as ModelCheckpoint
+    from hornbeam.training.callbacks.monitor import ReduceLROnPlateau as ReduceLROnPlateau
+    from hornbeam.training.callbacks.progbar import ProgbarLogger as ProgbarLogger
+    from hornbeam.training.callbacks.remote import RemoteMonitor as RemoteMonitor
+    from hornbeam.training.callbacks.simple import CSVLogger as CSVLogger
+    from hornbeam.training.callbacks.simple import LambdaCallback as LambdaCallback
+    from hornbeam.training.callbacks.simple import LearningRateScheduler as LearningRateScheduler
+    from hornbeam.training.callbacks.simple import TerminateOnNaN as TerminateOnNaN
+    from hornbeam.training.callbacks.tensorboard import TensorBoard as TensorBoard
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
     __getattr__, __dir__, _public = attach(__name__, _NAMES, missing=MISSING)
