@@ -115,7 +115,7 @@ def test_peers_are_read() -> None:
     assert own.line("mlp") == [python, "some/torch_mlp.py", "--compile"]
     assert not own.runs("mlp")
     for bad, message in [
-        ("tf", "a peer is"),
+        ("tf", "a peer must be"),
         ("tf=/no/such/python", "no file"),
         (f"tf={python}:theano", "neither a backend"),
     ]:

@@ -347,9 +347,10 @@ def _pad_and_stack(column: Sequence[Any], shape: Any, value: Any) -> np.ndarray:
     if len(target) != len(largest):
         raise ShapeError(f"padded_shapes has {list(target)} for a part of shape {list(largest)}")
     sizes = tuple(
-        size if wanted in (None, -1) else int(wanted) for size, wanted in zip(largest, target, strict=True)
+        size if expected in (None, -1) else int(expected)
+        for size, expected in zip(largest, target, strict=True)
     )
-    if any(size > wanted for size, wanted in zip(largest, sizes, strict=True)):
+    if any(size > limit for size, limit in zip(largest, sizes, strict=True)):
         raise ShapeError(f"an element of shape {list(largest)} does not fit into padded_shapes {list(sizes)}")
     batch = np.full((len(arrays), *sizes), ("" if text else 0) if value is None else value, arrays[0].dtype)
     for padded, array in zip(batch, arrays, strict=True) if largest else ():
@@ -416,7 +417,7 @@ def cast_to_spec(element: Any, spec: Any) -> Any:
         shape = np.shape(value)
         if expected.shape is not None and (
             len(shape) != len(expected.shape)
-            or any(wanted not in (None, size) for size, wanted in zip(shape, expected.shape, strict=True))
+            or any(other not in (None, size) for size, other in zip(shape, expected.shape, strict=True))
         ):
             raise ShapeError(f"expected a value of shape {list(expected.shape)}, got one of {list(shape)}")
         return value if expected.dtype == "string" else value.astype(numpy_dtype(expected.dtype))

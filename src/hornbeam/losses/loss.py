@@ -169,8 +169,8 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self.options)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"fn": self.fn} if type(self) is LossFunctionWrapper else {}
-        return {**super().get_config(), **own, **self.options}
+        config = {"fn": self.fn} if type(self) is LossFunctionWrapper else {}
+        return {**super().get_config(), **config, **self.options}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -154,7 +154,7 @@ class AUC(ConfusionMetric):
         return ops.divide_no_nan(ops.sum(areas * weights), ops.sum(weights))
 
     def get_config(self) -> dict[str, Any]:
-        own = {
+        config = {
             "num_thresholds": self.num_thresholds,
             "curve": self.curve,
             "summation_method": self.summation_method,
@@ -164,5 +164,5 @@ class AUC(ConfusionMetric):
             "from_logits": self.from_logits,
         }
         if self._given is not None:
-            own["thresholds"] = self._thresholds[1:-1]
-        return {**super().get_config(), **own}
+            config["thresholds"] = self._thresholds[1:-1]
+        return {**super().get_config(), **config}

@@ -257,8 +257,8 @@ class _Ratio(ConfusionMetric):
         return self._one_or_all(self._rate("true_positives", "true_positives", self.other))
 
     def get_config(self) -> dict[str, Any]:
-        own = {"thresholds": self._given, "top_k": self.top_k, "class_id": self.class_id}
-        return {**super().get_config(), **own}
+        config = {"thresholds": self._given, "top_k": self.top_k, "class_id": self.class_id}
+        return {**super().get_config(), **config}
 
 
 @exported(MODULE)
@@ -338,8 +338,8 @@ class _AtLeast(ConfusionMetric):
         return self._rate("true_positives", "true_positives", "false_positives")
 
     def get_config(self) -> dict[str, Any]:
-        own = {"num_thresholds": self.num_thresholds, self._label: self._value, "class_id": self.class_id}
-        return {**super().get_config(), **own}
+        config = {"num_thresholds": self.num_thresholds, self._label: self._value, "class_id": self.class_id}
+        return {**super().get_config(), **config}
 
 
 @exported(MODULE)

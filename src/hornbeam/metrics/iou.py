@@ -161,8 +161,8 @@ class BinaryIoU(IoU):
         super().update_state(y_true, y_pred, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        own = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
-        return {**_without(super().get_config(), *own), "threshold": self.threshold}
+        dropped = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+        return {**_without(super().get_config(), *dropped), "threshold": self.threshold}
 
 
 @exported(MODULE)

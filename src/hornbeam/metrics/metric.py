@@ -173,10 +173,10 @@ class Metric:
         return [scope.get_current_value(variable) for variable in self.variables]
 
     def _holding(self, values: Sequence[Any]) -> StatelessScope:
-        own = self.variables
-        if len(values) != len(own):
-            raise ValueError(f"metric {self.name!r} has {len(own)} variables, got {len(values)} values")
-        return StatelessScope(zip(own, values, strict=True))
+        variables = self.variables
+        if len(values) != len(variables):
+            raise ValueError(f"metric {self.name!r} has {len(variables)} variables, got {len(values)} values")
+        return StatelessScope(zip(variables, values, strict=True))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         """Add a batch and return the result.

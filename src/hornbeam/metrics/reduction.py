@@ -153,8 +153,8 @@ class MeanMetricWrapper(Mean):
         super().update_state(values, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"fn": self._fn} if type(self) is MeanMetricWrapper else {}
-        return {**super().get_config(), **own, **self._fn_kwargs}
+        config = {"fn": self._fn} if type(self) is MeanMetricWrapper else {}
+        return {**super().get_config(), **config, **self._fn_kwargs}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -106,8 +106,8 @@ class FBetaScore(Metric):
         return score if self.average is None else ops.mean(score)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
-        return {**super().get_config(), **own}
+        config = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
+        return {**super().get_config(), **config}
 
 
 @exported(MODULE)
@@ -229,8 +229,8 @@ class R2Score(Metric):
         return ops.where(left > 0.0, adjusted, score)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
-        return {**super().get_config(), **own}
+        config = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
+        return {**super().get_config(), **config}
 
 
 def _centred(x: Tensor, axis: int) -> Tensor:

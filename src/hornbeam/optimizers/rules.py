@@ -137,8 +137,8 @@ class Adagrad(Optimizer):
         variable.assign(variable - gradient * learning_rate / ops.sqrt(total + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
-        own = {"initial_accumulator_value": self.initial_accumulator_value, "epsilon": self.epsilon}
-        return {**super().get_config(), **own}
+        config = {"initial_accumulator_value": self.initial_accumulator_value, "epsilon": self.epsilon}
+        return {**super().get_config(), **config}
 
 
 @exported(MODULE)
@@ -212,8 +212,13 @@ class RMSprop(Optimizer):
         variable.assign(variable - step)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
-        return {**super().get_config(), **own}
+        config = {
+            "rho": self.rho,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "centered": self.centered,
+        }
+        return {**super().get_config(), **config}
 
 
 @exported(MODULE)
@@ -400,8 +405,13 @@ class Adam(Optimizer):
         variable.assign(variable - mean * rate / (ops.sqrt(velocity) + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
-        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "amsgrad": self.amsgrad}
-        return {**super().get_config(), **own}
+        config = {
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "amsgrad": self.amsgrad,
+        }
+        return {**super().get_config(), **config}
 
 
 @exported(MODULE)

@@ -103,7 +103,7 @@ class Ftrl(Optimizer):
         squares.assign(total)
 
     def get_config(self) -> dict[str, Any]:
-        own = {
+        config = {
             "learning_rate_power": self.learning_rate_power,
             "initial_accumulator_value": self.initial_accumulator_value,
             "l1_regularization_strength": self.l1_regularization_strength,
@@ -111,7 +111,7 @@ class Ftrl(Optimizer):
             "l2_shrinkage_regularization_strength": self.l2_shrinkage_regularization_strength,
             "beta": self.beta,
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **config}
 
 
 @exported(MODULE)
@@ -195,13 +195,13 @@ class ScheduleFreeAdamW(Optimizer):
         variable.assign(moved * (1.0 - self.beta_1) + average * self.beta_1)
 
     def get_config(self) -> dict[str, Any]:
-        own = {
+        config = {
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
             "warmup_steps": self.warmup_steps,
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **config}
 
 
 @exported(MODULE)
@@ -371,14 +371,14 @@ class Adafactor(Optimizer):
         variable.assign(variable - update * (ops.maximum(_rms(variable), self.epsilon_2) * rate))
 
     def get_config(self) -> dict[str, Any]:
-        own = {
+        config = {
             "beta_2_decay": self.beta_2_decay,
             "epsilon_1": self.epsilon_1,
             "epsilon_2": self.epsilon_2,
             "clip_threshold": self.clip_threshold,
             "relative_step": self.relative_step,
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **config}
 
 
 @exported(MODULE)

@@ -39,9 +39,9 @@ def _pool_shape(name: str, x: Shape, window: Shape, strides: Shape, padding: Pad
     return (x[0], *sizes, x[-1])
 
 
-def _expect(name: str, got: TensorType, shape: Shape) -> None:
-    if got.shape != shape:
-        raise ShapeError(f"{name} needs an operand of shape {shape}, got {got}")
+def _expect(name: str, operand: TensorType, shape: Shape) -> None:
+    if operand.shape != shape:
+        raise ShapeError(f"{name} needs an operand of shape {shape}, got {operand}")
 
 
 def _views(x: Array, output: Shape, window: Shape, strides: Shape) -> list[Array]:

@@ -26,8 +26,8 @@ def check_steps(name: str, value: Any) -> int | None:
 def limit_steps(steps: int | None, available: int | None) -> int | None:
     """Return `steps`, or the limit of `config.set_max_steps_per_epoch`. available: steps of one pass."""
     limit = max_steps_per_epoch()
-    wanted = steps if steps is not None else available
-    return limit if limit is not None and (wanted is None or wanted > limit) else steps
+    requested = steps if steps is not None else available
+    return limit if limit is not None and (requested is None or requested > limit) else steps
 
 
 def limit_epochs(epochs: int) -> int:

@@ -118,27 +118,29 @@ def shape_hint(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> str 
 
     A last axis of size 1 may be present or absent.
     """
-    sizes, wanted = shape[1:], expected[1:]
-    if _fits(sizes, wanted):
+    sizes, input_sizes = shape[1:], expected[1:]
+    if _fits(sizes, input_sizes):
         return None
-    if wanted[-1:] == (1,) and _fits(sizes, wanted[:-1]):
+    if input_sizes[-1:] == (1,) and _fits(sizes, input_sizes[:-1]):
         return None
-    if sizes[-1:] == (1,) and _fits(sizes[:-1], wanted):
+    if sizes[-1:] == (1,) and _fits(sizes[:-1], input_sizes):
         return None
-    if _fits(shape, wanted):
+    if _fits(shape, input_sizes):
         return "That is one sample without a batch axis: add it with x[None]"
-    same_count = None not in wanted and np.prod(sizes) == np.prod(wanted)  # type: ignore[arg-type]
-    reshape = f"x.reshape(({', '.join(['-1', *map(str, wanted)])}))"
-    if len(sizes) < len(wanted):
+    same_count = None not in input_sizes and np.prod(sizes) == np.prod(input_sizes)  # type: ignore[arg-type]
+    reshape = f"x.reshape(({', '.join(['-1', *map(str, input_sizes)])}))"
+    if len(sizes) < len(input_sizes):
         if same_count:
             return f"Reshape the data: {reshape}"
-        return f"{len(wanted) - len(sizes)} axis (or more) is missing"
+        return f"{len(input_sizes) - len(sizes)} axis (or more) is missing"
     if same_count:
-        if sorted(sizes) == sorted(wanted):  # type: ignore[type-var]
+        if sorted(sizes) == sorted(input_sizes):  # type: ignore[type-var]
             return "The axes seem to be in another order: transpose them with np.transpose or np.moveaxis"
         return f"Reshape the data ({reshape}), or begin the model with Flatten"
     return "Change the data, or the Input of the model"
 
 
-def _fits(sizes: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    return len(sizes) == len(wanted) and all(w is None or s == w for s, w in zip(sizes, wanted, strict=True))
+def _fits(sizes: tuple[int, ...], input_sizes: tuple[int | None, ...]) -> bool:
+    return len(sizes) == len(input_sizes) and all(
+        w is None or s == w for s, w in zip(sizes, input_sizes, strict=True)
+    )

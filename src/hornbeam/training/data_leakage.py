@@ -64,13 +64,17 @@ def warn_of_shared_samples(train: Batch, held_out: Batch) -> None:
     """
     if len(train.x_leaves) != 1 or len(held_out.x_leaves) != 1:
         return
-    (known,), (held,) = train.x_leaves, held_out.x_leaves
-    if known.dtype != held.dtype or known.shape[1:] != held.shape[1:] or known.dtype.kind not in "biuf":
+    (training,), (validation,) = train.x_leaves, held_out.x_leaves
+    if (
+        training.dtype != validation.dtype
+        or training.shape[1:] != validation.shape[1:]
+        or training.dtype.kind not in "biuf"
+    ):
         return
-    rows = held[evenly_spaced(len(held), _ENOUGH)]
+    rows = validation[evenly_spaced(len(validation), _ENOUGH)]
     if len(rows) < _ENOUGH or not rows.size or len(np.unique(hash_rows(rows, rows.dtype))) < _ENOUGH:
         return
-    counts = count_matches(known, rows)
+    counts = count_matches(training, rows)
     if counts is not None and counts.all() and counts.sum() <= 1.1 * _ENOUGH:
         warn_user(
             "fit() got validation_data whose samples are in the training data, too: val_ metrics then "

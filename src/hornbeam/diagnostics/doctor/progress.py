@@ -75,16 +75,16 @@ def class_collapse(trace: TrainingTrace) -> Evidence | None:
     "dropout, a smaller model",
 )
 def overfitting(trace: TrainingTrace) -> Evidence | None:
-    held, losses = trace.losses("val_loss"), trace.losses()
-    if len(held) < 4 or len(held) != len(losses) or _stops_early(trace):
+    val_losses, losses = trace.losses("val_loss"), trace.losses()
+    if len(val_losses) < 4 or len(val_losses) != len(losses) or _stops_early(trace):
         return None
-    best = int(np.argmin(held))
-    since = len(held) - 1 - best
-    if since < 3 or not losses[-1] < 0.8 * losses[best] or not min(held[-2:]) > 1.3 * held[best]:
+    best = int(np.argmin(val_losses))
+    since = len(val_losses) - 1 - best
+    if since < 3 or not losses[-1] < 0.8 * losses[best] or not min(val_losses[-2:]) > 1.3 * val_losses[best]:
         return None
     return Evidence(
-        f"val_loss was lowest in epoch {trace.began + best + 1} ({held[best]:.3g}) and is "
-        f"{held[-1]:.3g} now, while loss fell from {losses[best]:.3g} to {losses[-1]:.3g}"
+        f"val_loss was lowest in epoch {trace.began + best + 1} ({val_losses[best]:.3g}) and is "
+        f"{val_losses[-1]:.3g} now, while loss fell from {losses[best]:.3g} to {losses[-1]:.3g}"
     )
 
 

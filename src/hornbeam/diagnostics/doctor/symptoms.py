@@ -62,30 +62,34 @@ def label_noise(trace: TrainingTrace) -> Evidence | None:
     labels, probed = trace.probe_labels, trace.probabilities()
     if labels is None or probed is None or trace.reference is None or len(labels) < 96:
         return None
-    if trace.updates < 50 or trace.snapshots[-1].epoch != trace.epoch or not len(_odd(probed, labels, 0.6)):
+    if (
+        trace.updates < 50
+        or trace.snapshots[-1].epoch != trace.epoch
+        or not len(_confident_errors(probed, labels, 0.6))
+    ):
         return None
     # The probed samples raise a suspicion; many more must confirm it.
     (x, y), predicted = trace.reference, trace.predict_reference()
     if predicted is None or len(predicted) < 200:
         return None
     labels, answer = _labels_of(y), predicted.argmax(axis=1)
-    odd = _odd(predicted, labels, 0.75)
-    if len(odd) < 10:
+    errors = _confident_errors(predicted, labels, 0.75)
+    if len(errors) < 10:
         return None
-    voted = votes(labels[neighbors(x[odd], x, _NEIGHBORS)])
-    against = odd[(voted == answer[odd]) & (voted != labels[odd])]
-    if len(against) < 0.75 * len(odd):
+    majority = votes(labels[neighbors(x[errors], x, _NEIGHBORS)])
+    refuted = errors[(majority == answer[errors]) & (majority != labels[errors])]
+    if len(refuted) < 0.75 * len(errors):
         return None
     assert trace.reference_rows is not None
-    rows = ", ".join(map(str, np.sort(trace.reference_rows[against])[:8]))
+    rows = ", ".join(map(str, np.sort(trace.reference_rows[refuted])[:8]))
     return Evidence(
         f"of the {len(labels) // 2} samples, out of {len(labels)}, that the model is most certain of, "
-        f"{len(odd)} have another label, and for {len(against)} of those most of the "
+        f"{len(errors)} have another label, and for {len(refuted)} of those most of the "
         f"{_NEIGHBORS} nearest samples side with the model: rows {rows}, ..."
     )
 
 
-def _odd(probabilities: np.ndarray, labels: np.ndarray, fraction: float) -> np.ndarray:
+def _confident_errors(probabilities: np.ndarray, labels: np.ndarray, fraction: float) -> np.ndarray:
     """Return indices of samples to which the model assigns another class with certainty.
 
     They count if they are nearly as frequent among the certain samples as among all: the model is least
@@ -96,8 +100,8 @@ def _odd(probabilities: np.ndarray, labels: np.ndarray, fraction: float) -> np.n
     if not 0.04 < wrong.mean() < 0.6 * (1 - largest):
         return np.zeros(0, int)
     certain = np.argsort(-probabilities.max(axis=1), kind="stable")[: len(labels) // 2]
-    odd = certain[wrong[certain]]
-    return odd if len(odd) >= fraction * wrong.mean() * len(certain) else odd[:0]
+    errors = certain[wrong[certain]]
+    return errors if len(errors) >= fraction * wrong.mean() * len(certain) else errors[:0]
 
 
 def _labels_of(y: np.ndarray) -> np.ndarray:

@@ -386,8 +386,8 @@ def _scan(
         return (*carry, *(emitter.constant(array, x.dtype) for array, x in zip(nothing, kept, strict=True)))
 
     def step(*args: Value) -> list[Value]:
-        own = args[: carries + sequences]
-        return [*emitter.walk(body, (*own, *fixed)), *args[:carries]]
+        step_args = args[: carries + sequences]
+        return [*emitter.walk(body, (*step_args, *fixed)), *args[:carries]]
 
     # ONNX scans over something.
     over = xs or (zeros(carry[0], (length,), "bool"),)

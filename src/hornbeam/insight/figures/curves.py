@@ -182,9 +182,9 @@ def directions(weights: list[np.ndarray], rng: np.random.Generator) -> list[np.n
             continue
         random = rng.normal(size=weight.shape)
         axes = tuple(range(weight.ndim - 1))
-        wanted = np.sqrt((weight.astype(float) ** 2).sum(axes, keepdims=True))
-        norm = np.sqrt((random**2).sum(axes, keepdims=True))
-        parts.append(random * wanted / np.where(norm > 0, norm, 1.0))
+        weight_norm = np.sqrt((weight.astype(float) ** 2).sum(axes, keepdims=True))
+        random_norm = np.sqrt((random**2).sum(axes, keepdims=True))
+        parts.append(random * weight_norm / np.where(random_norm > 0, random_norm, 1.0))
     return parts
 
 

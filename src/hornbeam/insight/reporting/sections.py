@@ -154,12 +154,12 @@ def model(run: Run) -> Any:
         [_layer_row(layer) for layer in layers],
         (0, 1, 2),
     )
-    many = len(layers) > _MANY_LAYERS
+    is_long = len(layers) > _MANY_LAYERS
     compiled = _compiled(part.get("compile") or {}, run.info.get("fit") or {})
     return [
         tag("p", _totals(part)),
-        _drawing(layers, many),
-        details("The table of layers", listed) if many else listed,
+        _drawing(layers, is_long),
+        details("The table of layers", listed) if is_long else listed,
         *_explanation(run),
         tag("h3", "Training"),
         description_list(compiled),

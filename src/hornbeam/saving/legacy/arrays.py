@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam import layers as own
+from hornbeam import layers as layer_types
 
 Shape = tuple[int, ...]
 
@@ -75,7 +75,13 @@ class Conversion:
 
 # Today's order of gates, as indices into that of Keras 1: i, c, f, o and z, r, h.
 _LSTM, _GRU = (0, 2, 1, 3), (0, 1, 2)
-_CONVOLUTIONS = (own.Conv1D, own.Conv2D, own.Conv3D, own.Conv2DTranspose, own.Conv3DTranspose)
+_CONVOLUTIONS = (
+    layer_types.Conv1D,
+    layer_types.Conv2D,
+    layer_types.Conv3D,
+    layer_types.Conv2DTranspose,
+    layer_types.Conv3DTranspose,
+)
 
 
 def conversions_of(layer: Any, stored: Sequence[Shape | None], origin: Origin) -> list[Conversion] | None:
@@ -111,7 +117,7 @@ def conversions_of(layer: Any, stored: Sequence[Shape | None], origin: Origin) -
 
 def has_convolutions(layer: Any) -> bool:
     """Return whether a layer, or one inside it, has kernels that Theano flips."""
-    return any(isinstance(leaf, (*_CONVOLUTIONS, own.ConvLSTM2D)) for leaf in _leaves(layer))
+    return any(isinstance(leaf, (*_CONVOLUTIONS, layer_types.ConvLSTM2D)) for leaf in _leaves(layer))
 
 
 def incompatible_padding(model: Any) -> list[str]:
@@ -123,7 +129,7 @@ def incompatible_padding(model: Any) -> list[str]:
     for layer in _leaves(model):
         sizes = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None) or ()
         window = "kernel_size" if hasattr(layer, "kernel_size") else "pool_size"
-        pads = getattr(layer, "padding", None) == "same" or isinstance(layer, own.ConvLSTM2D)
+        pads = getattr(layer, "padding", None) == "same" or isinstance(layer, layer_types.ConvLSTM2D)
         strides = getattr(layer, "strides", None) or ()
         equal = (1, 3) if window == "pool_size" else range(1, max(sizes, default=1) + 1, 2)
         if pads and not (all(n in equal for n in sizes) and all(n == 1 for n in strides)):
@@ -136,9 +142,9 @@ def incompatible_padding(model: Any) -> list[str]:
 def _leaves(layer: Any) -> Iterator[Any]:
     """Yield the layers inside models and wrappers."""
     inner: Any = getattr(layer, "layers", None)
-    if isinstance(layer, own.Bidirectional):
+    if isinstance(layer, layer_types.Bidirectional):
         inner = [layer.forward_layer, layer.backward_layer]
-    elif isinstance(layer, own.Wrapper):
+    elif isinstance(layer, layer_types.Wrapper):
         inner = [layer.layer]
     if not isinstance(inner, list):
         yield layer
@@ -150,17 +156,17 @@ def _leaves(layer: Any) -> Iterator[Any]:
 def _of_leaf(
     layer: Any, weights: Sequence[Any], stored: Sequence[Shape | None], origin: Origin
 ) -> list[Conversion]:
-    if origin.first and isinstance(layer, (own.LSTM, own.GRU, own.ConvLSTM2D)):
-        order = _GRU if isinstance(layer, own.GRU) else _LSTM
+    if origin.first and isinstance(layer, (layer_types.LSTM, layer_types.GRU, layer_types.ConvLSTM2D)):
+        order = _GRU if isinstance(layer, layer_types.GRU) else _LSTM
         conversions = _gates(layer, weights, stored, order)
     else:
         conversions = [Conversion((i,)) for i in range(len(weights))]
-    kernels = 1 if isinstance(layer, _CONVOLUTIONS) else 2 * isinstance(layer, own.ConvLSTM2D)
-    if isinstance(layer, own.SeparableConv2D) and origin.first:
+    kernels = 1 if isinstance(layer, _CONVOLUTIONS) else 2 * isinstance(layer, layer_types.ConvLSTM2D)
+    if isinstance(layer, layer_types.SeparableConv2D) and origin.first:
         kernels = 2
     for number in range(min(kernels, len(weights))):
         fitting = _fitting(layer, conversions[number], tuple(weights[number].shape), stored, origin)
-        flipped = origin.turned and not isinstance(layer, own.SeparableConv2D)
+        flipped = origin.turned and not isinstance(layer, layer_types.SeparableConv2D)
         conversions[number] = replace(fitting, flipped=flipped)
     return conversions
 
@@ -175,7 +181,7 @@ def _gates(
     single = (
         first is not None
         and first[-1:] == tuple(weights[0].shape)[-1:]
-        and not isinstance(layer, own.ConvLSTM2D)
+        and not isinstance(layer, layer_types.ConvLSTM2D)
     )
     if single:
         return [Conversion((i,)) for i in range(count)]
@@ -192,11 +198,11 @@ def _fitting(
 
 def _layouts(layer: Any) -> list[tuple[tuple[int, ...] | None, int | None]]:
     """Return the axis orders of kernels in Keras 1, and the axis to remove."""
-    if isinstance(layer, own.Conv1D):
+    if isinstance(layer, layer_types.Conv1D):
         return [(None, 1), ((2, 3, 1, 0), 1)]
     first = layer.data_format == "channels_first"
-    if isinstance(layer, own.Conv2DTranspose):
+    if isinstance(layer, layer_types.Conv2DTranspose):
         return [((2, 3, 0, 1) if first else (0, 1, 3, 2), None)]
     if not first:
         return []
-    return [((2, 3, 4, 1, 0) if isinstance(layer, own.Conv3D) else (2, 3, 1, 0), None)]
+    return [((2, 3, 4, 1, 0) if isinstance(layer, layer_types.Conv3D) else (2, 3, 1, 0), None)]

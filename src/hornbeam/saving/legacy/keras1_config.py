@@ -39,8 +39,8 @@ def keras2_config(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, lis
     Raises ModelFileError for layers and settings that have no counterpart, KeyError and the like for what is
     no such config.
     """
-    said = {DATA_FORMATS[x] for x in _orderings(config) if x in DATA_FORMATS}
-    converter = _Converter(said.pop() if len(said) == 1 else None)
+    formats = {DATA_FORMATS[x] for x in _orderings(config) if x in DATA_FORMATS}
+    converter = _Converter(formats.pop() if len(formats) == 1 else None)
     return converter.entry(config), converter.shapes
 
 

@@ -77,9 +77,9 @@ def _by_name(model: Any, names: Sequence[list[str]], datasets: Datasets) -> Valu
     counted = [dataset for key in _STEPS for dataset in stored.pop(key, ())]
     if not stored and all(dataset.shape == () and int(dataset[()]) == 0 for dataset in counted):
         return []  # saved before its first step
-    wanted = {name for group in optimizer.slots() for name in group}
+    slot_names = {name for group in optimizer.slots() for name in group}
     trained = model.trainable_variables
-    if set(stored) != wanted or len(counted) != 1 or any(len(x) != len(trained) for x in stored.values()):
+    if set(stored) != slot_names or len(counted) != 1 or any(len(x) != len(trained) for x in stored.values()):
         return None
     pairs = [(optimizer.iterations, counted[0])]
     pairs += [
@@ -98,14 +98,14 @@ def _by_position(model: Any, stored: Sequence[Stored], datasets: Datasets) -> Va
     counted = datasets[0] if datasets and datasets[0] is not None and datasets[0].shape == () else None
     rest = list(datasets[1:] if counted is not None else datasets)
     order = _ORDER.get(type(optimizer).__name__, ())
-    wanted = {name for group in optimizer.slots() for name in group}
+    slot_names = {name for group in optimizer.slots() for name in group}
     if not positions or len(rest) % len(positions) or not len(rest) <= len(order) * len(positions):
         return None
     groups = dict(zip(order, range(0, len(rest), len(positions)), strict=False))
-    if not wanted <= set(groups):
+    if not slot_names <= set(groups):
         return None
     values: Values = [] if counted is None else [(optimizer.iterations, partial(_values, counted))]
-    for slot in wanted:
+    for slot in slot_names:
         by_layer: list[list[Any]] = [[None] * len(entry.names) for entry in stored]
         for (_, at, i), dataset in zip(positions, rest[groups[slot] :], strict=False):
             by_layer[at][i] = dataset

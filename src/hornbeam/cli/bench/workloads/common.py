@@ -114,16 +114,16 @@ def measure(model, x, y, batch_size):
     start = time.time() - START - data_seconds
     timer = EpochTimer()
     history = model.fit(x, y, batch_size=batch_size, epochs=EPOCHS, verbose=0, callbacks=[timer])
-    one = seconds_of(lambda: model.predict(x[:1], verbose=0), 50)
-    some = x[:2048]
-    many = seconds_of(lambda: model.predict(some, batch_size=256, verbose=0), 3)
+    seconds_one = seconds_of(lambda: model.predict(x[:1], verbose=0), 50)
+    samples = x[:2048]
+    seconds_batch = seconds_of(lambda: model.predict(samples, batch_size=256, verbose=0), 3)
     results = {
         "import_s": IMPORT_SECONDS,
         "start_s": start,
         "first_epoch_s": timer.seconds[0],
         "epoch_s": min(timer.seconds[1:] or timer.seconds),
-        "predict_one_us": one * 1e6,
-        "predict_per_s": len(some) / many,
+        "predict_one_us": seconds_one * 1e6,
+        "predict_per_s": len(samples) / seconds_batch,
         "peak_mib": peak_mib(),
         "loss": history.history["loss"][-1],
         "samples": len(x),

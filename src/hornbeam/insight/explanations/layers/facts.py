@@ -161,8 +161,8 @@ class Facts:
         count = self._channels(self.context.input)
         if count is None:
             return ""
-        own = math.prod(self.layer.kernel_size) * count * self.layer.depth_multiplier
-        return f" ({integer(own)} weights instead of {integer(own * count)})"
+        depthwise = math.prod(self.layer.kernel_size) * count * self.layer.depth_multiplier
+        return f" ({integer(depthwise)} weights instead of {integer(depthwise * count)})"
 
     @property
     def separable_savings(self) -> str:
