@@ -20,6 +20,13 @@ from hornbeam.ir.primitive import graph_param
 
 Table = Mapping[str, Callable[..., Any]]
 
+# Primitives that only structure a graph: an output of several, and barriers for gradients and passes.
+STRUCTURE: Table = {
+    "project": lambda values, *, index: values[index],
+    "stop_gradient": lambda x: x,
+    "optimization_barrier": lambda *values: values,
+}
+
 
 class TableEngine(Engine):
     """Base class of engines over other libraries. Most of them add only `table`."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hornbeam.engines.table import Table
+from hornbeam.engines.table import STRUCTURE, Table
 from hornbeam.ir.graph import Graph
 
 Array = Any
@@ -33,9 +33,8 @@ def _random_bits(key: Array, *, shape: tuple[int, ...]) -> Array:
 
 
 PLUMBING: Table = {
+    **STRUCTURE,
     "random_bits": _random_bits,
-    "project": lambda values, *, index: values[index],
-    "stop_gradient": lambda x: x,
     "optimization_barrier": lambda *values: tuple(lax.optimization_barrier(values)),
 }
 

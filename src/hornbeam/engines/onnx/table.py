@@ -30,6 +30,7 @@ from hornbeam.engines.onnx.emit import (
 )
 from hornbeam.engines.onnx.linalg import LINALG
 from hornbeam.engines.onnx.windows import WINDOWS
+from hornbeam.engines.table import STRUCTURE
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.types import Shape, TensorType, is_float, numpy_dtype
 
@@ -336,14 +337,6 @@ def _random_bits(key: Value, *, shape: Shape) -> Value:
     return reshape(part(reshape(words, (2 * count,)), 0, 0, size), shape)
 
 
-_PLUMBING: Functions = {
-    "random_bits": _random_bits,
-    "project": lambda values, *, index: values[index],
-    "stop_gradient": lambda x: x,
-    "optimization_barrier": lambda *values: values,
-}
-
-
 def _cond(
     emitter: Emitter, pred: Value, *operands: Value, true_graph: Graph, false_graph: Graph
 ) -> tuple[Value, ...]:
@@ -395,7 +388,8 @@ def _scan(
 
 
 TABLE: Functions = {
-    **UNARY, **BINARY, **_SHAPE, **_REDUCE, **_INDEX, **WINDOWS, **LINALG, **_PLUMBING
+    **UNARY, **BINARY, **_SHAPE, **_REDUCE, **_INDEX, **WINDOWS, **LINALG, **STRUCTURE,
+    "random_bits": _random_bits,
 }  # fmt: skip
 MAKERS: Functions = {
     "constant": _constant, "iota": _iota, "cond": _cond, "while_loop": _while_loop, "scan": _scan

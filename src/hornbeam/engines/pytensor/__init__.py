@@ -15,7 +15,7 @@ import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.random import random_bits
-from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
+from hornbeam.engines.table import STRUCTURE, Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType, ValueType, is_integer, numpy_dtype
@@ -50,11 +50,6 @@ FUNCTIONS: Table = {
     **elementwise.FUNCTIONS, **elementwise.TYPED, **arrays.FUNCTIONS, **windows.FUNCTIONS, **linalg.FUNCTIONS,
     "random_bits": random_bits,
 }  # fmt: skip
-_PLUMBING: Table = {
-    "project": lambda values, *, index: values[index],
-    "stop_gradient": lambda x: x,
-    "optimization_barrier": lambda *values: values,
-}
 # Primitives whose results are exact in the dtype of their operands, or that round by themselves.
 _EXACT = {
     "abs", "bitcast", "broadcast", "ceil", "concatenate", "constant", "convert", "cummax", "cummin",
@@ -135,9 +130,9 @@ class PyTensorEngine(TableEngine):
         super().__init__()
         self.name = f"pytensor:{device}" if device else "pytensor"
         if device not in (None, "cpu"):
-            raise RuntimeError(f"the pytensor engine runs on the CPU, there is no {device}")
+            raise RuntimeError(f"the pytensor engine runs on the CPU only, got the device {device}")
         self._mode = _mode()
-        self._untyped = {**_PLUMBING, **control(self.evaluate, self.function, self._mode)}
+        self._untyped = {**STRUCTURE, **control(self.evaluate, self.function, self._mode)}
         self.table = {**EXPRESSIONS, **FUNCTIONS, **self._untyped}
 
     def lower(self, node: Node) -> Callable[..., Any] | None:

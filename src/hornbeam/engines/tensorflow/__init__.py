@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
-from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
+from hornbeam.engines.table import STRUCTURE, Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run, use_counts
 from hornbeam.ir.node import Node
@@ -210,14 +210,6 @@ def _random_bits(key: Tensor, *, shape: tuple[int, ...]) -> Tensor:
     return tf.reshape(tf.reshape(tf.stack([x, y], -1), [-1])[:size], shape)
 
 
-_PLUMBING: Table = {
-    "random_bits": _random_bits,
-    "project": lambda values, *, index: values[index],
-    "stop_gradient": lambda x: x,
-    "optimization_barrier": lambda *values: values,
-}
-
-
 def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
     """Control flow by TensorFlow's own; `walk` evaluates a body."""
 
@@ -262,5 +254,6 @@ def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
 
 
 TABLE: Table = {
-    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **_PLUMBING
+    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **STRUCTURE,
+    "random_bits": _random_bits,
 }  # fmt: skip

@@ -19,7 +19,7 @@ import numpy as np
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine, MissingPrimitiveError
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh
-from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
+from hornbeam.engines.table import STRUCTURE, Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run, where
 from hornbeam.ir.node import Node
@@ -259,14 +259,6 @@ def _wrapping(fn: Callable[..., Tensor], mask: int) -> Callable[..., Tensor]:
     return lambda *args, **params: fn(*args, **params) & mask
 
 
-_PLUMBING: Table = {
-    "random_bits": random_bits,
-    "project": lambda values, *, index: values[index],
-    "stop_gradient": lambda x: x,
-    "optimization_barrier": lambda *values: values,
-}
-
-
 def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
     """Build control flow in Python, which reads conditions from the device."""
 
@@ -298,5 +290,6 @@ def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
 
 
 TABLE: Table = {
-    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **_PLUMBING, **RECURRENT, **ROWS
+    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **STRUCTURE, **RECURRENT, **ROWS,
+    "random_bits": random_bits,
 }  # fmt: skip
