@@ -17,7 +17,8 @@ from pathlib import Path
 HERE = Path(__file__).parents[1]
 sys.path.insert(0, str(HERE))
 
-from tests.structure import test_language, test_public_docstrings  # noqa: E402
+from tests.helpers import public_names  # noqa: E402
+from tests.structure import test_language  # noqa: E402
 
 LONG_FILE, LONG_FUNCTION = 450, 60
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -154,9 +155,7 @@ def measure(root: Path) -> list[tuple[str, object]]:
     rust = [p for p in sorted((root / "crates").rglob("*.rs")) if "target" not in p.parts]
     test_language.ROOT = root
     sources = test_language.sources()
-    arguments = sum(
-        len(test_public_docstrings.undocumented(m)) for m in test_public_docstrings.public_modules()
-    )
+    arguments = sum(len(public_names.undocumented(m)) for m in public_names.public_modules())
     return [
         ("Python files", len(files)),
         *((f"Python lines: {kind}", count) for kind, count in totals.items()),

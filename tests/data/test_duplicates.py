@@ -17,7 +17,7 @@ from hornbeam.data.inspection.duplicate_groups import Duplicates
 
 
 def scene(rng: np.random.Generator, height: int = 96, width: int = 128) -> np.ndarray:
-    """A image with large and small structure: noise of three scales."""
+    """An image with large and small structure: noise of three scales."""
     array = np.zeros((height, width, 3))
     for cells, strength in ((4, 120), (12, 70), (40, 30)):
         noise = Image.fromarray(rng.integers(0, 256, (cells, cells, 3)).astype("uint8"))

@@ -249,7 +249,7 @@ def test_datasets_and_structures() -> None:
         look(x, y, class_names=["a", "b"])
 
 
-def test_it_is_shown_by_rich_in_html_and_as_a_image(tmp_path: Path) -> None:
+def test_it_is_shown_by_rich_in_html_and_as_an_image(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     (x, y), _ = hb.datasets.mnist.load_data()
     report = look(x[:500], y[:500], class_names=[f"digit {i}" for i in range(10)])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import hornbeam._internal.typing as aliases
-from tests.structure.test_public_docstrings import public_modules, public_names
+from tests.helpers.public_names import public_modules, public_names
 
 # Namespaces whose signatures still have a bare `Any`. The list only shrinks.
 PENDING = {
