@@ -148,11 +148,11 @@ class Node:
         return _apply("neg", self)
 
 
-def _apply(name: str, *args: Any) -> Node:
+def _apply(name: str, *args: Node | float) -> Node:
     return operator_hook(name, *args)
 
 
-def operator_hook(name: str, *args: Any) -> Node:
+def operator_hook(name: str, *args: Node | float) -> Node:
     """Apply the primitive `name`. Replaced by `hornbeam.ir.primitive`, which has the table of primitives."""
     raise NotImplementedError("import hornbeam.ir.primitive before doing arithmetic on nodes")
 

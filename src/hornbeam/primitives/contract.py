@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from hornbeam.ir.primitive import Sample, bind, movement_bytes, primitive
 from hornbeam.ir.types import FLOATS, NUMERIC, HornbeamTypeError, Shape, ShapeError, TensorType
 from hornbeam.primitives.numerics import Array, rounded
 from hornbeam.primitives.shape import transpose
+
+if TYPE_CHECKING:
+    pass
+
 
 __all__ = ["conv", "conv_input_grad", "conv_kernel_grad", "dot_general"]
 
@@ -80,7 +84,7 @@ def _dot_vjp(
 
 
 def _dot_cost(
-    types: Sequence[TensorType], out: Any, *, contract: AxesPair, batch: AxesPair
+    types: Sequence[TensorType], out: TensorType, *, contract: AxesPair, batch: AxesPair
 ) -> tuple[int, int]:
     inner = math.prod(types[0].shape[axis] for axis in contract[0])
     return 2 * out.size * inner, movement_bytes(types, out)
@@ -246,7 +250,7 @@ def _conv_kernel_grad(
     return out
 
 
-def _conv_cost(types: Sequence[TensorType], out: Any, **params: Any) -> tuple[int, int]:
+def _conv_cost(types: Sequence[TensorType], out: TensorType, **params: Any) -> tuple[int, int]:
     """Cost of 2 FLOPs per output position and kernel weight (padding counted as data)."""
     if "input_shape" in params:
         dy, w = types[0].shape, types[1].shape

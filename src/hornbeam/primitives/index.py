@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,10 @@ from hornbeam.ir.types import DTYPES, NUMERIC, HornbeamTypeError, Shape, ShapeEr
 from hornbeam.primitives.elementwise import bit_and, convert, eq, select
 from hornbeam.primitives.numerics import Array, edges, quiet, single
 from hornbeam.primitives.shape import broadcast, iota, reshape
+
+if TYPE_CHECKING:
+    pass
+
 
 __all__ = ["argsort", "gather", "scatter"]
 
@@ -195,7 +199,7 @@ def _row_numbers(indices: Node, updates: Node) -> Node:
     return broadcast(reshape(iota("int32", (count,), 0) + 1, rows), updates.shape, tuple(range(len(rows))))
 
 
-def _scatter_cost(types: Sequence[TensorType], out: Any, **params: Any) -> tuple[int, int]:
+def _scatter_cost(types: Sequence[TensorType], out: TensorType, **params: Any) -> tuple[int, int]:
     return types[2].size, movement_bytes(types, out)
 
 

@@ -13,7 +13,7 @@ have one only where singular values and eigenvalues differ: terms of equal ones 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,10 @@ from hornbeam.primitives.elementwise import eq, ge, select
 from hornbeam.primitives.index import argsort, gather
 from hornbeam.primitives.numerics import Array, quiet, rounded
 from hornbeam.primitives.shape import broadcast, iota, reshape, transpose
+
+if TYPE_CHECKING:
+    pass
+
 
 __all__ = ["cholesky", "eigh", "lu", "qr", "svd", "triangular_solve"]
 
@@ -100,7 +104,7 @@ def _given(ct: Node | None, like: Node) -> Node:
 def _cost(flops: Callable[[int, int], float]) -> Callable[..., tuple[int, int]]:
     """`flops(m, n)` for one matrix (m, n)."""
 
-    def cost(types: Sequence[TensorType], out: Any, **params: Any) -> tuple[int, int]:
+    def cost(types: Sequence[TensorType], out: TensorType, **params: Any) -> tuple[int, int]:
         *batch, m, n = types[0].shape
         return int(np.prod(batch, dtype=np.int64) * flops(m, n)), movement_bytes(types, out)
 

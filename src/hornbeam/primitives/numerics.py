@@ -58,12 +58,12 @@ def rounded(fn: Callable[..., Any]) -> Callable[..., Any]:
     return quiet(wrapped)
 
 
-def lowest(dtype: str) -> Any:
+def lowest(dtype: str) -> bool | int | float:
     """Return the least value of a dtype: -inf, or the smallest integer."""
     return -np.inf if dtype in FLOATS else np.iinfo(numpy_dtype(dtype)).min
 
 
-def highest(dtype: str) -> Any:
+def highest(dtype: str) -> bool | int | float:
     """Return the greatest value of a dtype: inf, or the largest integer."""
     return np.inf if dtype in FLOATS else np.iinfo(numpy_dtype(dtype)).max
 

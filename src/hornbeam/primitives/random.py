@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Sample, bind, movement_bytes, primitive
 from hornbeam.ir.types import Shape, ShapeError, TensorType
 from hornbeam.primitives.numerics import Array, quiet
+
+if TYPE_CHECKING:
+    pass
+
 
 __all__ = ["random_bits"]
 
@@ -52,7 +56,7 @@ def _type(key: TensorType, *, shape: Shape) -> TensorType:
     return TensorType(shape, "uint32")
 
 
-def _cost(types: Sequence[TensorType], out: Any, **params: Any) -> tuple[int, int]:
+def _cost(types: Sequence[TensorType], out: TensorType, **params: Any) -> tuple[int, int]:
     """20 rounds of five operations for two words (rotations count three)."""
     return 50 * out.size, movement_bytes(types, out)
 

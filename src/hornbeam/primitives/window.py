@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from hornbeam.ir.primitive import Sample, bind, expect_same, movement_bytes, pri
 from hornbeam.ir.types import FLOATS, Shape, ShapeError, TensorType, dtype_name
 from hornbeam.primitives.contract import Padding, conv_output_size
 from hornbeam.primitives.numerics import Array, lowest, rounded
+
+if TYPE_CHECKING:
+    pass
+
 
 __all__ = ["max_pool", "max_pool_gather", "max_pool_scatter", "sum_pool", "sum_pool_grad"]
 
@@ -122,7 +126,7 @@ def _sum_pool_grad(
     return _inside(padded, padding)
 
 
-def _cost(types: Sequence[TensorType], out: Any, *, window: Shape, **params: Any) -> tuple[int, int]:
+def _cost(types: Sequence[TensorType], out: TensorType, *, window: Shape, **params: Any) -> tuple[int, int]:
     """Cost of one FLOP per window element, counted at the pooled side."""
     pooled = min(t.size for t in (*types, out))
     return pooled * math.prod(window), movement_bytes(types, out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +13,10 @@ from jax import lax
 from hornbeam.engines.jax.elementwise import convert, wide, widened
 from hornbeam.engines.table import Table
 from hornbeam.ir.types import numpy_dtype
+
+if TYPE_CHECKING:
+    from hornbeam.ir.types import Shape
+
 
 Array = Any
 
@@ -25,7 +29,7 @@ def _broadcast(x: Array, *, shape: tuple[int, ...], dims: tuple[int, ...]) -> Ar
     return lax.broadcast_in_dim(x, shape, dims)
 
 
-def _pad(x: Array, value: Array, *, low: Any, high: Any, interior: Any) -> Array:
+def _pad(x: Array, value: Array, *, low: Shape, high: Shape, interior: Shape) -> Array:
     return lax.pad(x, value, list(zip(low, high, interior, strict=True)))
 
 
@@ -61,11 +65,11 @@ def _starts(starts: Sequence[Array]) -> list[Array]:
 # -- reductions --------------------------------------------------------------------------------------------
 
 
-def lowest(dtype: Any) -> Any:
+def lowest(dtype: Any) -> bool | int | float:
     return dtype.type(-np.inf if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype).min)
 
 
-def highest(dtype: Any) -> Any:
+def highest(dtype: Any) -> bool | int | float:
     return dtype.type(np.inf if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype).max)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +14,20 @@ from hornbeam.engines.jax.arrays import lowest
 from hornbeam.engines.jax.elementwise import HALVES, widened
 from hornbeam.engines.table import Table
 
+if TYPE_CHECKING:
+    from hornbeam.ir.types import Shape
+    from hornbeam.primitives.contract import AxesPair, Padding
+
+
 Array = Any
 
 
-def _dot(x: Array, y: Array, *, contract: Any, batch: Any) -> Array:
+def _dot(x: Array, y: Array, *, contract: AxesPair, batch: AxesPair) -> Array:
     wide = jnp.float32 if x.dtype in HALVES else x.dtype
     return lax.dot_general(x, y, (contract, batch), preferred_element_type=wide).astype(x.dtype)
 
 
-def _conv(x: Array, w: Array, *, strides: Any, padding: Any, dilation: Any, groups: int) -> Array:
+def _conv(x: Array, w: Array, *, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Array:
     space = "DHW"[3 - len(strides) :]
     return lax.conv_general_dilated(
         x, w, strides, padding, rhs_dilation=dilation, feature_group_count=groups,
@@ -34,15 +39,15 @@ def _like(shape: tuple[int, ...], x: Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, x.dtype)
 
 
-def _conv_input_grad(dy: Array, w: Array, *, input_shape: Any, **window: Any) -> Array:
+def _conv_input_grad(dy: Array, w: Array, *, input_shape: Shape, **window: Any) -> Array:
     return jax.linear_transpose(lambda x: _conv(x, w, **window), _like(input_shape, dy))(dy)[0]
 
 
-def _conv_kernel_grad(x: Array, dy: Array, *, kernel_shape: Any, **window: Any) -> Array:
+def _conv_kernel_grad(x: Array, dy: Array, *, kernel_shape: Shape, **window: Any) -> Array:
     return jax.linear_transpose(lambda w: _conv(x, w, **window), _like(kernel_shape, dy))(dy)[0]
 
 
-def _full_window(window: Any) -> dict[str, Any]:
+def _full_window(window: dict[str, Any]) -> dict[str, Any]:
     """Return the window over all axes of (N, *S, C)."""
     return {
         "window_dimensions": (1, *window["window"], 1),
@@ -59,11 +64,11 @@ def _sum_pool(x: Array, **window: Any) -> Array:
     return lax.reduce_window(x, x.dtype.type(0), lax.add, **_full_window(window))
 
 
-def _sum_pool_grad(dy: Array, *, input_shape: Any, **window: Any) -> Array:
+def _sum_pool_grad(dy: Array, *, input_shape: Shape, **window: Any) -> Array:
     return jax.linear_transpose(lambda x: _sum_pool(x, **window), _like(input_shape, dy))(dy)[0]
 
 
-def _argmax_of_windows(x: Array, window: Any) -> Array:
+def _argmax_of_windows(x: Array, window: dict[str, Any]) -> Array:
     """Return, for every window, the row-major spatial index of its first maximum (NaN first)."""
     spatial = x.shape[1:-1]
     positions = jnp.broadcast_to(

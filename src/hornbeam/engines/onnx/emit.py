@@ -195,11 +195,11 @@ class Value:
     def __invert__(self) -> Value:
         return elementwise("Not" if self.dtype == "bool" else "BitwiseNot", self)
 
-    def like(self, number: Any) -> Value:
+    def like(self, number: float | np.ndarray) -> Value:
         """A number as a constant of this value's dtype."""
         return self.emitter.constant(np.asarray(number).astype(numpy_dtype(self.dtype)), self.dtype)
 
-    def full(self, number: Any) -> Value:
+    def full(self, number: float | np.ndarray) -> Value:
         """A number repeated to this value's shape."""
         return spread(self.like(number), self.shape, ())
 

@@ -154,11 +154,11 @@ def _extreme_reduction(operator: str, neutral: Callable[[str], Any]) -> Callable
     return extreme
 
 
-def _lowest(dtype: str) -> Any:
+def _lowest(dtype: str) -> bool | int | float:
     return -math.inf if is_float(dtype) else False if dtype == "bool" else np.iinfo(dtype).min
 
 
-def _highest(dtype: str) -> Any:
+def _highest(dtype: str) -> bool | int | float:
     return math.inf if is_float(dtype) else True if dtype == "bool" else np.iinfo(dtype).max
 
 

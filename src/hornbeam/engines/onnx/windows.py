@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,10 @@ from hornbeam.engines.onnx.emit import (
     zeros,
 )
 from hornbeam.ir.types import Shape
+
+if TYPE_CHECKING:
+    from hornbeam.primitives.contract import AxesPair
+
 
 Padding = Sequence[tuple[int, int]]
 
@@ -60,7 +64,7 @@ def _matrix(x: Value, rows: Sequence[int], columns: Sequence[int]) -> tuple[Valu
     return reshape(transpose(x, [*rows, *columns]), (shape[0], shape[1])), False
 
 
-def dot(x: Value, y: Value, *, contract: Any, batch: Any) -> Value:
+def dot(x: Value, y: Value, *, contract: AxesPair, batch: AxesPair) -> Value:
     """See `dot_general`."""
     x_free, y_free = _free(x.rank, contract[0], batch[0]), _free(y.rank, contract[1], batch[1])
     batches = [x.shape[a] for a in batch[0]]
@@ -184,7 +188,7 @@ def _ungrouped(x: Value) -> Value:
     return reshape(turned, (*turned.shape[:-2], turned.shape[-2] * turned.shape[-1]))
 
 
-def _conv(x: Value, w: Value, *, strides: Any, padding: Any, dilation: Any, groups: int) -> Value:
+def _conv(x: Value, w: Value, *, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Value:
     spatial = _output(x.shape, w.shape, strides, padding, dilation)
     shape = (x.shape[0], *spatial, w.shape[-1])
     if not math.prod(shape) or not x.size:
@@ -212,7 +216,7 @@ def _conv(x: Value, w: Value, *, strides: Any, padding: Any, dilation: Any, grou
 
 
 def _conv_input_grad(
-    dy: Value, w: Value, *, input_shape: Any, strides: Any, padding: Any, dilation: Any, groups: int
+    dy: Value, w: Value, *, input_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int
 ) -> Value:
     if not dy.size or not math.prod(input_shape):
         return zeros(dy, input_shape)
@@ -273,7 +277,14 @@ def _conv_turned(dy: Value, w: Value, padding: Padding, dilation: Shape, groups:
 
 
 def _conv_kernel_grad(
-    x: Value, dy: Value, *, kernel_shape: Any, strides: Any, padding: Any, dilation: Any, groups: int
+    x: Value,
+    dy: Value,
+    *,
+    kernel_shape: Shape,
+    strides: Shape,
+    padding: Padding,
+    dilation: Shape,
+    groups: int,
 ) -> Value:
     """Sum over samples of the product of patches, (taps x channels, positions), and cotangents."""
     if not dy.size or not x.size:
@@ -298,19 +309,21 @@ def _conv_kernel_grad(
 # -- pools ---------------------------------------------------------------------------------------------------
 
 
-def _pooled(x: Value, window: Any, strides: Any, padding: Any) -> tuple[int, ...]:
+def _pooled(x: Value, window: Sequence[int], strides: Sequence[int], padding: Padding) -> tuple[int, ...]:
     sizes = zip(_reach(x.shape[1:-1], padding), window, strides, strict=True)
     return tuple(max((n - k) // s + 1, 0) for n, k, s in sizes)
 
 
-def _views(x: Value, *, window: Any, strides: Any, padding: Any, value: float) -> list[Value]:
+def _views(
+    x: Value, *, window: Sequence[int], strides: Sequence[int], padding: Padding, value: float
+) -> list[Value]:
     """For every position of the window, what it meets of the padded x."""
     output = _pooled(x, window, strides, padding)
     padded = _padded(x, padding, value)
     return [_tap(padded, at, output, strides) for at in _offsets(window, [1] * len(window))]
 
 
-def _empty(x: Value, window: Any) -> Value | None:
+def _empty(x: Value, window: dict[str, Any]) -> Value | None:
     shape = (x.shape[0], *_pooled(x, **window), x.shape[-1])
     return None if math.prod(shape) else zeros(x, shape)
 
@@ -339,7 +352,7 @@ def _folded(operator: str, value: float) -> Any:
 _max_pool = _folded("Max", -math.inf)
 
 
-def _choices(x: Value, window: Any) -> list[Value]:
+def _choices(x: Value, window: dict[str, Any]) -> list[Value]:
     """For every window position, a mask of the windows whose first maximum it is; NaN comes first."""
     largest = _max_pool(x, **window)
     views = _views(x, **window, value=-math.inf)
@@ -368,7 +381,7 @@ def _max_pool_gather(x: Value, t: Value, **window: Any) -> Value:
     return out
 
 
-def _spread_out(parts: list[Value], like: Shape, window: Any, strides: Any, padding: Any) -> Value:
+def _spread_out(parts: list[Value], like: Shape, window: Shape, strides: Shape, padding: Padding) -> Value:
     """The transpose of `_views`: one part for every position of the window, summed where windows meet."""
     offsets = _offsets(window, [1] * len(window))
     padded_sizes = _reach(like[1:-1], padding)
@@ -399,7 +412,7 @@ def _max_pool_scatter(x: Value, dy: Value, **window: Any) -> Value:
     return _spread_out(parts, x.shape, **window)
 
 
-def _sum_pool_grad(dy: Value, *, input_shape: Any, **window: Any) -> Value:
+def _sum_pool_grad(dy: Value, *, input_shape: Shape, **window: Any) -> Value:
     if not dy.size:
         return zeros(dy, input_shape)
     if all(n == 1 for n in dy.shape[1:-1]) and tuple(window["window"]) == tuple(input_shape[1:-1]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytensor.tensor as pt
@@ -12,6 +12,10 @@ import pytensor.tensor as pt
 from hornbeam.engines.pytensor.ops import Array, NumPy, Variable, carrier
 from hornbeam.engines.table import Table
 from hornbeam.ir.types import TensorType, numpy_dtype
+
+if TYPE_CHECKING:
+    from hornbeam.ir.types import Shape
+
 
 # -- shape ---------------------------------------------------------------------------------------------------
 
@@ -35,7 +39,7 @@ def _reverse(x: Variable, *, axes: tuple[int, ...]) -> Variable:
     return x[tuple(slice(None, None, -1 if axis in axes else 1) for axis in range(x.ndim))] if axes else x
 
 
-def _slice(x: Variable, *, start: Any, stop: Any, step: Any) -> Variable:
+def _slice(x: Variable, *, start: Shape, stop: Shape, step: Shape) -> Variable:
     return x[tuple(map(slice, start, stop, step))] if start else x
 
 
@@ -44,7 +48,7 @@ def _iota(*, dtype: str, shape: tuple[int, ...], axis: int) -> Array:
     return np.broadcast_to(steps.reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape)
 
 
-def _pad(x: Array, value: Array, *, low: Any, high: Any, interior: Any) -> Array:
+def _pad(x: Array, value: Array, *, low: Shape, high: Shape, interior: Shape) -> Array:
     """`value` before, after and between the elements; negative `low` and `high` crop."""
     out_shape, there, here = [], [], []
     for size, before, after, between in zip(x.shape, low, high, interior, strict=True):

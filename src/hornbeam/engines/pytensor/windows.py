@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytensor.tensor as pt
@@ -18,12 +18,17 @@ from pytensor.tensor.blas import BatchedDot
 from hornbeam.engines.pytensor.ops import Array, Variable
 from hornbeam.engines.table import Table
 
+if TYPE_CHECKING:
+    from hornbeam.ir.types import Shape
+    from hornbeam.primitives.contract import AxesPair, Padding
+
+
 # -- products ------------------------------------------------------------------------------------------------
 
 _batched_dot = BatchedDot()
 
 
-def _dot_general(x: Variable, y: Variable, *, contract: Any, batch: Any) -> Variable:
+def _dot_general(x: Variable, y: Variable, *, contract: AxesPair, batch: AxesPair) -> Variable:
     x_free = [a for a in range(x.ndim) if a not in contract[0] and a not in batch[0]]
     y_free = [a for a in range(y.ndim) if a not in contract[1] and a not in batch[1]]
     batches = [x.type.shape[a] for a in batch[0]]
@@ -48,7 +53,7 @@ class _Window:
     """The geometry of a kernel that slides over a padded input."""
 
     def __init__(
-        self, image: Sequence[int], kernel: Sequence[int], strides: Any, padding: Any, dilation: Any
+        self, image: Sequence[int], kernel: Sequence[int], strides: Shape, padding: Padding, dilation: Shape
     ) -> None:
         self.padding = ((0, 0), *padding, (0, 0))
         self.padded = [size + sum(pair) for size, pair in zip(image, self.padding, strict=True)]
@@ -119,7 +124,7 @@ def _conv(x: Array, w: Array, *, groups: int, **sizes: Any) -> Array:
     return out
 
 
-def _conv_input_grad(dy: Array, w: Array, *, input_shape: Any, groups: int, **sizes: Any) -> Array:
+def _conv_input_grad(dy: Array, w: Array, *, input_shape: Shape, groups: int, **sizes: Any) -> Array:
     window = _Window(input_shape, w.shape[:-2], **sizes)
     total = np.zeros(window.padded, dy.dtype)
     if not dy.size:
@@ -133,7 +138,7 @@ def _conv_input_grad(dy: Array, w: Array, *, input_shape: Any, groups: int, **si
     return window.inside(total)
 
 
-def _conv_kernel_grad(x: Array, dy: Array, *, kernel_shape: Any, groups: int, **sizes: Any) -> Array:
+def _conv_kernel_grad(x: Array, dy: Array, *, kernel_shape: Shape, groups: int, **sizes: Any) -> Array:
     window = _Window(x.shape, kernel_shape[:-2], **sizes)
     padded = window.pad(x)
     total = np.zeros((groups, math.prod(kernel_shape[:-1]), kernel_shape[-1] // groups), x.dtype)
@@ -146,7 +151,7 @@ def _conv_kernel_grad(x: Array, dy: Array, *, kernel_shape: Any, groups: int, **
 # -- pools ---------------------------------------------------------------------------------------------------
 
 
-def _around(shape: Sequence[int], window: Any, strides: Any, padding: Any) -> _Window:
+def _around(shape: Sequence[int], window: Shape, strides: Shape, padding: Padding) -> _Window:
     return _Window(shape, window, strides, padding, (1,) * len(window))
 
 
@@ -205,7 +210,7 @@ def _sum_pool(x: Array, **sizes: Any) -> Array:
     return out
 
 
-def _sum_pool_grad(dy: Array, *, input_shape: Any, **sizes: Any) -> Array:
+def _sum_pool_grad(dy: Array, *, input_shape: Shape, **sizes: Any) -> Array:
     around = _around(input_shape, **sizes)
     total = np.zeros(around.padded, dy.dtype)
     for view in _views(around, total):

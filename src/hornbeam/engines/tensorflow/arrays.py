@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +21,10 @@ from hornbeam.engines.tensorflow.elementwise import (
     zero_like,
 )
 from hornbeam.ir.types import numpy_dtype
+
+if TYPE_CHECKING:
+    from hornbeam.ir.types import Shape
+
 
 # -- shape ---------------------------------------------------------------------------------------------------
 
@@ -41,7 +45,9 @@ def _broadcast(x: Tensor, *, shape: tuple[int, ...], dims: tuple[int, ...]) -> T
     return tf.broadcast_to(tf.reshape(x, sizes), shape)
 
 
-def pad(x: Tensor, value: Tensor, *, low: Any, high: Any, interior: Any) -> Tensor:
+def pad(
+    x: Tensor, value: Tensor, *, low: Sequence[int], high: Sequence[int], interior: Sequence[int]
+) -> Tensor:
     for axis, between in enumerate(interior):
         size = x.shape[axis]
         if between and size:
@@ -55,7 +61,7 @@ def pad(x: Tensor, value: Tensor, *, low: Any, high: Any, interior: Any) -> Tens
     return x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, a, b in zip(x.shape, low, high, strict=True))]
 
 
-def _starts(starts: Sequence[Tensor], shape: Any, sizes: Sequence[int]) -> list[Tensor]:
+def _starts(starts: Sequence[Tensor], shape: Shape, sizes: Sequence[int]) -> list[Tensor]:
     """Starts as int32, moved so that the block lies inside."""
     ends = [n - size for n, size in zip(shape, sizes, strict=True)]
     return [_inside_range(start, end) for start, end in zip(starts, ends, strict=True)]
@@ -82,7 +88,7 @@ def _update(x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
     return tf.where(inside, update, x)
 
 
-def _strided(x: Tensor, *, start: Any, stop: Any, step: Any) -> Tensor:
+def _strided(x: Tensor, *, start: Shape, stop: Shape, step: Shape) -> Tensor:
     return x[tuple(map(slice, start, stop, step))] if start else x
 
 
@@ -129,11 +135,11 @@ def _extremes(fn: Callable[..., Tensor], of_nothing: Callable[[Any], Any]) -> Ca
     return extremes
 
 
-def _lowest(dtype: Any) -> Any:
+def _lowest(dtype: Any) -> bool | int | float:
     return -math.inf if dtype.is_floating else dtype.min
 
 
-def _highest(dtype: Any) -> Any:
+def _highest(dtype: Any) -> bool | int | float:
     return math.inf if dtype.is_floating else dtype.max
 
 

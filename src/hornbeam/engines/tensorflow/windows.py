@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -14,10 +14,15 @@ from hornbeam.engines.tensorflow.arrays import pad
 from hornbeam.engines.tensorflow.elementwise import Tensor, long, maximum, raw, through, widened, zero_like
 from hornbeam.ir.node import Node
 
+if TYPE_CHECKING:
+    from hornbeam.ir.types import Shape
+    from hornbeam.primitives.contract import AxesPair, Padding
+
+
 # -- products, convolutions, pools ---------------------------------------------------------------------------
 
 
-def _dot(x: Tensor, y: Tensor, *, contract: Any, batch: Any) -> Tensor:
+def _dot(x: Tensor, y: Tensor, *, contract: AxesPair, batch: AxesPair) -> Tensor:
     x_free = [a for a in range(x.shape.rank) if a not in contract[0] and a not in batch[0]]
     y_free = [a for a in range(y.shape.rank) if a not in contract[1] and a not in batch[1]]
     batches = [x.shape[a] for a in batch[0]]
@@ -37,8 +42,8 @@ class _Window:
     otherwise the input is padded first.
     """
 
-    def __init__(self, shape: Sequence[int], size: Sequence[int], *, strides: Any, padding: Any,
-                 dilation: Any, groups: int) -> None:  # fmt: skip
+    def __init__(self, shape: Sequence[int], size: Sequence[int], *, strides: Shape, padding: Padding,
+                 dilation: Shape, groups: int) -> None:  # fmt: skip
         self.lonely = len(strides) == 1
         self.deep = len(strides) == 3
         reaches = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
@@ -85,7 +90,7 @@ def _conv(x: Tensor, w: Tensor, **params: Any) -> Tensor:
     return tf.squeeze(out, 1) if window.lonely else out
 
 
-def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Any, **params: Any) -> Tensor:
+def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Shape, **params: Any) -> Tensor:
     window = _Window(input_shape, w.shape[:-2], **params)
     fn = raw.Conv3DBackpropInputV2 if window.deep else raw.Conv2DBackpropInput
     sizes = tf.constant(window.grown(input_shape), tf.int32)
@@ -96,7 +101,7 @@ def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Any, **params: Any) 
     return tf.reshape(dx, input_shape)
 
 
-def _conv_kernel_grad(x: Tensor, dy: Tensor, *, kernel_shape: Any, **params: Any) -> Tensor:
+def _conv_kernel_grad(x: Tensor, dy: Tensor, *, kernel_shape: Shape, **params: Any) -> Tensor:
     window = _Window(x.shape, kernel_shape[:-2], **params)
     fn = raw.Conv3DBackpropFilterV2 if window.deep else raw.Conv2DBackpropFilter
     sizes = tf.constant(window.flat(kernel_shape, 0), tf.int32)
@@ -104,7 +109,7 @@ def _conv_kernel_grad(x: Tensor, dy: Tensor, *, kernel_shape: Any, **params: Any
     return tf.reshape(dw, kernel_shape)
 
 
-def _views(x: Tensor, fill: Any, window: Any, strides: Any, padding: Any) -> list[Tensor]:
+def _views(x: Tensor, fill: Any, window: Shape, strides: Shape, padding: Padding) -> list[Tensor]:
     """For every window position, the elements of the padded x that it meets."""
     padded = tf.pad(x, [[0, 0], *map(list, padding), [0, 0]], constant_values=tf.constant(fill, x.dtype))
     sizes = [(n - k) // s + 1 for n, k, s in zip(padded.shape[1:-1], window, strides, strict=True)]
@@ -117,7 +122,7 @@ def _views(x: Tensor, fill: Any, window: Any, strides: Any, padding: Any) -> lis
     return [view(at) for at in itertools.product(*map(range, window))]
 
 
-def _spread(parts: Sequence[Tensor], shape: Any, window: Any, strides: Any, padding: Any) -> Tensor:
+def _spread(parts: Sequence[Tensor], shape: Shape, window: Shape, strides: Shape, padding: Padding) -> Tensor:
     """The transpose of `_views`: parts added up where they came from."""
     total = tf.zeros(shape, parts[0].dtype)
     zero = tf.constant(0, parts[0].dtype)
@@ -130,7 +135,7 @@ def _spread(parts: Sequence[Tensor], shape: Any, window: Any, strides: Any, padd
     return total
 
 
-def _choices(x: Tensor, window: Any) -> list[Tensor]:
+def _choices(x: Tensor, window: dict[str, Any]) -> list[Tensor]:
     """For every window position, a mask of the windows that choose their element there."""
     values = _views(x, 0, **window)
     valid = _views(tf.ones_like(x, tf.bool), False, **window)
@@ -164,7 +169,7 @@ def _sum_pool(x: Tensor, **window: Any) -> Tensor:
     return tf.add_n(_views(x, 0, **window))
 
 
-def _sum_pool_grad(dy: Tensor, *, input_shape: Any, **window: Any) -> Tensor:
+def _sum_pool_grad(dy: Tensor, *, input_shape: Shape, **window: Any) -> Tensor:
     return _spread([dy] * math.prod(window["window"]), input_shape, **window)
 
 
@@ -194,7 +199,7 @@ def is_plain(node: Node) -> bool:
     return params["groups"] == 1 and set(params["dilation"]) == {1}
 
 
-def _pool_options(window: Any) -> dict[str, Any]:
+def _pool_options(window: dict[str, Any]) -> dict[str, Any]:
     return {"ksize": [1, *window["window"], 1], "strides": [1, *window["strides"], 1], "padding": "VALID"}
 
 
@@ -207,7 +212,7 @@ def _fast_sum_pool(x: Tensor, **window: Any) -> Tensor:
     return raw.AvgPool(value=x, **_pool_options(window)) * float(math.prod(window["window"]))
 
 
-def _fast_sum_pool_grad(dy: Tensor, *, input_shape: Any, **window: Any) -> Tensor:
+def _fast_sum_pool_grad(dy: Tensor, *, input_shape: Shape, **window: Any) -> Tensor:
     scaled = dy * float(math.prod(window["window"]))
     return raw.AvgPoolGrad(
         orig_input_shape=tf.constant(input_shape, tf.int32), grad=scaled, **_pool_options(window)

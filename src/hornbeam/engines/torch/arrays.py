@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from hornbeam.engines.torch.elementwise import (
     widened,
 )
 from hornbeam.ir.types import numpy_dtype
+
+if TYPE_CHECKING:
+    from hornbeam.ir.types import Shape
 
 
 def creation(device: torch.device) -> Table:
@@ -47,7 +50,7 @@ def _broadcast(x: Tensor, *, shape: tuple[int, ...], dims: tuple[int, ...]) -> T
     return x.reshape(sizes).expand(shape)
 
 
-def _pad(x: Tensor, value: Tensor, *, low: Any, high: Any, interior: Any) -> Tensor:
+def _pad(x: Tensor, value: Tensor, *, low: Shape, high: Shape, interior: Shape) -> Tensor:
     if any(interior):
         sizes = [n + max(n - 1, 0) * i for n, i in zip(x.shape, interior, strict=True)]
         spread = value.expand(sizes).clone()
@@ -107,11 +110,11 @@ def _reduction(fn: Callable[..., Tensor], neutral: Callable[[torch.dtype], Any])
     return reduction
 
 
-def _lowest(dtype: torch.dtype) -> Any:
+def _lowest(dtype: torch.dtype) -> bool | int | float:
     return -math.inf if dtype.is_floating_point else torch.iinfo(dtype).min
 
 
-def _highest(dtype: torch.dtype) -> Any:
+def _highest(dtype: torch.dtype) -> bool | int | float:
     return math.inf if dtype.is_floating_point else torch.iinfo(dtype).max
 
 

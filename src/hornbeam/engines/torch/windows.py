@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,12 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from hornbeam.engines.table import Table
 from hornbeam.engines.torch.elementwise import Tensor, widened
 
+if TYPE_CHECKING:
+    from hornbeam.ir.types import Shape
+    from hornbeam.primitives.contract import AxesPair, Padding
 
-def _dot(x: Tensor, y: Tensor, *, contract: Any, batch: Any) -> Tensor:
+
+def _dot(x: Tensor, y: Tensor, *, contract: AxesPair, batch: AxesPair) -> Tensor:
     x_free = [a for a in range(x.dim()) if a not in contract[0] and a not in batch[0]]
     y_free = [a for a in range(y.dim()) if a not in contract[1] and a not in batch[1]]
     batches = [x.shape[a] for a in batch[0]]
@@ -35,23 +39,23 @@ def _last(x: Tensor) -> Tensor:
     return x.movedim(1, -1)
 
 
-def _pad_amounts(padding: Any) -> list[int]:
+def _pad_amounts(padding: Padding) -> list[int]:
     """Return the amounts of F.pad, from the last axis to the first."""
     return [amount for pair in reversed(padding) for amount in pair]
 
 
-def _even(padding: Any) -> bool:
+def _even(padding: Padding) -> bool:
     return all(low == high for low, high in padding)
 
 
-def _convolved(x: Tensor, padding: Any) -> tuple[Tensor, list[int]]:
+def _convolved(x: Tensor, padding: Padding) -> tuple[Tensor, list[int]]:
     """Pad x if low and high amounts differ; return it with the amounts left to the convolution."""
     if _even(padding):
         return x, [low for low, _ in padding]
     return F.pad(x, _pad_amounts(padding)), [0] * len(padding)
 
 
-def _unfilled(like: Tensor, shape: Any, padding: Any) -> tuple[Tensor, list[int]]:
+def _unfilled(like: Tensor, shape: Shape, padding: Padding) -> tuple[Tensor, list[int]]:
     """Do as `_convolved` for an x of which only shape and layout matter."""
     n, *spatial, channels = shape
     if _even(padding):
@@ -68,14 +72,22 @@ def _kernel(w: Tensor) -> Tensor:
     return w.permute(w.dim() - 1, w.dim() - 2, *range(w.dim() - 2))
 
 
-def _conv(x: Tensor, w: Tensor, *, strides: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
+def _conv(x: Tensor, w: Tensor, *, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Tensor:
     inside, amounts = _convolved(_first(x), padding)
     fn = _CONVOLUTIONS[len(strides) - 1]
     return _last(fn(inside, _kernel(w), None, strides, amounts, dilation, groups))
 
 
 def _conv_gradients(
-    dy: Tensor, x: Tensor, w: Tensor, amounts: Any, wanted: Any, *, strides: Any, dilation: Any, groups: int
+    dy: Tensor,
+    x: Tensor,
+    w: Tensor,
+    amounts: Any,
+    wanted: Any,
+    *,
+    strides: Shape,
+    dilation: Shape,
+    groups: int,
 ) -> tuple[Tensor, Tensor]:
     """Compute gradients of a convolution. Of operands without a gradient only the shape matters."""
     dx, dw, _ = torch.ops.aten.convolution_backward(
@@ -84,13 +96,15 @@ def _conv_gradients(
     return dx, dw
 
 
-def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Any, padding: Any, **window: Any) -> Tensor:
+def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Shape, padding: Padding, **window: Any) -> Tensor:
     x, amounts = _unfilled(dy, input_shape, padding)
     dx, _ = _conv_gradients(dy, x, _kernel(w), amounts, [True, False, False], **window)
     return _last(dx if _even(padding) else _inside(dx, input_shape, padding))
 
 
-def _conv_kernel_grad(x: Tensor, dy: Tensor, *, kernel_shape: Any, padding: Any, **window: Any) -> Tensor:
+def _conv_kernel_grad(
+    x: Tensor, dy: Tensor, *, kernel_shape: Shape, padding: Padding, **window: Any
+) -> Tensor:
     inside, amounts = _convolved(_first(x), padding)
     w = _kernel(x.new_empty(kernel_shape))
     _, dw = _conv_gradients(dy, inside, w, amounts, [False, True, False], **window)
@@ -104,7 +118,7 @@ _POOLS = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
 _pool_cache: Any = WeakTensorKeyDictionary()
 
 
-def _pooled(x: Tensor, window: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _pooled(x: Tensor, window: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
     """Return the padded x as (N, C, *S), its maxima, and their positions in the flattened spatial axes."""
     known = _pool_cache.get(x)
     if known is not None and known[0] == window:
@@ -116,7 +130,7 @@ def _pooled(x: Tensor, window: Any) -> tuple[Tensor, Tensor, Tensor]:
     return padded, *pooled
 
 
-def _padded(x: Tensor, padding: Any, value: float) -> Tensor:
+def _padded(x: Tensor, padding: Padding, value: float) -> Tensor:
     """View (N, *S, C) as (N, C, *S), padded. F.pad would copy even without padding."""
     return F.pad(_first(x), _pad_amounts(padding), value=value) if any(map(any, padding)) else _first(x)
 
@@ -150,14 +164,14 @@ def _max_pool_scatter(x: Tensor, dy: Tensor, **window: Any) -> Tensor:
     return _last(_inside(spread, x.shape, window["padding"]))
 
 
-def _inside(x: Tensor, shape: Sequence[int], padding: Any) -> Tensor:
+def _inside(x: Tensor, shape: Sequence[int], padding: Padding) -> Tensor:
     """Remove the padding of (N, C, *S) around `shape`, which is (N, *S, C)."""
     for axis, (size, (low, _)) in enumerate(zip(shape[1:-1], padding, strict=True), start=2):
         x = x.narrow(axis, low, size)
     return x
 
 
-def _flat_window(window: Any) -> tuple[list[int], list[int]]:
+def _flat_window(window: dict[str, Any]) -> tuple[list[int], list[int]]:
     """Return window and strides with at least two axes: PyTorch's pools over one axis always divide."""
     extra = [1] * (len(window["window"]) == 1)
     return [*window["window"], *extra], [*window["strides"], *extra]
@@ -172,7 +186,7 @@ def _sum_pool(x: Tensor, **window: Any) -> Tensor:
     return _last(fn(padded, sizes, strides, divisor_override=1))
 
 
-def _sum_pool_grad(dy: Tensor, *, input_shape: Any, **window: Any) -> Tensor:
+def _sum_pool_grad(dy: Tensor, *, input_shape: Shape, **window: Any) -> Tensor:
     like = F.pad(_first(dy.new_zeros(()).expand(input_shape)), _pad_amounts(window["padding"]))
     sizes, strides = _flat_window(window)
     backward = torch.ops.aten.avg_pool3d_backward if len(sizes) == 3 else torch.ops.aten.avg_pool2d_backward

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, placeholder
@@ -25,6 +25,10 @@ from hornbeam.ir.primitive import PRIMITIVES, bind, constant, graph_param, zeros
 from hornbeam.ir.scope import scope
 from hornbeam.ir.trace import inline, new_level
 from hornbeam.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 Requested = Sequence[Placement] | None
 # The composite that is an identity and tells along which mesh axes a value is to be sharded.
@@ -67,7 +71,7 @@ def _partition(
         graph = expanded(graph, rewrite.communicating.__contains__)
 
 
-def expanded(graph: Graph, which: Any) -> Graph:
+def expanded(graph: Graph, which: Callable[[Node], bool]) -> Graph:
     """Inline the composites for which `which(node)` is true."""
 
     def is_inlined(node: Node) -> bool:
