@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""Spellings of Keras 1 and 2 under `hornbeam run`: they work, and a line names the new spelling."""
+"""Names of Keras 1 and 2 under `hornbeam run`: they work, and a line names the replacement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# (script, what it prints, what is said on stderr)
+# (script, its output, messages on stderr)
 SCRIPTS = [
     (
         """
@@ -180,17 +180,17 @@ print(len(model.fit(np.ones((4, 2)), np.ones((4, 3)), verbose=0).history["loss"]
 ]
 
 
-@pytest.mark.parametrize(("script", "printed", "said"), SCRIPTS)
-def test_old_spellings(tmp_path: Path, script: str, printed: str, said: list[str]) -> None:
+@pytest.mark.parametrize(("script", "printed", "messages"), SCRIPTS)
+def test_legacy_names(tmp_path: Path, script: str, printed: str, messages: list[str]) -> None:
     path = tmp_path / "script.py"
     path.write_text(script)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "hornbeam", "run", str(path)], capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == printed
-    for text in said:
-        assert done.stderr.count(text) == 1, f"{text}\n{done.stderr}"
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == printed
+    for message in messages:
+        assert process.stderr.count(message) == 1, f"{message}\n{process.stderr}"
 
 
 def test_warnings_name_the_line_of_the_script(tmp_path: Path) -> None:
@@ -206,11 +206,11 @@ model.fit(
 )
 """
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "hornbeam", "run", str(path)], capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    assert f"{path}:6: UserWarning: model 'sequential' has no trainable weights" in done.stderr
+    assert process.returncode == 0, process.stderr
+    assert f"{path}:6: UserWarning: model 'sequential' has no trainable weights" in process.stderr
 
 
 @pytest.mark.parametrize(
@@ -223,5 +223,5 @@ model.fit(
         "import hornbeam.layers.core as c; from hornbeam.preprocessing.text import Tokenizer",
     ],
 )
-def test_old_spellings_do_not_exist_outside(code: str) -> None:
+def test_legacy_names_do_not_exist_outside(code: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 1

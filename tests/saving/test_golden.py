@@ -112,9 +112,9 @@ def changed(path: Path, **attributes: Any) -> Path:
     return path
 
 
-def test_older_spellings(tmp_path: Path) -> None:
+def test_configs_of_earlier_versions(tmp_path: Path) -> None:
     def model(config: Any) -> Any:
-        entries = config["config"]["layers"][1:]  # the shape stood in the first layer alone
+        entries = config["config"]["layers"][1:]  # only the first layer had the shape
         entries[0]["config"]["input_dtype"] = "float32"
         for entry in entries:
             entry["config"]["dtype"] = {"class_name": "Policy", "config": {"name": "float32"}}
