@@ -211,10 +211,10 @@ def batch_norm_small_batch(trace: TrainingTrace) -> Evidence | None:
     size = trace.batch_size
     flat = any(snapshot.rank == 2 for snapshot in norms)
     if size < (5 if flat else 2):
-        samples = f"{size} sample{'s' if size > 1 else ''}"
+        batch = f"{size} sample{'s' if size > 1 else ''}"
         return Evidence(
             f"{listed([snapshot.path for snapshot in norms])} takes means and variances of "
-            f"{samples}: they are mostly noise",
+            f"{batch}: they are mostly noise",
             [snapshot.path for snapshot in norms],
         )
     samples = getattr(trace.data, "samples", None)
