@@ -20,7 +20,7 @@ from hornbeam.ir.node import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike
+    from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
 
 
 @dataclass(frozen=True)
@@ -100,17 +100,17 @@ class Strings(np.ndarray):
         """
         return _object_array(value).view(cls)
 
-    def numpy(self) -> Any:
+    def numpy(self) -> Tree:
         """Return the strings as a plain array, or a single string as str or bytes."""
         return self.view(np.ndarray) if self.ndim else self.item()
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: object) -> bool:
     """Return True for strings and arrays of strings, as they are inside of a pipeline."""
     return isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and value.dtype == object)
 
 
-def map_parts(function: Callable[[Any], Any], element: Any) -> Any:
+def map_parts(function: Callable[[Any], Any], element: Tree) -> Tree:
     """Apply `function` to the parts of an element: tuples and dicts are structure, lists are not."""
     if isinstance(element, tuple):
         parts = [map_parts(function, part) for part in element]
@@ -120,7 +120,7 @@ def map_parts(function: Callable[[Any], Any], element: Any) -> Any:
     return function(element)
 
 
-def flatten_parts(element: Any) -> list[Any]:
+def flatten_parts(element: Tree) -> list[Any]:
     """Return the parts of an element from left to right."""
     if isinstance(element, tuple):
         return [part for item in element for part in flatten_parts(item)]
@@ -129,7 +129,7 @@ def flatten_parts(element: Any) -> list[Any]:
     return [element]
 
 
-def zip_parts(function: Callable[[Sequence[Any]], Any], elements: Sequence[Any]) -> Any:
+def zip_parts(function: Callable[[Sequence[Any]], Any], elements: Sequence[Any]) -> Tree:
     """Apply `function` to the corresponding parts of several elements of one structure.
 
     Raises ValueError if the structures differ.
@@ -156,7 +156,7 @@ def _structures_differ(elements: Sequence[Any]) -> str:
     )
 
 
-def describe_structure(element: Any) -> str:
+def describe_structure(element: Tree) -> str:
     """Return the structure of an element as text, e.g. "(array, {'a': array})"."""
     if isinstance(element, tuple):
         return f"({', '.join(describe_structure(part) for part in element)})"
@@ -168,7 +168,7 @@ def describe_structure(element: Any) -> str:
 # -- from the user -----------------------------------------------------------------------------------------
 
 
-def as_part(value: Any) -> Any:
+def as_part(value: Tree) -> Tree:
     """Convert a value of a user or a function to a part of an element.
 
     Raises HornbeamTypeError for values other than numbers and strings, ShapeError for ragged lists.
@@ -204,16 +204,16 @@ def _has_text(array: np.ndarray) -> bool:
     return array.dtype == object and array.ndim == 1 and array.size > 0 and isinstance(array[0], (str, bytes))
 
 
-def _number_or_array(array: np.ndarray) -> Any:
+def _number_or_array(array: np.ndarray) -> np.ndarray | np.generic:
     return array if array.ndim else array[()]
 
 
-def is_pipeline(value: Any) -> bool:
+def is_pipeline(value: object) -> bool:
     """Return True for a part that is a Dataset itself, as the elements of `window` are."""
     return hasattr(value, "_stage")
 
 
-def _from_list(items: list[Any]) -> Any:
+def _from_list(items: list[Any]) -> np.ndarray | None:
     flat = list(_leaves(items))
     if flat and isinstance(flat[0], (str, bytes)):
         return _object_array(items)
@@ -246,7 +246,7 @@ def _object_array(value: Any) -> np.ndarray:
     return array.view(np.ndarray)
 
 
-def as_element(structure: Any) -> Any:
+def as_element(structure: Tree) -> Tree:
     """Convert a value of a user or a function to an element. Lazy tensors are evaluated together."""
     pending = [p.node for p in flatten_parts(structure) if isinstance(p, Tensor) and p.node.value is None]
     if pending:
@@ -257,7 +257,7 @@ def as_element(structure: Any) -> Any:
 # -- to the user -------------------------------------------------------------------------------------------
 
 
-def _part_for_user(value: Any) -> Any:
+def _part_for_user(value: Tree) -> Tree:
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
         array = value.view() if isinstance(value, np.ndarray) else np.asarray(value)
         array.flags.writeable = False
@@ -265,7 +265,7 @@ def _part_for_user(value: Any) -> Any:
     return Strings.of(value) if is_text(value) else value
 
 
-def for_user(element: Any) -> Any:
+def for_user(element: Tree) -> Tree:
     """Convert the parts of an element to Tensors, text to Strings."""
     return map_parts(_part_for_user, element)
 
@@ -273,7 +273,7 @@ def for_user(element: Any) -> Any:
 # -- several elements --------------------------------------------------------------------------------------
 
 
-def stack_parts(values: Sequence[Any]) -> Any:
+def stack_parts(values: Sequence[Any]) -> Tree:
     """Stack corresponding parts of several elements. Raises ShapeError if their shapes or dtypes differ."""
     first = values[0]
     if first is None:
@@ -301,12 +301,12 @@ def _stack_text(values: Sequence[Any]) -> np.ndarray:
     return np.stack(values)
 
 
-def stack_elements(elements: Sequence[Any]) -> Any:
+def stack_elements(elements: Sequence[Any]) -> Tree:
     """Stack elements along a new first axis."""
     return zip_parts(stack_parts, elements)
 
 
-def stack_padded(elements: Sequence[Any], shapes: Any, values: Any) -> Any:
+def stack_padded(elements: Sequence[Any], shapes: Tree, values: Tree) -> Tree:
     """Stack elements along a new first axis, padded at their ends to the largest, or to `shapes`."""
     count = len(flatten_parts(elements[0]))
     sizes = iter(_settings_by_part(shapes, count, _is_shape))
@@ -314,12 +314,12 @@ def stack_padded(elements: Sequence[Any], shapes: Any, values: Any) -> Any:
     return zip_parts(lambda column: _pad_and_stack(column, next(sizes), next(fills)), elements)
 
 
-def _is_shape(value: Any) -> bool:
+def _is_shape(value: Tree) -> bool:
     size = (int, np.integer, type(None))
     return value is None or isinstance(value, list) or all(isinstance(s, size) for s in flatten_parts(value))
 
 
-def _settings_by_part(settings: Any, count: int, is_single: Callable[[Any], bool]) -> list[Any]:
+def _settings_by_part(settings: Tree, count: int, is_single: Callable[[Any], bool]) -> list[Any]:
     """Return a setting for each of `count` parts, from one for all parts or a structure of them."""
     if is_single(settings):
         return [settings] * count
@@ -332,14 +332,14 @@ def _settings_by_part(settings: Any, count: int, is_single: Callable[[Any], bool
     return flat
 
 
-def _flatten_settings(settings: Any, is_single: Callable[[Any], bool]) -> list[Any]:
+def _flatten_settings(settings: Tree, is_single: Callable[[Any], bool]) -> list[Any]:
     if is_single(settings):
         return [settings]
     parts = settings.values() if isinstance(settings, dict) else settings
     return [setting for part in parts for setting in _flatten_settings(part, is_single)]
 
 
-def _pad_and_stack(column: Sequence[Any], shape: Any, value: Any) -> np.ndarray:
+def _pad_and_stack(column: Sequence[Any], shape: ShapeLike | None, value: Any) -> np.ndarray:
     text = is_text(column[0])
     arrays = [np.asarray(part, dtype=object if text else None) for part in column]
     largest = tuple(max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True))
@@ -360,17 +360,17 @@ def _pad_and_stack(column: Sequence[Any], shape: Any, value: Any) -> np.ndarray:
     return batch
 
 
-def take_row(arrays: Any, index: int) -> Any:
+def take_row(arrays: Tree, index: int) -> Tree:
     """Return one row of every array, as an element."""
     return map_parts(lambda array: array[index], arrays)
 
 
-def take_rows(arrays: Any, rows: np.ndarray) -> Any:
+def take_rows(arrays: Tree, rows: np.ndarray) -> Tree:
     """Return some rows of every array, as a batch."""
     return map_parts(lambda array: array[rows], arrays)
 
 
-def count_rows(arrays: Any, method: str) -> int:
+def count_rows(arrays: Tree, method: str) -> int:
     """Return the common number of rows. Raises ShapeError if numbers differ or an array is a scalar."""
     parts = flatten_parts(arrays)
     for part in parts:
@@ -387,10 +387,10 @@ def count_rows(arrays: Any, method: str) -> int:
 # -- specs -------------------------------------------------------------------------------------------------
 
 
-def spec_of(element: Any) -> Any:
+def spec_of(element: Tree) -> Tree:
     """Return the structure of an element with a TensorSpec for every part."""
 
-    def spec(value: Any) -> Any:
+    def spec(value: Tree) -> Tree:
         if is_text(value):
             return TensorSpec(np.shape(value) if isinstance(value, np.ndarray) else (), "string")
         if isinstance(value, (np.ndarray, np.generic)):
@@ -400,15 +400,15 @@ def spec_of(element: Any) -> Any:
     return map_parts(spec, element)
 
 
-def map_specs(function: Callable[[TensorSpec], Any], spec: Any) -> Any:
+def map_specs(function: Callable[[TensorSpec], Any], spec: Tree) -> Tree:
     """Apply `function` to every TensorSpec of a structure; other parts stay."""
     return map_parts(lambda part: function(part) if isinstance(part, TensorSpec) else part, spec)
 
 
-def cast_to_spec(element: Any, spec: Any) -> Any:
+def cast_to_spec(element: Tree, spec: Tree) -> Tree:
     """Cast an element to the dtypes of `spec`. Raises ShapeError or HornbeamTypeError for a mismatch."""
 
-    def cast(pair: Sequence[Any]) -> Any:
+    def cast(pair: Sequence[Any]) -> Tree:
         value, expected = pair
         if not isinstance(expected, TensorSpec):
             return value

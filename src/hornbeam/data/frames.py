@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam.ir.types import HornbeamTypeError
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 
 def frame_to_array(frame: Any, name: str) -> np.ndarray:
@@ -44,7 +47,7 @@ def frame_to_array(frame: Any, name: str) -> np.ndarray:
     return arrays[0] if isinstance(table, nw.Series) else np.column_stack(arrays)
 
 
-def is_frame(x: Any) -> bool:
+def is_frame(x: Tree) -> bool:
     """Return True for tables with named columns."""
     return hasattr(x, "columns") and hasattr(x, "to_numpy")
 

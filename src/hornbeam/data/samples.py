@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,10 +10,13 @@ from hornbeam import tree
 from hornbeam.data.frames import is_frame, take_frame_rows
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 _SCALARS = (bool, int, float, str, bytes, np.generic)
 
 
-def as_samples(data: Any, name: str) -> Any:
+def as_samples(data: Tree, name: str) -> Tree:
     """Convert the leaves of `data` to NumPy arrays; frames and series stay, lists of scalars are one array.
 
     Raises HornbeamTypeError for leaves of other types, ShapeError for leaves of different lengths, ValueError
@@ -35,7 +38,7 @@ def as_samples(data: Any, name: str) -> Any:
     return data
 
 
-def _list_to_array(part: Any) -> Any:
+def _list_to_array(part: list[Any]) -> Any:
     """Convert a (nested) list of scalars to an array; None (continue) for other parts."""
     if not isinstance(part, (list, tuple)):
         return None
@@ -65,12 +68,12 @@ def _as_leaf(leaf: Any, name: str) -> Any:
     return array
 
 
-def is_table(leaf: Any) -> bool:
+def is_table(leaf: object) -> bool:
     """Return True for frames and series of pandas and polars."""
     return hasattr(leaf, "to_numpy")
 
 
-def count_samples(data: Any) -> int:
+def count_samples(data: Tree) -> int:
     """Return the number of samples in the result of `as_samples`."""
     return next(len(leaf) for leaf in tree.flatten(data) if leaf is not None)
 
@@ -84,10 +87,10 @@ def check_same_count(**parts: Any) -> int:
     return next(iter(counts.values()))
 
 
-def take_samples(data: Any, rows: np.ndarray) -> Any:
+def take_samples(data: Tree, rows: np.ndarray) -> Tree:
     """Return the samples with these row numbers, in the same structure."""
 
-    def take(leaf: Any) -> Any:
+    def take(leaf: Any) -> Tree:
         if leaf is None:
             return None
         return take_frame_rows(leaf, rows) if is_table(leaf) else leaf[rows]
@@ -95,7 +98,7 @@ def take_samples(data: Any, rows: np.ndarray) -> Any:
     return tree.map_structure(take, data)
 
 
-def named_arrays(data: Any, name: str) -> dict[str, np.ndarray]:
+def named_arrays(data: Tree, name: str) -> dict[str, np.ndarray]:
     """Return every leaf as an array by its name; a frame as its columns."""
     arrays: dict[str, np.ndarray] = {}
     for path, leaf in tree.flatten_with_path(data):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,11 @@ from hornbeam.training.batches import global_signature, putter
 from hornbeam.training.packing import Batch, Signature, make_batch, unpack_x_y_sample_weight
 from hornbeam.training.step import with_floatx
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.layers import Layer
+    from hornbeam.models import Model
+
 
 class Call(NamedTuple):
     """One call of a layer: its input tensors, and its output tensors."""
@@ -44,7 +49,7 @@ def capture_layer_calls() -> Iterator[list[Call]]:
     """
     level, calls = current_level(), []
 
-    def record(layer: Any, run: Any) -> Any:
+    def record(layer: Layer, run: Any) -> Any:
         outputs = run()
         arguments = [*run.args, *run.keywords.values()] if isinstance(run, functools.partial) else []
         tensors = _tensors(outputs)
@@ -56,7 +61,7 @@ def capture_layer_calls() -> Iterator[list[Call]]:
         yield calls
 
 
-def _tensors(structure: Any) -> list[Tensor]:
+def _tensors(structure: Tree) -> list[Tensor]:
     return [leaf for leaf in tree.flatten(structure) if isinstance(leaf, Tensor) and not leaf.symbolic]
 
 
@@ -105,7 +110,7 @@ class Probe:
             return tree.map_structure(_array, self._fn(with_floatx(tensors)))
 
 
-def _array(x: Any) -> Any:
+def _array(x: Tree) -> Any:
     return np.array(x) if isinstance(x, Tensor) else x
 
 
@@ -123,7 +128,7 @@ class LayerValues(NamedTuple):
 
 
 def layer_values(
-    model: Any, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False
+    model: Model, x: Tree, y: Tree = None, sample_weight: Tree = None, training: bool = False
 ) -> list[LayerValues]:
     """Compute the outputs of all layers of a built model for a batch, in the order of their calls.
 
@@ -172,7 +177,7 @@ def layer_values(
     return [LayerValues(layer.path, layer, output, gradient) for layer, output, gradient in rows]
 
 
-def rms(x: Any) -> Tensor:
+def rms(x: Tree) -> Tensor:
     """Compute the root mean square of all entries, a float32 scalar; 0 for an empty tensor."""
     x = ops.cast(as_tensor(x), "float32")
     return ops.sqrt(ops.mean(ops.square(x))) if ops.size(x) else ops.zeros((), "float32")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.distribution.processes import is_first
 from hornbeam.engines import current_engine
-from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.callbacks.base import Callback, Logs, run_of
 
 if TYPE_CHECKING:
     from hornbeam.diagnostics.doctor import Finding
@@ -68,7 +68,7 @@ class Doctor(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
-        run = self.model._training_run
+        run = run_of(self.model)
         self.findings, self._unreported, self._probes, self.seconds = [], [], {}, 0.0
         steps = self.params.get("steps")
         self._trace = TrainingTrace(self.model, run, int(self.params.get("epochs") or 1), steps)
@@ -95,7 +95,7 @@ class Doctor(Callback):
         if trace is None:
             return
         trace.history.append({name: value for name, value in (logs or {}).items()})
-        updates = self.model._training_run.updates_now
+        updates = run_of(self.model).updates_now
         new = updates - trace.updates
         last = epoch + 1 >= trace.epochs or self.model.stop_training
         due = last or new >= max(_AT_LEAST, _NEW * trace.updates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def compare_engines(
     return results
 
 
-def _run(model: Any, data: ArrayData, rows: np.ndarray, name: str) -> _Run:
+def _run(model: Model, data: ArrayData, rows: np.ndarray, name: str) -> _Run:
     """Run the steps on one engine, then restore all variables."""
     with using(name):
         step = model._compiled_step("train", data.signature(rows.shape[-1]))

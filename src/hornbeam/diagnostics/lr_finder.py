@@ -30,6 +30,7 @@ from hornbeam.visualization.terminal import render
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DataLike, Tree
     from hornbeam.models import Model
+    from hornbeam.optimizers import Optimizer
 
 # Steps between two tests for a diverging loss.
 _CHUNK = 10
@@ -209,7 +210,13 @@ def lr_find(
 
 
 def _tested(
-    model: Any, optimizer: Any, data: ArrayData | StreamData, low: float, factor: float, steps: int, seed: int
+    model: Model,
+    optimizer: Optimizer,
+    data: ArrayData | StreamData,
+    low: float,
+    factor: float,
+    steps: int,
+    seed: int,
 ) -> np.ndarray:
     """Compute the loss of each step until it diverges; then restore all variables."""
     engine = current_engine()
@@ -291,7 +298,7 @@ def _preserve_order(data: ArrayData | StreamData) -> Iterator[None]:
 
 
 @contextmanager
-def _replaced(optimizer: Any, rate: Variable) -> Iterator[None]:
+def _replaced(optimizer: Optimizer, rate: Variable) -> Iterator[None]:
     """Let the optimizer read its rate from a variable inside of the block."""
     previous = optimizer._learning_rate
     optimizer._learning_rate = rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import count_evaluation, unsealed
 from hornbeam.training.packing import Batch
 from hornbeam.training.sources import Data, make_data
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,10 @@ class Predictions:
 
 
 def predictions(
-    model: Any,
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
+    model: Model,
+    x: Tree,
+    y: Tree = None,
+    sample_weight: Tree = None,
     batch_size: int | None = None,
     steps: int | None = None,
     keep_x: bool = False,
@@ -77,7 +81,7 @@ def predictions(
     return Predictions(inputs, targets, outputs, weights, adds_losses)
 
 
-def opened(model: Any, x: Any, y: Any, sample_weight: Any, purpose: str) -> tuple[Any, Any, Any]:
+def opened(model: Model, x: Tree, y: Tree, sample_weight: Tree, purpose: str) -> tuple[Any, Any, Any]:
     """Take data out of their seal, if they have one; the evaluation is counted and announced."""
     x, y, sample_weight, sealed = unsealed(x, y, sample_weight, model._training_run is not None)
     count_evaluation(sealed, f"{purpose} of {describe(model)}", quiet=False)
@@ -100,7 +104,7 @@ def _joined(parts: list[Any]) -> Any:
     return tree.map_structure(lambda *arrays: None if arrays[0] is None else np.concatenate(arrays), *parts)
 
 
-def _try_model(model: Any, batch: Batch) -> bool:
+def _try_model(model: Model, batch: Batch) -> bool:
     """Call the model on one sample. Returns whether layers add losses; raises for outputs with a mask."""
     outputs = model(batch.take(slice(0, 1)).x, training=False)
     if any(getattr(part, "_keras_mask", None) is not None for part in tree.flatten(outputs)):

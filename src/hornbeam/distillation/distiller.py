@@ -160,7 +160,7 @@ class Distiller(Model):
         self.total_loss_tracker.update_state(total)
         return total
 
-    def _distillation_loss(self, x: Any, y_pred: Any) -> Any:
+    def _distillation_loss(self, x: Tree, y_pred: Tree) -> Any:
         extractors = self._extractors
         if extractors.teacher is None:
             teacher = {_FINAL: self.teacher(x, training=False)}
@@ -192,7 +192,7 @@ class Distiller(Model):
         }
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Build the distiller that a config describes.
 
         Args:
@@ -221,7 +221,7 @@ class _Losses:
     def __init__(self, loss: Any) -> None:
         self.functions = tree.map_structure(lambda x: losses.get(x) if isinstance(x, str) else x, loss)
 
-    def total(self, y: Any, y_pred: Any) -> Any:
+    def total(self, y: Tree, y_pred: Tree) -> Any:
         """Compute the sum of the means over all outputs."""
         triples = zip(tree.flatten(self.functions), tree.flatten(y), tree.flatten(y_pred), strict=True)
         return ops.sum(
@@ -229,7 +229,7 @@ class _Losses:
         )
 
 
-def _extractor(model: Any, names: Sequence[str | None]) -> Model | None:
+def _extractor(model: Model, names: Sequence[str | None]) -> Model | None:
     """Build a model with the outputs of the named layers besides the final one."""
     selected = list(dict.fromkeys(name for name in names if name is not None))
     if not selected:

@@ -156,7 +156,7 @@ class FeatureDistillation(DistillationLoss):
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Build the loss that a config describes.
 
         Args:
@@ -240,7 +240,7 @@ class LogitsDistillation(DistillationLoss):
         return {"temperature": self.temperature, "loss": registry.serialize(self.loss)}
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         """Build the loss that a config describes.
 
         Args:
@@ -264,7 +264,7 @@ def _is_divergence(loss: Any) -> bool:
     return isinstance(loss, losses.KLDivergence) or loss is losses.kl_divergence
 
 
-def _check_structure(loss: Any, outputs: Any) -> None:
+def _check_structure(loss: Any, outputs: Tree) -> None:
     try:
         tree.assert_same_structure(loss, outputs)
     except ValueError as error:

@@ -21,7 +21,7 @@ from hornbeam.evaluation.statistics import Statistic, mean_of
 from hornbeam.random import host_permutation
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
 
 # Updates of the linear model, and samples in each.
 _UPDATES, _BATCH = 1500, 256
@@ -267,7 +267,7 @@ def _fit_dense(
 # -- samples as points -----------------------------------------------------------------------------
 
 
-def _flat(x: Any) -> np.ndarray:
+def _flat(x: Tree) -> np.ndarray:
     parts = [np.asarray(part) for part in tree.flatten(x)]
     return np.concatenate([part.reshape(len(part), -1).astype(np.float32) for part in parts], 1)
 

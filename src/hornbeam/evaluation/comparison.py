@@ -24,7 +24,7 @@ from hornbeam.evaluation.paired import (
 from hornbeam.evaluation.statistics import Statistic
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
     from hornbeam.data import Dataset
     from hornbeam.models import Model
 
@@ -215,7 +215,7 @@ def compare(
 
 
 def _predict_both(
-    models: tuple[Any, Any], x: Any, y: Any, weights: Any, batch_size: Any, steps: Any
+    models: tuple[Any, Any], x: Tree, y: Tree, weights: Any, batch_size: Any, steps: Any
 ) -> list[Any]:
     from hornbeam.diagnostics.predictions import opened, predictions
 

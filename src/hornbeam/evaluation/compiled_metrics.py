@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam.evaluation.statistics import Statistic, loss_values, mean_of, of_metric
+
+if TYPE_CHECKING:
+    from hornbeam.diagnostics.predictions import Predictions
+    from hornbeam.metrics import Metric
+    from hornbeam.models import Model
 
 # Words in names of metrics whose larger, or smaller, values are better.
 _LARGER = ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k", "correlation",
@@ -26,7 +31,7 @@ class Measurement:
     constant: float = 0.0
 
 
-def direction(name: str, metric: Any = None) -> int:
+def direction(name: str, metric: Metric | None = None) -> int:
     """Return +1 if larger values are better, -1 if smaller ones are, 0 if it is unknown."""
     declared = getattr(metric, "_direction", None)
     if declared in ("up", "down"):
@@ -37,7 +42,7 @@ def direction(name: str, metric: Any = None) -> int:
     return 1 if any(part in name for part in _LARGER) else 0
 
 
-def measurements(model: Any, predicted: Any) -> tuple[list[Measurement], list[str]]:
+def measurements(model: Model, predicted: Predictions) -> tuple[list[Measurement], list[str]]:
     """Return loss, losses of outputs and metrics of a compiled model, and notes on those without an interval.
 
     `predicted` are `Predictions` of the model.
@@ -52,7 +57,7 @@ def measurements(model: Any, predicted: Any) -> tuple[list[Measurement], list[st
     return [*losses, *_metrics(model, predicted, notes)], notes
 
 
-def _custom_steps(model: Any) -> str:
+def _custom_steps(model: Model) -> str:
     from hornbeam.training.trainer import Trainer
 
     names = ("compute_loss", "test_step", "compute_metrics")
@@ -60,7 +65,7 @@ def _custom_steps(model: Any) -> str:
     return " and ".join(f"{name}()" for name in custom)
 
 
-def _losses(model: Any, predicted: Any, notes: list[str]) -> list[Measurement]:
+def _losses(model: Any, predicted: Predictions, notes: list[str]) -> list[Measurement]:
     from hornbeam.training.outputs import Outputs
 
     losses = model._training_state.losses
@@ -92,7 +97,7 @@ def _shifted(name: str, values: np.ndarray, constant: float) -> Measurement:
     return Measurement(name, statistic.value + constant, statistic, constant)
 
 
-def _metrics(model: Any, predicted: Any, notes: list[str]) -> list[Measurement]:
+def _metrics(model: Model, predicted: Predictions, notes: list[str]) -> list[Measurement]:
     from hornbeam.training.outputs import Outputs
 
     compiled = model._training_state.metrics

@@ -21,6 +21,8 @@ from hornbeam.evaluation.resampling import interval
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike
     from hornbeam.data import Dataset
+    from hornbeam.diagnostics.predictions import Predictions
+    from hornbeam.evaluation.baseline_models import Baselines
     from hornbeam.models import Model
 
 _MOST_CLASSES = 25
@@ -74,7 +76,7 @@ class Evaluation(EvaluationReport):
     level: float
     metrics: Mapping[str, Estimate]
     classes: Sequence[ClassScore] = ()
-    baselines: Any = None
+    baselines: Baselines | None = None
     notes: Sequence[str] = field(default=())
 
     def __getitem__(self, name: str) -> Estimate:
@@ -183,7 +185,7 @@ def evaluate(
 
 
 def evaluation_of(
-    model: Any, predicted: Any, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    model: Model, predicted: Predictions, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[Evaluation, Labels | None]:
     """Compute `evaluate` of `Predictions`; return the labels too."""
     rng = np.random.default_rng(seed)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from hornbeam.diagnostics.predictions import Predictions
+    from hornbeam.models import Model
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,13 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(-1, keepdims=True)
 
 
-def from_logits(model: Any) -> bool | None:
+def from_logits(model: Model) -> bool | None:
     """Return the setting `from_logits` of a model's only loss, None if it has none."""
     losses = model._training_state.losses
     return getattr(losses.spec, "from_logits", None) if losses is not None else None
 
 
-def labels_of(model: Any, predicted: Any) -> Labels | None:
+def labels_of(model: Model, predicted: Predictions) -> Labels | None:
     """Return the labels of a classifier with one output, None for other predictions or targets.
 
     Predictions (n, classes) go with class indices or one-hot rows, (n, 1) or (n,) with 0 and 1. They are
@@ -88,7 +92,7 @@ def _binary(y: np.ndarray, scores: np.ndarray, logits: bool) -> Labels | None:
     )
 
 
-def require_labels(model: Any, predicted: Any, caller: str) -> Labels:
+def require_labels(model: Model, predicted: Predictions, caller: str) -> Labels:
     """Return `labels_of`. Raises ValueError if the model is not a classifier."""
     labels = labels_of(model, predicted)
     if labels is None:

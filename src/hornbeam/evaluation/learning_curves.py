@@ -22,7 +22,7 @@ from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import LinePanel
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
     from hornbeam.models import Model
 
 
@@ -194,7 +194,7 @@ def learning_curve(
     return LearningCurve(validation_scores[0].name, points, last, notes)
 
 
-def _rows(structure: Any, rows: np.ndarray) -> Any:
+def _rows(structure: Tree, rows: np.ndarray) -> Any:
     return tree.map_structure(lambda part: np.asarray(part)[rows], structure)
 
 

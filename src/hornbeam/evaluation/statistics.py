@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import metrics, ops
 from hornbeam.core.jit import jit
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.metrics import Metric
 
 _BLOCK = 512
 
@@ -65,7 +69,7 @@ def _success_rate(states: np.ndarray) -> np.ndarray:
 # -- metrics ---------------------------------------------------------------------------------------
 
 
-def of_metric(metric: Any, name: str, y: Any, y_pred: Any, weights: Any, sign: int) -> list[Statistic]:
+def of_metric(metric: Metric, name: str, y: Tree, y_pred: Tree, weights: Any, sign: int) -> list[Statistic]:
     """Return a metric as one Statistic, or one for each of its values.
 
     Raises ValueError for a metric whose state is not a sum over samples, or that returns a dict.
@@ -88,7 +92,7 @@ def of_metric(metric: Any, name: str, y: Any, y_pred: Any, weights: Any, sign: i
     return [Statistic(f"{name}[{k}]", states, _value_at(run, k), "free", sign) for k in range(first.size)]
 
 
-def _total_state(metric: Any, arguments: Sequence[np.ndarray]) -> np.ndarray:
+def _total_state(metric: Metric, arguments: Sequence[np.ndarray]) -> np.ndarray:
     """Return the state after one update with all samples, which also builds the metric."""
     metric.reset_state()
     metric.update_state(*arguments)
@@ -97,7 +101,7 @@ def _total_state(metric: Any, arguments: Sequence[np.ndarray]) -> np.ndarray:
     return state
 
 
-def _sample_states(metric: Any, arguments: Sequence[np.ndarray]) -> np.ndarray:
+def _sample_states(metric: Metric, arguments: Sequence[np.ndarray]) -> np.ndarray:
     zeros = [np.zeros(v.shape, v.dtype) for v in metric.variables]
 
     def one(parts: Any) -> Any:
@@ -107,7 +111,7 @@ def _sample_states(metric: Any, arguments: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(jit(lambda *parts: ops.vectorized_map(one, list(parts)))(*arguments), np.float64)
 
 
-def _result_function(metric: Any) -> Callable[[np.ndarray], Any]:
+def _result_function(metric: Metric) -> Callable[[np.ndarray], Any]:
     """Return the compiled function from states (b, d) to values (b, ...)."""
     slices, start = [], 0
     for variable in metric.variables:
@@ -138,7 +142,7 @@ def _value_at(run: Callable[[np.ndarray], Any], index: int) -> Callable[[np.ndar
     return values
 
 
-def _kind(metric: Any, states: np.ndarray, weights: Any) -> str:
+def _kind(metric: Metric, states: np.ndarray, weights: Any) -> str:
     if isinstance(metric, metrics.Mean):
         counted = weights is None and np.isin(states, (0.0, 1.0)).all() and (states[:, 1] == 1).all()
         plain = type(metric).result is metrics.Mean.result

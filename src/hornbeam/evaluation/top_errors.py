@@ -18,8 +18,9 @@ from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import ImagePanel, displayable
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
     from hornbeam.data import Dataset
+    from hornbeam.diagnostics.predictions import Predictions
     from hornbeam.models import Model
 
 _COLUMNS = 5
@@ -57,7 +58,7 @@ class Mistakes(EvaluationReport):
     examples: Sequence[Mistake]
     wrong: int
     n: int
-    x: Any
+    x: Tree
 
     def headline(self) -> str:
         """Return the number of errors."""
@@ -176,7 +177,7 @@ def mistakes(
 
 
 def mistakes_of(
-    predicted: Any, labels: Labels, most: int = 20, names: Sequence[str] | None = None
+    predicted: Predictions, labels: Labels, most: int = 20, names: Sequence[str] | None = None
 ) -> Mistakes:
     """Compute `mistakes` of `Predictions` with their samples, and labels that are known."""
     names = class_names(names, labels.classes)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.export.saved_model import ExportArchive as ExportArchive
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
 
 __all__ = ["ExportArchive"]
 
 
-def _saved_model(model: Any, filepath: Any, verbose: bool | None, input_signature: Any) -> None:
+def _saved_model(
+    model: Model, filepath: str | os.PathLike[str], verbose: bool | None, input_signature: Tree
+) -> None:
     from hornbeam.export.saved_model import export_saved_model
 
     export_saved_model(model, filepath, verbose, input_signature)
@@ -19,7 +26,9 @@ def _saved_model(model: Any, filepath: Any, verbose: bool | None, input_signatur
 def _with_message(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
     """Wrap a writer: import it on first use, and print the path that it returns."""
 
-    def export(model: Any, filepath: Any, verbose: bool | None, input_signature: Any) -> None:
+    def export(
+        model: Model, filepath: str | os.PathLike[str], verbose: bool | None, input_signature: Tree
+    ) -> None:
         written = load()(model, filepath, input_signature)
         if verbose is not False:
             print(f"Saved to {written}")
@@ -55,7 +64,12 @@ FORMATS: dict[str, Callable[[Any, Any, bool | None, Any], None]] = {
 
 
 def export_step(
-    model: Any, filepath: Any, format: str, verbose: bool | None, input_signature: Any, batch_size: int | None
+    model: Model,
+    filepath: str | os.PathLike[str],
+    format: str,
+    verbose: bool | None,
+    input_signature: Tree,
+    batch_size: int | None,
 ) -> None:
     """Write one training step: `Model.export(training=True)`."""
     if format != "onnx":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hornbeam import tree
 from hornbeam.export.saved_model import ExportArchive
@@ -13,6 +13,9 @@ from hornbeam.export.signature import fixed_specs
 from hornbeam.layers import InputSpec
 from hornbeam.saving.files import replace_file
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
 
 def export_litert(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
     """Write the inference of a model as a `.tflite` file, for phones and small devices.

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ for output, value in zip(session.get_outputs(), session.run(None, inputs)):
 '''
 
 
-def export_onnx(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
+def export_onnx(model: Model, filepath: str | os.PathLike[str], input_signature: Tree = None) -> Path:
     """Write the inference of a model as ONNX.
 
     Inputs and outputs have the model's names, or those of the keys of dicts, and weights theirs (see
@@ -96,7 +96,7 @@ def onnx_model(model: Any, input_signature: Any = None) -> tuple[Any, list[tuple
     return proto, examples
 
 
-def check_graph(model: Any) -> None:
+def check_graph(model: Model) -> None:
     """Raise ValueError if a part of the model runs outside its graph."""
     if host := host_layers(model):
         raise ValueError(
@@ -116,7 +116,7 @@ def free_inputs(specs: Sequence[Any]) -> list[int]:
 
 
 def for_any_rows(
-    model: Any,
+    model: Model,
     make: Callable[[int], Any],
     free: Sequence[int],
     kept: Collection[str] = (),

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,7 +54,10 @@ np.savez("state.npz", **state)  # to resume: state = dict(np.load("state.npz"))
 
 
 def export_onnx_step(
-    model: Any, filepath: str | os.PathLike[str], input_signature: Any = None, batch_size: int | None = None
+    model: Model,
+    filepath: str | os.PathLike[str],
+    input_signature: Tree = None,
+    batch_size: int | None = None,
 ) -> Path:
     """Write a training step of a compiled model as ONNX.
 
@@ -93,7 +96,7 @@ def export_onnx_step(
 
 
 def onnx_step(
-    model: Any, input_signature: Any = None, batch_size: int | None = None, file: str = "step.onnx"
+    model: Model, input_signature: Tree = None, batch_size: int | None = None, file: str = "step.onnx"
 ) -> Any:
     """Return a training step as an `onnx.ModelProto`; `file` is its name in the doc string."""
     model._require_compiled("export")
@@ -134,7 +137,7 @@ def _traced(model: Any, types: Any) -> Traced:
 class _Step:
     """A training step with the names of its inputs and outputs."""
 
-    def __init__(self, model: Any, traced: Traced, batch: Sequence[str]) -> None:
+    def __init__(self, model: Model, traced: Traced, batch: Sequence[str]) -> None:
         self._model = model
         self._metric_variables = {id(variable) for variable in model.metrics_variables}
         self._state_names = _state_names(model)
@@ -231,7 +234,7 @@ def _state_names(model: Any) -> dict[int, str]:
 # -- shapes --------------------------------------------------------------------------------------------------
 
 
-def _type_of(spec: Any, rows: int) -> TensorType:
+def _type_of(spec: Tree, rows: int) -> TensorType:
     shape = tuple(spec.shape)
     return TensorType((rows, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or floatx()))
 
@@ -245,6 +248,7 @@ def _signature(model: Any) -> tuple[Any, Any]:
         )
     (x,) = signature_of(model)
     losses = model._training_state.losses
+    assert losses is not None
     if losses.spec is None:
         return x, None
     outputs = Outputs(model.output, model.output_names)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,11 @@ from hornbeam.engines import get_engine
 from hornbeam.export.signature import signature_of
 from hornbeam.ir.types import TensorType, is_float, numpy_dtype
 from hornbeam.models.host import has_host_layers
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.layers import Layer
+    from hornbeam.models import Model
 
 __all__ = ["ExportArchive"]
 
@@ -82,7 +88,7 @@ class ExportArchive:
         """Variables that training does not change."""
         return [v for v in self.variables if not v.trainable]
 
-    def track(self, resource: Any) -> None:
+    def track(self, resource: Layer) -> None:
         """Add all variables of a layer or model to the artifact; those that endpoints read are added anyway.
 
         Args:
@@ -117,8 +123,8 @@ class ExportArchive:
     # -- endpoints -------------------------------------------------------------------------------------------
 
     def add_endpoint(
-        self, name: str, fn: Callable[..., Any], input_signature: Any = None, **kwargs: Any
-    ) -> Any:
+        self, name: str, fn: Callable[..., Any], input_signature: Tree = None, **kwargs: Any
+    ) -> Callable[..., Any]:
         """Add a function as a method and signature of the artifact.
 
         Args:
@@ -153,7 +159,9 @@ class ExportArchive:
         )
         return self._endpoints[name]
 
-    def track_and_add_endpoint(self, name: str, resource: Any, input_signature: Any, **kwargs: Any) -> Any:
+    def track_and_add_endpoint(
+        self, name: str, resource: Layer, input_signature: Tree, **kwargs: Any
+    ) -> Callable[..., Any]:
         """Track a layer or model, and add an endpoint that calls it for inference.
 
         Args:
@@ -176,7 +184,7 @@ class ExportArchive:
             )
         return self.add_endpoint(name, lambda *xs: resource(*xs, training=False), input_signature, **kwargs)
 
-    def _spec(self, x: Any) -> Any:
+    def _spec(self, x: Tree) -> Any:
         if isinstance(x, self._tf.TensorSpec):
             return x
         if not hasattr(x, "shape") or x.shape is None:
@@ -231,7 +239,9 @@ class ExportArchive:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    def write_out(self, filepath: Any, options: Any = None, verbose: bool = True) -> None:
+    def write_out(
+        self, filepath: str | os.PathLike[str], options: object = None, verbose: bool = True
+    ) -> None:
         """Write the SavedModel. The first endpoint is "serving_default" too.
 
         Args:
@@ -314,7 +324,9 @@ def _check_rows(name: str, batch_function: _Traced, row_function: _Traced, free:
                 )
 
 
-def export_saved_model(model: Any, filepath: Any, verbose: bool | None, input_signature: Any) -> None:
+def export_saved_model(
+    model: Model, filepath: str | os.PathLike[str], verbose: bool | None, input_signature: Tree
+) -> None:
     """Write the inference of a model as the endpoint "serve" of a SavedModel."""
     signature = signature_of(model) if input_signature is None else input_signature
     archive = ExportArchive()

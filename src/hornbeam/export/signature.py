@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
 
 def signature_of(model: Any) -> list[Any]:
     """Return the model's inputs, as one structure for its one argument.

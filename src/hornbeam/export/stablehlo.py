@@ -13,7 +13,9 @@ from hornbeam.interop import jax_function
 from hornbeam.saving.files import replace_file
 
 if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
     from hornbeam.layers.layer import Layer
+    from hornbeam.models import Model
 
 
 class _FlatInputs:
@@ -21,7 +23,7 @@ class _FlatInputs:
 
     built = True
 
-    def __init__(self, model: Any, structure: list[Any]) -> None:
+    def __init__(self, model: Model, structure: list[Any]) -> None:
         self._model, self._structure = model, structure
         self.variables = model.variables
 

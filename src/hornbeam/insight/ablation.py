@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,11 @@ from hornbeam._internal.naming import preserve_name_counters
 from hornbeam._internal.validation import check_int
 from hornbeam.layers.context import shapes_only
 from hornbeam.random import host_permutation, random_state, set_random_seed, set_random_state
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.layers import Layer
+    from hornbeam.models import Model
 
 VALIDATION_FRACTION = 0.2
 
@@ -36,7 +41,7 @@ class _PassThrough(layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, inputs: Any, *others: Any, **options: Any) -> Any:
+    def call(self, inputs: Tree, *others: Any, **options: Any) -> Any:
         return inputs
 
 
@@ -51,7 +56,7 @@ def preserved_state() -> Iterator[None]:
         set_random_state(state)
 
 
-def without(model: Any, layer: Any | None) -> Any:
+def without(model: Model, layer: Any | None) -> Any:
     """Copy a functional or Sequential model, with new weights, and replace a layer by the identity.
 
     `layer` is one of `model.layers`, or None for a complete copy. Raises NotRemovable where shapes do not
@@ -79,14 +84,14 @@ def without(model: Any, layer: Any | None) -> Any:
     return copy_of_model
 
 
-def _check_removable(layer: Any) -> None:
+def _check_removable(layer: Layer) -> None:
     if isinstance(layer, layers.InputLayer):
         raise NotRemovable("it is an input of the model")
     if any(len({id(x) for x in call.inputs}) != 1 for call in layer._inbound):
         raise NotRemovable("it joins several tensors, and one of them would be lost")
 
 
-def parameters_without(model: Any, layer: Any) -> int:
+def parameters_without(model: Model, layer: Layer) -> int:
     """Return the number of parameters without a layer; nothing is computed. Raises NotRemovable."""
     with preserved_state(), shapes_only():
         variant = without(model, layer)
@@ -130,7 +135,7 @@ class Ablations:
 
 
 def ablations(
-    model: Any, x: Any, y: Any, *, batch_size: int, epochs: int, seeds: int, samples: int | None
+    model: Model, x: Tree, y: Tree, *, batch_size: int, epochs: int, seeds: int, samples: int | None
 ) -> Ablations:
     """Retrain the model without each removable layer.
 
@@ -165,7 +170,7 @@ def ablations(
     return Ablations(effects, base, metric, sentence)
 
 
-def _split(x: Any, y: Any, samples: int | None) -> tuple[Any, Any, Any, Any]:
+def _split(x: Tree, y: Tree, samples: int | None) -> tuple[Any, Any, Any, Any]:
     """Return x and y for training, and x and y for validation; the draw of rows is fixed."""
     count = len(tree.flatten(x)[0])
     order = host_permutation(0, count)[: samples or count]
@@ -180,7 +185,7 @@ def _split(x: Any, y: Any, samples: int | None) -> tuple[Any, Any, Any, Any]:
 
 
 def _scores(
-    model: Any,
+    model: Model,
     layer: Any | None,
     settings: dict[str, Any],
     parts: tuple[Any, Any, Any, Any],

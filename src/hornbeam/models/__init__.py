@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hornbeam.models.clone import clone_model, model_from_json
 from hornbeam.models.functional import Function, Functional
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "Function",
@@ -23,6 +26,28 @@ __all__ = [
 ]
 
 
+@overload
+def load_model(
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    *,
+    weights_only: Literal[False] = False,
+) -> Model: ...
+
+
+@overload
+def load_model(
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    *,
+    weights_only: bool,
+) -> Model | dict[str, np.ndarray]: ...
+
+
 def load_model(
     filepath: str | os.PathLike[str],
     custom_objects: Mapping[str, Any] | None = None,
@@ -30,7 +55,7 @@ def load_model(
     safe_mode: bool = True,
     *,
     weights_only: bool = False,
-) -> Any:
+) -> Model | dict[str, np.ndarray]:
     """Load a model from a file; see `hornbeam.saving.load_model`.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam._internal.naming import to_snake_case
@@ -17,6 +17,9 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.host import adjust_strings
 from hornbeam.training.check_inputs import shape_hint
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike, Tree
 
 
 class CallGraph:
@@ -152,7 +155,7 @@ class CallGraph:
     def replay(self, calls: Sequence[SymbolicCall], values: dict[int, Any]) -> None:
         """Replay some of the calls, and add their results to the values."""
 
-        def resolve(x: Any) -> Any:
+        def resolve(x: Tree) -> Any:
             return values[id(x)] if isinstance(x, KerasTensor) else x
 
         for call in calls:
@@ -170,7 +173,7 @@ def _inputs_and_masks(call: SymbolicCall) -> list[KerasTensor]:
 class GraphEnds:
     """Inputs and outputs of an object that is given by a graph of calls: a functional model or a Function."""
 
-    def _set_graph(self, inputs: Any, outputs: Any, name: str) -> None:
+    def _set_graph(self, inputs: Tree, outputs: Tree, name: str) -> None:
         self._structure = _Structure(inputs, outputs)
         self._graph = CallGraph(tree.flatten(inputs), tree.flatten(outputs), name)
 
@@ -185,12 +188,12 @@ class GraphEnds:
         return list(self._graph.outputs)
 
     @property
-    def input(self) -> Any:
+    def input(self) -> Tree:
         """Symbolic inputs in their structure."""
         return self._structure.inputs
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Tree:
         """Symbolic outputs in their structure."""
         return self._structure.outputs
 
@@ -203,7 +206,7 @@ class GraphEnds:
 class _Structure:
     """Nested inputs and outputs; in one object, so that tracking need not look into it."""
 
-    def __init__(self, inputs: Any, outputs: Any) -> None:
+    def __init__(self, inputs: Tree, outputs: Tree) -> None:
         self.inputs = inputs
         self.outputs = outputs
 
@@ -211,7 +214,7 @@ class _Structure:
 # -- inputs ----------------------------------------------------------------------------------------
 
 
-def match_inputs(inputs: Any, expected: Any, name: str) -> list[Any]:
+def match_inputs(inputs: Tree, expected: Tree, name: str) -> list[Any]:
     """Return the inputs in the order of the model's. Raises ValueError if names or number do not match."""
     symbols = tree.flatten(expected)
     if isinstance(inputs, dict):
@@ -229,7 +232,7 @@ def match_inputs(inputs: Any, expected: Any, name: str) -> list[Any]:
     return flat
 
 
-def adjust(value: Any, symbol: KerasTensor, name: str) -> Any:
+def adjust(value: TensorLike | None, symbol: KerasTensor, name: str) -> Tree:
     """Convert a value for a symbolic input: to its dtype, with a last axis of size 1 added or dropped.
 
     Raises ShapeError for any other difference of shapes.

@@ -121,7 +121,7 @@ def _clone_functional(
     new_tensors: dict[int, Any] = {id(old): new for old, new in zip(graph.inputs, inputs, strict=True)}
     copies: dict[int, Any] = {}
 
-    def resolve(x: Any) -> Any:
+    def resolve(x: Tree) -> Any:
         return new_tensors[id(x)] if isinstance(x, KerasTensor) else x
 
     def copied(operation: Any) -> Any:

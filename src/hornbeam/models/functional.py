@@ -18,7 +18,7 @@ from hornbeam.models.model import Model, register_functional, takes_inputs_and_o
 from hornbeam.training.host_inputs import HostInputs
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, Tree
+    from hornbeam._internal.typing import Config, ShapeTree, Tree
 
 
 @exported("keras.src.models.functional")
@@ -68,16 +68,16 @@ class Functional(GraphEnds, Model):
         return list(self._graph_layers)
 
     @layers.setter
-    def layers(self, value: Any) -> None:
+    def layers(self, value: object) -> None:
         raise AttributeError("`layers` of a model lists its layers and cannot be set: choose another name")
 
     @property
-    def input_shape(self) -> Any:
+    def input_shape(self) -> ShapeTree:
         """Shapes of the inputs in their structure."""
         return tree.map_structure(lambda x: x.shape, self.input)
 
     @property
-    def output_shape(self) -> Any:
+    def output_shape(self) -> ShapeTree:
         """Shapes of the outputs in their structure."""
         return tree.map_structure(lambda x: x.shape, self.output)
 
@@ -125,7 +125,7 @@ class Functional(GraphEnds, Model):
     def _compiled_inputs(self) -> Any:
         return self._host.boundary() if self._host else self._symbolic_inputs
 
-    def _run_host_layers(self, x: Any) -> Any:
+    def _run_host_layers(self, x: Tree) -> Any:
         if len(self.inputs) > 1 and is_frame(x):  # each input is a column
             columns = frame_columns(x)
             match_inputs(columns, self.input, self.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, tree
 from hornbeam._internal.naming import to_snake_case
@@ -18,6 +18,10 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers import InputLayer
 from hornbeam.models.call_graph import CallGraph, GraphEnds
 from hornbeam.models.model import Model
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models.functional import Functional
 
 # Operations of `hornbeam.ops` as Keras names them: module -> class names, each a function's name in camel
 # case. Arguments named in _CALL are passed to the call of the operation, all others belong to its config.
@@ -77,7 +81,7 @@ def _is_functional(operation: Any) -> bool:
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def functional_config(model: Any) -> dict[str, Any]:
+def functional_config(model: Functional) -> dict[str, Any]:
     """Return the config of a functional model. Raises TypeError for functions without a config."""
     graph = model._graph
     names = graph.names()
@@ -138,7 +142,7 @@ def _node(args: Any, kwargs: dict[str, Any], places: dict[int, tuple[str, int, i
     }
 
 
-def _value(x: Any, places: dict[int, tuple[str, int, int]]) -> Any:
+def _value(x: Tree, places: dict[int, tuple[str, int, int]]) -> Any:
     """Convert an argument of a call to plain values."""
     if isinstance(x, KerasTensor):
         history = list(places[id(x)])

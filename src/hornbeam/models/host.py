@@ -6,7 +6,7 @@ arrive; the compiled part begins with the tensors at the cut.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,17 +18,21 @@ from hornbeam.layers import InputLayer, Layer
 from hornbeam.training.check_inputs import shape_hint
 from hornbeam.training.host_inputs import HostInputs
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models.call_graph import CallGraph
+
 # Rows that run at once: vectors of a large vocabulary need much memory.
 CHUNK = 2048
 
 
-def host_layers(layer: Any) -> list[Layer]:
+def host_layers(layer: object) -> list[Layer]:
     """List those of a layer, and of the layers inside of it, that work on the host."""
     parts = layer._flatten_layers() if isinstance(layer, Layer) else ()
     return [part for part in parts if getattr(part, "on_host", False)]
 
 
-def has_host_layers(layer: Any) -> bool:
+def has_host_layers(layer: object) -> bool:
     """Return whether a layer, or one inside of it, works on the host."""
     return bool(host_layers(layer))
 
@@ -49,7 +53,7 @@ class HostSubgraph:
     parts.
     """
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: CallGraph) -> None:
         self.graph = graph
         self.host = self._calls_before_host_layers()
         self.cut = self._tensors_at_the_cut()
@@ -122,7 +126,7 @@ class HostSubgraph:
         return [known[id(x)] for x in self.graph.outputs]
 
 
-def strings_to_array(x: Any) -> Any:
+def strings_to_array(x: Tree) -> Tree:
     """Convert a list of strings to one array; return anything else unchanged."""
     if isinstance(x, (list, tuple)) and x:
         leaves = tree.flatten(x)
@@ -131,14 +135,14 @@ def strings_to_array(x: Any) -> Any:
     return x
 
 
-def to_numpy(x: Any) -> Any:
+def to_numpy(x: Tree) -> Tree:
     """Convert one input of the user's to a NumPy array; None stays None."""
     if isinstance(x, Tensor) or x is None:
         return x if x is None else x.numpy()
     return np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x)
 
 
-def adjust_strings(value: Any, symbol: KerasTensor, name: str) -> Any:
+def adjust_strings(value: Tree, symbol: KerasTensor, name: str) -> Tree:
     """Fit an array of strings to a symbolic input: add or drop a last axis of size 1.
 
     Raises HornbeamTypeError if only one of the two is of strings, ShapeError for any other difference of

@@ -19,11 +19,14 @@ from hornbeam.training.model_call import call_as_one_node
 from hornbeam.training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import (
         Config,
         DTypePolicyLike,
         RegularizerLike,
         ShapeLike,
+        ShapeTree,
         SymbolicTree,
         Tree,
     )
@@ -72,6 +75,26 @@ class Model(SavingMethods, Trainer, Layer):
 
     takes_strings = True  # for the layers inside
 
+    if TYPE_CHECKING:  # of functional and Sequential models
+
+        @property
+        def inputs(self) -> list[KerasTensor]: ...
+
+        @property
+        def outputs(self) -> list[KerasTensor]: ...
+
+        @property
+        def input_names(self) -> list[str]: ...
+
+        @property
+        def output_names(self) -> list[str]: ...
+
+        @property
+        def input_shape(self) -> ShapeTree: ...
+
+        @property
+        def output_shape(self) -> ShapeTree: ...
+
     @overload
     def __init__(
         self,
@@ -106,7 +129,7 @@ class Model(SavingMethods, Trainer, Layer):
             raise TypeError("a functional model needs both: Model(inputs, outputs), got one argument")
         Layer.__init__(self, *args, **kwargs)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         """Apply the model to tensors, arrays or symbolic tensors; see `Layer.__call__`.
 
         In eager code a model of Hornbeam's own layers becomes one node, traced once for each shape: its
@@ -156,7 +179,7 @@ class Model(SavingMethods, Trainer, Layer):
         """Return the symbolic tensors at which the compiled part begins, None if they are unknown."""
         return getattr(self, "_symbolic_inputs", None)
 
-    def _run_host_layers(self, x: Any) -> Any:
+    def _run_host_layers(self, x: Tree) -> Any:
         host = next((layer for layer in self._flatten_layers() if getattr(layer, "on_host", False)), None)
         if host is None or not any(map(holds_strings, tree.flatten(strings_to_array(x)))):
             return x
@@ -175,7 +198,7 @@ class Model(SavingMethods, Trainer, Layer):
         return [layer for layer in self._sublayers() if isinstance(layer, Layer)]
 
     @layers.setter
-    def layers(self, value: Any) -> None:
+    def layers(self, value: object) -> None:
         raise AttributeError("`layers` of a model lists its layers and cannot be set: choose another name")
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -362,7 +385,7 @@ class Model(SavingMethods, Trainer, Layer):
         return {**base, **recorded_arguments(self)}
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Build the model that a config describes, with new weights.
 
         Args:

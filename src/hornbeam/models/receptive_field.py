@@ -11,11 +11,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers, tree
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.layers.augmentation.base import RandomImageLayer
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _calls_inside(operation: Any) -> tuple[list[KerasTensor], list[SymbolicCall]
     return (operation.inputs, calls) if calls else None
 
 
-def calls_of(model: Any) -> list[SymbolicCall] | None:
+def calls_of(model: Model) -> list[SymbolicCall] | None:
     """Return the recorded calls of a functional or Sequential model, or None."""
     if hasattr(model, "_graph"):
         return list(model._graph.calls)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 class SavingMethods:
     """Part of a model that saves, exports and restores it."""
-
-    # Of the layer that this is a part of.
-    name: Any
-    metrics: Any
-    optimizer: Any
-    trainable_variables: Any
-    non_trainable_variables: Any
 
     def save(
         self,
@@ -46,7 +39,7 @@ class SavingMethods:
             raise TypeError(f"save() does not accept {', '.join(map(repr, kwargs))}")
         from hornbeam.saving import save_model
 
-        save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+        save_model(cast("Model", self), filepath, overwrite=overwrite, zipped=zipped)
 
     def save_weights(
         self,
@@ -70,7 +63,7 @@ class SavingMethods:
             )
         from hornbeam.saving import save_weights
 
-        save_weights(self, filepath, overwrite=overwrite, names=names)
+        save_weights(cast("Model", self), filepath, overwrite=overwrite, names=names)
 
     def load_weights(
         self,
@@ -92,13 +85,13 @@ class SavingMethods:
             raise TypeError(f"load_weights() does not accept {', '.join(map(repr, kwargs))}")
         from hornbeam.saving import load_weights
 
-        load_weights(self, filepath, skip_mismatch=skip_mismatch, names=names)
+        load_weights(cast("Model", self), filepath, skip_mismatch=skip_mismatch, names=names)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy (`copy.deepcopy`) by the bytes of the `.keras` file."""
         from hornbeam.saving.pickling import packed, unpacked
 
-        return unpacked, packed(self)
+        return unpacked, packed(cast("Model", self))
 
     def export(
         self,
@@ -147,7 +140,7 @@ class SavingMethods:
                 f"{', '.join(FORMATS)}, without further arguments, and save() writes .keras files"
             )
         if training:
-            export_step(self, filepath, format, verbose, input_signature, batch_size)
+            export_step(cast("Model", self), filepath, format, verbose, input_signature, batch_size)
         elif batch_size is not None:
             raise ValueError(
                 "batch_size needs training=True. For inference fix the batch size in input_signature."
@@ -168,7 +161,7 @@ class SavingMethods:
         if value_format not in ("backend_tensor", "numpy_array"):
             raise ValueError(f'value_format must be "backend_tensor" or "numpy_array", got {value_format!r}')
 
-        def values(variables: Any) -> dict[str, Any]:
+        def values(variables: Sequence[Variable]) -> dict[str, Any]:
             return {
                 v.path: np.array(v.numpy()) if value_format == "numpy_array" else v.value for v in variables
             }
@@ -184,22 +177,24 @@ class SavingMethods:
         Raises:
             ValueError: For paths that the model does not have.
         """
+        model = cast("Model", self)
         for name, variables in self._state_parts():
             by_path = {variable.path: variable for variable in variables}
             for path, value in state_tree.get(name, {}).items():
                 if path not in by_path:
                     raise ValueError(
-                        f"model {self.name!r} has no variable {path!r} among its "
+                        f"model {model.name!r} has no variable {path!r} among its "
                         f"{name}.{nearest(path, by_path)}"
                     )
                 by_path[path].assign(value)
 
-    def _state_parts(self) -> Iterator[tuple[str, list[Any]]]:
-        metrics = [variable for metric in self.metrics for variable in metric.variables]
+    def _state_parts(self) -> Iterator[tuple[str, Sequence[Variable]]]:
+        model = cast("Model", self)
+        metrics = [variable for metric in model.metrics for variable in metric.variables]
         ids = {id(variable) for variable in metrics}
-        yield "trainable_variables", self.trainable_variables
-        yield "non_trainable_variables", [v for v in self.non_trainable_variables if id(v) not in ids]
-        yield "optimizer_variables", self.optimizer.variables if self.optimizer is not None else []
+        yield "trainable_variables", model.trainable_variables
+        yield "non_trainable_variables", [v for v in model.non_trainable_variables if id(v) not in ids]
+        yield "optimizer_variables", model.optimizer.variables if model.optimizer is not None else []
         yield "metrics_variables", metrics
 
     def to_json(self, **kwargs: Any) -> str:

@@ -63,7 +63,7 @@ class Sequential(Model):
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
 
     @layers.setter
-    def layers(self, value: Any) -> None:
+    def layers(self, value: object) -> None:
         raise AttributeError("`layers` of a model cannot be set: use add() and pop()")
 
     def add(self, layer: Layer | KerasTensor | Callable[..., Any], rebuild: bool = True) -> None:
@@ -94,7 +94,7 @@ class Sequential(Model):
                 self._push(InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype))
         self._push(layer)
 
-    def _as_layer(self, layer: Any) -> Layer:
+    def _as_layer(self, layer: Layer | KerasTensor | Callable[..., Any]) -> Layer:
         if isinstance(layer, KerasTensor):
             history = layer.history
             if history is None or not isinstance(history.operation, InputLayer):
@@ -137,7 +137,7 @@ class Sequential(Model):
         self._mark_built({"input_shape": self._tensors.values[0].shape})
         self._locked = False
 
-    def _check_inputs(self, x: Any, values: bool = False) -> None:
+    def _check_inputs(self, x: Tree, values: bool = False) -> None:
         super()._check_inputs(x, values)
         if values and self._symbolic_inputs is None and self.layers:
             check_values(self.layers[0], x)
@@ -239,7 +239,7 @@ class Sequential(Model):
         host = self._host_subgraph() if self._symbolic_inputs is not None else None
         return host.boundary() if host else self._symbolic_inputs
 
-    def _run_host_layers(self, x: Any) -> Any:
+    def _run_host_layers(self, x: Tree) -> Any:
         if isinstance(x, HostInputs) or not any(has_host_layers(layer) for layer in self._stack):
             return x
         (value,) = tree.flatten(strings_to_array(x))
@@ -289,12 +289,12 @@ class Sequential(Model):
         return self._symbols("output")[-1]
 
     @property
-    def input_shape(self) -> Any:
+    def input_shape(self) -> tuple[int | None, ...]:
         """Shape of the input."""
         return self.input.shape
 
     @property
-    def output_shape(self) -> Any:
+    def output_shape(self) -> tuple[int | None, ...]:
         """Shape of the output."""
         return self.output.shape
 

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import tree
 from hornbeam._internal.formatting import byte_size, with_unit
@@ -26,6 +26,10 @@ from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
 from hornbeam.layers.context import layer_call_hook
 from hornbeam.models.receptive_field import NO_POSITIONS, ReceptiveFields, calls_of
+
+if TYPE_CHECKING:
+    from hornbeam.layers import Layer
+    from hornbeam.models import Model
 
 Shape = tuple[int | None, ...]
 
@@ -48,7 +52,7 @@ class Row:
 
 
 def summarize(
-    model: Any,
+    model: Model,
     line_length: int | None = None,
     positions: Any = None,
     print_fn: Callable[[str], Any] | None = None,
@@ -105,13 +109,13 @@ class Trace:
         self._nodes = [(node.uid, node_cost(node)[0]) for node in traced.graph.nodes]
         self.flops = sum(cost for _, cost in self._nodes) // self.batch
 
-    def _record(self, layer: Any, run: Callable[[], Any]) -> Any:
+    def _record(self, layer: Layer, run: Callable[[], Any]) -> Any:
         start = serial()
         outputs = run()
         self.calls.setdefault(id(layer), []).append(_Call(_tensors(outputs), (start, serial())))
         return outputs
 
-    def flops_of(self, layer: Any) -> int | None:
+    def flops_of(self, layer: Layer) -> int | None:
         """Return the FLOPs of one sample in all calls of a layer."""
         if self.flops is None:
             return None
@@ -119,7 +123,7 @@ class Trace:
         costs = (cost for uid, cost in self._nodes if any(low < uid < high for low, high in spans))
         return sum(costs) // self.batch
 
-    def shapes_of(self, layer: Any) -> list[tuple[Shape, str]]:
+    def shapes_of(self, layer: Layer) -> list[tuple[Shape, str]]:
         """Return shape and dtype of the outputs of the layer's first call."""
         calls = self.calls.get(id(layer))
         return [(x.shape, x.dtype) for x in calls[0].outputs] if calls else []
@@ -161,7 +165,7 @@ def _tensors(result: Any) -> list[Tensor]:
 # -- rows ----------------------------------------------------------------------------------------------------
 
 
-def rows_of(model: Any, trace: Trace, expand_nested: bool = False, depth: int = 0) -> Iterator[Row]:
+def rows_of(model: Model, trace: Trace, expand_nested: bool = False, depth: int = 0) -> Iterator[Row]:
     """Yield a row for each layer, in the order of the model's layers."""
     calls = calls_of(model) or []
     fields = ReceptiveFields()
@@ -186,7 +190,7 @@ def rows_of(model: Any, trace: Trace, expand_nested: bool = False, depth: int = 
             built=layer.built,
         )
         if expand_nested and hasattr(layer, "layers"):
-            yield from rows_of(layer, trace, expand_nested, depth + 1)
+            yield from rows_of(cast("Model", layer), trace, expand_nested, depth + 1)
 
 
 def _field_text(fields: ReceptiveFields, symbols: Sequence[KerasTensor]) -> str:
@@ -194,7 +198,7 @@ def _field_text(fields: ReceptiveFields, symbols: Sequence[KerasTensor]) -> str:
     return "" if field == NO_POSITIONS else str(field)
 
 
-def _trained(layer: Any) -> str:
+def _trained(layer: Layer) -> str:
     if not layer.weights:
         return ""
     if not layer.trainable_weights:
@@ -202,7 +206,7 @@ def _trained(layer: Any) -> str:
     return "in part" if _has_frozen_parts(layer) else "yes"
 
 
-def _has_frozen_parts(layer: Any) -> bool:
+def _has_frozen_parts(layer: Layer) -> bool:
     parts = [part for part in layer._sublayers() if getattr(part, "weights", ())]
     return any(not part.trainable or _has_frozen_parts(part) for part in parts)
 
@@ -275,7 +279,7 @@ def _columns(rows: Sequence[Row], show_trainable: bool) -> list[_Column]:
 
 
 def _render(
-    model: Any, rows: Sequence[Row], trace: Trace, line_length: int | None, show_trainable: bool
+    model: Model, rows: Sequence[Row], trace: Trace, line_length: int | None, show_trainable: bool
 ) -> str:
     columns = _columns(rows, show_trainable)
     widths = [max(map(len, [column.head, *column.cells])) for column in columns]
@@ -297,7 +301,7 @@ def _render(
     )
 
 
-def _totals(model: Any, rows: Sequence[Row], trace: Trace, legend: bool) -> list[str]:
+def _totals(model: Model, rows: Sequence[Row], trace: Trace, legend: bool) -> list[str]:
     if not model.built:
         return ["not built: sizes are known once it is called on data, or built by build(input_shape)"]
     trained = sum(v.type.size for v in model.trainable_weights)

@@ -16,6 +16,7 @@ from hornbeam.random import make_default_seed
 from hornbeam.utils.images import array_to_img, img_to_array, load_img
 
 if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
     from hornbeam.preprocessing.generator import ImageDataGenerator
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
@@ -68,7 +69,7 @@ class Flow(PyDataset):
     def __len__(self) -> int:
         return -(-self.n // self.batch_size)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> Tree:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} is out of bounds: the flow has {len(self)} batches")
         return self._nth_batch(self._passes * len(self) + index)
@@ -84,7 +85,7 @@ class Flow(PyDataset):
     def __iter__(self) -> Flow:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> Tree:
         self._next += 1
         return self._nth_batch(self._next - 1)
 
@@ -128,9 +129,9 @@ class ArrayFlow(Flow):
     def __init__(
         self,
         generator: ImageDataGenerator,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
+        x: Tree,
+        y: Tree,
+        sample_weight: Tree,
         batch_size: int,
         shuffle: bool,
         seed: int | None,
@@ -184,7 +185,7 @@ class LabeledFiles(NamedTuple):
 
     directory: str
     names: list[str]
-    targets: Any
+    targets: Tree
     class_indices: dict[str, int]
     weights: np.ndarray | None = None
 
@@ -247,7 +248,10 @@ class FileFlow(Flow):
 
 
 def list_class_files(
-    directory: Any, classes: Sequence[str] | None, subset_range: tuple[float, float], follow_links: bool
+    directory: str | os.PathLike[str],
+    classes: Sequence[str] | None,
+    subset_range: tuple[float, float],
+    follow_links: bool,
 ) -> LabeledFiles:
     """List the images in the subfolders of `directory`, of each those between two fractions."""
     root = os.fspath(directory)
@@ -267,7 +271,7 @@ def list_class_files(
 
 def list_frame_files(
     frame: Any,
-    directory: Any,
+    directory: str | os.PathLike[str] | None,
     x_col: str,
     y_col: Any,
     weight_col: str | None,

@@ -10,7 +10,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
 import h5py
 import numpy as np
@@ -33,6 +33,9 @@ from hornbeam.saving.onnx.load import load_onnx, onnx_arrays
 from hornbeam.saving.weights import read_weights, write_weights
 from hornbeam.saving.zip_files import open_zip, unpacked
 
+if TYPE_CHECKING:
+    from hornbeam.models import Model
+
 # Version of Keras that defines the file format.
 FORMAT_VERSION = "3.15.1"
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
@@ -44,7 +47,7 @@ WORK = 150_000
 
 
 def save_model(
-    model: Any,
+    model: Model,
     filepath: str | os.PathLike[str],
     overwrite: bool = True,
     zipped: bool | None = None,
@@ -89,6 +92,28 @@ def save_model(
             archive.writestr(ASSETS + name, content.encode("utf-8", STRAY_BYTES))
 
 
+@overload
+def load_model(
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    *,
+    weights_only: Literal[False] = False,
+) -> Model: ...
+
+
+@overload
+def load_model(
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    *,
+    weights_only: bool,
+) -> Model | dict[str, np.ndarray]: ...
+
+
 def load_model(
     filepath: str | os.PathLike[str],
     custom_objects: Mapping[str, Any] | None = None,
@@ -96,7 +121,7 @@ def load_model(
     safe_mode: bool = True,
     *,
     weights_only: bool = False,
-) -> Any:
+) -> Model | dict[str, np.ndarray]:
     """Load a model from a `.keras` file, an `.h5` file of Keras 1 or 2, or an `.onnx` file.
 
     Custom classes and functions must be registered (`@register_keras_serializable`) or passed in
@@ -200,11 +225,11 @@ def _load_legacy(
     return model
 
 
-def _check_shapes(model: Any, shapes: Mapping[str, Any]) -> None:
+def _check_shapes(model: Model, shapes: Mapping[str, Any]) -> None:
     """Raise ModelFileError if the output shape of a layer differs from the file's."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
-            _check_shapes(layer, shapes)
+            _check_shapes(cast("Model", layer), shapes)
         elif layer.name in shapes:
             expected, actual = shapes[layer.name], tuple(layer.output.shape)
             comparable = isinstance(expected, list) and len(expected) == len(actual)

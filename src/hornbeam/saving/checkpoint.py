@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -28,6 +28,9 @@ from hornbeam.saving.files import (
 )
 from hornbeam.saving.hdf5 import Group, checked_dataset, create_hdf5, open_hdf5, values_of, write_groups
 from hornbeam.saving.weights import read_weights
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 VERSION = 1
 _GROUP = "training"
@@ -52,7 +55,7 @@ def write_checkpoint(path: str | os.PathLike[str], groups: Iterable[Group], stat
 
 
 def read_checkpoint(
-    model: Any, path: str | os.PathLike[str], accept: Callable[[dict[str, Any]], None] | None = None
+    model: Model, path: str | os.PathLike[str], accept: Callable[[dict[str, Any]], None] | None = None
 ) -> dict[str, Any]:
     """Check a checkpoint, load the values of the model and its optimizer, and return the state.
 

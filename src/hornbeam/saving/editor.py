@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -16,6 +16,9 @@ from hornbeam.saving.files import ModelFileError, SizeBudget, parse_json, replac
 from hornbeam.saving.hdf5 import checked_dataset, checked_object, create_hdf5, values_of
 from hornbeam.saving.hdf5_attributes import texts
 from hornbeam.saving.model_parts import saved_parts
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 Tree = dict[str, Any]  # names -> arrays (the weights of an object) and further trees (the objects inside it)
 
@@ -100,7 +103,7 @@ class KerasFileEditor:
             else:
                 print(f"{indent}{name}: shape={value.shape}, dtype={value.dtype}")
 
-    def compare(self, reference_model: Any) -> dict[str, Any]:
+    def compare(self, reference_model: Model) -> dict[str, Any]:
         """Compare the file with a model, and print the differences.
 
         Args:
@@ -262,7 +265,7 @@ def _arrays(weights: Any) -> Tree:
     return {str(name): np.asarray(value) for name, value in weights.items()}
 
 
-def _as_tree(model: Any) -> Tree:
+def _as_tree(model: Model) -> Tree:
     """Return the contents that a file of the model's weights would have."""
     tree: Tree = {}
     for part in saved_parts(model):

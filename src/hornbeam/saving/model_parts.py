@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.layers import Layer
 from hornbeam.optimizers import Optimizer
 from hornbeam.random import SeedGenerator
 from hornbeam.saving.files import ModelFileError
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Part:
         return join_path(self.path, "vars", str(index))
 
 
-def saved_parts(model: Any) -> Iterator[Part]:
+def saved_parts(model: Model) -> Iterator[Part]:
     """Yield everything in a model that holds values, each once."""
     seen: dict[int, Any] = {}  # kept alive: ids of freed objects are reused
 
@@ -101,7 +104,7 @@ def _named(container: Any) -> Iterator[tuple[str, Any]]:
         yield (f"{kind}_{count}" if count else kind), item
 
 
-def check_complete(model: Any, parts: Sequence[Part]) -> None:
+def check_complete(model: Model, parts: Sequence[Part]) -> None:
     """Raise ValueError if a weight of the model would be missing in a file."""
     known = {id(variable) for part in parts for variable in part.variables}
     lost = [variable.path for variable in model.weights if id(variable) not in known]
@@ -112,7 +115,7 @@ def check_complete(model: Any, parts: Sequence[Part]) -> None:
         )
 
 
-def weight_names(model: Any) -> list[tuple[str, Any]]:
+def weight_names(model: Model) -> list[tuple[str, Any]]:
     """Return a model's weights with names of their layers' path and the weight, such as
     "block/dense_1/kernel".
 
@@ -131,7 +134,7 @@ def weight_names(model: Any) -> list[tuple[str, Any]]:
     return weights
 
 
-def named_parts(model: Any) -> Iterator[tuple[str, Part]]:
+def named_parts(model: Model) -> Iterator[tuple[str, Part]]:
     """Yield everything that holds values, with its readable name (see `weight_names`)."""
     shown = {"": ""}
     for part in saved_parts(model):
@@ -154,7 +157,7 @@ def _is_numbered(name: str, kind: str) -> bool:
     return re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name) is not None
 
 
-def assets_of(model: Any) -> dict[str, str]:
+def assets_of(model: Model) -> dict[str, str]:
     """Return the texts of layers besides weights, such as vocabularies, by path in the file."""
     return {
         join_path(part.path, name): text
@@ -164,7 +167,7 @@ def assets_of(model: Any) -> dict[str, str]:
     }
 
 
-def load_assets(model: Any, assets: Mapping[str, str]) -> None:
+def load_assets(model: Model, assets: Mapping[str, str]) -> None:
     """Load the texts of a file into their layers.
 
     Raises:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.saving.archive import load_model, save_model
 
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
-def packed(model: Any) -> tuple[bytes, dict[str, type]]:
+
+def packed(model: Model) -> tuple[bytes, dict[str, type]]:
     """Return the bytes of the model's file, and the custom classes of its layers."""
     custom = {type(layer) for layer in model._flatten_layers() if "_keras_module" not in vars(type(layer))}
     with tempfile.TemporaryDirectory() as folder:

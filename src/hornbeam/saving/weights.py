@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -24,9 +24,12 @@ from hornbeam.saving.hdf5 import (
 )
 from hornbeam.saving.model_parts import Part, check_complete, join_path, saved_parts, weight_names
 
+if TYPE_CHECKING:
+    from hornbeam.models import Model
+
 
 def save_weights(
-    model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, names: Names | None = None
+    model: Model, filepath: str | os.PathLike[str], overwrite: bool = True, names: Names | None = None
 ) -> None:
     """Save a model's weights.
 
@@ -57,7 +60,7 @@ def save_weights(
             write_weights(model, file)
 
 
-def _check_built(model: Any, doing: str) -> None:
+def _check_built(model: Model, doing: str) -> None:
     """Raise ValueError unless the model is built, or, if it is never called itself, its layers are."""
     if model.built:
         return
@@ -67,7 +70,7 @@ def _check_built(model: Any, doing: str) -> None:
 
 
 def load_weights(
-    model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False, names: Names | None = None
+    model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False, names: Names | None = None
 ) -> None:
     """Load weights into a model. The file is checked completely before a weight changes.
 
@@ -122,7 +125,7 @@ def _check_name(filepath: str | os.PathLike[str], names: Names | None) -> None:
         raise ValueError(f"names= is for .safetensors and .npz files, got {name!r}")
 
 
-def weight_groups(model: Any) -> list[Group]:
+def weight_groups(model: Model) -> list[Group]:
     """Copy all weights, and the optimizer's state if there is one."""
     parts = list(saved_parts(model))
     check_complete(model, parts)
@@ -138,7 +141,7 @@ def _present_values(part: Part) -> dict[str, np.ndarray]:
     return {str(index): to_storable(array) for index, array in enumerate(arrays)}
 
 
-def write_weights(model: Any, file: BinaryIO) -> None:
+def write_weights(model: Model, file: BinaryIO) -> None:
     """Write all weights, and the optimizer's state if there is one, to an open binary file."""
     groups = weight_groups(model)
     with create_hdf5(file) as store:
@@ -146,7 +149,7 @@ def write_weights(model: Any, file: BinaryIO) -> None:
 
 
 def read_weights(
-    model: Any,
+    model: Model,
     file: BinaryIO,
     skip_mismatch: bool = False,
     state_required: bool = False,
@@ -180,7 +183,7 @@ def read_weights(
 
 
 def _arrays(
-    model: Any, store: h5py.File, skip_mismatch: bool, state_required: bool
+    model: Model, store: h5py.File, skip_mismatch: bool, state_required: bool
 ) -> list[tuple[Any, np.ndarray]]:
     """Return every variable with its value in the file."""
     problems: list[str] = []

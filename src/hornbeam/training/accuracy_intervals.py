@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hornbeam import metrics
 from hornbeam._internal.intervals import Interval, wilson
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 # Metrics that compare numbers, and metrics that compare rows.
 _OF_NUMBERS = (metrics.Accuracy, metrics.BinaryAccuracy)
@@ -17,7 +20,7 @@ _OF_ROWS = (
 )
 
 
-def accuracy_intervals(model: Any) -> dict[str, Interval]:
+def accuracy_intervals(model: Model) -> dict[str, Interval]:
     """Compute Wilson's interval of every accuracy with one result per sample since the last reset.
 
     Accuracies with weights, masks, or several results per sample (which are not independent) are left to

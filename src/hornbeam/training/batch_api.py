@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.training.check_arguments import check_class_weight
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 class BatchMethods(Steps):
     """Part of a model that trains, tests and predicts one batch at a call."""
 
+    @overload
+    def train_on_batch(
+        self,
+        x: Tree,
+        y: Tree = None,
+        sample_weight: Tree = None,
+        class_weight: Mapping[int, float] | None = None,
+        *,
+        return_dict: Literal[True],
+    ) -> dict[str, float]: ...
+
+    @overload
     def train_on_batch(
         self,
         x: Tree,
@@ -25,7 +37,16 @@ class BatchMethods(Steps):
         sample_weight: Tree = None,
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
-    ) -> float | list[float] | dict[str, float]:
+    ) -> Tree: ...
+
+    def train_on_batch(
+        self,
+        x: Tree,
+        y: Tree = None,
+        sample_weight: Tree = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Tree:
         """Update the weights once, with one batch.
 
         Args:
@@ -47,9 +68,19 @@ class BatchMethods(Steps):
         batch = self._one_batch(x, y, sample_weight, check_class_weight(class_weight))
         return self._results("train", batch, return_dict)
 
+    @overload
+    def test_on_batch(
+        self, x: Tree, y: Tree = None, sample_weight: Tree = None, *, return_dict: Literal[True]
+    ) -> dict[str, float]: ...
+
+    @overload
     def test_on_batch(
         self, x: Tree, y: Tree = None, sample_weight: Tree = None, return_dict: bool = False
-    ) -> float | list[float] | dict[str, float]:
+    ) -> Tree: ...
+
+    def test_on_batch(
+        self, x: Tree, y: Tree = None, sample_weight: Tree = None, return_dict: bool = False
+    ) -> Tree:
         """Compute loss and metrics of one batch alone.
 
         Args:
@@ -79,7 +110,7 @@ class BatchMethods(Steps):
         """
         return self._predict_batch(make_batch(self._run_host_layers(x)))
 
-    def _one_batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:
+    def _one_batch(self, x: Tree, y: Tree, sample_weight: Tree, class_weight: Any) -> Batch:
         batch = make_batch(self._run_host_layers(x), y, sample_weight, class_weight)
         if type(self).train_step is Steps.train_step:
             self._check_inputs(batch.x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from hornbeam import tree
 from hornbeam._internal.naming import nearest
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.training import warning_policy
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.layers import Layer
 
 # Values that are summed at once in the search for NaN.
 _CHUNK = 1 << 20
@@ -63,7 +67,7 @@ def check_sample_weight(named: Sequence[tuple[str, np.ndarray]], count: int) -> 
 # -- inputs of the model ---------------------------------------------------------------------------
 
 
-def check_inputs(x: Any, inputs: Any, where: str, layers: Iterable[Any] = ()) -> None:
+def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) -> None:
     """Compare data with a model's symbolic `inputs`, and their values with those that `layers` accept.
 
     Raises ValueError for missing names and wrong numbers of arrays, ShapeError for shapes.
@@ -91,7 +95,7 @@ def check_inputs(x: Any, inputs: Any, where: str, layers: Iterable[Any] = ()) ->
             check_values(layer, by_symbol[tensor])
 
 
-def _by_name(x: dict[Any, Any], inputs: Any, symbols: Sequence[Any], where: str) -> list[Any]:
+def _by_name(x: dict[Any, Any], inputs: Tree, symbols: Sequence[Any], where: str) -> list[Any]:
     names = list(inputs) if isinstance(inputs, dict) else [tensor.name for tensor in symbols]
     absent = [name for name in names if name not in x]
     if absent and not (len(x) == len(symbols) == 1):
@@ -104,7 +108,7 @@ def _by_name(x: dict[Any, Any], inputs: Any, symbols: Sequence[Any], where: str)
     return [x[name] for name in sorted(names)] if isinstance(inputs, dict) else [x[name] for name in names]
 
 
-def check_values(layer: Any, x: Any) -> None:
+def check_values(layer: Layer, x: Tree) -> None:
     """Call a layer's `check_values`, if it has one. Its error goes through the warning policy."""
     if hasattr(layer, "check_values") and isinstance(x, np.ndarray):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import losses as losses_module
 from hornbeam import metrics as metrics_module
@@ -14,6 +14,10 @@ from hornbeam.core.variable import eager_scope
 from hornbeam.ir.types import ShapeError
 from hornbeam.training.check_labels import check_activation, check_class_numbers, check_labels
 from hornbeam.training.outputs import Outputs, is_several
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
 
 _ACCURACY = ("accuracy", "acc")
 
@@ -142,7 +146,7 @@ class Losses:
             total = part if total is None else total + part
         return total
 
-    def check_values(self, y: Any, model: Any, class_weight: Any) -> None:
+    def check_values(self, y: Tree, model: Model, class_weight: Any) -> None:
         """Check all target values against the outputs."""
         if self.outputs is None:
             return
@@ -169,7 +173,7 @@ class CompileMetrics:
 
     name = "compile_metrics"
 
-    def __init__(self, metrics: Any, weighted_metrics: Any, model: Any) -> None:
+    def __init__(self, metrics: Any, weighted_metrics: Any, model: Model) -> None:
         self.model = model
         self.spec = metrics
         self.weighted_spec = weighted_metrics
@@ -236,7 +240,7 @@ class CompileMetrics:
         for metric in self.metrics:
             metric.reset_state()
 
-    def update_state(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y: Tree, y_pred: Tree, sample_weight: Tree = None) -> None:
         """Update all metrics with a batch."""
         outputs = Outputs(y_pred, getattr(self.model, "output_names", None))
         where = describe(self.model)
@@ -267,7 +271,7 @@ class CompileMetrics:
         return results
 
 
-def _leaves(spec: Any) -> list[Any]:
+def _leaves(spec: Tree) -> list[Any]:
     if spec is None:
         return []
     parts = (
@@ -321,7 +325,7 @@ def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -
     return metrics_module.CategoricalAccuracy(name=name)
 
 
-def _per_output(spec: Any, outputs: Outputs, argument: str) -> list[list[Any]]:
+def _per_output(spec: Tree, outputs: Outputs, argument: str) -> list[list[Any]]:
     """Return the metrics of each output as lists."""
     if spec is None:
         return [[] for _ in outputs.names]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hornbeam import metrics as metrics_module
 from hornbeam import optimizers as optimizers_module
@@ -140,7 +140,7 @@ class CompileMixin:
         losses = Losses(loss, loss_weights)
         compiled_metrics = None
         if metrics is not None or weighted_metrics is not None:
-            compiled_metrics = CompileMetrics(metrics, weighted_metrics, self)
+            compiled_metrics = CompileMetrics(metrics, weighted_metrics, cast("Model", self))
         state = self._training_state
         state.optimizer = rule
         state.losses = losses
@@ -174,17 +174,17 @@ class CompileMixin:
         return self._training_state.config is not None
 
     @property
-    def optimizer(self) -> Any:
+    def optimizer(self) -> Optimizer:
         """Optimizer of `compile`."""
         return self._training_state.optimizer
 
     @optimizer.setter
-    def optimizer(self, value: Any) -> None:
+    def optimizer(self, value: Optimizer | None) -> None:
         self._training_state.optimizer = value
         self._forget_steps()
 
     @property
-    def loss(self) -> Any:
+    def loss(self) -> PerOutput[LossLike] | None:
         """Loss as it was passed to `compile`."""
         return self._training_state.config["loss"] if self._training_state.config else None
 
@@ -209,7 +209,7 @@ class CompileMixin:
         return not self._training_state.run_eagerly
 
     @property
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> list[Metric]:
         """Means of the loss and of each output's loss, compiled metrics as one, metrics of the layers."""
         state = self._training_state
         metrics: list[Any] = [state.loss_tracker] if state.loss_tracker is not None else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from hornbeam.data.splits.sealed import Sealed, find_sealed
 from hornbeam.distribution.processes import say
 from hornbeam.training.packing import Batch
 from hornbeam.training.sources import is_stream
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
 
 
 class TestSetWarning(UserWarning):
@@ -95,7 +99,7 @@ class TrainingRowHashes:
         self._hashes: dict[str, HashSketch] = {}
         self._warned: set[str] = set()
 
-    def add(self, model: Any, x: Any) -> None:
+    def add(self, model: Model, x: Tree) -> None:
         """Remember training data, arrays in memory."""
         if not adapted_layers(model) or is_stream(x):
             return
@@ -106,7 +110,7 @@ class TrainingRowHashes:
             for name, array in arrays.items():
                 self._hashes.setdefault(name, HashSketch()).add(hash_rows(array))
 
-    def check(self, model: Any, x: Any) -> None:
+    def check(self, model: Model, x: Tree) -> None:
         """Warn, once a layer, if layers of the model were adapted on `x`, which is not training data.
 
         It is certain if a layer saw all of the samples, out of 64, that are not training data, and these are
@@ -136,7 +140,7 @@ class TrainingRowHashes:
                 )
 
 
-def unsealed(x: Any, y: Any, sample_weight: Any, fitting: bool) -> tuple[Any, Any, Any, Sealed | None]:
+def unsealed(x: Tree, y: Tree, sample_weight: Tree, fitting: bool) -> tuple[Any, Any, Any, Sealed | None]:
     """Return the arguments of `evaluate`, taken out of their seal if they have one, and the seal.
 
     Raises SealedError during `fit`: such an evaluation serves to choose by.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.packing import Batch
 from hornbeam.training.step import EagerStep, Step, uninterrupted
 from hornbeam.training.stream_data import StreamData
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 # Duration of a chunk of steps: about as long as the eye needs to see the bar move.
 CHUNK_SECONDS = 0.12
@@ -48,7 +51,7 @@ def _as_float(value: Any) -> Any:
 class Loop:
     """Runs a model's steps of `mode` ("train" or "test") over data and calls the callbacks."""
 
-    def __init__(self, model: Any, mode: str, callbacks: CallbackList | None) -> None:
+    def __init__(self, model: Model, mode: str, callbacks: CallbackList | None) -> None:
         self.model = model
         self.mode = mode
         self.callbacks = callbacks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from hornbeam.layers import Layer
 from hornbeam.layers.context import current_call_hook, current_context
 from hornbeam.layers.tracking import Tracked
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
 
 
 class ModelCall:
@@ -46,7 +50,7 @@ class CachedCall(NamedTuple):
     changes: int
 
 
-def call_as_one_node(model: Any, x: Any) -> Any:
+def call_as_one_node(model: Model, x: Tree) -> Any:
     """Compute `model(x)` as one node. Returns None if each layer has to be called.
 
     That is so inside of traces and of other layers, under hooks on layer calls and tapes that need all
@@ -67,7 +71,7 @@ def call_as_one_node(model: Any, x: Any) -> Any:
     return None if cached.call is None else cached.call(as_tensor(x))
 
 
-def _trace(model: Any, x: Any) -> ModelCall | None:
+def _trace(model: Model, x: Tree) -> ModelCall | None:
     """Trace the model on arrays like `x`. Returns None if one node cannot represent it."""
     layers = model._flatten_layers()
     if any(getattr(layer, "on_host", False) for layer in layers):
@@ -83,7 +87,7 @@ def _trace(model: Any, x: Any) -> ModelCall | None:
     return ModelCall(traced, model._training_state.weight_cache)
 
 
-def _is_ours(layer: Any) -> bool:
+def _is_ours(layer: Layer) -> bool:
     """Return whether a layer and the functions among its attributes are Hornbeam's."""
     if not type(layer).__module__.startswith("hornbeam.") or type(layer).__name__ == "Lambda":
         return False

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam._internal.naming import nearest
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
-def is_several(structure: Any) -> bool:
+
+def is_several(structure: Tree) -> bool:
     """Return True for a list, tuple or dict of outputs."""
     return isinstance(structure, (list, tuple, dict))
 
@@ -21,7 +24,7 @@ class Outputs:
     model knows them.
     """
 
-    def __init__(self, y_pred: Any, names: Sequence[str] | None = None) -> None:
+    def __init__(self, y_pred: Tree, names: Sequence[str] | None = None) -> None:
         self.single = not is_several(y_pred)
         self.keys = list(y_pred) if isinstance(y_pred, dict) else None
         flat = [y_pred[key] for key in self.keys] if self.keys is not None else tree.flatten(y_pred)
@@ -62,7 +65,7 @@ class Outputs:
             )
         return list(setting)
 
-    def targets(self, y: Any, needed: Sequence[bool]) -> list[Any]:
+    def targets(self, y: Tree, needed: Sequence[bool]) -> list[Any]:
         """Return the targets of each output, None where they are absent.
 
         needed: outputs with a loss or metric. Raises ValueError if the structure of y does not match.
@@ -93,7 +96,7 @@ class Outputs:
             return [next(rest) if must else None for must in needed]
         return self.by_name(y, "y")
 
-    def weights(self, sample_weight: Any) -> list[Any]:
+    def weights(self, sample_weight: Tree) -> list[Any]:
         """Return the sample weights of each output; one array serves all of them."""
         if is_several(sample_weight):
             return self.by_name(sample_weight, "sample_weight")

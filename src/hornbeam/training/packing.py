@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @exported("keras.utils")
-def pack_x_y_sample_weight(x: Tree, y: Tree = None, sample_weight: Tree = None) -> Any:
+def pack_x_y_sample_weight(x: Tree, y: Tree = None, sample_weight: Tree = None) -> Tree:
     """Pack inputs, targets and weights as a `train_step` receives them.
 
     Args:
@@ -200,9 +200,9 @@ class Batch:
 
 
 def make_batch(
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
+    x: Tree,
+    y: Tree = None,
+    sample_weight: Tree = None,
     class_weight: Mapping[int, float] | None = None,
     finite: bool = False,
 ) -> Batch:
@@ -382,7 +382,7 @@ def check_lengths(named: Iterable[tuple[str, np.ndarray]]) -> int:
 # -- class weights ---------------------------------------------------------------------------------
 
 
-def apply_class_weight(class_weight: Mapping[int, float], y: Any, sample_weight: Any) -> np.ndarray:
+def apply_class_weight(class_weight: Mapping[int, float], y: Tree, sample_weight: Tree) -> np.ndarray:
     """Compute sample weights: the weight of each sample's class (1 if absent), times `sample_weight`.
 
     Raises ValueError for several outputs and for targets that are not labels.

@@ -17,6 +17,8 @@ from hornbeam.training.compile_mixin import Bounded
 from hornbeam.training.sources import is_stream, make_data
 
 if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
     from hornbeam.training.profile import Profile
     from hornbeam.training.run import TrainingRun
 
@@ -65,7 +67,7 @@ def profiled(run: TrainingRun, target: bool | str | os.PathLike[str]) -> Iterato
         profile.to_chrome_trace(target)
 
 
-def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Profile:
+def profile_model(model: Model, x: Tree, y: Tree, batch_size: int, steps: int) -> Profile:
     """See `Model.profile`."""
     steps = check_int("steps", steps, 1)
     if is_stream(x):
@@ -90,7 +92,7 @@ def profile_model(model: Any, x: Any, y: Any, batch_size: int, steps: int) -> Pr
     return profile
 
 
-def _prediction(model: Any, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
+def _prediction(model: Model, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
     """Predict one batch, then the others."""
     batches = [data.table.take(row) for row in rows]
     model._predict_batch(batches[0])
@@ -100,7 +102,7 @@ def _prediction(model: Any, data: ArrayData, rows: np.ndarray) -> Iterator[None]
     yield
 
 
-def _training(model: Any, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
+def _training(model: Model, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
     """Run one step, then the others, then restore all variables."""
     model._require_compiled("profile")
     step = model._compiled_step("train", data.signature(rows.shape[1]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from hornbeam.training.loop import Loop
 from hornbeam.training.signals import GracefulShutdown
 from hornbeam.training.sources import Data
 
+if TYPE_CHECKING:
+    from hornbeam.models import Model
+
 
 class TrainingRun:
     """Progress of one `fit`.
@@ -28,7 +31,12 @@ class TrainingRun:
     """
 
     def __init__(
-        self, model: Any, data: Data, validation: Data | None, callbacks: CallbackList, settings: FitSettings
+        self,
+        model: Model,
+        data: Data,
+        validation: Data | None,
+        callbacks: CallbackList,
+        settings: FitSettings,
     ) -> None:
         self.model = model
         self.data = data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.warn import warn_user
@@ -18,10 +18,13 @@ from hornbeam.training.host_inputs import RunHostLayers
 from hornbeam.training.packing import make_batch, unpack_x_y_sample_weight
 from hornbeam.training.stream_data import StreamData
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 Data = ArrayData | StreamData
 
 
-def is_stream(x: Any) -> bool:
+def is_stream(x: Tree) -> bool:
     """Return True for iterables of batches: datasets, loaders, generators."""
     if isinstance(x, PyDataset):
         return True
@@ -30,14 +33,14 @@ def is_stream(x: Any) -> bool:
     return hasattr(x, "__iter__") or hasattr(x, "__next__")
 
 
-def _identity(x: Any) -> Any:
+def _identity(x: Tree) -> Any:
     return x
 
 
 def make_data(
-    x: Any,
-    y: Any,
-    sample_weight: Any,
+    x: Tree,
+    y: Tree,
+    sample_weight: Tree,
     batch_size: Any,
     method: str,
     shuffle: Any = False,
@@ -59,9 +62,9 @@ def make_data(
 
 
 def _make_data(
-    x: Any,
-    y: Any,
-    sample_weight: Any,
+    x: Tree,
+    y: Tree,
+    sample_weight: Tree,
     batch_size: Any,
     method: str,
     shuffle: Any,

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,11 +22,14 @@ from hornbeam.training.batches import local_rows, putter
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
 from hornbeam.training.packing import Batch, Signature
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 
 def with_floatx(data: Any) -> Any:
     """Cast the floats of a batch to the default float dtype; integers stay."""
 
-    def convert(x: Any) -> Any:
+    def convert(x: Tree) -> Any:
         if isinstance(x, Tensor) and is_float(x.dtype) and x.dtype != floatx():
             return cast(x, floatx())
         return x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from hornbeam.training.step import EagerStep, Predictor, Step
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike, Tree
     from hornbeam.core.variable import Variable
+    from hornbeam.models import Model
     from hornbeam.training.run import TrainingRun
 
 
@@ -69,7 +70,7 @@ class Steps(CompileMixin):
         losses = self._training_state.losses
         with scope("loss"):
             if losses is not None and losses.spec is not None:
-                total = losses(y, y_pred, sample_weight, self)
+                total = losses(y, y_pred, sample_weight, cast("Model", self))
             for loss in self.losses:  # type: ignore[attr-defined]
                 total = loss if total is None else total + loss
         if total is None:
@@ -244,11 +245,11 @@ class Steps(CompileMixin):
                     predictor = predictors[key] = Predictor(self.predict_step, signature, engine, cache)
         return predictor([np.ascontiguousarray(array) for array in arrays])
 
-    def _run_host_layers(self, x: Any) -> Any:
+    def _run_host_layers(self, x: Tree) -> Any:
         """Run the model's layers for strings on x, if it has any."""
         return x
 
-    def _check_inputs(self, x: Any, values: bool = False) -> None:
+    def _check_inputs(self, x: Tree, values: bool = False) -> None:
         """Compare data with the model's inputs, if they are known; with `values`, with what layers accept."""
         if isinstance(x, HostInputs):
             return
@@ -258,5 +259,5 @@ class Steps(CompileMixin):
             check_inputs(x, inputs, describe(self), layers)
 
 
-def _batch_size(x: Any) -> int:
+def _batch_size(x: Tree) -> int:
     return tree.flatten(x)[0].shape[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
@@ -31,13 +31,14 @@ from hornbeam.training.sources import Data, make_data, make_validation, split
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DataLike, Tree
+    from hornbeam.models import Model
     from hornbeam.training.profile import Profile
 
 
 class Trainer(BatchMethods):
     """Part of a model that trains, evaluates and predicts over data."""
 
-    history: Any = None
+    history: History = cast(History, None)  # before the first fit
 
     # -- fit ---------------------------------------------------------------------------------------
 
@@ -138,7 +139,7 @@ class Trainer(BatchMethods):
         return self._train(run, checkpoints, profile)
 
     def _fit_data(
-        self, settings: FitSettings, x: Any, y: Any, sample_weight: Any, validation_data: Any
+        self, settings: FitSettings, x: Tree, y: Tree, sample_weight: Tree, validation_data: Any
     ) -> tuple[Data, Data | None, str]:
         """Convert and check the data, and trace the steps for them. Also returns a sentence about a split."""
         run_host_layers = self._run_host_layers
@@ -155,7 +156,7 @@ class Trainer(BatchMethods):
             steps=settings.steps,
             steps_name="steps_per_epoch",
         )
-        self._training_state.training_rows.add(self, x)
+        self._training_state.training_rows.add(cast("Model", self), x)
         validation, sentence = None, ""
         validation_size = settings.validation_batch_size
         if validation_data is not None:
@@ -184,12 +185,11 @@ class Trainer(BatchMethods):
         """Build the run with its callbacks, and announce its schedule."""
         steps = settings.steps if settings.steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
-            model: Any = self
             callbacks = CallbackList(
                 callbacks,
                 add_history=True,
                 add_progbar=settings.verbose != 0,
-                model=model,
+                model=cast("Model", self),
                 verbose=settings.verbose,
                 epochs=settings.epochs,
                 steps=steps,
@@ -199,7 +199,7 @@ class Trainer(BatchMethods):
             callbacks.history.schedule = schedule
         if settings.verbose == 1:
             _say(schedule.sentence(), sentence)
-        return TrainingRun(self, data, validation, callbacks, settings)
+        return TrainingRun(cast("Model", self), data, validation, callbacks, settings)
 
     def _train(self, run: TrainingRun, checkpoints: Any, profile: Any) -> History:
         """Run the epochs, from a checkpoint if one is found, between the callbacks' begin and end."""
@@ -238,7 +238,7 @@ class Trainer(BatchMethods):
                 self._compiled_step(mode, signature)
         if compares:
             assert losses is not None
-            losses.check_values(y, self, class_weight)
+            losses.check_values(y, cast("Model", self), class_weight)
 
     def profile(self, x: Tree, y: Tree = None, batch_size: int = 32, steps: int = 10) -> Profile:
         """Measure the time of a training step, or without `y` of a prediction, by layer and kernel.
@@ -261,9 +261,39 @@ class Trainer(BatchMethods):
         Example:
             >>> print(model.profile(x, y, batch_size=128))  # doctest: +SKIP
         """
-        return profile_model(self, x, y, batch_size, steps)
+        return profile_model(cast("Model", self), x, y, batch_size, steps)
 
     # -- evaluate ----------------------------------------------------------------------------------
+
+    @overload
+    def evaluate(
+        self,
+        x: DataLike = None,
+        y: Tree = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Tree = None,
+        steps: int | None = None,
+        callbacks: Callback | Iterable[Callback] | CallbackList | None = None,
+        *,
+        return_dict: Literal[True],
+        engine: str | None = None,
+    ) -> dict[str, float]: ...
+
+    @overload
+    def evaluate(
+        self,
+        x: DataLike = None,
+        y: Tree = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Tree = None,
+        steps: int | None = None,
+        callbacks: Callback | Iterable[Callback] | CallbackList | None = None,
+        return_dict: bool = False,
+        *,
+        engine: str | None = None,
+    ) -> Tree: ...
 
     @on_engine
     def evaluate(
@@ -279,7 +309,7 @@ class Trainer(BatchMethods):
         *,
         engine: str | None = None,
         **kwargs: Any,
-    ) -> float | list[float] | dict[str, float]:
+    ) -> Tree:
         """Compute loss and metrics over data.
 
         The printed line states accuracies with their 95% confidence interval (Wilson);
@@ -321,7 +351,7 @@ class Trainer(BatchMethods):
         steps = check_arguments.limit_steps(steps, data.steps)
         if isinstance(data, ArrayData) and data.uses_all_rows:
             self._training_state.validation_fingerprints.check(data.table)
-            self._training_state.training_rows.check(self, x)
+            self._training_state.training_rows.check(cast("Model", self), x)
         self._validate_and_trace("test", data, steps, None)
         callbacks = self._callback_list(callbacks, verbose, verbose != 0, data, steps)
         count_evaluation(sealed, f"evaluate of {describe(self)}", quiet=verbose == 0)
@@ -334,7 +364,7 @@ class Trainer(BatchMethods):
         """Compute loss and metrics over data. run: the `fit` that validates with them."""
         self.reset_metrics()
         callbacks.on_test_begin()
-        loop = Loop(self, "test", callbacks)
+        loop = Loop(cast("Model", self), "test", callbacks)
         if run is not None:
             loop.stop_requested = run.stop_requested
         logs = loop.run(data, steps)
@@ -414,7 +444,7 @@ class Trainer(BatchMethods):
         if isinstance(callbacks, CallbackList):
             return callbacks
         count = steps if steps is not None else data.steps
-        model: Any = self
+        model = cast("Model", self)
         return CallbackList(callbacks, add_progbar=show, model=model, verbose=verbose, epochs=1, steps=count)
 
 

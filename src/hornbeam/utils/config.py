@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.naming import nearest
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 
 class Config(MutableMapping[str, Any]):
@@ -51,10 +54,10 @@ class Config(MutableMapping[str, Any]):
         """Return the values as JSON."""
         return json.dumps(self._config)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Tree:
         return self._config[name]
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         self._check_not_frozen()
         self._config[name] = value
 
@@ -68,7 +71,7 @@ class Config(MutableMapping[str, Any]):
             raise AttributeError(f"the config has no {name!r}.{nearest(name, config)}")
         return config[name]
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if hasattr(type(self), name):
             raise AttributeError(f"{name!r} is an attribute of every Config: choose another name")
         self[name] = value

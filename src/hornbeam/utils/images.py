@@ -12,6 +12,8 @@ from hornbeam.config import floatx, standard_data_format
 from hornbeam.ir.types import dtype_name, numpy_dtype
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from PIL.Image import Image
 
     from hornbeam._internal.typing import ArrayLike, DTypeLike
@@ -27,7 +29,7 @@ _FILTERS = {
 }
 
 
-def pillow() -> Any:
+def pillow() -> ModuleType:
     """Return Pillow's module `Image`. Raises ImportError that names the extra."""
     try:
         from PIL import Image

@@ -12,7 +12,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import dtype_name
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, DTypeLike
+    from hornbeam._internal.typing import DTypeLike, Tree
     from hornbeam.core.symbolic import KerasTensor
 
 
@@ -83,8 +83,8 @@ def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
 
 
 def deserialize_keras_object(
-    config: Config | Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
-) -> Any:
+    config: object, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Tree:
     """Create an object from its config.
 
     Args:

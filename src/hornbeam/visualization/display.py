@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.markup import Html, description_list, figure_element, join, table, tag
 from hornbeam.visualization.terminal import plain_text, render
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Text:
     text: str
     style: str = ""
 
-    def __rich__(self) -> Any:
+    def __rich__(self) -> RenderableType:
         from rich.padding import Padding
         from rich.text import Text as RichText
 
@@ -64,7 +67,7 @@ class Section:
         """
         return dict(self.entries)[label]
 
-    def __rich__(self, width: int = 0) -> Any:
+    def __rich__(self, width: int = 0) -> RenderableType:
         from rich.console import Group
         from rich.padding import Padding
         from rich.table import Table as RichTable
@@ -109,7 +112,7 @@ class Table:
     folding: Iterable[str] = ()
     ruled: bool = True
 
-    def __rich__(self) -> Any:
+    def __rich__(self) -> RenderableType:
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text as RichText
@@ -165,7 +168,7 @@ class Report:
 
         Console().print(self)
 
-    def __rich__(self) -> Any:
+    def __rich__(self) -> RenderableType:
         from rich.console import Group
         from rich.text import Text as RichText
 

@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import os
 
+    import matplotlib.figure
+
+    from hornbeam._internal.typing import Tree
     from hornbeam.visualization.panels import Panel
 
 
@@ -42,7 +45,7 @@ class Figure:
     alt: str
     panels: Sequence[Panel | None] = ()
     columns: int = 1
-    data: Any = field(default=None, repr=False)
+    data: Tree = field(default=None, repr=False)
     panel_size: tuple[float, float] | None = None
     parts: Sequence[Figure] = ()
     thumbnails: bool = False
@@ -52,7 +55,7 @@ class Figure:
         """Number of rows of panels."""
         return math.ceil(len(self.panels) / min(self.columns, max(len(self.panels), 1)))
 
-    def to_matplotlib(self) -> Any:
+    def to_matplotlib(self) -> matplotlib.figure.Figure:
         """Draw the figure with Matplotlib.
 
         Returns:

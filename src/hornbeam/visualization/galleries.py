@@ -15,7 +15,9 @@ from hornbeam.visualization.overlays import draw_bounding_boxes, draw_segmentati
 from hornbeam.visualization.panels import ImagePanel
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    import matplotlib.figure
+
+    from hornbeam._internal.typing import ArrayLike, Tree
 
 
 def plot_image_gallery(
@@ -33,7 +35,7 @@ def plot_image_gallery(
     dpi: int = 60,
     legend_handles: Sequence[Any] | None = None,
     data_format: str | None = None,
-) -> Any:
+) -> matplotlib.figure.Figure | None:
     """Draw images in rows and columns, and write them into a file or show them.
 
     Args:
@@ -101,7 +103,7 @@ def _to_uint8(images: np.ndarray, value_range: Sequence[float]) -> np.ndarray:
     return np.clip((images.astype("float32") - low) / (high - low) * 255, 0, 255).astype("uint8")
 
 
-def _title(index: int, y_true: Any, y_pred: Any, names: Mapping[int, str]) -> str:
+def _title(index: int, y_true: Any, y_pred: Tree, names: Mapping[int, str]) -> str:
     parts = []
     for word, classes in (("Label", y_true), ("Pred", y_pred)):
         if classes is not None and index < len(classes):
@@ -129,7 +131,7 @@ def plot_bounding_box_gallery(
     cols: int | None = None,
     data_format: str | None = None,
     **kwargs: Any,
-) -> Any:
+) -> matplotlib.figure.Figure | None:
     """Draw a gallery of images with true and predicted bounding boxes.
 
     Args:
@@ -204,7 +206,7 @@ def plot_segmentation_mask_gallery(
     ignore_index: int = -1,
     data_format: str | None = None,
     **kwargs: Any,
-) -> Any:
+) -> matplotlib.figure.Figure | None:
     """Draw a row for each image: the image, with its true mask, and with its predicted mask.
 
     Args:

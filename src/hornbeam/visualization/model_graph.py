@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import tree
 from hornbeam.visualization.graph_drawing import Box, arrange
 
 if TYPE_CHECKING:
+    import matplotlib.figure
+
+    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 
@@ -40,7 +43,7 @@ def plot_model(
     show_trainable: bool = False,
     splines: str = "ortho",
     **kwargs: Any,
-) -> Any:
+) -> matplotlib.figure.Figure:
     """Draw the graph of a built model.
 
     Graphviz is not needed. A layer that is called several times is drawn once a call, and its boxes say so.
@@ -165,7 +168,7 @@ def _end(name: str, box: Box, side: int) -> str:
 # -- boxes --------------------------------------------------------------------------------------------------
 
 
-def boxes_of(model: Any, options: Options = Options()) -> list[Box]:
+def boxes_of(model: Model, options: Options = Options()) -> list[Box]:
     """Return the calls of a model's graph, operands first."""
     try:
         outputs, inputs = list(model.outputs), list(model.inputs)
@@ -202,7 +205,7 @@ def boxes_of(model: Any, options: Options = Options()) -> list[Box]:
         else:
             box.lines.extend(_output_lines(tensor, options))
         if options.expand_nested and hasattr(operation, "layers") and getattr(operation, "_inbound", None):
-            box.inner = boxes_of(operation, options)
+            box.inner = boxes_of(cast("Model", operation), options)
         numbers[key] = len(boxes)
         boxes.append(box)
     for calls in calls_by_operation.values():
@@ -226,7 +229,7 @@ def _kind(operation: Any) -> str:
     return "Input" if operation is None else type(operation).__name__
 
 
-def _output_lines(outputs: Any, options: Options) -> list[str]:
+def _output_lines(outputs: Tree, options: Options) -> list[str]:
     tensors = [x for x in tree.flatten(outputs) if hasattr(x, "history")]
     lines = [f"output {', '.join(str(x.shape) for x in tensors)}"] if options.shapes else []
     return lines + [", ".join(dict.fromkeys(x.dtype for x in tensors))] * options.dtypes

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
 
 
 class _Estimator(BaseEstimator):
@@ -78,7 +78,7 @@ class _Estimator(BaseEstimator):
     def _trained_model(self) -> Model | None:
         return getattr(self, "model_", None)
 
-    def _new_model(self, X: Any, y: Any) -> Model:
+    def _new_model(self, X: Any, y: Tree) -> Model:
         if isinstance(self.model, Model):
             model: Any = copy.deepcopy(self.model)
         elif callable(self.model):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hornbeam.cli.bench.runner import Result
 
 
-def add_parser(commands: Any) -> argparse.ArgumentParser:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Add the command."""
     from hornbeam.engines import available
 

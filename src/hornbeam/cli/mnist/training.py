@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from hornbeam.models import Sequential
 from hornbeam.optimizers import Adam
 from hornbeam.optimizers.schedules import CosineDecay
 from hornbeam.utils import set_random_seed
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 PATIENCE = 5
 # Validation accuracy whose time is reported.
@@ -124,7 +127,7 @@ def _note_milestone(milestone_times: list[float], logs: dict[str, Any]) -> None:
 
 
 def _report(
-    model: Any, images: np.ndarray, labels: np.ndarray, folder: Path, recorder: RunRecorder | None
+    model: Model, images: np.ndarray, labels: np.ndarray, folder: Path, recorder: RunRecorder | None
 ) -> str:
     """Print and record the scores on the test digits; return a sentence about the figure."""
     probabilities = model.predict(images, batch_size=500, verbose=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from hornbeam.data.pipeline.prefetch import resolve_workers
 from hornbeam.data.pipeline.stages import Slices
 from hornbeam.data.pipeline.transforms import IgnoreErrors, Map
 from hornbeam.random import make_default_seed
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 LABEL_MODES = ("int", "categorical", "binary", None)
 _SUBSETS = ("training", "validation", "both")
@@ -166,7 +169,7 @@ class FileFilter(NamedTuple):
         if self.shuffle and subset != "validation":
             rows = rows.shuffle(len(paths), seed)
 
-        def load(element: Any) -> Any:
+        def load(element: Tree) -> Tree:
             return read(element) if labels is None else (read(element[0]), element[1])
 
         stage = Map(rows._stage, load, resolve_workers(AUTOTUNE), raw=True)
@@ -187,7 +190,9 @@ def class_folders(root: str | Path, class_names: Sequence[str] | None) -> list[s
     return list(class_names)
 
 
-def encode_labels(labels: np.ndarray | None, class_names: Sequence[str] | None, mode: str | None) -> Any:
+def encode_labels(
+    labels: np.ndarray | None, class_names: Sequence[str] | None, mode: str | None
+) -> np.ndarray | None:
     """Encode class ids for a `label_mode`: int32, one-hot rows, or a column of 0.0 and 1.0."""
     if labels is None or class_names is None or mode == "int":
         return labels

@@ -6,12 +6,16 @@ Pillow releases Python's lock while it decodes and resizes, so threads are enoug
 from __future__ import annotations
 
 import io
-from typing import Any, NamedTuple
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import _native
 from hornbeam.utils.images import pillow, resampling_filter
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 Box = tuple[float, float, float, float]
 
@@ -46,8 +50,9 @@ class ImageFile:
     only its header. Raises OSError for missing files and for files that are not images of FORMATS.
     """
 
-    def __init__(self, path: Any, upright: bool = True, read_all: bool = True) -> None:
-        module, file = pillow(), path
+    def __init__(self, path: str | os.PathLike[str], upright: bool = True, read_all: bool = True) -> None:
+        module = pillow()
+        file: str | os.PathLike[str] | io.BytesIO = path
         if read_all:
             with open(path, "rb") as opened:
                 file = io.BytesIO(opened.read())
@@ -121,7 +126,7 @@ class ImageFile:
         return decoded if self._orientation == 1 else _rotate(decoded, self._orientation)
 
 
-def _read_orientation(image: Any, read_all: bool) -> int:
+def _read_orientation(image: PIL.Image.Image, read_all: bool) -> int:
     # Pillow rotates TIFF itself, and reports the rotated size.
     if image.format in ("GIF", "BMP", "TIFF"):
         return 1
@@ -137,7 +142,9 @@ def read_header(path: str) -> Header:
         return file.header
 
 
-def _convert(image: Any, mode: str, background: tuple[int, ...] | None, keep_16_bits: bool) -> Any:
+def _convert(
+    image: PIL.Image.Image, mode: str, background: tuple[int, ...] | None, keep_16_bits: bool
+) -> PIL.Image.Image:
     """Convert an image of any mode to `mode`, or F."""
     if image.mode.startswith("I"):
         values = _values_of_16_bits(image)
@@ -162,7 +169,7 @@ def _values_of_16_bits(image: Any) -> np.ndarray:
     return values
 
 
-def _rotate(image: Any, orientation: int) -> Any:
+def _rotate(image: PIL.Image.Image, orientation: int) -> PIL.Image.Image:
     method = pillow().Transpose
     methods = {
         2: method.FLIP_LEFT_RIGHT,
@@ -181,7 +188,9 @@ def _rotate(image: Any, orientation: int) -> Any:
 _NATIVE_FILTERS = ("bilinear", "box", "hamming")
 
 
-def resize_box(image: Any, size: tuple[int, int], box: Box, interpolation: str) -> Any:
+def resize_box(
+    image: PIL.Image.Image, size: tuple[int, int], box: Box, interpolation: str
+) -> PIL.Image.Image | np.ndarray:
     """Resize a box of an image as Pillow's `resize`, up to rounding; returns an image or an array of pixels.
 
     The native engine takes a quarter of Pillow's time.
@@ -193,7 +202,7 @@ def resize_box(image: Any, size: tuple[int, int], box: Box, interpolation: str) 
     return np.frombuffer(pixels, np.uint8).reshape(size[1], size[0], channels)
 
 
-def copy_pixels(image: Any, target: np.ndarray) -> None:
+def copy_pixels(image: PIL.Image.Image | np.ndarray, target: np.ndarray) -> None:
     """Copy pixels into an array (height, width, channels), rounded if it holds integers."""
     pixels = np.asarray(image)
     if pixels.ndim == 2:

@@ -12,7 +12,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from hornbeam.data.pipeline.prefetch import map_ordered
 from hornbeam.data.pipeline.stages import Stage, is_peeking
 from hornbeam.random import host_bits, host_key, host_permutation
 from hornbeam.utils.images import resampling_filter
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 # Maximum number of files in a task.
 FILES_PER_TASK = 8
@@ -194,7 +197,7 @@ class ImageBatches(Stage):
         size = self.batch_size or 1
         return sum(-(-len(rows) // size) for rows in self.buckets)
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         width, height = self.sizes[0].tolist() if len(self.buckets) == 1 else (None, None)
         shape: tuple[int | None, ...] = (height, width, self.config.channels)
         if self.config.channels_first:

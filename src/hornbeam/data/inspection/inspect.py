@@ -203,7 +203,7 @@ def _columns(rows: list[Any], pairs: bool) -> list[list[Any]]:
     return [[row[0] if isinstance(row, tuple) else row for row in rows]]
 
 
-def _classes(y: Any, names: Sequence[str] | None) -> Classes | None:
+def _classes(y: Tree, names: Sequence[str] | None) -> Classes | None:
     """Return the labels if `y` are labels: integers or text with at most half as many values as samples."""
     labels = class_labels(y)
     if labels is None:

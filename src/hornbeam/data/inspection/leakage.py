@@ -116,7 +116,7 @@ def find_leaks(
 class _Part:
     """Part of the data: its inputs as arrays by name."""
 
-    def __init__(self, name: str, data: Any) -> None:
+    def __init__(self, name: str, data: Tree) -> None:
         self.name = name
         x = data[0] if isinstance(data, tuple) and len(data) in (2, 3) else data
         x = as_samples(x, "x")
@@ -124,7 +124,9 @@ class _Part:
         self.arrays = named_arrays(x, "x")
 
 
-def _normalize_arguments(train: Any, test: Any, validation: Any, groups: Any) -> tuple[dict[str, Any], Any]:
+def _normalize_arguments(
+    train: Tree, test: Tree, validation: Tree, groups: Tree
+) -> tuple[dict[str, Any], Any]:
     """Return the parts and the groups by name."""
     if isinstance(train, Split):
         if test is not None or validation is not None:
@@ -189,7 +191,7 @@ def _group_leaks(groups: Mapping[str, Any]) -> Iterator[Leak]:
         yield Leak("same group", (first, second), len(common), pairs, text)
 
 
-def _flatten_groups(values: Any) -> np.ndarray:
+def _flatten_groups(values: Tree) -> np.ndarray:
     values = as_samples(values, "groups")
     array = values.to_numpy() if is_table(values) else np.asarray(values)
     array = array.reshape(-1)

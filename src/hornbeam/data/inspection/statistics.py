@@ -117,7 +117,7 @@ def _objects_to_numbers(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 

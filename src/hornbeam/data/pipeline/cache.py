@@ -9,13 +9,16 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.stages import Stage
 from hornbeam.ir.types import dtype_name, numpy_dtype
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 _INDEX = "index.json"
 
@@ -52,11 +55,11 @@ class FileCache(Stage):
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return self.source.spec()
 
 
-def _structure(element: Any) -> Any:
+def _structure(element: Tree) -> Any:
     """Return the structure of an element in JSON: lists for tuples, dtype names for parts."""
     if isinstance(element, tuple):
         return [_structure(part) for part in element]
@@ -87,7 +90,7 @@ def _read(path: Path) -> Iterator[Any]:
             yield _restore(index["form"], file, (f"{number}/{part}" for part in itertools.count()))
 
 
-def _restore(structure: Any, file: zipfile.ZipFile, names: Iterator[str]) -> Any:
+def _restore(structure: Tree, file: zipfile.ZipFile, names: Iterator[str]) -> Tree:
     """Read the parts of an element from the next entries, and pack them as `structure`."""
     if isinstance(structure, list):
         return tuple(_restore(item, file, names) for item in structure)

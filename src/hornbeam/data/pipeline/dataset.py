@@ -75,7 +75,7 @@ class Dataset:
     # -- properties and iteration --------------------------------------------------------------------------
 
     @property
-    def element_spec(self) -> Any:
+    def element_spec(self) -> Tree:
         """Structure of the elements, with a TensorSpec for every part.
 
         After `map` and similar methods the first element is computed to find it.
@@ -125,7 +125,7 @@ class Dataset:
         for stage, (seed, passes) in zip(stages, orders, strict=True):
             stage.seed, stage.passes = seed, passes
 
-    def get_single_element(self, name: str | None = None) -> Any:
+    def get_single_element(self, name: str | None = None) -> Tree:
         """Return the only element.
 
         Args:
@@ -142,7 +142,7 @@ class Dataset:
 
     def reduce(
         self, initial_state: Tree, reduce_func: Callable[[Any, Any], Any], name: str | None = None
-    ) -> Any:
+    ) -> Tree:
         """Fold the elements into a state: `state = reduce_func(state, element)`.
 
         Args:
@@ -305,7 +305,7 @@ class Dataset:
         for part in parts:
             _require_dataset(part, "zip")
 
-        def pack(elements: tuple[Any, ...]) -> Any:
+        def pack(elements: tuple[Any, ...]) -> Tree:
             remaining = iter(elements)
             return e.map_parts(lambda _: next(remaining), structure)
 
@@ -605,7 +605,7 @@ class Dataset:
             name: Accepted for compatibility with tf.data, unused.
         """
 
-        def stack(elements: list[Any]) -> Any:
+        def stack(elements: list[Any]) -> Tree:
             return e.stack_padded(elements, padded_shapes, padding_values)
 
         size = check_int("batch_size", batch_size, minimum=1)
@@ -778,6 +778,6 @@ def _seed(seed: int | None) -> int:
     return make_default_seed() if seed is None else check_int("seed", seed, minimum=0)
 
 
-def _require_dataset(value: Any, method: str) -> None:
+def _require_dataset(value: object, method: str) -> None:
     if not isinstance(value, Dataset):
         raise TypeError(f"{method} takes Datasets, got {type(value).__name__}")

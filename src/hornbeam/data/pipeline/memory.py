@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.stages import Prefetch, Repeat
 from hornbeam.data.pipeline.transforms import Batch
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 
 class InMemoryRows(NamedTuple):
     """Arrays, the batch size, the number of rows in a pass, and a function for the row numbers of a pass."""
 
-    arrays: Any
+    arrays: Tree
     batch_size: int
     rows: int
     order: Callable[[], Iterator[int]]

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -191,7 +191,7 @@ def map_ordered_if_slow(
         yield from map_ordered(function, items, workers)
 
 
-def resolve_workers(num_parallel_calls: Any) -> int | None:
+def resolve_workers(num_parallel_calls: int | None) -> int | None:
     """Return the number of threads for `num_parallel_calls`: None is 1; AUTOTUNE (-1) is None, undecided.
 
     Raises ValueError for other values below 1.

@@ -35,7 +35,7 @@ def is_pure(function: Callable[..., Any]) -> bool:
     return _is_pure(function, set())
 
 
-def _is_pure(function: Any, checked: set[Any]) -> bool:
+def _is_pure(function: object, checked: set[Any]) -> bool:
     if function in checked:
         return True
     if type(function) is not FunctionType:
@@ -76,13 +76,13 @@ def _is_pure_name(name: str, namespace: dict[str, Any], checked: set[Any]) -> bo
     return not hasattr(builtins, name) or name in _BUILTINS
 
 
-def _is_constant(value: Any) -> bool:
+def _is_constant(value: object) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_constant, value))
     return isinstance(value, _CONSTANT_TYPES)
 
 
-def _is_pure_value(value: Any, checked: set[Any]) -> bool:
+def _is_pure_value(value: object, checked: set[Any]) -> bool:
     if _is_constant(value) or (isinstance(value, FunctionType) and value in checked):
         return True
     if isinstance(value, ModuleType):
@@ -95,5 +95,5 @@ def _is_pure_value(value: Any, checked: set[Any]) -> bool:
     return isinstance(value, (BuiltinFunctionType, type)) and _is_hornbeam(value.__module__)
 
 
-def _is_hornbeam(module: Any) -> bool:
+def _is_hornbeam(module: object) -> bool:
     return isinstance(module, str) and module.split(".")[0] == "hornbeam"

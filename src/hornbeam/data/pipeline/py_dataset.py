@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam.core.registry import exported
 from hornbeam.data.errors import add_location
 from hornbeam.data.pipeline.prefetch import map_ordered
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 # Function of a count that returns 0 ... count - 1 in some order.
 Order = Callable[[int], np.ndarray]
@@ -39,7 +42,7 @@ class PyDataset:
         self.use_multiprocessing = use_multiprocessing
         self.max_queue_size = max_queue_size
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> Tree:
         raise NotImplementedError(
             f"{type(self).__name__} must define __getitem__(index), which returns one batch"
         )
@@ -78,7 +81,7 @@ class PyDataset:
             yield from map(self._located_batch, order)
         self.on_epoch_end()
 
-    def _located_batch(self, index: int) -> Any:
+    def _located_batch(self, index: int) -> Tree:
         try:
             return self[index]
         except Exception as error:
@@ -110,5 +113,5 @@ def _set_worker_dataset(dataset: PyDataset) -> None:
     _worker_dataset[:] = [dataset]
 
 
-def _worker_batch(index: int) -> Any:
+def _worker_batch(index: int) -> Tree:
     return _worker_dataset[0]._located_batch(index)

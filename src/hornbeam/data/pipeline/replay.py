@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from hornbeam.data.pipeline.purity import is_pure
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.types import HornbeamTypeError, TensorType, dtype_name
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 # Maximum number of element signatures that are traced: more of them do not pay for a trace each.
 MAX_TRACES = 16
@@ -28,7 +31,7 @@ class CompiledFunction(NamedTuple):
     copies: bool
     pack: Callable[[list[Any]], Any]
 
-    def run(self, parts: list[Any]) -> Any:
+    def run(self, parts: list[Any]) -> Tree:
         """Return the result for the parts of an element, in the order of `tree.flatten`."""
         arrays = [np.array(part) if self.copies else np.asarray(part) for part in parts]
         outputs = self.executable.run([self.engine.put(array) for array in arrays])
@@ -47,7 +50,7 @@ class Replay:
         """Return a Replay for a pure function, None for others."""
         return Replay(function) if is_pure(function) else None
 
-    def compiled(self, element: Any, parts: list[Any]) -> CompiledFunction | None:
+    def compiled(self, element: Tree, parts: list[Any]) -> CompiledFunction | None:
         """Return the compiled function for the signature of an element, None if it has to be called."""
         if any(not isinstance(part, (np.ndarray, np.generic)) or part.dtype == object for part in parts):
             return None
@@ -58,7 +61,7 @@ class Replay:
         return self._compiled[signature]
 
 
-def _compile(function: Callable[..., Any], element: Any) -> CompiledFunction | None:
+def _compile(function: Callable[..., Any], element: Tree) -> CompiledFunction | None:
     """Trace and compile. None if tracing needs a value, or if variables or captured tensors are used."""
     types = e.map_parts(lambda part: TensorType(part.shape, dtype_name(part.dtype)), element)
     try:
@@ -72,13 +75,13 @@ def _compile(function: Callable[..., Any], element: Any) -> CompiledFunction | N
     return CompiledFunction(engine.executable(traced.graph), engine, may_return_views(traced.graph), pack)
 
 
-def _packing(result: Any) -> Callable[[list[Any]], Any]:
+def _packing(result: Tree) -> Callable[[list[Any]], Any]:
     """Return a function that packs outputs like `result`. Raises HornbeamTypeError unless all are tensors."""
     for part in e.flatten_parts(result):
         if not isinstance(part, Tensor):
             raise HornbeamTypeError(f"only tensors are replayed, got {type(part).__name__}")
 
-    def pack(outputs: list[Any]) -> Any:
+    def pack(outputs: list[Any]) -> Tree:
         return tree.pack_sequence_as(result, [array if array.ndim else array[()] for array in outputs])
 
     return pack if tree.is_nested(result) else _single_output

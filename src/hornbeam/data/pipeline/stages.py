@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from hornbeam.data import elements as e
 from hornbeam.data.pipeline.prefetch import Prefetcher, prefetch_if_worthwhile
 from hornbeam.engines import current_engine
 from hornbeam.random import host_bits, host_key, host_permutation
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 T = TypeVar("T")
 
@@ -28,7 +31,7 @@ is_peeking = context_variable("peeking at data", False)
 class ArrayRows(NamedTuple):
     """Elements that are rows of arrays: the arrays, and a function for the row numbers of a pass."""
 
-    arrays: Any
+    arrays: Tree
     order: Callable[[], Iterator[int]]
 
 
@@ -58,7 +61,7 @@ class Stage:
         """Return the number of elements, INFINITE or UNKNOWN."""
         return self.source.count()
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         """Return the spec of the elements: by default that of the first one."""
         with peeking():
             for first in self.run():
@@ -86,7 +89,7 @@ def peeking() -> override[bool]:
 class Slices(Stage):
     """Rows of arrays."""
 
-    def __init__(self, arrays: Any, name: str = "from_tensor_slices") -> None:
+    def __init__(self, arrays: Tree, name: str = "from_tensor_slices") -> None:
         super().__init__()
         self.name = name
         self.arrays = arrays
@@ -98,7 +101,7 @@ class Slices(Stage):
     def count(self) -> int:
         return self.length
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return e.map_specs(e.TensorSpec.row, e.spec_of(self.arrays))
 
     def rows(self) -> ArrayRows:
@@ -108,7 +111,7 @@ class Slices(Stage):
 class IteratorSource(Stage):
     """Elements of the iterator that `make()` returns for every pass."""
 
-    def __init__(self, make: Callable[[], Iterator[Any]], name: str, count: int, spec: Any = None) -> None:
+    def __init__(self, make: Callable[[], Iterator[Any]], name: str, count: int, spec: Tree = None) -> None:
         super().__init__()
         self.name = name
         self._make, self._count, self._spec = make, count, spec
@@ -119,7 +122,7 @@ class IteratorSource(Stage):
     def count(self) -> int:
         return self._count
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return super().spec() if self._spec is None else self._spec
 
 
@@ -139,7 +142,7 @@ class IndexTransform(Stage):
             return self.transform(self.source.run)
         return (e.take_row(table.arrays, index) for index in table.order())
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return self.source.spec()
 
     def rows(self) -> ArrayRows | None:
@@ -269,7 +272,7 @@ class Prefetch(Stage):
             return prefetch_if_worthwhile(self.source.run(), current_engine().threads)
         return _prefetch(self.source.run(), self.depth)
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return self.source.spec()
 
     def rows(self) -> ArrayRows | None:

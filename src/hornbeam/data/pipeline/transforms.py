@@ -7,7 +7,7 @@ import itertools
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from hornbeam.data.pipeline.replay import Replay
 from hornbeam.data.pipeline.stages import INFINITE, UNKNOWN, ArrayRows, Slices, Stage, is_peeking
 from hornbeam.random import SharedDraws
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 T = TypeVar("T")
 
 # -- functions of elements -----------------------------------------------------------------------------
@@ -27,7 +30,7 @@ T = TypeVar("T")
 def unpack_arguments(function: Callable[..., Any]) -> Callable[[Any], Any]:
     """Return `function` as a function of an element: tuples are unpacked, parts are Tensors and Strings."""
 
-    def call(element: Any) -> Any:
+    def call(element: Tree) -> Tree:
         argument = e.for_user(element)
         return function(*argument) if isinstance(argument, tuple) else function(argument)
 
@@ -61,7 +64,7 @@ class MapBase(Stage):
         """Return the state of a new pass."""
         return PassContext(self._replayed)
 
-    def apply(self, context: PassContext, numbered: tuple[int, Any]) -> Any:
+    def apply(self, context: PassContext, numbered: tuple[int, Any]) -> Tree:
         """Return the result of the function for (index, element), as an element."""
         index, element = numbered
         try:
@@ -101,7 +104,7 @@ class Map(MapBase):
             return map_ordered_if_slow(function, numbered, os.cpu_count() or 1)
         return map_ordered(function, numbered, self.workers)
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         """Return the spec of the first result. A first axis of unknown size in the source stays unknown."""
         first_spec, source = super().spec(), self.source.spec()
         shapes = [spec.shape for spec in e.flatten_parts(source) if isinstance(spec, e.TensorSpec)]
@@ -131,7 +134,7 @@ class Filter(MapBase):
     def count(self) -> int:
         return UNKNOWN
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return self.source.spec()
 
 
@@ -212,7 +215,7 @@ class IgnoreErrors(Stage):
         """Return UNKNOWN, or with a limit the number of elements if none raises an error."""
         return UNKNOWN if self.limit is None else self.source.count()
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return self.source.spec()
 
 
@@ -263,7 +266,7 @@ class Batch(Stage):
             return source_count
         return source_count // self.size if self.drop_remainder else -(-source_count // self.size)
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         size = self.size if self.drop_remainder else None
         if self.stack is e.stack_elements:
             element_spec = self.source.spec()
@@ -285,7 +288,7 @@ class Unbatch(Stage):
     def count(self) -> int:
         return self.source.count() if self.source.count() in (0, INFINITE) else UNKNOWN
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return e.map_specs(e.TensorSpec.row, self.source.spec())
 
 
@@ -304,7 +307,7 @@ class Zip(Stage):
     def count(self) -> int:
         return min_cardinality([stage.count() for stage in self.inputs])
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return self.pack(tuple(stage.spec() for stage in self.inputs))
 
     def rows(self) -> ArrayRows | None:
@@ -334,7 +337,7 @@ class Concatenate(Stage):
         counts = [stage.count() for stage in self.inputs]
         return INFINITE if INFINITE in counts else UNKNOWN if UNKNOWN in counts else sum(counts)
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         first, second = (stage.spec() for stage in self.inputs)
         return e.zip_parts(_common_spec, [first, second])
 
@@ -372,5 +375,5 @@ class IteratorTransform(Stage):
     def count(self) -> int:
         return self._count(self.source.count())
 
-    def spec(self) -> Any:
+    def spec(self) -> Tree:
         return super().spec() if self._spec is None else self._spec(self.source.spec())

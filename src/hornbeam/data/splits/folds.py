@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Fold(NamedTuple):
     """One fold: training and validation samples, (x, y) or x alone, and the row numbers of both."""
 
-    train: Any
-    validation: Any
+    train: Tree
+    validation: Tree
     train_rows: np.ndarray
     validation_rows: np.ndarray
 
@@ -33,7 +33,7 @@ class Fold(NamedTuple):
 class Folds:
     """Folds of `k_fold`, whose samples are gathered on access."""
 
-    def __init__(self, data: Any, rows: list[tuple[np.ndarray, np.ndarray]], summary: str) -> None:
+    def __init__(self, data: Tree, rows: list[tuple[np.ndarray, np.ndarray]], summary: str) -> None:
         self._data, self._rows, self.summary = data, rows, summary
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ def k_fold(
     return Folds(data, rows, f"{k} folds of {count:,} samples, {method}")
 
 
-def _is_auto(stratify: Any) -> bool:
+def _is_auto(stratify: object) -> bool:
     return isinstance(stratify, str) and stratify == "auto"
 
 

@@ -137,16 +137,16 @@ class Sealed:
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         self._refuse("its arrays are not accessible")
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: object) -> NoReturn:
         self._refuse("its samples are not accessible")
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> NoReturn:
         self._refuse("its samples are not accessible")
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         self._refuse("it cannot be pickled or copied, as that would start another count")
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         if name in ("x", "y", "data", "values", "shape", "T"):
             self._refuse(f"its {name} is not accessible")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -191,7 +191,7 @@ def seal(
     return Sealed(parts["x"], parts["y"], parts["sample_weight"], name, path)
 
 
-def find_sealed(data: Any) -> Sealed | None:
+def find_sealed(data: Tree) -> Sealed | None:
     """Return the sealed set that is in `data`, or whose arrays (or views of them) are; else None."""
     for leaf in tree.flatten(data):
         if isinstance(leaf, Sealed):
@@ -202,7 +202,7 @@ def find_sealed(data: Any) -> Sealed | None:
     return None
 
 
-def _shares_memory(array: Any, sealed_array: Any) -> bool:
+def _shares_memory(array: object, sealed_array: object) -> bool:
     if array is sealed_array:
         return array is not None
     if not isinstance(array, np.ndarray) or not isinstance(sealed_array, np.ndarray):
@@ -215,7 +215,7 @@ def _shares_memory(array: Any, sealed_array: Any) -> bool:
         return False
 
 
-def refuse_sealed(data: Any, problem: str) -> None:
+def refuse_sealed(data: Tree, problem: str) -> None:
     """Raise SealedError if `data` contains a sealed set. problem: the refused use, for the message."""
     sealed = find_sealed(data)
     if sealed is not None:

@@ -41,9 +41,9 @@ class Split:
     of each part by name, `summary` states sizes and method.
     """
 
-    train: Any
-    validation: Any
-    test: Any
+    train: Tree
+    validation: Tree
+    test: Tree
     rows: dict[str, np.ndarray]
     summary: str
 
@@ -153,7 +153,7 @@ def class_ids(y: np.ndarray) -> np.ndarray | None:
     return None
 
 
-def class_labels(y: Any) -> np.ndarray | None:
+def class_labels(y: Tree) -> np.ndarray | None:
     """Return `class_ids` for results of `as_samples`; strings are labels too. None for several targets."""
     arrays = {} if y is None else named_arrays(y, "y")
     if len(arrays) != 1:
@@ -166,7 +166,7 @@ def class_labels(y: Any) -> np.ndarray | None:
     return class_ids(array)
 
 
-def stratification_classes(y: Any, stratify: Any, count: int) -> np.ndarray | None:
+def stratification_classes(y: Tree, stratify: str | bool | ArrayLike | None, count: int) -> np.ndarray | None:
     """Return the class 0 ... k - 1 of each sample whose proportions are kept, or None."""
     if stratify is False or stratify is None:
         return None
@@ -188,7 +188,7 @@ def stratification_classes(y: Any, stratify: Any, count: int) -> np.ndarray | No
     return classes
 
 
-def group_ids(groups: Any, count: int) -> np.ndarray:
+def group_ids(groups: ArrayLike, count: int) -> np.ndarray:
     """Return groups as 0 ... g - 1."""
     ids: np.ndarray = np.unique(_one_value_a_sample(groups, "groups", count), return_inverse=True)[1]
     return ids.reshape(-1)
@@ -258,7 +258,7 @@ def split_group_indices(
 
 
 def split_validation(
-    y: Any, count: int, fraction: float, mode: str, order: Order
+    y: Tree, count: int, fraction: float, mode: str, order: Order
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Return row numbers for training and validation (fit's validation_split), and a summary.
 

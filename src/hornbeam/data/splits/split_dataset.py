@@ -87,7 +87,7 @@ def _iterate(dataset: Any) -> Iterator[Any]:
     return (dataset[index] for index in range(len(dataset)))
 
 
-def batch_size_of(dataset: Any) -> int | None:
+def batch_size_of(dataset: object) -> int | None:
     """Return the size of a dataset's batches; None for a dataset of samples."""
     stage: Stage | None = getattr(dataset, "_stage", None)
     while isinstance(stage, Prefetch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from hornbeam.ir.types import is_float
 from hornbeam.optimizers.updates import record_gradients
 from hornbeam.training.check_labels import skip_movement
 from hornbeam.training.packing import Batch, Signature
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 # Name of a layer's last primitive -> kind of activation, for those that the checks know.
 _KINDS = {"softmax": "softmax", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
@@ -113,7 +116,7 @@ class Snapshot:
 class StepProbe:
     """The model's own training step, traced once more with statistics as results."""
 
-    def __init__(self, model: Any, signature: Signature, engine: Engine, eager: bool) -> None:
+    def __init__(self, model: Model, signature: Signature, engine: Engine, eager: bool) -> None:
         self._model = model
         self._layers: list[LayerSnapshot] = []
         self._weights: list[WeightSnapshot] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from hornbeam.activations import linear
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence, listed
 from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot
 from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
+
+if TYPE_CHECKING:
+    from hornbeam.layers import Layer
 
 check = Checks()
 
@@ -50,11 +53,11 @@ def _sources(trace: TrainingTrace) -> Iterator[tuple[LayerSnapshot, LayerSnapsho
                 break
 
 
-def _is_linear_activation(layer: Any) -> bool:
+def _is_linear_activation(layer: Layer) -> bool:
     return isinstance(layer, kinds.Activation) and layer.activation in (None, linear)
 
 
-def _is_weighted_sum(layer: Any) -> bool:
+def _is_weighted_sum(layer: Layer) -> bool:
     return (
         isinstance(layer, (kinds.Dense, *_CONVOLUTIONS))
         and layer.activation in (None, linear)

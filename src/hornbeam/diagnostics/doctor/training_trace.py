@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from hornbeam.training.array_data import ArrayData
 from hornbeam.training.check_labels import loss_function_name, loss_kind
 from hornbeam.training.packing import Batch
 from hornbeam.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 # Probed samples, their largest number of batches, and samples that they are compared with.
 PROBE, BATCHES, REFERENCE = 128, 4, 1024
@@ -29,7 +32,7 @@ class TrainingTrace:
     batches: probed batches. reported: names of findings.
     """
 
-    def __init__(self, model: Any, run: Any, epochs: int, steps: int | None) -> None:
+    def __init__(self, model: Model, run: Any, epochs: int, steps: int | None) -> None:
         self.model = model
         self.data = run.data
         self.callbacks = run.callbacks.callbacks

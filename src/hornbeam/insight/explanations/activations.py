@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ActivationLike
 
 # Name of the function -> effect, after the name.
 EFFECTS = {
@@ -38,7 +41,7 @@ EFFECTS = {
 EFFECTS |= {"swish": EFFECTS["silu"], "hard_swish": EFFECTS["hard_silu"]}
 
 
-def activation_effect(activation: Any) -> str:
+def activation_effect(activation: ActivationLike) -> str:
     """Return a clause about an activation (a function or its name); "" for None and `linear`."""
     name = activation if isinstance(activation, str) else getattr(activation, "__name__", "")
     if activation is None or name == "linear":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from hornbeam.models.receptive_field import calls_of
 from hornbeam.models.summary import Row, Trace, rows_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
+    from hornbeam.layers import Layer
     from hornbeam.models import Model
 
 # Larger models are not copied once a layer to count the parameters that would remain.
@@ -102,7 +103,7 @@ def explain(
 
 
 def contexts_of(
-    model: Any, expand_nested: bool = False, consumers: tuple[Any, ...] = ()
+    model: Model, expand_nested: bool = False, consumers: tuple[Any, ...] = ()
 ) -> Iterator[LayerContext]:
     """Yield every layer with its shapes and consumers, in the order of the summary's rows.
 
@@ -130,10 +131,10 @@ def contexts_of(
             reads = (None,)  # unknown: the model has no graph
         yield LayerContext(layer, inputs, outputs, reads)
         if expand_nested and hasattr(layer, "layers"):
-            yield from contexts_of(layer, expand_nested, reads)
+            yield from contexts_of(cast("Model", layer), expand_nested, reads)
 
 
-def _build_shapes(layer: Any) -> tuple[tuple[int | None, ...], ...]:
+def _build_shapes(layer: Layer) -> tuple[tuple[int | None, ...], ...]:
     """Return the shapes for which a layer was built."""
     if layer._build_shapes is None:
         return ()
@@ -181,7 +182,7 @@ class _Costs:
 
 
 def _seconds(
-    model: Any, contexts: Sequence[LayerContext], x: Any, y: Any, batch_size: int
+    model: Model, contexts: Sequence[LayerContext], x: Tree, y: Tree, batch_size: int
 ) -> tuple[dict[str, float] | None, str]:
     """Return the measured seconds of each layer in a step, by name, or None, and a sentence about costs.
 
@@ -208,7 +209,7 @@ def _seconds(
     return seconds, f"Time is that of {profile.steps} steps of {kind} with {size} samples."
 
 
-def _output_statistics(model: Any, x: Any, batch_size: int) -> dict[int, str]:
+def _output_statistics(model: Model, x: Tree, batch_size: int) -> dict[int, str]:
     """Describe the floating-point outputs of layers for the first batch in inference, by id of the layer."""
     from hornbeam.diagnostics.capture import layer_values
 
@@ -220,7 +221,7 @@ def _output_statistics(model: Any, x: Any, batch_size: int) -> dict[int, str]:
     return texts
 
 
-def _statistics(values: np.ndarray, layer: Any) -> str:
+def _statistics(values: np.ndarray, layer: Layer) -> str:
     """Return mean, deviation, and the proportion of zeros."""
     text = f"mean {values.mean():.3g}, std {values.std():.3g}"
     zeros = float((values == 0).mean())
@@ -265,7 +266,7 @@ def _field_text(field: str, context: LayerContext) -> str:
     return f"every value depends on {sizes} positions of the input"
 
 
-def _consequence(model: Any, layer: Any, total: int) -> str:
+def _consequence(model: Model, layer: Layer, total: int) -> str:
     """Return the parameters of the model without a layer, or the reason why it cannot be removed."""
     large = len(model.layers) > COPIED_LAYERS or total > COPIED_PARAMETERS
     if large or isinstance(layer, InputLayer) or calls_of(model) is None:
@@ -279,7 +280,7 @@ def _consequence(model: Any, layer: Any, total: int) -> str:
     return f". The model would have {integer(remaining)} parameters instead of {integer(total)}"
 
 
-def _closing(model: Any, rows: Sequence[Row], trace: Trace, total: int) -> list[str]:
+def _closing(model: Model, rows: Sequence[Row], trace: Trace, total: int) -> list[str]:
     trainable = sum(weight.type.size for weight in model.trainable_weights)
     first = f"In total: {integer(total)} parameters, {integer(trainable)} of them trainable"
     if trace.flops is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from hornbeam.insight.arithmetic import integer
 from hornbeam.insight.explanations.explanation import Section
 from hornbeam.insight.explanations.update_rules import UpdateRule, schedule_formulas, update_rule
 from hornbeam.optimizers.schedules import LearningRateSchedule
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
+    from hornbeam.optimizers import Optimizer
 
 Entries = list[tuple[str, str]]
 
@@ -24,7 +28,7 @@ _AVERAGES = {
 }
 
 
-def optimizer_sections(optimizer: Any, updates: int | None, model: Any) -> Iterator[Section]:
+def optimizer_sections(optimizer: Any, updates: int | None, model: Model) -> Iterator[Section]:
     """Yield a section for an optimizer, and one for each optimizer inside; `updates` is their number."""
     if optimizer is None:
         return
@@ -47,7 +51,7 @@ def optimizer_sections(optimizer: Any, updates: int | None, model: Any) -> Itera
         yield Section(title, tuple(_entries(optimizer, updates, model)))
 
 
-def _entries(optimizer: Any, updates: int | None, model: Any) -> Entries:
+def _entries(optimizer: Optimizer, updates: int | None, model: Model) -> Entries:
     rule = update_rule(optimizer)
     if rule is None:
         name = type(optimizer).__name__
@@ -95,7 +99,7 @@ def _identifiers(expression: str) -> set[str]:
     return set("".join(c if c.isalnum() or c == "_" else " " for c in expression).split())
 
 
-def _learning_rate(optimizer: Any, updates: int | None) -> str:
+def _learning_rate(optimizer: Optimizer, updates: int | None) -> str:
     schedule = optimizer._learning_rate
     if not isinstance(schedule, LearningRateSchedule):
         rate = f"{float(np.asarray(optimizer.learning_rate)):.6g}"
@@ -115,7 +119,7 @@ def _learning_rate(optimizer: Any, updates: int | None) -> str:
     return text
 
 
-def _averaging_windows(optimizer: Any) -> Entries:
+def _averaging_windows(optimizer: Optimizer) -> Entries:
     """Return how many updates the moving averages span."""
     parts = []
     for name, quantity in _AVERAGES.items():
@@ -126,7 +130,7 @@ def _averaging_windows(optimizer: Any) -> Entries:
     return [("averages", "; ".join(parts))] if parts else []
 
 
-def _state(optimizer: Any, model: Any) -> Entries:
+def _state(optimizer: Optimizer, model: Model) -> Entries:
     if not optimizer.built:
         count = sum(len(group) for group in optimizer.slots())
         weights = sum(v.type.size for v in model.trainable_weights)
@@ -140,7 +144,7 @@ def _state(optimizer: Any, model: Any) -> Entries:
     return [("state", f"{integer(total)} numbers besides {integer(weights)} weights, {byte_size(nbytes)}")]
 
 
-def _options(optimizer: Any) -> Iterator[tuple[str, str]]:
+def _options(optimizer: Optimizer) -> Iterator[tuple[str, str]]:
     """Yield clipping, accumulation and averaging of weights."""
     if optimizer.clipnorm:
         yield "clips", f"the gradient of each weight array to a norm of at most {optimizer.clipnorm:g}"

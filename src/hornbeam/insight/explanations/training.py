@@ -18,7 +18,7 @@ from hornbeam.insight.explanations.optimizers import optimizer_sections
 from hornbeam.training.schedule import TrainingSchedule
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
     from hornbeam.callbacks import History
     from hornbeam.models import Model
 
@@ -76,7 +76,7 @@ def explain_training(
 
 
 def _schedule(
-    last: TrainingSchedule | None, x: Any, samples: int | None, batch_size: int | None, epochs: int | None
+    last: TrainingSchedule | None, x: Tree, samples: int | None, batch_size: int | None, epochs: int | None
 ) -> TrainingSchedule:
     """Return the schedule of the last `fit`, with given values in its place."""
     if x is not None and samples is None:
@@ -97,7 +97,7 @@ def _schedule(
     return TrainingSchedule(samples, size, math.ceil(samples / size), check_int("epochs", epochs, 0))
 
 
-def _loop(schedule: TrainingSchedule, model: Any) -> Entries:
+def _loop(schedule: TrainingSchedule, model: Model) -> Entries:
     weights = integer(sum(v.type.size for v in model.trainable_weights))
     entries = [
         ("batch", _batch(schedule)),
@@ -129,7 +129,7 @@ def _batch(schedule: TrainingSchedule) -> str:
 # -- the loss -----------------------------------------------------------------------------------------------
 
 
-def _losses(model: Any, y: Any) -> Iterator[tuple[Section, float | None]]:
+def _losses(model: Model, y: Tree) -> Iterator[tuple[Section, float | None]]:
     """Yield a section for the loss of each output, with the loss of a trivial prediction."""
     fit = model._training_state.losses
     if fit is None or fit.spec is None:
@@ -148,7 +148,7 @@ def _losses(model: Any, y: Any) -> Iterator[tuple[Section, float | None]]:
         yield Section(title, tuple(entries)), value
 
 
-def _named_losses(spec: Any, names: list[str], count: int) -> list[tuple[str, Any]]:
+def _named_losses(spec: Tree, names: list[str], count: int) -> list[tuple[str, Any]]:
     """Return the name of the output and its loss, from the argument of compile()."""
     if isinstance(spec, dict):
         return list(spec.items())
@@ -156,7 +156,7 @@ def _named_losses(spec: Any, names: list[str], count: int) -> list[tuple[str, An
     return [(names[i] if i < len(names) else str(i), loss) for i, loss in enumerate(losses)]
 
 
-def _target(y: Any, name: str, position: int, count: int) -> np.ndarray | None:
+def _target(y: Tree, name: str, position: int, count: int) -> np.ndarray | None:
     if y is None:
         return None
     if isinstance(y, dict):
@@ -211,7 +211,7 @@ def _prior(description: LossDescription, target: np.ndarray | None, width: int |
 # -- measurements -------------------------------------------------------------------------------------------
 
 
-def _measured_update(model: Any, x: Any, y: Any, batch_size: int) -> Entries:
+def _measured_update(model: Model, x: Tree, y: Tree, batch_size: int) -> Entries:
     """Measure one update on the first batch, and undo it."""
     rows = slice(0, batch_size)
     x, y = (tree.map_structure(lambda part: np.asarray(part)[rows], data) for data in (x, y))
@@ -228,7 +228,7 @@ def _measured_update(model: Any, x: Any, y: Any, batch_size: int) -> Entries:
     return entries
 
 
-def one_update(model: Any, x: Any, y: Any) -> tuple[dict[str, tuple[float, float]], float]:
+def one_update(model: Model, x: Tree, y: Tree) -> tuple[dict[str, tuple[float, float]], float]:
     """Return the norm of each weight and of its change in one update, by path, and the loss before it.
 
     Weights, optimizer, metrics and random states are restored; an optimizer without state is built.

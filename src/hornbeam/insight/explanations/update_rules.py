@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hornbeam.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,13 @@ class UpdateRule:
     initial: tuple[tuple[str, float | str], ...] = ()
 
 
-def update_rule(optimizer: Any) -> UpdateRule | None:
+def update_rule(optimizer: Optimizer) -> UpdateRule | None:
     """Return the rule of an optimizer of Hornbeam, None for a custom one or one that wraps others."""
     make = _RULES.get(type(optimizer).__name__) if _is_ours(optimizer) else None
     return None if make is None else make(optimizer)
 
 
-def _is_ours(optimizer: Any) -> bool:
+def _is_ours(optimizer: Optimizer) -> bool:
     return type(optimizer).__module__.startswith("hornbeam.optimizers")
 
 

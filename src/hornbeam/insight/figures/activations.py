@@ -16,11 +16,12 @@ from hornbeam.visualization.figure import Figure, save_if, square_columns
 from hornbeam.visualization.panels import ImagePanel
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
+    from hornbeam.layers import Layer
     from hornbeam.models import Model
 
 
-def layer_of(model: Any, layer: Any) -> Any:
+def layer_of(model: Model, layer: Layer | str) -> Any:
     """Return a layer of the model, or of a model inside, by name or itself. Raises ValueError."""
     if not isinstance(layer, str):
         return layer
@@ -33,7 +34,7 @@ def layer_of(model: Any, layer: Any) -> Any:
     )
 
 
-def batch_of(model: Any, x: Any) -> Any:
+def batch_of(model: Model, x: Tree) -> Tree:
     """Return arrays with a batch axis, which single samples get where the model's inputs are known."""
     symbols = getattr(model, "_symbolic_inputs", None)
     if symbols is None:
@@ -47,7 +48,7 @@ def batch_of(model: Any, x: Any) -> Any:
     return tree.pack_sequence_as(x, flat)
 
 
-def call_with_output(model: Any, batch: Any, layer: Any) -> tuple[Any, Tensor]:
+def call_with_output(model: Model, batch: Any, layer: Layer) -> tuple[Any, Tensor]:
     """Call the model in inference; return its output and the first output of a layer's first call.
 
     For traced functions. Raises ValueError if the layer does not run.
@@ -62,7 +63,7 @@ def call_with_output(model: Any, batch: Any, layer: Any) -> tuple[Any, Tensor]:
     return result, outputs[0]
 
 
-def is_channels_first(layer: Any) -> bool:
+def is_channels_first(layer: Layer) -> bool:
     """Return True for a layer whose channels precede the spatial axes."""
     return getattr(layer, "data_format", "channels_last") == "channels_first"
 
@@ -200,7 +201,7 @@ def plot_filters(
     return save_if(Figure(f"Filters of {part.name}", alt, panels, columns, kernels), path)
 
 
-def _first_with_filters(model: Any) -> Any:
+def _first_with_filters(model: Model) -> Any:
     for part in model._flatten_layers():
         if part is not model and _kernels(part) is not None:
             return part
@@ -230,7 +231,7 @@ def _kernels(layer: Any) -> np.ndarray | None:
     return kernel.T.reshape(kernel.shape[1], *shape, *([1] if len(shape) == 2 else []))
 
 
-def _flattened_shape(layer: Any) -> Sequence[int]:
+def _flattened_shape(layer: Layer) -> Sequence[int]:
     """Return the shape of the images that a Flatten in front of a layer flattens, or ()."""
     for call in layer._inbound:
         for x in call.inputs:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hornbeam import layers
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
     from hornbeam.models import Model
 
 _MOST_SAMPLES = 9
@@ -65,7 +65,7 @@ def saliency(
     batch = _float_batch(model, x)
     classes = _classes(model, batch, target)
 
-    def run(inputs: Any, classes: Any) -> Any:
+    def run(inputs: Tree, classes: Any) -> Any:
         tensor = as_tensor(inputs)
         return gradients(ops.sum(_chosen_scores(_scores(model, tensor), classes)), [tensor])[0]
 
@@ -111,7 +111,7 @@ def grad_cam(
     classes = _classes(model, batch, target)
     part = layer_of(model, layer) if layer is not None else _last_spatial_layer(model, batch)
 
-    def run(inputs: Any, classes: Any) -> Any:
+    def run(inputs: Tree, classes: Any) -> Any:
         output, maps = call_with_output(model, inputs, part)
         scores = _as_scores(model, output)
         if len(maps.shape) != 4:
@@ -206,12 +206,12 @@ def _starts(length: int, size: int, step: int) -> list[int]:
 # -- scores --------------------------------------------------------------------------------------------------
 
 
-def _scores(model: Any, x: Any) -> Tensor:
+def _scores(model: Model, x: Tree) -> Tensor:
     """Return the scores (n, classes) before the last softmax or sigmoid."""
     return _as_scores(model, model(x, training=False))
 
 
-def _as_scores(model: Any, output: Any) -> Tensor:
+def _as_scores(model: Model, output: Any) -> Tensor:
     if not isinstance(output, Tensor):
         raise ValueError(f"model {model.name!r} has several outputs: build a model with one of them")
     output = score_behind(output)
@@ -220,7 +220,7 @@ def _as_scores(model: Any, output: Any) -> Tensor:
     return ops.reshape(output, (output.shape[0], -1)) if len(output.shape) > 2 else output
 
 
-def _classes(model: Any, x: np.ndarray, target: Any) -> np.ndarray:
+def _classes(model: Model, x: np.ndarray, target: Any) -> np.ndarray:
     """Return one class a sample. Raises ValueError for classes that the model does not have."""
     scores = np.asarray(jit(lambda batch: _scores(model, batch))(x))
     if target is None:
@@ -239,7 +239,7 @@ def _chosen_scores(scores: Tensor, classes: Any) -> Tensor:
 # -- images --------------------------------------------------------------------------------------------------
 
 
-def _float_batch(model: Any, x: Any) -> np.ndarray:
+def _float_batch(model: Model, x: Tree) -> np.ndarray:
     array = np.asarray(batch_of(model, x))
     if array.dtype.kind in "iub":
         array = array.astype("float32")
@@ -257,13 +257,13 @@ def _image_size(batch: np.ndarray) -> tuple[int, int]:
     return tuple(batch.shape[2:4] if batch.ndim == 4 and _channels_first() else batch.shape[1:3])
 
 
-def _last_spatial_layer(model: Any, batch: np.ndarray) -> Any:
+def _last_spatial_layer(model: Model, batch: np.ndarray) -> Any:
     """Return the last layer with outputs (n, h, w, channels) of more than one position."""
     from hornbeam.diagnostics.capture import capture_layer_calls
 
     spatial: list[Any] = []
 
-    def run(inputs: Any) -> Any:
+    def run(inputs: Tree) -> Any:
         with capture_layer_calls() as calls:
             result = model(inputs, training=False)
         for call in calls:

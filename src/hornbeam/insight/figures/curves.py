@@ -16,7 +16,7 @@ from hornbeam.visualization.figure import Figure, save_if
 from hornbeam.visualization.panels import ImagePanel, LinePanel, Marker
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+    from hornbeam._internal.typing import ArrayLike, Tree
     from hornbeam.callbacks import History
     from hornbeam.models import Model
 
@@ -149,7 +149,7 @@ def loss_landscape(
 
 
 def _losses_on_grid(
-    model: Any, x: Any, y: Any, steps: np.ndarray, dimensions: int, seed: int, batch_size: int
+    model: Model, x: Tree, y: Tree, steps: np.ndarray, dimensions: int, seed: int, batch_size: int
 ) -> np.ndarray:
     """Return the loss at each combination of steps, and restore the weights."""
     variables = model.trainable_variables
@@ -188,12 +188,12 @@ def directions(weights: list[np.ndarray], rng: np.random.Generator) -> list[np.n
     return parts
 
 
-def _mean_loss(model: Any, x: Any, y: Any, batch_size: int) -> Any:
+def _mean_loss(model: Model, x: Tree, y: Tree, batch_size: int) -> Any:
     """Return a function of nothing: the mean loss of all samples with the current weights, in inference."""
     count = len(tree.flatten(x)[0])
     size = min(check_int("batch_size", batch_size, 1), count)
 
-    def run(inputs: Any, targets: Any) -> Any:
+    def run(inputs: Tree, targets: Any) -> Any:
         outputs = model(inputs, training=False)
         return model.compute_loss(x=inputs, y=targets, y_pred=outputs, training=False)
 

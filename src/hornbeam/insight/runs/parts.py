@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.insight.explanations.explanation import Explanation
 from hornbeam.models.summary import Trace, rows_of
 from hornbeam.training.profile import Profile
 from hornbeam.visualization.png import encode_base64, is_image
 
+if TYPE_CHECKING:
+    from hornbeam.data.inspection.inspect import DataReport
+    from hornbeam.evaluation.confusion_matrix import Confusion
+    from hornbeam.evaluation.estimates import Evaluation
+    from hornbeam.evaluation.top_errors import Mistakes
+    from hornbeam.models import Model
+
 _MOST_KERNELS, _MOST_ARRAYS, _MOST_CLASSES = 40, 30, 40
 _MOST_SUSPICIOUS, _MOST_IN_A_ROW = 12, 8
 
 
-def of_model(model: Any) -> dict[str, Any]:
+def of_model(model: Model) -> dict[str, Any]:
     """Return the rows of `summary()`, numbers of parameters, and the configs of the model and `compile`."""
     trace = Trace(model)
     rows = [dataclasses.asdict(row) for row in rows_of(model, trace)]
@@ -31,7 +38,7 @@ def of_model(model: Any) -> dict[str, Any]:
     }
 
 
-def configs_of(model: Any) -> dict[str, Any]:
+def configs_of(model: Model) -> dict[str, Any]:
     """Return the configs of a model and of its `compile`; None and the reason for a model without one."""
     try:
         config: dict[str, Any] = {"config": model.get_config()}
@@ -71,7 +78,7 @@ def of_findings(findings: Sequence[Any]) -> dict[str, Any]:
     return {"findings": [{key: getattr(finding, key) for key in keys} for finding in findings]}
 
 
-def of_data_report(report: Any) -> dict[str, Any]:
+def of_data_report(report: DataReport) -> dict[str, Any]:
     """Return ranges, classes, duplicates, suspicious labels, advice and some images."""
     from hornbeam.data.inspection.display import duplicates_text, summary_cells
 
@@ -108,13 +115,13 @@ def of_data_report(report: Any) -> dict[str, Any]:
     }
 
 
-def of_evaluation(result: Any) -> dict[str, Any]:
+def of_evaluation(result: Evaluation | Confusion) -> dict[str, Any]:
     """Return a result of `hornbeam.evaluation`."""
     values: dict[str, Any] = result.as_dict()
     return values
 
 
-def of_mistakes(result: Any) -> dict[str, Any]:
+def of_mistakes(result: Mistakes) -> dict[str, Any]:
     """Return the most confident errors, with the samples where they are images."""
     samples = result.x if hasattr(result.x, "shape") else ()
     images = [encode_base64(sample) for sample in samples if is_image(sample)]
@@ -132,7 +139,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
 }
 
 
-def part_of(result: Any) -> tuple[str, dict[str, Any]]:
+def part_of(result: object) -> tuple[str, dict[str, Any]]:
     """Return the name of the part that a result is, and its plain values.
 
     Raises TypeError for results that runs do not hold.

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.diagnostics.doctor_callback import Doctor
 from hornbeam.distribution.processes import is_first
-from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.callbacks.base import Callback, Logs, run_of
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike
     from hornbeam.data import Dataset
+    from hornbeam.data.inspection.inspect import DataReport
     from hornbeam.data.splits.sealed import Sealed
     from hornbeam.diagnostics.predictions import Predictions
     from hornbeam.evaluation import Evaluation
+    from hornbeam.evaluation.confusion_matrix import Confusion
+    from hornbeam.evaluation.top_errors import Mistakes
+    from hornbeam.insight.explanations.explanation import Explanation
+    from hornbeam.models import Model
+    from hornbeam.training.profile import Profile
 
 
 class RunRecorder(Callback):
@@ -122,7 +128,7 @@ class RunRecorder(Callback):
 
     # -- parts -----------------------------------------------------------------------------------------------
 
-    def add(self, result: Any) -> None:
+    def add(self, result: Explanation | Profile | DataReport | Evaluation | Confusion | Mistakes) -> None:
         """Record a result; a later one of its kind replaces it.
 
         Args:
@@ -266,12 +272,12 @@ class RunRecorder(Callback):
             self.keep("doctor", of_findings([finding for each in findings for finding in each]))
 
 
-def _facts(model: Any, params: dict[str, Any], name: str) -> dict[str, Any]:
+def _facts(model: Model, params: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the facts that are known when a training begins."""
     from hornbeam.insight.runs.environment import command, environment
     from hornbeam.random import chosen_seed
 
-    run = model._training_run
+    run = run_of(model)
     return {
         "format": 2,
         "name": name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,8 @@ from hornbeam.models.feature_space.tables import (
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import Config, Tree
 
 
@@ -365,7 +367,7 @@ class FeatureSpace(Layer):
                 )
         return self.concat(list(parts.values()))
 
-    def __call__(self, data: Tree) -> Any:
+    def __call__(self, data: Tree) -> Tensor | dict[str, Tensor]:
         """Encode a table as vectors (rows, size), or a row of single values as (size,)."""
         self._finalize()
         table = as_columns(data)
@@ -400,7 +402,7 @@ class FeatureSpace(Layer):
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Any:
+    def from_config(cls, config: Config) -> Self:
         return cls(**config)
 
     def get_build_config(self) -> Config:
@@ -429,16 +431,16 @@ class FeatureSpace(Layer):
         from hornbeam.saving import save_model
 
         self._finalize()
-        save_model(self, filepath)
+        save_model(self, filepath)  # type: ignore[arg-type]  # saved as a model is
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         """Do nothing: the layers of the columns hold the values.
 
         Args:
             store: Unused.
         """
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Do nothing.
 
         Args:

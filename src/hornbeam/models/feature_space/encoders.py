@@ -37,7 +37,7 @@ class TFDConcat(Layer):
         return ops.concatenate(xs, axis=self.axis)
 
 
-def needs_adapt(layer: Any) -> bool:
+def needs_adapt(layer: Layer) -> bool:
     """Return True for layers that learn a state from data and were created without it."""
     if isinstance(layer, layers.Normalization):
         return layer.input_mean is None
@@ -48,7 +48,7 @@ def needs_adapt(layer: Any) -> bool:
     return hasattr(layer, "adapt") and not getattr(layer, "_fixed", False)
 
 
-def one_hot_encoder(name: str, layer: Any, dtype: str) -> Layer:
+def one_hot_encoder(name: str, layer: Layer, dtype: str) -> Layer:
     """Create the one-hot encoder of a column for the outputs of its layer, of `dtype`.
 
     Raises ValueError for layers that do not return integers, or whose number of values is unknown.

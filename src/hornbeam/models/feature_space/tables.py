@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,20 +12,23 @@ from hornbeam.data.frames import frame_columns, is_frame
 from hornbeam.layers.call import is_array
 from hornbeam.models.feature_space.definitions import Feature
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+
 # Rows in a batch that preprocessors are adapted on.
 BATCH = 32
 
 Columns = dict[str, Any]
 
 
-def as_columns(data: Any) -> Columns | None:
+def as_columns(data: Tree) -> Columns | None:
     """Return a dict or a frame as a dict of columns, or None for other data."""
     if isinstance(data, Mapping):
         return dict(data)
     return frame_columns(data) if is_frame(data) else None
 
 
-def iterate_tables(data: Any) -> Iterator[Columns]:
+def iterate_tables(data: Tree) -> Iterator[Columns]:
     """Yield the data of `adapt` as dicts of columns. Raises ValueError for other data."""
     table = as_columns(data)
     if table is not None:
@@ -48,13 +51,13 @@ def iterate_tables(data: Any) -> Iterator[Columns]:
         raise ValueError("FeatureSpace.adapt got no data")
 
 
-def as_column(values: Any) -> np.ndarray:
+def as_column(values: Tree) -> np.ndarray:
     """Return values (rows,) or a single value as a column (rows, 1)."""
     array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
     return array.reshape(-1, 1) if array.ndim < 2 else array
 
 
-def cast_column(values: Any, feature: Feature) -> Any:
+def cast_column(values: Tree, feature: Feature) -> np.ndarray:
     """Return a column, with floats in the dtype of the feature."""
     array = as_column(values)
     if feature.dtype == STRING or holds_strings(array):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import layers as layer_types
+
+if TYPE_CHECKING:
+    from hornbeam.layers import Layer
+    from hornbeam.models import Model
 
 Shape = tuple[int, ...]
 
@@ -84,7 +88,7 @@ _CONVOLUTIONS = (
 )
 
 
-def conversions_of(layer: Any, stored: Sequence[Shape | None], origin: Origin) -> list[Conversion] | None:
+def conversions_of(layer: Layer, stored: Sequence[Shape | None], origin: Origin) -> list[Conversion] | None:
     """Return the conversion of stored arrays to each weight of a layer, trainable ones first.
 
     Args:
@@ -115,12 +119,12 @@ def conversions_of(layer: Any, stored: Sequence[Shape | None], origin: Origin) -
     return [conversions[id(variable)] for variable in variables]
 
 
-def has_convolutions(layer: Any) -> bool:
+def has_convolutions(layer: Layer) -> bool:
     """Return whether a layer, or one inside it, has kernels that Theano flips."""
     return any(isinstance(leaf, (*_CONVOLUTIONS, layer_types.ConvLSTM2D)) for leaf in _leaves(layer))
 
 
-def incompatible_padding(model: Any) -> list[str]:
+def incompatible_padding(model: Model) -> list[str]:
     """List the layers of a model whose padding differs from Theano's.
 
     Theano padded half a kernel before the first value for all strides, and more in pooling.
@@ -139,7 +143,7 @@ def incompatible_padding(model: Any) -> list[str]:
     return descriptions
 
 
-def _leaves(layer: Any) -> Iterator[Any]:
+def _leaves(layer: Layer) -> Iterator[Any]:
     """Yield the layers inside models and wrappers."""
     inner: Any = getattr(layer, "layers", None)
     if isinstance(layer, layer_types.Bidirectional):
@@ -154,7 +158,7 @@ def _leaves(layer: Any) -> Iterator[Any]:
 
 
 def _of_leaf(
-    layer: Any, weights: Sequence[Any], stored: Sequence[Shape | None], origin: Origin
+    layer: Layer, weights: Sequence[Any], stored: Sequence[Shape | None], origin: Origin
 ) -> list[Conversion]:
     if origin.first and isinstance(layer, (layer_types.LSTM, layer_types.GRU, layer_types.ConvLSTM2D)):
         order = _GRU if isinstance(layer, layer_types.GRU) else _LSTM
@@ -172,7 +176,7 @@ def _of_leaf(
 
 
 def _gates(
-    layer: Any, weights: Sequence[Any], stored: Sequence[Shape | None], order: tuple[int, ...]
+    layer: Layer, weights: Sequence[Any], stored: Sequence[Shape | None], order: tuple[int, ...]
 ) -> list[Conversion]:
     """Convert gates: kernel, recurrent kernel and bias were stored per gate, or combined, by
     `consume_less`."""
@@ -189,7 +193,7 @@ def _gates(
 
 
 def _fitting(
-    layer: Any, conversion: Conversion, shape: Shape, stored: Sequence[Shape | None], origin: Origin
+    layer: Layer, conversion: Conversion, shape: Shape, stored: Sequence[Shape | None], origin: Origin
 ) -> Conversion:
     """Return the first layout of Keras 1 that gives a kernel the layer's shape; unchanged, if none does."""
     candidates = [replace(conversion, axes=a, dropped=d) for a, d in _layouts(layer)] if origin.first else []

@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -26,6 +26,9 @@ from hornbeam.saving.legacy.arrays import (
     has_convolutions,
     incompatible_padding,
 )
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 # A list of names may be split over several attributes, `names0`, `names1`, ..., since HDF5 limits their size.
 _MAX_PARTS = 1000
@@ -67,7 +70,9 @@ class Stored:
         return [(i, self.names[i]) for i in sorted({i for conversion in used for i in conversion.sources})]
 
 
-def read_legacy_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False, named: bool = False) -> None:
+def read_legacy_weights(
+    model: Model, file: BinaryIO, skip_mismatch: bool = False, named: bool = False
+) -> None:
     """Read the weights of a model, layer by layer in the order of the file. Nothing is assigned unless all
     fit.
 
@@ -95,7 +100,7 @@ def read_legacy_weights(model: Any, file: BinaryIO, skip_mismatch: bool = False,
         variable.assign(array)
 
 
-def _check_padding(model: Any) -> None:
+def _check_padding(model: Model) -> None:
     incompatible = incompatible_padding(model)
     if incompatible:
         raise ModelFileError(
@@ -105,7 +110,7 @@ def _check_padding(model: Any) -> None:
         )
 
 
-def stored_layers(model: Any, store: h5py.File, raw: Raw, named: bool) -> list[Stored]:
+def stored_layers(model: Model, store: h5py.File, raw: Raw, named: bool) -> list[Stored]:
     """Return the layers that have weights, in the file's order, with their arrays."""
     root = store if "layer_names" in store.attrs or "layer_names0" in store.attrs else None
     root = checked_object(store, "model_weights") if root is None else root  # of a whole model

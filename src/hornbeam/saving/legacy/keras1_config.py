@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.saving.files import ModelFileError
 from hornbeam.saving.legacy.keras1_names import ARGUMENTS, CLASSES, DATA_FORMATS, REMOVED, SIZES
+
+if TYPE_CHECKING:
+    pass
 
 _MODELS = ("Model", "Sequential")
 _INITIALIZERS = {
@@ -225,7 +228,7 @@ def _merge(config: dict[str, Any]) -> dict[str, Any]:
 # -- values --------------------------------------------------------------------------------------------------
 
 
-def _value(key: str, value: Any, layer: Any) -> Any:
+def _value(key: str, value: Any, layer: str | None) -> Any:
     if key == "data_format":
         return DATA_FORMATS.get(value, value)
     if key.endswith("_initializer"):
@@ -237,13 +240,13 @@ def _value(key: str, value: Any, layer: Any) -> Any:
     return value
 
 
-def _regularizer(value: dict[str, Any], layer: Any) -> dict[str, Any]:
+def _regularizer(value: dict[str, Any], layer: str | None) -> dict[str, Any]:
     if not {"l1", "l2"} <= set(value):
         raise ModelFileError(f"layer {layer!r} has the regularizer {value.get('name')!r}, which was removed")
     return {"class_name": "L1L2", "config": {"l1": value["l1"], "l2": value["l2"]}}
 
 
-def _constraint(value: dict[str, Any], layer: Any) -> dict[str, Any]:
+def _constraint(value: dict[str, Any], layer: str | None) -> dict[str, Any]:
     kind = value.get("name")
     if kind not in _CONSTRAINTS:
         raise ModelFileError(f"layer {layer!r} has the constraint {kind!r}, which was removed")

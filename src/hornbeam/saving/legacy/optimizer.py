@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -13,6 +13,9 @@ import numpy as np
 from hornbeam.saving.hdf5 import checked_dataset, checked_object
 from hornbeam.saving.hdf5_attributes import Raw
 from hornbeam.saving.legacy.h5 import Stored, is_numeric, names_in, stored_layers
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 # Names of a variable's state in tf.keras, in its last versions and earlier ones.
 _SLOTS = {
@@ -35,7 +38,7 @@ Values = list[tuple[Any, Callable[[], np.ndarray]]]
 Datasets = Sequence[h5py.Dataset | None]
 
 
-def read_legacy_optimizer(model: Any, store: h5py.File, raw: Raw) -> None:
+def read_legacy_optimizer(model: Model, store: h5py.File, raw: Raw) -> None:
     """Load the state of a model's optimizer from a file of a whole model, so that training continues.
 
     Without a state that fits, the optimizer keeps its initial state, with a warning.
@@ -65,7 +68,7 @@ def read_legacy_optimizer(model: Any, store: h5py.File, raw: Raw) -> None:
         variable.assign(value())
 
 
-def _by_name(model: Any, names: Sequence[list[str]], datasets: Datasets) -> Values | None:
+def _by_name(model: Model, names: Sequence[list[str]], datasets: Datasets) -> Values | None:
     optimizer = model.optimizer
     slots = {**_SLOTS, **_SLOTS_OF.get(type(optimizer).__name__, {})}
     stored: dict[str, list[h5py.Dataset]] = {}
@@ -90,7 +93,7 @@ def _by_name(model: Any, names: Sequence[list[str]], datasets: Datasets) -> Valu
     return [(variable, partial(_values, dataset)) for variable, dataset in pairs]
 
 
-def _by_position(model: Any, stored: Sequence[Stored], datasets: Datasets) -> Values | None:
+def _by_position(model: Model, stored: Sequence[Stored], datasets: Datasets) -> Values | None:
     optimizer = model.optimizer
     positions = [(name, at, i) for at, entry in enumerate(stored) for i, name in entry.trained()]
     if any(entry.origin.first for entry in stored):

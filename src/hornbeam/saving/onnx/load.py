@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,13 +19,17 @@ from hornbeam.layers.onnx_graph import OnnxGraph
 from hornbeam.saving.files import ModelFileError
 from hornbeam.saving.onnx.source import OnnxSource
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models.functional import Functional
+
 # Limits of a file. Protocol Buffers are limited to 2 GiB; external data may be larger.
 MAX_FILE_BYTES = (2 << 30) - 1
 # Operations applied during shape inference, besides one for every byte.
 WORK = 300_000
 
 
-def load_onnx(filepath: str | os.PathLike[str]) -> Any:
+def load_onnx(filepath: str | os.PathLike[str]) -> Functional:
     """Load the model in an ONNX file, ready for `predict`, and after `compile` for `fit`.
 
     It is a functional model with the file's inputs, by their names, around one layer, `layers.OnnxGraph`,
@@ -112,5 +116,5 @@ def _unique(name: str, ending: str, names: set[str]) -> str:
     return name
 
 
-def _named(x: Any, name: str, names: set[str]) -> Any:
+def _named(x: Tree, name: str, names: set[str]) -> Any:
     return Identity(name=_unique(name, "_output", names), dtype=x.dtype if is_float(x.dtype) else None)(x)

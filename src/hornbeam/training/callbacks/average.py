@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.core.registry import exported
 from hornbeam.core.variable import Variable
 from hornbeam.training.callbacks.base import Callback, Logs
+
+if TYPE_CHECKING:
+    from hornbeam.optimizers import Optimizer
 
 
 @exported("keras.callbacks")
@@ -74,7 +77,7 @@ class SwapEMAWeights(Callback):
             average.assign(trained)
 
 
-def _averaging(optimizer: Any) -> Iterator[Any]:
+def _averaging(optimizer: Optimizer) -> Iterator[Any]:
     """Yield the optimizers that keep averages: this one, or those inside it."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     parts = getattr(optimizer, "optimizers", [optimizer])
@@ -86,7 +89,7 @@ def _averaging(optimizer: Any) -> Iterator[Any]:
     yield from averaging
 
 
-def _pairs(optimizer: Any) -> Iterator[tuple[Variable, Variable]]:
+def _pairs(optimizer: Optimizer) -> Iterator[tuple[Variable, Variable]]:
     """Yield every variable with its average; none before the first update."""
     for part in _averaging(optimizer):
         yield from part.averages()

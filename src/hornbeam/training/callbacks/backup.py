@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, wait_for_all
-from hornbeam.training.callbacks.base import Logs
+from hornbeam.training.callbacks.base import Logs, run_of
 from hornbeam.training.callbacks.checkpoint import CheckpointWriter
 
 if TYPE_CHECKING:  # a run has callbacks
@@ -80,7 +80,7 @@ class BackupAndRestore(CheckpointWriter):
             self._save(finished=True)
 
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
-        if self.model._training_run.updates_now % self.save_freq == 0:
+        if run_of(self.model).updates_now % self.save_freq == 0:
             self._save(finished=False)
 
     def on_train_end(self, logs: Logs | None = None) -> None:

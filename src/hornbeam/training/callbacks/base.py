@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
     from hornbeam.insight import Explanation
     from hornbeam.models import Model
+    from hornbeam.optimizers import Optimizer
+    from hornbeam.training.profile import Profile
+    from hornbeam.training.run import TrainingRun
     from hornbeam.training.schedule import TrainingSchedule
 
 Logs = dict[str, Any]
@@ -48,7 +51,7 @@ class Callback:
         self.validation_data = None
 
     @property
-    def model(self) -> Any:
+    def model(self) -> Model:
         return self._model
 
     def set_params(self, params: dict[str, Any]) -> None:
@@ -236,6 +239,7 @@ class History(Callback):
     checkpointed = ("history", "epoch")
     schemas: ClassVar[dict[str, Any]] = {"history": dict_of(list_of(number)), "epoch": list_of(natural)}
     schedule: TrainingSchedule | None = None
+    profile: Profile  # of `fit(profile=True)`
 
     def __init__(self) -> None:
         super().__init__()
@@ -265,7 +269,13 @@ class History(Callback):
         return self.model.explain_training(x, y, history=self)
 
 
-def rated_optimizers(optimizer: Any) -> dict[str, Any]:
+def run_of(model: Model) -> TrainingRun:
+    """Return the `fit` of a model that is in progress."""
+    assert model._training_run is not None
+    return model._training_run
+
+
+def rated_optimizers(optimizer: Optimizer) -> dict[str, Any]:
     """Return the optimizers that have a learning rate, by the name under which logs show it."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if hasattr(optimizer, "optimizers"):
@@ -273,6 +283,6 @@ def rated_optimizers(optimizer: Any) -> dict[str, Any]:
     return {"learning_rate": optimizer} if hasattr(optimizer, "learning_rate") else {}
 
 
-def learning_rates(optimizer: Any) -> dict[str, float]:
+def learning_rates(optimizer: Optimizer) -> dict[str, float]:
     """Return the present learning rates, as logs show them."""
     return {name: float(part.learning_rate) for name, part in rated_optimizers(optimizer).items()}

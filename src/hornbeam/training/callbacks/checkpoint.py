@@ -17,7 +17,7 @@ from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import is_first, slowest
 from hornbeam.engines import current_engine
-from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.callbacks.base import Callback, Logs, run_of
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.monitor import Monitor
 
@@ -86,7 +86,7 @@ class CheckpointWriter(Callback):
         from hornbeam.saving.weights import weight_groups
 
         self._report()
-        run = self.model._training_run
+        run = run_of(self.model)
         path = self._path(run, finished)
         job = path, weight_groups(self.model), copy.deepcopy(run.state(finished))
         if not self.background or current_engine().process[1] > 1:  # all write together, see replace_file
@@ -213,7 +213,7 @@ class Checkpoint(Monitor, CheckpointWriter):
         if best:
             assert value is not None
             self.best = value
-            self.best_path = str(self._path(self.model._training_run, finished=True))
+            self.best_path = str(self._path(run_of(self.model), finished=True))
         if best or self.every == "epoch":
             self._save(finished=True, best=best)
             self._begin_interval()
@@ -226,10 +226,10 @@ class Checkpoint(Monitor, CheckpointWriter):
         """Return seconds or updates since the last checkpoint, equal in all processes."""
         if self._timed:
             return slowest(time.monotonic() - self._began)
-        return self.model._training_run.updates_now - self._began
+        return run_of(self.model).updates_now - self._began
 
     def _begin_interval(self) -> None:
-        self._began = time.monotonic() if self._timed else self.model._training_run.updates_now
+        self._began = time.monotonic() if self._timed else run_of(self.model).updates_now
 
     def _path(self, run: TrainingRun, finished: bool) -> Path:
         return self.folder / f"step-{run.updates_now:010d}.weights.h5"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import say
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
 from hornbeam.training.checkpoint_schema import any_array, list_of, number, optional
+
+if TYPE_CHECKING:
+    from hornbeam.optimizers import Optimizer
 
 # Parts of names of metrics that are better if larger, and if smaller.
 _UP = (
@@ -235,7 +238,7 @@ class ReduceLROnPlateau(Monitor):
             if self.wait >= self.patience and any([self._reduce(x, epoch) for x in optimizers.values()]):
                 self.cooldown_counter, self.wait = self.cooldown, 0
 
-    def _reduce(self, optimizer: Any, epoch: int) -> bool:
+    def _reduce(self, optimizer: Optimizer, epoch: int) -> bool:
         old = float(optimizer.learning_rate)
         if old <= np.float32(self.min_lr):
             return False

@@ -7,7 +7,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from hornbeam._internal.validation import check_callable
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, say
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
+
+if TYPE_CHECKING:
+    from hornbeam.optimizers import Optimizer
 
 
 @exported("keras.callbacks")
@@ -42,7 +45,7 @@ class LearningRateScheduler(Callback):
         for name, optimizer in optimizers.items():
             self._set_rate(epoch, name, optimizer)
 
-    def _set_rate(self, epoch: int, name: str, optimizer: Any) -> None:
+    def _set_rate(self, epoch: int, name: str, optimizer: Optimizer) -> None:
         rate = self._rate(epoch, float(optimizer.learning_rate))
         if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)):
             raise TypeError(

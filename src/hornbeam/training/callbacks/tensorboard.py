@@ -237,11 +237,11 @@ def _as_images(value: np.ndarray) -> np.ndarray | None:
     return np.repeat(scaled, 3, axis=-1) if scaled.shape[-1] == 1 else scaled
 
 
-def _embeddings(model: Any) -> Iterator[Any]:
+def _embeddings(model: Model) -> Iterator[Any]:
     return (layer for layer in model.layers if isinstance(layer, Embedding))
 
 
-def _labels(model: Any, metadata: Any) -> dict[str, list[str]]:
+def _labels(model: Model, metadata: Any) -> dict[str, list[str]]:
     """Read the labels of the rows of each Embedding from files."""
     names = [layer.name for layer in _embeddings(model)]
     files = metadata if isinstance(metadata, Mapping) else dict.fromkeys(names, metadata)
