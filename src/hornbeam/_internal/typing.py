@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hornbeam.optimizers.schedules import LearningRateSchedule
     from hornbeam.random import SeedGenerator
     from hornbeam.regularizers import Regularizer
+    from hornbeam.training.callbacks.base import Callback
+    from hornbeam.training.callbacks.callback_list import CallbackList
 
 T = TypeVar("T")
 
@@ -87,6 +89,7 @@ MetricLike: TypeAlias = Union[str, Config, "Metric", Callable[..., Any]]
 OptimizerLike: TypeAlias = Union[str, Config, "Optimizer"]
 RegularizerLike: TypeAlias = Union[str, Config, "Regularizer", Callable[..., Any], None]
 LearningRateLike: TypeAlias = Union[float, "LearningRateSchedule", Callable[[], Any]]
+CallbacksLike: TypeAlias = Union["Callback", Iterable["Callback"], "CallbackList", None]
 SeedLike: TypeAlias = Union[int, "SeedGenerator", None]
 
 PerOutput: TypeAlias = T | Sequence[T | Sequence[T] | None] | Mapping[str, T | Sequence[T] | None]

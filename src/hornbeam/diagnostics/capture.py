@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class Call(NamedTuple):
     """One call of a layer: its input tensors, and its output tensors."""
 
-    layer: Any
+    layer: Layer
     inputs: list[Tensor]
     outputs: list[Tensor]
 
@@ -101,7 +101,7 @@ class Probe:
         traced.updated = []
         self._compiled = Compiled(traced, engine, putter(engine))
 
-    def __call__(self, batch: Batch) -> Any:
+    def __call__(self, batch: Batch) -> Tree:
         """Return the result of `fn` as NumPy arrays."""
         if self._compiled is not None:
             return tree.map_structure(_array, self._compiled(batch.leaves))
@@ -122,7 +122,7 @@ class LayerValues(NamedTuple):
     """
 
     path: str
-    layer: Any
+    layer: Layer
     output: np.ndarray
     gradient: np.ndarray | None
 

@@ -28,6 +28,8 @@ from hornbeam.visualization.panels import LinePanel
 from hornbeam.visualization.terminal import render
 
 if TYPE_CHECKING:
+    import matplotlib.figure
+
     from hornbeam._internal.typing import DataLike, Tree
     from hornbeam.models import Model
     from hornbeam.optimizers import Optimizer
@@ -97,7 +99,7 @@ class RateCurve:
             text_rows=_TEXT_ROWS,
         )
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> matplotlib.figure.Figure:
         """Draw losses against rates.
 
         Args:

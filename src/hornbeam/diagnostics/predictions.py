@@ -28,10 +28,10 @@ class Predictions:
     adds_losses: True if layers add losses that depend on their inputs.
     """
 
-    x: Any
-    y: Any
-    y_pred: Any
-    sample_weight: Any
+    x: Tree
+    y: Tree
+    y_pred: Tree
+    sample_weight: Tree
     adds_losses: bool
 
     @property

@@ -16,7 +16,8 @@ from hornbeam import metrics, ops
 from hornbeam.core.jit import jit
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from hornbeam._internal.typing import ArrayLike, Tree
+    from hornbeam.losses import Loss
     from hornbeam.metrics import Metric
 
 _BLOCK = 512
@@ -69,7 +70,9 @@ def _success_rate(states: np.ndarray) -> np.ndarray:
 # -- metrics ---------------------------------------------------------------------------------------
 
 
-def of_metric(metric: Metric, name: str, y: Tree, y_pred: Tree, weights: Any, sign: int) -> list[Statistic]:
+def of_metric(
+    metric: Metric, name: str, y: Tree, y_pred: Tree, weights: ArrayLike | None, sign: int
+) -> list[Statistic]:
     """Return a metric as one Statistic, or one for each of its values.
 
     Raises ValueError for a metric whose state is not a sum over samples, or that returns a dict.
@@ -164,7 +167,7 @@ def _success_and_failure(states: np.ndarray) -> np.ndarray:
 # -- losses ----------------------------------------------------------------------------------------
 
 
-def loss_values(loss: Any, y: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+def loss_values(loss: Loss, y: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     """Return the loss of each sample by itself, (n,).
 
     Raises ValueError for a loss that is not the mean of these over a batch.

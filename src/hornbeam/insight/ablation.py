@@ -56,7 +56,7 @@ def preserved_state() -> Iterator[None]:
         set_random_state(state)
 
 
-def without(model: Model, layer: Any | None) -> Any:
+def without(model: Model, layer: Any | None) -> Model:
     """Copy a functional or Sequential model, with new weights, and replace a layer by the identity.
 
     `layer` is one of `model.layers`, or None for a complete copy. Raises NotRemovable where shapes do not
@@ -67,7 +67,7 @@ def without(model: Model, layer: Any | None) -> Any:
     if layer is not None:
         _check_removable(layer)
 
-    def copy(part: Any) -> Any:
+    def copy(part: Layer) -> Layer:
         if layer is not None and part is layer:
             return _PassThrough(name=part.name)
         return type(part).from_config(part.get_config())

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.core import registry
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 
 
-def serialize_keras_object(instance: Any) -> Any:
+def serialize_keras_object(instance: Any) -> Tree:
     """`{"class_name": ..., "config": ...}` of an object, or the name of a function. None stays None.
 
     Raises ValueError for what has neither a config nor a name.
@@ -37,7 +40,7 @@ def deserialize_keras_object(
     module_objects: Mapping[str, Any] | None = None,
     custom_objects: Mapping[str, Any] | None = None,
     printable_module_name: str = "object",
-) -> Any:
+) -> Tree:
     """The object that a config of `serialize_keras_object`, or the name of a function, stands for.
 
     module_objects: names that may come up, besides registered ones and `custom_objects`.

@@ -148,7 +148,7 @@ def calls_of(model: Model) -> list[SymbolicCall] | None:
     return [x.history for x in tensors if x.history is not None] or None
 
 
-def after(operation: Any, before: Sequence[ReceptiveField], call: SymbolicCall) -> ReceptiveField:
+def after(operation: object, before: Sequence[ReceptiveField], call: SymbolicCall) -> ReceptiveField:
     """Return the field of the output of a call, from the fields of its inputs."""
     merged = _merged(before)
     if merged is not None and merged.everything:
@@ -166,7 +166,7 @@ def after(operation: Any, before: Sequence[ReceptiveField], call: SymbolicCall) 
     return merged if _is_pointwise(operation) else UNKNOWN
 
 
-def _is_pointwise(operation: Any) -> bool:
+def _is_pointwise(operation: object) -> bool:
     if isinstance(operation, layers.TimeDistributed):
         return _is_pointwise(operation.layer)
     return isinstance(operation, _POINTWISE)

@@ -54,7 +54,7 @@ class Row:
 def summarize(
     model: Model,
     line_length: int | None = None,
-    positions: Any = None,
+    positions: Sequence[float] | None = None,
     print_fn: Callable[[str], Any] | None = None,
     expand_nested: bool = False,
     show_trainable: bool = False,
@@ -90,7 +90,7 @@ class _Call:
 class Trace:
     """One forward pass of the model, without values. `flops` is None if sizes of inputs are unknown."""
 
-    model: Any
+    model: Model
     calls: dict[int, list[_Call]] = field(default_factory=dict)
     flops: int | None = None
     batch: int = 1

@@ -9,12 +9,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
 from hornbeam.distribution.processes import agreed, is_first
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 
 def to_storable(array: np.ndarray) -> np.ndarray:
@@ -36,7 +39,7 @@ def max_text_bytes() -> int:
     return 8 * current_budget().text
 
 
-def parse_json(text: bytes | str, source: str) -> Any:
+def parse_json(text: bytes | str, source: str) -> Tree:
     """Parse JSON, without duplicate keys.
 
     Of a key that an object has twice, parsers take the first or the last: one would check what another loads.

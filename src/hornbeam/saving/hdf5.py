@@ -68,7 +68,7 @@ def write_groups(groups: Iterable[Group], store: h5py.File) -> None:
             target[key] = value
 
 
-def checked_object(store: h5py.File, name: str) -> Any:
+def checked_object(store: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
     """Return the object at `name`, reached by hard links only, or None."""
     current: Any = store
     for step in name.split("/"):

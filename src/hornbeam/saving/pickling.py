@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam.saving.archive import load_model, save_model
 
@@ -22,7 +22,7 @@ def packed(model: Model) -> tuple[bytes, dict[str, type]]:
         return Path(path).read_bytes(), {cls.__name__: cls for cls in custom}
 
 
-def unpacked(data: bytes, classes: dict[str, type]) -> Any:
+def unpacked(data: bytes, classes: dict[str, type]) -> Model:
     """Rebuild a model from the result of `packed`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")

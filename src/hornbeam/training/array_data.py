@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from hornbeam.ir.types import TensorType, dtype_name
 from hornbeam.training.batches import rows_for
 from hornbeam.training.data_cursor import DataCursor
 from hornbeam.training.packing import Batch, Signature
+
+if TYPE_CHECKING:
+    from hornbeam.data.pipeline.dataset import Dataset
 
 
 class ArrayData:
@@ -179,7 +182,7 @@ class TableData(ArrayData):
         count: int,
         order: Callable[[], Iterator[int]],
         endless: bool,
-        source: Any = None,
+        source: Dataset | None = None,
     ) -> None:
         super().__init__(table, batch_size)
         self.cursor = DataCursor(source)

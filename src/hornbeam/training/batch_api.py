@@ -110,17 +110,19 @@ class BatchMethods(Steps):
         """
         return self._predict_batch(make_batch(self._run_host_layers(x)))
 
-    def _one_batch(self, x: Tree, y: Tree, sample_weight: Tree, class_weight: Any) -> Batch:
+    def _one_batch(
+        self, x: Tree, y: Tree, sample_weight: Tree, class_weight: Mapping[int, float] | None
+    ) -> Batch:
         batch = make_batch(self._run_host_layers(x), y, sample_weight, class_weight)
         if type(self).train_step is Steps.train_step:
             self._check_inputs(batch.x)
         return batch
 
-    def _results(self, mode: str, batch: Batch, return_dict: bool) -> Any:
+    def _results(self, mode: str, batch: Batch, return_dict: bool) -> Tree:
         logs = as_floats(self._compiled_step(mode, batch.signature()).run(batch))
         return dict(sorted(logs.items())) if return_dict else self._listed_logs(logs)
 
-    def _listed_logs(self, logs: dict[str, Any]) -> Any:
+    def _listed_logs(self, logs: dict[str, Any]) -> Tree:
         """Return logs in Keras's order: metrics whose name got a prefix of the output come last, sorted."""
         metrics = self._training_state.metrics
         late = {name for _, metric, _, name in (metrics.rows if metrics else ()) if metric.name != name}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,16 @@ from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import max_epochs, max_steps_per_epoch
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
-def check_batch_size(value: Any, name: str = "batch_size") -> int:
+
+def check_batch_size(value: object, name: str = "batch_size") -> int:
     """Return the batch size, 32 for None."""
     return 32 if value is None else check_int(name, value, 1)
 
 
-def check_steps(name: str, value: Any) -> int | None:
+def check_steps(name: str, value: object) -> int | None:
     """Return a number of steps, or None."""
     return None if value is None else check_int(name, value, 1)
 
@@ -39,7 +42,7 @@ def limit_epochs(epochs: int) -> int:
     return limit
 
 
-def check_split_fraction(value: Any) -> float:
+def check_split_fraction(value: object) -> float:
     """Return validation_split as a fraction, 0 for none. Raises ValueError outside of [0, 1)."""
     if not value:
         return 0.0
@@ -51,14 +54,14 @@ def check_split_fraction(value: Any) -> float:
     return float(value)
 
 
-def check_validation_freq(value: Any) -> int | set[int]:
+def check_validation_freq(value: object) -> int | set[int]:
     """Return validation_freq: an integer (every how many epochs), or the set of epochs, counted from 1."""
     if isinstance(value, (list, tuple, set)):
         return {check_int("validation_freq", epoch, 1) for epoch in value}
     return check_int("validation_freq", value, 1)
 
 
-def check_class_weight(value: Any) -> Mapping[int, float] | None:
+def check_class_weight(value: object) -> Mapping[int, float] | None:
     """Return class_weight. Raises ValueError unless it is a dict from class indices to weights, or None."""
     if value is None:
         return None
@@ -76,7 +79,7 @@ def check_class_weight(value: Any) -> Mapping[int, float] | None:
     return value
 
 
-def check_validation_data(value: Any) -> Any:
+def check_validation_data(value: Tree) -> Tree:
     """Return validation_data as packed data or a stream. Raises ValueError for tuples of another length."""
     if isinstance(value, list) and len(value) in (2, 3):
         value = tuple(value)
@@ -89,7 +92,7 @@ def check_validation_data(value: Any) -> Any:
     return value
 
 
-def check_debug_nans(value: Any, run_eagerly: bool) -> bool:
+def check_debug_nans(value: object, run_eagerly: bool) -> bool:
     """Return debug_nans of fit(). Raises ValueError where steps are not compiled."""
     if value not in (True, False):
         raise ValueError(f"debug_nans must be True or False, got {value!r}")

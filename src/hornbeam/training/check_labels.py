@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam.ir.node import Node
 from hornbeam.training import warning_policy
+
+if TYPE_CHECKING:
+    from hornbeam.core.tensor import Tensor
+    from hornbeam.losses import Loss
 
 _SPARSE = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 _CATEGORICAL = ("categorical_crossentropy", "categorical_focal_crossentropy")
@@ -18,7 +22,7 @@ _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
 # -- losses against outputs ------------------------------------------------------------------------
 
 
-def loss_kind(loss: Any) -> str | None:
+def loss_kind(loss: Loss | None) -> str | None:
     """Return "sparse", "categorical" or "binary" for a cross-entropy of this library, else None."""
     name = loss_function_name(loss)
     if name in _SPARSE:
@@ -28,18 +32,18 @@ def loss_kind(loss: Any) -> str | None:
     return "binary" if name in _BINARY else None
 
 
-def loss_axis(loss: Any) -> int:
+def loss_axis(loss: Loss) -> int:
     """Return the class axis of a cross-entropy of this library."""
     return int(_option(loss, "axis", -1))
 
 
-def loss_function_name(loss: Any) -> str:
+def loss_function_name(loss: Loss | None) -> str:
     """Return the name of the function that a loss of this library applies, "" for any other loss."""
     fn: Any = getattr(loss, "fn", None)
     return fn.__name__ if getattr(fn, "__module__", "").startswith("hornbeam.losses") else ""
 
 
-def _option(loss: Any, name: str, default: Any) -> Any:
+def _option(loss: Loss, name: str, default: Any) -> Any:
     return getattr(loss, "options", {}).get(name, default)
 
 
@@ -70,7 +74,7 @@ def _is_weighted_sum(node: Node) -> bool:
     return node.name in ("dot_general", "conv") and skip_movement(node.inputs[1]).primitive is None
 
 
-def check_activation(loss: Any, prediction: Any, where: str) -> None:
+def check_activation(loss: Loss, prediction: Tensor, where: str) -> None:
     """Compare the `from_logits` of a cross-entropy with the activation that computes the prediction.
 
     The warning policy decides about softmax or sigmoid with from_logits=True, scores with from_logits=False,
@@ -95,7 +99,7 @@ def check_activation(loss: Any, prediction: Any, where: str) -> None:
         _check_logits(loss, kind, activation, at)
 
 
-def _check_logits(loss: Any, kind: str, activation: str, at: str) -> None:
+def _check_logits(loss: Loss, kind: str, activation: str, at: str) -> None:
     from_logits = bool(_option(loss, "from_logits", False))
     if from_logits and activation in ("softmax", "sigmoid"):
         warning_policy.on_warning(
@@ -112,14 +116,14 @@ def _check_logits(loss: Any, kind: str, activation: str, at: str) -> None:
         )
 
 
-def _class_name(loss: Any) -> str:
+def _class_name(loss: Loss) -> str:
     return "".join(word.capitalize() for word in loss_function_name(loss).split("_"))
 
 
 # -- targets ---------------------------------------------------------------------------------------
 
 
-def check_labels(loss: Any, y: np.ndarray, prediction: tuple[int, ...], where: str) -> None:
+def check_labels(loss: Loss, y: np.ndarray, prediction: tuple[int, ...], where: str) -> None:
     """Check all targets of a cross-entropy against an output of shape `prediction`.
 
     Raises ValueError for labels that the output's units cannot represent.
@@ -151,7 +155,7 @@ def _check_binary(y: np.ndarray, where: str) -> None:
     )
 
 
-def _check_sparse(loss: Any, y: np.ndarray, units: int, where: str) -> None:
+def _check_sparse(loss: Loss, y: np.ndarray, units: int, where: str) -> None:
     ignored = _option(loss, "ignore_class", None)
     values = y if ignored is None else y[y != ignored]
     if values.size == 0:
@@ -191,7 +195,7 @@ def _check_one_hot(y: np.ndarray, where: str, axis: int) -> None:
 
 
 def check_class_numbers(
-    class_weight: Mapping[int, float], loss: Any, prediction: tuple[int, ...], where: str
+    class_weight: Mapping[int, float], loss: Loss, prediction: tuple[int, ...], where: str
 ) -> None:
     """Raise ValueError for class weights of classes that the output does not have."""
     if loss_kind(loss) is None:

@@ -6,9 +6,12 @@ A schema is a predicate on a value, or a dict from names to schemas for a dict w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from hornbeam.training.callbacks.base import Callback
 
 Schema = Callable[[Any], bool] | Mapping[str, Any]
 
@@ -16,28 +19,28 @@ Schema = Callable[[Any], bool] | Mapping[str, Any]
 _LARGEST = 1 << 53
 
 
-def natural(value: Any) -> bool:
+def natural(value: object) -> bool:
     return type(value) is int and 0 <= value <= _LARGEST
 
 
-def _integer(value: Any) -> bool:
+def _integer(value: object) -> bool:
     return type(value) is int and abs(value) <= 1 << 64
 
 
-def number(value: Any) -> bool:
+def number(value: object) -> bool:
     return type(value) in (int, float)
 
 
-def string(value: Any) -> bool:
+def string(value: object) -> bool:
     return isinstance(value, str)
 
 
-def boolean(value: Any) -> bool:
+def boolean(value: object) -> bool:
     return isinstance(value, bool)
 
 
 def _array(*shape: int | None, kinds: str = "ui") -> Callable[[Any], bool]:
-    def schema(value: Any) -> bool:
+    def schema(value: object) -> bool:
         return (
             isinstance(value, np.ndarray)
             and value.dtype.kind in kinds
@@ -48,7 +51,7 @@ def _array(*shape: int | None, kinds: str = "ui") -> Callable[[Any], bool]:
     return schema
 
 
-def any_array(value: Any) -> bool:
+def any_array(value: object) -> bool:
     return isinstance(value, np.ndarray)
 
 
@@ -116,7 +119,7 @@ RUN: Mapping[str, Schema] = {
 }  # fmt: skip
 
 
-def mismatches(value: Any, schema: Schema, name: str) -> Iterator[str]:
+def mismatches(value: object, schema: Schema, name: str) -> Iterator[str]:
     """Yield the names of values that are missing or do not fit the schema."""
     if callable(schema):
         if not schema(value):
@@ -132,7 +135,7 @@ def mismatches(value: Any, schema: Schema, name: str) -> Iterator[str]:
                 yield path
 
 
-def check_state(state: Any) -> None:
+def check_state(state: object) -> None:
     """Raise ModelFileError for a state that no run has written."""
     from hornbeam.saving.files import ModelFileError
 
@@ -143,7 +146,7 @@ def check_state(state: Any) -> None:
         )
 
 
-def check_callback_state(callback: Any, state: dict[str, Any]) -> None:
+def check_callback_state(callback: Callback, state: dict[str, Any]) -> None:
     """Raise ModelFileError for values that a callback cannot have saved.
 
     They must fit its `schemas`, else be of the type that the callback has now. An attribute that is None now

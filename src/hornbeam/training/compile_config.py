@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import losses as losses_module
@@ -16,13 +16,16 @@ from hornbeam.training.check_labels import check_activation, check_class_numbers
 from hornbeam.training.outputs import Outputs, is_several
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from hornbeam._internal.typing import LossLike, MetricLike, PerOutput, Tree
+    from hornbeam.core.tensor import Tensor
+    from hornbeam.losses import Loss
+    from hornbeam.metrics import Metric
     from hornbeam.models import Model
 
 _ACCURACY = ("accuracy", "acc")
 
 
-def make_loss(identifier: Any) -> Any:
+def make_loss(identifier: Any) -> Loss | None:
     """Return a Loss for a name, function or object; None stays None."""
     if identifier is None or isinstance(identifier, losses_module.Loss):
         return identifier
@@ -34,7 +37,7 @@ def make_loss(identifier: Any) -> Any:
     return losses_module.LossFunctionWrapper(loss, name=getattr(loss, "__name__", type(loss).__name__))
 
 
-def check_loss_weights(weights: Any) -> None:
+def check_loss_weights(weights: Tree) -> None:
     """Raise ValueError unless `weights` are numbers, a list or a dict of them."""
     flat = (
         list(weights.values())
@@ -59,7 +62,7 @@ class Losses:
     With several outputs, trackers hold the mean of each loss.
     """
 
-    def __init__(self, loss: Any, loss_weights: Any) -> None:
+    def __init__(self, loss: PerOutput[LossLike] | None, loss_weights: PerOutput[float] | None) -> None:
         if isinstance(loss, dict):
             self.spec: Any = {name: make_loss(part) for name, part in loss.items()}
         elif isinstance(loss, (list, tuple)):
@@ -68,7 +71,7 @@ class Losses:
             self.spec = make_loss(loss)
         if loss_weights is not None:
             check_loss_weights(loss_weights)
-        self.loss_weights = loss_weights
+        self.loss_weights: Any = loss_weights
         self.outputs: Outputs | None = None
         self.by_output: list[Any] = []
         self.weights: list[float] = []
@@ -146,7 +149,7 @@ class Losses:
             total = part if total is None else total + part
         return total
 
-    def check_values(self, y: Tree, model: Model, class_weight: Any) -> None:
+    def check_values(self, y: Tree, model: Model, class_weight: Mapping[int, float] | None) -> None:
         """Check all target values against the outputs."""
         if self.outputs is None:
             return
@@ -173,7 +176,12 @@ class CompileMetrics:
 
     name = "compile_metrics"
 
-    def __init__(self, metrics: Any, weighted_metrics: Any, model: Model) -> None:
+    def __init__(
+        self,
+        metrics: PerOutput[MetricLike] | None,
+        weighted_metrics: PerOutput[MetricLike] | None,
+        model: Model,
+    ) -> None:
         self.model = model
         self.spec = metrics
         self.weighted_spec = weighted_metrics
@@ -218,7 +226,7 @@ class CompileMetrics:
         self.shapes = [tuple(prediction.shape[1:]) for prediction in outputs.tensors]
         self.outputs = outputs.without_values()
 
-    def _object(self, part: Any, target: Any, prediction: Any, argument: str) -> Any:
+    def _object(self, part: Any, target: Any, prediction: Any, argument: str) -> Metric:
         unused = self._resolved.get(id(part))
         metric = unused.pop() if unused else _make_metric(part)
         if metric is not None:
@@ -286,7 +294,7 @@ def _leaves(spec: Tree) -> list[Any]:
     ]
 
 
-def _make_metric(identifier: Any) -> Any:
+def _make_metric(identifier: MetricLike) -> Metric | None:
     """Return a metric object, None for "accuracy", which needs shapes."""
     if isinstance(identifier, str) and identifier.lower() in _ACCURACY:
         return None
@@ -295,7 +303,7 @@ def _make_metric(identifier: Any) -> Any:
     if isinstance(identifier, str):
         known = [*_ACCURACY, *names_in("keras.metrics")]
         try:
-            metric = metrics_module.get(identifier)
+            metric: Any = metrics_module.get(identifier)
         except ValueError as error:
             hint = nearest(identifier, known)
             raise type(error)(
@@ -316,7 +324,7 @@ def _function_name(fn: Any) -> str:
     return "lambda" if name == "<lambda>" else name
 
 
-def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Any:
+def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Metric:
     """Return the accuracy for the shapes: binary for one unit, sparse for class indices, else one-hot."""
     if prediction[-1] == 1:
         return metrics_module.BinaryAccuracy(name=name)

@@ -31,7 +31,7 @@ class Bounded(dict[Any, Any]):
         super().__init__()
         self._lock = threading.Lock()
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: object) -> None:
         with self._lock:
             super().__setitem__(key, value)
             while len(self) > self.limit:

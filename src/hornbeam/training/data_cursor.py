@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hornbeam.random import random_state, set_random_state
+
+if TYPE_CHECKING:
+    pass
 
 
 class _Pass(NamedTuple):

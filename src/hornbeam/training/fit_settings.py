@@ -15,15 +15,15 @@ from hornbeam.training.progress import resolve_verbose
 class FitSettings:
     """Settings of one `fit`. steps, validation_steps: of an epoch, None for one pass over the data."""
 
-    batch_size: Any
+    batch_size: int | None
     epochs: int
     initial_epoch: int
     verbose: int
-    shuffle: Any
+    shuffle: bool | str | None
     class_weight: Mapping[int, float] | None
     steps: int | None
     validation_steps: int | None
-    validation_batch_size: Any
+    validation_batch_size: int | None
     validation_split: float
     validation_split_mode: str
     validation_freq: int | set[int]
@@ -33,15 +33,15 @@ class FitSettings:
     def checked(
         cls,
         *,
-        epochs: Any,
-        initial_epoch: Any,
-        verbose: Any,
-        class_weight: Any,
-        steps_per_epoch: Any,
-        validation_steps: Any,
-        validation_split: Any,
-        validation_freq: Any,
-        debug_nans: Any,
+        epochs: object,
+        initial_epoch: object,
+        verbose: object,
+        class_weight: object,
+        steps_per_epoch: object,
+        validation_steps: object,
+        validation_split: object,
+        validation_freq: object,
+        debug_nans: object,
         run_eagerly: bool,
         **others: Any,
     ) -> FitSettings:

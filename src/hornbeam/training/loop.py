@@ -22,13 +22,14 @@ from hornbeam.training.step import EagerStep, Step, uninterrupted
 from hornbeam.training.stream_data import StreamData
 
 if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 # Duration of a chunk of steps: about as long as the eye needs to see the bar move.
 CHUNK_SECONDS = 0.12
 
 
-def as_floats(logs: Any) -> dict[str, Any]:
+def as_floats(logs: Tree) -> dict[str, Any]:
     """Convert logs to Python floats, without inner dicts. Values with axes stay arrays."""
     return {name: _as_float(value) for name, value in _flat(logs).items()}
 
@@ -189,7 +190,7 @@ def next_chunk(size: int, seconds: float) -> int:
     return size
 
 
-def checked_logs(logs: Any, mode: str) -> dict[str, Any]:
+def checked_logs(logs: Tree, mode: str) -> dict[str, Any]:
     """Return the logs of a step without inner dicts. Raises TypeError unless they are a dict."""
     if not isinstance(logs, dict):
         raise TypeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class ModelCall:
         weights = len(self.variables) + len(self.captured)
         self.plan = traced.graph.plan = InferencePlan(traced.graph, weights, current_engine(), cache)
 
-    def __call__(self, x: Tensor) -> Any:
+    def __call__(self, x: Tensor) -> Tree:
         weights = [variable._node for variable in self.variables]
         nodes = p.call(self.traced.graph, *weights, *self.captured, x.node)
         return self.traced.pack([Tensor(node) for node in nodes])
@@ -50,7 +50,7 @@ class CachedCall(NamedTuple):
     changes: int
 
 
-def call_as_one_node(model: Model, x: Tree) -> Any:
+def call_as_one_node(model: Model, x: Tree) -> Tree:
     """Compute `model(x)` as one node. Returns None if each layer has to be called.
 
     That is so inside of traces and of other layers, under hooks on layer calls and tapes that need all
@@ -95,5 +95,5 @@ def _is_ours(layer: Layer) -> bool:
     return all(_module(value).startswith("hornbeam.") for value in values if callable(value))
 
 
-def _module(function: Any) -> str:
+def _module(function: object) -> str:
     return getattr(function, "__module__", None) or type(function).__module__

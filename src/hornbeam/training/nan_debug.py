@@ -8,7 +8,7 @@ first operation with a result that is not finite for finite operands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.scope import BACKWARD, Located
 from hornbeam.training.packing import Batch
 from hornbeam.training.step import Step
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 _ADVICE = {
     "log": "a logarithm of zero or less: add a small number to its argument, or clip it",
@@ -40,7 +43,7 @@ class CheckedStep:
         # Rows of the data in the batch, if known.
         self.rows: np.ndarray | None = None
 
-    def run(self, batch: Batch) -> Any:
+    def run(self, batch: Batch) -> Tree:
         """Run one step. Returns the result of the step."""
         traced = self._step.traced
         before = [np.array(variable.numpy()) for variable in traced.variables]
@@ -124,7 +127,7 @@ def first_not_finite(
     return culprit, np.asarray(next(part for part in parts if not _finite(part)))
 
 
-def _finite(value: Any) -> bool:
+def _finite(value: object) -> bool:
     if isinstance(value, tuple):
         return all(map(_finite, value))
     array = np.asarray(value)

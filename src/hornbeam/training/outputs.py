@@ -45,7 +45,7 @@ class Outputs:
     def __len__(self) -> int:
         return len(self.names)
 
-    def by_name(self, setting: Any, argument: str, default: Any = None) -> list[Any]:
+    def by_name(self, setting: Tree, argument: str, default: object = None) -> list[Any]:
         """Return `setting` (a dict by output name, or a list in order) with one entry for each output.
 
         Raises ValueError for unknown names and for a list of the wrong length.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,12 +88,12 @@ class TreeDef:
     def __hash__(self) -> int:
         return self._hash
 
-    def unflatten(self, leaves: Sequence[Any]) -> Any:
+    def unflatten(self, leaves: Sequence[Any]) -> Tree:
         """Build the structure from new leaves."""
         return _select(self.indices, leaves)
 
 
-def _key(part: Any) -> Any:
+def _key(part: Tree) -> Any:
     if part is None or isinstance(part, int):
         return part
     return structure_key(part), tuple(tree.flatten(part))
@@ -117,7 +117,7 @@ class Signature:
     types: tuple[TensorType, ...]
 
     @property
-    def packed(self) -> Any:
+    def packed(self) -> Tree:
         """The types in the structure that steps receive."""
         return self.treedef.unflatten(self.types)
 
@@ -145,7 +145,7 @@ class Batch:
         return len(self.leaves[0])
 
     @property
-    def packed(self) -> Any:
+    def packed(self) -> Tree:
         """`x`, `(x, y)` or `(x, y, sample_weight)`, as steps receive it."""
         return self.treedef.unflatten(self.leaves)
 
@@ -154,17 +154,17 @@ class Batch:
         return tuple([_select(part, self.leaves) for part in self.treedef.parts])
 
     @property
-    def x(self) -> Any:
+    def x(self) -> Tree:
         """Inputs in their structure."""
         return _select(self.treedef.parts[0], self.leaves)
 
     @property
-    def y(self) -> Any:
+    def y(self) -> Tree:
         """Targets in their structure, or None."""
         return _select(self.treedef.parts[1], self.leaves)
 
     @property
-    def sample_weight(self) -> Any:
+    def sample_weight(self) -> Tree:
         """Sample weights in their structure, or None."""
         return _select(self.treedef.parts[2], self.leaves)
 
@@ -186,7 +186,7 @@ class Batch:
         """Return the inputs as a batch of their own."""
         return Batch.of(pack_x_y_sample_weight(self.x))
 
-    def take(self, rows: Any) -> Batch:
+    def take(self, rows: np.ndarray | slice) -> Batch:
         """Return the samples at `rows`, a slice or an index array."""
         return Batch([leaf[rows] for leaf in self.leaves], self.treedef)
 
@@ -223,7 +223,9 @@ def make_batch(
     return _batch(leaves, parts, class_weight)
 
 
-def convert_batch(item: Any, class_weight: Mapping[int, float] | None, convert_x: Any = None) -> Batch:
+def convert_batch(
+    item: Tree, class_weight: Mapping[int, float] | None, convert_x: Callable[[Any], Any] | None = None
+) -> Batch:
     """Convert one item of a stream: `x`, `(x, y)` or `(x, y, sample_weight)` with a batch axis."""
     x, y, sample_weight = unpack_x_y_sample_weight(item)
     leaves: list[np.ndarray] = []
@@ -290,7 +292,7 @@ def as_arrays(structure: Tree, name: str, leaves: list[np.ndarray]) -> Arrays:
     return Arrays(tree.pack_sequence_as(structure, indices), named)
 
 
-def _flatten(part: Any, leaves: list[np.ndarray]) -> Any:
+def _flatten(part: Tree, leaves: list[np.ndarray]) -> Any:
     """Append the arrays of a structure to `leaves`. Returns the structure with their indices."""
     flat = tree.flatten(part)
     indices = _number(flat, len(leaves))
@@ -304,7 +306,7 @@ def _number(flat: Sequence[Any], first: int) -> list[int | None]:
     return [None if leaf is None else next(numbers) for leaf in flat]
 
 
-def as_array(value: Any, name: str) -> np.ndarray:
+def as_array(value: Tree, name: str) -> np.ndarray:
     """Convert to an array, without a copy where it is one. Errors call it by `name`: "x", "y['a']".
 
     Raises HornbeamTypeError for strings, ragged lists, complex numbers and objects that are not arrays.

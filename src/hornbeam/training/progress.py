@@ -22,7 +22,7 @@ def is_terminal(stream: TextIO) -> bool:
     return bool(getattr(stream, "isatty", lambda: False)()) and os.environ.get("TERM") != "dumb"
 
 
-def resolve_verbose(verbose: Any) -> int:
+def resolve_verbose(verbose: object) -> int:
     """Return 0, 1 or 2, always 0 in all processes of a job but the first.
 
     Raises ValueError for anything but these, a bool, or "auto" (which means 1).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.warn import warn_user
@@ -33,7 +33,7 @@ def is_stream(x: Tree) -> bool:
     return hasattr(x, "__iter__") or hasattr(x, "__next__")
 
 
-def _identity(x: Tree) -> Any:
+def _identity(x: Tree) -> Tree:
     return x
 
 
@@ -41,9 +41,9 @@ def make_data(
     x: Tree,
     y: Tree,
     sample_weight: Tree,
-    batch_size: Any,
+    batch_size: int | None,
     method: str,
-    shuffle: Any = False,
+    shuffle: bool | str | None = False,
     class_weight: Mapping[int, float] | None = None,
     name: str = "x",
     run_host_layers: RunHostLayers = _identity,
@@ -65,9 +65,9 @@ def _make_data(
     x: Tree,
     y: Tree,
     sample_weight: Tree,
-    batch_size: Any,
+    batch_size: int | None,
     method: str,
-    shuffle: Any,
+    shuffle: bool | str | None,
     class_weight: Mapping[int, float] | None,
     name: str,
     run_host_layers: RunHostLayers,
@@ -102,7 +102,7 @@ def _make_data(
 
 
 def make_validation(
-    value: Any, batch_size: Any, steps: int | None, run_host_layers: RunHostLayers = _identity
+    value: Tree, batch_size: int | None, steps: int | None, run_host_layers: RunHostLayers = _identity
 ) -> Data:
     """Convert and check `validation_data`."""
     value = check_validation_data(value)
@@ -124,7 +124,7 @@ def make_validation(
     )
 
 
-def split(data: Data, fraction: float, mode: str, batch_size: Any) -> tuple[ArrayData, ArrayData, str]:
+def split(data: Data, fraction: float, mode: str, batch_size: int | None) -> tuple[ArrayData, ArrayData, str]:
     """Split data into a training and a validation part. Also returns a sentence that describes the split."""
     if not isinstance(data, ArrayData) or isinstance(data, TableData):
         raise ValueError(

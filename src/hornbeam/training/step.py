@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
 
 
-def with_floatx(data: Any) -> Any:
+def with_floatx(data: Tree) -> Tree:
     """Cast the floats of a batch to the default float dtype; integers stay."""
 
-    def convert(x: Tree) -> Any:
+    def convert(x: Tree) -> Tree:
         if isinstance(x, Tensor) and is_float(x.dtype) and x.dtype != floatx():
             return cast(x, floatx())
         return x
@@ -47,13 +47,13 @@ class Step:
         self._many: Executable | None = None
         self._captured: list[Any] = []
 
-    def run(self, batch: Batch) -> Any:
+    def run(self, batch: Batch) -> Tree:
         """Run one step. Returns the result of `fn`."""
         if self._one is None:
             self._one = Compiled(self.traced, self.engine, putter(self.engine))
         return self._one(batch.leaves)
 
-    def run_many(self, buffers: Sequence[Any], indices: np.ndarray) -> Any:
+    def run_many(self, buffers: Sequence[Any], indices: np.ndarray) -> Tree:
         """Run a step for every row of `indices`, on those rows of the arrays in `buffers`.
 
         Returns the result of `fn`, every value with the steps as its first axis.
@@ -84,7 +84,7 @@ class EagerStep:
     def __init__(self, fn: Callable[[Any], Any]) -> None:
         self.fn = fn
 
-    def run(self, batch: Batch) -> Any:
+    def run(self, batch: Batch) -> Tree:
         """Run one step. Returns the result of `fn`."""
         with retain_graph():
             tensors = tree.map_structure(lambda x: None if x is None else as_tensor(x), batch.packed)
@@ -111,7 +111,7 @@ class Predictor:
         self._variables, self._captured = traced.variables, traced.captured
         self._single_output = isinstance(traced.result, Tensor)
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> Any:
+    def __call__(self, arrays: Sequence[np.ndarray]) -> Tree:
         """Return the outputs as NumPy arrays."""
         if self.plan is None:
             assert self._stateful is not None

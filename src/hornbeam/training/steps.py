@@ -225,7 +225,7 @@ class Steps(CompileMixin):
         checked = mode == "train" and self._training_run is not None and self._training_run.debug_nans
         return CheckedStep(step) if checked else step
 
-    def _predict_batch(self, batch: Batch) -> Any:
+    def _predict_batch(self, batch: Batch) -> Tree:
         """Return the outputs for one batch as NumPy arrays."""
         if self._training_state.run_eagerly:
             return tree.map_structure(np.asarray, EagerStep(self.predict_step).run(batch))
@@ -245,7 +245,7 @@ class Steps(CompileMixin):
                     predictor = predictors[key] = Predictor(self.predict_step, signature, engine, cache)
         return predictor([np.ascontiguousarray(array) for array in arrays])
 
-    def _run_host_layers(self, x: Tree) -> Any:
+    def _run_host_layers(self, x: Tree) -> Tree:
         """Run the model's layers for strings on x, if it has any."""
         return x
 

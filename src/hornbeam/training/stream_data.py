@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.data import INFINITE_CARDINALITY
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset
@@ -12,6 +12,9 @@ from hornbeam.training.check_inputs import check_finite
 from hornbeam.training.data_cursor import DataCursor
 from hornbeam.training.host_inputs import RunHostLayers
 from hornbeam.training.packing import Batch, Signature, convert_batch
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
 
 
 class StreamData:
@@ -24,7 +27,7 @@ class StreamData:
 
     def __init__(
         self,
-        source: Any,
+        source: Tree,
         shuffle: Order | None = None,
         class_weight: Mapping[int, float] | None = None,
         run_host_layers: RunHostLayers | None = None,
@@ -125,7 +128,7 @@ class StreamData:
         self._produced = skip
         self.cursor.mark_skipped(skip)
 
-    def _next(self) -> Any:
+    def _next(self) -> Tree:
         """Return the next item of the source, None at its end."""
         with mesh_scope(None):  # the data of this process, not the model
             self._begin()
@@ -160,5 +163,5 @@ class StreamData:
         if steps is not None and steps == self.steps:
             self._iterator = None
 
-    def _converted(self, item: Any) -> Batch:
+    def _converted(self, item: Tree) -> Batch:
         return convert_batch(item, self.class_weight, self.run_host_layers)

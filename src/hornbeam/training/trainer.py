@@ -15,7 +15,7 @@ from hornbeam.training import check_arguments
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.batch_api import BatchMethods
 from hornbeam.training.batches import check_local_data
-from hornbeam.training.callbacks.base import Callback, History
+from hornbeam.training.callbacks.base import History
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
 from hornbeam.training.compile_config import describe
@@ -30,7 +30,9 @@ from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.training.sources import Data, make_data, make_validation, split
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DataLike, Tree
+    from pathlib import Path
+
+    from hornbeam._internal.typing import CallbacksLike, DataLike, Tree
     from hornbeam.models import Model
     from hornbeam.training.profile import Profile
 
@@ -50,7 +52,7 @@ class Trainer(BatchMethods):
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
-        callbacks: Callback | Iterable[Callback] | CallbackList | None = None,
+        callbacks: CallbacksLike = None,
         validation_split: float = 0.0,
         validation_data: DataLike = None,
         shuffle: bool | str | None = True,
@@ -139,7 +141,7 @@ class Trainer(BatchMethods):
         return self._train(run, checkpoints, profile)
 
     def _fit_data(
-        self, settings: FitSettings, x: Tree, y: Tree, sample_weight: Tree, validation_data: Any
+        self, settings: FitSettings, x: Tree, y: Tree, sample_weight: Tree, validation_data: DataLike
     ) -> tuple[Data, Data | None, str]:
         """Convert and check the data, and trace the steps for them. Also returns a sentence about a split."""
         run_host_layers = self._run_host_layers
@@ -180,7 +182,12 @@ class Trainer(BatchMethods):
         return data, validation, sentence
 
     def _new_run(
-        self, settings: FitSettings, data: Data, validation: Data | None, callbacks: Any, sentence: str
+        self,
+        settings: FitSettings,
+        data: Data,
+        validation: Data | None,
+        callbacks: CallbacksLike,
+        sentence: str,
     ) -> TrainingRun:
         """Build the run with its callbacks, and announce its schedule."""
         steps = settings.steps if settings.steps is not None else data.steps
@@ -201,7 +208,9 @@ class Trainer(BatchMethods):
             _say(schedule.sentence(), sentence)
         return TrainingRun(cast("Model", self), data, validation, callbacks, settings)
 
-    def _train(self, run: TrainingRun, checkpoints: Any, profile: Any) -> History:
+    def _train(
+        self, run: TrainingRun, checkpoints: list[Path] | None, profile: bool | str | os.PathLike[str]
+    ) -> History:
         """Run the epochs, from a checkpoint if one is found, between the callbacks' begin and end."""
         self.stop_training = False
         callbacks = run.callbacks
@@ -218,7 +227,9 @@ class Trainer(BatchMethods):
         callbacks.on_train_end(logs)
         return callbacks.history if callbacks.history is not None else self.history
 
-    def _validate_and_trace(self, mode: str, data: Data, steps: int | None, class_weight: Any) -> None:
+    def _validate_and_trace(
+        self, mode: str, data: Data, steps: int | None, class_weight: Mapping[int, float] | None
+    ) -> None:
         """Compare data and model, trace the step, then check the labels: all before anything runs."""
         batch = data.table if isinstance(data, ArrayData) else data.first_batch()
         check_local_data(current_engine(), data.samples or 0, data.batch_size or len(batch), self.run_eagerly)
@@ -274,7 +285,7 @@ class Trainer(BatchMethods):
         verbose: str | int = "auto",
         sample_weight: Tree = None,
         steps: int | None = None,
-        callbacks: Callback | Iterable[Callback] | CallbackList | None = None,
+        callbacks: CallbacksLike = None,
         *,
         return_dict: Literal[True],
         engine: str | None = None,
@@ -289,7 +300,7 @@ class Trainer(BatchMethods):
         verbose: str | int = "auto",
         sample_weight: Tree = None,
         steps: int | None = None,
-        callbacks: Callback | Iterable[Callback] | CallbackList | None = None,
+        callbacks: CallbacksLike = None,
         return_dict: bool = False,
         *,
         engine: str | None = None,
@@ -304,7 +315,7 @@ class Trainer(BatchMethods):
         verbose: str | int = "auto",
         sample_weight: Tree = None,
         steps: int | None = None,
-        callbacks: Callback | Iterable[Callback] | CallbackList | None = None,
+        callbacks: CallbacksLike = None,
         return_dict: bool = False,
         *,
         engine: str | None = None,
@@ -385,7 +396,7 @@ class Trainer(BatchMethods):
         batch_size: int | None = None,
         verbose: str | int = "auto",
         steps: int | None = None,
-        callbacks: Callback | Iterable[Callback] | CallbackList | None = None,
+        callbacks: CallbacksLike = None,
         *,
         engine: str | None = None,
     ) -> Tree:
@@ -438,7 +449,7 @@ class Trainer(BatchMethods):
         return tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
 
     def _callback_list(
-        self, callbacks: Any, verbose: int, show: bool, data: Data, steps: int | None
+        self, callbacks: CallbacksLike, verbose: int, show: bool, data: Data, steps: int | None
     ) -> CallbackList:
         """Build the callbacks of `evaluate` and `predict`, with a progress bar if `show` is set."""
         if isinstance(callbacks, CallbackList):

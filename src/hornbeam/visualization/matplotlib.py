@@ -13,6 +13,10 @@ import numpy as np
 from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, PointPanel
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    import matplotlib.figure
+
     from hornbeam.visualization.figure import Figure
     from hornbeam.visualization.graph_drawing import GraphDrawing
 
@@ -36,7 +40,7 @@ _TINTS = {
 _NEUTRAL, _EDGE, _ARROW = "#f4f4f4", "#555555", "#333333"
 
 
-def figure_class(purpose: str) -> Any:
+def figure_class(purpose: str) -> type[matplotlib.figure.Figure]:
     """Return Matplotlib's Figure. Raises ImportError, with the purpose, without Matplotlib."""
     try:
         from matplotlib.figure import Figure
@@ -45,7 +49,7 @@ def figure_class(purpose: str) -> Any:
     return Figure
 
 
-def pyplot(purpose: str) -> Any:
+def pyplot(purpose: str) -> ModuleType:
     """Return matplotlib.pyplot. Raises ImportError, with the purpose, without Matplotlib."""
     figure_class(purpose)
     try:
@@ -55,7 +59,9 @@ def pyplot(purpose: str) -> Any:
     return plt
 
 
-def write(canvas: Any, path: str | os.PathLike[str], title: str, alt: str, dpi: int = 150) -> Path:
+def write(
+    canvas: matplotlib.figure.Figure, path: str | os.PathLike[str], title: str, alt: str, dpi: int = 150
+) -> Path:
     """Write a Matplotlib figure in the format of the file's suffix, with title and description."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     suffix = str(path).rsplit(".", 1)[-1].lower()
@@ -67,7 +73,7 @@ def write(canvas: Any, path: str | os.PathLike[str], title: str, alt: str, dpi: 
 # -- figures -------------------------------------------------------------------------------------------------
 
 
-def draw(figure: Figure, canvas: Any = None) -> Any:
+def draw(figure: Figure, canvas: Any = None) -> matplotlib.figure.Figure:
     """Draw a figure, into a given Matplotlib figure or into a new one."""
     width, height = size_of(figure)
     if canvas is None:
@@ -236,7 +242,7 @@ _PAINTERS: Mapping[type, Callable[[Any, Any, Any], None]] = {
 # -- graphs --------------------------------------------------------------------------------------------------
 
 
-def draw_graph(drawing: GraphDrawing) -> Any:
+def draw_graph(drawing: GraphDrawing) -> matplotlib.figure.Figure:
     """Draw boxes and arrows; the figure has the size of the drawing in inches."""
     canvas = figure_class("drawing a model")(figsize=(drawing.width, drawing.height))
     axes = canvas.add_axes((0.0, 0.0, 1.0, 1.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike
 
 
-def image_batch(images: Any, data_format: str | None, name: str) -> np.ndarray:
+def image_batch(images: ArrayLike, data_format: str | None, name: str) -> np.ndarray:
     """Return a batch of images as an array (n, h, w, c) of its own dtype."""
     batch = np.asarray(images)
     if batch.ndim != 4:

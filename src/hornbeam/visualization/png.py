@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ _LONGEST_SIDE = 112
 _COLOR_TYPES = {1: 0, 3: 2, 4: 6}  # by number of channels
 
 
-def is_image(array: Any) -> bool:
+def is_image(array: object) -> bool:
     """Return True for numbers of shape (h, w) or (h, w, 1, 3 or 4), at least 2 by 2."""
     shape: tuple[int, ...] = getattr(array, "shape", ())
     dtype = getattr(array, "dtype", None)

@@ -13,6 +13,8 @@ import numpy as np
 from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, Panel, PointPanel
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from hornbeam.visualization.figure import Figure
 
 # From dark to light, from low to high, and from narrow to wide.
@@ -22,7 +24,7 @@ LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 PANEL_WIDTH, ROW_WIDTH, SHOWN_ROWS = 56, 100, 4
 
 
-def plain_text(renderable: Any, width: int) -> str:
+def plain_text(renderable: RenderableType, width: int) -> str:
     """Return what rich prints, without colors and without spaces at the ends of lines."""
     from rich.console import Console
 

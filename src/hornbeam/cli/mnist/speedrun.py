@@ -7,7 +7,7 @@ digits and then evaluates the test digits once.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from hornbeam.cli.mnist.digits import VALIDATION, process_age, split
 from hornbeam.datasets import mnist
 from hornbeam.utils import set_random_seed
 
+if TYPE_CHECKING:
+    from hornbeam.models import Model
+
 GOAL = 0.99
 BATCH = 125  # divides 60,000 and 55,000, so all batches are full
 STEPS = 600  # 1.25 epochs of 60,000
@@ -23,7 +26,7 @@ PEAK = 0.015
 WARMUP = 0.25
 
 
-def build() -> Any:
+def build() -> Model:
     """Build the net: a 5x5 convolution that halves the image, then 3x3 convolutions over few pixels."""
     from hornbeam.models import Sequential
 
@@ -49,7 +52,7 @@ def build() -> Any:
     )
 
 
-def train(images: np.ndarray, labels: np.ndarray, steps: int) -> Any:
+def train(images: np.ndarray, labels: np.ndarray, steps: int) -> Model:
     """Train a net for `steps` updates, with a learning rate that rises and falls."""
     from hornbeam.losses import CategoricalCrossentropy
     from hornbeam.optimizers import Adam

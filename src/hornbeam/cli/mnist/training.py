@@ -37,7 +37,7 @@ PATIENCE = 5
 MILESTONE = 0.9925
 
 
-def build() -> Any:
+def build() -> Model:
     """Build the net: two pairs of 3x3 convolutions, each pair followed by pooling, and a small dense head."""
 
     def convolution(filters: int, **kwargs: Any) -> list[Any]:

@@ -20,6 +20,7 @@ from hornbeam.training.check_labels import skip_movement
 from hornbeam.training.packing import Batch, Signature
 
 if TYPE_CHECKING:
+    from hornbeam.layers import Layer
     from hornbeam.models import Model
 
 # Name of a layer's last primitive -> kind of activation, for those that the checks know.
@@ -42,7 +43,7 @@ class LayerSnapshot:
     """
 
     path: str
-    layer: Any
+    layer: Layer
     kind: str
     inputs: list[int | None]
     sole: bool
@@ -53,12 +54,12 @@ class LayerSnapshot:
     rms: float = 0.0
     largest: float = 0.0
     spread: float = 0.0
-    high: Any = None
-    low: Any = None
+    high: np.ndarray | None = None
+    low: np.ndarray | None = None
     saturated: float = 0.0
     input_rms: float = 0.0
     input_largest: float = 0.0
-    feature_rms: Any = None
+    feature_rms: np.ndarray | None = None
 
     @property
     def dead(self) -> np.ndarray:

@@ -104,7 +104,8 @@ def _merged(a: Any, b: Any) -> int:
 
 def _replaceable(a: LayerSnapshot, b: LayerSnapshot) -> bool:
     """Return whether one layer with no more weights can replace two: no bottleneck lies between them."""
-    first, second = a.layer, b.layer
+    first: Any = a.layer
+    second: Any = b.layer
     if isinstance(first, kinds.Dense) is not isinstance(second, kinds.Dense):
         return False
     if len(first.kernel.shape) != len(second.kernel.shape) or getattr(second, "groups", 1) != 1:

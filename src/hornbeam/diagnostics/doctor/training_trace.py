@@ -18,6 +18,8 @@ from hornbeam.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
+    from hornbeam.training.run import TrainingRun
+    from hornbeam.training.sources import Data
 
 # Probed samples, their largest number of batches, and samples that they are compared with.
 PROBE, BATCHES, REFERENCE = 128, 4, 1024
@@ -32,9 +34,9 @@ class TrainingTrace:
     batches: probed batches. reported: names of findings.
     """
 
-    def __init__(self, model: Model, run: Any, epochs: int, steps: int | None) -> None:
+    def __init__(self, model: Model, run: TrainingRun, epochs: int, steps: int | None) -> None:
         self.model = model
-        self.data = run.data
+        self.data: Any = run.data
         self.callbacks = run.callbacks.callbacks
         self.epochs, self.steps = epochs, steps
         self.snapshots: list[Snapshot] = []
@@ -241,7 +243,7 @@ class TrainingTrace:
         ]
 
 
-def probe_batches(data: Any) -> list[Batch]:
+def probe_batches(data: Data) -> list[Batch]:
     """Return batches to probe: rows of arrays, evenly spaced, or the first batch of a stream."""
     if not isinstance(data, ArrayData):
         return [data.first_batch()]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from hornbeam.losses import Loss
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ _DESCRIPTIONS: dict[str, LossDescription] = {
 }  # fmt: skip
 
 
-def loss_description(loss: Any) -> LossDescription | None:
+def loss_description(loss: Loss) -> LossDescription | None:
     """Return the description of a loss of Hornbeam, None for a custom one."""
     fn = getattr(loss, "fn", None)
     name = getattr(fn, "__name__", "")
@@ -106,7 +109,7 @@ def loss_description(loss: Any) -> LossDescription | None:
 
 
 def baseline_loss(
-    loss: Any, description: LossDescription, width: int, targets: np.ndarray | None
+    loss: Loss, description: LossDescription, width: int, targets: np.ndarray | None
 ) -> tuple[float, str] | None:
     """Return the loss of a trivial prediction, and the prediction in words; None if it is unknown.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hornbeam.optimizers import Optimizer
+    from hornbeam.optimizers.schedules import LearningRateSchedule
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ _RULES: dict[str, Callable[[Any], UpdateRule]] = {
 # -- schedules ----------------------------------------------------------------------------------------------
 
 
-def schedule_formulas(schedule: Any) -> tuple[tuple[str, str], ...]:
+def schedule_formulas(schedule: LearningRateSchedule) -> tuple[tuple[str, str], ...]:
     """Return (condition on `step`, formula) pairs of a schedule of Hornbeam, () for a custom one.
 
     Step 0 is the first update.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hornbeam.models import Model
 
 
-def layer_of(model: Model, layer: Layer | str) -> Any:
+def layer_of(model: Model, layer: Layer | str) -> Layer:
     """Return a layer of the model, or of a model inside, by name or itself. Raises ValueError."""
     if not isinstance(layer, str):
         return layer
@@ -48,7 +48,7 @@ def batch_of(model: Model, x: Tree) -> Tree:
     return tree.pack_sequence_as(x, flat)
 
 
-def call_with_output(model: Model, batch: Any, layer: Layer) -> tuple[Any, Tensor]:
+def call_with_output(model: Model, batch: Tree, layer: Layer) -> tuple[Any, Tensor]:
     """Call the model in inference; return its output and the first output of a layer's first call.
 
     For traced functions. Raises ValueError if the layer does not run.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from hornbeam.visualization.markup import Html, tag
 
@@ -15,12 +14,12 @@ def not_recorded(sentence: str, code: str) -> list[Html]:
     return [tag("p", f"{sentence} ", tag("code", code), class_="note")]
 
 
-def as_float(value: Any) -> float:
+def as_float(value: float | None) -> float:
     """Return a recorded number; null is NaN."""
     return math.nan if value is None else float(value)
 
 
-def as_sentence(text: Any) -> str:
+def as_sentence(text: str) -> str:
     stripped = str(text).strip()
     end = "" if stripped.endswith((".", "?", "!")) else "."
     return f"{stripped[:1].upper()}{stripped[1:]}{end}"
@@ -32,7 +31,7 @@ def bar(fractions: Sequence[float]) -> Html:
     return tag("span", parts, class_="bar", aria_hidden="true")
 
 
-def image_element(encoded: Any, alt: str) -> Html:
+def image_element(encoded: str, alt: str) -> Html:
     """Return an image inside of the file. Raises ValueError for anything but base64 text."""
     if not isinstance(encoded, str) or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", encoded):
         raise ValueError("an image is not base64 text")

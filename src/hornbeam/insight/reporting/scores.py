@@ -14,7 +14,7 @@ from hornbeam.visualization.markup import Html, scrolling, table, tag
 _MOST_CLASSES = 25
 
 
-def evaluation(run: Run) -> Any:
+def evaluation(run: Run) -> Html | list[Html]:
     """Return scores with intervals, classes and confusions."""
     scores, confusion = run.parts.get("evaluation"), run.parts.get("confusion")
     if scores is None and confusion is None:
@@ -105,7 +105,7 @@ def _matrix(names: Sequence[str], matrix: Sequence[Sequence[int]], most: int) ->
     return scrolling(tag("table", *parts, class_="confusion"), caption)
 
 
-def mistakes(run: Run) -> Any:
+def mistakes(run: Run) -> Html | list[Html]:
     """Return the most confident errors, as images where the samples are images."""
     part = run.parts.get("mistakes")
     if part is None:

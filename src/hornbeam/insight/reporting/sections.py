@@ -22,7 +22,7 @@ _DETERMINISM = "with the same code, data and versions the native engine computes
 # -- findings ------------------------------------------------------------------------------------------------
 
 
-def findings(run: Run) -> Any:
+def findings(run: Run) -> Html | list[Html]:
     """Return the findings of `callbacks.Doctor`."""
     part = run.parts.get("doctor")
     if part is None:
@@ -50,7 +50,7 @@ def _location(finding: Mapping[str, Any]) -> str:
 # -- curves --------------------------------------------------------------------------------------------------
 
 
-def curves(run: Run) -> Any:
+def curves(run: Run) -> Html | list[Html]:
     """Return a chart for each metric, with that of validation in it, and the numbers."""
     if not run.epochs:
         return tag("p", "No epoch was finished.", class_="note")
@@ -72,7 +72,7 @@ def _cell(value: float | None) -> str:
 # -- data ----------------------------------------------------------------------------------------------------
 
 
-def data(run: Run) -> Any:
+def data(run: Run) -> Html | list[Html]:
     """Return the data that were read, and the report of `data.look`."""
     content: list[Any] = [description_list(_sources(run.info.get("data") or {}))]
     part = run.parts.get("data")
@@ -142,7 +142,7 @@ def _contact_sheet(part: Mapping[str, Any]) -> list[Html]:
 # -- model ---------------------------------------------------------------------------------------------------
 
 
-def model(run: Run) -> Any:
+def model(run: Run) -> Html | list[Html]:
     """Return layers as a drawing, as a table and in words, and the arguments of `compile`."""
     part = run.parts.get("model")
     if part is None:
@@ -242,7 +242,7 @@ def _config_text(value: Any) -> str:
 # -- profile -------------------------------------------------------------------------------------------------
 
 
-def profile(run: Run) -> Any:
+def profile(run: Run) -> Html | list[Html]:
     """Return the time of a step by layer and by kernel."""
     part = run.parts.get("profile")
     if part is None:
@@ -290,7 +290,7 @@ def _common_prefix(names: Sequence[str]) -> str:
 # -- environment ---------------------------------------------------------------------------------------------
 
 
-def environment(run: Run) -> Any:
+def environment(run: Run) -> Html | list[Html]:
     """Return the command, the seed, versions and machine."""
     info = run.info
     command, seed = str(info.get("command") or ""), info.get("seed")

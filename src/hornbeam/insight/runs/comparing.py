@@ -70,7 +70,7 @@ def _facts(run: Run) -> dict[str, str]:
     return facts
 
 
-def _simplified(value: Any) -> Any:
+def _simplified(value: object) -> Any:
     """Return a config without redundant keys, and without levels that only say "config"."""
     if isinstance(value, list):
         return [_simplified(part) for part in value]
@@ -83,7 +83,7 @@ def _simplified(value: Any) -> Any:
     return {**kept, **inner} if isinstance(inner, dict) else {**kept, "config": inner}
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
     """Yield the path and the text of each leaf of nested dicts and lists."""
     if isinstance(value, Mapping):
         for key, part in value.items():

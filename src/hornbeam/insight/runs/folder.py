@@ -29,12 +29,12 @@ def plain_name(text: str) -> str:
     return name or "run"
 
 
-def is_plain(name: Any) -> bool:
+def is_plain(name: object) -> bool:
     """Return True for a name that `plain_name` could have returned, with the date in front of it."""
     return isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name) is not None
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Convert a value to what JSON has.
 
     Numbers that JSON lacks become the texts "nan", "inf" and "-inf"; objects become their names.
@@ -69,13 +69,13 @@ def make_folder(parent: str | os.PathLike[str], name: str, now: float | None = N
     raise FileExistsError(f"too many runs are named {base} in {os.fspath(parent)}")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a JSON file that is complete or absent."""
     with staged_file(path) as file:
         file.write((json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
 
 
-def append_line(path: Path, value: Any) -> None:
+def append_line(path: Path, value: object) -> None:
     """Append a line of JSON in one write, so that a killed process leaves complete lines."""
     with open(path, "ab", buffering=0) as file:
         file.write((json.dumps(plain(value), allow_nan=False) + "\n").encode())

@@ -28,6 +28,7 @@ from hornbeam.saving.legacy.arrays import (
 )
 
 if TYPE_CHECKING:
+    from hornbeam.layers import Layer
     from hornbeam.models import Model
 
 # A list of names may be split over several attributes, `names0`, `names1`, ..., since HDF5 limits their size.
@@ -49,7 +50,7 @@ class Stored:
         origin: Writer of the file.
     """
 
-    layer: Any
+    layer: Layer
     name: str
     names: list[str]
     datasets: list[h5py.Dataset | None]

@@ -21,6 +21,9 @@ from hornbeam.training.callbacks.base import Callback, Logs, run_of
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.monitor import Monitor
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import CallbacksLike
+
 if TYPE_CHECKING:  # a run has callbacks
     from hornbeam.training.run import TrainingRun
 
@@ -240,7 +243,9 @@ class Checkpoint(Monitor, CheckpointWriter):
                 old.unlink(missing_ok=True)
 
 
-def with_checkpoint(callbacks: Any, resume: Any) -> tuple[Any, list[Path] | None]:
+def with_checkpoint(
+    callbacks: CallbacksLike, resume: str | os.PathLike[str] | None
+) -> tuple[Any, list[Path] | None]:
     """Add the Checkpoint of `fit(resume=...)` to its callbacks. Also returns the files to resume from.
 
     The files are None for those of a callback that resumes without being asked to. Raises TypeError unless
@@ -257,15 +262,17 @@ def with_checkpoint(callbacks: Any, resume: Any) -> tuple[Any, list[Path] | None
         return callbacks, [path]
     if path.exists() and not path.is_dir():
         raise ValueError(f"resume={str(path)!r} is neither a folder nor a checkpoint (.weights.h5)")
-    as_list = CallbackList(callbacks).callbacks if not isinstance(callbacks, CallbackList) else None
-    members = callbacks.callbacks if as_list is None else as_list
+    complete = isinstance(callbacks, CallbackList)
+    members = (
+        callbacks.callbacks if isinstance(callbacks, CallbackList) else CallbackList(callbacks).callbacks
+    )
     writer = next((c for c in members if isinstance(c, Checkpoint) and c.folder == path), None)
     if writer is None:
-        if as_list is None:
+        if complete:
             raise ValueError(f"resume={str(path)!r}: put a Checkpoint({str(path)!r}) into the CallbackList")
         writer = Checkpoint(path)
-        as_list.append(writer)
-    return (callbacks if as_list is None else as_list), writer.candidates()
+        members.append(writer)
+    return (callbacks if complete else members), writer.candidates()
 
 
 def resume_from(run: TrainingRun, candidates: Sequence[Path] | None) -> str:

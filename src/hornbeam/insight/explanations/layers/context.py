@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.insight.arithmetic import Shape
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
