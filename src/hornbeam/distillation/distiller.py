@@ -14,6 +14,8 @@ from hornbeam.metrics import Mean
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import Config, LossLike, MetricLike, OptimizerLike, PerOutput, Tree
 
 _FINAL = "final_output"

@@ -10,6 +10,8 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import Config, LossLike, PerOutput, Tree
     from hornbeam.models import Model
 

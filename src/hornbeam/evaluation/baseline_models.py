@@ -272,7 +272,7 @@ def _flat(x: Tree) -> np.ndarray:
     return np.concatenate([part.reshape(len(part), -1).astype(np.float32) for part in parts], 1)
 
 
-def _normalized(x: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+def _normalized(x: Tree) -> tuple[np.ndarray, np.ndarray, Any]:
     """Return samples (n, d) with mean 0 and standard deviation 1, the mean and the scale.
 
     Images and other arrays have one scale, tables one a column.

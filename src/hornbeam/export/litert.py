@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
-def export_litert(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
+
+def export_litert(model: Model, filepath: str | os.PathLike[str], input_signature: Tree = None) -> Path:
     """Write the inference of a model as a `.tflite` file, for phones and small devices.
 
     Args:

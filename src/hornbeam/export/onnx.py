@@ -23,6 +23,10 @@ from hornbeam.saving.files import replace_file
 from hornbeam.saving.model_parts import weight_names
 from hornbeam.training.outputs import unique_names
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
+
 # A version that the runtimes of recent years support.
 OPSET = 20
 # Largest message of protobuf, and so largest ONNX file, in bytes.
@@ -82,7 +86,9 @@ def export_onnx(model: Model, filepath: str | os.PathLike[str], input_signature:
     return target / "model.onnx"
 
 
-def onnx_model(model: Any, input_signature: Any = None) -> tuple[Any, list[tuple[str, tuple[int, ...], str]]]:
+def onnx_model(
+    model: Model, input_signature: Tree = None
+) -> tuple[Any, list[tuple[str, tuple[int, ...], str]]]:
     """Return the inference of a model as an `onnx.ModelProto`, and name, shape and dtype of each input."""
     check_graph(model)
     structure = signature_of(model) if input_signature is None else list(input_signature)
@@ -151,7 +157,7 @@ def for_any_rows(
     return proto
 
 
-def _for_rows(model: Any, structure: list[Any], specs: list[Any], free: list[int], rows: int) -> Any:
+def _for_rows(model: Model, structure: list[Any], specs: list[Any], free: list[int], rows: int) -> Any:
     """Build the ONNX model for a fixed number of rows."""
     from hornbeam.engines.onnx.emit import Emitter
     from hornbeam.engines.onnx.table import MAKERS, TABLE
@@ -231,7 +237,7 @@ def _outside_dtype(dtype: str) -> str:
     return "float32" if dtype == "bfloat16" else dtype
 
 
-def _names(model_names: Any, kind: str, structure: Any) -> list[str]:
+def _names(model_names: Any, kind: str, structure: Tree) -> list[str]:
     """Return names of inputs or outputs: those of the model, else keys of their structure, else numbers."""
     paths = [path for path, _ in tree.flatten_with_path(structure)]
     if model_names is not None and len(model_names) == len(paths):

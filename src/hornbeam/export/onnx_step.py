@@ -33,6 +33,10 @@ from hornbeam.training.outputs import Outputs, unique_names
 from hornbeam.training.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from hornbeam.training.step import with_floatx
 
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree
+    from hornbeam.models import Model
+
 _DOC = """One training step of model {name!r}: forward pass, backward pass and update. Written by Hornbeam.
 
 A run takes a batch ({batch}) and returns {logs} of that batch. The other inputs are the state: weights, the
@@ -123,7 +127,7 @@ def onnx_step(
     return proto
 
 
-def _traced(model: Any, types: Any) -> Traced:
+def _traced(model: Model, types: Any) -> Traced:
     """Trace a training step that resets its metrics first."""
 
     def step(data: Any) -> Any:
@@ -200,7 +204,7 @@ class _Step:
 # -- names ---------------------------------------------------------------------------------------------------
 
 
-def _batch_names(model: Any, batch: Sequence[Any]) -> list[str]:
+def _batch_names(model: Model, batch: Sequence[Any]) -> list[str]:
     """Return names for the arrays of (x, y, sample_weight)."""
     names = []
     for kind, structure in zip(("x", "y", "sample_weight"), batch, strict=False):
@@ -213,7 +217,7 @@ def _batch_names(model: Any, batch: Sequence[Any]) -> list[str]:
     return names
 
 
-def _state_names(model: Any) -> dict[int, str]:
+def _state_names(model: Model) -> dict[int, str]:
     """Return names of a model's variables by `id`: weights as in files, and slots of the optimizer."""
     weights = {id(variable): name for name, variable in weight_names(model)}
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
@@ -239,7 +243,7 @@ def _type_of(spec: Tree, rows: int) -> TensorType:
     return TensorType((rows, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or floatx()))
 
 
-def _signature(model: Any) -> tuple[Any, Any]:
+def _signature(model: Model) -> tuple[Any, Any]:
     """Return the model's inputs, and the targets that its losses expect (None without losses)."""
     if model.built and getattr(model, "_symbolic_inputs", None) is None:
         raise ValueError(

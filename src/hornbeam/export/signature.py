@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
-def signature_of(model: Any) -> list[Any]:
+
+def signature_of(model: Model) -> list[Any]:
     """Return the model's inputs, as one structure for its one argument.
 
     Raises ValueError for a model that is not built, or whose inputs are unknown.
@@ -26,7 +27,7 @@ def signature_of(model: Any) -> list[Any]:
     return [symbols]
 
 
-def fixed_specs(model: Any, input_signature: Any) -> tuple[list[Any], list[tuple[tuple[int, ...], str]]]:
+def fixed_specs(model: Model, input_signature: Tree) -> tuple[list[Any], list[tuple[tuple[int, ...], str]]]:
     """Return the signature, and shape and dtype of each input; an unknown first size is 1."""
     structure = signature_of(model) if input_signature is None else list(input_signature)
     fixed = []

@@ -31,7 +31,7 @@ class _FlatInputs:
         return self._model(*tree.pack_sequence_as(self._structure, list(inputs)), training=training)
 
 
-def export_stablehlo(model: Any, filepath: str | os.PathLike[str], input_signature: Any = None) -> Path:
+def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signature: Tree = None) -> Path:
     """Write the inference of a model as `model.mlir` (text with its weights) and `model.jax`, in a folder.
 
     `jax.export.deserialize(bytes).call(*inputs)` runs `model.jax`.

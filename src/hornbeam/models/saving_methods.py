@@ -14,6 +14,8 @@ from hornbeam.core.registry import serialize
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
+    from hornbeam.core.variable import Variable
+    from hornbeam.models import Model
     from hornbeam.saving.arrays import Names
 
 

@@ -129,7 +129,7 @@ class Trace:
         return [(x.shape, x.dtype) for x in calls[0].outputs] if calls else []
 
 
-def _sample(model: Any) -> tuple[int, list[Any], dict[str, Any]] | None:
+def _sample(model: Model) -> tuple[int, list[Any], dict[str, Any]] | None:
     """Return the types of one sample, or of a batch of fixed size; None if sizes are unknown."""
     inputs = model._compiled_inputs()
     if inputs is not None:

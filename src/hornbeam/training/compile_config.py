@@ -109,7 +109,7 @@ class Losses:
         """For each output, True if it has a loss."""
         return [loss is not None for loss in self.by_output]
 
-    def terms(self, outputs: Outputs, y: Any, sample_weight: Any) -> list[tuple[Any, ...]]:
+    def terms(self, outputs: Outputs, y: Tree, sample_weight: Tree) -> list[tuple[Any, ...]]:
         """Return (name, loss, target, prediction, sample weight, loss weight) of each output with a loss.
 
         The losses must be built for the outputs.
@@ -120,7 +120,7 @@ class Losses:
         )
         return [row for row in rows if row[1] is not None]
 
-    def __call__(self, y: Any, y_pred: Any, sample_weight: Any, model: Any) -> Any:
+    def __call__(self, y: Tree, y_pred: Tree, sample_weight: Tree, model: Model) -> Tensor | None:
         """Compute the weighted sum of the outputs' losses, None without losses."""
         outputs = Outputs(y_pred, getattr(model, "output_names", None))
         where = describe(model)

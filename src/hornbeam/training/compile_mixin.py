@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hornbeam import metrics as metrics_module
@@ -20,6 +20,9 @@ from hornbeam.training.inference_plan import WeightCache
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import LossLike, MetricLike, OptimizerLike, PerOutput
+    from hornbeam.metrics import Metric
+    from hornbeam.models import Model
+    from hornbeam.optimizers import Optimizer
 
 
 class Bounded(dict[Any, Any]):

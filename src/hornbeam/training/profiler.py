@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def fresh_steps(model: Any) -> Iterator[Mapping[tuple[Any, ...], Any]]:
+def fresh_steps(model: Model) -> Iterator[Mapping[tuple[Any, ...], Any]]:
     """Compile the model's steps anew inside of the block, for a profile; restore the old ones afterwards."""
     state = model._training_state
     previous = state.steps, state.predictors

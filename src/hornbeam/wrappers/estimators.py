@@ -234,7 +234,7 @@ class SKLearnTransformer(TransformerMixin, _Estimator):
         return tags
 
 
-def _check_target(y: Any) -> str:
+def _check_target(y: Tree) -> str:
     kind = str(type_of_target(y))
     if kind == "unknown":
         raise ValueError(f"Unknown label type for data: {y!r}")
