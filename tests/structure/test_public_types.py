@@ -19,7 +19,6 @@ from tests.helpers.public_names import public_modules, public_names
 
 # Namespaces whose signatures still have a bare `Any`. The list only shrinks.
 PENDING = {
-    "hornbeam",
 }
 # Arguments of methods that subclasses override with the structure that they take, and results whose structure
 # depends on the arguments. The list only shrinks.
