@@ -17,9 +17,6 @@ import pytest
 import hornbeam._internal.typing as aliases
 from tests.helpers.public_names import public_modules, public_names
 
-# Namespaces whose signatures still have a bare `Any`. The list only shrinks.
-PENDING = {
-}
 # Arguments of methods that subclasses override with the structure that they take, and results whose structure
 # depends on the arguments. The list only shrinks.
 UNCHECKED = {"ShapeTree", "Tree"}
@@ -79,12 +76,7 @@ def untyped(module: str) -> list[str]:
 
 @pytest.mark.parametrize("module", public_modules())
 def test_public_signatures_are_typed(module: str) -> None:
-    if module not in PENDING:
-        assert untyped(module) == []
-
-
-def test_pending_namespaces_are_pending() -> None:
-    assert [module for module in sorted(PENDING) if not untyped(module)] == []
+    assert untyped(module) == []
 
 
 def test_few_aliases_are_any() -> None:

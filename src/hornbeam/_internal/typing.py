@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeAlias, TypedDict, TypeVar, Union
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,3 +98,32 @@ PerOutput: TypeAlias = T | Sequence[T | Sequence[T] | None] | Mapping[str, T | S
 if TYPE_CHECKING:
     Images = TypeVar("Images", KerasTensor, Tensor, np.ndarray[Any, Any])
     """Images as a symbolic tensor, a tensor, or an array: the result is of the same kind."""
+
+
+# Keyword arguments that layers pass on to `Layer`, for `**kwargs: Unpack[...]`.
+class _CommonLayerOptions(TypedDict, total=False):
+    trainable: bool
+    dtype: DTypePolicyLike | None
+    autocast: bool
+    input_shape: ShapeLike
+    batch_input_shape: ShapeLike
+    input_dim: int
+    input_dtype: DTypeLike
+
+
+class LayerOptions(_CommonLayerOptions, total=False):
+    """Arguments of `Layer` but `activity_regularizer`."""
+
+    name: str | None
+
+
+class RegularizedLayerOptions(LayerOptions, total=False):
+    """Arguments of `Layer`."""
+
+    activity_regularizer: RegularizerLike
+
+
+class UnnamedLayerOptions(_CommonLayerOptions, total=False):
+    """Arguments of `Layer` but `name`."""
+
+    activity_regularizer: RegularizerLike

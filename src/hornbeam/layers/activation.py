@@ -13,10 +13,13 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
         InitializerLike,
+        RegularizedLayerOptions,
         RegularizerLike,
         Shape,
         Tree,
@@ -47,7 +50,7 @@ class Activation(_Elementwise):
         array([0., 2.], dtype=float32)
     """
 
-    def __init__(self, activation: ActivationLike, **kwargs: Any) -> None:
+    def __init__(self, activation: ActivationLike, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
@@ -80,7 +83,7 @@ class ReLU(_Elementwise):
         max_value: float | None = None,
         negative_slope: float = 0.0,
         threshold: float = 0.0,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.max_value = (
@@ -150,7 +153,7 @@ class PReLU(_Elementwise):
         alpha_regularizer: RegularizerLike = None,
         alpha_constraint: ConstraintLike = None,
         shared_axes: int | Sequence[int] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
@@ -194,7 +197,7 @@ class ELU(_Elementwise):
     Source: Clevert et al. 2016.
     """
 
-    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, alpha: float = 1.0, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.alpha = alpha
 
@@ -217,7 +220,7 @@ class Softmax(_Elementwise):
         array([0.5, 0.5], dtype=float32)
     """
 
-    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = check_axes("axis", axis, where="Softmax")
 

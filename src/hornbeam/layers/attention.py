@@ -21,9 +21,12 @@ from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import TensorsLayer
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ConstraintLike,
         InitializerLike,
+        LayerOptions,
         RegularizerLike,
         Shape,
         ShapeLike,
@@ -195,7 +198,7 @@ class MultiHeadAttention(_Projected):
         bias_constraint: ConstraintLike = None,
         use_gate: bool = False,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.num_heads = check_int("num_heads", num_heads, minimum=1, where="MultiHeadAttention")
@@ -371,7 +374,7 @@ class GroupedQueryAttention(_Projected):
         bias_constraint: ConstraintLike = None,
         use_gate: bool = False,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         owner = "GroupQueryAttention"

@@ -15,7 +15,9 @@ from hornbeam.layers.layer import TensorsLayer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hornbeam._internal.typing import ShapeTree, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, ShapeTree, Tree
     from hornbeam.core.variable import Variable
 
 
@@ -55,7 +57,7 @@ class Attention(TensorsLayer):
         score_mode: str = "dot",
         dropout: float = 0.0,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.use_scale = use_scale
@@ -138,7 +140,9 @@ class AdditiveAttention(Attention):
     Source: Bahdanau et al. 2015.
     """
 
-    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Unpack[RegularizedLayerOptions]
+    ) -> None:
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 
     def build(self, input_shape: ShapeTree) -> None:

@@ -14,10 +14,13 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.normalization import _axes_of, _Scaled, _upcast
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ConstraintLike,
         DTypeLike,
         InitializerLike,
+        RegularizedLayerOptions,
         RegularizerLike,
         Shape,
         Tree,
@@ -113,7 +116,7 @@ class BatchNormalization(_Scaled):
         renorm_clipping: dict[str, float] | None = None,
         renorm_momentum: float = 0.99,
         synchronized: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(
             axis, epsilon, center, scale, beta_initializer, gamma_initializer,

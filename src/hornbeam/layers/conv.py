@@ -18,10 +18,13 @@ from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
         InitializerLike,
+        LayerOptions,
         RegularizerLike,
         Shape,
         ShapeLike,
@@ -238,7 +241,7 @@ class Conv1D(_Conv):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -305,7 +308,7 @@ class Conv2D(_Conv):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -367,6 +370,6 @@ class Conv3D(_Conv):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))

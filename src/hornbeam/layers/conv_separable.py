@@ -13,10 +13,13 @@ from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.conv import _Convolution
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
         InitializerLike,
+        LayerOptions,
         RegularizerLike,
         Shape,
     )
@@ -168,7 +171,7 @@ class DepthwiseConv1D(_DepthwiseConv):
         activity_regularizer: RegularizerLike = None,
         depthwise_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -228,7 +231,7 @@ class DepthwiseConv2D(_DepthwiseConv):
         activity_regularizer: RegularizerLike = None,
         depthwise_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -298,7 +301,7 @@ class SeparableConv1D(_SeparableConv):
         depthwise_constraint: ConstraintLike = None,
         pointwise_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -368,6 +371,6 @@ class SeparableConv2D(_SeparableConv):
         depthwise_constraint: ConstraintLike = None,
         pointwise_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))

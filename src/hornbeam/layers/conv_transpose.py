@@ -13,10 +13,13 @@ from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.conv import _Convolution
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
         InitializerLike,
+        LayerOptions,
         RegularizerLike,
         Shape,
     )
@@ -133,7 +136,7 @@ class Conv1DTranspose(_ConvTranspose):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -197,7 +200,7 @@ class Conv2DTranspose(_ConvTranspose):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -259,6 +262,6 @@ class Conv3DTranspose(_ConvTranspose):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))

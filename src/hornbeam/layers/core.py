@@ -17,7 +17,7 @@ from hornbeam.layers.layer import Layer, TensorLayer
 from hornbeam.layers.shapes import is_shape
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from hornbeam._internal.typing import (
         ActivationLike,
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         ConstraintLike,
         DTypeLike,
         InitializerLike,
+        LayerOptions,
+        RegularizedLayerOptions,
         RegularizerLike,
         Shape,
         ShapeLike,
@@ -230,7 +232,7 @@ class Dense(TensorLayer):
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         quantization_config: Config | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         check_unsupported("Dense", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -301,7 +303,7 @@ class Lambda(Layer):
         output_shape: ShapeLike | Callable[..., Any] | None = None,
         mask: TensorLike | Callable[..., Any] | None = None,
         arguments: dict[str, Any] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         if not callable(function):
@@ -369,7 +371,7 @@ class Masking(TensorLayer):
         array([[False, False, False]])
     """
 
-    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, mask_value: float = 0.0, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value
         self.supports_masking = True
@@ -394,7 +396,7 @@ class Identity(Layer):
         (3,)
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
@@ -418,7 +420,7 @@ class Wrapper(Layer):
         2
     """
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         if not isinstance(layer, Layer):
             raise ValueError(f"{type(self).__name__}: layer must be a Layer, got {layer!r}")
         super().__init__(**kwargs)

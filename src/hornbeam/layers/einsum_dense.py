@@ -14,11 +14,14 @@ from hornbeam.layers.core import QUANTIZATION
 from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ActivationLike,
         Config,
         ConstraintLike,
         InitializerLike,
+        RegularizedLayerOptions,
         RegularizerLike,
         Shape,
         ShapeLike,
@@ -75,7 +78,7 @@ class EinsumDense(TensorLayer):
         lora_alpha: float | None = None,
         gptq_unpacked_column_size: int | None = None,
         quantization_config: Config | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         check_unsupported(
             "EinsumDense", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config

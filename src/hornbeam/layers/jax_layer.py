@@ -19,8 +19,9 @@ from hornbeam.random import SeedGenerator, draw_seed
 
 if TYPE_CHECKING:
     import flax
+    from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ShapeTree, Tree
+    from hornbeam._internal.typing import RegularizedLayerOptions, ShapeTree, Tree
 
 
 @exported("keras.layers")
@@ -65,7 +66,7 @@ class JaxLayer(LibraryLayer):
         state: Tree = None,
         seed: int | None = None,
         native_serialization_platforms: Sequence[str] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         import jax
@@ -314,7 +315,7 @@ class FlaxLayer(JaxLayer):
         module: flax.linen.Module,
         method: Callable[..., Any] | None = None,
         variables: Tree = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         try:
             linen = importlib.import_module("flax.linen")

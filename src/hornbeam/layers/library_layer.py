@@ -17,7 +17,9 @@ from hornbeam.layers.layer import Layer
 from hornbeam.primitives.host import HostFunction, host_call
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, Tree
     from hornbeam.engines.base import Buffer
 
 
@@ -48,7 +50,7 @@ class LibraryLayer(Layer):
 
     _library: str
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self._engine: Any = get_engine(self._library)
         self._functions: dict[Hashable, tuple[Any, HostFunction]] = {}

@@ -13,7 +13,9 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer, TensorLayer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, Tree
 
 
 class _Merge(TensorLayer):
@@ -251,7 +253,7 @@ class Concatenate(_Merge):
         (2, 8)
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int = -1, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = axis
 
@@ -301,7 +303,9 @@ class Dot(_Merge):
         (2, 1)
     """
 
-    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Unpack[RegularizedLayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         is_valid = isinstance(axes, int) or (
             isinstance(axes, (list, tuple)) and len(axes) == 2 and all(isinstance(axis, int) for axis in axes)

@@ -17,9 +17,12 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, TensorLayer
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ConstraintLike,
         InitializerLike,
+        RegularizedLayerOptions,
         RegularizerLike,
         Shape,
         Tree,
@@ -211,7 +214,7 @@ class GroupNormalization(_Scaled):
         gamma_regularizer: RegularizerLike = None,
         beta_constraint: ConstraintLike = None,
         gamma_constraint: ConstraintLike = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(
             axis, epsilon, center, scale, beta_initializer, gamma_initializer,
@@ -260,7 +263,7 @@ class UnitNormalization(TensorLayer):
         array([[0.6, 0.8]], dtype=float32)
     """
 
-    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         if not isinstance(axis, int) and not all(isinstance(index, int) for index in axis):
             raise ValueError(f"UnitNormalization: axis must be an integer or several, got {axis!r}")
@@ -291,7 +294,9 @@ class RMSNormalization(TensorLayer):
     Source: Zhang and Sennrich 2019.
     """
 
-    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+    def __init__(
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Unpack[RegularizedLayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         self.epsilon = epsilon
@@ -334,7 +339,9 @@ class SpectralNormalization(Wrapper):
     Source: Miyato et al. 2018.
     """
 
-    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self, layer: Layer, power_iterations: int = 1, **kwargs: Unpack[RegularizedLayerOptions]
+    ) -> None:
         super().__init__(layer, **kwargs)
         self.power_iterations = check_int(
             "power_iterations", power_iterations, minimum=1, where="SpectralNormalization"

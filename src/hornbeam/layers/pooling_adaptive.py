@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_sizes
@@ -14,6 +14,9 @@ from hornbeam.ir.limits import count_elements
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
 
+if TYPE_CHECKING:
+    pass
+
 
 class _AdaptivePooling(TensorLayer):
     """Reduce one axis after the other, which maxima and means over boxes allow."""
@@ -22,7 +25,10 @@ class _AdaptivePooling(TensorLayer):
     largest: bool
 
     def __init__(
-        self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any
+        self,
+        output_size: int | Sequence[int],
+        data_format: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.output_size = check_sizes("output_size", output_size, self.rank, where=type(self).__name__)

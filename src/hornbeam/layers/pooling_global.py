@@ -12,7 +12,9 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, Tree
 
 
 class _GlobalPooling(TensorLayer):
@@ -20,7 +22,12 @@ class _GlobalPooling(TensorLayer):
 
     rank: int
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        data_format: str | None = None,
+        keepdims: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.data_format = standard_data_format(data_format)
         self.keepdims = keepdims
@@ -125,7 +132,12 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
 
     rank = 1
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        data_format: str | None = None,
+        keepdims: bool = False,
+        **kwargs: Unpack[RegularizedLayerOptions],
+    ) -> None:
         super().__init__(data_format, keepdims, **kwargs)
         self.supports_masking = True
 

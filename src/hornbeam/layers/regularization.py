@@ -15,7 +15,9 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, TensorLayer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypePolicyLike, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import DTypePolicyLike, LayerOptions, RegularizedLayerOptions, Tree
 
 
 class _Noise(TensorLayer):
@@ -57,7 +59,7 @@ class Dropout(_Noise):
         rate: float,
         noise_shape: Sequence[int | None] | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = check_rate("rate", rate, closed=True, where="Dropout")
@@ -231,7 +233,9 @@ class GaussianDropout(_Noise):
     Source: Srivastava et al. 2014.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, seed: int | None = None, **kwargs: Unpack[RegularizedLayerOptions]
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = check_rate("rate", rate, where="GaussianDropout")
 
@@ -259,7 +263,9 @@ class GaussianNoise(_Noise):
         (3,)
     """
 
-    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, stddev: float, seed: int | None = None, **kwargs: Unpack[RegularizedLayerOptions]
+    ) -> None:
         super().__init__(seed, **kwargs)
         if isinstance(stddev, bool) or not isinstance(stddev, (int, float)) or stddev < 0:
             raise ValueError(f"GaussianNoise: stddev must be a number that is not negative, got {stddev!r}")
@@ -305,7 +311,7 @@ class AlphaDropout(_Noise):
         rate: float,
         noise_shape: Sequence[int | None] | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = check_rate("rate", rate, where="AlphaDropout")
@@ -342,7 +348,7 @@ class ActivityRegularization(Layer):
         (3,)
     """
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1 = l1
         self.l2 = l2

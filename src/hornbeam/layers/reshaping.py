@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_int, check_padding
@@ -14,6 +14,11 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.windows import spatial_sizes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions
 
 
 @exported("keras.layers")
@@ -33,7 +38,7 @@ class Flatten(TensorLayer):
         (2, 784)
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, data_format: str | None = None, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.data_format = standard_data_format(data_format)
         self.input_spec = InputSpec(min_ndim=1)
@@ -66,7 +71,7 @@ class Reshape(TensorLayer):
         (2, 4, 3)
     """
 
-    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, target_shape: Sequence[int], **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.target_shape = _check_integers("Reshape", "target_shape", target_shape)
         if self.target_shape.count(-1) > 1 or any(
@@ -109,7 +114,7 @@ class Permute(TensorLayer):
         (2, 5, 3)
     """
 
-    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, dims: Sequence[int], **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.dims = _check_integers("Permute", "dims", dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
@@ -138,7 +143,7 @@ class RepeatVector(TensorLayer):
         (2, 3, 5)
     """
 
-    def __init__(self, n: int, **kwargs: Any) -> None:
+    def __init__(self, n: int, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.n = check_int("n", n, minimum=1, where="RepeatVector")
         self.input_spec = InputSpec(ndim=2)
@@ -198,7 +203,10 @@ class ZeroPadding1D(_ZeroPadding):
     rank = 1
 
     def __init__(
-        self, padding: int | Sequence[int | Sequence[int]] = 1, data_format: str | None = None, **kwargs: Any
+        self,
+        padding: int | Sequence[int | Sequence[int]] = 1,
+        data_format: str | None = None,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format, **kwargs)
         (self.padding,) = check_padding(
@@ -231,7 +239,7 @@ class ZeroPadding2D(_ZeroPadding):
         self,
         padding: int | Sequence[int | Sequence[int]] = (1, 1),
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.padding = check_padding("padding", padding, 2, where="ZeroPadding2D")
@@ -261,7 +269,7 @@ class ZeroPadding3D(_ZeroPadding):
         self,
         padding: int | Sequence[int | Sequence[int]] = ((1, 1), (1, 1), (1, 1)),
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.padding = check_padding("padding", padding, 3, where="ZeroPadding3D")
@@ -300,7 +308,11 @@ class Cropping1D(_Cropping):
 
     rank = 1
 
-    def __init__(self, cropping: int | Sequence[int | Sequence[int]] = (1, 1), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        cropping: int | Sequence[int | Sequence[int]] = (1, 1),
+        **kwargs: Unpack[RegularizedLayerOptions],
+    ) -> None:
         super().__init__("channels_last", **kwargs)
         (self.cropping,) = check_padding(
             "cropping", cropping if isinstance(cropping, int) else (cropping,), 1, where="Cropping1D"
@@ -333,7 +345,7 @@ class Cropping2D(_Cropping):
         self,
         cropping: int | Sequence[int | Sequence[int]] = ((0, 0), (0, 0)),
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.cropping = check_padding("cropping", cropping, 2, where="Cropping2D")
@@ -365,7 +377,7 @@ class Cropping3D(_Cropping):
         self,
         cropping: int | Sequence[int | Sequence[int]] = ((1, 1), (1, 1), (1, 1)),
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.cropping = check_padding("cropping", cropping, 3, where="Cropping3D")

@@ -23,9 +23,10 @@ from hornbeam.layers.rnn_stacked_cells import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from hornbeam._internal.typing import (
+        RegularizedLayerOptions,
         Shape,
         ShapeTree,
         Tree,
@@ -75,7 +76,7 @@ class RNN(TensorsLayer):
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         if isinstance(cell, (list, tuple)):
             cell = StackedRNNCells(cell)

@@ -18,11 +18,14 @@ from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.rnn_cell_base import _Cell
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
         DTypeLike,
         InitializerLike,
+        RegularizedLayerOptions,
         RegularizerLike,
         Shape,
     )
@@ -80,7 +83,7 @@ class SimpleRNNCell(_Cell):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -155,7 +158,7 @@ class LSTMCell(_Cell):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         arguments = constructor_arguments(locals())
         del arguments["recurrent_activation"], arguments["unit_forget_bias"]
@@ -270,7 +273,7 @@ class GRUCell(_Cell):
         recurrent_dropout: float = 0.0,
         reset_after: bool = True,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         arguments = constructor_arguments(locals())
         del arguments["recurrent_activation"], arguments["reset_after"]

@@ -18,10 +18,13 @@ from hornbeam.layers.rnn_layers import _CellLayer
 from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes, window_output
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
         InitializerLike,
+        LayerOptions,
         RegularizerLike,
         Shape,
         TensorLike,
@@ -273,7 +276,7 @@ class ConvLSTM1D(_ConvLSTM):
         return_state: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(constructor_arguments(locals()))
 
@@ -362,7 +365,7 @@ class ConvLSTM2D(_ConvLSTM):
         return_state: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(constructor_arguments(locals()))
 
@@ -450,6 +453,6 @@ class ConvLSTM3D(_ConvLSTM):
         return_state: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(constructor_arguments(locals()))

@@ -16,12 +16,13 @@ from hornbeam.layers.rnn_cells import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from hornbeam._internal.typing import (
         ActivationLike,
         ConstraintLike,
         InitializerLike,
+        LayerOptions,
         RegularizerLike,
     )
 
@@ -131,7 +132,7 @@ class SimpleRNN(_CellLayer):
         stateful: bool = False,
         unroll: bool = False,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(constructor_arguments(locals()))
 
@@ -211,7 +212,7 @@ class LSTM(_CellLayer):
         stateful: bool = False,
         unroll: bool = False,
         use_cudnn: bool | str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(constructor_arguments(locals()))
 
@@ -290,6 +291,6 @@ class GRU(_CellLayer):
         unroll: bool = False,
         reset_after: bool = True,
         use_cudnn: bool | str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(constructor_arguments(locals()))

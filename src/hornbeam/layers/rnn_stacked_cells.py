@@ -11,7 +11,10 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers.layer import Layer
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hornbeam._internal.typing import (
+        RegularizedLayerOptions,
         Shape,
         ShapeTree,
         Tree,
@@ -35,7 +38,7 @@ class StackedRNNCells(Layer):
         (2, 5)
     """
 
-    def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
+    def __init__(self, cells: Sequence[Any], **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         for cell in cells:
             check_cell(cell)

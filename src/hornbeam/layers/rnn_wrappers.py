@@ -15,7 +15,9 @@ from hornbeam.layers.core import Wrapper
 from hornbeam.layers.layer import Layer, TensorsLayer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Shape, ShapeTree, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import ArrayLike, RegularizedLayerOptions, Shape, ShapeTree, Tree
 
 
 @exported("keras.layers")
@@ -52,7 +54,7 @@ class Bidirectional(TensorsLayer):
         merge_mode: str | None = "concat",
         weights: Sequence[ArrayLike] | None = None,
         backward_layer: Layer | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         attributes = ("go_backwards", "return_sequences", "return_state")
         for candidate in (layer, backward_layer):
@@ -191,7 +193,7 @@ class TimeDistributed(Wrapper):
         (2, 5, 4)
     """
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 

@@ -22,7 +22,16 @@ from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.windows import window_output
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Shape, ShapeLike, ShapeTree, TensorLike, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import (
+        RegularizedLayerOptions,
+        Shape,
+        ShapeLike,
+        ShapeTree,
+        TensorLike,
+        Tree,
+    )
 
 MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
 # The mel scale of O'Shaughnessy 1987: 1127 ln(1 + f / 700 Hz).
@@ -77,7 +86,7 @@ class STFTSpectrogram(TensorLayer):
         padding: str = "valid",
         expand_dims: bool = False,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         owner = "STFTSpectrogram"
@@ -245,7 +254,7 @@ class MelSpectrogram(TensorLayer):
         mag_exp: float = 2.0,
         min_power: float = 1e-10,
         ref_power: float = 1.0,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         owner = "MelSpectrogram"

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import torch
+    from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ShapeTree, Tree
+    from hornbeam._internal.typing import ShapeTree, Tree, UnnamedLayerOptions
 
 
 @exported("keras.layers")
@@ -58,7 +59,11 @@ class TorchModuleWrapper(LibraryLayer):
     _library = "torch"
 
     def __init__(
-        self, module: torch.nn.Module, name: str | None = None, output_shape: ShapeTree = None, **kwargs: Any
+        self,
+        module: torch.nn.Module,
+        name: str | None = None,
+        output_shape: ShapeTree = None,
+        **kwargs: Unpack[UnnamedLayerOptions],
     ) -> None:
         super().__init__(name=name, **kwargs)
         import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_choice, check_int, check_sizes
@@ -13,6 +13,11 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.reshaping import _Spatial
 from hornbeam.layers.windows import spatial_sizes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions
 
 
 def _repeat(x: Tensor, times: int, axis: int) -> Tensor:
@@ -37,7 +42,7 @@ class UpSampling1D(TensorLayer):
         (1, 6, 4)
     """
 
-    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+    def __init__(self, size: int = 2, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.size = check_int("size", size, minimum=1, where="UpSampling1D")
         self.input_spec = InputSpec(ndim=3)
@@ -72,7 +77,7 @@ class UpSampling2D(_Spatial):
         size: int | Sequence[int] = (2, 2),
         data_format: str | None = None,
         interpolation: str = "nearest",
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.size = check_sizes("size", size, 2, where="UpSampling2D")
@@ -113,7 +118,10 @@ class UpSampling3D(_Spatial):
     rank = 3
 
     def __init__(
-        self, size: int | Sequence[int] = (2, 2, 2), data_format: str | None = None, **kwargs: Any
+        self,
+        size: int | Sequence[int] = (2, 2, 2),
+        data_format: str | None = None,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.size = check_sizes("size", size, 3, where="UpSampling3D")

@@ -21,7 +21,9 @@ from hornbeam.layers.layer import Layer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hornbeam._internal.typing import SeedLike, TensorLike, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, Tree
 
 Transformation = Any
 Boxes = dict[str, Any]
@@ -45,7 +47,10 @@ class ImageLayer(Layer):
     """
 
     def __init__(
-        self, bounding_box_format: str | None = None, data_format: str | None = None, **kwargs: Any
+        self,
+        bounding_box_format: str | None = None,
+        data_format: str | None = None,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         if bounding_box_format is not None:

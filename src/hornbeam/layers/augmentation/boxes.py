@@ -10,7 +10,9 @@ from hornbeam.core.registry import exported
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Transformation
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, TensorLike, Tree
 
 
 @exported("keras.layers")
@@ -34,7 +36,9 @@ class MaxNumBoundingBoxes(ImageLayer):
         (1, 3, 4)
     """
 
-    def __init__(self, max_number: int, fill_value: int = -1, **kwargs: Any) -> None:
+    def __init__(
+        self, max_number: int, fill_value: int = -1, **kwargs: Unpack[RegularizedLayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self.max_number = check_int("max_number", max_number, minimum=1, where="MaxNumBoundingBoxes")
         self.fill_value = int(fill_value)

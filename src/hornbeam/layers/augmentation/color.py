@@ -27,7 +27,9 @@ from hornbeam.layers.augmentation.base import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hornbeam._internal.typing import SeedLike, TensorLike
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike
 
 
 class ColorLayer(RandomImageLayer):
@@ -67,7 +69,7 @@ class RandomBrightness(ColorLayer):
         factor: float | tuple[float, float],
         value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, **kwargs)
         self.factor = factor_range("RandomBrightness", "factor", factor)
@@ -105,7 +107,7 @@ class RandomContrast(ColorLayer):
         factor: float | tuple[float, float],
         value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, **kwargs)
         self.factor = factor_range("RandomContrast", "factor", factor, 0.0)
@@ -150,7 +152,7 @@ class RandomColorDegeneration(ColorLayer):
         value_range: tuple[float, float] = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomColorDegeneration", "factor", factor)
@@ -191,7 +193,7 @@ class RandomGrayscale(RandomImageLayer):
         factor: float = 0.5,
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = check_rate("factor", factor, closed=True, where="RandomGrayscale")
@@ -246,7 +248,7 @@ class RandomHue(ColorLayer):
         value_range: tuple[float, float] = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomHue", "factor", factor, 0.0)
@@ -301,7 +303,7 @@ class RandomSaturation(ColorLayer):
         value_range: tuple[float, float] = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomSaturation", "factor", factor)
@@ -343,7 +345,7 @@ class RandomInvert(ColorLayer):
         value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomInvert", "factor", factor, 0.0)
@@ -390,7 +392,7 @@ class RandomColorJitter(RandomImageLayer):
         hue_factor: float | tuple[float, float] | None = None,
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of("RandomColorJitter", value_range)

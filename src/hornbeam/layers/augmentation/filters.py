@@ -22,7 +22,9 @@ from hornbeam.layers.augmentation.base import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import SeedLike
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike
 
 
 @exported("keras.layers")
@@ -55,7 +57,7 @@ class RandomSharpness(RandomImageLayer):
         value_range: tuple[float, float] = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomSharpness", "factor", factor, 0.0)
@@ -105,7 +107,7 @@ class RandomGaussianBlur(RandomImageLayer):
         value_range: tuple[float, float] = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomGaussianBlur", "factor", factor, 0.0)
@@ -182,7 +184,7 @@ class RandomErasing(RandomImageLayer):
         value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomErasing", "factor", factor, 0.0)

@@ -29,7 +29,9 @@ from hornbeam.layers.augmentation.base import (
 from hornbeam.ops.image.warping import in_float, on_grids, order_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import SeedLike, TensorLike
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike
 
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
@@ -68,7 +70,7 @@ class RandomFlip(GeometryLayer):
         mode: str = "horizontal_and_vertical",
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.mode = check_choice("mode", mode, FLIPS, where="RandomFlip")
@@ -203,7 +205,7 @@ class RandomRotation(AffineLayer):
         seed: int | None = None,
         fill_value: float = 0.0,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomRotation", "factor", factor)
@@ -270,7 +272,7 @@ class RandomShear(AffineLayer):
         fill_value: float = 0.0,
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.x_factor = factor_range("RandomShear", "x_factor", x_factor)
@@ -341,7 +343,7 @@ class RandomTranslation(GridLayer):
         seed: int | None = None,
         fill_value: float = 0.0,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.height_factor, self.width_factor = height_factor, width_factor
@@ -404,7 +406,7 @@ class RandomZoom(GridLayer):
         seed: int | None = None,
         fill_value: float = 0.0,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.height_factor, self.width_factor = height_factor, width_factor

@@ -5,7 +5,7 @@ Labels, boxes and masks do not change. Computation is in the range 0 to 255, wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,7 +26,9 @@ from hornbeam.layers.augmentation.base import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import SeedLike, TensorLike
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike
 
 BYTES = (0, 255)
 
@@ -50,7 +52,9 @@ class AutoContrast(ImageLayer):
         [0.0, 255.0]
     """
 
-    def __init__(self, value_range: tuple[float, float] = (0, 255), **kwargs: Any) -> None:
+    def __init__(
+        self, value_range: tuple[float, float] = (0, 255), **kwargs: Unpack[RegularizedLayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self.value_range = sorted(value_range_of("AutoContrast", value_range))
 
@@ -96,7 +100,7 @@ class Equalization(ImageLayer):
         value_range: tuple[float, float] = (0, 255),
         bins: int = 256,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.bins = check_int("bins", bins, minimum=1, where="Equalization")
@@ -170,7 +174,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
         clip_limit: float = 4.0,
         tile_grid_size: int | tuple[int, int] = (8, 8),
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         owner = "ContrastLimitedAdaptiveHistogramEqualization"
@@ -274,7 +278,7 @@ class Solarization(RandomImageLayer):
         threshold_factor: float | tuple[float, float] = 0.0,
         value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, **kwargs)
         self.addition_factor = factor_range("Solarization", "addition_factor", addition_factor, 0.0)
@@ -324,7 +328,7 @@ class RandomPosterization(RandomImageLayer):
         value_range: tuple[float, float] = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomPosterization", "factor", factor, 1, 8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import ops, random
 from hornbeam.core.registry import exported
@@ -18,7 +18,9 @@ from hornbeam.layers.augmentation.base import (
 from hornbeam.layers.augmentation.filters import box_mask, random_span
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import SeedLike, TensorLike, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, Tree
 
 
 class _Mixing(RandomImageLayer):
@@ -67,7 +69,11 @@ class MixUp(_Mixing):
     """
 
     def __init__(
-        self, alpha: float = 0.2, data_format: str | None = None, seed: int | None = None, **kwargs: Any
+        self,
+        alpha: float = 0.2,
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         if not is_number(alpha) or alpha <= 0:
@@ -124,7 +130,7 @@ class CutMix(_Mixing):
         factor: float | tuple[float, float] = 1.0,
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("CutMix", "factor", factor, 0.0)

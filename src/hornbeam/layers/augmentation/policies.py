@@ -44,9 +44,9 @@ from hornbeam.layers.call import is_array
 from hornbeam.layers.layer import Layer
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
-    from hornbeam._internal.typing import SeedLike, TensorLike, Tree
+    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, Tree
 
 _GEOMETRY = ("random_shear", "random_translation", "random_rotation")
 _COLORS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")
@@ -177,7 +177,7 @@ class RandAugment(_Policy):
         interpolation: str = "bilinear",
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of("RandAugment", value_range)
@@ -265,7 +265,7 @@ class AugMix(_Policy):
         interpolation: str = "bilinear",
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.value_range = value_range_of("AugMix", value_range)

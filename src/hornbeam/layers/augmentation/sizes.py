@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_choice, check_int
@@ -13,7 +13,15 @@ from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Size, Transform
 from hornbeam.ops.image.resizing import aspect_window
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import SeedLike, TensorLike, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import (
+        RegularizedLayerOptions,
+        SeedLike,
+        TensorLike,
+        Tree,
+        UnnamedLayerOptions,
+    )
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
@@ -117,7 +125,13 @@ class CenterCrop(_Crop):
         (1, 2, 2, 3)
     """
 
-    def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        data_format: str | None = None,
+        **kwargs: Unpack[RegularizedLayerOptions],
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.height = check_int("height", height, minimum=1, where="CenterCrop")
         self.width = check_int("width", width, minimum=1, where="CenterCrop")
@@ -160,7 +174,7 @@ class RandomCrop(_Crop):
         seed: int | None = None,
         data_format: str | None = None,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[UnnamedLayerOptions],
     ) -> None:
         super().__init__(data_format=data_format, name=name, **kwargs)
         self.height = check_int("height", height, minimum=1, where="RandomCrop")
@@ -218,7 +232,7 @@ class Resizing(_Sized):
         fill_value: float = 0.0,
         antialias: bool = False,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.height = check_int("height", height, minimum=1, where="Resizing")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,7 +27,9 @@ from hornbeam.ops.image.warping import homography, order_of
 from hornbeam.random import draw_seed
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import SeedLike, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, Tree
 
 _FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")
 
@@ -65,7 +67,7 @@ class RandomPerspective(GeometryLayer):
         fill_value: float = 0.0,
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor = factor_range("RandomPerspective", "factor", factor, 0.0)
@@ -156,7 +158,7 @@ class RandomElasticTransform(GeometryLayer):
         value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         owner = "RandomElasticTransform"

@@ -26,7 +26,9 @@ from hornbeam.layers.onnx_graph.structure import check
 from hornbeam.layers.onnx_graph.vocabulary import GraphError as GraphError
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, Tree
 
 
 @exported("hornbeam.layers")
@@ -53,7 +55,7 @@ class OnnxGraph(Layer):
         [[1.0, 0.0]]
     """
 
-    def __init__(self, graph: Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(self, graph: Mapping[str, Any], **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         # Dtypes are those of the file.
         kwargs["autocast"] = False
         super().__init__(**kwargs)

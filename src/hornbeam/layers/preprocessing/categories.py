@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from hornbeam.ir.trace import current_level
 from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import RegularizedLayerOptions, TensorLike
 
 
 def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: TensorLike | None = None) -> Tensor:
@@ -60,7 +62,7 @@ class CategoryEncoding(TensorLayer):
         num_tokens: int | None = None,
         output_mode: str = "multi_hot",
         sparse: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         check_unsupported("CategoryEncoding", "tensors are dense", sparse=sparse)
         super().__init__(**kwargs)

@@ -22,7 +22,9 @@ from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, encode_array
 from hornbeam.layers.preprocessing.index_lookup import buckets, salt_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, DTypePolicyLike, ShapeTree, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import ArrayLike, DTypePolicyLike, RegularizedLayerOptions, ShapeTree, Tree
 
 # TensorFlow's key for crosses of features.
 CROSS_KEY = np.uint64(0xDECAFCAFFE)
@@ -68,7 +70,7 @@ class Hashing(HostLayer):
         salt: int | Sequence[int] | None = None,
         output_mode: str = "int",
         sparse: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         check_unsupported("Hashing", "tensors are dense", sparse=sparse)
         if kwargs.get("dtype") is None:

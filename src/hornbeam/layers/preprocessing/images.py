@@ -12,7 +12,9 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, TensorLike
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import ArrayLike, RegularizedLayerOptions, TensorLike
 
 
 @exported("keras.layers")
@@ -29,7 +31,12 @@ class Rescaling(TensorLayer):
         array([0., 1.], dtype=float32)
     """
 
-    def __init__(self, scale: float | ArrayLike, offset: float | ArrayLike = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        scale: float | ArrayLike,
+        offset: float | ArrayLike = 0.0,
+        **kwargs: Unpack[RegularizedLayerOptions],
+    ) -> None:
         super().__init__(**kwargs)
         self.scale = scale
         self.offset = offset

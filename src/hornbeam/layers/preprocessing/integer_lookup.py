@@ -18,7 +18,9 @@ from hornbeam.layers.preprocessing.host import refuse_strings
 from hornbeam.layers.preprocessing.index_lookup import IndexLookup
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import ArrayLike, Tree, UnnamedLayerOptions
 
 
 @exported("keras.layers")
@@ -83,7 +85,7 @@ class IntegerLookup(IndexLookup):
         oov_method: str = "floormod",
         salt: int | Sequence[int] | None = None,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[UnnamedLayerOptions],
     ) -> None:
         if vocabulary_dtype != "int64":
             raise ValueError(f'IntegerLookup: vocabulary_dtype must be "int64", got {vocabulary_dtype!r}')

@@ -17,7 +17,9 @@ from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows
 from hornbeam.layers.preprocessing.host import refuse_strings
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Shape, TensorLike
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import ArrayLike, RegularizedLayerOptions, Shape, TensorLike
 
 
 @exported("keras.layers")
@@ -49,7 +51,7 @@ class Normalization(TensorLayer):
         mean: ArrayLike | None = None,
         variance: ArrayLike | None = None,
         invert: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         if (mean is None) != (variance is None):

@@ -23,7 +23,9 @@ from hornbeam.layers.preprocessing.index_lookup import IndexLookup, buckets
 from hornbeam.layers.preprocessing.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
+    from typing_extensions import Unpack
+
+    from hornbeam._internal.typing import ArrayLike, Tree, UnnamedLayerOptions
 
 # Index of the mask token in vectors, beyond their depth, so that it is ignored.
 IGNORED = np.iinfo(np.int64).max
@@ -84,7 +86,7 @@ class StringLookup(IndexLookup):
         encoding: str = "utf-8",
         name: str | None = None,
         salt: int | Sequence[int] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[UnnamedLayerOptions],
     ) -> None:
         self._encoding = encoding
         super().__init__(
