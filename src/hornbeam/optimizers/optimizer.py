@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import ops
 from hornbeam._internal.naming import to_snake_case, unique_name
@@ -188,11 +188,13 @@ class Optimizer(OptimizerVariables):
         return self._iterations
 
     @property
-    def learning_rate(self) -> Variable | Any:
+    def learning_rate(self) -> Variable:
         """Learning rate of the next update; assign a number to change it, a schedule to replace it."""
+        # The type is that of the common case: a schedule or function gives a tensor or a number.
         if isinstance(self._learning_rate, LearningRateSchedule):
-            return self._learning_rate(self._iterations)
-        return self._learning_rate if isinstance(self._learning_rate, Variable) else self._learning_rate()
+            return cast("Variable", self._learning_rate(self._iterations))
+        rate = self._learning_rate
+        return rate if isinstance(rate, Variable) else cast("Variable", rate())
 
     @learning_rate.setter
     def learning_rate(self, value: LearningRateLike | TensorLike) -> None:

@@ -98,7 +98,7 @@ class LossScaleOptimizer(Optimizer):
         update.commit()
 
     @property
-    def learning_rate(self) -> Variable | Any:
+    def learning_rate(self) -> Variable:
         """Learning rate of the inner optimizer."""
         return self.inner_optimizer.learning_rate
 

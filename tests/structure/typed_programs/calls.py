@@ -51,6 +51,14 @@ reveal_type(keras.random.normal((2, 2)))  # Tensor
 
 # Models
 reveal_type(model.fit(array, array))  # History
+reveal_type(model.evaluate(array, array, return_dict=True))  # dict[str, float]
+reveal_type(model.inputs)  # list[KerasTensor]
+reveal_type(model.optimizer)  # Optimizer
+reveal_type(keras.models.load_model("model.keras"))  # Model
+reveal_type(keras.models.load_model("model.keras", weights_only=True))  # Model | dict[str, ndarray]
+reveal_type(keras.applications.VGG16(weights=None))  # Model
+reveal_type(keras.applications.vgg16.preprocess_input(array))  # ndarray
+reveal_type(keras.applications.vgg16.preprocess_input(symbol))  # KerasTensor
 reveal_type(model.layers)  # list[Layer]
 reveal_type(model.get_layer("dense"))  # Layer
 reveal_type(model.count_params())  # int
@@ -67,7 +75,7 @@ reveal_type(keras.initializers.HeNormal()((2, 2)))  # Tensor
 reveal_type(keras.regularizers.L2(0.1)(tensor))  # Tensor
 reveal_type(keras.constraints.MaxNorm(1.0)(tensor))  # Tensor
 reveal_type(keras.activations.relu(array))  # Tensor
-reveal_type(keras.optimizers.Adam(1e-3).learning_rate)  # Variable | Any
+reveal_type(keras.optimizers.Adam(1e-3).learning_rate)  # Variable
 reveal_type(keras.optimizers.schedules.CosineDecay(0.1, 10)(3))  # Tensor
 reveal_type(keras.utils.to_categorical([1, 2], 3))  # ndarray
 reveal_type(keras.data.Dataset.from_tensor_slices(array).batch(2))  # Dataset

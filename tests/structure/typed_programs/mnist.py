@@ -14,6 +14,8 @@ model = keras.models.Sequential(
         layers.Conv2D(8, (3, 3), padding="same", kernel_regularizer=keras.regularizers.L2(1e-4)),
         layers.MaxPool2D(),
         layers.Flatten(),
+        layers.Dense(20, "relu", name="hidden", dtype="float32", trainable=False, input_shape=(None,)),
+        layers.Dropout(0.5, seed=1, name="dropout"),
         layers.Dense(10, activation=keras.activations.softmax, kernel_initializer="he_normal"),
     ]
 )
@@ -25,6 +27,17 @@ model.compile(
 history = model.fit(x, y, epochs=2, validation_split=0.1, callbacks=[EarlyStopping(patience=2)])
 best: float = max(history.history["val_accuracy"])
 
+loss, accuracy, top = model.evaluate(x_test, y_test)
+scores: dict[str, float] = model.evaluate(x_test, y_test, return_dict=True)
+model.optimizer.learning_rate = 1e-4
+classes = model.predict(x_test).argmax(axis=-1)
+model.save_weights("model.weights.h5")
+reshaped = keras.applications.resnet.preprocess_input(x_test)
+network = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3))
+network.trainable = False
+data = keras.data.Dataset.from_tensor_slices((x, y)).shuffle(100).batch(32)
+model.fit(data, validation_data=(x_test, y_test), class_weight={0: 2.0})
+
 inputs = keras.Input(shape=(4,), dtype="float32", name="four")
 outputs = layers.Dense(1)(layers.concatenate([inputs, ops.square(inputs)]))
 functional = keras.Model(inputs=inputs, outputs=outputs, name="small")
@@ -33,6 +46,9 @@ functional.summary()
 functional.save("model.keras")
 restored = keras.models.load_model("model.keras")
 restored.predict(x_test)
+features = keras.Model(restored.inputs, restored.get_layer("dense").output)
+several = keras.Model([inputs], {"a": outputs, "b": features(inputs)})
+several.compile("adam", loss={"a": "mse", "b": keras.losses.Huber()}, loss_weights={"a": 0.5, "b": 1.0})
 
 
 class Scale(layers.Layer):
