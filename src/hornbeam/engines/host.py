@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.engines.base import MissingPrimitiveError
 from hornbeam.ir.interpret import where
 from hornbeam.ir.node import Node
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_library(engine: str, library: str, node: Node) -> None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         RegularizedLayerOptions,
         RegularizerLike,
         Shape,
-        Tree,
     )
 
 
@@ -224,7 +223,7 @@ class Softmax(_Elementwise):
         super().__init__(**kwargs)
         self.axis = check_axes("axis", axis, where="Softmax")
 
-    def call(self, inputs: Tensor, mask: Tree = None) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             inputs = inputs + (1.0 - ops.cast(mask, inputs.dtype)) * (
                 -3e4 if inputs.dtype == "float16" else -1e9

@@ -308,7 +308,7 @@ class MultiHeadAttention(_Projected):
             outputs, inverse
         )
 
-    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
+    def compute_mask(self, inputs: Tree, mask: Tensor | None = None) -> Tree:
         return mask
 
 
@@ -450,5 +450,5 @@ class GroupedQueryAttention(_Projected):
         result = self._output_dense(self._apply_gate(query, outputs))
         return (result, weights) if return_attention_scores else result
 
-    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
+    def compute_mask(self, inputs: Tree, mask: Tensor | None = None) -> Tree:
         return mask

@@ -93,12 +93,12 @@ class Attention(TensorsLayer):
 
     def call(
         self,
-        inputs: Tree,
+        inputs: Sequence[Tensor],
         mask: Tree = None,
         return_attention_scores: bool = False,
         training: bool = False,
         use_causal_mask: bool = False,
-    ) -> Tree:
+    ) -> Tensor | tuple[Tensor, Tensor]:
         self._check(inputs)
         query, value = inputs[:2]
         key = inputs[2] if len(inputs) > 2 else value
@@ -116,7 +116,7 @@ class Attention(TensorsLayer):
             result = result * ops.expand_dims(ops.cast(query_mask, result.dtype), -1)
         return (result, weights) if return_attention_scores else result
 
-    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
+    def compute_mask(self, inputs: Tree, mask: Sequence[Tensor | None] | None = None) -> Tree:
         if not isinstance(mask, (list, tuple)) or mask[0] is None:
             return None
         return ops.copy(mask[0])  # an operation, as in Keras: the order of layers depends on their number

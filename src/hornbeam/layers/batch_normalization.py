@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         RegularizedLayerOptions,
         RegularizerLike,
         Shape,
-        Tree,
     )
 
 
@@ -152,7 +151,7 @@ class BatchNormalization(_Scaled):
     def _deviation(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
 
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tree = None) -> Tensor:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         x = _upcast(inputs)
         axis = self.axis % x.ndim
         shape = tuple(size if i == axis else 1 for i, size in enumerate(x.shape))

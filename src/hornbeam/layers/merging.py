@@ -59,7 +59,7 @@ class _Merge(TensorLayer):
             )
         return list(inputs)
 
-    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> Tree:
         """Return the union of the masks, or None if one of the inputs has no mask.
 
         Args:
@@ -270,7 +270,7 @@ class Concatenate(_Merge):
             )
         return ops.concatenate(tensors, axis=axis)
 
-    def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> Tree:
         if not isinstance(mask, (list, tuple)) or all(m is None for m in mask):
             return None
         axis = self.axis + inputs[0].ndim if self.axis < 0 else self.axis
@@ -332,7 +332,7 @@ class Dot(_Merge):
         product = _batch_dot(x, y, ax, ay)
         return product if product.ndim > 1 else ops.expand_dims(product, 1)
 
-    def compute_mask(self, inputs: Tree, mask: Tree = None) -> None:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> None:
         return None
 
 

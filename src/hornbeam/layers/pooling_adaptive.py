@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_sizes
@@ -13,9 +13,6 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
-
-if TYPE_CHECKING:
-    pass
 
 
 class _AdaptivePooling(TensorLayer):

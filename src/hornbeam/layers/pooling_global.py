@@ -14,7 +14,7 @@ from hornbeam.layers.layer import TensorLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, Tree
+    from hornbeam._internal.typing import RegularizedLayerOptions
 
 
 class _GlobalPooling(TensorLayer):
@@ -141,7 +141,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
         super().__init__(data_format, keepdims, **kwargs)
         self.supports_masking = True
 
-    def call(self, inputs: Tensor, mask: Tree = None) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
             return super().call(inputs)
         (axis,) = self._axes
@@ -149,7 +149,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
         count = ops.maximum(ops.sum(weights, axis=axis, keepdims=self.keepdims), 1)
         return ops.sum(inputs * weights, axis=axis, keepdims=self.keepdims) / count
 
-    def compute_mask(self, inputs: Tree, mask: Tree = None) -> None:
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> None:
         return None
 
 

@@ -124,7 +124,11 @@ class RNN(TensorsLayer):
     reset_states = reset_state
 
     def call(
-        self, sequences: Tensor, initial_state: Tree = None, mask: Tree = None, training: bool = False
+        self,
+        sequences: Tensor,
+        initial_state: Tree = None,
+        mask: Tensor | None = None,
+        training: bool = False,
     ) -> Tree:
         batch = sequences.shape[0]
         stored = self.states is not None

@@ -110,7 +110,11 @@ class Bidirectional(TensorsLayer):
                 layer.set_weights(self._initial_weights[index])
 
     def call(
-        self, sequences: Tensor, initial_state: Tree = None, mask: Tree = None, training: bool | None = None
+        self,
+        sequences: Tensor,
+        initial_state: Tree = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
     ) -> Tree:
         half = None if initial_state is None else len(initial_state) // 2
         initial_states = (
@@ -205,7 +209,7 @@ class TimeDistributed(Wrapper):
         if not self.layer.built:
             self.layer.build((input_shape[0], *input_shape[2:]))
 
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tree = None) -> Tree:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tree:
         batch, steps = inputs.shape[:2]
         kwargs: dict[str, Any] = {}
         if mask is not None and "mask" in call_signature(type(self.layer).call).names and mask.ndim > 2:

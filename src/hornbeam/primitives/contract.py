@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +17,6 @@ from hornbeam.ir.primitive import Sample, bind, movement_bytes, primitive
 from hornbeam.ir.types import FLOATS, NUMERIC, HornbeamTypeError, Shape, ShapeError, TensorType
 from hornbeam.primitives.numerics import Array, rounded
 from hornbeam.primitives.shape import transpose
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["conv", "conv_input_grad", "conv_kernel_grad", "dot_general"]
 

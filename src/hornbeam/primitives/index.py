@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,10 +26,6 @@ from hornbeam.ir.types import DTYPES, NUMERIC, HornbeamTypeError, Shape, ShapeEr
 from hornbeam.primitives.elementwise import bit_and, convert, eq, select
 from hornbeam.primitives.numerics import Array, edges, quiet, single
 from hornbeam.primitives.shape import broadcast, iota, reshape
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["argsort", "gather", "scatter"]
 

@@ -13,7 +13,7 @@ have one only where singular values and eigenvalues differ: terms of equal ones 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,10 +25,6 @@ from hornbeam.primitives.elementwise import eq, ge, select
 from hornbeam.primitives.index import argsort, gather
 from hornbeam.primitives.numerics import Array, quiet, rounded
 from hornbeam.primitives.shape import broadcast, iota, reshape, transpose
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["cholesky", "eigh", "lu", "qr", "svd", "triangular_solve"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +16,6 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Sample, bind, movement_bytes, primitive
 from hornbeam.ir.types import Shape, ShapeError, TensorType
 from hornbeam.primitives.numerics import Array, quiet
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["random_bits"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +18,6 @@ from hornbeam.ir.primitive import Sample, bind, expect_same, movement_bytes, pri
 from hornbeam.ir.types import FLOATS, Shape, ShapeError, TensorType, dtype_name
 from hornbeam.primitives.contract import Padding, conv_output_size
 from hornbeam.primitives.numerics import Array, lowest, rounded
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["max_pool", "max_pool_gather", "max_pool_scatter", "sum_pool", "sum_pool_grad"]
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from hornbeam.random import random_state, set_random_state
-
-if TYPE_CHECKING:
-    pass
 
 
 class _Pass(NamedTuple):

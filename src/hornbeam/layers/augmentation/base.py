@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, Tree
+    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, TensorTree, Tree
 
 Transformation = Any
 Boxes = dict[str, Any]
@@ -116,7 +116,7 @@ class ImageLayer(Layer):
         return labels
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+        self, bounding_boxes: Mapping[str, Any], transformation: Transformation = None, training: bool = True
     ) -> Tree:
         """Transform the boxes of a batch.
 
@@ -170,7 +170,7 @@ class ImageLayer(Layer):
         )
 
     def transform_single_bounding_box(
-        self, bounding_box: Tree, transformation: Transformation, training: bool = True
+        self, bounding_box: Mapping[str, Any], transformation: Transformation, training: bool = True
     ) -> Tree:
         """Transform the boxes of one image as `transform_bounding_boxes` does.
 
@@ -198,7 +198,7 @@ class ImageLayer(Layer):
 
     # -- calling ---------------------------------------------------------------------------------------------
 
-    def call(self, data: Tree, training: bool = True) -> Tree:
+    def call(self, data: TensorLike | Mapping[str, TensorTree], training: bool = True) -> Tree:
         batch = len(self._images(data).shape) == 4
         transformation = self.get_random_transformation(data, training=training)
         if not isinstance(data, Mapping):

@@ -10,6 +10,8 @@ from hornbeam.core.registry import exported
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Transformation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Unpack
 
     from hornbeam._internal.typing import RegularizedLayerOptions, TensorLike, Tree
@@ -49,7 +51,7 @@ class MaxNumBoundingBoxes(ImageLayer):
         return images
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+        self, bounding_boxes: Mapping[str, Any], transformation: Transformation = None, training: bool = True
     ) -> Tree:
         return self._move_boxes(bounding_boxes, transformation)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, random
 from hornbeam.core.registry import exported
@@ -18,6 +18,8 @@ from hornbeam.layers.augmentation.base import (
 from hornbeam.layers.augmentation.filters import box_mask, random_span
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Unpack
 
     from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, Tree
@@ -159,6 +161,6 @@ class CutMix(_Mixing):
         return self.transform_images(segmentation_masks, transformation, training)
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+        self, bounding_boxes: Mapping[str, Any], transformation: Transformation = None, training: bool = True
     ) -> Tree:
         raise NotImplementedError(f"{self.describe()}: bounding boxes are not supported")

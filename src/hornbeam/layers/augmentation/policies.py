@@ -44,6 +44,8 @@ from hornbeam.layers.call import is_array
 from hornbeam.layers.layer import Layer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Self, Unpack
 
     from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, Tree
@@ -206,7 +208,7 @@ class RandAugment(_Policy):
         return self._apply_drawn("transform_images", transformation, x) if training else x
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+        self, bounding_boxes: Mapping[str, Any], transformation: Transformation = None, training: bool = True
     ) -> Tree:
         if not training:
             return bounding_boxes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_choice, check_int
@@ -13,6 +13,8 @@ from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Size, Transform
 from hornbeam.ops.image.resizing import aspect_window
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Unpack
 
     from hornbeam._internal.typing import (
@@ -68,7 +70,7 @@ class _Sized(ImageLayer):
         return size, self._window(size)
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+        self, bounding_boxes: Mapping[str, Any], transformation: Transformation = None, training: bool = True
     ) -> Tree:
         return self._move_boxes(bounding_boxes, transformation)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from hornbeam.ops.image.warping import homography, order_of
 from hornbeam.random import draw_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Unpack
 
     from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, Tree
@@ -192,6 +194,6 @@ class RandomElasticTransform(GeometryLayer):
         return ops.clip(distorted, *self.value_range)
 
     def transform_bounding_boxes(
-        self, bounding_boxes: Tree, transformation: Transformation = None, training: bool = True
+        self, bounding_boxes: Mapping[str, Any], transformation: Transformation = None, training: bool = True
     ) -> Tree:
         raise NotImplementedError(f"{self.describe()}: boxes do not remain boxes under elastic distortion")

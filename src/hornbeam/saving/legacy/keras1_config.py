@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.saving.files import ModelFileError
 from hornbeam.saving.legacy.keras1_names import ARGUMENTS, CLASSES, DATA_FORMATS, REMOVED, SIZES
-
-if TYPE_CHECKING:
-    pass
 
 _MODELS = ("Model", "Sequential")
 _INITIALIZERS = {

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.insight.arithmetic import Shape
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
