@@ -203,6 +203,12 @@ def test_split_is_stratified_and_complete() -> None:
     assert np.bincount(labels[held]).tolist() == list(range(10, 110, 10))
 
 
+def test_the_files_of_the_package_fit_into_a_small_wheel() -> None:
+    files = [path for path in (ROOT / "src" / "hornbeam").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files if path.suffix not in (".so", ".pyd", ".pyc")) < 18e6
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "Cargo.toml").exists(), reason="needs the sources")
 def test_the_wheel(tmp_path: Path, script: Path) -> None:
     """Built, under 20 MB with MNIST inside, installed into a fresh environment, and used there."""

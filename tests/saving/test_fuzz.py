@@ -181,7 +181,7 @@ def test_damaged_weights(tmp_path: Path, base: bytes) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, 4))])
 def test_ten_thousand_mutated_files_of_all_formats(part: int, tmp_path: Path) -> None:
     """Each part in a process of its own, which a crash or a hang ends."""
     program = [sys.executable, str(TOOLS / "fuzz_files.py"), "--keep", str(tmp_path)]
