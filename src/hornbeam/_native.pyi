@@ -14,8 +14,8 @@ __all__ = [
     "compile",
     "cpu_features",
     "instructions",
+    "machine_peaks",
     "resize",
-    "roof",
     "set_threads",
     "threads",
 ]
@@ -118,7 +118,7 @@ def cpu_features() -> dict[str, Any]:
     architecture, and "bfloat16" tells whether the CPU multiplies bfloat16 natively.
     """
 
-def roof() -> dict[str, Any]:
+def machine_peaks() -> dict[str, Any]:
     """Measure the peaks of the machine with all threads.
 
     "float32" and "bfloat16" (None without an instruction) are in FLOPs per second. "memory" lists

@@ -75,14 +75,14 @@ fn instructions() -> Vec<&'static str> {
 
 /// Measure the peaks of the machine with all threads: FLOPs and bytes per second.
 #[pyfunction]
-fn roof(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let roof = detached(py, || hornbeam_kernels::roofline::measure(ThreadPool::global().threads()))?;
+fn machine_peaks(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let roofline = detached(py, || hornbeam_kernels::roofline::measure(ThreadPool::global().threads()))?;
     let peaks = PyDict::new(py);
-    peaks.set_item("threads", roof.threads)?;
-    peaks.set_item("float32", roof.float32)?;
-    peaks.set_item("bfloat16", roof.bfloat16)?;
+    peaks.set_item("threads", roofline.threads)?;
+    peaks.set_item("float32", roofline.float32)?;
+    peaks.set_item("bfloat16", roofline.bfloat16)?;
     // Per level: bytes of all threads together, read, copy.
-    let levels = roof.memory.map(|level| (level.bytes * roof.threads, level.read, level.copy));
+    let levels = roofline.memory.map(|level| (level.bytes * roofline.threads, level.read, level.copy));
     peaks.set_item("memory", levels.to_vec())?;
     Ok(peaks)
 }
@@ -98,7 +98,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_threads, module)?)?;
     module.add_function(wrap_pyfunction!(cpu_features, module)?)?;
     module.add_function(wrap_pyfunction!(instructions, module)?)?;
-    module.add_function(wrap_pyfunction!(roof, module)?)?;
+    module.add_function(wrap_pyfunction!(machine_peaks, module)?)?;
     module.add_function(wrap_pyfunction!(image::resize, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     Ok(())

@@ -216,7 +216,7 @@ class Engine(ABC):
         raise NotImplementedError(f"the {self.name} engine has no profiles; the native engine has")
 
     def peak(self) -> dict[str, Any] | None:
-        """Return the machine's peaks (see `_native.roof`), None if the engine does not measure them."""
+        """Return the peaks of `_native.machine_peaks`, None if the engine does not measure them."""
         return None
 
     @contextmanager

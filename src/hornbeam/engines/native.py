@@ -94,7 +94,7 @@ class NativeEngine(Engine):
     @functools.cache  # noqa: B019 - there is one engine
     def peak(self) -> dict[str, Any]:
         """Return the machine's peaks with all threads, measured once: FLOPs and bytes per second."""
-        return _native.roof()
+        return _native.machine_peaks()
 
     def put(self, array: np.ndarray) -> Buffer:
         """Create a buffer with the values of an array. Large arrays are borrowed: do not write to them
