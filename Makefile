@@ -74,7 +74,7 @@ fuzz: check-rust  ## libFuzzer on the Rust parsers under AddressSanitizer (Linux
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz"; exit 1; }
 	for target in $(FUZZ_TARGETS); do \
 	  mkdir -p fuzz/corpus/$$target && \
-	  ASAN_OPTIONS=detect_leaks=0 HORNBEAM_THREADS=1 RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz --target-dir $(SANITIZED)/fuzz $$target fuzz/corpus/$$target fuzz/seeds fuzz/found -- \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 HORNBEAM_THREADS=1 RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz --target-dir $(SANITIZED)/fuzz $$target fuzz/corpus/$$target fuzz/seeds fuzz/found -- \
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1536 -malloc_limit_mb=64 || exit 1; \
 	done
 

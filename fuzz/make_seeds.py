@@ -116,7 +116,7 @@ def operations() -> Iterator[tuple[str, Callable[[], Any]]]:
             ops.pad(ops.flip(t, 1), ((1, 2), (0, 1))),
             ops.concatenate([t[:, ::2], t[:, 1:3]], 1),
         ),
-        "turned": lambda t: ops.reshape(ops.transpose(ops.broadcast_to(t, (2, 3, 4)), (2, 0, 1)), (8, 3)),
+        "transposed": lambda t: ops.reshape(ops.transpose(ops.broadcast_to(t, (2, 3, 4)), (2, 0, 1)), (8, 3)),
         "index": lambda t: (
             ops.take(t, [2, 0, 5], axis=0),
             ops.slice(t, (ops.cast(t[0, 1], "int32"), 0), (2, 2)),

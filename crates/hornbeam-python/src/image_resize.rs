@@ -37,6 +37,16 @@ fn resize_typed<P: PixelTrait + InnerPixel>(
     into: (u32, u32),
     filter: FilterType,
 ) -> Result<Vec<u8>, String> {
+    // The library clamps a corner before the first pixel, but not one so far off that its arithmetic overflows. It lets NaN
+    // pass its checks, and finds no pixels in an empty image.
+    let is_near = [left, top, right, bottom].iter().all(|edge| (-1.0..=f64::MAX).contains(edge));
+    let is_empty = size.0 == 0 || size.1 == 0;
+    if !is_near || is_empty && left != right && top != bottom {
+        let (width, height) = size;
+        return Err(format!(
+            "the box ({left}, {top}, {right}, {bottom}) exceeds the image of {width} x {height} pixels"
+        ));
+    }
     let options =
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(left, top, right - left, bottom - top);
     let source = ImageRef::new(size.0, size.1, pixels, P::pixel_type()).map_err(|error| error.to_string())?;
