@@ -186,10 +186,7 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
             Kind::Pool(*kind, pool_shape(window, input, pooled)?)
         }
         Op::Rows(kernel) => {
-            let main = match kernel {
-                RowKernel::SoftmaxVjp | RowKernel::LogSoftmaxVjp => x[1],
-                _ => x[0],
-            };
+            let main = x[usize::from(matches!(kernel, RowKernel::SoftmaxVjp | RowKernel::LogSoftmaxVjp))];
             let n = main.shape[main.rank() - 1];
             Kind::Rows { kernel: kernel.clone(), rows: main.count() / n.max(1), n }
         }

@@ -117,15 +117,8 @@ pub fn conv_backward<T: ConvElement>(
     }
     // Usually the first layer of a network, whose input gradient is not requested.
     if let (Algorithm::Direct, DType::F32, None, Some(dw)) = (algorithm, T::DTYPE, &dx, &mut dw) {
-        return kernel_grad(
-            pool,
-            shape,
-            cast(x),
-            grad.cast::<f32>(),
-            cast_mut::<T, f32>(dw),
-            db.map(cast_mut),
-            scratch,
-        );
+        let (dw, db) = (cast_mut::<T, f32>(dw), db.map(cast_mut));
+        return kernel_grad(pool, shape, cast(x), grad.cast::<f32>(), dw, db, scratch);
     }
     with_local(|local| {
         let dy = expand(pool, shape, grad, local);

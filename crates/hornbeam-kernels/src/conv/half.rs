@@ -141,10 +141,7 @@ pub(super) fn backward<T: Half + WidenTo<f32>>(
     if let (None, Some(dw), Algorithm::Direct) = (&dx, &mut dw, select_algorithm(shape, DType::F32)) {
         return widened_rows(pool, shape, x, grad, dw, db, scratch);
     }
-    let (dy, y) = match grad {
-        OutputGrad::Plain(dy) | OutputGrad::Pooled { dy, .. } => (dy, &[][..]),
-        OutputGrad::Relu { dy, y } => (dy, y),
-    };
+    let (dy, y) = grad.values();
     let [dx_len, dw_len, db_len] = [&dx, &dw, &db].map(|part| part.as_ref().map_or(0, |part| part.len()));
     with_local(|local| {
         let (inputs, gradients, results) =
@@ -162,11 +159,7 @@ pub(super) fn backward<T: Half + WidenTo<f32>>(
         }
         widen(pool, dy, wide_dy);
         widen(pool, y, wide_y);
-        let wide = match grad {
-            OutputGrad::Plain(_) => OutputGrad::Plain(&*wide_dy),
-            OutputGrad::Relu { .. } => OutputGrad::Relu { dy: wide_dy, y: wide_y },
-            OutputGrad::Pooled { codes, .. } => OutputGrad::Pooled { dy: wide_dy, codes },
-        };
+        let wide = grad.with_values(&*wide_dy, &*wide_y);
         conv_backward(
             pool,
             shape,

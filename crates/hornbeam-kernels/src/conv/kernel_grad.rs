@@ -241,6 +241,19 @@ impl<E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'_, E, G> {
         }
     }
 
+    /// Address and row stride of a panel of output channels: in place, or packed if its last vector is not full.
+    fn panel(&self, dy: &[E], column: usize, present: usize, packed: &mut [E]) -> (*const E, usize) {
+        let (lanes, channels) = (self.kernels.lanes, self.shape.out_channels);
+        let in_place = dy[column..].as_ptr();
+        if present.is_multiple_of(lanes) {
+            return (in_place, channels);
+        }
+        let (pixels, width) = (dy.len() / channels, self.vectors * lanes);
+        // SAFETY: `dy` holds `pixels` rows of `out_channels` channels.
+        unsafe { pack::columns(in_place, channels as isize, 1, pixels, present, width, packed) };
+        (packed.as_ptr(), width)
+    }
+
     /// Adds the products of one unit to the pieces.
     ///
     /// # Safety
@@ -259,7 +272,6 @@ impl<E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'_, E, G> {
         let lanes = self.kernels.lanes;
         let width = self.vectors * lanes;
         let (outputs, channels) = (shape.group_out(), shape.out_channels);
-        let pixels = dy.len() / channels;
         let [_, kh, kw] = shape.kernel;
         // Runs of the full kernel width start at its first column.
         let columns = if self.runs == shape.taps() { kw } else { 1 };
@@ -273,12 +285,7 @@ impl<E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'_, E, G> {
             let vectors_used = present.div_ceil(lanes);
             if current != rest {
                 current = rest;
-                (b, b_stride) = (dy[column..].as_ptr(), channels);
-                if !present.is_multiple_of(lanes) {
-                    // SAFETY: `dy` holds `pixels` rows of `out_channels` channels.
-                    unsafe { pack::columns(b, channels as isize, 1, pixels, present, width, packed) };
-                    (b, b_stride) = (packed.as_ptr(), width);
-                }
+                (b, b_stride) = self.panel(dy, column, present, packed);
             }
             let [d, h, w] = [start / (kh * columns), start / columns % kh, start % columns];
             let offset = d * patch.plane

@@ -32,6 +32,25 @@ impl<'a, T: Plain> OutputGrad<'a, T> {
     }
 }
 
+impl<'a, T> OutputGrad<'a, T> {
+    /// Gradients, and the results of a relu (otherwise empty).
+    pub(super) fn values(self) -> (&'a [T], &'a [T]) {
+        match self {
+            OutputGrad::Plain(dy) | OutputGrad::Pooled { dy, .. } => (dy, &[]),
+            OutputGrad::Relu { dy, y } => (dy, y),
+        }
+    }
+
+    /// Replaces the [`values`](Self::values).
+    pub(super) fn with_values<U>(self, dy: &'a [U], y: &'a [U]) -> OutputGrad<'a, U> {
+        match self {
+            OutputGrad::Plain(_) => OutputGrad::Plain(dy),
+            OutputGrad::Relu { .. } => OutputGrad::Relu { dy, y },
+            OutputGrad::Pooled { codes, .. } => OutputGrad::Pooled { dy, codes },
+        }
+    }
+}
+
 impl<T> OutputGrad<'_, T> {
     /// Checks the lengths of the gradient against the shape of the convolution.
     ///
