@@ -1,7 +1,8 @@
 //! Kernels along axes: reductions, cumulative and arg reductions, softmax, cross-entropy and layer normalization.
 
 use crate::{bytes, bytes_mut, cases, flat, floats, guarded, near, on_threads, positions, shape, words};
-use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::dtype::{DType, Element};
+use hornbeam_kernels::elementwise::{binary_with, Binary};
 use hornbeam_kernels::index::argsort;
 use hornbeam_kernels::norm::{layer_norm, layer_norm_grad};
 use hornbeam_kernels::reduce::{argmax, argmin, cumulative, reduce, Cumulative, Reduce};
@@ -12,6 +13,77 @@ use proptest::prelude::*;
 /// Extents without `axes`.
 fn without(shape: &[usize], axes: &[bool]) -> Vec<usize> {
     shape.iter().zip(axes).filter(|(_, reduced)| !**reduced).map(|(extent, _)| *extent).collect()
+}
+
+/// Signed integer with wrapping arithmetic.
+trait Signed: Element + Ord {
+    fn from_bits(bits: u64) -> Self;
+    fn wrapping_add(self, other: Self) -> Self;
+    fn wrapping_mul(self, other: Self) -> Self;
+    /// Mean of `n` elements with this sum, truncated towards zero.
+    fn mean(self, n: usize) -> Self;
+}
+
+macro_rules! signed {
+    ($($t:ident)*) => {$(
+        impl Signed for $t {
+            fn from_bits(bits: u64) -> $t {
+                bits as $t
+            }
+            fn wrapping_add(self, other: $t) -> $t {
+                self.wrapping_add(other)
+            }
+            fn wrapping_mul(self, other: $t) -> $t {
+                self.wrapping_mul(other)
+            }
+            fn mean(self, n: usize) -> $t {
+                // As the kernel of `div`: a divisor that wraps to 0 gives 0.
+                self.checked_div(n as $t).unwrap_or(if n as $t == 0 { 0 } else { $t::MIN })
+            }
+        }
+    )*};
+}
+
+signed!(i8 i16 i32 i64);
+
+/// Compares reductions of signed integers over the axes of `reduced` with plain loops.
+fn check_signed<T: Signed>(shape: &[usize], reduced: &[bool], seed: u64) -> Result<(), TestCaseError> {
+    let reduced = &reduced[..shape.len()];
+    let axes: Vec<usize> = (0..shape.len()).filter(|&axis| reduced[axis]).collect();
+    let kept = without(shape, reduced);
+    let (n, size): (usize, usize) = (kept.iter().product(), shape.iter().product());
+    let (low, high) = (words(size, seed), words(size, seed ^ 1));
+    let x: Vec<T> =
+        low.iter().zip(high).map(|(low, high)| T::from_bits(u64::from(*low) | u64::from(high) << 32)).collect();
+    let target: Vec<usize> = positions(shape).map(|position| flat(&without(&position, reduced), &kept)).collect();
+    let mut sums = vec![T::ZERO; n];
+    for (op, start, fold) in [
+        (Reduce::Sum, T::ZERO, T::wrapping_add as fn(T, T) -> T),
+        (Reduce::Prod, T::ONE, T::wrapping_mul),
+        (Reduce::Max, T::LOWEST, T::max),
+        (Reduce::Min, T::HIGHEST, T::min),
+    ] {
+        let got = on_threads(|pool| {
+            guarded(n, T::ONE, |y| reduce(pool, op, T::DTYPE, bytes(&x), shape, &axes, bytes_mut(y)))
+        })?;
+        let mut want = vec![start; n];
+        x.iter().zip(&target).for_each(|(x, at)| want[*at] = fold(want[*at], *x));
+        prop_assert_eq!(&got, &want, "{} of {}", op.name(), T::DTYPE);
+        if op == Reduce::Sum {
+            sums = got;
+        }
+    }
+    // A mean is a sum divided by the number of elements.
+    let count = size.checked_div(n).unwrap_or(0);
+    let divide = binary_with(Binary::Div, T::DTYPE, [false, true]).expect("integers have a division");
+    let divisor = T::from_bits(count as u64);
+    let means = guarded(n, T::ONE, |y| {
+        // SAFETY: the sums and the result have `n` elements, the divisor one.
+        unsafe { divide(bytes(&sums).as_ptr(), bytes(&[divisor]).as_ptr(), bytes_mut(y).as_mut_ptr(), n) }
+    });
+    let want: Vec<T> = sums.iter().map(|sum| sum.mean(count)).collect();
+    prop_assert_eq!(means, want, "mean of {}", T::DTYPE);
+    Ok(())
 }
 
 proptest! {
@@ -46,6 +118,14 @@ proptest! {
             i.iter().zip(&target).for_each(|(i, at)| want[*at] = fold(want[*at], *i));
             prop_assert_eq!(got, want, "{}", op.name());
         }
+    }
+
+    #[test]
+    fn reductions_of_signed_integers_agree_with_plain_loops(shape in shape(), reduced: [bool; 4], seed: u64) {
+        check_signed::<i8>(&shape, &reduced, seed)?;
+        check_signed::<i16>(&shape, &reduced, seed)?;
+        check_signed::<i32>(&shape, &reduced, seed)?;
+        check_signed::<i64>(&shape, &reduced, seed)?;
     }
 
     #[test]
