@@ -4,6 +4,8 @@ use std::fmt;
 
 pub use half::{bf16, f16};
 
+use crate::simd::Copies;
+
 /// Element type of an array, as a run-time value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
@@ -87,6 +89,16 @@ impl DType {
 
     pub const fn is_int(self) -> bool {
         self.is_signed_int() || self.is_unsigned_int()
+    }
+
+    /// Instruction sets that memory-bound kernels on this dtype are compiled for.
+    ///
+    /// Narrow elements fill an AVX2 register with 16 or 32, so that a wider one hardly pays off.
+    pub const fn copies(self) -> Copies {
+        match self {
+            DType::Bool | DType::I8 | DType::U8 | DType::I16 | DType::U16 | DType::F16 => Copies::Avx2,
+            _ => Copies::All,
+        }
     }
 
     /// Unsigned dtype of the same size for integers, otherwise the dtype itself.

@@ -112,6 +112,30 @@ pub fn with_isa<R>(forced: Isa, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Instruction sets that a kernel is compiled for. On a machine with a wider one, the widest copy runs.
+///
+/// All copies give the same bits, except that `Portable` has no fused multiply-add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copies {
+    All,
+    /// AVX2 or NEON, and the baseline: for kernels that gain little from wider registers.
+    Avx2,
+    /// The baseline alone, for kernels that do not vectorise or that nothing waits for.
+    Portable,
+}
+
+impl Copies {
+    /// Returns true if there is a copy for AVX-512.
+    pub const fn avx512(self) -> bool {
+        matches!(self, Copies::All)
+    }
+
+    /// Returns true if there is a copy for AVX2 or NEON.
+    pub const fn vector(self) -> bool {
+        !matches!(self, Copies::Portable)
+    }
+}
+
 /// Instruction set as a type, known to generic bodies at compile time.
 pub trait Target: Copy + 'static {
     const ISA: Isa;
@@ -171,33 +195,37 @@ pub fn mul_add64<S: Target>(a: f64, b: f64, c: f64) -> f64 {
 /// ```
 ///
 /// The generated function `axpy` takes no arguments and returns the function pointer. Type parameters follow the target:
-/// `[S, T: Element, O: BinaryOp]` (one bound each). Written `axpy(isa)[..]`, the function takes the instruction set and its
+/// `[S, T: Element, O: BinaryOp]` (one bound each). A constant [`Copies`](crate::simd::Copies) after a semicolon,
+/// `[S, T: Element; Copies::Avx2]`, limits the instruction sets. Written `axpy(isa)[..]`, the function takes the instruction set and its
 /// body is never inlined, so that several kernels share one copy. Functions called by the body must be `#[inline(always)]`, or they
 /// are compiled for the baseline instruction set.
 #[macro_export]
 macro_rules! multiversion {
-    ($($(#[$meta:meta])* $vis:vis unsafe fn $name:ident $(($on:ident))? [$S:ident $(, $G:ident : $bound:path)*]
+    ($($(#[$meta:meta])* $vis:vis unsafe fn $name:ident $(($on:ident))? [$S:ident $(, $G:ident : $bound:path)* $(; $copies:expr)?]
         ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {$(
         $crate::multiversion! {
-            @one [$(#[$meta])* $vis] $name $(($on))? [$S $(, $G: $bound)*] ($($arg: $ty),*) [$(-> $ret)?] $body
+            @one [$(#[$meta])* $vis] $name $(($on))? [$S $(, $G: $bound)*] [$($copies)?]
+            ($($arg: $ty),*) [$(-> $ret)?] $body
         }
     )*};
     // `name(isa)` takes the instruction set and is never inlined: one copy that other kernels call with their `S::ISA`.
-    (@one [$($head:tt)*] $name:ident ($on:ident) [$S:ident $(, $G:ident : $bound:path)*]
+    (@one [$($head:tt)*] $name:ident ($on:ident) [$S:ident $(, $G:ident : $bound:path)*] $copies:tt
         ($($arg:ident : $ty:ty),*) [$($ret:tt)*] $body:block) => {
         $crate::multiversion! {
-            @on [shared] [$($head)*] $name [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body
+            @on [shared] [$($head)*] $name [$S $(, $G: $bound)*] $copies ($($arg: $ty),*) [$($ret)*] $body
         }
     };
-    (@one [$($head:tt)*] $name:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
+    (@one [$($head:tt)*] $name:ident [$S:ident $(, $G:ident : $bound:path)*] $copies:tt ($($arg:ident : $ty:ty),*)
         [$($ret:tt)*] $body:block) => {
         $($head)* fn $name<$($G: $bound),*>() -> unsafe fn($($ty),*) $($ret)* {
-            $crate::multiversion! { @on [direct] [] on [$S $(, $G: $bound)*] ($($arg: $ty),*) [$($ret)*] $body }
+            $crate::multiversion! {
+                @on [direct] [] on [$S $(, $G: $bound)*] $copies ($($arg: $ty),*) [$($ret)*] $body
+            }
             on::<$($G),*>($crate::simd::isa())
         }
     };
-    (@on [$linkage:ident] [$($head:tt)*] $on:ident [$S:ident $(, $G:ident : $bound:path)*] ($($arg:ident : $ty:ty),*)
-        [$($ret:tt)*] $body:block) => {
+    (@on [$linkage:ident] [$($head:tt)*] $on:ident [$S:ident $(, $G:ident : $bound:path)*] [$($copies:expr)?]
+        ($($arg:ident : $ty:ty),*) [$($ret:tt)*] $body:block) => {
         $($head)*
         fn $on<$($G: $bound),*>(isa: $crate::simd::Isa) -> unsafe fn($($ty),*) $($ret)* {
             #[inline(always)]
@@ -230,17 +258,20 @@ macro_rules! multiversion {
                 unsafe { body::<$crate::simd::Portable $(, $G)*>($($arg),*) }
             }
 
+            // The compiler generates no code for a branch on a constant that is not taken, and so no copy of the kernel.
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::Isa::Avx512 => {
+                $crate::simd::Isa::Avx512 if const { true $(&& $crate::simd::Copies::avx512($copies))? } => {
                     $crate::multiversion!(@entry $linkage avx512 [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::Isa::Avx2 => {
+                $crate::simd::Isa::Avx512 | $crate::simd::Isa::Avx2
+                    if const { true $(&& $crate::simd::Copies::vector($copies))? } =>
+                {
                     $crate::multiversion!(@entry $linkage avx2 [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
                 #[cfg(target_arch = "aarch64")]
-                $crate::simd::Isa::Neon => {
+                $crate::simd::Isa::Neon if const { true $(&& $crate::simd::Copies::vector($copies))? } => {
                     $crate::multiversion!(@entry $linkage neon [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
                 _ => $crate::multiversion!(

@@ -90,8 +90,8 @@ binary_ops! {
     Add "add": float |a, b| a + b, wrapping |a, b| a.add(b), bool |a, b| a | b;
     Sub "sub": float |a, b| a - b, wrapping |a, b| a.sub(b);
     Mul "mul": float |a, b| a * b, wrapping |a, b| a.mul(b), bool |a, b| a & b;
-    Div "div": float |a, b| a / b, int |a, b| a.div(b);
-    Rem "rem": sequential_float |a, b| a % b, int |a, b| a.rem(b);
+    Div "div": float |a, b| a / b, sequential_int |a, b| a.div(b);
+    Rem "rem": sequential_float |a, b| a % b, sequential_int |a, b| a.rem(b);
     Pow "pow": float |a, b| a.pow::<S>(b), sequential_int |a, b| a.pow(b);
     Atan2 "atan2": float |a, b| a.atan2(b);
     Max "max": float |a, b| a.max(b), int |a, b| a.max(b), bool |a, b| a | b;

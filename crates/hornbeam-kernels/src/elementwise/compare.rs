@@ -1,6 +1,6 @@
 //! Comparisons.
 
-use super::loops::{map2, map2_array_scalar, map2_scalar_swapped, map2_swapped, Array, Map2, On, Scalar};
+use super::loops::{map2_scalar_swapped, map2_swapped, with_register_scalars, Array, Map2, On, Scalar};
 use super::named::named;
 use super::BinaryFn;
 use crate::dispatch;
@@ -49,8 +49,8 @@ pub fn compare_with(op: Compare, dtype: DType, scalars: [bool; 2]) -> BinaryFn {
     match op {
         Compare::Eq => equality!(Eq),
         Compare::Ne => equality!(Ne),
-        Compare::Lt => dispatch!(dtype, T => ordered::<On<comparison::Lt, (T,)>>(scalars)),
-        Compare::Le => dispatch!(dtype, T => ordered::<On<comparison::Le, (T,)>>(scalars)),
+        Compare::Lt => dispatch!(dtype, T => with_register_scalars::<On<comparison::Lt, (T,)>>(scalars)),
+        Compare::Le => dispatch!(dtype, T => with_register_scalars::<On<comparison::Le, (T,)>>(scalars)),
         Compare::Gt => dispatch!(dtype, T => swapped::<On<comparison::Lt, (T,)>>(scalars)),
         Compare::Ge => dispatch!(dtype, T => swapped::<On<comparison::Le, (T,)>>(scalars)),
     }
@@ -61,16 +61,7 @@ pub fn compare(op: Compare, dtype: DType) -> BinaryFn {
     compare_with(op, dtype, [false; 2])
 }
 
-// Results are smaller than operands, so that loading a block of a repeated scalar from memory would cost time.
-
-fn ordered<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
-    match scalars {
-        [false, false] => map2::<O, Array, Array>(),
-        [true, false] => map2_array_scalar::<O, Scalar>(),
-        [false, true] => map2_array_scalar::<O, Array>(),
-        [true, true] => map2::<O, Scalar, Scalar>(),
-    }
-}
+// Results are smaller than operands, so that loading a repeated scalar from memory would cost time.
 
 /// Swaps the operands.
 fn swapped<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
@@ -86,6 +77,6 @@ fn swapped<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
 fn symmetric<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
     match scalars {
         [true, false] => map2_scalar_swapped::<O, Array>(),
-        _ => ordered::<O>(scalars),
+        _ => with_register_scalars::<O>(scalars),
     }
 }

@@ -6,7 +6,7 @@ use super::loops::{map1, Map1};
 use super::UnaryFn;
 use crate::dispatch;
 use crate::dtype::{bf16, f16, Bool, DType, Element};
-use crate::simd::Target;
+use crate::simd::{Copies, Target};
 
 /// Conversion of one element: integers wrap, floats round to nearest even, floats to integers truncate and saturate (NaN
 /// gives 0), and nonzero is true.
@@ -160,9 +160,25 @@ struct Convert<From, To>(PhantomData<(From, To)>);
 impl<From: Element + Cast<To>, To: Element> Map1 for Convert<From, To> {
     type In = From;
     type Out = To;
+    const COPIES: Copies = copies(From::DTYPE, To::DTYPE);
     #[inline(always)]
     fn apply<S: Target>(x: From) -> To {
         x.cast()
+    }
+}
+
+/// Instruction sets of a conversion: fewer for dtypes that are rare in models.
+const fn copies(from: DType, to: DType) -> Copies {
+    use DType::{BF16, F16, F32, F64, I16, I8, U16};
+    const fn is_rare(dtype: DType) -> bool {
+        matches!(dtype, I8 | I16 | U16)
+    }
+    match (from, to) {
+        (F16, BF16 | F16 | F32 | F64) | (BF16 | F32 | F64, F16) => Copies::All,
+        (F16, _) | (_, F16) => Copies::Portable,
+        _ if is_rare(from) && is_rare(to) => Copies::Portable,
+        _ if is_rare(from) || is_rare(to) => Copies::Avx2,
+        _ => Copies::All,
     }
 }
 

@@ -11,10 +11,10 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use crate::dtype::{Bool, Element};
+use crate::dtype::Element;
 use crate::math::Real;
 use crate::multiversion;
-use crate::simd::Target;
+use crate::simd::{Copies, Portable, Target};
 
 pub(super) const LANES: usize = 64;
 
@@ -30,6 +30,7 @@ pub trait Map1 {
     type In: Element;
     type Out: Element;
     fn apply<S: Target>(x: Self::In) -> Self::Out;
+    const COPIES: Copies = <Self::In as Element>::DTYPE.copies();
     /// True if rare inputs are passed to `slow`, which may branch.
     const RARE: bool = false;
     #[inline(always)]
@@ -37,7 +38,7 @@ pub trait Map1 {
         false
     }
     fn slow(x: Self::In) -> Self::Out {
-        Self::apply::<crate::simd::Portable>(x)
+        Self::apply::<Portable>(x)
     }
 }
 
@@ -46,27 +47,8 @@ pub trait Map2 {
     type In: Element;
     type Out: Element;
     fn apply<S: Target>(a: Self::In, b: Self::In) -> Self::Out;
+    const COPIES: Copies = <Self::In as Element>::DTYPE.copies();
 }
-
-/// Element that is only moved.
-pub trait Bits: Element {
-    /// Returns `self` if the condition holds, else `other`.
-    fn select(self, condition: Bool, other: Self) -> Self;
-}
-
-macro_rules! bits {
-    ($($t:ident),*) => {$(
-        impl Bits for $t {
-            // By a bit mask, for which LLVM generates better code than for a select on bytes.
-            #[inline(always)]
-            fn select(self, condition: Bool, other: $t) -> $t {
-                other ^ ((self ^ other) & $t::from(condition.get()).wrapping_neg())
-            }
-        }
-    )*};
-}
-
-bits!(u8, u16, u32, u64);
 
 /// Kind of an operand: an array or a broadcast scalar.
 pub trait Operand {
@@ -151,28 +133,12 @@ unsafe fn block2<S: Target, O: Map2>(a: *const O::In, b: *const O::In, dst: *mut
     unsafe { store(dst, &z, LANES) };
 }
 
-/// Processes one block of [`select`].
-///
-/// # Safety
-/// A block is readable at `c`, `x` and `y` and writable at `dst`.
-#[inline(always)]
-unsafe fn block3<T: Bits>(c: *const Bool, x: *const T, y: *const T, dst: *mut T) {
-    // SAFETY: the caller's contract.
-    let (c, x, y) = unsafe { (load(c, LANES), load(x, LANES), load(y, LANES)) };
-    let mut z = [T::ZERO; LANES];
-    for j in 0..LANES {
-        z[j] = x[j].select(c[j], y[j]);
-    }
-    // SAFETY: the caller's contract.
-    unsafe { store(dst, &z, LANES) };
-}
-
 /// Block of the elements after the last full block.
-struct Tail<T>(MaybeUninit<[T; LANES]>);
+pub(super) struct Tail<T>(pub(super) MaybeUninit<[T; LANES]>);
 
 impl<T: Element> Tail<T> {
     #[inline(always)]
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Tail(MaybeUninit::uninit())
     }
 
@@ -181,7 +147,7 @@ impl<T: Element> Tail<T> {
     /// # Safety
     /// `m` elements are readable at `p`.
     #[inline(always)]
-    unsafe fn load(&mut self, p: *const T, step: usize, m: usize) -> *const T {
+    pub(super) unsafe fn load(&mut self, p: *const T, step: usize, m: usize) -> *const T {
         if step == 0 {
             return p;
         }
@@ -194,19 +160,26 @@ impl<T: Element> Tail<T> {
     /// # Safety
     /// `m` elements are writable at `p`, and the block has been computed.
     #[inline(always)]
-    unsafe fn store(&self, p: *mut T, m: usize) {
+    pub(super) unsafe fn store(&self, p: *mut T, m: usize) {
         // SAFETY: the caller's contract.
         unsafe { ptr::copy_nonoverlapping(self.0.as_ptr().cast::<u8>(), p.cast::<u8>(), m * size_of::<T>()) };
     }
 }
 
-/// Applies `O`, which does not vectorise, to `n` elements: one copy for all instruction sets.
+/// Applies `O`, which does not vectorise, to `n` elements: one copy for all instruction sets, without padded blocks.
 ///
 /// # Safety
 /// As for [`map1`].
 pub unsafe fn map1_sequential<O: Map1>(src: *const u8, dst: *mut u8, n: usize) {
-    // SAFETY: the caller's contract; every CPU has the portable instruction set.
-    unsafe { map1_blocks::<crate::simd::Portable, O>(src, dst, n) };
+    let (src, dst) = (src.cast::<O::In>(), dst.cast::<O::Out>());
+    for i in 0..n {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let x = ptr::read_unaligned(src.add(i));
+            let y = if O::RARE && O::is_rare(x) { O::slow(x) } else { O::apply::<Portable>(x) };
+            ptr::write_unaligned(dst.add(i), y);
+        }
+    }
 }
 
 /// Applies `O` to `n` elements.
@@ -297,23 +270,20 @@ unsafe fn with_blocks<T: Element, A: Operand, B: Operand>(
     unsafe { kernel(a, b, [usize::from(!A::SCALAR), usize::from(!B::SCALAR)], dst, n) };
 }
 
-/// Applies `O`, which does not vectorise, to `n` pairs: one copy for all instruction sets.
+/// Applies `O`, which does not vectorise, to `n` pairs: one copy for all instruction sets, without padded blocks.
 ///
 /// # Safety
 /// As for [`map2`].
 pub unsafe fn map2_sequential<O: Map2, A: Operand, B: Operand>(a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
-    // SAFETY: the caller's contract; every CPU has the portable instruction set.
-    unsafe { with_blocks::<O::In, A, B>(map2_steps_portable::<O>, a, b, dst, n) };
-}
-
-/// The portable instance of `map2_steps`.
-///
-/// # Safety
-/// As for [`map2`].
-#[inline(never)]
-unsafe fn map2_steps_portable<O: Map2>(a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize) {
-    // SAFETY: the caller's contract.
-    unsafe { map2_blocks::<crate::simd::Portable, O>(a, b, steps, dst, n) };
+    let (a, b, dst) = (a.cast::<O::In>(), b.cast::<O::In>(), dst.cast::<O::Out>());
+    for i in 0..n {
+        // SAFETY: arrays have n elements by the caller's contract, scalars one.
+        unsafe {
+            let x = ptr::read_unaligned(a.add(if A::SCALAR { 0 } else { i }));
+            let y = ptr::read_unaligned(b.add(if B::SCALAR { 0 } else { i }));
+            ptr::write_unaligned(dst.add(i), O::apply::<Portable>(x, y));
+        }
+    }
 }
 
 /// Applies `O` to `n` pairs. `steps` are 1, or 0 for an operand of one block that repeats.
@@ -353,31 +323,33 @@ unsafe fn map2_blocks<S: Target, O: Map2>(a: *const u8, b: *const u8, steps: [us
 
 multiversion! {
     /// Applies `O` to `n` elements.
-    pub unsafe fn map1[S, O: Map1](src: *const u8, dst: *mut u8, n: usize) {
+    pub unsafe fn map1[S, O: Map1; O::COPIES](src: *const u8, dst: *mut u8, n: usize) {
         // SAFETY: the caller's contract.
         unsafe { map1_blocks::<S, O>(src, dst, n) };
     }
 
     /// Applies `O` to `n` pairs: see [`map2_blocks`].
-    unsafe fn map2_steps(isa)[S, O: Map2](a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize) {
+    unsafe fn map2_steps(isa)[S, O: Map2; O::COPIES](
+        a: *const u8, b: *const u8, steps: [usize; 2], dst: *mut u8, n: usize
+    ) {
         // SAFETY: the caller's contract.
         unsafe { map2_blocks::<S, O>(a, b, steps, dst, n) };
     }
 
     /// Applies `O` to `n` pairs; `A` and `B` are the kinds of the operands.
-    pub unsafe fn map2[S, O: Map2, A: Operand, B: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+    pub unsafe fn map2[S, O: Map2, A: Operand, B: Operand; O::COPIES](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
         // SAFETY: the caller's contract.
         unsafe { with_blocks::<O::In, A, B>(map2_steps::<O>(S::ISA), a, b, dst, n) };
     }
 
     /// Applies `O` to `n` pairs with swapped operands.
-    pub unsafe fn map2_swapped[S, O: Map2, A: Operand, B: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+    pub unsafe fn map2_swapped[S, O: Map2, A: Operand, B: Operand; O::COPIES](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
         // SAFETY: the caller's contract.
         unsafe { with_blocks::<O::In, B, A>(map2_steps::<O>(S::ISA), b, a, dst, n) };
     }
 
     /// Applies `O` to an array and a scalar, which stays in registers: `A` is the kind of the first operand.
-    unsafe fn map2_scalar(isa)[S, O: Map2, A: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+    unsafe fn map2_scalar(isa)[S, O: Map2, A: Operand; O::COPIES](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
         let (scalar, src) = if A::SCALAR { (a, b) } else { (b, a) };
         // SAFETY: the caller's contract.
         unsafe {
@@ -387,75 +359,38 @@ multiversion! {
     }
 
     /// Applies `O` to an array and a scalar.
-    pub unsafe fn map2_array_scalar[S, O: Map2, A: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+    pub unsafe fn map2_array_scalar[S, O: Map2, A: Operand; O::COPIES](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
         // SAFETY: the caller's contract.
         unsafe { map2_scalar::<O, A>(S::ISA)(a, b, dst, n) };
     }
 
     /// Applies `O` to an array and a scalar, with swapped operands.
-    pub unsafe fn map2_scalar_swapped[S, O: Map2, A: Operand](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
+    pub unsafe fn map2_scalar_swapped[S, O: Map2, A: Operand; O::COPIES](a: *const u8, b: *const u8, dst: *mut u8, n: usize) {
         // SAFETY: the caller's contract.
         unsafe { map2_scalar::<O, A>(S::ISA)(b, a, dst, n) };
-    }
-
-    /// Computes `c ? x : y` for elements of the size of `T`. `steps` as in `map2_steps`.
-    unsafe fn select_steps(isa)[S, T: Bits](
-        c: *const u8, x: *const u8, y: *const u8, steps: [usize; 2], dst: *mut u8, n: usize
-    ) {
-        let (mut c, mut x, mut y, mut dst) = (c.cast::<Bool>(), x.cast::<T>(), y.cast::<T>(), dst.cast::<T>());
-        let (mut u, mut v, mut w, mut z) = (Tail::new(), Tail::new(), Tail::new(), Tail::new());
-        let (mut left, mut rest) = (n / LANES * LANES, n % LANES);
-        let end = dst.wrapping_add(left);
-        let mut tail = (c, x, y);
-        if rest > 0 {
-            // SAFETY: `rest` elements follow the full blocks.
-            unsafe {
-                tail.0 = u.load(c.add(left), 1, rest);
-                tail.1 = v.load(x.add(left * steps[0]), steps[0], rest);
-                tail.2 = w.load(y.add(left * steps[1]), steps[1], rest);
-            }
-        }
-        loop {
-            while left > 0 {
-                // SAFETY: an operand has `left` more elements, a multiple of the block, or one block if it repeats.
-                unsafe {
-                    block3(c, x, y, dst);
-                    (c, dst) = (c.add(LANES), dst.add(LANES));
-                    (x, y) = (x.add(LANES * steps[0]), y.add(LANES * steps[1]));
-                }
-                left -= LANES;
-            }
-            if rest == 0 {
-                break;
-            }
-            ((c, x, y), dst, left, rest) = (tail, z.0.as_mut_ptr().cast(), LANES, 0);
-        }
-        // SAFETY: as above; the loop has computed the block.
-        unsafe { z.store(end, n % LANES) };
-    }
-
-    /// Computes `c ? x : y`; `A` and `B` are the kinds of `x` and `y`.
-    pub unsafe fn select[S, T: Bits, A: Operand, B: Operand](
-        c: *const u8, x: *const u8, y: *const u8, dst: *mut u8, n: usize
-    ) {
-        let block = |scalar: bool, p: *const u8| {
-            // SAFETY: a scalar operand points to one element.
-            if scalar { [unsafe { ptr::read_unaligned(p.cast::<T>()) }; LANES] } else { [T::ZERO; LANES] }
-        };
-        let (u, v) = (block(A::SCALAR, x), block(B::SCALAR, y));
-        let x = if A::SCALAR { u.as_ptr().cast() } else { x };
-        let y = if B::SCALAR { v.as_ptr().cast() } else { y };
-        // SAFETY: arrays have n elements by the caller's contract, scalars are one block long.
-        unsafe { select_steps::<T>(S::ISA)(c, x, y, [usize::from(!A::SCALAR), usize::from(!B::SCALAR)], dst, n) };
     }
 }
 
 /// Selects the kernel of [`map2`] for the kinds of its operands.
 pub(super) fn with_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+    // A block of a few registers is computed faster than a repeated scalar is written to memory and loaded again.
+    if const { size_of::<O::In>() == 1 } {
+        return with_register_scalars::<O>(scalars);
+    }
     match scalars {
         [false, false] => map2::<O, Array, Array>(),
         [true, false] => map2::<O, Scalar, Array>(),
         [false, true] => map2::<O, Array, Scalar>(),
+        [true, true] => map2::<O, Scalar, Scalar>(),
+    }
+}
+
+/// Selects the kernel like [`with_scalars`]; a scalar operand stays in registers, by a kernel of its own.
+pub(super) fn with_register_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+    match scalars {
+        [false, false] => map2::<O, Array, Array>(),
+        [true, false] => map2_array_scalar::<O, Scalar>(),
+        [false, true] => map2_array_scalar::<O, Array>(),
         [true, true] => map2::<O, Scalar, Scalar>(),
     }
 }
@@ -469,7 +404,7 @@ pub trait RealUnary {
         false
     }
     fn slow<R: Real>(x: R) -> R {
-        Self::apply::<crate::simd::Portable, R>(x)
+        Self::apply::<Portable, R>(x)
     }
 }
 

@@ -14,6 +14,7 @@ mod convert;
 mod int;
 mod loops;
 mod named;
+mod select;
 #[cfg(test)]
 mod tests;
 mod unary;
@@ -23,31 +24,5 @@ pub use chain::{chain, ChainFn, ChainOp, Link, CONSTANT, MAX_LINKS};
 pub use compare::{compare, compare_with, Compare};
 pub use convert::{bitcast, convert};
 pub use loops::{BinaryFn, TernaryFn, UnaryFn};
+pub use select::{select, select_with};
 pub use unary::{unary, Unary};
-
-use crate::dtype::DType;
-use loops::{select as select_kernel, Array, Bits, Scalar};
-
-/// Kernel of `select(condition, x, y)` for arrays `x` and `y` of `dtype`.
-pub fn select(dtype: DType) -> TernaryFn {
-    select_with(dtype, [false; 2])
-}
-
-/// Kernel like [`select`]; `scalars` marks operands that point to a single, broadcast element.
-pub fn select_with(dtype: DType, scalars: [bool; 2]) -> TernaryFn {
-    fn pick<T: Bits>(scalars: [bool; 2]) -> TernaryFn {
-        match scalars {
-            [false, false] => select_kernel::<T, Array, Array>(),
-            [true, false] => select_kernel::<T, Scalar, Array>(),
-            [false, true] => select_kernel::<T, Array, Scalar>(),
-            [true, true] => select_kernel::<T, Scalar, Scalar>(),
-        }
-    }
-    // Elements are only moved: one kernel per size.
-    match dtype.size() {
-        1 => pick::<u8>(scalars),
-        2 => pick::<u16>(scalars),
-        4 => pick::<u32>(scalars),
-        _ => pick::<u64>(scalars),
-    }
-}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dispatch;
-use crate::dtype::{bf16, f16, Element};
+use crate::dtype::{bf16, f16, DType, Element};
 use crate::simd::{with_isa, Isa};
 
 /// Ordinary and special values, as bytes of `dtype`.

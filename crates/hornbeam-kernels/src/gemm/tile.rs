@@ -74,50 +74,61 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
                 remaining -= 1;
             }
         }
-        if t.last == V::LANES {
-            store_tile::<V, M, N, true>(t, &acc);
-        } else {
-            store_tile::<V, M, N, false>(t, &acc);
-        }
+        store_tile::<V, M, N>(t, &mut acc);
     }
 }
 
-#[inline(always)]
-unsafe fn store_tile<V: Vector, const M: usize, const N: usize, const FULL: bool>(
-    t: &Tile<V::Element>,
-    acc: &[[V; N]; M],
-) {
-    // SAFETY: as in `micro_kernel`.
-    unsafe {
+/// Applies `$update` to the sums of every row in the last column (`last`) or in those before it; `$c` is their address.
+macro_rules! update_columns {
+    ($t:ident, $acc:ident, $last:literal, |$c:ident, $sum:ident| $update:expr) => {
         columns!(J < N, {
-            let at = J * V::LANES;
-            let bias = if t.bias.is_null() {
-                V::zero()
-            } else if const { FULL || J + 1 < N } {
-                V::load(t.bias.add(at))
-            } else {
-                V::load_first(t.bias.add(at), t.last)
-            };
-            rows!(I < M, {
-                let c = t.c.add(I * t.c_stride + at);
-                let mut value = acc[I][J];
-                if t.accumulate {
-                    let old = if const { FULL || J + 1 < N } { V::load(c) } else { V::load_first(c, t.last) };
-                    value = value.add(old);
-                }
-                if !t.bias.is_null() {
-                    value = value.add(bias);
-                }
-                if t.relu {
-                    value = value.relu();
-                }
-                if const { FULL || J + 1 < N } {
-                    value.store(c);
-                } else {
-                    value.store_first(c, t.last);
-                }
-            });
+            if const { (J + 1 == N) == $last } {
+                rows!(I < M, {
+                    let $c = $t.c.add(I * $t.c_stride + J * V::LANES);
+                    let $sum = &mut $acc[I][J];
+                    $update;
+                });
+            }
         });
+    };
+}
+
+/// Stores the sums with the epilogue. Each part of the epilogue is a pass over all registers, and so one branch.
+#[inline(always)]
+unsafe fn store_tile<V: Vector, const M: usize, const N: usize>(t: &Tile<V::Element>, acc: &mut [[V; N]; M]) {
+    let full = t.last == V::LANES;
+    // SAFETY: as in `micro_kernel`; of the last column, `t.last` elements are accessed.
+    unsafe {
+        if t.accumulate {
+            update_columns!(t, acc, false, |c, sum| *sum = sum.add(V::load(c)));
+            if full {
+                update_columns!(t, acc, true, |c, sum| *sum = sum.add(V::load(c)));
+            } else {
+                update_columns!(t, acc, true, |c, sum| *sum = sum.add(V::load_first(c, t.last)));
+            }
+        }
+        if !t.bias.is_null() {
+            columns!(J < N, {
+                let bias = t.bias.add(J * V::LANES);
+                let bias = if full || const { J + 1 < N } { V::load(bias) } else { V::load_first(bias, t.last) };
+                rows!(I < M, {
+                    acc[I][J] = acc[I][J].add(bias);
+                });
+            });
+        }
+        if t.relu {
+            columns!(J < N, {
+                rows!(I < M, {
+                    acc[I][J] = acc[I][J].relu();
+                });
+            });
+        }
+        update_columns!(t, acc, false, |c, sum| sum.store(c));
+        if full {
+            update_columns!(t, acc, true, |c, sum| sum.store(c));
+        } else {
+            update_columns!(t, acc, true, |c, sum| sum.store_first(c, t.last));
+        }
     }
 }
 
@@ -176,14 +187,14 @@ kernels!(avx512_f32, F32x16, f32, 16, #[target_feature(enable = "avx512f,avx512b
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f64, F64x8, f64, 8, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
+    [1 2 3 4 5 6 7 8] [1 2 3 4 5 6 7 8] [] []);
 // 16 registers: 6 x 2 sums.
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2_f32, F32x8, f32, 8, #[target_feature(enable = "avx2,fma")],
     [1 2 3 4 5 6 7 8 9 10 11 12] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2_f64, F64x4, f64, 4, #[target_feature(enable = "avx2,fma")],
-    [1 2 3 4 5 6 7 8 9 10 11 12] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
+    [1 2 3 4 5 6] [1 2 3 4 5 6] [] []);
 #[cfg(target_arch = "aarch64")]
 kernels!(neon_f32, F32x4, f32, 4, ,
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
@@ -191,9 +202,9 @@ kernels!(neon_f32, F32x4, f32, 4, ,
 kernels!(neon_f64, F64x2, f64, 2, ,
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [1 2 3 4 5 6 7 8] [1 2 3 4 5 6]);
 kernels!(portable_f32, Lanes<f32, 4>, f32, 4, ,
-    [1 2 3 4 5 6 7 8] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
+    [1 2 3 4] [1 2 3 4] [] []);
 kernels!(portable_f64, Lanes<f64, 2>, f64, 2, ,
-    [1 2 3 4 5 6 7 8] [1 2 3 4 5 6] [1 2 3 4] [1 2]);
+    [1 2 3 4] [1 2 3 4] [] []);
 
 // Pairs of bfloat16 packed into floats, in tiles of one or two vectors only.
 #[cfg(target_arch = "x86_64")]

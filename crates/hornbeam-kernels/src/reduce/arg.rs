@@ -8,7 +8,7 @@ use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 
-/// Order of an arg_reduce reduction.
+/// Order of an argmax or argmin.
 trait Order: 'static {
     type T: Element;
     /// Returns true if `a` is strictly better, so that the first of equal elements wins. NaN beats every number.
@@ -37,8 +37,8 @@ impl<T: Element> Order for Least<T> {
 }
 
 multiversion! {
-    /// Computes the index of the extremum of items_per_task row of `n`.
-    unsafe fn arg_rows[S, O: Order](x: &[O::T], n: usize, y: &mut [i32]) {
+    /// Computes the index of the extremum of each row of `n`.
+    unsafe fn arg_rows[S, O: Order; <O::T as Element>::DTYPE.copies()](x: &[O::T], n: usize, y: &mut [i32]) {
         const LANES: usize = 32;
         for (row, y) in x.chunks_exact(n).zip(y) {
             // Find the best value by lanes, then the first element that it does not beat.
@@ -58,8 +58,8 @@ multiversion! {
         }
     }
 
-    /// Computes the row index of the extremum of items_per_task column.
-    unsafe fn arg_columns[S, O: Order](x: &[O::T], stride: usize, rows: usize, y: &mut [i32]) {
+    /// Computes the row index of the extremum of each column.
+    unsafe fn arg_columns[S, O: Order; <O::T as Element>::DTYPE.copies()](x: &[O::T], stride: usize, rows: usize, y: &mut [i32]) {
         const LANES: usize = 64;
         let columns = y.len();
         let mut at = 0;

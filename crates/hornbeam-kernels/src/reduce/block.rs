@@ -109,7 +109,7 @@ pub fn fold_kernels(fold: BlockFold, dtype: DType) -> Option<FoldKernels> {
 }
 
 multiversion! {
-    unsafe fn reduce_columns[S, F: Fold](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+    unsafe fn reduce_columns[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block and accumulators.
         let (x, y) = unsafe {
             let x = std::slice::from_raw_parts(x.cast::<F::In>(), at.rows * at.columns);
@@ -128,7 +128,7 @@ multiversion! {
         unsafe { add_columns::<F>(S::ISA)(x, at.columns, at.rows, y) };
     }
 
-    unsafe fn reduce_rows[S, F: Fold](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+    unsafe fn reduce_rows[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and one accumulator per row.
         let (x, y) = unsafe {
             let x = std::slice::from_raw_parts(x.cast::<F::In>(), at.rows * at.columns);

@@ -6,6 +6,7 @@ use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
+use crate::simd::Copies;
 
 /// Cumulative operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,8 +40,8 @@ impl Cumulative {
 const LANES: usize = 64;
 
 multiversion! {
-    /// Accumulates along contiguous elements.
-    unsafe fn accumulate_row[S, F: Fold](x: &[F::In], y: &mut [F::In], reverse: bool) {
+    /// Accumulates along contiguous elements, one after the other.
+    unsafe fn accumulate_row[S, F: Fold; Copies::Portable](x: &[F::In], y: &mut [F::In], reverse: bool) {
         let mut carry = F::IDENTITY;
         let mut step = |x: &F::In, y: &mut F::In| {
             carry = F::combine(carry, x.to_acc());
@@ -54,7 +55,8 @@ multiversion! {
     }
 
     /// Accumulates along `n` rows with stride `stride`, for up to 64 columns. `x` and `y` point to the first row.
-    unsafe fn accumulate_columns[S, F: Fold](x: *const F::In, y: *mut F::In, stride: usize, n: usize, columns: usize, reverse: bool) {
+    unsafe fn accumulate_columns[S, F: Fold; <F::In as Element>::DTYPE.copies()](
+        x: *const F::In, y: *mut F::In, stride: usize, n: usize, columns: usize, reverse: bool) {
         let mut carry = [F::IDENTITY; LANES];
         let carry = &mut carry[..columns];
         for i in 0..n {

@@ -73,7 +73,7 @@ const BLOCK: usize = 1024;
 
 multiversion! {
     /// Folds each row of `n` elements of `x` into one element of `y`.
-    pub(super) unsafe fn fold_rows(isa)[S, F: Fold](x: &[F::In], n: usize, y: &mut [F::Acc]) {
+    pub(super) unsafe fn fold_rows(isa)[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: &[F::In], n: usize, y: &mut [F::Acc]) {
         if n < SHORT {
             fold_short::<F>(x, n, y);
         } else if n < 512 {
@@ -89,7 +89,7 @@ multiversion! {
     }
 
     /// Folds a long row.
-    pub(super) unsafe fn fold_long(isa)[S, F: Fold](row: &[F::In]) -> F::Acc {
+    pub(super) unsafe fn fold_long(isa)[S, F: Fold; <F::In as Element>::DTYPE.copies()](row: &[F::In]) -> F::Acc {
         // Blocks are combined pairwise, two results of equal weight as soon as both exist, like the carries of a counter.
         let mut stack = [F::IDENTITY; usize::BITS as usize];
         let mut depth = 0;
@@ -110,7 +110,7 @@ multiversion! {
     }
 
     /// Folds rows with stride `stride` into the contents of `y`, column by column.
-    pub(super) unsafe fn add_columns(isa)[S, F: Fold](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
+    pub(super) unsafe fn add_columns(isa)[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
         let columns = y.len();
         let add_rows = add_rows::<F>(S::ISA);
         // Few columns leave vector lanes empty: several adjacent rows are treated as one wide row.
@@ -135,7 +135,7 @@ multiversion! {
     }
 
     /// Folds rows into `y`, eight at a time, so that accumulators are loaded and stored once per eight rows.
-    unsafe fn add_rows(isa)[S, F: Fold](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
+    unsafe fn add_rows(isa)[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
         let columns = y.len();
         let mut row = 0;
         while row + 8 <= rows {
