@@ -38,10 +38,16 @@ fn resize_typed<P: PixelTrait + InnerPixel>(
     filter: FilterType,
 ) -> Result<Vec<u8>, String> {
     // The library clamps a corner before the first pixel, but not one so far off that its arithmetic overflows. It lets NaN
-    // pass its checks, and finds no pixels in an empty image.
+    // pass its checks, and panics if it finds no pixels: in an empty image, or in steps that round to 0.
     let is_near = [left, top, right, bottom].iter().all(|edge| (-1.0..=f64::MAX).contains(edge));
-    let is_empty = size.0 == 0 || size.1 == 0;
-    if !is_near || is_empty && left != right && top != bottom {
+    let is_pixelless = |low: f64, high: f64, from: u32, to: u32| {
+        low != high && (from == 0 || (to > 0 && (high - low) / f64::from(to) == 0.0))
+    };
+    if !is_near
+        || left != right
+            && top != bottom
+            && (is_pixelless(left, right, size.0, into.0) || is_pixelless(top, bottom, size.1, into.1))
+    {
         let (width, height) = size;
         return Err(format!(
             "the box ({left}, {top}, {right}, {bottom}) exceeds the image of {width} x {height} pixels"
