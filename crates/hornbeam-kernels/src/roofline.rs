@@ -14,6 +14,8 @@ use crate::simd::Isa;
 
 /// Time of one measurement, which keeps the best round.
 const TIME: Duration = Duration::from_millis(12);
+/// Least number of rounds: another process may stall a single one.
+const MIN_ROUNDS: usize = 3;
 
 /// Bandwidth in bytes per second, with the working set of each thread.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +62,9 @@ fn rate<D>(threads: usize, prepare: impl Fn() -> D + Sync, round: impl Fn(&mut D
         round(&mut data);
         barrier.wait();
         let start = Instant::now();
-        let mut best = 0f64;
-        while start.elapsed() < TIME {
+        let (mut best, mut rounds) = (0f64, 0);
+        while rounds < MIN_ROUNDS || start.elapsed() < TIME {
+            rounds += 1;
             let round_start = Instant::now();
             let work = round(&mut data);
             best = best.max(work / round_start.elapsed().as_secs_f64());
