@@ -17,7 +17,8 @@ from hornbeam.compat import policy
 from hornbeam.training import warning_policy
 
 TARGETS = [warning_policy, warnings, engines, models.Model, callbacks.History, hb.metrics.Metric,
-           layers.Layer, layers.Dense, optimizers.SGD, optimizers.Optimizer]
+           layers.Layer, layers.Dense, optimizers.SGD, optimizers.Optimizer,
+           hb.Tensor, hb.Variable, hb.data.Strings]
 
 def state():
     return [dict(vars(target)) for target in TARGETS] + [list(sys.meta_path)]
@@ -29,6 +30,7 @@ before = state()
 policy.install()
 policy.install()
 import keras
+import tensorflow
 model = keras.models.Sequential([keras.layers.Dense(output_dim=2, input_dim=3)])
 model.compile(keras.optimizers.SGD(lr=0.1), "mse")
 installed = [sorted(keys) for keys in changed(before)]
@@ -55,6 +57,9 @@ def test_all_changes_are_undone() -> None:
     assert installed[4] == ["on_train_begin"]
     assert installed[5] == ["reset_states"]
     assert {"lr"} <= set(installed[9])
+    assert {"shape", "numpy", "get_shape"} <= set(installed[10])
+    assert {"shape", "read_value"} <= set(installed[11])
+    assert installed[12] == ["numpy"]
     assert [set(keys) - IMPORTED for keys in remaining if set(keys) - IMPORTED] == []
     assert refused
     assert same_hooks

@@ -62,10 +62,12 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     Args:
         on_keras: Called before a module of Keras is created.
+        on_tensorflow: Called before a module of TensorFlow is created.
     """
 
-    def __init__(self, on_keras: Callable[[], None]) -> None:
+    def __init__(self, on_keras: Callable[[], None], on_tensorflow: Callable[[], None]) -> None:
         self._on_keras = on_keras
+        self._on_tensorflow = on_tensorflow
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -81,6 +83,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if relative is None:
             from hornbeam.compat.tensorflow import namespace
 
+            self._on_tensorflow()
             return namespace(spec.name)
         self._on_keras()
         return _keras_module(spec.name, relative)

@@ -29,11 +29,13 @@ class Policy:
     - Warnings of Hornbeam name the line of the script (`warnings.showwarning`).
     - Engines whose library imports the real Keras or TensorFlow get it (`engines.host_libraries`).
     - Classes accept the arguments and methods of Keras 1 and 2 (`compat.legacy_api`), once Keras is imported.
+    - Tensors, variables and strings have the methods of TensorFlow, once it is imported.
     """
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
         self._has_legacy_api = False
+        self._has_tensorflow_methods = False
 
     @property
     def is_installed(self) -> bool:
@@ -51,7 +53,7 @@ class Policy:
         for name in ("keras", "tensorflow"):
             if name in sys.modules:
                 raise RuntimeError(f"{name} is already imported. Install the policy before its first import.")
-        finder = Finder(self.install_legacy_api)
+        finder = Finder(self.install_legacy_api, self.install_tensorflow_methods)
         sys.meta_path.insert(0, finder)
         self._undo.append(lambda: sys.meta_path.remove(finder))
         self._undo.append(_forget_modules)
@@ -73,11 +75,19 @@ class Policy:
             self._has_legacy_api = True
             self._apply(legacy_api.patches())
 
+    def install_tensorflow_methods(self) -> None:
+        """Give tensors, variables and strings the methods of TensorFlow, once."""
+        if not self._has_tensorflow_methods:
+            from hornbeam.compat.tensorflow import tensors
+
+            self._has_tensorflow_methods = True
+            self._apply(tensors.patches())
+
     def uninstall(self) -> None:
         """Undo all changes, in reverse order."""
         while self._undo:
             self._undo.pop()()
-        self._has_legacy_api = False
+        self._has_legacy_api = self._has_tensorflow_methods = False
 
     def _apply(self, patches: Iterable[Patch]) -> None:
         """Set attributes in order: a later patch may wrap the value of an earlier one."""

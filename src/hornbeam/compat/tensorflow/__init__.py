@@ -88,13 +88,10 @@ def _relative(fullname: str) -> str:
 
 def namespace(fullname: str) -> ModuleType:
     """Create the module `tensorflow` or `tensorflow.x.y`. Raise MissingModuleError for unsupported ones."""
-    from hornbeam.compat.tensorflow import tensors
-
     relative = _relative(fullname)
     if relative not in _NAMESPACES:
         suggestion = nearest(relative, [*_NAMESPACES, "keras"])
         raise MissingModuleError(f"the script imports {fullname}, {_SUPPORT}{suggestion}")
-    tensors.install()
     module, _, key = _NAMESPACES[relative].partition(":")
     target = importlib.import_module(f"hornbeam.compat.tensorflow.{module}")
     return Namespace(fullname, target, target.NAMESPACES[key].split() if key else target.__all__)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam.compat.patch import Patch
 from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam.compat.tensorflow.strings import StringTensor, as_bytes, holds_text
 from hornbeam.core import variable
@@ -112,22 +113,26 @@ def _set_shape(tensor: Tensor, shape: Any) -> None:
         raise ShapeError(f"a tensor of shape {sizes} does not have the shape {tuple(shape)}")
 
 
-def install() -> None:
-    """Add TensorFlow's methods to tensors. Called when a script imports TensorFlow."""
-    tensor: Any = Tensor
-    tensor.shape = property(lambda self: TensorShape(self.node.shape))
-    tensor.get_shape = lambda self: self.shape
-    tensor.set_shape = _set_shape
-    # A writable copy, or a number for a scalar.
-    tensor.numpy = lambda self: np.array(value_of(self.node))[()]
-    tensor.ref = lambda self: Reference(self)
-    tensor.device = "/job:localhost/replica:0/task:0/device:CPU:0"
-    strings: Any = Strings
-    strings.numpy = as_bytes
-    base_variable: Any = variable.Variable
-    base_variable.shape = property(lambda self: TensorShape(self._type.shape))
-    base_variable.numpy = tensor.numpy
-    base_variable.read_value = Variable.read_value
+def patches() -> list[Patch]:
+    """List the patches that give tensors, variables and strings the methods of TensorFlow."""
+
+    def numpy(self: Any) -> Any:
+        """Return a writable copy, or a number for a scalar."""
+        return np.array(value_of(self.node))[()]
+
+    base_variable = variable.Variable
+    return [
+        Patch(Tensor, "shape", property(lambda self: TensorShape(self.node.shape))),
+        Patch(Tensor, "get_shape", lambda self: self.shape),
+        Patch(Tensor, "set_shape", _set_shape),
+        Patch(Tensor, "numpy", numpy),
+        Patch(Tensor, "ref", lambda self: Reference(self)),
+        Patch(Tensor, "device", "/job:localhost/replica:0/task:0/device:CPU:0"),
+        Patch(Strings, "numpy", as_bytes),
+        Patch(base_variable, "shape", property(lambda self: TensorShape(self._type.shape))),
+        Patch(base_variable, "numpy", numpy),
+        Patch(base_variable, "read_value", Variable.read_value),
+    ]
 
 
 # -- conversion ----------------------------------------------------------------------------------------------
