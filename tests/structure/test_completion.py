@@ -22,6 +22,8 @@ LISTED = [f"hornbeam.{name}" for name in hornbeam._MODULES if hasattr(getattr(ho
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], jedi.Script]:
     """Open code in an editor whose interpreter finds the package where the tests find it."""
+    # The cache of the user's home is shared with other processes, and may be older than the sources.
+    jedi.settings.cache_directory = str(tmp_path_factory.mktemp("cache"))
     project = jedi.Project(tmp_path_factory.mktemp("project"), sys_path=[str(SOURCES), *sys.path])
     environment = jedi.InterpreterEnvironment()
     return lambda code: jedi.Script(code, project=project, environment=environment)
