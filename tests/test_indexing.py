@@ -13,7 +13,7 @@ import hornbeam
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.indexing import reshape
-from hornbeam.core.lazy import ConcretizationError
+from hornbeam.errors import ConcretizationError
 from hornbeam.ir.types import ShapeError
 
 pytestmark = pytest.mark.usefixtures("engine")

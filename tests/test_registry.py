@@ -19,7 +19,6 @@ import hornbeam
 from hornbeam import activations, initializers, layers, losses, metrics, models, ops, optimizers, regularizers
 from hornbeam.core import registry
 from hornbeam.core.registry import (
-    UnknownObjectError,
     custom_object_scope,
     deserialize,
     get_custom_objects,
@@ -29,6 +28,7 @@ from hornbeam.core.registry import (
     register_keras_serializable,
     serialize,
 )
+from hornbeam.errors import UnknownObjectError
 
 
 @register_keras_serializable("tests")

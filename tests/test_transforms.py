@@ -5,10 +5,10 @@ import hornbeam
 from hornbeam import ops
 from hornbeam.core import lazy
 from hornbeam.core.convert import as_tensor
-from hornbeam.core.lazy import ConcretizationError, retain_graph
+from hornbeam.core.lazy import retain_graph
 from hornbeam.core.variable import Variable
 from hornbeam.engines import current_engine
-from hornbeam.ir.autodiff import DerivativeError
+from hornbeam.errors import ConcretizationError, DerivativeError
 from hornbeam.ir.types import ShapeError
 
 pytestmark = pytest.mark.usefixtures("engine")

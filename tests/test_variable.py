@@ -12,7 +12,6 @@ import hornbeam
 from hornbeam import engines, initializers, ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import (
-    AllocationError,
     Variable,
     VariableTracer,
     allocation_budget,
@@ -20,6 +19,7 @@ from hornbeam.core.variable import (
     current_variable_tracer,
     eager_scope,
 )
+from hornbeam.errors import AllocationError
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import ShapeError
 

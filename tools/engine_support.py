@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbeam.engines import Engine, available, get_engine, installed
-from hornbeam.engines.base import MissingPrimitiveError
+from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder

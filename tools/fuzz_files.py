@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 
 import hornbeam as hb
-from hornbeam.core.registry import UnknownObjectError
-from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
+from hornbeam.errors import ModelFileError, UnknownObjectError
+from hornbeam.saving import inspect_model, load_model, verify_model
 from hornbeam.saving.checkpoint import read_checkpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

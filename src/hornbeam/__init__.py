@@ -50,10 +50,10 @@ _NAMES = {
 
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
-    "distillation", "distribution", "dtype_policies", "engines", "evaluation", "export", "initializers",
-    "insight", "interop", "layers", "legacy", "losses", "metrics", "mixed_precision", "models", "ops",
-    "optimizers", "preprocessing", "random", "regularizers", "saving", "tree", "utils", "visualization",
-    "wrappers",
+    "distillation", "distribution", "dtype_policies", "engines", "errors", "evaluation", "export",
+    "initializers", "insight", "interop", "layers", "legacy", "losses", "metrics", "mixed_precision",
+    "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "tree", "utils",
+    "visualization", "wrappers",
 )  # fmt: skip
 
 # Names of Keras's that are not here, and why.
@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from hornbeam import distribution as distribution
     from hornbeam import dtype_policies as dtype_policies
     from hornbeam import engines as engines
+    from hornbeam import errors as errors
     from hornbeam import evaluation as evaluation
     from hornbeam import export as export
     from hornbeam import initializers as initializers

@@ -13,7 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import applications
 from hornbeam.applications import imagenet_utils
-from hornbeam.saving import ModelFileError
+from hornbeam.errors import ModelFileError
 
 # The smallest of them is built for most tests.
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")

@@ -58,7 +58,7 @@ def test_every_workload_runs(workload: str) -> None:
 def test_the_dtype_reaches_the_workload() -> None:
     result = runner.run_once(engine_competitor("native"), "mlp", threads=1, dtype="mixed_bfloat16")
     assert result["loss"] > 0
-    with pytest.raises(runner.RunError, match="mixed_float7"):
+    with pytest.raises(runner.WorkloadError, match="mixed_float7"):
         runner.run_once(engine_competitor("native"), "mlp", dtype="mixed_float7")
 
 
@@ -101,7 +101,7 @@ def test_sides_take_turns(tmp_path: Path) -> None:
 def test_what_fails_is_told(tmp_path: Path) -> None:
     (tmp_path / "bad_tutorial.py").write_text("raise SystemExit('out of wood')")
     competitor = Competitor("bad", (sys.executable,), str(tmp_path / "bad_{}.py"))
-    with pytest.raises(runner.RunError, match="out of wood"):
+    with pytest.raises(runner.WorkloadError, match="out of wood"):
         runner.run_once(competitor, "tutorial")
 
 

@@ -16,7 +16,7 @@ from hornbeam import layers
 from hornbeam._internal.row_hash import count_matches
 from hornbeam.data import find_leaks, seal, split
 from hornbeam.data.inspection.near_duplicates import bits_per_sample
-from hornbeam.training.data_leakage import LeakWarning
+from hornbeam.errors import LeakWarning
 from tests.helpers.builders import compiled_model
 
 Case = Callable[[np.random.Generator], dict[str, Any]]

@@ -16,8 +16,8 @@ from sklearn.model_selection import GridSearchCV
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.data import SealedError, seal
-from hornbeam.training.data_leakage import TestSetWarning
+from hornbeam.data import seal
+from hornbeam.errors import SealedError, TestSetWarning
 from hornbeam.wrappers import SKLearnClassifier
 from tests.helpers.builders import compiled_model
 

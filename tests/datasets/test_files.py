@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from hornbeam.datasets import files
-from hornbeam.datasets.files import CorruptFileError, DownloadError, UnsafeArchiveError, get_file
+from hornbeam.datasets.files import get_file
+from hornbeam.errors import CorruptFileError, DownloadError, UnsafeArchiveError
 
 CONTENT = b"0,1\n2,3\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hornbeam.datasets import mnist
-from hornbeam.datasets.files import CorruptFileError
+from hornbeam.errors import CorruptFileError
 
 # SHA-256 of the bytes behind the headers of the four original files.
 ORIGINAL = {

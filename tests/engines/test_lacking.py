@@ -17,8 +17,9 @@ import pytest
 import hornbeam
 from hornbeam import layers, ops
 from hornbeam.engines import _loaded, using
-from hornbeam.engines.base import BindingExecutable, Buffer, MissingPrimitiveError
+from hornbeam.engines.base import BindingExecutable, Buffer
 from hornbeam.engines.table import TableEngine, require_version
+from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.primitive import PRIMITIVES
 from hornbeam.ir.scope import Located

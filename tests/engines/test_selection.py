@@ -86,7 +86,7 @@ def test_fit_evaluate_and_predict_on_an_engine() -> None:
 
 def test_an_error_puts_the_engine_back() -> None:
     model = net()
-    with pytest.raises(hornbeam.ir.types.ShapeError):
+    with pytest.raises(hornbeam.errors.ShapeError):
         model.fit(np.zeros((4, 3), "float32"), np.zeros(4), engine="reference")
     assert config.engine() == "native"
 

@@ -12,7 +12,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import evaluation, layers, metrics
-from hornbeam.evaluation import IntervalWarning
+from hornbeam.errors import IntervalWarning
 from tests.helpers.builders import classifier, compiled_model, data
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import evaluation
-from hornbeam.evaluation.seed_variance import BestOfWarning, expected_maximum
+from hornbeam.errors import BestOfWarning
+from hornbeam.evaluation.seed_variance import expected_maximum
 from tests.helpers.builders import compiled_model
 
 VALUES = [0.981, 0.984, 0.979, 0.985, 0.983]

@@ -58,7 +58,7 @@ def main(warm_up: str, paths: list[str]) -> None:
     import warnings
 
     import hornbeam as hb
-    from hornbeam.core.registry import UnknownObjectError
+    from hornbeam.errors import UnknownObjectError
 
     good = os.path.join(warm_up, "good.keras")
     calls = callers(hb, hb.saving.load_model(good))

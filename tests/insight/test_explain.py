@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.insight.ablation import NotRemovable, parameters_without, without
+from hornbeam.errors import NotRemovableError
+from hornbeam.insight.ablation import parameters_without, without
 from hornbeam.insight.arithmetic import parameter_sum, percent, window_count
 from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.random import random_state
@@ -360,7 +361,7 @@ def test_what_can_go() -> None:
     by_name = {layer.name: layer for layer in model.layers}
     assert parameters_without(model, by_name["da"]) == 10
     for name, reason in (("sum", "joins"), ("out", "output shape"), ("a", "is an input")):
-        with pytest.raises(NotRemovable, match=reason):
+        with pytest.raises(NotRemovableError, match=reason):
             without(model, by_name[name])
 
 

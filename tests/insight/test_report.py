@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
-from hornbeam.insight import RunError, read_run
+from hornbeam.errors import RunError
+from hornbeam.insight import read_run
 from hornbeam.insight.reporting import page
 from hornbeam.insight.reporting.architecture import architecture
 from hornbeam.insight.reporting.curves import metric_panel, spans_decades

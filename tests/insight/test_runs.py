@@ -18,7 +18,8 @@ import hornbeam as hb
 from hornbeam import layers
 from hornbeam._internal.formatting import long_time
 from hornbeam.callbacks import Callback, RunRecorder
-from hornbeam.insight import RunError, read_run
+from hornbeam.errors import RunError
+from hornbeam.insight import read_run
 from hornbeam.insight.runs import compare_runs, list_runs
 from hornbeam.insight.runs.comparing import differences, sparkline
 from hornbeam.insight.runs.environment import command, commit, environment

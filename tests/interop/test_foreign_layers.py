@@ -16,7 +16,7 @@ import hornbeam
 from hornbeam import config, layers, ops
 from hornbeam.core import registry
 from hornbeam.engines import installed, using
-from hornbeam.engines.base import MissingPrimitiveError
+from hornbeam.errors import MissingPrimitiveError
 from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from hornbeam import primitives as p
+from hornbeam.errors import VerifyError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import leaf_array, placeholder
 from hornbeam.ir.primitive import constant
 from hornbeam.ir.scope import scope
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, promote_types
-from hornbeam.ir.verify import VerifyError, verify
+from hornbeam.ir.verify import verify
 
 F32 = TensorType((2, 3), "float32")
 

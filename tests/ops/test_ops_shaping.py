@@ -7,8 +7,9 @@ import pytest
 
 import hornbeam
 from hornbeam import ops
+from hornbeam.errors import MissingOperationError
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.ops._missing import MISSING, MissingOperationError
+from hornbeam.ops._missing import MISSING
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(3, 4)).astype(np.float32)

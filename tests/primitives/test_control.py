@@ -9,7 +9,7 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.grad import checkpoint, grad
 from hornbeam.core.jit import trace_function
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.autodiff import DerivativeError
+from hornbeam.errors import DerivativeError
 from hornbeam.ir.types import ShapeError
 from hornbeam.ir.verify import verify
 

@@ -19,8 +19,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam._internal.limits import SLACK_BYTES
-from hornbeam.core.registry import UnknownObjectError
-from hornbeam.saving import ModelFileError
+from hornbeam.errors import ModelFileError, UnknownObjectError
 from tests.helpers import malicious_files as bad_files
 from tests.helpers import malicious_formats as bad_others
 from tests.helpers.builders import compiled_model

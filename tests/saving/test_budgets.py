@@ -15,7 +15,8 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam._internal import limits
-from hornbeam.saving import ModelFileError, budget, inspect_model, load_model, load_onnx
+from hornbeam.errors import ModelFileError
+from hornbeam.saving import budget, inspect_model, load_model, load_onnx
 from tests.helpers import malicious_files as bad_files
 from tests.helpers import malicious_formats as bad_others
 from tests.helpers import onnx_bytes as onnx

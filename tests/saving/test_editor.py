@@ -10,7 +10,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.saving import KerasFileEditor, ModelFileError
+from hornbeam.errors import ModelFileError
+from hornbeam.saving import KerasFileEditor
 from tests.helpers.builders import compiled_model
 
 

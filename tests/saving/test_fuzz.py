@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.core.registry import UnknownObjectError
-from hornbeam.saving import ModelFileError
+from hornbeam.errors import ModelFileError, UnknownObjectError
 from tests.helpers.paths import TOOLS
 
 few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -144,7 +143,7 @@ FUZZ_HDF5 = """
 import sys, numpy as np
 import hornbeam as hb
 from pathlib import Path
-from hornbeam.saving import ModelFileError
+from hornbeam.errors import ModelFileError
 model = hb.models.load_model(sys.argv[1])
 before = model.get_weights()
 for path in sys.argv[2:]:

@@ -13,7 +13,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
+from hornbeam.errors import ModelFileError
+from hornbeam.saving import inspect_model, load_model, verify_model
 from hornbeam.saving.checkpoint import newest_first, verify_checkpoint
 from tests.helpers import malicious_formats as bad_others
 from tools import golden_hornbeam

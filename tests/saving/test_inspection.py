@@ -14,7 +14,8 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam.cli import main
-from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
+from hornbeam.errors import ModelFileError
+from hornbeam.saving import inspect_model, load_model, verify_model
 from tests.helpers.builders import compiled_model
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
-from hornbeam.saving import ModelFileError, inspect_model, load_model, verify_model
+from hornbeam.errors import ModelFileError
+from hornbeam.saving import inspect_model, load_model, verify_model
 from hornbeam.saving.legacy.keras1_config import keras2_config
 
 FOLDER = Path(__file__).parents[1] / "golden" / "keras1"

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hornbeam as hb
-from hornbeam.saving import ModelFileError, load_model, load_onnx
+from hornbeam.errors import ModelFileError
+from hornbeam.saving import load_model, load_onnx
 from hornbeam.saving.onnx import wire
 from hornbeam.saving.onnx.wire import packed_integers
 from tests.helpers.onnx_bytes import external, graph, lengthy, message, model, node, tensor, value, varint

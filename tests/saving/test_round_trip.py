@@ -21,9 +21,10 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
-from hornbeam.core.registry import UnknownObjectError, register_keras_serializable
-from hornbeam.saving import ModelFileError, load_model, load_weights, save_model, save_weights
+from hornbeam.core.registry import register_keras_serializable
+from hornbeam.errors import ModelFileError, UnknownObjectError
 from hornbeam.saving import archive as archive_module
+from hornbeam.saving import load_model, load_weights, save_model, save_weights
 from hornbeam.saving.model_parts import saved_parts
 from tests.helpers.builders import compiled_model
 

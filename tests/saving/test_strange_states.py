@@ -16,7 +16,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import callbacks, layers
-from hornbeam.saving import ModelFileError
+from hornbeam.errors import ModelFileError
 from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
-from hornbeam.saving import ModelFileError
+from hornbeam.errors import ModelFileError
 from tests.helpers import text_models
 
 HERE = Path(__file__).parent

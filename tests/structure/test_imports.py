@@ -18,7 +18,7 @@ ROOT = Path(hornbeam.__file__).parent
 
 # Each layer may import itself and the layers above it in this list.
 LAYERS = [
-    ["_native", "_internal", "tree"],
+    ["_native", "_internal", "errors", "tree"],
     ["ir"],
     ["primitives"],
     ["engines"],

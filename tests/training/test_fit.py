@@ -14,8 +14,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
+from hornbeam.errors import TestSetWarning
 from hornbeam.random import set_random_seed
-from hornbeam.training.data_leakage import TestSetWarning
 from hornbeam.training.loop import next_chunk
 from hornbeam.training.step import uninterrupted
 from tests.helpers.builders import compiled_model

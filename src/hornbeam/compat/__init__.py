@@ -14,9 +14,9 @@ from pathlib import Path
 
 from hornbeam.compat.backend_env import follow_backend as follow_backend
 from hornbeam.compat.import_hook import KERAS_VERSION as KERAS_VERSION
-from hornbeam.compat.messages import MissingModuleError as MissingModuleError
-from hornbeam.compat.messages import MissingNameError as MissingNameError
 from hornbeam.compat.policy import policy as policy
+from hornbeam.errors import MissingModuleError as MissingModuleError
+from hornbeam.errors import MissingNameError as MissingNameError
 
 
 def run_script(path: str, args: Sequence[str]) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import hornbeam
 from hornbeam.compat import legacy_api
 from hornbeam.compat.backend_env import follow_backend
-from hornbeam.compat.messages import MissingModuleError, MissingNameError, log_deprecated
+from hornbeam.compat.messages import log_deprecated
 from hornbeam.compat.real_keras import is_internal
+from hornbeam.errors import MissingModuleError, MissingNameError
 
 # The version of Keras whose names and signatures Hornbeam follows, as `keras.__version__`.
 KERAS_VERSION = "3.15.1"

@@ -7,14 +7,6 @@ import sys
 _logged: set[str] = set()
 
 
-class MissingModuleError(ImportError):
-    """A script imports a part of Keras or TensorFlow that Hornbeam does not have."""
-
-
-class MissingNameError(AttributeError):
-    """A script uses a name of Keras or TensorFlow that Hornbeam does not have."""
-
-
 def log_once(text: str) -> None:
     """Print a line on stderr, the first time that it occurs in this process."""
     if text not in _logged:

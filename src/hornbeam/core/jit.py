@@ -17,14 +17,8 @@ from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, VariableTracer, current_variable_tracer
 from hornbeam.engines import current_engine
-from hornbeam.engines.base import (
-    Buffer,
-    Engine,
-    Executable,
-    MeshEngine,
-    MeshExecutable,
-    MissingPrimitiveError,
-)
+from hornbeam.engines.base import Buffer, Engine, Executable, MeshEngine, MeshExecutable
+from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.primitive import graph_param, node_cost

@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam._internal.context import ThreadSetting, context_variable, override
 from hornbeam.engines import Engine, current_engine
+from hornbeam.errors import ConcretizationError
 from hornbeam.ir.autodiff import BARRIER
 from hornbeam.ir.graph import Graph, Structure
 from hornbeam.ir.node import Node
@@ -30,10 +31,6 @@ _lazy_lock = threading.RLock()
 
 # Parameter of a value whose graph was released: weak references to the leaves that it was computed from.
 _SOURCES = "computed_from"
-
-
-class ConcretizationError(TypeError):
-    """Error for a value that is read while a function is traced: only its shape and dtype are known."""
 
 
 def retain_graph() -> override[bool]:

@@ -19,6 +19,7 @@ import numpy as np
 from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import nearest, to_snake_case
 from hornbeam.core.convert import as_tensor
+from hornbeam.errors import UnknownObjectError
 from hornbeam.ir.types import dtype_name, numpy_dtype
 
 if TYPE_CHECKING:
@@ -51,10 +52,6 @@ _FAMILIES = (
 
 # Class names of plain values in Keras's format.
 _PLAIN = ("__numpy__", "__tensor__", "__tuple__", "__slice__", "__ellipsis__", "__bytes__")
-
-
-class UnknownObjectError(ValueError):
-    """Error for a name in a config or an argument that is neither of the library nor registered."""
 
 
 def exported(module: str, *aliases: str) -> Callable[[C], C]:

@@ -22,6 +22,7 @@ from hornbeam.core.lazy import buffer_of, evaluate, value_of
 from hornbeam.core.tensor import Tensor
 from hornbeam.engines import Engine, MeshEngine, current_engine
 from hornbeam.engines.mesh import Layout
+from hornbeam.errors import AllocationError
 from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.trace import no_level
@@ -117,10 +118,6 @@ def eager_scope() -> Iterator[None]:
 def autocast(dtype: str | None) -> override[str | None]:
     """Let floating-point variables read as `dtype`; None for the stored dtype."""
     return override(_autocast, dtype)
-
-
-class AllocationError(ValueError):
-    """Error for a model from a file that would need more memory than its weights account for."""
 
 
 def allocation_budget(nbytes: int, size: int) -> override[tuple[int, int] | None]:

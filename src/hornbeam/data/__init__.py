@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from hornbeam.data.pipeline.dataset import Dataset as Dataset
     from hornbeam.data.splits.folds import k_fold as k_fold
     from hornbeam.data.splits.sealed import Sealed as Sealed
-    from hornbeam.data.splits.sealed import SealedError as SealedError
     from hornbeam.data.splits.sealed import seal as seal
     from hornbeam.data.splits.split import split as split
+    from hornbeam.errors import SealedError as SealedError
 
 _NAMES = {
     "AUTOTUNE": "pipeline.dataset",
@@ -30,7 +30,7 @@ _NAMES = {
     "Dataset": "pipeline.dataset",
     "INFINITE_CARDINALITY": "pipeline.dataset",
     "Sealed": "splits.sealed",
-    "SealedError": "splits.sealed",
+    "SealedError": "hornbeam.errors",
     "Strings": "elements",
     "TensorSpec": "elements",
     "UNKNOWN_CARDINALITY": "pipeline.dataset",

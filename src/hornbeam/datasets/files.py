@@ -16,20 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from hornbeam.errors import CorruptFileError, DownloadError, UnsafeArchiveError
+
 TIMEOUT = 30.0
 _CHUNK = 1 << 20
-
-
-class DownloadError(OSError):
-    """Failure to download a file."""
-
-
-class CorruptFileError(ValueError):
-    """Mismatch of a file and its checksum."""
-
-
-class UnsafeArchiveError(ValueError):
-    """Archive with entries outside of its folder, or other than files and folders."""
 
 
 def keras_home() -> Path:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from hornbeam.config import image_data_format
-from hornbeam.datasets.files import CorruptFileError, get_file
+from hornbeam.datasets.files import get_file
 from hornbeam.datasets.pickles import load_pickle
+from hornbeam.errors import CorruptFileError
 
 Split = tuple[np.ndarray, np.ndarray]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hornbeam.datasets.files import CorruptFileError
+from hornbeam.errors import CorruptFileError
 
 __all__ = ["load_data"]
 

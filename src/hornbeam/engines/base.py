@@ -26,10 +26,6 @@ Buffer = Any
 Bound = Callable[[Sequence[Buffer]], list[Buffer]]
 
 
-class MissingPrimitiveError(NotImplementedError):
-    """A graph contains an operation that the engine does not implement."""
-
-
 class Executable(Protocol):
     """A compiled graph. Immutable: several threads may run it at once."""
 

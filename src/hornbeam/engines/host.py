@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam.engines.base import MissingPrimitiveError
+from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.interpret import where
 from hornbeam.ir.node import Node
 

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MissingPrimitiveError
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.onnx.emit import Emitter, onnx_type
 from hornbeam.engines.onnx.table import MAKERS, TABLE
 from hornbeam.engines.table import TableEngine, missing_package, require_version
+from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import where
 from hornbeam.ir.primitive import graph_cost

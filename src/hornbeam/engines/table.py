@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hornbeam.engines.base import Engine, MissingPrimitiveError
+from hornbeam.engines.base import Engine
 from hornbeam.engines.host import check_library
+from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run, where
 from hornbeam.ir.node import Node

@@ -13,7 +13,7 @@ from hornbeam._internal.lazy_imports import attach
 _NAMES = {
     "Baselines": "baseline_models",
     "baselines": "baseline_models",
-    "BestOfWarning": "seed_variance",
+    "BestOfWarning": "hornbeam.errors",
     "Calibration": "probability_calibration",
     "calibration": "probability_calibration",
     "compare": "comparison",
@@ -26,7 +26,7 @@ _NAMES = {
     "Evaluation": "estimates",
     "f1_interval": "hornbeam._internal.intervals",
     "Interval": "hornbeam._internal.intervals",
-    "IntervalWarning": "display",
+    "IntervalWarning": "hornbeam.errors",
     "learning_curve": "learning_curves",
     "LearningCurve": "learning_curves",
     "mcnemar": "paired",
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from hornbeam._internal.intervals import f1_interval as f1_interval
     from hornbeam._internal.intervals import mean_interval as mean_interval
     from hornbeam._internal.intervals import wilson as wilson
+    from hornbeam.errors import BestOfWarning as BestOfWarning
+    from hornbeam.errors import IntervalWarning as IntervalWarning
     from hornbeam.evaluation.baseline_models import Baselines as Baselines
     from hornbeam.evaluation.baseline_models import baselines as baselines
     from hornbeam.evaluation.comparison import Comparison as Comparison
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
     from hornbeam.evaluation.comparison import compare as compare
     from hornbeam.evaluation.confusion_matrix import Confusion as Confusion
     from hornbeam.evaluation.confusion_matrix import confusion as confusion
-    from hornbeam.evaluation.display import IntervalWarning as IntervalWarning
     from hornbeam.evaluation.estimates import Estimate as Estimate
     from hornbeam.evaluation.estimates import Evaluation as Evaluation
     from hornbeam.evaluation.estimates import evaluate as evaluate
@@ -66,7 +67,6 @@ if TYPE_CHECKING:
     from hornbeam.evaluation.probability_calibration import Temperature as Temperature
     from hornbeam.evaluation.probability_calibration import calibration as calibration
     from hornbeam.evaluation.probability_calibration import temperature as temperature
-    from hornbeam.evaluation.seed_variance import BestOfWarning as BestOfWarning
     from hornbeam.evaluation.seed_variance import RepeatedRuns as RepeatedRuns
     from hornbeam.evaluation.seed_variance import SeedVariance as SeedVariance
     from hornbeam.evaluation.seed_variance import repeat as repeat

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hornbeam.errors import IntervalWarning
 from hornbeam.visualization.display import Block, Report, Table, Text
 
 __all__ = ["EvaluationReport", "IntervalWarning", "Table"]
-
-
-class IntervalWarning(UserWarning):
-    """An interval or a test is known to hold less often than it states on such data."""
 
 
 class EvaluationReport(Report):

@@ -11,9 +11,10 @@ import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.validation import check_int
+from hornbeam.errors import IntervalWarning
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
-from hornbeam.evaluation.display import EvaluationReport, IntervalWarning, Table
+from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, labels_of
 from hornbeam.evaluation.per_class import ClassScore, class_scores
 from hornbeam.evaluation.resampling import interval

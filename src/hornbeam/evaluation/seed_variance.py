@@ -11,13 +11,10 @@ from statistics import NormalDist
 from typing import Any
 
 from hornbeam._internal.intervals import Interval, mean_interval
+from hornbeam.errors import BestOfWarning
 from hornbeam.evaluation.compiled_metrics import direction
 from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.evaluation.estimates import Evaluation
-
-
-class BestOfWarning(UserWarning):
-    """The best of several runs was selected, which depends more on chance than on the method."""
 
 
 @dataclass(frozen=True)

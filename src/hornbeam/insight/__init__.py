@@ -9,7 +9,7 @@ from hornbeam._internal.lazy_imports import attach
 # Public name -> the module it lives in, imported when the name is first used.
 _NAMES = {
     "Run": "runs",
-    "RunError": "runs",
+    "RunError": "hornbeam.errors",
     "Section": "hornbeam.visualization.display",
     "Explanation": "explanations.explanation",
     "TrainingSchedule": "hornbeam.training.schedule",
@@ -32,6 +32,7 @@ _NAMES = {
 }
 
 if TYPE_CHECKING:
+    from hornbeam.errors import RunError as RunError
     from hornbeam.insight.explanations.explanation import Explanation as Explanation
     from hornbeam.insight.explanations.model import explain as explain
     from hornbeam.insight.explanations.training import explain_training as explain_training
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from hornbeam.insight.figures.embeddings import principal_components as principal_components
     from hornbeam.insight.reporting.page import report as report
     from hornbeam.insight.runs import Run as Run
-    from hornbeam.insight.runs import RunError as RunError
     from hornbeam.insight.runs import read_run as read_run
     from hornbeam.training.schedule import TrainingSchedule as TrainingSchedule
     from hornbeam.visualization.display import Section as Section

@@ -19,6 +19,7 @@ from hornbeam import layers, tree
 from hornbeam._internal.intervals import mean_interval
 from hornbeam._internal.naming import preserve_name_counters
 from hornbeam._internal.validation import check_int
+from hornbeam.errors import NotRemovableError
 from hornbeam.layers.context import shapes_only
 from hornbeam.random import host_permutation, random_state, set_random_seed, set_random_state
 
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from hornbeam.models import Model
 
 VALIDATION_FRACTION = 0.2
-
-
-class NotRemovable(ValueError):
-    """The model needs the layer; the message is the reason."""
 
 
 class _PassThrough(layers.Layer):
@@ -59,8 +56,8 @@ def preserved_state() -> Iterator[None]:
 def without(model: Model, layer: Any | None) -> Model:
     """Copy a functional or Sequential model, with new weights, and replace a layer by the identity.
 
-    `layer` is one of `model.layers`, or None for a complete copy. Raises NotRemovable where shapes do not
-    allow it.
+    `layer` is one of `model.layers`, or None for a complete copy. Raises NotRemovableError where shapes do
+    not allow it.
     """
     from hornbeam.models import clone_model
 
@@ -78,21 +75,21 @@ def without(model: Model, layer: Any | None) -> Model:
             x.shape for x in model.outputs
         ]
     except (ValueError, TypeError) as error:
-        raise NotRemovable(f"the following layers do not fit: {str(error).splitlines()[0]}") from error
+        raise NotRemovableError(f"the following layers do not fit: {str(error).splitlines()[0]}") from error
     if not same_shapes:
-        raise NotRemovable("the output shape would differ from that of the targets")
+        raise NotRemovableError("the output shape would differ from that of the targets")
     return copy_of_model
 
 
 def _check_removable(layer: Layer) -> None:
     if isinstance(layer, layers.InputLayer):
-        raise NotRemovable("it is an input of the model")
+        raise NotRemovableError("it is an input of the model")
     if any(len({id(x) for x in call.inputs}) != 1 for call in layer._inbound):
-        raise NotRemovable("it joins several tensors, and one of them would be lost")
+        raise NotRemovableError("it joins several tensors, and one of them would be lost")
 
 
 def parameters_without(model: Model, layer: Layer) -> int:
-    """Return the number of parameters without a layer; nothing is computed. Raises NotRemovable."""
+    """Return the number of parameters without a layer; nothing is computed. Raises NotRemovableError."""
     with preserved_state(), shapes_only():
         variant = without(model, layer)
     return sum(weight.type.size for weight in variant.weights)
@@ -157,7 +154,7 @@ def ablations(
         for layer in model.layers:
             try:
                 _, scores = _scores(model, layer, settings, parts, batch_size, epochs, seeds)
-            except NotRemovable as reason:
+            except NotRemovableError as reason:
                 effects[layer.name] = Ablation(layer.name, "not removable", f"not removable: {reason}")
                 continue
             effects[layer.name] = _effect(layer.name, metric, base, scores)
@@ -200,7 +197,7 @@ def _scores(
         set_random_seed(seed)
         variant = without(model, layer)
         if not variant.trainable_weights:
-            raise NotRemovable("no trainable weights would remain")
+            raise NotRemovableError("no trainable weights would remain")
         variant.compile_from_config(settings)
         variant.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
         results = variant.evaluate(x_other, y_other, batch_size=batch_size, verbose=0, return_dict=True)

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hornbeam.errors import DerivativeError
 from hornbeam.ir.interpret import where
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.primitive import Primitive, Sample, primitive, zeros_like
 from hornbeam.ir.scope import backward_scope, scope
 from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_float
-
-
-class DerivativeError(TypeError):
-    """A gradient flows through an operation that has no derivative."""
 
 
 def _project_type(type: ValueType, *, index: int) -> TensorType:

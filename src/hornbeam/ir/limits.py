@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from hornbeam._internal.context import context_variable, override
+from hornbeam.errors import WorkLimitError
 
 # Operations that may still be applied, None for any number.
 _steps: ContextVar[int | None] = context_variable("work limit", None)
@@ -19,10 +20,6 @@ limits: list[None] = []
 
 # What calling a layer counts, beside its operations.
 SCOPE_STEPS = 5
-
-
-class WorkLimitError(RuntimeError):
-    """Building a graph takes more operations than the open limit allows."""
 
 
 @contextmanager

@@ -10,6 +10,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from hornbeam.errors import HornbeamTypeError as HornbeamTypeError
+from hornbeam.errors import ShapeError as ShapeError
+
 Shape = tuple[int, ...]
 
 BOOL = ("bool",)
@@ -26,14 +29,6 @@ _NAMES: dict[np.dtype, str] = {dtype: name for name, dtype in _NUMPY.items()}
 
 _ALIASES = {"half": "float16", "float": "float32", "double": "float64", "int": "int32"}
 _PYTHON: dict[type, str] = {bool: "bool", int: "int32", float: "float32"}
-
-
-class HornbeamTypeError(TypeError):
-    """A value has a dtype that the operation does not accept."""
-
-
-class ShapeError(ValueError):
-    """Shapes do not fit an operation. The message has the expected and the received ones."""
 
 
 def dtype_name(dtype: Any) -> str:

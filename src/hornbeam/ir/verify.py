@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+from hornbeam.errors import VerifyError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.primitive import check_dtypes, graph_param
-
-
-class VerifyError(AssertionError):
-    """A graph breaks a rule of the IR: a bug of Hornbeam, not of its user."""
 
 
 def verify(graph: Graph) -> Graph:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 from hornbeam import tree
 from hornbeam._internal.formatting import byte_size, with_unit
 from hornbeam.core.jit import trace_function
-from hornbeam.core.lazy import ConcretizationError
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.distribution.processes import say
+from hornbeam.errors import ConcretizationError
 from hornbeam.ir.node import serial
 from hornbeam.ir.primitive import node_cost
 from hornbeam.ir.types import TensorType, itemsize

@@ -10,7 +10,8 @@ from hornbeam.ops import linalg
 from hornbeam.ops import math
 from hornbeam.ops import nn
 from hornbeam.ops import numpy
-from hornbeam.ops._missing import MISSING, MissingOperationError
+from hornbeam.ops._missing import MISSING
+from hornbeam.errors import MissingOperationError
 
 # fmt: off
 from hornbeam.ops.activation import (

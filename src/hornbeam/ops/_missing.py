@@ -10,7 +10,3 @@ MISSING: dict[str, str] = {
     "view_as_complex": _COMPLEX,
     "view_as_real": _COMPLEX,
 }
-
-
-class MissingOperationError(AttributeError):
-    """Error for an operation of Keras that Hornbeam does not have; the message gives the reason."""

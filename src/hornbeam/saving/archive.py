@@ -17,11 +17,12 @@ import numpy as np
 
 from hornbeam._internal.limits import current_budget
 from hornbeam.core import registry
-from hornbeam.core.variable import AllocationError, allocation_budget
-from hornbeam.ir.limits import WorkLimitError, work_limit
+from hornbeam.core.variable import allocation_budget
+from hornbeam.errors import AllocationError, WorkLimitError
+from hornbeam.errors import ModelFileError as ModelFileError
+from hornbeam.ir.limits import work_limit
 from hornbeam.layers.context import shapes_only
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
-from hornbeam.saving.files import ModelFileError as ModelFileError
 from hornbeam.saving.files import SizeBudget, how_to_raise, max_text_bytes, parse_json, replace_file
 from hornbeam.saving.hdf5 import open_hdf5, stored_arrays, values_of
 from hornbeam.saving.hdf5_attributes import Raw, texts

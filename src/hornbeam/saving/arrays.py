@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
-from hornbeam.saving.files import ModelFileError, SizeBudget, how_to_raise, parse_json, to_storable
+from hornbeam.errors import ModelFileError
+from hornbeam.saving.files import SizeBudget, how_to_raise, parse_json, to_storable
 from hornbeam.saving.zip_files import open_zip, unpacked
 
 _LONGEST_HEADER = 10_000

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import (
-    ModelFileError,
     SizeBudget,
     how_to_raise,
     max_text_bytes,

@@ -15,6 +15,7 @@ import numpy as np
 
 from hornbeam._internal.limits import current_budget
 from hornbeam.distribution.processes import agreed, is_first
+from hornbeam.errors import ModelFileError
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 def to_storable(array: np.ndarray) -> np.ndarray:
     """Convert bfloat16, which HDF5 and NumPy's files lack, to float32, which holds its values exactly."""
     return array.astype("float32") if array.dtype.name == "bfloat16" else array
-
-
-class ModelFileError(ValueError):
-    """A file cannot be loaded safely as a model. The message names the rule that it breaks."""
 
 
 def how_to_raise(name: str) -> str:

@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
-from hornbeam.saving.files import ModelFileError, SizeBudget, how_to_raise
+from hornbeam.errors import ModelFileError
+from hornbeam.saving.files import SizeBudget, how_to_raise
 
 # Allowed HDF5 filters: gzip, shuffle, Fletcher's checksum. Others are plug-ins that HDF5 would search for on
 # this machine.

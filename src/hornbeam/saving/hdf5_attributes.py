@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 
-from hornbeam.saving.files import ModelFileError
+from hornbeam.errors import ModelFileError
 
 Raw = bytes | mmap.mmap
 

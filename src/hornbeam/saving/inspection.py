@@ -14,10 +14,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hornbeam.core import registry
+from hornbeam.errors import ModelFileError
 from hornbeam.saving.archive import parse_config, read_archive, read_text
 from hornbeam.saving.arrays import ENDINGS, arrays_in
 from hornbeam.saving.checkpoint import training_summary, verify_checkpoint
-from hornbeam.saving.files import ModelFileError, parse_json
+from hornbeam.saving.files import parse_json
 from hornbeam.saving.hdf5 import checked_dataset, open_hdf5, stored_arrays, values_of
 from hornbeam.saving.legacy.keras2_config import modern_config
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.naming import to_snake_case
+from hornbeam.errors import ModelFileError
 from hornbeam.layers import Layer
 from hornbeam.optimizers import Optimizer
 from hornbeam.random import SeedGenerator
-from hornbeam.saving.files import ModelFileError
 
 if TYPE_CHECKING:
     from hornbeam.models import Model

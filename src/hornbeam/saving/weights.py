@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import h5py
 import numpy as np
 
+from hornbeam.errors import ModelFileError
 from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
-from hornbeam.saving.files import ModelFileError, SizeBudget, replace_file, to_storable
+from hornbeam.saving.files import SizeBudget, replace_file, to_storable
 from hornbeam.saving.hdf5 import (
     Group,
     checked_dataset,

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from hornbeam._internal.limits import current_budget
-from hornbeam.saving.files import ModelFileError, how_to_raise
+from hornbeam.errors import ModelFileError
+from hornbeam.saving.files import how_to_raise
 
 # Bytes of a member's directory entry, with a name of usual length.
 _ENTRY_BYTES = 105

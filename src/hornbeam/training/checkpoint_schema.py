@@ -137,7 +137,7 @@ def mismatches(value: object, schema: Schema, name: str) -> Iterator[str]:
 
 def check_state(state: object) -> None:
     """Raise ModelFileError for a state that no run has written."""
-    from hornbeam.saving.files import ModelFileError
+    from hornbeam.errors import ModelFileError
 
     bad = list(mismatches(state, RUN, ""))
     if bad:
@@ -152,7 +152,7 @@ def check_callback_state(callback: Callback, state: dict[str, Any]) -> None:
     They must fit its `schemas`, else be of the type that the callback has now. An attribute that is None now
     may be a number, a string or arrays.
     """
-    from hornbeam.saving.files import ModelFileError
+    from hornbeam.errors import ModelFileError
 
     present, schemas = callback.get_state(), callback.schemas
     for name, value in state.items():

@@ -12,22 +12,13 @@ from hornbeam.data.inspection.leakage import adapted_layers
 from hornbeam.data.samples import as_samples, named_arrays
 from hornbeam.data.splits.sealed import Sealed, find_sealed
 from hornbeam.distribution.processes import say
+from hornbeam.errors import LeakWarning, TestSetWarning
 from hornbeam.training.packing import Batch
 from hornbeam.training.sources import is_stream
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
-
-
-class TestSetWarning(UserWarning):
-    """The test data given to `evaluate` have served as validation data before."""
-
-    __test__ = False
-
-
-class LeakWarning(UserWarning):
-    """Held-out data were in training: their score is too optimistic."""
 
 
 class ValidationFingerprints:

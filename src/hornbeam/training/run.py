@@ -162,7 +162,7 @@ class TrainingRun:
         except BaseException as error:
             self._undo(backup)
             if isinstance(error, (KeyError, TypeError, AttributeError, IndexError, OverflowError)):
-                from hornbeam.saving.files import ModelFileError
+                from hornbeam.errors import ModelFileError
 
                 raise ModelFileError(
                     f"the checkpoint's state does not fit this training: {error!r:.200}"

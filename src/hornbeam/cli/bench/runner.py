@@ -18,7 +18,7 @@ from hornbeam.cli.bench.competitors import Competitor, environment_of
 Record = dict[str, Any]
 
 
-class RunError(RuntimeError):
+class WorkloadError(RuntimeError):
     """A workload failed."""
 
 
@@ -82,7 +82,7 @@ def run_once(
     dtype: str | None = None,
     timeout: float = 3600,
 ) -> Record:
-    """Run a workload once in a fresh process. Raises RunError if it fails."""
+    """Run a workload once in a fresh process. Raises WorkloadError if it fails."""
     command = competitor.line(workload)
     restrict = None
     if threads is not None and hasattr(os, "sched_setaffinity"):
@@ -94,7 +94,7 @@ def run_once(
     )
     lines = [line for line in completed.stdout.splitlines() if line.startswith("{")]
     if completed.returncode or not lines:
-        raise RunError(
+        raise WorkloadError(
             f"{competitor.name}: {' '.join(command)} ended with {completed.returncode}\n"
             f"{completed.stderr[-2000:]}"
         )

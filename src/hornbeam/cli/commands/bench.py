@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             results = runner.compare(
                 workloads, competitors, args.runs, args.threads, args.dtype, watch=status.update
             )
-    except runner.RunError as error:
+    except runner.WorkloadError as error:
         print(f"hornbeam bench: {error}", file=sys.stderr)
         return 1
     _print_results(args, results, competitors, Console())

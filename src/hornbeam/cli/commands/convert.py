@@ -22,7 +22,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Read the source and write the target."""
-    from hornbeam.saving import ModelFileError, load_model
+    from hornbeam.errors import ModelFileError
+    from hornbeam.saving import load_model
 
     try:
         model = load_model(args.source)

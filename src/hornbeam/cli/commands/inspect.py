@@ -18,7 +18,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Print the contents."""
-    from hornbeam.saving import ModelFileError, inspect_model
+    from hornbeam.errors import ModelFileError
+    from hornbeam.saving import inspect_model
 
     try:
         print(inspect_model(args.file))

@@ -23,8 +23,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Write the page and print its path."""
+    from hornbeam.errors import RunError
     from hornbeam.insight.reporting import report
-    from hornbeam.insight.runs import RunError
     from hornbeam.insight.runs.listing import newest_run
 
     try:

@@ -21,7 +21,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Print the list or the comparison."""
-    from hornbeam.insight.runs import RunError, compare_runs, list_runs, read_run
+    from hornbeam.errors import RunError
+    from hornbeam.insight.runs import compare_runs, list_runs, read_run
 
     words: list[str] = args.arguments
     try:

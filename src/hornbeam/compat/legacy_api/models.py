@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam.compat.legacy_api.arguments import METHODS, rename_arguments
-from hornbeam.compat.messages import MissingNameError, log_deprecated, log_once
+from hornbeam.compat.messages import log_deprecated, log_once
 from hornbeam.compat.patch import Patch
+from hornbeam.errors import MissingNameError
 
 
 class LegacyHistory(dict[str, Any]):

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from hornbeam._internal.naming import nearest
-from hornbeam.compat.messages import MissingModuleError, MissingNameError
+from hornbeam.errors import MissingModuleError, MissingNameError
 
 # Namespace -> module with its names: those of `__all__`, or after a colon the key of its table NAMESPACES.
 _NAMESPACES = {

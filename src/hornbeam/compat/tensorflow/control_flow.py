@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, tree
-from hornbeam.compat.messages import MissingNameError, log_once
+from hornbeam.compat.messages import log_once
 from hornbeam.compat.tensorflow import tape
 from hornbeam.compat.tensorflow.tensors import convert_to_tensor
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.jit import jit
-from hornbeam.core.lazy import ConcretizationError
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.data import Strings
+from hornbeam.errors import ConcretizationError, MissingNameError
 from hornbeam.ir.trace import current_level
 
 # -- tf.function ---------------------------------------------------------------------------------------------

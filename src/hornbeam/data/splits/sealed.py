@@ -16,6 +16,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.row_hash import fingerprint
 from hornbeam.data.samples import as_samples, check_same_count, count_samples, named_arrays
+from hornbeam.errors import SealedError
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike, Tree
@@ -27,10 +28,6 @@ _ORDINALS = (
 )  # fmt: skip
 
 _instances: weakref.WeakSet[Sealed] = weakref.WeakSet()
-
-
-class SealedError(TypeError):
-    """Attempt to train, tune or validate on a sealed test set, or to access its arrays."""
 
 
 class Sealed:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine, MissingPrimitiveError
+from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh
 from hornbeam.engines.table import STRUCTURE, Table, TableEngine, missing_package, require_version
+from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run, where
 from hornbeam.ir.node import Node

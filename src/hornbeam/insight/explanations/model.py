@@ -10,7 +10,8 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.formatting import byte_size, with_unit
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
-from hornbeam.insight.ablation import NotRemovable, parameters_without
+from hornbeam.errors import NotRemovableError
+from hornbeam.insight.ablation import parameters_without
 from hornbeam.insight.arithmetic import integer, parameter_sum, percent, shape_text
 from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.insight.explanations.layers import LayerContext, describe
@@ -273,7 +274,7 @@ def _consequence(model: Model, layer: Layer, total: int) -> str:
         return ""
     try:
         remaining = parameters_without(model, layer)
-    except NotRemovable as reason:
+    except NotRemovableError as reason:
         return f". It cannot be removed: {reason}"
     if remaining == total:
         return ""

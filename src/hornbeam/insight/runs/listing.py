@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from hornbeam._internal.formatting import long_time
+from hornbeam.errors import RunError
 from hornbeam.insight.runs.layout import INFO
-from hornbeam.insight.runs.reading import Run, RunError, read_run
+from hornbeam.insight.runs.reading import Run, read_run
 from hornbeam.visualization.display import Block, Document, Table, Text
 
 _HEADS = ("run", "params", "epochs", "best", "test", "time")

@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hornbeam.errors import RunError
 from hornbeam.insight.runs.layout import HISTORY, INFO, PARTS
 
 # Far above the size of any recorded file.
 _MOST_BYTES = 256 << 20
-
-
-class RunError(ValueError):
-    """A folder is not a run, or a file in it cannot be read. The message names the file."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from hornbeam import tree
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.variable import Variable
+from hornbeam.errors import GraphError as GraphError
 from hornbeam.layers.layer import Layer
 
 # Imported for their effect: each registers its operators.
@@ -23,7 +24,6 @@ from hornbeam.layers.onnx_graph import shaping as shaping
 from hornbeam.layers.onnx_graph import windows as windows
 from hornbeam.layers.onnx_graph.execution import run_graph
 from hornbeam.layers.onnx_graph.structure import check
-from hornbeam.layers.onnx_graph.vocabulary import GraphError as GraphError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

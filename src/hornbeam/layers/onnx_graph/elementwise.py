@@ -13,8 +13,9 @@ from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, unify
 from hornbeam.core.tensor import Tensor
+from hornbeam.errors import GraphError
 from hornbeam.ir.types import is_float
-from hornbeam.layers.onnx_graph.vocabulary import ANY, Call, GraphError, axis_of, node_of, number, operator
+from hornbeam.layers.onnx_graph.vocabulary import ANY, Call, axis_of, node_of, number, operator
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike

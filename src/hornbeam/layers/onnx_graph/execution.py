@@ -18,11 +18,12 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.errors import GraphError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
 from hornbeam.ir.node import Node, topological
 from hornbeam.layers.onnx_graph.structure import is_graph, unpack_array
-from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Call, GraphError, Operator
+from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Call, Operator
 
 # Limits on the elements of a known result and of all known results; others are computed when the model runs.
 MAX_KNOWN, MAX_ALL_KNOWN = 1 << 14, 1 << 22

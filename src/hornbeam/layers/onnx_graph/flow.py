@@ -9,7 +9,8 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.onnx_graph.vocabulary import Call, GraphError, operator
+from hornbeam.errors import GraphError
+from hornbeam.layers.onnx_graph.vocabulary import Call, operator
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike

@@ -9,8 +9,9 @@ from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.errors import GraphError
 from hornbeam.ir.node import Node
-from hornbeam.layers.onnx_graph.vocabulary import Call, GraphError, node_of, operator
+from hornbeam.layers.onnx_graph.vocabulary import Call, node_of, operator
 
 # Function of x (batch, steps, gates * units) with its bias, recurrent kernel (units, gates * units),
 # recurrent bias, initial states, mask (or none) and direction that returns all h and the last states.

@@ -12,13 +12,13 @@ from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_shapes
 from hornbeam.core.tensor import Tensor
+from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.types import dtype_name
 from hornbeam.layers.onnx_graph.elementwise import dtype_of
 from hornbeam.layers.onnx_graph.vocabulary import (
     EVERY,
     Call,
-    GraphError,
     axes_of,
     axis_of,
     ints,

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
+from hornbeam.errors import GraphError
 from hornbeam.ir.types import DTYPES, numpy_dtype
-from hornbeam.layers.onnx_graph.vocabulary import OPERATORS, GraphError
+from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
 
 # Versions of the operator set whose differences are implemented.
 OLDEST, NEWEST = 7, 28

@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.errors import GraphError
 from hornbeam.ir.node import Node
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ EVERY = range(1000)
 PLAIN = "plain"  # channels are moved back first
 ANY = "any"  # elementwise, in any layout
 LAST = "last"  # first input and first output have channels last
-
-
-class GraphError(ValueError):
-    """An ONNX graph that breaks a rule, or needs a feature that is not supported."""
 
 
 @dataclass(frozen=True)

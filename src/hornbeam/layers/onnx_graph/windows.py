@@ -13,9 +13,10 @@ from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
-from hornbeam.layers.onnx_graph.vocabulary import LAST, Call, GraphError, ints, node_of, operator
+from hornbeam.layers.onnx_graph.vocabulary import LAST, Call, ints, node_of, operator
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import h5py
 import numpy as np
 
-from hornbeam.saving.files import ModelFileError
+from hornbeam.errors import ModelFileError
 from hornbeam.saving.hdf5 import checked_dataset, checked_object
 from hornbeam.saving.hdf5_attributes import Raw, texts
 from hornbeam.saving.legacy.arrays import (

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hornbeam.saving.files import ModelFileError
+from hornbeam.errors import ModelFileError
 from hornbeam.saving.legacy.keras1_names import ARGUMENTS, CLASSES, DATA_FORMATS, REMOVED, SIZES
 
 _MODELS = ("Model", "Sequential")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hornbeam import initializers, layers
-from hornbeam.saving.files import ModelFileError
+from hornbeam.errors import ModelFileError
 from hornbeam.saving.legacy.keras1_config import keras2_config
 
 # Classes and arguments that have other names now.

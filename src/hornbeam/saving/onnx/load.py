@@ -12,11 +12,11 @@ import numpy as np
 
 from hornbeam._internal.limits import current_budget
 from hornbeam.core.registry import exported_class
+from hornbeam.errors import ModelFileError
 from hornbeam.ir.limits import work_limit
 from hornbeam.ir.types import is_float
 from hornbeam.layers.core import Identity, Input
 from hornbeam.layers.onnx_graph import OnnxGraph
-from hornbeam.saving.files import ModelFileError
 from hornbeam.saving.onnx.source import OnnxSource
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.errors import GraphError, ModelFileError
 from hornbeam.ir.types import is_float, numpy_dtype
-from hornbeam.layers.onnx_graph import GraphError
 from hornbeam.layers.onnx_graph.elementwise import dtype_of
 from hornbeam.layers.onnx_graph.structure import (
     MAX_CONSTANT_BYTES,
@@ -22,7 +22,7 @@ from hornbeam.layers.onnx_graph.structure import (
     pack_array,
 )
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
-from hornbeam.saving.files import ModelFileError, SizeBudget, how_to_raise
+from hornbeam.saving.files import SizeBudget, how_to_raise
 from hornbeam.saving.onnx.wire import read_model
 
 MAX_RANK = 32

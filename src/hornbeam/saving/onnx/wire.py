@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
-from hornbeam.saving.files import ModelFileError, how_to_raise
+from hornbeam.errors import ModelFileError
+from hornbeam.saving.files import how_to_raise
 
 # A field costs a Python object, a message of several fields a dict and lists: as much as eight more. A graph
 # of 20,000 nodes has about half a million.

@@ -286,8 +286,8 @@ def resume_from(run: TrainingRun, candidates: Sequence[Path] | None) -> str:
     if not candidates:
         return ""
     # Only here: h5py takes longer to import than a small model takes to compile.
+    from hornbeam.errors import ModelFileError
     from hornbeam.saving.checkpoint import read_checkpoint
-    from hornbeam.saving.files import ModelFileError
 
     model = run.model
     if not model.built:

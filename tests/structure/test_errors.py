@@ -1,0 +1,71 @@
+"""`hornbeam.errors` has every error and warning that a user can meet, and costs nothing to import."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hornbeam
+from hornbeam import errors
+
+ROOT = Path(hornbeam.__file__).parent
+
+# Errors that the module which raises them, or its caller, always turns into another one or into a line.
+INTERNAL = {
+    "cli/bench/runner.py": {"WorkloadError"},
+    "engines/onnx/emit.py": {"NoKernelError"},
+    "engines/onnx/rows.py": {"RowsError"},
+}
+
+
+def _error_classes(path: Path) -> set[str]:
+    """Names of the classes in a file that derive from an error or a warning, by the names of their bases."""
+    return {
+        node.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and any(ast.unparse(base).endswith(("Error", "Warning", "Exception", "Exit")) for base in node.bases)
+    }
+
+
+def test_errors_are_defined_in_one_module() -> None:
+    elsewhere = {
+        str(path.relative_to(ROOT)): classes
+        for path in ROOT.rglob("*.py")
+        if path != ROOT / "errors.py" and (classes := _error_classes(path))
+    }
+    assert elsewhere == INTERNAL, "define errors that users can meet in hornbeam/errors.py"
+
+
+def test_every_class_is_listed() -> None:
+    assert _error_classes(ROOT / "errors.py") == set(errors.__all__)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_errors_are_printed_under_their_public_name(name: str) -> None:
+    error = getattr(errors, name)
+    assert f"{error.__module__}.{error.__qualname__}" == f"hornbeam.errors.{name}"
+    assert issubclass(error, Warning) == name.endswith("Warning")
+    copy = pickle.loads(pickle.dumps(error("text")))
+    assert type(copy) is error
+    assert str(copy) == "text"
+    assert error.__doc__
+
+
+def test_the_module_imports_nothing() -> None:
+    code = (
+        "import sys, hornbeam; before = set(sys.modules); hornbeam.errors; print(*set(sys.modules) - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["hornbeam.errors"]
+
+
+def test_a_script_shows_the_public_name() -> None:
+    code = "import hornbeam as hb; hb.ops.matmul(hb.ops.ones((2, 3)), hb.ops.ones((4, 5)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "\nhornbeam.errors.ShapeError: " in run.stderr
