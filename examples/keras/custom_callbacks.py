@@ -15,7 +15,7 @@ class EarlyStoppingAtMinLoss(keras.callbacks.Callback):
     def __init__(self, patience=0):
         super().__init__()
         self.patience = patience
-        self.best_weights = None
+        self.best_weights = []
 
     def on_train_begin(self, logs=None):
         self.wait = 0
@@ -23,7 +23,7 @@ class EarlyStoppingAtMinLoss(keras.callbacks.Callback):
         self.best = np.inf
 
     def on_epoch_end(self, epoch, logs=None):
-        current = logs.get("loss")
+        current = logs["loss"]
         if np.less(current, self.best):
             self.best = current
             self.wait = 0

@@ -37,6 +37,8 @@ DTypeLike: TypeAlias = Union[str, type, "np.dtype[Any]"]
 DTypePolicyLike: TypeAlias = Union[DTypeLike, "DTypePolicy"]
 Shape: TypeAlias = tuple[int, ...]
 """Sizes that are all known."""
+PartialShape: TypeAlias = tuple[int | Any, ...]
+"""Sizes, None where unknown: `Any`, since code for a known size need not check each of them."""
 ShapeLike: TypeAlias = Sequence[int | None]
 """Sizes, None where unknown."""
 Axis: TypeAlias = int | Sequence[int] | None

@@ -59,7 +59,7 @@ class RateCurve:
     rates: np.ndarray
     losses: np.ndarray
     smoothed: np.ndarray
-    suggestion: float | None
+    suggestion: float | Any
     steepest: float | None
     lowest: float | None
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
         ActivationLike,
         ConstraintLike,
         InitializerLike,
+        PartialShape,
         RegularizedLayerOptions,
         RegularizerLike,
-        Shape,
     )
 
 
@@ -161,7 +161,7 @@ class PReLU(_Elementwise):
         check_axes("shared_axes", shared_axes, where="PReLU")
         self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         shape = [1 if axis in (self.shared_axes or ()) else size for axis, size in enumerate(input_shape)][1:]
         self.alpha = self.add_weight(
             shape,

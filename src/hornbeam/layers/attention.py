@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         ConstraintLike,
         InitializerLike,
         LayerOptions,
+        PartialShape,
         RegularizerLike,
-        Shape,
         ShapeLike,
         TensorLike,
         Tree,
@@ -221,7 +221,9 @@ class MultiHeadAttention(_Projected):
         self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
+    def build(
+        self, query_shape: PartialShape, value_shape: PartialShape, key_shape: PartialShape | None = None
+    ) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         self.query_dense = self._project_to_heads(query_shape, self.key_dim, "query")
         self.key_dense = self._project_to_heads(key_shape, self.key_dim, "key")
@@ -397,7 +399,9 @@ class GroupedQueryAttention(_Projected):
         self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
+    def build(
+        self, query_shape: PartialShape, value_shape: PartialShape, key_shape: PartialShape | None = None
+    ) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         heads, shared, size = self.num_query_heads, self.num_key_value_heads, self.head_dim
         self._query_dense = self._projection("bqm,muh->bquh", (None, heads, size), "uh", "query", query_shape)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ConstraintLike,
         DTypeLike,
         InitializerLike,
+        PartialShape,
         RegularizedLayerOptions,
         RegularizerLike,
         Shape,
@@ -131,7 +132,7 @@ class BatchNormalization(_Scaled):
         )
         self.synchronized = synchronized
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         (axis,) = _axes_of(self.describe(), self.axis, len(input_shape))
         self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: input_shape[axis]})
         shape = (input_shape[axis],)

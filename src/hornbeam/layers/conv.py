@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         ConstraintLike,
         InitializerLike,
         LayerOptions,
+        PartialShape,
         RegularizerLike,
-        Shape,
         ShapeLike,
         TensorLike,
     )
@@ -141,7 +141,7 @@ class _Conv(_Convolution):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         channels = self._channels_of(input_shape)
         if channels % self.groups:
             raise ShapeError(

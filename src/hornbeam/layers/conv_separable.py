@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         ConstraintLike,
         InitializerLike,
         LayerOptions,
+        PartialShape,
         RegularizerLike,
-        Shape,
     )
 
 
@@ -52,7 +52,7 @@ class _Depthwise(_Convolution):
 
 
 class _DepthwiseConv(_Depthwise):
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         channels = self._channels_of(input_shape)
         self.kernel = self._add_kernel(
             "kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise"
@@ -88,7 +88,7 @@ class _SeparableConv(_Depthwise):
         self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
         self.pointwise_constraint = constraints.get(pointwise_constraint)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         channels = self._channels_of(input_shape)
         spread = channels * self.depth_multiplier
         self.depthwise_kernel = self._add_kernel(

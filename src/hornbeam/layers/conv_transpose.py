@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         ConstraintLike,
         InitializerLike,
         LayerOptions,
+        PartialShape,
         RegularizerLike,
-        Shape,
     )
 
 
@@ -54,7 +54,7 @@ class _ConvTranspose(_Convolution):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         channels = self._channels_of(input_shape)
         self.kernel = self._add_kernel("kernel", (*self.kernel_size, self.filters, channels), "kernel")
         self._add_bias(self.filters)

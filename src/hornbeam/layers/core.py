@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         DTypeLike,
         InitializerLike,
         LayerOptions,
+        PartialShape,
         RegularizedLayerOptions,
         RegularizerLike,
-        Shape,
         ShapeLike,
         TensorLike,
         Tree,
@@ -249,7 +249,7 @@ class Dense(TensorLayer):
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         if len(input_shape) < 1:
             raise ShapeError(
                 f"{self.describe()} expects an input of shape (batch, ..., features), got a scalar"
@@ -426,7 +426,7 @@ class Wrapper(Layer):
         super().__init__(**kwargs)
         self.layer = layer
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         if not self.layer.built:
             self.layer.build(input_shape)
 

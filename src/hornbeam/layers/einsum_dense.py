@@ -21,9 +21,9 @@ if TYPE_CHECKING:
         Config,
         ConstraintLike,
         InitializerLike,
+        PartialShape,
         RegularizedLayerOptions,
         RegularizerLike,
-        Shape,
         ShapeLike,
     )
 
@@ -96,7 +96,7 @@ class EinsumDense(TensorLayer):
         self.bias_constraint = constraints.get(bias_constraint)
         self.quantization_config = quantization_config
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         kernel_shape, bias_shape = einsum_shapes(
             self.equation, self.bias_axes, input_shape, self.output_shape
         )

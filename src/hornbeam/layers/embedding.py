@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         InitializerLike,
         RegularizerLike,
         ShapeTree,
+        TensorLike,
         Tree,
     )
 
@@ -127,7 +128,7 @@ class Embedding(TensorLayer):
         indices = ops.cast(inputs, "int32")
         return ops.cast(ops.take(self.embeddings, indices, axis=0), self.compute_dtype)
 
-    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tree:
+    def compute_mask(self, inputs: TensorLike, mask: Tensor | None = None) -> Tree:
         if not self.mask_zero:
             return None
         return ops.not_equal(inputs, 0)
@@ -212,7 +213,7 @@ class ReversibleEmbedding(Embedding):
         cap = self.logit_soft_cap
         return logits if cap is None else ops.tanh(logits / cap) * cap
 
-    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> None:
+    def compute_mask(self, inputs: TensorLike, mask: Tensor | None = None) -> None:
         """Return None: `call` attaches the mask to embedded indices, and logits have none.
 
         Args:

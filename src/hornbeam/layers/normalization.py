@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import (
         ConstraintLike,
         InitializerLike,
+        PartialShape,
         RegularizedLayerOptions,
         RegularizerLike,
-        Shape,
         Tree,
     )
 
@@ -149,7 +149,7 @@ class LayerNormalization(_Scaled):
             beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         axes = _axes_of(self.describe(), self.axis, len(input_shape))
         self._add_scale(tuple(input_shape[axis] for axis in axes))
 
@@ -224,7 +224,7 @@ class GroupNormalization(_Scaled):
             groups if groups == -1 else check_int("groups", groups, minimum=1, where="GroupNormalization")
         )
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         (axis,) = _axes_of(self.describe(), self.axis, len(input_shape))
         channels = input_shape[axis]
         groups = channels if self.groups == -1 else self.groups
@@ -302,7 +302,7 @@ class RMSNormalization(TensorLayer):
         self.epsilon = epsilon
         self.supports_masking = True
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         axes = _axes_of(self.describe(), self.axis, len(input_shape))
         self.scale = self.add_weight(
             tuple(input_shape[axis] for axis in axes), "ones", autocast=False, name="scale"
@@ -347,7 +347,7 @@ class SpectralNormalization(Wrapper):
             "power_iterations", power_iterations, minimum=1, where="SpectralNormalization"
         )
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         super().build(input_shape)
         kernel = getattr(self.layer, "kernel", getattr(self.layer, "embeddings", None))
         if kernel is None:

@@ -25,12 +25,7 @@ from hornbeam.layers.rnn_stacked_cells import (
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from hornbeam._internal.typing import (
-        RegularizedLayerOptions,
-        Shape,
-        ShapeTree,
-        Tree,
-    )
+    from hornbeam._internal.typing import PartialShape, RegularizedLayerOptions, ShapeTree, Tree
 
 
 @exported("keras.layers")
@@ -93,7 +88,7 @@ class RNN(TensorsLayer):
         self.input_spec = InputSpec(min_ndim=3)
         self.states: Any = None
 
-    def build(self, sequences_shape: Shape, initial_state_shape: ShapeTree = None) -> None:
+    def build(self, sequences_shape: PartialShape, initial_state_shape: ShapeTree = None) -> None:
         build_cell(self.cell, (sequences_shape[0], *sequences_shape[2:]))
         if self.stateful:
             batch = sequences_shape[0]

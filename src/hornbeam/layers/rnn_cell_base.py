@@ -17,8 +17,8 @@ if TYPE_CHECKING:
         ActivationLike,
         ConstraintLike,
         InitializerLike,
+        PartialShape,
         RegularizerLike,
-        Shape,
         TensorLike,
         Tree,
     )
@@ -113,7 +113,7 @@ class _Cell(Layer, DropoutMasks):
             self.units if self.state_count == 1 else [self.units] * self.state_count
         )
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         width = self.gates * self.units
         self.kernel = self._weight("kernel", (input_shape[-1], width), "kernel")
         self.recurrent_kernel = self._weight("recurrent_kernel", (self.units, width), "recurrent")

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         ConstraintLike,
         InitializerLike,
         LayerOptions,
+        PartialShape,
         RegularizerLike,
-        Shape,
         TensorLike,
     )
 
@@ -88,7 +88,7 @@ class _ConvLSTMCell(LSTMCell):
         """Axis of the channels, counted from the end: leading axes do not move it."""
         return -1 if self.data_format == "channels_last" else -self.rank - 1
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         if len(input_shape) != self.rank + 2:
             raise ShapeError(
                 f"{self.describe()} expects sequences of rank {self.rank + 3}, "

@@ -13,12 +13,7 @@ from hornbeam.layers.layer import Layer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        RegularizedLayerOptions,
-        Shape,
-        ShapeTree,
-        Tree,
-    )
+    from hornbeam._internal.typing import PartialShape, RegularizedLayerOptions, Shape, ShapeTree, Tree
 
 
 @exported("keras.layers")
@@ -56,7 +51,7 @@ class StackedRNNCells(Layer):
         """Size of the output of the last cell."""
         return output_size_of(self.cells[-1])
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         step_shape: ShapeTree = input_shape
         for cell in self.cells:
             build_cell(cell, step_shape)

@@ -17,7 +17,13 @@ from hornbeam.layers.layer import Layer, TensorsLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ArrayLike, RegularizedLayerOptions, Shape, ShapeTree, Tree
+    from hornbeam._internal.typing import (
+        ArrayLike,
+        PartialShape,
+        RegularizedLayerOptions,
+        ShapeTree,
+        Tree,
+    )
 
 
 @exported("keras.layers")
@@ -102,7 +108,7 @@ class Bidirectional(TensorsLayer):
         """The forward layer."""
         return self.forward_layer
 
-    def build(self, sequences_shape: Shape, initial_state_shape: ShapeTree = None) -> None:
+    def build(self, sequences_shape: PartialShape, initial_state_shape: ShapeTree = None) -> None:
         for index, layer in enumerate((self.forward_layer, self.backward_layer)):
             if not layer.built:
                 layer.build(sequences_shape)
@@ -201,7 +207,7 @@ class TimeDistributed(Wrapper):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         if len(input_shape) < 3:
             raise ShapeError(
                 f"{self.describe()} expects an input (batch, steps, ...), got shape {tuple(input_shape)}"

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from hornbeam._internal.typing import (
+        PartialShape,
         RegularizedLayerOptions,
-        Shape,
         ShapeLike,
         ShapeTree,
         TensorLike,
@@ -123,7 +123,7 @@ class STFTSpectrogram(TensorLayer):
         self._initializers = [STFT(part, window, self.scaling, periodic) for part in self._parts]
         self.input_spec = InputSpec(ndim=3)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         shape = (self.frame_length, 1, self._frequencies)
         for part, initializer in zip(self._parts, self._initializers, strict=True):
             setattr(self, f"{part}_kernel", self.add_weight(shape, initializer, name=f"{part}_kernel"))

@@ -19,7 +19,7 @@ from hornbeam.layers.preprocessing.host import refuse_strings
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ArrayLike, RegularizedLayerOptions, Shape, TensorLike
+    from hornbeam._internal.typing import ArrayLike, PartialShape, RegularizedLayerOptions, TensorLike
 
 
 @exported("keras.layers")
@@ -62,7 +62,7 @@ class Normalization(TensorLayer):
         self.invert = invert
         self.supports_masking = True
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         rank = len(input_shape)
         if any(not -rank <= axis < rank for axis in self.axis):
             raise ValueError(f"{self.describe()}: axis {self.axis} does not exist in an input of rank {rank}")

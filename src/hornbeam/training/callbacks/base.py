@@ -88,7 +88,7 @@ class Callback:
             if name in state:
                 setattr(self, name, state[name])
 
-    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+    def on_batch_begin(self, batch: int, logs: Logs | Any = None) -> None:
         """Older name of `on_train_batch_begin`.
 
         Args:
@@ -96,7 +96,7 @@ class Callback:
             logs: Empty.
         """
 
-    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+    def on_batch_end(self, batch: int, logs: Logs | Any = None) -> None:
         """Older name of `on_train_batch_end`.
 
         Args:
@@ -104,7 +104,7 @@ class Callback:
             logs: Means over the epoch so far, by name.
         """
 
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | Any = None) -> None:
         """Called before an epoch.
 
         Args:
@@ -112,7 +112,7 @@ class Callback:
             logs: Empty.
         """
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | Any = None) -> None:
         """Called after an epoch and its validation.
 
         Args:
@@ -120,7 +120,7 @@ class Callback:
             logs: Metrics by name, those of validation with the prefix `val_`.
         """
 
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | Any = None) -> None:
         """Called before a training step.
 
         Args:
@@ -129,7 +129,7 @@ class Callback:
         """
         self.on_batch_begin(batch, logs=logs)
 
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | Any = None) -> None:
         """Called after a training step.
 
         Args:
@@ -138,7 +138,7 @@ class Callback:
         """
         self.on_batch_end(batch, logs=logs)
 
-    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+    def on_test_batch_begin(self, batch: int, logs: Logs | Any = None) -> None:
         """Called before a step of `evaluate` and of validation.
 
         Args:
@@ -146,7 +146,7 @@ class Callback:
             logs: Empty.
         """
 
-    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs | Any = None) -> None:
         """Called after a step of `evaluate` and of validation.
 
         Args:
@@ -154,7 +154,7 @@ class Callback:
             logs: Means over the data so far, by name.
         """
 
-    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+    def on_predict_batch_begin(self, batch: int, logs: Logs | Any = None) -> None:
         """Called before a step of `predict`.
 
         Args:
@@ -162,7 +162,7 @@ class Callback:
             logs: Empty.
         """
 
-    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs | Any = None) -> None:
         """Called after a step of `predict`.
 
         Args:
@@ -170,42 +170,42 @@ class Callback:
             logs: Dict with the predictions of the batch as "outputs".
         """
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
+    def on_train_begin(self, logs: Logs | Any = None) -> None:
         """Called once when training begins.
 
         Args:
             logs: Empty.
         """
 
-    def on_train_end(self, logs: Logs | None = None) -> None:
+    def on_train_end(self, logs: Logs | Any = None) -> None:
         """Called once when training ends.
 
         Args:
             logs: Those of the last epoch.
         """
 
-    def on_test_begin(self, logs: Logs | None = None) -> None:
+    def on_test_begin(self, logs: Logs | Any = None) -> None:
         """Called when `evaluate` or validation begins.
 
         Args:
             logs: Empty.
         """
 
-    def on_test_end(self, logs: Logs | None = None) -> None:
+    def on_test_end(self, logs: Logs | Any = None) -> None:
         """Called when `evaluate` or validation ends.
 
         Args:
             logs: Loss and metrics by name.
         """
 
-    def on_predict_begin(self, logs: Logs | None = None) -> None:
+    def on_predict_begin(self, logs: Logs | Any = None) -> None:
         """Called when `predict` begins.
 
         Args:
             logs: Empty.
         """
 
-    def on_predict_end(self, logs: Logs | None = None) -> None:
+    def on_predict_end(self, logs: Logs | Any = None) -> None:
         """Called when `predict` ends.
 
         Args:
@@ -246,11 +246,11 @@ class History(Callback):
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
+    def on_train_begin(self, logs: Logs | Any = None) -> None:
         self.epoch = []
         self.history = {}
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | Any = None) -> None:
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
