@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     bar.update(6, {"loss": 0.9})  # too soon to be drawn
     bar.close({"loss": 0.5})
     first, last = stream.getvalue().split("\r")[1:]
-    assert first.startswith("5/10 ━━━━━━━━━━━━──────────── ")
+    assert first.startswith("5/10 \x1b[36m━━━━━━━━━━━━\x1b[0m\x1b[2m────────────\x1b[0m ")
     assert "ETA" in first
     assert "loss: 1.0000" in first
     assert last.startswith("6/10 - ")
@@ -45,14 +46,46 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert last.endswith("\n")
 
 
-def test_long_lines_are_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+METRICS = {"accuracy": 0.5, "loss": 1.0, "top_5_categorical_accuracy": 0.9}
+LINE = "accuracy: 0.5000 - loss: 1.0000 - top_5_categorical_accuracy: 0.9000"
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (120, f"5/10 {'━' * 12}{'─' * 12} RATE {LINE}"),
+        (100, f"5/10 ━━━─── RATE {LINE}"),
+        (80, f"5/10 {LINE}"),
+        (60, "5/10 accuracy: 0.5000 - loss: 1.0000 - top_5_…uracy: 0.9000"),
+        (45, "5/10 a…y: 0.5000 - l…s: 1.0000 - t…y: 0.9000"),
+        (40, "5/10 a…y: 0.5000 - l…s: 1.0000 …"),
+    ],
+)
+def test_the_bar_and_names_shrink_numbers_stay(
+    monkeypatch: pytest.MonkeyPatch, columns: int, line: str
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
     bar = Bar(10, stream)
     bar._drawn -= 1.0
-    bar.update(5, {f"metric_{i}": 1.0 for i in range(9)})
-    assert len(stream.getvalue().strip("\r")) == 39
+    bar.update(5, METRICS)
+    drawn = stream.getvalue().strip("\r")
+    assert len(drawn) < columns
+    assert re.sub(r"\S+/step ETA \S+", "RATE", drawn) == line
+
+
+def test_finished_lines_break_between_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = Terminal()
+    bar = Bar(10, stream)
+    bar.step = 10
+    bar.close(METRICS, notes={"accuracy": "95% interval 0.40 to 0.60"})
+    lines = stream.getvalue().strip("\r\n").split("\n")
+    assert lines[1] == "    accuracy: 0.5000 (95% interval 0.40 to 0.60)"
+    assert lines[2] == "    loss: 1.0000 - top_5_categorical_accuracy: 0.9000"
 
 
 def test_a_log_file_gets_a_line() -> None:

@@ -262,6 +262,9 @@ class Model(SavingMethods, Trainer, Layer):
     ) -> None:
         """Print a table of the layers: output shape, parameters, FLOPs per sample, receptive field, memory.
 
+        A narrow terminal hides memory and FLOPs, and shortens names. Files, pipes and `print_fn` receive the
+        whole table.
+
         Args:
             line_length: Width of the table in characters, by default that of the terminal.
             positions: None: columns are as wide as their contents.

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import tree
-from hornbeam._internal.formatting import byte_size, with_unit
+from hornbeam._internal.formatting import byte_size, shortened, with_unit
+from hornbeam._internal.terminal import columns as terminal_columns
+from hornbeam._internal.terminal import folded, in_notebook, paint, shortened_inside, uses_color
 from hornbeam.core.jit import trace_function
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
@@ -59,19 +61,39 @@ def summarize(
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
+    hint: bool = True,
 ) -> None:
-    """Print a table of the model's layers.
+    """Print a table of the model's layers, as wide as the terminal; without one, nothing is dropped.
 
     Its columns are the output shape (without the batch), parameters, FLOPs of one sample's forward pass in
     all calls of the layer (a multiply-add is two), receptive field in input positions along each spatial
     axis, and bytes of the output for one sample. "?" depends on unknown sizes. `Model.summary` describes the
-    arguments.
+    arguments. hint: False omits the line about `explain`.
     """
     if positions is not None:
         raise ValueError("positions is not supported: columns are as wide as their contents")
     trace = Trace(model)
     rows = _in_range(list(rows_of(model, trace, expand_nested)), layer_range)
-    (print_fn or say)(_render(model, rows, trace, line_length, show_trainable))
+    if print_fn is not None:
+        print_fn(_render(model, rows, trace, line_length, show_trainable))
+        return
+    width = terminal_columns() if line_length is None else line_length
+    say(_render(model, rows, trace, width, show_trainable, colored=uses_color()))
+    if hint:
+        _suggest_explain(width)
+
+
+# True once the line about `explain` was printed.
+_suggested = False
+
+
+def _suggest_explain(width: int | None) -> None:
+    """Name `explain`, once per process and only where a person reads: files and pipes get the table alone."""
+    global _suggested
+    if not _suggested and (terminal_columns() is not None or in_notebook()):
+        _suggested = True
+        text = "model.explain() says what each layer is for"
+        say(paint(folded(text, width, "  "), "dim", uses_color()))
 
 
 # -- the traced model
@@ -246,6 +268,9 @@ def _in_range(rows: list[Row], layer_range: Sequence[str] | None) -> list[Row]:
 
 # -- text ----------------------------------------------------------------------------------------------------
 
+# Characters of a layer's name, with its type, and of other texts that are kept when columns are narrow.
+_SHORTEST_NAME, _SHORTEST_TEXT = 14, 12
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -253,10 +278,14 @@ class _Column:
     cells: list[str]
     numeric: bool = False
 
+    @property
+    def width(self) -> int:
+        return max(map(len, [self.head, *self.cells]))
+
 
 def _columns(rows: Sequence[Row], show_trainable: bool) -> list[_Column]:
     columns = [
-        _Column("layer (type)", ["  " * row.depth + f"{row.name} ({row.kind})" for row in rows]),
+        _Column(_LAYER, [_layer_text(row) for row in rows]),
         _Column("output", [row.output for row in rows]),
         _Column("params", [f"{row.params:,}" if row.built else "?" for row in rows], numeric=True),
         _Column(
@@ -278,11 +307,68 @@ def _columns(rows: Sequence[Row], show_trainable: bool) -> list[_Column]:
     return columns
 
 
+_LAYER = "layer (type)"
+
+
+def _layer_text(row: Row, width: int | None = None) -> str:
+    """Return a layer's name and type: the type is shortened first, then the name in the middle."""
+    text = "  " * row.depth + f"{row.name} ({row.kind})"
+    if width is None or len(text) <= width:
+        return text
+    room = width - 2 * row.depth - len(" ()")
+    kind = shortened(row.kind, max(room - len(row.name), min(len(row.kind), 7)))
+    return "  " * row.depth + f"{shortened_inside(row.name, max(room - len(kind), 3))} ({kind})"
+
+
+def _table_width(columns: Sequence[_Column]) -> int:
+    return sum(column.width for column in columns) + 2 * (len(columns) - 1)
+
+
+def _fitted(columns: list[_Column], rows: Sequence[Row], width: int) -> tuple[list[_Column], list[str]]:
+    """Return the columns that fit `width`, and the heads of those that were dropped.
+
+    Memory and FLOPs are dropped first. Then names are shortened, then receptive fields are dropped, then
+    long lists of outputs and of preceding layers are cut.
+    """
+    dropped: list[str] = []
+
+    def drop(head: str) -> None:
+        nonlocal columns
+        if _table_width(columns) > width and any(column.head == head for column in columns):
+            columns = [column for column in columns if column.head != head]
+            dropped.append(head)
+
+    def narrow(head: str, shortest: int, cells: Callable[[int], list[str]]) -> None:
+        nonlocal columns
+        excess = _table_width(columns) - width
+        at = next((i for i, column in enumerate(columns) if column.head == head), None)
+        if at is not None and excess > 0:
+            column = columns[at]
+            size = max(column.width - excess, min(shortest, column.width))
+            columns = [*columns[:at], _Column(head, cells(size)), *columns[at + 1 :]]
+
+    drop("memory")
+    drop("FLOPs")
+    narrow("after", _SHORTEST_TEXT, lambda size: [shortened(", ".join(row.after), size) for row in rows])
+    narrow(_LAYER, _SHORTEST_NAME, lambda size: [_layer_text(row, size) for row in rows])
+    drop("field")
+    narrow("output", _SHORTEST_TEXT, lambda size: [shortened(row.output, size) for row in rows])
+    return columns, dropped
+
+
 def _render(
-    model: Model, rows: Sequence[Row], trace: Trace, line_length: int | None, show_trainable: bool
+    model: Model,
+    rows: Sequence[Row],
+    trace: Trace,
+    width: int | None,
+    show_trainable: bool,
+    colored: bool = False,
 ) -> str:
     columns = _columns(rows, show_trainable)
-    widths = [max(map(len, [column.head, *column.cells])) for column in columns]
+    full_width, dropped = _table_width(columns), []
+    if width is not None:
+        columns, dropped = _fitted(columns, rows, width)
+    widths = [column.width for column in columns]
 
     def line(cells: Sequence[str]) -> str:
         parts = [
@@ -290,18 +376,28 @@ def _render(
             for cell, width, column in zip(cells, widths, columns, strict=True)
         ]
         text = "  ".join(parts).rstrip()
-        return text if line_length is None or len(text) <= line_length else text[: line_length - 1] + "…"
+        return text if width is None else shortened(text, width)
 
     table = [line(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
-    rule = "─" * min(sum(widths) + 2 * (len(widths) - 1), line_length or 10_000)
+    table_width = _table_width(columns)
+    rule = paint("─" * (table_width if width is None else min(table_width, width)), "dim", colored)
     head = line([column.head for column in columns])
-    legend = any(column.head == "field" for column in columns)
+    notes = _notes(columns, dropped, full_width)
     return "\n".join(
-        [f'Model "{model.name}"', rule, head, rule, *table, rule, *_totals(model, rows, trace, legend)]
+        [
+            paint(f'Model "{model.name}"', "heading", colored),
+            rule,
+            head,
+            rule,
+            *table,
+            rule,
+            *(folded(text, width, "  ") for text in _totals(model, rows, trace)),
+            *(paint(folded(text, width, "  "), "dim", colored) for text in (notes if model.built else ())),
+        ]
     )
 
 
-def _totals(model: Model, rows: Sequence[Row], trace: Trace, legend: bool) -> list[str]:
+def _totals(model: Model, rows: Sequence[Row], trace: Trace) -> list[str]:
     if not model.built:
         return ["not built: sizes are known once it is called on data, or built by build(input_shape)"]
     trained = sum(v.type.size for v in model.trainable_weights)
@@ -312,6 +408,15 @@ def _totals(model: Model, rows: Sequence[Row], trace: Trace, legend: bool) -> li
     if trace.flops is not None and None not in memory:
         kept = sum(nbytes or 0 for nbytes in memory)
         lines.append(f"one sample: {with_unit(trace.flops)}FLOPs forward, {byte_size(kept)} of activations")
-    if legend:
+    return lines
+
+
+def _notes(columns: Sequence[_Column], dropped: Sequence[str], full_width: int) -> list[str]:
+    """Return the legend, and the way to see columns that do not fit."""
+    lines = []
+    if any(column.head == "field" for column in columns):
         lines.append("field: receptive field, the input positions along each axis on which a value depends")
+    if dropped:
+        names = " and ".join(sorted(dropped, key=str.lower))
+        lines.append(f"hidden: {names} of each layer; summary(line_length={full_width}) shows them")
     return lines

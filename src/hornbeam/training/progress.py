@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from hornbeam._internal.terminal import columns, is_terminal, uses_color
 from hornbeam.config import is_interactive_logging_enabled
 from hornbeam.distribution.processes import is_first
+from hornbeam.training.progress_line import colored_line, fitted_line, folded_line
 
 # Seconds between two drawings of a bar.
 INTERVAL = 0.12
-_BAR = 24
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Return True if a line can be drawn over."""
-    return bool(getattr(stream, "isatty", lambda: False)()) and os.environ.get("TERM") != "dumb"
 
 
 def resolve_verbose(verbose: object) -> int:
@@ -62,8 +57,12 @@ def show_logs(logs: Mapping[str, Any], notes: Mapping[str, str] | None = None) -
 
     notes: texts in parentheses after values.
     """
+    return " - ".join(_metric_texts(logs, notes))
+
+
+def _metric_texts(logs: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> list[str]:
     after = {name: f" ({text})" for name, text in (notes or {}).items()}
-    return " - ".join(f"{name}: {_number(value)}{after.get(name, '')}" for name, value in logs.items())
+    return [f"{name}: {_number(value)}{after.get(name, '')}" for name, value in logs.items()]
 
 
 def _number(value: Any) -> str:
@@ -105,9 +104,10 @@ class Bar:
         parts = [head, duration(elapsed)]
         if self.step:
             parts.append(per_step(elapsed / self.step))
-        line = " - ".join(part for part in (title, *parts, show_logs(logs, notes)) if part)
+        parts = [part for part in (title, *parts, *_metric_texts(logs, notes)) if part]
+        line = folded_line(parts, columns(self.stream))
         if self.live:
-            self._draw(line, cut=False)
+            self._draw(line)
             self.stream.write("\n")
         else:
             self.stream.write(line + "\n")
@@ -121,18 +121,21 @@ class Bar:
 
     def _line(self, elapsed: float, logs: Mapping[str, Any]) -> str:
         rate = elapsed / self.step if self.step else 0.0
-        if self.target:
-            done = min(self.step / self.target, 1.0)
-            filled = round(done * _BAR)
-            bar = "━" * filled + "─" * (_BAR - filled)
-            left = duration(rate * max(self.target - self.step, 0))
-            return f"{self.step}/{self.target} {bar} {per_step(rate)} ETA {left} {show_logs(logs)}"
-        return f"{self.step} steps {duration(elapsed)} {per_step(rate)} {show_logs(logs)}"
+        metrics = [(name, _number(value)) for name, value in logs.items()]
+        # The last column stays free: some terminals would begin a new line.
+        width = shutil.get_terminal_size().columns - 1
+        if not self.target:
+            return fitted_line(
+                f"{self.step} steps", None, [duration(elapsed), per_step(rate)], metrics, width
+            )
+        left = duration(rate * max(self.target - self.step, 0))
+        counter, fraction = f"{self.step}/{self.target}", self.step / self.target
+        return fitted_line(counter, fraction, [per_step(rate), f"ETA {left}"], metrics, width)
 
-    def _draw(self, line: str, cut: bool = True) -> None:
-        columns = shutil.get_terminal_size().columns
-        if cut:
-            line = line[: columns - 1]
-        self.stream.write("\r" + line + " " * max(self._width - len(line), 0))
+    def _draw(self, line: str) -> None:
+        first, *rest = line.split("\n")
+        padding = " " * max(self._width - len(first), 0)
+        text = "\n".join([first + padding, *rest])
+        self.stream.write("\r" + (colored_line(text) if uses_color(self.stream) else text))
         self.stream.flush()
-        self._width = min(len(line), columns - 1)
+        self._width = len(first)
