@@ -37,11 +37,15 @@ _NAMES = {
     "from_dlpack": "interop",
     "grad": "core.grad",
     "gradients": "core.grad",
+    "install_as_keras": "compat.installation",
     "jit": "core.jit",
+    "load_ipython_extension": "compat.notebooks",
     "lr_find": "diagnostics.lr_finder",
     "name_scope": "core.scopes",
     "remat": "core.grad",
     "stop_gradient": "core.grad",
+    "uninstall_as_keras": "compat.installation",
+    "unload_ipython_extension": "compat.notebooks",
     "value_and_grad": "core.grad",
     "version": "_internal.version",
     "vjp": "core.grad",
@@ -100,6 +104,10 @@ if TYPE_CHECKING:
     from hornbeam import wrappers as wrappers
     from hornbeam._internal.version import version as version
     from hornbeam._native import __version__ as __version__
+    from hornbeam.compat.installation import install_as_keras as install_as_keras
+    from hornbeam.compat.installation import uninstall_as_keras as uninstall_as_keras
+    from hornbeam.compat.notebooks import load_ipython_extension as load_ipython_extension
+    from hornbeam.compat.notebooks import unload_ipython_extension as unload_ipython_extension
     from hornbeam.core.grad import checkpoint as checkpoint
     from hornbeam.core.grad import grad as grad
     from hornbeam.core.grad import gradients as gradients

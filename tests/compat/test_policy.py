@@ -42,7 +42,7 @@ try:
 except TypeError:
     refused = True
 policy.install()
-same_hooks = before[-1] == sys.meta_path[1:]
+same_hooks = before[-1] == sys.meta_path[1:-1]
 print(json.dumps([installed, remaining, refused, same_hooks, "keras" in sys.modules]))
 """
 

@@ -1,6 +1,6 @@
-"""Import hook: `keras.a.b` and `tensorflow.keras.a.b` are `hornbeam.a.b`.
+"""Import hooks: `keras.a.b` and `tensorflow.keras.a.b` are `hornbeam.a.b`.
 
-`tensorflow.c` is the namespace `c` of the TensorFlow shim.
+`tensorflow.c` is the namespace `c` of the TensorFlow shim. `google.colab` says that it is for Colab only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
-from collections.abc import Callable, Sequence
+import importlib.metadata
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ import hornbeam
 from hornbeam.compat import legacy_api
 from hornbeam.compat.backend_env import follow_backend
 from hornbeam.compat.messages import log_deprecated
+from hornbeam.compat.metadata import replaced_distributions
 from hornbeam.compat.real_keras import is_internal
 from hornbeam.errors import MissingModuleError, MissingNameError
 
@@ -79,6 +81,12 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
+    def find_distributions(
+        self, context: importlib.metadata.DistributionFinder.Context | None = None
+    ) -> Iterable[importlib.metadata.Distribution]:
+        """Return the metadata that `importlib.metadata` asks for."""
+        return replaced_distributions(getattr(context, "name", None), KERAS_VERSION)
+
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         relative = relative_to_keras(spec.name)
         if relative is None:
@@ -93,6 +101,29 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Restore the first spec of a module that has several names; it is complete already."""
         if isinstance(module, Alias):
             module.__spec__ = module.first_spec = module.first_spec or module.__spec__
+
+
+class ColabFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Last finder, reached outside of Colab: explains why `google.colab` cannot be imported."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname == "google":  # the parent is imported first
+            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        if fullname.split(".")[:2] == ["google", "colab"]:
+            raise ModuleNotFoundError(
+                "google.colab exists in Colab only. Elsewhere omit drive.mount() and files.upload(), and "
+                "read files from a folder of this machine",
+                name=fullname,
+            )
+        return None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave the module empty."""
 
 
 def relative_to_keras(fullname: str) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+# Program that speaks: `policy.install` sets it.
+speaker = "hornbeam run"
 _logged: set[str] = set()
 
 
@@ -11,7 +13,7 @@ def log_once(text: str) -> None:
     """Print a line on stderr, the first time that it occurs in this process."""
     if text not in _logged:
         _logged.add(text)
-        print(f"hornbeam run: {text}", file=sys.stderr)
+        print(f"{speaker}: {text}", file=sys.stderr)
 
 
 def log_deprecated(old: str, new: str) -> None:

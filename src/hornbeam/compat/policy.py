@@ -1,4 +1,4 @@
-"""All changes that `hornbeam run` makes to its process, as one object that can undo them."""
+"""All changes of a process in which Hornbeam replaces Keras, as one object that can undo them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from hornbeam import engines
-from hornbeam.compat import legacy_api
-from hornbeam.compat.import_hook import Finder
+from hornbeam.compat import legacy_api, messages
+from hornbeam.compat.import_hook import ColabFinder, Finder
 from hornbeam.compat.messages import log_once
 from hornbeam.compat.patch import Patch
 from hornbeam.compat.real_keras import real_libraries
@@ -24,7 +24,8 @@ _MISSING = object()
 class Policy:
     """The changes of a process in which Hornbeam replaces Keras and TensorFlow.
 
-    - `import keras` and `import tensorflow` find Hornbeam (`sys.meta_path`).
+    - `import keras` and `import tensorflow` find Hornbeam (`sys.meta_path`), and so does
+      `importlib.metadata`; `google.colab` explains itself.
     - Implausible training data are reported on stderr instead of refused (`training.warning_policy`).
     - Warnings of Hornbeam name the line of the script (`warnings.showwarning`).
     - Engines whose library imports the real Keras or TensorFlow get it (`engines.host_libraries`).
@@ -42,8 +43,11 @@ class Policy:
         """True between `install` and `uninstall`."""
         return bool(self._undo)
 
-    def install(self) -> None:
+    def install(self, speaker: str = "hornbeam run") -> None:
         """Apply the changes, once.
+
+        Args:
+            speaker: Name of the program, with which its lines on stderr begin.
 
         Raises:
             RuntimeError: If Keras or TensorFlow has already been imported.
@@ -52,10 +56,14 @@ class Policy:
             return
         for name in ("keras", "tensorflow"):
             if name in sys.modules:
-                raise RuntimeError(f"{name} is already imported. Install the policy before its first import.")
-        finder = Finder(self.install_legacy_api, self.install_tensorflow_methods)
-        sys.meta_path.insert(0, finder)
+                raise RuntimeError(
+                    f"{name} is already imported here, as the installed library. Begin again (in a notebook: "
+                    f"restart the kernel), and let Hornbeam take its place before the first `import {name}`"
+                )
+        finder, last = Finder(self.install_legacy_api, self.install_tensorflow_methods), ColabFinder()
+        sys.meta_path[:] = [finder, *sys.meta_path, last]
         self._undo.append(lambda: sys.meta_path.remove(finder))
+        self._undo.append(lambda: sys.meta_path.remove(last))
         self._undo.append(_forget_modules)
 
         def host_libraries() -> AbstractContextManager[None]:
@@ -63,6 +71,7 @@ class Policy:
 
         self._apply(
             [
+                Patch(messages, "speaker", speaker),
                 Patch(warning_policy, "on_warning", log_once),
                 Patch(warnings, "showwarning", located_showwarning(warnings.showwarning)),
                 Patch(engines, "host_libraries", host_libraries),
@@ -108,6 +117,8 @@ def _forget_modules() -> None:
     """Remove the modules that scripts imported as Keras and TensorFlow from `sys.modules`."""
     for name in [name for name in sys.modules if name.split(".")[0] in ("keras", "tensorflow", "tf_keras")]:
         del sys.modules[name]
+    if isinstance(getattr(sys.modules.get("google"), "__loader__", None), ColabFinder):
+        del sys.modules["google"]
 
 
 # The policy of this process.

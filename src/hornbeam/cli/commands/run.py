@@ -1,4 +1,4 @@
-"""`hornbeam run`: run a Keras script unchanged."""
+"""`hornbeam run`: run a Keras script, module or notebook unchanged."""
 
 from __future__ import annotations
 
@@ -8,26 +8,46 @@ import sys
 
 from hornbeam.cli.arguments import add_engine_option, choose_engine
 
+_USAGE = """hornbeam run [--engine NAME] SCRIPT [ARG ...]
+       hornbeam run [--engine NAME] NOTEBOOK.ipynb [--output FILE.ipynb]
+       hornbeam run [--engine NAME] -m MODULE [ARG ...]
+       hornbeam run [--engine NAME] -c CODE [ARG ...]
+       hornbeam run [--engine NAME] - [ARG ...]"""
+
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Add the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "run",
-        help="run a Keras script: `import keras` and `from tensorflow import keras` mean Hornbeam",
-        description="Run a Keras script unchanged. Arguments after the script's name are passed to it.",
+        usage=_USAGE,
+        help="run a Keras script or notebook: `import keras` and `import tensorflow` mean Hornbeam",
+        description="Run a Keras script, module or notebook unchanged. Arguments after its name are passed "
+        "to it.",
     )
     add_engine_option(parser)
-    parser.add_argument("script")
+    parser.add_argument(
+        "-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="run a module, as python -m"
+    )
+    parser.add_argument(
+        "-c", dest="code", nargs=argparse.REMAINDER, metavar="CODE", help="run a line of code"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write the notebook with its outputs into this file"
+    )
+    parser.add_argument(
+        "script", nargs="?", metavar="SCRIPT", help="script, notebook, or - for the standard input"
+    )
     parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARG")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the script; the exit status is the script's."""
-    from hornbeam.compat import follow_backend, policy, run_script
+    """Run the program; the exit status is its own."""
+    from hornbeam.compat import follow_backend, policy
 
-    if not os.path.isfile(args.script):
-        print(f"hornbeam run: no script {args.script!r}", file=sys.stderr)
+    problem = _problem(args)
+    if problem:
+        print(f"hornbeam run: {problem}", file=sys.stderr)
         return 2
     # Before the engine is chosen: its library may import the real Keras.
     policy.install()
@@ -38,5 +58,50 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, ImportError) as error:
         print(f"hornbeam run: {error}", file=sys.stderr)
         return 2
-    run_script(args.script, args.args)
+    return _start(args)
+
+
+def _problem(args: argparse.Namespace) -> str:
+    """Return what is wrong with the arguments, or ""."""
+    for option, words in (("-m", args.module), ("-c", args.code)):
+        if words is not None:
+            return "" if words else f"{option} needs an argument; see hornbeam run --help"
+    if args.script is None:
+        return "which script? See hornbeam run --help"
+    if args.script == "-":
+        return ""
+    if not os.path.isfile(args.script):
+        return f"no script {args.script!r}"
+    if args.script.endswith(".ipynb"):
+        return _read_notebook_options(args)
+    return "--output is for notebooks: a script writes its own files" if args.output else ""
+
+
+def _read_notebook_options(args: argparse.Namespace) -> str:
+    """Accept --output after the name of the notebook too; return what is wrong, or ""."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("-o", "--output", default=args.output)
+    try:
+        options, others = parser.parse_known_args(args.args)
+    except argparse.ArgumentError:
+        return "--output needs the name of a file"
+    args.output = options.output
+    return f"a notebook takes no arguments, got {' '.join(others)}" if others else ""
+
+
+def _start(args: argparse.Namespace) -> int:
+    from hornbeam.compat import run_code, run_module, run_script
+
+    if args.module is not None:
+        run_module(args.module[0], args.module[1:])
+    elif args.code is not None:
+        run_code(args.code[0], args.code[1:])
+    elif args.script == "-":
+        run_code(sys.stdin.read(), args.args, "<stdin>")
+    elif args.script.endswith(".ipynb"):
+        from hornbeam.cli.notebooks.running import run_notebook
+
+        return run_notebook(args.script, args.output)
+    else:
+        run_script(args.script, args.args)
     return 0
