@@ -18,7 +18,7 @@ from hornbeam.compat.notebooks import adapt_shell
 
 
 class _Publisher(DisplayPublisher):
-    """What `display()` publishes is recorded."""
+    """Publisher of `display()` that records what is displayed."""
 
     recorder: Recorder
 
@@ -40,7 +40,7 @@ class _Publisher(DisplayPublisher):
 
 
 class _Hook(DisplayHook):
-    """The value of a last expression is recorded."""
+    """Hook that records the value of a last expression."""
 
     recorder: Recorder
 

@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-# Larger files are no notebooks that somebody wrote.
+# Larger files are no notebooks written by hand.
 _MOST_BYTES = 256 * 2**20
 
 
