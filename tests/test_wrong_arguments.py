@@ -40,7 +40,7 @@ MISTAKES = [
     ("L.Dense(3,activation='rellu')", "unknown activation 'rellu'. Did you mean 'relu'? Known: celu,"),
     ("L.Dense(3,kernel_initializer='glorot')", "unknown initializer 'glorot'. Did you mean 'glorot_normal'?"),
     ("L.Dense(3)(5)", "takes tensors or arrays, got 5 (int)"),
-    ("L.Dense(3)(np.float32(1))", "expects an input of shape (batch, ..., features), got a"),
+    ("L.Dense(3)(np.float32(1))", "expects an input of rank 2 at least, got shape ()"),
     ("L.Dense(3)('abc')", "takes tensors or arrays, got 'abc' (str)"),
     ("L.Dense(3)(None)", "takes tensors or arrays, got None (NoneType)"),
     ("L.Dense(3)()", "missing a required argument: 'inputs'. It takes (inputs:"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.registry import deserialize as _deserialize
@@ -311,10 +311,9 @@ def _sensible(policy: DTypePolicy) -> DTypePolicy:
     dtype = policy.compute_dtype
     if policy.name in _MIXED and dtype not in _warned and not current_engine().has_native_arithmetic(dtype):
         _warned.add(dtype)
-        warnings.warn(
+        warn_user(
             f"{policy.name!r}: this CPU has no instruction that multiplies {dtype}, so that training and "
-            "prediction are slower than in float32; only memory is saved",
-            stacklevel=3,
+            "prediction are slower than in float32; only memory is saved"
         )
     return policy
 

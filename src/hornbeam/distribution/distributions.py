@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam._internal.context import ThreadSetting
+from hornbeam._internal.warn import warn_user
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.registry import exported
@@ -218,10 +218,9 @@ class DataParallel(Distribution):
         elif not isinstance(device_mesh, DeviceMesh):
             raise ValueError(f"device_mesh must be a DeviceMesh, got {device_mesh!r}")
         if len(device_mesh.shape) != 1:
-            warnings.warn(
+            warn_user(
                 f"DataParallel shards batches along the first axis of {device_mesh}. Devices along the other "
-                "axes repeat the same work.",
-                stacklevel=2,
+                "axes repeat the same work."
             )
         super().__init__(device_mesh, device_mesh.axis_names[0], auto_shard_dataset)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.validation import check_int
+from hornbeam._internal.warn import warn_user
 from hornbeam.errors import IntervalWarning
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
@@ -175,7 +175,7 @@ def evaluate(
     predicted = predictions(model, x, y, sample_weight, batch_size, steps, keep_x=train is not None)
     result, labels = evaluation_of(model, predicted, level, resamples, seed)
     for note in result.notes:
-        warnings.warn(note, IntervalWarning, stacklevel=2)
+        warn_user(note, IntervalWarning)
     if train is None:
         return result
     from hornbeam.evaluation.baseline_models import baselines

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
 from hornbeam._internal.intervals import Interval, mean_interval
+from hornbeam._internal.warn import warn_user
 from hornbeam.errors import BestOfWarning
 from hornbeam.evaluation.compiled_metrics import direction
 from hornbeam.evaluation.display import EvaluationReport, Table
@@ -49,7 +49,7 @@ class SeedVariance:
     @property
     def best(self) -> float:
         """Best value, with a BestOfWarning: it does not predict the next run."""
-        warnings.warn(self.best_of(), BestOfWarning, stacklevel=2)
+        warn_user(self.best_of(), BestOfWarning)
         return self._best()
 
     def _best(self) -> float:

@@ -162,12 +162,21 @@ class LayerCall:
             outputs = call(*bound.args, **bound.kwargs)
         else:
             outputs = hook(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
+        if outputs is None and not self.layer._losses and not _is_ours(self.layer):
+            raise TypeError(
+                f"{type(self.layer).__name__}.call() returned None: is a `return` missing at its end?"
+            )
         active = distribution()
         return outputs if active is None else active.constrain(outputs, f"{current_path()}/output")
 
     def summary(self) -> str:
         """Describe the arguments in one line, for errors."""
         return ", ".join(f"{name}={_describe(value)}" for name, value in self.arguments.items())
+
+
+def _is_ours(layer: Layer) -> bool:
+    """Return True if `call` is defined by Hornbeam, such as that of InputLayer, which returns nothing."""
+    return getattr(type(layer).call, "__module__", "").partition(".")[0] == "hornbeam"
 
 
 def _shape_of(x: Any) -> tuple[int, ...] | None:

@@ -38,6 +38,9 @@ class InputSpec:
         >>> layer.input_spec = InputSpec(min_ndim=2, axes={-1: 784})  # doctest: +SKIP
     """
 
+    # Advice for an input of lower rank, in place of the general one.
+    _low_rank_hint: str | None = None
+
     def __init__(
         self,
         dtype: DTypeLike | None = None,
@@ -136,11 +139,11 @@ def _problem(spec: InputSpec, shape: tuple[int | None, ...]) -> tuple[str, str] 
             shape = shape[:-1]
             rank -= 1
     if spec.ndim is not None and not spec.allow_last_axis_squeeze and rank != spec.ndim:
-        return f"of rank {spec.ndim}{_layout(spec.ndim)}", _rank_hint(rank, spec.ndim)
+        return f"of rank {spec.ndim}{_layout(spec.ndim)}", _rank_hint(spec, rank, spec.ndim)
     if spec.max_ndim is not None and rank > spec.max_ndim:
-        return f"of rank {spec.max_ndim} at most", _rank_hint(rank, spec.max_ndim)
+        return f"of rank {spec.max_ndim} at most", _rank_hint(spec, rank, spec.max_ndim)
     if spec.min_ndim is not None and rank < spec.min_ndim:
-        return f"of rank {spec.min_ndim} at least", _rank_hint(rank, spec.min_ndim)
+        return f"of rank {spec.min_ndim} at least", _rank_hint(spec, rank, spec.min_ndim)
     for axis, size in spec.axes.items():
         if size is not None and (axis >= rank or axis < -rank or shape[axis] not in (size, None)):
             return f"with size {size} on axis {axis}", _axis_hint(size, axis, shape)
@@ -163,7 +166,9 @@ def _layout(rank: int) -> str:
     return _LAYOUTS.get(rank, "")
 
 
-def _rank_hint(rank: int, expected: int) -> str:
+def _rank_hint(spec: InputSpec, rank: int, expected: int) -> str:
+    if rank < expected and spec._low_rank_hint is not None:
+        return f" {spec._low_rank_hint}"
     if rank == expected - 1:
         return " One axis is missing: for one channel add it with x[..., None], for one sample with x[None]"
     if rank < expected:

@@ -273,7 +273,10 @@ class Layer(Operation, Weighted):
             if context.entry_layer is self and not call.symbolic:
                 self._clear_losses()
             with self._scope():
-                self._build_for(call)
+                if not self.built:
+                    if call.shapes:  # a wrong rank is the cause of what would fail in build()
+                        check_inputs(self.input_spec, call.first, self.describe())
+                    self._build_for(call)
                 check_inputs(self.input_spec, call.first, self.describe())
                 if not call.symbolic:
                     context.training = call.resolve_training(context.training)
@@ -360,8 +363,6 @@ class Layer(Operation, Weighted):
             self._clear_losses()
 
     def _build_for(self, call: LayerCall) -> None:
-        if self.built:
-            return
         if type(self).build is Layer.build:
             self._mark_built(call.shapes)
             return

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 from hornbeam import tree
+from hornbeam._internal.warn import warn_user
 from hornbeam.core.convert import cast
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.tensor import Tensor
@@ -32,10 +32,7 @@ def attach_masks(layer: Layer, call: LayerCall, outputs: Tree, mask: Tree) -> No
     is_masked = any(m is not None for m in tree.flatten(mask))
     if not layer.supports_masking:
         if is_masked:
-            warnings.warn(
-                f"{layer.describe()} does not support masking: the mask of its input ends here",
-                stacklevel=4,
-            )
+            warn_user(f"{layer.describe()} does not support masking: the mask of its input ends here")
         return
     output_masks = layer.compute_mask(call.first, mask if is_masked else None)
     if output_masks is None:

@@ -85,7 +85,7 @@ class RNN(TensorsLayer):
         self.unroll = unroll
         self.zero_output_for_mask = zero_output_for_mask
         self.supports_masking = True
-        self.input_spec = InputSpec(min_ndim=3)
+        self.input_spec = sequence_spec(min_ndim=3)
         self.states: Any = None
 
     def build(self, sequences_shape: PartialShape, initial_state_shape: ShapeTree = None) -> None:
@@ -259,6 +259,16 @@ class RNN(TensorsLayer):
         if isinstance(config.get("cell"), dict):
             config["cell"] = deserialize(config["cell"])
         return super().from_config(config)
+
+
+def sequence_spec(**settings: int) -> InputSpec:
+    """Return the spec of a recurrent layer's input. settings: arguments of InputSpec."""
+    spec = InputSpec(**settings)  # type: ignore[arg-type]
+    spec._low_rank_hint = (
+        "If the layer before it is recurrent, write return_sequences=True there; for one feature per step "
+        "add an axis to the data with x[..., None]"
+    )
+    return spec
 
 
 def _swap(pair: tuple[Any, Any]) -> tuple[Any, Any]:

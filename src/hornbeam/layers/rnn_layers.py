@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.core.registry import exported
 from hornbeam.layers.config import argument_names, constructor_arguments, serialize_argument
-from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.rnn import RNN
+from hornbeam.layers.rnn import RNN, sequence_spec
 from hornbeam.layers.rnn_cells import (
     GRUCell,
     LSTMCell,
@@ -44,7 +43,7 @@ class _CellLayer(RNN):
         }
         shared = {name: layer_arguments[name] for name in ("dtype", "trainable") if name in layer_arguments}
         super().__init__(self.cell_class(**cell_arguments, **shared), **layer_arguments)
-        self.input_spec = InputSpec(ndim=3)
+        self.input_spec = sequence_spec(ndim=3)
 
     def __getattr__(self, name: str) -> Any:
         cell = self.__dict__.get("cell")

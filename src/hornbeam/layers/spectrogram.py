@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_choice, check_int
+from hornbeam._internal.warn import warn_user
 from hornbeam.config import epsilon, standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
@@ -107,7 +107,7 @@ class STFTSpectrogram(TensorLayer):
                 f"{owner}: fft_length must be at least frame_length={frame_length}, got {fft_length}"
             )
         if fft_length is not None and fft_length & (fft_length - 1):
-            warnings.warn(f"{owner}: fft_length={fft_length} is not a power of two", stacklevel=2)
+            warn_user(f"{owner}: fft_length={fft_length} is not a power of two")
         self.frame_step = frame_step
         self.fft_length = fft_length
         self.window = window

@@ -46,9 +46,14 @@ class Functional(GraphEnds, Model):
         for argument, structure in (("inputs", inputs), ("outputs", outputs)):
             for leaf in tree.flatten(structure):
                 if not isinstance(leaf, KerasTensor):
+                    hint = (
+                        ". For layers one after the other write Sequential([...])"
+                        if isinstance(leaf, Layer)
+                        else ""
+                    )
                     raise ValueError(
                         f"{argument} of a functional model must be symbolic tensors (Input, and the outputs "
-                        f"of layers for it), got {type(leaf).__name__}"
+                        f"of layers for it), got {type(leaf).__name__}{hint}"
                     )
         if len({id(x) for x in tree.flatten(inputs)}) != len(tree.flatten(inputs)):
             raise ValueError(f"model {self.name!r}: an input is listed twice")

@@ -126,7 +126,11 @@ class Model(SavingMethods, Trainer, Layer):
             _functional.model.__init__(self, *args, **kwargs)  # type: ignore[misc]
             return
         if type(self) is Model and args:
-            raise TypeError("a functional model needs both: Model(inputs, outputs), got one argument")
+            holds_layers = any(isinstance(leaf, Layer) for leaf in tree.flatten(args))
+            raise TypeError(
+                "a functional model needs both: Model(inputs, outputs), got one argument"
+                + (". For layers one after the other write Sequential([...])" if holds_layers else "")
+            )
         Layer.__init__(self, *args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tree:

@@ -16,6 +16,8 @@ from hornbeam.training.check_inputs import check_values
 from hornbeam.training.host_inputs import HostInputs
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import Config, ShapeLike, TensorLike, Tree
 
 
@@ -37,6 +39,18 @@ class Sequential(Model):
     """
 
     layers_in_file = "first"
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Before __init__, which would take the second layer for `trainable`.
+        if cls.__init__ is Sequential.__init__:
+            for number, argument in enumerate(args[1:], 2):
+                if callable(argument) or isinstance(argument, KerasTensor):
+                    kind = argument.__name__ if isinstance(argument, type) else type(argument).__name__
+                    raise TypeError(
+                        f"Sequential takes its layers as one list, got a {kind} as argument {number}: write "
+                        "Sequential([...]) with all layers between the brackets"
+                    )
+        return super().__new__(cls, *args, **kwargs)
 
     def __init__(
         self,
@@ -108,7 +122,8 @@ class Sequential(Model):
         if isinstance(layer, Layer):
             return layer
         if not callable(layer):
-            raise TypeError(f"Sequential takes layers, got {type(layer).__name__}: {layer!r}")
+            hint = ": write Sequential(list(layers))" if hasattr(layer, "__iter__") else ""
+            raise TypeError(f"Sequential takes layers, got {type(layer).__name__}: {layer!r}{hint}")
         from hornbeam.layers import Lambda  # few models need it
 
         return Lambda(layer)

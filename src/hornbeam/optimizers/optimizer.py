@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import ops
 from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam._internal.validation import check_int, check_number
+from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
@@ -333,9 +333,7 @@ class Optimizer(OptimizerVariables):
             raise ValueError(f"{self.name} got no gradient for any variable: does the loss depend on them?")
         if len(pairs) < len(variables):
             without = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
-            warnings.warn(
-                f"no gradient for {', '.join(without)}: the loss does not depend on them", stacklevel=3
-            )
+            warn_user(f"no gradient for {', '.join(without)}: the loss does not depend on them")
         for gradient, variable in pairs:
             if tuple(gradient.shape) != variable.shape:
                 raise ShapeError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import dtype_name, numpy_dtype
@@ -168,10 +168,9 @@ class OptimizerVariables:
             store: Mapping of names to arrays, such as an HDF5 group.
         """
         if len(store) != len(self.variables):
-            warnings.warn(
+            warn_user(
                 f"the state of {self.name} was not loaded: it has {len(self.variables)} variables, the file "
-                f"{len(store)}. Training will go on with a fresh optimizer state",
-                stacklevel=2,
+                f"{len(store)}. Training will go on with a fresh optimizer state"
             )
             return
         for index, variable in enumerate(self.variables):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.data.folders.file_listing import list_files_below
 from hornbeam.data.pipeline.py_dataset import PyDataset
 from hornbeam.random import make_default_seed
@@ -292,10 +292,7 @@ def list_frame_files(
         ]
         if len(rows) < len(names):
             first = next(name for i, name in enumerate(names) if i not in set(rows))
-            warnings.warn(
-                f"{len(names) - len(rows)} invalid files of column {x_col!r} are skipped: {first!r}",
-                stacklevel=3,
-            )
+            warn_user(f"{len(names) - len(rows)} invalid files of column {x_col!r} are skipped: {first!r}")
     class_indices: dict[str, int] = {}
     targets: Any = None
     if class_mode == "raw":

@@ -6,12 +6,12 @@ New programs should use `image_dataset_from_directory` and layers such as Random
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.preprocessing.affine import adjust_brightness, apply_affine
 from hornbeam.preprocessing.flows import (
@@ -99,7 +99,7 @@ class ImageDataGenerator:
                 f'fill_mode must be "nearest", "constant", "reflect" or "wrap", got {fill_mode!r}'
             )
         if zca_whitening and featurewise_std_normalization:
-            warnings.warn("zca_whitening replaces featurewise_std_normalization", stacklevel=2)
+            warn_user("zca_whitening replaces featurewise_std_normalization")
             featurewise_std_normalization = False
         self.featurewise_center = featurewise_center or zca_whitening or featurewise_std_normalization
         self.samplewise_center = samplewise_center or samplewise_std_normalization

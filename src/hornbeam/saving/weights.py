@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import h5py
 import numpy as np
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
 from hornbeam.saving.files import SizeBudget, replace_file, to_storable
@@ -229,10 +229,9 @@ def _optional(part: Part, store: h5py.File) -> list[tuple[Any, h5py.Dataset]]:
         return pairs
     # An optimizer before its first step may have been saved without slots.
     if stored and (stored > 2 or datasets[0] is None or int(datasets[0][()]) > 0):
-        warnings.warn(
+        warn_user(
             f"the state of {part.name!r} in the file does not fit ({len(pairs)} variables here, {stored} in "
-            "the file): it starts from its initial state",
-            stacklevel=2,
+            "the file): it starts from its initial state"
         )
     return []
 

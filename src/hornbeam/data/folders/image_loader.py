@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.warn import warn_user
 from hornbeam.config import standard_data_format
 from hornbeam.data.elements import TensorSpec
 from hornbeam.data.folders.image_decoding import COLORS, ImageFile, copy_pixels, decode_error, resize_box
@@ -312,7 +312,7 @@ class ImageBatches(Stage):
         new = {path: reason for path, reason in failed.items() if path not in known}
         if new and not is_peeking.get():
             heading = f"skipped {len(new):,} unreadable image{'s' * (len(new) != 1)}"
-            warnings.warn(list_reasons(heading, new), stacklevel=2)
+            warn_user(list_reasons(heading, new))
 
 
 def rebatch(

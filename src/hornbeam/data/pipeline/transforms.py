@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.warn import warn_user
 from hornbeam.data import elements as e
 from hornbeam.data.errors import add_location, describe_function
 from hornbeam.data.pipeline.prefetch import map_ordered, map_ordered_if_slow
@@ -203,7 +203,7 @@ class IgnoreErrors(Stage):
                 raise result
             if self.warns:
                 location = " ".join(getattr(result, "__notes__", ()))
-                warnings.warn(f"element dropped: {type(result).__name__}: {result} {location}", stacklevel=2)
+                warn_user(f"element dropped: {type(result).__name__}: {result} {location}")
 
     def _try(self, context: PassContext, numbered: tuple[int, Any]) -> tuple[Any] | Exception:
         try:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh
@@ -96,10 +97,9 @@ class TorchExecutable(BindingExecutable):
         try:
             self._program = compiled(walk, inputs)
         except Exception as error:
-            warnings.warn(
+            warn_user(
                 f"torch.compile failed, so the graph still runs node by node ({type(error).__name__}: "
-                f"{str(error)[:300]}). HORNBEAM_TORCH_COMPILE=0 switches compiling off.",
-                stacklevel=2,
+                f"{str(error)[:300]}). HORNBEAM_TORCH_COMPILE=0 switches compiling off."
             )
 
     def run_steps(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import h5py
 import numpy as np
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.hdf5 import checked_dataset, checked_object
 from hornbeam.saving.hdf5_attributes import Raw, texts
@@ -151,10 +151,9 @@ def origin_of(
         return Origin(False, backend == "theano")
     turned = any(_THEANO.search(name) for name in names)
     if turned and version is None and any(has_convolutions(layer) for layer in layers):
-        warnings.warn(
+        warn_user(
             "the file does not name its writer. Its arrays are named as by Keras 1 with Theano, so kernels "
-            "of convolutions are flipped",
-            stacklevel=5,
+            "of convolutions are flipped"
         )
     return Origin(True, turned)
 

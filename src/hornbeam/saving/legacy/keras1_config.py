@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.legacy.keras1_names import ARGUMENTS, CLASSES, DATA_FORMATS, REMOVED, SIZES
 
@@ -273,10 +273,9 @@ def _lstm(settings: dict[str, Any], config: dict[str, Any]) -> None:
 def _embedding(settings: dict[str, Any], config: dict[str, Any]) -> None:
     rate = settings.pop("dropout", 0.0)
     if rate:
-        warnings.warn(
+        warn_user(
             f"Embedding {config['name']!r} dropped words at the rate {rate} in training, which it cannot any "
-            "more: what it predicts is the same",
-            stacklevel=8,
+            "more: what it predicts is the same"
         )
 
 

@@ -4,11 +4,11 @@ Those of Keras 1 go through `keras1_config` first."""
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from hornbeam import initializers, layers
+from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.legacy.keras1_config import keras2_config
 
@@ -231,9 +231,8 @@ def _optimizer(config: Any, version: str) -> Any:
         settings["global_clipnorm"] = settings.pop("clipnorm")
     if config["class_name"] == "Nadam" and not {"decay", "schedule_decay"}.isdisjoint(settings):
         settings = {k: v for k, v in settings.items() if k not in ("decay", "schedule_decay")}
-        warnings.warn(
-            "Nadam's momentum grew by another rule in the Keras that wrote the file: it grows by Keras 3's",
-            stacklevel=6,
+        warn_user(
+            "Nadam's momentum grew by another rule in the Keras that wrote the file: it grows by Keras 3's"
         )
     decay = settings.pop("decay", 0.0)
     if decay:

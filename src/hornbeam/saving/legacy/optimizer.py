@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from hornbeam._internal.warn import warn_user
 from hornbeam.saving.hdf5 import checked_dataset, checked_object
 from hornbeam.saving.hdf5_attributes import Raw
 from hornbeam.saving.legacy.h5 import Stored, is_numeric, names_in, stored_layers
@@ -58,10 +58,9 @@ def read_legacy_optimizer(model: Model, store: h5py.File, raw: Raw) -> None:
         else:
             values = _by_position(model, stored_layers(model, store, raw, named=True), datasets)
     if values is None:
-        warnings.warn(
+        warn_user(
             f"the state of {optimizer.name!r} in the file ({len(names)} arrays) does not fit: it "
-            "starts from its initial state",
-            stacklevel=4,
+            "starts from its initial state"
         )
         return
     for variable, value in values:
