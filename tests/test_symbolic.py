@@ -147,12 +147,12 @@ def test_errors_name_the_tensor() -> None:
         _ = KerasTensor(()).sum
 
 
-def test_errors_of_shapes_say_what_was_tried() -> None:
-    with pytest.raises(ShapeError, match=r"the inner sizes differ\n  \(unknown sizes were tried as 83"):
+def test_errors_of_shapes_have_no_probed_sizes() -> None:
+    with pytest.raises(ShapeError, match=r"\(None, 8, 4\) and \(5, 5\): the inner sizes differ$") as error:
         X @ np.ones((5, 5), "float32")
-    with pytest.raises(ShapeError) as error:
+    assert "83" not in str(error.value)
+    with pytest.raises(ShapeError, match=r"\(2, 3\), \(2, 4\)"):
         KerasTensor((2, 3)) + np.ones((2, 4), "float32")
-    assert "tried" not in str(error.value)
     with pytest.raises(HornbeamTypeError, match="does not take float32"):
         X & X
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -17,7 +18,7 @@ from hornbeam.core.variable import VariableTracer
 from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import new_level
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, UnknownSize, dtype_name
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, Index, ShapeLike, TensorLike, Tree
@@ -28,6 +29,12 @@ STRING = "string"
 # Unknown sizes are tried at two values; an output size that differs between the trials is unknown, too. The
 # sizes of inner axes are divisible by 32, so that networks which halve them five times can be tried.
 _PROBES = ((83, 96), (89, 128))
+
+# Further sizes, with which a call that failed is tried again.
+_OTHER_PROBES = ((89, 128), (97, 160), (101, 224))
+
+# Numbers in an error message, and the word that stands for an unknown one.
+_NUMBERS = re.compile(r"\d[\d,]*(?:\.\d+)?|\bNone\b")
 
 
 class KerasTensor(Tensor):
@@ -272,11 +279,9 @@ def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
     unknown = any(None in x.shape for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor))
     try:
         trials = [_probe(fn, args, kwargs, sizes) for sizes in (_PROBES if unknown else _PROBES[:1])]
-    except ShapeError as error:
-        if unknown and "unknown sizes" not in str(error):
-            batch, inner = _PROBES[0]
-            note = f"  (unknown sizes were tried as {batch} for the batch and {inner} elsewhere)"
-            error.args = (f"{error}\n{note}", *error.args[1:])
+    except Exception as error:
+        if unknown:
+            _hide_probes(error, fn, args, kwargs)
         raise
     structure = trials[0][0]
     columns = list(zip(*(flat for _, flat in trials), strict=True))
@@ -285,10 +290,42 @@ def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
     return _Specs(structure, leaves, [None if column[0] is None else _spec(column) for column in masks])
 
 
+def _hide_probes(error: Exception, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    """Replace numbers in the error's message that come from the probed sizes by None.
+
+    `UnknownSize` prints as None, but some functions reduce it to a plain integer. So the call fails again
+    with other sizes: numbers in which the two messages differ are not the user's.
+    """
+    if not error.args or not isinstance(error.args[0], str) or not _NUMBERS.search(error.args[0]):
+        return
+    for sizes in _OTHER_PROBES:
+        try:
+            _probe(fn, args, kwargs, sizes)
+        except Exception as other:
+            if type(other) is type(error) and other.args and isinstance(other.args[0], str):
+                message = _common_message(error.args[0], other.args[0])
+                if message is not None:
+                    error.args = (message, *error.args[1:])
+                    return
+
+
+def _common_message(first: str, second: str) -> str | None:
+    """Return a message with None for the numbers that differ from the other; None if more than those do."""
+    if _NUMBERS.split(first) != _NUMBERS.split(second):
+        return None
+    numbers = iter(zip(_NUMBERS.findall(first), _NUMBERS.findall(second), strict=True))
+
+    def common(match: re.Match[str]) -> str:
+        a, b = next(numbers)
+        return a if a == b else "None"
+
+    return _NUMBERS.sub(common, first)
+
+
 def _spec(trials: Sequence[Any]) -> tuple[DynamicShape, str]:
     """Return shape and dtype of the results of all trials; sizes that differ are unknown."""
     sizes = zip(*(value.shape for value in trials), strict=True)
-    return tuple(s[0] if len(set(s)) == 1 else None for s in sizes), trials[0].dtype
+    return tuple(int(s[0]) if len(set(s)) == 1 else None for s in sizes), trials[0].dtype
 
 
 def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int]) -> tuple[Any, list[Any]]:
@@ -300,7 +337,9 @@ def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int
                 return x
             if x.dtype == STRING:
                 raise HornbeamTypeError(strings_refused(_name_of(fn), x))
-            shape = tuple((inner if i else batch) if s is None else s for i, s in enumerate(x.shape))
+            shape = tuple(
+                UnknownSize(inner if i else batch) if s is None else s for i, s in enumerate(x.shape)
+            )
             tensor = Tensor(placeholder(TensorType(shape, x.dtype), level))
             if x._keras_mask is not None:
                 tensor._keras_mask = concrete(x._keras_mask)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,43 @@ def promote_types(kinds: Iterable[str], floatx: str = "float32") -> str:
     for kind in kinds:
         result = _JOIN[result, kind]
     return "int32" if result == "int" else floatx if result == "float" else result
+
+
+class UnknownSize(int):
+    """Number that takes the place of an unknown size while shapes are inferred. It prints as None.
+
+    What is computed from it is unknown, too.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "None"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "None"
+
+    def __getnewargs__(self) -> tuple[int]:
+        return (int(self),)
+
+
+def _unknown(name: str) -> Callable[..., Any]:
+    operation = getattr(int, name)
+
+    def method(self: UnknownSize, *others: Any) -> Any:
+        result = operation(self, *others)
+        return UnknownSize(result) if isinstance(result, int) else result
+
+    return method
+
+
+for _name in ("add", "sub", "mul", "floordiv", "mod", "pow", "lshift", "rshift"):
+    setattr(UnknownSize, f"__{_name}__", _unknown(f"__{_name}__"))
+    setattr(UnknownSize, f"__r{_name}__", _unknown(f"__r{_name}__"))
+for _name in ("neg", "pos", "abs"):
+    setattr(UnknownSize, f"__{_name}__", _unknown(f"__{_name}__"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.symbolic import holds_strings, strings_refused
 from hornbeam.core.tensor import Tensor
 from hornbeam.distribution import distribution
-from hornbeam.ir.types import HornbeamTypeError, is_float
+from hornbeam.ir.types import HornbeamTypeError, UnknownSize, is_float
 from hornbeam.layers.context import current_call_hook
 from hornbeam.layers.masking import masks_of
 from hornbeam.layers.remat import rematerialized, wants_remat
@@ -179,8 +179,10 @@ def _is_ours(layer: Layer) -> bool:
     return getattr(type(layer).call, "__module__", "").partition(".")[0] == "hornbeam"
 
 
-def _shape_of(x: Any) -> tuple[int, ...] | None:
-    return tuple(x.shape) if isinstance(x, (Tensor, np.ndarray)) else None
+def _shape_of(x: Any) -> tuple[int | None, ...] | None:
+    if not isinstance(x, (Tensor, np.ndarray)):
+        return None
+    return tuple([None if isinstance(size, UnknownSize) else size for size in x.shape])
 
 
 def _list_to_array(value: Any, strings: bool) -> Any:
