@@ -190,9 +190,10 @@ class Profile(Report):
             rows: Most rows of each table, None for all.
         """
         yield Text(self._summary())
-        yield Table("per layer", _LAYER_HEADS, [self._layer_row(layer) for layer in self.layers[:rows]])
+        layers = [self._layer_row(layer) for layer in self.layers[:rows]]
+        yield Table("per layer", _LAYER_HEADS, layers, optional=_OPTIONAL)
         kernels = [self._kernel_row(kernel) for kernel in self.kernels[:rows]]
-        yield Table("per kernel", _KERNEL_HEADS, kernels, text_columns=_KERNEL_HEADS[1:2])
+        yield Table("per kernel", _KERNEL_HEADS, kernels, text_columns=_KERNEL_HEADS[1:2], optional=_OPTIONAL)
         hidden = len(self.kernels) - len(kernels)
         if hidden:
             yield Text(f"and {hidden} kernels more")
@@ -203,7 +204,7 @@ class Profile(Report):
         Args:
             rows: Most rows of each table, None for all.
         """
-        return Document(list(self.blocks(rows)), self.width).text
+        return str(Document(list(self.blocks(rows)), self.width))
 
     def __repr__(self) -> str:
         return f"<Profile of {self.steps} steps, {self.seconds * 1e3:.3g} ms each>"
@@ -297,6 +298,8 @@ class Profile(Report):
         return events
 
 
+# Columns that narrow terminals omit, the first one first.
+_OPTIONAL = ("B/s", "FLOP/s", "runs", "of peak", "backward", "time")
 _LAYER_HEADS = ("layer", "forward", "backward", "time", "FLOP/s", "B/s", "of peak")
 _KERNEL_HEADS = ("kernel", "layers (' backward)", "runs", "seconds", "time", "FLOP/s", "B/s", "of peak")
 

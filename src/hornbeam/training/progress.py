@@ -113,11 +113,13 @@ class Bar:
             self.stream.write(line + "\n")
         self.stream.flush()
 
-    def abandon(self) -> None:
-        """Leave an unfinished line as it is."""
-        if self.live and self._width:
+    def abandon(self) -> bool:
+        """Leave an unfinished line as it is. Returns True if a line was drawn."""
+        drawn = self.live and self._width > 0
+        if drawn:
             self.stream.write("\n")
             self.stream.flush()
+        return drawn
 
     def _line(self, elapsed: float, logs: Mapping[str, Any]) -> str:
         rate = elapsed / self.step if self.step else 0.0

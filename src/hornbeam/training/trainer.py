@@ -22,6 +22,7 @@ from hornbeam.training.compile_config import describe
 from hornbeam.training.compile_mixin import on_engine
 from hornbeam.training.data_leakage import count_evaluation, unsealed, warn_of_shared_samples
 from hornbeam.training.fit_settings import FitSettings
+from hornbeam.training.interruption import announce
 from hornbeam.training.loop import Loop
 from hornbeam.training.profiler import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
@@ -219,9 +220,13 @@ class Trainer(BatchMethods):
             sentence = resume_from(run, checkpoints)
             if run.settings.verbose == 1:
                 _say(sentence)
-            with profiled(run, profile):
-                logs = run.train()
-            run.stop_if_requested()  # the signal may have come after the last step
+            try:
+                with profiled(run, profile):
+                    logs = run.train()
+                run.stop_if_requested()  # the signal may have come after the last step
+            except KeyboardInterrupt as error:
+                announce(run, error)
+                raise
         if self.optimizer is not None and self.optimizer.built:
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         callbacks.on_train_end(logs)

@@ -126,6 +126,15 @@ class RunRecorder(Callback):
             self._explain()
         self._write({"status": "finished", "seconds": round(seconds, 3), "ended": _now()})
 
+    def _when_interrupted(self) -> tuple[str, str]:
+        if self.path is None:
+            return "", ""
+        from hornbeam.insight.runs.layout import HISTORY
+
+        history = self.path / HISTORY
+        epochs = len(history.read_text().splitlines()) if history.is_file() else 0
+        return f"{epochs} epoch{'' if epochs == 1 else 's'} recorded in {self.path}", ""
+
     # -- parts -----------------------------------------------------------------------------------------------
 
     def add(self, result: Explanation | Profile | DataReport | Evaluation | Confusion | Mistakes) -> None:

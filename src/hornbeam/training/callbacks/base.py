@@ -212,6 +212,10 @@ class Callback:
             logs: Empty.
         """
 
+    def _when_interrupted(self) -> tuple[str, str]:
+        """Return what Ctrl-C during `fit` leaves on the disk, and how to continue; "" for nothing."""
+        return "", ""
+
     def overrides(self, hooks: Iterable[str]) -> bool:
         """Return True if the callback defines one of the hooks itself.
 

@@ -85,6 +85,18 @@ class CheckpointWriter(Callback):
         self.wait()
         self._report()
 
+    def _when_interrupted(self) -> tuple[str, str]:
+        checkpoints = self.candidates()
+        if not checkpoints:
+            return "", ""
+        path = str(checkpoints[0])
+        next_step = (
+            "The same fit() goes on from there."
+            if self.resumes
+            else f"fit(..., resume={path!r}) goes on there."
+        )
+        return f"the training is saved in {path}", next_step
+
     def _save(self, finished: bool, best: bool = False) -> Path:
         from hornbeam.saving.weights import weight_groups
 

@@ -299,6 +299,7 @@ class ModelCheckpoint(Monitor):
             raise ValueError(f'save_freq must be "epoch" or a number of steps, got {save_freq!r}')
         self._steps = 0
         self._epoch = 0
+        self._saved: tuple[str, str] = "", ""
         if save_freq != "epoch":
             self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]
 
@@ -341,6 +342,14 @@ class ModelCheckpoint(Monitor):
             self.model.save_weights(path, overwrite=True)
         else:
             self.model.save(path, overwrite=True)
+        load = "model.load_weights" if self.save_weights_only else "load_model"
+        self._saved = (
+            f"{path} has the {'best ' if self.save_best_only else ''}weights, of epoch {epoch + 1}",
+            f"{load}({path!r}) and fit(..., initial_epoch={epoch + 1}) go on from there.",
+        )
+
+    def _when_interrupted(self) -> tuple[str, str]:
+        return self._saved
 
     def _path(self, epoch: int, batch: int | None, logs: Logs) -> str:
         fields = {"epoch": epoch + 1, **logs}

@@ -53,10 +53,12 @@ class ProgbarLogger(Callback):
             self._bar = None
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self._inside_fit = False
-        if self._bar is not None:
-            self._bar.abandon()
-            self._bar = None
+        self.abandon()
+
+    def abandon(self) -> bool:
+        """End the line of an epoch that is not finished. Returns True if a line was drawn."""
+        bar, self._bar, self._inside_fit = self._bar, None, False
+        return bar is not None and bar.abandon()
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         self._begin()

@@ -1,0 +1,62 @@
+"""Ctrl-C during `fit`: two lines say what is kept, and how to go on."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.terminal import in_notebook, is_terminal, say_folded
+from hornbeam.distribution.processes import is_first
+from hornbeam.training.callbacks.progbar import ProgbarLogger
+
+if TYPE_CHECKING:
+    from hornbeam.training.run import TrainingRun
+
+_MARK = "_hornbeam_announced"
+
+
+def announce(run: TrainingRun, error: KeyboardInterrupt) -> None:
+    """Print what an interrupted `fit` keeps and how to go on, unless it is silent.
+
+    The command line prints no traceback of an interrupt that was announced.
+    """
+    bars = [callback for callback in run.callbacks.callbacks if isinstance(callback, ProgbarLogger)]
+    ended_line = any([bar.abandon() for bar in bars])
+    if run.settings.verbose == 0 or not is_first():
+        return
+    setattr(error, _MARK, True)
+    kept, advice = [], ""
+    for callback in run.callbacks.callbacks:
+        text, next_step = callback._when_interrupted()
+        kept += [text] if text else []
+        advice = advice or next_step
+    if not kept:
+        kept = ["the model keeps its weights" if _is_interactive() else "nothing was saved"]
+    if is_terminal(sys.stderr) and not ended_line and run.shutdown is None:
+        print(file=sys.stderr)  # the terminal shows ^C
+    for line in (f"Interrupted {_progress(run)}: {'; '.join(kept)}.", advice or _advice(run)):
+        say_folded(line, sys.stderr, indent="  ")
+    sys.stderr.flush()
+
+
+def is_announced(error: KeyboardInterrupt) -> bool:
+    """Return True if `announce` printed its lines."""
+    return getattr(error, _MARK, False)
+
+
+def _progress(run: TrainingRun) -> str:
+    done, steps, epochs = run.loop.done, run.callbacks.params.get("steps"), run.settings.epochs
+    if done == 0:
+        return f"before the first update of epoch {run.epoch + 1} of {epochs}"
+    total = f" of {steps:,}" if steps else ""
+    return f"in epoch {run.epoch + 1} of {epochs}, after {done:,}{total} updates"
+
+
+def _advice(run: TrainingRun) -> str:
+    if _is_interactive():
+        return f"fit(..., initial_epoch={run.epoch}) goes on from them, model.save('model.keras') saves them."
+    return "With callbacks=[BackupAndRestore('backup')] in fit() the next start goes on where this one ends."
+
+
+def _is_interactive() -> bool:
+    return hasattr(sys, "ps1") or in_notebook()
