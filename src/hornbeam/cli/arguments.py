@@ -1,9 +1,48 @@
-"""Options that several commands have."""
+"""Options that several commands have, and their errors."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from hornbeam._internal.naming import nearest
+from hornbeam._internal.terminal import paint, program, say_folded, uses_color
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser that suggests the nearest option for an unknown one, and whose lines fit the terminal."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._unknown(unknown))
+        return namespace, unknown
+
+    def _unknown(self, words: Sequence[str]) -> str:
+        option = words[0].partition("=")[0]
+        if not option.startswith("-"):
+            return f"unexpected argument {words[0]!r}"
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        hint = nearest(option, known) or f" The options are {', '.join(known)}."
+        return f"no option {option}.{hint}"
+
+    def error(self, message: str) -> NoReturn:
+        """Print a message, and exit with status 2."""
+        name = f"hornbeam{self.prog.removeprefix(program())}"
+        print_error(name, message)
+        if "Did you mean" not in message:
+            say_folded(f"{self.prog} --help describes the command.", sys.stderr)
+        raise SystemExit(2)
+
+
+def print_error(command: str, text: object) -> None:
+    """Print a message on stderr, after the command that it is about."""
+    head = paint(f"{command}:", "bad", uses_color(sys.stderr))
+    say_folded(f"{head} {text}", sys.stderr, indent="  ")
 
 
 def add_engine_option(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +64,7 @@ def choose_engine(name: str | None) -> bool:
         if name:
             set_engine(name)
     except (ValueError, ImportError, RuntimeError) as error:
-        print(f"hornbeam: --engine {name}: {error}", file=sys.stderr)
+        print_error("hornbeam", f"--engine {name}: {error}")
         return False
     return True
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
 from hornbeam.cli.bench.competitors import Competitor, engine_competitor, peer, workload_names
 
 if TYPE_CHECKING:
     from hornbeam.cli.bench.runner import Result
+
+from hornbeam.cli.arguments import print_error
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         competitors = _competitors(args)
     except ValueError as error:
-        print(f"hornbeam bench: {error}", file=sys.stderr)
+        print_error("hornbeam bench", error)
         return 2
     workloads = args.workloads or workload_names()
     progress = Console(stderr=True)
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
                 workloads, competitors, args.runs, args.threads, args.dtype, watch=status.update
             )
     except runner.WorkloadError as error:
-        print(f"hornbeam bench: {error}", file=sys.stderr)
+        print_error("hornbeam bench", error)
         return 1
     _print_results(args, results, competitors, Console())
     return 0

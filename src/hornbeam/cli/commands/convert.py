@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from hornbeam.cli.arguments import print_error
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -32,6 +33,6 @@ def run(args: argparse.Namespace) -> int:
         else:
             model.save_weights(args.target, overwrite=args.overwrite)
     except (ModelFileError, OSError, ValueError, ImportError) as error:
-        print(f"hornbeam convert: {error}", file=sys.stderr)
+        print_error("hornbeam convert", error)
         return 1
     return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from hornbeam.cli.arguments import print_error
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -24,6 +25,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         print(inspect_model(args.file))
     except (ModelFileError, FileNotFoundError, ValueError, ImportError) as error:
-        print(f"hornbeam inspect: {error}", file=sys.stderr)
+        print_error("hornbeam inspect", error)
         return 1
     return 0

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from hornbeam.cli.arguments import add_engine_option, positive_int
+from hornbeam.cli.arguments import add_engine_option, positive_int, print_error
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
     from hornbeam.distribution.launch import launch
 
     if not os.path.isfile(args.script):
-        print(f"hornbeam launch: no script {args.script!r}", file=sys.stderr)
+        print_error("hornbeam launch", f"no script {args.script!r}")
         return 2
     if not 0 <= args.node < args.nodes:
-        print(f"hornbeam launch: --node counts from 0 to {args.nodes - 1}, got {args.node}", file=sys.stderr)
+        print_error("hornbeam launch", f"--node counts from 0 to {args.nodes - 1}, got {args.node}")
         return 2
     keras = ["-m", "hornbeam", "run"] if args.keras else []
     try:
@@ -54,5 +54,5 @@ def run(args: argparse.Namespace) -> int:
             engine=args.engine,
         )
     except ValueError as error:
-        print(f"hornbeam launch: {error}", file=sys.stderr)
+        print_error("hornbeam launch", error)
         return 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from hornbeam.cli.arguments import print_error
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -30,6 +31,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         print(report(args.run_folder or newest_run("runs"), args.output))
     except (RunError, OSError) as error:
-        print(f"hornbeam report: {error}", file=sys.stderr)
+        print_error("hornbeam report", error)
         return 1
     return 0

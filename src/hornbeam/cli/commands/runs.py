@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from hornbeam._internal.terminal import command
+from hornbeam.cli.arguments import print_error
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -28,13 +30,15 @@ def run(args: argparse.Namespace) -> int:
     try:
         if words[:1] == ["compare"]:
             if len(words) != 3:
-                args.parser.error("compare needs two folders of runs: hornbeam runs compare A B")
+                args.parser.error(
+                    f"compare needs two folders of runs: {command('runs', 'compare', 'A', 'B')}"
+                )
             compare_runs(read_run(words[1]), read_run(words[2])).show()
             return 0
         if len(words) > 1:
             args.parser.error(f"expected one folder with runs, or compare A B; got {' '.join(words)}")
         list_runs(words[0] if words else "runs").show()
     except (RunError, OSError) as error:
-        print(f"hornbeam runs: {error}", file=sys.stderr)
+        print_error("hornbeam runs", error)
         return 1
     return 0

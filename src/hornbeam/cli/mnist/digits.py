@@ -14,13 +14,13 @@ VALIDATION = 5000
 
 
 def split(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return shuffled rows for training and for validation, stratified by digit."""
+    """Return shuffled rows for training, and `size` rows for validation, stratified by digit."""
     order = host_permutation(seed, len(labels))
-    parts: list[np.ndarray] = []
-    for digit in range(10):
-        rows = order[labels[order] == digit]
-        parts.append(rows[: round(size * len(rows) / len(labels))])
-    validation = np.concatenate(parts)
+    exact = np.bincount(labels, minlength=10) * (size / len(labels))
+    counts = exact.astype(int)
+    # What rounding down leaves goes to the digits with the largest remainders.
+    counts[np.argsort(counts - exact, kind="stable")[: size - counts.sum()]] += 1
+    validation = np.concatenate([order[labels[order] == digit][: counts[digit]] for digit in range(10)])
     keep = np.ones(len(labels), bool)
     keep[validation] = False
     return order[keep[order]], validation

@@ -15,7 +15,8 @@ import numpy as np
 
 from hornbeam import layers
 from hornbeam._internal.intervals import wilson
-from hornbeam.callbacks import Doctor, EarlyStopping, LambdaCallback, RunRecorder
+from hornbeam._internal.terminal import command, paint, say_folded, uses_color
+from hornbeam.callbacks import Callback, Doctor, EarlyStopping, LambdaCallback, RunRecorder
 from hornbeam.cli.mnist.digits import VALIDATION, process_age, split
 from hornbeam.cli.mnist.warp import WarpedDigits
 from hornbeam.data import look
@@ -25,6 +26,7 @@ from hornbeam.diagnostics.predictions import Predictions
 from hornbeam.evaluation.confusion_matrix import confused_pairs, confusion_matrix
 from hornbeam.evaluation.top_errors import contact_sheet, most_confident_errors
 from hornbeam.models import Sequential
+from hornbeam.models.summary import summarize
 from hornbeam.optimizers import Adam
 from hornbeam.optimizers.schedules import CosineDecay
 from hornbeam.utils import set_random_seed
@@ -79,7 +81,7 @@ def run(
     del x_test, y_test
     rows, validation = split(y_train, VALIDATION, seed)
     rows = rows[:train_samples]
-    print(
+    say_folded(
         f"{len(x_train):,} training digits: {len(rows):,} for training, {len(validation):,} for validation "
         f"(shuffled, stratified by digit). {len(test):,} test digits are sealed and evaluated once, at the "
         "end."
@@ -88,7 +90,7 @@ def run(
     recorder = None if runs is None else RunRecorder("mnist", runs, explain=False)
     milestone_times: list[float] = []
     model = build()
-    model.summary()
+    summarize(model, hint=False)
     rate = CosineDecay(2e-3, decay_steps=epochs * len(batches), alpha=0.01)
     model.compile(Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     stopping = EarlyStopping(monitor="val_loss", patience=PATIENCE, restore_best_weights=True)
@@ -97,7 +99,7 @@ def run(
         batches,
         epochs=epochs,
         validation_data=(x_train[validation], y_train[validation]),
-        callbacks=[stopping, watch, Doctor(), *([recorder] if recorder else [])],
+        callbacks=[stopping, watch, Doctor(), _StartAgain(), *([recorder] if recorder else [])],
     ).history
     training_seconds = time.perf_counter() - start
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,9 +114,30 @@ def run(
         recorder.add(model.explain())
         recorder.add(look(x_train[rows], y_train[rows]))
         recorder.add(model.profile(*batches[0], batch_size=batch_size))
-        print(f"run: {recorder.path} (hornbeam report {recorder.path} writes a page about it)")
-    print(figure)
+    say_folded(figure, indent="  ")
+    _suggest(folder, recorder)
     return 0
+
+
+def _suggest(folder: Path, recorder: RunRecorder | None) -> None:
+    """Name the commands that show more of what was trained, each on a line of its own."""
+    steps = [(command("inspect", folder / "mnist.keras"), "the contents of the model's file")]
+    if recorder is not None and recorder.path is not None:
+        print(f"run: {recorder.path}")
+        steps.insert(0, (command("report", recorder.path, "--open"), "a page about this run"))
+        steps.append((command("runs", recorder.path.parent), "all recorded runs"))
+    print(f"\n{paint('next:', 'heading', uses_color())}")
+    for line, purpose in steps:
+        print(f"  {line}\n    {paint(purpose, 'dim', uses_color())}")
+
+
+class _StartAgain(Callback):
+    """Names the command that trains again when Ctrl-C ends the training."""
+
+    chunked = True
+
+    def _when_interrupted(self) -> tuple[str, str]:
+        return "", f"No model was saved; {command('mnist')} starts from the beginning, with the same digits."
 
 
 def _note_milestone(milestone_times: list[float], logs: dict[str, Any]) -> None:
@@ -131,7 +154,7 @@ def _report(
 ) -> str:
     """Print and record the scores on the test digits; return a sentence about the figure."""
     probabilities = model.predict(images, batch_size=500, verbose=0)
-    print(_scores(probabilities, labels))
+    say_folded(_scores(probabilities, labels), indent="  ")
     if recorder is not None:
         recorder.record_predictions(Predictions(images, labels, probabilities, None, adds_losses=False))
     return _figure(images, labels, probabilities, folder / "worst_digits.png")
@@ -144,8 +167,8 @@ def _scores(probabilities: np.ndarray, labels: np.ndarray) -> str:
     pairs = confused_pairs(confusion_matrix(labels.astype(int), predicted, 10))
     listed = ", ".join(f"{pair.true} taken for {pair.predicted} ({pair.count}x)" for pair in pairs)
     interval = f"95% interval {bounds.low:.2%} to {bounds.high:.2%}"
-    wrong = f"{total - right} of {total:,} wrong"
-    return f"\ntest accuracy {right / total:.2%}   {interval}   ({wrong})\nmost frequent confusions: {listed}"
+    wrong = f"{total - right:,} of {total:,} wrong"
+    return f"\ntest accuracy {right / total:.2%}, {interval} ({wrong})\nmost frequent confusions: {listed}"
 
 
 def _figure(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, path: Path) -> str:
@@ -163,11 +186,13 @@ def _print_training(
     history: dict[str, list[float]], seconds: float, milestone_times: list[float], folder: Path
 ) -> None:
     best = int(np.argmin(history["val_loss"]))
-    print(
+    say_folded(
         f"trained for {len(history['loss'])} epochs in {seconds:.0f} s; kept the weights of epoch {best + 1} "
         f"(validation accuracy {history['val_accuracy'][best]:.2%})"
     )
     if milestone_times:
         seconds = milestone_times[0]
-        print(f"validation accuracy first reached {MILESTONE:.2%} {seconds:.0f} s after the process started")
+        say_folded(
+            f"validation accuracy first reached {MILESTONE:.2%} {seconds:.0f} s after the process started"
+        )
     print(f"model: {folder / 'mnist.keras'}")
