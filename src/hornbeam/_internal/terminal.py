@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
-import textwrap
 from pathlib import Path
 from typing import TextIO
 
 # Colors of the 16 that every theme defines: an accent for headings and bars, the
 # others only where they mean something.
 STYLES = {"heading": "1;36", "accent": "36", "good": "32", "bad": "1;31", "warning": "33", "dim": "2"}
+_CODES = re.compile(r"\x1b\[[0-9;]*m")
 # Narrower terminals are written to as if they had this width.
 NARROWEST = 40
 
@@ -81,19 +82,22 @@ def folded(text: str, width: int | None, indent: str = "") -> str:
     """
     if width is None:
         return text
-    return "\n".join(
-        "\n".join(
-            textwrap.wrap(
-                line,
-                width,
-                subsequent_indent=indent,
-                break_long_words=False,
-                break_on_hyphens=False,
-                drop_whitespace=True,
-            )
-        )
-        for line in text.split("\n")
-    )
+    return "\n".join(_folded_line(line, width, indent) for line in text.split("\n"))
+
+
+def _folded_line(line: str, width: int, indent: str) -> str:
+    if len(_CODES.sub("", line)) <= width:
+        return line
+    lines = [""]
+    for word in re.split(r"(?<=\S)\s+(?=\S)", line):
+        shown = len(_CODES.sub("", f"{lines[-1]} {word}" if lines[-1] else word))
+        if not lines[-1]:
+            lines[-1] = word
+        elif shown <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(indent + word)
+    return "\n".join(lines)
 
 
 def say_folded(text: str, stream: TextIO | None = None, indent: str = "") -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.terminal import columns, folded
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam.core.variable import Variable
 from hornbeam.distribution.processes import is_first
@@ -66,7 +67,7 @@ class RateCurve:
     def __str__(self) -> str:
         """Return a chart of block characters, and the suggestion."""
         chart = render(Figure("", "", [self._panel({"smoothed": (self.rates, self.smoothed)})]))
-        return "\n".join([chart.strip("\n"), self.sentence()])
+        return "\n".join([chart.strip("\n"), folded(self.sentence(), columns())])
 
     def sentence(self) -> str:
         """Return the suggestion in words."""

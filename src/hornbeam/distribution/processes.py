@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from hornbeam import random
+from hornbeam._internal.terminal import say_folded
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.engines import current_engine
@@ -98,9 +99,9 @@ def wait_for_all() -> None:
 
 
 def say(text: str) -> None:
-    """Print a text, once for all processes."""
+    """Print a text, once for all processes. Lines that do not fit the terminal break between words."""
     if is_first():
-        print(text)
+        say_folded(text, indent="  ")
 
 
 def slowest(seconds: float) -> float:

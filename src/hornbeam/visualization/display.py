@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.markup import Html, description_list, figure_element, join, table, tag
-from hornbeam.visualization.terminal import plain_text, render
+from hornbeam.visualization.table_layout import TableColumn, fit_columns
+from hornbeam.visualization.terminal import plain_text, render, terminal_width
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Table:
         text_columns: Names of the columns, besides the first one, that hold words and are aligned to the
             left.
         folding: Names of the columns whose texts break into lines in a narrow terminal.
+        optional: Names of the columns that narrow terminals omit, the first to be omitted first.
         ruled: True for a line below the heads.
     """
 
@@ -110,32 +112,52 @@ class Table:
     rows: Sequence[Sequence[str]]
     text_columns: Iterable[str] = ()
     folding: Iterable[str] = ()
+    optional: Iterable[str] = ()
     ruled: bool = True
 
-    def __rich__(self) -> RenderableType:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        gap, edges = (3, 2) if self.ruled else (2, 0)
+        tables = fit_columns(self._columns(), options.max_width, gap, edges)
+        for position, columns in enumerate(tables):
+            yield self._grid(columns, self.title if position == 0 else "")
+
+    def _columns(self) -> list[TableColumn]:
+        words, folding, optional = set(self.text_columns), set(self.folding), list(self.optional)
+        return [
+            TableColumn(
+                head,
+                [row[index] if index < len(row) else "" for row in self.rows],
+                folding=head in folding,
+                shortens=(index == 0 or head in words) and head not in folding,
+                left=index == 0 or head in words or head in folding,
+                order=optional.index(head) if head in optional else None,
+            )
+            for index, head in enumerate(self.heads)
+        ]
+
+    def _grid(self, columns: Sequence[TableColumn], title: str) -> RenderableType:
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text as RichText
 
         grid = RichTable(
-            title=self.title or None,
+            title=title or None,
             box=box.SIMPLE_HEAD if self.ruled else None,
             title_justify="left",
+            title_style="bold cyan",
             pad_edge=False,
             header_style="table.header" if self.ruled else "dim",
         )
-        words, folding = set(self.text_columns), set(self.folding)
-        for index, head in enumerate(self.heads):
-            folds = head in folding
-            left = index == 0 or head in words or folds
+        for column in columns:
             grid.add_column(
-                RichText(head),
-                justify="left" if left else "right",
-                no_wrap=not folds,
-                overflow="fold" if folds else "ellipsis",
+                RichText(column.head),
+                justify="left" if column.left else "right",
+                no_wrap=not column.folding,
+                overflow="fold" if column.folding else "ellipsis",
+                width=column.width,
             )
-        for row in self.rows:
-            grid.add_row(*map(RichText, row))
+        for cells in zip(*(column.cells for column in columns), strict=True):
+            grid.add_row(*map(RichText, cells))
         return grid
 
     def html(self) -> Html:
@@ -168,8 +190,7 @@ class Report:
 
         Console().print(self)
 
-    def __rich__(self) -> RenderableType:
-        from rich.console import Group
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text as RichText
 
         blocks = list(self.blocks())
@@ -177,24 +198,25 @@ class Report:
             (len(label) for block in blocks if isinstance(block, Section) for label, _ in block.entries),
             default=0,
         )
-        parts = [
-            block.__rich__(labels) if isinstance(block, Section)
-            else RichText(render(block)) if isinstance(block, Figure)
-            else block
-            for block in blocks
-        ]  # fmt: skip
-        return Group(*parts)
+        for block in blocks:
+            if isinstance(block, Section):
+                yield block.__rich__(labels)
+            elif isinstance(block, Figure):
+                yield RichText(render(block, width=options.max_width))
+            else:
+                yield block
 
     @property
     def text(self) -> str:
-        """The report as plain text."""
+        """The report as plain text of `width` characters."""
         return plain_text(self, self.width).strip("\n")
 
     def __str__(self) -> str:
-        return self.text
+        """Return the report as plain text that fits the terminal."""
+        return plain_text(self, terminal_width(self.width)).strip("\n")
 
     def __repr__(self) -> str:
-        return self.text
+        return str(self)
 
     def _repr_html_(self) -> str:
         parts: list[Any] = []

@@ -91,12 +91,15 @@ class Figure:
     @property
     def text(self) -> str:
         """The drawing in block characters."""
+        from hornbeam.visualization.terminal import ROW_WIDTH, render
+
+        return render(self, width=ROW_WIDTH)
+
+    def __str__(self) -> str:
+        """Return the drawing in block characters, as wide as the terminal."""
         from hornbeam.visualization.terminal import render
 
         return render(self)
-
-    def __str__(self) -> str:
-        return self.text
 
     __repr__ = __str__
 

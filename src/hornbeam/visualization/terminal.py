@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.formatting import shortened
+from hornbeam._internal.terminal import columns, folded
 from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, Panel, PointPanel
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ SHADES, BARS, EIGHTHS = " ░▒▓█", "▁▂▃▄▅▆▇█", "▏▎▍�
 LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Width of a panel, of all panels in a row, and the number of rows of panels that are shown.
 PANEL_WIDTH, ROW_WIDTH, SHOWN_ROWS = 56, 100, 4
+_NARROWEST_PANEL = 8
+# Columns of a chart of several rows.
+CHART_WIDTH = 60
 
 
 def plain_text(renderable: RenderableType, width: int) -> str:
@@ -34,30 +39,51 @@ def plain_text(renderable: RenderableType, width: int) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
-def render(figure: Figure, panel_width: int = PANEL_WIDTH) -> str:
-    """Draw a figure as text."""
+def terminal_width(most: int) -> int:
+    """Return the width of the terminal, at most `most`; without a terminal `most`."""
+    return min(columns() or most, most)
+
+
+def render(figure: Figure, panel_width: int = PANEL_WIDTH, width: int | None = None) -> str:
+    """Draw a figure as text.
+
+    width: characters of a row of panels, by default those of the terminal, at most `ROW_WIDTH`.
+    """
+    row_width = terminal_width(ROW_WIDTH) if width is None else min(width, ROW_WIDTH)
     if figure.thumbnails:
-        return "\n".join(_thumbnail_lines(figure))
+        return "\n".join(_thumbnail_lines(figure, row_width))
     if figure.parts:
-        parts = [render(part, panel_width) for part in figure.parts]
-        return "\n\n".join([figure.title, *parts] if figure.title else parts)
-    return "\n".join(_lines_of(figure, panel_width))
+        parts = [render(part, panel_width, row_width) for part in figure.parts]
+        return "\n\n".join([folded(figure.title, row_width), *parts] if figure.title else parts)
+    return "\n".join(_lines_of(figure, panel_width, row_width))
 
 
-def _lines_of(figure: Figure, panel_width: int) -> Iterator[str]:
-    panels = [_rows_of(panel, panel_width // min(figure.columns, 4)) for panel in figure.panels]
+def _lines_of(figure: Figure, panel_width: int, row_width: int) -> Iterator[str]:
+    size = panel_width // min(figure.columns, 4)
+    panels = [_rows_of(panel, size) for panel in figure.panels]
+    width = _widest(panels)
+    while width > row_width and size > _NARROWEST_PANEL:
+        size = max(size - (width - row_width), _NARROWEST_PANEL)
+        panels = [_rows_of(panel, size) for panel in figure.panels]
+        width = _widest(panels)
+    if width > row_width:  # names, numbers of a large table
+        panels = [[shortened(line, row_width) for line in panel] for panel in panels]
+        width = row_width
     if figure.title:
-        yield figure.title
-    width = max((len(line) for panel in panels for line in panel), default=1)
-    columns = max(min(figure.columns, ROW_WIDTH // (width + 2)), 1)
-    shown = panels[: columns * SHOWN_ROWS]
-    for start in range(0, len(shown), columns):
+        yield folded(figure.title, row_width)
+    per_row = max(min(figure.columns, (row_width + 2) // (width + 2)), 1)
+    shown = panels[: per_row * SHOWN_ROWS]
+    for start in range(0, len(shown), per_row):
         yield ""
-        for row in zip_longest(*shown[start : start + columns], fillvalue=""):
+        for row in zip_longest(*shown[start : start + per_row], fillvalue=""):
             yield "  ".join(part.ljust(width) for part in row).rstrip()
     if len(panels) > len(shown):
         yield ""
         yield f"and {len(panels) - len(shown)} panels more"
+
+
+def _widest(panels: Sequence[Sequence[str]]) -> int:
+    return max((len(line) for panel in panels for line in panel), default=1)
 
 
 def _rows_of(panel: Panel | None, width: int) -> list[str]:
@@ -104,10 +130,11 @@ def downsample(values: np.ndarray, columns: int) -> np.ndarray:
     return np.nanmean(padded.reshape(rows, factor, columns, factor), axis=(1, 3))
 
 
-def _thumbnail_lines(figure: Figure, width: int = 16) -> Iterator[str]:
+def _thumbnail_lines(figure: Figure, row_width: int, width: int = 16) -> Iterator[str]:
     images = [panel for panel in figure.panels if isinstance(panel, ImagePanel)]
-    for start in range(0, len(images), figure.columns):
-        row = images[start : start + figure.columns]
+    per_row = min(figure.columns, max((row_width + 2) // (width + 2), 1))
+    for start in range(0, len(images), per_row):
+        row = images[start : start + per_row]
         titles = "  ".join(f"{panel.title[:width]:<{width}}" for panel in row).rstrip()
         if titles:
             yield titles
@@ -133,7 +160,7 @@ def thumbnail(image: np.ndarray, columns: int) -> list[str]:
 
 def _line_rows(panel: LinePanel, width: int) -> list[str]:
     if panel.text_rows > 1:
-        return _chart_rows(panel)
+        return _chart_rows(panel, CHART_WIDTH if width >= PANEL_WIDTH else width)
     name_width = max(map(len, panel.lines), default=0)
     finite = [np.asarray(y, float) for _, y in panel.lines.values() if len(y)]
     low = min((float(np.nanmin(y)) for y in finite), default=0.0)
@@ -152,7 +179,7 @@ def _line_rows(panel: LinePanel, width: int) -> list[str]:
     return rows
 
 
-def _chart_rows(panel: LinePanel, most_columns: int = 60) -> list[str]:
+def _chart_rows(panel: LinePanel, most_columns: int) -> list[str]:
     """Draw the first line as bars of several rows, with numbers at the axes and the guide marked."""
     x, y = (np.asarray(part, float) for part in next(iter(panel.lines.values())))
     finite = y[np.isfinite(y)]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hornbeam._internal.terminal import columns, folded
+
 _SHOWN = 10
 
 
@@ -68,7 +70,7 @@ class Duplicates:
         return len(self.groups)
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return folded("\n".join(self._lines()), columns(), "  ")
 
     def _lines(self) -> Iterator[str]:
         kinds = Counter(group.kind for group in self.groups)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hornbeam._internal.row_hash import HashSketch, hash_rows
+from hornbeam._internal.terminal import columns, folded
 from hornbeam.data.inspection.near_duplicates import (
     DuplicatePairs,
     find_exact_duplicates,
@@ -47,7 +48,8 @@ class Leaks(list[Leak]):
     def __str__(self) -> str:
         if not self:
             return "No leak was found."
-        return "\n".join(f"{number}. {leak.kind}: {leak.text}" for number, leak in enumerate(self, 1))
+        lines = [f"{number}. {leak.kind}: {leak.text}" for number, leak in enumerate(self, 1)]
+        return folded("\n".join(lines), columns(), "   ")
 
     __repr__ = __str__
 

@@ -22,7 +22,9 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> Document:
     does not exist.
     """
     runs, errors = runs_in(folder)
-    table = Table("", _HEADS, [_cells(run) for run in runs], folding=("best", "test"))
+    table = Table(
+        "", _HEADS, [_cells(run) for run in runs], folding=("best", "test"), optional=("params", "time")
+    )
     block: Block = table if runs else Text(f"no runs in {os.fspath(folder)}")
     return Document([block, *map(Text, errors)])
 
