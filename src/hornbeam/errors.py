@@ -27,6 +27,7 @@ __all__ = [
     "HornbeamTypeError",
     "IntervalWarning",
     "LeakWarning",
+    "LegacyFormatWarning",
     "MissingModuleError",
     "MissingNameError",
     "MissingOperationError",
@@ -98,6 +99,10 @@ class MissingNameError(AttributeError):
 
 class ModelFileError(ValueError):
     """A file cannot be loaded safely as a model. The message names the rule that it breaks."""
+
+
+class LegacyFormatWarning(UserWarning):
+    """A model or its weights are saved to an HDF5 file of Keras 2, which has less than a `.keras` file."""
 
 
 class AllocationError(ValueError):

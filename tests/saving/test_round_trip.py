@@ -351,19 +351,26 @@ def test_permissions_and_links_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("act", "error", "text"),
     [
-        (lambda m, p: m.save(p / "m.h5"), ValueError, 'ends in ".keras"'),
-        (lambda m, p: m.save(p / "m"), ValueError, 'ends in ".keras"'),
-        (lambda m, p: save_model(m, p / "m.keras", zipped=False), ValueError, 'ends in ".keras"'),
-        (lambda m, p: save_model(m, p / "m.keras", save_format="tf"), TypeError, "the .keras format only"),
+        (
+            lambda m, p: m.save(p / "m"),
+            ValueError,
+            r"ends in \.keras or \.h5.*Use '.*m\.keras', or model\.export",
+        ),
+        (
+            lambda m, p: save_model(m, p / "m.keras", zipped=False),
+            ValueError,
+            "a folder, whose name has no suffix",
+        ),
+        (lambda m, p: save_model(m, p / "m", save_format="tf"), ValueError, "save_format='tf'"),
         (lambda m, p: m.save(p / "no" / "m.keras"), FileNotFoundError, "does not exist"),
         (lambda m, p: hb.Sequential([layers.Dense(1)]).save(p / "m.keras"), ValueError, "no weights yet"),
         (lambda m, p: Net().save_weights(p / "m.weights.h5"), ValueError, "no weights yet"),
         (lambda m, p: Net().load_weights(p / "m.weights.h5"), ValueError, "no weights yet"),
-        (lambda m, p: m.save_weights(p / "m.h5"), ValueError, r'must end in "\.weights\.h5"'),
+        (lambda m, p: m.save_weights(p / "m"), ValueError, r'must end in "\.weights\.h5"'),
         (lambda m, p: m.load_weights(p / "m.txt"), ValueError, r'must end in "\.weights\.h5"'),
         (lambda m, p: m.load_weights(p / "m.weights.h5"), FileNotFoundError, "m.weights.h5"),
         (lambda m, p: load_model(p / "m.keras"), FileNotFoundError, "does not exist"),
-        (lambda m, p: load_model(p), FileNotFoundError, "is a folder, not a .keras file"),
+        (lambda m, p: load_model(p), ModelFileError, "is a folder without a model: it is empty"),
     ],
 )
 def test_mistakes(tmp_path: Path, act: Any, error: type[Exception], text: str) -> None:

@@ -75,6 +75,11 @@ def operations(module: str, names: Iterable[str]) -> None:
     _OPERATIONS.update((module, name) for name in names)
 
 
+def operation_module(name: str) -> str | None:
+    """Return the Keras module of an operation that functional models may name, or None."""
+    return next((module for module, operation in sorted(_OPERATIONS) if operation == name), None)
+
+
 def names_in(module: str) -> list[str]:
     """Return the names of a Keras module in the table."""
     return [name for m, name in _TABLE if m == module]

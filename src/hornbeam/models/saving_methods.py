@@ -27,21 +27,29 @@ class SavingMethods:
         filepath: str | os.PathLike[str],
         overwrite: bool = True,
         zipped: bool | None = None,
-        **kwargs: Any,
+        *,
+        include_optimizer: bool = True,
+        save_format: str | None = None,
     ) -> None:
-        """Save architecture, weights and optimizer.
+        """Save architecture, weights and optimizer; see `saving.save_model`.
 
         Args:
-            filepath: Path that ends in `.keras`.
+            filepath: Path that ends in `.keras`, or in `.h5` for the legacy format of Keras 2.
             overwrite: Replace an existing file.
-            zipped: None or True: files are always zipped.
-            **kwargs: None are accepted.
+            zipped: False writes a folder instead of a file.
+            include_optimizer: Whether an `.h5` file has compile settings and optimizer state.
+            save_format: Deprecated: the suffix chooses the format.
         """
-        if kwargs:
-            raise TypeError(f"save() does not accept {', '.join(map(repr, kwargs))}")
         from hornbeam.saving import save_model
 
-        save_model(cast("Model", self), filepath, overwrite=overwrite, zipped=zipped)
+        save_model(
+            cast("Model", self),
+            filepath,
+            overwrite=overwrite,
+            zipped=zipped,
+            include_optimizer=include_optimizer,
+            save_format=save_format,
+        )
 
     def save_weights(
         self,
@@ -54,7 +62,8 @@ class SavingMethods:
         """Save the weights; see `saving.save_weights`.
 
         Args:
-            filepath: Path that ends in `.weights.h5`, `.safetensors` or `.npz`.
+            filepath: Path that ends in `.weights.h5`, `.safetensors` or `.npz`, or in `.h5` for the legacy
+                format of Keras 2.
             overwrite: Replace an existing file.
             max_shard_size: None: sharded files are not supported.
             names: Dict or function from the names of weights to names in the file.
@@ -73,21 +82,20 @@ class SavingMethods:
         skip_mismatch: bool = False,
         *,
         names: Names | None = None,
-        **kwargs: Any,
+        by_name: bool = False,
     ) -> None:
         """Load weights; see `saving.load_weights`.
 
         Args:
-            filepath: `.weights.h5`, `.safetensors` or `.npz` file, or an `.h5` file as Keras 2 wrote it.
+            filepath: `.weights.h5`, `.safetensors`, `.npz` or `.keras` file, or an `.h5` file as Keras 2
+                wrote it.
             skip_mismatch: Keep weights whose shapes differ.
             names: Dict or function from the names of weights to names in the file.
-            **kwargs: None are accepted.
+            by_name: For an `.h5` file of Keras 2: load only the layers whose names are in the file.
         """
-        if kwargs:
-            raise TypeError(f"load_weights() does not accept {', '.join(map(repr, kwargs))}")
         from hornbeam.saving import load_weights
 
-        load_weights(cast("Model", self), filepath, skip_mismatch=skip_mismatch, names=names)
+        load_weights(cast("Model", self), filepath, skip_mismatch=skip_mismatch, names=names, by_name=by_name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy (`copy.deepcopy`) by the bytes of the `.keras` file."""

@@ -11,6 +11,7 @@ from hornbeam.core.registry import get_registered_name as get_registered_name
 from hornbeam.core.registry import get_registered_object as get_registered_object
 from hornbeam.core.registry import register_keras_serializable as register_keras_serializable
 from hornbeam.core.registry import serialize as serialize_keras_object
+from hornbeam.errors import LegacyFormatWarning as LegacyFormatWarning
 from hornbeam.errors import ModelFileError as ModelFileError
 from hornbeam.saving.archive import load_model as load_model
 from hornbeam.saving.archive import save_model as save_model
@@ -26,6 +27,7 @@ __all__ = [
     "Budget",
     "CustomObjectScope",
     "KerasFileEditor",
+    "LegacyFormatWarning",
     "ModelFileError",
     "budget",
     "custom_object_scope",

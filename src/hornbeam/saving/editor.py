@@ -12,10 +12,11 @@ import numpy as np
 
 from hornbeam._internal.naming import nearest
 from hornbeam.errors import ModelFileError
-from hornbeam.saving.archive import parse_config, read_archive
+from hornbeam.saving.building import parse_config
 from hornbeam.saving.files import SizeBudget, parse_json, replace_file
 from hornbeam.saving.hdf5 import checked_dataset, checked_object, create_hdf5, values_of
 from hornbeam.saving.hdf5_attributes import texts
+from hornbeam.saving.members import read_archive
 from hornbeam.saving.model_parts import saved_parts
 
 if TYPE_CHECKING:

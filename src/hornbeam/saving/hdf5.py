@@ -144,3 +144,11 @@ def stored_arrays(store: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
                 pending.append((full_name, entry))
             elif (dataset := checked_dataset(store, full_name)) is not None:
                 yield full_name, dataset
+
+
+def layer_arrays(weights: bytes) -> dict[str, np.ndarray]:
+    """Read the arrays of layers by their paths."""
+    with open_hdf5(io.BytesIO(weights)) as store:
+        budget = SizeBudget(len(weights))
+        datasets = [(name, x) for name, x in stored_arrays(store) if not name.startswith("optimizer")]
+        return {name: values_of(x, budget) for name, x in datasets}

@@ -15,12 +15,15 @@ import numpy as np
 
 from hornbeam.core import registry
 from hornbeam.errors import ModelFileError
-from hornbeam.saving.archive import parse_config, read_archive, read_text
 from hornbeam.saving.arrays import ENDINGS, arrays_in
+from hornbeam.saving.building import parse_config
 from hornbeam.saving.checkpoint import training_summary, verify_checkpoint
 from hornbeam.saving.files import parse_json
+from hornbeam.saving.formats import WRITER, check_exists, contents_of, path_text
 from hornbeam.saving.hdf5 import checked_dataset, open_hdf5, stored_arrays, values_of
 from hornbeam.saving.legacy.keras2_config import modern_config
+from hornbeam.saving.legacy.load import read_text
+from hornbeam.saving.members import Members, read_archive, read_folder
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Inspection:
         path: Path of the file.
         kind: "model", "weights", "checkpoint" or "arrays".
         nbytes: Size of the file.
-        version: Version of Keras that wrote it, if the file has it.
+        version: Version of Keras that wrote it, or for which Hornbeam wrote it, if the file has it.
+        writer: Version of Hornbeam, if that wrote it.
         layers: Layers of the model.
         arrays: Arrays of the file.
         missing: Names of classes and functions that `load_model` would need in `custom_objects`.
@@ -79,6 +83,7 @@ class Inspection:
     kind: str
     nbytes: int
     version: str | None = None
+    writer: str | None = None
     layers: list[LayerInfo] = field(default_factory=list)
     arrays: list[ArrayInfo] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -96,6 +101,8 @@ class Inspection:
 
     def __str__(self) -> str:
         writer = f", written by Keras {self.version}" if self.version else ""
+        if self.writer:
+            writer = f", written by Hornbeam {self.writer} for Keras {self.version}"
         lines = [f"{self.path}: {self.kind}, {self.nbytes:,} bytes{writer}, {self.parameters:,} parameters"]
         lines += [f"  {layer.path}  {layer.class_name}({layer.settings})" for layer in self.layers]
         lines += [f"  {array.name}  {array.dtype} {array.shape}" for array in self._of_layers()]
@@ -120,7 +127,7 @@ def inspect_model(
     Nothing is built and no code is run; sizes are checked as in `load_model`.
 
     Args:
-        path: A `.keras`, `.weights.h5`, `.h5`, `.safetensors` or `.npz` file.
+        path: A `.keras`, `.weights.h5`, `.h5`, `.safetensors` or `.npz` file, or a model's folder.
         custom_objects: Dict from names in the file to classes and functions, as for `load_model`.
 
     Returns:
@@ -134,12 +141,17 @@ def inspect_model(
     Example:
         >>> print(hornbeam.saving.inspect_model("model.keras"))  # doctest: +SKIP
     """
-    name = os.fspath(path)
-    if not os.path.isfile(name):
-        raise FileNotFoundError(f"{name!r} does not exist, or is not a file")
+    name = path_text(path, "inspect_model()")
+    if os.path.isdir(name) and contents_of(name) == "folder":
+        members = read_folder(name)
+        sizes = (len(members.config), len(members.weights), len(members.metadata))
+        inspection = Inspection(name, "arrays", sum(sizes))
+        _inspect_members(inspection, members, custom_objects)
+        return inspection
+    check_exists(name)
     inspection = Inspection(name, "arrays", os.path.getsize(name))
     if name.endswith(".keras"):
-        _inspect_archive(inspection, custom_objects)
+        _inspect_members(inspection, read_archive(name), custom_objects)
         return inspection
     with open(name, "rb") as file:
         if name.endswith((".h5", ".hdf5")):
@@ -179,6 +191,8 @@ def _unreadable(inspection: Inspection) -> Iterator[tuple[ArrayInfo, str]]:
         return  # inspecting reads them
     if inspection.path.endswith(".keras"):
         data = read_archive(inspection.path).weights
+    elif os.path.isdir(inspection.path):
+        data = read_folder(inspection.path).weights
     else:
         data = Path(inspection.path).read_bytes()
     with open_hdf5(io.BytesIO(data)) as store:
@@ -191,12 +205,15 @@ def _unreadable(inspection: Inspection) -> Iterator[tuple[ArrayInfo, str]]:
                 yield array, f"cannot be read: {error}"
 
 
-def _inspect_archive(inspection: Inspection, custom_objects: Mapping[str, Any] | None) -> None:
-    members = read_archive(inspection.path)
+def _inspect_members(
+    inspection: Inspection, members: Members, custom_objects: Mapping[str, Any] | None
+) -> None:
     inspection.kind = "model"
     try:
         about = parse_json(members.metadata or b"{}", "metadata.json")
-        inspection.version = str(about.get("keras_version")) if isinstance(about, dict) else None
+        if isinstance(about, dict):
+            inspection.version = str(about.get("keras_version"))
+            inspection.writer = str(about[WRITER]) if WRITER in about else None
     except ModelFileError as error:
         inspection.refused.append(str(error))
     _describe(inspection, parse_config(members.config), custom_objects)
@@ -219,7 +236,9 @@ def _inspect_hdf5(inspection: Inspection, file: BinaryIO, custom_objects: Mappin
         if note is not None:
             inspection.kind, inspection.training = "checkpoint", note
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-            config, version = (read_text(store, name, raw) for name in ("model_config", "keras_version"))
+            names = ("model_config", "keras_version", WRITER)
+            config, version, writer = (read_text(store, name, raw) for name in names)
+    inspection.writer = None if writer is None else writer.decode()
     if config is not None:
         inspection.kind, inspection.version = "model", "2" if version is None else version.decode()
         described = parse_config(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
 from hornbeam.saving.files import SizeBudget, replace_file, to_storable
+from hornbeam.saving.formats import HDF5, check_exists, path_text
 from hornbeam.saving.hdf5 import (
     Group,
     checked_dataset,
@@ -23,6 +25,9 @@ from hornbeam.saving.hdf5 import (
     values_of,
     write_groups,
 )
+from hornbeam.saving.legacy.h5 import read_legacy_weights
+from hornbeam.saving.legacy.write import warn_of_legacy_format, write_legacy_weights
+from hornbeam.saving.members import read_archive
 from hornbeam.saving.model_parts import Part, check_complete, join_path, saved_parts, weight_names
 
 if TYPE_CHECKING:
@@ -35,11 +40,12 @@ def save_weights(
     """Save a model's weights.
 
     A `.weights.h5` file, in Keras 3's layout, has the optimizer's state too, if there is one. A
-    `.safetensors` or `.npz` file has the weights alone, under names such as "dense/kernel".
+    `.safetensors` or `.npz` file has the weights alone, under names such as "dense/kernel". Another `.h5`
+    file has them in the legacy layout of Keras 2, with a `LegacyFormatWarning`.
 
     Args:
         model: A built model.
-        filepath: Path with one of these three endings.
+        filepath: Path with one of these endings.
         overwrite: Whether an existing file is replaced.
         names: For `.safetensors` and `.npz`: dict or function from the names of weights to names in the file.
 
@@ -51,14 +57,21 @@ def save_weights(
     Example:
         >>> hornbeam.saving.save_weights(model, "model.weights.h5")  # doctest: +SKIP
     """
-    _check_name(filepath, names)
+    path = with_weights_suffix(path_text(filepath, "save_weights()"), False)
+    _check_names(path, names)
     _check_built(model, "saving")
-    ending = Path(filepath).suffix
-    with replace_file(filepath, overwrite) as file:
+    ending = Path(path).suffix
+    legacy = _is_legacy(path)
+    with replace_file(path, overwrite) as file:
         if ending in ENDINGS:
             write_arrays(weight_names(model), file, ending, names)
+        elif legacy:
+            write_legacy_weights(model, file)
         else:
             write_weights(model, file)
+    if legacy:
+        advice = f"model.save_weights({os.path.splitext(path)[0] + '.weights.h5'!r})"
+        warn_of_legacy_format(model, path, advice)
 
 
 def _check_built(model: Model, doing: str) -> None:
@@ -71,59 +84,101 @@ def _check_built(model: Model, doing: str) -> None:
 
 
 def load_weights(
-    model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False, names: Names | None = None
+    model: Model,
+    filepath: str | os.PathLike[str],
+    skip_mismatch: bool = False,
+    names: Names | None = None,
+    by_name: bool = False,
 ) -> None:
     """Load weights into a model. The file is checked completely before a weight changes.
 
-    An optimizer takes its state from a `.weights.h5` file, if that has one that fits.
+    An optimizer takes its state from a `.weights.h5` or `.keras` file, if that has one that fits.
 
     Args:
         model: A built model.
-        filepath: A `.weights.h5`, `.safetensors` or `.npz` file, or an `.h5` file of Keras 1 or 2.
+        filepath: A `.weights.h5`, `.safetensors`, `.npz` or `.keras` file, or an `.h5` file of Keras 1 or 2.
         skip_mismatch: Whether weights that are missing in the file, or differ in shape, keep their values
             instead of raising an error.
         names: For `.safetensors` and `.npz`: dict or function from the name of a weight to its name in the
             file, or to a pair of that and a function of the array, as in `{"dense/kernel": ("fc.weight",
             np.transpose)}`.
+        by_name: For an `.h5` file of Keras 1 or 2: load only the layers whose names are in the file.
 
     Raises:
         ModelFileError: If the file is damaged, unsafe, or does not fit.
         ValueError: For another suffix, or a model without weights.
+        FileNotFoundError: If the file does not exist.
 
     Example:
         >>> hornbeam.saving.load_weights(model, "model.weights.h5")  # doctest: +SKIP
     """
-    name = os.fspath(filepath)
-    legacy = name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5")
-    if not legacy:
-        _check_name(filepath, names)
+    path = with_weights_suffix(path_text(filepath, "load_weights()"), True)
+    legacy = _is_legacy(path)
+    if by_name and not legacy:
+        raise ValueError(
+            f"by_name=True is for .h5 files of Keras 1 and 2, got {path!r}. skip_mismatch=True keeps weights "
+            "that do not fit"
+        )
+    if not path.endswith(".keras"):
+        _check_names(path, names)
     _check_built(model, "loading")
+    check_exists(path)
+    ending = Path(path).suffix
     if legacy:
-        from hornbeam.saving.legacy.h5 import read_legacy_weights
-
-        with open(filepath, "rb") as file:
-            read_legacy_weights(model, file, skip_mismatch=skip_mismatch)
+        with open(path, "rb") as file:
+            read_legacy_weights(model, file, skip_mismatch=skip_mismatch, by_name=by_name)
         return
-    ending = Path(filepath).suffix
     if ending in ENDINGS:
-        with open(filepath, "rb") as file:
+        with open(path, "rb") as file:
             read_arrays(weight_names(model), file, ending, names, skip_mismatch)
         return
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
         optimizer.build(model.trainable_variables)
-    with open(filepath, "rb") as file:
+    if ending == ".keras":
+        read_weights(model, io.BytesIO(read_archive(path).weights), skip_mismatch=skip_mismatch)
+        return
+    with open(path, "rb") as file:
         read_weights(model, file, skip_mismatch=skip_mismatch)
 
 
-def _check_name(filepath: str | os.PathLike[str], names: Names | None) -> None:
-    name = os.fspath(filepath)
-    if not name.endswith((".weights.h5", *ENDINGS)):
-        raise ValueError(
-            f'the name of a weights file must end in ".weights.h5", ".safetensors" or ".npz", got {name!r}'
-        )
-    if names is not None and not name.endswith(ENDINGS):
-        raise ValueError(f"names= is for .safetensors and .npz files, got {name!r}")
+def reject_weights_suffix(path: str, exists: bool) -> str:
+    """Raise ValueError for the name of a file of weights with an unknown suffix, or with none."""
+    known = '".weights.h5", ".safetensors" or ".npz"'
+    if exists:
+        advice = ""
+    elif path.endswith((".keras", ".onnx", ".tflite")):
+        advice = f". A whole model is written by model.{'save' if path.endswith('.keras') else 'export'}()"
+    else:
+        advice = f". Use {path + '.weights.h5'!r}"
+    raise ValueError(f"the name of a weights file must end in {known}, got {path!r}{advice}")
+
+
+# `hornbeam run` replaces it by a function that returns a name with a suffix.
+without_suffix = reject_weights_suffix
+
+
+def with_weights_suffix(path: str, exists: bool) -> str:
+    """Return the path of a file of weights whose suffix is known.
+
+    Args:
+        path: Path.
+        exists: Whether the file is read.
+
+    Raises:
+        ValueError: For an unknown suffix.
+    """
+    known = (*HDF5, *ENDINGS, ".keras") if exists else (*HDF5, *ENDINGS)
+    return path if path.endswith(known) else without_suffix(path, exists)
+
+
+def _is_legacy(path: str) -> bool:
+    return path.endswith(HDF5) and not path.endswith(".weights.h5")
+
+
+def _check_names(path: str, names: Names | None) -> None:
+    if names is not None and not path.endswith(ENDINGS):
+        raise ValueError(f"names= is for .safetensors and .npz files, got {path!r}")
 
 
 def weight_groups(model: Model) -> list[Group]:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+from typing import TYPE_CHECKING
 
 from hornbeam.cli.arguments import print_error
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -12,27 +17,45 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser: argparse.ArgumentParser = commands.add_parser(
         "convert",
         help="write a model, or its weights, in another format",
-        description="The suffixes choose the formats: a .keras or .h5 model becomes a .keras file, or its "
-        "weights .weights.h5, .safetensors or .npz. Models with custom classes cannot be converted.",
+        description="The suffixes choose the formats: a model (.keras, .h5, .onnx) becomes a .keras or .h5 "
+        "file, .onnx or .tflite for inference elsewhere, or its weights .weights.h5, .safetensors or .npz. "
+        "Models with custom classes cannot be converted: load them in a program and call model.export().",
     )
-    parser.add_argument("source")
-    parser.add_argument("target")
+    parser.add_argument("source", help="a model: .keras, .h5, .onnx, or a folder of save(zipped=False)")
+    parser.add_argument("target", help=".keras, .h5, .onnx, .tflite, .weights.h5, .safetensors or .npz")
     parser.add_argument("--overwrite", action="store_true", help="replace the target if it exists")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the source and write the target."""
-    from hornbeam.errors import ModelFileError
+    import warnings
+
+    from hornbeam.errors import LegacyFormatWarning, ModelFileError
     from hornbeam.saving import load_model
 
     try:
         model = load_model(args.source)
-        if args.target.endswith(".keras"):
-            model.save(args.target, overwrite=args.overwrite)
-        else:
-            model.save_weights(args.target, overwrite=args.overwrite)
-    except (ModelFileError, OSError, ValueError, ImportError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LegacyFormatWarning)  # the command asks for this format
+            _write(model, args.target, args.overwrite)
+    except (ModelFileError, OSError, ValueError, NotImplementedError, ImportError) as error:
         print_error("hornbeam convert", error)
         return 1
     return 0
+
+
+# Formats of `model.export` by suffix.
+_EXPORTS = {".onnx": "onnx", ".tflite": "litert"}
+
+
+def _write(model: Model, target: str, overwrite: bool) -> None:
+    suffix = os.path.splitext(target)[1]
+    if suffix in _EXPORTS:
+        if os.path.exists(target) and not overwrite:
+            raise FileExistsError(f"{target} exists: pass --overwrite to replace it")
+        model.export(target, format=_EXPORTS[suffix], verbose=False)
+    elif target.endswith((".weights.h5", ".safetensors", ".npz")):
+        model.save_weights(target, overwrite=overwrite)
+    else:
+        model.save(target, overwrite=overwrite)

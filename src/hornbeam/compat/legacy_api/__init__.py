@@ -19,10 +19,11 @@ from hornbeam.compat.patch import Patch
 
 def patches() -> Iterator[Patch]:
     """Yield the patches by which classes accept the names of earlier arguments and methods."""
-    from hornbeam.compat.legacy_api import arguments, models
+    from hornbeam.compat.legacy_api import arguments, models, saving
 
     yield from arguments.patches()
     yield from models.patches()
+    yield from saving.patches()
 
 
 def lookup(relative: str, name: str) -> Any:

@@ -23,12 +23,16 @@ METHODS: dict[str, Mapping[str, str]] = {
     "fit": {"nb_epoch": "epochs", "show_accuracy": REMOVED, **_QUEUES},
     "evaluate": {"show_accuracy": REMOVED, **_QUEUES},
     "predict": _QUEUES,
+    "save": {"signatures": REMOVED, "options": REMOVED, "save_traces": REMOVED},
+    "save_weights": {"save_format": REMOVED, "options": REMOVED},
+    "load_weights": {"options": REMOVED},
     "compile": {
         "class_mode": REMOVED, "sample_weight_mode": REMOVED, "experimental_run_tf_function": REMOVED,
     },
 }  # fmt: skip
 
 CALLBACKS: dict[str, Mapping[str, str]] = {
+    "ModelCheckpoint": {"period": REMOVED, "options": REMOVED},
     "ReduceLROnPlateau": {"epsilon": "min_delta"},
     "TensorBoard": {"write_grads": REMOVED, "batch_size": REMOVED},
 }

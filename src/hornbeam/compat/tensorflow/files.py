@@ -291,9 +291,13 @@ def _list_checkpoints(folder: Path, name: str | None = None) -> list[str]:
 
 
 def latest_checkpoint(checkpoint_dir: Any, latest_filename: str | None = None) -> str | None:
-    """Return the newest checkpoint in a folder, or None."""
-    checkpoints = _list_checkpoints(Path(checkpoint_dir))
-    return checkpoints[-1] if checkpoints else None
+    """Return the newest checkpoint in a folder, or the newest file of `Model.save_weights`, or None."""
+    folder = Path(checkpoint_dir)
+    checkpoints = _list_checkpoints(folder)
+    if checkpoints:
+        return checkpoints[-1]
+    weights = sorted(folder.glob("*.weights.h5"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return str(weights[-1]).removesuffix(".weights.h5") if weights else None
 
 
 class CheckpointManager:

@@ -72,7 +72,7 @@ class Stored:
 
 
 def read_legacy_weights(
-    model: Model, file: BinaryIO, skip_mismatch: bool = False, named: bool = False
+    model: Model, file: BinaryIO, skip_mismatch: bool = False, named: bool = False, by_name: bool = False
 ) -> None:
     """Read the weights of a model, layer by layer in the order of the file. Nothing is assigned unless all
     fit.
@@ -82,6 +82,7 @@ def read_legacy_weights(
         file: Open binary file.
         skip_mismatch: Whether layers whose arrays do not fit keep their weights.
         named: The model is from the same file, so layers are matched by name, if all names are equal.
+        by_name: Load only the layers whose names are in the file.
 
     Raises:
         ModelFileError: If the file is damaged, unsafe, or does not fit.
@@ -89,10 +90,10 @@ def read_legacy_weights(
     try:
         raw = file.read()
         with h5py.File(io.BytesIO(raw), "r") as store:
-            stored = stored_layers(model, store, raw, named)
+            stored = stored_layers(model, store, raw, named, by_name)
             if named and any(entry.origin.turned for entry in stored):
                 _check_padding(model)
-            pairs = _pairs(stored, skip_mismatch)
+            pairs = _pairs(stored, skip_mismatch) + _top_level(model, store, raw, skip_mismatch)
     except ModelFileError:
         raise
     except Exception as error:  # h5py raises many types for damaged files
@@ -111,10 +112,11 @@ def _check_padding(model: Model) -> None:
         )
 
 
-def stored_layers(model: Model, store: h5py.File, raw: Raw, named: bool) -> list[Stored]:
+def stored_layers(
+    model: Model, store: h5py.File, raw: Raw, named: bool, by_name: bool = False
+) -> list[Stored]:
     """Return the layers that have weights, in the file's order, with their arrays."""
-    root = store if "layer_names" in store.attrs or "layer_names0" in store.attrs else None
-    root = checked_object(store, "model_weights") if root is None else root  # of a whole model
+    root = _root(store)
     if not isinstance(root, h5py.Group):
         raise ModelFileError('the file lists no layers: it lacks the attribute "layer_names"')
     layers = [layer for layer in model.layers if layer.weights]
@@ -123,11 +125,23 @@ def stored_layers(model: Model, store: h5py.File, raw: Raw, named: bool) -> list
         (name, group, names_in(group, "weight_names", raw)) for name, group in groups if group is not None
     ]
     stored = [entry for entry in stored if entry[2]]
-    if len(stored) != len(layers):
-        raise ModelFileError(f"the file has {len(stored)} layers with weights, the model {len(layers)}")
-    by_name = {layer.name: layer for layer in layers}
-    if named and set(by_name) == {name for name, _, _ in stored}:
-        layers = [by_name[name] for name, _, _ in stored]
+    layer_of = {layer.name: layer for layer in layers}
+    if by_name:
+        in_file = [name for name, _, _ in stored]
+        stored = [entry for entry in stored if entry[0] in layer_of]
+        if not stored:
+            raise ModelFileError(
+                f"no layer has a name of the file: the model has {', '.join(layer_of)}, the file "
+                f"{', '.join(in_file)}"
+            )
+        layers = [layer_of[name] for name, _, _ in stored]
+    elif len(stored) != len(layers):
+        raise ModelFileError(
+            f"the file has {len(stored)} layers with weights, the model {len(layers)}: the weights are those "
+            "of another model. by_name=True loads the layers whose names are in the file"
+        )
+    elif named and set(layer_of) == {name for name, _, _ in stored}:
+        layers = [layer_of[name] for name, _, _ in stored]
     origin = origin_of(store, root, raw, [name for _, _, names in stored for name in names], layers)
     result = []
     for layer, (name, group, names) in zip(layers, stored, strict=True):
@@ -136,6 +150,29 @@ def stored_layers(model: Model, store: h5py.File, raw: Raw, named: bool) -> list
         conversions = conversions_of(layer, shapes, origin)
         result.append(Stored(layer, name, names, datasets, conversions, origin))
     return result
+
+
+def _root(store: h5py.File) -> h5py.Group | h5py.Dataset | None:
+    """Return the group that lists the layers."""
+    listed = "layer_names" in store.attrs or "layer_names0" in store.attrs
+    return store if listed else checked_object(store, "model_weights")  # of a whole model
+
+
+def _top_level(model: Model, store: h5py.File, raw: Raw, skip_mismatch: bool) -> list[tuple[Any, np.ndarray]]:
+    """Return the weights of a model itself, which belong to none of its layers, with their values."""
+    variables = sorted(model._own_weights(), key=lambda weight: not weight.trainable)
+    root = _root(store)
+    group = checked_object(root, "top_level_model_weights") if variables and root is not None else None
+    if not isinstance(group, h5py.Group):
+        return []  # of a Keras before 2.5
+    datasets = [checked_dataset(group, name) for name in names_in(group, "weight_names", raw)]
+    shapes = [None if d is None or not is_numeric(d) else d.shape for d in datasets]
+    expected = [tuple(variable.shape) for variable in variables]
+    if shapes == expected:
+        return [(v, np.asarray(d[()])) for v, d in zip(variables, datasets, strict=True) if d is not None]
+    if skip_mismatch:
+        return []
+    raise ModelFileError(f"the model's own weights have shapes {expected}, in the file {shapes}")
 
 
 def origin_of(

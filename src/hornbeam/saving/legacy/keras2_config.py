@@ -9,6 +9,7 @@ from typing import Any
 
 from hornbeam import initializers, layers
 from hornbeam._internal.warn import warn_user
+from hornbeam.core import registry
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.legacy.keras1_config import keras2_config
 
@@ -51,7 +52,7 @@ def modern_config(
     try:
         if version.startswith("1."):
             config, shapes = keras2_config(config)
-        converted = _converted(config if version.startswith("3.") else _with_keras3_values(config))
+        converted = _with_modules(config) if version.startswith("3.") else _convert_keras2(config)
         if training is not None:
             converted["compile_config"] = _compiling(training, version)
     except ModelFileError:
@@ -59,6 +60,25 @@ def modern_config(
     except Exception as error:  # whatever is not where Keras 1 and 2 put it
         raise ModelFileError(f"the config is not as Keras {version} writes it: {error!r:.200}") from error
     return converted, shapes
+
+
+def _convert_keras2(config: dict[str, Any]) -> Any:
+    return _converted(_with_keras3_values(config))
+
+
+def _with_modules(entry: Any) -> Any:
+    """Return the config of Keras 3 with the modules of its layers, which `.h5` files do not name."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+        return entry
+    entry = dict(entry)
+    if entry.get("module") is None:
+        name = str(entry.get("class_name"))
+        module = None if name in dir(layers) else registry.operation_module(name)
+        entry["module"] = module or "keras.layers"
+    inner = entry["config"].get("layers")
+    if isinstance(inner, list):
+        entry["config"] = {**entry["config"], "layers": [_with_modules(layer) for layer in inner]}
+    return entry
 
 
 def before_tf_keras(version: str) -> bool:
@@ -86,10 +106,10 @@ def _with_keras3_values(value: Any) -> Any:
     return result
 
 
-def _converted(value: Any) -> Any:
+def _converted(value: Any, is_layer: bool = False) -> Any:
     """A value of a config, and everything inside it."""
     if isinstance(value, list):
-        return [_converted(item) for item in value]
+        return [_converted(item, is_layer) for item in value]
     if not isinstance(value, dict):
         return value
     if "class_name" not in value or "config" not in value:
@@ -98,16 +118,19 @@ def _converted(value: Any) -> Any:
     if name == "Policy":  # of dtypes
         return value["config"].get("name")
     entry = {**value, "class_name": name}
+    if is_layer:  # there is an initializer Identity, too
+        entry.setdefault("module", "keras.layers")
     if name == "Sequential":
         entry["config"] = _sequential(value["config"])
     elif name == "Functional":
         entry["config"] = _functional(value["config"])
     elif isinstance(value["config"], dict):
-        entry["config"] = _settings(name, {k: _converted(v) for k, v in value["config"].items()})
+        settings = {k: _converted(v) for k, v in value["config"].items()}
+        entry["config"] = _settings(name, settings, is_layer)
     return entry
 
 
-def _settings(name: Any, config: dict[str, Any]) -> dict[str, Any]:
+def _settings(name: Any, config: dict[str, Any], is_layer: bool) -> dict[str, Any]:
     """The arguments of a layer (or another class, which are left alone)."""
     if name == "Lambda":
         functions = ("function", "output_shape", "mask")
@@ -117,7 +140,7 @@ def _settings(name: Any, config: dict[str, Any]) -> dict[str, Any]:
     cls = (
         getattr(initializers, name, None) if isinstance(name, str) and name in initializers.__all__ else None
     )
-    if inspect.isclass(cls):
+    if inspect.isclass(cls) and not is_layer:
         return {key: value for key, value in config.items() if key != "dtype"}  # the layer says it
     cls = getattr(layers, name, None) if isinstance(name, str) and name in dir(layers) else None
     if not inspect.isclass(cls) or not issubclass(cls, layers.Layer):
@@ -158,7 +181,7 @@ def _sequential(config: Any) -> dict[str, Any]:
     entries = config["layers"]
     first = entries[0]["config"] if entries else {}
     first = first if isinstance(first, dict) else {}  # a model
-    converted = _converted(entries)
+    converted = _converted(entries, is_layer=True)
     if entries and entries[0]["class_name"] != "InputLayer" and "batch_input_shape" in first:
         name = f"{first.get('name', 'layer')}_input"
         settings = {"batch_shape": first["batch_input_shape"], "name": name}
@@ -178,10 +201,8 @@ def _functional(config: dict[str, Any]) -> dict[str, Any]:
     }
     entries = []
     for entry in config["layers"]:
-        nodes = [n if isinstance(n, dict) else _node(n, first) for n in entry.get("inbound_nodes", ())]
-        entries.append({**_converted(entry), "inbound_nodes": nodes})
-    if any(isinstance(node, dict) for entry in config["layers"] for node in entry.get("inbound_nodes", ())):
-        return {**config, "layers": entries}  # Keras 3 wrote it
+        nodes = [_node(node, first) for node in entry.get("inbound_nodes", ())]
+        entries.append({**_converted(entry, is_layer=True), "inbound_nodes": nodes})
     sequential = {e["name"] for e in entries if e["class_name"] == "Sequential" and "name" in e}
     ends = [
         _moved(reference, {name: first[name] for name in sequential}) for reference in config["output_layers"]

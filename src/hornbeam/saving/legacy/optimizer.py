@@ -38,10 +38,16 @@ Values = list[tuple[Any, Callable[[], np.ndarray]]]
 Datasets = Sequence[h5py.Dataset | None]
 
 
-def read_legacy_optimizer(model: Model, store: h5py.File, raw: Raw) -> None:
+def read_legacy_optimizer(model: Model, store: h5py.File, raw: Raw, version: str) -> None:
     """Load the state of a model's optimizer from a file of a whole model, so that training continues.
 
     Without a state that fits, the optimizer keeps its initial state, with a warning.
+
+    Args:
+        model: The model.
+        store: The open file.
+        raw: Bytes of the file.
+        version: Version of Keras that wrote the file.
     """
     group = checked_object(store, "optimizer_weights")
     names = names_in(group, "weight_names", raw) if isinstance(group, h5py.Group) else []
@@ -51,7 +57,9 @@ def read_legacy_optimizer(model: Model, store: h5py.File, raw: Raw) -> None:
     optimizer.build(model.trainable_variables)
     datasets = [checked_dataset(group, name) for name in names]
     values = None
-    if type(optimizer).__name__ not in _NOT_READ and all(d is not None and is_numeric(d) for d in datasets):
+    if version.startswith("3."):
+        values = _in_order(optimizer, datasets)
+    elif type(optimizer).__name__ not in _NOT_READ and all(d is not None and is_numeric(d) for d in datasets):
         steps = [name.split(":")[0].split("/") for name in names]
         if any(path[-1] in _STEPS for path in steps):
             values = _by_name(model, steps, datasets)
@@ -65,6 +73,15 @@ def read_legacy_optimizer(model: Model, store: h5py.File, raw: Raw) -> None:
         return
     for variable, value in values:
         variable.assign(value())
+
+
+def _in_order(optimizer: Any, datasets: Datasets) -> Values | None:
+    """Return the values of Keras 3: those of all variables, in their order."""
+    variables = optimizer.variables
+    shapes = [None if d is None or not is_numeric(d) else d.shape for d in datasets]
+    if not shapes or [tuple(variable.shape) for variable in variables] != shapes:
+        return None
+    return [(v, partial(_values, d)) for v, d in zip(variables, datasets, strict=True) if d is not None]
 
 
 def _by_name(model: Model, names: Sequence[list[str]], datasets: Datasets) -> Values | None:

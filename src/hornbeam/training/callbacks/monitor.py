@@ -256,7 +256,7 @@ class ModelCheckpoint(Monitor):
     Args:
         filepath: Path, which may contain `epoch`, `batch` and metrics:
             "at-{epoch:02d}-{val_loss:.2f}.keras". It ends in ".keras", or in ".weights.h5" with
-            save_weights_only.
+            save_weights_only; ".h5" writes the legacy format of Keras 2.
         monitor: Name of the metric for save_best_only.
         verbose: 1 prints every save.
         save_best_only: Save only when the metric is better than ever.
@@ -283,18 +283,13 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode)
-        self.filepath = os.fspath(filepath)
+        self.filepath = os.fsdecode(filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
         self.save_freq: Any = save_freq
         self.best = initial_value_threshold
-        ending = ".weights.h5" if save_weights_only else ".keras"
-        if not self.filepath.endswith(ending):
-            raise ValueError(
-                f"ModelCheckpoint(save_weights_only={save_weights_only}) writes files that end in "
-                f"{ending!r}, got filepath={self.filepath!r}"
-            )
+        _check_suffix(self.filepath, save_weights_only)
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq <= 0):
             raise ValueError(f'save_freq must be "epoch" or a number of steps, got {save_freq!r}')
         self._steps = 0
@@ -362,3 +357,17 @@ class ModelCheckpoint(Monitor):
                 f"ModelCheckpoint(filepath={self.filepath!r}) asks for {missing}, the logs have: "
                 f"{', '.join(fields)}"
             ) from None
+
+
+def _check_suffix(path: str, save_weights_only: bool) -> None:
+    """Raise ValueError unless the model, or its weights, can be saved under this name."""
+    from hornbeam.saving.formats import format_of
+    from hornbeam.saving.weights import with_weights_suffix
+
+    try:
+        if save_weights_only:
+            with_weights_suffix(path, False)
+        else:
+            format_of(path)
+    except ValueError as error:
+        raise ValueError(f"ModelCheckpoint(save_weights_only={save_weights_only}): {error}") from None

@@ -1,0 +1,90 @@
+"""Build the model of a config from a file, within limits that follow from the file's size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hornbeam._internal.limits import current_budget
+from hornbeam.core import registry
+from hornbeam.core.variable import allocation_budget
+from hornbeam.errors import AllocationError, ModelFileError, WorkLimitError
+from hornbeam.ir.limits import work_limit
+from hornbeam.layers.context import shapes_only
+from hornbeam.saving.files import how_to_raise, parse_json
+
+# Operations allowed while the model is built, besides one for every byte of the config.
+WORK = 150_000
+
+
+def parse_config(text: bytes) -> dict[str, Any]:
+    """Parse the config of a model.
+
+    Raises:
+        ModelFileError: If it is not a JSON object, or is nested too deeply.
+    """
+    config = parse_json(text, "the config")
+    limit = current_budget().nesting
+    if not isinstance(config, dict) or _depth(config, limit) > limit:
+        raise ModelFileError(
+            f"the config is not an object, or is nested more than {limit} deep. {how_to_raise('nesting')}"
+        )
+    return config
+
+
+def _depth(value: Any, limit: int) -> int:
+    """Return the nesting depth, at most `limit` + 1, by levels instead of recursion."""
+    depth, level = 0, [value]
+    while level and depth <= limit:
+        depth += 1
+        level = [
+            child
+            for container in level
+            if isinstance(container, (dict, list))
+            for child in (container.values() if isinstance(container, dict) else container)
+        ]
+    return depth
+
+
+def check_names(path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None) -> None:
+    """Raise an error that lists all unknown names of a config."""
+    missing = registry.missing_names(config, custom_objects)
+    if "__lambda__" in missing:
+        raise ModelFileError(
+            f"{path!r} contains the code of a lambda, which is never run. Save the model with a named "
+            "function that is decorated with @register_keras_serializable()"
+        )
+    if missing:
+        raise registry.UnknownObjectError(
+            f"the file uses {', '.join(map(repr, missing))}, which Hornbeam does not know. Decorate them "
+            "with @register_keras_serializable() before loading, or pass custom_objects={name: class}"
+        )
+
+
+def build_model(
+    path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None, described: int, nbytes: int
+) -> Any:
+    """Build the model of a config with zero weights, within limits that follow from the file's size."""
+    # float16 on disk may be float32 in memory, and an optimizer may create more state than it saved.
+    budget = current_budget()
+    allocations = allocation_budget(budget.bytes_for(nbytes), budget.parameters)
+    try:
+        with allocations, work_limit(budget.work_for(described, WORK)), shapes_only():
+            model = registry.deserialize(config, custom_objects)
+    except registry.UnknownObjectError:
+        raise
+    except AllocationError as error:
+        raise ModelFileError(
+            f"the model in {path!r} cannot be built: {error}. {how_to_raise('bytes=..., parameters')}"
+        ) from error
+    except WorkLimitError as error:
+        raise ModelFileError(
+            f"the model in {path!r} cannot be built: {error}. {how_to_raise('work')}"
+        ) from error
+    except Exception as error:
+        raise ModelFileError(f"the model in {path!r} cannot be built: {error}") from error
+    if not hasattr(model, "layers") and not getattr(model, "saved_alone", False):
+        raise ModelFileError(f"{path!r} contains a {type(model).__name__}, not a model")
+    if not model.built:
+        raise ModelFileError(f"{path!r} has no input shapes, so the model has no weights")
+    return model
