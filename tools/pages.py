@@ -4,7 +4,8 @@ The ```python blocks of a page are one program. The ```text block after a code b
 integers must be equal; decimal numbers may differ by 5%, since training rounds differently on other CPUs;
 three dots match anything. In a ```text about block all numbers are free: those that small differences in
 training may change. Figures that a page shows are saved by its code, into the working directory. Blocks
-marked `py` are fragments, which are not run.
+marked `py` are fragments, which are not run. A block marked ```python onnx torch needs these modules; it is
+skipped where one of them is not installed.
 
     python tools/pages.py                              # check all pages with code
     python tools/pages.py docs/course/*.md --write     # write outputs and figures into the pages
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import linecache
 import os
@@ -27,7 +29,9 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
 _BLOCK = re.compile(
-    r"^```python\n(?P<code>.*?)^```$(?:\n\n```text(?P<about> about)?\n(?P<output>.*?)^```$)?", re.M | re.S
+    r"^```python(?P<needs>(?: \w+)*)\n(?P<code>.*?)^```$"
+    r"(?:\n\n```text(?P<about> about)?\n(?P<output>.*?)^```$)?",
+    re.M | re.S,
 )
 _FIGURE = re.compile(r"!\[[^]]*\]\(([^)]+)\)")
 _DECIMAL = re.compile(r"\d[\d,]*\.\d+(?:e[-+]?\d+)?")
@@ -43,7 +47,8 @@ class PageError(AssertionError):
 class Page:
     """A text with code.
 
-    `blocks` are (code, shown output or None, whether its numbers are free), `names` the globals of the code.
+    `blocks` are (code, shown output or None, whether its numbers are free), `needs` the modules that each of
+    them requires, `names` the globals of the code.
     """
 
     path: Path
@@ -51,9 +56,9 @@ class Page:
 
     def __post_init__(self) -> None:
         self.text = self.path.read_text(encoding="utf-8")
-        self.blocks = [
-            (match["code"], match["output"], bool(match["about"])) for match in _BLOCK.finditer(self.text)
-        ]
+        matches = list(_BLOCK.finditer(self.text))
+        self.blocks = [(match["code"], match["output"], bool(match["about"])) for match in matches]
+        self.needs = [match["needs"].split() for match in matches]
 
     @property
     def figures(self) -> list[Path]:
@@ -65,7 +70,9 @@ class Page:
         return [self.run_block(number) for number in range(len(self.blocks))]
 
     def run_block(self, number: int) -> str:
-        code = self.blocks[number][0]
+        code, shown, _ = self.blocks[number]
+        if any(importlib.util.find_spec(module) is None for module in self.needs[number]):
+            return (shown or "").rstrip("\n")
         file = f"block {number}"
         # Tracebacks and messages show the line.
         linecache.cache[file] = (len(code), None, code.splitlines(True), file)
@@ -93,7 +100,7 @@ class Page:
             if not difference(match["output"], output, tolerance=0.0):
                 return match[0]
             shown = f"\n\n```text{match['about'] or ''}\n{output}\n```" if output else ""
-            return f"```python\n{match['code']}```{shown}"
+            return f"```python{match['needs']}\n{match['code']}```{shown}"
 
         self.path.write_text(_BLOCK.sub(updated, self.text), encoding="utf-8")
 

@@ -67,3 +67,17 @@ def test_a_figure_that_the_code_does_not_save_is_an_error(tmp_path: Path) -> Non
     loaded = pages.Page(page)
     with pytest.raises(pages.PageError, match=r"no figure .*curve\.svg"):
         loaded.check(loaded.run(), tmp_path)
+
+
+def test_a_block_is_skipped_where_a_module_that_it_needs_is_missing(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python no_such_module\nimport no_such_module\n```\n\n```text\n3\n```\n\n"
+        "```python json re\nprint(4)\n```\n\n```text\n5\n```\n"
+    )
+    loaded = pages.Page(page)
+    assert loaded.needs == [["no_such_module"], ["json", "re"]]
+    outputs = loaded.run()
+    assert outputs == ["3", "4"]
+    loaded.write(outputs)
+    assert page.read_text() == loaded.text.replace("5", "4")

@@ -86,6 +86,12 @@ def classifier(**options: Any) -> SKLearnClassifier:
     )
 
 
+def test_predict_is_as_quiet_as_fit(capsys: pytest.CaptureFixture) -> None:
+    """A search predicts once per candidate and fold."""
+    classifier().fit(X, LABELS).predict(X)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_pipeline_and_a_search() -> None:
     pipeline = make_pipeline(StandardScaler(), classifier())
     pipeline.fit(X, LABELS)

@@ -104,7 +104,9 @@ class _Estimator(BaseEstimator):
 
     def _outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        outputs: np.ndarray = self.model_.predict(validate_data(self, X, reset=False))
+        # Searches predict once per candidate and fold: as quiet as their `fit`.
+        verbose = (self.fit_kwargs or {}).get("verbose", "auto")
+        outputs: np.ndarray = self.model_.predict(validate_data(self, X, reset=False), verbose=verbose)
         return outputs
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
@@ -130,7 +132,8 @@ class SKLearnClassifier(ClassifierMixin, _Estimator):
             that returns a compiled one for the data.
         warm_start: Continue to train the model of the last `fit`, instead of a new one.
         model_kwargs: Arguments of that function.
-        fit_kwargs: Arguments of the model's `fit`, such as {"epochs": 5, "verbose": 0}.
+        fit_kwargs: Arguments of the model's `fit`, such as {"epochs": 5, "verbose": 0}; `verbose` holds for
+            `predict` too.
 
     Example:
         >>> estimator = hornbeam.wrappers.SKLearnClassifier(make_model)  # doctest: +SKIP
@@ -189,7 +192,8 @@ class SKLearnRegressor(RegressorMixin, _Estimator):
             that returns a compiled one for the data.
         warm_start: Continue to train the model of the last `fit`, instead of a new one.
         model_kwargs: Arguments of that function.
-        fit_kwargs: Arguments of the model's `fit`, such as {"epochs": 5, "verbose": 0}.
+        fit_kwargs: Arguments of the model's `fit`, such as {"epochs": 5, "verbose": 0}; `verbose` holds for
+            `predict` too.
 
     Example:
         >>> estimator = hornbeam.wrappers.SKLearnRegressor(make_model)  # doctest: +SKIP
@@ -211,7 +215,8 @@ class SKLearnTransformer(TransformerMixin, _Estimator):
             that returns a compiled one for the data.
         warm_start: Continue to train the model of the last `fit`, instead of a new one.
         model_kwargs: Arguments of that function.
-        fit_kwargs: Arguments of the model's `fit`, such as {"epochs": 5, "verbose": 0}.
+        fit_kwargs: Arguments of the model's `fit`, such as {"epochs": 5, "verbose": 0}; `verbose` holds for
+            `predict` too.
 
     Example:
         >>> estimator = hornbeam.wrappers.SKLearnTransformer(make_model)  # doctest: +SKIP
