@@ -258,7 +258,8 @@ def test_it_is_shown_by_rich_in_html_and_as_an_image(tmp_path: Path) -> None:
         assert "digit 9" in text
         assert "█" in text
     html = report._repr_html_()
-    assert html.startswith("<article>")
+    assert html.startswith('<div class="hornbeam"><style>')
+    assert html.count('<img src="data:image/png;base64,') == 10
     assert "digit 9" in html
     assert '<th scope="row">digit 9</th>' in html
     console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115

@@ -316,7 +316,9 @@ def test_files_and_figures(tmp_path: Path) -> None:
             assert image.info["Description"] == figure.alt
         drawn = [axes for axes in figure.to_matplotlib().axes if axes.get_label() != "<colorbar>"]
         assert len(drawn) == len(figure.panels)
-        assert figure._repr_html_().startswith('<img alt="')
+        html = figure._repr_html_()
+        assert "<svg" in html or '<img src="data:image/png;base64,' in html or 'class="confusion"' in html
+        assert 'class="hornbeam"' in html
         assert len(figure.alt) > 30
     path = tmp_path / "history.png"
     insight.plot_history({"loss": [1.0, 0.5]}, path=path)

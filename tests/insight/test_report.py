@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
+from hornbeam._internal.html.markup import Html, tag
+from hornbeam._internal.html.style import DARK, LIGHT
 from hornbeam.errors import RunError
 from hornbeam.insight import read_run
 from hornbeam.insight.reporting import page
-from hornbeam.insight.reporting.architecture import architecture
-from hornbeam.insight.reporting.curves import metric_panel, spans_decades
-from hornbeam.insight.reporting.style import DARK, LIGHT
-from hornbeam.visualization.markup import Html, tag
+from hornbeam.visualization.layer_graph import architecture
+from hornbeam.visualization.metric_curves import metric_panel, spans_decades
 from hornbeam.visualization.panels import LinePanel, Marker
 from hornbeam.visualization.png import encode, is_image, to_uint8
 from hornbeam.visualization.svg import Axis, line_chart, round_numbers

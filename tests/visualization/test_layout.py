@@ -193,7 +193,7 @@ def test_the_file_tells_what_it_shows(tmp_path: Any) -> None:
     assert "Model outer" in text
     # As many arrows as the drawing has lines.
     boxes = boxes_of(nested(), Options(names=True, expand_nested=True))
-    figure = utils.plot_model(nested(), None, expand_nested=True, show_layer_names=True)
+    figure = utils.plot_model(nested(), None, expand_nested=True, show_layer_names=True).to_matplotlib()
     drawing = arrange(boxes)
     (axes,) = figure.axes
     assert len(axes.lines) == len(drawing.lines)
@@ -205,7 +205,7 @@ def test_texts_fit_into_their_boxes() -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     assert matplotlib
-    figure = utils.plot_model(residual(), None, show_layer_names=True, show_shapes=True)
+    figure = utils.plot_model(residual(), None, show_layer_names=True, show_shapes=True).to_matplotlib()
     renderer = FigureCanvasAgg(figure).get_renderer()
     (axes,) = figure.axes
     texts = [text for text in axes.texts if text.get_text()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def with_unit(number: float) -> str:
     """Return a number with a prefix that a unit can follow.
@@ -51,6 +53,15 @@ def long_time(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def shape_text(shape: Iterable[int | None]) -> str:
+    """Return a shape in words; None is an unknown size.
+
+    >>> shape_text((None, 28, 28)), shape_text(())
+    ('? × 28 × 28', 'scalar')
+    """
+    return " × ".join("?" if size is None else str(size) for size in shape) or "scalar"
 
 
 def shortened(text: str, width: int) -> str:

@@ -95,6 +95,9 @@ class KerasTensor(Tensor):
         name = f" name={self.name}" if self.name else ""
         return f"<KerasTensor shape={self._shape} dtype={self._dtype}{name}>"
 
+    def _repr_html_(self) -> None:
+        return None
+
     __str__ = __repr__
     __hash__ = object.__hash__
 

@@ -157,6 +157,13 @@ class Tensor:
 
     __str__ = __repr__
 
+    def _repr_html_(self) -> str | None:
+        if self.node.level:
+            return None
+        from hornbeam.core.array_html import array_html
+
+        return array_html("Tensor", self.numpy(), _value(self.node)[0])
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a scalar tensor has no length")

@@ -346,6 +346,13 @@ class Variable(Tensor):
         value = f"\n{value_of(self._node)}" if current_variable_tracer() is None else " (being traced)"
         return f"<Variable {self.path} shape={self.shape} dtype={self._type.dtype}{value}>"
 
+    def _repr_html_(self) -> str | None:
+        if current_variable_tracer() is not None:
+            return None
+        from hornbeam.core.array_html import array_html
+
+        return array_html(f"Variable {self.path}", np.asarray(Tensor(self._node)), self._node.value[0])
+
     __str__ = __repr__
     __hash__ = object.__hash__
 

@@ -63,6 +63,15 @@ class Doctor(Callback):
         self._probes: dict[Any, StepProbe] = {}
         self._unreported: list[Finding] = []
 
+    def __repr__(self) -> str:
+        names = ", ".join(dict.fromkeys(finding.name for finding in self.findings))
+        return f"<Doctor, {len(self.findings)} findings{': ' * bool(names)}{names}>"
+
+    def _repr_html_(self) -> str:
+        from hornbeam.visualization.findings import findings_html
+
+        return findings_html(self.findings)
+
     # -- when snapshots are taken ----------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -148,10 +157,11 @@ class Doctor(Callback):
         findings, self._unreported = self._unreported, []
         if not findings or not self.verbose or not is_first():
             return
-        from rich.console import Console
         from rich.text import Text
 
-        console = Console()
+        from hornbeam.visualization.terminal import rich_console
+
+        console = rich_console()
         for finding in findings:
             text = Text("doctor: ", "bold")
             text.append(finding.name, "bold yellow")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.html.notebook import in_kernel
 from hornbeam._internal.terminal import columns, folded
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam.core.variable import Variable
@@ -44,7 +45,7 @@ _AROUND = 4
 _TEXT_ROWS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RateCurve:
     """Result of `lr_find`.
 
@@ -69,6 +70,12 @@ class RateCurve:
         chart = render(Figure("", "", [self._panel({"smoothed": (self.rates, self.smoothed)})]))
         return "\n".join([chart.strip("\n"), folded(self.sentence(), columns())])
 
+    def __repr__(self) -> str:
+        return f"<RateCurve of {len(self.rates)} rates: {self.sentence()}>"
+
+    def _repr_html_(self) -> str:
+        return self.figure._repr_html_()
+
     def sentence(self) -> str:
         """Return the suggestion in words."""
         if self.suggestion is None or self.lowest is None:
@@ -86,7 +93,7 @@ class RateCurve:
     def figure(self) -> Figure:
         """Losses of all steps and the smoothed losses against the rates."""
         lines = {"loss of a step": (self.rates, self.losses), "smoothed": (self.rates, self.smoothed)}
-        return Figure("", self.sentence(), [self._panel(lines)], panel_size=(7.0, 4.0))
+        return Figure("Loss by learning rate", self.sentence(), [self._panel(lines)], panel_size=(7.0, 4.0))
 
     def _panel(self, lines: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> LinePanel:
         low, high = _window(self)
@@ -158,7 +165,8 @@ def lr_find(
         max_rate: Last rate.
         steps: Number of updates.
         seed: Seed of the order of samples.
-        verbose: 1 prints a chart of block characters and the suggestion.
+        verbose: 1 prints a chart of block characters and the suggestion; in a notebook the suggestion, since
+            the result draws itself.
         plot: File for a figure (needs matplotlib).
 
     Returns:
@@ -203,7 +211,7 @@ def lr_find(
     losses = _tested(model, rated[0], data, low, (high / low) ** (1 / (steps - 1)), steps, seed)
     curve = _curve(low * (high / low) ** (np.arange(steps) / (steps - 1)), losses)
     if verbose and is_first():
-        print(curve)
+        print(curve.sentence() if in_kernel() else curve)  # a notebook draws the result itself
     if plot is not None and is_first():
         curve.plot(plot)
     return curve

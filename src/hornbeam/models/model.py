@@ -255,6 +255,11 @@ class Model(SavingMethods, Trainer, Layer):
 
     # -- insight -----------------------------------------------------------------------------------
 
+    def _repr_html_(self) -> str:
+        from hornbeam.models.model_html import model_html
+
+        return model_html(self)
+
     def summary(
         self,
         line_length: int | None = None,

@@ -391,13 +391,14 @@ def _render(
             rule,
             *table,
             rule,
-            *(folded(text, width, "  ") for text in _totals(model, rows, trace)),
+            *(folded(text, width, "  ") for text in totals(model, rows, trace)),
             *(paint(folded(text, width, "  "), "dim", colored) for text in (notes if model.built else ())),
         ]
     )
 
 
-def _totals(model: Model, rows: Sequence[Row], trace: Trace) -> list[str]:
+def totals(model: Model, rows: Sequence[Row], trace: Trace) -> list[str]:
+    """Return sentences about the parameters, FLOPs and activations of the model."""
     if not model.built:
         return ["not built: sizes are known once it is called on data, or built by build(input_shape)"]
     trained = sum(v.type.size for v in model.trainable_weights)

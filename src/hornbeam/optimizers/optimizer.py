@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from hornbeam import ops
 from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam._internal.validation import check_int, check_number
@@ -14,7 +16,7 @@ from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable
+from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.ir.scope import scope
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.optimizers.arguments import check_learning_rate, merged_signature, shortest_float
@@ -507,4 +509,9 @@ class Optimizer(OptimizerVariables):
         return cls(**arguments)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self.name}>"
+        rate = getattr(self, "_learning_rate", None)
+        if isinstance(rate, Variable):
+            known = current_variable_tracer() is None
+            rate = shortest_float(np.asarray(rate.numpy())) if known else None
+        shown = "" if rate is None else f", learning_rate={rate}"
+        return f"<{type(self).__name__} name={getattr(self, 'name', '?')}{shown}>"

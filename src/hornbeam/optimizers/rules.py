@@ -53,7 +53,7 @@ class SGD(Optimizer):
 
     Example:
         >>> SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
-        <SGD name=sgd>
+        <SGD name=sgd, learning_rate=0.1>
 
     Source: Polyak 1964; Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html.
     """
@@ -111,7 +111,7 @@ class Adagrad(Optimizer):
 
     Example:
         >>> Adagrad(learning_rate=0.1)
-        <Adagrad name=adagrad>
+        <Adagrad name=adagrad, learning_rate=0.1>
 
     Source: Duchi et al. 2011, https://jmlr.org/papers/v12/duchi11a.html.
     """
@@ -174,7 +174,7 @@ class RMSprop(Optimizer):
 
     Example:
         >>> RMSprop(learning_rate=0.001, momentum=0.9)
-        <RMSprop name=rm_sprop>
+        <RMSprop name=rm_sprop, learning_rate=0.001>
 
     Source: Tieleman & Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf.
     """
@@ -255,7 +255,7 @@ class Adadelta(Optimizer):
 
     Example:
         >>> Adadelta()
-        <Adadelta name=adadelta>
+        <Adadelta name=adadelta, learning_rate=1.0>
 
     Source: Zeiler 2012, https://arxiv.org/abs/1212.5701.
     """
@@ -312,7 +312,7 @@ class Lion(Optimizer):
 
     Example:
         >>> Lion(learning_rate=1e-4, weight_decay=0.01)
-        <Lion name=lion>
+        <Lion name=lion, learning_rate=0.0001>
 
     Source: Chen et al. 2023, https://arxiv.org/abs/2302.06675.
     """
@@ -372,7 +372,7 @@ class Adam(Optimizer):
 
     Example:
         >>> Adam(learning_rate=0.001)
-        <Adam name=adam>
+        <Adam name=adam, learning_rate=0.001>
 
     Source: Kingma & Ba 2015, https://arxiv.org/abs/1412.6980.
     """
@@ -446,7 +446,7 @@ class AdamW(Adam):
 
     Example:
         >>> AdamW(learning_rate=0.001, weight_decay=0.01)
-        <AdamW name=adam_w>
+        <AdamW name=adam_w, learning_rate=0.001>
 
     Source: Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101.
     """
@@ -497,7 +497,7 @@ class Adamax(Optimizer):
 
     Example:
         >>> Adamax(learning_rate=0.001)
-        <Adamax name=adamax>
+        <Adamax name=adamax, learning_rate=0.001>
 
     Source: Kingma & Ba 2015, section 7.1, https://arxiv.org/abs/1412.6980.
     """
@@ -562,7 +562,7 @@ class Nadam(Optimizer):
 
     Example:
         >>> Nadam(learning_rate=0.001)
-        <Nadam name=nadam>
+        <Nadam name=nadam, learning_rate=0.001>
 
     Source: Dozat 2015, https://cs229.stanford.edu/proj2015/054_report.pdf.
     """

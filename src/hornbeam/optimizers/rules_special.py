@@ -53,7 +53,7 @@ class Ftrl(Optimizer):
 
     Example:
         >>> Ftrl(learning_rate=0.1, l1_regularization_strength=0.01)
-        <Ftrl name=ftrl>
+        <Ftrl name=ftrl, learning_rate=0.1>
 
     Source: McMahan et al. 2013, https://research.google.com/pubs/archive/41159.pdf.
     """
@@ -149,7 +149,7 @@ class ScheduleFreeAdamW(Optimizer):
 
     Example:
         >>> ScheduleFreeAdamW(warmup_steps=100)
-        <ScheduleFreeAdamW name=schedule_free_adam_w>
+        <ScheduleFreeAdamW name=schedule_free_adam_w, learning_rate=0.0025>
 
     Source: Defazio et al. 2024, https://arxiv.org/abs/2405.15682.
     """
@@ -235,7 +235,7 @@ class Lamb(Optimizer):
 
     Example:
         >>> Lamb(learning_rate=0.01)
-        <Lamb name=lamb>
+        <Lamb name=lamb, learning_rate=0.01>
 
     Source: You et al. 2020, https://arxiv.org/abs/1904.00962.
     """
@@ -311,7 +311,7 @@ class Adafactor(Optimizer):
 
     Example:
         >>> Adafactor(learning_rate=0.01)
-        <Adafactor name=adafactor>
+        <Adafactor name=adafactor, learning_rate=0.01>
 
     Source: Shazeer & Stern 2018, https://arxiv.org/abs/1804.04235.
     """
@@ -422,7 +422,7 @@ class Muon(Optimizer):
 
     Example:
         >>> Muon(learning_rate=0.01, exclude_layers=["logits"])
-        <Muon name=muon>
+        <Muon name=muon, learning_rate=0.01>
 
     Source: Jordan 2024, https://kellerjordan.github.io/posts/muon/; the scaling by `rms_rate`: Liu et al.
     2025, https://arxiv.org/abs/2502.16982.

@@ -67,7 +67,9 @@ class LearningRateSchedule:
         return cls(**config)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
+        numbers = {key: value for key, value in vars(self).items() if isinstance(value, (int, float, str))}
+        texts = [f"{key}={value}" for key, value in numbers.items() if key != "name" and key[0] != "_"]
+        return f"<{' '.join([type(self).__name__, ', '.join(texts)]).strip()}>"
 
 
 def _float(x: TensorLike) -> Tensor:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.html.markup import Html, description_list, join, table, tag
+from hornbeam._internal.html.notebook import display_object, in_kernel, notebook_output
 from hornbeam.visualization.figure import Figure
-from hornbeam.visualization.markup import Html, description_list, figure_element, join, table, tag
+from hornbeam.visualization.figure_html import figure_element
 from hornbeam.visualization.table_layout import TableColumn, fit_columns
-from hornbeam.visualization.terminal import plain_text, render, terminal_width
+from hornbeam.visualization.terminal import plain_text, render, rich_console, terminal_width
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -43,7 +45,7 @@ class Text:
         return tag(element, self.text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Section:
     """A title, and sentences each under a label of one or two words.
 
@@ -85,6 +87,12 @@ class Section:
             Padding(RichText(self.title, style="bold cyan"), (0, 0, 0, indent)),
             Padding(grid, (0, 0, 0, indent + 2)),
         )
+
+    def __repr__(self) -> str:
+        return plain_text(self, terminal_width(100)).strip("\n")
+
+    def _repr_html_(self) -> str:
+        return notebook_output(self.html())
 
     def html(self) -> Html:
         """Return the section as an element."""
@@ -185,10 +193,11 @@ class Report:
         raise NotImplementedError(f"{type(self).__name__} must define blocks()")
 
     def show(self) -> None:
-        """Print in colors, as wide as the terminal."""
-        from rich.console import Console
-
-        Console().print(self)
+        """Print in colors, as wide as the terminal; in a notebook, display as HTML."""
+        if in_kernel():
+            display_object(self)
+        else:
+            rich_console().print(self)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text as RichText
@@ -219,6 +228,10 @@ class Report:
         return str(self)
 
     def _repr_html_(self) -> str:
+        return notebook_output(self.html())
+
+    def html(self) -> Html:
+        """Return the report as an element."""
         parts: list[Any] = []
         items: list[Any] = []
         for block in [*self.blocks(), None]:

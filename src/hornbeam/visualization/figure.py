@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Figure:
     """A drawing that Matplotlib, a terminal or a notebook can show.
 
-    `print` draws with block characters and needs no library. Notebooks show Matplotlib's drawing where
-    Matplotlib is installed, else the text.
+    `print` draws with block characters, notebooks show curves as SVG and images as PNG; neither needs a
+    library. Files are written by Matplotlib.
 
     Args:
         title: Line above the drawing.
@@ -104,9 +104,10 @@ class Figure:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from hornbeam.visualization.markup import figure_element
+        from hornbeam._internal.html.notebook import notebook_output
+        from hornbeam.visualization.figure_html import figure_element
 
-        return figure_element(self)
+        return notebook_output(figure_element(self))
 
 
 def save_if(figure: Figure, path: str | Path | None) -> Figure:

@@ -1,4 +1,4 @@
-"""A model's layers as a graph, drawn by Matplotlib or written for Graphviz."""
+"""A model's layers as a graph, drawn in notebooks and files, or written for Graphviz."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import tree
+from hornbeam._internal.html.markup import scrolling
+from hornbeam._internal.html.notebook import notebook_output
 from hornbeam.visualization.graph_drawing import Box, arrange
+from hornbeam.visualization.layer_graph import color_class
+from hornbeam.visualization.svg import SVG_TEXT, graph
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -30,6 +34,70 @@ class Options:
     expand_nested: bool = False
 
 
+@dataclass(frozen=True, repr=False)
+class ModelGraph:
+    """Graph of a model's layers, which notebooks show as SVG.
+
+    Args:
+        name: Name of the model.
+        boxes: Calls of layers and operations, operands first.
+        sideways: True to draw from left to right instead of from top to bottom.
+    """
+
+    name: str
+    boxes: list[Box]
+    sideways: bool = False
+
+    @property
+    def alt(self) -> str:
+        """The drawing in a sentence."""
+        return alternative(self.name, self.boxes)
+
+    def to_matplotlib(self) -> matplotlib.figure.Figure:
+        """Draw the graph with Matplotlib.
+
+        Returns:
+            A new `matplotlib.figure.Figure`.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+        """
+        from hornbeam.visualization.matplotlib import draw_graph, figure_class
+
+        figure_class("drawing a model")
+        return draw_graph(arrange(self.boxes, self.sideways))
+
+    def save(self, path: str | Path, dpi: int = 200) -> ModelGraph:
+        """Write the drawing into a file.
+
+        Args:
+            path: File; its suffix chooses PNG, SVG or PDF.
+            dpi: Resolution of a PNG file, in dots per inch.
+
+        Returns:
+            The graph itself.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+        """
+        from hornbeam.visualization.matplotlib import write
+
+        write(self.to_matplotlib(), path, f"Model {self.name}", self.alt, dpi)
+        return self
+
+    def __repr__(self) -> str:
+        return f"<ModelGraph of {self.name}: {len(self.boxes)} boxes>"
+
+    def _repr_html_(self) -> str:
+        drawing = graph(arrange(_striped(self.boxes), self.sideways, SVG_TEXT), self.alt)
+        return notebook_output(scrolling(drawing, f"Graph of model {self.name}"))
+
+
+def _striped(boxes: list[Box]) -> list[Box]:
+    """Return boxes whose kind is the class of their stripe's color."""
+    return [Box(box.lines, box.inputs, color_class(box.kind), _striped(box.inner)) for box in boxes]
+
+
 def plot_model(
     model: Model,
     to_file: str | Path | None = "model.png",
@@ -43,10 +111,11 @@ def plot_model(
     show_trainable: bool = False,
     splines: str = "ortho",
     **kwargs: Any,
-) -> matplotlib.figure.Figure:
-    """Draw the graph of a built model.
+) -> ModelGraph:
+    """Draw the graph of a built model, into a file and in notebooks.
 
-    Graphviz is not needed. A layer that is called several times is drawn once a call, and its boxes say so.
+    Graphviz is not needed, and without a file Matplotlib neither. A layer that is called several times is
+    drawn once a call, and its boxes say so.
 
     Args:
         model: Built Sequential or functional model.
@@ -63,17 +132,15 @@ def plot_model(
         **kwargs: Refused.
 
     Returns:
-        The `matplotlib.figure.Figure`.
+        `ModelGraph`: notebooks show it, `to_matplotlib` draws it, `save` writes it.
 
     Raises:
         ValueError: If the model is not built or has no graph of layers (subclassed models).
-        ImportError: If Matplotlib is not installed (extra `plot`).
+        ImportError: If a file is to be written and Matplotlib is not installed (extra `plot`).
 
     Example:
         >>> plot_model(model, "model.svg", show_shapes=True)  # doctest: +SKIP
     """
-    from hornbeam.visualization.matplotlib import draw_graph, figure_class, write
-
     if kwargs:
         raise TypeError(f"plot_model() got unexpected arguments: {', '.join(kwargs)}")
     if rankdir not in ("TB", "LR"):
@@ -81,12 +148,8 @@ def plot_model(
     options = Options(
         show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested
     )
-    boxes = boxes_of(model, options)
-    figure_class("drawing a model")
-    figure = draw_graph(arrange(boxes, rankdir == "LR"))
-    if to_file is not None:
-        write(figure, to_file, f"Model {model.name}", alternative(model.name, boxes), dpi)
-    return figure
+    drawing = ModelGraph(model.name, boxes_of(model, options), rankdir == "LR")
+    return drawing if to_file is None else drawing.save(to_file, dpi)
 
 
 def model_to_dot(

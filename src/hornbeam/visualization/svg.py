@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hornbeam._internal.html.markup import Html, tag
+from hornbeam._internal.html.style import SERIES
 from hornbeam.visualization.graph_drawing import GraphDrawing, PlacedBox, TextMetrics
-from hornbeam.visualization.markup import Html, tag
 from hornbeam.visualization.panels import LinePanel
 
 # Size of a chart in units that are about pixels, and the margins for numbers.
@@ -15,7 +16,6 @@ _WIDTH, _HEIGHT = 380.0, 230.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 12.0, 40.0
 # Longer lines are drawn without dots; still longer ones skip points that cannot be told apart.
 _MOST_DOTS, _MOST_POINTS = 30, 600
-_CLASSES = ("first", "second")
 # Pixels of an inch, which is the unit of graph drawings.
 _INCH = 96.0
 SVG_TEXT = TextMetrics(7.4 / _INCH, 18 / _INCH, 14 / _INCH, 7 / _INCH, frame=1 / _INCH)
@@ -36,6 +36,10 @@ class Axis:
         low, high = self._scaled(self.low), self._scaled(self.high)
         fraction = (self._scaled(value) - low) / (high - low) if high > low else 0.5
         return self.start + fraction * (self.end - self.start)
+
+    def clipped(self, value: float) -> float:
+        """Return the coordinate of a number, of the nearer end for one outside of the axis."""
+        return self.coordinate(min(max(value, self.low), self.high))
 
     def _scaled(self, value: float) -> float:
         return math.log10(value) if self.log else value
@@ -74,21 +78,65 @@ def line_chart(panel: LinePanel) -> Html:
     finite = [v for _, y in panel.lines.values() for v in y if math.isfinite(v)]
     if not finite:
         return tag("p", f"{panel.title}: no finite number in any {panel.axis_labels[0]}.", class_="note")
-    padding = 0.0 if panel.log_y else 0.04 * (max(finite) - min(finite)) or 0.5 * abs(finite[0]) or 0.5
-    y = Axis(min(finite) - padding, max(finite) + padding, _HEIGHT - _BOTTOM, _TOP, panel.log_y)
-    xs = [v for values, _ in panel.lines.values() for v in values]
-    x = Axis(min(xs), max(xs), _LEFT, _WIDTH - _RIGHT)
+    x, y = _axes(panel, finite)
     drawing = tag(
         "svg",
         tag("title", _alternative(panel)),
-        _grid(x, y, panel.axis_labels[0]),
+        _grid(x, y, panel.axis_labels[0], _are_integers(panel)),
+        [_band(panel, name, x, y) for name in panel.bands],
+        _guides(panel, x, y),
         [_line(panel, name, x, y) for name in panel.lines],
         viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}",
         role="img",
         class_="chart",
     )
     note = " (logarithmic)" if panel.log_y else ""
-    return tag("figure", tag("figcaption", panel.title + note), _legend(panel), drawing)
+    caption = tag("figcaption", panel.title + note) if panel.title else None
+    return tag("figure", caption, _legend(panel), drawing)
+
+
+def _axes(panel: LinePanel, finite: Sequence[float]) -> tuple[Axis, Axis]:
+    low, high = min(finite), max(finite)
+    padding = 0.0 if panel.log_y else 0.04 * (high - low) or 0.5 * abs(finite[0]) or 0.5
+    low, high = panel.y_range or (low - padding, high + padding)
+    xs = [v for values, _ in panel.lines.values() for v in values]
+    y = Axis(low, high, _HEIGHT - _BOTTOM, _TOP, panel.log_y)
+    return Axis(min(xs), max(xs), _LEFT, _WIDTH - _RIGHT, panel.log_x), y
+
+
+def _are_integers(panel: LinePanel) -> bool:
+    return all(float(v).is_integer() for xs, _ in panel.lines.values() for v in xs)
+
+
+def _band(panel: LinePanel, name: str, x: Axis, y: Axis) -> Html:
+    low, high = panel.bands[name]
+    xs = panel.lines[name][0]
+    edge = [
+        (at, value) for at, value in [*zip(xs, low, strict=True), *reversed([*zip(xs, high, strict=True)])]
+    ]
+    points = [(x.coordinate(at), y.coordinate(value)) for at, value in edge if math.isfinite(value)]
+    return tag("polygon", points=_points(points), class_=f"band {_class_of(panel, name)}")
+
+
+def _guides(panel: LinePanel, x: Axis, y: Axis) -> list[Html]:
+    parts = []
+    if panel.guide is not None:
+        at, label = panel.guide
+        position = f"{x.coordinate(at):.1f}"
+        parts.append(tag("line", x1=position, x2=position, y1=y.start, y2=y.end, class_="guide"))
+        side = "end" if x.coordinate(at) > _WIDTH / 2 else "start"
+        beside = f"{x.coordinate(at) + (-6 if side == 'end' else 6):.1f}"
+        parts.append(tag("text", label, x=beside, y=y.end + 8, class_=f"tick {side}"))
+    if panel.identity:
+        low, high = max(x.low, y.low), min(x.high, y.high)
+        ends = {
+            "x1": x.coordinate(low),
+            "x2": x.coordinate(high),
+            "y1": y.coordinate(low),
+            "y2": y.coordinate(high),
+        }
+        parts.append(tag("line", **{key: f"{value:.1f}" for key, value in ends.items()}, class_="guide"))
+    return parts
 
 
 def _alternative(panel: LinePanel) -> str:
@@ -99,17 +147,18 @@ def _alternative(panel: LinePanel) -> str:
         if finite:
             parts.append(f"{name} from {finite[0]:.4g} to {finite[-1]:.4g}")
     length = max(len(x) for x, _ in panel.lines.values())
-    return f"{panel.title} over {length} {panel.axis_labels[0]}s: {', '.join(parts)}"
+    title = panel.title or panel.axis_labels[1] or "values"
+    return f"{title} over {length} {panel.axis_labels[0] or 'step'}s: {', '.join(parts)}"
 
 
-def _grid(x: Axis, y: Axis, label: str) -> list[Html]:
+def _grid(x: Axis, y: Axis, label: str, integers: bool = True) -> list[Html]:
     parts = []
     for value in y.ticks():
         at = f"{y.coordinate(value):.1f}"
         parts.append(tag("line", x1=x.start, x2=x.end, y1=at, y2=at, class_="grid"))
         parts.append(tag("text", f"{value:.4g}", x=_LEFT - 6, y=at, class_="tick end"))
     for value in x.ticks():
-        if value == round(value):
+        if value == round(value) or not integers:
             at = f"{x.coordinate(value):.1f}"
             parts.append(tag("text", f"{value:g}", x=at, y=_HEIGHT - _BOTTOM + 15, class_="tick middle"))
     middle = (x.start + x.end) / 2
@@ -118,7 +167,7 @@ def _grid(x: Axis, y: Axis, label: str) -> list[Html]:
 
 
 def _class_of(panel: LinePanel, name: str) -> str:
-    return _CLASSES[list(panel.lines).index(name) % len(_CLASSES)]
+    return SERIES[list(panel.lines).index(name) % len(SERIES)]
 
 
 def _marked_index(panel: LinePanel, name: str) -> int | None:
@@ -138,7 +187,7 @@ def _line(panel: LinePanel, name: str, x: Axis, y: Axis) -> list[Html]:
                 segments.append([])
             continue
         if index in kept:
-            segments[-1].append((x.coordinate(at), y.coordinate(value)))
+            segments[-1].append((x.coordinate(at), y.clipped(value)))
         if len(xs) <= _MOST_DOTS or index == marked:
             dots.append(_dot(panel, name, index, x, y))
     for segment in segments:
@@ -154,7 +203,7 @@ def _points(points: Sequence[tuple[float, float]]) -> str:
 def _dot(panel: LinePanel, name: str, index: int, x: Axis, y: Axis) -> Html:
     xs, ys = panel.lines[name]
     kind, marked = _class_of(panel, name), index == _marked_index(panel, name)
-    cx, cy = f"{x.coordinate(xs[index]):.1f}", f"{y.coordinate(ys[index]):.1f}"
+    cx, cy = f"{x.coordinate(xs[index]):.1f}", f"{y.clipped(ys[index]):.1f}"
     label = f" ({panel.marker.label})" if marked and panel.marker is not None else ""
     text = f"{name}, {panel.axis_labels[0]} {xs[index]}: {ys[index]:.5g}{label}"
     ring = tag("circle", cx=cx, cy=cy, r=7, class_=f"ring {kind}") if marked else None

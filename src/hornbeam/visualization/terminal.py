@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.formatting import shortened
+from hornbeam._internal.html.notebook import in_kernel
 from hornbeam._internal.terminal import columns, folded
 from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, Panel, PointPanel
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from hornbeam.visualization.figure import Figure
 
@@ -29,19 +30,28 @@ _NARROWEST_PANEL = 8
 CHART_WIDTH = 60
 
 
-def plain_text(renderable: RenderableType, width: int) -> str:
-    """Return what rich prints, without colors and without spaces at the ends of lines."""
+# Characters of a line that notebooks do not break.
+_NOTEBOOK_WIDTH = 100
+
+
+def rich_console(**options: Any) -> Console:
+    """Return a console of rich for text alone: in a kernel it would display its output as HTML, too."""
     from rich.console import Console
 
+    return Console(force_jupyter=False, **options)
+
+
+def plain_text(renderable: RenderableType, width: int) -> str:
+    """Return what rich prints, without colors and without spaces at the ends of lines."""
     stream = io.StringIO()
-    console = Console(file=stream, width=width, color_system=None, highlight=False, legacy_windows=False)
-    console.print(renderable)
+    options: dict[str, Any] = {"width": width, "color_system": None, "highlight": False}
+    rich_console(file=stream, legacy_windows=False, **options).print(renderable)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
 def terminal_width(most: int) -> int:
-    """Return the width of the terminal, at most `most`; without a terminal `most`."""
-    return min(columns() or most, most)
+    """Return the width of the terminal, at most `most`; without a terminal `most`, in a notebook 100."""
+    return min(columns() or (_NOTEBOOK_WIDTH if in_kernel() else most), most)
 
 
 def render(figure: Figure, panel_width: int = PANEL_WIDTH, width: int | None = None) -> str:

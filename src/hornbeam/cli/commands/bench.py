@@ -56,9 +56,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the workloads and print the tables."""
-    from rich.console import Console
 
     from hornbeam.cli.bench import runner
+    from hornbeam.visualization.terminal import rich_console
 
     try:
         competitors = _competitors(args)
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         print_error("hornbeam bench", error)
         return 2
     workloads = args.workloads or workload_names()
-    progress = Console(stderr=True)
+    progress = rich_console(stderr=True)
     try:
         with progress.status("") as status:
             results = runner.compare(
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     except runner.WorkloadError as error:
         print_error("hornbeam bench", error)
         return 1
-    _print_results(args, results, competitors, Console())
+    _print_results(args, results, competitors, rich_console())
     return 0
 
 

@@ -100,11 +100,19 @@ class Dataset:
         return True
 
     def __repr__(self) -> str:
+        return f"<Dataset {' > '.join(self._stage_names())}>"
+
+    def _repr_html_(self) -> str:
+        from hornbeam.data.pipeline.dataset_html import dataset_html
+
+        return dataset_html(self, self._stage_names(), self._stage.count())
+
+    def _stage_names(self) -> list[str]:
         names, stage = [], self._stage
         while stage.inputs:
             names.append(stage.name)
             stage = stage.source
-        return f"<Dataset {' > '.join([stage.name, *reversed(names)])}>"
+        return [stage.name, *reversed(names)]
 
     def __iter__(self) -> Iterator[Any]:
         return map(e.for_user, self._stage.run())

@@ -28,6 +28,11 @@ class Finding:
     layers: tuple[str, ...] = ()
     epoch: int = 0
 
+    def _repr_html_(self) -> str:
+        from hornbeam.visualization.findings import findings_html
+
+        return findings_html([self])
+
     def __str__(self) -> str:
         return f"{self.name}: {self.evidence}. {self.advice}."
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from hornbeam.visualization.markup import Html, tag
+from hornbeam._internal.html.markup import Html, tag
 
 
 def not_recorded(sentence: str, code: str) -> list[Html]:
@@ -17,12 +17,6 @@ def not_recorded(sentence: str, code: str) -> list[Html]:
 def as_float(value: float | None) -> float:
     """Return a recorded number; null is NaN."""
     return math.nan if value is None else float(value)
-
-
-def as_sentence(text: str) -> str:
-    stripped = str(text).strip()
-    end = "" if stripped.endswith((".", "?", "!")) else "."
-    return f"{stripped[:1].upper()}{stripped[1:]}{end}"
 
 
 def bar(fractions: Sequence[float]) -> Html:

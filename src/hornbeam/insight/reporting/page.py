@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.formatting import long_time
+from hornbeam._internal.html.markup import Html, join, tag
 from hornbeam.insight.reporting import scores, sections
 from hornbeam.insight.reporting.style import style_sheet
 from hornbeam.insight.runs.listing import best_epoch, parameters, test_score
 from hornbeam.insight.runs.reading import Run, read_run
-from hornbeam.visualization.markup import Html, join, tag
 
 if TYPE_CHECKING:
     from hornbeam.insight.runs.recorder import RunRecorder

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hornbeam.insight.reporting.elements import as_float, as_sentence, image_element, not_recorded
+from hornbeam._internal.html.markup import Html, scrolling, table, tag
+from hornbeam.insight.reporting.elements import as_float, image_element, not_recorded
 from hornbeam.insight.runs.listing import metric_text
 from hornbeam.insight.runs.reading import Run
-from hornbeam.visualization.markup import Html, scrolling, table, tag
+from hornbeam.visualization.findings import as_sentence
 
 _MOST_CLASSES = 25
 

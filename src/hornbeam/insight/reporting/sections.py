@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hornbeam._internal.formatting import byte_size, short_time, with_unit
-from hornbeam.insight.reporting.architecture import architecture
-from hornbeam.insight.reporting.curves import metric_charts
-from hornbeam.insight.reporting.elements import as_float, as_sentence, bar, image_element, not_recorded
+from hornbeam._internal.html.markup import Html, description_list, details, table, tag
+from hornbeam.insight.reporting.elements import as_float, bar, image_element, not_recorded
 from hornbeam.insight.runs.reading import Run
-from hornbeam.visualization.markup import Html, description_list, details, table, tag
+from hornbeam.visualization.findings import as_sentence, findings_elements, no_findings
+from hornbeam.visualization.layer_graph import layers_elements
+from hornbeam.visualization.metric_curves import metric_charts
 
-# From this number of layers on the drawing of the model is folded.
-_MANY_LAYERS = 24
 _MOST_KERNELS = 15
 _DETERMINISM = "with the same code, data and versions the native engine computes the same bits again."
 
@@ -28,23 +27,8 @@ def findings(run: Run) -> Html | list[Html]:
     if part is None:
         return not_recorded("No doctor watched this training. Add one with", "callbacks=[Doctor(), recorder]")
     if not part["findings"]:
-        return tag("p", "The doctor reported no problem.", class_="fine")
-    return [
-        tag(
-            "div",
-            tag("h3", str(finding["name"])),
-            tag("p", as_sentence(finding["evidence"])),
-            tag("p", tag("strong", "What to do: "), as_sentence(finding["advice"])),
-            tag("p", _location(finding), class_="quiet"),
-            class_="finding",
-        )
-        for finding in part["findings"]
-    ]
-
-
-def _location(finding: Mapping[str, Any]) -> str:
-    layers = ", ".join(map(str, finding["layers"]))
-    return f"Seen in epoch {int(finding['epoch']) + 1}{f', in {layers}' if layers else ''}."
+        return no_findings()
+    return findings_elements(part["findings"])
 
 
 # -- curves --------------------------------------------------------------------------------------------------
@@ -147,31 +131,14 @@ def model(run: Run) -> Html | list[Html]:
     part = run.parts.get("model")
     if part is None:
         return tag("p", "Not known: the model was not built before the training ended.", class_="note")
-    layers = part["layers"]
-    listed = table(
-        "Layers; FLOPs and memory of the output are those of one sample",
-        ["layer", "kind", "output", "parameters", "FLOPs", "receptive field", "memory"],
-        [_layer_row(layer) for layer in layers],
-        (0, 1, 2),
-    )
-    is_long = len(layers) > _MANY_LAYERS
     compiled = _compiled(part.get("compile") or {}, run.info.get("fit") or {})
     return [
         tag("p", _totals(part)),
-        _drawing(layers, is_long),
-        details("The table of layers", listed) if is_long else listed,
+        *layers_elements(part["layers"]),
         *_explanation(run),
         tag("h3", "Training"),
         description_list(compiled),
     ]
-
-
-def _drawing(layers: Sequence[Mapping[str, Any]], folded: bool) -> Html:
-    drawing = architecture(layers)
-    if drawing is None:
-        return tag("p", "The layers have no graph that could be drawn.", class_="note")
-    box = tag("div", drawing, class_="tall", role="region", aria_label="Graph of the model", tabindex="0")
-    return details(f"The graph of {len(layers)} layers", box) if folded else box
 
 
 def _totals(part: Mapping[str, Any]) -> str:
@@ -180,19 +147,6 @@ def _totals(part: Mapping[str, Any]) -> str:
     text += f", {int(part['trained']):,} of them trainable"
     flops = part.get("flops")
     return f"{text}; one sample takes {with_unit(int(flops))}FLOPs." if flops is not None else f"{text}."
-
-
-def _layer_row(layer: Mapping[str, Any]) -> list[str]:
-    flops, memory = layer["flops"], layer["memory"]
-    return [
-        str(layer["name"]),
-        str(layer["kind"]),
-        str(layer["output"]),
-        f"{int(layer['params']):,}",
-        "?" if flops is None else with_unit(int(flops)).strip(),
-        str(layer["receptive_field"]),
-        "?" if memory is None else byte_size(int(memory)),
-    ]
 
 
 def _explanation(run: Run) -> list[Any]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from hornbeam._internal.formatting import long_time
 from hornbeam.insight.runs.listing import best_epoch, metric_text, parameters, test_text
-from hornbeam.insight.runs.reading import Run, larger_is_better
+from hornbeam.insight.runs.reading import Run
 from hornbeam.visualization.display import Document, Table, Text
+from hornbeam.visualization.metric_curves import larger_is_better
 from hornbeam.visualization.terminal import sparkline
 
 # Facts that differ between all runs.

@@ -11,6 +11,7 @@ from typing import Any
 
 from hornbeam.errors import RunError
 from hornbeam.insight.runs.layout import HISTORY, INFO, PARTS
+from hornbeam.visualization.metric_curves import larger_is_better
 
 # Far above the size of any recorded file.
 _MOST_BYTES = 256 << 20
@@ -81,12 +82,6 @@ class Run:
             return None
         value, epoch = (max if larger_is_better(name) else min)(values, key=lambda pair: pair[0])
         return name, epoch, value
-
-
-def larger_is_better(name: str) -> bool:
-    """Return True for the name of a metric whose larger values are better."""
-    words = ("acc", "auc", "precision", "recall", "f1", "f_", "iou", "r2", "top_k", "similarity")
-    return any(word in name.removeprefix("val_").lower() for word in words)
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:

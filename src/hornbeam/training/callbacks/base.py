@@ -260,6 +260,19 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         self.model.history = self
 
+    def __repr__(self) -> str:
+        if not self.history:
+            return "<History, no epochs>"
+        last = [f"{name} {values[-1]:.4g}" for name, values in self.history.items() if _is_number(values[-1])]
+        more = f", and {len(last) - 6} more" if len(last) > 6 else ""
+        epochs = f"{len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}"
+        return f"<History of {epochs}: {', '.join(last[:6])}{more}>"
+
+    def _repr_html_(self) -> str | None:
+        from hornbeam.training.history_html import history_html
+
+        return history_html(self)
+
     def explain(self, x: Tree = None, y: Tree = None) -> Explanation:
         """Explain the loop, the optimizer and the loss of this training with their numbers.
 
@@ -271,6 +284,10 @@ class History(Callback):
             `hornbeam.insight.Explanation`, see `Model.explain_training`.
         """
         return self.model.explain_training(x, y, history=self)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
 
 
 def run_of(model: Model) -> TrainingRun:

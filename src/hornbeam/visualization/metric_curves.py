@@ -1,12 +1,11 @@
-"""Learning curves of a run as charts."""
+"""Learning curves of a training as charts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from hornbeam.insight.runs.reading import larger_is_better
-from hornbeam.visualization.markup import Html
+from hornbeam._internal.html.markup import Html
 from hornbeam.visualization.panels import LinePanel, Marker
 from hornbeam.visualization.svg import line_chart
 
@@ -16,9 +15,13 @@ _LOGARITHMIC = 50.0
 
 def metric_charts(epochs: Sequence[int], history: Mapping[str, Sequence[float]]) -> list[Html]:
     """Draw a chart for each metric, the loss first and learning rates last."""
+    return [line_chart(metric_panel(name, epochs, history)) for name in metric_names(history)]
+
+
+def metric_names(history: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return the names of metrics, without those of validation that belong to another one."""
     names = [name for name in history if not (name.startswith("val_") and name[4:] in history)]
-    names.sort(key=lambda name: (name != "loss", "rate" in name))
-    return [line_chart(metric_panel(name, epochs, history)) for name in names]
+    return sorted(names, key=lambda name: (name != "loss", "rate" in name))
 
 
 def metric_panel(name: str, epochs: Sequence[int], history: Mapping[str, Sequence[float]]) -> LinePanel:
@@ -50,3 +53,9 @@ def _best_epoch(name: str, values: Sequence[float]) -> int | None:
     if not finite:
         return None
     return (max if larger_is_better(name) else min)(finite, key=lambda pair: pair[0])[1]
+
+
+def larger_is_better(name: str) -> bool:
+    """Return True for the name of a metric whose larger values are better."""
+    words = ("acc", "auc", "precision", "recall", "f1", "f_", "iou", "r2", "top_k", "similarity")
+    return any(word in name.removeprefix("val_").lower() for word in words)

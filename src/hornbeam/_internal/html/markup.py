@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import importlib.util
-import io
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from hornbeam.visualization.figure import Figure
+from typing import Any
 
 # Elements without an end tag: those of HTML, and those of SVG that have no children here.
 _VOID = frozenset({"meta", "img", "br"})
-_SELF_CLOSING = frozenset({"path", "line", "rect", "polyline"})
+_SELF_CLOSING = frozenset({"path", "line", "rect", "polyline", "polygon"})
 
 
 class Html(str):
@@ -103,13 +97,3 @@ def details(summary: str, *content: Any) -> Html:
 def description_list(pairs: Iterable[Sequence[Any]]) -> Html:
     """Return labels and what they describe."""
     return tag("dl", [(tag("dt", label), tag("dd", text)) for label, text in pairs], class_="facts")
-
-
-def figure_element(figure: Figure) -> Html:
-    """Return a figure as an image drawn by Matplotlib, or as text where Matplotlib is not installed."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return tag("pre", figure.text, role="img", aria_label=figure.alt)
-    file = io.BytesIO()
-    figure.to_matplotlib().savefig(file, format="png", dpi=100)
-    data = base64.b64encode(file.getvalue()).decode("ascii")
-    return tag("img", alt=figure.alt, src=f"data:image/png;base64,{data}")

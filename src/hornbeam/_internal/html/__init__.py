@@ -1,0 +1,1 @@
+"""HTML for reports and notebooks: markup, colors, and the output of a notebook cell."""

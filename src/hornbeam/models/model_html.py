@@ -1,0 +1,23 @@
+"""A model as the output of a notebook cell: the graph of its layers, and a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.html.markup import tag
+from hornbeam._internal.html.notebook import notebook_output
+from hornbeam.models.summary import Trace, rows_of, totals
+from hornbeam.visualization.layer_graph import layers_elements
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
+
+
+def model_html(model: Model) -> str:
+    """Return name, sizes, graph and table of a model."""
+    trace = Trace(model)
+    rows = list(rows_of(model, trace))
+    head = tag("h4", f"{type(model).__name__} {model.name}")
+    sizes = [tag("p", line, class_="quiet") for line in totals(model, rows, trace)]
+    return notebook_output(head, sizes, layers_elements([asdict(row) for row in rows]) if rows else None)
