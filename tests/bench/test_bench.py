@@ -167,10 +167,12 @@ def test_tables_bars_files_and_charts(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
     assert main(["bench", "mlp", "--runs", "1", "--threads", "1", "--json", str(out)]) == 0
-    printed = capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert shown.err.startswith("1 workload x 1 run, about 9 seconds on two cores")
+    printed = shown.out
     assert "GFLOP/s" in printed
     assert json.loads(out.read_text())["workloads"]["mlp"]["runs"]["hornbeam-native"][0]["samples"] == 64
     assert main(["bench", "mpl"]) == 2
-    assert "no workload 'mpl'" in capsys.readouterr().err
+    assert "no workload 'mpl'. Did you mean 'mlp'?" in capsys.readouterr().err
     assert main(["bench", "mlp", "--runs", "0"]) == 2
     assert main(["bench", "mlp", "--peer", "unknown"]) == 2

@@ -132,8 +132,9 @@ def test_the_alias_is_never_active_by_itself() -> None:
 def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     shown = capsys.readouterr().out
-    for word in ("hornbeam", "python", "cpu", "threads", "engine", "native", "torch"):
+    for word in ("hornbeam", "python", "cpu", "threads", "engine", "native", "torch", "gpu"):
         assert word in shown
+    assert shown.rstrip().endswith("All fine.")
 
 
 def test_help_shows_all(capsys: pytest.CaptureFixture[str]) -> None:

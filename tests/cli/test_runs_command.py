@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +63,37 @@ def test_the_report(
     assert "nowhere is not a run" in capsys.readouterr().err
     assert main(["report", str(newest), "-o", "nowhere/two.html"]) == 1
     assert "the folder" in capsys.readouterr().err
+
+
+def test_the_list_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [record(tmp_path, "one"), record(tmp_path, "two")]
+    assert main(["runs", str(tmp_path)]) == 0
+    head, *lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == [Path(path).name for path in paths]
+    assert all(len(line) == len(head) for line in lines)
+    first = dict(zip(head, lines[0], strict=True))
+    assert (first["status"], first["epochs"], first["params"]) == ("finished", "1", "4")
+    assert main(["runs", str(tmp_path), "--json"]) == 0
+    records = json.loads(capsys.readouterr().out)
+    assert [record["run"] for record in records] == [line[0] for line in lines]
+    assert records[0]["best_value"] == float(first["best_value"])
+    assert records[0]["test_value"] is None
+
+
+def test_the_reader_of_a_pipe_may_stop(tmp_path: Path) -> None:
+    record(tmp_path, "one")
+    line = f"{sys.executable} -m hornbeam runs {tmp_path} | true"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+def test_the_report_is_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: bool(opened.append(url)) or len(opened) < 2)
+    run = record(tmp_path, "one")
+    assert main(["report", run, "--open"]) == 0
+    assert opened == [(Path(run) / "report.html").resolve().as_uri()]
+    assert main(["report", run, "--open"]) == 1
+    assert "no browser could be opened" in capsys.readouterr().err

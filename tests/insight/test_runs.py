@@ -190,7 +190,7 @@ t.build_model().fit(x, y, epochs=5, verbose=0, callbacks=[t.RunRecorder("killed"
     assert not run.finished
     assert [line["epoch"] for line in run.epochs] == [1, 2]
     assert run.parts["model"]["params"] == 34
-    assert "2, unfinished" in text(list_runs(tmp_path))
+    assert "2 of " in text(list_runs(tmp_path))
 
 
 def test_a_training_that_goes_on_has_one_run(tmp_path: Path) -> None:
@@ -319,9 +319,10 @@ def test_the_list(tmp_path: Path) -> None:
     assert shown.index("-first") < shown.index("-second")
     narrow = text(list_runs(tmp_path), width=80)
     assert first.path.name in narrow  # names can be copied
-    assert "time" in narrow
-    assert re.search(r"[0-9.]+ s *$", narrow, re.M)
-    assert "accuracy 90.00% (85.00% to 94.00%)" in shown
+    assert "time" not in narrow
+    assert "time" in shown
+    assert re.search(r"[0-9.]+ s *$", shown, re.M)
+    assert re.search(r"accuracy 90\.00% +85\.00% to 94\.00%", shown)
     assert f"{5 * 7 + 7 + 7 * 2 + 2}" in shown
     assert "val_accuracy" in shown
 

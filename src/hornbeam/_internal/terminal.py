@@ -88,13 +88,11 @@ def folded(text: str, width: int | None, indent: str = "") -> str:
 def _folded_line(line: str, width: int, indent: str) -> str:
     if len(_CODES.sub("", line)) <= width:
         return line
-    lines = [""]
-    for word in re.split(r"(?<=\S)\s+(?=\S)", line):
-        shown = len(_CODES.sub("", f"{lines[-1]} {word}" if lines[-1] else word))
-        if not lines[-1]:
-            lines[-1] = word
-        elif shown <= width:
-            lines[-1] += f" {word}"
+    first, *others = re.split(r"(?<=\S)(\s+)(?=\S)", line)
+    lines = [first]
+    for space, word in zip(others[::2], others[1::2], strict=True):
+        if len(_CODES.sub("", lines[-1] + space + word)) <= width:
+            lines[-1] += space + word
         else:
             lines.append(indent + word)
     return "\n".join(lines)

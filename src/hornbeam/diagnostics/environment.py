@@ -21,11 +21,6 @@ _OPTIONAL = {
 }
 
 
-def report() -> str:
-    """Return versions, CPU features, threads and engines as text."""
-    return "\n".join(f"{label:<14}{text}" for label, text in facts())
-
-
 def facts() -> Iterator[tuple[str, str]]:
     """Yield (name, text) of each line of the report."""
     from hornbeam import __version__
@@ -34,9 +29,13 @@ def facts() -> Iterator[tuple[str, str]]:
     yield "hornbeam", __version__
     yield "python", f"{sys.version.split()[0]} on {platform.system()} {platform.machine()}"
     for name in ("numpy", "ml_dtypes", "rich", "h5py"):
-        yield name, importlib.metadata.version(name)
+        yield name, _version(name, name)
     yield from _native_rows()
-    yield "engine", f"{current_engine().name} (this version has: {', '.join(available())})"
+    try:
+        current = current_engine().name
+    except (ValueError, ImportError, RuntimeError):  # of HORNBEAM_ENGINE; `checkup` has the reason
+        current = "not available"
+    yield "engine", f"{current} (this version has: {', '.join(available())})"
     for name, module in _OPTIONAL.items():
         yield name, _version(name, module)
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from hornbeam._internal.terminal import columns, folded
 from hornbeam.core import registry
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.arrays import ENDINGS, arrays_in
@@ -116,7 +117,8 @@ class Inspection:
                 f"  to load it, register or pass in custom_objects: {', '.join(map(repr, self.missing))}"
             )
         lines += [f"  refused: {reason}" for reason in self.refused]
-        return "\n".join([*lines, *(f"  with {note}" for note in self.notes)])
+        lines += [f"  with {note}" for note in self.notes]
+        return folded("\n".join(lines), columns(), "      ")
 
 
 def inspect_model(

@@ -48,7 +48,7 @@ class TableColumn:
 def fit_columns(columns: Sequence[TableColumn], width: int, gap: int, edges: int) -> list[list[TableColumn]]:
     """Return the columns of one table that fits `width`, or of several below each other.
 
-    First texts fold, then optional columns are dropped, then names are shortened. If the rest is still too
+    First optional columns are dropped, then texts fold, then names are shortened. If the rest is still too
     wide, it is divided into tables that all begin with the first column.
 
     gap: characters between two columns. edges: characters around a table.
@@ -58,22 +58,41 @@ def fit_columns(columns: Sequence[TableColumn], width: int, gap: int, edges: int
     def excess(part: Sequence[TableColumn]) -> int:
         return sum(column.width for column in part) + gap * (len(part) - 1) + edges - width
 
-    _fold(columns, excess(columns))
     for column in sorted((c for c in columns if c.order is not None), key=lambda c: c.order or 0):
         if excess(columns) > 0:
             columns.remove(column)
+    _fold(columns, excess(columns))
     for column in sorted((c for c in columns if c.shortens), key=lambda c: -c.width):
         if excess(columns) > 0 and column.width > _SHORTEST:
             column.shorten(max(column.width - excess(columns), _SHORTEST))
     if excess(columns) <= 0 or len(columns) < 3:
-        return [columns]
-    first, *others = columns
-    tables = [[first]]
-    for column in others:
-        if len(tables[-1]) > 1 and excess([*tables[-1], column]) > 0:
-            tables.append([first])
-        tables[-1].append(column)
+        tables = [columns]
+    else:
+        first, *others = columns
+        tables = [[first]]
+        for column in others:
+            if len(tables[-1]) > 1 and excess([*tables[-1], column]) > 0:
+                tables.append([first])
+            tables[-1].append(column)
+    for table in tables:
+        _squeeze(table, excess(table))
     return tables
+
+
+def _squeeze(columns: Sequence[TableColumn], excess: int) -> None:
+    """Shorten what is longer than a line: names in the first column, then words in those that fold."""
+    for column in sorted((c for c in columns if c.folding), key=lambda c: -c.width):
+        width = max(column.width - max(excess, 0), min(column.width, _SHORTEST))
+        excess -= column.width - width
+        column.width = width
+        column.cells = [_with_short_words(cell, width) for cell in column.cells]
+        column.head = shortened_inside(column.head, width)
+
+
+def _with_short_words(text: str, width: int) -> str:
+    if all(len(word) <= width for word in text.split()):
+        return text
+    return " ".join(shortened_inside(word, width) for word in text.split())
 
 
 def _fold(columns: Sequence[TableColumn], excess: int) -> None:

@@ -34,13 +34,21 @@ def title(runs: int, threads: int | None, dtype: str | None) -> str:
     return ", ".join(parts)
 
 
+def legend(peak: Peak) -> str:
+    """Explain the rows of the tables."""
+    return (
+        "Start: of the process, without making the data. Peak: the product of matrices in float32 that this "
+        f"machine computes fastest, {peak['float32'] * 1e-9:.0f} GFLOP/s with {peak['threads']} threads."
+    )
+
+
 def table(result: Result, competitors: Sequence[Competitor], peak: Peak | None) -> Table:
     """Compare the competitors on one workload; the last column is our ratio to the best peer."""
     columns, ours, peers = _participants(result, competitors)
     names = [competitor.name for competitor in columns]
     rows = [[label, *cells] for label, cells in _measured_rows(result, columns, ours, peers)]
     rows += [[label, *values] for label, values in _throughput_rows(result, columns, peak)]
-    rows.append(["last loss", *(_number(result.median(name, "loss"), 4) for name in names)])
+    rows.append(["loss at the end", *(_number(result.median(name, "loss"), 4) for name in names)])
     heads = ["", *names, *(["times better"] if ours and peers else [])]
     return Table(result.workload, heads, [_padded(row, len(heads)) for row in rows])
 
@@ -55,7 +63,7 @@ def overview(results: Sequence[Result], competitor: Competitor, peak: Peak | Non
     throughput = [dict(_throughput_rows(result, [competitor], peak)) for result in results]
     for label in next((cells for cells in throughput if cells), {}):
         rows.append([label, *(cells[label][0] if cells else "–" for cells in throughput)])
-    rows.append(["last loss", *(_number(result.median(name, "loss"), 4) for result in results)])
+    rows.append(["loss at the end", *(_number(result.median(name, "loss"), 4) for result in results)])
     return Table(name, ["", *(result.workload for result in results)], rows)
 
 
@@ -91,7 +99,7 @@ def _throughput_rows(
     if peak is not None:
         gflops = peak["float32"] * 1e-9
         fractions = ["" if rate is None else f"{rate / gflops:.0%}" for rate in rates]
-        rows.append((f"of {gflops:.0f} GFLOP/s in float32", fractions))
+        rows.append(("fraction of the peak", fractions))
     return rows
 
 

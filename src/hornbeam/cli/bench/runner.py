@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hornbeam._internal.formatting import long_time
 from hornbeam.cli.bench.competitors import Competitor, environment_of
 
 Record = dict[str, Any]
@@ -36,8 +37,8 @@ class Measurement:
 MEASUREMENTS = (
     Measurement("epoch_s", "epoch, s", 2),
     Measurement("first_epoch_s", "first epoch, s", 2),
-    Measurement("start_s", "process start to first step (without data), s", 2),
-    Measurement("import_s", "process start to import, s", 3),
+    Measurement("start_s", "start to first step, s", 2),
+    Measurement("import_s", "start to import, s", 3),
     Measurement("predict_one_us", "predict one, µs", 0),
     Measurement("predict_per_s", "predict, samples/s", 0, "more"),
     Measurement("peak_mib", "peak memory, MiB", 0),
@@ -73,6 +74,37 @@ class Result:
         if flops is None or steps is None or not seconds:
             return None
         return flops * steps / seconds * 1e-9
+
+
+# Seconds of one run on two cores of 2024, for the announcement alone.
+_SECONDS = {
+    "tutorial": 13, "autoencoder": 5, "gru": 6, "lstm": 13, "mlp": 9, "resnet20": 25, "separable": 25,
+    "transformer": 30,
+}  # fmt: skip
+
+
+def announcement(workloads: Sequence[str], competitors: Sequence[Competitor], runs: int) -> str:
+    """Say what will run and for how long."""
+    total = expected_seconds(workloads, competitors, runs)
+    count = f"{_counted(len(workloads), 'workload')} x {_counted(runs, 'run')}"
+    if len(competitors) > 1:
+        count += f" x {len(competitors)} competitors"
+    about = f"{total:.0f} seconds" if total < 90 else f"{total / 60:.0f} minutes"
+    return f"{count}, about {about} on two cores; Ctrl-C ends it without results."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def expected_seconds(workloads: Sequence[str], competitors: Sequence[Competitor], runs: int) -> float:
+    """Estimate the time of all runs; peers take about twice as long as Hornbeam."""
+    return runs * sum(
+        _SECONDS.get(workload, 15) * (1 if competitor.ours else 2)
+        for workload in workloads
+        for competitor in competitors
+        if competitor.runs(workload)
+    )
 
 
 def run_once(
@@ -116,14 +148,21 @@ def compare(
     """
     compileall.compile_dir(Path(__file__).parent.parent, quiet=2)
     results = []
+    left, passed, started = expected_seconds(workloads, competitors, runs), 0.0, time.perf_counter()
     for workload in workloads:
         result = Result(workload)
         participants = [competitor for competitor in competitors if competitor.runs(workload)]
         for number in range(runs):
             for competitor in participants:
-                watch(f"{workload}: {competitor.name}, run {number + 1} of {runs}")
+                rate = (time.perf_counter() - started) / passed if passed else 1.0
+                watch(
+                    f"{workload}: {competitor.name}, run {number + 1} of {runs}, "
+                    f"{long_time(rate * left)} left"
+                )
                 result.runs.setdefault(competitor.name, []).append(
                     run_once(competitor, workload, threads, dtype)
                 )
+                cost = expected_seconds([workload], [competitor], 1)
+                left, passed = left - cost, passed + cost
         results.append(result)
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hornbeam.cli.bench.competitors import Competitor, engine_competitor, peer, workload_names
@@ -10,6 +11,8 @@ from hornbeam.cli.bench.competitors import Competitor, engine_competitor, peer, 
 if TYPE_CHECKING:
     from hornbeam.cli.bench.runner import Result
 
+from hornbeam._internal.naming import nearest
+from hornbeam._internal.terminal import columns, say_folded
 from hornbeam.cli.arguments import print_error
 
 
@@ -67,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     workloads = args.workloads or workload_names()
     progress = rich_console(stderr=True)
+    say_folded(runner.announcement(workloads, competitors, args.runs), sys.stderr)
     try:
         with progress.status("") as status:
             results = runner.compare(
@@ -83,7 +87,8 @@ def _competitors(args: argparse.Namespace) -> list[Competitor]:
     """Return the competitors of the arguments. Raises ValueError for invalid ones."""
     unknown = [name for name in args.workloads if name not in workload_names()]
     if unknown:
-        raise ValueError(f"no workload {unknown[0]!r}; the workloads are {', '.join(workload_names())}")
+        hint = nearest(unknown[0], workload_names())
+        raise ValueError(f"no workload {unknown[0]!r}.{hint} The workloads are {', '.join(workload_names())}")
     if args.runs < 1 or (args.threads is not None and args.threads < 1):
         raise ValueError("--runs and --threads must be at least 1")
     return [*map(engine_competitor, args.engines or ["native"]), *map(peer, args.peer)]
@@ -101,7 +106,7 @@ def _print_results(
         engine.set_threads(args.threads)  # type: ignore[attr-defined]
     peak = engine.peak()
     heading = report.title(args.runs, args.threads, args.dtype)
-    console.print(heading, soft_wrap=True)
+    console.print(heading, soft_wrap=columns() is None)
     if args.markdown:
         console.print(report.markdown(results, competitors), soft_wrap=True, markup=False)
     elif len(competitors) == 1:
@@ -109,7 +114,11 @@ def _print_results(
     else:
         for result in results:
             console.print(report.table(result, competitors, peak))
-        console.print(report.bars(results, competitors), highlight=False)
+        names = max(len(competitor.name) for competitor in competitors)
+        width = min(44, console.width - names - len("    1,000.00 s"))
+        console.print(report.bars(results, competitors, width), highlight=False)
+    if not args.markdown:
+        say_folded(report.legend(peak))
     if args.json:
         report.write_json(args.json, results, competitors, {"about": heading, "peak": peak})
     if args.chart:

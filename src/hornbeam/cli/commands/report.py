@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import webbrowser
+from pathlib import Path
 
 from hornbeam.cli.arguments import print_error
 
@@ -19,6 +21,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "run_folder", nargs="?", metavar="RUN", help="folder of a run (default: the newest in runs)"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="default report.html in the run's folder")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser
 
 
@@ -29,8 +32,12 @@ def run(args: argparse.Namespace) -> int:
     from hornbeam.insight.runs.listing import newest_run
 
     try:
-        print(report(args.run_folder or newest_run("runs"), args.output))
+        path = report(args.run_folder or newest_run("runs"), args.output)
     except (RunError, OSError) as error:
         print_error("hornbeam report", error)
+        return 1
+    print(path)
+    if args.open and not webbrowser.open(Path(path).resolve().as_uri()):
+        print_error("hornbeam report", "no browser could be opened; the page is the file above")
         return 1
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from hornbeam._internal.terminal import paint, say_folded, uses_color
+
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Add the command."""
@@ -20,6 +22,8 @@ def run(args: argparse.Namespace) -> int:
     from hornbeam.saving import verify_model
 
     problems = {name: verify_model(name) for name in args.file}
+    colored = uses_color()
     for name, lines in problems.items():
-        print("\n".join([f"{name}: {'damaged' if lines else 'good'}", *(f"  {line}" for line in lines)]))
+        state = paint("damaged", "bad", colored) if lines else paint("good", "good", colored)
+        say_folded("\n".join([f"{name}: {state}", *(f"  {line}" for line in lines)]), indent="    ")
     return int(any(problems.values()))

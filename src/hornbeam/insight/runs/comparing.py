@@ -93,7 +93,7 @@ def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
         for index, part in enumerate(value):
             yield from _leaves(part, f"{name}.{index}")
     else:
-        yield name, str(value)
+        yield name, str(value)[:12] if name.endswith(".commit") else str(value)
 
 
 def curves(first: Run, second: Run) -> list[Row]:
