@@ -251,7 +251,7 @@ MISTAKES = [
     ("K.Adam('fast')", "learning_rate must be a number, a LearningRateSchedule or a"),
     ("K.Adam(-1)", "learning_rate must be a finite number that is not negative, got"),
     ("K.Adam(beta_1=2)", "beta_1 must be a number between 0 and 1, got 2"),
-    ("K.Adam(lr=0.1)", "Adam does not take 'lr'. It is called learning_rate"),
+    ("K.Adam(lr=0.1)", "Adam has no argument 'lr'. Here it is called 'learning_rate'."),
     ("K.SGD(momentum=2)", "momentum must be a number between 0 and 1, got 2"),
     ("K.SGD(momentum='a')", "momentum must be a number between 0 and 1, got 'a'"),
     ("K.RMSprop(rho='a')", "rho must be a number between 0 and 1, got 'a'"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hornbeam._internal import tracebacks
 from hornbeam._internal.lazy_imports import attach
 
 # Public name -> the module it lives in. Sub-modules are listed below.
@@ -141,6 +142,8 @@ if TYPE_CHECKING:
     from hornbeam.models.functional import Function as Function
     from hornbeam.optimizers import Optimizer as Optimizer
     from hornbeam.regularizers import Regularizer as Regularizer
+
+tracebacks.install()
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
     __getattr__, __dir__, __all__ = attach(__name__, _NAMES, _MODULES, MISSING)

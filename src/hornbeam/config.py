@@ -172,17 +172,21 @@ def is_interactive_logging_enabled() -> bool:
 
 
 def enable_traceback_filtering() -> None:
-    """Accepted for programs that call it: tracebacks are short, and never filtered."""
+    """Hide frames inside of Hornbeam when an uncaught error is displayed, which is the default.
+
+    This holds for scripts, threads, the interactive interpreter, IPython and Jupyter. Errors themselves keep
+    all frames: for pytest, for loggers and for debuggers.
+    """
     _settings["traceback_filtering"] = True
 
 
 def disable_traceback_filtering() -> None:
-    """Accepted for programs that call it; see `enable_traceback_filtering`."""
+    """Show all frames of uncaught errors, those inside of Hornbeam included."""
     _settings["traceback_filtering"] = False
 
 
 def is_traceback_filtering_enabled() -> bool:
-    """Return the last setting, True at first. It has no effect."""
+    """Return True if frames inside of Hornbeam are hidden when an uncaught error is displayed."""
     return bool(_settings["traceback_filtering"])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
+from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core import registry
@@ -30,7 +31,7 @@ _MODULE = "keras.constraints"
 
 
 @exported(_MODULE)
-class Constraint:
+class Constraint(ArgumentChecks):
     """Base class of projections: a function of a weight that returns the nearest valid weight.
 
     Subclasses define `__call__` and `get_config`.

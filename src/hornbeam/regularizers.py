@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
+from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -29,7 +30,7 @@ _MODULE = "keras.regularizers"
 
 
 @exported(_MODULE)
-class Regularizer:
+class Regularizer(ArgumentChecks):
     """Base class of penalties: a function of a weight that returns a scalar.
 
     Subclasses define `__call__` and `get_config`.

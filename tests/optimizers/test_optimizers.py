@@ -228,7 +228,7 @@ def test_half_precision_weights_keep_their_dtype() -> None:
         (lambda: optimizers.SGD(-0.1), ValueError, "not negative"),
         (lambda: optimizers.SGD("fast"), ValueError, "must be a number"),
         (lambda: optimizers.SGD(float("nan")), ValueError, "finite"),
-        (lambda: optimizers.SGD(lr=0.1), TypeError, "does not take 'lr'"),
+        (lambda: optimizers.SGD(lr=0.1), TypeError, "has no argument 'lr'"),
         (lambda: optimizers.SGD(decay=0.1), ValueError, "InverseTimeDecay"),
         (lambda: optimizers.SGD(momentum=1.5), ValueError, "momentum must be"),
         (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=1.0), ValueError, "only one of"),

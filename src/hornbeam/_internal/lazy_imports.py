@@ -43,9 +43,16 @@ def attach(
         elif name in modules:
             value = importlib.import_module(f"{package}.{name}")
         else:
-            from hornbeam._internal.naming import nearest  # difflib is wanted for the message alone
+            # Tables and difflib are wanted for the message alone.
+            from hornbeam._internal.foreign_names import NAMES
+            from hornbeam._internal.naming import nearest
 
-            reason = f" {missing[name]}" if name in missing else nearest(name, __dir__())
+            if name in missing:
+                reason = f" {missing[name]}"
+            elif name in NAMES.get(package, ()):
+                reason = f" Here it is {NAMES[package][name]}."
+            else:
+                reason = nearest(name, __dir__())
             raise AttributeError(f"{package} has no {name!r}.{reason}")
         setattr(sys.modules[package], name, value)
         return value

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from hornbeam._internal.call_errors import complete_message
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -33,9 +34,13 @@ def operation(fn: F) -> F:
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if has_symbolic(args) or (kwargs and has_symbolic(kwargs.values())):
-            return _symbolic_call(fn, args, kwargs)
-        return fn(*args, **kwargs)
+        try:
+            if has_symbolic(args) or (kwargs and has_symbolic(kwargs.values())):
+                return _symbolic_call(fn, args, kwargs)
+            return fn(*args, **kwargs)
+        except TypeError as error:
+            complete_message(error, fn)
+            raise
 
     return call  # type: ignore[return-value]
 

@@ -13,6 +13,7 @@ from hornbeam.core.convert import as_tensor, is_array
 from hornbeam.core.lazy import released_sources
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, VariableTracer
+from hornbeam.errors import DerivativeError
 from hornbeam.ir import autodiff
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, placeholder, topological
@@ -48,7 +49,7 @@ def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
     if node.shape != ():
         raise ShapeError(f"gradients need a scalar loss, got shape {node.shape}: take its mean or sum first")
     if node.primitive is None and node.value is not None:
-        raise autodiff.DerivativeError(
+        raise DerivativeError(
             "the loss has already been read, and reading a value releases its graph: take gradients before "
             "reading it, or use value_and_grad"
         )
@@ -63,7 +64,7 @@ def _check_connected(released: Sequence[Node], cotangents: Sequence[Node | None]
     """Raise if the loss depends on a value whose graph to a variable was released."""
     for node, cotangent in zip(released, cotangents, strict=True):
         if cotangent is not None:
-            raise autodiff.DerivativeError(
+            raise DerivativeError(
                 f"the loss depends on the variables through a {node.type} that has been read (printed, "
                 "compared, converted, or computed along with such a value), and reading a value releases its "
                 "graph: take gradients before reading, or use value_and_grad; ops.stop_gradient states that "

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
+from hornbeam._internal.call_errors import check_keywords
 from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam.core.dispatch import has_symbolic
 from hornbeam.core.registry import serialize
@@ -21,6 +22,8 @@ class _RecordsConstructor:
     """Base class that keeps the arguments of the constructor, for the config of classes that define none."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if kwargs:
+            check_keywords(cls, args, kwargs)
         instance = object.__new__(cls)
         object.__setattr__(instance, "_constructor", (args, kwargs))
         return instance

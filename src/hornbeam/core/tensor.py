@@ -179,11 +179,18 @@ class Tensor:
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):  # NumPy queries several of them whenever it reads a tensor
                 raise AttributeError(name)
+            from hornbeam._internal.foreign_names import TENSORS
+            from hornbeam._internal.naming import nearest
+
             ops = sys.modules.get("hornbeam.ops")
-            known = ops is not None and name in ops.__all__
-            raise AttributeError(
-                f"a Tensor has no {name!r}" + (f": write hornbeam.ops.{name}(x)" if known else "")
-            )
+            if name in TENSORS:
+                hint = f": {TENSORS[name]}"
+            elif ops is not None and name in ops.__all__:
+                hint = f": write hornbeam.ops.{name}(x)"
+            else:
+                names = [public for public in dir(type(self)) if not public.startswith("_")]
+                hint = f".{nearest(name, names)}".removesuffix(".")
+            raise AttributeError(f"a Tensor has no {name!r}{hint}")
 
     # -- operators -------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 
@@ -18,7 +19,7 @@ Shape = Sequence[int]
 
 
 @exported(MODULE)
-class Initializer:
+class Initializer(ArgumentChecks):
     """Base class of initializers: a function (shape, dtype) -> tensor.
 
     Subclasses define `__call__`, and `get_config` if they have arguments.

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from hornbeam import dtype_policies, ops, regularizers, tree
-from hornbeam._internal.naming import current_path, nearest, path_scope, to_snake_case, unique_name
+from hornbeam._internal.call_errors import accepted_arguments, check_keywords, unknown_arguments
+from hornbeam._internal.foreign_names import MODELS, add_foreign_names, without_foreign_names
+from hornbeam._internal.naming import current_path, path_scope, to_snake_case, unique_name
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import exported
@@ -117,6 +119,8 @@ class Layer(Operation, Weighted):
     _not_in_config: frozenset[str] = frozenset()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if kwargs:
+            check_keywords(cls, args, kwargs)
         layer = object.__new__(cls)
         layer._start_tracking()
         # Kept for layers without a get_config; what the arguments hold is not state of this layer.
@@ -145,10 +149,8 @@ class Layer(Operation, Weighted):
             raise ValueError(f"name must be a string without '/', got {name!r}")
         unknown = [key for key in kwargs if key not in SHAPE_ARGUMENTS]
         if unknown:
-            accepted = [*inspect.signature(type(self).__init__).parameters, *BASE_ARGUMENTS]
-            raise ValueError(
-                f"{type(self).__name__} has no argument {unknown[0]!r}.{nearest(unknown[0], accepted)}"
-            )
+            accepted = [*accepted_arguments(type(self)), *BASE_ARGUMENTS]
+            raise ValueError(unknown_arguments(type(self).__name__, unknown, accepted))
         self._name = name or unique_name(to_snake_case(type(self).__name__))
         self._path: str | None = None
         self._trainable = bool(trainable)
@@ -576,6 +578,14 @@ class Layer(Operation, Weighted):
             TypeError: If the constructor does not take an argument.
         """
         return layer_from_config(cls, config)  # type: ignore[return-value]
+
+    if not TYPE_CHECKING:
+
+        def __dir__(self) -> list[str]:
+            return without_foreign_names(type(self), super().__dir__())
+
+
+add_foreign_names(Layer, MODELS)
 
 
 if TYPE_CHECKING:

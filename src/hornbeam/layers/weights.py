@@ -84,6 +84,12 @@ class Weighted(Tracked):
             raise TypeError(
                 f"add_weight takes at most name, shape, initializer, dtype by position, got {args}"
             )
+        if len(args) > 1 and isinstance(args[1], (int, np.integer)):
+            sizes = ", ".join(map(str, args))
+            raise TypeError(
+                f"add_weight takes the shape as one tuple: add_weight(({sizes})), not add_weight({sizes}), "
+                f"where {args[1]} is the initializer"
+            )
         by_position: tuple[Any, ...] = tuple(args)
         shape, initializer, dtype = by_position + (shape, initializer, dtype)[len(args) :]
         if overwrite_with_gradient:

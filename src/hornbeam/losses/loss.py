@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, tree
+from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.config import floatx
 from hornbeam.core import registry
@@ -24,7 +25,7 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "
 
 
 @exported(MODULE)
-class Loss:
+class Loss(ArgumentChecks):
     """Base class of losses: `call(y_true, y_pred)` returns one value per sample (or per step).
 
     Values that the mask of the predictions excludes do not count, neither in the numerator nor in the

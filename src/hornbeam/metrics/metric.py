@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam.config import floatx
 from hornbeam.core import registry
@@ -25,7 +26,7 @@ MODULE = "keras.metrics"
 
 
 @exported(MODULE)
-class Metric:
+class Metric(ArgumentChecks):
     """Base class of metrics: `update_state(...)` and `result()`, which work eagerly and compiled.
 
     Args:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from hornbeam import dtype_policies, tree
+from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.naming import nearest
 from hornbeam.core.registry import custom_object_scope, exported
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
@@ -205,6 +206,7 @@ class Model(SavingMethods, Trainer, Layer):
     def layers(self, value: object) -> None:
         raise AttributeError("`layers` of a model lists its layers and cannot be set: choose another name")
 
+    @explain_arguments
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Find a layer of this model.
 
@@ -260,6 +262,7 @@ class Model(SavingMethods, Trainer, Layer):
 
         return model_html(self)
 
+    @explain_arguments
     def summary(
         self,
         line_length: int | None = None,
@@ -294,6 +297,7 @@ class Model(SavingMethods, Trainer, Layer):
             layer_range=layer_range,
         )
 
+    @explain_arguments
     def explain(
         self,
         x: Tree = None,
@@ -345,6 +349,7 @@ class Model(SavingMethods, Trainer, Layer):
             samples=samples,
         )
 
+    @explain_arguments
     def explain_training(
         self,
         x: Tree = None,

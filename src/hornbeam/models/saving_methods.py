@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.naming import nearest
 from hornbeam.core.registry import serialize
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class SavingMethods:
     """Part of a model that saves, exports and restores it."""
 
+    @explain_arguments
     def save(
         self,
         filepath: str | os.PathLike[str],
@@ -51,6 +53,7 @@ class SavingMethods:
             save_format=save_format,
         )
 
+    @explain_arguments
     def save_weights(
         self,
         filepath: str | os.PathLike[str],
@@ -76,6 +79,7 @@ class SavingMethods:
 
         save_weights(cast("Model", self), filepath, overwrite=overwrite, names=names)
 
+    @explain_arguments
     def load_weights(
         self,
         filepath: str | os.PathLike[str],
@@ -103,6 +107,7 @@ class SavingMethods:
 
         return unpacked, packed(cast("Model", self))
 
+    @explain_arguments
     def export(
         self,
         filepath: str | os.PathLike[str],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.call_errors import ArgumentChecks, unknown_arguments
 from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam._internal.warn import warn_user
@@ -39,7 +41,7 @@ _SCALAR = "float32"
 
 
 @exported("keras.optimizers")
-class Optimizer(OptimizerVariables):
+class Optimizer(OptimizerVariables, ArgumentChecks):
     """Base class of optimizers: a rule is its `slots` (state per variable) and one `update_step`.
 
     Args:
@@ -96,8 +98,9 @@ class Optimizer(OptimizerVariables):
                 "`decay` belongs to Keras 1: pass a schedule such as InverseTimeDecay as `learning_rate`"
             )
         if kwargs:
-            hint = ". It is called learning_rate" if "lr" in kwargs else ""
-            raise TypeError(f"{type(self).__name__} does not take {', '.join(map(repr, kwargs))}{hint}")
+            raise TypeError(
+                unknown_arguments(type(self).__name__, kwargs, inspect.signature(type(self)).parameters)
+            )
         check_clipping(clipnorm, clipvalue, global_clipnorm)
         check_number("ema_momentum", ema_momentum, minimum=0, maximum=1)
         if ema_overwrite_frequency is not None:

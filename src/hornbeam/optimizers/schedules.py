@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam._internal.validation import check_number, check_positive
 from hornbeam.config import floatx
 from hornbeam.core import registry
@@ -37,7 +38,7 @@ MODULE = "keras.optimizers.schedules"
 
 
 @exported(MODULE)
-class LearningRateSchedule:
+class LearningRateSchedule(ArgumentChecks):
     """Base class of schedules: `schedule(step)` maps the number of updates so far to a learning rate.
 
     A subclass defines `__call__` with tensor operations, and `get_config`.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hornbeam import metrics as metrics_module
 from hornbeam import optimizers as optimizers_module
+from hornbeam._internal.call_errors import complete_message, explain_arguments
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
@@ -83,10 +84,14 @@ def on_engine(method: F) -> F:
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, engine: str | None = None, **kwargs: Any) -> Any:
-        if engine is None:
-            return method(self, *args, **kwargs)
-        with using(engine):
-            return method(self, *args, **kwargs)
+        try:
+            if engine is None:
+                return method(self, *args, **kwargs)
+            with using(engine):
+                return method(self, *args, **kwargs)
+        except TypeError as error:
+            complete_message(error, method)
+            raise
 
     return call  # type: ignore[return-value]
 
@@ -100,6 +105,7 @@ class CompileMixin:
     def _training_state(self) -> TrainingState:
         return TrainingState()
 
+    @explain_arguments
     def compile(
         self,
         optimizer: OptimizerLike | None = "rmsprop",

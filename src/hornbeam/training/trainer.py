@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.call_errors import explain_arguments
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
 from hornbeam.training import check_arguments
@@ -256,6 +257,7 @@ class Trainer(BatchMethods):
             assert losses is not None
             losses.check_values(y, cast("Model", self), class_weight)
 
+    @explain_arguments
     def profile(self, x: Tree, y: Tree = None, batch_size: int = 32, steps: int = 10) -> Profile:
         """Measure the time of a training step, or without `y` of a prediction, by layer and kernel.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam.core.registry import exported
 from hornbeam.training.checkpoint_schema import dict_of, list_of, natural, number
 
@@ -21,7 +22,7 @@ Logs = dict[str, Any]
 
 
 @exported("keras.callbacks")
-class Callback:
+class Callback(ArgumentChecks):
     """Base class of objects that observe and steer training: override the hooks that you need.
 
     `self.model` is the model, `self.params` has "epochs", "steps" and "verbose". `logs` holds floats by

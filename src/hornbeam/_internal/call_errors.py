@@ -1,0 +1,194 @@
+"""Messages for wrong calls: an argument that does not exist names the one that was meant.
+
+One mechanism for all public callables, none of which gets slower by it:
+
+- `ArgumentChecks` compares the keywords of constructors with their signature, once an object.
+- Operations are called through `core/dispatch.py`, which completes the error by `complete_message`.
+- `explain_arguments` wraps methods that run for long, as `fit`.
+- All other functions raise Python's own TypeError, which `improve_message` completes when it is displayed
+  (see `tracebacks.py`), as Python itself does for misspelled attributes.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import FunctionType, TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNEXPECTED = re.compile(r"(?P<callee>[\w.<>]+)\(\) got an unexpected keyword argument '(?P<name>\w+)'$")
+_BINDING = re.compile(
+    r"(?P<callee>[\w.<>]+)\(\) "
+    r"(?:missing \d+ required|takes .* positional arguments? but|got multiple values)"
+)
+_LONGEST_SIGNATURE = 200
+_MOST_LISTED = 8
+
+
+def argument_hint(name: str, accepted: Iterable[str]) -> str:
+    """Return a sentence on an argument that a callable lacks, which begins with a space, or ""."""
+    from hornbeam._internal.foreign_names import ARGUMENTS, NO_ARGUMENTS
+    from hornbeam._internal.naming import nearest
+
+    accepted = list(accepted)
+    for meaning in ARGUMENTS.get(name, ()):
+        if meaning in accepted:
+            return f" Here it is called {meaning!r}."
+    if name in NO_ARGUMENTS:
+        return f" It is not needed: {NO_ARGUMENTS[name]}."
+    return nearest(name, accepted)
+
+
+def unknown_arguments(callee: str, unknown: Iterable[str], accepted: Iterable[str]) -> str:
+    """Return the message for arguments that a callable lacks, with those that were probably meant."""
+    accepted = [name for name in accepted if name not in ("self", "args", "kwargs")]
+    hints = {name: argument_hint(name, accepted) for name in unknown}
+    sentences = [f"{callee} has no argument {name!r}.{hint}" for name, hint in hints.items()]
+    if not all(hints.values()) and len(accepted) <= _MOST_LISTED:
+        sentences.append(f"It takes {', '.join(accepted)}." if accepted else "It takes no arguments.")
+    return " ".join(sentences)
+
+
+# -- constructors --------------------------------------------------------------------------------------------
+
+
+class ArgumentChecks:
+    """Base class of those whose constructors explain arguments that they lack."""
+
+    if not TYPE_CHECKING:  # type checkers read `__init__`
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+            if kwargs:
+                check_keywords(cls, args, kwargs)
+            elif args and cls.__init__ is object.__init__:
+                raise TypeError(f"{cls.__name__}() takes no arguments")
+            return object.__new__(cls)
+
+
+def check_keywords(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise TypeError for keywords that the constructor of a class of this package cannot take.
+
+    Constructors with `**kwargs` judge for themselves, unless required arguments are missing: Python would
+    name these alone.
+    """
+    if not cls.__module__.startswith("hornbeam."):
+        return
+    accepted, required, open_ended = _constructor(cls, cls.__init__)  # type: ignore[misc]
+    unknown = kwargs.keys() - accepted
+    if unknown and not (open_ended and all(name in kwargs for name in required[len(args) :])):
+        raise TypeError(unknown_arguments(cls.__name__, [n for n in kwargs if n in unknown], accepted))
+
+
+@functools.cache
+def _constructor(cls: type, init: Callable[..., None]) -> tuple[dict[str, None], list[str], bool]:
+    """Return the arguments of a constructor, those without a default, and True if it passes others on.
+
+    `init` is the constructor: `hornbeam.compat` wraps some, to translate arguments of older versions.
+    """
+    parameters = list(inspect.signature(init, follow_wrapped=False).parameters.values())[1:]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    required = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    return dict.fromkeys(accepted_arguments(cls)), required, open_ended
+
+
+def accepted_arguments(cls: type) -> list[str]:
+    """Return the names of a constructor's arguments, those of bases that get its `**kwargs` included."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        init = vars(base).get("__init__")
+        if init is None or base is object:
+            continue
+        parameters = list(inspect.signature(init).parameters.values())[1:]
+        names |= {p.name: None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(names)
+
+
+# -- methods -------------------------------------------------------------------------------------------------
+
+
+def explain_arguments(function: F) -> F:
+    """Complete the error for arguments that a function lacks. For those that take long: it costs a call."""
+
+    @functools.wraps(function)
+    def explained(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            complete_message(error, function)
+            raise
+
+    return explained  # type: ignore[return-value]
+
+
+def complete_message(error: TypeError, function: Callable[..., Any]) -> None:
+    """Add a hint to an error if it says that a call does not fit `function`."""
+    message = error.args[0] if type(error) is TypeError and len(error.args) == 1 else None
+    match = isinstance(message, str) and (_UNEXPECTED.match(message) or _BINDING.match(message))
+    if match and match["callee"] == function.__qualname__:
+        error.args = (_completed(message, function),)
+
+
+def _completed(message: str, function: Callable[..., Any], accepted: Iterable[str] | None = None) -> str:
+    """Return the message of Python for a call that does not fit a function, with a hint."""
+    parameters = inspect.signature(function).parameters
+    match = _UNEXPECTED.search(message)
+    if match:
+        names = [name for name in (accepted or parameters) if name not in ("self", "cls", "args", "kwargs")]
+        return message + (f".{hint}" if (hint := argument_hint(match["name"], names)) else "")
+    if _BINDING.match(message):
+        texts = [
+            p.name if p.default is p.empty else f"{p.name}={p.default!r}"
+            for p in parameters.values()
+            if p.name not in ("self", "cls")
+        ]
+        text = ", ".join(texts)
+        if len(text) > _LONGEST_SIGNATURE:
+            text = text[:_LONGEST_SIGNATURE].rsplit(", ", 1)[0] + ", ..."
+        return f"{message}. Its arguments are ({text})"
+    return message
+
+
+# -- functions, when their error is displayed ----------------------------------------------------------------
+
+
+def improve_message(error: BaseException, trace: TracebackType | None) -> None:
+    """Add what was meant to a TypeError that Python raised for a wrong call of this package."""
+    message = error.args[0] if type(error) is TypeError and len(error.args) == 1 else None
+    match = isinstance(message, str) and (_UNEXPECTED.match(message) or _BINDING.match(message))
+    if not match:
+        return
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    function = next(_functions(match["callee"]), None)
+    if function is None:
+        return
+    accepted = None
+    if trace is not None and trace.tb_frame.f_code.co_name == "__init__" and "__init__" in match["callee"]:
+        # A constructor passed its `**kwargs` on: those of its class are wanted, not the base's alone.
+        accepted = accepted_arguments(type(trace.tb_frame.f_locals.get("self")))
+    error.args = (_completed(message, function, accepted),)
+
+
+def _functions(qualified_name: str) -> Iterator[FunctionType]:
+    """Yield the functions of this package with a qualified name."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] != "hornbeam":
+            continue
+        value: Any = module
+        for part in qualified_name.split("."):
+            value = vars(value).get(part) if hasattr(value, "__dict__") else None
+        if isinstance(value, (staticmethod, classmethod)):
+            value = value.__func__
+        value = inspect.unwrap(value) if callable(value) else None
+        if isinstance(value, FunctionType) and value.__qualname__ == qualified_name:
+            yield value
