@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hornbeam import primitives as p
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.core import registry
 from hornbeam.core.dispatch import operation
 from hornbeam.core.registry import exported
@@ -229,3 +230,7 @@ def get(identifier: ActivationLike) -> Callable[..., Tensor]:
         True
     """
     return linear if identifier is None else registry.resolve(identifier, _MODULE, "activation")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.naming import unique_name as _unique_name
 from hornbeam.config import backend as backend
 from hornbeam.config import epsilon as epsilon
@@ -79,3 +82,7 @@ def result_type(*dtypes: object) -> str:
     """
     kinds = [d.__name__ if d in (int, float) else dtype_name(d) for d in dtypes or (float,)]
     return promote_types(kinds, floatx())
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

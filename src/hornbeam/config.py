@@ -9,7 +9,6 @@ from hornbeam.engines import current_engine, set_engine
 from hornbeam.ir.types import FLOATS, dtype_name
 
 __all__ = [
-    "MISSING",
     "backend",
     "disable_flash_attention",
     "disable_interactive_logging",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
 from hornbeam._internal.call_errors import ArgumentChecks
+from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core import registry
@@ -228,3 +229,7 @@ def get(identifier: ConstraintLike | type[Constraint]) -> Constraint | Callable[
         UnknownObjectError: If the name is unknown; the message suggests the nearest one.
     """
     return registry.resolve(identifier, _MODULE, "constraint")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

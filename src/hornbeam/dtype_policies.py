@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
@@ -270,16 +271,12 @@ MISSING = dict.fromkeys(
         "QuantizedDTypePolicy",
         "QuantizedFloat8DTypePolicy",
     ),
-    "quantized layers are not there",
+    "Quantized layers are not in this version.",
 )
 
 
 if not TYPE_CHECKING:  # there, it would let misspelled names pass
-
-    def __getattr__(name: str) -> Any:
-        if name in MISSING:
-            raise AttributeError(f"dtype_policies.{name} is not in this version of Hornbeam: {MISSING[name]}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{nearest(name, globals())}")
+    __getattr__, __dir__, _ = attach(__name__, missing=MISSING)
 
 
 def get(identifier: DTypePolicyLike | Config | None) -> DTypePolicy:

@@ -16,6 +16,10 @@ Example:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
+
 __all__ = [
     "AllocationError",
     "BestOfWarning",
@@ -156,3 +160,7 @@ class IntervalWarning(UserWarning):
 
 class BestOfWarning(UserWarning):
     """The best of several runs was selected, which depends more on chance than on the method."""
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

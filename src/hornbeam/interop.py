@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.tensor import Tensor
@@ -388,3 +389,7 @@ def _tf_apply(tf: Any, run: _CompiledModel) -> Callable[..., Any]:
         return tuple(values[: run.count]), backward
 
     return apply
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.dtype_policies import (
     DTypePolicy,
     Policy,
@@ -28,10 +29,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # there, it would let misspelled names pass
-
-    def __getattr__(name: str) -> Any:
-        if name == "LossScaleOptimizer":
-            from hornbeam.optimizers import LossScaleOptimizer
-
-            return LossScaleOptimizer
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__, __dir__, _ = attach(__name__, {"LossScaleOptimizer": "hornbeam.optimizers"})

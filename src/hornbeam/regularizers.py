@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
 from hornbeam._internal.call_errors import ArgumentChecks
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -242,3 +243,7 @@ def get(identifier: RegularizerLike | type[Regularizer]) -> Regularizer | Callab
         UnknownObjectError: If the name is unknown; the message suggests the nearest one.
     """
     return registry.resolve(identifier, _MODULE, "regularizer")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

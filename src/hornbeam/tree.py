@@ -6,6 +6,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.lazy_imports import attach
+
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
 
@@ -307,3 +309,7 @@ def lists_to_tuples(structure: Tree) -> Tree:
         {'a': (1, (2,))}
     """
     return traverse(lambda x: tuple(x) if isinstance(x, list) else None, structure, top_down=False)
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -16,6 +16,7 @@ import pytest
 
 import hornbeam
 from hornbeam import layers, ops
+from hornbeam._internal.extras import install_command
 from hornbeam.engines import _loaded, using
 from hornbeam.engines.base import BindingExecutable, Buffer
 from hornbeam.engines.table import TableEngine, require_version
@@ -198,7 +199,7 @@ def test_an_old_library_says_how_to_get_another(result: str) -> None:
         require_version("jax", "JAX", result, "0.8")
     assert str(error.value) == (
         f"the jax engine needs JAX 0.8 or later, but {result} is installed: "
-        'pip install --upgrade "hornbeam[jax]"'
+        f"{install_command('jax', upgrade=True)}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import hornbeam
 from hornbeam import config, layers
 from hornbeam import primitives as p
+from hornbeam._internal.extras import install_command
 from hornbeam.engines import Engine, get_engine
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, placeholder
@@ -154,5 +156,5 @@ def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.delitem(sys.modules, "hornbeam.engines.onnxruntime", raising=False)
-    with pytest.raises(ImportError, match=r'ONNX Runtime.*pip install "hornbeam\[onnx\]"'):
+    with pytest.raises(ImportError, match="ONNX Runtime.*" + re.escape(install_command("onnx"))):
         get_engine("onnxruntime:cpu:7")

@@ -14,6 +14,7 @@ import pytest
 
 import hornbeam
 from hornbeam import config, layers
+from hornbeam._internal.extras import install_command
 from hornbeam.engines import KERAS_BACKENDS, available, current_engine, installed, using
 from tests.helpers.builders import compiled_model
 
@@ -206,7 +207,7 @@ MISSING = [name for name in ("jax", "torch") if name not in HOSTS]
 @pytest.mark.parametrize("name", MISSING)
 def test_a_backend_that_is_not_installed(tmp_path: Path, name: str) -> None:
     """The user is told the command; a script that asks for it itself runs where it can."""
-    command = f'pip install "hornbeam[{name}]"'
+    command = install_command(name)
     asked = run(tmp_path, KERAS_BACKEND=name)
     assert asked.returncode == 2
     assert command in asked.stderr

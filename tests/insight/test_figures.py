@@ -13,6 +13,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import engines, insight, layers
+from hornbeam._internal.extras import install_command
 from hornbeam.insight.figures.curves import directions
 from hornbeam.random import random_state
 from hornbeam.visualization.panels import ImagePanel, Marker
@@ -370,5 +371,5 @@ print(json.dumps([loaded, message, [len(text) for text in texts]]))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded, message, lengths = json.loads(done.stdout)
     assert loaded == []
-    assert "hornbeam[plot]" in message
+    assert install_command("plot") in message
     assert min(lengths) > 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import hornbeam
 from hornbeam import config, interop, layers, ops
+from hornbeam._internal.extras import install_command
 from hornbeam.engines import installed, using
 from hornbeam.ir.types import HornbeamTypeError
 
@@ -282,5 +284,5 @@ def test_a_missing_library_says_how_to_get_it(make: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr("hornbeam.engines._loaded", {})
     monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, f"hornbeam.engines.{name}", raising=False)
-    with pytest.raises(ImportError, match=rf'pip install "hornbeam\[{name}\]"'):
+    with pytest.raises(ImportError, match=re.escape(install_command(name))):
         make(net())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import hornbeam
 from hornbeam import layers, utils
+from hornbeam._internal.extras import install_command
 from hornbeam.preprocessing import image, sequence
 
 
@@ -190,11 +192,11 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r"hornbeam\[image\]"):
+    with pytest.raises(ImportError, match=re.escape(install_command("image"))):
         utils.array_to_img(np.zeros((2, 2, 1)))
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     model = hornbeam.Sequential([layers.Input((2,)), layers.Dense(1)])
-    with pytest.raises(ImportError, match=r"hornbeam\[plot\]"):
+    with pytest.raises(ImportError, match=re.escape(install_command("plot"))):
         utils.plot_model(model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from hornbeam import visualization as vis
+from hornbeam._internal.extras import install_command
 
 mpl.use("Agg")
 
@@ -50,7 +52,7 @@ def test_names_are_written_beside_boxes() -> None:
 def test_pillow_is_asked_for_only_where_names_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     vis.draw_bounding_boxes(IMAGES, BOXES, "xyxy")
-    with pytest.raises(ImportError, match=r"hornbeam\[image\]"):
+    with pytest.raises(ImportError, match=re.escape(install_command("image"))):
         vis.draw_bounding_boxes(IMAGES, BOXES, "xyxy", class_mapping={0: "cat"})
 
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 # Argument elsewhere -> arguments with that meaning here, of which a callable has at most one.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "alpha": ("negative_slope",),
+    "alpha": ("negative_slope", "l2", "l1"),
     "batchsize": ("batch_size",),
     "bias": ("use_bias",),
     "bs": ("batch_size",),
@@ -328,6 +328,57 @@ NAMES: dict[str, dict[str, str]] = {
         "set_random_seed": "hornbeam.utils.set_random_seed",
     },
 }
+
+# Names of losses, metrics, ... as strings, in lower case without "_" -> names here.
+IDENTIFIERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "loss": {
+        "bcewithlogits": ("binary_crossentropy",),
+        "cce": ("categorical_crossentropy",),
+        "crossentropy": (
+            "sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy",
+        ),
+        "crossentropyloss": ("sparse_categorical_crossentropy",),
+        "l1": ("mae",),
+        "l2": ("mse",),
+        "logloss": ("binary_crossentropy", "sparse_categorical_crossentropy"),
+        "nll": ("sparse_categorical_crossentropy",),
+        "rmse": ("mse",),
+        "scce": ("sparse_categorical_crossentropy",),
+        "softmax": ("sparse_categorical_crossentropy", "categorical_crossentropy"),
+        "softmaxcrossentropy": ("sparse_categorical_crossentropy", "categorical_crossentropy"),
+        "sparsecrossentropy": ("sparse_categorical_crossentropy",),
+    },
+    "metric": {
+        "f1": ("f1_score",),
+        "loss": ("mse", "accuracy"),
+        "r2": ("r2_score",),
+        "rmse": ("root_mean_squared_error",),
+        "rocauc": ("auc",),
+    },
+    "optimizer": {
+        "adamoptimizer": ("adam",),
+        "gd": ("sgd",),
+        "gradientdescent": ("sgd",),
+        "momentum": ("sgd",),
+        "stochasticgradientdescent": ("sgd",),
+    },
+    "activation": {
+        "identity": ("linear",),
+        "none": ("linear",),
+        "logistic": ("sigmoid",),
+        "leakyrelu": ("leaky_relu",),
+        "lrelu": ("leaky_relu",),
+    },
+    "initializer": {
+        "he": ("he_normal", "he_uniform"),
+        "kaiming": ("he_normal", "he_uniform"),
+        "kaimingnormal": ("he_normal",),
+        "kaiminguniform": ("he_uniform",),
+        "xavier": ("glorot_uniform", "glorot_normal"),
+        "xaviernormal": ("glorot_normal",),
+        "xavieruniform": ("glorot_uniform",),
+    },
+}  # fmt: skip
 
 # Methods and attributes of tensors elsewhere -> here. Those that are operations are explained anyway.
 TENSORS: dict[str, str] = {

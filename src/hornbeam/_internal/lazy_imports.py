@@ -42,6 +42,8 @@ def attach(
             value = getattr(importlib.import_module(module), original)
         elif name in modules:
             value = importlib.import_module(f"{package}.{name}")
+        elif name.startswith("__"):  # protocols ask for them
+            raise AttributeError(f"{package} has no {name!r}")
         else:
             # Tables and difflib are wanted for the message alone.
             from hornbeam._internal.foreign_names import NAMES

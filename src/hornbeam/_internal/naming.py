@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from hornbeam._internal.context import context_variable, override
@@ -13,6 +13,9 @@ from hornbeam._internal.context import context_variable, override
 _path = context_variable("path of layers", "")
 _counts: dict[str, int] = {}
 _lock = threading.Lock()
+
+# In messages; more are not read.
+MOST_NAMES = 5
 
 
 def to_snake_case(name: str) -> str:
@@ -53,6 +56,46 @@ def nearest(name: str, known: Iterable[str]) -> str:
     folded = {n.lower().replace("_", ""): n for n in names}
     matches = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
     return f" Did you mean {folded[matches[0]]!r}?" if matches else ""
+
+
+def suggest(name: str, known: Iterable[str], kind: str = "", where: str = "") -> str:
+    """Return what a wrong name may have meant, with at most five names, and where to find all of them.
+
+    Args:
+        name: The wrong name.
+        known: All names.
+        kind: Kind of the name, such as "loss", to recognize what other libraries call it.
+        where: Module that has the names, for the reader.
+
+    Returns:
+        Sentences that begin with a space.
+    """
+    from hornbeam._internal.foreign_names import IDENTIFIERS
+
+    names = list(dict.fromkeys(known))
+    meanings = IDENTIFIERS.get(kind, {}).get(name.lower().replace("_", "").replace(" ", ""))
+    if meanings is not None:
+        hint = f" Did you mean {_alternatives(meanings)}?"
+    else:
+        # Lower case is what such names are written in, though classes may be meant.
+        spellings = [to_snake_case(n) for n in names] if kind and name.islower() else names
+        hint = nearest(name, spellings)
+    if len(names) <= MOST_NAMES:
+        return f"{hint} Known: {', '.join(names)}."
+    return hint + (f" All are in {where}." if where else f" Known: {abbreviate(name, names)}.")
+
+
+def abbreviate(name: str, names: Sequence[str]) -> str:
+    """Join names, of more than five the five that are closest to `name`."""
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names)
+    close = difflib.get_close_matches(name, names, n=MOST_NAMES, cutoff=0)
+    return f"{', '.join(n for n in names if n in close)}, ... ({len(names)} in all)"
+
+
+def _alternatives(names: Sequence[str]) -> str:
+    quoted = [repr(name) for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
 def current_path() -> str:

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications.building import (
     Files,
     Request,
@@ -186,3 +187,7 @@ def preprocess_input(x: Images, data_format: str | None = None) -> Images:
         data_format: Unused.
     """
     return x
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications.building import cache_path
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor
@@ -17,6 +18,11 @@ from hornbeam.ir.types import is_float
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike, Images
+
+__all__ = [
+    "decode_predictions",
+    "preprocess_input",
+]
 
 # Mean and standard deviation of ImageNet's training images: red, green, blue.
 MEAN = (0.485, 0.456, 0.406)
@@ -105,3 +111,7 @@ def decode_predictions(preds: ArrayLike, top: int = 5) -> list[list[tuple[str, s
         [(*names[str(index)], row[index]) for index in classes]
         for row, classes in zip(array, best, strict=True)
     ]
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
     architecture,
@@ -145,3 +146,7 @@ def preprocess_input(x: Images, data_format: str | None = None) -> Images:
         data_format: "channels_last" or "channels_first"; the configured one if None.
     """
     return imagenet_utils.preprocess_input(x, data_format, "tf")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
     STORE,
@@ -266,3 +267,7 @@ def preprocess_input(x: Images, data_format: str | None = None) -> Images:
         data_format: "channels_last" or "channels_first"; the configured one if None.
     """
     return imagenet_utils.preprocess_input(x, data_format, "tf")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -1,7 +1,16 @@
 """`keras.applications.resnet50`: ResNet50 alone, see `hornbeam.applications.resnet`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications.resnet import ResNet50 as ResNet50
 from hornbeam.applications.resnet import decode_predictions as decode_predictions
 from hornbeam.applications.resnet import preprocess_input as preprocess_input
 
 __all__ = ["ResNet50", "decode_predictions", "preprocess_input"]
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

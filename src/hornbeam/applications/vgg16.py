@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hornbeam import layers
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import Request, architecture, kernel_files
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
@@ -65,3 +66,7 @@ def preprocess_input(x: Images, data_format: str | None = None) -> Images:
         data_format: "channels_last" or "channels_first"; the configured one if None.
     """
     return imagenet_utils.preprocess_input(x, data_format, "caffe")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.context import ThreadSetting, context_variable, override
+from hornbeam.core.concretization import concretization_error
 from hornbeam.engines import Engine, current_engine
-from hornbeam.errors import ConcretizationError
 from hornbeam.ir.autodiff import BARRIER
 from hornbeam.ir.graph import Graph, Structure
 from hornbeam.ir.node import Node
@@ -200,11 +200,7 @@ def _collect_lazy(nodes: Sequence[Node]) -> tuple[list[Node], list[Node], Struct
         elif node not in seen:
             seen.add(node)
             if node.level or (node.primitive is None and node.value is None):
-                raise ConcretizationError(
-                    f"the value of {node.type} is not known here: the function is being compiled and only "
-                    "shapes and dtypes are known. Use ops.cond / ops.where instead of `if`, or "
-                    "run_eagerly=True"
-                )
+                raise concretization_error(node)
             if node.value is not None or node.primitive is None:
                 leaves.append(node)
                 structure.input(node)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hornbeam._internal.context import context_variable, override
-from hornbeam._internal.naming import nearest, to_snake_case
+from hornbeam._internal.naming import suggest, to_snake_case
 from hornbeam.core.convert import as_tensor
 from hornbeam.errors import UnknownObjectError
 from hornbeam.ir.types import dtype_name, numpy_dtype
@@ -421,8 +421,9 @@ def resolve(
         target = get_registered_object(identifier, custom_objects) or _by_name(identifier, module)
         if target is None:
             known = sorted(names_in(module))
+            where = module.replace("keras", "hornbeam", 1)
             raise UnknownObjectError(
-                f"unknown {kind} {identifier!r}.{nearest(identifier, known)} Known: {', '.join(known)}"
+                f"unknown {kind} {identifier!r}.{suggest(identifier, known, kind, where)}"
             )
         identifier = target
     if inspect.isclass(identifier):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.extras import install_command
 from hornbeam.ir.types import HornbeamTypeError
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ def frame_to_array(frame: Any, name: str) -> np.ndarray:
         import narwhals.stable.v1 as nw
     except ImportError as error:
         raise ImportError(
-            f"{name} is a {type(frame).__name__} with columns of several dtypes: "
-            "pip install 'hornbeam[frames]'"
+            f"{name} is a {type(frame).__name__} with columns of several dtypes: {install_command('frames')}"
         ) from error
     table = nw.from_native(frame, eager_only=True, allow_series=True)
     columns = {str(table.name or name): table} if isinstance(table, nw.Series) else dict(_columns(table))

@@ -6,6 +6,9 @@ Prefer `california_housing` for anything but comparisons with old results.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.datasets.images import Split
 from hornbeam.datasets.tables import load_table
 
@@ -35,3 +38,7 @@ def load_data(
         >>> (x_train, y_train), _ = hornbeam.datasets.boston_housing.load_data()  # doctest: +SKIP
     """
     return load_table("boston_housing.npz", path, _SHA256, test_split, seed)
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.datasets.images import Split
 from hornbeam.datasets.tables import load_table
 
@@ -35,3 +38,7 @@ def load_data(
         raise ValueError(f"version must be 'large' or 'small', got {version!r}")
     rows = 600 if version == "small" else None
     return load_table("california_housing.npz", path, _SHA256, test_split, seed, rows)
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.datasets.images import Split, load_cifar10
 
 __all__ = ["load_data"]
@@ -24,3 +27,7 @@ def load_data() -> tuple[Split, Split]:
         >>> (x_train, y_train), (x_test, y_test) = hornbeam.datasets.cifar10.load_data()  # doctest: +SKIP
     """
     return load_cifar10()
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

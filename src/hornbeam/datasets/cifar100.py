@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.datasets.images import Split, load_cifar100
 
 __all__ = ["load_data"]
@@ -27,3 +30,7 @@ def load_data(label_mode: str = "fine") -> tuple[Split, Split]:
         >>> (x_train, y_train), (x_test, y_test) = hornbeam.datasets.cifar100.load_data()  # doctest: +SKIP
     """
     return load_cifar100(label_mode)
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

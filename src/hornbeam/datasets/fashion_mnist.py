@@ -5,6 +5,9 @@ https://arxiv.org/abs/1708.07747
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.datasets.images import Split, load_fashion_mnist
 
 __all__ = ["load_data"]
@@ -25,3 +28,7 @@ def load_data() -> tuple[Split, Split]:
         >>> (x_train, y_train), _ = hornbeam.datasets.fashion_mnist.load_data()  # doctest: +SKIP
     """
     return load_fashion_mnist()
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -9,9 +9,11 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.errors import CorruptFileError
 
 __all__ = ["load_data"]
@@ -57,3 +59,7 @@ def _unpack(data: Mapping[str, np.ndarray], part: str) -> Split:
     images = np.zeros(bits.shape, np.uint8)
     images[bits.view(bool)] = data[f"x_{part}_values"]
     return images.reshape(-1, 28, 28), data[f"y_{part}"]
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

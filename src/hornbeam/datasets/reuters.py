@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.datasets import texts
 from hornbeam.datasets.images import Split
 
@@ -81,3 +84,7 @@ def get_label_names() -> tuple[str, ...]:
         'earn'
     """
     return tuple(_TOPICS.split())
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -1,5 +1,10 @@
 """Distributed training on several devices and processes, with Keras's names. See docs/distribution.md."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.distribution.distributions import DataParallel as DataParallel
 from hornbeam.distribution.distributions import Distribution as Distribution
 from hornbeam.distribution.distributions import ModelParallel as ModelParallel
@@ -12,3 +17,22 @@ from hornbeam.distribution.mesh import TensorLayout as TensorLayout
 from hornbeam.distribution.mesh import get_device_count as get_device_count
 from hornbeam.distribution.mesh import list_devices as list_devices
 from hornbeam.distribution.processes import initialize as initialize
+
+__all__ = [
+    "DataParallel",
+    "DeviceMesh",
+    "Distribution",
+    "LayoutMap",
+    "ModelParallel",
+    "TensorLayout",
+    "distribute_tensor",
+    "distribution",
+    "get_device_count",
+    "initialize",
+    "list_devices",
+    "set_distribution",
+]
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -10,11 +10,29 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from hornbeam._internal import context
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.engines.base import Engine as Engine
 from hornbeam.engines.base import MeshEngine as MeshEngine
 from hornbeam.engines.mesh import Mesh
+
+__all__ = [
+    "KERAS_BACKENDS",
+    "Engine",
+    "MeshEngine",
+    "available",
+    "current_engine",
+    "follow_keras_backend",
+    "get_engine",
+    "installed",
+    "mesh_scope",
+    "register",
+    "set_engine",
+    "set_mesh",
+    "using",
+]
 
 _loaded: dict[str, Engine] = {}
 _chosen: list[Engine] = []
@@ -143,12 +161,23 @@ def get_engine(name: str) -> Engine:
     if name not in _loaded:
         kind, _, device = name.partition(":")
         if kind not in _known:
-            raise ValueError(f"unknown engine {name!r}; this version has: {', '.join(_known)}")
+            raise ValueError(f"unknown engine {name!r}{_engine_hint(kind)}")
         if device and kind in _WITHOUT_DEVICES:
             raise ValueError(f"the {kind} engine runs on the CPU and takes no device, got {name!r}")
         with host_libraries():
             _loaded[name] = _known[kind](device) if device else _known[kind]()
     return _loaded[name]
+
+
+def _engine_hint(name: str) -> str:
+    """Return what an unknown name of an engine may have meant."""
+    if name.lower() in ("cuda", "gpu", "tpu", "mps", "metal", "rocm"):
+        return ': it is a device. On a GPU run "jax", "torch:cuda" or "tensorflow" (docs/engines.md)'
+    if name.lower() == "cpu":
+        return ': it is a device. The engine "native" runs on the CPU'
+    from hornbeam._internal.naming import nearest
+
+    return f".{nearest(name, _known)} This version has: {', '.join(_known)}"
 
 
 def current_engine() -> Engine:
@@ -253,3 +282,7 @@ def follow_keras_backend(backend: str) -> str | None:
         )
     _default[:] = [get_engine(name)]
     return name
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hornbeam._internal.extras import install_command
 from hornbeam.engines.base import Engine
 from hornbeam.engines.host import check_library
 from hornbeam.errors import MissingPrimitiveError
@@ -68,7 +69,7 @@ def require_version(engine: str, package: str, installed: str, needed: str, extr
     if _numbers(installed) < _numbers(needed):
         raise ImportError(
             f"the {engine} engine needs {package} {needed} or later, but {installed} is installed: "
-            f'pip install --upgrade "hornbeam[{extra or engine}]"'
+            f"{install_command(extra or engine, upgrade=True)}"
         )
 
 
@@ -83,5 +84,5 @@ def missing_package(engine: str, package: str, error: ImportError, extra: str | 
     name."""
     return ImportError(
         f"the {engine} engine needs {package}, which is not installed ({error}): "
-        f'pip install "hornbeam[{extra or engine}]"'
+        f"{install_command(extra or engine)}"
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.intervals import check_level
+from hornbeam._internal.naming import abbreviate
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.evaluation.comparison import CANNOT_TELL, Difference, difference
 from hornbeam.evaluation.compiled_metrics import Measurement, measurements
@@ -219,9 +220,8 @@ def _chosen(measured: Sequence[Measurement], metric: str | None) -> Measurement:
     known = {measurement.name: measurement for measurement in measured if measurement.statistic}
     name = metric or next((name for name in known if "acc" in name.lower()), next(iter(known), ""))
     if name not in known:
-        raise ValueError(
-            f"metric {name!r} is not among those that the model reports: {', '.join(known) or 'none'}"
-        )
+        reported = abbreviate(str(name), list(known)) or "none"
+        raise ValueError(f"metric {name!r} is not among those that the model reports: {reported}")
     return known[name]
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.export.saved_model import ExportArchive as ExportArchive
 
 if TYPE_CHECKING:
@@ -79,3 +80,7 @@ def export_step(
     written = export_onnx_step(model, filepath, input_signature, batch_size)
     if verbose is not False:
         print(f"Saved to {written}")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

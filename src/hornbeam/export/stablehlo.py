@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import tree
+from hornbeam._internal.extras import install_command
 from hornbeam.export.signature import fixed_specs
 from hornbeam.interop import jax_function
 from hornbeam.saving.files import replace_file
@@ -54,7 +55,7 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
     import jax.export
 
     if importlib.util.find_spec("flatbuffers") is None:
-        raise ImportError('StableHLO files need flatbuffers: pip install "hornbeam[stablehlo]"')
+        raise ImportError(f"StableHLO files need flatbuffers: {install_command('stablehlo')}")
 
     with jax.enable_x64(True):
         arguments = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in specs]

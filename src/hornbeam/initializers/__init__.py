@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.core import registry
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers.constants import Constant, Identity, Ones, Zeros
@@ -151,3 +152,7 @@ def get(identifier: InitializerLike | type[Initializer]) -> Initializer | Callab
     if isinstance(identifier, str):
         identifier = _OLDER_NAMES.get(identifier, identifier)
     return registry.resolve(identifier, MODULE, "initializer")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.extras import install_command
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
@@ -91,7 +92,7 @@ def _scipy_window(name: str, length: int, periodic: bool) -> np.ndarray:
     try:
         from scipy.signal import get_window
     except ImportError as error:
-        raise ImportError(f"window {name!r} needs SciPy: pip install 'hornbeam[audio]'") from error
+        raise ImportError(f"window {name!r} needs SciPy: {install_command('audio')}") from error
     try:
         return np.asarray(get_window(name, length, periodic))
     except ValueError as error:

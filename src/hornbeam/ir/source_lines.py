@@ -22,9 +22,15 @@ _ROOT = str(Path(__file__).parents[1]) + os.sep
 
 def user_line(frame: FrameType | None, outermost: FrameType | None = None) -> SourceLine | None:
     """Return file and line of the innermost frame outside of Hornbeam, from `frame` out to `outermost`."""
+    user = user_frame(frame, outermost)
+    return None if user is None else (user.f_code.co_filename, user.f_lineno)
+
+
+def user_frame(frame: FrameType | None, outermost: FrameType | None = None) -> FrameType | None:
+    """Return the innermost frame outside of Hornbeam, from `frame` out to `outermost`."""
     while frame is not None and frame is not outermost:
         if not frame.f_code.co_filename.startswith(_ROOT):
-            return frame.f_code.co_filename, frame.f_lineno
+            return frame
         frame = frame.f_back
     return None
 

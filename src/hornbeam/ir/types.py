@@ -10,6 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from hornbeam._internal.naming import suggest
 from hornbeam.errors import HornbeamTypeError as HornbeamTypeError
 from hornbeam.errors import ShapeError as ShapeError
 
@@ -42,7 +43,7 @@ def dtype_name(dtype: Any) -> str:
             return dtype
         if dtype in _ALIASES:
             return _ALIASES[dtype]
-        raise HornbeamTypeError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+        raise HornbeamTypeError(f"unknown dtype {dtype!r}.{suggest(dtype, DTYPES, 'dtype')}")
     if isinstance(dtype, type) and dtype in _PYTHON:
         return _PYTHON[dtype]
     if hasattr(dtype, "dtype") and not isinstance(dtype, type):
@@ -54,7 +55,7 @@ def dtype_name(dtype: Any) -> str:
         tail = str(dtype).rsplit(".", 1)[-1]
         if tail in _NUMPY:
             return tail
-        raise HornbeamTypeError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}") from None
+        raise HornbeamTypeError(f"unknown dtype {dtype!r}.{suggest(dtype, DTYPES, 'dtype')}") from None
 
 
 def numpy_dtype(name: str) -> np.dtype:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.core import registry
 
 if TYPE_CHECKING:
@@ -59,3 +60,7 @@ def deserialize_keras_object(
         with registry.custom_object_scope({**(module_objects or {}), **(custom_objects or {})}):
             return registered.from_config(identifier["config"])
     return registered() if inspect.isclass(registered) else registered
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

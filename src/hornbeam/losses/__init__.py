@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.core import registry
 from hornbeam.losses.crossentropy import (
     CTC,
@@ -181,3 +182,7 @@ __all__ = [
     "squared_hinge",
     "tversky",
 ]
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__, missing=MISSING)

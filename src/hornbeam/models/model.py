@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from hornbeam import dtype_policies, tree
 from hornbeam._internal.call_errors import explain_arguments
-from hornbeam._internal.naming import nearest
+from hornbeam._internal.naming import abbreviate, nearest
 from hornbeam.core.registry import custom_object_scope, exported
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
 from hornbeam.ir.types import HornbeamTypeError
@@ -235,7 +235,7 @@ class Model(SavingMethods, Trainer, Layer):
         names = [layer.name for layer in layers]
         raise ValueError(
             f"model {self.name!r} has no layer {name!r}.{nearest(str(name), names)} It has: "
-            f"{', '.join(names)}"
+            f"{abbreviate(str(name), names)}"
         )
 
     def build(self, input_shape: ShapeLike | Sequence[ShapeLike] | Mapping[str, ShapeLike]) -> None:

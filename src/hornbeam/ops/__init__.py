@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.ops import image
 from hornbeam.ops import linalg
 from hornbeam.ops import math
@@ -151,8 +152,9 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # there, it would let misspelled names pass
+    _getattr, __dir__, _ = attach(__name__)
 
     def __getattr__(name: str) -> Any:
         if name in MISSING:
             raise MissingOperationError(f"hornbeam.ops.{name} is missing: {MISSING[name]}")
-        raise AttributeError(f"module 'hornbeam.ops' has no attribute {name!r}")
+        return _getattr(name)

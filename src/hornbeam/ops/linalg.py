@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.core.convert import broadcast_node, broadcast_shapes, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import matmul
@@ -524,3 +525,7 @@ def jvp(
     forward = autodiff.dense_cotangents(autodiff.gradients(gradients, directions, seeds), seeds)
     derivative = tree.pack_sequence_as(result, [Tensor(n) for n in forward])
     return (result, derivative, aux) if has_aux else (result, derivative)
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

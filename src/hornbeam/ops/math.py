@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
@@ -201,3 +202,7 @@ def cdist(x: TensorLike, y: TensorLike) -> Tensor:
     return Tensor(
         p.select(zero, full(0, squares.type), p.sqrt(p.select(zero, full(1, squares.type), squares)))
     )
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

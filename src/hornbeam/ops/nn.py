@@ -3,6 +3,10 @@
 # ruff: noqa: I001
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
+
 # fmt: off
 from hornbeam.ops.activation import (
     celu, elu, gelu, glu, hard_shrink, hard_sigmoid, hard_silu, hard_swish, hard_tanh, leaky_relu,
@@ -44,3 +48,7 @@ __all__ = [
     "unfold",
 ]
 # fmt: on
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -3,6 +3,10 @@
 # ruff: noqa: I001
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
+
 # fmt: off
 from hornbeam.ops.creation import (
     arange, array, bartlett, blackman, copy, diag, diagflat, empty, empty_like, eye, full, full_like,
@@ -87,3 +91,7 @@ __all__ = [
     "vsplit", "vstack", "where", "zeros", "zeros_like",
 ]
 # fmt: on
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.core import registry
 from hornbeam.optimizers import legacy as legacy
 from hornbeam.optimizers import schedules as schedules
@@ -88,3 +89,7 @@ def get(identifier: OptimizerLike | type[Optimizer]) -> Optimizer:
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"{identifier!r} is not an optimizer: pass a name such as 'adam' or an Optimizer")
     return optimizer
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from hornbeam._internal.lazy_imports import attach
 
 __all__ = ["SGD", "Adagrad", "Adam", "Ftrl", "Optimizer", "RMSprop"]
 
@@ -24,3 +26,7 @@ Adam = _gone("Adam")
 Ftrl = _gone("Ftrl")
 Optimizer = _gone("Optimizer")
 RMSprop = _gone("RMSprop")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.call_errors import ArgumentChecks
+from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.validation import check_number, check_positive
 from hornbeam.config import floatx
 from hornbeam.core import registry
@@ -434,3 +435,7 @@ def deserialize(
         UnknownObjectError: If a name is unknown.
     """
     return registry.deserialize(config, custom_objects)
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

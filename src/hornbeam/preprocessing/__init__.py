@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.preprocessing import image as image
 from hornbeam.preprocessing import sequence as sequence
 from hornbeam.utils import image_dataset_from_directory as image_dataset_from_directory
@@ -15,3 +18,7 @@ __all__ = [
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
 ]
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

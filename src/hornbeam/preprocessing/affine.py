@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.extras import install_command
 from hornbeam.utils.images import array_to_img, img_to_array
 
 
@@ -32,7 +33,7 @@ def apply_affine(
         from scipy.ndimage import affine_transform
     except ImportError as error:
         raise ImportError(
-            "rotation, shift, shear and zoom need SciPy: pip install 'hornbeam[image]'"
+            f"rotation, shift, shear and zoom need SciPy: {install_command('image')}"
         ) from error
     angle, slant = np.deg2rad(theta), np.deg2rad(shear)
     matrix = (

@@ -7,6 +7,9 @@ time; None uses keys of a global generator that `set_random_seed` resets.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.random.distributions import bernoulli as bernoulli
 from hornbeam.random.distributions import (
     beta,
@@ -57,3 +60,7 @@ __all__ = [
     "truncated_normal",
     "uniform",
 ]
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.limits import Budget as Budget
 from hornbeam._internal.limits import budget as budget
 from hornbeam.core.registry import custom_object_scope as CustomObjectScope
@@ -45,3 +48,7 @@ __all__ = [
     "serialize_keras_object",
     "verify_model",
 ]
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

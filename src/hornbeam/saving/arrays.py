@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from hornbeam._internal.extras import install_command
 from hornbeam._internal.limits import current_budget
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import SizeBudget, how_to_raise, parse_json, to_storable
@@ -183,6 +184,6 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ImportError as error:
         raise ImportError(
-            f'.safetensors files need safetensors ({error}): pip install "hornbeam[safetensors]"'
+            f".safetensors files need safetensors ({error}): {install_command('safetensors')}"
         ) from error
     return safetensors

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hornbeam import losses as losses_module
 from hornbeam import metrics as metrics_module
 from hornbeam import ops
-from hornbeam._internal.naming import nearest
+from hornbeam._internal.naming import suggest
 from hornbeam.core.registry import names_in
 from hornbeam.core.variable import eager_scope
 from hornbeam.ir.types import ShapeError
@@ -305,10 +305,8 @@ def _make_metric(identifier: MetricLike) -> Metric | None:
         try:
             metric: Any = metrics_module.get(identifier)
         except ValueError as error:
-            hint = nearest(identifier, known)
-            raise type(error)(
-                f"unknown metric {identifier!r}.{hint} Known: {', '.join(sorted(known))}"
-            ) from None
+            hint = suggest(identifier, known, "metric", "hornbeam.metrics")
+            raise type(error)(f"unknown metric {identifier!r}.{hint}") from None
     else:
         metric = metrics_module.get(identifier)
     if isinstance(metric, metrics_module.Metric):

@@ -6,6 +6,9 @@ inside layers and compiled functions.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.layers.augmentation.bounding_boxes import (
     affine_transform,
     clip_to_image_size,
@@ -31,3 +34,7 @@ __all__ = [
     "encode_box_to_deltas",
     "pad",
 ]
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

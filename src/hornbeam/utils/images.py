@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.extras import install_command
 from hornbeam._internal.naming import nearest
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.ir.types import dtype_name, numpy_dtype
@@ -34,7 +35,7 @@ def pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError("images need Pillow: pip install 'hornbeam[image]'") from error
+        raise ImportError(f"images need Pillow: {install_command('image')}") from error
     return Image
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.extras import install_command
 from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, PointPanel
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def figure_class(purpose: str) -> type[matplotlib.figure.Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(f"{purpose} needs Matplotlib: pip install 'hornbeam[plot]'") from error
+        raise ImportError(f"{purpose} needs Matplotlib: {install_command('plot')}") from error
     return Figure
 
 
@@ -55,7 +56,7 @@ def pyplot(purpose: str) -> ModuleType:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError(f"{purpose} needs Matplotlib: pip install 'hornbeam[plot]'") from error
+        raise ImportError(f"{purpose} needs Matplotlib: {install_command('plot')}") from error
     return plt
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hornbeam._internal.extras import install_command
 from hornbeam.config import standard_data_format
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.utils.bounding_boxes import convert_format
@@ -113,7 +114,7 @@ def _with_text(
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as error:
-        raise ImportError("names in images need Pillow: pip install 'hornbeam[image]'") from error
+        raise ImportError(f"names in images need Pillow: {install_command('image')}") from error
     size = 12 * scale
     left, top = corners[:2].tolist()
     above = top - size - 4

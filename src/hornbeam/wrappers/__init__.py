@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.extras import install_command
+from hornbeam._internal.lazy_imports import attach
+
 __all__ = ["SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
 
 if TYPE_CHECKING:
@@ -13,20 +16,17 @@ if TYPE_CHECKING:
 
 
 if not TYPE_CHECKING:  # there, it would let misspelled names pass
+    _getattr, __dir__, _ = attach(__name__)
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:
-            raise AttributeError(f"module 'hornbeam.wrappers' has no attribute {name!r}")
+            return _getattr(name)
         try:
             from hornbeam.wrappers import estimators
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] != "sklearn":
                 raise
-            raise ImportError(f"{name} needs scikit-learn: pip install 'hornbeam[sklearn]'") from error
+            raise ImportError(f"{name} needs scikit-learn: {install_command('sklearn')}") from error
         value = getattr(estimators, name)
         globals()[name] = value
         return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import layers
+from hornbeam._internal.extras import install_command
 from hornbeam._internal.intervals import wilson
 from hornbeam._internal.terminal import command, paint, say_folded, uses_color
 from hornbeam.callbacks import Callback, Doctor, EarlyStopping, LambdaCallback, RunRecorder
@@ -173,7 +174,7 @@ def _scores(probabilities: np.ndarray, labels: np.ndarray) -> str:
 
 def _figure(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, path: Path) -> str:
     if importlib.util.find_spec("matplotlib") is None:
-        return 'figure of the worst digits: not drawn, it needs Matplotlib: pip install "hornbeam[plot]"'
+        return f"figure of the worst digits: not drawn, it needs Matplotlib: {install_command('plot')}"
     errors, _ = most_confident_errors(labels, probabilities, 20, [str(digit) for digit in range(10)])
     if not errors:
         return "figure of the worst digits: not drawn, all digits are right"

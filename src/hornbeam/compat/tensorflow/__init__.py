@@ -54,6 +54,18 @@ _KERAS_MODULES = {f"tensorflow.{name}" for name in ("initializers", "losses", "m
 
 _SUPPORT = "which `hornbeam run` does not have. It supports the names of TensorFlow that Keras tutorials use."
 
+# Parts of TensorFlow that are absent -> what to write instead.
+_INSTEAD = {
+    "Session": " Code is eager: read values by np.asarray(tensor), without a session.",
+    "contrib": " It ended with TensorFlow 1.",
+    "estimator": " Use a Keras model and fit().",
+    "feature_column": " Use hornbeam.utils.FeatureSpace.",
+    "lite": " Write the file with model.export('model.tflite', format='litert') (docs/interchange.md).",
+    "placeholder": " Use keras.Input, or pass arrays to functions.",
+    "saved_model": " Write the folder with model.export('folder'), and read .keras files with load_model.",
+    "tpu": " TPUs are reached by the jax engine (docs/engines.md).",
+}
+
 
 class Namespace(ModuleType):
     """A module of TensorFlow: names that are supported, and MissingNameError for others."""
@@ -76,7 +88,8 @@ class Namespace(ModuleType):
             return importlib.import_module(f"tensorflow.keras.{name}")
         if full_name == "tensorflow.keras" or _relative(full_name) in _NAMESPACES:
             return importlib.import_module(full_name)
-        raise MissingNameError(f"the script uses {full_name}, {_SUPPORT}{nearest(name, self.__all__)}")
+        hint = _INSTEAD.get(_relative(full_name)) or nearest(name, self.__all__)
+        raise MissingNameError(f"the script uses {full_name}, {_SUPPORT}{hint}")
 
     def __dir__(self) -> list[str]:
         return self.__all__
@@ -90,7 +103,7 @@ def namespace(fullname: str) -> ModuleType:
     """Create the module `tensorflow` or `tensorflow.x.y`. Raise MissingModuleError for unsupported ones."""
     relative = _relative(fullname)
     if relative not in _NAMESPACES:
-        suggestion = nearest(relative, [*_NAMESPACES, "keras"])
+        suggestion = _INSTEAD.get(relative) or nearest(relative, [*_NAMESPACES, "keras"])
         raise MissingModuleError(f"the script imports {fullname}, {_SUPPORT}{suggestion}")
     module, _, key = _NAMESPACES[relative].partition(":")
     target = importlib.import_module(f"hornbeam.compat.tensorflow.{module}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.extras import install_command
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
@@ -82,7 +83,7 @@ def decode_image(
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError("decoding images needs Pillow: pip install 'hornbeam[image]'") from None
+        raise ImportError(f"decoding images needs Pillow: {install_command('image')}") from None
     data = contents.numpy() if hasattr(contents, "numpy") else contents
     with Image.open(_io.BytesIO(data)) as image:
         palette = "RGBA" if "transparency" in image.info else "RGB"
@@ -111,7 +112,7 @@ def _encode(image: Any, format: str, **options: Any) -> StringTensor:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError("encoding images needs Pillow: pip install 'hornbeam[image]'") from None
+        raise ImportError(f"encoding images needs Pillow: {install_command('image')}") from None
     array = np.asarray(image)
     buffer = _io.BytesIO()
     Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(buffer, format, **options)
@@ -363,7 +364,7 @@ class SummaryWriter:
         try:
             import tensorboardX
         except ImportError as error:
-            raise ImportError("tf.summary needs tensorboardX: pip install 'hornbeam[tensorboard]'") from error
+            raise ImportError(f"tf.summary needs tensorboardX: {install_command('tensorboard')}") from error
         self.file = tensorboardX.SummaryWriter(str(logdir))
         self.step: Any = None
 

@@ -9,6 +9,7 @@ from math import gcd
 
 import numpy as np
 
+from hornbeam._internal.extras import install_command
 from hornbeam._internal.validation import check_int
 from hornbeam.data.folders.file_listing import FileFilter
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
@@ -117,6 +118,6 @@ def _resample(audio: np.ndarray, file_rate: int, rate: int) -> np.ndarray:
     try:
         from scipy.signal import resample_poly
     except ImportError as error:
-        raise ImportError("another sampling_rate needs SciPy: pip install 'hornbeam[audio]'") from error
+        raise ImportError(f"another sampling_rate needs SciPy: {install_command('audio')}") from error
     common = gcd(file_rate, rate)
     return resample_poly(audio, rate // common, file_rate // common, axis=0).astype(np.float32)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import layers, tree
-from hornbeam._internal.naming import nearest
+from hornbeam._internal.naming import abbreviate, nearest
 from hornbeam.core.jit import jit
 from hornbeam.core.tensor import Tensor
 from hornbeam.visualization.figure import Figure, save_if, square_columns
@@ -30,7 +30,8 @@ def layer_of(model: Model, layer: Layer | str) -> Layer:
             return part
     names = [part.name for part in model.layers]
     raise ValueError(
-        f"model {model.name!r} has no layer {layer!r}.{nearest(layer, names)} Its layers are: {names}"
+        f"model {model.name!r} has no layer {layer!r}.{nearest(layer, names)} Its layers are: "
+        f"{abbreviate(str(layer), names)}"
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.ops.image.color import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
 from hornbeam.ops.image.elastic import elastic_transform
 from hornbeam.ops.image.filters import gaussian_blur, psnr, sobel_edges, ssim
@@ -16,3 +19,7 @@ __all__ = [
     "resize", "rgb_to_grayscale", "rgb_to_hsv", "scale_and_translate", "sobel_edges", "ssim",
 ]
 # fmt: on
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

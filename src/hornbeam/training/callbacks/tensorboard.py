@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.extras import install_command
 from hornbeam._internal.naming import nearest
 from hornbeam.config import image_data_format
 from hornbeam.core.registry import exported
@@ -198,7 +199,7 @@ def _tensorboardx() -> Any:
     try:
         import tensorboardX
     except ImportError as error:
-        raise ImportError("the TensorBoard callback needs: pip install 'hornbeam[tensorboard]'") from error
+        raise ImportError(f"the TensorBoard callback needs: {install_command('tensorboard')}") from error
     return tensorboardX
 
 

@@ -1,0 +1,40 @@
+"""Commands that install the libraries of an extra, for messages."""
+
+from __future__ import annotations
+
+# Extra -> the libraries that pyproject.toml lists for it.
+EXTRAS = {
+    "audio": "scipy",
+    "frames": "narwhals",
+    "image": "pillow scipy",
+    "jax": "jax",
+    "onnx": "onnx onnxruntime",
+    "plot": "matplotlib",
+    "pytensor": "pytensor",
+    "safetensors": "safetensors",
+    "sklearn": "scikit-learn",
+    "stablehlo": "jax flatbuffers",
+    "tensorboard": "tensorboardX",
+    "tensorflow": "tensorflow",
+    "torch": "torch",
+}
+
+
+def install_command(extra: str, *, upgrade: bool = False) -> str:
+    """Return the command that installs an extra, such as `pip install matplotlib`.
+
+    `pip install "hornbeam[plot]"` would look for Hornbeam in an index, so it is named only where Hornbeam
+    came from one: pip records any other origin, such as a checkout or a wheel, in `direct_url.json`.
+    """
+    packages = f'"hornbeam[{extra}]"' if _is_from_index() else EXTRAS.get(extra, extra)
+    return f"pip install {'--upgrade ' if upgrade else ''}{packages}"
+
+
+def _is_from_index() -> bool:
+    import importlib.metadata  # it takes 10 ms
+
+    try:
+        distribution = importlib.metadata.distribution("hornbeam")
+    except importlib.metadata.PackageNotFoundError:  # sources on the path
+        return False
+    return distribution.read_text("direct_url.json") is None
