@@ -60,7 +60,7 @@ def test_engines_by_name() -> None:
     assert config.engine() == config.backend() == backend.backend() == "reference"
     config.set_backend("native")
     assert config.engine() == "native"
-    with pytest.raises(ValueError, match="unknown engine 'jaxx'; this version has: native, reference"):
+    with pytest.raises(ValueError, match=r"unknown engine 'jaxx'\. Did you mean 'jax'\? This version has: "):
         config.set_engine("jaxx")
 
 

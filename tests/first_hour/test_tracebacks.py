@@ -43,14 +43,14 @@ def _run(folder: Path, code: str, *command: str) -> str:
 def test_a_script_shows_its_own_frames(tmp_path: Path, command: tuple[str, ...]) -> None:
     shown = _run(tmp_path, WRONG_TARGETS + "\ntrain()\n", *command)
     assert shown.count("  File ") == 2
+    note, shown = shown.split("\n", 1)
+    assert note.endswith(NOTE)
     assert shown.startswith("Traceback (most recent call last):\n  File ")
     assert ", in <module>\n    train()\n" in shown
     assert USER_LINE in shown
     assert PACKAGE not in shown
     assert "runpy" not in shown
     assert "hornbeam.errors.ShapeError: model 'sequential', output 'dense': mean_squared_error:" in shown
-    if sys.version_info >= (3, 11):
-        assert shown.endswith(NOTE + "\n")
 
 
 @pytest.mark.parametrize("command", [(), ("-m", "hornbeam", "run")], ids=["python", "hornbeam run"])
@@ -66,7 +66,7 @@ def test_a_thread_shows_its_own_frames(tmp_path: Path) -> None:
         WRONG_TARGETS + "import threading\nt = threading.Thread(target=train)\nt.start()\nt.join()\n1 / 0\n"
     )
     shown = _run(tmp_path, code)
-    assert shown.startswith("Exception in thread Thread-1 (train):\nTraceback")
+    assert NOTE + "\nException in thread Thread-1 (train):\nTraceback" in shown
     assert USER_LINE in shown
     assert PACKAGE not in shown
 
@@ -125,13 +125,14 @@ def test_errors_keep_their_frames() -> None:
         hb.ops.matmul(hb.ops.ones((2, 3)), hb.ops.ones((2, 3)))
     error = caught.value
     before = traceback.format_exception(error)
-    with tracebacks._displayable(error, error.__traceback__):
+    with tracebacks._displayable(error, error.__traceback__) as note:
+        assert note.endswith(NOTE)
         assert len(traceback.extract_tb(error.__traceback__)) == 1
     assert traceback.format_exception(error) == before
     assert not hasattr(error, "__notes__")
 
 
-def test_ipython_shows_the_cell_and_keeps_its_debugger(tmp_path: Path) -> None:
+def test_ipython_shows_the_cells(tmp_path: Path) -> None:
     pytest.importorskip("IPython")
     code = f"""
 from IPython.core.interactiveshell import InteractiveShell
@@ -161,6 +162,8 @@ shell.run_cell("hb.ops.sum(1.0, dim=0)")
     assert "training" not in short
     assert complete.count("hornbeam") > 5
     assert "Here it is called 'axis'." in hint
+    if sys.version_info >= (3, 11):
+        assert NOTE in short
 
 
 def test_another_handler_of_ipython_is_respected() -> None:

@@ -72,6 +72,11 @@ class ArgumentChecks:
                 raise TypeError(f"{cls.__name__}() takes no arguments")
             return object.__new__(cls)
 
+        # Of classes without `__init__`; of others it is that of `__init__`.
+        __new__.__signature__ = inspect.Signature(
+            [inspect.Parameter("cls", inspect.Parameter.POSITIONAL_ONLY)]
+        )
+
 
 def check_keywords(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise TypeError for keywords that the constructor of a class of this package cannot take.
@@ -132,10 +137,16 @@ def explain_arguments(function: F) -> F:
 
 def complete_message(error: TypeError, function: Callable[..., Any]) -> None:
     """Add a hint to an error if it says that a call does not fit `function`."""
-    message = error.args[0] if type(error) is TypeError and len(error.args) == 1 else None
-    match = isinstance(message, str) and (_UNEXPECTED.match(message) or _BINDING.match(message))
+    message = _message(error)
+    match = _UNEXPECTED.match(message) or _BINDING.match(message)
     if match and match["callee"] == function.__qualname__:
         error.args = (_completed(message, function),)
+
+
+def _message(error: BaseException) -> str:
+    """Return the message of a plain TypeError, "" of other errors."""
+    is_plain = type(error) is TypeError and len(error.args) == 1 and isinstance(error.args[0], str)
+    return error.args[0] if is_plain else ""
 
 
 def _completed(message: str, function: Callable[..., Any], accepted: Iterable[str] | None = None) -> str:
@@ -163,8 +174,8 @@ def _completed(message: str, function: Callable[..., Any], accepted: Iterable[st
 
 def improve_message(error: BaseException, trace: TracebackType | None) -> None:
     """Add what was meant to a TypeError that Python raised for a wrong call of this package."""
-    message = error.args[0] if type(error) is TypeError and len(error.args) == 1 else None
-    match = isinstance(message, str) and (_UNEXPECTED.match(message) or _BINDING.match(message))
+    message = _message(error)
+    match = _UNEXPECTED.match(message) or _BINDING.match(message)
     if not match:
         return
     while trace is not None and trace.tb_next is not None:

@@ -49,7 +49,8 @@ def install_in_ipython() -> None:
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    with _displayable(error, trace):
+    with _displayable(error, trace) as note:
+        _print_note(note)
         sys.__excepthook__(kind, error, error.__traceback__)
 
 
@@ -59,7 +60,8 @@ def _show_in_thread(args: Any) -> None:
     if args.exc_value is None:
         threading.__excepthook__(args)
         return
-    with _displayable(args.exc_value, args.exc_traceback):
+    with _displayable(args.exc_value, args.exc_traceback) as note:
+        _print_note(note)
         shortened = (args.exc_type, args.exc_value, args.exc_value.__traceback__, args.thread)
         threading.__excepthook__(threading.ExceptHookArgs(shortened))
 
@@ -71,13 +73,24 @@ def _show_in_ipython(
     trace: TracebackType | None,
     tb_offset: int | None = None,
 ) -> None:
-    with _displayable(error, trace):
+    with _displayable(error, trace) as note:
+        if note and hasattr(error, "add_note"):  # Python 3.10 has no notes
+            error.add_note(note)
         shell.showtraceback((kind, error, error.__traceback__), tb_offset=tb_offset)
 
 
+def _print_note(note: str) -> None:
+    """Print a line above a traceback, the last line of which is the message that programs look for."""
+    if note and sys.stderr is not None:
+        print(note, file=sys.stderr)
+
+
 @contextmanager
-def _displayable(error: BaseException, trace: TracebackType | None) -> Iterator[None]:
-    """Shorten the tracebacks of an error and of what led to it, and complete its message, inside a block."""
+def _displayable(error: BaseException, trace: TracebackType | None) -> Iterator[str]:
+    """Shorten the tracebacks of an error and of what led to it, and complete its message, inside a block.
+
+    The value is a line on the hidden frames, empty if none are.
+    """
     from hornbeam._internal.call_errors import improve_message
 
     improve_message(error, trace)
@@ -86,11 +99,9 @@ def _displayable(error: BaseException, trace: TracebackType | None) -> Iterator[
     if error.__traceback__ is None:
         error.__traceback__ = trace
     hidden = _shorten(error, chain) if _is_enabled() else 0
-    if hidden and hasattr(error, "add_note"):  # Python 3.10 has no notes
-        frames = "1 frame" if hidden == 1 else f"{hidden} frames"
-        error.add_note(f"({frames} inside of Hornbeam hidden; {_SHOW_ALL} shows all.)")
+    frames = "1 frame" if hidden == 1 else f"{hidden} frames"
     try:
-        yield
+        yield f"({frames} inside of Hornbeam hidden; {_SHOW_ALL} shows all.)" if hidden else ""
     finally:
         for each, original, notes in before:
             each.__traceback__ = original

@@ -55,7 +55,7 @@ def dtype_name(dtype: Any) -> str:
         tail = str(dtype).rsplit(".", 1)[-1]
         if tail in _NUMPY:
             return tail
-        raise HornbeamTypeError(f"unknown dtype {dtype!r}.{suggest(dtype, DTYPES, 'dtype')}") from None
+        raise HornbeamTypeError(f"unknown dtype {dtype!r}.{suggest(tail, DTYPES, 'dtype')}") from None
 
 
 def numpy_dtype(name: str) -> np.dtype:

@@ -1,0 +1,99 @@
+"""`dir` of public modules has public names alone, which notebooks complete; misspelled ones get a hint."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from types import ModuleType
+
+import pytest
+
+import hornbeam
+from hornbeam._internal import foreign_names
+
+
+def _public_modules() -> dict[str, ModuleType]:
+    modules = {"hornbeam": hornbeam}
+    queue = [f"hornbeam.{name}" for name in hornbeam._MODULES]
+    while queue:
+        name = queue.pop()
+        modules[name] = importlib.import_module(name)
+        queue += [
+            f"{name}.{part}"
+            for part in modules[name].__all__
+            if isinstance(getattr(modules[name], part), ModuleType)
+            and getattr(modules[name], part).__name__ == f"{name}.{part}"
+        ]
+    return modules
+
+
+MODULES = _public_modules()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_dir_has_public_names_alone(name: str) -> None:
+    module = MODULES[name]
+    assert dir(module) == sorted(set(module.__all__))
+    assert all(not part.startswith("_") or part == "__version__" for part in module.__all__)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_misspelled_name_gets_a_hint(name: str) -> None:
+    module = MODULES[name]
+    longest = max((part for part in module.__all__ if not part.startswith("_")), key=len)
+    wrong = longest[:-2] + "q" + longest[-2:]
+    with pytest.raises(AttributeError) as caught:
+        getattr(module, wrong)
+    assert str(caught.value) == f"{name} has no {wrong!r}. Did you mean {longest!r}?"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_completion_in_notebooks(name: str) -> None:
+    """Jedi reads live objects there."""
+    jedi = pytest.importorskip("jedi")
+    offered = {c.name for c in jedi.Interpreter("module.", [{"module": MODULES[name]}]).complete()}
+    unexpected = {part for part in offered - set(MODULES[name].__all__) if not part.startswith("_")}
+    assert unexpected == set()
+
+
+def test_completion_of_a_model() -> None:
+    assert {"parameters", "to", "state_dict"}.isdisjoint(dir(hornbeam.Sequential()))
+
+
+@pytest.mark.parametrize("module", foreign_names.NAMES)
+def test_hints_for_names_of_other_libraries(module: str) -> None:
+    for name, hint in foreign_names.NAMES[module].items():
+        with pytest.raises(AttributeError, match="Here it is " + re.escape(hint)):
+            getattr(MODULES[module], name)
+
+
+def _mentioned(hint: str) -> list[str]:
+    """Names of Hornbeam in a hint, such as `ops.concatenate`."""
+    names = re.findall(r"\b(?:hornbeam\.)?((?:[a-z_]+\.)+\w+)", hint)
+    return [name for name in names if name.split(".")[0] in hornbeam.__all__]
+
+
+@pytest.mark.parametrize(
+    "hints",
+    [*foreign_names.NAMES.values(), foreign_names.TENSORS, foreign_names.MODELS, foreign_names.NO_ARGUMENTS],
+)
+def test_hints_name_what_exists(hints: dict[str, str]) -> None:
+    for hint in hints.values():
+        for name in _mentioned(hint):
+            value: object = hornbeam
+            for part in name.split("."):
+                value = getattr(value, part)
+        for method in re.findall(r"\bmodel\.([a-z]\w*)", hint):
+            assert hasattr(hornbeam.Model, method) or method == "optimizer", hint
+
+
+@pytest.mark.parametrize(("kind", "names"), foreign_names.IDENTIFIERS.items())
+def test_identifiers_of_other_libraries(kind: str, names: dict[str, tuple[str, ...]]) -> None:
+    module = {"loss": "losses", "metric": "metrics", "activation": "activations"}.get(kind, f"{kind}s")
+    get = getattr(hornbeam, module).get
+    for name, meanings in names.items():
+        with pytest.raises(hornbeam.errors.UnknownObjectError) as caught:
+            get(name)
+        for meaning in meanings:
+            assert repr(meaning) in str(caught.value)
+            assert get(meaning) is not None
