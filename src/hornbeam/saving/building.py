@@ -8,7 +8,7 @@ from typing import Any
 from hornbeam._internal.limits import current_budget
 from hornbeam.core import registry
 from hornbeam.core.variable import allocation_budget
-from hornbeam.errors import AllocationError, ModelFileError, WorkLimitError
+from hornbeam.errors import AllocationError, ModelFileError, UnknownObjectError, WorkLimitError
 from hornbeam.ir.limits import work_limit
 from hornbeam.layers.context import shapes_only
 from hornbeam.saving.files import how_to_raise, parse_json
@@ -55,7 +55,7 @@ def check_names(path: str, config: dict[str, Any], custom_objects: Mapping[str, 
             "function that is decorated with @register_keras_serializable()"
         )
     if missing:
-        raise registry.UnknownObjectError(
+        raise UnknownObjectError(
             f"the file uses {', '.join(map(repr, missing))}, which Hornbeam does not know. Decorate them "
             "with @register_keras_serializable() before loading, or pass custom_objects={name: class}"
         )
@@ -71,7 +71,7 @@ def build_model(
     try:
         with allocations, work_limit(budget.work_for(described, WORK)), shapes_only():
             model = registry.deserialize(config, custom_objects)
-    except registry.UnknownObjectError:
+    except UnknownObjectError:
         raise
     except AllocationError as error:
         raise ModelFileError(
