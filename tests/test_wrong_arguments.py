@@ -278,7 +278,10 @@ MISTAKES = [
     ("C.EarlyStopping(mode='up')", 'mode must be "auto", "min" or "max", got \'up\''),
     ("C.EarlyStopping(patience='a')", "patience must be an integer of at least 0, got 'a'"),
     ("C.EarlyStopping(monitor=3)", "monitor must be the name of a value in logs, such as"),
-    ("C.ModelCheckpoint('a.txt')", "ModelCheckpoint(save_weights_only=False) writes files that end"),
+    (
+        "C.ModelCheckpoint('a.txt')",
+        "ModelCheckpoint(save_weights_only=False): a model is saved to a file that",
+    ),
     (
         "C.ModelCheckpoint('a.keras',save_freq='x')",
         "save_freq must be \"epoch\" or a number of steps, got 'x'",
