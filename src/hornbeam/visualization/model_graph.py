@@ -148,7 +148,8 @@ def plot_model(
     options = Options(
         show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested
     )
-    drawing = ModelGraph(model.name, boxes_of(model, options), rankdir == "LR")
+    boxes = boxes_of(model, options)  # refuses what is no model
+    drawing = ModelGraph(model.name, boxes, rankdir == "LR")
     return drawing if to_file is None else drawing.save(to_file, dpi)
 
 
