@@ -12,9 +12,11 @@ from hornbeam import tree
 from hornbeam._internal.validation import check_int
 from hornbeam.insight.ablation import preserved_state
 from hornbeam.insight.arithmetic import integer
+from hornbeam.insight.explanations.conclusions import conclusions
 from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.insight.explanations.losses import LossDescription, baseline_loss, loss_description
 from hornbeam.insight.explanations.optimizers import optimizer_sections
+from hornbeam.layers import Normalization, Rescaling
 from hornbeam.training.schedule import TrainingSchedule
 
 if TYPE_CHECKING:
@@ -68,7 +70,10 @@ def explain_training(
         sections.append(Section("One update, measured", tuple(measured)))
     if logs:
         baseline = losses[0][1] if len(losses) == 1 else None
-        sections.append(Section("This run", tuple(_run(logs, baseline))))
+        scaled = any(isinstance(layer, (Rescaling, Normalization)) for layer in model.layers)
+        sentences = conclusions(logs, baseline, None if scaled else x)
+        entries = [*_run(logs, baseline), *([("conclusion", " ".join(sentences))] if sentences else [])]
+        sections.append(Section("This run", tuple(entries)))
     return Explanation(f'How "{model.name}" is trained', sections)
 
 
