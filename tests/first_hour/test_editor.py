@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import hornbeam
+from tests.helpers.editor_mistakes import MISTAKES
 from tools.pages import Page
 
 pytest.importorskip("basedpyright")
@@ -32,51 +33,6 @@ SETTINGS = {
     "pythonVersion": "3.10",
     "extraPaths": [str(SOURCES)],
 }
-# Each line but the first has a mistake.
-MISTAKES = """\
-import hornbeam as hb
-hb.Sequential([hb.layers.Dense(1)]).fitt([1.0], [1.0])
-hb.Sequential().fit([1.0], [1.0], epoch=3)
-hb.Sequential().fit([1.0], [1.0], epochs="3")
-hb.Sequential().fit([1.0], [1.0], batch_size="32")
-hb.Sequential().fit([1.0], [1.0], callbacks="early")
-hb.Sequential().compile("adam", "mse", metric=["accuracy"])
-hb.Sequential().compile("adam", losses="mse")
-hb.Sequential().evaluate([1.0], [1.0], return_dic=True)
-hb.Sequential().summary(width=3)
-hb.Sequential().add("dense")
-hb.Sequential().get_layer("a").kernal
-hb.Sequential(hb.layers.Dense(1), hb.layers.Dense(2))
-hb.Model(hb.Input((1,)), hb.Input((1,))).save()
-hb.Model(inputs=hb.Input((1,)), output=hb.Input((1,)))
-hb.Input(28, 28)
-hb.layers.Dense("3")
-hb.layers.Dense(3, activaton="relu")
-hb.layers.Dense(3, activation=3)
-hb.layers.Dens(3)
-hb.layers.Conv2D("32", 3)
-hb.layers.Conv2D(32, "3")
-hb.layers.Conv2D(32, 3, stride=2)
-hb.layers.Dropout(p=0.5)
-hb.layers.LSTM(32, return_sequence=True)
-hb.layers.Embedding(1000, "64")
-hb.layers.MaxPool2D(2, traineable=False)
-hb.layers.Dense(3)([1.0]).shap
-hb.optimizers.Adam(learning_rate="0.1")
-hb.callbacks.EarlyStoping()
-hb.callbacks.EarlyStopping("val_loss", patience="3")
-hb.callbacks.ModelCheckpoint()
-hb.losses.SparseCategoricalCrossentropy(from_logit=True)
-hb.applications.ResNet50(weight=None)
-hb.datasets.minst.load_data()
-hb.datasets.mnist.load()
-hb.utils.to_categorical([1, 2], classes=3)
-hb.ops.concat([[1.0]])
-hb.ops.sum([1.0], dim=0)
-hb.ops.reshape([1.0], "a")
-hb.models.load_model()
-hb.set_engin("torch")
-"""
 
 
 def programs() -> dict[str, str]:
