@@ -7,6 +7,9 @@ training may change. Figures that a page shows are saved by its code, into the w
 marked `py` are fragments, which are not run. A block marked ```python onnx torch needs these modules; it is
 skipped where one of them is not installed.
 
+The pages of the course are also read in Python's prompt and as notebooks. Their blocks run statement by
+statement as at the prompt, and `--write` writes their notebooks (tools/notebooks.py).
+
     python tools/pages.py                              # check all pages with code
     python tools/pages.py docs/course/*.md --write     # write outputs and figures into the pages
 """
@@ -14,19 +17,29 @@ skipped where one of them is not installed.
 from __future__ import annotations
 
 import argparse
+import ast
+import codeop
 import contextlib
 import importlib.util
 import io
 import linecache
 import os
 import re
+import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tools import notebooks
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+COURSE = DOCS / "course"
 
 _BLOCK = re.compile(
     r"^```python(?P<needs>(?: \w+)*)\n(?P<code>.*?)^```$"
@@ -37,6 +50,13 @@ _FIGURE = re.compile(r"!\[[^]]*\]\(([^)]+)\)")
 _DECIMAL = re.compile(r"\d[\d,]*\.\d+(?:e[-+]?\d+)?")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 _TOLERANCE = 0.05
+
+
+class Terminal(io.StringIO):
+    """A terminal without colors and cursor movements, for what fits its output to the width of one."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class PageError(AssertionError):
@@ -61,6 +81,10 @@ class Page:
         self.needs = [match["needs"].split() for match in matches]
 
     @property
+    def in_course(self) -> bool:
+        return self.path.parent == COURSE
+
+    @property
     def figures(self) -> list[Path]:
         """Files of the figures that the page shows."""
         return [self.path.parent / name for name in _FIGURE.findall(self.text)]
@@ -76,9 +100,12 @@ class Page:
         file = f"block {number}"
         # Tracebacks and messages show the line.
         linecache.cache[file] = (len(code), None, code.splitlines(True), file)
-        output = io.StringIO()
+        output = Terminal() if self.in_course else io.StringIO()
         with contextlib.redirect_stdout(output):
-            exec(compile(code, file, "exec"), self.names)
+            if self.in_course:
+                run_as_typed(code, file, self.names)
+            else:
+                exec(compile(code, file, "exec"), self.names)
         return "\n".join(line.rstrip() for line in output.getvalue().splitlines())
 
     def check(self, outputs: list[str], folder: Path) -> None:
@@ -97,12 +124,39 @@ class Page:
 
         def updated(match: re.Match[str]) -> str:
             output = next(remaining)
-            if not difference(match["output"], output, tolerance=0.0):
+            if not difference(match["output"], output, tolerance=0.0) and is_laid_out_as(
+                match["output"], output
+            ):
                 return match[0]
             shown = f"\n\n```text{match['about'] or ''}\n{output}\n```" if output else ""
             return f"```python{match['needs']}\n{match['code']}```{shown}"
 
         self.path.write_text(_BLOCK.sub(updated, self.text), encoding="utf-8")
+
+
+def run_as_typed(code: str, file: str, names: dict[str, Any]) -> None:
+    """Run code as Python's prompt does, which also displays the values of statements.
+
+    Raises:
+        PageError: If a value is displayed that the page does not show. Code that draws may display the lines,
+            labels and ticks that it has drawn.
+    """
+    compiler = codeop.Compile()
+    drawing = "plt." in code
+    shown: list[str] = []
+
+    def display(value: Any) -> None:
+        if value is not None and not drawing:
+            shown.append(repr(value)[:60])
+
+    hook, sys.displayhook = sys.displayhook, display
+    try:
+        for statement in ast.parse(code, file).body:
+            exec(compiler(ast.Interactive([statement]), file, "single"), names)  # type: ignore[arg-type]
+            if shown:
+                raise PageError(f"{file}, line {statement.lineno}: the prompt would display {shown[0]}")
+    finally:
+        sys.displayhook = hook
 
 
 def difference(shown: str | None, output: str, *, tolerance: float = _TOLERANCE, about: bool = False) -> str:
@@ -117,6 +171,12 @@ def difference(shown: str | None, output: str, *, tolerance: float = _TOLERANCE,
         if not about and not is_close(old, new, tolerance):
             return f"{old} is {new} now: {both}"
     return ""
+
+
+def is_laid_out_as(shown: str | None, output: str) -> bool:
+    """Return True if the lines of two equal outputs end at the same words."""
+    lengths = [[len(line.split()) for line in text.strip().splitlines()] for text in (shown or "", output)]
+    return "..." in (shown or "") or lengths[0] == lengths[1]
 
 
 def is_close(old: str, new: str, tolerance: float) -> bool:
@@ -140,9 +200,10 @@ def pages_with_code() -> list[Page]:
     return [page for page in pages if page.blocks]
 
 
-def set_environment() -> None:
+def set_environment(page: Page | None = None) -> None:
     """Make figures and line widths independent of the environment."""
-    os.environ["COLUMNS"] = "100"
+    os.environ["COLUMNS"] = "80" if page and page.in_course else "100"
+    os.environ["TERM"] = "dumb"
     os.environ["MPLBACKEND"] = "Agg"
     os.environ["MATPLOTLIBRC"] = str(DOCS / "matplotlibrc")
     os.environ["SOURCE_DATE_EPOCH"] = "0"
@@ -153,19 +214,28 @@ def main() -> None:
     parser.add_argument("page", nargs="*", type=Path, help="pages in docs/; by default all of them")
     parser.add_argument("--write", action="store_true", help="write outputs and figures into the pages")
     options = parser.parse_args()
-    set_environment()
-    for page in [Page(path.resolve()) for path in options.page] or pages_with_code():
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = page.path.parent / "figures" if options.write and page.figures else Path(temporary)
-            folder.mkdir(exist_ok=True)
-            os.chdir(folder)
-            outputs = page.run()
-            os.chdir(ROOT)
-            if options.write:
-                page.write(outputs)
-                page = Page(page.path)
-            page.check(outputs, folder)
-        print(f"{page.path.relative_to(ROOT)}: {len(page.blocks)} blocks")
+    pages = [Page(path.resolve()) for path in options.page] or pages_with_code()
+    if len(pages) > 1:
+        # Names such as dense_1 count up within a process.
+        for page in pages:
+            subprocess.run([sys.executable, __file__, page.path, *["--write"] * options.write], check=True)
+        return
+    (page,) = pages
+    set_environment(page)
+    with tempfile.TemporaryDirectory() as temporary:
+        os.chdir(temporary)
+        outputs = page.run()
+        os.chdir(ROOT)
+        if options.write:
+            page.write(outputs)
+            page = Page(page.path)
+            for figure in page.figures:
+                figure.parent.mkdir(exist_ok=True)
+                shutil.copyfile(Path(temporary, figure.name), figure)
+            if page.in_course:
+                notebooks.write(page.path)
+        page.check(outputs, Path(temporary))
+    print(f"{page.path.relative_to(ROOT)}: {len(page.blocks)} blocks")
 
 
 if __name__ == "__main__":

@@ -312,10 +312,7 @@ def test_parts(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(set(train.file_paths + validation.file_paths + test.file_paths)) == 24
     for part, wanted in ((train, 7), (validation, 3), (test, 2)):
         assert sum("/a/" in path for path in part.file_paths) == wanted
-    assert (
-        "24 images: 14 train, 6 validation, 4 test; drawn, every class in proportion"
-        in capsys.readouterr().out
-    )
+    assert "24 images: 14 train, 6 validation, 4 test; drawn by seed 2, stratified" in capsys.readouterr().out
     again = quiet(root, 16, "random_crop", validation=0.25, test=4, seed=2)
     assert [part.file_paths for part in again] == [part.file_paths for part in images]
     # What is held out is neither shuffled nor cut at random.

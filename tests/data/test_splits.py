@@ -110,7 +110,7 @@ def test_folds_in_time_train_on_the_past_alone(count: int, k: int, gap: int) -> 
 def test_what_is_said(capsys: Any) -> None:
     split(np.zeros((100, 2)), np.repeat([0, 1], [90, 10]), seed=0)
     assert capsys.readouterr().out == (
-        "100 samples: 80 train, 10 validation, 10 test; shuffled, every class in proportion\n"
+        "100 samples: 80 train, 10 validation, 10 test; shuffled, stratified\n"
     )
     parts = split(np.zeros((100, 2)), validation=None, test=0.25, groups=np.arange(100) // 10, seed=0)
     assert capsys.readouterr().out == "100 samples: 80 train, 20 test; whole groups shuffled\n"

@@ -228,7 +228,7 @@ def test_split_validation() -> None:
     train, held, said = split_validation(y, 100, 0.1, "auto", order)
     assert sorted([*train, *held]) == list(range(100))
     assert np.bincount(y[held]).tolist() == [5, 3, 2]
-    assert said == "10 of 100 samples are held out, shuffled, every class in proportion"
+    assert said == "10 of 100 samples are held out, shuffled, stratified"
     train, held, said = split_validation(None, 100, 0.1, "auto", order)
     assert (len(train), len(held)) == (90, 10)
     assert said.endswith("shuffled")

@@ -366,7 +366,7 @@ def test_validation_split_keeps_proportions(capsys: pytest.CaptureFixture[str]) 
     model.fit(x, y, validation_split=0.2, batch_size=100, callbacks=[hook])
     held = np.round(np.concatenate(seen) * 100).astype(int)
     assert np.bincount(y[held]).tolist() == [12, 6, 2]
-    assert "20 of 100 samples are held out, shuffled, every class in proportion" in capsys.readouterr().out
+    assert "20 of 100 samples are held out, shuffled, stratified" in capsys.readouterr().out
     seen.clear()
     model.fit(
         x, y, validation_split=0.2, batch_size=100, verbose=0, validation_split_mode="tail", callbacks=[hook]

@@ -6,6 +6,7 @@ The modules import nothing heavy: a command imports its work when it runs.
 from hornbeam.cli.commands import (
     bench,
     convert,
+    course,
     doctor,
     inspect,
     launch,
@@ -17,4 +18,4 @@ from hornbeam.cli.commands import (
 )
 
 # In the order of `hornbeam --help`.
-COMMANDS = (run, launch, mnist, bench, runs, report, inspect, verify, convert, doctor)
+COMMANDS = (run, launch, mnist, course, bench, runs, report, inspect, verify, convert, doctor)

@@ -250,8 +250,8 @@ class _Folder:
         )
         rows = dict(zip(NAMES, parts, strict=True))
         shown = ", ".join(f"{len(part):,} {name}" for name, part in rows.items() if len(part))
-        method = "drawn" if classes is None else "drawn, every class in proportion"
-        self.lines.append(f"{count:,} images: {shown}; {method} by seed {seed}")
+        method = f"drawn by seed {seed}" + ("" if classes is None else ", stratified")
+        self.lines.append(f"{count:,} images: {shown}; {method}")
         datasets = {
             name: self.dataset(part, name == "train") if len(part) else None for name, part in rows.items()
         }

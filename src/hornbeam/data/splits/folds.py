@@ -105,7 +105,7 @@ def k_fold(
         sizes = np.full(k, count // k) + (np.arange(k) < count % k)
         held_out = split_indices(count, sizes, classes, order)
     method = "shuffled" if groups is None else "whole groups"
-    method += "" if classes is None else ", every class in proportion"
+    method += "" if classes is None else ", stratified"
     train = [np.setdiff1d(np.arange(count), rows, assume_unique=True) for rows in held_out]
     rows = list(zip(train, held_out, strict=True))
     return Folds(data, rows, f"{k} folds of {count:,} samples, {method}")

@@ -89,7 +89,7 @@ def split(
     Example:
         >>> x, y = np.arange(10.0), np.repeat([0, 1], 5)
         >>> train, validation, test = hornbeam.data.split(x, y, validation=2, test=2, seed=0)
-        10 samples: 6 train, 2 validation, 2 test; shuffled, every class in proportion
+        10 samples: 6 train, 2 validation, 2 test; shuffled, stratified
         >>> test[1].tolist()
         [0, 1]
     """
@@ -107,7 +107,7 @@ def split(
     shown = ", ".join(f"{len(part):,} {name}" for name, part in rows.items() if len(part))
     method = "shuffled" if groups is None else "whole groups shuffled"
     if classes is not None:
-        method += ", every class in proportion" + ("" if groups is None else " as far as groups allow")
+        method += ", stratified" + ("" if groups is None else " as far as groups allow")
     summary = f"{count:,} samples: {shown}; {method}"
     if verbose:
         say(summary)
@@ -279,5 +279,5 @@ def split_validation(
     if classes is not None and not 1 < classes.max() + 1 <= max(2, held_out):
         classes = None
     train, rows = split_indices(count, np.array([count - held_out, held_out]), classes, order)
-    method = "shuffled" if classes is None else "shuffled, every class in proportion"
+    method = "shuffled" if classes is None else "shuffled, stratified"
     return train, rows, f"{held_out:,} of {count:,} samples are held out, {method}"

@@ -1,0 +1,44 @@
+"""`hornbeam course`: copy the notebooks of the course into a folder."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "course", help="copy the notebooks of the course into a folder"
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("hornbeam-course"), metavar="FOLDER")
+    parser.add_argument("--force", action="store_true", help="overwrite notebooks that you have changed")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Copy the notebooks and print how to open them."""
+    from hornbeam.cli.course import copy_notebooks
+
+    try:
+        copied, kept = copy_notebooks(args.folder, force=args.force)
+    except OSError as error:
+        print(f"hornbeam: cannot write to {args.folder}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    print(f"{args.folder}: {len(copied)} notebooks of the course")
+    if kept:
+        print(f"kept: {len(kept)} that you have changed ({', '.join(kept)}); --force overwrites them")
+    if missing := _missing_packages():
+        print(f"needed: pip install {' '.join(missing)}")
+    print(f"open:   jupyter lab {shlex.quote(str(args.folder))}")
+    return 0
+
+
+def _missing_packages() -> list[str]:
+    """Return the packages that the notebooks need, or that open them, and that are not installed."""
+    from importlib.util import find_spec
+
+    packages = {"matplotlib": "matplotlib", "PIL": "pillow", "jupyterlab": "jupyterlab"}
+    return [package for module, package in packages.items() if find_spec(module) is None]
