@@ -174,3 +174,12 @@ def run_in_terminal(
 def hornbeam(*words: str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
     """Return the command line of `hornbeam` in this environment."""
     return [sys.executable, "-m", "hornbeam", *words]
+
+
+def install_command(folder: Path) -> dict[str, str]:
+    """Write the program `hornbeam` into a folder, as pip does; return the PATH on which a shell finds it."""
+    program = folder / "hornbeam"
+    folder.mkdir(exist_ok=True)
+    program.write_text(f"#!{sys.executable}\nimport sys\nfrom hornbeam.cli import main\nsys.exit(main())\n")
+    program.chmod(0o755)
+    return {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}

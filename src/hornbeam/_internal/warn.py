@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -50,8 +51,9 @@ def _folded_warning(
 ) -> str:
     """Return the text of a warning as Python prints it, in lines that fit."""
     width = columns(sys.stderr)
+    where = os.path.relpath(filename) if filename.startswith(os.getcwd() + os.sep) else filename
     name = paint(category.__name__, "warning", uses_color(sys.stderr))
-    text = folded(f"{filename}:{lineno}: {name}: {message}", width, "  ")
+    text = folded(f"{where}:{lineno}: {name}: {message}", width, "  ")
     source = (linecache.getline(filename, lineno) if line is None else line).strip()
     return f"{text}\n" + (f"  {shortened(source, (width or 100) - 2)}\n" if source else "")
 

@@ -270,6 +270,8 @@ def _in_range(rows: list[Row], layer_range: Sequence[str] | None) -> list[Row]:
 
 # Characters of a layer's name, with its type, and of other texts that are kept when columns are narrow.
 _SHORTEST_NAME, _SHORTEST_TEXT = 14, 12
+# Where a name would be shorter than this, it is shown without the type.
+_SHORTEST_BESIDE_TYPE = 12
 
 
 @dataclass(frozen=True)
@@ -315,9 +317,12 @@ def _layer_text(row: Row, width: int | None = None) -> str:
     text = "  " * row.depth + f"{row.name} ({row.kind})"
     if width is None or len(text) <= width:
         return text
-    room = width - 2 * row.depth - len(" ()")
+    indent = "  " * row.depth
+    room = width - len(indent) - len(" ()")
     kind = shortened(row.kind, max(room - len(row.name), min(len(row.kind), 7)))
-    return "  " * row.depth + f"{shortened_inside(row.name, max(room - len(kind), 3))} ({kind})"
+    if room - len(kind) < min(len(row.name), _SHORTEST_BESIDE_TYPE):
+        return indent + shortened_inside(row.name, max(width - len(indent), 3))
+    return indent + f"{shortened_inside(row.name, max(room - len(kind), 3))} ({kind})"
 
 
 def _table_width(columns: Sequence[_Column]) -> int:
@@ -418,6 +423,7 @@ def _notes(columns: Sequence[_Column], dropped: Sequence[str], full_width: int) 
     if any(column.head == "field" for column in columns):
         lines.append("field: receptive field, the input positions along each axis on which a value depends")
     if dropped:
-        names = " and ".join(sorted(dropped, key=str.lower))
+        *first, last = sorted(dropped, key=str.lower)
+        names = f"{', '.join(first)} and {last}" if first else last
         lines.append(f"hidden: {names} of each layer; summary(line_length={full_width}) shows them")
     return lines

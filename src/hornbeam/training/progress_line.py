@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from hornbeam._internal.formatting import shortened
-from hornbeam._internal.terminal import STYLES, shortened_inside
+from hornbeam._internal.terminal import STYLES, folded, shortened_inside
 
 # Widths of the bar, the widest that fits is drawn. Steps instead of single characters keep it still.
 _BARS = (24, 16, 10, 6, 0)
@@ -55,7 +55,7 @@ def folded_line(parts: Sequence[str], width: int | None) -> str:
             lines[-1] += f" - {part}"
         else:
             lines.append(f"    {part}" if lines else part)
-    return "\n".join(lines)
+    return folded("\n".join(lines), width, "        ")
 
 
 def colored_line(line: str) -> str:

@@ -34,7 +34,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         choices=available(),
         dest="engines",
-        help="an engine of Hornbeam to run (default: native; reference is exact and very slow)",
+        metavar="NAME",
+        help=f"engine of Hornbeam, of {', '.join(available())} (default: native; reference is exact "
+        "and very slow)",
     )
     parser.add_argument(
         "--peer",
