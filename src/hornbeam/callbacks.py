@@ -18,6 +18,7 @@ _NAMES = {
     "History": "hornbeam.training.callbacks.base",
     "LambdaCallback": "hornbeam.training.callbacks.simple",
     "LearningRateScheduler": "hornbeam.training.callbacks.simple",
+    "LivePlot": "hornbeam.training.callbacks.live_plot",
     "ModelCheckpoint": "hornbeam.training.callbacks.monitor",
     "ProgbarLogger": "hornbeam.training.callbacks.progbar",
     "ReduceLROnPlateau": "hornbeam.training.callbacks.monitor",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from hornbeam.training.callbacks.base import History as History
     from hornbeam.training.callbacks.callback_list import CallbackList as CallbackList
     from hornbeam.training.callbacks.checkpoint import Checkpoint as Checkpoint
+    from hornbeam.training.callbacks.live_plot import LivePlot as LivePlot
     from hornbeam.training.callbacks.monitor import EarlyStopping as EarlyStopping
     from hornbeam.training.callbacks.monitor import ModelCheckpoint as ModelCheckpoint
     from hornbeam.training.callbacks.monitor import ReduceLROnPlateau as ReduceLROnPlateau

@@ -65,7 +65,8 @@ class Doctor(Callback):
 
     def __repr__(self) -> str:
         names = ", ".join(dict.fromkeys(finding.name for finding in self.findings))
-        return f"<Doctor, {len(self.findings)} findings{': ' * bool(names)}{names}>"
+        count = f"{len(self.findings)} finding{'s' * (len(self.findings) != 1)}" if names else "no findings"
+        return f"<Doctor, {count}{': ' * bool(names)}{names}>"
 
     def _repr_html_(self) -> str:
         from hornbeam.visualization.findings import findings_html

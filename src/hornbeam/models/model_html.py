@@ -13,11 +13,15 @@ from hornbeam.visualization.layer_graph import layers_elements
 if TYPE_CHECKING:
     from hornbeam.models import Model
 
+# Drawings of more layers would make notebooks large.
+_MOST_DRAWN = 80
+
 
 def model_html(model: Model) -> str:
     """Return name, sizes, graph and table of a model."""
     trace = Trace(model)
     rows = list(rows_of(model, trace))
-    head = tag("h4", f"{type(model).__name__} {model.name}")
+    head = tag("h4", f'{type(model).__name__} "{model.name}"')
     sizes = [tag("p", line, class_="quiet") for line in totals(model, rows, trace)]
-    return notebook_output(head, sizes, layers_elements([asdict(row) for row in rows]) if rows else None)
+    layers = layers_elements([asdict(row) for row in rows], _MOST_DRAWN) if rows and model.built else []
+    return notebook_output(head, sizes, tag("div", layers, class_="beside") if layers else None)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from hornbeam._internal.html.markup import Html, table, tag
-from hornbeam._internal.html.notebook import notebook_output
+from hornbeam._internal.html.notebook import cell_number, notebook_output
 from hornbeam.visualization.metric_curves import metric_charts, metric_names
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ _MOST_METRICS = 24
 
 def history_html(history: History) -> str | None:
     """Return the curves of all metrics, or None without epochs."""
+    if history.drawn_in_cell is not None and history.drawn_in_cell == cell_number():
+        return notebook_output(tag("p", repr(history).strip("<>"), class_="quiet"))
     elements = history_elements(history.epoch, history.history)
     return notebook_output(*elements) if elements else None
 

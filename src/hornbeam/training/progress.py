@@ -62,10 +62,11 @@ def show_logs(logs: Mapping[str, Any], notes: Mapping[str, str] | None = None) -
 
 def _metric_texts(logs: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> list[str]:
     after = {name: f" ({text})" for name, text in (notes or {}).items()}
-    return [f"{name}: {_number(value)}{after.get(name, '')}" for name, value in logs.items()]
+    return [f"{name}: {number_text(value)}{after.get(name, '')}" for name, value in logs.items()]
 
 
-def _number(value: Any) -> str:
+def number_text(value: Any) -> str:
+    """Format a metric with four digits, a very small one as a power of ten."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -123,7 +124,7 @@ class Bar:
 
     def _line(self, elapsed: float, logs: Mapping[str, Any]) -> str:
         rate = elapsed / self.step if self.step else 0.0
-        metrics = [(name, _number(value)) for name, value in logs.items()]
+        metrics = [(name, number_text(value)) for name, value in logs.items()]
         # The last column stays free: some terminals would begin a new line.
         width = shutil.get_terminal_size().columns - 1
         if not self.target:

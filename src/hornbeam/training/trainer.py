@@ -19,6 +19,7 @@ from hornbeam.training.batches import check_local_data
 from hornbeam.training.callbacks.base import History
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
+from hornbeam.training.callbacks.live_plot import with_live_plot
 from hornbeam.training.compile_config import describe
 from hornbeam.training.compile_mixin import on_engine
 from hornbeam.training.data_leakage import count_evaluation, unsealed, warn_of_shared_samples
@@ -71,6 +72,7 @@ class Trainer(BatchMethods):
         engine: str | None = None,
         resume: str | os.PathLike[str] | None = None,
         debug_nans: bool = False,
+        plot: bool = False,
     ) -> History:
         """Train for `epochs` passes over the data.
 
@@ -109,6 +111,8 @@ class Trainer(BatchMethods):
             debug_nans: Stop with a FloatingPointError at the first step after which a loss, metric or weight
                 is not finite, which names the layer, the operation and the samples where that began. Slower,
                 since each step runs by itself.
+            plot: Draw the curves while they grow: in one output of a notebook, elsewhere as text when
+                training ends (`callbacks.LivePlot`).
 
         Returns:
             `History` with the metrics of every epoch.
@@ -139,6 +143,8 @@ class Trainer(BatchMethods):
         data, validation, sentence = self._fit_data(settings, x, y, sample_weight, validation_data)
         del x, y, sample_weight
         callbacks, checkpoints = with_checkpoint(callbacks, resume)
+        if plot:
+            callbacks = with_live_plot(callbacks)
         run = self._new_run(settings, data, validation, callbacks, sentence)
         return self._train(run, checkpoints, profile)
 

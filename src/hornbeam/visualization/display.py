@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hornbeam._internal.html.markup import Html, description_list, join, table, tag
+from hornbeam._internal.html.markup import Html, bar, description_list, join, table, tag
 from hornbeam._internal.html.notebook import display_object, in_kernel, notebook_output
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.figure_html import figure_element
@@ -42,7 +42,8 @@ class Text:
     def html(self) -> Html:
         """Return the paragraph as an element."""
         element = {"title": "h3", "heading": "h4", "item": "li"}.get(self.style, "p")
-        return tag(element, self.text)
+        first, *rest = self.text.split("\n")
+        return tag(element, first, [(tag("br"), line) for line in rest])
 
 
 @dataclass(frozen=True, repr=False)
@@ -172,7 +173,14 @@ class Table:
         """Return the table as an element, with a caption and scopes of heads."""
         words = set(self.text_columns) | set(self.folding)
         text = [index for index, head in enumerate(self.heads) if index == 0 or head in words]
-        return table(self.title, self.heads, self.rows, text)
+        longest = max((len(cell) for row in self.rows for cell in row if _is_bar(cell)), default=1)
+        cells = [[bar([len(c) / longest]) if _is_bar(c) else c for c in row] for row in self.rows]
+        return table(self.title, self.heads, cells, text)
+
+
+def _is_bar(cell: str) -> bool:
+    """Return True for a bar of block characters."""
+    return bool(cell) and not cell.strip("█")
 
 
 Block = Text | Section | Table | Figure

@@ -25,8 +25,8 @@ _KINDS = (
 )
 
 
-def layers_elements(layers: Sequence[Mapping[str, Any]]) -> list[Html]:
-    """Return layers as a drawing and as a table, both folded if there are many.
+def layers_elements(layers: Sequence[Mapping[str, Any]], most: int = _MOST_LAYERS) -> list[Html]:
+    """Return layers as a drawing, of at most `most` layers, and as a table, both folded if there are many.
 
     Each is a dict of name, kind, output, params, flops, receptive_field, memory and after, as rows of
     `summary()` have them.
@@ -39,11 +39,17 @@ def layers_elements(layers: Sequence[Mapping[str, Any]]) -> list[Html]:
         [_layer_row(layer, fields) for layer in layers],
         (0, 1, 2),
     )
-    return [_drawing(layers, is_long), details("The table of layers", listed) if is_long else listed]
+    drawing = _drawing(layers, most, is_long)
+    return [drawing, details("The table of layers", listed) if is_long else listed]
 
 
-def _drawing(layers: Sequence[Mapping[str, Any]], folded: bool) -> Html:
-    drawing = architecture(layers) if len(layers) <= _MOST_LAYERS else None
+def _drawing(layers: Sequence[Mapping[str, Any]], most: int, folded: bool) -> Html:
+    if len(layers) > most:
+        text = (
+            f"The graph of {len(layers)} layers is not drawn here; utils.plot_model(model, 'model.svg') does."
+        )
+        return tag("p", text, class_="note")
+    drawing = architecture(layers)
     if drawing is None:
         return tag("p", "The layers have no graph that could be drawn.", class_="note")
     box = tag("div", drawing, class_="tall", role="region", aria_label="Graph of the model", tabindex="0")

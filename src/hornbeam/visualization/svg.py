@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hornbeam._internal.html.markup import Html, tag
 from hornbeam._internal.html.style import SERIES
@@ -36,10 +37,6 @@ class Axis:
         low, high = self._scaled(self.low), self._scaled(self.high)
         fraction = (self._scaled(value) - low) / (high - low) if high > low else 0.5
         return self.start + fraction * (self.end - self.start)
-
-    def clipped(self, value: float) -> float:
-        """Return the coordinate of a number, of the nearer end for one outside of the axis."""
-        return self.coordinate(min(max(value, self.low), self.high))
 
     def _scaled(self, value: float) -> float:
         return math.log10(value) if self.log else value
@@ -85,7 +82,7 @@ def line_chart(panel: LinePanel) -> Html:
         _grid(x, y, panel.axis_labels[0], _are_integers(panel)),
         [_band(panel, name, x, y) for name in panel.bands],
         _guides(panel, x, y),
-        [_line(panel, name, x, y) for name in panel.lines],
+        _clipped([_line(panel, name, x, y) for name in panel.lines], panel.y_range is not None),
         viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}",
         role="img",
         class_="chart",
@@ -93,6 +90,15 @@ def line_chart(panel: LinePanel) -> Html:
     note = " (logarithmic)" if panel.log_y else ""
     caption = tag("figcaption", panel.title + note) if panel.title else None
     return tag("figure", caption, _legend(panel), drawing)
+
+
+def _clipped(lines: Sequence[Any], clips: bool) -> Any:
+    """Hide what is outside of a given range; a viewport needs no name, as a clip path does."""
+    if not clips:
+        return lines
+    width, height = _WIDTH - _RIGHT - _LEFT, _HEIGHT - _BOTTOM - _TOP
+    box = f"{_LEFT:g} {_TOP:g} {width:g} {height:g}"
+    return tag("svg", lines, x=_LEFT, y=_TOP, width=f"{width:g}", height=f"{height:g}", viewBox=box)
 
 
 def _axes(panel: LinePanel, finite: Sequence[float]) -> tuple[Axis, Axis]:
@@ -187,7 +193,7 @@ def _line(panel: LinePanel, name: str, x: Axis, y: Axis) -> list[Html]:
                 segments.append([])
             continue
         if index in kept:
-            segments[-1].append((x.coordinate(at), y.clipped(value)))
+            segments[-1].append((x.coordinate(at), y.coordinate(value)))
         if len(xs) <= _MOST_DOTS or index == marked:
             dots.append(_dot(panel, name, index, x, y))
     for segment in segments:
@@ -203,7 +209,7 @@ def _points(points: Sequence[tuple[float, float]]) -> str:
 def _dot(panel: LinePanel, name: str, index: int, x: Axis, y: Axis) -> Html:
     xs, ys = panel.lines[name]
     kind, marked = _class_of(panel, name), index == _marked_index(panel, name)
-    cx, cy = f"{x.coordinate(xs[index]):.1f}", f"{y.clipped(ys[index]):.1f}"
+    cx, cy = f"{x.coordinate(xs[index]):.1f}", f"{y.coordinate(ys[index]):.1f}"
     label = f" ({panel.marker.label})" if marked and panel.marker is not None else ""
     text = f"{name}, {panel.axis_labels[0]} {xs[index]}: {ys[index]:.5g}{label}"
     ring = tag("circle", cx=cx, cy=cy, r=7, class_=f"ring {kind}") if marked else None

@@ -97,3 +97,9 @@ def details(summary: str, *content: Any) -> Html:
 def description_list(pairs: Iterable[Sequence[Any]]) -> Html:
     """Return labels and what they describe."""
     return tag("dl", [(tag("dt", label), tag("dd", text)) for label, text in pairs], class_="facts")
+
+
+def bar(fractions: Sequence[float]) -> Html:
+    """Return a bar of parts; their numbers are in other cells."""
+    parts = [tag("i", style=f"width: {100 * min(max(part, 0), 1):.1f}%") for part in fractions]
+    return tag("span", parts, class_="bar", aria_hidden="true")

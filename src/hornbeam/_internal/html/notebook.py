@@ -29,7 +29,12 @@ tr, tbody tr:nth-child(odd), tbody tr:nth-child(even), tbody tr:hover { backgrou
 th, td { max-width: none; }
 table { margin: 0; border: 0; table-layout: auto; color: inherit; }
 section { margin: .2em 0; }
-pre { color: inherit; line-height: 1.4; }
+dl { margin: .3em 0; }
+dt, dd { float: none; width: auto; margin: 0; padding: 0; font-weight: 400; }
+pre { color: inherit; line-height: 1.4; width: fit-content; max-width: 100%; }
+pre.array { white-space: pre; overflow-x: auto; }
+.beside { display: flex; flex-wrap: wrap; gap: 0 1.6rem; align-items: flex-start; }
+.beside .tall { max-height: 24rem; max-width: 100%; margin: .7rem 0; }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 """
 _BOX = (
@@ -86,6 +91,12 @@ def in_kernel() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None
+
+
+def cell_number() -> int | None:
+    """Return the number of the cell that is running, None outside of a kernel."""
+    shell = sys.modules["IPython"].get_ipython() if in_kernel() else None
+    return None if shell is None else int(shell.execution_count)
 
 
 def display_object(value: Any, **options: Any) -> Any:

@@ -44,9 +44,13 @@ STRIPES = {
     "other": "#8c8c8c",
 }
 # Lines, bars and groups of points after the first two, in the same palette; their names are in the legend.
-SERIES = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+SERIES = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _FURTHER = dict(
-    zip(SERIES[2:], ("#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c", "#a6611a"), strict=True)
+    zip(
+        SERIES[2:],
+        ("#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c", "#a6611a", "#7a5cc4", "#9a9400"),
+        strict=True,
+    )
 )
 
 

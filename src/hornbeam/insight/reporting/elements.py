@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 
 from hornbeam._internal.html.markup import Html, tag
 
@@ -17,12 +16,6 @@ def not_recorded(sentence: str, code: str) -> list[Html]:
 def as_float(value: float | None) -> float:
     """Return a recorded number; null is NaN."""
     return math.nan if value is None else float(value)
-
-
-def bar(fractions: Sequence[float]) -> Html:
-    """Return a bar of parts; their numbers are in other cells."""
-    parts = [tag("i", style=f"width: {100 * min(max(part, 0), 1):.1f}%") for part in fractions]
-    return tag("span", parts, class_="bar", aria_hidden="true")
 
 
 def image_element(encoded: str, alt: str) -> Html:

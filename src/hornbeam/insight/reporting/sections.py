@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hornbeam._internal.formatting import byte_size, short_time, with_unit
-from hornbeam._internal.html.markup import Html, description_list, details, table, tag
-from hornbeam.insight.reporting.elements import as_float, bar, image_element, not_recorded
+from hornbeam._internal.html.markup import Html, bar, description_list, details, table, tag
+from hornbeam.insight.reporting.elements import as_float, image_element, not_recorded
 from hornbeam.insight.runs.reading import Run
 from hornbeam.visualization.findings import as_sentence, findings_elements, no_findings
 from hornbeam.visualization.layer_graph import layers_elements

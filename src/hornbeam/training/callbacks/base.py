@@ -245,6 +245,8 @@ class History(Callback):
     schemas: ClassVar[dict[str, Any]] = {"history": dict_of(list_of(number)), "epoch": list_of(natural)}
     schedule: TrainingSchedule | None = None
     profile: Profile  # of `fit(profile=True)`
+    # Number of the notebook's cell in which `LivePlot` drew the curves.
+    drawn_in_cell: int | None = None
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,12 +7,15 @@ from typing import Any
 from hornbeam.core.registry import exported
 from hornbeam.training.accuracy_intervals import accuracy_intervals
 from hornbeam.training.callbacks.base import Callback, Logs
+from hornbeam.training.notebook_progress import NotebookBar, ProgressTable, draws_in_notebook
 from hornbeam.training.progress import Bar
 
 
 @exported("keras.callbacks")
 class ProgbarLogger(Callback):
-    """Show progress: a live bar with verbose=1 on a terminal, elsewhere one line per epoch.
+    """Show progress with verbose=1: a live bar on a terminal, a live table in a notebook.
+
+    Elsewhere, and with verbose=2, it prints one line per epoch.
 
     `evaluate` states accuracies with their 95% confidence interval.
     """
@@ -22,23 +25,31 @@ class ProgbarLogger(Callback):
     def __init__(self) -> None:
         super().__init__()
         self._bar: Bar | None = None
+        self._table: ProgressTable | None = None
         self._inside_fit = False
 
     @property
     def _epochs(self) -> int:
         return int(self.params.get("epochs") or 1)
 
-    def _open(self, steps: int | None) -> None:
+    def _open(self, steps: int | None, title: str = "") -> None:
+        live = self.params.get("verbose") == 1
+        if live and draws_in_notebook():
+            if self._table is None or not self._inside_fit:
+                self._table = ProgressTable("epoch" if title else "steps")
+            self._bar = NotebookBar(steps, self._table, title)
+            return
         self._bar = Bar(steps)
-        self._bar.live = self._bar.live and self.params.get("verbose") == 1
+        self._bar.live = self._bar.live and live
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._inside_fit = True
+        self._table = None
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if not self.params.get("verbose"):
             return
-        self._open(self.params.get("steps"))
+        self._open(self.params.get("steps"), f"Epoch {epoch + 1}/{self._epochs}")
         assert self._bar is not None
         if self._bar.live and self._epochs > 1:
             print(f"Epoch {epoch + 1}/{self._epochs}")
