@@ -19,8 +19,8 @@ import hornbeam as hb
 from hornbeam._internal.html.markup import Html, tag
 from hornbeam._internal.html.style import DARK, LIGHT
 from hornbeam.errors import RunError
-from hornbeam.insight import read_run
-from hornbeam.insight.reporting import page
+from hornbeam.insight import Run, read_run
+from hornbeam.insight.reporting import page, sections
 from hornbeam.visualization.layer_graph import architecture
 from hornbeam.visualization.metric_curves import metric_panel, spans_decades
 from hornbeam.visualization.panels import LinePanel, Marker
@@ -410,3 +410,31 @@ def test_samples_are_in_the_page(run: Path, shown: Page) -> None:
     sources = {str(image["src"]).rpartition(",")[2] for image in shown.all("img")}
     assert expected <= sources
     assert all(base64.b64decode(source).startswith(b"\x89PNG") for source in sources)
+
+
+def test_next_steps(tmp_path: Path) -> None:
+    """They follow from what was recorded: the curves, the doctor's findings, the data, the evaluation."""
+    run = Run(
+        tmp_path / "a-run",
+        {"name": "a-run", "status": "finished"},
+        [
+            {"epoch": n, "seconds": 1.0, "logs": {"loss": 1 / n, "val_loss": v}}
+            for n, v in ((1, 0.9), (2, 1.5))
+        ],
+        {"doctor": {"findings": [{"name": "dead_units", "advice": "Lower the rate"}]}},
+    )
+    text = " ".join(Page(str(sections.next_steps(run))).text())
+    for words in (
+        "The model overfits since epoch 1",
+        "Doctor, dead_units: Lower the rate.",
+        "evaluate once on test data: recorder.evaluate(x_test, y_test)",
+        "hornbeam runs compare a-run OTHER",
+    ):
+        assert words in " ".join(text.split())
+    run.parts["evaluation"] = {}
+    assert "The test score is known now" in str(sections.next_steps(run))
+
+
+def test_the_peak_is_explained(run: Path) -> None:
+    text = " ".join(Page(page(read_run(run))).text())
+    assert "Of peak: the speed as a proportion of what this machine was measured to reach" in text

@@ -99,6 +99,17 @@ def test_nothing_is_asked_for_and_nothing_sticks_out(
     page.context.close()
 
 
+@pytest.mark.parametrize(("width", "beside"), [(1280, True), (768, False), (360, False)])
+def test_wide_windows_show_two_columns(browser: Any, address: str, width: int, beside: bool) -> None:
+    page, _ = opened(browser, address, "light", width)
+    offsets = page.evaluate("""[...document.querySelectorAll('.pair')].map(pair => {
+      const [left, right] = [...pair.children].map(part => part.getBoundingClientRect());
+      return right.left - left.left; })""")
+    assert len(offsets) >= 4
+    assert all((offset > 100) == beside for offset in offsets)
+    page.context.close()
+
+
 def test_texts_can_be_read(browser: Any, address: str, scheme: str) -> None:
     page, _ = opened(browser, address, scheme, 1280)
     result = page.evaluate(CONTRASTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from hornbeam._internal.html.markup import Html, tag
 
@@ -11,6 +12,11 @@ from hornbeam._internal.html.markup import Html, tag
 def not_recorded(sentence: str, code: str) -> list[Html]:
     """Say that a part is missing, and the line of code that records it."""
     return [tag("p", f"{sentence} ", tag("code", code), class_="note")]
+
+
+def pair(left: Sequence[Html], right: Sequence[Html], style: str = "") -> Html:
+    """Put two groups of elements beside each other where the window is wide, else below each other."""
+    return tag("div", tag("div", left), tag("div", right), class_=f"pair {style}".strip())
 
 
 def as_float(value: float | None) -> float:

@@ -29,6 +29,7 @@ _SECTIONS: tuple[tuple[str, str, str, Callable[[Run], Any]], ...] = (
     ("data", "Data", "Data", sections.data),
     ("model", "Model", "Model", sections.model),
     ("profile", "Time", "Time by layer and kernel", sections.profile),
+    ("next", "Next", "Next steps", sections.next_steps),
     ("repeat", "Repeat", "Environment, and how to repeat it", sections.environment),
 )
 

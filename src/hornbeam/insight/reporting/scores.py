@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hornbeam._internal.html.markup import Html, scrolling, table, tag
-from hornbeam.insight.reporting.elements import as_float, image_element, not_recorded
+from hornbeam.insight.reporting.elements import as_float, image_element, not_recorded, pair
 from hornbeam.insight.runs.listing import metric_text
 from hornbeam.insight.runs.reading import Run
 from hornbeam.visualization.findings import as_sentence
@@ -23,9 +23,10 @@ def evaluation(run: Run) -> Html | list[Html]:
             "Not evaluated. Evaluate once on test data with", "recorder.evaluate(x_test, y_test)"
         )
     content = [] if scores is None else _scores(scores)
-    if confusion is not None:
-        content += [tag("h3", "Confusion matrix"), *_confusion(confusion)]
-    return content
+    if confusion is None:
+        return content
+    matrix = [tag("h3", "Confusion matrix"), *_confusion(confusion)]
+    return [pair(content, matrix)] if content else matrix
 
 
 def _scores(part: Mapping[str, Any]) -> list[Any]:

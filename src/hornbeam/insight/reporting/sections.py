@@ -8,13 +8,15 @@ from typing import Any
 
 from hornbeam._internal.formatting import byte_size, short_time, with_unit
 from hornbeam._internal.html.markup import Html, bar, description_list, details, table, tag
-from hornbeam.insight.reporting.elements import as_float, image_element, not_recorded
+from hornbeam.insight.explanations.conclusions import conclusions
+from hornbeam.insight.reporting.elements import as_float, image_element, not_recorded, pair
 from hornbeam.insight.runs.reading import Run
 from hornbeam.visualization.findings import as_sentence, findings_elements, no_findings
 from hornbeam.visualization.layer_graph import layers_elements
 from hornbeam.visualization.metric_curves import metric_charts
 
 _MOST_KERNELS = 15
+_MOST_ADVICE = 3
 _DETERMINISM = "with the same code, data and versions the native engine computes the same bits again."
 
 
@@ -70,16 +72,17 @@ def data(run: Run) -> Html | list[Html]:
         [str(a["name"]), str(a["shape"]), str(a["dtype"]), *map(str, a["numbers"])] for a in part["arrays"]
     ]
     content.append(table("Arrays, before the training", heads, rows, (0, 1, 2)))
-    if part["classes"]:
-        content.append(_class_counts(part["classes"]))
-    content += [tag("p", as_sentence(text)) for text in part["sentences"]]
+    results: list[Any] = [_class_counts(part["classes"])] if part["classes"] else []
+    results += [tag("p", as_sentence(text)) for text in part["sentences"]]
     if part["advice"]:
         items = [
             tag("li", tag("strong", as_sentence(a["action"])), " ", as_sentence(a["reason"]))
             for a in part["advice"]
         ]
-        content += [tag("h3", "What to do"), tag("ol", items)]
-    return content + _contact_sheet(part)
+        results += [tag("h3", "What to do"), tag("ol", items)]
+    samples_shown = _contact_sheet(part)
+    content += [pair(results, samples_shown)] if results and samples_shown else [*results, *samples_shown]
+    return content + _suspicious(part)
 
 
 def _sources(info: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -114,13 +117,12 @@ def _contact_sheet(part: Mapping[str, Any]) -> list[Html]:
         label = f"class {name}" if name else "samples"
         shown = [image_element(image, f"{label}, image {i}") for i, image in enumerate(images, 1)]
         strips.append((tag("dt", name or "samples"), tag("dd", shown, class_="strip")))
-    content = [tag("h3", "Samples"), tag("dl", strips, class_="facts")] if strips else []
-    if part["suspicious"]:
-        items = [
-            tag("li", image_element(s["image"], str(s["text"])), str(s["text"])) for s in part["suspicious"]
-        ]
-        content += [tag("h3", "Labels to check"), tag("ul", items, class_="images")]
-    return content
+    return [tag("h3", "Samples"), tag("dl", strips, class_="facts")] if strips else []
+
+
+def _suspicious(part: Mapping[str, Any]) -> list[Html]:
+    items = [tag("li", image_element(s["image"], str(s["text"])), str(s["text"])) for s in part["suspicious"]]
+    return [tag("h3", "Labels to check"), tag("ul", items, class_="images")] if items else []
 
 
 # -- model ---------------------------------------------------------------------------------------------------
@@ -132,9 +134,10 @@ def model(run: Run) -> Html | list[Html]:
     if part is None:
         return tag("p", "Not known: the model was not built before the training ended.", class_="note")
     compiled = _compiled(part.get("compile") or {}, run.info.get("fit") or {})
+    drawing, listed = layers_elements(part["layers"])
     return [
         tag("p", _totals(part)),
-        *layers_elements(part["layers"]),
+        pair([drawing], [listed], "drawing"),
         *_explanation(run),
         tag("h3", "Training"),
         description_list(compiled),
@@ -214,11 +217,22 @@ def profile(run: Run) -> Html | list[Html]:
         for k in part["kernels"][:_MOST_KERNELS]
     ]
     kernel_table = table("Kernels of one step", ["kernel", "runs", "time"], by_kernel)
+    by_layer = table("Layers, the costliest first (forward, then backward in each bar)", heads, rows, (0, 4))
+    legend = [tag("h3", "How to read it"), *(tag("p", sentence) for sentence in _PROFILE_LEGEND)]
     return [
         tag("p", intro),
-        table("Layers, the costliest first (forward, then backward in each bar)", heads, rows, (0, 4)),
-        details("The costliest kernels", kernel_table),
+        pair([by_layer], [*legend, details("The costliest kernels", kernel_table)], "legend-right"),
     ]
+
+
+_PROFILE_LEGEND = (
+    "Forward computes the outputs, backward the gradients; optimizer, loss and metrics are listed like "
+    "layers. The proportion is that of the time in all kernels.",
+    "Of peak: the speed as a proportion of what this machine was measured to reach for such work. A product "
+    "or a convolution is limited by arithmetic, an activation or a normalization by reading memory; the "
+    "nearer limit counts. A layer of 80% cannot become much faster, one of 5% that takes long is the place "
+    "to look at.",
+)
 
 
 def _profile_row(layer: Mapping[str, Any], prefix: str, total: float, longest: float) -> list[Any]:
@@ -265,4 +279,28 @@ def environment(run: Run) -> Html | list[Html]:
             tag("p", f"It was interrupted and resumed in epoch {resumed['epoch']} ({resumed['time']}).")
         )
     facts = [(str(name), str(text)) for name, text in (info.get("environment") or {}).items()]
-    return [*content, tag("h3", "Environment"), description_list(facts)]
+    return pair(content, [tag("h3", "Environment"), description_list(facts)])
+
+
+# -- next steps ----------------------------------------------------------------------------------------------
+
+
+def next_steps(run: Run) -> Html:
+    """Return what the recorded parts suggest: about the training, the data, the evaluation, other runs."""
+    items: list[Any] = [tag("li", sentence) for sentence in conclusions(run.history, None)]
+    for finding in (run.parts.get("doctor") or {}).get("findings") or []:
+        items.append(tag("li", tag("strong", f"Doctor, {finding['name']}:"), f" {finding['advice']}."))
+    for advice in ((run.parts.get("data") or {}).get("advice") or [])[:_MOST_ADVICE]:
+        items.append(tag("li", tag("strong", "Data:"), f" {as_sentence(advice['action'])}"))
+    if "evaluation" not in run.parts:
+        code = tag("code", "recorder.evaluate(x_test, y_test)")
+        items.append(tag("li", "When all choices are made, evaluate once on test data: ", code, "."))
+    else:
+        text = (
+            "The test score is known now. Choose further changes by validation data, or the next test score "
+            "will be too good to be true."
+        )
+        items.append(tag("li", text))
+    line = tag("code", f"hornbeam runs compare {run.path.name} OTHER")
+    items.append(tag("li", "Change one thing, train again, and compare in the folder of the runs: ", line))
+    return tag("ol", items)
