@@ -254,19 +254,6 @@ def test_the_questions_of_learners_are_in_the_index(question: str, page: str) ->
     assert f"({page}.md#" in row
 
 
-BRITISH = r"\w*(?:isation|ise[ds]?|ising|isable)\b|\b\w*(?:colour|neighbour|favour|behaviour|centre|grey)\w*"
-NOT_BRITISH = re.compile(
-    r"\w*(?:noise|wise|promise|precise|exercise|advise|surprise|rise|raise|praise|otherwise|disguise)[ds]?|"
-    r"(?:raising|rising|praising)", re.I,
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("page", sorted(COURSE.glob("*.md")), ids=stem)
-def test_spelling_is_american(page: Path) -> None:
-    words = re.findall(BRITISH, text_of(page) + page.name, re.I)
-    assert [word for word in words if not NOT_BRITISH.fullmatch(word)] == []
-
-
 def test_notebooks_are_small() -> None:
     files = list(notebooks.FOLDER.glob("*.ipynb"))
     assert sum(path.stat().st_size for path in files) < 300_000

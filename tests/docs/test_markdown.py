@@ -44,3 +44,46 @@ def test_the_check_sees_long_prose_only() -> None:
     long = "word " * 30
     text = f"---\ntitle: {long}\n---\n{long}\n```\n{long}\n```\n| {long} |\n- https://{'a' * 200}\n"
     assert [number for number, line in prose_lines(text) if is_too_long(line)] == [4]
+
+
+BRITISH = re.compile(
+    r"\b\w*(?:colour|neighbour|favour|behaviour|isation)\w*|\b(?:centre|grey)[ds]?\b"
+    r"|\b\w*(?:normal|recogn|optim|organ|summar|initial|regular|general|visual|minim|maxim)is(?:e[ds]?|ing)\b",
+    re.I,
+)
+# They quote old names.
+QUOTING = ("CHANGELOG.md", "CONTRIBUTING.md")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_spelling_is_american(path: Path) -> None:
+    if path.name not in QUOTING:
+        assert BRITISH.findall(path.read_text(encoding="utf-8") + path.name) == []
+
+
+def test_the_spelling_check_sees_british_words_only() -> None:
+    words = "colours Neighbour normalisation recognised grey; optimistic, promise, noise, center"
+    assert BRITISH.findall(words) == ["colours", "Neighbour", "normalisation", "recognised", "grey"]
+
+
+# Pages for users, whose code imports `hornbeam as hb`; those for contributors show internals.
+USER_PAGES = [
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("data", "doctor", "engines", "evaluation", "insight", "runs", "saving")
+    ),
+    *(ROOT / "docs/howto").glob("*.md"),
+    *(ROOT / "docs/course").glob("*.md"),
+    ROOT / "README.md",
+]
+
+
+@pytest.mark.parametrize("path", USER_PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_for_users_has_one_alias(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```py(?:thon)?\n(.*?)^```", text, re.M | re.S))
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    code += "\n".join(line for line in rest.splitlines() if line.startswith("    "))
+    assert re.findall(r"^\s*import hornbeam$|(?<![\w.'\"])hornbeam\.\w+\(", code, re.M) == []
+    if "hb." in code:
+        assert "import hornbeam as hb" in code
