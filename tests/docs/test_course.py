@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import code
 import json
+import os
 import re
 import subprocess
 import sys
@@ -94,6 +95,14 @@ def test_code_and_output_fit_80_columns(page: Path) -> None:
     assert [line for line in lines if len(line) > COLUMNS] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=stem)
+def test_formulas_are_on_one_line(page: Path) -> None:
+    """GitHub shows no formula that a line break divides."""
+    prose = re.sub(r"^```.*?^```$|`[^`]*`", "", text_of(page), flags=re.M | re.S)
+    formulas = re.findall(r"(?<!\$)\$(?!\$)([^$]+)\$", prose)
+    assert [formula for formula in formulas if "\n" in formula] == []
+
+
 # -- notebooks ---------------------------------------------------------------------------------------------
 
 
@@ -141,7 +150,7 @@ def test_notebooks_run(page: Path, tmp_path: Path) -> None:
     except ImportError:
         program = tmp_path / "notebook.py"
         program.write_text("\n\n".join(kernel_sources(page)), encoding="utf-8")
-        environment = {"MPLBACKEND": "Agg"}
+        environment = {**os.environ, "MPLBACKEND": "Agg"}
         subprocess.run([sys.executable, program], cwd=tmp_path, env=environment, check=True, timeout=600)
         return
     notebook = nbformat.reads(notebooks.render(page), as_version=4)
