@@ -87,7 +87,7 @@ def test_other_errors_are_python_s() -> None:
         as_tensor(ARRAY)[:"a"]  # type: ignore[misc]
     with pytest.raises(ShapeError, match="do not broadcast"):
         as_tensor(ARRAY)[[0, 1], [0, 1, 2]]
-    with pytest.raises(TypeError, match="does not support item assignment"):
+    with pytest.raises(TypeError, match="tensors do not change"):
         as_tensor(ARRAY)[0] = 1.0
 
 
@@ -188,5 +188,5 @@ def test_ways_to_write_a_shape() -> None:
             x.reshape(wrong)
     with pytest.raises(ShapeError, match=r"cannot reshape \(6,\) \(6 values\) to \(4, -1\)"):
         x.reshape(4, -1)
-    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+    with pytest.raises(TypeError, match="sizes must be integers, got"):
         x.reshape(2.0, 3)

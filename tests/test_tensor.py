@@ -243,7 +243,8 @@ def test_dtypes_of_new_tensors() -> None:
 
 def test_what_cannot_be_a_tensor() -> None:
     for wrong, text in [
-        (1j, "unknown dtype"), ("a", "tensors hold numbers"), (None, "cannot convert NoneType to a tensor"),
+        (1j, "tensors are real"), ("a", "tensors hold numbers"),
+        (None, "cannot convert NoneType to a tensor"),
         (object(), "cannot convert object to a tensor"), ([1, None], "cannot convert list to a tensor"),
         (np.array(["2020-01-01"], "M8[D]"), "unknown dtype"),
     ]:  # fmt: skip
@@ -376,7 +377,7 @@ def test_python_numbers_out_of_tensors() -> None:
     assert list(range(as_tensor(3))) == [0, 1, 2]
     x = as_tensor([1.0, 2.0])
     for read in (float, int, bool):
-        with pytest.raises(ValueError, match=r"size 1|more than one"):
+        with pytest.raises(ValueError, match=r"is not one number|neither true nor false"):
             read(x)
     for wrong in (x, as_tensor(1.0)):
         with pytest.raises(TypeError, match="only an integer scalar can be an index, got float32"):

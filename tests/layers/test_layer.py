@@ -252,7 +252,7 @@ def test_the_global_policy_is_that_of_new_layers() -> None:
         dtype_policies.get("mixed_float")
     with pytest.raises(ValueError, match="must compute in a float dtype"):
         dtype_policies.set_dtype_policy("int32")
-    with pytest.raises(AttributeError, match="QuantizedDTypePolicy is not in this version"):
+    with pytest.raises(AttributeError, match="has no 'QuantizedDTypePolicy'"):
         dtype_policies.QuantizedDTypePolicy  # noqa: B018
 
 

@@ -215,7 +215,7 @@ def test_get_takes_classes_objects_functions_and_none() -> None:
 def test_unknown_names() -> None:
     with pytest.raises(registry.UnknownObjectError, match="Did you mean 'categorical_crossentropy'"):
         losses.get("categorical_crossentropi")
-    with pytest.raises(ValueError, match="as loss"):
+    with pytest.raises(ValueError, match="as a loss"):
         losses.get(3)
 
 

@@ -175,7 +175,7 @@ def test_names(name: str, expected: type) -> None:
 def test_unknown_names_and_what_is_no_metric() -> None:
     with pytest.raises(registry.UnknownObjectError, match="Did you mean"):
         metrics.get("categorical_acuracy")
-    with pytest.raises(ValueError, match="as metric"):
+    with pytest.raises(ValueError, match="as a metric"):
         metrics.get(3)
     assert metrics.get(None) is None
     assert metrics.get(losses.huber) is losses.huber

@@ -269,8 +269,8 @@ def test_checkpoint_every_few_steps(tmp_path: Path) -> None:
 
 
 def test_checkpoint_mistakes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"end in '\.keras'"):
-        callbacks.ModelCheckpoint("model.h5")
+    with pytest.raises(ValueError, match=r"a file that ends in \.keras or \.h5"):
+        callbacks.ModelCheckpoint("model.txt")
     with pytest.raises(ValueError, match="save_freq must be"):
         callbacks.ModelCheckpoint("model.keras", save_freq="batch")
     check = callbacks.ModelCheckpoint(tmp_path / "{accuracy}.weights.h5", save_weights_only=True)

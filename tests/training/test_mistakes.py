@@ -243,7 +243,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "unknown optimizer": (
         lambda: uncompiled().compile("adaam", "mse"),
-        "unknown optimizer 'adaam'. Did you mean 'Adam'?",
+        "unknown optimizer 'adaam'. Did you mean 'adam'?",
     ),
     "unknown metric": (lambda: classifier(metrics=["acuracy"]), "unknown metric 'acuracy'. Did you mean"),
     "unknown activation": (lambda: layers.Dense(3, activation="rleu"), "Did you mean 'relu'?"),

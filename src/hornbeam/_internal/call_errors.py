@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import linecache
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,12 @@ _BINDING = re.compile(
     r"(?P<callee>[\w.<>]+)\(\) "
     r"(?:missing \d+ required|takes .* positional arguments? but|got multiple values)"
 )
+_CANNOT_IMPORT = re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<module>hornbeam[\w.]*)'")
+_NO_MODULE = re.compile(r"No module named '(?P<module>hornbeam[\w.]*)\.(?P<name>\w+)'$")
 _LONGEST_SIGNATURE = 200
+# First arguments that are tuples of sizes.
+_SIZES = ("dims", "newshape", "shape", "target_shape")
+_SIGNATURE = "Its arguments are"
 _MOST_LISTED = 8
 
 
@@ -63,9 +69,18 @@ def unknown_arguments(callee: str, unknown: Iterable[str], accepted: Iterable[st
 class ArgumentChecks:
     """Base class of those whose constructors explain arguments that they lack."""
 
+    # What objects of the class are called with afterwards, if arrays in the constructor are a mistake.
+    _called_with = ""
+
     if not TYPE_CHECKING:  # type checkers read `__init__`
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+            arrays = [isinstance(getattr(arg, "shape", None), tuple) for arg in args[:2]]
+            if cls._called_with and arrays == [True, True]:
+                name = cls.__name__
+                raise TypeError(
+                    f"{name}(...) makes an object, which is called afterwards: {name}()({cls._called_with})"
+                )
             if kwargs:
                 check_keywords(cls, args, kwargs)
             elif args and cls.__init__ is object.__init__:
@@ -78,13 +93,27 @@ class ArgumentChecks:
         )
 
 
+def check_not_called(cls: type, args: tuple[Any, ...]) -> None:
+    """Raise TypeError for a layer of this package that is made of a symbolic tensor: `Flatten(x)`."""
+    symbolic = any(getattr(type(arg), "symbolic", False) is True for arg in args)
+    if symbolic and cls.__module__.startswith("hornbeam.layers."):
+        name = cls.__name__
+        raise TypeError(
+            f"{name} takes no tensors: make the layer first, and call it afterwards, as in {name}(...)(x)"
+        )
+
+
+def _is_own(cls: type) -> bool:
+    return cls.__module__.startswith("hornbeam.")
+
+
 def check_keywords(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise TypeError for keywords that the constructor of a class of this package cannot take.
 
     Constructors with `**kwargs` judge for themselves, unless required arguments are missing: Python would
     name these alone.
     """
-    if not cls.__module__.startswith("hornbeam."):
+    if not _is_own(cls):
         return
     accepted, required, open_ended = _constructor(cls, cls.__init__)  # type: ignore[misc]
     unknown = kwargs.keys() - accepted
@@ -135,10 +164,23 @@ def explain_arguments(function: F) -> F:
     return explained  # type: ignore[return-value]
 
 
+def check_accepts(function: Callable[..., Any], arguments: str, role: str) -> None:
+    """Raise TypeError unless a user's function can be called with positional `arguments`, such as "x, y"."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin
+        return
+    try:
+        signature.bind(*arguments.split(", "))
+    except TypeError:
+        name = getattr(function, "__qualname__", type(function).__name__)
+        raise TypeError(f"{role} is called with ({arguments}), but {name} takes {signature}") from None
+
+
 def complete_message(error: TypeError, function: Callable[..., Any]) -> None:
     """Add a hint to an error if it says that a call does not fit `function`."""
     message = _message(error)
-    match = _UNEXPECTED.match(message) or _BINDING.match(message)
+    match = _match(message)
     if match and match["callee"] == function.__qualname__:
         error.args = (_completed(message, function),)
 
@@ -147,6 +189,11 @@ def _message(error: BaseException) -> str:
     """Return the message of a plain TypeError, "" of other errors."""
     is_plain = type(error) is TypeError and len(error.args) == 1 and isinstance(error.args[0], str)
     return error.args[0] if is_plain else ""
+
+
+def _match(message: str) -> re.Match[str] | None:
+    """Return the parts of a message of Python for a wrong call, None for others and complete ones."""
+    return None if _SIGNATURE in message else _UNEXPECTED.match(message) or _BINDING.match(message)
 
 
 def _completed(message: str, function: Callable[..., Any], accepted: Iterable[str] | None = None) -> str:
@@ -160,12 +207,14 @@ def _completed(message: str, function: Callable[..., Any], accepted: Iterable[st
         texts = [
             p.name if p.default is p.empty else f"{p.name}={p.default!r}"
             for p in parameters.values()
-            if p.name not in ("self", "cls")
+            if p.name not in ("self", "cls") and p.kind is not p.VAR_KEYWORD
         ]
         text = ", ".join(texts)
         if len(text) > _LONGEST_SIGNATURE:
             text = text[:_LONGEST_SIGNATURE].rsplit(", ", 1)[0] + ", ..."
-        return f"{message}. Its arguments are ({text})"
+        first = next((name for name in parameters if name not in ("self", "cls")), "")
+        tuples = first in _SIZES and "positional arguments but" in message
+        return f"{message}. {_SIGNATURE} ({text})" + (f": write {first} as one tuple" if tuples else "")
     return message
 
 
@@ -173,14 +222,17 @@ def _completed(message: str, function: Callable[..., Any], accepted: Iterable[st
 
 
 def improve_message(error: BaseException, trace: TracebackType | None) -> None:
-    """Add what was meant to a TypeError that Python raised for a wrong call of this package."""
+    """Add what was meant to the error that Python raised for a wrong call or import of this package."""
+    if isinstance(error, ImportError):
+        _improve_import(error)
+        return
     message = _message(error)
-    match = _UNEXPECTED.match(message) or _BINDING.match(message)
+    match = _match(message)
     if not match:
         return
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    function = next(_functions(match["callee"]), None)
+    function = _callee(match["callee"], trace)
     if function is None:
         return
     accepted = None
@@ -188,6 +240,43 @@ def improve_message(error: BaseException, trace: TracebackType | None) -> None:
         # A constructor passed its `**kwargs` on: those of its class are wanted, not the base's alone.
         accepted = accepted_arguments(type(trace.tb_frame.f_locals.get("self")))
     error.args = (_completed(message, function, accepted),)
+
+
+def _callee(qualified_name: str, trace: TracebackType | None) -> FunctionType | None:
+    """Return the function that a call did not fit, None if several of this package have the name."""
+    functions = {function.__code__: function for function in _functions(qualified_name)}
+    if len(functions) > 1 and trace is not None:
+        code = trace.tb_frame.f_code
+        line = linecache.getline(code.co_filename, trace.tb_lineno, trace.tb_frame.f_globals)
+        scope = {**trace.tb_frame.f_globals, **trace.tb_frame.f_locals}
+        called = [_resolve(path, scope) for path in re.findall(r"[A-Za-z_][\w.]*(?=\()", line)]
+        functions = {f.__code__: f for f in called if isinstance(f, FunctionType) and f.__code__ in functions}
+    return next(iter(functions.values())) if len(functions) == 1 else None
+
+
+def _resolve(path: str, scope: dict[str, Any]) -> Any:
+    """Return what a dotted name means in a scope, without its wrappers, or None."""
+    first, *rest = path.split(".")
+    value = scope.get(first)
+    for part in rest:
+        value = getattr(value, part, None)
+    return inspect.unwrap(value) if callable(value) else None
+
+
+def _improve_import(error: ImportError) -> None:
+    """Add what was meant to the error for a wrong name in `from hornbeam.layers import Linear`."""
+    message = str(error)
+    match = _CANNOT_IMPORT.match(message) or _NO_MODULE.match(message)
+    module = match and sys.modules.get(match["module"])
+    if match is None or module is None:
+        return
+    try:
+        getattr(module, match["name"])
+    except AttributeError as absent:
+        hint = str(absent).partition(f"has no {match['name']!r}.")[2]
+        python_suggests = sys.version_info >= (3, 12) and match.re is _CANNOT_IMPORT
+        if hint and not (python_suggests and "Did you mean" in hint):
+            error.msg = f"{message.removesuffix('.')}.{hint}"
 
 
 def _functions(qualified_name: str) -> Iterator[FunctionType]:

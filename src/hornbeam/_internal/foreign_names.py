@@ -69,7 +69,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "out_features": ("units",),
     "output": ("outputs", "y"),
     "outfile": ("filepath", "path"),
-    "p": ("rate",),
+    "p": ("rate", "ord"),
     "path": ("filepath", "filename"),
     "prob": ("rate",),
     "requires_grad": ("trainable",),
@@ -77,6 +77,12 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "size": ("shape",),
     "split": ("validation_split",),
     "stride": ("strides",),
+    "std": ("stddev",),
+    "sigma": ("stddev",),
+    "low": ("minval",),
+    "high": ("maxval",),
+    "random_state": ("seed",),
+    "test_size": ("test", "validation_split"),
     "target": ("y",),
     "targets": ("y",),
     "test_data": ("validation_data",),
@@ -146,6 +152,7 @@ NAMES: dict[str, dict[str, str]] = {
         "save": "model.save('m.keras')",
         "seed": "hornbeam.utils.set_random_seed",
         "Session": "nothing: code is eager, and values are read by np.asarray",
+        "set_random_seed": "hornbeam.utils.set_random_seed",
         "set_seed": "hornbeam.utils.set_random_seed",
         "stack": "hornbeam.ops.stack",
         "sum": "hornbeam.ops.sum",
@@ -204,6 +211,7 @@ NAMES: dict[str, dict[str, str]] = {
         "rand": "random.uniform",
         "randint": "random.randint",
         "randn": "random.normal",
+        "random": "hornbeam.random",
         "random_normal": "random.normal",
         "random_uniform": "random.uniform",
         "reduce_all": "ops.all",
@@ -382,6 +390,9 @@ IDENTIFIERS: dict[str, dict[str, tuple[str, ...]]] = {
 
 # Methods and attributes of tensors elsewhere -> here. Those that are operations are explained anyway.
 TENSORS: dict[str, str] = {
+    "assign": "only a Variable changes, and v + 1 is a new tensor: write v.assign(v + 1)",
+    "assign_add": "only a Variable changes: v = hornbeam.Variable(t)",
+    "assign_sub": "only a Variable changes: v = hornbeam.Variable(t)",
     "backward": "gradients are values here: hornbeam.grad(loss_function)(weights)",
     "clone": "tensors never change, so no copy is needed",
     "contiguous": "tensors are contiguous",
@@ -428,6 +439,8 @@ MODELS: dict[str, str] = {
     "fit_transform": "use model.fit(x, y), then model.predict(x)",
     "forward": "define call(inputs), and call the model itself: model(x)",
     "half": "use hornbeam.config.set_dtype_policy('mixed_float16') before the model is built",
+    "load": "use hornbeam.models.load_model('m.keras'), or model.load_weights('m.weights.h5')",
+    "load_model": "use hornbeam.models.load_model('m.keras')",
     "load_state_dict": "use model.load_weights('m.weights.h5')",
     "modules": "use model.layers",
     "named_parameters": "use {w.path: w for w in model.trainable_weights}",
@@ -440,12 +453,35 @@ MODELS: dict[str, str] = {
     "register_buffer": "use self.add_weight(..., trainable=False)",
     "register_parameter": "use self.add_weight(shape)",
     "requires_grad_": "set layer.trainable, before compile()",
+    "save_model": "use model.save('m.keras')",
     "score": "use model.evaluate(x, y)",
     "state_dict": "use model.get_weights(), or model.save_weights('m.weights.h5')",
+    "stop": "set model.stop_training = True",
     "to": "use hornbeam.config.set_engine('torch:cuda') or 'jax': the model does not change",
     "train": "use model.fit(x, y); a call with dropout on is model(x, training=True)",
     "transform": "use model.predict(x)",
     "zero_grad": "gradients are values here, and none accumulate",
+}
+
+
+# Methods and attributes of optimizers elsewhere -> here.
+OPTIMIZERS: dict[str, str] = {
+    "compute_gradients": "gradients are values here: hornbeam.grad(loss_function)(weights)",
+    "get_gradients": "gradients are values here: hornbeam.grad(loss_function)(weights)",
+    "load_state_dict": "use optimizer.load_own_variables(store), or save and load the model",
+    "lr": "use optimizer.learning_rate",
+    "minimize": "use optimizer.apply(gradients, variables), with gradients of hornbeam.grad",
+    "param_groups": "use optimizer.learning_rate; hornbeam.optimizers.MultiOptimizer has several rates",
+    "state_dict": "use optimizer.variables, or save the model",
+    "step": "use optimizer.apply(gradients, variables): gradients are values here",
+    "zero_grad": "gradients are values here, and none accumulate",
+}
+
+# Methods and attributes of the history that `fit` returns.
+HISTORIES: dict[str, str] = {
+    "keys": "use history.history.keys()",
+    "losses": "use history.history['loss']",
+    "plot": "use hornbeam.insight.plot_history(history)",
 }
 
 
@@ -464,14 +500,21 @@ class ForeignName:
         raise AttributeError(f"{owner.__name__} has no {self._name!r}: {self._hint}")
 
 
+class ForeignSetting(ForeignName):
+    """Foreign attribute that programs set: Python would accept it, without any effect."""
+
+    def __set__(self, instance: Any, value: object) -> NoReturn:
+        self.__get__(instance, type(instance))
+
+
 def add_foreign_names(cls: type, hints: dict[str, str]) -> None:
     """Let a class explain attributes of other libraries that it lacks itself."""
     for name, hint in hints.items():
         if not hasattr(cls, name):
-            setattr(cls, name, ForeignName(name, hint))
+            setattr(cls, name, (ForeignSetting if name == "lr" else ForeignName)(name, hint))
 
 
 def without_foreign_names(cls: type, names: Any) -> list[str]:
     """Return the names that `dir` lists of a class, without those that only explain themselves."""
     attributes = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
-    return sorted(name for name in names if type(attributes.get(name)) is not ForeignName)
+    return sorted(name for name in names if type(attributes.get(name)) not in (ForeignName, ForeignSetting))

@@ -67,3 +67,16 @@ def shape_text(shape: Iterable[int | None]) -> str:
 def shortened(text: str, width: int) -> str:
     """Return a text of at most `width` characters."""
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def brief(value: object) -> str:
+    """Return the `repr` of a value for a message; of arrays and tensors, their dtype and shape.
+
+    >>> brief("same"), brief(np.ones((2, 3)))
+    ("'same'", 'an array of float64 and shape (2, 3)')
+    """
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and dtype is not None and shape:
+        kind = "an array" if type(value).__module__ == "numpy" else "a tensor"
+        return f"{kind} of {dtype} and shape {shape}"
+    return shortened(repr(value), 200)

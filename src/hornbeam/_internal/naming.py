@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from hornbeam._internal.context import context_variable, override
 
@@ -52,10 +53,20 @@ def preserve_name_counters() -> Iterator[None]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the known name closest to a wrong one, or an empty string."""
-    names = list(known)
-    folded = {n.lower().replace("_", ""): n for n in names}
-    matches = difflib.get_close_matches(name.lower().replace("_", ""), folded, n=1, cutoff=0.6)
-    return f" Did you mean {folded[matches[0]]!r}?" if matches else ""
+    spellings: dict[str, list[str]] = {}
+    for known_name in known:
+        spellings.setdefault(_folded(known_name), []).append(known_name)
+    folded = _folded(name)
+    matches = difflib.get_close_matches(folded, spellings, n=1, cutoff=0.6)
+    if not matches and len(folded) >= 3:  # an abbreviation, such as "acc"
+        matches = [each for each in spellings if each.startswith(folded)]
+    if len(matches) != 1:
+        return ""
+    return f" Did you mean {difflib.get_close_matches(name, spellings[matches[0]], n=1, cutoff=0)[0]!r}?"
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 def suggest(name: str, known: Iterable[str], kind: str = "", where: str = "") -> str:
@@ -96,6 +107,22 @@ def abbreviate(name: str, names: Sequence[str]) -> str:
 def _alternatives(names: Sequence[str]) -> str:
     quoted = [repr(name) for name in names]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+class NamedValues(dict[str, Any]):
+    """Dict of what a run recorded, whose KeyError names the key that was meant."""
+
+    def __init__(self, kind: str, values: Mapping[str, Any] | None = None) -> None:
+        super().__init__(values or {})
+        self._kind = kind
+
+    def __missing__(self, name: str) -> NoReturn:
+        known = ", ".join(self) or "nothing yet"
+        raise KeyError(f"{self._kind} has no {name!r}.{nearest(str(name), self)} It has: {known}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as a plain dict."""
+        return dict, (dict(self),)
 
 
 def current_path() -> str:

@@ -12,11 +12,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from hornbeam._internal.formatting import brief
 from hornbeam._internal.naming import nearest
 
 
 def _refuse(where: str, name: str, expected: str, value: Any, hint: str = "") -> NoReturn:
-    raise ValueError(f"{_prefix(where)}{name} must be {expected}, got {value!r}{hint}")
+    if isinstance(getattr(value, "shape", None), tuple) and value.shape and where.isidentifier():
+        hint = f". If {where} is a layer, make it first and call it afterwards: {where}(...)(x)"
+    raise ValueError(f"{_prefix(where)}{name} must be {expected}, got {brief(value)}{hint}")
 
 
 def _prefix(where: str) -> str:
@@ -57,7 +60,9 @@ def check_positive(name: str, value: Any, *, where: str = "") -> Any:
 def check_rate(name: str, value: Any, *, closed: bool = False, where: str = "") -> float:
     """Return a number in [0, 1), or in [0, 1] if `closed`, as a float. Raises ValueError for any other."""
     if not _is_number(value) or not 0 <= value <= 1 or (value == 1 and not closed):
-        _refuse(where, name, f"a number in [0, 1{']' if closed else ')'}", value)
+        percent = _is_number(value) and 1 < value < 100
+        hint = f": for {value:g} percent write {value / 100:g}" if percent else ""
+        _refuse(where, name, f"a number in [0, 1{']' if closed else ')'}", value, hint)
     return float(value)
 
 
@@ -71,6 +76,8 @@ def check_int(name: str, value: Any, minimum: int | None = None, *, where: str =
     if number is None or (minimum is not None and number < minimum):
         expected = "an integer" if minimum is None else f"an integer of at least {minimum}"
         hint = f": write {name}={int(value)}" if isinstance(value, float) and value.is_integer() else ""
+        if name == "filters" and isinstance(value, tuple):
+            hint = ". The order is (filters, kernel_size)"
         _refuse(where, name, expected, value, hint)
     return number
 
@@ -93,7 +100,8 @@ def check_sizes(name: str, value: Any, rank: int, minimum: int = 1, *, where: st
         or any(not _is_int(size) or size < minimum for size in sizes)
     ):
         expected = f"an integer or {rank} of them" if rank > 1 else "an integer"
-        _refuse(where, name, f"{expected}, each at least {minimum}", value)
+        hint = f". If it is the activation, write activation={value!r}" if isinstance(value, str) else ""
+        _refuse(where, name, f"{expected}, each at least {minimum}", value, hint)
     return tuple(int(size) for size in sizes)
 
 
@@ -133,7 +141,14 @@ def check_choice(name: str, value: Any, choices: Sequence[Any], *, where: str = 
 def check_callable(name: str, value: Any, *, where: str = "") -> Any:
     """Return a function or another callable. Raises TypeError for any other value."""
     if not callable(value):
-        raise TypeError(f"{_prefix(where)}{name} must be a function, got {value!r}")
+        raise TypeError(f"{_prefix(where)}{name} must be a function, got {brief(value)}")
+    return value
+
+
+def check_model(value: Any, *, where: str) -> Any:
+    """Return a model. Raises TypeError for any other value."""
+    if not (hasattr(value, "predict") and hasattr(value, "layers")):
+        raise TypeError(f"{where} takes a model as its first argument, got {brief(value)}")
     return value
 
 

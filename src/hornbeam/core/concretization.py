@@ -31,6 +31,7 @@ _READERS = {
     "__array__": f"NumPy needs it: compute with hornbeam.ops, {_IN_EAGER_MODE}",
 }
 _NUMPY_CALL = re.compile(r"\b(?:np|numpy)\.((?:linalg\.|fft\.)?\w+)\(")
+_BUILTIN_CALL = re.compile(r"(?<![\w.])(max|min)\(")
 _MATH_CALL = re.compile(r"\bmath\.(\w+)\(")
 
 
@@ -45,11 +46,32 @@ def concretization_error(node: Node) -> ConcretizationError:
             reader = frame.f_code.co_name
         frame = frame.f_back
     if reader:
-        advice = (user and _called(user, reader)) or _READERS[reader]
+        advice = (user and (_dynamic(user) or _called(user, reader))) or _READERS[reader]
     return ConcretizationError(
         f"the value of {node.type} is not known here: the function is being traced (by fit, grad, jit, or to "
         f"infer shapes), when only shapes and dtypes are known. {advice}"
     )
+
+
+def _dynamic(user: FrameType) -> str:
+    """Return the advice for an operation whose result has a shape that depends on values, or ""."""
+    frame: FrameType | None = sys._getframe(2)
+    names = []
+    while frame is not None and frame is not user:
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    if "_canonical" in names:
+        return (
+            "A boolean mask as an index needs it, since it decides the shape of the result: use "
+            "ops.where(mask, x, 0), which keeps the shape"
+        )
+    operation = next((name for name in names if name in ("unique", "nonzero", "where", "bincount")), "")
+    if operation:
+        return (
+            f"ops.{operation} needs it, since it decides the shape of the result: call it outside of the "
+            f"function, {_IN_EAGER_MODE}"
+        )
+    return ""
 
 
 def _called(frame: FrameType, reader: str) -> str:
@@ -57,6 +79,11 @@ def _called(frame: FrameType, reader: str) -> str:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("numpy."):
         frame = frame.f_back
     line = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
+    if reader == "__bool__" and (match := _BUILTIN_CALL.search(line)):
+        name = match[1]
+        return (
+            f"{name}() needs it: use hornbeam.ops.{name}imum(a, b), or hornbeam.ops.{name}(x) of one tensor"
+        )
     pattern, library = (_NUMPY_CALL, "np") if reader == "__array__" else (_MATH_CALL, "math")
     names = set(pattern.findall(line))
     if len(names) != 1:

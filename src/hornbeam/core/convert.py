@@ -105,7 +105,10 @@ def _to_array(x: TensorLike, dtype: DTypeLike | None) -> np.ndarray:
             "numbers with layers.StringLookup, TextVectorization or Hashing"
         )
     if array.dtype == object:
-        raise HornbeamTypeError(f"cannot convert {type(x).__name__} to a tensor: it does not hold numbers")
+        hint = ". A function without `return` gives None" if x is None else ""
+        raise HornbeamTypeError(
+            f"cannot convert {type(x).__name__} to a tensor: it does not hold numbers{hint}"
+        )
     if dtype is not None:
         return array.astype(numpy_dtype(dtype_name(dtype)), copy=False)
     name = dtype_name(array.dtype)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import primitives as p
 from hornbeam import tree
+from hornbeam._internal.formatting import brief
 from hornbeam.core.convert import as_tensor, is_array
 from hornbeam.core.lazy import released_sources
 from hornbeam.core.tensor import Tensor
@@ -93,6 +94,11 @@ def value_and_grad(
         >>> float(value), float(gradient)
         (9.0, 6.0)
     """
+    if not callable(fn):
+        raise TypeError(
+            f"grad takes a function that computes the loss, got {brief(fn)}: write grad(loss)(weights), or "
+            "gradients(loss_value, variables)"
+        )
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     @functools.wraps(fn)

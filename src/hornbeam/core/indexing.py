@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.formatting import brief
 from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
@@ -39,7 +40,12 @@ def reshape(x: TensorLike, newshape: Sequence[SupportsIndex] | SupportsIndex) ->
     """
     node = as_tensor(x).node
     sizes: Any = newshape if hasattr(newshape, "__iter__") else (newshape,)
-    return Tensor(p.reshape(node, resolve_shape(node.shape, tuple(operator.index(size) for size in sizes))))
+    try:
+        shape = tuple(operator.index(size) for size in sizes)
+    except TypeError:
+        hint = ": write -1 for one size that is unknown" if None in sizes else ""
+        raise TypeError(f"reshape: sizes must be integers, got {brief(newshape)}{hint}") from None
+    return Tensor(p.reshape(node, resolve_shape(node.shape, shape)))
 
 
 def resolve_shape(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.formatting import brief
 from hornbeam.config import floatx
 from hornbeam.core.convert import is_array
 from hornbeam.core.dispatch import has_symbolic
@@ -235,6 +236,8 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """
     if fn is None:
         return jit
+    if not callable(fn):
+        raise TypeError(f"jit takes a function, got {brief(fn)}")
     cache: dict[Any, Compiled] = {}
 
     @functools.wraps(fn)

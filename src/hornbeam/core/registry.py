@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hornbeam._internal.context import context_variable, override
+from hornbeam._internal.formatting import brief
 from hornbeam._internal.naming import suggest, to_snake_case
 from hornbeam.core.convert import as_tensor
 from hornbeam.errors import UnknownObjectError
@@ -422,15 +423,24 @@ def resolve(
         if target is None:
             known = sorted(names_in(module))
             where = module.replace("keras", "hornbeam", 1)
-            raise UnknownObjectError(
-                f"unknown {kind} {identifier!r}.{suggest(identifier, known, kind, where)}"
-            )
+            hint = suggest(identifier, known, kind, where)
+            if kind == "optimizer" and _by_name(identifier, "keras.losses") is not None:
+                hint = " It is a loss: write compile(optimizer, loss)."
+            if kind == "loss" and _by_name(identifier, "keras.optimizers") is not None:
+                hint = " It is an optimizer: write compile(optimizer, loss)."
+            raise UnknownObjectError(f"unknown {kind} {identifier!r}.{hint}")
         identifier = target
     if inspect.isclass(identifier):
         return identifier()
     if callable(identifier) or hasattr(identifier, "get_config"):
         return identifier
-    raise ValueError(f"cannot interpret {identifier!r} as {kind}")
+    article = "an" if kind[0] in "aeio" else "a"
+    rate = f": write {kind}s.Adam({identifier!r})" if kind == "optimizer" and _is_number(identifier) else ""
+    raise ValueError(f"cannot interpret {brief(identifier)} as {article} {kind}{rate}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _by_name(name: str, module: str) -> Any:

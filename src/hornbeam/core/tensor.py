@@ -126,6 +126,11 @@ class Tensor:
 
     def item(self) -> float | Any:
         """Return the value of a one-element tensor as a Python number."""
+        if self.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is not one number: select one, as in t[0], or reduce it, "
+                "as by hornbeam.ops.sum(t)"
+            )
         return self.numpy().item()
 
     def tolist(self) -> Tree:
@@ -144,6 +149,11 @@ class Tensor:
         return int(self.item())
 
     def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is neither true nor false: use hornbeam.ops.any(t), "
+                "hornbeam.ops.all(t) or hornbeam.ops.where"
+            )
         return bool(self.numpy())
 
     def __format__(self, spec: str) -> str:
@@ -174,7 +184,13 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    if not TYPE_CHECKING:  # there, it would let misspelled names pass
+    if not TYPE_CHECKING:  # there, both would let mistakes pass
+
+        def __setitem__(self, key: Index, value: TensorLike) -> NoReturn:
+            raise TypeError(
+                "tensors do not change: compute a new one by hornbeam.ops.where(mask, a, b) or "
+                "hornbeam.ops.slice_update(t, start, values); a Variable takes it by variable.assign(new)"
+            )
 
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):  # NumPy queries several of them whenever it reads a tensor

@@ -190,6 +190,8 @@ class Variable(Tensor):
             raise TypeError(f"layout must be a hornbeam.distribution.TensorLayout, got {layout!r}")
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"a variable's name must be a string without '/', got {name!r}")
+        if isinstance(shape, (int, str)):
+            raise TypeError(f"a variable's shape must be a tuple of sizes such as (3,), got {shape!r}")
         value = as_tensor(_initial_value(initializer, shape, dtype), dtype)
         if shape is not None and tuple(shape) != value.shape:
             raise ShapeError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.validation import check_model
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.check_arguments import check_steps, limit_steps
 from hornbeam.training.compile_config import describe
@@ -83,6 +84,7 @@ def predictions(
 
 def opened(model: Model, x: Tree, y: Tree, sample_weight: Tree, purpose: str) -> tuple[Any, Any, Any]:
     """Take data out of their seal, if they have one; the evaluation is counted and announced."""
+    check_model(model, where=purpose)
     x, y, sample_weight, sealed = unsealed(x, y, sample_weight, model._training_run is not None)
     count_evaluation(sealed, f"{purpose} of {describe(model)}", quiet=False)
     return x, y, sample_weight

@@ -158,6 +158,8 @@ def get_engine(name: str) -> Engine:
         ImportError: If the engine's library is not installed; the message has the command that installs it.
         RuntimeError: If the device does not exist.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"an engine is selected by its name, such as 'jax', got {name!r}")
     if name not in _loaded:
         kind, _, device = name.partition(":")
         if kind not in _known:

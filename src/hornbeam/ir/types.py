@@ -48,6 +48,10 @@ def dtype_name(dtype: Any) -> str:
         return _PYTHON[dtype]
     if hasattr(dtype, "dtype") and not isinstance(dtype, type):
         return dtype_name(dtype.dtype)
+    if isinstance(dtype, int):
+        raise HornbeamTypeError(
+            f"a dtype is a name such as 'float32', got {dtype!r}: the sizes of a shape go into one tuple"
+        )
     try:
         return _NAMES[np.dtype(dtype).newbyteorder("=")]
     except (TypeError, KeyError):
@@ -55,6 +59,10 @@ def dtype_name(dtype: Any) -> str:
         tail = str(dtype).rsplit(".", 1)[-1]
         if tail in _NUMPY:
             return tail
+        if "complex" in tail:
+            raise HornbeamTypeError(
+                f"tensors are real, got {tail}: complex numbers are pairs (real, imaginary), as in ops.fft"
+            ) from None
         raise HornbeamTypeError(f"unknown dtype {dtype!r}.{suggest(tail, DTYPES, 'dtype')}") from None
 
 

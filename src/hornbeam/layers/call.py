@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.call_errors import argument_hint
 from hornbeam._internal.naming import current_path
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.symbolic import holds_strings, strings_refused
@@ -67,7 +68,7 @@ class LayerCall:
         try:
             bound = self.spec.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{layer.describe()}: {error}. It takes {self.spec.signature}") from None
+            raise TypeError(f"{layer.describe()}: {error}. {self._advice(args, kwargs)}") from None
         self.bound = bound
         self.arguments = bound.arguments
         for name, value in self.arguments.items():
@@ -78,6 +79,18 @@ class LayerCall:
             self.training = self.arguments.get("training")
         leaves = tree.flatten(list(self.arguments.values()))
         self.symbolic = any(isinstance(x, Tensor) and x.symbolic for x in leaves)
+
+    def _advice(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Return what was probably meant by arguments that do not fit `call`."""
+        first = next(iter(inspect.signature(type(self.layer).call).parameters), "")
+        if not self.spec.names and first not in ("self", ""):
+            return f"Is `self` missing? Write call(self, {first})"
+        unknown = [name for name in kwargs if name not in self.spec.names]
+        hint = argument_hint(unknown[0], [*self.spec.names, "training", "mask"]) if unknown else ""
+        tensors = len(args) > 1 and all(is_array(x) for x in args)
+        if tensors and sum(p.default is p.empty for p in self.spec.parameters) == 1:
+            hint = " Several tensors go into one list: layer([a, b])."
+        return f"It takes ({', '.join(self.spec.names)}).{hint}"
 
     def _takes_any(self) -> bool:
         return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self.spec.parameters)

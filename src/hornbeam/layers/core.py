@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam._internal.formatting import brief
 from hornbeam._internal.validation import check_int, check_unsupported
 from hornbeam.config import floatx
 from hornbeam.core.registry import deserialize, exported
@@ -89,7 +90,7 @@ class InputLayer(Layer):
         if batch_shape is None:
             if isinstance(shape, int) or not is_shape(shape):
                 raise ValueError(
-                    f"Input {self.name!r}: shape must be a tuple of sizes such as (784,), got {shape!r}"
+                    f"Input {self.name!r}: shape must be a tuple of sizes such as (784,), got {brief(shape)}"
                 )
             batch_shape = (batch_size, *shape)
         self._shape = tuple(batch_shape)

@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from hornbeam import dtype_policies, ops, regularizers, tree
-from hornbeam._internal.call_errors import accepted_arguments, check_keywords, unknown_arguments
+from hornbeam._internal.call_errors import (
+    accepted_arguments,
+    check_keywords,
+    check_not_called,
+    unknown_arguments,
+)
 from hornbeam._internal.foreign_names import MODELS, add_foreign_names, without_foreign_names
 from hornbeam._internal.naming import current_path, path_scope, to_snake_case, unique_name
 from hornbeam.core.convert import as_tensor
@@ -119,6 +124,8 @@ class Layer(Operation, Weighted):
     _not_in_config: frozenset[str] = frozenset()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if args:
+            check_not_called(cls, args)
         if kwargs:
             check_keywords(cls, args, kwargs)
         layer = object.__new__(cls)
@@ -249,7 +256,8 @@ class Layer(Operation, Weighted):
             *args: Tensors, or nested structures of them.
             **kwargs: Further arguments. `training` and `mask` have the meaning that `__call__` gives them.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define call(self, inputs)")
+        forward = ": it has forward(), which is call() here" if "forward" in vars(type(self)) else ""
+        raise NotImplementedError(f"{type(self).__name__} does not define call(self, inputs){forward}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         """Apply the layer: cast, build on the first call, check, resolve `training` and masks, `call`.

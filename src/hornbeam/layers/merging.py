@@ -53,9 +53,10 @@ class _Merge(TensorLayer):
 
     def _tensors(self, inputs: Tree) -> list[Tensor]:
         if not isinstance(inputs, (list, tuple)) or len(inputs) < self.minimum:
-            count = len(inputs) if isinstance(inputs, (list, tuple)) else "no list"
+            several = isinstance(inputs, (list, tuple))
+            received = f"a list of {len(inputs)}" if several else "one tensor: write layer([a, b])"
             raise ValueError(
-                f"{self.describe()} merges a list of at least {self.minimum} tensors, got {count}"
+                f"{self.describe()} merges a list of at least {self.minimum} tensors, got {received}"
             )
         return list(inputs)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import constraints, initializers, regularizers
+from hornbeam._internal.call_errors import explain_arguments
 from hornbeam.core.variable import Variable, eager_scope
 from hornbeam.ir.types import ShapeError, UnknownSize, dtype_name, is_float
 from hornbeam.layers.context import is_shapes_only
@@ -44,6 +45,7 @@ class Weighted(Tracked):
         """Return the layer's path and class, for messages."""
         raise NotImplementedError
 
+    @explain_arguments
     def add_weight(
         self,
         *args: Any,

@@ -47,6 +47,7 @@ class Loss(ArgumentChecks):
 
     # True if y_true holds class indices, which are not converted to the dtype of the loss.
     integer_labels = False
+    _called_with = "y_true, y_pred"
 
     def __init__(
         self,
@@ -98,7 +99,10 @@ class Loss(ArgumentChecks):
         mask = getattr(y_pred, "_keras_mask", None)
         predictions = _each_array(self._prediction, y_pred)
         targets = _each_array(self._target, y_true)
-        values = ops.convert_to_tensor(self.call(targets, predictions))
+        values: Any = self.call(targets, predictions)
+        if values is None:
+            raise ValueError(f"the loss {self.name!r} returned None: is a `return` missing?")
+        values = ops.convert_to_tensor(values)
         own_mask = values._keras_mask
         if own_mask is not None:
             mask = own_mask if mask is None else ops.logical_and(mask, own_mask)

@@ -43,6 +43,8 @@ class Metric(ArgumentChecks):
         ...     def result(self): return self.count.value
     """
 
+    _called_with = "y_true, y_pred"
+
     def __init__(self, dtype: DTypeLike | None = None, name: str | None = None) -> None:
         self.name = name or unique_name(to_snake_case(type(self).__name__))
         self._dtype = dtype_name(getattr(dtype, "compute_dtype", dtype) if dtype is not None else floatx())

@@ -146,7 +146,10 @@ class MeanMetricWrapper(Mean):
             y_pred: Tensor of predictions, of the shape of `y_true`.
             sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
         """
-        values = ops.convert_to_tensor(self._fn(y_true, y_pred, **self._fn_kwargs))
+        result = self._fn(y_true, y_pred, **self._fn_kwargs)
+        if result is None:
+            raise ValueError(f"the metric {self.name!r} returned None: is a `return` missing?")
+        values = ops.convert_to_tensor(result)
         mask = getattr(y_pred, "_keras_mask", None)
         if values._keras_mask is None:
             values._keras_mask = mask

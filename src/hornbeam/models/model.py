@@ -156,9 +156,10 @@ class Model(SavingMethods, Trainer, Layer):
         Returns:
             Outputs, in any structure.
         """
+        forward = " (it has forward(), which is call() here)" if "forward" in vars(type(self)) else ""
         raise NotImplementedError(
-            f"{type(self).__name__} does not define call(self, inputs): write it, or make the model as "
-            "Model(inputs, outputs)"
+            f"{type(self).__name__} does not define call(self, inputs){forward}: write it, or make the model "
+            "as Model(inputs, outputs)"
         )
 
     def _record(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,9 @@ class Sequential(Model):
 
     # -- the stack ---------------------------------------------------------------------------------
 
+    if not TYPE_CHECKING:  # what `inspect` shows, to which `__new__` comes first
+        __new__.__signature__ = inspect.signature(__init__)
+
     @property
     def layers(self) -> list[Layer]:
         """Layers, without the input."""
@@ -122,7 +126,8 @@ class Sequential(Model):
         if isinstance(layer, Layer):
             return layer
         if not callable(layer):
-            hint = ": write Sequential(list(layers))" if hasattr(layer, "__iter__") else ""
+            several = hasattr(layer, "__iter__") and not isinstance(layer, str)
+            hint = ": write Sequential(list(layers))" if several else ""
             raise TypeError(f"Sequential takes layers, got {type(layer).__name__}: {layer!r}{hint}")
         from hornbeam.layers import Lambda  # few models need it
 

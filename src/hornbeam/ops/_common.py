@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from hornbeam import primitives as p
+from hornbeam._internal.formatting import brief
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.tensor import Tensor
@@ -54,7 +55,13 @@ def one_axis(axis: SupportsIndex, rank: int, name: str) -> int:
     try:
         index = operator.index(axis)
     except TypeError:
-        raise HornbeamTypeError(f"{name}: an axis must be an integer, got {axis!r}") from None
+        several = isinstance(getattr(axis, "shape", None), tuple) and name in (
+            "concatenate",
+            "stack",
+            "append",
+        )
+        hint = f": the tensors go into one list, {name}([a, b])" if several else ""
+        raise HornbeamTypeError(f"{name}: an axis must be an integer, got {brief(axis)}{hint}") from None
     if not -rank <= index < rank:
         raise ShapeError(f"{name}: axis {axis} is out of range for a tensor with {rank} axes")
     return index % rank
@@ -109,7 +116,8 @@ def static_int(x: object, name: str) -> int:
     try:
         return operator.index(x)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {x!r}") from None
+        unknown = ": write -1 for one size that is unknown" if x is None and name == "a size" else ""
+        raise TypeError(f"{name} must be an integer, got {brief(x)}{unknown}") from None
 
 
 def shape_of(shape: Sequence[SupportsIndex] | Tensor | SupportsIndex) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
+from hornbeam._internal.formatting import brief
 from hornbeam._internal.validation import check_callable
 from hornbeam.core.convert import as_tensor, cast, cast_node
 from hornbeam.core.dispatch import operation
@@ -71,6 +72,8 @@ def cond(pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], An
         >>> float(hornbeam.ops.cond(hornbeam.ops.array(True), lambda: 1.0, lambda: 2.0))
         1.0
     """
+    for branch in (true_fn, false_fn):
+        check_callable("a branch", branch, where="cond")
     if isinstance(pred, (bool, np.bool_)):
         return true_fn() if pred else false_fn()
     return _cond(pred, true_fn, false_fn)
@@ -244,6 +247,7 @@ def scan(
         >>> float(carry), np.asarray(ys).tolist()
         (6.0, [0.0, 1.0, 3.0])
     """
+    check_callable("f", f, where="scan")
     return _scan(f, init, xs, length, reverse)
 
 
@@ -268,7 +272,10 @@ def _scan(
     def step(carry: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:
         state = tree.pack_sequence_as(init, [Tensor(n) for n in carry])
         item = None if xs is None else tree.pack_sequence_as(xs, [Tensor(n) for n in items])
-        new, y = f(state, item)
+        result = f(state, item)
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise ValueError(f"scan: f must return a pair (carry, output), got {brief(result)}")
+        new, y = result
         structure[:] = [y]
         return _loop_values("scan", new, carry), [
             node_of(leaf) for leaf in tree.flatten(y) if leaf is not None

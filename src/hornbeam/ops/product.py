@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import primitives as p
+from hornbeam._internal.formatting import brief
 from hornbeam.core.convert import cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import matmul, multiply
@@ -322,6 +323,8 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
 
 def _parse(subscripts: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """Return the letters of the axes of operands and result; the axes of "..." get private letters."""
+    if not isinstance(subscripts, str):
+        raise TypeError(f"einsum: the subscripts come first, such as 'ij,jk->ik', got {brief(subscripts)}")
     text = subscripts.replace(" ", "")
     left, arrow, result = text.partition("->")
     terms = left.split(",")

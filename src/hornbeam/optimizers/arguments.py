@@ -11,6 +11,8 @@ import numpy as np
 
 def check_learning_rate(rate: Any) -> float:
     """Return a finite, non-negative number as a float, or raise ValueError."""
+    if isinstance(rate, type):
+        raise TypeError(f"learning_rate={rate.__name__} is the class: write {rate.__name__}(...)")
     if isinstance(rate, (str, bool)) or np.ndim(rate) != 0:
         raise ValueError(
             f"learning_rate must be a number, a LearningRateSchedule or a function, got {rate!r}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.call_errors import ArgumentChecks, unknown_arguments
+from hornbeam._internal.foreign_names import OPTIMIZERS, add_foreign_names
 from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam._internal.warn import warn_user
@@ -124,7 +125,7 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         self._no_decay: set[Variable] = set()
         self._no_decay_pattern: re.Pattern[str] | None = None
         self._iterations = self.add_variable((), "zeros", "int64", name="iteration")
-        if callable(learning_rate):
+        if callable(learning_rate) and not isinstance(learning_rate, type):
             self._learning_rate: Variable | Callable[..., Any] = learning_rate
         else:
             rate = check_learning_rate(learning_rate)
@@ -518,3 +519,6 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
             rate = shortest_float(np.asarray(rate.numpy())) if known else None
         shown = "" if rate is None else f", learning_rate={rate}"
         return f"<{type(self).__name__} name={getattr(self, 'name', '?')}{shown}>"
+
+
+add_foreign_names(Optimizer, OPTIMIZERS)

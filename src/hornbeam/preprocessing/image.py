@@ -11,7 +11,7 @@ from hornbeam.utils.images import load_img as load_img
 from hornbeam.utils.images import save_img as save_img
 from hornbeam.utils.images import smart_resize as smart_resize
 
-__all__ = ["ImageDataGenerator", "array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"]
+__all__ = ["array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"]
 
 if TYPE_CHECKING:
     from hornbeam.preprocessing.generator import ImageDataGenerator as ImageDataGenerator

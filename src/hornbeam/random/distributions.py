@@ -68,6 +68,12 @@ def _centered(key: Node, shape: tuple[int, ...], dtype: str) -> Node:
     return p.convert(_high_bits(key, shape, 23), "float32") * 2.0**-22 + (2.0**-23 - 1.0)
 
 
+def _check_first(name: str, shape: object, bound: object) -> None:
+    """Raise TypeError for the order of NumPy's arguments: `uniform(0, 1, (2, 3))`."""
+    if isinstance(bound, (tuple, list)) and isinstance(shape, (int, float)):
+        raise TypeError(f"{name}: the shape is the first argument: {name}({tuple(bound)}, ...)")
+
+
 def _located(values: Node, location: TensorLike, scale: TensorLike, dtype: str) -> Tensor:
     """Compute location + scale * values."""
     if not _is_number(scale, 1):
@@ -104,6 +110,7 @@ def uniform(
         >>> hornbeam.random.uniform((2, 3), seed=1).shape
         (2, 3)
     """
+    _check_first("uniform", shape, maxval)
     name, sizes = _float_dtype(dtype, "uniform"), shape_of(shape)
     values = _fraction(draw_seed(seed).node, sizes, name)
     if _is_number(minval, 0) and _is_number(maxval, 1):
@@ -139,6 +146,7 @@ def normal(
         >>> hornbeam.random.normal((2, 3), seed=1).shape
         (2, 3)
     """
+    _check_first("normal", shape, stddev)
     name, sizes = _float_dtype(dtype, "normal"), shape_of(shape)
     u = _centered(draw_seed(seed).node, sizes, name)
     return _located(p.erf_inv(u) * math.sqrt(2), mean, stddev, name)

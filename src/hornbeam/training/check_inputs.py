@@ -80,7 +80,12 @@ def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) 
     if len(arrays) != len(symbols):
         listed = ", ".join(tensor.name for tensor in symbols)
         received = f"{len(arrays)} arrays" if len(arrays) != 1 else "one array"
-        raise ValueError(f"{where} has {len(symbols)} input(s) ({listed}), x holds {received}")
+        pair = (
+            ". For inputs and targets write fit(x, y)"
+            if isinstance(x, tuple) and len(arrays) == 2 and len(symbols) == 1
+            else ""
+        )
+        raise ValueError(f"{where} has {len(symbols)} input(s) ({listed}), x holds {received}{pair}")
     for array, tensor in zip(arrays, symbols, strict=True):
         if array is not None:
             hint = shape_hint(tuple(array.shape), tuple(tensor.shape))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hornbeam import losses as losses_module
 from hornbeam import metrics as metrics_module
 from hornbeam import ops
+from hornbeam._internal.call_errors import check_accepts
 from hornbeam._internal.naming import suggest
 from hornbeam.core.registry import names_in
 from hornbeam.core.variable import eager_scope
@@ -34,6 +35,7 @@ def make_loss(identifier: Any) -> Loss | None:
     loss = losses_module.get(identifier)
     if isinstance(loss, losses_module.Loss):
         return loss
+    check_accepts(loss, "y_true, y_pred", "a loss")
     return losses_module.LossFunctionWrapper(loss, name=getattr(loss, "__name__", type(loss).__name__))
 
 
@@ -313,6 +315,7 @@ def _make_metric(identifier: MetricLike) -> Metric | None:
         if isinstance(identifier, str):
             metric.name = identifier
         return metric
+    check_accepts(metric, "y_true, y_pred", "a metric")
     name = identifier if isinstance(identifier, str) else _function_name(metric)
     return metrics_module.MeanMetricWrapper(metric, name=name)
 

@@ -320,7 +320,8 @@ def as_array(value: Tree, name: str) -> np.ndarray:
     elif not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):  # pandas, polars
         value = frame_to_array(value, name)
     if isinstance(value, (str, bytes)) or not hasattr(value, "__array__"):
-        raise HornbeamTypeError(f"{name} must be an array, got {type(value).__name__}")
+        call = ": call it, to pass what it yields" if callable(value) else ""
+        raise HornbeamTypeError(f"{name} must be an array, got {type(value).__name__}{call}")
     array = np.asarray(value)
     if array.dtype.kind in "SU":
         raise HornbeamTypeError(f"{name} holds strings ({_example(array)}): {ENCODE}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.naming import NamedValues
 from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import slowest
 from hornbeam.random import random_state, set_random_state
@@ -71,7 +72,7 @@ class TrainingRun:
             model.reset_metrics()
         self.resumed = False
         callbacks.on_epoch_begin(epoch)
-        logs = dict(sorted(loop.run(self.data, steps).items()))
+        logs = NamedValues("logs", dict(sorted(loop.run(self.data, steps).items())))
         self.stop_if_requested()
         if loop.done == 0 or (steps is not None and loop.done < steps and not model.stop_training):
             self._stop_without_data()

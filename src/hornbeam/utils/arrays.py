@@ -35,7 +35,10 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
         fraction = float(numbers[numbers != np.trunc(numbers)].flat[0])
         raise ValueError(f"to_categorical takes class indices, which are integers, got {fraction!r}")
     if numbers.dtype.kind not in "iufb":
-        raise ValueError(f"to_categorical takes class indices, got an array of {numbers.dtype}")
+        hint = (
+            ": np.unique(labels, return_inverse=True)[1] numbers them" if numbers.dtype.kind in "US" else ""
+        )
+        raise ValueError(f"to_categorical takes class indices, got an array of {numbers.dtype}{hint}")
     numbers = numbers.astype("int64")
     if numbers.ndim > 1 and numbers.shape[-1] == 1:
         numbers = numbers[..., 0]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import tree
+from hornbeam._internal.formatting import brief
 from hornbeam._internal.html.markup import scrolling
 from hornbeam._internal.html.notebook import notebook_output
 from hornbeam.visualization.graph_drawing import Box, arrange
@@ -238,8 +239,8 @@ def boxes_of(model: Model, options: Options = Options()) -> list[Box]:
         outputs, inputs = list(model.outputs), list(model.inputs)
     except (AttributeError, ValueError) as error:
         raise ValueError(
-            f"{getattr(model, 'name', model)!r} has no graph of layers to draw: only built Sequential and "
-            "functional models do"
+            f"{brief(getattr(model, 'name', model))} has no graph of layers to draw: only built Sequential "
+            "and functional models do"
         ) from error
     boxes: list[Box] = []
     numbers: dict[int, int] = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.formatting import brief
 from hornbeam._internal.validation import check_int
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
@@ -66,6 +67,11 @@ class Dataset:
     report: str
 
     def __init__(self, stage: s.Stage) -> None:
+        if not isinstance(stage, s.Stage):
+            raise TypeError(
+                f"Dataset.from_tensor_slices makes a dataset of arrays, from_generator of a generator; got "
+                f"{brief(stage)}"
+            )
         self._stage = stage
         self._spec: Any = None
 

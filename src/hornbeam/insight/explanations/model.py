@@ -9,6 +9,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.formatting import byte_size, with_unit
+from hornbeam._internal.validation import check_model
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.errors import NotRemovableError
 from hornbeam.insight.ablation import parameters_without
@@ -62,6 +63,7 @@ def explain(
     Example:
         >>> print(hornbeam.insight.explain(model))  # doctest: +SKIP
     """
+    check_model(model, where="explain")
     if not model.built:
         raise ValueError(
             f"model {model.name!r} is not built, so its shapes are not known: begin it with an Input, call "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.call_errors import check_accepts
 from hornbeam.core.registry import exported
 from hornbeam.training.callbacks.base import Callback, History, Logs
 from hornbeam.training.callbacks.progbar import ProgbarLogger
@@ -169,7 +171,18 @@ def _as_list(callbacks: Any) -> list[Callback]:
                 f"callbacks=[{callback.__name__}] is the class: write {callback.__name__}(...) to make one"
             )
         if not isinstance(callback, Callback):
+            function = ": write LambdaCallback(on_epoch_end=...)" if callable(callback) else ""
             raise TypeError(
-                f"a callback must be a hornbeam.callbacks.Callback, got {type(callback).__name__}"
+                f"a callback must be a hornbeam.callbacks.Callback, got {type(callback).__name__}{function}"
             )
+        _check_hooks(callback)
     return flat
+
+
+def _check_hooks(callback: Callback) -> None:
+    """Raise TypeError for a hook of the user's that does not take what it is called with."""
+    for name in vars(Callback):
+        hook = getattr(type(callback), name, None)
+        if name.startswith("on_") and inspect.isfunction(hook) and hook is not vars(Callback)[name]:
+            arguments = ", ".join(inspect.signature(vars(Callback)[name]).parameters)
+            check_accepts(hook, arguments, f"the hook {name}")

@@ -62,10 +62,11 @@ class Monitor(Callback):
             return -1.0
         if any(part in name for part in _UP):
             return 1.0
+        names = [metric.name for metric in metrics]
+        hint = nearest(self.monitor, [*names, *(f"val_{name}" for name in names)])
         raise ValueError(
             f"{type(self).__name__}(monitor={self.monitor!r}): the name does not tell whether larger is "
-            "better; "
-            'give mode="min" or mode="max"'
+            f'better.{hint} Otherwise give mode="min" or mode="max"'
         )
 
     def _better(self, value: float, than: float | None) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.call_errors import check_accepts
 from hornbeam._internal.validation import check_callable
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, say
@@ -37,6 +38,8 @@ class LearningRateScheduler(Callback):
         super().__init__()
         self.schedule = check_callable("schedule", schedule)
         self.verbose = verbose
+        if not self._takes_two():
+            check_accepts(schedule, "epoch", "a schedule")
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         optimizers = rated_optimizers(self.model.optimizer)
@@ -55,12 +58,14 @@ class LearningRateScheduler(Callback):
         if self.verbose > 0:
             say(f"Epoch {epoch + 1}: {name.replace('_', ' ', 1)} set to {float(rate):.4g}")
 
-    def _rate(self, epoch: int, present: float) -> Any:
+    def _takes_two(self) -> bool:
         try:
-            takes_two = len(inspect.signature(self.schedule).parameters) > 1
+            return len(inspect.signature(self.schedule).parameters) > 1
         except ValueError:  # a builtin without a signature
-            takes_two = False
-        return self.schedule(epoch, present) if takes_two else self.schedule(epoch)
+            return False
+
+    def _rate(self, epoch: int, present: float) -> Any:
+        return self.schedule(epoch, present) if self._takes_two() else self.schedule(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
