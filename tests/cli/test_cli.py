@@ -224,9 +224,10 @@ def test_the_wheel(tmp_path: Path, script: Path) -> None:
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     installed = run(bin / "python", "-m", "pip", "install", "--quiet", wheel, env=clean)
     assert installed.returncode == 0, installed.stderr
-    for command in ([bin / "hornbeam", "doctor"], [bin / "hornbeam", "run", script]):
-        done = run(*command, env=clean, cwd=tmp_path)
+    for arguments in (["doctor"], ["run", script], ["course", "notebooks"]):
+        done = run(bin / "hornbeam", *arguments, env=clean, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "notebooks").glob("*.ipynb"))) == 15
 
 
 def test_warped_digits() -> None:
