@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
 from hornbeam._internal.call_errors import ArgumentChecks
+from hornbeam._internal.formatting import scalars_repr
 from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
@@ -37,6 +38,9 @@ class Constraint(ArgumentChecks):
 
     Subclasses define `__call__` and `get_config`.
     """
+
+    def __repr__(self) -> str:
+        return scalars_repr(self)
 
     def __call__(self, w: Tensor) -> Tensor:
         """Project a weight.

@@ -64,6 +64,16 @@ def shape_text(shape: Iterable[int | None]) -> str:
     return " × ".join("?" if size is None else str(size) for size in shape) or "scalar"
 
 
+def scalars_repr(value: object) -> str:
+    """Return the class of an object with its public numbers and texts, for `__repr__`."""
+    scalars = [
+        f"{name}={part}"
+        for name, part in vars(value).items()
+        if isinstance(part, (int, float, str)) and name != "name" and not name.startswith("_")
+    ]
+    return f"<{' '.join([type(value).__name__, ', '.join(scalars)]).strip()}>"
+
+
 def shortened(text: str, width: int) -> str:
     """Return a text of at most `width` characters."""
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -16,7 +16,7 @@ _PIP = re.compile(r"^(?P<indent>\s*)[!%](?:python3? -m )?pip3?\s+install\s+(?P<r
 _REPLACED = re.compile(
     r"(?:keras|tf[-_]keras|tensorflow(?:[-_](?:cpu|gpu|macos|metal))?)(?:[\[<>=!~ ].*)?", re.I
 )
-_NOTE = "print('hornbeam: {names} means Hornbeam in this notebook, which is installed already')"
+_NOTE = "print('hornbeam: {names} {mean} Hornbeam in this notebook, which is installed already')"
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -79,7 +79,8 @@ def _without_replaced(line: str) -> list[str]:
     names = sorted({re.split(r"[\[<>=!~]", word.strip("'\""))[0] for word in dropped})
     ending = "\n" if line.endswith("\n") else ""
     kept = [word for word in words if word not in dropped]
-    parts = [f"{match['indent']}{_NOTE.format(names=' and '.join(names))}"]
+    note = _NOTE.format(names=" and ".join(names), mean="mean" if len(names) > 1 else "means")
+    parts = [f"{match['indent']}{note}"]
     if any(not word.startswith("-") for word in kept):
         parts.append(f"{line[: match.start('rest')]}{' '.join(kept)}")
     return [f"{part}\n" for part in parts[:-1]] + [parts[-1] + ending]

@@ -74,6 +74,9 @@ class Engine(ABC):
     cache_size = 256
     mesh: Mesh | None = None
 
+    def __repr__(self) -> str:
+        return f"<engine {self.name}>"
+
     def __init__(self) -> None:
         self._executables: dict[tuple[Any, ...], Executable] = {}
         self._lock = threading.Lock()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.call_errors import ArgumentChecks
+from hornbeam._internal.formatting import scalars_repr
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 
@@ -24,6 +25,9 @@ class Initializer(ArgumentChecks):
 
     Subclasses define `__call__`, and `get_config` if they have arguments.
     """
+
+    def __repr__(self) -> str:
+        return scalars_repr(self)
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         """Draw the initial values of a weight.

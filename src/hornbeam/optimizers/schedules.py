@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.call_errors import ArgumentChecks
+from hornbeam._internal.formatting import scalars_repr
 from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.validation import check_number, check_positive
 from hornbeam.config import floatx
@@ -69,9 +70,7 @@ class LearningRateSchedule(ArgumentChecks):
         return cls(**config)
 
     def __repr__(self) -> str:
-        numbers = {key: value for key, value in vars(self).items() if isinstance(value, (int, float, str))}
-        texts = [f"{key}={value}" for key, value in numbers.items() if key != "name" and key[0] != "_"]
-        return f"<{' '.join([type(self).__name__, ', '.join(texts)]).strip()}>"
+        return scalars_repr(self)
 
 
 def _float(x: TensorLike) -> Tensor:

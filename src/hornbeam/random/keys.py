@@ -78,6 +78,9 @@ class SeedGenerator:
         self.state = Variable(start, trainable=False, name="seed_generator_state")
         self.state.path = f"{self.name}/{self.state.name}"
 
+    def __repr__(self) -> str:
+        return f"<SeedGenerator name={self.name}, seed={self._initial_seed}>"
+
     def next(self, ordered: bool = True) -> Tensor:
         """Return the next key, uint32 (2,), and advance the state.
 

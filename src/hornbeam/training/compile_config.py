@@ -176,6 +176,9 @@ class CompileMetrics:
     name if the model has several outputs.
     """
 
+    def __repr__(self) -> str:
+        return f"<CompileMetrics {', '.join(metric.name for metric in self.metrics)}>"
+
     name = "compile_metrics"
 
     def __init__(

@@ -13,7 +13,7 @@ from hornbeam.training.progress import Bar, duration, number_text, per_step
 from hornbeam.training.progress_line import folded_line
 
 # Seconds between two messages to the browser: more would only pile up there.
-_INTERVAL = 0.25
+INTERVAL = 0.25
 # Epochs of a long training that stay in the output, from the first and the last ones.
 _FIRST_ROWS, _LAST_ROWS = 5, 45
 # Characters of a line of the plain text.
@@ -38,6 +38,8 @@ class ProgressTable:
         self._rows: list[Row] = []
         self._lines: list[str] = []
         self._output = LiveOutput()
+        self._shown_rows = 0
+        self._drawn = 0.0
 
     def draw(self, live_row: Row | None = None, line: str = "", below: Html | None = None) -> None:
         """Display the rows, and below them what is in progress."""
@@ -50,12 +52,19 @@ class ProgressTable:
         html = notebook_output(table("", [self._head, *names, "time", "per step"], cells), below)
         text = "\n".join([*_excerpt(self._lines), *([line] if line else [])])
         self._output.show(html, text)
+        self._shown_rows, self._drawn = len(self._rows), time.perf_counter()
 
     def add(self, row: Row, line: str) -> None:
-        """Add a finished row, and display it."""
+        """Add a finished row, and display it unless the last one was displayed just now."""
         self._rows.append(row)
         self._lines.append(line)
-        self.draw()
+        if time.perf_counter() - self._drawn >= INTERVAL:
+            self.draw()
+
+    def finish(self) -> None:
+        """Display the rows that are not displayed yet."""
+        if self._rows and self._shown_rows < len(self._rows):
+            self.draw()
 
     @property
     def is_shown(self) -> bool:
@@ -94,7 +103,7 @@ class NotebookBar(Bar):
         """Draw, if the last drawing is old enough."""
         self.step = step
         now = time.perf_counter()
-        if now - self._drawn >= _INTERVAL:
+        if now - self._drawn >= INTERVAL:
             self._drawn = now
             self._draw_live(now - self.start, logs)
 
@@ -111,6 +120,8 @@ class NotebookBar(Bar):
         line = folded_line([part for part in parts if part], _WIDTH)
         row = (self._label, texts, duration(elapsed), rate.removesuffix("/step"))
         self._progress.add(row, line)
+        if not self._title:
+            self._progress.finish()
 
     def abandon(self) -> bool:
         """Leave the unfinished row as it is. Returns False: no line is to be ended."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.call_errors import explain_arguments
+from hornbeam._internal.html.notebook import in_kernel
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
 from hornbeam.training import check_arguments
@@ -213,8 +214,17 @@ class Trainer(BatchMethods):
         if callbacks.history is not None:
             callbacks.history.schedule = schedule
         if settings.verbose == 1:
-            _say(schedule.sentence(), sentence)
+            _say(schedule.sentence(), sentence, self._earlier_updates(settings))
         return TrainingRun(cast("Model", self), data, validation, callbacks, settings)
+
+    def _earlier_updates(self, settings: FitSettings) -> str:
+        """Say in a notebook, where cells are run again, that the training goes on."""
+        optimizer = self.optimizer
+        if not in_kernel() or settings.initial_epoch or optimizer is None or not optimizer.built:
+            return ""
+        count = int(optimizer.iterations)
+        again = "build the model again to begin anew"
+        return f"the training goes on: the model has had {count:,} updates; {again}" if count else ""
 
     def _train(
         self, run: TrainingRun, checkpoints: list[Path] | None, profile: bool | str | os.PathLike[str]

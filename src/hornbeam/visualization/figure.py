@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hornbeam._internal.html.notebook import display_object, in_kernel
+
 if TYPE_CHECKING:
     import os
 
@@ -87,6 +89,13 @@ class Figure:
 
         write(self.to_matplotlib(), path, self.title, self.alt, dpi)
         return self
+
+    def show(self) -> None:
+        """Display the drawing in a notebook, print it elsewhere."""
+        if in_kernel():
+            display_object(self)
+        else:
+            print(self)
 
     @property
     def text(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -42,12 +44,25 @@ _NEUTRAL, _EDGE, _ARROW = "#f4f4f4", "#555555", "#333333"
 
 
 def figure_class(purpose: str) -> type[matplotlib.figure.Figure]:
-    """Return Matplotlib's Figure. Raises ImportError, with the purpose, without Matplotlib."""
+    """Return a Figure of Matplotlib that notebooks show, even before pyplot is imported.
+
+    Raises ImportError, with the purpose, without Matplotlib.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(f"{purpose} needs Matplotlib: {install_command('plot')}") from error
-    return Figure
+    return _displayed_figure(Figure)
+
+
+@functools.cache
+def _displayed_figure(base: type[matplotlib.figure.Figure]) -> type[matplotlib.figure.Figure]:
+    def png(self: matplotlib.figure.Figure) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=100)
+        return file.getvalue()
+
+    return type("Figure", (base,), {"_repr_png_": png})
 
 
 def pyplot(purpose: str) -> ModuleType:

@@ -219,6 +219,10 @@ class Callback(ArgumentChecks):
         """Return what Ctrl-C during `fit` leaves on the disk, and how to continue; "" for nothing."""
         return "", ""
 
+    def __repr__(self) -> str:
+        monitored = getattr(self, "monitor", None)
+        return f"<{type(self).__name__}{f' of {monitored}' if isinstance(monitored, str) else ''}>"
+
     def overrides(self, hooks: Iterable[str]) -> bool:
         """Return True if the callback defines one of the hooks itself.
 
@@ -277,6 +281,19 @@ class History(Callback):
         more = f", and {len(last) - 6} more" if len(last) > 6 else ""
         epochs = f"{len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}"
         return f"<History of {epochs}: {', '.join(last[:6])}{more}>"
+
+    def __getitem__(self, name: str) -> NoReturn:
+        raise TypeError(f"a History is no dict: history.history[{name!r}] has the values of the epochs")
+
+    if not TYPE_CHECKING:  # there, it would let misspelled names pass
+
+        def __getattr__(self, name: str) -> NoReturn:
+            values = self.__dict__.get("history", {})
+            if name in ("plot", "show"):
+                hint = ": hornbeam.insight.plot_history(history) draws it, and a notebook shows it by itself"
+            else:
+                hint = f": history.history[{name!r}] has its values" if name in values else ""
+            raise AttributeError(f"a History has no {name!r}{hint}")
 
     def _repr_html_(self) -> str | None:
         from hornbeam.training.history_html import history_html

@@ -69,6 +69,8 @@ class ProgbarLogger(Callback):
     def abandon(self) -> bool:
         """End the line of an epoch that is not finished. Returns True if a line was drawn."""
         bar, self._bar, self._inside_fit = self._bar, None, False
+        if self._table is not None:
+            self._table.finish()
         return bar is not None and bar.abandon()
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
