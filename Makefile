@@ -22,7 +22,7 @@ test-all: lint rust-test  ## as `test`, with the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
 
 check-rust:
-	@command -v cargo >/dev/null || { echo "hornbeam builds its native engine with Rust $(RUST_NEEDED)+, and cargo is not on the PATH: get it from https://rustup.rs"; exit 1; }
+	@command -v cargo >/dev/null || { echo "hornbeam builds its native engine with Rust $(RUST_NEEDED)+,"; echo "and cargo is not on the PATH: get it from https://rustup.rs"; exit 1; }
 	@cargo --version | awk '{ split($$2, have, "."); split("$(RUST_NEEDED)", need, "."); if (have[1] < need[1] || (have[1] == need[1] && have[2] < need[2])) { print "hornbeam needs Rust $(RUST_NEEDED)+, this is " $$2 ": run `rustup update stable` (https://rustup.rs)"; exit 1 } }'
 
 $(BIN)/python:
@@ -31,12 +31,14 @@ $(BIN)/python:
 
 # Beside the environment, which has what runs need and nothing more.
 $(MATURIN): | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --target $(VENV)/.build "maturin>=1.7,<2"
+	@echo "Installing maturin, which builds the native engine."
+	@$(BIN)/python -m pip install --quiet --upgrade --target $(VENV)/.build "maturin>=1.7,<2"
 
 $(VENV)/.installed: pyproject.toml $(RUST_SOURCES) $(NATIVE) | check-rust $(MATURIN)
-	@echo "Installing the dependencies into $(VENV), then compiling the native engine in Rust."
-	@echo "The first compilation takes 1 to 2 minutes on 2 cores; later ones take seconds."
-	PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release
+	@echo "Installing the dependencies into $(VENV), then compiling"
+	@echo "the native engine in Rust. The first compilation takes"
+	@echo "1 to 2 minutes on 2 cores; later ones take seconds."
+	@PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release
 	@touch $@
 
 # A missing extension module counts as newer than all that needs it.

@@ -88,6 +88,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("bench mpl", 2),
         ("run nothing.py", 2),
         ("launch nothing.py", 2),
+        ("course notebooks", 0),
+        ("course mnist.keras", 1),
     ],
 )
 def test_commands(folder: Path, words: str, status: int, columns: int) -> None:

@@ -11,6 +11,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hornbeam._internal.terminal import command
+
 # The mesh axis along which each dimension of a value is sharded, None for none. Missing dimensions are not
 # sharded, so () is a replicated value.
 Layout = tuple[str | None, ...]
@@ -162,7 +164,7 @@ def job_from_environment(environment: Mapping[str, str] = os.environ) -> Job | N
     if count > 1 and not all(address.rpartition(":")[::2]):
         raise ValueError(
             f"the environment names a job of {count} processes, but not their coordinator: start them by "
-            "`hornbeam launch` or torchrun, or set MASTER_ADDR and MASTER_PORT (or Keras's "
+            f"`{command('launch')}` or torchrun, or set MASTER_ADDR and MASTER_PORT (or Keras's "
             f"{_KERAS}JOB_ADDRESSES=host:port)"
         )
     if not 0 <= index < max(count, 1):

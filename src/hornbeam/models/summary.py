@@ -68,7 +68,7 @@ def summarize(
     Its columns are the output shape (without the batch), parameters, FLOPs of one sample's forward pass in
     all calls of the layer (a multiply-add is two), receptive field in input positions along each spatial
     axis, and bytes of the output for one sample. "?" depends on unknown sizes. `Model.summary` describes the
-    arguments. hint: False omits the line about `explain`.
+    arguments. hint: False omits the lines about `explain` and hidden columns.
     """
     if positions is not None:
         raise ValueError("positions is not supported: columns are as wide as their contents")
@@ -78,7 +78,7 @@ def summarize(
         print_fn(_render(model, rows, trace, line_length, show_trainable))
         return
     width = terminal_columns() if line_length is None else line_length
-    say(_render(model, rows, trace, width, show_trainable, colored=uses_color()))
+    say(_render(model, rows, trace, width, show_trainable, uses_color(), hint))
     if hint:
         _suggest_explain(width)
 
@@ -368,6 +368,7 @@ def _render(
     width: int | None,
     show_trainable: bool,
     colored: bool = False,
+    hint: bool = True,
 ) -> str:
     columns = _columns(rows, show_trainable)
     full_width, dropped = _table_width(columns), []
@@ -387,7 +388,7 @@ def _render(
     table_width = _table_width(columns)
     rule = paint("─" * (table_width if width is None else min(table_width, width)), "dim", colored)
     head = line([column.head for column in columns])
-    notes = _notes(columns, dropped, full_width)
+    notes = _notes(columns, dropped if hint else (), full_width)
     return "\n".join(
         [
             paint(f'Model "{model.name}"', "heading", colored),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
+
+from hornbeam._internal.terminal import say_folded
+from hornbeam.cli.arguments import print_error
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -25,11 +27,12 @@ def run(args: argparse.Namespace) -> int:
     try:
         copied, kept = copy_notebooks(args.folder, force=args.force)
     except OSError as error:
-        print(f"hornbeam: cannot write to {args.folder}: {error.strerror or error}", file=sys.stderr)
+        print_error("hornbeam course", f"cannot write to {args.folder}: {error.strerror or error}")
         return 1
     print(f"{args.folder}: {len(copied)} notebooks of the course")
     if kept:
-        print(f"kept: {len(kept)} that you have changed ({', '.join(kept)}); --force overwrites them")
+        names = ", ".join(kept)
+        say_folded(f"kept: {len(kept)} that you have changed ({names}); --force overwrites them", indent="  ")
     if missing := _missing_packages():
         print(f"needed: pip install {' '.join(missing)}")
     print(f"open:   jupyter lab {shlex.quote(str(args.folder))}")

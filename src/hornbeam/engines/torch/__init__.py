@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.terminal import command
 from hornbeam._internal.warn import warn_user
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine
 from hornbeam.engines.host import HostCalls
@@ -169,7 +170,8 @@ class TorchEngine(TableEngine):
         if job.address is None or job.index is None or job.count is None:
             raise ValueError(
                 "the torch engine needs the coordinator's address, the number of processes and the rank of "
-                "this one: start them by `hornbeam launch` or torchrun, or pass arguments to initialize()"
+                f"this one: start them by `{command('launch')}` or torchrun, or pass arguments to "
+                "initialize()"
             )
         if self.device.type == "cuda" and self.device.index is None:
             torch.cuda.set_device(job.local if job.local is not None else job.index)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hornbeam._internal.terminal import command
 from hornbeam.engines.base import BindingExecutable, Buffer, Engine, MeshEngine
 from hornbeam.engines.mesh import Layout, Mesh, trimmed
 from hornbeam.engines.torch import TorchEngine
@@ -105,8 +106,9 @@ class TorchMeshEngine(TorchEngine, MeshEngine):
         if sorted(mesh.devices) != sorted(names):
             raise ValueError(
                 f"the mesh has {', '.join(mesh.devices)}; the torch engine computes on one device of "
-                f"each process, here {', '.join(names)}: all have to take part. `hornbeam launch --nproc "
-                f"{mesh.size}` or torchrun starts as many processes as the mesh has devices."
+                f"each process, here {', '.join(names)}: all have to take part. "
+                f"`{command('launch', '--nproc', str(mesh.size))}` or torchrun starts as many processes "
+                "as the mesh has devices."
             )
         self._number = mesh.devices.index(names[base.process[0]])
         ranks = [names.index(name) for name in mesh.devices]
