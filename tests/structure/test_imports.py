@@ -176,6 +176,11 @@ def test_import_brings_only_declared_dependencies() -> None:
     assert heavy == "[]"
 
 
+def test_importing_the_package_alone_imports_next_to_nothing() -> None:
+    names = ("numpy", "pathlib", "shutil", "inspect")
+    assert run(f"import sys, hornbeam; print([m for m in {names} if m in sys.modules])") == "[]"
+
+
 def test_import_is_quick() -> None:
     """0.3 s of processor time for all that a script needs, beyond what Python and NumPy take themselves."""
     code = (

@@ -23,8 +23,6 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from hornbeam._internal.terminal import say_folded
-
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LAUNCHER = _PACKAGE + os.path.join("cli", "__init__.py")
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -83,6 +81,8 @@ def _show_in_ipython(
 
 def _print_note(note: str) -> None:
     """Print a line above a traceback, the last line of which is the message that programs look for."""
+    from hornbeam._internal.terminal import say_folded  # `import hornbeam` stays quick
+
     if note and sys.stderr is not None:
         say_folded(note, sys.stderr, indent="  ")
 
