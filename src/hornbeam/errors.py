@@ -32,6 +32,7 @@ __all__ = [
     "IntervalWarning",
     "LeakWarning",
     "LegacyFormatWarning",
+    "LikelyMistakeWarning",
     "MissingModuleError",
     "MissingNameError",
     "MissingOperationError",
@@ -142,6 +143,10 @@ class SealedError(TypeError):
 
 class NotRemovableError(ValueError):
     """The model needs the layer; the message is the reason."""
+
+
+class LikelyMistakeWarning(UserWarning):
+    """Training that runs, but probably does not learn what it should; the message has the remedy."""
 
 
 class TestSetWarning(UserWarning):

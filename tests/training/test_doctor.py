@@ -119,6 +119,11 @@ def test_engines_find_the_same(name: str) -> None:
     assert doctor.findings == []
 
 
+# Unscaled pixels, of which fit() itself warns, are the fault that the doctor finds here.
+pixels_are_meant = pytest.mark.filterwarnings("ignore::hornbeam.errors.LikelyMistakeWarning")
+
+
+@pixels_are_meant
 def test_says_each_finding_once_with_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     x, y = images()
     conv(scaled=False).fit(x, y, epochs=3, verbose=0, callbacks=[hb.callbacks.Doctor()])
@@ -128,6 +133,7 @@ def test_says_each_finding_once_with_numbers(capsys: pytest.CaptureFixture[str])
     assert "Divide images by 255" in text
 
 
+@pixels_are_meant
 def test_findings_are_data() -> None:
     x, y = images()
     doctor = hb.callbacks.Doctor(verbose=0)
@@ -139,6 +145,7 @@ def test_findings_are_data() -> None:
     assert str(finding) == f"unscaled_inputs: {finding.evidence}. {finding.advice}."
 
 
+@pixels_are_meant
 def test_ignores_what_it_is_told_to(capsys: pytest.CaptureFixture[str]) -> None:
     x, y = images()
     ignore = ["unscaled_inputs", "saturated_outputs", "bad_start"]

@@ -14,7 +14,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
-from hornbeam.errors import TestSetWarning
+from hornbeam.errors import LikelyMistakeWarning, TestSetWarning
 from hornbeam.random import set_random_seed
 from hornbeam.training.loop import next_chunk
 from hornbeam.training.step import uninterrupted
@@ -427,7 +427,8 @@ def test_freezing_takes_effect_at_once() -> None:
     model.fit(X, LABELS, verbose=0)
     model.layers[0].trainable = False
     before = model.get_weights()
-    model.fit(X, LABELS, verbose=0)
+    with pytest.warns(LikelyMistakeWarning, match=r"was changed after compile\(\)"):
+        model.fit(X, LABELS, verbose=0)
     after = model.get_weights()
     np.testing.assert_array_equal(before[0], after[0])
     assert not np.array_equal(before[2], after[2])

@@ -123,7 +123,6 @@ PROGRAMS: dict[str, Callable[[], Any]] = {
     ),
     "one-hot as booleans": lambda: fit(net("categorical_crossentropy"), X, ONE_HOT.astype(bool)),
     "several classes at once": lambda: fit(net("binary_crossentropy", 3, "sigmoid"), X, np.ones((24, 3))),
-    "sigmoid against one-hot": lambda: fit(net("categorical_crossentropy", 3, "sigmoid"), X, ONE_HOT),
     "softmax with mean squared error": lambda: fit(net("mse"), X, ONE_HOT),
     "probabilities as yes-no targets": lambda: fit(net("binary_crossentropy", 1, "sigmoid"), X, YES * 0.9),
     "a vector for one unit": lambda: fit(net("mse", 1, None), X, YES),

@@ -114,6 +114,12 @@ class Embedding(TensorLayer):
         """
         if x.size == 0 or x.dtype.kind not in "iuf" or type(self).call is not Embedding.call:
             return
+        if x.dtype.kind == "f" and not (x == np.round(x)).all():
+            fraction = x[x != np.round(x)].flat[0]
+            raise ValueError(
+                f"{self.describe()}: x contains {fraction:g}, the layer takes indices (integers). For other "
+                "numbers use a Dense layer, or put Discretization before this one"
+            )
         low, high = x.min(), x.max()
         if low < 0 or high >= self.input_dim:
             index, fix = low, "Indices start at 0"

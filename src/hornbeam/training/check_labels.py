@@ -47,15 +47,26 @@ def _option(loss: Loss, name: str, default: Any) -> Any:
     return getattr(loss, "options", {}).get(name, default)
 
 
+_ACTIVATIONS = {"softmax": "softmax", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+
+
+def last_activations(node: Node) -> tuple[str | None, str | None]:
+    """Return the activation that computes a node, and the one that computes its argument."""
+    node = skip_movement(node)
+    inner = last_activation(node.inputs[0]) if node.name in _ACTIVATIONS else None
+    return last_activation(node), inner
+
+
 def last_activation(node: Node) -> str | None:
-    """Return the activation that computes a node: "softmax", "sigmoid", "tanh", "linear", or None if unknown.
+    """Return the activation that computes a node, None if unknown.
+
+    It is "softmax", "sigmoid", "tanh", "relu" or "linear".
 
     "linear" is a product or convolution with a trained weight.
     """
     node = skip_movement(node)
-    named = {"softmax": "softmax", "logistic": "sigmoid", "tanh": "tanh"}
-    if node.name in named:
-        return named[node.name]
+    if node.name in _ACTIVATIONS:
+        return _ACTIVATIONS[node.name]
     if node.name == "add":
         operands = [skip_movement(operand) for operand in node.inputs]
         if any(map(_is_weighted_sum, operands)) and any(x.primitive is None for x in operands):

@@ -13,7 +13,12 @@ from hornbeam._internal.naming import suggest
 from hornbeam.core.registry import names_in
 from hornbeam.core.variable import eager_scope
 from hornbeam.ir.types import ShapeError
-from hornbeam.training.check_labels import check_activation, check_class_numbers, check_labels
+from hornbeam.training.check_labels import (
+    check_activation,
+    check_class_numbers,
+    check_labels,
+    last_activations,
+)
 from hornbeam.training.outputs import Outputs, is_several
 
 if TYPE_CHECKING:
@@ -78,8 +83,9 @@ class Losses:
         self.by_output: list[Any] = []
         self.weights: list[float] = []
         self.trackers: list[Any] = []
-        # Shapes of the outputs when they were last compared with targets.
+        # Shapes of the outputs when they were last compared with targets, and their activations.
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.activations: dict[str, tuple[str | None, str | None]] = {}
 
     def build(self, outputs: Outputs) -> None:
         """Assign losses and weights to the model's outputs.
@@ -135,6 +141,7 @@ class Losses:
             at = f"{where}, output {name!r}"
             check_activation(loss, prediction, at)
             self.shapes[name] = tuple(prediction.shape)
+            self.activations[name] = last_activations(prediction.node)
             try:
                 value = loss(target, prediction, sample_weight=weight)
             except ShapeError as error:

@@ -52,6 +52,8 @@ class TrainingState:
         self.loss_tracker: Any = None
         self.config: dict[str, Any] | None = None
         self.run_eagerly = False
+        # `trainable` of the layers when the model was compiled.
+        self.trainable: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
         self.steps_per_execution = 1
         self.steps: Bounded = Bounded()
         # Steps of a chunk by compiled step, as the loop measured them.
@@ -155,6 +157,9 @@ class CompileMixin:
         state.losses = losses
         state.metrics = compiled_metrics
         state.loss_tracker = metrics_module.Mean(name="loss")
+        state.trainable = weakref.WeakKeyDictionary(
+            {layer: layer._trainable for layer in self._flatten_layers()}  # type: ignore[attr-defined]
+        )
         state.run_eagerly = bool(run_eagerly)
         state.steps_per_execution = check_int("steps_per_execution", steps_per_execution, 1)
         state.config = {

@@ -1,0 +1,41 @@
+"""Warnings of likely mistakes: training that runs, but probably does not learn what it should.
+
+Each check is a function from the facts of a fit to sentences, in a table. They run once per fit, before the
+first step, on what is known then: the traced step, the settings, and a bounded number of samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.warn import warn_user
+from hornbeam.errors import LikelyMistakeWarning
+from hornbeam.training.check_outputs import OUTPUT_CHECKS
+from hornbeam.training.check_pixels import INPUT_CHECKS
+from hornbeam.training.check_settings import SETTING_CHECKS
+from hornbeam.training.fit_facts import FitFacts, fit_facts
+
+if TYPE_CHECKING:
+    from hornbeam.models import Model
+    from hornbeam.training.fit_settings import FitSettings
+    from hornbeam.training.sources import Data
+
+Check = Callable[[FitFacts], Iterator[str]]
+
+CHECKS: tuple[Check, ...] = (*SETTING_CHECKS, *INPUT_CHECKS, *OUTPUT_CHECKS)
+
+
+def warn_of_likely_mistakes(
+    model: Model,
+    data: Data,
+    validation: Data | None,
+    settings: FitSettings,
+    has_callbacks: bool,
+    has_validation_data: bool,
+) -> None:
+    """Issue a `LikelyMistakeWarning` for everything that the checks find."""
+    facts = fit_facts(model, data, validation, settings, has_callbacks, has_validation_data)
+    for check in CHECKS:
+        for sentence in check(facts):
+            warn_user(sentence, LikelyMistakeWarning)

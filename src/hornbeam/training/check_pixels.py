@@ -1,0 +1,120 @@
+"""Checks of the inputs before the first step: order of axes, and the scale of pixels and features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hornbeam.ir.node import Node
+from hornbeam.training.check_labels import skip_movement
+from hornbeam.training.fit_facts import FitFacts, input_arrays, some_samples
+
+if TYPE_CHECKING:
+    from hornbeam.core.jit import Traced
+
+# Largest absolute value of a feature that a layer may read as it is.
+_LARGE = 10_000
+
+
+def check_channels(facts: FitFacts) -> Iterator[str]:
+    """Images (channels, height, width) that a layer reads as (height, width, channels)."""
+    for x in input_arrays(facts):
+        sizes = x.shape[1:]
+        if len(sizes) != 3 or sizes[0] not in (1, 3, 4) or sizes[1] != sizes[2] or sizes[2] <= 4:
+            continue
+        for layer in facts.model._flatten_layers():
+            shapes = layer._build_shapes.shapes.values() if layer._build_shapes is not None else ()
+            read = any(isinstance(shape, tuple) and tuple(shape[1:]) == sizes for shape in shapes)
+            if read and getattr(layer, "data_format", None) == "channels_last":
+                yield (
+                    f"{facts.where}: images of shape {sizes} seem to have the channels first, and layer "
+                    f"{layer.path!r} reads them as (height, width, channels): give it "
+                    "np.moveaxis(x, 1, -1), or data_format='channels_first' to the layers"
+                )
+                break
+
+
+def check_scale(facts: FitFacts) -> Iterator[str]:
+    """Pixels from 0 to 255, or features of thousands, that reach the first weights as they are."""
+    arrays = facts.batch.x_leaves
+    for index, x in enumerate(arrays):
+        pixels = _is_pixels(x)
+        if not pixels and not _is_large(x):
+            continue
+        step = facts.step()
+        if step is None or _is_normalized(facts) or not _reaches_weights(step, index):
+            continue
+        if pixels:
+            yield (
+                f"{facts.where}: the images hold values up to {some_samples(x).max():g}, with which networks "
+                "train badly or not at all: divide them by 255, or put layers.Rescaling(1 / 255) first"
+            )
+        else:
+            yield (
+                f"{facts.where}: the features hold values up to {np.abs(some_samples(x)).max():,.0f}, with "
+                "which networks train badly or not at all: put a layers.Normalization() first and adapt it "
+                "to the training data"
+            )
+
+
+def _is_pixels(x: np.ndarray) -> bool:
+    """True for images, or rows of as many values as a square image has, with values up to 255."""
+    if x.ndim < 2 or x.dtype.kind not in "iuf" or not x.size:
+        return False
+    values = some_samples(x, 64)
+    if x.ndim > 2:
+        square = min(x.shape[1:3]) >= 8
+    else:
+        square = any(math.isqrt(size) >= 8 and math.isqrt(size) ** 2 == size for size in _areas(x.shape[1]))
+        square = square and bool((values == np.round(values)).all())
+    return bool(square and values.min() >= 0 and 50 < values.max() <= 255)
+
+
+def _areas(count: int) -> list[int]:
+    """Return the pixels that an image of `count` values may have, with one channel or three."""
+    return [count, count // 3] if count % 3 == 0 else [count]
+
+
+def _is_large(x: np.ndarray) -> bool:
+    if x.ndim != 2 or x.dtype.kind not in "iuf" or not x.size:
+        return False
+    return bool(np.abs(some_samples(x).astype(np.float64)).max() >= _LARGE)
+
+
+def _is_normalized(facts: FitFacts) -> bool:
+    """True if a layer of the model normalizes what it reads, wherever it is."""
+    return any("Normalization" in type(layer).__name__ for layer in facts.model._flatten_layers())
+
+
+_MOVES = ("convert", "reshape", "broadcast", "transpose", "pad")
+_PRODUCTS = ("conv", "dot_general")
+
+
+def _reaches_weights(step: Traced, index: int) -> bool:
+    """True if the forward pass multiplies an array of the data by variables, and reads it nowhere else."""
+    first = len(step.variables) + len(step.captured)
+    inputs = step.graph.inputs
+    data, variables = inputs[first + index], set(inputs[: len(step.variables)])
+    uses: dict[Node, list[Node]] = {}
+    for node in step.graph.nodes:
+        for operand in node.inputs:
+            uses.setdefault(operand, []).append(node)
+    stack, products = [data], 0
+    while stack:
+        value = stack.pop()
+        for node in uses.get(value, ()):
+            if node.name in _MOVES:
+                stack.append(node)
+            elif str(node.scope).endswith("(backward)"):
+                continue
+            elif node.name in _PRODUCTS and skip_movement(node.inputs[1]) in variables:
+                products += 1
+            else:
+                return False
+    return products > 0
+
+
+INPUT_CHECKS = (check_channels, check_scale)
