@@ -166,3 +166,13 @@ def test_inferred_sizes_are_plain_integers_or_none() -> None:
     same = ops.concatenate([i(None, 4)[:, :0], i(3, 4)], axis=1)
     assert same.shape == (None, 3, 4)
     assert all(size is None or type(size) is int for size in same.shape)
+
+
+def test_numbers_in_names_stay() -> None:
+    class Namer(layers.Layer):
+        def call(self, x: Any) -> Any:
+            raise ValueError(f"{hb.Variable(1.0).name} and {layers.Flatten().name}: {int(x.shape[1])}")
+
+    layers.Flatten()
+    with pytest.raises(ValueError, match=r"^variable_\d+ and flatten_\d+: None"):
+        Namer()(i(None))

@@ -320,7 +320,8 @@ def _common_message(first: str, second: str) -> str | None:
 
     def common(match: re.Match[str]) -> str:
         a, b = next(numbers)
-        return a if a == b else "None"
+        in_name = first[match.start() - 1 : match.start()].isidentifier()  # that of a new layer
+        return a if a == b or in_name else "None"
 
     return _NUMBERS.sub(common, first)
 

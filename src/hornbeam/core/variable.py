@@ -39,6 +39,8 @@ _tracer: ContextVar[VariableTracer | None] = context_variable("variable tracer",
 _autocast: ContextVar[str | None] = context_variable("autocast dtype", None)
 # Bytes and elements that new variables may still have, None for any number.
 _allowed: ContextVar[tuple[int, int] | None] = context_variable("allocation budget", None)
+# New variables are appended to it, if it is a list.
+_created: ContextVar[list[Variable] | None] = context_variable("created variables", None)
 _observer: ThreadSetting[Callable[[Variable, Node], None] | None] = ThreadSetting("assignment observer", None)
 _layout_rule: ThreadSetting[Callable[[Variable], Layout] | None] = ThreadSetting("layout rule", None)
 _names = itertools.count(1)
@@ -118,6 +120,11 @@ def eager_scope() -> Iterator[None]:
 def autocast(dtype: str | None) -> override[str | None]:
     """Let floating-point variables read as `dtype`; None for the stored dtype."""
     return override(_autocast, dtype)
+
+
+def collect_variables(created: list[Variable]) -> override[list[Variable] | None]:
+    """Append the variables that are created inside to a list."""
+    return override(_created, created)
 
 
 def allocation_budget(nbytes: int, size: int) -> override[tuple[int, int] | None]:
@@ -211,6 +218,9 @@ class Variable(Tensor):
         self.regularizer: Callable[[Tensor], Tensor] | None = None
         if self.placement:
             self.place(current_engine())
+        created = _created.get()
+        if created is not None:
+            created.append(self)
 
     def __del__(self) -> None:
         """Do nothing: a variable's node is always a leaf, which evaluation need not keep."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.context import context_variable, override
 from hornbeam.core.lazy import retain_graph
+from hornbeam.core.variable import Variable, collect_variables
 
 if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer
@@ -20,6 +21,13 @@ class CallContext:
     def __init__(self, entry_layer: Layer) -> None:
         self.entry_layer = entry_layer
         self.training: bool | None = None
+        # Layers whose `call` is running, outer ones first.
+        self.callers: list[Layer] = []
+        # What these calls create, besides what is created for a build().
+        self.layers: list[Layer] = []
+        self.variables: list[Variable] = []
+        # Ids of layers that are known to belong to the callers.
+        self.owned: set[int] = set()
 
 
 _context: ContextVar[CallContext | None] = context_variable("call of layers", None)
@@ -40,7 +48,7 @@ def call_context(layer: Layer) -> Iterator[CallContext]:
     outer = current_context()
     if outer is None:
         context = CallContext(layer)
-        with retain_graph(), override(_context, context):
+        with retain_graph(), override(_context, context), collect_variables(context.variables):
             yield context
         return
     training = outer.training

@@ -41,6 +41,7 @@ from hornbeam.layers.config import (
 from hornbeam.layers.context import call_context, shapes_only
 from hornbeam.layers.input_spec import check_inputs
 from hornbeam.layers.masking import attach_masks, record_masks
+from hornbeam.layers.ownership import building, note_new_layer, run_call, warn_if_unowned
 from hornbeam.layers.shapes import BuildShapes, shapes_from_json, symbolic_tensors
 from hornbeam.layers.weights import Weighted
 
@@ -76,7 +77,7 @@ def _build_once(build: Callable[..., None]) -> Callable[..., None]:
         shapes = inspect.signature(build).bind(self, *args, **kwargs).arguments
         self._building = True
         try:
-            with self._scope(), eager_scope(), autocast(None):
+            with self._scope(), eager_scope(), autocast(None), building():
                 build(self, *args, **kwargs)
         finally:
             self._building = False
@@ -135,6 +136,7 @@ class Layer(Operation, Weighted):
         object.__setattr__(layer, "_building", False)
         # The user's line, for errors.
         object.__setattr__(layer, "_created_at", user_line(sys._getframe(1)))
+        note_new_layer(layer)
         return layer
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -287,12 +289,13 @@ class Layer(Operation, Weighted):
                     if call.shapes:  # a wrong rank is the cause of what would fail in build()
                         check_inputs(self.input_spec, call.first, self.describe())
                     self._build_for(call)
+                    warn_if_unowned(self)
                 check_inputs(self.input_spec, call.first, self.describe())
                 if not call.symbolic:
                     context.training = call.resolve_training(context.training)
                     mask = call.resolve_masks()
                     with autocast(self._autocast_dtype):
-                        outputs = call.invoke()
+                        outputs = run_call(context, self, call.invoke)
                         self._add_activity_loss(outputs)
                         attach_masks(self, call, outputs, mask)
                     return outputs
