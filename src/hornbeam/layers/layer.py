@@ -127,6 +127,7 @@ class Layer(Operation, Weighted):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if args:
             check_not_called(cls, args)
+            cls._check_arguments(args)
         if kwargs:
             check_keywords(cls, args, kwargs)
         layer = object.__new__(cls)
@@ -138,6 +139,10 @@ class Layer(Operation, Weighted):
         object.__setattr__(layer, "_created_at", user_line(sys._getframe(1)))
         note_new_layer(layer)
         return layer
+
+    @classmethod
+    def _check_arguments(cls, args: tuple[Any, ...]) -> None:
+        """Check positional arguments that the signature of __init__ cannot explain."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -17,8 +17,6 @@ from hornbeam.training.check_inputs import check_values
 from hornbeam.training.host_inputs import HostInputs
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from hornbeam._internal.typing import Config, ShapeLike, TensorLike, Tree
 
 
@@ -41,17 +39,18 @@ class Sequential(Model):
 
     layers_in_file = "first"
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # Before __init__, which would take the second layer for `trainable`.
-        if cls.__init__ is Sequential.__init__:
-            for number, argument in enumerate(args[1:], 2):
-                if callable(argument) or isinstance(argument, KerasTensor):
-                    kind = argument.__name__ if isinstance(argument, type) else type(argument).__name__
-                    raise TypeError(
-                        f"Sequential takes its layers as one list, got a {kind} as argument {number}: write "
-                        "Sequential([...]) with all layers between the brackets"
-                    )
-        return super().__new__(cls, *args, **kwargs)
+    @classmethod
+    def _check_arguments(cls, args: tuple[Any, ...]) -> None:
+        """Refuse layers as separate arguments, of which __init__ would take the second for `trainable`."""
+        if cls.__init__ is not Sequential.__init__:
+            return
+        for number, argument in enumerate(args[1:], 2):
+            if callable(argument) or isinstance(argument, KerasTensor):
+                kind = argument.__name__ if isinstance(argument, type) else type(argument).__name__
+                raise TypeError(
+                    f"Sequential takes its layers as one list, got a {kind} as argument {number}: write "
+                    "Sequential([...]) with all layers between the brackets"
+                )
 
     def __init__(
         self,

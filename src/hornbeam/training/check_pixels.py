@@ -54,7 +54,7 @@ def check_scale(facts: FitFacts) -> Iterator[str]:
             )
         else:
             yield (
-                f"{facts.where}: the features hold values up to {np.abs(some_samples(x)).max():,.0f}, with "
+                f"{facts.where}: the features hold values up to {np.abs(some_samples(x)).max():.4g}, with "
                 "which networks train badly or not at all: put a layers.Normalization() first and adapt it "
                 "to the training data"
             )

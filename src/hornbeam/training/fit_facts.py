@@ -59,7 +59,7 @@ _REGRESSION = ("mean_squared_error", "mean_absolute_error", "huber", "log_cosh")
 
 @dataclass(frozen=True)
 class FitFacts:
-    """What is known of a fit before the first step.
+    """Facts about a fit before the first step.
 
     batch: all samples, of a stream the first batch. step: returns the traced training step, None if it runs
     eagerly.

@@ -17,6 +17,7 @@ from hornbeam.engines import current_engine
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.nan_debug import CheckedStep
+from hornbeam.training.nan_origin import FailedStep, explain_loss
 from hornbeam.training.packing import Batch
 from hornbeam.training.step import EagerStep, Step, uninterrupted
 from hornbeam.training.stream_data import StreamData
@@ -60,6 +61,8 @@ class Loop:
         self.done = 0
         self.logs: dict[str, Any] = {}
         self._reported_nan = False
+        # Losses of the chunk before the present one, and those of the present one.
+        self._losses: tuple[Any, Any] = (None, None)
         self.epoch = 0
         # Asked between two steps; the run that the loop belongs to replaces it.
         self.stop_requested: Callable[[], bool] = lambda: False
@@ -112,7 +115,11 @@ class Loop:
                 sizes[step] = next_chunk(sizes.get(step, 1), slowest(seconds))
             at += len(chunk)
             data.cursor.consumed += len(chunk)
-            self._end(len(chunk), stacked)
+
+            def failed(index: int, chunk: np.ndarray = chunk) -> FailedStep:
+                return FailedStep(step, data.table.take(chunk[index]).leaves, chunk[index])
+
+            self._end(len(chunk), stacked, failed)
 
     def _run_single_steps(self, step: EagerStep | CheckedStep, data: ArrayData, rows: np.ndarray) -> None:
         for batch_rows in rows:
@@ -141,7 +148,7 @@ class Loop:
             logs = step.run(batch)
             values = {name: np.asarray(value)[None] for name, value in checked_logs(logs, self.mode).items()}
         data.cursor.consumed += 1
-        self._end(1, values)
+        self._end(1, values, lambda _: FailedStep(step, batch.leaves) if isinstance(step, Step) else None)
 
     # -- callbacks ---------------------------------------------------------------------------------
 
@@ -149,8 +156,11 @@ class Loop:
         assert self.callbacks is not None
         getattr(self.callbacks, f"on_{self.mode}_batch_begin")(self.done)
 
-    def _end(self, count: int, stacked: dict[str, Any]) -> None:
-        """Log `count` steps, whose values are `stacked` along the first axis."""
+    def _end(self, count: int, stacked: dict[str, Any], failed: Callable[[int], FailedStep | None]) -> None:
+        """Log `count` steps, whose values are `stacked` along the first axis.
+
+        failed: returns one of the steps by its number among them.
+        """
         first = self.done
         self.done += count
         last = tree.map_structure(
@@ -158,25 +168,28 @@ class Loop:
         )
         self.logs = as_floats(last)
         if self.mode == "train" and not self._reported_nan:
-            self._report_nan(first, stacked.get("loss"))
+            self._losses = self._losses[1], stacked.get("loss")
+            self._report_nan(first, failed)
         if self.every_batch:
             getattr(self.callbacks, f"on_{self.mode}_batch_end")(self.done - 1, self.logs)
         elif self.callbacks is not None and self.callbacks.has_chunked:
             self.callbacks.call_chunked(self.mode, self.done - 1, self.logs)
 
-    def _report_nan(self, first: int, losses: Any) -> None:
-        """Warn, once, at which step the loss became NaN or infinite."""
+    def _report_nan(self, first: int, failed: Callable[[int], FailedStep | None]) -> None:
+        """Warn, once, at which step the loss became NaN or infinite, and why."""
+        before, losses = self._losses
         if not isinstance(losses, np.ndarray) or np.isfinite(losses[-1]).all():
             return
         self._reported_nan = True
         by_step = losses.reshape(len(losses), -1)
         index = int((~np.isfinite(by_step).all(axis=1)).argmax())
+        course = by_step[: index + 1, 0]
+        if isinstance(before, np.ndarray) and before.ndim == losses.ndim:
+            course = np.concatenate([before.reshape(len(before), -1)[:, 0], course])
         warn_user(
             f"the loss is {float(by_step[index, 0])} from epoch {self.epoch + 1}, step {first + index + 1} "
-            "on. The data are finite where fit() could check them, so look at the learning rate (try a "
-            "tenth), at logarithms and divisions in your own code, and at clipnorm=1.0 in the optimizer. "
-            "fit(debug_nans=True) finds the operation where it begins, the callback TerminateOnNaN stops "
-            "training here",
+            f"on. {explain_loss(self.model, course, lambda: failed(index))}. The callback TerminateOnNaN "
+            "stops training here",
             RuntimeWarning,
         )
 

@@ -15,24 +15,14 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.core.lazy import buffer_of
 from hornbeam.ir.graph import Graph
-from hornbeam.ir.interpret import reference, where
+from hornbeam.ir.interpret import reference
 from hornbeam.ir.node import Node
-from hornbeam.ir.scope import BACKWARD, Located
+from hornbeam.training.nan_origin import affected_samples, describe_origin, input_name
 from hornbeam.training.packing import Batch
 from hornbeam.training.step import Step
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
-
-_ADVICE = {
-    "log": "a logarithm of zero or less: add a small number to its argument, or clip it",
-    "log1p": "a logarithm of zero or less: clip its argument",
-    "div": "a division by zero: add a small number to the divisor",
-    "rsqrt": "a division by the root of zero: add a small number to its argument",
-    "sqrt": "the root of a negative number: clip its argument",
-    "pow": "a power of zero or of a negative number: clip its base",
-    "exp": "an exponential that is too large for its dtype: subtract the largest argument first, or clip",
-}
 
 
 class CheckedStep:
@@ -58,8 +48,6 @@ class CheckedStep:
     def _origin(self, before: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> str:
         traced, engine = self._step.traced, self._step.engine
         captured = [engine.get(buffer_of(node, engine)) for node in traced.captured]
-        names = [f"the weight {v.path!r}" for v in traced.variables] + ["a constant"] * len(captured)
-        names += [f"array {i + 1} of the data" for i in range(len(batch))]
         origin = first_not_finite(traced.graph, [*before, *captured, *batch], (*traced.outputs,))
         if origin is None:
             return (
@@ -68,32 +56,9 @@ class CheckedStep:
             )
         node, value = origin
         if node in traced.graph.inputs:
-            name = names[traced.graph.inputs.index(node)]
-            return f"{name} was not before this step{self._samples(value, batch)}"
-        derivative = "the derivative of " if str(node.scope).endswith(BACKWARD) else ""
-        layer = str(node.scope).removesuffix(BACKWARD)
-        at = f"in {derivative}{layer}, " if layer else ""
-        line = where(node).strip(" ()").split(", ")[-1] if isinstance(node.scope, Located) else ""
-        advice = _ADVICE.get(node.name)
-        return (
-            f"it began {at}where {node.name!r} gave {_kinds(value)}{self._samples(value, batch)}"
-            + (f" ({line})" if line else "")
-            + (f". It is {advice}" if advice else "")
-        )
-
-    def _samples(self, value: np.ndarray, batch: Sequence[np.ndarray]) -> str:
-        """Name the samples of the batch for which a value is not finite, if it has a row for each."""
-        count = len(batch[0]) if batch else 0
-        if value.ndim == 0 or value.shape[0] != count:
-            return ""
-        bad = np.flatnonzero(~np.isfinite(value.astype("float64")).reshape(count, -1).all(axis=1))
-        if len(bad) == count:
-            return " for every sample of the batch"
-        shown = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
-        rows = ""
-        if self.rows is not None:
-            rows = f" (rows {', '.join(map(str, self.rows[bad[:5]]))} of the data)"
-        return f" for sample {shown} of the batch{rows}"
+            name = input_name(traced, node, len(batch))
+            return f"{name} was not before this step{affected_samples(value, batch, self.rows)}"
+        return f"it began {describe_origin(traced, node, value, batch, self.rows)}"
 
 
 def first_not_finite(
@@ -134,9 +99,3 @@ def _finite(value: object) -> bool:
     if array.dtype.kind in "biu":
         return True
     return bool(np.isfinite(array if array.dtype.kind == "f" else array.astype("float32")).all())
-
-
-def _kinds(value: np.ndarray) -> str:
-    wide = value.astype("float64")
-    kinds = [name for name, hits in (("NaN", np.isnan(wide)), ("infinity", np.isinf(wide))) if hits.any()]
-    return " and ".join(kinds)
