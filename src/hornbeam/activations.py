@@ -224,11 +224,17 @@ def get(identifier: ActivationLike) -> Callable[..., Tensor]:
 
     Raises:
         UnknownObjectError: If the name is unknown; the message suggests the nearest one.
+        TypeError: If it is a class, such as `layers.ReLU`.
 
     Example:
         >>> hornbeam.activations.get("relu") is hornbeam.activations.relu
         True
     """
+    if isinstance(identifier, type):
+        raise TypeError(
+            f"activation={identifier.__name__} is the class: write {identifier.__name__}(), or the name of a "
+            "function such as 'relu'"
+        )
     return linear if identifier is None else registry.resolve(identifier, _MODULE, "activation")
 
 

@@ -53,7 +53,7 @@ def test_lists_of_numbers() -> None:
     assert build_model().predict(X.tolist(), verbose=0).shape == (ROWS, 1)
     with pytest.raises(ValueError, match=r"x has a list whose items differ in length"):
         build_model().fit([[1.0, 2.0, 3.0], [1.0]], Y[:2])
-    with pytest.raises(ValueError, match=r"A list of arrays is several inputs: np\.stack"):
+    with pytest.raises(ValueError, match=r"which means 20 inputs. For 20 samples make one array: np\.stack"):
         build_model().fit(list(X), Y)
 
 

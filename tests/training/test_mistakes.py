@@ -132,7 +132,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "ragged objects": (
         lambda: fit(classifier(), np.array([np.zeros(3), np.zeros(4)], dtype=object), LABELS[:2]),
-        "x has dtype object",
+        "x is an array of 2 arrays of the shapes (3,) and (4,), but the samples of a batch have one shape",
     ),
     "a ragged list": (
         lambda: fit(classifier(), [[0.0] * 4] * 39 + [[0.0]], LABELS),

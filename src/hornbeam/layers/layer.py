@@ -281,10 +281,7 @@ class Layer(Operation, Weighted):
         Raises:
             ShapeError: If an input does not fit.
         """
-        if "_name" not in self.__dict__:
-            raise RuntimeError(
-                f"{type(self).__name__}.__init__() must call super().__init__() before anything else"
-            )
+        self._check_initialized()
         call = LayerCall(self, args, kwargs)
         with call_context(self) as context, self._error_context(call):
             if context.entry_layer is self and not call.symbolic:
@@ -305,6 +302,13 @@ class Layer(Operation, Weighted):
                         attach_masks(self, call, outputs, mask)
                     return outputs
         return self._record(call, args, kwargs)
+
+    def _check_initialized(self) -> None:
+        """Raise RuntimeError if `__init__` of a subclass did not call that of Layer."""
+        if "_name" not in self.__dict__:
+            raise RuntimeError(
+                f"{type(self).__name__}.__init__() must call super().__init__() before anything else"
+            )
 
     def _record(self, call: LayerCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         """Record a call on symbolic tensors."""

@@ -140,6 +140,7 @@ class Model(SavingMethods, Trainer, Layer):
         In eager code a model of Hornbeam's own layers becomes one node, traced once for each shape: its
         results are computed as `predict` does.
         """
+        self._check_initialized()
         if len(args) == 1 and not kwargs:
             outputs = call_as_one_node(self, args[0])
             if outputs is not None:

@@ -320,8 +320,8 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         if unknown:
             raise ValueError(
                 f"{self.name} was not built on {', '.join(unknown)}. Build it on all variables that it will "
-                "train (`optimizer.build(model.trainable_variables)`), or create a new optimizer after the "
-                "model has changed"
+                "train (`optimizer.build(model.trainable_variables)`), or call model.compile() again with a "
+                "new optimizer, after layers were added or unfrozen"
             )
         return list(trainable_variables)
 

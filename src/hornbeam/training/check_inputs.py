@@ -80,12 +80,9 @@ def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) 
     if len(arrays) != len(symbols):
         listed = ", ".join(tensor.name for tensor in symbols)
         received = f"{len(arrays)} arrays" if len(arrays) != 1 else "one array"
-        pair = (
-            ". For inputs and targets write fit(x, y)"
-            if isinstance(x, tuple) and len(arrays) == 2 and len(symbols) == 1
-            else ""
+        raise ValueError(
+            f"{where} has {len(symbols)} input(s) ({listed}), x holds {received}{_list_hint(x, symbols)}"
         )
-        raise ValueError(f"{where} has {len(symbols)} input(s) ({listed}), x holds {received}{pair}")
     for array, tensor in zip(arrays, symbols, strict=True):
         if array is not None:
             hint = shape_hint(tuple(array.shape), tuple(tensor.shape))
@@ -98,6 +95,17 @@ def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) 
     for layer in layers:
         for tensor in {id(x) for call in layer._inbound for x in call.inputs} & set(by_symbol):
             check_values(layer, by_symbol[tensor])
+
+
+def _list_hint(x: Tree, symbols: Sequence[Any]) -> str:
+    """Return advice for a list or tuple of arrays where the model has one input."""
+    if len(symbols) != 1 or not isinstance(x, (list, tuple)):
+        return ""
+    if all(_fits(tuple(part.shape), tuple(symbols[0].shape)[1:]) for part in x):
+        return f". For {len(x)} samples make one array: np.stack(x)"
+    if len(x) in (2, 3) and isinstance(x, tuple):
+        return ". For inputs and targets write fit(x, y)"
+    return ""
 
 
 def _by_name(x: dict[Any, Any], inputs: Tree, symbols: Sequence[Any], where: str) -> list[Any]:

@@ -12,6 +12,7 @@ from hornbeam._internal.call_errors import check_accepts
 from hornbeam._internal.naming import suggest
 from hornbeam.core.registry import names_in
 from hornbeam.core.variable import eager_scope
+from hornbeam.errors import UnknownObjectError
 from hornbeam.ir.types import ShapeError
 from hornbeam.training.check_labels import (
     check_activation,
@@ -37,7 +38,16 @@ def make_loss(identifier: Any) -> Loss | None:
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, losses_module.Loss):
         raise ValueError(f"loss={identifier.__name__} is the class: write {identifier.__name__}()")
-    loss = losses_module.get(identifier)
+    try:
+        loss = losses_module.get(identifier)
+    except UnknownObjectError:
+        metrics = {name.lower() for name in (*_ACCURACY, *names_in("keras.metrics"))}
+        if not isinstance(identifier, str) or identifier.lower() not in metrics:
+            raise
+        raise UnknownObjectError(
+            f"loss={identifier!r} is a metric: write metrics=[{identifier!r}], and as the loss what training "
+            "makes smaller, such as 'sparse_categorical_crossentropy', 'binary_crossentropy' or 'mse'"
+        ) from None
     if isinstance(loss, losses_module.Loss):
         return loss
     check_accepts(loss, "y_true, y_pred", "a loss")
@@ -145,7 +155,7 @@ class Losses:
             try:
                 value = loss(target, prediction, sample_weight=weight)
             except ShapeError as error:
-                raise ShapeError(f"{at}: {error}") from None
+                raise ShapeError(f"{at}: {error}{_axes_hint(target, prediction)}") from None
             if value.shape != ():
                 raise ShapeError(
                     f"{where}: the loss {loss.name!r} gives shape {value.shape}; training needs a scalar: "
@@ -169,6 +179,14 @@ class Losses:
                 check_labels(loss, target, self.shapes[name], at)
                 if class_weight is not None:
                     check_class_numbers(class_weight, loss, self.shapes[name], at)
+
+
+def _axes_hint(target: Tensor, prediction: Tensor) -> str:
+    """Return advice for a prediction with more axes than one target for each sample has."""
+    if prediction.ndim <= 2 or len(target.shape) > 2 or (len(target.shape) == 2 and prediction.ndim == 3):
+        return ""
+    where = "before the last Dense"
+    return f". The output has {prediction.ndim} axes: put Flatten() or a global pooling layer {where}"
 
 
 def describe(model: Any) -> str:

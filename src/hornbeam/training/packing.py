@@ -18,6 +18,7 @@ from hornbeam.data.frames import frame_to_array
 from hornbeam.data.splits.split import class_ids
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 from hornbeam.training.check_inputs import check_finite, check_sample_weight
+from hornbeam.training.check_samples import check_no_list_of_samples, describe_samples
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -216,6 +217,7 @@ def make_batch(
         as_arrays(part, name, leaves) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
     ]
     inputs, targets, weights = parts
+    check_no_list_of_samples(x, inputs.named, targets.named)
     count = check_lengths([*inputs.named, *targets.named])
     check_sample_weight(weights.named, count)
     if finite:
@@ -326,6 +328,9 @@ def as_array(value: Tree, name: str) -> np.ndarray:
     if array.dtype.kind in "SU":
         raise HornbeamTypeError(f"{name} holds strings ({_example(array)}): {ENCODE}")
     if array.dtype == object:
+        items = [item for item in array.reshape(-1)[:1000] if isinstance(item, np.ndarray) and item.ndim]
+        if len(items) > 1 and len({item.shape for item in items}) > 1:
+            raise ShapeError(describe_samples(name, items, "an array"))
         raise HornbeamTypeError(
             f"{name} has dtype object ({_example(array)}): its items differ in shape or are not numbers. Pad "
             f"or resize them to one shape, then np.stack them; as for strings, {ENCODE}"

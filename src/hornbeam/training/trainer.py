@@ -13,6 +13,7 @@ from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.html.notebook import in_kernel
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
+from hornbeam.errors import ShapeError
 from hornbeam.training import check_arguments
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.batch_api import BatchMethods
@@ -265,7 +266,7 @@ class Trainer(BatchMethods):
         losses = self._training_state.losses
         compares = standard and losses is not None and losses.spec is not None
         if standard:  # a step of the user's may unpack any data
-            self._check_inputs(x, values=True)
+            self._check_x_and_y(x, y)
         if compares and y is None:
             raise ValueError(
                 f"the loss of {describe(self)} compares predictions with targets, but y is missing"
@@ -278,6 +279,19 @@ class Trainer(BatchMethods):
             losses.check_values(y, cast("Model", self), class_weight)
 
     @explain_arguments
+    def _check_x_and_y(self, x: Tree, y: Tree) -> None:
+        """Compare the inputs with the model's, and say so if the targets would fit in their place."""
+        try:
+            self._check_inputs(x, values=True)
+        except ShapeError as error:
+            try:
+                if not isinstance(y, np.ndarray):
+                    raise error
+                self._check_inputs(y)
+            except ValueError:
+                raise error from None
+            raise ShapeError(f"{error}. y has this shape: are x and y swapped?") from None
+
     def profile(self, x: Tree, y: Tree = None, batch_size: int = 32, steps: int = 10) -> Profile:
         """Measure the time of a training step, or without `y` of a prediction, by layer and kernel.
 
