@@ -212,7 +212,7 @@ def test_training_from_a_folder(root: Path) -> None:
     dataset = read_images(root, image_size=(8, 8), seed=1, batch_size=4)
     model = compiled_model(
         (8, 8, 3),
-        [hb.layers.Flatten(), hb.layers.Dense(3)],
+        [hb.layers.Rescaling(1 / 255), hb.layers.Flatten(), hb.layers.Dense(3)],
         "sgd",
         hb.losses.SparseCategoricalCrossentropy(from_logits=True),
     )

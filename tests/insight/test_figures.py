@@ -260,7 +260,7 @@ def test_confusion() -> None:
 
 def test_loss_landscape_by_hand_and_everything_as_it_was() -> None:
     model = compiled_model(
-        (3,), [layers.Dense(2, name="d"), layers.Dropout(0.5)], "adam", "mse", metrics=["mae"]
+        (3,), [layers.Dropout(0.5), layers.Dense(2, name="d")], "adam", "mse", metrics=["mae"]
     )
     x, y = RNG.normal(size=(50, 3)).astype("float32"), RNG.normal(size=(50, 2)).astype("float32")
     model.fit(x, y, verbose=0)
