@@ -1,4 +1,4 @@
-"""What a newcomer writes by mistake, or by another library's habit, and what must come of it.
+"""Programs with the mistakes of newcomers, or the habits of other libraries, and their outcomes.
 
 Each row has a program and its outcome: `Error` or `Warns` with words of the message, or `Works` where the
 program is right although it looks odd. The mistakes are those of questions that are asked again and again.
