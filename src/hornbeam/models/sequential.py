@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +69,6 @@ class Sequential(Model):
             self.trainable = False
 
     # -- the stack ---------------------------------------------------------------------------------
-
-    if not TYPE_CHECKING:  # what `inspect` shows, to which `__new__` comes first
-        __new__.__signature__ = inspect.signature(__init__)
 
     @property
     def layers(self) -> list[Layer]:
