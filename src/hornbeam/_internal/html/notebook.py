@@ -34,11 +34,11 @@ dt, dd { float: none; width: auto; margin: 0; padding: 0; font-weight: 400; }
 pre { color: inherit; line-height: 1.4; width: fit-content; max-width: 100%; }
 pre.array { white-space: pre; overflow-x: auto; }
 .beside { display: flex; flex-wrap: wrap; gap: 0 1.6rem; align-items: flex-start; }
-.beside .tall { max-height: 24rem; max-width: 100%; margin: .7rem 0; }
+.beside .tall { max-height: 32rem; max-width: 100%; margin: .7rem 0; }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 """
 _BOX = (
-    "color: var(--text); background: var(--card); padding: .1rem .6rem .4rem; max-width: 62rem; "
+    "color: var(--text); background: var(--card); padding: .1rem .6rem .4rem; max-width: 66rem; "
     "overflow-x: auto; font: 14px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', "
     "'DejaVu Sans', sans-serif;"
 )
