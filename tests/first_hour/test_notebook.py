@@ -200,6 +200,13 @@ def test_a_curve_that_grows(kernel: Kernel) -> None:
     assert "<svg" in later["data"]["text/html"]
 
 
+def test_texts_fit_the_output(kernel: Kernel) -> None:
+    (output,) = kernel.run("hb.applications.MobileNetV2(weights=None).summary()")
+    assert max(map(len, output["text"].splitlines())) <= 100
+    (output,) = kernel.run("hb.applications.MobileNetV2(weights=None)")
+    assert is_complete(output["data"]["text/html"])
+
+
 def test_lines_where_they_are_asked_for(kernel: Kernel) -> None:
     (output,) = kernel.run("h = build().fit(x, y, epochs=2, verbose=2)")
     assert output["type"] == "stream"

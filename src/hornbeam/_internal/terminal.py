@@ -14,6 +14,8 @@ from typing import TextIO
 # others only where they mean something.
 STYLES = {"heading": "1;36", "accent": "36", "good": "32", "bad": "1;31", "warning": "33", "dim": "2"}
 _CODES = re.compile(r"\x1b\[[0-9;]*m")
+# Characters of a line that the output of a notebook's cell does not break.
+NOTEBOOK = 100
 # Narrower terminals are written to as if they had this width.
 NARROWEST = 40
 
@@ -32,12 +34,13 @@ def has_columns(stream: TextIO) -> bool:
 
 
 def columns(stream: TextIO | None = None) -> int | None:
-    """Return the width of the stream's terminal, or None if it is a file, a pipe or a notebook.
+    """Return the width of the stream's terminal or of a notebook, or None if it is a file or a pipe.
 
     The variable COLUMNS overrides the width of a terminal, as everywhere.
     """
-    if not has_columns(sys.stdout if stream is None else stream):
-        return None
+    stream = sys.stdout if stream is None else stream
+    if not has_columns(stream):
+        return NOTEBOOK if type(stream).__module__.startswith("ipykernel.") else None
     return max(shutil.get_terminal_size().columns, NARROWEST)
 
 

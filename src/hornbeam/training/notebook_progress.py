@@ -8,6 +8,7 @@ from typing import Any
 
 from hornbeam._internal.html.markup import Html, bar, table, tag
 from hornbeam._internal.html.notebook import LiveOutput, in_kernel, notebook_output
+from hornbeam._internal.terminal import NOTEBOOK
 from hornbeam.config import is_interactive_logging_enabled
 from hornbeam.training.progress import Bar, duration, number_text, per_step
 from hornbeam.training.progress_line import folded_line
@@ -16,8 +17,6 @@ from hornbeam.training.progress_line import folded_line
 INTERVAL = 0.25
 # Epochs of a long training that stay in the output, from the first and the last ones.
 _FIRST_ROWS, _LAST_ROWS = 5, 45
-# Characters of a line of the plain text.
-_WIDTH = 100
 Row = tuple[str, Mapping[str, str], str, str]
 
 
@@ -117,7 +116,7 @@ class NotebookBar(Bar):
         texts = {name: f"{number_text(value)}{_note(notes, name)}" for name, value in logs.items()}
         parts = [self._title, self._counter, duration(elapsed), rate]
         parts += [f"{name}: {text}" for name, text in texts.items()]
-        line = folded_line([part for part in parts if part], _WIDTH)
+        line = folded_line([part for part in parts if part], NOTEBOOK)
         row = (self._label, texts, duration(elapsed), rate.removesuffix("/step"))
         self._progress.add(row, line)
         if not self._title:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.formatting import shortened
-from hornbeam._internal.html.notebook import in_kernel
 from hornbeam._internal.terminal import columns, folded
 from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, Panel, PointPanel
 
@@ -30,10 +29,6 @@ _NARROWEST_PANEL = 8
 CHART_WIDTH = 60
 
 
-# Characters of a line that notebooks do not break.
-_NOTEBOOK_WIDTH = 100
-
-
 def rich_console(**options: Any) -> Console:
     """Return a console of rich for text alone: in a kernel it would display its output as HTML, too."""
     from rich.console import Console
@@ -50,8 +45,8 @@ def plain_text(renderable: RenderableType, width: int) -> str:
 
 
 def terminal_width(most: int) -> int:
-    """Return the width of the terminal, at most `most`; without a terminal `most`, in a notebook 100."""
-    return min(columns() or (_NOTEBOOK_WIDTH if in_kernel() else most), most)
+    """Return the width of the terminal or notebook, at most `most`; without one `most`."""
+    return min(columns() or most, most)
 
 
 def render(figure: Figure, panel_width: int = PANEL_WIDTH, width: int | None = None) -> str:

@@ -17,7 +17,7 @@ from hornbeam.visualization.metric_curves import larger_is_better
 _MOST_BYTES = 256 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A recorded run.
 
@@ -36,6 +36,10 @@ class Run:
     info: Mapping[str, Any]
     epochs: list[dict[str, Any]]
     parts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        state = "" if self.finished else ", not finished"
+        return f"<Run {self.name}: {len(self.epochs)} epochs{state}>"
 
     @property
     def name(self) -> str:
