@@ -20,7 +20,7 @@ def load(name: str) -> ModuleType:
 
 def test_mnist_cnn(capsys: pytest.CaptureFixture[str]) -> None:
     assert load("mnist_cnn").main(epochs=1, samples=4000)["accuracy"] > 0.8
-    assert "updates an epoch" in capsys.readouterr().out
+    assert "updates per epoch" in capsys.readouterr().out
 
 
 def test_cs231n_loop() -> None:

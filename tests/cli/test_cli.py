@@ -68,7 +68,7 @@ def test_run_a_keras_script(script: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Test loss:" in done.stdout
     assert "arguments: ['--its', 'own']" in done.stdout
-    assert "512 samples / 128 = 4 updates an epoch" in done.stdout
+    assert "512 samples / 128 = 4 updates per epoch" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import hornbeam as hb
 from tools import notebooks, pages
 
 COURSE = notebooks.COURSE
@@ -267,3 +268,24 @@ def test_notebooks_are_small() -> None:
     files = list(notebooks.FOLDER.glob("*.ipynb"))
     assert sum(path.stat().st_size for path in files) < 300_000
     assert all(not cell.get("outputs") for path in files for cell in json.loads(path.read_text())["cells"])
+
+
+def test_the_page_on_photos_says_which_weights_are_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses: list[str] = []
+
+    def get_file(name: str, address: str, **options: object) -> str:
+        addresses.append(address)
+        raise ConnectionError
+
+    monkeypatch.setattr("hornbeam.applications.building.get_file", get_file)
+    monkeypatch.setenv("KERAS_HOME", "/nowhere")
+    named = {"input_shape": (96, 96, 3), "include_top": False, "weights": "imagenet"}
+    for architecture in (hb.applications.MobileNet, hb.applications.MobileNetV2):
+        with pytest.raises(ValueError, match="checksum"):
+            architecture(**named)
+    for architecture in (hb.applications.MobileNetV3Small, hb.applications.EfficientNetV2B0):
+        with pytest.raises(ConnectionError):
+            architecture(**named)
+    assert len(addresses) == 2
+    text = " ".join(text_of(COURSE / "12_your_own_photos.md").split())
+    assert "`MobileNet` and `MobileNetV2` are exceptions" in text

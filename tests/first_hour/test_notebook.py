@@ -165,7 +165,7 @@ class Slow(hb.callbacks.Callback):
 
 def test_progress_is_one_output_that_grows(kernel: Kernel) -> None:
     schedule, progress = kernel.run(SLOW + "h = build().fit(x, y, epochs=3, callbacks=[Slow()])")
-    assert schedule["text"] == "600 samples / 32 = 19 updates an epoch, 57 in all\n"
+    assert schedule["text"] == "600 samples / 32 = 19 updates per epoch, 57 in total\n"
     assert progress["type"] == "display_data"
     lines = progress["data"]["text/plain"].splitlines()
     assert [line.split(" - ")[0] for line in lines] == ["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"]

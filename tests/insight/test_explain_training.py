@@ -168,7 +168,7 @@ def test_every_loss_has_a_kind() -> None:
 
 def test_the_arithmetic_of_the_loop() -> None:
     plan = TrainingSchedule(60_000, 128, 469, 12)
-    assert plan.sentence() == "60,000 samples / 128 = 469 updates an epoch, 5,628 in all"
+    assert plan.sentence() == "60,000 samples / 128 = 469 updates per epoch, 5,628 in total"
     assert plan.epoch() == (
         "60,000 / 128 = 468.75, so 469 batches: 468 of 128 and one of 96; each batch is one update"
     )
@@ -181,7 +181,7 @@ def test_the_arithmetic_of_the_loop() -> None:
     assert "0.2 times" in TrainingSchedule(1000, 10, 10, 2, one_pass=False).all()
     assert "stream" in TrainingSchedule(None, None, None, 2).epoch()
     assert TrainingSchedule(None, None, None, 2).sentence() == ""
-    assert TrainingSchedule(None, None, 5, 2).sentence() == "5 updates an epoch, 10 in all"
+    assert TrainingSchedule(None, None, 5, 2).sentence() == "5 updates per epoch, 10 in total"
 
 
 def _model(optimizer: Any = "adam") -> Any:

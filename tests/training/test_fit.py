@@ -75,7 +75,7 @@ def test_history() -> None:
 def test_fit_says_how_many_updates(capsys: pytest.CaptureFixture[str]) -> None:
     linear().fit(X, Y, batch_size=16, epochs=3)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "50 samples / 16 = 4 updates an epoch, 12 in all"
+    assert lines[0] == "50 samples / 16 = 4 updates per epoch, 12 in total"
     assert lines[1].startswith("Epoch 1/3 - 4/4 - ")
     assert "loss: " in lines[1]
     assert len(lines) == 4

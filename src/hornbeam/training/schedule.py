@@ -19,7 +19,7 @@ class TrainingSchedule:
 
     Example:
         >>> TrainingSchedule(60_000, 128, 469, 12).sentence()
-        '60,000 samples / 128 = 469 updates an epoch, 5,628 in all'
+        '60,000 samples / 128 = 469 updates per epoch, 5,628 in total'
     """
 
     samples: int | None
@@ -37,7 +37,7 @@ class TrainingSchedule:
         """Return the line that `fit` prints first; "" if the number of steps is unknown."""
         if self.steps is None:
             return ""
-        updates = f"{_updates(self.steps)} an epoch, {self.updates:,} in all"
+        updates = f"{_updates(self.steps)} per epoch, {self.updates:,} in total"
         if self.samples is None or self.batch_size is None:
             return updates
         if self.one_pass:
@@ -57,7 +57,7 @@ class TrainingSchedule:
         elif rest:
             text += f", so {math.ceil(exact):,} batches: {full:,} of {self.batch_size:,} and one of {rest:,}"
         if self.steps is not None and not self.one_pass:
-            return f"{text}; steps_per_epoch makes {_updates(self.steps)} an epoch"
+            return f"{text}; steps_per_epoch makes {_updates(self.steps)} per epoch"
         return f"{text}; each batch is one update"
 
     def all(self) -> str:
