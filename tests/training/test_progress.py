@@ -69,11 +69,29 @@ def test_the_bar_and_names_shrink_numbers_stay(
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
     bar = Bar(10, stream)
+    bar.update(4, METRICS)
     bar._drawn -= 1.0
     bar.update(5, METRICS)
     drawn = stream.getvalue().strip("\r")
     assert len(drawn) < columns
     assert re.sub(r"\S+/step ETA \S+", "RATE", drawn) == line
+
+
+def test_the_first_steps_do_not_count_for_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They compile: an ETA from them was twenty minutes for a run of one."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    bar = Bar(1001, stream)
+    bar.start -= 60.0
+    bar._drawn -= 60.0
+    bar.update(1, {"loss": 1.0})
+    assert "1/1001" in stream.getvalue()
+    assert "ETA" not in stream.getvalue()
+    bar._first = (1, bar._first[1] - 1.0)  # type: ignore[index]
+    bar._drawn -= 1.0
+    bar.update(101, {"loss": 1.0})
+    assert "10ms/step ETA 9" in stream.getvalue()  # 900 steps of 10 ms
 
 
 def test_finished_lines_break_between_metrics(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,7 @@ class NotebookBar(Bar):
         """Draw, if the last drawing is old enough."""
         self.step = step
         now = time.perf_counter()
+        self._first = self._first or (step, now)
         if now - self._drawn >= INTERVAL:
             self._drawn = now
             self._draw_live(now - self.start, logs)
@@ -135,15 +136,15 @@ class NotebookBar(Bar):
         return self._title.removeprefix("Epoch ") or self._counter
 
     def _draw_live(self, elapsed: float, logs: Mapping[str, Any]) -> None:
-        seconds = elapsed / self.step if self.step else 0.0
-        left = (
-            f"{duration(seconds * max(self.target - self.step, 0))} left"
-            if self.target
-            else duration(elapsed)
-        )
+        seconds = self._rate(self.start + elapsed)
+        times = [] if seconds is None else [per_step(seconds)]
+        if seconds is not None and self.target:
+            times.append(f"{duration(seconds * max(self.target - self.step, 0))} left")
+        elif not self.target:
+            times.append(duration(elapsed))
         metrics = {name: number_text(value) for name, value in logs.items()}
         row = (self._label, metrics, "", "")
-        facts = f" {self._counter} steps, {per_step(seconds)}, {left}"
+        facts = " " + ", ".join([f"{self._counter} steps", *times])
         progress = bar([min(self.step / self.target, 1.0)]) if self.target else None
         line = " - ".join(part for part in (self._title, self._line(elapsed, logs)) if part)
         self._progress.draw(row, line, tag("p", progress, facts, class_="quiet"))

@@ -86,7 +86,8 @@ class Bar:
         self.live = is_terminal(self.stream) and is_interactive_logging_enabled()
         self.start = time.perf_counter()
         self.step = 0
-        # The first steps compile: they are too slow for an ETA.
+        # Step and time of the first update. The steps before it compile: they are too slow for an ETA.
+        self._first: tuple[int, float] | None = None
         self._drawn = self.start
         self._width = 0
 
@@ -94,6 +95,7 @@ class Bar:
         """Draw, if the last drawing is old enough."""
         self.step = step
         now = time.perf_counter()
+        self._first = self._first or (step, now)
         if self.live and now - self._drawn >= INTERVAL:
             self._drawn = now
             self._draw(self._line(now - self.start, logs))
@@ -123,17 +125,22 @@ class Bar:
         return drawn
 
     def _line(self, elapsed: float, logs: Mapping[str, Any]) -> str:
-        rate = elapsed / self.step if self.step else 0.0
+        rate = self._rate(self.start + elapsed)
         metrics = [(name, number_text(value)) for name, value in logs.items()]
         # The last column stays free: some terminals would begin a new line.
         width = shutil.get_terminal_size().columns - 1
         if not self.target:
-            return fitted_line(
-                f"{self.step} steps", None, [duration(elapsed), per_step(rate)], metrics, width
-            )
-        left = duration(rate * max(self.target - self.step, 0))
-        counter, fraction = f"{self.step}/{self.target}", self.step / self.target
-        return fitted_line(counter, fraction, [per_step(rate), f"ETA {left}"], metrics, width)
+            times = [duration(elapsed)] if rate is None else [duration(elapsed), per_step(rate)]
+            return fitted_line(f"{self.step} steps", None, times, metrics, width)
+        left = max(self.target - self.step, 0)
+        times = [] if rate is None else [per_step(rate), f"ETA {duration(rate * left)}"]
+        return fitted_line(f"{self.step}/{self.target}", self.step / self.target, times, metrics, width)
+
+    def _rate(self, now: float) -> float | None:
+        """Return the seconds of a step since the first update; None before the second."""
+        if self._first is None or self.step <= self._first[0]:
+            return None
+        return (now - self._first[1]) / (self.step - self._first[0])
 
     def _draw(self, line: str) -> None:
         first, *rest = line.split("\n")
