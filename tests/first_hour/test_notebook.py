@@ -219,12 +219,24 @@ def test_lines_where_they_are_asked_for(kernel: Kernel) -> None:
 def test_an_interrupted_cell_keeps_the_model(kernel: Kernel) -> None:
     kernel.run(SLOW + "interrupted = build()")
     code = "interrupted.fit(x, y, epochs=10_000, callbacks=[Slow()])"
-    text = kernel.text(code, interrupt_after=1.5)
-    assert "the model keeps its weights" in text
-    assert text.count("KeyboardInterrupt") == 1
+    shown = kernel.run(code, interrupt_after=1.5)
+    progress = shown[1]["data"]
+    assert re.search(r"Epoch \d+/10000 ended after \d+ of 19 steps$", progress["text/plain"])
+    assert "left" not in progress["text/html"].split("</style>")[1]
+    assert "the model keeps its weights" in shown[2]["text"]
+    assert [part["type"] for part in shown] == ["stream", "display_data", "stream", "error"]
     text = kernel.text("h = interrupted.fit(x, y)")
     assert re.search(r"the training goes on: the model has had \d+ updates; build the model again", text)
     assert "Epoch 1/1" in text
+
+
+def test_an_error_leaves_the_epochs_before_it(kernel: Kernel) -> None:
+    stop = "hb.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: 1 / (2 - epoch))"
+    shown = kernel.run(f"build().fit(x[:64], y[:64], epochs=9, callbacks=[{stop}])")
+    assert [part["type"] for part in shown] == ["stream", "display_data", "error"]
+    assert [line[:9] for line in shown[1]["data"]["text/plain"].splitlines()] == [
+        f"Epoch {i}/9" for i in (1, 2, 3)
+    ]
 
 
 # -- notebooks of Keras --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam._internal.html.notebook import in_kernel
+from hornbeam._internal.kernel import in_kernel
 from hornbeam._internal.terminal import columns, folded
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam.core.variable import Variable

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from hornbeam._internal.html.markup import Html, table, tag
-from hornbeam._internal.html.notebook import cell_number, notebook_output
+from hornbeam._internal.html.notebook import notebook_output
+from hornbeam._internal.kernel import cell_number
 from hornbeam.visualization.metric_curves import metric_charts, metric_names
 
 if TYPE_CHECKING:

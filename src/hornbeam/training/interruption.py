@@ -20,8 +20,7 @@ def announce(run: TrainingRun, error: KeyboardInterrupt) -> None:
 
     The command line prints no traceback of an interrupt that was announced.
     """
-    bars = [callback for callback in run.callbacks.callbacks if isinstance(callback, ProgbarLogger)]
-    ended_line = any([bar.abandon() for bar in bars])
+    ended_line = end_progress(run)
     if run.settings.verbose == 0 or not is_first():
         return
     setattr(error, _MARK, True)
@@ -37,6 +36,12 @@ def announce(run: TrainingRun, error: KeyboardInterrupt) -> None:
     for line in (f"Interrupted {_progress(run)}: {'; '.join(kept)}.", advice or _advice(run)):
         say_folded(line, sys.stderr, indent="  ")
     sys.stderr.flush()
+
+
+def end_progress(run: TrainingRun) -> bool:
+    """End the progress of a `fit` that stops in the middle. Returns True if a line was ended."""
+    bars = [callback for callback in run.callbacks.callbacks if isinstance(callback, ProgbarLogger)]
+    return any([bar.abandon() for bar in bars])
 
 
 def is_announced(error: KeyboardInterrupt) -> bool:

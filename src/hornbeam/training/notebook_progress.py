@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hornbeam._internal.html.markup import Html, bar, table, tag
-from hornbeam._internal.html.notebook import LiveOutput, in_kernel, notebook_output
+from hornbeam._internal.html.notebook import notebook_output
+from hornbeam._internal.kernel import LiveOutput
 from hornbeam._internal.terminal import NOTEBOOK
-from hornbeam.config import is_interactive_logging_enabled
 from hornbeam.training.progress import Bar, duration, number_text, per_step
 from hornbeam.training.progress_line import folded_line
 
@@ -18,11 +18,6 @@ INTERVAL = 0.25
 # Epochs of a long training that stay in the output, from the first and the last ones.
 _FIRST_ROWS, _LAST_ROWS = 5, 45
 Row = tuple[str, Mapping[str, str], str, str]
-
-
-def draws_in_notebook() -> bool:
-    """Return True where a table in the notebook replaces lines."""
-    return in_kernel() and is_interactive_logging_enabled()
 
 
 class ProgressTable:
@@ -124,7 +119,9 @@ class NotebookBar(Bar):
             self._progress.finish()
 
     def abandon(self) -> bool:
-        """Leave the unfinished row as it is. Returns False: no line is to be ended."""
+        """Replace the bar by the steps that were done. Returns False: no line is to be ended."""
+        text = f"{self._title or 'it'} ended after {self._counter.replace('/', ' of ')} steps"
+        self._progress.draw(None, text, tag("p", text, class_="quiet"))
         return False
 
     @property

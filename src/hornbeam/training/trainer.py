@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.call_errors import explain_arguments
-from hornbeam._internal.html.notebook import in_kernel
+from hornbeam._internal.kernel import in_kernel
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
 from hornbeam.errors import ShapeError
@@ -21,13 +21,12 @@ from hornbeam.training.batches import check_local_data
 from hornbeam.training.callbacks.base import History
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
-from hornbeam.training.callbacks.live_plot import with_live_plot
 from hornbeam.training.check_fit import warn_of_likely_mistakes
 from hornbeam.training.compile_config import describe
 from hornbeam.training.compile_mixin import on_engine
 from hornbeam.training.data_leakage import count_evaluation, unsealed, warn_of_shared_samples
 from hornbeam.training.fit_settings import FitSettings
-from hornbeam.training.interruption import announce
+from hornbeam.training.interruption import announce, end_progress
 from hornbeam.training.loop import Loop
 from hornbeam.training.profiler import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
@@ -150,6 +149,8 @@ class Trainer(BatchMethods):
         )
         callbacks, checkpoints = with_checkpoint(callbacks, resume)
         if plot:
+            from hornbeam.training.callbacks.live_plot import with_live_plot
+
             callbacks = with_live_plot(callbacks)
         run = self._new_run(settings, data, validation, callbacks, sentence)
         return self._train(run, checkpoints, profile)
@@ -248,6 +249,9 @@ class Trainer(BatchMethods):
                 run.stop_if_requested()  # the signal may have come after the last step
             except KeyboardInterrupt as error:
                 announce(run, error)
+                raise
+            except Exception:
+                end_progress(run)
                 raise
         if self.optimizer is not None and self.optimizer.built:
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]

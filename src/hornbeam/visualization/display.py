@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.html.markup import Html, bar, description_list, join, table, tag
-from hornbeam._internal.html.notebook import display_object, in_kernel, notebook_output
+from hornbeam._internal.html.notebook import notebook_output
+from hornbeam._internal.kernel import display_object, in_kernel
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.figure_html import figure_element
 from hornbeam.visualization.table_layout import TableColumn, fit_columns

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hornbeam._internal.html.notebook import display_object, in_kernel
+from hornbeam._internal.kernel import display_object, in_kernel
 
 if TYPE_CHECKING:
     import os

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from importlib import resources
 
 # Every text color has a contrast of at least 4.5:1 on each of its backgrounds, as a test computes.
 LIGHT = {
@@ -57,6 +56,8 @@ _FURTHER = dict(
 @functools.cache
 def element_rules() -> str:
     """Return the rules of tables, figures, charts and lists, which use the variables of the colors."""
+    from importlib import resources  # takes longer to import than this package
+
     stripes = "".join(f"svg .stripe.{name} {{ fill: {color}; }}\n" for name, color in STRIPES.items())
     series = "".join(
         f"svg .{name} {{ stroke: {color}; }}\n"

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.html.markup import tag
-from hornbeam._internal.html.notebook import LiveOutput, cell_number, in_kernel, notebook_output
+from hornbeam._internal.html.notebook import notebook_output
+from hornbeam._internal.kernel import LiveOutput, cell_number, in_kernel
 from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.base import Callback, Logs
 from hornbeam.training.callbacks.callback_list import CallbackList

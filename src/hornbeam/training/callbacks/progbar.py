@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.kernel import in_kernel
+from hornbeam.config import is_interactive_logging_enabled
 from hornbeam.core.registry import exported
 from hornbeam.training.accuracy_intervals import accuracy_intervals
 from hornbeam.training.callbacks.base import Callback, Logs
-from hornbeam.training.notebook_progress import NotebookBar, ProgressTable, draws_in_notebook
 from hornbeam.training.progress import Bar
+
+if TYPE_CHECKING:
+    from hornbeam.training.notebook_progress import ProgressTable
 
 
 @exported("keras.callbacks")
@@ -34,7 +38,10 @@ class ProgbarLogger(Callback):
 
     def _open(self, steps: int | None, title: str = "") -> None:
         live = self.params.get("verbose") == 1
-        if live and draws_in_notebook():
+        if live and in_kernel() and is_interactive_logging_enabled():
+            # Elsewhere nothing that draws HTML is imported.
+            from hornbeam.training.notebook_progress import NotebookBar, ProgressTable
+
             if self._table is None or not self._inside_fit:
                 self._table = ProgressTable("epoch" if title else "steps")
             self._bar = NotebookBar(steps, self._table, title)
