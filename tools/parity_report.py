@@ -119,7 +119,7 @@ def filled(text: str) -> str:
 
 
 def missing() -> dict[str, dict[str, str]]:
-    """Return the names of Keras that Hornbeam lacks, by namespace, with the reasons of the MISSING tables."""
+    """Return the names of Keras that Hornbeam lacks, by namespace, with the reasons."""
     names = json.loads((TESTS / "compat" / "keras_names.json").read_text())
     reasons_by_namespace: dict[str, dict[str, str]] = {}
     for namespace in names:
@@ -127,7 +127,7 @@ def missing() -> dict[str, dict[str, str]]:
             module = importlib.import_module(namespace.replace("keras", "hornbeam", 1))
         except ImportError:
             continue
-        table = getattr(module, "MISSING", {})
+        table = getattr(module, "_MISSING", {})
         gone = {name: table[name] for name in names[namespace] if name in table}
         if gone:
             reasons_by_namespace[namespace] = gone

@@ -62,7 +62,7 @@ _MODULES = (
 )  # fmt: skip
 
 # Names of Keras's that are not here, and why.
-MISSING: dict[str, str] = {
+_MISSING: dict[str, str] = {
     "Quantizer": "Quantized layers are not in this version.",
     "quantizers": "Quantized layers are not in this version.",
     "src": "Keras's own sources: use the public names.",
@@ -146,4 +146,4 @@ if TYPE_CHECKING:
 tracebacks.install()
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, __all__ = attach(__name__, _NAMES, _MODULES, MISSING)
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES, _MODULES, _MISSING)

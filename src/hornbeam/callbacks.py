@@ -30,7 +30,7 @@ _NAMES = {
 }
 
 # Keras's other callbacks, with the reason for their absence.
-MISSING = {
+_MISSING = {
     "OrbaxCheckpoint": "It writes a format of JAX's Orbax library, which Hornbeam does not depend on.",
 }
 
@@ -56,5 +56,5 @@ if TYPE_CHECKING:
     from hornbeam.training.callbacks.tensorboard import TensorBoard as TensorBoard
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _public = attach(__name__, _NAMES, missing=MISSING)
+    __getattr__, __dir__, _public = attach(__name__, _NAMES, missing=_MISSING)
 __all__ = list(_NAMES)

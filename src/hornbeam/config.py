@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 # Names of Keras that are missing, and the reason.
-MISSING: dict[str, str] = {
+_MISSING: dict[str, str] = {
     "enable_unsafe_deserialization": "code from a file is never run, so there is nothing to enable",
 }
 
@@ -260,5 +260,5 @@ else:
     __getattr__, __dir__, _ = attach(
         __name__,
         {name: "hornbeam.dtype_policies" for name in ("dtype_policy", "set_dtype_policy")},
-        missing=MISSING,
+        missing=_MISSING,
     )

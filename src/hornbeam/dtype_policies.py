@@ -263,7 +263,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
     __hash__ = object.__hash__
 
 
-MISSING = dict.fromkeys(
+_MISSING = dict.fromkeys(
     (
         "AWQDTypePolicy",
         "GPTQDTypePolicy",
@@ -276,7 +276,7 @@ MISSING = dict.fromkeys(
 
 
 if not TYPE_CHECKING:  # there, it would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__, missing=MISSING)
+    __getattr__, __dir__, _ = attach(__name__, missing=_MISSING)
 
 
 def get(identifier: DTypePolicyLike | Config | None) -> DTypePolicy:

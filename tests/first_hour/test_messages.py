@@ -130,7 +130,7 @@ MISTAKES = [
     ("ops.random.normal((2,))", "Here it is hornbeam.random."),
     # Arguments: names, order, units, types.
     ("ops.sum(t, dim=0)", "'dim'. Here it is called 'axis'."),
-    ("ops.max(t, keepdim=True)", "'keepdim'. Here it is called 'keepdims'."),
+    ("ops.max(t, keepdim=True)", "'keepdims'"),
     ("ops.norm(t, p=2)", "'p'. Here it is called 'ord'."),
     ("ops.add(t)", "Its arguments are (x1, x2)"),
     ("ops.reshape(t, 3, 1)", "Its arguments are (x, newshape)"),

@@ -125,7 +125,7 @@ def test_errors_keep_their_frames() -> None:
         hb.ops.matmul(hb.ops.ones((2, 3)), hb.ops.ones((2, 3)))
     error = caught.value
     before = traceback.format_exception(error)
-    with tracebacks._displayable(error, error.__traceback__) as note:
+    with tracebacks.displayable(error, error.__traceback__) as note:
         assert note.endswith(NOTE)
         assert len(traceback.extract_tb(error.__traceback__)) == 1
     assert traceback.format_exception(error) == before

@@ -43,7 +43,7 @@ def reasons(namespace: str) -> dict[str, str]:
     """Names that a namespace, or the one around it, says it does not have."""
     module = module_of(namespace)
     outer = module_of(namespace.rsplit(".", 1)[0]) if "." in namespace else module
-    return {**getattr(outer, "MISSING", {}), **getattr(module, "MISSING", {})}
+    return {**getattr(outer, "_MISSING", {}), **getattr(module, "_MISSING", {})}
 
 
 def keras_parameters(signature: str) -> Parameters:

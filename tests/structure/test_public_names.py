@@ -18,13 +18,16 @@ def _public_modules() -> dict[str, ModuleType]:
     while queue:
         name = queue.pop()
         modules[name] = importlib.import_module(name)
-        queue += [
-            f"{name}.{part}"
-            for part in modules[name].__all__
-            if isinstance(getattr(modules[name], part), ModuleType)
-            and getattr(modules[name], part).__name__ == f"{name}.{part}"
-        ]
+        queue += [f"{name}.{part}" for part in modules[name].__all__ if _is_submodule(modules[name], part)]
     return modules
+
+
+def _is_submodule(module: ModuleType, name: str) -> bool:
+    try:
+        value = getattr(module, name)
+    except ImportError:  # it needs a library that is not installed
+        return False
+    return isinstance(value, ModuleType) and value.__name__ == f"{module.__name__}.{name}"
 
 
 MODULES = _public_modules()

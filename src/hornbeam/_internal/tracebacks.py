@@ -49,7 +49,7 @@ def install_in_ipython() -> None:
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    with _displayable(error, trace) as note:
+    with displayable(error, trace) as note:
         _print_note(note)
         sys.__excepthook__(kind, error, error.__traceback__)
 
@@ -60,7 +60,7 @@ def _show_in_thread(args: Any) -> None:
     if args.exc_value is None:
         threading.__excepthook__(args)
         return
-    with _displayable(args.exc_value, args.exc_traceback) as note:
+    with displayable(args.exc_value, args.exc_traceback) as note:
         _print_note(note)
         shortened = (args.exc_type, args.exc_value, args.exc_value.__traceback__, args.thread)
         threading.__excepthook__(threading.ExceptHookArgs(shortened))
@@ -73,7 +73,7 @@ def _show_in_ipython(
     trace: TracebackType | None,
     tb_offset: int | None = None,
 ) -> None:
-    with _displayable(error, trace) as note:
+    with displayable(error, trace) as note:
         if note and hasattr(error, "add_note"):  # Python 3.10 has no notes
             error.add_note(note)
         shell.showtraceback((kind, error, error.__traceback__), tb_offset=tb_offset)
@@ -88,7 +88,7 @@ def _print_note(note: str) -> None:
 
 
 @contextmanager
-def _displayable(error: BaseException, trace: TracebackType | None) -> Iterator[str]:
+def displayable(error: BaseException, trace: TracebackType | None) -> Iterator[str]:
     """Shorten the tracebacks of an error and of what led to it, and complete its message, inside a block.
 
     The value is a line on the hidden frames, empty if none are.

@@ -156,6 +156,6 @@ def _keras_module(fullname: str, relative: str) -> ModuleType:
         if error.name and not error.name.startswith("hornbeam"):
             raise
     # A namespace without a module of its own, such as a class with static methods.
-    reason = hornbeam.MISSING.get(relative.split(".")[0], "")
+    reason = hornbeam._MISSING.get(relative.split(".")[0], "")
     message = f"the script imports {fullname}, which Hornbeam does not have. {reason}"
     raise MissingModuleError(message) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.lazy_imports import attach
-from hornbeam.layers._missing import MISSING
+from hornbeam.layers._missing import MISSING as _MISSING
 
 # Module -> its public names.
 _MODULES = {
@@ -276,7 +276,7 @@ if TYPE_CHECKING:
     SeparableConvolution2D = SeparableConv2D
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, __all__ = attach(__name__, _NAMES, missing=MISSING, aliases=_ALIASES)
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES, missing=_MISSING, aliases=_ALIASES)
     __all__ += ["deserialize", "serialize"]
 
 

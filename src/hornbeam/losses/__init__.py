@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from hornbeam.core.tensor import Tensor
 
 # Names of Keras that are missing, with the reason: none.
-MISSING: dict[str, str] = {}
+_MISSING: dict[str, str] = {}
 
 # Short names of Keras 2.
 mse = MSE = mean_squared_error
@@ -185,4 +185,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__, missing=MISSING)
+    __getattr__, __dir__, _ = attach(__name__, missing=_MISSING)

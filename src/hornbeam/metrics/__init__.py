@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import Config, MetricLike, ShapeLike
 
 # Names of Keras that are missing, with the reason: none.
-MISSING: dict[str, str] = {}
+_MISSING: dict[str, str] = {}
 
 _BY_KIND: dict[tuple[str, str], type[Metric]] = {
     ("accuracy", "binary"): BinaryAccuracy,
@@ -290,4 +290,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__, missing=MISSING)
+    __getattr__, __dir__, _ = attach(__name__, missing=_MISSING)

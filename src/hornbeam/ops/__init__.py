@@ -11,7 +11,7 @@ from hornbeam.ops import linalg
 from hornbeam.ops import math
 from hornbeam.ops import nn
 from hornbeam.ops import numpy
-from hornbeam.ops._missing import MISSING
+from hornbeam.ops._missing import MISSING as _MISSING
 from hornbeam.errors import MissingOperationError
 
 # fmt: off
@@ -155,6 +155,6 @@ if not TYPE_CHECKING:  # there, it would let misspelled names pass
     _getattr, __dir__, _ = attach(__name__)
 
     def __getattr__(name: str) -> Any:
-        if name in MISSING:
-            raise MissingOperationError(f"hornbeam.ops.{name} is missing: {MISSING[name]}")
+        if name in _MISSING:
+            raise MissingOperationError(f"hornbeam.ops.{name} is missing: {_MISSING[name]}")
         return _getattr(name)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any
 
+from hornbeam._internal.tracebacks import displayable
 from hornbeam.cli.notebooks.outputs import Recorder
 
 # Cell magics whose body is Python that can run without them.
@@ -53,8 +54,9 @@ class PlainSession:
                     self._recorder.result(bundle_of(value), {})
         except (Exception, KeyboardInterrupt) as error:
             error.__traceback__ = _outside_of_here(error.__traceback__)
-            lines = traceback.format_exception(error)
-            self.traceback = "".join(lines).rstrip()
+            with displayable(error, error.__traceback__) as note:
+                lines = traceback.format_exception(error)
+            self.traceback = "".join([*lines, note]).rstrip()
             self._recorder.error(error, self.traceback.splitlines())
             return error
         return None
