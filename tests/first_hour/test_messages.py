@@ -210,8 +210,8 @@ MISTAKES = [
         "logs has no 'acc'. Did you mean 'accuracy'? It has: accuracy, loss",
     ),
     ("small().fit(x, y, verbose=0).history['val_loss']", "history has no 'val_loss'. Did you mean 'loss'?"),
-    ("small().fit(x, y, verbose=0)['loss']", "write history.history['loss']"),
-    ("small().fit(x, y, verbose=0).plot()", "use hornbeam.insight.plot_history(history)"),
+    ("small().fit(x, y, verbose=0)['loss']", "history.history['loss'] has the values of the epochs"),
+    ("small().fit(x, y, verbose=0).plot()", "hornbeam.insight.plot_history(history) draws it"),
     ("hb.callbacks.LearningRateScheduler(lambda: 0.1)", "a schedule is called with (epoch)"),
     (
         "small().fit(x, y, verbose=0, callbacks=[hb.callbacks.EarlyStopping('val_los')])",

@@ -477,13 +477,6 @@ OPTIMIZERS: dict[str, str] = {
     "zero_grad": "gradients are values here, and none accumulate",
 }
 
-# Methods and attributes of the history that `fit` returns.
-HISTORIES: dict[str, str] = {
-    "keys": "use history.history.keys()",
-    "losses": "use history.history['loss']",
-    "plot": "use hornbeam.insight.plot_history(history)",
-}
-
 
 class ForeignName:
     """Attribute of a class that other libraries have: reading it raises AttributeError with a hint.

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from hornbeam._internal.call_errors import ArgumentChecks
-from hornbeam._internal.foreign_names import HISTORIES, add_foreign_names
 from hornbeam._internal.naming import NamedValues
 from hornbeam.core.registry import exported
 from hornbeam.training.checkpoint_schema import dict_of, list_of, natural, number
@@ -259,11 +258,6 @@ class History(Callback):
         self.history: dict[str, list[float]] = NamedValues("history")
         self.epoch: list[int] = []
 
-    if not TYPE_CHECKING:  # there, it would let the mistake pass
-
-        def __getitem__(self, name: str) -> NoReturn:
-            raise TypeError(f"the numbers are in the attribute history: write history.history[{name!r}]")
-
     def on_train_begin(self, logs: Logs | Any = None) -> None:
         self.epoch = []
         self.history = NamedValues("history")
@@ -334,6 +328,3 @@ def rated_optimizers(optimizer: Optimizer) -> dict[str, Any]:
 def learning_rates(optimizer: Optimizer) -> dict[str, float]:
     """Return the present learning rates, as logs show them."""
     return {name: float(part.learning_rate) for name, part in rated_optimizers(optimizer).items()}
-
-
-add_foreign_names(History, HISTORIES)
