@@ -14,12 +14,13 @@ import hornbeam as hb
 from hornbeam.cli import _parser
 from hornbeam.cli.mnist.training import build
 from tests.helpers.builders import compiled_model
+from tests.helpers.paths import HELPERS
 from tests.helpers.terminal import Screen, Session, hornbeam, install_command, run_in_terminal
 
 pytestmark = pytest.mark.posix
 
 COLUMNS = pytest.mark.parametrize("columns", [60, 80, 120])
-PROGRAM = Path(__file__).parent / "terminal_program.py"
+PROGRAM = HELPERS / "terminal_program.py"
 QUICK = {"EPOCHS": "1", "SAMPLES": "64", "HORNBEAM_THREADS": "1"}
 
 

@@ -371,7 +371,8 @@ def _render(
     hint: bool = True,
 ) -> str:
     columns = _columns(rows, show_trainable)
-    full_width, dropped = _table_width(columns), []
+    full_width = _table_width(columns)
+    dropped: list[str] = []
     if width is not None:
         columns, dropped = _fitted(columns, rows, width)
     widths = [column.width for column in columns]

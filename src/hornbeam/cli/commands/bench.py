@@ -119,7 +119,7 @@ def _print_results(
         names = max(len(competitor.name) for competitor in competitors)
         width = min(44, console.width - names - len("    1,000.00 s"))
         console.print(report.bars(results, competitors, width), highlight=False)
-    if not args.markdown:
+    if peak is not None and not args.markdown:
         say_folded(report.legend(peak))
     if args.json:
         report.write_json(args.json, results, competitors, {"about": heading, "peak": peak})

@@ -1,4 +1,4 @@
-"""A program that prints everything a beginner meets, for `test_terminal.py`."""
+"""A program that prints everything a beginner meets, for `tests/first_hour/test_terminal.py`."""
 
 from __future__ import annotations
 
