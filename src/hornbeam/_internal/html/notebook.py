@@ -33,6 +33,7 @@ dt, dd { float: none; width: auto; margin: 0; padding: 0; font-weight: 400; }
 pre { color: inherit; line-height: 1.4; width: fit-content; max-width: 100%; }
 pre.array { white-space: pre; overflow-x: auto; }
 .beside { display: flex; flex-wrap: wrap; gap: 0 1.6rem; align-items: flex-start; }
+.beside > * { min-width: 0; max-width: 100%; }
 .beside .tall { max-height: 32rem; max-width: 100%; margin: .7rem 0; }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 """
