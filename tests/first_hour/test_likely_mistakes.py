@@ -87,6 +87,7 @@ def two_outputs() -> None:
 
 
 SORTED = np.sort(LABELS)
+SEVERAL = np.maximum(ONE_HOT, ONE_HOT[::-1])
 
 MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     # -- inputs ------------------------------------------------------------------------------------
@@ -130,6 +131,18 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "features of thousands": (
         lambda: fit([Dense(8, "relu"), Dense(3, "softmax")], X * 1e5, LABELS),
         "put a layers.Normalization() first",
+    ),
+    "pixels that are divided twice": (
+        lambda: fit([layers.Rescaling(1 / 255), *conv()], IMAGES, LABELS),
+        "multiplies by 0.003922 again: give it pixels up to 255",
+    ),
+    "pixels from 0 to 1 for an application that divides them": (
+        lambda: pretrained(RNG.random((8, 32, 32, 3)).astype("float32")),
+        "give it pixels up to 255",
+    ),
+    "a normalization that has seen no data": (
+        lambda: fit([layers.Normalization(), Dense(3, "softmax")], X, LABELS),
+        "normalizes nothing, since it has seen no data: call its adapt(x) before fit()",
     ),
     # -- last activation -----------------------------------------------------------------------------
     "sigmoid for one-hot classes": (
@@ -205,6 +218,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "accuracy of several numbers": (
         lambda: fit([Dense(4)], X, X, "mse", metrics=["acc"]),
         "the metric 'acc' counts equal classes",
+    ),
+    "accuracy of several classes at once": (
+        lambda: fit([Dense(3, "sigmoid")], X, SEVERAL, BINARY, metrics=["accuracy"]),
+        "compares the largest output alone, but samples have several classes",
     ),
     "binary accuracy of a regression": (
         lambda: fit([Dense(1)], X, REAL, "mae", metrics=[metrics.BinaryAccuracy()]),
@@ -290,12 +307,11 @@ def batches() -> Iterator[Any]:
         yield X[:8], LABELS[:8]
 
 
-def pretrained() -> None:
-    """An application that preprocesses its images itself."""
+def pretrained(images: Any) -> None:
+    """Fit an application that preprocesses its images itself."""
     base = hb.applications.MobileNetV3Small(
         input_shape=(32, 32, 3), weights=None, include_top=False, pooling="avg"
     )
-    images = RNG.integers(0, 256, (8, 32, 32, 3)).astype("uint8")
     model = hb.Sequential([base, Dense(3, "softmax")])
     model.compile("sgd", SPARSE)
     model.fit(images, LABELS[:8], verbose=0)
@@ -329,7 +345,15 @@ RIGHT: dict[str, Callable[[], Any]] = {
     "pixels, divided by a function": lambda: fit(
         [layers.Lambda(lambda x: ops.cast(x, "float32") / 255.0), *conv()], BYTES, LABELS
     ),
-    "an application with its own preprocessing": pretrained,
+    "an application with its own preprocessing": lambda: pretrained(
+        RNG.integers(0, 256, (8, 32, 32, 3)).astype("uint8")
+    ),
+    "a normalization with a mean of its own": lambda: fit(
+        [layers.Normalization(mean=0.0, variance=1.0), Dense(3, "softmax")], X, LABELS
+    ),
+    "binary accuracy of several classes at once": lambda: fit(
+        [Dense(3, "sigmoid")], X, SEVERAL, BINARY, metrics=["binary_accuracy"]
+    ),
     "indices into an embedding": lambda: fit(
         [layers.Embedding(200, 4), *flat()], RNG.integers(0, 200, (N, 64)), LABELS
     ),

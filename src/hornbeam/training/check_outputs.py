@@ -107,6 +107,22 @@ def check_accuracy(facts: FitFacts) -> Iterator[str]:
                 )
 
 
+def check_accuracy_of_several(facts: FitFacts) -> Iterator[str]:
+    """Accuracy of the largest output alone, where a sample has several classes at once."""
+    for output in facts.outputs:
+        names = [
+            name for name, metric in output.metrics if type(metric) is metrics_module.CategoricalAccuracy
+        ]
+        y = some_samples(output.target)
+        if output.kind != "binary" or not names or y.ndim != 2 or y.dtype.kind not in "biuf":
+            continue
+        if ((y == 0) | (y == 1)).all() and (y.sum(axis=1) > 1).any():
+            yield (
+                f"{output.where}: the metric {names[0]!r} compares the largest output alone, but samples "
+                "have several classes: write metrics=['binary_accuracy']"
+            )
+
+
 def _no_class(output: OutputFacts, metric: object) -> float | None:
     """Return a target that is no class for an accuracy, None if all are, and for other metrics."""
     values = some_samples(output.target)
@@ -175,6 +191,7 @@ OUTPUT_CHECKS = (
     check_reachable,
     check_large_targets,
     check_accuracy,
+    check_accuracy_of_several,
     check_probabilities,
     check_one_class,
 )

@@ -1,4 +1,4 @@
-"""Checks of the inputs before the first step: order of axes, and the scale of pixels and features."""
+"""Checks of the inputs before the first step: order of axes, scale of pixels and features."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hornbeam import layers
 from hornbeam.ir.node import Node
 from hornbeam.training.check_labels import skip_movement
 from hornbeam.training.fit_facts import FitFacts, input_arrays, some_samples
@@ -57,6 +58,39 @@ def check_scale(facts: FitFacts) -> Iterator[str]:
                 f"{facts.where}: the features hold values up to {np.abs(some_samples(x)).max():.4g}, with "
                 "which networks train badly or not at all: put a layers.Normalization() first and adapt it "
                 "to the training data"
+            )
+
+
+def check_scaled_twice(facts: FitFacts) -> Iterator[str]:
+    """Pixels from 0 to 1 for a model that divides them itself."""
+    for layer in facts.model._flatten_layers():
+        if type(layer) is not layers.Rescaling or not isinstance(layer.scale, float) or layer.scale > 1 / 100:
+            continue
+        for x in input_arrays(facts):
+            values = some_samples(x, 64)
+            if (
+                x.ndim > 2
+                and x.dtype.kind == "f"
+                and values.size
+                and 0 < values.max() <= 1
+                and values.min() >= 0
+            ):
+                yield (
+                    f"{facts.where}: the images hold values up to {values.max():g}, which layer "
+                    f"{layer.path!r} multiplies by {layer.scale:.4g} again: give it pixels up to 255"
+                )
+                return
+
+
+def check_adapted(facts: FitFacts) -> Iterator[str]:
+    """A `Normalization` that has seen no data."""
+    for layer in facts.model._flatten_layers():
+        if type(layer) is not layers.Normalization or layer.input_mean is not None or not layer.built:
+            continue
+        if not np.any(layer.adapt_mean.numpy()) and np.all(np.asarray(layer.adapt_variance.numpy()) == 1):
+            yield (
+                f"{facts.where}: layer {layer.path!r} normalizes nothing, since it has seen no data: call "
+                "its adapt(x) before fit()"
             )
 
 
@@ -117,4 +151,4 @@ def _reaches_weights(step: Traced, index: int) -> bool:
     return products > 0
 
 
-INPUT_CHECKS = (check_channels, check_scale)
+INPUT_CHECKS = (check_channels, check_scale, check_scaled_twice, check_adapted)
