@@ -1,4 +1,4 @@
-"""Sphinx extension that generates the API reference: one page for each public module.
+"""Sphinx extension that generates the API reference: a page for each public module and each public class.
 
 Docstrings of Hornbeam are plain text with `code` between single backticks and sections in Google style.
 `to_rst` escapes what reStructuredText would take for markup; `sphinx.ext.napoleon` then reads the sections.
@@ -10,9 +10,12 @@ import importlib
 import inspect
 import re
 import types
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from reference_groups import FAMILIES
 
 import hornbeam
 
@@ -31,44 +34,164 @@ def public_modules() -> dict[str, types.ModuleType]:
     return dict(sorted(modules.items()))
 
 
-def module_page(name: str, module: types.ModuleType, homes: dict[type, str]) -> str:
-    """Return the page of one module: its docstring, a table of its names, and an entry for each name.
+@dataclass(frozen=True)
+class Item:
+    """A public value, and where it is described: under the name `module.name`, on the page `page`."""
 
-    `homes` maps a class to the module whose page describes it, and is extended by the classes of this page.
-    """
-    public_names = [
-        public_name
-        for public_name in getattr(module, "__all__", ())
-        if not public_name.startswith("__") and not isinstance(getattr(module, public_name), types.ModuleType)
+    module: str
+    name: str
+    page: str
+    value: Any
+
+    @property
+    def path(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+def public_names(module: types.ModuleType) -> list[str]:
+    """Return the public names of a module that are no modules themselves."""
+    names = getattr(module, "__all__", None)
+    if names is None:
+        # A module without `__all__`: the classes and functions that are defined in it.
+        names = [
+            name
+            for name, value in vars(module).items()
+            if not name.startswith("_")
+            and (inspect.isclass(value) or inspect.isfunction(value))
+            and f"{value.__module__}.".startswith(f"{module.__name__}.")
+        ]
+    return [
+        name
+        for name in names
+        if not name.startswith("__") and not isinstance(getattr(module, name), types.ModuleType)
     ]
-    lines = [name, "=" * len(name), "", f".. automodule:: {name}", "", f".. currentmodule:: {name}", ""]
-    lines += [".. autosummary::", "   :nosignatures:", "", *(f"   {each}" for each in public_names), ""]
-    for public_name in public_names:
-        value = getattr(module, public_name)
-        home = homes.setdefault(value, name) if inspect.isclass(value) else name
-        lines += [*entry(public_name, value, None if home == name else home), ""]
-    return "\n".join(lines)
 
 
-def entry(name: str, value: Any, home: str | None) -> list[str]:
-    """Return the directive that documents a name, or a reference to the page that does (`home`)."""
-    if home:
-        return [f"``{name}`` is described in :py:mod:`{home}`."]
+# Modules of older names, which refer to the other modules for what both have.
+_SECONDARY = ("backend", "legacy", "mixed_precision", "preprocessing", "visualization")
+
+
+def priority(name: str) -> tuple[bool, bool, int, str]:
+    """Return the order in which modules describe values that several of them have; the top level is last."""
+    parts = name.split(".")
+    return name == "hornbeam", any(part in _SECONDARY for part in parts), len(parts), name
+
+
+def page_of(module_name: str, name: str, value: Any, modules: dict[str, types.ModuleType]) -> str:
+    """Return the page of a value: that of the class, of a family of operations, or of the module."""
     if inspect.isclass(value):
-        return [f".. autoclass:: {name}", "   :members:"]
-    if callable(value):
-        return [f".. autofunction:: {name}"]
-    return [f".. autodata:: {name}", "   :no-value:"]
+        return f"{module_name}.{name}"
+    if module_name == "hornbeam.ops":
+        for nested in modules:
+            if nested.startswith("hornbeam.ops.") and name in public_names(modules[nested]):
+                return nested
+    return module_name
+
+
+def catalogue(modules: dict[str, types.ModuleType]) -> dict[int, Item]:
+    """Return the item of each public value, by its id."""
+    items: dict[int, Item] = {}
+    for module_name in sorted(modules, key=priority):
+        module = modules[module_name]
+        values = {name: getattr(module, name) for name in public_names(module)}
+        # First the names that values call themselves, then others for the same ones.
+        for name in sorted(values, key=lambda name: getattr(values[name], "__name__", name) != name):
+            page = page_of(module_name, name, values[name], modules)
+            items.setdefault(id(values[name]), Item(module_name, name, page, values[name]))
+    return items
+
+
+def families(module_name: str, classes: list[str]) -> dict[str, list[str]]:
+    """Return the classes of a module by family, in the order of `reference_groups.FAMILIES`."""
+    table = FAMILIES.get(module_name.removeprefix("hornbeam."))
+    if table is None:
+        return {"Classes": classes} if classes else {}
+    return {family: names.split() for family, names in table.items()}
+
+
+def summary(names: list[str]) -> list[str]:
+    """Return a table of names with the first sentence of their docstrings."""
+    return [".. autosummary::", "   :nosignatures:", "", *(f"   {name}" for name in names), ""]
+
+
+def heading(text: str, line: str = "-") -> list[str]:
+    return [text, line * len(text), ""]
+
+
+def module_page(name: str, module: types.ModuleType, modules: list[str], items: dict[int, Item]) -> str:
+    """Return the page of a module: its docstring, tables of its names, and its functions."""
+    all_names = public_names(module)
+    found = {public_name: items[id(getattr(module, public_name))] for public_name in all_names}
+    described = [key for key, item in found.items() if (item.module, item.name) == (name, key)]
+    classes = [key for key in described if inspect.isclass(found[key].value)]
+    others = [key for key in described if key not in classes]
+    lines = [*heading(name, "="), f".. automodule:: {name}", "", f".. currentmodule:: {name}", ""]
+    nested = [each for each in modules if each.rpartition(".")[0] == name]
+    if nested and name != "hornbeam":
+        lines += [".. toctree::", "   :maxdepth: 1", "", *(f"   {each}" for each in nested), ""]
+    for family, names in families(name, classes).items():
+        lines += [*heading(family), *summary(names)]
+    here = [found[key] for key in others if found[key].page == name]
+    # Functions of the module whose page is another one, and those of other modules whose page is this one.
+    here += [item for item in items.values() if item.page == name != item.module]
+    for page in sorted({found[key].page for key in others} - {name}):
+        lines += [*heading(page), *summary([key for key in others if found[key].page == page])]
+    if here:
+        lines += [*heading("Functions" if classes or len(here) < len(others) else "Names")]
+        lines += summary([item.name if item.module == name else f"~{item.path}" for item in here])
+        for item in here:
+            lines += [*entry(item), ""]
+    elsewhere = [(key, item) for key, item in found.items() if key not in described and item.page != name]
+    if elsewhere:
+        lines += [*heading("Other names")]
+        lines += [f"- ``{key}`` is :py:obj:`{item.path}`" for key, item in elsewhere]
+    return "\n".join([*lines, ""])
+
+
+def class_page(item: Item, family: str) -> str:
+    """Return the page of a class."""
+    return "\n".join(
+        [
+            ":orphan:",
+            "",
+            *heading(item.name, "="),
+            f":doc:`{item.module}`" + (f", {family}" if family != "Classes" else ""),
+            "",
+            f".. currentmodule:: {item.module}",
+            "",
+            *entry(item),
+            "",
+        ]
+    )
+
+
+def entry(item: Item) -> list[str]:
+    """Return the directive that documents an item."""
+    if inspect.isclass(item.value):
+        return [f".. autoclass:: {item.path}", "   :members:"]
+    if callable(item.value):
+        return [f".. autofunction:: {item.path}"]
+    return [f".. autodata:: {item.path}", "   :no-value:"]
+
+
+def reference_pages() -> dict[str, str]:
+    """Return the texts of all pages by name: one for each public module, and one for each class."""
+    modules = public_modules()
+    items = catalogue(modules)
+    pages = {name: module_page(name, module, list(modules), items) for name, module in modules.items()}
+    for item in items.values():
+        if inspect.isclass(item.value):
+            table = families(item.module, [item.name])
+            family = next((title for title, names in table.items() if item.name in names), "Classes")
+            pages[item.page] = class_page(item, family)
+    return pages
 
 
 def write_pages(app: Any) -> None:
     """Write the pages that changed and delete the obsolete ones, before Sphinx collects its sources."""
     folder = Path(app.srcdir) / "reference"
     folder.mkdir(exist_ok=True)
-    homes: dict[type, str] = {}
-    # Last the top level, so that a class is described on the page of its family.
-    modules = sorted(public_modules().items(), key=lambda item: (item[0] == "hornbeam", item[0]))
-    pages = {folder / f"{name}.rst": module_page(name, module, homes) for name, module in modules}
+    pages = {folder / f"{name}.rst": text for name, text in reference_pages().items()}
     for obsolete in set(folder.glob("*.rst")) - set(pages):
         obsolete.unlink()
     for path, text in pages.items():
@@ -181,26 +304,9 @@ def class_signature(
     return str(signature.replace(parameters=parameters, return_annotation=empty)), None
 
 
-_OUTSIDE = re.compile(r"\[([^]]*)\]\(\.\./(?:\.\./)*([\w./-]+)(?:#[\w-]*)?\)")
-
-
-def name_outside_files(app: Any, name: str, source: list[str]) -> None:
-    """Replace links to files outside docs/, which work in the repository only, by the files' names."""
-
-    def replacement(match: re.Match[str]) -> str:
-        target = match[0].rpartition("(")[2].rstrip(")").partition("#")[0]
-        path = Path(app.srcdir, name).parent / target
-        if path.resolve().is_relative_to(Path(app.srcdir).resolve()):
-            return match[0]
-        return f"`{match[2]}` in the repository"
-
-    source[0] = _OUTSIDE.sub(replacement, source[0])
-
-
 def setup(app: Any) -> dict[str, Any]:
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-signature", class_signature)
-    app.connect("source-read", name_outside_files)
     # Before napoleon, which has the default priority of 500.
     app.connect("autodoc-process-docstring", convert_docstring, priority=400)
     return {"version": hornbeam.__version__, "parallel_read_safe": True}

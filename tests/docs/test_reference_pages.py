@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import inspect
+import re
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-EXTENSION = Path(__file__).parents[2] / "docs/reference_pages.py"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
-def extension() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference_pages", EXTENSION)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def extension() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)
+        yield importlib.import_module("reference_pages")
+        for name in ("reference_pages", "reference_groups"):
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def generated(extension: ModuleType) -> dict[str, str]:
+    return extension.reference_pages()
 
 
 def test_prose_is_escaped_and_code_is_literal(extension: ModuleType) -> None:
@@ -108,3 +117,36 @@ def test_all_public_docstrings_are_well_formed(extension: ModuleType) -> None:
                 except ValueError as error:
                     errors.add(f"{member}: {error}")
     assert errors == set()
+
+
+def test_every_class_of_a_large_module_is_in_one_family(extension: ModuleType) -> None:
+    for module_name, table in extension.FAMILIES.items():
+        module = extension.public_modules()[f"hornbeam.{module_name}"]
+        listed = [name for names in table.values() for name in names.split()]
+        classes = {
+            value.__name__ for name in module.__all__ if isinstance(value := getattr(module, name), type)
+        }
+        assert sorted(listed) == sorted(classes), module_name
+
+
+def test_every_public_name_is_described_once(extension: ModuleType, generated: dict[str, str]) -> None:
+    directives = re.compile(r"^\.\. auto(?:class|function|data):: (\S+)$", re.M)
+    described = Counter(path for text in generated.values() for path in directives.findall(text))
+    assert [path for path, count in described.items() if count > 1] == []
+    modules = extension.public_modules()
+    paths = {item.path for item in extension.catalogue(modules).values()}
+    assert set(described) == paths
+    assert {"hornbeam.layers.Dense", "hornbeam.ops.matmul", "hornbeam.engines.register"} <= paths
+    assert "hornbeam.ops.matmul" in generated["hornbeam.ops.numpy"]
+
+
+def test_a_class_has_a_page_with_its_family(generated: dict[str, str]) -> None:
+    assert ":doc:`hornbeam.layers`, Pooling" in generated["hornbeam.layers.MaxPooling2D"]
+    assert "autoclass" not in generated["hornbeam.layers"]
+    assert "``MaxPool2D`` is :py:obj:`hornbeam.layers.MaxPooling2D`" in generated["hornbeam.layers"]
+
+
+def test_the_contents_list_every_module(extension: ModuleType) -> None:
+    listed = re.findall(r"^reference/(\S+)$", (DOCS / "reference.md").read_text(encoding="utf-8"), re.M)
+    # Nested modules are listed on the page of theirs.
+    assert sorted(listed) == sorted(name for name in extension.public_modules() if name.count(".") < 2)
