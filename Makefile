@@ -86,6 +86,7 @@ python-test: develop  ## the Python tests, without the long sweeps
 docs: check-rust $(MATURIN)  ## build the site of docs/ into build/docs; warnings are errors
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --extras docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	$(BIN)/python tools/check_site.py build/docs
 
 bench: $(VENV)/.installed  ## measure common models; see benchmarks/README.md for comparisons
 	$(BIN)/hornbeam bench

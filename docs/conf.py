@@ -19,12 +19,18 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "reference_pages",
+    "example_pages",
+    "mathml",
 ]
 exclude_patterns = ["_build", "matplotlibrc"]
 html_theme = "furo"
 html_title = "Hornbeam"
-# Nothing is fetched from elsewhere when a page is read.
+# Nothing is fetched from elsewhere when a page is read (tests/docs/test_site.py).
 html_theme_options = {"source_repository": "", "navigation_with_keys": True}
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["copy.js"]
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath", "colon_fence"]

@@ -121,9 +121,9 @@ def heading(text: str, line: str = "-") -> list[str]:
 def module_page(name: str, module: types.ModuleType, modules: list[str], items: dict[int, Item]) -> str:
     """Return the page of a module: its docstring, tables of its names, and its functions."""
     all_names = public_names(module)
-    found = {public_name: items[id(getattr(module, public_name))] for public_name in all_names}
-    described = [key for key, item in found.items() if (item.module, item.name) == (name, key)]
-    classes = [key for key in described if inspect.isclass(found[key].value)]
+    items_by_name = {public_name: items[id(getattr(module, public_name))] for public_name in all_names}
+    described = [key for key, item in items_by_name.items() if (item.module, item.name) == (name, key)]
+    classes = [key for key in described if inspect.isclass(items_by_name[key].value)]
     others = [key for key in described if key not in classes]
     lines = [*heading(name, "="), f".. automodule:: {name}", "", f".. currentmodule:: {name}", ""]
     nested = [each for each in modules if each.rpartition(".")[0] == name]
@@ -131,17 +131,19 @@ def module_page(name: str, module: types.ModuleType, modules: list[str], items: 
         lines += [".. toctree::", "   :maxdepth: 1", "", *(f"   {each}" for each in nested), ""]
     for family, names in families(name, classes).items():
         lines += [*heading(family), *summary(names)]
-    here = [found[key] for key in others if found[key].page == name]
+    here = [items_by_name[key] for key in others if items_by_name[key].page == name]
     # Functions of the module whose page is another one, and those of other modules whose page is this one.
     here += [item for item in items.values() if item.page == name != item.module]
-    for page in sorted({found[key].page for key in others} - {name}):
-        lines += [*heading(page), *summary([key for key in others if found[key].page == page])]
+    for page in sorted({items_by_name[key].page for key in others} - {name}):
+        lines += [*heading(page), *summary([key for key in others if items_by_name[key].page == page])]
     if here:
         lines += [*heading("Functions" if classes or len(here) < len(others) else "Names")]
         lines += summary([item.name if item.module == name else f"~{item.path}" for item in here])
         for item in here:
             lines += [*entry(item), ""]
-    elsewhere = [(key, item) for key, item in found.items() if key not in described and item.page != name]
+    elsewhere = [
+        (key, item) for key, item in items_by_name.items() if key not in described and item.page != name
+    ]
     if elsewhere:
         lines += [*heading("Other names")]
         lines += [f"- ``{key}`` is :py:obj:`{item.path}`" for key, item in elsewhere]

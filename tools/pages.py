@@ -3,9 +3,9 @@
 The ```python blocks of a page are one program. The ```text block after a code block is its output. Words and
 integers must be equal; decimal numbers may differ by 5%, since training rounds differently on other CPUs;
 three dots match anything. In a ```text about block all numbers are free: those that small differences in
-training may change. Figures that a page shows are saved by its code, into the working directory. Blocks
-marked `py` are fragments, which are not run. A block marked ```python onnx torch needs these modules; it is
-skipped where one of them is not installed.
+training may change. Figures that a page shows from figures/ are saved by its code, into the working
+directory. Blocks marked `py` are fragments, which are not run. A block marked ```python onnx torch needs
+these modules; it is skipped where one of them is not installed.
 
 The pages of the course are also read in Python's prompt and as notebooks. Their blocks run statement by
 statement as at the prompt, and `--write` writes their notebooks (tools/notebooks.py).
@@ -46,7 +46,7 @@ _BLOCK = re.compile(
     r"(?:\n\n```text(?P<about> about)?\n(?P<output>.*?)^```$)?",
     re.M | re.S,
 )
-_FIGURE = re.compile(r"!\[[^]]*\]\(([^)]+)\)")
+_FIGURE = re.compile(r"!\[[^]]*\]\((figures/[^)]+)\)")
 _DECIMAL = re.compile(r"\d[\d,]*\.\d+(?:e[-+]?\d+)?")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 _TOLERANCE = 0.05
@@ -86,7 +86,7 @@ class Page:
 
     @property
     def figures(self) -> list[Path]:
-        """Files of the figures that the page shows."""
+        """Files of the figures that the page shows and its code saves: those in figures/."""
         return [self.path.parent / name for name in _FIGURE.findall(self.text)]
 
     def run(self) -> list[str]:

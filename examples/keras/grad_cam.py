@@ -60,7 +60,7 @@ def main():
         top, left = np.unravel_index(heatmap.argmax(), heatmap.shape)
         found = np.array([top * 2, left * 2])
         inside.append(np.all(found >= places[row] - 2) and np.all(found < places[row] + 10))
-    print("brightest spot on the shape in", np.mean(inside), "of the pictures")
+    print("brightest spot on the shape in", np.mean(inside), "of the images")
     return {"loss": history.history["loss"], "on_shape": float(np.mean(inside))}
 
 

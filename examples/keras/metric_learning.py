@@ -74,7 +74,7 @@ def main():
     test_x, test_y = make_pictures(60, seed=1)
     found = model.predict(test_x, verbose=0)
     nearest = np.argsort(-(found @ found.T), axis=1)[:, 1]
-    print("nearest neighbour of the same class", np.mean(test_y[nearest] == test_y))
+    print("nearest neighbor of the same class", np.mean(test_y[nearest] == test_y))
     return {"loss": history.history["loss"]}
 
 

@@ -76,7 +76,7 @@ def main():
     history = wgan.fit(ring.astype("float32"), batch_size=50, epochs=10, verbose=0)
     points = generator(tf.random.normal((200, NOISE))).numpy()
     radius = float(np.linalg.norm(points, axis=1).mean())
-    print("mean distance from the centre", radius)
+    print("mean distance from the center", radius)
     return {"d_loss": history.history["d_loss"], "radius": radius}
 
 
