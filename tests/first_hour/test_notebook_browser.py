@@ -50,7 +50,8 @@ def outputs() -> str:
     objects = [
         model, history, doctor, model.weights[0], hb.data.Dataset.from_tensor_slices((x, y)).batch(4),
         model.explain(), model.profile(x, y, steps=2), hb.lr_find(model, x, y, verbose=0, steps=20),
-        hb.evaluation.confusion(model, x, y), hb.data.look((x * 255).astype("uint8"), y),
+        hb.evaluation.confusion(model, x, y), hb.evaluation.mistakes(model, x, y),
+        hb.evaluation.calibration(model, x, y), hb.data.look((x * 255).astype("uint8"), y),
         hb.utils.plot_model(model, None), hb.insight.plot_filters(model), hb.insight.saliency(model, x[:2]),
         hb.insight.plot_embeddings(x.reshape(120, -1)[:, :9], y), hb.applications.MobileNetV2(weights=None),
     ]  # fmt: skip

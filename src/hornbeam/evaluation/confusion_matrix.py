@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hornbeam.data import Dataset
     from hornbeam.models import Model
 
+_MATRIX = "true classes are rows, predicted ones columns"
 _MOST_CLASSES = 20
 
 
@@ -87,6 +88,7 @@ class Confusion(EvaluationReport):
     matrix: np.ndarray
     names: Sequence[str]
     level: float = 0.95
+    drawn = (_MATRIX,)
 
     def worst(self, most: int = 5) -> list[ConfusedPair]:
         """Return the most frequent confusions.
@@ -123,7 +125,7 @@ class Confusion(EvaluationReport):
                 (name, *(f"{count:,}" if count else "." for count in line))
                 for name, line in zip(self.names, self.matrix.tolist(), strict=True)
             ]
-            tables.append(Table("true classes are rows, predicted ones columns", ("", *self.names), cells))
+            tables.append(Table(_MATRIX, ("", *self.names), cells))
         return tables
 
     def as_dict(self) -> dict[str, Any]:
@@ -133,6 +135,23 @@ class Confusion(EvaluationReport):
             "matrix": self.matrix.tolist(),
             "worst": [pair.as_dict() for pair in self.worst()],
         }
+
+    @property
+    def figure(self) -> Figure:
+        """Counts, colored by the proportion of each true class."""
+        size = max(4.0, min(0.45 * len(self.matrix) + 1.5, 16.0))
+        small = len(self.matrix) <= _MOST_CLASSES
+        panel = ImagePanel(
+            self.matrix / np.maximum(self.matrix.sum(1, keepdims=True), 1),
+            palette="blue",
+            low=0.0,
+            high=1.0,
+            row_names=self.names if small else (),
+            column_names=self.names if small else (),
+            annotations=self.matrix if small else None,
+            axis_labels=("predicted", "true"),
+        )
+        return Figure("Confusion matrix", self.headline(), [panel], panel_size=(size, size))
 
     def plot(self, path: str | Path) -> Path:
         """Draw the proportions of each true class into a file.
@@ -146,19 +165,7 @@ class Confusion(EvaluationReport):
         Raises:
             ImportError: If Matplotlib is not installed (extra `plot`).
         """
-        size = max(4.0, min(0.45 * len(self.matrix) + 1.5, 16.0))
-        small = len(self.matrix) <= _MOST_CLASSES
-        panel = ImagePanel(
-            self.matrix / np.maximum(self.matrix.sum(1, keepdims=True), 1),
-            palette="blue",
-            low=0.0,
-            high=1.0,
-            row_names=self.names if small else (),
-            column_names=self.names if small else (),
-            annotations=self.matrix if small else None,
-            axis_labels=("predicted", "true"),
-        )
-        Figure("Confusion matrix", self.headline(), [panel], panel_size=(size, size)).save(path, dpi=110)
+        self.figure.save(path, dpi=110)
         return Path(path)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hornbeam.errors import IntervalWarning
 from hornbeam.visualization.display import Block, Report, Table, Text
+from hornbeam.visualization.figure import Figure
 
 __all__ = ["EvaluationReport", "IntervalWarning", "Table"]
 
@@ -15,6 +16,8 @@ class EvaluationReport(Report):
     """A result that shows itself in terminals and notebooks, and that `as_dict` returns as plain values."""
 
     width = 110
+    # Titles of the tables that `figure` shows as well.
+    drawn: tuple[str, ...] = ()
 
     def headline(self) -> str:
         """Return the sentence above the tables."""
@@ -28,6 +31,11 @@ class EvaluationReport(Report):
         """Return sentences below the tables: limits of the numbers, and advice."""
         return []
 
+    @property
+    def figure(self) -> Figure | None:
+        """Drawing of the result, None if it has none."""
+        return None
+
     def as_dict(self) -> dict[str, Any]:
         """Return the result as numbers, texts, lists and dicts."""
         raise NotImplementedError(f"{type(self).__name__} must define as_dict()")
@@ -36,3 +44,12 @@ class EvaluationReport(Report):
         """Return the headline, the tables and the remarks."""
         headline = [Text(self.headline())] if self.headline() else []
         return [*headline, *self.tables(), *(Text(remark, "item") for remark in self.remarks())]
+
+    def _html_blocks(self) -> Sequence[Block]:
+        blocks, figure = list(self.blocks()), self.figure
+        if figure is None:
+            return blocks
+        # Above the first table, and without the tables that it replaces.
+        kept = [block for block in blocks if not (isinstance(block, Table) and block.title in self.drawn)]
+        at = next((i for i, block in enumerate(kept) if not isinstance(block, Text)), len(kept))
+        return [*kept[:at], figure, *kept[at:]]

@@ -94,6 +94,22 @@ class LearningCurve(EvaluationReport):
             "notes": list(self.notes),
         }
 
+    @property
+    def figure(self) -> Figure:
+        """Both scores with their intervals against the number of samples."""
+        sizes = [point.size for point in self.points]
+        estimates = {
+            "training": [point.train for point in self.points],
+            "validation": [point.validation for point in self.points],
+        }
+        panel = LinePanel(
+            {name: (sizes, [e.value for e in row]) for name, row in estimates.items()},
+            axis_labels=("training samples", self.metric),
+            bands={name: ([e.low for e in row], [e.high for e in row]) for name, row in estimates.items()},
+            log_x=True,
+        )
+        return Figure("Learning curve", self.headline(), [panel], panel_size=(6.0, 4.0))
+
     def plot(self, path: str | Path) -> Path:
         """Draw both scores with their intervals against the number of samples into a file.
 
@@ -106,18 +122,7 @@ class LearningCurve(EvaluationReport):
         Raises:
             ImportError: If Matplotlib is not installed (extra `plot`).
         """
-        sizes = [point.size for point in self.points]
-        estimates = {
-            "training": [point.train for point in self.points],
-            "validation": [point.validation for point in self.points],
-        }
-        panel = LinePanel(
-            {name: (sizes, [e.value for e in row]) for name, row in estimates.items()},
-            axis_labels=("training samples", self.metric),
-            bands={name: ([e.low for e in row], [e.high for e in row]) for name, row in estimates.items()},
-            log_x=True,
-        )
-        Figure("Learning curve", self.headline(), [panel], panel_size=(6.0, 4.0)).save(path, dpi=110)
+        self.figure.save(path, dpi=110)
         return Path(path)
 
 

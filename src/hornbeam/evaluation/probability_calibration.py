@@ -156,18 +156,9 @@ class Calibration(EvaluationReport):
             "bins": [b.as_dict() for b in self.bins],
         }
 
-    def plot(self, path: str | Path) -> Path:
-        """Draw the reliability curve with its intervals, and the number of samples below, into a file.
-
-        Args:
-            path: File; its suffix chooses PNG, SVG or PDF.
-
-        Returns:
-            The path.
-
-        Raises:
-            ImportError: If Matplotlib is not installed (extra `plot`).
-        """
+    @property
+    def figure(self) -> Figure:
+        """The reliability curve with its intervals, and the number of samples below."""
         intervals = [b.interval(self.level) for b in self.bins]
         name = f"accuracy ({self.level:.0%} intervals)"
         curve = LinePanel(
@@ -186,7 +177,21 @@ class Calibration(EvaluationReport):
         parts = [
             Figure("", "", [curve], panel_size=(5.0, 4.5)), Figure("", "", [bars], panel_size=(5.0, 1.5)),
         ]  # fmt: skip
-        Figure("Reliability", self.headline(), parts=parts).save(path, dpi=110)
+        return Figure("Reliability", self.headline(), parts=parts)
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the reliability curve with its intervals, and the number of samples below, into a file.
+
+        Args:
+            path: File; its suffix chooses PNG, SVG or PDF.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+        """
+        self.figure.save(path, dpi=110)
         return Path(path)
 
 

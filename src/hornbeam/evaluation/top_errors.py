@@ -81,6 +81,16 @@ class Mistakes(EvaluationReport):
         """Return the counts and the examples."""
         return {"n": self.n, "wrong": self.wrong, "examples": [m.as_dict() for m in self.examples]}
 
+    @property
+    def figure(self) -> Figure | None:
+        """The samples, if they are images (h, w) or (h, w, 1, 3 or 4)."""
+        return contact_sheet(self.x, self.examples, "") if self.examples and self._are_images else None
+
+    @property
+    def _are_images(self) -> bool:
+        shape: tuple[int, ...] = getattr(self.x, "shape", ())
+        return len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3, 4))
+
     def plot(self, path: str | Path, title: str = "The most confident errors") -> Path:
         """Draw the samples, if they are images (h, w) or (h, w, 1, 3 or 4), into a file.
 
@@ -97,8 +107,7 @@ class Mistakes(EvaluationReport):
         """
         if not self.examples:
             raise ValueError("no sample is misclassified, so nothing can be drawn")
-        shape: tuple[int, ...] = getattr(self.x, "shape", ())
-        if not (len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3, 4))):
+        if not self._are_images:
             raise ValueError(
                 "only images (h, w) or (h, w, 1, 3 or 4) can be drawn: print the mistakes instead"
             )

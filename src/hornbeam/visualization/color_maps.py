@@ -22,3 +22,13 @@ def colored(values: np.ndarray, palette: str, low: float, high: float) -> np.nda
     fractions = np.clip((np.nan_to_num(values.astype(np.float64)) - low) / ((high - low) or 1.0), 0, 1)
     channels = [np.interp(fractions, places, anchors[:, channel]) for channel in range(3)]
     return np.stack(channels, -1).round().astype(np.uint8)
+
+
+def relative_luminance(color: np.ndarray) -> float:
+    """Return the luminance of a uint8 color, from 0 (black) to 1 (white), by WCAG 2.2.
+
+    Black texts have the higher contrast above 0.18, white ones below.
+    """
+    fractions = color[:3] / 255
+    linear = np.where(fractions <= 0.04045, fractions / 12.92, ((fractions + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])

@@ -201,6 +201,10 @@ class Report:
         """Return the paragraphs, sections, tables and figures of the report, from top to bottom."""
         raise NotImplementedError(f"{type(self).__name__} must define blocks()")
 
+    def _html_blocks(self) -> Iterable[Block]:
+        """Return the blocks of notebooks, where figures may replace tables."""
+        return self.blocks()
+
     def show(self) -> None:
         """Print in colors, as wide as the terminal; in a notebook, display as HTML."""
         if in_kernel():
@@ -243,7 +247,7 @@ class Report:
         """Return the report as an element."""
         parts: list[Any] = []
         items: list[Any] = []
-        for block in [*self.blocks(), None]:
+        for block in [*self._html_blocks(), None]:
             if isinstance(block, Text) and block.style == "item":
                 items.append(block.html())
                 continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam._internal.html.markup import Html, scrolling, tag
 from hornbeam._internal.html.style import SERIES
-from hornbeam.visualization.color_maps import colored
+from hornbeam.visualization.color_maps import colored, relative_luminance
 from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, Panel, PointPanel
 from hornbeam.visualization.png import encode_base64, to_uint8
 from hornbeam.visualization.svg import Axis, line_chart
@@ -110,7 +110,7 @@ def _cells(panel: ImagePanel) -> Html:
 
     def cell(row: int, column: int) -> Html:
         red, green, blue = (int(part) for part in colors[row, column])
-        ink = "#000" if 0.3 * red + 0.59 * green + 0.11 * blue > 140 else "#fff"
+        ink = "#000" if relative_luminance(colors[row, column]) > 0.18 else "#fff"
         style = f"background: rgb({red} {green} {blue}); color: {ink}"
         return tag("td", f"{numbers[row, column]:{digits}}", style=style)
 
