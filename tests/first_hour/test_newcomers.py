@@ -140,7 +140,7 @@ PROGRAMS: dict[str, tuple[Callable[[], Any], Error | Warns | Works]] = {
     ),
     "no y": (lambda: fit(model(), X), Error("but y is missing")),
     "x and y in one tuple": (
-        lambda: fit(model(), (X, LABELS)), Error("For inputs and targets write fit(x, y)"),
+        lambda: fit(model(), (X, LABELS)), Error("Inputs and targets are two arguments"),
     ),
     # -- inputs --------------------------------------------------------------------------------------
     "a list of rows of numbers": (

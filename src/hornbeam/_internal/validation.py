@@ -148,7 +148,7 @@ def check_callable(name: str, value: Any, *, where: str = "") -> Any:
 def check_model(value: Any, *, where: str) -> Any:
     """Return a model. Raises TypeError for any other value."""
     if not (hasattr(value, "predict") and hasattr(value, "layers")):
-        raise TypeError(f"{where} takes a model as its first argument, got {brief(value)}")
+        raise TypeError(f"{where} takes a model, got {brief(value)}")
     return value
 
 

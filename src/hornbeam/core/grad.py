@@ -173,6 +173,8 @@ def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[
     Returns:
         Pair of `fn(*args)` and a function that maps cotangents of the result to those of the arguments.
     """
+    if not callable(fn):
+        raise TypeError(f"vjp takes a function and its arguments, got {brief(fn)}")
     structure = list(args)
     values = [as_tensor(x) for x in tree.flatten(structure)]
     result = fn(*tree.pack_sequence_as(structure, values))

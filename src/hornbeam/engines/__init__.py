@@ -177,6 +177,8 @@ def _engine_hint(name: str) -> str:
         return ': it is a device. On a GPU run "jax", "torch:cuda" or "tensorflow" (docs/engines.md)'
     if name.lower() == "cpu":
         return ': it is a device. The engine "native" runs on the CPU'
+    if name in KERAS_BACKENDS:
+        return f": Keras's backend {name} corresponds to the engine {KERAS_BACKENDS[name]!r}"
     from hornbeam._internal.naming import nearest
 
     return f".{nearest(name, _known)} This version has: {', '.join(_known)}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.intervals import Interval, check_level
-from hornbeam._internal.validation import check_int
+from hornbeam._internal.validation import check_int, check_model
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
 from hornbeam.evaluation.display import EvaluationReport, Table
@@ -220,6 +220,7 @@ def _predict_both(
     from hornbeam.diagnostics.predictions import opened, predictions
 
     for model in models:
+        check_model(model, where="compare")
         model._require_compiled("evaluate")
     if hasattr(x, "__next__") and not hasattr(x, "__getitem__"):
         raise ValueError(

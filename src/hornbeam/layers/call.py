@@ -90,6 +90,8 @@ class LayerCall:
         tensors = len(args) > 1 and all(is_array(x) for x in args)
         if tensors and sum(p.default is p.empty for p in self.spec.parameters) == 1:
             hint = " Several tensors go into one list: layer([a, b])."
+        if self.spec.names[:2] == ["query", "value"] and len(args) == 1:
+            hint = " For self-attention write layer(x, x)."
         return f"It takes ({', '.join(self.spec.names)}).{hint}"
 
     def _takes_any(self) -> bool:

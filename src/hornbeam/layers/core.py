@@ -423,7 +423,9 @@ class Wrapper(Layer):
 
     def __init__(self, layer: Layer, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         if not isinstance(layer, Layer):
-            raise ValueError(f"{type(self).__name__}: layer must be a Layer, got {layer!r}")
+            is_class = isinstance(layer, type)
+            hint = f": it is the class, write {layer.__name__}(...)" if is_class else ""
+            raise ValueError(f"{type(self).__name__}: layer must be a Layer, got {layer!r}{hint}")
         super().__init__(**kwargs)
         self.layer = layer
 

@@ -67,6 +67,9 @@ class Bidirectional(TensorsLayer):
             if candidate is not None and not (
                 isinstance(candidate, Layer) and all(hasattr(candidate, name) for name in attributes)
             ):
+                if isinstance(candidate, type):
+                    name = candidate.__name__
+                    raise ValueError(f"Bidirectional: {name} is the class: write {name}(...)")
                 raise ValueError(
                     f"Bidirectional: {candidate!r} is not a recurrent layer: it needs {', '.join(attributes)}"
                 )

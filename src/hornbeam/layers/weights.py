@@ -149,6 +149,8 @@ class Weighted(Tracked):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        if isinstance(value, str):
+            raise TypeError(f"trainable must be True or False, got {value!r}")
         for layer in self._flatten_layers():
             layer._trainable = bool(value)
             for variable, created_trainable in layer._own_variables().items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from hornbeam import dtype_policies, tree
 from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.naming import abbreviate, nearest
+from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import custom_object_scope, exported
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
 from hornbeam.ir.types import HornbeamTypeError
@@ -289,6 +290,8 @@ class Model(SavingMethods, Trainer, Layer):
         """
         from hornbeam.models.summary import summarize
 
+        if line_length is not None:
+            check_int("line_length", line_length, minimum=1, where="summary")
         summarize(
             self,
             line_length=line_length,

@@ -150,8 +150,9 @@ class SavingMethods:
 
         if format not in FORMATS or kwargs:
             arguments = ", ".join([f"format={format!r}", *kwargs])
+            hint = " TensorFlow Lite is 'litert' here." if format in ("tflite", "lite") else ""
             raise NotImplementedError(
-                f"export({arguments}) is not in this version of Hornbeam: format may be one of "
+                f"export({arguments}) is not in this version of Hornbeam.{hint} The format may be one of "
                 f"{', '.join(FORMATS)}, without further arguments, and save() writes .keras files"
             )
         if training:

@@ -104,7 +104,7 @@ def _list_hint(x: Tree, symbols: Sequence[Any]) -> str:
     if all(_fits(tuple(part.shape), tuple(symbols[0].shape)[1:]) for part in x):
         return f". For {len(x)} samples make one array: np.stack(x)"
     if len(x) in (2, 3) and isinstance(x, tuple):
-        return ". For inputs and targets write fit(x, y)"
+        return ". Inputs and targets are two arguments, as in fit(x, y)"
     return ""
 
 

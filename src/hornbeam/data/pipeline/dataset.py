@@ -183,6 +183,7 @@ class Dataset:
                 Arrays are not copied.
             name: Accepted for compatibility with tf.data, unused.
         """
+        _check_name("from_tensor_slices", name)
         return cls(s.Slices(e.as_element(tensors)))
 
     @classmethod
@@ -193,6 +194,7 @@ class Dataset:
             tensors: Array, number or string, or tuple or dict of them.
             name: Accepted for compatibility with tf.data, unused.
         """
+        _check_name("from_tensors", name)
         element = e.as_element(tensors)
         return cls(s.IteratorSource(lambda: iter([element]), "from_tensors", 1, e.spec_of(element)))
 
@@ -795,3 +797,9 @@ def _seed(seed: int | None) -> int:
 def _require_dataset(value: object, method: str) -> None:
     if not isinstance(value, Dataset):
         raise TypeError(f"{method} takes Datasets, got {type(value).__name__}")
+
+
+def _check_name(method: str, name: object) -> None:
+    """Raise TypeError for a second array, which would be taken for the unused argument `name`."""
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"{method} takes one structure: several arrays go into one tuple, {method}((x, y))")

@@ -358,8 +358,10 @@ def factor_range(
     """Return the bounds of a factor: the pair `value`, or -value (at least `low`) and value."""
     pair = value if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(is_number(x) and low <= x <= high for x in pair):
+        degrees = name == "factor" and owner == "RandomRotation" and is_number(value)
+        hint = f". It is a fraction of a full turn: {value} degrees are {value}/360" if degrees else ""
         raise ValueError(
-            f"{owner}: {name} must be a number or a pair of numbers in [{low}, {high}], got {value!r}"
+            f"{owner}: {name} must be a number or a pair of numbers in [{low}, {high}], got {value!r}{hint}"
         )
     if isinstance(value, (tuple, list)):
         lower, upper = sorted(value)

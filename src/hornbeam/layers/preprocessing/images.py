@@ -37,6 +37,9 @@ class Rescaling(TensorLayer):
         offset: float | ArrayLike = 0.0,
         **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
+        for name, value in (("scale", scale), ("offset", offset)):
+            if isinstance(value, str):
+                raise ValueError(f"Rescaling: {name} must be a number or an array, got {value!r}")
         super().__init__(**kwargs)
         self.scale = scale
         self.offset = offset
