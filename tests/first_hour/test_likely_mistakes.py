@@ -13,6 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers, losses, metrics, ops
 from hornbeam.errors import LikelyMistakeWarning
+from hornbeam.insight.ablation import ablations
 from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)
@@ -427,3 +428,12 @@ def test_nothing_is_said_of_what_is_right(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", LikelyMistakeWarning)
         RIGHT[name]()
+
+
+def test_fits_of_the_library_itself_are_not_judged() -> None:
+    model = compiled_model((4,), [Dense(3, "relu"), layers.Softmax()], "sgd", SPARSE, metrics=["accuracy"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LikelyMistakeWarning)
+        # A linear baseline is fitted without shuffling, and a variant of the model without its softmax.
+        hb.evaluation.baselines(np.tile(X, (4, 1)), np.sort(np.tile(LABELS, 4)), X, LABELS)
+        ablations(model, X, LABELS, batch_size=32, epochs=1, seeds=2, samples=None)

@@ -255,12 +255,14 @@ def _fit_dense(
     from hornbeam import Sequential, layers
     from hornbeam.optimizers import Adam
     from hornbeam.optimizers.schedules import CosineDecay
+    from hornbeam.training.check_fit import own_fit
 
     model = Sequential([layers.Dense(units, activation, kernel_initializer="zeros")], name="baseline")
     model.compile(Adam(CosineDecay(0.003, _UPDATES, 0.01)), loss)
     size = min(_BATCH, len(points))
     epochs = max(round(_UPDATES * size / len(points)), 1)
-    model.fit(points, targets, batch_size=size, shuffle=False, verbose=0, epochs=epochs)
+    with own_fit():
+        model.fit(points, targets, batch_size=size, shuffle=False, verbose=0, epochs=epochs)
     return np.asarray(model.predict(queries, batch_size=1024, verbose=0))
 
 

@@ -191,6 +191,8 @@ def _scores(
     seeds: int,
 ) -> tuple[str, tuple[float, ...]]:
     """Return the name of the score, and its value for each seed."""
+    from hornbeam.training.check_fit import own_fit
+
     x, y, x_other, y_other = parts
     scores, metric = [], "loss"
     for seed in range(seeds):
@@ -199,7 +201,8 @@ def _scores(
         if not variant.trainable_weights:
             raise NotRemovableError("no trainable weights would remain")
         variant.compile_from_config(settings)
-        variant.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
+        with own_fit():
+            variant.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
         results = variant.evaluate(x_other, y_other, batch_size=batch_size, verbose=0, return_dict=True)
         metric = next((name for name in results if "acc" in name), "loss")
         scores.append(float(results[metric]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.training.check_outputs import OUTPUT_CHECKS
@@ -25,6 +26,13 @@ Check = Callable[[FitFacts], Iterator[str]]
 
 CHECKS: tuple[Check, ...] = (*SETTING_CHECKS, *INPUT_CHECKS, *OUTPUT_CHECKS)
 
+_own_fit = context_variable("fits of the library", False)
+
+
+def own_fit() -> override[bool]:
+    """Issue no warnings inside: the library fits a model of its own making, not the user's."""
+    return override(_own_fit, True)
+
 
 def warn_of_likely_mistakes(
     model: Model,
@@ -35,6 +43,8 @@ def warn_of_likely_mistakes(
     has_validation_data: bool,
 ) -> None:
     """Issue a `LikelyMistakeWarning` for everything that the checks find."""
+    if _own_fit.get():
+        return
     facts = fit_facts(model, data, validation, settings, has_callbacks, has_validation_data)
     for check in CHECKS:
         for sentence in check(facts):
