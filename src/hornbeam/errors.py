@@ -38,6 +38,7 @@ __all__ = [
     "MissingOperationError",
     "MissingPrimitiveError",
     "ModelFileError",
+    "NonFiniteWeightsWarning",
     "NotRemovableError",
     "RunError",
     "SealedError",
@@ -108,6 +109,10 @@ class ModelFileError(ValueError):
 
 class LegacyFormatWarning(UserWarning):
     """A model or its weights are saved to an HDF5 file of Keras 2, which has less than a `.keras` file."""
+
+
+class NonFiniteWeightsWarning(UserWarning):
+    """Weights in a file that was loaded are NaN or infinite."""
 
 
 class AllocationError(ValueError):

@@ -14,6 +14,7 @@ from hornbeam._internal.extras import install_command
 from hornbeam._internal.limits import current_budget
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import SizeBudget, how_to_raise, parse_json, to_storable
+from hornbeam.saving.finite import warn_of_non_finite
 from hornbeam.saving.zip_files import open_zip, unpacked
 
 _LONGEST_HEADER = 10_000
@@ -74,6 +75,7 @@ def read_arrays(
             + "\n  ".join(problems[:20])
             + "\n  Map the names by names={name here: name in the file}."
         )
+    warn_of_non_finite((variable.path, array) for variable, array in pairs)
     for variable, array in pairs:
         variable.assign(array)
 

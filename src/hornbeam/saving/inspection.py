@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import h5py
 import numpy as np
 
 from hornbeam._internal.terminal import columns, folded
@@ -25,6 +26,7 @@ from hornbeam.saving.hdf5 import checked_dataset, open_hdf5, stored_arrays, valu
 from hornbeam.saving.legacy.keras2_config import modern_config
 from hornbeam.saving.legacy.load import read_text
 from hornbeam.saving.members import Members, read_archive, read_folder
+from hornbeam.saving.resume_point import read_resume_point
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Inspection:
         arrays: Arrays of the file.
         missing: Names of classes and functions that `load_model` would need in `custom_objects`.
         training: Progress of a checkpoint's training.
+        epoch: Finished epochs of a training, if the file has where it ended.
         refused: Reasons why `load_model` would refuse the file.
         notes: Other contents.
     """
@@ -89,6 +92,7 @@ class Inspection:
     arrays: list[ArrayInfo] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     training: dict[str, Any] | None = None
+    epoch: int | None = None
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -112,6 +116,8 @@ class Inspection:
             lines.append(f"  and {others} arrays of the state of the optimizer and the training")
         if self.training:
             lines.append("  training: " + ", ".join(f"{k} {v}" for k, v in self.training.items()))
+        if self.epoch is not None:
+            lines.append(f"  trained to epoch {self.epoch}: fit(initial_epoch={self.epoch}) continues")
         if self.missing:
             lines.append(
                 f"  to load it, register or pass in custom_objects: {', '.join(map(repr, self.missing))}"
@@ -223,6 +229,7 @@ def _inspect_members(
         inspection.arrays = [
             ArrayInfo(name, tuple(x.shape), x.dtype.name) for name, x in stored_arrays(store)
         ]
+        inspection.epoch = _epoch_of(store, inspection)
     inspection.notes += [
         f"a text of {len(text):,} characters: {name}" for name, text in members.assets.items()
     ]
@@ -233,6 +240,7 @@ def _inspect_hdf5(inspection: Inspection, file: BinaryIO, custom_objects: Mappin
         inspection.arrays = [
             ArrayInfo(name, tuple(x.shape), x.dtype.name) for name, x in stored_arrays(store)
         ]
+        inspection.epoch = _epoch_of(store, inspection)
         inspection.kind = "weights"
         note = training_summary(store)
         if note is not None:
@@ -251,6 +259,15 @@ def _inspect_hdf5(inspection: Inspection, file: BinaryIO, custom_objects: Mappin
         except ModelFileError as error:
             inspection.refused.append(str(error))
         _describe(inspection, described, custom_objects)
+
+
+def _epoch_of(store: h5py.File, inspection: Inspection) -> int | None:
+    try:
+        point = read_resume_point(store)
+    except ModelFileError as error:
+        inspection.refused.append(str(error))
+        return None
+    return None if point is None else point.epoch
 
 
 def _describe(

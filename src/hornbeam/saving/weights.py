@@ -15,6 +15,7 @@ from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
 from hornbeam.saving.files import SizeBudget, replace_file, to_storable
+from hornbeam.saving.finite import warn_of_non_finite
 from hornbeam.saving.formats import HDF5, check_exists, path_text
 from hornbeam.saving.hdf5 import (
     Group,
@@ -29,6 +30,7 @@ from hornbeam.saving.legacy.h5 import read_legacy_weights
 from hornbeam.saving.legacy.write import warn_of_legacy_format, write_legacy_weights
 from hornbeam.saving.members import read_archive
 from hornbeam.saving.model_parts import Part, check_complete, join_path, saved_parts, weight_names
+from hornbeam.saving.resume_point import read_resume_point, write_resume_point
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -202,6 +204,7 @@ def write_weights(model: Model, file: BinaryIO) -> None:
     groups = weight_groups(model)
     with create_hdf5(file) as store:
         write_groups(groups, store)
+        write_resume_point(model, store)
 
 
 def read_weights(
@@ -226,6 +229,7 @@ def read_weights(
         stores = [
             (part.custom_store, _values(part, store)) for part in saved_parts(model) if part.custom_store
         ]
+        point = read_resume_point(store)
     if before is not None:
         before()
     for layer, values in stores:
@@ -233,6 +237,9 @@ def read_weights(
             layer.load_own_variables(values)
         except Exception as error:  # a layer's own code
             raise ModelFileError(f"the weights do not fit {layer.describe()}: {error}") from error
+    if hasattr(model, "_resume_point"):
+        model._resume_point = point
+    warn_of_non_finite((variable.path, array) for variable, array in arrays)
     while arrays:
         variable, array = arrays.pop()
         variable.assign(array)

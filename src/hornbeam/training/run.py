@@ -17,6 +17,7 @@ from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.checkpoint_schema import check_callback_state, check_state
 from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.loop import Loop
+from hornbeam.training.resuming import point_after
 from hornbeam.training.signals import GracefulShutdown
 from hornbeam.training.sources import Data
 
@@ -51,6 +52,10 @@ class TrainingRun:
         self.loop.stop_requested = self.stop_requested
         # True if the first batches of the present epoch were done before the training was resumed.
         self.resumed = False
+        # State of the global generator before the data of this training were split.
+        self.start: list[int] = []
+        # True while the callbacks of the end of an epoch are called.
+        self.epoch_is_over = False
         self.shutdown: GracefulShutdown | None = None
         # True if every step is searched for values that are not finite.
         self.debug_nans = settings.debug_nans
@@ -80,7 +85,10 @@ class TrainingRun:
             if self.validation is not None and self.settings.validates_after(epoch):
                 results = model._evaluate(self.validation, callbacks, self.settings.validation_steps, self)
                 logs.update({f"val_{name}": value for name, value in sorted(results.items())})
+            self.epoch_is_over = True
             callbacks.on_epoch_end(epoch, logs)
+            self.epoch_is_over = False
+            model._resume_point = point_after(self)
         self._finish_epoch()
         return logs
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike, Tree
     from hornbeam.core.variable import Variable
     from hornbeam.models import Model
+    from hornbeam.saving.resume_point import ResumePoint
     from hornbeam.training.run import TrainingRun
 
 
@@ -38,6 +39,8 @@ class Steps(CompileMixin):
 
     # The present `fit`, for callbacks.
     _training_run: TrainingRun | None = None
+    # Where the last training, or that of the file, ended.
+    _resume_point: ResumePoint | None = None
 
     # -- of one batch ------------------------------------------------------------------------------
 

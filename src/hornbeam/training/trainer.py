@@ -30,6 +30,7 @@ from hornbeam.training.interruption import announce, end_progress
 from hornbeam.training.loop import Loop
 from hornbeam.training.profiler import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
+from hornbeam.training.resuming import continue_from, global_words, point_after, set_global_words
 from hornbeam.training.run import TrainingRun, running
 from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.training.sources import Data, make_data, make_validation, split
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from hornbeam._internal.typing import CallbacksLike, DataLike, Tree
     from hornbeam.models import Model
+    from hornbeam.saving.resume_point import ResumePoint
     from hornbeam.training.profile import Profile
 
 
@@ -95,7 +97,8 @@ class Trainer(BatchMethods):
             shuffle: Draw a new order each epoch, from the global seed. "batch" shuffles batches only.
             class_weight: Dict from class indices to weights.
             sample_weight: One weight for each sample, in the structure of the targets.
-            initial_epoch: Epoch to begin with, counted from 0.
+            initial_epoch: Epoch to begin with, counted from 0. A model that was trained, or saved and loaded,
+                after this many epochs continues the order of the same data (see docs/saving.md).
             steps_per_epoch: Updates of an epoch, by default one pass over the data.
             validation_steps: Batches of a validation, by default all.
             validation_batch_size: Samples of a validation batch, by default `batch_size`.
@@ -142,6 +145,12 @@ class Trainer(BatchMethods):
             debug_nans=debug_nans,
             run_eagerly=self.run_eagerly,
         )
+        before = start = global_words()
+        point = self._resume_point
+        if point is not None and initial_epoch and point.epoch == initial_epoch:
+            set_global_words(point.start)  # draws the same validation samples
+        else:
+            point = None
         data, validation, sentence = self._fit_data(settings, x, y, sample_weight, validation_data)
         del x, y, sample_weight
         warn_of_likely_mistakes(
@@ -153,7 +162,17 @@ class Trainer(BatchMethods):
 
             callbacks = with_live_plot(callbacks)
         run = self._new_run(settings, data, validation, callbacks, sentence)
+        run.start = start
+        if point is not None and not continue_from(run, point):
+            set_global_words(before)
         return self._train(run, checkpoints, profile)
+
+    def _present_point(self) -> ResumePoint | None:
+        """Return the end of the last training, or of an epoch of the present one; None in the middle."""
+        run = self._training_run
+        if run is None:
+            return self._resume_point
+        return point_after(run) if run.epoch_is_over else None
 
     def _fit_data(
         self, settings: FitSettings, x: Tree, y: Tree, sample_weight: Tree, validation_data: DataLike

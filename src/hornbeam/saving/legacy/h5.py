@@ -16,6 +16,7 @@ import numpy as np
 
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
+from hornbeam.saving.finite import warn_of_non_finite
 from hornbeam.saving.hdf5 import checked_dataset, checked_object
 from hornbeam.saving.hdf5_attributes import Raw, texts
 from hornbeam.saving.legacy.arrays import (
@@ -98,6 +99,7 @@ def read_legacy_weights(
         raise
     except Exception as error:  # h5py raises many types for damaged files
         raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
+    warn_of_non_finite((variable.path, array) for variable, array in pairs)
     for variable, array in pairs:
         variable.assign(array)
 
