@@ -58,6 +58,17 @@ def test_a_model_and_its_optimizer_come_back(make: Any, tmp_path: Path) -> None:
     same(model, loaded)
 
 
+def test_before_the_first_step(tmp_path: Path) -> None:
+    model = compiled_model((6,), [layers.Dense(2)], hb.optimizers.Adam(0.25), "mse")
+    with pytest.warns(LegacyFormatWarning):
+        model.save(tmp_path / "m.h5")
+    loaded = load_model(tmp_path / "m.h5")
+    assert float(loaded.optimizer.learning_rate) == 0.25
+    for each in (model, loaded):
+        each.fit(X, Y, verbose=0, shuffle=False)
+    same(model, loaded)
+
+
 def test_without_the_optimizer(tmp_path: Path) -> None:
     model = trained()
     with pytest.warns(LegacyFormatWarning):

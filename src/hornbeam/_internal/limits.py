@@ -29,6 +29,7 @@ class Budget:
         nesting: Levels of lists and dicts in a model's config. An ONNX file may have 0.3 times as many nested
             messages, and 0.04 times as many nested graphs.
         text: Bytes of a model's config. Vocabularies, or the state of a training, may have 8 times as many.
+        layers: Layers of a model, and their calls.
         work: Operations that are applied while a model is built. None allows 1 for every byte of the config,
             and 150,000 (300,000 for ONNX).
     """
@@ -38,6 +39,7 @@ class Budget:
     members: int = 10_000
     nesting: int = 200
     text: int = 8 << 20
+    layers: int = 10_000
     work: int | None = None
 
     def bytes_for(self, stored: int) -> int:
@@ -75,6 +77,7 @@ def budget(
     members: int | None = None,
     nesting: int | None = None,
     text: int | None = None,
+    layers: int | None = None,
     work: int | None = None,
 ) -> Iterator[Budget]:
     """Change the limits on files inside a `with` block.
@@ -89,6 +92,7 @@ def budget(
         members: As in `Budget`.
         nesting: As in `Budget`.
         text: As in `Budget`.
+        layers: As in `Budget`.
         work: As in `Budget`.
 
     Raises:
@@ -100,7 +104,7 @@ def budget(
     """
     arguments = {
         "bytes": bytes, "parameters": parameters, "members": members, "nesting": nesting, "text": text,
-        "work": work,
+        "layers": layers, "work": work,
     }  # fmt: skip
     changes = {name: check_int(name, value, 1) for name, value in arguments.items() if value is not None}
     with override(_budget, dataclasses.replace(_budget.get(), **changes)) as limits:

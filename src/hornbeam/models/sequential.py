@@ -59,6 +59,8 @@ class Sequential(Model):
     ) -> None:
         Layer.__init__(self, name=name)
         self._stack: list[Layer] = []
+        # Names of all layers that were ever added: most models are long enough to notice a search.
+        self._names: set[str] = set()
         self._tensors = _Tensors()
         self.supports_masking = True
         if layers is not None and not isinstance(layers, (list, tuple)):
@@ -91,7 +93,7 @@ class Sequential(Model):
             ValueError: For a name that another layer has, and for an Input that is not the first.
         """
         layer = self._as_layer(layer)
-        if any(other.name == layer.name for other in self._stack):
+        if layer.name in self._names and any(other.name == layer.name for other in self._stack):
             raise ValueError(
                 f"model {self.name!r} has a layer with the name {layer.name!r} already: names must differ, "
                 "and a layer can be in a Sequential only once"
@@ -130,6 +132,7 @@ class Sequential(Model):
 
     def _push(self, layer: Layer) -> None:
         self._stack.append(layer)
+        self._names.add(layer.name)
         self._forget_steps()
         if isinstance(layer, InputLayer):
             self._tensors.values = [layer.output]

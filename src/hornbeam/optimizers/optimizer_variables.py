@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -10,7 +11,7 @@ import numpy as np
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
 from hornbeam.core.variable import Variable
-from hornbeam.ir.types import dtype_name, numpy_dtype
+from hornbeam.ir.types import numpy_dtype
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, InitializerLike
@@ -54,8 +55,7 @@ class OptimizerVariables:
         """
         dtype = dtype or floatx()
         if isinstance(initializer, (int, float)) or initializer == "zeros":
-            value = 0 if initializer == "zeros" else initializer
-            start: float | InitializerLike = np.full(tuple(shape), value, numpy_dtype(dtype_name(dtype)))
+            start: Any = functools.partial(_filled, 0 if initializer == "zeros" else initializer)
         elif isinstance(initializer, (str, dict)):
             from hornbeam import initializers
 
@@ -175,3 +175,9 @@ class OptimizerVariables:
             return
         for index, variable in enumerate(self.variables):
             variable.assign(np.asarray(store[str(index)]))
+
+
+def _filled(value: float, shape: Sequence[int], dtype: str) -> np.ndarray:
+    """Return an array of one value, for the initial value of a variable: created when its size is allowed."""
+    kind = numpy_dtype(dtype)
+    return np.full(shape, value, kind) if value else np.zeros(shape, kind)

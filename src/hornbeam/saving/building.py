@@ -46,6 +46,23 @@ def _depth(value: Any, limit: int) -> int:
     return depth
 
 
+def _check_layers(path: str, config: Any) -> None:
+    """Raise ModelFileError for a model of too many layers and calls, which would take minutes to build."""
+    limit, count, pending = current_budget().layers, 0, [config]
+    while pending:
+        entry = pending.pop()
+        settings = entry.get("config") if isinstance(entry, dict) else None
+        nodes = entry.get("inbound_nodes") if isinstance(entry, dict) else None
+        inner = settings.get("layers") if isinstance(settings, dict) else settings
+        count += 1 + (len(nodes) if isinstance(nodes, list) else 0)
+        pending += inner if isinstance(inner, list) else []
+        if count + len(pending) > limit:
+            raise ModelFileError(
+                f"the model in {path!r} has more than {limit:,} layers and calls of layers. "
+                f"{how_to_raise('layers')}"
+            )
+
+
 def check_names(path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None) -> None:
     """Raise an error that lists all unknown names of a config."""
     missing = registry.missing_names(config, custom_objects)
@@ -65,6 +82,7 @@ def build_model(
     path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None, described: int, nbytes: int
 ) -> Any:
     """Build the model of a config with zero weights, within limits that follow from the file's size."""
+    _check_layers(path, config)
     # float16 on disk may be float32 in memory, and an optimizer may create more state than it saved.
     budget = current_budget()
     allocations = allocation_budget(budget.bytes_for(nbytes), budget.parameters)

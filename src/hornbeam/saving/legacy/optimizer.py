@@ -79,6 +79,8 @@ def _in_order(optimizer: Any, datasets: Datasets) -> Values | None:
     """Return the values of Keras 3: those of all variables, in their order."""
     variables = optimizer.variables
     shapes = [None if d is None or not is_numeric(d) else d.shape for d in datasets]
+    if set(shapes) == {()} and datasets[0] is not None and not int(datasets[0][()]):
+        variables = variables[: len(shapes)]  # saved before its first step, and without slots
     if not shapes or [tuple(variable.shape) for variable in variables] != shapes:
         return None
     return [(v, partial(_values, d)) for v, d in zip(variables, datasets, strict=True) if d is not None]
