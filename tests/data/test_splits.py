@@ -131,7 +131,7 @@ def test_the_global_seed_serves_without_one() -> None:
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 def test_frames_stay_frames(frame: Any) -> None:
     table = frame({"a": np.arange(20), "b": [f"t{i}" for i in range(20)]})
-    train, _, test = split(table, np.repeat(["x", "y"], 10), test=4, validation=0, seed=3, verbose=False)
+    train, test = split(table, np.repeat(["x", "y"], 10), test=4, validation=0, seed=3, verbose=False)
     assert type(test[0]) is type(table)
     assert sorted(test[1].tolist()) == ["x", "x", "y", "y"]
     assert sorted([*train[0]["a"], *test[0]["a"]]) == list(range(20))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from hornbeam._internal.resume_point import ResumePoint
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import parse_json
 from hornbeam.saving.hdf5 import checked_dataset, values_of
@@ -21,29 +22,6 @@ DATASET = "training/resume"
 _MAX_BYTES = 1 << 16
 _LARGEST = 1 << 53
 _WORD = 1 << 32
-
-Words = list[int]
-
-
-@dataclass(frozen=True)
-class ResumePoint:
-    """State of a training between two epochs, besides the values of its model.
-
-    Attributes:
-        epoch: Number of finished epochs.
-        form: Sizes of the training data, which must be equal to continue their order.
-        start: State of the global generator before the validation samples were drawn.
-        random: State of the global generator after the epochs.
-        data: Position in the training data.
-        validation: Position in the validation data, or None.
-    """
-
-    epoch: int
-    form: dict[str, int | None]
-    start: Words
-    random: Words
-    data: dict[str, Any]
-    validation: dict[str, Any] | None
 
 
 def write_resume_point(model: Model, store: h5py.File) -> None:

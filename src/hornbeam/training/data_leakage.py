@@ -13,8 +13,9 @@ from hornbeam.data.samples import as_samples, named_arrays
 from hornbeam.data.splits.sealed import Sealed, find_sealed
 from hornbeam.distribution.processes import say
 from hornbeam.errors import LeakWarning, TestSetWarning
+from hornbeam.training.array_data import ArrayData
 from hornbeam.training.packing import Batch
-from hornbeam.training.sources import is_stream
+from hornbeam.training.sources import Data, is_stream
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -28,16 +29,18 @@ class ValidationFingerprints:
         # Fingerprint -> True once it was warned of.
         self._warned: dict[str, bool] = {}
 
-    def add(self, data: Batch) -> None:
+    def add(self, data: Data) -> None:
         """Remember validation data."""
-        self._warned.setdefault(fingerprint(data.leaves), False)
+        key = _key_of(data)
+        if key is not None:
+            self._warned.setdefault(key, False)
 
-    def check(self, data: Batch) -> None:
+    def check(self, data: Data) -> None:
         """Warn, once, if `data` served as validation data."""
         if not self._warned:
             return
-        key = fingerprint(data.leaves)
-        if self._warned.get(key) is False:
+        key = _key_of(data)
+        if key is not None and self._warned.get(key) is False:
             self._warned[key] = True
             warn_user(
                 "evaluate() got the data that fit() was given as validation_data. If you chose anything by "
@@ -45,6 +48,15 @@ class ValidationFingerprints:
                 "validation_split=0.1 of the training data, and evaluate on the test set once, at the end",
                 TestSetWarning,
             )
+
+
+def _key_of(data: Data) -> str | None:
+    """Return a fingerprint of arrays, or of the first batch and the number of batches of a stream."""
+    if isinstance(data, ArrayData):
+        return fingerprint(data.table.leaves) if data.uses_all_rows else None
+    if data.once or data.steps is None:  # a generator may give other batches each time
+        return None
+    return f"{data.steps} batches, {fingerprint(data.first_batch().leaves)}"
 
 
 # Of so many held-out samples, evenly spaced, the result is certain.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.resume_point import ResumePoint, Words
 from hornbeam._internal.warn import warn_user
 from hornbeam.random import random_state, set_random_state
 from hornbeam.random.keys import global_seed_generator
 
 if TYPE_CHECKING:
-    from hornbeam.saving.resume_point import ResumePoint, Words
     from hornbeam.training.run import TrainingRun
     from hornbeam.training.sources import Data
 
@@ -32,8 +32,6 @@ def set_global_words(words: Words) -> None:
 
 def point_after(run: TrainingRun) -> ResumePoint:
     """Return the point after the present epoch of a run, whose last step is done."""
-    from hornbeam.saving.resume_point import ResumePoint
-
     return ResumePoint(
         epoch=run.epoch + 1,
         form=dict(run.data.description),

@@ -27,10 +27,10 @@ from hornbeam.training.packing import Batch, Signature, unpack_x_y_sample_weight
 from hornbeam.training.step import EagerStep, Predictor, Step
 
 if TYPE_CHECKING:
+    from hornbeam._internal.resume_point import ResumePoint
     from hornbeam._internal.typing import TensorLike, Tree
     from hornbeam.core.variable import Variable
     from hornbeam.models import Model
-    from hornbeam.saving.resume_point import ResumePoint
     from hornbeam.training.run import TrainingRun
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hornbeam.data import INFINITE_CARDINALITY
+from hornbeam.data import INFINITE_CARDINALITY, Dataset
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset
 from hornbeam.engines import mesh_scope
 from hornbeam.training.check_inputs import check_finite
@@ -63,6 +63,12 @@ class StreamData:
             return len(self.source)
         except TypeError:
             return None
+
+    def declared_samples(self) -> tuple[int | None, int | None]:
+        """Return the numbers of samples of a pass and of a batch, where a Dataset declares both."""
+        if not isinstance(self.source, Dataset):
+            return None, None
+        return self.source._stage.samples_and_batch_size()
 
     def _start(self) -> Iterator[Any]:
         self.cursor.begin_pass(self._produced)

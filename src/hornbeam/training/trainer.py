@@ -34,13 +34,14 @@ from hornbeam.training.resuming import continue_from, global_words, point_after,
 from hornbeam.training.run import TrainingRun, running
 from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.training.sources import Data, make_data, make_validation, split
+from hornbeam.training.stream_data import StreamData
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hornbeam._internal.resume_point import ResumePoint
     from hornbeam._internal.typing import CallbacksLike, DataLike, Tree
     from hornbeam.models import Model
-    from hornbeam.saving.resume_point import ResumePoint
     from hornbeam.training.profile import Profile
 
 
@@ -199,10 +200,9 @@ class Trainer(BatchMethods):
             validation = make_validation(
                 validation_data, validation_size or size, settings.validation_steps, run_host_layers
             )
-            if isinstance(validation, ArrayData) and validation.uses_all_rows:
-                self._training_state.validation_fingerprints.add(validation.table)
-                if isinstance(data, ArrayData):
-                    warn_of_shared_samples(data.table, validation.table)
+            self._training_state.validation_fingerprints.add(validation)
+            if isinstance(data, ArrayData) and isinstance(validation, ArrayData) and validation.uses_all_rows:
+                warn_of_shared_samples(data.table, validation.table)
         elif settings.validation_split:
             mode = settings.validation_split_mode
             data, validation, sentence = split(data, settings.validation_split, mode, validation_size)
@@ -424,8 +424,8 @@ class Trainer(BatchMethods):
             x, y, sample_weight, batch_size, "evaluate", run_host_layers=run_host_layers, steps=steps
         )
         steps = check_arguments.limit_steps(steps, data.steps)
+        self._training_state.validation_fingerprints.check(data)
         if isinstance(data, ArrayData) and data.uses_all_rows:
-            self._training_state.validation_fingerprints.check(data.table)
             self._training_state.training_rows.check(cast("Model", self), x)
         self._validate_and_trace("test", data, steps, None)
         callbacks = self._callback_list(callbacks, verbose, verbose != 0, data, steps)
@@ -524,9 +524,10 @@ class Trainer(BatchMethods):
 
 
 def _schedule(data: Data, steps: int | None, epochs: int) -> TrainingSchedule:
-    if isinstance(data, ArrayData):
-        return TrainingSchedule(data.samples, data.batch_size, steps, epochs, one_pass=steps == data.steps)
-    return TrainingSchedule(None, None, steps, epochs)
+    samples, size = data.samples, data.batch_size
+    if isinstance(data, StreamData):
+        samples, size = data.declared_samples()
+    return TrainingSchedule(samples, size, steps, epochs, one_pass=steps == data.steps)
 
 
 def _say(*sentences: str) -> None:

@@ -197,6 +197,11 @@ class ImageBatches(Stage):
         size = self.batch_size or 1
         return sum(-(-len(rows) // size) for rows in self.buckets)
 
+    def samples_and_batch_size(self) -> tuple[int, int] | tuple[None, None]:
+        if self.batch_size is None or len(self.buckets) > 1:
+            return None, None
+        return len(self.paths), self.batch_size
+
     def spec(self) -> Tree:
         width, height = self.sizes[0].tolist() if len(self.buckets) == 1 else (None, None)
         shape: tuple[int | None, ...] = (height, width, self.config.channels)

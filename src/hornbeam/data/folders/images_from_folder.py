@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.validation import check_int
+from hornbeam._internal.warn import warn_user
 from hornbeam.data.folders.file_listing import LABEL_MODES, LabeledFiles, encode_labels, list_files_below
 from hornbeam.data.folders.image_decoding import ENDINGS, Header, decode_error, read_header
 from hornbeam.data.folders.image_labels import find_labeled_files
@@ -143,6 +144,8 @@ def images_from_folder(
         loaded = folder.dataset(np.arange(len(folder.files.paths)), training=True)
     if verbose:
         say(folder.report)
+    elif folder.bad:
+        warn_user(folder.bad)
     return loaded
 
 
@@ -182,8 +185,13 @@ class _Folder:
         self.files, headers = _read_headers(files, self.unreadable, self.root)
         image_sizes = np.array([(h.width, h.height) for h in headers], np.int64)
         self.target_sizes = self._target_sizes(image_sizes)
+        reasons = self.unreadable.reasons
+        noun, verb = ("file", "is") if len(reasons) == 1 else ("files", "are")
+        heading = f"{len(reasons):,} {noun} cannot be read and {verb} omitted"
+        self.bad = list_reasons(heading, reasons) if reasons else ""
         self.lines = [
             _count_classes(self.files, self.root) + _other_files(self.root, self.labels),
+            *([self.bad] if self.bad else []),
             *_report_sizes(self.config.policy, image_sizes, self.target_sizes, headers),
         ]
         self.cache_dtype: str | None = None

@@ -18,6 +18,8 @@ from hornbeam._internal.validation import check_int
 from hornbeam.data.inspection.advice import Advice, advice_for
 from hornbeam.data.inspection.statistics import Summary, looks_like_images, summarize
 from hornbeam.data.pipeline.dataset import Dataset
+from hornbeam.data.pipeline.stages import Prefetch, Stage
+from hornbeam.data.pipeline.transforms import Batch, Map
 from hornbeam.data.samples import as_samples, check_same_count, named_arrays
 from hornbeam.data.splits.split import class_labels
 from hornbeam.data.splits.split_dataset import batch_size_of
@@ -185,8 +187,10 @@ def look(
 
 def _read_dataset(dataset: Dataset, limit: int) -> tuple[Any, Any, str]:
     """Return the first samples of a Dataset as arrays, and a note if those are not all."""
-    samples = dataset if batch_size_of(dataset) is None else dataset.unbatch()
-    rows = list(itertools.islice(samples.as_numpy_iterator(), limit + 1))
+    batched = batch_size_of(dataset) is not None or _has_batches(dataset._stage)
+    rows = _first_elements(dataset.unbatch() if batched else dataset, limit)
+    if not batched and _are_batches(rows):
+        rows = _first_elements(dataset.unbatch(), limit)
     note = f"the first {limit:,} samples of a Dataset" if len(rows) > limit else ""
     if not rows:
         raise ValueError("the Dataset is empty: it has no samples")
@@ -195,6 +199,26 @@ def _read_dataset(dataset: Dataset, limit: int) -> tuple[Any, Any, str]:
         tree.map_structure(lambda *column: np.stack(column), *part) for part in _columns(rows[:limit], pairs)
     ]
     return parts[0], parts[1] if pairs else None, note
+
+
+def _first_elements(dataset: Dataset, limit: int) -> list[Any]:
+    return list(itertools.islice(dataset.as_numpy_iterator(), limit + 1))
+
+
+def _has_batches(stage: Stage) -> bool:
+    """Return whether the elements are batches to which functions were applied."""
+    while isinstance(stage, (Prefetch, Map)):
+        stage = stage.source
+    return isinstance(stage, Batch)
+
+
+def _are_batches(elements: list[Any]) -> bool:
+    """Return whether elements (x, y) of an unknown source are batches: one, or several and a smaller one."""
+    lengths = [{np.shape(leaf)[:1] for leaf in tree.flatten(element)} for element in elements]
+    if not lengths or any(len(part) != 1 or part == {()} for part in lengths):
+        return False
+    several = len(tree.flatten(elements[0])) > 1
+    return several and (len(lengths) == 1 or any(part != lengths[0] for part in lengths))
 
 
 def _columns(rows: list[Any], pairs: bool) -> list[list[Any]]:

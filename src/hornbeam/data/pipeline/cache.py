@@ -36,6 +36,9 @@ class FileCache(Stage):
         self.path = Path(path)
         self.path = self.path if self.path.suffix == ".npz" else self.path.with_name(self.path.name + ".npz")
 
+    def samples_and_batch_size(self) -> tuple[int, int] | tuple[None, None]:
+        return self.source.samples_and_batch_size()
+
     def run(self) -> Iterator[Any]:
         return _read(self.path) if self.path.exists() else self._run_and_write()
 

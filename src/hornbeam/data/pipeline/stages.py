@@ -72,6 +72,11 @@ class Stage:
         """Return the elements as rows of arrays, or None for other pipelines."""
         return None
 
+    def samples_and_batch_size(self) -> tuple[int, int] | tuple[None, None]:
+        """Return how many samples a pass has, and a batch of it, if the elements are batches and both are
+        known."""
+        return None, None
+
     def shuffles(self) -> Iterator[Shuffle]:
         """Yield the stages up to this one that have a new order in every pass."""
         for stage in self.inputs:
@@ -271,6 +276,9 @@ class Prefetch(Stage):
         if self.depth is None:
             return prefetch_if_worthwhile(self.source.run(), current_engine().threads)
         return _prefetch(self.source.run(), self.depth)
+
+    def samples_and_batch_size(self) -> tuple[int, int] | tuple[None, None]:
+        return self.source.samples_and_batch_size()
 
     def spec(self) -> Tree:
         return self.source.spec()

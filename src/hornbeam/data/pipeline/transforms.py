@@ -104,6 +104,9 @@ class Map(MapBase):
             return map_ordered_if_slow(function, numbered, os.cpu_count() or 1)
         return map_ordered(function, numbered, self.workers)
 
+    def samples_and_batch_size(self) -> tuple[int, int] | tuple[None, None]:
+        return self.source.samples_and_batch_size()
+
     def spec(self) -> Tree:
         """Return the spec of the first result. A first axis of unknown size in the source stays unknown."""
         first_spec, source = super().spec(), self.source.spec()
@@ -265,6 +268,12 @@ class Batch(Stage):
         if source_count < 0:
             return source_count
         return source_count // self.size if self.drop_remainder else -(-source_count // self.size)
+
+    def samples_and_batch_size(self) -> tuple[int, int] | tuple[None, None]:
+        samples = self.source.count()
+        if samples < 0:
+            return None, None
+        return samples - samples % self.size * self.drop_remainder, self.size
 
     def spec(self) -> Tree:
         size = self.size if self.drop_remainder else None

@@ -35,7 +35,7 @@ def permutation_function(seed: int | None) -> Order:
 
 @dataclass(frozen=True, repr=False)
 class Split:
-    """Result of `split`: `train`, `validation` and `test`, also by iteration.
+    """Result of `split`: `train`, `validation` and `test`; unpacks into those that were requested.
 
     Each part is (x, y), or x without y; None for a part that was not requested. `rows` holds the row numbers
     of each part by name, `summary` states sizes and method.
@@ -48,7 +48,7 @@ class Split:
     summary: str
 
     def __iter__(self) -> Iterator[Any]:
-        return iter((self.train, self.validation, self.test))
+        return (part for part in (self.train, self.validation, self.test) if part is not None)
 
     def __repr__(self) -> str:
         return f"<Split: {self.summary}>"
@@ -80,7 +80,7 @@ def split(
         verbose: Whether to print the summary.
 
     Returns:
-        A `Split`, which unpacks into train, validation and test.
+        A `Split`, which unpacks into train, validation and test, without a part that was not requested.
 
     Raises:
         ShapeError: If lengths differ.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam.data import elements as e
+from hornbeam.data.folders.image_loader import ImageBatches
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.stages import Prefetch, Stage
 from hornbeam.data.pipeline.transforms import Batch
@@ -94,6 +95,8 @@ def batch_size_of(dataset: object) -> int | None:
         stage = stage.source
     if isinstance(stage, Batch):
         return stage.size
+    if isinstance(stage, ImageBatches):
+        return stage.batch_size
     size = getattr(dataset, "_batch_size", None)  # TensorFlow's
     return None if size is None else int(size)
 
