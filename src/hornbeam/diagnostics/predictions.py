@@ -63,8 +63,7 @@ def predictions(
         x, y, sample_weight, batch_size, "evaluate", run_host_layers=model._run_host_layers, steps=steps
     )
     steps = limit_steps(check_steps("steps", steps), data.steps)
-    if isinstance(data, ArrayData) and data.uses_all_rows:
-        model._training_state.validation_fingerprints.check(data.table)
+    model._training_state.validation_fingerprints.check(data)
     rows: list[tuple[Any, Any, Any, Any]] = []
     adds_losses = False
     for batch in _batches(data, steps):

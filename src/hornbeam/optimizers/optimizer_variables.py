@@ -55,7 +55,8 @@ class OptimizerVariables:
         """
         dtype = dtype or floatx()
         if isinstance(initializer, (int, float)) or initializer == "zeros":
-            start: Any = functools.partial(_filled, 0 if initializer == "zeros" else initializer)
+            value = float(initializer) if isinstance(initializer, (int, float)) else 0.0
+            start: Any = functools.partial(_filled, value)
         elif isinstance(initializer, (str, dict)):
             from hornbeam import initializers
 
