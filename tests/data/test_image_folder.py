@@ -416,6 +416,7 @@ def broken(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.filterwarnings("ignore:2 files cannot be read")
 def test_bad_files_are_left_out_and_named(broken: Path) -> None:
     seen = []
     for workers in (0, 1, 4):
@@ -443,6 +444,7 @@ def test_bad_files_are_left_out_and_named(broken: Path) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:2 files cannot be read")
 def test_too_many_bad_files_are_an_error(broken: Path) -> None:
     with pytest.raises(
         ValueError,
@@ -460,6 +462,7 @@ def test_too_many_bad_files_are_an_error(broken: Path) -> None:
         quiet(broken, 16, labels=None, max_bad=1)
 
 
+@pytest.mark.filterwarnings("ignore:2 files cannot be read")
 def test_training_on_with_bad_files(broken: Path) -> None:
     dataset = quiet(broken, 16, labels={p.name: int(p.stem) % 2 for p in broken.iterdir()}, seed=1)
     model = compiled_model(

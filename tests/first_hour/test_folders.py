@@ -29,7 +29,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def classifier(shape: tuple[int, ...]) -> hb.Model:
-    model = hb.Sequential([hb.Input(shape), layers.Flatten(), layers.Dense(2, "softmax")])
+    first = [layers.Rescaling(1 / 255), layers.Flatten()] if len(shape) > 1 else []
+    model = hb.Sequential([hb.Input(shape), *first, layers.Dense(2, "softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy")
     return model
 

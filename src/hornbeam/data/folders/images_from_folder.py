@@ -63,8 +63,9 @@ def images_from_folder(
     on a background of `fill`, 16-bit grayscale with its fractions. Images are (batch, height, width,
     channels) of `dtype`, from 0 to 255. Batches do not depend on the number of workers.
 
-    Files that cannot be read are skipped and named with the reason, in a warning and in the Dataset's
-    `bad_files`: those without a valid header now, those damaged inside after the first pass. The Dataset's
+    Files that cannot be read are skipped and named with the reason: those without a valid header in the
+    report (without one, in a warning), those damaged inside in a warning after the first pass. The Dataset's
+    `bad_files` has all of them. The Dataset's
     `file_paths` and `class_names` name the others; `data.find_duplicates` accepts the Datasets. The effect of
     `resize` is printed, and in the Dataset's `report`. Needs the extra `image` (Pillow).
 
