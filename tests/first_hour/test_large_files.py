@@ -137,13 +137,13 @@ def test_weights_that_are_not_finite(file: str, value: float, kind: str, tmp_pat
     model = new_model()
     kernel = model.layers[1].kernel
     kernel.assign(np.where(np.arange(6).reshape(3, 2) == 4, value, 1.0))
-    whole = file in ("m.keras", "m.h5")
+    complete = file in ("m.keras", "m.h5")
     if file.endswith("h5") and "weights" not in file:
         with pytest.warns(LegacyFormatWarning):
-            (model.save if whole else model.save_weights)(tmp_path / file)
+            (model.save if complete else model.save_weights)(tmp_path / file)
     else:
-        (model.save if whole else model.save_weights)(tmp_path / file)
-    load = hb.saving.load_model if whole else new_model().load_weights
+        (model.save if complete else model.save_weights)(tmp_path / file)
+    load = hb.saving.load_model if complete else new_model().load_weights
     with pytest.warns(NonFiniteWeightsWarning, match=rf"second/kernel' \(1 of 6 values, {kind}\)") as caught:
         load(tmp_path / file)
     assert [warning.filename for warning in caught] == [__file__]

@@ -36,7 +36,7 @@ DATA: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "arrays": lambda: ((X, Y), {"batch_size": 16}),
     "arrays and a split": lambda: ((X, Y), {"batch_size": 16, "validation_split": 0.2}),
     "arrays and validation": lambda: ((X, Y), {"batch_size": 16, "validation_data": OTHER}),
-    "whole batches": lambda: ((X, Y), {"batch_size": 16, "shuffle": "batch"}),
+    "complete batches": lambda: ((X, Y), {"batch_size": 16, "shuffle": "batch"}),
     "parts of a pass": lambda: ((X, Y), {"batch_size": 16, "steps_per_epoch": 3}),
     "a Dataset": lambda: ((data.Dataset.from_tensor_slices((X, Y)).shuffle(70).batch(16),), {}),
     "a Dataset that is a stream": lambda: (
@@ -70,8 +70,8 @@ def same(one: hb.Model, other: hb.Model) -> None:
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("file", ["m.keras", "m.weights.h5", "folder"])
 def test_the_same_bits(name: str, file: str, tmp_path: Path) -> None:
-    whole = new_model()
-    history = fit(whole, name, epochs=4)
+    complete = new_model()
+    history = fit(complete, name, epochs=4)
 
     part = new_model()
     fit(part, name, epochs=2)
@@ -89,36 +89,36 @@ def test_the_same_bits(name: str, file: str, tmp_path: Path) -> None:
     else:
         loaded = load_model(tmp_path / file)
     rest = fit(loaded, name, initial_epoch=2, epochs=4)
-    same(whole, loaded)
+    same(complete, loaded)
     assert rest.history["loss"] == history.history["loss"][2:]
 
     # In the same process, whatever was drawn in between.
     hb.random.normal((3,))
     fit(part, name, initial_epoch=2, epochs=4)
-    same(whole, part)
+    same(complete, part)
 
 
 def test_files_of_model_checkpoint(tmp_path: Path) -> None:
-    whole = new_model()
-    fit(whole, "arrays and a split", epochs=4)
+    complete = new_model()
+    fit(complete, "arrays and a split", epochs=4)
     part = new_model()
     callbacks = [
         hb.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras"),
         hb.callbacks.ModelCheckpoint(tmp_path / "step-{batch}.keras", save_freq=3),
     ]
     fit(part, "arrays and a split", epochs=4, callbacks=callbacks)
-    same(whole, part)
+    same(complete, part)
     for epoch in (1, 3):
         loaded = load_model(tmp_path / f"{epoch}.keras")
         fit(loaded, "arrays and a split", initial_epoch=epoch, epochs=4)
-        same(whole, loaded)
+        same(complete, loaded)
     assert "trained to epoch 3: fit(initial_epoch=3) continues" in str(inspect_model(tmp_path / "3.keras"))
     assert inspect_model(tmp_path / "step-3.keras").epoch is None  # in the middle of an epoch
 
 
 def test_twice_interrupted_and_as_a_backup_resumes(tmp_path: Path) -> None:
-    whole = new_model()
-    fit(whole, "arrays and a split", epochs=6)
+    complete = new_model()
+    fit(complete, "arrays and a split", epochs=6)
     model = new_model()
     for begin in (0, 2, 4):
         hb.utils.set_random_seed(begin + 50)
@@ -128,13 +128,13 @@ def test_twice_interrupted_and_as_a_backup_resumes(tmp_path: Path) -> None:
             model = new_model()
         fit(model, "arrays and a split", initial_epoch=begin, epochs=begin + 2)
         model.save(tmp_path / "m.keras")
-    same(whole, model)
+    same(complete, model)
 
     backup = new_model()
     fit(backup, "arrays and a split", epochs=2, resume=tmp_path / "run")
     backup = new_model(seed=8)
     fit(backup, "arrays and a split", epochs=6, resume=tmp_path / "run")
-    same(whole, backup)
+    same(complete, backup)
 
 
 def test_other_epochs_and_other_data_begin_anew(tmp_path: Path) -> None:
