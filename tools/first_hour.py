@@ -139,7 +139,7 @@ MISTAKES = (
         "class W(L.Layer):\n    def build(self, s):\n        self.w = self.add_weight(s[-1], 3)\nW()(x)",
         r"tuple|shape",
     ),
-    ("net(1).fit([[1, 2], [3, 4]], [0, 1])", r"array|rows|list"),
+    ("net(1).fit([[1, 2], [3, 4]], [0, 1])", r"array|rows|list|shape \(None, 2\)"),
     ("net(1).fit([np.ones((60, 60)), np.ones((64, 64))], [0, 1])", r"size|shape"),
     ("net(1).fit(image(28, 28, 1), hb.utils.to_categorical(y, 10))", r"sparse_categorical|categorical_cross"),
     ("hb.layers.Dens(3)", r"Dense"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -223,3 +225,17 @@ def test_dot_opens_models() -> None:
     assert dot.count("subgraph") == 7
     assert dot.count("{") == dot.count("}")
     assert 'ltail="cluster_' in dot
+
+
+def test_a_notebook_shows_the_drawing_if_its_file_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    file = tmp_path / "model.png"
+    with pytest.raises(ImportError, match="needs Matplotlib"):
+        utils.plot_model(residual(), file)
+    monkeypatch.setattr("hornbeam.visualization.model_graph.in_kernel", lambda: True)
+    with pytest.warns(UserWarning, match=r"model\.png' is not written: .* needs Matplotlib"):
+        drawing = utils.plot_model(residual(), file)
+    assert "<svg" in drawing._repr_html_()
+    assert not file.exists()

@@ -52,7 +52,7 @@ def uses_color(stream: TextIO | None = None) -> bool:
     return os.name != "nt" or bool(os.environ.get("WT_SESSION") or os.environ.get("TERM"))
 
 
-def in_notebook() -> bool:
+def in_ipython() -> bool:
     """Return True inside of an IPython kernel or shell."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and ipython.get_ipython() is not None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hornbeam import tree
 from hornbeam._internal.formatting import byte_size, shortened, with_unit
 from hornbeam._internal.terminal import columns as terminal_columns
-from hornbeam._internal.terminal import folded, in_notebook, paint, shortened_inside, uses_color
+from hornbeam._internal.terminal import folded, in_ipython, paint, shortened_inside, uses_color
 from hornbeam.core.jit import trace_function
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
@@ -90,7 +90,7 @@ _suggested = False
 def _suggest_explain(width: int | None) -> None:
     """Name `explain`, once per process and only where a person reads: files and pipes get the table alone."""
     global _suggested
-    if not _suggested and (terminal_columns() is not None or in_notebook()):
+    if not _suggested and (terminal_columns() is not None or in_ipython()):
         _suggested = True
         text = "model.explain() says what each layer is for"
         say(paint(folded(text, width, "  "), "dim", uses_color()))

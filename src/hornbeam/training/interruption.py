@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from hornbeam._internal.terminal import in_notebook, is_terminal, say_folded
+from hornbeam._internal.terminal import in_ipython, is_terminal, say_folded
 from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.progbar import ProgbarLogger
 
@@ -64,4 +64,4 @@ def _advice(run: TrainingRun) -> str:
 
 
 def _is_interactive() -> bool:
-    return hasattr(sys, "ps1") or in_notebook()
+    return hasattr(sys, "ps1") or in_ipython()

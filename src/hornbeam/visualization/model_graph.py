@@ -12,6 +12,8 @@ from hornbeam import tree
 from hornbeam._internal.formatting import brief
 from hornbeam._internal.html.markup import scrolling
 from hornbeam._internal.html.notebook import notebook_output
+from hornbeam._internal.kernel import in_kernel
+from hornbeam._internal.warn import warn_user
 from hornbeam.visualization.graph_drawing import Box, arrange
 from hornbeam.visualization.layer_graph import color_class
 from hornbeam.visualization.svg import SVG_TEXT, graph
@@ -115,7 +117,8 @@ def plot_model(
 ) -> ModelGraph:
     """Draw the graph of a built model, into a file and in notebooks.
 
-    Graphviz is not needed, and without a file Matplotlib neither. A layer that is called several times is
+    Graphviz is not needed, and without a file Matplotlib neither: in a notebook, which shows the drawing, a
+    file that cannot be written for this reason is a warning. A layer that is called several times is
     drawn once a call, and its boxes say so.
 
     Args:
@@ -137,7 +140,8 @@ def plot_model(
 
     Raises:
         ValueError: If the model is not built or has no graph of layers (subclassed models).
-        ImportError: If a file is to be written and Matplotlib is not installed (extra `plot`).
+        ImportError: If a file is to be written and Matplotlib is not installed (extra `plot`), outside of
+            notebooks.
 
     Example:
         >>> plot_model(model, "model.svg", show_shapes=True)  # doctest: +SKIP
@@ -151,7 +155,15 @@ def plot_model(
     )
     boxes = boxes_of(model, options)  # refuses what is no model
     drawing = ModelGraph(model.name, boxes, rankdir == "LR")
-    return drawing if to_file is None else drawing.save(to_file, dpi)
+    if to_file is None:
+        return drawing
+    try:
+        return drawing.save(to_file, dpi)
+    except ImportError as error:
+        if not in_kernel():
+            raise
+        warn_user(f"{str(to_file)!r} is not written: {error}. The notebook shows the drawing")
+        return drawing
 
 
 def model_to_dot(

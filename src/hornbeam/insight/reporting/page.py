@@ -115,7 +115,7 @@ def _section(run: Run, key: str, heading: str, make: Callable[[Run], Any]) -> Ht
 def _header(run: Run) -> Html:
     started = str(run.info.get("started", "")).strip()
     state = "" if run.finished else " It did not finish, or is still running."
-    text = f"A training with Hornbeam{f', started {started}' if started else ''}.{state}"
+    text = f"A training run with Hornbeam{f', started {started}' if started else ''}.{state}"
     return tag(
         "header",
         tag("h1", run.name),
