@@ -51,7 +51,8 @@ def _is_gallery(panels: Sequence[Panel | None]) -> bool:
 
 def _charts(panels: Sequence[Panel | None]) -> Html:
     drawn = [_PAINTERS[type(panel)](panel) for panel in panels if panel is not None]
-    return tag("div", drawn, class_="charts")
+    # A single panel may be as wide as it is, such as a matrix.
+    return tag("div", drawn, class_="charts") if len(drawn) > 1 else tag("div", drawn)
 
 
 # -- images --------------------------------------------------------------------------------------------------
