@@ -269,3 +269,24 @@ MISTAKES = [
 @pytest.mark.parametrize(("code", "words"), MISTAKES, ids=[code for code, _ in MISTAKES])
 def test_further_mistakes(code: str, words: str) -> None:
     _check(code, words)
+
+
+def test_hooks_that_fit_are_accepted() -> None:
+    calls: list[str] = []
+
+    class Recorder(hb.callbacks.Callback):
+        def on_train_begin(self, *args: Any) -> None:
+            calls.append("begin")
+
+        @staticmethod
+        def on_epoch_end(epoch: int, logs: dict[str, float]) -> None:
+            calls.append(f"epoch {epoch}: {', '.join(logs)}")
+
+        def on_train_end(self, logs: Any = None, more: int = 0) -> None:
+            calls.append("end")
+
+        def on_predict_begin(self) -> None:
+            raise AssertionError("not called by fit")
+
+    small().fit(X, Y, verbose=0, callbacks=[Recorder()])
+    assert calls == ["begin", "epoch 0: loss", "end"]

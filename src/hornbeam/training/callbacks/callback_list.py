@@ -180,9 +180,11 @@ def _as_list(callbacks: Any) -> list[Callback]:
 
 
 def _check_hooks(callback: Callback) -> None:
-    """Raise TypeError for a hook of the user's that does not take what it is called with."""
+    """Raise TypeError for a hook of training that does not take what it is called with."""
     for name in vars(Callback):
-        hook = getattr(type(callback), name, None)
-        if name.startswith("on_") and inspect.isfunction(hook) and hook is not vars(Callback)[name]:
+        if not name.startswith(("on_epoch", "on_train", "on_batch")):
+            continue
+        hook = inspect.getattr_static(type(callback), name)
+        if inspect.isfunction(hook) and hook is not vars(Callback)[name]:  # no static method
             arguments = ", ".join(inspect.signature(vars(Callback)[name]).parameters)
             check_accepts(hook, arguments, f"the hook {name}")
