@@ -513,7 +513,9 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         return cls(**arguments)
 
     def __repr__(self) -> str:
-        rate = getattr(self, "_learning_rate", None)
+        # The wrappers' own rate is 0: one optimizer inside has the rate, several have one each.
+        rated = getattr(self, "inner_optimizer", self)
+        rate = None if hasattr(self, "optimizers") else getattr(rated, "_learning_rate", None)
         if isinstance(rate, Variable):
             known = current_variable_tracer() is None
             rate = shortest_float(np.asarray(rate.numpy())) if known else None

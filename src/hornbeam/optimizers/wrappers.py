@@ -41,7 +41,7 @@ class LossScaleOptimizer(Optimizer):
 
     Example:
         >>> LossScaleOptimizer(hornbeam.optimizers.SGD(0.1))
-        <LossScaleOptimizer name=loss_scale_optimizer>
+        <LossScaleOptimizer name=loss_scale_optimizer, learning_rate=0.1>
 
     Source: Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740.
     """
