@@ -24,6 +24,21 @@ from hornbeam.errors import MissingModuleError, MissingNameError
 # The version of Keras whose names and signatures Hornbeam follows, as `keras.__version__`.
 KERAS_VERSION = "3.15.1"
 
+# Libraries of data and models that scripts import beside Keras, and what works instead.
+HUBS = {
+    "tensorflow_datasets": "It needs the real TensorFlow. keras.datasets has MNIST, CIFAR, IMDB and others, "
+    "and hornbeam.data.images_from_folder reads folders of images",
+    "tensorflow_hub": "It needs the real TensorFlow. keras.applications has pretrained image models",
+    "datasets": "pip install datasets gives it: its arrays (ds.with_format('numpy')[:]['image']) train here. "
+    "hornbeam.data.images_from_folder reads folders of images",
+    "torchvision": "pip install torchvision gives it: a DataLoader of its datasets trains here. "
+    "keras.datasets and hornbeam.data.images_from_folder need no PyTorch",
+    "keras_hub": "It needs the real Keras. keras.applications has pretrained image models",
+    "keras_cv": "It needs the real Keras. keras.applications and keras.layers have image models and "
+    "augmentation",
+    "keras_nlp": "It needs the real Keras. keras.layers has TextVectorization, Embedding and attention",
+}
+
 _PREFIXES = ("keras", "tensorflow.keras", "tf_keras", "tensorflow.python.keras")
 
 
@@ -77,6 +92,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         if is_internal(fullname):
             return None
+        if fullname in HUBS:
+            _refuse_missing_hub(fullname)
         if relative_to_keras(fullname) is None and fullname.split(".")[0] != "tensorflow":
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
@@ -124,6 +141,13 @@ class ColabFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Leave the module empty."""
+
+
+def _refuse_missing_hub(fullname: str) -> None:
+    """Raise ModuleNotFoundError, with what works instead, for a library of data that is not installed."""
+    if importlib.machinery.PathFinder.find_spec(fullname) is None:
+        message = f"No module named {fullname!r}: the script needs this library. {HUBS[fullname]}"
+        raise ModuleNotFoundError(message, name=fullname)
 
 
 def relative_to_keras(fullname: str) -> str | None:

@@ -121,9 +121,15 @@ def staged_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
     target = Path(os.path.realpath(path))  # a symbolic link keeps its target
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists: pass overwrite=True to replace it")
+    if target.is_dir():
+        raise IsADirectoryError(f"cannot save to {target}: a folder has this name")
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"cannot save to {target}: the folder {target.parent} does not exist")
-    handle, staging = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        home = ". ~ is not expanded: use os.path.expanduser" if os.fspath(path).startswith("~") else ""
+        raise FileNotFoundError(f"cannot save to {target}: the folder {target.parent} does not exist{home}")
+    try:
+        handle, staging = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    except PermissionError as error:
+        raise PermissionError(f"cannot save to {target}: no files may be created in its folder") from error
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file

@@ -79,6 +79,11 @@ def _make_data(
         raise ValueError(f"{method}() got no data: {name} is None")
     if method == "fit" or isinstance(x, Sealed):
         refuse_sealed((x, y), f"{method}() got it as {name}")
+    if type(x).__module__.partition(".")[0] == "datasets" and hasattr(x, "with_format"):
+        raise TypeError(
+            f"{method}() got a Dataset of Hugging Face, which gives rows of named columns: pass arrays, "
+            "as in rows = ds.with_format('numpy')[:]; x, y = rows['image'], rows['label']"
+        )
     if not is_stream(x):
         batch = make_batch(run_host_layers(x), y, sample_weight, class_weight, finite=True)
         return ArrayData(
