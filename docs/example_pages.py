@@ -59,7 +59,9 @@ def replace_outside_links(app: Any, name: str, source: list[str]) -> None:
             return match[0]
         if match[2].startswith("examples/") and path.suffix == ".py":
             return f"[{text}](/{FOLDER}/{path.stem}.rst)"
-        return f"`{match[2]}` in the repository"
+        if Path(text.strip("`")).name == path.name:
+            return f"`{match[2]}` in the repository"
+        return f"{text} (`{match[2]}` in the repository)"
 
     source[0] = _OUTSIDE.sub(replacement, source[0])
 
