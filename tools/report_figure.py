@@ -3,7 +3,7 @@
     python tools/report_figure.py     # needs Playwright, Pillow, and Chromium as in tests/insight
 
 The program of docs/index.md is trained with a `RunRecorder`; the figure is the top of its report, in the
-light colours.
+light colors.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import hornbeam as hb
 ROOT = Path(__file__).parents[1]
 FIGURE = ROOT / "docs/images/report.png"
 WIDTH, HEIGHT = 1000, 925
-# Few colours, so that the file stays small.
-COLOURS = 64
+# Few colors, so that the file stays small.
+COLORS = 64
 
 
 def record(folder: Path) -> Path:
@@ -56,7 +56,7 @@ def main() -> None:
         data = page.screenshot()
         browser.close()
     image = Image.open(io.BytesIO(data)).convert("RGB")
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(FIGURE, optimize=True)
+    image.quantize(COLORS, dither=Image.Dither.NONE).save(FIGURE, optimize=True)
 
 
 if __name__ == "__main__":
