@@ -257,6 +257,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         frozen_after_compile,
         "was changed after compile(). Here that holds at once, in Keras from the next compile() on",
     ),
+    "a loss that forgets the predictions": (
+        lambda: fit([Dense(3)], X, ONE_HOT, lambda y, y_pred: ops.mean(ops.square(y), axis=-1)),
+        "the loss does not depend on the weights, so that fit() does not change them",
+    ),
     "a learning rate of 0": (
         lambda: fit([Dense(3, "softmax")], X, LABELS, optimizer=hb.optimizers.SGD(0.0)),
         "the learning rate is 0, so that fit() changes no weight",

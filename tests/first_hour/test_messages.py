@@ -58,6 +58,7 @@ def _check(code: str, words: str) -> None:
 # -- the list of the first hour ------------------------------------------------------------------------------
 
 MISLEADING = [
+    ("layers.Dense(3)(t, t)", "Several tensors go into one list: layer([a, b])"),
     ("hb.grad(lambda w: ops.sum(np.log(w)))(t)", "np.log needs it: use hornbeam.ops.log"),
     ("hb.grad(lambda w: float(ops.sum(w)))(t)", "float() needs it: keep the tensor"),
     ("hb.grad(lambda w: w[0] if w[0] > 0 else w[1])(t)", "use ops.where or ops.cond"),

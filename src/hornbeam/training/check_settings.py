@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam import activations, layers
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.data.splits.split import class_ids
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.fit_facts import FitFacts
+from hornbeam.training.steps import Steps
 
 # Optimizers whose updates have about the size of the learning rate, whatever the gradients are.
 _NORMALIZED = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Lion", "Lamb")
@@ -113,6 +115,29 @@ def check_learning_rate(facts: FitFacts) -> Iterator[str]:
         )
 
 
+def check_dependence(facts: FitFacts) -> Iterator[str]:
+    """A loss that is the same whatever the weights are."""
+    step = facts.step()
+    if step is None or not isinstance(step.result, dict) or not isinstance(step.result.get("loss"), Tensor):
+        return
+    inputs = step.graph.inputs[: len(step.variables)]
+    weights = {node for node, v in zip(inputs, step.variables, strict=True) if v.trainable}
+    if not weights or type(facts.model).train_step is not Steps.train_step:
+        return
+    stack, seen = [step.result["loss"].node], set()
+    while stack:
+        node = stack.pop()
+        if node in weights:
+            return
+        if node not in seen:
+            seen.add(node)
+            stack.extend(node.inputs)
+    yield (
+        f"{facts.where}: the loss does not depend on the weights, so that fit() does not change them: is the "
+        "loss computed from y_pred?"
+    )
+
+
 def check_layers(facts: FitFacts) -> Iterator[str]:
     """Layers whose settings leave nothing to learn from."""
     stack = facts.model.layers if type(facts.model).__name__ == "Sequential" else []
@@ -150,6 +175,7 @@ SETTING_CHECKS = (
     check_sorted_split,
     check_sorted_batches,
     check_learning_rate,
+    check_dependence,
     check_layers,
     check_single_samples,
 )
