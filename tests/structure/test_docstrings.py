@@ -19,7 +19,8 @@ ELSEWHERE = ("layers", "ops", "utils", "datasets", "dtype_policies", "losses", "
 def modules() -> list[str]:
     root = Path(hornbeam.__file__).parent
     names = [module.name for module in pkgutil.walk_packages([str(root)], "hornbeam.")]
-    return [n for n in names if n.split(".")[1] not in ELSEWHERE]
+    # Importing hornbeam.as_keras changes what later imports mean.
+    return [n for n in names if n.split(".")[1] not in (*ELSEWHERE, "as_keras")]
 
 
 @pytest.mark.parametrize("name", modules())
