@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,16 @@ def test_only_tags_are_published() -> None:
     assert "refs/tags/v" in publish["if"]
     assert set(publish["needs"]) == {"wheels", "sdist"}
     assert publish["permissions"]["id-token"] == "write"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_a_build_without_rust_names_the_remedy(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [shutil.which("make") or "make", "check-rust"],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "cargo is not on the PATH: get it from https://rustup.rs" in done.stdout
