@@ -77,10 +77,11 @@ class LayerCall:
             self.arguments[name] = tree.map_structure(self._convert, value)
         if self.training is None:
             self.training = self.arguments.get("training")
-        if getattr(self.training, "shape", ()) != ():
+        shape = getattr(self.training, "shape", ())
+        if shape != ():
             raise TypeError(
                 f"{layer.describe()}: `training` is True or False, got a tensor of shape "
-                f"{tuple(self.training.shape)}. Several tensors go into one list: layer([a, b])."
+                f"{tuple(shape)}. Several tensors go into one list: layer([a, b])."
             )
         leaves = tree.flatten(list(self.arguments.values()))
         self.symbolic = any(isinstance(x, Tensor) and x.symbolic for x in leaves)
