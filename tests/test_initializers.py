@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
-from hornbeam import Variable, initializers, jit, ops, random
+from hornbeam import Variable, initializers, jit, layers, ops, random
 from hornbeam.core import registry
 from hornbeam.ir.types import ShapeError
 
@@ -100,6 +102,39 @@ def test_seeds() -> None:
     first = np.asarray(initializers.HeNormal()((4, 4)))
     random.set_random_seed(1)
     np.testing.assert_array_equal(first, initializers.HeNormal()((4, 4)))
+
+
+@pytest.mark.parametrize(
+    "initializer",
+    [
+        initializers.Constant(np.array([1.0, 2.0])),
+        initializers.GlorotUniform(seed=random.SeedGenerator(3)),
+        initializers.Orthogonal(seed=random.SeedGenerator(3)),
+        initializers.RandomUniform(seed=random.SeedGenerator(3)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_configs_are_plain_values(initializer: initializers.Initializer) -> None:
+    config = json.loads(json.dumps(initializer.get_config()))
+    again = type(initializer).from_config(config)
+    assert again.get_config() == config
+    np.testing.assert_array_equal(again((2, 2)), initializer((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("equation", "output_shape", "inputs"),
+    [("abc,cde->abde", (None, 8, 16), 32), ("abde,dec->abc", (None, 32), 8 * 16), ("ab,bc->ac", 16, 32)],
+)
+def test_variance_of_kernels_over_several_axes(equation: str, output_shape: Any, inputs: int) -> None:
+    """The axes of the kernel that the output has are outputs, all others are inputs."""
+    shape = {"abc": (None, 10, 32), "abde": (None, 10, 8, 16), "ab": (None, 32)}[equation.split(",")[0]]
+    layer = layers.EinsumDense(equation, output_shape, kernel_initializer="lecun_normal")
+    layer.build(shape)
+    assert np.asarray(layer.kernel).var() == pytest.approx(1 / inputs, rel=0.25)
+    own = initializers.LecunNormal(seed=1, input_axes=[0], output_axes=[1])
+    layer = layers.EinsumDense("ab,bc->ac", 16, kernel_initializer=own)
+    layer.build((None, 32))
+    np.testing.assert_array_equal(layer.kernel, own((32, 16)))
 
 
 def test_values_are_known_while_a_function_is_being_compiled() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hornbeam.config import floatx
+from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -15,6 +14,8 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.ops import creation
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from hornbeam._internal.typing import DTypeLike, TensorLike
 
 
@@ -63,8 +64,11 @@ class Constant(Initializer):
         return creation.full(shape, as_tensor(self.value), dtype or floatx())
 
     def get_config(self) -> dict[str, Any]:
-        value = self.value
-        return {"value": np.asarray(value) if isinstance(value, (Tensor, np.ndarray)) else value}
+        return {"value": registry.serialize(self.value)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(registry.deserialize(config["value"]))
 
 
 @exported(MODULE, "identity", "IdentityInitializer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from hornbeam import primitives as p
 from hornbeam import random
 from hornbeam._internal.validation import check_number
 from hornbeam.config import floatx
+from hornbeam.core import registry
 from hornbeam.core.convert import cast
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -34,6 +36,8 @@ class RandomInitializer(Initializer):
     """
 
     def __init__(self, seed: SeedLike = None) -> None:
+        if isinstance(seed, dict):
+            seed = registry.deserialize(seed)
         if seed is not None and not isinstance(seed, (int, np.integer, random.SeedGenerator)):
             raise ValueError(f"seed must be an integer, a SeedGenerator or None, got {seed!r}")
         self._init_seed = seed
@@ -44,11 +48,11 @@ class RandomInitializer(Initializer):
         return self.seed.host_next() if isinstance(self.seed, random.SeedGenerator) else self.seed
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self._init_seed}
+        return {"seed": registry.serialize(self._init_seed)}
 
     def clone(self) -> Self:
         """Return an initializer with the same config; without an explicit seed it draws other values."""
-        return type(self).from_config(self.get_config())
+        return type(self).from_config({**self.get_config(), "seed": self._init_seed})
 
 
 def _random_dtype(dtype: DTypeLike | None) -> str:
@@ -212,6 +216,22 @@ class VarianceScaling(RandomInitializer):
         self.input_axes, self.output_axes = input_axes, output_axes
         super().__init__(seed)
 
+    def with_axes(self, input_axes: Sequence[int], output_axes: Sequence[int]) -> Self:
+        """Return the initializer for a weight with these axes, or itself if it was given its own.
+
+        Args:
+            input_axes: Axes of the weight that count as inputs.
+            output_axes: Axes of the weight that count as outputs.
+
+        Returns:
+            Initializer with the same seed.
+        """
+        if self.input_axes is not None:
+            return self
+        fitted = copy.copy(self)
+        fitted.input_axes, fitted.output_axes = input_axes, output_axes
+        return fitted
+
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
@@ -249,7 +269,8 @@ class _Named(VarianceScaling):
         super().__init__(*self._kind, seed=seed, input_axes=input_axes, output_axes=output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self._init_seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
+        seed = registry.serialize(self._init_seed)
+        return {"seed": seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 @exported(MODULE, "glorot_uniform")

@@ -102,7 +102,7 @@ class EinsumDense(TensorLayer):
         )
         self.kernel = self.add_weight(
             kernel_shape,
-            self.kernel_initializer,
+            self._fitted_initializer(),
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
             name="kernel",
@@ -116,6 +116,15 @@ class EinsumDense(TensorLayer):
                 constraint=self.bias_constraint,
                 name="bias",
             )
+
+    def _fitted_initializer(self) -> Any:
+        """Return the kernel's initializer, with the axes that the equation makes inputs and outputs."""
+        initializer = self.kernel_initializer
+        if not isinstance(initializer, initializers.VarianceScaling):
+            return initializer
+        kernel, outputs = re.split(",|->", self.equation.replace(" ", ""))[1:]
+        kept = [axis for axis, letter in enumerate(kernel) if letter in outputs]
+        return initializer.with_axes([a for a in range(len(kernel)) if a not in kept], kept)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         outputs = ops.einsum(self.equation, inputs, self.kernel)
