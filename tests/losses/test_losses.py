@@ -147,10 +147,16 @@ def test_large_class_numbers_survive_the_conversion() -> None:
     assert seen == ["int64"]
 
 
-def test_dtype_follows_the_predictions_but_not_below_floatx() -> None:
+def test_dtype_is_floatx_unless_given() -> None:
     loss = losses.MeanSquaredError()
-    for dtype, expected in (("float16", "float32"), ("float32", "float32"), ("float64", "float64")):
-        assert loss(np.zeros((2, 1)), np.zeros((2, 1), dtype)).dtype == expected
+    for dtype in ("float16", "float32", "float64"):
+        assert loss(np.zeros((2, 1)), np.zeros((2, 1), dtype)).dtype == "float32"
+    hornbeam.config.set_floatx("float64")
+    try:
+        assert losses.MeanSquaredError()(np.zeros((2, 1)), np.zeros((2, 1), "float32")).dtype == "float64"
+        assert loss.dtype == "float32"
+    finally:
+        hornbeam.config.set_floatx("float32")
     assert losses.MeanSquaredError(dtype="float16")(np.zeros((2, 1)), np.zeros((2, 1))).dtype == "float16"
 
 

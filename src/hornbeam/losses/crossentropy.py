@@ -288,7 +288,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
@@ -324,7 +324,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
             `Loss`.
         axis: Integer, the axis of the classes.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(SparseCategoricalCrossentropy()([1], [[0.3, 0.7]])), 4)
@@ -361,7 +361,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(BinaryCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
@@ -398,7 +398,7 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
@@ -442,7 +442,7 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(BinaryFocalCrossentropy()([[0.0, 1.0]], [[0.3, 0.7]])), 4)
@@ -481,7 +481,7 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Raises:
         ValueError: If `q` is not in (0, 1).
@@ -514,7 +514,7 @@ class CTC(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> CTC()([[1, 2, 0]], scores)  # doctest: +SKIP

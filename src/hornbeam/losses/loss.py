@@ -12,7 +12,7 @@ from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.types import dtype_name, is_float, promote_types
+from hornbeam.ir.types import dtype_name
 from hornbeam.losses.shapes import as_weights, same_rank
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Loss(ArgumentChecks):
         reduction: "sum_over_batch_size" (or "mean"): the sum of the weighted values divided by their number.
             "sum". "mean_with_sample_weight": divided by the sum of the weights. "none" or None: the values as
             they are.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> class Sum(Loss):
@@ -60,12 +60,12 @@ class Loss(ArgumentChecks):
             raise ValueError(f"unknown reduction {reduction!r}; known: {known}")
         self.name = name or to_snake_case(type(self).__name__)
         self.reduction = reduction
-        self._dtype = None if dtype is None else dtype_name(getattr(dtype, "compute_dtype", dtype))
+        self._dtype = dtype_name(getattr(dtype, "compute_dtype", dtype) or floatx())
 
     @property
     def dtype(self) -> str:
         """Dtype of the arithmetic of the loss, `floatx` unless given."""
-        return self._dtype or floatx()
+        return self._dtype
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Compute values of shape (batch, ...) for targets and predictions; subclasses define it.
@@ -109,10 +109,7 @@ class Loss(ArgumentChecks):
         return reduce_weighted(values, sample_weight, mask, self.reduction, self.name)
 
     def _prediction(self, x: TensorLike) -> Tensor:
-        x = ops.convert_to_tensor(x)
-        if self._dtype is not None:
-            return ops.cast(x, self._dtype)
-        return ops.cast(x, promote_types([x.dtype, floatx()], floatx()) if is_float(x.dtype) else floatx())
+        return ops.cast(ops.convert_to_tensor(x), self._dtype)
 
     def _target(self, x: TensorLike) -> Tensor:
         x = ops.convert_to_tensor(x)
@@ -148,7 +145,7 @@ class LossFunctionWrapper(Loss):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
         **options: Further arguments of `fn`.
 
     Example:

@@ -289,7 +289,7 @@ class MeanSquaredError(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
@@ -310,7 +310,7 @@ class MeanAbsoluteError(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
@@ -331,7 +331,7 @@ class MeanAbsolutePercentageError(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(MeanAbsolutePercentageError()([[2.0]], [[1.0]])), 4)
@@ -355,7 +355,7 @@ class MeanSquaredLogarithmicError(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(MeanSquaredLogarithmicError()([[2.0]], [[1.0]])), 4)
@@ -380,7 +380,7 @@ class Huber(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(Huber(delta=2.0)([[0.0, 3.0]], [[0.5, 0.0]])), 4)
@@ -406,7 +406,7 @@ class LogCosh(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(LogCosh()([[0.0, 3.0]], [[0.5, 0.0]])), 4)
@@ -427,7 +427,7 @@ class KLDivergence(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(KLDivergence()([[0.2, 0.8]], [[0.5, 0.5]])), 4)
@@ -448,7 +448,7 @@ class Poisson(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(Poisson()([[2.0]], [[1.5]])), 4)
@@ -470,7 +470,7 @@ class CosineSimilarity(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(CosineSimilarity(axis=-1)([[0.0, 1.0]], [[1.0, 1.0]])), 4)
@@ -495,7 +495,7 @@ class Hinge(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(Hinge()([[-1.0, 1.0]], [[0.5, 0.5]])), 4)
@@ -516,7 +516,7 @@ class SquaredHinge(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(SquaredHinge()([[-1.0, 1.0]], [[0.5, 0.5]])), 4)
@@ -537,7 +537,7 @@ class CategoricalHinge(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> round(float(CategoricalHinge()([[0.0, 1.0]], [[0.3, 0.9]])), 4)

@@ -12,7 +12,7 @@ from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.types import ShapeError, numpy_dtype
+from hornbeam.ir.types import ShapeError
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import pair
 
@@ -136,7 +136,8 @@ def circle(
 
 def _sum_of(scores: Tensor, chosen: Tensor) -> Tensor:
     """Compute log(sum(exp(scores))) of the chosen in each row; very small, with gradient 0, if none is."""
-    lowest = float(np.finfo(numpy_dtype(scores.dtype)).min) / 4
+    wide = "float32" if scores.dtype == "bfloat16" else scores.dtype  # the same range of exponents
+    lowest = float(np.finfo(wide).min) / 4
     return ops.logsumexp(ops.where(chosen, scores, lowest), axis=1)
 
 
@@ -149,7 +150,7 @@ class Dice(LossFunctionWrapper):
             `Loss`.
         name: Name of the loss.
         axis: Integer or sequence of integers, the axes of the sums; None for all.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> Dice(axis=(1, 2, 3))
@@ -178,7 +179,7 @@ class Tversky(LossFunctionWrapper):
             `Loss`.
         name: Name of the loss.
         axis: Integer or sequence of integers, the axes of the sums; None for all.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> Tversky(alpha=0.3, beta=0.7)
@@ -211,7 +212,7 @@ class Circle(LossFunctionWrapper):
         reduction: "sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none" or None; see
             `Loss`.
         name: Name of the loss.
-        dtype: Dtype of the arithmetic; None for that of the predictions, but at least `floatx`.
+        dtype: Dtype of the arithmetic and of the result; None for `hornbeam.config.floatx()`.
 
     Example:
         >>> Circle(gamma=64, margin=0.25)

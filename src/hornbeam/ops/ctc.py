@@ -87,11 +87,12 @@ def ctc_loss(
     index = p.broadcast(p.reshape(path, (batch, 1, states, 1)), (batch, time, states, 1), (0, 1, 2, 3))
     emitted = p.transpose(p.gather(logs, index, batch_dims=2), (1, 0, 2))
 
-    # From two states before, unless the labels are equal or this state is a blank.
+    # From two states before, from label to label (odd positions), unless the labels are equal.
     before = p.pad(path, full(-1, TensorType((), "int32")), (0, 2), (0, -2))
-    may_skip = p.bit_and(p.ne(path, full(mask_index, path.type)), p.ne(path, before))
-    never = full(_NEVER, TensorType((batch, states), logs.dtype))
     position = p.iota("int32", (batch, states), 1)
+    is_label = p.eq(p.rem(position, full(2, position.type)), full(1, position.type))
+    may_skip = p.bit_and(is_label, p.ne(path, before))
+    never = full(_NEVER, TensorType((batch, states), logs.dtype))
     start = p.select(p.eq(position, zeros_like(position)), zeros_like(never), never)
 
     def step(carry: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:
