@@ -53,6 +53,7 @@ CASES: list[Case] = [
     ("BinaryCrossentropy", "binary", "a", {"from_logits": True, "label_smoothing": 0.1}),
     ("CategoricalCrossentropy", "one_hot", "probabilities", {}),
     ("SparseCategoricalCrossentropy", "labels", "probabilities", {}),
+    ("SparseCategoricalCrossentropy", "labels", "probabilities", {"ignore_class": 2}),
     ("Accuracy", "labels", "guesses", {}),
     ("BinaryAccuracy", "binary", "chances", {}),
     ("BinaryAccuracy", "binary", "chances", {"threshold": 0.3}),

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 import pytest
 
 import hornbeam
@@ -123,3 +124,61 @@ def test_every_public_name_has_a_case() -> None:
         if module == "metrics":  # its functions are those of losses, or are what the classes wrap
             public = [n for n in public if n[0].isupper()]
         assert [n for n in public if n not in WITHOUT_CASE[module]] == [], module
+
+
+def test_labels_of_ctc_that_are_the_blank(compare: Comparison) -> None:
+    scores = np.random.default_rng(0).normal(size=(4, 6, 3)).astype("float32")
+    labels = np.array([[1, 2, 1, 0], [1, 2, 0, 2], [0, 1, 0, 1], [0, 0, 2, 1]])
+    compare.close("value", hornbeam.losses.CTC()(labels, scores), keras.losses.CTC()(labels, scores))
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum_over_batch_size"])
+def test_circle_in_bfloat16(compare: Comparison, reduction: str) -> None:
+    options = {"dtype": "bfloat16", "reduction": reduction}
+    ours, theirs = (side.losses.Circle(**options)(LOSSES["labels"], LOSSES["unit"]) for side in SIDES)
+    compare.close("value", ours, theirs, "bfloat16")
+
+
+@pytest.mark.parametrize("floatx", ["float16", "float32"])
+@pytest.mark.parametrize("given", [None, "bfloat16", "float16"])
+def test_dtypes_of_losses(compare: Comparison, floatx: str, given: str | None) -> None:
+    values = []
+    for side in SIDES:
+        before = side.config.floatx()
+        side.config.set_floatx(floatx)
+        try:
+            loss = side.losses.MeanSquaredError(dtype=given, reduction="sum")
+            numbers = np.array([[1.0, 0.5]])
+            values.append([loss(numbers, numbers.astype(d) + 1) for d in ("float16", "float32", "float64")])
+        finally:
+            side.config.set_floatx(before)
+    compare.close("values", *values, "bfloat16")
+
+
+def test_counters_and_thresholds_are_attributes(compare: Comparison) -> None:
+    data = METRICS["binary"], METRICS["chances"]
+    for name, options, attributes in (
+        ("TruePositives", {"thresholds": [0.2, 0.7]}, ["accumulator"]),
+        ("Precision", {"class_id": 1}, ["true_positives", "false_positives"]),
+        ("Recall", {"thresholds": 0.7}, ["true_positives", "false_negatives"]),
+        ("SpecificityAtSensitivity", {"sensitivity": 0.5, "num_thresholds": 3}, ["true_negatives"]),
+        ("AUC", {"multi_label": True, "num_thresholds": 5}, ["true_positives", "false_negatives"]),
+    ):
+        ours, theirs = (getattr(side.metrics, name)(**options) for side in SIDES)
+        for metric in (ours, theirs):
+            metric.update_state(*data)
+        compare.close(f"thresholds of {name}", np.array(ours.thresholds), np.array(theirs.thresholds))
+        for attribute in attributes:
+            compare.close(f"{name}.{attribute}", *(getattr(metric, attribute) for metric in (ours, theirs)))
+
+
+def test_variables_of_metrics_in_attributes(compare: Comparison) -> None:
+    counts = []
+    for side in SIDES:
+        metric = side.metrics.Mean(name="outer")
+        metric.inner = [side.metrics.Sum(name="a"), {"b": side.metrics.Mean(name="b")}]
+        metric.more = {"one": side.Variable(0.0), "several": (side.Variable(1.0), side.Variable(2.0))}
+        metric.again = metric.total
+        metric.inner[0].nested = side.metrics.Sum(name="nested")
+        counts.append(len(metric.variables))
+    compare.same("number", *counts)

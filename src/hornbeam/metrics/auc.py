@@ -10,6 +10,7 @@ from hornbeam._internal.validation import check_choice
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.ir.limits import count_elements
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.confusion import KINDS, ConfusionMetric, checked_thresholds
@@ -43,6 +44,11 @@ class AUC(ConfusionMetric):
         >>> m = AUC(); m.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]); round(float(m.result()), 4)
         0.75
     """
+
+    true_positives: Variable
+    false_positives: Variable
+    true_negatives: Variable
+    false_negatives: Variable
 
     def __init__(
         self,
@@ -78,11 +84,6 @@ class AUC(ConfusionMetric):
         self.from_logits = from_logits
         if num_labels or not multi_label:
             self._build(*([num_labels] if num_labels else []))
-
-    @property
-    def thresholds(self) -> list[float]:
-        """All thresholds, with those just outside of [0, 1]."""
-        return list(self._thresholds)
 
     def update_state(
         self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None

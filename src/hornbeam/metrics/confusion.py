@@ -83,9 +83,15 @@ class ConfusionMetric(Metric):
         self.top_k: int | None = None
         self.class_id: int | None = None
 
+    @property
+    def thresholds(self) -> list[float]:
+        """All thresholds."""
+        return list(self._thresholds)
+
     def _build(self, *shape: int) -> None:
         for kind, name in zip(self._kinds, self._names, strict=True):
             self._counters[kind] = self.add_variable((len(self._thresholds), *shape), name=name)
+            setattr(self, name, self._counters[kind])
 
     def _update(
         self,
@@ -149,6 +155,7 @@ def checked_thresholds(thresholds: Thresholds, default: float = 0.5) -> list[flo
 
 class _Count(ConfusionMetric):
     kind: str
+    accumulator: Variable
 
     def __init__(
         self, thresholds: Thresholds = None, name: str | None = None, dtype: DTypeLike | None = None
@@ -235,6 +242,7 @@ class FalseNegatives(_Count):
 
 class _Ratio(ConfusionMetric):
     other: str
+    true_positives: Variable
 
     def __init__(
         self,
@@ -279,6 +287,7 @@ class Precision(_Ratio):
     """
 
     other = "false_positives"
+    false_positives: Variable
 
 
 @exported(MODULE)
@@ -299,10 +308,16 @@ class Recall(_Ratio):
     """
 
     other = "false_negatives"
+    false_negatives: Variable
 
 
 class _AtLeast(ConfusionMetric):
     """Base class: the best of one rate among the thresholds where another is at least a value."""
+
+    true_positives: Variable
+    false_positives: Variable
+    true_negatives: Variable
+    false_negatives: Variable
 
     def __init__(
         self,

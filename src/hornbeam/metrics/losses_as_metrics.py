@@ -10,7 +10,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.losses.regression import unit
 from hornbeam.losses.shapes import pair
 from hornbeam.metrics.metric import MODULE
-from hornbeam.metrics.reduction import Mean, MeanMetricWrapper
+from hornbeam.metrics.reduction import Mean, MeanMetricWrapper, masked_weights
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, TensorLike
@@ -59,11 +59,10 @@ class RootMeanSquaredError(Mean):
             y_pred: Tensor of predictions, of the shape of `y_true`.
             sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
         """
-        mask = getattr(y_pred, "_keras_mask", None)
-        y_true, y_pred = pair(y_true, ops.cast(y_pred, self.dtype), self.name)
-        squares = ops.square(y_pred - y_true)
-        squares._keras_mask = mask
-        super().update_state(squares, sample_weight)
+        y_true, predictions = pair(y_true, ops.cast(y_pred, self.dtype), self.name)
+        squares = ops.square(predictions - y_true)
+        weights = masked_weights(sample_weight, y_pred, squares, self.dtype, self.name)
+        super().update_state(squares, weights)
 
     def result(self) -> Tensor:
         return ops.sqrt(super().result())

@@ -116,9 +116,11 @@ class Metric(ArgumentChecks):
 
     @property
     def variables(self) -> list[Variable]:
-        """Variables of the metric, then those of metrics that it holds as attributes."""
-        inner = [v for part in vars(self).values() if isinstance(part, Metric) for v in part.variables]
-        return [*self._variables, *inner]
+        """Variables of the metric, then those of metrics that it holds, in attributes or lists of them."""
+        held = [part for value in vars(self).values() for part in _parts(value)]
+        own = [part for part in held if isinstance(part, Variable)]
+        inner = [v for part in held if isinstance(part, Metric) for v in part.variables]
+        return list(dict.fromkeys([*self._variables, *own, *inner]))
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch.
@@ -212,3 +214,11 @@ class Metric(ArgumentChecks):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _parts(value: object) -> list[Variable | Metric]:
+    """Return the variables and metrics in an attribute: itself, or in nested lists, tuples and dicts."""
+    if isinstance(value, (Variable, Metric)):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return [part for item in inner for part in _parts(item)]

@@ -25,7 +25,8 @@ def per_sample(
     """Return weighted values, one per sample, and their weights (None for weights of 1).
 
     Axes after the batch are reduced by `reduce`. Weights have the shape of a leading part of the values'
-    shape. The mask of the values counts as weights of 0 and 1.
+    shape. They are multiplied by the mask of the values, if any; without weights all values count, as in
+    Keras.
     """
     mask = getattr(values, "_keras_mask", None)
     values = ops.cast(values, dtype)
@@ -34,10 +35,9 @@ def per_sample(
         if sample_weight is None
         else as_weights(ops.cast(sample_weight, dtype), values.shape, "sample_weight", name)
     )
-    if mask is not None and values.shape[: len(mask.shape)] == tuple(mask.shape):
-        present = as_weights(ops.cast(mask, dtype), values.shape, "mask", name)
-        weights = present if weights is None else weights * present
     if weights is not None:
+        if mask is not None and values.shape[: len(mask.shape)] == tuple(mask.shape):
+            weights = weights * as_weights(ops.cast(mask, dtype), values.shape, "mask", name)
         weights = ops.broadcast_to(weights, values.shape)
         values = values * weights
     trailing_axes = tuple(range(1, len(values.shape)))
@@ -45,6 +45,20 @@ def per_sample(
         values = reduce(values, axis=trailing_axes)
         weights = None if weights is None else reduce(weights, axis=trailing_axes)
     return values, weights
+
+
+def masked_weights(
+    sample_weight: TensorLike | None, y_pred: TensorLike, values: Tensor, dtype: str, name: str
+) -> TensorLike | None:
+    """Return weights of `values` that are 0 where the mask of the predictions excludes them."""
+    mask = getattr(y_pred, "_keras_mask", None)
+    if mask is None or values.shape[: len(mask.shape)] != tuple(mask.shape):
+        return sample_weight
+    present = ops.cast(mask, dtype)
+    if sample_weight is None:
+        return present
+    weights = as_weights(ops.cast(sample_weight, dtype), values.shape, "sample_weight", name)
+    return weights * as_weights(present, values.shape, "mask", name)
 
 
 @exported(MODULE)
@@ -150,10 +164,8 @@ class MeanMetricWrapper(Mean):
         if result is None:
             raise ValueError(f"the metric {self.name!r} returned None: is a `return` missing?")
         values = ops.convert_to_tensor(result)
-        mask = getattr(y_pred, "_keras_mask", None)
-        if values._keras_mask is None:
-            values._keras_mask = mask
-        super().update_state(values, sample_weight)
+        weights = masked_weights(sample_weight, y_pred, values, self.dtype, self.name)
+        super().update_state(values, weights)
 
     def get_config(self) -> dict[str, Any]:
         config = {"fn": self._fn} if type(self) is MeanMetricWrapper else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
+from hornbeam._internal.validation import check_number, check_positive
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -54,9 +55,8 @@ class FBetaScore(Metric):
         super().__init__(dtype, name)
         if average not in (None, "micro", "macro", "weighted"):
             raise ValueError(f"average must be None, 'micro', 'macro' or 'weighted', got {average!r}")
-        if not isinstance(beta, (int, float)) or beta <= 0:
-            raise ValueError(f"beta must be a positive number, got {beta!r}")
-        if threshold is not None and not 0 < threshold <= 1:
+        check_positive("beta", beta, where="FBetaScore")
+        if threshold is not None and not 0 < check_number("threshold", threshold, where="FBetaScore") <= 1:
             raise ValueError(f"threshold must be a number in (0, 1], got {threshold!r}")
         self.average = average
         self.beta = beta
