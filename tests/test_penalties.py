@@ -42,6 +42,11 @@ def test_constraints() -> None:
     np.testing.assert_allclose(got, (np.clip(norms, 2.5, 3.0) + norms) / 2, rtol=1e-5)
 
 
+def test_a_plain_constraint_allows_all() -> None:
+    w = np.array([[-3.0, 4.0]])
+    assert constraints.Constraint()(w) is w
+
+
 @pytest.mark.parametrize("module", [regularizers, constraints], ids=["regularizers", "constraints"])
 def test_names_and_configs(module: object) -> None:
     keras_module = module.__name__.replace("hornbeam", "keras")

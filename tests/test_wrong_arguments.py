@@ -333,7 +333,7 @@ MISTAKES = [
     ("hb.random.normal('a')", "a size must be an integer, got 'a'"),
     ("hb.random.uniform((2,),dtype='x')", "unknown dtype 'x'. Known: "),
     ("hb.random.randint((2,),5,1)", "randint: the range from 5 to 1 (excluded) is empty"),
-    ("hb.random.dropout(v,2)", "dropout: rate must be at least 0 and less than 1, got 2"),
+    ("hb.random.dropout(v,2)", "dropout: rate must be a number in [0, 1], got 2: for 2 percent write 0.02"),
     ("hb.Variable('a')", "unknown initializer 'a'."),
     ("hb.Variable()", "Variable.__init__() missing 1 required positional argument:"),
     ("hb.config.set_floatx('f')", "unknown dtype 'f'. Known: "),

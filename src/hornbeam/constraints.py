@@ -36,7 +36,7 @@ _MODULE = "keras.constraints"
 class Constraint(ArgumentChecks):
     """Base class of projections: a function of a weight that returns the nearest valid weight.
 
-    Subclasses define `__call__` and `get_config`.
+    Subclasses define `__call__` and `get_config`. The base class itself allows every weight.
     """
 
     def __repr__(self) -> str:
@@ -51,9 +51,7 @@ class Constraint(ArgumentChecks):
         Returns:
             Tensor of its shape.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must define __call__(w), which returns the nearest valid weight"
-        )
+        return w
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments from which an equal constraint is built."""

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
+from hornbeam._internal.validation import check_rate
 from hornbeam.config import floatx
 from hornbeam.core.convert import broadcast_node, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
-from hornbeam.ir.types import FLOATS, HornbeamTypeError, ShapeError, TensorType, dtype_name, is_integer
+from hornbeam.ir.types import FLOATS, ShapeError, TensorType, dtype_name, is_integer
 from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, static_int
 from hornbeam.random.keys import WORD, draw_seed, split_key
 
@@ -27,7 +28,7 @@ _FRACTION = {"bfloat16": 8, "float16": 11, "float32": 24}
 def _float_dtype(dtype: DTypeLike | None, name: str) -> str:
     name_of_dtype = dtype_name(dtype or floatx())
     if name_of_dtype not in FLOATS:
-        raise HornbeamTypeError(
+        raise ValueError(
             f"random.{name} needs a float dtype, got dtype={name_of_dtype!r}; use randint for integers"
         )
     return name_of_dtype
@@ -210,9 +211,7 @@ def randint(
     """
     name, sizes = dtype_name(dtype), shape_of(shape)
     if not is_integer(name):
-        raise HornbeamTypeError(
-            f"random.randint needs an integer dtype, got dtype={name!r}; use uniform for floats"
-        )
+        raise ValueError(f"random.randint needs an integer dtype, got dtype={name!r}; use uniform for floats")
     if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)) and not minval < maxval:
         raise ValueError(f"randint: the range from {minval} to {maxval} (excluded) is empty")
     low, high = (broadcast_node(cast_node(bound, "int64"), sizes) for bound in (minval, maxval))
@@ -242,7 +241,7 @@ def dropout(
 
     Args:
         inputs: Tensor.
-        rate: Number in [0, 1).
+        rate: Number in [0, 1]; with 1 the result is 0.
         noise_shape: Shape of the mask, which is broadcast; None in it means the size of `inputs`. None for
             the full shape.
         seed: Integer, `SeedGenerator`, key of two uint32 words, or None for the global generator.
@@ -251,7 +250,7 @@ def dropout(
         Tensor of the shape of `inputs`.
 
     Raises:
-        ValueError: If `rate` is not in [0, 1).
+        ValueError: If `rate` is not in [0, 1].
 
     Example:
         >>> hornbeam.random.dropout(hornbeam.ops.ones((2, 3)), 0.5, seed=1).shape
@@ -259,11 +258,12 @@ def dropout(
 
     Source: Srivastava et al., "Dropout", 2014.
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: rate must be at least 0 and less than 1, got {rate}")
+    check_rate("rate", rate, closed=True, where="dropout")
     node = float_node(inputs)
     if not rate:
         return Tensor(node)
+    if rate == 1:
+        return Tensor(zeros_like(node))
     sizes = node.shape if noise_shape is None else _noise_shape(noise_shape, node.shape)
     kept = broadcast_node(bernoulli(draw_seed(seed).node, 1.0 - rate, sizes), node.shape)
     return Tensor(p.select(kept, node * (1.0 / (1.0 - rate)), zeros_like(node)))

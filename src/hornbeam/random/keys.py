@@ -69,7 +69,7 @@ class SeedGenerator:
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
         unknown = set(kwargs) - {"trainable", "dtype"}
         if unknown:
-            raise TypeError(f"SeedGenerator: unknown arguments {sorted(unknown)}")
+            raise ValueError(f"SeedGenerator: unknown arguments {sorted(unknown)}")
         if seed is not None and (not isinstance(seed, (int, np.integer)) or isinstance(seed, bool)):
             raise ValueError(f"seed must be an integer or None, got {seed!r}")
         self.name = name or unique_name("seed_generator")
