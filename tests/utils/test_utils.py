@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import layers, utils
+from hornbeam import layers, ops, utils
 from hornbeam._internal.extras import install_command
+from hornbeam.core.tensor import Tensor
 from hornbeam.preprocessing import image, sequence
 
 
@@ -135,6 +136,28 @@ def test_progbar_averages(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "4/4" in shown
     assert shown.endswith("loss: 1.0000 - rate: 3.0000\n")
+
+
+def test_progbar_shows_last_values_of_all_but_the_averaged() -> None:
+    bar = utils.Progbar(4, verbose=0, stateless_metrics=["loss"])
+    bar.update(1, [("loss", 4.0), ("rate", 1.0)])
+    bar.update(4, [("loss", [0.0, 2.0]), ("rate", np.array([3.0]))])
+    assert bar.averages() == {"loss": 1.75, "rate": 3.0}
+    with pytest.raises(ValueError, match="not both"):
+        utils.Progbar(4, stateful_metrics=[], stateless_metrics=[])
+
+
+def test_tensors_become_tensors() -> None:
+    rows = utils.to_categorical(ops.array([[0], [2]]), 4)
+    assert isinstance(rows, Tensor)
+    np.testing.assert_array_equal(rows, np.eye(4, dtype="float32")[[0, 2]])
+    with pytest.raises(ValueError, match="class 2 does not exist"):
+        utils.to_categorical(ops.array([0, 2]), 2)
+    vectors = ops.array([[3.0, 4.0], [0.0, 0.0]])
+    for order in (1, 2, 3):
+        scaled = utils.normalize(vectors, order=order)
+        assert isinstance(scaled, Tensor)
+        np.testing.assert_allclose(scaled, utils.normalize(np.asarray(vectors), order=order), rtol=1e-6)
 
 
 def test_every_name_exists() -> None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from hornbeam import ops
 from hornbeam._internal.validation import check_int
+from hornbeam.config import floatx
+from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, DTypeLike
+    from hornbeam._internal.typing import ArrayLike, DTypeLike, TensorLike
 
 
-def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
+@overload
+def to_categorical(x: Tensor, num_classes: int | None = None) -> Tensor: ...
+@overload
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray: ...
+def to_categorical(x: TensorLike, num_classes: int | None = None) -> np.ndarray | Tensor:
     """Encode class indices as one-hot rows.
 
     Args:
@@ -21,7 +28,8 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
         num_classes: Number of classes; the largest class index + 1 if None.
 
     Returns:
-        float64 array of shape (*x.shape, num_classes).
+        float64 array of shape (*x.shape, num_classes); for a tensor, a tensor of
+        `hornbeam.config.floatx()`.
 
     Raises:
         ValueError: For fractional or negative numbers, and for numbers of at least `num_classes`.
@@ -30,6 +38,8 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
         >>> to_categorical([0, 2], num_classes=3).tolist()
         [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
+    if isinstance(x, Tensor):
+        return ops.convert_to_tensor(to_categorical(np.asarray(x), num_classes), dtype=floatx())
     numbers = np.asarray(x)
     if numbers.dtype.kind == "f" and not np.array_equal(numbers, np.trunc(numbers)):
         fraction = float(numbers[numbers != np.trunc(numbers)].flat[0])
@@ -55,7 +65,11 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
     return encoded.reshape(*numbers.shape, classes)
 
 
-def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> np.ndarray:
+@overload
+def normalize(x: Tensor, axis: int = -1, order: int = 2) -> Tensor: ...
+@overload
+def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> np.ndarray: ...
+def normalize(x: TensorLike, axis: int = -1, order: int = 2) -> np.ndarray | Tensor:
     """Divide `x` by its norm along an axis; vectors of norm 0 stay 0.
 
     Args:
@@ -64,12 +78,14 @@ def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> np.ndarray:
         order: Order of the norm, e.g. 2 for the Euclidean norm.
 
     Returns:
-        Array of the shape of `x`.
+        Array of the shape of `x`; for a tensor, a tensor.
 
     Example:
         >>> normalize(np.array([[3.0, 4.0]])).tolist()
         [[0.6, 0.8]]
     """
+    if isinstance(x, Tensor):
+        return ops.normalize(x, axis=axis, order=order)
     array = np.asarray(x)
     array = array if array.dtype.kind == "f" else array.astype("float64")
     norm = np.linalg.norm(array, order, axis, keepdims=True)

@@ -5,6 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import ArrayLike
 
 
 class Progbar:
@@ -15,9 +21,12 @@ class Progbar:
         width: Width of the bar in characters.
         verbose: 0 for no output, 1 for a bar, 2 for one line at the end.
         interval: Minimum number of seconds between two redraws.
-        stateful_metrics: Names whose last value is shown, not the average.
-        stateless_metrics: Names whose average is shown, even if in `stateful_metrics`.
+        stateful_metrics: Names whose last value is shown; of all others the average is.
+        stateless_metrics: Names whose average is shown; of all others the last value is. Give one of the two.
         unit_name: Name of a step in the timing.
+
+    Raises:
+        ValueError: If both kinds of names are given.
 
     Example:
         >>> bar = Progbar(2, verbose=0); bar.add(1, [("loss", 1.0)]); bar.add(1, [("loss", 3.0)])
@@ -35,12 +44,15 @@ class Progbar:
         stateless_metrics: Iterable[str] | None = None,
         unit_name: str = "step",
     ) -> None:
+        if stateful_metrics is not None and stateless_metrics is not None:
+            raise ValueError("give the names of stateful_metrics or those of stateless_metrics, not both")
         self.target = target
         self.width = width
         self.verbose = verbose
         self.interval = interval
         self.unit_name = unit_name
-        self._stateful = set(stateful_metrics or ()) - set(stateless_metrics or ())
+        self._stateful = set(stateful_metrics or ())
+        self._averaged = None if stateless_metrics is None else set(stateless_metrics)
         self._totals: dict[str, tuple[float, float]] = {}
         self._current = 0
         self._start = time.perf_counter()
@@ -48,22 +60,26 @@ class Progbar:
         self._line_length = 0
 
     def update(
-        self, current: int, values: Iterable[tuple[str, float]] | None = None, finalize: bool | None = None
+        self,
+        current: int,
+        values: Iterable[tuple[str, ArrayLike]] | None = None,
+        finalize: bool | None = None,
     ) -> None:
         """Set the number of completed steps, and redraw.
 
         Args:
             current: Number of completed steps.
-            values: Pairs (name, value) of the steps since the last call.
+            values: Pairs (name, value) of the steps since the last call; of an array the mean is taken.
             finalize: Whether to end the line; at the target if None.
         """
         steps = current - self._current
         for name, value in values or ():
+            number = float(np.mean(np.asarray(value)))
             total, weight = self._totals.get(name, (0.0, 0.0))
-            if name in self._stateful or (steps <= 0 and weight == 0):
-                self._totals[name] = (float(value), 1.0)
+            if self._shows_last(name) or (steps <= 0 and weight == 0):
+                self._totals[name] = (number, 1.0)
             else:
-                self._totals[name] = (total + float(value) * steps, weight + steps)
+                self._totals[name] = (total + number * steps, weight + steps)
         self._current = current
         done = self.target is not None and current >= self.target if finalize is None else finalize
         now = time.perf_counter()
@@ -73,7 +89,10 @@ class Progbar:
         elif self.verbose == 2 and done:
             print(self._line(now - self._start), flush=True)
 
-    def add(self, n: int, values: Iterable[tuple[str, float]] | None = None) -> None:
+    def _shows_last(self, name: str) -> bool:
+        return name in self._stateful if self._averaged is None else name not in self._averaged
+
+    def add(self, n: int, values: Iterable[tuple[str, ArrayLike]] | None = None) -> None:
         """Add completed steps, and redraw.
 
         Args:
