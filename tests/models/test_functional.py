@@ -257,7 +257,10 @@ def test_an_operation_without_a_place_says_so() -> None:
 def test_a_config_that_cannot_be_built() -> None:
     config = json.loads(json.dumps(shared().get_config()))
     config["layers"][1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = ["both", 0, 0]
-    with pytest.raises(ValueError, match="the inputs of dense"):
+    with pytest.raises(ValueError, match=r"dense.* wait for each other, in a loop"):
+        hb.Model.from_config(config)
+    config["layers"][1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = ["elsewhere", 0, 0]
+    with pytest.raises(ValueError, match=r"dense.* needs the output of elsewhere, which is missing"):
         hb.Model.from_config(config)
 
 

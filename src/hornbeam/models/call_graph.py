@@ -170,6 +170,46 @@ def _inputs_and_masks(call: SymbolicCall) -> list[KerasTensor]:
     return [*call.inputs, *call.masks]
 
 
+def with_input_layers(inputs: Tree, outputs: Tree, name: str) -> tuple[Tree, Tree]:
+    """Return the ends of a graph in which every input is that of an `InputLayer`.
+
+    Calls behind an inner tensor are copied: the layers and the tensors of the graph around stay as they are.
+    """
+    flat = tree.flatten(inputs)
+    new: dict[int, KerasTensor] = {}
+    for tensor in flat:
+        history = tensor.history
+        if history is not None and not isinstance(history.operation, InputLayer):
+            new[id(tensor)] = InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype).output
+    if not new:
+        return inputs, outputs
+
+    def moved(x: Tree) -> Any:
+        return new.get(id(x), x)
+
+    for call in CallGraph(flat, tree.flatten(outputs), name).calls:
+        if not any(id(x) in new for x in call.inputs):
+            continue
+        copy = SymbolicCall(call.operation, *tree.map_structure(moved, (call.args, call.kwargs)))
+        copy.masks, copy.place = [moved(x) for x in call.masks], call.place
+        copy.outputs = tree.map_structure(_alike, call.outputs)
+        pairs = zip(tree.flatten(call.outputs), tree.flatten(copy.outputs), strict=True)
+        for index, (old, tensor) in enumerate(pairs):
+            if isinstance(tensor, KerasTensor):
+                new[id(old)] = tensor
+                tensor.history, tensor.output_index = copy, index
+    return tree.map_structure(moved, inputs), tree.map_structure(moved, outputs)
+
+
+def _alike(x: Tree) -> Any:
+    """Return a symbolic tensor of the same type, and anything else as it is."""
+    if not isinstance(x, KerasTensor):
+        return x
+    tensor = KerasTensor(x.shape, x.dtype, name=x.name)
+    tensor._keras_mask = x._keras_mask
+    return tensor
+
+
 class GraphEnds:
     """Inputs and outputs of an object that is given by a graph of calls: a functional model or a Function."""
 
@@ -215,12 +255,15 @@ class _Structure:
 
 
 def match_inputs(inputs: Tree, expected: Tree, name: str) -> list[Any]:
-    """Return the inputs in the order of the model's. Raises ValueError if names or number do not match."""
+    """Return the inputs in the order of the model's.
+
+    Raises ValueError if names or number do not match, and for a list where names in a dict decide.
+    """
     symbols = tree.flatten(expected)
     if isinstance(inputs, dict):
         keys = sorted(expected) if isinstance(expected, dict) else [x.name for x in symbols]
         if all(key in inputs for key in keys):
-            return [inputs[key] for key in keys]
+            return tree.flatten([inputs[key] for key in keys])
         if not len(inputs) == len(symbols) == 1:
             raise ValueError(
                 f"model {name!r} has the inputs {', '.join(map(str, keys))}, got "
@@ -229,6 +272,12 @@ def match_inputs(inputs: Tree, expected: Tree, name: str) -> list[Any]:
     flat = tree.flatten(inputs)
     if len(flat) != len(symbols):
         raise ValueError(f"model {name!r} has {len(symbols)} input(s), got {len(flat)}")
+    named = isinstance(expected, dict) and len(symbols) > 1 and isinstance(inputs, (list, tuple))
+    if named and list(expected) != sorted(expected):
+        raise ValueError(
+            f"model {name!r} has its inputs by name ({', '.join(map(str, expected))}), got a list, whose "
+            "order may be another: give a dict"
+        )
     return flat
 
 
@@ -245,9 +294,8 @@ def adjust(value: TensorLike | None, symbol: KerasTensor, name: str) -> Tree:
         return adjust_strings(value, symbol, name)
     tensor = as_tensor(value)
     shape, expected = tuple(tensor.shape), tuple(symbol.shape)
-    hint = shape_hint(shape, expected)
-    if hint or (expected and expected[0] is not None and shape[:1] != expected[:1]):
-        hint = hint or f"The batch size of this model is fixed to {expected[0]}"
+    hint = shape_hint(shape, expected)  # the batch size of an Input is no condition
+    if hint:
         where = f"model {name!r}: input {symbol.name!r}"
         raise ShapeError(f"{where} expects shape {expected}, got {shape}. {hint}")
     mask = tensor._keras_mask

@@ -29,7 +29,7 @@ def clone_model(
     recursive: bool = False,
     **kwargs: Any,
 ) -> Model:
-    """Build a model of the same architecture with new layers and new weights.
+    """Build a model of the same architecture with new layers and new weights, compiled as the model is.
 
     Args:
         model: The model to copy.
@@ -62,6 +62,19 @@ def clone_model(
             return clone_function(layer)
         return type(layer).from_config(layer.get_config())
 
+    clone = _clone(model, input_tensors, copy, clone_function, call_function)
+    if model.compiled and not clone.compiled:
+        clone.compile_from_config(model.get_compile_config())
+    return clone
+
+
+def _clone(
+    model: Model,
+    input_tensors: Tree,
+    copy: Callable[[Layer], Layer],
+    clone_function: Callable[[Layer], Layer] | None,
+    call_function: Callable[..., Any] | None,
+) -> Model:
     if isinstance(model, Sequential):
         if call_function is not None:
             raise ValueError("call_function works with functional models only")
@@ -82,7 +95,9 @@ def _clone_sequential(model: Sequential, input_tensors: Any, copy: Callable[[Lay
     if len(inputs) > 1:
         raise ValueError(f"a Sequential model has one input, got {len(inputs)} input_tensors")
     if inputs:
-        clone.add(inputs[0])
+        history = inputs[0].history
+        known = history is not None and isinstance(history.operation, InputLayer)
+        clone.add(inputs[0] if known else InputLayer(batch_shape=inputs[0].shape, dtype=inputs[0].dtype))
     for layer in model._stack:
         if not (inputs and isinstance(layer, InputLayer)):
             clone.add(copy(layer))
@@ -93,10 +108,16 @@ def _clone_sequential(model: Sequential, input_tensors: Any, copy: Callable[[Lay
     return clone
 
 
-def _inputs_like(inputs: list[KerasTensor], input_tensors: Any) -> list[Any]:
-    """Return the symbolic tensors that a copy begins with: `input_tensors`, or new ones like `inputs`."""
+def _inputs_like(model: Functional, input_tensors: Any) -> list[Any]:
+    """Return the symbolic tensors that a copy begins with: `input_tensors`, or new ones like the model's."""
+    inputs = model._graph.inputs
     if input_tensors is not None:
         tensors = tree.flatten(input_tensors)
+        if isinstance(model.input, dict) != isinstance(input_tensors, dict) and len(inputs) > 1:
+            raise ValueError(
+                f"input_tensors must have the structure of the model's inputs, a {type(model.input).__name__}"
+                f", got a {type(input_tensors).__name__}"
+            )
         if len(tensors) != len(inputs) or not all(isinstance(x, KerasTensor) for x in tensors):
             raise ValueError(f"input_tensors must be {len(inputs)} symbolic tensors")
         return tensors
@@ -117,7 +138,7 @@ def _clone_functional(
     call_function: Callable[..., Any] | None,
 ) -> Model:
     graph = model._graph
-    inputs = _inputs_like(graph.inputs, input_tensors)
+    inputs = _inputs_like(model, input_tensors)
     new_tensors: dict[int, Any] = {id(old): new for old, new in zip(graph.inputs, inputs, strict=True)}
     copies: dict[int, Any] = {}
 

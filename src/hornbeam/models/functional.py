@@ -11,7 +11,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.data.frames import frame_columns, is_frame
 from hornbeam.layers import Layer
-from hornbeam.models.call_graph import CallGraph, GraphEnds, adjust, match_inputs
+from hornbeam.models.call_graph import CallGraph, GraphEnds, adjust, match_inputs, with_input_layers
 from hornbeam.models.functional_config import functional_config, rebuild
 from hornbeam.models.host import HostSubgraph, strings_to_array, to_numpy
 from hornbeam.models.model import Model, register_functional, takes_inputs_and_outputs
@@ -26,8 +26,8 @@ class Functional(GraphEnds, Model):
     """Model that is given by symbolic inputs and outputs: `Model(inputs, outputs)`.
 
     Args:
-        inputs: A KerasTensor, or a list or dict of them. An inner tensor of another model is an input, too:
-            then this model begins there.
+        inputs: A KerasTensor, or a list or dict of them. For an inner tensor of another model this model
+            begins there, with an `Input` in its place.
         outputs: A KerasTensor, or a list or dict of them.
         name: Name of the model.
         **kwargs: Options of `Layer`, such as `trainable` and `dtype`.
@@ -57,6 +57,7 @@ class Functional(GraphEnds, Model):
                     )
         if len({id(x) for x in tree.flatten(inputs)}) != len(tree.flatten(inputs)):
             raise ValueError(f"model {self.name!r}: an input is listed twice")
+        inputs, outputs = with_input_layers(inputs, outputs, self.name)
         self._set_graph(inputs, outputs, self.name)
         self._graph_layers = self._graph.layers
         self._host = HostSubgraph(self._graph)
@@ -94,7 +95,7 @@ class Functional(GraphEnds, Model):
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs: those of the layers that compute them, or the keys of a dict."""
-        if isinstance(self.output, dict):
+        if isinstance(self.output, dict) and len(self.output) == len(self.outputs):
             return [str(path[0]) for path, _ in tree.flatten_with_path(self.output)]
         return [self._graph.name_of(x) for x in self.outputs]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hornbeam import ops, tree
 from hornbeam._internal.naming import to_snake_case
@@ -211,7 +211,8 @@ def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """
     makers = {entry.get("name") or entry["config"]["name"]: _maker(entry) for entry in config["layers"]}
     waiting = {
-        name: list(entry["inbound_nodes"]) for name, entry in zip(makers, config["layers"], strict=True)
+        name: [_modern_node(node) for node in entry["inbound_nodes"]]
+        for name, entry in zip(makers, config["layers"], strict=True)
     }
     results: dict[tuple[str, int], list[Any]] = {}
     for name, operation in makers.items():
@@ -230,11 +231,12 @@ def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
                 counts[name] += 1
                 progress = True
     if any(waiting.values()):
-        stuck = ", ".join(name for name, nodes in waiting.items() if nodes)
-        raise ValueError(
-            f"the config of model {config['name']!r} cannot be built: the inputs of {stuck} are never "
-            "computed"
-        )
+        absent = {
+            name: [place for place in _needed(nodes[0]) if place not in results]
+            for name, nodes in waiting.items()
+            if nodes
+        }
+        _raise_stuck(config["name"], absent)
 
     def end(location: Any) -> Any:
         name, number, index = location
@@ -242,6 +244,26 @@ def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
 
     options = {key: value for key, value in config.items() if key not in _OWN_KEYS}
     return _ends(config["input_layers"], end), _ends(config["output_layers"], end), options
+
+
+def _raise_stuck(model: str, absent: dict[str, list[tuple[str, int]]]) -> NoReturn:
+    """Raise ValueError for layers whose inputs (`absent`) are missing, or wait for each other."""
+    where = f"the config of model {model!r} cannot be built"
+    for name, places in absent.items():
+        missing = next((source for source, _ in places if source not in absent), None)
+        if missing is not None:
+            raise ValueError(f"{where}: {name} needs the output of {missing}, which is missing")
+    raise ValueError(f"{where}: the layers {', '.join(absent)} wait for each other, in a loop")
+
+
+def _modern_node(node: Any) -> dict[str, Any]:
+    """Return a call as Keras 3 writes it. Keras 2 wrote a list of [layer, call, output, arguments]."""
+    if isinstance(node, dict):
+        return node
+    tensors = [
+        {"class_name": "__keras_tensor__", "config": {"keras_history": list(place[:3])}} for place in node
+    ]
+    return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": dict(node[0][3])}
 
 
 _OWN_KEYS = {"name", "trainable", "layers", "input_layers", "output_layers", "dtype"}
@@ -336,4 +358,4 @@ def _ends(places: Any, tensor: Callable[[Any], Any]) -> Any:
         return {key: _ends(value, tensor) for key, value in places.items()}
     if places and isinstance(places[0], str):
         return tensor(places)
-    return [_ends(part, tensor) for part in places]
+    return type(places)(_ends(part, tensor) for part in places)

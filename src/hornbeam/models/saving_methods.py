@@ -165,24 +165,31 @@ class SavingMethods:
             FORMATS[format](self, filepath, verbose, input_signature)
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
-        """Return all variables by path.
+        """Return all variables as nested dicts, one level for each part of a path.
 
         Args:
             value_format: "backend_tensor" for Tensors, "numpy_array" for arrays.
 
         Returns:
             Dict with "trainable_variables", "non_trainable_variables", "optimizer_variables" and
-            "metrics_variables", each a dict from paths to values.
+            "metrics_variables", each as in `{"dense": {"kernel": ..., "bias": ...}}`.
+
+        Raises:
+            ValueError: If two variables have the same path.
         """
         if value_format not in ("backend_tensor", "numpy_array"):
             raise ValueError(f'value_format must be "backend_tensor" or "numpy_array", got {value_format!r}')
-
-        def values(variables: Sequence[Variable]) -> dict[str, Any]:
-            return {
-                v.path: np.array(v.numpy()) if value_format == "numpy_array" else v.value for v in variables
-            }
-
-        return {name: values(variables) for name, variables in self._state_parts()}
+        state: dict[str, dict[str, Any]] = {}
+        for name, variables in self._state_parts():
+            state[name] = {}
+            for path, variable in self._by_path(variables).items():
+                *parents, last = path.split("/")
+                place = state[name]
+                for parent in parents:
+                    place = place.setdefault(parent, {})
+                as_array = value_format == "numpy_array"
+                place[last] = np.array(variable.numpy()) if as_array else variable.value
+        return state
 
     def set_state_tree(self, state_tree: dict[str, dict[str, Any]]) -> None:
         """Assign variables by path.
@@ -195,14 +202,24 @@ class SavingMethods:
         """
         model = cast("Model", self)
         for name, variables in self._state_parts():
-            by_path = {variable.path: variable for variable in variables}
-            for path, value in state_tree.get(name, {}).items():
+            by_path = self._by_path(variables)
+            for path, value in _leaves(state_tree.get(name, {})):
                 if path not in by_path:
                     raise ValueError(
                         f"model {model.name!r} has no variable {path!r} among its "
                         f"{name}.{nearest(path, by_path)}"
                     )
                 by_path[path].assign(value)
+
+    def _by_path(self, variables: Sequence[Variable]) -> dict[str, Variable]:
+        by_path: dict[str, Variable] = {}
+        for variable in variables:
+            if by_path.setdefault(variable.path, variable) is not variable:
+                raise ValueError(
+                    f"model {cast('Model', self).name!r} has two variables with the path {variable.path!r}: "
+                    "give their layers different names"
+                )
+        return by_path
 
     def _state_parts(self) -> Iterator[tuple[str, Sequence[Variable]]]:
         model = cast("Model", self)
@@ -223,3 +240,12 @@ class SavingMethods:
             Text that `models.model_from_json` reads.
         """
         return json.dumps(serialize(self), **kwargs)
+
+
+def _leaves(state: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested dicts by path."""
+    for name, value in state.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value

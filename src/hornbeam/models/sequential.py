@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @exported("keras.models")
 @exported("keras")
 class Sequential(Model):
-    """Stack of layers, each with one input and one output.
+    """Stack of layers, each of which is called on the output of the layer before.
 
     The input's shape is given by an `Input` at the front or by `input_shape` of the first layer; otherwise
     the weights are created when the model first sees data.
@@ -190,7 +190,7 @@ class Sequential(Model):
             input_shape: Shape of the input, batch first, None where unknown.
 
         Raises:
-            ValueError: If the model has no layers, or the shape is missing or not one tuple of sizes.
+            ValueError: If the model has no layers, or the shape is missing.
         """
         if self._tensors.values:
             return
@@ -201,19 +201,16 @@ class Sequential(Model):
                 f"the input shape of model {self.name!r} is unknown: begin it with Input(shape), or call "
                 "build(input_shape)"
             )
-        if not isinstance(input_shape, (tuple, list)) or any(
-            isinstance(size, (tuple, list)) for size in input_shape
-        ):
-            raise ValueError(
-                f"model {self.name!r}: a Sequential has one input; input_shape must be a tuple of sizes, got "
-                f"{input_shape!r}"
-            )
+        if isinstance(input_shape, dict) or any(isinstance(size, (tuple, list)) for size in input_shape):
+            return  # a first layer of several inputs: the layers are built when they are called
         shape = (None, *input_shape[1:])
         self._tensors.values = [KerasTensor(shape, self._first_dtype(), name=f"{self.name}_input")]
         self._tensors.deferred = True
         try:
             for layer in self._stack:
                 self._apply(layer)
+        except NotImplementedError:  # a layer that cannot tell the shape of its output
+            self._tensors = _Tensors()
         except Exception:
             self._tensors = _Tensors()
             raise

@@ -26,7 +26,10 @@ class Outputs:
 
     def __init__(self, y_pred: Tree, names: Sequence[str] | None = None) -> None:
         self.single = not is_several(y_pred)
-        self.keys = list(y_pred) if isinstance(y_pred, dict) else None
+        # True if the outputs have structures inside: then they are those of the leaves.
+        self.nested = not self.single and any(map(is_several, _parts(y_pred)))
+        self.structure = y_pred
+        self.keys = list(y_pred) if isinstance(y_pred, dict) and not self.nested else None
         flat = [y_pred[key] for key in self.keys] if self.keys is not None else tree.flatten(y_pred)
         if self.keys is not None:
             self.names = [str(key) for key in self.keys]
@@ -39,11 +42,41 @@ class Outputs:
     def without_values(self) -> Outputs:
         """Return the same names without the tensors."""
         names = object.__new__(Outputs)
-        names.single, names.keys, names.names, names.tensors = self.single, self.keys, self.names, []
+        names.single, names.nested, names.keys, names.names = self.single, self.nested, self.keys, self.names
+        names.structure, names.tensors = tree.map_structure(lambda _: None, self.structure), []
         return names
+
+    def packed(self, leaves: Sequence[Any]) -> Tree:
+        """Return one value for each output in the structure of the outputs."""
+        if self.keys is not None:
+            return dict(zip(self.keys, leaves, strict=True))
+        return tree.pack_sequence_as(self.structure, list(leaves))
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def by_structure(self, setting: Tree, argument: str) -> list[Any]:
+        """Return `setting`, in the structure of nested outputs, with one entry for each.
+
+        Raises ValueError for another structure.
+        """
+        found: list[Any] = []
+
+        def visit(part: Tree, outputs: Tree, path: tuple[Any, ...]) -> None:
+            if not is_several(outputs):
+                found.append(part)
+                return
+            keys = sorted(outputs) if isinstance(outputs, dict) else range(len(outputs))
+            by_key = part if isinstance(part, dict) else dict(enumerate(part or ()))
+            unknown = [key for key in by_key if key not in keys]
+            if unknown:
+                where = "/".join(map(str, (*path, unknown[0])))
+                raise ValueError(f"{argument} has an entry for {where}, which is not an output of the model")
+            for key in keys:
+                visit(by_key.get(key), outputs[key], (*path, key))
+
+        visit(setting, self.structure, ())
+        return found
 
     def by_name(self, setting: Tree, argument: str, default: object = None) -> list[Any]:
         """Return `setting` (a dict by output name, or a list in order) with one entry for each output.
@@ -72,6 +105,8 @@ class Outputs:
         """
         if self.single and not is_several(y):
             return [y]
+        if self.nested and is_several(y):
+            return self._flat(y, "y")
         if isinstance(y, dict):
             targets = self.by_name(y, "y")
             absent = [
@@ -98,9 +133,24 @@ class Outputs:
 
     def weights(self, sample_weight: Tree) -> list[Any]:
         """Return the sample weights of each output; one array serves all of them."""
+        if self.nested and is_several(sample_weight):
+            return self._flat(sample_weight, "sample_weight")
         if is_several(sample_weight):
             return self.by_name(sample_weight, "sample_weight")
         return [sample_weight] * len(self)
+
+    def _flat(self, data: Tree, argument: str) -> list[Any]:
+        flat = tree.flatten(data)
+        if len(flat) != len(self):
+            raise ValueError(
+                f"{argument} has {len(flat)} arrays, the model has {len(self)} outputs: "
+                f"{', '.join(self.names)}"
+            )
+        return flat
+
+
+def _parts(structure: Tree) -> Sequence[Any]:
+    return list(structure.values()) if isinstance(structure, dict) else structure
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
