@@ -37,7 +37,7 @@ DATA: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "arrays and a split": lambda: ((X, Y), {"batch_size": 16, "validation_split": 0.2}),
     "arrays and validation": lambda: ((X, Y), {"batch_size": 16, "validation_data": OTHER}),
     "complete batches": lambda: ((X, Y), {"batch_size": 16, "shuffle": "batch"}),
-    "parts of a pass": lambda: ((X, Y), {"batch_size": 16, "steps_per_epoch": 3}),
+    "parts of a pass": lambda: ((X, Y), {"batch_size": 12, "steps_per_epoch": 3}),
     "a Dataset": lambda: ((data.Dataset.from_tensor_slices((X, Y)).shuffle(70).batch(16),), {}),
     "a Dataset that is a stream": lambda: (
         (data.Dataset.from_tensor_slices((X, Y)).shuffle(20).map(lambda x, y: (x * 2, y)).batch(16),), {}

@@ -55,6 +55,20 @@ def dicts(k: ModuleType) -> Any:
     return k.Model(inputs, {"value": k.layers.Dense(2)(both), "kind": k.layers.Dense(3)(both)})
 
 
+def nested(k: ModuleType) -> Any:
+    """Outputs of outputs."""
+    x = k.Input((4,))
+    first, second, last = (k.layers.Dense(n, name=name)(x) for n, name in ((2, "u"), (2, "v"), (1, "w")))
+    return k.Model(x, {"pair": (first, second), "last": last})
+
+
+def _distance(k: ModuleType) -> Callable[[Any, Any], Any]:
+    def distance(y_true: Any, y_pred: Any) -> Any:
+        return k.ops.mean(k.ops.abs(y_true["pair"][0] - y_pred["pair"][1])) + k.ops.mean(y_pred["last"])
+
+    return distance
+
+
 def penalized(k: ModuleType) -> Any:
     """Penalties on weights and outputs, statistics, a frozen layer."""
     x = k.Input((4,))
@@ -203,6 +217,25 @@ CASES: dict[str, tuple[Callable[[ModuleType], Any], Arguments, dict[str, Any]]] 
     "steps_per_epoch": (
         one, lambda k: {"optimizer": "sgd", "loss": "mse"}, {"x": X, "y": Y, "steps_per_epoch": 2}
     ),
+    "a list of one loss for an output": (
+        two,
+        lambda k: {"optimizer": "sgd", "loss": ["mse", ["sparse_categorical_crossentropy"]]},
+        {"x": [X, Z], "y": [Y, LABELS]},
+    ),
+    "a loss of all outputs, and one of each": (
+        nested,
+        lambda k: {
+            "optimizer": "sgd",
+            "loss": [_distance(k), {"pair": (None, "mse"), "last": "mae"}],
+            "loss_weights": [0.5, {"pair": (0.0, 2.0), "last": 1.0}],
+        },
+        {"x": X, "y": {"pair": (Y, Y), "last": Y[:, :1]}, "sample_weight": None},
+    ),
+    "metrics of nested outputs": (
+        nested,
+        lambda k: {"optimizer": "sgd", "loss": "mse", "metrics": {"pair": ("mae", None), "last": ["mse"]}},
+        {"x": X, "y": {"pair": (Y, Y), "last": Y[:, :1]}},
+    ),
 }  # fmt: skip
 
 
@@ -234,6 +267,39 @@ def test_training(compare: Comparison, name: str) -> None:
 
 def floats(logs: dict[str, Any]) -> dict[str, np.ndarray]:
     return {key: np.asarray(value, "float32") for key, value in logs.items()}
+
+
+def recorder(side: ModuleType) -> Any:
+    class Recorder(side.callbacks.Callback):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[Any] = []
+
+        def _note(self, batch: int, logs: Any = None) -> None:
+            self.seen.append(batch)
+
+        on_epoch_begin = on_train_batch_begin = on_train_batch_end = _note
+        on_test_batch_begin = on_test_batch_end = on_predict_batch_begin = on_predict_batch_end = _note
+
+    return Recorder()
+
+
+@pytest.mark.filterwarnings("ignore:.*ran out of data", "ignore:epoch .* ended with the data")
+@pytest.mark.filterwarnings("ignore:steps.*but the data have")
+@pytest.mark.parametrize("execution", [1, 2, 4])
+@pytest.mark.parametrize("steps", [None, 1, 2, 3, 5])
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_numbers_of_batches(compare: Comparison, steps: int | None, execution: int, eagerly: bool) -> None:
+    seen = []
+    for side in SIDES:
+        model, record = one(side), recorder(side)
+        model.compile("sgd", "mse", steps_per_execution=execution, run_eagerly=eagerly)
+        settings = {"batch_size": 8, "verbose": 0, "callbacks": [record]}
+        model.fit(X, Y, epochs=4, steps_per_epoch=steps, validation_data=(X, Y), **settings)
+        model.evaluate(X, Y, steps=steps, **settings)
+        model.predict(X, steps=steps, **settings)
+        seen.append([*record.seen, int(model.optimizer.iterations)])
+    compare.same(f"batches {steps} {execution} {eagerly}", *seen)
 
 
 def test_batches(compare: Comparison) -> None:

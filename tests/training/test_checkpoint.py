@@ -115,6 +115,7 @@ def same(ours: hb.Model, theirs: hb.Model) -> None:
         np.testing.assert_array_equal(mine.numpy(), other.numpy(), err_msg=mine.path)
 
 
+@pytest.mark.filterwarnings("ignore:epoch 2 ended with the data", "ignore:steps_per_epoch=5, but the data")
 @pytest.mark.parametrize("kind", DATA)
 def test_a_run_that_goes_on_ends_like_one_that_never_stopped(kind: str, tmp_path: Path) -> None:
     set_random_seed(3)

@@ -266,15 +266,6 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
         lambda: fit(classifier(), X, LABELS, batch_size=0),
         "batch_size must be an integer of at least 1, got 0",
     ),
-    "a rest of another batch size than the model's": (
-        lambda: fit(
-            _compiled(hb.Sequential([hb.Input((4,), batch_size=8), layers.Dense(1)])),
-            X[:20],
-            YES[:20],
-            batch_size=8,
-        ),
-        "The batch size of this model is fixed to 8",
-    ),
     "batch size a fraction": (
         lambda: fit(classifier(), X, LABELS, batch_size=32.0),
         "batch_size must be an integer of at least 1, got 32.0: write batch_size=32",

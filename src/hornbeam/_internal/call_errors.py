@@ -164,6 +164,12 @@ def explain_arguments(function: F) -> F:
     return explained  # type: ignore[return-value]
 
 
+def takes(function: Callable[..., Any], argument: str) -> bool:
+    """Return whether a function takes an argument of this name."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.name == argument or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
 def check_accepts(function: Callable[..., Any], arguments: str, role: str) -> None:
     """Raise TypeError unless a user's function can be called with positional `arguments`, such as "x, y"."""
     try:

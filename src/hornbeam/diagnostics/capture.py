@@ -164,9 +164,7 @@ def layer_values(
         outputs = [call.outputs[0] for call in captured]
         if targets is None:
             return outputs, [None] * len(outputs)
-        loss = model.compute_loss(
-            x=inputs, y=targets, y_pred=y_pred, sample_weight=weights, training=training
-        )
+        loss = model._loss_of_batch(inputs, targets, y_pred, weights, training)
         by_float = iter(gradients(loss, [tensor for tensor in outputs if is_float(tensor.dtype)]))
         return outputs, [next(by_float) if is_float(tensor.dtype) else None for tensor in outputs]
 

@@ -110,16 +110,21 @@ class ArrayData:
         self.cursor.reset()
 
     def epoch(self, steps: int | None = None) -> Iterator[np.ndarray]:
-        """Yield the row numbers of an epoch: the next `steps` batches, or a pass.
+        """Yield the row numbers of an epoch: a pass, or its next `steps` batches.
 
-        Batches that the last epoch, or `seek`, left come first.
+        Batches that the last epoch, or `seek`, left come first. An epoch ends with the pass, unless passes
+        repeat without an end.
         """
         if steps is None:
             parts, self._rest = self._rest or self._begin_pass(), []
             yield from parts
             return
+        if not self._rest:
+            self._rest = self._begin_pass()
         while steps:
             if not self._rest:
+                if not self.endless:
+                    return
                 self._rest = self._begin_pass()
             part = self._rest.pop(0)
             if len(part) > steps:

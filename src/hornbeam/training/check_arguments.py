@@ -14,6 +14,7 @@ from hornbeam.config import max_epochs, max_steps_per_epoch
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
+    from hornbeam.training.sources import Data
 
 
 def check_batch_size(value: object, name: str = "batch_size") -> int:
@@ -26,11 +27,23 @@ def check_steps(name: str, value: object) -> int | None:
     return None if value is None else check_int(name, value, 1)
 
 
-def limit_steps(steps: int | None, available: int | None) -> int | None:
-    """Return `steps`, or the limit of `config.set_max_steps_per_epoch`. available: steps of one pass."""
-    limit = max_steps_per_epoch()
+def limit_steps(name: str, steps: int | None, data: Data, execution: int) -> int | None:
+    """Return the steps of an epoch, None for a pass over the data.
+
+    They are at most those of a pass, with a warning, and those of `config.set_max_steps_per_epoch`, rounded
+    up to whole executions of `execution` steps.
+    """
+    limit, available = max_steps_per_epoch(), data.steps
+    if steps is not None and available is not None and steps > available and not data.endless:
+        warn_user(
+            f"{name}={steps}, but the data have {available} batches: every epoch is one pass over them. "
+            "Dataset.repeat() makes data without an end"
+        )
+        steps = None
     requested = steps if steps is not None else available
-    return limit if limit is not None and (requested is None or requested > limit) else steps
+    if limit is not None and (requested is None or requested > limit):
+        steps = limit
+    return steps if steps is None else -(-steps // execution) * execution
 
 
 def limit_epochs(epochs: int) -> int:

@@ -24,14 +24,14 @@ _CHUNK = 1 << 20
 
 
 def check_finite(named: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Raise ValueError that names the first sample with a NaN or an infinite value."""
+    """Name the first sample with a NaN or an infinite value, as the warning policy says: by a ValueError."""
     for label, array in named:
         if array.dtype.kind not in "fV":
             continue
         row = _first_row_not_finite(array)
         if row is not None:
             kind = "NaN" if np.isnan(np.asarray(array[row], np.float64)).any() else "an infinite value"
-            raise ValueError(
+            warning_policy.on_warning(
                 f"{label} contains {kind}, first in sample {row}: one such value makes all weights NaN. "
                 "Remove or replace it, for example with np.nan_to_num"
             )
@@ -118,7 +118,7 @@ def _by_name(x: dict[Any, Any], inputs: Tree, symbols: Sequence[Any], where: str
         )
     if absent:
         return list(x.values())
-    return [x[name] for name in sorted(names)] if isinstance(inputs, dict) else [x[name] for name in names]
+    return tree.flatten([x[name] for name in (sorted(names) if isinstance(inputs, dict) else names)])
 
 
 def check_values(layer: Layer, x: Tree) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import losses as losses_module
 from hornbeam import metrics as metrics_module
-from hornbeam import ops
+from hornbeam import ops, tree
 from hornbeam._internal.call_errors import check_accepts
 from hornbeam._internal.naming import suggest
 from hornbeam.core.registry import names_in
@@ -19,6 +19,15 @@ from hornbeam.training.check_labels import (
     check_class_numbers,
     check_labels,
     last_activations,
+)
+from hornbeam.training.nested_losses import (
+    NestedLoss,
+    at_path,
+    is_nested,
+    loss_names,
+    map_losses,
+    nested_losses,
+    unwrapped,
 )
 from hornbeam.training.outputs import Outputs, is_several
 
@@ -63,7 +72,7 @@ def check_loss_weights(weights: Tree) -> None:
         if isinstance(weights, (list, tuple))
         else [weights]
     )
-    for weight in flat:
+    for weight in tree.flatten(flat):
         if weight is not None and (isinstance(weight, (str, bool)) or not hasattr(weight, "__float__")):
             hint = (
                 " The third argument of compile() is loss_weights: write metrics=[...] for metrics"
@@ -81,11 +90,12 @@ class Losses:
 
     def __init__(self, loss: PerOutput[LossLike] | None, loss_weights: PerOutput[float] | None) -> None:
         if isinstance(loss, dict):
-            self.spec: Any = {name: make_loss(part) for name, part in loss.items()}
-        elif isinstance(loss, (list, tuple)):
-            self.spec = [make_loss(part) for part in loss]
-        else:
-            self.spec = make_loss(loss)
+            loss = {name: unwrapped(part) for name, part in loss.items()}
+        elif isinstance(loss, (list, tuple)) and not hasattr(loss, "_fields"):
+            loss = type(loss)(unwrapped(part) for part in loss)
+        self.spec: Any = map_losses(make_loss, loss)
+        # Losses of parts of the outputs, where there is not one for each.
+        self.nested: list[NestedLoss] = []
         if loss_weights is not None:
             check_loss_weights(loss_weights)
         self.loss_weights: Any = loss_weights
@@ -105,6 +115,9 @@ class Losses:
         if self.outputs is not None and self.outputs.names == outputs.names:
             return
         spec = self.spec
+        if is_nested(spec):
+            self._build_nested(outputs)
+            return
         if is_several(spec):
             self.by_output = outputs.by_name(spec, "loss")
         else:
@@ -116,10 +129,21 @@ class Losses:
             self.weights = [1.0 if weight is None else float(weight) for weight in weights]
         else:
             self.weights = [float(self.loss_weights)] * len(outputs)
-        used = [name for name, loss in zip(outputs.names, self.by_output, strict=True) if loss is not None]
+        names = zip(loss_names(outputs), self.by_output, strict=True)
+        used = [name for name, loss in names if loss is not None]
+        self._track(used)
+        self.outputs = outputs.without_values()
+
+    def _track(self, names: list[str]) -> None:
+        """Make the means of the losses with these names, unless there is only one."""
         with eager_scope():
-            several = len(used) > 1
-            self.trackers = [metrics_module.Mean(name=f"{name}_loss") for name in used] if several else []
+            several = len(names) > 1
+            self.trackers = [metrics_module.Mean(name=f"{name}_loss") for name in names] if several else []
+
+    def _build_nested(self, outputs: Outputs) -> None:
+        self.nested = nested_losses(self.spec, self.loss_weights, outputs.structure, outputs.names)
+        self.by_output, self.weights = [None] * len(outputs), [1.0] * len(outputs)
+        self._track(list(dict.fromkeys(term.name for term in self.nested)))
         self.outputs = outputs.without_values()
 
     @property
@@ -143,6 +167,8 @@ class Losses:
         outputs = Outputs(y_pred, getattr(model, "output_names", None))
         where = describe(model)
         self.build(outputs)
+        if self.nested:
+            return self._nested_sum(outputs, y, sample_weight, where)
         total, trackers = None, iter(self.trackers)
         for name, loss, target, prediction, weight, factor in self.terms(outputs, y, sample_weight):
             if target is None:
@@ -156,21 +182,36 @@ class Losses:
                 value = loss(target, prediction, sample_weight=weight)
             except ShapeError as error:
                 raise ShapeError(f"{at}: {error}{_axes_hint(target, prediction)}") from None
-            if value.shape != ():
-                raise ShapeError(
-                    f"{where}: the loss {loss.name!r} gives shape {value.shape}; training needs a scalar: "
-                    "use "
-                    'reduction="sum_over_batch_size"'
-                )
+            _check_scalar(value, loss, where)
             if self.trackers:
                 next(trackers).update_state(value, sample_weight=ops.shape(prediction)[0])
             part = value if factor == 1.0 else value * factor
             total = part if total is None else total + part
         return total
 
+    def _nested_sum(self, outputs: Outputs, y: Tree, sample_weight: Tree, where: str) -> Tensor | None:
+        """Compute the weighted sum of losses of parts of the outputs."""
+        if y is None:
+            raise ValueError(f"{where}: the losses need targets, but y is missing")
+        targets = outputs.packed(outputs.targets(y, [True] * len(outputs)))
+        weights = outputs.packed(outputs.weights(sample_weight)) if is_several(sample_weight) else None
+        total: Tensor | None = None
+        sums: dict[str, Tensor] = {}
+        for path, loss, factor, name in self.nested:
+            weight = sample_weight if weights is None else at_path(weights, path)
+            value = loss(at_path(targets, path), at_path(outputs.structure, path), sample_weight=weight)
+            _check_scalar(value, loss, where)
+            sums[name] = sums[name] + value if name in sums else value
+            part = value if factor == 1.0 else value * factor
+            total = part if total is None else total + part
+        rows = ops.shape(outputs.tensors[0])[0]
+        for tracker, value in zip(self.trackers, sums.values(), strict=False):
+            tracker.update_state(value, sample_weight=rows)
+        return total
+
     def check_values(self, y: Tree, model: Model, class_weight: Mapping[int, float] | None) -> None:
         """Check all target values against the outputs."""
-        if self.outputs is None:
+        if self.outputs is None or self.nested:
             return
         targets = self.outputs.targets(y, self.needed)
         for name, loss, target in zip(self.outputs.names, self.by_output, targets, strict=True):
@@ -179,6 +220,14 @@ class Losses:
                 check_labels(loss, target, self.shapes[name], at)
                 if class_weight is not None:
                     check_class_numbers(class_weight, loss, self.shapes[name], at)
+
+
+def _check_scalar(value: Tensor, loss: Loss, where: str) -> None:
+    if value.shape != ():
+        raise ShapeError(
+            f"{where}: the loss {loss.name!r} gives shape {value.shape}; training needs a scalar: use "
+            'reduction="sum_over_batch_size"'
+        )
 
 
 def _axes_hint(target: Tensor, prediction: Tensor) -> str:
@@ -366,6 +415,8 @@ def _per_output(spec: Tree, outputs: Outputs, argument: str) -> list[list[Any]]:
     """Return the metrics of each output as lists."""
     if spec is None:
         return [[] for _ in outputs.names]
+    if outputs.nested and is_several(spec):
+        return [_as_list(part) for part in outputs.by_structure(spec, argument)]
     if isinstance(spec, dict):
         return [_as_list(part) for part in outputs.by_name(spec, argument)]
     if not isinstance(spec, (list, tuple)):

@@ -102,6 +102,8 @@ class CompileMixin:
     """Part of a model that `compile` sets up."""
 
     stop_training = False
+    stop_evaluating = False
+    stop_predicting = False
 
     @functools.cached_property
     def _training_state(self) -> TrainingState:
@@ -131,7 +133,8 @@ class CompileMixin:
                 "accuracy" becomes the accuracy for the shapes of targets and outputs.
             weighted_metrics: As `metrics`, with sample weights.
             run_eagerly: Run steps line by line, for debugging.
-            steps_per_execution: Steps between calls of batch callbacks.
+            steps_per_execution: Steps between calls of batch callbacks, which get the number of the first and
+                the last of them. `steps_per_epoch` is rounded up to a multiple of it.
             jit_compile: Unused: steps are always compiled.
             auto_scale_loss: Scale the loss under the dtype policy mixed_float16.
 
@@ -217,10 +220,18 @@ class CompileMixin:
         """Steps between calls of batch callbacks."""
         return self._training_state.steps_per_execution
 
+    @steps_per_execution.setter
+    def steps_per_execution(self, value: int) -> None:
+        self._training_state.steps_per_execution = check_int("steps_per_execution", value, 1)
+
     @property
     def jit_compile(self) -> bool:
-        """True: steps are always compiled, unless run_eagerly."""
+        """True: steps are always compiled, unless run_eagerly. Another value is accepted, without effect."""
         return not self._training_state.run_eagerly
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool | str) -> None:
+        """Accept a value, as `compile` does."""
 
     @property
     def metrics(self) -> list[Metric]:

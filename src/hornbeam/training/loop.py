@@ -60,6 +60,8 @@ class Loop:
         self.every_batch = callbacks is not None and callbacks.wants_batches(mode)
         self.done = 0
         self.logs: dict[str, Any] = {}
+        # First step of the execution whose end the batch callbacks have not seen; None between executions.
+        self._begun: int | None = None
         self._reported_nan = False
         # Losses of the chunk before the present one, and those of the present one.
         self._losses: tuple[Any, Any] = (None, None)
@@ -71,22 +73,25 @@ class Loop:
 
     def begin(self, epoch: int) -> None:
         """Prepare for a complete epoch."""
-        self.done, self.logs, self.epoch = 0, {}, epoch
+        self.done, self.logs, self.epoch, self._begun = 0, {}, epoch, None
 
     def run(self, data: ArrayData | StreamData, steps: int | None) -> dict[str, Any]:
         """Run the steps of an epoch that are not done yet. Returns the logs of the last one as floats."""
         left = None if steps is None else max(steps - self.done, 0)
-        if self.done and (left == 0 or (steps is None and data.at_end)):
+        if self.done and (left == 0 or (data.at_end and not data.endless)):
             return self.logs
         if isinstance(data, ArrayData):
             self._run_arrays(data, left)
         else:
             self._run_stream(data, left)
+        self._end_execution()
         return self.logs
 
     @property
     def _stopped(self) -> bool:
-        return self.stop_requested() or (self.mode == "train" and self.model.stop_training)
+        model = self.model
+        stop = model.stop_training if self.mode == "train" else model.stop_evaluating
+        return stop or self.stop_requested()
 
     # -- arrays in memory --------------------------------------------------------------------------
 
@@ -103,10 +108,8 @@ class Loop:
         engine, sizes = current_engine(), self._chunk_sizes
         at = 0
         while at < len(rows) and not self._stopped:
-            size = self.model.steps_per_execution if self.every_batch else sizes.get(step, 1)
+            size = self._begin_execution() if self.every_batch else sizes.get(step, 1)
             chunk = rows[at : at + size]
-            if self.every_batch:
-                self._begin()
             started = time.perf_counter()
             with uninterrupted():
                 stacked = _flat(step.run_many(data.buffers(engine), chunk))
@@ -132,7 +135,7 @@ class Loop:
     # -- streams of batches ------------------------------------------------------------------------
 
     def _run_stream(self, data: StreamData, steps: int | None) -> None:
-        batches = data.epoch(steps)
+        batches = data.epoch(steps, begins=self.done == 0)
         if not self.every_batch and not self.model._training_state.run_eagerly:
             batches = prefetch_if_worthwhile(batches, current_engine().threads)
         with closing(batches):
@@ -143,7 +146,7 @@ class Loop:
 
     def _run_one(self, step: Any, batch: Batch, data: ArrayData | StreamData) -> None:
         if self.every_batch:
-            self._begin()
+            self._begin_execution()
         with uninterrupted():
             logs = step.run(batch)
             values = {name: np.asarray(value)[None] for name, value in checked_logs(logs, self.mode).items()}
@@ -152,9 +155,21 @@ class Loop:
 
     # -- callbacks ---------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        assert self.callbacks is not None
-        getattr(self.callbacks, f"on_{self.mode}_batch_begin")(self.done)
+    def _begin_execution(self) -> int:
+        """Call the hooks before the first of `steps_per_execution` steps. Returns how many are to come."""
+        if self._begun is None:
+            self._begun = self.done
+            getattr(self.callbacks, f"on_{self.mode}_batch_begin")(self.done)
+        return self._begun + self.model.steps_per_execution - self.done
+
+    def _end_execution(self) -> None:
+        """Call the hooks after the last step of an execution. An epoch may end within one.
+
+        They get the number of its last step, as if all of its steps were made.
+        """
+        if self._begun is not None:
+            last, self._begun = self._begun + self.model.steps_per_execution - 1, None
+            getattr(self.callbacks, f"on_{self.mode}_batch_end")(last, self.logs)
 
     def _end(self, count: int, stacked: dict[str, Any], failed: Callable[[int], FailedStep | None]) -> None:
         """Log `count` steps, whose values are `stacked` along the first axis.
@@ -171,7 +186,8 @@ class Loop:
             self._losses = self._losses[1], stacked.get("loss")
             self._report_nan(first, failed)
         if self.every_batch:
-            getattr(self.callbacks, f"on_{self.mode}_batch_end")(self.done - 1, self.logs)
+            if self._begun is not None and self.done - self._begun >= self.model.steps_per_execution:
+                self._end_execution()
         elif self.callbacks is not None and self.callbacks.has_chunked:
             self.callbacks.call_chunked(self.mode, self.done - 1, self.logs)
 

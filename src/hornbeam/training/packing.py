@@ -17,6 +17,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.data.frames import frame_to_array
 from hornbeam.data.splits.split import class_ids
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
+from hornbeam.training import warning_policy
 from hornbeam.training.check_inputs import check_finite, check_sample_weight
 from hornbeam.training.check_samples import check_no_list_of_samples, describe_samples
 
@@ -393,7 +394,8 @@ def check_lengths(named: Iterable[tuple[str, np.ndarray]]) -> int:
 def apply_class_weight(class_weight: Mapping[int, float], y: Tree, sample_weight: Tree) -> np.ndarray:
     """Compute sample weights: the weight of each sample's class (1 if absent), times `sample_weight`.
 
-    Raises ValueError for several outputs and for targets that are not labels.
+    Raises ValueError for several outputs. The warning policy decides about targets that are not labels: those
+    of several values then belong to the class of the largest one.
     """
     if not isinstance(y, np.ndarray):
         raise ValueError(
@@ -404,9 +406,11 @@ def apply_class_weight(class_weight: Mapping[int, float], y: Tree, sample_weight
             raise ValueError(f"the keys of class_weight must be class indices, got {key!r}")
     classes = class_ids(y)
     if classes is None:
-        raise ValueError(
+        warning_policy.on_warning(
             f"class_weight needs y of class indices or one-hot rows, got {y.dtype} of shape {y.shape}"
         )
+        rows = y.reshape(len(y), -1)
+        classes = rows.argmax(axis=1) if rows.shape[1] > 1 else rows[:, 0]
     weights = np.ones(len(classes), dtype=np.float32)
     for number, weight in class_weight.items():
         weights[classes == number] = weight

@@ -13,6 +13,7 @@ from hornbeam._internal.naming import NamedValues
 from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import slowest
 from hornbeam.random import random_state, set_random_state
+from hornbeam.training.array_data import ArrayData
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.checkpoint_schema import check_callback_state, check_state
 from hornbeam.training.fit_settings import FitSettings
@@ -56,6 +57,7 @@ class TrainingRun:
         self.start: list[int] = []
         # True while the callbacks of the end of an epoch are called.
         self.epoch_is_over = False
+        self._warned_without_data = False
         self.shutdown: GracefulShutdown | None = None
         # True if every step is searched for values that are not finite.
         self.debug_nans = settings.debug_nans
@@ -80,7 +82,7 @@ class TrainingRun:
         logs = NamedValues("logs", dict(sorted(loop.run(self.data, steps).items())))
         self.stop_if_requested()
         if loop.done == 0 or (steps is not None and loop.done < steps and not model.stop_training):
-            self._stop_without_data()
+            self._warn_without_data()
         if loop.done:
             if self.validation is not None and self.settings.validates_after(epoch):
                 results = model._evaluate(self.validation, callbacks, self.settings.validation_steps, self)
@@ -97,11 +99,20 @@ class TrainingRun:
         self.epoch += 1
         self.loop.begin(self.epoch)
 
-    def _stop_without_data(self) -> None:
-        steps, epochs = self.settings.steps, self.settings.epochs
+    def _warn_without_data(self) -> None:
+        """Warn of an epoch with too few batches, and end the training if there are no more."""
+        steps, epochs, done = self.settings.steps, self.settings.epochs, self.loop.done
+        if done and (isinstance(self.data, ArrayData) or not self.data.once):
+            if not self._warned_without_data:
+                self._warned_without_data = True
+                warn_user(
+                    f"epoch {self.epoch + 1} ended with the data, after {done} of {steps} steps. Omit "
+                    "steps_per_epoch for epochs of one pass, or repeat the data: Dataset.repeat()"
+                )
+            return
         goal = f"{steps} steps in each of {epochs} epochs" if steps is not None else f"{epochs} epochs"
         warn_user(
-            f"the data ran out in epoch {self.epoch + 1} after {self.loop.done} steps; fit() was to make "
+            f"the data ran out in epoch {self.epoch + 1} after {done} steps; fit() was to make "
             f"{goal}. A generator can be read once: let it run for ever and give steps_per_epoch, or use a "
             "PyDataset"
         )

@@ -16,6 +16,7 @@ class TrainingSchedule:
         steps: Updates of an epoch, None if only the end of the data tells.
         epochs: Number of epochs.
         one_pass: True if an epoch is one pass over the samples.
+        pass_steps: Batches of a pass, with which an epoch ends; None if passes repeat without an end.
 
     Example:
         >>> TrainingSchedule(60_000, 128, 469, 12).sentence()
@@ -27,17 +28,25 @@ class TrainingSchedule:
     steps: int | None
     epochs: int
     one_pass: bool = True
+    pass_steps: int | None = None
 
     @property
     def updates(self) -> int | None:
         """Updates of all epochs, None if unknown."""
-        return None if self.steps is None else self.steps * max(self.epochs, 0)
+        if self.steps is None:
+            return None
+        epochs, length = max(self.epochs, 0), self.pass_steps
+        if length is None or length % self.steps == 0:
+            return self.steps * epochs
+        passes, rest = divmod(epochs, math.ceil(length / self.steps))
+        return passes * length + rest * self.steps
 
     def sentence(self) -> str:
         """Return the line that `fit` prints first; "" if the number of steps is unknown."""
         if self.steps is None:
             return ""
-        updates = f"{_updates(self.steps)} per epoch, {self.updates:,} in total"
+        some = "up to " if self.pass_steps is not None and self.pass_steps % self.steps else ""
+        updates = f"{some}{_updates(self.steps)} per epoch, {self.updates:,} in total"
         if self.samples is None or self.batch_size is None:
             return updates
         if self.one_pass:
@@ -64,7 +73,13 @@ class TrainingSchedule:
         """Return the arithmetic of all epochs."""
         if self.updates is None or self.steps is None:
             return f"{self.epochs:,} epochs"
-        text = f"{self.epochs:,} × {self.steps:,} = {_updates(self.updates)}"
+        uneven = self.updates != self.epochs * self.steps
+        times = (
+            f"{self.epochs:,} epochs of up to {self.steps:,}"
+            if uneven
+            else f"{self.epochs:,} × {self.steps:,}"
+        )
+        text = f"{times} = {_updates(self.updates)}"
         if self.samples is not None and self.batch_size is not None:
             passes = self.epochs if self.one_pass else self.updates * self.batch_size / self.samples
             text += f"; each sample is used {passes:.3g} time{'s' * (passes != 1)}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.call_errors import takes
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.grad import gradients
 from hornbeam.core.scopes import StatelessScope
@@ -83,6 +84,13 @@ class Steps(CompileMixin):
             )
         return total
 
+    def _loss_of_batch(self, x: Tree, y: Tree, y_pred: Tree, sample_weight: Tree, training: bool) -> Tensor:
+        """Call `compute_loss`. That of a subclass may lack the argument `training`, as in early Keras 3."""
+        arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+        if takes(self.compute_loss, "training"):
+            arguments["training"] = training
+        return self.compute_loss(**arguments)
+
     def stateless_compute_loss(
         self,
         trainable_variables: Sequence[TensorLike],
@@ -117,7 +125,7 @@ class Steps(CompileMixin):
             *model._pair_values("metrics", groups[1], metrics_variables),
         ]
         with StatelessScope(mapping) as stateless:
-            loss = self.compute_loss(x, y, y_pred, sample_weight=sample_weight, training=training)
+            loss = self._loss_of_batch(x, y, y_pred, sample_weight, training)
         states, metrics = ([stateless.get_current_value(v) for v in group] for group in groups)
         return loss, (trainable_variables, states, metrics)
 
@@ -163,7 +171,7 @@ class Steps(CompileMixin):
         """
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=True)  # type: ignore[operator]
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        loss = self._loss_of_batch(x, y, y_pred, sample_weight, training=True)
         self._training_state.loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         variables: list[Variable] = self.trainable_variables  # type: ignore[attr-defined]
         if variables:
@@ -186,7 +194,7 @@ class Steps(CompileMixin):
         """
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+        loss = self._loss_of_batch(x, y, y_pred, sample_weight, training=False)
         self._training_state.loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
@@ -263,4 +271,4 @@ class Steps(CompileMixin):
 
 
 def _batch_size(x: Tree) -> int:
-    return tree.flatten(x)[0].shape[0]
+    return next(part for part in tree.flatten(x) if part is not None).shape[0]

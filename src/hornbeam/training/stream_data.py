@@ -145,8 +145,11 @@ class StreamData:
         if self._iterator is None:
             self._iterator = self._start()
 
-    def epoch(self, steps: int | None = None) -> Generator[Batch, None, None]:
-        """Yield the batches of an epoch: the next `steps` of them, or the rest of the pass."""
+    def epoch(self, steps: int | None = None, begins: bool = True) -> Generator[Batch, None, None]:
+        """Yield the batches of an epoch: the rest of the pass, or the next `steps` batches of it.
+
+        begins: False if the epoch had batches before. Else it is never empty if the source can start again.
+        """
         count = 0
         while steps is None or count < steps:
             if self._peeked:
@@ -156,13 +159,14 @@ class StreamData:
                 continue
             if self._iterator is None and self.once and self.exhausted:
                 return
+            fresh = self._iterator is None
             item = self._next()
             if item is None:
                 self._iterator = None
                 self.exhausted = True
-                if steps is None or self.once or count == 0:
+                if fresh or count or self.once or not begins:
                     return
-                continue
+                continue  # the last epoch took all batches of the pass
             count += 1
             self._produced += 1
             yield self._converted(item)

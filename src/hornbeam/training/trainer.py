@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from hornbeam._internal.resume_point import ResumePoint
     from hornbeam._internal.typing import CallbacksLike, DataLike, Tree
     from hornbeam.models import Model
+    from hornbeam.training.packing import Batch
     from hornbeam.training.profile import Profile
 
 
@@ -100,7 +102,8 @@ class Trainer(BatchMethods):
             sample_weight: One weight for each sample, in the structure of the targets.
             initial_epoch: Epoch to begin with, counted from 0. A model that was trained, or saved and loaded,
                 after this many epochs continues the order of the same data (see docs/saving.md).
-            steps_per_epoch: Updates of an epoch, by default one pass over the data.
+            steps_per_epoch: Updates of an epoch, by default one pass over the data. The next epoch goes on
+                where the last one stopped, and ends with the pass: fewer batches than steps may be left.
             validation_steps: Batches of a validation, by default all.
             validation_batch_size: Samples of a validation batch, by default `batch_size`.
             validation_freq: Validate every so many epochs, or after the epochs of a collection, counted from
@@ -206,11 +209,12 @@ class Trainer(BatchMethods):
         elif settings.validation_split:
             mode = settings.validation_split_mode
             data, validation, sentence = split(data, settings.validation_split, mode, validation_size)
-        settings.steps = check_arguments.limit_steps(settings.steps, data.steps)
+        execution = self.steps_per_execution
+        settings.steps = check_arguments.limit_steps("steps_per_epoch", settings.steps, data, execution)
         self._validate_and_trace("train", data, settings.steps, class_weight)
         if validation is not None:
             settings.validation_steps = check_arguments.limit_steps(
-                settings.validation_steps, validation.steps
+                "validation_steps", settings.validation_steps, validation, execution
             )
             self._validate_and_trace("test", validation, settings.validation_steps, None)
         return data, validation, sentence
@@ -423,7 +427,7 @@ class Trainer(BatchMethods):
         data = make_data(
             x, y, sample_weight, batch_size, "evaluate", run_host_layers=run_host_layers, steps=steps
         )
-        steps = check_arguments.limit_steps(steps, data.steps)
+        steps = check_arguments.limit_steps("steps", steps, data, self.steps_per_execution)
         self._training_state.validation_fingerprints.check(data)
         if isinstance(data, ArrayData) and data.uses_all_rows:
             self._training_state.training_rows.check(cast("Model", self), x)
@@ -438,6 +442,7 @@ class Trainer(BatchMethods):
     ) -> dict[str, Any]:
         """Compute loss and metrics over data. run: the `fit` that validates with them."""
         self.reset_metrics()
+        self.stop_evaluating = False
         callbacks.on_test_begin()
         loop = Loop(cast("Model", self), "test", callbacks)
         if run is not None:
@@ -490,27 +495,43 @@ class Trainer(BatchMethods):
         data = make_data(
             x, None, None, batch_size, "predict", run_host_layers=self._run_host_layers, steps=steps
         )
-        steps = check_arguments.limit_steps(steps, data.steps)
+        steps = check_arguments.limit_steps("steps", steps, data, self.steps_per_execution)
         count = steps if steps is not None else data.steps
         callbacks = self._callback_list(callbacks, verbose, verbose != 0 and count != 1, data, steps)
         callbacks.on_predict_begin()
-        every_batch = callbacks.wants_batches("predict")
-        outputs = []
+        self.stop_predicting = False
         batches = data.slices(steps) if isinstance(data, ArrayData) else data.epoch(steps)
-        for index, batch in enumerate(batches):
-            if every_batch:
-                callbacks.on_predict_batch_begin(index)
-            outputs.append(self._predict_batch(batch))
-            if every_batch:
-                callbacks.on_predict_batch_end(index, {"outputs": outputs[-1]})
-            elif callbacks.has_chunked:
-                callbacks.call_chunked("predict", index, {})
+        outputs: list[Any] = []
+        if callbacks.wants_batches("predict"):
+            self._predict_with_hooks(batches, callbacks, outputs)
+        else:
+            for index, batch in enumerate(batches):
+                outputs.append(self._predict_batch(batch))
+                if callbacks.has_chunked:
+                    callbacks.call_chunked("predict", index, {})
+                if self.stop_predicting:
+                    break
         if not outputs:
             raise ValueError("the data hold no batch to predict: a generator can be read only once")
         callbacks.on_predict_end()
-        if len(outputs) == 1:
-            return outputs[0]
-        return tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+        return _joined(outputs)
+
+    def _predict_with_hooks(
+        self, batches: Iterable[Batch], callbacks: CallbackList, outputs: list[Any]
+    ) -> None:
+        """Append the outputs of all batches, with the hooks of callbacks around each execution."""
+        size, iterator = self.steps_per_execution, iter(batches)
+        for first in itertools.count(0, size):
+            batch = next(iterator, None)
+            if batch is None:
+                return
+            callbacks.on_predict_batch_begin(first)
+            parts = [self._predict_batch(batch)]
+            parts.extend(self._predict_batch(batch) for batch in itertools.islice(iterator, size - 1))
+            outputs.extend(parts)
+            callbacks.on_predict_batch_end(first + size - 1, {"outputs": _joined(parts)})
+            if self.stop_predicting:
+                return
 
     def _callback_list(
         self, callbacks: CallbacksLike, verbose: int, show: bool, data: Data, steps: int | None
@@ -527,7 +548,15 @@ def _schedule(data: Data, steps: int | None, epochs: int) -> TrainingSchedule:
     samples, size = data.samples, data.batch_size
     if isinstance(data, StreamData):
         samples, size = data.declared_samples()
-    return TrainingSchedule(samples, size, steps, epochs, one_pass=steps == data.steps)
+    bound = None if data.endless else data.steps
+    return TrainingSchedule(samples, size, steps, epochs, one_pass=steps == data.steps, pass_steps=bound)
+
+
+def _joined(outputs: list[Any]) -> Tree:
+    """Return the outputs of several batches as those of one."""
+    if len(outputs) == 1:
+        return outputs[0]
+    return tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
 
 
 def _say(*sentences: str) -> None:

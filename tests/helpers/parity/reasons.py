@@ -44,7 +44,6 @@ DIFFERENT: dict[str, str] = {
     "losses/CategoricalGeneralizedCrossEntropy*/our config there": "Keras does not find its own class",
     "training/stateful/*": "as on TensorFlow: states go from batch to batch; on JAX they are lost",
     "training/masks/history": "as on TensorFlow: metrics see the mask; on JAX it is lost behind the gradient",
-    "training/steps_per_epoch/*": "every epoch starts at the first batch; Keras goes on where it stopped",
     "training/*/metrics_names": "losses first, then metrics",
     "optimizers/Lamb*/our config there": "Keras does not find its own Lamb by a config",
     "optimizers/*Nadam*/state's names": "Keras gives this one no name of its own",

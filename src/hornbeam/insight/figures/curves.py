@@ -195,7 +195,7 @@ def _mean_loss(model: Model, x: Tree, y: Tree, batch_size: int) -> Any:
 
     def run(inputs: Tree, targets: Any) -> Any:
         outputs = model(inputs, training=False)
-        return model.compute_loss(x=inputs, y=targets, y_pred=outputs, training=False)
+        return model._loss_of_batch(inputs, targets, outputs, None, training=False)
 
     step = jit(run)
 

@@ -112,4 +112,5 @@ class ProgbarLogger(Callback):
 
     def _update(self, batch: int, logs: Logs | None) -> None:
         if self._bar is not None:
-            self._bar.update(batch + 1, logs or {})
+            # With steps_per_execution the number of the last step may lie behind the end of the data.
+            self._bar.update(min(batch + 1, self._bar.target or batch + 1), logs or {})
