@@ -44,6 +44,34 @@ def test_eager_and_symbolic() -> None:
         Multiplied(1.0, name="a/b")
 
 
+class Shifted(hb.Operation):
+    def __init__(self, by: Any = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.by = by
+
+
+class Nameless(hb.Operation):
+    def __init__(self, by: float, scale: float = 2.0) -> None:
+        super().__init__()
+
+
+class Several(hb.Operation):
+    def __init__(self, *parts: float) -> None:
+        super().__init__()
+
+
+def test_configs_without_get_config() -> None:
+    """A config has every argument of the constructor, and the name where the constructor takes it."""
+    assert Shifted(name="shifted").get_config() == {"name": "shifted", "by": 1.0}
+    assert Shifted.from_config({"by": 3.0, "name": "a"}).get_config() == {"name": "a", "by": 3.0}
+    assert Nameless(1.0).get_config() == {"by": 1.0, "scale": 2.0}
+    assert Nameless.from_config({"by": 1.0, "scale": 3.0}).get_config() == {"by": 1.0, "scale": 3.0}
+    with pytest.raises(NotImplementedError, match=r"its constructor takes \*parts"):
+        Several(1.0).get_config()
+    with pytest.raises(NotImplementedError, match="its argument by: cannot serialize"):
+        Shifted(object()).get_config()
+
+
 def test_in_a_model_and_a_file(tmp_path: Path) -> None:
     x = hb.Input((3,))
     scale = Multiplied(3.0)
@@ -66,7 +94,16 @@ def test_functions() -> None:
     np.testing.assert_array_equal(result["flat"], (X * X).sum(1))
     assert len(f.inputs) == 2
     assert f.compute_output_shape([(5, 3), (5, 3)]) == {"sum": (5, 3), "flat": (5,)}
-    assert len(f.operations) == 5
+    assert sorted(operation.name for operation in f.operations)[:3] == [
+        "add",
+        *sorted(x.name for x in f.inputs),
+    ]
+    middle = (x * 2) + 1
+    g = hb.Function(middle, middle**2)
+    assert [operation.name for operation in g.operations] == ["power"]
+    np.testing.assert_array_equal(g.operations[0](X, 2), X * X)
+    with pytest.raises(ValueError, match="at least one output"):
+        hb.Function(x, [])
     assert f(f.input)["sum"].shape == (None, 3)
     with pytest.raises(NotImplementedError, match="make a Model"):
         f.get_config()

@@ -242,6 +242,55 @@ def test_operations_of_all_kinds_there_and_back() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@hb.saving.register_keras_serializable("loops")
+def _twice(x: Any) -> Any:
+    return x + x
+
+
+@hb.saving.register_keras_serializable("loops")
+def _summed(total: Any, x: Any) -> Any:
+    return total + x, total * x
+
+
+@hb.saving.register_keras_serializable("loops")
+def _together(a: Any, b: Any) -> Any:
+    return a + b
+
+
+@hb.saving.register_keras_serializable("loops")
+def _shifted(i: Any, x: Any) -> Any:
+    return x + ops.cast(i, x.dtype)
+
+
+@hb.saving.register_keras_serializable("loops")
+def _small(x: Any) -> Any:
+    return ops.sum(x) < 100
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        lambda x: ops.map(_twice, x),
+        lambda x: ops.vectorized_map(_twice, x),
+        lambda x: ops.scan(_summed, np.zeros(3, "float32"), x)[1],
+        lambda x: ops.associative_scan(_together, x, axis=-1),
+        lambda x: ops.fori_loop(0, 3, _shifted, x),
+        lambda x: ops.while_loop(_small, _twice, x, maximum_iterations=4),
+    ],
+)
+def test_loops_of_registered_functions_there_and_back(loop: Any) -> None:
+    x = hb.Input((3,))
+    model = hb.Model(x, loop(x))
+    again = hb.models.model_from_json(model.to_json())
+    np.testing.assert_array_equal(again(X[:, :3]), model(X[:, :3]))
+
+
+def test_a_loop_of_a_lambda_has_no_config() -> None:
+    x = hb.Input((3,))
+    with pytest.raises(TypeError, match="a lambda has no config"):
+        hb.Model(x, ops.map(lambda row: row * 2, x)).get_config()
+
+
 def test_every_operation_that_configs_name_exists() -> None:
     missing = [name for name in _classes() if _function(name) is None]
     assert not missing

@@ -60,6 +60,11 @@ def test_while_loop() -> None:
     i, total = ops.while_loop(lambda i, t: i < 10, lambda i, t: (i + 1, t + ops.cast(i, "float32")), (0, 0.0))
     assert (int(i), float(total)) == (10, 45.0)
     assert int(ops.while_loop(lambda i: i < 100, lambda i: i + 1, 0, maximum_iterations=7)) == 7
+    # A dict is one loop variable.
+    ends = ops.while_loop(
+        lambda d: d["a"] < 5, lambda d: {"a": d["a"] + d["by"], "by": d["by"]}, {"a": 0, "by": 2}
+    )
+    assert int(ends["a"]) == 6
     with pytest.raises(ShapeError, match="changes its shape"):
         ops.while_loop(lambda x: ops.sum(x) < 1, lambda x: ops.append(x, 0.0), ops.zeros((1,)))
 
@@ -344,8 +349,30 @@ def test_ctc_decode() -> None:
     labels, scores = ops.ctc_decode(logits, [6, 4])
     np.testing.assert_array_equal(labels[0], [[1, 1, 2, -1, -1, -1], [2, -1, -1, -1, -1, -1]])
     np.testing.assert_array_equal(scores, [[-30], [-20]])
-    with pytest.raises(NotImplementedError, match="greedy"):
-        ops.ctc_decode(logits, [6, 4], strategy="beam_search")
+    with pytest.raises(ValueError, match='"greedy" or "beam_search"'):
+        ops.ctc_decode(logits, [6, 4], strategy="best")
+    with pytest.raises(ValueError, match="top_paths <= beam_width"):
+        ops.ctc_decode(logits, [6, 4], strategy="beam_search", beam_width=2, top_paths=3)
+
+
+@pytest.mark.parametrize("blank", [0, 2])
+def test_beam_search_adds_up_all_alignments(blank: int) -> None:
+    """With enough beams the scores are the log probabilities that ctc_loss gives for the labels."""
+    logits = RNG.normal(size=(2, 4, 3)).astype(np.float32)
+    lengths = [4, 3]
+    labels, scores = ops.ctc_decode(
+        logits, lengths, strategy="beam_search", beam_width=64, top_paths=15, mask_index=blank
+    )
+    decoded = np.asarray(labels)
+    assert len({tuple(path) for path in decoded[:, 0]}) == 15
+    for path, score in zip(decoded, np.asarray(scores).T, strict=True):
+        counts = (path >= 0).sum(axis=1)
+        loss = ops.ctc_loss(np.maximum(path, 0), logits, counts, lengths, mask_index=blank)
+        known = np.isfinite(score)
+        np.testing.assert_allclose(-np.asarray(loss)[known], score[known], rtol=1e-4)
+    # Two labels in four steps have 15 sequences, in three steps fewer.
+    assert np.isneginf(np.asarray(scores)).sum(axis=1).tolist() == [0, 6]
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, rtol=1e-5)
 
 
 def test_sequences_cut_out_of_signals() -> None:

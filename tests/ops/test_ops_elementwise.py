@@ -164,7 +164,7 @@ def test_integer_functions_refuse_floats() -> None:
         ("bfloat16", "float16", "float32"),
         ("int64", "float16", "float16"),
         ("bool", 1, "int32"),
-        ("uint32", "int32", "int64"),
+        ("uint32", "int32", "int32"),
         ("float32", "float64", "float64"),
         ("bool", "bool", "bool"),
     ],
@@ -210,8 +210,15 @@ def test_clip_is_flat_outside_and_has_gradient_one_inside_and_at_its_limits() ->
 
 def test_view_reads_the_same_bits() -> None:
     np.testing.assert_array_equal(ops.view(X, "int32"), X.view(np.int32))
-    with pytest.raises(HornbeamTypeError):
-        ops.view(X, "int8")
+    for dtype in ("int8", "uint16", "float16", "int64", "uint64", "float64"):
+        for x in (X[:2, :4] if X.ndim > 1 else X[:4], np.arange(-8, 8, dtype="int16").reshape(2, 8)):
+            y = ops.view(x, dtype)
+            assert y.dtype == dtype
+            assert np.asarray(y).tobytes() == np.ascontiguousarray(x).tobytes()
+    with pytest.raises(ShapeError, match="does not divide into elements of int64"):
+        ops.view(np.ones((2, 3), np.float32), "int64")
+    np.testing.assert_array_equal(ops.view(X > 0, "int8"), X > 0)
+    assert ops.view(ops.view(X > 0, "uint8"), "bool").dtype == "bool"
 
 
 def test_special_functions() -> None:

@@ -145,6 +145,7 @@ LISTS = [
     "m.vsplit(X, 3)",
     "m.dsplit(C, 2)",
     "m.meshgrid(V, V[:2])",
+    "m.meshgrid(V, X[0])",
     "m.meshgrid(V, V[:2], V[:3], indexing='ij')",
     "m.nonzero(X > 0)",
     "m.where(X > 0)",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import hornbeam
+from hornbeam.ir.types import DTYPES as DTYPES_OF_TENSORS
 from tests.helpers.parity.both import floats_in, total
 from tests.helpers.parity.cases_ops import EAGER, GROUPS, expressions, values
 from tests.helpers.parity.comparison import Comparison, NothingToCompare, dtype_of, fresh, leaves
@@ -171,6 +172,14 @@ def test_ops_of_shapes_that_depend_on_values(compare: Comparison, text: str) -> 
         for side in (hornbeam, keras)
     ]
     compare.close("value", *results, "ops")
+
+
+def test_promotion_of_all_pairs_of_dtypes() -> None:
+    """Without those of 64 bits, which JAX does not have by default."""
+    dtypes = [d for d in DTYPES_OF_TENSORS if not d.endswith("64")] + [int, float]
+    pairs = [(a, b) for a in dtypes for b in dtypes]
+    ours = [hornbeam.backend.result_type(a, b) for a, b in pairs]
+    assert ours == [keras.backend.result_type(a, b) for a, b in pairs]
 
 
 def test_every_public_operation_has_an_expression() -> None:

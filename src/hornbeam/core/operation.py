@@ -135,11 +135,34 @@ class Operation(_RecordsConstructor):
         return self._inbound[0]
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor and the name; TypeError for values without a config."""
+        """Return the arguments of the constructor, defaults included, and the name if it takes one.
+
+        Raises:
+            NotImplementedError: If the constructor takes `*args`, or a value has no config: such a class
+                defines `get_config` itself.
+        """
         args, kwargs = self._constructor  # type: ignore[attr-defined]
-        bound = dict(inspect.signature(type(self).__init__).bind(self, *args, **kwargs).arguments)
-        bound.pop("self", None)
-        return {"name": self.name, **{key: serialize(value) for key, value in bound.items() if key != "name"}}
+        bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        arguments: dict[str, Any] = {}
+        for key, value in list(bound.arguments.items())[1:]:
+            kind = bound.signature.parameters[key].kind
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                raise NotImplementedError(
+                    f"{type(self).__name__} needs a get_config() of its own: its constructor takes *{key}, "
+                    "which a config cannot name"
+                )
+            arguments.update(value if kind is inspect.Parameter.VAR_KEYWORD else {key: value})
+        name = {"name": self.name} if _takes_name(type(self)) else {}
+        return {**name, **{key: self._described(key, x) for key, x in arguments.items() if key != "name"}}
+
+    def _described(self, key: str, value: Any) -> Any:
+        try:
+            return serialize(value)
+        except TypeError as error:
+            raise NotImplementedError(
+                f"{type(self).__name__} needs a get_config() of its own: its argument {key}: {error}"
+            ) from error
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -153,10 +176,14 @@ class Operation(_RecordsConstructor):
         """
         config = dict(config)
         name = config.pop("name", None)
-        takes_name = "name" in inspect.signature(cls.__init__).parameters
-        operation = cls(**config, **({"name": name} if takes_name else {}))
+        operation = cls(**config, **({"name": name} if _takes_name(cls) else {}))
         operation._name = name or operation._name
         return operation
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={getattr(self, '_name', '?')}>"
+
+
+def _takes_name(cls: type) -> bool:
+    parameters = inspect.signature(cls.__init__).parameters
+    return "name" in parameters or any(x.kind is x.VAR_KEYWORD for x in parameters.values())

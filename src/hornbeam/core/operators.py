@@ -357,7 +357,7 @@ def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
         ShapeError: If an operand is a scalar or the inner sizes differ.
     """
     dtype = result_dtype(x1, x2)
-    dtype = "int32" if dtype == "int8" else dtype
+    dtype = "int32" if dtype == "int8" == result_dtype(x1) == result_dtype(x2) else dtype
     a, b = cast_node(x1, dtype), cast_node(x2, dtype)
     if not a.rank or not b.rank:
         raise ShapeError(f"matmul needs at least vectors, got shapes {a.shape} and {b.shape}")

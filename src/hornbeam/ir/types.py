@@ -84,11 +84,12 @@ def itemsize(name: str) -> int:
 
 
 def _edges() -> dict[str, tuple[str, ...]]:
+    # int32 above uint32: as in Keras, operands of 32 bits never give 64 bits.
     return {
         "bool": ("int",),
         "int": ("int8", "uint8"),
         "int8": ("int16",), "int16": ("int32",), "int32": ("int64",), "int64": ("float",),
-        "uint8": ("int16", "uint16"), "uint16": ("int32", "uint32"), "uint32": ("int64", "uint64"),
+        "uint8": ("int16", "uint16"), "uint16": ("int32", "uint32"), "uint32": ("int32", "uint64"),
         "uint64": ("float",),
         "float": ("bfloat16", "float16"),
         "bfloat16": ("float32",), "float16": ("float32",), "float32": ("float64",), "float64": (),
@@ -117,7 +118,7 @@ _JOIN = {(a, b): _join(a, b) for a in _ABOVE for b in _ABOVE}
 
 
 def promote_types(kinds: Iterable[str], floatx: str = "float32") -> str:
-    """Return the least dtype that holds all of `kinds`, on the lattice bool < ints < floats.
+    """Return the least dtype above all of `kinds`, on the lattice bool < ints < floats.
 
     Args:
         kinds: Dtype names, or "int"/"float" for Python numbers, which are weak: `float16 + 1.0` stays

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
@@ -239,8 +239,25 @@ class GraphEnds:
 
     @property
     def operations(self) -> list[Any]:
-        """Layers and functions between inputs and outputs."""
-        return [call.operation for call in self._graph.operations]
+        """Layers and functions between inputs and outputs, each with its name in the graph."""
+        graph, names = self._graph, self._graph.names()
+        return [
+            call.operation
+            if isinstance(call.operation, Operation)
+            else _Function(call.operation, names[graph.key(call)])
+            for call in graph.operations
+        ]
+
+
+class _Function(Operation):
+    """Function of `hornbeam.ops` under the name that it has in a graph."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        super().__init__(name)
+        self.function = function
+
+    def call(self, *args: Any, **kwargs: Any) -> Tree:
+        return self.function(*args, **kwargs)
 
 
 class _Structure:

@@ -215,6 +215,9 @@ class Function(GraphEnds, Operation):
         outputs: A KerasTensor, or a list or dict of them.
         name: Name of the operation.
 
+    Raises:
+        ValueError: If there are no outputs.
+
     Example:
         >>> x = hornbeam.Input((3,)); f = Function(x, hornbeam.ops.sum(x, axis=1))
         >>> f(np.array([[1.0, 2.0, 3.0]])).tolist()
@@ -223,6 +226,8 @@ class Function(GraphEnds, Operation):
 
     def __init__(self, inputs: Tree, outputs: Tree, name: str | None = None) -> None:
         super().__init__(name)
+        if not tree.flatten(outputs):
+            raise ValueError(f"{self.name}: a Function needs at least one output, got outputs={outputs!r}")
         self._set_graph(inputs, outputs, self.name)
 
     def call(self, inputs: Tree) -> Tree:

@@ -46,7 +46,8 @@ _MODULES = {
     "keras.src.ops.math": """
         SegmentSum SegmentMax TopK InTopK Logsumexp Rsqrt Erf Erfinv""",
     "keras.src.ops.core": """
-        Cast ConvertToTensor StopGradient Unstack SliceUpdate ScatterUpdate""",
+        Cast ConvertToTensor StopGradient Unstack SliceUpdate ScatterUpdate AssociativeScan ForiLoop Map
+        Scan VectorizedMap WhileLoop""",
 }
 for _module, _names in _MODULES.items():
     operations(_module, _names.split())
@@ -54,7 +55,7 @@ _CALL = {
     "x", "x1", "x2", "xs", "y", "a", "key", "indices", "inputs", "kernel", "condition", "target", "output",
     "targets", "predictions", "weights", "bins", "q", "array", "fill_value", "constant_values", "operands",
     "variable", "updates", "start_indices", "depthwise_kernel", "pointwise_kernel", "query", "value", "bias",
-    "mask", "scale", "data", "segment_ids",
+    "mask", "scale", "data", "segment_ids", "elements", "elems", "f", "init", "init_val", "loop_vars",
 }  # fmt: skip
 # Our functions -> Keras's names for them.
 _SAME_AS = {"getitem": "get_item", "invert": "bitwise_not"}
@@ -184,6 +185,8 @@ def _operation_entry(
         kind = bound.signature.parameters[key].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
             args.extend(_value(x, places) for x in value)
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            config.update((name, _value(x, places)) for name, x in value.items())
         elif key in _CALL and function != "einsum" and (key != "fill_value" or function == "full_like"):
             if kwargs:
                 kwargs[key] = _value(value, places)
@@ -286,10 +289,13 @@ def _maker(entry: dict[str, Any]) -> Any:
         key: _plain(value) for key, value in entry["config"].items() if key not in ("name", "dtype_policy")
     }
 
+    # What stands before the tensors in our function, such as einsum's subscripts or a loop's body.
+    parameters = list(inspect.signature(function).parameters)
+    first = next((i for i, key in enumerate(parameters) if key in _CALL), 0)
+    leading = [options.pop(key) for key in parameters[:first]]
+
     def apply(*args: Any, **kwargs: Any) -> Any:
-        if name == "einsum":
-            return function(options["subscripts"], *args, **kwargs)
-        return function(*args, **kwargs, **options)
+        return function(*leading, *args, **kwargs, **options)
 
     return apply
 

@@ -112,6 +112,8 @@ def over_last(fn: Callable[[Node], Node], node: Node, axes: tuple[int, ...]) -> 
 def static_int(x: object, name: str) -> int:
     """Return an int from an int, a NumPy integer or a tensor with a known value."""
     if isinstance(x, Tensor):
+        if is_float(x.dtype):
+            raise TypeError(f"{name} must be an integer, got a tensor of {x.dtype}")
         return int(x)
     try:
         return operator.index(x)  # type: ignore[arg-type]

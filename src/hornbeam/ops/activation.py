@@ -488,10 +488,8 @@ def glu(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def _axes(axis: Axis, rank: int, name: str) -> tuple[int, ...]:
-    if axis is None or not rank:
-        raise ShapeError(
-            f"{name} needs an axis of a tensor with at least one, got axis {axis} of {rank} axes"
-        )
+    if not rank:
+        raise ShapeError(f"{name} needs a tensor with at least one axis, got a scalar")
     return many_axes(axis, rank, name)
 
 

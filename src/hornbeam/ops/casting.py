@@ -57,7 +57,10 @@ def convert_to_numpy(x: TensorLike) -> np.ndarray:
 
     Raises:
         ConcretizationError: If it is called inside a compiled function.
+        ValueError: If `x` is symbolic.
     """
+    if isinstance(x, Tensor) and x.symbolic:
+        raise ValueError(f"convert_to_numpy: {x!r} is symbolic, it has no value yet")
     return np.asarray(x)
 
 

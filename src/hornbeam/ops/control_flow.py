@@ -147,17 +147,19 @@ def _switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands
     return structure.pack(choose(0, len(branches), number, *(node_of(leaves[i]) for i in tensors)))
 
 
+@operation
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Tree, maximum_iterations: int | None = None
 ) -> Tree:
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds.
 
-    Shapes and dtypes must not change. It has no reverse derivative: use `scan` or `fori_loop`.
+    A list or tuple of loop variables is passed as several arguments, anything else as one. Shapes and dtypes
+    must not change. It has no reverse derivative: use `scan` or `fori_loop`.
 
     Args:
         cond: Function of the loop variables that returns a boolean scalar.
         body: Function of the loop variables that returns their new values.
-        loop_vars: One tensor, or a list, tuple or dict of them.
+        loop_vars: One tensor, or a list, tuple or dict of them, which may be nested.
         maximum_iterations: Integer, the largest number of repetitions, or None.
 
     Returns:
@@ -172,14 +174,7 @@ def while_loop(
     """
     check_callable("cond", cond, where="while_loop")
     check_callable("body", body, where="while_loop")
-    return _while_loop(cond, body, loop_vars, maximum_iterations)
-
-
-@operation
-def _while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Tree, maximum_iterations: int | None
-) -> Tree:
-    single = not isinstance(loop_vars, (list, tuple, dict))
+    single = not isinstance(loop_vars, (list, tuple))
     start = (loop_vars,) if single else loop_vars
     init = [node_of(x) for x in tree.flatten(start)]
     counter = full(0, TensorType((), "int32"))
@@ -187,17 +182,14 @@ def _while_loop(
     def unpacked(nodes: Sequence[Node]) -> Tree:
         return tree.pack_sequence_as(start, [Tensor(n) for n in nodes])
 
-    def call(fn: Callable[..., Any], values: Tree) -> Tree:
-        return fn(**values) if isinstance(values, dict) else fn(*values)
-
     def test(*nodes: Node) -> Node:
-        holds = p.reshape(cast_node(call(cond, unpacked(nodes[1:])), "bool"), ())
+        holds = p.reshape(cast_node(cond(*unpacked(nodes[1:])), "bool"), ())
         if maximum_iterations is None:
             return holds
         return p.bit_and(holds, p.lt(nodes[0], full(int(maximum_iterations), nodes[0].type)))
 
     def step(*nodes: Node) -> list[Node]:
-        result = call(body, unpacked(nodes[1:]))
+        result = body(*unpacked(nodes[1:]))
         result = (result,) if single and not isinstance(result, (list, tuple)) else result
         return [nodes[0] + 1, *_loop_values("while_loop", result, nodes[1:])]
 
@@ -217,6 +209,7 @@ def _loop_values(name: str, result: Tree, like: Sequence[Node]) -> list[Node]:
     return nodes
 
 
+@operation
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Tree,
@@ -251,7 +244,6 @@ def scan(
     return _scan(f, init, xs, length, reverse)
 
 
-@operation
 def _scan(
     f: Callable[[Any, Any], tuple[Any, Any]], init: Tree, xs: Tree, length: int | None, reverse: bool
 ) -> Any:
@@ -290,6 +282,7 @@ def _scan(
     )
 
 
+@operation
 def fori_loop(
     lower: TensorLike, upper: TensorLike, body_fun: Callable[[Any, Any], Any], init_val: Tree
 ) -> Tree:
@@ -321,6 +314,7 @@ def fori_loop(
     return while_loop(lambda i, last, _: i < last, step, (low, high, init_val), None)[2]
 
 
+@operation
 def map(f: Callable[[Any], Any], xs: Tree) -> Tree:
     """Apply a function to every slice along axis 0 in turn, and stack the results.
 
@@ -338,6 +332,7 @@ def map(f: Callable[[Any], Any], xs: Tree) -> Tree:
     return _scan(lambda _, x: ((), f(x)), (), xs, None, False)[1]
 
 
+@operation
 def vectorized_map(function: Callable[[Any], Any], elements: Tree) -> Tree:
     """Apply a function to every slice along axis 0, and stack the results.
 
@@ -357,6 +352,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Tree) -> Tree:
     return map(check_callable("function", function, where="vectorized_map"), elements)
 
 
+@operation
 def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = False, axis: int = 0) -> Tree:
     """Combine cumulatively along an axis: out[i] = f(out[i - 1], elems[i]) for an associative function.
 
@@ -378,11 +374,6 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = 
 
     Source: Hillis & Steele, "Data Parallel Algorithms", 1986.
     """
-    return _associative_scan(f, elems, reverse, axis)
-
-
-@operation
-def _associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool, axis: int) -> Tree:
     nodes = [node_of(x) for x in tree.flatten(elems)]
     axes = [one_axis(axis, n.rank, "associative_scan") for n in nodes]
     length = nodes[0].shape[axes[0]]

@@ -33,6 +33,8 @@ Pairs = tuple[tuple[int, int], ...]
 
 def sizes_of(value: Sizes, rank: int, name: str) -> tuple[int, ...]:
     """Return one integer per spatial axis, from one integer or several."""
+    if isinstance(value, str):
+        raise TypeError(f"{name} must be an integer or {rank} of them, got {value!r}")
     sizes = (value,) * rank if isinstance(value, (int, np.integer)) else tuple(value)
     if len(sizes) != rank or any(int(n) < 1 for n in sizes):
         raise ValueError(f"{name} must be a positive integer or {rank} of them, got {value!r}")

@@ -263,6 +263,7 @@ def linspace(
     dtype: DTypeLike | None = ...,
     axis: int = ...,
 ) -> tuple[Tensor, Tensor]: ...
+@operation
 def linspace(
     start: TensorLike,
     stop: TensorLike,
@@ -313,6 +314,7 @@ def linspace(
     return (result, Tensor(step)) if retstep else result
 
 
+@operation
 def logspace(
     start: TensorLike,
     stop: TensorLike,
@@ -347,6 +349,7 @@ def logspace(
     return values if dtype is None else cast(values, dtype)
 
 
+@operation
 def geomspace(
     start: TensorLike,
     stop: TensorLike,
@@ -570,7 +573,7 @@ def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[Tensor]:
     """Create the coordinates of a grid from vectors.
 
     Args:
-        *x: Vectors, the coordinates along each axis.
+        *x: Vectors, the coordinates along each axis; other tensors are flattened.
         indexing: "xy" puts the first vector along axis 1 and the second along axis 0; "ij" keeps the order.
 
     Returns:
@@ -583,8 +586,6 @@ def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[Tensor]:
     if indexing not in ("xy", "ij"):
         raise ValueError(f'meshgrid: indexing must be "xy" or "ij", got {indexing!r}')
     nodes = [node_of(v) for v in x]
-    if any(n.rank > 1 for n in nodes):
-        raise ShapeError(f"meshgrid needs vectors, got shapes {[n.shape for n in nodes]}")
     vectors = [p.reshape(n, (math.prod(n.shape),)) for n in nodes]
     axes = list(range(len(vectors)))
     if indexing == "xy" and len(axes) > 1:

@@ -10,7 +10,6 @@ from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, is_integer
 from hornbeam.ops._common import float_dtype, float_node, node_of, one_axis, static_int
 from hornbeam.ops.activation import softplus_node
@@ -261,7 +260,5 @@ def multi_hot(
     if not hot.rank > 1:
         return Tensor(hot)
     over = 1 if node.rank > 1 else 0
-    any_hot = p.reduce_or(p.ne(hot, zeros_like(hot)), (over,))
-    return Tensor(
-        p.select(any_hot, full(1, p.reduce_sum(hot, (over,)).type), full(0, p.reduce_sum(hot, (over,)).type))
-    )
+    any_hot = p.reduce_or(p.convert(hot, "bool"), (over,))
+    return Tensor(p.convert(any_hot, hot.dtype))

@@ -11,7 +11,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
-from hornbeam.ops._common import float_node, node_of
+from hornbeam.ops._common import HALF, cut, float_node, node_of, static_int
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
@@ -20,6 +20,12 @@ __all__ = ["ctc_decode", "ctc_loss"]
 
 # Represents log(0): adding to it does not overflow, and gradients stay finite.
 _NEVER = -1e30
+
+
+def _wide(logits: TensorLike) -> Node:
+    """Return logits as floats of 32 bits at least: sums over many steps need them."""
+    node = float_node(logits)
+    return p.convert(node, "float32") if node.dtype in HALF else node
 
 
 def _log_add(*terms: Node) -> Node:
@@ -62,14 +68,14 @@ def ctc_loss(
         mask_index: Integer, the class that means "no label".
 
     Returns:
-        Tensor (batch,).
+        Tensor (batch,), float32 for outputs in half precision.
 
     Example:
         >>> x = hornbeam.ops.zeros((1, 2, 3))
         >>> round(float(hornbeam.ops.ctc_loss([[1]], x, [1], [2])[0]), 4)
         1.0986
     """
-    logits, labels = float_node(output), p.convert(node_of(target), "int32")
+    logits, labels = _wide(output), p.convert(node_of(target), "int32")
     lengths, steps = (p.convert(node_of(n), "int32") for n in (target_length, output_length))
     if logits.rank != 3 or labels.rank != 2 or labels.shape[0] != logits.shape[0]:
         raise ShapeError(
@@ -83,7 +89,7 @@ def ctc_loss(
     # blank, label, blank, label, ..., blank
     path = p.reshape(p.concatenate(blank, p.reshape(labels, (batch, count, 1)), axis=2), (batch, 2 * count))
     path = p.concatenate(path, full(mask_index, TensorType((batch, 1), "int32")), axis=1)
-    logs = p.log_softmax(p.convert(logits, "float64" if logits.dtype == "float64" else "float32"))
+    logs = p.log_softmax(logits)
     index = p.broadcast(p.reshape(path, (batch, 1, states, 1)), (batch, time, states, 1), (0, 1, 2, 3))
     emitted = p.transpose(p.gather(logs, index, batch_dims=2), (1, 0, 2))
 
@@ -110,7 +116,7 @@ def ctc_loss(
     last = p.broadcast(lengths + lengths, (batch, states), (0,))
     ends = p.bit_or(p.eq(position, last), p.eq(position, last - 1))
     reached = p.select(ends, final, never)
-    return Tensor(p.convert(-p.logsumexp(reached), logits.dtype))
+    return Tensor(-p.logsumexp(reached))
 
 
 @operation
@@ -123,28 +129,51 @@ def ctc_decode(
     merge_repeated: bool = True,
     mask_index: int | None = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Decode logits to labels: the most likely class of each step, repetitions merged, blanks dropped.
+    """Decode logits to labels, by the most likely class of each step or by a beam search over labels.
+
+    The greedy strategy merges repetitions and drops blanks. The beam search adds up the probabilities of all
+    alignments that spell the same labels, and keeps the `beam_width` most likely ones in each step.
 
     Args:
         inputs: Tensor (batch, time, classes) of logits.
         sequence_lengths: Tensor (batch,) of integers, how many time steps count.
-        strategy: "greedy", the only strategy that is supported.
-        beam_width: Accepted for Keras's signature; it belongs to beam search.
-        top_paths: Accepted for Keras's signature; it belongs to beam search.
-        merge_repeated: Merge repeated classes of neighboring steps.
+        strategy: "greedy" or "beam_search".
+        beam_width: Integer, how many sequences of labels the beam search follows.
+        top_paths: Integer, how many sequences the beam search returns, the most likely first.
+        merge_repeated: Merge repeated classes of neighboring steps; the beam search always does.
         mask_index: Integer, the class that means "no label"; None for the last one.
 
     Returns:
-        Pair of labels (1, batch, time), int32, filled with -1, and scores (batch, 1), the sum of the negated
-        largest logits.
+        Pair of labels, int32, filled with -1, and scores. Greedy: (1, batch, time) and (batch, 1), the sum of
+        the negated largest logits. Beam search: (top_paths, batch, time) and (batch, top_paths), the log of
+        the probabilities, minus infinity where there are fewer sequences.
+
+    Raises:
+        ValueError: If the strategy is unknown, or `top_paths` exceeds `beam_width`.
+
+    Example:
+        >>> x = hornbeam.ops.array([[[0.0, 2.0], [0.0, 1.0]]])
+        >>> hornbeam.ops.ctc_decode(x, [2], "beam_search", beam_width=2)[0].tolist()
+        [[[1, -1]]]
+
+    Source: Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 2012, section 7.5.
     """
-    if strategy != "greedy":
-        raise NotImplementedError(f'ctc_decode: only strategy="greedy" is supported, got {strategy!r}')
-    logits, steps = float_node(inputs), p.convert(node_of(sequence_lengths), "int32")
+    logits, steps = _wide(inputs), p.convert(node_of(sequence_lengths), "int32")
     if logits.rank != 3:
         raise ShapeError(f"ctc_decode needs logits (batch, time, classes), got shape {logits.shape}")
-    batch, time, classes = logits.shape
-    blank = classes - 1 if mask_index is None else mask_index
+    blank = logits.shape[2] - 1 if mask_index is None else static_int(mask_index, "mask_index")
+    if strategy == "greedy":
+        return _greedy(logits, steps, blank, merge_repeated)
+    if strategy != "beam_search":
+        raise ValueError(f'ctc_decode: strategy must be "greedy" or "beam_search", got {strategy!r}')
+    width, top = static_int(beam_width, "beam_width"), static_int(top_paths, "top_paths")
+    if not 1 <= top <= width:
+        raise ValueError(f"ctc_decode: needs 1 <= top_paths <= beam_width, got {top} and {width}")
+    return _beam_search(p.log_softmax(logits), steps, blank, width, top)
+
+
+def _greedy(logits: Node, steps: Node, blank: int, merge_repeated: bool) -> tuple[Tensor, Tensor]:
+    batch, time, _ = logits.shape
     most_likely = p.argmax(logits, 2)
     position = p.iota("int32", (batch, time), 1)
     valid = p.lt(position, p.broadcast(steps, (batch, time), (0,)))
@@ -159,3 +188,86 @@ def ctc_decode(
     shown = p.select(is_label, most_likely, full(-1, most_likely.type))
     decoded = p.gather(shown, p.reshape(order, (batch, time, 1)), batch_dims=1)
     return Tensor(p.reshape(decoded, (1, batch, time))), Tensor(p.reshape(scores, (batch, 1)))
+
+
+def _beam_search(logs: Node, steps: Node, blank: int, width: int, top: int) -> tuple[Tensor, Tensor]:
+    """Follow the `width` most likely sequences of labels, each by two log probabilities.
+
+    `on_blank` is that of the alignments that end with a blank, `on_label` of those that end with the last
+    label. Of the beams, unused ones included, no two are one sequence that has a probability.
+    """
+    batch, time, classes = logs.shape
+    beams = (batch, width)
+    never = full(_NEVER, TensorType(beams, logs.dtype))
+    all_ints, every = TensorType((*beams, time), "int32"), (*beams, classes)
+    position = p.iota("int32", all_ints.shape, 2)
+    labels = p.iota("int32", every, 2)
+    first = p.eq(p.iota("int32", beams, 1), full(0, TensorType(beams, "int32")))
+
+    def spread(node: Node, shape: tuple[int, ...]) -> Node:
+        return p.broadcast(node, shape, (0, 1))
+
+    def picked(node: Node, index: Node) -> Node:
+        return p.gather(node, p.reshape(index, (*index.shape, 1)), batch_dims=1)
+
+    def step(carry: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        paths, lengths, last, on_blank, on_label = carry
+        now_logs, now = items
+        total = _log_add(on_blank, on_label)
+        stays_blank = total + p.broadcast(cut(now_logs, 1, blank, blank + 1), beams, (0, 1))
+        some_last = p.maximum(last, zeros_like(last))
+        stays_label = on_label + picked(now_logs, some_last)
+        # A label after itself is a new one only after a blank.
+        is_last = p.eq(labels, spread(last, every))
+        longer = p.broadcast(now_logs, every, (0, 2)) + p.select(
+            is_last, spread(on_blank, every), spread(total, every)
+        )
+        # Where one beam is another one and a label, the longer one takes over what that path adds.
+        pairs = (batch, width, width)
+        shorter = p.select(p.eq(position, spread(lengths - 1, all_ints.shape)), full(-1, all_ints), paths)
+        equal = p.eq(
+            p.broadcast(shorter, (*pairs, time), (0, 1, 3)), p.broadcast(paths, (*pairs, time), (0, 2, 3))
+        )
+        follows = p.bit_and(p.reduce_and(equal, (3,)), spread(p.gt(lengths, zeros_like(lengths)), pairs))
+        added = picked(p.transpose(longer, (0, 2, 1)), some_last)
+        added = p.reduce_max(p.select(follows, added, spread(never, pairs)), (2,))
+        stays_label = _log_add(stays_label, added)
+        taken = p.dot_general(
+            p.convert(follows, logs.dtype),
+            p.convert(is_last, logs.dtype),
+            contract=((1,), (1,)),
+            batch=((0,), (0,)),
+        )
+        closed = p.bit_or(p.gt(taken, zeros_like(taken)), p.eq(labels, full(blank, labels.type)))
+        longer = p.select(closed, full(_NEVER, longer.type), longer)
+
+        stays = _log_add(stays_blank, stays_label)
+        scores = p.concatenate(stays, p.reshape(longer, (batch, width * classes)), axis=1)
+        chosen = cut(p.argsort(-scores, 1), 1, 0, width)
+        grows = p.ge(chosen, full(width, chosen.type))
+        number = p.maximum(chosen - width, zeros_like(chosen))
+        label = p.rem(number, full(classes, number.type))
+        source = p.select(grows, p.div(number - label, full(classes, number.type)), chosen)
+        place = p.bit_and(
+            p.eq(position, spread(picked(lengths, source), all_ints.shape)), spread(grows, all_ints.shape)
+        )
+        new = [
+            p.select(place, spread(label, all_ints.shape), picked(paths, source)),
+            picked(lengths, source) + p.convert(grows, "int32"),
+            p.select(grows, label, picked(last, source)),
+            p.select(grows, never, p.maximum(picked(stays_blank, source), never)),
+            p.maximum(p.select(grows, picked(scores, chosen), picked(stays_label, source)), never),
+        ]
+        running = p.lt(p.broadcast(now, (batch,), ()), steps)
+        return [
+            p.select(p.broadcast(running, x.shape, (0,)), x, old) for x, old in zip(new, carry, strict=True)
+        ], []
+
+    none = full(-1, TensorType(beams, "int32"))
+    start = [full(-1, all_ints), zeros_like(none), none, p.select(first, zeros_like(never), never), never]
+    by_time = [p.transpose(logs, (1, 0, 2)), p.iota("int32", (time,), 0)]
+    paths, _, _, on_blank, on_label = p.scan(step, start, by_time, length=time)[0]
+    scores = cut(_log_add(on_blank, on_label), 1, 0, top)
+    absent = p.lt(scores, full(_NEVER / 2, scores.type))
+    scores = p.select(absent, full(-float("inf"), scores.type), scores)
+    return Tensor(p.transpose(cut(paths, 1, 0, top), (1, 0, 2))), Tensor(scores)

@@ -58,6 +58,11 @@ def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
         (3,)
     """
     nodes = _unified(xs)
+    if axis is None:
+        raise ShapeError(
+            "concatenate joins along one axis, got axis=None: flatten the tensors first, with ops.ravel, or "
+            "use ops.append"
+        )
     return Tensor(p.concatenate(*nodes, axis=one_axis(axis, nodes[0].rank, "concatenate")))
 
 

@@ -12,6 +12,7 @@ from hornbeam import primitives as p
 from hornbeam._internal.lazy_imports import attach
 from hornbeam.core.convert import broadcast_node, broadcast_shapes, cast_node
 from hornbeam.core.dispatch import operation
+from hornbeam.core.lazy import retain_graph
 from hornbeam.core.operators import matmul
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
@@ -68,14 +69,27 @@ def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
         upper: Return U.
 
     Returns:
-        Tensor of the shape of `x`; NaN where a matrix is not positive definite.
+        Tensor of the shape of `x`; in a compiled function NaN where a matrix is not positive definite.
+
+    Raises:
+        ValueError: If a matrix is not positive definite, in eager code, where values are known.
 
     Example:
         >>> np.asarray(hornbeam.ops.cholesky([[4.0, 0.0], [0.0, 9.0]])).tolist()
         [[2.0, 0.0], [0.0, 3.0]]
     """
-    lower = p.cholesky(_matrix(x, "cholesky", square=True))
-    return Tensor(_flipped(lower) if upper else lower)
+    matrix = _matrix(x, "cholesky", square=True)
+    lower = p.cholesky(matrix)
+    result = Tensor(_flipped(lower) if upper else lower)
+    if not result.node.level:
+        failed = p.bit_and(p.ne(lower, lower), p.eq(matrix, matrix))
+        with retain_graph():  # gradients may still be taken through the result
+            if bool(Tensor(p.reduce_or(failed, tuple(range(lower.rank))))):
+                raise ValueError(
+                    "cholesky: a matrix is not positive definite. A covariance matrix often becomes so by a "
+                    "small number on its diagonal: x + 1e-6 * ops.eye(n)"
+                )
+    return result
 
 
 @operation
@@ -490,6 +504,7 @@ def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepd
 # -- forward derivative --------------------------------------------------------------------------------------
 
 
+@operation
 def jvp(
     fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
 ) -> tuple[Tree, ...]:

@@ -10,8 +10,8 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import bitwise_and, bitwise_or, bitwise_xor, invert
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import ones_like, zeros_like
-from hornbeam.ir.types import HornbeamTypeError, dtype_name, is_integer
+from hornbeam.ir.primitive import full, ones_like, zeros_like
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name, is_integer, itemsize
 from hornbeam.ops._common import node_of
 
 if TYPE_CHECKING:
@@ -117,20 +117,53 @@ bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
 
 @operation
 def view(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
-    """Reinterpret the bits as another dtype of the same size.
+    """Reinterpret the bits as another dtype; the last axis shrinks or grows by the ratio of the sizes.
 
     Args:
         x: Tensor or anything that converts to one.
         dtype: Dtype by name or as a NumPy dtype; None keeps that of `x`.
 
     Returns:
-        Tensor of the shape of `x`.
+        Tensor (..., n * size of the dtype of `x` / size of `dtype`).
 
     Raises:
-        HornbeamTypeError: If the dtypes differ in size.
+        ShapeError: If the last axis does not divide into elements of `dtype`.
+
+    Example:
+        >>> hornbeam.ops.view(hornbeam.ops.array([1, 2], "int32"), "int16").tolist()
+        [1, 0, 2, 0]
     """
     node = node_of(x)
-    return Tensor(node if dtype is None else p.bitcast(node, dtype_name(dtype)))
+    name = node.dtype if dtype is None else dtype_name(dtype)
+    if name == node.dtype:
+        return Tensor(node)
+    if node.dtype == "bool":
+        return view(Tensor(p.convert(node, "uint8")), name)
+    if name == "bool":
+        return Tensor(p.convert(view(Tensor(node), "uint8").node, "bool"))
+    old, new = itemsize(node.dtype), itemsize(name)
+    if old == new:
+        return Tensor(p.bitcast(node, name))
+    lead, last = node.shape[:-1], node.shape[-1] if node.rank else 1
+    if not node.rank or last * old % new:
+        raise ShapeError(
+            f"view: the last axis of {node.dtype}{list(node.shape)} does not divide into elements of {name}"
+        )
+    bits = p.bitcast(node, f"uint{8 * old}")
+    if old > new:
+        mask = full(2 ** (8 * new) - 1, bits.type)
+        parts = [
+            p.convert(p.bit_and(p.shift_right(bits, full(8 * new * i, bits.type)), mask), f"uint{8 * new}")
+            for i in range(old // new)
+        ]
+        columns = [p.reshape(part, (*node.shape, 1)) for part in parts]
+        joined = p.reshape(p.concatenate(*columns, axis=node.rank), (*lead, last * old // new))
+    else:
+        rows = p.reshape(p.convert(bits, f"uint{8 * new}"), (*lead, last * old // new, new // old))
+        place = p.iota(rows.dtype, rows.shape, node.rank)
+        # The parts have no bits in common: their sum is their union.
+        joined = p.reduce_sum(p.shift_left(rows, place * (8 * old)), (node.rank,))
+    return Tensor(p.bitcast(joined, name))
 
 
 # -- divisors -----------------------------------------------------------------------------------------

@@ -35,7 +35,9 @@ __all__ = [
 def moments(
     x: TensorLike, axes: Axis, keepdims: bool = False, synchronized: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Compute mean and variance (divided by the count) over axes; half precision is computed in float32.
+    """Compute mean and variance (divided by the count) over axes.
+
+    Half precision is computed in float32; results that it cannot hold become its largest number.
 
     Args:
         x: Tensor or anything that converts to one.
@@ -54,10 +56,18 @@ def moments(
     over = many_axes(axes, node.rank, "moments")
     wide = p.convert(node, "float32") if node.dtype in HALF else node
     statistics = p.moments(wide, over) if over else (mean_node(wide, over), var_node(wide, over))
-    results = [p.convert(n, node.dtype) for n in statistics]
+    results = [p.convert(_held(n, node.dtype), node.dtype) for n in statistics]
     if keepdims:
         results = [p.reshape(n, with_ones(node.shape, over)) for n in results]
     return Tensor(results[0]), Tensor(results[1])
+
+
+def _held(node: Node, dtype: str) -> Node:
+    """Limit float32 values to what `dtype` holds; only float16 is narrower."""
+    if dtype != "float16":
+        return node
+    largest = float(np.finfo(dtype).max)
+    return p.minimum(p.maximum(node, full(-largest, node.type)), full(largest, node.type))
 
 
 def _along(vector: TensorLike, like: Node, axis: int, name: str) -> Node:
@@ -168,12 +178,12 @@ def layer_normalization(
     g = _weights(gamma, node, axes, work, full(1, vector), "layer_normalization: gamma")
     b = _weights(beta, node, axes, work, full(0, vector), "layer_normalization: beta")
     result = p.layer_norm(rows, g, b, epsilon=float(default_epsilon() if epsilon is None else epsilon))
-    return Tensor(_untrail(result, node, axes, back))
+    return Tensor(p.convert(_untrail(result, node, axes, back), node.dtype))
 
 
 def _untrail(result: Node, node: Node, axes: tuple[int, ...], back: tuple[int, ...]) -> Node:
     order = (*(i for i in range(node.rank) if i not in axes), *axes)
-    reshaped = p.reshape(p.convert(result, node.dtype), tuple(node.shape[i] for i in order))
+    reshaped = p.reshape(result, tuple(node.shape[i] for i in order))
     return p.transpose(reshaped, back)
 
 
@@ -185,7 +195,8 @@ def rms_normalization(
 
     Args:
         x: Tensor or anything that converts to one.
-        scale: Tensor of the shape of the normalized axes that multiplies, or None.
+        scale: Tensor that multiplies, of the shape of the normalized axes, or with as many axes as `x` and
+            broadcast against it; or None.
         axis: Integer or sequence of integers, the normalized axes; None for all.
         epsilon: Number that is added to the mean; None for `hornbeam.config.epsilon()`.
 
@@ -205,11 +216,16 @@ def rms_normalization(
     small = float(default_epsilon() if epsilon is None else epsilon)
     factor = p.rsqrt(mean_node(rows * rows, last) + small)
     result = rows * p.keep(factor, rows, last)
-    if scale is not None:
-        vector = full(1, TensorType(rows.shape[-1:], work))
-        w = _weights(scale, node, axes, work, vector, "rms_normalization: scale")
-        result = result * p.broadcast(w, result.shape, last)
-    return Tensor(_untrail(result, node, axes, back))
+    if scale is None:
+        return Tensor(p.convert(_untrail(result, node, axes, back), node.dtype))
+    weights = cast_node(scale, work)
+    if weights.rank == node.rank > len(axes) and broadcast_shapes(weights.shape, node.shape) == node.shape:
+        result = _untrail(result, node, axes, back) * broadcast_node(weights, node.shape)
+        return Tensor(p.convert(result, node.dtype))
+    vector = full(1, TensorType(rows.shape[-1:], work))
+    w = _weights(Tensor(weights), node, axes, work, vector, "rms_normalization: scale")
+    result = result * p.broadcast(w, result.shape, last)
+    return Tensor(p.convert(_untrail(result, node, axes, back), node.dtype))
 
 
 @operation

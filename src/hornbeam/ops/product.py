@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import primitives as p
 from hornbeam._internal.formatting import brief
+from hornbeam.config import floatx
 from hornbeam.core.convert import cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import matmul, multiply
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.types import ShapeError
+from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import one_axis
 from hornbeam.ops.joining import stack
 from hornbeam.ops.reduction import sum as total
@@ -251,7 +252,7 @@ def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> Tensor:
         mode: "valid" (full overlap only), "same" (as long as the longer vector) or "full".
 
     Returns:
-        Tensor of one axis.
+        Tensor of one axis, of floats.
     """
     if mode not in ("valid", "same", "full"):
         raise ValueError(f'correlate: mode must be "valid", "same" or "full", got {mode!r}')
@@ -269,7 +270,7 @@ def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> Tensor:
     out = p.reshape(out, (out.shape[1],))
     if long is b and long is not a:  # the operands were exchanged, which reverses the result
         out = p.reverse(out, (0,))
-    return Tensor(p.convert(out, a.dtype))
+    return Tensor(p.convert(out, a.dtype if is_float(a.dtype) else floatx()))
 
 
 # -- einsum --------------------------------------------------------------------------------------------------
@@ -302,7 +303,9 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
     if not operands:
         raise ValueError("einsum needs at least one operand")
     dtype = result_dtype(*operands)
-    dtype = "int32" if dtype in ("bool", "int8") else dtype
+    # Sums of truth values are counts, and those of int8 alone are held in 32 bits, as in Keras.
+    if dtype == "bool" or (dtype == "int8" and all(result_dtype(x) == "int8" for x in operands)):
+        dtype = "int32"
     nodes = [cast_node(x, dtype) for x in operands]
     terms, result = _parse(subscripts, [n.rank for n in nodes])
     sizes = _sizes(subscripts, terms, nodes)

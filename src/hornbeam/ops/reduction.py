@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.core.convert import cast_node
+from hornbeam.core.convert import cast, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
@@ -200,19 +200,24 @@ def average(x: TensorLike, axis: Axis = None, weights: TensorLike | None = None)
     return sum(values * w, axis) / sum(w, axis)
 
 
-def _extreme(rule: Reduce, logic: Reduce, name: str) -> Callable[[Any, Axis, bool], Tensor]:
-    def apply(x: TensorLike, axis: Axis, keepdims: bool) -> Tensor:
+def _extreme(
+    rule: Reduce, logic: Reduce, combine: Callable[[Any, Any], Tensor], name: str
+) -> Callable[[Any, Axis, bool, TensorLike | None], Tensor]:
+    """Make a maximum or minimum: of truth values, by logic; with an initial value, of empty tensors too."""
+
+    def apply(x: TensorLike, axis: Axis, keepdims: bool, initial: TensorLike | None = None) -> Tensor:
         node = node_of(x)
         axes = many_axes(axis, node.rank, name)
-        if axes and not size_along(node, axes):
+        if initial is None and axes and not size_along(node, axes):
             raise ShapeError(f"{name} of an empty tensor: the shape is {node.shape}, the axes are {axes}")
-        return Tensor(_reduce(logic if node.dtype == "bool" else rule, node, axis, keepdims, name))
+        result = _reduce(logic if node.dtype == "bool" else rule, node, axis, keepdims, name)
+        return Tensor(result) if initial is None else combine(Tensor(result), cast(initial, node.dtype))
 
     return apply
 
 
-_max = _extreme(p.reduce_max, p.reduce_or, "max")
-_min = _extreme(p.reduce_min, p.reduce_and, "min")
+_max = _extreme(p.reduce_max, p.reduce_or, maximum, "max")
+_min = _extreme(p.reduce_min, p.reduce_and, minimum, "min")
 
 
 @operation
@@ -235,12 +240,7 @@ def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float
         >>> float(hornbeam.ops.max([1.0, 2.0]))
         2.0
     """
-    if initial is None:
-        return _max(x, axis, keepdims)
-    node = node_of(x)
-    return maximum(
-        Tensor(_reduce(p.reduce_max, node, axis, keepdims, "max")), Tensor(cast_node(initial, node.dtype))
-    )
+    return _max(x, axis, keepdims, initial)
 
 
 @operation
@@ -263,12 +263,7 @@ def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float
         >>> float(hornbeam.ops.min([1.0, 2.0]))
         1.0
     """
-    if initial is None:
-        return _min(x, axis, keepdims)
-    node = node_of(x)
-    return minimum(
-        Tensor(_reduce(p.reduce_min, node, axis, keepdims, "min")), Tensor(cast_node(initial, node.dtype))
-    )
+    return _min(x, axis, keepdims, initial)
 
 
 @operation

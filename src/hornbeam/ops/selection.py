@@ -231,7 +231,8 @@ def argsort(x: TensorLike, axis: int | None = -1) -> Tensor:
         >>> np.asarray(hornbeam.ops.argsort([3, 1, 2])).tolist()
         [1, 2, 0]
     """
-    return Tensor(p.argsort(*_sortable(x, axis, "argsort")))
+    # The order of one number is [0], as in NumPy.
+    return Tensor(p.argsort(*_sortable(x, axis if as_tensor(x).ndim else None, "argsort")))
 
 
 @operation
@@ -341,7 +342,7 @@ def unique(
 ) -> Tensor | tuple[Tensor, ...]:
     """Return the distinct elements in ascending order.
 
-    Their number depends on the values, so `x` must be known.
+    Their number depends on the values, so `x` must be known. No NaN equals another one.
 
     Args:
         x: Tensor or anything that converts to one.
@@ -351,7 +352,8 @@ def unique(
         return_counts: Return how often each element occurs, too.
         axis: Integer, the axis whose slices are compared; None for the elements of the flattened tensor.
         size: Integer, the length to which the result is cut or filled, or None.
-        fill_value: Number that fills up to `size`; None for the smallest element.
+        fill_value: Number that fills up to `size`; None for the smallest element. Indices are filled with
+            that of the smallest element, counts with 0.
 
     Returns:
         Tensor, or a tuple of it and the requested int32 tensors.
@@ -368,7 +370,7 @@ def unique(
             "unique: the number of results depends on values, which a symbolic tensor does not have"
         )
     values, index, inverse, counts = np.unique(
-        np.asarray(x), return_index=True, return_inverse=True, return_counts=True, axis=axis
+        np.asarray(x), return_index=True, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
     )
     if size is not None:
         along = 0 if axis is None else axis
@@ -383,7 +385,7 @@ def unique(
             )
             part = np.broadcast_to(fill, (*values.shape[:along], missing, *values.shape[along + 1 :]))
             values = np.concatenate([values, part], axis=along)
-            index = np.concatenate([index, np.zeros(missing, index.dtype)])
+            index = np.concatenate([index, np.repeat(index[:1], missing)])
             counts = np.concatenate([counts, np.zeros(missing, counts.dtype)])
     inverse = inverse.reshape(np.shape(x)) if axis is None else inverse.reshape(-1)
     results = [as_tensor(values, as_tensor(x).dtype)]

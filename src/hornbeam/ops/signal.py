@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.formatting import brief
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, numpy_dtype
+from hornbeam.ir.types import ShapeError, TensorType, numpy_dtype
 from hornbeam.ops._common import float_node, node_of, static_int
 from hornbeam.ops.repeating import pad
 from hornbeam.ops.selection import take
@@ -112,9 +113,8 @@ def _rotate_sum(real: Node, imag: Node, cos: np.ndarray, sin: np.ndarray) -> tup
 
 def _complex(x: tuple[TensorLike, TensorLike], name: str) -> tuple[Node, Node]:
     if not isinstance(x, (tuple, list)) or len(x) != 2:
-        raise HornbeamTypeError(
-            f"{name} takes a pair (real, imaginary) of real tensors: complex dtypes are not supported"
-        )
+        got = f"{len(x)} of them" if isinstance(x, (tuple, list)) else brief(x)
+        raise ShapeError(f"{name} takes a pair (real, imaginary) of real tensors, got {got}")
     real, imag = (float_node(part) for part in x)
     if real.type != imag.type or not real.rank:
         raise ShapeError(
@@ -252,11 +252,11 @@ def _window(window: str | TensorLike | None, length: int, fft_length: int, dtype
     """Return the window, centered in `fft_length`. Named windows are periodic, as in spectral analysis."""
     if window is None:
         values = np.ones(length)
-    elif window in ("hann", "hamming"):
+    elif isinstance(window, str):
+        if window not in ("hann", "hamming"):
+            raise ValueError(f'stft: window must be "hann", "hamming", None or a tensor, got {window!r}')
         turns = 2 * np.pi * np.arange(length) / length
         values = 0.5 - 0.5 * np.cos(turns) if window == "hann" else 0.54 - 0.46 * np.cos(turns)
-    elif isinstance(window, str):
-        raise ValueError(f'stft: window must be "hann", "hamming", None or a tensor, got {window!r}')
     else:
         node = cast_node(window, dtype)
         if node.shape != (length,):
@@ -268,9 +268,17 @@ def _window(window: str | TensorLike | None, length: int, fft_length: int, dtype
 
 
 def _stft_sizes(sequence_length: int, sequence_stride: int, fft_length: int) -> tuple[int, int, int]:
-    sizes = [static_int(n, "a length") for n in (sequence_length, sequence_stride, fft_length)]
-    if min(sizes) < 1 or sizes[2] < sizes[0]:
-        raise ValueError(f"stft: lengths must be positive and fft_length >= sequence_length, got {sizes}")
+    given = {
+        "sequence_length": sequence_length,
+        "sequence_stride": sequence_stride,
+        "fft_length": fft_length,
+    }
+    for name, value in given.items():
+        if isinstance(value, float) or static_int(value, name) < 1:
+            raise ValueError(f"stft: {name} must be a positive integer, got {value}")
+    sizes = [static_int(n, name) for name, n in given.items()]
+    if sizes[2] < sizes[0]:
+        raise ValueError(f"stft: fft_length must be >= sequence_length, got {sizes[2]} and {sizes[0]}")
     return sizes[0], sizes[1], sizes[2]
 
 

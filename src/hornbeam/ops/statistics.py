@@ -52,9 +52,9 @@ def _quantiles(
     node = float_node(x)
     work = "float64" if node.dtype == "float64" else "float32"
     axes = many_axes(axis, node.rank, name)
-    if not axes:
-        raise ShapeError(f"{name} needs a tensor with at least one axis")
-    rows = p.sort(to_last(p.convert(node, work), axes))
+    values = p.convert(node, work)
+    # Over no axes each element is alone.
+    rows = p.sort(to_last(values, axes) if axes else p.reshape(values, (*node.shape, 1)))
     size, lead = rows.shape[-1], rows.shape[:-1]
     if not size:
         raise ShapeError(f"{name} of an empty tensor: the shape is {node.shape}")

@@ -61,7 +61,7 @@ def _float_channels(
 ) -> tuple[Node, Callable[[Node], Tensor]]:
     node, restore = _rgb_channels(images, data_format, name)
     if not is_float(node.dtype):
-        raise TypeError(f"{name} needs floats in [0, 1], got {node.dtype}: divide by 255 first")
+        raise ValueError(f"{name} needs floats in [0, 1], got {node.dtype}: divide by 255 first")
     return node, restore
 
 

@@ -45,11 +45,12 @@ def extract_patches(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """Extract patches of images as channels.
+    """Extract patches of images as channels; of volumes if `size` is three integers.
 
     Args:
-        images: Tensor (n, height, width, channels), one image of three axes, or channels first.
-        size: Integer or pair of integers, height and width of the patches.
+        images: Tensor (n, height, width, channels), one image of three axes, or channels first. For volumes
+            see `extract_patches_3d`.
+        size: Integer or pair of integers, height and width of the patches, or triple for volumes.
         strides: Integer or pair of integers, the distance of patches; None for `size`.
         dilation_rate: Integer or pair of integers, the distance of pixels in a patch.
         padding: "valid" or "same".
@@ -65,6 +66,8 @@ def extract_patches(
         >>> hornbeam.ops.image.extract_patches(hornbeam.ops.ones((1, 4, 4, 3)), 2).shape
         (1, 2, 2, 12)
     """
+    if isinstance(size, (tuple, list)) and len(size) == 3:
+        return extract_patches_3d(images, size, strides, dilation_rate, padding, data_format)
     node, restore = image_batch(images, data_format, "extract_patches")
     return restore(_patches(node, size, strides, dilation_rate, padding, 2))
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam.core.convert import cast
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
+from hornbeam.ops import numpy as tensor_functions
 from hornbeam.ops._common import float_node, image_batch
 from hornbeam.ops.selection import take
 
@@ -21,23 +24,26 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
 
 
-def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.maximum(0, 1 - np.abs(x))
+# Kernels get the module to compute with: NumPy for known scales, `hornbeam.ops.numpy` for tensors.
 
 
-def _cubic(x: np.ndarray) -> np.ndarray:
+def _triangle(x: Any, xp: ModuleType) -> Any:
+    return xp.maximum(0, 1 - xp.abs(x))
+
+
+def _cubic(x: Any, xp: ModuleType) -> Any:
     """Keys, "Cubic convolution interpolation for digital image processing", 1981, a = -1/2."""
-    x = np.abs(x)
+    x = xp.abs(x)
     near = ((1.5 * x - 2.5) * x) * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return np.where(x < 1, near, np.where(x < 2, far, 0))
+    return xp.where(x < 1, near, xp.where(x < 2, far, 0))
 
 
-def _lanczos(radius: int) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda x: np.where(np.abs(x) < radius, np.sinc(x) * np.sinc(x / radius), 0)
+def _lanczos(radius: int) -> Callable[[Any, ModuleType], Any]:
+    return lambda x, xp: xp.where(xp.abs(x) < radius, xp.sinc(x) * xp.sinc(x / radius), 0)
 
 
-_KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+_KERNELS: dict[str, Callable[[Any, ModuleType], Any]] = {
     "bilinear": _triangle,
     "linear": _triangle,
     "bicubic": _cubic,
@@ -48,8 +54,8 @@ _KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def resize_weights(
-    size: int, out: int, method: str, antialias: bool, scale: float, shift: float
-) -> np.ndarray:
+    size: int, out: int, method: str, antialias: bool, scale: Any, shift: Any, xp: ModuleType = np
+) -> Any:
     """Return the weights (out, size) of the pixels of an axis for the pixels of the result.
 
     Pixels have their centers at i + 1/2; with `antialias` the kernel is stretched when the axis shrinks.
@@ -57,21 +63,21 @@ def resize_weights(
     """
     count_elements(out * size)
     inverse = 1.0 / scale
-    width = max(inverse, 1.0) if antialias else 1.0
-    centers = (np.arange(out) + 0.5 - shift) * inverse - 0.5
-    weights = _KERNELS[method]((centers[:, None] - np.arange(size)) / width)
-    total = weights.sum(axis=1, keepdims=True)
-    weights = np.divide(
-        weights, total, out=np.zeros_like(weights), where=np.abs(total) > 1000 * np.finfo(np.float32).eps
-    )
-    outside = (centers < -0.5) | (centers > size - 0.5)
-    weights[outside] = 0
-    return weights
+    width = xp.maximum(inverse, 1.0) if antialias else 1.0
+    centers = ((xp.arange(out) + 0.5 - shift) * inverse - 0.5)[:, None]
+    weights = _KERNELS[method]((centers - xp.arange(size)) / width, xp)
+    total = xp.sum(weights, axis=1, keepdims=True)
+    inside = (centers >= -0.5) & (centers <= size - 0.5)
+    some = xp.abs(total) > 1000 * np.finfo(np.float32).eps
+    return xp.where(inside & some, weights / xp.where(some, total, 1), 0)
 
 
-def _along(node: Node, axis: int, weights: np.ndarray) -> Node:
+def _along(node: Node, axis: int, weights: Tensor | np.ndarray) -> Node:
     """Replace an axis of images by weighted sums of its pixels."""
-    matrix = p.constant(weights.astype(numpy_dtype(node.dtype)), node.dtype)
+    if isinstance(weights, Tensor):
+        matrix = p.convert(weights.node, node.dtype)
+    else:
+        matrix = p.constant(weights.astype(numpy_dtype(node.dtype)), node.dtype)
     result = p.dot_general(node, matrix, contract=((axis,), (1,)))
     return p.transpose(result, (*range(axis), result.rank - 1, *range(axis, result.rank - 1)))
 
@@ -193,9 +199,9 @@ def scale_and_translate(
 
     Args:
         images: Tensor of any number of axes.
-        output_shape: Sequence of integers, the shape of the result.
-        scale: Known numbers, one for each of `spatial_dims`.
-        translation: Known numbers of pixels, one for each of `spatial_dims`.
+        output_shape: Sequence of integers, the shape of the result; None keeps the size of an axis.
+        scale: Vector of numbers, one for each of `spatial_dims`; differentiable if it is a tensor.
+        translation: Vector of numbers of pixels, one for each of `spatial_dims`, as `scale`.
         spatial_dims: Sequence of integers, the axes.
         method: "linear" (or "bilinear"), "cubic" ("bicubic"), "lanczos3" or "lanczos5".
         antialias: Average over the area of a pixel when an axis shrinks.
@@ -209,24 +215,25 @@ def scale_and_translate(
     if method not in _KERNELS:
         raise ValueError(f"scale_and_translate: method must be one of {', '.join(_KERNELS)}, got {method!r}")
     node = float_node(images)
-    scales, shifts = (
-        np.asarray(scale, np.float64).reshape(-1),
-        np.asarray(translation, np.float64).reshape(-1),
-    )
-    if len(output_shape) != node.rank or not len(spatial_dims) == scales.size == shifts.size:
+    xp: ModuleType = np
+    scales: Any
+    shifts: Any
+    if isinstance(scale, Tensor) or isinstance(translation, Tensor):
+        xp = tensor_functions
+        scales, shifts = (xp.reshape(cast(x, "float32"), (-1,)) for x in (scale, translation))
+    else:
+        scales, shifts = (np.asarray(x, np.float64).reshape(-1) for x in (scale, translation))
+    shape = tuple(node.shape[i] if n is None else n for i, n in enumerate(output_shape[: node.rank]))
+    if len(output_shape) != node.rank or not len(spatial_dims) == scales.shape[0] == shifts.shape[0]:
         raise ShapeError(
             "scale_and_translate: needs a size per axis, and a scale and translation per spatial axis"
         )
-    for axis, factor, shift in zip(spatial_dims, scales, shifts, strict=True):
+    for i, axis in enumerate(spatial_dims):
         at = axis % node.rank
-        weights = resize_weights(
-            node.shape[at], output_shape[at], method, antialias, float(factor), float(shift)
-        )
+        weights = resize_weights(node.shape[at], shape[at], method, antialias, scales[i], shifts[i], xp)
         node = _along(node, at, weights)
-    if node.shape != tuple(output_shape):
-        raise ShapeError(
-            f"scale_and_translate: the other axes of {tuple(output_shape)} differ from {node.shape}"
-        )
+    if node.shape != shape:
+        raise ShapeError(f"scale_and_translate: the other axes of {shape} differ from {node.shape}")
     return Tensor(node)
 
 
