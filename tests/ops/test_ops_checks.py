@@ -31,6 +31,8 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: ops.image.hsv_to_rgb(np.ones((4, 4, 3), "int32")), ValueError, "divide by 255"),
     (lambda: ops.image.extract_patches(np.ones((1, 8, 8, 3)), "5"), TypeError, "an integer or 2 of them"),
     (lambda: ops.image.extract_patches(np.ones((1, 8, 8, 3)), (3,) * 4), ValueError, "2 of them"),
+    (lambda: ops.histogram(ONES, range=(1,)), ValueError, r"a pair .* got \(1,\)"),
+    (lambda: ops.histogram(ONES, range=(5, 1)), ValueError, "a pair"),
     (lambda: ops.cholesky(-np.eye(2)), ValueError, "not positive definite"),
 ]
 

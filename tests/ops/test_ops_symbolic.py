@@ -49,6 +49,7 @@ CASES: list[tuple[Callable[[], Any], tuple, str]] = [
     (lambda: ops.cumsum(ROWS, 1), (None, 5), "float32"),
     (lambda: ops.map(lambda x: x * 2, ROWS), (None, 5), "float32"),
     (lambda: ops.jvp(ops.sin, (ROWS,), (ROWS,))[1], (None, 5), "float32"),
+    (lambda: ops.unique(ROWS, axis=1, size=3), (None, 3), "float32"),
     (lambda: ops.linspace(ROWS, 1.0, 4), (4, None, 5), "float32"),
     (lambda: ops.geomspace(1.0, ROWS, 4, axis=1), (None, 4, 5), "float32"),
     (lambda: ops.while_loop(lambda x: ops.sum(x) < 1, lambda x: x * 2, ROWS), (None, 5), "float32"),

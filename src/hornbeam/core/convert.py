@@ -192,15 +192,15 @@ def unify(*xs: TensorLike, dtype: str | None = None) -> list[Node]:
 
 
 @operation
-def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
+def cast(x: TensorLike, dtype: DTypeLike | None) -> Tensor:
     """Convert to a dtype; floats are truncated toward zero on conversion to integers.
 
     Args:
         x: Tensor or anything that converts to one.
-        dtype: Dtype by name or as a NumPy dtype.
+        dtype: Dtype by name or as a NumPy dtype; None for `hornbeam.config.floatx()`.
 
     Returns:
         Tensor of the shape of `x`.
     """
-    name = dtype_name(dtype)
+    name = floatx() if dtype is None else dtype_name(dtype)
     return Tensor(cast_node(x, name))

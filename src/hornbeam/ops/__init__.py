@@ -28,6 +28,7 @@ from hornbeam.ops.casting import convert_to_numpy, convert_to_tensor, dtype, is_
 from hornbeam.ops.control_flow import (
     associative_scan, cond, fori_loop, map, scan, switch, vectorized_map, while_loop,
 )
+from hornbeam.ops.distinct import unique
 from hornbeam.ops.derivatives import custom_gradient, stop_gradient
 from hornbeam.ops.indexing import scatter, scatter_update, slice, slice_update
 from hornbeam.ops.creation import (
@@ -79,7 +80,7 @@ from hornbeam.ops.binning import (
     bincount, digitize, histogram, searchsorted,
 )
 from hornbeam.ops.selection import (
-    argpartition, argsort, isin, nonzero, select, sort, take, take_along_axis, top_k, unique, unravel_index,
+    argpartition, argsort, isin, nonzero, select, sort, take, take_along_axis, top_k, unravel_index,
     where,
 )
 from hornbeam.ops.joining import (

@@ -143,8 +143,8 @@ def histogram(
     """
     if not isinstance(bins, int) or bins < 1:
         raise ValueError(f"histogram: bins must be a positive integer, got {bins!r}")
-    if range is not None and not range[0] <= range[1]:
-        raise ValueError(f"histogram: the range must increase, got {range}")
+    if range is not None and (len(range) != 2 or not range[0] <= range[1]):
+        raise ValueError(f"histogram: the range is a pair (lowest edge, highest edge), got {range}")
     values = as_tensor(x)
     values = values if is_float(values.dtype) else Tensor(cast_node(values, "float32"))
     low, high = range if range is not None else (smallest(values), largest(values))

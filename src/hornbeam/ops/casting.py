@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
@@ -101,12 +102,12 @@ def dtype(x: TensorLike) -> str:
 
 
 @operation
-def saturate_cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
+def saturate_cast(x: TensorLike, dtype: DTypeLike | None) -> Tensor:
     """Convert to a dtype; values out of its range become its nearest limit.
 
     Args:
         x: Tensor or anything that converts to one.
-        dtype: Dtype by name or as a NumPy dtype.
+        dtype: Dtype by name or as a NumPy dtype; None for `hornbeam.config.floatx()`.
 
     Returns:
         Tensor of the shape of `x`.
@@ -115,7 +116,7 @@ def saturate_cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
         >>> int(hornbeam.ops.saturate_cast(300, "uint8"))
         255
     """
-    node, name = node_of(x), dtype_name(dtype)
+    node, name = node_of(x), floatx() if dtype is None else dtype_name(dtype)
     if name == "bool" or node.dtype == "bool" or not (is_integer(name) and is_integer(node.dtype)):
         if is_float(name) and is_float(node.dtype):
             from hornbeam.ops.elementwise import _limits, clip

@@ -13,6 +13,7 @@ from hornbeam.ops.creation import (
     geomspace, hamming, hanning, identity, kaiser, linspace, logspace, meshgrid, ones, ones_like, tri, tril,
     triu, vander, zeros, zeros_like,
 )
+from hornbeam.ops.distinct import unique
 from hornbeam.ops.elementwise import (
     abs, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip, conj,
     conjugate, cos, cosh, deg2rad, divide, divide_no_nan, exp, exp2, expm1, fabs, floor, fmax, fmin, fmod,
@@ -38,7 +39,7 @@ from hornbeam.ops.binning import (
     bincount, digitize, histogram, searchsorted,
 )
 from hornbeam.ops.selection import (
-    argpartition, argsort, isin, nonzero, select, sort, take, take_along_axis, unique, unravel_index, where,
+    argpartition, argsort, isin, nonzero, select, sort, take, take_along_axis, unravel_index, where,
 )
 from hornbeam.ops.joining import (
     append, array_split, concatenate, dsplit, dstack, hsplit, hstack, split, stack, vsplit, vstack,

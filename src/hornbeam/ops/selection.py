@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # fmt: off
 __all__ = [
     "argpartition", "argsort", "isin", "nonzero", "select", "sort", "take", "take_along_axis", "top_k",
-    "unique", "unravel_index", "where",
+    "unravel_index", "where",
 ]
 # fmt: on
 
@@ -306,93 +306,6 @@ def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bo
     hit = p.eq(p.broadcast(a, shape, tuple(range(a.rank))), p.broadcast(b, shape, (a.rank,)))
     is_member = p.reduce_or(hit, (a.rank,))
     return Tensor(p.logical_not(is_member) if invert else is_member)
-
-
-@overload
-def unique(
-    x: TensorLike,
-    sorted: bool = ...,
-    return_index: Literal[False] = ...,
-    return_inverse: Literal[False] = ...,
-    return_counts: Literal[False] = ...,
-    axis: int | None = ...,
-    size: int | None = ...,
-    fill_value: float | None = ...,
-) -> Tensor: ...
-@overload
-def unique(
-    x: TensorLike,
-    sorted: bool = ...,
-    return_index: bool = ...,
-    return_inverse: bool = ...,
-    return_counts: bool = ...,
-    axis: int | None = ...,
-    size: int | None = ...,
-    fill_value: float | None = ...,
-) -> tuple[Tensor, ...]: ...
-def unique(
-    x: TensorLike,
-    sorted: bool = True,
-    return_index: bool = False,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    axis: int | None = None,
-    size: int | None = None,
-    fill_value: float | None = None,
-) -> Tensor | tuple[Tensor, ...]:
-    """Return the distinct elements in ascending order.
-
-    Their number depends on the values, so `x` must be known. No NaN equals another one.
-
-    Args:
-        x: Tensor or anything that converts to one.
-        sorted: Accepted; the elements are always sorted.
-        return_index: Return the indices of the first occurrences, too.
-        return_inverse: Return the indices that rebuild `x`, too.
-        return_counts: Return how often each element occurs, too.
-        axis: Integer, the axis whose slices are compared; None for the elements of the flattened tensor.
-        size: Integer, the length to which the result is cut or filled, or None.
-        fill_value: Number that fills up to `size`; None for the smallest element. Indices are filled with
-            that of the smallest element, counts with 0.
-
-    Returns:
-        Tensor, or a tuple of it and the requested int32 tensors.
-
-    Raises:
-        ConcretizationError: If it is called inside a compiled function.
-
-    Example:
-        >>> np.asarray(hornbeam.ops.unique([3, 1, 3])).tolist()
-        [1, 3]
-    """
-    if isinstance(x, Tensor) and x.symbolic:
-        raise ShapeError(
-            "unique: the number of results depends on values, which a symbolic tensor does not have"
-        )
-    values, index, inverse, counts = np.unique(
-        np.asarray(x), return_index=True, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
-    )
-    if size is not None:
-        along = 0 if axis is None else axis
-        missing = size - values.shape[along]
-        values = np.take(values, np.arange(min(size, values.shape[along])), axis=along)
-        index, counts = index[:size], counts[:size]
-        if missing > 0:
-            fill = (
-                np.take(values, [0], axis=along)
-                if fill_value is None
-                else np.asarray(fill_value, values.dtype)
-            )
-            part = np.broadcast_to(fill, (*values.shape[:along], missing, *values.shape[along + 1 :]))
-            values = np.concatenate([values, part], axis=along)
-            index = np.concatenate([index, np.repeat(index[:1], missing)])
-            counts = np.concatenate([counts, np.zeros(missing, counts.dtype)])
-    inverse = inverse.reshape(np.shape(x)) if axis is None else inverse.reshape(-1)
-    results = [as_tensor(values, as_tensor(x).dtype)]
-    for wanted, extra in ((return_index, index), (return_inverse, inverse), (return_counts, counts)):
-        if wanted:
-            results.append(as_tensor(extra.astype(np.int32)))
-    return results[0] if len(results) == 1 else tuple(results)
 
 
 @operation

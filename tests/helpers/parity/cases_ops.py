@@ -128,6 +128,8 @@ GROUPS: dict[str, str] = {
         ops.saturate_cast(x * 200, 'int8')
         ops.saturate_cast(x * 200, 'uint8')
         ops.cast(x, 'int32')
+        ops.cast(i, None)
+        ops.saturate_cast(x, None)
         ops.cast(x, 'bool')
         ops.cast(i, 'float16')
         ops.unravel_index(k, (3, 4))
@@ -228,6 +230,9 @@ GROUPS: dict[str, str] = {
         ops.argsort(x, axis=0)
         ops.argsort(x, axis=None)
         ops.argsort(x[0, 0])
+        ops.unique(i, size=9, return_index=True, return_inverse=True, return_counts=True)
+        ops.unique(i % 2, axis=1, size=5, fill_value=7, return_index=True, return_counts=True)
+        ops.unique(i % 2, axis=0, size=2, return_inverse=True)
         ops.top_k(x, 2)
         ops.top_k(x, 3, sorted=True)[1]
         ops.in_top_k(k, x, 2)
