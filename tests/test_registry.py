@@ -374,3 +374,50 @@ def test_the_table_fills_itself() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "Dense"
+
+
+def test_plain_objects_there_and_back() -> None:
+    for value in (b"abc", slice(None, 3, 2), Ellipsis, [b"a", {"b": slice(1, 2)}]):
+        assert deserialize(json.loads(json.dumps(serialize(value)))) == value
+    inner = deserialize(json.loads(json.dumps(serialize(slice(None, np.array([0, 1]), 1)))))
+    assert inner.stop.tolist() == [0, 1]
+
+
+def test_class_names_as_identifiers_are_written() -> None:
+    assert isinstance(optimizers.get({"class_name": "sgd", "config": {}}), optimizers.SGD)
+    config = {"class_name": "random_normal", "config": {"seed": 1}}
+    assert isinstance(initializers.get(config), initializers.RandomNormal)
+    with pytest.raises(ValueError, match="'sgdd'"):
+        optimizers.get({"class_name": "sgdd", "config": {}})
+
+
+def test_a_scope_without_objects() -> None:
+    with custom_object_scope(None):
+        assert isinstance(deserialize(serialize(layers.Dense(2))), layers.Dense)
+
+
+@pytest.mark.parametrize("name", ["builtins.eval", "subprocess.Popen", "package>Dense"])
+def test_an_own_class_of_keras_has_no_registered_name(name: str) -> None:
+    config = {**serialize(layers.Dense(1)), "registered_name": name}
+    with pytest.raises(ValueError, match="omit registered_name"):
+        deserialize(config)
+
+
+def test_a_registered_function_without_its_package() -> None:
+    @register_keras_serializable("some_package")
+    def doubled(x: Any) -> Any:
+        return x * 2
+
+    config = {
+        "module": "builtins",
+        "class_name": "function",
+        "config": "doubled",
+        "registered_name": "function",
+    }
+    assert deserialize(config) is doubled
+
+
+def test_layers_of_a_config_that_are_none() -> None:
+    config = models.Sequential([layers.Dense(1)]).get_config()
+    with pytest.raises(ValueError, match=r"has {} among its layers"):
+        models.Sequential.from_config({**config, "layers": [*config["layers"], {}]})

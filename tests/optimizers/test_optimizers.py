@@ -341,3 +341,53 @@ def test_own_optimizers_as_in_keras() -> None:
     np.testing.assert_array_equal(np.asarray(variable), [0.5, 1.5])
     assert [v.name for v in optimizer.variables] == ["iteration", "learning_rate", "w_count"]
     np.testing.assert_array_equal(np.asarray(optimizer.counts[0]), [1.0, 1.0])
+
+
+def test_optimizers_of_a_map_are_known_before_building() -> None:
+    one, other, default = optimizers.Adam(), optimizers.SGD(0.1, loss_scale_factor=2.0), optimizers.SGD(0.3)
+    groups = optimizers.OptimizerMap(default, {".*kernel": one, ".*bias": other})
+    multi = optimizers.MultiOptimizer(groups, loss_scale_factor=5.0)
+    assert multi.optimizers == [one, other, default]
+    kernel, bias = Variable([2.0], name="kernel"), Variable([2.0], name="bias")
+    multi.apply([ops.convert_to_tensor([10.0])] * 2, [kernel, bias])
+    # The scale of the whole replaces that of the part.
+    assert bias.tolist() == pytest.approx([2.0 - 0.1 * 10.0 / 5.0])
+    assert [int(part.iterations) for part in multi.optimizers] == [1, 1, 0]
+
+
+def test_a_schedule_begins_with_a_rate_of_an_optimizer() -> None:
+    adam = optimizers.Adam(0.01)
+    assert len(adam.variables) == 2
+    adam.learning_rate = optimizers.schedules.ExponentialDecay(adam.learning_rate, 10, 0.5)
+    assert len(adam.variables) == 1
+    assert adam.learning_rate.item() == pytest.approx(0.01)
+    assert adam.get_config()["learning_rate"]["config"]["initial_learning_rate"] == 0.01
+
+
+def test_old_arguments_of_a_loss_scale() -> None:
+    inner = optimizers.SGD(0.5)
+    optimizer = optimizers.LossScaleOptimizer(
+        inner, dynamic=True, clipnorm=None, use_ema=False, ema_momentum=0.99
+    )
+    assert optimizer.inner_optimizer is inner
+    with pytest.raises(ValueError, match="clipnorm of a LossScaleOptimizer is set on its inner_optimizer"):
+        optimizers.LossScaleOptimizer(inner, clipnorm=1.0)
+    with pytest.raises(ValueError, match="dynamic=False is not LossScaleOptimizer's"):
+        optimizers.LossScaleOptimizer(inner, dynamic=False)
+    with pytest.raises(TypeError, match="foo"):
+        optimizers.LossScaleOptimizer(inner, foo=1)
+
+
+def test_identifiers() -> None:
+    assert optimizers.get(None) is None
+    adam = optimizers.get({"class_name": "adam", "config": {"weight_decay": 0.05}})
+    assert (type(adam), adam.weight_decay) == (optimizers.Adam, 0.05)
+
+
+def test_parts_of_muon() -> None:
+    muon = optimizers.Muon(rms_rate=0.5)
+    matrix = ops.convert_to_tensor(np.random.default_rng(0).normal(size=(6, 3)).astype("float32"))
+    assert np.allclose(muon.lr_adjust(matrix), np.asarray(matrix) * 0.5 * np.sqrt(6))
+    assert optimizers.Muon(rms_rate=None).lr_adjust(matrix) is matrix
+    values = np.linalg.svd(np.asarray(muon.zeropower_via_newtonschulz5(matrix, 5)), compute_uv=False)
+    assert np.all(np.abs(values - 1) < 0.35)

@@ -115,13 +115,13 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 @contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Let configs name further classes and functions inside a `with` block.
 
     Args:
-        custom_objects: Classes and functions by name.
+        custom_objects: Classes and functions by name; None for no further ones.
     """
-    with override(_scopes, (dict(custom_objects), *_scopes.get())):
+    with override(_scopes, (dict(custom_objects or {}), *_scopes.get())):
         yield
 
 
@@ -178,13 +178,8 @@ def serialize(obj: object) -> Tree:
             "class_name": "__numpy__",
             "config": {"value": obj.tolist(), "dtype": dtype_name(obj.dtype)},
         }
-    if obj is Ellipsis:
-        return {"class_name": "__ellipsis__", "config": {}}
-    if isinstance(obj, slice):
-        return {
-            "class_name": "__slice__",
-            "config": {key: serialize(getattr(obj, key)) for key in ("start", "stop", "step")},
-        }
+    if obj is Ellipsis or isinstance(obj, (bytes, slice)):
+        return _serialize_plain_object(obj)
     if hasattr(obj, "__array__") and hasattr(obj, "dtype"):  # a tensor or a variable
         return {
             "class_name": "__tensor__",
@@ -203,6 +198,15 @@ def serialize(obj: object) -> Tree:
     if callable(obj) and hasattr(obj, "__name__"):
         return _serialize_function(obj)
     raise TypeError(f"cannot serialize {obj!r}: it has no get_config()")
+
+
+def _serialize_plain_object(obj: Any) -> dict[str, Any]:
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode()}}
+    parts = {key: serialize(getattr(obj, key)) for key in ("start", "stop", "step")}
+    return {"class_name": "__slice__", "config": parts}
 
 
 def _serialize_instance(obj: Any) -> dict[str, Any]:
@@ -294,7 +298,7 @@ def _plain_value(name: str, config: Mapping[str, Any], custom_objects: Mapping[s
     if name == "__ellipsis__":
         return Ellipsis
     if name == "__slice__":
-        return slice(inner["start"], inner["stop"], inner["step"])
+        return slice(*(deserialize(inner[key], custom_objects) for key in ("start", "stop", "step")))
     if name == "__bytes__":
         return str(inner["value"]).encode()
     array = np.array(inner["value"], dtype=numpy_dtype(dtype_name(inner["dtype"])))
@@ -317,9 +321,19 @@ def _resolve_name(config: Mapping[str, Any], custom_objects: Mapping[str, Any] |
             target = get_registered_object(label, custom_objects)
             if target is not None:
                 return _checked_target(target, str(name), kind == "function")
+    if kind == "function" and module == "builtins":
+        # Keras up to 3.6 wrote a registered function without its package.
+        for label, target in _REGISTERED.items():
+            if label.endswith(f">{name}"):
+                return target
     # Keras writes no module for classes of its users, but then a registered name.
     if isinstance(name, str) and _is_library(module) and (module is not None or not registered):
         target = _in_table(name, module, kind == "function")
+        if target is not None and registered and registered not in (name, kind):
+            raise UnknownObjectError(
+                f"the config gives {name!r}, which is Keras's own, the registered name {registered!r}, which "
+                "nothing is registered under: omit registered_name"
+            )
         if target is not None:
             return target
     raise UnknownObjectError(
@@ -417,6 +431,12 @@ def resolve(
     if isinstance(identifier, dict):
         if not identifier.get("module") and not identifier.get("registered_name"):
             identifier = {**identifier, "module": module}
+            known = _by_name(str(identifier.get("class_name")), module)
+            if (
+                inspect.isclass(known)
+                and get_registered_object(identifier["class_name"], custom_objects) is None
+            ):
+                identifier["class_name"] = known.__name__  # written like an identifier: "adam"
         return deserialize(identifier, custom_objects)
     if isinstance(identifier, str):
         target = get_registered_object(identifier, custom_objects) or _by_name(identifier, module)

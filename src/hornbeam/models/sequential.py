@@ -352,6 +352,11 @@ class Sequential(Model):
         """
         model = cls(name=config.get("name"))
         for layer in config.get("layers", []):
+            if not isinstance(layer, Mapping) or not {"class_name", "config"} <= set(layer):
+                raise ValueError(
+                    f"the config of model {model.name!r} has {layer!r:.80} among its layers: each must be a "
+                    "dict with class_name and config"
+                )
             model.add(deserialize(layer, custom_objects))
         if config.get("dtype") is not None:
             model.dtype_policy = dtype_policies.get(config["dtype"])

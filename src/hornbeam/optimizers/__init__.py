@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam._internal.lazy_imports import attach
 from hornbeam.core import registry
@@ -72,20 +72,30 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     return registry.deserialize(config, custom_objects)
 
 
-def get(identifier: OptimizerLike | type[Optimizer]) -> Optimizer:
+@overload
+def get(identifier: None) -> None: ...
+
+
+@overload
+def get(identifier: OptimizerLike | type[Optimizer]) -> Optimizer: ...
+
+
+def get(identifier: OptimizerLike | type[Optimizer] | None) -> Optimizer | None:
     """Return the optimizer for an identifier.
 
     Args:
-        identifier: Name such as "adam", config, class or optimizer.
+        identifier: Name such as "adam", config, class or optimizer; None for none.
 
     Returns:
-        Optimizer.
+        Optimizer, or None for None.
 
     Raises:
         UnknownObjectError: If the name is unknown; the message suggests the nearest one.
         ValueError: If the identifier is not an optimizer.
     """
     optimizer = registry.resolve(identifier, "keras.optimizers", "optimizer")
+    if identifier is None:
+        return None
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"{identifier!r} is not an optimizer: pass a name such as 'adam' or an Optimizer")
     return optimizer

@@ -497,15 +497,35 @@ class Muon(Optimizer):
             variable.assign(variable - mean * rate / (ops.sqrt(velocity) + self.epsilon))
             return
         total = momentum.assign(momentum * self.momentum + gradient)
-        update = self._orthogonal(gradient + total * self.momentum if self.nesterov else total)
-        scale = 1.0 if self.rms_rate is None else self.rms_rate * max(variable.shape) ** 0.5
-        variable.assign(variable - update * (learning_rate * scale))
+        direction = gradient + total * self.momentum if self.nesterov else total
+        update = self.zeropower_via_newtonschulz5(direction, self.ns_steps)
+        variable.assign(variable - self.lr_adjust(update * learning_rate))
 
-    def _orthogonal(self, x: Tensor) -> Tensor:
+    def lr_adjust(self, x: Tensor) -> Tensor:
+        """Scale the update of a matrix to the root mean square `rms_rate`: x * rms_rate * sqrt(max(shape)).
+
+        Args:
+            x: Tensor (rows, columns).
+
+        Returns:
+            Tensor of the same shape; `x` itself if `rms_rate` is None.
+        """
+        return x if self.rms_rate is None else x * (self.rms_rate * max(x.shape) ** 0.5)
+
+    def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
+        """Make the singular values of a matrix nearly 1 by Newton-Schulz steps; `orthogonal` above.
+
+        Args:
+            x: Tensor (rows, columns).
+            steps: Number of steps.
+
+        Returns:
+            Tensor of the same shape.
+        """
         tall = x.shape[0] > x.shape[1]
         x = ops.transpose(x) if tall else x
         x = x / (ops.sqrt(ops.sum(ops.square(x))) + 1e-7)
-        for _ in range(self.ns_steps):
+        for _ in range(steps):
             square = ops.matmul(x, ops.transpose(x))
             mixed = square * self.muon_b + ops.matmul(square, square) * self.muon_c
             x = x * self.muon_a + ops.matmul(mixed, x)

@@ -17,6 +17,7 @@ from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.optimizers.arguments import shortest_float
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -83,7 +84,7 @@ class _StepDecay(LearningRateSchedule):
     def __init__(
         self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool, name: str
     ) -> None:
-        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.initial_learning_rate = _initial_rate(initial_learning_rate)
         self.decay_steps = check_positive("decay_steps", decay_steps)
         self.decay_rate = decay_rate
         self.staircase = staircase
@@ -208,7 +209,7 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.initial_learning_rate = _initial_rate(initial_learning_rate)
         self.decay_steps = check_positive("decay_steps", decay_steps)
         self.end_learning_rate = end_learning_rate
         self.power = power
@@ -303,7 +304,7 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:
-        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.initial_learning_rate = _initial_rate(initial_learning_rate)
         self.decay_steps = check_positive("decay_steps", decay_steps)
         self.alpha = alpha
         self.name = name
@@ -368,7 +369,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         alpha: float = 0.0,
         name: str = "SGDRDecay",
     ) -> None:
-        self.initial_learning_rate = check_number("initial_learning_rate", initial_learning_rate)
+        self.initial_learning_rate = _initial_rate(initial_learning_rate)
         self.first_decay_steps = check_positive("first_decay_steps", first_decay_steps)
         self.t_mul = t_mul
         self.m_mul = m_mul
@@ -399,6 +400,13 @@ class CosineDecayRestarts(LearningRateSchedule):
             "alpha": self.alpha,
             "name": self.name,
         }
+
+
+def _initial_rate(value: float | TensorLike) -> float:
+    """Return the rate that a schedule begins with: a number, or the present value of a scalar tensor."""
+    if isinstance(value, Tensor) and value.shape == ():
+        return shortest_float(value.numpy())
+    return check_number("initial_learning_rate", value)
 
 
 def _half_cosine(fraction: Tensor) -> Tensor:

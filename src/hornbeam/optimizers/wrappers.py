@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,11 @@ class LossScaleOptimizer(Optimizer):
         initial_scale: Number, the first scale.
         dynamic_growth_steps: Integer, consecutive finite updates after which the scale doubles.
         name: Name; None for one from the class name.
+        **kwargs: `dynamic=True`, and arguments of `Optimizer` with their default values, which older configs
+            have.
 
     Raises:
-        ValueError: If `dynamic_growth_steps` is less than 1.
+        ValueError: If `dynamic_growth_steps` is less than 1, and for an argument of `inner_optimizer`.
         TypeError: If `inner_optimizer` is not an optimizer.
 
     Example:
@@ -52,10 +55,16 @@ class LossScaleOptimizer(Optimizer):
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
         name: str | None = None,
+        **kwargs: Any,
     ) -> None:
         if dynamic_growth_steps < 1:
             raise ValueError(f"dynamic_growth_steps must be at least 1, got {dynamic_growth_steps!r}")
-        super().__init__(learning_rate=0.0, name=name)
+        if not kwargs.pop("dynamic", True):
+            raise ValueError(
+                "dynamic=False is not LossScaleOptimizer's: a fixed scale is loss_scale_factor of the inner "
+                "optimizer itself"
+            )
+        super().__init__(learning_rate=0.0, name=name, **_without_defaults(kwargs))
         if not isinstance(inner_optimizer, Optimizer):
             raise TypeError(f"LossScaleOptimizer takes an Optimizer, got {inner_optimizer!r}")
         self.inner_optimizer = inner_optimizer
@@ -228,7 +237,7 @@ class MultiOptimizer(Optimizer):
     Args:
         optimizer_map: `OptimizerMap`, or function of a variable that returns its optimizer.
         loss_scale_factor: Number by which the loss is multiplied before differentiation and the gradients are
-            divided, or None.
+            divided, or None. It replaces those of the single optimizers.
         name: Name; None for one from the class name.
 
     Example:
@@ -249,23 +258,34 @@ class MultiOptimizer(Optimizer):
                 f"optimizer_map must be an OptimizerMap or a function of a variable, got {optimizer_map!r}"
             )
         self.optimizer_map = optimizer_map
+        # Each optimizer with the variables that it trains.
         self._groups: list[tuple[Optimizer, list[Variable]]] = []
+        if isinstance(optimizer_map, OptimizerMap):
+            for optimizer in (*optimizer_map.values(), optimizer_map.default_optimizer):
+                self._group_of(optimizer)
+
+    def _group_of(self, optimizer: Optimizer) -> list[Variable]:
+        """Return the variables of an optimizer, which loses a scale of its own: all share one loss."""
+        members = next((members for known, members in self._groups if known is optimizer), None)
+        if members is None:
+            members = []
+            optimizer.loss_scale_factor = None
+            self._groups.append((optimizer, members))
+        return members
 
     def build(self, variables: Sequence[Variable]) -> None:
         if self.built:
             return
         super().build(variables)
-        groups: dict[int, tuple[Optimizer, list[Variable]]] = {}
         for variable in variables:
-            optimizer = self.optimizer_map(variable)
-            groups.setdefault(id(optimizer), (optimizer, []))[1].append(variable)
-        self._groups = list(groups.values())
+            self._group_of(self.optimizer_map(variable)).append(variable)
         for optimizer, members in self._groups:
-            optimizer.build(members)
+            if members:
+                optimizer.build(members)
 
     @property
     def optimizers(self) -> list[Optimizer]:
-        """Single optimizers; empty before this one is built."""
+        """Single optimizers: those of the map, then its default. A function's are known after `build`."""
         return [optimizer for optimizer, _ in self._groups]
 
     @property
@@ -284,10 +304,10 @@ class MultiOptimizer(Optimizer):
         self._iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        trained = set(var_list)
         for optimizer, members in self._groups:
-            optimizer.finalize_variable_values(
-                [variable for variable in members if variable in set(var_list)]
-            )
+            if members:
+                optimizer.finalize_variable_values([v for v in members if v in trained])
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -301,6 +321,18 @@ class MultiOptimizer(Optimizer):
         return cls(
             **{**config, "optimizer_map": registry.deserialize(config["optimizer_map"], custom_objects)}
         )
+
+
+def _without_defaults(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Drop arguments of `Optimizer` that have their default values. Raises ValueError for other values."""
+    rest = {}
+    for name, value in arguments.items():
+        parameter = inspect.signature(Optimizer).parameters.get(name)
+        if parameter is None or name == "learning_rate":
+            rest[name] = value
+        elif value != parameter.default:
+            raise ValueError(f"{name} of a LossScaleOptimizer is set on its inner_optimizer, got {value!r}")
+    return rest
 
 
 def _all_finite(tensors: Sequence[Tensor]) -> Tensor:
