@@ -363,7 +363,7 @@ def test_permissions_and_links_are_kept(tmp_path: Path) -> None:
         ),
         (lambda m, p: save_model(m, p / "m", save_format="tf"), ValueError, "save_format='tf'"),
         (lambda m, p: m.save(p / "no" / "m.keras"), FileNotFoundError, "does not exist"),
-        (lambda m, p: hb.Sequential([layers.Dense(1)]).save(p / "m.keras"), ValueError, "no weights yet"),
+        (lambda m, p: hb.Sequential([layers.Dense(1)]).save(p / "m.h5"), ValueError, "not built yet"),
         (lambda m, p: Net().save_weights(p / "m.weights.h5"), ValueError, "no weights yet"),
         (lambda m, p: Net().load_weights(p / "m.weights.h5"), ValueError, "no weights yet"),
         (lambda m, p: m.save_weights(p / "m"), ValueError, r'must end in "\.weights\.h5"'),

@@ -300,3 +300,77 @@ def test_terminate_on_nan(capsys: pytest.CaptureFixture[str]) -> None:
     assert "invalid loss" in capsys.readouterr().out
     with pytest.raises(RuntimeError, match="invalid loss"), pytest.warns(RuntimeWarning):
         model.fit(X, Y, verbose=0, callbacks=[callbacks.TerminateOnNaN(raise_error=True)])
+
+
+def test_columns_of_a_validation_that_comes_later(tmp_path: Path) -> None:
+    model = compiled_model((3,), [layers.Dense(1)], "sgd", "mse", metrics=["mae"])
+    log = callbacks.CSVLogger(tmp_path / "log.csv")
+    settings = {"epochs": 3, "verbose": 0, "callbacks": [log]}
+    model.fit(X, Y, validation_data=(X, Y), validation_freq=2, **settings)
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["epoch", "loss", "mae", "val_loss", "val_mae"]
+    assert [row["val_loss"] == "NA" for row in rows] == [True, False, True]
+    model.fit(X, Y, **settings)
+    assert (tmp_path / "log.csv").read_text().splitlines()[0] == "epoch,loss,mae"
+
+
+def test_the_direction_of_a_monitor() -> None:
+    for name, op in (("val_loss", hb.ops.less), ("acc", hb.ops.greater)):
+        assert callbacks.EarlyStopping(name).monitor_op is op
+    assert callbacks.EarlyStopping("val_loss", mode="max").monitor_op is hb.ops.greater
+
+
+def test_a_metric_that_is_not_one_number() -> None:
+    stop = callbacks.EarlyStopping("f1", mode="max")
+    stop.set_model(Stub())  # type: ignore[arg-type]
+    stop.on_train_begin()
+    stop.on_epoch_end(0, {"f1": np.array([0.5])})
+    assert stop.best == 0.5
+    with pytest.warns(UserWarning, match="'f1', which has 2 values"):
+        stop.on_epoch_end(1, {"f1": np.array([0.5, 0.6])})
+
+
+def test_attributes_of_a_lambda_callback() -> None:
+    callback = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None, limit=3)
+    assert callback.limit == 3  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match=r"hook 'on_epoch_ends'. Did you mean 'on_epoch_end'"):
+        callbacks.LambdaCallback(on_epoch_ends=print)
+
+
+@pytest.mark.parametrize(("execution", "expected"), [(1, [4, 8, 12, 16, 20]), (3, [6, 12, 18])])
+def test_checkpoints_after_steps_of_executions(execution: int, expected: list[int], tmp_path: Path) -> None:
+    model = compiled_model((3,), [layers.Dense(1)], "sgd", "mse", steps_per_execution=execution)
+    save = callbacks.ModelCheckpoint(
+        tmp_path / "{epoch}-{batch}.weights.h5", save_weights_only=True, save_freq=4
+    )
+    backup = callbacks.BackupAndRestore(tmp_path / "backup", save_freq=4, delete_checkpoint=False)
+    model.fit(X, Y, batch_size=1, verbose=0, callbacks=[save, backup])
+    assert sorted(int(path.name.split("-")[1].split(".")[0]) for path in tmp_path.glob("1-*")) == expected
+    assert (tmp_path / "backup" / "latest.weights.h5").exists()
+
+
+def test_a_checkpoint_without_its_metric_is_saved(tmp_path: Path) -> None:
+    model = compiled_model((3,), [layers.Dense(1)], "sgd", "mse")
+    save = callbacks.ModelCheckpoint(tmp_path / "m.keras", monitor="val_loss", save_best_only=True)
+    with pytest.warns(UserWarning, match="watches 'val_loss', which is not among the metrics"):
+        model.fit(X, Y, verbose=0, callbacks=[save])
+    assert (tmp_path / "m.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("units", "labels", "loss"),
+    [(1, "yes", "binary"), (3, "classes", "sparse_categorical"), (3, "one-hot", "categorical")],
+)
+@pytest.mark.parametrize("name", ["ce", "crossentropy"])
+def test_the_crossentropy_for_the_shapes(units: int, labels: str, loss: str, name: str) -> None:
+    activation = "sigmoid" if units == 1 else "softmax"
+    classes = np.arange(20) % 3
+    y = {"yes": classes > 1, "classes": classes, "one-hot": np.eye(3)[classes]}[labels]
+    nets = [
+        compiled_model((3,), [layers.Dense(units, activation)], "sgd", x)
+        for x in (name, f"{loss}_crossentropy")
+    ]
+    nets[1].set_weights(nets[0].get_weights())
+    losses = [net.fit(X, y, shuffle=False, verbose=0).history["loss"] for net in nets]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert nets[0].get_compile_config()["loss"] == name

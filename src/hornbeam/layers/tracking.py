@@ -17,14 +17,13 @@ def is_metric(x: object) -> bool:
     return hasattr(x, "update_state") and hasattr(x, "result") and hasattr(x, "reset_state")
 
 
-def iterate_state(value: object) -> Iterator[Any]:
+def iterate_state(value: object, _around: tuple[int, ...] = ()) -> Iterator[Any]:
     """Yield variables, layers, metrics and random states in `value`, also in lists, tuples and dicts."""
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from iterate_state(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from iterate_state(item)
+    if isinstance(value, (list, tuple, dict)):
+        if id(value) in _around:  # a container inside of itself
+            return
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from iterate_state(item, (*_around, id(value)))
     elif isinstance(value, (Variable, SeedGenerator, Tracked)) or is_metric(value):
         yield value
 

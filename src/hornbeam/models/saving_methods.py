@@ -61,6 +61,7 @@ class SavingMethods:
         max_shard_size: float | None = None,
         *,
         names: Names | None = None,
+        objects_to_skip: Sequence[Any] | None = None,
     ) -> None:
         """Save the weights; see `saving.save_weights`.
 
@@ -70,6 +71,7 @@ class SavingMethods:
             overwrite: Replace an existing file.
             max_shard_size: None: sharded files are not supported.
             names: Dict or function from the names of weights to names in the file.
+            objects_to_skip: Layers that the file is not to have.
         """
         if max_shard_size is not None:
             raise NotImplementedError(
@@ -77,7 +79,9 @@ class SavingMethods:
             )
         from hornbeam.saving import save_weights
 
-        save_weights(cast("Model", self), filepath, overwrite=overwrite, names=names)
+        save_weights(
+            cast("Model", self), filepath, overwrite=overwrite, names=names, objects_to_skip=objects_to_skip
+        )
 
     @explain_arguments
     def load_weights(
@@ -87,6 +91,7 @@ class SavingMethods:
         *,
         names: Names | None = None,
         by_name: bool = False,
+        objects_to_skip: Sequence[Any] | None = None,
     ) -> None:
         """Load weights; see `saving.load_weights`.
 
@@ -96,10 +101,18 @@ class SavingMethods:
             skip_mismatch: Keep weights whose shapes differ.
             names: Dict or function from the names of weights to names in the file.
             by_name: For an `.h5` file of Keras 2: load only the layers whose names are in the file.
+            objects_to_skip: Layers that keep their values.
         """
         from hornbeam.saving import load_weights
 
-        load_weights(cast("Model", self), filepath, skip_mismatch=skip_mismatch, names=names, by_name=by_name)
+        load_weights(
+            cast("Model", self),
+            filepath,
+            skip_mismatch=skip_mismatch,
+            names=names,
+            by_name=by_name,
+            objects_to_skip=objects_to_skip,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy (`copy.deepcopy`) by the bytes of the `.keras` file."""

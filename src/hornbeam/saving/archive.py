@@ -21,7 +21,7 @@ from hornbeam.core import registry
 from hornbeam.distribution.processes import is_first
 from hornbeam.errors import ModelFileError as ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
-from hornbeam.saving.building import build_model, check_names, parse_config
+from hornbeam.saving.building import build_model, check_built, check_names, parse_config
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.folders import replace_folder
 from hornbeam.saving.formats import (
@@ -35,7 +35,7 @@ from hornbeam.saving.formats import (
     format_of,
     path_text,
 )
-from hornbeam.saving.hdf5 import layer_arrays
+from hornbeam.saving.hdf5 import holds_arrays, layer_arrays
 from hornbeam.saving.legacy.load import load_legacy
 from hornbeam.saving.legacy.write import warn_of_legacy_format, write_legacy_model
 from hornbeam.saving.members import read_archive, read_folder
@@ -62,7 +62,7 @@ def save_model(
     lacks random states, vocabularies, and what layers save themselves.
 
     Args:
-        model: A built model.
+        model: A model. If it is not built, neither is the one that is loaded.
         filepath: Path that ends in ".keras" or ".h5".
         overwrite: Whether an existing file is replaced.
         zipped: False writes the same members to a folder instead of one file.
@@ -70,7 +70,7 @@ def save_model(
             default. `save_format`, deprecated: the suffix of the path chooses the format.
 
     Raises:
-        ValueError: For another suffix, or a model that is not built.
+        ValueError: For another suffix, or a model that is not built although layers of it are.
         TypeError: For parts without a config, such as lambdas.
         FileExistsError: If the file exists and `overwrite` is False, or if the folder has other files.
 
@@ -83,8 +83,8 @@ def save_model(
         names = ", ".join(map(repr, kwargs))
         raise TypeError(f"save_model() has no argument {names}, only include_optimizer and save_format")
     kind = format_of(path, zipped, save_format)
-    if not model.built:
-        raise ValueError("the model has no weights yet: build it or call it on data before saving it")
+    if not model.built and (model.weights or kind == "h5"):
+        raise ValueError("the model is not built yet: build it or call it on data before saving it")
     if save_format is not None:
         warn_user(f"save_format={save_format!r} is deprecated: the suffix of {path!r} chooses the format",
                   DeprecationWarning)  # fmt: skip
@@ -195,6 +195,8 @@ def load_model(
         config.pop("compile_config", None)
     check_names(path, config, custom_objects)
     model = build_model(path, config, custom_objects, len(text), len(weights))
-    read_weights(model, io.BytesIO(weights))
+    if model.built or holds_arrays(weights):
+        check_built(path, model)
+        read_weights(model, io.BytesIO(weights))
     load_assets(model, members.assets)
     return model

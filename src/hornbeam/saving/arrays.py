@@ -46,15 +46,20 @@ def write_arrays(weights: Weights, file: BinaryIO, ending: str, names: Names | N
 
 
 def read_arrays(
-    weights: Weights, file: BinaryIO, ending: str, names: Names | None = None, skip_mismatch: bool = False
+    weights: Weights,
+    file: BinaryIO,
+    ending: str,
+    names: Names | None = None,
+    skip_mismatch: bool = False,
+    skipped: Weights = (),
 ) -> None:
-    """Load a model's weights from a file, all or nothing, as `load_weights`.
+    """Load a model's weights from a file, all or nothing, as `load_weights`. Skipped ones keep their values.
 
     Raises:
         ModelFileError: Also for arrays of the file that no weight uses, unless `skip_mismatch`.
     """
     stored = arrays_in(file, ending)
-    unused, problems, pairs = set(stored), [], []
+    unused, problems, pairs = set(stored) - {_source(path, names)[0] for path, _ in skipped}, [], []
     for path, variable in weights:
         name, change = _source(path, names)
         unused.discard(name)

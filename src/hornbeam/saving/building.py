@@ -81,7 +81,10 @@ def check_names(path: str, config: dict[str, Any], custom_objects: Mapping[str, 
 def build_model(
     path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None, described: int, nbytes: int
 ) -> Any:
-    """Build the model of a config with zero weights, within limits that follow from the file's size."""
+    """Build the model of a config with zero weights, within limits that follow from the file's size.
+
+    It has none if the config has no shapes.
+    """
     _check_layers(path, config)
     # float16 on disk may be float32 in memory, and an optimizer may create more state than it saved.
     budget = current_budget()
@@ -103,6 +106,10 @@ def build_model(
         raise ModelFileError(f"the model in {path!r} cannot be built: {error}") from error
     if not hasattr(model, "layers") and not getattr(model, "saved_alone", False):
         raise ModelFileError(f"{path!r} contains a {type(model).__name__}, not a model")
+    return model
+
+
+def check_built(path: str, model: Any) -> None:
+    """Raise ModelFileError for a model whose file has weights, but no shapes to build it with."""
     if not model.built:
         raise ModelFileError(f"{path!r} has no input shapes, so the model has no weights")
-    return model

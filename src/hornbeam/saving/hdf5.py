@@ -120,6 +120,12 @@ def values_of(dataset: h5py.Dataset, budget: SizeBudget | None = None) -> np.nda
     return np.asarray(dataset[()])
 
 
+def holds_arrays(data: bytes) -> bool:
+    """Return whether a file of weights has any."""
+    with open_hdf5(io.BytesIO(data)) as store:
+        return next(stored_arrays(store), None) is not None
+
+
 def stored_arrays(store: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
     """Yield the arrays stored in the file itself; links are skipped."""
     pending: list[tuple[str, Any]] = [("", store)]

@@ -49,9 +49,9 @@ class Part:
         return join_path(self.path, "vars", str(index))
 
 
-def saved_parts(model: Model) -> Iterator[Part]:
-    """Yield everything in a model that holds values, each once."""
-    seen: dict[int, Any] = {}  # kept alive: ids of freed objects are reused
+def saved_parts(model: Model, skip: Sequence[Any] = ()) -> Iterator[Part]:
+    """Yield everything in a model that holds values, each once, without the objects to skip."""
+    seen: dict[int, Any] = {id(x): x for x in skip}  # kept alive: ids of freed objects are reused
 
     def visit(part: Any, path: str) -> Iterator[Part]:
         if id(part) in seen:
@@ -104,9 +104,35 @@ def _named(container: Any) -> Iterator[tuple[str, Any]]:
         yield (f"{kind}_{count}" if count else kind), item
 
 
-def check_complete(model: Model, parts: Sequence[Part]) -> None:
+def other_paths(model: Model) -> dict[int, list[str]]:
+    """Return all paths that lead to each layer, by its id.
+
+    The same layer may be an attribute, in a list, and among the `layers`; a file has it under one of these.
+    """
+    paths: dict[int, list[str]] = {}
+    pending: list[tuple[Any, str, tuple[int, ...]]] = [(model, "", ())]
+    for _ in range(_WALK):
+        if not pending:
+            break
+        part, path, around = pending.pop()
+        if id(part) in around:
+            continue
+        around = (*around, id(part))
+        if isinstance(part, Layer):
+            paths.setdefault(id(part), []).append(path)
+            pending += [(child, join_path(path, name), around) for name, child in _children(part)]
+        elif isinstance(part, (list, tuple, dict)):
+            pending += [(child, join_path(path, name), around) for name, child in _named(part)]
+    return paths
+
+
+# Steps of the search for all paths: their number may grow with the product of the places of layers.
+_WALK = 10_000
+
+
+def check_complete(model: Model, parts: Sequence[Part], skip: Sequence[Any] = ()) -> None:
     """Raise ValueError if a weight of the model would be missing in a file."""
-    known = {id(variable) for part in parts for variable in part.variables}
+    known = {id(variable) for part in (*parts, *skip) for variable in part.variables}
     lost = [variable.path for variable in model.weights if id(variable) not in known]
     if lost:
         raise ValueError(
@@ -115,7 +141,7 @@ def check_complete(model: Model, parts: Sequence[Part]) -> None:
         )
 
 
-def weight_names(model: Model) -> list[tuple[str, Any]]:
+def weight_names(model: Model, skip: Sequence[Any] = ()) -> list[tuple[str, Any]]:
     """Return a model's weights with names of their layers' path and the weight, such as
     "block/dense_1/kernel".
 
@@ -123,7 +149,7 @@ def weight_names(model: Model) -> list[tuple[str, Any]]:
     again has the same names.
     """
     weights = []
-    for path, part in named_parts(model):
+    for path, part in named_parts(model, skip):
         if part.layer is None:
             continue
         counts: dict[str, int] = {}
@@ -134,10 +160,10 @@ def weight_names(model: Model) -> list[tuple[str, Any]]:
     return weights
 
 
-def named_parts(model: Model) -> Iterator[tuple[str, Part]]:
+def named_parts(model: Model, skip: Sequence[Any] = ()) -> Iterator[tuple[str, Part]]:
     """Yield everything that holds values, with its readable name (see `weight_names`)."""
     shown = {"": ""}
-    for part in saved_parts(model):
+    for part in saved_parts(model, skip):
         steps = part.path.split("/") if part.path else []
         above = next(
             (p for p in ("/".join(steps[:n]) for n in range(len(steps) - 1, -1, -1)) if p in shown), ""

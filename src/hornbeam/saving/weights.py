@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -29,7 +30,14 @@ from hornbeam.saving.hdf5 import (
 from hornbeam.saving.legacy.h5 import read_legacy_weights
 from hornbeam.saving.legacy.write import warn_of_legacy_format, write_legacy_weights
 from hornbeam.saving.members import read_archive
-from hornbeam.saving.model_parts import Part, check_complete, join_path, saved_parts, weight_names
+from hornbeam.saving.model_parts import (
+    Part,
+    check_complete,
+    join_path,
+    other_paths,
+    saved_parts,
+    weight_names,
+)
 from hornbeam.saving.resume_point import read_resume_point, write_resume_point
 
 if TYPE_CHECKING:
@@ -37,7 +45,12 @@ if TYPE_CHECKING:
 
 
 def save_weights(
-    model: Model, filepath: str | os.PathLike[str], overwrite: bool = True, names: Names | None = None
+    model: Model,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    names: Names | None = None,
+    *,
+    objects_to_skip: Sequence[Any] | None = None,
 ) -> None:
     """Save a model's weights.
 
@@ -50,9 +63,10 @@ def save_weights(
         filepath: Path with one of these endings.
         overwrite: Whether an existing file is replaced.
         names: For `.safetensors` and `.npz`: dict or function from the names of weights to names in the file.
+        objects_to_skip: Layers (with all inside of them), or the optimizer, that the file is not to have.
 
     Raises:
-        ValueError: For another suffix, or a model without weights.
+        ValueError: For another suffix, a model without weights, or layers to skip in a legacy file.
         FileExistsError: If the file exists and `overwrite` is False.
         ImportError: If safetensors is needed and not installed.
 
@@ -63,14 +77,14 @@ def save_weights(
     _check_names(path, names)
     _check_built(model, "saving")
     ending = Path(path).suffix
-    legacy = _is_legacy(path)
+    legacy, skip = _is_legacy(path), _checked_skip(path, objects_to_skip)
     with replace_file(path, overwrite) as file:
         if ending in ENDINGS:
-            write_arrays(weight_names(model), file, ending, names)
+            write_arrays(weight_names(model, skip), file, ending, names)
         elif legacy:
             write_legacy_weights(model, file)
         else:
-            write_weights(model, file)
+            write_weights(model, file, skip)
     if legacy:
         advice = f"model.save_weights({os.path.splitext(path)[0] + '.weights.h5'!r})"
         warn_of_legacy_format(model, path, advice)
@@ -91,6 +105,8 @@ def load_weights(
     skip_mismatch: bool = False,
     names: Names | None = None,
     by_name: bool = False,
+    *,
+    objects_to_skip: Sequence[Any] | None = None,
 ) -> None:
     """Load weights into a model. The file is checked completely before a weight changes.
 
@@ -105,6 +121,7 @@ def load_weights(
             file, or to a pair of that and a function of the array, as in `{"dense/kernel": ("fc.weight",
             np.transpose)}`.
         by_name: For an `.h5` file of Keras 1 or 2: load only the layers whose names are in the file.
+        objects_to_skip: Layers (with all inside of them), or the optimizer, that keep their values.
 
     Raises:
         ModelFileError: If the file is damaged, unsafe, or does not fit.
@@ -125,23 +142,37 @@ def load_weights(
         _check_names(path, names)
     _check_built(model, "loading")
     check_exists(path)
-    ending = Path(path).suffix
+    ending, skip = Path(path).suffix, _checked_skip(path, objects_to_skip)
     if legacy:
         with open(path, "rb") as file:
             read_legacy_weights(model, file, skip_mismatch=skip_mismatch, by_name=by_name)
         return
     if ending in ENDINGS:
+        named = weight_names(model, skip)
+        kept = {id(variable) for _, variable in named}
+        skipped = [entry for entry in weight_names(model) if id(entry[1]) not in kept]
         with open(path, "rb") as file:
-            read_arrays(weight_names(model), file, ending, names, skip_mismatch)
+            read_arrays(named, file, ending, names, skip_mismatch, skipped)
         return
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
         optimizer.build(model.trainable_variables)
     if ending == ".keras":
-        read_weights(model, io.BytesIO(read_archive(path).weights), skip_mismatch=skip_mismatch)
+        read_weights(model, io.BytesIO(read_archive(path).weights), skip_mismatch=skip_mismatch, skip=skip)
         return
     with open(path, "rb") as file:
-        read_weights(model, file, skip_mismatch=skip_mismatch)
+        read_weights(model, file, skip_mismatch=skip_mismatch, skip=skip)
+
+
+def _checked_skip(path: str, objects: Sequence[Any] | None) -> Sequence[Any]:
+    """Return the objects to skip. Raises ValueError for a legacy file, TypeError unless they are objects."""
+    if objects is None:
+        return ()
+    if not isinstance(objects, (list, tuple)) or not all(hasattr(x, "variables") for x in objects):
+        raise TypeError(f"objects_to_skip must be a list of layers or optimizers, got {objects!r:.80}")
+    if objects and _is_legacy(path):
+        raise ValueError(f"objects_to_skip is for .weights.h5, .safetensors, .npz and .keras, got {path!r}")
+    return objects
 
 
 def reject_weights_suffix(path: str, exists: bool) -> str:
@@ -183,10 +214,10 @@ def _check_names(path: str, names: Names | None) -> None:
         raise ValueError(f"names= is for .safetensors and .npz files, got {path!r}")
 
 
-def weight_groups(model: Model) -> list[Group]:
+def weight_groups(model: Model, skip: Sequence[Any] = ()) -> list[Group]:
     """Copy all weights, and the optimizer's state if there is one."""
-    parts = list(saved_parts(model))
-    check_complete(model, parts)
+    parts = list(saved_parts(model, skip))
+    check_complete(model, parts, skip)
     return [Group(join_path(part.path, "vars"), part.name, _present_values(part)) for part in parts]
 
 
@@ -199,9 +230,9 @@ def _present_values(part: Part) -> dict[str, np.ndarray]:
     return {str(index): to_storable(array) for index, array in enumerate(arrays)}
 
 
-def write_weights(model: Model, file: BinaryIO) -> None:
+def write_weights(model: Model, file: BinaryIO, skip: Sequence[Any] = ()) -> None:
     """Write all weights, and the optimizer's state if there is one, to an open binary file."""
-    groups = weight_groups(model)
+    groups = weight_groups(model, skip)
     with create_hdf5(file) as store:
         write_groups(groups, store)
         write_resume_point(model, store)
@@ -213,6 +244,7 @@ def read_weights(
     skip_mismatch: bool = False,
     state_required: bool = False,
     before: Callable[[], None] | None = None,
+    skip: Sequence[Any] = (),
 ) -> None:
     """Read a file of `write_weights` or Keras 3. Nothing is assigned unless everything fits.
 
@@ -222,13 +254,14 @@ def read_weights(
         skip_mismatch: Whether weights that do not fit keep their values.
         state_required: Whether the states of the optimizer and of random generators must exist and fit too.
         before: Called when everything fits, before anything is assigned.
+        skip: Objects that keep their values.
     """
-    check_complete(model, list(saved_parts(model)))
+    parts = list(saved_parts(model, skip))
+    check_complete(model, parts, skip)
     with open_hdf5(file) as store:
-        arrays = _arrays(model, store, skip_mismatch, state_required)
-        stores = [
-            (part.custom_store, _values(part, store)) for part in saved_parts(model) if part.custom_store
-        ]
+        parts = _located(model, parts, store)
+        arrays = _arrays(parts, store, skip_mismatch, state_required)
+        stores = [(part.custom_store, _values(part, store)) for part in parts if part.custom_store]
         point = read_resume_point(store)
     if before is not None:
         before()
@@ -245,13 +278,37 @@ def read_weights(
         variable.assign(array)
 
 
+def _located(model: Model, parts: list[Part], store: h5py.File) -> list[Part]:
+    """Return the parts with the paths that the file has them under.
+
+    A layer that is missing at its own path may be at another that leads to it: files of Keras before 3.14
+    have layers in nested containers among the `layers` alone.
+    """
+    absent = [part for part in parts if part.layer is not None and _is_absent(part, store)]
+    if not absent:
+        return parts
+    taken, paths = {part.path for part in parts}, other_paths(model)
+    moved = {
+        part.path: replace(part, path=path)
+        for part in absent
+        for path in paths.get(id(part.layer), ())
+        if path not in taken and not _is_absent(replace(part, path=path), store)
+    }
+    return [moved.get(part.path, part) for part in parts]
+
+
+def _is_absent(part: Part, store: h5py.File) -> bool:
+    """Return whether the file lacks the first variable of a part."""
+    return bool(part.variables) and checked_dataset(store, part.dataset_path(0)) is None
+
+
 def _arrays(
-    model: Model, store: h5py.File, skip_mismatch: bool, state_required: bool
+    parts: list[Part], store: h5py.File, skip_mismatch: bool, state_required: bool
 ) -> list[tuple[Any, np.ndarray]]:
     """Return every variable with its value in the file."""
     problems: list[str] = []
     pairs: list[tuple[Any, h5py.Dataset]] = []
-    for part in saved_parts(model):
+    for part in parts:
         if not part.required and not state_required:
             pairs.extend(_optional(part, store))
             continue

@@ -39,10 +39,14 @@ if TYPE_CHECKING:
     from hornbeam.models import Model
 
 _ACCURACY = ("accuracy", "acc")
+# The cross-entropy for the shapes of targets and predictions.
+_CROSSENTROPY = ("crossentropy", "ce")
 
 
-def make_loss(identifier: Any) -> Loss | None:
-    """Return a Loss for a name, function or object; None stays None."""
+def make_loss(identifier: Any) -> Loss | str | None:
+    """Return a Loss for a name, function or object. None stays, and "crossentropy", which needs shapes."""
+    if isinstance(identifier, str) and identifier.lower() in _CROSSENTROPY:
+        return identifier
     if identifier is None or isinstance(identifier, losses_module.Loss):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, losses_module.Loss):
@@ -174,6 +178,9 @@ class Losses:
             if target is None:
                 raise ValueError(f"{where}: the loss of output {name!r} needs targets, but y is missing")
             prediction = ops.convert_to_tensor(prediction)
+            if isinstance(loss, str):
+                loss = _crossentropy(loss, tuple(target.shape), tuple(prediction.shape))
+                self.by_output[outputs.names.index(name)] = loss
             at = f"{where}, output {name!r}"
             check_activation(loss, prediction, at)
             self.shapes[name] = tuple(prediction.shape)
@@ -199,7 +206,10 @@ class Losses:
         sums: dict[str, Tensor] = {}
         for path, loss, factor, name in self.nested:
             weight = sample_weight if weights is None else at_path(weights, path)
-            value = loss(at_path(targets, path), at_path(outputs.structure, path), sample_weight=weight)
+            target, prediction = at_path(targets, path), at_path(outputs.structure, path)
+            if isinstance(loss, str):
+                loss = _crossentropy(loss, tuple(target.shape), tuple(prediction.shape))
+            value = loss(target, prediction, sample_weight=weight)
             _check_scalar(value, loss, where)
             sums[name] = sums[name] + value if name in sums else value
             part = value if factor == 1.0 else value * factor
@@ -402,13 +412,30 @@ def _function_name(fn: Any) -> str:
     return "lambda" if name == "<lambda>" else name
 
 
+def _kind(target: tuple[int, ...], prediction: tuple[int, ...]) -> str:
+    """Return what shapes tell: "binary" for one unit, "sparse" for class indices, else "categorical"."""
+    if prediction[-1] == 1:
+        return "binary"
+    return "sparse" if len(target) < len(prediction) or target[-1] == 1 else "categorical"
+
+
+def _crossentropy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Loss:
+    kinds = {
+        "binary": losses_module.BinaryCrossentropy,
+        "sparse": losses_module.SparseCategoricalCrossentropy,
+        "categorical": losses_module.CategoricalCrossentropy,
+    }
+    return kinds[_kind(target, prediction)](name=name)
+
+
 def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Metric:
     """Return the accuracy for the shapes: binary for one unit, sparse for class indices, else one-hot."""
-    if prediction[-1] == 1:
-        return metrics_module.BinaryAccuracy(name=name)
-    if len(target) < len(prediction) or target[-1] == 1:
-        return metrics_module.SparseCategoricalAccuracy(name=name)
-    return metrics_module.CategoricalAccuracy(name=name)
+    kinds = {
+        "binary": metrics_module.BinaryAccuracy,
+        "sparse": metrics_module.SparseCategoricalAccuracy,
+        "categorical": metrics_module.CategoricalAccuracy,
+    }
+    return kinds[_kind(target, prediction)](name=name)
 
 
 def _per_output(spec: Tree, outputs: Outputs, argument: str) -> list[list[Any]]:

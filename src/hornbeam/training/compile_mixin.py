@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hornbeam import metrics as metrics_module
 from hornbeam import optimizers as optimizers_module
-from hornbeam._internal.call_errors import complete_message, explain_arguments
+from hornbeam._internal.call_errors import complete_message, explain_arguments, takes
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
@@ -276,6 +276,12 @@ class CompileMixin:
             config: Result of `get_compile_config`.
         """
         if not config:
+            return
+        if not all(takes(self.compile, name) for name in config):
+            warn_user(
+                f"{describe(self)} is loaded without its settings: its compile() takes other arguments than "
+                "the config has. Call it, or define get_compile_config() and compile_from_config() too"
+            )
             return
         self.compile(**{key: registry.deserialize(value) for key, value in config.items()})
         if self.optimizer is not None and self.built and self.trainable_variables:  # type: ignore[attr-defined]

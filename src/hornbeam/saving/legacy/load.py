@@ -10,7 +10,7 @@ import h5py
 
 from hornbeam._internal.limits import current_budget
 from hornbeam.errors import ModelFileError
-from hornbeam.saving.building import build_model, check_names, parse_config
+from hornbeam.saving.building import build_model, check_built, check_names, parse_config
 from hornbeam.saving.files import how_to_raise
 from hornbeam.saving.hdf5 import layer_arrays, open_hdf5
 from hornbeam.saving.hdf5_attributes import Raw, texts
@@ -43,6 +43,7 @@ def load_legacy(
     config, shapes = modern_config(parse_config(model_text), training, written_by)
     check_names(path, config, custom_objects)
     model = build_model(path, config, custom_objects, len(model_text), len(data))
+    check_built(path, model)
     _check_shapes(model, shapes)
     read_legacy_weights(model, io.BytesIO(data), named=True)
     if getattr(model, "optimizer", None) is not None:

@@ -80,7 +80,9 @@ class BackupAndRestore(CheckpointWriter):
             self._save(finished=True)
 
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
-        if run_of(self.model).updates_now % self.save_freq == 0:
+        now = run_of(self.model).updates_now
+        before = now - self.model.steps_per_execution
+        if now // self.save_freq > before // self.save_freq:
             self._save(finished=False)
 
     def on_train_end(self, logs: Logs | None = None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hornbeam import ops, tree
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
@@ -16,6 +18,7 @@ from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rat
 from hornbeam.training.checkpoint_schema import any_array, list_of, number, optional
 
 if TYPE_CHECKING:
+    from hornbeam.core.tensor import Tensor
     from hornbeam.optimizers import Optimizer
 
 # Parts of names of metrics that are better if larger, and if smaller.
@@ -53,7 +56,7 @@ class Monitor(Callback):
         if self.mode != "auto":
             return 1.0 if self.mode == "max" else -1.0
         name = self.monitor.removeprefix("val_").lower()
-        metrics = self.model.metrics if self.model is not None else ()
+        metrics = getattr(self.model, "metrics", ())
         for metric in (inner for outer in metrics for inner in getattr(outer, "metrics", [outer])):
             direction = getattr(metric, "_direction", None)
             if metric.name == name and direction in ("up", "down"):
@@ -69,16 +72,28 @@ class Monitor(Callback):
             f'better.{hint} Otherwise give mode="min" or mode="max"'
         )
 
+    @property
+    def monitor_op(self) -> Callable[..., Tensor]:
+        """`ops.greater` where larger values are better, `ops.less` where smaller ones are."""
+        return ops.greater if self._sign() > 0 else ops.less
+
     def _better(self, value: float, than: float | None) -> bool:
         if than is None:
             return not np.isnan(value)
         return self._sign() * (value - than) > self.min_delta
 
     def _value(self, logs: Logs | None) -> float | None:
-        """Return the metric, or None after a warning, once, that it is missing."""
+        """Return the metric; None, after a warning, if it is missing or not one number."""
         logs = logs or {}
-        if self.monitor in logs:
-            return float(logs[self.monitor])
+        value = np.asarray(logs.get(self.monitor, ()))
+        if value.size == 1:
+            return float(value.reshape(()))
+        if not self._warned and self.monitor in logs:
+            self._warned = True
+            warn_user(
+                f"{type(self).__name__} watches {self.monitor!r}, which has {value.size} values: it needs "
+                "one number"
+            )
         if not self._warned:
             self._warned = True
             hint = nearest(self.monitor, logs)
@@ -151,7 +166,7 @@ class EarlyStopping(Monitor):
         if improved:
             self.best, self.best_epoch = value, epoch
         if self.restore_best_weights and (improved or self.best_weights is None):
-            self.best_weights = [np.array(w) for w in self.model.get_weights()]
+            self.best_weights = tree.map_structure(np.array, self.model.get_weights())
         self.wait += 1
         if improved:
             if self.baseline is None or self._better(value, self.baseline):
@@ -260,7 +275,8 @@ class ModelCheckpoint(Monitor):
             save_weights_only; ".h5" writes the legacy format of Keras 2.
         monitor: Name of the metric for save_best_only.
         verbose: 1 prints every save.
-        save_best_only: Save only when the metric is better than ever.
+        save_best_only: Save only when the metric is better than ever. Every time, with a warning, if the
+            metric is missing.
         save_weights_only: Save the weights alone.
         mode: "min", "max", or "auto" by the metric's name.
         save_freq: "epoch", or a number of steps.
@@ -307,8 +323,9 @@ class ModelCheckpoint(Monitor):
         self._epoch = epoch
 
     def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
-        self._steps += 1
-        if self._steps % self.save_freq == 0:
+        self._steps += self.model.steps_per_execution
+        if self._steps >= self.save_freq:
+            self._steps = 0
             self._save(self._epoch, batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -319,7 +336,8 @@ class ModelCheckpoint(Monitor):
         path = self._path(epoch, batch, logs or {})
         if self.save_best_only:
             value = self._value(logs)
-            if value is None:
+            if value is None:  # it was warned of; not to save would lose the training
+                self._write(epoch, path)
                 return
             if not self._better(value, self.best):
                 if self.verbose > 0:
@@ -331,6 +349,9 @@ class ModelCheckpoint(Monitor):
             self.best = value
         elif self.verbose > 0:
             say(f"Epoch {epoch + 1}: saving to {path}")
+        self._write(epoch, path)
+
+    def _write(self, epoch: int, path: str) -> None:
         folder = os.path.dirname(path)
         if folder:
             os.makedirs(folder, exist_ok=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.call_errors import check_accepts
+from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_callable
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, say
@@ -76,6 +77,8 @@ class LearningRateScheduler(Callback):
 class CSVLogger(Callback):
     """Write one line per epoch to a CSV file: the epoch, then the metrics in alphabetical order.
 
+    Metrics of a validation that an epoch does not have (`validation_freq`) are "NA".
+
     Args:
         filename: Path of the file.
         separator: Character between columns.
@@ -107,7 +110,7 @@ class CSVLogger(Callback):
             return
         logs, is_new = logs or {}, False
         if not self._names:
-            self._names = sorted(logs)
+            self._names = self._columns(logs)
             size = os.path.getsize(self.filename)
             keep = min(self._length or (size if self.append else 0), size)
             os.truncate(self.filename, keep)
@@ -118,6 +121,14 @@ class CSVLogger(Callback):
                 writer.writeheader()
             writer.writerow({"epoch": epoch, **{name: logs[name] for name in self._names if name in logs}})
         self._length = os.path.getsize(self.filename)
+
+    def _columns(self, logs: dict[str, Any]) -> list[str]:
+        """Return the names of the columns: also of a validation that comes in later epochs."""
+        names = sorted(logs)
+        run = self.model._training_run
+        if run is None or run.validation is None or any(name.startswith("val_") for name in names):
+            return names
+        return names + [f"val_{name}" for name in names if not name.startswith("learning_rate")]
 
 
 @exported("keras.callbacks")
@@ -131,10 +142,10 @@ class LambdaCallback(Callback):
         on_train_end: Function `(logs)`.
         on_train_batch_begin: Function `(batch, logs)`.
         on_train_batch_end: Function `(batch, logs)`.
-        **kwargs: Any other hook of `Callback` by name.
+        **kwargs: Any other hook of `Callback` by name, and attributes for them to use.
 
     Raises:
-        TypeError: For unknown hooks.
+        TypeError: For unknown hooks, which are names that begin with "on_".
     """
 
     def __init__(
@@ -154,8 +165,12 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end, **kwargs,
         }  # fmt: skip
         for name, hook in hooks.items():
-            if not (name.startswith("on_") and hasattr(Callback, name)):
-                raise TypeError(f"LambdaCallback does not know the hook {name!r}")
+            if not name.startswith("on_"):
+                setattr(self, name, hook)
+                continue
+            if not hasattr(Callback, name):
+                known = [hook for hook in dir(Callback) if hook.startswith("on_")]
+                raise TypeError(f"LambdaCallback does not know the hook {name!r}.{nearest(name, known)}")
             if hook is not None:
                 setattr(self, name, check_callable(name, hook))
 
