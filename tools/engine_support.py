@@ -20,6 +20,7 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
 from hornbeam.ir.types import DTYPES, TensorType
+from hornbeam.primitives.complex_numbers import LOWERED
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,7 +31,8 @@ DOCS = ROOT / "docs" / "engines.md"
 
 BEGIN, END = "<!-- engine support: begin -->\n", "<!-- engine support: end -->\n"
 # Derivatives of composites are registered when they are first taken, and computed as their composites are.
-SHOWN = [name for name in PRIMITIVES if not name.endswith("_vjp")]
+# Complex numbers are pairs of real ones in what engines see.
+SHOWN = [name for name in PRIMITIVES if not name.endswith("_vjp") and name not in LOWERED]
 # Primitive -> engine -> text of the cell.
 Cells = dict[str, dict[str, str]]
 

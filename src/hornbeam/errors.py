@@ -35,7 +35,6 @@ __all__ = [
     "LikelyMistakeWarning",
     "MissingModuleError",
     "MissingNameError",
-    "MissingOperationError",
     "MissingPrimitiveError",
     "ModelFileError",
     "NonFiniteWeightsWarning",
@@ -86,10 +85,6 @@ class MissingPrimitiveError(NotImplementedError):
 
 class UnknownObjectError(ValueError):
     """Error for a name in a config or an argument that is neither of the library nor registered."""
-
-
-class MissingOperationError(AttributeError):
-    """Error for an operation of Keras that Hornbeam does not have; the message gives the reason."""
 
 
 class MissingModuleError(ImportError):

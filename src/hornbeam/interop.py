@@ -12,6 +12,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.engines import Engine, current_engine, get_engine
 from hornbeam.ir import autodiff
+from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.trace import is_constant
@@ -288,7 +289,7 @@ def jax_function(model: Layer, training: bool = False) -> tuple[Callable[..., An
         captured = [buffer_of(node, engine) for node in traced.captured]
         with jax.enable_x64(True):
             values = engine.evaluate(
-                traced.graph,
+                lower(traced.graph),
                 [*(weights[v.path] for v in traced.variables), *captured, *map(jax.numpy.asarray, inputs)],
             )
         count = len(traced.updated)

@@ -18,6 +18,7 @@ from hornbeam.ir.types import (
     ShapeError,
     TensorType,
     dtype_name,
+    is_complex,
     is_float,
     numpy_dtype,
     promote_types,
@@ -31,7 +32,7 @@ def as_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Convert to a Tensor: arrays are copied, Python floats become `floatx`, Python ints int32 or int64."""
     if isinstance(x, Tensor):
         return x if dtype is None or x.dtype == dtype_name(dtype) else cast(x, dtype)
-    if isinstance(x, (bool, int, float)):
+    if isinstance(x, (bool, int, float, complex)):
         return Tensor(constant(x, dtype_name(dtype) if dtype is not None else _number_dtype(x)))
     if _holds_tensors(x):
         return _stacked(x, dtype)
@@ -43,7 +44,7 @@ def is_array(x: object) -> TypeGuard[Tensor | np.ndarray | np.generic]:
     return isinstance(x, (Tensor, np.ndarray, np.generic))
 
 
-def _number_dtype(x: bool | int | float) -> str:
+def _number_dtype(x: bool | int | float | complex) -> str:
     wide = isinstance(x, int) and not -(2**31) <= x < 2**31
     return "int64" if wide else promote_types([_kind(x)], floatx())
 
@@ -56,7 +57,7 @@ def _holds_tensors(x: object) -> TypeGuard[Sequence[Any]]:
 
 def _stacked(parts: Sequence[Any], dtype: DTypeLike | None) -> Tensor:
     """Stack a list that contains tensors along a new first axis."""
-    items = [part if isinstance(part, (bool, int, float)) else as_tensor(part) for part in parts]
+    items = [part if isinstance(part, (bool, int, float, complex)) else as_tensor(part) for part in parts]
     shapes = {item.shape if isinstance(item, Tensor) else () for item in items}
     if len(shapes) > 1:
         raise ShapeError(f"cannot make one tensor of items of shapes {', '.join(map(str, sorted(shapes)))}")
@@ -110,16 +111,19 @@ def _to_array(x: TensorLike, dtype: DTypeLike | None) -> np.ndarray:
             f"cannot convert {type(x).__name__} to a tensor: it does not hold numbers{hint}"
         )
     if dtype is not None:
-        return array.astype(numpy_dtype(dtype_name(dtype)), copy=False)
+        name = dtype_name(dtype)
+        array = array.real if array.dtype.kind == "c" and not is_complex(name) else array
+        return array.astype(numpy_dtype(name), copy=False)
     name = dtype_name(array.dtype)
     if isinstance(x, (list, tuple)):  # Python numbers, whose 64 bits are not a choice
         fits = array.dtype.kind == "i" and array.size and array.min() >= -(2**31) and array.max() < 2**31
-        name = floatx() if is_float(name) else "int32" if fits else name
+        weak = "float" if is_float(name) else "complex" if is_complex(name) else "int" if fits else name
+        name = promote_types([weak], floatx())
     return array.astype(numpy_dtype(name), copy=False)
 
 
 def _kind(x: TensorLike) -> str:
-    """Return the dtype name, or "int", "float" or "bool" for Python numbers, which are weak."""
+    """Return the dtype name, or "int", "float", "complex" or "bool" for Python numbers, which are weak."""
     if isinstance(x, Tensor):
         return x.dtype
     if isinstance(x, bool):
@@ -128,6 +132,8 @@ def _kind(x: TensorLike) -> str:
         return "int"
     if isinstance(x, float):
         return "float"
+    if isinstance(x, complex):
+        return "complex"
     return dtype_name(x.dtype) if hasattr(x, "dtype") else as_tensor(x).dtype
 
 
@@ -138,7 +144,7 @@ def result_dtype(*xs: TensorLike) -> str:
 
 def cast_node(x: TensorLike, dtype: str) -> Node:
     """Convert to a node of `dtype`; Python numbers become literals."""
-    if isinstance(x, (bool, int, float)):
+    if isinstance(x, (bool, int, float, complex)):
         return constant(x, dtype)
     return p.convert(as_tensor(x).node, dtype)
 
@@ -194,6 +200,8 @@ def unify(*xs: TensorLike, dtype: str | None = None) -> list[Node]:
 @operation
 def cast(x: TensorLike, dtype: DTypeLike | None) -> Tensor:
     """Convert to a dtype; floats are truncated toward zero on conversion to integers.
+
+    A complex number becomes its real part in a real dtype.
 
     Args:
         x: Tensor or anything that converts to one.

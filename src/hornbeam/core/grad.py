@@ -20,7 +20,7 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, placeholder, topological
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.trace import current_level, inline, new_level
-from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.ir.types import ShapeError, is_inexact
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
@@ -111,7 +111,7 @@ def value_and_grad(
         chosen = [args[number] for number in numbers]
         values = [as_tensor(x) for x in tree.flatten(chosen)]
         for value in values:
-            if not is_float(value.dtype):
+            if not is_inexact(value.dtype):
                 raise TypeError(f"grad needs floating-point arguments, got {value.dtype}")
 
         def call(inputs: Sequence[Tensor]) -> tuple[Any, Any]:

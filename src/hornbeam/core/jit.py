@@ -20,6 +20,7 @@ from hornbeam.core.variable import Variable, VariableTracer, current_variable_tr
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Buffer, Engine, Executable, MeshEngine, MeshExecutable
 from hornbeam.errors import MissingPrimitiveError
+from hornbeam.ir.complex_pairs import lower, pack_array
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.primitive import graph_param, node_cost
@@ -118,11 +119,11 @@ def trace_for(
     """
     traced = trace_function(fn, args, kwargs)
     try:
-        engine.check(traced.graph)
+        engine.check(lower(traced.graph))
     except MissingPrimitiveError:
         with recorded_lines():
             again = trace_function(fn, args, kwargs)
-        engine.check(again.graph)
+        engine.check(lower(again.graph))
         raise
     return traced
 
@@ -191,7 +192,7 @@ class Compiled:
                 evaluate([node])
             return buffer_of(node, self.engine)
         array = np.asarray(x, as_type(x)) if isinstance(x, float) else np.asarray(x)
-        return self._put(array.copy() if self._copies else array)
+        return self._put(pack_array(array.copy() if self._copies else array))
 
 
 def may_return_views(graph: Graph) -> bool:

@@ -13,10 +13,11 @@ from hornbeam._internal.context import ThreadSetting, context_variable, override
 from hornbeam.core.concretization import concretization_error
 from hornbeam.engines import Engine, current_engine
 from hornbeam.ir.autodiff import BARRIER
+from hornbeam.ir.complex_pairs import pack_array, unpack_array
 from hornbeam.ir.graph import Graph, Structure
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import FROM_CONSTANTS, is_constant
-from hornbeam.ir.types import is_float
+from hornbeam.ir.types import is_inexact
 
 if TYPE_CHECKING:
     from hornbeam.engines.base import Buffer
@@ -73,12 +74,12 @@ def released_sources(node: Node) -> frozenset[weakref.ref[Node]]:
 
 def _dependent_nodes(order: Sequence[Node], leaves: Sequence[Node]) -> tuple[set[Node], dict[str, Any]]:
     """Return the computed nodes that depend on float leaves, and the parameters that record those leaves."""
-    sources = [leaf for leaf in leaves if not isinstance(leaf.type, tuple) and is_float(leaf.type.dtype)]
+    sources = [leaf for leaf in leaves if not isinstance(leaf.type, tuple) and is_inexact(leaf.type.dtype)]
     dependent = set(sources)
     for node in order:
         if node.primitive is BARRIER or dependent.isdisjoint(node.inputs):
             continue
-        if isinstance(node.type, tuple) or is_float(node.type.dtype):
+        if isinstance(node.type, tuple) or is_inexact(node.type.dtype):
             dependent.add(node)
     earlier = {ref for leaf in sources for ref in released_sources(leaf) if ref() is not None}
     return dependent, {_SOURCES: frozenset(earlier.union(map(weakref.ref, sources)))}
@@ -97,14 +98,14 @@ def value_of(node: Node) -> np.ndarray:
     if node.value is None:
         evaluate([node])
     owner, buffer = node.value
-    return buffer if owner is None else owner.get(buffer)
+    return buffer if owner is None else unpack_array(owner.get(buffer), node.dtype)
 
 
 def buffer_of(node: Node, engine: Engine) -> Buffer:
     """Return the value of a node as a buffer of `engine`; move it if another engine owns it."""
     owner, buffer = node.value
     if owner is not engine:
-        buffer = engine.put(buffer if owner is None else owner.get(buffer))
+        buffer = engine.put(pack_array(buffer) if owner is None else owner.get(buffer))
         node.value = (engine, buffer)
     return buffer
 

@@ -25,7 +25,9 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import (
     ShapeError,
+    is_complex,
     is_float,
+    is_inexact,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 def _is_comparable(x: object) -> TypeGuard[TensorLike]:
     """Return True if `==` with a tensor is elementwise; None, strings and the like are just not equal."""
-    return isinstance(x, (Tensor, bool, int, float, list, tuple)) or hasattr(x, "__array__")
+    return isinstance(x, (Tensor, bool, int, float, complex, list, tuple)) or hasattr(x, "__array__")
 
 
 @operation
@@ -94,7 +96,7 @@ def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
         Tensor of the broadcast shape, of floats.
     """
     dtype = result_dtype(x1, x2)
-    a, b = unify(x1, x2, dtype=dtype if is_float(dtype) else floatx())
+    a, b = unify(x1, x2, dtype=dtype if is_inexact(dtype) else floatx())
     return Tensor(p.div(a, b))
 
 
@@ -164,7 +166,7 @@ def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     """
     dtype = result_dtype(x1, x2)
     if isinstance(x2, int) and not isinstance(x2, bool) and dtype != "bool":
-        if x2 < 0 and not is_float(dtype):
+        if x2 < 0 and not is_inexact(dtype):
             raise ValueError(f"{dtype} to the power {x2} is not an integer: cast to a float first")
         if 1 <= x2 <= 4:
             base = cast_node(x1, dtype)
@@ -194,9 +196,11 @@ def absolute(x: TensorLike) -> Tensor:
         x: Tensor or anything that converts to one.
 
     Returns:
-        Tensor of the shape of `x` and in its dtype.
+        Tensor of the shape of `x` and in its dtype; real for complex `x`.
     """
     node = as_tensor(x).node
+    if is_complex(node.dtype):
+        return Tensor(p.magnitude(node))
     return Tensor(node if node.dtype == "bool" else p.absolute(node))
 
 

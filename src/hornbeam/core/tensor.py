@@ -16,7 +16,8 @@ from hornbeam.core.lazy import evaluate, value_of
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import (
-    is_float,
+    is_complex,
+    is_inexact,
 )
 
 if TYPE_CHECKING:
@@ -143,8 +144,11 @@ class Tensor:
     def __int__(self) -> int:
         return int(self.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
     def __index__(self) -> int:
-        if is_float(self.dtype) or self.shape:
+        if is_inexact(self.dtype) or self.shape:
             raise TypeError(f"only an integer scalar can be an index, got {self.dtype}{list(self.shape)}")
         return int(self.item())
 
@@ -258,6 +262,8 @@ class Tensor:
 
 def _value(node: Node) -> tuple[Any, Any]:
     """Return the engine that owns the value (None for a NumPy array), and the buffer."""
+    if is_complex(node.dtype):  # engines hold pairs of real numbers
+        return None, value_of(node)
     if node.value is None:
         evaluate([node])
     return node.value

@@ -23,10 +23,11 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.engines import Engine, MeshEngine, current_engine
 from hornbeam.engines.mesh import Layout
 from hornbeam.errors import AllocationError
+from hornbeam.ir.complex_pairs import pack_array
 from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.trace import no_level
-from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, numpy_dtype
+from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, is_inexact, numpy_dtype
 from hornbeam.primitives import stop_gradient
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class VariableTracer:
         if node is None:
             node = placeholder(variable.type, self.level)
             self.inputs[variable] = self.values[variable] = node
-        elif variable in self.assigned and is_float(node.dtype):
+        elif variable in self.assigned and is_inexact(node.dtype):
             # Gradients do not flow through assignments, traced or eager.
             node = stop_gradient(node)
         return node
@@ -327,7 +328,7 @@ class Variable(Tensor):
         if owner is engine:
             placed = engine.redistribute(buffer, self.placement)
         else:
-            placed = engine.put(buffer if owner is None else owner.get(buffer), self.placement)
+            placed = engine.put(pack_array(buffer) if owner is None else owner.get(buffer), self.placement)
         if placed is not buffer:
             self._node.value = (engine, placed)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hornbeam.engines.mesh import Job, Layout, Mesh
+from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.trace import gc_paused
 
@@ -105,7 +106,7 @@ class Engine(ABC):
         """Compile a closed graph.
 
         Args:
-            graph: Graph without captured values.
+            graph: Graph without captured values or complex numbers (see `ir/complex_pairs.py`).
         """
 
     @abstractmethod
@@ -243,12 +244,12 @@ class Engine(ABC):
         profiled = self._profiled
         if profiled is not None:
             if key not in profiled:
-                profiled[key] = self.compile_profiled(graph.copy())
+                profiled[key] = self.compile_profiled(lower(graph).copy())
             return profiled[key]
         executable = self.compiled(key)
         if executable is not None:
             return executable
-        executable = self.compile(graph.copy())
+        executable = self.compile(lower(graph).copy())
         with self._lock:
             self._executables[key] = executable
             while len(self._executables) > self.cache_size:

@@ -15,6 +15,7 @@ from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.engines import current_engine
 from hornbeam.export.signature import signature_of
+from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.types import TensorType
@@ -197,7 +198,7 @@ def _for_rows(model: Model, structure: list[Any], specs: list[Any], free: list[i
         for name, variable in zip(names[begin:], traced.variables, strict=True)
     ]
     values += constants(leaves, names)
-    return Emitter(TABLE, MAKERS, opset=OPSET).model(graph, values, names[:end], names[end:begin])
+    return Emitter(TABLE, MAKERS, opset=OPSET).model(lower(graph), values, names[:end], names[end:begin])
 
 
 def external_values(traced: Traced) -> list[Node]:

@@ -15,6 +15,7 @@ from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
 from hornbeam.export.signature import signature_of
+from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.types import TensorType, is_float, numpy_dtype
 from hornbeam.models.host import has_host_layers
 
@@ -290,7 +291,7 @@ class _Traced:
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
         inputs = [v.read_value() for v in self.weights]
         inputs += map(self.engine.tf.convert_to_tensor, (*self.captured, *arrays))
-        values = self.engine.inlined(self.traced.graph, inputs)
+        values = self.engine.inlined(lower(self.traced.graph), inputs)
         for variable, value in zip(self.updated, values, strict=False):
             variable.assign(value)
         return [self.engine.tf.identity(x) for x in values[len(self.updated) :]]

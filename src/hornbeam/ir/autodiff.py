@@ -13,7 +13,7 @@ from hornbeam.ir.interpret import where
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.primitive import Primitive, Sample, primitive, zeros_like
 from hornbeam.ir.scope import backward_scope, scope
-from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_float
+from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_inexact
 
 
 def _project_type(type: ValueType, *, index: int) -> TensorType:
@@ -114,7 +114,7 @@ def _propagate(pending: dict[Node, Any], node: Node, ct: Any, active: set[Node])
 
 
 def _accumulate(pending: dict[Node, Any], node: Node, ct: Node) -> None:
-    if not is_float(node.dtype):
+    if not is_inexact(node.dtype):
         return
     if ct.type != node.type:
         raise ShapeError(f"cotangent of {node!r} has type {ct.type}: the derivative rule is wrong")

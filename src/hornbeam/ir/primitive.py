@@ -22,6 +22,7 @@ from hornbeam.ir.types import (
     ShapeError,
     TensorType,
     ValueType,
+    is_complex,
     is_float,
     numpy_dtype,
 )
@@ -165,9 +166,20 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
 set_operator_hook(lambda name, *args: bind(PRIMITIVES[name], *args))
 
 
+# Rules of primitives for complex operands, by name: see `ir/complex_pairs.py`.
+COMPLEX_RULES: dict[str, Callable[..., Any]] = {}
+
+
+def takes_complex(primitive: Primitive) -> bool:
+    """Whether complex operands are accepted: by a rule, or, of a composite for any dtype, by its body."""
+    return primitive.name in COMPLEX_RULES or (primitive.composite and primitive.dtypes is DTYPES)
+
+
 def check_dtypes(primitive: Primitive, types: Sequence[ValueType]) -> None:
     for type in types:
         if isinstance(type, TensorType) and type.dtype not in primitive.dtypes:
+            if is_complex(type.dtype) and takes_complex(primitive):
+                continue
             raise HornbeamTypeError(
                 f"{primitive.name} does not take {type.dtype}; it takes {', '.join(primitive.dtypes)}"
             )

@@ -23,13 +23,17 @@ FLOATS = ("bfloat16", "float16", "float32", "float64")
 INTEGERS = SIGNED + UNSIGNED
 NUMERIC = INTEGERS + FLOATS
 DTYPES = BOOL + NUMERIC
+# Values of these are pairs of real values in what engines see: `ir/complex_pairs.py`.
+COMPLEX = ("complex64", "complex128")
 
-_NUMPY: dict[str, np.dtype] = {name: np.dtype(name) for name in DTYPES if name != "bfloat16"}
+_NUMPY: dict[str, np.dtype] = {name: np.dtype(name) for name in (*DTYPES, *COMPLEX) if name != "bfloat16"}
 _NUMPY["bfloat16"] = np.dtype(ml_dtypes.bfloat16)
 _NAMES: dict[np.dtype, str] = {dtype: name for name, dtype in _NUMPY.items()}
 
-_ALIASES = {"half": "float16", "float": "float32", "double": "float64", "int": "int32"}
-_PYTHON: dict[type, str] = {bool: "bool", int: "int32", float: "float32"}
+_ALIASES = {
+    "half": "float16", "float": "float32", "double": "float64", "int": "int32", "complex": "complex64"
+}  # fmt: skip
+_PYTHON: dict[type, str] = {bool: "bool", int: "int32", float: "float32", complex: "complex64"}
 
 
 def dtype_name(dtype: Any) -> str:
@@ -59,10 +63,6 @@ def dtype_name(dtype: Any) -> str:
         tail = str(dtype).rsplit(".", 1)[-1]
         if tail in _NUMPY:
             return tail
-        if "complex" in tail:
-            raise HornbeamTypeError(
-                f"tensors are real, got {tail}: complex numbers are pairs (real, imaginary), as in ops.fft"
-            ) from None
         raise HornbeamTypeError(f"unknown dtype {dtype!r}.{suggest(tail, DTYPES, 'dtype')}") from None
 
 
@@ -79,6 +79,25 @@ def is_integer(name: str) -> bool:
     return name in INTEGERS
 
 
+def is_complex(name: str) -> bool:
+    return name in COMPLEX
+
+
+def is_inexact(name: str) -> bool:
+    """Whether values are real or complex floating-point numbers, which have derivatives."""
+    return name in FLOATS or name in COMPLEX
+
+
+def real_dtype(name: str) -> str:
+    """Return the dtype of the real part of a complex dtype, and any other dtype itself."""
+    return {"complex64": "float32", "complex128": "float64"}.get(name, name)
+
+
+def complex_dtype(name: str) -> str:
+    """Return the complex dtype whose parts hold `name`."""
+    return promote_types([name, "complex64"])
+
+
 def itemsize(name: str) -> int:
     return _NUMPY[name].itemsize
 
@@ -91,8 +110,10 @@ def _edges() -> dict[str, tuple[str, ...]]:
         "int8": ("int16",), "int16": ("int32",), "int32": ("int64",), "int64": ("float",),
         "uint8": ("int16", "uint16"), "uint16": ("int32", "uint32"), "uint32": ("int32", "uint64"),
         "uint64": ("float",),
-        "float": ("bfloat16", "float16"),
-        "bfloat16": ("float32",), "float16": ("float32",), "float32": ("float64",), "float64": (),
+        "float": ("bfloat16", "float16", "complex"),
+        "bfloat16": ("float32",), "float16": ("float32",), "float32": ("float64", "complex64"),
+        "float64": ("complex128",),
+        "complex": ("complex64",), "complex64": ("complex128",), "complex128": (),
     }  # fmt: skip
 
 
@@ -118,16 +139,18 @@ _JOIN = {(a, b): _join(a, b) for a in _ABOVE for b in _ABOVE}
 
 
 def promote_types(kinds: Iterable[str], floatx: str = "float32") -> str:
-    """Return the least dtype above all of `kinds`, on the lattice bool < ints < floats.
+    """Return the least dtype above all of `kinds`, on the lattice bool < ints < floats < complex.
 
     Args:
-        kinds: Dtype names, or "int"/"float" for Python numbers, which are weak: `float16 + 1.0` stays
-            float16.
+        kinds: Dtype names, or "int"/"float"/"complex" for Python numbers, which are weak: `float16 + 1.0`
+            stays float16.
         floatx: Result for int64 with uint64, and for any integer with a Python float.
     """
     result = "bool"
     for kind in kinds:
         result = _JOIN[result, kind]
+    if result == "complex":
+        return "complex128" if floatx == "float64" else "complex64"
     return "int32" if result == "int" else floatx if result == "float" else result
 
 

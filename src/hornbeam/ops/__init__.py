@@ -3,7 +3,7 @@
 # ruff: noqa: I001
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam._internal.lazy_imports import attach
 from hornbeam.ops import image
@@ -11,8 +11,6 @@ from hornbeam.ops import linalg
 from hornbeam.ops import math
 from hornbeam.ops import nn
 from hornbeam.ops import numpy
-from hornbeam.ops._missing import MISSING as _MISSING
-from hornbeam.errors import MissingOperationError
 
 # fmt: off
 from hornbeam.ops.activation import (
@@ -42,18 +40,20 @@ from hornbeam.ops.crossentropy import (
 from hornbeam.ops.ctc import (
     ctc_decode, ctc_loss,
 )
+from hornbeam.ops.complex_numbers import (
+    angle, conj, conjugate, imag, isreal, polar, real, view_as_complex, view_as_real,
+)
 from hornbeam.ops.elementwise import (
-    abs, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip, conj,
-    conjugate, cos, cosh, deg2rad, divide, divide_no_nan, erf, erfc, erfinv, exp, exp2, expm1, fabs, floor,
-    fmax, fmin, fmod, heaviside, hypot, i0, imag, isclose, isfinite, isinf, isnan, isneginf, isposinf,
-    isreal, ldexp, log, log10, log1p, log2, logaddexp, logaddexp2, maximum, minimum, nan_to_num, nextafter,
-    rad2deg, real, reciprocal, round, rsqrt, sigmoid, sign, signbit, sin, sinc, sinh, sqrt, square, tan,
-    tanh, trunc,
+    abs, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip, cos, cosh, deg2rad,
+    divide, divide_no_nan, erf, erfc, erfinv, exp, exp2, expm1, fabs, floor, fmax, fmin, fmod, heaviside,
+    hypot, i0, isclose, isfinite, isinf, isnan, isneginf, isposinf, ldexp, log, log10, log1p, log2,
+    logaddexp, logaddexp2, maximum, minimum, nan_to_num, nextafter, rad2deg, reciprocal, round, rsqrt,
+    sigmoid, sign, signbit, sin, sinc, sinh, sqrt, square, tan, tanh, trunc,
 )
 from hornbeam.ops.image import psnr
 from hornbeam.ops.linalg import (
-    cholesky, cholesky_inverse, det, eigh, inv, jvp, logdet, lstsq, lu_factor, matrix_rank, norm, pinv, qr,
-    slogdet, solve, solve_triangular, svd,
+    cholesky, cholesky_inverse, det, eig, eigh, inv, jvp, logdet, lstsq, lu_factor, matrix_rank, norm, pinv,
+    qr, slogdet, solve, solve_triangular, svd,
 )
 from hornbeam.ops.logic import (
     bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift,
@@ -120,7 +120,7 @@ __all__ = [
     "correlate", "cos", "cosh", "count_nonzero", "cross", "ctc_decode", "ctc_loss", "cumprod", "cumsum",
     "custom_gradient", "deg2rad", "depth_to_space", "depthwise_conv", "det", "diag", "diagflat", "diagonal",
     "diff", "digitize", "divide", "divide_no_nan", "dot", "dot_product_attention", "dsplit", "dstack",
-    "dtype", "eigh", "einsum", "elu", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp",
+    "dtype", "eig", "eigh", "einsum", "elu", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp",
     "exp2", "expand_dims", "expm1", "extract_sequences", "eye", "fabs", "fft", "fft2", "flip", "fliplr",
     "flipud", "floor", "floor_divide", "fmax", "fmin", "fmod", "fold", "fori_loop", "full", "full_like",
     "gcd", "gelu", "geomspace", "get_item", "glu", "greater", "greater_equal", "hamming", "hanning",
@@ -135,8 +135,8 @@ __all__ = [
     "moveaxis", "multi_hot", "multiply", "nan_to_num", "nanargmax", "nanargmin", "nancumprod", "nancumsum",
     "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd",
     "nansum", "nanvar", "ndim", "negative", "nextafter", "nn", "nonzero", "norm", "normalize", "not_equal",
-    "numpy", "one_hot", "ones", "ones_like", "outer", "pad", "percentile", "pinv", "power", "prod", "psnr",
-    "ptp", "qr", "quantile", "rad2deg", "ravel", "real", "rearrange", "reciprocal", "relu", "relu6",
+    "numpy", "one_hot", "ones", "ones_like", "outer", "pad", "percentile", "pinv", "polar", "power", "prod",
+    "psnr", "ptp", "qr", "quantile", "rad2deg", "ravel", "real", "rearrange", "reciprocal", "relu", "relu6",
     "repeat", "reshape", "rfft", "right_shift", "rms_normalization", "roll", "rot90", "round", "rsqrt",
     "saturate_cast", "scan", "scatter", "scatter_update", "searchsorted", "segment_max", "segment_min",
     "segment_prod", "segment_sum", "select", "selu", "separable_conv", "shape", "sigmoid", "sign",
@@ -147,15 +147,11 @@ __all__ = [
     "swapaxes", "swish", "switch", "take", "take_along_axis", "tan", "tanh", "tanh_shrink", "tensordot",
     "threshold", "tile", "top_k", "trace", "transpose", "trapezoid", "tri", "tril", "triu", "true_divide",
     "trunc", "unfold", "unique", "unravel_index", "unstack", "vander", "var", "vdot", "vectorize",
-    "vectorized_map", "view", "vsplit", "vstack", "where", "while_loop", "zeros", "zeros_like",
+    "vectorized_map", "view", "view_as_complex", "view_as_real", "vsplit", "vstack", "where", "while_loop",
+    "zeros", "zeros_like",
 ]
 # fmt: on
 
 
-if not TYPE_CHECKING:  # there, it would let misspelled names pass
-    _getattr, __dir__, _ = attach(__name__)
-
-    def __getattr__(name: str) -> Any:
-        if name in _MISSING:
-            raise MissingOperationError(f"hornbeam.ops.{name} is missing: {_MISSING[name]}")
-        return _getattr(name)
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

@@ -13,7 +13,7 @@ from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float, is_integer
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float, is_inexact, is_integer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
@@ -35,9 +35,9 @@ def value_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
 
 
 def float_dtype(*xs: TensorLike) -> str:
-    """Return the promoted dtype of `xs` if it is a float, else `floatx`."""
+    """Return the promoted dtype of `xs` if it is a float or complex, else `floatx`."""
     dtype = result_dtype(*xs)
-    return dtype if is_float(dtype) else floatx()
+    return dtype if is_inexact(dtype) else floatx()
 
 
 def float_node(x: TensorLike) -> Node:

@@ -15,20 +15,20 @@ from hornbeam.core.operators import absolute, true_divide
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
-from hornbeam.ir.types import HornbeamTypeError, is_float, is_integer, itemsize
-from hornbeam.ops._common import float_dtype, float_node, node_of, value_tensor
+from hornbeam.ir.types import HornbeamTypeError, is_complex, is_float, is_inexact, is_integer, itemsize
+from hornbeam.ops._common import float_dtype, float_node, node_of
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
 
 # fmt: off
 __all__ = [
-    "abs", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt",
-    "ceil", "clip", "conj", "conjugate", "cos", "cosh", "deg2rad", "divide", "divide_no_nan", "erf",
+    "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt",
+    "ceil", "clip", "cos", "cosh", "deg2rad", "divide", "divide_no_nan", "erf",
     "erfc", "erfinv", "exp", "exp2", "expm1", "fabs", "floor", "fmax", "fmin", "fmod", "heaviside",
-    "hypot", "i0", "imag", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal",
+    "hypot", "i0", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
     "ldexp", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "maximum", "minimum",
-    "nan_to_num", "nextafter", "rad2deg", "real", "reciprocal", "round", "rsqrt", "sigmoid", "sign",
+    "nan_to_num", "nextafter", "rad2deg", "reciprocal", "round", "rsqrt", "sigmoid", "sign",
     "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc",
 ]
 # fmt: on
@@ -182,7 +182,7 @@ def round(x: TensorLike, decimals: int = 0) -> Tensor:
         2.0
     """
     node = _numeric_node(x)
-    if is_float(node.dtype):
+    if is_inexact(node.dtype):
         if not decimals:
             return Tensor(p.round_even(node))
         factor = 10.0**decimals
@@ -215,7 +215,7 @@ def fabs(x: TensorLike) -> Tensor:
 
 @operation
 def sign(x: TensorLike) -> Tensor:
-    """Compute the sign elementwise: -1, 0 or 1; NaN stays NaN.
+    """Compute the sign elementwise: -1, 0 or 1, and z / |z| of complex numbers; NaN stays NaN.
 
     Args:
         x: Tensor or anything that converts to one.
@@ -227,7 +227,12 @@ def sign(x: TensorLike) -> Tensor:
         >>> int(hornbeam.ops.sign(-3))
         -1
     """
-    return Tensor(p.sign(_numeric_node(x)))
+    node = _numeric_node(x)
+    if is_complex(node.dtype):
+        size = p.magnitude(node)
+        size = p.select(p.eq(size, 0.0), ones_like(size), size)
+        return Tensor(node / p.convert(size, node.dtype))
+    return Tensor(p.sign(node))
 
 
 @operation
@@ -268,82 +273,6 @@ def square(x: TensorLike) -> Tensor:
     """
     node = _numeric_node(x)
     return Tensor(p.mul(node, node))
-
-
-@operation
-def conjugate(x: TensorLike) -> Tensor:
-    """Return `x`, which is its own complex conjugate: tensors are real.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        `x` as a tensor.
-    """
-    return value_tensor(x)
-
-
-@operation
-def real(x: TensorLike) -> Tensor:
-    """Return the real part, which is `x` itself: tensors are real.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        `x` as a tensor.
-    """
-    return value_tensor(x)
-
-
-@operation
-def imag(x: TensorLike) -> Tensor:
-    """Return the imaginary part, which is 0: tensors are real.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        Zeros of the shape and dtype of `x`.
-    """
-    return Tensor(zeros_like(node_of(x)))
-
-
-@operation
-def angle(x: TensorLike) -> Tensor:
-    """Compute the angle in the complex plane elementwise: 0 for x >= 0, pi for x < 0.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        Tensor of the shape of `x`, of floats.
-
-    Example:
-        >>> float(hornbeam.ops.angle(2.0))
-        0.0
-    """
-    node = float_node(x)
-    zero = zeros_like(node)
-    angles = p.select(p.lt(node, zero), full(math.pi, node.type), zero)
-    return Tensor(p.select(p.ne(node, node), node, angles))
-
-
-@operation
-def isreal(x: TensorLike) -> Tensor:
-    """Test elementwise if the imaginary part is 0, which is true everywhere: tensors are real.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        Tensor of the shape of `x`, of booleans.
-    """
-    node = node_of(x)
-    return Tensor(full(True, p.eq(node, node).type))
-
-
-conj = conjugate
 
 
 # -- two operands --------------------------------------------------------------------------------------------
@@ -673,7 +602,7 @@ def isfinite(x: TensorLike) -> Tensor:
         Tensor of the shape of `x`, of booleans.
     """
     node = node_of(x)
-    return Tensor(p.is_finite(node) if is_float(node.dtype) else p.eq(node, node))
+    return Tensor(p.is_finite(node) if is_inexact(node.dtype) else p.eq(node, node))
 
 
 def _equals(x: TensorLike, value: float, absolute_value: bool = False) -> Tensor:
@@ -693,6 +622,9 @@ def isinf(x: TensorLike) -> Tensor:
     Returns:
         Tensor of the shape of `x`, of booleans.
     """
+    node = node_of(x)
+    if is_complex(node.dtype):
+        return Tensor(p.bit_or(*(isinf(Tensor(part)).node for part in (p.real(node), p.imag(node)))))
     return _equals(x, math.inf, absolute_value=True)
 
 
@@ -743,7 +675,8 @@ def isclose(
         True
     """
     a, b = _float_pair(x1, x2)
-    near = p.le(p.absolute(a - b), p.absolute(b) * rtol + atol)
+    gap, size = absolute(Tensor(a - b)).node, absolute(Tensor(b)).node
+    near = p.le(gap, size * rtol + atol)
     finite = p.bit_and(p.is_finite(a), p.is_finite(b))
     close = p.bit_or(p.eq(a, b), p.bit_and(finite, near))
     if equal_nan:
@@ -771,6 +704,9 @@ def nan_to_num(
         0.0
     """
     node = node_of(x)
+    if is_complex(node.dtype):
+        parts = [nan_to_num(Tensor(part), nan, posinf, neginf).node for part in (p.real(node), p.imag(node))]
+        return Tensor(p.complex_(*parts))
     if not is_float(node.dtype):
         return Tensor(node)
     limits = _limits(node.dtype)

@@ -17,7 +17,7 @@ from hornbeam.core.operators import matmul
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
-from hornbeam.ir.types import ShapeError, TensorType
+from hornbeam.ir.types import ShapeError, TensorType, is_complex
 from hornbeam.ops._common import float_dtype, float_node, many_axes, node_of, one_axis, with_ones
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # fmt: off
 __all__ = [
-    "cholesky", "cholesky_inverse", "det", "eigh", "inv", "jvp", "logdet", "lstsq", "lu_factor",
+    "cholesky", "cholesky_inverse", "det", "eig", "eigh", "inv", "jvp", "logdet", "lstsq", "lu_factor",
     "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
 ]
 # fmt: on
@@ -225,6 +225,8 @@ def solve(a: TensorLike, b: TensorLike) -> Tensor:
 
 
 def _solve(a: Node, b: Node) -> Node:
+    if is_complex(a.dtype):
+        return p.complex_solve(a, b)
     factors = p.lu(a)
     lu, order = p.project(factors, 0), p.project(factors, 2)
     rows = p.gather(b, p.reshape(order, (*order.shape, 1)), batch_dims=a.rank - 2)
@@ -296,6 +298,32 @@ def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, Tensor]:
         return Tensor(p.project(factors, 0)), Tensor(p.slice_(r, (0,) * r.rank, (*r.shape[:-1], columns)))
     factors = p.qr(node)
     return Tensor(p.project(factors, 0)), Tensor(p.project(factors, 1))
+
+
+@operation
+def eig(x: TensorLike) -> tuple[Tensor, Tensor]:
+    """Compute eigenvalues and eigenvectors of square matrices: x v = v diag(w).
+
+    Gradients by the vectors hold for functions that do not depend on their phases, since those are
+    arbitrary.
+
+    Args:
+        x: Tensor (..., n, n), real or complex.
+
+    Returns:
+        Pair of eigenvalues (..., n), in no particular order, and eigenvectors of norm 1, the columns of a
+        tensor (..., n, n). Both are complex.
+
+    Example:
+        >>> sorted(hornbeam.ops.imag(hornbeam.ops.eig([[0.0, -1.0], [1.0, 0.0]])[0]).tolist())
+        [-1.0, 1.0]
+
+    Source: Golub & Van Loan, "Matrix Computations", 2013, chapter 7.
+    """
+    node = _matrix(x, "eig", square=True)
+    parts = (p.real(node), p.imag(node)) if is_complex(node.dtype) else (node, zeros_like(node))
+    w, v = p.eig(*parts)
+    return Tensor(w), Tensor(v)
 
 
 @operation
@@ -486,6 +514,9 @@ def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepd
         5.0
     """
     node = float_node(x)
+    of_singular_values = ord in (2, -2, "nuc") and len(many_axes(axis, node.rank, "norm")) == 2
+    if is_complex(node.dtype) and not of_singular_values:
+        node = p.magnitude(node)
     if axis is None and ord is None:
         axes = tuple(range(node.rank))
         result = vector_norm(node, 2, axes) if axes else p.absolute(node)

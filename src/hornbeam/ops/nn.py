@@ -23,6 +23,9 @@ from hornbeam.ops.crossentropy import (
 from hornbeam.ops.ctc import (
     ctc_decode, ctc_loss,
 )
+from hornbeam.ops.complex_numbers import (
+    polar,
+)
 from hornbeam.ops.elementwise import (
     sigmoid,
 )
@@ -42,7 +45,7 @@ __all__ = [
     "ctc_loss", "depth_to_space", "depthwise_conv", "dot_product_attention", "elu", "fold", "gelu", "glu",
     "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "layer_normalization",
     "leaky_relu", "log_sigmoid", "log_softmax", "max_pool", "moments", "multi_hot", "normalize", "one_hot",
-    "psnr", "relu", "relu6", "rms_normalization", "selu", "separable_conv", "sigmoid", "silu",
+    "polar", "psnr", "relu", "relu6", "rms_normalization", "selu", "separable_conv", "sigmoid", "silu",
     "soft_shrink", "softmax", "softplus", "softsign", "space_to_depth", "sparse_categorical_crossentropy",
     "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold",
     "unfold",

@@ -14,12 +14,15 @@ from hornbeam.ops.creation import (
     triu, vander, zeros, zeros_like,
 )
 from hornbeam.ops.distinct import unique
+from hornbeam.ops.complex_numbers import (
+    angle, conj, conjugate, imag, isreal, real,
+)
 from hornbeam.ops.elementwise import (
-    abs, angle, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip, conj,
-    conjugate, cos, cosh, deg2rad, divide, divide_no_nan, exp, exp2, expm1, fabs, floor, fmax, fmin, fmod,
-    heaviside, hypot, i0, imag, isclose, isfinite, isinf, isnan, isneginf, isposinf, isreal, ldexp, log,
-    log10, log1p, log2, logaddexp, logaddexp2, maximum, minimum, nan_to_num, nextafter, rad2deg, real,
-    reciprocal, round, sign, signbit, sin, sinc, sinh, sqrt, square, tan, tanh, trunc,
+    abs, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip, cos, cosh, deg2rad,
+    divide, divide_no_nan, exp, exp2, expm1, fabs, floor, fmax, fmin, fmod, heaviside, hypot, i0, isclose,
+    isfinite, isinf, isnan, isneginf, isposinf, ldexp, log, log10, log1p, log2, logaddexp, logaddexp2,
+    maximum, minimum, nan_to_num, nextafter, rad2deg, reciprocal, round, sign, signbit, sin, sinc, sinh,
+    sqrt, square, tan, tanh, trunc,
 )
 from hornbeam.ops.linalg import (
     slogdet,

@@ -14,7 +14,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import matmul, multiply
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.ir.types import ShapeError, is_complex, is_float
 from hornbeam.ops._common import one_axis
 from hornbeam.ops.joining import stack
 from hornbeam.ops.reduction import sum as total
@@ -116,7 +116,7 @@ def outer(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 @operation
 def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Sum the products of all elements of two tensors.
+    """Sum the products of all elements of two tensors; of complex `x1` the conjugates are taken.
 
     Args:
         x1: Tensor; it is flattened.
@@ -129,6 +129,7 @@ def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
     count = math.prod(a.shape)
     if count != math.prod(b.shape):
         raise ShapeError(f"vdot needs equally many elements, got shapes {a.shape} and {b.shape}")
+    a = p.conj(a) if is_complex(a.dtype) else a
     return Tensor(p.dot_general(p.reshape(a, (count,)), p.reshape(b, (count,)), contract=((0,), (0,))))
 
 

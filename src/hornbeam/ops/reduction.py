@@ -12,7 +12,7 @@ from hornbeam.core.convert import cast, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.types import ShapeError, dtype_name
+from hornbeam.ir.types import ShapeError, dtype_name, is_complex
 from hornbeam.ops._common import (
     HALF,
     float_dtype,
@@ -57,9 +57,11 @@ def mean_node(node: Node, axes: tuple[int, ...]) -> Node:
 
 
 def var_node(node: Node, axes: tuple[int, ...]) -> Node:
-    """Compute the mean squared distance from the mean of a float node; half precision in float32."""
+    """Compute the mean squared distance from the mean; half precision in float32, complex numbers real."""
     values = p.convert(node, "float32") if node.dtype in HALF else node
     centred = values - p.keep(mean_node(values, axes), values, axes)
+    if is_complex(node.dtype):
+        return mean_node(p.real(centred * p.conj(centred)), axes)
     return p.convert(mean_node(centred * centred, axes), node.dtype)
 
 

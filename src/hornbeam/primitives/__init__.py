@@ -14,6 +14,8 @@ from hornbeam.primitives.window import *
 from hornbeam.primitives.linalg import *
 from hornbeam.primitives.random import *
 from hornbeam.primitives.control import *
+from hornbeam.primitives.complex_numbers import *
+from hornbeam.primitives.eigen import *
 from hornbeam.primitives.composite import *
 from hornbeam.primitives.recurrent import *
 from hornbeam.primitives.attention import *

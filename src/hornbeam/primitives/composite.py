@@ -29,7 +29,7 @@ from hornbeam.ir.primitive import (
     zeros_like,
 )
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
-from hornbeam.ir.types import FLOATS, SIGNED, UNSIGNED, ShapeError, TensorType, ValueType, is_float
+from hornbeam.ir.types import FLOATS, SIGNED, UNSIGNED, ShapeError, TensorType, ValueType, is_inexact
 from hornbeam.primitives import elementwise, index, reduce, shape
 from hornbeam.primitives.control import optimization_barrier
 
@@ -85,7 +85,7 @@ def default_vjp(name: str) -> Callable[..., Cotangents]:
     def vjp(cts: Any, out: Node, *inputs: Node, body: Graph, **params: Any) -> Cotangents:
         cotangents = list(cts) if isinstance(out.type, tuple) else [cts]
         known = tuple(i for i, ct in enumerate(cotangents) if ct is not None)
-        wanted = tuple(i for i, x in enumerate(inputs) if is_float(x.dtype))
+        wanted = tuple(i for i, x in enumerate(inputs) if is_inexact(x.dtype))
         derivative = _derivative_graph(body, known, wanted, barrier=name == "checkpoint")
         target = PRIMITIVES.get(f"{name}_vjp") or _register(f"{name}_vjp", default_vjp(f"{name}_vjp"))
         node = bind(target, *inputs, *(cotangents[i] for i in known), body=derivative, **params)

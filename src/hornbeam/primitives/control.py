@@ -18,7 +18,7 @@ from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.primitive import Sample, graph_cost, primitive, zeros_like
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
-from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_float, numpy_dtype
+from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_inexact, numpy_dtype
 
 __all__ = ["cond", "optimization_barrier", "project", "scan", "stop_gradient", "while_loop"]
 
@@ -80,7 +80,7 @@ def _cond_reference(pred: Any, *values: Any, true_graph: Graph, false_graph: Gra
 def _cond_vjp(
     cts: Any, out: Node, pred: Node, *operands: Node, true_graph: Graph, false_graph: Graph
 ) -> list[Any]:
-    wanted = [i for i, x in enumerate(operands) if is_float(x.dtype)]
+    wanted = [i for i, x in enumerate(operands) if is_inexact(x.dtype)]
     known = [i for i, ct in enumerate(cts) if ct is not None]
 
     def branch(graph: Graph) -> Callable[..., Sequence[Node]]:
@@ -224,10 +224,10 @@ def _scan_vjp(
     carry, xs, fixed = inputs[:carries], inputs[carries : carries + sequences], inputs[carries + sequences :]
     n_ys = len(body.outputs) - carries
     saved = outs[carries + n_ys :]
-    float_carry = [i for i, x in enumerate(carry) if is_float(x.dtype)]
+    float_carry = [i for i, x in enumerate(carry) if is_inexact(x.dtype)]
     float_ys = [i for i in range(n_ys) if cts[carries + i] is not None]
-    float_fixed = [i for i, x in enumerate(fixed) if is_float(x.dtype)]
-    float_xs = [i for i, x in enumerate(xs) if is_float(x.dtype)]
+    float_fixed = [i for i, x in enumerate(fixed) if is_inexact(x.dtype)]
+    float_xs = [i for i, x in enumerate(xs) if is_inexact(x.dtype)]
     # The saved carries have cotangents only in a second derivative.
     saved_cts = [i for i in float_carry if cts[carries + n_ys + i] is not None]
 

@@ -17,6 +17,7 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Sample, bind, expect_same, full, ones_like, primitive, zeros_like
 from hornbeam.ir.types import (
     BOOL,
+    COMPLEX,
     DTYPES,
     FLOATS,
     INTEGERS,
@@ -25,7 +26,9 @@ from hornbeam.ir.types import (
     ShapeError,
     TensorType,
     dtype_name,
+    is_complex,
     is_float,
+    is_inexact,
     itemsize,
     numpy_dtype,
 )
@@ -256,7 +259,7 @@ def _power_vjp(ct: Node, out: Node, x: Node, y: Node) -> tuple[Node, Node]:
     else:
         constant = eq(y, 0)
         dx = select(constant, zeros_like(x), y * power(x, select(constant, ones_like(y), y) - 1))
-    positive = gt(x, 0)
+    positive = ne(x, 0) if is_complex(x.dtype) else gt(x, 0)
     dy = out * log(select(positive, x, ones_like(x)))
     return ct * dx, ct * select(positive, dy, zeros_like(x))
 
@@ -308,7 +311,7 @@ def power(x: Operand, y: Operand) -> Node:
     """x**y; of integers, negative exponents truncate 1 / x**-y. Exponents 0, 1 and 2 need no pow."""
     exponent = literal(y) if isinstance(y, Node) else y
     if isinstance(x, Node) and exponent in (0, 1, 2):
-        return (ones_like(x), x, x * x)[int(exponent)]
+        return (ones_like(x), x, x * x)[(0, 1, 2).index(exponent)]
     return _pow(x, y)
 
 
@@ -439,9 +442,9 @@ def convert_array(x: Array, dtype: str) -> Array:
 
 
 def _convert_type(x: TensorType, *, dtype: str) -> TensorType:
-    if dtype not in DTYPES:
+    if dtype not in DTYPES + COMPLEX:
         raise HornbeamTypeError(
-            f"convert needs the name of a dtype, got {dtype!r}; known: {', '.join(DTYPES)}"
+            f"convert needs the name of a dtype, got {dtype!r}; known: {', '.join(DTYPES + COMPLEX)}"
         )
     return TensorType(x.shape, dtype)
 
@@ -450,7 +453,7 @@ CONVERT = primitive(
     "convert",
     type_rule=_convert_type,
     reference=lambda x, *, dtype: convert_array(x, dtype),
-    vjp=lambda ct, out, x, *, dtype: (convert(ct, x.dtype) if is_float(x.dtype) else None,),
+    vjp=lambda ct, out, x, *, dtype: (convert(ct, x.dtype) if is_inexact(x.dtype) else None,),
     samples=[
         sample
         for dtype in DTYPES

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hornbeam.engines.base import Buffer, Engine, MeshEngine
+from hornbeam.ir.complex_pairs import pack_array
 from hornbeam.ir.types import TensorType
 from hornbeam.training.packing import Signature
 
@@ -19,10 +20,11 @@ def has_local_data(engine: Engine) -> bool:
 def putter(engine: Engine) -> Callable[[np.ndarray], Buffer]:
     """Return the function that copies an array of a batch to the engine."""
     if not isinstance(engine, MeshEngine):
-        return engine.put
+        return lambda array: engine.put(pack_array(array))
     mesh, local = engine.mesh, has_local_data(engine)
 
     def put(array: np.ndarray) -> Buffer:
+        array = pack_array(array)
         return engine.put(array, mesh.batch_layout(_global_shape(array.shape, engine, local)), local)
 
     return put
@@ -30,7 +32,7 @@ def putter(engine: Engine) -> Callable[[np.ndarray], Buffer]:
 
 def rows_for(engine: Engine, array: np.ndarray) -> Buffer:
     """Copy data in memory to the engine, where steps gather rows of them."""
-    array = np.ascontiguousarray(array)
+    array = np.ascontiguousarray(pack_array(array))
     return engine.rows(array, has_local_data(engine)) if isinstance(engine, MeshEngine) else engine.put(array)
 
 

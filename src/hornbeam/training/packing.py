@@ -312,7 +312,7 @@ def _number(flat: Sequence[Any], first: int) -> list[int | None]:
 def as_array(value: Tree, name: str) -> np.ndarray:
     """Convert to an array, without a copy where it is one. Errors call it by `name`: "x", "y['a']".
 
-    Raises HornbeamTypeError for strings, ragged lists, complex numbers and objects that are not arrays.
+    Raises HornbeamTypeError for strings, ragged lists and objects that are not arrays.
     """
     if isinstance(value, Tensor):
         if value.symbolic:
@@ -336,7 +336,7 @@ def as_array(value: Tree, name: str) -> np.ndarray:
             f"{name} has dtype object ({_example(array)}): its items differ in shape or are not numbers. Pad "
             f"or resize them to one shape, then np.stack them; as for strings, {ENCODE}"
         )
-    if array.dtype.kind in "Mmc":
+    if array.dtype.kind in "Mm":
         raise HornbeamTypeError(
             f"{name} has dtype {array.dtype}, which models do not take: convert it to numbers first"
         )

@@ -17,6 +17,7 @@ from hornbeam.core.jit import Compiled, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate, retain_graph
 from hornbeam.core.tensor import Tensor
 from hornbeam.engines.base import Engine, Executable
+from hornbeam.ir.complex_pairs import unpack_array
 from hornbeam.ir.types import is_float
 from hornbeam.training.batches import local_rows, putter
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
@@ -75,7 +76,9 @@ class Step:
         for variable, value in zip(traced.variables, state[:count], strict=True):
             variable.set_buffer(engine, value)
         self._captured = list(state[count:])
-        return traced.pack([engine.get(value) for value in logs])
+        return traced.pack(
+            [unpack_array(engine.get(v), n.dtype) for v, n in zip(logs, traced.outputs, strict=True)]
+        )
 
 
 class EagerStep:
@@ -121,9 +124,11 @@ class Predictor:
                 variable.place(self._engine)
         weights = [variable._node for variable in self._variables] + self._captured
         outputs = self.plan.run(weights, [self._put(array) for array in arrays])
-        if self._single_output:
-            return local_rows(np.array(self._get(outputs[0])), self._engine)
-        return self.traced.pack([local_rows(np.array(self._get(value)), self._engine) for value in outputs])
+        arrays = [
+            local_rows(np.array(unpack_array(self._get(value), node.dtype)), self._engine)
+            for value, node in zip(outputs, self.traced.outputs, strict=True)
+        ]
+        return arrays[0] if self._single_output else self.traced.pack(arrays)
 
 
 @contextmanager

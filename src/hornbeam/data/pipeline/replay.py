@@ -14,6 +14,7 @@ from hornbeam.data import elements as e
 from hornbeam.data.pipeline.purity import is_pure
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine, Executable
+from hornbeam.ir.complex_pairs import has_complex
 from hornbeam.ir.types import HornbeamTypeError, TensorType, dtype_name
 
 if TYPE_CHECKING:
@@ -62,14 +63,15 @@ class Replay:
 
 
 def _compile(function: Callable[..., Any], element: Tree) -> CompiledFunction | None:
-    """Trace and compile. None if tracing needs a value, or if variables or captured tensors are used."""
+    """Trace and compile. None if tracing needs a value, or for variables, captured tensors and complex
+    numbers."""
     types = e.map_parts(lambda part: TensorType(part.shape, dtype_name(part.dtype)), element)
     try:
         traced = trace_function(function, list(types) if isinstance(types, tuple) else [types])
         pack = _packing(traced.result)
     except Exception:  # calling the function raises it again, with the index of the element
         return None
-    if traced.variables or traced.captured or traced.updated:
+    if traced.variables or traced.captured or traced.updated or has_complex(traced.graph):
         return None
     engine = current_engine()
     return CompiledFunction(engine.executable(traced.graph), engine, may_return_views(traced.graph), pack)
