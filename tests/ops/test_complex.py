@@ -315,7 +315,8 @@ def test_eigenvalues_and_vectors(engine: str) -> None:
 
 @pytest.mark.parametrize("case", range(3))
 def test_gradients_of_eig_agree_with_differences(case: int) -> None:
-    x = _eig_matrices()[case][:1].reshape(1, *_eig_matrices()[case].shape[-2:])
+    matrices = _eig_matrices()[case]
+    x = matrices.reshape(-1, *matrices.shape[-2:])[:1]
     weights = np.random.default_rng(2).normal(size=x.shape)
 
     def loss(m: Any) -> Any:

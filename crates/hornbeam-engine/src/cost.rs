@@ -64,6 +64,7 @@ impl Instruction {
             Kind::TriangularSolve { n, .. } => product(&[self.writes.iter().map(|w| w.count).sum(), *n]),
             Kind::Lu { m, n } | Kind::Qr { m, n } | Kind::Svd { m, n } => product(&[2, elements, *m.min(n)]),
             Kind::Eigh { n } => product(&[9, elements, *n]),
+            Kind::Eig { n } => product(&[100, elements, *n]),
             Kind::Copy { .. }
             | Kind::Gather(_)
             | Kind::Pad { .. }

@@ -255,6 +255,8 @@ pub enum Op {
     Lu,
     Qr,
     Svd,
+    /// Operands: real and imaginary parts. Results: those of eigenvalues, then those of eigenvectors.
+    Eig,
     Eigh,
     Cond {
         true_graph: Nested,

@@ -40,6 +40,7 @@ const OTHERS: &[&str] = &[
     "lu",
     "qr",
     "svd",
+    "eig",
     "eigh",
     "random_bits",
     "cond",

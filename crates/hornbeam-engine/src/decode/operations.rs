@@ -57,6 +57,7 @@ pub fn decode(name: &str, p: &mut Params, operands: &[&TensorType], types: &[Ten
         "lu" => Op::Lu,
         "qr" => Op::Qr,
         "svd" => Op::Svd,
+        "eig" => Op::Eig,
         "eigh" => Op::Eigh,
         _ => return windowed(name, p, operands, out),
     })

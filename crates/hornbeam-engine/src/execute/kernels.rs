@@ -66,6 +66,7 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         | Kind::Lu { .. }
         | Kind::Qr { .. }
         | Kind::Svd { .. }
+        | Kind::Eig { .. }
         | Kind::Eigh { .. } => linalg::run(instruction, memory, context),
         other => unreachable!("{} has no kernel", other.name()),
     }

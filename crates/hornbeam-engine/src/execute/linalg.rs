@@ -28,6 +28,10 @@ fn typed<T: Scalar>(instruction: &Instruction, memory: Memory, context: &Context
         }
         Kind::Qr { m, n } => linalg::qr(pool, [*m, *n], x, out(0), out(1)),
         Kind::Svd { m, n } => linalg::svd(pool, [*m, *n], x, out(0), out(1), out(2)),
+        Kind::Eig { n } => {
+            let parts = [x, memory.read::<T>(&reads[1])];
+            linalg::eig(pool, *n, parts, [out(0), out(1)], [out(2), out(3)])
+        }
         Kind::Eigh { n } => linalg::eigh(pool, *n, x, out(0), out(1)),
         other => unreachable!("{} is not a decomposition", other.name()),
     }

@@ -164,6 +164,9 @@ pub enum Kind {
         m: usize,
         n: usize,
     },
+    Eig {
+        n: usize,
+    },
     Eigh {
         n: usize,
     },

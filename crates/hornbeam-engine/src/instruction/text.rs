@@ -44,6 +44,7 @@ impl Kind {
             Kind::Lu { .. } => "lu",
             Kind::Qr { .. } => "qr",
             Kind::Svd { .. } => "svd",
+            Kind::Eig { .. } => "eig",
             Kind::Eigh { .. } => "eigh",
             Kind::Cond { .. } => "cond",
             Kind::While { .. } => "while_loop",

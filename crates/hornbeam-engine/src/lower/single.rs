@@ -210,6 +210,7 @@ fn linalg(op: &Op, x: &[&TensorType]) -> Result<Kind> {
         Op::Lu => Kind::Lu { m, n },
         Op::Qr => Kind::Qr { m, n },
         Op::Svd => Kind::Svd { m, n },
+        Op::Eig => Kind::Eig { n },
         Op::Eigh => Kind::Eigh { n },
         other => return Err(Error::Unsupported(format!("the native engine has no kernel for {other:?}"))),
     })

@@ -14,7 +14,7 @@ pub fn check(op: &Op, x: &[&TensorType], outputs: &[TensorType]) -> Result<()> {
     let lead = &a.shape[..a.rank() - 2];
     let (m, n) = (a.shape[a.rank() - 2], a.shape[a.rank() - 1]);
     let with = |tail: &[usize]| [lead, tail].concat();
-    let square = matches!(op, Op::Cholesky | Op::TriangularSolve { .. } | Op::Eigh);
+    let square = matches!(op, Op::Cholesky | Op::TriangularSolve { .. } | Op::Eig | Op::Eigh);
     ensure!(!square || m == n, "{op:?} needs a square matrix, got {a}");
     let k = m.min(n);
     let shapes: Vec<Vec<usize>> = match op {
@@ -22,6 +22,10 @@ pub fn check(op: &Op, x: &[&TensorType], outputs: &[TensorType]) -> Result<()> {
         Op::Lu => vec![with(&[m, n]), with(&[k]), with(&[m])],
         Op::Qr => vec![with(&[m, k]), with(&[k, n])],
         Op::Svd => vec![with(&[m, k]), with(&[k]), with(&[k, n])],
+        Op::Eig => {
+            ensure!(*x[1] == *a, "{op:?} of {a} and {}", x[1]);
+            vec![with(&[n]), with(&[n]), with(&[n, n]), with(&[n, n])]
+        }
         Op::Eigh => vec![with(&[n]), with(&[n, n])],
         _ => {
             let b = x[1];

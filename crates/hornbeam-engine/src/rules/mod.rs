@@ -41,7 +41,7 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
             ensure!(inputs.iter().zip(outputs).all(|(i, o)| **i == *o), "a barrier changes types");
             Ok(())
         }
-        Op::Lu | Op::Qr | Op::Svd | Op::Eigh | Op::Cholesky | Op::TriangularSolve { .. } => {
+        Op::Lu | Op::Qr | Op::Svd | Op::Eig | Op::Eigh | Op::Cholesky | Op::TriangularSolve { .. } => {
             linalg::check(op, inputs, outputs)
         }
         Op::Rows(kernel) => rows::check(kernel, inputs, outputs),
@@ -69,7 +69,7 @@ fn arity(op: &Op, received: usize) -> Result<usize> {
         Op::Input(_) | Op::Constant(_) | Op::Literal(_) | Op::Iota { .. } => 0,
         Op::Binary(_) | Op::Compare(_) | Op::Pad { .. } | Op::Gather { .. } => 2,
         Op::Select | Op::Scatter { .. } => 3,
-        Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } | Op::TriangularSolve { .. } => 2,
+        Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } | Op::TriangularSolve { .. } | Op::Eig => 2,
         Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } => 2 + epilogue.bias as usize,
         Op::ConvPool { epilogue, .. } => 2 + epilogue.bias as usize,
         Op::ConvBackward { source, input, .. } => 2 + (*source != GradSource::Plain) as usize + *input as usize,
@@ -94,6 +94,7 @@ fn arity(op: &Op, received: usize) -> Result<usize> {
 
 fn check_output_count(op: &Op, inputs: usize, outputs: usize) -> Result<()> {
     let expected = match op {
+        Op::Eig => 4,
         Op::Lu | Op::Svd => 3,
         Op::Qr | Op::Eigh | Op::ConvPool { .. } => 2,
         Op::ConvBackward { input, bias, .. } => 1 + *input as usize + *bias as usize,

@@ -5,11 +5,13 @@
 
 mod eigen;
 mod factor;
+mod general;
 #[cfg(test)]
 mod tests;
 
 pub use eigen::{eigh, svd};
 pub use factor::{cholesky, lu, qr, triangular_solve};
+pub use general::eig;
 
 use crate::dtype::Element;
 use crate::math::Real;

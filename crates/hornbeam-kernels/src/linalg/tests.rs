@@ -205,3 +205,39 @@ fn singular_matrices_keep_orthonormal_vectors() {
         }
     }
 }
+
+#[test]
+fn eigenvectors_of_general_matrices() {
+    let pool = ThreadPool::new(1);
+    let mut random = Random::new(3);
+    let rotation = vec![0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 2.0];
+    let cyclic: Vec<f64> = (0..36).map(|at| f64::from((at / 6 + 1) % 6 == at % 6)).collect();
+    let defective = vec![2.0, 1.0, 0.0, 2.0];
+    for (n, re) in
+        [(1, vec![3.0]), (3, rotation), (6, cyclic), (2, defective), (9, random.values(81)), (4, vec![0.0; 16])]
+    {
+        for im in [vec![0.0; n * n], random.values::<f64>(n * n)] {
+            let (mut w, mut v) = ([vec![0.0; n], vec![0.0; n]], [vec![0.0; n * n], vec![0.0; n * n]]);
+            let ([w_re, w_im], [v_re, v_im]) = (&mut w, &mut v);
+            eig(&pool, n, [&re, &im], [w_re, w_im], [v_re, v_im]);
+            // x v = v diag(w), by parts.
+            let by = |a: &[f64], b: &[f64]| product(a, b, [n, n, n]);
+            let scaled =
+                |v: &[f64], w: &[f64]| -> Vec<f64> { v.iter().enumerate().map(|(at, v)| v * w[at % n]).collect() };
+            let minus = |a: Vec<f64>, b: Vec<f64>| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
+            let plus = |a: Vec<f64>, b: Vec<f64>| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a + b).collect() };
+            let real = minus(scaled(&v[0], &w[0]), scaled(&v[1], &w[1]));
+            let imag = plus(scaled(&v[0], &w[1]), scaled(&v[1], &w[0]));
+            close(&minus(by(&re, &v[0]), by(&im, &v[1])), &real, "real part of eig");
+            close(&plus(by(&re, &v[1]), by(&im, &v[0])), &imag, "imaginary part of eig");
+            for k in 0..n {
+                let norm: f64 = (0..n).map(|i| v[0][i * n + k].powi(2) + v[1][i * n + k].powi(2)).sum();
+                assert!((norm - 1.0).abs() < 1e-12, "vector {k} has the squared norm {norm}");
+            }
+        }
+    }
+    let (mut w, mut z) = ([0.0f32], [0.0f32]);
+    let (mut v, mut u) = ([0.0f32], [0.0f32]);
+    eig(&pool, 1, [&[f32::INFINITY], &[0.0]], [&mut w, &mut z], [&mut v, &mut u]);
+    assert!(w[0].is_nan() && u[0].is_nan());
+}

@@ -22,11 +22,17 @@ def _eigh(x: Array) -> tuple[Array, Array]:
     return w, v
 
 
+def _eig(x: Array, y: Array) -> tuple[Array, ...]:
+    w, v = lax.linalg.eig(lax.complex(x, y), compute_left_eigenvectors=False)
+    return lax.real(w), lax.imag(w), lax.real(v), lax.imag(v)
+
+
 LINALG: Table = {
     "cholesky": lambda x: lax.linalg.cholesky(x, symmetrize_input=False),
     "triangular_solve": _triangular_solve,
     "lu": lambda x: tuple(lax.linalg.lu(x)),
     "qr": lambda x: tuple(lax.linalg.qr(x, full_matrices=False)),
     "svd": lambda x: tuple(lax.linalg.svd(x, full_matrices=False)),
+    "eig": _eig,
     "eigh": _eigh,
 }

@@ -6,6 +6,7 @@ import numpy as np
 
 from hornbeam.engines.pytensor.ops import Array
 from hornbeam.engines.table import Table
+from hornbeam.primitives import PRIMITIVES
 
 
 def _cholesky(x: Array) -> Array:
@@ -56,5 +57,6 @@ FUNCTIONS: Table = {
     "lu": _lu,
     "qr": lambda x: tuple(np.linalg.qr(x)),
     "svd": lambda x: tuple(np.linalg.svd(x, full_matrices=False)),
+    "eig": PRIMITIVES["eig"].reference,
     "eigh": lambda x: tuple(np.linalg.eigh(x)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,16 @@ def _svd(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return u, s, tf.linalg.matrix_transpose(v)
 
 
+def _eig(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """NaN for matrices that are not finite, with which TensorFlow's function may not end."""
+    z = tf.complex(x, y)
+    finite = tf.reduce_all(tf.math.is_finite(x) & tf.math.is_finite(y), [-2, -1], keepdims=True)
+    w, v = tf.linalg.eig(tf.where(finite, z, tf.zeros_like(z)))
+    nan = tf.cast(math.nan, z.dtype)
+    w, v = tf.where(finite[..., 0], w, nan), tf.where(finite, v, nan)
+    return tf.math.real(w), tf.math.imag(w), tf.math.real(v), tf.math.imag(v)
+
+
 def _tupled(fn: Callable[..., Any]) -> Callable[..., tuple[Tensor, ...]]:
     return lambda x: tuple(fn(x))
 
@@ -64,6 +75,7 @@ def _tupled(fn: Callable[..., Any]) -> Callable[..., tuple[Tensor, ...]]:
 DECOMPOSITIONS: Table = {
     "qr": _tupled(tf.linalg.qr),
     "svd": _svd,
+    "eig": _eig,
     "eigh": _tupled(tf.linalg.eigh),
 }
 LINALG: Table = {

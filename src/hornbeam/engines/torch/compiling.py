@@ -21,7 +21,7 @@ _NOT_COMPILED = frozenset(
 )
 # Longer graphs take minutes to compile.
 _LONGEST = 1000
-_NOT_COMPILED |= {"svd", "eigh", "qr", "lu", "cholesky", "triangular_solve"}
+_NOT_COMPILED |= {"svd", "eig", "eigh", "qr", "lu", "cholesky", "triangular_solve"}
 # Compiling takes about half a minute for any graph; a graph has to have run for longer than that before.
 _SECONDS_BEFORE = 60.0
 # Rough costs of an operation of PyTorch on CPUs.

@@ -27,11 +27,21 @@ def _lu(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return packed, (pivots - 1).to(torch.int32), order.to(torch.int32)
 
 
+def _eig(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """NaN for matrices that are not finite, which are an error in PyTorch."""
+    z = torch.complex(x, y)
+    finite = torch.isfinite(z).all(-1, keepdim=True).all(-2, keepdim=True)
+    w, v = torch.linalg.eig(torch.where(finite, z, torch.zeros_like(z)))
+    w, v = torch.where(finite[..., 0], w, math.nan), torch.where(finite, v, math.nan)
+    return w.real, w.imag, v.real, v.imag
+
+
 LINALG: Table = {
     "cholesky": _cholesky,
     "triangular_solve": _triangular_solve,
     "lu": _lu,
     "qr": lambda x: tuple(torch.linalg.qr(x)),
     "svd": lambda x: tuple(torch.linalg.svd(x, full_matrices=False)),
+    "eig": _eig,
     "eigh": lambda x: tuple(torch.linalg.eigh(x)),
 }
