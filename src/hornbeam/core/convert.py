@@ -83,6 +83,8 @@ def from_torch(x: Any) -> np.ndarray:
 
 def _to_array(x: TensorLike, dtype: DTypeLike | None) -> np.ndarray:
     """Copy `x` to an array of a supported dtype."""
+    if hasattr(x, "tocoo") and hasattr(x, "toarray"):  # a sparse matrix of SciPy
+        x = x.toarray()
     if hasattr(x, "detach"):  # a torch tensor, possibly on a device or with gradients
         x = from_torch(x)
     try:

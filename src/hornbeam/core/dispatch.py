@@ -1,4 +1,5 @@
-"""Dispatch of operations: called on symbolic tensors they are recorded instead of run."""
+"""Dispatch of operations: called on symbolic tensors they are recorded instead of run, and on sparse tensors
+computed by rules of their own."""
 
 from __future__ import annotations
 
@@ -29,20 +30,49 @@ def set_symbolic_call(handler: Callable[..., Any]) -> None:
     _symbolic_call = handler
 
 
+def _dense_call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return fn(*args, **kwargs)
+
+
+_sparse_call: Callable[..., Any] = _dense_call
+
+
+def set_sparse_call(handler: Callable[..., Any]) -> None:
+    """Let `handler(fn, args, kwargs)` compute operations on sparse tensors."""
+    global _sparse_call
+    _sparse_call = handler
+
+
 def operation(fn: F) -> F:
     """Make a function on Tensors an operation: with a symbolic argument its call is recorded."""
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            if has_symbolic(args) or (kwargs and has_symbolic(kwargs.values())):
-                return _symbolic_call(fn, args, kwargs)
+            if _has_special(args) or (kwargs and _has_special(kwargs.values())):
+                symbolic = has_symbolic(args) or has_symbolic(kwargs.values())
+                return (_symbolic_call if symbolic else _sparse_call)(fn, args, kwargs)
             return fn(*args, **kwargs)
         except TypeError as error:
             complete_message(error, fn)
             raise
 
     return call  # type: ignore[return-value]
+
+
+def _has_special(values: Iterable[object]) -> bool:
+    """Return True if `values`, or lists, tuples or dicts among them, contain a symbolic or sparse tensor."""
+    # Hot: runs for every operation of eager code.
+    for value in values:
+        if isinstance(value, Tensor):
+            if type(value) is not Tensor and (value.symbolic or value.sparse):
+                return True
+        elif isinstance(value, (list, tuple)):
+            if _has_special(value):
+                return True
+        elif isinstance(value, dict) and _has_special(value.values()):
+            return True
+    return False
 
 
 def has_symbolic(values: Iterable[object]) -> bool:

@@ -51,6 +51,7 @@ class Tensor:
     __slots__ = ("__weakref__", "_keras_mask", "_node")
     __array_priority__ = 100.0
     symbolic = False
+    sparse = False
 
     def __init__(self, node: Node) -> None:
         self._node = node

@@ -105,6 +105,7 @@ from hornbeam.core.operators import (
 from hornbeam.ops.vectorizing import (
     vectorize,
 )
+import hornbeam.ops.sparse  # noqa: F401 - rules of operations on sparse tensors
 # fmt: on
 
 # fmt: off

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hornbeam import primitives as p
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.dispatch import operation
+from hornbeam.core.sparse import SparseTensor, is_scipy_sparse
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import dtype_name, is_float, is_integer
@@ -27,24 +29,54 @@ def convert_to_tensor(
     Args:
         x: Value to convert.
         dtype: Dtype of the result; None for the one of the value.
-        sparse: Accepted for Keras's signature; sparse tensors are not supported.
-        ragged: Accepted for Keras's signature; ragged tensors are not supported.
+        sparse: True for a sparse tensor of the elements that differ from 0, False for a dense one; None keeps
+            sparse tensors and matrices of SciPy sparse. Inside compiled functions tensors are dense.
+        ragged: True for rows of different lengths, which are filled with zeros and get a mask of what was
+            there, as layers with masks read it.
 
     Returns:
         Tensor.
-
-    Raises:
-        NotImplementedError: If `sparse` or `ragged` is set.
 
     Example:
         >>> hornbeam.ops.convert_to_tensor([1.0]).dtype
         'float32'
     """
-    if sparse or ragged:
-        raise NotImplementedError("sparse and ragged tensors are not supported: use dense tensors and masks")
+    if sparse is not False and (isinstance(x, SparseTensor) or is_scipy_sparse(x)):
+        kept = SparseTensor.of(x)
+        return kept if dtype is None else cast(kept, dtype)
+    if isinstance(x, SparseTensor):
+        return value_tensor(Tensor(x.node), dtype)
+    if sparse and not getattr(x, "symbolic", False):
+        tensor = value_tensor(x, dtype)
+        return tensor if tensor.node.level else SparseTensor.of(tensor)
+    if ragged and not isinstance(x, (Tensor, np.ndarray)):
+        return padded_rows(x, dtype)
     if isinstance(x, Tensor) and x.symbolic:
         return x if dtype is None else cast(x, dtype)
     return value_tensor(x, dtype)
+
+
+def padded_rows(rows: Sequence[Any], dtype: DTypeLike | None = None) -> Tensor:
+    """Stack rows of different lengths, filled with zeros, with a mask of what was there.
+
+    Args:
+        rows: Sequence of arrays or nested lists, whose other axes are equal.
+        dtype: Dtype of the result; None for the one of the values.
+
+    Returns:
+        Tensor (rows, length of the longest, ...).
+    """
+    tensors = [as_tensor(row, dtype) for row in rows]
+    longest = max((t.shape[0] for t in tensors), default=0)
+    lengths = np.array([t.shape[0] for t in tensors])
+    zeros = [(0,) * (t.ndim - 1) for t in tensors]
+    filled = [
+        Tensor(p.pad(t.node, 0, (0, *z), (longest - t.shape[0], *z)))
+        for t, z in zip(tensors, zeros, strict=True)
+    ]
+    result = as_tensor(filled)
+    result._keras_mask = as_tensor(np.arange(longest) < lengths[:, None])
+    return result
 
 
 def convert_to_numpy(x: TensorLike) -> np.ndarray:
