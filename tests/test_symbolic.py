@@ -165,8 +165,6 @@ def test_wrong_specifications() -> None:
         KerasTensor((None, -1))
     with pytest.raises(TypeError, match="unknown dtype 'float99'"):
         KerasTensor((1,), "float99")
-    with pytest.raises(NotImplementedError, match="sparse and ragged"):
-        KerasTensor((1,), sparse=True)
 
 
 def test_symbols_know_that_they_have_a_mask() -> None:

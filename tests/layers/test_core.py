@@ -22,8 +22,9 @@ def test_input_is_a_symbol_with_its_layer() -> None:
     assert layer.input is x
     again = registry.deserialize(registry.serialize(layer))
     assert (again.batch_shape, again.dtype, again.name) == ((4, 28, 28), "uint8", "image")
-    with pytest.raises(NotImplementedError, match="sparse=True is not supported"):
-        hornbeam.Input((3,), sparse=True)
+    sparse = hornbeam.Input((3,), sparse=True)
+    assert (sparse.sparse, sparse.ragged) == (True, False)
+    assert registry.deserialize(registry.serialize(sparse.history.operation)).sparse
 
 
 def test_dense_is_a_matrix_product(engine: str, rng: np.random.Generator) -> None:

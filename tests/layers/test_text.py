@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hornbeam
+from hornbeam.core.sparse import SparseTensor
 from hornbeam.ir.types import HornbeamTypeError
 from tests.helpers import text_cases
 
@@ -124,10 +125,53 @@ def test_refuses_types(make: Any, text: str) -> None:
         make()
 
 
-def test_sparse_and_ragged_outputs_are_not_there() -> None:
-    for arguments in ({"sparse": True, "output_mode": "count"}, {"ragged": True}):
-        with pytest.raises(NotImplementedError, match="dense"):
-            L.TextVectorization(**arguments)
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (lambda **a: L.CategoryEncoding(5, "count", **a), [[1, 1, 4], [0, 2, 1]]),
+        (lambda **a: L.Discretization([0.0, 1.0], output_mode="one_hot", **a), [-1.0, 0.5, 3.0]),
+        (lambda **a: L.Hashing(4, output_mode="multi_hot", **a), [["a", "b"], ["c", "a"]]),
+        (
+            lambda **a: L.HashedCrossing(4, output_mode="one_hot", **a),
+            [np.array(["a", "b"]), np.array([1, 2])],
+        ),
+        (
+            lambda **a: L.StringLookup(vocabulary=CAT, output_mode="count", **a),
+            [["cat", "cat"], ["dog", "x"]],
+        ),
+        (lambda **a: L.IntegerLookup(vocabulary=[5, 7], output_mode="multi_hot", **a), [[5, 7], [1, 5]]),
+        (lambda **a: L.TextVectorization(vocabulary=CAT, output_mode="count", **a), ["cat cat", "dog"]),
+    ],
+)
+def test_sparse_outputs_hold_the_same_values(layer: Any, x: Any) -> None:
+    sparse, dense = layer(sparse=True), layer()
+    result, expected = sparse(x), dense(x)
+    assert isinstance(result, SparseTensor)
+    assert not isinstance(expected, SparseTensor)
+    assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_array_equal(np.asarray(result), np.asarray(expected))
+    again = type(sparse).from_config(sparse.get_config())
+    assert isinstance(again, L.CategoryEncoding) or again.sparse
+
+
+def test_indices_are_not_sparse() -> None:
+    with pytest.raises(ValueError, match='sparse=True is for vectors: use output_mode="one_hot"'):
+        L.StringLookup(sparse=True)
+    with pytest.raises(ValueError, match="ragged"):
+        L.TextVectorization(ragged=True, output_mode="count")
+
+
+def test_ragged_outputs_have_a_mask() -> None:
+    layer = L.TextVectorization(vocabulary=["cat", "dog"], ragged=True, output_sequence_length=4)
+    result = layer(["cat dog cat", "dog", ""])
+    assert result.tolist() == [[2, 3, 2], [3, 0, 0], [0, 0, 0]]
+    assert result._keras_mask.tolist() == [[True] * 3, [True, False, False], [False] * 3]
+    assert layer(["cat dog cat dog cat dog"]).shape == (1, 4)
+    embedded = L.Embedding(4, 2, mask_zero=True)(result)
+    assert embedded._keras_mask.tolist() == result._keras_mask.tolist()
+    rows = hornbeam.ops.convert_to_tensor([[1.0, 2.0], [3.0]], ragged=True)
+    assert rows.tolist() == [[1, 2], [3, 0]]
+    assert rows._keras_mask.tolist() == [[True, True], [True, False]]
 
 
 def test_the_size_of_vectors_may_not_change() -> None:

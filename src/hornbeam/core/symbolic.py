@@ -43,16 +43,13 @@ class KerasTensor(Tensor):
     Args:
         shape: Sequence of sizes, the batch first; None for an unknown size.
         dtype: Dtype by name or as a NumPy dtype, or "string".
-        sparse: Must be False: sparse tensors are not supported.
-        ragged: Must be False: ragged tensors are not supported.
+        sparse: Whether values may be sparse tensors.
+        ragged: Whether values may be rows of different lengths, filled with zeros and masked.
         record_history: Accepted for Keras's signature.
         name: Name, shown in errors.
-
-    Raises:
-        NotImplementedError: If `sparse` or `ragged` is set.
     """
 
-    __slots__ = ("_dtype", "_shape", "history", "name", "output_index")
+    __slots__ = ("_dtype", "_shape", "history", "name", "output_index", "ragged", "sparse")
     symbolic = True
 
     def __init__(
@@ -64,10 +61,7 @@ class KerasTensor(Tensor):
         record_history: bool = True,
         name: str | None = None,
     ) -> None:
-        if sparse or ragged:
-            raise NotImplementedError(
-                "sparse and ragged tensors are not supported: use dense tensors and masks"
-            )
+        self.sparse, self.ragged = bool(sparse), bool(ragged)
         self._node = None  # type: ignore[assignment]
         self._keras_mask = None
         self._shape = _checked_shape(shape)

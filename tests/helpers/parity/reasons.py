@@ -112,10 +112,6 @@ ARGUMENTS_MISSING: dict[str, str] = {
     "Dense(3, lora_rank=2)": "quantized layers and LoRA are not in this version",
     "EinsumDense('ab,bc->ac', 3, lora_rank=2)": "quantized layers and LoRA are not in this version",
     "Embedding(7, 4, lora_rank=2)": "quantized layers and LoRA are not in this version",
-    "InputLayer((3,), sparse=True)": "tensors are dense",
-    "InputLayer((3,), ragged=True)": "tensors are dense",
-    "CategoryEncoding(3, sparse=True)": "tensors are dense",
-    "TextVectorization(ragged=True)": "tensors are dense: outputs are padded with zeros",
 }
 
 # Layers that change images at random.

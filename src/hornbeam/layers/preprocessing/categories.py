@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hornbeam import ops
-from hornbeam._internal.validation import check_choice, check_int, check_unsupported
+from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.preprocessing.host import sparse_if
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -44,7 +45,8 @@ class CategoryEncoding(TensorLayer):
         num_tokens: Number of categories.
         output_mode: "one_hot" (one vector for each integer), "multi_hot" (1 for each integer in a sample) or
             "count" (number of occurrences in a sample).
-        sparse: Not supported; must be False.
+        sparse: Whether vectors are sparse tensors, which hold the elements that are not 0. In compiled
+            functions they are dense.
         **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:
@@ -64,8 +66,8 @@ class CategoryEncoding(TensorLayer):
         sparse: bool = False,
         **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
-        check_unsupported("CategoryEncoding", "tensors are dense", sparse=sparse)
         super().__init__(**kwargs)
+        self.sparse = bool(sparse)
         self.num_tokens = check_int("num_tokens", num_tokens, minimum=1, where="CategoryEncoding")
         self.output_mode = check_choice(
             "output_mode", output_mode, ("one_hot", "multi_hot", "count"), where="CategoryEncoding"
@@ -81,4 +83,5 @@ class CategoryEncoding(TensorLayer):
                     f"{self.describe()}: values must be in [0, {self.num_tokens}), "
                     f"got {values.min()} to {values.max()}"
                 )
-        return encode(inputs, self.num_tokens, self.output_mode, self.compute_dtype, count_weights)
+        outputs = encode(inputs, self.num_tokens, self.output_mode, self.compute_dtype, count_weights)
+        return sparse_if(self.sparse, outputs)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam import tree
+from hornbeam import ops, tree
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call, strings_refused
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError
@@ -168,6 +168,20 @@ def encode_rows(
     if weights is not None:
         vectors[cells] *= weights[cells % depth]
     return vectors.reshape(count, depth)
+
+
+def check_sparse(where: str, sparse: bool, output_mode: str) -> bool:
+    """Return `sparse`. Raises ValueError for indices, of which few are 0."""
+    if sparse and output_mode == "int":
+        raise ValueError(
+            f'{where}: sparse=True is for vectors: use output_mode="one_hot", "multi_hot" or "count"'
+        )
+    return bool(sparse)
+
+
+def sparse_if(sparse: bool, outputs: Tensor) -> Tensor:
+    """Return vectors as a sparse tensor, if `sparse` is set; inside compiled functions they are dense."""
+    return ops.convert_to_tensor(outputs, sparse=True) if sparse else outputs
 
 
 def encode_array(values: np.ndarray, depth: int, mode: str, weights: np.ndarray | None = None) -> np.ndarray:

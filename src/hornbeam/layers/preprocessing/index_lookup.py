@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam._internal.validation import check_choice, check_int, check_unsupported
+from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.config import floatx
 from hornbeam.layers.preprocessing._hashing.fingerprints import fingerprint64, siphash
 from hornbeam.layers.preprocessing.adapting import adapt_to_tokens
-from hornbeam.layers.preprocessing.host import HostLayer
+from hornbeam.layers.preprocessing.host import HostLayer, check_sparse
 from hornbeam.layers.preprocessing.vocabulary import TokenCounts, Vocabulary, repeated
 from hornbeam.layers.tracking import Tracked
 
@@ -79,7 +79,6 @@ class IndexLookup(HostLayer):
         **kwargs: Any,
     ) -> None:
         owner = type(self).__name__
-        check_unsupported(owner, "tensors are dense", sparse=sparse)
         # Configs have `trainable` and `dtype`, but there is nothing to train or to cast.
         layer_arguments = {key: value for key, value in kwargs.items() if key not in ("trainable", "dtype")}
         super().__init__(name=name, **layer_arguments)
@@ -99,7 +98,7 @@ class IndexLookup(HostLayer):
         if idf_weights is not None and self.output_mode != "tf_idf":
             raise ValueError(f'{owner}: idf_weights need output_mode="tf_idf", got {output_mode!r}')
         self.invert = invert
-        self.sparse = sparse
+        self.sparse = check_sparse(owner, sparse, self.output_mode)
         self.pad_to_max_tokens = pad_to_max_tokens
         self.oov_method = check_choice("oov_method", oov_method, OOV_METHODS, where=owner)
         self.salt = salt_of(owner, salt)

@@ -14,7 +14,7 @@ from hornbeam.core.symbolic import sample_of
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.preprocessing._hashing.decimals import decimal_buckets
 from hornbeam.layers.preprocessing.categories import encode
-from hornbeam.layers.preprocessing.host import refuse_strings
+from hornbeam.layers.preprocessing.host import refuse_strings, sparse_if
 from hornbeam.layers.preprocessing.index_lookup import IndexLookup
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class IntegerLookup(IndexLookup):
         invert: Whether indices are mapped to tokens instead.
         output_mode: "int", "one_hot", "multi_hot" (tokens that occur in a row), "count" (number of
             occurrences) or "tf_idf" (number of occurrences times `idf_weights`).
-        sparse: Not supported; must be False.
+        sparse: Whether vectors are sparse tensors, which hold the elements that are not 0. In compiled
+            functions they are dense.
         pad_to_max_tokens: Whether vectors have size `max_tokens` even if the vocabulary is smaller.
         oov_method: "floormod" or "farmhash": assignment of unknown integers to out-of-vocabulary indices.
         salt: One or two integers that seed SipHash64, for oov_method="farmhash".
@@ -162,8 +163,10 @@ class IntegerLookup(IndexLookup):
             return indices
         if self.output_mode == "tf_idf":
             weights: Any = self.idf_weights
-            return encode(indices, self._depth, "count", floatx()) * ops.cast(weights, floatx())
-        return encode(indices, self._depth, self.output_mode, "int64")
+            vectors = encode(indices, self._depth, "count", floatx()) * ops.cast(weights, floatx())
+        else:
+            vectors = encode(indices, self._depth, self.output_mode, "int64")
+        return sparse_if(self.sparse, vectors)
 
     def _invert(self, tokens: np.ndarray, x: Tensor) -> Tensor:
         position = x - self._token_start
