@@ -16,7 +16,7 @@ from hornbeam.engines import current_engine
 
 @pytest.fixture(autouse=True)
 def _nothing_was_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(dtype_policies, "_warned", set())
+    monkeypatch.setattr(dtype_policies.identifiers, "_warned", set())
     yield
     dtype_policies.set_dtype_policy(None)
 
