@@ -87,6 +87,17 @@ FAMILIES = {
         "Recording": "RunRecorder LivePlot TensorBoard CSVLogger RemoteMonitor",
         "Diagnosing": "Doctor",
     },
+    "quantizers": {
+        "Configs": """
+            Int8QuantizationConfig Int4QuantizationConfig Float8QuantizationConfig GPTQConfig AWQConfig
+            QuantizationConfig""",
+        "Quantizers": "Quantizer AbsMaxQuantizer",
+        "Integers": "abs_max_quantize abs_max_quantize_grouped_with_zero_point pack_int4 unpack_int4",
+        "Training with rounding": """
+            quantize_and_dequantize compute_float8_scale compute_float8_amax_history
+            fake_quant_with_min_max_vars""",
+        "Configs as plain values": "get serialize deserialize",
+    },
     "initializers": {
         "Base classes": "Initializer RandomInitializer",
         "By the size of the layer": """

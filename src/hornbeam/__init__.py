@@ -25,6 +25,7 @@ _NAMES = {
     "Model": "models",
     "Operation": "core.operation",
     "Optimizer": "optimizers",
+    "Quantizer": "quantizers",
     "Regularizer": "regularizers",
     "RematScope": "core.scopes",
     "Sequential": "models",
@@ -57,14 +58,12 @@ _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
     "distillation", "distribution", "dtype_policies", "engines", "errors", "evaluation", "export",
     "initializers", "insight", "interop", "layers", "legacy", "losses", "metrics", "mixed_precision",
-    "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "tree", "utils",
-    "visualization", "wrappers",
+    "models", "ops", "optimizers", "preprocessing", "quantizers", "random", "regularizers", "saving", "tree",
+    "utils", "visualization", "wrappers",
 )  # fmt: skip
 
 # Names of Keras's that are not here, and why.
 _MISSING: dict[str, str] = {
-    "Quantizer": "Quantized layers are not in this version.",
-    "quantizers": "Quantized layers are not in this version.",
     "src": "Keras's own sources: use the public names.",
 }
 
@@ -96,6 +95,7 @@ if TYPE_CHECKING:
     from hornbeam import ops as ops
     from hornbeam import optimizers as optimizers
     from hornbeam import preprocessing as preprocessing
+    from hornbeam import quantizers as quantizers
     from hornbeam import random as random
     from hornbeam import regularizers as regularizers
     from hornbeam import saving as saving
@@ -141,6 +141,7 @@ if TYPE_CHECKING:
     from hornbeam.models import Sequential as Sequential
     from hornbeam.models.functional import Function as Function
     from hornbeam.optimizers import Optimizer as Optimizer
+    from hornbeam.quantizers import Quantizer as Quantizer
     from hornbeam.regularizers import Regularizer as Regularizer
 
 tracebacks.install()

@@ -27,7 +27,7 @@ LAYERS = [
     ["ops", "random"],
     ["distribution"],
     ["activations", "initializers", "regularizers", "constraints", "dtype_policies"],
-    ["losses", "metrics", "optimizers", "mixed_precision"],
+    ["losses", "metrics", "optimizers", "mixed_precision", "quantizers"],
     ["layers"],
     ["data", "datasets", "preprocessing", "utils", "visualization"],
     ["saving"],
