@@ -119,6 +119,13 @@ class LayerOptions(_CommonLayerOptions, total=False):
     name: str | None
 
 
+class LowRankOptions(LayerOptions, total=False):
+    """Arguments of `Layer` but `activity_regularizer`, and those of layers with low-rank factors."""
+
+    lora_rank: int | None
+    lora_alpha: float | None
+
+
 class RegularizedLayerOptions(LayerOptions, total=False):
     """Arguments of `Layer`."""
 

@@ -178,8 +178,8 @@ class Variable(Tensor):
     """
 
     __slots__ = (
-        "_layout", "_type", "aggregation", "autocast", "constraint", "name", "path", "regularizer",
-        "synchronization", "trainable",
+        "_layout", "_type", "aggregation", "autocast", "constraint", "name", "overwrite_with_gradient",
+        "path", "regularizer", "synchronization", "trainable",
     )  # fmt: skip
 
     def __init__(
@@ -215,6 +215,8 @@ class Variable(Tensor):
         self.aggregation = aggregation
         self.synchronization = synchronization
         self._layout = layout
+        # True where the gradient is the new value, such as the scales of layers that train in float8.
+        self.overwrite_with_gradient = False
         self.constraint: Callable[[Tensor], Tensor] | None = None
         self.regularizer: Callable[[Tensor], Tensor] | None = None
         if self.placement:
@@ -245,11 +247,6 @@ class Variable(Tensor):
         stored = self._type.dtype
         target = _autocast.get()
         return target if target is not None and self.autocast and is_float(stored) else stored
-
-    @property
-    def overwrite_with_gradient(self) -> bool:
-        """False: only quantized training, which is not supported, overwrites variables with gradients."""
-        return False
 
     @property
     def value(self) -> Tensor:
@@ -392,6 +389,7 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any) -> Any:
 
 _PICKLED = (
     "name", "path", "trainable", "autocast", "aggregation", "synchronization", "constraint", "regularizer",
+    "overwrite_with_gradient",
 )  # fmt: skip
 
 

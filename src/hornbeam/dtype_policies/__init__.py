@@ -1,5 +1,8 @@
 """Dtype policies: the dtype in which a layer stores its weights, and the one in which it computes."""
 
+from typing import TYPE_CHECKING
+
+from hornbeam._internal.lazy_imports import attach
 from hornbeam.dtype_policies.identifiers import (
     deserialize,
     get,
@@ -25,3 +28,6 @@ __all__ = [
     "deserialize", "dtype_policy", "get", "global_policy", "serialize", "set_dtype_policy",
     "set_global_policy",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

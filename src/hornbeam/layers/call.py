@@ -176,9 +176,9 @@ class LayerCall:
         """Run the layer's `call`."""
         ordered = {name: self.arguments[name] for name in self.spec.names if name in self.arguments}
         bound = inspect.BoundArguments(self.spec.signature, ordered)
-        call, hook = self.layer.call, current_call_hook()
+        call, hook = self.layer._call_of_mode(), current_call_hook()
         if self.layer._remat is not None and wants_remat(self.layer, bound):
-            call = rematerialized(self.layer)
+            call = rematerialized(self.layer, call)
         if hook is None:
             outputs = call(*bound.args, **bound.kwargs)
         else:

@@ -15,6 +15,7 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.low_rank import LowRankLayer, MainWeight
 from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         ActivationLike,
         ConstraintLike,
         InitializerLike,
-        LayerOptions,
+        LowRankOptions,
         PartialShape,
         RegularizerLike,
         ShapeLike,
@@ -117,8 +118,10 @@ class _Convolution(TensorLayer):
         return ops.pad(inputs, [(0, 0), *pads]), "valid"
 
 
-class _Conv(_Convolution):
+class _Conv(_Convolution, LowRankLayer):
     """y = activation(conv(x, kernel) + bias); kernel (*kernel_size, channels / groups, filters)."""
+
+    kernel = MainWeight()
 
     def __init__(
         self,
@@ -127,6 +130,8 @@ class _Conv(_Convolution):
         kernel_initializer: InitializerLike,
         kernel_regularizer: RegularizerLike,
         kernel_constraint: ConstraintLike,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -140,6 +145,7 @@ class _Conv(_Convolution):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
+        self._take_lora(lora_rank, lora_alpha)
 
     def build(self, input_shape: PartialShape) -> None:
         channels = self._channels_of(input_shape)
@@ -147,10 +153,11 @@ class _Conv(_Convolution):
             raise ShapeError(
                 f"{self.describe()}: {channels} input channels do not divide into groups={self.groups}"
             )
-        self.kernel = self._add_kernel(
+        self._kernel = self._add_kernel(
             "kernel", (*self.kernel_size, channels // self.groups, self.filters), "kernel"
         )
         self._add_bias(self.filters)
+        self._build_lora()
 
     def convolution_op(self, inputs: Tensor, kernel: TensorLike) -> Tensor:
         """Convolve without bias and activation. Subclasses may override it or call it with another kernel.
@@ -209,7 +216,8 @@ class Conv1D(_Conv):
         activity_regularizer: Penalty on the output that is added to the loss.
         kernel_constraint: Function applied to the kernel after each update.
         bias_constraint: Function applied to the bias after each update.
-        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+        **kwargs: `lora_rank` and `lora_alpha` (see `enable_lora`); arguments of `Layer`: `name`, `dtype`,
+            `trainable`, ...
 
     Raises:
         ValueError: If an argument is invalid.
@@ -241,7 +249,7 @@ class Conv1D(_Conv):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[LowRankOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -275,7 +283,8 @@ class Conv2D(_Conv):
         activity_regularizer: Penalty on the output that is added to the loss.
         kernel_constraint: Function applied to the kernel after each update.
         bias_constraint: Function applied to the bias after each update.
-        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+        **kwargs: `lora_rank` and `lora_alpha` (see `enable_lora`); arguments of `Layer`: `name`, `dtype`,
+            `trainable`, ...
 
     Raises:
         ValueError: If an argument is invalid.
@@ -308,7 +317,7 @@ class Conv2D(_Conv):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[LowRankOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))
 
@@ -339,7 +348,8 @@ class Conv3D(_Conv):
         activity_regularizer: Penalty on the output that is added to the loss.
         kernel_constraint: Function applied to the kernel after each update.
         bias_constraint: Function applied to the bias after each update.
-        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+        **kwargs: `lora_rank` and `lora_alpha` (see `enable_lora`); arguments of `Layer`: `name`, `dtype`,
+            `trainable`, ...
 
     Raises:
         ValueError: If an argument is invalid.
@@ -370,6 +380,6 @@ class Conv3D(_Conv):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[LowRankOptions],
     ) -> None:
         super().__init__(**constructor_arguments(locals()))

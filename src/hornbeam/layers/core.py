@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam._internal.formatting import brief
-from hornbeam._internal.validation import check_int, check_unsupported
+from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, symbolic_dtype
@@ -15,6 +15,8 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, TensorLayer
+from hornbeam.layers.quantization.formats import WeightLayout
+from hornbeam.layers.quantization.products import ProductLayer
 from hornbeam.layers.shapes import is_shape
 
 if TYPE_CHECKING:
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
         TensorLike,
         Tree,
     )
-
-QUANTIZATION = "low-rank and quantized weights are not in this version of Hornbeam"
+    from hornbeam.quantizers import QuantizationConfig
 
 
 @exported("keras.layers")
@@ -182,7 +183,7 @@ def Input(
 
 
 @exported("keras.layers")
-class Dense(TensorLayer):
+class Dense(ProductLayer):
     """Densely connected layer: every output depends on every input.
 
     Formula: `y = activation(x @ kernel + bias)`.
@@ -200,9 +201,10 @@ class Dense(TensorLayer):
         activity_regularizer: Penalty on the output that is added to the loss.
         kernel_constraint: Function applied to the kernel after each update.
         bias_constraint: Function applied to the bias after each update.
-        lora_rank: Not supported; must be None.
-        lora_alpha: Ignored without `lora_rank`.
-        quantization_config: Not supported; must be None.
+        lora_rank: Rank of factors that are trained instead of the kernel (see `enable_lora`).
+        lora_alpha: Numerator of their factor `lora_alpha / lora_rank`; `lora_rank` by default.
+        quantization_config: Config of `hornbeam.quantizers` for a layer whose `dtype` quantizes, such as
+            "int8_from_float32"; see `quantize`.
         **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:
@@ -232,10 +234,9 @@ class Dense(TensorLayer):
         bias_constraint: ConstraintLike = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: Config | None = None,
+        quantization_config: QuantizationConfig | Config | None = None,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
-        check_unsupported("Dense", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = check_int("units", units, minimum=1, where="Dense")
         self.activation = activations.get(activation)
@@ -246,7 +247,8 @@ class Dense(TensorLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.quantization_config = quantization_config
+        self._take_lora(lora_rank, lora_alpha)
+        self._take_quantization(quantization_config)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
 
@@ -255,13 +257,7 @@ class Dense(TensorLayer):
             raise ShapeError(
                 f"{self.describe()} expects an input of shape (batch, ..., features), got a scalar"
             )
-        self.kernel = self.add_weight(
-            (input_shape[-1], self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        self._add_main_weight((input_shape[-1], self.units))
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -272,12 +268,26 @@ class Dense(TensorLayer):
                 name="bias",
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
+        self._build_lora()
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        outputs = ops.matmul(inputs, self.kernel)
-        if self.bias is not None:
-            outputs = outputs + self.bias
-        return outputs if self.activation is None else self.activation(outputs)
+        return self._finish(self._product(inputs, self._plain_weight()), inputs)
+
+    def _layouts(self, shape: tuple[int, ...]) -> list[WeightLayout]:
+        return [WeightLayout("kernel", "_kernel", shape, (0,), (shape[0], shape[1]), (shape[1],))]
+
+    def _product(self, inputs: Tensor, kernel: Any) -> Tensor:
+        return ops.matmul(inputs, kernel)
+
+    def _lora_product(self, inputs: Tensor) -> Tensor:
+        a, b = self._lora_factors
+        return ops.matmul(ops.matmul(inputs, a), b) * self._lora_scale
+
+    def _reduced_inputs(self, inputs: Tensor) -> tuple[int, ...]:
+        return (-1,)
+
+    def _align_inputs(self, scale: Tensor) -> Tensor:
+        return scale
 
 
 @exported("keras.layers")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
-from typing import TYPE_CHECKING, Any
+import string
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
-from hornbeam._internal.validation import check_unsupported
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
-from hornbeam.layers.core import QUANTIZATION
-from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.quantization.formats import WeightLayout
+from hornbeam.layers.quantization.products import ProductLayer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
         RegularizerLike,
         ShapeLike,
     )
+    from hornbeam.quantizers import QuantizationConfig
 
 
 @exported("keras.layers")
-class EinsumDense(TensorLayer):
+class EinsumDense(ProductLayer):
     """Densely connected layer over any axes.
 
     Formula: `y = activation(einsum(equation, x, kernel) + bias)`.
@@ -45,10 +47,11 @@ class EinsumDense(TensorLayer):
         bias_regularizer: Penalty on the bias that is added to the loss.
         kernel_constraint: Function applied to the kernel after each update.
         bias_constraint: Function applied to the bias after each update.
-        lora_rank: Not supported; must be None.
-        lora_alpha: Ignored without `lora_rank`.
-        gptq_unpacked_column_size: Ignored, for Keras's signature: quantization is not supported.
-        quantization_config: Not supported; must be None.
+        lora_rank: Rank of factors that are trained instead of the kernel (see `enable_lora`).
+        lora_alpha: Numerator of their factor `lora_alpha / lora_rank`; `lora_rank` by default.
+        gptq_unpacked_column_size: Ignored, for Keras's signature: it follows from the shape.
+        quantization_config: Config of `hornbeam.quantizers` for a layer whose `dtype` quantizes, such as
+            "int8_from_float32"; see `quantize`.
         **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:
@@ -61,6 +64,7 @@ class EinsumDense(TensorLayer):
     """
 
     _not_in_config = frozenset({"lora_rank", "lora_alpha", "gptq_unpacked_column_size"})
+    _zero_name = "zero_point"
 
     def __init__(
         self,
@@ -77,12 +81,9 @@ class EinsumDense(TensorLayer):
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         gptq_unpacked_column_size: int | None = None,
-        quantization_config: Config | None = None,
+        quantization_config: QuantizationConfig | Config | None = None,
         **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
-        check_unsupported(
-            "EinsumDense", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config
-        )
         super().__init__(**kwargs)
         self.equation = equation
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
@@ -94,19 +95,15 @@ class EinsumDense(TensorLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.quantization_config = quantization_config
+        self._take_lora(lora_rank, lora_alpha)
+        self._take_quantization(quantization_config)
 
     def build(self, input_shape: PartialShape) -> None:
         kernel_shape, bias_shape = einsum_shapes(
             self.equation, self.bias_axes, input_shape, self.output_shape
         )
-        self.kernel = self.add_weight(
-            kernel_shape,
-            self._fitted_initializer(),
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        self._rank = len(input_shape)
+        self._add_main_weight(kernel_shape, self._fitted_initializer())
         self.bias = None
         if bias_shape is not None:
             self.bias = self.add_weight(
@@ -116,6 +113,7 @@ class EinsumDense(TensorLayer):
                 constraint=self.bias_constraint,
                 name="bias",
             )
+        self._build_lora()
 
     def _fitted_initializer(self) -> Any:
         """Return the kernel's initializer, with the axes that the equation makes inputs and outputs."""
@@ -127,16 +125,105 @@ class EinsumDense(TensorLayer):
         return initializer.with_axes([a for a in range(len(kernel)) if a not in kept], kept)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        outputs = ops.einsum(self.equation, inputs, self.kernel)
-        if self.bias is not None:
-            outputs = outputs + self.bias
-        return outputs if self.activation is None else self.activation(outputs)
+        return self._finish(self._product(inputs, self._plain_weight()), inputs)
+
+    def _product(self, inputs: Tensor, kernel: Any) -> Tensor:
+        return ops.einsum(self.equation, inputs, kernel)
+
+    def _lora_product(self, inputs: Tensor) -> Tensor:
+        letters = einsum_letters(self.equation, inputs.ndim)
+        last = letters.kernel[-1]
+        if last in letters.inputs or last != letters.output[-1]:
+            return super()._lora_product(inputs)
+        a, b = self._lora_factors
+        return ops.matmul(ops.einsum(self.equation, inputs, a), b) * self._lora_scale
+
+    def _layouts(self, shape: tuple[int, ...]) -> list[WeightLayout]:
+        letters = einsum_letters(self.equation, self._rank)
+        reduced = tuple(i for i, letter in enumerate(letters.kernel) if letter not in letters.output)
+        rows = math.prod(shape[axis] for axis in reduced)
+        sizes = dict(zip(letters.kernel, shape, strict=True))
+        stored = tuple(sizes.get(letter, 1) for letter in letters.output)
+        return [
+            WeightLayout(
+                "kernel",
+                "_kernel",
+                shape,
+                reduced,
+                (rows, math.prod(shape) // rows),
+                stored,
+                to_stored=lambda scale, axes: letters.align(scale, letters.kernel),
+                from_stored=lambda scale, axes: letters.restore(scale),
+            )
+        ]
+
+    def _reduced_inputs(self, inputs: Tensor) -> tuple[int, ...]:
+        letters = einsum_letters(self.equation, inputs.ndim)
+        summed = [letter for letter in letters.inputs if letter not in letters.output]
+        order = letters.kernel + letters.inputs  # that of the kernel's rows
+        return tuple(letters.inputs.index(letter) for letter in sorted(summed, key=order.index))
+
+    def _is_matrix_product(self) -> bool:
+        letters = einsum_letters(self.equation, self._rank)
+        summed = [letter for letter in letters.kernel if letter not in letters.output]
+        shared = set(letters.inputs) & set(letters.kernel)
+        return (
+            letters.kernel.startswith("".join(summed))
+            and shared == set(summed)
+            and set(letters.inputs) - set(letters.output) == set(summed)
+        )
+
+    def _align_inputs(self, scale: Tensor) -> Tensor:
+        letters = einsum_letters(self.equation, scale.ndim)
+        return letters.align(scale, letters.inputs)
+
+    def _align_kernel(self, scale: Tensor, rank: int) -> Tensor:
+        """Return scales with as many axes as the output: "..." may stand for more axes than in `build`."""
+        if rank == scale.ndim:
+            return scale
+        letters = einsum_letters(self.equation, self._rank)
+        other = einsum_letters(self.equation, self._rank + rank - scale.ndim)
+        return other.align(letters.restore(scale), other.kernel)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
         }
+
+
+class EinsumLetters(NamedTuple):
+    """Letters of the axes of an EinsumDense, with letters in the place of "..."."""
+
+    inputs: str
+    kernel: str
+    output: str
+
+    def align(self, scale: Tensor, letters: str) -> Tensor:
+        """Bring scales, with size 1 along summed axes, from the axes `letters` to those of the output."""
+        summed = tuple(i for i, letter in enumerate(letters) if letter not in self.output)
+        kept = [letter for letter in letters if letter in self.output]
+        order = [kept.index(letter) for letter in self.output if letter in kept]
+        new = tuple(i for i, letter in enumerate(self.output) if letter not in kept)
+        return ops.expand_dims(ops.transpose(ops.squeeze(scale, axis=summed), order), axis=new)
+
+    def restore(self, scale: Tensor) -> Tensor:
+        """Bring scales of the kernel from the axes of the output back to its own."""
+        absent = tuple(i for i, letter in enumerate(self.output) if letter not in self.kernel)
+        present = [letter for letter in self.output if letter in self.kernel]
+        kept = [letter for letter in self.kernel if letter in self.output]
+        summed = tuple(i for i, letter in enumerate(self.kernel) if letter not in self.output)
+        ordered = ops.transpose(ops.squeeze(scale, axis=absent), [present.index(letter) for letter in kept])
+        return ops.expand_dims(ordered, axis=summed)
+
+
+def einsum_letters(equation: str, rank: int) -> EinsumLetters:
+    """Return the letters of the axes for an input of this rank."""
+    left, output = equation.replace(" ", "").split("->")
+    inputs, kernel = left.split(",")
+    free = [letter for letter in string.ascii_letters if letter not in equation]
+    elided = "".join(free[: rank - len(inputs.replace("...", ""))]) if "..." in inputs else ""
+    return EinsumLetters(inputs.replace("...", elided), kernel, output.replace("...", elided))
 
 
 def einsum_shapes(

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import constraints, initializers, ops, regularizers
-from hornbeam._internal.validation import check_int, check_unsupported
-from hornbeam.core.registry import exported
+from hornbeam._internal.validation import check_int
+from hornbeam.core.registry import exported, serialize
 from hornbeam.core.tensor import Tensor
-from hornbeam.layers.core import QUANTIZATION
-from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.low_rank import MainWeight
+from hornbeam.layers.quantization.formats import WeightLayout
+from hornbeam.layers.quantization.quantizable import QuantizableLayer
+from hornbeam.quantizers.quantizer import AbsMaxQuantizer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import (
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
         TensorLike,
         Tree,
     )
+    from hornbeam.quantizers import QuantizationConfig
 
 
 @exported("keras.layers")
-class Embedding(TensorLayer):
+class Embedding(QuantizableLayer):
     """Map integers to trained vectors: `y[...] = embeddings[x[...]]`.
 
     Shapes: x (...) of integers in [0, input_dim) -> y (..., output_dim); embeddings (input_dim, output_dim).
@@ -44,9 +47,11 @@ class Embedding(TensorLayer):
         embeddings_constraint: Function applied to the embeddings after each update.
         mask_zero: Whether index 0 is padding, which later layers skip.
         weights: Initial values of the embeddings, (input_dim, output_dim).
-        lora_rank: Not supported; must be None.
-        lora_alpha: Ignored without `lora_rank`.
-        quantization_config: Not supported; must be None.
+        lora_rank: Rank of factors that are trained instead of the embeddings (see `enable_lora`); none by
+            default.
+        lora_alpha: Numerator of their factor `lora_alpha / lora_rank`; `lora_rank` by default.
+        quantization_config: Config of `hornbeam.quantizers` for a layer whose `dtype` quantizes, such as
+            "int8_from_float32"; see `quantize`.
         **kwargs: `input_length`, the number of steps in Keras 2; other arguments of `Layer`.
 
     Raises:
@@ -59,6 +64,12 @@ class Embedding(TensorLayer):
     """
 
     _not_in_config = frozenset({"lora_rank", "lora_alpha", "weights"})
+    _main_name = "embeddings"
+    embeddings = MainWeight()
+    _files = {  # noqa: RUF012
+        "int8": ["_embeddings", "embeddings_scale"],
+        "int4": ["_embeddings", "embeddings_scale", "embeddings_zero", "g_idx"],
+    }
 
     def __init__(
         self,
@@ -71,12 +82,9 @@ class Embedding(TensorLayer):
         weights: ArrayLike | list[ArrayLike] | None = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: Config | None = None,
+        quantization_config: QuantizationConfig | Config | None = None,
         **kwargs: Any,
     ) -> None:
-        check_unsupported(
-            "Embedding", QUANTIZATION, lora_rank=lora_rank, quantization_config=quantization_config
-        )
         length = kwargs.pop("input_length", None)  # an argument of Keras 2; the input shape implies it
         if length is not None:
             kwargs.setdefault("input_shape", (length,))
@@ -89,19 +97,16 @@ class Embedding(TensorLayer):
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False
-        self.quantization_config = quantization_config
+        self._take_lora(lora_rank, lora_alpha)
+        self._take_quantization(quantization_config)
         if weights is not None:
             self.build(None)
-            self.set_weights(weights if isinstance(weights, list) else [weights])
+            given = weights if isinstance(weights, list) else [weights]
+            self.set_weights([*given, *self.get_weights()[1:]])
 
     def build(self, input_shape: ShapeTree = None) -> None:
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-            name="embeddings",
-        )
+        self._add_main_weight((self.input_dim, self.output_dim))
+        self._build_lora()
 
     def check_values(self, x: np.ndarray) -> None:
         """Check that every index has a vector.
@@ -132,7 +137,24 @@ class Embedding(TensorLayer):
 
     def call(self, inputs: Tensor) -> Tensor:
         indices = ops.cast(inputs, "int32")
-        return ops.cast(ops.take(self.embeddings, indices, axis=0), self.compute_dtype)
+        return self._with_lora(ops.take(self._plain_weight(), indices, axis=0), indices)
+
+    def _with_lora(self, rows: Tensor, indices: Tensor) -> Tensor:
+        if self.lora_enabled:  # rows of the factor A, rather than of the whole product
+            a, b = self._lora_factors
+            rows = rows + ops.matmul(ops.take(a, indices, axis=0), b) * self._lora_scale
+        return ops.cast(rows, self.compute_dtype)
+
+    def _layouts(self, shape: tuple[int, ...]) -> list[WeightLayout]:
+        matrix = (shape[0], shape[1])
+        return [WeightLayout("embeddings", "_embeddings", shape, (1,), matrix, (shape[0],), group_axis=1)]
+
+    def _int8_call(self, inputs: Tensor) -> Tensor:
+        indices = ops.cast(inputs, "int32")
+        # A layer that only looks up is not autocast: its scales are.
+        return self._with_lora(ops.cast(self._formats[0].rows(indices), self.compute_dtype), indices)
+
+    _int4_call = _int8_call
 
     def compute_mask(self, inputs: TensorLike, mask: Tensor | None = None) -> Tree:
         if not self.mask_zero:
@@ -202,7 +224,7 @@ class ReversibleEmbedding(Embedding):
 
     def build(self, input_shape: ShapeTree = None) -> None:
         super().build(input_shape)
-        if not self.tie_weights:
+        if not self.tie_weights and self.quantization_mode not in ("int8", "int4"):
             shape = (self.output_dim, self.input_dim)
             self.reverse_embeddings = self.add_weight(
                 shape, self.embeddings_initializer, name="reverse_embeddings"
@@ -210,14 +232,86 @@ class ReversibleEmbedding(Embedding):
 
     def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         if not reverse:
-            embedded = super().call(inputs)
-            embedded._keras_mask = super().compute_mask(inputs)
-            return embedded
+            return self._with_mask(super().call(inputs), inputs)
         dtype = self.reverse_dtype or self.compute_dtype
         kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
-        logits = ops.matmul(ops.cast(inputs, dtype), ops.cast(kernel, dtype))
+        return self._capped(ops.matmul(ops.cast(inputs, dtype), ops.cast(kernel, dtype)))
+
+    def _with_mask(self, embedded: Tensor, inputs: Tensor) -> Tensor:
+        embedded._keras_mask = super().compute_mask(inputs)  # type: ignore[assignment]
+        return embedded
+
+    def _capped(self, logits: Tensor) -> Tensor:
         cap = self.logit_soft_cap
         return logits if cap is None else ops.tanh(logits / cap) * cap
+
+    # -- quantization ----------------------------------------------------------------------------------------
+
+    @property
+    def variable_serialization_spec(self) -> dict[str | None, list[str]]:
+        """Attributes that hold the weights, in the order of a file, for each mode."""
+        spec = super().variable_serialization_spec
+        if self.tie_weights:
+            return spec
+        more = {
+            "int8": ["reverse_embeddings", "reverse_embeddings_scale"],
+            "int4": ["reverse_embeddings", "reverse_embeddings_scale", "reverse_embeddings_zero"],
+        }
+        return {mode: names + more.get(str(mode), ["reverse_embeddings"]) for mode, names in spec.items()}
+
+    def _layouts(self, shape: tuple[int, ...]) -> list[WeightLayout]:
+        layouts = super()._layouts(shape)
+        if self.tie_weights:
+            return layouts
+        matrix = (shape[1], shape[0])
+        return [
+            *layouts,
+            WeightLayout(
+                "reverse_embeddings",
+                "reverse_embeddings",
+                matrix,
+                (0,),
+                matrix,
+                (shape[0],),
+                packed_axis=0,
+            ),
+        ]
+
+    def _default_inputs_quantizer(self, mode: str) -> Any:
+        return AbsMaxQuantizer(axis=-1)
+
+    def _int8_call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
+        if not reverse:
+            return self._with_mask(super()._int8_call(inputs), inputs)
+        integers, scale = self._reverse_integers()
+        if self.inputs_quantizer is None:
+            logits = ops.matmul(inputs, ops.cast(integers, inputs.dtype)) / scale
+        else:
+            quantized, inputs_scale = self.inputs_quantizer(inputs)
+            logits = ops.cast(ops.matmul(quantized, integers), self.compute_dtype) / (inputs_scale * scale)
+        return self._capped(self._with_reverse_lora(logits, inputs))
+
+    def _reverse_integers(self) -> tuple[Tensor, Tensor]:
+        if self.tie_weights:
+            return ops.transpose(self._embeddings), self.embeddings_scale
+        return self.reverse_embeddings, self.reverse_embeddings_scale
+
+    def _int4_call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
+        if not reverse:
+            return self._with_mask(super()._int4_call(inputs), inputs)
+        kernel = ops.transpose(self._formats[0].decode()) if self.tie_weights else self._formats[1].decode()
+        kernel = ops.cast(kernel, self.compute_dtype)
+        if self.inputs_quantizer is None:
+            logits = ops.matmul(inputs, kernel)
+        else:
+            quantized, inputs_scale = self.inputs_quantizer(inputs)
+            logits = ops.matmul(ops.cast(quantized, self.compute_dtype), kernel) / inputs_scale
+        return self._capped(self._with_reverse_lora(logits, inputs))
+
+    def _with_reverse_lora(self, logits: Tensor, inputs: Tensor) -> Tensor:
+        if not (self.lora_enabled and self.tie_weights):
+            return logits
+        return logits + ops.matmul(inputs, ops.cast(ops.transpose(self._lora_change()), inputs.dtype))
 
     def compute_mask(self, inputs: TensorLike, mask: Tensor | None = None) -> None:
         """Return None: `call` attaches the mask to embedded indices, and logits have none.
@@ -229,4 +323,4 @@ class ReversibleEmbedding(Embedding):
         return None
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "quantization_config": self.quantization_config}
+        return {**super().get_config(), "quantization_config": serialize(self.quantization_config)}

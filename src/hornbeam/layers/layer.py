@@ -25,6 +25,7 @@ from hornbeam.core.scopes import StatelessScope, current_remat_scope, current_st
 from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbolic_call
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, autocast, eager_scope
+from hornbeam.dtype_policies import DTypePolicy, DTypePolicyMap
 from hornbeam.ir.scope import Located, SourceLine, scope
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import current_level
@@ -42,6 +43,7 @@ from hornbeam.layers.context import call_context, shapes_only
 from hornbeam.layers.input_spec import check_inputs
 from hornbeam.layers.masking import attach_masks, record_masks
 from hornbeam.layers.ownership import building, note_new_layer, run_call, warn_if_unowned
+from hornbeam.layers.quantization.methods import QuantizationMethods, checked_quantize
 from hornbeam.layers.shapes import BuildShapes, shapes_from_json, symbolic_tensors
 from hornbeam.layers.weights import Weighted
 
@@ -58,7 +60,6 @@ if TYPE_CHECKING:
         TensorLike,
         Tree,
     )
-    from hornbeam.dtype_policies import DTypePolicy
     from hornbeam.layers.input_spec import InputSpec
 
 L = TypeVar("L", bound="Layer")
@@ -88,7 +89,7 @@ def _build_once(build: Callable[..., None]) -> Callable[..., None]:
 
 @exported("keras")
 @exported("keras.layers")
-class Layer(Operation, Weighted):
+class Layer(Operation, QuantizationMethods, Weighted):
     """A function with state. Subclasses define `call(inputs)`, and `build(input_shape)` if they have weights.
 
     Args:
@@ -148,6 +149,8 @@ class Layer(Operation, Weighted):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = _build_once(cls.__dict__["build"])  # type: ignore[method-assign]
+        if "quantize" in cls.__dict__:
+            cls.quantize = checked_quantize(cls.__dict__["quantize"])  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -209,7 +212,14 @@ class Layer(Operation, Weighted):
 
     @dtype_policy.setter
     def dtype_policy(self, policy: DTypePolicyLike | None) -> None:
-        self._dtype_policy = dtype_policies.get(policy)
+        new = dtype_policies.get(policy)
+        present = self.__dict__.get("_dtype_policy")
+        if isinstance(present, DTypePolicyMap):
+            present.pop(self.path, None)
+            present[self.path] = new
+        else:
+            self._dtype_policy = new
+        self._quantize_for(new)
 
     @property
     def dtype(self) -> str:
@@ -418,7 +428,9 @@ class Layer(Operation, Weighted):
         shapes = self._build_shapes.shapes
         if len(shapes) == 1:
             return {"input_shape": next(iter(shapes.values()))}
-        return {"shapes_dict": dict(shapes)} if shapes else None
+        parameters = list(inspect.signature(type(self).build).parameters.values())[1:]
+        needs_none = all(p.default is not p.empty for p in parameters)
+        return {"shapes_dict": dict(shapes)} if shapes or needs_none else None
 
     def build_from_config(self, config: Config) -> None:
         """Build the layer with recorded shapes.
@@ -543,18 +555,6 @@ class Layer(Operation, Weighted):
             "and update it in call() with update_state()"
         )
 
-    def quantize(
-        self, mode: str | None = None, type_check: bool = True, config: Config | None = None
-    ) -> None:
-        """Raise NotImplementedError: quantized layers are not in this version.
-
-        Args:
-            mode: Ignored.
-            type_check: Ignored.
-            config: Ignored.
-        """
-        raise NotImplementedError("quantized layers are not in this version of Hornbeam")
-
     # -- config ----------------------------------------------------------------------------------------------
 
     def get_config(self) -> Config:
@@ -584,8 +584,16 @@ class Layer(Operation, Weighted):
         return {
             "name": self.name,
             "trainable": self._trainable,
-            "dtype": dtype_policies.serialize(self.dtype_policy),
+            "dtype": dtype_policies.serialize(self._policy_to_save()),
         }
+
+    def _policy_to_save(self) -> DTypePolicy:
+        """Return the policy; a layer that passes it on to quantized layers inside has theirs by path."""
+        inner = [layer for layer in self._flatten_layers(include_self=False) if layer._is_quantized]
+        if not inner or self.layers_in_file is not None or isinstance(self.dtype_policy, DTypePolicyMap):
+            return self.dtype_policy
+        policies = {layer.path: layer.dtype_policy.at(layer.path) for layer in inner}
+        return DTypePolicyMap(self.dtype_policy, policies)
 
     @classmethod
     def from_config(cls: type[L], config: Config) -> L:

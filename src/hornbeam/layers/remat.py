@@ -30,12 +30,12 @@ def wants_remat(layer: Layer, bound: inspect.BoundArguments) -> bool:
     return scope.mode == "full" or layer.name in scope.layer_names
 
 
-def rematerialized(layer: Layer) -> Callable[..., Any]:
-    """Wrap the layer's `call` in `checkpoint`; losses that it adds are outputs of the wrapped function."""
+def rematerialized(layer: Layer, run: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `run`, the layer's `call`, in `checkpoint`; losses that it adds are outputs of the function."""
 
     def body(*args: Any, **kwargs: Any) -> Tree:
         count = len(layer._losses)
-        return layer.call(*args, **kwargs), list(layer._losses[count:])
+        return run(*args, **kwargs), list(layer._losses[count:])
 
     def call(*args: Any, **kwargs: Any) -> Tree:
         losses = layer._losses

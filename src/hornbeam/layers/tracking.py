@@ -38,6 +38,9 @@ class Tracked:
     # Number of changes to public attributes of all layers: values derived from layers before a change may be
     # out of date.
     changes = 0
+    # Number of times that a built layer got other weights, by `quantize` or `enable_lora`: compiled steps of
+    # before are out of date.
+    replacements = 0
 
     # Attributes that belong to another object.
     _untracked: frozenset[str] = frozenset()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         RegularizerLike,
         ShapeLike,
     )
+    from hornbeam.core.tensor import Tensor
 
 
 class Weighted(Tracked):
@@ -73,7 +74,7 @@ class Weighted(Tracked):
             constraint: Function applied to the weight after each update.
             aggregation: Combination of the replicas of a variable: "none", "mean", "sum" or
                 "only_first_replica".
-            overwrite_with_gradient: Not supported; must be False.
+            overwrite_with_gradient: Whether optimizers assign the gradient itself, as a new value.
             name: Name of the weight.
 
         Raises:
@@ -94,10 +95,6 @@ class Weighted(Tracked):
             )
         by_position: tuple[Any, ...] = tuple(args)
         shape, initializer, dtype = by_position + (shape, initializer, dtype)[len(args) :]
-        if overwrite_with_gradient:
-            raise NotImplementedError(
-                "overwrite_with_gradient belongs to quantized training, which is not supported"
-            )
         if self._locked:
             raise ValueError(
                 f"{self.describe()} is built: weight {name!r} cannot be added. "
@@ -121,6 +118,7 @@ class Weighted(Tracked):
         variable.path = f"{self.path}/{variable.name}"
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
+        variable.overwrite_with_gradient = overwrite_with_gradient
         self._tracked_variables[variable] = trainable
         if not self._trainable:
             variable.trainable = False
@@ -155,7 +153,11 @@ class Weighted(Tracked):
             layer._trainable = bool(value)
             for variable, created_trainable in layer._own_variables().items():
                 if created_trainable:
-                    variable.trainable = bool(value)
+                    variable.trainable = bool(value) and not layer._is_frozen(variable)
+
+    def _is_frozen(self, variable: Variable) -> bool:
+        """True for a weight of this layer that stays untrained when the layer is trained, as in LoRA."""
+        return False
 
     def _own_weights(self) -> list[Variable]:
         variables = self._own_variables()
@@ -250,14 +252,26 @@ class Weighted(Tracked):
             )
         return sum(v.type.size for v in self.weights)
 
+    def _stored_weights(self, merged: bool = True) -> dict[Variable, Tensor]:
+        """Return the own weights in the order of a file, with the values that it gets.
+
+        Args:
+            merged: Whether low-rank factors are added to their weights, as in files of Keras, instead of
+                being weights of their own.
+        """
+        return {variable: variable for variable in self._own_weights()}
+
+    def _on_weights_loaded(self) -> None:
+        """Called when the own weights, in the merged form, were loaded."""
+
     def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Save the weights of this layer, without those of sublayers, under "0", "1", ...
 
         Args:
             store: Mapping that receives the arrays.
         """
-        for index, variable in enumerate(self._own_weights()):
-            store[str(index)] = variable.numpy()
+        for index, value in enumerate(self._stored_weights().values()):
+            store[str(index)] = value.numpy()
 
     def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         """Load the weights that `save_own_variables` saved.
@@ -268,7 +282,7 @@ class Weighted(Tracked):
         Raises:
             ValueError: If the number of arrays or a shape is wrong.
         """
-        variables = self._own_weights()
+        variables = list(self._stored_weights())
         if len(store.keys()) != len(variables):
             hint = "" if self.built else " The layer is not built: build it before loading."
             raise ValueError(
@@ -281,3 +295,4 @@ class Weighted(Tracked):
                     f"weight {variable.path!r} has shape {variable.shape}, the file holds {value.shape}"
                 )
             variable.assign(value)
+        self._on_weights_loaded()

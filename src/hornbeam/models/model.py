@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Tree,
     )
     from hornbeam.insight import Explanation
+    from hornbeam.quantizers import QuantizationConfig
     from hornbeam.training.callbacks.base import History
 
 
@@ -257,6 +258,53 @@ class Model(SavingMethods, Trainer, Layer):
             self._mark_built(call.shapes)
         else:
             super()._build_for(call)
+
+    # -- quantization ------------------------------------------------------------------------------
+
+    def quantize(
+        self,
+        mode: str | None = None,
+        config: QuantizationConfig | str | None = None,
+        filters: str | Sequence[str] | Callable[[Layer], bool] | None = None,
+        *,
+        type_check: bool = True,
+    ) -> None:
+        """Quantize the layers of this model that have quantized forms (see `Layer.quantize`).
+
+        GPTQ and AWQ quantize the blocks of a model of sequences, on its own inputs; all other layers stay as
+        they are.
+
+        Args:
+            mode: "int8", "int4", "float8", "gptq" or "awq".
+            config: Config of `hornbeam.quantizers`, instead of the mode or beside it. GPTQ and AWQ need one.
+            filters: Layers to quantize: a regular expression that is searched in their names, a list of such,
+                or a function of a layer. All by default.
+            type_check: Whether subclasses of layers that can be quantized stay as they are.
+
+        Raises:
+            ValueError: If the model is not built, a layer is quantized already, or an argument is invalid.
+
+        Example:
+            >>> model.quantize("int8", filters="^block")  # doctest: +SKIP
+        """
+        from hornbeam.models.quantization import quantize_model
+        from hornbeam.quantizers.configs import resolve_config
+
+        resolved = resolve_config(mode, config)
+        quantize_model(self, resolved.mode, resolved, filters, type_check)
+        self._forget_steps()
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
+        """Return the blocks that GPTQ and AWQ quantize one after another. Subclasses may override it.
+
+        Args:
+            mode: Mode of quantization.
+
+        Returns:
+            Dict with "pre_block_layers", the layers that the tokens pass before, and "sequential_blocks", the
+            blocks in their order; None if it is unknown.
+        """
+        return None
 
     # -- insight -----------------------------------------------------------------------------------
 

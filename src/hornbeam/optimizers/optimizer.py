@@ -158,17 +158,18 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         for variable in variables:
             if not isinstance(variable, Variable) or not is_float(variable.dtype):
                 raise TypeError(f"{self.name} can only train floating-point Variables, got {variable!r}")
+        updated = updated_variables(variables)
         if self.use_ema:
             self._slots["average"] = dict(
-                zip(variables, self.add_optimizer_variables(variables, "average"), strict=True)
+                zip(updated, self.add_optimizer_variables(updated, "average"), strict=True)
             )
         if self.gradient_accumulation_steps:
-            accumulators = self.add_optimizer_variables(variables, "gradient_accumulator")
-            self._slots["gradient_accumulator"] = dict(zip(variables, accumulators, strict=True))
+            accumulators = self.add_optimizer_variables(updated, "gradient_accumulator")
+            self._slots["gradient_accumulator"] = dict(zip(updated, accumulators, strict=True))
         for group in self.slots():
-            columns = self.add_optimizer_variables(variables, list(group), list(group.values()))
+            columns = self.add_optimizer_variables(updated, list(group), list(group.values()))
             for name, column in zip(group, columns, strict=True):
-                self._slots[name] = dict(zip(variables, column, strict=True))
+                self._slots[name] = dict(zip(updated, column, strict=True))
         self._trainable_variables = list(variables)
         self.built = True
 
@@ -349,6 +350,7 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         return [(ops.cast(gradient, variable.dtype), variable) for gradient, variable in pairs]
 
     def _apply(self, grads: list[Tensor], variables: list[Variable]) -> None:
+        grads, variables = _overwrite_with_gradients(grads, variables)
         if self.loss_scale_factor is not None:
             grads = [gradient / self.loss_scale_factor for gradient in grads]
         if self.gradient_accumulation_steps:
@@ -524,3 +526,22 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
 
 
 add_foreign_names(Optimizer, OPTIMIZERS)
+
+
+def updated_variables(variables: Sequence[Variable]) -> list[Variable]:
+    """Return the variables that the rule updates: those whose gradient is not the new value itself."""
+    return [variable for variable in variables if not variable.overwrite_with_gradient]
+
+
+def _overwrite_with_gradients(
+    grads: list[Tensor], variables: list[Variable]
+) -> tuple[list[Tensor], list[Variable]]:
+    """Assign the gradients that are new values, such as scales of float8. Return the other pairs."""
+    others: tuple[list[Tensor], list[Variable]] = ([], [])
+    for gradient, variable in zip(grads, variables, strict=True):
+        if variable.overwrite_with_gradient:
+            variable.assign(gradient)
+        else:
+            others[0].append(gradient)
+            others[1].append(variable)
+    return others

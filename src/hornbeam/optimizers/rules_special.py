@@ -11,7 +11,7 @@ from hornbeam._internal.validation import check_number
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
-from hornbeam.optimizers.optimizer import LearningRate, Optimizer
+from hornbeam.optimizers.optimizer import LearningRate, Optimizer, updated_variables
 from hornbeam.optimizers.rules import MODULE, _running_mean, adam_rate
 
 
@@ -177,7 +177,7 @@ class ScheduleFreeAdamW(Optimizer):
     def build(self, variables: Sequence[Variable]) -> None:
         if not self.built:
             super().build(variables)
-            for variable in variables:
+            for variable in updated_variables(variables):
                 self.slot(variable, "momentum").assign(variable.value)
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
@@ -338,7 +338,7 @@ class Adafactor(Optimizer):
             return
         super().build(variables)
         self._slots |= {"row": {}, "column": {}, "velocity": {}}
-        for variable in variables:
+        for variable in updated_variables(variables):
             matrix = len(variable.shape) >= 2
             # Keras has two unused scalars for a vector; they exist here so that files have the same order.
             rows = variable.shape[:-1] if matrix else ()
@@ -483,7 +483,7 @@ class Muon(Optimizer):
             return
         super().build(variables)
         self._slots |= {"momentum": {}, "velocity": {}}
-        for variable in variables:
+        for variable in updated_variables(variables):
             for name in ("momentum", "velocity") if self.uses_adam(variable) else ("momentum",):
                 self._slots[name][variable] = self.add_variable_from_reference(variable, name)
 

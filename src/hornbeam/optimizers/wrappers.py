@@ -94,7 +94,10 @@ class LossScaleOptimizer(Optimizer):
         """
         variables = self._known(trainable_variables)
         finite = _all_finite([gradient for gradient in grads if gradient is not None])
-        unscaled = [None if g is None else ops.cast(g, "float32") / self.dynamic_scale.value for g in grads]
+        unscaled = [
+            g if g is None or v.overwrite_with_gradient else ops.cast(g, "float32") / self.dynamic_scale.value
+            for g, v in zip(grads, variables, strict=True)
+        ]
         with Updates() as step:
             self.inner_optimizer.apply(unscaled, variables)
         with Updates() as update:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.core import registry
 from hornbeam.quantizers.absmax import abs_max_quantize, abs_max_quantize_grouped_with_zero_point
@@ -95,3 +96,7 @@ def get(identifier: Any, **kwargs: Any) -> Any:
         names = (name for name in registry.names_in(_MODULE) if identifier in (name, to_snake_case(name)))
         identifier = {"class_name": next(names, identifier), "config": kwargs}
     return registry.resolve(identifier, _MODULE, "quantizer")
+
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _ = attach(__name__)

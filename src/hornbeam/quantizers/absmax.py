@@ -64,7 +64,8 @@ def abs_max_quantize_grouped_with_zero_point(
     """Quantize each block of rows of a matrix by its range.
 
     Formula, for each block of a column: `scale = (max - min + epsilon) / (high - low)`; `zero = round(-min /
-    scale) + low`; `q = clip(round(x / scale) + zero, low, high)`. So `x` is about `(q - zero) * scale`.
+    scale) + low`; `q = clip(round(x / scale) + zero, low, high)`. So `x` is about `(q - zero) * scale`,
+    if its block has values on both sides of 0, as weights do: others are clipped.
 
     Args:
         inputs: Matrix of floats (n, m).
@@ -83,9 +84,9 @@ def abs_max_quantize_grouped_with_zero_point(
 
     Example:
         >>> q, scale, zero = hornbeam.quantizers.abs_max_quantize_grouped_with_zero_point(
-        ...     [[0.0], [1.5], [2.0], [4.0]], block_size=2)
+        ...     [[-1.0], [0.5], [-2.0], [4.0]], block_size=2)
         >>> q.tolist(), scale.shape
-        ([[-8], [7], [-1], [7]], (2, 1))
+        ([[-8], [7], [-8], [7]], (2, 1))
     """
     x = _floats(inputs)
     if x.ndim != 2:

@@ -68,7 +68,7 @@ def quantize_and_dequantize(
     Example:
         >>> x = [0.3, 17.1, 1000.0]
         >>> hornbeam.quantizers.quantize_and_dequantize(x, 1.0, "float8_e4m3fn", "float32").tolist()
-        [0.3125, 17.0, 448.0]
+        [0.3125, 18.0, 448.0]
     """
     format = float8_format(quantized_dtype)
     factor = ops.cast(as_tensor(scale), compute_dtype)

@@ -21,7 +21,7 @@ from hornbeam.core import registry
 from hornbeam.distribution.processes import is_first
 from hornbeam.errors import ModelFileError as ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
-from hornbeam.saving.building import build_model, check_built, check_names, parse_config
+from hornbeam.saving.building import build_model, check_built, check_names, has_weights, parse_config
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.folders import replace_folder
 from hornbeam.saving.formats import (
@@ -83,7 +83,9 @@ def save_model(
         names = ", ".join(map(repr, kwargs))
         raise TypeError(f"save_model() has no argument {names}, only include_optimizer and save_format")
     kind = format_of(path, zipped, save_format)
-    if not model.built and (model.weights or kind == "h5"):
+    # A Sequential of built layers has their shapes in its config.
+    known = model.built or (model.layers_in_file == "first" and kind != "h5" and has_weights(model))
+    if not known and (model.weights or kind == "h5"):
         raise ValueError("the model is not built yet: build it or call it on data before saving it")
     if save_format is not None:
         warn_user(f"save_format={save_format!r} is deprecated: the suffix of {path!r} chooses the format",

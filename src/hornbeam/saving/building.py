@@ -78,6 +78,12 @@ def check_names(path: str, config: dict[str, Any], custom_objects: Mapping[str, 
         )
 
 
+def has_weights(model: Any) -> bool:
+    """Return whether a model is built; one that is never called itself is, if all of its layers are."""
+    layers = model._flatten_layers(include_self=False)
+    return model.built or (bool(layers) and all(layer.built for layer in layers))
+
+
 def build_model(
     path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None, described: int, nbytes: int
 ) -> Any:
@@ -111,5 +117,5 @@ def build_model(
 
 def check_built(path: str, model: Any) -> None:
     """Raise ModelFileError for a model whose file has weights, but no shapes to build it with."""
-    if not model.built:
+    if not has_weights(model):
         raise ModelFileError(f"{path!r} has no input shapes, so the model has no weights")

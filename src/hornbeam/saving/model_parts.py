@@ -27,6 +27,7 @@ class Part:
         variables: Variables of the object itself, without those of its children.
         required: Whether a file must have its values: true for layers.
         layer: The layer, if it is one.
+        values: Values of the variables in the file; the variables' own by default.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Part:
     variables: Sequence[Any]
     required: bool = True
     layer: Layer | None = None
+    values: Sequence[Any] | None = None
 
     @property
     def custom_store(self) -> Layer | None:
@@ -49,8 +51,14 @@ class Part:
         return join_path(self.path, "vars", str(index))
 
 
-def saved_parts(model: Model, skip: Sequence[Any] = ()) -> Iterator[Part]:
-    """Yield everything in a model that holds values, each once, without the objects to skip."""
+def saved_parts(model: Model, skip: Sequence[Any] = (), merged: bool = True) -> Iterator[Part]:
+    """Yield everything in a model that holds values, each once, without the objects to skip.
+
+    Args:
+        model: The model.
+        skip: Objects without values in the file.
+        merged: Whether low-rank factors are part of the weights that they change (see `enable_lora`).
+    """
     seen: dict[int, Any] = {id(x): x for x in skip}  # kept alive: ids of freed objects are reused
 
     def visit(part: Any, path: str) -> Iterator[Part]:
@@ -62,7 +70,8 @@ def saved_parts(model: Model, skip: Sequence[Any] = ()) -> Iterator[Part]:
         elif isinstance(part, SeedGenerator):
             yield Part(path, part.name, [part.state], required=False)
         elif isinstance(part, Layer):
-            yield Part(path, part.name, part._own_weights(), layer=part)
+            stored = part._stored_weights(merged)
+            yield Part(path, part.name, list(stored), layer=part, values=list(stored.values()))
             for name, child in _children(part):
                 yield from visit(child, join_path(path, name))
         elif isinstance(part, (list, tuple, dict)):
@@ -133,6 +142,7 @@ _WALK = 10_000
 def check_complete(model: Model, parts: Sequence[Part], skip: Sequence[Any] = ()) -> None:
     """Raise ValueError if a weight of the model would be missing in a file."""
     known = {id(variable) for part in (*parts, *skip) for variable in part.variables}
+    known |= {id(v) for part in parts if part.layer is not None for v in part.layer._own_weights()}
     lost = [variable.path for variable in model.weights if id(variable) not in known]
     if lost:
         raise ValueError(
@@ -163,7 +173,7 @@ def weight_names(model: Model, skip: Sequence[Any] = ()) -> list[tuple[str, Any]
 def named_parts(model: Model, skip: Sequence[Any] = ()) -> Iterator[tuple[str, Part]]:
     """Yield everything that holds values, with its readable name (see `weight_names`)."""
     shown = {"": ""}
-    for part in saved_parts(model, skip):
+    for part in saved_parts(model, skip, merged=False):
         steps = part.path.split("/") if part.path else []
         above = next(
             (p for p in ("/".join(steps[:n]) for n in range(len(steps) - 1, -1, -1)) if p in shown), ""

@@ -15,6 +15,7 @@ import numpy as np
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
+from hornbeam.saving.building import has_weights
 from hornbeam.saving.files import SizeBudget, replace_file, to_storable
 from hornbeam.saving.finite import warn_of_non_finite
 from hornbeam.saving.formats import HDF5, check_exists, path_text
@@ -92,10 +93,7 @@ def save_weights(
 
 def _check_built(model: Model, doing: str) -> None:
     """Raise ValueError unless the model is built, or, if it is never called itself, its layers are."""
-    if model.built:
-        return
-    layers = model._flatten_layers(include_self=False)
-    if not layers or not all(layer.built for layer in layers):
+    if not has_weights(model):
         raise ValueError(f"the model has no weights yet: build it or call it on data before {doing} weights")
 
 
@@ -214,9 +212,16 @@ def _check_names(path: str, names: Names | None) -> None:
         raise ValueError(f"names= is for .safetensors and .npz files, got {path!r}")
 
 
-def weight_groups(model: Model, skip: Sequence[Any] = ()) -> list[Group]:
-    """Copy all weights, and the optimizer's state if there is one."""
-    parts = list(saved_parts(model, skip))
+def weight_groups(model: Model, skip: Sequence[Any] = (), merged: bool = True) -> list[Group]:
+    """Copy all weights, and the optimizer's state if there is one.
+
+    Args:
+        model: The model.
+        skip: Objects that the file does not have.
+        merged: Whether low-rank factors are added to their weights, as in files of Keras. A training that
+            is resumed needs them.
+    """
+    parts = list(saved_parts(model, skip, merged))
     check_complete(model, parts, skip)
     return [Group(join_path(part.path, "vars"), part.name, _present_values(part)) for part in parts]
 
@@ -226,7 +231,7 @@ def _present_values(part: Part) -> dict[str, np.ndarray]:
         values: dict[str, Any] = {}
         part.custom_store.save_own_variables(values)
         return {key: np.array(value) for key, value in values.items()}
-    arrays = (np.array(variable.numpy()) for variable in part.variables)
+    arrays = (np.array(x.numpy()) for x in (part.variables if part.values is None else part.values))
     return {str(index): to_storable(array) for index, array in enumerate(arrays)}
 
 
@@ -252,11 +257,12 @@ def read_weights(
         model: The model.
         file: Open binary file.
         skip_mismatch: Whether weights that do not fit keep their values.
-        state_required: Whether the states of the optimizer and of random generators must exist and fit too.
+        state_required: Whether the states of the optimizer and of random generators must exist and fit too,
+            and low-rank factors be apart from their weights, as in a checkpoint.
         before: Called when everything fits, before anything is assigned.
         skip: Objects that keep their values.
     """
-    parts = list(saved_parts(model, skip))
+    parts = list(saved_parts(model, skip, merged=not state_required))
     check_complete(model, parts, skip)
     with open_hdf5(file) as store:
         parts = _located(model, parts, store)
@@ -273,9 +279,14 @@ def read_weights(
     if hasattr(model, "_resume_point"):
         model._resume_point = point
     warn_of_non_finite((variable.path, array) for variable, array in arrays)
+    loaded = {variable for variable, _ in arrays}
     while arrays:
         variable, array = arrays.pop()
         variable.assign(array)
+    if not state_required:
+        for part in parts:
+            if part.layer is not None and not loaded.isdisjoint(part.variables):
+                part.layer._on_weights_loaded()
 
 
 def _located(model: Model, parts: list[Part], store: h5py.File) -> list[Part]:
@@ -303,7 +314,7 @@ def _is_absent(part: Part, store: h5py.File) -> bool:
 
 
 def _arrays(
-    parts: list[Part], store: h5py.File, skip_mismatch: bool, state_required: bool
+    parts: Sequence[Part], store: h5py.File, skip_mismatch: bool, state_required: bool
 ) -> list[tuple[Any, np.ndarray]]:
     """Return every variable with its value in the file."""
     problems: list[str] = []

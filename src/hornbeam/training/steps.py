@@ -16,6 +16,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import eager_scope
 from hornbeam.engines import current_engine
 from hornbeam.ir.scope import scope
+from hornbeam.layers.tracking import Tracked
 from hornbeam.training.batches import global_signature
 from hornbeam.training.check_arguments import check_step_signature
 from hornbeam.training.check_inputs import check_inputs
@@ -224,7 +225,8 @@ class Steps(CompileMixin):
         trainable = tuple(v.trainable for v in self.weights) if mode == "train" else ()  # type: ignore[attr-defined]
         engine = current_engine()
         signature = global_signature(signature, engine)
-        key = (mode, engine, signature, trainable)
+        replacements = Tracked.replacements
+        key = (mode, engine, signature, trainable, replacements)
         step = state.steps.get(key)
         if step is None:
             check_step_signature(fn, f"{mode}_step")
@@ -232,7 +234,7 @@ class Steps(CompileMixin):
             checked_logs(step.traced.result, mode)
             if mode == "train":  # building created weights
                 trainable = tuple(v.trainable for v in self.weights)  # type: ignore[attr-defined]
-            state.steps[mode, engine, signature, trainable] = step
+            state.steps[mode, engine, signature, trainable, replacements] = step
         checked = mode == "train" and self._training_run is not None and self._training_run.debug_nans
         return CheckedStep(step) if checked else step
 
@@ -243,7 +245,7 @@ class Steps(CompileMixin):
         arrays, engine = batch.leaves, current_engine()
         # `predict` looks a single array up by the same key.
         structure = None if batch.treedef.is_leaf else batch.signature()
-        key = (arrays[0].shape, arrays[0].dtype, engine, structure)
+        key = (arrays[0].shape, arrays[0].dtype, engine, structure, Tracked.replacements)
         predictors = self._training_state.predictors
         predictor = predictors.get(key)
         if predictor is None:

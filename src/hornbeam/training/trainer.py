@@ -15,6 +15,7 @@ from hornbeam._internal.kernel import in_kernel
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
 from hornbeam.errors import ShapeError
+from hornbeam.layers.tracking import Tracked
 from hornbeam.training import check_arguments
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.batch_api import BatchMethods
@@ -487,7 +488,9 @@ class Trainer(BatchMethods):
         """
         if type(x) is np.ndarray and callbacks is None and steps is None and verbose in ("auto", 0):
             # The short path for one batch: nothing but a dictionary look-up and the engine.
-            predictor = self._training_state.predictors.get((x.shape, x.dtype, current_engine(), None))
+            predictor = self._training_state.predictors.get(
+                (x.shape, x.dtype, current_engine(), None, Tracked.replacements)
+            )
             if predictor is not None and len(x) <= (batch_size or 32):
                 return predictor([x])
         verbose = resolve_verbose(verbose)

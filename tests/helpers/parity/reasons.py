@@ -108,11 +108,7 @@ KERAS_CANNOT_RUN = (
 )
 
 # Arguments of layers that raise an error here: what stands for them in the report.
-ARGUMENTS_MISSING: dict[str, str] = {
-    "Dense(3, lora_rank=2)": "quantized layers and LoRA are not in this version",
-    "EinsumDense('ab,bc->ac', 3, lora_rank=2)": "quantized layers and LoRA are not in this version",
-    "Embedding(7, 4, lora_rank=2)": "quantized layers and LoRA are not in this version",
-}
+ARGUMENTS_MISSING: dict[str, str] = {}
 
 # Layers that change images at random.
 _IMAGES = (

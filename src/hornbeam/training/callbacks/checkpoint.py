@@ -103,7 +103,7 @@ class CheckpointWriter(Callback):
         self._report()
         run = run_of(self.model)
         path = self._path(run, finished)
-        job = path, weight_groups(self.model), copy.deepcopy(run.state(finished))
+        job = path, weight_groups(self.model, merged=False), copy.deepcopy(run.state(finished))
         if not self.background or current_engine().process[1] > 1:  # all write together, see replace_file
             self._write(*job)
             return path

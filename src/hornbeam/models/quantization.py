@@ -1,0 +1,195 @@
+"""Quantization of a model: layer by layer, and for GPTQ and AWQ block by block on the model's own inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from hornbeam import ops, tree
+from hornbeam._internal.formatting import brief
+from hornbeam._internal.warn import warn_user
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
+from hornbeam.layers import Layer
+from hornbeam.layers.context import layer_call_hook
+from hornbeam.layers.quantization.products import ProductLayer
+from hornbeam.quantizers.awq import awq
+from hornbeam.quantizers.configs import AWQConfig, CalibratedConfig, GPTQConfig, QuantizationConfig
+from hornbeam.quantizers.gptq import Rounded, gptq
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
+
+Filters: TypeAlias = str | Sequence[str] | Callable[[Layer], bool] | None
+
+# Sequences that pass through a block together.
+_BATCH = 8
+
+
+def quantize_model(
+    model: Model, mode: str, config: QuantizationConfig, filters: Filters, type_check: bool
+) -> None:
+    """Quantize the layers of a model that have the mode and pass the filters (see `Model.quantize`)."""
+    if filters is not None and not callable(filters) and not isinstance(filters, (str, list, tuple)):
+        raise ValueError(
+            "filters must be a regular expression, a list of them, or a function of a layer, got "
+            f"{brief(filters)}"
+        )
+    if isinstance(config, CalibratedConfig):
+        _calibrate(model, config, filters)
+        return
+    floats = []
+    for layer in model._flatten_layers(include_self=False):
+        if layer._sublayers() or not _passes(layer, filters):
+            continue
+        try:
+            layer.quantize(mode, config=config, type_check=type_check)
+        except NotImplementedError:
+            if layer._own_weights():
+                floats.append(layer)
+    if floats:
+        names = ", ".join(layer.describe() for layer in floats[:5])
+        more = f" and {len(floats) - 5} more" if len(floats) > 5 else ""
+        warn_user(f"quantize({mode!r}): {names}{more} have no such form and stay as they are")
+
+
+def _passes(layer: Layer, filters: Filters) -> bool:
+    if filters is None:
+        return True
+    if callable(filters):
+        return bool(filters(layer))
+    patterns = [filters] if isinstance(filters, str) else filters
+    return any(re.search(pattern, layer.name) for pattern in patterns)
+
+
+# -- GPTQ and AWQ --------------------------------------------------------------------------------------------
+
+
+class _Hessian:
+    """2 / n * sum of x x^T over the inputs x of a layer."""
+
+    def __init__(self, size: int) -> None:
+        self.total, self.count = np.zeros((size, size)), 0
+
+    def add(self, rows: np.ndarray) -> None:
+        self.total += np.asarray(rows.T @ rows, "float64")
+        self.count += len(rows)
+
+    def rounded(self, matrix: np.ndarray, config: Any) -> Rounded:
+        return gptq(matrix, 2 / max(self.count, 1) * self.total, config)
+
+
+class _Largest:
+    """Largest absolute value of each input of a layer."""
+
+    def __init__(self, size: int) -> None:
+        self.values = np.zeros(size, "float32")
+
+    def add(self, rows: np.ndarray) -> None:
+        self.values = np.maximum(self.values, np.abs(rows).max(0))
+
+    def rounded(self, matrix: np.ndarray, config: Any) -> Rounded:
+        return awq(matrix, self.values, config)
+
+
+def _calibrate(model: Model, config: CalibratedConfig, filters: Filters) -> None:
+    assert isinstance(config, (GPTQConfig, AWQConfig))
+    structure = config.quantization_layer_structure or model.get_quantization_layer_structure(config.mode)
+    blocks = [] if structure is None else list(structure.get("sequential_blocks", []))
+    if structure is None or not blocks:
+        raise ValueError(
+            f"{config.mode} quantizes block by block: pass {type(config).__name__}("
+            "quantization_layer_structure={'pre_block_layers': [...], 'sequential_blocks': [...]}) with the "
+            "layers of the model, or override model.get_quantization_layer_structure(mode)"
+        )
+    samples = token_windows(config)
+    batches: list[Any] = [as_tensor(samples[i : i + _BATCH]) for i in range(0, len(samples), _BATCH)]
+    for layer in structure.get("pre_block_layers", []):
+        batches = [layer(batch) for batch in batches]
+    for block in blocks:
+        layers = [
+            layer
+            for layer in block._flatten_layers()
+            if isinstance(layer, ProductLayer)
+            and "_keras_module" in type(layer).__dict__
+            and layer._is_matrix_product()
+            and _passes(layer, filters)
+        ]
+        for layer, statistics in _statistics(block, layers, batches, config).items():
+            _quantize_layer(layer, statistics, config)
+        if block is not blocks[-1]:
+            # The next block sees what the quantized one computes, as it will later.
+            batches = [_first(block(batch)) for batch in batches]
+    model._forget_steps()
+
+
+def _statistics(
+    block: Layer, layers: list[ProductLayer], batches: list[Any], config: CalibratedConfig
+) -> dict[ProductLayer, Any]:
+    """Run a block on all batches and collect what the mode needs to know of the inputs of its layers."""
+    kind = _Hessian if isinstance(config, GPTQConfig) else _Largest
+    found = {layer: kind(layer._layouts(layer._main_variable.shape)[0].matrix[0]) for layer in layers}
+
+    def observe(layer: Layer, run: Any) -> Any:
+        if layer in found and isinstance(layer, ProductLayer):
+            found[layer].add(layer._rows(_first([*run.args, *run.keywords.values()])))
+        return run()
+
+    with layer_call_hook(observe):
+        for batch in batches:
+            tree.map_structure(np.asarray, block(batch))
+    return found
+
+
+def _quantize_layer(layer: ProductLayer, statistics: Any, config: CalibratedConfig) -> None:
+    layout = layer._layouts(layer._main_variable.shape)[0]
+    matrix = np.asarray(layer._main_variable.value, "float32").reshape(layout.matrix).T
+    rounded = statistics.rounded(matrix, config)
+    layer.quantize(config.mode, config=config)
+    layer.calibrate(*(as_tensor(part) for part in rounded if part is not None))
+
+
+def _first(outputs: Any) -> Tensor:
+    return as_tensor(tree.flatten(outputs)[0])
+
+
+def token_windows(config: CalibratedConfig) -> np.ndarray:
+    """Cut sequences from the data of a config at even distances.
+
+    Args:
+        config: Its `dataset` has texts, which its `tokenizer` converts, or arrays of token ids.
+
+    Returns:
+        Array (num_samples, sequence_length) of int32.
+
+    Raises:
+        ValueError: If there are no data, or no tokenizer for texts.
+        TypeError: If the dataset is none.
+    """
+    name, dataset = type(config).__name__, config.dataset
+    if dataset is None:
+        raise ValueError(f"{name} has no dataset: {config.mode} looks at texts or token ids of the task")
+    if not isinstance(dataset, Iterable) or isinstance(dataset, (str, bytes)):
+        raise TypeError(f"{name}: dataset must be an iterable of texts or token ids, got {brief(dataset)}")
+    pieces = [_tokens(item, config) for item in dataset]
+    tokens = np.concatenate(pieces) if pieces else np.zeros(0, "int32")
+    if not tokens.size:
+        raise ValueError(f"{name}: the dataset is empty")
+    length, count = config.sequence_length, config.num_samples
+    if tokens.size < length * count:
+        tokens = np.tile(tokens, -(-length * count // tokens.size))
+    last = tokens.size - length
+    starts = np.arange(count) * max(1, (last + 1) // count) % (last + 1)
+    return tokens[starts[:, None] + np.arange(length)]
+
+
+def _tokens(item: Any, config: CalibratedConfig) -> np.ndarray:
+    if not isinstance(item, (str, bytes)):
+        return np.asarray(item).reshape(-1).astype("int32")
+    if config.tokenizer is None:
+        raise ValueError(f"{type(config).__name__}: texts need a tokenizer with a method tokenize(text)")
+    tokenize = getattr(config.tokenizer, "tokenize", config.tokenizer)
+    return np.asarray(ops.convert_to_numpy(tokenize(item))).reshape(-1).astype("int32")
