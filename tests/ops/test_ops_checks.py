@@ -33,6 +33,8 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: ops.image.extract_patches(np.ones((1, 8, 8, 3)), (3,) * 4), ValueError, "2 of them"),
     (lambda: ops.histogram(ONES, range=(1,)), ValueError, r"a pair .* got \(1,\)"),
     (lambda: ops.histogram(ONES, range=(5, 1)), ValueError, "a pair"),
+    (lambda: ops.image.extract_patches_3d(np.ones((1, 8, 8, 8, 1)), (4, 4)), TypeError, "3 of them"),
+    (lambda: ops.layer_normalization(ONES, scale=ONES), TypeError, "unknown arguments"),
     (lambda: ops.cholesky(-np.eye(2)), ValueError, "not positive definite"),
 ]
 
@@ -41,6 +43,13 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
 def test_refused(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_scaling_by_the_deviation_is_deprecated() -> None:
+    x = np.array([[1, 2, 3, 6]], np.float32)
+    with pytest.warns(UserWarning, match="use ops.rms_normalization"):
+        scaled = ops.layer_normalization(x, gamma=2 * np.ones(4), epsilon=0.0, rms_scaling=True)
+    np.testing.assert_allclose(scaled, 2 * x / x.std(), rtol=1e-6)
 
 
 def test_a_failing_cholesky_of_a_compiled_function_is_nan() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.warn import warn_user
 from hornbeam.config import epsilon as default_epsilon
 from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, cast_node
 from hornbeam.core.dispatch import operation
@@ -158,7 +159,7 @@ def layer_normalization(
         beta: Tensor of the shape of the normalized axes that is added, or None.
         axis: Integer or sequence of integers, the normalized axes; None for all.
         epsilon: Number that is added to the variance; None for `hornbeam.config.epsilon()`.
-        **kwargs: None is accepted.
+        **kwargs: `rms_scaling=True`, which is deprecated: gamma x / sqrt(var(x) + epsilon).
 
     Returns:
         Tensor of the shape of `x`.
@@ -169,6 +170,7 @@ def layer_normalization(
 
     Source: Ba, Kiros & Hinton, "Layer Normalization", 2016.
     """
+    scale_only = kwargs.pop("rms_scaling", False)
     if kwargs:
         raise TypeError(f"layer_normalization: unknown arguments {sorted(kwargs)}; see rms_normalization")
     node = float_node(x)
@@ -177,7 +179,17 @@ def layer_normalization(
     vector = TensorType(rows.shape[-1:], work)
     g = _weights(gamma, node, axes, work, full(1, vector), "layer_normalization: gamma")
     b = _weights(beta, node, axes, work, full(0, vector), "layer_normalization: beta")
-    result = p.layer_norm(rows, g, b, epsilon=float(default_epsilon() if epsilon is None else epsilon))
+    small = float(default_epsilon() if epsilon is None else epsilon)
+    if scale_only:
+        warn_user(
+            "layer_normalization: rms_scaling=True divides by the standard deviation, not by the root of the "
+            "mean square: use ops.rms_normalization"
+        )
+        last = (rows.rank - 1,)
+        factor = p.keep(p.rsqrt(var_node(rows, last) + small), rows, last)
+        result = rows * factor * p.broadcast(g, rows.shape, last)
+    else:
+        result = p.layer_norm(rows, g, b, epsilon=small)
     return Tensor(p.convert(_untrail(result, node, axes, back), node.dtype))
 
 

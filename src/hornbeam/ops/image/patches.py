@@ -95,8 +95,11 @@ def extract_patches_3d(
         Tensor (n, *positions, size of a patch * channels), or channels first.
 
     Raises:
+        TypeError: If `size` is neither an integer nor three.
         ShapeError: If a patch is larger than the volumes.
     """
+    if isinstance(size, (tuple, list)) and len(size) != 3:
+        raise TypeError(f"extract_patches_3d: size must be an integer or 3 of them, got {size}")
     node = node_of(volumes)
     if node.rank not in (4, 5):
         raise ShapeError(
