@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,14 @@ from hornbeam.ir.types import TensorType, dtype_name
 from hornbeam.training.batches import rows_for
 from hornbeam.training.data_cursor import DataCursor
 from hornbeam.training.packing import Batch, Signature
+from hornbeam.training.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
     from hornbeam.data.pipeline.dataset import Dataset
+
+
+# Memory for the rows of sparse arrays that are dense at a time.
+_DENSE_BYTES = 1 << 26
 
 
 class ArrayData:
@@ -53,12 +59,31 @@ class ArrayData:
         self.cursor = DataCursor()
         self._buffers: tuple[Engine, list[Any]] | None = None
         self._signatures: dict[int, Signature] = {}
+        self._sparse = any(isinstance(leaf, SparseRows) for leaf in table.leaves)
 
     def buffers(self, engine: Engine) -> list[Any]:
         """Return the arrays as buffers of `engine`, copied there once."""
         if self._buffers is None or self._buffers[0] is not engine:
             self._buffers = engine, [rows_for(engine, array) for array in self.table.leaves]
         return self._buffers[1]
+
+    def chunk(self, engine: Engine, rows: np.ndarray) -> tuple[list[Any], np.ndarray]:
+        """Return buffers of `engine` with the data of steps on `rows`, and the places of the rows in them.
+
+        Of sparse arrays only these rows are made dense.
+        """
+        if not self._sparse:
+            return self.buffers(engine), rows
+        taken = self.table.take(rows.reshape(-1))
+        buffers = [rows_for(engine, array) for array in taken.leaves]
+        return buffers, np.arange(rows.size).reshape(rows.shape)
+
+    def most_steps(self, batch_size: int) -> int | None:
+        """Return how many steps a chunk may have at most, None if there is no limit."""
+        if not self._sparse:
+            return None
+        row_bytes = sum(math.prod(leaf.shape[1:]) * leaf.dtype.itemsize for leaf in self.table.leaves)
+        return max(_DENSE_BYTES // max(row_bytes * batch_size, 1), 1)
 
     def signature(self, size: int) -> Signature:
         """Return the types of a batch of `size` samples."""

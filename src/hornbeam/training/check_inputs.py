@@ -11,6 +11,7 @@ from hornbeam import tree
 from hornbeam._internal.naming import nearest
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.training import warning_policy
+from hornbeam.training.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -27,6 +28,8 @@ def check_finite(named: Iterable[tuple[str, np.ndarray]]) -> None:
     """Name the first sample with a NaN or an infinite value, as the warning policy says: by a ValueError."""
     for label, array in named:
         if array.dtype.kind not in "fV":
+            continue
+        if isinstance(array, SparseRows) and np.isfinite(array.values).all():
             continue
         row = _first_row_not_finite(array)
         if row is not None:

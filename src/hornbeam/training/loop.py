@@ -109,10 +109,10 @@ class Loop:
         at = 0
         while at < len(rows) and not self._stopped:
             size = self._begin_execution() if self.every_batch else sizes.get(step, 1)
-            chunk = rows[at : at + size]
+            chunk = rows[at : at + min(size, data.most_steps(rows.shape[1]) or size)]
             started = time.perf_counter()
             with uninterrupted():
-                stacked = _flat(step.run_many(data.buffers(engine), chunk))
+                stacked = _flat(step.run_many(*data.chunk(engine, chunk)))
             seconds = time.perf_counter() - started
             if not self.every_batch and len(chunk) == size:  # equal in all processes, for equal times
                 sizes[step] = next_chunk(sizes.get(step, 1), slowest(seconds))

@@ -13,6 +13,7 @@ from hornbeam import tree
 from hornbeam.core.convert import as_tensor, from_torch
 from hornbeam.core.jit import _structure as structure_key
 from hornbeam.core.registry import exported
+from hornbeam.core.sparse import is_scipy_sparse
 from hornbeam.core.tensor import Tensor
 from hornbeam.data.frames import frame_to_array
 from hornbeam.data.splits.split import class_ids
@@ -20,6 +21,7 @@ from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_n
 from hornbeam.training import warning_policy
 from hornbeam.training.check_inputs import check_finite, check_sample_weight
 from hornbeam.training.check_samples import check_no_list_of_samples, describe_samples
+from hornbeam.training.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -312,6 +314,8 @@ def _number(flat: Sequence[Any], first: int) -> list[int | None]:
 def as_array(value: Tree, name: str) -> np.ndarray:
     """Convert to an array, without a copy where it is one. Errors call it by `name`: "x", "y['a']".
 
+    A sparse matrix of SciPy becomes `SparseRows`, if it is an input.
+
     Raises HornbeamTypeError for strings, ragged lists and objects that are not arrays.
     """
     if isinstance(value, Tensor):
@@ -322,6 +326,9 @@ def as_array(value: Tree, name: str) -> np.ndarray:
         value = from_torch(value)
     elif not isinstance(value, np.ndarray) and hasattr(value, "to_numpy"):  # pandas, polars
         value = frame_to_array(value, name)
+    if is_scipy_sparse(value):
+        # Targets and weights are small; only rows of inputs are made dense as they are needed.
+        return SparseRows(value) if name.startswith("x") else value.toarray()  # type: ignore[return-value]
     if isinstance(value, (str, bytes)) or not hasattr(value, "__array__"):
         call = ": call it, to pass what it yields" if callable(value) else ""
         raise HornbeamTypeError(f"{name} must be an array, got {type(value).__name__}{call}")

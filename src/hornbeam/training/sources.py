@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.warn import warn_user
+from hornbeam.core.sparse import is_scipy_sparse
 from hornbeam.data import Dataset
 from hornbeam.data.pipeline.memory import as_in_memory_rows
 from hornbeam.data.pipeline.py_dataset import PyDataset
@@ -29,6 +30,8 @@ def is_stream(x: Tree) -> bool:
     if isinstance(x, PyDataset):
         return True
     if isinstance(x, (list, tuple, dict, str, bytes)) or hasattr(x, "__array__") or hasattr(x, "to_numpy"):
+        return False
+    if is_scipy_sparse(x):
         return False
     return hasattr(x, "__iter__") or hasattr(x, "__next__")
 
