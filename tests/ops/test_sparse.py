@@ -13,6 +13,7 @@ import scipy.sparse
 import hornbeam
 from hornbeam import ops
 from hornbeam.core.sparse import SparseTensor
+from hornbeam.core.symbolic import KerasTensor
 from hornbeam.errors import ShapeError
 
 RNG = np.random.default_rng(11)
@@ -53,7 +54,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], bool]] = {
     "matmul": (lambda x: x @ DENSE.T, False),
     "matmul with a vector": (lambda x: x @ DENSE[0], False),
     "dense matmul sparse": (lambda x: ops.matmul(DENSE.T, x), False),
-    "sparse matmul sparse": (lambda x: ops.matmul(x, _sparse_if(x, C)), False),
+    "sparse matmul sparse": (lambda x: ops.matmul(x, _sparse_if(x, C)), True),
     "sum": (ops.sum, False),
     "sum over rows": (lambda x: ops.sum(x, 0), False),
     "sum that keeps": (lambda x: ops.sum(x, -1, keepdims=True), False),
@@ -126,3 +127,27 @@ def test_compiled_functions_take_sparse_tensors() -> None:
     np.testing.assert_allclose(hornbeam.jit(lambda v: v @ C)(x), A @ C, rtol=1e-5, atol=1e-6)
     assert ops.convert_to_numpy(x).tolist() == A.tolist()
     assert not isinstance(ops.convert_to_tensor(x, sparse=False), SparseTensor)
+
+
+@pytest.mark.parametrize(
+    ("fn", "sparse"),
+    [
+        (lambda x, y: ops.tanh(x), True),
+        (lambda x, y: ops.transpose(x), True),
+        (lambda x, y: x * y, True),
+        (lambda x, y: x / y, True),
+        (lambda x, y: y / x, False),
+        (lambda x, y: x + x, True),
+        (lambda x, y: x + y, False),
+        (lambda x, y: ops.concatenate([x, x], 1), True),
+        (lambda x, y: ops.concatenate([x, y], 1), False),
+        (lambda x, y: ops.matmul(x, ops.transpose(x)), True),
+        (lambda x, y: ops.matmul(x, ops.transpose(y)), False),
+        (lambda x, y: ops.sum(x, 1), False),
+        (lambda x, y: ops.exp(x), False),
+    ],
+)
+def test_symbols_know_whether_results_are_sparse(fn: Callable[..., Any], sparse: bool) -> None:
+    x, y = KerasTensor((5, 7), sparse=True), KerasTensor((5, 7))
+    assert fn(x, y).sparse is sparse
+    assert isinstance(fn(ops.convert_to_tensor(A, sparse=True), ops.array(DENSE)), SparseTensor) is sparse

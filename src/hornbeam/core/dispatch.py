@@ -30,6 +30,13 @@ def set_symbolic_call(handler: Callable[..., Any]) -> None:
     _symbolic_call = handler
 
 
+def _no_mark(*args: object) -> None:
+    raise RuntimeError("sparse tensors exist only where hornbeam.core.sparse is imported")
+
+
+_mark_sparse: Callable[..., None] = _no_mark
+
+
 def _dense_call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return fn(*args, **kwargs)
 
@@ -37,10 +44,13 @@ def _dense_call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 _sparse_call: Callable[..., Any] = _dense_call
 
 
-def set_sparse_call(handler: Callable[..., Any]) -> None:
-    """Let `handler(fn, args, kwargs)` compute operations on sparse tensors."""
-    global _sparse_call
-    _sparse_call = handler
+def set_sparse_call(handler: Callable[..., Any], mark: Callable[..., None]) -> None:
+    """Let `handler(fn, args, kwargs)` compute operations on sparse tensors.
+
+    `mark(fn, args, kwargs, result)` notes whether the symbolic result of an operation is sparse.
+    """
+    global _sparse_call, _mark_sparse
+    _sparse_call, _mark_sparse = handler, mark
 
 
 def operation(fn: F) -> F:
@@ -50,8 +60,11 @@ def operation(fn: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             if _has_special(args) or (kwargs and _has_special(kwargs.values())):
-                symbolic = has_symbolic(args) or has_symbolic(kwargs.values())
-                return (_symbolic_call if symbolic else _sparse_call)(fn, args, kwargs)
+                if not (has_symbolic(args) or has_symbolic(kwargs.values())):
+                    return _sparse_call(fn, args, kwargs)
+                result = _symbolic_call(fn, args, kwargs)
+                _mark_sparse(fn, args, kwargs, result)
+                return result
             return fn(*args, **kwargs)
         except TypeError as error:
             complete_message(error, fn)

@@ -9,12 +9,13 @@ known numbers, values are tensors: gradients flow to them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam import tree
 from hornbeam.core.convert import as_tensor, leaf_of
 from hornbeam.core.dispatch import set_sparse_call
 from hornbeam.core.tensor import Tensor
@@ -153,6 +154,8 @@ def _distinct(indices: np.ndarray, values: Tensor, shape: tuple[int, ...]) -> tu
 
 # Rule of an operation, by the function: it returns NotImplemented for arguments that it does not take.
 RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
+# Whether the result of an operation is sparse: `all` or `any` of which operands have to be.
+SPARSE_WHEN: dict[Callable[..., Any], Callable[[Iterable[bool]], bool]] = {}
 
 
 def _sparse_call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -164,4 +167,14 @@ def _sparse_call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     return fn(*args, **kwargs)
 
 
-set_sparse_call(_sparse_call)
+def _mark(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    """Note that a symbolic result is sparse, where the same operation on sparse tensors gives one."""
+    when = SPARSE_WHEN.get(fn)
+    if when is None or not isinstance(result, Tensor) or not result.symbolic:
+        return
+    operands = [x for x in tree.flatten([*args, *kwargs.values()]) if hasattr(x, "shape")]
+    if operands and when(bool(getattr(x, "sparse", False)) for x in operands):
+        result.sparse = True
+
+
+set_sparse_call(_sparse_call, _mark)

@@ -49,7 +49,7 @@ def convert_to_tensor(
     if sparse and not getattr(x, "symbolic", False):
         tensor = value_tensor(x, dtype)
         return tensor if tensor.node.level else SparseTensor.of(tensor)
-    if ragged and not isinstance(x, (Tensor, np.ndarray)):
+    if ragged and isinstance(x, Sequence) and not isinstance(x, str):
         return padded_rows(x, dtype)
     if isinstance(x, Tensor) and x.symbolic:
         return x if dtype is None else cast(x, dtype)

@@ -6,7 +6,7 @@ no rule here is computed on the dense value (see `core/sparse.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_shapes, cast, leaf_of, result_dtype
 from hornbeam.core.operators import absolute, add, matmul, multiply, negative, subtract, true_divide
-from hornbeam.core.sparse import RULES, SparseTensor
+from hornbeam.core.sparse import RULES, SPARSE_WHEN, SparseTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
@@ -28,15 +28,24 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-def _rule(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a rule of operations."""
+def _rule(
+    *functions: Callable[..., Any], sparse: Callable[[Iterable[bool]], bool] | None = all
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a rule of operations. sparse: which operands must be sparse for a sparse result, or None."""
 
     def register(rule: Callable[..., Any]) -> Callable[..., Any]:
         for fn in functions:
             RULES[fn.__wrapped__] = rule  # type: ignore[attr-defined]
+            if sparse is not None:
+                SPARSE_WHEN[fn.__wrapped__] = sparse  # type: ignore[attr-defined]
         return rule
 
     return register
+
+
+def _first(sparse: Iterable[bool]) -> bool:
+    """Whether the first operand is sparse, and it alone."""
+    return list(sparse)[:2] in ([True], [True, False])
 
 
 def _on_values(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,7 +93,7 @@ def _matching(x: SparseTensor, y: SparseTensor) -> SparseTensor:
     return x.with_values(multiply(picked, cast(found, y.dtype)))
 
 
-@_rule(multiply)
+@_rule(multiply, sparse=any)
 def _multiply(x1: TensorLike, x2: TensorLike) -> Any:
     if isinstance(x1, SparseTensor) and isinstance(x2, SparseTensor):
         if x1.shape != x2.shape:
@@ -98,7 +107,7 @@ def _multiply(x1: TensorLike, x2: TensorLike) -> Any:
     return NotImplemented if factors is None else sparse.with_values(multiply(sparse.values, factors))
 
 
-@_rule(true_divide, elementwise.divide)
+@_rule(true_divide, elementwise.divide, sparse=_first)
 def _divide(x1: TensorLike, x2: TensorLike) -> Any:
     if not isinstance(x1, SparseTensor) or isinstance(x2, SparseTensor):
         return NotImplemented
@@ -123,8 +132,10 @@ _rule(subtract)(lambda x1, x2: _sum_of(x1, x2, negative))
 @_rule(matmul)
 def _matmul(x1: TensorLike, x2: TensorLike) -> Any:
     """Add the rows of the dense operand, each times a value, or its columns."""
+    if isinstance(x1, SparseTensor) and isinstance(x2, SparseTensor):
+        return _matmul_sparse(x1, x2)
     if isinstance(x2, SparseTensor):
-        if isinstance(x1, SparseTensor) or x2.ndim != 2 or as_tensor(x1).ndim != 2:
+        if x2.ndim != 2 or as_tensor(x1).ndim != 2:
             return NotImplemented
         return shaping.transpose(_matmul(_transpose(x2), shaping.transpose(x1)))
     assert isinstance(x1, SparseTensor)
@@ -141,13 +152,33 @@ def _matmul(x1: TensorLike, x2: TensorLike) -> Any:
     return Tensor(_added(terms, rows[:, None], (x1.shape[0], *dense.shape[1:])))
 
 
+def _matmul_sparse(x: SparseTensor, y: SparseTensor) -> Any:
+    """Add up the products of all pairs of elements x[i, k] and y[k, j]."""
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:
+        return NotImplemented
+    # Elements of y are in the order of their rows: those of row k are counts[k] from starts[k].
+    counts = np.bincount(y.indices[:, 0], minlength=y.shape[0])
+    starts = np.cumsum(counts) - counts
+    inner = x.indices[:, 1]
+    ours = np.repeat(np.arange(len(inner)), counts[inner])
+    begin = np.cumsum(counts[inner]) - counts[inner]
+    theirs = np.arange(len(ours)) - np.repeat(begin - starts[inner], counts[inner])
+    dtype = result_dtype(x, y)
+    factors = [
+        p.gather(cast(z.values, dtype).node, leaf_of(at[:, None].astype(np.int32)))
+        for z, at in ((x, ours), (y, theirs))
+    ]
+    places = np.stack([x.indices[ours, 0], y.indices[theirs, 1]], 1)
+    return SparseTensor(places, Tensor(factors[0] * factors[1]), (x.shape[0], y.shape[1]))
+
+
 def _added(terms: Node, places: np.ndarray, shape: tuple[int, ...]) -> Node:
     """Add terms into zeros of `shape`, at places along its first axes."""
     zeros = full(0, TensorType(shape, terms.dtype))
     return p.scatter(zeros, leaf_of(places.astype(np.int32)), terms, "add")
 
 
-@_rule(reduction.sum)
+@_rule(reduction.sum, sparse=None)
 def _sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if not isinstance(x, SparseTensor):
         return NotImplemented
@@ -161,7 +192,7 @@ def _sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return Tensor(p.reshape(total, with_ones(x.shape, axes)) if keepdims else total)
 
 
-@_rule(reduction.mean)
+@_rule(reduction.mean, sparse=None)
 def _mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if not isinstance(x, SparseTensor):
         return NotImplemented

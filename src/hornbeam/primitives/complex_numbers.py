@@ -302,7 +302,7 @@ def _rule(name: str, fn: Callable[..., Value]) -> None:
     COMPLEX_RULES[name] = lambda node, *operands, **params: fn(*operands, **params)
 
 
-for _name, _fn in {
+_RULES: dict[str, Callable[..., Value]] = {
     "complex": Pair, "real": lambda z: z.real, "imag": lambda z: z.imag,
     "conj": lambda z: Pair(z.real, -z.imag), "magnitude": _abs,
     "add": _add, "sub": _sub, "neg": _neg, "mul": _mul, "div": _div, "pow": _power,
@@ -316,7 +316,8 @@ for _name, _fn in {
     "eq": _eq, "ne": _ne, "lt": _ordered(e.lt, e.lt), "le": _ordered(e.lt, e.le),
     "gt": _ordered(e.gt, e.gt), "ge": _ordered(e.gt, e.ge), "select": _select,
     "is_finite": lambda z: e.bit_and(e.is_finite(z.real), e.is_finite(z.imag)),
-}.items():  # fmt: skip
+}  # fmt: skip
+for _name, _fn in _RULES.items():
     _rule(_name, _fn)
 
 
