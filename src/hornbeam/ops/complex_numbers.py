@@ -13,10 +13,9 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, is_complex
-from hornbeam.ops._common import HALF, cut, float_dtype, float_node, node_of, value_tensor
+from hornbeam.ops._common import cut, float_dtype, float_node, node_of, value_tensor
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
@@ -127,12 +126,6 @@ def isreal(x: TensorLike) -> Tensor:
     return Tensor(full(True, p.eq(node, node).type))
 
 
-def _join(real_part: Node, imaginary_part: Node) -> Tensor:
-    """Make complex numbers of their parts; half precision becomes single."""
-    parts = [p.convert(n, "float32") if n.dtype in HALF else n for n in (real_part, imaginary_part)]
-    return Tensor(p.complex_(*parts))
-
-
 @operation
 def polar(abs_: TensorLike, angle: TensorLike) -> Tensor:
     """Make complex numbers of their absolute values and angles: abs_ (cos angle + i sin angle).
@@ -148,8 +141,9 @@ def polar(abs_: TensorLike, angle: TensorLike) -> Tensor:
         >>> complex(hornbeam.ops.polar(2.0, 0.0))
         (2+0j)
     """
-    size, turn = unify(abs_, angle, dtype=float_dtype(abs_, angle))
-    return _join(size * p.cos(turn), size * p.sin(turn))
+    dtype = "float64" if float_dtype(abs_, angle) == "float64" else "float32"
+    size, turn = unify(abs_, angle, dtype=dtype)
+    return Tensor(p.complex_(size * p.cos(turn), size * p.sin(turn)))
 
 
 @operation
@@ -160,7 +154,7 @@ def view_as_complex(x: TensorLike) -> Tensor:
         x: Tensor (..., 2) of real numbers.
 
     Returns:
-        Tensor (...), complex64, or complex128 for float64.
+        Tensor (...), complex64 as in Keras.
 
     Raises:
         ShapeError: If the last axis has another size than 2.
@@ -174,8 +168,9 @@ def view_as_complex(x: TensorLike) -> Tensor:
         raise ShapeError(
             f"view_as_complex needs pairs (real, imaginary) along the last axis, got shape {node.shape}"
         )
+    node = p.convert(node, "float32")
     last, shape = node.rank - 1, node.shape[:-1]
-    return _join(*(p.reshape(cut(node, last, i, i + 1), shape) for i in range(2)))
+    return Tensor(p.complex_(*(p.reshape(cut(node, last, i, i + 1), shape) for i in range(2))))
 
 
 @operation
