@@ -22,6 +22,7 @@ from hornbeam._internal.lazy_imports import attach
 
 __all__ = [
     "AllocationError",
+    "ArgumentTypeError",
     "BestOfWarning",
     "ConcretizationError",
     "CorruptFileError",
@@ -56,8 +57,12 @@ class ShapeError(ValueError):
     """Shapes do not fit an operation. The message has the expected and the received ones."""
 
 
-class HornbeamTypeError(TypeError):
-    """A value has a dtype that the operation does not accept."""
+class HornbeamTypeError(TypeError, ValueError):
+    """A value has a dtype that the operation does not accept: a `ValueError` too, as Keras raises both."""
+
+
+class ArgumentTypeError(TypeError, ValueError):
+    """An argument is of the wrong type: a `ValueError` too, as Keras raises both."""
 
 
 class ConcretizationError(TypeError):

@@ -14,12 +14,15 @@ import numpy as np
 
 from hornbeam._internal.formatting import brief
 from hornbeam._internal.naming import nearest
+from hornbeam.errors import ArgumentTypeError
 
 
-def _refuse(where: str, name: str, expected: str, value: Any, hint: str = "") -> NoReturn:
+def _refuse(
+    where: str, name: str, expected: str, value: Any, hint: str = "", error: type[ValueError] = ValueError
+) -> NoReturn:
     if isinstance(getattr(value, "shape", None), tuple) and value.shape and where.isidentifier():
         hint = f". If {where} is a layer, make it first and call it afterwards: {where}(...)(x)"
-    raise ValueError(f"{_prefix(where)}{name} must be {expected}, got {brief(value)}{hint}")
+    raise error(f"{_prefix(where)}{name} must be {expected}, got {brief(value)}{hint}")
 
 
 def _prefix(where: str) -> str:
@@ -78,7 +81,7 @@ def check_int(name: str, value: Any, minimum: int | None = None, *, where: str =
         hint = f": write {name}={int(value)}" if isinstance(value, float) and value.is_integer() else ""
         if name == "filters" and isinstance(value, tuple):
             hint = ". The order is (filters, kernel_size)"
-        _refuse(where, name, expected, value, hint)
+        _refuse(where, name, expected, value, hint, ArgumentTypeError if number is None else ValueError)
     return number
 
 
@@ -125,7 +128,7 @@ def check_axes(name: str, value: Any, *, where: str = "") -> Any:
     """Return an axis, several axes, or None. Raises ValueError for any other value."""
     axes = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
     if not all(_is_int(axis) for axis in axes):
-        _refuse(where, name, "an integer axis or a sequence of them", value)
+        _refuse(where, name, "an integer axis or a sequence of them", value, error=ArgumentTypeError)
     return value
 
 

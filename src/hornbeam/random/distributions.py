@@ -14,7 +14,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
-from hornbeam.ir.types import FLOATS, ShapeError, TensorType, dtype_name, is_integer
+from hornbeam.ir.types import FLOATS, HornbeamTypeError, ShapeError, TensorType, dtype_name, is_integer
 from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, static_int
 from hornbeam.random.keys import WORD, draw_seed, split_key
 
@@ -28,7 +28,7 @@ _FRACTION = {"bfloat16": 8, "float16": 11, "float32": 24}
 def _float_dtype(dtype: DTypeLike | None, name: str) -> str:
     name_of_dtype = dtype_name(dtype or floatx())
     if name_of_dtype not in FLOATS:
-        raise ValueError(
+        raise HornbeamTypeError(
             f"random.{name} needs a float dtype, got dtype={name_of_dtype!r}; use randint for integers"
         )
     return name_of_dtype
@@ -211,7 +211,9 @@ def randint(
     """
     name, sizes = dtype_name(dtype), shape_of(shape)
     if not is_integer(name):
-        raise ValueError(f"random.randint needs an integer dtype, got dtype={name!r}; use uniform for floats")
+        raise HornbeamTypeError(
+            f"random.randint needs an integer dtype, got dtype={name!r}; use uniform for floats"
+        )
     if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)) and not minval < maxval:
         raise ValueError(f"randint: the range from {minval} to {maxval} (excluded) is empty")
     low, high = (broadcast_node(cast_node(bound, "int64"), sizes) for bound in (minval, maxval))
