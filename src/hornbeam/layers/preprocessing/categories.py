@@ -22,17 +22,21 @@ if TYPE_CHECKING:
 
 
 def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: TensorLike | None = None) -> Tensor:
-    """Encode integers: "one_hot" gives a vector for each, "multi_hot" and "count" one for the last axis."""
+    """Encode integers: "one_hot" gives a vector for each, "multi_hot" and "count" one for axis 1.
+
+    Axis 1 are the integers of a sample; without a batch, axis 0 are.
+    """
     if indices.ndim == 0:
         indices = ops.expand_dims(indices, -1)
     hot = ops.one_hot(ops.cast(indices, "int32"), count, dtype=dtype)
     if mode == "one_hot":
         return ops.squeeze(hot, -2) if indices.ndim > 1 and indices.shape[-1] == 1 else hot
+    axis = 1 if indices.ndim > 1 else 0
     if mode == "multi_hot":
-        return ops.max(hot, axis=-2)
+        return ops.max(hot, axis=axis)
     if weights is not None:
         hot = hot * ops.expand_dims(ops.cast(weights, dtype), -1)
-    return ops.sum(hot, axis=-2)
+    return ops.sum(hot, axis=axis)
 
 
 @exported("keras.layers")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.config import image_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.layer import TensorLayer
@@ -22,7 +23,8 @@ class Rescaling(TensorLayer):
     """Rescale values: `y = x * scale + offset`, in the compute dtype. scale=1/255 maps pixels to [0, 1].
 
     Args:
-        scale: Factor: a number, or one for each channel.
+        scale: Factor: a number, or one for each channel, whose axis is that of
+            `hornbeam.config.image_data_format()`.
         offset: Summand: a number, or one for each channel.
         **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
@@ -50,4 +52,9 @@ class Rescaling(TensorLayer):
         return x * self._as_factor(self.scale) + self._as_factor(self.offset)
 
     def _as_factor(self, value: TensorLike) -> Any:
-        return value if isinstance(value, (int, float)) else ops.cast(np.asarray(value), self.compute_dtype)
+        """Return a number, or the numbers of the channels so that they multiply images."""
+        if isinstance(value, (int, float)):
+            return value
+        factor = ops.cast(np.asarray(value), self.compute_dtype)
+        channels_first = factor.ndim == 1 and image_data_format() == "channels_first"
+        return ops.reshape(factor, (-1, 1, 1)) if channels_first else factor

@@ -73,8 +73,9 @@ class Normalization(TensorLayer):
                 f"got {tuple(input_shape)}"
             )
         self._kept_axes: tuple[int, ...] = tuple(axes)
-        shape = tuple(input_shape[axis] for axis in axes)
+        self._sizes = tuple(input_shape[axis] if axis in axes else 1 for axis in range(rank))
         if self.input_mean is None:
+            shape = tuple(self._sizes[axis] for axis in axes)
             options: dict[str, Any] = {"trainable": False, "autocast": False}
             self.adapt_mean = self.add_weight(shape, "zeros", name="mean", **options)
             self.adapt_variance = self.add_weight(shape, "ones", name="variance", **options)
@@ -114,27 +115,32 @@ class Normalization(TensorLayer):
         self.count.assign(min(count, 2**31 - 1))
 
     @property
-    def mean(self) -> Tensor | np.ndarray:
-        """Mean in use."""
-        return self.adapt_mean if self.input_mean is None else np.asarray(self.input_mean)
+    def mean(self) -> Tensor | None:
+        """Mean in use, of the input's rank, with size 1 for axes without statistics; None before `build`."""
+        if not self.built:
+            return None
+        return self._aligned(self.adapt_mean if self.input_mean is None else self.input_mean)
 
     @property
-    def variance(self) -> Tensor | np.ndarray:
-        """Variance in use."""
-        return self.adapt_variance if self.input_mean is None else np.asarray(self.input_variance)
+    def variance(self) -> Tensor | None:
+        """Variance in use, of the shape of `mean`; None before `build`."""
+        if not self.built:
+            return None
+        return self._aligned(self.adapt_variance if self.input_variance is None else self.input_variance)
+
+    def _aligned(self, value: TensorLike) -> Tensor:
+        """Give a statistic the input's rank. Its axes are the last ones of the kept axes."""
+        value = ops.cast(value, self.compute_dtype)
+        shape = [1] * len(self._sizes)
+        for axis, size in zip(reversed(self._kept_axes), reversed(value.shape), strict=False):
+            shape[axis] = size
+        return ops.broadcast_to(ops.reshape(value, shape), self._sizes)
 
     def call(self, inputs: Tensor) -> Tensor:
-        x = ops.cast(inputs, self.compute_dtype)
-        shape = tuple(x.shape[axis] if axis in self._kept_axes else 1 for axis in range(x.ndim))
-
-        def broadcast(value: TensorLike) -> Tensor:
-            value = ops.cast(value, self.compute_dtype)
-            return ops.reshape(
-                ops.broadcast_to(value, tuple(x.shape[axis] for axis in self._kept_axes)), shape
-            )
-
-        mean = broadcast(self.mean)
-        deviation = ops.maximum(ops.sqrt(broadcast(self.variance)), epsilon())
+        x, mean, variance = ops.cast(inputs, self.compute_dtype), self.mean, self.variance
+        assert mean is not None
+        assert variance is not None
+        deviation = ops.maximum(ops.sqrt(variance), epsilon())
         return x * deviation + mean if self.invert else (x - mean) / deviation
 
     def get_config(self) -> dict[str, Any]:
