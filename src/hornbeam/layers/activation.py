@@ -9,6 +9,7 @@ from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 class _Elementwise(TensorLayer):
     """A layer that keeps the shape and passes masks on."""
+
+    _is_stateless = True
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -208,7 +211,7 @@ class ELU(_Elementwise):
 class Softmax(_Elementwise):
     """Softmax: `y = exp(x) / sum(exp(x))` along an axis or several.
 
-    Calls take `mask`, of the input's shape: where it is False the output is 0.
+    Calls take `mask`, which broadcasts to the input: where it is False the output is 0.
 
     Args:
         axis: Axis or axes that sum to 1.
@@ -224,10 +227,20 @@ class Softmax(_Elementwise):
         self.axis = check_axes("axis", axis, where="Softmax")
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        if mask is not None:
-            inputs = inputs + (1.0 - ops.cast(mask, inputs.dtype)) * (
-                -3e4 if inputs.dtype == "float16" else -1e9
+        if mask is None:
+            return self._softmax(inputs)
+        sizes = zip(reversed(mask.shape), reversed(inputs.shape), strict=False)
+        if mask.ndim > inputs.ndim or any(m not in (1, n) for m, n in sizes):
+            raise ShapeError(
+                f"{self.describe()}: the mask has shape {mask.shape}, which does not broadcast to the inputs "
+                f"{inputs.shape}"
             )
+        keep = mask if mask.dtype == "bool" else mask > 0.5
+        low = -3e4 if inputs.dtype == "float16" else -1e9
+        # Also 0 where all values along the axis are masked.
+        return ops.where(keep, self._softmax(ops.where(keep, inputs, low)), 0.0)
+
+    def _softmax(self, inputs: Tensor) -> Tensor:
         if isinstance(self.axis, (list, tuple)):
             if len(self.axis) > 1:
                 return ops.exp(inputs - ops.logsumexp(inputs, axis=tuple(self.axis), keepdims=True))

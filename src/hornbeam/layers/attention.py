@@ -213,12 +213,14 @@ class MultiHeadAttention(_Projected):
             sliding_window, use_gate, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
             bias_regularizer, kernel_constraint, bias_constraint,
         )  # fmt: skip
-        self.output_shape = (output_shape,) if isinstance(output_shape, int) else output_shape
+        several = output_shape is None or isinstance(output_shape, (list, tuple))
+        self.output_shape = output_shape if several else (output_shape,)
         for size in self.output_shape or ():
             check_int("output_shape", size, minimum=1, where="MultiHeadAttention")
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
         self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed)
+        if self.dropout:
+            self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
 
     def build(
@@ -396,7 +398,8 @@ class GroupedQueryAttention(_Projected):
             bias_regularizer, kernel_constraint, bias_constraint,
         )  # fmt: skip
         self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed)
+        if self.dropout:
+            self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
 
     def build(

@@ -64,7 +64,8 @@ class Attention(TensorsLayer):
         self.score_mode = check_choice("score_mode", score_mode, ("dot", "concat"), where=type(self).__name__)
         self.dropout = check_rate("dropout", dropout, where=type(self).__name__)
         self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed)
+        if self.dropout:
+            self.seed_generator = random.SeedGenerator(seed)
         self.scale: Variable | None = None
         self.concat_score_weight: Variable | Any = None
 
@@ -75,9 +76,13 @@ class Attention(TensorsLayer):
         if self.score_mode == "concat":
             self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
 
-    def _check(self, inputs: Sequence[Tensor]) -> None:
-        if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
+    def _check(self, inputs: Any, mask: Tree = None) -> None:
+        """Check the tensors of a call, or their shapes, and the masks."""
+        single = isinstance(inputs, tuple) and not all(hasattr(x, "__len__") for x in inputs)
+        if not isinstance(inputs, (list, tuple)) or single or len(inputs) not in (2, 3):
             raise ValueError(f"{self.describe()} takes a list [query, value] or [query, value, key]")
+        if mask is not None and (not isinstance(mask, (list, tuple)) or len(mask) not in (2, 3)):
+            raise ValueError(f"{self.describe()}: mask must be a list [query mask, value mask]")
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         if self.score_mode == "dot":
@@ -85,7 +90,7 @@ class Attention(TensorsLayer):
                 raise ShapeError(
                     f"{self.describe()}: query {query.shape} and key {key.shape} differ in their last axis"
                 )
-            scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+            scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
             return scores if self.scale is None else scores * self.scale
         total = ops.expand_dims(query, -2) + ops.expand_dims(key, -3)
         total = total if self.scale is None else total * self.scale
@@ -99,10 +104,10 @@ class Attention(TensorsLayer):
         training: bool = False,
         use_causal_mask: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        self._check(inputs)
+        self._check(inputs, mask)
         query, value = inputs[:2]
         key = inputs[2] if len(inputs) > 2 else value
-        query_mask, value_mask = (mask[0], mask[1]) if isinstance(mask, (list, tuple)) else (mask, None)
+        query_mask, value_mask = (None, None) if mask is None else mask[:2]
         scores = self._scores(query, key)
         mask_of_scores = combine_masks(
             ops.expand_dims(value_mask, -2) if value_mask is not None else None,

@@ -211,8 +211,11 @@ class BatchNormalization(_Scaled):
         if mask is None:
             return ops.moments(x, other_axes)
         weights = ops.cast(ops.reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim))), x.dtype)
-        weights = ops.broadcast_to(weights, tuple(1 if i == axis else size for i, size in enumerate(x.shape)))
-        count = ops.maximum(ops.sum(weights), 1e-7)
+        # The mask may depend on the channel, if the channels are not the last axis.
+        varies = axis < mask.ndim
+        sizes = tuple(1 if i == axis and not varies else size for i, size in enumerate(x.shape))
+        weights = ops.broadcast_to(weights, sizes)
+        count = ops.maximum(ops.sum(weights, axis=other_axes, keepdims=True), 1e-7)
         mean = ops.sum(x * weights, axis=other_axes, keepdims=True) / count
-        variance = ops.sum(ops.square(x - mean) * weights, axis=other_axes) / count
-        return ops.squeeze(mean, other_axes), variance
+        variance = ops.sum(ops.square(x - mean) * weights, axis=other_axes, keepdims=True) / count
+        return ops.squeeze(mean, other_axes), ops.squeeze(variance, other_axes)

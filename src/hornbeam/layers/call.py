@@ -139,6 +139,16 @@ class LayerCall:
         """`{argument}_shape` for every tensor argument, in its structure."""
         return {f"{name}_shape": tree.map_structure(_shape_of, value) for name, value in self.tensors.items()}
 
+    @property
+    def all_shapes(self) -> dict[str, Any]:
+        """The same, with those of arguments such as `attention_mask`, but not of `mask`."""
+        masks = {
+            f"{name}_shape": tree.map_structure(_shape_of, value)
+            for name, value in self.arguments.items()
+            if name.endswith("_mask") and isinstance(value, (Tensor, np.ndarray))
+        }
+        return {**self.shapes, **masks}
+
     def resolve_training(self, inherited: bool | None) -> bool | None:
         """Return the argument, else the flag of the calling layer, else the default of `call`."""
         training = self.training if self.training is not None else inherited

@@ -382,6 +382,8 @@ class Masking(TensorLayer):
         array([[False, False, False]])
     """
 
+    _is_stateless = True
+
     def __init__(self, mask_value: float = 0.0, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value
@@ -406,6 +408,8 @@ class Identity(Layer):
         >>> hornbeam.layers.Identity()(np.ones(3)).shape
         (3,)
     """
+
+    _is_stateless = True
 
     def __init__(self, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+import numpy as np
+
 from hornbeam import dtype_policies, ops, regularizers, tree
 from hornbeam._internal.call_errors import (
     accepted_arguments,
@@ -26,6 +28,7 @@ from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbol
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, autocast, eager_scope
 from hornbeam.dtype_policies import DTypePolicy, DTypePolicyMap
+from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.scope import Located, SourceLine, scope
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import current_level
@@ -120,6 +123,8 @@ class Layer(Operation, QuantizationMethods, Weighted):
     layers_in_file: str | None = None
     # True if `call` takes strings, as NumPy arrays; other layers refuse them with a hint.
     takes_strings = False
+    # True if there is nothing to build: built from the start, unless a subclass has a build() of its own.
+    _is_stateless = False
     # True if a call casts its inputs; models leave that to their layers.
     _casts_inputs = True
     # Constructor arguments that are not part of the config.
@@ -162,6 +167,8 @@ class Layer(Operation, QuantizationMethods, Weighted):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if not isinstance(trainable, (bool, np.bool_)):
+            raise ArgumentTypeError(f"trainable must be True or False, got {trainable!r}")
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"name must be a string without '/', got {name!r}")
         unknown = [key for key in kwargs if key not in SHAPE_ARGUMENTS]
@@ -174,7 +181,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
         self._losses: Sequence[Tensor] = ()
         self._remat = current_remat_scope()
         self._build_shapes: BuildShapes | None = None
-        self.built = False
+        self.built = self._is_stateless and type(self).build is Layer.build
         self.autocast = autocast
         self.dtype_policy = dtype
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -297,7 +304,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
             if context.entry_layer is self and not call.symbolic:
                 self._clear_losses()
             with self._scope():
-                if not self.built:
+                if not self.built or (self._is_stateless and self._build_shapes is None):
                     if call.shapes:  # a wrong rank is the cause of what would fail in build()
                         check_inputs(self.input_spec, call.first, self.describe())
                     self._build_for(call)
@@ -361,7 +368,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
         if self.activity_regularizer is not None:
             for output in tree.flatten(outputs):
                 penalty = self.activity_regularizer(output)
-                self.add_loss(penalty / output.shape[0] if output.ndim else penalty)
+                self.add_loss(ops.divide_no_nan(penalty, output.shape[0]) if output.ndim else penalty)
 
     def compute_mask(self, inputs: Tree, previous_mask: Tree) -> Tree:
         """Return the mask of the output. By default the input's mask is passed on.
@@ -389,7 +396,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
 
     def _build_sublayers(self, *shapes: ShapeTree) -> None:
         """Build the sublayers by a call on symbolic tensors, one for each shape."""
-        if self._sublayers():
+        if self._sublayers() and None not in shapes:
             self.built = True
             infer_types(self.__call__, symbolic_tensors(shapes, self.compute_dtype), {})
             self._clear_losses()
@@ -407,14 +414,15 @@ class Layer(Operation, QuantizationMethods, Weighted):
             self.build(next(iter(call.shapes.values()), None))
             return
         required = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
-        absent = [name for name in required if name not in call.shapes]
+        names = {p.name for p in parameters}
+        shapes = {name: shape for name, shape in call.all_shapes.items() if name in names}
+        absent = [name for name in required if name not in shapes]
         if absent:
             raise ValueError(
                 f"{self.describe()}: build() takes {absent[0]!r}, but only {', '.join(call.shapes)} are "
                 "known. Name its arguments after those of call(), followed by _shape"
             )
-        names = {p.name for p in parameters}
-        self.build(**{name: shape for name, shape in call.shapes.items() if name in names})
+        self.build(**shapes)
 
     def _mark_built(self, shapes: Mapping[str, Any]) -> None:
         self._build_shapes = BuildShapes(shapes)
@@ -422,8 +430,9 @@ class Layer(Operation, QuantizationMethods, Weighted):
         self._locked = True
 
     def get_build_config(self) -> Config | None:
-        """Return the shapes that the layer was built with, or None."""
-        if not self.built or self._build_shapes is None:
+        """Return the shapes that the layer was built with, or None if there are none to build it with."""
+        is_plain = self._is_stateless and type(self).build is Layer.build
+        if not self.built or self._build_shapes is None or is_plain:
             return None
         shapes = self._build_shapes.shapes
         if len(shapes) == 1:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import constraints, initializers, ops, regularizers
 from hornbeam._internal.validation import check_axes, check_int, check_number
+from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
@@ -114,7 +115,8 @@ class LayerNormalization(_Scaled):
         gamma_regularizer: Penalty on `gamma` that is added to the loss.
         beta_constraint: Function applied to `beta` after each update.
         gamma_constraint: Function applied to `gamma` after each update.
-        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...; `rms_scaling`, deprecated: whether
+            the mean is not subtracted.
 
     Raises:
         ValueError: If an axis does not exist.
@@ -141,22 +143,35 @@ class LayerNormalization(_Scaled):
         gamma_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
-        if kwargs.pop("rms_scaling", False):
-            raise NotImplementedError("LayerNormalization: rms_scaling is RMSNormalization; use that layer")
+        rms_scaling = bool(kwargs.pop("rms_scaling", False))
+        if rms_scaling:
+            warn_user(
+                "rms_scaling=True divides by the standard deviation, not by the root mean square: use "
+                "RMSNormalization instead",
+                DeprecationWarning,
+            )
         axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         super().__init__(
             axis, epsilon, center, scale, beta_initializer, gamma_initializer,
             beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
 
+        self.rms_scaling = rms_scaling
+
     def build(self, input_shape: PartialShape) -> None:
         axes = _axes_of(self.describe(), self.axis, len(input_shape))
-        self._add_scale(tuple(input_shape[axis] for axis in axes))
+        shape = tuple(input_shape[axis] for axis in axes)
+        self.gamma = self._scale_weight("gamma", shape) if self.scale or self.rms_scaling else None
+        self.beta = self._scale_weight("beta", shape) if self.center and not self.rms_scaling else None
 
     def call(self, inputs: Tensor) -> Tensor:
         x = _upcast(inputs)
         axes = tuple(_axes_of(self.describe(), self.axis, x.ndim))
-        if axes == (x.ndim - 1,) and self.gamma is not None and self.beta is not None:
+        if self.rms_scaling:
+            shape = tuple(size if i in axes else 1 for i, size in enumerate(x.shape))
+            factor = ops.rsqrt(ops.var(x, axis=axes, keepdims=True) + self.epsilon)
+            normal = self._scale_and_shift(x * factor, shape)
+        elif axes == (x.ndim - 1,) and self.gamma is not None and self.beta is not None:
             normal = ops.layer_normalization(x, self.gamma, self.beta, axis=-1, epsilon=self.epsilon)
         else:
             mean = ops.mean(x, axis=axes, keepdims=True)
@@ -166,7 +181,7 @@ class LayerNormalization(_Scaled):
         return ops.cast(normal, inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rms_scaling": False}
+        return {**super().get_config(), "rms_scaling": self.rms_scaling}
 
 
 @exported("keras.layers")
@@ -220,6 +235,7 @@ class GroupNormalization(_Scaled):
             axis, epsilon, center, scale, beta_initializer, gamma_initializer,
             beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
+        self.autocast = False  # the inputs may be beyond the largest float16
         self.groups = (
             groups if groups == -1 else check_int("groups", groups, minimum=1, where="GroupNormalization")
         )
@@ -247,7 +263,7 @@ class GroupNormalization(_Scaled):
         variance = ops.mean(ops.square(cut - mean), axis=other_axes, keepdims=True)
         normal = ops.reshape((cut - mean) * ops.rsqrt(variance + self.epsilon), x.shape)
         shape = tuple(size if i == axis else 1 for i, size in enumerate(x.shape))
-        return ops.cast(self._scale_and_shift(normal, shape), inputs.dtype)
+        return ops.cast(self._scale_and_shift(normal, shape), self.compute_dtype)
 
 
 @exported("keras.layers")
@@ -263,10 +279,11 @@ class UnitNormalization(TensorLayer):
         array([[0.6, 0.8]], dtype=float32)
     """
 
+    _is_stateless = True
+
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
-        if not isinstance(axis, int) and not all(isinstance(index, int) for index in axis):
-            raise ValueError(f"UnitNormalization: axis must be an integer or several, got {axis!r}")
+        check_axes("axis", axis, where="UnitNormalization")
         self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         self.supports_masking = True
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class _Pooling(TensorLayer):
     """Base of pooling over windows; `reduce` is the operation."""
 
+    _is_stateless = True
     rank: int
     reduce: Callable[..., Tensor]
 

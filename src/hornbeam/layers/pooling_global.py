@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class _GlobalPooling(TensorLayer):
     """Base of pooling over all positions."""
 
+    _is_stateless = True
     rank: int
 
     def __init__(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, random, regularizers
-from hornbeam._internal.validation import check_rate
+from hornbeam._internal.validation import check_int, check_rate
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
@@ -23,11 +23,23 @@ if TYPE_CHECKING:
 class _Noise(TensorLayer):
     """Base of layers with a random state of their own, which do nothing in inference."""
 
+    _is_stateless = True
+
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
+
+
+def _checked_noise_shape(noise_shape: Any, where: str) -> tuple[int | None, ...]:
+    sizes = tuple(noise_shape) if isinstance(noise_shape, Iterable) else ()
+    for size in sizes:
+        if size is not None:
+            check_int("a size in noise_shape", size, minimum=1, where=where)
+    if not sizes:
+        raise ValueError(f"{where}: noise_shape must be a sequence of integers and None, got {noise_shape!r}")
+    return sizes
 
 
 @exported("keras.layers")
@@ -63,7 +75,7 @@ class Dropout(_Noise):
     ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = check_rate("rate", rate, closed=True, where="Dropout")
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = None if noise_shape is None else _checked_noise_shape(noise_shape, "Dropout")
 
     def _noise_shape(self, inputs: Tensor) -> tuple[int, ...] | None:
         if self.noise_shape is None:
@@ -315,7 +327,7 @@ class AlphaDropout(_Noise):
     ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = check_rate("rate", rate, where="AlphaDropout")
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = None if noise_shape is None else _checked_noise_shape(noise_shape, "AlphaDropout")
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
@@ -347,6 +359,8 @@ class ActivityRegularization(Layer):
         >>> layer(np.ones(3)).shape
         (3,)
     """
+
+    _is_stateless = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)

@@ -33,7 +33,8 @@ class _CellLayer(RNN):
     _not_in_config = frozenset({"use_cudnn"})
 
     def __init__(self, arguments: dict[str, Any]) -> None:
-        arguments.pop("use_cudnn", None)  # the engine chooses the kernel
+        for name in ("use_cudnn", "implementation"):  # the engine chooses the kernel
+            arguments.pop(name, None)
         names = argument_names(self.cell_class)
         layer_arguments = {
             name: value for name, value in arguments.items() if name not in names or name == "name"

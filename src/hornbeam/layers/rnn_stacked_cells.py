@@ -63,13 +63,18 @@ class StackedRNNCells(Layer):
         Args:
             batch_size: Number of samples.
         """
-        return [initial_state_of(cell, batch_size, self.compute_dtype) for cell in self.cells]
+        states = [initial_state_of(cell, batch_size, self.compute_dtype) for cell in self.cells]
+        return [
+            state[0] if is_single(cell) and isinstance(state, (list, tuple)) else state
+            for cell, state in zip(self.cells, states, strict=True)
+        ]
 
     def call(self, inputs: Tensor, states: Tree, training: bool = False) -> Tree:
         new = []
         for cell, state in zip(self.cells, states, strict=True):
-            inputs, new_state = run_cell(cell, inputs, state, training)
-            new.append(new_state)
+            is_list = isinstance(state, (list, tuple))
+            inputs, new_state = run_cell(cell, inputs, state if is_list else [state], training)
+            new.append(new_state if is_list else new_state[0])
         return inputs, new
 
     @classmethod
@@ -93,12 +98,16 @@ def output_size_of(cell: Any) -> int | Sequence[int]:
     return size
 
 
+def is_single(cell: Any) -> bool:
+    """Return True for a cell with one state, which is no list of them."""
+    return isinstance(cell.state_size, int)
+
+
 def initial_state_of(cell: Any, batch_size: Any, dtype: str) -> Tree:
     """Return the initial state that the cell defines, or zeros of its state size."""
     if hasattr(cell, "get_initial_state"):
         return cell.get_initial_state(batch_size=batch_size)
-    is_single = isinstance(cell.state_size, int)
-    sizes = [cell.state_size] if is_single else cell.state_size
+    sizes = [cell.state_size] if is_single(cell) else cell.state_size
     return [
         ops.zeros((batch_size, *((size,) if isinstance(size, int) else size)), dtype=dtype) for size in sizes
     ]

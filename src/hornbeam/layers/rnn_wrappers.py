@@ -188,7 +188,8 @@ def _copy_of(config: dict[str, Any], name: str, **changes: Any) -> Any:
 class TimeDistributed(Wrapper):
     """Apply a layer at every step, with the same weights: `y[:, t] = layer(x[:, t])`.
 
-    Batch and steps are one axis for the layer. A mask (batch, steps) is passed on.
+    Batch and steps are one axis for the layer. A mask (batch, steps, ...) is passed on, and to the layer if
+    it takes one.
 
     Shapes: x (batch, steps, ...) -> y (batch, steps, ...).
 
@@ -220,8 +221,13 @@ class TimeDistributed(Wrapper):
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tree:
         batch, steps = inputs.shape[:2]
+        if mask is not None and mask.shape[:2] != (batch, steps):
+            raise ShapeError(
+                f"{self.describe()}: the mask has shape {mask.shape}, it must begin with batch and steps of "
+                f"the inputs {inputs.shape}"
+            )
         kwargs: dict[str, Any] = {}
-        if mask is not None and "mask" in call_signature(type(self.layer).call).names and mask.ndim > 2:
+        if mask is not None and "mask" in call_signature(type(self.layer).call).names:
             kwargs["mask"] = ops.reshape(mask, (batch * steps, *mask.shape[2:]))
         flat = ops.reshape(inputs, (batch * steps, *inputs.shape[2:]))
         outputs = self.layer(flat, training=training, **kwargs)

@@ -173,11 +173,10 @@ class Weighted(Tracked):
 
     @property
     def variables(self) -> list[Variable]:
-        """Weights, random states and variables of metrics, here and in the sublayers."""
+        """Weights and random states, here and in the sublayers; not `metrics_variables`."""
         variables = dict.fromkeys(self.weights)
         for layer in self._flatten_layers():
             variables.update(dict.fromkeys(generator.state for generator in layer._seed_generators()))
-            variables.update(dict.fromkeys(v for metric in layer._own_metrics() for v in metric.variables))
         return list(variables)
 
     @property
@@ -197,7 +196,7 @@ class Weighted(Tracked):
 
     @property
     def non_trainable_variables(self) -> list[Variable]:
-        """Variables that gradients do not change, random states and metrics included."""
+        """Variables that gradients do not change, random states included."""
         return [v for v in self.variables if not v.trainable] if self.trainable else self.variables
 
     @property

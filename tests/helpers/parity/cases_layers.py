@@ -147,4 +147,9 @@ MORE: list[Case] = [
     Case("CategoryEncoding(5, 'multi_hot', sparse=False)", [(2, 3)], high=5),
     Case("Discretization([0.0, 0.5], output_mode='count')", [(2, 3)]),
     Case("Discretization([0.0, 0.5], output_mode='multi_hot')", [(2, 3)]),
+    Case("BatchNormalization(1)", [SEQUENCE], {"training": True, "mask": MASK}),
+    Case("LayerNormalization(rms_scaling=True, axis=[1, 2])", [SEQUENCE]),
+    Case("Attention(use_scale=True)", [[(2, 3, 5, 6), (2, 3, 4, 6)]]),
+    Case("Softmax()", [SEQUENCE], {"mask": MASK[:, :, None]}),
+    Case("Discretization([0.0, 1.0], output_mode='count')", [SEQUENCE]),
 ]
