@@ -20,6 +20,7 @@ _NAMES = {
     "LearningRateScheduler": "hornbeam.training.callbacks.simple",
     "LivePlot": "hornbeam.training.callbacks.live_plot",
     "ModelCheckpoint": "hornbeam.training.callbacks.monitor",
+    "OrbaxCheckpoint": "hornbeam.training.callbacks.orbax",
     "ProgbarLogger": "hornbeam.training.callbacks.progbar",
     "ReduceLROnPlateau": "hornbeam.training.callbacks.monitor",
     "RemoteMonitor": "hornbeam.training.callbacks.remote",
@@ -27,11 +28,6 @@ _NAMES = {
     "SwapEMAWeights": "hornbeam.training.callbacks.average",
     "TensorBoard": "hornbeam.training.callbacks.tensorboard",
     "TerminateOnNaN": "hornbeam.training.callbacks.simple",
-}
-
-# Keras's other callbacks, with the reason for their absence.
-_MISSING = {
-    "OrbaxCheckpoint": "It writes a format of JAX's Orbax library, which Hornbeam does not depend on.",
 }
 
 if TYPE_CHECKING:
@@ -47,6 +43,7 @@ if TYPE_CHECKING:
     from hornbeam.training.callbacks.monitor import EarlyStopping as EarlyStopping
     from hornbeam.training.callbacks.monitor import ModelCheckpoint as ModelCheckpoint
     from hornbeam.training.callbacks.monitor import ReduceLROnPlateau as ReduceLROnPlateau
+    from hornbeam.training.callbacks.orbax import OrbaxCheckpoint as OrbaxCheckpoint
     from hornbeam.training.callbacks.progbar import ProgbarLogger as ProgbarLogger
     from hornbeam.training.callbacks.remote import RemoteMonitor as RemoteMonitor
     from hornbeam.training.callbacks.simple import CSVLogger as CSVLogger
@@ -56,5 +53,5 @@ if TYPE_CHECKING:
     from hornbeam.training.callbacks.tensorboard import TensorBoard as TensorBoard
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _public = attach(__name__, _NAMES, missing=_MISSING)
+    __getattr__, __dir__, _public = attach(__name__, _NAMES)
 __all__ = list(_NAMES)

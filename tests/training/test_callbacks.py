@@ -124,11 +124,6 @@ def test_predict_hooks() -> None:
     assert shapes == [(8, 1), (8, 1), (4, 1)]
 
 
-def test_names_that_are_missing_say_why() -> None:
-    with pytest.raises(AttributeError, match=r"has no 'OrbaxCheckpoint'\. It writes a format"):
-        _ = hb.callbacks.OrbaxCheckpoint
-
-
 # -- early stopping --------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ EXTRAS = {
     "image": "pillow scipy",
     "jax": "jax",
     "onnx": "onnx onnxruntime",
+    "orbax": "orbax-checkpoint",
     "plot": "matplotlib",
     "pytensor": "pytensor",
     "safetensors": "safetensors",

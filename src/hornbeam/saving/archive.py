@@ -41,6 +41,7 @@ from hornbeam.saving.legacy.write import warn_of_legacy_format, write_legacy_mod
 from hornbeam.saving.members import read_archive, read_folder
 from hornbeam.saving.model_parts import assets_of, load_assets
 from hornbeam.saving.onnx.load import load_onnx, onnx_arrays
+from hornbeam.saving.orbax import is_orbax, load_orbax
 from hornbeam.saving.weights import read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def load_model(
 ) -> Model | dict[str, np.ndarray]:
     """Load a model from a `.keras` file, an `.h5` file of any Keras, an `.onnx` file, or a folder.
 
-    Folders are those that `save(folder, zipped=False)` writes.
+    Folders are those that `save(folder, zipped=False)` writes, and those of `callbacks.OrbaxCheckpoint`.
 
     Custom classes and functions must be registered (`@register_keras_serializable`) or passed in
     `custom_objects`. No code in the file is ever run. `inspect_model` shows the contents of a file.
@@ -183,6 +184,10 @@ def load_model(
             "instead"
         )
     path = path_text(filepath, "load_model()")
+    if is_orbax(path):
+        if weights_only:
+            raise ValueError(f"weights_only is for files, {path!r} is a checkpoint of Orbax")
+        return load_orbax(path, custom_objects, compile)
     kind = contents_of(path)
     if kind == "h5":
         return load_legacy(path, custom_objects, compile, weights_only)

@@ -39,6 +39,7 @@ from hornbeam.saving.model_parts import (
     saved_parts,
     weight_names,
 )
+from hornbeam.saving.orbax import is_orbax, read_orbax_weights
 from hornbeam.saving.resume_point import read_resume_point, write_resume_point
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def load_weights(
 
     Args:
         model: A built model.
-        filepath: A `.weights.h5`, `.safetensors`, `.npz` or `.keras` file, or an `.h5` file of Keras 1 or 2.
+        filepath: A `.weights.h5`, `.safetensors`, `.npz` or `.keras` file, an `.h5` file of Keras 1 or 2, or
+            a folder of `callbacks.OrbaxCheckpoint`.
         skip_mismatch: Whether weights that are missing in the file, or differ in shape, keep their values
             instead of raising an error.
         names: For `.safetensors` and `.npz`: dict or function from the name of a weight to its name in the
@@ -129,7 +131,12 @@ def load_weights(
     Example:
         >>> hornbeam.saving.load_weights(model, "model.weights.h5")  # doctest: +SKIP
     """
-    path = with_weights_suffix(path_text(filepath, "load_weights()"), True)
+    path = path_text(filepath, "load_weights()")
+    if is_orbax(path):
+        _check_built(model, "loading")
+        read_orbax_weights(model, path)
+        return
+    path = with_weights_suffix(path, True)
     legacy = _is_legacy(path)
     if by_name and not legacy:
         raise ValueError(
