@@ -421,3 +421,16 @@ def test_layers_of_a_config_that_are_none() -> None:
     config = models.Sequential([layers.Dense(1)]).get_config()
     with pytest.raises(ValueError, match=r"has {} among its layers"):
         models.Sequential.from_config({**config, "layers": [*config["layers"], {}]})
+
+
+def test_objects_of_a_module_are_searched_last() -> None:
+    class Mine(layers.Dense):
+        pass
+
+    read = hornbeam.saving.deserialize_keras_object
+    objects = {"Mine": Mine, "Dense": layers.Dense, "twice": lambda x: 2 * x}
+    config = {"module": None, "class_name": "Mine", "config": {"units": 2}, "registered_name": "Mine"}
+    assert type(read(config, module_objects=objects)) is Mine
+    assert type(read(config, {"Mine": layers.Dense}, module_objects=objects)) is layers.Dense
+    assert read("twice", module_objects=objects)(3) == 6
+    assert read("unknown", module_objects=objects) == "unknown"

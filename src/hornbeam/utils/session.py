@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,11 @@ def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
 
 
 def deserialize_keras_object(
-    config: object, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+    config: object,
+    custom_objects: Mapping[str, Any] | None = None,
+    safe_mode: bool = True,
+    *,
+    module_objects: Mapping[str, Any] | None = None,
 ) -> Tree:
     """Create an object from its config.
 
@@ -91,6 +96,7 @@ def deserialize_keras_object(
         config: Result of `serialize_keras_object`.
         custom_objects: Classes and functions by name, in addition to the registered ones.
         safe_mode: Accepted for compatibility with Keras, must be True: code in a config is never run.
+        module_objects: Classes and functions by name that are searched last; a name alone is a config then.
 
     Raises:
         ValueError: For safe_mode=False.
@@ -103,4 +109,14 @@ def deserialize_keras_object(
         raise ValueError(
             "safe_mode=False would run code from a config, which is never done: pass custom_objects"
         )
-    return registry.deserialize(config, custom_objects)
+    if module_objects is None:
+        return registry.deserialize(config, custom_objects)
+    if isinstance(config, str):
+        target = registry.get_registered_object(config, custom_objects, module_objects)
+        return target() if inspect.isclass(target) else config if target is None else target
+    last = {
+        name: target
+        for name, target in module_objects.items()
+        if registry.get_registered_object(name, custom_objects) is None
+    }
+    return registry.deserialize(config, {**last, **(custom_objects or {})})
