@@ -27,6 +27,36 @@ def test_input_is_a_symbol_with_its_layer() -> None:
     assert registry.deserialize(registry.serialize(sparse.history.operation)).sparse
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"shape": (4,)}, r"shape=\(4,\) contradicts input_tensor, where it is \(3,\)"),
+        ({"batch_shape": (2, 4)}, "batch_shape="),
+        ({"batch_size": 5}, "batch_size=5 contradicts"),
+        ({"dtype": "float16"}, "dtype='float16' contradicts"),
+        ({"sparse": True}, "sparse=True contradicts"),
+    ],
+)
+def test_arguments_that_contradict_the_tensor_of_an_input(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        layers.InputLayer(input_tensor=hornbeam.KerasTensor((2, 3)), **arguments)
+
+
+def test_an_input_has_one_batch_size() -> None:
+    with pytest.raises(ValueError, match="batch_size=4 and batch_shape"):
+        layers.InputLayer(batch_size=4, batch_shape=(2, 3))
+
+
+def test_masks_of_ragged_inputs_reach_the_layers() -> None:
+    x = hornbeam.Input((None, 2), ragged=True)
+    lstm = layers.LSTM(3)
+    model = hornbeam.Model(x, lstm(x))
+    rows = [np.ones((3, 2), "float32"), np.full((1, 2), 2.0, "float32")]
+    found = model(hornbeam.ops.convert_to_tensor(rows, ragged=True))
+    expected = np.concatenate([np.asarray(lstm(row[None])) for row in rows])
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_dense_is_a_matrix_product(engine: str, rng: np.random.Generator) -> None:
     layer = layers.Dense(4, activation="relu", bias_initializer="ones")
     x = rng.normal(size=(2, 5, 3))

@@ -24,9 +24,10 @@ _MODULES = {
     "conv": "Conv1D Conv2D Conv3D",
     "conv_separable": "DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D",
     "conv_transpose": "Conv1DTranspose Conv2DTranspose Conv3DTranspose",
-    "core": "Dense Identity Input InputLayer Lambda Masking Wrapper",
+    "core": "Dense Identity Lambda Masking Wrapper",
     "einsum_dense": "EinsumDense",
     "embedding": "Embedding ReversibleEmbedding",
+    "input": "Input InputLayer",
     "input_spec": "InputSpec",
     "jax_layer": "FlaxLayer JaxLayer",
     "layer": "Layer",
@@ -154,14 +155,14 @@ if TYPE_CHECKING:
     from hornbeam.layers.conv_transpose import Conv3DTranspose as Conv3DTranspose
     from hornbeam.layers.core import Dense as Dense
     from hornbeam.layers.core import Identity as Identity
-    from hornbeam.layers.core import Input as Input
-    from hornbeam.layers.core import InputLayer as InputLayer
     from hornbeam.layers.core import Lambda as Lambda
     from hornbeam.layers.core import Masking as Masking
     from hornbeam.layers.core import Wrapper as Wrapper
     from hornbeam.layers.einsum_dense import EinsumDense as EinsumDense
     from hornbeam.layers.embedding import Embedding as Embedding
     from hornbeam.layers.embedding import ReversibleEmbedding as ReversibleEmbedding
+    from hornbeam.layers.input import Input as Input
+    from hornbeam.layers.input import InputLayer as InputLayer
     from hornbeam.layers.input_spec import InputSpec as InputSpec
     from hornbeam.layers.jax_layer import FlaxLayer as FlaxLayer
     from hornbeam.layers.jax_layer import JaxLayer as JaxLayer

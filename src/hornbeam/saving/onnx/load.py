@@ -15,7 +15,8 @@ from hornbeam.core.registry import exported_class
 from hornbeam.errors import ModelFileError
 from hornbeam.ir.limits import work_limit
 from hornbeam.ir.types import is_float
-from hornbeam.layers.core import Identity, Input
+from hornbeam.layers.core import Identity
+from hornbeam.layers.input import Input
 from hornbeam.layers.onnx_graph import OnnxGraph
 from hornbeam.saving.onnx.source import OnnxSource
 
