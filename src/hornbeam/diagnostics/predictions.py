@@ -62,7 +62,7 @@ def predictions(
     data = make_data(
         x, y, sample_weight, batch_size, "evaluate", run_host_layers=model._run_host_layers, steps=steps
     )
-    steps = limit_steps(check_steps("steps", steps), data.steps)
+    steps = limit_steps("steps", check_steps("steps", steps), data, model.steps_per_execution)
     model._training_state.validation_fingerprints.check(data)
     rows: list[tuple[Any, Any, Any, Any]] = []
     adds_losses = False

@@ -64,7 +64,7 @@ def clone_model(
 
     clone = _clone(model, input_tensors, copy, clone_function, call_function)
     if model.compiled and not clone.compiled:
-        clone.compile_from_config(model.get_compile_config())
+        clone.compile_from_config(model.get_compile_config() or {})
     return clone
 
 
