@@ -340,7 +340,7 @@ def test_what_is_not_offered(config: dict[str, Any], monkeypatch: pytest.MonkeyP
 
 
 def test_arrays_in_configs_hold_numbers_only() -> None:
-    for dtype in ("O", "object", "S1000000000", "U1000000000", "V999", "datetime64[s]", "complex128"):
+    for dtype in ("O", "object", "S1000000000", "U1000000000", "V999", "datetime64[s]"):
         with pytest.raises(TypeError, match="unknown dtype"):
             deserialize({"class_name": "__numpy__", "config": {"value": [1], "dtype": dtype}})
 

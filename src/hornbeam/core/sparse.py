@@ -174,7 +174,7 @@ def _mark(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
         return
     operands = [x for x in tree.flatten([*args, *kwargs.values()]) if hasattr(x, "shape")]
     if operands and when(bool(getattr(x, "sparse", False)) for x in operands):
-        result.sparse = True
+        result.sparse = True  # type: ignore[misc]  # a slot of symbolic tensors
 
 
 set_sparse_call(_sparse_call, _mark)

@@ -107,9 +107,9 @@ class InputLayer(Layer):
     ) -> None:
         """Raise ValueError for an argument that contradicts the tensor."""
         for name, given, actual in (
-            ("shape", None if shape is None else tuple(shape), tensor.shape[1:]),  # type: ignore[arg-type]
+            ("shape", None if shape is None else tuple(shape), tensor.shape[1:]),
             ("batch_size", batch_size, tensor.shape[0] if tensor.shape else None),
-            ("batch_shape", None if batch_shape is None else tuple(batch_shape), tensor.shape),  # type: ignore[arg-type]
+            ("batch_shape", None if batch_shape is None else tuple(batch_shape), tensor.shape),
             ("dtype", None if dtype is None else symbolic_dtype(dtype), tensor.dtype),
             ("sparse", sparse, tensor.sparse),
         ):

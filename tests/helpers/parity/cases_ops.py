@@ -420,9 +420,9 @@ GROUPS: dict[str, str] = {
         ops.inv(stack_of)
         ops.eigh(s)[0]
         ops.abs(ops.eigh(s)[1])
-        ops.sum(ops.abs(ops.eig(m)[0]))
+        ops.sum(ops.abs(ops.eig(ops.stop_gradient(m))[0]))
         ops.view_as_real(ops.polar(ops.abs(x), y))
-        ops.abs(ops.view_as_complex(ops.reshape(x, (-1, 2))))
+        ops.view_as_real(ops.view_as_complex(ops.reshape(x, (-1, 2))))
         ops.abs(ops.qr(x)[0])
         ops.abs(ops.qr(x, mode='complete')[1])
         ops.svd(x, compute_uv=False)
