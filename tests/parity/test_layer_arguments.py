@@ -197,3 +197,38 @@ def test_shapes_of_masks_reach_build() -> None:
 
         Own()(np.ones((2, 3)), attention_mask=np.ones((2, 1)))
         assert [tuple(shape) for shape in seen] == [(2, 1)]
+
+
+def test_output_shapes_need_no_registered_cells(compare: Comparison) -> None:
+    shapes = []
+    for side in SIDES:
+
+        class Cell(side.layers.Layer):  # type: ignore[name-defined, misc]
+            def __init__(self, size: int, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.state_size = self.size = size
+
+            def call(self, inputs: Any, states: Any) -> Any:
+                new = states[0] + side.ops.sum(inputs, axis=-1, keepdims=True)  # noqa: B023
+                return new, [new]
+
+            def get_config(self) -> dict[str, Any]:
+                return {"size": self.size}
+
+        layer = side.layers.RNN(Cell(8), return_sequences=True)
+        shapes.append(tuple(layer.compute_output_shape((3, 4, 5))))
+    compare.same("shape", *shapes)
+
+
+def test_the_batch_of_stateful_layers_is_fixed() -> None:
+    for side in SIDES:
+        inputs = side.Input(batch_shape=(4, 5, 3))
+        model = side.Model(inputs, side.layers.GRU(2, stateful=True)(inputs))
+        model(np.ones((4, 5, 3)))
+        with pytest.raises(ValueError, match="batch"):
+            model(np.ones((1, 5, 3)))
+
+
+def test_adapt_refuses_numbers() -> None:
+    with pytest.raises(TypeError, match="takes arrays"):
+        hornbeam.layers.Normalization().adapt(number for number in [42])

@@ -213,10 +213,12 @@ class MultiHeadAttention(_Projected):
             sliding_window, use_gate, use_bias, kernel_initializer, bias_initializer, kernel_regularizer,
             bias_regularizer, kernel_constraint, bias_constraint,
         )  # fmt: skip
-        several = output_shape is None or isinstance(output_shape, (list, tuple))
-        self.output_shape = output_shape if several else (output_shape,)
-        for size in self.output_shape or ():
+        sizes: Any = output_shape
+        if sizes is not None and not isinstance(sizes, (list, tuple)):
+            sizes = (sizes,)
+        for size in sizes or ():
             check_int("output_shape", size, minimum=1, where="MultiHeadAttention")
+        self.output_shape: Sequence[int] | None = sizes
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
         self.seed = seed
         if self.dropout:

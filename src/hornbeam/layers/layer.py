@@ -22,7 +22,7 @@ from hornbeam._internal.foreign_names import MODELS, add_foreign_names, without_
 from hornbeam._internal.naming import current_path, path_scope, to_snake_case, unique_name
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.operation import Operation
-from hornbeam.core.registry import exported
+from hornbeam.core.registry import custom_object_scope, exported
 from hornbeam.core.scopes import StatelessScope, current_remat_scope, current_stateless_scope
 from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbolic_call
 from hornbeam.core.tensor import Tensor
@@ -474,7 +474,9 @@ class Layer(Operation, QuantizationMethods, Weighted):
             **kwargs: Shapes in place of the tensors of a call.
         """
         with shapes_only():
-            layer = self if self.built else type(self).from_config(self.get_config())
+            classes = {type(layer).__name__: type(layer) for layer in self._flatten_layers(False)}
+            with custom_object_scope(classes):  # those of sublayers need not be registered
+                layer = self if self.built else type(self).from_config(self.get_config())
             inputs, keywords = symbolic_tensors((args, kwargs), self.compute_dtype)
             return tree.map_structure(lambda x: x.shape, layer.compute_output_spec(*inputs, **keywords))
 

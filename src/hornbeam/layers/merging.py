@@ -67,19 +67,20 @@ class _Merge(TensorLayer):
             inputs: List of tensors.
             mask: List of their masks.
         """
-        if not self._has_masks(inputs, mask) or any(m is None for m in mask or ()):
+        masks = self._masks_of(inputs, mask)
+        if masks is None or any(m is None for m in masks):
             return None
-        return functools.reduce(ops.logical_or, mask or ())
+        return functools.reduce(ops.logical_or, masks)
 
-    def _has_masks(self, inputs: Any, mask: Any) -> bool:
-        """Return True if there are masks. Raises ValueError unless they are one for each input."""
+    def _masks_of(self, inputs: Any, mask: Any) -> list[Any] | None:
+        """Return the masks, if there are any. Raises ValueError unless there is one for each input."""
         if mask is None:
-            return False
+            return None
         if not isinstance(inputs, (list, tuple)) or not isinstance(mask, (list, tuple)):
             raise ValueError(f"{self.describe()}: compute_mask takes a list of inputs and a list of masks")
         if len(inputs) != len(mask):
             raise ValueError(f"{self.describe()}: {len(inputs)} inputs have {len(mask)} masks")
-        return True
+        return list(mask)
 
 
 def _full_mask(x: Tensor) -> Tensor | None:
@@ -282,13 +283,14 @@ class Concatenate(_Merge):
         return ops.concatenate(tensors, axis=axis)
 
     def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> Tree:
-        if not self._has_masks(inputs, mask) or all(m is None for m in mask or ()):
+        masks = self._masks_of(inputs, mask)
+        if masks is None or all(m is None for m in masks):
             return None
         axis = self.axis + inputs[0].ndim if self.axis < 0 else self.axis
         # Masks as large as the tensors, as the axis may be that of the features.
         full_masks = [
             ops.ones_like(x, "bool") if m is None else _broadcast_mask(m, x)
-            for x, m in zip(inputs, mask or (), strict=True)
+            for x, m in zip(inputs, masks, strict=True)
         ]
         joined = ops.concatenate(full_masks, axis=axis)
         return ops.any(joined, axis=tuple(range(2, joined.ndim))) if joined.ndim > 2 else joined

@@ -128,6 +128,11 @@ class RNN(TensorsLayer):
         batch = sequences.shape[0]
         stored = self.states is not None
         default_state = initial_state is None and not stored
+        if stored and batch != tree.flatten(self.states)[0].shape[0]:
+            raise ShapeError(
+                f"{self.describe()} is stateful, so its batch size is fixed: its states are for batches of "
+                f"{tree.flatten(self.states)[0].shape[0]}, got one of {batch}"
+            )
         if initial_state is None:
             initial_state = (
                 tree.map_structure(lambda v: v.value, self.states)

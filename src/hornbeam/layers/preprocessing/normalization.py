@@ -11,6 +11,7 @@ from hornbeam import ops
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows
@@ -95,6 +96,10 @@ class Normalization(TensorLayer):
                 f"{self.describe()} has a fixed mean and variance: adapt() has nothing to compute"
             )
         batches = list(sketch_rows(self, batches_of(data)))
+        if not batches[0].ndim:
+            raise ArgumentTypeError(
+                f"{self.describe()}: adapt() takes arrays, or batches of them, got {data!r}"
+            )
         if not self.built:
             input_shape: Any = (None, *batches[0].shape[1:])
             self.build(input_shape)
