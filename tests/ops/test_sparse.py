@@ -151,3 +151,18 @@ def test_symbols_know_whether_results_are_sparse(fn: Callable[..., Any], sparse:
     x, y = KerasTensor((5, 7), sparse=True), KerasTensor((5, 7))
     assert fn(x, y).sparse is sparse
     assert isinstance(fn(ops.convert_to_tensor(A, sparse=True), ops.array(DENSE)), SparseTensor) is sparse
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda **a: ops.one_hot([[0, 2], [1, 1]], 4, **a),
+        lambda **a: ops.multi_hot([[0, 2], [1, 1]], 4, **a),
+        lambda **a: ops.bincount([[0, 2], [1, 1]], minlength=5, **a),
+    ],
+)
+def test_encodings_are_sparse_on_request(encode: Callable[..., Any]) -> None:
+    result = encode(sparse=True)
+    assert isinstance(result, SparseTensor)
+    np.testing.assert_array_equal(np.asarray(result), np.asarray(encode()))
+    assert not isinstance(hornbeam.jit(lambda: encode(sparse=True))(), SparseTensor)

@@ -126,6 +126,11 @@ class SparseTensor(Tensor):
         return _unchecked(places, Tensor(p.gather(tensor.node, index)), tensor.shape)
 
 
+def as_sparse(x: Tensor) -> Tensor:
+    """Return a sparse tensor of the elements that differ from 0; `x` itself where its value is not known."""
+    return x if x.node.level else SparseTensor.of(x)
+
+
 def is_scipy_sparse(x: object) -> bool:
     """Return True for sparse matrices and arrays of SciPy."""
     return type(x).__module__.startswith("scipy.sparse") and hasattr(x, "tocoo")

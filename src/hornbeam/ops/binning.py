@@ -9,6 +9,7 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_node, cast_node, result_dtype
 from hornbeam.core.dispatch import operation
+from hornbeam.core.sparse import as_sparse
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError, TensorType, is_float
 from hornbeam.ops._common import index_node, node_of, static_int
@@ -96,7 +97,7 @@ def bincount(
         x: Tensor (n,) or (batch, n) of non-negative integers.
         weights: Tensor of the shape of `x` that is summed instead of counting, or None.
         minlength: Integer, the least length of the result.
-        sparse: Accepted for Keras's signature; sparse tensors are not supported.
+        sparse: Return a sparse tensor of the elements that are not 0; dense inside compiled functions.
 
     Returns:
         Tensor (length,) or (batch, length).
@@ -106,7 +107,7 @@ def bincount(
         [1, 2]
     """
     if sparse:
-        raise NotImplementedError("bincount: sparse tensors are not supported")
+        return as_sparse(bincount(x, weights, minlength))
     node = index_node(x, "bincount")
     length = static_int(minlength, "minlength")
     if not node.level:

@@ -11,7 +11,7 @@ from hornbeam import primitives as p
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.dispatch import operation
-from hornbeam.core.sparse import SparseTensor, is_scipy_sparse
+from hornbeam.core.sparse import SparseTensor, as_sparse, is_scipy_sparse
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import dtype_name, is_float, is_integer
@@ -47,8 +47,7 @@ def convert_to_tensor(
     if isinstance(x, SparseTensor):
         return value_tensor(Tensor(x.node), dtype)
     if sparse and not getattr(x, "symbolic", False):
-        tensor = value_tensor(x, dtype)
-        return tensor if tensor.node.level else SparseTensor.of(tensor)
+        return as_sparse(value_tensor(x, dtype))
     if ragged and isinstance(x, Sequence) and not isinstance(x, str):
         return padded_rows(x, dtype)
     if isinstance(x, Tensor) and x.symbolic:

@@ -8,6 +8,7 @@ from hornbeam import primitives as p
 from hornbeam.config import epsilon, floatx
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
+from hornbeam.core.sparse import as_sparse
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, is_integer
@@ -198,7 +199,7 @@ def one_hot(
         num_classes: Integer, the size of the new axis.
         axis: Integer, position of the new axis in the result.
         dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
-        sparse: Accepted for Keras's signature; sparse tensors are not supported.
+        sparse: Return a sparse tensor of the elements that are not 0; dense inside compiled functions.
 
     Returns:
         Tensor with one more axis.
@@ -208,7 +209,7 @@ def one_hot(
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     if sparse:
-        raise NotImplementedError("one_hot: sparse tensors are not supported")
+        return as_sparse(one_hot(x, num_classes, axis, dtype))
     node = node_of(x)
     if node.dtype not in ("int32", "int64", "uint32", "uint64", "float32", "float64"):
         node = p.convert(node, "float32" if is_float(node.dtype) else "int32")
@@ -237,7 +238,7 @@ def multi_hot(
         num_classes: Integer, the size of the vectors.
         axis: Integer, position of the classes in the result.
         dtype: Dtype of the result; None for `hornbeam.config.floatx()`.
-        sparse: Accepted for Keras's signature; sparse tensors are not supported.
+        sparse: Return a sparse tensor of the elements that are not 0; dense inside compiled functions.
         **kwargs: `num_tokens`, the older name of `num_classes`.
 
     Returns:
@@ -254,7 +255,7 @@ def multi_hot(
     if num_classes is None:
         raise ValueError("multi_hot needs num_classes")
     if sparse:
-        raise NotImplementedError("multi_hot: sparse tensors are not supported")
+        return as_sparse(multi_hot(inputs, num_classes, axis, dtype))
     node = node_of(inputs)
     hot = one_hot(Tensor(p.convert(node, "int32")), num_classes, axis, dtype).node
     if not hot.rank > 1:
