@@ -232,3 +232,14 @@ def test_the_batch_of_stateful_layers_is_fixed() -> None:
 def test_adapt_refuses_numbers() -> None:
     with pytest.raises(TypeError, match="takes arrays"):
         hornbeam.layers.Normalization().adapt(number for number in [42])
+
+
+@pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])
+def test_shapes_of_bins_before_adapt(compare: Comparison, mode: str) -> None:
+    for options in ({"num_bins": 4}, {"bin_boundaries": [0.0, 1.0]}):
+        ours, theirs = (side.layers.Discretization(output_mode=mode, **options) for side in SIDES)
+        for shape in ((3,), (None, 1), (None, 3), (2, 3, 4), (None, 5, 1)):
+            compare.same(f"{shape}", *(tuple(x.compute_output_shape(shape)) for x in (ours, theirs)))
+        symbols = [layer(side.Input((5, 2))) for side, layer in zip(SIDES, (ours, theirs), strict=True)]
+        compare.same("symbols", *((x.shape, x.dtype) for x in symbols))
+        compare.same("dtype", ours.output_dtype, theirs.output_dtype)

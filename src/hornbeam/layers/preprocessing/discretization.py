@@ -10,6 +10,7 @@ import numpy as np
 from hornbeam import ops
 from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows
@@ -20,7 +21,7 @@ from hornbeam.layers.preprocessing.quantiles import EMPTY, compress, merge, summ
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import ArrayLike, DTypePolicyLike
+    from hornbeam._internal.typing import ArrayLike, DTypePolicyLike, PartialShape
 
 
 @exported("keras.layers")
@@ -104,6 +105,34 @@ class Discretization(TensorLayer):
         """Set the boundaries from the summary of the data."""
         if self.num_bins is not None:
             self.bin_boundaries = compress(self._summary, 1.0 / self.num_bins).values[:-1].tolist()
+
+    @property
+    def output_dtype(self) -> str:
+        """Dtype of the output."""
+        return "int32" if self.output_mode == "int" else self.compute_dtype
+
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:  # type: ignore[override]
+        """Return the shape of the output, which is known before `adapt`.
+
+        Args:
+            input_shape: Shape of the input.
+        """
+        shape = tuple(input_shape)
+        if self.output_mode == "int":
+            return shape
+        bins = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
+        if self.output_mode == "one_hot":
+            is_column = len(shape) > 1 and shape[-1] == 1
+            return (*(shape[:-1] if is_column else shape), bins)
+        return (shape[0], *shape[2:], bins) if len(shape) > 1 else (bins,)
+
+    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:  # type: ignore[override]
+        """Return a symbolic tensor for the output: layers are called on symbols before `adapt`, too.
+
+        Args:
+            inputs: Symbolic tensor.
+        """
+        return KerasTensor(self.compute_output_shape(inputs.shape), self.output_dtype, sparse=self.sparse)
 
     def call(self, inputs: Tensor) -> Tensor:
         if self.bin_boundaries is None:
