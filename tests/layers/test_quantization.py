@@ -111,6 +111,19 @@ def test_a_policy_builds_quantized_layers() -> None:
         floats.dtype_policy = "gptq/4/-1_from_float32"
 
 
+def test_constructors_get_names_or_policies_that_quantize() -> None:
+    received = []
+
+    class Noted(layers.Dense):
+        def __init__(self, units: int, dtype: Any = None, **kwargs: Any) -> None:
+            received.append(dtype)
+            super().__init__(units, dtype=dtype, **kwargs)
+
+    for name in ("mixed_bfloat16", "int8_from_float32"):
+        Noted.from_config(layers.Dense(2, dtype=name).get_config())
+    assert received == ["mixed_bfloat16", dtype_policies.get("int8_from_float32")]
+
+
 def test_policies_of_a_map_are_those_of_the_layers() -> None:
     policies = dtype_policies.DTypePolicyMap("float32", {"mha/query": "int8_from_float32"})
     attention = layers.MultiHeadAttention(2, 8, dtype=policies, name="mha")
@@ -130,6 +143,17 @@ def test_compiled_functions_see_the_new_weights() -> None:
     assert np.abs(after[0] - before[0]).max() > 0
     assert after[1] != before[1]
     np.testing.assert_allclose(after[0], model(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_models_with_quantized_weights_are_exported(mode: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    model = hornbeam.Sequential([hornbeam.Input((24,)), layers.Dense(7, activation="relu"), layers.Dense(3)])
+    model.quantize(mode)
+    x = X.reshape(-1, 24)
+    model.export(tmp_path / "model.onnx", format="onnx")
+    outputs = hornbeam.models.load_model(tmp_path / "model.onnx").predict(x, verbose=0)
+    np.testing.assert_allclose(outputs, model.predict(x, verbose=0), rtol=1e-3, atol=1e-3)
 
 
 def test_filters_choose_layers() -> None:

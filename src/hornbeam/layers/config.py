@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hornbeam import dtype_policies
 from hornbeam.core.registry import serialize
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ def recorded_arguments(layer: Layer) -> dict[str, Any]:
 def layer_from_config(cls: type[Layer], config: dict[str, Any]) -> Layer:
     """Construct a layer, setting `name`, `trainable` and `dtype` afterwards if its constructor lacks them."""
     config = dict(config)
+    if isinstance(config.get("dtype"), dict):  # constructors get names, of policies that have no more to say
+        policy = dtype_policies.deserialize(config["dtype"])
+        plain = type(policy) is dtype_policies.DTypePolicy
+        config["dtype"] = policy.name if plain else policy
     set_later: dict[str, Any] = {}
     parameters = inspect.signature(cls.__init__).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):

@@ -132,7 +132,7 @@ class LowRankLayer(TensorLayer):
 
     @property
     def _main_variable(self) -> Variable:
-        return getattr(self, f"_{self._main_name}")  # type: ignore[no-any-return]
+        return getattr(self, f"_{self._main_name}")
 
     def _plain_weight(self) -> Any:
         """Return the main weight without the change; a subclass may have set `layer.kernel` to its own."""

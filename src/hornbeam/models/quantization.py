@@ -48,7 +48,7 @@ def quantize_model(
         try:
             layer.quantize(mode, config=config, type_check=type_check)
         except NotImplementedError:
-            if layer._own_weights():
+            if any(len(weight.shape) > 1 for weight in layer._own_weights()):
                 floats.append(layer)
     if floats:
         names = ", ".join(layer.describe() for layer in floats[:5])

@@ -74,7 +74,7 @@ class Format:
 
     def _get(self, suffix: str = "") -> Variable:
         attribute = f"{self.layout.name}_{suffix}" if suffix else self.layout.attribute
-        return getattr(self.layer, attribute)  # type: ignore[no-any-return]
+        return getattr(self.layer, attribute)
 
     def encode(self, value: Tensor) -> dict[Variable, Tensor]:
         """Return the values of the variables that stand for a float weight."""

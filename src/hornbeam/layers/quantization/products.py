@@ -105,11 +105,11 @@ class ProductLayer(QuantizableLayer):
 
         def run(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
             def gradient(upstream: Tensor) -> Tensor:
-                return vjp(lambda inner: self._product(inner, self._decoded()), x)[1](upstream)[0]  # type: ignore[no-any-return]
+                return vjp(lambda inner: self._product(inner, self._decoded()), x)[1](upstream)[0]
 
             return product(x), gradient
 
-        return ops.custom_gradient(run)(inputs)  # type: ignore[no-any-return]
+        return ops.custom_gradient(run)(inputs)
 
     def _int8_product(self, inputs: Tensor) -> Tensor:
         (format,) = self._formats
@@ -119,7 +119,10 @@ class ProductLayer(QuantizableLayer):
             outputs = self._product(inputs, ops.cast(integers, inputs.dtype))
             return outputs / self._align_kernel(format._get("scale"), outputs.ndim)
         quantized, scale = self.inputs_quantizer(inputs, axis=self._reduced_inputs(inputs))
-        outputs = ops.cast(self._product(quantized, integers), dtype)
+        # Products of integers as floats: exact up to 2^24, where int32 would be rounded to floats below, and
+        # several times faster on CPUs.
+        outputs = self._product(ops.cast(quantized, "float32"), ops.cast(integers, "float32"))
+        outputs = ops.cast(outputs, dtype)
         kernel_scale = self._align_kernel(format._get("scale"), outputs.ndim)
         return outputs / (self._align_inputs(scale) * kernel_scale)
 
@@ -155,7 +158,7 @@ class ProductLayer(QuantizableLayer):
             for x, name in ((inputs, "inputs"), (self._main_variable, "kernel"))
         )
         outputs = self._with_rounded_gradient(self._product(*rounded), *self._amax("outputs_grad"))
-        bias = self.bias
+        bias: Any = self.bias
         if bias is not None and self.compute_dtype == "float32":
             bias = ops.cast(ops.cast(bias, "bfloat16"), "float32")  # as Keras rounds it
         return self._finish(outputs, inputs, bias)
@@ -174,7 +177,7 @@ class ProductLayer(QuantizableLayer):
 
             return quantize_and_dequantize(x, scale, "float8_e4m3fn", self.compute_dtype), gradients
 
-        return ops.custom_gradient(run)(x, scale, history)  # type: ignore[no-any-return]
+        return ops.custom_gradient(run)(x, scale, history)
 
     def _with_rounded_gradient(self, outputs: Tensor, scale: Variable, history: Variable) -> Tensor:
         """Return the outputs; their gradient is rounded to e5m2."""
@@ -186,7 +189,7 @@ class ProductLayer(QuantizableLayer):
 
             return x, gradients
 
-        return ops.custom_gradient(run)(outputs, scale, history)  # type: ignore[no-any-return]
+        return ops.custom_gradient(run)(outputs, scale, history)
 
 
 def _updated(x: Tensor, scale: Tensor, history: Tensor, dtype: str) -> tuple[Tensor, Tensor]:

@@ -45,7 +45,9 @@ class QuantizableLayer(LowRankLayer):
     @property
     def variable_serialization_spec(self) -> dict[str | None, list[str]]:
         """Attributes that hold the weights, in the order of a file, for each mode."""
-        return {None: [], **self._files}
+        files: dict[str | None, list[str]] = {None: []}
+        files.update(self._files)
+        return files
 
     # -- building and quantizing -----------------------------------------------------------------------------
 
