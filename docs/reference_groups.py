@@ -83,7 +83,7 @@ FAMILIES = {
     "callbacks": {
         "Base classes": "Callback CallbackList LambdaCallback History ProgbarLogger",
         "Stopping and rates": "EarlyStopping TerminateOnNaN ReduceLROnPlateau LearningRateScheduler",
-        "Saving and resuming": "ModelCheckpoint Checkpoint BackupAndRestore SwapEMAWeights",
+        "Saving and resuming": "ModelCheckpoint Checkpoint OrbaxCheckpoint BackupAndRestore SwapEMAWeights",
         "Recording": "RunRecorder LivePlot TensorBoard CSVLogger RemoteMonitor",
         "Diagnosing": "Doctor",
     },
@@ -92,11 +92,6 @@ FAMILIES = {
             Int8QuantizationConfig Int4QuantizationConfig Float8QuantizationConfig GPTQConfig AWQConfig
             QuantizationConfig""",
         "Quantizers": "Quantizer AbsMaxQuantizer",
-        "Integers": "abs_max_quantize abs_max_quantize_grouped_with_zero_point pack_int4 unpack_int4",
-        "Training with rounding": """
-            quantize_and_dequantize compute_float8_scale compute_float8_amax_history
-            fake_quant_with_min_max_vars""",
-        "Configs as plain values": "get serialize deserialize",
     },
     "initializers": {
         "Base classes": "Initializer RandomInitializer",
