@@ -1,7 +1,8 @@
-"""Unknown sizes are printed as None, never as the numbers with which shapes are inferred."""
+"""Unknown sizes are printed as None, never as their symbols."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +11,6 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
-from hornbeam.core import symbolic
-from hornbeam.ir.types import UnknownSize
-
-# Two sets of probed sizes, of which no number may be seen: whatever depends on them differs between the two.
-PROBES = [
-    (((83, 96), (89, 128)), ((89, 128), (97, 160), (101, 224))),
-    (((331, 576), (337, 608)), ((337, 608), (347, 672), (349, 736))),
-]
 
 
 def i(*shape: int | None, dtype: str = "float32") -> Any:
@@ -68,8 +61,6 @@ ERRORS: dict[str, Callable[[], Any]] = {
     "stateful LSTM": lambda: layers.LSTM(8, stateful=True)(i(None, 3)),
     "Concatenate": lambda: layers.Concatenate(axis=1)([i(None, 3), i(None, 4)]),
     "Add": lambda: layers.Add()([i(None, 3), i(None, 4)]),
-    "Dot": lambda: layers.Dot(axes=1)([i(None, 3), i(5, 4)]),
-    "Reshape": lambda: layers.Reshape((7, 5))(i(None, 3)),
     "Reshape with a remainder": lambda: layers.Reshape((7, 5, -1))(i(4, 3)),
     "Permute": lambda: layers.Permute((2, 1))(i(None, 3, 4)),
     "RepeatVector": lambda: layers.RepeatVector(3)(i(None, 3)),
@@ -88,10 +79,7 @@ ERRORS: dict[str, Callable[[], Any]] = {
     "broadcasting with an array": lambda: i(None, 3) * np.ones((7, 4), "float32"),
     "concatenate": lambda: ops.concatenate([i(None, 3), i(None, 4)], axis=1),
     "stack": lambda: ops.stack([i(None, 3), i(None, 4)]),
-    "reshape": lambda: ops.reshape(i(None, 3), (-1, 7)),
-    "reshape to a wrong size": lambda: ops.reshape(i(None, 3), (5, 7)),
     "transpose": lambda: ops.transpose(i(None, 3), (0, 1)),
-    "split": lambda: ops.split(i(None, 3), 7, axis=1),
     "take_along_axis": lambda: ops.take_along_axis(i(None, 3), i(4, dtype="int32"), axis=1),
     "indexing": lambda: i(None, 3)[:, :, 5],
     "too many indices": lambda: i(None, 3)[:, 1, 2, 3],
@@ -118,15 +106,16 @@ def message(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_no_message_depends_on_what_is_probed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = []
-    for probes, others in PROBES:
-        monkeypatch.setattr(symbolic, "_PROBES", probes)
-        monkeypatch.setattr(symbolic, "_OTHER_PROBES", others)
-        texts.append(message(name))
-    assert texts[0] == texts[1]
-    for number in ("83", "96", "89", "128"):
-        assert number not in texts[0]
+def test_no_message_has_a_symbol(name: str) -> None:
+    assert not re.search(r"\b(batch|size)_\d", message(name))
+
+
+def test_what_may_fit_is_taken_to_fit() -> None:
+    assert layers.Dot(axes=1)([i(None, 3), i(5, 4)]).shape == (None, 3, 4)
+    assert layers.Reshape((7, 5))(i(None, 3)).shape == (None, 7, 5)
+    assert ops.reshape(i(None, 3), (5, 7)).shape == (5, 7)
+    assert [part.shape for part in ops.split(i(None, 3), 2, axis=1)] == [(None, None, 3)] * 2
+    assert (i(None, 1) + i(5, 3)).shape == (None, 5, 3)
 
 
 def test_layers_inside_of_a_call_are_built_for_unknown_sizes() -> None:
@@ -137,28 +126,6 @@ def test_layers_inside_of_a_call_are_built_for_unknown_sizes() -> None:
     assert dense.kernel.shape == (4, 3)
 
 
-def test_what_is_computed_from_an_unknown_size_is_unknown() -> None:
-    size = UnknownSize(83)
-    values = [
-        size + 1,
-        1 + size,
-        size - 1,
-        100 - size,
-        size * 3,
-        3 * size,
-        size // 2,
-        size % 7,
-        -size,
-        abs(size),
-    ]
-    assert [int(value) for value in values] == [84, 84, 82, 17, 249, 249, 41, 6, -83, 83]
-    assert {str(value) for value in values} == {"None"}
-    assert f"{size:,}" == repr(size) == "None"
-    assert size == 83
-    assert {83: "x"}[size] == "x"
-    assert size / 2 == 41.5
-
-
 def test_inferred_sizes_are_plain_integers_or_none() -> None:
     y = ops.reshape(i(None, 4), (-1, 2))
     assert y.shape == (None, 2)
@@ -166,13 +133,3 @@ def test_inferred_sizes_are_plain_integers_or_none() -> None:
     same = ops.concatenate([i(None, 4)[:, :0], i(3, 4)], axis=1)
     assert same.shape == (None, 3, 4)
     assert all(size is None or type(size) is int for size in same.shape)
-
-
-def test_numbers_in_names_stay() -> None:
-    class Namer(layers.Layer):
-        def call(self, x: Any) -> Any:
-            raise ValueError(f"{hb.Variable(1.0).name} and {layers.Flatten().name}: {int(x.shape[1])}")
-
-    layers.Flatten()
-    with pytest.raises(ValueError, match=r"^variable_\d+ and flatten_\d+: None"):
-        Namer()(i(None))

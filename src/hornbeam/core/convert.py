@@ -12,7 +12,8 @@ from hornbeam.config import floatx
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node, leaf
-from hornbeam.ir.primitive import constant, full
+from hornbeam.ir.primitive import constant, full, size_node
+from hornbeam.ir.sizes import SymbolicSize, is_one, merged_size, same_shape, same_size, set_to_tensor
 from hornbeam.ir.types import (
     HornbeamTypeError,
     ShapeError,
@@ -34,6 +35,8 @@ def as_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
         return x if dtype is None or x.dtype == dtype_name(dtype) else cast(x, dtype)
     if isinstance(x, (bool, int, float, complex)):
         return Tensor(constant(x, dtype_name(dtype) if dtype is not None else _number_dtype(x)))
+    if isinstance(x, SymbolicSize):
+        return Tensor(cast_node(x, dtype_name(dtype) if dtype is not None else "int32"))
     if _holds_tensors(x):
         return _stacked(x, dtype)
     return Tensor(leaf_of(_to_array(x, dtype)))
@@ -51,16 +54,20 @@ def _number_dtype(x: bool | int | float | complex) -> str:
 
 def _holds_tensors(x: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(x, (list, tuple)) and any(
-        isinstance(part, Tensor) or _holds_tensors(part) for part in x
+        isinstance(part, (Tensor, SymbolicSize)) or _holds_tensors(part) for part in x
     )
 
 
 def _stacked(parts: Sequence[Any], dtype: DTypeLike | None) -> Tensor:
     """Stack a list that contains tensors along a new first axis."""
-    items = [part if isinstance(part, (bool, int, float, complex)) else as_tensor(part) for part in parts]
-    shapes = {item.shape if isinstance(item, Tensor) else () for item in items}
-    if len(shapes) > 1:
-        raise ShapeError(f"cannot make one tensor of items of shapes {', '.join(map(str, sorted(shapes)))}")
+    items = [
+        part if isinstance(part, (bool, int, float, complex, SymbolicSize)) else as_tensor(part)
+        for part in parts
+    ]
+    shapes = [item.shape if isinstance(item, Tensor) else () for item in items]
+    if not all(same_shape(shape, shapes[0]) for shape in shapes):
+        names = ", ".join(map(str, sorted(set(shapes))))
+        raise ShapeError(f"cannot make one tensor of items of shapes {names}")
     nodes = [
         cast_node(item, dtype_name(dtype) if dtype is not None else result_dtype(*items)) for item in items
     ]
@@ -130,7 +137,7 @@ def _kind(x: TensorLike) -> str:
         return x.dtype
     if isinstance(x, bool):
         return "bool"
-    if isinstance(x, int):
+    if isinstance(x, (int, SymbolicSize)):
         return "int"
     if isinstance(x, float):
         return "float"
@@ -148,6 +155,8 @@ def cast_node(x: TensorLike, dtype: str) -> Node:
     """Convert to a node of `dtype`; Python numbers become literals."""
     if isinstance(x, (bool, int, float, complex)):
         return constant(x, dtype)
+    if isinstance(x, SymbolicSize):
+        return p.convert(size_node(x), dtype)
     return p.convert(as_tensor(x).node, dtype)
 
 
@@ -157,9 +166,12 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
     result = []
     for sizes in zip(*padded, strict=True):
-        others = {size for size in sizes if size != 1}
+        others = {size for size in sizes if not is_one(size)}
         if len(others) > 1:
-            raise ShapeError(f"shapes {', '.join(map(str, shapes))} do not broadcast against each other")
+            size = merged_size(*others)
+            if not all(same_size(size, other) for other in others):
+                raise ShapeError(f"shapes {', '.join(map(str, shapes))} do not broadcast against each other")
+            others = {size}
         result.append(others.pop() if others else 1)
     return tuple(result)
 
@@ -214,3 +226,6 @@ def cast(x: TensorLike, dtype: DTypeLike | None) -> Tensor:
     """
     name = floatx() if dtype is None else dtype_name(dtype)
     return Tensor(cast_node(x, name))
+
+
+set_to_tensor(as_tensor)

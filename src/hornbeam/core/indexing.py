@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -14,6 +15,7 @@ from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import is_size, is_unknown, maximum, minimum
 from hornbeam.ir.types import ShapeError, is_integer
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def reshape(x: TensorLike, newshape: Sequence[SupportsIndex] | SupportsIndex) ->
     node = as_tensor(x).node
     sizes: Any = newshape if hasattr(newshape, "__iter__") else (newshape,)
     try:
-        shape = tuple(operator.index(size) for size in sizes)
+        shape = tuple(size if is_unknown(size) else operator.index(size) for size in sizes)
     except TypeError:
         hint = ": write -1 for one size that is unknown" if None in sizes else ""
         raise TypeError(f"reshape: sizes must be integers, got {brief(newshape)}{hint}") from None
@@ -50,10 +52,10 @@ def reshape(x: TensorLike, newshape: Sequence[SupportsIndex] | SupportsIndex) ->
 
 def resolve_shape(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
     """Replace -1 in `new`. Raises ShapeError if the sizes do not match."""
-    count = int(np.prod(old, dtype=np.int64))
+    count = math.prod(old)
     if new.count(-1) > 1 or any(size < -1 for size in new):
         raise ShapeError(f"sizes must not be negative, except one -1 that is inferred; got {new}")
-    known = int(np.prod([size for size in new if size != -1], dtype=np.int64))
+    known = math.prod(size for size in new if is_unknown(size) or size != -1)
     if -1 in new and known and not count % known:
         new = tuple(count // known if size == -1 else size for size in new)
         known = count
@@ -115,6 +117,8 @@ def _canonical(part: Any) -> list[Part]:
         return [part]
     if isinstance(part, (int, np.integer)) and not isinstance(part, bool):
         return [int(part)]
+    if is_unknown(part):
+        return [part]
     if isinstance(part, Tensor) and is_integer(part.dtype):
         return [part]
     array = np.asarray(part)
@@ -146,6 +150,12 @@ def _checked(item: Any, axis: int, size: int) -> Part:
         return item.index
     if isinstance(item, (slice, Tensor)):
         return item
+    if is_unknown(size) and isinstance(item, np.ndarray):
+        return as_tensor(item) if np.any(item < 0) else item
+    if is_size(item):
+        if item < -size or item >= size:
+            raise IndexError(f"index {item} is out of range for axis {axis} with size {size}")
+        return item + size if item < 0 else item
     if np.any((np.asarray(item) < -size) | (np.asarray(item) >= size)):
         raise IndexError(f"index {item} is out of range for axis {axis} with size {size}")
     return item % size if size else item
@@ -167,12 +177,11 @@ def _basic(node: Node, parts: Sequence[Part]) -> tuple[Node, dict[int, int]]:
         if part is None:
             shape.append(1)
             continue
-        if isinstance(part, int):
+        if is_size(part):
             start, stop, step = part, part + 1, 1
         else:
             interval = part if isinstance(part, slice) else slice(None)
-            start, stop, step = interval.indices(node.shape[axis])
-            count = len(range(start, stop, step))
+            start, stop, step, count = _interval(interval, node.shape[axis])
             if step < 0:
                 flips.append(axis)
                 start, stop, step = start + (count - 1) * step, start + 1, -step
@@ -187,12 +196,35 @@ def _basic(node: Node, parts: Sequence[Part]) -> tuple[Node, dict[int, int]]:
     return p.reshape(node, tuple(shape)), axis_of
 
 
+def _interval(interval: slice, size: int) -> tuple[int, int, int, int]:
+    """Return start, stop and step of a slice of an axis of `size`, and the number of its elements."""
+    if not any(map(is_unknown, (size, interval.start, interval.stop))):
+        start, stop, step = interval.indices(size)
+        return start, stop, step, len(range(start, stop, step))
+    step = 1 if interval.step is None else operator.index(interval.step)
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    first, last = (0, size) if step > 0 else (-1, size - 1)
+
+    def bound(x: Any, default: Any) -> Any:
+        if x is None:
+            return default
+        x = x + size if x < 0 else x
+        return maximum(minimum(x, last), first)
+
+    start, stop = (
+        bound(interval.start, 0 if step > 0 else last),
+        bound(interval.stop, last if step > 0 else first),
+    )
+    return start, stop, step, maximum(-((start - stop) // step), 0)
+
+
 def _target(parts: Sequence[Part], arrays: Sequence[int]) -> int:
     """Return the axis at which NumPy puts the axes of the indices: their own, or 0 if they are separated.
 
     With arrays, ints count as such indices, too.
     """
-    positions = [i for i, part in enumerate(parts) if isinstance(part, int) or i in arrays]
+    positions = [i for i, part in enumerate(parts) if is_size(part) or i in arrays]
     adjacent = positions[-1] - positions[0] == len(positions) - 1
     return sum(part is not Ellipsis for part in parts[: positions[0]]) if adjacent else 0
 

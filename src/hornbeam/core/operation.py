@@ -32,8 +32,8 @@ class _RecordsConstructor:
 class Operation(_RecordsConstructor):
     """Function on tensors with a name and a config; a `Layer` is one that also has state.
 
-    Subclasses define `call`. Called on symbolic tensors it is recorded; their shapes are inferred by a trial
-    run.
+    Subclasses define `call`. Called on symbolic tensors it is recorded; their shapes are inferred by
+    tracing it.
 
     Args:
         name: Name without a slash; None for one from the class name.
@@ -103,7 +103,7 @@ class Operation(_RecordsConstructor):
             self._inbound = (*self._inbound, flat[0].history)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Tree:
-        """Infer the shapes and dtypes of the result by a trial run.
+        """Infer the shapes and dtypes of the result by tracing `call`.
 
         Args:
             *args: Arguments of `call`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -16,25 +15,16 @@ from hornbeam.core.dispatch import set_symbolic_call
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import VariableTracer
 from hornbeam.ir.node import Node, placeholder
+from hornbeam.ir.sizes import Assumptions, SymbolicSize, known_or_none, new_size, noted_assumptions
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import new_level
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, UnknownSize, dtype_name
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, Index, ShapeLike, TensorLike, Tree
 
 DynamicShape = tuple[int | None, ...]
 STRING = "string"
-
-# Unknown sizes are tried at two values; an output size that differs between the trials is unknown, too. The
-# sizes of inner axes are divisible by 32, so that networks which halve them five times can be tried.
-_PROBES = ((83, 96), (89, 128))
-
-# Further sizes, with which a call that failed is tried again.
-_OTHER_PROBES = ((89, 128), (97, 160), (101, 224))
-
-# Numbers in an error message, and the word that stands for an unknown one.
-_NUMBERS = re.compile(r"\d[\d,]*(?:\.\d+)?|\bNone\b")
 
 
 class KerasTensor(Tensor):
@@ -49,8 +39,11 @@ class KerasTensor(Tensor):
         name: Name, shown in errors.
     """
 
-    __slots__ = ("_dtype", "_shape", "history", "name", "output_index", "ragged", "sparse")
+    __slots__ = ("_dtype", "_shape", "history", "name", "output_index", "ragged", "sizes", "sparse")
     symbolic = True
+
+    # The shape as types in symbolic tracing have it: unknown sizes are symbols, where `shape` has None.
+    sizes: tuple[int, ...]
 
     def __init__(
         self,
@@ -64,7 +57,8 @@ class KerasTensor(Tensor):
         self.sparse, self.ragged = bool(sparse), bool(ragged)
         self._node = None  # type: ignore[assignment]
         self._keras_mask = None
-        self._shape = _checked_shape(shape)
+        self.sizes = _checked_shape(shape)
+        self._shape = known_or_none(self.sizes)
         self._dtype = symbolic_dtype(dtype)
         self.name = name or ""
         self.history: SymbolicCall | None = None
@@ -156,31 +150,40 @@ def symbolic_dtype(dtype: DTypeLike) -> str:
     return STRING if isinstance(dtype, str) and dtype == STRING else dtype_name(dtype)
 
 
-def _checked_shape(shape: ShapeLike | int) -> DynamicShape:
+def _checked_shape(shape: ShapeLike | int) -> tuple[int, ...]:
+    """Return the sizes of a shape, a new symbol for each None."""
     sizes = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
     try:
-        checked = tuple(None if size is None else operator.index(size) for size in sizes)
+        checked = tuple(_checked_size(size, axis) for axis, size in enumerate(sizes))
     except TypeError:
         raise TypeError(f"a shape must be a tuple of integers and None, got {shape!r}") from None
-    if any(size is not None and size < 0 for size in checked):
+    if any(size < 0 for size in checked):
         raise ShapeError(f"sizes must not be negative, got {shape!r}")
     return checked
+
+
+def _checked_size(size: Any, axis: int) -> int:
+    if size is None:
+        return new_size("size" if axis else "batch")
+    return size if isinstance(size, SymbolicSize) else operator.index(size)
 
 
 class SymbolicCall:
     """A call on symbolic tensors: the operation, its arguments and its outputs.
 
     `masks` are those that a layer got because its input carries them. They are not inputs, since values carry
-    their masks, but Keras counts them as inputs when it orders layers.
+    their masks, but Keras counts them as inputs when it orders layers. `assumptions` are pairs of unknown
+    sizes that the call takes to be equal.
     """
 
-    __slots__ = ("args", "kwargs", "masks", "operation", "outputs", "place")
+    __slots__ = ("args", "assumptions", "kwargs", "masks", "operation", "outputs", "place")
 
     def __init__(self, operation: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
         self.masks: list[KerasTensor] = []
+        self.assumptions: Assumptions = []
         self.outputs: Tree = None
         # The user's line, for errors.
         self.place = user_line(sys._getframe(1))
@@ -206,7 +209,9 @@ def symbolic_call(
     for out, mask in zip(flat, specs.masks, strict=True):
         if mask is not None:
             out._keras_mask = KerasTensor(*mask)
-    return record_call(operation, args, kwargs, tree.pack_sequence_as(specs.structure, flat))[1]
+    call, outputs = record_call(operation, args, kwargs, tree.pack_sequence_as(specs.structure, flat))
+    call.assumptions = specs.assumptions
+    return outputs
 
 
 set_symbolic_call(symbolic_call)
@@ -263,86 +268,42 @@ def _name_of(fn: Callable[..., Any]) -> str:
 
 
 class _Specs:
-    """Structure whose leaves are (shape, dtype) of tensors or other values, and the types of masks."""
+    """Structure whose leaves are (shape, dtype) of tensors or other values, and the types of masks.
 
-    def __init__(self, structure: Any, leaves: list[Any], masks: list[Any]) -> None:
+    `assumptions` are pairs of sizes that were taken to be equal.
+    """
+
+    def __init__(self, structure: Any, leaves: list[Any], masks: list[Any], assumptions: Assumptions) -> None:
         self.structure = structure
         self.leaves = leaves
         self.masks = masks
+        self.assumptions = assumptions
 
 
 def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
     """Infer shapes and dtypes of `fn(*args, **kwargs)`; symbolic arguments may have unknown sizes."""
-    unknown = any(None in x.shape for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor))
-    try:
-        trials = [_probe(fn, args, kwargs, sizes) for sizes in (_PROBES if unknown else _PROBES[:1])]
-    except Exception as error:
-        if unknown:
-            _hide_probes(error, fn, args, kwargs)
-        raise
-    structure = trials[0][0]
-    columns = list(zip(*(flat for _, flat in trials), strict=True))
-    leaves = [_spec(column) if isinstance(column[0], Tensor) else column[0] for column in columns]
-    masks = [[getattr(value, "_keras_mask", None) for value in column] for column in columns]
-    return _Specs(structure, leaves, [None if column[0] is None else _spec(column) for column in masks])
+    with new_level() as level, VariableTracer(level), noted_assumptions() as assumptions:
 
-
-def _hide_probes(error: Exception, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
-    """Replace numbers in the error's message that come from the probed sizes by None.
-
-    `UnknownSize` prints as None, but some functions reduce it to a plain integer. So the call fails again
-    with other sizes: numbers in which the two messages differ are not the user's.
-    """
-    if not error.args or not isinstance(error.args[0], str) or not _NUMBERS.search(error.args[0]):
-        return
-    for sizes in _OTHER_PROBES:
-        try:
-            _probe(fn, args, kwargs, sizes)
-        except Exception as other:
-            if type(other) is type(error) and other.args and isinstance(other.args[0], str):
-                message = _common_message(error.args[0], other.args[0])
-                if message is not None:
-                    error.args = (message, *error.args[1:])
-                    return
-
-
-def _common_message(first: str, second: str) -> str | None:
-    """Return a message with None for the numbers that differ from the other; None if more than those do."""
-    if _NUMBERS.split(first) != _NUMBERS.split(second):
-        return None
-    numbers = iter(zip(_NUMBERS.findall(first), _NUMBERS.findall(second), strict=True))
-
-    def common(match: re.Match[str]) -> str:
-        a, b = next(numbers)
-        in_name = first[match.start() - 1 : match.start()].isidentifier()  # that of a new layer
-        return a if a == b or in_name else "None"
-
-    return _NUMBERS.sub(common, first)
-
-
-def _spec(trials: Sequence[Any]) -> tuple[DynamicShape, str]:
-    """Return shape and dtype of the results of all trials; sizes that differ are unknown."""
-    sizes = zip(*(value.shape for value in trials), strict=True)
-    return tuple(int(s[0]) if len(set(s)) == 1 else None for s in sizes), trials[0].dtype
-
-
-def _probe(fn: Callable[..., Any], args: Any, kwargs: Any, sizes: tuple[int, int]) -> tuple[Any, list[Any]]:
-    batch, inner = sizes
-    with new_level() as level, VariableTracer(level):
-
-        def concrete(x: Any) -> Any:
+        def traced(x: Any) -> Any:
             if not isinstance(x, KerasTensor):
                 return x
             if x.dtype == STRING:
                 raise HornbeamTypeError(strings_refused(_name_of(fn), x))
-            shape = tuple(
-                UnknownSize(inner if i else batch) if s is None else s for i, s in enumerate(x.shape)
-            )
-            tensor = Tensor(placeholder(TensorType(shape, x.dtype), level))
+            tensor = Tensor(placeholder(TensorType(x.sizes, x.dtype), level))
             if x._keras_mask is not None:
-                tensor._keras_mask = concrete(x._keras_mask)
+                tensor._keras_mask = traced(x._keras_mask)
             return tensor
 
-        args, kwargs = tree.map_structure(concrete, (args, dict(kwargs)))
-        result = fn(*args, **kwargs)
-        return result, tree.flatten(result)
+        args, kwargs = tree.map_structure(traced, (args, dict(kwargs)))
+        structure = fn(*args, **kwargs)
+        leaves = tree.flatten(structure)
+        masks = [getattr(leaf, "_keras_mask", None) for leaf in leaves]
+    specs = [_spec(leaf) for leaf in leaves]
+    return _Specs(structure, specs, [None if mask is None else _spec(mask) for mask in masks], assumptions)
+
+
+def _spec(x: Any) -> Any:
+    """Return shape and dtype of a tensor, and of a size that is not known; other values as they are."""
+    if isinstance(x, SymbolicSize):
+        return (), "int32"
+    return (tuple(x.shape), x.dtype) if isinstance(x, Tensor) else x

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import operator
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +29,8 @@ INLINE_BYTES = 256
 _BFLOAT16 = numpy_dtype("bfloat16")
 # Whether profiles are printed; their graphs need scopes.
 _PRINTS_PROFILES = os.environ.get("HORNBEAM_PROFILE", "0") not in ("", "0")
-_WRITE = json.JSONEncoder(separators=(",", ":")).encode
+# A size that is not known says so when it is asked for its number.
+_WRITE = json.JSONEncoder(separators=(",", ":"), default=operator.index).encode
 # Parameters that follow from types, or that only the front end needs.
 _IMPLIED = frozenset({"shape", "dtype", "sizes", "stop", "input_shape", "kernel_shape"})
 

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 
 from hornbeam._internal.context import context_variable, override
 from hornbeam.errors import WorkLimitError
+from hornbeam.ir.sizes import is_unknown
 
 # Operations that may still be applied, None for any number.
 _steps: ContextVar[int | None] = context_variable("work limit", None)
@@ -45,7 +46,8 @@ def count_steps(number: int) -> None:
 def count_elements(number: int) -> None:
     """Count an array or list of `number` elements that is built outside of the graph.
 
-    Call it before allocating: a file may ask for a billion pixels, parts or thresholds.
+    Call it before allocating: a file may ask for a billion pixels, parts or thresholds. Unknown sizes are
+    counted when they are known.
     """
-    if limits:
+    if limits and not is_unknown(number):
         count_steps(number // 200)

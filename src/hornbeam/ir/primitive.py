@@ -7,7 +7,7 @@ A primitive is defined in one place: its type rule, derivative, cost, NumPy refe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.limits import count_steps, limits
 from hornbeam.ir.node import Node, intern, interned, set_operator_hook
+from hornbeam.ir.sizes import SymbolicSize, merged_shape, same_shape
 from hornbeam.ir.types import (
     DTYPES,
     HornbeamTypeError,
@@ -220,8 +221,53 @@ def constant(value: Any, dtype: str) -> Node:
     return bind(CONSTANT, data=array.tobytes(), shape=array.shape, dtype=dtype)
 
 
+def _size_reference(*, size: SymbolicSize) -> np.ndarray:
+    raise TypeError(f"the size {size.expression} is not known: graphs of unknown sizes are not run")
+
+
+# Not in the table: engines run graphs whose sizes are numbers.
+SIZE = Primitive(
+    name="size",
+    type_rule=lambda *, size: TensorType((), "int32"),
+    reference=_size_reference,
+    vjp=lambda ct, out, **_: (),
+    cost=movement_cost,
+    dtypes=DTYPES,
+    samples=(),
+)
+
+
+def size_node(size: Any) -> Node:
+    """Return a size as a scalar int32 value."""
+    return bind(SIZE, size=size) if isinstance(size, SymbolicSize) else constant(size, "int32")
+
+
+def _unknown_reference(*, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    raise TypeError("a constant depends on a size that is not known: graphs of unknown sizes are not run")
+
+
+_UNKNOWN = replace(
+    SIZE,
+    name="unknown_constant",
+    type_rule=lambda *, shape, dtype: TensorType(shape, dtype),
+    reference=_unknown_reference,
+)
+
+
+def constant_of_sizes(
+    compute: Callable[[], Any], shape: tuple[int, ...], dtype: str, sizes: Sequence[Any] = ()
+) -> Node:
+    """Create a constant that Python computes from sizes, which are among `shape` and `sizes`.
+
+    Where one of them is not known, only the type of the result is.
+    """
+    if any(isinstance(size, SymbolicSize) for size in (*shape, *sizes)):
+        return bind(_UNKNOWN, shape=shape, dtype=dtype)
+    return constant(compute(), dtype)
+
+
 def full(value: Any, type: ValueType) -> Node:
-    """Broadcast a constant scalar to `type`."""
+    """Broadcast a constant scalar, or a size, to `type`."""
     if isinstance(type, tuple):
         raise TypeError(
             "a scalar cannot be combined with a value of several outputs; project one of them first"
@@ -231,7 +277,12 @@ def full(value: Any, type: ValueType) -> Node:
 
 
 def _full(value: Any, type: TensorType) -> Node:
-    scalar = constant(value, type.dtype)
+    if isinstance(value, SymbolicSize):
+        scalar = size_node(value)
+        if type.dtype != scalar.dtype:
+            scalar = bind(PRIMITIVES["convert"], scalar, dtype=type.dtype)
+    else:
+        scalar = constant(value, type.dtype)
     return scalar if not type.shape else bind(PRIMITIVES["broadcast"], scalar, shape=type.shape, dims=())
 
 
@@ -254,7 +305,9 @@ def expect_same(name: str, *types: TensorType) -> TensorType:
         if other.dtype != first.dtype:
             raise HornbeamTypeError(f"{name} needs operands of one dtype, got {', '.join(map(str, types))}")
         if other.shape != first.shape:
-            raise ShapeError(f"{name} needs operands of one shape, got {', '.join(map(str, types))}")
+            if not same_shape(other.shape, first.shape):
+                raise ShapeError(f"{name} needs operands of one shape, got {', '.join(map(str, types))}")
+            first = TensorType(merged_shape(first.shape, other.shape), first.dtype)
     return first
 
 

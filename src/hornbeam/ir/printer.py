@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import SymbolicSize, text_of
 from hornbeam.ir.types import ValueType, numpy_dtype
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def to_text(graph: Graph, *, exact: bool = False, indent: str = "") -> str:
 
 
 def _type(type: ValueType) -> str:
-    return f"({', '.join(map(str, type))})" if isinstance(type, tuple) else str(type)
+    if isinstance(type, tuple):
+        return f"({', '.join(map(_type, type))})"
+    return f"{type.dtype}[{','.join(map(text_of, type.shape))}]"
 
 
 def _params(node: Node, exact: bool, indent: str) -> str:
@@ -49,8 +52,16 @@ def _params(node: Node, exact: bool, indent: str) -> str:
         elif isinstance(value, bytes):
             entries.append(f"{key}={_literal(value, node.params, exact)}")
         else:
-            entries.append(f"{key}={value}")
+            entries.append(f"{key}={_value(value)}")
     return f" [{', '.join(entries)}]" if entries else ""
+
+
+def _value(value: Any) -> str:
+    """Format a parameter; unknown sizes, which print as None elsewhere, by their symbols."""
+    if isinstance(value, tuple):
+        items = [_value(x) if isinstance(x, (tuple, SymbolicSize)) else repr(x) for x in value]
+        return f"({', '.join(items)}{',' * (len(items) == 1)})"
+    return text_of(value)
 
 
 def _literal(data: bytes, params: dict[str, Any], exact: bool) -> str:

@@ -80,8 +80,8 @@ def _reached(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Nod
     return order
 
 
-# Primitives of constants: "constant" and "iota" have no operands.
-FROM_CONSTANTS = frozenset({"constant", "broadcast", "iota", "reshape", "convert"})
+# Primitives of constants: "constant", "size" and "iota" have no operands.
+FROM_CONSTANTS = frozenset({"constant", "size", "broadcast", "iota", "reshape", "convert"})
 
 
 def is_constant(node: Node) -> bool:

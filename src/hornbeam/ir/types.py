@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from hornbeam._internal.naming import suggest
 from hornbeam.errors import HornbeamTypeError as HornbeamTypeError
 from hornbeam.errors import ShapeError as ShapeError
+from hornbeam.ir.sizes import same_shape
 
 Shape = tuple[int, ...]
 
@@ -154,46 +155,9 @@ def promote_types(kinds: Iterable[str], floatx: str = "float32") -> str:
     return "int32" if result == "int" else floatx if result == "float" else result
 
 
-class UnknownSize(int):
-    """Number that takes the place of an unknown size while shapes are inferred. It prints as None.
-
-    What is computed from it is unknown, too.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "None"
-
-    __str__ = __repr__
-
-    def __format__(self, spec: str) -> str:
-        return "None"
-
-    def __getnewargs__(self) -> tuple[int]:
-        return (int(self),)
-
-
-def _unknown(name: str) -> Callable[..., Any]:
-    operation = getattr(int, name)
-
-    def method(self: UnknownSize, *others: Any) -> Any:
-        result = operation(self, *others)
-        return UnknownSize(result) if isinstance(result, int) else result
-
-    return method
-
-
-for _name in ("add", "sub", "mul", "floordiv", "mod", "pow", "lshift", "rshift"):
-    setattr(UnknownSize, f"__{_name}__", _unknown(f"__{_name}__"))
-    setattr(UnknownSize, f"__r{_name}__", _unknown(f"__r{_name}__"))
-for _name in ("neg", "pos", "abs"):
-    setattr(UnknownSize, f"__{_name}__", _unknown(f"__{_name}__"))
-
-
 @dataclass(frozen=True, eq=False)
 class TensorType:
-    """Shape and dtype of a value in a graph. Shapes are concrete."""
+    """Shape and dtype of a value in a graph. In symbolic tracing sizes may be symbols (`ir/sizes.py`)."""
 
     shape: Shape
     dtype: str
@@ -221,6 +185,17 @@ class TensorType:
 
     def __str__(self) -> str:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+def same_types(a: Sequence[ValueType], b: Sequence[ValueType]) -> bool:
+    """Return True unless two lists of types certainly differ."""
+    return a == b or (len(a) == len(b) and all(map(_same_type, a, b)))
+
+
+def _same_type(a: ValueType, b: ValueType) -> bool:
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        return isinstance(a, tuple) and isinstance(b, tuple) and same_types(a, b)
+    return a.dtype == b.dtype and same_shape(a.shape, b.shape)
 
 
 # A primitive with several outputs has a tuple of types; `project` selects one of them.

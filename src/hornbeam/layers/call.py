@@ -16,7 +16,8 @@ from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.symbolic import holds_strings, strings_refused
 from hornbeam.core.tensor import Tensor
 from hornbeam.distribution import distribution
-from hornbeam.ir.types import HornbeamTypeError, UnknownSize, is_float
+from hornbeam.ir.sizes import known_or_none
+from hornbeam.ir.types import HornbeamTypeError, is_float
 from hornbeam.layers.context import current_call_hook
 from hornbeam.layers.masking import masks_of
 from hornbeam.layers.remat import rematerialized, wants_remat
@@ -193,7 +194,8 @@ class LayerCall:
             outputs = call(*bound.args, **bound.kwargs)
         else:
             outputs = hook(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
-        if outputs is None and not self.layer._losses and not _is_ours(self.layer):
+        # Only our own, such as InputLayer's, may return nothing.
+        if outputs is None and not self.layer._losses and not is_ours(type(self.layer).call):
             raise TypeError(
                 f"{type(self.layer).__name__}.call() returned None: is a `return` missing at its end?"
             )
@@ -205,15 +207,15 @@ class LayerCall:
         return ", ".join(f"{name}={_describe(value)}" for name, value in self.arguments.items())
 
 
-def _is_ours(layer: Layer) -> bool:
-    """Return True if `call` is defined by Hornbeam, such as that of InputLayer, which returns nothing."""
-    return getattr(type(layer).call, "__module__", "").partition(".")[0] == "hornbeam"
+def is_ours(method: Callable[..., Any]) -> bool:
+    """Return True if a method is defined by Hornbeam, not by a user."""
+    return getattr(method, "__module__", "").partition(".")[0] == "hornbeam"
 
 
 def _shape_of(x: Any) -> tuple[int | None, ...] | None:
     if not isinstance(x, (Tensor, np.ndarray)):
         return None
-    return tuple([None if isinstance(size, UnknownSize) else size for size in x.shape])
+    return known_or_none(x.shape)
 
 
 def _list_to_array(value: Any, strings: bool) -> Any:

@@ -33,7 +33,7 @@ from hornbeam.ir.scope import Located, SourceLine, scope
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
-from hornbeam.layers.call import LayerCall
+from hornbeam.layers.call import LayerCall, is_ours
 from hornbeam.layers.config import (
     BASE_ARGUMENTS,
     SHAPE_ARGUMENTS,
@@ -330,9 +330,15 @@ class Layer(Operation, QuantizationMethods, Weighted):
     def _record(self, call: LayerCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         """Record a call on symbolic tensors."""
         with self._error_context(call):
-            # A layer's own compute_output_spec takes precedence over inference by running `call`.
+            # A layer's own compute_output_spec or _shape takes precedence over inference by running `call`.
             if type(self).compute_output_spec is not Layer.compute_output_spec:
                 specs = self.compute_output_spec(*args, **kwargs)
+                outputs = record_call(self, args, kwargs, specs)[1]
+            elif not is_ours(type(self).compute_output_shape):
+                if not all(layer.built for layer in self._sublayers()):
+                    infer_types(self.__call__, args, kwargs)
+                shape = self._call_with_shapes("compute_output_shape", call)
+                specs = symbolic_tensors(shape, self.compute_dtype)
                 outputs = record_call(self, args, kwargs, specs)[1]
             else:
                 outputs = symbolic_call(self, args, kwargs, run=self.__call__)
@@ -405,24 +411,28 @@ class Layer(Operation, QuantizationMethods, Weighted):
         if type(self).build is Layer.build:
             self._mark_built(call.shapes)
             return
-        parameters = list(inspect.signature(type(self).build).parameters.values())[1:]
         if not call.shapes and "_keras_module" in type(self).__dict__:
             raise TypeError(
                 f"{self.describe()} takes tensors or arrays, got {call.first!r} ({type(call.first).__name__})"
             )
-        if len(parameters) == 1:
-            self.build(next(iter(call.shapes.values()), None))
-            return
+        self._call_with_shapes("build", call)
+
+    def _call_with_shapes(self, method: str, call: LayerCall) -> Any:
+        """Call `build` or `compute_output_shape` with the shapes of a call's tensors."""
+        parameters = list(inspect.signature(getattr(type(self), method)).parameters.values())[1:]
+        if len(parameters) == 1 and parameters[0].kind is not inspect.Parameter.VAR_KEYWORD:
+            return getattr(self, method)(next(iter(call.shapes.values()), None))
         required = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
         names = {p.name for p in parameters}
-        shapes = {name: shape for name, shape in call.all_shapes.items() if name in names}
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        shapes = {name: shape for name, shape in call.all_shapes.items() if name in names or takes_any}
         absent = [name for name in required if name not in shapes]
         if absent:
             raise ValueError(
-                f"{self.describe()}: build() takes {absent[0]!r}, but only {', '.join(call.shapes)} are "
+                f"{self.describe()}: {method}() takes {absent[0]!r}, but only {', '.join(call.shapes)} are "
                 "known. Name its arguments after those of call(), followed by _shape"
             )
-        self.build(**shapes)
+        return getattr(self, method)(**shapes)
 
     def _mark_built(self, shapes: Mapping[str, Any]) -> None:
         self._build_shapes = BuildShapes(shapes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hornbeam import ops
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer, TensorLayer
 
@@ -274,8 +275,9 @@ class Concatenate(_Merge):
         shapes = [x.shape for x in tensors]
         rank = len(shapes[0])
         axis = self.axis + rank if self.axis < 0 else self.axis
-        other_sizes = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
-        if not 0 <= axis < rank or len(other_sizes) > 1 or len({len(shape) for shape in shapes}) > 1:
+        others = [(*shape[:axis], *shape[axis + 1 :]) for shape in shapes]
+        same_ranks = all(len(shape) == rank for shape in shapes)
+        if not 0 <= axis < rank or not same_ranks or not all(same_shape(o, others[0]) for o in others):
             raise ShapeError(
                 f"{self.describe()}: inputs of shapes {shapes} must have the same rank and agree in all axes "
                 f"but axis={self.axis}"

@@ -10,7 +10,8 @@ import numpy as np
 from hornbeam import constraints, initializers, regularizers
 from hornbeam._internal.call_errors import explain_arguments
 from hornbeam.core.variable import Variable, eager_scope
-from hornbeam.ir.types import ShapeError, UnknownSize, dtype_name, is_float
+from hornbeam.ir.sizes import known_or_none
+from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.layers.context import is_shapes_only
 from hornbeam.layers.tracking import Tracked
 
@@ -101,7 +102,7 @@ class Weighted(Tracked):
                 "Add weights in __init__() or build()"
             )
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
-        shape = tuple(None if isinstance(size, UnknownSize) else size for size in shape)
+        shape = known_or_none(shape)
         if None in shape:
             raise ShapeError(
                 f"{self.describe()}: weight {name!r} would have shape {shape}; sizes that weights depend on "

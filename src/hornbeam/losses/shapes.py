@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, is_float
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def pair(y_true: TensorLike, y_pred: TensorLike, name: str) -> tuple[Tensor, Ten
     if not is_float(y_pred.dtype):
         y_pred = ops.cast(y_pred, "float32")
     y_true, y_pred = same_rank(ops.cast(y_true, y_pred.dtype), y_pred)
-    if y_true.shape != y_pred.shape:
+    if not same_shape(y_true.shape, y_pred.shape):
         raise ShapeError(_mismatch(name, y_true.shape, y_pred.shape))
     return y_true, y_pred
 

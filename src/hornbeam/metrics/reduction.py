@@ -10,6 +10,7 @@ from hornbeam._internal.validation import check_callable
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.sizes import same_shape
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
 
@@ -36,7 +37,7 @@ def per_sample(
         else as_weights(ops.cast(sample_weight, dtype), values.shape, "sample_weight", name)
     )
     if weights is not None:
-        if mask is not None and values.shape[: len(mask.shape)] == tuple(mask.shape):
+        if mask is not None and same_shape(values.shape[: len(mask.shape)], tuple(mask.shape)):
             weights = weights * as_weights(ops.cast(mask, dtype), values.shape, "mask", name)
         weights = ops.broadcast_to(weights, values.shape)
         values = values * weights

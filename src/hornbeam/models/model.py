@@ -243,7 +243,7 @@ class Model(SavingMethods, Trainer, Layer):
         )
 
     def build(self, input_shape: ShapeLike | Sequence[ShapeLike] | Mapping[str, ShapeLike]) -> None:
-        """Create the weights, by a trial run of `call` on symbolic tensors.
+        """Create the weights, by tracing `call` on symbolic tensors.
 
         Args:
             input_shape: Shape of the inputs, batch first, None where unknown.

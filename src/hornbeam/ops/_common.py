@@ -13,6 +13,7 @@ from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float, is_inexact, is_integer
 
 if TYPE_CHECKING:
@@ -110,11 +111,13 @@ def over_last(fn: Callable[[Node], Node], node: Node, axes: tuple[int, ...]) -> 
 
 
 def static_int(x: object, name: str) -> int:
-    """Return an int from an int, a NumPy integer or a tensor with a known value."""
+    """Return an int from an int, a NumPy integer or a tensor with a known value; unknown sizes stay."""
     if isinstance(x, Tensor):
         if is_float(x.dtype):
             raise TypeError(f"{name} must be an integer, got a tensor of {x.dtype}")
         return int(x)
+    if is_unknown(x):
+        return x  # type: ignore[return-value]
     try:
         return operator.index(x)  # type: ignore[arg-type]
     except TypeError:

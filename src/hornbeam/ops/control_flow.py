@@ -18,8 +18,9 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
+from hornbeam.ir.sizes import merged_size, same_shape, same_size
 from hornbeam.ir.types import ShapeError, TensorType
-from hornbeam.ops._common import node_of, one_axis
+from hornbeam.ops._common import node_of, one_axis, static_int
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike, Tree
@@ -204,7 +205,7 @@ def _loop_values(name: str, result: Tree, like: Sequence[Node]) -> list[Node]:
         raise ValueError(f"{name}: the body returns {len(leaves)} values for {len(like)} loop variables")
     nodes = [cast_node(x, old.dtype) for x, old in zip(leaves, like, strict=True)]
     for new, old in zip(nodes, like, strict=True):
-        if new.shape != old.shape:
+        if not same_shape(new.shape, old.shape):
             raise ShapeError(f"{name}: a loop variable changes its shape from {old.shape} to {new.shape}")
     return nodes
 
@@ -249,12 +250,12 @@ def _scan(
 ) -> Any:
     first = [node_of(x) for x in tree.flatten(init)]
     sequences = [] if xs is None else [node_of(x) for x in tree.flatten(xs)]
-    lengths = {n.shape[0] if n.rank else None for n in sequences}
-    if None in lengths or len(lengths) > 1:
+    lengths = [n.shape[0] for n in sequences if n.rank]
+    if len(lengths) != len(sequences) or not all(same_size(n, lengths[0]) for n in lengths):
         raise ShapeError(
             f"scan: the sequences must have one length along axis 0, got {[n.shape for n in sequences]}"
         )
-    steps = lengths.pop() if lengths else length
+    steps = merged_size(*lengths) if lengths else length
     if steps is None:
         raise ValueError("scan needs xs or length")
     if length is not None and length != steps:
@@ -273,7 +274,7 @@ def _scan(
             node_of(leaf) for leaf in tree.flatten(y) if leaf is not None
         ]
 
-    carry, ys = p.scan(step, first, sequences, length=int(steps), reverse=bool(reverse))
+    carry, ys = p.scan(step, first, sequences, length=static_int(steps, "length"), reverse=bool(reverse))
     stacked = iter(ys)
     packed = [leaf if leaf is None else Tensor(next(stacked)) for leaf in tree.flatten(structure[0])]
     return (

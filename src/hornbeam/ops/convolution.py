@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
+from hornbeam.ir.primitive import constant_of_sizes
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import float_node, node_of
 
@@ -380,12 +382,22 @@ def _inverse_counts(
     """Return 1 / (number of inputs in each window) as a product of one small vector per axis."""
     product = None
     for axis, (size, k, stride, (low, _)) in enumerate(zip(sizes, window, strides, padding, strict=True)):
-        starts = np.arange(total.shape[axis + 1]) * stride - low
-        counts = np.minimum(starts + k, size) - np.maximum(starts, 0)
-        factor = p.broadcast(p.constant(1.0 / counts, total.dtype), total.shape, (axis + 1,))
+        out = total.shape[axis + 1]
+        inverse = constant_of_sizes(
+            functools.partial(_inverse_counts_along, out, size, k, stride, low),
+            (out,),
+            total.dtype,
+            [size, low],
+        )
+        factor = p.broadcast(inverse, total.shape, (axis + 1,))
         product = factor if product is None else product * factor
     assert product is not None
     return product
+
+
+def _inverse_counts_along(out: int, size: int, window: int, stride: int, low: int) -> np.ndarray:
+    starts = np.arange(out) * stride - low
+    return 1.0 / (np.minimum(starts + window, size) - np.maximum(starts, 0))
 
 
 def _adaptive(

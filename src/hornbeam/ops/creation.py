@@ -13,6 +13,7 @@ from hornbeam.core.convert import as_tensor, broadcast_node, cast, cast_node, un
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import is_unknown, maximum
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, numpy_dtype
 from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
 from hornbeam.ops.shaping import diagonal
@@ -226,7 +227,10 @@ def arange(
         wide = [n for n in names if isinstance(n, str) and n in ("int64", "float64", "uint32", "uint64")]
         dtype = wide[0] if wide else dtype
     name = dtype_name(dtype)
-    count = max(math.ceil((last - first) / pace), 0)
+    if any(map(is_unknown, (first, last, pace))):
+        count = maximum(-((first - last) // pace), 0)
+    else:
+        count = max(math.ceil((last - first) / pace), 0)
     if name == "bool":
         raise HornbeamTypeError("arange does not support bool: create integers and cast")
     if not is_float(name) and (isinstance(first, float) or isinstance(pace, float)):
@@ -298,7 +302,7 @@ def linspace(
     work = dtype if is_float(dtype) else floatx()
     first, last = unify(start, stop, dtype=work)
     parts = max(count - 1 if endpoint else count, 1)
-    step = (last - first) / float(parts)
+    step = (last - first) / parts
     shape = (count, *first.shape)
     dims = tuple(range(1, len(shape)))
     ramp = p.iota(work, shape, 0)

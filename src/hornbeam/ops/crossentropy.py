@@ -11,6 +11,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.sparse import as_sparse
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, is_integer
 from hornbeam.ops._common import float_dtype, float_node, node_of, one_axis, static_int
 from hornbeam.ops.activation import softplus_node
@@ -54,7 +55,7 @@ def _clipped(node: Node) -> Node:
 
 
 def _same_shape(target: Node, output: Node, name: str) -> None:
-    if target.shape != output.shape:
+    if not same_shape(target.shape, output.shape):
         raise ShapeError(
             f"{name}: target has shape {target.shape}, output {output.shape}; they must be equal"
         )
@@ -169,7 +170,7 @@ def sparse_categorical_crossentropy(
     at = one_axis(axis, o.rank, "sparse_categorical_crossentropy")
     if labels.rank == o.rank and labels.shape[at] == 1:
         labels = p.reshape(labels, labels.shape[:at] + labels.shape[at + 1 :])
-    if labels.shape != o.shape[:at] + o.shape[at + 1 :]:
+    if not same_shape(labels.shape, o.shape[:at] + o.shape[at + 1 :]):
         raise ShapeError(
             f"sparse_categorical_crossentropy: target has shape {labels.shape}, output {o.shape}: the target "
             f"needs one label for each vector of {o.shape[at]} classes. One-hot targets go with "

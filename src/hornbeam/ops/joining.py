@@ -15,6 +15,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import cut, node_of, one_axis, shape_of
 from hornbeam.ops.shaping import ravel
@@ -83,11 +84,10 @@ def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """
     nodes = _unified(x)
     first = nodes[0].shape
-    if any(n.shape != first for n in nodes):
+    if not all(same_shape(n.shape, first) for n in nodes):
         raise ShapeError(f"stack needs tensors of one shape, got {[n.shape for n in nodes]}")
     at = one_axis(axis, len(first) + 1, "stack")
-    shape = (*first[:at], 1, *first[at:])
-    return Tensor(p.concatenate(*(p.reshape(n, shape) for n in nodes), axis=at))
+    return Tensor(p.concatenate(*(p.reshape(n, (*n.shape[:at], 1, *n.shape[at:])) for n in nodes), axis=at))
 
 
 @operation

@@ -17,6 +17,7 @@ from hornbeam.core.operators import matmul
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
+from hornbeam.ir.sizes import maximum
 from hornbeam.ir.types import ShapeError, TensorType, is_complex
 from hornbeam.ops._common import float_dtype, float_node, many_axes, node_of, one_axis, with_ones
 
@@ -386,7 +387,7 @@ def _cutoff(s: Node, factor: float | None, node: Node) -> Node:
     """Return the value up to which singular values are taken as zero."""
     largest = p.reduce_max(s, (s.rank - 1,))
     if factor is None:
-        factor = float(np.finfo(s.dtype).eps) * max(node.shape[-2:])
+        largest, factor = largest * maximum(*node.shape[-2:]), np.finfo(s.dtype).eps
     return p.keep(largest * float(factor), s, (s.rank - 1,))
 
 

@@ -13,6 +13,7 @@ from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.primitive import full
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, TensorType, is_float, is_integer, numpy_dtype
 from hornbeam.ops._common import float_node, node_of, static_int
 from hornbeam.ops.elementwise import erf, erfinv, rsqrt
@@ -50,7 +51,7 @@ def _segments(
     data: TensorLike, ids: TensorLike, num_segments: int | None, mode: str, start: float | None, name: str
 ) -> Tensor:
     node, index = node_of(data), node_of(ids)
-    if index.rank != 1 or not is_integer(index.dtype) or index.shape != node.shape[:1]:
+    if index.rank != 1 or not is_integer(index.dtype) or not same_shape(index.shape, node.shape[:1]):
         raise ShapeError(f"{name}: needs one integer segment per row of {node.shape}, got {index.type}")
     if num_segments is None:
         if index.level:
@@ -166,7 +167,7 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
         [True]
     """
     scores, labels = float_node(predictions), node_of(targets)
-    if scores.rank != 2 or labels.shape != scores.shape[:1] or not is_integer(labels.dtype):
+    if scores.rank != 2 or not same_shape(labels.shape, scores.shape[:1]) or not is_integer(labels.dtype):
         raise ShapeError(
             f"in_top_k needs int targets (n,) and predictions (n, classes), got {labels.type}, {scores.type}"
         )

@@ -16,6 +16,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
 from hornbeam.ops.linalg import vector_norm
@@ -73,7 +74,7 @@ def _held(node: Node, dtype: str) -> Node:
 
 def _along(vector: TensorLike, like: Node, axis: int, name: str) -> Node:
     node = cast_node(vector, like.dtype)
-    if node.shape != (like.shape[axis],):
+    if not same_shape(node.shape, (like.shape[axis],)):
         raise ShapeError(
             f"batch_normalization: {name} has shape {node.shape}, axis {axis} has size {like.shape[axis]}"
         )
@@ -314,7 +315,7 @@ def dot_product_attention(
         raise ShapeError(f"attention needs four axes, got shapes {q.shape}, {k.shape}, {v.shape}")
     heads, key_heads = q.shape[2], k.shape[2]
     if (
-        k.shape[:3] != v.shape[:3]
+        not same_shape(k.shape[:3], v.shape[:3])
         or q.shape[0] != k.shape[0]
         or q.shape[3] != k.shape[3]
         or heads % key_heads

@@ -14,6 +14,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import matmul, multiply
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import is_one, merged_size, same_shape, same_size
 from hornbeam.ir.types import ShapeError, is_complex, is_float
 from hornbeam.ops._common import one_axis
 from hornbeam.ops.joining import stack
@@ -158,7 +159,7 @@ def tensordot(
         left, right = ([side] if isinstance(side, int) else list(side) for side in cast(Any, axes))
     left = [one_axis(i, a.rank, "tensordot") for i in left]
     right = [one_axis(i, b.rank, "tensordot") for i in right]
-    if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
+    if not same_shape([a.shape[i] for i in left], [b.shape[i] for i in right]):
         raise ShapeError(
             f"tensordot of {a.shape} and {b.shape} over axes {left} and {right}: the sizes differ"
         )
@@ -366,8 +367,10 @@ def _sizes(subscripts: str, terms: Sequence[str], nodes: Sequence[Node]) -> dict
             known = sizes.setdefault(letter, size)
             if known == 1:
                 sizes[letter] = size
-            elif size not in (1, known):
-                raise ShapeError(f"einsum {subscripts!r}: axis {letter!r} has sizes {known} and {size}")
+            elif not is_one(size):
+                if not same_size(size, known):
+                    raise ShapeError(f"einsum {subscripts!r}: axis {letter!r} has sizes {known} and {size}")
+                sizes[letter] = merged_size(known, size)
     return sizes
 
 
@@ -410,6 +413,10 @@ def _contract(a: Node, left: str, b: Node, right: str, needed: set[str]) -> tupl
 
 
 def _without_ones(a: Node, left: str, b: Node, right: str) -> tuple[Node, str]:
-    drop = [i for i, c in enumerate(left) if c in right and a.shape[i] == 1 and b.shape[right.index(c)] != 1]
+    drop = [
+        i
+        for i, c in enumerate(left)
+        if c in right and is_one(a.shape[i]) and not is_one(b.shape[right.index(c)])
+    ]
     shape = tuple(n for i, n in enumerate(a.shape) if i not in drop)
     return p.reshape(a, shape), "".join(c for i, c in enumerate(left) if i not in drop)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import cast, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, dtype_name, is_complex
 from hornbeam.ops._common import (
     HALF,
@@ -53,7 +53,7 @@ def mean_node(node: Node, axes: tuple[int, ...]) -> Node:
     count = size_along(node, axes)
     total = p.reduce_sum(values, axes) if axes else values
     # An empty mean is 0 / 0: NaN, as in NumPy.
-    return p.convert(total / float(count), node.dtype)
+    return p.convert(total / count, node.dtype)
 
 
 def var_node(node: Node, axes: tuple[int, ...]) -> Node:
@@ -192,7 +192,7 @@ def average(x: TensorLike, axis: Axis = None, weights: TensorLike | None = None)
         return mean(Tensor(float_node(x)), axis)
     dtype = float_dtype(x, weights)
     values, w = Tensor(cast_node(x, dtype)), Tensor(cast_node(weights, dtype))
-    if w.shape != values.shape:
+    if not same_shape(w.shape, values.shape):
         if not isinstance(axis, int) or w.ndim != 1:
             raise ShapeError(f"average: weights of shape {w.shape} need x's shape {values.shape} or one axis")
         at = one_axis(axis, values.ndim, "average")
@@ -403,7 +403,7 @@ def _position(
     node = p.convert(node, "int32") if node.dtype == "bool" else node
     if axis is None:
         axes = many_axes(None, node.rank, name)
-        flat = p.reshape(node, (int(np.prod(node.shape)),))
+        flat = p.reshape(node, (math.prod(node.shape),))
         index = rule(flat, 0)
     else:
         axes = (one_axis(axis, node.rank, name),)
@@ -458,7 +458,7 @@ def _cumulative(
     elif node.dtype == "bool":
         node = p.convert(node, "int32")
     if axis is None:
-        node = p.reshape(node, (int(np.prod(node.shape)),))
+        node = p.reshape(node, (math.prod(node.shape),))
     return Tensor(rule(node, one_axis(0 if axis is None else axis, node.rank, name)))
 
 

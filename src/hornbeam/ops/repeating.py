@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
+from hornbeam.ir.primitive import constant_of_sizes
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.ops._common import node_of, one_axis, shape_of
 from hornbeam.ops.selection import take
@@ -57,7 +59,7 @@ def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None)
     if counts.size != node.shape[at]:
         raise ShapeError(f"repeat: {counts.size} counts for an axis of size {node.shape[at]}")
     count_elements(int(counts.sum()))
-    return take(Tensor(node), np.repeat(np.arange(node.shape[at], dtype=np.int32), counts), at)
+    return take(Tensor(node), np.repeat(np.arange(counts.size, dtype=np.int32), counts), at)
 
 
 @operation
@@ -122,7 +124,15 @@ def pad(
         )
     for axis, (before, after) in enumerate(pairs):
         if before or after:
-            count_elements(before + node.shape[axis] + after)
-            order = np.pad(np.arange(node.shape[axis], dtype=np.int32), (before, after), mode=mode)  # type: ignore[call-overload]
-            node = take(Tensor(node), order, axis).node
+            size = node.shape[axis]
+            count_elements(before + size + after)
+            order = constant_of_sizes(
+                functools.partial(_padded_order, size, before, after, mode), (before + size + after,), "int32"
+            )
+            node = take(Tensor(node), Tensor(order), axis).node
     return Tensor(node)
+
+
+def _padded_order(size: int, before: int, after: int, mode: str) -> np.ndarray:
+    """Return the index of the element at each place of a padded axis."""
+    return np.pad(np.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]

@@ -11,6 +11,7 @@ from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes
 from hornbeam.core.dispatch import operation
 from hornbeam.core.indexing import getitem, reshape
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.sizes import is_one, maximum, minimum, same_shape
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import cut, many_axes, node_of, one_axis, shape_of, static_int
 
@@ -56,16 +57,21 @@ def ndim(x: TensorLike) -> int:
 
 
 def size(x: TensorLike) -> int | Any:
-    """Return the number of elements; None if a size of a symbolic tensor is unknown.
+    """Return the number of elements.
 
     Args:
         x: Tensor or anything that converts to one.
 
     Returns:
-        Integer or None.
+        Integer; a symbolic tensor of one if a size of a symbolic tensor is unknown.
     """
     shape = as_tensor(x).shape
-    return None if None in shape else math.prod(shape)
+    return _unknown_count(x) if None in shape else math.prod(shape)
+
+
+@operation
+def _unknown_count(x: Tensor) -> int:
+    return math.prod(x.shape)
 
 
 @operation
@@ -195,7 +201,7 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     """
     node = node_of(x)
     if axis is None:
-        return Tensor(p.reshape(node, tuple(n for n in node.shape if n != 1)))
+        return Tensor(p.reshape(node, tuple(n for n in node.shape if not is_one(n))))
     axes = many_axes(axis, node.rank, "squeeze")
     if any(node.shape[a] != 1 for a in axes):
         raise ShapeError(f"squeeze: axes {axes} of shape {node.shape} are not all of size 1")
@@ -217,7 +223,7 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
         ShapeError: If `x` does not broadcast to `shape`.
     """
     node, target = node_of(x), shape_of(shape)
-    if len(target) < node.rank or broadcast_shapes(node.shape, target) != target:
+    if len(target) < node.rank or not same_shape(broadcast_shapes(node.shape, target), target):
         raise ShapeError(f"broadcast_to: shape {node.shape} does not broadcast to {target}")
     return Tensor(broadcast_node(node, target))
 
@@ -352,7 +358,7 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     rest = [i for i in range(node.rank) if i not in (a, b)]
     rows, columns = node.shape[a], node.shape[b]
     first_row, first_column = max(-offset, 0), max(offset, 0)
-    count = max(min(rows - first_row, columns - first_column), 0)
+    count = maximum(minimum(rows - first_row, columns - first_column), 0)
     lead = tuple(node.shape[i] for i in rest)
     flat = p.reshape(p.transpose(node, (*rest, a, b)), (*lead, rows * columns))
     start = first_row * columns + first_column if count else 0

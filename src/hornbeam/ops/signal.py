@@ -13,7 +13,8 @@ from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import full
+from hornbeam.ir.primitive import constant_of_sizes, full
+from hornbeam.ir.sizes import is_unknown, minimum
 from hornbeam.ir.types import ShapeError, TensorType, numpy_dtype
 from hornbeam.ops._common import float_node, node_of, static_int
 from hornbeam.ops.repeating import pad
@@ -60,6 +61,10 @@ def _table(values: np.ndarray, dtype: str) -> Node:
     return p.constant(values.astype(numpy_dtype(dtype)), dtype)
 
 
+def _turns(angles: np.ndarray, dtype: str) -> tuple[Node, Node]:
+    return _table(np.cos(angles), dtype), _table(np.sin(angles), dtype)
+
+
 def _smallest_factor(n: int) -> int:
     return next((f for f in (4, 2, 3, 5, 7) if n % f == 0 and n > f), None) or next(
         (f for f in range(11, math.isqrt(n) + 1, 2) if n % f == 0), n
@@ -73,10 +78,13 @@ def _dft(real: Node, imag: Node, sign: float) -> tuple[Node, Node]:
     transforms of a. A prime length is one product with the matrix of the transform.
     """
     size = real.shape[-1]
+    if is_unknown(size):
+        table = constant_of_sizes(lambda: None, (size, size), real.dtype)
+        return _rotate_sum(real, imag, table, table)
     factor = _smallest_factor(size)
     if factor == size:
         angles = sign * 2 * math.pi * (np.outer(np.arange(size), np.arange(size)) % size) / size
-        return _rotate_sum(real, imag, np.cos(angles), np.sin(angles))
+        return _rotate_sum(real, imag, *_turns(angles, real.dtype))
     rest, lead = size // factor, real.shape[:-1]
     rank = real.rank
 
@@ -88,25 +96,23 @@ def _dft(real: Node, imag: Node, sign: float) -> tuple[Node, Node]:
     inner_real, inner_imag = _dft(columns(real), columns(imag), sign)
     angles = sign * 2 * math.pi * np.outer(np.arange(factor), np.arange(rest)) / size
     shape = inner_real.shape
-    cos, sin = (
-        p.broadcast(_table(t, real.dtype), shape, (rank - 1, rank)) for t in (np.cos(angles), np.sin(angles))
-    )
+    cos, sin = (p.broadcast(t, shape, (rank - 1, rank)) for t in _turns(angles, real.dtype))
     turned = (inner_real * cos - inner_imag * sin, inner_real * sin + inner_imag * cos)
     back = (*range(rank - 1), rank, rank - 1)
     turned = (p.transpose(turned[0], back), p.transpose(turned[1], back))
     outer = sign * 2 * math.pi * (np.outer(np.arange(factor), np.arange(factor)) % factor) / factor
-    out = _rotate_sum(*turned, np.cos(outer), np.sin(outer))
+    out = _rotate_sum(*turned, *_turns(outer, real.dtype))
     return (
         p.reshape(p.transpose(out[0], back), (*lead, size)),
         p.reshape(p.transpose(out[1], back), (*lead, size)),
     )
 
 
-def _rotate_sum(real: Node, imag: Node, cos: np.ndarray, sin: np.ndarray) -> tuple[Node, Node]:
+def _rotate_sum(real: Node, imag: Node, cos: Node, sin: Node) -> tuple[Node, Node]:
     """Multiply (real + i imag) by the matrix cos + i sin, along the last axis."""
 
-    def times(x: Node, table: np.ndarray) -> Node:
-        return p.dot_general(x, _table(table, x.dtype), contract=((x.rank - 1,), (0,)))
+    def times(x: Node, table: Node) -> Node:
+        return p.dot_general(x, table, contract=((x.rank - 1,), (0,)))
 
     return times(real, cos) - times(imag, sin), times(real, sin) + times(imag, cos)
 
@@ -354,16 +360,19 @@ def istft(
         if length is None
         else start + static_int(length, "length")
     )
-    stop_here = min(stop, signal.shape[-1])
+    stop_here = minimum(stop, signal.shape[-1])
     cut = p.slice_(signal, (*(0,) * (signal.rank - 1), start), (*signal.shape[:-1], stop_here))
     return Tensor(_resized(cut, stop - start))
 
 
 def _overlap_add(frames: Node, stride: int) -> Node:
     count, size = frames.shape[-2:]
-    places = np.arange(count)[:, None] * stride + np.arange(size)
     lead = frames.shape[:-2]
-    index = p.constant(places.reshape(-1, 1).astype(np.int32), "int32")
+    index = constant_of_sizes(
+        lambda: (np.arange(count)[:, None] * stride + np.arange(size)).reshape(-1, 1),
+        (count * size, 1),
+        "int32",
+    )
     rows = p.transpose(p.reshape(frames, (math.prod(lead), count * size)), (1, 0))
     empty = full(0, TensorType(((count - 1) * stride + size, rows.shape[1]), frames.dtype))
     return p.reshape(p.transpose(p.scatter(empty, index, rows, "add"), (1, 0)), (*lead, empty.shape[0]))

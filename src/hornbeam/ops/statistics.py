@@ -59,7 +59,7 @@ def _quantiles(
     if not size:
         raise ShapeError(f"{name} of an empty tensor: the shape is {node.shape}")
     missing = p.reduce_sum(p.convert(p.ne(rows, rows), work), (rows.rank - 1,))
-    counts = float(size) - missing if skip_nan else full(size, missing.type)
+    counts = size - missing if skip_nan else full(size, missing.type)
     count = math.prod(q.shape)
     grid = (*lead, count)
     places = p.broadcast(p.reshape(p.convert(q, work), (count,)), grid, (len(lead),))

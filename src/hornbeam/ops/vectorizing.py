@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hornbeam import tree
-from hornbeam.core.convert import as_tensor
+from hornbeam.core.convert import as_tensor, broadcast_shapes
 from hornbeam.core.indexing import reshape
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops.control_flow import vectorized_map
@@ -61,7 +59,7 @@ def vectorize(
         ]
         _check_sizes(cores, names)
         loops = [x.shape[: len(x.shape) - len(core)] for x, core in zip(tensors, cores, strict=True)]
-        loop = np.broadcast_shapes(*loops)
+        loop = broadcast_shapes(*loops)
         flat = [
             reshape(broadcast_to(x, (*loop, *core)), (-1, *core))
             for x, core in zip(tensors, cores, strict=True)

@@ -28,8 +28,18 @@ from hornbeam.ir.primitive import (
     primitive,
     zeros_like,
 )
+from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
-from hornbeam.ir.types import FLOATS, SIGNED, UNSIGNED, ShapeError, TensorType, ValueType, is_inexact
+from hornbeam.ir.types import (
+    FLOATS,
+    SIGNED,
+    UNSIGNED,
+    ShapeError,
+    TensorType,
+    ValueType,
+    is_inexact,
+    same_types,
+)
 from hornbeam.primitives import elementwise, index, reduce, shape
 from hornbeam.primitives.control import optimization_barrier
 
@@ -58,7 +68,7 @@ Body = Callable[..., Node | Sequence[Node]]
 
 
 def _type(*types: TensorType, body: Graph, **params: Any) -> ValueType:
-    if body.in_types != types:
+    if not same_types(body.in_types, types):
         raise ShapeError(f"the body takes {list(map(str, body.in_types))}, got {list(map(str, types))}")
     out = body.out_types
     return out if len(out) > 1 else out[0]  # type: ignore[return-value]
@@ -189,7 +199,7 @@ def custom_gradient(
         outputs, rule = fn(*args)
         cts = [placeholder(x.type, level) for x in outputs]  # type: ignore[arg-type]
         derivatives = tuple(rule(*cts))
-        if [x.type for x in derivatives] != [x.type for x in inputs]:
+        if not same_types([x.type for x in derivatives], [x.type for x in inputs]):
             raise ShapeError(
                 f"a custom gradient must have the types of the arguments {[str(x.type) for x in inputs]}, "
                 f"it has {[str(x.type) for x in derivatives]}"
@@ -206,6 +216,11 @@ def keep(x: Node, like: Node, axes: tuple[int, ...]) -> Node:
     """Broadcast a reduction over `axes` of `like` back to the shape of `like`."""
     dims = tuple(i for i in range(like.rank) if i not in axes)
     return shape.broadcast(x, like.shape, dims)
+
+
+def _divided(x: Node, size: int) -> Node:
+    """Divide by a size, by one multiplication if it is known."""
+    return x / size if is_unknown(size) else x * (1.0 / size)
 
 
 def _last(x: Node) -> tuple[int, ...]:
@@ -327,9 +342,9 @@ sparse_softmax_cross_entropy = composite(
 
 def _layer_norm_body(x: Node, gamma: Node, beta: Node, *, epsilon: float) -> Node:
     axes, size = _last(x), x.shape[-1]
-    mean = reduce.reduce_sum(x, axes) * (1.0 / size)
+    mean = _divided(reduce.reduce_sum(x, axes), size)
     centred = x - keep(mean, x, axes)
-    variance = reduce.reduce_sum(centred * centred, axes) * (1.0 / size)
+    variance = _divided(reduce.reduce_sum(centred * centred, axes), size)
     scale = elementwise.rsqrt(variance + epsilon)
     return centred * keep(scale, x, axes) * keep(gamma, x, tuple(range(x.rank - 1))) + keep(
         beta, x, tuple(range(x.rank - 1))
@@ -348,7 +363,7 @@ layer_norm = composite(
 
 
 def _moments_body(x: Node, *, axes: tuple[int, ...]) -> tuple[Node, Node]:
-    count = float(math.prod(x.shape[axis] for axis in axes))
+    count = math.prod(x.shape[axis] for axis in axes)
     mean = reduce.reduce_sum(x, axes) / count
     centred = x - keep(mean, x, axes)
     return mean, reduce.reduce_sum(centred * centred, axes) / count
@@ -357,12 +372,13 @@ def _moments_body(x: Node, *, axes: tuple[int, ...]) -> tuple[Node, Node]:
 def _moments_vjp(cts: Any, out: Node, x: Node, *, axes: tuple[int, ...], **_: Any) -> Cotangents:
     # The derivative of the variance by the mean is 0, since deviations sum to 0: that sum is left out.
     mean, variance = cts
-    count = float(math.prod(x.shape[axis] for axis in axes))
+    count = math.prod(x.shape[axis] for axis in axes)
     parts = []
     if mean is not None:
         parts.append(keep(mean / count, x, axes))
     if variance is not None:
-        parts.append((x - keep(outputs_of(out)[0], x, axes)) * keep(variance * (2.0 / count), x, axes))
+        share = variance * 2.0 / count if is_unknown(count) else variance * (2.0 / count)
+        parts.append((x - keep(outputs_of(out)[0], x, axes)) * keep(share, x, axes))
     return (parts[0] + parts[1] if len(parts) == 2 else parts[0],)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Sample, bind, movement_bytes, primitive
+from hornbeam.ir.sizes import merged_size, same_shape
 from hornbeam.ir.types import FLOATS, NUMERIC, HornbeamTypeError, Shape, ShapeError, TensorType
 from hornbeam.primitives.numerics import Array, rounded
 from hornbeam.primitives.shape import transpose
@@ -40,9 +41,9 @@ def _dot_type(x: TensorType, y: TensorType, *, contract: AxesPair, batch: AxesPa
         if len(set(axes)) != len(axes) or any(not 0 <= axis < operand.rank for axis in axes):
             raise ShapeError(f"dot_general of {operand} needs distinct axes below {operand.rank}, got {axes}")
     for role, (left, right) in (("contract", contract), ("batch", batch)):
-        if tuple(x.shape[a] for a in left) != tuple(y.shape[a] for a in right):
+        if not same_shape([x.shape[a] for a in left], [y.shape[a] for a in right]):
             raise ShapeError(f"dot_general of {x} and {y}: {role} axes {left} and {right} differ in size")
-    batches = tuple(x.shape[axis] for axis in batch[0])
+    batches = tuple(merged_size(x.shape[a], y.shape[b]) for a, b in zip(*batch, strict=True))
     left = tuple(x.shape[axis] for axis in _free(x.rank, contract[0], batch[0]))
     right = tuple(y.shape[axis] for axis in _free(y.rank, contract[1], batch[1]))
     return TensorType(batches + left + right, x.dtype)
@@ -154,7 +155,7 @@ def _conv_type(x: TensorType, w: TensorType, **window: Any) -> TensorType:
 def _expect(name: str, dy: TensorType, expected: TensorType) -> None:
     if dy.dtype != expected.dtype:
         raise HornbeamTypeError(f"{name} needs dy of type {expected}, got {dy}")
-    if dy.shape != expected.shape:
+    if not same_shape(dy.shape, expected.shape):
         raise ShapeError(f"{name} needs dy of type {expected}, got {dy}")
 
 

@@ -18,13 +18,13 @@ from hornbeam.ir.interpret import reference as run_reference
 from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.primitive import Sample, graph_cost, primitive, zeros_like
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
-from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_inexact, numpy_dtype
+from hornbeam.ir.types import ShapeError, TensorType, ValueType, is_inexact, numpy_dtype, same_types
 
 __all__ = ["cond", "optimization_barrier", "project", "scan", "stop_gradient", "while_loop"]
 
 
 def _check_inputs(name: str, graph: Graph, types: Sequence[ValueType]) -> None:
-    if graph.in_types != tuple(types):
+    if not same_types(graph.in_types, types):
         raise ShapeError(
             f"{name} passes {list(map(str, types))} to a body that takes {list(map(str, graph.in_types))}"
         )
@@ -65,7 +65,7 @@ def _cond_type(pred: TensorType, *types: TensorType, true_graph: Graph, false_gr
         raise ShapeError(f"cond needs a bool[] predicate, got {pred}")
     _check_inputs("cond", true_graph, types)
     _check_inputs("cond", false_graph, types)
-    if true_graph.out_types != false_graph.out_types:
+    if not same_types(true_graph.out_types, false_graph.out_types):
         raise ShapeError(
             f"the branches of cond return different types: {list(map(str, true_graph.out_types))} and "
             f"{list(map(str, false_graph.out_types))}"
@@ -144,7 +144,7 @@ def _while_type(*types: TensorType, cond_graph: Graph, body_graph: Graph) -> Val
             f"the condition of while_loop must return bool[], got {list(map(str, cond_graph.out_types))}"
         )
     carry = body_graph.out_types
-    if carry != tuple(types[: len(carry)]):
+    if not same_types(carry, types[: len(carry)]):
         raise ShapeError(
             f"the body of while_loop must keep the types of its carry {list(map(str, types[: len(carry)]))}, "
             f"it returns {list(map(str, carry))}"
@@ -194,7 +194,7 @@ def _scan_type(
             raise ShapeError(f"scan over {length} steps got a sequence of type {sequence}")
     slices = [TensorType(t.shape[1:], t.dtype) for t in types[carries : carries + sequences]]
     _check_inputs("scan", body, [*types[:carries], *slices, *types[carries + sequences :]])
-    if body.out_types[:carries] != types[:carries]:
+    if not same_types(body.out_types[:carries], types[:carries]):
         raise ShapeError(
             f"the body of scan must keep the types of its carry {list(map(str, types[:carries]))}, "
             f"it returns {list(map(str, body.out_types[:carries]))}"

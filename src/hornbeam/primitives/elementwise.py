@@ -15,6 +15,7 @@ import numpy as np
 
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Sample, bind, expect_same, full, ones_like, primitive, zeros_like
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import (
     BOOL,
     COMPLEX,
@@ -396,9 +397,9 @@ def is_finite(x: Node) -> Node:
 def _select_type(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
     if condition.dtype != "bool":
         raise HornbeamTypeError(f"select needs a bool condition, got {condition}")
-    if condition.shape != x.shape:
+    if not same_shape(condition.shape, x.shape):
         raise ShapeError(f"select needs a condition of shape {x.shape}, got {condition.shape}")
-    return expect_same("select", x, y)
+    return expect_same("select", x, y, TensorType(condition.shape, x.dtype))
 
 
 SELECT = primitive(

@@ -22,6 +22,7 @@ from hornbeam.ir.primitive import (
     primitive,
     zeros_like,
 )
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import DTYPES, NUMERIC, HornbeamTypeError, Shape, ShapeError, TensorType, is_integer
 from hornbeam.primitives.elementwise import bit_and, convert, eq, select
 from hornbeam.primitives.numerics import Array, edges, quiet, single
@@ -40,7 +41,7 @@ def _gathered_shape(name: str, x: TensorType, indices: TensorType, batch_dims: i
         raise ShapeError(
             f"{name} of {x} with {batch_dims} batch axes needs indices (*batch, ..., k), got {indices}"
         )
-    if x.shape[:batch_dims] != indices.shape[:batch_dims]:
+    if not same_shape(x.shape[:batch_dims], indices.shape[:batch_dims]):
         raise ShapeError(f"{name} needs the same {batch_dims} batch axes in {x} and {indices}")
     depth = batch_dims + indices.shape[-1]
     shape = indices.shape[:-1] + x.shape[depth:]
@@ -132,7 +133,7 @@ def _scatter_type(
     if updates.dtype != x.dtype:
         raise HornbeamTypeError(f"scatter needs operands of one dtype, got {x} and {updates}")
     expected = _gathered_shape("scatter", x, indices, batch_dims)
-    if updates.shape != expected:
+    if not same_shape(updates.shape, expected):
         raise ShapeError(f"scatter into {x} at {indices} needs updates of shape {expected}, got {updates}")
     return x
 

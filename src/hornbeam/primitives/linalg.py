@@ -19,6 +19,7 @@ import numpy as np
 
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import PRIMITIVES, Sample, bind, full, movement_bytes, primitive, zeros_like
+from hornbeam.ir.sizes import minimum, same_shape
 from hornbeam.ir.types import HornbeamTypeError, Shape, ShapeError, TensorType, numpy_dtype
 from hornbeam.primitives.contract import dot_general
 from hornbeam.primitives.elementwise import eq, ge, select
@@ -192,7 +193,7 @@ def _solve_type(
     _check_matrix("triangular_solve", b)
     if b.dtype != a.dtype:
         raise HornbeamTypeError(f"triangular_solve needs operands of one dtype, got {a} and {b}")
-    if b.shape[:-1] != (*batch, a.shape[-1]):
+    if not same_shape(b.shape[:-1], (*batch, a.shape[-1])):
         raise ShapeError(f"triangular_solve by {a} needs b of shape {(*batch, a.shape[-1], 'k')}, got {b}")
     return b
 
@@ -266,7 +267,7 @@ def triangular_solve(
 def _lu_type(x: TensorType) -> tuple[TensorType, TensorType, TensorType]:
     batch = _check_matrix("lu", x)
     rows, columns = x.shape[-2:]
-    return x, TensorType((*batch, min(rows, columns)), "int32"), TensorType((*batch, rows), "int32")
+    return x, TensorType((*batch, minimum(rows, columns)), "int32"), TensorType((*batch, rows), "int32")
 
 
 def _lu_one(x: Array) -> tuple[Array, list[int], list[int]]:
@@ -336,7 +337,7 @@ def lu(x: Node) -> Node:
 def _qr_type(x: TensorType) -> tuple[TensorType, TensorType]:
     batch = _check_matrix("qr", x)
     rows, columns = x.shape[-2:]
-    rank = min(rows, columns)
+    rank = minimum(rows, columns)
     return TensorType((*batch, rows, rank), x.dtype), TensorType((*batch, rank, columns), x.dtype)
 
 
@@ -373,7 +374,7 @@ def qr(x: Node) -> Node:
 def _svd_type(x: TensorType) -> tuple[TensorType, TensorType, TensorType]:
     batch = _check_matrix("svd", x)
     rows, columns = x.shape[-2:]
-    rank = min(rows, columns)
+    rank = minimum(rows, columns)
     return (
         TensorType((*batch, rows, rank), x.dtype),
         TensorType((*batch, rank), x.dtype),

@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import PRIMITIVES, Sample, bind, full, movement_cost, primitive, zeros_like
+from hornbeam.ir.sizes import is_one, merged_shape, same_shape, same_size
 from hornbeam.ir.types import (
     NUMERIC,
     HornbeamTypeError,
@@ -113,7 +114,7 @@ def _broadcast_type(x: TensorType, *, shape: Shape, dims: tuple[int, ...]) -> Te
         raise ShapeError(
             f"broadcast of {x} to {shape} needs {x.rank} increasing axes of the result, got {dims}"
         )
-    if any(size not in (1, shape[d]) for size, d in zip(x.shape, dims, strict=True)):
+    if not all(size == 1 or same_size(size, shape[d]) for size, d in zip(x.shape, dims, strict=True)):
         raise ShapeError(f"broadcast of {x} to {shape} along {dims}: sizes must be equal or 1")
     return TensorType(shape, x.dtype)
 
@@ -126,7 +127,7 @@ def _spread(x: Array, shape: Shape, dims: tuple[int, ...]) -> Array:
 
 
 def _broadcast_vjp(ct: Node, out: Node, x: Node, *, shape: Shape, dims: tuple[int, ...]) -> tuple[Node]:
-    kept = [axis for size, axis in zip(x.shape, dims, strict=True) if size == shape[axis]]
+    kept = [axis for size, axis in zip(x.shape, dims, strict=True) if size == shape[axis] or not is_one(size)]
     return (reshape(_sum(ct, [axis for axis in range(len(shape)) if axis not in kept]), x.shape),)
 
 
@@ -290,13 +291,16 @@ def _concatenate_type(*xs: TensorType, axis: int) -> TensorType:
     for x in xs:
         if x.dtype != first.dtype:
             raise HornbeamTypeError(f"concatenate needs operands of one dtype, got {', '.join(map(str, xs))}")
-        if x.shape[:axis] + x.shape[axis + 1 :] != first.shape[:axis] + first.shape[axis + 1 :]:
+        if x.rank != first.rank or not same_shape(_others(x, axis), _others(first, axis)):
             raise ShapeError(
                 f"concatenate along axis {axis} needs equal other axes, got {', '.join(map(str, xs))}"
             )
-    shape = list(first.shape)
-    shape[axis] = sum(x.shape[axis] for x in xs)
-    return TensorType(tuple(shape), first.dtype)
+    others = merged_shape(*(_others(x, axis) for x in xs))
+    return TensorType((*others[:axis], sum(x.shape[axis] for x in xs), *others[axis:]), first.dtype)
+
+
+def _others(x: TensorType, axis: int) -> Shape:
+    return x.shape[:axis] + x.shape[axis + 1 :]
 
 
 def _concatenate_vjp(ct: Node, out: Node, *xs: Node, axis: int) -> list[Node]:

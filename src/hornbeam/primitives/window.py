@@ -15,6 +15,7 @@ import numpy as np
 
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Sample, bind, expect_same, movement_bytes, primitive
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import FLOATS, Shape, ShapeError, TensorType, dtype_name
 from hornbeam.primitives.contract import Padding, conv_output_size
 from hornbeam.primitives.numerics import Array, lowest, rounded
@@ -40,7 +41,7 @@ def _pool_shape(name: str, x: Shape, window: Shape, strides: Shape, padding: Pad
 
 
 def _expect(name: str, operand: TensorType, shape: Shape) -> None:
-    if operand.shape != shape:
+    if not same_shape(operand.shape, shape):
         raise ShapeError(f"{name} needs an operand of shape {shape}, got {operand}")
 
 

@@ -14,6 +14,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
+from hornbeam.ir.sizes import same_size
 from hornbeam.ir.types import FLOATS, HornbeamTypeError, ShapeError, TensorType, dtype_name, is_integer
 from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, static_int
 from hornbeam.random.keys import WORD, draw_seed, split_key
@@ -276,8 +277,10 @@ def _noise_shape(noise_shape: Sequence[int | None], shape: tuple[int, ...]) -> t
         raise ShapeError(
             f"dropout: noise_shape {tuple(noise_shape)} needs as many axes as the inputs {shape}"
         )
-    sizes = tuple(n if size is None else int(size) for size, n in zip(noise_shape, shape, strict=True))
-    if any(size not in (1, n) for size, n in zip(sizes, shape, strict=True)):
+    sizes = tuple(
+        n if size is None else static_int(size, "a size") for size, n in zip(noise_shape, shape, strict=True)
+    )
+    if not all(size == 1 or same_size(size, n) for size, n in zip(sizes, shape, strict=True)):
         raise ShapeError(f"dropout: noise_shape {sizes} does not broadcast to {shape}")
     return sizes
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_choice
-from hornbeam.core.convert import as_tensor
+from hornbeam.core.convert import as_tensor, broadcast_shapes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
@@ -163,7 +161,7 @@ def matrix_of(
 ) -> Tensor:
     """Stack the numbers of maps, each (n,) or one for all, to (n, 8)."""
     parts = [ops.cast(x, "float32") for x in (a, b, c, d, e, f, 0.0, 0.0)]
-    shape = np.broadcast_shapes(*(x.shape for x in parts))
+    shape = broadcast_shapes(*(x.shape for x in parts))
     return ops.stack([ops.broadcast_to(x, shape) for x in parts], axis=1)
 
 

@@ -15,6 +15,7 @@ from hornbeam.core.operators import subtract
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
 from hornbeam.ops._common import float_node, image_batch, node_of
 from hornbeam.ops.convolution import padding_of, sizes_of
@@ -132,7 +133,7 @@ def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
         0.0
     """
 
-    if node_of(x1).shape != node_of(x2).shape:
+    if not same_shape(node_of(x1).shape, node_of(x2).shape):
         raise ShapeError(
             f"psnr compares images of one shape, got {node_of(x1).shape} and {node_of(x2).shape}"
         )
@@ -174,7 +175,7 @@ def ssim(
     """
     a, _ = image_batch(image1, data_format, "ssim")
     b, _ = image_batch(image2, data_format, "ssim")
-    if a.shape != b.shape:
+    if not same_shape(a.shape, b.shape):
         raise ShapeError(f"ssim compares images of one shape, got {a.shape} and {b.shape}")
     if min(a.shape[1:3]) < filter_size:
         raise ShapeError(f"ssim: images of {a.shape[1:3]} are smaller than the filter of {filter_size}")
@@ -190,5 +191,5 @@ def ssim(
     luminance = (products * 2.0 + c1) / (squares + c1)
     structure = (covariance * 2.0 + c2) / (variances + c2)
     similarity = luminance * structure
-    means = p.reduce_sum(similarity, (1, 2, 3)) / float(math.prod(similarity.shape[1:]))
+    means = p.reduce_sum(similarity, (1, 2, 3)) / math.prod(similarity.shape[1:])
     return Tensor(means if node_of(image1).rank == 4 else p.reshape(means, ()))

@@ -15,9 +15,10 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
+from hornbeam.ir.sizes import is_unknown, same_shape
 from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
 from hornbeam.ops import numpy as tensor_functions
-from hornbeam.ops._common import float_node, image_batch
+from hornbeam.ops._common import float_node, image_batch, static_int
 from hornbeam.ops.selection import take
 
 if TYPE_CHECKING:
@@ -83,11 +84,16 @@ def _along(node: Node, axis: int, weights: Tensor | np.ndarray) -> Node:
 
 
 def _nearest(node: Node, axis: int, out: int) -> Node:
-
     size = node.shape[axis]
     count_elements(out)
-    places = np.minimum(np.floor((np.arange(out) + 0.5) * size / out), size - 1).astype(np.int32)
+    xp = _functions_for(size)
+    places = xp.minimum(xp.floor((xp.arange(out) + 0.5) * size / out), size - 1).astype("int32")
     return take(Tensor(node), places, axis).node
+
+
+def _functions_for(size: int) -> ModuleType:
+    """Return NumPy for known sizes: its results are constants. Unknown sizes are computed with as tensors."""
+    return tensor_functions if is_unknown(size) else np
 
 
 def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> Node:
@@ -98,7 +104,8 @@ def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> N
         if method == "nearest":
             node = _nearest(node, axis, out)
         else:
-            node = _along(node, axis, resize_weights(length, out, method, antialias, out / length, 0.0))
+            xp = _functions_for(length)
+            node = _along(node, axis, resize_weights(length, out, method, antialias, out / length, 0.0, xp))
     return node
 
 
@@ -107,7 +114,7 @@ def aspect_window(h: int, w: int, size: Sequence[int], larger: bool) -> tuple[in
 
     With `larger` it is the smallest one around h x w, whose top and left are negative.
     """
-    by_width, by_height = int(w * size[0] / size[1]), int(h * size[1] / size[0])
+    by_width, by_height = w * size[0] // size[1], h * size[1] // size[0]
     if larger:
         height, width = max(h, by_width), max(w, by_height)
         return -((height - h) // 2), -((width - w) // 2), height, width
@@ -232,7 +239,7 @@ def scale_and_translate(
         at = axis % node.rank
         weights = resize_weights(node.shape[at], shape[at], method, antialias, scales[i], shifts[i], xp)
         node = _along(node, at, weights)
-    if node.shape != shape:
+    if not same_shape(node.shape, shape):
         raise ShapeError(f"scale_and_translate: the other axes of {shape} differ from {node.shape}")
     return Tensor(node)
 
@@ -252,7 +259,7 @@ def _margins(
         low, high = (rest, high) if before is None else (low, rest)
     if low < 0 or high < 0 or (not grow and low + high > size):
         raise ShapeError(f"{name}: amounts {low} and {high} do not fit an axis of size {size}")
-    return int(low), int(high)
+    return static_int(low, name), static_int(high, name)
 
 
 @operation

@@ -24,7 +24,7 @@ __all__ = ["affine_transform", "map_coordinates", "perspective_transform"]
 _FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 
 
-def _modulo(x: Node, size: float) -> Node:
+def _modulo(x: Node, size: int) -> Node:
     return x - p.floor(x / size) * size
 
 
@@ -33,16 +33,16 @@ def _inside(positions: Node, size: int, mode: str) -> Node:
     last = full(size - 1, positions.type)
     zero = zeros_like(positions)
     if mode == "wrap":
-        return _modulo(positions, float(size))
+        return _modulo(positions, size)
     if mode == "mirror":  # about the centres of the edge pixels
         if size == 1:
             return zero
-        period = 2.0 * (size - 1)
+        period = 2 * (size - 1)
         reflected = _modulo(positions, period)
         return p.minimum(reflected, period - reflected)
     if mode == "reflect":  # about the edges
-        reflected = _modulo(positions, 2.0 * size)
-        return p.minimum(reflected, (2.0 * size - 1.0) - reflected)
+        reflected = _modulo(positions, 2 * size)
+        return p.minimum(reflected, (2 * size - 1) - reflected)
     return p.minimum(p.maximum(positions, zero), last)
 
 
