@@ -35,6 +35,7 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: ops.histogram(ONES, range=(5, 1)), ValueError, "a pair"),
     (lambda: ops.image.extract_patches_3d(np.ones((1, 8, 8, 8, 1)), (4, 4)), TypeError, "3 of them"),
     (lambda: ops.layer_normalization(ONES, scale=ONES), TypeError, "unknown arguments"),
+    (lambda: ops.unstack(hornbeam.KerasTensor((None, 3))), ValueError, "unknown size: give num"),
     (lambda: ops.cholesky(-np.eye(2)), ValueError, "not positive definite"),
 ]
 

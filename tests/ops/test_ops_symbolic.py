@@ -50,6 +50,21 @@ CASES: list[tuple[Callable[[], Any], tuple, str]] = [
     (lambda: ops.map(lambda x: x * 2, ROWS), (None, 5), "float32"),
     (lambda: ops.jvp(ops.sin, (ROWS,), (ROWS,))[1], (None, 5), "float32"),
     (lambda: ops.unique(ROWS, axis=1, size=3), (None, 3), "float32"),
+    (lambda: ops.unique(ROWS, size=3), (3,), "float32"),
+    (lambda: ops.unique(ROWS, axis=0, size=3), (3, 5), "float32"),
+    (lambda: ops.searchsorted(KerasTensor((None,)), np.ones((2, 3))), (2, 3), "int32"),
+    (lambda: ops.unstack(ROWS, num=3)[2], (5,), "float32"),
+    (lambda: ops.associative_scan(ops.add, ROWS), (None, 5), "float32"),
+    (lambda: ops.associative_scan(ops.add, ROWS, axis=1), (None, 5), "float32"),
+    (lambda: ops.jvp(ops.cos, (ROWS,), (KerasTensor((None, 5)),))[1], (None, 5), "float32"),
+    (lambda: ops.rms_normalization(ROWS, KerasTensor((None, 5))), (None, 5), "float32"),
+    (
+        lambda: ops.image.pad_images(
+            KerasTensor((None, None, None, 3)), 2, 3, target_height=9, target_width=8
+        ),
+        (None, 9, 8, 3),
+        "float32",
+    ),
     (lambda: ops.linspace(ROWS, 1.0, 4), (4, None, 5), "float32"),
     (lambda: ops.geomspace(1.0, ROWS, 4, axis=1), (None, 4, 5), "float32"),
     (lambda: ops.while_loop(lambda x: ops.sum(x) < 1, lambda x: x * 2, ROWS), (None, 5), "float32"),

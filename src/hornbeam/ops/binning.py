@@ -11,6 +11,7 @@ from hornbeam.core.convert import as_tensor, broadcast_node, cast_node, result_d
 from hornbeam.core.dispatch import operation
 from hornbeam.core.sparse import as_sparse
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import ShapeError, TensorType, is_float
 from hornbeam.ops._common import index_node, node_of, static_int
 from hornbeam.ops.creation import linspace
@@ -54,7 +55,8 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
         return Tensor(low)
     high = p.full(count, low.type)
     below = p.le if side == "right" else p.lt
-    for _ in range(count.bit_length()):  # bisection of all values at once
+    # Bisection of all values at once. An unknown count is that of a trace for types alone.
+    for _ in range(32 if is_unknown(count) else count.bit_length()):
         open_ = p.lt(low, high)
         middle = p.div(low + high, p.full(2, low.type))
         edge = p.gather(edges, p.reshape(middle, (*middle.shape, 1)))

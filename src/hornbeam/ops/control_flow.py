@@ -18,7 +18,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
-from hornbeam.ir.sizes import merged_size, same_shape, same_size
+from hornbeam.ir.sizes import is_unknown, merged_size, same_shape, same_size
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import node_of, one_axis, static_int
 
@@ -391,7 +391,8 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = 
         return tree.pack_sequence_as(elems, [Tensor(n) for n in parts])
 
     distance = 1
-    while distance < length:
+    # Of an unknown length one step shows the types.
+    while distance < (2 if is_unknown(length) else length):
         before = [part(n, a, 0, length - distance) for n, a in zip(nodes, axes, strict=True)]
         here = [part(n, a, distance, length) for n, a in zip(nodes, axes, strict=True)]
         combined = _loop_values("associative_scan", f(packed(before), packed(here)), here)

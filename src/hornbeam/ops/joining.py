@@ -15,7 +15,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
-from hornbeam.ir.sizes import same_shape
+from hornbeam.ir.sizes import is_unknown, same_shape, same_size
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import cut, node_of, one_axis, shape_of
 from hornbeam.ops.shaping import ravel
@@ -279,7 +279,11 @@ def unstack(x: TensorLike, num: int | None = None, axis: int = 0) -> list[Tensor
     node = node_of(x)
     at = one_axis(axis, node.rank, "unstack")
     count = node.shape[at]
-    if num is not None and num != count:
-        raise ShapeError(f"unstack: num={num}, but axis {axis} has size {count}")
+    if num is not None:
+        if not same_size(count, num):
+            raise ShapeError(f"unstack: num={num}, but axis {axis} has size {count}")
+        count = num
+    if is_unknown(count):
+        raise ShapeError(f"unstack: axis {axis} has an unknown size: give num, the number of slices")
     rest = (*node.shape[:at], *node.shape[at + 1 :])
     return [Tensor(p.reshape(cut(node, at, i, i + 1), rest)) for i in range(count)]

@@ -17,7 +17,7 @@ from hornbeam.core.operators import matmul
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
-from hornbeam.ir.sizes import maximum
+from hornbeam.ir.sizes import maximum, same_shape
 from hornbeam.ir.types import ShapeError, TensorType, is_complex
 from hornbeam.ops._common import float_dtype, float_node, many_axes, node_of, one_axis, with_ones
 
@@ -536,6 +536,13 @@ def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepd
 # -- forward derivative --------------------------------------------------------------------------------------
 
 
+def _like(tangent: TensorLike, primal: Node) -> Node:
+    node = cast_node(tangent, primal.dtype)
+    if not same_shape(node.shape, primal.shape):
+        raise ShapeError(f"jvp: a tangent of shape {node.shape} for a primal of shape {primal.shape}")
+    return p.reshape(node, primal.shape)  # their unknown sizes may have different names
+
+
 @operation
 def jvp(
     fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
@@ -563,7 +570,7 @@ def jvp(
     from hornbeam.ir import autodiff
 
     values = [p.optimization_barrier(float_node(x))[0] for x in tree.flatten(list(primals))]
-    directions = [cast_node(t, v.dtype) for t, v in zip(tree.flatten(list(tangents)), values, strict=True)]
+    directions = [_like(t, v) for t, v in zip(tree.flatten(list(tangents)), values, strict=True)]
     result = fun(*tree.pack_sequence_as(list(primals), [Tensor(v) for v in values]))
     result, aux = result if has_aux else (result, None)
     outs = [node_of(x) for x in tree.flatten(result)]

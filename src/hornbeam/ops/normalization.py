@@ -232,7 +232,9 @@ def rms_normalization(
     if scale is None:
         return Tensor(p.convert(_untrail(result, node, axes, back), node.dtype))
     weights = cast_node(scale, work)
-    if weights.rank == node.rank > len(axes) and broadcast_shapes(weights.shape, node.shape) == node.shape:
+    if weights.rank == node.rank > len(axes) and same_shape(
+        broadcast_shapes(weights.shape, node.shape), node.shape
+    ):
         result = _untrail(result, node, axes, back) * broadcast_node(weights, node.shape)
         return Tensor(p.convert(result, node.dtype))
     vector = full(1, TensorType(rows.shape[-1:], work))

@@ -257,9 +257,12 @@ def _margins(
     if target is not None:
         rest = (target - size if grow else size - target) - low - high
         low, high = (rest, high) if before is None else (low, rest)
-    if low < 0 or high < 0 or (not grow and low + high > size):
+    unfit = low < 0 or high < 0 or (not grow and low + high > size)
+    if unfit and not (is_unknown(low) or is_unknown(high)):
         raise ShapeError(f"{name}: amounts {low} and {high} do not fit an axis of size {size}")
-    return static_int(low, name), static_int(high, name)
+    return (low if is_unknown(low) else static_int(low, name)), (
+        high if is_unknown(high) else static_int(high, name)
+    )
 
 
 @operation
