@@ -107,3 +107,15 @@ def test_functions() -> None:
     assert f(f.input)["sum"].shape == (None, 3)
     with pytest.raises(NotImplementedError, match="make a Model"):
         f.get_config()
+
+
+def test_where_symbolic_tensors_come_from() -> None:
+    """As scripts for Keras read it, to walk a model backwards."""
+    x = hb.Input((3,))
+    dense = layers.Dense(2)
+    first, second = dense(x), dense(x * 2)
+    assert (first._keras_history.operation, first._keras_history.node_index) == (dense, 0)
+    assert second._keras_history == (dense, 1, 0)
+    parts = ops.split(x, 3, axis=1)
+    assert [part._keras_history.tensor_index for part in parts] == [0, 1, 2]
+    assert not hasattr(hb.KerasTensor((3,)), "_keras_history")

@@ -6,7 +6,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
@@ -70,6 +70,13 @@ class KerasTensor(Tensor):
             f"{self!r} is symbolic: it has no value yet. Call a model or a layer on data, "
             "or build the computation out of layers and hornbeam.ops"
         )
+
+    @property
+    def _keras_history(self) -> KerasHistory:
+        """Where the tensor comes from, under the name that scripts for Keras read."""
+        if self.history is None:
+            raise AttributeError(f"{self!r} is not the result of a call")
+        return self.history.origin(self)
 
     @property
     def shape(self) -> tuple[int | Any, ...]:
@@ -168,6 +175,14 @@ def _checked_size(size: Any, axis: int) -> int:
     return size if isinstance(size, SymbolicSize) else operator.index(size)
 
 
+class KerasHistory(NamedTuple):
+    """The operation that computes a symbolic tensor, the number of its call and that of the result."""
+
+    operation: Callable[..., Any]
+    node_index: int
+    tensor_index: int
+
+
 class SymbolicCall:
     """A call on symbolic tensors: the operation, its arguments and its outputs.
 
@@ -187,6 +202,12 @@ class SymbolicCall:
         self.outputs: Tree = None
         # The user's line, for errors.
         self.place = user_line(sys._getframe(1))
+
+    def origin(self, output: KerasTensor) -> KerasHistory:
+        """Describe one of the outputs."""
+        calls = getattr(self.operation, "_inbound", ())
+        number = next((i for i, call in enumerate(calls) if call is self), 0)
+        return KerasHistory(self.operation, number, output.output_index)
 
     @property
     def inputs(self) -> list[KerasTensor]:
