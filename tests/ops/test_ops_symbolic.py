@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hornbeam
 from hornbeam import activations, ops, random
 from hornbeam.core.symbolic import KerasTensor
+from hornbeam.errors import ConcretizationError
 
 IMAGE = KerasTensor((None, 8, 6, 3))
 ROWS = KerasTensor((None, 5))
@@ -84,10 +86,23 @@ def test_symbolic(number: int) -> None:
     assert out.history is not None
 
 
-def test_what_depends_on_values_says_so() -> None:
-    for fn in (ops.nonzero, ops.unique):
-        with pytest.raises(ValueError, match="symbolic"):
-            fn(ROWS)
+def test_sizes_as_values() -> None:
     assert ops.shape(ROWS) == (None, 5)
     assert ops.ndim(ROWS) == 2
     assert repr(ops.size(ROWS)) == "<KerasTensor shape=() dtype=int32>"
+
+
+def test_numbers_of_results_that_depend_on_values() -> None:
+    """Unknown sizes, in models that run eagerly."""
+    x = hornbeam.Input((4,))
+    assert [t.shape for t in ops.nonzero(x)] == [(None,), (None,)]
+    values, first, inverse = ops.unique(x, axis=0, return_index=True, return_inverse=True)
+    assert (values.shape, first.shape, inverse.shape) == ((None, 4), (None,), (None,))
+    assert ops.segment_sum(x, LABELS).shape == (None, 4)
+    assert ops.segment_max(x, LABELS, num_segments=3).shape == (3, 4)
+    model = hornbeam.Model(x, ops.unique(x))
+    data = np.array([[2, 1, 2, 3]], np.float32)
+    with pytest.raises(ConcretizationError, match=r"ops.unique needs it.*run_eagerly=True"):
+        model(data)
+    model.compile(run_eagerly=True)
+    np.testing.assert_array_equal(model.predict(data, verbose=0), [1, 2, 3])

@@ -58,7 +58,7 @@ def _dynamic(user: FrameType) -> str:
     frame: FrameType | None = sys._getframe(2)
     names = []
     while frame is not None and frame is not user:
-        names.append(frame.f_code.co_name)
+        names.append(frame.f_code.co_name.removeprefix("_all_"))
         frame = frame.f_back
     if "_canonical" in names:
         return (

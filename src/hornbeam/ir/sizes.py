@@ -294,6 +294,11 @@ def noted_assumptions() -> Iterator[Assumptions]:
         yield pairs
 
 
+def in_symbolic_trace() -> bool:
+    """Return True while types are inferred for symbolic tensors, and nothing will be computed."""
+    return _assumptions.get() is not None
+
+
 def certainly_differ(a: Any, b: Any) -> bool:
     """Return True if two sizes differ for all values of their symbols."""
     difference = a - b

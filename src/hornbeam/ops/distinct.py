@@ -14,6 +14,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
+from hornbeam.ir.sizes import in_symbolic_trace, new_size
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import cut, node_of, one_axis, static_int
 from hornbeam.ops.binning import searchsorted
@@ -58,7 +59,8 @@ def unique(
 ) -> Tensor | tuple[Tensor, ...]:
     """Return the distinct elements in ascending order.
 
-    Their number depends on the values: `x` must be known, unless `size` is given. No NaN equals another one.
+    Their number depends on the values: `x` must be known (a model that uses it runs eagerly), unless `size`
+    is given. No NaN equals another one.
 
     Args:
         x: Tensor or anything that converts to one.
@@ -83,22 +85,25 @@ def unique(
     """
     if size is not None:
         results = _unique(x, axis, static_int(size, "size"), fill_value)
-    elif isinstance(x, Tensor) and x.symbolic:
-        raise ShapeError(
-            "unique: the number of results depends on values, which a symbolic tensor does not have: give "
-            "the largest number as size="
-        )
     else:
-        array = np.asarray(x)
-        values, index, inverse, counts = np.unique(
-            array, return_index=True, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
-        )
-        inverse = inverse.reshape(array.shape if axis is None else -1)
-        extras = (as_tensor(part.astype(np.int32)) for part in (index, inverse, counts))
-        results = (as_tensor(values, as_tensor(x).dtype), *extras)
+        results = _all_unique(x, axis)
     wanted = (True, return_index, return_inverse, return_counts)
     chosen = tuple(result for result, is_wanted in zip(results, wanted, strict=True) if is_wanted)
     return chosen[0] if len(chosen) == 1 else chosen
+
+
+@operation
+def _all_unique(x: TensorLike, axis: int | None) -> tuple[Tensor, ...]:
+    """Return all distinct slices, their first indices, the inverse and the counts, of known values."""
+    if in_symbolic_trace():
+        return _unique(x, axis, new_size("distinct"), None)
+    array = np.asarray(x)
+    values, index, inverse, counts = np.unique(
+        array, return_index=True, return_inverse=True, return_counts=True, axis=axis, equal_nan=False
+    )
+    inverse = inverse.reshape(array.shape if axis is None else -1)
+    extras = (as_tensor(part.astype(np.int32)) for part in (index, inverse, counts))
+    return as_tensor(values, as_tensor(x).dtype), *extras
 
 
 @operation

@@ -13,7 +13,7 @@ from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.primitive import full
-from hornbeam.ir.sizes import same_shape
+from hornbeam.ir.sizes import in_symbolic_trace, new_size, same_shape
 from hornbeam.ir.types import ShapeError, TensorType, is_float, is_integer, numpy_dtype
 from hornbeam.ops._common import float_node, node_of, static_int
 from hornbeam.ops.elementwise import erf, erfinv, rsqrt
@@ -54,6 +54,8 @@ def _segments(
     if index.rank != 1 or not is_integer(index.dtype) or not same_shape(index.shape, node.shape[:1]):
         raise ShapeError(f"{name}: needs one integer segment per row of {node.shape}, got {index.type}")
     if num_segments is None:
+        if in_symbolic_trace():
+            return Tensor(full(0, TensorType((new_size("segments"), *node.shape[1:]), node.dtype)))
         if index.level:
             raise ShapeError(f"{name}: inside a compiled function num_segments must be given")
         values = np.asarray(as_tensor(ids))

@@ -13,6 +13,7 @@ from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, c
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import in_symbolic_trace, new_size
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import index_node, node_of, one_axis, shape_of, static_int
 
@@ -83,10 +84,11 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: TensorLi
     return result
 
 
+@operation
 def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
     """Return the indices of the nonzero elements.
 
-    Their number depends on the values, so `x` must be known.
+    Their number depends on the values, so `x` must be known: a model that uses it runs eagerly.
 
     Args:
         x: Tensor or anything that converts to one.
@@ -101,10 +103,9 @@ def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
         >>> [np.asarray(i).tolist() for i in hornbeam.ops.nonzero([0, 5, 6])]
         [[1, 2]]
     """
-    if isinstance(x, Tensor) and x.symbolic:
-        raise ShapeError(
-            "nonzero: the number of results depends on values, which a symbolic tensor does not have"
-        )
+    if in_symbolic_trace():
+        count = new_size("nonzero")
+        return tuple(Tensor(p.iota("int32", (count,), 0)) for _ in range(node_of(x).rank))
     return tuple(as_tensor(i.astype(np.int32)) for i in np.nonzero(np.asarray(x)))
 
 
