@@ -243,3 +243,15 @@ def test_shapes_of_bins_before_adapt(compare: Comparison, mode: str) -> None:
         symbols = [layer(side.Input((5, 2))) for side, layer in zip(SIDES, (ours, theirs), strict=True)]
         compare.same("symbols", *((x.shape, x.dtype) for x in symbols))
         compare.same("dtype", ours.output_dtype, theirs.output_dtype)
+
+
+def test_shapes_by_name(compare: Comparison) -> None:
+    shapes = []
+    for side in SIDES:
+        three = [(2, 3, 4), (2, 5, 6), (2, 5, 4)]
+        attention = side.layers.Attention().compute_output_shape(input_shape=three)
+        dense = side.layers.Dense(3).compute_output_shape(input_shape=(None, 2))
+        layer = side.layers.MultiHeadAttention(2, 4)
+        heads = layer.compute_output_shape(query_shape=(2, 3, 4), value_shape=(2, 5, 6))
+        shapes.append([tuple(attention), tuple(dense), tuple(heads)])
+    compare.same("shapes", *shapes)

@@ -33,7 +33,7 @@ from hornbeam.ir.scope import Located, SourceLine, scope
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
-from hornbeam.layers.call import LayerCall, is_ours
+from hornbeam.layers.call import LayerCall, call_signature, is_ours
 from hornbeam.layers.config import (
     BASE_ARGUMENTS,
     SHAPE_ARGUMENTS,
@@ -481,8 +481,13 @@ class Layer(Operation, QuantizationMethods, Weighted):
 
         Args:
             *args: Shapes in place of the tensors of a call.
-            **kwargs: Shapes in place of the tensors of a call.
+            **kwargs: Shapes by the names of the tensors, or these followed by `_shape`; `input_shape` is that
+                of the first one.
         """
+        if "input_shape" in kwargs:
+            args = (kwargs.pop("input_shape"), *args)
+        names = call_signature(type(self).call).names
+        kwargs = {k if k in names else k.removesuffix("_shape"): shape for k, shape in kwargs.items()}
         with shapes_only():
             classes = {type(layer).__name__: type(layer) for layer in self._flatten_layers(False)}
             with custom_object_scope(classes):  # those of sublayers need not be registered
