@@ -160,6 +160,12 @@ def test_dtype_is_floatx_unless_given() -> None:
     assert losses.MeanSquaredError(dtype="float16")(np.zeros((2, 1)), np.zeros((2, 1))).dtype == "float16"
 
 
+def test_values_of_any_dtype_are_reduced_in_that_of_the_loss() -> None:
+    assert losses.CTC(dtype="bfloat16")(np.array([[1, 2]]), np.zeros((1, 4, 3))).dtype == "bfloat16"
+    wide = losses.LossFunctionWrapper(lambda y_true, y_pred: ops.cast(y_pred, "float64"), dtype="float32")
+    assert wide(np.zeros((2, 1)), np.zeros((2, 1))).dtype == "float32"
+
+
 def test_gradient_of_mean_squared_error() -> None:
     target, start = np.array([[1.0, 2.0]]), np.array([[3.0, 5.0]])
     gradient = hornbeam.grad(lambda p: losses.MeanSquaredError()(target, p))(as_tensor(start))

@@ -106,7 +106,7 @@ class Loss(ArgumentChecks):
         own_mask = values._keras_mask
         if own_mask is not None:
             mask = own_mask if mask is None else ops.logical_and(mask, own_mask)
-        return reduce_weighted(values, sample_weight, mask, self.reduction, self.name)
+        return reduce_weighted(ops.cast(values, self._dtype), sample_weight, mask, self.reduction, self.name)
 
     def _prediction(self, x: TensorLike) -> Tensor:
         return ops.cast(ops.convert_to_tensor(x), self._dtype)
