@@ -241,7 +241,7 @@ def scale_and_translate(
         node = _along(node, at, weights)
     if not same_shape(node.shape, shape):
         raise ShapeError(f"scale_and_translate: the other axes of {shape} differ from {node.shape}")
-    return Tensor(node)
+    return Tensor(p.reshape(node, shape))  # a size that is known from `output_shape` alone
 
 
 def _margins(
