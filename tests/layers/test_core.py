@@ -52,9 +52,9 @@ def test_masks_of_ragged_inputs_reach_the_layers() -> None:
     lstm = layers.LSTM(3)
     model = hornbeam.Model(x, lstm(x))
     rows = [np.ones((3, 2), "float32"), np.full((1, 2), 2.0, "float32")]
-    found = model(hornbeam.ops.convert_to_tensor(rows, ragged=True))
+    result = model(hornbeam.ops.convert_to_tensor(rows, ragged=True))
     expected = np.concatenate([np.asarray(lstm(row[None])) for row in rows])
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
 def test_dense_is_a_matrix_product(engine: str, rng: np.random.Generator) -> None:

@@ -116,10 +116,10 @@ def test_a_training_resumes_with_its_factors(tmp_path: Path) -> None:
         model.fit(x, y, epochs=epochs, verbose=0, shuffle=False, **options)
         return model
 
-    whole = fit(4)
+    complete = fit(4)
     fit(2, resume=tmp_path / "run")
     resumed = fit(4, resume=tmp_path / "run")
-    for one, other in zip(whole.weights, resumed.weights, strict=True):
+    for one, other in zip(complete.weights, resumed.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -154,15 +154,15 @@ def test_inputs_that_are_none() -> None:
     model = hb.Model({"x": x, "a": offset}, layers.Dense(1)(Offset()(x, offset)))
     model.compile("sgd", "mse")
     y = X[:, :1]
-    absent, given = {"x": X, "a": None}, {"x": X, "a": np.zeros_like(X)}
-    assert model.evaluate(absent, y, verbose=0) == pytest.approx(model.evaluate(given, y, verbose=0))
+    absent, passed = {"x": X, "a": None}, {"x": X, "a": np.zeros_like(X)}
+    assert model.evaluate(absent, y, verbose=0) == pytest.approx(model.evaluate(passed, y, verbose=0))
     model.fit(absent, y, verbose=0)
     model.fit((({"x": X, "a": None}, y) for _ in range(2)), verbose=0)
-    np.testing.assert_allclose(model.predict(absent, verbose=0), model.predict(given, verbose=0), rtol=1e-6)
+    np.testing.assert_allclose(model.predict(absent, verbose=0), model.predict(passed, verbose=0), rtol=1e-6)
 
 
 def test_a_state_tree_needs_different_paths() -> None:
-    class Twins(hb.Model):
+    class Doubled(hb.Model):
         def __init__(self) -> None:
             super().__init__()
             self.one, self.other = layers.Dense(1, name="same"), layers.Dense(1, name="same")
@@ -170,7 +170,7 @@ def test_a_state_tree_needs_different_paths() -> None:
         def call(self, x: Any) -> Any:
             return self.one(x) + self.other(x)
 
-    model = Twins()
+    model = Doubled()
     model(X)
     with pytest.raises(ValueError, match=r"two variables with the path .*same/kernel"):
         model.get_state_tree()

@@ -102,10 +102,10 @@ def test_functions_agree_with_numpy(name: str) -> None:
     ours, theirs = CASES[name]
     expected = np.asarray(theirs(Z))
     for value in (ours(ops.convert_to_tensor(Z)), hornbeam.jit(ours)(Z)):
-        found = np.asarray(value)
+        result = np.asarray(value)
         kinds = {"c": "c", "f": "f", "b": "b", "i": "iu"}
-        assert found.dtype.kind in kinds[expected.dtype.kind]
-        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+        assert result.dtype.kind in kinds[expected.dtype.kind]
+        np.testing.assert_allclose(result, expected, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -113,8 +113,8 @@ def test_engines_agree(engine: str) -> None:
     engine_or_skip(engine)
     with engines.using(engine):
         for name, (ours, theirs) in CASES.items():
-            found, expected = np.asarray(ours(ops.convert_to_tensor(Z))), np.asarray(theirs(Z))
-            np.testing.assert_allclose(found, expected, rtol=5e-5, atol=5e-6, err_msg=name)
+            result, expected = np.asarray(ours(ops.convert_to_tensor(Z))), np.asarray(theirs(Z))
+            np.testing.assert_allclose(result, expected, rtol=5e-5, atol=5e-6, err_msg=name)
 
 
 # Functions of one complex tensor with a real result, and the same for JAX.
@@ -150,9 +150,9 @@ def test_gradients_agree_with_jax(name: str) -> None:
         hornbeam.grad(lambda z: loss(ops, z)),
         hornbeam.jit(hornbeam.grad(lambda z: loss(ops, z))),
     ):
-        found = np.asarray(gradient(ops.convert_to_tensor(Z)))
-        assert found.dtype == np.complex64
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        result = np.asarray(gradient(ops.convert_to_tensor(Z)))
+        assert result.dtype == np.complex64
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_by_real_tensors_through_complex_ones() -> None:
@@ -275,9 +275,9 @@ def test_edges_agree_with_numpy(name: str) -> None:
         values = values[abs(values * values + 1) > 0]
     with np.errstate(all="ignore"):
         expected = getattr(np, name)(values.astype("complex128")).astype("complex64")
-    found = np.asarray(getattr(ops, name)(values))
+    result = np.asarray(getattr(ops, name)(values))
     finite = np.isfinite(expected)
-    np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result[finite], expected[finite], rtol=1e-5, atol=1e-6)
 
 
 def _eig_matrices() -> list[np.ndarray]:

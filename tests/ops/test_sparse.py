@@ -88,8 +88,10 @@ def test_gradients_flow_to_the_values(name: str) -> None:
         x = places.with_values(values)
         return ops.sum(ops.square(fn(ops.convert_to_tensor(x, sparse=False) if dense else x)))
 
-    found, expected = (hornbeam.grad(lambda v, d=dense: loss(v, d))(places.values) for dense in (False, True))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    results, expected = (
+        hornbeam.grad(lambda v, dense=dense: loss(v, dense))(places.values) for dense in (False, True)
+    )
+    np.testing.assert_allclose(results, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_by_the_dense_operand_of_a_product() -> None:

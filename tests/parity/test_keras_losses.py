@@ -141,13 +141,13 @@ def test_circle_in_bfloat16(compare: Comparison, reduction: str) -> None:
 
 @pytest.mark.parametrize("floatx", ["float16", "float32"])
 @pytest.mark.parametrize("given", [None, "bfloat16", "float16"])
-def test_dtypes_of_losses(compare: Comparison, floatx: str, given: str | None) -> None:
+def test_dtypes_of_losses(compare: Comparison, floatx: str, passed: str | None) -> None:
     values = []
     for side in SIDES:
         before = side.config.floatx()
         side.config.set_floatx(floatx)
         try:
-            loss = side.losses.MeanSquaredError(dtype=given, reduction="sum")
+            loss = side.losses.MeanSquaredError(dtype=passed, reduction="sum")
             numbers = np.array([[1.0, 0.5]])
             values.append([loss(numbers, numbers.astype(d) + 1) for d in ("float16", "float32", "float64")])
         finally:

@@ -76,7 +76,7 @@ def test_lora(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["gptq", "awq"])
 def test_keras_reads_calibrated_layers(mode: str, tmp_path: Path) -> None:
-    """The other way round nobody does: Keras 3.15 forgets the zero points in its own files."""
+    """Not the other way round: Keras 3.15 forgets the zero points in its own files."""
     ours = build(hornbeam)
     kind = getattr(hornbeam.quantizers, f"{mode.upper()}Config")
     structure = {"pre_block_layers": [ours.layers[1]], "sequential_blocks": [ours.layers[2]]}

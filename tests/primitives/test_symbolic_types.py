@@ -87,7 +87,7 @@ def test_rules_agree_on_symbols_and_numbers(name: str, index: int) -> None:
                 continue
             assert symbolic is not None, f"{name} refuses symbols for {shapes}"
             bound = {names[n]: size for n, size in chosen.items()}
-            found = [TensorType(tuple(evaluate(n, bound) for n in t.shape), t.dtype) for t in symbolic]
-            assert found == known, f"{name} of {shapes}, {params}"
+            results = [TensorType(tuple(evaluate(n, bound) for n in t.shape), t.dtype) for t in symbolic]
+            assert results == known, f"{name} of {shapes}, {params}"
             agreed += 1
         assert agreed, f"{name} takes no numbers"

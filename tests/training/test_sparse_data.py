@@ -35,10 +35,10 @@ def _fitted(x: Any, **options: Any) -> tuple[dict[str, list[float]], np.ndarray]
 @pytest.mark.parametrize("form", ["csr_matrix", "coo_matrix", "csc_array", "lil_matrix"])
 def test_fits_as_dense_arrays_do(form: str) -> None:
     expected, predictions = _fitted(DENSE, validation_split=0.2)
-    found, again = _fitted(getattr(scipy.sparse, form)(DENSE), validation_split=0.2)
-    assert list(found) == list(expected)
+    result, again = _fitted(getattr(scipy.sparse, form)(DENSE), validation_split=0.2)
+    assert list(result) == list(expected)
     for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
+        np.testing.assert_allclose(result[name], expected[name], rtol=1e-5)
     np.testing.assert_allclose(again, predictions, rtol=1e-5)
 
 
@@ -56,8 +56,8 @@ def test_fits_as_dense_arrays_do(form: str) -> None:
 def test_options_of_fit(options: dict[str, Any]) -> None:
     dense = {key: (DENSE[:20], TARGETS[:20]) if key == "validation_data" else v for key, v in options.items()}
     expected, predictions = _fitted(DENSE, **dense)
-    found, again = _fitted(scipy.sparse.csr_matrix(DENSE), **options)
-    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-5)
+    result, again = _fitted(scipy.sparse.csr_matrix(DENSE), **options)
+    np.testing.assert_allclose(result["loss"], expected["loss"], rtol=1e-5)
     np.testing.assert_allclose(again, predictions, rtol=1e-5)
 
 
@@ -74,11 +74,11 @@ def test_evaluate_and_batch_methods() -> None:
 
 def test_only_the_rows_of_a_few_batches_are_dense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(array_data, "_DENSE_BYTES", 40 * 4 * 16)
-    taken: list[int] = []
+    used: list[int] = []
     rows = array_data.rows_for
-    monkeypatch.setattr(array_data, "rows_for", lambda e, a: (taken.append(a.shape[0]), rows(e, a))[1])
+    monkeypatch.setattr(array_data, "rows_for", lambda e, a: (used.append(a.shape[0]), rows(e, a))[1])
     _fitted(scipy.sparse.csr_matrix(DENSE))
-    assert max(taken) == 16
+    assert max(used) == 16
 
 
 def test_values_that_are_not_finite_are_named() -> None:

@@ -63,7 +63,7 @@ class Recorder(callbacks.Callback):
 @pytest.mark.parametrize("source", ["arrays", "a PyDataset", "a Dataset", "a list"])
 def test_an_epoch_ends_with_the_pass(steps: int, updates: list[int], words: str | None, source: str) -> None:
     rows = hb.data.Dataset.from_tensor_slices((X, Y))
-    given: dict[str, Any] = {
+    passed: dict[str, Any] = {
         "arrays": {"x": X, "y": Y, "batch_size": 4},
         "a PyDataset": {"x": Numbered()},
         "a Dataset": {"x": rows.map(lambda x, y: (x, y)).batch(4)},
@@ -75,12 +75,12 @@ def test_an_epoch_ends_with_the_pass(steps: int, updates: list[int], words: str 
         on_epoch_end=lambda epoch, logs: counts.append(int(net.optimizer.iterations))
     )
     if words is None:
-        net.fit(**given, epochs=4, steps_per_epoch=steps, verbose=0, callbacks=[count])
+        net.fit(**passed, epochs=4, steps_per_epoch=steps, verbose=0, callbacks=[count])
     else:
         if source == "a list" and steps == 11:  # its length is unknown until its end
             words = "epoch 1 ended with the data, after 10 of 11 steps"
         with pytest.warns(UserWarning, match=words):
-            net.fit(**given, epochs=4, steps_per_epoch=steps, verbose=0, callbacks=[count])
+            net.fit(**passed, epochs=4, steps_per_epoch=steps, verbose=0, callbacks=[count])
     assert np.diff([0, *counts]).tolist() == updates
 
 

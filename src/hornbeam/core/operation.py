@@ -185,5 +185,5 @@ class Operation(_RecordsConstructor):
 
 
 def _takes_name(cls: type) -> bool:
-    parameters = inspect.signature(cls.__init__).parameters
+    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
     return "name" in parameters or any(x.kind is x.VAR_KEYWORD for x in parameters.values())

@@ -138,11 +138,11 @@ def is_scipy_sparse(x: object) -> bool:
 
 def _unchecked(indices: np.ndarray, values: Tensor, shape: tuple[int, ...]) -> SparseTensor:
     """Make a sparse tensor of distinct places in order."""
-    made = SparseTensor.__new__(SparseTensor)
-    made._node = None  # type: ignore[assignment]
-    made._keras_mask = None
-    made.indices, made.values, made._shape = indices, values, tuple(shape)
-    return made
+    created = SparseTensor.__new__(SparseTensor)
+    created._node = None  # type: ignore[assignment]
+    created._keras_mask = None
+    created.indices, created.values, created._shape = indices, values, tuple(shape)
+    return created
 
 
 def _distinct(indices: np.ndarray, values: Tensor, shape: tuple[int, ...]) -> tuple[np.ndarray, Tensor]:

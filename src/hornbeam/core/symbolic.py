@@ -73,7 +73,7 @@ class KerasTensor(Tensor):
 
     @property
     def _keras_history(self) -> KerasHistory:
-        """Where the tensor comes from, under the name that scripts for Keras read."""
+        """The origin of the tensor, under the name that scripts for Keras read."""
         if self.history is None:
             raise AttributeError(f"{self!r} is not the result of a call")
         return self.history.origin(self)
@@ -169,7 +169,7 @@ def _checked_shape(shape: ShapeLike | int) -> tuple[int, ...]:
     return checked
 
 
-def _checked_size(size: Any, axis: int) -> int:
+def _checked_size(size: Any, axis: int) -> Any:
     if size is None:
         return new_size("size" if axis else "batch")
     return size if isinstance(size, SymbolicSize) else operator.index(size)

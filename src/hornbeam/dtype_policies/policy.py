@@ -88,7 +88,7 @@ class DTypePolicy:
 
     @property
     def quantization_mode(self) -> str | None:
-        """How weights are quantized, such as "int8"; None for policies that do not quantize."""
+        """The format of quantized weights, such as "int8"; None for policies that do not quantize."""
         return None
 
     def get_config(self) -> dict[str, Any]:

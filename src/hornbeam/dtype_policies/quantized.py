@@ -51,7 +51,7 @@ class QuantizedDTypePolicy(DTypePolicy):
 
     @property
     def quantization_mode(self) -> str:
-        """How weights are quantized, such as "int8"."""
+        """The format of quantized weights, such as "int8"."""
         return self._mode
 
     @property

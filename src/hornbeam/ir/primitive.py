@@ -172,7 +172,7 @@ COMPLEX_RULES: dict[str, Callable[..., Any]] = {}
 
 
 def takes_complex(primitive: Primitive) -> bool:
-    """Whether complex operands are accepted: by a rule, or, of a composite for any dtype, by its body."""
+    """True if complex operands are accepted: by a rule, or, of a composite for any dtype, by its body."""
     return primitive.name in COMPLEX_RULES or (primitive.composite and primitive.dtypes is DTYPES)
 
 

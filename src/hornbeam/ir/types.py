@@ -85,7 +85,7 @@ def is_complex(name: str) -> bool:
 
 
 def is_inexact(name: str) -> bool:
-    """Whether values are real or complex floating-point numbers, which have derivatives."""
+    """Return True for real and complex floating-point numbers, which have derivatives."""
     return name in FLOATS or name in COMPLEX
 
 

@@ -101,8 +101,8 @@ class Embedding(QuantizableLayer):
         self._take_quantization(quantization_config)
         if weights is not None:
             self.build(None)
-            given = weights if isinstance(weights, list) else [weights]
-            self.set_weights([*given, *self.get_weights()[1:]])
+            passed = weights if isinstance(weights, list) else [weights]
+            self.set_weights([*passed, *self.get_weights()[1:]])
 
     def build(self, input_shape: ShapeTree = None) -> None:
         self._add_main_weight((self.input_dim, self.output_dim))

@@ -106,16 +106,16 @@ class InputLayer(Layer):
         sparse: bool | None,
     ) -> None:
         """Raise ValueError for an argument that contradicts the tensor."""
-        for name, given, actual in (
+        for name, passed, actual in (
             ("shape", None if shape is None else tuple(shape), tensor.shape[1:]),
             ("batch_size", batch_size, tensor.shape[0] if tensor.shape else None),
             ("batch_shape", None if batch_shape is None else tuple(batch_shape), tensor.shape),
             ("dtype", None if dtype is None else symbolic_dtype(dtype), tensor.dtype),
             ("sparse", sparse, tensor.sparse),
         ):
-            if given is not None and given != actual:
+            if passed is not None and passed != actual:
                 raise ValueError(
-                    f"Input {self.name!r}: {name}={given!r} contradicts input_tensor, where it is "
+                    f"Input {self.name!r}: {name}={passed!r} contradicts input_tensor, where it is "
                     f"{actual!r}: omit it"
                 )
 

@@ -235,7 +235,7 @@ def rebuild(config: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
                 progress = True
     if any(waiting.values()):
         absent = {
-            name: [place for place in _needed(nodes[0]) if place not in results]
+            name: [position for position in _needed(nodes[0]) if position not in results]
             for name, nodes in waiting.items()
             if nodes
         }
@@ -263,9 +263,7 @@ def _modern_node(node: Any) -> dict[str, Any]:
     """Return a call as Keras 3 writes it. Keras 2 wrote a list of [layer, call, output, arguments]."""
     if isinstance(node, dict):
         return node
-    tensors = [
-        {"class_name": "__keras_tensor__", "config": {"keras_history": list(place[:3])}} for place in node
-    ]
+    tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": list(x[:3])}} for x in node]
     return {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": dict(node[0][3])}
 
 
@@ -289,7 +287,7 @@ def _maker(entry: dict[str, Any]) -> Any:
         key: _plain(value) for key, value in entry["config"].items() if key not in ("name", "dtype_policy")
     }
 
-    # What stands before the tensors in our function, such as einsum's subscripts or a loop's body.
+    # What is before the tensors in our function, such as einsum's subscripts or a loop's body.
     parameters = list(inspect.signature(function).parameters)
     first = next((i for i, key in enumerate(parameters) if key in _CALL), 0)
     leading = [options.pop(key) for key in parameters[:first]]

@@ -131,17 +131,17 @@ def _statistics(
 ) -> dict[ProductLayer, Any]:
     """Run a block on all batches and collect what the mode needs to know of the inputs of its layers."""
     kind = _Hessian if isinstance(config, GPTQConfig) else _Largest
-    found = {layer: kind(layer._layouts(layer._main_variable.shape)[0].matrix[0]) for layer in layers}
+    result = {layer: kind(layer._layouts(layer._main_variable.shape)[0].matrix[0]) for layer in layers}
 
     def observe(layer: Layer, run: Any) -> Any:
-        if layer in found and isinstance(layer, ProductLayer):
-            found[layer].add(layer._rows(_first([*run.args, *run.keywords.values()])))
+        if layer in result and isinstance(layer, ProductLayer):
+            result[layer].add(layer._rows(_first([*run.args, *run.keywords.values()])))
         return run()
 
     with layer_call_hook(observe):
         for batch in batches:
             tree.map_structure(np.asarray, block(batch))
-    return found
+    return result
 
 
 def _quantize_layer(layer: ProductLayer, statistics: Any, config: CalibratedConfig) -> None:

@@ -197,11 +197,11 @@ class SavingMethods:
             state[name] = {}
             for path, variable in self._by_path(variables).items():
                 *parents, last = path.split("/")
-                place = state[name]
+                position = state[name]
                 for parent in parents:
-                    place = place.setdefault(parent, {})
+                    position = position.setdefault(parent, {})
                 as_array = value_format == "numpy_array"
-                place[last] = np.array(variable.numpy()) if as_array else variable.value
+                position[last] = np.array(variable.numpy()) if as_array else variable.value
         return state
 
     def set_state_tree(self, state_tree: dict[str, dict[str, Any]]) -> None:

@@ -232,13 +232,13 @@ def _beam_search(logs: Node, steps: Node, blank: int, width: int, top: int) -> t
         added = picked(p.transpose(longer, (0, 2, 1)), some_last)
         added = p.reduce_max(p.select(follows, added, spread(never, pairs)), (2,))
         stays_label = _log_add(stays_label, added)
-        taken = p.dot_general(
+        used = p.dot_general(
             p.convert(follows, logs.dtype),
             p.convert(is_last, logs.dtype),
             contract=((1,), (1,)),
             batch=((0,), (0,)),
         )
-        closed = p.bit_or(p.gt(taken, zeros_like(taken)), p.eq(labels, full(blank, labels.type)))
+        closed = p.bit_or(p.gt(used, zeros_like(used)), p.eq(labels, full(blank, labels.type)))
         longer = p.select(closed, full(_NEVER, longer.type), longer)
 
         stays = _log_add(stays_blank, stays_label)
@@ -248,11 +248,11 @@ def _beam_search(logs: Node, steps: Node, blank: int, width: int, top: int) -> t
         number = p.maximum(chosen - width, zeros_like(chosen))
         label = p.rem(number, full(classes, number.type))
         source = p.select(grows, p.div(number - label, full(classes, number.type)), chosen)
-        place = p.bit_and(
+        location = p.bit_and(
             p.eq(position, spread(picked(lengths, source), all_ints.shape)), spread(grows, all_ints.shape)
         )
         new = [
-            p.select(place, spread(label, all_ints.shape), picked(paths, source)),
+            p.select(location, spread(label, all_ints.shape), picked(paths, source)),
             picked(lengths, source) + p.convert(grows, "int32"),
             p.select(grows, label, picked(last, source)),
             p.select(grows, never, p.maximum(picked(stays_blank, source), never)),

@@ -125,8 +125,8 @@ def _unique(x: TensorLike, axis: int | None, size: int, fill_value: float | None
     slots = Tensor(p.iota("int32", (size,), 0))
     first, end = (searchsorted(Tensor(rank), slots, side).node for side in ("left", "right"))
     used = p.lt(first, end)
-    place = p.select(used, first, full(0, first.type))
-    values = p.reshape(p.convert(_rows_at(ordered, place), node.dtype), (size, *lead))
+    position = p.select(used, first, full(0, first.type))
+    values = p.reshape(p.convert(_rows_at(ordered, position), node.dtype), (size, *lead))
     if fill_value is not None:
         filling = full(fill_value, values.type)
         values = p.select(p.broadcast(used, values.shape, (0,)), values, filling)
@@ -134,7 +134,7 @@ def _unique(x: TensorLike, axis: int | None, size: int, fill_value: float | None
     inverse = _rows_at(rank, p.argsort(order, 0))
     return (
         Tensor(values if axis is None else p.transpose(values, back)),
-        Tensor(_rows_at(order, place)),
+        Tensor(_rows_at(order, position)),
         Tensor(p.reshape(inverse, node.shape if axis is None else (length,))),
         Tensor(end - first),
     )

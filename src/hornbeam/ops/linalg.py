@@ -387,8 +387,8 @@ def _cutoff(s: Node, factor: float | None, node: Node) -> Node:
     """Return the value up to which singular values are taken as zero."""
     largest = p.reduce_max(s, (s.rank - 1,))
     if factor is None:
-        largest, factor = largest * maximum(*node.shape[-2:]), np.finfo(s.dtype).eps
-    return p.keep(largest * float(factor), s, (s.rank - 1,))
+        largest, factor = largest * maximum(*node.shape[-2:]), float(np.finfo(s.dtype).eps)
+    return p.keep(largest * factor, s, (s.rank - 1,))
 
 
 @operation

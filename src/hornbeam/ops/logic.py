@@ -160,9 +160,9 @@ def view(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
         joined = p.reshape(p.concatenate(*columns, axis=node.rank), (*lead, last * old // new))
     else:
         rows = p.reshape(p.convert(bits, f"uint{8 * new}"), (*lead, last * old // new, new // old))
-        place = p.iota(rows.dtype, rows.shape, node.rank)
+        position = p.iota(rows.dtype, rows.shape, node.rank)
         # The parts have no bits in common: their sum is their union.
-        joined = p.reduce_sum(p.shift_left(rows, place * (8 * old)), (node.rank,))
+        joined = p.reduce_sum(p.shift_left(rows, position * (8 * old)), (node.rank,))
     return Tensor(p.bitcast(joined, name))
 
 

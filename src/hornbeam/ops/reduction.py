@@ -204,7 +204,7 @@ def average(x: TensorLike, axis: Axis = None, weights: TensorLike | None = None)
 
 def _extreme(
     rule: Reduce, logic: Reduce, combine: Callable[[Any, Any], Tensor], name: str
-) -> Callable[[Any, Axis, bool, TensorLike | None], Tensor]:
+) -> Callable[..., Tensor]:
     """Make a maximum or minimum: of truth values, by logic; with an initial value, of empty tensors too."""
 
     def apply(x: TensorLike, axis: Axis, keepdims: bool, initial: TensorLike | None = None) -> Tensor:

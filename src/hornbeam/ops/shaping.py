@@ -65,7 +65,8 @@ def size(x: TensorLike) -> int | Any:
     Returns:
         Integer; a symbolic tensor of one if a size of a symbolic tensor is unknown.
     """
-    shape = as_tensor(x).shape
+    x = as_tensor(x)
+    shape = x.shape
     return _unknown_count(x) if None in shape else math.prod(shape)
 
 

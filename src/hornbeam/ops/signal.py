@@ -274,15 +274,15 @@ def _window(window: str | TensorLike | None, length: int, fft_length: int, dtype
 
 
 def _stft_sizes(sequence_length: int, sequence_stride: int, fft_length: int) -> tuple[int, int, int]:
-    given = {
+    passed = {
         "sequence_length": sequence_length,
         "sequence_stride": sequence_stride,
         "fft_length": fft_length,
     }
-    for name, value in given.items():
+    for name, value in passed.items():
         if isinstance(value, float) or static_int(value, name) < 1:
             raise ValueError(f"stft: {name} must be a positive integer, got {value}")
-    sizes = [static_int(n, name) for name, n in given.items()]
+    sizes = [static_int(n, name) for name, n in passed.items()]
     if sizes[2] < sizes[0]:
         raise ValueError(f"stft: fft_length must be >= sequence_length, got {sizes[2]} and {sizes[0]}")
     return sizes[0], sizes[1], sizes[2]

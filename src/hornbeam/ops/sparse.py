@@ -44,7 +44,7 @@ def _rule(
 
 
 def _first(sparse: Iterable[bool]) -> bool:
-    """Whether the first operand is sparse, and it alone."""
+    """Return True if the first operand is sparse, and it alone."""
     return list(sparse)[:2] in ([True], [True, False])
 
 
@@ -88,9 +88,9 @@ def _matching(x: SparseTensor, y: SparseTensor) -> SparseTensor:
     if not len(theirs):
         return x.with_values(Tensor(full(0, TensorType(x.values.shape, y.dtype))))
     at = np.minimum(np.searchsorted(theirs, ours), len(theirs) - 1)
-    found = Tensor(leaf_of(theirs[at] == ours))
+    result = Tensor(leaf_of(theirs[at] == ours))
     picked = Tensor(p.gather(y.values.node, leaf_of(at.reshape(-1, 1).astype(np.int32))))
-    return x.with_values(multiply(picked, cast(found, y.dtype)))
+    return x.with_values(multiply(picked, cast(result, y.dtype)))
 
 
 @_rule(multiply, sparse=any)

@@ -212,7 +212,7 @@ def _sqrt(z: Pair) -> Pair:
 
 
 def _negative(x: Node) -> Node:
-    """Whether the sign is minus, of -0 too: it decides the side of a branch cut."""
+    """Return True for a minus sign, of -0 too: it decides the side of a branch cut."""
     return e.lt(e.atan2(x, full(-1.0, x.type)), 0.0)
 
 
@@ -237,8 +237,8 @@ def _asinh(z: Pair) -> Pair:
     w = _select(left, _neg(z), z)
     # The root of (w + i) (w - i) does not overflow, and w + root - 1 = w + w w / (1 + root) keeps its digits.
     root = _mul(_sqrt(Pair(w.real, w.imag + 1.0)), _sqrt(Pair(w.real, w.imag - 1.0)))
-    found = _log1p(_add(w, _mul(w, _div(w, _plus(root, 1.0)))))
-    return _select(left, _neg(found), found)
+    result = _log1p(_add(w, _mul(w, _div(w, _plus(root, 1.0)))))
+    return _select(left, _neg(result), result)
 
 
 def _acosh(z: Pair) -> Pair:
@@ -258,10 +258,10 @@ def _acos(z: Pair) -> Pair:
 
 
 def _power(x: Pair, y: Pair) -> Pair:
-    found = _exp(_mul(y, _log(x)))
+    result = _exp(_mul(y, _log(x)))
     zero, empty = _eq(x, _zeros(x)), _eq(y, _zeros(y))
     of_zero = e.convert(empty, x.real.dtype)
-    return Pair(e.select(zero, of_zero, found.real), e.select(zero, zeros_like(of_zero), found.imag))
+    return Pair(e.select(zero, of_zero, result.real), e.select(zero, zeros_like(of_zero), result.imag))
 
 
 def _logistic(z: Pair) -> Pair:

@@ -69,15 +69,15 @@ def contents(model: Model, weights_only: bool) -> dict[str, Any]:
     state = model.get_state_tree(value_format="numpy_array")
     if weights_only:
         return {STATE: {name: state[name] for name in _WEIGHTS}}
-    found: dict[str, Any] = {STATE: state, CONFIG: {"config": json.dumps(registry.serialize(model))}}
+    result: dict[str, Any] = {STATE: state, CONFIG: {"config": json.dumps(registry.serialize(model))}}
     texts: dict[str, Any] = {}
     for path, text in assets_of(model).items():
         *parents, name = path.split("/")
-        place = texts
+        position = texts
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[name] = np.frombuffer(text.encode("utf-8", STRAY_BYTES), np.uint8)
-    return {**found, TEXTS: texts} if texts else found
+            position = position.setdefault(parent, {})
+        position[name] = np.frombuffer(text.encode("utf-8", STRAY_BYTES), np.uint8)
+    return {**result, TEXTS: texts} if texts else result
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -89,19 +89,19 @@ def load_orbax(path: str, custom_objects: Mapping[str, Any] | None, compile: boo
     Raises:
         ModelFileError: If it holds weights alone, or cannot be read.
     """
-    found = _read(path, (STATE, CONFIG, TEXTS))
-    if CONFIG not in found:
+    result = _read(path, (STATE, CONFIG, TEXTS))
+    if CONFIG not in result:
         raise ModelFileError(f"{path!r} has weights and no model: build the model, then model.load_weights()")
-    text = str(found[CONFIG]["config"]).encode()
+    text = str(result[CONFIG]["config"]).encode()
     config = parse_config(text)
     if not compile:
         config.pop("compile_config", None)
     check_names(path, config, custom_objects)
-    size = sum(array.nbytes for _, array in _leaves(found[STATE]))
+    size = sum(array.nbytes for _, array in _leaves(result[STATE]))
     model: Model = build_model(path, config, custom_objects, len(text), size)
     check_built(path, model)
-    _assign(model, found[STATE], path)
-    load_assets(model, {name: _text(array) for name, array in _leaves(found.get(TEXTS, {}))})
+    _assign(model, result[STATE], path)
+    load_assets(model, {name: _text(array) for name, array in _leaves(result.get(TEXTS, {}))})
     return model
 
 

@@ -305,12 +305,12 @@ def _located(model: Model, parts: list[Part], store: h5py.File) -> list[Part]:
     absent = [part for part in parts if part.layer is not None and _is_absent(part, store)]
     if not absent:
         return parts
-    taken, paths = {part.path for part in parts}, other_paths(model)
+    used, paths = {part.path for part in parts}, other_paths(model)
     moved = {
         part.path: replace(part, path=path)
         for part in absent
         for path in paths.get(id(part.layer), ())
-        if path not in taken and not _is_absent(replace(part, path=path), store)
+        if path not in used and not _is_absent(replace(part, path=path), store)
     }
     return [moved.get(part.path, part) for part in parts]
 

@@ -74,8 +74,8 @@ class ArrayData:
         """
         if not self._sparse:
             return self.buffers(engine), rows
-        taken = self.table.take(rows.reshape(-1))
-        buffers = [rows_for(engine, array) for array in taken.leaves]
+        used = self.table.take(rows.reshape(-1))
+        buffers = [rows_for(engine, array) for array in used.leaves]
         return buffers, np.arange(rows.size).reshape(rows.shape)
 
     def most_steps(self, batch_size: int) -> int | None:

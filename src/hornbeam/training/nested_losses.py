@@ -56,14 +56,14 @@ def nested_losses(spec: Tree, weights: Tree, y_pred: Tree, names: list[str]) -> 
     Raises ValueError for a part without an output, and for weights of another number than losses.
     """
     weights = _weights_like(spec, weights)
-    found: list[NestedLoss] = []
+    result: list[NestedLoss] = []
 
     def assign(loss: Tree, weight: Tree, outputs: Tree, labels: Tree, path: Path) -> None:
         if loss is None:
             return
         if not is_several(loss):
             factor = 1.0 if weight is None else float(weight)
-            found.append(NestedLoss(path, loss, factor, _name(path, labels)))
+            result.append(NestedLoss(path, loss, factor, _name(path, labels)))
             return
         several = isinstance(loss, (list, tuple))
         if several and not is_nested(loss) and len(loss) == len(tree.flatten(outputs)):
@@ -88,7 +88,7 @@ def nested_losses(spec: Tree, weights: Tree, y_pred: Tree, names: list[str]) -> 
             assign(part, inner, outputs[key], labels[key], (*path, key))
 
     assign(spec, weights, y_pred, tree.pack_sequence_as(y_pred, names), ())
-    return found
+    return result
 
 
 def _weights_like(spec: Tree, weights: Tree) -> Tree:

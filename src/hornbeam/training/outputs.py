@@ -60,11 +60,11 @@ class Outputs:
 
         Raises ValueError for another structure.
         """
-        found: list[Any] = []
+        result: list[Any] = []
 
         def visit(part: Tree, outputs: Tree, path: tuple[Any, ...]) -> None:
             if not is_several(outputs):
-                found.append(part)
+                result.append(part)
                 return
             keys = sorted(outputs) if isinstance(outputs, dict) else range(len(outputs))
             by_key = part if isinstance(part, dict) else dict(enumerate(part or ()))
@@ -76,7 +76,7 @@ class Outputs:
                 visit(by_key.get(key), outputs[key], (*path, key))
 
         visit(setting, self.structure, ())
-        return found
+        return result
 
     def by_name(self, setting: Tree, argument: str, default: object = None) -> list[Any]:
         """Return `setting` (a dict by output name, or a list in order) with one entry for each output.

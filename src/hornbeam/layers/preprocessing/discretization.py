@@ -111,7 +111,7 @@ class Discretization(TensorLayer):
         """Dtype of the output."""
         return "int32" if self.output_mode == "int" else self.compute_dtype
 
-    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:  # type: ignore[override]
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         """Return the shape of the output, which is known before `adapt`.
 
         Args:
@@ -126,7 +126,7 @@ class Discretization(TensorLayer):
             return (*(shape[:-1] if is_column else shape), bins)
         return (shape[0], *shape[2:], bins) if len(shape) > 1 else (bins,)
 
-    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:  # type: ignore[override]
+    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
         """Return a symbolic tensor for the output: layers are called on symbols before `adapt`, too.
 
         Args:

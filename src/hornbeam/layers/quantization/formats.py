@@ -33,7 +33,7 @@ def _unsqueezed(scale: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 @dataclass(frozen=True)
 class WeightLayout:
-    """How one weight of a layer is multiplied, from which follows how it is quantized.
+    """The products that a weight of a layer takes part in, which determine its quantization.
 
     Attributes:
         name: Name of the weight.
@@ -158,8 +158,8 @@ class Int4(Format):
             parts = {self._get("scale"): ops.squeeze(scale, axis=axis)}
         else:
             columns = matrix if axis == 0 else ops.transpose(matrix)
-            found = abs_max_quantize_grouped_with_zero_point(columns, self.block_size)
-            integers, scale, zero = found if axis == 0 else map(ops.transpose, found)
+            result = abs_max_quantize_grouped_with_zero_point(columns, self.block_size)
+            integers, scale, zero = result if axis == 0 else map(ops.transpose, result)
             parts = {self._get("scale"): scale, self._get("zero"): zero}
         return {self._get(): pack_int4(integers, self.layout.packed_axis)[0], **parts}
 

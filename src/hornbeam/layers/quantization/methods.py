@@ -1,4 +1,4 @@
-"""What quantization asks of every layer: its mode, and errors for layers that cannot be quantized."""
+"""Quantization as every layer has it: its mode, and errors for layers that cannot be quantized."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class QuantizationMethods:
 
     @property
     def quantization_mode(self) -> str | None:
-        """How the weights are quantized: "int8", "int4", "float8", "gptq" or "awq"; None if they are not."""
+        """Format of the weights: "int8", "int4", "float8", "gptq" or "awq"; None if they are not."""
         return self.dtype_policy.at(self.path).quantization_mode
 
     def quantize(

@@ -114,11 +114,11 @@ class OrbaxCheckpoint(Monitor):
             self.best = value
         if self.verbose > 0:
             say(f"saving step {step} to {self.directory}")
-        found = contents(self.model, self.save_weights_only)
+        results = contents(self.model, self.save_weights_only)
         if self.save_on_background:
-            self._pending.append(self.checkpointer.save_checkpointables_async(step, found))
+            self._pending.append(self.checkpointer.save_checkpointables_async(step, results))
         else:
-            self.checkpointer.save_checkpointables(step, found)
+            self.checkpointer.save_checkpointables(step, results)
 
     def wait_until_finished(self) -> None:
         """Wait until all checkpoints are on the disk."""
