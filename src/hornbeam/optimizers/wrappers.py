@@ -326,6 +326,10 @@ class MultiOptimizer(Optimizer):
         )
 
 
+# Arguments of older configs are not shown.
+del LossScaleOptimizer.__signature__  # type: ignore[attr-defined]
+
+
 def _without_defaults(arguments: dict[str, Any]) -> dict[str, Any]:
     """Drop arguments of `Optimizer` that have their default values. Raises ValueError for other values."""
     rest = {}

@@ -29,6 +29,8 @@ from hornbeam.quantizers.packing import pack_int4, unpack_int4
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer, Quantizer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hornbeam._internal.typing import Config
 
 __all__ = [
@@ -54,7 +56,9 @@ def serialize(initializer: Quantizer | QuantizationConfig) -> Config:
     return registry.serialize(initializer)
 
 
-def deserialize(config: Config, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(
+    config: Config, custom_objects: dict[str, Any] | None = None
+) -> Quantizer | QuantizationConfig | Callable[..., Any]:
     """Build the quantizer, or the config of quantization, that a config describes.
 
     Args:
@@ -70,7 +74,9 @@ def deserialize(config: Config, custom_objects: dict[str, Any] | None = None) ->
     return registry.deserialize(config, custom_objects)
 
 
-def get(identifier: Any, **kwargs: Any) -> Any:
+def get(
+    identifier: Quantizer | QuantizationConfig | Callable[..., Any] | str | Config | None, **kwargs: Any
+) -> Quantizer | QuantizationConfig | Callable[..., Any] | None:
     """Return the quantizer, or the config of quantization, for an identifier.
 
     Args:

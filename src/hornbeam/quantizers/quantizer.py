@@ -12,7 +12,7 @@ from hornbeam.quantizers.absmax import EPSILON, abs_max_quantize
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import Config, DTypeLike, TensorLike
+    from hornbeam._internal.typing import Config, DTypeLike, TensorLike, Tree
     from hornbeam.core.tensor import Tensor
 
 
@@ -35,7 +35,7 @@ class Quantizer:
     def __init__(self, output_dtype: DTypeLike = "int8") -> None:
         self.output_dtype = dtype_name(output_dtype)
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: TensorLike) -> Tree:
         """Return `x`: subclasses quantize it.
 
         Args:

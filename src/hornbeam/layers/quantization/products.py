@@ -31,7 +31,7 @@ class ProductLayer(QuantizableLayer):
 
     kernel = MainWeight()
     bias: Variable | None
-    activation: Any
+    activation: Callable[..., Tensor]
     _files = {  # noqa: RUF012
         "int8": ["_kernel", "bias", "kernel_scale"],
         "int4": ["_kernel", "bias", "kernel_scale", "kernel_zero", "g_idx"],

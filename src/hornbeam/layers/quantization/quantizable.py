@@ -17,7 +17,7 @@ from hornbeam.quantizers.configs import CalibratedConfig, Int4QuantizationConfig
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, InitializerLike
+    from hornbeam._internal.typing import Config, InitializerLike, ShapeTree
 
 # Modes in which the float weight is replaced as soon as the layer is quantized.
 _REPLACING = ("int8", "int4")
@@ -66,7 +66,9 @@ class QuantizableLayer(LowRankLayer):
             )
             setattr(self, f"_{name}", weight)
 
-    def quantized_build(self, input_shape: Any, mode: str, config: QuantizationConfig | None = None) -> None:
+    def quantized_build(
+        self, input_shape: ShapeTree, mode: str, config: QuantizationConfig | None = None
+    ) -> None:
         """Create the weights of the layer in the format of a mode.
 
         Args:
