@@ -187,3 +187,47 @@ def test_symbols_know_that_they_have_a_mask() -> None:
     assert model(np.int32([[1, 2, 0], [3, 0, 0]])).tolist() == [2, 1]
     with pytest.raises(ValueError, match="no mask"):
         Steps()(layers.Dense(2)(hornbeam.Input((None, 3))))
+
+
+class Doubled(layers.Layer):
+    """A layer whose `call` needs numbers, so that it declares its output's shape."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(4)
+
+    def call(self, x: Any) -> Any:
+        return ops.concatenate([self.dense(x) for _ in range(2)], axis=1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        length = input_shape[1]
+        return (input_shape[0], None if length is None else 2 * length, 4)
+
+
+def test_a_declared_shape_is_used() -> None:
+    layer = Doubled(dtype="float16")
+    x = KerasTensor((None, None, 3))
+    y = layer(x)
+    assert (y.shape, y.dtype) == ((None, None, 4), "float16")
+    assert layer.dense.built
+    assert layer.compute_output_spec(KerasTensor((2, 5, 3))).shape == (2, 10, 4)
+
+
+def test_a_declared_shape_may_come_from_the_inferred_one() -> None:
+    class Wrapped(layers.Dense):
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return super().compute_output_shape(input_shape)
+
+    layer = Wrapped(7)
+    assert layer.compute_output_shape((None, 3)) == (None, 7)
+    assert layer(KerasTensor((None, 3))).shape == (None, 7)
+
+
+def test_python_loops_over_unknown_sizes_say_what_to_do() -> None:
+    class Loop(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return sum(x[:, i] for i in range(x.shape[1]))
+
+    with pytest.raises(TypeError, match=r"unknown \(None\) until the model gets data.*compute_output_shape"):
+        Loop()(KerasTensor((None, None, 3)))
+    assert Loop()(KerasTensor((None, 5, 3))).shape == (None, 3)

@@ -337,9 +337,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
             elif not is_ours(type(self).compute_output_shape):
                 if not all(layer.built for layer in self._sublayers()):
                     infer_types(self.__call__, args, kwargs)
-                shape = self._call_with_shapes("compute_output_shape", call)
-                specs = symbolic_tensors(shape, self.compute_dtype)
-                outputs = record_call(self, args, kwargs, specs)[1]
+                outputs = record_call(self, args, kwargs, self._declared_spec(call))[1]
             else:
                 outputs = symbolic_call(self, args, kwargs, run=self.__call__)
             record_masks(self, call, outputs)
@@ -469,6 +467,15 @@ class Layer(Operation, QuantizationMethods, Weighted):
             *args: Arguments of `call`, with symbolic tensors.
             **kwargs: Arguments of `call`, with symbolic tensors.
         """
+        if is_ours(type(self).compute_output_shape):
+            return self._inferred_spec(*args, **kwargs)
+        return self._declared_spec(LayerCall(self, args, kwargs))
+
+    def _declared_spec(self, call: LayerCall) -> Tree:
+        """Return symbolic tensors of the shapes that a user's `compute_output_shape` gives."""
+        return symbolic_tensors(self._call_with_shapes("compute_output_shape", call), self.compute_dtype)
+
+    def _inferred_spec(self, *args: Any, **kwargs: Any) -> Tree:
         specs = infer_types(self.__call__, args, kwargs)
         self._clear_losses()
         symbols = [KerasTensor(*spec) if isinstance(spec, tuple) else spec for spec in specs.leaves]
@@ -493,7 +500,10 @@ class Layer(Operation, QuantizationMethods, Weighted):
             with custom_object_scope(classes):  # those of sublayers need not be registered
                 layer = self if self.built else type(self).from_config(self.get_config())
             inputs, keywords = symbolic_tensors((args, kwargs), self.compute_dtype)
-            return tree.map_structure(lambda x: x.shape, layer.compute_output_spec(*inputs, **keywords))
+            # Not `compute_output_spec` of this class, which may ask a subclass's `compute_output_shape`.
+            own_spec = type(self).compute_output_spec is not Layer.compute_output_spec
+            spec = layer.compute_output_spec if own_spec else layer._inferred_spec
+            return tree.map_structure(lambda x: x.shape, spec(*inputs, **keywords))
 
     def stateless_call(
         self,
