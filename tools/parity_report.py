@@ -6,6 +6,10 @@ Keras that Hornbeam lacks. `--write` writes the table and all reasons to docs/pa
 `python tools/parity_report.py --models START:STOP` runs those of the 2,000 random models instead, and adds
 their outcomes to tests/parity/random_models.json and docs/parity.md, next to those of other runs with the
 same grammar, so that the models can be run in portions.
+
+`python tools/parity_report.py --keras-tests BASELINE REPORT...` adds a run of Keras's own tests against
+Hornbeam's public names. All are JSON files: BASELINE has the ids that Keras passes ("ids": file -> class ->
+names, a line each), a REPORT outcomes ("files": "file", and "tests" with "id", outcome "o", error "why").
 """
 
 from __future__ import annotations
@@ -26,12 +30,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.helpers.parity.reasons import ARGUMENTS_MISSING
+from tests.helpers.parity.reasons import ARGUMENTS_MISSING, KERAS_TESTS
 from tests.helpers.paths import HELPERS, ROOT, TESTS
 
 SUITE = TESTS / "parity"
 RECORD = SUITE / "random_models.json"
 PAGE = ROOT / "docs" / "parity.md"
+KERAS_RECORD = SUITE / "keras_tests.json"
+
+# The error that a test expects, with another text.
+_OTHER_WORDS = re.compile(r'^AssertionError: ".*" does not match "', re.S)
 
 TEXT = """# Parity with Keras 3.15.1
 
@@ -112,6 +120,55 @@ def models() -> str:
     return filled(text) + "\n"
 
 
+def record_keras_tests(baseline: str, *reports: str) -> None:
+    """Count the outcomes of Keras's own tests by folder, and write them to the record and the page."""
+    files = json.loads(Path(baseline).read_text())["ids"]
+    outcomes = {
+        (file["file"], test["id"]): test
+        for report in reports
+        for file in json.loads(Path(report).read_text())["files"]
+        for test in file["tests"]
+    }
+    folders: dict[str, Counter[str]] = {}
+    for file, classes in files.items():
+        counts = folders.setdefault(file.split("/")[0], Counter())
+        for name, tests in classes.items():
+            for test in tests.split("\n"):
+                result = outcomes.get(
+                    (file, f"{name}::{test}" if name else test), {"o": "not run", "why": ""}
+                )
+                words = result["o"] == "failed" and _OTHER_WORDS.search(result["why"])
+                counts["words" if words else result["o"]] += 1
+    KERAS_RECORD.write_text(json.dumps(folders, indent=1, sort_keys=True) + "\n")
+    section, text = re.compile(r"## Keras's own tests\n.+?(?=\n## )", re.S), keras_tests()
+    PAGE.write_text(section.sub(lambda _: text, PAGE.read_text()))
+
+
+def keras_tests() -> str:
+    """Return the section on Keras's own tests."""
+    folders = json.loads(KERAS_RECORD.read_text())
+    lines = ["## Keras's own tests", ""]
+    lines += [
+        filled(
+            "Keras's tests of these folders, run against Hornbeam's public names: of the ids that Keras "
+            "itself passes so, those that passed here, and those that expect an error in other words."
+        ),
+        "",
+        "| folder | ids | passed | other words | share without other words |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    totals = Counter[str]()
+    for counts in folders.values():
+        totals.update(counts)
+    for folder, counts in [*sorted(folders.items()), ("**all**", totals)]:
+        ids, passed, words = sum(counts.values()), counts.get("passed", 0), counts.get("words", 0)
+        if ids:
+            share = f"{passed / (ids - words):.1%}"
+            lines.append(f"| {folder} | {ids:,} | {passed:,} | {words:,} | {share} |")
+    lines += ["", "The others, by reason:", ""]
+    return "\n".join([*lines, *(filled(f"- {reason}.") for reason in KERAS_TESTS)]) + "\n"
+
+
 def filled(text: str) -> str:
     """Wrap a paragraph or a list item at 100 columns."""
     indent = "  " * text.startswith("- ")
@@ -172,6 +229,9 @@ def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["--models"]:
         return run_models(arguments[1])
+    if arguments[:1] == ["--keras-tests"]:
+        record_keras_tests(*arguments[1:])
+        return 0
     write = "--write" in arguments
     results = Results()
     rest = [argument for argument in arguments if argument != "--write"]
@@ -180,7 +240,7 @@ def main() -> int:
     )
     print(table(results))
     if write:
-        PAGE.write_text(f"{TEXT}{table(results)}\n{models()}\n{reasons(results)}")
+        PAGE.write_text(f"{TEXT}{table(results)}\n{models()}\n{keras_tests()}\n{reasons(results)}")
     return int(code)
 
 

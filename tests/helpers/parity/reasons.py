@@ -189,3 +189,26 @@ WITHOUT_CASE: dict[str, dict[str, str]] = {
         "Metric": "the base class",
     },
 }
+
+# Why tests of Keras's own fail here, most frequent kinds first.
+KERAS_TESTS = (
+    "Checks that are stricter: labels and class weights that do not fit, infinite targets, shapes "
+    "that only broadcast, fractional weights of integer counts. They are errors, which `hornbeam run` "
+    "reports in one line",
+    "Shapes and dtypes that cannot run are refused while a model is built; Keras refuses them when it "
+    "runs: floats as indices or bits, attention and normalization of other sizes, diagonals of "
+    "matrices that are not square",
+    "Errors of another class that name the cause, such as FileNotFoundError for a file that is not there",
+    "Keras infers a wrong shape, or None where the size follows from the arguments",
+    "What Keras refuses and Hornbeam computes: ragged inputs by masks, QR of unknown sizes, "
+    "histograms of matrices, transforms of integers",
+    "Lambdas in files are code of a stranger: they are not loaded",
+    "`train_step(state, data)` is Keras's on JAX, private methods such as `_compute_attention` are "
+    "Keras's own",
+    "A training argument that a script writes into its model is kept in predict",
+    "Text datasets give arrays of str, not tensors of TensorFlow",
+    "A failed save leaves no broken file",
+    "Configs keep arguments that Keras forgets: another object would come back without them",
+    "Not there yet: weights in several files (`max_shard_size`), `use_cudnn` as an attribute, "
+    "`rematerialized_call`, `TFSMLayer`",
+)
