@@ -62,10 +62,6 @@ MISLEADING = [
     ("hb.grad(lambda w: ops.sum(np.log(w)))(t)", "np.log needs it: use hornbeam.ops.log"),
     ("hb.grad(lambda w: float(ops.sum(w)))(t)", "float() needs it: keep the tensor"),
     ("hb.grad(lambda w: w[0] if w[0] > 0 else w[1])(t)", "use ops.where or ops.cond"),
-    (
-        "small(loss='crossentropy')",
-        "'sparse_categorical_crossentropy', 'categorical_crossentropy' or 'binary_crossentropy'?",
-    ),
     ("small(loss='cross_entropy')", "Did you mean 'sparse_categorical_crossentropy', "),
     ("small(metrics=['acuracy'])", "unknown metric 'acuracy'. Did you mean 'accuracy'?"),
     ("layers.Dropout(p=.5)", "Dropout has no argument 'p'. Here it is called 'rate'."),
@@ -238,7 +234,6 @@ MISTAKES = [
     ("if t > 0: pass", "a tensor of shape (3,) is neither true nor false: use hornbeam.ops.any(t)"),
     ("t.shpae", "a Tensor has no 'shpae'. Did you mean 'shape'?"),
     ("ops.concatenate(t, t)", "the tensors go into one list, concatenate([a, b])"),
-    ("ops.array(1j)", "tensors are real"),
     ("ops.array(None)", "A function without `return` gives None"),
     ("ops.einsum(t, t)", "the subscripts come first"),
     ("ops.cond(True, 1, 2)", "cond: a branch must be a function, got 1"),

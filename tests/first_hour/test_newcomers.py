@@ -273,7 +273,7 @@ PROGRAMS: dict[str, tuple[Callable[[], Any], Error | Warns | Works]] = {
         lambda: fit(model(), X, LABELS, validation_data=(X, LABELS)),
         Warns("samples are in the training data"),
     ),
-    "more steps than a pass has": (steps_beyond_a_pass, Works()),
+    "more steps than a pass has": (steps_beyond_a_pass, Warns("the data have 2 batches")),
     "a batch larger than the data": (lambda: fit(model(), X, LABELS, batch_size=1000), Works()),
     "epochs as a string": (lambda: fit(model(), X, LABELS, epochs="5"), Error("got '5'")),
     "percent to validate": (lambda: fit(model(), X, LABELS, validation_split=20), Error("write 0.2")),

@@ -320,7 +320,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("h = build().fit(x, y)", "Epoch 1/1"),
     ("again = build()\n_ = again.fit(x, y, verbose=0)\n_ = again.fit(x, y)",
      "the training goes on: the model has had 19 updates"),
-    ("fresh = hb.models.clone_model(build())\nfresh.fit(x, y)", "compile"),
+    ("fresh = hb.Sequential.from_config(build().get_config())\nfresh.fit(x, y)", "compile"),
     ("class Net(hb.Model):\n    def call(self, x):\n        pass\nNet()(x)", "Net.call() returned None"),
     # Calls that are left out, or made in another way.
     ("model.summary", "<bound method Model.summary of <Sequential"),
