@@ -350,7 +350,7 @@ def test_what_the_table_offers_to_configs() -> None:
     families = {
         "keras", "keras.constraints", "keras.dtype_policies", "keras.initializers", "keras.layers",
         "keras.losses",
-        "keras.metrics", "keras.mixed_precision", "keras.models", "keras.optimizers",
+        "keras.metrics", "keras.mixed_precision", "keras.models", "keras.optimizers", "keras.quantizers",
         "keras.optimizers.schedules",
         "keras.random", "keras.regularizers", "keras.src.models.functional",
         "keras.src.layers.preprocessing.feature_space", "keras.utils", "keras.distillation",

@@ -341,8 +341,8 @@ MISTAKES = [
         "hb.config.set_image_data_format('x')",
         'data_format must be "channels_last" or "channels_first", got \'x\'',
     ),
-    ("hb.dtype_policies.get('x')", "unknown dtype policy 'x'. A policy is a dtype or one of"),
-    ("hb.mixed_precision.set_global_policy('x')", "unknown dtype policy 'x'. A policy is a dtype or one of"),
+    ("hb.dtype_policies.get('x')", "unknown dtype policy 'x'. A policy is a dtype, one of"),
+    ("hb.mixed_precision.set_global_policy('x')", "unknown dtype policy 'x'. A policy is a dtype, one of"),
     (
         "hb.data.Dataset.from_tensor_slices(3)",
         "from_tensor_slices slices along the first axis, but np.int32(3)",

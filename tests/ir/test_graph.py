@@ -107,7 +107,7 @@ def test_type_errors_show_both_sides():
         (["float32", "float64"], "float64"),
         (["float16", "bfloat16"], "float32"),
         (["int8", "uint8"], "int16"),
-        (["uint32", "int32"], "int64"),
+        (["uint32", "int32"], "int32"),
         (["uint64", "int8"], "float32"),
         (["bool", "int"], "int32"),
         (["float16", "float"], "float16"),

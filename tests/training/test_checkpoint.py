@@ -73,7 +73,7 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "arrays": lambda: {"x": X, "y": Y, "batch_size": 4},
     "arrays in order": lambda: {"x": X, "y": Y, "batch_size": 4, "shuffle": False},
     "batches": lambda: {"x": X, "y": Y, "batch_size": 4, "shuffle": "batch"},
-    "steps": lambda: {"x": X, "y": Y, "batch_size": 4, "steps_per_epoch": 5},
+    "steps": lambda: {"x": X, "y": Y, "batch_size": 4, "steps_per_epoch": 7},
     "more steps than a pass": lambda: {"x": X, "y": Y, "batch_size": 10, "steps_per_epoch": 5},
     "split": lambda: {"x": X, "y": Y, "batch_size": 4, "validation_split": 0.2},
     "table": lambda: {"x": Dataset.from_tensor_slices((X, Y)).shuffle(10).batch(4)},

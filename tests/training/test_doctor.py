@@ -173,7 +173,8 @@ def test_looks_early_into_a_long_epoch() -> None:
     bias = np.where(np.arange(32) < 24, -30.0, 0.0)
     model, doctor = net(hidden=(32,)), hb.callbacks.Doctor(verbose=0)
     model.layers[0].bias.assign(bias)
-    model.fit(X, Y, steps_per_epoch=400, verbose=0, callbacks=[doctor])
+    data = hb.data.Dataset.from_tensor_slices((X, Y)).batch(32).repeat()
+    model.fit(data, steps_per_epoch=400, verbose=0, callbacks=[doctor])
     assert [(finding.name, finding.epoch) for finding in doctor.findings] == [("dead_units", 0)]
 
 

@@ -356,7 +356,7 @@ _BY_FAMILY: list[tuple[Any, str]] = [
     (_arg, "argmax argmin"),
     (_images(False), "max_pool max_pool_gather max_pool_scatter"),
     (_images(True), "sum_pool sum_pool_grad"),
-    (_matrices, "cholesky triangular_solve lu qr svd eigh"),
+    (_matrices, "cholesky triangular_solve lu qr svd eig eigh"),
     (_along_another_axis, "all_reduce all_gather reduce_scatter shard"),
 ]
 ELEMENTWISE = frozenset(_BY_FAMILY[0][1].split())
