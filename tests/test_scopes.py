@@ -111,7 +111,9 @@ def test_which_layers_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> Non
 
     wrapped: set[str] = set()
     original = call.rematerialized
-    monkeypatch.setattr(call, "rematerialized", lambda layer, call: wrapped.add(layer.name) or original(layer, call))
+    monkeypatch.setattr(
+        call, "rematerialized", lambda layer, call: wrapped.add(layer.name) or original(layer, call)
+    )
 
     def saved_by(scope: hb.RematScope) -> set[str]:
         model = network(scope)

@@ -88,6 +88,12 @@ def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) 
         )
     for array, tensor in zip(arrays, symbols, strict=True):
         if array is not None:
+            if np.dtype(getattr(array, "dtype", float)).kind == "c" and "complex" not in tensor.dtype:
+                raise HornbeamTypeError(
+                    f"{where}: input {tensor.name!r} takes {tensor.dtype}, x has dtype {array.dtype}. Pass "
+                    "its real and imaginary parts (np.stack([x.real, x.imag], -1)) or np.abs(x), or give the "
+                    'Input dtype="complex64"'
+                )
             hint = shape_hint(tuple(array.shape), tuple(tensor.shape))
             if hint:
                 raise ShapeError(
