@@ -140,7 +140,7 @@ def test_circle_in_bfloat16(compare: Comparison, reduction: str) -> None:
 
 
 @pytest.mark.parametrize("floatx", ["float16", "float32"])
-@pytest.mark.parametrize("given", [None, "bfloat16", "float16"])
+@pytest.mark.parametrize("passed", [None, "bfloat16", "float16"])
 def test_dtypes_of_losses(compare: Comparison, floatx: str, passed: str | None) -> None:
     values = []
     for side in SIDES:

@@ -257,7 +257,8 @@ class ReversibleEmbedding(Embedding):
             "int8": ["reverse_embeddings", "reverse_embeddings_scale"],
             "int4": ["reverse_embeddings", "reverse_embeddings_scale", "reverse_embeddings_zero"],
         }
-        return {mode: names + more.get(str(mode), ["reverse_embeddings"]) for mode, names in spec.items()}
+        other = ["reverse_embeddings"]
+        return {mode: names + more.get(mode, other) if mode else names for mode, names in spec.items()}
 
     def _layouts(self, shape: tuple[int, ...]) -> list[WeightLayout]:
         layouts = super()._layouts(shape)
