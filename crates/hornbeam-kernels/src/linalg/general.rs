@@ -199,7 +199,7 @@ fn schur(a: &mut [Complex], z: &mut [Complex], n: usize) -> bool {
 fn shift(a: &[Complex], n: usize, high: usize, steps: usize) -> Complex {
     let (p, q) = (high - 2, high - 1);
     let last = a[q * n + q];
-    if steps % 10 == 0 {
+    if steps.is_multiple_of(10) {
         return last + Complex { re: a[q * n + p].abs(), im: 0.0 };
     }
     let product = a[p * n + q] * a[q * n + p];
