@@ -36,6 +36,8 @@ from tests.helpers.paths import HELPERS, ROOT, TESTS
 SUITE = TESTS / "parity"
 RECORD = SUITE / "random_models.json"
 PAGE = ROOT / "docs" / "parity.md"
+# `tests.helpers` is imported above, before pytest can rewrite its assertions.
+_QUIET = ("-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 KERAS_RECORD = SUITE / "keras_tests.json"
 
 # The error that a test expects, with another text.
@@ -94,7 +96,7 @@ def run_models(span: str) -> int:
     """Run the random models START:STOP, and add them to the record."""
     os.environ["HORNBEAM_RANDOM_MODELS"] = span
     file = str(SUITE / "test_random_models.py")
-    return int(pytest.main([file, "-q", "-m", "", "-p", "no:cacheprovider"], plugins=[ModelResults()]))
+    return int(pytest.main([file, "-q", "-m", "", *_QUIET], plugins=[ModelResults()]))
 
 
 def record() -> dict[str, Any]:
@@ -235,9 +237,7 @@ def main() -> int:
     write = "--write" in arguments
     results = Results()
     rest = [argument for argument in arguments if argument != "--write"]
-    code = pytest.main(
-        [str(SUITE), "-q", "-m", "not slow", "-p", "no:cacheprovider", *rest], plugins=[results]
-    )
+    code = pytest.main([str(SUITE), "-q", "-m", "not slow", *_QUIET, *rest], plugins=[results])
     print(table(results))
     if write:
         PAGE.write_text(f"{TEXT}{table(results)}\n{models()}\n{keras_tests()}\n{reasons(results)}")

@@ -26,9 +26,9 @@ def net() -> hb.Model:
     return compiled_model((3,), [*hidden, layers.Dense(1, name="two")], "adam", "mse")
 
 
-@pytest.mark.skipif("orbax" in sys.modules, reason="it was imported")
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
+    for name in ("orbax", "orbax.checkpoint"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match="checkpoints of Orbax need: pip install"):
         callbacks.OrbaxCheckpoint(tmp_path)
 

@@ -166,13 +166,13 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
     result = []
     for sizes in zip(*padded, strict=True):
-        others = {size for size in sizes if not is_one(size)}
+        others = list(dict.fromkeys(size for size in sizes if not is_one(size)))
         if len(others) > 1:
             size = merged_size(*others)
             if not all(same_size(size, other) for other in others):
                 raise ShapeError(f"shapes {', '.join(map(str, shapes))} do not broadcast against each other")
-            others = {size}
-        result.append(others.pop() if others else 1)
+            others = [size]
+        result.append(others[0] if others else 1)
     return tuple(result)
 
 

@@ -74,7 +74,9 @@ class HostFunction:
         """Return the types of the results."""
         if types not in self._types:
             if self.source is None:
-                self._types[types] = infer_types(functools.partial(self.host.infer, self.compute), types)
+                self._types[types] = infer_with_numbers(
+                    functools.partial(self.host.infer, self.compute), types
+                )
             else:
                 self._types[types] = tuple(types[i] for i in self.source[2])
         return self._types[types]
@@ -104,7 +106,7 @@ class HostFunction:
 _SIZES_TO_ASK_WITH = (96, 128)
 
 
-def infer_types(
+def infer_with_numbers(
     infer: Callable[[Sequence[TensorType]], Sequence[TensorType]], types: Sequence[TensorType]
 ) -> tuple[TensorType, ...]:
     """Return `infer(types)`, the types of the results of another library's function."""

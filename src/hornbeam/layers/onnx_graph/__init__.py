@@ -26,7 +26,7 @@ from hornbeam.layers.onnx_graph import shaping as shaping
 from hornbeam.layers.onnx_graph import windows as windows
 from hornbeam.layers.onnx_graph.execution import run_graph
 from hornbeam.layers.onnx_graph.structure import check
-from hornbeam.primitives.host import infer_types
+from hornbeam.primitives.host import infer_with_numbers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -118,7 +118,7 @@ class OnnxGraph(Layer):
             types = [TensorType(x.sizes, x.dtype) for x in tree.flatten(inputs)]
             results = [
                 KerasTensor(t.shape, t.dtype)
-                for t in infer_types(functools.partial(self._output_types, inputs, kwargs), types)
+                for t in infer_with_numbers(functools.partial(self._output_types, inputs, kwargs), types)
             ]
             return results[0] if len(results) == 1 else results
         except ValueError:
