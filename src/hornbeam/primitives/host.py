@@ -101,9 +101,9 @@ class HostFunction:
         return self._gradients[known, wanted]
 
 
-# Another library infers shapes from numbers alone: unknown sizes are these, and results of which the sizes
-# differ between them are unknown. Their factors of 32 survive five halvings.
-_SIZES_TO_ASK_WITH = (96, 128)
+# Another library infers shapes from numbers alone: unknown sizes of a batch and of other axes are these, and
+# results of which the sizes differ between them are unknown. Factors of 32 survive five halvings.
+_SIZES_TO_ASK_WITH = ((83, 96), (89, 128))
 
 
 def infer_with_numbers(
@@ -114,7 +114,8 @@ def infer_with_numbers(
     if not sizes:
         return tuple(infer(types))
     names = set().union(*map(symbols_of, sizes))
-    bindings = [dict.fromkeys(names, number) for number in _SIZES_TO_ASK_WITH]
+    batch = set().union(*(symbols_of(t.shape[0]) for t in types if t.shape))
+    bindings = [{name: rows if name in batch else n for name in names} for rows, n in _SIZES_TO_ASK_WITH]
     answers = [
         infer([TensorType(tuple(evaluate(n, values) for n in t.shape), t.dtype) for t in types])
         for values in bindings
@@ -123,8 +124,8 @@ def infer_with_numbers(
     def size_of(numbers: tuple[int, ...]) -> int:
         if len(set(numbers)) == 1:
             return numbers[0]
-        same = (n for n in sizes if numbers == tuple(evaluate(n, values) for values in bindings))
-        return next(same, None) or new_size()
+        same = {n for n in sizes if numbers == tuple(evaluate(n, values) for values in bindings)}
+        return same.pop() if len(same) == 1 else new_size()
 
     return tuple(
         TensorType(tuple(map(size_of, zip(*(t.shape for t in results), strict=True))), results[0].dtype)
