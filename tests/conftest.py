@@ -17,6 +17,7 @@ from hypothesis import settings
 
 from hornbeam import engines
 from hornbeam._internal import context
+from hornbeam.core.registry import get_custom_objects
 
 pytest.register_assert_rewrite("tests.helpers")
 
@@ -59,6 +60,16 @@ def own_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Scripts that tests start do not hear which backend tests/parity chose for Keras."""
     if "parity" not in request.node.path.parts:
         monkeypatch.delenv("KERAS_BACKEND", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def own_registrations() -> Iterator[None]:
+    """Forget the classes and functions that a test registered: another may register the same names."""
+    registered = get_custom_objects()
+    before = dict(registered)
+    yield
+    registered.clear()
+    registered.update(before)
 
 
 @pytest.fixture(autouse=True)

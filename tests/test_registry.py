@@ -415,6 +415,10 @@ def test_a_registered_function_without_its_package() -> None:
         "registered_name": "function",
     }
     assert deserialize(config) is doubled
+    register_keras_serializable("another_package", "doubled")(unregistered)
+    with pytest.raises(UnknownObjectError, match="some_package>doubled, another_package>doubled"):
+        deserialize(config)
+    assert deserialize(config, {"doubled": doubled}) is doubled
 
 
 def test_layers_of_a_config_that_are_none() -> None:

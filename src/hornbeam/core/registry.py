@@ -323,9 +323,14 @@ def _resolve_name(config: Mapping[str, Any], custom_objects: Mapping[str, Any] |
                 return _checked_target(target, str(name), kind == "function")
     if kind == "function" and module == "builtins":
         # Keras up to 3.6 wrote a registered function without its package.
-        for label, target in _REGISTERED.items():
-            if label.endswith(f">{name}"):
-                return target
+        labels = [label for label in _REGISTERED if label.endswith(f">{name}")]
+        if len(labels) > 1:
+            raise UnknownObjectError(
+                f"the config names the function {name!r} without its package, and several are registered: "
+                f"{', '.join(labels)}. Pass the one that is meant: custom_objects={{'{name}': ...}}"
+            )
+        if labels:
+            return _REGISTERED[labels[0]]
     # Keras writes no module for classes of its users, but then a registered name.
     if isinstance(name, str) and _is_library(module) and (module is not None or not registered):
         target = _in_table(name, module, kind == "function")
