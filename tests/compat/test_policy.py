@@ -14,7 +14,7 @@ import json, sys, warnings
 import hornbeam as hb
 from hornbeam import callbacks, engines, layers, models, optimizers
 from hornbeam.compat import policy
-from hornbeam.training import warning_policy
+from hornbeam._internal import warning_policy
 
 TARGETS = [warning_policy, warnings, engines, models.Model, callbacks.History, hb.metrics.Metric,
            layers.Layer, layers.Dense, optimizers.SGD, optimizers.Optimizer,

@@ -10,7 +10,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from hornbeam.training import warning_policy
+from hornbeam._internal import warning_policy
 from tests.helpers.builders import compiled_model
 
 X = np.arange(24, dtype="float32").reshape(8, 3) / 24
@@ -27,7 +27,58 @@ def with_infinity() -> np.ndarray:
     return y
 
 
+def labels(y: Any, loss: str, units: int = 3, **options: Any) -> Callable[[hb.Model], Any]:
+    """Train a classifier of three features on targets."""
+
+    def run(m: hb.Model) -> Any:
+        parts = [layers.Dense(3), layers.Dense(units, "softmax" if units > 1 else "sigmoid")]
+        other = compiled_model((3,), parts, "sgd", loss)
+        other.fit(X, np.asarray(y), verbose=0, **options)
+        m.optimizer = other.optimizer
+
+    return run
+
+
+def unknown_mode(m: hb.Model) -> Any:
+    stop = hb.callbacks.EarlyStopping("loss", mode="lower")
+    m.fit(X, ZEROS, callbacks=[stop], verbose=0)
+    assert stop.mode == "auto"
+
+
+def fractions(m: hb.Model) -> Any:
+    metric = hb.metrics.MeanIoU(3)
+    metric.update_state([0, 1, 2], [0, 1, 1], sample_weight=[2.5, 1.5, 0.5])
+    assert metric.total_cm.numpy().tolist() == [[2, 0, 0], [0, 1, 0], [0, 0, 0]]
+    m.fit(X, ZEROS, verbose=0)
+
+
+class Nothing(layers.Layer):
+    def call(self, x: Any) -> Any:
+        self.seen = x.shape
+
+
+def nothing(m: hb.Model) -> Any:
+    assert Nothing()(X) is None
+    m.fit(X, ZEROS, verbose=0)
+
+
+SPARSE, BINARY, ONE_HOT = "sparse_categorical_crossentropy", "binary_crossentropy", "categorical_crossentropy"
 CASES: dict[str, tuple[Callable[[hb.Model], Any], str]] = {
+    "labels from one": (labels([1, 2, 3, 1, 2, 3, 1, 2], SPARSE), "the label 3, the output has 3 units"),
+    "labels below zero": (labels([-1, 2, 1, 1, 2, 0, 1, 2], SPARSE), "the label -1; class indices go from 0"),
+    "labels between classes": (labels([0.5, 2, 1, 1, 2, 0, 1, 2], SPARSE), "expects class indices"),
+    "integers for one-hot rows": (
+        labels([[2, -1, 0]] * 8, ONE_HOT),
+        "expects one-hot rows of zeros and ones",
+    ),
+    "signs for zero and one": (labels([-1.0, 1.0] * 4, BINARY, 1), "turn -1 and 1 into 0 and 1"),
+    "weights of other classes": (
+        labels([0, 1, 2, 0, 1, 2, 0, 1], SPARSE, class_weight={7: 2.0}),
+        "class_weight has the class 7, the output has the classes 0 to 2",
+    ),
+    "an unknown mode": (unknown_mode, 'mode must be "auto", "min" or "max", got \'lower\''),
+    "fractional weights of counts": (fractions, "mean_io_u.* counts in int64; for fractional weights"),
+    "a layer that returns nothing": (nothing, r"Nothing.call\(\) returned None: is a `return` missing"),
     "targets that are infinite": (
         lambda m: m.fit(X, with_infinity(), verbose=0),
         "y contains an infinite value, first in sample 2",

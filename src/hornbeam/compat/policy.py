@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from hornbeam import engines
+from hornbeam._internal import warning_policy
 from hornbeam.compat import legacy_api, messages
 from hornbeam.compat.import_hook import ColabFinder, Finder
 from hornbeam.compat.messages import log_once
 from hornbeam.compat.patch import Patch
 from hornbeam.compat.real_keras import real_libraries
 from hornbeam.compat.warning_filter import located_showwarning
-from hornbeam.training import warning_policy
 
 _MISSING = object()
 
@@ -26,7 +26,7 @@ class Policy:
 
     - `import keras` and `import tensorflow` find Hornbeam (`sys.meta_path`), and so does
       `importlib.metadata`; `google.colab` explains itself.
-    - Implausible training data are reported on stderr instead of refused (`training.warning_policy`).
+    - Implausible training data are reported on stderr instead of refused (`_internal.warning_policy`).
     - Warnings of Hornbeam name the line of the script (`warnings.showwarning`).
     - Engines whose library imports the real Keras or TensorFlow get it (`engines.host_libraries`).
     - Classes accept the arguments and methods of Keras 1 and 2 (`compat.legacy_api`), once Keras is imported.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal import warning_policy
 from hornbeam._internal.call_errors import argument_hint
 from hornbeam._internal.naming import current_path
 from hornbeam.core.convert import as_tensor, cast
@@ -20,7 +21,6 @@ from hornbeam.ir.sizes import known_or_none
 from hornbeam.ir.types import HornbeamTypeError, is_float
 from hornbeam.layers.context import current_call_hook
 from hornbeam.layers.masking import masks_of
-from hornbeam.layers.remat import rematerialized, wants_remat
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -188,15 +188,15 @@ class LayerCall:
         ordered = {name: self.arguments[name] for name in self.spec.names if name in self.arguments}
         bound = inspect.BoundArguments(self.spec.signature, ordered)
         call, hook = self.layer._call_of_mode(), current_call_hook()
-        if self.layer._remat is not None and wants_remat(self.layer, bound):
-            call = rematerialized(self.layer, call)
+        if self.layer._remat is not None:
+            call = self.layer.rematerialized_call(call, *bound.args, **bound.kwargs)
         if hook is None:
             outputs = call(*bound.args, **bound.kwargs)
         else:
             outputs = hook(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
         # Only our own, such as InputLayer's, may return nothing.
         if outputs is None and not self.layer._losses and not is_ours(type(self.layer).call):
-            raise TypeError(
+            warning_policy.on_warning(
                 f"{type(self.layer).__name__}.call() returned None: is a `return` missing at its end?"
             )
         active = distribution()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
+from hornbeam._internal import warning_policy
 from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
@@ -84,7 +85,9 @@ class IoU(Metric):
         if sample_weight is not None:
             sample_weights = ops.convert_to_tensor(sample_weight)
             if is_float(sample_weights.dtype) and not is_float(dtype):
-                raise ValueError(f"{self.name} counts in {dtype}; for fractional weights use dtype='float32'")
+                warning_policy.on_warning(
+                    f"{self.name} counts in {dtype}; for fractional weights use dtype='float32'"
+                )
             weights = ops.broadcast_to(
                 as_weights(sample_weights, true.shape, "sample_weight", self.name), true.shape
             )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal import warning_policy
 from hornbeam._internal.naming import nearest
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.training import warning_policy
 from hornbeam.training.sparse_rows import SparseRows
 
 if TYPE_CHECKING:

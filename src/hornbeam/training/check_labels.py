@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal import warning_policy
 from hornbeam.ir.node import Node
-from hornbeam.training import warning_policy
 
 if TYPE_CHECKING:
     from hornbeam.core.tensor import Tensor
@@ -89,7 +89,7 @@ def check_activation(loss: Loss, prediction: Tensor, where: str) -> None:
     """Compare the `from_logits` of a cross-entropy with the activation that computes the prediction.
 
     The warning policy decides about softmax or sigmoid with from_logits=True, scores with from_logits=False,
-    and a softmax over one unit. Raises ValueError for classes that are compared with one unit.
+    a softmax over one unit, and classes that are compared with one unit.
     """
     activation = last_activation(prediction.node)
     layer = prediction.node.scope
@@ -102,7 +102,7 @@ def check_activation(loss: Loss, prediction: Tensor, where: str) -> None:
             "Dense(1, activation='sigmoid') with binary_crossentropy, for classes one unit each"
         )
     if kind in ("sparse", "categorical") and units == 1:
-        raise ValueError(
+        warning_policy.on_warning(
             f"{at} has 1 unit, but {loss.name} compares classes: use one unit per class, or "
             "binary_crossentropy with a sigmoid for yes or no"
         )
@@ -137,7 +137,7 @@ def _class_name(loss: Loss) -> str:
 def check_labels(loss: Loss, y: np.ndarray, prediction: tuple[int, ...], where: str) -> None:
     """Check all targets of a cross-entropy against an output of shape `prediction`.
 
-    Raises ValueError for labels that the output's units cannot represent.
+    The warning policy decides about labels that the output's units cannot represent.
     """
     kind = loss_kind(loss)
     if kind is None or y.size == 0 or y.dtype.kind not in "fiub":
@@ -160,7 +160,7 @@ def _check_binary(y: np.ndarray, where: str) -> None:
     elif low >= 0 and high == int(high):
         classes = int(high) + 1
         hint = f": for {classes} classes use sparse_categorical_crossentropy and {classes} units with softmax"
-    raise ValueError(
+    warning_policy.on_warning(
         f"{where}: binary_crossentropy expects targets between 0 and 1, y has values from {low:g} to "
         f"{high:g}{hint}"
     )
@@ -173,17 +173,21 @@ def _check_sparse(loss: Loss, y: np.ndarray, units: int, where: str) -> None:
         return
     if values.dtype.kind == "f" and not (values == np.floor(values)).all():
         fraction = values[values != np.floor(values)][0]
-        raise ValueError(f"{where}: {loss.name} expects class indices (integers), y contains {fraction:g}")
+        warning_policy.on_warning(
+            f"{where}: {loss.name} expects class indices (integers), y contains {fraction:g}"
+        )
     low, high = int(values.min()), int(values.max())
     if low < 0:
         hint = f". To leave samples out, write ignore_class={low} in the loss" if ignored is None else ""
-        raise ValueError(f"{where}: y contains the label {low}; class indices go from 0 to {units - 1}{hint}")
+        warning_policy.on_warning(
+            f"{where}: y contains the label {low}; class indices go from 0 to {units - 1}{hint}"
+        )
     if high >= units:
         from_one = low >= 1 and high == units
         hint = (
             "Labels that begin at 1 need y - 1" if from_one else f"Use {high + 1} units, or check the labels"
         )
-        raise ValueError(
+        warning_policy.on_warning(
             f"{where}: y contains the label {high}, the output has {units} units for the classes 0 to "
             f"{units - 1}. {hint}"
         )
@@ -199,7 +203,7 @@ def _check_one_hot(y: np.ndarray, where: str, axis: int) -> None:
                 "For several classes at once use a sigmoid with binary_crossentropy"
             )
     elif y.dtype.kind in "iu":
-        raise ValueError(
+        warning_policy.on_warning(
             f"{where}: categorical_crossentropy expects one-hot rows of zeros and ones, y holds integers "
             f"from {y.min()} to {y.max()}: convert them with utils.to_categorical"
         )
@@ -208,12 +212,12 @@ def _check_one_hot(y: np.ndarray, where: str, axis: int) -> None:
 def check_class_numbers(
     class_weight: Mapping[int, float], loss: Loss, prediction: tuple[int, ...], where: str
 ) -> None:
-    """Raise ValueError for class weights of classes that the output does not have."""
+    """Ask the warning policy about weights of classes that the output does not have."""
     if loss_kind(loss) is None:
         return
     classes = max(prediction[-1], 2)
     unknown = [key for key in class_weight if not 0 <= key < classes]
     if unknown:
-        raise ValueError(
+        warning_policy.on_warning(
             f"{where}: class_weight has the class {unknown[0]}, the output has the classes 0 to {classes - 1}"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam._internal.naming import nearest
+from hornbeam.errors import UnknownOutputError
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -58,7 +59,7 @@ class Outputs:
     def by_structure(self, setting: Tree, argument: str) -> list[Any]:
         """Return `setting`, in the structure of nested outputs, with one entry for each.
 
-        Raises ValueError for another structure.
+        Raises UnknownOutputError for another structure.
         """
         result: list[Any] = []
 
@@ -71,7 +72,9 @@ class Outputs:
             unknown = [key for key in by_key if key not in keys]
             if unknown:
                 where = "/".join(map(str, (*path, unknown[0])))
-                raise ValueError(f"{argument} has an entry for {where}, which is not an output of the model")
+                raise UnknownOutputError(
+                    f"{argument} has an entry for {where}, which is not an output of the model"
+                )
             for key in keys:
                 visit(by_key.get(key), outputs[key], (*path, key))
 
@@ -81,12 +84,12 @@ class Outputs:
     def by_name(self, setting: Tree, argument: str, default: object = None) -> list[Any]:
         """Return `setting` (a dict by output name, or a list in order) with one entry for each output.
 
-        Raises ValueError for unknown names and for a list of the wrong length.
+        Raises UnknownOutputError for unknown names and ValueError for a list of the wrong length.
         """
         if isinstance(setting, dict):
             unknown = [key for key in setting if str(key) not in self.names]
             if unknown:
-                raise ValueError(
+                raise UnknownOutputError(
                     f"{argument} names {unknown[0]!r}, which is not an output of the model."
                     f"{nearest(str(unknown[0]), self.names)} Outputs: {', '.join(self.names)}"
                 )

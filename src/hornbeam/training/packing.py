@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal import warning_policy
 from hornbeam.core.convert import as_tensor, from_torch
 from hornbeam.core.jit import _structure as structure_key
 from hornbeam.core.registry import exported
@@ -18,7 +19,6 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.data.frames import frame_to_array
 from hornbeam.data.splits.split import class_ids
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
-from hornbeam.training import warning_policy
 from hornbeam.training.check_inputs import check_finite, check_sample_weight
 from hornbeam.training.check_samples import check_no_list_of_samples, describe_samples
 from hornbeam.training.sparse_rows import SparseRows

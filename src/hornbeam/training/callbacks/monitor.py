@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam._internal import warning_policy
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
@@ -40,7 +41,10 @@ class Monitor(Callback):
     def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
         super().__init__()
         if mode not in ("auto", "min", "max"):
-            raise ValueError(f'mode must be "auto", "min" or "max", got {mode!r}')
+            warning_policy.on_warning(
+                f'{type(self).__name__}: mode must be "auto", "min" or "max", got {mode!r}'
+            )
+            mode = "auto"
         if not isinstance(monitor, str):
             raise TypeError(
                 f"monitor must be the name of a value in logs, such as 'val_loss', got {monitor!r}"
