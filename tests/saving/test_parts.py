@@ -145,3 +145,40 @@ def test_a_compile_with_other_arguments(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"its compile\(\) takes other arguments"):
         loaded = load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(loaded(X), model(X))
+
+
+class Named(hb.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = hb.layers.Dense(3)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+
+class Renamed(hb.Model):
+    """Has the layer under another name, and a property with the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = hb.layers.Dense(3)
+
+    @property
+    def dense(self) -> hb.layers.Layer:
+        return self.inner
+
+    @property
+    def not_yet(self) -> Any:
+        return self.absent
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+
+def test_a_property_leads_to_a_layer(tmp_path: Path) -> None:
+    x = np.ones((2, 2), "float32")
+    before, after = Named(), Renamed()
+    before(x), after(x)
+    before.save_weights(tmp_path / "m.weights.h5")
+    after.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(before(x), after(x))

@@ -69,18 +69,19 @@ class SavingMethods:
             filepath: Path that ends in `.weights.h5`, `.safetensors` or `.npz`, or in `.h5` for the legacy
                 format of Keras 2.
             overwrite: Replace an existing file.
-            max_shard_size: None: sharded files are not supported.
+            max_shard_size: Largest size of one file in GiB, for a path that ends in `.weights.json`.
             names: Dict or function from the names of weights to names in the file.
             objects_to_skip: Layers that the file is not to have.
         """
-        if max_shard_size is not None:
-            raise NotImplementedError(
-                "sharded weight files are not supported in this version of Hornbeam: omit max_shard_size"
-            )
         from hornbeam.saving import save_weights
 
         save_weights(
-            cast("Model", self), filepath, overwrite=overwrite, names=names, objects_to_skip=objects_to_skip
+            cast("Model", self),
+            filepath,
+            overwrite=overwrite,
+            max_shard_size=max_shard_size,
+            names=names,
+            objects_to_skip=objects_to_skip,
         )
 
     @explain_arguments
@@ -96,8 +97,8 @@ class SavingMethods:
         """Load weights; see `saving.load_weights`.
 
         Args:
-            filepath: `.weights.h5`, `.safetensors`, `.npz` or `.keras` file, or an `.h5` file as Keras 2
-                wrote it.
+            filepath: `.weights.h5`, `.safetensors`, `.npz` or `.keras` file, `.weights.json` that lists
+                several files, or an `.h5` file as Keras 2 wrote it.
             skip_mismatch: Keep weights whose shapes differ.
             names: Dict or function from the names of weights to names in the file.
             by_name: For an `.h5` file of Keras 2: load only the layers whose names are in the file.

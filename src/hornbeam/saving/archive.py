@@ -19,6 +19,7 @@ from hornbeam._internal.version import version
 from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
 from hornbeam.distribution.processes import is_first
+from hornbeam.errors import ArgumentTypeError
 from hornbeam.errors import ModelFileError as ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.building import build_model, check_built, check_names, has_weights, parse_config
@@ -82,7 +83,9 @@ def save_model(
     include_optimizer, save_format = kwargs.pop("include_optimizer", True), kwargs.pop("save_format", None)
     if kwargs:
         names = ", ".join(map(repr, kwargs))
-        raise TypeError(f"save_model() has no argument {names}, only include_optimizer and save_format")
+        raise ArgumentTypeError(
+            f"save_model() has no argument {names}, only include_optimizer and save_format"
+        )
     kind = format_of(path, zipped, save_format)
     # A Sequential of built layers has their shapes in its config.
     known = model.built or (model.layers_in_file == "first" and kind != "h5" and has_weights(model))

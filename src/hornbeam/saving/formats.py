@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from hornbeam._internal.naming import nearest
-from hornbeam.errors import ModelFileError
+from hornbeam.errors import MissingFileError, ModelFileError
 
 Format = Literal["keras", "h5", "folder"]
 
@@ -94,7 +94,7 @@ def contents_of(path: str) -> Format | Literal["onnx"]:
     """Return the format of an existing model's file or folder.
 
     Raises:
-        FileNotFoundError: If it does not exist.
+        MissingFileError: If it does not exist.
         ModelFileError: If it is something else.
     """
     if os.path.isdir(path):
@@ -121,11 +121,11 @@ def contents_of(path: str) -> Format | Literal["onnx"]:
 
 
 def check_exists(path: str) -> None:
-    """Raise FileNotFoundError for a file that does not exist, with the nearest name in its folder."""
+    """Raise MissingFileError for a file that does not exist, with the nearest name in its folder."""
     if not os.path.exists(path):
-        raise FileNotFoundError(_missing(path))
+        raise MissingFileError(_missing(path))
     if os.path.isdir(path):
-        raise FileNotFoundError(f"{path!r} is a folder, not a file: {_inside(path)}")
+        raise MissingFileError(f"{path!r} is a folder, not a file: {_inside(path)}")
 
 
 def _with_suffix(path: str) -> str:

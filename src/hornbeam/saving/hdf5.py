@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import h5py
 import numpy as np
@@ -13,6 +13,9 @@ import numpy as np
 from hornbeam._internal.limits import current_budget
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import SizeBudget, how_to_raise
+
+# An open file, or several that are read as one.
+Store: TypeAlias = h5py.File | Sequence[h5py.File]
 
 # Allowed HDF5 filters: gzip, shuffle, Fletcher's checksum. Others are plug-ins that HDF5 would search for on
 # this machine.
@@ -51,9 +54,16 @@ def open_hdf5(file: BinaryIO) -> Iterator[h5py.File]:
     Raises:
         ModelFileError: If the file is damaged, also when that shows inside the block.
     """
+    with open_shards([file]) as (store,):
+        yield store
+
+
+@contextmanager
+def open_shards(files: Sequence[BinaryIO]) -> Iterator[list[h5py.File]]:
+    """Open several HDF5 files, as `open_hdf5` does."""
     try:
-        with h5py.File(file, "r") as store:
-            yield store
+        with ExitStack() as stack:
+            yield [stack.enter_context(h5py.File(file, "r")) for file in files]
     except ModelFileError:
         raise
     except Exception as error:  # h5py raises many types for damaged files
@@ -69,8 +79,28 @@ def write_groups(groups: Iterable[Group], store: h5py.File) -> None:
             target[key] = value
 
 
-def checked_object(store: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
+def _files(store: Store) -> Sequence[h5py.File]:
+    return [store] if isinstance(store, h5py.Group) else store
+
+
+def stored_bytes(store: Store) -> int:
+    """Return the number of bytes of all files."""
+    return sum(file.id.get_filesize() for file in _files(store))
+
+
+def names_at(store: Store, name: str) -> list[str]:
+    """Return the names in a group, of all files; none if there is no such group."""
+    groups = [_object_in(file, name) for file in _files(store)]
+    return list(dict.fromkeys(key for group in groups if isinstance(group, h5py.Group) for key in group))
+
+
+def checked_object(store: Store, name: str) -> h5py.Group | h5py.Dataset | None:
     """Return the object at `name`, reached by hard links only, or None."""
+    objects = (_object_in(file, name) for file in _files(store))
+    return next((x for x in objects if x is not None), None)
+
+
+def _object_in(store: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
     current: Any = store
     for step in name.split("/"):
         link = current.get(step, getlink=True) if isinstance(current, h5py.Group) else None
@@ -84,7 +114,7 @@ def checked_object(store: h5py.File, name: str) -> h5py.Group | h5py.Dataset | N
     return current
 
 
-def checked_dataset(store: h5py.File, name: str) -> h5py.Dataset | None:
+def checked_dataset(store: Store, name: str) -> h5py.Dataset | None:
     """Return the dataset at `name`, stored in this file, without filters or sizes that are unsafe to read."""
     dataset = checked_object(store, name)
     if not isinstance(dataset, h5py.Dataset):

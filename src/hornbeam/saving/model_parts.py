@@ -116,7 +116,8 @@ def _named(container: Any) -> Iterator[tuple[str, Any]]:
 def other_paths(model: Model) -> dict[int, list[str]]:
     """Return all paths that lead to each layer, by its id.
 
-    The same layer may be an attribute, in a list, and among the `layers`; a file has it under one of these.
+    The same layer may be an attribute, in a list, among the `layers`, and the value of a property; a file has
+    it under one of these.
     """
     paths: dict[int, list[str]] = {}
     pending: list[tuple[Any, str, tuple[int, ...]]] = [(model, "", ())]
@@ -129,10 +130,25 @@ def other_paths(model: Model) -> dict[int, list[str]]:
         around = (*around, id(part))
         if isinstance(part, Layer):
             paths.setdefault(id(part), []).append(path)
-            pending += [(child, join_path(path, name), around) for name, child in _children(part)]
+            children = [*_children(part), *_properties(part)]
+            pending += [(child, join_path(path, name), around) for name, child in children]
         elif isinstance(part, (list, tuple, dict)):
             pending += [(child, join_path(path, name), around) for name, child in _named(part)]
     return paths
+
+
+def _properties(part: Layer) -> Iterator[tuple[str, Layer]]:
+    """Yield the layers that the properties of a user's class return: Keras saves them by these names too."""
+    for cls in type(part).__mro__:
+        if cls.__module__.partition(".")[0] == "hornbeam":
+            return
+        for name in [name for name, value in vars(cls).items() if isinstance(value, property)]:
+            try:
+                value = getattr(part, name)
+            except Exception:  # a user's code, which may need what is not there yet
+                continue
+            if isinstance(value, Layer):
+                yield name, value
 
 
 # Steps of the search for all paths: their number may grow with the product of the places of layers.

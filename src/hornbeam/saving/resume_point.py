@@ -12,7 +12,7 @@ import numpy as np
 from hornbeam._internal.resume_point import ResumePoint
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import parse_json
-from hornbeam.saving.hdf5 import checked_dataset, values_of
+from hornbeam.saving.hdf5 import Store, checked_dataset, values_of
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -31,7 +31,7 @@ def write_resume_point(model: Model, store: h5py.File) -> None:
         store[DATASET] = np.frombuffer(json.dumps(asdict(point)).encode(), np.uint8)
 
 
-def read_resume_point(store: h5py.File) -> ResumePoint | None:
+def read_resume_point(store: Store) -> ResumePoint | None:
     """Read the point of a file, None if it has none.
 
     Raises:

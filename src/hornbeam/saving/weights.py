@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,10 +22,12 @@ from hornbeam.saving.finite import warn_of_non_finite
 from hornbeam.saving.formats import HDF5, check_exists, path_text
 from hornbeam.saving.hdf5 import (
     Group,
+    Store,
     checked_dataset,
-    checked_object,
     create_hdf5,
-    open_hdf5,
+    names_at,
+    open_shards,
+    stored_bytes,
     values_of,
     write_groups,
 )
@@ -41,6 +44,8 @@ from hornbeam.saving.model_parts import (
 )
 from hornbeam.saving.orbax import is_orbax, read_orbax_weights
 from hornbeam.saving.resume_point import read_resume_point, write_resume_point
+from hornbeam.saving.shards import ENDING as SHARDS
+from hornbeam.saving.shards import shard_paths, write_shards
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -50,8 +55,9 @@ def save_weights(
     model: Model,
     filepath: str | os.PathLike[str],
     overwrite: bool = True,
-    names: Names | None = None,
+    max_shard_size: float | None = None,
     *,
+    names: Names | None = None,
     objects_to_skip: Sequence[Any] | None = None,
 ) -> None:
     """Save a model's weights.
@@ -64,18 +70,28 @@ def save_weights(
         model: A built model.
         filepath: Path with one of these endings.
         overwrite: Whether an existing file is replaced.
+        max_shard_size: Largest size of one file in GiB. The weights are divided over `NAME_00000.weights.h5`
+            and so on, and `filepath`, which ends in `.weights.json`, lists these files. None writes one file.
         names: For `.safetensors` and `.npz`: dict or function from the names of weights to names in the file.
         objects_to_skip: Layers (with all inside of them), or the optimizer, that the file is not to have.
 
     Raises:
-        ValueError: For another suffix, a model without weights, or layers to skip in a legacy file.
+        ValueError: For another suffix, a model without weights, layers to skip in a legacy file, or a weight
+            that is larger than `max_shard_size`.
         FileExistsError: If the file exists and `overwrite` is False.
         ImportError: If safetensors is needed and not installed.
 
     Example:
         >>> hornbeam.saving.save_weights(model, "model.weights.h5")  # doctest: +SKIP
     """
-    path = with_weights_suffix(path_text(filepath, "save_weights()"), False)
+    path = path_text(filepath, "save_weights()")
+    if max_shard_size is not None:
+        _check_names(path, names)
+        _check_built(model, "saving")
+        groups = weight_groups(model, _checked_skip(path, objects_to_skip))
+        write_shards(model, groups, path, max_shard_size, overwrite)
+        return
+    path = with_weights_suffix(path, False)
     _check_names(path, names)
     _check_built(model, "saving")
     ending = Path(path).suffix
@@ -113,8 +129,8 @@ def load_weights(
 
     Args:
         model: A built model.
-        filepath: A `.weights.h5`, `.safetensors`, `.npz` or `.keras` file, an `.h5` file of Keras 1 or 2, or
-            a folder of `callbacks.OrbaxCheckpoint`.
+        filepath: A `.weights.h5`, `.safetensors`, `.npz` or `.keras` file, a `.weights.json` file that lists
+            several, an `.h5` file of Keras 1 or 2, or a folder of `callbacks.OrbaxCheckpoint`.
         skip_mismatch: Whether weights that are missing in the file, or differ in shape, keep their values
             instead of raising an error.
         names: For `.safetensors` and `.npz`: dict or function from the name of a weight to its name in the
@@ -165,8 +181,10 @@ def load_weights(
     if ending == ".keras":
         read_weights(model, io.BytesIO(read_archive(path).weights), skip_mismatch=skip_mismatch, skip=skip)
         return
-    with open(path, "rb") as file:
-        read_weights(model, file, skip_mismatch=skip_mismatch, skip=skip)
+    paths = shard_paths(path) if path.endswith(SHARDS) else [path]
+    with ExitStack() as stack:
+        files = [stack.enter_context(open(each, "rb")) for each in paths]
+        read_weights(model, files, skip_mismatch=skip_mismatch, skip=skip)
 
 
 def _checked_skip(path: str, objects: Sequence[Any] | None) -> Sequence[Any]:
@@ -206,7 +224,7 @@ def with_weights_suffix(path: str, exists: bool) -> str:
     Raises:
         ValueError: For an unknown suffix.
     """
-    known = (*HDF5, *ENDINGS, ".keras") if exists else (*HDF5, *ENDINGS)
+    known = (*HDF5, *ENDINGS, ".keras", SHARDS) if exists else (*HDF5, *ENDINGS)
     return path if path.endswith(known) else without_suffix(path, exists)
 
 
@@ -252,17 +270,19 @@ def write_weights(model: Model, file: BinaryIO, skip: Sequence[Any] = ()) -> Non
 
 def read_weights(
     model: Model,
-    file: BinaryIO,
+    files: BinaryIO | Sequence[BinaryIO],
     skip_mismatch: bool = False,
     state_required: bool = False,
     before: Callable[[], None] | None = None,
     skip: Sequence[Any] = (),
 ) -> None:
-    """Read a file of `write_weights` or Keras 3. Nothing is assigned unless everything fits.
+    """Read a file of `write_weights` or Keras 3, or several that make one.
+
+    Nothing is assigned unless everything fits.
 
     Args:
         model: The model.
-        file: Open binary file.
+        files: Open binary file, or several.
         skip_mismatch: Whether weights that do not fit keep their values.
         state_required: Whether the states of the optimizer and of random generators must exist and fit too,
             and low-rank factors be apart from their weights, as in a checkpoint.
@@ -271,7 +291,7 @@ def read_weights(
     """
     parts = list(saved_parts(model, skip, merged=not state_required))
     check_complete(model, parts, skip)
-    with open_hdf5(file) as store:
+    with open_shards(files if isinstance(files, Sequence) else [files]) as store:
         parts = _located(model, parts, store)
         arrays = _arrays(parts, store, skip_mismatch, state_required)
         stores = [(part.custom_store, _values(part, store)) for part in parts if part.custom_store]
@@ -296,7 +316,7 @@ def read_weights(
                 part.layer._on_weights_loaded()
 
 
-def _located(model: Model, parts: list[Part], store: h5py.File) -> list[Part]:
+def _located(model: Model, parts: list[Part], store: Store) -> list[Part]:
     """Return the parts with the paths that the file has them under.
 
     A layer that is missing at its own path may be at another that leads to it: files of Keras before 3.14
@@ -315,13 +335,13 @@ def _located(model: Model, parts: list[Part], store: h5py.File) -> list[Part]:
     return [moved.get(part.path, part) for part in parts]
 
 
-def _is_absent(part: Part, store: h5py.File) -> bool:
+def _is_absent(part: Part, store: Store) -> bool:
     """Return whether the file lacks the first variable of a part."""
     return bool(part.variables) and checked_dataset(store, part.dataset_path(0)) is None
 
 
 def _arrays(
-    parts: Sequence[Part], store: h5py.File, skip_mismatch: bool, state_required: bool
+    parts: Sequence[Part], store: Store, skip_mismatch: bool, state_required: bool
 ) -> list[tuple[Any, np.ndarray]]:
     """Return every variable with its value in the file."""
     problems: list[str] = []
@@ -346,20 +366,18 @@ def _arrays(
     return [(variable, np.asarray(dataset[()])) for variable, dataset in pairs]
 
 
-def _values(part: Part, store: h5py.File) -> dict[str, np.ndarray]:
+def _values(part: Part, store: Store) -> dict[str, np.ndarray]:
     """Return all values of a layer that loads them itself, by name."""
-    group = checked_object(store, join_path(part.path, "vars"))
-    names = list(group) if isinstance(group, h5py.Group) else []
+    names = names_at(store, join_path(part.path, "vars"))
     datasets = {name: checked_dataset(store, join_path(part.path, "vars", name)) for name in names}
     numbers = {name: x for name, x in datasets.items() if x is not None and x.dtype.kind in "fiub"}
-    budget = SizeBudget(store.id.get_filesize())
+    budget = SizeBudget(stored_bytes(store))
     return {name: values_of(dataset, budget) for name, dataset in numbers.items()}
 
 
-def _optional(part: Part, store: h5py.File) -> list[tuple[Any, h5py.Dataset]]:
+def _optional(part: Part, store: Store) -> list[tuple[Any, h5py.Dataset]]:
     """Return the values of an optimizer or a random generator, if the file has all of them."""
-    group = checked_object(store, join_path(part.path, "vars"))
-    stored = len(group) if isinstance(group, h5py.Group) else 0
+    stored = len(names_at(store, join_path(part.path, "vars")))
     datasets = [checked_dataset(store, part.dataset_path(index)) for index in range(len(part.variables))]
     pairs = list(zip(part.variables, datasets, strict=True))
     if stored == len(pairs) and not any(_mismatch("", dataset, variable) for variable, dataset in pairs):
