@@ -231,3 +231,18 @@ def test_python_loops_over_unknown_sizes_say_what_to_do() -> None:
     with pytest.raises(TypeError, match=r"unknown \(None\) until the model gets data.*compute_output_shape"):
         Loop()(KerasTensor((None, None, 3)))
     assert Loop()(KerasTensor((None, 5, 3))).shape == (None, 3)
+
+
+def test_as_conditions_comparisons_are_of_identity() -> None:
+    a, b, c = KerasTensor((None, 3)), KerasTensor((None, 3)), KerasTensor((None, 4))
+    assert a in [c, b, a]
+    assert a not in [c, b]
+    assert [c, b, a].index(a) == 2
+    assert a == a
+    assert a != b
+    assert a != c
+    assert (a == c) is False
+    assert (a == b).shape == (None, 3)
+    assert (a == b).dtype == "bool"
+    with pytest.raises(TypeError, match="cannot decide an `if`"):
+        bool(a == 0)

@@ -379,3 +379,30 @@ def test_mistakes(call: str, words: str) -> None:
 def test_enough_names_are_asked() -> None:
     asked = {call.partition("(")[0] for call, _ in MISTAKES}
     assert len(asked) > 150
+
+
+@pytest.mark.parametrize(
+    ("call", "classes"),
+    [
+        ("hb.Sequential([{}])", (TypeError, ValueError)),
+        ("hb.Sequential([L.Dense])", (TypeError, ValueError)),
+        ("K.SGD(foo=1)", (TypeError, ValueError)),
+        ("K.LossScaleOptimizer(K.SGD(), foo=1)", (TypeError, ValueError)),
+        ("hb.saving.save_model(hb.Sequential(), 'm.keras', foo=1)", (TypeError, ValueError)),
+        ("hb.saving.load_model('absent.keras')", (FileNotFoundError, ValueError)),
+        (
+            "hb.saving.deserialize_keras_object({'class_name': 'Nothing', 'config': {}})",
+            (TypeError, ValueError),
+        ),
+        ("L.deserialize({'class_name': 'function', 'config': ['relu']})", (TypeError, ValueError)),
+        ("L.Layer().add_weight((2,), shape=(2,))", (TypeError, ValueError)),
+        ("L.Layer()(x)", (NotImplementedError,)),
+        ("L.Layer().compute_output_shape(None)", (NotImplementedError,)),
+        ("L.LSTM(2, use_cudnn='yes')", (ValueError,)),
+    ],
+)
+def test_classes_of_errors(call: str, classes: tuple[type[Exception], ...]) -> None:
+    """Code for Keras catches one of them, careful code the other."""
+    for kind in classes:
+        with pytest.raises(kind):
+            eval(call, NAMES)

@@ -34,6 +34,7 @@ __all__ = [
     "LeakWarning",
     "LegacyFormatWarning",
     "LikelyMistakeWarning",
+    "MissingFileError",
     "MissingModuleError",
     "MissingNameError",
     "MissingPrimitiveError",
@@ -45,6 +46,7 @@ __all__ = [
     "ShapeError",
     "TestSetWarning",
     "UnknownObjectError",
+    "UnknownOutputError",
     "UnsafeArchiveError",
     "VerifyError",
     "WorkLimitError",
@@ -88,8 +90,17 @@ class MissingPrimitiveError(NotImplementedError):
 # -- names ---------------------------------------------------------------------------------------------------
 
 
-class UnknownObjectError(ValueError):
-    """Error for a name in a config or an argument that is neither of the library nor registered."""
+class UnknownObjectError(TypeError, ValueError):
+    """Error for a name in a config or an argument that is neither of the library nor registered.
+
+    A `TypeError` and a `ValueError`: Keras raises the first for configs, the second for arguments.
+    """
+
+
+class UnknownOutputError(KeyError, ValueError):
+    """An argument names an output that the model lacks: a `KeyError`, as in Keras, and a `ValueError`."""
+
+    __str__ = Exception.__str__  # that of KeyError shows the message in quotes
 
 
 class MissingModuleError(ImportError):
@@ -101,6 +112,10 @@ class MissingNameError(AttributeError):
 
 
 # -- files ---------------------------------------------------------------------------------------------------
+
+
+class MissingFileError(FileNotFoundError, ValueError):
+    """A model's file does not exist: a `ValueError` too, as in Keras."""
 
 
 class ModelFileError(ValueError):

@@ -125,3 +125,50 @@ def test_wrong_inputs() -> None:
         layers.Attention(score_mode="cosine")
     with pytest.raises(ValueError, match="sliding_window must be an integer of at least 1, got 0"):
         layers.MultiHeadAttention(1, 1, sliding_window=0)
+
+
+def test_a_subclass_replaces_the_attention(rng: np.random.Generator) -> None:
+    """Both layers take what `_compute_attention` returns, and pass it all heads and one mask."""
+    seen: list[Any] = []
+
+    class Multi(layers.MultiHeadAttention):
+        def _compute_attention(
+            self, query: Any, key: Any, value: Any, attention_mask: Any = None, *args: Any
+        ):  # type: ignore[no-untyped-def,override]
+            seen.append((query.shape, key.shape, value.shape, attention_mask.shape))
+            return super()._compute_attention(query, key, value, attention_mask, *args)
+
+    class Grouped(layers.GroupQueryAttention):
+        def _compute_attention(
+            self, query: Any, key: Any, value: Any, attention_mask: Any = None, *args: Any
+        ):  # type: ignore[no-untyped-def,override]
+            seen.append((query.shape, key.shape, value.shape, attention_mask.shape))
+            return super()._compute_attention(query, key, value, attention_mask, *args)
+
+    x, v = rng.normal(size=(2, 5, 8)), rng.normal(size=(2, 3, 8))
+    for own, plain in (
+        (Multi(4, 6), layers.MultiHeadAttention(4, 6)),
+        (Grouped(6, 4, 2), layers.GroupQueryAttention(6, 4, 2)),
+    ):
+        own.build(x.shape, v.shape)
+        seen.clear()
+        plain(x, v)
+        plain.set_weights(own.get_weights())
+        for scores in (False, True):
+            options = {"use_causal_mask": True, "return_attention_scores": scores}
+            one, other = own(x, v, **options), plain(x, v, **options)
+            for a, b in zip(one if scores else [one], other if scores else [other], strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-5)
+        assert seen == [((2, 5, 4, 6), (2, 3, 4, 6), (2, 3, 4, 6), (1, 5, 3))] * 2
+
+
+@pytest.mark.parametrize("layer", [layers.MultiHeadAttention(2, 4), layers.GroupQueryAttention(4, 2, 2)])
+def test_a_causal_mask_adds_to_another(layer: Any, rng: np.random.Generator) -> None:
+    layer.build((1, 5, 8), (1, 5, 8))
+    q, k, v = rng.normal(size=(3, 1, 5, 2, 4)).astype("float32")
+    extra = np.ones((1, 5, 5), bool)
+    extra[:, 3, 1] = False
+    both = layer._compute_attention(q, k, v, extra, use_causal_mask=True)[0]
+    merged = layer._compute_attention(q, k, v, extra & np.tril(np.ones((5, 5), bool)))[0]
+    np.testing.assert_allclose(both, merged, atol=1e-6)
+    assert not np.allclose(both, layer._compute_attention(q, k, v, extra)[0], atol=1e-3)

@@ -458,3 +458,33 @@ def test_right_uses_stay_silent() -> None:
         layers.Dense(2)([[1.0, 2.0], [3.0, 4.0]])
         layers.LSTM(2)(layers.Embedding(5, 3, mask_zero=True)(np.array([[1, 0]])))
         layers.GlobalAveragePooling1D()(layers.Masking()(np.ones((1, 2, 3))))
+
+
+def test_a_name_may_change() -> None:
+    model = hornbeam.Sequential([hornbeam.Input((3,)), layers.Dense(2, name="before")], name="old")
+    model.name, model.layers[0].name = "new", "after"
+    assert (model.name, model.get_layer("after").name) == ("new", "after")
+    copy = hornbeam.Sequential.from_config(model.get_config())
+    assert (copy.name, copy.layers[0].name) == ("new", "after")
+    with pytest.raises(ValueError, match="without '/'"):
+        model.name = "a/b"
+    with pytest.raises(ValueError, match="'after' already"):
+        model.add(layers.Dense(2, name="after"))
+
+
+def test_the_shape_of_a_number_is_not_the_absence_of_one() -> None:
+    assert layers.Activation("relu").compute_output_shape(()) == ()
+    assert layers.CategoryEncoding(6, output_mode="multi_hot").compute_output_shape(()) == (6,)
+
+
+def test_rematerialized_call() -> None:
+    layer = layers.Dense(4)
+    assert layer.rematerialized_call(layer.call, np.ones((2, 3))) == layer.call
+    with hornbeam.RematScope(mode="larger_than", output_size_threshold=10):
+        layer = layers.Dense(4)
+    layer.build((None, 3))
+    small, large = np.ones((2, 3), "float32"), np.ones((5, 3), "float32")
+    assert layer.rematerialized_call(layer.call, small) == layer.call
+    call = layer.rematerialized_call(layer.call, large)
+    assert call != layer.call
+    np.testing.assert_array_equal(call(large), layer(large))

@@ -334,3 +334,12 @@ def test_what_the_operation_is_not_goes_step_by_step(
     traced = trace_function(lambda x: layer(x, training=True), [ops.array(x)])
     names = {node.name for node in traced.graph.nodes}
     assert not names & {"lstm", "gru"}
+
+
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
+def test_use_cudnn_is_kept(kind: Any) -> None:
+    assert kind(1).use_cudnn == "auto"
+    both = layers.Bidirectional(kind(1, use_cudnn=False))
+    assert both.forward_layer.use_cudnn is both.backward_layer.use_cudnn is False
+    assert "use_cudnn" not in kind(1).get_config()
+    assert not hasattr(layers.SimpleRNN(1), "use_cudnn")

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hornbeam.errors import ArgumentTypeError
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -108,7 +110,7 @@ def _is_own(cls: type) -> bool:
 
 
 def check_keywords(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise TypeError for keywords that the constructor of a class of this package cannot take.
+    """Raise ArgumentTypeError for keywords that the constructor of a class of this package cannot take.
 
     Constructors with `**kwargs` judge for themselves, unless required arguments are missing: Python would
     name these alone.
@@ -118,7 +120,9 @@ def check_keywords(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     accepted, required, open_ended = _constructor(cls, cls.__init__)  # type: ignore[misc]
     unknown = kwargs.keys() - accepted
     if unknown and not (open_ended and all(name in kwargs for name in required[len(args) :])):
-        raise TypeError(unknown_arguments(cls.__name__, [n for n in kwargs if n in unknown], accepted))
+        raise ArgumentTypeError(
+            unknown_arguments(cls.__name__, [n for n in kwargs if n in unknown], accepted)
+        )
 
 
 @functools.cache

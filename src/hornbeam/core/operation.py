@@ -29,6 +29,13 @@ class _RecordsConstructor:
         return instance
 
 
+def checked_name(name: str | None) -> str | None:
+    """Return a name of a layer or operation, or None. Raises ValueError for one with a slash."""
+    if name is not None and (not isinstance(name, str) or "/" in name):
+        raise ValueError(f"name must be a string without '/', got {name!r}")
+    return name
+
+
 class Operation(_RecordsConstructor):
     """Function on tensors with a name and a config; a `Layer` is one that also has state.
 
@@ -51,14 +58,16 @@ class Operation(_RecordsConstructor):
     _inbound: tuple[SymbolicCall, ...] = ()
 
     def __init__(self, name: str | None = None) -> None:
-        if name is not None and (not isinstance(name, str) or "/" in name):
-            raise ValueError(f"name must be a string without '/', got {name!r}")
-        self._name = name or unique_name(to_snake_case(type(self).__name__))
+        self._name = checked_name(name) or unique_name(to_snake_case(type(self).__name__))
 
     @property
     def name(self) -> str:
-        """Name of the operation, unique in its model."""
+        """Name of the operation, unique in its model. Names of weights that exist do not change with it."""
         return self._name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._name = checked_name(value) or self._name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         """Apply the function, or record the call if an argument is symbolic.

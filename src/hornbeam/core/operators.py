@@ -392,11 +392,25 @@ def _reflected(fn: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]
 
 
 def _eq(self: Tensor, other: object) -> Any:
+    if self.symbolic and isinstance(other, Tensor) and other.symbolic:
+        return _compare_symbols(equal, self, other, self is other)
     return equal(self, other) if _is_comparable(other) else NotImplemented
 
 
 def _ne(self: Tensor, other: object) -> Any:
+    if self.symbolic and isinstance(other, Tensor) and other.symbolic:
+        return _compare_symbols(not_equal, self, other, self is not other)
     return not_equal(self, other) if _is_comparable(other) else NotImplemented
+
+
+def _compare_symbols(compare: Callable[..., Any], a: Tensor, b: Tensor, decision: bool) -> Any:
+    """Compare two symbolic tensors elementwise. As a condition, such as `a in inputs`, identity counts."""
+    try:
+        result = compare(a, b)
+    except ShapeError:
+        return decision
+    result._decision = decision
+    return result
 
 
 def _pos(self: Tensor) -> Tensor:

@@ -39,7 +39,9 @@ class KerasTensor(Tensor):
         name: Name, shown in errors.
     """
 
-    __slots__ = ("_dtype", "_shape", "history", "name", "output_index", "ragged", "sizes", "sparse")
+    __slots__ = (
+        "_decision", "_dtype", "_shape", "history", "name", "output_index", "ragged", "sizes", "sparse",
+    )  # fmt: skip
     symbolic = True
 
     # The shape as types in symbolic tracing have it: unknown sizes are symbols, where `shape` has None.
@@ -63,6 +65,8 @@ class KerasTensor(Tensor):
         self.name = name or ""
         self.history: SymbolicCall | None = None
         self.output_index = 0
+        # What a comparison of two symbolic tensors decides as a condition.
+        self._decision: bool | None = None
 
     @property
     def node(self) -> Node:
@@ -111,6 +115,8 @@ class KerasTensor(Tensor):
         return super().__len__()
 
     def __bool__(self) -> bool:
+        if self._decision is not None:
+            return self._decision
         raise TypeError(f"{self!r} is symbolic: its value cannot decide an `if`; use ops.where or ops.cond")
 
     if TYPE_CHECKING:

@@ -42,6 +42,11 @@ def _fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, size:
     return ops.dot_product_attention(q, k, v, mask=mask, scale=1.0 / math.sqrt(size))
 
 
+def _with_causal(mask: Any, query: Tensor, key: Tensor, causal: bool) -> Tensor | None:
+    """Return a mask of attention as a tensor of booleans, without later positions if it is causal."""
+    return combine_attention_masks(query, key, None, None, None, mask, causal, None)
+
+
 def _copy_initializer(initializer: Any) -> InitializerLike:
     """Copy an initializer for each projection: without a seed, each draws its own."""
     if not hasattr(initializer, "get_config"):
@@ -274,11 +279,30 @@ class MultiHeadAttention(_Projected):
             self.sliding_window,
         )  # fmt: skip
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
-        if q.ndim == 4 and not return_attention_scores and not (training and self.dropout):
-            return self.output_dense(self._apply_gate(query, _fused_attention(q, k, v, mask, self.key_dim)))
-        scores, outputs = self._attend(q, k, v, mask, bool(training))
+        outputs, scores = self._compute_attention(q, k, v, mask, training, return_attention_scores)
         result = self.output_dense(self._apply_gate(query, outputs))
         return (result, scores) if return_attention_scores else result
+
+    def _compute_attention(
+        self,
+        query: TensorLike,
+        key: TensorLike,
+        value: TensorLike,
+        attention_mask: TensorLike | None = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Apply attention to heads (batch, ..., heads, size), and return the values and the weights.
+
+        The weights may be None unless `return_attention_scores`. Subclasses may override it, as in Keras.
+        """
+        q, k, v = (ops.convert_to_tensor(x) for x in (query, key, value))
+        mask = _with_causal(attention_mask, q, k, use_causal_mask)
+        if q.ndim == 4 and not return_attention_scores and not (training and self.dropout):
+            return _fused_attention(q, k, v, mask, self.key_dim), None
+        weights, outputs = self._attend(q, k, v, mask, bool(training))
+        return outputs, weights
 
     def _attend(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, training: bool
@@ -361,6 +385,8 @@ class GroupedQueryAttention(_Projected):
     # Keras writes files under the class's name and configs under this one; its projections are private there,
     # and files know them by that.
     _exported_name = "GroupQueryAttention"
+    # Whether the call that runs returns the attention weights.
+    _return_attention_scores = False
 
     def __init__(
         self,
@@ -444,20 +470,44 @@ class GroupedQueryAttention(_Projected):
             self.sliding_window,
         )  # fmt: skip
         key = value if key is None else key
-        if not return_attention_scores and not (training and self.dropout):
-            q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
-            return self._output_dense(self._apply_gate(query, _fused_attention(q, k, v, mask, self.head_dim)))
-        repeats = self.num_query_heads // self.num_key_value_heads
-        q = ops.transpose(self._query_dense(query), (0, 2, 1, 3))
-        k = ops.repeat(ops.transpose(self._key_dense(key), (0, 2, 3, 1)), repeats, axis=1)
-        v = ops.repeat(ops.transpose(self._value_dense(value), (0, 2, 1, 3)), repeats, axis=1)
-        scores = ops.matmul(q * (1.0 / math.sqrt(self.head_dim)), k)
+        q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        if type(self)._compute_attention is not GroupedQueryAttention._compute_attention:
+            k, v = self._all_heads(k), self._all_heads(v)  # a subclass gets them as in Keras
+        self._return_attention_scores = return_attention_scores
+        outputs, scores = self._compute_attention(q, k, v, mask, training)
+        result = self._output_dense(self._apply_gate(query, outputs))
+        return (result, scores) if return_attention_scores else result
+
+    def _all_heads(self, x: Tensor) -> Tensor:
+        """Repeat key or value heads (batch, S, heads, size), one for each query head."""
+        return ops.repeat(x, self.num_query_heads // x.shape[2], axis=2)
+
+    def _compute_attention(
+        self,
+        query: TensorLike,
+        key: TensorLike,
+        value: TensorLike,
+        attention_mask: TensorLike | None = None,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Apply attention to heads (batch, steps, heads, size), and return the values and the weights.
+
+        The weights may be None unless `_return_attention_scores`. Subclasses may override it, as in Keras.
+        """
+        q, k, v = (ops.convert_to_tensor(x) for x in (query, key, value))
+        mask = _with_causal(attention_mask, q, k, use_causal_mask)
+        if not self._return_attention_scores and not (training and self.dropout):
+            return _fused_attention(q, k, v, mask, self.head_dim), None
+        k, v = self._all_heads(k), self._all_heads(v)
+        scores = ops.matmul(
+            ops.transpose(q, (0, 2, 1, 3)) * (1.0 / math.sqrt(self.head_dim)), ops.transpose(k, (0, 2, 3, 1))
+        )
         if mask is not None and mask.ndim == 3:
             mask = ops.expand_dims(mask, 1)
         weights, dropped = self._attention_weights(scores, mask, training)
-        outputs = ops.transpose(ops.matmul(dropped, v), (0, 2, 1, 3))
-        result = self._output_dense(self._apply_gate(query, outputs))
-        return (result, weights) if return_attention_scores else result
+        outputs = ops.matmul(dropped, ops.transpose(v, (0, 2, 1, 3)))
+        return ops.transpose(outputs, (0, 2, 1, 3)), weights
 
     def compute_mask(self, inputs: Tree, mask: Tensor | None = None) -> Tree:
         return mask

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.formatting import brief
+from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, symbolic_dtype
@@ -57,6 +58,8 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if "input_shape" in kwargs:
+            warn_user("`input_shape` of InputLayer is deprecated: use `shape`")
         # Names in older files.
         shape, batch_shape = kwargs.pop("input_shape", shape), kwargs.pop("batch_input_shape", batch_shape)
         super().__init__(name=name, **kwargs)

@@ -21,7 +21,7 @@ from hornbeam._internal.call_errors import (
 from hornbeam._internal.foreign_names import MODELS, add_foreign_names, without_foreign_names
 from hornbeam._internal.naming import current_path, path_scope, to_snake_case, unique_name
 from hornbeam.core.convert import as_tensor
-from hornbeam.core.operation import Operation
+from hornbeam.core.operation import Operation, checked_name
 from hornbeam.core.registry import custom_object_scope, exported
 from hornbeam.core.scopes import StatelessScope, current_remat_scope, current_stateless_scope
 from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbolic_call
@@ -47,6 +47,7 @@ from hornbeam.layers.input_spec import check_inputs
 from hornbeam.layers.masking import attach_masks, record_masks
 from hornbeam.layers.ownership import building, note_new_layer, run_call, warn_if_unowned
 from hornbeam.layers.quantization.methods import QuantizationMethods, checked_quantize
+from hornbeam.layers.remat import rematerialized, wants_remat
 from hornbeam.layers.shapes import BuildShapes, shapes_from_json, symbolic_tensors
 from hornbeam.layers.weights import Weighted
 
@@ -169,13 +170,11 @@ class Layer(Operation, QuantizationMethods, Weighted):
     ) -> None:
         if not isinstance(trainable, (bool, np.bool_)):
             raise ArgumentTypeError(f"trainable must be True or False, got {trainable!r}")
-        if name is not None and (not isinstance(name, str) or "/" in name):
-            raise ValueError(f"name must be a string without '/', got {name!r}")
         unknown = [key for key in kwargs if key not in SHAPE_ARGUMENTS]
         if unknown:
             accepted = [*accepted_arguments(type(self)), *BASE_ARGUMENTS]
             raise ValueError(unknown_arguments(type(self).__name__, unknown, accepted))
-        self._name = name or unique_name(to_snake_case(type(self).__name__))
+        self._name = checked_name(name) or unique_name(to_snake_case(type(self).__name__))
         self._path: str | None = None
         self._trainable = bool(trainable)
         self._losses: Sequence[Tensor] = ()
@@ -280,7 +279,8 @@ class Layer(Operation, QuantizationMethods, Weighted):
             *args: Tensors, or nested structures of them.
             **kwargs: Further arguments. `training` and `mask` have the meaning that `__call__` gives them.
         """
-        forward = ": it has forward(), which is call() here" if "forward" in vars(type(self)) else ""
+        has_forward = "forward" in vars(type(self)) and not is_ours(vars(type(self))["forward"])
+        forward = ": it has forward(), which is call() here" if has_forward else ""
         raise NotImplementedError(f"{type(self).__name__} does not define call(self, inputs){forward}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tree:
@@ -367,6 +367,21 @@ class Layer(Operation, QuantizationMethods, Weighted):
                 error.args = (f"{text}\n{where}", *error.args[1:])
             raise
 
+    def rematerialized_call(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """Return a function that recomputes inner values in the backward pass, if a `RematScope` asks for it.
+
+        The scope is that in which the layer was created; without one, `fn` itself is returned.
+
+        Args:
+            fn: The layer's `call`.
+            *args: Arguments of the call, from which the size of its output follows.
+            **kwargs: Arguments of the call.
+        """
+        if self._remat is None:
+            return fn
+        bound = call_signature(type(self).call).signature.bind(*args, **kwargs)
+        return rematerialized(self, fn) if wants_remat(self, bound) else fn
+
     def _add_activity_loss(self, outputs: Tree) -> None:
         """Add the penalty on outputs, divided by the batch size as in Keras."""
         if self.activity_regularizer is not None:
@@ -402,7 +417,8 @@ class Layer(Operation, QuantizationMethods, Weighted):
         """Build the sublayers by a call on symbolic tensors, one for each shape."""
         if self._sublayers() and None not in shapes:
             self.built = True
-            infer_types(self.__call__, symbolic_tensors(shapes, self.compute_dtype), {})
+            inputs = tuple(symbolic_tensors(shape, self.compute_dtype) for shape in shapes)
+            infer_types(self.__call__, inputs, {})
             self._clear_losses()
 
     def _build_for(self, call: LayerCall) -> None:
@@ -499,7 +515,8 @@ class Layer(Operation, QuantizationMethods, Weighted):
             classes = {type(layer).__name__: type(layer) for layer in self._flatten_layers(False)}
             with custom_object_scope(classes):  # those of sublayers need not be registered
                 layer = self if self.built else type(self).from_config(self.get_config())
-            inputs, keywords = symbolic_tensors((args, kwargs), self.compute_dtype)
+            inputs = [symbolic_tensors(shape, self.compute_dtype) for shape in args]
+            keywords = symbolic_tensors(kwargs, self.compute_dtype)
             # Not `compute_output_spec` of this class, which may ask a subclass's `compute_output_shape`.
             own_spec = type(self).compute_output_spec is not Layer.compute_output_spec
             spec = layer.compute_output_spec if own_spec else layer._inferred_spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.validation import check_choice
 from hornbeam.core.registry import exported
 from hornbeam.layers.config import argument_names, constructor_arguments, serialize_argument
 from hornbeam.layers.layer import Layer
@@ -33,8 +34,8 @@ class _CellLayer(RNN):
     _not_in_config = frozenset({"use_cudnn"})
 
     def __init__(self, arguments: dict[str, Any]) -> None:
-        for name in ("use_cudnn", "implementation"):  # the engine chooses the kernel
-            arguments.pop(name, None)
+        arguments.pop("implementation", None)  # the engine chooses it
+        cudnn = arguments.pop("use_cudnn", None)
         names = argument_names(self.cell_class)
         layer_arguments = {
             name: value for name, value in arguments.items() if name not in names or name == "name"
@@ -45,6 +46,10 @@ class _CellLayer(RNN):
         shared = {name: layer_arguments[name] for name in ("dtype", "trainable") if name in layer_arguments}
         super().__init__(self.cell_class(**cell_arguments, **shared), **layer_arguments)
         self.input_spec = sequence_spec(ndim=3)
+        if cudnn is not None:
+            self.use_cudnn = check_choice(
+                "use_cudnn", cudnn, ("auto", True, False), where=type(self).__name__
+            )
 
     def __getattr__(self, name: str) -> Any:
         cell = self.__dict__.get("cell")
@@ -171,7 +176,7 @@ class LSTM(_CellLayer):
         go_backwards: Whether the sequence is processed from its end; outputs are in that order.
         stateful: Whether the final states are the initial states of the next batch.
         unroll: Whether the loop over steps is unrolled: faster for short sequences, with a larger graph.
-        use_cudnn: Ignored, for Keras's signature: the engine chooses the kernel.
+        use_cudnn: True, False or "auto"; only kept as an attribute: the engine chooses the kernel.
         **kwargs: `zero_output_for_mask` of `RNN`; arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:
@@ -250,7 +255,7 @@ class GRU(_CellLayer):
         unroll: Whether the loop over steps is unrolled: faster for short sequences, with a larger graph.
         reset_after: Whether the reset gate is applied after the recurrent product (as in cuDNN) instead of
             before it.
-        use_cudnn: Ignored, for Keras's signature: the engine chooses the kernel.
+        use_cudnn: True, False or "auto"; only kept as an attribute: the engine chooses the kernel.
         **kwargs: `zero_output_for_mask` of `RNN`; arguments of `Layer`: `name`, `dtype`, `trainable`, ...
 
     Raises:

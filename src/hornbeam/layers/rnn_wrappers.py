@@ -98,6 +98,8 @@ class Bidirectional(TensorsLayer):
         for direction in (self.forward_layer, self.backward_layer):
             if hasattr(direction, "zero_output_for_mask"):
                 direction.zero_output_for_mask = self.return_sequences
+        if hasattr(layer, "use_cudnn"):  # not part of its config
+            self.forward_layer.use_cudnn = self.backward_layer.use_cudnn = layer.use_cudnn
         self.return_state = recurrent.return_state
         self.stateful = getattr(recurrent, "stateful", False)
         self.supports_masking = True

@@ -28,8 +28,8 @@ def is_shape(x: object) -> bool:
 
 
 def symbolic_tensors(shapes: ShapeTree, dtype: str) -> Tree:
-    """Replace every shape in a structure by a symbolic tensor."""
-    if is_shape(shapes) and len(shapes):
+    """Replace every shape in a structure by a symbolic tensor. A tuple () is the shape of a number."""
+    if is_shape(shapes) and (len(shapes) or isinstance(shapes, tuple)):
         return KerasTensor(shapes, dtype)
     if isinstance(shapes, dict):
         return {key: symbolic_tensors(value, dtype) for key, value in shapes.items()}

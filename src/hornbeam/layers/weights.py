@@ -10,6 +10,7 @@ import numpy as np
 from hornbeam import constraints, initializers, regularizers
 from hornbeam._internal.call_errors import explain_arguments
 from hornbeam.core.variable import Variable, eager_scope
+from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.sizes import known_or_none
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.layers.context import is_shapes_only
@@ -94,6 +95,13 @@ class Weighted(Tracked):
                 f"add_weight takes the shape as one tuple: add_weight(({sizes})), not add_weight({sizes}), "
                 f"where {args[1]} is the initializer"
             )
+        for argument, value in zip(
+            ("shape", "initializer", "dtype"), (shape, initializer, dtype), strict=True
+        ):
+            if value is not None and len(args) > ("shape", "initializer", "dtype").index(argument):
+                raise ArgumentTypeError(
+                    f"add_weight got {argument} twice: by position and as {argument}={value!r}"
+                )
         by_position: tuple[Any, ...] = tuple(args)
         shape, initializer, dtype = by_position + (shape, initializer, dtype)[len(args) :]
         if self._locked:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hornbeam import dtype_policies, tree
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.symbolic import STRING, KerasTensor
+from hornbeam.errors import ArgumentTypeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.call_graph import CallGraph, adjust
 from hornbeam.models.host import HostSubgraph, has_host_layers, strings_to_array, to_numpy
@@ -46,7 +47,7 @@ class Sequential(Model):
         for number, argument in enumerate(args[1:], 2):
             if callable(argument) or isinstance(argument, KerasTensor):
                 kind = argument.__name__ if isinstance(argument, type) else type(argument).__name__
-                raise TypeError(
+                raise ArgumentTypeError(
                     f"Sequential takes its layers as one list, got a {kind} as argument {number}: write "
                     "Sequential([...]) with all layers between the brackets"
                 )
@@ -59,8 +60,6 @@ class Sequential(Model):
     ) -> None:
         Layer.__init__(self, name=name)
         self._stack: list[Layer] = []
-        # Names of all layers that were ever added: most models are long enough to notice a search.
-        self._names: set[str] = set()
         self._tensors = _Tensors()
         self.supports_masking = True
         if layers is not None and not isinstance(layers, (list, tuple)):
@@ -89,11 +88,11 @@ class Sequential(Model):
             rebuild: Unused: the model is always built as far as shapes are known.
 
         Raises:
-            TypeError: For objects that are not layers.
+            ArgumentTypeError: For objects that are not layers.
             ValueError: For a name that another layer has, and for an Input that is not the first.
         """
         layer = self._as_layer(layer)
-        if layer.name in self._names and any(other.name == layer.name for other in self._stack):
+        if any(other.name == layer.name for other in self._stack):
             raise ValueError(
                 f"model {self.name!r} has a layer with the name {layer.name!r} already: names must differ, "
                 "and a layer can be in a Sequential only once"
@@ -119,20 +118,21 @@ class Sequential(Model):
                 )
             return history.operation
         if isinstance(layer, type) and issubclass(layer, Layer):
-            raise TypeError(f"{layer.__name__} is the class: write {layer.__name__}(...) to make a layer")
+            raise ArgumentTypeError(
+                f"{layer.__name__} is the class: write {layer.__name__}(...) to make a layer"
+            )
         if isinstance(layer, Layer):
             return layer
         if not callable(layer):
             several = hasattr(layer, "__iter__") and not isinstance(layer, str)
             hint = ": write Sequential(list(layers))" if several else ""
-            raise TypeError(f"Sequential takes layers, got {type(layer).__name__}: {layer!r}{hint}")
+            raise ArgumentTypeError(f"Sequential takes layers, got {type(layer).__name__}: {layer!r}{hint}")
         from hornbeam.layers import Lambda  # few models need it
 
         return Lambda(layer)
 
     def _push(self, layer: Layer) -> None:
         self._stack.append(layer)
-        self._names.add(layer.name)
         self._forget_steps()
         if isinstance(layer, InputLayer):
             self._tensors.values = [layer.output]

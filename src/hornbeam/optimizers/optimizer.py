@@ -20,6 +20,7 @@ from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, current_variable_tracer
+from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.scope import scope
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.optimizers.arguments import check_learning_rate, merged_signature, shortest_float
@@ -99,7 +100,7 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
                 "`decay` belongs to Keras 1: pass a schedule such as InverseTimeDecay as `learning_rate`"
             )
         if kwargs:
-            raise TypeError(
+            raise ArgumentTypeError(
                 unknown_arguments(type(self).__name__, kwargs, inspect.signature(type(self)).parameters)
             )
         check_clipping(clipnorm, clipvalue, global_clipnorm)
