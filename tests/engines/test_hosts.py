@@ -40,7 +40,7 @@ KNOWN = {
     ("onnxruntime", "cos"): "float64 next to its zeros is exact in absolute terms only",
 }
 # What an engine refuses when a graph is compiled.
-LACKS = {"onnxruntime": {"eigh", "svd"}}
+LACKS = {"onnxruntime": {"eig", "eigh", "svd"}}
 DTYPES_LACKED = {
     ("onnxruntime", "erf"): {"float64"},
     ("onnxruntime", "erf_inv"): {"float64"},

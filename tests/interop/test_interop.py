@@ -177,6 +177,9 @@ def test_a_torch_module_gives_our_values_and_gradients(build: Any) -> None:
 def test_torch_trains_it_as_a_part_of_a_bigger_module() -> None:
     import torch
 
+    from hornbeam.engines.torch.triton import import_beside_tensorflow
+
+    import_beside_tensorflow()  # which another test may have loaded: optimizers of PyTorch import Triton
     model = net()
     before = [np.array(w) for w in model.weights]
     module = interop.torch_module(model)

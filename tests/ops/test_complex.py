@@ -280,6 +280,11 @@ def test_edges_agree_with_numpy(name: str) -> None:
     np.testing.assert_allclose(result[finite], expected[finite], rtol=1e-5, atol=1e-6)
 
 
+def test_sigmoid_does_not_overflow() -> None:
+    expected = [0, 1, np.exp(-30 + 2j)]
+    np.testing.assert_allclose(ops.sigmoid([-200 + 1j, 200 - 3j, -30 + 2j]), expected, rtol=1e-5, atol=1e-30)
+
+
 def _eig_matrices() -> list[np.ndarray]:
     rng = np.random.default_rng(9)
     real = rng.normal(size=(2, 4, 4))

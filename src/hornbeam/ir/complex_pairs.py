@@ -4,7 +4,7 @@ A traced graph has values of complex64 and complex128, and is differentiated as 
 it, `lower` rewrites it to real values:
 
 - Inside of a graph a complex value is a `Pair` of nodes. What a primitive does to pairs is its rule in
-  `COMPLEX_RULES` (written in `primitives/complex_numbers.py`).
+  `COMPLEX_RULES` (written in `primitives/complex_*.py`).
 - At the boundary of a graph, and of the bodies of its control flow, it is one real value with a last axis
   of 2. Graphs keep their numbers of inputs and outputs, batches their first axis, and `cond` and `scan`
   their parameters.
@@ -74,11 +74,12 @@ def lower(graph: Graph) -> Graph:
     if not has_complex(graph):
         return graph
     inputs = [Node(None, (), {}, _packed_type(x.type), x.level) for x in graph.inputs]
-    outputs = _lower_nodes(graph, [unpack(n, x.type) for n, x in zip(inputs, graph.inputs, strict=True)])
+    outputs = lower_nodes(graph, [unpack(n, x.type) for n, x in zip(inputs, graph.inputs, strict=True)])
     return Graph(inputs, [pack(value) for value in outputs])
 
 
-def _lower_nodes(graph: Graph, args: Sequence[Value]) -> list[Value]:
+def lower_nodes(graph: Graph, args: Sequence[Value]) -> list[Value]:
+    """Return the outputs of a graph of complex values for operands that are lowered."""
     values: dict[Node, Value] = dict(zip(graph.inputs, args, strict=True))
     for node in graph.nodes:
         with scope(node.scope):
@@ -94,14 +95,16 @@ def _lower_node(node: Node, operands: Sequence[Value]) -> Value:
         return source[index] if isinstance(source, list) else project(source, index)  # type: ignore[arg-type]
     if not _touches_complex(node):
         return bind(node.primitive, *operands, **node.params)
-    if node.primitive.composite:
-        # A kernel of that name is one of real values: the body takes its place.
-        outputs = _lower_nodes(node.params["body"], operands)
-        return outputs if isinstance(node.type, tuple) else outputs[0]
-    rule = COMPLEX_RULES.get(node.name)
+    rule = COMPLEX_RULES.get(node.name) or (lower_body if node.primitive.composite else None)
     if rule is None:
         raise MissingPrimitiveError(f"{node.name} has no rule for complex numbers{where(node)}")
     return rule(node, *operands, **node.params)
+
+
+def lower_body(node: Node, *operands: Value, body: Graph, **params: Any) -> Value:
+    """Rule of composites: a kernel of that name is one of real values, so the body takes its place."""
+    outputs = lower_nodes(body, operands)
+    return outputs if isinstance(node.type, tuple) else outputs[0]
 
 
 def lower_bodies(node: Node, *operands: Value, **params: Any) -> list[Value]:

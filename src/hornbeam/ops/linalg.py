@@ -18,8 +18,9 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.sizes import maximum, same_shape
-from hornbeam.ir.types import ShapeError, TensorType, is_complex
+from hornbeam.ir.types import ShapeError, TensorType, is_complex, real_dtype
 from hornbeam.ops._common import float_dtype, float_node, many_axes, node_of, one_axis, with_ones
+from hornbeam.ops.elementwise import sign as sign_of
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Axis, TensorLike, Tree
@@ -50,6 +51,11 @@ def _flipped(node: Node) -> Node:
     return p.transpose(node, (*range(node.rank - 2), node.rank - 1, node.rank - 2))
 
 
+def _adjoint(node: Node) -> Node:
+    """Transpose the matrices, and conjugate complex ones."""
+    return _flipped(p.conj(node) if is_complex(node.dtype) else node)
+
+
 def _identity(node: Node) -> Node:
     """Return identity matrices of the shape of square `node`."""
     hit = p.eq(p.iota("int32", node.shape, node.rank - 2), p.iota("int32", node.shape, node.rank - 1))
@@ -63,10 +69,10 @@ def _diagonal(node: Node) -> Node:
 
 @operation
 def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
-    """Compute the Cholesky factor: lower L with L L^T = x, or upper U with U^T U = x.
+    """Compute the Cholesky factor: lower L with L L^H = x, or upper U with U^H U = x.
 
     Args:
-        x: Tensor (..., n, n) of symmetric positive definite matrices.
+        x: Tensor (..., n, n) of symmetric (complex: Hermitian) positive definite matrices.
         upper: Return U.
 
     Returns:
@@ -81,7 +87,7 @@ def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
     """
     matrix = _matrix(x, "cholesky", square=True)
     lower = p.cholesky(matrix)
-    result = Tensor(_flipped(lower) if upper else lower)
+    result = Tensor(_adjoint(lower) if upper else lower)
     if not result.node.level:
         failed = p.bit_and(p.ne(lower, lower), p.eq(matrix, matrix))
         with retain_graph():  # gradients may still be taken through the result
@@ -95,7 +101,7 @@ def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
 
 @operation
 def cholesky_inverse(x: TensorLike, upper: bool = False) -> Tensor:
-    """Compute the inverse of L L^T, or of U^T U, from the Cholesky factor.
+    """Compute the inverse of L L^H, or of U^H U, from the Cholesky factor.
 
     Args:
         x: Tensor (..., n, n) of Cholesky factors.
@@ -105,9 +111,9 @@ def cholesky_inverse(x: TensorLike, upper: bool = False) -> Tensor:
         Tensor of the shape of `x`.
     """
     node = _matrix(x, "cholesky_inverse", square=True)
-    lower = _flipped(node) if upper else node
+    lower = _adjoint(node) if upper else node
     half = p.triangular_solve(lower, _identity(lower), lower=True)
-    return matmul(Tensor(_flipped(half)), Tensor(half))
+    return matmul(Tensor(_adjoint(half)), Tensor(half))
 
 
 @operation
@@ -126,7 +132,7 @@ def lu_factor(x: TensorLike) -> tuple[Tensor, Tensor]:
 
 
 def _sign_and_diagonal(node: Node) -> tuple[Node, Node]:
-    """Return the sign of the row exchanges, and the diagonal of U."""
+    """Return the sign of the row exchanges, in the dtype of `node`, and the diagonal of U."""
     factors = p.lu(node)
     pivots = p.project(factors, 1)
     exchanged = p.ne(pivots, p.iota("int32", pivots.shape, pivots.rank - 1))
@@ -163,13 +169,13 @@ def slogdet(x: TensorLike) -> tuple[Tensor, Tensor]:
         x: Tensor (..., n, n).
 
     Returns:
-        Pair of tensors (...): sign, and log |det|.
+        Pair of tensors (...): sign, of complex matrices det / |det|, and log |det|.
     """
     sign, diagonal = _sign_and_diagonal(_matrix(x, "slogdet", square=True))
     last = (diagonal.rank - 1,)
-    return Tensor(sign * p.reduce_prod(p.sign(diagonal), last)), Tensor(
-        p.reduce_sum(p.log(p.absolute(diagonal)), last)
-    )
+    size = (p.magnitude if is_complex(diagonal.dtype) else p.absolute)(diagonal)
+    signs = sign_of(Tensor(diagonal)).node
+    return Tensor(sign * p.reduce_prod(signs, last)), Tensor(p.reduce_sum(p.log(size), last))
 
 
 @operation
@@ -183,6 +189,7 @@ def logdet(x: TensorLike) -> Tensor:
         Tensor (...).
     """
     diagonal = _diagonal(p.cholesky(_matrix(x, "logdet", square=True)))
+    diagonal = p.real(diagonal) if is_complex(diagonal.dtype) else diagonal
     return Tensor(p.reduce_sum(p.log(diagonal), (diagonal.rank - 1,)) * 2.0)
 
 
@@ -329,13 +336,14 @@ def eig(x: TensorLike) -> tuple[Tensor, Tensor]:
 
 @operation
 def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
-    """Compute eigenvalues and eigenvectors of symmetric matrices.
+    """Compute eigenvalues and eigenvectors of symmetric (complex: Hermitian) matrices.
 
     Args:
-        x: Tensor (..., n, n) of symmetric matrices.
+        x: Tensor (..., n, n) of symmetric matrices, of which the lower triangle is read.
 
     Returns:
-        Pair of ascending eigenvalues (..., n) and eigenvectors, the columns of a tensor (..., n, n).
+        Pair of ascending eigenvalues (..., n), which are real, and eigenvectors, the columns of a tensor
+        (..., n, n).
     """
     factors = p.eigh(_matrix(x, "eigh", square=True))
     return Tensor(p.project(factors, 0)), Tensor(p.project(factors, 1))
@@ -360,7 +368,7 @@ def svd(
         compute_uv: Return u and vh, too.
 
     Returns:
-        Tuple (u, s, vh), or s alone without `compute_uv`.
+        Tuple (u, s, vh), or s alone without `compute_uv`; s is real.
     """
     node = _matrix(x, "svd")
     factors = p.svd(node)
@@ -371,7 +379,7 @@ def svd(
     if full_matrices and rows > columns:
         u = _completed(u)
     if full_matrices and columns > rows:
-        vh = _flipped(_completed(_flipped(vh)))
+        vh = _adjoint(_completed(_adjoint(vh)))
     return Tensor(u), Tensor(s), Tensor(vh)
 
 
@@ -425,10 +433,9 @@ def pinv(x: TensorLike, rcond: float | None = None) -> Tensor:
     u, s, vh = (p.project(factors, i) for i in range(3))
     small = p.le(s, _cutoff(s, rcond, node))
     inverse = p.select(small, zeros_like(s), 1.0 / p.select(small, ones_like(s), s))
-    scaled = _flipped(vh) * p.broadcast(
-        inverse, (*s.shape[:-1], vh.shape[-1], s.shape[-1]), _without(s.rank + 1, -2)
-    )
-    return matmul(Tensor(scaled), Tensor(_flipped(u)))
+    shape = (*s.shape[:-1], vh.shape[-1], s.shape[-1])
+    scaled = _adjoint(vh) * p.broadcast(p.convert(inverse, vh.dtype), shape, _without(s.rank + 1, -2))
+    return matmul(Tensor(scaled), Tensor(_adjoint(u)))
 
 
 def _without(rank: int, axis: int) -> tuple[int, ...]:
@@ -487,7 +494,7 @@ def _matrix_norm(node: Node, order: float | str | None, axes: tuple[int, int]) -
     if order in (2, -2, "nuc"):
         s = p.project(p.svd(p.convert(transposed, _EXACT.get(transposed.dtype, transposed.dtype))), 1)
         rule = {2: p.reduce_max, -2: p.reduce_min, "nuc": p.reduce_sum}[order]
-        return p.convert(rule(s, (s.rank - 1,)), node.dtype)
+        return p.convert(rule(s, (s.rank - 1,)), real_dtype(node.dtype))
     if order in (1, -1, math.inf, -math.inf):
         summed = last - 1 if abs(order) == 1 else last
         sums = p.reduce_sum(p.absolute(transposed), (summed,))

@@ -19,3 +19,7 @@ from hornbeam.primitives.eigen import *
 from hornbeam.primitives.composite import *
 from hornbeam.primitives.recurrent import *
 from hornbeam.primitives.attention import *
+
+# Imported for their effect: they register rules for complex numbers.
+from hornbeam.primitives import complex_linalg as complex_linalg
+from hornbeam.primitives import complex_order as complex_order

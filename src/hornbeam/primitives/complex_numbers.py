@@ -1,7 +1,7 @@
-"""Complex numbers: primitives that make and split them, and the rules of all primitives that take them.
+"""Complex numbers: primitives that make and split them, and the rules of the primitives that take them.
 
 A rule computes with pairs (real, imaginary) of real values; see `ir/complex_pairs.py`. Branch cuts are
-NumPy's. Numbers have the lexicographic order of NumPy: real parts first.
+NumPy's. Rules of comparisons and sorting are in `complex_order.py`, of decompositions in `complex_linalg.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hornbeam.ir.complex_pairs import Pair, Value, lower_bodies
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import (
     COMPLEX_RULES,
+    Sample,
     bind,
     constant,
     expect_same,
@@ -42,6 +43,7 @@ __all__ = ["complex_", "conj", "imag", "magnitude", "real"]
 LOWERED = ("complex", "conj", "imag", "magnitude", "real")
 
 _WIDE = ("float32", "float64")
+_SHAPES = ((3, 5), (), (0, 3))
 
 
 # -- primitives ----------------------------------------------------------------------------------------------
@@ -62,6 +64,7 @@ COMPLEX_ = primitive(
     reference=lambda x, y: (x + 1j * y).astype(numpy_dtype(complex_dtype(x.dtype.name))),
     vjp=lambda ct, out, x, y: (real(ct), -imag(ct)),
     dtypes=_WIDE,
+    samples=[Sample((s, s)) for s in _SHAPES],
 )
 REAL = primitive(
     "real",
@@ -69,6 +72,7 @@ REAL = primitive(
     reference=lambda z: np.real(z).copy(),
     vjp=lambda ct, out, z: (complex_(ct, zeros_like(ct)),),
     dtypes=COMPLEX,
+    samples=[Sample((s,)) for s in _SHAPES],
 )
 IMAG = primitive(
     "imag",
@@ -76,6 +80,7 @@ IMAG = primitive(
     reference=lambda z: np.imag(z).copy(),
     vjp=lambda ct, out, z: (complex_(zeros_like(ct), -ct),),
     dtypes=COMPLEX,
+    samples=[Sample((s,)) for s in _SHAPES],
 )
 CONJ = primitive(
     "conj",
@@ -83,6 +88,7 @@ CONJ = primitive(
     reference=np.conj,
     vjp=lambda ct, out, z: (conj(ct),),
     dtypes=COMPLEX,
+    samples=[Sample((s,)) for s in _SHAPES],
 )
 
 
@@ -99,6 +105,7 @@ MAGNITUDE = primitive(
     reference=np.abs,
     vjp=_magnitude_vjp,
     dtypes=COMPLEX,
+    samples=[Sample((s,)) for s in _SHAPES],
 )
 
 
@@ -265,7 +272,9 @@ def _power(x: Pair, y: Pair) -> Pair:
 
 
 def _logistic(z: Pair) -> Pair:
-    return _div(_ones(z), _plus(_exp(_neg(z)), 1.0))
+    left = e.lt(z.real, 0.0)
+    w = _exp(_select(left, z, _neg(z)))  # never overflows
+    return _div(_select(left, w, _ones(z)), _plus(w, 1.0))
 
 
 def _zeros(z: Pair) -> Pair:
@@ -288,13 +297,6 @@ def _ne(a: Pair, b: Pair) -> Node:
     return e.bit_or(e.ne(a.real, b.real), e.ne(a.imag, b.imag))
 
 
-def _ordered(strict: e.Binary, last: e.Binary) -> Callable[[Pair, Pair], Node]:
-    """Lexicographic comparison: `strict` of real parts, `last` of imaginary parts where those are equal."""
-    return lambda a, b: e.bit_or(
-        strict(a.real, b.real), e.bit_and(e.eq(a.real, b.real), last(a.imag, b.imag))
-    )
-
-
 # -- rules ---------------------------------------------------------------------------------------------------
 
 
@@ -313,8 +315,7 @@ _RULES: dict[str, Callable[..., Value]] = {
     "tan": lambda z: _over_i(_tanh(_times_i(z))),
     "asinh": _asinh, "acosh": _acosh, "atanh": _atanh, "asin": _asin, "acos": _acos,
     "atan": lambda z: _over_i(_atanh(_times_i(z))),
-    "eq": _eq, "ne": _ne, "lt": _ordered(e.lt, e.lt), "le": _ordered(e.lt, e.le),
-    "gt": _ordered(e.gt, e.gt), "ge": _ordered(e.gt, e.ge), "select": _select,
+    "eq": _eq, "ne": _ne, "select": _select,
     "is_finite": lambda z: e.bit_and(e.is_finite(z.real), e.is_finite(z.imag)),
 }  # fmt: skip
 for _name, _fn in _RULES.items():

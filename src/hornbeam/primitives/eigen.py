@@ -13,7 +13,7 @@ import numpy as np
 
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import bind, primitive, zeros_like
+from hornbeam.ir.primitive import Sample, bind, primitive, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.primitives.complex_numbers import complex_, conj, imag, real
 from hornbeam.primitives.elementwise import eq, select
@@ -75,6 +75,7 @@ EIG = primitive(
     vjp=_eig_vjp,
     cost=_cost(lambda m, n: 100 * n**3),
     dtypes=("float32", "float64"),
+    samples=[Sample((s, s), derivative=False) for s in ((3, 3), (2, 4, 4))],  # of arbitrary phase
 )
 
 

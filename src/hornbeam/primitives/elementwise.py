@@ -97,8 +97,9 @@ def _no_gradient(ct: Node, out: Node, x: Node) -> None:
 
 
 def _logistic(x: Array) -> Array:
-    z = np.exp(-np.abs(x))  # never overflows, so small results keep their digits
-    return np.where(x < 0, z, 1) / (1 + z)
+    left = x.real < 0
+    z = np.exp(np.where(left, x, -x))  # never overflows, so small results keep their digits
+    return np.where(left, z, 1) / (1 + z)
 
 
 neg = _unary("neg", "-x.", np.negative, lambda ct, y, x: -ct, dtypes=NUMERIC)
@@ -220,7 +221,7 @@ def _binary(
 
 
 def _divide(x: Array, y: Array) -> Array:
-    if x.dtype.kind == "f":
+    if x.dtype.kind in "fc":
         return x / y
     floor = np.floor_divide(x, np.where(y == 0, 1, y).astype(y.dtype))
     inexact = (floor * y != x) & ((x < 0) != (y < 0))  # floor went below: step back towards zero
@@ -234,7 +235,7 @@ def _remainder(x: Array, y: Array) -> Array:
 
 
 def _power(x: Array, y: Array) -> Array:
-    if x.dtype.kind == "f":
+    if x.dtype.kind in "fc":
         return np.power(x, y)
     result, base, rest = np.ones_like(x), x, y
     for _ in range(8 * x.dtype.itemsize):
@@ -424,15 +425,19 @@ def select(condition: Node, x: Operand, y: Operand) -> Node:
 
 
 def convert_array(x: Array, dtype: str) -> Array:
-    """`x` as `dtype`: floats truncate and saturate to integers (NaN is 0), integers wrap, nonzero is True."""
+    """`x` as `dtype`: floats truncate and saturate to integers (NaN is 0), integers wrap, nonzero is True.
+    Of complex numbers real dtypes get the real part.
+    """
     target = numpy_dtype(dtype)
     with np.errstate(all="ignore"):
         if dtype == "bool":
             return np.asarray(x != 0)
+        if x.dtype.kind == "c" and not is_complex(dtype):
+            x = x.real
         if not is_float(dtype_name(x.dtype)):
             wide = x.astype(np.float32) if dtype == "bfloat16" else x
             return wide.astype(target)
-        if is_float(dtype):
+        if is_inexact(dtype):
             return x.astype(target)
         limits = np.iinfo(target)
         wide = np.trunc(x.astype(np.float64))

@@ -8,6 +8,11 @@ factorization" (2011).
 
 cholesky and eigh read the lower triangle only; their gradient is that of a symmetric matrix. svd and eigh
 have one only where singular values and eigenvalues differ: terms of equal ones count as 0.
+
+Complex matrices have adjoints (^H) where real ones have transposes. The rules of lu and triangular_solve are
+complex-linear and hold unchanged; those of the others compute with the conjugates of cotangents. Gradients by
+complex eigenvectors and singular vectors hold for functions that do not depend on their phases, which are
+arbitrary. How complex decompositions are computed is in `primitives/complex_linalg.py`.
 """
 
 from __future__ import annotations
@@ -20,9 +25,18 @@ import numpy as np
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import PRIMITIVES, Sample, bind, full, movement_bytes, primitive, zeros_like
 from hornbeam.ir.sizes import minimum, same_shape
-from hornbeam.ir.types import HornbeamTypeError, Shape, ShapeError, TensorType, numpy_dtype
+from hornbeam.ir.types import (
+    HornbeamTypeError,
+    Shape,
+    ShapeError,
+    TensorType,
+    is_complex,
+    numpy_dtype,
+    real_dtype,
+)
+from hornbeam.primitives.complex_numbers import conj
 from hornbeam.primitives.contract import dot_general
-from hornbeam.primitives.elementwise import eq, ge, select
+from hornbeam.primitives.elementwise import convert, eq, ge, select
 from hornbeam.primitives.index import argsort, gather
 from hornbeam.primitives.numerics import Array, quiet, rounded
 from hornbeam.primitives.shape import broadcast, iota, reshape, transpose
@@ -38,6 +52,14 @@ _DTYPES = ("float32", "float64")
 def _mt(x: Node) -> Node:
     """Transpose matrices."""
     return transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
+
+
+def _conj(x: Node) -> Node:
+    return conj(x) if is_complex(x.dtype) else x
+
+
+def _adjoint(x: Node) -> Node:
+    return _mt(_conj(x))
 
 
 def _mm(*factors: Node) -> Node:
@@ -87,7 +109,8 @@ def _inverse_gaps(s: Node, like: Node) -> Node:
 
 
 def _symmetric(x: Node) -> Node:
-    return (x + _mt(x)) * 0.5
+    """Return the symmetric part, of complex matrices the Hermitian one."""
+    return (x + _adjoint(x)) * 0.5
 
 
 def _part(out: Node, index: int) -> Node:
@@ -96,6 +119,11 @@ def _part(out: Node, index: int) -> Node:
 
 def _given(ct: Node | None, like: Node) -> Node:
     return zeros_like(like) if ct is None else ct
+
+
+def _gradient(ct: Node | None, like: Node) -> Node:
+    """Return the gradient, of which the cotangent is the conjugate."""
+    return _conj(_given(ct, like))
 
 
 def _cost(flops: Callable[[int, int], float]) -> Callable[..., tuple[int, int]]:
@@ -160,10 +188,10 @@ def _cholesky(x: Array) -> Array:
 
 
 def _cholesky_vjp(ct: Node, out: Node, x: Node) -> tuple[Node]:
-    inner = _tril(_mm(_mt(out), ct))
+    inner = _tril(_mm(_adjoint(out), _conj(ct)))
     inner = inner - _diagonal(inner) * 0.5
-    half = triangular_solve(out, inner, transpose=True)
-    return (_symmetric(_mt(triangular_solve(out, _mt(half), transpose=True))),)
+    half = triangular_solve(_conj(out), inner, transpose=True)
+    return (_conj(_symmetric(_mt(triangular_solve(out, _mt(half), transpose=True)))),)
 
 
 CHOLESKY = primitive(
@@ -178,7 +206,7 @@ CHOLESKY = primitive(
 
 
 def cholesky(x: Node) -> Node:
-    """Lower L with L L^T = x (..., n, n), read from the lower triangle; NaN where x is not positive
+    """Lower L with L L^H = x (..., n, n), read from the lower triangle; NaN where x is not positive
     definite."""
     return bind(CHOLESKY, x)
 
@@ -274,7 +302,7 @@ def _lu_one(x: Array) -> tuple[Array, list[int], list[int]]:
     """Row by row elimination with partial pivoting; the first largest pivot is taken."""
     x, order, pivots = x.copy(), list(range(len(x))), []
     for k in range(min(x.shape)):
-        best = k + int(np.argmax(np.abs(x[k:, k])))
+        best = k + int(np.argmax(np.abs(x[k:, k].real) + np.abs(x[k:, k].imag)))
         pivots.append(best)
         x[[k, best]] = x[[best, k]]
         order[k], order[best] = order[best], order[k]
@@ -287,7 +315,7 @@ def _lu_one(x: Array) -> tuple[Array, list[int], list[int]]:
 @quiet
 def _lu(x: Array) -> tuple[Array, Array, Array]:
     rows, columns = x.shape[-2:]
-    out = x.astype(np.float64)
+    out = x.astype(np.result_type(x, np.float64))
     pivots = np.zeros((*x.shape[:-2], min(rows, columns)), np.int32)
     order = np.zeros((*x.shape[:-2], rows), np.int32)
     for at in np.ndindex(x.shape[:-2]):
@@ -345,10 +373,11 @@ def _qr_vjp(ct: Sequence[Node | None], out: Node, x: Node) -> tuple[Node]:
     if x.shape[-2] < x.shape[-1]:
         raise NotImplementedError(f"qr has a derivative for matrices with m >= n only, got {x.type}")
     q, r = _part(out, 0), _part(out, 1)
-    ct_q, ct_r = _given(ct[0], q), _given(ct[1], r)
-    inner = _mm(r, _mt(ct_r)) - _mm(_mt(ct_q), q)
-    mirrored = _tril(inner) + _mt(_tril(inner, strict=True))
-    return (_mt(triangular_solve(r, _mt(ct_q + _mm(q, mirrored)), lower=False)),)
+    g_q, g_r = _gradient(ct[0], q), _gradient(ct[1], r)
+    inner = _mm(r, _adjoint(g_r)) - _mm(_adjoint(g_q), q)
+    below = _tril(inner, strict=True)
+    mirrored = below + _adjoint(below) + _symmetric(_diagonal(inner))
+    return (_mt(triangular_solve(r, _adjoint(g_q + _mm(q, mirrored)), lower=False)),)
 
 
 QR = primitive(
@@ -364,7 +393,8 @@ QR = primitive(
 
 
 def qr(x: Node) -> Node:
-    """(q, r) of x (..., m, n), reduced, by Householder reflections; the diagonal of r may be negative."""
+    """(q, r) of x (..., m, n), reduced, by Householder reflections; the diagonal of r is real and may be
+    negative."""
     return bind(QR, x)
 
 
@@ -377,31 +407,33 @@ def _svd_type(x: TensorType) -> tuple[TensorType, TensorType, TensorType]:
     rank = minimum(rows, columns)
     return (
         TensorType((*batch, rows, rank), x.dtype),
-        TensorType((*batch, rank), x.dtype),
+        TensorType((*batch, rank), real_dtype(x.dtype)),
         TensorType((*batch, rank, columns), x.dtype),
     )
 
 
 def _svd_vjp(ct: Sequence[Node | None], out: Node, x: Node) -> tuple[Node]:
     u, s, vh = (_part(out, index) for index in range(3))
-    ct_u, ct_s, ct_v = _given(ct[0], u), _given(ct[1], s), _mt(_given(ct[2], vh))
-    v, ut = _mt(vh), _mt(u)
-    core = _mm(ut, ct_u)
-    gaps = _inverse_gaps(s * s, core)
+    g_u, g_v = _gradient(ct[0], u), _mt(_given(ct[2], vh))
+    v, core = _adjoint(vh), _mm(_adjoint(u), g_u)
+    gaps = convert(_inverse_gaps(s * s, core), u.dtype)
+    ct_s, s = (convert(x, u.dtype) for x in (_given(ct[1], s), s))
     inner = _diagonal(_columns(ct_s, core))
     if ct[0] is not None:
-        inner = inner + gaps * (core - _mt(core)) * _columns(s, core)
+        inner = inner + gaps * (core - _adjoint(core)) * _columns(s, core)
+        if is_complex(u.dtype):  # what turns the phases of u turns those of v
+            inner = inner + _diagonal(core - _adjoint(core)) * 0.5 / _columns(s, core)
     if ct[2] is not None:
-        right = _mm(vh, ct_v)
-        inner = inner + _rows(s, right) * (gaps * (right - _mt(right)))
+        right = _mm(vh, g_v)
+        inner = inner + _rows(s, right) * (gaps * (right - _adjoint(right)))
     total = _mm(u, inner, vh)
     if ct[0] is not None and u.shape[-2] > u.shape[-1]:
-        outside = (ct_u - _mm(u, core)) / _columns(s, u)
+        outside = (g_u - _mm(u, core)) / _columns(s, u)
         total = total + _mm(outside, vh)
     if ct[2] is not None and v.shape[-2] > v.shape[-1]:
-        outside = (ct_v - _mm(v, _mm(vh, ct_v))) / _columns(s, v)
-        total = total + _mm(u, _mt(outside))
-    return (total,)
+        outside = (g_v - _mm(v, _mm(vh, g_v))) / _columns(s, v)
+        total = total + _mm(u, _adjoint(outside))
+    return (_conj(total),)
 
 
 SVD = primitive(
@@ -425,15 +457,15 @@ def svd(x: Node) -> Node:
 
 def _eigh_type(x: TensorType) -> tuple[TensorType, TensorType]:
     batch = _check_matrix("eigh", x, square=True)
-    return TensorType((*batch, x.shape[-1]), x.dtype), x
+    return TensorType((*batch, x.shape[-1]), real_dtype(x.dtype)), x
 
 
 def _eigh_vjp(ct: Sequence[Node | None], out: Node, x: Node) -> tuple[Node]:
     w, v = _part(out, 0), _part(out, 1)
-    inner = _diagonal(_columns(_given(ct[0], w), v))
+    inner = _diagonal(_columns(convert(_given(ct[0], w), v.dtype), v))
     if ct[1] is not None:
-        inner = inner + _inverse_gaps(w, v) * _mm(_mt(v), ct[1])
-    return (_symmetric(_mm(v, inner, _mt(v))),)
+        inner = inner + convert(_inverse_gaps(w, v), v.dtype) * _mm(_adjoint(v), _conj(ct[1]))
+    return (_conj(_symmetric(_mm(v, inner, _adjoint(v)))),)
 
 
 EIGH = primitive(
@@ -448,5 +480,6 @@ EIGH = primitive(
 
 
 def eigh(x: Node) -> Node:
-    """(w, v) of symmetric x (..., n, n), read from the lower triangle: x = v diag(w) v^T, w rising."""
+    """(w, v) of symmetric (complex: Hermitian) x (..., n, n), read from the lower triangle: x = v diag(w) v^H
+    with rising w."""
     return bind(EIGH, x)

@@ -15,7 +15,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from hornbeam.ir.types import FLOATS, dtype_name, is_float, numpy_dtype
+from hornbeam.ir.types import dtype_name, is_complex, is_float, numpy_dtype, real_dtype
 
 Array = np.ndarray
 _WORKING = {"float16": "float32", "bfloat16": "float32", "float32": "float64"}
@@ -45,27 +45,35 @@ def quiet(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def rounded(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap `fn`: compute in working precision, and round the result to the dtype of the first operand."""
+    """Wrap `fn`: compute in working precision, and round the result to the dtype of the first operand.
+
+    Real results of complex operands have the dtype of their parts.
+    """
 
     @functools.wraps(fn)
     def wrapped(*args: Array, **params: Any) -> Any:
         out = fn(*map(widen, args), **params)
+        outs = tuple(map(np.asarray, out)) if isinstance(out, tuple) else (np.asarray(out),)
         dtype = args[0].dtype
-        if isinstance(out, tuple):
-            return tuple(np.asarray(part).astype(dtype) for part in out)
-        return np.asarray(out).astype(dtype)
+        parts = numpy_dtype(real_dtype(dtype_name(dtype)))
+        results = tuple(x.astype(dtype if x.dtype.kind == "c" else parts) for x in outs)
+        return results if isinstance(out, tuple) else results[0]
 
     return quiet(wrapped)
 
 
-def lowest(dtype: str) -> bool | int | float:
+def lowest(dtype: str) -> int | float | complex:
     """Return the least value of a dtype: -inf, or the smallest integer."""
-    return -np.inf if dtype in FLOATS else np.iinfo(numpy_dtype(dtype)).min
+    if is_complex(dtype):
+        return complex(-np.inf, -np.inf)
+    return -np.inf if is_float(dtype) else np.iinfo(numpy_dtype(dtype)).min
 
 
-def highest(dtype: str) -> bool | int | float:
+def highest(dtype: str) -> int | float | complex:
     """Return the greatest value of a dtype: inf, or the largest integer."""
-    return np.inf if dtype in FLOATS else np.iinfo(numpy_dtype(dtype)).max
+    if is_complex(dtype):
+        return complex(np.inf, np.inf)
+    return np.inf if is_float(dtype) else np.iinfo(numpy_dtype(dtype)).max
 
 
 def edges(dtype: str, size: int = 20) -> Array:
