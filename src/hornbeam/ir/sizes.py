@@ -249,7 +249,12 @@ def known_or_none(shape: Iterable[Any]) -> tuple[int | None, ...]:
 
 def new_size(name: str = "size") -> Any:
     """Return a new symbol. Its text is the name and a number, so that symbols of one name differ."""
-    return _of_atom(_Atom("symbol", (), f"{name}_{next(_serial)}"))
+    return symbol(f"{name}_{next(_serial)}")
+
+
+def symbol(text: str) -> Any:
+    """Return the symbol of this text, which may exist."""
+    return _of_atom(_Atom("symbol", (), text))
 
 
 def symbols_of(size: Size) -> set[str]:

@@ -7,14 +7,12 @@ differentiation.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import Cotangents, Primitive, bind, movement_cost
-from hornbeam.ir.sizes import evaluate, is_unknown, new_size, symbols_of
 from hornbeam.ir.types import DTYPES, TensorType, ValueType, is_float
 
 __all__ = ["Host", "HostFunction", "Tape", "host_call"]
@@ -30,7 +28,7 @@ class Host(Protocol):
     library: str
 
     def infer(self, compute: Compute, types: Sequence[TensorType]) -> Sequence[TensorType]:
-        """Return the types of `compute(*arrays)` for arrays of `types`."""
+        """Return the types of `compute(*arrays)` for arrays of `types`, of which sizes may be unknown."""
         ...
 
     def follow(
@@ -74,9 +72,7 @@ class HostFunction:
         """Return the types of the results."""
         if types not in self._types:
             if self.source is None:
-                self._types[types] = infer_with_numbers(
-                    functools.partial(self.host.infer, self.compute), types
-                )
+                self._types[types] = tuple(self.host.infer(self.compute, types))
             else:
                 self._types[types] = tuple(types[i] for i in self.source[2])
         return self._types[types]
@@ -99,38 +95,6 @@ class HostFunction:
                 self.host, gradient, f"gradient of {self.label}", (self, known, wanted)
             )
         return self._gradients[known, wanted]
-
-
-# Another library infers shapes from numbers alone: unknown sizes of a batch and of other axes are these, and
-# results of which the sizes differ between them are unknown. Factors of 32 survive five halvings.
-_SIZES_TO_ASK_WITH = ((83, 96), (89, 128))
-
-
-def infer_with_numbers(
-    infer: Callable[[Sequence[TensorType]], Sequence[TensorType]], types: Sequence[TensorType]
-) -> tuple[TensorType, ...]:
-    """Return `infer(types)`, the types of the results of another library's function."""
-    sizes = [size for t in types for size in t.shape if is_unknown(size)]
-    if not sizes:
-        return tuple(infer(types))
-    names = set().union(*map(symbols_of, sizes))
-    batch = set().union(*(symbols_of(t.shape[0]) for t in types if t.shape))
-    bindings = [{name: rows if name in batch else n for name in names} for rows, n in _SIZES_TO_ASK_WITH]
-    answers = [
-        infer([TensorType(tuple(evaluate(n, values) for n in t.shape), t.dtype) for t in types])
-        for values in bindings
-    ]
-
-    def size_of(numbers: tuple[int, ...]) -> int:
-        if len(set(numbers)) == 1:
-            return numbers[0]
-        same = {n for n in sizes if numbers == tuple(evaluate(n, values) for values in bindings)}
-        return same.pop() if len(same) == 1 else new_size()
-
-    return tuple(
-        TensorType(tuple(map(size_of, zip(*(t.shape for t in results), strict=True))), results[0].dtype)
-        for results in zip(*answers, strict=True)
-    )
 
 
 def _type(*types: TensorType, fn: HostFunction) -> ValueType:

@@ -9,9 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hornbeam.ir.types import TensorType, dtype_name, numpy_dtype
+from hornbeam.engines.jax.dimensions import Dimensions
+from hornbeam.ir.sizes import is_unknown
+from hornbeam.ir.types import TensorType
 
 Array = Any
+
+# What JAX raises where a comparison or a value depends on an unknown size.
+_UNDECIDED = (jax.errors.InconclusiveDimensionOperation, NotImplementedError)
 
 
 class JaxHost:
@@ -23,11 +28,33 @@ class JaxHost:
     library = "jax"
 
     def infer(self, compute: Callable[..., Any], types: Sequence[TensorType]) -> list[TensorType]:
-        """Infer the types of results; see `Host.infer`."""
-        with jax.enable_x64(True):
-            arguments = [jax.ShapeDtypeStruct(t.shape, numpy_dtype(t.dtype)) for t in types]
-            results = jax.eval_shape(lambda *arrays: tuple(compute(*arrays)), *arguments)
-        return [TensorType(tuple(x.shape), dtype_name(x.dtype)) for x in results]
+        """Infer the types of results; see `Host.infer`.
+
+        Raises:
+            TypeError: If the function needs unknown sizes as numbers.
+        """
+
+        def evaluate(dimensions: Dimensions) -> list[TensorType]:
+            with jax.enable_x64(True):
+                arguments = map(dimensions.encode, types)
+                results = jax.eval_shape(lambda *arrays: tuple(compute(*arrays)), *arguments)
+            return list(map(dimensions.decode, results))
+
+        try:
+            return evaluate(Dimensions(types))
+        except (TypeError, ValueError, *_UNDECIDED):
+            if not any(is_unknown(size) for t in types for size in t.shape):
+                raise
+        try:
+            return evaluate(Dimensions(types, alike=True))
+        except (TypeError, *_UNDECIDED) as error:
+            if not isinstance(error, _UNDECIDED) and "_DimExpr" not in str(error):
+                raise
+            raise TypeError(
+                "JAX infers the shapes of a function's results without numbers for sizes that are unknown "
+                "(None), and this function needs them. Give Input all sizes (shape=..., batch_size=...), or "
+                f"compute with jax.numpy instead of Python and NumPy ({error})"
+            ) from error
 
     def follow(
         self, compute: Callable[..., Any], arrays: Sequence[Array], wanted: Sequence[int]

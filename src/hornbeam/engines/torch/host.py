@@ -8,9 +8,16 @@ from typing import Any
 import torch
 
 from hornbeam.engines.torch.triton import import_beside_tensorflow
+from hornbeam.ir.sizes import evaluate, is_unknown, new_size, symbols_of
 from hornbeam.ir.types import TensorType
 
 Tensor = Any
+
+# PyTorch has no public way to run a module on sizes that are not known: its symbolic sizes belong to the
+# compiler, change between versions and specialize to an example. So a module runs twice on the meta device,
+# with these numbers for unknown sizes of batches and of other axes; sizes of results that differ are unknown.
+# Factors of 32 survive five halvings.
+_PROBES = ((83, 96), (89, 128))
 
 
 class TorchHost:
@@ -25,16 +32,27 @@ class TorchHost:
             TypeError: If the types depend on values.
         """
         import_beside_tensorflow()
-        with torch.no_grad(), torch.device("meta"):
-            arrays = [torch.empty(t.shape, dtype=getattr(torch, t.dtype)) for t in types]
-            try:
-                results = compute(*arrays)
-            except NotImplementedError as error:
-                raise TypeError(
-                    f"shapes of a module's results are inferred on PyTorch's meta device, without values, "
-                    f"and this module needs values ({error})"
-                ) from error
-        return [TensorType(tuple(x.shape), str(x.dtype).removeprefix("torch.")) for x in results]
+        symbols = {name for t in types for size in t.shape for name in symbols_of(size)}
+        if not symbols:
+            return _infer(compute, types)
+        batch = set().union(*(symbols_of(t.shape[0]) for t in types if t.shape))
+        probes = [{name: rows if name in batch else n for name in symbols} for rows, n in _PROBES]
+        answers = [
+            _infer(compute, [TensorType(tuple(evaluate(n, probe) for n in t.shape), t.dtype) for t in types])
+            for probe in probes
+        ]
+        sizes = [size for t in types for size in t.shape if is_unknown(size)]
+
+        def size_of(numbers: tuple[int, ...]) -> int:
+            if len(set(numbers)) == 1:
+                return numbers[0]
+            same = {n for n in sizes if numbers == tuple(evaluate(n, probe) for probe in probes)}
+            return same.pop() if len(same) == 1 else new_size()
+
+        return [
+            TensorType(tuple(map(size_of, zip(*(t.shape for t in results), strict=True))), results[0].dtype)
+            for results in zip(*answers, strict=True)
+        ]
 
     def follow(
         self, compute: Callable[..., Any], arrays: Sequence[Tensor], wanted: Sequence[int]
@@ -63,3 +81,17 @@ class TorchHost:
             ]
 
         return outputs if torch.is_grad_enabled() else [y.detach() for y in outputs], tape
+
+
+def _infer(compute: Callable[..., Any], types: Sequence[TensorType]) -> list[TensorType]:
+    """Infer the types of results from types without unknown sizes."""
+    with torch.no_grad(), torch.device("meta"):
+        arrays = [torch.empty(t.shape, dtype=getattr(torch, t.dtype)) for t in types]
+        try:
+            results = compute(*arrays)
+        except NotImplementedError as error:
+            raise TypeError(
+                f"shapes of a module's results are inferred on PyTorch's meta device, without values, "
+                f"and this module needs values ({error})"
+            ) from error
+    return [TensorType(tuple(x.shape), str(x.dtype).removeprefix("torch.")) for x in results]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.errors import GraphError as GraphError
-from hornbeam.ir.types import TensorType
 from hornbeam.layers.layer import Layer
 
 # Imported for their effect: each registers its operators.
@@ -26,7 +24,6 @@ from hornbeam.layers.onnx_graph import shaping as shaping
 from hornbeam.layers.onnx_graph import windows as windows
 from hornbeam.layers.onnx_graph.execution import run_graph
 from hornbeam.layers.onnx_graph.structure import check
-from hornbeam.primitives.host import infer_with_numbers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -98,14 +95,6 @@ class OnnxGraph(Layer):
         outputs = run_graph(self.graph, {**dict(zip(names, tensors, strict=True)), **self._weights_by_name})
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _output_types(
-        self, inputs: Tree, kwargs: dict[str, Any], types: Sequence[TensorType]
-    ) -> list[TensorType]:
-        """Infer the types of the outputs for inputs of known types."""
-        known = tree.pack_sequence_as(inputs, [KerasTensor(t.shape, t.dtype) for t in types])
-        outputs = tree.flatten(super().compute_output_spec(known, **kwargs))
-        return [TensorType(x.sizes, x.dtype) for x in outputs]
-
     def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> Tree:
         """Return symbolic outputs; with the file's shapes if several sizes are unknown and inference fails.
 
@@ -114,13 +103,7 @@ class OnnxGraph(Layer):
             **kwargs: Arguments of the call.
         """
         try:
-            # What follows from shapes is computed with NumPy, so the shapes are asked for with numbers.
-            types = [TensorType(x.sizes, x.dtype) for x in tree.flatten(inputs)]
-            results = [
-                KerasTensor(t.shape, t.dtype)
-                for t in infer_with_numbers(functools.partial(self._output_types, inputs, kwargs), types)
-            ]
-            return results[0] if len(results) == 1 else results
+            return super().compute_output_spec(inputs, **kwargs)
         except ValueError:
             has_unknown_sizes = any(
                 None in x.shape[1:] for x in tree.flatten(inputs) if isinstance(x, KerasTensor)

@@ -22,6 +22,7 @@ from hornbeam.errors import GraphError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
 from hornbeam.ir.node import Node, topological
+from hornbeam.ir.primitive import SIZE
 from hornbeam.layers.onnx_graph.structure import is_graph, unpack_array
 from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Call, Operator
 
@@ -153,7 +154,7 @@ def _align(x: Any, rank: int) -> Any:
 def known_value(node: Node) -> Any:
     """Return the value of a node that depends on no data: an array, or a tensor if it would be large."""
     order = topological([node], [])
-    if any(_size(n) > MAX_KNOWN for n in order):
+    if any(n.primitive is SIZE or _size(n) > MAX_KNOWN for n in order):
         return Tensor(node)
     leaves = [n for n in order if n.primitive is None]
     if any(n.value is None or n.value[0] is not None for n in leaves):

@@ -10,7 +10,7 @@ from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
-from hornbeam.layers.onnx_graph.vocabulary import Call, operator
+from hornbeam.layers.onnx_graph.vocabulary import Call, operator, resolved
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
@@ -31,6 +31,7 @@ def _tensors(xs: Any) -> list[Tensor]:
 def if_(call: Call, condition: TensorLike) -> Any:
     """Run one of two graphs. The condition is known, or both have the same output shapes."""
     then, other = _graph(call, "then_branch"), _graph(call, "else_branch")
+    condition = resolved(condition)
     if isinstance(condition, np.ndarray):
         return call.branch(then if condition.reshape(-1)[0] else other)
     test = ops.reshape(as_tensor(condition), ())

@@ -14,8 +14,9 @@ from hornbeam.core.convert import as_tensor, broadcast_shapes
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
-from hornbeam.ir.types import dtype_name
+from hornbeam.ir.sizes import is_unknown
 from hornbeam.layers.onnx_graph.elementwise import dtype_of
+from hornbeam.layers.onnx_graph.sizes import sizes_tensor
 from hornbeam.layers.onnx_graph.vocabulary import (
     EVERY,
     Call,
@@ -33,15 +34,20 @@ if TYPE_CHECKING:
 
 
 @operator("Shape")
-def shape(call: Call, x: TensorLike) -> np.ndarray:
-    """Return the sizes of a tensor, which are always known."""
-    return np.array(as_tensor(x).shape[call.get("start", 0) : call.attributes.get("end")], "int64")
+def shape(call: Call, x: TensorLike) -> TensorLike:
+    """Return the sizes of a tensor, which are always known when the model runs."""
+    return _sizes(as_tensor(x).shape[call.get("start", 0) : call.attributes.get("end")])
+
+
+def _sizes(sizes: tuple[int, ...]) -> TensorLike:
+    return sizes_tensor(sizes) if any(map(is_unknown, sizes)) else np.array(sizes, "int64")
 
 
 @operator("Size")
-def size(call: Call, x: TensorLike) -> np.ndarray:
+def size(call: Call, x: TensorLike) -> TensorLike:
     """Return the number of elements."""
-    return np.array(math.prod(as_tensor(x).shape), "int64")
+    count = math.prod(as_tensor(x).shape)
+    return ops.reshape(sizes_tensor((count,)), ()) if is_unknown(count) else np.array(count, "int64")
 
 
 @operator("Reshape", through=1)
@@ -211,8 +217,9 @@ def constant_of_shape(call: Call, sizes: TensorLike) -> Tensor:
 def range_(call: Call, start: TensorLike, limit: TensorLike, delta: TensorLike) -> Tensor:
     """Create numbers from `start` up to `limit`, excluded, in steps."""
     first, last, by = (number(x, "bounds") for x in (start, limit, delta))
-    count = max(math.ceil((last - first) / by), 0) if by else 0
-    dtype = dtype_name(known(start, "start").dtype)
+    length = last - first
+    count = max(-(-length // by) if is_unknown(length) else math.ceil(length / by), 0) if by else 0
+    dtype = as_tensor(start).dtype
     at = Tensor(p.iota(dtype, (count,), 0))
     return ops.cast(as_tensor(start).reshape(()) + at * as_tensor(delta).reshape(()), dtype)
 
@@ -281,9 +288,8 @@ def gather_nd(call: Call, x: TensorLike, indices: TensorLike) -> Tensor:
 
 def _non_negative(x: Tensor, indices: Tensor, batch: int) -> Any:
     depth = indices.shape[-1]
-    sizes = np.array(x.shape[batch : batch + depth], "int64")
     index = ops.cast(indices, "int64")
-    return ops.where(index < 0, index + as_tensor(sizes), index).node
+    return ops.where(index < 0, index + as_tensor(_sizes(x.shape[batch : batch + depth])), index).node
 
 
 _MODES = {"none": "set", "add": "add", "mul": "mul", "max": "max", "min": "min"}
@@ -412,7 +418,7 @@ def _targets(
         new_sizes = ints(sizes, "sizes")
         old = [x.shape[axis] for axis in axes]
         policy = call.get("keep_aspect_ratio_policy", "stretch")
-        factors = [n / o for n, o in zip(new_sizes, old, strict=True)]
+        factors = [1.0 if n == o else n / o for n, o in zip(new_sizes, old, strict=True)]
         if policy != "stretch":
             factor = (min if policy == "not_larger" else max)(factors)
             factors = [factor] * len(factors)

@@ -12,6 +12,7 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
 from hornbeam.ir.node import Node
+from hornbeam.layers.onnx_graph.sizes import value_from_sizes
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
@@ -96,10 +97,22 @@ def node_of(x: TensorLike) -> Node:
     return as_tensor(x).node
 
 
+def resolved(x: TensorLike) -> TensorLike:
+    """Return the value of a tensor that follows from sizes, and any other operand as it is."""
+    if isinstance(x, Tensor) and x.node.level <= 0:
+        value = value_from_sizes(x.node)
+        return x if value is None else value
+    return x
+
+
 def known(x: TensorLike, name: str) -> np.ndarray:
-    """Return the value of an input that has to be known when the graph is traced. Raises GraphError."""
-    if isinstance(x, np.ndarray):
-        return x
+    """Return the value of an input that has to be known when the graph is traced. Raises GraphError.
+
+    It is an array of objects where it follows from sizes that are not known yet.
+    """
+    value = resolved(x)
+    if isinstance(value, np.ndarray):
+        return value
     raise GraphError(
         f"its {name} is computed from the data: it must follow from shapes and constants, "
         "since memory is planned before the model runs"
@@ -109,9 +122,9 @@ def known(x: TensorLike, name: str) -> np.ndarray:
 def ints(x: TensorLike, name: str) -> list[int]:
     """Return integers that have to be known."""
     values = known(x, name) if not isinstance(x, list) else np.asarray(x, "int64")
-    if values.dtype.kind not in "iu":
+    if values.dtype.kind not in "iuO":
         raise GraphError(f"its {name} should be integers, got {values.dtype}")
-    return [int(value) for value in values.reshape(-1)]
+    return list(values.reshape(-1).tolist())
 
 
 def number(x: TensorLike, name: str) -> Any:
@@ -119,7 +132,7 @@ def number(x: TensorLike, name: str) -> Any:
     values = known(x, name).reshape(-1)
     if values.size != 1:
         raise GraphError(f"its {name} should be one number, got {values.size}")
-    return values[0].item()
+    return values.tolist()[0]
 
 
 def axis_of(axis: Any, rank: int) -> int:
