@@ -83,6 +83,16 @@ CASES |= {
         lambda z: ops.slice_update(z, (1, 1), W[:2, :2]),
         lambda z: np.block([[z[:1]], [z[1:, :1], W[:2, :2], z[1:, 3:]]]),
     ),
+    "normalize": (ops.normalize, lambda z: z / np.linalg.norm(z, axis=-1, keepdims=True)),
+    "normalize by sums": (lambda z: ops.normalize(z, order=1), lambda z: z / abs(z).sum(-1, keepdims=True)),
+    "corrcoef": (ops.corrcoef, np.corrcoef),
+    "nanvar": (lambda z: ops.nanvar(z, 1), lambda z: np.nanvar(z, 1)),
+    "nanstd": (ops.nanstd, np.nanstd),
+    "linspace": (lambda z: ops.linspace(z, W, 5), lambda z: np.linspace(z, W, 5)),
+    "max": (ops.max, np.max),
+    "softmax": (ops.softmax, lambda z: np.exp(z) / np.exp(z).sum(-1, keepdims=True)),
+    "logsumexp": (ops.logsumexp, lambda z: np.log(np.exp(z).sum())),
+    "sort": (ops.sort, np.sort),
     "polar": (lambda z: ops.polar(ops.abs(z), ops.angle(z)), lambda z: z),
     "there and back": (lambda z: ops.view_as_complex(ops.view_as_real(z)), lambda z: z),
     "cond": (
@@ -259,6 +269,13 @@ def test_errors_name_the_dtype() -> None:
         ops.erf(Z)
     with pytest.raises(HornbeamTypeError, match="complex64"):
         ops.relu(Z)
+    for name in (
+        "median", "nanmedian", "rfft", "signbit", "trunc", "histogram", "isposinf", "isneginf", "argmax",
+    ):  # fmt: skip
+        with pytest.raises(HornbeamTypeError, match=f"{name} does not take complex64"):
+            getattr(ops, name)(Z)
+    with pytest.raises(HornbeamTypeError, match=r"quantile does not take complex64.*ops\.real"):
+        ops.quantile(Z, 0.5)
     with pytest.raises(ShapeError, match="pairs"):
         ops.view_as_complex([1.0, 2.0, 3.0])
 

@@ -14,7 +14,7 @@ from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float, is_inexact, is_integer
+from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_complex, is_float, is_inexact, is_integer
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
@@ -44,6 +44,16 @@ def float_dtype(*xs: TensorLike) -> str:
 def float_node(x: TensorLike) -> Node:
     """Convert to a node of a float dtype."""
     return cast_node(x, float_dtype(x))
+
+
+def check_ordered(node: Node, name: str) -> Node:
+    """Return `node`. Raises HornbeamTypeError for complex numbers, which have no order on a line."""
+    if is_complex(node.dtype):
+        raise HornbeamTypeError(
+            f"{name} does not take {node.dtype}, whose numbers lie in a plane. Pass ops.real(x), ops.imag(x) "
+            "or ops.abs(x)"
+        )
+    return node
 
 
 def wide_dtype(dtype: str) -> str:

@@ -13,7 +13,7 @@ from hornbeam.core.sparse import as_sparse
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import ShapeError, TensorType, is_float
-from hornbeam.ops._common import index_node, node_of, static_int
+from hornbeam.ops._common import check_ordered, index_node, node_of, static_int
 from hornbeam.ops.creation import linspace
 from hornbeam.ops.reduction import max as largest
 from hornbeam.ops.reduction import min as smallest
@@ -148,7 +148,7 @@ def histogram(
         raise ValueError(f"histogram: bins must be a positive integer, got {bins!r}")
     if range is not None and (len(range) != 2 or not range[0] <= range[1]):
         raise ValueError(f"histogram: the range is a pair (lowest edge, highest edge), got {range}")
-    values = as_tensor(x)
+    values = Tensor(check_ordered(node_of(x), "histogram"))
     values = values if is_float(values.dtype) else Tensor(cast_node(values, "float32"))
     low, high = range if range is not None else (smallest(values), largest(values))
     low, high = Tensor(cast_node(low, values.dtype)), Tensor(cast_node(high, values.dtype))

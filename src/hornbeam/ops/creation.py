@@ -14,7 +14,16 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown, maximum
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, is_float, numpy_dtype
+from hornbeam.ir.types import (
+    HornbeamTypeError,
+    ShapeError,
+    TensorType,
+    dtype_name,
+    is_float,
+    is_inexact,
+    numpy_dtype,
+    real_dtype,
+)
 from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
 from hornbeam.ops.shaping import diagonal
 
@@ -299,20 +308,20 @@ def linspace(
     if count < 0:
         raise ValueError(f"linspace: num must not be negative, got {num}")
     dtype = dtype_name(dtype) if dtype is not None else float_dtype(start, stop)
-    work = dtype if is_float(dtype) else floatx()
+    work = dtype if is_inexact(dtype) else floatx()
     first, last = unify(start, stop, dtype=work)
     parts = max(count - 1 if endpoint else count, 1)
     step = (last - first) / parts
     shape = (count, *first.shape)
     dims = tuple(range(1, len(shape)))
-    ramp = p.iota(work, shape, 0)
+    ramp = p.convert(p.iota(real_dtype(work), shape, 0), work)
     values = p.broadcast(first, shape, dims) + ramp * p.broadcast(step, shape, dims)
     if endpoint and count > 1:  # the exact end, whatever the rounding of the steps
         at_end = p.eq(ramp, p.full(count - 1, ramp.type))
         values = p.select(at_end, p.broadcast(last, shape, dims), values)
     at = one_axis(axis, len(shape), "linspace")
     perm = [*range(1, at + 1), 0, *range(at + 1, len(shape))]
-    if not is_float(dtype):
+    if not is_inexact(dtype):
         values = p.floor(values)
     result = Tensor(p.convert(p.transpose(values, tuple(perm)), dtype))
     return (result, Tensor(step)) if retstep else result

@@ -16,7 +16,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, is_complex, is_float, is_inexact, is_integer, itemsize
-from hornbeam.ops._common import float_dtype, float_node, node_of
+from hornbeam.ops._common import check_ordered, float_dtype, float_node, node_of
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
@@ -160,7 +160,7 @@ def trunc(x: TensorLike) -> Tensor:
         >>> float(hornbeam.ops.trunc(-1.5))
         -1.0
     """
-    node = node_of(x)
+    node = check_ordered(node_of(x), "trunc")
     return Tensor(_trunc(node) if is_float(node.dtype) else node)
 
 
@@ -249,7 +249,7 @@ def signbit(x: TensorLike) -> Tensor:
         >>> bool(hornbeam.ops.signbit(-0.0))
         True
     """
-    node = _numeric_node(x)
+    node = check_ordered(_numeric_node(x), "signbit")
     if is_float(node.dtype):
         node = p.bitcast(node, f"int{8 * itemsize(node.dtype)}")
     elif node.dtype.startswith("uint"):
@@ -497,6 +497,7 @@ def heaviside(x1: TensorLike, x2: TensorLike) -> Tensor:
         0.5
     """
     a, b = _float_pair(x1, x2)
+    check_ordered(a, "heaviside")
     zero = zeros_like(a)
     step = p.select(p.lt(a, zero), zero, p.select(p.gt(a, zero), ones_like(a), b))
     return Tensor(p.select(p.ne(a, a), a, step))
@@ -638,7 +639,7 @@ def isposinf(x: TensorLike) -> Tensor:
     Returns:
         Tensor of the shape of `x`, of booleans.
     """
-    return _equals(x, math.inf)
+    return _equals(check_ordered(node_of(x), "isposinf"), math.inf)
 
 
 @operation
@@ -651,7 +652,7 @@ def isneginf(x: TensorLike) -> Tensor:
     Returns:
         Tensor of the shape of `x`, of booleans.
     """
-    return _equals(x, -math.inf)
+    return _equals(check_ordered(node_of(x), "isneginf"), -math.inf)
 
 
 @operation

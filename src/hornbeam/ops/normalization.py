@@ -17,7 +17,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.sizes import same_shape
-from hornbeam.ir.types import ShapeError, TensorType
+from hornbeam.ir.types import ShapeError, TensorType, is_complex
 from hornbeam.ops._common import HALF, float_dtype, float_node, many_axes, one_axis, to_last, with_ones
 from hornbeam.ops.linalg import vector_norm
 from hornbeam.ops.reduction import mean_node, var_node
@@ -261,13 +261,16 @@ def normalize(x: TensorLike, axis: Axis = -1, order: float | str = 2, epsilon: f
         array([0.6, 0.8], dtype=float32)
     """
     node = float_node(x)
+    size = p.magnitude(node) if is_complex(node.dtype) else node
     small = float(default_epsilon() if epsilon is None else epsilon)
     axes = many_axes(axis, node.rank, "normalize")
     if order == 2:
-        total = p.reduce_sum(node * node, axes)
-        return Tensor(node * p.keep(p.rsqrt(p.maximum(total, full(small * small, total.type))), node, axes))
-    norm = vector_norm(node, order, axes)
-    return Tensor(node / p.keep(p.maximum(norm, full(small, norm.type)), node, axes))
+        total = p.reduce_sum(size * size, axes)
+        factor = p.rsqrt(p.maximum(total, full(small * small, total.type)))
+        return Tensor(node * p.convert(p.keep(factor, node, axes), node.dtype))
+    norm = vector_norm(size, order, axes)
+    divisor = p.keep(p.maximum(norm, full(small, norm.type)), node, axes)
+    return Tensor(node / p.convert(divisor, node.dtype))
 
 
 # -- attention ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import constant_of_sizes, full
 from hornbeam.ir.sizes import is_unknown, minimum
 from hornbeam.ir.types import ShapeError, TensorType, numpy_dtype
-from hornbeam.ops._common import float_node, node_of, static_int
+from hornbeam.ops._common import check_ordered, float_node, node_of, static_int
 from hornbeam.ops.repeating import pad
 from hornbeam.ops.selection import take
 
@@ -211,7 +211,7 @@ def rfft(x: TensorLike, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
     Returns:
         Pair of tensors (real, imaginary).
     """
-    node = float_node(x)
+    node = check_ordered(float_node(x), "rfft")
     size = node.shape[-1] if fft_length is None else static_int(fft_length, "fft_length")
     node = _resized(node, size)
     real, imag = _dft(node, full(0, node.type), -1.0)

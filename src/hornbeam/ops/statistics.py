@@ -12,9 +12,10 @@ from hornbeam.core.operators import matmul
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
-from hornbeam.ir.types import ShapeError, is_float
+from hornbeam.ir.types import ShapeError, is_complex, is_float
 from hornbeam.ops import reduction
 from hornbeam.ops._common import (
+    check_ordered,
     float_dtype,
     float_node,
     many_axes,
@@ -24,6 +25,7 @@ from hornbeam.ops._common import (
     to_last,
     with_ones,
 )
+from hornbeam.ops.complex_numbers import conjugate, real
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +51,7 @@ def _quantiles(
     """Compute quantiles at `q` (any shape) along `axis`: the shape of q, then that of the reduced x."""
     if method not in _METHODS:
         raise ValueError(f"{name}: method must be one of {', '.join(_METHODS)}, got {method!r}")
-    node = float_node(x)
+    node = check_ordered(float_node(x), name)
     work = "float64" if node.dtype == "float64" else "float32"
     axes = many_axes(axis, node.rank, name)
     values = p.convert(node, work)
@@ -301,7 +303,8 @@ def nanvar(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     present = Tensor(p.select(missing, zeros_like(node), ones_like(node)))
     mean = reduction.sum(Tensor(node), axis, True) / reduction.sum(present, axis, True)
     centred = (Tensor(node) - mean) * present
-    return reduction.sum(centred * centred, axis, keepdims) / reduction.sum(present, axis, keepdims)
+    squares = real(centred * conjugate(centred))
+    return reduction.sum(squares, axis, keepdims) / real(reduction.sum(present, axis, keepdims))
 
 
 @operation
@@ -499,6 +502,10 @@ def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis:
     return reduction.sum(Tensor(height) * Tensor(step), at)
 
 
+def _within_one(x: Node) -> Node:
+    return p.minimum(p.maximum(x, -ones_like(x)), ones_like(x))
+
+
 @operation
 def corrcoef(x: TensorLike) -> Tensor:
     """Compute the correlation coefficients of the rows.
@@ -518,10 +525,14 @@ def corrcoef(x: TensorLike) -> Tensor:
         raise ShapeError(f"corrcoef needs (variables, observations), got shape {node.shape}")
     rows = Tensor(p.reshape(node, (1, *node.shape)) if node.rank == 1 else node)
     centred = rows - reduction.mean(rows, 1, keepdims=True)
-    products = matmul(centred, Tensor(p.transpose(centred.node, (1, 0)))).node
+    products = matmul(centred, conjugate(Tensor(p.transpose(centred.node, (1, 0))))).node
     size = products.shape[0]
     hit = p.eq(p.iota("int32", products.shape, 0), p.iota("int32", products.shape, 1))
-    scale = p.rsqrt(p.reduce_sum(p.select(hit, products, zeros_like(products)), (1,)))
+    variances = p.reduce_sum(p.select(hit, products, zeros_like(products)), (1,))
+    scale = p.convert(p.rsqrt(real(Tensor(variances)).node), products.dtype)
     result = products * p.broadcast(scale, products.shape, (0,)) * p.broadcast(scale, products.shape, (1,))
-    result = p.minimum(p.maximum(result, -ones_like(result)), ones_like(result))
+    if is_complex(result.dtype):
+        result = p.complex_(_within_one(p.real(result)), _within_one(p.imag(result)))
+    else:
+        result = _within_one(result)
     return Tensor(p.reshape(result, ()) if node.rank == 1 and size == 1 else result)

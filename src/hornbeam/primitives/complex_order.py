@@ -1,5 +1,5 @@
 """Rules of primitives that order complex numbers: by real parts, and equal ones by imaginary parts, as NumPy
-does. See `ir/complex_pairs.py`.
+does, and composites that compare. See `ir/complex_pairs.py`.
 """
 
 from __future__ import annotations
@@ -83,5 +83,5 @@ COMPLEX_RULES.update(
     reduce_max=_best(reduce_max, -math.inf),
     reduce_min=_best(reduce_min, math.inf),
     argsort=_argsort,
-    sort=lower_body,
+    **dict.fromkeys(("sort", "softmax", "log_softmax", "logsumexp"), lower_body),
 )
