@@ -128,7 +128,5 @@ def test_second_names_are_the_same_classes() -> None:
 
 
 def test_a_missing_layer_says_why() -> None:
-    with pytest.raises(AttributeError, match=r"TFSMLayer'. It is not in this version.*SavedModel"):
-        layers.TFSMLayer  # noqa: B018
     with pytest.raises(AttributeError, match=r"Here it is layers.Conv2D"):
         layers.Conv2d  # noqa: B018

@@ -20,7 +20,7 @@ from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.formatting import brief
 from hornbeam._internal.naming import suggest, to_snake_case
 from hornbeam.core.convert import as_tensor
-from hornbeam.errors import UnknownObjectError
+from hornbeam.errors import ArgumentTypeError, UnknownObjectError
 from hornbeam.ir.types import dtype_name, numpy_dtype
 
 if TYPE_CHECKING:
@@ -282,6 +282,10 @@ def deserialize(config: object, custom_objects: Mapping[str, Any] | None = None)
     target = _resolve_name(config, custom_objects)
     if name == "function":
         return target
+    if not isinstance(config["config"] or {}, Mapping):
+        raise ArgumentTypeError(
+            f"the config of {name} must be a dict of arguments, got {config['config']!r:.80}"
+        )
     with custom_object_scope(custom_objects or {}):
         obj = target.from_config(config["config"] or {})
         if config.get("build_config") and hasattr(obj, "build_from_config"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.lazy_imports import attach
-from hornbeam.layers._missing import MISSING as _MISSING
 
 # Module -> its public names.
 _MODULES = {
@@ -67,6 +66,7 @@ _MODULES = {
     "rnn_stacked_cells": "StackedRNNCells",
     "rnn_wrappers": "Bidirectional TimeDistributed",
     "spectrogram": "MelSpectrogram STFTSpectrogram",
+    "tfsm_layer": "TFSMLayer",
     "torch_module": "TorchModuleWrapper",
     "upsampling": "UpSampling1D UpSampling2D UpSampling3D",
 }
@@ -249,6 +249,7 @@ if TYPE_CHECKING:
     from hornbeam.layers.rnn_wrappers import TimeDistributed as TimeDistributed
     from hornbeam.layers.spectrogram import MelSpectrogram as MelSpectrogram
     from hornbeam.layers.spectrogram import STFTSpectrogram as STFTSpectrogram
+    from hornbeam.layers.tfsm_layer import TFSMLayer as TFSMLayer
     from hornbeam.layers.torch_module import TorchModuleWrapper as TorchModuleWrapper
     from hornbeam.layers.upsampling import UpSampling1D as UpSampling1D
     from hornbeam.layers.upsampling import UpSampling2D as UpSampling2D
@@ -277,7 +278,7 @@ if TYPE_CHECKING:
     SeparableConvolution2D = SeparableConv2D
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, __all__ = attach(__name__, _NAMES, missing=_MISSING, aliases=_ALIASES)
+    __getattr__, __dir__, __all__ = attach(__name__, _NAMES, aliases=_ALIASES)
     __all__ += ["deserialize", "serialize"]
 
 

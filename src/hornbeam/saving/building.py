@@ -109,10 +109,22 @@ def build_model(
             f"the model in {path!r} cannot be built: {error}. {how_to_raise('work')}"
         ) from error
     except Exception as error:
-        raise ModelFileError(f"the model in {path!r} cannot be built: {error}") from error
+        raise ModelFileError(f"the model in {path!r} cannot be built: {error}{_dict_hint(error)}") from error
     if not hasattr(model, "layers") and not getattr(model, "saved_alone", False):
         raise ModelFileError(f"{path!r} contains a {type(model).__name__}, not a model")
     return model
+
+
+def _dict_hint(error: Exception) -> str:
+    """Return advice for a class that got the config of an object in the place of the object."""
+    if "'dict' object is not callable" not in str(error) and "'dict' object has no attribute" not in str(
+        error
+    ):
+        return ""
+    return (
+        "\n  A class whose arguments are layers or other objects needs a from_config() that rebuilds them: "
+        "hornbeam.saving.deserialize_keras_object(config[...])"
+    )
 
 
 def check_built(path: str, model: Any) -> None:

@@ -131,7 +131,7 @@ WITHOUT_CASE: dict[str, dict[str, str]] = {
         "Pipeline": "layers one after the other; the layers are cases",
         **{
             name: "runs what another library brings; tests/interop compares it with that"
-            for name in ("FlaxLayer", "JaxLayer", "TorchModuleWrapper")
+            for name in ("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper")
         },
         "OnnxGraph": "Keras has none; tests/saving compares it with onnxruntime",
         "add": "Add()(...), one line",

@@ -75,5 +75,8 @@ class RemoteMonitor(Callback):
 
 
 def _plain(value: Any) -> Any:
-    """Convert to a number, or lists of numbers, for JSON."""
-    return np.asarray(value).tolist() if hasattr(value, "dtype") else value
+    """Convert to a number, or lists of several, for JSON."""
+    if not hasattr(value, "dtype"):
+        return value
+    array = np.asarray(value)
+    return array.item() if array.size == 1 else array.tolist()
