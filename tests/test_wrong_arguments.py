@@ -395,6 +395,7 @@ def test_enough_names_are_asked() -> None:
             (TypeError, ValueError),
         ),
         ("L.deserialize({'class_name': 'function', 'config': ['relu']})", (TypeError, ValueError)),
+        ("L.deserialize({'class_name': 'Dense', 'config': [3]})", (TypeError, ValueError)),
         ("L.Layer().add_weight((2,), shape=(2,))", (TypeError, ValueError)),
         ("L.Layer()(x)", (NotImplementedError,)),
         ("L.Layer().compute_output_shape(None)", (NotImplementedError,)),

@@ -182,3 +182,25 @@ def test_a_property_leads_to_a_layer(tmp_path: Path) -> None:
     before.save_weights(tmp_path / "m.weights.h5")
     after.load_weights(tmp_path / "m.weights.h5")
     np.testing.assert_array_equal(before(x), after(x))
+
+
+@register_keras_serializable("parts")
+class Around(hb.layers.Layer):
+    """Takes a layer, and has no from_config() to rebuild it."""
+
+    def __init__(self, inner: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "inner": hb.saving.serialize_keras_object(self.inner)}
+
+
+def test_a_config_in_the_place_of_a_layer(tmp_path: Path) -> None:
+    inputs = hb.Input((2,))
+    hb.Model(inputs, Around(hb.layers.Dense(3))(inputs)).save(tmp_path / "m.keras")
+    with pytest.raises(ModelFileError, match=r"needs a from_config\(\) that rebuilds them"):
+        load_model(tmp_path / "m.keras")

@@ -49,13 +49,15 @@ def server() -> Iterator[Server]:
 def test_as_a_form_and_as_json(server: Server) -> None:
     logs = {"loss": np.float32(0.5), "per_class": np.array([1.0, 2.0])}
     callbacks.RemoteMonitor(server.root, headers={"X-Token": "secret"}).on_epoch_end(1, logs)
-    callbacks.RemoteMonitor(server.root, "/epoch", send_as_json=True).on_epoch_end(2, {"loss": 0.25})
+    callbacks.RemoteMonitor(server.root, "/epoch", send_as_json=True).on_epoch_end(
+        2, {"loss": 0.25, "one": np.ones(1)}
+    )
     (path, token, form), (json_path, kind, text) = server.got
     assert (path, token, json_path, kind) == (
         "/publish/epoch/end/", "secret", "/epoch", "application/json",
     )  # fmt: skip
     assert json.loads(parse_qs(form)["data"][0]) == {"epoch": 1, "loss": 0.5, "per_class": [1.0, 2.0]}
-    assert json.loads(text) == {"epoch": 2, "loss": 0.25}
+    assert json.loads(text) == {"epoch": 2, "loss": 0.25, "one": 1.0}
 
 
 def test_a_server_that_is_not_there() -> None:
