@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ CASES: dict[str, tuple[Callable[[hb.Model], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.filterwarnings("ignore:the loss is", "ignore:.*mean size inf")
+@pytest.mark.filterwarnings("ignore:the loss is")
 def test_both_ways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run, words = CASES[name]
     with pytest.raises(ValueError, match=words):
@@ -104,6 +105,27 @@ def test_both_ways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=words):
         raise ValueError(said[0])
     assert int(net.optimizer.iterations) == 1
+
+
+@pytest.mark.parametrize("raise_error", [False, True])
+@pytest.mark.filterwarnings("ignore:the loss is")
+def test_who_stops_at_nan_is_only_warned(raise_error: bool) -> None:
+    seen: list[int] = []
+    note = hb.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+
+    def fit(*callbacks: hb.callbacks.Callback) -> None:
+        model().fit(X, with_infinity(), batch_size=2, shuffle=False, callbacks=[*callbacks, note], verbose=0)
+
+    stop = hb.callbacks.TerminateOnNaN(raise_error=raise_error)
+    end = pytest.raises(RuntimeError, match="invalid loss") if raise_error else nullcontext()
+    with (
+        end,
+        pytest.warns(hb.errors.LikelyMistakeWarning, match="y contains an infinite value, first in sample 2"),
+    ):
+        fit(stop)
+    assert max(seen) <= 1
+    with pytest.raises(ValueError, match="y contains an infinite value"):
+        fit()
 
 
 def test_a_row_without_a_class_belongs_to_that_of_its_largest_value(monkeypatch: pytest.MonkeyPatch) -> None:

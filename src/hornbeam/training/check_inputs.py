@@ -9,8 +9,12 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal import warning_policy
+from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.warn import warn_user
+from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
+from hornbeam.training.callbacks.simple import TerminateOnNaN
 from hornbeam.training.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
@@ -24,6 +28,16 @@ _CHUNK = 1 << 20
 # -- values ----------------------------------------------------------------------------------------
 
 
+_nan_stops = context_variable("a callback stops at NaN", False)
+
+
+def nan_stops(callbacks: Any) -> override[bool]:
+    """Warn of values that are not finite, inside, if a callback is a `TerminateOnNaN`: it deals with them."""
+    listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    inner = [each for one in listed for each in getattr(one, "callbacks", [one])]
+    return override(_nan_stops, any(isinstance(each, TerminateOnNaN) for each in inner))
+
+
 def check_finite(named: Iterable[tuple[str, np.ndarray]]) -> None:
     """Name the first sample with a NaN or an infinite value, as the warning policy says: by a ValueError."""
     for label, array in named:
@@ -34,10 +48,14 @@ def check_finite(named: Iterable[tuple[str, np.ndarray]]) -> None:
         row = _first_row_not_finite(array)
         if row is not None:
             kind = "NaN" if np.isnan(np.asarray(array[row], np.float64)).any() else "an infinite value"
-            warning_policy.on_warning(
+            message = (
                 f"{label} contains {kind}, first in sample {row}: one such value makes all weights NaN. "
                 "Remove or replace it, for example with np.nan_to_num"
             )
+            if _nan_stops.get():
+                warn_user(message, LikelyMistakeWarning)
+            else:
+                warning_policy.on_warning(message)
 
 
 def _first_row_not_finite(array: np.ndarray) -> int | None:

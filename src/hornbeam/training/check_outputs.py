@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -86,7 +87,7 @@ def check_large_targets(facts: FitFacts) -> Iterator[str]:
         size = float(np.abs(values.astype(np.float64)).mean())
         units = output.shape[-1] if output.shape else 1
         biases = [v for v in facts.model.trainable_weights if v.shape == (units,)]
-        if size > _LARGE_TARGET and biases and not np.any(biases[-1].numpy()):
+        if _LARGE_TARGET < size < math.inf and biases and not np.any(biases[-1].numpy()):
             yield (
                 f"{output.where}: the targets have the mean size {size:,.0f}, but outputs begin near 0 and "
                 "take many updates to get there: train on (y - y.mean()) / y.std(), and undo it after "

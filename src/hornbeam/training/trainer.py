@@ -24,6 +24,7 @@ from hornbeam.training.callbacks.base import History
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
 from hornbeam.training.check_fit import warn_of_likely_mistakes
+from hornbeam.training.check_inputs import nan_stops
 from hornbeam.training.compile_config import describe
 from hornbeam.training.compile_mixin import on_engine
 from hornbeam.training.data_leakage import count_evaluation, unsealed, warn_of_shared_samples
@@ -156,7 +157,8 @@ class Trainer(BatchMethods):
             set_global_words(point.start)  # draws the same validation samples
         else:
             point = None
-        data, validation, sentence = self._fit_data(settings, x, y, sample_weight, validation_data)
+        with nan_stops(callbacks):
+            data, validation, sentence = self._fit_data(settings, x, y, sample_weight, validation_data)
         del x, y, sample_weight
         warn_of_likely_mistakes(
             cast("Model", self), data, validation, settings, bool(callbacks), validation_data is not None

@@ -192,23 +192,28 @@ WITHOUT_CASE: dict[str, dict[str, str]] = {
 
 # Why tests of Keras's own fail here, most frequent kinds first.
 KERAS_TESTS = (
-    "Checks that are stricter: labels and class weights that do not fit, infinite targets, shapes "
-    "that only broadcast, fractional weights of integer counts. They are errors, which `hornbeam run` "
-    "reports in one line",
-    "Shapes and dtypes that cannot run are refused while a model is built; Keras refuses them when it "
-    "runs: floats as indices or bits, attention and normalization of other sizes, diagonals of "
-    "matrices that are not square",
-    "Errors of another class that name the cause, such as FileNotFoundError for a file that is not there",
+    "Checks that are stricter: labels, class weights and modes of callbacks that do not fit, scores (logits) "
+    "where a loss expects probabilities, NaN and infinite data, layers that return nothing, fractional "
+    "weights of integer counts. They are errors, which `hornbeam run` reports in one line",
+    "Shapes and dtypes that cannot run are refused while a model is built or a metric updated; Keras refuses "
+    "them when it runs, or guesses: floats as indices or bits, attention and normalization of other sizes, "
+    "data without a batch axis, diagonals of matrices that are not square",
+    "Errors of another class that name the cause, such as TypeError for an object of the wrong kind",
     "Keras infers a wrong shape, or None where the size follows from the arguments",
     "What Keras refuses and Hornbeam computes: ragged inputs by masks, QR of unknown sizes, "
-    "histograms of matrices, transforms of integers",
-    "Lambdas in files are code of a stranger: they are not loaded",
-    "`train_step(state, data)` is Keras's on JAX, private methods such as `_compute_attention` are "
-    "Keras's own",
+    "histograms of matrices, transforms of integers, integers where Keras wants a float, a weight's name as "
+    "the first argument, configs without a name",
+    "Lambdas in files are code of a stranger: they are neither saved nor loaded",
+    "`train_step(state, data)` is Keras's on JAX; here it is `train_step(data)` on every engine",
     "A training argument that a script writes into its model is kept in predict",
     "Text datasets give arrays of str, not tensors of TensorFlow",
     "A failed save leaves no broken file",
+    "A layer on images does not change the dict that it gets, boxes move as their images do, and "
+    "`transform_images` and the like take batches",
     "Configs keep arguments that Keras forgets: another object would come back without them",
-    "Not there yet: weights in several files (`max_shard_size`), `use_cudnn` as an attribute, "
-    "`rematerialized_call`, `TFSMLayer`",
+    "Warnings are Python's, not of a logger, and name the line of the script; extra entries in a dict of "
+    "inputs need none",
+    "RemoteMonitor sends with Python itself and does not need `requests`",
+    "Random numbers of a seed are others than those of JAX: a shuffle that keeps its first element, a mean "
+    "at twice its standard deviation",
 )

@@ -179,6 +179,8 @@ class LambdaCallback(Callback):
 class TerminateOnNaN(Callback):
     """Stop training when the loss is NaN or infinite, and name the first weight that is.
 
+    With it `fit` warns of data that are not finite, where it raises ValueError otherwise.
+
     Args:
         raise_error: Raise RuntimeError instead of stopping.
     """
