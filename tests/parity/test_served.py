@@ -22,7 +22,8 @@ from tests.helpers.parity.served import served
 NEAR = 5e-6
 # Classes that layers are made of, or that hold what the caller gives: no layers to be exported by themselves.
 FRAMES = {
-    "Layer", "Wrapper", "InputLayer", "Lambda", "OnnxGraph", "JaxLayer", "FlaxLayer", "TorchModuleWrapper",
+    "Layer", "Wrapper", "InputLayer", "Lambda", "OnnxGraph", "JaxLayer", "FlaxLayer", "TFSMLayer",
+    "TorchModuleWrapper",
 }  # fmt: skip
 
 

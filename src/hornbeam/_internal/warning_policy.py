@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-def raise_value_error(message: str) -> None:
-    """Raise ValueError."""
-    raise ValueError(message)
+def raise_error(problem: str | Exception) -> None:
+    """Raise the error, a ValueError for a message."""
+    raise problem if isinstance(problem, Exception) else ValueError(problem)
 
 
 # `hornbeam run` replaces it by a function that logs the message and continues: its scripts were written for
 # a library that does not check.
-on_warning: Callable[[str], None] = raise_value_error
+on_warning: Callable[[str | Exception], None] = raise_error

@@ -9,8 +9,9 @@ speaker = "hornbeam run"
 _logged: set[str] = set()
 
 
-def log_once(text: str) -> None:
+def log_once(text: str | Exception) -> None:
     """Print a line on stderr, the first time that it occurs in this process."""
+    text = str(text)
     if text not in _logged:
         _logged.add(text)
         print(f"{speaker}: {text}", file=sys.stderr)

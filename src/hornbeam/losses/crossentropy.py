@@ -129,7 +129,7 @@ def binary_crossentropy(
         >>> np.round(binary_crossentropy([[0.0, 1.0]], [[0.3, 0.7]]), 4).tolist()
         [0.35670000314712524]
     """
-    y_true, y_pred = pair(y_true, y_pred, "binary_crossentropy")
+    y_true, y_pred = pair(y_true, y_pred, "binary_crossentropy", may_broadcast=False)
     y_true = _smooth(y_true, label_smoothing, 2)
     return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits=from_logits), axis=axis)
 
@@ -207,7 +207,7 @@ def binary_focal_crossentropy(
 
     Source: Lin et al. 2017, https://arxiv.org/abs/1708.02002.
     """
-    y_true, y_pred = pair(y_true, y_pred, "binary_focal_crossentropy")
+    y_true, y_pred = pair(y_true, y_pred, "binary_focal_crossentropy", may_broadcast=False)
     y_true = _smooth(y_true, label_smoothing, 2)
     if from_logits:
         y_pred = ops.sigmoid(y_pred)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hornbeam import ops
+from hornbeam._internal import warning_policy
+from hornbeam.core.convert import broadcast_shapes
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, is_float
@@ -16,18 +18,29 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-def pair(y_true: TensorLike, y_pred: TensorLike, name: str) -> tuple[Tensor, Tensor]:
+def pair(
+    y_true: TensorLike, y_pred: TensorLike, name: str, may_broadcast: bool = True
+) -> tuple[Tensor, Tensor]:
     """Convert targets and predictions to tensors of one float dtype and one shape.
 
     (N,) with (N, 1) is unambiguous and becomes (N, 1); in higher ranks a last axis of size 1 that the other
-    lacks is dropped. Anything else that would only broadcast is refused.
+    lacks is dropped. The warning policy decides about anything else that would only broadcast, unless it may
+    not do that in Keras either.
     """
     y_pred = ops.convert_to_tensor(y_pred)
     if not is_float(y_pred.dtype):
         y_pred = ops.cast(y_pred, "float32")
     y_true, y_pred = same_rank(ops.cast(y_true, y_pred.dtype), y_pred)
     if not same_shape(y_true.shape, y_pred.shape):
-        raise ShapeError(_mismatch(name, y_true.shape, y_pred.shape))
+        error = ShapeError(_mismatch(name, y_true.shape, y_pred.shape))
+        try:
+            shape = broadcast_shapes(y_true.shape, y_pred.shape)
+        except ShapeError:
+            raise error from None
+        if not may_broadcast:
+            raise error
+        warning_policy.on_warning(error)
+        return ops.broadcast_to(y_true, shape), ops.broadcast_to(y_pred, shape)
     return y_true, y_pred
 
 

@@ -16,7 +16,7 @@ from hornbeam.ir.source_lines import located
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.host import adjust_strings
-from hornbeam.training.check_inputs import shape_hint
+from hornbeam.training.check_inputs import check_order, shape_hint
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike, Tree
@@ -274,7 +274,8 @@ class _Structure:
 def match_inputs(inputs: Tree, expected: Tree, name: str) -> list[Any]:
     """Return the inputs in the order of the model's.
 
-    Raises ValueError if names or number do not match, and for a list where names in a dict decide.
+    Raises ValueError if names or number do not match. The warning policy decides about a list where names in
+    a dict decide.
     """
     symbols = tree.flatten(expected)
     if isinstance(inputs, dict):
@@ -289,12 +290,7 @@ def match_inputs(inputs: Tree, expected: Tree, name: str) -> list[Any]:
     flat = tree.flatten(inputs)
     if len(flat) != len(symbols):
         raise ValueError(f"model {name!r} has {len(symbols)} input(s), got {len(flat)}")
-    named = isinstance(expected, dict) and len(symbols) > 1 and isinstance(inputs, (list, tuple))
-    if named and list(expected) != sorted(expected):
-        raise ValueError(
-            f"model {name!r} has its inputs by name ({', '.join(map(str, expected))}), got a list, whose "
-            "order may be another: give a dict"
-        )
+    check_order(inputs, expected, f"model {name!r}")
     return flat
 
 

@@ -104,6 +104,7 @@ def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) 
         raise ValueError(
             f"{where} has {len(symbols)} input(s) ({listed}), x holds {received}{_list_hint(x, symbols)}"
         )
+    check_order(x, inputs, where)
     for array, tensor in zip(arrays, symbols, strict=True):
         if array is not None:
             if np.dtype(getattr(array, "dtype", float)).kind == "c" and "complex" not in tensor.dtype:
@@ -122,6 +123,16 @@ def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) 
     for layer in layers:
         for tensor in {id(x) for call in layer._inbound for x in call.inputs} & set(by_symbol):
             check_values(layer, by_symbol[tensor])
+
+
+def check_order(x: Tree, inputs: Tree, where: str) -> None:
+    """Ask the warning policy about a list for inputs in a dict: its order is that of the sorted names."""
+    named = isinstance(inputs, dict) and len(inputs) > 1 and isinstance(x, (list, tuple))
+    if named and list(inputs) != sorted(inputs):
+        warning_policy.on_warning(
+            f"{where} has its inputs by name ({', '.join(map(str, inputs))}), got a list, whose order must "
+            f"be {', '.join(map(str, sorted(inputs)))}: give a dict"
+        )
 
 
 def _list_hint(x: Tree, symbols: Sequence[Any]) -> str:
