@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hornbeam import Input, ops
 from hornbeam.ir.sizes import (
     SymbolicSize,
+    _bounds,
     certainly_differ,
     evaluate,
     known_or_none,
@@ -57,6 +58,27 @@ def sizes(draw: Any) -> Any:
 
 
 numbers = st.integers(1, 40)
+
+
+@given(sizes(), numbers, numbers)
+def test_bounds_hold(size_and_function: Any, n: int, m: int) -> None:
+    size, function = size_and_function
+    low, high = _bounds(size)
+    assert low <= function(n, m) <= high
+
+
+@pytest.mark.parametrize(
+    ("size", "low", "high"),
+    [
+        (N, 1, np.inf),
+        (-(-N // 8), 1, np.inf),
+        (minimum(N, 5) * 2 - 1, 1, 9),
+        (3 - N * M, -np.inf, 2),
+        (4 // N, 0, 4),
+    ],
+)
+def test_bounds_are_close(size: Any, low: float, high: float) -> None:
+    assert _bounds(size) == (low, high)
 
 
 @given(sizes(), numbers, numbers)

@@ -309,7 +309,7 @@ class _Specs:
 
 def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
     """Infer shapes and dtypes of `fn(*args, **kwargs)`; symbolic arguments may have unknown sizes."""
-    with new_level() as level, VariableTracer(level), noted_assumptions() as assumptions:
+    with new_level() as level, VariableTracer(level), noted_assumptions(types_only=True) as assumptions:
 
         def traced(x: Any) -> Any:
             if not isinstance(x, KerasTensor):

@@ -16,6 +16,7 @@ Comparisons never fail:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ _serial = itertools.count()
 # Pairs of sizes that were taken to be equal, in the order of the checks.
 Assumptions: TypeAlias = list[tuple[Size, Size]]
 _assumptions = context_variable("assumptions about sizes", cast("Assumptions | None", None))
+_types_only = context_variable("whether types alone are inferred", False)
 
 
 class _Atom:
@@ -57,21 +59,19 @@ class _Atom:
     def __lt__(self, other: _Atom) -> bool:
         return self.text < other.text
 
-    def evaluate(self, values: Mapping[str, int]) -> int:
+    def evaluate(self, values: Mapping[str, Any], choose: Choices) -> Any:
         if self.kind == "symbol":
             return values[self.text]
-        operands = [evaluate(x, values) for x in self.operands]
-        return operands[0] // operands[1] if self.kind == "floordiv" else _CHOOSE[self.kind](operands)
+        operands = [evaluate(x, values, choose) for x in self.operands]
+        return operands[0] // operands[1] if self.kind == "floordiv" else choose[self.kind](*operands)
 
-    def lower(self) -> float:
-        """Return a number that the value is not below."""
+    def bounds(self) -> _Bounds:
         if self.kind == "symbol":
-            return 1
+            return 1, _INFINITE
+        first, second = map(_bounds, self.operands)
         if self.kind == "floordiv":
-            number, by = self.operands
-            low = _lower(number)
-            return low // by if isinstance(by, int) and by > 0 and low > float("-inf") else min(low, 0)
-        return _CHOOSE[self.kind]([_lower(x) for x in self.operands])
+            return _divided_bounds(first, second)
+        return _CHOOSE[self.kind](first[0], second[0]), _CHOOSE[self.kind](first[1], second[1])
 
     def growth(self) -> _Growth:
         if self._growth is None:
@@ -89,11 +89,17 @@ class _Atom:
         return {d - degree: c / second[degree] for d, c in first.items() if d >= degree}
 
 
-_CHOOSE: dict[str, Callable[..., Any]] = {"min": min, "max": max}
+# Functions for "min" and "max" of two sizes.
+Choices: TypeAlias = Mapping[str, Callable[..., Any]]
+_CHOOSE: Choices = {"min": min, "max": max}
 
 # A product of powers of atoms, in their order; () is the constant term's.
 _Monomial: TypeAlias = tuple[tuple[_Atom, int], ...]
 _Terms: TypeAlias = dict[_Monomial, int]
+
+# Numbers that a size is certainly not below and not above.
+_Bounds: TypeAlias = tuple[float, float]
+_INFINITE = float("inf")
 
 # What a size is if all symbols are one large number: the coefficient of each of its powers.
 _Growth: TypeAlias = dict[int, Fraction]
@@ -249,12 +255,12 @@ def known_or_none(shape: Iterable[Any]) -> tuple[int | None, ...]:
 
 def new_size(name: str = "size") -> Any:
     """Return a new symbol. Its text is the name and a number, so that symbols of one name differ."""
-    return symbol(f"{name}_{next(_serial)}")
+    return named_size(f"{name}_{next(_serial)}")
 
 
-def symbol(text: str) -> Any:
-    """Return the symbol of this text, which may exist."""
-    return _of_atom(_Atom("symbol", (), text))
+def named_size(name: str) -> Any:
+    """Return the symbol of a name. Symbols of one name are equal."""
+    return _of_atom(_Atom("symbol", (), name))
 
 
 def symbols_of(size: Size) -> set[str]:
@@ -266,16 +272,38 @@ def symbols_of(size: Size) -> set[str]:
     return names.union(*(symbols_of(x) for atom in atoms for x in atom.operands))
 
 
-def evaluate(size: Size, values: Mapping[str, int]) -> int:
-    """Return the number that a size is for these values of its symbols."""
+def axes_of_symbols(shapes: Iterable[Sequence[Any]]) -> dict[str, tuple[int, int]]:
+    """Return for every symbol that is a size of a shape the index of the shape, and the axis."""
+    places: dict[str, tuple[int, int]] = {}
+    for index, shape in enumerate(shapes):
+        for axis, size in enumerate(shape):
+            if symbols_of(size) == {text_of(size)}:
+                places.setdefault(text_of(size), (index, axis))
+    return places
+
+
+def evaluate(size: Size, values: Mapping[str, Any], choose: Choices = _CHOOSE) -> Any:
+    """Return what a size is for these values of its symbols: a number if they are numbers.
+
+    Values may be scalars of a library, which can add, multiply and divide (`//`) them; `choose` has its
+    functions for the minimum and maximum.
+    """
     if not isinstance(size, SymbolicSize):
         return size
-    total = 0
-    for monomial, count in size.terms.items():
-        for atom, power in monomial:
-            count *= atom.evaluate(values) ** power
-        total += count
-    return total
+    terms = [_term_value(monomial, count, values, choose) for monomial, count in size.terms.items()]
+    return functools.reduce(operator.add, terms)
+
+
+def _term_value(monomial: _Monomial, count: int, values: Mapping[str, Any], choose: Choices) -> Any:
+    factors = [atom.evaluate(values, choose) for atom, power in monomial for _ in range(power)]
+    return functools.reduce(operator.mul, factors if count == 1 and factors else [*factors, count])
+
+
+def evaluated(x: Any, values: Mapping[str, Any], choose: Choices = _CHOOSE) -> Any:
+    """Evaluate the sizes in a parameter of a node: a size or nested tuples of them; all else as it is."""
+    if isinstance(x, tuple):
+        return tuple([evaluated(part, values, choose) for part in x])
+    return evaluate(x, values, choose) if isinstance(x, SymbolicSize) else x
 
 
 def to_tensor(size: SymbolicSize) -> Any:
@@ -292,16 +320,19 @@ def set_to_tensor(function: Callable[..., Any]) -> None:
 
 
 @contextmanager
-def noted_assumptions() -> Iterator[Assumptions]:
-    """Collect the pairs of sizes that are taken to be equal inside."""
+def noted_assumptions(types_only: bool = False) -> Iterator[Assumptions]:
+    """Collect the pairs of sizes that are taken to be equal inside.
+
+    `types_only`: types are inferred for symbolic tensors, and nothing will be computed.
+    """
     pairs: Assumptions = []
-    with override(_assumptions, pairs):
+    with override(_assumptions, pairs), override(_types_only, types_only):
         yield pairs
 
 
 def in_symbolic_trace() -> bool:
     """Return True while types are inferred for symbolic tensors, and nothing will be computed."""
-    return _assumptions.get() is not None
+    return _types_only.get()
 
 
 def certainly_differ(a: Any, b: Any) -> bool:
@@ -499,18 +530,42 @@ def _monomial_quotient(a: _Monomial, b: _Monomial) -> _Monomial | None:
 
 def _lower(size: Size) -> float:
     """Return a number that a size is never below, -inf if none is known."""
+    return _bounds(size)[0]
+
+
+def _bounds(size: Size) -> _Bounds:
+    """Return the numbers that a size is certainly between."""
     if not isinstance(size, SymbolicSize):
-        return size
-    total: float = 0
+        return size, size
+    low: float = 0
+    high: float = 0
     for monomial, count in size.terms.items():
-        low: float = count
+        term: _Bounds = (count, count)
         for atom, power in monomial:
-            least = atom.lower()
-            if count < 0 or least < 0:
-                return float("-inf")
-            low *= least**power
-        total += low
-    return total
+            for _ in range(power):
+                term = _multiplied_bounds(term, atom.bounds())
+        low, high = low + term[0], high + term[1]
+    return low, high
+
+
+def _multiplied_bounds(a: _Bounds, b: _Bounds) -> _Bounds:
+    products = [x * y if x and y else 0 for x in a for y in b]
+    return min(products), max(products)
+
+
+def _divided_bounds(number: _Bounds, by: _Bounds) -> _Bounds:
+    """Return the bounds of a floor division."""
+    if by[0] <= 0:
+        return -_INFINITE, _INFINITE
+    low, high = number
+    # A negative number is the closer to 0 the more it is divided by.
+    return _floor(low, by[1] if low >= 0 else by[0]), _floor(high, by[0] if high >= 0 else by[1])
+
+
+def _floor(number: float, by: float) -> float:
+    if abs(number) == _INFINITE:
+        return number
+    return number // by if by != _INFINITE else -1 if number < 0 else 0
 
 
 def _growth(size: Size) -> _Growth:

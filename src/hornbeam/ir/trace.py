@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from hornbeam._internal.context import context_variable, override
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, placeholder, topological
-from hornbeam.ir.primitive import bind
+from hornbeam.ir.primitive import SIZE, bind, constant
+from hornbeam.ir.sizes import evaluated
 from hornbeam.ir.types import TensorType
 
 _level = context_variable("trace level", 0)
@@ -103,3 +105,26 @@ def inline(graph: Graph, args: Sequence[Node]) -> tuple[Node, ...]:
             continue
         known[node] = bind(node.primitive, *(known.get(n, n) for n in node.inputs), **node.params)
     return tuple(known.get(n, n) for n in graph.outputs)
+
+
+def with_numbers(graph: Graph, args: Sequence[Node], numbers: Mapping[str, int]) -> tuple[Node, ...]:
+    """Return the outputs of a graph of unknown sizes, for `numbers` in place of their symbols.
+
+    `args` are substituted for its inputs.
+    """
+    known: dict[Node, Node] = dict(zip(graph.inputs, args, strict=True))
+    for node in graph.nodes:
+        assert node.primitive is not None
+        params = {name: _with_numbers(x, numbers) for name, x in node.params.items()}
+        if node.primitive is SIZE:
+            known[node] = constant(params["size"], "int32")
+        else:
+            known[node] = bind(node.primitive, *(known[x] for x in node.inputs), **params)
+    return tuple(known[x] for x in graph.outputs)
+
+
+def _with_numbers(param: Any, numbers: Mapping[str, int]) -> Any:
+    if not isinstance(param, Graph):
+        return evaluated(param, numbers)
+    types = [TensorType(evaluated(x.shape, numbers), x.dtype) for x in param.inputs]
+    return trace_body(lambda *args: with_numbers(param, args, numbers), types)[0]

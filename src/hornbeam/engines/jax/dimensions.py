@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jax import export
 
-from hornbeam.ir.sizes import evaluate, maximum, minimum, symbol, symbols_of
+from hornbeam.ir.sizes import evaluate, maximum, minimum, named_size, symbols_of
 from hornbeam.ir.types import TensorType, dtype_name, numpy_dtype
 
 # JAX decides comparisons by bounds, and unknown sizes are taken to be large: see `ir/sizes.py`.
@@ -52,7 +52,7 @@ class Dimensions:
             (dimension,) = export.symbolic_shape(label, scope=scope)
             factor = _FACTOR if alike and name not in batch else 1
             self._dimensions[name] = dimension * factor
-            self._symbols.setdefault(label, (symbol(name), factor))
+            self._symbols.setdefault(label, (named_size(name), factor))
 
     def encode(self, type: TensorType) -> jax.ShapeDtypeStruct:
         """Return an argument of abstract evaluation."""
