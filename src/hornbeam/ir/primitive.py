@@ -7,7 +7,7 @@ A primitive is defined in one place: its type rule, derivative, cost, NumPy refe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -240,30 +240,6 @@ SIZE = Primitive(
 def size_node(size: Any) -> Node:
     """Return a size as a scalar int32 value."""
     return bind(SIZE, size=size) if isinstance(size, SymbolicSize) else constant(size, "int32")
-
-
-def _unknown_reference(*, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    raise TypeError("a constant depends on a size that is not known: graphs of unknown sizes are not run")
-
-
-_UNKNOWN = replace(
-    SIZE,
-    name="unknown_constant",
-    type_rule=lambda *, shape, dtype: TensorType(shape, dtype),
-    reference=_unknown_reference,
-)
-
-
-def constant_of_sizes(
-    compute: Callable[[], Any], shape: tuple[int, ...], dtype: str, sizes: Sequence[Any] = ()
-) -> Node:
-    """Create a constant that Python computes from sizes, which are among `shape` and `sizes`.
-
-    Where one of them is not known, only the type of the result is.
-    """
-    if any(isinstance(size, SymbolicSize) for size in (*shape, *sizes)):
-        return bind(_UNKNOWN, shape=shape, dtype=dtype)
-    return constant(compute(), dtype)
 
 
 def full(value: Any, type: ValueType) -> Node:

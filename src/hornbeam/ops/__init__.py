@@ -11,6 +11,7 @@ from hornbeam.ops import linalg
 from hornbeam.ops import math
 from hornbeam.ops import nn
 from hornbeam.ops import numpy
+from hornbeam.ops._common import set_tensor_functions
 
 # fmt: off
 from hornbeam.ops.activation import (
@@ -153,6 +154,8 @@ __all__ = [
 ]
 # fmt: on
 
+
+set_tensor_functions(numpy)
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
     __getattr__, __dir__, _ = attach(__name__)

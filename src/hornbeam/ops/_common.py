@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam._internal.formatting import brief
@@ -14,7 +17,15 @@ from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown
-from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_complex, is_float, is_inexact, is_integer
+from hornbeam.ir.types import (
+    HornbeamTypeError,
+    ShapeError,
+    is_complex,
+    is_float,
+    is_inexact,
+    is_integer,
+    numpy_dtype,
+)
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
@@ -23,6 +34,27 @@ if TYPE_CHECKING:
 # Results of sums are held in at least 32 bits, as in Keras.
 _WIDER = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
 HALF = ("float16", "bfloat16")
+
+
+def array_functions(*sizes: Any) -> ModuleType:
+    """Return NumPy for known sizes: its results are constants. Unknown sizes are computed with as tensors."""
+    return _tensor_functions if any(map(is_unknown, sizes)) else np
+
+
+_tensor_functions: ModuleType = np
+
+
+def set_tensor_functions(module: ModuleType) -> None:
+    """Set the module with NumPy's functions for tensors, `hornbeam.ops.numpy`, which is built on this one."""
+    global _tensor_functions
+    _tensor_functions = module
+
+
+def size_constant(values: Any, dtype: str) -> Node:
+    """Make a node of what `array_functions` computed: a constant, unless it depends on unknown sizes."""
+    if isinstance(values, np.ndarray):
+        return p.constant(values.astype(numpy_dtype(dtype)), dtype)
+    return cast_node(values, dtype)
 
 
 def node_of(x: TensorLike) -> Node:

@@ -18,7 +18,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
-from hornbeam.ir.sizes import is_unknown, merged_size, same_shape, same_size
+from hornbeam.ir.sizes import in_symbolic_trace, is_unknown, merged_size, same_shape, same_size
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import node_of, one_axis, static_int
 
@@ -390,6 +390,10 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = 
     def packed(parts: Sequence[Node]) -> Tree:
         return tree.pack_sequence_as(elems, [Tensor(n) for n in parts])
 
+    if is_unknown(length) and not in_symbolic_trace():
+        raise ShapeError(
+            f"associative_scan: axis {axis} has an unknown size, which decides the number of steps: fix it"
+        )
     distance = 1
     # Of an unknown length one step shows the types.
     while distance < (2 if is_unknown(length) else length):

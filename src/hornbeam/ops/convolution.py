@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,8 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import constant_of_sizes
 from hornbeam.ir.types import ShapeError, is_float
-from hornbeam.ops._common import float_node, node_of
+from hornbeam.ops._common import array_functions, float_node, node_of, size_constant
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Sizes, TensorLike
@@ -383,21 +381,17 @@ def _inverse_counts(
     product = None
     for axis, (size, k, stride, (low, _)) in enumerate(zip(sizes, window, strides, padding, strict=True)):
         out = total.shape[axis + 1]
-        inverse = constant_of_sizes(
-            functools.partial(_inverse_counts_along, out, size, k, stride, low),
-            (out,),
-            total.dtype,
-            [size, low],
-        )
+        inverse = size_constant(_inverse_counts_along(out, size, k, stride, low), total.dtype)
         factor = p.broadcast(inverse, total.shape, (axis + 1,))
         product = factor if product is None else product * factor
     assert product is not None
     return product
 
 
-def _inverse_counts_along(out: int, size: int, window: int, stride: int, low: int) -> np.ndarray:
-    starts = np.arange(out) * stride - low
-    return 1.0 / (np.minimum(starts + window, size) - np.maximum(starts, 0))
+def _inverse_counts_along(out: int, size: int, window: int, stride: int, low: int) -> Any:
+    xp = array_functions(out, size, low)
+    starts = xp.arange(out) * stride - low
+    return 1.0 / (xp.minimum(starts + window, size) - xp.maximum(starts, 0))
 
 
 def _adaptive(

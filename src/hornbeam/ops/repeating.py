@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,9 @@ from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
-from hornbeam.ir.primitive import constant_of_sizes
+from hornbeam.ir.sizes import maximum
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.ops._common import node_of, one_axis, shape_of
+from hornbeam.ops._common import array_functions, node_of, one_axis, shape_of
 from hornbeam.ops.selection import take
 
 if TYPE_CHECKING:
@@ -126,13 +125,19 @@ def pad(
         if before or after:
             size = node.shape[axis]
             count_elements(before + size + after)
-            order = constant_of_sizes(
-                functools.partial(_padded_order, size, before, after, mode), (before + size + after,), "int32"
-            )
-            node = take(Tensor(node), Tensor(order), axis).node
+            node = take(Tensor(node), _padded_order(size, before, after, mode), axis).node
     return Tensor(node)
 
 
-def _padded_order(size: int, before: int, after: int, mode: str) -> np.ndarray:
-    """Return the index of the element at each place of a padded axis."""
-    return np.pad(np.arange(size), (before, after), mode=mode)  # type: ignore[call-overload]
+def _padded_order(size: int, before: int, after: int, mode: str) -> Any:
+    """Return the index of the element at each position of a padded axis."""
+    xp = array_functions(size)
+    index = xp.arange(before + size + after, dtype="int32") - before
+    if mode == "edge":
+        return xp.clip(index, 0, size - 1)
+    if mode == "wrap":
+        return index % size
+    # There and back again: a mirror repeats the element at the edge ("symmetric") or not.
+    period = 2 * size if mode == "symmetric" else maximum(2 * size - 2, 1)
+    index = index % period
+    return xp.minimum(index, (2 * size - 1 if mode == "symmetric" else 2 * size - 2) - index)

@@ -13,10 +13,17 @@ from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import constant_of_sizes, full
+from hornbeam.ir.primitive import full
 from hornbeam.ir.sizes import is_unknown, minimum
 from hornbeam.ir.types import ShapeError, TensorType, numpy_dtype
-from hornbeam.ops._common import check_ordered, float_node, node_of, static_int
+from hornbeam.ops._common import (
+    array_functions,
+    check_ordered,
+    float_node,
+    node_of,
+    size_constant,
+    static_int,
+)
 from hornbeam.ops.repeating import pad
 from hornbeam.ops.selection import take
 
@@ -52,7 +59,8 @@ def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int)
     if length < 1 or stride < 1 or not node.rank:
         raise ValueError(f"extract_sequences: length and stride must be positive, got {length} and {stride}")
     count = max((node.shape[-1] - length) // stride + 1, 0)
-    places = np.arange(count, dtype=np.int32)[:, None] * stride + np.arange(length, dtype=np.int32)
+    steps = array_functions(count).arange(count, dtype="int32")
+    places = steps[:, None] * stride + np.arange(length, dtype=np.int32)
     return take(Tensor(node), places, -1)
 
 
@@ -79,8 +87,10 @@ def _dft(real: Node, imag: Node, sign: float) -> tuple[Node, Node]:
     """
     size = real.shape[-1]
     if is_unknown(size):
-        table = constant_of_sizes(lambda: None, (size, size), real.dtype)
-        return _rotate_sum(real, imag, table, table)
+        steps = p.iota("int64", (size, size), 0)
+        turns = p.convert(p.rem(steps * p.iota("int64", (size, size), 1), size), real.dtype)
+        phases = turns * (sign * 2 * math.pi) / size
+        return _rotate_sum(real, imag, p.cos(phases), p.sin(phases))
     factor = _smallest_factor(size)
     if factor == size:
         angles = sign * 2 * math.pi * (np.outer(np.arange(size), np.arange(size)) % size) / size
@@ -368,11 +378,9 @@ def istft(
 def _overlap_add(frames: Node, stride: int) -> Node:
     count, size = frames.shape[-2:]
     lead = frames.shape[:-2]
-    index = constant_of_sizes(
-        lambda: (np.arange(count)[:, None] * stride + np.arange(size)).reshape(-1, 1),
-        (count * size, 1),
-        "int32",
-    )
+    xp = array_functions(count, size)
+    starts = xp.arange(count, dtype="int32")[:, None] * stride
+    index = size_constant(xp.reshape(starts + xp.arange(size, dtype="int32"), (count * size, 1)), "int32")
     rows = p.transpose(p.reshape(frames, (math.prod(lead), count * size)), (1, 0))
     empty = full(0, TensorType(((count - 1) * stride + size, rows.shape[1]), frames.dtype))
     return p.reshape(p.transpose(p.scatter(empty, index, rows, "add"), (1, 0)), (*lead, empty.shape[0]))

@@ -16,9 +16,9 @@ from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.sizes import is_unknown, same_shape
-from hornbeam.ir.types import ShapeError, is_float, numpy_dtype
+from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops import numpy as tensor_functions
-from hornbeam.ops._common import float_node, image_batch, static_int
+from hornbeam.ops._common import array_functions, float_node, image_batch, size_constant, static_int
 from hornbeam.ops.selection import take
 
 if TYPE_CHECKING:
@@ -75,10 +75,7 @@ def resize_weights(
 
 def _along(node: Node, axis: int, weights: Tensor | np.ndarray) -> Node:
     """Replace an axis of images by weighted sums of its pixels."""
-    if isinstance(weights, Tensor):
-        matrix = p.convert(weights.node, node.dtype)
-    else:
-        matrix = p.constant(weights.astype(numpy_dtype(node.dtype)), node.dtype)
+    matrix = size_constant(weights, node.dtype)
     result = p.dot_general(node, matrix, contract=((axis,), (1,)))
     return p.transpose(result, (*range(axis), result.rank - 1, *range(axis, result.rank - 1)))
 
@@ -86,14 +83,9 @@ def _along(node: Node, axis: int, weights: Tensor | np.ndarray) -> Node:
 def _nearest(node: Node, axis: int, out: int) -> Node:
     size = node.shape[axis]
     count_elements(out)
-    xp = _functions_for(size)
+    xp = array_functions(size, out)
     places = xp.minimum(xp.floor((xp.arange(out) + 0.5) * size / out), size - 1).astype("int32")
     return take(Tensor(node), places, axis).node
-
-
-def _functions_for(size: int) -> ModuleType:
-    """Return NumPy for known sizes: its results are constants. Unknown sizes are computed with as tensors."""
-    return tensor_functions if is_unknown(size) else np
 
 
 def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> Node:
@@ -104,7 +96,7 @@ def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> N
         if method == "nearest":
             node = _nearest(node, axis, out)
         else:
-            xp = _functions_for(length)
+            xp = array_functions(length, out)
             node = _along(node, axis, resize_weights(length, out, method, antialias, out / length, 0.0, xp))
     return node
 
@@ -170,7 +162,7 @@ def resize(
         raise ValueError(f'resize: fill_mode must be "constant", got {fill_mode!r}')
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"resize: size must be (height, width), got {size!r}")
-    target = (int(size[0]), int(size[1]))
+    target = tuple([n if is_unknown(n) else int(n) for n in size])
     batch, restore = image_batch(images, data_format, "resize")
     dtype = batch.dtype
     node = batch if is_float(dtype) or interpolation == "nearest" else p.convert(batch, "float32")
