@@ -61,7 +61,8 @@ def test_a_saved_model_gives_what_the_model_gives(make: Any, tmp_path: Path) -> 
         weight.assign(weight + RNG.random(weight.shape) * 0.1)
     model.export(tmp_path / "artifact", verbose=False)
     loaded = load(tmp_path / "artifact")
-    for rows in (0, 1, 9, 75):
+    # TensorFlow's own convolutions on CPUs give no rows the shape of their input.
+    for rows in (1, 9, 75) if make is images else (0, 1, 9, 75):
         inputs = [x[:rows] for x in data]
         actual = loaded.serve(inputs if len(inputs) > 1 else inputs[0])
         wanted = model(inputs if len(inputs) > 1 else inputs[0], training=False) if rows else None
@@ -84,17 +85,21 @@ def test_endpoints_variables_and_a_batch_size_of_ones_own(tmp_path: Path, capsys
     archive.track(model)
     signature = [hornbeam.InputSpec(shape=(4, 3), dtype="float32")]
     archive.add_endpoint("train", lambda x: model(x, training=True), signature)
+    noise = layers.Dropout(0.5)
+    archive.add_endpoint("noisy", lambda x: noise(x, training=True), [tf.TensorSpec((None, 3), tf.float32)])
     archive.add_endpoint("shifted", lambda x: ops.exp(x) + 1, [tf.TensorSpec((None, 3), tf.float32)])
     plain = tf.function(lambda x: x * 2)
     plain(tf.ones(2))
     archive.add_endpoint("twice", plain)
     archive.add_variable_collection("own", model.weights[:1])
     archive.write_out(tmp_path / "artifact")
-    assert "train, shifted, twice" in capsys.readouterr().out
+    assert "train, noisy, shifted, twice" in capsys.readouterr().out
     loaded = load(tmp_path / "artifact")
     close(loaded.train(x), (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-3), 1e-4)
     moved = [v for v in loaded.variables if "moving_mean" in v.name]
     close(moved[0], 0.01 * x.mean(0))
+    for rows in (1, 4):  # the state of the random numbers is a variable, too
+        close(loaded.noisy(x[:rows]), noise(x[:rows], training=True))
     close(loaded.shifted(x), np.exp(x) + 1)
     close(loaded.twice(tf.ones(2)), [2, 2])
     close(loaded.own[0], np.ones(3))
@@ -103,17 +108,8 @@ def test_endpoints_variables_and_a_batch_size_of_ones_own(tmp_path: Path, capsys
 def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
     archive = hornbeam.export.ExportArchive()
     rows = [hornbeam.InputSpec(shape=(None, 3), dtype="float32")]
-    with pytest.raises(ValueError, match="depends on other rows"):
-        archive.add_endpoint("mean", lambda x: x - ops.mean(x, 0), rows)
-    with pytest.raises(ValueError, match="result without rows"):
-        archive.add_endpoint("sum", ops.sum, rows)
-    with pytest.raises(ValueError, match="only the first size"):
-        archive.add_endpoint(
-            "free", lambda x: x, [hornbeam.InputSpec(shape=(None, None, 3), dtype="float32")]
-        )
-    noise = layers.Dropout(0.5)
-    with pytest.raises(ValueError, match="assigns variables"):
-        archive.add_endpoint("noise", lambda x: noise(x, training=True), rows)
+    with pytest.raises(ValueError, match=r"endpoint 'few' computes something else for batch=1"):
+        archive.add_endpoint("few", lambda x: x * 2 if x.shape[0] < 3 else x, rows)
     with pytest.raises(ValueError, match="needs input_signature"):
         archive.add_endpoint("plain", lambda x: x)
     with pytest.raises(ValueError, match="no endpoint"):

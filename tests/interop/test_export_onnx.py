@@ -188,17 +188,12 @@ def sentences() -> hb.Model:
     return hb.Sequential([layers.Input((1,), dtype="string"), lookup, layers.Embedding(3, 2)])
 
 
-def any_length() -> hb.Model:
-    return hb.Sequential([layers.Input((None, 3)), layers.GlobalMaxPooling1D()])
-
-
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
         (stateful, ValueError, "assigns .*memory.* during inference.*stateful=False"),
         (bent, NotImplementedError, r"no Erf of float64 \(in .*bend"),
         (sentences, ValueError, r"not part of a graph: layer 'words' \(StringLookup\)"),
-        (any_length, ValueError, "only the first size.*Pass input_signature"),
     ],
 )  # fmt: skip
 def test_refusals_say_what_and_where(

@@ -20,7 +20,6 @@ INTERNAL = {
     "cli/bench/runner.py": {"WorkloadError"},
     "cli/notebooks/reading.py": {"NotebookError"},
     "engines/onnx/emit.py": {"NoKernelError"},
-    "engines/onnx/rows.py": {"RowsError"},
 }
 
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import ops, tree
-from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.engines import current_engine
 from hornbeam.export.signature import signature_of
+from hornbeam.export.unknown_sizes import input_types, refuse_updates, trace_for_export
 from hornbeam.ir.complex_pairs import lower
-from hornbeam.ir.graph import Graph
-from hornbeam.ir.node import Node, topological
-from hornbeam.ir.types import TensorType
+from hornbeam.ir.node import Node
 from hornbeam.models.host import host_layers
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.model_parts import weight_names
@@ -50,7 +48,8 @@ def export_onnx(model: Model, filepath: str | os.PathLike[str], input_signature:
 
     Inputs and outputs have the model's names, or those of the keys of dicts, and weights theirs (see
     `saving.model_parts.weight_names`); repeated names are numbered. bfloat16 inputs and outputs are float32
-    in the file. If the first size of an input is unknown, the model takes batches of any size.
+    in the file. Inputs of unknown sizes take any: "batch" is the first size of all of them. Sizes of outputs
+    are computed from those of inputs, such as "2*batch".
 
     Args:
         model: A built model.
@@ -63,8 +62,9 @@ def export_onnx(model: Model, filepath: str | os.PathLike[str], input_signature:
 
     Raises:
         ValueError: For a model that is not built, has layers for strings or hashes, changes variables during
-            inference (stateful recurrent layers), or depends on the number of rows in a way that ONNX cannot
-            express. The message names the layer.
+            inference (stateful recurrent layers), or computes something else for small sizes. The message
+            names the layer.
+        TypeError: For Python code that needs an unknown size as a number.
         NotImplementedError: For an operation that onnxruntime does not support for a dtype.
         ImportError: Without onnx.
     """
@@ -94,8 +94,9 @@ def onnx_model(
     check_graph(model)
     structure = signature_of(model) if input_signature is None else list(input_signature)
     specs = tree.flatten(structure)
-    free = free_inputs(specs)
-    proto = for_any_rows(model, lambda rows: _for_rows(model, structure, specs, free, rows), free)
+    proto = _emitted(model, structure, specs)
+    drop_unused(proto)
+    check_size(model, proto)
     examples = [
         (v.name, tuple(d.dim_value or 1 for d in v.type.tensor_type.shape.dim), str(spec.dtype or "float32"))
         for v, spec in zip(proto.graph.input, specs, strict=True)
@@ -112,75 +113,30 @@ def check_graph(model: Model) -> None:
         )
 
 
-def free_inputs(specs: Sequence[Any]) -> list[int]:
-    """Return the indices of inputs whose first size is unknown. Raises ValueError for other unknown sizes."""
-    shapes = [tuple(spec.shape) for spec in specs]
-    if any(None in shape[1:] for shape in shapes):
-        raise ValueError(
-            f"only the first size of an input may be unknown, got {shapes}. Pass input_signature."
-        )
-    return [i for i, shape in enumerate(shapes) if shape and shape[0] is None]
-
-
-def for_any_rows(
-    model: Model,
-    make: Callable[[int], Any],
-    free: Sequence[int],
-    kept: Collection[str] = (),
-    fix: str = "fix the batch size in input_signature",
-) -> Any:
-    """Generalize `make(rows)`, an ONNX model for a fixed number of rows, to any number of rows.
-
-    Args:
-        model: The model, for error messages.
-        make: Function that builds the ONNX model for a number of rows.
-        free: Indices of the inputs whose first size is the number of rows.
-        kept: Names of constants to keep; other unused ones are dropped.
-        fix: Remedy in the error message.
-
-    Raises:
-        ValueError: If ONNX cannot express it, or if the model is too large for a file.
-    """
-    from hornbeam.engines.onnx.rows import SIZES, RowsError, any_rows  # needs onnx
-
-    protos = [make(rows) for rows in (SIZES if free else (0,))]
-    try:
-        proto = any_rows(protos, free) if free else protos[0]
-    except RowsError as error:
-        raise ValueError(
-            f"{model.describe()} cannot be written for batches of any size, since {error}. Remedy: {fix}."
-        ) from None
-    _drop_unused(proto, kept)
+def check_size(model: Model, proto: Any) -> None:
+    """Raise ValueError for an ONNX model that is too large for a file."""
     if proto.ByteSize() > _LARGEST:
         raise ValueError(
             f"{model.describe()} needs {proto.ByteSize():,} bytes, but an ONNX file has at most 2 GiB"
         )
-    return proto
 
 
-def _for_rows(model: Model, structure: list[Any], specs: list[Any], free: list[int], rows: int) -> Any:
-    """Build the ONNX model for a fixed number of rows."""
+def _emitted(model: Model, structure: list[Any], specs: list[Any]) -> Any:
+    """Build the ONNX model."""
     from hornbeam.engines.onnx.emit import Emitter
     from hornbeam.engines.onnx.table import MAKERS, TABLE
 
     dtypes = [str(spec.dtype or "float32") for spec in specs]
-    types = [
-        TensorType((rows, *spec.shape[1:]) if i in free else tuple(spec.shape), _outside_dtype(dtype))
-        for i, (spec, dtype) in enumerate(zip(specs, dtypes, strict=True))
-    ]
+    types = input_types([(spec.shape, _outside_dtype(d)) for spec, d in zip(specs, dtypes, strict=True)])
 
     def predict(*xs: Any) -> Any:
         inputs = [ops.cast(x, dtype) for x, dtype in zip(xs, dtypes, strict=True)]
         outputs = model(*tree.pack_sequence_as(structure, inputs), training=False)
         return tree.map_structure(lambda y: ops.cast(y, _outside_dtype(y.dtype)), outputs)
 
-    traced = trace_for(current_engine(), predict, types)
-    if traced.updated:
-        assigned = ", ".join(sorted({variable.path for variable in traced.updated}))
-        raise ValueError(
-            f"{model.describe()} assigns {assigned} during inference, which an ONNX file cannot do. Create "
-            "recurrent layers with stateful=False, and make their states inputs and outputs if needed."
-        )
+    trace = trace_for_export(predict, types, model.describe())
+    traced = trace.traced
+    refuse_updates(model, traced, "an ONNX file")
     file_names = {id(variable): name for name, variable in weight_names(model)}
     argument = structure[0] if len(structure) == 1 else structure
     inputs = _names(getattr(model, "input_names", None), "input", argument)
@@ -188,25 +144,13 @@ def _for_rows(model: Model, structure: list[Any], specs: list[Any], free: list[i
     weights = [file_names.get(id(variable), variable.path) for variable in traced.variables]
     names = unique_names([*inputs, *outputs, *weights])
     end, begin = len(inputs), len(inputs) + len(outputs)
-    leaves, parameters = external_values(traced), traced.graph.inputs
-    count = len(weights)
-    graph = Graph(
-        (*parameters[:count], *leaves, *parameters[count + len(traced.captured) :]), traced.graph.outputs
-    )
     values = [
         (name, np.asarray(variable.numpy()), variable.dtype)
         for name, variable in zip(names[begin:], traced.variables, strict=True)
     ]
-    values += constants(leaves, names)
-    return Emitter(TABLE, MAKERS, opset=OPSET).model(lower(graph), values, names[:end], names[end:begin])
-
-
-def external_values(traced: Traced) -> list[Node]:
-    """Return the constants from which the captured values of a function are computed.
-
-    The computation from them becomes part of the model, since it may depend on the number of rows.
-    """
-    return [node for node in topological(traced.captured) if node.primitive is None]
+    values += constants(trace.constants, names)
+    graph = lower(trace.graph)
+    return Emitter(TABLE, MAKERS, opset=OPSET).model(graph, values, names[:end], names[end:begin])
 
 
 def constants(nodes: Sequence[Node], names: Sequence[str]) -> list[tuple[str, np.ndarray, str]]:
@@ -220,14 +164,18 @@ def constants(nodes: Sequence[Node], names: Sequence[str]) -> list[tuple[str, np
     ]
 
 
-def _drop_unused(proto: Any, kept: Collection[str]) -> None:
-    """Drop constants that only another number of rows needed."""
-    from hornbeam.engines.onnx.rows import all_nodes
-
-    used = {name for node in all_nodes(proto.graph.node) for name in node.input} | set(kept)
+def drop_unused(proto: Any, kept: Collection[str] = ()) -> None:
+    """Drop constants that no node reads, but those whose names are to be `kept`."""
+    used = {name for node in _all_nodes(proto.graph.node) for name in node.input} | set(kept)
     tensors = [tensor for tensor in proto.graph.initializer if tensor.name in used]
     del proto.graph.initializer[:]
     proto.graph.initializer.extend(tensors)
+
+
+def _all_nodes(nodes: Sequence[Any]) -> list[Any]:
+    """Return the nodes, including those of nested graphs."""
+    bodies = [a.g for node in nodes for a in node.attribute if a.type == a.GRAPH]
+    return [*nodes, *(node for body in bodies for node in _all_nodes(body.node))]
 
 
 def _outside_dtype(dtype: str) -> str:

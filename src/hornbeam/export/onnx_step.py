@@ -16,11 +16,11 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.config import floatx
-from hornbeam.core.jit import Traced, trace_for
+from hornbeam.core.jit import Traced, trace_function
 from hornbeam.diagnostics.capture import preserve_rng_state
-from hornbeam.engines import current_engine
-from hornbeam.export.onnx import OPSET, check_graph, constants, external_values, for_any_rows, free_inputs
+from hornbeam.export.onnx import OPSET, check_graph, check_size, constants, drop_unused
 from hornbeam.export.signature import signature_of
+from hornbeam.export.unknown_sizes import ExportTrace, input_types, trace_for_export
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType
@@ -109,33 +109,27 @@ def onnx_step(
     check_graph(model)
     batch = _signature(model) if input_signature is None else tuple(input_signature)
     data = pack_x_y_sample_weight(*unpack_x_y_sample_weight(batch))
-    free = free_inputs(tree.flatten(data))
-
-    def traced(rows: int) -> Traced:
-        types = tree.map_structure(lambda spec: _type_of(spec, batch_size or rows), data)
-        return _traced(model, types)
-
-    step = _Step(model, traced(2), _batch_names(model, batch))  # Tracing builds the model and the optimizer.
-    proto = for_any_rows(
-        model,
-        lambda rows: step.emit(traced(rows)),
-        free if batch_size is None else [],
-        step.names.values(),
-        "pass batch_size to export()",
-    )
+    specs = [_shape_and_dtype(spec, batch_size) for spec in tree.flatten(data)]
+    trace = _traced(model, data, input_types(specs))
+    step = _Step(model, trace.traced, _batch_names(model, batch))
+    proto = step.emit(trace)
+    drop_unused(proto, step.names.values())
+    check_size(model, proto)
     step.describe(proto, file)
     return proto
 
 
-def _traced(model: Model, types: Any) -> Traced:
+def _traced(model: Model, data: Any, types: list[TensorType]) -> ExportTrace:
     """Trace a training step that resets its metrics first."""
 
-    def step(data: Any) -> Any:
+    def step(*arrays: Any) -> Any:
         model.reset_metrics()
-        return checked_logs(model.train_step(with_floatx(data)), "train")
+        batch = tree.pack_sequence_as(data, list(arrays))
+        return checked_logs(model.train_step(with_floatx(batch)), "train")
 
     with preserve_rng_state():
-        return trace_for(current_engine(), step, [types])
+        trace_function(step, types)  # builds the model and the optimizer, which makes further variables
+        return trace_for_export(step, types, f"a training step of {model.describe()}")
 
 
 class _Step:
@@ -152,22 +146,22 @@ class _Step:
         # By variable.
         self.names = dict(zip(map(id, state), names[len(batch) + len(logs) :], strict=True))
 
-    def emit(self, traced: Traced) -> Any:
-        """Build the ONNX model for a fixed number of rows, with the state as constants."""
+    def emit(self, trace: ExportTrace) -> Any:
+        """Build the ONNX model, with the state as constants."""
         from hornbeam.engines.onnx.emit import Emitter
         from hornbeam.engines.onnx.table import MAKERS, TABLE
 
+        traced = trace.traced
         inputs, values, count = traced.graph.inputs, traced.graph.outputs, len(traced.variables)
         state = [(v, node) for v, node in zip(traced.variables, inputs, strict=False) if id(v) in self.names]
         changed = [(v, node) for v, node in zip(traced.updated, values, strict=False) if id(v) in self.names]
         outputs = (*traced.outputs, *(node for _, node in changed))
         self._check_metrics(traced, outputs)
-        border = len(traced.captured)
-        leaves = external_values(traced)
-        graph = Graph((*(node for _, node in state), *leaves, *inputs[count + border :]), outputs)
+        arguments = inputs[count + len(traced.captured) :]
+        graph = Graph((*(node for _, node in state), *trace.constants, *arguments), outputs)
         weights = [(self.names[id(v)], np.asarray(v.numpy()), v.dtype) for v, _ in state]
         after = [f"{self.names[id(v)]}.next" for v, _ in changed]
-        known = constants(leaves, [*self.batch, *self.logs, *self.names.values(), *after])
+        known = constants(trace.constants, [*self.batch, *self.logs, *self.names.values(), *after])
         return Emitter(TABLE, MAKERS, opset=OPSET).model(
             graph, [*weights, *known], self.batch, [*self.logs, *after]
         )
@@ -238,9 +232,9 @@ def _state_names(model: Model) -> dict[int, str]:
 # -- shapes --------------------------------------------------------------------------------------------------
 
 
-def _type_of(spec: Tree, rows: int) -> TensorType:
+def _shape_and_dtype(spec: Tree, rows: int | None) -> tuple[tuple[int | None, ...], str]:
     shape = tuple(spec.shape)
-    return TensorType((rows, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or floatx()))
+    return (rows, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or floatx())
 
 
 def _signature(model: Model) -> tuple[Any, Any]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hornbeam import tree
-from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
 from hornbeam.export.signature import signature_of
+from hornbeam.export.unknown_sizes import input_types, trace_for_export
 from hornbeam.ir.complex_pairs import lower
-from hornbeam.ir.types import TensorType, is_float, numpy_dtype
+from hornbeam.ir.types import numpy_dtype
 from hornbeam.models.host import has_host_layers
 
 if TYPE_CHECKING:
@@ -26,18 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ExportArchive"]
 
-# A batch of any size is computed in chunks of these numbers of rows, largest first.
-_CHUNKS = (64, 8, 1)
-
 
 class ExportArchive:
     """Writer of a SavedModel, from endpoints (functions on tensors) and variables.
 
     Call `add_endpoint` for each function, then `write_out`. The artifact consists of TensorFlow operations
-    alone and is loaded by `tf.saved_model.load`, TensorFlow Serving, and Keras's TFSMLayer. Graphs of
-    Hornbeam have static shapes. If the first size is None, for batches of any size, graphs of 64, 8 and 1
-    rows are written, and a batch is computed in such chunks. That is correct if a row's result depends on
-    that row alone, which is checked on random rows; all other sizes must be known.
+    alone and is loaded by `tf.saved_model.load`, TensorFlow Serving, and Keras's TFSMLayer. Sizes of inputs
+    that are None stay unknown; the first size of all inputs is the same.
 
     Args:
         format: "saved_model".
@@ -140,8 +132,8 @@ class ExportArchive:
             The endpoint as a `tf.function`.
 
         Raises:
-            ValueError: For a name in use, for an unknown size other than the first, and, if the first size is
-                None, for a function whose rows depend on each other or that has results without rows.
+            ValueError: For a name in use, and for a function that computes something else for small sizes
+                than for large ones.
         """
         if kwargs:
             raise TypeError(f"add_endpoint has no argument {next(iter(kwargs))!r}")
@@ -198,45 +190,26 @@ class ExportArchive:
     def _on_tf_tensors(self, name: str, fn: Callable[..., Any], specs: Any) -> Callable[..., Any]:
         """Convert a function to one on TensorFlow tensors."""
         flat = tree.flatten(specs)
-        shapes = [tuple(spec.shape) for spec in flat]
-        if any(None in shape[1:] for shape in shapes):
-            raise ValueError(
-                f"endpoint {name!r}: only the first size may be unknown, got {shapes}. Pass input_signature."
-            )
-        free = [i for i, shape in enumerate(shapes) if shape and shape[0] is None]
+        types = input_types([(tuple(spec.shape), spec.dtype.name) for spec in flat])
+        trace = trace_for_export(
+            lambda *xs: fn(*tree.pack_sequence_as(specs, xs)), types, f"endpoint {name!r}"
+        )
+        evaluate(trace.constants)
+        constants = [self._engine.get(buffer_of(node, self._engine)) for node in trace.constants]
+        traced = trace.traced
+        weights = [self._tf_variable(v) for v in traced.variables]
+        updated = [self._tf_variable(v) for v in traced.updated]
+        tf, graph = self._tf, lower(trace.graph)
 
-        def traced_for(rows: int) -> _Traced:
-            types = [
-                TensorType((rows, *s[1:]) if i in free else s, spec.dtype.name)
-                for i, (s, spec) in enumerate(zip(shapes, flat, strict=True))
-            ]
-            traced = trace_for(self._engine, lambda *xs: fn(*tree.pack_sequence_as(specs, xs)), types)
-            return _Traced(self._engine, traced, types, self._tf_variable)
+        def computed(*args: Any) -> Any:
+            inputs = [v.read_value() for v in weights]
+            inputs += map(tf.convert_to_tensor, (*constants, *tree.flatten(list(args))))
+            values = self._engine.inlined(graph, inputs)
+            for variable, value in zip(updated, values, strict=False):
+                variable.assign(value)
+            return traced.pack([tf.identity(x) for x in values[len(updated) :]])
 
-        if not free:
-            function = traced_for(0)
-            return lambda *args: function.pack(function(tree.flatten(list(args))))
-        functions = [traced_for(rows) for rows in _CHUNKS]
-        _check_rows(name, functions[0], functions[-1], free)
-        return lambda *args: functions[0].pack(self._in_chunks(functions, free, tree.flatten(list(args))))
-
-    def _in_chunks(self, functions: Sequence[_Traced], free: Sequence[int], args: list[Any]) -> list[Any]:
-        """Compute a batch of any size in chunks of fixed sizes."""
-        tf = self._tf
-        rest = tf.shape(args[free[0]])[0]
-        begin, columns = tf.constant(0), []
-        for function in functions:
-            size = function.out_types[0].shape[0]
-            count = rest // size
-            end = begin + count * size
-            chunks = [tf.reshape(args[i][begin:end], (count, *function.types[i].shape)) for i in free]
-            specs = [tf.TensorSpec(t.shape, numpy_dtype(t.dtype)) for t in function.out_types]
-            results = tf.map_fn(
-                functools.partial(function.chunk, args, free), chunks, fn_output_signature=specs
-            )
-            columns.append([tf.reshape(y, (count * size, *y.shape[2:])) for y in results])
-            begin, rest = end, rest - count * size
-        return [tf.concat(column, 0) for column in zip(*columns, strict=True)]
+        return computed
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -265,64 +238,6 @@ class ExportArchive:
         self._tf.saved_model.save(self._root, str(filepath), signatures=signatures, options=options)
         if verbose:
             print(f"Saved to {filepath}, with the endpoints {', '.join(self._endpoints)}")
-
-
-class _Traced:
-    """A traced function for one set of shapes, on TensorFlow variables and tensors."""
-
-    def __init__(
-        self, engine: Any, traced: Traced, types: list[TensorType], tf_variable: Callable[[Variable], Any]
-    ) -> None:
-        evaluate(traced.captured)
-        self.engine, self.traced, self.types = engine, traced, types
-        self.captured = [engine.get(buffer_of(node, engine)) for node in traced.captured]
-        self.weights = [tf_variable(v) for v in traced.variables]
-        self.updated = [tf_variable(v) for v in traced.updated]
-        self.out_types: list[Any] = [x.type for x in traced.outputs]
-        self.pack = traced.pack
-
-    def chunk(self, args: Sequence[Any], free: Sequence[int], rows: Sequence[Any]) -> list[Any]:
-        """Compute the results, with the arguments at `free` replaced by `rows`."""
-        chunk = list(args)
-        for i, x in zip(free, rows, strict=True):
-            chunk[i] = x
-        return self(chunk)
-
-    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
-        inputs = [v.read_value() for v in self.weights]
-        inputs += map(self.engine.tf.convert_to_tensor, (*self.captured, *arrays))
-        values = self.engine.inlined(lower(self.traced.graph), inputs)
-        for variable, value in zip(self.updated, values, strict=False):
-            variable.assign(value)
-        return [self.engine.tf.identity(x) for x in values[len(self.updated) :]]
-
-
-def _check_rows(name: str, batch_function: _Traced, row_function: _Traced, free: Sequence[int]) -> None:
-    """Raise ValueError unless random rows have the same results alone as together."""
-    fix = "Fix the batch size in input_signature to allow it."
-    rows = _CHUNKS[0]
-    if batch_function.updated:
-        raise ValueError(f"endpoint {name!r} assigns variables, which is not possible in chunks. {fix}")
-    if any(t.shape[:1] != (rows,) for t in batch_function.out_types):
-        results = ", ".join(map(str, batch_function.out_types))
-        raise ValueError(f"endpoint {name!r} has a result without rows, of {results}. {fix}")
-    rng = np.random.default_rng(0)
-    args = [
-        (rng.normal(size=t.shape) if is_float(t.dtype) else rng.integers(0, 2, t.shape)).astype(
-            numpy_dtype(t.dtype)
-        )
-        for t in batch_function.types
-    ]
-    together = [np.asarray(y).astype("float64") for y in batch_function(args)]
-    for row in (0, rows // 2, rows - 1):
-        alone = row_function.chunk(args, free, [args[i][row : row + 1] for i in free])
-        for y, single in zip(together, alone, strict=True):
-            near = 1e-3 * np.abs(y).max(initial=0)
-            if not np.allclose(y[row], np.asarray(single)[0], rtol=1e-3, atol=near, equal_nan=True):
-                raise ValueError(
-                    f"endpoint {name!r}: a row's result depends on other rows, so it cannot be computed in "
-                    f"chunks. {fix}"
-                )
 
 
 def export_saved_model(

@@ -4,62 +4,68 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam._internal.extras import install_command
-from hornbeam.export.signature import fixed_specs
-from hornbeam.interop import jax_function
+from hornbeam.core.lazy import buffer_of, evaluate
+from hornbeam.engines import get_engine
+from hornbeam.export.signature import signature_of
+from hornbeam.export.unknown_sizes import input_types, refuse_updates, trace_for_export
+from hornbeam.ir.complex_pairs import lower
+from hornbeam.ir.sizes import Assumptions, evaluated, symbols_of, text_of
+from hornbeam.ir.types import TensorType, numpy_dtype
 from hornbeam.saving.files import replace_file
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
-    from hornbeam.layers.layer import Layer
     from hornbeam.models import Model
-
-
-class _FlatInputs:
-    """A model as a function of its flat inputs."""
-
-    built = True
-
-    def __init__(self, model: Model, structure: list[Any]) -> None:
-        self._model, self._structure = model, structure
-        self.variables = model.variables
-
-    def __call__(self, *inputs: Any, training: bool) -> Any:
-        return self._model(*tree.pack_sequence_as(self._structure, list(inputs)), training=training)
 
 
 def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signature: Tree = None) -> Path:
     """Write the inference of a model as `model.mlir` (text with its weights) and `model.jax`, in a folder.
 
-    `jax.export.deserialize(bytes).call(*inputs)` runs `model.jax`.
+    `jax.export.deserialize(bytes).call(*inputs)` runs `model.jax`. Inputs of unknown sizes take any: "batch"
+    is the first size of all of them.
 
     Args:
         model: A built model.
         filepath: The folder.
-        input_signature: Structure of InputSpecs that fixes all sizes. By default a batch is one row.
+        input_signature: Structure of InputSpecs; by default the model's inputs.
 
     Returns:
         The folder.
 
     Raises:
         ImportError: If JAX or flatbuffers is not installed.
-        ValueError: If the model is not built.
+        ValueError: If the model is not built, changes variables during inference (stateful recurrent
+            layers), or computes something else for small sizes than for large ones.
     """
-    structure, specs = fixed_specs(model, input_signature)
-    function, weights = jax_function(cast("Layer", _FlatInputs(model, structure)))
+    structure = signature_of(model) if input_signature is None else list(input_signature)
+    engine: Any = get_engine("jax")
     import jax
     import jax.export
 
     if importlib.util.find_spec("flatbuffers") is None:
         raise ImportError(f"StableHLO files need flatbuffers: {install_command('stablehlo')}")
+    types = input_types([(spec.shape, str(spec.dtype or "float32")) for spec in tree.flatten(structure)])
+
+    def predict(*xs: Any) -> Any:
+        return model(*tree.pack_sequence_as(structure, list(xs)), training=False)
+
+    trace = trace_for_export(predict, types, model.describe())
+    refuse_updates(model, trace.traced, "a StableHLO file")
+    values = [variable.value.node for variable in trace.traced.variables] + trace.constants
+    evaluate(values)
+    state, graph = [buffer_of(node, engine) for node in values], lower(trace.graph)
+
+    def computed(*inputs: Any) -> Any:
+        return trace.traced.pack(engine.evaluate_unknown_sizes(graph, [*state, *inputs]))
 
     with jax.enable_x64(True):
-        arguments = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in specs]
-        exported = jax.export.export(jax.jit(lambda *xs: function(weights, *xs)))(*arguments)
+        exported = jax.export.export(jax.jit(computed))(*_arguments(types, trace.assumptions))
     target = Path(filepath)
     target.mkdir(parents=True, exist_ok=True)
     for name, data in (
@@ -69,3 +75,35 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
         with replace_file(target / name) as file:
             file.write(data)
     return target
+
+
+def _arguments(types: Sequence[TensorType], assumptions: Assumptions) -> list[Any]:
+    """Return what JAX traces a function for: shapes, with its own symbols for unknown sizes.
+
+    What is assumed of these is checked when the file is called.
+    """
+    import jax
+    import jax.export
+
+    scope = jax.export.SymbolicScope(_constraints(types, assumptions))
+    shapes = [", ".join(map(text_of, t.shape)) for t in types]
+    return [
+        jax.ShapeDtypeStruct(jax.export.symbolic_shape(shape, scope=scope), numpy_dtype(t.dtype))
+        for shape, t in zip(shapes, types, strict=True)
+    ]
+
+
+def _constraints(types: Sequence[TensorType], assumptions: Assumptions) -> list[str]:
+    """Write pairs of sizes that are taken to be equal as JAX writes them."""
+    import jax
+    import jax.export
+
+    names = sorted({name for t in types for size in t.shape for name in symbols_of(size)})
+    values = dict(zip(names, jax.export.symbolic_shape(",".join(names)), strict=True)) if names else {}
+    choose = {"min": jax.core.min_dim, "max": jax.core.max_dim}
+    equal: dict[str, None] = {}
+    for pair in assumptions:
+        a, b = sorted((str(evaluated(size, values, choose)) for size in pair), key=len, reverse=True)
+        if a != b:  # what is on the left is replaced by what is on the right
+            equal[f"{a} == {b}"] = None
+    return list(equal)

@@ -209,7 +209,7 @@ def reduce_weighted(
         if reduction in ("mean", "sum_over_batch_size"):
             # Every present value counts for (all / present), so that dividing by all makes the mean of the
             # present.
-            scale = ops.divide_no_nan(float(weights.size), ops.sum(weights))
+            scale = ops.divide_no_nan(weights.size, ops.sum(weights))
             weights = ops.where(present, ops.cast(scale, values.dtype), 0.0)
         weights = as_weights(weights, values.shape, "mask", name)
     if sample_weight is not None:
@@ -226,4 +226,4 @@ def reduce_weighted(
         return total
     if reduction == "mean_with_sample_weight" and weights is not None:
         return ops.divide_no_nan(total, ops.sum(weights))
-    return total / float(values.size) if values.size else total
+    return total / values.size if values.size else total

@@ -120,7 +120,7 @@ class Mean(Metric):
         """
         values, weights = per_sample(values, sample_weight, ops.mean, self.dtype, self.name)
         self.total.assign_add(ops.sum(values))
-        self.count.assign_add(float(values.size) if weights is None else ops.sum(weights))
+        self.count.assign_add(values.size if weights is None else ops.sum(weights))
 
     def result(self) -> Tensor:
         return ops.divide_no_nan(self.total, self.count)

@@ -207,7 +207,7 @@ class R2Score(Metric):
         )
         for total, value in zip(self._totals.values(), sums_of_batch, strict=True):
             total.assign_add(ops.sum(value, axis=0))
-        self.num_samples.assign_add(float(y_true.size))
+        self.num_samples.assign_add(y_true.size)
 
     def result(self) -> Tensor:
         if not self._totals:

@@ -19,6 +19,8 @@ from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh, job_from_environment
 from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
+from hornbeam.ir.interpret import evaluating_sizes, run
+from hornbeam.ir.sizes import axes_of_symbols
 
 try:
     import jax
@@ -175,6 +177,19 @@ class JaxEngine(TableEngine):
                 return super().on_mesh(mesh)
             self._mesh_engines[mesh] = self._make_mesh_engine(self, mesh)
         return self._mesh_engines[mesh]
+
+    def evaluate_unknown_sizes(self, graph: Graph, args: Sequence[Array]) -> list[Array]:
+        """Compute the outputs of a graph of unknown sizes, for arrays whose shapes have JAX's own symbols."""
+
+        def walk(graph: Graph, args: Sequence[Array]) -> list[Array]:
+            return run(graph, args, lower)
+
+        own = {**control(walk), "size": lambda *, size: jnp.asarray(size, jnp.int32)}
+        axes = axes_of_symbols(x.shape for x in graph.inputs)
+        values = {name: args[i].shape[axis] for name, (i, axis) in axes.items()}
+        choose = {"min": jax.core.min_dim, "max": jax.core.max_dim}
+        lower = evaluating_sizes(lambda node: own.get(node.name) or self.lower(node), values, choose)
+        return walk(graph, args)
 
     def compile(self, graph: Graph) -> Executable:
         self.check(graph)

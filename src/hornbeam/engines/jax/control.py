@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -39,6 +40,25 @@ PLUMBING: Table = {
 }
 
 
+def _scan_unknown_length(
+    step: Callable[..., tuple[Any, Any]], carry: Any, xs: Sequence[Array], length: Any, reverse: bool
+) -> tuple[Any, list[Array]]:
+    """Do what `lax.scan` does, which needs a number for `length`."""
+
+    def rows(at: Any) -> tuple[Array, ...]:
+        return tuple(lax.dynamic_index_in_dim(x, at, keepdims=False) for x in xs)
+
+    def turn(count: Array, state: tuple[Any, list[Array]]) -> tuple[Any, list[Array]]:
+        carry, stacked = state
+        at = length - 1 - count if reverse else count
+        carry, results = step(carry, rows(at))
+        written = zip(stacked, results, strict=True)
+        return carry, [lax.dynamic_update_index_in_dim(array, row, at, 0) for array, row in written]
+
+    _, shapes = jax.eval_shape(step, carry, rows(0))
+    return lax.fori_loop(0, length, turn, (carry, [jnp.zeros((length, *s.shape), s.dtype) for s in shapes]))
+
+
 def control(walk: Callable[[Graph, Sequence[Array]], list[Array]]) -> Table:
     """Build control flow by XLA's operations; `walk` evaluates a body."""
 
@@ -66,7 +86,8 @@ def control(walk: Callable[[Graph, Sequence[Array]], list[Array]]) -> Table:
             results = walk(body, (*carry, *x, *fixed))
             return tuple(results[:carries]), (*results[carries:], *carry)
 
-        carry, stacked = lax.scan(step, values[:carries], xs, length=length, reverse=reverse)
+        loop = lax.scan if isinstance(length, int) else _scan_unknown_length
+        carry, stacked = loop(step, values[:carries], xs, length=length, reverse=reverse)
         return (*carry, *stacked)
 
     return {"cond": cond, "while_loop": while_loop, "scan": scan}

@@ -43,6 +43,8 @@ def _select_by_mask(mask: Sequence[Array], step: Array) -> Callable[[Array, Arra
 
 def _loop(step: Callable[..., Any], state: Any, length: int, reverse: bool) -> Any:
     """Return the state after `step(state, index)` for all steps."""
+    if not isinstance(length, int):  # a symbol of JAX's
+        return lax.fori_loop(0, length, lambda i, state: step(state, length - 1 - i if reverse else i), state)
     numbers = jnp.arange(length, dtype=jnp.int32)
     return lax.scan(lambda state, number: (step(state, number), None), state, numbers, reverse=reverse)[0]
 

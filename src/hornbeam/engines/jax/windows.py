@@ -27,7 +27,17 @@ def _dot(x: Array, y: Array, *, contract: AxesPair, batch: AxesPair) -> Array:
     return lax.dot_general(x, y, (contract, batch), preferred_element_type=wide).astype(x.dtype)
 
 
+def _padded(x: Array, padding: Padding, value: Any) -> tuple[Array, Padding]:
+    """Pad x by what JAX's windows do not take, symbols. Return it and the padding that is left."""
+    if all(isinstance(n, int) for pair in padding for n in pair):
+        return x, padding
+    return lax.pad(x, value, [(0, 0, 0), *((*pair, 0) for pair in padding), (0, 0, 0)]), ((0, 0),) * len(
+        padding
+    )
+
+
 def _conv(x: Array, w: Array, *, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Array:
+    x, padding = _padded(x, padding, x.dtype.type(0))
     space = "DHW"[3 - len(strides) :]
     return lax.conv_general_dilated(
         x, w, strides, padding, rhs_dilation=dilation, feature_group_count=groups,
@@ -57,11 +67,16 @@ def _full_window(window: dict[str, Any]) -> dict[str, Any]:
 
 
 def _max_pool(x: Array, **window: Any) -> Array:
-    return lax.reduce_window(x, lowest(x.dtype), lax.max, **_full_window(window))
+    return _reduced(x, lowest(x.dtype), lax.max, window)
 
 
 def _sum_pool(x: Array, **window: Any) -> Array:
-    return lax.reduce_window(x, x.dtype.type(0), lax.add, **_full_window(window))
+    return _reduced(x, x.dtype.type(0), lax.add, window)
+
+
+def _reduced(x: Array, start: Any, operation: Any, window: dict[str, Any]) -> Array:
+    x, padding = _padded(x, window["padding"], start)
+    return lax.reduce_window(x, start, operation, **_full_window({**window, "padding": padding}))
 
 
 def _sum_pool_grad(dy: Array, *, input_shape: Shape, **window: Any) -> Array:

@@ -6,11 +6,15 @@ ONNX's elementwise operators broadcast by themselves. And equal nodes are writte
 
 ONNX Runtime's CPU kernels take some dtypes only. `KERNELS` says which; an operator on any other computes in a
 dtype that holds it exactly (16-bit floats in float32, rounded once; integers in wider ones, wrapped).
+
+Sizes may be symbols (`ir/sizes.py`): nodes compute them from the shapes of the inputs. Since `n != 1` is
+false for an unknown size, what has to hold for all of its values is asked with `==` and `not`.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +28,18 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run
 from hornbeam.ir.interpret import where as place_of
 from hornbeam.ir.node import Node
-from hornbeam.ir.types import Shape, TensorType, is_float, numpy_dtype
+from hornbeam.ir.sizes import (
+    axes_of_symbols,
+    evaluate,
+    is_one,
+    is_unknown,
+    maximum,
+    merged_size,
+    minimum,
+    symbols_of,
+    text_of,
+)
+from hornbeam.ir.types import Shape, TensorType, is_float, is_integer, numpy_dtype
 
 try:
     import onnx as onnx
@@ -168,6 +183,13 @@ class Value:
     def __rtruediv__(self, other: float) -> Value:
         return elementwise("Div", self.like(other), self)
 
+    def __floordiv__(self, other: Value | float) -> Value:
+        """The floor of the quotient of integers."""
+        return (self - elementwise("Mod", self, other)) / other
+
+    def __rfloordiv__(self, other: float) -> Value:
+        return self.like(other) // self
+
     def __neg__(self) -> Value:
         return elementwise("Neg", self)
 
@@ -196,7 +218,9 @@ class Value:
         return elementwise("Not" if self.dtype == "bool" else "BitwiseNot", self)
 
     def like(self, number: float | np.ndarray) -> Value:
-        """A number as a constant of this value's dtype."""
+        """A number as a constant of this value's dtype, or a size as a scalar."""
+        if is_unknown(number):
+            return _restored(self.emitter.size(number), (), ()).cast(self.dtype)
         return self.emitter.constant(np.asarray(number).astype(numpy_dtype(self.dtype)), self.dtype)
 
     def full(self, number: float | np.ndarray) -> Value:
@@ -215,6 +239,10 @@ class Value:
             return self
         if self.emitter.is_zero(self):
             return spread(self.emitter.constant(np.zeros((), numpy_dtype(dtype)), dtype), self.shape, ())
+        if self.emitter.opset < BIT_CASTS:
+            if is_integer(self.dtype) and is_integer(dtype):
+                return self.cast(dtype)
+            raise NoKernelError(f"ONNX before opset {BIT_CASTS} has no cast of bits, {self.dtype} to {dtype}")
         return self.emitter.node("BitCast", [self], dtype, self.shape, self.stored, to=onnx_type(dtype))
 
     def plain(self) -> Value:
@@ -234,6 +262,8 @@ def _lifted(operands: Sequence[Value | float]) -> list[Value]:
 def elementwise(operator: str, *operands: Value | float, **attributes: Any) -> Value:
     """An operator that broadcasts, on values of one dtype; the result has that dtype."""
     xs = _lifted(operands)
+    if operator == "Sub" and xs[0].emitter.is_zero(xs[1]) and xs[1].shape in ((), xs[0].shape):
+        return xs[0]  # ONNX Runtime's own removal of such nodes breaks some models
     work = carrier(operator, xs[0].dtype)
     out = _broadcasting(operator, [x.cast(work) for x in xs], work, **attributes)
     return out.cast(xs[0].dtype)
@@ -246,8 +276,8 @@ def compare(operator: str, *operands: Value | float) -> Value:
     return _broadcasting(operator, [x.cast(work) for x in xs], "bool")
 
 
-# From this version of ONNX on there is BitCast.
-_BIT_CASTS = 26
+# From this version of ONNX on there are BitCast and CumProd.
+BIT_CASTS = 26
 _WORDS = {4: "int32", 8: "int64"}
 
 
@@ -261,7 +291,7 @@ def where(condition: Value, x: Value | float, y: Value | float) -> Value:
     if x.dtype == "bool":
         return (condition & x) | (~condition & y)
     size = numpy_dtype(x.dtype).itemsize
-    if x.emitter.opset < _BIT_CASTS:
+    if x.emitter.opset < BIT_CASTS:
         return _broadcasting("Where", [condition, x, y], x.dtype)
     if size not in _WORDS:
         work = "float32" if x.floating else "int32"
@@ -282,9 +312,21 @@ def zeros(like: Value, shape: Shape, dtype: str | None = None) -> Value:
 
 
 def _broadcasting(operator: str, xs: list[Value], dtype: str, **attributes: Any) -> Value:
-    shape = np.broadcast_shapes(*(x.shape for x in xs))
-    stored = np.broadcast_shapes(*(x.stored for x in xs))
+    shape = _common([x.shape for x in xs])
+    stored = _common([x.stored for x in xs])
+    # Sizes that are equal in both may have been computed in two ways.
+    lead = len(shape) - len(stored)
+    stored = tuple([n if n == 1 else full for n, full in zip(stored, shape[lead:], strict=True)])
     return xs[0].emitter.node(operator, xs, dtype, shape, stored, **attributes)
+
+
+def _common(shapes: Sequence[Shape]) -> Shape:
+    """The shape that operands broadcast to; unknown sizes are taken to fit."""
+    if not any(is_unknown(size) for shape in shapes for size in shape):
+        return np.broadcast_shapes(*shapes)
+    rank = max(map(len, shapes))
+    columns = zip(*([1] * (rank - len(shape)) + list(shape) for shape in shapes), strict=True)
+    return tuple([merged_size(*([n for n in column if not is_one(n)] or [1])) for column in columns])
 
 
 # -- moving elements -----------------------------------------------------------------------------------------
@@ -295,13 +337,18 @@ def _restored(x: Value, stored: Shape, shape: Shape) -> Value:
     """x under another shape, stored in another one of the same size."""
     if x.stored == stored:
         return Value(x.emitter, x.name, x.dtype, shape, stored)
-    return x.emitter.node("Reshape", [x, x.emitter.ints(stored)], x.dtype, shape, stored, allowzero=1)
+    unknown = [is_unknown(n) for n in stored]
+    if sum(unknown) == 1 and 0 not in stored:  # ONNX infers a size of -1
+        target = x.emitter.ints([-1 if yes else n for n, yes in zip(stored, unknown, strict=True)])
+    else:
+        target = x.emitter.ints(stored)
+    return x.emitter.node("Reshape", [x, target], x.dtype, shape, stored, allowzero=1)
 
 
 def reshape(x: Value, shape: Shape) -> Value:
     """The same elements in row-major order under another shape."""
     if math.prod(x.stored) == 1:
-        return _restored(x, (), shape) if x.size != 1 else _restored(x, shape if x.stored else (), shape)
+        return _restored(x, shape if x.stored and x.size == 1 else (), shape)
     return _restored(x.plain(), shape, shape)
 
 
@@ -311,7 +358,7 @@ def transpose(x: Value, perm: Sequence[int]) -> Value:
     if not x.stored:
         return _restored(x, (), shape)
     stored = tuple(x.stored[a] for a in perm)
-    moved = [a for a in perm if x.stored[a] != 1]
+    moved = [a for a in perm if not is_one(x.stored[a])]
     if moved == sorted(moved):
         return _restored(x, stored, shape)
     return x.emitter.node("Transpose", [x], x.dtype, shape, stored, perm=list(perm))
@@ -329,14 +376,14 @@ def spread(x: Value, shape: Shape, dims: Sequence[int]) -> Value:
 
 def cut(x: Value, start: Sequence[int], stop: Sequence[int], step: Sequence[int]) -> Value:
     """x[start:stop:step] on every axis; a step of -1 from the last element turns an axis round."""
-    shape = tuple(len(range(a, b, s)) for a, b, s in zip(start, stop, step, strict=True))
+    shape = tuple(_length(a, b, s) for a, b, s in zip(start, stop, step, strict=True))
     if not x.stored and 0 not in shape:
         return _restored(x, (), shape)
     if 0 in shape:
         x = x.plain()
     axes = [
         a for a in range(x.rank)
-        if (start[a], stop[a], step[a]) != (0, x.shape[a], 1) and (x.stored[a] != 1 or x.shape[a] == 1)
+        if (start[a], stop[a], step[a]) != (0, x.shape[a], 1) and (not is_one(x.stored[a]) or x.shape[a] == 1)
     ]  # fmt: skip
     if not axes:
         return Value(x.emitter, x.name, x.dtype, shape, x.stored)
@@ -344,6 +391,13 @@ def cut(x: Value, start: Sequence[int], stop: Sequence[int], step: Sequence[int]
     ends = [stop[a] if stop[a] >= 0 else np.iinfo(np.int64).min for a in axes]
     bounds = ([start[a] for a in axes], ends, axes, [step[a] for a in axes])
     return x.emitter.node("Slice", [x, *map(x.emitter.ints, bounds)], x.dtype, shape, stored)
+
+
+def _length(start: int, stop: int, step: int) -> int:
+    """The number of elements of a slice."""
+    if not (is_unknown(start) or is_unknown(stop)):
+        return len(range(start, stop, step))
+    return -((start - stop) // step)
 
 
 def part(x: Value, axis: int, start: int, stop: int) -> Value:
@@ -366,15 +420,15 @@ def pad(x: Value, value: Value, low: Sequence[int], high: Sequence[int], interio
     for axis, gap in enumerate(interior):
         if gap and x.shape[axis] > 1:
             x = _spaced(x, value, axis, gap)
-    begin, end = [max(n, 0) for n in low], [max(n, 0) for n in high]
-    if any(begin) or any(end):
+    begin, end = [maximum(n, 0) for n in low], [maximum(n, 0) for n in high]
+    if not all(n == 0 for n in (*begin, *end)):
         work = carrier("Pad", x.dtype)
         shape = tuple(n + a + b for n, a, b in zip(x.shape, begin, end, strict=True))
         amounts = x.emitter.ints((*begin, *end))
         parts = [x.plain().cast(work), amounts, value.plain().cast(work)]
         x = x.emitter.node("Pad", parts, work, shape).cast(x.dtype)
-    stop = [n + min(b, 0) for n, b in zip(x.shape, high, strict=True)]
-    return cut(x, [max(-a, 0) for a in low], stop, [1] * x.rank)
+    stop = [n + minimum(b, 0) for n, b in zip(x.shape, high, strict=True)]
+    return cut(x, [maximum(-a, 0) for a in low], stop, [1] * x.rank)
 
 
 def _spaced(x: Value, value: Value, axis: int, gap: int) -> Value:
@@ -417,6 +471,8 @@ class Emitter:
         self._initializers: list[TensorProto] = []
         self._scopes: list[Scope] = []
         self._reserved: frozenset[str] = frozenset()
+        # The input and its axis whose size a symbol is.
+        self._symbols: dict[str, tuple[Value, int]] = {}
 
     def lower(self, node: Node) -> Callable[..., Any] | None:
         """The function that writes a node, or None for a composite to walk."""
@@ -451,6 +507,8 @@ class Emitter:
 
     def ints(self, numbers: Sequence[int]) -> Value:
         """A vector of int64 with all its elements stored, as ONNX requires for shapes, axes and bounds."""
+        if any(map(is_unknown, numbers)):
+            return self._computed(numbers)
         array = np.array(numbers, np.int64)
         if len(numbers) > 1 and len(set(numbers)) == 1:  # `constant` would store one
             key = ("ints", tuple(numbers))
@@ -461,6 +519,22 @@ class Emitter:
                 )
             return self._constants[key]
         return self.constant(array, "int64")
+
+    def _computed(self, numbers: Sequence[int]) -> Value:
+        """A vector of int64 with sizes that are not known."""
+        parts: list[Value] = []
+        for unknown, group in itertools.groupby(numbers, is_unknown):
+            sizes = list(group)
+            parts += map(self.size, sizes) if unknown else [self.ints(sizes)]
+        return parts[0] if len(parts) == 1 else join(parts, 0)
+
+    def size(self, size: Any) -> Value:
+        """A size that is not known, as an int64 vector of one element."""
+        values = {}
+        for name in symbols_of(size):
+            array, axis = self._symbols[name]
+            values[name] = self.node("Shape", [array], "int64", (1,), start=axis, end=axis + 1)
+        return evaluate(size, values, _CHOICES)
 
     def _fresh(self, dtype: str, shape: Shape, stored: Shape | None = None) -> Value:
         self._count += 1
@@ -555,7 +629,9 @@ class Emitter:
         inputs: Sequence[str] = (),
         outputs: Sequence[str] = (),
     ) -> ModelProto:
-        """`graph` as a model of fixed shapes, its inputs and outputs in the graph's order.
+        """`graph` as a model, its inputs and outputs in the graph's order.
+
+        Unknown sizes are those of inputs, and what is computed from them.
 
         Args:
             graph: The graph.
@@ -579,6 +655,8 @@ class Emitter:
             )
         for i, name in enumerate(inputs, count):
             args[i] = replace(args[i], name=name)
+        axes = axes_of_symbols(x.shape for x in args)
+        self._symbols = {name: (args[i], axis) for name, (i, axis) in axes.items()}
         with self._scope() as scope:
             results = self._returned(self.walk(graph, args))
             for i, name in enumerate(outputs):
@@ -593,4 +671,11 @@ class Emitter:
 
 
 def _infos(values: Sequence[Value]) -> list[Any]:
-    return [helper.make_tensor_value_info(x.name, onnx_type(x.dtype), x.shape) for x in values]
+    shapes = [[text_of(n) if is_unknown(n) else n for n in x.shape] for x in values]
+    return [
+        helper.make_tensor_value_info(x.name, onnx_type(x.dtype), shape)
+        for x, shape in zip(values, shapes, strict=True)
+    ]
+
+
+_CHOICES = {name: functools.partial(elementwise, name.capitalize()) for name in ("min", "max")}

@@ -14,6 +14,7 @@ import numpy as np
 
 from hornbeam.engines.onnx.emit import (
     Functions,
+    NoKernelError,
     Value,
     elementwise,
     part,
@@ -24,6 +25,7 @@ from hornbeam.engines.onnx.emit import (
 )
 from hornbeam.engines.onnx.emit import transpose as turned
 from hornbeam.engines.onnx.windows import reduce_sum
+from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import Shape
 
 
@@ -33,6 +35,8 @@ def _of_matrices(fn: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(fn)
     def apply(*operands: Value, **params: Any) -> Any:
         lead, dtype = operands[0].shape[:-2], operands[0].dtype
+        if any(is_unknown(n) for x in operands for n in x.shape[-2:]):
+            raise NoKernelError(f"ONNX needs matrices of known sizes for {fn.__name__.strip('_')}")
         flat = [reshape(x.cast("float64"), (math.prod(lead), *x.shape[-2:])).plain() for x in operands]
         results = fn(*flat, **params)
         many = results if isinstance(results, tuple) else (results,)

@@ -13,6 +13,7 @@ import numpy as np
 
 from hornbeam.engines.onnx.elementwise import BINARY, UNARY, convert, is_nan
 from hornbeam.engines.onnx.emit import (
+    BIT_CASTS,
     Emitter,
     Functions,
     Value,
@@ -32,6 +33,7 @@ from hornbeam.engines.onnx.linalg import LINALG
 from hornbeam.engines.onnx.windows import WINDOWS
 from hornbeam.engines.table import STRUCTURE
 from hornbeam.ir.graph import Graph
+from hornbeam.ir.sizes import is_one, is_unknown, maximum
 from hornbeam.ir.types import Shape, TensorType, is_float, numpy_dtype
 
 # -- shape ---------------------------------------------------------------------------------------------------
@@ -46,17 +48,22 @@ def _iota(emitter: Emitter, *, dtype: str, shape: Shape, axis: int) -> Value:
     if size <= 1024:
         steps = emitter.constant(np.arange(size).astype(numpy_dtype(dtype)), dtype)
     else:
-        first, last, one = (emitter.constant(np.array(n, np.int64), "int64") for n in (0, size, 1))
+        first, one = (emitter.constant(np.array(n, np.int64), "int64") for n in (0, 1))
+        last = first.like(size)
         steps = emitter.node("Range", [first, last, one], "int64", (size,)).cast(dtype)
     return spread(steps, shape, (axis,))
 
 
-def _clamped(x: Value, largest: int | np.ndarray) -> Value:
+def _size(emitter: Emitter, *, size: Any) -> Value:
+    return reshape(emitter.size(size), ()).cast("int32")
+
+
+def _clamped(x: Value, largest: int | Value) -> Value:
     """Integers of any dtype as int64 between 0 and `largest`."""
     if x.dtype == "uint64":  # beyond int64 they must stay large
         x = elementwise("Min", x, x.like(2**62))
     x = x.cast("int64")
-    return elementwise("Min", elementwise("Max", x, x.like(0)), x.like(largest))
+    return elementwise("Min", elementwise("Max", x, 0), largest)
 
 
 def _begin(x: Value, starts: Sequence[Value], sizes: Shape) -> Value:
@@ -84,14 +91,14 @@ def _dynamic_update_slice(x: Value, update: Value, *starts: Value) -> Value:
     end = x.emitter.ints([n - size for n, size in zip(x.shape, update.shape, strict=True)]) - begin
     amounts = join([begin, end], 0)
     work = carrier("Pad", x.dtype)
-    ones = x.emitter.constant(np.ones(update.shape, bool), "bool").plain()
+    ones = spread(x.emitter.constant(np.array(True), "bool"), update.shape, ()).plain()
     inside = x.emitter.node("Pad", [ones, amounts], "bool", x.shape)
     moved = x.emitter.node("Pad", [update.plain().cast(work), amounts], work, x.shape).cast(x.dtype)
     return where(inside, moved, x)
 
 
 def _reverse(x: Value, *, axes: tuple[int, ...]) -> Value:
-    turned = [a in axes and x.shape[a] > 1 for a in range(x.rank)]
+    turned = [a in axes and not is_one(x.shape[a]) for a in range(x.rank)]
     start = [n - 1 if yes else 0 for n, yes in zip(x.shape, turned, strict=True)]
     stop = [-1 if yes else n for n, yes in zip(x.shape, turned, strict=True)]
     return cut(x, start, stop, [-1 if yes else 1 for yes in turned])
@@ -183,10 +190,25 @@ def _arg(operator: str) -> Callable[..., Value]:
     return arg
 
 
+def _step_by_step(x: Value, operator: str, start: float, axis: int, reverse: bool = False) -> Value:
+    """The running result of an operator along an axis, by a Scan over it."""
+    order = (axis, *(a for a in range(x.rank) if a != axis))
+    steps = transpose(x, order).plain()
+    first = spread(x.like(start), steps.shape[1:], ()).plain()
+
+    def step(before: Value, here: Value) -> list[Value]:
+        return [elementwise(operator, before, here)] * 2
+
+    _, results = x.emitter.scan([first], [steps], step, reverse)
+    return transpose(results, np.argsort(order).tolist())
+
+
 def _cumulative(operator: str) -> Callable[..., Value]:
     def cumulative(x: Value, *, axis: int, reverse: bool) -> Value:
         if not x.size:
             return x
+        if operator == "CumProd" and x.emitter.opset < BIT_CASTS:
+            return _step_by_step(x, "Mul", 1, axis, reverse)
         work = x.plain().cast(carrier(operator, x.dtype))
         at = x.emitter.constant(np.array(axis, np.int64), "int64")
         result = x.emitter.node(operator, [work, at], work.dtype, x.shape, reverse=int(reverse))
@@ -201,6 +223,9 @@ def _running(operator: str) -> Callable[..., Value]:
     def running(x: Value, *, axis: int, reverse: bool) -> Value:
         if reverse:
             return _reverse(running(_reverse(x, axes=(axis,)), axis=axis, reverse=False), axes=(axis,))
+        if is_unknown(x.shape[axis]):
+            start = _lowest(x.dtype) if operator == "Max" else _highest(x.dtype)
+            return _step_by_step(x, operator, start, axis)
         size, distance = x.shape[axis], 1
         while distance < size:
             head, tail, before = (
@@ -227,11 +252,26 @@ def _sortable(x: Value) -> Value:
 def _argsort(x: Value, *, axis: int) -> Value:
     if not x.size:
         return zeros(x, x.shape, "int32")
-    key = _sortable(x).plain()
-    key = key.cast(carrier("TopK", key.dtype))
-    types = [TensorType(x.shape, key.dtype), TensorType(x.shape, "int64")]
-    count = x.emitter.ints((x.shape[axis],))
-    return x.emitter.nodes("TopK", [key, count], types, axis=axis, largest=0, sorted=1)[1].cast("int32")
+    if not x.floating or x.emitter.opset >= BIT_CASTS:
+        return _order(_sortable(x), axis).cast("int32")
+    # By value first, then NaN behind all others.
+    missing = is_nan(x)
+    order = _order(where(missing, math.inf, x), axis)
+    last = _along(missing.cast("int32"), order, axis)
+    return _along(order, _order(last, axis), axis).cast("int32")
+
+
+def _order(key: Value, axis: int) -> Value:
+    """Indices that sort along an axis; equal elements keep their order."""
+    key = key.plain().cast(carrier("TopK", key.dtype))
+    types = [TensorType(key.shape, key.dtype), TensorType(key.shape, "int64")]
+    count = key.emitter.ints((key.shape[axis],))
+    return key.emitter.nodes("TopK", [key, count], types, axis=axis, largest=0, sorted=1)[1]
+
+
+def _along(x: Value, indices: Value, axis: int) -> Value:
+    """The elements of x at `indices` along an axis."""
+    return x.emitter.node("GatherElements", [x.plain(), indices.plain()], x.dtype, x.shape, axis=axis)
 
 
 _REDUCE: Functions = {
@@ -257,7 +297,7 @@ _REDUCE: Functions = {
 def _places(x: Value, indices: Value, batch_dims: int) -> Value:
     """`indices` as int64, clamped into the axes of x that they address."""
     sizes = x.shape[batch_dims : batch_dims + indices.shape[-1]]
-    return _clamped(indices, np.array([max(size - 1, 0) for size in sizes]))
+    return _clamped(indices, x.emitter.ints([maximum(size - 1, 0) for size in sizes]))
 
 
 def _gather(x: Value, indices: Value, *, batch_dims: int) -> Value:
@@ -282,8 +322,8 @@ def _row_numbers(x: Value, indices: Value, batch_dims: int) -> Value:
     places = _places(x, indices, batch_dims)
     number = zeros(x, rows, "int64")
     for axis in range(batch_dims):
-        at = x.emitter.constant(np.arange(rows[axis], dtype=np.int64), "int64")
-        number = number * x.shape[axis] + spread(at, rows, (axis,))
+        at = _iota(x.emitter, dtype="int64", shape=rows, axis=axis)
+        number = number * x.shape[axis] + at
     for i in range(indices.shape[-1]):
         column = part(places, places.rank - 1, i, i + 1)
         number = number * x.shape[batch_dims + i] + reshape(column, rows)
@@ -392,5 +432,6 @@ TABLE: Functions = {
     "random_bits": _random_bits,
 }  # fmt: skip
 MAKERS: Functions = {
-    "constant": _constant, "iota": _iota, "cond": _cond, "while_loop": _while_loop, "scan": _scan
+    "constant": _constant, "size": _size, "iota": _iota, "cond": _cond, "while_loop": _while_loop,
+    "scan": _scan,
 }  # fmt: skip

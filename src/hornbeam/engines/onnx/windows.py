@@ -29,6 +29,7 @@ from hornbeam.engines.onnx.emit import (
     where,
     zeros,
 )
+from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import Shape
 
 if TYPE_CHECKING:
@@ -166,6 +167,11 @@ def _output(x: Shape, w: Shape, strides: Shape, padding: Padding, dilation: Shap
     return tuple(max((n - d * (k - 1) - 1) // s + 1, 0) for n, k, s, d in sizes)
 
 
+def _is_known(padding: Padding) -> bool:
+    """True if the padding is known, so that it can be an attribute of a node."""
+    return not any(is_unknown(n) for pair in padding for n in pair)
+
+
 def _window(strides: Shape, padding: Padding, dilation: Shape, groups: int) -> dict[str, Any]:
     pads = [low for low, _ in padding] + [high for _, high in padding]
     return {"strides": list(strides), "pads": pads, "dilations": list(dilation), "group": groups}
@@ -194,6 +200,8 @@ def _conv(x: Value, w: Value, *, strides: Shape, padding: Padding, dilation: Sha
     if not math.prod(shape) or not x.size:
         return zeros(x, shape)
     if x.dtype == "float32":
+        if not _is_known(padding):
+            x, padding = _padded(x, padding), [(0, 0)] * len(padding)
         nchw = (shape[0], shape[-1], *spatial)
         window = _window(strides, padding, dilation, groups)
         return _last(
@@ -223,10 +231,10 @@ def _conv_input_grad(
     padded_sizes = _reach(input_shape[1:-1], padding)
     if dy.dtype == "float32" and set(strides) == {1} and _turnable(w, padding, dilation):
         return _conv_turned(dy, w, padding, dilation, groups)
-    if dy.dtype == "float32":
-        sizes = zip(dy.shape[1:-1], strides, w.shape[:-2], dilation, strict=True)
-        reached = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in sizes]
-        missing = [size - n for size, n in zip(padded_sizes, reached, strict=True)]
+    sizes = zip(dy.shape[1:-1], strides, w.shape[:-2], dilation, strict=True)
+    reached = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in sizes]
+    missing = [size - n for size, n in zip(padded_sizes, reached, strict=True)]
+    if dy.dtype == "float32" and _is_known(padding) and not any(map(is_unknown, missing)):
         pads = [(low, max(high - m, 0)) for (low, high), m in zip(padding, missing, strict=True)]
         extra = [max(m - high, 0) for (_, high), m in zip(padding, missing, strict=True)]
         shape = (input_shape[0], input_shape[-1], *input_shape[1:-1])
@@ -357,9 +365,9 @@ def _choices(x: Value, window: dict[str, Any]) -> list[Value]:
     largest = _max_pool(x, **window)
     views = _views(x, **window, value=-math.inf)
     real = None
-    if any(map(any, window["padding"])):
-        ones = np.ones((1, *x.shape[1:-1], 1), bool)
-        real = _views(x.emitter.constant(ones, "bool"), **window, value=0)
+    if not all(n == 0 for pair in window["padding"] for n in pair):
+        inside = x.emitter.constant(np.array(True), "bool")
+        real = _views(spread(inside, (1, *x.shape[1:-1], 1), ()), **window, value=0)
     chosen, earlier = [], None
     for number, view in enumerate(views):
         missing = x.emitter.node("IsNaN", [view], "bool", view.shape, view.stored)

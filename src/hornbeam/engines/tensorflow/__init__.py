@@ -18,8 +18,9 @@ import numpy as np
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.table import STRUCTURE, Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
-from hornbeam.ir.interpret import run, use_counts
+from hornbeam.ir.interpret import evaluating_sizes, run, use_counts
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import axes_of_symbols, known_or_none
 from hornbeam.ir.types import numpy_dtype
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what TensorFlow tells about the machine
@@ -130,8 +131,21 @@ class TensorFlowEngine(TableEngine):
         return HOST[node.name] if self._on_cpu and node.name in HOST and is_plain(node) else None
 
     def inlined(self, graph: Graph, args: Sequence[Tensor]) -> list[Tensor]:
-        """The graph's outputs by TensorFlow's own operations alone, for graphs that leave this process."""
-        return run(graph, args, lambda node: self._host(node) or self.lower(node))
+        """The graph's outputs by TensorFlow's own operations alone, for graphs that leave this process.
+
+        Sizes that are not known are computed from the shapes of the arguments.
+        """
+
+        def walk(graph: Graph, args: Sequence[Tensor]) -> list[Tensor]:
+            return run(graph, args, lower)
+
+        own = {**_control(walk), "size": lambda *, size: tf.convert_to_tensor(size, tf.int32)}
+        axes = axes_of_symbols(x.shape for x in graph.inputs)
+        values = {name: tf.shape(args[i])[axis] for name, (i, axis) in axes.items()}
+        lower = evaluating_sizes(
+            lambda node: own.get(node.name) or self._host(node) or self.lower(node), values, _CHOICES
+        )
+        return walk(graph, args)
 
     def _has_host(self, graph: Graph) -> bool:
         return any(
@@ -235,7 +249,10 @@ def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
     ) -> tuple[Tensor, ...]:
         steps, fixed = values[carries : carries + sequences], values[carries + sequences :]
         rows = (*body.outputs[carries:], *body.outputs[:carries])
-        kept = [tf.TensorArray(numpy_dtype(row.dtype), length, element_shape=row.shape) for row in rows]
+        kept = [
+            tf.TensorArray(numpy_dtype(row.dtype), length, element_shape=known_or_none(row.shape))
+            for row in rows
+        ]
 
         def step(count: Tensor, carry: Sequence[Tensor], kept: Sequence[Any]) -> tuple[Any, Any, Any]:
             at = length - 1 - count if reverse else count
@@ -253,6 +270,7 @@ def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
     return {"cond": cond, "while_loop": while_loop, "scan": scan}
 
 
+_CHOICES = {"min": tf.minimum, "max": tf.maximum}
 TABLE: Table = {
     **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **STRUCTURE,
     "random_bits": _random_bits,

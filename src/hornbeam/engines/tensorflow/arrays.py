@@ -13,9 +13,13 @@ from hornbeam.engines.table import Table
 from hornbeam.engines.tensorflow.elementwise import (
     HALVES,
     Tensor,
+    at_least,
+    is_empty,
+    is_zero,
     long,
     maximum,
     minimum,
+    sizes_of,
     through,
     widened,
     zero_like,
@@ -40,7 +44,7 @@ def _iota(*, dtype: str, shape: tuple[int, ...], axis: int) -> Tensor:
 
 def _broadcast(x: Tensor, *, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
     sizes = [1] * len(shape)
-    for size, axis in zip(x.shape, dims, strict=True):
+    for size, axis in zip(sizes_of(x), dims, strict=True):
         sizes[axis] = size
     return tf.broadcast_to(tf.reshape(x, sizes), shape)
 
@@ -49,39 +53,46 @@ def pad(
     x: Tensor, value: Tensor, *, low: Sequence[int], high: Sequence[int], interior: Sequence[int]
 ) -> Tensor:
     for axis, between in enumerate(interior):
-        size = x.shape[axis]
-        if between and size:
+        size = sizes_of(x)[axis]
+        if between and not is_zero(size):
             after = [[0, 0]] * (axis + 1) + [[0, between]] + [[0, 0]] * (x.shape.rank - axis - 1)
             x = tf.pad(tf.expand_dims(x, axis + 1), after, constant_values=value)
-            wide = [*x.shape[:axis], size * (between + 1), *x.shape[axis + 2 :]]
+            spread = sizes_of(x)
+            wide = [*spread[:axis], size * (between + 1), *spread[axis + 2 :]]
             x = tf.gather(tf.reshape(x, wide), tf.range(wide[axis] - between), axis=axis)
-    grown = [[max(a, 0), max(b, 0)] for a, b in zip(low, high, strict=True)]
-    if any(map(any, grown)):
+    grown = [[at_least(a, 0), at_least(b, 0)] for a, b in zip(low, high, strict=True)]
+    if not all(is_zero(n) for pair in grown for n in pair):
         x = tf.pad(x, grown, constant_values=value)
-    return x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, a, b in zip(x.shape, low, high, strict=True))]
+    sizes = zip(sizes_of(x), low, high, strict=True)
+    return x[tuple(slice(at_least(-a, 0), n - at_least(-b, 0)) for n, a, b in sizes)]
 
 
-def _starts(starts: Sequence[Tensor], shape: Shape, sizes: Sequence[int]) -> list[Tensor]:
+def _starts(starts: Sequence[Tensor], shape: Sequence[Any], sizes: Sequence[Any]) -> list[Tensor]:
     """Starts as int32, moved so that the block lies inside."""
     ends = [n - size for n, size in zip(shape, sizes, strict=True)]
     return [_inside_range(start, end) for start, end in zip(starts, ends, strict=True)]
 
 
-def _inside_range(index: Tensor, last: int) -> Tensor:
-    top = tf.constant(min(last, index.dtype.max), index.dtype)
+def _inside_range(index: Tensor, last: Any) -> Tensor:
+    largest = index.dtype.max
+    if tf.is_tensor(last):
+        top = tf.cast(tf.minimum(tf.cast(last, tf.int64), min(largest, tf.int64.max)), index.dtype)
+    else:
+        top = tf.constant(min(last, largest), index.dtype)
     return tf.cast(tf.maximum(tf.minimum(index, top), tf.zeros_like(index)), tf.int32)
 
 
 def _dynamic_slice(x: Tensor, *starts: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    return tf.slice(x, tf.stack(_starts(starts, x.shape, sizes)), sizes) if sizes else x
+    return tf.slice(x, tf.stack(_starts(starts, sizes_of(x), sizes)), sizes) if sizes else x
 
 
 def _update(x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
     inside = tf.constant(True)
-    if not update.shape.num_elements():
+    if is_empty(update):
         return x
-    for axis, start in enumerate(_starts(starts, x.shape, update.shape)):
-        position, size = tf.range(x.shape[axis]) - start, update.shape[axis]
+    shape, block = sizes_of(x), sizes_of(update)
+    for axis, start in enumerate(_starts(starts, shape, block)):
+        position, size = tf.range(shape[axis]) - start, block[axis]
         update = tf.gather(update, tf.clip_by_value(position, 0, size - 1), axis=axis)
         here = tf.reshape((position >= 0) & (position < size), [-1] + [1] * (x.shape.rank - axis - 1))
         inside = inside & here
@@ -122,7 +133,7 @@ def _extremes(fn: Callable[..., Tensor], of_nothing: Callable[[Any], Any]) -> Ca
     def extremes(x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
         if not axes:
             return x
-        if not x.shape.num_elements():
+        if is_empty(x):
             kept = [size for axis, size in enumerate(x.shape) if axis not in axes]
             return tf.fill(kept, tf.constant(of_nothing(x.dtype), x.dtype))
         if x.dtype == tf.uint64:
@@ -161,6 +172,10 @@ def _running(pick: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Cumulative maximum or minimum by doubling: log2(n) steps."""
 
     def running(x: Tensor, *, axis: int, reverse: bool) -> Tensor:
+        if x.shape[axis] is None:
+            order = [axis, *(a for a in range(x.shape.rank) if a != axis)]
+            steps = tf.scan(pick, tf.transpose(x, order), reverse=reverse)
+            return tf.transpose(steps, np.argsort(order))
         x = tf.reverse(x, [axis]) if reverse else x
         size, reach = x.shape[axis], 1
         while reach < size:
@@ -192,12 +207,12 @@ def _unsigned(key: Tensor) -> Tensor:
 
 def _argsort(x: Tensor, *, axis: int) -> Tensor:
     key = _sort_key(x)
-    if not x.shape.num_elements():
-        return tf.zeros(x.shape, tf.int32)
+    if is_empty(x):
+        return tf.zeros(sizes_of(x), tf.int32)
     moved = [a for a in range(x.shape.rank) if a != axis] + [axis]
     # All bits turned round, the smallest is the largest; of equals the first comes first.
     last = tf.bitwise.invert(tf.transpose(key, moved))
-    return tf.transpose(tf.math.top_k(last, x.shape[axis]).indices, np.argsort(moved))
+    return tf.transpose(tf.math.top_k(last, sizes_of(x)[axis]).indices, np.argsort(moved))
 
 
 REDUCE: Table = {
@@ -220,30 +235,30 @@ REDUCE: Table = {
 # -- gather, scatter -----------------------------------------------------------------------------------------
 
 
-def _rows(shape: Sequence[int], indices: Tensor, batch_dims: int) -> Tensor:
+def _rows(shape: Sequence[Any], indices: Tensor, batch_dims: int) -> Tensor:
     """Numbers of the addressed rows, of x as (rows, rest), clamped into range; one per row of `indices`."""
-    *grid, depth = indices.shape
+    *grid, depth = sizes_of(indices)
     number = tf.zeros(grid, tf.int32)
     for axis in range(batch_dims):
         number = number * shape[axis] + _iota(dtype="int32", shape=tuple(grid), axis=axis)
     for i in range(depth):
         size = shape[batch_dims + i]
-        number = number * size + _inside_range(indices[..., i], max(size - 1, 0))
+        number = number * size + _inside_range(indices[..., i], at_least(size - 1, 0))
     return tf.reshape(number, [-1])
 
 
 def _gather(x: Tensor, indices: Tensor, *, batch_dims: int) -> Tensor:
-    depth = batch_dims + indices.shape[-1]
-    flat = tf.reshape(x, [math.prod(x.shape[:depth]), *x.shape[depth:]])
-    selected = tf.gather(flat, _rows(x.shape, indices, batch_dims))
-    return tf.reshape(selected, [*indices.shape[:-1], *x.shape[depth:]])
+    depth, shape = batch_dims + indices.shape[-1], sizes_of(x)
+    flat = tf.reshape(x, [math.prod(shape[:depth]), *shape[depth:]])
+    selected = tf.gather(flat, _rows(shape, indices, batch_dims))
+    return tf.reshape(selected, [*sizes_of(indices)[:-1], *shape[depth:]])
 
 
 def _combine(x: Tensor, rows: Tensor, updates: Tensor, mode: str) -> Tensor:
     """x (rows, rest) with `updates` (n, rest) combined at `rows` (n)."""
-    count = x.shape[0]
+    count = sizes_of(x)[0]
     if mode == "set":  # later rows win, whatever order the device writes in
-        winner = tf.math.unsorted_segment_max(tf.range(rows.shape[0]), rows, count)
+        winner = tf.math.unsorted_segment_max(tf.range(sizes_of(rows)[0]), rows, count)
         hit = (winner >= 0)[:, None]
         return tf.where(hit, tf.gather(updates, tf.maximum(winner, 0)), x)
     if mode == "mul":
@@ -256,20 +271,22 @@ def _combine(x: Tensor, rows: Tensor, updates: Tensor, mode: str) -> Tensor:
 
 def _scatter(x: Tensor, indices: Tensor, updates: Tensor, *, mode: str, batch_dims: int) -> Tensor:
     depth = batch_dims + indices.shape[-1]
-    rows = _rows(x.shape, indices, batch_dims)
-    if not rows.shape[0] or not x.shape.num_elements():
+    shape = sizes_of(x)
+    rows = _rows(shape, indices, batch_dims)
+    if is_empty(rows) or is_empty(x):
         return x
-    flat = tf.reshape(x, [math.prod(x.shape[:depth]), math.prod(x.shape[depth:])])
-    parts = tf.reshape(updates, [rows.shape[0], flat.shape[1]])
+    width = math.prod(shape[depth:])
+    flat = tf.reshape(x, [math.prod(shape[:depth]), width])
+    parts = tf.reshape(updates, [sizes_of(rows)[0], width])
     if x.dtype == tf.bool:
         mode = {"add": "max", "mul": "min"}.get(mode, mode)
     wide = tf.float32 if x.dtype in HALVES else tf.int32 if x.dtype == tf.bool else long(x.dtype)
     if mode == "set" and x.dtype != tf.bool:
         wide = x.dtype
     if x.dtype == tf.uint64 and mode in ("max", "min"):  # int64 in the order of uint64
-        return tf.reshape(_unsigned(_combine(_sort_key(flat), rows, _sort_key(parts), mode)), x.shape)
+        return tf.reshape(_unsigned(_combine(_sort_key(flat), rows, _sort_key(parts), mode)), shape)
     out = tf.cast(_combine(tf.cast(flat, wide), rows, tf.cast(parts, wide), mode), x.dtype)
-    return tf.reshape(out, x.shape)
+    return tf.reshape(out, shape)
 
 
 INDEX: Table = {"gather": _gather, "scatter": _scatter}

@@ -44,6 +44,33 @@ def long(dtype: Any) -> Any:
     return tf.int64 if dtype.is_integer and dtype not in (tf.int32, tf.int64) else dtype
 
 
+# In files for inputs of unknown sizes (`TensorFlowEngine.inlined`) sizes are scalar tensors.
+
+
+def sizes_of(x: Tensor) -> list[Any]:
+    """The shape of x, with scalar tensors for sizes that are not known."""
+    shape = x.shape.as_list()
+    if None not in shape:
+        return shape
+    dynamic = tf.shape(x)
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(shape)]
+
+
+def is_empty(x: Tensor) -> bool:
+    """True if x is known to have no elements."""
+    return x.shape.num_elements() == 0
+
+
+def is_zero(size: Any) -> bool:
+    """True if a size is known to be 0."""
+    return isinstance(size, int) and size == 0
+
+
+def at_least(size: Any, lowest: int) -> Any:
+    """The larger of a size and a number."""
+    return tf.maximum(size, lowest) if tf.is_tensor(size) else max(size, lowest)
+
+
 def zero_like(x: Tensor) -> Tensor:
     return tf.zeros_like(x)
 

@@ -9,19 +9,21 @@ from typing import Any
 import tensorflow as tf
 
 from hornbeam.engines.table import Table
-from hornbeam.engines.tensorflow.elementwise import Tensor, zero_like
+from hornbeam.engines.tensorflow.elementwise import Tensor, is_empty, sizes_of, zero_like
 
 
 def _triangular_solve(a: Tensor, b: Tensor, *, lower: bool, transpose: bool, unit_diagonal: bool) -> Tensor:
     if unit_diagonal:
-        a = tf.linalg.set_diag(a, tf.ones(a.shape[:-1], a.dtype))
+        a = tf.linalg.set_diag(a, tf.ones(sizes_of(a)[:-1], a.dtype))
     return tf.linalg.triangular_solve(a, b, lower=lower, adjoint=transpose)
 
 
 def _lu(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Gaussian elimination, a column a turn: TensorFlow's own wants square matrices that have an inverse."""
-    *batch, m, n = x.shape
-    if not x.shape.num_elements():
+    *batch, m, n = sizes_of(x)
+    if tf.is_tensor(m) or tf.is_tensor(n):
+        raise NotImplementedError("TensorFlow needs matrices of known sizes for lu: fix them")
+    if is_empty(x):
         none = tf.zeros([*batch, min(m, n)], tf.int32)
         return x, none, tf.broadcast_to(tf.range(m), [*batch, m])
     rows, columns = tf.range(m), tf.range(n)
