@@ -639,7 +639,7 @@ def isposinf(x: TensorLike) -> Tensor:
     Returns:
         Tensor of the shape of `x`, of booleans.
     """
-    return _equals(check_ordered(node_of(x), "isposinf"), math.inf)
+    return _equals(Tensor(check_ordered(node_of(x), "isposinf")), math.inf)
 
 
 @operation
@@ -652,7 +652,7 @@ def isneginf(x: TensorLike) -> Tensor:
     Returns:
         Tensor of the shape of `x`, of booleans.
     """
-    return _equals(check_ordered(node_of(x), "isneginf"), -math.inf)
+    return _equals(Tensor(check_ordered(node_of(x), "isneginf")), -math.inf)
 
 
 @operation
