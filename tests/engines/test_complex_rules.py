@@ -101,8 +101,10 @@ def check(engine: Engine, name: str, cases: list[Case]) -> None:
     assert cases
     for index, case in enumerate(cases):
         graph, arguments, _ = with_derivative(case)
+        if engine.name == "torch" and any(a.dtype == np.uint64 for a in arguments):
+            continue  # which PyTorch does not compute with
         if name in LACKS.get(engine.name, ()):
-            if not any(0 in a.shape[-2:] or a.shape[-1] == 1 for a in arguments):
+            if not any(a.size == 0 or a.shape[-1] == 1 for a in arguments):
                 with pytest.raises(NotImplementedError, match=f"the {engine.name} engine .*{name}"):
                     run(engine, graph, arguments)
             continue

@@ -249,6 +249,8 @@ class Value:
         """The value with all of its elements stored."""
         if self.stored == self.shape:
             return self
+        if 0 in self.shape:  # where Expand asks for 0, ONNX Runtime keeps an axis of size 1
+            return self.emitter.constant(np.zeros(self.shape, numpy_dtype(self.dtype)), self.dtype)
         work = self.cast(carrier("Expand", self.dtype))
         out = self.emitter.node("Expand", [work, self.emitter.ints(self.shape)], work.dtype, self.shape)
         return out.cast(self.dtype)
