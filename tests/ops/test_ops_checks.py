@@ -36,6 +36,8 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: ops.image.extract_patches_3d(np.ones((1, 8, 8, 8, 1)), (4, 4)), TypeError, "3 of them"),
     (lambda: ops.layer_normalization(ONES, scale=ONES), TypeError, "unknown arguments"),
     (lambda: ops.unstack(hornbeam.KerasTensor((None, 3))), ValueError, "unknown size: give num"),
+    (lambda: ops.squeeze(hornbeam.KerasTensor((None, 1)), 0), ValueError, "not all of size 1"),
+    (lambda: ops.hanning(ops.max([4.5])), TypeError, "length of a window must be an integer"),
     (lambda: ops.cholesky(-np.eye(2)), ValueError, "not positive definite"),
 ]
 
@@ -44,6 +46,10 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
 def test_refused(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_a_length_that_is_a_float() -> None:
+    np.testing.assert_array_equal(ops.hanning(ops.max([4.0, 5.0])), ops.hanning(5))
 
 
 def test_scaling_by_the_deviation_is_deprecated() -> None:

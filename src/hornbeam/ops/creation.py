@@ -613,6 +613,9 @@ def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[Tensor]:
 
 
 def _window(x: TensorLike, make: Callable[..., Any]) -> Tensor:
+    # NumPy's functions take numbers such as 5.0, too.
+    if isinstance(x, Tensor) and is_float(x.dtype) and float(x).is_integer():
+        x = int(x)
     count = static_int(x, "the length of a window")
     return as_tensor(np.asarray(make(count)).astype(numpy_dtype(floatx())))
 

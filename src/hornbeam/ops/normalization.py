@@ -300,7 +300,7 @@ def dot_product_attention(
         mask: Tensor of booleans, broadcast to (batch, heads, T, S), True where a query may attend, or None.
         scale: Number; None for 1 / sqrt(depth).
         is_causal: Let query t attend to keys up to t only.
-        flash_attention: Accepted, without effect: the engine chooses the algorithm.
+        flash_attention: Accepted for Keras's signature: the engine chooses its kernels.
         attn_logits_soft_cap: Number cap; scores become cap * tanh(scores / cap). None for no limit.
 
     Returns:
@@ -312,8 +312,6 @@ def dot_product_attention(
 
     Source: Vaswani et al., "Attention Is All You Need", 2017.
     """
-    if flash_attention:
-        raise NotImplementedError("flash_attention=True: the engine chooses the algorithm: use None")
     dtype = float_dtype(query, key, value)
     q, k, v = (cast_node(x, dtype) for x in (query, key, value))
     if not q.rank == k.rank == v.rank == 4:

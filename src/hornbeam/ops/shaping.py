@@ -198,13 +198,13 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
         Tensor with fewer axes.
 
     Raises:
-        ShapeError: If an axis to remove is not of size 1.
+        ShapeError: If an axis to remove is not of size 1, or of unknown size.
     """
     node = node_of(x)
     if axis is None:
         return Tensor(p.reshape(node, tuple(n for n in node.shape if not is_one(n))))
     axes = many_axes(axis, node.rank, "squeeze")
-    if any(node.shape[a] != 1 for a in axes):
+    if not all(is_one(node.shape[a]) for a in axes):
         raise ShapeError(f"squeeze: axes {axes} of shape {node.shape} are not all of size 1")
     return Tensor(p.reshape(node, tuple(n for i, n in enumerate(node.shape) if i not in axes)))
 

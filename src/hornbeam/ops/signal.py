@@ -15,7 +15,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.sizes import is_unknown, minimum
-from hornbeam.ir.types import ShapeError, TensorType, numpy_dtype
+from hornbeam.ir.types import ShapeError, TensorType, numpy_dtype, same_types
 from hornbeam.ops._common import (
     array_functions,
     check_ordered,
@@ -132,7 +132,7 @@ def _complex(x: tuple[TensorLike, TensorLike], name: str) -> tuple[Node, Node]:
         got = f"{len(x)} of them" if isinstance(x, (tuple, list)) else brief(x)
         raise ShapeError(f"{name} takes a pair (real, imaginary) of real tensors, got {got}")
     real, imag = (float_node(part) for part in x)
-    if real.type != imag.type or not real.rank:
+    if not same_types([real.type], [imag.type]) or not real.rank:
         raise ShapeError(
             f"{name}: real and imaginary part must have one shape and dtype, got {real.type}, {imag.type}"
         )
