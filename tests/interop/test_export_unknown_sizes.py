@@ -13,9 +13,10 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.engines import installed
+from tests.helpers.parity.exchange import random_model
 
 RNG = np.random.default_rng(0)
-needs_onnx = pytest.mark.skipif("onnxruntime" not in installed(), reason="needs ONNX and ONNX Runtime")
+Run = Callable[[list[np.ndarray]], Any]
 
 # A model, and the inputs for a batch of n rows and a size m (of images n x m x (m + 1)).
 Case = tuple[hb.Model, Callable[[int, int], list[np.ndarray]]]
@@ -112,53 +113,81 @@ CASES: dict[str, Callable[[], Case]] = {
 SIZES = ((1, 3), (2, 4), (5, 9), (3, 16))
 
 
-def check(model: hb.Model, make: Any, run: Callable[[list[np.ndarray]], Any]) -> None:
-    for n, m in SIZES:
-        inputs = make(n, m)
-        expected = hb.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))
-        got = run(inputs)
-        assert len(got) == len(expected)
-        for value, wanted in zip(got, expected, strict=True):
-            assert np.asarray(value).dtype == wanted.dtype
-            np.testing.assert_allclose(np.asarray(value), np.asarray(wanted), rtol=1e-4, atol=1e-5)
+def check(model: hb.Model, run: Run, inputs: list[np.ndarray]) -> None:
+    expected = hb.tree.flatten(model(hb.tree.pack_sequence_as(model.input, inputs), training=False))
+    got = run(inputs)
+    assert len(got) == len(expected)
+    for value, wanted in zip(got, expected, strict=True):
+        assert np.asarray(value).dtype == wanted.dtype
+        wanted = np.asarray(wanted)
+        scale = np.abs(wanted).max(initial=1)
+        np.testing.assert_allclose(np.asarray(value), wanted, rtol=1e-4, atol=1e-5 * scale)
 
 
-@needs_onnx
-@pytest.mark.parametrize("case", CASES)
-def test_onnx(case: str, tmp_path: Path) -> None:
+def onnx_runner(model: hb.Model, folder: Path) -> Run:
     import onnx
     import onnxruntime
 
-    model, make = CASES[case]()
-    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
-    onnx.checker.check_model(onnx.load(tmp_path / "model.onnx"), full_check=True)
+    path = folder / "model.onnx"
+    model.export(path, format="onnx", verbose=False)
+    onnx.checker.check_model(onnx.load(path), full_check=True)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), options)
+    session = onnxruntime.InferenceSession(str(path), options)
     names = [x.name for x in session.get_inputs()]
-    check(model, make, lambda inputs: session.run(None, dict(zip(names, inputs, strict=True))))
+    return lambda inputs: session.run(None, dict(zip(names, inputs, strict=True)))
 
 
-@pytest.mark.skipif("tensorflow" not in installed(), reason="needs TensorFlow")
-@pytest.mark.parametrize("case", CASES)
-def test_saved_model(case: str, tmp_path: Path) -> None:
+def tensorflow_runner(model: hb.Model, folder: Path) -> Run:
     import tensorflow as tf
 
-    model, make = CASES[case]()
-    model.export(tmp_path / "model", verbose=False)
-    loaded = tf.saved_model.load(str(tmp_path / "model"))
-    check(model, make, lambda xs: tf.nest.flatten(loaded.serve(xs if len(xs) > 1 else xs[0])))
+    model.export(folder / "model", verbose=False)
+    loaded = tf.saved_model.load(str(folder / "model"))
+    return lambda inputs: tf.nest.flatten(loaded.serve(hb.tree.pack_sequence_as(model.input, inputs)))
 
 
-@pytest.mark.skipif(
-    "jax" not in installed() or importlib.util.find_spec("flatbuffers") is None,
-    reason="needs JAX and flatbuffers",
-)
-@pytest.mark.parametrize("case", CASES)
-def test_stablehlo(case: str, tmp_path: Path) -> None:
+def stablehlo_runner(model: hb.Model, folder: Path) -> Run:
     import jax.export
 
+    model.export(folder / "model", format="stablehlo", verbose=False)
+    loaded = jax.export.deserialize(bytearray((folder / "model" / "model.jax").read_bytes()))
+    return lambda inputs: hb.tree.flatten(loaded.call(*inputs))
+
+
+def needs(condition: bool, packages: str) -> Any:
+    return pytest.mark.skipif(not condition, reason=f"needs {packages}")
+
+
+FORMATS = [
+    pytest.param(onnx_runner, id="onnx", marks=needs("onnxruntime" in installed(), "ONNX and ONNX Runtime")),
+    pytest.param(tensorflow_runner, id="saved_model", marks=needs("tensorflow" in installed(), "TensorFlow")),
+    pytest.param(
+        stablehlo_runner,
+        id="stablehlo",
+        marks=needs(
+            "jax" in installed() and importlib.util.find_spec("flatbuffers") is not None,
+            "JAX and flatbuffers",
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("runner", FORMATS)
+@pytest.mark.parametrize("case", CASES)
+def test_cases(case: str, runner: Callable[[hb.Model, Path], Run], tmp_path: Path) -> None:
     model, make = CASES[case]()
-    model.export(tmp_path / "model", format="stablehlo", verbose=False)
-    loaded = jax.export.deserialize(bytearray((tmp_path / "model" / "model.jax").read_bytes()))
-    check(model, make, lambda inputs: hb.tree.flatten(loaded.call(*inputs)))
+    run = runner(model, tmp_path)
+    for n, m in SIZES:
+        check(model, run, make(n, m))
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+@pytest.mark.parametrize("runner", FORMATS)
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 40))]
+)
+def test_random_models(seed: int, runner: Callable[[hb.Model, Path], Run], tmp_path: Path) -> None:
+    model, args = random_model(hb, seed)
+    run = runner(model, tmp_path)
+    for rows in (1, 2):
+        check(model, run, [x[:rows] for x in hb.tree.flatten(args)])
