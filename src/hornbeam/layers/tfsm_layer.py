@@ -98,7 +98,11 @@ class TFSMLayer(HostLayer):
         return lambda x: function(**{key: x}), named[key], concrete.structured_outputs
 
     def call(self, inputs: Tree) -> Tree:
-        """Run the function on values."""
+        """Run the function on values.
+
+        Args:
+            inputs: Tensor, or list or dict of tensors, as the function takes them.
+        """
         arrays = [x.numpy() if isinstance(x, Tensor) else np.asarray(x) for x in tree.flatten(inputs)]
         specs = self._tf.nest.flatten(self._arguments)
         if len(arrays) != len(specs):
