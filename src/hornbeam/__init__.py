@@ -64,7 +64,7 @@ _MODULES = (
 
 # Names of Keras's that are not here, and why.
 _MISSING: dict[str, str] = {
-    "src": "Keras's own sources: use the public names.",
+    "src": "Keras's own sources, which `hornbeam run` has for packages: use the public names.",
 }
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """Import hooks: `keras.a.b` and `tensorflow.keras.a.b` are `hornbeam.a.b`.
 
-`tensorflow.c` is the namespace `c` of the TensorFlow shim. `google.colab` says that it is for Colab only.
+`keras.src.a.b` has the public objects of that path of Keras's sources. `tensorflow.c` is the namespace `c` of
+the TensorFlow shim. `google.colab` says that it is for Colab only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import hornbeam
 from hornbeam.compat import legacy_api
 from hornbeam.compat.backend_env import follow_backend
+from hornbeam.compat.keras_src import SourceModule, source_module
 from hornbeam.compat.messages import log_deprecated
 from hornbeam.compat.metadata import replaced_distributions
 from hornbeam.compat.real_keras import is_internal
@@ -33,10 +35,17 @@ HUBS = {
     "hornbeam.data.images_from_folder reads folders of images",
     "torchvision": "pip install torchvision gives it: a DataLoader of its datasets trains here. "
     "keras.datasets and hornbeam.data.images_from_folder need no PyTorch",
-    "keras_hub": "It needs the real Keras. keras.applications has pretrained image models",
-    "keras_cv": "It needs the real Keras. keras.applications and keras.layers have image models and "
+    "keras_hub": "pip install keras-hub gives it. keras.applications has pretrained image models without it",
+    "keras_cv": "It needs the real TensorFlow. keras.applications and keras.layers have image models and "
     "augmentation",
-    "keras_nlp": "It needs the real Keras. keras.layers has TextVectorization, Embedding and attention",
+    "keras_nlp": "It is keras_hub now: pip install keras-hub. keras.layers has TextVectorization, Embedding "
+    "and attention",
+}
+
+# Attributes of `keras` that are not Hornbeam's.
+_OWN: dict[str, Callable[[], Any]] = {
+    "src": lambda: importlib.import_module("keras.src"),
+    "version": lambda: _keras_version,
 }
 
 _PREFIXES = ("keras", "tensorflow.keras", "tf_keras", "tensorflow.python.keras")
@@ -47,6 +56,8 @@ class Alias(ModuleType):
 
     def __init__(self, name: str, relative: str, target: ModuleType) -> None:
         super().__init__(name, target.__doc__)
+        self.__file__ = target.__file__
+        # Not the target's: its files are Hornbeam's, and would be imported a second time under Keras's name.
         self.__path__: list[str] = []
         self.__version__ = KERAS_VERSION
         self.first_spec: importlib.machinery.ModuleSpec | None = None
@@ -57,6 +68,8 @@ class Alias(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if not self._relative and name in _OWN:
+            return _OWN[name]()
         full_name = f"keras.{self._relative}.{name}" if self._relative else f"keras.{name}"
         value = legacy_api.lookup(self._relative, name)
         if value is None:
@@ -73,6 +86,11 @@ class Alias(ModuleType):
 
     def __dir__(self) -> list[str]:
         return dir(self._target)
+
+
+def _keras_version() -> str:
+    """Return the version of Keras whose names Hornbeam follows."""
+    return KERAS_VERSION
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -116,7 +134,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Restore the first spec of a module that has several names; it is complete already."""
-        if isinstance(module, Alias):
+        if isinstance(module, (Alias, SourceModule)):
             module.__spec__ = module.first_spec = module.first_spec or module.__spec__
 
 
@@ -162,6 +180,10 @@ def relative_to_keras(fullname: str) -> str | None:
 
 def _keras_module(fullname: str, relative: str) -> ModuleType:
     """Return the one Alias of a module under all its names: `keras.layers is tensorflow.keras.layers`."""
+    if relative == "src" or relative.startswith("src."):
+        canonical = f"keras.{relative}"
+        path = relative[len("src.") :]
+        return source_module(fullname, path) if fullname == canonical else importlib.import_module(canonical)
     legacy = legacy_api.legacy_module(relative)
     if legacy is not None:
         return Alias(fullname, relative, legacy)

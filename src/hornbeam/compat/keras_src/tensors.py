@@ -1,0 +1,92 @@
+"""Masks, shapes and symbolic tensors, as Keras's layers use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.dispatch import has_symbolic
+from hornbeam.core.operation import Operation
+from hornbeam.core.tensor import Tensor
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import TensorLike, Tree
+
+
+def get_keras_mask(x: Any) -> Tensor | None:
+    """Return the mask of a tensor, or None.
+
+    Args:
+        x: Tensor.
+    """
+    return getattr(x, "_keras_mask", None)
+
+
+def set_keras_mask(x: Tensor, mask: Tensor | None) -> None:
+    """Give a tensor a mask.
+
+    Args:
+        x: Tensor.
+        mask: Tensor of bool, or None for no mask.
+    """
+    x._keras_mask = mask
+
+
+def any_symbolic_tensors(args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None) -> bool:
+    """Return True if arguments, or lists, tuples or dicts among them, have a `KerasTensor`.
+
+    Args:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+    """
+    return has_symbolic(args or ()) or has_symbolic((kwargs or {}).values())
+
+
+def standardize_shape(shape: Sequence[Any] | int) -> tuple[Any, ...]:
+    """Return a shape as a tuple of integers and None.
+
+    Args:
+        shape: Sequence of sizes, or one size.
+
+    Raises:
+        ValueError: If a size is neither None nor an integer of at least 0.
+    """
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    for size in sizes:
+        if size is not None and not (isinstance(size, (int, np.integer)) and size >= 0):
+            raise ValueError(f"a shape has integers of at least 0 and None, got {sizes}")
+    return sizes
+
+
+class _Call(Operation):
+    """An operation that calls a function."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        super().__init__()
+        self.fn = fn
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self.fn(*args, **kwargs)
+
+
+def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Tree:
+    """Return symbolic tensors with the shapes and dtypes of the result of a function.
+
+    Args:
+        fn: Function of tensors.
+        *args: Its arguments, with symbolic tensors.
+        **kwargs: Its keyword arguments.
+    """
+    return _Call(fn).compute_output_spec(*args, **kwargs)
+
+
+def convert_to_numpy(x: TensorLike) -> np.ndarray:
+    """Return the values of a tensor.
+
+    Args:
+        x: Tensor.
+    """
+    return np.array(as_tensor(x).numpy())
