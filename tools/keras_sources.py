@@ -4,8 +4,9 @@ Run it from the root of the repository with the git directory of Keras and the v
 
     python tools/keras_sources.py KERAS_GIT_DIR v3.15.1
 
-The file maps a module below `keras.src` to its public names by their public path below `keras`. A package
-(`__init__.py`) has the names that it imports too. Only names are read; no source is copied.
+The file maps a module below `keras.src` to its public names by their public paths below `keras`, several
+with commas where the module defines the name. A package (`__init__.py`) has the names that it imports too, by
+one path. Only names are read; no source is copied.
 """
 
 from __future__ import annotations
@@ -18,19 +19,18 @@ from pathlib import Path
 
 PATH = Path(__file__).resolve().parent.parent / "src" / "hornbeam" / "compat" / "keras_src" / "modules.json"
 
-# Module -> name there -> public path below `keras`.
-Table = dict[str, dict[str, str]]
+# Module -> name there -> public paths below `keras`.
+Table = dict[str, dict[str, list[str]]]
 
 
-def exported(node: ast.stmt) -> str | None:
-    """Return the first public path that a class or function declares with `keras_export`."""
+def exported(node: ast.stmt) -> list[str]:
+    """Return the public paths that a class or function declares with `keras_export`."""
     for decorator in getattr(node, "decorator_list", ()):
         if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "keras_export":
             paths = ast.literal_eval(decorator.args[0])
             paths = [paths] if isinstance(paths, str) else paths
-            public = [path for path in paths if not path.startswith("keras._")]
-            return public[0].removeprefix("keras.") if public else None
-    return None
+            return [path.removeprefix("keras.") for path in paths if not path.startswith("keras._")]
+    return []
 
 
 def module_of(path: str) -> str:
@@ -59,7 +59,7 @@ def read(git_dir: str, version: str) -> Table:
     for path, tree in trees.items():
         for node in tree.body:
             public = exported(node)
-            if public is not None:
+            if public:
                 table[module_of(path)][node.name] = public  # type: ignore[attr-defined]
     for path, tree in trees.items():
         if path.endswith("__init__.py"):
@@ -71,7 +71,7 @@ def read(git_dir: str, version: str) -> Table:
                             names if name.name == "*" else {name.asname or name.name: names.get(name.name)}
                         )
                         here = table[module_of(path)]
-                        here.update({k: v for k, v in imported.items() if v and k not in here})
+                        here.update({k: v[:1] for k, v in imported.items() if v and k not in here})
     return table
 
 
@@ -79,8 +79,8 @@ def compact(table: Table) -> dict[str, str]:
     """Return one string for each module: "layers.Dense", or "name=layers.Dense" where the names differ."""
     return {
         module: " ".join(
-            public if public.rpartition(".")[2] == name else f"{name}={public}"
-            for name, public in sorted(names.items())
+            ",".join(paths) if paths[0].rpartition(".")[2] == name else f"{name}={','.join(paths)}"
+            for name, paths in sorted(names.items())
         )
         for module, names in sorted(table.items())
     }

@@ -34,7 +34,12 @@ assert serialization_lib.serialize_keras_object is keras.saving.serialize_keras_
 assert keras.src.__spec__.name == "keras.src" and keras.src.__path__ == []
 for module in (keras, keras.layers, keras.src, keras.src.backend):
     assert module.__file__.endswith(".py"), module
+assert "Dense" in dir(keras.layers) and "version" in dir(keras) and "__file__" in dir(keras)
+assert not {"compare_engines", "data", "lr_find"} & set(dir(keras)), "names of Hornbeam's own"
+assert all(hasattr(keras, name) for name in dir(keras))
 namespace = {}
+exec("from keras import *", namespace)
+assert namespace["Model"] is keras.Model and "compare_engines" not in namespace
 exec("from keras.src.ops import *", namespace)
 assert namespace["matmul"] is keras.ops.matmul
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import operator
+from types import ModuleType
 
 import keras
 import pytest
@@ -26,10 +27,18 @@ def test_each_name_is_the_public_object() -> None:
         if path.startswith(ENGINES) or not names:
             continue
         module = source(path)
-        for name, public in names.items():
-            assert getattr(module, name) is operator.attrgetter(public)(keras), (path, name)
-            checked += 1
+        for name, paths in names.items():
+            for public in paths:
+                assert getattr(module, name) is operator.attrgetter(public)(keras), (path, name)
+                checked += 1
     assert checked > 1500
+
+
+def test_each_namespace_has_the_names_of_keras() -> None:
+    for namespace, names in keras_src.public_names().items():
+        module = operator.attrgetter(namespace)(keras) if namespace else keras
+        if isinstance(module, ModuleType):
+            assert names == {name for name in vars(module) if not name.startswith("_")} - {"src"}, namespace
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import Any
 import hornbeam
 from hornbeam.compat import legacy_api
 from hornbeam.compat.backend_env import follow_backend
-from hornbeam.compat.keras_src import SourceModule, source_module
+from hornbeam.compat.keras_src import SourceModule, public_names, source_module
 from hornbeam.compat.messages import log_deprecated
 from hornbeam.compat.metadata import replaced_distributions
 from hornbeam.compat.real_keras import is_internal
@@ -63,7 +63,9 @@ class Alias(ModuleType):
         self.first_spec: importlib.machinery.ModuleSpec | None = None
         self._relative = relative
         self._target = target
-        self.__all__ = list(getattr(target, "__all__", ()))
+        # Those of Keras alone: a star import adds no others.
+        names = [name for name in dir(target) if not name.startswith("_")]
+        self.__all__ = sorted(public_names().get(relative, frozenset(names)).intersection(names))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -85,7 +87,7 @@ class Alias(ModuleType):
         return value
 
     def __dir__(self) -> list[str]:
-        return dir(self._target)
+        return [*self.__all__, *(name for name in vars(self) if name.startswith("__"))]
 
 
 def _keras_version() -> str:

@@ -20,8 +20,8 @@ from hornbeam._internal.naming import nearest
 from hornbeam.compat.keras_src.private import BACKEND_MODULES, PRIVATE, REFUSED
 from hornbeam.errors import MissingModuleError, MissingNameError
 
-# Module below `keras.src` -> name there -> public path below `keras`.
-_Table = dict[str, dict[str, str]]
+# Module below `keras.src` -> name there -> public paths below `keras`.
+_Table = dict[str, dict[str, list[str]]]
 
 
 @functools.cache
@@ -31,14 +31,28 @@ def _table() -> _Table:
     table: _Table = {}
     for module, entries in json.loads(text).items():
         pairs = [entry.rpartition("=") for entry in entries.split()]
-        table[module] = {name or path.rpartition(".")[2]: path for name, _, path in pairs}
+        split = [(name, paths.split(",")) for name, _, paths in pairs]
+        table[module] = {name or paths[0].rpartition(".")[2]: paths for name, paths in split}
     return table
+
+
+@functools.cache
+def public_names() -> dict[str, frozenset[str]]:
+    """Return the public names of Keras by namespace ("" for `keras`); namespaces are names too."""
+    paths = {path for names in _table().values() for paths in names.values() for path in paths}
+    spaces = {path[:i] for path in paths for i, letter in enumerate(path) if letter == "."}
+    names: dict[str, set[str]] = {}
+    for path in paths | spaces:
+        space, _, name = path.rpartition(".")
+        names.setdefault(space, set()).add(name)
+    return {space: frozenset(inside) for space, inside in names.items()}
 
 
 @functools.cache
 def _classes() -> dict[str, str]:
     """Return the public classes by name: any module of the sources may import one, and hand it on."""
-    return {name: path for names in _table().values() for name, path in names.items() if name[:1].isupper()}
+    items = [item for names in _table().values() for item in names.items()]
+    return {name: paths[0] for name, paths in items if name[:1].isupper()}
 
 
 def names_of(module: str) -> list[str]:
@@ -97,9 +111,9 @@ class SourceModule(ModuleType):
             for package in (self._path, _engine_of(self._path)):
                 if f"{package}.{name}".lstrip(".") in _table():
                     return importlib.import_module(f"keras.src.{package}.{name}".replace("..", "."))
-        public = public or _classes().get(name)
-        if public is not None:
-            return operator.attrgetter(public)(importlib.import_module("keras"))
+        path = public[0] if public else _classes().get(name)
+        if path is not None:
+            return operator.attrgetter(path)(importlib.import_module("keras"))
         for module in BACKEND_MODULES.get(self._path, ()):
             value = getattr(importlib.import_module(f"hornbeam.{module}"), name, None)
             if value is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import config, ops, random
+from hornbeam.compat.legacy_api import backend_windows
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import retain_graph
 from hornbeam.core.tensor import Tensor
@@ -86,12 +87,15 @@ REPLACEMENTS = {
     "update_sub": "variable.assign_sub()",
     "variable": "keras.Variable",
     "zeros": "keras.ops.zeros",
+    **backend_windows.REPLACEMENTS,
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _OPS:
         return getattr(ops, _OPS[name])
+    if name in backend_windows.REPLACEMENTS:
+        return getattr(backend_windows, name)
     raise AttributeError(name)
 
 
