@@ -25,7 +25,7 @@ def weights_of(layer: layers.Layer, x: np.ndarray) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(
-    ("function", "layer", "x"),
+    ("function", "kind", "x"),
     [
         ("conv1d", layers.Conv1D, STEPS),
         ("conv3d", layers.Conv3D, VOLUMES),
@@ -33,29 +33,29 @@ def weights_of(layer: layers.Layer, x: np.ndarray) -> list[np.ndarray]:
         ("separable_conv2d", layers.SeparableConv2D, IMAGES),
     ],
 )
-def test_convolutions(function: str, layer: Any, x: np.ndarray, padding: str) -> None:
+def test_convolutions(function: str, kind: Any, x: np.ndarray, padding: str) -> None:
     sizes = (2,) if function.startswith("depthwise") else (4, 2)
-    made = layer(*sizes, strides=2, padding=padding, use_bias=False)
-    kernels = weights_of(made, x)
+    layer = kind(*sizes, strides=2, padding=padding, use_bias=False)
+    kernels = weights_of(layer, x)
     strides = (2,) * (x.ndim - 2) if x.ndim > 3 else 2
     result = getattr(K, function)(x, *kernels, strides=strides, padding=padding)
-    np.testing.assert_allclose(np.array(result), np.array(made(x)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.array(result), np.array(layer(x)), rtol=1e-5, atol=1e-6)
 
 
 def test_causal_convolution() -> None:
-    made = layers.Conv1D(4, 3, padding="causal", dilation_rate=2, use_bias=False)
-    (kernel,) = weights_of(made, STEPS)
+    layer = layers.Conv1D(4, 3, padding="causal", dilation_rate=2, use_bias=False)
+    (kernel,) = weights_of(layer, STEPS)
     result = K.conv1d(STEPS, kernel, padding="causal", dilation_rate=2)
-    np.testing.assert_allclose(np.array(result), np.array(made(STEPS)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.array(result), np.array(layer(STEPS)), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("padding", "shape"), [("valid", (2, 13, 17, 4)), ("same", (2, 12, 16, 4))])
 def test_transposed_convolution(padding: str, shape: tuple[int, ...]) -> None:
-    made = layers.Conv2DTranspose(4, 3, strides=2, padding=padding, use_bias=False)
-    (kernel,) = weights_of(made, IMAGES)
+    layer = layers.Conv2DTranspose(4, 3, strides=2, padding=padding, use_bias=False)
+    (kernel,) = weights_of(layer, IMAGES)
     result = K.conv2d_transpose(IMAGES, kernel, shape, strides=(2, 2), padding=padding)
     assert tuple(result.shape) == shape
-    np.testing.assert_allclose(np.array(result), np.array(made(IMAGES)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.array(result), np.array(layer(IMAGES)), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("mode", "two", "three"), [
@@ -113,5 +113,5 @@ def test_loops_over_rows() -> None:
     assert np.array(K.foldl(lambda a, b: a - b, rows, initializer=10.0)).tolist() == [4.0]
 
 
-def test_each_name_is_there() -> None:
+def test_each_name_exists() -> None:
     assert all(callable(getattr(K, name)) for name in REPLACEMENTS)
