@@ -50,6 +50,8 @@ CASES: list[tuple[Callable[[], Any], tuple, str]] = [
     (lambda: ops.image.resize(IMAGE, (4, 4)), (None, 4, 4, 3), "float32"),
     (lambda: ops.cumsum(ROWS, 1), (None, 5), "float32"),
     (lambda: ops.irfft((KerasTensor((None, 5)), KerasTensor((None, 5)))), (None, 8), "float32"),
+    (lambda: ops.irfft((KerasTensor((4, None)), KerasTensor((4, None)))), (4, None), "float32"),
+    (lambda: ops.ifft2((KerasTensor((4, None)), KerasTensor((4, None))))[1], (4, None), "float32"),
     (lambda: ops.map(lambda x: x * 2, ROWS), (None, 5), "float32"),
     (lambda: ops.jvp(ops.sin, (ROWS,), (ROWS,))[1], (None, 5), "float32"),
     (lambda: ops.unique(ROWS, axis=1, size=3), (None, 3), "float32"),

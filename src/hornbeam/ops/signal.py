@@ -193,10 +193,14 @@ def ifft2(x: tuple[TensorLike, TensorLike]) -> tuple[Tensor, Tensor]:
         Pair of tensors (real, imaginary).
     """
     parts = _complex(x, "ifft2")
-    scale = 1.0 / math.prod(parts[0].shape[-2:])
+    count = math.prod(parts[0].shape[-2:])
     rows = _dft(*parts, 1.0)
     real, imag = _last_but_one(_dft(*_last_but_one(rows), 1.0))
-    return Tensor(real * scale), Tensor(imag * scale)
+    return Tensor(_divided(real, count)), Tensor(_divided(imag, count))
+
+
+def _divided(node: Node, count: int) -> Node:
+    return node / count if is_unknown(count) else node * (1.0 / count)
 
 
 def _resized(node: Node, size: int) -> Node:
@@ -252,7 +256,7 @@ def irfft(x: tuple[TensorLike, TensorLike], fft_length: int | None = None) -> Te
 
     full_real = p.concatenate(real, tail(real), axis=last)
     full_imag = p.concatenate(_imaginary_part(imag, size), -tail(imag), axis=last)
-    return Tensor(_dft(full_real, full_imag, 1.0)[0] * (1.0 / size))
+    return Tensor(_divided(_dft(full_real, full_imag, 1.0)[0], size))
 
 
 def _imaginary_part(imag: Node, size: int) -> Node:
