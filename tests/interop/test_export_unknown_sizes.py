@@ -158,17 +158,13 @@ def needs(condition: bool, packages: str) -> Any:
     return pytest.mark.skipif(not condition, reason=f"needs {packages}")
 
 
+needs_jax = needs(
+    "jax" in installed() and importlib.util.find_spec("flatbuffers") is not None, "JAX and flatbuffers"
+)
 FORMATS = [
     pytest.param(onnx_runner, id="onnx", marks=needs("onnxruntime" in installed(), "ONNX and ONNX Runtime")),
     pytest.param(tensorflow_runner, id="saved_model", marks=needs("tensorflow" in installed(), "TensorFlow")),
-    pytest.param(
-        stablehlo_runner,
-        id="stablehlo",
-        marks=needs(
-            "jax" in installed() and importlib.util.find_spec("flatbuffers") is not None,
-            "JAX and flatbuffers",
-        ),
-    ),
+    pytest.param(stablehlo_runner, id="stablehlo", marks=needs_jax),
 ]
 
 
@@ -179,6 +175,17 @@ def test_cases(case: str, runner: Callable[[hb.Model, Path], Run], tmp_path: Pat
     run = runner(model, tmp_path)
     for n, m in SIZES:
         check(model, run, make(n, m))
+
+
+@needs_jax
+def test_what_jax_cannot_decide(tmp_path: Path) -> None:
+    x = hb.Input((None,))
+    model = hb.Model(x, ops.irfft(ops.rfft(x)))
+    with pytest.raises(
+        ValueError, match=r"'floordiv\(size_0_1, 2\)' >= '1' is inconclusive.*input_signature"
+    ):
+        model.export(tmp_path / "model", format="stablehlo")
+    model.export(tmp_path / "model", "stablehlo", False, [hb.InputSpec(shape=(None, 8))])
 
 
 @pytest.mark.filterwarnings("ignore:.*does not support masking")

@@ -41,7 +41,8 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
     Raises:
         ImportError: If JAX or flatbuffers is not installed.
         ValueError: If the model is not built, changes variables during inference (stateful recurrent
-            layers), or computes something else for small sizes than for large ones.
+            layers), computes something else for small sizes than for large ones, or compares sizes in a
+            way that JAX cannot decide.
     """
     structure = signature_of(model) if input_signature is None else list(input_signature)
     engine: Any = get_engine("jax")
@@ -64,8 +65,16 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
     def computed(*inputs: Any) -> Any:
         return trace.traced.pack(engine.evaluate_unknown_sizes(graph, [*state, *inputs]))
 
-    with jax.enable_x64(True):
-        exported = jax.export.export(jax.jit(computed))(*_arguments(types, trace.assumptions))
+    try:
+        with jax.enable_x64(True):
+            exported = jax.export.export(jax.jit(computed))(*_arguments(types, trace.assumptions))
+    except Exception as error:  # JAX's own class of these is private
+        if "inconclusive" not in str(error):
+            raise
+        raise ValueError(
+            f"{model.describe()} cannot be written for all sizes: {str(error).splitlines()[0]} Fix its sizes "
+            "in input_signature."
+        ) from error
     target = Path(filepath)
     target.mkdir(parents=True, exist_ok=True)
     for name, data in (
