@@ -198,6 +198,10 @@ KERAS_TESTS = (
     "Shapes and dtypes that cannot run are refused while a model is built or a metric updated; Keras refuses "
     "them when it runs, or guesses: floats as indices or bits, attention and normalization of other sizes, "
     "data without a batch axis, diagonals of matrices that are not square",
+    "Classes of operations whose first argument is a string, `Cast('int8')(x)`: here are functions alone, "
+    "`cast(x, 'int8')`",
+    "Sparse results are dense while a model is built, as they are inside of models; float8 is a format of "
+    "quantized weights, not a dtype to cast to",
     "Errors of another class that name the cause, such as TypeError for an object of the wrong kind",
     "Keras infers a wrong shape, or None where the size follows from the arguments",
     "What Keras refuses and Hornbeam computes: ragged inputs by masks, QR of unknown sizes, "
