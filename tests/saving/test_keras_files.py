@@ -12,6 +12,8 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import h5py
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -68,3 +70,29 @@ def test_keras_loads_our_files(tmp_path: Path) -> None:
     data = json.loads(done.stdout.splitlines()[-1])
     assert len(data) > len(keras_models.MODELS)
     assert max(data.values()) < 1e-5, {name: value for name, value in data.items() if value >= 1e-5}
+
+
+def test_bfloat16_as_keras_stores_it(tmp_path: Path) -> None:
+    """Keras writes the two bytes of each value as they are, and the dtype as an attribute."""
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2, dtype="bfloat16")])
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    kernel = np.arange(6.0).reshape(3, 2).astype(ml_dtypes.bfloat16) / 3
+    with h5py.File(path, "r+") as file:
+        group = file["layers/dense/vars"]
+        for name, value in (("0", kernel), ("1", kernel[0])):
+            del group[name]
+            group.create_dataset(name, data=value).attrs["dtype"] = "bfloat16"
+    model.load_weights(path)
+    for variable, value in zip(model.weights, (kernel, kernel[0]), strict=True):
+        np.testing.assert_array_equal(np.array(variable), value)
+    editor = hb.saving.KerasFileEditor(path)
+    assert editor.weights_dict["layers"]["dense"]["0"].dtype == ml_dtypes.bfloat16
+    editor.save(tmp_path / "again.weights.h5")
+    model.set_weights([np.zeros((3, 2)), np.zeros(2)])
+    model.load_weights(tmp_path / "again.weights.h5")
+    np.testing.assert_array_equal(np.array(model.weights[0]), kernel)
+    with h5py.File(path, "r+") as file:
+        file["layers/dense/vars/0"].attrs["dtype"] = "float8"
+    with pytest.raises(ValueError, match="not read"):
+        model.load_weights(path)

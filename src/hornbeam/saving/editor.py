@@ -13,7 +13,7 @@ import numpy as np
 from hornbeam._internal.naming import nearest
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.building import parse_config
-from hornbeam.saving.files import SizeBudget, parse_json, replace_file
+from hornbeam.saving.files import SizeBudget, parse_json, replace_file, to_storable
 from hornbeam.saving.hdf5 import checked_dataset, checked_object, create_hdf5, values_of
 from hornbeam.saving.hdf5_attributes import texts
 from hornbeam.saving.members import read_archive
@@ -242,7 +242,7 @@ class KerasFileEditor:
                     variables = store.require_group(f"{inner}/vars")
                     variables.attrs["name"] = self.object_metadata.get(inner, {}).get("name", name)
                 else:
-                    store.require_group(f"{path}/vars".lstrip("/"))[name] = value
+                    store.require_group(f"{path}/vars".lstrip("/"))[name] = to_storable(np.asarray(value))
 
     def resave_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Do the same as `save`.

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import h5py
+import ml_dtypes
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
@@ -145,9 +146,28 @@ def values_of(dataset: h5py.Dataset, budget: SizeBudget | None = None) -> np.nda
     """
     budget = SizeBudget(dataset.id.get_storage_size()) if budget is None else budget
     budget.take(str(dataset.name), dataset.size, dataset.nbytes)
-    if dataset.dtype.kind not in "fiub":
+    if dataset.dtype.kind not in "fiub" and not _is_bfloat16(dataset):
         raise ModelFileError(f"{dataset.name} has dtype {dataset.dtype}, which is not supported")
-    return np.asarray(dataset[()])
+    return read_numbers(dataset)
+
+
+def _is_bfloat16(dataset: h5py.Dataset) -> bool:
+    """Return whether Keras stored bfloat16: two opaque bytes for each value, the dtype as an attribute."""
+    if dataset.dtype != np.dtype("V2"):
+        return False
+    dtype = dataset.attrs.get("dtype")
+    return isinstance(dtype, str) and dtype == "bfloat16"
+
+
+def holds_numbers(dataset: h5py.Dataset) -> bool:
+    """Return whether a dataset has numbers of at most 8 bytes."""
+    return (dataset.dtype.kind in "fiub" and dataset.dtype.itemsize <= 8) or _is_bfloat16(dataset)
+
+
+def read_numbers(dataset: h5py.Dataset) -> np.ndarray:
+    """Read a checked dataset that `holds_numbers`."""
+    array = np.asarray(dataset[()])
+    return array.view(ml_dtypes.bfloat16) if array.dtype.kind == "V" else array
 
 
 def holds_arrays(data: bytes) -> bool:

@@ -25,8 +25,10 @@ from hornbeam.saving.hdf5 import (
     Store,
     checked_dataset,
     create_hdf5,
+    holds_numbers,
     names_at,
     open_shards,
+    read_numbers,
     stored_bytes,
     values_of,
     write_groups,
@@ -363,14 +365,14 @@ def _arrays(
         raise ModelFileError(
             f"the weights do not fit the model ({len(problems)} problems):\n  " + "\n  ".join(problems[:20])
         )
-    return [(variable, np.asarray(dataset[()])) for variable, dataset in pairs]
+    return [(variable, read_numbers(dataset)) for variable, dataset in pairs]
 
 
 def _values(part: Part, store: Store) -> dict[str, np.ndarray]:
     """Return all values of a layer that loads them itself, by name."""
     names = names_at(store, join_path(part.path, "vars"))
     datasets = {name: checked_dataset(store, join_path(part.path, "vars", name)) for name in names}
-    numbers = {name: x for name, x in datasets.items() if x is not None and x.dtype.kind in "fiub"}
+    numbers = {name: x for name, x in datasets.items() if x is not None and holds_numbers(x)}
     budget = SizeBudget(stored_bytes(store))
     return {name: values_of(dataset, budget) for name, dataset in numbers.items()}
 
@@ -396,6 +398,6 @@ def _mismatch(name: str, dataset: h5py.Dataset | None, variable: Any) -> str:
         return f"{name}: missing in the file (needed by {variable.path}, shape {variable.shape})"
     if dataset.shape != variable.shape:
         return f"{name}: the file has shape {dataset.shape}, {variable.path} has {variable.shape}"
-    if dataset.dtype.kind not in "fiub" or dataset.dtype.itemsize > 8:
+    if not holds_numbers(dataset):
         return f"{name}: the file has dtype {dataset.dtype}, which is not read"
     return ""
