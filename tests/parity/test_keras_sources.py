@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import operator
+from pathlib import Path
 from types import ModuleType
 
 import keras
+import ml_dtypes
+import numpy as np
 import pytest
 
 from hornbeam.compat import keras_src
 from hornbeam.compat.keras_src.private import PRIVATE
+from hornbeam.compat.keras_src.saving import H5IOStore
 
 # Engines whose libraries are not installed where these tests run.
 ENGINES = tuple(f"backend.{name}" for name in ("tensorflow", "torch", "openvino", "numpy"))
@@ -51,3 +55,22 @@ def test_adapters_take_the_arguments_of_keras(path: str, name: str) -> None:
     if inspect.isfunction(theirs):
         expected = list(inspect.signature(theirs).parameters)
         assert list(inspect.signature(ours).parameters)[: len(expected)] == expected
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_stores_of_arrays_are_read_on_both_sides(dtype: str, tmp_path: Path) -> None:
+    kernel = np.arange(6.0).reshape(2, 3).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    theirs = importlib.import_module("keras.src.saving.saving_lib").H5IOStore
+    for writer, reader in ((H5IOStore, theirs), (theirs, H5IOStore), (H5IOStore, H5IOStore)):
+        path = tmp_path / f"{writer.__module__}_{reader.__module__}.h5"
+        store = writer(str(path), mode="w")
+        store.make("lora")["rank"] = np.array(4)
+        store.make("lora/1")["kernel"] = kernel
+        store.close()
+        store = reader(str(path), mode="r")
+        assert int(np.array(store.get("lora")["rank"])) == 4
+        values = np.array(store.get("lora/1")["kernel"])
+        assert values.dtype == kernel.dtype
+        assert (values == kernel).all()
+        assert list(store.get("lora/1").keys()) == ["kernel"]
+        store.close()

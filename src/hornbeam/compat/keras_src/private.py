@@ -27,7 +27,7 @@ PRIVATE: dict[str, dict[str, str]] = {
     "models.functional": _in("classes", "Functional"),
     "ops.operation_utils": _in("arguments", "compute_conv_output_shape"),
     "random.seed_generator": _in("scopes", "draw_seed global_seed_generator make_default_seed"),
-    "saving.saving_lib": _in("saving", "load_model save_model"),
+    "saving.saving_lib": _in("saving", "H5IOStore load_model save_model"),
     "saving.serialization_lib": _in("saving", "in_safe_mode"),
     "trainers.data_adapters.data_adapter_utils": _in("arguments", "class_weight_to_sample_weights"),
     "utils.argument_validation": _in("arguments", "standardize_tuple"),

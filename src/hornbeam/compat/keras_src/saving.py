@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import IO, TYPE_CHECKING, Any
+
+import h5py
+import ml_dtypes
+import numpy as np
 
 from hornbeam import saving
 from hornbeam.layers.context import is_shapes_only
+from hornbeam.saving.hdf5 import checked_dataset, names_at, values_of
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -66,3 +71,74 @@ def load_model(
 def in_safe_mode() -> bool:
     """Return True while the model of a file is built: files may not name other files to read."""
     return is_shapes_only()
+
+
+class _Entry(MutableMapping[str, np.ndarray]):
+    """The arrays at one path of an HDF5 file, by name."""
+
+    def __init__(self, file: h5py.File, group: str) -> None:
+        self._file = file
+        self._group = group
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        dataset = checked_dataset(self._file, f"{self._group}/{name}")
+        if dataset is None:
+            raise KeyError(name)
+        return values_of(dataset)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        array = np.asarray(value)
+        dataset = self._file.require_group(self._group).create_dataset(name, data=array)
+        if array.dtype == ml_dtypes.bfloat16:
+            dataset.attrs["dtype"] = "bfloat16"
+
+    def __delitem__(self, name: str) -> None:
+        del self._file[f"{self._group}/{name}"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(names_at(self._file, self._group))
+
+    def __len__(self) -> int:
+        return len(names_at(self._file, self._group))
+
+
+class H5IOStore:
+    """Arrays in an HDF5 file, by path and name, as packages save what is no model.
+
+    Args:
+        path_or_io: Path, or an open binary file.
+        archive: None; files inside of others are `save_model`'s.
+        mode: "r" or "w".
+
+    Raises:
+        ValueError: If there is an archive.
+    """
+
+    def __init__(self, path_or_io: File, archive: None = None, mode: str = "r") -> None:
+        if archive is not None:
+            raise ValueError("H5IOStore reads and writes HDF5 files, not members of an archive")
+        self.mode = mode
+        self.h5_file = h5py.File(path_or_io, mode)
+
+    def make(self, path: str, metadata: Mapping[str, Any] | None = None) -> MutableMapping[str, np.ndarray]:
+        """Create the entry of a path, and return it.
+
+        Args:
+            path: Path in the file.
+            metadata: Dict of attributes of the entry.
+        """
+        group = f"{path}/vars"
+        self.h5_file.create_group(group).attrs.update(metadata or {})
+        return _Entry(self.h5_file, group)
+
+    def get(self, path: str) -> MutableMapping[str, np.ndarray]:
+        """Return the entry of a path, which is empty if the file has none.
+
+        Args:
+            path: Path in the file.
+        """
+        return _Entry(self.h5_file, f"{path}/vars")
+
+    def close(self) -> None:
+        """Close the file."""
+        self.h5_file.close()
