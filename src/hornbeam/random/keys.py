@@ -191,7 +191,9 @@ def draw_seed(seed: SeedLike | TensorLike = None) -> Tensor:
     if isinstance(seed, SeedGenerator):
         return seed.next()
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-        return Tensor(p.constant(seed_words(int(seed)), "uint32"))
+        words = seed_words(int(seed))
+        # Outside of traces it is a value: with a constant every seed would be a graph of its own to compile.
+        return Tensor(p.constant(words, "uint32")) if current_level() else as_tensor(words)
     if (
         isinstance(seed, (Tensor, np.ndarray))
         and tuple(seed.shape) == (2,)
