@@ -42,7 +42,7 @@ FAMILIES = {
             RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom
             Solarization""",
         "Audio": "STFTSpectrogram MelSpectrogram",
-        "Other libraries": "TorchModuleWrapper JaxLayer FlaxLayer OnnxGraph",
+        "Other libraries": "TorchModuleWrapper JaxLayer FlaxLayer TFSMLayer OnnxGraph",
     },
     "losses": {
         "Base classes": "Loss LossFunctionWrapper",

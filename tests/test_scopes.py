@@ -107,12 +107,12 @@ def test_what_is_computed_again_gives_the_same(scope: hb.RematScope) -> None:
 
 
 def test_which_layers_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hornbeam.layers import call
+    from hornbeam.layers import layer
 
     wrapped: set[str] = set()
-    original = call.rematerialized
+    original = layer.rematerialized
     monkeypatch.setattr(
-        call, "rematerialized", lambda layer, call: wrapped.add(layer.name) or original(layer, call)
+        layer, "rematerialized", lambda part, call: wrapped.add(part.name) or original(part, call)
     )
 
     def saved_by(scope: hb.RematScope) -> set[str]:
