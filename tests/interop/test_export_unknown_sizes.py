@@ -13,6 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.engines import installed
+from hornbeam.export.unknown_sizes import input_types, trace_for_export
 from tests.helpers.parity.grammar import build, write
 
 RNG = np.random.default_rng(0)
@@ -205,3 +206,19 @@ def test_random_models(seed: int, runner: Callable[[hb.Model, Path], Run], tmp_p
             rng.integers(0, 6, shape).astype(x.dtype) if "int" in x.dtype else floats(*shape)
             for x, shape in zip(model.inputs, shapes, strict=True)
         ])  # fmt: skip
+
+
+def test_small_sizes_are_tried_until_a_model_takes_some() -> None:
+    def of(smallest: int) -> Callable[[Any], Any]:
+        def fn(x: Any) -> Any:
+            if not x.shape[1] >= smallest:
+                raise hb.errors.ShapeError("too small")
+            return x * 2 if x.shape[1] < smallest + 100 else x
+
+        return fn
+
+    types = input_types([((None, None), "float32")])
+    with pytest.raises(ValueError, match=r"fn computes something else for batch=3, size_0_1=80"):
+        trace_for_export(of(60), types, "fn")
+    with pytest.raises(ValueError, match="fn takes none of the sizes that were tried, up to 640"):
+        trace_for_export(of(1000), types, "fn")

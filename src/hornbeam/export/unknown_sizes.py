@@ -7,6 +7,7 @@ place of symbols, is compared with what the function itself computes for these n
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,10 @@ from hornbeam.ir.types import TensorType, is_inexact, numpy_dtype
 if TYPE_CHECKING:
     from hornbeam.models import Model
 
-# The first size of all inputs, and all their other unknown sizes, on which a graph is tried.
+# The first size of all inputs, and all their other unknown sizes, on which a graph is tried. Where inputs
+# must be larger, as for windows without padding, the last of them is doubled.
 _TRIALS = ((1, 1), (2, 2), (2, 5), (3, 40))
+_LARGEST_TRIAL = 640
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def trace_for_export(fn: Callable[..., Any], types: Sequence[TensorType], name: 
     """Trace `fn` on inputs of `types`, whose sizes may be symbols. `name` is that of `fn` in errors.
 
     Raises:
-        ValueError: If `fn` computes something else for small sizes than for large ones.
+        ValueError: If `fn` computes something else for small sizes than for large ones, or takes none of
+            those that are tried.
     """
     with noted_assumptions() as assumptions:
         traced = trace_function(fn, types)
@@ -84,8 +88,22 @@ def trace_for_export(fn: Callable[..., Any], types: Sequence[TensorType], name: 
     graph = Graph((*parameters[:count], *constants, *arguments), traced.graph.outputs)
     result = ExportTrace(traced, graph, constants, assumptions)
     symbols = sorted({name for t in types for size in t.shape for name in symbols_of(size)})
-    for batch, other in _TRIALS if symbols else ():
-        _check(fn, result, types, {symbol: batch if symbol == "batch" else other for symbol in symbols}, name)
+    if not symbols:
+        return result
+
+    def is_checked(batch: int, other: int) -> bool:
+        return _check(fn, result, types, {x: batch if x == "batch" else other for x in symbols}, name)
+
+    checked = [is_checked(*trial) for trial in _TRIALS]
+    batch, other = _TRIALS[-1]
+    while not any(checked):
+        other *= 2
+        if other > _LARGEST_TRIAL:
+            raise ValueError(
+                f"{name} takes none of the sizes that were tried, up to {_LARGEST_TRIAL}: fix its sizes in "
+                "input_signature"
+            )
+        checked.append(is_checked(batch, other))
     return result
 
 
@@ -95,12 +113,15 @@ def _check(
     types: Sequence[TensorType],
     numbers: dict[str, int],
     name: str,
-) -> None:
-    """Compare the graph, with `numbers` for symbols, with a trace for these numbers."""
+) -> bool:
+    """Compare the graph, with `numbers` for symbols, with a trace for these numbers.
+
+    Return False if `fn` takes no inputs of such sizes. Raises ValueError if the results differ.
+    """
     try:
         direct = trace_function(fn, [TensorType(evaluated(t.shape, numbers), t.dtype) for t in types])
-    except ValueError:  # no input of the function has such sizes
-        return
+    except ValueError:
+        return False
     inputs = dict(zip(direct.variables, direct.graph.inputs, strict=False))
     if inputs.keys() == set(trace.traced.variables):
         arguments = direct.graph.inputs[len(inputs) + len(direct.captured) :]
@@ -108,20 +129,16 @@ def _check(
         results = Graph(trace.graph.inputs, trace.traced.outputs)
         outputs = with_numbers(results, operands, numbers)
         # Nodes are interned: the same computation is the same node.
-        if len(outputs) == len(direct.outputs) and all(map(_is, outputs, direct.outputs)):
-            return
+        if len(outputs) == len(direct.outputs) and all(map(operator.is_, outputs, direct.outputs)):
+            return True
         expected = _computed(direct.outputs, inputs, arguments)
         got = _computed(outputs, inputs, arguments)
-        if len(got) == len(expected) and _close(got, expected):
-            return
+        if _close(got, expected):
+            return True
     raise ValueError(
         f"{name} computes something else for {_text(numbers)} than for larger sizes: code in it depends on a "
         "size. Fix its sizes in input_signature."
     )
-
-
-def _is(a: object, b: object) -> bool:
-    return a is b
 
 
 def _text(numbers: dict[str, int]) -> str:

@@ -17,10 +17,14 @@ import numpy as np
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine, exit_on_uncaught_error
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh, job_from_environment
-from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
+from hornbeam.engines.table import (
+    Table,
+    TableEngine,
+    evaluate_unknown_sizes,
+    missing_package,
+    require_version,
+)
 from hornbeam.ir.graph import Graph
-from hornbeam.ir.interpret import evaluating_sizes, run
-from hornbeam.ir.sizes import axes_of_symbols
 
 try:
     import jax
@@ -180,16 +184,15 @@ class JaxEngine(TableEngine):
 
     def evaluate_unknown_sizes(self, graph: Graph, args: Sequence[Array]) -> list[Array]:
         """Compute the outputs of a graph of unknown sizes, for arrays whose shapes have JAX's own symbols."""
-
-        def walk(graph: Graph, args: Sequence[Array]) -> list[Array]:
-            return run(graph, args, lower)
-
-        own = {**control(walk), "size": lambda *, size: jnp.asarray(size, jnp.int32)}
-        axes = axes_of_symbols(x.shape for x in graph.inputs)
-        values = {name: args[i].shape[axis] for name, (i, axis) in axes.items()}
-        choose = {"min": jax.core.min_dim, "max": jax.core.max_dim}
-        lower = evaluating_sizes(lambda node: own.get(node.name) or self.lower(node), values, choose)
-        return walk(graph, args)
+        return evaluate_unknown_sizes(
+            graph,
+            args,
+            self.lower,
+            control,
+            lambda array, axis: array.shape[axis],
+            lambda size: jnp.asarray(size, jnp.int32),
+            {"min": jax.core.min_dim, "max": jax.core.max_dim},
+        )
 
     def compile(self, graph: Graph) -> Executable:
         self.check(graph)

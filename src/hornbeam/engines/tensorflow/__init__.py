@@ -16,11 +16,18 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
-from hornbeam.engines.table import STRUCTURE, Table, TableEngine, missing_package, require_version
+from hornbeam.engines.table import (
+    STRUCTURE,
+    Table,
+    TableEngine,
+    evaluate_unknown_sizes,
+    missing_package,
+    require_version,
+)
 from hornbeam.ir.graph import Graph
-from hornbeam.ir.interpret import evaluating_sizes, run, use_counts
+from hornbeam.ir.interpret import use_counts
 from hornbeam.ir.node import Node
-from hornbeam.ir.sizes import axes_of_symbols, known_or_none
+from hornbeam.ir.sizes import known_or_none
 from hornbeam.ir.types import numpy_dtype
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what TensorFlow tells about the machine
@@ -135,17 +142,15 @@ class TensorFlowEngine(TableEngine):
 
         Sizes that are not known are computed from the shapes of the arguments.
         """
-
-        def walk(graph: Graph, args: Sequence[Tensor]) -> list[Tensor]:
-            return run(graph, args, lower)
-
-        own = {**_control(walk), "size": lambda *, size: tf.convert_to_tensor(size, tf.int32)}
-        axes = axes_of_symbols(x.shape for x in graph.inputs)
-        values = {name: tf.shape(args[i])[axis] for name, (i, axis) in axes.items()}
-        lower = evaluating_sizes(
-            lambda node: own.get(node.name) or self._host(node) or self.lower(node), values, _CHOICES
+        return evaluate_unknown_sizes(
+            graph,
+            args,
+            lambda node: self._host(node) or self.lower(node),
+            _control,
+            lambda tensor, axis: tf.shape(tensor)[axis],
+            lambda size: tf.convert_to_tensor(size, tf.int32),
+            {"min": tf.minimum, "max": tf.maximum},
         )
-        return walk(graph, args)
 
     def _has_host(self, graph: Graph) -> bool:
         return any(
@@ -270,7 +275,6 @@ def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
     return {"cond": cond, "while_loop": while_loop, "scan": scan}
 
 
-_CHOICES = {"min": tf.minimum, "max": tf.maximum}
 TABLE: Table = {
     **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **STRUCTURE,
     "random_bits": _random_bits,
