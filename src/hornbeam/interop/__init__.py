@@ -1,4 +1,4 @@
-"""Interoperation with PyTorch, JAX and TensorFlow: arrays on shared memory, models as their functions."""
+"""Interoperation with PyTorch, JAX, TensorFlow and einops: shared memory, models as their functions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,26 @@ if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer
 
 
-__all__ = ["from_dlpack", "jax_function", "tf_module", "torch_module"]
+__all__ = ["from_dlpack", "jax_function", "register_einops", "tf_module", "torch_module"]
+
+
+def register_einops() -> None:
+    """Let `einops.rearrange`, `reduce`, `repeat`, `pack` and `einsum` take Hornbeam's tensors.
+
+    Where `import keras` means Hornbeam this is done when einops is imported.
+
+    Raises:
+        ImportError: If einops is not installed.
+
+    Example:
+        >>> hornbeam.interop.register_einops()  # doctest: +SKIP
+        >>> einops.rearrange(hornbeam.ops.ones((2, 3)), "a b -> b a").shape  # doctest: +SKIP
+        (3, 2)
+
+    Source: Rogozhnikov, "Einops: Clear and Reliable Tensor Manipulations with Einstein-like Notation",
+    ICLR 2022.
+    """
+    import hornbeam.interop.einops_backend  # noqa: F401
 
 
 def from_dlpack(x: SupportsDLPack) -> Tensor:
