@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.lazy_imports import attach
@@ -135,9 +136,17 @@ def engine() -> str:
     return current_engine().name
 
 
+# Gives the answer of `backend`. `hornbeam run`, in which it follows KERAS_BACKEND, replaces it.
+backend_name: Callable[[], str] = engine
+
+
 def backend() -> str:
-    """Return the name of the current engine, under Keras's word for it."""
-    return engine()
+    """Return the name of the current engine, under Keras's word for it.
+
+    Where `import keras` means Hornbeam it is the value of KERAS_BACKEND, if that is set: scripts and packages
+    choose among their own code paths by it (docs/keras_scripts.md).
+    """
+    return backend_name()
 
 
 def set_backend(backend: str) -> None:

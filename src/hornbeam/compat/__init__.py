@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from hornbeam.compat.backend_env import follow_backend as follow_backend
 from hornbeam.compat.import_hook import KERAS_VERSION as KERAS_VERSION
 from hornbeam.compat.policy import policy as policy
 from hornbeam.errors import MissingModuleError as MissingModuleError

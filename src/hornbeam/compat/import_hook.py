@@ -10,13 +10,16 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
+import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 import hornbeam
 from hornbeam.compat import legacy_api
-from hornbeam.compat.backend_env import follow_backend
+from hornbeam.compat.after_import import watched_spec
+from hornbeam.compat.importers import can_do_without, importing_module, is_script
+from hornbeam.compat.keras_backend import apply_backend, backend_name
 from hornbeam.compat.keras_src import SourceModule, public_names, source_module
 from hornbeam.compat.messages import log_deprecated
 from hornbeam.compat.metadata import replaced_distributions
@@ -41,6 +44,8 @@ HUBS = {
     "keras_nlp": "It is keras_hub now: pip install keras-hub. keras.layers has TextVectorization, Embedding "
     "and attention",
 }
+
+_find_spec = importlib.util.find_spec
 
 # Attributes of `keras` that are not Hornbeam's.
 _OWN: dict[str, Callable[[], Any]] = {
@@ -115,14 +120,18 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if fullname in HUBS:
             _refuse_missing_hub(fullname)
         if relative_to_keras(fullname) is None and fullname.split(".")[0] != "tensorflow":
-            return None
+            return watched_spec(fullname, path, target)
+        if fullname == "tensorflow" and is_hidden_tensorflow():
+            raise ModuleNotFoundError(_HIDDEN, name=fullname)
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def find_distributions(
         self, context: importlib.metadata.DistributionFinder.Context | None = None
     ) -> Iterable[importlib.metadata.Distribution]:
         """Return the metadata that `importlib.metadata` asks for."""
-        return replaced_distributions(getattr(context, "name", None), KERAS_VERSION)
+        distributions = replaced_distributions(getattr(context, "name", None), KERAS_VERSION)
+        hidden = "tensorflow" if _asks_package() else None
+        return [distribution for distribution in distributions if distribution.name != hidden]
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         relative = relative_to_keras(spec.name)
@@ -163,6 +172,30 @@ class ColabFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Leave the module empty."""
 
 
+_HIDDEN = (
+    "TensorFlow's names are for scripts here, and for packages that cannot do without. "
+    "KERAS_BACKEND=tensorflow shows them to all"
+)
+
+
+def is_hidden_tensorflow() -> bool:
+    """Return True if a package imports TensorFlow that can do without it.
+
+    The shim has the names that scripts use. A package that asks for TensorFlow would take the code
+    path for it, and meet names that are missing.
+    """
+    return backend_name() != "tensorflow" and can_do_without()
+
+
+def find_spec(name: str, package: str | None = None) -> importlib.machinery.ModuleSpec | None:
+    """Answer as `importlib.util.find_spec`, to packages without TensorFlow."""
+    return None if name == "tensorflow" and _asks_package() else _find_spec(name, package)
+
+
+def _asks_package() -> bool:
+    return backend_name() != "tensorflow" and not is_script(importing_module())
+
+
 def _refuse_missing_hub(fullname: str) -> None:
     """Raise ModuleNotFoundError, with what works instead, for a library of data that is not installed."""
     if importlib.machinery.PathFinder.find_spec(fullname) is None:
@@ -197,7 +230,7 @@ def _keras_module(fullname: str, relative: str) -> ModuleType:
     if fullname != canonical:
         return importlib.import_module(canonical)
     if fullname == "keras":
-        follow_backend()
+        apply_backend()
     try:
         return Alias(fullname, relative, importlib.import_module(f"hornbeam.{relative}".rstrip(".")))
     except ModuleNotFoundError as error:

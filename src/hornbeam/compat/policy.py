@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
+import multiprocessing.spawn
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from hornbeam import engines
+from hornbeam import config, engines
 from hornbeam._internal import warning_policy
 from hornbeam.compat import legacy_api, messages
-from hornbeam.compat.import_hook import ColabFinder, Finder
+from hornbeam.compat.child_processes import preparation_data
+from hornbeam.compat.import_hook import ColabFinder, Finder, find_spec
+from hornbeam.compat.keras_backend import backend_name, set_backend
 from hornbeam.compat.messages import log_once
 from hornbeam.compat.patch import Patch
 from hornbeam.compat.real_keras import real_libraries
@@ -28,6 +32,9 @@ class Policy:
       `importlib.metadata`; `google.colab` explains itself.
     - Implausible training data are reported on stderr instead of refused (`_internal.warning_policy`).
     - Warnings of Hornbeam name the line of the script (`warnings.showwarning`).
+    - `importlib.util.find_spec` has no TensorFlow for packages (`import_hook.is_hidden_tensorflow`).
+    - `keras.backend.backend()` follows KERAS_BACKEND (`compat.keras_backend`).
+    - Child processes of `multiprocessing` install the same (`compat.child_processes`).
     - Engines whose library imports the real Keras or TensorFlow get it (`engines.host_libraries`).
     - Classes accept the arguments and methods of Keras 1 and 2 (`compat.legacy_api`), once Keras is imported.
     - Tensors, variables and strings have the methods of TensorFlow, once it is imported.
@@ -75,6 +82,10 @@ class Policy:
                 Patch(warning_policy, "on_warning", log_once),
                 Patch(warnings, "showwarning", located_showwarning(warnings.showwarning)),
                 Patch(engines, "host_libraries", host_libraries),
+                Patch(config, "backend_name", backend_name),
+                Patch(config, "set_backend", set_backend),
+                Patch(importlib.util, "find_spec", find_spec),
+                Patch(multiprocessing.spawn, "get_preparation_data", _preparation_data),
             ]
         )
 
@@ -104,6 +115,14 @@ class Policy:
             earlier = vars(target).get(name, _MISSING)
             setattr(target, name, value)
             self._undo.append(functools.partial(_restore, target, name, earlier))
+
+
+def _preparation_data(name: str) -> dict[str, Any]:
+    return preparation_data(name, _install)
+
+
+def _install(speaker: str) -> None:
+    policy.install(speaker)
 
 
 def _restore(target: Any, name: str, value: Any) -> None:

@@ -24,11 +24,12 @@ __all__ = [
     "MeshEngine",
     "available",
     "current_engine",
-    "follow_keras_backend",
     "get_engine",
     "installed",
+    "is_engine_chosen",
     "mesh_scope",
     "register",
+    "set_default_engine",
     "set_engine",
     "set_mesh",
     "using",
@@ -262,30 +263,21 @@ def _check_mesh(mesh: Mesh | None) -> None:
         _current().on_mesh(mesh)
 
 
-def follow_keras_backend(backend: str) -> str | None:
-    """Select the engine of a Keras backend, unless one was selected by `set_engine` or HORNBEAM_ENGINE.
+def is_engine_chosen() -> bool:
+    """Return True if the user selected an engine, by `set_engine` or HORNBEAM_ENGINE."""
+    return bool(_chosen or os.environ.get("HORNBEAM_ENGINE"))
+
+
+def set_default_engine(name: str) -> None:
+    """Select the engine for a process whose user selected none.
 
     Args:
-        backend: Value of KERAS_BACKEND.
-
-    Returns:
-        The engine's name, None if another was selected.
+        name: Name of the engine, as for `get_engine`.
 
     Raises:
-        ValueError: If no engine corresponds to the backend.
-        ImportError: If its library is not installed.
+        ValueError, ImportError, RuntimeError: As `get_engine`.
     """
-    if _chosen or os.environ.get("HORNBEAM_ENGINE"):
-        return None
-    name = KERAS_BACKENDS.get(backend)
-    if name not in _known:
-        known = ", ".join(key for key, engine in KERAS_BACKENDS.items() if engine in _known)
-        raise ValueError(
-            f"KERAS_BACKEND={backend} corresponds to no engine of this version. Use one of {known}, or "
-            "select any engine by HORNBEAM_ENGINE."
-        )
     _default[:] = [get_engine(name)]
-    return name
 
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass

@@ -43,7 +43,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the program; the exit status is its own."""
-    from hornbeam.compat import follow_backend, policy
+    from hornbeam.compat import policy
 
     problem = _problem(args)
     if problem:
@@ -51,14 +51,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     # Before the engine is chosen: its library may import the real Keras.
     policy.install()
-    if not choose_engine(args.engine):
-        return 2
-    try:
-        follow_backend(by_user=True)
-    except (ValueError, ImportError) as error:
-        print(f"hornbeam run: {error}", file=sys.stderr)
-        return 2
-    return _start(args)
+    return _start(args) if choose_engine(args.engine) else 2
 
 
 def _problem(args: argparse.Namespace) -> str:
