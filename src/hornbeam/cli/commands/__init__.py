@@ -9,6 +9,7 @@ from hornbeam.cli.commands import (
     course,
     doctor,
     inspect,
+    keras_compat,
     launch,
     mnist,
     report,
@@ -18,4 +19,4 @@ from hornbeam.cli.commands import (
 )
 
 # In the order of `hornbeam --help`.
-COMMANDS = (run, launch, mnist, course, bench, runs, report, inspect, verify, convert, doctor)
+COMMANDS = (run, launch, mnist, course, bench, runs, report, inspect, verify, convert, keras_compat, doctor)
