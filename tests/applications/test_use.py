@@ -101,19 +101,20 @@ def test_old_files_that_do_not_fit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(other.get_layer("predictions").get_weights()[0], kept)
 
 
-def test_published_weights_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_weights_come_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(ValueError, match="is unknown, so it is not downloaded"):
-        applications.MobileNetV2(alpha=0.35, include_top=False)
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
     model = applications.MobileNetV2(alpha=0.35, include_top=False, weights=None)
     (tmp_path / "models").mkdir()
     old_file(model, tmp_path / "models" / name)
     again = applications.MobileNetV2(alpha=0.35, include_top=False)
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
-    asked: list[tuple[str, str]] = []
+    assert capsys.readouterr().err == ""
+    asked: list[tuple[str, str | None]] = []
 
-    def fetch(name: str, origin: str, cache_subdir: str, file_hash: str) -> str:
+    def fetch(name: str, origin: str, cache_subdir: str, file_hash: str | None) -> str:
         asked.append((origin.rsplit("/", 1)[1], file_hash))
         raise OSError("no network")
 
@@ -123,6 +124,12 @@ def test_published_weights_come_from_the_cache(tmp_path: Path, monkeypatch: pyte
     assert asked == [
         ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc")
     ]
+    assert capsys.readouterr().err == ""
+    with pytest.raises(OSError, match="no network"):
+        applications.MobileNet()
+    assert asked[1] == ("mobilenet_1_0_224_tf.h5", None)
+    said = "mobilenet_1_0_224_tf.h5 has no published checksum: its download cannot be verified\n"
+    assert capsys.readouterr().err == said
 
 
 def test_their_own_layers_are_known_to_files() -> None:
@@ -161,12 +168,18 @@ def test_names_of_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     predictions = np.zeros((1, 1000), "float32")
     predictions[0, [3, 7]] = 0.25, 0.75
-    with pytest.raises(FileNotFoundError, match="save imagenet_class_index"):
+    asked = []
+    monkeypatch.setattr(imagenet_utils, "get_file", lambda *words, **options: asked.append((words, options)))
+    with pytest.raises(FileNotFoundError):
         applications.resnet50.decode_predictions(predictions)
+    ((name, origin), options) = asked.pop()
+    assert origin.endswith(name)
+    assert options["file_hash"] == "c2c37ea517e94d9795004a39431a14cb"
     (tmp_path / "models").mkdir()
     names = {str(i): [f"n{i:08d}", f"class {i}"] for i in range(1000)}
     (tmp_path / "models" / "imagenet_class_index.json").write_text(json.dumps(names))
     decoded = applications.resnet50.decode_predictions(predictions, top=2)
+    assert not asked
     assert decoded == [[("n00000007", "class 7", 0.75), ("n00000003", "class 3", 0.25)]]
     with pytest.raises(ValueError, match="have shape"):
         applications.vgg16.decode_predictions(predictions[:, :10])

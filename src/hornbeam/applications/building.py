@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,9 +66,9 @@ class Architecture(Protocol):
 
 @dataclass(frozen=True)
 class Files:
-    """Published weights: address, and name and checksum (None: unknown) of the files with and without top.
+    """Published weights: address, and name and checksum of the files with and without top.
 
-    A file without a checksum is not downloaded: users copy it to Keras's cache.
+    The checksum is None where Keras publishes none: a line on stderr says so before the download.
     """
 
     address: str
@@ -270,15 +271,9 @@ def weights_file(request: Request, files: Files | None) -> str:
         )
     name, checksum = files.top if request.include_top else files.no_top
     cache_name = name if files.cache_names is None else files.cache_names[0 if request.include_top else 1]
-    if checksum is not None:
-        return get_file(cache_name, files.address + name, cache_subdir="models", file_hash=checksum)
-    path = cache_path(cache_name)
-    if not path.is_file():
-        raise ValueError(
-            f"the checksum of {files.address}{name} is unknown, so it is not downloaded: save it as {path}, "
-            "or pass the path of your copy as weights"
-        )
-    return str(path)
+    if checksum is None and not cache_path(cache_name).is_file():
+        print(f"{name} has no published checksum: its download cannot be verified", file=sys.stderr)
+    return get_file(cache_name, files.address + name, cache_subdir="models", file_hash=checksum)
 
 
 def published(folder: str, stem: str, top: str | None, no_top: str | None, sep: str = "_") -> Files:

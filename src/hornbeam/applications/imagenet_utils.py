@@ -14,6 +14,7 @@ from hornbeam.applications.building import cache_path
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.datasets.files import get_file
 from hornbeam.ir.types import is_float
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ DEVIATION = (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red, from 0 to 255
 
 CLASS_INDEX = "imagenet_class_index.json"
+CLASS_INDEX_ADDRESS = f"https://storage.googleapis.com/download.tensorflow.org/data/{CLASS_INDEX}"
+CLASS_INDEX_MD5 = "c2c37ea517e94d9795004a39431a14cb"
 
 
 def preprocess_input(x: Images, data_format: str | None = None, mode: str = "caffe") -> Images:
@@ -80,7 +83,7 @@ def _scale(x: Tensor, mode: str, axis: int) -> Tensor:
 def decode_predictions(preds: ArrayLike, top: int = 5) -> list[list[tuple[str, str, float]]]:
     """Return the most probable classes of each prediction, best first.
 
-    The names are in a file of Keras's cache, which Keras downloads on first use.
+    The names are in a file of Keras's cache, which is downloaded on first use.
 
     Args:
         preds: Predictions of ImageNet's classes (samples, 1000).
@@ -91,7 +94,7 @@ def decode_predictions(preds: ArrayLike, top: int = 5) -> list[list[tuple[str, s
 
     Raises:
         ValueError: For another shape.
-        FileNotFoundError: If the file of names is missing.
+        DownloadError: If the file of names has to be downloaded and the network is not available.
 
     Example:
         >>> decode_predictions(model.predict(image), top=3)  # doctest: +SKIP
@@ -100,11 +103,8 @@ def decode_predictions(preds: ArrayLike, top: int = 5) -> list[list[tuple[str, s
     if array.ndim != 2 or array.shape[1] != 1000:
         raise ValueError(f"predictions of ImageNet's classes have shape (samples, 1000), got {array.shape}")
     path = cache_path(CLASS_INDEX)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"the names of ImageNet's classes are missing: save {CLASS_INDEX} (the file that "
-            f'Keras uses, {{"0": ["n01440764", "tench"], ...}}) as {path}'
-        )
+    if not path.is_file():  # a file of the user's own has other names
+        get_file(CLASS_INDEX, CLASS_INDEX_ADDRESS, cache_subdir="models", file_hash=CLASS_INDEX_MD5)
     names = json.loads(path.read_text())
     best = np.argsort(-array, axis=1, kind="stable")[:, :top]
     return [
