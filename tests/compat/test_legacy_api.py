@@ -166,6 +166,28 @@ except AttributeError as error:
         "True False",
         [],
     ),
+    (
+        """
+import os
+import tempfile
+import keras
+import numpy as np
+os.chdir(tempfile.mkdtemp())
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+other = keras.models.clone_model(model)
+model.save_weights("./checkpoints/first")
+other.load_weights("./checkpoints/first")
+model.save("folder")
+again = keras.models.load_model("folder")
+x = np.ones((1, 2))
+print(np.allclose(model(x), other(x)), np.allclose(model(x), again(x)))
+""",
+        "True True",
+        [
+            "Keras 2 wrote weights to a checkpoint of TensorFlow named './checkpoints/first'",
+            "Keras 2 wrote a SavedModel of TensorFlow to the folder 'folder'",
+        ],
+    ),
     (  # what is refused elsewhere is said here
         """
 import keras

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from hornbeam.compat.messages import log_once
 from hornbeam.compat.patch import Patch
@@ -33,6 +34,7 @@ def choose_weights_name(path: str, exists: bool) -> str:
     if path.endswith((".keras", ".onnx", ".tflite")):
         return weights.reject_weights_suffix(path, exists)
     if not exists:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)  # as TensorFlow's checkpoints
         log_once(
             f"Keras 2 wrote weights to a checkpoint of TensorFlow named {path!r}. They are written to "
             f"{path + '.weights.h5'!r}, which load_weights({path!r}) reads"
