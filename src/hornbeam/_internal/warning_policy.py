@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 
 def raise_error(problem: str | Exception) -> None:
@@ -10,6 +11,12 @@ def raise_error(problem: str | Exception) -> None:
     raise problem if isinstance(problem, Exception) else ValueError(problem)
 
 
-# `hornbeam run` replaces it by a function that logs the message and continues: its scripts were written for
-# a library that does not check.
+def _never(model: Any) -> bool:
+    """Return False: `trainable` counts as it is when training begins."""
+    return False
+
+
+# `hornbeam run` replaces both: its scripts were written for a library that does not check, and many for Keras
+# 2, which trained what was trainable at compile().
+keeps_trainable_of_compile: Callable[[Any], bool] = _never
 on_warning: Callable[[str | Exception], None] = raise_error

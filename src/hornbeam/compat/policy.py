@@ -17,6 +17,7 @@ from hornbeam.compat import legacy_api, messages
 from hornbeam.compat.child_processes import preparation_data
 from hornbeam.compat.import_hook import ColabFinder, Finder, find_spec
 from hornbeam.compat.keras_backend import backend_name, set_backend
+from hornbeam.compat.legacy_api import trainable
 from hornbeam.compat.messages import log_once
 from hornbeam.compat.patch import Patch
 from hornbeam.compat.real_keras import real_libraries
@@ -30,7 +31,8 @@ class Policy:
 
     - `import keras` and `import tensorflow` find Hornbeam (`sys.meta_path`), and so does
       `importlib.metadata`; `google.colab` explains itself.
-    - Implausible training data are reported on stderr instead of refused (`_internal.warning_policy`).
+    - Implausible training data are reported on stderr instead of refused, and GANs of Keras 2 train what was
+      trainable at `compile()` (`_internal.warning_policy`).
     - Warnings of Hornbeam name the line of the script (`warnings.showwarning`).
     - `importlib.util.find_spec` has no TensorFlow for packages (`import_hook.is_hidden_tensorflow`).
     - `keras.backend.backend()` follows KERAS_BACKEND (`compat.keras_backend`).
@@ -80,6 +82,7 @@ class Policy:
             [
                 Patch(messages, "speaker", speaker),
                 Patch(warning_policy, "on_warning", log_once),
+                Patch(warning_policy, "keeps_trainable_of_compile", trainable.keeps_trainable_of_compile),
                 Patch(warnings, "showwarning", located_showwarning(warnings.showwarning)),
                 Patch(engines, "host_libraries", host_libraries),
                 Patch(config, "backend_name", backend_name),

@@ -573,8 +573,16 @@ class Layer(Operation, QuantizationMethods, Weighted):
 
         Args:
             loss: Tensor, or a structure of tensors. A tensor that is not a scalar is summed.
+
+        Raises:
+            ValueError: For a symbolic tensor. Functional models accept those of their graph.
         """
         for part in tree.flatten(loss):
+            if isinstance(part, KerasTensor):
+                raise ValueError(
+                    f"{self.describe()}: add_loss() got the symbolic tensor {part!r}, which has no value. "
+                    "Call add_loss() inside of call(), or on the functional model that contains the tensor"
+                )
             value = as_tensor(part)
             if value.shape != ():
                 value = ops.sum(value)

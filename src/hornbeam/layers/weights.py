@@ -159,10 +159,14 @@ class Weighted(Tracked):
         if isinstance(value, str):
             raise TypeError(f"trainable must be True or False, got {value!r}")
         for layer in self._flatten_layers():
-            layer._trainable = bool(value)
-            for variable, created_trainable in layer._own_variables().items():
-                if created_trainable:
-                    variable.trainable = bool(value) and not layer._is_frozen(variable)
+            layer._set_own_trainable(bool(value))
+
+    def _set_own_trainable(self, value: bool) -> None:
+        """Set `trainable` of this layer and its own weights, without those of sublayers."""
+        self._trainable = value
+        for variable, created_trainable in self._own_variables().items():
+            if created_trainable:
+                variable.trainable = value and not self._is_frozen(variable)
 
     def _is_frozen(self, variable: Variable) -> bool:
         """True for a weight of this layer that stays untrained when the layer is trained, as in LoRA."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
+from hornbeam._internal.warn import warn_user
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
@@ -60,6 +61,7 @@ class Functional(GraphEnds, Model):
         inputs, outputs = with_input_layers(inputs, outputs, self.name)
         self._set_graph(inputs, outputs, self.name)
         self._graph_layers = self._graph.layers
+        self._loss_graph: CallGraph | None = None
         self._host = HostSubgraph(self._graph)
         self.built = True
         self.supports_masking = True
@@ -126,7 +128,41 @@ class Functional(GraphEnds, Model):
             if tensor_mask is not None and value is not None:
                 value._keras_mask = tensor_mask
             values[id(symbol)] = value
-        return tree.pack_sequence_as(self.output, self._graph.run(values))
+        if self._loss_graph is None:
+            return tree.pack_sequence_as(self.output, self._graph.run(values))
+        results, count = self._loss_graph.run(values), len(self.outputs)
+        super().add_loss(results[count:])
+        return tree.pack_sequence_as(self.output, results[:count])
+
+    def add_loss(self, loss: Tree) -> None:
+        """Add a loss to the one that training minimizes.
+
+        Symbolic tensors must depend on the inputs of this model; they are computed in every call. A file of
+        the model does not contain them.
+
+        Args:
+            loss: Tensor, or a structure of tensors, symbolic ones outside of `call`. A tensor that is not a
+                scalar is summed.
+
+        Raises:
+            ValueError: If a symbolic tensor depends on other inputs.
+
+        Example:
+            >>> x = hornbeam.Input((3,)); y = hornbeam.layers.Dense(2)(x); model = hornbeam.Model(x, y)
+            >>> model.add_loss(hornbeam.ops.mean(y**2)); model.compile("sgd")
+        """
+        symbols = [part for part in tree.flatten(loss) if isinstance(part, KerasTensor)]
+        if not symbols:
+            super().add_loss(loss)
+            return
+        if self._host:
+            raise ValueError(
+                f"{self.describe()}: add_loss() of symbolic tensors is for models without strings"
+            )
+        earlier = self.outputs if self._loss_graph is None else self._loss_graph.outputs
+        self._loss_graph = CallGraph(self.inputs, [*earlier, *symbols], self.name)
+        self._graph_layers = self._loss_graph.layers
+        self._forget_steps()
 
     def _compiled_inputs(self) -> Any:
         return self._host.boundary() if self._host else self._symbolic_inputs
@@ -157,6 +193,11 @@ class Functional(GraphEnds, Model):
         """Return layers, their connections, inputs and outputs, in Keras 3's format."""
         if not takes_inputs_and_outputs(type(self)):  # a subclass that builds its graph in __init__
             return super().get_config()
+        if self._loss_graph is not None:
+            warn_user(
+                f"{self.describe()}: the losses that add_loss() added to its symbolic tensors are not saved. "
+                "Add them again to the loaded model before training it"
+            )
         return functional_config(self)
 
     def get_build_config(self) -> Config:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam import tree
+from hornbeam._internal import warning_policy
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import max_epochs, max_steps_per_epoch
@@ -103,6 +105,18 @@ def check_validation_data(value: Tree) -> Tree:
     if isinstance(value, np.ndarray):
         raise ValueError("validation_data must be (x, y), got one array")
     return value
+
+
+def lacks_samples(validation_data: Tree) -> bool:
+    """Return True, as far as the warning policy allows it, for arrays of validation data without a row."""
+    leaves = tree.flatten(validation_data) if isinstance(validation_data, (list, tuple)) else []
+    empty = any(isinstance(x, np.ndarray) and x.ndim and not len(x) for x in leaves)
+    if empty:
+        warning_policy.on_warning(
+            "the validation_data hold no samples: nothing is validated. "
+            "Is the slice that should give them empty?"
+        )
+    return empty
 
 
 def check_debug_nans(value: object, run_eagerly: bool) -> bool:

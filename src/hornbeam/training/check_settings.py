@@ -15,6 +15,7 @@ from hornbeam.data.splits.split import class_ids
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.fit_facts import FitFacts
 from hornbeam.training.steps import Steps
+from hornbeam.training.trainable_at_compile import changed_layers, keeps_compiled
 
 # Optimizers whose updates have about the size of the learning rate, whatever the gradients are.
 _NORMALIZED = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Lion", "Lamb")
@@ -22,13 +23,8 @@ _NORMALIZED = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Lion", "Lamb")
 
 def check_trainable(facts: FitFacts) -> Iterator[str]:
     """`trainable` that was changed after `compile`."""
-    before = facts.model._training_state.trainable
-    changed = [
-        layer
-        for layer in facts.model._flatten_layers()
-        if layer in before and before[layer] != layer._trainable and layer.weights
-    ]
-    if changed:
+    changed = changed_layers(facts.model)
+    if changed and not keeps_compiled(facts.model):
         others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         yield (
             f"{facts.where}: trainable of {changed[0].path!r}{others} was changed after compile(). Here that "

@@ -27,6 +27,7 @@ from hornbeam.training.loop import checked_logs
 from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.packing import Batch, Signature, unpack_x_y_sample_weight
 from hornbeam.training.step import EagerStep, Predictor, Step
+from hornbeam.training.trainable_at_compile import trainable_as_compiled
 
 if TYPE_CHECKING:
     from hornbeam._internal.resume_point import ResumePoint
@@ -215,9 +216,14 @@ class Steps(CompileMixin):
 
     def _compiled_step(self, mode: str, signature: Signature) -> Any:
         """Return the step of `mode` ("train" or "test") for a signature, traced at its first use."""
-        state = self._training_state
         if mode == "train":
-            state.release_weights()
+            self._training_state.release_weights()
+            with trainable_as_compiled(self):
+                return self._step_for(mode, signature)
+        return self._step_for(mode, signature)
+
+    def _step_for(self, mode: str, signature: Signature) -> Any:
+        state = self._training_state
         fn = self.train_step if mode == "train" else self.test_step
         if state.run_eagerly:
             check_step_signature(fn, f"{mode}_step")

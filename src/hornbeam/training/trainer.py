@@ -202,7 +202,7 @@ class Trainer(BatchMethods):
         self._training_state.training_rows.add(cast("Model", self), x)
         validation, sentence = None, ""
         validation_size = settings.validation_batch_size
-        if validation_data is not None:
+        if validation_data is not None and not check_arguments.lacks_samples(validation_data):
             validation = make_validation(
                 validation_data, validation_size or size, settings.validation_steps, run_host_layers
             )

@@ -19,9 +19,10 @@ from hornbeam.compat.patch import Patch
 
 def patches() -> Iterator[Patch]:
     """Yield the patches by which classes accept the names of earlier arguments and methods."""
-    from hornbeam.compat.legacy_api import arguments, models, saving
+    from hornbeam.compat.legacy_api import arguments, layer_methods, models, saving
 
     yield from arguments.patches()
+    yield from layer_methods.patches()
     yield from models.patches()
     yield from saving.patches()
 

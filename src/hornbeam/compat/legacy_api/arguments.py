@@ -6,12 +6,14 @@ The tables of layers are in `saving.legacy.keras1_names`.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from hornbeam.compat.messages import log_deprecated, log_once
 from hornbeam.compat.patch import Patch
+from hornbeam.layers.config import SHAPE_ARGUMENTS
 from hornbeam.saving.legacy.keras1_names import ARGUMENTS, DATA_FORMATS, REMOVED
 
 _QUEUES = {
@@ -79,6 +81,10 @@ def patches() -> Iterator[Patch]:
             yield accept_names(getattr(callbacks, name), "__init__", table)
     for name, table in METHODS.items():
         yield accept_names(models.Model, name, table, f"Model.{name}")
+    for target in (layers.Layer, models.Functional):
+        yield accept_names(target, "add_loss", {"inputs": REMOVED}, "add_loss")
+    module = importlib.import_module("hornbeam.layers.layer")
+    yield Patch(module, "SHAPE_ARGUMENTS", (*SHAPE_ARGUMENTS, "batch_size", "input_length"))
     yield _log_input_shapes(layers.Layer)
     yield from _rate_patches()
 
@@ -91,6 +97,11 @@ def _log_input_shapes(layer: Any) -> Patch:
     def wrapper(self: Any, **kwargs: Any) -> None:
         for name in kwargs:
             log_deprecated(f"{name}= on a first layer", "keras.Input(shape) before it")
+        length, batch_size = kwargs.pop("input_length", None), kwargs.pop("batch_size", None)
+        if "input_dim" in kwargs and length is not None:
+            kwargs["input_shape"] = (length, kwargs.pop("input_dim"))
+        if batch_size is not None and "input_shape" in kwargs:
+            kwargs["batch_input_shape"] = (batch_size, *kwargs.pop("input_shape"))
         take_input_shape(self, **kwargs)
 
     return Patch(layer, "_take_input_shape", wrapper)

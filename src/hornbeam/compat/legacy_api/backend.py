@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from hornbeam import config, ops, random
-from hornbeam.compat.legacy_api import backend_windows
+from hornbeam.compat.legacy_api import backend_graph, backend_windows
 from hornbeam.core.convert import as_tensor
-from hornbeam.core.lazy import retain_graph
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ops.convolution import conv as _conv
@@ -52,7 +50,6 @@ REPLACEMENTS = {
     "dtype": "x.dtype",
     "eval": "np.array(x)",
     "flatten": "keras.ops.reshape(x, -1)",
-    "function": "keras.Model(inputs, outputs)",
     "gather": "keras.ops.take(x, indices, axis=0)",
     "get_value": "np.array(x)",
     "image_dim_ordering": "keras.config.image_data_format()",
@@ -87,6 +84,7 @@ REPLACEMENTS = {
     "update_sub": "variable.assign_sub()",
     "variable": "keras.Variable",
     "zeros": "keras.ops.zeros",
+    **backend_graph.REPLACEMENTS,
     **backend_windows.REPLACEMENTS,
 }
 
@@ -94,8 +92,9 @@ REPLACEMENTS = {
 def __getattr__(name: str) -> Any:
     if name in _OPS:
         return getattr(ops, _OPS[name])
-    if name in backend_windows.REPLACEMENTS:
-        return getattr(backend_windows, name)
+    for module in (backend_graph, backend_windows):
+        if name in module.REPLACEMENTS:
+            return getattr(module, name)
     raise AttributeError(name)
 
 
@@ -388,30 +387,6 @@ def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: Any = N
 
 
 # -- models --------------------------------------------------------------------------------------------------
-
-
-def function(
-    inputs: Any, outputs: Any, updates: Any = None, name: str | None = None, **unused: Any
-) -> Callable[..., Any]:
-    """Return a function from arrays for the symbolic `inputs` to arrays of the `outputs`."""
-    from hornbeam.models import Model
-
-    # The learning phase was an input; now it is the argument `training`.
-    listed = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-    tensors = [x for x in listed if not isinstance(x, int)]
-    single = not isinstance(outputs, (list, tuple))
-    model = Model(tensors, [outputs] if single else list(outputs))
-
-    def call(values: Any) -> Any:
-        arrays = list(values) if isinstance(values, (list, tuple)) else [values]
-        training = len(arrays) > len(tensors) and builtins.bool(arrays[len(tensors)])
-        with retain_graph():
-            results = model(arrays[: len(tensors)], training=training)
-        results = results if isinstance(results, (list, tuple)) else [results]
-        result_arrays = [np.array(x) for x in results]
-        return result_arrays[0] if single else result_arrays
-
-    return call
 
 
 def learning_phase() -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
+from hornbeam import tree
 from hornbeam.compat.legacy_api.arguments import METHODS, rename_arguments
 from hornbeam.compat.messages import log_deprecated, log_once
 from hornbeam.compat.patch import Patch
@@ -15,10 +17,12 @@ from hornbeam.errors import MissingNameError
 
 
 class LegacyHistory(dict[str, Any]):
-    """A history that also accepts the names that metrics had before Keras 2.3."""
+    """A history that also accepts the names that metrics had before Keras 2.3, and the one of the rate."""
+
+    NAMES: ClassVar[dict[str, str]] = {"acc": "accuracy", "val_acc": "val_accuracy", "lr": "learning_rate"}
 
     def __missing__(self, key: str) -> Any:
-        new = key.replace("acc", "accuracy") if key in ("acc", "val_acc") else None
+        new = self.NAMES.get(key)
         if new is None or new not in self:
             raise KeyError(key)
         log_deprecated(f"history[{key!r}]", f"history[{new!r}]")
@@ -30,28 +34,66 @@ def fit_generator(
 ) -> Any:
     """Call `fit` on batches of a generator."""
     log_deprecated("Model.fit_generator()", "Model.fit()")
-    steps = kwargs.pop("samples_per_epoch", None)
-    if steps is not None:
-        log_once("samples_per_epoch= counted samples or batches; batches are assumed, as steps_per_epoch=")
-        steps_per_epoch = steps
-    names = {**METHODS["fit"], "nb_val_samples": "validation_steps", "val_samples": "validation_steps"}
-    options = {"epochs": epochs, **rename_arguments(kwargs, names, "Model.fit_generator")}
+    if _KERAS1_ARGUMENTS & kwargs.keys():  # the second argument counted samples then
+        samples = kwargs.pop("samples_per_epoch", steps_per_epoch)
+        generator, steps_per_epoch = steps_of(generator, samples, "Model.fit_generator(samples_per_epoch=)")
+    samples = kwargs.pop("nb_val_samples", kwargs.pop("val_samples", None))
+    if samples is not None:
+        data, steps = steps_of(kwargs["validation_data"], samples, "Model.fit_generator(nb_val_samples=)")
+        kwargs.update(validation_data=data, validation_steps=steps)
+    options = {"epochs": epochs, **rename_arguments(kwargs, METHODS["fit"], "Model.fit_generator")}
     return self.fit(generator, steps_per_epoch=steps_per_epoch, **options)
+
+
+_KERAS1_ARGUMENTS = {"samples_per_epoch", "nb_epoch", "nb_val_samples", "nb_worker"}
+
+
+def steps_of(batches: Any, samples: int | None, argument: str) -> tuple[Any, int | None]:
+    """Convert Keras 1's number of samples to a number of batches.
+
+    Args:
+        batches: Iterator or sequence of batches. The first one tells the size of all.
+        samples: Number of samples, or None.
+        argument: Name of the argument.
+
+    Returns:
+        The same batches, from the first one on, and their number.
+    """
+    if samples is None:
+        return batches, None
+    if hasattr(batches, "__getitem__"):
+        size = _batch_size(batches[0])
+    else:
+        iterator = iter(batches)
+        first = next(iterator)
+        batches, size = itertools.chain([first], iterator), _batch_size(first)
+    log_deprecated(argument, f"the number of batches ({samples} samples in batches of {size})")
+    return batches, -(-int(samples) // size)
+
+
+def _batch_size(batch: Any) -> int:
+    return len(tree.flatten(batch)[0])
 
 
 def evaluate_generator(self: Any, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
     """Call `evaluate` on batches of a generator."""
     log_deprecated("Model.evaluate_generator()", "Model.evaluate()")
-    names = {**METHODS["evaluate"], "val_samples": "steps"}
-    options = rename_arguments(kwargs, names, "Model.evaluate_generator")
+    if "val_samples" in kwargs:
+        generator, steps = steps_of(
+            generator, kwargs.pop("val_samples"), "Model.evaluate_generator(val_samples=)"
+        )
+    options = rename_arguments(kwargs, METHODS["evaluate"], "Model.evaluate_generator")
     return self.evaluate(generator, **{"steps": steps, "verbose": 0, **options})
 
 
 def predict_generator(self: Any, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
     """Call `predict` on batches of a generator."""
     log_deprecated("Model.predict_generator()", "Model.predict()")
-    names = {**METHODS["predict"], "val_samples": "steps"}
-    options = rename_arguments(kwargs, names, "Model.predict_generator")
+    if "val_samples" in kwargs:
+        generator, steps = steps_of(
+            generator, kwargs.pop("val_samples"), "Model.predict_generator(val_samples=)"
+        )
+    options = rename_arguments(kwargs, METHODS["predict"], "Model.predict_generator")
     return self.predict(generator, **{"steps": steps, "verbose": 0, **options})
 
 
@@ -144,11 +186,20 @@ def reset_states(self: Any) -> None:
     self.reset_state()
 
 
+def reset_model_states(self: Any) -> None:
+    """Set the states of all stateful layers to zero."""
+    log_deprecated("Model.reset_states()", "layer.reset_state() of each stateful layer")
+    for layer in self._flatten_layers(include_self=False):
+        if getattr(layer, "stateful", False):
+            layer.reset_state()
+
+
 def patches() -> Iterator[Patch]:
     """Yield patches for methods of models and metrics, and for keys of histories."""
     from hornbeam.callbacks import History
     from hornbeam.metrics import Metric
     from hornbeam.models import Model
+    from hornbeam.training.callbacks.monitor import Monitor
 
     for method in (fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba):
         yield Patch(Model, method.__name__, method)
@@ -156,6 +207,8 @@ def patches() -> Iterator[Patch]:
         yield Patch(Model, name, _torch_only(name))
     yield Patch(Model, "compiled_loss", property(CompiledLoss))
     yield Patch(Model, "compiled_metrics", property(CompiledMetrics))
+    yield Patch(Model, "reset_states", reset_model_states)
+    yield Patch(Monitor, "_value", _accept_earlier_names(Monitor._value))
     yield Patch(Metric, "reset_states", reset_states)
     yield Patch(Model, "fit", _log_stratified_split(Model.fit))
     yield Patch(Model, "__init__", _accept_input_and_output(Model.__init__))
@@ -171,6 +224,20 @@ def _log_stratified_split(fit: Any) -> Any:
                 'fit(validation_split_mode="tail") does the same as Keras'
             )
         return fit(self, *args, **kwargs)
+
+    return wrapper
+
+
+def _accept_earlier_names(value: Any) -> Any:
+    """Let callbacks find the metric that has another name since Keras 2.3."""
+
+    @functools.wraps(value)
+    def wrapper(self: Any, logs: Any) -> float | None:
+        new = LegacyHistory.NAMES.get(self.monitor)
+        if logs and new in logs and self.monitor not in logs:
+            log_deprecated(f"monitor={self.monitor!r}", f"monitor={new!r}")
+            self.monitor = new
+        return cast("float | None", value(self, logs))
 
     return wrapper
 

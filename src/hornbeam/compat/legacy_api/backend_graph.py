@@ -1,0 +1,81 @@
+"""Functions of `keras.backend` that Keras 1 and 2 had on their static graph: `function` and `gradients`."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.grad import gradients as core_gradients
+from hornbeam.core.lazy import retain_graph
+from hornbeam.core.symbolic import KerasTensor, symbolic_call
+from hornbeam.core.tensor import Tensor
+
+# Name -> its replacement.
+REPLACEMENTS = {
+    "function": "keras.Model(inputs, outputs)",
+    "gradients": "tf.GradientTape, or hornbeam.value_and_grad",
+}
+
+
+def function(
+    inputs: Any, outputs: Any, updates: Any = None, name: str | None = None, **unused: Any
+) -> Callable[..., Any]:
+    """Return a function from arrays for the symbolic `inputs` to arrays of the `outputs`."""
+    from hornbeam.models import Model
+
+    # The learning phase was an input; now it is the argument `training`.
+    listed = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    tensors = [x for x in listed if not isinstance(x, int)]
+    single = not isinstance(outputs, (list, tuple))
+    model = Model(tensors, [outputs] if single else list(outputs))
+
+    def call(values: Any) -> Any:
+        arrays = list(values) if isinstance(values, (list, tuple)) else [values]
+        training = len(arrays) > len(tensors) and builtins.bool(arrays[len(tensors)])
+        with retain_graph():
+            results = model(arrays[: len(tensors)], training=training)
+        results = results if isinstance(results, (list, tuple)) else [results]
+        result_arrays = [np.array(x) for x in results]
+        return result_arrays[0] if single else result_arrays
+
+    return call
+
+
+def gradients(loss: Any, variables: Any) -> list[Any]:
+    """Compute the gradients of the sum of a symbolic tensor.
+
+    Args:
+        loss: Symbolic tensor.
+        variables: Symbolic tensor or Variable on which it depends, or a list of them.
+
+    Returns:
+        List of symbolic tensors; None for what the loss does not depend on.
+    """
+    sources = list(variables) if isinstance(variables, (list, tuple)) else [variables]
+    ancestors = _ancestors(loss)
+    known = [x for x in sources if not isinstance(x, KerasTensor) or id(x) in ancestors]
+    results = iter(symbolic_call(_gradients_of_values, (loss, *known), {}) if known else ())
+    return [next(results) if any(x is y for y in known) else None for x in sources]
+
+
+def _gradients_of_values(loss: Any, *sources: Any) -> list[Tensor]:
+    """Return the gradients; values remember how they were computed from one another."""
+    total = as_tensor(loss)
+    return core_gradients(total if total.shape == () else ops.sum(total), [as_tensor(x) for x in sources])
+
+
+def _ancestors(tensor: KerasTensor) -> set[int]:
+    """Return the ids of all symbolic tensors from which a tensor is computed, itself included."""
+    seen: set[int] = set()
+    stack = [tensor]
+    while stack:
+        x = stack.pop()
+        if id(x) not in seen:
+            seen.add(id(x))
+            stack += x.history.inputs if x.history is not None else []
+    return seen

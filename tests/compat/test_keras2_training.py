@@ -1,0 +1,203 @@
+# ruff: noqa: E501
+"""Training as programs for Keras 1 and 2 expect it, under `hornbeam run`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+
+HEAD = """
+import numpy as np
+import keras
+from keras import backend as K
+from keras.layers import *
+from keras.models import Model, Sequential
+rng = np.random.default_rng(0)
+x = rng.random((64, 8)).astype("float32")
+y = (x.sum(1) > 4).astype("float32")
+"""
+
+# (script, its output, message on stderr)
+SCRIPTS = {
+    "symbolic losses count": (
+        """
+i = Input((8,))
+h = Dense(4, activation="relu")(i)
+mean, log_var = Dense(2)(h), Dense(2)(h)
+z = Lambda(lambda a: a[0] + K.exp(a[1] / 2) * K.random_normal(shape=(K.shape(a[0])[0], 2)))([mean, log_var])
+o = Dense(8, activation="sigmoid")(z)
+model = Model(i, o)
+kl = -0.5 * K.sum(1 + log_var - K.square(mean) - K.exp(log_var), axis=-1)
+model.add_loss(K.mean(8 * keras.losses.binary_crossentropy(i, o) + kl))
+model.compile("adam")
+before = model.get_weights()
+loss = model.fit(x, None, epochs=1, validation_data=(x[:8], None), verbose=0).history["loss"][0]
+print(loss > 1, all(not np.allclose(a, b) for a, b in zip(before, model.get_weights())))
+""",
+        "True True",
+        "",
+    ),
+    "a frozen discriminator is trained": (
+        """
+judge = Sequential([Input((8,)), Dense(4), Dense(1, activation="sigmoid")])
+judge.compile("adam", "binary_crossentropy")
+maker = Sequential([Input((3,)), Dense(8)])
+judge.trainable = False
+i = Input((3,))
+both = Model(i, judge(maker(i)))
+both.compile("adam", "binary_crossentropy")
+def changed(train):
+    before = [model.get_weights()[0].copy() for model in (judge, maker)]
+    train()
+    return [not np.allclose(a, m.get_weights()[0]) for a, m in zip(before, (judge, maker))]
+print(changed(lambda: judge.train_on_batch(x, y)), changed(lambda: both.train_on_batch(x[:, :3], y)))
+print(changed(lambda: judge.fit(x, y, verbose=0)), judge.trainable)
+""",
+        "[True, False] [False, True]\n[True, False] False",
+        "`trainable` was changed after compile(). As in Keras 2",
+    ),
+    "samples are no batches": (
+        """
+def batches():
+    while True:
+        yield x[:16], y[:16]
+steps = []
+class Count(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        steps.append(batch)
+model = Sequential([Input((8,)), Dense(1)])
+model.compile("sgd", "mse")
+options = dict(callbacks=[Count()], verbose=0)
+model.fit_generator(batches(), samples_per_epoch=40, nb_epoch=2, validation_data=batches(), nb_val_samples=32, **options)
+print(len(steps), end=" ")
+model.fit_generator(batches(), 40, nb_epoch=1, **options)
+print(len(steps), end=" ")
+model.fit_generator(batches(), 2, 3, **options)
+print(len(steps), len(model.predict_generator(batches(), val_samples=32)))
+""",
+        "6 9 15 32",
+        "the number of batches (40 samples in batches of 16)",
+    ),
+    "gradients of a static graph": (
+        """
+model = Sequential([Input((8,)), Dense(4, activation="tanh", name="inner"), Dense(1)])
+loss = K.mean(model.get_layer("inner").output[:, 2])
+g, nothing = K.gradients(loss, [model.input, Input((2,))])
+w = K.gradients(loss, model.layers[0].kernel)[0]
+run = K.function([model.input], [loss, g, w])
+value, by_input, weights = run([x])
+kernel, bias = (a.numpy() if hasattr(a, "numpy") else np.array(a) for a in model.layers[0].weights)
+inner = np.tanh(x @ kernel + bias)[:, 2]
+expected = (1 - inner[:, None] ** 2) * kernel[:, 2] / 64
+print(np.allclose(value, inner.mean(), atol=1e-6), np.allclose(by_input, expected, atol=1e-6), nothing, weights.shape)
+print(np.allclose(weights[:, 2], ((1 - inner**2) @ x) / 64, atol=1e-6))
+""",
+        "True True None (8, 4)\nTrue",
+        "keras.backend.gradients is deprecated",
+    ),
+    "recurrent layers": (
+        """
+s = rng.random((8, 5, 3)).astype("float32")
+plain = LSTM(4, return_sequences=True)
+swapped = LSTM(4, time_major=True, return_sequences=True)
+swapped.build((5, 8, 3)); plain.build((8, 5, 3))
+swapped.set_weights(plain.get_weights())
+print(np.allclose(np.swapaxes(swapped(np.swapaxes(s, 0, 1)), 0, 1), plain(s), atol=1e-6))
+model = Sequential([LSTM(4, input_shape=(5, 3), batch_size=8, stateful=True), Dense(1)])
+model.compile("sgd", "mse")
+first, second = model.predict(s, batch_size=8, verbose=0), model.predict(s, batch_size=8, verbose=0)
+model.reset_states()
+print(np.allclose(first, model.predict(s, batch_size=8, verbose=0)), np.allclose(first, second))
+print(model.layers[0].output_shape, model.layers[1].input_shape, GRU(2, input_dim=3, input_length=5)._batch_shape_arg)
+""",
+        "True\nTrue False\n(8, 4) (8, 4) (None, 5, 3)",
+        "Model.reset_states() is deprecated",
+    ),
+    "names of metrics": (
+        """
+model = Sequential([Input((8,)), Dense(1, activation="sigmoid")])
+model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+stop = keras.callbacks.EarlyStopping(monitor="val_acc", patience=0)
+slower = keras.callbacks.ReduceLROnPlateau(monitor="val_acc")
+history = model.fit(x[:48], y[:48], epochs=9, validation_data=(x[48:], y[48:]), callbacks=[stop, slower], verbose=0).history
+print(len(history["acc"]) < 9, len(history["lr"]) == len(history["val_acc"]))
+""",
+        "True True",
+        "monitor='val_acc' is deprecated, use monitor='val_accuracy'",
+    ),
+    "no validation data": (
+        """
+model = Sequential([Input((8,)), Dense(1)])
+model.compile("sgd", "mse")
+print(sorted(model.fit(x, y, validation_data=(x[64:], y[64:]), verbose=0).history))
+""",
+        "['loss']",
+        "the validation_data hold no samples",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script(name: str, tmp_path: Path) -> None:
+    script, printed, message = SCRIPTS[name]
+    path = tmp_path / "script.py"
+    path.write_text(HEAD + script)
+    process = subprocess.run(
+        [sys.executable, "-m", "hornbeam", "run", str(path)], capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == printed
+    assert process.stderr.count(message) == 1 or not message, process.stderr
+
+
+# -- elsewhere -----------------------------------------------------------------------------------------------
+
+
+def test_symbolic_losses_are_minimized_with_those_of_compile() -> None:
+    x = np.ones((8, 3), "float32")
+    i = hb.Input((3,))
+    inner = hb.layers.Dense(2, kernel_initializer="ones")(i)
+    extra = hb.layers.Dense(1, name="only_for_the_loss")(inner)
+    model = hb.Model(i, hb.layers.Dense(1, kernel_initializer="zeros")(inner))
+    model.add_loss([hb.ops.mean(inner), hb.ops.sum(extra * 0)])
+    model.add_loss(2 * hb.ops.mean(inner))
+    model.compile("sgd", "mse")
+    assert model.evaluate(x, np.zeros((8, 1)), verbose=0) == pytest.approx(9.0)
+    assert "only_for_the_loss" in [layer.name for layer in model.layers]
+    assert np.asarray(model(x)).shape == (8, 1)
+    with pytest.warns(UserWarning, match="are not saved"):
+        model.get_config()
+
+
+def test_symbolic_losses_belong_to_functional_models() -> None:
+    with pytest.raises(ValueError, match=r"add_loss\(\) got the symbolic tensor"):
+        hb.layers.Dense(2).add_loss(hb.Input((3,)))
+    i = hb.Input((3,))
+    model = hb.Model(i, hb.layers.Dense(1)(i))
+    with pytest.raises(ValueError, match="not among the inputs"):
+        model.add_loss(hb.ops.sum(hb.Input((3,))))
+
+
+def test_trainable_holds_at_once() -> None:
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.trainable = False
+    before = model.get_weights()[0].copy()
+    with pytest.warns(UserWarning, match="no trainable weights"):
+        model.train_on_batch(np.ones((4, 3)), np.ones((4, 1)))
+    assert np.array_equal(before, model.get_weights()[0])
+
+
+def test_empty_validation_data_are_refused() -> None:
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="validation_data hold no samples"):
+        model.fit(
+            np.ones((4, 3)), np.ones((4, 1)), validation_data=(np.ones((0, 3)), np.ones((0, 1))), verbose=0
+        )
