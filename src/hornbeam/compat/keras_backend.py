@@ -65,21 +65,26 @@ def apply_backend() -> None:
 def follow_library(library: str) -> None:
     """Switch to the engine of a library that the program imported, if KERAS_BACKEND names it, and log it.
 
-    HORNBEAM_ENGINE, `--engine` and `set_engine` take precedence.
+    HORNBEAM_ENGINE, `--engine` and `set_engine` take precedence. On JAX's engine its transformations trace
+    our operations from then on.
 
     Args:
         library: A library of `FOLLOWED`.
     """
-    if os.environ.get("KERAS_BACKEND") != library or is_engine_chosen():
-        return
-    try:
-        set_default_engine(library)
-    except ImportError as error:
-        log_once(f"running on the {current_engine().name} engine: the script imports {library}, but {error}")
-    else:
+    if os.environ.get("KERAS_BACKEND") == library and not is_engine_chosen():
+        try:
+            set_default_engine(library)
+        except ImportError as error:
+            engine = current_engine().name
+            log_once(f"running on the {engine} engine: the script imports {library}, but {error}")
+            return
         log_once(
             f"running on the {library} engine: KERAS_BACKEND={library}, and the script imports {library}"
         )
+    if current_engine().library == "jax":
+        from hornbeam.interop import register_jax
+
+        register_jax()
 
 
 def set_backend(backend: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam.config import floatx
-from hornbeam.core.dispatch import operation
+from hornbeam.core.dispatch import host_tracing, operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node, leaf
 from hornbeam.ir.primitive import constant, full, size_node
@@ -37,6 +37,8 @@ def as_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
         return Tensor(constant(x, dtype_name(dtype) if dtype is not None else _number_dtype(x)))
     if isinstance(x, SymbolicSize):
         return Tensor(cast_node(x, dtype_name(dtype) if dtype is not None else "int32"))
+    if isinstance(x, host_tracing().types):
+        return as_tensor(host_tracing().to_tensor(x), dtype)
     if _holds_tensors(x):
         return _stacked(x, dtype)
     return Tensor(leaf_of(_to_array(x, dtype)))
@@ -54,7 +56,7 @@ def _number_dtype(x: bool | int | float | complex) -> str:
 
 def _holds_tensors(x: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(x, (list, tuple)) and any(
-        isinstance(part, (Tensor, SymbolicSize)) or _holds_tensors(part) for part in x
+        isinstance(part, (Tensor, SymbolicSize, *host_tracing().types)) or _holds_tensors(part) for part in x
     )
 
 
@@ -105,7 +107,8 @@ def _to_array(x: TensorLike, dtype: DTypeLike | None) -> np.ndarray:
             raise
         raise HornbeamTypeError(
             "a value that JAX is tracing cannot be a tensor here: hornbeam.grad, value_and_grad and jit take "
-            "Hornbeam's functions, and hornbeam.interop.jax_function(model) makes a model one of JAX's"
+            "Hornbeam's functions. For JAX's own call hornbeam.config.set_engine('jax') and "
+            "hornbeam.interop.register_jax(), or take hornbeam.interop.jax_function(model)"
         ) from error
     except ValueError as error:
         raise ShapeError(f"cannot convert {type(x).__name__} to a tensor: {error}") from None

@@ -99,6 +99,13 @@ class Tensor:
             return array.astype(dtype)
         return array if copy is False else array.copy()
 
+    def __jax_array__(self) -> Any:
+        """Return the value as an array of JAX, whose functions call this; without a copy from its engine."""
+        import jax
+
+        _, buffer = _value(self.node)
+        return buffer if isinstance(buffer, jax.Array) else jax.numpy.asarray(self.numpy())
+
     def __dlpack__(self, **options: Any) -> CapsuleType:
         """Export the value to another library, without a copy where the engine can: `torch.from_dlpack(x)`.
 

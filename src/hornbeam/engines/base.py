@@ -164,6 +164,14 @@ class Engine(ABC):
             raise RuntimeError(f"the {self.name} engine runs on the CPU, it has no {kind}")
         return ["cpu:0"]
 
+    def allow_host_tracing(self) -> None:
+        """Let the transformations of the engine's library trace its executables (`interop.register_jax`).
+
+        Raises:
+            NotImplementedError: If the library has none.
+        """
+        raise NotImplementedError(f"the library of the {self.name} engine traces no functions")
+
     def join(self, job: Job) -> None:
         """Join a job of several processes. All processes call it, before anything is computed.
 

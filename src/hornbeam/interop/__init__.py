@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.lazy_imports import attach
@@ -11,11 +11,9 @@ from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.engines import Engine, current_engine, get_engine
-from hornbeam.ir import autodiff
 from hornbeam.ir.complex_pairs import lower
-from hornbeam.ir.graph import Graph
-from hornbeam.ir.node import Node, leaf, placeholder
-from hornbeam.ir.trace import is_constant
+from hornbeam.ir.derived_graph import DerivedGraph
+from hornbeam.ir.node import leaf
 from hornbeam.ir.types import TensorType, dtype_name, is_float
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer
 
 
-__all__ = ["from_dlpack", "jax_function", "register_einops", "tf_module", "torch_module"]
+__all__ = ["from_dlpack", "jax_function", "register_einops", "register_jax", "tf_module", "torch_module"]
 
 
 def register_einops() -> None:
@@ -46,6 +44,26 @@ def register_einops() -> None:
     ICLR 2022.
     """
     import hornbeam.interop.einops_backend  # noqa: F401
+
+
+def register_jax() -> None:
+    """Let `jax.jit`, `jax.grad`, `jax.vmap` and the other transformations of JAX trace Hornbeam's operations.
+
+    Operations, layers and losses that are called with values that JAX traces return such values, on the JAX
+    engine; `stateless_call` and `stateless_apply` are then functions for JAX. Tensors are leaves of its
+    pytrees. Where `import keras` means Hornbeam this is done when the engine follows KERAS_BACKEND=jax.
+
+    Raises:
+        ImportError: If JAX is not installed.
+
+    Example:
+        >>> hornbeam.config.set_engine("jax"); hornbeam.interop.register_jax()  # doctest: +SKIP
+        >>> jax.grad(lambda x: hornbeam.ops.sum(x**2))(3.0)  # doctest: +SKIP
+        Array(6., dtype=float32)
+    """
+    from hornbeam.interop import jax_tracing
+
+    jax_tracing.register()
 
 
 def from_dlpack(x: SupportsDLPack) -> Tensor:
@@ -97,67 +115,17 @@ def _variables_of(model: Layer) -> list[Variable]:
     return list(dict.fromkeys(model.variables))
 
 
-class _Derivative:
-    """The forward and backward pass of a graph, as two graphs.
-
-    Attributes:
-        forward: From the graph's inputs to its outputs and the residuals of the backward pass.
-        backward: From residuals and cotangents of the float outputs to cotangents of the float inputs.
-        outputs: Indices of the float outputs.
-        inputs: Indices of the float inputs.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        self.outputs = [i for i, node in enumerate(graph.outputs) if is_float(node.dtype)]
-        self.inputs = [i for i, node in enumerate(graph.inputs) if is_float(node.dtype)]
-        wrt = [graph.inputs[i] for i in self.inputs]
-        outs = [graph.outputs[i] for i in self.outputs]
-        cotangents = [placeholder(n._single(), n.level) for n in outs]
-        grads = autodiff.dense_cotangents(autodiff.gradients(outs, cotangents, wrt), wrt)
-        residuals = _residuals(grads, cotangents)
-        self.forward = Graph(graph.inputs, (*graph.outputs, *residuals))
-        self.backward = Graph((*residuals, *cotangents), grads)
-
-
 class _CompiledModel:
     """A model for one signature, with its forward and backward pass compiled."""
 
     def __init__(self, model: Layer, engine: Engine, types: Any, training: bool) -> None:
         self.traced = traced = _traced(model, engine, types, training)
         self.captured = [buffer_of(node, engine) for node in traced.captured]
-        self.derivative = _Derivative(traced.graph)
+        self.derivative = DerivedGraph(traced.graph)
         self.count = len(traced.graph.outputs)
         self.floats = self.derivative.outputs
         self.forward = engine.executable(self.derivative.forward)
         self.backward = engine.executable(self.derivative.backward)
-
-
-def _residuals(outputs: Sequence[Node], cotangents: Sequence[Node]) -> list[Node]:
-    """Return the values that the backward pass needs from the forward pass, without constants."""
-    graph = Graph(tuple(_leaves(outputs)), outputs)
-    backward = set(cotangents)
-    while True:
-        for node in graph.nodes:
-            if any(operand in backward for operand in node.inputs):
-                backward.add(node)
-        read = [operand for node in graph.nodes if node in backward for operand in node.inputs]
-        residuals = dict.fromkeys(n for n in (*read, *outputs) if n not in backward and not is_constant(n))
-        # A graph cannot return a value with several outputs: it is recomputed.
-        several = [node for node in residuals if isinstance(node.type, tuple)]
-        if not several:
-            return list(residuals)
-        backward.update(several)
-
-
-def _leaves(outputs: Sequence[Node]) -> list[Node]:
-    seen: dict[Node, None] = {}
-    stack = list(outputs)
-    while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen[node] = None
-            stack.extend(node.inputs)
-    return [node for node in seen if node.primitive is None]
 
 
 # -- PyTorch -------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
-from hornbeam.core.scopes import StatelessScope
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import dtype_name, numpy_dtype
+from hornbeam.metrics.stateless import StatelessMethods
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,7 +26,7 @@ MODULE = "keras.metrics"
 
 
 @exported(MODULE)
-class Metric(ArgumentChecks):
+class Metric(StatelessMethods, ArgumentChecks):
     """Base class of metrics: `update_state(...)` and `result()`, which work eagerly and compiled.
 
     Args:
@@ -143,45 +143,6 @@ class Metric(ArgumentChecks):
         """Set every variable to zero."""
         for variable in self.variables:
             variable.assign(np.zeros(variable.shape, numpy_dtype(variable.type.dtype)))
-
-    def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Compute the variables after `update_state`, as a pure function.
-
-        Args:
-            metric_variables: Sequence of tensors, the values of `variables`.
-            *args: Arguments of `update_state`.
-            **kwargs: Keyword arguments of `update_state`.
-
-        Returns:
-            List of tensors, the new values of `variables`.
-        """
-        with self._holding(metric_variables) as scope:
-            self.update_state(*args, **kwargs)
-        return [scope.get_current_value(variable) for variable in self.variables]
-
-    def stateless_result(self, metric_variables: Sequence[Any]) -> Tree:
-        """Compute `result` as a pure function.
-
-        Args:
-            metric_variables: Sequence of tensors, the values of `variables`.
-
-        Returns:
-            Result for these values.
-        """
-        with self._holding(metric_variables):
-            return self.result()
-
-    def stateless_reset_state(self) -> list[Any]:
-        """Return the values of `variables` after a reset."""
-        with self._holding(self.variables) as scope:
-            self.reset_state()
-        return [scope.get_current_value(variable) for variable in self.variables]
-
-    def _holding(self, values: Sequence[Any]) -> StatelessScope:
-        variables = self.variables
-        if len(values) != len(variables):
-            raise ValueError(f"metric {self.name!r} has {len(variables)} variables, got {len(values)} values")
-        return StatelessScope(zip(variables, values, strict=True))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         """Add a batch and return the result.

@@ -10,7 +10,7 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, cast
-from hornbeam.core.dispatch import operation
+from hornbeam.core.dispatch import host_tracing, operation
 from hornbeam.core.sparse import SparseTensor, as_sparse, is_scipy_sparse
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.primitive import full
@@ -97,7 +97,7 @@ def convert_to_numpy(x: TensorLike) -> np.ndarray:
 
 
 def is_tensor(x: object) -> bool:
-    """Test if an object is a tensor, a variable or a symbolic tensor.
+    """Test if an object is a tensor, a variable or a symbolic tensor; with `register_jax` an array of JAX.
 
     Args:
         x: Any object.
@@ -105,7 +105,7 @@ def is_tensor(x: object) -> bool:
     Returns:
         Boolean.
     """
-    return isinstance(x, Tensor)
+    return isinstance(x, (Tensor, *host_tracing().arrays))
 
 
 def shape(x: TensorLike) -> tuple[Any, ...]:

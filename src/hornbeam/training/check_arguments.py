@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -126,19 +125,3 @@ def check_debug_nans(value: object, run_eagerly: bool) -> bool:
     if value and run_eagerly:
         raise ValueError("debug_nans follows a compiled step back: compile without run_eagerly=True for it")
     return bool(value)
-
-
-def check_step_signature(step: Callable[..., Any], name: str) -> None:
-    """Raise TypeError for a user's step with more arguments than the batch, as Keras has them on JAX."""
-    required = [
-        p.name
-        for p in inspect.signature(step).parameters.values()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(required) > 1:
-        raise TypeError(
-            f"{name}({', '.join(required)}) is the signature of Keras on JAX, which passes variables "
-            f"through. Here {name}(data) is the same for all engines: self(x, training=True), "
-            "hornbeam.gradients(loss, self.trainable_variables), self.optimizer.apply(gradients, "
-            "self.trainable_variables), and a dict of logs"
-        )

@@ -14,6 +14,7 @@ from hornbeam.core.registry import names_in
 from hornbeam.core.variable import eager_scope
 from hornbeam.errors import UnknownObjectError
 from hornbeam.ir.types import ShapeError
+from hornbeam.metrics.stateless import StatelessMethods
 from hornbeam.training.check_labels import (
     check_activation,
     check_class_numbers,
@@ -253,7 +254,7 @@ def describe(model: Any) -> str:
     return f"model {model.name!r}"
 
 
-class CompileMetrics:
+class CompileMetrics(StatelessMethods):
     """The metrics of each output, with and without sample weights, as one metric.
 
     `metrics` are the metric objects. Results are named as in Keras: the metric's name, after the output's

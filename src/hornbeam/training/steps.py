@@ -18,7 +18,6 @@ from hornbeam.engines import current_engine
 from hornbeam.ir.scope import scope
 from hornbeam.layers.tracking import Tracked
 from hornbeam.training.batches import global_signature
-from hornbeam.training.check_arguments import check_step_signature
 from hornbeam.training.check_inputs import check_inputs
 from hornbeam.training.compile_config import describe
 from hornbeam.training.compile_mixin import CompileMixin
@@ -26,6 +25,7 @@ from hornbeam.training.host_inputs import HostInputs
 from hornbeam.training.loop import checked_logs
 from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.packing import Batch, Signature, unpack_x_y_sample_weight
+from hornbeam.training.stateless_step import StatelessStep, is_stateless
 from hornbeam.training.step import EagerStep, Predictor, Step
 from hornbeam.training.trainable_at_compile import trainable_as_compiled
 
@@ -225,8 +225,9 @@ class Steps(CompileMixin):
     def _step_for(self, mode: str, signature: Signature) -> Any:
         state = self._training_state
         fn = self.train_step if mode == "train" else self.test_step
+        if is_stateless(fn):
+            return self._stateless_step(mode, signature)
         if state.run_eagerly:
-            check_step_signature(fn, f"{mode}_step")
             return EagerStep(fn)
         trainable = tuple(v.trainable for v in self.weights) if mode == "train" else ()  # type: ignore[attr-defined]
         engine = current_engine()
@@ -235,7 +236,6 @@ class Steps(CompileMixin):
         key = (mode, engine, signature, trainable, replacements)
         step = state.steps.get(key)
         if step is None:
-            check_step_signature(fn, f"{mode}_step")
             step = Step(fn, signature, engine)
             checked_logs(step.traced.result, mode)
             if mode == "train":  # building created weights
@@ -243,6 +243,20 @@ class Steps(CompileMixin):
             state.steps[mode, engine, signature, trainable, replacements] = step
         checked = mode == "train" and self._training_run is not None and self._training_run.debug_nans
         return CheckedStep(step) if checked else step
+
+    def _stateless_step(self, mode: str, signature: Signature) -> StatelessStep:
+        """Return the step of a subclass that takes the state, for the weights that are trained now."""
+        trainable = tuple(v.trainable for v in self.weights)  # type: ignore[attr-defined]
+        steps = self._training_state.steps
+        key = (mode, current_engine(), "stateless", trainable)
+        if key not in steps:
+            fn = self.train_step if mode == "train" else self.test_step
+            step = StatelessStep(cast("Model", self), fn, mode, current_engine())
+            step.build(signature)
+            trainable = tuple(v.trainable for v in self.weights)  # type: ignore[attr-defined]
+            key = (mode, current_engine(), "stateless", trainable)
+            steps[key] = step
+        return steps[key]
 
     def _predict_batch(self, batch: Batch) -> Tree:
         """Return the outputs for one batch as NumPy arrays."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from hornbeam.engines.table import (
     missing_package,
     require_version,
 )
+from hornbeam.ir.derived_graph import DerivedGraph
 from hornbeam.ir.graph import Graph
 
 try:
@@ -62,12 +64,48 @@ class JaxExecutable(BindingExecutable):
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         """Compute the outputs; see `Executable.run`. A buffer that is passed twice is not donated."""
+        if not JaxEngine.is_traced:
+            return self._run(inputs, donate)
+        if any(isinstance(x, jax.core.Tracer) for x in inputs):
+            with jax.enable_x64(True):
+                return list(self._differentiable(*inputs))
+        with jax.ensure_compile_time_eval():
+            return self._run(inputs, donate)
+
+    def _run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         argnums = donated(inputs, donate)
         program = self._programs.get(argnums)
         if program is None:
             program = self._programs[argnums] = jax.jit(self._compute, donate_argnums=argnums)
         with jax.enable_x64(True):
             return program(*inputs)
+
+    @functools.cached_property
+    def _differentiable(self) -> Callable[..., Sequence[Array]]:
+        """The program for values that JAX traces. Custom gradients hold, in backward mode."""
+        if not _has_own_gradient(self._graph):
+            return jax.jit(self._compute)
+        derived = DerivedGraph(self._graph)
+        count = len(self._graph.outputs)
+
+        def forward(*inputs: Array) -> tuple[list[Array], Any]:
+            values = self._engine.evaluate(derived.forward, inputs)
+            return values[:count], (values[count:], inputs)
+
+        def backward(residuals: Any, cotangents: list[Array]) -> tuple[Array, ...]:
+            values, inputs = residuals
+            grads = self._engine.evaluate(
+                derived.backward, [*values, *(cotangents[i] for i in derived.outputs)]
+            )
+            by_input = dict(zip(derived.inputs, grads, strict=True))
+            return tuple(
+                by_input[i] if i in by_input else np.zeros(x.shape, jax.dtypes.float0)
+                for i, x in enumerate(inputs)
+            )
+
+        program = jax.custom_vjp(self._compute)
+        program.defvjp(forward, backward)
+        return jax.jit(program)
 
     @functools.cached_property
     def _step(self) -> Callable[..., tuple[list[Array], list[Array]]]:
@@ -89,6 +127,14 @@ class JaxExecutable(BindingExecutable):
             return current, [jnp.stack(column) for column in zip(*logs, strict=True)]
 
 
+def _has_own_gradient(graph: Graph) -> bool:
+    return any(
+        node.name == "custom_gradient"
+        or any(isinstance(value, Graph) and _has_own_gradient(value) for value in node.params.values())
+        for node in graph.nodes
+    )
+
+
 def donated(inputs: Sequence[Buffer], donate: Sequence[bool] | None) -> tuple[int, ...]:
     """Return the indices of inputs to donate: marked so, and passed once."""
     if not donate:
@@ -106,6 +152,8 @@ class JaxEngine(TableEngine):
 
     library = "jax"
     host = JaxHost()
+    # True once `allow_host_tracing` was called, on any engine of this class.
+    is_traced = False
 
     def __init__(
         self,
@@ -141,6 +189,10 @@ class JaxEngine(TableEngine):
     def devices(self, kind: str | None = None) -> list[str]:
         """List devices as "platform:id" in JAX's order; see `Engine.devices`."""
         return [f"{device.platform}:{device.id}" for device in jax.devices(kind)]
+
+    def allow_host_tracing(self) -> None:
+        """See `Engine.allow_host_tracing`."""
+        JaxEngine.is_traced = True
 
     def join(self, job: Job) -> None:
         """Join a job; see `Engine.join`. Uses gloo on CPUs; on GPUs one GPU per process by local index."""
@@ -199,7 +251,9 @@ class JaxEngine(TableEngine):
         return JaxExecutable(self, graph)
 
     def put(self, array: np.ndarray) -> Buffer:
-        with jax.enable_x64(True):
+        # Not as part of a function that JAX traces: the buffer is kept.
+        concrete = jax.ensure_compile_time_eval() if JaxEngine.is_traced else nullcontext()
+        with jax.enable_x64(True), concrete:
             return jax.device_put(np.ascontiguousarray(array).reshape(array.shape), self.device)
 
     def borrow(self, x: SupportsDLPack) -> Buffer:

@@ -36,6 +36,7 @@ def _random_bits(key: Array, *, shape: tuple[int, ...]) -> Array:
 PLUMBING: Table = {
     **STRUCTURE,
     "random_bits": _random_bits,
+    "stop_gradient": lax.stop_gradient,  # JAX may differentiate our graphs (interop/jax_tracing.py)
     "optimization_barrier": lambda *values: tuple(lax.optimization_barrier(values)),
 }
 
