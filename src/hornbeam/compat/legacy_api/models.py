@@ -207,6 +207,7 @@ def patches() -> Iterator[Patch]:
         yield Patch(Model, name, _torch_only(name))
     yield Patch(Model, "compiled_loss", property(CompiledLoss))
     yield Patch(Model, "compiled_metrics", property(CompiledMetrics))
+    yield Patch(Model, "_loss_tracker", property(lambda model: model._training_state.loss_tracker))
     yield Patch(Model, "reset_states", reset_model_states)
     yield Patch(Monitor, "_value", _accept_earlier_names(Monitor._value))
     yield Patch(Metric, "reset_states", reset_states)

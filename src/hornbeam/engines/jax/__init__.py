@@ -84,7 +84,7 @@ class JaxExecutable(BindingExecutable):
     def _differentiable(self) -> Callable[..., Sequence[Array]]:
         """The program for values that JAX traces. Custom gradients hold, in backward mode."""
         if not _has_own_gradient(self._graph):
-            return jax.jit(self._compute)
+            return self._compute
         derived = DerivedGraph(self._graph)
         count = len(self._graph.outputs)
 
@@ -105,7 +105,7 @@ class JaxExecutable(BindingExecutable):
 
         program = jax.custom_vjp(self._compute)
         program.defvjp(forward, backward)
-        return jax.jit(program)
+        return program
 
     @functools.cached_property
     def _step(self) -> Callable[..., tuple[list[Array], list[Array]]]:
