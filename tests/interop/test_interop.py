@@ -268,7 +268,9 @@ def test_a_jax_function_that_trains_returns_its_state() -> None:
 def test_what_jax_traces_is_no_tensor() -> None:
     import jax
 
-    with pytest.raises(HornbeamTypeError, match=r"hornbeam.interop.jax_function\(model\) makes a model one"):
+    with pytest.raises(
+        HornbeamTypeError, match=r"register_jax\(\), or take hornbeam.interop.jax_function\(model\)"
+    ):
         jax.grad(lambda x: ops.sum(x))(np.ones(3, "float32"))
 
 
