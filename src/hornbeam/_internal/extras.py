@@ -17,6 +17,7 @@ EXTRAS = {
     "stablehlo": "jax flatbuffers",
     "tensorboard": "tensorboardX",
     "tensorflow": "tensorflow",
+    "tfrecord": "protobuf",
     "torch": "torch",
 }
 

@@ -6,12 +6,14 @@ Arguments are TensorFlow's.
 from __future__ import annotations
 
 import builtins
+import math
 from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam import random as hb_random
+from hornbeam.compat.tensorflow.dtypes import TensorShape, int32
 from hornbeam.compat.tensorflow.strings import StringTensor, holds_text
 from hornbeam.compat.tensorflow.tensors import axes_of
 from hornbeam.core.convert import as_tensor
@@ -19,22 +21,40 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ops._common import shape_of
 
 
+class Count(int):
+    """A size: a Python integer with the attributes of a scalar tensor."""
+
+    shape = TensorShape(())
+    dtype = int32
+
+    def numpy(self) -> np.int32:
+        return np.int32(self)
+
+
 class Sizes(np.ndarray):
-    """Result of `tf.shape`: sizes, known on the host. Indexing returns an integer."""
+    """Result of `tf.shape`: sizes, known on the host. Indexing returns an integer, or an unknown size."""
 
     def numpy(self) -> np.ndarray:
         return np.asarray(self)
 
     def __getitem__(self, key: Any) -> Any:
         part = super().__getitem__(key)
-        return int(part) if part.ndim == 0 else part
+        if isinstance(part, np.ndarray) and part.ndim:
+            return part
+        return Count(part) if isinstance(part, (int, np.integer, np.ndarray)) else part
 
     def __iter__(self) -> Any:
-        return iter(self.tolist())
+        return (self[i] for i in builtins.range(len(self)))
 
 
 def _sizes(values: Any) -> Sizes:
-    return np.asarray(values, np.int32).view(Sizes)
+    known = all(isinstance(value, (int, np.integer)) for value in values)
+    if known:
+        return np.asarray(values, np.int32).view(Sizes)
+    array = np.empty(len(values), object)
+    for index, value in enumerate(values):
+        array[index] = value
+    return array.view(Sizes)
 
 
 def shape(input: Any, out_type: Any = "int32", name: str | None = None) -> Sizes:
@@ -42,14 +62,15 @@ def shape(input: Any, out_type: Any = "int32", name: str | None = None) -> Sizes
     return _sizes(input.shape if hasattr(input, "shape") else as_tensor(input).shape)
 
 
-def size(input: Any, out_type: Any = "int32", name: str | None = None) -> int:
+def size(input: Any, out_type: Any = "int32", name: str | None = None) -> Any:
     """Return the number of elements."""
-    return int(np.prod(shape(input)))
+    sizes = shape(input)
+    return Count(np.prod(sizes, dtype=np.int64)) if sizes.dtype != object else math.prod(sizes)
 
 
-def rank(input: Any, name: str | None = None) -> int:
+def rank(input: Any, name: str | None = None) -> Count:
     """Return the number of axes."""
-    return len(shape(input))
+    return Count(len(shape(input)))
 
 
 # -- creation ------------------------------------------------------------------------------------------------
@@ -299,6 +320,21 @@ def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any, name: str 
     return ops.scatter_update(tensor, indices, updates)
 
 
+def tensor_scatter_nd_sub(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+    """Subtract `updates` from the elements at `indices`."""
+    return ops.scatter_update(tensor, indices, -as_tensor(updates), reduction="add")
+
+
+def tensor_scatter_nd_max(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+    """Replace the elements at `indices` by `updates` where those are larger."""
+    return ops.scatter_update(tensor, indices, updates, reduction="max")
+
+
+def tensor_scatter_nd_min(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+    """Replace the elements at `indices` by `updates` where those are smaller."""
+    return ops.scatter_update(tensor, indices, updates, reduction="min")
+
+
 def tensor_scatter_nd_add(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
     """Add `updates` to the elements at `indices`."""
     return ops.scatter_update(tensor, indices, updates, reduction="add")
@@ -333,6 +369,48 @@ def unique(x: Any, out_idx: Any = "int32", name: str | None = None) -> tuple[Ten
     positions = np.empty_like(order)
     positions[order] = np.arange(len(order))
     return as_tensor(values[order]), as_tensor(positions[inverse.reshape(-1)].astype(out_idx))
+
+
+def unique_with_counts(
+    x: Any, out_idx: Any = "int32", name: str | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the distinct values by first occurrence, the index of each element, and their counts."""
+    values, positions = unique(x, out_idx)
+    counts = np.bincount(np.asarray(positions), minlength=values.shape[0])
+    return values, positions, as_tensor(counts.astype(str(out_idx)))
+
+
+def dynamic_partition(
+    data: Any, partitions: Any, num_partitions: int, name: str | None = None
+) -> list[Tensor]:
+    """Split rows by the number of their part. Those numbers must be known: not inside compiled functions."""
+    numbers = np.asarray(partitions)
+    tensor = as_tensor(data)
+    return [tensor[np.nonzero(numbers == i)] for i in builtins.range(num_partitions)]
+
+
+def dynamic_stitch(indices: Any, data: Any, name: str | None = None) -> Tensor:
+    """Merge rows of several tensors to the places `indices`."""
+    places = np.concatenate([np.asarray(x).reshape(-1) for x in indices])
+    parts = [
+        ops.reshape(as_tensor(x), (-1, *as_tensor(x).shape[np.asarray(i).ndim :]))
+        for i, x in zip(indices, data, strict=True)
+    ]
+    order = np.zeros(int(places.max()) + 1, np.int32)
+    order[places] = np.arange(len(places))
+    return ops.take(ops.concatenate(parts), order, axis=0)
+
+
+def reverse_sequence(
+    input: Any, seq_lengths: Any, seq_axis: int = 1, batch_axis: int = 0, name: str | None = None
+) -> Tensor:
+    """Reverse the first `seq_lengths` entries of each sequence."""
+    tensor = ops.moveaxis(as_tensor(input), (batch_axis, seq_axis), (0, 1))
+    steps = ops.arange(tensor.shape[1], dtype="int32")
+    lengths = ops.expand_dims(ops.cast(as_tensor(seq_lengths), "int32"), 1)
+    places = ops.where(steps < lengths, lengths - 1 - steps, steps)
+    rows = ops.expand_dims(ops.arange(tensor.shape[0], dtype="int32"), 1)
+    return ops.moveaxis(tensor[rows, places], (0, 1), (batch_axis, seq_axis))
 
 
 def shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:

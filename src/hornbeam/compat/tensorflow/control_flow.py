@@ -92,9 +92,47 @@ class Function:
             object.__setattr__(instance, self.python_function.__name__, bound)
         return bound
 
-    def get_concrete_function(self, *args: Any, **kwargs: Any) -> Any:
-        """Raise MissingNameError."""
-        raise MissingNameError("`hornbeam run` has no get_concrete_function(). Call the tf.function itself.")
+    def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
+        """Return the function for one signature of its arguments.
+
+        Args:
+            *args: Tensors, TensorSpecs and Python values.
+            **kwargs: The same, by name.
+        """
+        return ConcreteFunction(self, args, kwargs)
+
+
+class ConcreteFunction:
+    """A tf.function for one signature. Python values are fixed: only tensors are passed to it.
+
+    Args:
+        function: The function.
+        args: Tensors, TensorSpecs and Python values.
+        kwargs: The same, by name.
+    """
+
+    def __init__(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._function = function
+        self.name = getattr(function.python_function, "__name__", "function")
+        self.structured_input_signature = (args, kwargs)
+        self._args = args
+        self._fixed = {k: v for k, v in kwargs.items() if not hasattr(v, "dtype")}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function with the values of its tensors, fixed Python values in between."""
+        values = iter(args)
+        python = (int, float, bool, str, type(None))
+        listed = [x if isinstance(x, python) else next(values, _MISSING) for x in self._args]
+        rest = [x for x in listed if x is not _MISSING]
+        return self._function(*rest, *values, **{**self._fixed, **kwargs})
+
+    def __getattr__(self, name: str) -> Any:
+        raise MissingNameError(
+            f"a concrete function has no {name!r} under `hornbeam run`, which builds no graph of TensorFlow"
+        )
+
+
+_MISSING = object()
 
 
 def _has_text(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -122,17 +160,41 @@ def function(
     return function if func is None else Function(func)
 
 
-def py_function(func: Callable[..., Any], inp: Any, Tout: Any, name: str | None = None) -> Any:
-    """Call `func(*inp)`. Python code needs no special treatment here."""
-    return func(*inp)
+def py_function(
+    func: Callable[..., Any] | None = None, inp: Any = None, Tout: Any = None, name: str | None = None
+) -> Any:
+    """Call `func(*inp)`, and convert its results to tensors of `Tout`. Without `func`, return a decorator."""
+    if func is None:
+        return lambda decorated: functools.wraps(decorated)(lambda *args: py_function(decorated, args, Tout))
+    return _as_types(func(*inp), Tout)
+
+
+def _as_types(results: Any, types: Any) -> Any:
+    """Convert results to tensors of these dtypes."""
+    if isinstance(types, (list, tuple)):
+        if not types:
+            return results
+        return [_as_types(x, dtype) for x, dtype in zip(results, types, strict=True)]
+    if results is None:
+        return None
+    dtype = None if types is None or str(getattr(types, "dtype", types)) == "string" else types
+    if not isinstance(dtype, (str, type(None))):  # a TensorSpec
+        dtype = getattr(dtype, "dtype", None)
+    tensor = convert_to_tensor(results)
+    return tensor if dtype is None or isinstance(tensor, Strings) else ops.cast(tensor, dtype)
 
 
 def numpy_function(
-    func: Callable[..., Any], inp: Any, Tout: Any, stateful: bool = True, name: str | None = None
-) -> Any:
-    """Call `func` on the inputs as NumPy arrays, and convert its results to tensors."""
+    func: Callable[..., Any] | None = None, inp: Any = None, Tout: Any = None, stateful: bool = True,
+    name: str | None = None,
+) -> Any:  # fmt: skip
+    """Call `func` on NumPy arrays, and convert its results. Without `func`, return a decorator."""
+    if func is None:
+        return lambda decorated: functools.wraps(decorated)(
+            lambda *args: numpy_function(decorated, args, Tout)
+        )
     arrays = [x.numpy() if hasattr(x, "numpy") else x for x in inp]
-    return tree.map_structure(convert_to_tensor, func(*arrays))
+    return _as_types(func(*arrays), Tout)
 
 
 # -- conditions and loops ------------------------------------------------------------------------------------

@@ -12,8 +12,27 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir import types
 
 __all__ = [
-    "DType", "as_dtype", "bfloat16", "bool", "cast", "double", "float16", "float32", "float64", "half",
-    "int8", "int16", "int32", "int64", "string", "uint8", "uint16", "uint32", "uint64",
+    "DType",
+    "as_dtype",
+    "bfloat16",
+    "bool",
+    "cast",
+    "complex64",
+    "complex128",
+    "double",
+    "float16",
+    "float32",
+    "float64",
+    "half",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "string",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
 ]  # fmt: skip
 
 
@@ -37,6 +56,10 @@ class DType(str):
     @property
     def is_integer(self) -> Any:
         return types.is_integer(self)
+
+    @property
+    def is_complex(self) -> Any:
+        return types.is_complex(self)
 
     @property
     def is_bool(self) -> Any:
@@ -68,6 +91,8 @@ bool = DType("bool")
 float16 = half = DType("float16")
 float32 = DType("float32")
 float64 = double = DType("float64")
+complex64 = DType("complex64")
+complex128 = DType("complex128")
 int8 = DType("int8")
 int16 = DType("int16")
 int32 = DType("int32")

@@ -29,7 +29,7 @@ NAMESPACES = {
     ),
     "io.gfile": "GFile copy exists glob isdir listdir makedirs mkdir remove rmtree",
     "train": "Checkpoint CheckpointManager latest_checkpoint",
-    "summary": "SummaryWriter create_file_writer flush histogram image scalar text",
+    "summary": "SummaryWriter audio create_file_writer flush histogram image scalar text",
 }
 
 
@@ -423,6 +423,19 @@ def image(
 ) -> bool:
     """Write the first `max_outputs` images of a batch (count, height, width, channels)."""
     return _add("images", name, np.asarray(data)[:max_outputs], step, dataformats="NHWC")
+
+
+def audio(
+    name: str, data: Any, sample_rate: int, step: Any = None, max_outputs: int = 3, encoding: Any = None,
+    description: str | None = None,
+) -> bool:  # fmt: skip
+    """Write the first `max_outputs` sounds of a batch (count, samples, channels)."""
+    sounds = np.asarray(data)[:max_outputs]
+    written = [
+        _add("audio", f"{name}/{i}", sound, step, sample_rate=int(sample_rate))
+        for i, sound in enumerate(sounds)
+    ]
+    return all(written)
 
 
 def text(name: str, data: Any, step: Any = None, description: str | None = None) -> bool:

@@ -21,6 +21,10 @@ from hornbeam.compat.tensorflow import (
     tape,
     tensors,
 )
+from hornbeam.compat.tensorflow.ragged import RaggedTensor as RaggedTensor
+from hornbeam.compat.tensorflow.ragged_names import RaggedTensorSpec as RaggedTensorSpec
+from hornbeam.compat.tensorflow.sparse import IndexedSlices as IndexedSlices
+from hornbeam.compat.tensorflow.sparse import SparseTensor as SparseTensor
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
@@ -31,31 +35,36 @@ random_normal_initializer, random_uniform_initializer = RandomNormal, RandomUnif
 newaxis = None
 
 _OWN = (
-    "Tensor clip_by_global_norm clip_by_norm clip_by_value constant_initializer control_dependencies device "
-    "ensure_shape get_logger get_static_value global_norm group name_scope newaxis no_op ones_initializer "
-    "print random_normal_initializer random_uniform_initializer saturate_cast zeros_initializer"
+    "IndexedSlices RaggedTensor RaggedTensorSpec SparseTensor Tensor UnconnectedGradients "
+    "clip_by_global_norm clip_by_norm clip_by_value constant_initializer control_dependencies device "
+    "complex ensure_shape get_logger get_static_value global_norm group init_scope name_scope newaxis "
+    "no_op ones_initializer print random_normal_initializer random_uniform_initializer saturate_cast "
+    "zeros_initializer"
 )
 # Module -> its names that are in `tf` as well.
 _SHARED = {
     arrays: (
-        "argsort boolean_mask broadcast_to concat expand_dims eye fill gather gather_nd linspace meshgrid "
-        "one_hot ones ones_like pad range rank repeat reshape reverse roll scatter_nd searchsorted "
-        "sequence_mask shape size slice sort split squeeze stack tensor_scatter_nd_add "
-        "tensor_scatter_nd_update tile transpose unique unstack where zeros zeros_like"
+        "argsort boolean_mask broadcast_to concat dynamic_partition dynamic_stitch expand_dims eye fill "
+        "gather gather_nd linspace meshgrid one_hot ones ones_like pad range rank repeat reshape "
+        "reverse reverse_sequence roll scatter_nd searchsorted sequence_mask shape size slice sort "
+        "split squeeze stack tensor_scatter_nd_add tensor_scatter_nd_max tensor_scatter_nd_min "
+        "tensor_scatter_nd_sub tensor_scatter_nd_update tile transpose unique unique_with_counts "
+        "unstack where zeros zeros_like"
     ),
     control_flow: (
         "TensorArray cond foldl function map_fn numpy_function py_function scan vectorized_map while_loop"
     ),
     dtypes: (
-        "DType TensorShape TensorSpec as_dtype bfloat16 bool double float16 float32 float64 half int8 int16 "
-        "int32 int64 string uint8 uint16 uint32 uint64"
+        "DType TensorShape TensorSpec as_dtype bfloat16 bool complex128 complex64 double float16 "
+        "float32 float64 half int8 int16 int32 int64 string uint8 uint16 uint32 uint64"
     ),
     linalg: "einsum matmul norm tensordot",
     math: (
-        "abs acos acosh add add_n argmax argmin asin asinh atan atan2 atanh cos cosh cumsum divide equal exp "
-        "floor greater greater_equal less less_equal logical_and logical_not logical_or maximum minimum "
-        "multiply negative not_equal pow reduce_all reduce_any reduce_logsumexp reduce_max reduce_mean "
-        "reduce_min reduce_prod reduce_sum round sigmoid sign sin sinh sqrt square subtract tan tanh truediv"
+        "abs acos acosh add add_n argmax argmin asin asinh atan atan2 atanh cos cosh cumsum divide "
+        "equal exp floor greater greater_equal less less_equal logical_and logical_not logical_or "
+        "maximum minimum multiply negative not_equal pow reduce_all reduce_any reduce_logsumexp "
+        "reduce_max reduce_mean reduce_min reduce_prod reduce_sum round sigmoid sign sin sinh sqrt "
+        "square subtract tan tanh truediv"
     ),
     runtime: "Assert executing_eagerly",
     tape: "GradientTape custom_gradient recompute_grad",
@@ -108,6 +117,23 @@ def group(*inputs: Any, **kwargs: Any) -> None:
 
 def no_op(name: str | None = None) -> None:
     """Do nothing."""
+
+
+class UnconnectedGradients:
+    """Gradients of sources on which a target does not depend."""
+
+    NONE, ZERO = "none", "zero"
+
+
+def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
+    """Return real + i imag."""
+    return ops.view_as_complex(ops.stack([real, imag], axis=-1))
+
+
+@contextlib.contextmanager
+def init_scope() -> Iterator[None]:
+    """Do nothing: variables may be created anywhere."""
+    yield
 
 
 @contextlib.contextmanager

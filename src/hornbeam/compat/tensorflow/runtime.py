@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.compat.messages import log_once
 from hornbeam.compat.tensorflow import control_flow
 from hornbeam.compat.tensorflow.random import set_seed
 from hornbeam.core.convert import as_tensor
@@ -21,21 +23,23 @@ from hornbeam.tree import pack_sequence_as as pack_sequence_as
 
 # Namespace -> its names.
 NAMESPACES = {
-    "autograph": "do_not_convert set_verbosity",
+    "autograph": "do_not_convert set_verbosity to_code to_graph",
     "compat": (
         "as_bytes as_str as_text enable_eager_execution enable_v2_behavior executing_eagerly logging "
         "set_random_seed"
     ),
     "config": (
-        "PhysicalDevice enable_op_determinism functions_run_eagerly get_visible_devices gpu_device_name "
-        "is_built_with_cuda is_gpu_available list_logical_devices list_physical_devices "
-        "run_functions_eagerly set_inter_op_parallelism_threads set_intra_op_parallelism_threads set_jit "
-        "set_memory_growth set_soft_device_placement set_visible_devices"
+        "LogicalDeviceConfiguration PhysicalDevice enable_op_determinism functions_run_eagerly "
+        "get_visible_devices gpu_device_name is_built_with_cuda is_gpu_available list_logical_devices "
+        "list_physical_devices run_functions_eagerly set_inter_op_parallelism_threads "
+        "set_intra_op_parallelism_threads set_jit get_experimental_options set_experimental_options "
+        "set_logical_device_configuration set_virtual_device_configuration set_memory_growth "
+        "set_soft_device_placement set_visible_devices"
     ),
     "debugging": (
         "Assert assert_all_finite assert_equal assert_greater assert_greater_equal assert_less "
         "assert_less_equal assert_near assert_non_negative assert_positive assert_rank assert_shapes "
-        "assert_type check_numerics enable_check_numerics"
+        "assert_type check_numerics enable_check_numerics set_log_device_placement"
     ),
     "distribute": "MirroredStrategy OneDeviceStrategy Strategy get_strategy has_strategy",
     "distribute.cluster_resolver": "TPUClusterResolver",
@@ -120,6 +124,34 @@ def set_intra_op_parallelism_threads(num_threads: int) -> None:
 set_inter_op_parallelism_threads = set_intra_op_parallelism_threads
 
 
+class LogicalDeviceConfiguration(NamedTuple):
+    """Settings of a part of a device, which are ignored."""
+
+    memory_limit: Any = None
+    experimental_priority: Any = None
+    experimental_device_ordinal: Any = None
+
+
+def set_logical_device_configuration(device: Any, logical_devices: Any) -> None:
+    """Do nothing: devices are not divided here."""
+
+
+set_virtual_device_configuration = set_logical_device_configuration
+
+
+def set_experimental_options(options: Any) -> None:
+    """Do nothing: the passes of the compiler have no switches."""
+
+
+def get_experimental_options() -> dict[str, Any]:
+    """Return an empty dict: the passes of the compiler have no switches."""
+    return {}
+
+
+def set_log_device_placement(enabled: bool) -> None:
+    """Do nothing: the CPU is the only device."""
+
+
 def set_jit(enabled: Any) -> None:
     """Do nothing: tf.function compiles in any case."""
 
@@ -148,6 +180,16 @@ def do_not_convert(func: Callable[..., Any] | None = None) -> Any:
 
 def set_verbosity(level: int, alsologtostdout: bool = False) -> None:
     """Do nothing: nothing is converted, and so nothing is reported."""
+
+
+def to_code(entity: Any, recursive: bool = True, experimental_optional_features: Any = None) -> str:
+    """Return the source code of a function: nothing is converted here."""
+    return inspect.getsource(getattr(entity, "python_function", entity))
+
+
+def to_graph(entity: Any, recursive: bool = True, experimental_optional_features: Any = None) -> Any:
+    """Return the function: nothing is converted here."""
+    return getattr(entity, "python_function", entity)
 
 
 set_random_seed = set_seed
@@ -227,11 +269,11 @@ class OneDeviceStrategy(Strategy):
 
 
 class MirroredStrategy(Strategy):
-    """Strategy of all local devices, of which one exists. Raise ValueError if several are requested."""
+    """Strategy of all local devices, of which one exists. A line on stderr says so if several are listed."""
 
     def __init__(self, devices: Any = None, cross_device_ops: Any = None) -> None:
         if devices is not None and len(devices) > 1:
-            raise ValueError(f"MirroredStrategy needs one device under `hornbeam run`, got {list(devices)}")
+            log_once(f"MirroredStrategy has one replica here: {list(devices)} are one device")
 
 
 _default = Strategy()

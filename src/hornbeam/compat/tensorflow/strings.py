@@ -17,7 +17,7 @@ from hornbeam.layers.preprocessing._hashing.fingerprints import fingerprint64
 
 __all__ = [
     "as_string", "format", "join", "length", "lower", "reduce_join", "regex_full_match", "regex_replace",
-    "split", "strip", "substr", "to_hash_bucket_fast", "to_number", "unicode_split", "upper",
+    "strip", "substr", "to_hash_bucket_fast", "to_number", "upper",
 ]  # fmt: skip
 
 
@@ -178,42 +178,6 @@ def reduce_join(
     return StringTensor(np.expand_dims(joined, axis) if keepdims else joined)
 
 
-class Rows(list[Any]):
-    """List of rows of different lengths; of a ragged tensor's methods it has `to_tensor`."""
-
-    def to_tensor(self, default_value: Any = None) -> Any:
-        """Pad short rows with `default_value` ("" or 0 by default), and stack them."""
-        width = max((len(row) for row in self), default=0)
-        if any(isinstance(row, StringTensor) for row in self):
-            padding = "" if default_value is None else default_value
-            return StringTensor([[*row.texts(), *[padding] * (width - len(row))] for row in self])
-        return ops.stack(
-            [ops.pad(row, [(0, width - len(row))], constant_values=default_value or 0) for row in self]
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"rows of different lengths have no {name!r}: `hornbeam run` has no ragged tensors. "
-            "Pad the rows by to_tensor(), or loop over them."
-        )
-
-
-def split(input: Any, sep: str | None = None, maxsplit: int = -1, name: str | None = None) -> Any:
-    """Split a string into words; several strings into `Rows`."""
-    array = StringTensor(input).texts()
-    if array.ndim == 0:
-        return StringTensor(str(array[()]).split(sep or None, maxsplit))
-    return Rows(StringTensor(text.split(sep or None, maxsplit)) for text in array.reshape(-1))
-
-
-def unicode_split(input: Any, input_encoding: str = "UTF-8", **options: Any) -> Any:
-    """Split a string into characters; several strings into `Rows`."""
-    array = StringTensor(input).texts()
-    if array.ndim == 0:
-        return StringTensor(list(array[()]))
-    return Rows(StringTensor(list(text)) for text in array.reshape(-1))
-
-
 def length(input: Any, unit: str = "BYTE", name: str | None = None) -> Tensor:
     """Return the number of bytes, or of characters with unit="UTF8_CHAR"."""
     count = (lambda text: len(text)) if unit == "UTF8_CHAR" else (lambda text: len(text.encode()))
@@ -228,8 +192,6 @@ def substr(input: Any, pos: int, len: int, unit: str = "BYTE", name: str | None 
 
 def to_number(input: Any, out_type: Any = "float32", name: str | None = None) -> Any:
     """Parse numbers."""
-    if isinstance(input, Rows):
-        return Rows(to_number(row, out_type) for row in input)
     return ops.cast(as_tensor(_map_texts(float, input).astype(np.float64)), out_type)
 
 

@@ -80,6 +80,9 @@ class Variable(variable.Variable):
     ) -> Tensor:
         return super().assign_sub(delta)
 
+    def __getitem__(self, key: Any) -> Any:
+        return VariableSlice(self, key)
+
     def read_value(self) -> Tensor:
         """Return the present value as a tensor, which later assignments do not change."""
         return Tensor(self.node)
@@ -87,6 +90,38 @@ class Variable(variable.Variable):
     def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
         """Replace the elements at `indices` by `updates`."""
         return self.assign(ops.scatter_update(Tensor(self.node), indices, updates))
+
+
+class VariableSlice(Tensor):
+    """Part of a variable: `v[0, 1].assign(3.0)` changes it.
+
+    Args:
+        owner: The variable.
+        key: Index of the part.
+    """
+
+    __slots__ = ("_key", "_variable")
+
+    def __init__(self, owner: Variable, key: Any) -> None:
+        super().__init__(Tensor(owner.node)[key].node)
+        self._variable, self._key = owner, key
+
+    def assign(self, value: Any, **unused: Any) -> Tensor:
+        """Assign to the elements of this part. Returns the value of the variable."""
+        shape = tuple(self._variable.shape)
+        places = np.arange(int(np.prod(shape)), dtype=np.int32).reshape(shape)[self._key]
+        values = ops.broadcast_to(ops.cast(as_tensor(value), self._variable.dtype), places.shape)
+        flat = ops.reshape(Tensor(self._variable.node), (-1,))
+        changed = ops.scatter_update(flat, places.reshape(-1, 1), ops.reshape(values, (-1,)))
+        return self._variable.assign(ops.reshape(changed, shape))
+
+    def assign_add(self, delta: Any, **unused: Any) -> Tensor:
+        """Add to the elements of this part. Returns the value of the variable."""
+        return self.assign(self + delta)
+
+    def assign_sub(self, delta: Any, **unused: Any) -> Tensor:
+        """Subtract from the elements of this part. Returns the value of the variable."""
+        return self.assign(self - delta)
 
 
 class Reference:
@@ -121,15 +156,19 @@ def patches() -> list[Patch]:
         return np.array(value_of(self.node))[()]
 
     base_variable = variable.Variable
+    stored_dtype: Any = vars(base_variable)["dtype"].fget
     return [
         Patch(Tensor, "shape", property(lambda self: TensorShape(self.node.shape))),
+        Patch(Tensor, "dtype", property(lambda self: DType(self.node.dtype))),
         Patch(Tensor, "get_shape", lambda self: self.shape),
         Patch(Tensor, "set_shape", _set_shape),
         Patch(Tensor, "numpy", numpy),
         Patch(Tensor, "ref", lambda self: Reference(self)),
+        Patch(Tensor, "T", property(lambda self: ops.transpose(self))),
         Patch(Tensor, "device", "/job:localhost/replica:0/task:0/device:CPU:0"),
         Patch(Strings, "numpy", as_bytes),
         Patch(base_variable, "shape", property(lambda self: TensorShape(self._type.shape))),
+        Patch(base_variable, "dtype", property(lambda self: DType(stored_dtype(self)))),
         Patch(base_variable, "numpy", numpy),
         Patch(base_variable, "read_value", Variable.read_value),
     ]

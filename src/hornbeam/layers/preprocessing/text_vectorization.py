@@ -246,7 +246,11 @@ class TextVectorization(HostLayer):
                 f"got {len(parts)}"
             )
         where = f"{self.describe()}: result of split"
-        return [as_bytes(np.array(list(row), object), where).tolist() for row in parts]
+        rows = (
+            np.asarray(row, object) if isinstance(row, np.ndarray) else object_array(list(row), (-1,))
+            for row in parts
+        )
+        return [as_bytes(row, where).tolist() for row in rows]
 
     # -- calling -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,263 @@
+"""tf.ragged, and what functions of `tf` do to ragged tensors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops
+from hornbeam.compat.tensorflow import string_parts
+from hornbeam.compat.tensorflow.dtypes import TensorShape, as_dtype
+from hornbeam.compat.tensorflow.ragged import RaggedTensor, as_values, concatenate, elementwise, stack_rows
+from hornbeam.compat.tensorflow.strings import StringTensor
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
+
+# Namespace -> its names.
+NAMESPACES = {
+    "ragged": (
+        "boolean_mask constant map_flat_values range row_splits_to_segment_ids "
+        "segment_ids_to_row_splits stack"
+    )
+}
+
+
+class RaggedTensorSpec:
+    """Sizes, dtype and number of ragged axes of a ragged tensor.
+
+    Args:
+        shape: Sizes, with None for unknown ones and for ragged axes.
+        dtype: Dtype.
+        ragged_rank: Number of ragged axes.
+        row_splits_dtype: Dtype of the splits.
+    """
+
+    def __init__(
+        self,
+        shape: Any = None,
+        dtype: Any = "float32",
+        ragged_rank: int | None = None,
+        row_splits_dtype: Any = "int64",
+    ) -> None:
+        self.shape = None if shape is None else TensorShape(shape)
+        self.dtype = as_dtype(dtype)
+        self.ragged_rank = ragged_rank
+
+
+# -- tf.ragged -----------------------------------------------------------------------------------------------
+
+
+def constant(
+    pylist: Any, dtype: Any = None, ragged_rank: int | None = None, inner_shape: Any = None, name: Any = None,
+    row_splits_dtype: Any = "int64",
+) -> Any:  # fmt: skip
+    """Create a ragged tensor from nested lists."""
+    depth = _depth(pylist)
+    rank = ragged_rank if ragged_rank is not None else depth - 1 - len(tuple(inner_shape or ()))
+    lengths, level = [], list(pylist)
+    for _ in range_(rank):
+        lengths.append([len(row) for row in level])
+        level = [value for row in level for value in row]
+    values = as_values(level) if level else as_tensor(np.zeros((0, *(inner_shape or ())), "float32"))
+    if dtype is not None and not isinstance(values, StringTensor):
+        values = ops.cast(values, as_dtype(dtype))
+    elif dtype is not None and not level and as_dtype(dtype) == "string":
+        values = StringTensor([])
+    return RaggedTensor.from_nested_row_lengths(values, lengths) if rank else values
+
+
+range_ = range
+
+
+def _depth(value: Any) -> int:
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        return 0
+    return 1 + max((_depth(part) for part in value), default=0)
+
+
+def range(
+    starts: Any, limits: Any = None, deltas: Any = 1, dtype: Any = None, name: Any = None, **options: Any
+) -> Any:
+    """Return rows start, start + delta, ... below limit."""
+    starts, limits = (0, starts) if limits is None else (starts, limits)
+    first, last, step = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x)) for x in (starts, limits, deltas)))
+    rows = [np.arange(a, b, c) for a, b, c in zip(first, last, step, strict=True)]
+    values = as_tensor(np.concatenate(rows).astype(rows[0].dtype))
+    flat = values if dtype is None else ops.cast(values, as_dtype(dtype))
+    return RaggedTensor.from_row_lengths(flat, [len(row) for row in rows])
+
+
+def stack(values: Any, axis: int = 0, name: Any = None) -> Any:
+    """Stack tensors of different lengths to a ragged tensor."""
+    rows = [value if isinstance(value, RaggedTensor) else as_values(value) for value in values]
+    if axis == 0:
+        return stack_rows(rows)
+    return stack_rows([stack([row[i] for row in rows], axis - 1) for i in range_(len(rows[0]))])
+
+
+def map_flat_values(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Apply a function to the values."""
+    return elementwise(op, *args, **kwargs)
+
+
+def boolean_mask(data: Any, mask: Any, name: Any = None) -> Any:
+    """Select values by a mask; rows remain."""
+    ragged = data if isinstance(data, RaggedTensor) else None
+    keep = mask if isinstance(mask, RaggedTensor) else RaggedTensor.from_tensor(mask)
+    ragged = RaggedTensor.from_tensor(data) if ragged is None else ragged
+    chosen = np.asarray(keep.flat_values, bool)
+    lengths = np.bincount(keep.rowids(), weights=chosen, minlength=len(keep)).astype(np.int64)
+    return RaggedTensor.from_row_lengths(_take(ragged.values, np.flatnonzero(chosen)), lengths)
+
+
+def row_splits_to_segment_ids(splits: Any, name: Any = None, out_type: Any = None) -> Tensor:
+    """Return the number of the row of each value."""
+    lengths = np.diff(np.asarray(splits))
+    return as_tensor(np.repeat(np.arange(len(lengths)), lengths))
+
+
+def segment_ids_to_row_splits(
+    segment_ids: Any, num_segments: Any = None, out_type: Any = None, name: Any = None
+) -> Any:
+    """Return the positions at which rows begin and end."""
+    counts = np.bincount(np.asarray(segment_ids), minlength=int(num_segments or 0))
+    return as_tensor(np.concatenate([[0], np.cumsum(counts)]))
+
+
+# -- functions of tf -----------------------------------------------------------------------------------------
+
+
+def _take(values: Any, places: np.ndarray) -> Any:
+    if isinstance(values, RaggedTensor):
+        rows = values.rows()
+        return stack_rows([rows[i] for i in places], like=values)
+    if isinstance(values, StringTensor):
+        return values[places]
+    return ops.take(values, places.astype(np.int32), axis=0)
+
+
+def _concat(values: Any, axis: int = 0, name: Any = None) -> Any:
+    if axis == 0:
+        return concatenate(list(values))
+    parts = [v if isinstance(v, RaggedTensor) else RaggedTensor.from_tensor(v) for v in values]
+    if axis > 1:
+        return parts[0].with_values(_concat([part.values for part in parts], axis - 1))
+    return stack_rows(
+        [concatenate(list(rows)) for rows in zip(*(part.rows() for part in parts), strict=True)]
+    )
+
+
+def _gather(params: Any, indices: Any, validate_indices: Any = None, axis: Any = None, **options: Any) -> Any:
+    if isinstance(indices, RaggedTensor):
+        return indices.with_flat_values(_gather(params, indices.flat_values))
+    if not isinstance(params, RaggedTensor):
+        return _take(as_values(params), np.asarray(indices))
+    places = np.asarray(indices)
+    return params[int(places)] if places.ndim == 0 else _take(params, places)
+
+
+def _expand_dims(input: Any, axis: int, name: Any = None) -> Any:
+    if axis == 0:
+        return RaggedTensor(input, [0, len(input)])
+    if axis == 1:
+        return RaggedTensor(input, np.arange(len(input) + 1))
+    inner = input.values
+    if axis == 2 and not isinstance(inner, RaggedTensor):
+        return input.with_values(ops.expand_dims(inner, 1))
+    return input.with_values(_expand_dims(inner, axis - 1))
+
+
+def _size(input: Any, out_type: Any = None, name: Any = None) -> Any:
+    return as_tensor(np.int32(np.prod(input.flat_values.shape)))
+
+
+def _rank(input: Any, name: Any = None) -> Any:
+    return as_tensor(np.int32(len(input.shape)))
+
+
+def _reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a reduction over all values, over rows, or over the values of each row."""
+
+    def reduce(
+        input_tensor: Any, axis: Any = None, keepdims: bool = False, name: Any = None, **options: Any
+    ) -> Any:
+        rt = input_tensor
+        if axis is None:
+            return fn(rt.flat_values, **options)
+        axis = axis + len(rt.shape) if axis < 0 else axis
+        if axis == 0:
+            columns = int(rt.lengths().max(initial=0))
+            rows = [row for row in rt.rows()]
+            return ops.stack(
+                [fn(ops.stack([r[i] for r in rows if len(r) > i]), axis=0) for i in range_(columns)]
+            )
+        if axis > 1:
+            inner = rt.values
+            return rt.with_values(
+                reduce(inner, axis - 1, keepdims, **options)
+                if isinstance(inner, RaggedTensor)
+                else fn(inner, axis=axis - 1, keepdims=keepdims, **options)
+            )
+        results = [
+            reduce(row, 0, **options) if isinstance(row, RaggedTensor) else fn(row, axis=0, **options)
+            for row in rt.rows()
+        ]
+        if any(isinstance(row, RaggedTensor) for row in rt.rows()):
+            return stack_rows(results)
+        text = isinstance(results[0], StringTensor)
+        stacked = StringTensor([r.numpy() for r in results]) if text else ops.stack(results)
+        return ops.expand_dims(stacked, 1) if keepdims else stacked
+
+    return reduce
+
+
+_HANDLERS: dict[str, Callable[..., Any]] = {
+    "boolean_mask": boolean_mask,
+    "concat": _concat,
+    "expand_dims": _expand_dims,
+    "gather": _gather,
+    "rank": _rank,
+    "size": _size,
+    "stack": stack,
+}
+# Functions that see the ragged tensor itself.
+_UNCHANGED = frozenset(
+    [
+        *string_parts.NAMESPACES["strings"].split(),
+        "constant",
+        "convert_to_tensor",
+        "identity",
+        "is_tensor",
+        "print",
+        "shape",
+    ]
+)
+
+
+def accepting_ragged(name: str, fn: Any) -> Any:
+    """Return a function of `tf` that takes ragged tensors too: reductions, the ones above, elementwise ones.
+
+    Args:
+        name: Its name.
+        fn: The function for tensors.
+    """
+    if not callable(fn) or isinstance(fn, type) or name in _UNCHANGED:
+        return fn
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not any(_is_ragged(x) for x in (*args, *kwargs.values())):
+            return fn(*args, **kwargs)
+        handler = _HANDLERS.get(name) or (_reduction(fn) if name.startswith("reduce_") else None)
+        return handler(*args, **kwargs) if handler else elementwise(fn, *args, **kwargs)
+
+    return call
+
+
+def _is_ragged(x: Any) -> bool:
+    if isinstance(x, (list, tuple)):
+        return any(isinstance(part, RaggedTensor) for part in x)
+    return isinstance(x, RaggedTensor)
