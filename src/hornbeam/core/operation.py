@@ -9,6 +9,7 @@ from hornbeam import tree
 from hornbeam._internal.call_errors import check_keywords
 from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam.core.dispatch import has_symbolic
+from hornbeam.core.keras_names import Computed
 from hornbeam.core.registry import serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, infer_types, symbolic_call
 
@@ -25,7 +26,7 @@ class _RecordsConstructor:
         if kwargs:
             check_keywords(cls, args, kwargs)
         instance = object.__new__(cls)
-        object.__setattr__(instance, "_constructor", (args, kwargs))
+        object.__setattr__(instance, "_hb_constructor", (args, kwargs))
         return instance
 
 
@@ -55,7 +56,9 @@ class Operation(_RecordsConstructor):
         [2.0, 2.0]
     """
 
-    _inbound: tuple[SymbolicCall, ...] = ()
+    _hb_inbound: tuple[SymbolicCall, ...] = ()
+    # Keras's name for it.
+    _inbound_nodes = Computed(lambda operation: list(operation._hb_inbound))
 
     def __init__(self, name: str | None = None) -> None:
         self._name = checked_name(name) or unique_name(to_snake_case(type(self).__name__))
@@ -109,7 +112,7 @@ class Operation(_RecordsConstructor):
     def _note_call(self, outputs: Tree) -> None:
         flat = [x for x in tree.flatten(outputs) if isinstance(x, KerasTensor)]
         if flat and flat[0].history is not None:
-            self._inbound = (*self._inbound, flat[0].history)
+            self._hb_inbound = (*self._hb_inbound, flat[0].history)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Tree:
         """Infer the shapes and dtypes of the result by tracing `call`.
@@ -137,11 +140,11 @@ class Operation(_RecordsConstructor):
         return self._first_call().outputs
 
     def _first_call(self) -> SymbolicCall:
-        if not self._inbound:
+        if not self._hb_inbound:
             raise AttributeError(
                 f"{self!r} has not been called on an Input yet, so it has no symbolic input or output"
             )
-        return self._inbound[0]
+        return self._hb_inbound[0]
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor, defaults included, and the name if it takes one.
@@ -150,7 +153,7 @@ class Operation(_RecordsConstructor):
             NotImplementedError: If the constructor takes `*args`, or a value has no config: such a class
                 defines `get_config` itself.
         """
-        args, kwargs = self._constructor  # type: ignore[attr-defined]
+        args, kwargs = self._hb_constructor  # type: ignore[attr-defined]
         bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
         bound.apply_defaults()
         arguments: dict[str, Any] = {}
@@ -163,9 +166,9 @@ class Operation(_RecordsConstructor):
                 )
             arguments.update(value if kind is inspect.Parameter.VAR_KEYWORD else {key: value})
         name = {"name": self.name} if _takes_name(type(self)) else {}
-        return {**name, **{key: self._described(key, x) for key, x in arguments.items() if key != "name"}}
+        return {**name, **{key: self._hb_described(key, x) for key, x in arguments.items() if key != "name"}}
 
-    def _described(self, key: str, value: Any) -> Any:
+    def _hb_described(self, key: str, value: Any) -> Any:
         try:
             return serialize(value)
         except TypeError as error:

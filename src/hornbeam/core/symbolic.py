@@ -211,7 +211,7 @@ class SymbolicCall:
 
     def origin(self, output: KerasTensor) -> KerasHistory:
         """Describe one of the outputs."""
-        calls = getattr(self.operation, "_inbound", ())
+        calls = getattr(self.operation, "_hb_inbound", ())
         number = next((i for i, call in enumerate(calls) if call is self), 0)
         return KerasHistory(self.operation, number, output.output_index)
 
@@ -219,6 +219,39 @@ class SymbolicCall:
     def inputs(self) -> list[KerasTensor]:
         """Symbolic tensors among the arguments."""
         return [x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, KerasTensor)]
+
+    # What Keras's nodes have, which packages read.
+
+    @property
+    def input_tensors(self) -> list[KerasTensor]:
+        """The same as `inputs`."""
+        return self.inputs
+
+    @property
+    def output_tensors(self) -> list[KerasTensor]:
+        """Outputs as a list."""
+        return tree.flatten(self.outputs)
+
+    @property
+    def is_input(self) -> bool:
+        """True for the call that makes an input of a model."""
+        return not self.inputs
+
+    @property
+    def parent_nodes(self) -> list[SymbolicCall]:
+        """Calls that compute the inputs, each once."""
+        calls = [x.history for x in self.inputs if x.history is not None]
+        return list({id(call): call for call in calls}.values())
+
+    @property
+    def arguments(self) -> SymbolicCall:
+        """This call, which has `args`, `kwargs` and `keras_tensors`."""
+        return self
+
+    @property
+    def keras_tensors(self) -> list[KerasTensor]:
+        """The same as `inputs`."""
+        return self.inputs
 
 
 def symbolic_call(

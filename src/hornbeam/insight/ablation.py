@@ -84,7 +84,7 @@ def without(model: Model, layer: Any | None) -> Model:
 def _check_removable(layer: Layer) -> None:
     if isinstance(layer, layers.InputLayer):
         raise NotRemovableError("it is an input of the model")
-    if any(len({id(x) for x in call.inputs}) != 1 for call in layer._inbound):
+    if any(len({id(x) for x in call.inputs}) != 1 for call in layer._hb_inbound):
         raise NotRemovableError("it joins several tensors, and one of them would be lost")
 
 

@@ -343,6 +343,11 @@ def certainly_differ(a: Any, b: Any) -> bool:
     return _lower(difference) > 0 or _lower(-difference) > 0
 
 
+def certainly_exceeds(a: Any, b: Any) -> bool:
+    """Return True if the first size is greater for all values of the symbols."""
+    return _lower(a - b) > 0
+
+
 def same_size(a: Any, b: Any) -> bool:
     """Return True unless two sizes certainly differ. What is not certain is noted as an assumption."""
     if a == b:

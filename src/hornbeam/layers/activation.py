@@ -9,6 +9,7 @@ from hornbeam import activations, constraints, initializers, ops, regularizers
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.sizes import certainly_differ
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
@@ -230,7 +231,7 @@ class Softmax(_Elementwise):
         if mask is None:
             return self._softmax(inputs)
         sizes = zip(reversed(mask.shape), reversed(inputs.shape), strict=False)
-        if mask.ndim > inputs.ndim or any(m not in (1, n) for m, n in sizes):
+        if mask.ndim > inputs.ndim or any(m != 1 and certainly_differ(m, n) for m, n in sizes):
             raise ShapeError(
                 f"{self.describe()}: the mask has shape {mask.shape}, which does not broadcast to the inputs "
                 f"{inputs.shape}"

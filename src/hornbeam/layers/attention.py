@@ -16,6 +16,7 @@ from hornbeam.layers.attention_masks import (
     combine_attention_masks,
     masked_softmax,
 )
+from hornbeam.layers.attention_names import MultiHeadNames
 from hornbeam.layers.config import serialize_argument
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import TensorsLayer
@@ -137,7 +138,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @exported("keras.layers")
-class MultiHeadAttention(_Projected):
+class MultiHeadAttention(MultiHeadNames, _Projected):
     """Multi-head attention: `y = concat over heads of softmax(q k^T / sqrt(key_dim)) v`, projected.
 
     q, k and v are projections of query, key and value; the key is the value by default. Calls also take
@@ -241,6 +242,7 @@ class MultiHeadAttention(_Projected):
         self.value_dense = self._project_to_heads(value_shape, self.value_dim, "value")
         rank = len(query_shape)
         leading = _LETTERS[: rank - 1]
+        self._build_attention(rank + 1)
         output_shape = self.output_shape or (query_shape[-1],)
         out = _LETTERS[rank + 1 : rank + 1 + len(output_shape)]
         self.output_dense = self._projection(
@@ -274,10 +276,9 @@ class MultiHeadAttention(_Projected):
         use_causal_mask: bool = False,
     ) -> Tree:
         key = value if key is None else key
-        mask = combine_attention_masks(
-            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask,
-            self.sliding_window,
-        )  # fmt: skip
+        mask = self._compute_attention_mask(
+            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask
+        )
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
         outputs, scores = self._compute_attention(q, k, v, mask, training, return_attention_scores)
         result = self.output_dense(self._apply_gate(query, outputs))

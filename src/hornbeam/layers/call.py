@@ -188,7 +188,7 @@ class LayerCall:
         ordered = {name: self.arguments[name] for name in self.spec.names if name in self.arguments}
         bound = inspect.BoundArguments(self.spec.signature, ordered)
         call, hook = self.layer._call_of_mode(), current_call_hook()
-        if self.layer._remat is not None:
+        if self.layer._hb_remat is not None:
             call = self.layer.rematerialized_call(call, *bound.args, **bound.kwargs)
         if hook is None:
             outputs = call(*bound.args, **bound.kwargs)

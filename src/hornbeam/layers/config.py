@@ -53,7 +53,7 @@ def _argument_names(constructor: Callable[..., None]) -> tuple[str, ...]:
 
 def recorded_arguments(layer: Layer) -> dict[str, Any]:
     """Serialize the arguments that the layer was constructed with, without those of the base class."""
-    args, kwargs = layer._constructor  # type: ignore[attr-defined]
+    args, kwargs = layer._hb_constructor  # type: ignore[attr-defined]
     signature = inspect.signature(type(layer).__init__)
     bound = signature.bind(layer, *args, **kwargs).arguments
     bound.pop(next(iter(bound)))  # self, under whatever name

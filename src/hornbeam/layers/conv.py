@@ -16,7 +16,7 @@ from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.low_rank import LowRankLayer, MainWeight
-from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes
+from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes, window_output
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         PartialShape,
         RegularizerLike,
         ShapeLike,
+        ShapeTree,
         TensorLike,
     )
 
@@ -175,6 +176,26 @@ class _Conv(_Convolution, LowRankLayer):
             data_format=self.data_format,
             dilation_rate=self.dilation_rate,
         )
+
+    def compute_output_shape(self, input_shape: PartialShape) -> ShapeTree:
+        """Return the shape of the output. It depends on arguments alone, so subclasses may ask in `build`.
+
+        Args:
+            input_shape: Shape of the input, None where unknown.
+        """
+        spatial = spatial_sizes(input_shape, self.data_format)
+        geometry = self.kernel_size, self.strides, [self.padding] * self.rank, self.dilation_rate
+        if None not in spatial:
+            check_window(
+                self.describe(), spatial, self.kernel_size, self.strides, self.padding, self.dilation_rate
+            )
+        sizes = [
+            None if size is None else window_output(size, *rest)
+            for size, *rest in zip(spatial, *geometry, strict=True)
+        ]
+        if self.data_format == "channels_last":
+            return (input_shape[0], *sizes, self.filters)
+        return (input_shape[0], self.filters, *sizes)
 
     def call(self, inputs: Tensor) -> Tensor:
         self._check_fit(inputs)

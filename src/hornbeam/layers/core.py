@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RegularizedLayerOptions,
         RegularizerLike,
         ShapeLike,
+        ShapeTree,
         TensorLike,
         Tree,
     )
@@ -103,6 +104,14 @@ class Dense(ProductLayer):
         self._take_quantization(quantization_config)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
+
+    def compute_output_shape(self, input_shape: PartialShape) -> ShapeTree:
+        """Return the shape of the output. It depends on arguments alone, so subclasses may ask in `build`.
+
+        Args:
+            input_shape: Shape of the input, None where unknown.
+        """
+        return (*input_shape[:-1], self.units)
 
     def build(self, input_shape: PartialShape) -> None:
         if len(input_shape) < 1:

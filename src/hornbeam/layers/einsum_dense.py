@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RegularizedLayerOptions,
         RegularizerLike,
         ShapeLike,
+        ShapeTree,
     )
     from hornbeam.quantizers import QuantizationConfig
 
@@ -123,6 +124,18 @@ class EinsumDense(ProductLayer):
         kernel, outputs = re.split(",|->", self.equation.replace(" ", ""))[1:]
         kept = [axis for axis, letter in enumerate(kernel) if letter in outputs]
         return initializer.with_axes([a for a in range(len(kernel)) if a not in kept], kept)
+
+    def compute_output_shape(self, input_shape: PartialShape) -> ShapeTree:
+        """Return the shape of the output. It depends on arguments alone, so subclasses may ask in `build`.
+
+        Args:
+            input_shape: Shape of the input, None where unknown.
+        """
+        letters = einsum_letters(self.equation, len(input_shape))
+        sizes = dict(zip(letters.inputs, input_shape, strict=True))
+        kernel_shape, _ = einsum_shapes(self.equation, None, input_shape, self.output_shape)
+        sizes.update(zip(letters.kernel, kernel_shape, strict=True))
+        return tuple(sizes[letter] for letter in letters.output)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self._finish(self._product(inputs, self._plain_weight()), inputs)

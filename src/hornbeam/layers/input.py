@@ -96,7 +96,7 @@ class InputLayer(Layer):
         if tensor.history is None:
             tensor.history = SymbolicCall(self, (), {})
             tensor.history.outputs = tensor
-        self._inbound = (tensor.history,)
+        self._hb_inbound = (tensor.history,)
         self.built = True
 
     def _check_agreement(
@@ -142,7 +142,7 @@ class InputLayer(Layer):
     @property
     def output(self) -> KerasTensor:
         """The symbolic tensor."""
-        return self._inbound[0].outputs
+        return self._hb_inbound[0].outputs
 
     def get_config(self) -> dict[str, Any]:
         return {

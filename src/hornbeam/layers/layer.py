@@ -30,6 +30,7 @@ from hornbeam.core.variable import Variable, autocast, eager_scope
 from hornbeam.dtype_policies import DTypePolicy, DTypePolicyMap
 from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.scope import Located, SourceLine, scope
+from hornbeam.ir.sizes import known_or_none
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
@@ -44,6 +45,7 @@ from hornbeam.layers.config import (
 )
 from hornbeam.layers.context import call_context, shapes_only
 from hornbeam.layers.input_spec import check_inputs
+from hornbeam.layers.keras_names import KerasNames
 from hornbeam.layers.masking import attach_masks, record_masks
 from hornbeam.layers.ownership import building, note_new_layer, run_call, warn_if_unowned
 from hornbeam.layers.quantization.methods import QuantizationMethods, checked_quantize
@@ -74,18 +76,18 @@ def _build_once(build: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(build)
     def build_once(self: Layer, *args: Any, **kwargs: Any) -> None:
-        if self._building:  # super().build(...) of a subclass
+        if self._hb_building:  # super().build(...) of a subclass
             build(self, *args, **kwargs)
             return
         if self.built:
             return
         shapes = inspect.signature(build).bind(self, *args, **kwargs).arguments
-        self._building = True
+        self._hb_building = True
         try:
-            with self._scope(), eager_scope(), autocast(None), building():
+            with self._hb_scope(), eager_scope(), autocast(None), building():
                 build(self, *args, **kwargs)
         finally:
-            self._building = False
+            self._hb_building = False
         self._mark_built({name: value for name, value in shapes.items() if name != "self"})
 
     return build_once
@@ -93,7 +95,7 @@ def _build_once(build: Callable[..., None]) -> Callable[..., None]:
 
 @exported("keras")
 @exported("keras.layers")
-class Layer(Operation, QuantizationMethods, Weighted):
+class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
     """A function with state. Subclasses define `call(inputs)`, and `build(input_shape)` if they have weights.
 
     Args:
@@ -117,7 +119,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
         ...     def call(self, inputs): return inputs * 2
     """
 
-    _building: bool
+    _hb_building: bool
     _created_at: SourceLine | None
     # Position of the attribute `layers` among the children in a file: "first", "sorted" by name, or None if
     # the class has no such list.
@@ -140,8 +142,8 @@ class Layer(Operation, QuantizationMethods, Weighted):
         layer = object.__new__(cls)
         layer._start_tracking()
         # Kept for layers without a get_config; what the arguments hold is not state of this layer.
-        object.__setattr__(layer, "_constructor", (args, kwargs))
-        object.__setattr__(layer, "_building", False)
+        object.__setattr__(layer, "_hb_constructor", (args, kwargs))
+        object.__setattr__(layer, "_hb_building", False)
         # The user's line, for errors.
         object.__setattr__(layer, "_created_at", user_line(sys._getframe(1)))
         note_new_layer(layer)
@@ -178,7 +180,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
         self._path: str | None = None
         self._trainable = bool(trainable)
         self._losses: Sequence[Tensor] = ()
-        self._remat = current_remat_scope()
+        self._hb_remat = current_remat_scope()
         self._build_shapes: BuildShapes | None = None
         self.built = self._is_stateless and type(self).build is Layer.build
         self.autocast = autocast
@@ -262,7 +264,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
         return f"<{type(self).__name__} name={self._name}, built={self.built}>"
 
     @contextmanager
-    def _scope(self) -> Iterator[None]:
+    def _hb_scope(self) -> Iterator[None]:
         outer = current_path()
         if self._path is None:
             path = f"{outer}/{self._name}" if outer else self._name
@@ -303,7 +305,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
         with call_context(self) as context, self._error_context(call):
             if context.entry_layer is self and not call.symbolic:
                 self._clear_losses()
-            with self._scope():
+            with self._hb_scope():
                 if not self.built or (self._is_stateless and self._build_shapes is None):
                     if call.shapes:  # a wrong rank is the cause of what would fail in build()
                         check_inputs(self.input_spec, call.first, self.describe())
@@ -318,7 +320,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
                         self._add_activity_loss(outputs)
                         attach_masks(self, call, outputs, mask)
                     return outputs
-        return self._record(call, args, kwargs)
+        return self._hb_record(call, args, kwargs)
 
     def _check_initialized(self) -> None:
         """Raise RuntimeError if `__init__` of a subclass did not call that of Layer."""
@@ -327,7 +329,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
                 f"{type(self).__name__}.__init__() must call super().__init__() before anything else"
             )
 
-    def _record(self, call: LayerCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
+    def _hb_record(self, call: LayerCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         """Record a call on symbolic tensors."""
         with self._error_context(call):
             # A layer's own compute_output_spec or _shape takes precedence over inference by running `call`.
@@ -335,7 +337,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
                 specs = self.compute_output_spec(*args, **kwargs)
                 outputs = record_call(self, args, kwargs, specs)[1]
             elif not is_ours(type(self).compute_output_shape):
-                if not all(layer.built for layer in self._sublayers()):
+                if not all(layer.built for layer in self._hb_sublayers()):
                     infer_types(self.__call__, args, kwargs)
                 outputs = record_call(self, args, kwargs, self._declared_spec(call))[1]
             else:
@@ -377,7 +379,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
             *args: Arguments of the call, from which the size of its output follows.
             **kwargs: Arguments of the call.
         """
-        if self._remat is None:
+        if self._hb_remat is None:
             return fn
         bound = call_signature(type(self).call).signature.bind(*args, **kwargs)
         return rematerialized(self, fn) if wants_remat(self, bound) else fn
@@ -415,7 +417,7 @@ class Layer(Operation, QuantizationMethods, Weighted):
 
     def _build_sublayers(self, *shapes: ShapeTree) -> None:
         """Build the sublayers by a call on symbolic tensors, one for each shape."""
-        if self._sublayers() and None not in shapes:
+        if self._hb_sublayers() and None not in shapes:
             self.built = True
             inputs = tuple(symbolic_tensors(shape, self.compute_dtype) for shape in shapes)
             infer_types(self.__call__, inputs, {})
@@ -451,7 +453,8 @@ class Layer(Operation, QuantizationMethods, Weighted):
     def _mark_built(self, shapes: Mapping[str, Any]) -> None:
         self._build_shapes = BuildShapes(shapes)
         self.built = True
-        self._locked = True
+        self._post_build()
+        self._hb_locked = True
 
     def get_build_config(self) -> Config | None:
         """Return the shapes that the layer was built with, or None if there are none to build it with."""
@@ -514,9 +517,14 @@ class Layer(Operation, QuantizationMethods, Weighted):
         with shapes_only():
             classes = {type(layer).__name__: type(layer) for layer in self._flatten_layers(False)}
             with custom_object_scope(classes):  # those of sublayers need not be registered
-                layer = self if self.built else type(self).from_config(self.get_config())
+                layer = self if self.built or self._hb_building else type(self).from_config(self.get_config())
             inputs = [symbolic_tensors(shape, self.compute_dtype) for shape in args]
             keywords = symbolic_tensors(kwargs, self.compute_dtype)
+            if self._hb_building:  # asked by build() of a subclass, after that of our layer
+                calls = [vars(cls)["call"] for cls in type(self).__mro__ if "call" in vars(cls)]
+                call = next(call for call in calls if is_ours(call))
+                specs = infer_types(functools.partial(call, self), inputs, keywords)
+                return tree.pack_sequence_as(specs.structure, [known_or_none(x[0]) for x in specs.leaves])
             # Not `compute_output_spec` of this class, which may ask a subclass's `compute_output_shape`.
             own_spec = type(self).compute_output_spec is not Layer.compute_output_spec
             spec = layer.compute_output_spec if own_spec else layer._inferred_spec

@@ -84,11 +84,11 @@ class LowRankLayer(TensorLayer):
             )
         if self.lora_enabled:
             raise ValueError(f"{self.describe()}: LoRA is enabled already, with rank {self.lora_rank}")
-        self._locked = False
+        self._hb_locked = False
         try:
             self._add_lora(rank, lora_alpha, a_initializer, b_initializer)
         finally:
-            self._locked = True
+            self._hb_locked = True
             Tracked.replacements += 1
 
     def _build_lora(self) -> None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def wants_remat(layer: Layer, bound: inspect.BoundArguments) -> bool:
     """True if a call of this layer recomputes its inner values. Layers of layers leave it to their parts."""
-    scope = layer._remat
+    scope = layer._hb_remat
     assert scope is not None
-    if scope.mode in (None, "activations") or layer._sublayers():
+    if scope.mode in (None, "activations") or layer._hb_sublayers():
         return False
     if scope.mode == "larger_than":
         losses = layer._losses

@@ -104,7 +104,7 @@ class Weighted(Tracked):
                 )
         by_position: tuple[Any, ...] = tuple(args)
         shape, initializer, dtype = by_position + (shape, initializer, dtype)[len(args) :]
-        if self._locked:
+        if self._hb_locked:
             raise ValueError(
                 f"{self.describe()} is built: weight {name!r} cannot be added. "
                 "Add weights in __init__() or build()"
@@ -140,7 +140,7 @@ class Weighted(Tracked):
         layers: dict[int, Any] = {id(self): self}
 
         def visit(layer: Weighted) -> None:
-            for child in layer._sublayers():
+            for child in layer._hb_sublayers():
                 if id(child) not in layers:
                     layers[id(child)] = child
                     if recursive:

@@ -214,33 +214,33 @@ class GraphEnds:
     """Inputs and outputs of an object that is given by a graph of calls: a functional model or a Function."""
 
     def _set_graph(self, inputs: Tree, outputs: Tree, name: str) -> None:
-        self._structure = _Structure(inputs, outputs)
-        self._graph = CallGraph(tree.flatten(inputs), tree.flatten(outputs), name)
+        self._hb_structure = _Structure(inputs, outputs)
+        self._hb_graph = CallGraph(tree.flatten(inputs), tree.flatten(outputs), name)
 
     @property
     def inputs(self) -> list[KerasTensor]:
         """Symbolic inputs as a flat list."""
-        return list(self._graph.inputs)
+        return list(self._hb_graph.inputs)
 
     @property
     def outputs(self) -> list[KerasTensor]:
         """Symbolic outputs as a flat list."""
-        return list(self._graph.outputs)
+        return list(self._hb_graph.outputs)
 
     @property
     def input(self) -> Tree:
         """Symbolic inputs in their structure."""
-        return self._structure.inputs
+        return self._hb_structure.inputs
 
     @property
     def output(self) -> Tree:
         """Symbolic outputs in their structure."""
-        return self._structure.outputs
+        return self._hb_structure.outputs
 
     @property
     def operations(self) -> list[Any]:
         """Layers and functions between inputs and outputs, each with its name in the graph."""
-        graph, names = self._graph, self._graph.names()
+        graph, names = self._hb_graph, self._hb_graph.names()
         return [
             call.operation
             if isinstance(call.operation, Operation)

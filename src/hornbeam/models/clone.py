@@ -98,11 +98,11 @@ def _clone_sequential(model: Sequential, input_tensors: Any, copy: Callable[[Lay
         history = inputs[0].history
         known = history is not None and isinstance(history.operation, InputLayer)
         clone.add(inputs[0] if known else InputLayer(batch_shape=inputs[0].shape, dtype=inputs[0].dtype))
-    for layer in model._stack:
+    for layer in model._hb_stack:
         if not (inputs and isinstance(layer, InputLayer)):
             clone.add(copy(layer))
-    if not clone.built and model.built and model._tensors.values:
-        clone.build(model._tensors.values[0].shape)
+    if not clone.built and model.built and model._hb_tensors.values:
+        clone.build(model._hb_tensors.values[0].shape)
     if not model._trainable:
         clone.trainable = False
     return clone
@@ -110,7 +110,7 @@ def _clone_sequential(model: Sequential, input_tensors: Any, copy: Callable[[Lay
 
 def _inputs_like(model: Functional, input_tensors: Any) -> list[Any]:
     """Return the symbolic tensors that a copy begins with: `input_tensors`, or new ones like the model's."""
-    inputs = model._graph.inputs
+    inputs = model._hb_graph.inputs
     if input_tensors is not None:
         tensors = tree.flatten(input_tensors)
         if isinstance(model.input, dict) != isinstance(input_tensors, dict) and len(inputs) > 1:
@@ -137,7 +137,7 @@ def _clone_functional(
     copy: Callable[[Layer], Layer],
     call_function: Callable[..., Any] | None,
 ) -> Model:
-    graph = model._graph
+    graph = model._hb_graph
     inputs = _inputs_like(model, input_tensors)
     new_tensors: dict[int, Any] = {id(old): new for old, new in zip(graph.inputs, inputs, strict=True)}
     copies: dict[int, Any] = {}

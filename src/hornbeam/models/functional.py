@@ -60,9 +60,9 @@ class Functional(GraphEnds, Model):
             raise ValueError(f"model {self.name!r}: an input is listed twice")
         inputs, outputs = with_input_layers(inputs, outputs, self.name)
         self._set_graph(inputs, outputs, self.name)
-        self._graph_layers = self._graph.layers
+        self._graph_layers = self._hb_graph.layers
         self._loss_graph: CallGraph | None = None
-        self._host = HostSubgraph(self._graph)
+        self._hb_host = HostSubgraph(self._hb_graph)
         self.built = True
         self.supports_masking = True
         if not trainable:
@@ -92,18 +92,18 @@ class Functional(GraphEnds, Model):
     @property
     def input_names(self) -> list[str]:
         """Names of the inputs."""
-        return [self._graph.name_of(x) for x in self.inputs]
+        return [self._hb_graph.name_of(x) for x in self.inputs]
 
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs: those of the layers that compute them, or the keys of a dict."""
         if isinstance(self.output, dict) and len(self.output) == len(self.outputs):
             return [str(path[0]) for path, _ in tree.flatten_with_path(self.output)]
-        return [self._graph.name_of(x) for x in self.outputs]
+        return [self._hb_graph.name_of(x) for x in self.outputs]
 
     @property
     def _symbolic_inputs(self) -> Any:
-        return self._structure.inputs
+        return self._hb_structure.inputs
 
     # -- calling -----------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class Functional(GraphEnds, Model):
             Outputs in their structure.
         """
         if isinstance(inputs, HostInputs):
-            return tree.pack_sequence_as(self.output, self._host.run_compiled(inputs))
+            return tree.pack_sequence_as(self.output, self._hb_host.run_compiled(inputs))
         tensors = match_inputs(inputs, self.input, self.name)
         masks = tree.flatten(mask) if mask is not None else [None] * len(tensors)
         values: dict[int, Any] = {}
@@ -129,7 +129,7 @@ class Functional(GraphEnds, Model):
                 value._keras_mask = tensor_mask
             values[id(symbol)] = value
         if self._loss_graph is None:
-            return tree.pack_sequence_as(self.output, self._graph.run(values))
+            return tree.pack_sequence_as(self.output, self._hb_graph.run(values))
         results, count = self._loss_graph.run(values), len(self.outputs)
         super().add_loss(results[count:])
         return tree.pack_sequence_as(self.output, results[:count])
@@ -155,7 +155,7 @@ class Functional(GraphEnds, Model):
         if not symbols:
             super().add_loss(loss)
             return
-        if self._host:
+        if self._hb_host:
             raise ValueError(
                 f"{self.describe()}: add_loss() of symbolic tensors is for models without strings"
             )
@@ -165,18 +165,18 @@ class Functional(GraphEnds, Model):
         self._forget_steps()
 
     def _compiled_inputs(self) -> Any:
-        return self._host.boundary() if self._host else self._symbolic_inputs
+        return self._hb_host.boundary() if self._hb_host else self._symbolic_inputs
 
     def _run_host_layers(self, x: Tree) -> Any:
         if len(self.inputs) > 1 and is_frame(x):  # each input is a column
             columns = frame_columns(x)
             match_inputs(columns, self.input, self.name)
             x = {symbol.name: columns[symbol.name] for symbol in self.inputs if symbol.name in columns}
-        if not self._host or isinstance(x, HostInputs):
+        if not self._hb_host or isinstance(x, HostInputs):
             return x
         values = match_inputs(strings_to_array(x), self.input, self.name)
         pairs = zip(values, self.inputs, strict=True)
-        return self._host.run([to_numpy(adjust(value, symbol, self.name)) for value, symbol in pairs])
+        return self._hb_host.run([to_numpy(adjust(value, symbol, self.name)) for value, symbol in pairs])
 
     def compute_mask(self, inputs: Tree, previous_mask: Tree) -> None:
         """Return None: the layers inside have put masks on the outputs.
@@ -281,8 +281,8 @@ class Function(GraphEnds, Operation):
             Outputs in their structure.
         """
         tensors = match_inputs(inputs, self.input, self.name)
-        values = {id(s): adjust(t, s, self.name) for s, t in zip(self._graph.inputs, tensors, strict=True)}
-        return tree.pack_sequence_as(self.output, self._graph.run(values))
+        values = {id(s): adjust(t, s, self.name) for s, t in zip(self._hb_graph.inputs, tensors, strict=True)}
+        return tree.pack_sequence_as(self.output, self._hb_graph.run(values))
 
     def compute_output_shape(self, input_shape: Tree) -> Tree:
         """Compute the shapes of the outputs.

@@ -84,7 +84,7 @@ def _is_functional(operation: Any) -> bool:
 
 def functional_config(model: Functional) -> dict[str, Any]:
     """Return the config of a functional model. Raises TypeError for functions without a config."""
-    graph = model._graph
+    graph = model._hb_graph
     names = graph.names()
     places = _places(graph, names)
     layers = []
@@ -108,7 +108,7 @@ def functional_config(model: Functional) -> dict[str, Any]:
 
 
 def _in_creation_order(layer: Operation, calls: list[SymbolicCall]) -> list[SymbolicCall]:
-    order = {id(call): index for index, call in enumerate(layer._inbound)}
+    order = {id(call): index for index, call in enumerate(layer._hb_inbound)}
     return sorted(calls, key=lambda call: order.get(id(call), 0))
 
 

@@ -165,7 +165,7 @@ class Model(SavingMethods, Trainer, Layer):
             "as Model(inputs, outputs)"
         )
 
-    def _record(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _hb_record(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call on symbolic tensors.
 
         Layers for strings cannot be traced: the outputs of a model with such layers have the types that it
@@ -173,7 +173,7 @@ class Model(SavingMethods, Trainer, Layer):
         built for.
         """
         if not has_host_layers(self):
-            return super()._record(call, args, kwargs)
+            return super()._hb_record(call, args, kwargs)
         if getattr(self, "_symbolic_inputs", None) is None:
             raise ValueError(
                 f"model {self.name!r} has layers for strings: inside of another model it must be a "
@@ -181,7 +181,7 @@ class Model(SavingMethods, Trainer, Layer):
             )
         symbols = tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), self.output)
         record, outputs = record_call(self, args, kwargs, symbols)
-        self._inbound = (*self._inbound, record)
+        self._hb_inbound = (*self._hb_inbound, record)
         return outputs
 
     def _compiled_inputs(self) -> Any:
@@ -204,7 +204,7 @@ class Model(SavingMethods, Trainer, Layer):
     @property
     def layers(self) -> list[Layer]:
         """Layers directly in this model."""
-        return [layer for layer in self._sublayers() if isinstance(layer, Layer)]
+        return [layer for layer in self._hb_sublayers() if isinstance(layer, Layer)]
 
     @layers.setter
     def layers(self, value: object) -> None:

@@ -43,7 +43,7 @@ def quantize_model(
         return
     floats = []
     for layer in model._flatten_layers(include_self=False):
-        if layer._sublayers() or not _passes(layer, filters):
+        if layer._hb_sublayers() or not _passes(layer, filters):
             continue
         try:
             layer.quantize(mode, config=config, type_check=type_check)

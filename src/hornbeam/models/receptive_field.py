@@ -142,9 +142,9 @@ def _calls_inside(operation: Any) -> tuple[list[KerasTensor], list[SymbolicCall]
 
 def calls_of(model: Model) -> list[SymbolicCall] | None:
     """Return the recorded calls of a functional or Sequential model, or None."""
-    if hasattr(model, "_graph"):
-        return list(model._graph.calls)
-    tensors = model._tensors.values if hasattr(model, "_tensors") else []
+    if hasattr(model, "_hb_graph"):
+        return list(model._hb_graph.calls)
+    tensors = model._hb_tensors.values if hasattr(model, "_hb_tensors") else []
     return [x.history for x in tensors if x.history is not None] or None
 
 

@@ -59,8 +59,8 @@ class Sequential(Model):
         name: str | None = None,
     ) -> None:
         Layer.__init__(self, name=name)
-        self._stack: list[Layer] = []
-        self._tensors = _Tensors()
+        self._hb_stack: list[Layer] = []
+        self._hb_tensors = _Tensors()
         self.supports_masking = True
         if layers is not None and not isinstance(layers, (list, tuple)):
             layers = [layers]  # type: ignore[list-item]
@@ -74,7 +74,7 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         """Layers, without the input."""
-        return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
+        return [layer for layer in self._hb_stack if not isinstance(layer, InputLayer)]
 
     @layers.setter
     def layers(self, value: object) -> None:
@@ -92,21 +92,21 @@ class Sequential(Model):
             ValueError: For a name that another layer has, and for an Input that is not the first.
         """
         layer = self._as_layer(layer)
-        if any(other.name == layer.name for other in self._stack):
+        if any(other.name == layer.name for other in self._hb_stack):
             raise ValueError(
                 f"model {self.name!r} has a layer with the name {layer.name!r} already: names must differ, "
                 "and a layer can be in a Sequential only once"
             )
-        if isinstance(layer, InputLayer) and self._stack:
+        if isinstance(layer, InputLayer) and self._hb_stack:
             raise ValueError(f"model {self.name!r}: the Input must be before all other layers")
-        if not self._stack and not isinstance(layer, InputLayer):
+        if not self._hb_stack and not isinstance(layer, InputLayer):
             shape = getattr(layer, "_batch_shape_arg", None)
             symbol = getattr(layer, "_symbolic_inputs", None)
             if shape is not None:
-                self._push(InputLayer(batch_shape=shape))
+                self._hb_push(InputLayer(batch_shape=shape))
             elif isinstance(symbol, KerasTensor):
-                self._push(InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype))
-        self._push(layer)
+                self._hb_push(InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype))
+        self._hb_push(layer)
 
     def _as_layer(self, layer: Layer | KerasTensor | Callable[..., Any]) -> Layer:
         if isinstance(layer, KerasTensor):
@@ -131,29 +131,29 @@ class Sequential(Model):
 
         return Lambda(layer)
 
-    def _push(self, layer: Layer) -> None:
-        self._stack.append(layer)
+    def _hb_push(self, layer: Layer) -> None:
+        self._hb_stack.append(layer)
         self._forget_steps()
         if isinstance(layer, InputLayer):
-            self._tensors.values = [layer.output]
-        elif self._tensors.values:
+            self._hb_tensors.values = [layer.output]
+        elif self._hb_tensors.values:
             self._apply(layer)
             self._after_build()
 
     def _apply(self, layer: Layer) -> None:
         """Call a layer on the last symbolic output."""
-        with self._scope():
-            output = layer(self._tensors.values[-1])
+        with self._hb_scope():
+            output = layer(self._hb_tensors.values[-1])
         if not isinstance(output, KerasTensor):
             raise ValueError(
                 f"model {self.name!r}: layer {layer.name!r} gives {type(output).__name__} of tensors; "
                 "Sequential needs layers with one output. Use Model(inputs, outputs)"
             )
-        self._tensors.values.append(output)
+        self._hb_tensors.values.append(output)
 
     def _after_build(self) -> None:
-        self._mark_built({"input_shape": self._tensors.values[0].shape})
-        self._locked = False
+        self._mark_built({"input_shape": self._hb_tensors.values[0].shape})
+        self._hb_locked = False
 
     def _check_inputs(self, x: Tree, values: bool = False) -> None:
         super()._check_inputs(x, values)
@@ -174,10 +174,10 @@ class Sequential(Model):
         """
         if not self.layers:
             raise ValueError(f"model {self.name!r} has no layer to remove")
-        layer = self._stack.pop()
-        if self._tensors.values:
-            self._tensors.values.pop()
-        self.built = bool(self.layers) and bool(self._tensors.values)
+        layer = self._hb_stack.pop()
+        if self._hb_tensors.values:
+            self._hb_tensors.values.pop()
+        self.built = bool(self.layers) and bool(self._hb_tensors.values)
         self._forget_steps()
         return layer
 
@@ -192,7 +192,7 @@ class Sequential(Model):
         Raises:
             ValueError: If the model has no layers, or the shape is missing.
         """
-        if self._tensors.values:
+        if self._hb_tensors.values:
             return
         if not self.layers:
             raise ValueError(f"model {self.name!r} has no layers: add() some before it is built or called")
@@ -204,15 +204,15 @@ class Sequential(Model):
         if isinstance(input_shape, dict) or any(isinstance(size, (tuple, list)) for size in input_shape):
             return  # a first layer of several inputs: the layers are built when they are called
         shape = (None, *input_shape[1:])
-        self._tensors.values = [KerasTensor(shape, self._first_dtype(), name=f"{self.name}_input")]
-        self._tensors.deferred = True
+        self._hb_tensors.values = [KerasTensor(shape, self._first_dtype(), name=f"{self.name}_input")]
+        self._hb_tensors.deferred = True
         try:
-            for layer in self._stack:
+            for layer in self._hb_stack:
                 self._apply(layer)
         except NotImplementedError:  # a layer that cannot tell the shape of its output
-            self._tensors = _Tensors()
+            self._hb_tensors = _Tensors()
         except Exception:
-            self._tensors = _Tensors()
+            self._hb_tensors = _Tensors()
             raise
 
     def _first_dtype(self) -> str:
@@ -232,12 +232,12 @@ class Sequential(Model):
         x: Any = inputs
         if isinstance(x, HostInputs):
             return self._host_subgraph().run_compiled(x)[0]
-        if self._tensors.values and not self._tensors.deferred:
+        if self._hb_tensors.values and not self._hb_tensors.deferred:
             if isinstance(x, (list, tuple)) and len(x) == 1:
                 x = x[0]
             elif isinstance(x, dict) and len(x) == 1:
                 x = next(iter(x.values()))
-            x = adjust(x, self._tensors.values[0], self.name)
+            x = adjust(x, self._hb_tensors.values[0], self.name)
         if mask is not None:
             (x._keras_mask,) = tree.flatten(mask)
         for layer in self.layers:
@@ -245,7 +245,7 @@ class Sequential(Model):
         return x
 
     def _host_subgraph(self) -> HostSubgraph:
-        tensors = self._tensors
+        tensors = self._hb_tensors
         if tensors.host is None or tensors.host.graph.outputs[0] is not tensors.values[-1]:
             tensors.host = HostSubgraph(CallGraph([tensors.values[0]], [tensors.values[-1]], self.name))
         return tensors.host
@@ -255,14 +255,14 @@ class Sequential(Model):
         return host.boundary() if host else self._symbolic_inputs
 
     def _run_host_layers(self, x: Tree) -> Any:
-        if isinstance(x, HostInputs) or not any(has_host_layers(layer) for layer in self._stack):
+        if isinstance(x, HostInputs) or not any(has_host_layers(layer) for layer in self._hb_stack):
             return x
         (value,) = tree.flatten(strings_to_array(x))
         value = to_numpy(value)
         if not self.built:
             self.build((None, *value.shape[1:]))
-        if not self._tensors.deferred:
-            value = to_numpy(adjust(value, self._tensors.values[0], self.name))
+        if not self._hb_tensors.deferred:
+            value = to_numpy(adjust(value, self._hb_tensors.values[0], self.name))
         return self._host_subgraph().run([value])
 
     def compute_mask(self, inputs: Tree, previous_mask: Tree) -> None:
@@ -276,32 +276,32 @@ class Sequential(Model):
 
     # -- structure ---------------------------------------------------------------------------------
 
-    def _symbols(self, attribute: str) -> list[KerasTensor]:
-        if not self._tensors.values:
+    def _hb_symbols(self, attribute: str) -> list[KerasTensor]:
+        if not self._hb_tensors.values:
             raise AttributeError(
                 f"model {self.name!r} is not built, so it has no {attribute} yet: begin it with Input(shape)"
             )
-        return self._tensors.values
+        return self._hb_tensors.values
 
     @property
     def inputs(self) -> list[KerasTensor]:
         """Symbolic input in a list."""
-        return [self._symbols("inputs")[0]]
+        return [self._hb_symbols("inputs")[0]]
 
     @property
     def outputs(self) -> list[KerasTensor]:
         """Symbolic output in a list."""
-        return [self._symbols("outputs")[-1]]
+        return [self._hb_symbols("outputs")[-1]]
 
     @property
     def input(self) -> KerasTensor:
         """Symbolic input."""
-        return self._symbols("input")[0]
+        return self._hb_symbols("input")[0]
 
     @property
     def output(self) -> KerasTensor:
         """Symbolic output."""
-        return self._symbols("output")[-1]
+        return self._hb_symbols("output")[-1]
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -325,8 +325,8 @@ class Sequential(Model):
 
     @property
     def _symbolic_inputs(self) -> Any:
-        values = self._tensors.values
-        return values[0] if values and not self._tensors.deferred else None
+        values = self._hb_tensors.values
+        return values[0] if values and not self._hb_tensors.deferred else None
 
     # -- config ------------------------------------------------------------------------------------
 
@@ -334,9 +334,9 @@ class Sequential(Model):
         """Return name, layers and the shape that the model was built for, in Keras 3's format."""
         dtype = dtype_policies.serialize(self.dtype_policy)
         config: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "dtype": dtype}
-        config["layers"] = [serialize(layer) for layer in self._stack]
-        if self.built and self._tensors.values:
-            config["build_input_shape"] = tuple(self._tensors.values[0].shape)
+        config["layers"] = [serialize(layer) for layer in self._hb_stack]
+        if self.built and self._hb_tensors.values:
+            config["build_input_shape"] = tuple(self._hb_tensors.values[0].shape)
         return config
 
     @classmethod
@@ -369,9 +369,9 @@ class Sequential(Model):
 
     def get_build_config(self) -> Config | None:
         """Return the shape of the input, None for a model that is not built."""
-        if not self.built or not self._tensors.values:
+        if not self.built or not self._hb_tensors.values:
             return None
-        return {"input_shape": tuple(self._tensors.values[0].shape)}
+        return {"input_shape": tuple(self._hb_tensors.values[0].shape)}
 
     def build_from_config(self, config: Config) -> None:
         """Build for the shape in a config.

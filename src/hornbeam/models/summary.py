@@ -123,7 +123,7 @@ class Trace:
             return
         self.batch, args, kwargs = sample
         try:
-            with layer_call_hook(self._record):
+            with layer_call_hook(self._hb_record):
                 traced = trace_function(lambda *a, **k: _tensors(self.model(*a, **k)), args, kwargs)
         except ConcretizationError:  # a model that reads values runs only eagerly
             self.calls.clear()
@@ -131,7 +131,7 @@ class Trace:
         self._nodes = [(node.uid, node_cost(node)[0]) for node in traced.graph.nodes]
         self.flops = sum(cost for _, cost in self._nodes) // self.batch
 
-    def _record(self, layer: Layer, run: Callable[[], Any]) -> Any:
+    def _hb_record(self, layer: Layer, run: Callable[[], Any]) -> Any:
         start = serial()
         outputs = run()
         self.calls.setdefault(id(layer), []).append(_Call(_tensors(outputs), (start, serial())))
@@ -229,7 +229,7 @@ def _trained(layer: Layer) -> str:
 
 
 def _has_frozen_parts(layer: Layer) -> bool:
-    parts = [part for part in layer._sublayers() if getattr(part, "weights", ())]
+    parts = [part for part in layer._hb_sublayers() if getattr(part, "weights", ())]
     return any(not part.trainable or _has_frozen_parts(part) for part in parts)
 
 

@@ -13,6 +13,7 @@ from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
+from hornbeam.ir.sizes import certainly_exceeds
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_integer
 from hornbeam.ops._common import node_of, shape_of
 from hornbeam.ops.joining import unstack
@@ -64,7 +65,7 @@ def slice(
     sizes = tuple(
         n - at if size == -1 else size for n, at, size in zip(node.shape, known, sizes, strict=True)
     )
-    if any(not 0 <= size <= n for size, n in zip(sizes, node.shape, strict=True)):
+    if any(size < 0 or certainly_exceeds(size, n) for size, n in zip(sizes, node.shape, strict=True)):
         raise ShapeError(f"slice: a block of {sizes} does not fit into shape {node.shape}")
     return Tensor(p.dynamic_slice(node, *starts, sizes=sizes))
 
@@ -92,7 +93,7 @@ def slice_update(
     """
     node = node_of(inputs)
     block = cast_node(updates, node.dtype)
-    if block.rank != node.rank or any(a > b for a, b in zip(block.shape, node.shape, strict=True)):
+    if block.rank != node.rank or any(map(certainly_exceeds, block.shape, node.shape)):
         raise ShapeError(f"slice_update: updates of shape {block.shape} do not fit into shape {node.shape}")
     return Tensor(p.dynamic_update_slice(node, block, *_starts(start_indices, node.rank, "slice_update")))
 

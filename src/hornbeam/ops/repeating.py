@@ -13,7 +13,7 @@ from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.limits import count_elements
-from hornbeam.ir.sizes import maximum
+from hornbeam.ir.sizes import is_unknown, maximum
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.ops._common import array_functions, node_of, one_axis, shape_of
 from hornbeam.ops.selection import take
@@ -46,11 +46,12 @@ def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None)
     if axis is None:
         node, axis = p.reshape(node, (math.prod(node.shape),)), 0
     at = one_axis(axis, node.rank, "repeat")
-    counts = np.asarray(repeats).reshape(-1)
-    if counts.dtype.kind not in "iu":
+    one = _one_count(repeats)
+    counts = np.asarray(() if one is not None else repeats).reshape(-1)
+    if one is None and counts.dtype.kind not in "iu":
         raise HornbeamTypeError(f"repeat: repeats must be integers, got {repeats!r}")
-    if counts.size == 1:
-        times = int(counts[0])
+    times: Any = one if one is not None else int(counts[0]) if counts.size == 1 else None
+    if times is not None:
         shape = (*node.shape[: at + 1], times, *node.shape[at + 1 :])
         dims = tuple(i for i in range(len(shape)) if i != at + 1)
         merged = (*node.shape[:at], node.shape[at] * times, *node.shape[at + 1 :])
@@ -59,6 +60,13 @@ def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None)
         raise ShapeError(f"repeat: {counts.size} counts for an axis of size {node.shape[at]}")
     count_elements(int(counts.sum()))
     return take(Tensor(node), np.repeat(np.arange(counts.size, dtype=np.int32), counts), at)
+
+
+def _one_count(repeats: Any) -> Any:
+    """Return a size that is unknown until the model gets data, alone or alone in a sequence, or None."""
+    if isinstance(repeats, (list, tuple)) and len(repeats) == 1:
+        repeats = repeats[0]
+    return repeats if is_unknown(repeats) else None
 
 
 @operation

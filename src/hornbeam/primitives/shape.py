@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import PRIMITIVES, Sample, bind, full, movement_cost, primitive, zeros_like
-from hornbeam.ir.sizes import is_one, merged_shape, same_shape, same_size
+from hornbeam.ir.sizes import certainly_exceeds, is_one, merged_shape, same_shape, same_size
 from hornbeam.ir.types import (
     NUMERIC,
     HornbeamTypeError,
@@ -403,7 +403,7 @@ def _check_window(name: str, x: TensorType, sizes: Shape, starts: Sequence[Tenso
     if (
         len(starts) != x.rank
         or len(sizes) != x.rank
-        or any(not 0 <= s <= n for s, n in zip(sizes, x.shape, strict=True))
+        or any(s < 0 or certainly_exceeds(s, n) for s, n in zip(sizes, x.shape, strict=True))
     ):
         raise ShapeError(
             f"{name} of {x} needs {x.rank} starts and sizes that fit, got {len(starts)} and {sizes}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from hornbeam._internal import warning_policy
 from hornbeam._internal.version import version
 from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
@@ -182,7 +183,7 @@ def load_model(
         >>> model = hornbeam.saving.load_model("model.keras")  # doctest: +SKIP
     """
     if safe_mode is not True:
-        raise ValueError(
+        warning_policy.on_warning(
             "safe_mode=False is not supported: no code from a file is ever run. Register your functions "
             "instead"
         )

@@ -87,7 +87,7 @@ def _children(part: Layer) -> Iterator[tuple[str, Any]]:
     These are attributes by name, `layers` of models among them, those with a leading underscore last.
     Sequential and functional models begin with `layers`.
     """
-    children = {name: value for name, value in part._attributes.items() if name not in _LAYER_LISTS}
+    children = {name: value for name, value in part._hb_attributes.items() if name not in _LAYER_LISTS}
     if part.layers_in_file == "first":
         yield "layers", part.layers  # type: ignore[attr-defined]
     elif part.layers_in_file == "sorted":
@@ -100,7 +100,7 @@ def _children(part: Layer) -> Iterator[tuple[str, Any]]:
 
 
 # Attributes in which our models keep their layers, besides `layers`.
-_LAYER_LISTS = ("_stack", "_graph_layers")
+_LAYER_LISTS = ("_hb_stack", "_graph_layers")
 
 
 def _named(container: Any) -> Iterator[tuple[str, Any]]:

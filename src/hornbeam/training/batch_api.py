@@ -66,7 +66,7 @@ class BatchMethods(Steps):
         refuse_sealed(x, "train_on_batch() got it as x")
         self.reset_metrics()
         batch = self._one_batch(x, y, sample_weight, check_class_weight(class_weight))
-        return self._results("train", batch, return_dict)
+        return self._hb_results("train", batch, return_dict)
 
     @overload
     def test_on_batch(
@@ -97,7 +97,7 @@ class BatchMethods(Steps):
         """
         self._require_compiled("test_on_batch")
         self.reset_metrics()
-        return self._results("test", self._one_batch(x, y, sample_weight, None), return_dict)
+        return self._hb_results("test", self._one_batch(x, y, sample_weight, None), return_dict)
 
     def predict_on_batch(self, x: Tree) -> Tree:
         """Compute the outputs for one batch.
@@ -118,7 +118,7 @@ class BatchMethods(Steps):
             self._check_inputs(batch.x)
         return batch
 
-    def _results(self, mode: str, batch: Batch, return_dict: bool) -> Tree:
+    def _hb_results(self, mode: str, batch: Batch, return_dict: bool) -> Tree:
         logs = as_floats(self._compiled_step(mode, batch.signature()).run(batch))
         return dict(sorted(logs.items())) if return_dict else self._listed_logs(logs)
 

@@ -121,7 +121,7 @@ def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) 
                 )
     by_symbol = {id(tensor): array for array, tensor in zip(arrays, symbols, strict=True)}
     for layer in layers:
-        for tensor in {id(x) for call in layer._inbound for x in call.inputs} & set(by_symbol):
+        for tensor in {id(x) for call in layer._hb_inbound for x in call.inputs} & set(by_symbol):
             check_values(layer, by_symbol[tensor])
 
 

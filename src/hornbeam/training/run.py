@@ -85,7 +85,7 @@ class TrainingRun:
             self._warn_without_data()
         if loop.done:
             if self.validation is not None and self.settings.validates_after(epoch):
-                results = model._evaluate(self.validation, callbacks, self.settings.validation_steps, self)
+                results = model._hb_evaluate(self.validation, callbacks, self.settings.validation_steps, self)
                 logs.update({f"val_{name}": value for name, value in sorted(results.items())})
             self.epoch_is_over = True
             callbacks.on_epoch_end(epoch, logs)

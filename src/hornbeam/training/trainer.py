@@ -172,7 +172,7 @@ class Trainer(BatchMethods):
         run.start = start
         if point is not None and not continue_from(run, point):
             set_global_words(before)
-        return self._train(run, checkpoints, profile)
+        return self._hb_train(run, checkpoints, profile)
 
     def _present_point(self) -> ResumePoint | None:
         """Return the end of the last training, or of an epoch of the present one; None in the middle."""
@@ -258,7 +258,7 @@ class Trainer(BatchMethods):
         again = "build the model again to begin anew"
         return f"the training goes on: the model has had {count:,} updates; {again}" if count else ""
 
-    def _train(
+    def _hb_train(
         self, run: TrainingRun, checkpoints: list[Path] | None, profile: bool | str | os.PathLike[str]
     ) -> History:
         """Run the epochs, from a checkpoint if one is found, between the callbacks' begin and end."""
@@ -437,10 +437,10 @@ class Trainer(BatchMethods):
         self._validate_and_trace("test", data, steps, None)
         callbacks = self._callback_list(callbacks, verbose, verbose != 0, data, steps)
         count_evaluation(sealed, f"evaluate of {describe(self)}", quiet=verbose == 0)
-        logs = self._evaluate(data, callbacks, steps)
+        logs = self._hb_evaluate(data, callbacks, steps)
         return dict(sorted(logs.items())) if return_dict else self._listed_logs(logs)
 
-    def _evaluate(
+    def _hb_evaluate(
         self, data: Data, callbacks: CallbackList, steps: int | None, run: TrainingRun | None = None
     ) -> dict[str, Any]:
         """Compute loss and metrics over data. run: the `fit` that validates with them."""

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal import warning_policy
 from hornbeam._internal.naming import reset_names
 from hornbeam.config import floatx
 from hornbeam.core import registry
@@ -89,6 +90,8 @@ def deserialize_keras_object(
     safe_mode: bool = True,
     *,
     module_objects: Mapping[str, Any] | None = None,
+    printable_module_name: str = "object",
+    **kwargs: Any,
 ) -> Tree:
     """Create an object from its config.
 
@@ -96,7 +99,10 @@ def deserialize_keras_object(
         config: Result of `serialize_keras_object`.
         custom_objects: Classes and functions by name, in addition to the registered ones.
         safe_mode: Accepted for compatibility with Keras, must be True: code in a config is never run.
+            `hornbeam run` says so and goes on.
         module_objects: Classes and functions by name that are searched last; a name alone is a config then.
+        printable_module_name: Keras 2's word for the kind of object in messages, ignored.
+        **kwargs: Ignored, as by Keras.
 
     Raises:
         ValueError: For safe_mode=False.
@@ -106,7 +112,7 @@ def deserialize_keras_object(
         >>> deserialize_keras_object(serialize_keras_object(layer))  # doctest: +SKIP
     """
     if safe_mode is not True:
-        raise ValueError(
+        warning_policy.on_warning(
             "safe_mode=False would run code from a config, which is never done: pass custom_objects"
         )
     if module_objects is None:

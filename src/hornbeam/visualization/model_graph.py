@@ -281,7 +281,7 @@ def boxes_of(model: Model, options: Options = Options()) -> list[Box]:
             calls_by_operation.setdefault(id(operation), []).append(box)
         else:
             box.lines.extend(_output_lines(tensor, options))
-        if options.expand_nested and hasattr(operation, "layers") and getattr(operation, "_inbound", None):
+        if options.expand_nested and hasattr(operation, "layers") and getattr(operation, "_hb_inbound", None):
             box.inner = boxes_of(cast("Model", operation), options)
         numbers[key] = len(boxes)
         boxes.append(box)

@@ -6,6 +6,7 @@ from abc import ABCMeta
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam.core.registry import exported
 from hornbeam.layers.conv import Conv1D, Conv2D, Conv3D, _Conv
 from hornbeam.layers.merging import _Merge as Merge
 from hornbeam.layers.pooling import _Pooling as BasePooling
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 
+@exported("keras.src.layers.convolutional.base_conv")
 class BaseConv(_Conv, metaclass=ABCMeta):
     """Convolution over `rank` axes; `Conv1D`, `Conv2D` and `Conv3D` count as subclasses.
 
@@ -37,6 +39,8 @@ class BaseConv(_Conv, metaclass=ABCMeta):
         kernel_size: Sizes of the window.
         **kwargs: As of `Conv2D`.
     """
+
+    _not_in_config = _Conv._not_in_config | {"rank"}
 
     def __init__(
         self,

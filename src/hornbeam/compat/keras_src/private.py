@@ -18,7 +18,11 @@ PRIVATE: dict[str, dict[str, str]] = {
     "backend.common.variables": _in("tensors", "standardize_shape"),
     "backend.config": _in("arguments", "standardize_data_format"),
     "backend.jax.core": _in("tensors", "compute_output_spec convert_to_numpy"),
+    "layers.attention.multi_head_attention": _in(
+        "einsum", "_build_attention_equation _build_proj_equation _get_output_shape"
+    ),
     "layers.convolutional.base_conv": _in("classes", "BaseConv"),
+    "layers.core.einsum_dense": _in("einsum", "_analyze_einsum_string _analyze_quantization_info"),
     "layers.merging.base_merge": _in("classes", "Merge"),
     "layers.pooling.base_global_pooling": _in("classes", "BaseGlobalPooling"),
     "layers.pooling.base_pooling": _in("classes", "BasePooling"),

@@ -42,7 +42,7 @@ def get_input_at(self: Any, node_index: int) -> Any:
 
 
 def _call_at(layer: Any, index: int) -> Any:
-    return layer._inbound[index]
+    return layer._hb_inbound[index]
 
 
 def patches() -> Iterator[Patch]:

@@ -52,7 +52,7 @@ _NAMESPACES = {
     "sparse": "sparse:sparse",
     "strings": "strings string_parts:strings",
     "summary": "files:summary",
-    "test": "runtime:config",
+    "test": "testing",
     "train": "files:train records:train",
     "types": "runtime:types",
     "types.experimental": "runtime:types",

@@ -28,7 +28,7 @@ def _hidden(snapshot: Snapshot) -> list[LayerSnapshot]:
     return [
         layer
         for layer in snapshot.layers
-        if not layer.layer._sublayers() and layer.path not in returned and layer.high is not None
+        if not layer.layer._hb_sublayers() and layer.path not in returned and layer.high is not None
     ]
 
 
@@ -73,7 +73,9 @@ def exploding_gradients(trace: TrainingTrace) -> Evidence | None:
 
 def _growing(snapshot: Snapshot) -> Evidence | None:
     """Return evidence of activations in a new network that grow by a thousand from layer to layer."""
-    layers = [layer for layer in snapshot.layers if layer.high is not None and not layer.layer._sublayers()]
+    layers = [
+        layer for layer in snapshot.layers if layer.high is not None and not layer.layer._hb_sublayers()
+    ]
     layers = [layer for layer in layers if layer.rms > 0]
     if len(layers) < 3:
         return None
@@ -124,7 +126,7 @@ def bad_start(trace: TrainingTrace) -> Evidence | None:
 def constant_output(trace: TrainingTrace) -> Evidence | None:
     snapshot = trace.snapshots[-1]
     for layer in snapshot.layers:
-        if layer.high is None or layer.samples < 4 or not layer.inputs or layer.layer._sublayers():
+        if layer.high is None or layer.samples < 4 or not layer.inputs or layer.layer._hb_sublayers():
             continue
         source = layer.inputs[0]
         fed = snapshot.layers[source] if source is not None else None
@@ -159,7 +161,7 @@ def dead_units(trace: TrainingTrace) -> Evidence | None:
     snapshots = trace.snapshots[-2:]
     affected = []
     for number, layer in enumerate(snapshots[-1].layers):
-        if layer.kind != "relu" or layer.high is None or layer.layer._sublayers() or len(layer.dead) < 8:
+        if layer.kind != "relu" or layer.high is None or layer.layer._hb_sublayers() or len(layer.dead) < 8:
             continue
         dead = layer.dead
         if len(snapshots) == 2 and snapshots[0].layers[number].path == layer.path:
@@ -291,7 +293,7 @@ def _last_kernels(trace: TrainingTrace) -> set[str]:
     snapshots = trace.snapshots[-1].layers
     paths: set[str] = set()
     for layer in snapshots:
-        if not layer.is_output or layer.layer._sublayers():
+        if not layer.is_output or layer.layer._hb_sublayers():
             continue
         at: LayerSnapshot | None = layer
         while at is not None and not at.layer.trainable_weights:

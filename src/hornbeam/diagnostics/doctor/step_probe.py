@@ -162,7 +162,10 @@ class StepProbe:
         trained = {value.node for value in before}
         self._layers = _arranged(calls, predictions, trained, data)
         owners = {
-            id(v): layer.path for layer in model._flatten_layers() for v in layer._state() if v is not layer
+            id(v): layer.path
+            for layer in model._flatten_layers()
+            for v in layer._hb_state()
+            if v is not layer
         }
         self._weights = [WeightSnapshot(v.path, owners.get(id(v), ""), tuple(v.shape)) for v in variables]
         return {

@@ -48,7 +48,7 @@ def _sources(trace: TrainingTrace) -> Iterator[tuple[LayerSnapshot, LayerSnapsho
         while snapshot.sole and snapshot.inputs and snapshot.inputs[0] is not None:
             snapshot = snapshots[snapshot.inputs[0]]
             if not isinstance(snapshot.layer, _PASSING) and not _is_linear_activation(snapshot.layer):
-                if not snapshot.layer._sublayers():
+                if not snapshot.layer._hb_sublayers():
                     yield snapshot, second
                 break
 

@@ -212,7 +212,7 @@ class TrainingTrace:
     def leaf_layers(self) -> list[tuple[int, LayerSnapshot]]:
         """Return the last snapshot's layers without sublayers, with their indices."""
         snapshots = self.snapshots[-1].layers
-        return [(i, snapshot) for i, snapshot in enumerate(snapshots) if not snapshot.layer._sublayers()]
+        return [(i, snapshot) for i, snapshot in enumerate(snapshots) if not snapshot.layer._hb_sublayers()]
 
     def probabilities(self, snapshot: Snapshot | None = None) -> np.ndarray | None:
         """Return the probability of each class for each probed sample, (n, classes)."""

@@ -139,7 +139,7 @@ def _losses(model: Model, y: Tree) -> Iterator[tuple[Section, float | None]]:
     fit = model._training_state.losses
     if fit is None or fit.spec is None:
         return
-    has_graph = getattr(model, "_graph", None) or hasattr(model, "_tensors")
+    has_graph = getattr(model, "_hb_graph", None) or hasattr(model, "_hb_tensors")
     outputs = list(getattr(model, "outputs", None) or []) if has_graph else []
     names = list(getattr(model, "output_names", None) or [])
     losses = _named_losses(fit.spec, names, len(outputs))

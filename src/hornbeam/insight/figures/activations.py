@@ -234,7 +234,7 @@ def _kernels(layer: Any) -> np.ndarray | None:
 
 def _flattened_shape(layer: Layer) -> Sequence[int]:
     """Return the shape of the images that a Flatten in front of a layer flattens, or ()."""
-    for call in layer._inbound:
+    for call in layer._hb_inbound:
         for x in call.inputs:
             source = x.history
             while source is not None and isinstance(source.operation, (layers.Dropout, layers.Rescaling)):

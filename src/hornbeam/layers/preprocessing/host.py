@@ -48,7 +48,7 @@ class HostLayer(Layer):
                 refuse_strings(x, self.describe())
         if any(isinstance(x, KerasTensor) for x in leaves):
             call, outputs = record_call(self, (inputs,), {}, self.compute_output_spec(inputs))
-            self._inbound = (*self._inbound, call)
+            self._hb_inbound = (*self._hb_inbound, call)
             return outputs
         if not self.on_host:
             return super().__call__(inputs)

@@ -23,11 +23,11 @@ def checked_quantize(quantize: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         resolved = resolve_config(mode, config)
         self._check_quantizable(resolved.mode)
-        locked, self._locked = self._locked, False
+        locked, self._hb_locked = self._hb_locked, False
         try:
             quantize(self, mode=resolved.mode, config=resolved, **kwargs)
         finally:
-            self._locked = locked
+            self._hb_locked = locked
             Tracked.changes += 1
             Tracked.replacements += 1
 

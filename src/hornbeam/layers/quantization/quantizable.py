@@ -166,7 +166,7 @@ class QuantizableLayer(LowRankLayer):
                 delattr(self, layout.attribute)
         source_policy = self.dtype_policy.at(self.path)
         self.quantization_config = config
-        with self._scope(), eager_scope():
+        with self._hb_scope(), eager_scope():
             self.quantized_build(layouts[0].shape, mode, config)
             for format, value in zip(self._formats, replaced, strict=False):
                 format.write(format.encode(value))
@@ -182,13 +182,13 @@ class QuantizableLayer(LowRankLayer):
         """
         (format,) = self._formats
         assert isinstance(format, Grouped)
-        self._locked = False
+        self._hb_locked = False
         try:
             format.write(format.encoded(*parts))
             format.set_calibrated(True)
             delattr(self, format.layout.attribute)
         finally:
-            self._locked = True
+            self._hb_locked = True
             Tracked.changes += 1
             Tracked.replacements += 1
 

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 Logs = dict[str, Any]
 
 
+BATCH_HOOKS = {
+    "train": ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
+    "test": ("on_test_batch_begin", "on_test_batch_end"),
+    "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
+}
+
+
 @exported("keras.callbacks")
 class Callback(ArgumentChecks):
     """Base class of objects that observe and steer training: override the hooks that you need.

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.call_errors import check_accepts
 from hornbeam.core.registry import exported
-from hornbeam.training.callbacks.base import Callback, History, Logs
+from hornbeam.training.callbacks.base import BATCH_HOOKS, Callback, History, Logs
 from hornbeam.training.callbacks.progbar import ProgbarLogger
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
-
-_BATCH_HOOKS = {
-    "train": ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
-    "test": ("on_test_batch_begin", "on_test_batch_end"),
-    "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
-}
 
 
 @exported("keras.callbacks")
@@ -85,7 +79,7 @@ class CallbackList:
         Returns:
             True or False.
         """
-        return any(not c.chunked and c.overrides(_BATCH_HOOKS[mode]) for c in self.callbacks)
+        return any(not c.chunked and c.overrides(BATCH_HOOKS[mode]) for c in self.callbacks)
 
     def call_chunked(self, mode: str, batch: int, logs: Logs) -> None:
         """Call the callbacks that only need the last step of a chunk.

@@ -15,7 +15,13 @@ from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import say
-from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
+from hornbeam.training.callbacks.base import (
+    BATCH_HOOKS,
+    Callback,
+    Logs,
+    learning_rates,
+    rated_optimizers,
+)
 from hornbeam.training.checkpoint_schema import any_array, list_of, number, optional
 
 if TYPE_CHECKING:
@@ -314,30 +320,44 @@ class ModelCheckpoint(Monitor):
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq <= 0):
             raise ValueError(f'save_freq must be "epoch" or a number of steps, got {save_freq!r}')
         self._steps = 0
-        self._epoch = 0
+        self._current_epoch = 0
         self._saved: tuple[str, str] = "", ""
-        if save_freq != "epoch":
-            self.on_train_batch_end = self._count_batch  # type: ignore[method-assign]
+        # Nothing to do at the end of a step, unless a subclass does something there.
+        own = all(
+            getattr(type(self), hook) is getattr(ModelCheckpoint, hook) for hook in BATCH_HOOKS["train"]
+        )
+        self.chunked = own and save_freq == "epoch"
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self.save_best_only:
             self._sign()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._epoch = epoch
+        self._current_epoch = epoch
 
-    def _count_batch(self, batch: int, logs: Logs | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self._should_save_on_batch(batch):
+            self._save_model(self._current_epoch, batch, logs)
+
+    # Subclasses of packages use the next three, which are private in Keras.
+
+    def _should_save_on_batch(self, batch: int) -> bool:
+        """Count a step; True if the model is to be saved at its end."""
+        if self.save_freq == "epoch":
+            return False
         self._steps += self.model.steps_per_execution
-        if self._steps >= self.save_freq:
-            self._steps = 0
-            self._save(self._epoch, batch, logs)
+        if self._steps < self.save_freq:
+            return False
+        self._steps = 0
+        return True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.save_freq == "epoch":
-            self._save(epoch, None, logs)
+            self._save_model(epoch, None, logs)
 
-    def _save(self, epoch: int, batch: int | None, logs: Logs | None) -> None:
-        path = self._path(epoch, batch, logs or {})
+    def _save_model(self, epoch: int, batch: int | None, logs: Logs | None) -> None:
+        """Save the model if it is to be saved."""
+        path = self._get_file_path(epoch, batch, logs or {})
         if self.save_best_only:
             value = self._value(logs)
             if value is None:  # it was warned of; not to save would lose the training
@@ -372,7 +392,8 @@ class ModelCheckpoint(Monitor):
     def _when_interrupted(self) -> tuple[str, str]:
         return self._saved
 
-    def _path(self, epoch: int, batch: int | None, logs: Logs) -> str:
+    def _get_file_path(self, epoch: int, batch: int | None, logs: Logs) -> str:
+        """Return the path with epoch, batch and logs filled in."""
         fields = {"epoch": epoch + 1, **logs}
         if batch is not None:
             fields["batch"] = batch + 1
