@@ -136,8 +136,11 @@ print(len(history["acc"]) < 9, len(history["lr"]) == len(history["val_acc"]))
 model = Sequential([Input((8,)), Dense(1)])
 model.compile("sgd", "mse")
 print(sorted(model.fit(x, y, validation_data=(x[64:], y[64:]), verbose=0).history))
+import tensorflow as tf
+batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+print(sorted(model.fit(batches, validation_data=batches.skip(4), verbose=0).history))
 """,
-        "['loss']",
+        "['loss']\n['loss']",
         "the validation_data hold no samples",
     ),
 }

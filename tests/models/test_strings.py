@@ -166,9 +166,20 @@ def test_inside_of_another_model() -> None:
     model = hb.Model(text, L.Dense(1)(hb.ops.cast(inner(text), "float32")))
     np.testing.assert_allclose(model.predict(TEXTS, verbose=0), np.asarray(model(TEXTS)), rtol=1e-5)
     trained = hb.Model(text, sentiment(hb.Input((), dtype="string"))(text))
-    with pytest.raises(ValueError, match="trainable weights, and holds or feeds a layer that works"):
-        trained.predict(TEXTS, verbose=0)
-    assert np.asarray(trained(TEXTS)).shape == (32, 1)
+    np.testing.assert_allclose(trained.predict(TEXTS, verbose=0), np.asarray(trained(TEXTS)), rtol=1e-5)
+
+
+def test_a_model_inside_is_trained_behind_its_layers_for_strings() -> None:
+    lookup = L.StringLookup(vocabulary=["a", "b"])
+    encode = hb.Sequential([hb.Input((), dtype="string"), lookup, L.Embedding(3, 2)])
+    text, number = hb.Input((), dtype="string"), hb.Input((3,))
+    model = hb.Model([number, text], [L.Dense(1)(L.concatenate([number, encode(text)]))])
+    model.compile("sgd", "mse")
+    before = encode.get_weights()[0].copy()
+    data = (np.ones((8, 3)), np.array(["a", "b"] * 4, object))
+    model.fit(data, np.ones((8, 1)), verbose=0)
+    assert not np.allclose(before[1:], encode.get_weights()[0][1:])
+    np.testing.assert_allclose(model.predict(data, verbose=0), np.asarray(model(data)), rtol=1e-5)
 
 
 def test_strings_as_outputs() -> None:

@@ -422,4 +422,14 @@ def cast_to_spec(element: Tree, spec: Tree) -> Tree:
             raise ShapeError(f"expected a value of shape {list(expected.shape)}, got one of {list(shape)}")
         return value if expected.dtype == "string" else value.astype(numpy_dtype(expected.dtype))
 
-    return zip_parts(cast, [element, spec])
+    return zip_parts(cast, [_as_spec(element, spec), spec])
+
+
+def _as_spec(element: Tree, spec: Tree) -> Tree:
+    """Convert tuples of numbers to arrays where the spec has an array: (1,) is a value of shape (1,)."""
+    if isinstance(spec, TensorSpec) and isinstance(element, tuple) and spec.dtype != "string":
+        return np.array(element)
+    if isinstance(spec, tuple) and isinstance(element, tuple) and len(spec) == len(element):
+        parts = [_as_spec(part, inner) for part, inner in zip(element, spec, strict=True)]
+        return type(element)(*parts) if hasattr(element, "_fields") else tuple(parts)
+    return element

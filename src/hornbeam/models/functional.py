@@ -61,7 +61,7 @@ class Functional(GraphEnds, Model):
         inputs, outputs = with_input_layers(inputs, outputs, self.name)
         self._set_graph(inputs, outputs, self.name)
         self._graph_layers = self._hb_graph.layers
-        self._loss_graph: CallGraph | None = None
+        self._hb_loss_graph: CallGraph | None = None
         self._hb_host = HostSubgraph(self._hb_graph)
         self.built = True
         self.supports_masking = True
@@ -119,7 +119,7 @@ class Functional(GraphEnds, Model):
             Outputs in their structure.
         """
         if isinstance(inputs, HostInputs):
-            return tree.pack_sequence_as(self.output, self._hb_host.run_compiled(inputs))
+            return self._hb_structured(self._hb_host.run_compiled(inputs))
         tensors = match_inputs(inputs, self.input, self.name)
         masks = tree.flatten(mask) if mask is not None else [None] * len(tensors)
         values: dict[int, Any] = {}
@@ -128,11 +128,24 @@ class Functional(GraphEnds, Model):
             if tensor_mask is not None and value is not None:
                 value._keras_mask = tensor_mask
             values[id(symbol)] = value
-        if self._loss_graph is None:
-            return tree.pack_sequence_as(self.output, self._hb_graph.run(values))
-        results, count = self._loss_graph.run(values), len(self.outputs)
+        if self._hb_loss_graph is None:
+            return self._hb_structured(self._hb_graph.run(values))
+        results, count = self._hb_loss_graph.run(values), len(self.outputs)
         super().add_loss(results[count:])
-        return tree.pack_sequence_as(self.output, results[:count])
+        return self._hb_structured(results[:count])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
+        result = super().__call__(*args, **kwargs)
+        # As in Keras a list of one output is a list for symbols, and a tensor for values.
+        if isinstance(result, KerasTensor) and isinstance(self.output, (list, tuple)):
+            return [result]
+        return result
+
+    def _hb_structured(self, results: list[Any]) -> Tree:
+        """Return outputs in their structure; one output in a list or a tuple without it."""
+        if isinstance(self.output, (list, tuple)) and len(results) == 1:
+            return results[0]
+        return tree.pack_sequence_as(self.output, results)
 
     def add_loss(self, loss: Tree) -> None:
         """Add a loss to the one that training minimizes.
@@ -159,10 +172,14 @@ class Functional(GraphEnds, Model):
             raise ValueError(
                 f"{self.describe()}: add_loss() of symbolic tensors is for models without strings"
             )
-        earlier = self.outputs if self._loss_graph is None else self._loss_graph.outputs
-        self._loss_graph = CallGraph(self.inputs, [*earlier, *symbols], self.name)
-        self._graph_layers = self._loss_graph.layers
+        earlier = self.outputs if self._hb_loss_graph is None else self._hb_loss_graph.outputs
+        self._hb_loss_graph = CallGraph(self.inputs, [*earlier, *symbols], self.name)
+        self._graph_layers = self._hb_loss_graph.layers
         self._forget_steps()
+
+    def _hb_inner_graph(self) -> CallGraph:
+        """Return the graph of calls."""
+        return self._hb_graph
 
     def _compiled_inputs(self) -> Any:
         return self._hb_host.boundary() if self._hb_host else self._symbolic_inputs
@@ -193,7 +210,7 @@ class Functional(GraphEnds, Model):
         """Return layers, their connections, inputs and outputs, in Keras 3's format."""
         if not takes_inputs_and_outputs(type(self)):  # a subclass that builds its graph in __init__
             return super().get_config()
-        if self._loss_graph is not None:
+        if self._hb_loss_graph is not None:
             warn_user(
                 f"{self.describe()}: the losses that add_loss() added to its symbolic tensors are not saved. "
                 "Add them again to the loaded model before training it"

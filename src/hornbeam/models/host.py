@@ -6,6 +6,7 @@ arrive; the compiled part begins with the tensors at the cut.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,22 +47,57 @@ def _needs_host(call: SymbolicCall) -> bool:
     )
 
 
+def expanded(calls: Sequence[SymbolicCall]) -> list[SymbolicCall]:
+    """Replace calls of models that work on the host and are trained by the calls inside of them."""
+    result: list[SymbolicCall] = []
+    for call in calls:
+        inner = getattr(call.operation, "_hb_inner_graph", lambda: None)()
+        mixed = inner is not None and has_host_layers(call.operation) and call.operation.trainable_weights
+        shapes = [] if inner is None else [len(x.shape) for x in inner.inputs]
+        if not mixed or shapes != [len(x.shape) for x in call.inputs]:
+            result.append(call)
+            continue
+        assert inner is not None
+        new: dict[int, Any] = {id(x): value for x, value in zip(inner.inputs, call.inputs, strict=True)}
+        outer = tree.flatten(call.outputs)
+        new.update((id(x), value) for x, value in zip(inner.outputs, outer, strict=True))
+        result += expanded(
+            [_moved(part, new) for part in inner.calls if not isinstance(part.operation, InputLayer)]
+        )
+    return result
+
+
+def _moved(call: SymbolicCall, new: dict[int, Any]) -> SymbolicCall:
+    """Return the same call on other symbolic tensors, and add its outputs to `new`."""
+
+    def replaced(x: Tree) -> Any:
+        if not isinstance(x, KerasTensor):
+            return x
+        return new.setdefault(id(x), KerasTensor(x.shape, x.dtype, name=x.name))
+
+    copy = SymbolicCall(call.operation, *tree.map_structure(replaced, (call.args, call.kwargs)))
+    copy.masks, copy.place = list(call.masks), call.place
+    copy.outputs = tree.map_structure(replaced, call.outputs)
+    return copy
+
+
 class HostSubgraph:
     """Cut of a graph of calls in a host part and a compiled part. It is false if the former is empty.
 
-    graph: a CallGraph. host: ids of its calls that run on the host. cut: the symbolic tensors between the
-    parts.
+    graph: a CallGraph. calls: its calls, those of models inside of it expanded where parts of them run on the
+    host. host: ids of the calls that run on the host. cut: the symbolic tensors between the parts.
     """
 
     def __init__(self, graph: CallGraph) -> None:
         self.graph = graph
+        self.calls = expanded(graph.calls)
         self.host = self._calls_before_host_layers()
         self.cut = self._tensors_at_the_cut()
 
     def _calls_before_host_layers(self) -> set[int]:
         calls: set[int] = set()
         needed: set[int] = set()
-        for call in reversed(self.graph.calls):
+        for call in reversed(self.calls):
             if _needs_host(call) or any(id(x) in needed for x in tree.flatten(call.outputs)):
                 calls.add(id(call))
                 needed.update(id(x) for x in call.inputs)
@@ -77,7 +113,7 @@ class HostSubgraph:
     def _calls(self, on_host: bool) -> list[SymbolicCall]:
         return [
             call
-            for call in self.graph.calls
+            for call in self.calls
             if (id(call) in self.host) == on_host and not isinstance(call.operation, InputLayer)
         ]
 

@@ -144,6 +144,8 @@ class Sequential(Model):
         """Call a layer on the last symbolic output."""
         with self._hb_scope():
             output = layer(self._hb_tensors.values[-1])
+        if isinstance(output, (list, tuple)) and len(output) == 1:
+            output = output[0]
         if not isinstance(output, KerasTensor):
             raise ValueError(
                 f"model {self.name!r}: layer {layer.name!r} gives {type(output).__name__} of tensors; "
@@ -243,6 +245,11 @@ class Sequential(Model):
         for layer in self.layers:
             x = layer(x)
         return x
+
+    def _hb_inner_graph(self) -> CallGraph | None:
+        """Return the graph of calls, None before the shape of the input is known."""
+        values = self._hb_tensors.values
+        return CallGraph([values[0]], [values[-1]], self.name) if len(values) > 1 else None
 
     def _host_subgraph(self) -> HostSubgraph:
         tensors = self._hb_tensors

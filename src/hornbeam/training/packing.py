@@ -229,9 +229,15 @@ def make_batch(
 
 
 def convert_batch(
-    item: Tree, class_weight: Mapping[int, float] | None, convert_x: Callable[[Any], Any] | None = None
+    item: Tree,
+    class_weight: Mapping[int, float] | None,
+    convert_x: Callable[[Any], Any] | None = None,
+    equal_lengths: bool = True,
 ) -> Batch:
-    """Convert one item of a stream: `x`, `(x, y)` or `(x, y, sample_weight)` with a batch axis."""
+    """Convert one item of a stream: `x`, `(x, y)` or `(x, y, sample_weight)` with a batch axis.
+
+    equal_lengths: check that all parts have one number of samples.
+    """
     x, y, sample_weight = unpack_x_y_sample_weight(item)
     leaves: list[np.ndarray] = []
     x = x if convert_x is None else convert_x(x)
@@ -239,7 +245,8 @@ def convert_batch(
         as_arrays(part, name, leaves) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
     ]
     try:
-        check_lengths([entry for part in parts for entry in part.named])
+        if equal_lengths:
+            check_lengths([entry for part in parts for entry in part.named])
     except ShapeError as error:
         raise ShapeError(f"{error}. Data must come in batches: is .batch(32) missing?") from None
     return _batch(leaves, parts, class_weight)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
 
 
+EMPTY = "the data hold no batch: the generator or dataset is empty"
+
+
 class StreamData:
     """Batches of an iterable: a Dataset of ours or of TensorFlow, a PyDataset, a generator, a DataLoader.
 
@@ -35,6 +38,8 @@ class StreamData:
         self.source = source
         self.shuffle = shuffle
         self.class_weight = class_weight
+        # All parts of a batch have one number of samples.
+        self.equal_lengths = True
         self.run_host_layers = run_host_layers
         restarts = isinstance(source, PyDataset)  # may be an iterator too
         self.once = not restarts and hasattr(source, "__next__") and iter(source) is source
@@ -83,11 +88,21 @@ class StreamData:
         if not self._peeked:
             item = self._next()
             if item is None:
-                raise ValueError("the data hold no batch: the generator or dataset is empty")
+                raise ValueError(EMPTY)
             batch = self._converted(item)
             check_finite([("x", leaf) for leaf in batch.x_leaves])
             self._peeked.append(batch)
         return self._peeked[0]
+
+    def is_empty(self) -> bool:
+        """True if there is no first batch; it is not consumed."""
+        try:
+            self.first_batch()
+        except ValueError as error:
+            if str(error) == EMPTY:
+                return True
+            raise
+        return False
 
     def signatures(self, steps: int | None) -> list[Signature]:
         """Return the types of the first batch; later ones are traced when they come."""
@@ -174,4 +189,4 @@ class StreamData:
             self._iterator = None
 
     def _converted(self, item: Tree) -> Batch:
-        return convert_batch(item, self.class_weight, self.run_host_layers)
+        return convert_batch(item, self.class_weight, self.run_host_layers, self.equal_lengths)

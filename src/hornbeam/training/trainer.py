@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal import warning_policy
 from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.kernel import in_kernel
 from hornbeam.distribution.processes import say
@@ -37,7 +38,7 @@ from hornbeam.training.resuming import continue_from, global_words, point_after,
 from hornbeam.training.run import TrainingRun, running
 from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.training.sources import Data, make_data, make_validation, split
-from hornbeam.training.stream_data import StreamData
+from hornbeam.training.stream_data import EMPTY, StreamData
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,6 +200,9 @@ class Trainer(BatchMethods):
             steps=settings.steps,
             steps_name="steps_per_epoch",
         )
+        own_step = type(self).train_step is not Trainer.train_step
+        if isinstance(data, StreamData):  # such a step may take several sources, each with its batch size
+            data.equal_lengths = not own_step
         self._training_state.training_rows.add(cast("Model", self), x)
         validation, sentence = None, ""
         validation_size = settings.validation_batch_size
@@ -206,6 +210,10 @@ class Trainer(BatchMethods):
             validation = make_validation(
                 validation_data, validation_size or size, settings.validation_steps, run_host_layers
             )
+            if isinstance(validation, StreamData) and validation.is_empty():
+                warning_policy.on_warning(f"validation_data: {EMPTY}, so that nothing is validated")
+                validation = None
+        if validation is not None:
             self._training_state.validation_fingerprints.add(validation)
             if isinstance(data, ArrayData) and isinstance(validation, ArrayData) and validation.uses_all_rows:
                 warn_of_shared_samples(data.table, validation.table)

@@ -246,7 +246,7 @@ class TensorArray:
         dtype: Dtype of the tensors.
         size: Integer, the number of entries.
         dynamic_size: True if `write` may append entries.
-        clear_after_read: Ignored, as are the following arguments.
+        clear_after_read: False to keep entries that were read. The following arguments are ignored.
     """
 
     def __init__(
@@ -265,6 +265,7 @@ class TensorArray:
     ) -> None:
         self.dtype = dtype
         self._items: list[Tensor | None] = [None] * int(size)
+        self._clear_after_read = clear_after_read is not False
         self._dynamic_size = bool(dynamic_size)
 
     def write(self, index: Any, value: Any, name: str | None = None) -> TensorArray:
@@ -281,11 +282,23 @@ class TensorArray:
         return self
 
     def read(self, index: Any, name: str | None = None) -> Tensor:
-        """Return an entry. Raise ValueError if it was not written."""
+        """Return an entry, and clear it unless `clear_after_read` is False."""
         item = self._items[int(index)]
         if item is None:
-            raise ValueError(f"TensorArray.read({int(index)}): this entry was never written")
+            raise ValueError(
+                f"TensorArray.read({int(index)}): this entry was never written, or already read: create the "
+                "array with clear_after_read=False to read entries again"
+            )
+        if self._clear_after_read:
+            self._items[int(index)] = None
         return item
+
+    def _entries(self) -> list[Tensor]:
+        """Return all entries, zeros for empty ones."""
+        known = next((item for item in self._items if item is not None), None)
+        if known is None:
+            raise ValueError("no entry of this TensorArray was written, or all were read")
+        return [ops.zeros_like(known) if item is None else item for item in self._items]
 
     def size(self, name: str | None = None) -> int:
         """Return the number of entries."""
@@ -293,11 +306,11 @@ class TensorArray:
 
     def stack(self, name: str | None = None) -> Tensor:
         """Stack all tensors along a new first axis."""
-        return ops.stack([self.read(i) for i in range(len(self._items))], axis=0)
+        return ops.stack(self._entries(), axis=0)
 
     def concat(self, name: str | None = None) -> Tensor:
         """Concatenate all tensors along their first axis."""
-        return ops.concatenate([self.read(i) for i in range(len(self._items))], axis=0)
+        return ops.concatenate(self._entries(), axis=0)
 
     def unstack(self, value: Any, name: str | None = None) -> TensorArray:
         """Replace all entries by the rows of `value`, and return this list."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.extras import install_command
+from hornbeam.compat.messages import log_once
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
@@ -232,6 +233,9 @@ class Checkpoint:
     def _variables(self) -> dict[str, Variable]:
         variables = {"save_counter": self.save_counter}
         for name, value in self._objects.items():
+            if not isinstance(value, Variable) and not hasattr(value, "variables"):
+                log_once(f"tf.train.Checkpoint: {name!r} has no variables, and is not saved")
+                continue
             listed = [value] if isinstance(value, Variable) else value.variables
             variables.update({f"{name}/{index}": variable for index, variable in enumerate(listed)})
         return variables

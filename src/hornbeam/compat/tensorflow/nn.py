@@ -360,6 +360,18 @@ def avg_pool2d(
 def _pool(fn: Any, input: Any, ksize: Any, strides: Any, padding: str, data_format: str | None) -> Tensor:
     tensor = as_tensor(input)
     rank = tensor.ndim - 2
+    if isinstance(ksize, (list, tuple)) and len(ksize) == rank + 2 and data_format in (None, "NHWC"):
+        if int(ksize[0]) != 1 or int(strides[0]) != 1:
+            raise NotImplementedError("pooling over samples is not supported by `hornbeam run`")
+        if (
+            int(ksize[-1]) != 1 or int(strides[-1]) != 1
+        ):  # over channels, by a layout in which they are an axis
+            windows, steps = (ksize[-1], *ksize[1:-1]), (strides[-1], *strides[1:-1])
+            moved = ops.expand_dims(ops.moveaxis(tensor, -1, 1), -1)
+            pooled = fn(
+                moved, tuple(map(int, windows)), tuple(map(int, steps)), _padding(padding), "channels_last"
+            )
+            return ops.moveaxis(ops.squeeze(pooled, -1), 1, -1)
     return fn(tensor, _spatial(ksize, rank), _spatial(strides, rank), _padding(padding), _layout(data_format))
 
 

@@ -41,7 +41,7 @@ NAMESPACES = {
         "assert_less_equal assert_near assert_non_negative assert_positive assert_rank assert_shapes "
         "assert_type check_numerics enable_check_numerics set_log_device_placement"
     ),
-    "distribute": "MirroredStrategy OneDeviceStrategy Strategy get_strategy has_strategy",
+    "distribute": "ReduceOp MirroredStrategy OneDeviceStrategy Strategy get_strategy has_strategy",
     "distribute.cluster_resolver": "TPUClusterResolver",
     "errors": (
         "InvalidArgumentError NotFoundError OpError OutOfRangeError ResourceExhaustedError UnimplementedError"
@@ -259,6 +259,12 @@ class Strategy:
     def experimental_distribute_dataset(self, dataset: Any, options: Any = None) -> Any:
         """Return the dataset."""
         return dataset
+
+
+class ReduceOp:
+    """Ways to combine the values of replicas."""
+
+    SUM, MEAN = "SUM", "MEAN"
 
 
 class OneDeviceStrategy(Strategy):

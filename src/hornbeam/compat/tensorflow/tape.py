@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from hornbeam import ops, tree
 from hornbeam._internal.context import ThreadSetting
 from hornbeam.core import variable
 from hornbeam.core.convert import as_tensor
-from hornbeam.core.lazy import acquire_graph, release_graph
+from hornbeam.core.lazy import acquire_graph, release_graph, value_of
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir import autodiff
-from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import ones_like, zeros_like
-from hornbeam.ir.types import is_float
+from hornbeam.ir.node import Node, leaf
+from hornbeam.ir.primitive import CONSTANT, ones_like, zeros_like
+from hornbeam.ir.types import TensorType, is_float
 
 # -- open tapes ----------------------------------------------------------------------------------------------
 
@@ -67,6 +69,14 @@ def release_tape(tape: Any) -> None:
 def _observe(changed: variable.Variable, before: Node) -> None:
     for tape in tapes():
         tape.assigned(changed, before)
+
+
+def _separate(tensor: Tensor) -> None:
+    """Give a constant a node of its own: equal ones of the program, as the 3 in `3 * x`, share theirs."""
+    if tensor.node.primitive is CONSTANT and not tensor.node.level:
+        value = np.array(value_of(tensor.node))
+        other = Tensor(leaf((None, value), TensorType(tuple(tensor.node.shape), tensor.node.dtype)))
+        tensor._node, other._node = other._node, tensor._node
 
 
 # -- tf.GradientTape -----------------------------------------------------------------------------------------
@@ -119,6 +129,8 @@ class GradientTape:
             if not isinstance(x, Tensor):
                 raise TypeError(f"GradientTape.watch takes tensors, got {type(x).__name__}")
             if is_float(x.dtype):
+                if not isinstance(x, variable.Variable):
+                    _separate(x)
                 self._watched.append(x)
 
     def assigned(self, changed: variable.Variable, before: Node) -> None:

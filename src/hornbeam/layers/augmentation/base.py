@@ -199,6 +199,8 @@ class ImageLayer(Layer):
     # -- calling ---------------------------------------------------------------------------------------------
 
     def call(self, data: TensorLike | Mapping[str, TensorTree], training: bool = True) -> Tree:
+        if isinstance(data, (list, tuple)) and len({getattr(x, "shape", None) for x in data} - {None}) == 1:
+            data = ops.stack(list(data))  # images of one size
         batch = len(self._images(data).shape) == 4
         transformation = self.get_random_transformation(data, training=training)
         if not isinstance(data, Mapping):

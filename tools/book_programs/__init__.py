@@ -1,0 +1,1 @@
+"""Programs of books, courses and guides, run under Keras and under Hornbeam on small data."""
