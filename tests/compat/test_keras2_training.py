@@ -131,6 +131,26 @@ print(len(history["acc"]) < 9, len(history["lr"]) == len(history["val_acc"]))
         "True True",
         "monitor='val_acc' is deprecated, use monitor='val_accuracy'",
     ),
+    "a layer twice": (
+        """
+twice = Dense(8)
+model = Sequential([Input((8,)), twice, twice, Dense(1)])
+model.compile("sgd", "mse")
+model.fit(x, y, verbose=0)
+print(model.count_params(), model.predict(x, verbose=0).shape)
+""",
+        "81 (64, 1)",
+        "a layer can be in a Sequential only once",
+    ),
+    "old names are listed once": (
+        """
+model = Sequential([Dense(output_dim=1, init="zeros", input_dim=8)])
+model.compile(keras.optimizers.SGD(lr=0.1), "mse")
+model.fit(x, y, nb_epoch=1, verbose=0)
+""",
+        "",
+        "lr= is deprecated, use learning_rate=; Model.fit(nb_epoch=) is deprecated, use epochs=",
+    ),
     "no validation data": (
         """
 model = Sequential([Input((8,)), Dense(1)])

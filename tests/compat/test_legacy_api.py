@@ -74,8 +74,8 @@ print(K.get_value(K.l2_normalize(v, axis=-1)), K.get_value(K.permute_dimensions(
         "channels_last tf (None, 2) (4, 6)\n1.0 [-1.]\n[[0.6 0.8]] (2, 1)",
         [
             "keras.layers.merge is deprecated",
-            "keras.engine is deprecated, use keras\n",
-            "keras.engine.topology is deprecated, use keras\n",
+            "keras.engine is deprecated, use keras",
+            "keras.engine.topology is deprecated, use keras",
             "Model(input=) is deprecated, use inputs=",
             "keras.backend.function is deprecated, use keras.Model(inputs, outputs)",
             "keras.backend.clip is deprecated, use keras.ops.clip",

@@ -102,6 +102,25 @@ def _cut(x: Any, limit: int) -> Any:
     return x
 
 
+def replace_sklearn_data() -> None:
+    """Let scikit-learn return a random table in the form of California's housing data."""
+    try:
+        import sklearn.datasets
+    except ImportError:
+        return
+
+    def fetch(*args: Any, return_X_y: bool = False, **kwargs: Any) -> Any:
+        rng = np.random.default_rng(0)
+        data, target = np.abs(rng.normal(3, 2, (3000, 8))), rng.random(3000) * 5
+        names = "MedInc HouseAge AveRooms AveBedrms Population AveOccup Latitude Longitude".split()
+        bunch = sklearn.utils.Bunch(
+            data=data, target=target, feature_names=names, target_names=["MedHouseVal"]
+        )
+        return (data, target) if return_X_y else bunch
+
+    sklearn.datasets.fetch_california_housing = fetch
+
+
 def avoid_downloads(keras: Any) -> None:
     """Let models have random weights by default, and draw nothing by graphviz."""
 
@@ -306,6 +325,7 @@ def main() -> None:
         sys.meta_path.insert(0, KerasIsTfKeras())
     keras = importlib.import_module("keras")
     replace_datasets(keras, task["samples"])
+    replace_sklearn_data()
     avoid_downloads(keras)
     shorten_training(keras)
     sys.modules["tensorflow_datasets"] = datasets_module()

@@ -52,7 +52,8 @@ def expanded(calls: Sequence[SymbolicCall]) -> list[SymbolicCall]:
     result: list[SymbolicCall] = []
     for call in calls:
         inner = getattr(call.operation, "_hb_inner_graph", lambda: None)()
-        mixed = inner is not None and has_host_layers(call.operation) and call.operation.trainable_weights
+        trained = isinstance(call.operation, Layer) and call.operation.trainable_weights
+        mixed = inner is not None and trained and has_host_layers(call.operation)
         shapes = [] if inner is None else [len(x.shape) for x in inner.inputs]
         if not mixed or shapes != [len(x.shape) for x in call.inputs]:
             result.append(call)

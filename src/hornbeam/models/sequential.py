@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import dtype_policies, tree
+from hornbeam._internal import warning_policy
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.errors import ArgumentTypeError
@@ -92,10 +93,15 @@ class Sequential(Model):
             ValueError: For a name that another layer has, and for an Input that is not the first.
         """
         layer = self._as_layer(layer)
-        if any(other.name == layer.name for other in self._hb_stack):
+        if any(other is layer for other in self._hb_stack):
+            warning_policy.on_warning(
+                f"model {self.name!r} has the layer {layer.name!r} already: names must differ, and a layer "
+                "can be in a Sequential only once"
+            )
+        elif any(other.name == layer.name for other in self._hb_stack):
             raise ValueError(
-                f"model {self.name!r} has a layer with the name {layer.name!r} already: names must differ, "
-                "and a layer can be in a Sequential only once"
+                f"model {self.name!r} has another layer with the name {layer.name!r} already: names must "
+                "differ"
             )
         if isinstance(layer, InputLayer) and self._hb_stack:
             raise ValueError(f"model {self.name!r}: the Input must be before all other layers")

@@ -16,6 +16,10 @@ equal(v, [[1.0, 42.0, 0.0], [4.0, 5.0, 1.0]])
 assert v[0, 1].numpy() == 42.0
 v.scatter_nd_update(indices=[[0, 0]], updates=[100.0])
 equal(v[0], [100.0, 42.0, 0.0])
+v.scatter_update(tf.IndexedSlices(values=[[1.0, 2.0, 3.0]], indices=[0]))
+v.scatter_add(tf.IndexedSlices(values=[[1.0, 1.0, 1.0]], indices=[0]))
+equal(v[0], [2.0, 3.0, 4.0])
+v.scatter_nd_add([[0, 0]], [98.0])
 
 
 @tf.function

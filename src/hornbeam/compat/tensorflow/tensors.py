@@ -91,6 +91,26 @@ class Variable(variable.Variable):
         """Replace the elements at `indices` by `updates`."""
         return self.assign(ops.scatter_update(Tensor(self.node), indices, updates))
 
+    def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+        """Add `updates` to the elements at `indices`."""
+        return self.assign(ops.scatter_update(Tensor(self.node), indices, updates, reduction="add"))
+
+    def scatter_nd_sub(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+        """Subtract `updates` from the elements at `indices`."""
+        return self.scatter_nd_add(indices, -as_tensor(updates))
+
+    def scatter_update(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Replace the rows that `IndexedSlices` name."""
+        return self.scatter_nd_update(ops.expand_dims(sparse_delta.indices, -1), sparse_delta.values)
+
+    def scatter_add(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Add to the rows that `IndexedSlices` name."""
+        return self.scatter_nd_add(ops.expand_dims(sparse_delta.indices, -1), sparse_delta.values)
+
+    def scatter_sub(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Subtract from the rows that `IndexedSlices` name."""
+        return self.scatter_nd_sub(ops.expand_dims(sparse_delta.indices, -1), sparse_delta.values)
+
 
 class VariableSlice(Tensor):
     """Part of a variable: `v[0, 1].assign(3.0)` changes it.
