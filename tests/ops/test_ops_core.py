@@ -177,6 +177,16 @@ def test_custom_gradients() -> None:
     scanned = hornbeam.grad(lambda x: ops.scan(lambda c, _: (product(c, 1.0)[0], None), x, length=2)[0])
     assert float(scanned(1.0)) == (10 * 2) * (10 * 1)
     assert float(jit(lambda x: product(x, x)[0])(np.float32(3))) == 18.0
+    # Integers keep their dtype, and None means zeros.
+    unpacked = ops.custom_gradient(
+        lambda x, packed, y: (x * ops.cast(packed, "float32") + y, lambda ct: (ct * 3, None, None))
+    )
+    packed = np.array([4, 5], "int8")
+    assert ops.custom_gradient(lambda x: (x, lambda ct: ct))(packed).dtype == "int8"
+    first, last = hornbeam.grad(lambda x, y: ops.sum(unpacked(x, packed, y)), argnums=(0, 1))(
+        np.ones(2, "float32"), np.ones(2, "float32")
+    )
+    assert (first.tolist(), last.tolist()) == ([3.0, 3.0], [0.0, 0.0])
     wrong = ops.custom_gradient(lambda x: (x, lambda ct: (ct, ct)))
     with pytest.raises(ValueError, match="2 gradients for 1 argument"):
         wrong(1.0)

@@ -12,6 +12,7 @@ from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
+from hornbeam.ir.types import is_inexact
 from hornbeam.ops._common import float_node, node_of
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function its own derivative.
 
     Args:
-        f: Function of float tensors that returns `(result, rule)`. `rule(*upstream)` takes the gradients with
-            respect to the results and returns those with respect to the arguments, one each. What `f` takes
-            from elsewhere, such as variables, counts as constant.
+        f: Function of tensors that returns `(result, rule)`. `rule(*upstream)` takes the gradients with
+            respect to the results and returns those with respect to the arguments, one each; None, and any
+            for an argument of integers, means zeros. What `f` takes from elsewhere, such as variables, counts
+            as constant.
 
     Returns:
         Function of the arguments of `f` that returns its result.
@@ -70,9 +72,21 @@ def _custom_gradient(f: Callable[..., Any], *args: Any) -> Any:
             result_list = results if isinstance(results, (list, tuple)) else [results]
             if len(result_list) != len(inputs):
                 raise ValueError(f"custom_gradient: {len(result_list)} gradients for {len(inputs)} arguments")
-            return [cast_node(x, n.dtype) for x, n in zip(result_list, inputs, strict=True)]
+            return [_gradient(x, n) for x, n in zip(result_list, inputs, strict=True)]
 
         return [node_of(x) for x in tree.flatten(result)], gradients
 
-    outs = p.custom_gradient(fn, *(float_node(x) for x in args))
+    outs = p.custom_gradient(fn, *map(_argument, args))
     return tree.pack_sequence_as(structure[0], [Tensor(n) for n in outs])
+
+
+def _argument(x: TensorLike) -> Node:
+    """Return a node: Python numbers are floats, tensors and arrays keep their dtype."""
+    return float_node(x) if isinstance(x, (bool, int, float)) else node_of(x)
+
+
+def _gradient(x: TensorLike | None, argument: Node) -> Node:
+    """Return the gradient for an argument: zeros for None, and for integers, which have none."""
+    if x is None or not is_inexact(argument.dtype):
+        return p.zeros_like(argument)
+    return cast_node(x, argument.dtype)

@@ -181,7 +181,8 @@ def _custom_vjp(cts: Any, out: Node, *inputs: Node, body: Graph, derivative: Gra
     cotangents = list(cts) if isinstance(out.type, tuple) else [cts]
     dense = dense_cotangents(cotangents, outputs_of(out))
     results = inline(derivative, (*inputs, *dense))
-    return [*results, *(None for _ in inputs[len(results) :])]
+    known = [ct if is_inexact(ct.dtype) else None for ct in results]
+    return [*known, *(None for _ in inputs[len(results) :])]
 
 
 _CUSTOM_GRADIENT = _register("custom_gradient", _custom_vjp)
