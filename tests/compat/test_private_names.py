@@ -20,6 +20,12 @@ node = dense._inbound_nodes[0]
 assert node.operation is dense and node.input_tensors[0] is inputs and node.output_tensors[0] is outputs
 assert node.parent_nodes[0].operation.name == inputs._keras_history.operation.name
 assert node.parent_nodes[0].is_input and not node.is_input
+sums = keras.layers.Add(name="sum")([outputs, keras.layers.Dense(2, name="second")(outputs)])
+model = keras.Model(inputs, sums)
+names = {depth: [node.operation.name for node in nodes] for depth, nodes in model._nodes_by_depth.items()}
+assert names == {0: ["sum"], 1: ["second"], 2: ["dense"], 3: [inputs._keras_history.operation.name]}, names
+assert model._inputs_struct is inputs or model._inputs_struct == [inputs]
+assert len(model._nodes) == 4 and len(model._operations) == 4
 assert node.arguments.args[0] is inputs and node.arguments.keras_tensors[0] is inputs
 assert [v.name for v in dense._trainable_variables] == ["kernel", "bias"]
 assert dense._non_trainable_variables == [] and dense._build_shapes_dict == {"input_shape": (None, 4)}
@@ -52,6 +58,21 @@ outer._tracker.unlock()
 outer.added = keras.layers.Dense(1)
 outer._tracker.lock()
 assert outer._layers == [outer.inner, outer.added]
+
+
+class Raw(keras.layers.Layer):
+    # takes arguments as they are
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
+        self.built = True
+
+    def call(self, inputs):
+        return [len(row) for row in inputs]
+
+
+assert Raw()(["a", "bcd"]) == [1, 3] and Raw()([[1, 2], [3]]) == [2, 1]
 
 
 class Own(keras.Model):

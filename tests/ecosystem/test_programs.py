@@ -24,7 +24,6 @@ FAILING: dict[str, str] = {
     "lmu_sequence": "tensorflow.linalg.expm",
     "shap_gradients": "the package imports tensorflow.python",
     "spektral_gcn": "the package imports tensorflow.python",
-    "tf_keras_vis_saliency": "tensorflow.UnconnectedGradients",
 }
 
 

@@ -73,6 +73,8 @@ class LayerCall:
         self.bound = bound
         self.arguments = bound.arguments
         for name, value in self.arguments.items():
+            if not layer._convert_input_args:
+                continue
             if name == self.spec.names[0]:
                 value = _list_to_array(value, layer.takes_strings)
             self.arguments[name] = tree.map_structure(self._convert, value)

@@ -40,6 +40,11 @@ def _takes(layer: Any, argument: str) -> bool:
 class KerasNames:
     """Base of `Layer` for names of Keras's own; a subclass may use each for something else."""
 
+    # False in layers whose `call` takes its arguments as they are, such as lists of strings.
+    _convert_input_args = True
+    # Set by such layers. Here all layers take other values than tensors by position.
+    _allow_non_tensor_positional_args = False
+
     _layers = Computed(lambda layer: layer._hb_sublayers())
     _metrics = Computed(lambda layer: layer._own_metrics())
     _trainable_variables = Computed(

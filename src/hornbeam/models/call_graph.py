@@ -10,6 +10,7 @@ from hornbeam import tree
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.indexing import reshape
+from hornbeam.core.keras_names import Computed
 from hornbeam.core.operation import Operation
 from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings
 from hornbeam.ir.source_lines import located
@@ -247,6 +248,27 @@ class GraphEnds:
             else _Function(call.operation, names[graph.key(call)])
             for call in graph.operations
         ]
+
+    # Names that are private in Keras.
+    _inputs = Computed(lambda model: model.inputs)
+    _outputs = Computed(lambda model: model.outputs)
+    _inputs_struct = Computed(lambda model: model.input)
+    _outputs_struct = Computed(lambda model: model.output)
+    _operations = Computed(lambda model: model.operations)
+    _nodes = Computed(lambda model: list(model._hb_graph.calls))
+    _nodes_by_depth = Computed(lambda model: _by_depth(model._hb_graph.calls))
+
+
+def _by_depth(calls: Sequence[SymbolicCall]) -> dict[int, list[SymbolicCall]]:
+    """Group calls, operands first, by the number of calls after them on the longest way to an output."""
+    depths: dict[int, int] = {}
+    groups: dict[int, list[SymbolicCall]] = {}
+    for call in reversed(calls):
+        depth = depths.setdefault(id(call), 0)
+        groups.setdefault(depth, []).insert(0, call)
+        for parent in call.parent_nodes:
+            depths[id(parent)] = max(depths.get(id(parent), 0), depth + 1)
+    return groups
 
 
 class _Function(Operation):

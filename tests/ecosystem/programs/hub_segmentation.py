@@ -4,7 +4,7 @@ import keras_hub
 import numpy as np
 
 encoder = keras_hub.models.ResNetBackbone(
-    input_conv_filters=[8],
+    input_conv_filters=[64],
     input_conv_kernel_sizes=[7],
     stackwise_num_filters=[64, 64, 64],
     stackwise_num_blocks=[1, 1, 1],

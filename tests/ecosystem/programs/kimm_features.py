@@ -17,7 +17,7 @@ other = kimm.models.MobileNetV3W050Small(
 other.load_weights("kimm.weights.h5")
 after = other.predict(x, verbose=0)
 np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-5)
-extractor = kimm.models.VGG11(
+extractor = kimm.models.MobileNetV3W050Small(
     weights=None, input_shape=(32, 32, 3), include_preprocessing=False, feature_extractor=True
 )
 assert len(extractor(x)) > 3
