@@ -147,9 +147,21 @@ print(model.count_params(), model.predict(x, verbose=0).shape)
 model = Sequential([Dense(output_dim=1, init="zeros", input_dim=8)])
 model.compile(keras.optimizers.SGD(lr=0.1), "mse")
 model.fit(x, y, nb_epoch=1, verbose=0)
+print(type(keras.optimizers.rmsprop(learning_rate=0.1)).__name__)
 """,
-        "",
+        "RMSprop",
         "lr= is deprecated, use learning_rate=; Model.fit(nb_epoch=) is deprecated, use epochs=",
+    ),
+    "names of reductions": (
+        """
+total = keras.losses.MeanSquaredError(reduction=keras.losses.Reduction.SUM)
+each = keras.losses.MeanSquaredError(reduction=keras.losses.Reduction.NONE)
+mean = keras.losses.MeanSquaredError(reduction=keras.losses.Reduction.AUTO)
+a, b = np.zeros((2, 1)), np.array([[1.0], [2.0]])
+print(float(total(a, b)), np.asarray(each(a, b)).tolist(), float(mean(a, b)))
+""",
+        "5.0 [1.0, 4.0] 2.5",
+        "keras.losses.Reduction is deprecated",
     ),
     "no validation data": (
         """

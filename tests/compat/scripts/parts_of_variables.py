@@ -58,6 +58,7 @@ def scaled(a, b=2):
 
 equal(scaled.get_concrete_function(tf.TensorSpec([], tf.float32), b=3)(tf.constant(2.0)), 6.0)
 equal(scaled.get_concrete_function(tf.constant(1.0))(tf.constant(4.0)), 8.0)
+assert scaled.get_concrete_function(tf.constant(1.0)) is scaled.get_concrete_function(tf.constant(2.0))
 equal(scaled.get_concrete_function(tf.TensorSpec([], tf.float32), 3)(tf.constant(2.0)), 6.0)
 
 

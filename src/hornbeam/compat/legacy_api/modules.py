@@ -39,6 +39,7 @@ LEGACY_NAMES = {
     **LEGACY_MODULES,
     "backend": "backend",
     "layers": "layers",
+    "losses": "losses",
     "preprocessing.sequence": "sequence",
 }
 
@@ -51,5 +52,9 @@ RENAMED = {
     ("layers", "Deconvolution2D"): "Conv2DTranspose",
     ("losses", "cosine_proximity"): "cosine_similarity",
     ("metrics", "cosine_proximity"): "cosine_similarity",
+    **{
+        ("optimizers", name.lower()): name
+        for name in ("SGD", "RMSprop", "Adagrad", "Adadelta", "Adam", "Adamax", "Nadam")
+    },
     ("utils", "plot"): "plot_model",
 }

@@ -62,6 +62,7 @@ class Function:
     def __init__(self, fn: Callable[..., Any]) -> None:
         functools.update_wrapper(self, fn)
         self.python_function = fn
+        self._concrete: dict[Any, ConcreteFunction] = {}
 
         def run(args: Any, kwargs: Any) -> Any:
             args, kwargs = tree.map_structure(_unwrap, (args, kwargs))
@@ -99,7 +100,9 @@ class Function:
             *args: Tensors, TensorSpecs and Python values.
             **kwargs: The same, by name.
         """
-        return ConcreteFunction(self, args, kwargs)
+        leaves = tree.flatten((args, kwargs))
+        key = tuple((tuple(x.shape), str(x.dtype)) if hasattr(x, "dtype") else repr(x) for x in leaves)
+        return self._concrete.setdefault(key, ConcreteFunction(self, args, kwargs))
 
 
 class ConcreteFunction:
