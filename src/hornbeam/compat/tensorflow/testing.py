@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import tempfile
-import unittest
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,13 +14,12 @@ from hornbeam.compat.tensorflow.runtime import gpu_device_name, is_built_with_cu
 
 __all__ = ["TestCase", "gpu_device_name", "is_built_with_cuda", "is_gpu_available", "main"]
 
-if importlib.util.find_spec("absl") is not None:  # whose test cases TensorFlow's extend
-    from absl.testing.absltest import TestCase as _Base
-    from absl.testing.absltest import main
-else:
-    from unittest import main
-
-    _Base = unittest.TestCase
+# TensorFlow's test cases extend those of absl, and packages combine both.
+_library: Any = importlib.import_module(
+    "absl.testing.absltest" if importlib.util.find_spec("absl") is not None else "unittest"
+)
+_Base: Any = _library.TestCase
+main: Callable[..., Any] = _library.main
 
 
 def _leaves(check: Callable[..., None], a: Any, b: Any, **options: Any) -> None:
@@ -37,7 +36,7 @@ def _leaves(check: Callable[..., None], a: Any, b: Any, **options: Any) -> None:
         check(np.asarray(a), np.asarray(b), **options)
 
 
-class TestCase(_Base):  # type: ignore[misc,valid-type]
+class TestCase(_Base):  # type: ignore[misc]
     """`unittest.TestCase` with checks of tensors and a folder for files.
 
     Args:
