@@ -1,5 +1,6 @@
 """TFRecord files, messages, CSV records."""
 
+import gzip
 import tempfile
 from pathlib import Path
 
@@ -106,6 +107,16 @@ except (ValueError, tf.errors.InvalidArgumentError):
 table = list(tf.data.experimental.CsvDataset(str(folder / "x.csv"), [tf.float32, tf.string], header=True))
 equal(table[1][0], 2.0)
 equal(table[1][1], b"y")
+with gzip.open(folder / "x.csv.gz", "wt") as packed:
+    packed.write("a,b\n1,x\n2,y\n")
+batch = next(
+    iter(
+        tf.data.experimental.make_csv_dataset(
+            str(folder / "x.csv.gz"), 2, compression_type="GZIP", num_epochs=1, shuffle=False
+        )
+    )
+)
+equal(batch["a"], [1, 2])
 (folder / "y.csv").write_text("1,2,3\n4,5,6\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import gzip
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -112,7 +113,7 @@ def make_csv_dataset(
         shuffle_buffer_size: Integer, rows among which the next one is drawn.
         shuffle_seed: Seed of the shuffling.
         prefetch_buffer_size: Ignored, as are `num_parallel_reads`, `sloppy` and `num_rows_for_inference`.
-        compression_type: Must be None.
+        compression_type: "GZIP", or None.
         ignore_errors: Must be False.
         encoding: Encoding of the files.
 
@@ -123,16 +124,17 @@ def make_csv_dataset(
     Raises:
         FileNotFoundError: If no file matches the pattern.
         ValueError: If a row has a wrong number of fields, or a value the wrong type.
-        NotImplementedError: For compressed files and `ignore_errors`.
+        NotImplementedError: For `ignore_errors` and other compressed files.
     """
-    if compression_type or ignore_errors:
+    if compression_type not in (None, "", "GZIP") or ignore_errors:
         raise NotImplementedError(
-            "make_csv_dataset(compression_type=, ignore_errors=) is not supported by `hornbeam run`. "
-            "Unpack and correct the files first."
+            'make_csv_dataset(ignore_errors=) and compression types except "GZIP" are not supported by '
+            "`hornbeam run`. Unpack and correct the files first."
         )
     names, rows = list(column_names or ()), []
     for path in _files(file_pattern):
-        with open(path, encoding=encoding, newline="") as file:
+        opened: Any = gzip.open if compression_type else open
+        with opened(path, "rt", encoding=encoding, newline="") as file:
             lines: Iterator[list[str]] = csv.reader(
                 file,
                 delimiter=field_delim,
