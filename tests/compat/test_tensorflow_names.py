@@ -47,7 +47,8 @@ SUPPORTED = {
     ),
     "tf.linalg": (
         "matmul norm inv det diag diag_part set_diag band_part eye trace cholesky qr svd eigh solve "
-        "triangular_solve matvec matrix_transpose normalize slogdet pinv einsum tensordot lstsq cross logdet"
+        "triangular_solve matvec matrix_transpose normalize slogdet pinv einsum tensordot lstsq cross logdet "
+        "expm"
     ),
     "tf.random": (
         "normal uniform truncated_normal shuffle categorical gamma set_seed stateless_uniform "
@@ -120,7 +121,6 @@ REFUSED = {
     ),
     "tf.math": "cumulative_logsumexp lgamma digamma",
     "tf.nn": "max_pool1d ctc_greedy_decoder ctc_beam_search_decoder local_response_normalization pool",
-    "tf.linalg": "expm",
     "tf.random": "poisson stateless_truncated_normal log_uniform_candidate_sampler split",
     "tf.image": (
         "draw_bounding_boxes non_max_suppression combined_non_max_suppression "
@@ -130,9 +130,7 @@ REFUSED = {
     "tf.data": "FixedLengthRecordDataset",
     "tf.lookup": "StaticVocabularyTable",
     "tf.autograph.experimental": "set_loop_options",
-    "tf.distribute": (
-        "TPUStrategy MultiWorkerMirroredStrategy ReduceOp in_cross_replica_context get_replica_context"
-    ),
+    "tf.distribute": ("TPUStrategy MultiWorkerMirroredStrategy in_cross_replica_context get_replica_context"),
     "tf.train": "ClusterSpec",
     "tf.experimental": "ExtensionType dtensor",
     "tf.compat.v1": "disable_eager_execution placeholder Session",

@@ -13,7 +13,7 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 
 __all__ = [
-    "band_part", "cholesky", "cross", "det", "diag", "diag_part", "eigh", "einsum", "eye", "inv",
+    "band_part", "cholesky", "cross", "det", "diag", "diag_part", "eigh", "einsum", "expm", "eye", "inv",
     "l2_normalize", "logdet", "lstsq", "matmul", "matrix_transpose", "matvec", "norm", "normalize", "pinv",
     "qr", "set_diag", "slogdet", "solve", "svd", "tensordot", "trace", "triangular_solve",
 ]  # fmt: skip
@@ -185,3 +185,41 @@ def band_part(input: Any, num_lower: int, num_upper: int, name: str | None = Non
     lower, upper = (int(x) if int(x) >= 0 else math.inf for x in (num_lower, num_upper))
     in_band = ops.logical_and(distance <= min(lower, rows), distance >= -min(upper, columns))
     return ops.where(in_band, matrix, ops.zeros_like(matrix))
+
+
+# Numerator of the Padé approximant of order 13 of exp; up to this norm it is exact to float64.
+_PADE = [
+    64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000, 10559470521600,
+    670442572800, 33522128640, 1323241920, 40840800, 960960, 16380, 182, 1,
+]  # fmt: skip
+_LARGEST_NORM = 5.371920351148152
+# Matrices of a norm above 10^10 give NaN: nothing of the result would be exact.
+_MOST_SQUARINGS = 31
+
+
+def expm(input: Any, name: str | None = None) -> Tensor:
+    """Compute the exponential of square matrices (..., n, n), by scaling and squaring.
+
+    Source: Higham, "The Scaling and Squaring Method for the Matrix Exponential Revisited", 2005.
+    """
+    a = as_tensor(input)
+    norm = ops.max(ops.sum(ops.abs(a), axis=-2, keepdims=True), axis=-1, keepdims=True)
+    squarings = ops.maximum(ops.ceil(ops.log2(ops.maximum(norm, 1e-30) / _LARGEST_NORM)), 0.0)
+    squarings = ops.stop_gradient(squarings)
+    a = a / 2.0**squarings
+    unit = ops.eye(a.shape[-1], dtype=a.dtype)
+    square, odd, even = ops.matmul(a, a), ops.zeros_like(a), ops.zeros_like(a)
+    # The coefficients are divided by the first, to stay in the range of float32.
+    for high, low in zip(_PADE[:0:-2], _PADE[-2::-2], strict=True):
+        odd = ops.matmul(odd, square) + unit * (high / _PADE[0])
+        even = ops.matmul(even, square) + unit * (low / _PADE[0])
+    odd = ops.matmul(a, odd)
+    result = ops.solve(even - odd, even + odd)
+
+    def square_once(result: Any, count: Any) -> Any:
+        is_left = count < squarings
+        squared = ops.where(is_left, result, unit)  # no overflow of results that are done
+        return ops.where(is_left, ops.matmul(squared, squared), result), None
+
+    result = ops.scan(square_once, result, ops.arange(_MOST_SQUARINGS, dtype=a.dtype))[0]
+    return ops.where(squarings > _MOST_SQUARINGS, math.nan, result)
