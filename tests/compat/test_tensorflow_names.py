@@ -96,7 +96,7 @@ SUPPORTED = {
     ),
     "tf.dtypes": "float32 cast as_dtype",
     "tf.errors": "OutOfRangeError InvalidArgumentError NotFoundError",
-    "tf.test": "is_gpu_available is_built_with_cuda",
+    "tf.test": "TestCase is_gpu_available is_built_with_cuda",
     "tf.types": "experimental",
     "tf.version": "VERSION",
     "tf.nest": "map_structure flatten",
@@ -134,7 +134,6 @@ REFUSED = {
     "tf.train": "ClusterSpec",
     "tf.experimental": "ExtensionType dtensor",
     "tf.compat.v1": "disable_eager_execution placeholder Session",
-    "tf.test": "TestCase",
 }
 
 PROBE = """
