@@ -123,6 +123,19 @@ def test_gradients_through_what_was_read_say_so():
         hornbeam.gradients(ops.sum(later), [v])
 
 
+def test_tensors_of_equal_numbers_are_sources_of_their_own() -> None:
+    x, y = ops.convert_to_tensor(3.0), ops.array(3.0)
+    first, second = hornbeam.gradients(x * y + 3.0 * x, [x, y])
+    assert (float(first), float(second)) == (6.0, 3.0)
+    ones, others = ops.ones((2,)), ops.ones((2,))
+    with pytest.raises(DerivativeError, match="made from the same numbers as another"):
+        hornbeam.gradients(ops.sum(ones * others), [ones])
+    v = Variable([1.0, 2.0])
+    a, b = ops.exp(v), ops.exp(v)
+    with pytest.raises(DerivativeError, match="tensor 1 of the variables"):
+        hornbeam.gradients(ops.sum(a * b), [a, b])
+
+
 def test_jit_compiles_once_a_signature():
     traces = []
 

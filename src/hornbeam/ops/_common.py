@@ -14,12 +14,16 @@ from hornbeam import primitives as p
 from hornbeam._internal.formatting import brief
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
+from hornbeam.core.lazy import value_of
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.node import Node
+from hornbeam.ir.node import Node, leaf
+from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.sizes import is_unknown
+from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import (
     HornbeamTypeError,
     ShapeError,
+    TensorType,
     is_complex,
     is_float,
     is_inexact,
@@ -64,7 +68,11 @@ def node_of(x: TensorLike) -> Node:
 def value_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Convert to a tensor whose value does not change: of a variable, its current value."""
     tensor = as_tensor(x, dtype)
-    return tensor if tensor.symbolic or type(tensor) is Tensor else Tensor(tensor.node)
+    node = tensor.node
+    if node.primitive is CONSTANT and not current_level():
+        # Not the literal, which all equal numbers share: it may be a source of gradients.
+        return Tensor(leaf((None, value_of(node)), TensorType(tuple(node.shape), node.dtype)))
+    return tensor if tensor.symbolic or type(tensor) is Tensor else Tensor(node)
 
 
 def float_dtype(*xs: TensorLike) -> str:

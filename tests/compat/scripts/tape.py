@@ -125,4 +125,12 @@ for _ in range(50):
         loss = (weight - 2.0) ** 2
     weight.assign_sub(rate * tape.gradient(loss, weight))
 close(weight, 2.0, 1e-3)
+# Equal tensors are different sources.
+ones, others = tf.ones((2,)), tf.ones((2,))
+with tf.GradientTape() as tape:
+    tape.watch([ones, others])
+    product = tf.reduce_sum(ones * others * 3.0 + ones)
+first, second = tape.gradient(product, [ones, others])
+assert first.numpy().tolist() == [4.0, 4.0]
+assert second.numpy().tolist() == [3.0, 3.0]
 print("ok")

@@ -21,7 +21,8 @@ from hornbeam.core.lazy import acquire_graph, release_graph, value_of
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir import autodiff
 from hornbeam.ir.node import Node, leaf
-from hornbeam.ir.primitive import CONSTANT, ones_like, zeros_like
+from hornbeam.ir.primitive import ones_like, zeros_like
+from hornbeam.ir.trace import is_constant
 from hornbeam.ir.types import TensorType, is_float
 
 # -- open tapes ----------------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ def _observe(changed: variable.Variable, before: Node) -> None:
 
 def _separate(tensor: Tensor) -> None:
     """Give a constant a node of its own: equal ones of the program, as the 3 in `3 * x`, share theirs."""
-    if tensor.node.primitive is CONSTANT and not tensor.node.level:
+    if is_constant(tensor.node) and not tensor.node.level:
         value = np.array(value_of(tensor.node))
         other = Tensor(leaf((None, value), TensorType(tuple(tensor.node.shape), tensor.node.dtype)))
         tensor._node, other._node = other._node, tensor._node
