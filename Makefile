@@ -8,7 +8,7 @@ JOBS ?= 2
 NATIVE := src/hornbeam/_native.abi3.so
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: mnist help test test-all docs lint rust-test python-test sanitize fuzz bench clean check-rust develop
+.PHONY: mnist help test test-all docs lint rust-test python-test ecosystem sanitize fuzz bench clean check-rust develop
 
 mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST, and report on it
 	$(BIN)/hornbeam mnist
@@ -16,7 +16,7 @@ mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test: lint rust-test python-test docs  ## install the development tools too, and run all checks
+test: lint rust-test python-test ecosystem docs  ## install the development tools too, and run all checks
 
 test-all: lint rust-test  ## as `test`, with the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
@@ -82,6 +82,10 @@ fuzz: check-rust  ## libFuzzer on the Rust parsers under AddressSanitizer (Linux
 
 python-test: develop  ## the Python tests, without the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+ecosystem: develop  ## small programs over ten packages built on Keras
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/.ecosystem -r tests/ecosystem/requirements-sample.txt
+	PYTHONPATH=$(CURDIR)/$(VENV)/.ecosystem $(BIN)/python -m pytest -n $(JOBS) tests/ecosystem
 
 docs: check-rust $(MATURIN)  ## build the site of docs/ into build/docs; warnings are errors
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --extras docs
