@@ -21,7 +21,6 @@ FAILING: dict[str, str] = {
     "k3_node_gcn": "the package imports torch",
     "kecam_mobilevit": "the package needs TensorFlow or PyTorch",
     "lip_classifier": "the package imports tensorflow.python",
-    "lmu_sequence": "the call creates an RNN around its cell each time, which is refused",
     "shap_gradients": "the package imports tensorflow.python",
     "spektral_gcn": "the package imports tensorflow.python",
 }

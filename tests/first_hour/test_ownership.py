@@ -191,3 +191,30 @@ TEACHER.build((None, 4))
 @pytest.mark.parametrize("name", RIGHT)
 def test_nothing_is_said_of_what_is_right(name: str) -> None:
     RIGHT[name]()
+
+
+class LoopsOverItsCell(layers.Layer):
+    """A layer whose `call` makes a layer around a cell that it owns: there are no new weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = layers.SimpleRNNCell(3)
+
+    def build(self, input_shape: Any) -> None:
+        self.cell.build((input_shape[0], input_shape[2]))
+
+    def call(self, x: Any) -> Any:
+        return layers.RNN(self.cell)(x)
+
+
+def test_a_layer_around_one_that_is_owned_is_no_new_one() -> None:
+    model = hb.Sequential([hb.Input((5, 4)), LoopsOverItsCell(), layers.Dense(3, "softmax")])
+    before = model.get_weights()
+    x = np.random.default_rng(0).normal(size=(64, 5, 4)).astype("float32")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(x, LABELS, verbose=0)
+    after = model.get_weights()
+    assert len(after) == 5
+    assert all((old != new).any() for old, new in zip(before, after, strict=True))

@@ -48,8 +48,10 @@ def run_call(context: CallContext, layer: Layer, run: Callable[[], Any]) -> Any:
 
 def _check_created(context: CallContext, caller: Layer, layers: int, variables: int) -> None:
     owned = _owned_layers(context)
+    weights = {v for layer in owned for v in layer._own_variables()}
     for layer in context.layers[layers:]:
-        if layer not in owned and any(v.trainable for v in layer.weights):
+        # A layer around one that is owned, as RNN(self.cell), has no weights of its own.
+        if layer not in owned and any(v.trainable and v not in weights for v in layer.weights):
             raise ValueError(
                 f"{caller.describe()}: its call() creates the layer {layer.name!r} "
                 f"({type(layer).__name__}), with new weights in each call, which are neither trained nor "
@@ -78,7 +80,8 @@ def warn_if_unowned(layer: Layer) -> None:
     context.owned = {id(part) for part in _owned_layers(context)}
     if id(layer) in context.owned or any(part is layer for part in context.layers):
         return
-    if any(v.trainable for v in layer.weights):
+    weights = {v for part in _owned_layers(context) for v in part._own_variables()}
+    if any(v.trainable and v not in weights for v in layer.weights):
         warn_user(
             f"{context.callers[-1].describe()} uses {layer.describe()}, which is not found in its attributes "
             "(nor in lists or dicts there), so that fit() does not train it and save() does not save it: "
