@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.machinery
 import os
 import subprocess
 import sys
@@ -10,8 +10,6 @@ import venv
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("pip")
 
 from hornbeam.compat.keras_package import VERSION
 
@@ -27,6 +25,14 @@ print(tf.keras is keras)
 """
 
 
+def folder_of(name: str) -> Path:
+    """Return the folder of a package, without importing it: `import pip` turns setuptools' distutils off."""
+    spec = importlib.machinery.PathFinder.find_spec(name)
+    if spec is None or spec.origin is None:
+        pytest.skip(f"{name} is not installed")
+    return Path(spec.origin).parent
+
+
 @pytest.fixture
 def python(tmp_path: Path) -> Path:
     """A Python of an environment of its own that sees Hornbeam, NumPy and pip, and no Keras."""
@@ -34,7 +40,7 @@ def python(tmp_path: Path) -> Path:
     here = tmp_path / "here"
     here.mkdir()
     for name in ("hornbeam", "h5py", "markdown_it", "mdurl", "ml_dtypes", "numpy", "pip", "pygments", "rich"):
-        folder = Path(importlib.import_module(name).__file__ or "").parent
+        folder = folder_of(name)
         (here / folder.name).symlink_to(folder)
         for beside in folder.parent.glob(f"{folder.name}*"):
             if beside.suffix in (".dist-info", ".libs"):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.machinery
 import importlib.metadata
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -105,7 +105,8 @@ def uninstall() -> None:
 
 def _run_installer(command: str, *arguments: str) -> None:
     """Run pip, or uv in environments without pip."""
-    if importlib.util.find_spec("pip") is not None:
+    # Not importlib.util.find_spec: for pip it turns setuptools' distutils off.
+    if importlib.machinery.PathFinder.find_spec("pip") is not None:
         confirmed = ["--yes"] if command == "uninstall" else []
         run = [sys.executable, "-m", "pip", command, "--quiet", *confirmed, *arguments]
     elif uv := shutil.which("uv"):
