@@ -130,7 +130,7 @@ def test_nesting_is_raised(tmp_path: Path) -> None:
 def test_text_and_work_are_raised(tmp_path: Path) -> None:
     config = json.dumps({**bad_files.GOOD, "notes": "x" * (9 << 20)})
     path = bad_files.write(tmp_path / "long.keras", config)
-    with pytest.raises(ModelFileError, match=r"saving\.budget\(text="):
+    with budget(text=8 << 20), pytest.raises(ModelFileError, match=r"saving\.budget\(text="):
         load_model(path)
     with budget(text=10 << 20):
         load_model(path)
@@ -140,6 +140,27 @@ def test_text_and_work_are_raised(tmp_path: Path) -> None:
     arrays = {f"layers/lstm/cell/vars/{i}": np.zeros(s, "f4") for i, s in enumerate([(4, 4), (1, 4), (4,)])}
     path = bad_files.write(tmp_path / "work.keras", unrolled, h5=bad_files.weights(arrays=arrays))
     with pytest.raises(ModelFileError, match=r"saving\.budget\(work="):
+        load_model(path)
+
+
+def test_arrays_in_a_config_are_read(tmp_path: Path) -> None:
+    """An embedding with given vectors: their numbers are in the config, and the file is as large."""
+    vectors = np.random.default_rng(0).normal(size=(4000, 200)).astype("float32")
+    initializer = hb.initializers.Constant(vectors)
+    model = hb.Sequential([hb.Input((3,), dtype="int32"), hb.layers.Embedding(4000, 200, initializer)])
+    for path in (tmp_path / "vectors.keras", tmp_path / "vectors"):
+        model.save(path, zipped=path.suffix != "")
+        again = load_model(path)
+        np.testing.assert_array_equal(again.layers[0].embeddings, vectors)
+        np.testing.assert_array_equal(again.layers[0].embeddings_initializer.value, vectors)
+
+
+def test_configs_that_take_much_memory_are_refused(tmp_path: Path) -> None:
+    """Empty lists take a hundred times the memory of their text."""
+    noise = np.random.default_rng(0).integers(0, 10, 9 << 20).astype("S1").tobytes().decode()
+    config = json.dumps({**bad_files.GOOD, "notes": [noise, [[]] * (4 << 20)]}, separators=(",", ":"))
+    path = bad_files.write(tmp_path / "lists.keras", config)
+    with pytest.raises(ModelFileError, match=r"bytes of memory: refused as a decompression bomb"):
         load_model(path)
 
 

@@ -13,6 +13,7 @@ from hornbeam._internal.validation import check_int
 # Weights hardly compress, except for the zeros of a new optimizer.
 MAX_RATIO = 4
 SLACK_BYTES = 128 << 20
+TEXT_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Budget:
             150 times as many fields.
         nesting: Levels of lists and dicts in a model's config. An ONNX file may have 0.3 times as many nested
             messages, and 0.04 times as many nested graphs.
-        text: Bytes of a model's config. Vocabularies, or the state of a training, may have 8 times as many.
+        text: Bytes of a config. None allows 8 MiB, and 4 times the stored bytes if what they hold (the
+            array of a `Constant`) is within `bytes`. Vocabularies, or the state of a training, may have 8
+            times as many, without the latter.
         layers: Layers of a model, and their calls.
         work: Operations that are applied while a model is built. None allows 1 for every byte of the config,
             and 150,000 (300,000 for ONNX).
@@ -38,7 +41,7 @@ class Budget:
     parameters: int = 1 << 34
     members: int = 10_000
     nesting: int = 200
-    text: int = 8 << 20
+    text: int | None = None
     layers: int = 10_000
     work: int | None = None
 
@@ -50,6 +53,19 @@ class Budget:
         """
         return stored * MAX_RATIO + SLACK_BYTES if self.bytes is None else self.bytes
 
+    def text_for(self, stored: int) -> int:
+        """Return the allowed bytes of a config of `stored` bytes; see `parsed_bytes` for those beyond 8 MiB.
+
+        Args:
+            stored: Bytes in the file.
+        """
+        return TEXT_BYTES + stored * MAX_RATIO if self.text is None else self.text
+
+    @property
+    def short_text(self) -> int:
+        """Allowed bytes of texts without arrays."""
+        return TEXT_BYTES if self.text is None else self.text
+
     def work_for(self, described: int, start: int) -> int:
         """Return the allowed operations for a config.
 
@@ -58,6 +74,17 @@ class Budget:
             start: Operations allowed besides.
         """
         return described + start if self.work is None else self.work
+
+
+def parsed_bytes(text: bytes) -> int:
+    """Return an upper bound on the memory of parsed JSON, from its commas and brackets.
+
+    Args:
+        text: JSON text.
+    """
+    values = text.count(b",") + text.count(b"[") + text.count(b"{")
+    containers = text.count(b"[") + text.count(b"{")
+    return len(text) + 40 * values + 240 * containers
 
 
 _USUAL = Budget()

@@ -167,7 +167,7 @@ def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
     entries = _safetensors().deserialize(data)
     # Of two arrays with one name the library returns the last, other readers may return the first.
     length = int.from_bytes(data[:8], "little")
-    if length > 2 * current_budget().text:
+    if length > 2 * current_budget().short_text:
         raise ModelFileError(f"the header has {length:,} bytes, which is too long. {how_to_raise('text')}")
     parse_json(data[8 : 8 + length], "the header")
     budget, arrays = SizeBudget(len(data)), {}

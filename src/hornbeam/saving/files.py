@@ -33,7 +33,7 @@ def how_to_raise(name: str) -> str:
 
 def max_text_bytes() -> int:
     """Return the limit on the bytes of all vocabularies, some millions of words, or of a training's state."""
-    return 8 * current_budget().text
+    return 8 * current_budget().short_text
 
 
 def parse_json(text: bytes | str, source: str) -> Tree:

@@ -107,7 +107,7 @@ def read_folder_files(path: str) -> dict[str, bytes]:
                 f"{path!r} has more than {budget.members:,} files. {how_to_raise('members')}"
             )
     sizes = {name: _size_of(file_path) for name, file_path in files.items()}
-    limits = {CONFIG: budget.text, METADATA: budget.text}
+    limits = {CONFIG: budget.text_for(sizes.get(CONFIG, 0)), METADATA: budget.short_text}
     for name, limit in limits.items():
         if sizes.get(name, 0) > limit:
             raise ModelFileError(

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from typing import NamedTuple
 
-from hornbeam._internal.limits import current_budget
+from hornbeam._internal.limits import current_budget, parsed_bytes
 from hornbeam.errors import ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.files import how_to_raise, max_text_bytes
@@ -45,6 +45,7 @@ def read_archive(path: str) -> Members:
 def read_folder(path: str) -> Members:
     """Read the same members from a folder, whose files are no links."""
     files = read_folder_files(path)
+    check_config(files[CONFIG], len(files[CONFIG]))
     texts = {name: data.decode("utf-8", STRAY_BYTES) for name, data in files.items() if "/" in name}
     assets = {name[len(ASSETS) :]: text for name, text in texts.items()}
     return Members(files[CONFIG], files[WEIGHTS], files.get(METADATA, b""), assets)
@@ -68,8 +69,8 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> Members:
             f"as a decompression bomb. {how_to_raise('text')}"
         )
     for member, allowed in (
-        *([(metadata, budget.text)] if metadata else []),
-        (config, budget.text),
+        *([(metadata, budget.short_text)] if metadata else []),
+        (config, budget.text_for(min(config.compress_size, size))),
         (weights, budget.bytes_for(min(weights.compress_size, size))),
     ):
         if member.file_size > allowed:
@@ -83,4 +84,16 @@ def _read_members(archive: zipfile.ZipFile, size: int) -> Members:
         name[len(ASSETS) :]: unpacked(archive, member).decode("utf-8", STRAY_BYTES)
         for name, member in assets.items()
     }
-    return Members(unpacked(archive, config), unpacked(archive, weights), about, texts)
+    text = unpacked(archive, config)
+    check_config(text, size)
+    return Members(text, unpacked(archive, weights), about, texts)
+
+
+def check_config(text: bytes, stored: int) -> None:
+    """Raise ModelFileError for a long config that takes much more memory than its file of `stored` bytes."""
+    budget = current_budget()
+    if len(text) > budget.short_text and parsed_bytes(text) > budget.bytes_for(stored):
+        raise ModelFileError(
+            f"{CONFIG} of {len(text)} bytes would take {parsed_bytes(text)} bytes of memory: refused as a "
+            f"decompression bomb. {how_to_raise('bytes')}"
+        )

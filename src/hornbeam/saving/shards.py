@@ -108,7 +108,7 @@ def shard_paths(path: str) -> list[str]:
         FileNotFoundError: If the list or a file does not exist.
     """
     check_exists(path)
-    if os.path.getsize(path) > current_budget().text:
+    if os.path.getsize(path) > current_budget().short_text:
         raise ModelFileError(f"{path!r} is too long for a list of files. {how_to_raise('text')}")
     with open(path, "rb") as file:
         contents = parse_json(file.read(), repr(path))

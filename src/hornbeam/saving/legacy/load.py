@@ -75,7 +75,7 @@ def read_text(store: h5py.File, name: str, raw: Raw) -> bytes | None:
     values = texts(store, name, raw)
     if values is None:
         return None
-    limit = current_budget().text
+    limit = current_budget().short_text
     if len(values) != 1 or len(values[0]) > limit:
         raise ModelFileError(
             f"the file's {name} is not one text of at most {limit:,} bytes. {how_to_raise('text')}"
