@@ -55,9 +55,10 @@ def _number_dtype(x: bool | int | float | complex) -> str:
 
 
 def _holds_tensors(x: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(x, (list, tuple)) and any(
-        isinstance(part, (Tensor, SymbolicSize, *host_tracing().types)) or _holds_tensors(part) for part in x
-    )
+    if not isinstance(x, (list, tuple)):
+        return False
+    kinds = (Tensor, SymbolicSize, *host_tracing().types)
+    return any(isinstance(part, kinds) or _holds_tensors(part) for part in x)
 
 
 def _stacked(parts: Sequence[Any], dtype: DTypeLike | None) -> Tensor:

@@ -55,20 +55,20 @@ def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
             "reading it, or use value_and_grad"
         )
     nodes = [v.node for v in variables]
-    _check_own_nodes(variables)
+    _check_own_nodes(variables, nodes)
     released = [n for n in topological([node]) if not released_sources(n).isdisjoint(map(weakref.ref, nodes))]
     results = autodiff.gradients([node], [ones_like(node)], [*nodes, *released])
     _check_connected(released, results[len(nodes) :])
     return [Tensor(zeros_like(n) if g is None else g) for n, g in zip(nodes, results, strict=False)]
 
 
-def _check_own_nodes(variables: Sequence[Tensor]) -> None:
+def _check_own_nodes(variables: Sequence[Tensor], nodes: Sequence[Node]) -> None:
     """Raise for a tensor that shares its node with others of equal numbers, whose uses would count too."""
-    for i, variable in enumerate(variables):
-        shared = any(v is not variable and v.node is variable.node for v in variables[:i])
-        if shared or (is_constant(variable.node) and not variable.node.level):
+    owners: dict[Node, Tensor] = {}
+    for i, (variable, node) in enumerate(zip(variables, nodes, strict=True)):
+        if owners.setdefault(node, variable) is not variable or (is_constant(node) and not node.level):
             raise DerivativeError(
-                f"tensor {i} of the variables ({variable.node.type}) was made from the same numbers as "
+                f"tensor {i} of the variables ({node.type}) was made from the same numbers as "
                 "another, and both are one value here. Make it a hornbeam.Variable, or pass it to a "
                 "function: hornbeam.grad(function)(tensor)"
             )

@@ -14,7 +14,6 @@ from hornbeam import primitives as p
 from hornbeam._internal.formatting import brief
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
-from hornbeam.core.lazy import value_of
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node, leaf
 from hornbeam.ir.primitive import CONSTANT
@@ -71,7 +70,8 @@ def value_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     node = tensor.node
     if node.primitive is CONSTANT and not current_level():
         # Not the literal, which all equal numbers share: it may be a source of gradients.
-        return Tensor(leaf((None, value_of(node)), TensorType(tuple(node.shape), node.dtype)))
+        array = np.frombuffer(node.params["data"], numpy_dtype(node.dtype)).reshape(node.shape)
+        return Tensor(leaf((None, array), TensorType(tuple(node.shape), node.dtype)))
     return tensor if tensor.symbolic or type(tensor) is Tensor else Tensor(node)
 
 
