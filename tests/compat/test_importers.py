@@ -26,6 +26,7 @@ PACKAGE = {
     "late.py": "def ask():\n    import tensorflow\n    return tensorflow.__name__\nanswer = ask()",
     "called.py": "from late import ask" + GUARD.format(line="answer = ask()", errors="ImportError"),
     "spec.py": "import importlib.util\nanswer = importlib.util.find_spec('tensorflow') and 'tensorflow'",
+    "inner_spec.py": "import importlib.util\nanswer = importlib.util.find_spec('tensorflow.keras')",
     "dynamic.py": "import importlib"
     + GUARD.format(line="answer = importlib.import_module('tensorflow').__name__", errors="Exception"),
     "version.py": "import importlib.metadata as m"

@@ -189,7 +189,8 @@ def is_hidden_tensorflow() -> bool:
 
 def find_spec(name: str, package: str | None = None) -> importlib.machinery.ModuleSpec | None:
     """Answer as `importlib.util.find_spec`, to packages without TensorFlow."""
-    return None if name == "tensorflow" and _asks_package() else _find_spec(name, package)
+    hidden = name.partition(".")[0] == "tensorflow" and _asks_package()
+    return None if hidden else _find_spec(name, package)
 
 
 def _asks_package() -> bool:

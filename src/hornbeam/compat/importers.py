@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import linecache
 import os
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 _COMPAT = os.path.dirname(__file__)
-_IMPORTLIB = os.path.dirname(__import__("importlib").__file__ or "")
+_IMPORTLIB = os.path.dirname(importlib.__file__)
 # Handlers by which a module goes on without the module that it tried to import.
 _CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 

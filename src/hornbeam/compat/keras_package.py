@@ -23,7 +23,7 @@ from hornbeam.compat.import_hook import KERAS_VERSION
 # The local part tells it from Keras's own release; `keras==3.15.1` accepts it all the same (PEP 440).
 VERSION = f"{KERAS_VERSION}+hornbeam"
 
-_MODULE = f'''"""`import keras` means Hornbeam here. Written by `hornbeam keras-compat install`."""
+_MODULE = '''"""`import keras` means Hornbeam here. Written by `hornbeam keras-compat install`."""
 
 import importlib
 import sys
@@ -33,7 +33,6 @@ import hornbeam
 del sys.modules["keras"]
 hornbeam.install_as_keras(verbose=False)
 importlib.import_module("keras")
-__version__ = "{VERSION}"
 '''
 
 _METADATA = f"""Metadata-Version: 2.1
