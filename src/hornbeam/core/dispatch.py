@@ -53,6 +53,10 @@ def set_sparse_call(handler: Callable[..., Any], mark: Callable[..., None]) -> N
     _sparse_call, _mark_sparse = handler, mark
 
 
+def _no_host(*args: object) -> NoReturn:
+    raise RuntimeError("no host library traces operations: see hornbeam.interop.register_jax")
+
+
 class HostTracing(NamedTuple):
     """A host library whose transformations trace our operations on its engine.
 
@@ -68,10 +72,10 @@ class HostTracing(NamedTuple):
 
     types: tuple[type, ...] = ()
     arrays: tuple[type, ...] = ()
-    to_tensor: Callable[[Any], Tensor] = _no_symbolic_call
-    call: Callable[..., Any] = _dense_call
-    value: Callable[[Tensor], Any] = _no_symbolic_call
-    jit: Callable[[Callable[..., Any]], Callable[..., Any]] = _no_symbolic_call
+    to_tensor: Callable[[Any], Tensor] = _no_host
+    call: Callable[..., Any] = _no_host
+    value: Callable[[Tensor], Any] = _no_host
+    jit: Callable[[Callable[..., Any]], Callable[..., Any]] = _no_host
 
 
 _host_tracing = HostTracing()

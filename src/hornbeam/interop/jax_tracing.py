@@ -47,8 +47,8 @@ def register() -> None:
         return
     set_host_tracing(HostTracing((jax.core.Tracer,), (jax.Array,), to_tensor, call, value, jax.jit))
     get_engine("jax").allow_host_tracing()
-    jax.tree_util.register_pytree_node(Tensor, lambda x: ((value(x),), None), lambda _, parts: parts[0])
-    jax.tree_util.register_pytree_node(Variable, lambda x: ((value(x),), None), lambda _, parts: parts[0])
+    for kind in (Tensor, Variable):
+        jax.tree_util.register_pytree_node(kind, lambda x: ((value(x),), None), lambda _, parts: parts[0])
     for owner, name in ENTRY_POINTS:
         setattr(owner, name, _entry_point(getattr(owner, name)))
 
