@@ -78,7 +78,7 @@ SUPPORTED = {
     ),
     "tf.debugging": (
         "assert_equal assert_greater assert_less assert_rank assert_shapes assert_type check_numerics "
-        "assert_all_finite assert_near assert_non_negative enable_check_numerics"
+        "assert_all_finite assert_near assert_non_negative enable_check_numerics disable_traceback_filtering"
     ),
     "tf.autograph": "experimental set_verbosity",
     "tf.autograph.experimental": "do_not_convert",

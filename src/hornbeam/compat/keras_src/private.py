@@ -33,6 +33,12 @@ PRIVATE: dict[str, dict[str, str]] = {
     "random.seed_generator": _in("scopes", "draw_seed global_seed_generator make_default_seed"),
     "saving.saving_lib": _in("saving", "H5IOStore load_model save_model"),
     "saving.serialization_lib": _in("saving", "in_safe_mode"),
+    "testing.test_case": _in(
+        "testing",
+        "TestCase jax_uses_gpu jax_uses_tpu tensorflow_uses_gpu tensorflow_uses_tpu torch_uses_gpu "
+        "uses_gpu uses_tpu",
+    ),
+    "testing.test_utils": _in("testing", "get_test_data named_product"),
     "trainers.data_adapters.data_adapter_utils": _in("arguments", "class_weight_to_sample_weights"),
     "utils.argument_validation": _in("arguments", "standardize_tuple"),
     "utils.backend_utils": _in("scopes", "in_grain_data_pipeline"),

@@ -13,6 +13,9 @@ from hornbeam import ops
 from hornbeam.compat.messages import log_once
 from hornbeam.compat.tensorflow import control_flow
 from hornbeam.compat.tensorflow.random import set_seed
+from hornbeam.config import disable_traceback_filtering as disable_traceback_filtering
+from hornbeam.config import enable_traceback_filtering as enable_traceback_filtering
+from hornbeam.config import is_traceback_filtering_enabled as is_traceback_filtering_enabled
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.trace import current_level
@@ -39,7 +42,8 @@ NAMESPACES = {
     "debugging": (
         "Assert assert_all_finite assert_equal assert_greater assert_greater_equal assert_less "
         "assert_less_equal assert_near assert_non_negative assert_positive assert_rank assert_shapes "
-        "assert_type check_numerics enable_check_numerics set_log_device_placement"
+        "assert_type check_numerics disable_traceback_filtering enable_check_numerics "
+        "enable_traceback_filtering is_traceback_filtering_enabled set_log_device_placement"
     ),
     "distribute": "ReduceOp MirroredStrategy OneDeviceStrategy Strategy get_strategy has_strategy",
     "distribute.cluster_resolver": "TPUClusterResolver",
