@@ -26,7 +26,8 @@ SUPPORTED = {
         "stop_gradient GradientTape function py_function numpy_function custom_gradient Module TensorSpec "
         "TensorShape name_scope device group no_op print executing_eagerly is_tensor newaxis float32 float16 "
         "bfloat16 int32 int64 uint8 bool string TensorArray ensure_shape get_static_value "
-        "random_normal_initializer zeros_initializer ones_initializer saturate_cast nest sigmoid tanh sin cos"
+        "random_normal_initializer zeros_initializer ones_initializer saturate_cast nest sigmoid tanh sin "
+        "cos saved_model profiler RaggedTensorSpec SparseTensorSpec TypeSpec type_spec_from_value"
     ),
     "tf.math": (
         "log log1p exp sqrt rsqrt pow square abs sign sigmoid softplus reduce_sum reduce_mean reduce_std "
@@ -52,7 +53,7 @@ SUPPORTED = {
     ),
     "tf.random": (
         "normal uniform truncated_normal shuffle categorical gamma set_seed stateless_uniform "
-        "stateless_normal Generator get_global_generator"
+        "stateless_normal Generator get_global_generator split fold_in set_global_generator experimental"
     ),
     "tf.image": (
         "resize resize_with_pad resize_with_crop_or_pad decode_image decode_jpeg decode_png encode_jpeg "
@@ -61,17 +62,21 @@ SUPPORTED = {
         "random_saturation random_hue adjust_brightness adjust_contrast adjust_saturation adjust_hue "
         "adjust_gamma rgb_to_grayscale grayscale_to_rgb rgb_to_hsv hsv_to_rgb convert_image_dtype "
         "per_image_standardization rot90 transpose psnr ssim total_variation extract_patches sobel_edges "
-        "ResizeMethod stateless_random_flip_left_right crop_and_resize rgb_to_yuv yuv_to_rgb"
+        "ResizeMethod stateless_random_flip_left_right crop_and_resize rgb_to_yuv yuv_to_rgb "
+        "stateless_random_brightness stateless_random_contrast stateless_random_hue "
+        "stateless_random_saturation"
     ),
     "tf.io": "read_file write_file decode_image decode_jpeg decode_png decode_raw encode_jpeg gfile",
     "tf.strings": (
         "lower upper split join length strip regex_replace regex_full_match substr to_number as_string "
         "reduce_join unicode_split to_hash_bucket_fast format"
     ),
-    "tf.data.experimental": "make_csv_dataset",
+    "tf.data.experimental": (
+        "AutoShardPolicy Counter DistributeOptions dense_to_ragged_batch make_csv_dataset"
+    ),
     "tf.data": "Dataset AUTOTUNE Options TextLineDataset cardinality experimental INFINITE_CARDINALITY",
     "tf.lookup": "StaticHashTable KeyValueTensorInitializer TextFileInitializer",
-    "tf.summary": "create_file_writer scalar image histogram text flush",
+    "tf.summary": "create_file_writer scalar image histogram text flush trace_on trace_export",
     "tf.config": (
         "list_physical_devices list_logical_devices run_functions_eagerly set_visible_devices experimental "
         "functions_run_eagerly optimizer"
@@ -82,10 +87,19 @@ SUPPORTED = {
     ),
     "tf.autograph": "experimental set_verbosity",
     "tf.autograph.experimental": "do_not_convert",
-    "tf.distribute": "get_strategy MirroredStrategy OneDeviceStrategy",
-    "tf.distribute.cluster_resolver": "TPUClusterResolver",
+    "tf.distribute": (
+        "get_strategy MirroredStrategy OneDeviceStrategy MultiWorkerMirroredStrategy InputContext "
+        "InputOptions HierarchicalCopyAllReduce NcclAllReduce ReductionToOneDevice ReduceOp "
+        "get_replica_context in_cross_replica_context has_strategy experimental"
+    ),
+    "tf.distribute.experimental": (
+        "CentralStorageStrategy MultiWorkerMirroredStrategy CommunicationOptions CommunicationImplementation"
+    ),
+    "tf.distribute.cluster_resolver": "TPUClusterResolver TFConfigClusterResolver",
+    "tf.saved_model": "save load contains_saved_model SaveOptions LoadOptions",
+    "tf.profiler.experimental": "start stop Profile Trace",
     "tf.compat": "as_bytes as_str as_text",
-    "tf.train": "Checkpoint CheckpointManager latest_checkpoint",
+    "tf.train": "Checkpoint CheckpointManager latest_checkpoint list_variables load_checkpoint load_variable",
     "tf.keras": (
         "layers models losses metrics optimizers callbacks datasets utils preprocessing applications "
         "initializers regularizers constraints activations backend Sequential Model Input mixed_precision"
@@ -98,6 +112,7 @@ SUPPORTED = {
     "tf.errors": "OutOfRangeError InvalidArgumentError NotFoundError",
     "tf.test": "TestCase is_gpu_available is_built_with_cuda",
     "tf.types": "experimental",
+    "tf.types.experimental": "TensorLike TraceType SupportsTracingProtocol",
     "tf.version": "VERSION",
     "tf.nest": "map_structure flatten",
     "tf.ragged": "boolean_mask constant map_flat_values range row_splits_to_segment_ids stack",
@@ -108,31 +123,31 @@ SUPPORTED = {
     "tf.queue": "FIFOQueue PriorityQueue RandomShuffleQueue",
     "tf.signal": "fft frame hann_window inverse_stft irfft linear_to_mel_weight_matrix rfft stft",
     "tf.audio": "decode_wav encode_wav",
-    "tf.experimental": "numpy",
+    "tf.experimental": (
+        "numpy ExtensionType BatchableExtensionType dispatch_for_api dispatch_for_unary_elementwise_apis "
+        "dispatch_for_binary_elementwise_apis unregister_dispatch_for"
+    ),
     "tf.experimental.numpy": "arange array concatenate float32 ndarray pi random sum",
     "tf.compat.v1": "reduce_sum scan",
 }
 
 # Each raises an error that names it.
 REFUSED = {
-    "tf": (
-        "strided_slice bitcast timestamp saved_model lite sysconfig bitwise estimator quantization profiler "
-        "raw_ops"
-    ),
+    "tf": ("strided_slice bitcast timestamp lite sysconfig bitwise estimator quantization raw_ops"),
     "tf.math": "cumulative_logsumexp lgamma digamma",
     "tf.nn": "max_pool1d ctc_greedy_decoder ctc_beam_search_decoder local_response_normalization pool",
-    "tf.random": "poisson stateless_truncated_normal log_uniform_candidate_sampler split",
+    "tf.random": "poisson stateless_truncated_normal log_uniform_candidate_sampler",
     "tf.image": (
         "draw_bounding_boxes non_max_suppression combined_non_max_suppression "
-        "stateless_random_crop stateless_random_brightness image_gradients"
+        "stateless_random_crop image_gradients"
     ),
     "tf.io": ("decode_gif decode_proto"),
     "tf.data": "FixedLengthRecordDataset",
     "tf.lookup": "StaticVocabularyTable",
     "tf.autograph.experimental": "set_loop_options",
-    "tf.distribute": ("TPUStrategy MultiWorkerMirroredStrategy in_cross_replica_context get_replica_context"),
+    "tf.distribute": "TPUStrategy coordinator ParameterServerStrategy",
     "tf.train": "ClusterSpec",
-    "tf.experimental": "ExtensionType dtensor",
+    "tf.experimental": "DynamicRaggedShape StructuredTensor dtensor",
     "tf.compat.v1": "disable_eager_execution placeholder Session",
 }
 

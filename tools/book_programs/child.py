@@ -290,9 +290,10 @@ def run_cell(code: str, scope: dict[str, Any], number: int) -> dict[str, Any]:
             last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
             name = f"cell{number}"
             Path(name + ".py").write_text(code)
-            exec(compile(tree, name + ".py", "exec"), scope)
+            exec(compile(tree, name + ".py", "exec", dont_inherit=True), scope)
             if last is not None:
-                value = eval(compile(ast.Expression(last.value), name + ".py", "eval"), scope)
+                expression = ast.Expression(last.value)
+                value = eval(compile(expression, name + ".py", "eval", dont_inherit=True), scope)
                 record["value"] = _plain(value)
                 if value is not None:
                     record["text"] = repr(value)[:300]
@@ -325,6 +326,8 @@ def main() -> None:
         sys.meta_path.insert(0, KerasIsTfKeras())
     keras = importlib.import_module("keras")
     replace_datasets(keras, task["samples"])
+    if side == "tf_keras":  # whose modules are other objects than those of `import keras`
+        replace_datasets(importlib.import_module("tensorflow").keras, task["samples"])
     replace_sklearn_data()
     avoid_downloads(keras)
     shorten_training(keras)
@@ -332,7 +335,10 @@ def main() -> None:
     main_module = types.ModuleType("__main__")
     scope = vars(main_module)
     sys.modules["__main__"] = main_module
-    scope.update(_shell=_shell, display=print, __file__=str(Path(task["name"]).name))
+    tab = types.SimpleNamespace(
+        selected=lambda *names: "tensorflow" in names
+    )  # of pages for several libraries
+    scope.update(_shell=_shell, display=print, tab=tab, __file__=str(Path(task["name"]).name))
     sys.argv = [Path(task["name"]).name, *task.get("arguments", [])]
 
     def stop(*args: Any) -> None:

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,13 @@ SUITES = {
     "dlp2": Suite(BOOK, "dea84a4e12cc3bb3cb61ce952a0168bca113d315", r"^second_edition/.*ipynb$"),
     "dlp1": Suite(BOOK, "dea84a4e12cc3bb3cb61ce952a0168bca113d315", r"^first_edition/.*ipynb$", "tf_keras"),
     "handson3": Suite("ageron+handson-ml3", "e3f3f9e66d58cfa1d068a498433063a1d3fba9ef", r"^1[0-9]_.*ipynb$"),
-    "d2l": Suite("d2l-ai+d2l-en", "23d7a5aecceee57d1292c56e90cce307f183bb0a", r"^chapter_.*md$"),
+    "d2l": Suite(
+        "d2l-ai+d2l-en",
+        "23d7a5aecceee57d1292c56e90cce307f183bb0a",
+        r"^chapter_.*md$",
+        "tf_keras",
+        samples=2048,
+    ),
     "tf_tutorials": Suite(
         DOCS,
         "7c3650212740204359d4ceae481abc79345541be",
@@ -114,19 +121,22 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _tensorflow_tabs(text: str) -> Iterator[str]:
-    """Yield the code of a page whose examples have tabs for several libraries: common and TensorFlow's."""
+    """Yield the code of a page whose examples have tabs for several libraries: common and TensorFlow's.
+
+    Code without a tab is that of the library that is the default of the page, another one.
+    """
     for block in re.findall(r"```\{?\.?python.*?\}?\n(.*?)```", text, re.DOTALL):
-        lines = block.splitlines()
-        tab = re.match(r"%%tab (.*)", lines[0]) if lines else None
-        if tab is None or "tensorflow" in tab[1] or "all" in tab[1].split(","):
-            yield "\n".join(line for line in lines if not line.startswith(("%%", "%load_ext", "tab.")))
+        first, _, code = block.partition("\n")
+        tab = re.match(r"(?:%%|#@)tab (.*)", first)
+        if tab and {"tensorflow", "all"} & {name.strip() for name in tab[1].split(",")}:
+            yield code
 
 
 def _prepared(code: str) -> str:
     if re.match(r"\s*%%(?!time|capture)", code):
         return ""
     lines = []
-    for line in code.splitlines():
+    for line in textwrap.dedent(code).splitlines() if code[:1] == " " else code.splitlines():
         stripped = line.strip()
         indent = line[: len(line) - len(line.lstrip())]
         if stripped.startswith("!"):

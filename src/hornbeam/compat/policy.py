@@ -101,10 +101,11 @@ class Policy:
     def install_tensorflow_methods(self) -> None:
         """Give tensors, variables and strings the methods of TensorFlow, once."""
         if not self._has_tensorflow_methods:
-            from hornbeam.compat.tensorflow import tensors
+            from hornbeam.compat.tensorflow import checkpoints, data, tensors
 
             self._has_tensorflow_methods = True
-            self._apply(tensors.patches())
+            for module in (tensors, data, checkpoints):
+                self._apply(module.patches())
 
     def uninstall(self) -> None:
         """Undo all changes, in reverse order."""

@@ -15,6 +15,7 @@ import numpy as np
 from hornbeam.core.convert import as_tensor, from_torch
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor
+from hornbeam.data.composite import Composite
 from hornbeam.data.frames import frame_to_array
 from hornbeam.ir.node import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
@@ -173,6 +174,8 @@ def as_part(value: Tree) -> Tree:
 
     Raises HornbeamTypeError for values other than numbers and strings, ShapeError for ragged lists.
     """
+    if isinstance(value, Composite):
+        return value
     if isinstance(value, (np.generic, str, bytes)) or value is None or is_pipeline(value):
         return value.item() if isinstance(value, np.generic) and value.dtype.kind in "USO" else value
     if isinstance(value, Tensor):
@@ -258,6 +261,8 @@ def as_element(structure: Tree) -> Tree:
 
 
 def _part_for_user(value: Tree) -> Tree:
+    if isinstance(value, Composite):
+        return value.for_user()
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
         array = value.view() if isinstance(value, np.ndarray) else np.asarray(value)
         array.flags.writeable = False
@@ -278,6 +283,8 @@ def stack_parts(values: Sequence[Any]) -> Tree:
     first = values[0]
     if first is None:
         return None
+    if isinstance(first, Composite):
+        return first.stack(values)
     if is_text(first):
         return _stack_text(values)
     if is_pipeline(first):
@@ -362,26 +369,30 @@ def _pad_and_stack(column: Sequence[Any], shape: ShapeLike | None, value: Any) -
 
 def take_row(arrays: Tree, index: int) -> Tree:
     """Return one row of every array, as an element."""
-    return map_parts(lambda array: array[index], arrays)
+    return map_parts(lambda a: a.row(index) if isinstance(a, Composite) else a[index], arrays)
 
 
 def take_rows(arrays: Tree, rows: np.ndarray) -> Tree:
     """Return some rows of every array, as a batch."""
-    return map_parts(lambda array: array[rows], arrays)
+
+    def take(part: Any) -> Any:
+        if isinstance(part, Composite):
+            return stack_parts([part.row(int(index)) for index in rows])
+        return part[rows]
+
+    return map_parts(take, arrays)
 
 
 def count_rows(arrays: Tree, method: str) -> int:
     """Return the common number of rows. Raises ShapeError if numbers differ or an array is a scalar."""
     parts = flatten_parts(arrays)
     for part in parts:
-        if np.ndim(part) == 0:
+        if not isinstance(part, Composite) and np.ndim(part) == 0:
             raise ShapeError(f"{method} slices along the first axis, but {part!r} is a scalar")
-    lengths = {len(part) for part in parts}
-    if len(lengths) != 1:
-        raise ShapeError(
-            f"{method} needs arrays of one length, got {', '.join(str(len(part)) for part in parts)}"
-        )
-    return lengths.pop()
+    lengths = [part.row_count() if isinstance(part, Composite) else len(part) for part in parts]
+    if len(set(lengths)) != 1:
+        raise ShapeError(f"{method} needs arrays of one length, got {', '.join(map(str, lengths))}")
+    return lengths[0]
 
 
 # -- specs -------------------------------------------------------------------------------------------------
@@ -391,6 +402,8 @@ def spec_of(element: Tree) -> Tree:
     """Return the structure of an element with a TensorSpec for every part."""
 
     def spec(value: Tree) -> Tree:
+        if isinstance(value, Composite):
+            return value.spec()
         if is_text(value):
             return TensorSpec(np.shape(value) if isinstance(value, np.ndarray) else (), "string")
         if isinstance(value, (np.ndarray, np.generic)):
@@ -403,6 +416,16 @@ def spec_of(element: Tree) -> Tree:
 def map_specs(function: Callable[[TensorSpec], Any], spec: Tree) -> Tree:
     """Apply `function` to every TensorSpec of a structure; other parts stay."""
     return map_parts(lambda part: function(part) if isinstance(part, TensorSpec) else part, spec)
+
+
+def row_specs(spec: Tree) -> Tree:
+    """Return the specs of rows: without the first axis."""
+    return map_parts(lambda part: part.row() if hasattr(part, "row") else part, spec)
+
+
+def batch_specs(spec: Tree, size: int | None) -> Tree:
+    """Return the specs of batches, with a new first axis."""
+    return map_parts(lambda part: part.batch(size) if hasattr(part, "batch") else part, spec)
 
 
 def cast_to_spec(element: Tree, spec: Tree) -> Tree:

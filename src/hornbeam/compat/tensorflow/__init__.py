@@ -29,11 +29,12 @@ _NAMESPACES = {
     "data": "data:data records:data",
     "data.experimental": "data:data csv_files:data data_experimental",
     "debugging": "runtime:debugging",
-    "distribute": "runtime:distribute",
-    "distribute.cluster_resolver": "runtime:distribute.cluster_resolver",
+    "distribute": "distribute:distribute",
+    "distribute.cluster_resolver": "distribute:distribute.cluster_resolver",
+    "distribute.experimental": "distribute:distribute.experimental",
     "dtypes": "dtypes",
     "errors": "runtime:errors",
-    "experimental": "numpy_names:experimental",
+    "experimental": "numpy_names:experimental extension_types:experimental dispatch:experimental",
     "experimental.numpy": "numpy_names",
     "experimental.numpy.random": "numpy_names:random",
     "image": "image",
@@ -44,16 +45,20 @@ _NAMESPACES = {
     "math": "math",
     "nest": "runtime:nest",
     "nn": "nn",
+    "profiler": "",
+    "profiler.experimental": "runtime:profiler.experimental",
     "queue": "queues",
     "ragged": "ragged_names:ragged",
     "random": "random",
+    "random.experimental": "random",
+    "saved_model": "saved_model",
     "sets": "sparse:sets",
     "signal": "signal_audio:signal",
     "sparse": "sparse:sparse",
     "strings": "strings string_parts:strings",
     "summary": "files:summary",
     "test": "testing",
-    "train": "files:train records:train",
+    "train": "checkpoints:train records:train",
     "types": "runtime:types",
     "types.experimental": "runtime:types",
     "version": "runtime:version",
@@ -74,7 +79,8 @@ _INSTEAD = {
     "feature_column": " Use hornbeam.utils.FeatureSpace.",
     "lite": " Write the file with model.export('model.tflite', format='litert') (docs/interchange.md).",
     "placeholder": " Use keras.Input, or pass arrays to functions.",
-    "saved_model": " Write the folder with model.export('folder'), and read .keras files with load_model.",
+    "distribute.coordinator": " hornbeam.distribution trains in several processes (docs/distribution.md).",
+    "distribute.TPUStrategy": " TPUs are reached by the jax engine (docs/engines.md).",
     "tpu": " TPUs are reached by the jax engine (docs/engines.md).",
 }
 
@@ -136,4 +142,4 @@ def namespace(fullname: str) -> ModuleType:
         docs.append(target.__doc__)
         names = target.NAMESPACES[key].split() if key else target.__all__
         sources.update((name, target) for name in names if name not in sources)
-    return Namespace(fullname, sources, docs[0])
+    return Namespace(fullname, sources, docs[0] if docs else None)

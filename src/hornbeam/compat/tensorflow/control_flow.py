@@ -1,4 +1,4 @@
-"""tf.function, conditions, loops, and TensorArray. Arguments are TensorFlow's."""
+"""Functions of Python, conditions, loops, and TensorArray. Arguments are TensorFlow's."""
 
 from __future__ import annotations
 
@@ -10,157 +10,17 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, tree
-from hornbeam.compat.messages import log_once
-from hornbeam.compat.tensorflow import tape
+from hornbeam.compat.tensorflow.extension_types import row_of, stack_tensors
+from hornbeam.compat.tensorflow.ragged import stack_rows
 from hornbeam.compat.tensorflow.tensors import convert_to_tensor
 from hornbeam.core.convert import as_tensor
-from hornbeam.core.jit import jit
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.data import Strings
-from hornbeam.errors import ConcretizationError, MissingNameError
+from hornbeam.data.composite import Composite
+from hornbeam.data.elements import for_user
 from hornbeam.ir.trace import current_level
 
-# -- tf.function ---------------------------------------------------------------------------------------------
-
-
-# Set by tf.config.run_functions_eagerly.
-run_eagerly = False
-
-
-class _ByReference:
-    """A variable among the arguments, passed by reference so that the function can assign it."""
-
-    def __init__(self, variable: Variable) -> None:
-        self.variable = variable
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByReference) and other.variable is self.variable
-
-    def __hash__(self) -> int:
-        return id(self.variable)
-
-
-def _wrap(x: Any) -> Any:
-    return _ByReference(x) if isinstance(x, Variable) else x
-
-
-def _unwrap(x: Any) -> Any:
-    return x.variable if isinstance(x, _ByReference) else x
-
-
-class Function:
-    """A compiled function, by `hornbeam.jit`.
-
-    TensorFlow rewrites `if`, `while` and `for` on tensors; here such a function runs line by line, which a
-    line on stderr reports. Under an open gradient tape it is not compiled either: the tape needs its nodes.
-
-    Args:
-        fn: Function of tensors, variables and Python values.
-    """
-
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, fn)
-        self.python_function = fn
-        self._concrete: dict[Any, ConcreteFunction] = {}
-
-        def run(args: Any, kwargs: Any) -> Any:
-            args, kwargs = tree.map_structure(_unwrap, (args, kwargs))
-            return fn(*args, **kwargs)
-
-        self._compiled: Callable[..., Any] | None = jit(run)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        eager = run_eagerly or tape.is_recording() or self._compiled is None
-        if eager or current_level() or current_variable_tracer() is not None or _has_text(args, kwargs):
-            return self.python_function(*args, **kwargs)
-        try:
-            return self._compiled(*tree.map_structure(_wrap, (args, kwargs)))  # type: ignore[misc]
-        except ConcretizationError:
-            self._compiled = None
-            name = getattr(self.python_function, "__name__", "function")
-            log_once(
-                f"tf.function {name!r} branches on values (if, while, for on tensors): it runs line by line"
-            )
-            return self.python_function(*args, **kwargs)
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        """Bind a method: it is compiled once for each instance."""
-        if instance is None:
-            return self
-        bound = Function(self.python_function.__get__(instance, owner))
-        if hasattr(instance, "__dict__") and self.python_function.__name__.isidentifier():
-            object.__setattr__(instance, self.python_function.__name__, bound)
-        return bound
-
-    def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
-        """Return the function for one signature of its arguments.
-
-        Args:
-            *args: Tensors, TensorSpecs and Python values.
-            **kwargs: The same, by name.
-        """
-        leaves = tree.flatten((args, kwargs))
-        key = tuple((tuple(x.shape), str(x.dtype)) if hasattr(x, "dtype") else repr(x) for x in leaves)
-        return self._concrete.setdefault(key, ConcreteFunction(self, args, kwargs))
-
-
-class ConcreteFunction:
-    """A tf.function for one signature. Python values are fixed: only tensors are passed to it.
-
-    Args:
-        function: The function.
-        args: Tensors, TensorSpecs and Python values.
-        kwargs: The same, by name.
-    """
-
-    def __init__(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._function = function
-        self.name = getattr(function.python_function, "__name__", "function")
-        self.structured_input_signature = (args, kwargs)
-        self._args = args
-        self._fixed = {k: v for k, v in kwargs.items() if not hasattr(v, "dtype")}
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function with the values of its tensors, fixed Python values in between."""
-        values = iter(args)
-        python = (int, float, bool, str, type(None))
-        listed = [x if isinstance(x, python) else next(values, _MISSING) for x in self._args]
-        rest = [x for x in listed if x is not _MISSING]
-        return self._function(*rest, *values, **{**self._fixed, **kwargs})
-
-    def __getattr__(self, name: str) -> Any:
-        raise MissingNameError(
-            f"a concrete function has no {name!r} under `hornbeam run`, which builds no graph of TensorFlow"
-        )
-
-
-_MISSING = object()
-
-
-def _has_text(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return any(isinstance(x, Strings) for x in (*args, *kwargs.values()))
-
-
-def function(
-    func: Callable[..., Any] | None = None,
-    input_signature: Any = None,
-    autograph: bool = True,
-    jit_compile: bool | None = None,
-    reduce_retracing: bool = False,
-    experimental_implements: Any = None,
-    experimental_autograph_options: Any = None,
-    experimental_attributes: Any = None,
-    experimental_relax_shapes: bool | None = None,
-    experimental_compile: bool | None = None,
-    experimental_follow_type_hints: bool | None = None,
-) -> Any:
-    """Compile `func`, once for each signature of its arguments.
-
-    Options are ignored: unknown sizes in `input_signature` are compiled when they occur, and the others
-    configure TensorFlow's compiler.
-    """
-    return function if func is None else Function(func)
+# -- functions of Python -------------------------------------------------------------------------------------
 
 
 def py_function(
@@ -207,6 +67,8 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], nam
     """Return the result of one of two functions."""
     if isinstance(pred, (builtins.bool, np.bool_)):
         return true_fn() if pred else false_fn()
+    if not current_level() and not as_tensor(pred).symbolic:  # the other function has no effects then
+        return true_fn() if np.asarray(pred) else false_fn()
     return ops.cond(pred, true_fn, false_fn)
 
 
@@ -222,14 +84,39 @@ def while_loop(
     name: str | None = None,
 ) -> Any:
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` is true."""
-    return ops.while_loop(cond, body, loop_vars, maximum_iterations=maximum_iterations)
+    if not any(isinstance(x, Composite) for x in tree.flatten(loop_vars)):
+        return ops.while_loop(cond, body, loop_vars, maximum_iterations=maximum_iterations)
+    state, count = loop_vars, 0
+    while (maximum_iterations is None or count < maximum_iterations) and np.asarray(cond(*state)):
+        state, count = body(*state), count + 1
+    return state
 
 
 def map_fn(
     fn: Callable[[Any], Any], elems: Any, dtype: Any = None, fn_output_signature: Any = None, **kwargs: Any
 ) -> Any:
-    """Apply `fn` to each slice along the first axis."""
-    return ops.map(fn, elems)
+    """Apply `fn` to each slice along the first axis, to each row of ragged tensors and ExtensionTypes.
+
+    Results are ragged if a row is, if `fn_output_signature` says so, or if their lengths differ.
+    """
+    leaves = tree.flatten(elems)
+    if not any(isinstance(x, (Composite, Strings)) for x in leaves) and not hasattr(
+        fn_output_signature, "ragged_rank"
+    ):
+        return ops.map(fn, elems)
+    counts = [
+        len(x) if isinstance(x, Tensor) or not isinstance(x, Composite) else x.row_count() for x in leaves
+    ]
+    results = []
+    for index in range(counts[0]):
+        parts = [for_user(row_of(x, index)) for x in leaves]
+        results.append(fn(tree.pack_sequence_as(elems, parts)))
+    return tree.map_structure(lambda *rows: _rows_together(rows), *results)
+
+
+def _rows_together(rows: Sequence[Any]) -> Any:
+    lengths = {tuple(row.shape) for row in rows if not isinstance(row, Composite)}
+    return stack_rows(list(rows)) if len(lengths) > 1 else stack_tensors(rows)
 
 
 def vectorized_map(

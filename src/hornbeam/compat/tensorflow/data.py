@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.compat.patch import Patch
+from hornbeam.compat.tensorflow.ragged import stack_rows
+from hornbeam.compat.tensorflow.ragged_rows import RaggedRow
 from hornbeam.compat.tensorflow.strings import StringTensor, holds_text, map_elements
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
@@ -20,13 +23,16 @@ from hornbeam.data import AUTOTUNE as AUTOTUNE
 from hornbeam.data import INFINITE_CARDINALITY as INFINITE_CARDINALITY
 from hornbeam.data import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
 from hornbeam.data import Dataset, TensorSpec
+from hornbeam.data.composite import Composite
+from hornbeam.data.elements import for_user, map_parts
+from hornbeam.data.pipeline.transforms import IteratorTransform
 from hornbeam.ir.types import dtype_name
 
 # Namespace -> its names.
 NAMESPACES = {
     "data": (
-        "AUTOTUNE INFINITE_CARDINALITY UNKNOWN_CARDINALITY Dataset Options TextLineDataset cardinality "
-        "make_csv_dataset"
+        "AUTOTUNE INFINITE_CARDINALITY UNKNOWN_CARDINALITY Dataset Options TextLineDataset "
+        "cardinality make_csv_dataset"
     ),
     "lookup": "KeyValueTensorInitializer StaticHashTable TextFileIndex TextFileInitializer",
 }
@@ -60,6 +66,104 @@ def TextLineDataset(filenames: Any, *args: Any, **kwargs: Any) -> Dataset:
                 yield from (line.rstrip("\r\n") for line in file)
 
     return Dataset.from_generator(lines, output_signature=TensorSpec((), "string"))
+
+
+class DatasetIterator:
+    """Iterator of a dataset, whose position checkpoints store.
+
+    Args:
+        dataset: The dataset.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._start(dataset._orders(), 0)
+
+    def _start(self, orders: list[list[int]], skipped: int) -> None:
+        self._orders = orders
+        self._elements = map(for_user, self._dataset._stage.run())
+        self._position = skipped
+        for _ in range(skipped):
+            next(self._elements, None)
+
+    def __iter__(self) -> DatasetIterator:
+        return self
+
+    def __next__(self) -> Any:
+        element = next(self._elements)
+        self._position += 1
+        return element
+
+    next = get_next = __next__
+
+    def get_next_as_optional(self) -> Optional:
+        """Return the next element, or that there is none."""
+        try:
+            return Optional((next(self),))
+        except StopIteration:
+            return Optional(())
+
+    @property
+    def element_spec(self) -> Any:
+        """Types of the elements."""
+        return self._dataset.element_spec
+
+    def state(self) -> np.ndarray:
+        """Return the number of elements so far, and the seed and pass of each shuffle."""
+        return np.array([self._position, *(n for order in self._orders for n in order)], np.int64)
+
+    def restore(self, state: np.ndarray) -> None:
+        """Continue from a `state` of the same pipeline: the elements before it are computed again."""
+        position, *numbers = (int(n) for n in state)
+        orders = [numbers[i : i + 2] for i in range(0, len(numbers), 2)]
+        self._dataset._set_orders(orders)
+        self._start(orders, position)
+
+
+class Optional:
+    """Element of a dataset, or none.
+
+    Args:
+        values: Tuple of the element, or an empty one.
+    """
+
+    def __init__(self, values: tuple[Any, ...]) -> None:
+        self._values = values
+
+    def has_value(self) -> Tensor:
+        """Return True if there is an element."""
+        return as_tensor(bool(self._values))
+
+    def get_value(self) -> Any:
+        """Return the element. Raise ValueError if there is none."""
+        if not self._values:
+            raise ValueError("the dataset has no more elements: ask has_value() first")
+        return self._values[0]
+
+
+def ragged_batch(
+    dataset: Dataset, batch_size: int, drop_remainder: bool = False, row_splits_dtype: Any = "int64",
+    name: str | None = None,
+) -> Dataset:  # fmt: skip
+    """Combine consecutive elements of different lengths into ragged batches."""
+
+    def as_row(part: Any) -> Any:
+        return (
+            RaggedRow(for_user(part), stack_rows)
+            if np.ndim(part) and not isinstance(part, Composite)
+            else part
+        )
+
+    rows = IteratorTransform(dataset._stage, lambda run: (map_parts(as_row, x) for x in run), "ragged_batch")
+    return Dataset(rows).batch(batch_size, drop_remainder)
+
+
+def patches() -> list[Patch]:
+    """List the patches that give the iterators of datasets the methods of TensorFlow."""
+    return [
+        Patch(Dataset, "__iter__", lambda self: DatasetIterator(self)),
+        Patch(Dataset, "ragged_batch", ragged_batch),
+    ]
 
 
 # -- CSV files -----------------------------------------------------------------------------------------------

@@ -8,9 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.compat.tensorflow.data import Options, ragged_batch
 from hornbeam.data import Dataset, TensorSpec
 
-__all__ = ["Counter", "unbatch"]
+__all__ = ["AutoShardPolicy", "Counter", "DistributeOptions", "dense_to_ragged_batch", "unbatch"]
+
+
+class AutoShardPolicy:
+    """Ways to divide a dataset among workers, of which one exists."""
+
+    OFF, AUTO, FILE, DATA, HINT = -1, 0, 1, 2, 3
+
+
+DistributeOptions = Options
+
+
+def dense_to_ragged_batch(
+    batch_size: int, drop_remainder: bool = False, row_splits_dtype: Any = "int64"
+) -> Callable[[Dataset], Dataset]:
+    """Return a function for `Dataset.apply` that makes batches of elements of different lengths ragged."""
+    return lambda dataset: ragged_batch(dataset, batch_size, drop_remainder)
 
 
 def Counter(start: int = 0, step: int = 1, dtype: Any = "int64") -> Dataset:

@@ -140,6 +140,33 @@ class TensorShape(tuple[Any, ...]):
     def num_elements(self) -> int | None:
         return math.prod(self) if self.is_fully_defined() else None
 
+    def is_compatible_with(self, other: Any) -> Any:
+        """Return True if the sizes that both know are equal."""
+        sizes = TensorShape(other)
+        return len(self) == len(sizes) and all(
+            a is None or b is None or a == b for a, b in zip(self, sizes, strict=True)
+        )
+
+    def assert_is_compatible_with(self, other: Any) -> None:
+        """Raise ValueError if a size differs."""
+        if not self.is_compatible_with(other):
+            raise ValueError(f"the shapes {self} and {TensorShape(other)} are incompatible")
+
+    def merge_with(self, other: Any) -> TensorShape:
+        """Return the sizes that either knows. Raise ValueError if one differs."""
+        self.assert_is_compatible_with(other)
+        return TensorShape([b if a is None else a for a, b in zip(self, other, strict=True)])
+
+    def assert_has_rank(self, rank: int) -> None:
+        """Raise ValueError for another number of axes."""
+        if len(self) != rank:
+            raise ValueError(f"the shape {self} must have rank {rank}")
+
+    def with_rank(self, rank: int) -> TensorShape:
+        """Return this shape. Raise ValueError for another number of axes."""
+        self.assert_has_rank(rank)
+        return self
+
     def concatenate(self, other: Any) -> TensorShape:
         return TensorShape((*self, *other))
 

@@ -1,11 +1,10 @@
-"""tf.io, tf.train and tf.summary: files, images, checkpoints and event files. Arguments are TensorFlow's."""
+"""tf.io and tf.summary: files, images and event files. Arguments are TensorFlow's."""
 
 from __future__ import annotations
 
 import contextlib
 import glob as _glob
 import io as _io
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,6 @@ from hornbeam.compat.messages import log_once
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable
-from hornbeam.saving.files import replace_file
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -29,8 +26,10 @@ NAMESPACES = {
         "write_file"
     ),
     "io.gfile": "GFile copy exists glob isdir listdir makedirs mkdir remove rmtree",
-    "train": "Checkpoint CheckpointManager latest_checkpoint",
-    "summary": "SummaryWriter audio create_file_writer flush histogram image scalar text",
+    "summary": (
+        "SummaryWriter audio create_file_writer flush histogram image scalar text trace_export trace_off "
+        "trace_on"
+    ),
 }
 
 
@@ -195,159 +194,6 @@ def copy(src: str, dst: str, overwrite: bool = False) -> None:
     shutil.copyfile(src, dst)
 
 
-# -- tf.train ------------------------------------------------------------------------------------------------
-
-
-_SUFFIX = ".npz"
-
-
-class Restored:
-    """Result of `restore`. Its checks always pass, since `restore` assigns everything at once."""
-
-    def assert_consumed(self) -> Restored:
-        return self
-
-    def assert_existing_objects_matched(self) -> Restored:
-        return self
-
-    def expect_partial(self) -> Restored:
-        return self
-
-
-class Checkpoint:
-    """Variables of several objects in one file: `Checkpoint(model=model, optimizer=optimizer)`.
-
-    Files are .npz archives, which TensorFlow does not read. Those of TensorFlow are not read here.
-
-    Args:
-        root: Object with variables, saved as "root".
-        **kwargs: Names, and objects with variables.
-    """
-
-    def __init__(self, root: Any = None, **kwargs: Any) -> None:
-        self._objects = {**({} if root is None else {"root": root}), **kwargs}
-        self.save_counter = Variable(0, dtype="int64", trainable=False, name="save_counter")
-        for name, value in kwargs.items():
-            setattr(self, name, value)
-
-    def _variables(self) -> dict[str, Variable]:
-        variables = {"save_counter": self.save_counter}
-        for name, value in self._objects.items():
-            if not isinstance(value, Variable) and not hasattr(value, "variables"):
-                log_once(f"tf.train.Checkpoint: {name!r} has no variables, and is not saved")
-                continue
-            listed = [value] if isinstance(value, Variable) else value.variables
-            variables.update({f"{name}/{index}": variable for index, variable in enumerate(listed)})
-        return variables
-
-    def write(self, file_prefix: Any, options: Any = None) -> str:
-        """Write all variables to `file_prefix` with the suffix .npz, and return `file_prefix`."""
-        with replace_file(f"{file_prefix}{_SUFFIX}") as file:
-            np.savez(file, **{name: np.asarray(v) for name, v in self._variables().items()})  # type: ignore[arg-type]
-        return str(file_prefix)
-
-    def save(self, file_prefix: Any, options: Any = None) -> str:
-        """Write all variables to `file_prefix-N`, where N increases by 1 at each call."""
-        Path(file_prefix).parent.mkdir(parents=True, exist_ok=True)
-        self.save_counter.assign_add(1)
-        return self.write(f"{file_prefix}-{int(self.save_counter)}")
-
-    def read(self, save_path: Any, options: Any = None) -> Restored:
-        """Assign the values of a file.
-
-        Args:
-            save_path: Path without suffix.
-            options: Ignored.
-
-        Returns:
-            Object with the checks of TensorFlow.
-
-        Raises:
-            ValueError: If the file has other variables than the objects. Optimizers, and models without an
-                Input, must be built first.
-        """
-        variables = self._variables()
-        with np.load(f"{save_path}{_SUFFIX}", allow_pickle=False) as file:
-            values = {name: file[name] for name in file.files}
-        if values.keys() != variables.keys():
-            unmatched = sorted(values.keys() ^ variables.keys())
-            raise ValueError(
-                f"{save_path}: {len(unmatched)} variables are in the file or in the objects only, among them "
-                f"{unmatched[0]!r}. Build models and optimizers before restoring, for example by "
-                "optimizer.build(model.trainable_variables)."
-            )
-        for name, variable in variables.items():
-            variable.assign(values[name])
-        return Restored()
-
-    def restore(self, save_path: Any, options: Any = None) -> Restored:
-        """Assign the values of a file; None changes nothing."""
-        return Restored() if save_path is None else self.read(save_path)
-
-
-def _list_checkpoints(folder: Path, name: str | None = None) -> list[str]:
-    """Return the checkpoints in a folder without their suffixes, the oldest first."""
-    numbered = []
-    for path in folder.glob(f"*-*{_SUFFIX}"):
-        match = re.fullmatch(r"(.+)-(\d+)", path.stem)
-        if match and (name is None or match[1] == name):
-            numbered.append((int(match[2]), str(path.with_suffix(""))))
-    return [path for _, path in sorted(numbered)]
-
-
-def latest_checkpoint(checkpoint_dir: Any, latest_filename: str | None = None) -> str | None:
-    """Return the newest checkpoint in a folder, or the newest file of `Model.save_weights`, or None."""
-    folder = Path(checkpoint_dir)
-    checkpoints = _list_checkpoints(folder)
-    if checkpoints:
-        return checkpoints[-1]
-    weights = sorted(folder.glob("*.weights.h5"), key=lambda path: (path.stat().st_mtime_ns, path.name))
-    return str(weights[-1]).removesuffix(".weights.h5") if weights else None
-
-
-class CheckpointManager:
-    """Numbered checkpoints in a folder, of which only the newest are kept.
-
-    Args:
-        checkpoint: The Checkpoint to save and restore.
-        directory: Path of the folder.
-        max_to_keep: Number of checkpoints to keep. All if None.
-        checkpoint_name: Prefix of the file names.
-    """
-
-    def __init__(
-        self, checkpoint: Checkpoint, directory: Any, max_to_keep: int | None, checkpoint_name: str = "ckpt"
-    ) -> None:
-        self.checkpoint, self.directory = checkpoint, str(directory)
-        self._max_to_keep, self._name = max_to_keep, checkpoint_name
-
-    @property
-    def checkpoints(self) -> list[str]:
-        return _list_checkpoints(Path(self.directory), self._name)
-
-    @property
-    def latest_checkpoint(self) -> str | None:
-        checkpoints = self.checkpoints
-        return checkpoints[-1] if checkpoints else None
-
-    def save(self, checkpoint_number: int | None = None) -> str:
-        """Write a checkpoint, and delete the oldest beyond `max_to_keep`."""
-        prefix = Path(self.directory) / self._name
-        if checkpoint_number is None:
-            path = self.checkpoint.save(prefix)
-        else:
-            prefix.parent.mkdir(parents=True, exist_ok=True)
-            path = self.checkpoint.write(f"{prefix}-{int(checkpoint_number)}")
-        for old in self.checkpoints[: -self._max_to_keep] if self._max_to_keep else []:
-            Path(old + _SUFFIX).unlink()
-        return path
-
-    def restore_or_initialize(self) -> str | None:
-        """Restore the newest checkpoint, if any, and return its path."""
-        self.checkpoint.restore(self.latest_checkpoint)
-        return self.latest_checkpoint
-
-
 # -- tf.summary ----------------------------------------------------------------------------------------------
 
 
@@ -396,6 +242,19 @@ class SummaryWriter:
 def create_file_writer(logdir: str, *args: Any, **kwargs: Any) -> SummaryWriter:
     """Create a writer of event files in a folder."""
     return SummaryWriter(logdir)
+
+
+def trace_on(graph: bool = True, profiler: bool = False, profiler_outdir: Any = None) -> None:
+    """Say that there are no graphs of TensorFlow to write, and do nothing."""
+    log_once("tf.summary.trace_on: there are no graphs of TensorFlow here, none is written")
+
+
+def trace_export(name: str, step: Any = None, profiler_outdir: Any = None) -> None:
+    """Do nothing."""
+
+
+def trace_off() -> None:
+    """Do nothing."""
 
 
 def _add(kind: str, name: str, data: Any, step: Any, **options: Any) -> bool:

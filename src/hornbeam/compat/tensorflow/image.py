@@ -29,7 +29,9 @@ __all__ = [
     "per_image_standardization", "psnr", "random_brightness", "random_contrast", "random_crop",
     "random_flip_left_right", "random_flip_up_down", "random_hue", "random_saturation", "resize",
     "resize_with_crop_or_pad", "resize_with_pad", "rgb_to_grayscale", "rgb_to_hsv", "rgb_to_yuv", "rot90",
-    "sobel_edges", "ssim", "stateless_random_flip_left_right", "total_variation", "transpose", "yuv_to_rgb",
+    "sobel_edges", "ssim", "stateless_random_brightness", "stateless_random_contrast",
+    "stateless_random_flip_left_right", "stateless_random_hue", "stateless_random_saturation",
+    "total_variation", "transpose", "yuv_to_rgb",
 ]  # fmt: skip
 
 
@@ -375,6 +377,30 @@ def random_saturation(image: Any, lower: float, upper: float, seed: int | None =
 def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Tensor:
     """Rotate the hue by a random angle of at most `max_delta` of a full turn."""
     return adjust_hue(image, _uniform(-max_delta, max_delta, seed))
+
+
+def stateless_random_brightness(image: Any, max_delta: float, seed: Any) -> Tensor:
+    """Add a random number between -max_delta and max_delta, by the seed alone."""
+    return adjust_brightness(image, _stateless(-max_delta, max_delta, seed))
+
+
+def stateless_random_contrast(image: Any, lower: float, upper: float, seed: Any) -> Tensor:
+    """Multiply the contrast by a random factor, by the seed alone."""
+    return adjust_contrast(image, _stateless(lower, upper, seed))
+
+
+def stateless_random_saturation(image: Any, lower: float, upper: float, seed: Any) -> Tensor:
+    """Multiply the saturation by a random factor, by the seed alone."""
+    return adjust_saturation(image, _stateless(lower, upper, seed))
+
+
+def stateless_random_hue(image: Any, max_delta: float, seed: Any) -> Tensor:
+    """Rotate the hue by a random angle of at most `max_delta` of a full turn, by the seed alone."""
+    return adjust_hue(image, _stateless(-max_delta, max_delta, seed))
+
+
+def _stateless(low: float, high: float, seed: Any) -> Tensor:
+    return hb_random.uniform((), low, high, seed=stateless_key(seed))
 
 
 def per_image_standardization(image: Any) -> Tensor:

@@ -10,12 +10,14 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, as_dtype
+from hornbeam.compat.tensorflow.ragged_rows import RaggedRow, RaggedTensorSpec
 from hornbeam.compat.tensorflow.strings import StringTensor, holds_text
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.data.composite import Composite
 
 
-class RaggedTensor:
+class RaggedTensor(Composite):
     """Rows of different lengths.
 
     The lengths are known on the host; values are a tensor, so gradients flow to them.
@@ -261,6 +263,25 @@ class RaggedTensor:
         places = np.stack([self.rowids(), columns], axis=1)
         return SparseTensor(places, self.values, np.asarray(self.bounding_shape()))
 
+    # -- as part of a dataset ------------------------------------------------------------------------------
+
+    def stack(self, values: Any) -> RaggedTensor:
+        """Stack ragged tensors along a new first axis."""
+        return stack_rows(list(values))
+
+    def row(self, index: int) -> Any:
+        """Return a row, which stays ragged when rows are stacked again."""
+        row = self.rows()[index]
+        return row if isinstance(row, RaggedTensor) else RaggedRow(row, stack_rows)
+
+    def row_count(self) -> int:
+        """Return the number of rows."""
+        return len(self)
+
+    def spec(self) -> Any:
+        """Return the type."""
+        return RaggedTensorSpec(self.shape, self.dtype, self.ragged_rank)
+
     def __len__(self) -> int:
         return len(self._splits) - 1
 
@@ -284,6 +305,9 @@ class RaggedTensor:
         raise ValueError("a ragged tensor has no truth value: compare its values or its number of rows")
 
     __hash__ = object.__hash__
+
+
+RaggedTensorSpec.value_type = RaggedTensor
 
 
 def _binary(fn: Callable[[Any, Any], Any], reverse: bool = False) -> Any:

@@ -10,7 +10,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.compat.tensorflow import string_parts
-from hornbeam.compat.tensorflow.dtypes import TensorShape, as_dtype
+from hornbeam.compat.tensorflow.dispatch import dispatched, holds_extension
+from hornbeam.compat.tensorflow.dtypes import as_dtype
 from hornbeam.compat.tensorflow.ragged import RaggedTensor, as_values, concatenate, elementwise, stack_rows
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.core.convert import as_tensor
@@ -23,28 +24,6 @@ NAMESPACES = {
         "segment_ids_to_row_splits stack"
     )
 }
-
-
-class RaggedTensorSpec:
-    """Sizes, dtype and number of ragged axes of a ragged tensor.
-
-    Args:
-        shape: Sizes, with None for unknown ones and for ragged axes.
-        dtype: Dtype.
-        ragged_rank: Number of ragged axes.
-        row_splits_dtype: Dtype of the splits.
-    """
-
-    def __init__(
-        self,
-        shape: Any = None,
-        dtype: Any = "float32",
-        ragged_rank: int | None = None,
-        row_splits_dtype: Any = "int64",
-    ) -> None:
-        self.shape = None if shape is None else TensorShape(shape)
-        self.dtype = as_dtype(dtype)
-        self.ragged_rank = ragged_rank
 
 
 # -- tf.ragged -----------------------------------------------------------------------------------------------
@@ -227,10 +206,19 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
 _UNCHANGED = frozenset(
     [
         *string_parts.NAMESPACES["strings"].split(),
+        "Module",
+        "cond",
         "constant",
         "convert_to_tensor",
-        "identity",
+        "foldl",
+        "function",
         "is_tensor",
+        "map_fn",
+        "numpy_function",
+        "py_function",
+        "type_spec_from_value",
+        "vectorized_map",
+        "while_loop",
         "print",
         "shape",
     ]
@@ -249,6 +237,8 @@ def accepting_ragged(name: str, fn: Any) -> Any:
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if holds_extension((*args, *kwargs.values())):
+            return dispatched(name, fn, args, kwargs)
         if not any(_is_ragged(x) for x in (*args, *kwargs.values())):
             return fn(*args, **kwargs)
         handler = _HANDLERS.get(name) or (_reduction(fn) if name.startswith("reduce_") else None)

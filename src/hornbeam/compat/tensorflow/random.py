@@ -15,10 +15,12 @@ from hornbeam.compat.tensorflow.arrays import shuffle
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_integer
 from hornbeam.ops._common import shape_of
+from hornbeam.random import host_bits
 
 __all__ = [
-    "Generator", "categorical", "gamma", "get_global_generator", "normal", "set_seed", "shuffle",
-    "stateless_normal", "stateless_uniform", "truncated_normal", "uniform",
+    "Generator", "categorical", "fold_in", "gamma", "get_global_generator", "normal", "set_global_generator",
+    "set_seed", "shuffle", "split", "stateless_fold_in", "stateless_normal", "stateless_split",
+    "stateless_uniform", "truncated_normal", "uniform",
 ]  # fmt: skip
 
 
@@ -137,6 +139,23 @@ def stateless_key(seed: Any) -> Tensor:
     return ops.cast(ops.convert_to_tensor(seed), "uint32")
 
 
+def split(seed: Any, num: int = 2, alg: Any = None) -> Tensor:
+    """Derive seeds for the stateless functions from one, shape (num, 2)."""
+    return hb_random.randint((int(num), 2), 0, _LARGEST, "int32", seed=stateless_key(seed))
+
+
+def fold_in(seed: Any, data: Any, alg: Any = None) -> Tensor:
+    """Derive a seed for the stateless functions from one and an integer."""
+    low, high = ops.unstack(stateless_key(seed))
+    return hb_random.randint(
+        (2,), 0, _LARGEST, "int32", seed=ops.stack([low, high + ops.cast(data, "uint32")])
+    )
+
+
+_LARGEST = 2**31 - 1
+stateless_split, stateless_fold_in = split, fold_in
+
+
 class Generator:
     """Random number generator with its own state.
 
@@ -157,11 +176,52 @@ class Generator:
         """Create a generator with a random seed."""
         return cls()
 
+    @classmethod
+    def from_state(cls, state: Any, alg: Any = None) -> Generator:
+        """Create a generator that continues from the `state` of another."""
+        generator = cls(0)
+        generator.reset(state)
+        return generator
+
+    @property
+    def state(self) -> Any:
+        """Variable of the seed and the number of draws."""
+        return self._seeds.state
+
+    @property
+    def variables(self) -> list[Any]:
+        """The state, for checkpoints."""
+        return [self.state]
+
+    def reset(self, state: Any) -> None:
+        """Continue from the `state` of a generator."""
+        self.state.assign(state)
+
+    def reset_from_seed(self, seed: int) -> None:
+        """Continue as a new generator with this seed."""
+        self.reset(hb_random.SeedGenerator(seed).state)
+
+    def skip(self, delta: int) -> Any:
+        """Pass over some draws."""
+        self.state.assign_add(np.array([0, int(delta)], np.uint32))
+        return self.state
+
+    def split(self, count: int = 1) -> list[Generator]:
+        """Create independent generators, and advance this one."""
+        words = host_bits(self._seeds.host_next(), 2 * int(count)).reshape(-1, 2)
+        return [Generator.from_state(np.array([low, 0], np.uint32)) for low, _ in words]
+
     def normal(
         self, shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", name: str | None = None
     ) -> Tensor:
         """Draw from the normal distribution."""
         return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=self._seeds)
+
+    def truncated_normal(
+        self, shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", name: str | None = None
+    ) -> Tensor:
+        """Draw from the normal distribution, within two standard deviations of the mean."""
+        return hb_random.truncated_normal(shape_of(shape), mean, stddev, dtype, seed=self._seeds)
 
     def uniform(
         self, shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float32", name: str | None = None
@@ -182,3 +242,8 @@ def get_global_generator() -> Generator:
     if not _global:
         _global.append(Generator())
     return _global[0]
+
+
+def set_global_generator(generator: Generator) -> None:
+    """Replace the global generator."""
+    _global[:] = [generator]

@@ -15,16 +15,20 @@ from hornbeam.compat.tensorflow import (
     arrays,
     control_flow,
     dtypes,
+    functions,
     linalg,
     math,
     runtime,
     tape,
     tensors,
 )
+from hornbeam.compat.tensorflow.extension_types import TypeSpec as TypeSpec
+from hornbeam.compat.tensorflow.extension_types import type_spec_from_value as type_spec_from_value
 from hornbeam.compat.tensorflow.ragged import RaggedTensor as RaggedTensor
-from hornbeam.compat.tensorflow.ragged_names import RaggedTensorSpec as RaggedTensorSpec
+from hornbeam.compat.tensorflow.ragged_rows import RaggedTensorSpec as RaggedTensorSpec
 from hornbeam.compat.tensorflow.sparse import IndexedSlices as IndexedSlices
 from hornbeam.compat.tensorflow.sparse import SparseTensor as SparseTensor
+from hornbeam.compat.tensorflow.sparse import SparseTensorSpec as SparseTensorSpec
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
@@ -35,11 +39,11 @@ random_normal_initializer, random_uniform_initializer = RandomNormal, RandomUnif
 newaxis = None
 
 _OWN = (
-    "IndexedSlices RaggedTensor RaggedTensorSpec SparseTensor Tensor UnconnectedGradients "
-    "clip_by_global_norm clip_by_norm clip_by_value constant_initializer control_dependencies device "
-    "complex ensure_shape get_logger get_static_value global_norm group init_scope name_scope newaxis "
-    "no_op ones_initializer print random_normal_initializer random_uniform_initializer saturate_cast "
-    "zeros_initializer"
+    "IndexedSlices RaggedTensor RaggedTensorSpec SparseTensor SparseTensorSpec Tensor TypeSpec "
+    "UnconnectedGradients clip_by_global_norm clip_by_norm clip_by_value constant_initializer "
+    "control_dependencies device complex ensure_shape get_logger get_static_value global_norm group "
+    "init_scope name_scope newaxis no_op ones_initializer print random_normal_initializer "
+    "random_uniform_initializer saturate_cast type_spec_from_value zeros_initializer"
 )
 # Module -> its names that are in `tf` as well.
 _SHARED = {
@@ -51,13 +55,12 @@ _SHARED = {
         "tensor_scatter_nd_sub tensor_scatter_nd_update tile transpose unique unique_with_counts "
         "unstack where zeros zeros_like"
     ),
-    control_flow: (
-        "TensorArray cond foldl function map_fn numpy_function py_function scan vectorized_map while_loop"
-    ),
+    control_flow: ("TensorArray cond foldl map_fn numpy_function py_function scan vectorized_map while_loop"),
     dtypes: (
         "DType TensorShape TensorSpec as_dtype bfloat16 bool complex128 complex64 double float16 "
         "float32 float64 half int8 int16 int32 int64 string uint8 uint16 uint32 uint64"
     ),
+    functions: "function",
     linalg: "einsum matmul norm tensordot",
     math: (
         "abs acos acosh add add_n argmax argmin asin asinh atan atan2 atanh cos cosh cumsum divide "

@@ -1,17 +1,17 @@
-"""Namespaces about the process: tf.config, tf.distribute, tf.debugging, tf.errors and small ones."""
+"""Namespaces about the process: tf.config, tf.debugging, tf.errors and small ones."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam.compat.messages import log_once
-from hornbeam.compat.tensorflow import control_flow
+from hornbeam.compat.tensorflow import functions
 from hornbeam.compat.tensorflow.random import set_seed
 from hornbeam.config import disable_traceback_filtering as disable_traceback_filtering
 from hornbeam.config import enable_traceback_filtering as enable_traceback_filtering
@@ -32,12 +32,12 @@ NAMESPACES = {
         "set_random_seed"
     ),
     "config": (
-        "LogicalDeviceConfiguration PhysicalDevice enable_op_determinism functions_run_eagerly "
-        "get_visible_devices gpu_device_name is_built_with_cuda is_gpu_available list_logical_devices "
-        "list_physical_devices run_functions_eagerly set_inter_op_parallelism_threads "
-        "set_intra_op_parallelism_threads set_jit get_experimental_options set_experimental_options "
-        "set_logical_device_configuration set_virtual_device_configuration set_memory_growth "
-        "set_soft_device_placement set_visible_devices"
+        "LogicalDeviceConfiguration PhysicalDevice VirtualDeviceConfiguration enable_op_determinism "
+        "functions_run_eagerly get_visible_devices gpu_device_name is_built_with_cuda is_gpu_available "
+        "list_logical_devices list_physical_devices run_functions_eagerly "
+        "set_inter_op_parallelism_threads set_intra_op_parallelism_threads set_jit "
+        "get_experimental_options set_experimental_options set_logical_device_configuration "
+        "set_virtual_device_configuration set_memory_growth set_soft_device_placement set_visible_devices"
     ),
     "debugging": (
         "Assert assert_all_finite assert_equal assert_greater assert_greater_equal assert_less "
@@ -45,13 +45,12 @@ NAMESPACES = {
         "assert_type check_numerics disable_traceback_filtering enable_check_numerics "
         "enable_traceback_filtering is_traceback_filtering_enabled set_log_device_placement"
     ),
-    "distribute": "ReduceOp MirroredStrategy OneDeviceStrategy Strategy get_strategy has_strategy",
-    "distribute.cluster_resolver": "TPUClusterResolver",
     "errors": (
         "InvalidArgumentError NotFoundError OpError OutOfRangeError ResourceExhaustedError UnimplementedError"
     ),
     "nest": "flatten map_structure pack_sequence_as",
-    "types": "TensorLike",
+    "types": "SupportsTracingProtocol TensorLike TraceType TracingContext",
+    "profiler.experimental": "Profile Trace start stop",
     "version": "COMPILER_VERSION GIT_VERSION VERSION",
 }
 
@@ -64,6 +63,21 @@ VERSION = "2.19.0"
 GIT_VERSION = "hornbeam"
 COMPILER_VERSION = "hornbeam"
 TensorLike = Any
+
+
+class TraceType:
+    """Base class of the user's types of arguments of tf.function, which are not asked: a function is traced
+    anew for each object of another class than tensors and Python's values."""
+
+
+class SupportsTracingProtocol:
+    """Base class of objects with a type of their own, see `TraceType`."""
+
+
+class TracingContext:
+    """Context of a trace, see `TraceType`."""
+
+
 InvalidArgumentError = ShapeError
 NotFoundError = FileNotFoundError
 OutOfRangeError = StopIteration
@@ -136,6 +150,9 @@ class LogicalDeviceConfiguration(NamedTuple):
     experimental_device_ordinal: Any = None
 
 
+VirtualDeviceConfiguration = LogicalDeviceConfiguration
+
+
 def set_logical_device_configuration(device: Any, logical_devices: Any) -> None:
     """Do nothing: devices are not divided here."""
 
@@ -166,12 +183,39 @@ def enable_op_determinism() -> None:
 
 def run_functions_eagerly(run_eagerly: bool) -> None:
     """Run functions of tf.function line by line from now on, or compile them again."""
-    control_flow.run_eagerly = bool(run_eagerly)
+    functions.run_eagerly = bool(run_eagerly)
 
 
 def functions_run_eagerly() -> bool:
     """Return the setting of `run_functions_eagerly`."""
-    return control_flow.run_eagerly
+    return functions.run_eagerly
+
+
+# -- tf.profiler ---------------------------------------------------------------------------------------------
+
+
+def start(logdir: Any, options: Any = None) -> None:
+    """Say that TensorFlow's profiler is missing, and do nothing."""
+    log_once("tf.profiler.experimental records nothing here: hornbeam.profiler shows where the time goes")
+
+
+def stop(save: bool = True) -> None:
+    """Do nothing."""
+
+
+class Profile(contextlib.nullcontext[None]):
+    """Block that does nothing, after a line that says so."""
+
+    def __init__(self, logdir: Any, options: Any = None) -> None:
+        super().__init__()
+        start(logdir)
+
+
+class Trace(contextlib.nullcontext[None]):
+    """Block that does nothing."""
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__()
 
 
 # -- tf.autograph, tf.compat ---------------------------------------------------------------------------------
@@ -233,82 +277,6 @@ class logging:
     @staticmethod
     def set_verbosity(level: Any) -> None:
         """Do nothing."""
-
-
-# -- tf.distribute -------------------------------------------------------------------------------------------
-
-
-class Strategy:
-    """Strategy of one replica: a function runs once."""
-
-    num_replicas_in_sync = 1
-
-    @contextlib.contextmanager
-    def scope(self) -> Iterator[Strategy]:
-        """Do nothing: variables are created as outside of the block."""
-        yield self
-
-    def run(self, fn: Callable[..., Any], args: Any = (), kwargs: Any = None, options: Any = None) -> Any:
-        """Call `fn` once."""
-        return fn(*args, **(kwargs or {}))
-
-    def reduce(self, reduce_op: Any, value: Any, axis: int | None) -> Any:
-        """Return the value, its sum and mean over one replica. Raise NotImplementedError for an axis."""
-        if axis is not None:
-            raise NotImplementedError(
-                "Strategy.reduce(axis=) is not supported by `hornbeam run`. Reduce the value first."
-            )
-        return value
-
-    def experimental_distribute_dataset(self, dataset: Any, options: Any = None) -> Any:
-        """Return the dataset."""
-        return dataset
-
-
-class ReduceOp:
-    """Ways to combine the values of replicas."""
-
-    SUM, MEAN = "SUM", "MEAN"
-
-
-class OneDeviceStrategy(Strategy):
-    """Strategy of one device. The argument is ignored."""
-
-    def __init__(self, device: Any) -> None:
-        pass
-
-
-class MirroredStrategy(Strategy):
-    """Strategy of all local devices, of which one exists. A line on stderr says so if several are listed."""
-
-    def __init__(self, devices: Any = None, cross_device_ops: Any = None) -> None:
-        if devices is not None and len(devices) > 1:
-            log_once(f"MirroredStrategy has one replica here: {list(devices)} are one device")
-
-
-_default = Strategy()
-
-
-def get_strategy() -> Strategy:
-    """Return the strategy of one replica."""
-    return _default
-
-
-def has_strategy() -> bool:
-    """Return False: no strategy is active."""
-    return False
-
-
-class TPUClusterResolver:
-    """Raise ValueError, as TensorFlow does on a machine without a TPU."""
-
-    def __init__(self, tpu: Any = None, **kwargs: Any) -> None:
-        raise ValueError("no TPU was found: `hornbeam run` has the strategy of one replica only")
-
-    @classmethod
-    def connect(cls, tpu: Any = None, **kwargs: Any) -> TPUClusterResolver:
-        """Raise ValueError."""
-        return cls(tpu, **kwargs)
 
 
 # -- tf.debugging --------------------------------------------------------------------------------------------

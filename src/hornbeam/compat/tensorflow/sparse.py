@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam.compat.tensorflow.dtypes import TensorShape
+from hornbeam.compat.tensorflow.dtypes import TensorShape, as_dtype
 from hornbeam.compat.tensorflow.strings import StringTensor, holds_text
 from hornbeam.core import sparse as core
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.data.composite import Composite
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -32,7 +33,7 @@ class Places(np.ndarray):
         return np.asarray(self)
 
 
-class SparseTensor:
+class SparseTensor(Composite):
     """Tensor given by values at places; all others are 0, or "" for strings.
 
     Places are sorted by row. Numbers are Hornbeam's sparse tensors, which layers and operations take.
@@ -61,9 +62,61 @@ class SparseTensor:
         """Return other values at the same places."""
         return SparseTensor(self.indices, new_values, self.shape)  # type: ignore[attr-defined]
 
+    # As part of a dataset.
+
+    def stack(self, values: Any) -> Any:
+        """Stack sparse tensors along a new first axis."""
+        return concat(0, [expand_dims(value, 0) for value in values])
+
+    def row(self, index: int) -> Any:
+        """Return a row."""
+        places, values, shape = _parts(self)
+        rows = np.flatnonzero(places[:, 0] == index)
+        return SparseTensor(places[rows][:, 1:], _take(values, rows), shape[1:])
+
+    def row_count(self) -> int:
+        """Return the size of the first axis."""
+        return int(self.shape[0])  # type: ignore[attr-defined]
+
+    def spec(self) -> SparseTensorSpec:
+        """Return the type."""
+        return SparseTensorSpec(self.shape, self.dtype)  # type: ignore[attr-defined]
+
     def __repr__(self) -> str:
         places = np.asarray(self.indices).tolist()  # type: ignore[attr-defined]
         return f"SparseTensor(indices={places}, values={self.values}, dense_shape={self.shape})"  # type: ignore[attr-defined]
+
+
+class SparseTensorSpec:
+    """Sizes and dtype of a sparse tensor.
+
+    Args:
+        shape: Sizes, with None for unknown ones.
+        dtype: Dtype.
+    """
+
+    value_type = SparseTensor
+
+    def __init__(self, shape: Any = None, dtype: Any = "float32") -> None:
+        self.shape = None if shape is None else TensorShape(shape)
+        self.dtype = as_dtype(dtype)
+
+    def row(self) -> SparseTensorSpec:
+        """Return the type of a row."""
+        return SparseTensorSpec(self.shape[1:], self.dtype)  # type: ignore[index]
+
+    def batch(self, size: int | None) -> SparseTensorSpec:
+        """Return the type of a batch."""
+        return SparseTensorSpec((size, *self.shape), self.dtype)  # type: ignore[misc]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SparseTensorSpec) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        return f"SparseTensorSpec({self.shape!r}, {self.dtype!r})"
 
 
 class IndexedSlices:
@@ -227,7 +280,7 @@ def slice(sp_input: Any, start: Any, size: Any, name: Any = None) -> Any:
     places, values, shape = _parts(sp_input)
     first, extent = np.asarray(start), np.asarray(size)
     inside = ((places >= first) & (places < first + extent)).all(axis=1)
-    sizes = np.minimum(extent, np.array(shape) - first)
+    sizes = np.maximum(np.minimum(extent, np.array(shape) - first), 0)
     return SparseTensor(places[inside] - first, _take(values, np.flatnonzero(inside)), sizes)
 
 

@@ -67,6 +67,12 @@ def release_tape(tape: Any) -> None:
         variable.set_assignment_observer(None)
 
 
+def accessed(source: variable.Variable) -> None:
+    """Tell open tapes that a variable is read."""
+    for tape in tapes():
+        tape.accessed(source)
+
+
 def _observe(changed: variable.Variable, before: Node) -> None:
     for tape in tapes():
         tape.assigned(changed, before)
@@ -100,6 +106,7 @@ class GradientTape:
         self._watch_variables = watch_accessed_variables
         self._watched: list[Tensor] = []
         self._previous_nodes: dict[variable.Variable, list[Node]] = {}
+        self._accessed: dict[variable.Variable, None] = {}
         self._used = False
         self._recording = False
 
@@ -133,6 +140,16 @@ class GradientTape:
                 if not isinstance(x, variable.Variable):
                     _separate(x)
                 self._watched.append(x)
+
+    def accessed(self, source: variable.Variable) -> None:
+        """Record that a variable was read."""
+        if self._recording and self._watch_variables and source.trainable:
+            self._accessed[source] = None
+
+    def watched_variables(self) -> tuple[Any, ...]:
+        """Return the variables that were read in the block or watched, in that order."""
+        watched = [x for x in self._watched if isinstance(x, variable.Variable)]
+        return tuple(dict.fromkeys([*self._accessed, *watched]))
 
     def assigned(self, changed: variable.Variable, before: Node) -> None:
         """Record the value that a variable had before an assignment."""
@@ -283,6 +300,7 @@ class GradientTape:
     def reset(self) -> None:
         """Forget the watched tensors."""
         self._watched.clear()
+        self._accessed.clear()
         self._previous_nodes.clear()
 
     @contextmanager

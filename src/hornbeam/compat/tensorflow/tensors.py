@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import ops, tree
 from hornbeam.compat.patch import Patch
+from hornbeam.compat.tensorflow import tape
 from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam.compat.tensorflow.strings import StringTensor, as_bytes, holds_text
 from hornbeam.core import variable
@@ -177,6 +178,13 @@ def patches() -> list[Patch]:
 
     base_variable = variable.Variable
     stored_dtype: Any = vars(base_variable)["dtype"].fget
+    stored_node: Any = vars(base_variable)["node"].fget
+
+    def node(self: Any) -> Any:
+        if tape.is_recording():
+            tape.accessed(self)
+        return stored_node(self)
+
     return [
         Patch(Tensor, "shape", property(lambda self: TensorShape(self.node.shape))),
         Patch(Tensor, "dtype", property(lambda self: DType(self.node.dtype))),
@@ -189,6 +197,7 @@ def patches() -> list[Patch]:
         Patch(Strings, "numpy", as_bytes),
         Patch(base_variable, "shape", property(lambda self: TensorShape(self._type.shape))),
         Patch(base_variable, "dtype", property(lambda self: DType(stored_dtype(self)))),
+        Patch(base_variable, "node", property(node)),
         Patch(base_variable, "numpy", numpy),
         Patch(base_variable, "read_value", Variable.read_value),
     ]

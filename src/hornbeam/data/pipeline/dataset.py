@@ -774,7 +774,7 @@ def _window_source(values: Sequence[Any]) -> s.Stage:
 def _signature(types: Any, shapes: Any, signature: Any) -> Any:
     """Return TensorSpecs from the newer or the older arguments of from_generator."""
     if signature is not None:
-        return e.map_parts(lambda spec: e.TensorSpec(_sizes(spec.shape), spec.dtype), signature)
+        return e.map_parts(_as_tensor_spec, signature)
     if types is None:
         return None
     if shapes is None:
@@ -784,6 +784,12 @@ def _signature(types: Any, shapes: Any, signature: Any) -> Any:
     if isinstance(types, dict):
         return {key: _signature(types[key], shapes[key], None) for key in types}
     return tuple(_signature(*pair, None) for pair in zip(types, shapes, strict=True))
+
+
+def _as_tensor_spec(spec: Any) -> Any:
+    if hasattr(spec, "value_type"):  # of composite parts
+        return spec
+    return e.TensorSpec(_sizes(spec.shape), spec.dtype)
 
 
 def _sizes(shape: ShapeLike | None) -> tuple[int | None, ...] | None:

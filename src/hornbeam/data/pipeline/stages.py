@@ -107,7 +107,7 @@ class Slices(Stage):
         return self.length
 
     def spec(self) -> Tree:
-        return e.map_specs(e.TensorSpec.row, e.spec_of(self.arrays))
+        return e.row_specs(e.spec_of(self.arrays))
 
     def rows(self) -> ArrayRows:
         return ArrayRows(self.arrays, lambda: iter(range(self.length)))

@@ -280,8 +280,8 @@ class Batch(Stage):
         if self.stack is e.stack_elements:
             element_spec = self.source.spec()
         else:
-            element_spec = e.map_specs(e.TensorSpec.row, super().spec())
-        return e.map_specs(lambda s: s.batch(size), element_spec)
+            element_spec = e.row_specs(super().spec())
+        return e.batch_specs(element_spec, size)
 
 
 class Unbatch(Stage):
@@ -298,7 +298,7 @@ class Unbatch(Stage):
         return self.source.count() if self.source.count() in (0, INFINITE) else UNKNOWN
 
     def spec(self) -> Tree:
-        return e.map_specs(e.TensorSpec.row, self.source.spec())
+        return e.row_specs(self.source.spec())
 
 
 class Zip(Stage):
