@@ -103,7 +103,7 @@ class UnknownOutputError(KeyError, ValueError):
     __str__ = Exception.__str__  # that of KeyError shows the message in quotes
 
 
-class MissingModuleError(ImportError):
+class MissingModuleError(ModuleNotFoundError):
     """A script imports a part of Keras or TensorFlow that Hornbeam does not have."""
 
 

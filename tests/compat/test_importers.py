@@ -110,3 +110,25 @@ def test_child_processes_see_the_same(tmp_path: Path, method: str) -> None:
     run = [sys.executable, "-m", "hornbeam", "run", str(script), method]
     done = subprocess.run(run, capture_output=True, text=True)
     assert done.stdout.strip() == "Hornbeam", done.stderr
+
+
+def test_absent_modules_are_module_not_found_errors(tmp_path: Path) -> None:
+    """Packages try modules of several versions, and expect Python's error for those that are absent."""
+    script = """
+import tensorflow.python.keras.layers
+from tensorflow.python.keras import layers
+import keras
+assert layers is keras.layers
+for name in ("tensorflow.python.eager", "tensorflow.python.keras.engine.input_layer.InputLayer",
+             "keras.src.engine.nothing"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        assert error.name, name
+    else:
+        raise AssertionError(name)
+"""
+    (tmp_path / "script.py").write_text(script)
+    run = [sys.executable, "-m", "hornbeam", "run", "script.py"]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, env=_environment())
+    assert done.returncode == 0, done.stderr

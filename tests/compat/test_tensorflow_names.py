@@ -207,7 +207,7 @@ def test_unsupported_options_of_layer_operations_are_errors() -> None:
     with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not supported"):
         nn.conv2d(IMAGES, KERNEL, 1, "SAME", data_format="NCHW")
     with pytest.raises(NotImplementedError, match=r"Use 'SAME' or 'VALID', after tf\.pad"):
-        nn.conv2d(IMAGES, KERNEL, 1, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        nn.max_pool(IMAGES, 2, 2, [[0, 0], [1, 1], [1, 1], [0, 0]])
     with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not supported"):
         nn.max_pool(IMAGES, 2, 2, "VALID", data_format="NCHW")
     assert nn.conv2d(IMAGES, KERNEL, 1, "SAME", "NHWC").shape == (1, 4, 4, 3)

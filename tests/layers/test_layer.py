@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,27 @@ def test_build_takes_the_shapes_of_several_arguments() -> None:
     layer(np.ones((2, 3)), right=np.ones((4,)))
     assert layer.shapes == ((2, 3), (4,))
     assert layer.get_build_config() == {"shapes_dict": {"left_shape": (2, 3), "right_shape": (4,)}}
+
+
+def test_layers_of_several_inputs_without_a_build_are_loaded(tmp_path: Path) -> None:
+    @hornbeam.saving.register_keras_serializable(package="test_layer")
+    class Gate(Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.inner = layers.Dense(2)
+
+        def call(self, x: Any, gate: Any, scale: Any = None) -> Any:
+            return self.inner(x) * gate * scale
+
+    x, gate, scale = (hornbeam.Input((n,)) for n in (3, 2, 1))
+    model = hornbeam.Model([x, gate, scale], Gate()(x, gate, scale=scale))
+    assert model.layers[-1].get_build_config() is None
+    model.save(tmp_path / "m.keras")
+    data = [np.ones((4, n), "float32") for n in (3, 2, 1)]
+    loaded = hornbeam.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(loaded(data), model(data))
+    # Files of earlier versions have the shapes.
+    Gate().build_from_config({"shapes_dict": {"x_shape": [None, 3], "gate_shape": [None, 2]}})
 
 
 def test_compute_output_shape_leaves_the_layer_unbuilt() -> None:

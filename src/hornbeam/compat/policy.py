@@ -13,7 +13,7 @@ from typing import Any
 
 from hornbeam import config, engines
 from hornbeam._internal import warning_policy
-from hornbeam.compat import legacy_api, messages
+from hornbeam.compat import legacy_api, messages, seeds
 from hornbeam.compat.child_processes import preparation_data
 from hornbeam.compat.import_hook import ColabFinder, Finder, find_spec
 from hornbeam.compat.keras_backend import backend_name, set_backend
@@ -36,6 +36,7 @@ class Policy:
     - Warnings of Hornbeam name the line of the script (`warnings.showwarning`).
     - `importlib.util.find_spec` has no TensorFlow for packages (`import_hook.is_hidden_tensorflow`).
     - `keras.backend.backend()` follows KERAS_BACKEND (`compat.keras_backend`).
+    - `random.seed` and `np.random.seed` seed Hornbeam's generators as well (`compat.seeds`).
     - Child processes of `multiprocessing` install the same (`compat.child_processes`).
     - Engines whose library imports the real Keras or TensorFlow get it (`engines.host_libraries`).
     - Classes accept the arguments and methods of Keras 1 and 2 (`compat.legacy_api`), once Keras is imported.
@@ -89,6 +90,7 @@ class Policy:
                 Patch(config, "set_backend", set_backend),
                 Patch(importlib.util, "find_spec", find_spec),
                 Patch(multiprocessing.spawn, "get_preparation_data", _preparation_data),
+                *seeds.patches(),
             ]
         )
 

@@ -464,6 +464,8 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
         shapes = self._build_shapes.shapes
         if len(shapes) == 1:
             return {"input_shape": next(iter(shapes.values()))}
+        if type(self).build is Layer.build:  # it takes one shape: a call builds the sublayers
+            return None
         parameters = list(inspect.signature(type(self).build).parameters.values())[1:]
         needs_none = all(p.default is not p.empty for p in parameters)
         return {"shapes_dict": dict(shapes)} if shapes or needs_none else None
@@ -476,7 +478,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
         """
         if "input_shape" in config:
             self.build(shapes_from_json(config["input_shape"]))
-        elif "shapes_dict" in config:
+        elif "shapes_dict" in config and type(self).build is not Layer.build:
             self.build(**{name: shapes_from_json(shape) for name, shape in config["shapes_dict"].items()})
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Tree:

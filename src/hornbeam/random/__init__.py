@@ -35,7 +35,14 @@ from hornbeam.random.keys import (
 from hornbeam.random.keys import SharedDraws as SharedDraws
 from hornbeam.random.state import chosen_seed as chosen_seed
 from hornbeam.random.state import default_state as default_state
-from hornbeam.random.state import random_state, restart, set_random_seed, set_random_state
+from hornbeam.random.state import (
+    random_state,
+    restart,
+    seed_defaults,
+    seed_global,
+    set_random_seed,
+    set_random_state,
+)
 
 __all__ = [
     "SeedGenerator",
@@ -54,6 +61,8 @@ __all__ = [
     "randint",
     "random_state",
     "restart",
+    "seed_defaults",
+    "seed_global",
     "set_random_seed",
     "set_random_state",
     "shuffle",

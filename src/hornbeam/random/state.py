@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.core.convert import as_tensor
 from hornbeam.random.keys import WORD, _chosen, _default_seeds, global_seed_generator, seed_words
 
 
@@ -48,6 +49,26 @@ def restart(seed: int) -> None:
     _chosen[:] = [int(seed)]
     _default_seeds.seed(int(seed))
     generator.state.assign(seed_words(int(seed)))
+
+
+def seed_defaults(seed: int) -> None:
+    """Seed default seeds alone: those of initializers, layers and generators made from now on.
+
+    Args:
+        seed: Integer.
+    """
+    global_seed_generator()  # which draws a default seed when it is created
+    _default_seeds.seed(seed)
+
+
+def seed_global(seed: int) -> None:
+    """Seed the global generator alone, which draws the order of samples.
+
+    Args:
+        seed: Integer.
+    """
+    # Not by assign(), which a function that is being traced would record.
+    global_seed_generator().state._node = as_tensor(seed_words(int(seed))).node
 
 
 def random_state() -> dict[str, Any]:

@@ -125,6 +125,48 @@ with tf.device("/CPU:0"), tf.name_scope("scope"):
     same(tf.add_n([tf.constant(1.0), tf.constant(2.0)]), 3)
 same(tf.py_function(lambda a: a + 1, inp=[tf.constant(1.0)], Tout=tf.float32), 2)
 same(tf.numpy_function(lambda a: np.sort(a), [tf.constant([2.0, 1.0])], tf.float32), [1, 2])
+choices = [lambda: tf.constant(1.0), lambda: tf.constant(2.0), lambda: tf.constant(3.0)]
+for index, wanted in ((0, 1), (2, 3), (7, 3), (-1, 3)):
+    same(tf.switch_case(index, choices), wanted)
+    same(tf.switch_case(tf.constant(index), choices), wanted)
+    same(tf.function(lambda i: tf.switch_case(i, choices))(tf.constant(index)), wanted)
+by_index = {0: choices[0], 2: choices[1]}
+for index, wanted in ((0, 1), (1, 3), (2, 2), (3, 3), (-2, 3)):
+    same(tf.switch_case(tf.constant(index), by_index, default=choices[2]), wanted)
+    same(tf.switch_case(index, list(by_index.items()), choices[2]), wanted)
+
+
+def by_sign(x):
+    return tf.case([(x > 0, choices[0]), (x < 0, choices[1])], default=choices[2], exclusive=True)
+
+
+for x, wanted in ((5.0, 1), (-5.0, 2), (0.0, 3)):
+    same(by_sign(tf.constant(x)), wanted)
+    same(tf.function(by_sign)(tf.constant(x)), wanted)
+same(tf.case([(tf.constant(False), choices[0]), (tf.constant(True), choices[1])]), 2)
+
+
+def squares(n):
+    rows = tf.TensorArray(tf.float32, size=0, dynamic_size=True)
+    _, rows = tf.while_loop(
+        lambda i, _: i < 3,
+        lambda i, rows: (i + 1, rows.write(i, tf.cast(i, tf.float32) * n)),
+        (tf.constant(0), rows),
+    )
+    return rows.stack()
+
+
+same(squares(tf.constant(2.0)), [0, 2, 4])
+same(tf.function(squares)(tf.constant(3.0)), [0, 3, 6])
+pixels = tf.reshape(tf.range(6.0), (1, 2, 3, 1))
+shifted = tf.raw_ops.ImageProjectiveTransformV3(
+    images=pixels,
+    transforms=[[1.0, 0, 1, 0, 1, 0, 0, 0]],
+    output_shape=[2, 3],
+    fill_value=-1.0,
+    interpolation="NEAREST",
+)
+same(shifted[0, :, :, 0], [[1, 2, -1], [4, 5, -1]])
 same(tf.cond(tf.constant(True), lambda: tf.constant(1.0), lambda: tf.constant(2.0)), 1)
 same(tf.while_loop(lambda i: i < 5, lambda i: (i + 2,), [tf.constant(0)]), [6])
 same(tf.map_fn(lambda row: row * 2, tf.constant([1.0, 2.0])), [2, 4])

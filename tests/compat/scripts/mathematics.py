@@ -66,6 +66,16 @@ image = rng.normal(size=(1, 6, 6, 2)).astype("float32")
 kernel = rng.normal(size=(3, 3, 2, 3)).astype("float32")
 windows = np.lib.stride_tricks.sliding_window_view(image, (3, 3), axis=(1, 2))
 same(tf.nn.conv2d(image, kernel, strides=1, padding="VALID"), np.einsum("bhwcij,ijco->bhwo", windows, kernel))
+# explicit amounts of padding, a pair for each axis
+padding = [[0, 0], [2, 0], [1, 3], [0, 0]]
+wider = np.pad(image, padding)
+wanted = tf.nn.conv2d(wider, kernel, strides=1, padding="VALID")
+same(tf.nn.conv2d(image, kernel, strides=1, padding=padding), wanted)
+wanted = tf.nn.conv1d(wider[0, 2:], kernel[0], 2, "VALID")
+same(tf.nn.conv1d(image[0], kernel[0], 2, [[0, 0], [1, 3], [0, 0]]), wanted)
+kernel = rng.normal(size=(3, 3, 2, 2)).astype("float32")
+wanted = tf.nn.depthwise_conv2d(wider, kernel, [1, 1, 1, 1], "VALID")
+same(tf.nn.depthwise_conv2d(image, kernel, [1, 1, 1, 1], padding), wanted)
 same(tf.nn.max_pool2d(image, 2, 2, "VALID"), image.reshape(1, 3, 2, 3, 2, 2).max(axis=(2, 4)))
 same(
     tf.nn.avg_pool2d(image, [1, 2, 2, 1], [1, 2, 2, 1], "SAME"),

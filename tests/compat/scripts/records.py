@@ -4,6 +4,7 @@ import gzip
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -70,6 +71,20 @@ except (ValueError, tf.errors.InvalidArgumentError):
 bytes_of = tf.io.serialize_tensor(tf.constant([[1.0, 2.0]]))
 equal(tf.io.parse_tensor(bytes_of, tf.float32), [[1.0, 2.0]])
 equal(tf.io.parse_tensor(tf.io.serialize_tensor(tf.constant(["a"])), tf.string), [b"a"])
+for value, dtype in (
+    ([[1, 2], [3, 4]], "int32"),
+    (0, "int32"),
+    (2.5, "float32"),
+    (np.ones(3), "float64"),
+    (True, "bool"),
+):
+    proto = tf.make_tensor_proto(value)
+    array = tf.make_ndarray(type(proto).FromString(proto.SerializeToString()))
+    assert (array.dtype, array.tolist()) == (dtype, np.asarray(value).tolist()), (value, array)
+assert tf.make_ndarray(tf.make_tensor_proto(7, "float16", [2, 2])).tolist() == [[7, 7], [7, 7]]
+assert tf.make_ndarray(tf.make_tensor_proto([1, 2], shape=[2, 1])).shape == (2, 1)
+assert tf.make_ndarray(tf.make_tensor_proto(["a", "b"])).tolist() == [b"a", b"b"]
+assert tf.make_tensor_proto("text").string_val[0] == b"text"
 
 sequence = tf.train.SequenceExample(
     context=tf.train.Features(feature={"n": feature(int64_list=tf.train.Int64List(value=[7]))}),

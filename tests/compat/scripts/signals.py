@@ -53,6 +53,13 @@ near(tf.abs(c), [5, 2])
 near(tf.math.conj(c), [3 - 4j, -2j])
 near(tf.cast([1.0], tf.complex64), [1])
 
+for parts, dtype in ((np.float32, tf.complex64), (np.float64, tf.complex128)):
+    assert tf.complex(tf.constant([1.0], parts), tf.constant([2.0], parts)).dtype == dtype
+    terms = tf.signal.rfft(tf.constant([1.0, 2.0, 4.0], parts))
+    assert terms.dtype == dtype
+    assert tf.signal.irfft(terms).dtype == tf.as_dtype(parts)
+    assert tf.signal.fft(terms).dtype == dtype
+
 # characters
 equal(tf.strings.unicode_decode(["h\u00e9", "a"], "UTF-8"), [[104, 233], [97]])
 equal(tf.strings.unicode_decode("\u00e9", "UTF-8"), [233])

@@ -16,7 +16,7 @@ from hornbeam.errors import MissingModuleError, MissingNameError
 
 # Namespace -> modules with its names: those of `__all__`, or after a colon the key of its table NAMESPACES.
 _NAMESPACES = {
-    "": "root",
+    "": "root tensor_protos:tf",
     "audio": "signal_audio:audio",
     "autograph": "runtime:autograph",
     "autograph.experimental": "runtime:autograph",
@@ -38,7 +38,7 @@ _NAMESPACES = {
     "experimental.numpy": "numpy_names",
     "experimental.numpy.random": "numpy_names:random",
     "image": "image",
-    "io": "files:io records:io csv_files:io",
+    "io": "files:io records:io csv_files:io tensor_protos:io",
     "io.gfile": "files:io.gfile",
     "linalg": "linalg",
     "lookup": "data:lookup",
@@ -47,11 +47,13 @@ _NAMESPACES = {
     "nn": "nn",
     "profiler": "",
     "profiler.experimental": "runtime:profiler.experimental",
+    "python": "",  # the parent of tensorflow.python.keras
     "queue": "queues",
     "ragged": "ragged_names:ragged",
     "random": "random",
     "random.experimental": "random",
     "saved_model": "saved_model",
+    "raw_ops": "raw_ops",
     "sets": "sparse:sets",
     "signal": "signal_audio:signal",
     "sparse": "sparse:sparse",
@@ -133,7 +135,8 @@ def namespace(fullname: str) -> ModuleType:
     relative = _relative(fullname)
     if relative not in _NAMESPACES:
         suggestion = _INSTEAD.get(relative) or _typo(relative, [*_NAMESPACES, "keras"])
-        raise MissingModuleError(f"the script imports {fullname}, {_SUPPORT}{suggestion}")
+        message = f"the script imports {fullname}, {_SUPPORT}{suggestion}"
+        raise MissingModuleError(message, name=fullname)
     sources: dict[str, ModuleType] = {}
     docs = []
     for part in _NAMESPACES[relative].split():

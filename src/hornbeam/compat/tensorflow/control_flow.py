@@ -83,13 +83,59 @@ def while_loop(
     maximum_iterations: int | None = None,
     name: str | None = None,
 ) -> Any:
-    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` is true."""
-    if not any(isinstance(x, Composite) for x in tree.flatten(loop_vars)):
+    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` is true.
+
+    With a TensorArray or a composite tensor among the variables this is a loop of Python, whose condition
+    must have a value.
+    """
+    if not any(isinstance(leaf, (TensorArray, Composite)) for leaf in tree.flatten(loop_vars)):
         return ops.while_loop(cond, body, loop_vars, maximum_iterations=maximum_iterations)
-    state, count = loop_vars, 0
-    while (maximum_iterations is None or count < maximum_iterations) and np.asarray(cond(*state)):
-        state, count = body(*state), count + 1
+    state, steps = loop_vars, 0
+    while (maximum_iterations is None or steps < maximum_iterations) and builtins.bool(cond(*state)):
+        result = body(*state)
+        state = result if isinstance(result, (list, tuple)) else (result,)
+        steps += 1
     return state
+
+
+def switch_case(branch_index: Any, branch_fns: Any, default: Any = None, name: str | None = None) -> Any:
+    """Return the result of the function with this index, of the default (or last) for other indices.
+
+    Args:
+        branch_index: Integer scalar.
+        branch_fns: Functions without arguments: a list, a dict by index, or pairs (index, function).
+        default: Function for other indices.
+        name: Ignored.
+    """
+    pairs = branch_fns.items() if isinstance(branch_fns, dict) else branch_fns
+    pairs = [pair if isinstance(pair, tuple) else (i, pair) for i, pair in enumerate(pairs)]
+    branches = {int(index): function for index, function in pairs}
+    otherwise = default or branches[max(branches)]
+    functions = [branches.get(index, otherwise) for index in range(max(branches) + 1)] + [otherwise]
+    if not isinstance(branch_index, (int, np.integer)):
+        index = ops.cast(branch_index, "int32")
+        is_known = (index >= 0) & (index < len(functions))
+        return ops.switch(ops.where(is_known, index, len(functions) - 1), functions)
+    return functions[branch_index if 0 <= branch_index < len(functions) else -1]()
+
+
+def case(
+    pred_fn_pairs: Any, default: Any = None, exclusive: bool = False, strict: bool = False, name: Any = None
+) -> Any:
+    """Return the result of the function of the first true condition, else of the default.
+
+    Args:
+        pred_fn_pairs: Pairs (condition, function without arguments), or a dict of them.
+        default: Function for the case that no condition is true; by default the last of the pairs.
+        exclusive: Ignored, as the following arguments: the first true condition counts.
+    """
+    pairs = list(pred_fn_pairs.items() if isinstance(pred_fn_pairs, dict) else pred_fn_pairs)
+    if default is None:
+        *pairs, (_, default) = pairs
+    if not pairs:
+        return default()
+    (condition, function), *rest = pairs
+    return cond(condition, function, lambda: case(rest, default) if rest else default())
 
 
 def map_fn(

@@ -223,9 +223,20 @@ def _padding(padding: Any) -> str:
     """Return "same" or "valid". Raise NotImplementedError for explicit amounts."""
     if not isinstance(padding, str) or padding.upper() not in ("SAME", "VALID"):
         raise NotImplementedError(
-            f"padding={padding!r} is not supported. Use 'SAME' or 'VALID', after tf.pad for explicit amounts."
+            f"padding={padding!r} is for convolutions. Use 'SAME' or 'VALID', after tf.pad for amounts."
         )
     return padding.lower()
+
+
+def _padded(input: Any, padding: Any) -> tuple[Tensor, str]:
+    """Return the input of a convolution and "same" or "valid", with explicit amounts of padding applied."""
+    tensor = as_tensor(input)
+    if isinstance(padding, str):
+        return tensor, _padding(padding)
+    amounts = [(int(before), int(after)) for before, after in padding]
+    if len(amounts) != tensor.ndim:
+        raise ValueError(f"padding={padding!r} must have a pair for each of {tensor.ndim} axes")
+    return ops.pad(tensor, amounts), "valid"
 
 
 def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Tensor:
@@ -238,17 +249,18 @@ def conv1d(
     input: Any,
     filters: Any,
     stride: Any,
-    padding: str,
+    padding: Any,
     data_format: str = "NWC",
     dilations: Any = None,
     name: str | None = None,
 ) -> Tensor:
     """Convolve over one axis."""
+    tensor, mode = _padded(input, padding)
     return ops.conv(
-        input,
+        tensor,
         filters,
         _spatial(stride, 1),
-        _padding(padding),
+        mode,
         _layout(data_format),
         _spatial(dilations or 1, 1),
     )
@@ -264,26 +276,26 @@ def conv2d(
     name: str | None = None,
 ) -> Tensor:
     """Convolve over two axes."""
-    return ops.conv(
-        input, filters, _spatial(strides), _padding(padding), _layout(data_format), _spatial(dilations or 1)
-    )
+    tensor, mode = _padded(input, padding)
+    return ops.conv(tensor, filters, _spatial(strides), mode, _layout(data_format), _spatial(dilations or 1))
 
 
 def conv3d(
     input: Any,
     filters: Any,
     strides: Any,
-    padding: str,
+    padding: Any,
     data_format: str = "NDHWC",
     dilations: Any = None,
     name: str | None = None,
 ) -> Tensor:
     """Convolve over three axes."""
+    tensor, mode = _padded(input, padding)
     return ops.conv(
-        input,
+        tensor,
         filters,
         _spatial(strides, 3),
-        _padding(padding),
+        mode,
         _layout(data_format),
         _spatial(dilations or 1, 3),
     )
@@ -293,14 +305,15 @@ def depthwise_conv2d(
     input: Any,
     filter: Any,
     strides: Any,
-    padding: str,
+    padding: Any,
     data_format: str | None = None,
     dilations: Any = None,
     name: str | None = None,
 ) -> Tensor:
     """Convolve each channel separately over two axes."""
+    tensor, mode = _padded(input, padding)
     return ops.depthwise_conv(
-        input, filter, _spatial(strides), _padding(padding), _layout(data_format), _spatial(dilations or 1)
+        tensor, filter, _spatial(strides), mode, _layout(data_format), _spatial(dilations or 1)
     )
 
 

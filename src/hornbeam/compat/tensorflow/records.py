@@ -1,4 +1,4 @@
-"""TFRecord files, and the messages in them: `tf.train.Example`, their parsing, and tensors as bytes.
+"""TFRecord files, and the messages in them: `tf.train.Example` and their parsing.
 
 Messages are those of the library `protobuf`, by descriptors that are created here.
 """
@@ -32,7 +32,7 @@ NAMESPACES = {
     "io": (
         "FixedLenFeature FixedLenSequenceFeature RaggedFeature TFRecordOptions TFRecordWriter "
         "VarLenFeature parse_example parse_sequence_example parse_single_example "
-        "parse_single_sequence_example parse_tensor serialize_tensor"
+        "parse_single_sequence_example"
     ),
     "data": "TFRecordDataset",
 }
@@ -406,40 +406,3 @@ def parse_sequence_example(
     raise NotImplementedError(
         "parse_sequence_example is missing: map parse_single_sequence_example before batch()"
     )
-
-
-# -- tensors -------------------------------------------------------------------------------------------------
-
-# Numbers of dtypes in TensorProto.
-_DTYPES = {
-    "float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int16": 5, "int8": 6, "string": 7, "int64": 9,
-    "bool": 10, "uint16": 17, "float16": 19, "uint32": 22, "uint64": 23,
-}  # fmt: skip
-
-
-def serialize_tensor(tensor: Any, name: Any = None) -> StringTensor:
-    """Return the bytes of a TensorProto."""
-    proto = messages()["TensorProto"]()
-    value = tensor if isinstance(tensor, StringTensor) else np.asarray(as_tensor(tensor))
-    text = isinstance(tensor, StringTensor)
-    proto.dtype = _DTYPES["string" if text else value.dtype.name]
-    for size in value.shape:
-        proto.tensor_shape.dim.add(size=int(size))
-    if text:
-        proto.string_val.extend(tensor.array.reshape(-1).tolist())
-    else:
-        proto.tensor_content = np.ascontiguousarray(value).tobytes()
-    return StringTensor(proto.SerializeToString())
-
-
-def parse_tensor(serialized: Any, out_type: Any, name: Any = None) -> Any:
-    """Return the tensor of a TensorProto. Raise ValueError if it has another dtype."""
-    proto = messages()["TensorProto"].FromString(StringTensor(serialized).numpy())
-    dtype = str(as_dtype(out_type))
-    if proto.dtype != _DTYPES[dtype]:
-        names = {number: key for key, number in _DTYPES.items()}
-        raise ValueError(f"parse_tensor: the bytes hold {names.get(proto.dtype, proto.dtype)}, not {dtype}")
-    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    if dtype == "string":
-        return _as_values(list(proto.string_val), shape, dtype)
-    return as_tensor(np.frombuffer(proto.tensor_content, dtype).reshape(shape))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam import primitives as p
 from hornbeam.compat.tensorflow import (
     arrays,
     control_flow,
@@ -29,7 +30,7 @@ from hornbeam.compat.tensorflow.ragged_rows import RaggedTensorSpec as RaggedTen
 from hornbeam.compat.tensorflow.sparse import IndexedSlices as IndexedSlices
 from hornbeam.compat.tensorflow.sparse import SparseTensor as SparseTensor
 from hornbeam.compat.tensorflow.sparse import SparseTensorSpec as SparseTensorSpec
-from hornbeam.core.convert import as_tensor
+from hornbeam.core.convert import as_tensor, unify
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
 
@@ -55,7 +56,10 @@ _SHARED = {
         "tensor_scatter_nd_sub tensor_scatter_nd_update tile transpose unique unique_with_counts "
         "unstack where zeros zeros_like"
     ),
-    control_flow: ("TensorArray cond foldl map_fn numpy_function py_function scan vectorized_map while_loop"),
+    control_flow: (
+        "TensorArray case cond foldl map_fn numpy_function py_function scan switch_case "
+        "vectorized_map while_loop"
+    ),
     dtypes: (
         "DType TensorShape TensorSpec as_dtype bfloat16 bool complex128 complex64 double float16 "
         "float32 float64 half int8 int16 int32 int64 string uint8 uint16 uint32 uint64"
@@ -129,8 +133,9 @@ class UnconnectedGradients:
 
 
 def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
-    """Return real + i imag."""
-    return ops.view_as_complex(ops.stack([real, imag], axis=-1))
+    """Return real + i imag: complex128 for float64, else complex64."""
+    dtype = "float64" if "float64" in (as_tensor(real).dtype, as_tensor(imag).dtype) else "float32"
+    return Tensor(p.complex_(*unify(real, imag, dtype=dtype)))
 
 
 @contextlib.contextmanager

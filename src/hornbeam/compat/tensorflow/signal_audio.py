@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hornbeam import ops
+from hornbeam import primitives as p
 from hornbeam.compat.tensorflow.dtypes import as_dtype
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.core.convert import as_tensor
@@ -76,7 +77,9 @@ def overlap_and_add(signal: Any, frame_step: int, name: Any = None) -> Tensor:
 
 
 def _complex(parts: tuple[Tensor, Tensor]) -> Tensor:
-    return ops.view_as_complex(ops.stack(parts, axis=-1))
+    real, imaginary = parts
+    # Not view_as_complex, which makes complex64 of float64 as well.
+    return Tensor(p.complex_(real.node, imaginary.node))
 
 
 def _parts(x: Any) -> tuple[Tensor, Tensor]:
