@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 # Names the file that gets the outcomes, for the pytest plugin that this module also is.
 OUTCOMES = "HORNBEAM_SUITE_OUTCOMES"
+# Has a number n, if each n-th test is run.
+EVERY = "HORNBEAM_SUITE_EVERY"
 
 
 class Suite(NamedTuple):
@@ -35,6 +37,7 @@ class Suite(NamedTuple):
         excluded: Paths and names of tests that are left out (`-k` of pytest, `--ignore` for paths).
         reason: Why they are, and what else the table should say.
         step: Every `step`-th test file is run, in the order of their paths.
+        every: Of these, each test with a number that is a multiple is run.
         source: Folder that is imported from.
         real: KERAS_BACKEND on real Keras.
         here: KERAS_BACKEND on Hornbeam; none if "".
@@ -46,6 +49,7 @@ class Suite(NamedTuple):
     excluded: tuple[str, ...] = ()
     reason: str = ""
     step: int = 1
+    every: int = 1
     source: str = "."
     real: str = "jax"
     here: str = ""
@@ -60,7 +64,7 @@ SUITES = {
         excluded=("keras_rs/src/layers/embedding/jax/", "keras_rs/src/layers/embedding/tensorflow/"),
         reason="without the embeddings for TPUs of JAX and TensorFlow",
     ),
-    "hgq2": Suite("88ddffd", ("tests",), source="src"),
+    "hgq2": Suite("88ddffd", ("tests",), every=60, source="src", here="tensorflow"),
     "qkeras-v3": Suite("1.2.1", ("tests",)),
     "scikeras": Suite("0.13.0", ("tests",), real="torch"),
     "scikit-keras": Suite("0.4.1", ("tests",), real="torch"),
@@ -106,6 +110,11 @@ class Run(NamedTuple):
     seconds: float
 
 
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Keep a sample of the tests."""
+    items[:] = items[:: int(os.environ.get(EVERY, "1"))]
+
+
 def pytest_runtest_logreport(report: Any) -> None:
     """Write the outcome of a phase of a test: this module is a plugin of the runs."""
     if report.when == "call" or not report.passed:
@@ -148,7 +157,7 @@ def run(name: str, side: str, arguments: argparse.Namespace, logs: Path) -> None
     environment = {**os.environ, "MPLBACKEND": "agg", OUTCOMES: str(outcomes), "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= {"PYTHONPATH": os.pathsep.join(path), "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment |= {"KERAS_BACKEND": backend} if backend else {}
-    environment |= dict(suite.variables)
+    environment |= {EVERY: str(suite.every), **dict(suite.variables)}
     command = [arguments.python, "-m", "pytest", "-q", "-p", "package_suites", "-p", "no:cacheprovider"]
     command += [
         "--continue-on-collection-errors",
@@ -204,7 +213,8 @@ def table(names: list[str], logs: Path) -> str:
         total = [total[0] + len(passed), total[1] + count]
         suite = SUITES[name]
         step = f"each {suite.step}th test file" if suite.step > 1 else ""
-        note = "; ".join(part for part in (step, suite.reason) if part)
+        every = f"each {suite.every}th test" if suite.every > 1 else ""
+        note = "; ".join(part for part in (step, every, suite.reason) if part)
         percent = f" ({100 * count / len(passed):.1f}%)" if passed else ""
         lines.append(
             f"| {name} | {suite.version} | {suite.real} | {len(passed)} | {count}{percent} "

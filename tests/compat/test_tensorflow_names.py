@@ -133,7 +133,8 @@ SUPPORTED = {
 
 # Each raises an error that names it.
 REFUSED = {
-    "tf": ("strided_slice bitcast timestamp lite sysconfig bitwise estimator quantization raw_ops"),
+    "tf": ("strided_slice bitcast timestamp lite sysconfig bitwise estimator quantization"),
+    "tf.raw_ops": "AddV2 MatMul",
     "tf.math": "cumulative_logsumexp lgamma digamma",
     "tf.nn": "max_pool1d ctc_greedy_decoder ctc_beam_search_decoder local_response_normalization pool",
     "tf.random": "poisson stateless_truncated_normal log_uniform_candidate_sampler",
