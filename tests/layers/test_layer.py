@@ -126,6 +126,33 @@ def test_build_takes_the_shapes_of_several_arguments() -> None:
     assert layer.get_build_config() == {"shapes_dict": {"left_shape": (2, 3), "right_shape": (4,)}}
 
 
+def test_overridden_shapes_and_specs_may_ask_those_of_the_base() -> None:
+    class Attention(layers.MultiHeadAttention):
+        def compute_output_spec(self, query: Any, value: Any = None, key: Any = None, **kwargs: Any) -> Any:
+            return super().compute_output_spec(query=query, value=value, key=key, **kwargs)
+
+        def compute_output_shape(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> Any:
+            return super().compute_output_shape(query_shape, value_shape, key_shape)
+
+    class Affine(layers.Dense):
+        def compute_output_spec(self, inputs: Any) -> Any:
+            return super().compute_output_spec(inputs)
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return super().compute_output_shape(input_shape)
+
+    x = hornbeam.Input((4, 8))
+    assert Attention(2, 3)(x, x).shape == (None, 4, 8)
+    assert Affine(3)(x).shape == (None, 4, 3)
+    assert Affine(3).compute_output_shape((2, 5)) == (2, 3)
+
+
+def test_einsum_dense_has_the_shapes_of_keras() -> None:
+    layer = layers.EinsumDense("abc,cd->abd", output_shape=(None, 6))
+    layer(np.ones((2, 3, 4)))
+    assert (layer.partial_output_shape, layer.full_output_shape) == ((None, 6), (2, 3, 6))
+
+
 def test_layers_of_several_inputs_without_a_build_are_loaded(tmp_path: Path) -> None:
     @hornbeam.saving.register_keras_serializable(package="test_layer")
     class Gate(Layer):

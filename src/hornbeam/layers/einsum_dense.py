@@ -88,6 +88,7 @@ class EinsumDense(ProductLayer):
         super().__init__(**kwargs)
         self.equation = equation
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        self.partial_output_shape = self.output_shape  # Keras's name
         self.activation = activations.get(activation)
         self.bias_axes = bias_axes
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -104,6 +105,7 @@ class EinsumDense(ProductLayer):
             self.equation, self.bias_axes, input_shape, self.output_shape
         )
         self._rank = len(input_shape)
+        self.full_output_shape = EinsumDense.compute_output_shape(self, input_shape)
         self._add_main_weight(kernel_shape, self._fitted_initializer())
         self.bias = None
         if bias_shape is not None:

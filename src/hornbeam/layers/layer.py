@@ -527,8 +527,9 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
                 call = next(call for call in calls if is_ours(call))
                 specs = infer_types(functools.partial(call, self), inputs, keywords)
                 return tree.pack_sequence_as(specs.structure, [known_or_none(x[0]) for x in specs.leaves])
-            # Not `compute_output_spec` of this class, which may ask a subclass's `compute_output_shape`.
+            # Not a spec that may ask the subclass's `compute_output_shape`, which calls this.
             own_spec = type(self).compute_output_spec is not Layer.compute_output_spec
+            own_spec = own_spec and is_ours(type(self).compute_output_shape)
             spec = layer.compute_output_spec if own_spec else layer._inferred_spec
             return tree.map_structure(lambda x: x.shape, spec(*inputs, **keywords))
 
