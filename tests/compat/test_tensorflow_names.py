@@ -49,7 +49,7 @@ SUPPORTED = {
     "tf.linalg": (
         "matmul norm inv det diag diag_part set_diag band_part eye trace cholesky qr svd eigh solve "
         "triangular_solve matvec matrix_transpose normalize slogdet pinv einsum tensordot lstsq cross logdet "
-        "expm"
+        "expm eig eigvals"
     ),
     "tf.random": (
         "normal uniform truncated_normal shuffle categorical gamma set_seed stateless_uniform "

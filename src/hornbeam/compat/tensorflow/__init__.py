@@ -107,7 +107,7 @@ class Namespace(ModuleType):
             raise AttributeError(name)
         if name in self._sources:
             value = getattr(self._sources[name], name)
-            return accepting_ragged(name, value) if self.__name__ in _RAGGED else value
+            return accepting_ragged(name, value, self.__name__) if self.__name__ in _RAGGED else value
         full_name = f"{self.__name__}.{name}"
         if full_name in _KERAS_MODULES:
             return importlib.import_module(f"tensorflow.keras.{name}")

@@ -76,8 +76,10 @@ def rank(input: Any, name: str | None = None) -> Count:
 # -- creation ------------------------------------------------------------------------------------------------
 
 
-def zeros(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
-    """Create zeros."""
+def zeros(shape: Any, dtype: Any = "float32", name: str | None = None) -> Any:
+    """Create zeros, or empty strings."""
+    if str(dtype) == "string":
+        return StringTensor(np.full(tuple(shape_of(shape)), b"", object))
     return ops.zeros(shape_of(shape), dtype)
 
 
@@ -306,7 +308,7 @@ def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None =
 
 def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: str = "boolean_mask") -> Tensor:
     """Select by a mask. Its values must be known: it does not work inside compiled functions."""
-    key = (*(builtins.slice(None),) * (axis or 0), np.asarray(mask))
+    key = (*(builtins.slice(None),) * (axis or 0), np.asarray(mask).astype(bool))
     return as_tensor(tensor)[key]
 
 

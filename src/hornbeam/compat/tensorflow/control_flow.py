@@ -11,7 +11,8 @@ import numpy as np
 
 from hornbeam import ops, tree
 from hornbeam.compat.tensorflow.extension_types import row_of, stack_tensors
-from hornbeam.compat.tensorflow.ragged import stack_rows
+from hornbeam.compat.tensorflow.ragged import concatenate, stack_rows
+from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.compat.tensorflow.tensors import convert_to_tensor
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
@@ -200,7 +201,7 @@ class TensorArray:
         name: str | None = None,
     ) -> None:
         self.dtype = dtype
-        self._items: list[Tensor | None] = [None] * int(size)
+        self._items: list[Any] = [None] * int(size)
         self._clear_after_read = clear_after_read is not False
         self._dynamic_size = bool(dynamic_size)
 
@@ -214,10 +215,13 @@ class TensorArray:
                     "Create it with dynamic_size=True to append."
                 )
             self._items += [None] * (position + 1 - len(self._items))
-        self._items[position] = ops.cast(as_tensor(value), str(self.dtype))
+        is_text = str(self.dtype) == "string"
+        self._items[position] = (
+            StringTensor(value) if is_text else ops.cast(as_tensor(value), str(self.dtype))
+        )
         return self
 
-    def read(self, index: Any, name: str | None = None) -> Tensor:
+    def read(self, index: Any, name: str | None = None) -> Any:
         """Return an entry, and clear it unless `clear_after_read` is False."""
         item = self._items[int(index)]
         if item is None:
@@ -229,28 +233,36 @@ class TensorArray:
             self._items[int(index)] = None
         return item
 
-    def _entries(self) -> list[Tensor]:
+    def _entries(self) -> list[Any]:
         """Return all entries, zeros for empty ones."""
         known = next((item for item in self._items if item is not None), None)
         if known is None:
             raise ValueError("no entry of this TensorArray was written, or all were read")
-        return [ops.zeros_like(known) if item is None else item for item in self._items]
+        empty = StringTensor(np.full(known.shape, b"", object)) if isinstance(known, Strings) else None
+        empty = ops.zeros_like(known) if empty is None else empty
+        return [empty if item is None else item for item in self._items]
 
     def size(self, name: str | None = None) -> int:
         """Return the number of entries."""
         return len(self._items)
 
-    def stack(self, name: str | None = None) -> Tensor:
+    def stack(self, name: str | None = None) -> Any:
         """Stack all tensors along a new first axis."""
-        return ops.stack(self._entries(), axis=0)
+        return stack_tensors(self._entries())
 
-    def concat(self, name: str | None = None) -> Tensor:
+    def concat(self, name: str | None = None) -> Any:
         """Concatenate all tensors along their first axis."""
-        return ops.concatenate(self._entries(), axis=0)
+        return concatenate(self._entries())
 
     def unstack(self, value: Any, name: str | None = None) -> TensorArray:
         """Replace all entries by the rows of `value`, and return this list."""
-        self._items = list(ops.unstack(ops.cast(as_tensor(value), str(self.dtype)), axis=0))
+        is_text = str(self.dtype) == "string"
+        rows = (
+            StringTensor(value)
+            if is_text
+            else ops.unstack(ops.cast(as_tensor(value), str(self.dtype)), axis=0)
+        )
+        self._items = list(rows)
         return self
 
 

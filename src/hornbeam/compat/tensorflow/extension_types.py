@@ -18,11 +18,9 @@ from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, TensorSpec, as
 from hornbeam.compat.tensorflow.ragged_rows import RaggedTensorSpec
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.compat.tensorflow.tensors import convert_to_tensor
-from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor
 from hornbeam.data import Strings
 from hornbeam.data.composite import Composite
-from hornbeam.data.elements import as_part, for_user, stack_parts
 
 # Namespace -> its names.
 NAMESPACES = {"experimental": "BatchableExtensionType ExtensionType ExtensionTypeSpec"}
@@ -344,13 +342,8 @@ def stack_tensors(values: Sequence[Any]) -> Any:
     if isinstance(values[0], Composite):
         return values[0].stack(values)
     if isinstance(values[0], Strings):
-        return StringTensor([np.asarray(value) for value in values])
-    pending = [value.node for value in values if value.node.value is None and not value.node.level]
-    if pending:
-        evaluate(pending)
-    if any(value.node.level for value in values):
-        return ops.stack(list(values))
-    return for_user(stack_parts([as_part(value) for value in values]))
+        return StringTensor(np.stack([StringTensor(value).array for value in values]))
+    return ops.stack(list(values))
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from hornbeam import ops
 from hornbeam.compat.tensorflow.arrays import eye
 from hornbeam.compat.tensorflow.nn import l2_normalize
@@ -13,9 +15,36 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 
 __all__ = [
-    "band_part", "cholesky", "cross", "det", "diag", "diag_part", "eigh", "einsum", "expm", "eye", "inv",
-    "l2_normalize", "logdet", "lstsq", "matmul", "matrix_transpose", "matvec", "norm", "normalize", "pinv",
-    "qr", "set_diag", "slogdet", "solve", "svd", "tensordot", "trace", "triangular_solve",
+    "band_part",
+    "cholesky",
+    "cross",
+    "det",
+    "diag",
+    "diag_part",
+    "eig",
+    "eigh",
+    "eigvals",
+    "einsum",
+    "expm",
+    "eye",
+    "inv",
+    "l2_normalize",
+    "logdet",
+    "lstsq",
+    "matmul",
+    "matrix_transpose",
+    "matvec",
+    "norm",
+    "normalize",
+    "pinv",
+    "qr",
+    "set_diag",
+    "slogdet",
+    "solve",
+    "svd",
+    "tensordot",
+    "trace",
+    "triangular_solve",
 ]  # fmt: skip
 
 
@@ -139,6 +168,18 @@ def qr(input: Any, full_matrices: bool = False, name: str | None = None) -> tupl
 def eigh(tensor: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
     """Compute the eigenvalues, in increasing order, and eigenvectors of a symmetric matrix."""
     return ops.eigh(tensor)
+
+
+def eig(tensor: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
+    """Compute the complex eigenvalues and eigenvectors of a square matrix, on the host."""
+    values, vectors = np.linalg.eig(np.asarray(tensor))
+    dtype = "complex128" if str(as_tensor(tensor).dtype) in ("float64", "complex128") else "complex64"
+    return as_tensor(values.astype(dtype)), as_tensor(vectors.astype(dtype))
+
+
+def eigvals(tensor: Any, name: str | None = None) -> Tensor:
+    """Compute the complex eigenvalues of a square matrix, on the host."""
+    return eig(tensor)[0]
 
 
 def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: str | None = None) -> Any:

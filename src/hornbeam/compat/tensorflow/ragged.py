@@ -15,6 +15,7 @@ from hornbeam.compat.tensorflow.strings import StringTensor, holds_text
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.data.composite import Composite
+from hornbeam.errors import ShapeError
 
 
 class RaggedTensor(Composite):
@@ -390,14 +391,14 @@ def elementwise(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     Other arguments are scalars, or tensors of shape (rows, 1).
 
     Raises:
-        ValueError: If the rows differ.
+        ShapeError: If the rows differ.
     """
     ragged = [x for x in (*args, *kwargs.values()) if isinstance(x, RaggedTensor)]
     first = ragged[0]
     for other in ragged[1:]:
         same = zip(first.nested_row_splits, other.nested_row_splits, strict=False)
         if not all(np.array_equal(a, b) for a, b in same):
-            raise ValueError(
+            raise ShapeError(
                 f"ragged tensors must have the same rows, got {first.to_list()} and {other.to_list()}"
             )
 

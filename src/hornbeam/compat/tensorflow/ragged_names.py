@@ -13,6 +13,7 @@ from hornbeam.compat.tensorflow import string_parts
 from hornbeam.compat.tensorflow.dispatch import dispatched, holds_extension
 from hornbeam.compat.tensorflow.dtypes import as_dtype
 from hornbeam.compat.tensorflow.ragged import RaggedTensor, as_values, concatenate, elementwise, stack_rows
+from hornbeam.compat.tensorflow.string_arrays import for_strings
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
@@ -64,7 +65,7 @@ def range(
     starts, limits = (0, starts) if limits is None else (starts, limits)
     first, last, step = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x)) for x in (starts, limits, deltas)))
     rows = [np.arange(a, b, c) for a, b, c in zip(first, last, step, strict=True)]
-    values = as_tensor(np.concatenate(rows).astype(rows[0].dtype))
+    values = as_tensor(np.concatenate([np.zeros(0, first.dtype), *rows]).astype(np.result_type(first, step)))
     flat = values if dtype is None else ops.cast(values, as_dtype(dtype))
     return RaggedTensor.from_row_lengths(flat, [len(row) for row in rows])
 
@@ -149,6 +150,19 @@ def _expand_dims(input: Any, axis: int, name: Any = None) -> Any:
     return input.with_values(_expand_dims(inner, axis - 1))
 
 
+def _reverse(tensor: Any, axis: Any, name: Any = None) -> Any:
+    axes = {int(a) % len(tensor.shape) for a in np.asarray(axis).reshape(-1)}
+    rows = tensor.rows()
+    inner = sorted(a - 1 for a in axes if a)
+    if inner:
+        rows = [_reverse(r, inner) if isinstance(r, RaggedTensor) else _flip(r, inner) for r in rows]
+    return stack_rows(rows[::-1] if 0 in axes else rows, like=tensor)
+
+
+def _flip(row: Any, axes: list[int]) -> Any:
+    return StringTensor(np.flip(row.array, axes)) if isinstance(row, StringTensor) else ops.flip(row, axes)
+
+
 def _size(input: Any, out_type: Any = None, name: Any = None) -> Any:
     return as_tensor(np.int32(np.prod(input.flat_values.shape)))
 
@@ -193,19 +207,39 @@ def _reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
     return reduce
 
 
+def _softmax(logits: Any, axis: Any = -1, name: Any = None) -> Any:
+    at = int(axis) % len(logits.shape)
+    if at > logits.ragged_rank:
+        return logits.with_flat_values(ops.softmax(logits.flat_values, axis=at - logits.ragged_rank))
+    if at != 1:
+        raise TypeError(f"tf.nn.softmax(axis={axis}) of a ragged tensor is that of rows or of values in them")
+    return stack_rows([ops.softmax(row, axis=0) for row in logits.rows()], like=logits)
+
+
 _HANDLERS: dict[str, Callable[..., Any]] = {
     "boolean_mask": boolean_mask,
     "concat": _concat,
     "expand_dims": _expand_dims,
     "gather": _gather,
     "rank": _rank,
+    "reverse": _reverse,
     "size": _size,
+    "softmax": _softmax,
     "stack": stack,
 }
+# Functions of whole tensors, which would mix the rows if they were applied to the values.
+_NOT_ELEMENTWISE = frozenset(
+    [
+        "argmax", "argmin", "argsort", "broadcast_to", "clip_by_norm", "cumprod", "cumsum", "einsum",
+        "gather_nd", "l2_normalize", "log_softmax", "matmul", "moments", "norm", "pad", "repeat", "reshape",
+        "roll", "scatter_nd", "slice", "sort", "split", "squeeze", "tensordot", "tile", "top_k", "transpose",
+        "unique", "unique_with_counts", "unstack",
+    ]
+)  # fmt: skip
 # Functions that see the ragged tensor itself.
+_STRING_FUNCTIONS = frozenset(string_parts.NAMESPACES["strings"].split())
 _UNCHANGED = frozenset(
     [
-        *string_parts.NAMESPACES["strings"].split(),
         "Module",
         "cond",
         "constant",
@@ -225,14 +259,17 @@ _UNCHANGED = frozenset(
 )
 
 
-def accepting_ragged(name: str, fn: Any) -> Any:
+def accepting_ragged(name: str, fn: Any, namespace: str = "tensorflow") -> Any:
     """Return a function of `tf` that takes ragged tensors too: reductions, the ones above, elementwise ones.
 
     Args:
         name: Its name.
         fn: The function for tensors.
+        namespace: Module of the function.
     """
     if not callable(fn) or isinstance(fn, type) or name in _UNCHANGED:
+        return fn
+    if namespace == "tensorflow.strings" and name in _STRING_FUNCTIONS:
         return fn
 
     @functools.wraps(fn)
@@ -240,7 +277,11 @@ def accepting_ragged(name: str, fn: Any) -> Any:
         if holds_extension((*args, *kwargs.values())):
             return dispatched(name, fn, args, kwargs)
         if not any(_is_ragged(x) for x in (*args, *kwargs.values())):
-            return fn(*args, **kwargs)
+            return (for_strings(name, args, kwargs) or fn)(*args, **kwargs)
+        if name in _NOT_ELEMENTWISE:
+            raise TypeError(
+                f"tf.{name} takes no ragged tensors here: pass x.to_tensor(), or call it on each row"
+            )
         handler = _HANDLERS.get(name) or (_reduction(fn) if name.startswith("reduce_") else None)
         return handler(*args, **kwargs) if handler else elementwise(fn, *args, **kwargs)
 

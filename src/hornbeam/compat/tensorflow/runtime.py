@@ -13,6 +13,7 @@ from hornbeam import ops
 from hornbeam.compat.messages import log_once
 from hornbeam.compat.tensorflow import functions
 from hornbeam.compat.tensorflow.random import set_seed
+from hornbeam.compat.tensorflow.strings import StringTensor, holds_text
 from hornbeam.config import disable_traceback_filtering as disable_traceback_filtering
 from hornbeam.config import enable_traceback_filtering as enable_traceback_filtering
 from hornbeam.config import is_traceback_filtering_enabled as is_traceback_filtering_enabled
@@ -284,6 +285,8 @@ class logging:
 
 def _static_value(x: Any) -> np.ndarray | None:
     """Return the value, or None during tracing."""
+    if holds_text(x):
+        return StringTensor(x).array
     tensor = as_tensor(x)
     return None if tensor.node.level else np.asarray(tensor)
 
