@@ -44,7 +44,11 @@ def test_lists_are_arrays_and_tuples_are_structure() -> None:
         TensorSpec((2,), "int32"),
         {"a": TensorSpec((), "int32")},
     )
-    assert listed(Dataset.range(2).map(lambda x: [x, 2 * x])) == [[0, 0], [1, 2]]
+    pairs = Dataset.range(2).map(lambda x: [x, 2 * x])  # as in tf.data: a list that a function returns
+    assert list(pairs.as_numpy_iterator()) == [(0, 0), (1, 2)]
+    assert pairs.element_spec == (TensorSpec((), "int64"), TensorSpec((), "int64"))
+    texts = Dataset.range(2).map(lambda x: [x, "a"])
+    assert list(texts.as_numpy_iterator()) == [(0, "a"), (1, "a")]
 
 
 def test_named_tuples_and_dicts_stay() -> None:

@@ -249,6 +249,11 @@ def _object_array(value: Any) -> np.ndarray:
     return array.view(np.ndarray)
 
 
+def list_as_tuple(result: Tree) -> Tree:
+    """Return the result of a function of elements: a list is a tuple of parts, as in tf.data."""
+    return tuple(result) if isinstance(result, list) else result
+
+
 def as_element(structure: Tree) -> Tree:
     """Convert a value of a user or a function to an element. Lazy tensors are evaluated together."""
     pending = [p.node for p in flatten_parts(structure) if isinstance(p, Tensor) and p.node.value is None]

@@ -238,8 +238,8 @@ class TensorArray:
         known = next((item for item in self._items if item is not None), None)
         if known is None:
             raise ValueError("no entry of this TensorArray was written, or all were read")
-        empty = StringTensor(np.full(known.shape, b"", object)) if isinstance(known, Strings) else None
-        empty = ops.zeros_like(known) if empty is None else empty
+        is_text = isinstance(known, Strings)
+        empty: Any = StringTensor(np.full(known.shape, b"", object)) if is_text else ops.zeros_like(known)
         return [empty if item is None else item for item in self._items]
 
     def size(self, name: str | None = None) -> int:

@@ -158,11 +158,17 @@ def ragged_batch(
     return Dataset(rows).batch(batch_size, drop_remainder)
 
 
+def snapshot(dataset: Dataset, path: Any, compression: Any = "AUTO", **options: Any) -> Dataset:
+    """Cache the elements in a file of the folder `path`, which later programs read."""
+    return dataset.cache(os.path.join(str(path), "elements"))
+
+
 def patches() -> list[Patch]:
     """List the patches that give the iterators of datasets the methods of TensorFlow."""
     return [
         Patch(Dataset, "__iter__", lambda self: DatasetIterator(self)),
         Patch(Dataset, "ragged_batch", ragged_batch),
+        Patch(Dataset, "snapshot", snapshot),
     ]
 
 
@@ -218,7 +224,7 @@ def make_csv_dataset(
         shuffle_seed: Seed of the shuffling.
         prefetch_buffer_size: Ignored, as are `num_parallel_reads`, `sloppy` and `num_rows_for_inference`.
         compression_type: "GZIP", or None.
-        ignore_errors: Must be False.
+        ignore_errors: True to leave out rows with a wrong number of fields.
         encoding: Encoding of the files.
 
     Returns:
@@ -228,12 +234,12 @@ def make_csv_dataset(
     Raises:
         FileNotFoundError: If no file matches the pattern.
         ValueError: If a row has a wrong number of fields, or a value the wrong type.
-        NotImplementedError: For `ignore_errors` and other compressed files.
+        NotImplementedError: For other compressed files.
     """
-    if compression_type not in (None, "", "GZIP") or ignore_errors:
+    if compression_type not in (None, "", "GZIP"):
         raise NotImplementedError(
-            'make_csv_dataset(ignore_errors=) and compression types except "GZIP" are not supported by '
-            "`hornbeam run`. Unpack and correct the files first."
+            f"make_csv_dataset(compression_type={compression_type!r}) is not supported by `hornbeam run`: "
+            'it reads plain files and "GZIP"'
         )
     names, rows = list(column_names or ()), []
     for path in _files(file_pattern):
@@ -246,7 +252,8 @@ def make_csv_dataset(
             )
             first = next(lines, []) if header else []
             names = names or first
-            rows += [_check_row(row, names, path) for row in lines if row]
+            wanted = [row for row in lines if row and not (ignore_errors and len(row) != len(names))]
+            rows += [_check_row(row, names, path) for row in wanted]
     if not names:
         raise ValueError("make_csv_dataset needs column_names= if the files have no header")
     selected = [name if isinstance(name, str) else names[name] for name in select_columns or names]

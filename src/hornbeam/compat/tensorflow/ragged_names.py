@@ -160,7 +160,11 @@ def _reverse(tensor: Any, axis: Any, name: Any = None) -> Any:
 
 
 def _flip(row: Any, axes: list[int]) -> Any:
-    return StringTensor(np.flip(row.array, axes)) if isinstance(row, StringTensor) else ops.flip(row, axes)
+    return (
+        StringTensor(np.flip(row.array, tuple(axes)))
+        if isinstance(row, StringTensor)
+        else ops.flip(row, axes)
+    )
 
 
 def _size(input: Any, out_type: Any = None, name: Any = None) -> Any:

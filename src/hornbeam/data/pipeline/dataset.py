@@ -566,7 +566,8 @@ class Dataset:
         Functions of batches are faster than functions of single elements: `batch(32).map(f)`.
 
         Args:
-            map_func: Function of an element that returns an array, or a tuple or dict of arrays.
+            map_func: Function of an element that returns an array, or a tuple, list or dict of arrays. A list
+                becomes a tuple.
             num_parallel_calls: Number of threads; AUTOTUNE (-1) uses one a processor if calls are slow
                 enough.
             deterministic: Accepted for compatibility with tf.data: the order is always kept.

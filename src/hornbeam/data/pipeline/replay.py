@@ -67,7 +67,8 @@ def _compile(function: Callable[..., Any], element: Tree) -> CompiledFunction | 
     numbers."""
     types = e.map_parts(lambda part: TensorType(part.shape, dtype_name(part.dtype)), element)
     try:
-        traced = trace_function(function, list(types) if isinstance(types, tuple) else [types])
+        arguments = list(types) if isinstance(types, tuple) else [types]
+        traced = trace_function(lambda *parts: e.list_as_tuple(function(*parts)), arguments)
         pack = _packing(traced.result)
     except Exception:  # calling the function raises it again, with the index of the element
         return None

@@ -74,7 +74,7 @@ class MapBase(Stage):
                 if compiled is not None:
                     return compiled.run(parts)
             with context.draws.item(index):
-                return e.as_element(self._call(element))
+                return e.as_element(e.list_as_tuple(self._call(element)))
         except Exception as error:
             location = f"in step {self.number} of the data, {self.name}, element {index}"
             raise add_location(error, location) from error
