@@ -188,6 +188,19 @@ print(np.allclose(model(x), other(x)), np.allclose(model(x), again(x)))
             "Keras 2 wrote a SavedModel of TensorFlow to the folder 'folder'",
         ],
     ),
+    (  # weights of layers were variables of TensorFlow, whose parts are assigned
+        """
+import keras
+import tensorflow as tf
+layer = keras.layers.Dense(2)
+layer.build((None, 2))
+layer.kernel[:].assign(tf.ones((2, 2)))
+layer.weights[0][0, 0].assign(5.0)
+print(layer.kernel.numpy().tolist(), float(layer.kernel[0, 0] * 2))
+""",
+        "[[5.0, 1.0], [1.0, 1.0]] 10.0",
+        [],
+    ),
     (  # what is refused elsewhere is said here
         """
 import keras

@@ -197,6 +197,7 @@ def patches() -> list[Patch]:
         Patch(Strings, "numpy", as_bytes),
         Patch(base_variable, "shape", property(lambda self: TensorShape(self._type.shape))),
         Patch(base_variable, "dtype", property(lambda self: DType(stored_dtype(self)))),
+        Patch(base_variable, "__getitem__", Variable.__getitem__),
         Patch(base_variable, "node", property(node)),
         Patch(base_variable, "numpy", numpy),
         Patch(base_variable, "read_value", Variable.read_value),
