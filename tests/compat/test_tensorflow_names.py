@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hornbeam.compat.tensorflow import nn
+from hornbeam.compat.tensorflow import distribute, nn, saved_model
+from hornbeam.compat.tensorflow import tensors as tf_tensors
+from hornbeam.compat.tensorflow.saved_names import find_class, find_function
+from hornbeam.errors import MissingNameError
 
 SUPPORTED = {
     "tf": (
@@ -212,3 +216,29 @@ def test_unsupported_options_of_layer_operations_are_errors() -> None:
     with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not supported"):
         nn.max_pool(IMAGES, 2, 2, "VALID", data_format="NCHW")
     assert nn.conv2d(IMAGES, KERNEL, 1, "SAME", "NHWC").shape == (1, 4, 4, 3)
+
+
+def test_folders_name_functions_of_the_script_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "system", os.system, raising=False)
+    for text in ("__main__:system", "os:system", "__main__:missing", "tensorflow.io:write_file"):
+        with pytest.raises(MissingNameError, match="files have no code"):
+            find_function(text)
+    with pytest.raises(MissingNameError, match="which this program does not define"):
+        find_class("os:_Environ", tf_tensors.Module)
+    with pytest.raises(MissingNameError, match="which this program does not define"):
+        find_class("elsewhere:Net", tf_tensors.Module)
+
+
+def test_folders_of_tensorflow_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(ValueError, match="TFSMLayer"):
+        saved_model.load(tmp_path)
+    with pytest.raises(TypeError, match=r"takes a tf\.Module, a model or a layer, got int"):
+        saved_model.save(3, tmp_path / "x")  # type: ignore[arg-type]
+
+
+def test_several_workers_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}}))
+    with pytest.raises(NotImplementedError, match="TF_CONFIG lists 2 workers"):
+        distribute.MultiWorkerMirroredStrategy()

@@ -32,15 +32,20 @@ class Scale(tf.Module):
         self.factor.assign(factor)
 
 
+def doubled(x):
+    return x * 2
+
+
 class Outer(tf.Module):
     def __init__(self):
         super().__init__()
+        self.before, self.after = doubled, tf.nn.relu
         self.parts = [Scale(2.0), Scale(3.0)]
         self.generator = tf.random.Generator.from_seed(1)
 
     @tf.function
     def both(self, x):
-        return [part(x) for part in self.parts]
+        return [self.after(part(self.before(x))) for part in self.parts]
 
     @tf.function
     def draw(self):
@@ -58,7 +63,7 @@ loaded.parts[0].factor.assign(5.0)
 assert float(outer.parts[0].factor) == 2
 with tf.GradientTape() as tape:
     loss = tf.reduce_sum(loaded.both(tf.constant(1.0))[1])
-assert float(tape.gradient(loss, loaded.parts[1].factor)) == 2
+assert float(tape.gradient(loss, loaded.parts[1].factor)) == 4
 
 scale = Scale(2.0)
 scale(tf.constant(1.0))

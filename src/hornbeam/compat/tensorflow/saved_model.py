@@ -7,9 +7,7 @@ variables and attributes, and the names of classes. A program that loads it defi
 from __future__ import annotations
 
 import functools
-import importlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from hornbeam.compat.messages import log_once
 from hornbeam.compat.tensorflow.dtypes import TensorSpec
 from hornbeam.compat.tensorflow.functions import ConcreteFunction, Function
 from hornbeam.compat.tensorflow.random import Generator
+from hornbeam.compat.tensorflow.saved_names import class_name, find_class, find_function, function_name
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.compat.tensorflow.tensors import Module
 from hornbeam.compat.tensorflow.tensors import Variable as TensorFlowVariable
@@ -93,9 +92,12 @@ class _Writer:
             return {"kind": "generator"}
         if isinstance(part, Layer):
             return {"kind": "layer", **self._layer(part, key)}
-        attributes = {name: self.encode(value, name) for name, value in vars(part).items()}
+        own = {
+            k: v for k, v in vars(part).items() if not (isinstance(v, Function) and hasattr(type(part), k))
+        }
+        attributes = {name: self.encode(value, name) for name, value in own.items()}
         kept = {name: value for name, value in attributes.items() if value is not _SKIPPED}
-        return {"kind": "module", "class": _class_name(type(part)), "attributes": kept}
+        return {"kind": "module", "class": class_name(type(part)), "attributes": kept}
 
     def _layer(self, layer: Layer, key: str) -> dict[str, Any]:
         from hornbeam.saving import serialize_keras_object
@@ -107,7 +109,7 @@ class _Writer:
         except (TypeError, NotImplementedError, ValueError):
             config = None  # a subclass without get_config, which is created without arguments
         build = layer.get_build_config() if layer.built else None
-        return {"class": _class_name(type(layer)), "config": config, "build": build}
+        return {"class": class_name(type(layer)), "config": config, "build": build}
 
     def encode(self, value: Any, name: str) -> Any:
         """Return a value as JSON: containers, objects by their numbers, arrays by their keys."""
@@ -130,19 +132,17 @@ class _Writer:
         if isinstance(value, dict) and all(isinstance(key, str) for key in value):
             entries = {key: self.encode(item, name) for key, item in value.items()}
             return {"dict": {key: item for key, item in entries.items() if item is not _SKIPPED}}
-        if not isinstance(value, Function):  # bound by Python when it is used
+        function = function_name(value)
+        if function is None:
             log_once(
                 f"tf.saved_model.save: the attribute {name!r} ({type(value).__name__}) is not saved: it is "
-                "neither a value nor a module"
+                "no value, no module, and no named function of the script"
             )
-        return _SKIPPED
+            return _SKIPPED
+        return {"function": function}
 
 
 _SKIPPED = object()
-
-
-def _class_name(cls: type) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def save(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None) -> None:
@@ -243,7 +243,7 @@ class _Reader:
         if number not in self._created:
             entry, key = self._objects[number], str(number)
             if entry["kind"] == "module":
-                cls = _find_class(entry["class"], Module)
+                cls = find_class(entry["class"], Module)
                 part = self._created[number] = cls.__new__(cls)
                 vars(part).update({k: self.decode(v) for k, v in entry["attributes"].items()})
             elif entry["kind"] == "variable":
@@ -259,7 +259,7 @@ class _Reader:
     def _layer(self, entry: dict[str, Any], key: str) -> Layer:
         from hornbeam.saving import deserialize_keras_object
 
-        cls = _find_class(entry["class"], Layer)
+        cls = find_class(entry["class"], Layer)
         if entry["config"] is None:
             layer = cls()
         else:
@@ -283,6 +283,8 @@ class _Reader:
         (kind, content), *rest = value.items()
         if kind == "object":
             return self.object(content)
+        if kind == "function":
+            return find_function(content)
         if kind == "array":
             array = self._values[content]
             return array[()] if dict(rest)["numpy"] else as_tensor(array)
@@ -293,32 +295,6 @@ class _Reader:
             return {key: self.decode(item) for key, item in content.items()}
         items = [self.decode(item) for item in content]
         return tuple(items) if kind == "tuple" else items
-
-
-def _find_class(name: str, base: type) -> Any:
-    """Return a class by the name in a file: one of Hornbeam's, or one that the program has defined."""
-    module, _, qualname = name.partition(":")
-    if module.startswith("hornbeam."):
-        importlib.import_module(module)
-    owner: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        owner = getattr(owner, part, None)
-    if isinstance(owner, type) and issubclass(owner, base):
-        return owner
-    latest = [cls for cls in _subclasses(base) if _class_name(cls) == name]
-    if latest:
-        return latest[-1]
-    raise MissingNameError(
-        f"the saved folder has an object of the class {qualname} of {module}, which this program does not "
-        "define: folders of tf.saved_model.save under `hornbeam run` have values and no code. Define or "
-        "import the class before loading."
-    )
-
-
-def _subclasses(base: type) -> list[type]:
-    """Return all subclasses that exist, in the order of their definition."""
-    direct: list[type] = type.__subclasses__(base)
-    return [cls for part in direct for cls in (part, *_subclasses(part))]
 
 
 class Signature:
