@@ -63,6 +63,7 @@ SUITES = {
         ("keras_rs",),
         excluded=("keras_rs/src/layers/embedding/jax/", "keras_rs/src/layers/embedding/tensorflow/"),
         reason="without the embeddings for TPUs of JAX and TensorFlow",
+        here="tensorflow",
     ),
     "hgq2": Suite("88ddffd", ("tests",), every=60, source="src", here="tensorflow"),
     "qkeras-v3": Suite("1.2.1", ("tests",)),
@@ -91,8 +92,11 @@ SUITES = {
             "keras_hub/src/tokenizers",
         ),
         reason="metrics, samplers and tokenizers, too",
+        here="tensorflow",
     ),
-    "keras-hub models": Suite("71453d08f", ("keras_hub/src/models",), step=9, real="torch"),
+    "keras-hub models": Suite(
+        "71453d08f", ("keras_hub/src/models",), step=9, real="torch", here="tensorflow"
+    ),
 }
 
 

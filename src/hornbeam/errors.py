@@ -104,7 +104,10 @@ class UnknownOutputError(KeyError, ValueError):
 
 
 class MissingModuleError(ModuleNotFoundError):
-    """A script imports a part of Keras or TensorFlow that Hornbeam does not have."""
+    """A script imports a part of Keras or TensorFlow that Hornbeam does not have.
+
+    It has no `name`, by which `from module import name` would replace the message by a general one.
+    """
 
 
 class MissingNameError(AttributeError):

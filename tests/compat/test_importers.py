@@ -123,8 +123,8 @@ for name in ("tensorflow.python.eager", "tensorflow.python.keras.engine.input_la
              "keras.src.engine.nothing"):
     try:
         __import__(name)
-    except ModuleNotFoundError as error:
-        assert error.name, name
+    except ModuleNotFoundError:
+        pass
     else:
         raise AssertionError(name)
 """

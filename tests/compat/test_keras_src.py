@@ -57,7 +57,14 @@ from keras.src.layers.convolutional.base_conv import BaseConv
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 from keras.src.ops.operation_utils import compute_conv_output_shape
 from keras.src.saving import saving_lib
-from keras.src.saving.serialization_lib import in_safe_mode
+from keras.src.saving.serialization_lib import SafeModeScope, in_safe_mode
+assert not in_safe_mode()
+with SafeModeScope(True):
+    assert in_safe_mode()
+    with SafeModeScope(False):
+        assert not in_safe_mode()
+assert not in_safe_mode()
+assert backend.standardize_dtype("string") == "string"
 from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_sample_weights
 from keras.src.utils.argument_validation import standardize_tuple
 from keras.src.utils.module_utils import LazyModule

@@ -240,4 +240,4 @@ def _keras_module(fullname: str, relative: str) -> ModuleType:
     # A namespace without a module of its own, such as a class with static methods.
     reason = hornbeam._MISSING.get(relative.split(".")[0], "")
     message = f"the script imports {fullname}, which Hornbeam does not have. {reason}"
-    raise MissingModuleError(message, name=fullname) from None
+    raise MissingModuleError(message) from None

@@ -34,7 +34,8 @@ def standardize_dtype(dtype: DTypeLike | None) -> str:
     """Return the canonical name of a dtype.
 
     Args:
-        dtype: Dtype by name, as a NumPy dtype or scalar type; None for `floatx()`.
+        dtype: Dtype by name, as a NumPy dtype or scalar type; "string", which is that of text in layers that
+            take it; None for `floatx()`.
 
     Raises:
         HornbeamTypeError: For an unknown dtype.
@@ -43,6 +44,8 @@ def standardize_dtype(dtype: DTypeLike | None) -> str:
         >>> standardize_dtype("half")
         'float16'
     """
+    if isinstance(dtype, str) and dtype == "string":
+        return dtype
     return floatx() if dtype is None else dtype_name(dtype)
 
 

@@ -135,7 +135,7 @@ def source_module(name: str, path: str) -> ModuleType:
         MissingModuleError: If Keras has no such module, or it is a name without a counterpart here.
     """
     if path not in _table():
-        raise MissingModuleError(refusal(*path.rpartition(".")[::2]), name=name)
+        raise MissingModuleError(refusal(*path.rpartition(".")[::2]))
     return SourceModule(name, path)
 
 

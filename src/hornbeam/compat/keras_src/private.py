@@ -32,7 +32,7 @@ PRIVATE: dict[str, dict[str, str]] = {
     "ops.operation_utils": _in("arguments", "compute_conv_output_shape"),
     "random.seed_generator": _in("scopes", "draw_seed global_seed_generator make_default_seed"),
     "saving.saving_lib": _in("saving", "H5IOStore load_model save_model"),
-    "saving.serialization_lib": _in("saving", "in_safe_mode"),
+    "saving.serialization_lib": _in("saving", "SafeModeScope in_safe_mode"),
     "testing.test_case": _in(
         "testing",
         "TestCase jax_uses_gpu jax_uses_tpu tensorflow_uses_gpu tensorflow_uses_tpu torch_uses_gpu "

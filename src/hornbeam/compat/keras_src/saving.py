@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, Any
 
 import h5py
@@ -12,6 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from hornbeam import saving
+from hornbeam._internal.context import context_variable, override
 from hornbeam.layers.context import is_shapes_only
 from hornbeam.saving.hdf5 import checked_dataset, names_at, values_of
 
@@ -68,9 +70,29 @@ def load_model(
         return saving.load_model(path, custom_objects, compile, safe_mode)
 
 
+_safe_mode: ContextVar[bool | None] = context_variable("safe_mode", None)
+
+
+class SafeModeScope:
+    """Context in which `in_safe_mode` has a value. Hornbeam itself is always in safe mode.
+
+    Args:
+        safe_mode: The value.
+    """
+
+    def __init__(self, safe_mode: bool = True) -> None:
+        self._override = override(_safe_mode, safe_mode)
+
+    def __enter__(self) -> None:
+        self._override.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._override.__exit__(*error)
+
+
 def in_safe_mode() -> bool:
     """Return True while the model of a file is built: files may not name other files to read."""
-    return is_shapes_only()
+    return bool(is_shapes_only() or _safe_mode.get())
 
 
 class _Entry(MutableMapping[str, np.ndarray]):

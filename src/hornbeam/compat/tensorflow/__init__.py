@@ -136,7 +136,7 @@ def namespace(fullname: str) -> ModuleType:
     if relative not in _NAMESPACES:
         suggestion = _INSTEAD.get(relative) or _typo(relative, [*_NAMESPACES, "keras"])
         message = f"the script imports {fullname}, {_SUPPORT}{suggestion}"
-        raise MissingModuleError(message, name=fullname)
+        raise MissingModuleError(message)
     sources: dict[str, ModuleType] = {}
     docs = []
     for part in _NAMESPACES[relative].split():
