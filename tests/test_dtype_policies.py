@@ -92,3 +92,12 @@ def test_a_layer_takes_a_policy_by_its_name() -> None:
     assert layer(np.ones((1, 3), "float32")).dtype == "float16"
     with pytest.raises(ValueError, match="mixed"):
         layer.dtype_policy = "mixed_float17"
+
+
+def test_layers_of_text_have_the_policy_string() -> None:
+    class Words(hornbeam.Layer):
+        pass
+
+    layer = Words(dtype="string")
+    assert (layer.compute_dtype, layer.variable_dtype, layer.dtype_policy.name) == ("string",) * 3
+    assert Words.from_config(layer.get_config()).compute_dtype == "string"

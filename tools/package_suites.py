@@ -63,7 +63,6 @@ SUITES = {
         ("keras_rs",),
         excluded=("keras_rs/src/layers/embedding/jax/", "keras_rs/src/layers/embedding/tensorflow/"),
         reason="without the embeddings for TPUs of JAX and TensorFlow",
-        here="tensorflow",
     ),
     "hgq2": Suite("88ddffd", ("tests",), every=60, source="src", here="tensorflow"),
     "qkeras-v3": Suite("1.2.1", ("tests",)),
@@ -201,8 +200,8 @@ def read(logs: Path, name: str, side: str) -> Run:
 def table(names: list[str], logs: Path) -> str:
     """Return the table, and below it what fails on Hornbeam alone, by message."""
     lines = [
-        "| suite | version | real Keras on | passed there | of these on Hornbeam | s | s | |",
-        "|---|---|---|---|---|---|---|---|",
+        "| suite | version | real Keras on | passed there | of these on Hornbeam | skipped | s | s | |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     details = []
     total = [0, 0]
@@ -214,6 +213,7 @@ def table(names: list[str], logs: Path) -> str:
         failed = Counter(o.message.splitlines()[0] if o.message else o.outcome
                          for o in both.values() if o.outcome != "passed")  # fmt: skip
         count = len(passed) - sum(failed.values())
+        skipped = sum(outcome.outcome == "skipped" for outcome in both.values())
         total = [total[0] + len(passed), total[1] + count]
         suite = SUITES[name]
         step = f"each {suite.step}th test file" if suite.step > 1 else ""
@@ -221,7 +221,7 @@ def table(names: list[str], logs: Path) -> str:
         note = "; ".join(part for part in (step, every, suite.reason) if part)
         percent = f" ({100 * count / len(passed):.1f}%)" if passed else ""
         lines.append(
-            f"| {name} | {suite.version} | {suite.real} | {len(passed)} | {count}{percent} "
+            f"| {name} | {suite.version} | {suite.real} | {len(passed)} | {count}{percent} | {skipped or ''} "
             f"| {real.seconds:.0f} | {here.seconds:.0f} | {note} |"
         )
         details += [f"{name}: {n} {message[:200]}" for message, n in failed.most_common()]

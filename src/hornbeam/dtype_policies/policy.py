@@ -124,6 +124,8 @@ def dtypes_of(name: str) -> tuple[str, str]:
     """
     if name in MIXED:
         return MIXED[name], "float32"
+    if name == "string":  # of layers that return text
+        return name, name
     try:
         return dtype_name(name), dtype_name(name)
     except TypeError as error:

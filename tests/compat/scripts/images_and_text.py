@@ -91,6 +91,8 @@ assert texts.dtype == tf.string or texts.dtype == object
 assert texts.numpy().tolist() == [b"Hello, World!", b"ab c"]
 assert tf.strings.lower(texts)[0].numpy() == b"hello, world!"
 assert tf.strings.regex_replace(texts, "[,!]", "").numpy()[0] == b"Hello World"
+assert tf.strings.regex_replace(texts, "(,)", r" \1").numpy()[0] == b"Hello , World!"
+assert tf.strings.regex_replace(texts, ",", r"\1").numpy()[0] == b"Hello, World!"  # there is no group 1
 lists = tf.strings.split(tf.constant(["3,1,2", "7"]), ",")
 assert lists.to_tensor().numpy().tolist() == [[b"3", b"1", b"2"], [b"7", b"", b""]]
 assert lists.to_tensor()[:, -1].numpy().tolist() == [b"2", b""]

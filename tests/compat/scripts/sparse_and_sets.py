@@ -56,3 +56,13 @@ rows = tf.IndexedSlices(values=tf.ones((2, 3)), indices=[0, 2], dense_shape=[4, 
 equal(tf.convert_to_tensor(rows), [[1.0] * 3, [0.0] * 3, [1.0] * 3, [0.0] * 3])
 
 print("ok")
+
+# distances of sequences
+words = tf.sparse.from_dense([["a", "b", "c"], ["a", "", ""], ["", "", ""]])
+others = tf.sparse.from_dense([["a", "x", "c"], ["b", "a", ""], ["a", "", ""]])
+equal(tf.edit_distance(words, others, normalize=False), [1.0, 1.0, 1.0])
+assert abs(float(tf.edit_distance(words, others)[0]) - 1 / 3) < 1e-6
+equal(tf.edit_distance(others, words)[1:], [1.0, float("inf")])
+assert tf.constant(["a", "b"]).shape.rank == 1
+assert tf.constant("a").shape == ()
+assert len(tf.ragged.constant([tf.constant("a"), tf.constant("b")])) == 2

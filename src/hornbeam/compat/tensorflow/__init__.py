@@ -16,7 +16,7 @@ from hornbeam.errors import MissingModuleError, MissingNameError
 
 # Namespace -> modules with its names: those of `__all__`, or after a colon the key of its table NAMESPACES.
 _NAMESPACES = {
-    "": "root tensor_protos:tf",
+    "": "root tensor_protos:tf distances",
     "audio": "signal_audio:audio",
     "autograph": "runtime:autograph",
     "autograph.experimental": "runtime:autograph",

@@ -53,7 +53,7 @@ range_ = range
 
 
 def _depth(value: Any) -> int:
-    if not isinstance(value, (list, tuple, np.ndarray)):
+    if not isinstance(value, (list, tuple)) and not (isinstance(value, np.ndarray) and value.ndim):
         return 0
     return 1 + max((_depth(part) for part in value), default=0)
 

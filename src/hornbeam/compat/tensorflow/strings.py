@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam.compat.tensorflow.dtypes import TensorShape
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.data import Strings
@@ -51,7 +52,12 @@ class StringTensor(Strings):
         """Decode the strings from UTF-8, to an array of objects."""
         return map_elements(lambda x: x.decode("utf-8", "replace"), self.array)
 
-    def get_shape(self) -> tuple[int, ...]:
+    @property
+    def shape(self) -> TensorShape:  # type: ignore[override]
+        """Sizes of the axes."""
+        return TensorShape(self.array.shape)
+
+    def get_shape(self) -> TensorShape:
         return self.shape
 
     def __getitem__(self, key: Any) -> Any:
@@ -124,8 +130,13 @@ def strip(input: Any, name: str | None = None) -> StringTensor:
 def regex_replace(
     input: Any, pattern: str, rewrite: str, replace_global: bool = True, name: str | None = None
 ) -> StringTensor:
-    """Replace the matches of `pattern`. `\\1` in `rewrite` is the first group, `\\0` the whole match."""
+    """Replace the matches of `pattern`. `\\1` in `rewrite` is the first group, `\\0` the whole match.
+
+    As in TensorFlow nothing is replaced if `rewrite` names a group that the pattern does not have.
+    """
     compiled = _compile(pattern)
+    if any(int(group) > compiled.groups for group in re.findall(r"\\(\d)", rewrite)):
+        return StringTensor(input)
     new = rewrite.replace("\\0", "\\g<0>")
     return StringTensor(
         _map_texts(lambda text: compiled.sub(new, text, count=0 if replace_global else 1), input)
