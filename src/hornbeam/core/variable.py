@@ -77,8 +77,8 @@ class VariableTracer:
     def assign(self, variable: Variable, node: Node) -> None:
         if node.level > self.level:
             raise RuntimeError(
-                f"variable {variable.path!r} is assigned inside a loop or branch body (scan, while_loop, "
-                "cond, grad): return the new value from the body and assign it outside"
+                f"variable {variable.path!r} is assigned inside a function of custom_gradient: return the "
+                "new value from it and assign it outside"
             )
         before = self.read(variable)
         _observe(variable, before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam._internal.formatting import brief
 from hornbeam._internal.validation import check_callable
+from hornbeam.core.body_scope import BodyScope, check_no_assignment, trace_with_assignments
 from hornbeam.core.convert import as_tensor, cast, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.sizes import in_symbolic_trace, is_unknown, merged_size, same_shape, same_size
@@ -24,6 +26,9 @@ from hornbeam.ops._common import node_of, one_axis, static_int
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike, Tree
+
+# Variables whose values a construct carries, because its bodies assign them.
+Carried: TypeAlias = "tuple[Variable, ...]"
 
 
 class _Structure:
@@ -55,7 +60,7 @@ def cond(pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], An
     """Call one of two functions, depending on a condition.
 
     Both must return the same structure of tensors of the same shapes; dtypes are promoted to a common one. A
-    Python bool chooses at once. Variables cannot be assigned inside: return the value and assign it outside.
+    Python bool chooses at once. Variables may be assigned inside.
 
     Args:
         pred: Boolean scalar.
@@ -87,11 +92,21 @@ def _cond(pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], A
         raise ShapeError(
             f"cond needs a scalar predicate, got shape {test.shape}; use where for one per element"
         )
-    structure = _Structure("cond")
-    outs = p.cond(
-        p.reshape(test, ()), lambda: structure.nodes(true_fn()), lambda: structure.nodes(false_fn())
-    )
-    return structure.pack(outs)
+
+    def build(variables: Carried, assigned: dict[Variable, None]) -> tuple[Tree, Sequence[Node]]:
+        structure = _Structure("cond")
+
+        def branch(fn: Callable[[], Any]) -> list[Node]:
+            with BodyScope() as scope:
+                results = structure.nodes(fn())
+            assigned.update(scope.assigned)
+            return [*results, *(scope.read(v) for v in variables)]
+
+        outs = p.cond(p.reshape(test, ()), lambda: branch(true_fn), lambda: branch(false_fn))
+        count = len(outs) - len(variables)
+        return structure.pack(outs[:count]), outs[count:]
+
+    return trace_with_assignments(build)
 
 
 def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands: Tree) -> Tree:
@@ -125,27 +140,37 @@ def switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands:
 def _switch(index: TensorLike, branches: Sequence[Callable[..., Any]], *operands: Tree) -> Tree:
     leaves = tree.flatten(list(operands))
     tensors = [i for i, leaf in enumerate(leaves) if isinstance(leaf, (Tensor, np.ndarray))]
-    structure = _Structure("switch")
-
-    def choose(low: int, high: int, number: Node, *nodes: Node) -> Sequence[Node]:
-        """Call one of the branches `low` ... `high` - 1 by bisection, so that few tests lead to each."""
-        if high - low == 1:
-            values = list(leaves)
-            for i, node in zip(tensors, nodes, strict=True):
-                values[i] = Tensor(node)
-            return structure.nodes(branches[low](*tree.pack_sequence_as(list(operands), values)))
-        middle = (low + high) // 2
-        # Computations on operands belong to the branch; those on outer values would run for every branch.
-        return p.cond(
-            p.lt(number, full(middle, number.type)),
-            functools.partial(choose, low, middle),
-            functools.partial(choose, middle, high),
-            number,
-            *nodes,
-        )
-
     number = p.reshape(cast_node(index, "int32"), ())
-    return structure.pack(choose(0, len(branches), number, *(node_of(leaves[i]) for i in tensors)))
+
+    def build(variables: Carried, assigned: dict[Variable, None]) -> tuple[Tree, Sequence[Node]]:
+        structure = _Structure("switch")
+
+        def choose(low: int, high: int, number: Node, *nodes: Node) -> Sequence[Node]:
+            """Call one of the branches `low` ... `high` - 1 by bisection, so that few tests lead to each."""
+            if high - low == 1:
+                values = list(leaves)
+                for i, node in zip(tensors, nodes, strict=True):
+                    values[i] = Tensor(node)
+                with BodyScope() as scope:
+                    result = branches[low](*tree.pack_sequence_as(list(operands), values))
+                    results = structure.nodes(result)
+                assigned.update(scope.assigned)
+                return [*results, *(scope.read(v) for v in variables)]
+            middle = (low + high) // 2
+            # Computations on operands belong to the branch; those on outer values would run for every branch.
+            return p.cond(
+                p.lt(number, full(middle, number.type)),
+                functools.partial(choose, low, middle),
+                functools.partial(choose, middle, high),
+                number,
+                *nodes,
+            )
+
+        outs = choose(0, len(branches), number, *(node_of(leaves[i]) for i in tensors))
+        count = len(outs) - len(variables)
+        return structure.pack(outs[:count]), outs[count:]
+
+    return trace_with_assignments(build)
 
 
 @operation
@@ -183,18 +208,29 @@ def while_loop(
     def unpacked(nodes: Sequence[Node]) -> Tree:
         return tree.pack_sequence_as(start, [Tensor(n) for n in nodes])
 
-    def test(*nodes: Node) -> Node:
-        holds = p.reshape(cast_node(cond(*unpacked(nodes[1:])), "bool"), ())
-        if maximum_iterations is None:
-            return holds
-        return p.bit_and(holds, p.lt(nodes[0], full(int(maximum_iterations), nodes[0].type)))
+    def build(variables: Carried, assigned: dict[Variable, None]) -> tuple[Tree, Sequence[Node]]:
+        count = 1 + len(init)
 
-    def step(*nodes: Node) -> list[Node]:
-        result = body(*unpacked(nodes[1:]))
-        result = (result,) if single and not isinstance(result, (list, tuple)) else result
-        return [nodes[0] + 1, *_loop_values("while_loop", result, nodes[1:])]
+        def test(*nodes: Node) -> Node:
+            with BodyScope(zip(variables, nodes[count:], strict=True)) as scope:
+                holds = p.reshape(cast_node(cond(*unpacked(nodes[1:count])), "bool"), ())
+            check_no_assignment(scope, "the condition of while_loop")
+            if maximum_iterations is None:
+                return holds
+            return p.bit_and(holds, p.lt(nodes[0], full(int(maximum_iterations), nodes[0].type)))
 
-    done = unpacked(p.while_loop(test, step, counter, *init)[1:])
+        def step(*nodes: Node) -> list[Node]:
+            with BodyScope(zip(variables, nodes[count:], strict=True)) as scope:
+                result = body(*unpacked(nodes[1:count]))
+                result = (result,) if single and not isinstance(result, (list, tuple)) else result
+                values = _loop_values("while_loop", result, nodes[1:count])
+            assigned.update(scope.assigned)
+            return [nodes[0] + 1, *values, *(scope.read(v) for v in variables)]
+
+        outs = p.while_loop(test, step, counter, *init, *(v.node for v in variables))
+        return unpacked(outs[1:count]), outs[count:]
+
+    done = trace_with_assignments(build)
     return done[0] if single else done
 
 
@@ -262,19 +298,29 @@ def _scan(
         raise ValueError(f"scan: length={length}, but the sequences have {steps} steps")
     structure: list[Any] = []
 
-    def step(carry: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:
-        state = tree.pack_sequence_as(init, [Tensor(n) for n in carry])
-        item = None if xs is None else tree.pack_sequence_as(xs, [Tensor(n) for n in items])
-        result = f(state, item)
-        if not isinstance(result, (tuple, list)) or len(result) != 2:
-            raise ValueError(f"scan: f must return a pair (carry, output), got {brief(result)}")
-        new, y = result
-        structure[:] = [y]
-        return _loop_values("scan", new, carry), [
-            node_of(leaf) for leaf in tree.flatten(y) if leaf is not None
-        ]
+    def build(variables: Carried, assigned: dict[Variable, None]) -> tuple[Any, Sequence[Node]]:
+        count = len(first)
 
-    carry, ys = p.scan(step, first, sequences, length=static_int(steps, "length"), reverse=bool(reverse))
+        def step(nodes: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+            carry = nodes[:count]
+            state = tree.pack_sequence_as(init, [Tensor(n) for n in carry])
+            item = None if xs is None else tree.pack_sequence_as(xs, [Tensor(n) for n in items])
+            with BodyScope(zip(variables, nodes[count:], strict=True)) as scope:
+                result = f(state, item)
+                if not isinstance(result, (tuple, list)) or len(result) != 2:
+                    raise ValueError(f"scan: f must return a pair (carry, output), got {brief(result)}")
+                new, y = result
+                structure[:] = [y]
+                values = _loop_values("scan", new, carry)
+                outputs = [node_of(leaf) for leaf in tree.flatten(y) if leaf is not None]
+            assigned.update(scope.assigned)
+            return [*values, *(scope.read(v) for v in variables)], outputs
+
+        start = [*first, *(v.node for v in variables)]
+        carry, ys = p.scan(step, start, sequences, length=static_int(steps, "length"), reverse=bool(reverse))
+        return (carry[:count], ys), carry[count:]
+
+    carry, ys = trace_with_assignments(build)
     stacked = iter(ys)
     packed = [leaf if leaf is None else Tensor(next(stacked)) for leaf in tree.flatten(structure[0])]
     return (
