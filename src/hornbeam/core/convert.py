@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 def as_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
-    """Convert to a Tensor: arrays are copied, Python floats become `floatx`, Python ints int32 or int64."""
+    """Convert to a Tensor: arrays are copied, Python floats become `floatx`, Python ints int32 or int64.
+
+    An object of another library may have a method `__hornbeam_tensor__`, which returns a Tensor.
+    """
     if isinstance(x, Tensor):
         return x if dtype is None or x.dtype == dtype_name(dtype) else cast(x, dtype)
     if isinstance(x, (bool, int, float, complex)):
@@ -39,6 +42,9 @@ def as_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
         return Tensor(cast_node(x, dtype_name(dtype) if dtype is not None else "int32"))
     if isinstance(x, host_tracing().types):
         return as_tensor(host_tracing().to_tensor(x), dtype)
+    if hasattr(type(x), "__hornbeam_tensor__"):
+        other: Any = x
+        return as_tensor(other.__hornbeam_tensor__(), dtype)
     if _holds_tensors(x):
         return _stacked(x, dtype)
     return Tensor(leaf_of(_to_array(x, dtype)))
@@ -58,7 +64,10 @@ def _holds_tensors(x: object) -> TypeGuard[Sequence[Any]]:
     if not isinstance(x, (list, tuple)):
         return False
     kinds = (Tensor, SymbolicSize, *host_tracing().types)
-    return any(isinstance(part, kinds) or _holds_tensors(part) for part in x)
+    return any(
+        isinstance(part, kinds) or hasattr(type(part), "__hornbeam_tensor__") or _holds_tensors(part)
+        for part in x
+    )
 
 
 def _stacked(parts: Sequence[Any], dtype: DTypeLike | None) -> Tensor:

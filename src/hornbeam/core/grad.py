@@ -54,6 +54,7 @@ def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
             "the loss has already been read, and reading a value releases its graph: take gradients before "
             "reading it, or use value_and_grad"
         )
+    variables = [as_tensor(v) for v in variables]
     nodes = [v.node for v in variables]
     _check_own_nodes(variables, nodes)
     released = [n for n in topological([node]) if not released_sources(n).isdisjoint(map(weakref.ref, nodes))]
