@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import os
-import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
 
 from hornbeam.compat.keras_package import VERSION
+from tests.helpers.environments import command, make_environment
 
 PROGRAM = """
 import importlib.metadata
@@ -25,42 +22,10 @@ print(tf.keras is keras)
 """
 
 
-def folder_of(name: str) -> Path:
-    """Return the folder of a package, without importing it: `import pip` turns setuptools' distutils off."""
-    spec = importlib.machinery.PathFinder.find_spec(name)
-    if spec is None or spec.origin is None:
-        pytest.skip(f"{name} is not installed")
-    return Path(spec.origin).parent
-
-
 @pytest.fixture
 def python(tmp_path: Path) -> Path:
-    """A Python of an environment of its own that sees Hornbeam, NumPy and pip, and no Keras."""
-    venv.create(tmp_path / "venv", with_pip=False)
-    here = tmp_path / "here"
-    here.mkdir()
-    for name in ("hornbeam", "h5py", "markdown_it", "mdurl", "ml_dtypes", "numpy", "pip", "pygments", "rich"):
-        folder = folder_of(name)
-        (here / folder.name).symlink_to(folder)
-        for beside in folder.parent.glob(f"{folder.name}*"):
-            if beside.suffix in (".dist-info", ".libs"):
-                (here / beside.name).symlink_to(beside)
-    (here / "hornbeam-0.1.0.dist-info").mkdir(exist_ok=True)  # a checkout has none
-    metadata = here / "hornbeam-0.1.0.dist-info" / "METADATA"
-    if not metadata.exists():
-        metadata.write_text("Metadata-Version: 2.1\nName: hornbeam\nVersion: 0.1.0\n")
-    python = tmp_path / "venv" / "bin" / "python"
-    packages = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    (Path(packages) / "here.pth").write_text(str(here))
-    return python
-
-
-def command(python: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([python, *words], capture_output=True, text=True, env=environment)
+    """A Python without Keras."""
+    return make_environment(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it links folders")

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     except RuntimeError as error:
         print(f"hornbeam keras-compat: {error}", file=sys.stderr)
         return 1
-    version = keras_package.installed_version()
+    version = keras_package.WHEEL.installed_version
     if version == keras_package.VERSION:
         print(f"keras {version}: `import keras` means Hornbeam in this environment ({sys.prefix})")
     elif version:
