@@ -36,7 +36,7 @@ LAYERS = [
     ["diagnostics"],
     ["evaluation", "insight"],
     ["applications", "callbacks", "distillation", "export", "interop", "wrappers"],
-    ["as_keras", "backend", "cli", "compat", "__main__"],
+    ["as_keras", "backend", "cli", "compat", "keras_backend", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -9,6 +9,7 @@ from hornbeam.cli.commands import (
     course,
     doctor,
     inspect,
+    keras_backend,
     keras_compat,
     launch,
     mnist,
@@ -19,4 +20,18 @@ from hornbeam.cli.commands import (
 )
 
 # In the order of `hornbeam --help`.
-COMMANDS = (run, launch, mnist, course, bench, runs, report, inspect, verify, convert, keras_compat, doctor)
+COMMANDS = (
+    run,
+    launch,
+    mnist,
+    course,
+    bench,
+    runs,
+    report,
+    inspect,
+    verify,
+    convert,
+    keras_compat,
+    keras_backend,
+    doctor,
+)

@@ -1,0 +1,131 @@
+"""Variables, conversions and control flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+from keras.src import tree
+from keras.src.backend.common import KerasVariable, standardize_dtype
+from keras.src.backend.common.dtypes import result_type
+from keras.src.backend.common.keras_tensor import KerasTensor
+from keras.src.backend.common.stateless_scope import StatelessScope
+from keras.src.backend.common.symbolic_scope import SymbolicScope
+
+import hornbeam
+from hornbeam import ops
+from hornbeam._internal.naming import path_scope
+from hornbeam.core.symbolic import symbolic_call
+from hornbeam.keras_backend.adapter.functions import backend_function
+
+associative_scan = backend_function(ops.associative_scan)
+cond = backend_function(ops.cond)
+custom_gradient = ops.custom_gradient
+fori_loop = backend_function(ops.fori_loop)
+map = backend_function(ops.map)
+scan = backend_function(ops.scan)
+scatter = backend_function(ops.scatter)
+scatter_update = backend_function(ops.scatter_update)
+slice = backend_function(ops.slice)
+slice_update = backend_function(ops.slice_update)
+stop_gradient = backend_function(ops.stop_gradient)
+switch = backend_function(ops.switch)
+unstack = backend_function(ops.unstack)
+vectorized_map = backend_function(ops.vectorized_map)
+while_loop = backend_function(ops.while_loop)
+
+SUPPORTS_SPARSE_TENSORS = False
+SUPPORTS_RAGGED_TENSORS = False
+SUPPORTS_COMPLEX_DTYPES = True
+IS_THREAD_SAFE = True
+
+
+class Variable(KerasVariable):
+    """Variable of Keras, whose value is one of Hornbeam."""
+
+    def _initialize(self, value: Any) -> None:
+        path, _, name = self._path.rpartition("/")
+        with path_scope(path):
+            self._value = hornbeam.Variable(value, dtype=self._dtype, trainable=self._trainable, name=name)
+
+    def _direct_assign(self, value: Any) -> None:
+        self._value.assign(value)
+
+    def _convert_to_tensor(self, value: Any, dtype: Any = None) -> Any:
+        return convert_to_tensor(value, dtype=dtype)
+
+    def __hornbeam_tensor__(self) -> hornbeam.Tensor:
+        return convert_to_tensor(self.value)
+
+    def __array__(self, dtype: Any = None) -> np.ndarray:
+        return np.asarray(self.value, dtype)
+
+
+def convert_to_tensor(
+    x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None
+) -> Any:
+    """Return a Hornbeam tensor; without a dtype, that of Keras's rules for numbers and arrays."""
+    if sparse or ragged:
+        raise ValueError("sparse and ragged tensors are not supported with the hornbeam backend")
+    if dtype is not None:
+        dtype = standardize_dtype(dtype)
+    if isinstance(x, Variable):
+        x = x.value
+    if isinstance(x, hornbeam.Variable):
+        x = hornbeam.Tensor(x.node)
+    if is_tensor(x):
+        return x if dtype is None or x.dtype == dtype else ops.cast(x, dtype)
+    if dtype is None:
+        dtype = result_type(*[getattr(item, "dtype", type(item)) for item in tree.flatten(x)])
+    return ops.convert_to_tensor(x, dtype=dtype)
+
+
+def convert_to_numpy(x: Any) -> np.ndarray:
+    """Return a new NumPy array."""
+    return np.array(x.value if isinstance(x, Variable) else x)
+
+
+def is_tensor(x: object) -> bool:
+    """Return True for Hornbeam's tensors."""
+    return isinstance(x, hornbeam.Tensor)
+
+
+def shape(x: Any) -> tuple[Any, ...]:
+    """Return the shape of a tensor; unknown sizes are symbols."""
+    return tuple(x.shape)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """Convert to a dtype."""
+    return convert_to_tensor(x, dtype=dtype)
+
+
+def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return the types of the results of a function of symbolic tensors, without computing them."""
+
+    def to_hornbeam(x: Any) -> Any:
+        return hornbeam.KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) else x
+
+    def to_keras(x: Any) -> Any:
+        return KerasTensor(x.shape, standardize_dtype(x.dtype)) if is_tensor(x) else x
+
+    with StatelessScope(), SymbolicScope():
+        args, kwargs = tree.map_structure(to_hornbeam, (args, kwargs))
+        return tree.map_structure(to_keras, symbolic_call(fn, args, kwargs))
+
+
+def random_seed_dtype() -> str:
+    """Return the dtype of the two numbers of a seed."""
+    return "uint32"
+
+
+def device_scope(device_name: str) -> AbstractContextManager[None]:
+    """Return a context without effect: the engine has one device."""
+    return nullcontext()
+
+
+def remat(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Recompute the intermediate values of a function in the backward pass."""
+    return hornbeam.remat(f)

@@ -1,0 +1,16 @@
+"""Functions of the module `image` of a backend."""
+
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.keras_backend.adapter.functions import backend_functions
+from hornbeam.keras_backend.adapter.random import with_drawn_seed
+from hornbeam.ops.image.warping import homography
+
+__getattr__ = backend_functions(ops.image, ops)
+elastic_transform = with_drawn_seed(ops.image.elastic_transform)
+
+
+def compute_homography_matrix(start_points: Any, end_points: Any) -> Any:
+    """Return the projective map from `end_points` to `start_points`, (n, 8)."""
+    return homography(end_points, start_points)

@@ -1,0 +1,155 @@
+"""Recurrent networks: a loop in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from keras.src import activations, tree
+
+import hornbeam
+from hornbeam import ops
+from hornbeam import primitives as p
+from hornbeam.ir.autodiff import outputs_of
+from hornbeam.ir.node import Node
+from hornbeam.keras_backend.adapter.core import convert_to_tensor
+from hornbeam.keras_backend.adapter.functions import tensors
+
+
+def rnn(
+    step_function: Callable[..., tuple[Any, Any]],
+    inputs: Any,
+    initial_states: Sequence[Any],
+    go_backwards: bool = False,
+    mask: Any = None,
+    constants: Sequence[Any] | None = None,
+    unroll: bool = False,
+    input_length: int | None = None,
+    time_major: bool = False,
+    zero_output_for_mask: bool = False,
+    return_all_outputs: bool = True,
+) -> tuple[Any, Any, Any]:
+    """Call `step_function` for each step of time; returns the last output, all outputs and the states.
+
+    A step that the mask leaves out repeats the last output (or zeros), and keeps the states.
+    """
+    constants = tensors(list(constants or []))
+
+    def first_axis(x: Any) -> Any:
+        x = x if time_major else ops.swapaxes(x, 0, 1)
+        return ops.flip(x, axis=0) if go_backwards else x
+
+    xs = tree.map_structure(first_axis, tensors(inputs))
+    kept = None if mask is None else first_axis(ops.cast(tensors(mask), "bool"))
+    if kept is not None and len(kept.shape) == 3:
+        kept = kept[:, :, 0]
+    states = tensors(list(initial_states))
+
+    def step(carry: Any, at: Any) -> Any:
+        last, states = carry
+        x, keep = at if kept is not None else (at, None)
+        output, new = step_function(x, [*states, *constants])
+        if keep is not None:
+            other = tree.map_structure(ops.zeros_like, output) if zero_output_for_mask else last
+            output = tree.map_structure(lambda a, b: _where(keep, a, b), output, other)
+            new = tree.map_structure(lambda a, b: _where(keep, a, b), list(new), list(states))
+        return (output, list(new)), (output if return_all_outputs else None)
+
+    first = tree.map_structure(lambda x: x[0], xs)
+    blank = tree.map_structure(ops.zeros_like, step_function(first, [*states, *constants])[0])
+    (last, states), outputs = ops.scan(step, (blank, states), xs if kept is None else (xs, kept))
+    if not return_all_outputs:
+        outputs = tree.map_structure(lambda x: x[None], last)
+    if not time_major:
+        outputs = tree.map_structure(lambda x: ops.swapaxes(x, 0, 1), outputs)
+    return last, outputs, states
+
+
+def _where(keep: Any, new: Any, old: Any) -> Any:
+    return ops.where(ops.reshape(keep, (-1, *[1] * (len(new.shape) - 1))), new, old)
+
+
+def cudnn_ok(*args: Any, **kwargs: Any) -> bool:
+    """Return False: Keras asks for kernels of CUDA."""
+    return False
+
+
+def lstm(
+    inputs: Any,
+    initial_state_h: Any,
+    initial_state_c: Any,
+    mask: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any,
+    activation: Any,
+    recurrent_activation: Any,
+    return_sequences: bool = False,
+    go_backwards: bool = False,
+    unroll: bool = False,
+) -> tuple[Any, Any, list[Any]]:
+    """Run an LSTM in one operation; returns the last output, all outputs and the states."""
+    _check_fused(inputs, mask, activation, recurrent_activation, unroll)
+    x, w, h, c = _operands(inputs, kernel, bias, recurrent_kernel, initial_state_h, initial_state_c)
+    outputs, *states = _results(p.lstm(x, w, h, c, reverse=go_backwards, masked=False), 3)
+    return _packed(outputs, states, return_sequences, go_backwards)
+
+
+def gru(
+    inputs: Any,
+    initial_state: Any,
+    mask: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any,
+    activation: Any,
+    recurrent_activation: Any,
+    return_sequences: bool = False,
+    go_backwards: bool = False,
+    unroll: bool = False,
+    reset_after: bool = True,
+) -> tuple[Any, Any, list[Any]]:
+    """Run a GRU in one operation; returns the last output, all outputs and the states."""
+    _check_fused(inputs, mask, activation, recurrent_activation, unroll or not reset_after)
+    if bias is None:
+        bias = ops.zeros((2, kernel.shape[-1]), dtype=inputs.dtype)
+    rows = convert_to_tensor(bias)
+    x, w, inner, h = _operands(inputs, kernel, rows[0], recurrent_kernel, rows[1], initial_state)
+    outputs, *states = _results(p.gru(x, w, inner, h, reverse=go_backwards, masked=False), 2)
+    return _packed(outputs, states, return_sequences, go_backwards)
+
+
+def _check_fused(inputs: Any, mask: Any, activation: Any, gate: Any, other: bool) -> None:
+    """Raise NotImplementedError, upon which Keras calls `rnn`, if there is no operation for all steps.
+
+    Keras does not say here whether masked outputs are zeros, so sequences with a mask run in the loop, too.
+    """
+    plain = activation is activations.tanh and gate is activations.sigmoid
+    if mask is not None or not plain or other or len(inputs.shape) != 3:
+        raise NotImplementedError
+
+
+def _operands(inputs: Any, kernel: Any, bias: Any, *others: Any) -> list[Node]:
+    """Return the projected inputs, and the others in their dtype."""
+    x = ops.matmul(inputs, kernel)
+    x = x if bias is None else ops.add(x, bias)
+    return [x.node, *(ops.cast(other, x.dtype).node for other in tensors(list(others)))]
+
+
+def _results(result: Node, count: int) -> list[hornbeam.Tensor]:
+    return [hornbeam.Tensor(node) for node in outputs_of(result)[:count]]
+
+
+def _packed(outputs: Any, states: list[Any], return_sequences: bool, backwards: bool) -> Any:
+    last = states[0]
+    if not return_sequences:
+        return last, ops.expand_dims(last, 1), states
+    return last, ops.flip(outputs, 1) if backwards else outputs, states
+
+
+def bidirectional_lstm(*args: Any, **kwargs: Any) -> NoReturn:
+    """Raise NotImplementedError: Keras calls the layer for each direction then."""
+    raise NotImplementedError
+
+
+bidirectional_gru = bidirectional_lstm

@@ -1,0 +1,251 @@
+"""Programs for official Keras: run with KERAS_BACKEND and a file for the results.
+
+Each returns named arrays, which must not depend on the backend: initial weights are drawn with NumPy, and
+nothing is random during training.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+if os.environ["KERAS_BACKEND"] == "hornbeam":
+    import hornbeam.keras_backend  # before keras
+import keras
+from keras import layers, ops
+
+Results = dict[str, Any]
+
+
+def set_weights(model: Any, seed: int = 0) -> None:
+    """Give a model weights that do not depend on the backend."""
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        value = 0.3 * rng.normal(size=variable.shape)
+        variable.assign(np.asarray(abs(value) if "variance" in variable.name else value, "float32"))
+
+
+def trained(model: Any, x: Any, y: Any, seed: int = 0, epochs: int = 2, **compiled: Any) -> Results:
+    """Train a model, and return its history, evaluation, outputs and weights."""
+    set_weights(model, seed)
+    model.compile(**{"optimizer": "adam", "loss": "mse", **compiled})
+    history = model.fit(x, y, batch_size=16, epochs=epochs, shuffle=False, verbose=0).history
+    results = {f"history {name}": values for name, values in history.items()}
+    results["evaluate"] = model.evaluate(x, y, batch_size=16, verbose=0)
+    outputs = model.predict(x, batch_size=16, verbose=0)
+    results |= {f"predict {i}": value for i, value in enumerate(keras.tree.flatten(outputs))}
+    return results | {f"weight {i}": value for i, value in enumerate(model.get_weights())}
+
+
+def numbers(*shape: int, seed: int = 7) -> np.ndarray:
+    """Return standard normal numbers."""
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def dense() -> Results:
+    """A classifier with metrics, the last batch smaller."""
+    model = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(8, activation="relu"), layers.Dense(3, "softmax")]
+    )
+    y = np.arange(40) % 3
+    return trained(
+        model,
+        numbers(40, 5),
+        y,
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        optimizer="sgd",
+    )
+
+
+def convolutional() -> Results:
+    """Convolutions, batch normalization and pools."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 2)),
+            layers.Conv2D(4, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.Activation("gelu"),
+            layers.MaxPooling2D(),
+            layers.SeparableConv2D(6, 3),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(1),
+        ]
+    )
+    return trained(model, numbers(36, 8, 8, 2), numbers(36, 1), optimizer=keras.optimizers.RMSprop(1e-2))
+
+
+def recurrent() -> Results:
+    """LSTM and GRU, in one operation and in a loop, in both directions, with masks."""
+    inputs = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(inputs)
+    masked = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(x)
+    plain = layers.LSTM(4, return_sequences=True, go_backwards=True)(layers.Lambda(lambda x: x * 1.0)(x))
+    gated = layers.GRU(3)(layers.concatenate([masked, plain]))
+    model = keras.Model(inputs, layers.Dense(1)(gated))
+    tokens = np.random.default_rng(3).integers(0, 10, (32, 6))
+    tokens[:, 4:] *= np.arange(64).reshape(32, 2) % 3 > 0
+    return trained(model, tokens, numbers(32, 1))
+
+
+def attention() -> Results:
+    """A transformer block with several inputs and outputs, and losses by name."""
+    a, b = keras.Input((5, 8), name="a"), keras.Input((5, 8), name="b")
+    x = layers.MultiHeadAttention(2, 4)(a, b)
+    x = layers.LayerNormalization()(x + a)
+    model = keras.Model(
+        {"a": a, "b": b}, {"first": layers.Dense(1, name="f")(x), "second": ops.mean(x, axis=1)}
+    )
+    x = {"a": numbers(24, 5, 8), "b": numbers(24, 5, 8, seed=8)}
+    y = {"first": numbers(24, 5, 1), "second": numbers(24, 8)}
+    return trained(
+        model, x, y, loss={"first": "mse", "second": "mae"}, loss_weights={"first": 2.0, "second": 1.0}
+    )
+
+
+def optimizer_states() -> Results:
+    """Assignments in branches: accumulated gradients, an average of weights, scaled losses."""
+    results = {}
+    for name, optimizer in {
+        "accumulated": keras.optimizers.Adam(1e-2, gradient_accumulation_steps=2),
+        "averaged": keras.optimizers.SGD(1e-2, use_ema=True, ema_overwrite_frequency=3),
+        "scaled": keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-2), dynamic_growth_steps=2),
+    }.items():
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "tanh"), layers.Dense(1)])
+        part = trained(model, numbers(48, 4), numbers(48, 1), optimizer=optimizer)
+        results |= {f"{name} {key}": value for key, value in part.items()}
+    return results
+
+
+class Scaled(layers.Layer):
+    """A layer with a state that counts its calls in training."""
+
+    def build(self, shape: Any) -> None:
+        """Make the weights."""
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Multiply, and add a loss."""
+        if training:
+            self.calls.assign_add(1.0)
+        self.add_loss(0.01 * ops.sum(ops.square(self.scale)))
+        return x * self.scale
+
+
+def custom_layer() -> Results:
+    """A layer of a user, saved and loaded, and called without its state."""
+    model = keras.Sequential([keras.Input((4,)), Scaled(), layers.Dense(1)])
+    x, y = numbers(32, 4), numbers(32, 1)
+    results = trained(model, x, y)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("m.keras", "m.h5"):
+            path = str(pathlib.Path(folder) / name)
+            model.save(path)
+            loaded = keras.models.load_model(path, custom_objects={"Scaled": Scaled}, compile=False)
+            results[name] = loaded.predict(x, verbose=0)
+    trainable = [v.value for v in model.trainable_variables]
+    others = [v.value for v in model.non_trainable_variables]
+    outputs, states = model.stateless_call(trainable, others, x, training=True)
+    return results | {"stateless": ops.convert_to_numpy(outputs), "state": ops.convert_to_numpy(states[0])}
+
+
+def callbacks() -> Results:
+    """Callbacks, validation data, weights of classes, a generator, and single batches."""
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(4, "relu"), layers.Dense(2, "softmax")])
+    set_weights(model)
+    model.compile("sgd", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+    x, y = numbers(40, 3), np.arange(40) % 2
+    seen: list[float] = []
+    log = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["loss"]))
+    rate = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
+    stop = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=10.0)
+    history = model.fit(
+        x, y, batch_size=16, epochs=5, verbose=0, shuffle=False, class_weight={0: 1.0, 1: 2.0},
+        validation_data=(x, y), callbacks=[log, rate, stop],
+    ).history  # fmt: skip
+
+    def batches() -> Any:
+        for start in range(0, 40, 8):
+            yield x[start : start + 8], y[start : start + 8]
+
+    more = model.fit(batches(), steps_per_epoch=4, verbose=0).history
+    single = model.train_on_batch(x, y, return_dict=True)
+    return {
+        "seen": seen, "loss": history["loss"], "val_loss": history["val_loss"], "more": more["loss"],
+        "single": single["loss"], "rate": history["learning_rate"],
+    }  # fmt: skip
+
+
+def control_flow() -> Results:
+    """Branches and loops of keras.ops, with variables that they assign, and derivatives of them."""
+    count = keras.Variable(0.0, trainable=False)
+    x = ops.convert_to_tensor(numbers(5))
+
+    def step(carry: Any, value: Any) -> Any:
+        return carry * 0.5 + value, carry
+
+    last, outputs = ops.scan(step, ops.zeros(()), x)
+    total = ops.while_loop(lambda i, s: i < 4, lambda i, s: (i + 1, s + ops.cast(i, "float32")), (0, 0.0))[1]
+    count.assign(ops.cond(last > 100.0, lambda: count + 1.0, lambda: count + 2.0))
+    results = {"last": last, "outputs": outputs, "total": total, "count": count.value}
+    results["mapped"] = ops.vectorized_map(lambda v: v * 2.0, x)
+    return {name: ops.convert_to_numpy(value) for name, value in results.items()}
+
+
+def quantized() -> Results:
+    """A model in int8, and one in mixed precision."""
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(6, "relu"), layers.Dense(2)])
+    set_weights(model)
+    model.quantize("int8")
+    results = {"int8": model.predict(numbers(10, 8), verbose=0)}
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    mixed = keras.Sequential([keras.Input((8,)), layers.Dense(6, "relu", dtype=policy), layers.Dense(2)])
+    set_weights(mixed)
+    return results | {"rough mixed": mixed.predict(numbers(10, 8), verbose=0)}
+
+
+PROGRAMS: list[Callable[[], Results]] = [
+    dense, convolutional, recurrent, attention, optimizer_states, custom_layer, callbacks, control_flow,
+    quantized,
+]  # fmt: skip
+
+
+def own_train_step() -> Results:
+    """`train_step` of a user, with Hornbeam's gradients: the same as Keras's own."""
+
+    class Model(keras.Model):
+        def train_step(self, data: Any) -> Any:
+            x, y = data
+            loss = self.compute_loss(x, y, self(x, training=True))
+            weights = self.trainable_variables
+            self.optimizer.apply(hornbeam.gradients(loss, weights), weights)
+            return {"loss": loss}
+
+    results = []
+    x, y = numbers(32, 4), numbers(32, 1)
+    for kind in (keras.Model, Model):
+        inputs = keras.Input((4,))
+        model = kind(inputs, layers.Dense(1)(layers.Dense(3, "relu")(inputs)))
+        set_weights(model)
+        model.compile("adam", "mse")
+        model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
+        results.append(model.get_weights())
+    return {"difference": max(abs(a - b).max() for a, b in zip(*results, strict=True))}
+
+
+def main(path: str) -> None:
+    """Run all programs and write their results."""
+    chosen = [*PROGRAMS, own_train_step] if keras.backend.backend() == "hornbeam" else PROGRAMS
+    arrays = {f"{program.__name__}/{name}": value for program in chosen for name, value in program().items()}
+    np.savez(path, **{name: np.asarray(value) for name, value in arrays.items()})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

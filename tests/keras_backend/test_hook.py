@@ -1,0 +1,78 @@
+"""The import hook of Hornbeam's backend for official Keras, in processes of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="needs Keras")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**variables, "PYTHONPATH": str(ROOT / "src"), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_import_chooses_the_backend() -> None:
+    done = run(
+        "import hornbeam.keras_backend, keras\n"
+        "print(keras.backend.backend(), type(keras.ops.ones(2)).__module__)"
+    )
+    assert done.stdout.split() == ["hornbeam", "hornbeam.core.tensor"], done.stderr
+
+
+def test_settings_of_keras_are_followed() -> None:
+    done = run(
+        "import hornbeam.keras_backend, keras, hornbeam\n"
+        "keras.config.set_image_data_format('channels_first')\n"
+        "keras.config.set_floatx('float16')\n"
+        "keras.config.set_epsilon(1e-3)\n"
+        "config = hornbeam.config\n"
+        "print(config.image_data_format(), config.floatx(), config.epsilon(), keras.ops.zeros(1).dtype)"
+    )
+    assert done.stdout.split() == ["channels_first", "float16", "0.001", "float16"], done.stderr
+
+
+def test_too_late() -> None:
+    done = run("import keras; import hornbeam.keras_backend", KERAS_BACKEND="numpy")
+    assert "keras is imported already: import hornbeam.keras_backend before it" in done.stderr
+
+
+def test_unknown_version() -> None:
+    done = run(
+        "import hornbeam.keras_backend\n"
+        "hornbeam.keras_backend.hook.KERAS_VERSIONS = ('1.0', '1.1')\n"
+        "import keras"
+    )
+    assert "Hornbeam's backend knows Keras 1.0, 1.1, and 3." in done.stderr
+    assert "pip install keras==1.1" in done.stderr
+
+
+def test_missing_function() -> None:
+    done = run("import hornbeam.keras_backend, keras; keras.src.backend.numpy.no_such_function(1)")
+    assert "the hornbeam backend has no function 'no_such_function'" in done.stderr
+
+
+def test_train_step_for_another_backend() -> None:
+    done = run(
+        "import hornbeam.keras_backend, keras, numpy as np\n"
+        "class Model(keras.Sequential):\n"
+        "    def train_step(self, state, data): pass\n"
+        "model = Model([keras.Input((2,)), keras.layers.Dense(1)])\n"
+        "model.compile('sgd', 'mse')\n"
+        "model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)"
+    )
+    assert "train_step(state, data) is for Keras's JAX backend" in done.stderr
+    assert "hornbeam.gradients" in done.stderr
