@@ -16,7 +16,10 @@ BASE = ("hornbeam", "h5py", "markdown_it", "mdurl", "ml_dtypes", "numpy", "pip",
 
 
 def path_of(name: str) -> Path:
-    """Return the folder of a package, or the file of a module, without importing it: `import pip` turns setuptools' distutils off."""
+    """Return the folder of a package, or the file of a module.
+
+    Nothing is imported: `import pip` turns setuptools' distutils off.
+    """
     spec = importlib.machinery.PathFinder.find_spec(name)
     if spec is None or spec.origin is None:
         pytest.skip(f"{name} is not installed")

@@ -57,7 +57,7 @@ def _clipped(node: Node) -> Node:
 def _same_shape(target: Node, output: Node, name: str) -> None:
     if not same_shape(target.shape, output.shape):
         raise ShapeError(
-            f"{name}: target has shape {target.shape}, output {output.shape}; they must be equal"
+            f"{name}: target has shape {target.shape}, output {output.shape}; both must have the same shape"
         )
 
 
