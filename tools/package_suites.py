@@ -64,7 +64,7 @@ SUITES = {
         excluded=("keras_rs/src/layers/embedding/jax/", "keras_rs/src/layers/embedding/tensorflow/"),
         reason="without the embeddings for TPUs of JAX and TensorFlow",
     ),
-    "hgq2": Suite("88ddffd", ("tests",), every=60, source="src", here="tensorflow"),
+    "hgq2": Suite("88ddffd", ("tests",), every=60, source="src", real="torch", here="tensorflow"),
     "qkeras-v3": Suite("1.2.1", ("tests",), real="torch"),
     "scikeras": Suite("0.13.0", ("tests",), real="torch"),
     "scikit-keras": Suite("0.4.1", ("tests",), real="torch"),
@@ -107,10 +107,10 @@ class Outcome(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Outcomes of one side by test id, and its seconds."""
+    """Outcomes of one side by test id, and its seconds; "cut" if it did not end within the limit."""
 
     outcomes: dict[str, Outcome]
-    seconds: float
+    seconds: str
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
@@ -181,8 +181,10 @@ def run(name: str, side: str, arguments: argparse.Namespace, logs: Path) -> None
                 command, cwd=folder, env=environment, stdout=log, stderr=log, timeout=arguments.limit
             )
         except subprocess.TimeoutExpired:
-            log.write(f"\nno end in {arguments.limit:.0f} s\n")
-    (logs / f"{name}.{side}.seconds").write_text(f"{time.perf_counter() - start:.0f}")
+            seconds = "cut"
+        else:
+            seconds = f"{time.perf_counter() - start:.0f}"
+    (logs / f"{name}.{side}.seconds").write_text(seconds)
 
 
 def read(logs: Path, name: str, side: str) -> Run:
@@ -194,7 +196,7 @@ def read(logs: Path, name: str, side: str) -> Run:
         if test not in outcomes or outcomes[test].outcome == "passed":
             outcomes[test] = Outcome(outcome, message)
     seconds = logs / f"{name}.{side}.seconds"
-    return Run(outcomes, float(seconds.read_text()) if seconds.exists() else 0.0)
+    return Run(outcomes, seconds.read_text() if seconds.exists() else "cut")
 
 
 def table(names: list[str], logs: Path) -> str:
@@ -222,7 +224,7 @@ def table(names: list[str], logs: Path) -> str:
         percent = f" ({100 * count / len(passed):.1f}%)" if passed else ""
         lines.append(
             f"| {name} | {suite.version} | {suite.real} | {len(passed)} | {count}{percent} | {skipped or ''} "
-            f"| {real.seconds:.0f} | {here.seconds:.0f} | {note} |"
+            f"| {real.seconds} | {here.seconds} | {note} |"
         )
         details += [f"{name}: {n} {message[:200]}" for message, n in failed.most_common()]
     percent = 100 * total[1] / max(total[0], 1)

@@ -293,10 +293,25 @@ def gather(
     if not batch_dims:
         return ops.take(params, indices, axis=0 if axis is None else axis)
     table, index = as_tensor(params), as_tensor(indices)
-    if batch_dims != 1 or axis not in (None, 1):
-        raise NotImplementedError("tf.gather supports batch_dims=1 with axis=1 only under `hornbeam run`")
-    rows = ops.reshape(ops.arange(table.shape[0]), (-1, *(1 for _ in index.shape[1:])))
-    return table[ops.broadcast_to(rows, index.shape), index]
+    count = batch_dims + index.ndim if batch_dims < 0 else batch_dims
+    at = count if axis is None else axis % table.ndim
+    if at < count:
+        raise ValueError(f"gather: axis {axis} must not be before batch_dims={batch_dims}")
+    places = [
+        ops.reshape(ops.arange(table.shape[i]), (*(1,) * i, -1, *(1,) * (index.ndim - i - 1)))
+        for i in builtins.range(count)
+    ]
+    places = [ops.broadcast_to(place, index.shape) for place in places]
+    result = ops.moveaxis(table, at, count)[(*places, index)]
+    # The axes of `indices` come after those between the batch and `axis`.
+    between = [*builtins.range(index.ndim, index.ndim + at - count)]
+    order = [
+        *builtins.range(count),
+        *between,
+        *builtins.range(count, index.ndim),
+        *builtins.range(index.ndim + at - count, result.ndim),
+    ]
+    return ops.transpose(result, order) if between else result
 
 
 def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
