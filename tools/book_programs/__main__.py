@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--python", default="python")
     parser.add_argument("--suite", action="append", choices=list(SUITES))
     parser.add_argument("--match", default="", help="part of the path of a program")
-    parser.add_argument("--seconds", type=int, default=170)
+    parser.add_argument("--seconds", type=int, default=400, help="of a program")
     parser.add_argument("--again", action="store_true", help="run programs that have a record as well")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
