@@ -49,6 +49,9 @@ assert tf.boolean_mask([1, 2, 3], [1.0, 0.0, 1.0]).numpy().tolist() == [1, 3]
 ragged = tf.ragged.constant([[1.0, 2.0], [3.0]])
 assert tf.reverse(ragged, [0]).to_list() == [[3], [1, 2]]
 assert tf.reverse(ragged, [1]).to_list() == [[2, 1], [3]]
+assert tf.tile(ragged, [2, 1]).to_list() == [[1, 2], [3], [1, 2], [3]]
+assert tf.tile(ragged, [1, 2]).to_list() == [[1, 2, 1, 2], [3, 3]]
+assert tf.tile(tf.ragged.constant([["a"], []]), [1, 2]).to_list() == [[b"a", b"a"], []]
 np.testing.assert_allclose(tf.nn.softmax(ragged)[1].numpy(), [1.0])
 np.testing.assert_allclose(tf.reduce_sum(tf.nn.softmax(ragged), 1).numpy(), [1, 1], rtol=1e-6)
 raises((TypeError, ValueError), lambda: tf.sort(ragged))

@@ -211,6 +211,22 @@ def _reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
     return reduce
 
 
+def _tile(input: Any, multiples: Any, name: Any = None) -> Any:
+    outer, *inner = (int(n) for n in np.asarray(multiples))
+    rows = input.rows()
+    if any(n != 1 for n in inner):
+        rows = [_tile(r, inner) if isinstance(r, RaggedTensor) else _tile_row(r, inner) for r in rows]
+    return stack_rows(rows * outer, like=input)
+
+
+def _tile_row(row: Any, multiples: list[int]) -> Any:
+    return (
+        StringTensor(np.tile(row.array, multiples))
+        if isinstance(row, StringTensor)
+        else ops.tile(row, multiples)
+    )
+
+
 def _softmax(logits: Any, axis: Any = -1, name: Any = None) -> Any:
     at = int(axis) % len(logits.shape)
     if at > logits.ragged_rank:
@@ -230,13 +246,14 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
     "size": _size,
     "softmax": _softmax,
     "stack": stack,
+    "tile": _tile,
 }
 # Functions of whole tensors, which would mix the rows if they were applied to the values.
 _NOT_ELEMENTWISE = frozenset(
     [
         "argmax", "argmin", "argsort", "broadcast_to", "clip_by_norm", "cumprod", "cumsum", "einsum",
         "gather_nd", "l2_normalize", "log_softmax", "matmul", "moments", "norm", "pad", "repeat", "reshape",
-        "roll", "scatter_nd", "slice", "sort", "split", "squeeze", "tensordot", "tile", "top_k", "transpose",
+        "roll", "scatter_nd", "slice", "sort", "split", "squeeze", "tensordot", "top_k", "transpose",
         "unique", "unique_with_counts", "unstack",
     ]
 )  # fmt: skip
