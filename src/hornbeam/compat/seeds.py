@@ -47,7 +47,7 @@ def patches() -> list[Patch]:
             seed: Integer or array; None for an unpredictable seed.
         """
         np_seed(seed)
-        seed_global(np.random.RandomState(seed).randint(0, 2**32, dtype=np.uint32))
+        seed_global(int(np.random.RandomState(seed).randint(0, 2**32, dtype=np.uint32)))
 
     def set_numpy(state: Any) -> None:
         """Restore the state of NumPy's generator, which orders of samples follow.
@@ -58,7 +58,7 @@ def patches() -> list[Patch]:
         np_set_state(state)
         copy = np.random.RandomState()
         copy.set_state(state)
-        seed_global(copy.randint(0, 2**32, dtype=np.uint32))
+        seed_global(int(copy.randint(0, 2**32, dtype=np.uint32)))
 
     return [
         Patch(random, "seed", seed_python),

@@ -74,7 +74,8 @@ class _Counts(NamedTuple):
 
     @classmethod
     def of(cls, layer: Any) -> _Counts:
-        return cls(*(len(getattr(layer, name)) for name in cls._fields[:3]), len(seed_generators(layer)))
+        counts = [len(getattr(layer, name)) for name in cls._fields[:3]]
+        return cls._make([*counts, len(seed_generators(layer))])
 
     def replaced(self, *stated: int | None) -> _Counts:
         return _Counts(*(own if n is None else n for own, n in zip(self, stated, strict=True)))

@@ -302,7 +302,8 @@ def gather(
         for i in builtins.range(count)
     ]
     places = [ops.broadcast_to(place, index.shape) for place in places]
-    result = ops.moveaxis(table, at, count)[(*places, index)]
+    where_to_read = (*places, index)
+    result = ops.moveaxis(table, at, count)[where_to_read]
     # The axes of `indices` come after those between the batch and `axis`.
     between = [*builtins.range(index.ndim, index.ndim + at - count)]
     order = [

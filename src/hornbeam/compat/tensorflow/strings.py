@@ -53,7 +53,7 @@ class StringTensor(Strings):
         return map_elements(lambda x: x.decode("utf-8", "replace"), self.array)
 
     @property
-    def shape(self) -> TensorShape:  # type: ignore[override]
+    def shape(self) -> TensorShape:  # type: ignore[misc]
         """Sizes of the axes."""
         return TensorShape(self.array.shape)
 
