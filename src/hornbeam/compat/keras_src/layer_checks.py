@@ -78,7 +78,7 @@ class _Counts(NamedTuple):
         return cls._make([*counts, len(seed_generators(layer))])
 
     def replaced(self, *stated: int | None) -> _Counts:
-        return _Counts(*(own if n is None else n for own, n in zip(self, stated, strict=True)))
+        return _Counts._make(own if n is None else n for own, n in zip(self, stated, strict=True))
 
     def check(self, layer: Any) -> None:
         assert layer.built

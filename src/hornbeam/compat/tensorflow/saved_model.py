@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from hornbeam.core.variable import Variable
 from hornbeam.data import Strings
 from hornbeam.errors import MissingNameError
 from hornbeam.layers.layer import Layer
+from hornbeam.saving.arrays import arrays_in
+from hornbeam.saving.files import parse_json
 
 __all__ = [
     "DEFAULT_SERVING_SIGNATURE_DEF_KEY", "LoadOptions", "SaveOptions", "contains_saved_model", "load", "save",
@@ -231,11 +233,11 @@ class _Reader:
     """Objects of a folder, created on first use."""
 
     def __init__(self, folder: Path) -> None:
-        content = json.loads((folder / _OBJECTS).read_text())
+        content: Any = parse_json((folder / _OBJECTS).read_bytes(), _OBJECTS)
         self.root, self.signatures = content["root"], content["signatures"]
         self._objects = content["objects"]
-        with np.load(folder / _VALUES, allow_pickle=False) as file:
-            self._values = {name: file[name] for name in file.files}
+        with (folder / _VALUES).open("rb") as file:
+            self._values = arrays_in(file, ".npz")
         self._created: dict[int, Any] = {}
 
     def object(self, number: int) -> Any:
@@ -245,6 +247,7 @@ class _Reader:
             if entry["kind"] == "module":
                 cls = find_class(entry["class"], Module)
                 part = self._created[number] = cls.__new__(cls)
+                _check_attributes(cls, entry["attributes"])
                 vars(part).update({k: self.decode(v) for k, v in entry["attributes"].items()})
             elif entry["kind"] == "variable":
                 self._created[number] = TensorFlowVariable(
@@ -295,6 +298,13 @@ class _Reader:
             return {key: self.decode(item) for key, item in content.items()}
         items = [self.decode(item) for item in content]
         return tuple(items) if kind == "tuple" else items
+
+
+def _check_attributes(cls: type, names: Iterable[str]) -> None:
+    """Raise ValueError for attributes of a file that would replace methods of the program's class."""
+    for name in names:
+        if callable(getattr(cls, name, None)) or name.startswith("__"):
+            raise ValueError(f"the saved folder has an attribute {name!r}, a method of {cls.__name__}")
 
 
 class Signature:

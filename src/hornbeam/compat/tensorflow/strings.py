@@ -52,8 +52,8 @@ class StringTensor(Strings):
         """Decode the strings from UTF-8, to an array of objects."""
         return map_elements(lambda x: x.decode("utf-8", "replace"), self.array)
 
-    @property
-    def shape(self) -> TensorShape:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def shape(self) -> TensorShape:  # type: ignore[override]
         """Sizes of the axes."""
         return TensorShape(self.array.shape)
 
