@@ -301,7 +301,7 @@ def gather(
         ops.reshape(ops.arange(table.shape[i]), (*(1,) * i, -1, *(1,) * (index.ndim - i - 1)))
         for i in builtins.range(count)
     ]
-    places = [ops.broadcast_to(place, index.shape) for place in places]
+    places = [ops.broadcast_to(numbers, index.shape) for numbers in places]
     where_to_read = (*places, index)
     result = ops.moveaxis(table, at, count)[where_to_read]
     # The axes of `indices` come after those between the batch and `axis`.
