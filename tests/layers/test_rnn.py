@@ -343,3 +343,17 @@ def test_use_cudnn_is_kept(kind: Any) -> None:
     assert both.forward_layer.use_cudnn is both.backward_layer.use_cudnn is False
     assert "use_cudnn" not in kind(1).get_config()
     assert not hasattr(layers.SimpleRNN(1), "use_cudnn")
+
+
+def test_a_subclass_may_give_its_own_cell():
+    """`super(GRU, self).__init__(cell)` is the constructor of RNN, as in Keras."""
+
+    class Own(layers.GRU):
+        def __init__(self, units, **options):
+            super(layers.GRU, self).__init__(layers.GRUCell(units, activation="relu"), **options)
+
+    layer, plain = Own(3, return_sequences=True), layers.GRU(3, activation="relu", return_sequences=True)
+    x = np.random.default_rng(0).normal(size=(2, 4, 5)).astype("float32")
+    assert layer(x).shape == plain(x).shape == (2, 4, 3)
+    plain.set_weights(layer.get_weights())
+    np.testing.assert_allclose(layer(x), plain(x), rtol=1e-5, atol=1e-6)

@@ -182,8 +182,8 @@ class _ConvLSTM(_CellLayer):
 
     cell_class: type[_ConvLSTMCell]
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        super().__init__(arguments)
+    def _initialize(self, arguments: dict[str, Any]) -> None:
+        super()._initialize(arguments)
         self.input_spec = InputSpec(ndim=self.cell_class.rank + 3)
 
     def get_config(self) -> dict[str, Any]:
@@ -278,7 +278,7 @@ class ConvLSTM1D(_ConvLSTM):
         stateful: bool = False,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(constructor_arguments(locals()))
+        self._initialize(constructor_arguments(locals()))
 
 
 @exported("keras.layers")
@@ -367,7 +367,7 @@ class ConvLSTM2D(_ConvLSTM):
         stateful: bool = False,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(constructor_arguments(locals()))
+        self._initialize(constructor_arguments(locals()))
 
 
 @exported("keras.layers")
@@ -455,4 +455,4 @@ class ConvLSTM3D(_ConvLSTM):
         stateful: bool = False,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(constructor_arguments(locals()))
+        self._initialize(constructor_arguments(locals()))

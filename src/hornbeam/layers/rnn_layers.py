@@ -33,7 +33,8 @@ class _CellLayer(RNN):
     cell_class: type[Layer]
     _not_in_config = frozenset({"use_cudnn"})
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
+    def _initialize(self, arguments: dict[str, Any]) -> None:
+        """Make the cell and the layer around it. Not `__init__`, which takes a cell, as that of RNN."""
         arguments.pop("implementation", None)  # the engine chooses it
         cudnn = arguments.pop("use_cudnn", None)
         names = argument_names(self.cell_class)
@@ -139,7 +140,7 @@ class SimpleRNN(_CellLayer):
         seed: int | None = None,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(constructor_arguments(locals()))
+        self._initialize(constructor_arguments(locals()))
 
 
 @exported("keras.layers")
@@ -219,7 +220,7 @@ class LSTM(_CellLayer):
         use_cudnn: bool | str = "auto",
         **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(constructor_arguments(locals()))
+        self._initialize(constructor_arguments(locals()))
 
 
 @exported("keras.layers")
@@ -298,4 +299,4 @@ class GRU(_CellLayer):
         use_cudnn: bool | str = "auto",
         **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(constructor_arguments(locals()))
+        self._initialize(constructor_arguments(locals()))
