@@ -76,3 +76,23 @@ def test_train_step_for_another_backend() -> None:
     )
     assert "train_step(state, data) is for Keras's JAX backend" in done.stderr
     assert "hornbeam.gradients" in done.stderr
+
+
+def test_code_that_needs_values() -> None:
+    """It is an error, and with jit_compile=False it runs line by line."""
+    code = (
+        "import hornbeam.keras_backend, keras, numpy as np\n"
+        "class Model(keras.Sequential):\n"
+        "    def train_step(self, data):\n"
+        "        x, y = data\n"
+        "        loss = self.compute_loss(x, y, self(x))\n"
+        "        return {'loss': loss, 'large': 1.0 if loss > 1e9 else 0.0}\n"
+        "model = Model([keras.Input((2,)), keras.layers.Dense(1)])\n"
+        "model.compile('sgd', 'mse', jit_compile=%s)\n"
+        "history = model.fit(np.ones((4, 2)), np.ones((4, 1)), batch_size=2, verbose=0).history\n"
+        "print(sorted(history), history['large'])"
+    )
+    assert "is not known here: the function is being traced" in run(code % True).stderr
+    done = run(code % False)
+    assert done.stdout.splitlines()[-1] == "['large', 'loss'] [0.0]", done.stderr
+    assert "train_step runs line by line (jit_compile=False)" in done.stdout

@@ -11,10 +11,12 @@ import numpy as np
 from keras.src import tree
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.src.trainers.data_adapters.array_slicing import convert_to_sliceable
+from keras.src.utils import io_utils
 
 import hornbeam
 from hornbeam.core.lazy import retain_graph
 from hornbeam.engines import current_engine
+from hornbeam.errors import ConcretizationError
 from hornbeam.keras_backend.adapter.core import convert_to_tensor
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.inference_plan import WeightCache
@@ -38,12 +40,14 @@ class CompiledSteps:
     Args:
         fn: Function of a batch that returns logs.
         eager: True to run its code line by line.
+        must_compile: True if code that cannot be traced is an error; else it runs line by line.
     """
 
-    def __init__(self, fn: Callable[[Any], Any], eager: bool) -> None:
+    def __init__(self, fn: Callable[[Any], Any], eager: bool, must_compile: bool = True) -> None:
         check_step(fn)
         self.fn = fn
         self.eager = eager
+        self._must_compile = must_compile
         self._steps: dict[Any, Step] = {}
         # Steps of a call of the engine, as they were last.
         self._sizes: dict[Step, int] = {}
@@ -55,12 +59,25 @@ class CompiledSteps:
         return logs
 
     def _run(self, data: Any) -> Any:
+        batch = None if self.eager else as_batch(data)
+        if batch is not None and self.compiles(batch.signature()):
+            with uninterrupted():
+                return self._step(batch.signature()).run(batch)
+        with retain_graph():
+            return self.fn(tree.map_structure(convert_to_tensor, data, none_is_leaf=False))
+
+    def compiles(self, signature: Signature) -> bool:
+        """Compile the step for a signature, or find that its code runs line by line."""
         if self.eager:
-            with retain_graph():
-                return self.fn(tree.map_structure(convert_to_tensor, data, none_is_leaf=False))
-        batch = as_batch(data)
-        with uninterrupted():
-            return self._step(batch.signature()).run(batch)
+            return False
+        try:
+            self._step(signature)
+        except ConcretizationError as error:
+            if self._must_compile:
+                raise
+            io_utils.print_msg(f"{self.fn.__name__} runs line by line (jit_compile=False): {error}")
+            self.eager = True
+        return not self.eager
 
     def _step(self, signature: Signature) -> Step:
         key = current_engine(), signature

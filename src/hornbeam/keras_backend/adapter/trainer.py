@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from keras.src import callbacks as callbacks_module
@@ -83,15 +83,18 @@ class HornbeamTrainer(base_trainer.Trainer):
         """Make `train_function`, anew if other variables are trained than before."""
         trained = tuple(variable.trainable for variable in self.variables)
         if self.train_function is None or force or self._trained_variables != trained:
-            self.train_function = CompiledSteps(self.train_step, self.run_eagerly)
+            self.train_function = self._compiled(self.train_step)
             self._trained_variables = trained
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
         """Make `test_function`."""
         if self.test_function is None or force:
-            self.test_function = CompiledSteps(self.test_step, self.run_eagerly)
+            self.test_function = self._compiled(self.test_step)
         return self.test_function
+
+    def _compiled(self, step: Callable[..., Any]) -> CompiledSteps:
+        return CompiledSteps(step, self.run_eagerly, must_compile=bool(self.jit_compile))
 
     def make_predict_function(self, force: bool = False) -> Any:
         """Make `predict_function`."""
@@ -292,7 +295,10 @@ class HornbeamTrainer(base_trainer.Trainer):
             return None
         if not hasattr(batches, "arrays"):
             batches.arrays = arrays_of(batches.data_adapter)
-        return batches.arrays
+        arrays = batches.arrays
+        if arrays is None or not function.compiles(arrays.signatures(None)[0]):
+            return None
+        return arrays
 
     def _batches(
         self,
