@@ -17,7 +17,8 @@ ELSEWHERE = ("layers", "ops", "utils", "datasets", "dtype_policies", "losses", "
 
 def modules() -> list[str]:
     root = Path(hornbeam.__file__).parent
-    paths = [path.relative_to(root).with_suffix("").parts for path in sorted(root.rglob("*.py"))]
+    files = [path for path in sorted(root.rglob("*.py")) if (path.parent / "__init__.py").exists()]
+    paths = [path.relative_to(root).with_suffix("").parts for path in files]
     names = [parts[:-1] if parts[-1] == "__init__" else parts for parts in paths]
     # Importing these changes what later imports mean.
     skipped = (*ELSEWHERE, "as_keras", "keras_backend")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +20,7 @@ from keras.src.utils import traceback_utils
 from keras.src.utils.python_utils import pythonify_logs
 
 import hornbeam
+from hornbeam._internal.warn import warn_user
 from hornbeam.keras_backend.adapter.core import convert_to_tensor
 from hornbeam.keras_backend.adapter.steps import (
     CompiledPredict,
@@ -50,7 +50,7 @@ class HornbeamTrainer(base_trainer.Trainer):
         loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
         weights = self.trainable_weights
         if not weights:
-            warnings.warn("The model does not have any trainable weights.")
+            warn_user("The model does not have any trainable weights.")
         elif self.optimizer is not None:
             loss = self.optimizer.scale_loss(loss)
             gradients = hornbeam.gradients(loss, [weight._value for weight in weights])
@@ -129,7 +129,7 @@ class HornbeamTrainer(base_trainer.Trainer):
         self._assert_compile_called("fit")
         most = config.max_epochs()
         if most and most < epochs:
-            warnings.warn(f"Limiting epochs to {most}")
+            warn_user(f"Limiting epochs to {most}")
             epochs = most
         self._eval_epoch_iterator = None
         if validation_split and validation_data is None:
