@@ -156,6 +156,24 @@ def custom_layer() -> Results:
     return results | {"stateless": ops.convert_to_numpy(outputs), "state": ops.convert_to_numpy(states[0])}
 
 
+def shuffled() -> Results:
+    """Samples in the order that NumPy's seed decides, in `fit` with and without a callback for each batch."""
+    results = {}
+    each_batch = keras.callbacks.LambdaCallback(on_train_batch_end=ignore)
+    for name, hooks in {"chunks": [], "batches": [each_batch]}.items():
+        model = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+        set_weights(model)
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        np.random.seed(11)
+        model.fit(numbers(40, 3), numbers(40, 1), batch_size=16, epochs=3, verbose=0, callbacks=hooks)
+        results[name] = model.get_weights()[0]
+    return results
+
+
+def ignore(batch: int, logs: Any) -> None:
+    """Do nothing at the end of a batch."""
+
+
 def callbacks() -> Results:
     """Callbacks, validation data, weights of classes, a generator, and single batches."""
     model = keras.Sequential([keras.Input((3,)), layers.Dense(4, "relu"), layers.Dense(2, "softmax")])
@@ -212,8 +230,8 @@ def quantized() -> Results:
 
 
 PROGRAMS: list[Callable[[], Results]] = [
-    dense, convolutional, recurrent, attention, optimizer_states, custom_layer, callbacks, control_flow,
-    quantized,
+    dense, convolutional, recurrent, attention, optimizer_states, custom_layer, shuffled, callbacks,
+    control_flow, quantized,
 ]  # fmt: skip
 
 

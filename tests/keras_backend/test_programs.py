@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tests" / "helpers" / "keras_backend_programs.py"
 NAMES = {
     "dense", "convolutional", "recurrent", "attention", "optimizer_states", "custom_layer", "callbacks",
-    "control_flow", "quantized",
+    "control_flow", "quantized", "shuffled",
 }  # fmt: skip
 
 

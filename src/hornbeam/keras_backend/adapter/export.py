@@ -19,10 +19,12 @@ class HornbeamExportArchive(ExportArchive):
 
     def track(self, resource: Any) -> None:
         """Add the variables of a layer or model."""
-        if not hasattr(resource, "_get_own_trainable_state") and not hasattr(resource, "built"):
+        if not hasattr(resource, "variables") or not hasattr(resource, "built"):
             raise ValueError(f"track() takes a layer or a model of Keras, got {resource!r}")
         if not resource.built:
-            raise ValueError(f"The layer {resource.name!r} is not built: call it on data first")
+            raise ValueError(
+                f"The layer {resource.name!r} is not built: call it on data, or build(shape), first"
+            )
         for variable in resource.variables:
             self._tf_variable(variable._value)
 
