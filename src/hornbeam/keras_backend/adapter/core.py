@@ -18,23 +18,22 @@ import hornbeam
 from hornbeam import ops
 from hornbeam._internal.naming import path_scope
 from hornbeam.core.symbolic import symbolic_call
-from hornbeam.keras_backend.adapter.functions import backend_function
 
-associative_scan = backend_function(ops.associative_scan)
-cond = backend_function(ops.cond)
+associative_scan = ops.associative_scan
+cond = ops.cond
 custom_gradient = ops.custom_gradient
-fori_loop = backend_function(ops.fori_loop)
-map = backend_function(ops.map)
-scan = backend_function(ops.scan)
-scatter = backend_function(ops.scatter)
-scatter_update = backend_function(ops.scatter_update)
-slice = backend_function(ops.slice)
-slice_update = backend_function(ops.slice_update)
-stop_gradient = backend_function(ops.stop_gradient)
-switch = backend_function(ops.switch)
-unstack = backend_function(ops.unstack)
-vectorized_map = backend_function(ops.vectorized_map)
-while_loop = backend_function(ops.while_loop)
+fori_loop = ops.fori_loop
+map = ops.map
+scan = ops.scan
+scatter = ops.scatter
+scatter_update = ops.scatter_update
+slice = ops.slice
+slice_update = ops.slice_update
+stop_gradient = ops.stop_gradient
+switch = ops.switch
+unstack = ops.unstack
+vectorized_map = ops.vectorized_map
+while_loop = ops.while_loop
 
 SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False

@@ -3,11 +3,11 @@
 from typing import Any
 
 from hornbeam import ops
-from hornbeam.keras_backend.adapter.functions import backend_functions
+from hornbeam.keras_backend.adapter.functions import functions_of
 from hornbeam.keras_backend.adapter.random import with_drawn_seed
 from hornbeam.ops.image.warping import homography
 
-__getattr__ = backend_functions(ops.image, ops)
+__getattr__ = functions_of(ops.image, ops)
 elastic_transform = with_drawn_seed(ops.image.elastic_transform)
 
 

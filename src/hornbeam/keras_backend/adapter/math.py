@@ -3,9 +3,9 @@
 from typing import Any
 
 from hornbeam import ops
-from hornbeam.keras_backend.adapter.functions import backend_functions
+from hornbeam.keras_backend.adapter.functions import functions_of
 
-__getattr__ = backend_functions(ops)
+__getattr__ = functions_of(ops)
 
 
 def _get_complex_tensor_from_tuple(parts: Any) -> Any:

@@ -9,7 +9,6 @@ from keras.src.random.seed_generator import draw_seed, make_default_seed
 
 import hornbeam
 from hornbeam import random
-from hornbeam.keras_backend.adapter.functions import tensors
 
 
 def with_drawn_seed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +17,7 @@ def with_drawn_seed(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def draw(*args: Any, seed: Any = None, **kwargs: Any) -> Any:
         key = seed if isinstance(seed, hornbeam.Tensor) else draw_seed(seed)
-        return function(*tensors(args), seed=key, **tensors(kwargs))
+        return function(*args, seed=key, **kwargs)
 
     return draw
 

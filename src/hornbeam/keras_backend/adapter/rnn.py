@@ -13,7 +13,6 @@ from hornbeam import primitives as p
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.node import Node
 from hornbeam.keras_backend.adapter.core import convert_to_tensor
-from hornbeam.keras_backend.adapter.functions import tensors
 
 
 def rnn(
@@ -33,17 +32,17 @@ def rnn(
 
     A step that the mask leaves out repeats the last output (or zeros), and keeps the states.
     """
-    constants = tensors(list(constants or []))
+    constants = list(constants or [])
 
     def first_axis(x: Any) -> Any:
         x = x if time_major else ops.swapaxes(x, 0, 1)
         return ops.flip(x, axis=0) if go_backwards else x
 
-    xs = tree.map_structure(first_axis, tensors(inputs))
-    kept = None if mask is None else first_axis(ops.cast(tensors(mask), "bool"))
+    xs = tree.map_structure(first_axis, inputs)
+    kept = None if mask is None else first_axis(ops.cast(mask, "bool"))
     if kept is not None and len(kept.shape) == 3:
         kept = kept[:, :, 0]
-    states = tensors(list(initial_states))
+    states = list(initial_states)
 
     def step(carry: Any, at: Any) -> Any:
         last, states = carry
@@ -133,7 +132,7 @@ def _operands(inputs: Any, kernel: Any, bias: Any, *others: Any) -> list[Node]:
     """Return the projected inputs, and the others in their dtype."""
     x = ops.matmul(inputs, kernel)
     x = x if bias is None else ops.add(x, bias)
-    return [x.node, *(ops.cast(other, x.dtype).node for other in tensors(list(others)))]
+    return [x.node, *(ops.cast(other, x.dtype).node for other in others)]
 
 
 def _results(result: Node, count: int) -> list[hornbeam.Tensor]:
