@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -411,6 +412,14 @@ def test_methods_that_are_functions() -> None:
         _ = as_tensor(1.0).sum
     with pytest.raises(AttributeError, match=r"a Tensor has no 'nonsense'$"):
         _ = as_tensor(1.0).nonsense
+
+
+def test_attributes_of_the_user() -> None:
+    """As those of PyTorch and TensorFlow, tensors take attributes; they are not part of the value."""
+    x: Any = as_tensor(1.0)
+    x.mark = "input"
+    assert x.mark == "input"
+    assert not hasattr(x * 1.0, "mark")
 
 
 def test_tensors_are_pickled_and_copied_by_value() -> None:

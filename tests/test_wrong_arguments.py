@@ -185,7 +185,7 @@ MISTAKES = [
     ("O.add(v,s)", "shapes (4, 3), (2, 5, 3) do not broadcast against each other"),
     ("O.convert_to_tensor({'a':1})", "cannot convert dict to a tensor: it does not hold numbers"),
     ("O.convert_to_tensor([[1,2],[3]])", "cannot convert list to a tensor: setting an array element with a"),
-    ("O.image.resize(v,(2,2))", "resize needs an image (three axes) or a batch of them (four),"),
+    ("O.image.resize(v,(2,2))", "resize: Invalid images rank: expected rank 3 (an image) or 4 (a batch),"),
     ("O.image.resize(x,5)", "object of type 'int' has no len()"),
     (
         "O.image.resize(x,(2,2),interpolation='x')",

@@ -179,7 +179,7 @@ def _mark(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
         return
     operands = [x for x in tree.flatten([*args, *kwargs.values()]) if hasattr(x, "shape")]
     if operands and when(bool(getattr(x, "sparse", False)) for x in operands):
-        result.sparse = True  # type: ignore[misc]  # a slot of symbolic tensors
+        result.sparse = True
 
 
 set_sparse_call(_sparse_call, _mark)

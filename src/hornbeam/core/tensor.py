@@ -48,7 +48,8 @@ class Tensor:
         2.0
     """
 
-    __slots__ = ("__weakref__", "_keras_mask", "_node")
+    # `__dict__`: programs mark tensors with attributes of their own, as those of PyTorch and TensorFlow.
+    __slots__ = ("__dict__", "__weakref__", "_keras_mask", "_node")
     __array_priority__ = 100.0
     symbolic = False
     sparse = False

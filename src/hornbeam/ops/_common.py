@@ -191,7 +191,7 @@ def image_batch(
     node = node_of(images)
     if node.rank not in (3, 4):
         raise ShapeError(
-            f"{name} needs an image (three axes) or a batch of them (four), got shape {node.shape}"
+            f"{name}: Invalid images rank: expected rank 3 (an image) or 4 (a batch), got shape {node.shape}"
         )
     first = standard_data_format(data_format) == "channels_first"
     single = node.rank == 3

@@ -425,7 +425,10 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = 
     axes = [one_axis(axis, n.rank, "associative_scan") for n in nodes]
     length = nodes[0].shape[axes[0]]
     if any(n.shape[a] != length for n, a in zip(nodes, axes, strict=True)):
-        raise ShapeError(f"associative_scan: sizes along axis {axis} differ: {[n.shape for n in nodes]}")
+        raise ShapeError(
+            f"associative_scan: sizes along axis {axis} (by default the first dimension) differ: "
+            f"{[n.shape for n in nodes]}"
+        )
     if reverse:
         nodes = [p.reverse(n, (a,)) for n, a in zip(nodes, axes, strict=True)]
 

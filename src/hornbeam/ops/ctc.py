@@ -165,7 +165,7 @@ def ctc_decode(
     if strategy == "greedy":
         return _greedy(logits, steps, blank, merge_repeated)
     if strategy != "beam_search":
-        raise ValueError(f'ctc_decode: strategy must be "greedy" or "beam_search", got {strategy!r}')
+        raise ValueError(f'ctc_decode: Invalid strategy {strategy!r}: it is "greedy" or "beam_search"')
     width, top = static_int(beam_width, "beam_width"), static_int(top_paths, "top_paths")
     if not 1 <= top <= width:
         raise ValueError(f"ctc_decode: needs 1 <= top_paths <= beam_width, got {top} and {width}")

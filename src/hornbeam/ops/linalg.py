@@ -294,7 +294,7 @@ def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, Tensor]:
         Pair of tensors (q, r).
     """
     if mode not in ("reduced", "complete"):
-        raise ValueError(f'qr: mode must be "reduced" or "complete", got {mode!r}')
+        raise ValueError(f"qr: invalid mode {mode!r}. Expected one of {{'reduced', 'complete'}}.")
     node = _matrix(x, "qr")
     rows, columns = node.shape[-2:]
     if mode == "complete" and rows > columns:

@@ -124,7 +124,9 @@ def pad(
         value = cast_node(0 if constant_values is None else constant_values, node.dtype)
         return Tensor(p.pad(node, value, tuple(a for a, _ in pairs), tuple(b for _, b in pairs)))
     if constant_values is not None:
-        raise ValueError(f'pad: constant_values goes with mode="constant", got mode={mode!r}')
+        raise ValueError(
+            f"pad: Argument `constant_values` can only be provided when `mode == 'constant'`, got {mode!r}"
+        )
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
         raise ValueError(
             f'pad: mode must be "constant", "edge", "reflect", "symmetric" or "wrap", got {mode!r}'

@@ -274,13 +274,15 @@ def _window(window: str | TensorLike | None, length: int, fft_length: int, dtype
         values = np.ones(length)
     elif isinstance(window, str):
         if window not in ("hann", "hamming"):
-            raise ValueError(f'stft: window must be "hann", "hamming", None or a tensor, got {window!r}')
+            raise ValueError(
+                f'stft: If a string is passed to `window`, it is "hann" or "hamming", got {window!r}'
+            )
         turns = 2 * np.pi * np.arange(length) / length
         values = 0.5 - 0.5 * np.cos(turns) if window == "hann" else 0.54 - 0.46 * np.cos(turns)
     else:
         node = cast_node(window, dtype)
         if node.shape != (length,):
-            raise ShapeError(f"stft: the window must have shape ({length},), got {node.shape}")
+            raise ShapeError(f"stft: The shape of `window` must be equal to ({length},), got {node.shape}")
         left = (fft_length - length) // 2
         return p.pad(node, 0, (left,), (fft_length - length - left,))
     left = (fft_length - length) // 2
@@ -298,7 +300,9 @@ def _stft_sizes(sequence_length: int, sequence_stride: int, fft_length: int) -> 
             raise ValueError(f"stft: {name} must be a positive integer, got {value}")
     sizes = [static_int(n, name) for name, n in passed.items()]
     if sizes[2] < sizes[0]:
-        raise ValueError(f"stft: fft_length must be >= sequence_length, got {sizes[2]} and {sizes[0]}")
+        raise ValueError(
+            f"stft: `fft_length` must equal or exceed `sequence_length`, got {sizes[2]} and {sizes[0]}"
+        )
     return sizes[0], sizes[1], sizes[2]
 
 

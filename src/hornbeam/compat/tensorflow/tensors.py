@@ -42,7 +42,7 @@ class Variable(variable.Variable):
         ValueError: If `initial_value` is None.
     """
 
-    __slots__ = ("__dict__",)
+    __slots__ = ()
 
     def __init__(
         self,

@@ -37,20 +37,28 @@ def rgb_to_grayscale(images: TensorLike, data_format: str | None = None) -> Tens
     """Convert RGB to grayscale: 0.2989 red + 0.587 green + 0.114 blue (ITU-R BT.601).
 
     Args:
-        images: Tensor (n, height, width, 3), one image of three axes, or channels first.
+        images: Tensor (n, height, width, 3), one image of three axes, or channels first. Images of one
+            channel are returned as they are.
         data_format: "channels_last", "channels_first", or None for `hornbeam.config.image_data_format()`.
 
     Returns:
         Tensor of the images' form with one channel, in the dtype of `images`; integers are truncated.
 
     Raises:
-        ShapeError: If the images do not have three channels.
+        ShapeError: If the images have neither three channels nor one.
 
     Example:
         >>> hornbeam.ops.image.rgb_to_grayscale(hornbeam.ops.ones((1, 2, 2, 3))).shape
         (1, 2, 2, 1)
     """
-    node, restore = _rgb_channels(images, data_format, "rgb_to_grayscale")
+    node, restore = image_batch(images, data_format, "rgb_to_grayscale")
+    if node.shape[-1] == 1:
+        return restore(node)
+    if node.shape[-1] != 3:
+        raise ShapeError(
+            "rgb_to_grayscale: Invalid channel size: expected 3 (RGB) or 1 (Grayscale). "
+            f"Got {node.shape[-1]} (shape {node_of(images).shape})"
+        )
     work = node if is_float(node.dtype) else p.convert(node, "float32")
     red, green, blue = (_channel(work, i) for i in range(3))
     return restore(p.convert(red * 0.2989 + green * 0.587 + blue * 0.114, node.dtype))
@@ -61,7 +69,10 @@ def _float_channels(
 ) -> tuple[Node, Callable[[Node], Tensor]]:
     node, restore = _rgb_channels(images, data_format, name)
     if not is_float(node.dtype):
-        raise ValueError(f"{name} needs floats in [0, 1], got {node.dtype}: divide by 255 first")
+        raise ValueError(
+            f"{name}: Invalid images dtype: expected float dtype. The values are in [0, 1], and these are "
+            f"{node.dtype}: divide by 255 first"
+        )
     return node, restore
 
 

@@ -184,7 +184,8 @@ def map_coordinates(
     positions = cast_node(coordinates, "float64" if node.dtype == "float64" else "float32")
     if not positions.rank or positions.shape[0] != node.rank:
         raise ShapeError(
-            f"map_coordinates: {positions.shape} must begin with the number of axes of {node.shape}"
+            "map_coordinates: the first size of `coordinates` must be the same as the rank of `inputs`, got "
+            f"{positions.shape} for {node.shape}"
         )
     rest = positions.shape[1:]
     rows = [
@@ -250,7 +251,10 @@ def affine_transform(
     node, restore = image_batch(images, data_format, "affine_transform")
     matrix = cast_node(transform, "float32")
     if matrix.shape[-1:] != (8,) or matrix.rank > 2:
-        raise ShapeError(f"affine_transform: transform must have shape (8,) or (n, 8), got {matrix.shape}")
+        raise ShapeError(
+            "affine_transform: Invalid transform rank: expected rank 1 (8 numbers) or 2 (8 for each image), "
+            f"got shape {matrix.shape}"
+        )
     matrix = broadcast_node(matrix, (node.shape[0], 8))
     # The last two numbers belong to projective maps; an affine transform ignores them.
     keep = p.broadcast(p.constant([1, 1, 1, 1, 1, 1, 0, 0], "float32"), matrix.shape, (1,))
@@ -284,10 +288,11 @@ def perspective_transform(
     """
     node, restore = image_batch(images, data_format, "perspective_transform")
     starts, ends = (cast_node(x, "float32") for x in (start_points, end_points))
-    for points in (starts, ends):
+    for name, points in (("start_points", starts), ("end_points", ends)):
         if points.shape[-2:] != (4, 2) or points.rank > 3:
             raise ShapeError(
-                f"perspective_transform: points must have shape (4, 2) or (n, 4, 2), got {points.shape}"
+                f"perspective_transform: Invalid {name} shape: expected (4, 2) or (n, 4, 2), "
+                f"got {points.shape}"
             )
     starts, ends = (broadcast_node(x, (node.shape[0], 4, 2)) for x in (starts, ends))
     # Pixels of the result are sampled from the source, so the map is inverted.
