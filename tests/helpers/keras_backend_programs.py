@@ -217,12 +217,39 @@ def control_flow() -> Results:
     return {name: ops.convert_to_numpy(value) for name, value in results.items()}
 
 
+def float8() -> Results:
+    """Casts of all magnitudes with their gradients, and a trained model."""
+    values = np.concatenate([numbers(50) * 10.0**power for power in range(-4, 5)]).astype("float32")
+    results: Results = {
+        name: ops.cast(ops.cast(values, name), "float32") for name in ("float8_e4m3fn", "float8_e5m2")
+    }
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(6, "relu"), layers.Dense(2)])
+    set_weights(model)
+    model.quantize("float8")
+    model.compile("adam", "mse")
+    history = model.fit(numbers(32, 8), numbers(32, 2), batch_size=8, epochs=2, shuffle=False, verbose=0)
+    return results | {
+        "float8 loss": history.history["loss"],
+        "float8": model.predict(numbers(10, 8), verbose=0),
+    }
+
+
+def int4_with_lora() -> Results:
+    """An embedding whose weights are packed, with new trained ones beside them."""
+    model = keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(5, 4)])
+    set_weights(model)
+    model.quantize("int4")
+    model.layers[0].enable_lora(2)
+    return {"int4": model.predict(np.arange(6).reshape(2, 3) % 5, verbose=0)}
+
+
 def quantized() -> Results:
-    """A model in int8, and one in mixed precision."""
+    """A model in int8, casts to float8, training in float8, int4 with LoRA, and mixed precision."""
     model = keras.Sequential([keras.Input((8,)), layers.Dense(6, "relu"), layers.Dense(2)])
     set_weights(model)
     model.quantize("int8")
     results = {"int8": model.predict(numbers(10, 8), verbose=0)}
+    results |= float8() | int4_with_lora()
     policy = keras.DTypePolicy("mixed_bfloat16")
     mixed = keras.Sequential([keras.Input((8,)), layers.Dense(6, "relu", dtype=policy), layers.Dense(2)])
     set_weights(mixed)
@@ -258,9 +285,39 @@ def own_train_step() -> Results:
     return {"difference": max(abs(a - b).max() for a, b in zip(*results, strict=True))}
 
 
+def masked_sequences() -> Results:
+    """LSTM and GRU in one operation and in a loop, with masks that begin, end, or leave out all steps."""
+    mask = np.array([[0, 0, 1, 1, 0, 1], [1, 0, 1, 1, 0, 0], [0] * 6, [1] * 6], "bool")
+    inputs = [numbers(4, 6, 4), numbers(4, 3), numbers(4, 3, seed=8), mask]
+    difference = 0.0
+    for number in range(16):
+        sequences, backwards, zeros, other = (bool(number >> bit & 1) for bit in range(4))
+        results = []
+        for cudnn in ("auto", False):
+            x, h, c, shown = (keras.Input(each.shape[1:], dtype=each.dtype) for each in inputs)
+            layer = (layers.GRU if other else layers.LSTM)(
+                3,
+                return_sequences=sequences,
+                go_backwards=backwards,
+                zero_output_for_mask=zeros,
+                use_cudnn=cudnn,
+            )
+            outputs = layer(x, mask=shown, initial_state=[h] if other else [h, c])
+            model = keras.Model([x, h, c, shown], outputs)
+            set_weights(model)
+            model.compile("sgd", "mse")
+            predicted = model.predict(inputs, verbose=0)
+            model.train_on_batch(inputs, numbers(*predicted.shape))
+            results.append([predicted, *model.get_weights()])
+        difference = max(difference, *(abs(a - b).max() for a, b in zip(*results, strict=True)))
+    return {"difference": difference}
+
+
 def main(path: str) -> None:
     """Run all programs and write their results."""
-    chosen = [*PROGRAMS, own_train_step] if keras.backend.backend() == "hornbeam" else PROGRAMS
+    chosen = (
+        [*PROGRAMS, own_train_step, masked_sequences] if keras.backend.backend() == "hornbeam" else PROGRAMS
+    )
     arrays = {f"{program.__name__}/{name}": value for program in chosen for name, value in program().items()}
     np.savez(path, **{name: np.asarray(value) for name, value in arrays.items()})
 

@@ -79,7 +79,7 @@ def test_train_step_for_another_backend() -> None:
 
 
 def test_code_that_needs_values() -> None:
-    """It is an error, and with jit_compile=False it runs line by line."""
+    """It runs line by line, in training and in `predict`, and a line says so."""
     code = (
         "import hornbeam.keras_backend, keras, numpy as np\n"
         "class Model(keras.Sequential):\n"
@@ -88,11 +88,18 @@ def test_code_that_needs_values() -> None:
         "        loss = self.compute_loss(x, y, self(x))\n"
         "        return {'loss': loss, 'large': 1.0 if loss > 1e9 else 0.0}\n"
         "model = Model([keras.Input((2,)), keras.layers.Dense(1)])\n"
-        "model.compile('sgd', 'mse', jit_compile=%s)\n"
+        "model.compile('sgd', 'mse')\n"
         "history = model.fit(np.ones((4, 2)), np.ones((4, 1)), batch_size=2, verbose=0).history\n"
-        "print(sorted(history), history['large'])"
+        "print(sorted(history), history['large'])\n"
+        "class Absolute(keras.Model):\n"
+        "    def call(self, x):\n"
+        "        return x if keras.ops.max(x) > 0 else -x\n"
+        "print(Absolute().predict(-np.ones(4), batch_size=3, verbose=0))"
     )
-    assert "is not known here: the function is being traced" in run(code % True).stderr
-    done = run(code % False)
-    assert done.stdout.splitlines()[-1] == "['large', 'loss'] [0.0]", done.stderr
-    assert "train_step runs line by line (jit_compile=False)" in done.stdout
+    done = run(code)
+    lines = done.stdout.splitlines()
+    assert "['large', 'loss'] [0.0]" in lines, done.stderr
+    assert lines[-1] == "[1. 1. 1. 1.]", done.stderr
+    reason = "runs line by line, for it cannot be compiled"
+    assert f"train_step {reason}" in done.stdout
+    assert f"predict_step {reason}" in done.stdout

@@ -49,3 +49,4 @@ def test_results_are_those_of_jax(tmp_path: Path) -> None:
             here[key], value, rtol=2e-2 if rough else 1e-3, atol=1e-2 if rough else 1e-4, err_msg=key
         )
     assert float(here["own_train_step/difference"]) == 0
+    assert float(here["masked_sequences/difference"]) < 1e-5

@@ -1,12 +1,13 @@
 """Import hook that gives Keras the backend "hornbeam".
 
-Keras chooses its backend in a few modules, by a chain of `if backend() == "...":`. Their branch for the
-backend "numpy" becomes one for "hornbeam" when they are imported; other versions of Keras are refused.
+Keras chooses its backend in a few modules, by a chain of `if backend() == "...":`. A branch for "hornbeam",
+made of that for "numpy", is added to it when they are imported; other versions of Keras are refused.
 """
 
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import importlib
 import importlib.abc
@@ -16,7 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from hornbeam import config
 from hornbeam.ir.sizes import SymbolicSize
@@ -152,25 +153,48 @@ def _export_by_hornbeam(module: Any) -> None:
     module.export_onnx = export_onnx
 
 
+def _tell_zero_output(module: Any) -> None:
+    """Let layers tell the operations for all steps what masked steps return."""
+    from hornbeam.keras_backend.adapter.rnn import tell_zero_output
+
+    tell_zero_output(module.LSTM if hasattr(module, "LSTM") else module.GRU)
+
+
 # Modules of Keras with a function that adapts each after it was loaded.
 ADAPTED: dict[str, Callable[[ModuleType], None]] = {
     "keras.src.backend.common.variables": _accept_symbols,
     "keras.src.backend.config": _follow_config,
     "keras.src.export.onnx": _export_by_hornbeam,
+    "keras.src.layers.rnn.gru": _tell_zero_output,
+    "keras.src.layers.rnn.lstm": _tell_zero_output,
 }
 
 
 class _Branch(ast.NodeTransformer):
-    """Turns the branch of the backend "numpy" into that of "hornbeam"."""
+    """Adds a branch for "hornbeam" before that of the backend "numpy"."""
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        if not _compares_with_numpy(node):
+            return self.generic_visit(node)
+        branch = _Renaming().visit(copy.deepcopy(node))
+        branch.orelse = [node]
+        return branch
+
+
+class _Renaming(ast.NodeTransformer):
+    """Turns comparisons with, and imports of, the backend "numpy" into those of "hornbeam"."""
 
     def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
-        test = node.test
-        if isinstance(test, ast.Compare) and ast.unparse(test.comparators[0]) == "'numpy'":
-            test.comparators[0] = ast.Constant("hornbeam")
+        if _compares_with_numpy(node):
+            cast(ast.Compare, node.test).comparators[0] = ast.Constant("hornbeam")
         return node
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
         if node.module is not None and node.module.startswith("keras.src.backend.numpy"):
             node.module = node.module.replace("keras.src.backend.numpy", _BACKEND)
         return node
+
+
+def _compares_with_numpy(node: ast.If) -> bool:
+    return isinstance(node.test, ast.Compare) and ast.unparse(node.test.comparators[0]) == "'numpy'"

@@ -18,6 +18,8 @@ import hornbeam
 from hornbeam import ops
 from hornbeam._internal.naming import path_scope
 from hornbeam.core.symbolic import symbolic_call
+from hornbeam.keras_backend.adapter.float8 import Float8Tensor
+from hornbeam.quantizers.float8 import FORMATS
 
 associative_scan = ops.associative_scan
 cond = ops.cond
@@ -97,7 +99,12 @@ def shape(x: Any) -> tuple[Any, ...]:
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """Convert to a dtype."""
+    """Convert to a dtype; float8 is rounded to, and can only be cast back."""
+    dtype = standardize_dtype(dtype)
+    if isinstance(x, Float8Tensor):
+        x = x.values
+    if dtype in FORMATS:
+        return Float8Tensor(convert_to_tensor(x), dtype)
     return convert_to_tensor(x, dtype=dtype)
 
 

@@ -1,8 +1,10 @@
-"""Recurrent networks: a loop in the graph."""
+"""Recurrent networks: a loop in the graph, or one operation for all steps."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from keras.src import activations, tree
@@ -13,6 +15,24 @@ from hornbeam import primitives as p
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.node import Node
 from hornbeam.keras_backend.adapter.core import convert_to_tensor
+
+# True while a layer calls `lstm` or `gru` that wants zeros for masked steps: Keras does not pass this on.
+_zero_output = ContextVar("zero_output", default=False)
+
+
+def tell_zero_output(layer: Any) -> None:
+    """Let `inner_loop` of a class of layers tell `lstm` and `gru` its `zero_output_for_mask`."""
+    original = layer.inner_loop
+
+    @functools.wraps(original)
+    def inner_loop(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = _zero_output.set(self.zero_output_for_mask)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            _zero_output.reset(token)
+
+    layer.inner_loop = inner_loop
 
 
 def rnn(
@@ -88,10 +108,12 @@ def lstm(
     unroll: bool = False,
 ) -> tuple[Any, Any, list[Any]]:
     """Run an LSTM in one operation; returns the last output, all outputs and the states."""
-    _check_fused(inputs, mask, activation, recurrent_activation, unroll)
+    _check_fused(inputs, activation, recurrent_activation, unroll)
     x, w, h, c = _operands(inputs, kernel, bias, recurrent_kernel, initial_state_h, initial_state_c)
-    outputs, *states = _results(p.lstm(x, w, h, c, reverse=go_backwards, masked=False), 3)
-    return _packed(outputs, states, return_sequences, go_backwards)
+    keep = _kept(mask)
+    result = p.lstm(x, w, h, c, *(k.node for k in keep), reverse=go_backwards, masked=bool(keep))
+    outputs, *states = _results(result, 3)
+    return _packed(outputs, states, keep, return_sequences, go_backwards)
 
 
 def gru(
@@ -109,23 +131,30 @@ def gru(
     reset_after: bool = True,
 ) -> tuple[Any, Any, list[Any]]:
     """Run a GRU in one operation; returns the last output, all outputs and the states."""
-    _check_fused(inputs, mask, activation, recurrent_activation, unroll or not reset_after)
+    _check_fused(inputs, activation, recurrent_activation, unroll or not reset_after)
     if bias is None:
         bias = ops.zeros((2, kernel.shape[-1]), dtype=inputs.dtype)
     rows = convert_to_tensor(bias)
     x, w, inner, h = _operands(inputs, kernel, rows[0], recurrent_kernel, rows[1], initial_state)
-    outputs, *states = _results(p.gru(x, w, inner, h, reverse=go_backwards, masked=False), 2)
-    return _packed(outputs, states, return_sequences, go_backwards)
+    keep = _kept(mask)
+    result = p.gru(x, w, inner, h, *(k.node for k in keep), reverse=go_backwards, masked=bool(keep))
+    outputs, *states = _results(result, 2)
+    return _packed(outputs, states, keep, return_sequences, go_backwards)
 
 
-def _check_fused(inputs: Any, mask: Any, activation: Any, gate: Any, other: bool) -> None:
-    """Raise NotImplementedError, upon which Keras calls `rnn`, if there is no operation for all steps.
-
-    Keras does not say here whether masked outputs are zeros, so sequences with a mask run in the loop, too.
-    """
+def _check_fused(inputs: Any, activation: Any, gate: Any, other: bool) -> None:
+    """Raise NotImplementedError, upon which Keras calls `rnn`, if there is no operation for all steps."""
     plain = activation is activations.tanh and gate is activations.sigmoid
-    if mask is not None or not plain or other or len(inputs.shape) != 3:
+    if not plain or other or len(inputs.shape) != 3:
         raise NotImplementedError
+
+
+def _kept(mask: Any) -> list[hornbeam.Tensor]:
+    """Return the mask (batch, steps) as a list of one, or none."""
+    if mask is None:
+        return []
+    mask = ops.cast(mask, "bool")
+    return [mask[:, :, 0] if len(mask.shape) == 3 else mask]
 
 
 def _operands(inputs: Any, kernel: Any, bias: Any, *others: Any) -> list[Node]:
@@ -139,11 +168,20 @@ def _results(result: Node, count: int) -> list[hornbeam.Tensor]:
     return [hornbeam.Tensor(node) for node in outputs_of(result)[:count]]
 
 
-def _packed(outputs: Any, states: list[Any], return_sequences: bool, backwards: bool) -> Any:
+def _packed(
+    outputs: Any, states: list[Any], keep: list[Any], return_sequences: bool, backwards: bool
+) -> tuple[Any, Any, list[Any]]:
+    """Return the last output, the outputs in the order of the steps, and the states, as `rnn` does."""
     last = states[0]
-    if not return_sequences:
-        return last, ops.expand_dims(last, 1), states
-    return last, ops.flip(outputs, 1) if backwards else outputs, states
+    if backwards:
+        outputs = ops.flip(outputs, 1)
+    for mask in keep:
+        mask = ops.flip(mask, 1) if backwards else mask
+        # Before the first step that is kept there is no output to repeat, so it is zeros.
+        shown = mask if _zero_output.get() else ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
+        last = ops.where(shown[:, -1:], last, ops.zeros_like(last))
+        outputs = ops.where(shown[:, :, None], outputs, ops.zeros_like(outputs))
+    return last, outputs if return_sequences else ops.expand_dims(last, 1), states
 
 
 def bidirectional_lstm(*args: Any, **kwargs: Any) -> NoReturn:

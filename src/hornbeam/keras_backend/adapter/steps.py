@@ -34,20 +34,44 @@ def _as_array(x: Any) -> Any:
     return x if isinstance(x, hornbeam.Tensor) else np.ascontiguousarray(x)
 
 
-class CompiledSteps:
-    """`train_step` or `test_step` of a model, traced and compiled once for each signature of its batches.
+class CompiledFunction:
+    """A step of a model, compiled unless its code needs values.
 
     Args:
-        fn: Function of a batch that returns logs.
+        fn: Function of a batch.
         eager: True to run its code line by line.
-        must_compile: True if code that cannot be traced is an error; else it runs line by line.
     """
 
-    def __init__(self, fn: Callable[[Any], Any], eager: bool, must_compile: bool = True) -> None:
-        check_step(fn)
+    def __init__(self, fn: Callable[[Any], Any], eager: bool) -> None:
         self.fn = fn
         self.eager = eager
-        self._must_compile = must_compile
+
+    def compiles(self, signature: Signature) -> bool:
+        """Compile the function for a signature, or find that its code runs line by line."""
+        if self.eager:
+            return False
+        try:
+            self.compiled(signature)
+        except ConcretizationError as error:
+            io_utils.print_msg(f"{self.fn.__name__} runs line by line, for it cannot be compiled: {error}")
+            self.eager = True
+        return not self.eager
+
+    def compiled(self, signature: Signature) -> Any:
+        """Return the function, traced and compiled for a signature of its batches."""
+        raise NotImplementedError
+
+    def by_line(self, data: Any) -> Any:
+        """Run the code of the function on a batch."""
+        return self.fn(tree.map_structure(convert_to_tensor, data, none_is_leaf=False))
+
+
+class CompiledSteps(CompiledFunction):
+    """`train_step` or `test_step` of a model, traced and compiled once for each signature of its batches."""
+
+    def __init__(self, fn: Callable[[Any], Any], eager: bool) -> None:
+        check_step(fn)
+        super().__init__(fn, eager)
         self._steps: dict[Any, Step] = {}
         # Steps of a call of the engine that take an eighth of a second, as last measured.
         self._sizes: dict[Step, int] = {}
@@ -62,24 +86,11 @@ class CompiledSteps:
         batch = None if self.eager else as_batch(data)
         if batch is not None and self.compiles(batch.signature()):
             with uninterrupted():
-                return self._step(batch.signature()).run(batch)
+                return self.compiled(batch.signature()).run(batch)
         with retain_graph():
-            return self.fn(tree.map_structure(convert_to_tensor, data, none_is_leaf=False))
+            return self.by_line(data)
 
-    def compiles(self, signature: Signature) -> bool:
-        """Compile the step for a signature, or find that its code runs line by line."""
-        if self.eager:
-            return False
-        try:
-            self._step(signature)
-        except ConcretizationError as error:
-            if self._must_compile:
-                raise
-            io_utils.print_msg(f"{self.fn.__name__} runs line by line (jit_compile=False): {error}")
-            self.eager = True
-        return not self.eager
-
-    def _step(self, signature: Signature) -> Step:
+    def compiled(self, signature: Signature) -> Step:
         key = current_engine(), signature
         if key not in self._steps:
             self._steps[key] = Step(self.fn, signature, current_engine())
@@ -97,7 +108,7 @@ class CompiledSteps:
         """
         engine = current_engine()
         for rows in data.epoch():
-            step = self._step(data.signature(rows.shape[1]))
+            step = self.compiled(data.signature(rows.shape[1]))
             while len(rows):
                 count = size or self._sizes.get(step, 1)
                 started = time.perf_counter()
@@ -109,38 +120,29 @@ class CompiledSteps:
                 rows = rows[count:]
 
 
-class CompiledPredict:
+class CompiledPredict(CompiledFunction):
     """`predict_step` of a model: values that depend on the weights alone are computed once."""
 
-    def __init__(self, fn: Callable[[Any], Any]) -> None:
-        self.fn = fn
+    def __init__(self, fn: Callable[[Any], Any], eager: bool) -> None:
+        super().__init__(fn, eager)
         self._cache = WeightCache()
         self._predictors: dict[Any, Predictor] = {}
 
     def __call__(self, batches: list[Any]) -> Any:
         """Return the outputs for a list of batches, as NumPy arrays."""
-        return concatenated([self._run(as_batch(data)) for data in batches])
+        return concatenated([self._run(data) for data in batches])
 
-    def _run(self, batch: Batch) -> Any:
-        key = current_engine(), batch.signature()
+    def _run(self, data: Any) -> Any:
+        batch = None if self.eager else as_batch(data)
+        if batch is not None and self.compiles(batch.signature()):
+            return self.compiled(batch.signature())([np.asarray(leaf) for leaf in batch.leaves])
+        return tree.map_structure(np.asarray, self.by_line(data))
+
+    def compiled(self, signature: Signature) -> Predictor:
+        key = current_engine(), signature
         if key not in self._predictors:
-            self._predictors[key] = Predictor(self.fn, key[1], key[0], self._cache)
-        return self._predictors[key]([np.asarray(leaf) for leaf in batch.leaves])
-
-
-class EagerPredict:
-    """`predict_step` of a model, line by line."""
-
-    def __init__(self, fn: Callable[[Any], Any]) -> None:
-        self.fn = fn
-
-    def __call__(self, batches: list[Any]) -> Any:
-        """Return the outputs for a list of batches, as NumPy arrays."""
-        outputs = []
-        for data in batches:
-            result = self.fn(tree.map_structure(convert_to_tensor, data, none_is_leaf=False))
-            outputs.append(tree.map_structure(np.asarray, result))
-        return concatenated(outputs)
+            self._predictors[key] = Predictor(self.fn, signature, current_engine(), self._cache)
+        return self._predictors[key]
 
 
 def check_step(fn: Callable[..., Any]) -> None:

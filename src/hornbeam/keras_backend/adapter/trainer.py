@@ -25,7 +25,6 @@ from hornbeam.keras_backend.adapter.core import convert_to_tensor
 from hornbeam.keras_backend.adapter.steps import (
     CompiledPredict,
     CompiledSteps,
-    EagerPredict,
     arrays_of,
     concatenated,
 )
@@ -94,13 +93,12 @@ class HornbeamTrainer(base_trainer.Trainer):
         return self.test_function
 
     def _compiled(self, step: Callable[..., Any]) -> CompiledSteps:
-        return CompiledSteps(step, self.run_eagerly, must_compile=bool(self.jit_compile))
+        return CompiledSteps(step, self.run_eagerly)
 
     def make_predict_function(self, force: bool = False) -> Any:
         """Make `predict_function`."""
         if self.predict_function is None or force:
-            kind = EagerPredict if self.run_eagerly else CompiledPredict
-            self.predict_function = kind(self.predict_step)
+            self.predict_function = CompiledPredict(self.predict_step, self.run_eagerly)
         return self.predict_function
 
     # -- loops -----------------------------------------------------------------------------------------------
