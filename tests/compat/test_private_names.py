@@ -200,6 +200,48 @@ assert model.output_shape == (None, None, 6)
 assert model.predict(np.ones((3, 7, 6)), verbose=0).shape == (3, 8, 6)
 """
 
+OPERATIONS = """
+import keras, numpy as np
+from keras.src.ops.image import ExtractPatches
+from keras.src.ops.nn import Relu
+from keras.src.ops.numpy import Add, Concatenate, Einsum, GetItem, Mean, Reshape, Sum, Transpose
+
+inputs = keras.Input((4, 6))
+total = keras.ops.sum(inputs, axis=1, keepdims=True)
+moved = keras.ops.transpose(keras.ops.relu(total), (0, 2, 1))
+product = keras.ops.einsum("bij,bjk->bik", moved, inputs[:, :1] + total)
+model = keras.Model(inputs, product)
+levels = [model._nodes_by_depth[depth] for depth in sorted(model._nodes_by_depth, reverse=True)]
+nodes = [node for level in levels for node in level]
+operations = {type(node.operation): node for node in nodes}
+assert set(operations) == {keras.layers.InputLayer, Sum, Relu, Transpose, GetItem, Add, Einsum}, operations
+assert all(isinstance(node.operation, keras.Operation) for node in nodes)
+assert all(node.operation in model.operations for node in nodes)
+assert operations[Sum].operation.keepdims is True and operations[Transpose].operation.axes == (0, 2, 1)
+assert operations[Sum].arguments.args[0] is inputs and operations[Sum].outputs[0] is total
+assert operations[Einsum].operation.subscripts == "bij,bjk->bik" and len(operations[Einsum].arguments.args) == 2
+assert operations[Add].arguments.args[1] is total and operations[Add].arguments.keras_tensors[1] is total
+assert operations[GetItem].arguments.args[1] == (slice(None), slice(None, 1))
+names = [node.operation.name for node in nodes]
+assert len(set(names)) == len(names), names
+assert total._keras_history.operation is operations[Sum].operation
+assert operations[Relu].parent_nodes[0].operation is operations[Sum].operation
+assert operations[Relu].operation._inbound_nodes[0] is operations[Relu]
+assert operations[Relu].operation.output is operations[Relu].outputs[0]
+
+mean = Mean(axis=-1, keepdims=False)
+assert mean(np.ones((2, 3), "float32")).shape == (2,) and mean(inputs).shape == (None, 4)
+assert mean._inbound_nodes[0].operation is mean
+assert Reshape((-1, 2))(inputs).shape == (None, 2)
+assert Concatenate(axis=1)([inputs, inputs]).shape == (None, 8, 6)
+assert ExtractPatches(2)(keras.Input((4, 4, 1))).shape == (None, 2, 2, 4)
+assert keras.Model.from_config(model.get_config()).output_shape == (None, 6, 6)
+
+for part in (model, keras.Sequential(), keras.layers.LSTM(2), keras.optimizers.Adam(), keras.losses.Huber(), mean):
+    assert type(part).__module__.partition(".")[0] == "keras", type(part)
+assert str(type(model)) == "<class 'keras.src.models.functional.Functional'>"
+"""
+
 CALLBACKS = """
 import keras, numpy as np, os, tempfile
 
@@ -236,8 +278,8 @@ assert sorted(os.listdir(folder)) == sorted([*names, "end-1.keras", "end-2.keras
 @pytest.mark.parametrize("library", ["hornbeam", "keras"])
 @pytest.mark.parametrize(
     "script",
-    [LAYERS, ATTENTION, SHAPES, UNKNOWN, CALLBACKS],
-    ids=["layers", "attention", "shapes", "unknown", "callbacks"],
+    [LAYERS, ATTENTION, SHAPES, UNKNOWN, OPERATIONS, CALLBACKS],
+    ids=["layers", "attention", "shapes", "unknown", "operations", "callbacks"],
 )
 def test_runs(script: str, library: str, tmp_path: Path) -> None:
     if library == "keras" and (script is UNKNOWN or importlib.util.find_spec("keras") is None):

@@ -10,8 +10,9 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers, ops
+from hornbeam.core.operation_names import _classes
 from hornbeam.models import Function, Functional
-from hornbeam.models.functional_config import _classes, _function
+from hornbeam.ops.operation_classes import operation_class
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
 
@@ -292,7 +293,7 @@ def test_a_loop_of_a_lambda_has_no_config() -> None:
 
 
 def test_every_operation_that_configs_name_exists() -> None:
-    missing = [name for name in _classes() if _function(name) is None]
+    missing = [name for _, name in _classes().values() if operation_class(name) is None]
     assert not missing
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hornbeam._internal.origin import is_own, module_of
 from hornbeam.errors import ArgumentTypeError
 
 if TYPE_CHECKING:
@@ -98,15 +99,11 @@ class ArgumentChecks:
 def check_not_called(cls: type, args: tuple[Any, ...]) -> None:
     """Raise TypeError for a layer of this package that is made of a symbolic tensor: `Flatten(x)`."""
     symbolic = any(getattr(type(arg), "symbolic", False) is True for arg in args)
-    if symbolic and cls.__module__.startswith("hornbeam.layers."):
+    if symbolic and module_of(cls).startswith("hornbeam.layers."):
         name = cls.__name__
         raise TypeError(
             f"{name} takes no tensors: make the layer first, and call it afterwards, as in {name}(...)(x)"
         )
-
-
-def _is_own(cls: type) -> bool:
-    return cls.__module__.startswith("hornbeam.")
 
 
 def check_keywords(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -115,7 +112,7 @@ def check_keywords(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     Constructors with `**kwargs` judge for themselves, unless required arguments are missing: Python would
     name these alone.
     """
-    if not _is_own(cls):
+    if not is_own(cls):
         return
     accepted, required, open_ended = _constructor(cls, cls.__init__)  # type: ignore[misc]
     unknown = kwargs.keys() - accepted

@@ -13,7 +13,7 @@ from typing import Any
 
 from hornbeam import config, engines
 from hornbeam._internal import warning_policy
-from hornbeam.compat import legacy_api, messages, seeds
+from hornbeam.compat import legacy_api, messages, seeds, source_paths
 from hornbeam.compat.child_processes import preparation_data
 from hornbeam.compat.import_hook import ColabFinder, Finder, find_spec
 from hornbeam.compat.keras_backend import backend_name, set_backend
@@ -22,6 +22,7 @@ from hornbeam.compat.messages import log_once
 from hornbeam.compat.patch import Patch
 from hornbeam.compat.real_keras import real_libraries
 from hornbeam.compat.warning_filter import located_showwarning
+from hornbeam.core import registry
 
 _MISSING = object()
 
@@ -39,7 +40,8 @@ class Policy:
     - `random.seed` and `np.random.seed` seed Hornbeam's generators as well (`compat.seeds`).
     - Child processes of `multiprocessing` install the same (`compat.child_processes`).
     - Engines whose library imports the real Keras or TensorFlow get it (`engines.host_libraries`).
-    - Classes accept the arguments and methods of Keras 1 and 2 (`compat.legacy_api`), once Keras is imported.
+    - Classes accept the arguments and methods of Keras 1 and 2 (`compat.legacy_api`), once Keras is imported,
+      and their `__module__` is a path of Keras's sources (`compat.source_paths`).
     - Tensors, variables and strings have the methods of TensorFlow, once it is imported.
     """
 
@@ -99,6 +101,9 @@ class Policy:
         if not self._has_legacy_api:
             self._has_legacy_api = True
             self._apply(legacy_api.patches())
+            self._apply(source_paths.patches())
+            registry.set_module_names(source_paths.path_of)
+            self._undo.append(registry.set_module_names)
 
     def install_tensorflow_methods(self) -> None:
         """Give tensors, variables and strings the methods of TensorFlow, once."""

@@ -114,6 +114,10 @@ class Operation(_RecordsConstructor):
         if flat and flat[0].history is not None:
             self._hb_inbound = (*self._hb_inbound, flat[0].history)
 
+    def _hb_arguments(self, call: SymbolicCall) -> Any:
+        """Return an object with the arguments of a call, as Keras counts them."""
+        return call
+
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Tree:
         """Infer the shapes and dtypes of the result by tracing `call`.
 
@@ -137,7 +141,7 @@ class Operation(_RecordsConstructor):
     @property
     def output(self) -> Tree:
         """Symbolic output of the first call on symbolic tensors; AttributeError before such a call."""
-        return self._first_call().outputs
+        return self._first_call().result
 
     def _first_call(self) -> SymbolicCall:
         if not self._hb_inbound:

@@ -19,6 +19,7 @@ import numpy as np
 from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.formatting import brief
 from hornbeam._internal.naming import suggest, to_snake_case
+from hornbeam._internal.origin import is_own, module_of
 from hornbeam.core.convert import as_tensor
 from hornbeam.errors import ArgumentTypeError, UnknownObjectError
 from hornbeam.ir.types import dtype_name, numpy_dtype
@@ -33,6 +34,8 @@ C = TypeVar("C")
 _TABLE: dict[tuple[str, str], Any] = {}
 # name -> Keras modules with that name.
 _MODULES_OF: dict[str, list[str]] = {}
+# What `__module__` of an exported class says.
+_name_module: Callable[[type], str] = module_of
 # registered name ("package>name") -> class or function, by `register_keras_serializable`.
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
@@ -65,10 +68,31 @@ def exported(module: str, *aliases: str) -> Callable[[C], C]:
             _TABLE[module, name] = target
             _MODULES_OF.setdefault(name, []).append(module)
         if inspect.isclass(target):
-            target._keras_module = module  # type: ignore[attr-defined]
+            describe_export(target, module)
         return target
 
     return add
+
+
+def describe_export(cls: type, module: str) -> None:
+    """Note the Keras module of a class, which decides what `__module__` says."""
+    if "_hb_module" not in vars(cls):
+        cls._hb_module = cls.__module__  # type: ignore[attr-defined]
+    cls._keras_module = module  # type: ignore[attr-defined]
+    cls.__module__ = _name_module(cls)
+
+
+def set_module_names(name_module: Callable[[type], str] = module_of) -> None:
+    """Set what `__module__` of exported classes says, also of those to come.
+
+    Args:
+        name_module: Function of the class; by default the module that defines it.
+    """
+    global _name_module
+    _name_module = name_module
+    for target in _TABLE.values():
+        if inspect.isclass(target):
+            target.__module__ = name_module(target)
 
 
 def operations(module: str, names: Iterable[str]) -> None:
@@ -257,7 +281,7 @@ def _serialize_function(fn: Callable[..., Any]) -> str | dict[str, Any]:
 def _is_exported_function(fn: Callable[..., Any]) -> bool:
     """Return True for a function that the table has under its name (some of them are in hornbeam.ops)."""
     modules = [module for module in _MODULES_OF.get(fn.__name__, ()) if module in _FUNCTION_MODULES]
-    return bool(modules) and str(fn.__module__).split(".")[0] == "hornbeam"
+    return bool(modules) and is_own(fn)
 
 
 def deserialize(config: object, custom_objects: Mapping[str, Any] | None = None) -> Tree:
@@ -392,6 +416,13 @@ def exported_class(module: str, name: str) -> Any:
     if (module, name) not in _TABLE:
         _complete_table()
     return _TABLE[module, name]
+
+
+def find_exported(module: str, name: str) -> Any:
+    """Return an entry of the table, or None."""
+    if (module, name) not in _TABLE:
+        _complete_table()
+    return _TABLE.get((module, name))
 
 
 def missing_names(config: object, custom_objects: Mapping[str, Any] | None = None) -> list[str]:

@@ -190,28 +190,29 @@ class KerasHistory(NamedTuple):
 
 
 class SymbolicCall:
-    """A call on symbolic tensors: the operation, its arguments and its outputs.
+    """A call on symbolic tensors: the layer or function, its arguments and its result.
 
     `masks` are those that a layer got because its input carries them. They are not inputs, since values carry
     their masks, but Keras counts them as inputs when it orders layers. `assumptions` are pairs of unknown
     sizes that the call takes to be equal.
     """
 
-    __slots__ = ("args", "assumptions", "kwargs", "masks", "operation", "outputs", "place")
+    __slots__ = ("_operation", "args", "assumptions", "callee", "kwargs", "masks", "place", "result")
 
-    def __init__(self, operation: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.operation = operation
+    def __init__(self, callee: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.callee = callee
+        self._operation: Any = None
         self.args = args
         self.kwargs = kwargs
         self.masks: list[KerasTensor] = []
         self.assumptions: Assumptions = []
-        self.outputs: Tree = None
+        self.result: Tree = None
         # The user's line, for errors.
         self.place = user_line(sys._getframe(1))
 
     def origin(self, output: KerasTensor) -> KerasHistory:
         """Describe one of the outputs."""
-        calls = getattr(self.operation, "_hb_inbound", ())
+        calls = getattr(self.callee, "_hb_inbound", ())
         number = next((i for i, call in enumerate(calls) if call is self), 0)
         return KerasHistory(self.operation, number, output.output_index)
 
@@ -223,14 +224,30 @@ class SymbolicCall:
     # What Keras's nodes have, which packages read.
 
     @property
+    def operation(self) -> Any:
+        """The layer or operation that was called."""
+        if self._operation is None:
+            self._operation = _make_operation(self)
+        return self._operation
+
+    def set_operation(self, operation: Any) -> None:
+        """Note the operation by which a function was called."""
+        self._operation = operation
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """Result as a list."""
+        return tree.flatten(self.result)
+
+    @property
     def input_tensors(self) -> list[KerasTensor]:
         """The same as `inputs`."""
         return self.inputs
 
     @property
     def output_tensors(self) -> list[KerasTensor]:
-        """Outputs as a list."""
-        return tree.flatten(self.outputs)
+        """The same as `outputs`."""
+        return self.outputs
 
     @property
     def is_input(self) -> bool:
@@ -244,9 +261,9 @@ class SymbolicCall:
         return list({id(call): call for call in calls}.values())
 
     @property
-    def arguments(self) -> SymbolicCall:
-        """This call, which has `args`, `kwargs` and `keras_tensors`."""
-        return self
+    def arguments(self) -> Any:
+        """Object with `args`, `kwargs` and `keras_tensors`: those that Keras calls the operation with."""
+        return self.operation._hb_arguments(self)
 
     @property
     def keras_tensors(self) -> list[KerasTensor]:
@@ -277,6 +294,16 @@ def symbolic_call(
 set_symbolic_call(symbolic_call)
 
 
+def _make_operation(call: SymbolicCall) -> Any:
+    return call.callee
+
+
+def set_operation_maker(make: Callable[[SymbolicCall], Any]) -> None:
+    """Set the function that makes the operation of a call."""
+    global _make_operation
+    _make_operation = make
+
+
 def record_call(
     operation: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Tree
 ) -> tuple[SymbolicCall, Any]:
@@ -286,7 +313,7 @@ def record_call(
         if isinstance(out, KerasTensor):
             out.history = call
             out.output_index = index
-    call.outputs = outputs
+    call.result = outputs
     return call, outputs
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import metrics, ops
+from hornbeam._internal.origin import is_own
 from hornbeam.core.jit import jit
 
 if TYPE_CHECKING:
@@ -149,13 +150,7 @@ def _kind(metric: Metric, states: np.ndarray, weights: Any) -> str:
     if isinstance(metric, metrics.Mean):
         counted = weights is None and np.isin(states, (0.0, 1.0)).all() and (states[:, 1] == 1).all()
         plain = type(metric).result is metrics.Mean.result
-        return (
-            "proportion"
-            if counted and plain
-            else "mean"
-            if type(metric).__module__.startswith("hornbeam.")
-            else "free"
-        )
+        return "proportion" if counted and plain else "mean" if is_own(type(metric)) else "free"
     counts = isinstance(metric, (metrics.Precision, metrics.Recall)) and states.shape[1] == 2
     return "proportion" if counts and weights is None and np.isin(states, (0.0, 1.0)).all() else "free"
 

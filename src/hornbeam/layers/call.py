@@ -13,6 +13,7 @@ from hornbeam import tree
 from hornbeam._internal import warning_policy
 from hornbeam._internal.call_errors import argument_hint
 from hornbeam._internal.naming import current_path
+from hornbeam._internal.origin import is_own
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.symbolic import holds_strings, strings_refused
 from hornbeam.core.tensor import Tensor
@@ -197,7 +198,7 @@ class LayerCall:
         else:
             outputs = hook(self.layer, functools.partial(call, *bound.args, **bound.kwargs))
         # Only our own, such as InputLayer's, may return nothing.
-        if outputs is None and not self.layer._losses and not is_ours(type(self.layer).call):
+        if outputs is None and not self.layer._losses and not is_own(type(self.layer).call):
             warning_policy.on_warning(
                 f"{type(self.layer).__name__}.call() returned None: is a `return` missing at its end?"
             )
@@ -207,11 +208,6 @@ class LayerCall:
     def summary(self) -> str:
         """Describe the arguments in one line, for errors."""
         return ", ".join(f"{name}={_describe(value)}" for name, value in self.arguments.items())
-
-
-def is_ours(method: Callable[..., Any]) -> bool:
-    """Return True if a method is defined by Hornbeam, not by a user."""
-    return getattr(method, "__module__", "").partition(".")[0] == "hornbeam"
 
 
 def _shape_of(x: Any) -> tuple[int | None, ...] | None:

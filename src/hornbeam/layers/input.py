@@ -95,7 +95,7 @@ class InputLayer(Layer):
         )
         if tensor.history is None:
             tensor.history = SymbolicCall(self, (), {})
-            tensor.history.outputs = tensor
+            tensor.history.result = tensor
         self._hb_inbound = (tensor.history,)
         self.built = True
 
@@ -142,7 +142,7 @@ class InputLayer(Layer):
     @property
     def output(self) -> KerasTensor:
         """The symbolic tensor."""
-        return self._hb_inbound[0].outputs
+        return self._hb_inbound[0].result
 
     def get_config(self) -> dict[str, Any]:
         return {

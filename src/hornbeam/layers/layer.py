@@ -20,6 +20,7 @@ from hornbeam._internal.call_errors import (
 )
 from hornbeam._internal.foreign_names import MODELS, add_foreign_names, without_foreign_names
 from hornbeam._internal.naming import current_path, path_scope, to_snake_case, unique_name
+from hornbeam._internal.origin import is_own
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.operation import Operation, checked_name
 from hornbeam.core.registry import custom_object_scope, exported
@@ -34,7 +35,7 @@ from hornbeam.ir.sizes import known_or_none
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
-from hornbeam.layers.call import LayerCall, call_signature, is_ours
+from hornbeam.layers.call import LayerCall, call_signature
 from hornbeam.layers.config import (
     BASE_ARGUMENTS,
     SHAPE_ARGUMENTS,
@@ -281,7 +282,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             *args: Tensors, or nested structures of them.
             **kwargs: Further arguments. `training` and `mask` have the meaning that `__call__` gives them.
         """
-        has_forward = "forward" in vars(type(self)) and not is_ours(vars(type(self))["forward"])
+        has_forward = "forward" in vars(type(self)) and not is_own(vars(type(self))["forward"])
         forward = ": it has forward(), which is call() here" if has_forward else ""
         raise NotImplementedError(f"{type(self).__name__} does not define call(self, inputs){forward}")
 
@@ -336,7 +337,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             if type(self).compute_output_spec is not Layer.compute_output_spec:
                 specs = self.compute_output_spec(*args, **kwargs)
                 outputs = record_call(self, args, kwargs, specs)[1]
-            elif not is_ours(type(self).compute_output_shape):
+            elif not is_own(type(self).compute_output_shape):
                 if not all(layer.built for layer in self._hb_sublayers()):
                     infer_types(self.__call__, args, kwargs)
                 outputs = record_call(self, args, kwargs, self._declared_spec(call))[1]
@@ -488,7 +489,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             *args: Arguments of `call`, with symbolic tensors.
             **kwargs: Arguments of `call`, with symbolic tensors.
         """
-        if is_ours(type(self).compute_output_shape):
+        if is_own(type(self).compute_output_shape):
             return self._inferred_spec(*args, **kwargs)
         return self._declared_spec(LayerCall(self, args, kwargs))
 
@@ -524,12 +525,12 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             keywords = symbolic_tensors(kwargs, self.compute_dtype)
             if self._hb_building:  # asked by build() of a subclass, after that of our layer
                 calls = [vars(cls)["call"] for cls in type(self).__mro__ if "call" in vars(cls)]
-                call = next(call for call in calls if is_ours(call))
+                call = next(call for call in calls if is_own(call))
                 specs = infer_types(functools.partial(call, self), inputs, keywords)
                 return tree.pack_sequence_as(specs.structure, [known_or_none(x[0]) for x in specs.leaves])
             # Not a spec that may ask the subclass's `compute_output_shape`, which calls this.
             own_spec = type(self).compute_output_spec is not Layer.compute_output_spec
-            own_spec = own_spec and is_ours(type(self).compute_output_shape)
+            own_spec = own_spec and is_own(type(self).compute_output_shape)
             spec = layer.compute_output_spec if own_spec else layer._inferred_spec
             return tree.map_structure(lambda x: x.shape, spec(*inputs, **keywords))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.core.convert import as_tensor, cast
+from hornbeam.core.function_operation import FunctionOperation
 from hornbeam.core.indexing import reshape
 from hornbeam.core.keras_names import Computed
 from hornbeam.core.operation import Operation
@@ -42,7 +43,7 @@ class CallGraph:
 
     def key(self, call: SymbolicCall) -> int:
         """Identify an operation: all calls of a layer are one, each call of a function is another."""
-        return id(call.operation) if isinstance(call.operation, Operation) else id(call)
+        return id(call.callee) if isinstance(call.callee, Operation) else id(call)
 
     def _in_order(self, masks: bool = False) -> list[SymbolicCall]:
         """Order calls depth first from the outputs, without recursion, for networks deeper than the stack.
@@ -62,7 +63,7 @@ class CallGraph:
                 done.add(id(call))
                 order.append(call)
                 continue
-            if call is None or isinstance(call.operation, InputLayer):
+            if call is None or isinstance(call.callee, InputLayer):
                 if id(tensor) not in self._input_ids and not masks:
                     raise self._disconnected(tensor)
                 if call is None or id(tensor) not in self._input_ids:
@@ -102,7 +103,7 @@ class CallGraph:
                     consumers[id(x.history)] = max(consumers.get(id(x.history), 0), depth[key] + 1)
         members = {self.key(call) for call in self.calls}
         for x in self.inputs:  # unused inputs are part of the model all the same
-            if x.history is not None and isinstance(x.history.operation, InputLayer):
+            if x.history is not None and isinstance(x.history.callee, InputLayer):
                 key = self.key(x.history)
                 members.add(key)
                 if key not in depth:
@@ -112,11 +113,11 @@ class CallGraph:
 
     @property
     def layers(self) -> list[Layer]:
-        return [call.operation for call in self.operations if isinstance(call.operation, Layer)]
+        return [call.callee for call in self.operations if isinstance(call.callee, Layer)]
 
     @property
     def _named(self) -> list[Operation]:
-        return [call.operation for call in self.operations if isinstance(call.operation, Operation)]
+        return [call.callee for call in self.operations if isinstance(call.callee, Operation)]
 
     def _check_names(self) -> None:
         names = [operation.name for operation in self._named]
@@ -132,10 +133,10 @@ class CallGraph:
         used = {operation.name for operation in self._named}
         names: dict[int, str] = {}
         for call in self.operations:
-            if isinstance(call.operation, Operation):
-                names[self.key(call)] = call.operation.name
+            if isinstance(call.callee, Operation):
+                names[self.key(call)] = call.callee.name
                 continue
-            base = to_snake_case(re.sub(r"^get_?item$", "get_item", call.operation.__name__))
+            base = to_snake_case(re.sub(r"^get_?item$", "get_item", call.callee.__name__))
             name, count = base, 0
             while name in used:
                 count += 1
@@ -150,7 +151,7 @@ class CallGraph:
 
     def run(self, values: dict[int, Any]) -> list[Any]:
         """Replay all calls. values: of the inputs, by id of the symbolic tensor. Returns the outputs."""
-        self.replay([call for call in self.calls if not isinstance(call.operation, InputLayer)], values)
+        self.replay([call for call in self.calls if not isinstance(call.callee, InputLayer)], values)
         return [values[id(x)] for x in self.outputs]
 
     def replay(self, calls: Sequence[SymbolicCall], values: dict[int, Any]) -> None:
@@ -162,8 +163,8 @@ class CallGraph:
         for call in calls:
             args, kwargs = tree.map_structure(resolve, (call.args, call.kwargs))
             with located(call.place):
-                result = call.operation(*args, **kwargs)
-            for symbol, value in zip(tree.flatten(call.outputs), tree.flatten(result), strict=True):
+                result = call.callee(*args, **kwargs)
+            for symbol, value in zip(tree.flatten(call.result), tree.flatten(result), strict=True):
                 values[id(symbol)] = value
 
 
@@ -180,7 +181,7 @@ def with_input_layers(inputs: Tree, outputs: Tree, name: str) -> tuple[Tree, Tre
     new: dict[int, KerasTensor] = {}
     for tensor in flat:
         history = tensor.history
-        if history is not None and not isinstance(history.operation, InputLayer):
+        if history is not None and not isinstance(history.callee, InputLayer):
             new[id(tensor)] = InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype).output
     if not new:
         return inputs, outputs
@@ -191,10 +192,10 @@ def with_input_layers(inputs: Tree, outputs: Tree, name: str) -> tuple[Tree, Tre
     for call in CallGraph(flat, tree.flatten(outputs), name).calls:
         if not any(id(x) in new for x in call.inputs):
             continue
-        copy = SymbolicCall(call.operation, *tree.map_structure(moved, (call.args, call.kwargs)))
+        copy = SymbolicCall(call.callee, *tree.map_structure(moved, (call.args, call.kwargs)))
         copy.masks, copy.place = [moved(x) for x in call.masks], call.place
-        copy.outputs = tree.map_structure(_alike, call.outputs)
-        pairs = zip(tree.flatten(call.outputs), tree.flatten(copy.outputs), strict=True)
+        copy.result = tree.map_structure(_alike, call.result)
+        pairs = zip(tree.flatten(call.result), tree.flatten(copy.result), strict=True)
         for index, (old, tensor) in enumerate(pairs):
             if isinstance(tensor, KerasTensor):
                 new[id(old)] = tensor
@@ -242,12 +243,10 @@ class GraphEnds:
     def operations(self) -> list[Any]:
         """Layers and functions between inputs and outputs, each with its name in the graph."""
         graph, names = self._hb_graph, self._hb_graph.names()
-        return [
-            call.operation
-            if isinstance(call.operation, Operation)
-            else _Function(call.operation, names[graph.key(call)])
-            for call in graph.operations
-        ]
+        for call in graph.operations:
+            if isinstance(call.operation, FunctionOperation):
+                call.operation.name = names[graph.key(call)]
+        return [call.operation for call in graph.operations]
 
     # Names that are private in Keras.
     _inputs = Computed(lambda model: model.inputs)
@@ -255,8 +254,13 @@ class GraphEnds:
     _inputs_struct = Computed(lambda model: model.input)
     _outputs_struct = Computed(lambda model: model.output)
     _operations = Computed(lambda model: model.operations)
-    _nodes = Computed(lambda model: list(model._hb_graph.calls))
-    _nodes_by_depth = Computed(lambda model: _by_depth(model._hb_graph.calls))
+    _nodes = Computed(lambda model: _named_calls(model))
+    _nodes_by_depth = Computed(lambda model: _by_depth(_named_calls(model)))
+
+
+def _named_calls(model: GraphEnds) -> list[SymbolicCall]:
+    """Return the calls of a model, whose operations have their names in its graph."""
+    return list(model._hb_graph.calls) if model.operations else []
 
 
 def _by_depth(calls: Sequence[SymbolicCall]) -> dict[int, list[SymbolicCall]]:
@@ -269,17 +273,6 @@ def _by_depth(calls: Sequence[SymbolicCall]) -> dict[int, list[SymbolicCall]]:
         for parent in call.parent_nodes:
             depths[id(parent)] = max(depths.get(id(parent), 0), depth + 1)
     return groups
-
-
-class _Function(Operation):
-    """Function of `hornbeam.ops` under the name that it has in a graph."""
-
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
-        super().__init__(name)
-        self.function = function
-
-    def call(self, *args: Any, **kwargs: Any) -> Tree:
-        return self.function(*args, **kwargs)
 
 
 class _Structure:
@@ -322,7 +315,7 @@ def adjust(value: TensorLike | None, symbol: KerasTensor, name: str) -> Tree:
     Raises ShapeError for any other difference of shapes.
     """
     if value is None:
-        if symbol.history is not None and getattr(symbol.history.operation, "optional", False):
+        if symbol.history is not None and getattr(symbol.history.callee, "optional", False):
             return None
         raise ValueError(f"model {name!r}: input {symbol.name!r} is None")
     if symbol.dtype == STRING or holds_strings(value):

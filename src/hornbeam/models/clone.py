@@ -96,7 +96,7 @@ def _clone_sequential(model: Sequential, input_tensors: Any, copy: Callable[[Lay
         raise ValueError(f"a Sequential model has one input, got {len(inputs)} input_tensors")
     if inputs:
         history = inputs[0].history
-        known = history is not None and isinstance(history.operation, InputLayer)
+        known = history is not None and isinstance(history.callee, InputLayer)
         clone.add(inputs[0] if known else InputLayer(batch_shape=inputs[0].shape, dtype=inputs[0].dtype))
     for layer in model._hb_stack:
         if not (inputs and isinstance(layer, InputLayer)):
@@ -123,7 +123,7 @@ def _inputs_like(model: Functional, input_tensors: Any) -> list[Any]:
         return tensors
     tensors = []
     for x in inputs:
-        layer = x.history.operation if x.history is not None else None
+        layer = x.history.callee if x.history is not None else None
         if isinstance(layer, InputLayer):
             tensors.append(InputLayer.from_config(layer.get_config()).output)
         else:
@@ -153,15 +153,15 @@ def _clone_functional(
         return operation if isinstance(operation, Operation) else recorded(operation)
 
     for call in graph.calls:
-        if isinstance(call.operation, InputLayer):
+        if isinstance(call.callee, InputLayer):
             continue
-        operation = copied(call.operation)
+        operation = copied(call.callee)
         args, kwargs = tree.map_structure(resolve, (call.args, call.kwargs))
         if call_function is not None and isinstance(operation, Layer):
             result = call_function(operation, *args, **kwargs)
         else:
             result = operation(*args, **kwargs)
-        for old, new in zip(tree.flatten(call.outputs), tree.flatten(result), strict=True):
+        for old, new in zip(tree.flatten(call.result), tree.flatten(result), strict=True):
             new_tensors[id(old)] = new
     ends = tree.map_structure(resolve, model.input), tree.map_structure(resolve, model.output)
     clone = Model(inputs=ends[0], outputs=ends[1], name=model.name)

@@ -2,77 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hornbeam import ops, tree
-from hornbeam._internal.naming import to_snake_case
-from hornbeam.core import operators
+from hornbeam import tree
 from hornbeam.core.convert import as_tensor
-from hornbeam.core.indexing import getitem
 from hornbeam.core.operation import Operation
-from hornbeam.core.registry import deserialize, operations, serialize
+from hornbeam.core.operation_names import Split, class_name
+from hornbeam.core.registry import deserialize, serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers import InputLayer
 from hornbeam.models.call_graph import CallGraph, GraphEnds
 from hornbeam.models.model import Model
+from hornbeam.ops.operation_classes import operation_class
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
     from hornbeam.models.functional import Functional
-
-# Operations of `hornbeam.ops` as Keras names them: module -> class names, each a function's name in camel
-# case. Arguments named in _CALL are passed to the call of the operation, all others belong to its config.
-_MODULES = {
-    "keras.src.ops.numpy": """
-        Absolute Abs Add All Any Amax Amin Append Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh
-        Argmax Argmin Argsort Average BitwiseAnd BitwiseInvert BitwiseNot BitwiseOr BitwiseXor BroadcastTo
-        Ceil Clip Concatenate Copy Cos Cosh CountNonzero Cross Cumprod Cumsum Diag Diagonal Diff Digitize
-        Dot Einsum Equal Exp Exp2 ExpandDims Expm1 Flip Floor FloorDivide FullLike GetItem Greater
-        GreaterEqual Hstack Isclose Isfinite Isinf Isnan Less LessEqual Log Log10 Log1p Log2 Logaddexp
-        LogicalAnd LogicalNot LogicalOr LogicalXor Matmul Max Maximum Mean Median Min Minimum Mod Moveaxis
-        NanToNum Negative NotEqual OnesLike Outer Pad Power Prod Quantile Ravel Reciprocal Repeat Reshape
-        Roll Round Sign Sin Sinh Sort Split Sqrt Square Squeeze Stack Std Subtract Multiply Divide
-        DivideNoNan TrueDivide Sum Swapaxes Take TakeAlongAxis Tan Tanh Tensordot Tile Trace Transpose
-        Tril Triu Trunc Var Vdot Vstack Where ZerosLike""",
-    "keras.src.ops.nn": """
-        Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus Silu Squareplus
-        LogSigmoid LeakyRelu HardSigmoid HardSilu Elu Selu Gelu Celu Glu TanhShrink HardTanh HardShrink
-        Threshold Softmax LogSoftmax Sparsemax MaxPool AveragePool Conv DepthwiseConv SeparableConv
-        ConvTranspose OneHot MultiHot Moments BinaryCrossentropy CategoricalCrossentropy
-        SparseCategoricalCrossentropy Normalize DotProductAttention""",
-    "keras.src.ops.math": """
-        SegmentSum SegmentMax TopK InTopK Logsumexp Rsqrt Erf Erfinv""",
-    "keras.src.ops.core": """
-        Cast ConvertToTensor StopGradient Unstack SliceUpdate ScatterUpdate AssociativeScan ForiLoop Map
-        Scan VectorizedMap WhileLoop""",
-}
-for _module, _names in _MODULES.items():
-    operations(_module, _names.split())
-_CALL = {
-    "x", "x1", "x2", "xs", "y", "a", "key", "indices", "inputs", "kernel", "condition", "target", "output",
-    "targets", "predictions", "weights", "bins", "q", "array", "fill_value", "constant_values", "operands",
-    "variable", "updates", "start_indices", "depthwise_kernel", "pointwise_kernel", "query", "value", "bias",
-    "mask", "scale", "data", "segment_ids", "elements", "elems", "f", "init", "init_val", "loop_vars",
-}  # fmt: skip
-# Our functions -> Keras's names for them.
-_SAME_AS = {"getitem": "get_item", "invert": "bitwise_not"}
-
-
-def _classes() -> dict[str, tuple[str, str]]:
-    return {
-        to_snake_case(name): (module, name) for module, names in _MODULES.items() for name in names.split()
-    }
-
-
-def _function(name: str) -> Callable[..., Any] | None:
-    """Return our function for a snake-case name, as it is recorded in symbolic calls."""
-    ours = {theirs: mine for mine, theirs in _SAME_AS.items()}.get(name, name)
-    if ours == "getitem":
-        return getitem
-    return getattr(ops, ours, None) or getattr(operators, ours, None)
 
 
 def _is_functional(operation: Any) -> bool:
@@ -89,13 +36,11 @@ def functional_config(model: Functional) -> dict[str, Any]:
     places = _places(graph, names)
     layers = []
     for call in graph.operations:
-        if isinstance(call.operation, Operation):
-            entry = serialize(call.operation)
-            calls = [c for c in graph.calls if c.operation is call.operation]
-            calls = (
-                [] if isinstance(call.operation, InputLayer) else _in_creation_order(call.operation, calls)
-            )
-            entry["name"] = call.operation.name
+        if isinstance(call.callee, Operation):
+            entry = serialize(call.callee)
+            calls = [c for c in graph.calls if c.callee is call.callee]
+            calls = [] if isinstance(call.callee, InputLayer) else _in_creation_order(call.callee, calls)
+            entry["name"] = call.callee.name
             entry["inbound_nodes"] = [_node(c.args, c.kwargs, places) for c in calls]
         else:
             entry = _operation_entry(call, names[graph.key(call)], places)
@@ -121,10 +66,10 @@ def _places(graph: CallGraph, names: dict[int, str]) -> dict[int, tuple[str, int
     for call in graph.operations:
         grouped.setdefault(graph.key(call), [call])
     for key, calls in grouped.items():
-        operation = calls[0].operation
+        operation = calls[0].callee
         ordered = _in_creation_order(operation, calls) if isinstance(operation, Operation) else calls
         for number, call in enumerate(ordered):
-            for index, x in enumerate(tree.flatten(call.outputs)):
+            for index, x in enumerate(tree.flatten(call.result)):
                 places[id(x)] = (names[key], number, index)
     return places
 
@@ -132,7 +77,7 @@ def _places(graph: CallGraph, names: dict[int, str]) -> dict[int, tuple[str, int
 def _end(x: KerasTensor, places: dict[int, tuple[str, int, int]]) -> list[Any]:
     """Return the place of an input or output: Keras counts a functional model's definition as a call."""
     name, number, index = places[id(x)]
-    inner = x.history is not None and _is_functional(x.history.operation)
+    inner = x.history is not None and _is_functional(x.history.callee)
     return [name, number + 1 if inner else number, index]
 
 
@@ -167,40 +112,21 @@ def _value(x: Tree, places: dict[int, tuple[str, int, int]]) -> Any:
 def _operation_entry(
     call: SymbolicCall, name: str, places: dict[int, tuple[str, int, int]]
 ) -> dict[str, Any]:
-    function = call.operation.__name__
-    function = _SAME_AS.get(function, function)
-    location = _classes().get(function)
+    location = class_name(call.callee)
     if location is None:
         raise TypeError(
-            f"a config cannot describe the function {function!r} on symbolic tensors: put it into a layer "
-            "(Lambda with a registered function, or a Layer of your own)"
+            f"a config cannot describe the function {call.callee.__name__!r} on symbolic tensors: put it "
+            "into a layer (Lambda with a registered function, or a Layer of your own)"
         )
-    module, class_name = location
-    bound = inspect.signature(call.operation).bind(*call.args, **call.kwargs)
-    bound.apply_defaults()
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
-    config: dict[str, Any] = {"name": name}
-    for key, value in bound.arguments.items():
-        kind = bound.signature.parameters[key].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            args.extend(_value(x, places) for x in value)
-        elif kind is inspect.Parameter.VAR_KEYWORD:
-            config.update((name, _value(x, places)) for name, x in value.items())
-        elif key in _CALL and function != "einsum" and (key != "fill_value" or function == "full_like"):
-            if kwargs:
-                kwargs[key] = _value(value, places)
-            else:
-                args.append(_value(value, places))
-        else:
-            config[key] = _value(value, places)
+    split = Split(call.callee, call.args, call.kwargs)
+    config = {key: _value(x, places) for key, x in split.config.items()}
     return {
-        "module": module,
-        "class_name": class_name,
-        "config": config,
-        "registered_name": class_name,
+        "module": location[0],
+        "class_name": location[1],
+        "config": {"name": name, **config},
+        "registered_name": location[1],
         "name": name,
-        "inbound_nodes": [{"args": args, "kwargs": kwargs}],
+        "inbound_nodes": [_node(split.args, split.kwargs, places)],
     }
 
 
@@ -277,25 +203,13 @@ def _maker(entry: dict[str, Any]) -> Any:
         return deserialize(
             {key: value for key, value in entry.items() if key not in ("name", "inbound_nodes")}
         )
-    name = to_snake_case(entry["class_name"])
-    function = _function(name) if _classes().get(name) else None
-    if function is None:
+    cls = operation_class(entry["class_name"])
+    if cls is None:
         raise ValueError(
             f"the config uses the operation {entry['class_name']!r}, which Hornbeam does not have"
         )
-    options = {
-        key: _plain(value) for key, value in entry["config"].items() if key not in ("name", "dtype_policy")
-    }
-
-    # What is before the tensors in our function, such as einsum's subscripts or a loop's body.
-    parameters = list(inspect.signature(function).parameters)
-    first = next((i for i, key in enumerate(parameters) if key in _CALL), 0)
-    leading = [options.pop(key) for key in parameters[:first]]
-
-    def apply(*args: Any, **kwargs: Any) -> Any:
-        return function(*leading, *args, **kwargs, **options)
-
-    return apply
+    options = {key: _plain(value) for key, value in entry["config"].items() if key != "dtype_policy"}
+    return cls(**options)
 
 
 def _plain(value: Any) -> Any:

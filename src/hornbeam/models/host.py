@@ -39,31 +39,29 @@ def has_host_layers(layer: object) -> bool:
 
 
 def _needs_host(call: SymbolicCall) -> bool:
-    if isinstance(call.operation, InputLayer):
+    if isinstance(call.callee, InputLayer):
         return False
-    ends = [*call.inputs, *tree.flatten(call.outputs)]
-    return has_host_layers(call.operation) or any(
-        isinstance(x, KerasTensor) and x.dtype == STRING for x in ends
-    )
+    ends = [*call.inputs, *tree.flatten(call.result)]
+    return has_host_layers(call.callee) or any(isinstance(x, KerasTensor) and x.dtype == STRING for x in ends)
 
 
 def expanded(calls: Sequence[SymbolicCall]) -> list[SymbolicCall]:
     """Replace calls of models that work on the host and are trained by the calls inside of them."""
     result: list[SymbolicCall] = []
     for call in calls:
-        inner = getattr(call.operation, "_hb_inner_graph", lambda: None)()
-        trained = isinstance(call.operation, Layer) and call.operation.trainable_weights
-        mixed = inner is not None and trained and has_host_layers(call.operation)
+        inner = getattr(call.callee, "_hb_inner_graph", lambda: None)()
+        trained = isinstance(call.callee, Layer) and call.callee.trainable_weights
+        mixed = inner is not None and trained and has_host_layers(call.callee)
         shapes = [] if inner is None else [len(x.shape) for x in inner.inputs]
         if not mixed or shapes != [len(x.shape) for x in call.inputs]:
             result.append(call)
             continue
         assert inner is not None
         new: dict[int, Any] = {id(x): value for x, value in zip(inner.inputs, call.inputs, strict=True)}
-        outer = tree.flatten(call.outputs)
+        outer = tree.flatten(call.result)
         new.update((id(x), value) for x, value in zip(inner.outputs, outer, strict=True))
         result += expanded(
-            [_moved(part, new) for part in inner.calls if not isinstance(part.operation, InputLayer)]
+            [_moved(part, new) for part in inner.calls if not isinstance(part.callee, InputLayer)]
         )
     return result
 
@@ -76,9 +74,9 @@ def _moved(call: SymbolicCall, new: dict[int, Any]) -> SymbolicCall:
             return x
         return new.setdefault(id(x), KerasTensor(x.shape, x.dtype, name=x.name))
 
-    copy = SymbolicCall(call.operation, *tree.map_structure(replaced, (call.args, call.kwargs)))
+    copy = SymbolicCall(call.callee, *tree.map_structure(replaced, (call.args, call.kwargs)))
     copy.masks, copy.place = list(call.masks), call.place
-    copy.outputs = tree.map_structure(replaced, call.outputs)
+    copy.result = tree.map_structure(replaced, call.result)
     return copy
 
 
@@ -99,7 +97,7 @@ class HostSubgraph:
         calls: set[int] = set()
         needed: set[int] = set()
         for call in reversed(self.calls):
-            if _needs_host(call) or any(id(x) in needed for x in tree.flatten(call.outputs)):
+            if _needs_host(call) or any(id(x) in needed for x in tree.flatten(call.result)):
                 calls.add(id(call))
                 needed.update(id(x) for x in call.inputs)
         return calls
@@ -107,7 +105,7 @@ class HostSubgraph:
     def _tensors_at_the_cut(self) -> list[KerasTensor]:
         """List what the compiled part reads: inputs, and outputs of the host part."""
         known = {id(x) for x in self.graph.inputs}
-        known |= {id(x) for call in self._calls(True) for x in tree.flatten(call.outputs)}
+        known |= {id(x) for call in self._calls(True) for x in tree.flatten(call.result)}
         read = [x for call in self._calls(False) for x in call.inputs]
         return list({id(x): x for x in [*read, *self.graph.outputs] if id(x) in known}.values())
 
@@ -115,7 +113,7 @@ class HostSubgraph:
         return [
             call
             for call in self.calls
-            if (id(call) in self.host) == on_host and not isinstance(call.operation, InputLayer)
+            if (id(call) in self.host) == on_host and not isinstance(call.callee, InputLayer)
         ]
 
     def __bool__(self) -> bool:
@@ -129,9 +127,9 @@ class HostSubgraph:
         """Raise ValueError if the host part holds trainable weights, or computes strings."""
         where = f"model {self.graph.name!r}"
         for call in self._calls(True):
-            if isinstance(call.operation, Layer) and call.operation.trainable_weights:
+            if isinstance(call.callee, Layer) and call.callee.trainable_weights:
                 raise ValueError(
-                    f"{where}: {call.operation.describe()} has trainable weights, and holds or feeds a layer "
+                    f"{where}: {call.callee.describe()} has trainable weights, and holds or feeds a layer "
                     "that works on the host, before the compiled part: it cannot be trained. Put that layer "
                     "first in the outer model, or apply it to the data and to the results of predict()"
                 )

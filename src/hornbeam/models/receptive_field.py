@@ -106,18 +106,18 @@ class ReceptiveFields:
         """Compute the fields of the outputs of calls."""
         for call in calls:
             field = self._after(call)
-            for x in tree.flatten(call.outputs):
+            for x in tree.flatten(call.result):
                 if isinstance(x, KerasTensor):
                     self._known[id(x)] = field
 
     def _after(self, call: SymbolicCall) -> ReceptiveField:
         before = [self.of(x) for x in call.inputs]
         if not before:
-            return ReceptiveField((Axis(),) * _axes(tree.flatten(call.outputs)[0]))
-        inner = _calls_inside(call.operation)
+            return ReceptiveField((Axis(),) * _axes(tree.flatten(call.result)[0]))
+        inner = _calls_inside(call.callee)
         if inner is not None:
             return self._through(call, *inner)
-        return after(call.operation, before, call)
+        return after(call.callee, before, call)
 
     def _through(
         self, call: SymbolicCall, inputs: Sequence[KerasTensor], calls: Sequence[SymbolicCall]
@@ -125,9 +125,9 @@ class ReceptiveFields:
         """Return the field of the output of a model inside, from the fields of its inputs."""
         fields = ReceptiveFields()
         fields._known.update({id(x): self.of(source) for x, source in zip(inputs, call.inputs, strict=False)})
-        inner_calls = [c for c in calls if not isinstance(c.operation, layers.InputLayer)]
+        inner_calls = [c for c in calls if not isinstance(c.callee, layers.InputLayer)]
         fields.follow(inner_calls)
-        return fields.of(tree.flatten(inner_calls[-1].outputs)[0]) if inner_calls else UNKNOWN
+        return fields.of(tree.flatten(inner_calls[-1].result)[0]) if inner_calls else UNKNOWN
 
 
 def _axes(x: KerasTensor) -> int:
@@ -160,7 +160,7 @@ def after(operation: object, before: Sequence[ReceptiveField], call: SymbolicCal
         return UNKNOWN
     if merged == NO_POSITIONS:  # and so has the output, except for an embedding of sequences
         embeds = isinstance(operation, layers.Embedding)
-        return ReceptiveField((Axis(),) * _axes(call.outputs)) if embeds else NO_POSITIONS
+        return ReceptiveField((Axis(),) * _axes(call.result)) if embeds else NO_POSITIONS
     if isinstance(operation, (*_WINDOWS, *_TRANSPOSED, *_UPSAMPLING)):
         return ReceptiveField(_window_axes(operation, merged.axes))
     return merged if _is_pointwise(operation) else UNKNOWN

@@ -117,12 +117,12 @@ class Sequential(Model):
     def _as_layer(self, layer: Layer | KerasTensor | Callable[..., Any]) -> Layer:
         if isinstance(layer, KerasTensor):
             history = layer.history
-            if history is None or not isinstance(history.operation, InputLayer):
+            if history is None or not isinstance(history.callee, InputLayer):
                 raise ValueError(
                     f"a Sequential model begins with an Input; {layer!r} is the output of a layer: add the "
                     "layer itself"
                 )
-            return history.operation
+            return history.callee
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise ArgumentTypeError(
                 f"{layer.__name__} is the class: write {layer.__name__}(...) to make a layer"

@@ -193,9 +193,9 @@ def rows_of(model: Model, trace: Trace, expand_nested: bool = False, depth: int 
     fields = ReceptiveFields()
     fields.follow(calls)
     for layer in model.layers:
-        layer_calls = [call for call in calls if call.operation is layer]
+        layer_calls = [call for call in calls if call.callee is layer]
         symbols = [
-            x for call in layer_calls[:1] for x in tree.flatten(call.outputs) if isinstance(x, KerasTensor)
+            x for call in layer_calls[:1] for x in tree.flatten(call.result) if isinstance(x, KerasTensor)
         ]
         shapes = [(x.shape, x.dtype) for x in symbols] or trace.shapes_of(layer)
         yield Row(
@@ -234,7 +234,7 @@ def _has_frozen_parts(layer: Layer) -> bool:
 
 
 def _producer(x: KerasTensor) -> str:
-    operation = x.history.operation if x.history is not None else None
+    operation = x.history.callee if x.history is not None else None
     return getattr(operation, "name", None) or getattr(operation, "__name__", "") or x.name or "input"
 
 

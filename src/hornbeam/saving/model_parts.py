@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.naming import to_snake_case
+from hornbeam._internal.origin import is_own
 from hornbeam.errors import ModelFileError
 from hornbeam.layers import Layer
 from hornbeam.optimizers import Optimizer
@@ -140,7 +141,7 @@ def other_paths(model: Model) -> dict[int, list[str]]:
 def _properties(part: Layer) -> Iterator[tuple[str, Layer]]:
     """Yield the layers that the properties of a user's class return: Keras saves them by these names too."""
     for cls in type(part).__mro__:
-        if cls.__module__.partition(".")[0] == "hornbeam":
+        if is_own(cls):
             return
         for name in [name for name, value in vars(cls).items() if isinstance(value, property)]:
             try:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
+from hornbeam._internal.origin import is_own
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import evaluate, retains_graph
@@ -89,11 +90,6 @@ def _trace(model: Model, x: Tree) -> ModelCall | None:
 
 def _is_ours(layer: Layer) -> bool:
     """Return whether a layer and the functions among its attributes are Hornbeam's."""
-    if not type(layer).__module__.startswith("hornbeam.") or type(layer).__name__ == "Lambda":
+    if not is_own(type(layer)) or type(layer).__name__ == "Lambda":
         return False
-    values = vars(layer).values()
-    return all(_module(value).startswith("hornbeam.") for value in values if callable(value))
-
-
-def _module(function: object) -> str:
-    return getattr(function, "__module__", None) or type(function).__module__
+    return all(is_own(value) or is_own(type(value)) for value in vars(layer).values() if callable(value))

@@ -272,12 +272,12 @@ def boxes_of(model: Model, options: Options = Options()) -> list[Box]:
             stack.extend((x, False) for x in reversed(operands))
             continue
         sources = [numbers[_key(x, starts)] for x in operands]
-        operation = None if call is None else call.operation
+        operation = None if call is None else call.callee
         box = Box(
             _operation_lines(operation, tensor, options), list(dict.fromkeys(sources)), _kind(operation)
         )
         if call is not None:
-            box.lines.extend(_output_lines(call.outputs, options))
+            box.lines.extend(_output_lines(call.result, options))
             calls_by_operation.setdefault(id(operation), []).append(box)
         else:
             box.lines.extend(_output_lines(tensor, options))

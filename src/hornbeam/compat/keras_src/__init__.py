@@ -18,7 +18,9 @@ from typing import Any
 import hornbeam
 from hornbeam._internal.naming import nearest
 from hornbeam.compat.keras_src.private import BACKEND_MODULES, PRIVATE, REFUSED
+from hornbeam.core.registry import find_exported
 from hornbeam.errors import MissingModuleError, MissingNameError
+from hornbeam.ops.operation_classes import operation_class
 
 # Module below `keras.src` -> name there -> public paths below `keras`.
 _Table = dict[str, dict[str, list[str]]]
@@ -46,6 +48,14 @@ def public_names() -> dict[str, frozenset[str]]:
         space, _, name = path.rpartition(".")
         names.setdefault(space, set()).add(name)
     return {space: frozenset(inside) for space, inside in names.items()}
+
+
+@functools.cache
+def source_paths() -> dict[str, str]:
+    """Return the module below `keras.src` that defines each public path; packages only hand names on."""
+    packages = {module.rpartition(".")[0] for module in _table()}
+    files = {module: names for module, names in _table().items() if module not in packages}
+    return {path: module for module, names in files.items() for paths in names.values() for path in paths}
 
 
 @functools.cache
@@ -111,9 +121,14 @@ class SourceModule(ModuleType):
             for package in (self._path, _engine_of(self._path)):
                 if f"{package}.{name}".lstrip(".") in _table():
                     return importlib.import_module(f"keras.src.{package}.{name}".replace("..", "."))
+        operation = operation_class(name) if public is None and self._path.startswith("ops.") else None
+        if operation is not None and operation._keras_module == f"keras.src.{self._path}":
+            return operation
         path = public[0] if public else _classes().get(name)
         if path is not None:
             return operator.attrgetter(path)(importlib.import_module("keras"))
+        if name[:1].isupper() and find_exported(f"keras.src.{self._path}", name) is not None:
+            return find_exported(f"keras.src.{self._path}", name)
         for module in BACKEND_MODULES.get(self._path, ()):
             value = getattr(importlib.import_module(f"hornbeam.{module}"), name, None)
             if value is not None:

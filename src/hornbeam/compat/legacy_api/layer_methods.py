@@ -31,7 +31,7 @@ class _Shape:
 def get_output_at(self: Any, node_index: int) -> Any:
     """Return the output of one of the calls of a layer."""
     log_deprecated("layer.get_output_at(i)", "layer.output, or the tensor that the call returned")
-    return _call_at(self, node_index).outputs
+    return _call_at(self, node_index).result
 
 
 def get_input_at(self: Any, node_index: int) -> Any:

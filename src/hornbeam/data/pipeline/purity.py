@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
+from hornbeam._internal.origin import is_own
+
 # Built-in functions without side effects, whose results depend on their arguments.
 _BUILTINS = frozenset({
     "Ellipsis", "False", "None", "True", "abs", "all", "any", "bool", "complex", "dict", "divmod",
@@ -86,14 +88,10 @@ def _is_pure_value(value: object, checked: set[Any]) -> bool:
     if _is_constant(value) or (isinstance(value, FunctionType) and value in checked):
         return True
     if isinstance(value, ModuleType):
-        return _is_hornbeam(value.__name__) or _is_hornbeam(type(value).__module__)
+        return value.__name__.partition(".")[0] == "hornbeam" or is_own(type(value))
     if isinstance(value, FunctionType):
-        if not _is_hornbeam(value.__module__):
+        if not is_own(value):
             return _is_pure(value, checked)
         checked.add(value)
         return _has_pure_closure(value, checked)  # ours may wrap a function of the user
-    return isinstance(value, (BuiltinFunctionType, type)) and _is_hornbeam(value.__module__)
-
-
-def _is_hornbeam(module: object) -> bool:
-    return isinstance(module, str) and module.split(".")[0] == "hornbeam"
+    return isinstance(value, (BuiltinFunctionType, type)) and is_own(value)

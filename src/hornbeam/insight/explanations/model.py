@@ -117,16 +117,16 @@ def contexts_of(
     calls_by_layer: dict[int, list[SymbolicCall]] = {}
     readers: dict[int, list[Any]] = {}
     for call in calls:
-        calls_by_layer.setdefault(id(call.operation), []).append(call)
+        calls_by_layer.setdefault(id(call.callee), []).append(call)
         for x in call.inputs:
             if x.history is not None:
-                readers.setdefault(id(x.history.operation), []).append(call.operation)
+                readers.setdefault(id(x.history.callee), []).append(call.callee)
     for layer in model.layers:
         layer_calls = calls_by_layer.get(id(layer), [])
         if layer_calls:
             first = layer_calls[0]
             inputs = tuple(x.shape for x in first.inputs)
-            outputs = tuple(x.shape for x in tree.flatten(first.outputs) if isinstance(x, KerasTensor))
+            outputs = tuple(x.shape for x in tree.flatten(first.result) if isinstance(x, KerasTensor))
             reads = tuple(readers.get(id(layer), ())) or consumers
         else:
             inputs = _build_shapes(layer)

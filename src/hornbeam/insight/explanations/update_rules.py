@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.origin import module_of
+
 if TYPE_CHECKING:
     from hornbeam.optimizers import Optimizer
     from hornbeam.optimizers.schedules import LearningRateSchedule
@@ -32,7 +34,7 @@ def update_rule(optimizer: Optimizer) -> UpdateRule | None:
 
 
 def _is_ours(optimizer: Optimizer) -> bool:
-    return type(optimizer).__module__.startswith("hornbeam.optimizers")
+    return module_of(type(optimizer)).startswith("hornbeam.optimizers")
 
 
 def _average(name: str, of: str, keep: float) -> str:
@@ -228,7 +230,7 @@ def schedule_formulas(schedule: LearningRateSchedule) -> tuple[tuple[str, str], 
     Step 0 is the first update.
     """
     make = _SCHEDULES.get(type(schedule).__name__)
-    ours = type(schedule).__module__.startswith("hornbeam.optimizers")
+    ours = module_of(type(schedule)).startswith("hornbeam.optimizers")
     return make(schedule) if make is not None and ours else ()
 
 

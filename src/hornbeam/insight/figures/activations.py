@@ -237,9 +237,9 @@ def _flattened_shape(layer: Layer) -> Sequence[int]:
     for call in layer._hb_inbound:
         for x in call.inputs:
             source = x.history
-            while source is not None and isinstance(source.operation, (layers.Dropout, layers.Rescaling)):
+            while source is not None and isinstance(source.callee, (layers.Dropout, layers.Rescaling)):
                 source = source.inputs[0].history
-            if source is None or not isinstance(source.operation, layers.Flatten):
+            if source is None or not isinstance(source.callee, layers.Flatten):
                 continue
             shape = source.inputs[0].shape[1:]
             if None not in shape and (len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3))):

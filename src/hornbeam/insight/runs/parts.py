@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.origin import is_own
 from hornbeam.insight.explanations.explanation import Explanation
 from hornbeam.models.summary import Trace, rows_of
 from hornbeam.training.profile import Profile
@@ -145,7 +146,7 @@ def part_of(result: object) -> tuple[str, dict[str, Any]]:
     Raises TypeError for results that runs do not hold.
     """
     for base in type(result).__mro__:
-        kind = _KINDS.get(base.__name__) if base.__module__.startswith("hornbeam.") else None
+        kind = _KINDS.get(base.__name__) if is_own(base) else None
         if kind is not None:
             return kind[0], kind[1](result)
     names = ", a ".join(sorted(_KINDS))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam import layers
+from hornbeam._internal.origin import module_of
 from hornbeam.insight.arithmetic import (
     Shape,
     along_axes,
@@ -340,7 +341,7 @@ class Facts:
         """The first line of the docstring of a layer without a template."""
         kind = type(self.layer)
         lines = (kind.__doc__ or "").strip().splitlines()
-        if lines and not kind.__module__.startswith("hornbeam.layers.layer"):
+        if lines and not module_of(kind).startswith("hornbeam.layers.layer"):
             return f"{lines[0].rstrip('.')} ({kind.__name__})"
         return f"a layer of the class {kind.__name__}; no description is available"
 
