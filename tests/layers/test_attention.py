@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hornbeam
 from hornbeam import layers
+from hornbeam.ir.types import ShapeError
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -172,3 +174,19 @@ def test_a_causal_mask_adds_to_another(layer: Any, rng: np.random.Generator) -> 
     merged = layer._compute_attention(q, k, v, extra & np.tril(np.ones((5, 5), bool)))[0]
     np.testing.assert_allclose(both, merged, atol=1e-6)
     assert not np.allclose(both, layer._compute_attention(q, k, v, extra)[0], atol=1e-3)
+
+
+def test_the_output_s_shape_depends_on_arguments_alone(rng: np.random.Generator) -> None:
+    class Own(layers.MultiHeadAttention):
+        def compute_output_shape(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> Any:
+            return super().compute_output_shape(query_shape, query_shape, None)
+
+    x, v = rng.normal(size=(2, 5, 8)).astype("float32"), rng.normal(size=(2, 3, 6)).astype("float32")
+    query, value = hornbeam.Input((5, 8)), hornbeam.Input((3, 6))
+    model = hornbeam.Model([query, value], Own(2, 4)(query, value))
+    assert model([x, v]).shape == (2, 5, 8)
+    layer = layers.MultiHeadAttention(2, 4, output_shape=(3, 2))
+    assert layer.compute_output_shape((None, 5, 8), (None, 3, 6)) == (None, 5, 3, 2)
+    assert not layer.built
+    with pytest.raises(ShapeError, match="value and key differ in their last size at most"):
+        layer.compute_output_shape((None, 5, 8), (None, 3, 6), (None, 4, 6))

@@ -357,3 +357,20 @@ def test_a_subclass_may_give_its_own_cell():
     assert layer(x).shape == plain(x).shape == (2, 4, 3)
     plain.set_weights(layer.get_weights())
     np.testing.assert_allclose(layer(x), plain(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [layers.SimpleRNN, layers.GRU, layers.LSTM])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_subclass_of_a_cell_may_change_the_step(kind: Any, masked: bool, rng: np.random.Generator) -> None:
+    class Halved(kind.cell_class):  # type: ignore[misc, name-defined]
+        def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+            output, new = super().call(inputs / 2, states, training=training)
+            return output, new
+
+    x = rng.normal(size=(2, 4, 5)).astype("float32")
+    mask = np.array([[True, True, False, True]] * 2) if masked else None
+    own, plain = layers.RNN(Halved(3), return_sequences=True), kind(3, return_sequences=True)
+    own.build(x.shape)
+    plain.build(x.shape)
+    plain.set_weights(own.get_weights())
+    np.testing.assert_allclose(own(x, mask=mask), plain(x / 2, mask=mask), rtol=1e-5, atol=1e-6)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hornbeam import ops
 from hornbeam.core.keras_names import Computed, synonyms
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.types import ShapeError
 from hornbeam.layers.activation import Softmax
 from hornbeam.layers.attention_equations import attention_equations, projected_shape, projection_equation
 from hornbeam.layers.attention_masks import combine_attention_masks
@@ -15,7 +16,7 @@ from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.regularization import Dropout
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam._internal.typing import PartialShape, ShapeTree, TensorLike
 
 _PUBLIC = (
     "dropout use_bias use_gate sliding_window kernel_initializer bias_initializer kernel_regularizer "
@@ -39,7 +40,7 @@ def _dropout_layer(layer: Any) -> Dropout:
 
 def _axes(layer: Any) -> tuple[int, ...]:
     """Return the attended axes; before the layer is built, those of inputs of three axes."""
-    return tuple(layer.attention_axes or (1,))
+    return tuple(layer._attention_axes or (1,))
 
 
 @synonyms({f"_{name}": name for name in f"{_PUBLIC} {_OF_MULTI_HEAD}".split()})
@@ -48,7 +49,7 @@ class MultiHeadNames:
 
     _flash_attention = False
     _inverse_sqrt_key_dim = Computed(lambda layer: 1.0 / math.sqrt(layer.key_dim))
-    _attention_axes = Computed(_axes)
+    _attention_axes = Computed(lambda layer: layer.attention_axes)
     _dot_product_equation = Computed(lambda layer: attention_equations(4, _axes(layer)).scores)
     _combine_equation = Computed(lambda layer: attention_equations(4, _axes(layer)).output)
     _dropout_layer = Computed(_dropout_layer)
@@ -56,9 +57,30 @@ class MultiHeadNames:
         lambda layer: _owned(
             layer,
             "_softmax",
-            Softmax(axis=tuple(range(-len(layer._attention_axes), 0)), dtype=layer.dtype_policy),
+            Softmax(axis=tuple(range(-len(_axes(layer)), 0)), dtype=layer.dtype_policy),
         )
     )
+
+    def compute_output_shape(
+        self: Any, query_shape: PartialShape, value_shape: PartialShape, key_shape: PartialShape | None = None
+    ) -> ShapeTree:
+        """Return the shape of the output. It depends on arguments alone, so subclasses may ask in `build`.
+
+        Args:
+            query_shape: Shape of the query, None where unknown.
+            value_shape: Shape of the values.
+            key_shape: Shape of the keys, by default that of the values.
+
+        Raises:
+            ShapeError: If keys and values differ in another size than the last.
+        """
+        key_shape = value_shape if key_shape is None else key_shape
+        if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
+            raise ShapeError(
+                f"{self.describe()}: value and key differ in their last size at most, got the shapes "
+                f"{tuple(value_shape)} and {tuple(key_shape)}"
+            )
+        return (*query_shape[:-1], *(self.output_shape or (query_shape[-1],)))
 
     def _build_attention(self: Any, rank: int) -> None:
         """Set the attended axes and the equations for heads with `rank` axes."""
@@ -99,7 +121,7 @@ class MultiHeadNames:
         """Apply softmax to scores (batch, heads, T, S) under a mask without the axis of heads, or with it."""
         if attention_mask is not None:
             for _ in range(attention_scores.ndim - attention_mask.ndim):
-                attention_mask = ops.expand_dims(attention_mask, -len(self._attention_axes) * 2 - 1)
+                attention_mask = ops.expand_dims(attention_mask, -len(_axes(self)) * 2 - 1)
         return self._softmax(attention_scores, mask=attention_mask)
 
     def _compute_attention_mask(

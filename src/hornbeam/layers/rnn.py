@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops, tree
+from hornbeam._internal.origin import is_own
 from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
@@ -170,7 +171,7 @@ class RNN(TensorsLayer):
 
         default_state: True if the states are the cell's own initial ones.
         """
-        run_sequence = getattr(self.cell, "run_sequence", None)
+        run_sequence = getattr(self.cell, "run_sequence", None) if self._has_own_step else None
         # Outputs before the first unmasked step are zeros here, but the states in `run_sequence`.
         if run_sequence is None or self.unroll or sequences.ndim != 3 or not (mask is None or default_state):
             return None
@@ -184,6 +185,11 @@ class RNN(TensorsLayer):
             outputs = ops.where(ops.expand_dims(keep, 2), outputs, ops.zeros_like(outputs))
             last = outputs[:, 0 if self.go_backwards else -1]
         return ops.flip(outputs, 1) if self.go_backwards else outputs, last, states
+
+    @property
+    def _has_own_step(self) -> bool:
+        """True if the cell computes a step as Hornbeam defines it; a user's `call` is run at each step."""
+        return is_own(type(self.cell).call)
 
     # -- the loop --------------------------------------------------------------------------------------------
 
@@ -224,7 +230,7 @@ class RNN(TensorsLayer):
     ) -> tuple[Callable[[Tensor, Any], Any], Tensor]:
         """Return the function of one step and the sequences to apply it to."""
         cell = self.cell
-        if hasattr(cell, "project") and sequences.ndim == cell.sequence_rank:
+        if self._has_own_step and hasattr(cell, "project") and sequences.ndim == cell.sequence_rank:
             return lambda x, states: cell.advance(x, states, training), cell.project(sequences, training)
         return lambda x, states: run_cell(cell, x, states, training), sequences
 
