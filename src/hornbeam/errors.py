@@ -24,6 +24,7 @@ __all__ = [
     "AllocationError",
     "ArgumentTypeError",
     "BestOfWarning",
+    "BranchError",
     "ConcretizationError",
     "CorruptFileError",
     "DerivativeError",
@@ -57,6 +58,10 @@ __all__ = [
 
 class ShapeError(ValueError):
     """Shapes do not fit an operation. The message has the expected and the received ones."""
+
+
+class BranchError(ShapeError):
+    """The branches of a condition that is traced return different shapes or dtypes."""
 
 
 class HornbeamTypeError(TypeError, ValueError):

@@ -294,8 +294,11 @@ def symbolic_call(
 set_symbolic_call(symbolic_call)
 
 
-def _make_operation(call: SymbolicCall) -> Any:
+def _called(call: SymbolicCall) -> Any:
     return call.callee
+
+
+_make_operation: Callable[[SymbolicCall], Any] = _called
 
 
 def set_operation_maker(make: Callable[[SymbolicCall], Any]) -> None:

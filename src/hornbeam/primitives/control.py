@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.errors import BranchError
 from hornbeam.ir.autodiff import BARRIER, dense_cotangents, gradients, outputs_of, project
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference as run_reference
@@ -66,7 +67,7 @@ def _cond_type(pred: TensorType, *types: TensorType, true_graph: Graph, false_gr
     _check_inputs("cond", true_graph, types)
     _check_inputs("cond", false_graph, types)
     if not same_types(true_graph.out_types, false_graph.out_types):
-        raise ShapeError(
+        raise BranchError(
             f"the branches of cond return different types: {list(map(str, true_graph.out_types))} and "
             f"{list(map(str, false_graph.out_types))}"
         )

@@ -15,10 +15,10 @@ from hornbeam.compat.tensorflow.ragged import concatenate, stack_rows
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.compat.tensorflow.tensors import convert_to_tensor
 from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
 from hornbeam.data import Strings
 from hornbeam.data.composite import Composite
 from hornbeam.data.elements import for_user
+from hornbeam.errors import BranchError, ConcretizationError
 from hornbeam.ir.trace import current_level
 
 # -- functions of Python -------------------------------------------------------------------------------------
@@ -61,6 +61,11 @@ def numpy_function(
     return _as_types(func(*arrays), Tout)
 
 
+def _is_eager(values: Any) -> bool:
+    """Return True outside of compiled functions and functional models: TensorFlow runs Python's lines."""
+    return not current_level() and not any(getattr(x, "symbolic", False) for x in tree.flatten(values))
+
+
 # -- conditions and loops ------------------------------------------------------------------------------------
 
 
@@ -68,7 +73,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], nam
     """Return the result of one of two functions."""
     if isinstance(pred, (builtins.bool, np.bool_)):
         return true_fn() if pred else false_fn()
-    if not current_level() and not as_tensor(pred).symbolic:  # the other function has no effects then
+    if _is_eager(pred):  # the other function has no effects then
         return true_fn() if np.asarray(pred) else false_fn()
     return ops.cond(pred, true_fn, false_fn)
 
@@ -87,10 +92,14 @@ def while_loop(
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` is true.
 
     With a TensorArray or a composite tensor among the variables this is a loop of Python, whose condition
-    must have a value.
+    must have a value; so is a loop outside of compiled functions that reads values.
     """
     if not any(isinstance(leaf, (TensorArray, Composite)) for leaf in tree.flatten(loop_vars)):
-        return ops.while_loop(cond, body, loop_vars, maximum_iterations=maximum_iterations)
+        try:
+            return ops.while_loop(cond, body, loop_vars, maximum_iterations=maximum_iterations)
+        except (ConcretizationError, BranchError):
+            if not _is_eager(loop_vars):
+                raise
     state, steps = loop_vars, 0
     while (maximum_iterations is None or steps < maximum_iterations) and builtins.bool(cond(*state)):
         result = body(*state)
@@ -113,6 +122,8 @@ def switch_case(branch_index: Any, branch_fns: Any, default: Any = None, name: s
     branches = {int(index): function for index, function in pairs}
     otherwise = default or branches[max(branches)]
     functions = [branches.get(index, otherwise) for index in range(max(branches) + 1)] + [otherwise]
+    if not isinstance(branch_index, (int, np.integer)) and _is_eager(branch_index):
+        branch_index = int(np.asarray(branch_index))  # the other functions have no effects then
     if not isinstance(branch_index, (int, np.integer)):
         index = ops.cast(branch_index, "int32")
         is_known = (index >= 0) & (index < len(functions))
@@ -144,16 +155,19 @@ def map_fn(
 ) -> Any:
     """Apply `fn` to each slice along the first axis, to each row of ragged tensors and ExtensionTypes.
 
-    Results are ragged if a row is, if `fn_output_signature` says so, or if their lengths differ.
+    Results are ragged if a row is, if `fn_output_signature` says so, or if their lengths differ. Outside of
+    compiled functions `fn` may read values.
     """
     leaves = tree.flatten(elems)
     if not any(isinstance(x, (Composite, Strings)) for x in leaves) and not hasattr(
         fn_output_signature, "ragged_rank"
     ):
-        return ops.map(fn, elems)
-    counts = [
-        len(x) if isinstance(x, Tensor) or not isinstance(x, Composite) else x.row_count() for x in leaves
-    ]
+        try:
+            return ops.map(fn, elems)
+        except (ConcretizationError, BranchError):
+            if not _is_eager(elems):
+                raise
+    counts = [x.row_count() if isinstance(x, Composite) else len(x) for x in leaves]
     results = []
     for index in range(counts[0]):
         parts = [for_user(row_of(x, index)) for x in leaves]

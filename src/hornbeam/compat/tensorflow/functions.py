@@ -22,7 +22,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.data import Strings
 from hornbeam.data.composite import Composite
-from hornbeam.errors import ConcretizationError, MissingNameError, ShapeError
+from hornbeam.errors import BranchError, ConcretizationError, MissingNameError, ShapeError
 from hornbeam.ir.trace import current_level
 
 # Set by tf.config.run_functions_eagerly.
@@ -70,7 +70,8 @@ class Function:
     """A compiled function, by `hornbeam.jit`.
 
     TensorFlow rewrites `if`, `while` and `for` on tensors; here such a function runs line by line, which a
-    line on stderr reports. Under an open gradient tape it is not compiled either: the tape needs its nodes.
+    line on stderr reports, as for a condition whose branches return different shapes. Under an open gradient
+    tape it is not compiled either: the tape needs its nodes.
 
     Args:
         fn: Function of tensors, variables and Python values.
@@ -106,12 +107,14 @@ class Function:
             return self.python_function(*args, **kwargs)
         try:
             return packed(self._compiled(*tree.map_structure(_wrap, arguments)))  # type: ignore[misc]
-        except ConcretizationError:
+        except (ConcretizationError, BranchError) as error:
             self._compiled = None
-            name = getattr(self.python_function, "__name__", "function")
-            log_once(
-                f"tf.function {name!r} branches on values (if, while, for on tensors): it runs line by line"
+            reason = (
+                "returns different shapes from the branches of a condition"
+                if isinstance(error, BranchError)
+                else "branches on values (if, while, for on tensors)"
             )
+            log_once(f"{self._label} {reason}: it runs line by line")
             return self.python_function(*args, **kwargs)
 
     def _checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
