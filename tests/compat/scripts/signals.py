@@ -96,4 +96,21 @@ assert tnp.pi > 3
 assert tuple(tnp.random.randn(2, 3).shape) == (2, 3)
 assert tnp.array([1, 2], dtype=tnp.int32).dtype == tf.int32
 
+
+# Transforms over a number of steps that is unknown until the model gets data.
+class Convolution(tf.keras.layers.Layer):
+    def call(self, x):
+        steps = tf.shape(x)[1]
+        terms = tf.signal.rfft(tf.transpose(x, (0, 2, 1)), fft_length=[2 * steps])
+        other = tf.signal.rfft(tf.transpose(tf.constant(RESPONSE)[:steps]), fft_length=[2 * steps])
+        return tf.transpose(tf.signal.irfft(terms * other, fft_length=[2 * steps])[..., :steps], (0, 2, 1))
+
+
+RESPONSE = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
+sequences = tf.keras.Input((None, 3))
+model = tf.keras.Model(sequences, Convolution()(sequences))
+for steps in (4, 7):
+    x = np.random.default_rng(steps).normal(size=(1, steps, 3)).astype("float32")
+    columns = [np.convolve(x[0, :, i], RESPONSE[:steps, i])[:steps] for i in range(3)]
+    np.testing.assert_allclose(model.predict(x, verbose=0)[0], np.stack(columns, 1), atol=1e-4)
 print("ok")

@@ -15,6 +15,7 @@ from hornbeam.compat.tensorflow.dtypes import as_dtype
 from hornbeam.compat.tensorflow.strings import StringTensor
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.sizes import is_unknown
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -125,14 +126,21 @@ def ifft2d(input: Any, name: Any = None) -> Tensor:
 
 def rfft(input_tensor: Any, fft_length: Any = None, name: Any = None) -> Tensor:
     """Compute the Fourier transform of real values along the last axis."""
-    length = int(np.asarray(fft_length).reshape(-1)[0]) if fft_length is not None else None
-    return _complex(ops.rfft(as_tensor(input_tensor), fft_length=length))
+    return _complex(ops.rfft(as_tensor(input_tensor), fft_length=_only_size(fft_length)))
 
 
 def irfft(input_tensor: Any, fft_length: Any = None, name: Any = None) -> Tensor:
     """Invert `rfft`."""
-    length = int(np.asarray(fft_length).reshape(-1)[0]) if fft_length is not None else None
-    return ops.irfft(_parts(input_tensor), fft_length=length)
+    return ops.irfft(_parts(input_tensor), fft_length=_only_size(fft_length))
+
+
+def _only_size(fft_length: Any) -> Any:
+    """Return the number in a vector of one size, which may be unknown until the model gets data."""
+    if fft_length is None or is_unknown(fft_length):
+        return fft_length
+    if isinstance(fft_length, (list, tuple)):
+        return _only_size(fft_length[0])
+    return int(np.asarray(fft_length).reshape(-1)[0])
 
 
 def stft(
