@@ -304,6 +304,19 @@ def test_accuracy_is_settled_by_shapes(units: int, loss: str, y: np.ndarray, exp
     assert type(model.metrics[1].metrics[0]) is expected
 
 
+def test_metrics_of_another_compiled_model() -> None:
+    rmse = hb.metrics.RootMeanSquaredError()
+    first = linear(metrics=["mae", rmse], weighted_metrics=["mse"])
+    first.fit(X, Y, verbose=0)
+    second = linear(metrics=["mape", *(metric for metric in first.metrics if metric.name != "loss")])
+    logs = second.fit(X, Y, verbose=0).history
+    assert list(logs) == ["loss", "mae", "mape", "mse", "root_mean_squared_error"]
+    assert second.get_compile_config()["weighted_metrics"] == ["mse"]
+    third = linear(metrics=[first.metrics[1]])
+    assert third.get_compile_config()["metrics"][0] == "mae"
+    assert third.evaluate(X, Y, verbose=0, return_dict=True).keys() == logs.keys() - {"mape"}
+
+
 def test_class_weight_is_a_sample_weight() -> None:
     weights = {0: 1.0, 1: 3.0, 2: 0.5}
     a, b = classifier(), classifier()

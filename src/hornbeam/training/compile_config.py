@@ -273,15 +273,17 @@ class CompileMetrics(StatelessMethods):
         model: Model,
     ) -> None:
         self.model = model
-        self.spec = metrics
-        self.weighted_spec = weighted_metrics
+        self.spec = _of_models(metrics, "spec")
+        if weighted_metrics is None and isinstance(metrics, (list, tuple)):
+            weighted_metrics = [part for part in metrics if isinstance(part, CompileMetrics)] or None
+        self.weighted_spec = _of_models(weighted_metrics, "weighted_spec")
         self.outputs: Outputs | None = None
         self.rows: list[tuple[int, Any, bool, str]] = []
         # Shapes of the outputs without the batch axis.
         self.shapes: list[tuple[int, ...]] = []
         # Names are resolved now, so that compile() reports a wrong one. Every mention gets an object.
         self._resolved: dict[int, list[Any]] = {}
-        for spec in (metrics, weighted_metrics):
+        for spec in (self.spec, self.weighted_spec):
             for part in _leaves(spec):
                 self._resolved.setdefault(id(part), []).append(_make_metric(part))
 
@@ -367,6 +369,16 @@ class CompileMetrics(StatelessMethods):
             else:
                 results[name] = value
         return results
+
+
+def _of_models(spec: Tree, attribute: str) -> Tree:
+    """Replace those of a compiled model, `model.metrics`, by what they were made of."""
+    if not isinstance(spec, (list, tuple)):
+        return spec
+    parts = [getattr(part, attribute) if isinstance(part, CompileMetrics) else [part] for part in spec]
+    if len(parts) == 1:
+        return parts[0]
+    return [entry for part in parts for entry in (_leaves(part) if isinstance(part, dict) else part or [])]
 
 
 def _leaves(spec: Tree) -> list[Any]:
