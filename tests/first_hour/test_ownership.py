@@ -14,6 +14,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.errors import LikelyMistakeWarning
+from hornbeam.layers import ownership
 from tests.helpers.builders import compiled_model
 
 X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
@@ -191,6 +192,18 @@ TEACHER.build((None, 4))
 @pytest.mark.parametrize("name", RIGHT)
 def test_nothing_is_said_of_what_is_right(name: str) -> None:
     RIGHT[name]()
+
+
+def test_layers_without_weights_cost_no_walk_through_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Add()([x, y])` in the `call` of many blocks took time in the square of their number."""
+
+    def refuse(context: Any) -> Any:
+        raise AssertionError("looked for the owner of a layer without weights")
+
+    monkeypatch.setattr(ownership, "_owned_layers", refuse)
+    model = Calls(lambda self, x: layers.Activation("relu")(layers.Add()([x, layers.Rescaling(2.0)(x)])))
+    model.output_layer.build((None, 4))
+    assert model(X[:2]).shape == (2, 3)
 
 
 class LoopsOverItsCell(layers.Layer):

@@ -309,6 +309,34 @@ def test_integers_are_not_cast() -> None:
     assert layers.Identity(autocast=False)(np.ones(3)).dtype == "float64"
 
 
+@pytest.mark.parametrize(
+    ("outer", "dtype"), [(None, "float16"), ("float32", "float16"), ("mixed_float16", "float32")]
+)
+def test_weights_without_autocast(outer: str | None, dtype: str) -> None:
+    """Keras casts them for the outermost layer with a mixed policy, and not inside of another such layer."""
+    seen = []
+
+    class Own(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__(dtype="mixed_float16", autocast=False)
+            self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+        def call(self, x: Any) -> Any:
+            seen.append((self.scale.dtype, x.dtype))
+            return x
+
+    class Outer(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__(dtype=outer)
+            self.inner = Own()
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x)
+
+    (Own() if outer is None else Outer())(np.ones((2, 3), "float32"))
+    assert seen[-1] == (dtype, "float16" if outer == "mixed_float16" else "float32")
+
+
 def test_set_weights_says_what_does_not_fit_and_changes_nothing() -> None:
     layer = layers.Dense(2)
     with pytest.raises(

@@ -44,7 +44,7 @@ from hornbeam.layers.config import (
     recorded_arguments,
     serialize_argument,
 )
-from hornbeam.layers.context import call_context, shapes_only
+from hornbeam.layers.context import CallContext, call_context, shapes_only
 from hornbeam.layers.input_spec import check_inputs
 from hornbeam.layers.keras_names import KerasNames
 from hornbeam.layers.masking import attach_masks, record_masks
@@ -250,6 +250,20 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
         """Dtype to which floating-point inputs and weights are cast in `call`, or None for no cast."""
         return self.compute_dtype if self.autocast and is_float(self.compute_dtype) else None
 
+    def _weights_dtype(self, context: CallContext) -> str | None:
+        """Dtype to which weights are cast in `call`.
+
+        With `autocast=False` they keep theirs, but for the outermost layer of a mixed policy: there Keras
+        casts them all the same, and layers of users add them to activations.
+        """
+        if self.autocast or is_own(type(self)) or any(caller._is_mixed for caller in context.callers):
+            return self._autocast_dtype
+        return self.compute_dtype if self._is_mixed and is_float(self.compute_dtype) else None
+
+    @property
+    def _is_mixed(self) -> bool:
+        return self.compute_dtype != self.variable_dtype
+
     @property
     def input_dtype(self) -> str:
         """Dtype to which floating-point inputs are cast."""
@@ -316,7 +330,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
                 if not call.symbolic:
                     context.training = call.resolve_training(context.training)
                     mask = call.resolve_masks()
-                    with autocast(self._autocast_dtype):
+                    with autocast(self._weights_dtype(context)):
                         outputs = run_call(context, self, call.invoke)
                         self._add_activity_loss(outputs)
                         attach_masks(self, call, outputs, mask)

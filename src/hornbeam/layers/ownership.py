@@ -47,9 +47,14 @@ def run_call(context: CallContext, layer: Layer, run: Callable[[], Any]) -> Any:
 
 
 def _check_created(context: CallContext, caller: Layer, layers: int, variables: int) -> None:
+    # Layers without weights, as Add()([x, y]), may be created in each call: most calls that create any.
+    created = [x for x in context.layers[layers:] if _has_trainable_weights(x)]
+    added = [v for v in context.variables[variables:] if v.trainable]
+    if not created and not added:
+        return
     owned = _owned_layers(context)
     weights = {v for layer in owned for v in layer._own_variables()}
-    for layer in context.layers[layers:]:
+    for layer in created:
         # A layer around one that is owned, as RNN(self.cell), has no weights of its own.
         if layer not in owned and any(v.trainable and v not in weights for v in layer.weights):
             raise ValueError(
@@ -58,13 +63,17 @@ def _check_created(context: CallContext, caller: Layer, layers: int, variables: 
                 "saved: create it in __init__() or build(), and assign it to an attribute of self"
             )
     known = {v for layer in (*owned, *context.layers) for v in layer._own_variables()}
-    for variable in context.variables[variables:]:
-        if variable.trainable and variable not in known:
+    for variable in added:
+        if variable not in known:
             raise ValueError(
                 f"{caller.describe()}: its call() creates the variable {variable.name!r}, anew in each call, "
                 "which is neither trained nor saved: create it in __init__() or build() with "
                 "self.add_weight(), or with trainable=False"
             )
+
+
+def _has_trainable_weights(layer: Layer) -> bool:
+    return any(v.trainable for v in layer.weights)
 
 
 def _owned_layers(context: CallContext) -> dict[Layer, None]:
@@ -76,6 +85,8 @@ def warn_if_unowned(layer: Layer) -> None:
     """Warn of a layer that gets its weights in the `call` of one that does not own it."""
     context = current_context()
     if context is None or not context.callers or id(layer) in context.owned or is_shapes_only():
+        return
+    if not _has_trainable_weights(layer):
         return
     context.owned = {id(part) for part in _owned_layers(context)}
     if id(layer) in context.owned or any(part is layer for part in context.layers):
