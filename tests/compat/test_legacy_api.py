@@ -188,6 +188,28 @@ print(np.allclose(model(x), other(x)), np.allclose(model(x), again(x)))
             "Keras 2 wrote a SavedModel of TensorFlow to the folder 'folder'",
         ],
     ),
+    (  # layers began with the weights of their constructor
+        """
+import numpy as np
+from keras.layers import LSTM, Conv2D, Dense, TimeDistributed
+from keras.models import Sequential
+kernel, bias = np.full((3, 2), 2.0), np.array([1.0, -1.0])
+model = Sequential([Dense(2, input_shape=(3,), weights=[kernel, bias], trainable=False)])
+print(model.predict(np.ones((1, 3)), verbose=0).tolist(), "weights" in model.layers[0].get_config())
+print(TimeDistributed(Dense(2, weights=[kernel, bias]))(np.ones((1, 1, 3))).numpy().tolist())
+print(Conv2D(1, 2, use_bias=False, weights=[np.ones((2, 2, 1, 1))])(np.ones((1, 2, 2, 1))).numpy().ravel())
+gates = [np.ones((3, 8)), np.zeros((2, 8)), np.zeros(8)]
+layer = LSTM(2, weights=gates)
+layer.build((None, 4, 3))
+print([float(w.mean()) for w in layer.get_weights()])
+try:
+    Dense(2, weights=[kernel])(np.ones((1, 3)))
+except ValueError as error:
+    print("has 2 weights, set_weights got 1 arrays" in str(error))
+""",
+        "[[7.0, 5.0]] False\n[[[7.0, 5.0]]]\n[4.]\n[1.0, 0.0, 0.0]\nTrue",
+        ["weights= of a layer is deprecated, use set_weights() once it is built"],
+    ),
     (  # weights of layers were variables of TensorFlow, whose parts are assigned
         """
 import keras

@@ -84,8 +84,9 @@ def patches() -> Iterator[Patch]:
     for target in (layers.Layer, models.Functional):
         yield accept_names(target, "add_loss", {"inputs": REMOVED}, "add_loss")
     module = importlib.import_module("hornbeam.layers.layer")
-    yield Patch(module, "SHAPE_ARGUMENTS", (*SHAPE_ARGUMENTS, "batch_size", "input_length"))
+    yield Patch(module, "SHAPE_ARGUMENTS", (*SHAPE_ARGUMENTS, "batch_size", "input_length", "weights"))
     yield _log_input_shapes(layers.Layer)
+    yield _set_first_weights(layers.Layer)
     yield from _rate_patches()
 
 
@@ -95,6 +96,10 @@ def _log_input_shapes(layer: Any) -> Patch:
 
     @functools.wraps(take_input_shape)
     def wrapper(self: Any, **kwargs: Any) -> None:
+        weights = kwargs.pop("weights", None)
+        if weights is not None:
+            log_deprecated("weights= of a layer", "set_weights() once it is built")
+            object.__setattr__(self, "_hb_first_weights", weights)
         for name in kwargs:
             log_deprecated(f"{name}= on a first layer", "keras.Input(shape) before it")
         length, batch_size = kwargs.pop("input_length", None), kwargs.pop("batch_size", None)
@@ -105,6 +110,20 @@ def _log_input_shapes(layer: Any) -> Patch:
         take_input_shape(self, **kwargs)
 
     return Patch(layer, "_take_input_shape", wrapper)
+
+
+def _set_first_weights(layer: Any) -> Patch:
+    """Return a patch by which a layer begins with the `weights=` of its constructor."""
+    mark_built = layer._mark_built
+
+    @functools.wraps(mark_built)
+    def wrapper(self: Any, *args: Any) -> None:
+        mark_built(self, *args)
+        weights = vars(self).pop("_hb_first_weights", None)
+        if weights is not None:
+            self.set_weights(weights)
+
+    return Patch(layer, "_mark_built", wrapper)
 
 
 def _rate_patches() -> Iterator[Patch]:

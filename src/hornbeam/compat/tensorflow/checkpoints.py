@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from hornbeam.compat.tensorflow.dtypes import as_dtype
 from hornbeam.compat.tensorflow.object_graph import ObjectGraph, Parts, children_of, is_tracked
 from hornbeam.compat.tensorflow.tensors import Module
 from hornbeam.core.variable import Variable, eager_scope
+from hornbeam.errors import ModelFileError
 from hornbeam.layers.layer import Layer
 from hornbeam.optimizers import Optimizer
-from hornbeam.saving.files import replace_file
+from hornbeam.saving.arrays import arrays_in
+from hornbeam.saving.files import how_to_raise, max_text_bytes, parse_json, replace_file, to_storable
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -218,7 +220,8 @@ class Checkpoint(Parts):
         graph = ObjectGraph(self)
         nodes = np.frombuffer(json.dumps(graph.nodes).encode(), np.uint8)
         with replace_file(f"{file_prefix}{_SUFFIX}") as file:
-            np.savez(file, **{**graph.values, _GRAPH: nodes})  # type: ignore[arg-type]
+            values = {key: to_storable(value) for key, value in graph.values.items()}
+            np.savez(file, **{**values, _GRAPH: nodes})  # type: ignore[arg-type]
         return str(file_prefix)
 
     def save(self, file_prefix: Any, options: Any = None) -> str:
@@ -239,12 +242,12 @@ class Checkpoint(Parts):
 
         Raises:
             FileNotFoundError: If there is no such file.
+            ModelFileError: If the file is damaged, or beyond the limits for files (`saving.budget`).
             ShapeError: If a value has another shape than its variable.
         """
-        values = CheckpointReader(save_path).values
+        reader = CheckpointReader(save_path)
         _ = self.save_counter
-        nodes = json.loads(values.pop(_GRAPH).tobytes())
-        restored = Restored(self, nodes, values)
+        restored = Restored(self, reader.nodes, reader.values)
         missing = restored.missing()
         if missing:
             _waiting.append(restored)
@@ -267,6 +270,7 @@ class CheckpointReader:
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
+        ModelFileError: If the file is damaged, or beyond the limits for files (`saving.budget`).
     """
 
     def __init__(self, path: Any) -> None:
@@ -275,10 +279,11 @@ class CheckpointReader:
         if prefix is None or not file.exists():
             also = f" ({path}.index is a file of TensorFlow's)" if Path(f"{path}.index").exists() else ""
             raise FileNotFoundError(f"there is no checkpoint {path} of Hornbeam, a .npz file{also}")
-        with np.load(file, allow_pickle=False) as archive:
-            self.values = {name: archive[name] for name in archive.files}
+        with open(file, "rb") as stream:
+            self.values = arrays_in(stream, _SUFFIX)
         if _GRAPH not in self.values:
-            raise ValueError(f"{file} is not a checkpoint: it has no names of objects")
+            raise ModelFileError(f"{file} is not a checkpoint: it has no names of objects")
+        self.nodes = _parsed(self.values[_GRAPH], self.values, f"the graph of objects in {file}")
 
     def get_variable_to_shape_map(self) -> dict[str, list[int]]:
         """Return the shape of each value."""
@@ -298,6 +303,25 @@ class CheckpointReader:
     def get_tensor(self, tensor_str: str) -> np.ndarray:
         """Return a value."""
         return self.values[tensor_str]
+
+
+def _parsed(text: np.ndarray, values: Mapping[str, Any], source: str) -> list[dict[str, Any]]:
+    """Return the graph of objects that a file has as text. Raises ModelFileError if it is none."""
+    if text.nbytes > max_text_bytes():
+        raise ModelFileError(f"{source} has {text.nbytes:,} bytes, which is too long. {how_to_raise('text')}")
+    nodes = parse_json(text.tobytes(), source)
+    if not isinstance(nodes, list) or not nodes or not all(isinstance(node, dict) for node in nodes):
+        raise ModelFileError(f"{source} is not a list of objects")
+    for node in nodes:
+        children = node.get("children", {}) if isinstance(node.get("children", {}), dict) else None
+        if children is None or not all(
+            type(child) is int and 0 <= child < len(nodes) for child in children.values()
+        ):
+            raise ModelFileError(f"{source} names objects that are not in the file")
+        if "key" in node and not (isinstance(node["key"], str) and node["key"] in values):
+            raise ModelFileError(f"{source} names the value {node['key']!r:.80}, which is not in the file")
+        node.setdefault("children", {})
+    return nodes
 
 
 def load_checkpoint(ckpt_dir_or_file: Any) -> CheckpointReader:
