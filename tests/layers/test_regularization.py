@@ -96,3 +96,26 @@ def test_activity_regularization_adds_its_penalty() -> None:
     layer = layers.ActivityRegularization(l1=0.5, l2=2.0)
     layer(np.array([1.0, -3.0]))
     assert float(layer.losses[0]) == pytest.approx((0.5 * 4 + 2 * 10) / 2)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        layers.Dropout,
+        layers.SpatialDropout1D,
+        layers.GaussianDropout,
+        layers.GaussianNoise,
+        layers.AlphaDropout,
+    ],
+)
+def test_a_layer_that_draws_nothing_has_no_variables(cls: Any) -> None:
+    assert (len(cls(0.0).variables), len(cls(0.5).variables)) == (0, 1)
+
+
+def test_a_rate_that_rises_later_draws() -> None:
+    layer = layers.Dropout(0.0, seed=1)
+    x = np.ones((4, 100), "float32")
+    assert (np.asarray(layer(x, training=True)) == 1).all()
+    layer.rate = 0.5
+    assert (np.asarray(layer(x, training=True)) == 0).any()
+    assert len(layer.variables) == 1

@@ -31,6 +31,15 @@ class _Noise(TensorLayer):
         self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
 
+    @property
+    def _amount(self) -> float:
+        """Rate or deviation of the noise."""
+        return self.rate  # type: ignore[attr-defined, no-any-return]
+
+    def _seed_generators(self) -> list[random.SeedGenerator]:
+        """Return the random state; none if the layer draws nothing, which has no variables in Keras."""
+        return super()._seed_generators() if self._amount > 0 else []
+
 
 def _checked_noise_shape(noise_shape: Any, where: str) -> tuple[int | None, ...]:
     sizes = tuple(noise_shape) if isinstance(noise_shape, Iterable) else ()
@@ -282,6 +291,10 @@ class GaussianNoise(_Noise):
         if isinstance(stddev, bool) or not isinstance(stddev, (int, float)) or stddev < 0:
             raise ValueError(f"GaussianNoise: stddev must be a number that is not negative, got {stddev!r}")
         self.stddev = stddev
+
+    @property
+    def _amount(self) -> float:
+        return self.stddev
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training or self.stddev == 0:
