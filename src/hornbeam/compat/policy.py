@@ -108,10 +108,10 @@ class Policy:
     def install_tensorflow_methods(self) -> None:
         """Give tensors, variables and strings the methods of TensorFlow, once."""
         if not self._has_tensorflow_methods:
-            from hornbeam.compat.tensorflow import checkpoints, data, tensors
+            from hornbeam.compat.tensorflow import checkpoints, data, sparse, tensors
 
             self._has_tensorflow_methods = True
-            for module in (tensors, data, checkpoints):
+            for module in (tensors, data, checkpoints, sparse):
                 self._apply(module.patches())
 
     def uninstall(self) -> None:

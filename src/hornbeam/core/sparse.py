@@ -100,6 +100,11 @@ class SparseTensor(Tensor):
     def __reduce__(self) -> tuple[Any, ...]:
         return SparseTensor, (self.indices, np.asarray(self.values), self._shape)
 
+    @staticmethod
+    def host_places(indices: np.ndarray) -> np.ndarray:
+        """Return indices as the attribute of that name."""
+        return indices
+
     def with_values(self, values: Tensor) -> SparseTensor:
         """Return a sparse tensor with other values at the same places.
 
@@ -119,7 +124,7 @@ class SparseTensor(Tensor):
             return x
         if is_scipy_sparse(x):
             coo = x.tocoo()
-            return cls(np.stack([coo.row, coo.col], 1), coo.data, coo.shape)
+            return result_class(np.stack([coo.row, coo.col], 1), coo.data, coo.shape)
         tensor = as_tensor(x)
         places = np.argwhere(np.asarray(tensor))
         index = leaf_of(places.astype(np.int32))
@@ -138,11 +143,20 @@ def is_scipy_sparse(x: object) -> bool:
 
 def _unchecked(indices: np.ndarray, values: Tensor, shape: tuple[int, ...]) -> SparseTensor:
     """Make a sparse tensor of distinct places in order."""
-    created = SparseTensor.__new__(SparseTensor)
+    created = object.__new__(result_class)
     created._node = None  # type: ignore[assignment]
     created._keras_mask = None
-    created.indices, created.values, created._shape = indices, values, tuple(shape)
+    created.indices, created.values, created._shape = created.host_places(indices), values, tuple(shape)
     return created
+
+
+def from_places(indices: Any, values: Any, shape: tuple[int, ...]) -> SparseTensor:
+    """Return the result of an operation, of `result_class`."""
+    return result_class(indices, values, shape)
+
+
+# Class of results; `hornbeam.compat` sets that of TensorFlow.
+result_class: type[SparseTensor] = SparseTensor
 
 
 def _distinct(indices: np.ndarray, values: Tensor, shape: tuple[int, ...]) -> tuple[np.ndarray, Tensor]:

@@ -272,7 +272,11 @@ def _part_for_user(value: Tree) -> Tree:
         array = value.view() if isinstance(value, np.ndarray) else np.asarray(value)
         array.flags.writeable = False
         return Tensor(leaf((None, array), TensorType(array.shape, dtype_name(array.dtype))))
-    return Strings.of(value) if is_text(value) else value
+    return text_for_user(value) if is_text(value) else value
+
+
+# `hornbeam.compat` gives tensors of strings with TensorFlow's methods.
+text_for_user: Callable[[Any], Strings] = Strings.of
 
 
 def for_user(element: Tree) -> Tree:

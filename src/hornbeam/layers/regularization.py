@@ -34,7 +34,7 @@ class _Noise(TensorLayer):
     @property
     def _amount(self) -> float:
         """Rate or deviation of the noise."""
-        return self.rate  # type: ignore[attr-defined, no-any-return]
+        return self.rate  # type: ignore[attr-defined]
 
     def _seed_generators(self) -> list[random.SeedGenerator]:
         """Return the random state; none if the layer draws nothing, which has no variables in Keras."""

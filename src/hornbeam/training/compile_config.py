@@ -275,7 +275,8 @@ class CompileMetrics(StatelessMethods):
         self.model = model
         self.spec = _of_models(metrics, "spec")
         if weighted_metrics is None and isinstance(metrics, (list, tuple)):
-            weighted_metrics = [part for part in metrics if isinstance(part, CompileMetrics)] or None
+            compiled: list[Any] = [part for part in metrics if isinstance(part, CompileMetrics)]
+            weighted_metrics = compiled or None
         self.weighted_spec = _of_models(weighted_metrics, "weighted_spec")
         self.outputs: Outputs | None = None
         self.rows: list[tuple[int, Any, bool, str]] = []

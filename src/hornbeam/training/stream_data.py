@@ -79,7 +79,9 @@ class StreamData:
         self.cursor.begin_pass(self._produced)
         if isinstance(self.source, PyDataset):
             return self.source._batches(self.shuffle)
-        if hasattr(self.source, "as_numpy_iterator"):  # our Dataset, and TensorFlow's
+        if isinstance(self.source, Dataset):
+            return self.source._stage.run()
+        if hasattr(self.source, "as_numpy_iterator"):  # TensorFlow's
             return self.source.as_numpy_iterator()
         return iter(self.source)
 

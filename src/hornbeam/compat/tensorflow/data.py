@@ -16,15 +16,16 @@ from hornbeam import ops
 from hornbeam.compat.patch import Patch
 from hornbeam.compat.tensorflow.ragged import stack_rows
 from hornbeam.compat.tensorflow.ragged_rows import RaggedRow
-from hornbeam.compat.tensorflow.strings import StringTensor, holds_text, map_elements
+from hornbeam.compat.tensorflow.strings import StringTensor, as_bytes, holds_text, map_elements
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.data import AUTOTUNE as AUTOTUNE
 from hornbeam.data import INFINITE_CARDINALITY as INFINITE_CARDINALITY
 from hornbeam.data import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
 from hornbeam.data import Dataset, TensorSpec
+from hornbeam.data import elements as elements_module
 from hornbeam.data.composite import Composite
-from hornbeam.data.elements import for_user, map_parts
+from hornbeam.data.elements import for_user, is_text, map_parts
 from hornbeam.data.pipeline.transforms import IteratorTransform
 from hornbeam.ir.types import dtype_name
 
@@ -163,9 +164,17 @@ def snapshot(dataset: Dataset, path: Any, compression: Any = "AUTO", **options: 
     return dataset.cache(os.path.join(str(path), "elements"))
 
 
+def _as_numpy_iterator(dataset: Dataset) -> Iterator[Any]:
+    """Return an iterator over the elements as NumPy arrays and numbers, and bytes for text."""
+    elements = dataset._stage.run()
+    return (map_parts(lambda part: as_bytes(part) if is_text(part) else part, x) for x in elements)
+
+
 def patches() -> list[Patch]:
-    """List the patches that give the iterators of datasets the methods of TensorFlow."""
+    """List the patches that give datasets, their iterators and text the methods of TensorFlow."""
     return [
+        Patch(Dataset, "as_numpy_iterator", _as_numpy_iterator),
+        Patch(elements_module, "text_for_user", StringTensor),
         Patch(Dataset, "__iter__", lambda self: DatasetIterator(self)),
         Patch(Dataset, "ragged_batch", ragged_batch),
         Patch(Dataset, "snapshot", snapshot),

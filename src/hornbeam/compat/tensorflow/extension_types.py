@@ -17,7 +17,7 @@ from hornbeam.compat.tensorflow import ragged, sparse
 from hornbeam.compat.tensorflow.dtypes import DType, TensorShape, TensorSpec, as_dtype
 from hornbeam.compat.tensorflow.ragged_rows import RaggedTensorSpec
 from hornbeam.compat.tensorflow.strings import StringTensor
-from hornbeam.compat.tensorflow.tensors import convert_to_tensor
+from hornbeam.compat.tensorflow.tensors import AnyTensor, convert_to_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.data import Strings
 from hornbeam.data.composite import Composite
@@ -251,7 +251,7 @@ def _is_instance(value: Any, kind: Any) -> bool:
 
 def _convert_to_one(value: Any, kinds: Sequence[Any], name: str) -> Any:
     """Convert to the first of several types that fits: Python's own before tensors."""
-    for kind in sorted(kinds, key=lambda kind: kind is Tensor):
+    for kind in sorted(kinds, key=lambda kind: kind is AnyTensor):
         try:
             return _convert(value, kind, name)
         except TypeError:
@@ -272,7 +272,7 @@ def _to_tensor(value: Any, name: str) -> Any:
 
 # Type of a field -> the conversion of its value.
 _CONVERSIONS: dict[Any, Any] = {
-    Tensor: _to_tensor,
+    AnyTensor: _to_tensor,
     TensorShape: lambda value, name: TensorShape(value),
     DType: lambda value, name: as_dtype(value),
 }

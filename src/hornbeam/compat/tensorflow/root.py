@@ -30,8 +30,9 @@ from hornbeam.compat.tensorflow.ragged_rows import RaggedTensorSpec as RaggedTen
 from hornbeam.compat.tensorflow.sparse import IndexedSlices as IndexedSlices
 from hornbeam.compat.tensorflow.sparse import SparseTensor as SparseTensor
 from hornbeam.compat.tensorflow.sparse import SparseTensorSpec as SparseTensorSpec
+from hornbeam.compat.tensorflow.tensors import AnyTensor as Tensor
+from hornbeam.core import tensor as core
 from hornbeam.core.convert import as_tensor, unify
-from hornbeam.core.tensor import Tensor
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
 
 VERSION = runtime.VERSION
@@ -135,7 +136,7 @@ class UnconnectedGradients:
 def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
     """Return real + i imag: complex128 for float64, else complex64."""
     dtype = "float64" if "float64" in (as_tensor(real).dtype, as_tensor(imag).dtype) else "float32"
-    return Tensor(p.complex_(*unify(real, imag, dtype=dtype)))
+    return core.Tensor(p.complex_(*unify(real, imag, dtype=dtype)))
 
 
 @contextlib.contextmanager
@@ -188,5 +189,5 @@ def print(
     name: str | None = None,
 ) -> None:
     """Print values; traced tensors print their types."""
-    values = [x.numpy() if isinstance(x, Tensor) and not x.node.level else x for x in inputs]
+    values = [x.numpy() if isinstance(x, core.Tensor) and not x.node.level else x for x in inputs]
     builtins.print(*values, sep=sep, end=end)

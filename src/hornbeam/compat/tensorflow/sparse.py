@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
+from hornbeam.compat.patch import Patch
 from hornbeam.compat.tensorflow.dtypes import TensorShape, as_dtype
 from hornbeam.compat.tensorflow.strings import StringTensor, holds_text
 from hornbeam.core import sparse as core
@@ -150,7 +151,11 @@ class SparseNumbers(core.SparseTensor, SparseTensor):
 
     def __init__(self, indices: Any, values: Any, dense_shape: Any) -> None:
         super().__init__(_places(indices, dense_shape), values, np.asarray(dense_shape).tolist())
-        self.indices = self.indices.view(Places)
+        self.indices = self.host_places(self.indices)
+
+    @staticmethod
+    def host_places(indices: np.ndarray) -> np.ndarray:
+        return indices.view(Places)
 
     __repr__ = SparseTensor.__repr__
 
@@ -175,6 +180,11 @@ def _places(indices: Any, dense_shape: Any) -> np.ndarray:
 
 def _parts(sp: Any) -> tuple[np.ndarray, Any, tuple[int, ...]]:
     return np.asarray(sp.indices), sp.values, tuple(int(n) for n in sp.shape)
+
+
+def patches() -> list[Patch]:
+    """List the patch by which operations on sparse tensors return those of TensorFlow."""
+    return [Patch(core, "result_class", SparseNumbers)]
 
 
 # -- tf.sparse -----------------------------------------------------------------------------------------------

@@ -161,6 +161,20 @@ class Reference:
         return id(self._tensor)
 
 
+class _AnyTensorType(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, (Tensor, Strings))
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, (Tensor, Strings))
+
+
+class AnyTensor(Tensor, metaclass=_AnyTensorType):
+    """`tf.Tensor` of `isinstance`: tensors, and tensors of strings, which hold no numbers here."""
+
+    __slots__ = ()
+
+
 def _set_shape(tensor: Tensor, shape: Any) -> None:
     """Raise ShapeError unless the tensor has this shape; None matches any size."""
     sizes = tuple(tensor.shape)

@@ -202,7 +202,7 @@ def _read_dataset(dataset: Dataset, limit: int) -> tuple[Any, Any, str]:
 
 
 def _first_elements(dataset: Dataset, limit: int) -> list[Any]:
-    return list(itertools.islice(dataset.as_numpy_iterator(), limit + 1))
+    return list(itertools.islice(dataset._stage.run(), limit + 1))
 
 
 def _has_batches(stage: Stage) -> bool:

@@ -343,9 +343,9 @@ class Dataset:
             _require_dataset(dataset, "choose_from_datasets")
 
         def run() -> Iterator[Any]:
-            runs = [dataset.as_numpy_iterator() for dataset in datasets]
+            runs = [dataset._stage.run() for dataset in datasets]
             exhausted: set[int] = set()
-            for choice in choice_dataset.as_numpy_iterator():
+            for choice in choice_dataset._stage.run():
                 try:
                     element = next(runs[int(choice)])
                 except StopIteration:
@@ -389,7 +389,7 @@ class Dataset:
         draws = cls.random(seed, rerandomize_each_iteration)
 
         def choices() -> Iterator[Any]:
-            for word in draws.as_numpy_iterator():
+            for word in draws._stage.run():
                 yield min(int(np.searchsorted(edges, word / 2**32, "right")), len(edges) - 1)
 
         choice_dataset = cls(s.IteratorSource(choices, "choices", INFINITE_CARDINALITY))

@@ -71,7 +71,7 @@ def _samples(dataset: Any) -> Iterator[Any]:
         e.count_rows(arrays, "split_dataset")
         return zip(*arrays, strict=True)
     if isinstance(dataset, Dataset):
-        return (dataset if batch_size_of(dataset) is None else dataset.unbatch()).as_numpy_iterator()
+        return (dataset if batch_size_of(dataset) is None else dataset.unbatch())._stage.run()
     if not hasattr(dataset, "__iter__") and not hasattr(dataset, "__getitem__"):
         raise TypeError(f"split_dataset takes a Dataset or arrays, got {type(dataset).__name__}")
     if hasattr(dataset, "unbatch") and batch_size_of(dataset) is not None:
