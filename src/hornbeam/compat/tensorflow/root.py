@@ -88,31 +88,31 @@ def __getattr__(name: str) -> Any:
     return getattr(_SOURCES[name], name)
 
 
-def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
+def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> core.Tensor:
     """Clip values to an interval."""
     return ops.minimum(ops.maximum(t, clip_value_min), clip_value_max)
 
 
-def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
+def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> core.Tensor:
     """Cast, with values clipped to the range of the dtype."""
     return ops.saturate_cast(value, str(dtype))
 
 
-def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
+def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> core.Tensor:
     """Scale down to at most this L2 norm."""
     tensor = as_tensor(t)
     norm = linalg.norm(tensor, axis=axes, keepdims=True)
     return tensor * clip_norm / ops.maximum(norm, clip_norm)
 
 
-def global_norm(t_list: Any, name: str | None = None) -> Tensor:
+def global_norm(t_list: Any, name: str | None = None) -> core.Tensor:
     """Compute the L2 norm of all elements of all tensors; None is skipped."""
     return ops.sqrt(math.add_n([ops.sum(ops.square(t)) for t in t_list if t is not None]))
 
 
 def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
-) -> tuple[list[Any], Tensor]:
+) -> tuple[list[Any], core.Tensor]:
     """Scale all tensors by one factor to at most this global norm."""
     norm = global_norm(t_list) if use_norm is None else use_norm
     factor = clip_norm / ops.maximum(norm, clip_norm)
@@ -133,7 +133,7 @@ class UnconnectedGradients:
     NONE, ZERO = "none", "zero"
 
 
-def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
+def complex(real: Any, imag: Any, name: str | None = None) -> core.Tensor:
     """Return real + i imag: complex128 for float64, else complex64."""
     dtype = "float64" if "float64" in (as_tensor(real).dtype, as_tensor(imag).dtype) else "float32"
     return core.Tensor(p.complex_(*unify(real, imag, dtype=dtype)))
