@@ -30,7 +30,7 @@ from hornbeam.compat.tensorflow.ragged_rows import RaggedTensorSpec as RaggedTen
 from hornbeam.compat.tensorflow.sparse import IndexedSlices as IndexedSlices
 from hornbeam.compat.tensorflow.sparse import SparseTensor as SparseTensor
 from hornbeam.compat.tensorflow.sparse import SparseTensorSpec as SparseTensorSpec
-from hornbeam.compat.tensorflow.tensors import AnyTensor as Tensor
+from hornbeam.compat.tensorflow.tensors import AnyTensor
 from hornbeam.core import tensor as core
 from hornbeam.core.convert import as_tensor, unify
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
@@ -39,6 +39,7 @@ VERSION = runtime.VERSION
 constant_initializer, ones_initializer, zeros_initializer = Constant, Ones, Zeros
 random_normal_initializer, random_uniform_initializer = RandomNormal, RandomUniform
 newaxis = None
+Tensor = AnyTensor
 
 _OWN = (
     "IndexedSlices RaggedTensor RaggedTensorSpec SparseTensor SparseTensorSpec Tensor TypeSpec "
