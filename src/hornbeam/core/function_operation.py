@@ -122,9 +122,9 @@ def operation_of(call: SymbolicCall) -> Operation:
     if isinstance(call.callee, Operation):
         return call.callee
     cls = class_of(call.callee)
-    made = cls(**Split(call.callee, call.args, call.kwargs).config)
-    made._hb_inbound = (call,)
-    return made
+    instance = cls(**Split(call.callee, call.args, call.kwargs).config)
+    instance._hb_inbound = (call,)
+    return instance
 
 
 set_operation_maker(operation_of)
