@@ -5,8 +5,9 @@
 SOURCES has a folder for each suite of `SUITES`: its sdist or repository at the version named there.
 FOLDER has real Keras, JAX and TensorFlow (`pip install --target FOLDER`). PYTHON has what the packages need
 besides (tests/ecosystem/requirements-besides.txt, pytest, pytest-timeout, parameterized), and neither Keras
-nor TensorFlow. Each side runs in a process of its own, one after the other. LOGS gets pytest's output and the
-outcome of each test; `--table` prints the table of an earlier run from there.
+nor TensorFlow. Each side runs in a process of its own, one after the other: real Keras, Hornbeam in its place
+("here"), and real Keras on Hornbeam's backend ("backend"). LOGS gets pytest's output and the outcome of each
+test; `--table` prints the table of an earlier run from there.
 """
 
 from __future__ import annotations
@@ -159,8 +160,9 @@ def run(name: str, side: str, arguments: argparse.Namespace, logs: Path) -> None
     outcomes = logs / f"{name}.{side}.jsonl"
     outcomes.unlink(missing_ok=True)
     sources = [str(ROOT / "tools"), str((folder / suite.source).resolve())]
-    backend = suite.here if side == "here" else suite.real
-    path = [*sources, str(ROOT / "src") if side == "here" else arguments.keras]
+    backend = {"here": suite.here, "real": suite.real, "backend": "hornbeam"}[side]
+    path = [*sources, *([arguments.keras] if side != "here" else [])]
+    path += [str(ROOT / "src")] if side != "real" else []
     path += [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
     environment = {**os.environ, "MPLBACKEND": "agg", OUTCOMES: str(outcomes), "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= {"PYTHONPATH": os.pathsep.join(path), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -174,8 +176,8 @@ def run(name: str, side: str, arguments: argparse.Namespace, logs: Path) -> None
         "--tb=short",
         f"--timeout={arguments.test_limit}",
     ]
-    if side == "here":
-        command += ["-p", "hornbeam.as_keras"]
+    plugins = {"here": "hornbeam.as_keras", "backend": "hornbeam.keras_backend"}
+    command += ["-p", plugins[side]] if side in plugins else []
     unwanted = [f"not {test}" for test in suite.excluded if "/" not in test]
     command += ["-k", " and ".join(unwanted)] if unwanted else []
     command += test_files(folder, suite)
@@ -204,8 +206,8 @@ def read(logs: Path, name: str, side: str) -> Run:
     return Run(outcomes, seconds.read_text() if seconds.exists() else "cut")
 
 
-def table(names: list[str], logs: Path) -> str:
-    """Return the table, and below it what fails on Hornbeam alone, by message."""
+def table(names: list[str], logs: Path, side: str) -> str:
+    """Return the table of a side of Hornbeam, and below it what fails there alone, by message."""
     lines = [
         "| suite | version | real Keras on | passed there | of these on Hornbeam | skipped | s | s | |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -213,7 +215,7 @@ def table(names: list[str], logs: Path) -> str:
     details = []
     total = [0, 0]
     for name in names:
-        real, here = read(logs, name, "real"), read(logs, name, "here")
+        real, here = read(logs, name, "real"), read(logs, name, side)
         passed = [test for test, outcome in real.outcomes.items() if outcome.outcome == "passed"]
         passed = [test for test in passed if not any(part in test for part in SUITES[name].excluded)]
         if here.seconds == "cut":
@@ -254,7 +256,7 @@ def main() -> None:
     parser.add_argument("--logs", type=Path, required=True, help="folder for logs and outcomes")
     parser.add_argument("--test-limit", type=int, default=60, help="seconds for a test")
     parser.add_argument("--limit", type=float, default=900, help="seconds for a side of a suite")
-    parser.add_argument("--sides", nargs="+", default=["real", "here"], help="real, here or both")
+    parser.add_argument("--sides", nargs="+", default=["real", "here"], help="real, here and backend")
     parser.add_argument("--table", action="store_true", help="print the table of the logs, run nothing")
     arguments = parser.parse_args()
     names = arguments.suites or list(SUITES)
@@ -263,7 +265,8 @@ def main() -> None:
     for name in [] if arguments.table else names:
         for side in arguments.sides if arguments.keras else ["here"]:
             run(name, side, arguments, logs)
-    print(table(names, logs))
+    for side in [side for side in arguments.sides if side != "real"]:
+        print(table(names, logs, side))
 
 
 if __name__ == "__main__":

@@ -103,3 +103,23 @@ def test_code_that_needs_values() -> None:
     reason = "runs line by line, for it cannot be compiled"
     assert f"train_step {reason}" in done.stdout
     assert f"predict_step {reason}" in done.stdout
+
+
+def test_distribution_on_one_device() -> None:
+    code = (
+        "import hornbeam.keras_backend, keras, numpy as np\n"
+        "from keras.distribution import DataParallel, DeviceMesh, TensorLayout\n"
+        "print(keras.distribution.list_devices(), keras.distribution.get_device_count('gpu'))\n"
+        "with DataParallel().scope():\n"
+        "    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])\n"
+        "    model.compile('sgd', 'mse')\n"
+        "    losses = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0).history['loss']\n"
+        "print(len(losses))\n"
+        "mesh = DeviceMesh((2,), ['batch'], ['cpu:0', 'cpu:1'])\n"
+        "keras.distribution.distribute_tensor(keras.ops.ones(2), TensorLayout(['batch'], mesh))"
+    )
+    done = run(code)
+    assert done.stdout.splitlines() == ["['cpu:0'] 0", "1"], done.stderr
+    assert "the hornbeam backend has one device, cpu:0" in done.stderr
+    two = "import hornbeam.keras_backend, keras; keras.distribution.initialize('a:1,b:1', 2, 0)"
+    assert "trains in one process" in run(two).stderr

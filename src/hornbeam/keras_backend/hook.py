@@ -190,6 +190,11 @@ class _Renaming(ast.NodeTransformer):
             cast(ast.Compare, node.test).comparators[0] = ast.Constant("hornbeam")
         return node
 
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        if ast.unparse(node) != "distribution_lib = None":
+            return node
+        return ast.ImportFrom(_BACKEND, [ast.alias("distribution_lib")], 0)
+
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
         if node.module is not None and node.module.startswith("keras.src.backend.numpy"):
             node.module = node.module.replace("keras.src.backend.numpy", _BACKEND)

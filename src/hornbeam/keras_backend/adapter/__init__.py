@@ -3,7 +3,7 @@
 
 from keras.src.backend.common.name_scope import name_scope
 
-from hornbeam.keras_backend.adapter import core, image, linalg, math, nn, numpy, random
+from hornbeam.keras_backend.adapter import core, distribution_lib, image, linalg, math, nn, numpy, random
 from hornbeam.keras_backend.adapter.core import (
     IS_THREAD_SAFE,
     SUPPORTS_COMPLEX_DTYPES,
