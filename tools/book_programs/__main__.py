@@ -3,9 +3,11 @@
     python -m tools.book_programs REPOSITORIES RESULTS --side ours [--suite NAME ...]
 
 REPOSITORIES is a folder of git repositories (see `sources.SUITES`), RESULTS a folder for the records. A
-run for each side ("ours", "keras") adds its records; `--table` prints what they say. Every program runs
-in a process and an empty folder of its own. Both sides get the same changed code, the same small random
-data and the same few steps; see `sources`, `data` and `child`.
+run for each side ("ours", "keras") adds its records; `--table` prints what they say. The original on
+another backend than TensorFlow is a side of its own ("keras-jax", "keras-torch", "keras-hornbeam");
+`--backends` prints the records of all sides. Every program runs in a process and an empty folder of its
+own. All sides get the same changed code, the same small random data and the same few steps; see `sources`,
+`data` and `child`.
 """
 
 from __future__ import annotations
@@ -24,12 +26,14 @@ from tools.book_programs.sources import SUITES, cells, paths
 CHILD = Path(__file__).with_name("child.py")
 
 
-def run(python: str, side: str, task: dict[str, Any], result: Path, proxy: str, seconds: int) -> None:
+def run(
+    python: str, side: str, task: dict[str, Any], result: Path, proxy: str, seconds: int, backend: str
+) -> None:
     """Run a program in a process and an empty folder."""
     environment = {
         **os.environ, "http_proxy": proxy, "HTTP_PROXY": proxy, "MPLBACKEND": "Agg",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow" if side == "keras" else "", "no_proxy": "",
+        "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": backend if side == "keras" else "", "no_proxy": "",
     }  # fmt: skip
     environment.pop("HORNBEAM_ENGINE", None)
     if not environment["KERAS_BACKEND"]:
@@ -58,22 +62,27 @@ def main() -> None:
     )
     parser.add_argument("repositories", type=Path)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--side", choices=("ours", "keras"), default="ours")
+    parser.add_argument("--side", choices=("ours", *report.BACKENDS), default="ours")
     parser.add_argument("--python", default="python")
     parser.add_argument("--suite", action="append", choices=list(SUITES))
     parser.add_argument("--match", default="", help="part of the path of a program")
     parser.add_argument("--seconds", type=int, default=400, help="of a program")
     parser.add_argument("--again", action="store_true", help="run programs that have a record as well")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--backends", action="store_true", help="print the programs on all backends")
     arguments = parser.parse_args()
     if arguments.table:
         print(report.table(arguments.results))
         return
+    if arguments.backends:
+        print(report.backends(arguments.results, arguments.suite or list(SUITES)))
+        return
     proxy = data.serve()
+    backend = report.BACKENDS.get(arguments.side, "")
     for name in arguments.suite or SUITES:
         suite = SUITES[name]
         side = "ours" if arguments.side == "ours" else suite.side
-        if not side:
+        if not side or (side != "keras" and "-" in arguments.side):
             continue
         for path in paths(arguments.repositories, suite):
             if arguments.match not in path:
@@ -88,7 +97,7 @@ def main() -> None:
                 continue
             result.write_text(json.dumps({"cells": [], "seconds": 0, "complete": False, "count": len(code)}))
             task = {"name": path, "cells": code, "samples": suite.samples}
-            run(arguments.python, side, task, result, proxy, arguments.seconds)
+            run(arguments.python, side, task, result, proxy, arguments.seconds, backend)
             print(name, path, report.summary(json.loads(result.read_text()), len(code)), flush=True)
 
 

@@ -7,6 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+# Sides that run the original, and their backends.
+BACKENDS = {
+    "keras": "tensorflow", "keras-jax": "jax", "keras-torch": "torch", "keras-hornbeam": "hornbeam",
+}  # fmt: skip
+
 
 def failures(record: dict[str, Any]) -> list[str]:
     """Return the errors of a record."""
@@ -49,4 +54,24 @@ def table(results: Path) -> str:
             f"| {folder.name} | {len(both)} | {len(complete)} | {len(also)} | {good} | {fine} "
             f"| {times[0]:.0f} against {times[1]:.0f} |"
         )
+    return "\n".join(lines)
+
+
+def backends(results: Path, suites: list[str]) -> str:
+    """Return a Markdown table of the programs that ran on all sides: seconds, or cells that pass."""
+    sides = [side for side in ("ours", *BACKENDS) if (results / side).exists()]
+    lines = [
+        f"| program | {' | '.join(sides)} |",
+        "|---" * (len(sides) + 1) + "|",
+    ]
+    for suite in suites:
+        records = {side: _load(results / side / suite) for side in sides}
+        for name in sorted(set.intersection(*(set(programs) for programs in records.values()))):
+            cells = []
+            for side in sides:
+                record = records[side][name]
+                passed = sum(not cell["error"] for cell in record["cells"])
+                part = f"{passed} of {len(record['cells'])} cells"
+                cells.append(part if failures(record) else f"{record['seconds']:.0f} s")
+            lines.append(f"| {name.rpartition('__')[2]} | {' | '.join(cells)} |")
     return "\n".join(lines)
