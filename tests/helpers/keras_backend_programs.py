@@ -139,16 +139,28 @@ class Scaled(layers.Layer):
         return x * self.scale
 
 
+class Difference(layers.Layer):
+    """A layer that compares shapes, also unknown ones."""
+
+    def call(self, x: Any, y: Any) -> Any:
+        """Subtract."""
+        if x.shape != y.shape:
+            raise ValueError(f"shapes differ: {x.shape} and {y.shape}")
+        return x - y
+
+
 def custom_layer() -> Results:
-    """A layer of a user, saved and loaded, and called without its state."""
-    model = keras.Sequential([keras.Input((4,)), Scaled(), layers.Dense(1)])
+    """Layers of a user, saved and loaded, and called without their state."""
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(1)(Difference()(Scaled()(inputs), inputs)))
     x, y = numbers(32, 4), numbers(32, 1)
     results = trained(model, x, y)
+    custom = {"Scaled": Scaled, "Difference": Difference}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("m.keras", "m.h5"):
             path = str(pathlib.Path(folder) / name)
             model.save(path)
-            loaded = keras.models.load_model(path, custom_objects={"Scaled": Scaled}, compile=False)
+            loaded = keras.models.load_model(path, custom_objects=custom, compile=False)
             results[name] = loaded.predict(x, verbose=0)
     trainable = [v.value for v in model.trainable_variables]
     others = [v.value for v in model.non_trainable_variables]

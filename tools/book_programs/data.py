@@ -490,7 +490,7 @@ def content(url: str) -> bytes | None:
                 "timestamp,value",
                 lambda r: [
                     f"2014-04-{1 + (i := next(steps)) // 288:02d} {i % 288 // 12:02d}:{i % 12 * 5:02d}:00",
-                    r.uniform(9),
+                    r.uniform(high=9),
                 ],
                 4032,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -18,6 +19,7 @@ import hornbeam
 from hornbeam import ops
 from hornbeam._internal.naming import path_scope
 from hornbeam.core.symbolic import symbolic_call
+from hornbeam.ir.sizes import new_size
 from hornbeam.keras_backend.adapter.float8 import Float8Tensor
 from hornbeam.quantizers.float8 import FORMATS
 
@@ -109,10 +111,17 @@ def cast(x: Any, dtype: Any) -> Any:
 
 
 def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Return the types of the results of a function of symbolic tensors, without computing them."""
+    """Return the types of the results of a function of symbolic tensors, without computing them.
+
+    An axis of unknown size has the same in all arguments, as on other backends: layers compare shapes.
+    """
+    unknown: defaultdict[int, Any] = defaultdict(new_size)
 
     def to_hornbeam(x: Any) -> Any:
-        return hornbeam.KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) else x
+        if not isinstance(x, KerasTensor):
+            return x
+        shape = [unknown[axis] if size is None else size for axis, size in enumerate(x.shape)]
+        return hornbeam.KerasTensor(shape, x.dtype)
 
     def to_keras(x: Any) -> Any:
         return KerasTensor(x.shape, standardize_dtype(x.dtype)) if is_tensor(x) else x
