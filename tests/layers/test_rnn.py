@@ -374,3 +374,35 @@ def test_a_subclass_of_a_cell_may_change_the_step(kind: Any, masked: bool, rng: 
     plain.build(x.shape)
     plain.set_weights(own.get_weights())
     np.testing.assert_allclose(own(x, mask=mask), plain(x / 2, mask=mask), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["dropout", "recurrent_dropout"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_cell_inside_of_a_user_s_draws_one_mask_for_each_sequence(option: str, compiled: bool) -> None:
+    class Outer(layers.Layer):
+        state_size = 5
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = layers.SimpleRNNCell(
+                5, activation="linear", recurrent_initializer="identity", seed=1, **{option: 0.5}
+            )
+
+        def build(self, shape: Any) -> None:
+            self.inner.build(shape)
+
+        def call(self, x: Any, states: Any, training: bool = False) -> Any:
+            return self.inner(x, states, training=training)
+
+    layer = layers.RNN(Outer(), return_sequences=True)
+    x = np.ones((2, 6, 5), "float32")
+    layer.build(x.shape)
+    layer.cell.inner.kernel.assign(np.eye(5))
+    call = hornbeam.jit(lambda x: layer(x, training=True)) if compiled else lambda x: layer(x, training=True)
+    first, second = np.asarray(call(x)), np.asarray(call(x))
+    assert not np.allclose(first, second)
+    # y[t] = y[t-1] + mask, or mask * y[t-1] + 1, with the mask of the sequence.
+    dropped = np.diff(first, axis=1) if option == "dropout" else (first[:, 1:] - 1) / first[:, :-1]
+    assert set(np.unique(dropped.round(3))) == {0.0, 2.0}
+    np.testing.assert_allclose(dropped, np.repeat(dropped[:, :1], 5, axis=1), atol=1e-4)
+    assert layer.cell.inner._outside is None

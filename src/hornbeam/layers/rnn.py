@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -249,11 +250,17 @@ class RNN(TensorsLayer):
                 if cell.recurrent_dropout:
                     cell.get_recurrent_dropout_mask(tree.flatten(state)[0])
             x = ops.zeros((x.shape[0], *_sizes(output_size_of(cell))), dtype=x.dtype)
+        outside = contextvars.copy_context()
+        for cell in self._cells_with_masks():
+            cell.draw_outside(outside)
 
     def _reset_masks(self) -> None:
-        for cell in self._flatten_layers(include_self=False):
-            if isinstance(cell, DropoutMasks):
-                cell.reset_dropout_masks()
+        for cell in self._cells_with_masks():
+            cell.reset_dropout_masks()
+            cell.draw_outside(None)
+
+    def _cells_with_masks(self) -> list[DropoutMasks]:
+        return [cell for cell in self._flatten_layers(include_self=False) if isinstance(cell, DropoutMasks)]
 
     def compute_mask(self, inputs: Tree, mask: Tree = None) -> Tree:
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, constraints, initializers, ops, random, regularizers
@@ -33,6 +34,8 @@ class DropoutMasks:
     seed_generator: random.SeedGenerator
     _input_mask: Tensor | None = None
     _state_mask: Tensor | None = None
+    # Context outside of the loop over steps, in which a cell inside of a user's cell draws its masks.
+    _outside: Context | None = None
 
     def get_dropout_mask(self, step_input: Tensor) -> Tensor:
         """Return the mask for inputs, the same until `reset_dropout_masks`.
@@ -41,9 +44,7 @@ class DropoutMasks:
             step_input: Inputs (batch, features) of one step.
         """
         if self._input_mask is None:
-            self._input_mask = random.dropout(
-                ops.ones_like(step_input), self.dropout, seed=self.seed_generator
-            )
+            self._input_mask = self._draw_mask(step_input, self.dropout)
         return self._input_mask
 
     def get_recurrent_dropout_mask(self, state: Tensor) -> Tensor:
@@ -53,10 +54,21 @@ class DropoutMasks:
             state: State (batch, units).
         """
         if self._state_mask is None:
-            self._state_mask = random.dropout(
-                ops.ones_like(state), self.recurrent_dropout, seed=self.seed_generator
-            )
+            self._state_mask = self._draw_mask(state, self.recurrent_dropout)
         return self._state_mask
+
+    def _draw_mask(self, like: Tensor, rate: float) -> Tensor:
+        def draw() -> Tensor:
+            return random.dropout(ops.ones(like.shape, dtype=like.dtype), rate, seed=self.seed_generator)
+
+        return draw() if self._outside is None else self._outside.run(draw)
+
+    def draw_outside(self, context: Context | None) -> None:
+        """Draw masks in this context; None for that of the call.
+
+        A loop traces its body more than once: a mask that is drawn inside would be of a discarded trace.
+        """
+        object.__setattr__(self, "_outside", context)
 
     def reset_dropout_masks(self) -> None:
         """Discard the masks, so that new ones are drawn."""
