@@ -3,12 +3,16 @@
 Both are built in separate work trees, and workloads of `hornbeam bench` run on both in alternation, each in a
 fresh process. Prints medians and ratios; the exit status is 1 if a figure became slower by over the limit.
 
+With --atlas the cases of `hornbeam bench --atlas` are compared instead, by the least time of alternated
+rounds. A case that seems slower is measured again with more rounds.
+
 Without HEAD the working tree is compared, including uncommitted changes.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -83,6 +87,44 @@ def compare(folders: dict[str, Path], workloads: list[str], runs: int, limit: fl
     return slower
 
 
+def compare_atlas(
+    folders: dict[str, Path], families: list[str] | None, match: str | None, rounds: int, limit: float
+) -> list[str]:
+    """Print the times of cases of the atlas and return those that became slower."""
+    from hornbeam.cli.bench.atlas.command import DTYPES, selected
+    from hornbeam.cli.bench.atlas.measure import measure, measure_all
+    from hornbeam.cli.bench.atlas.report import geometric_mean
+    from hornbeam.cli.bench.atlas.session import Session, engine_side
+
+    side = engine_side("native")
+    sessions = [
+        Session(dataclasses.replace(side, name=name, environment={"PYTHONPATH": str(folder / "src")}))
+        for name, folder in folders.items()
+    ]
+    slower, ratios = [], []
+    print("| case | base, ms | head, ms | head / base | |\n|---|---|---|---|---|")
+    try:
+        for row in measure_all(selected(families, match), DTYPES, (False, True), sessions, rounds):
+            if (row.ratio("head", ["base"]) or 1.0) < 1 / (1 + limit):
+                row = measure(row.case, row.dtype, row.backward, sessions, 3 * rounds)
+            for name, failure in row.failures.items():
+                print(f"| {row.name} | {name}: {failure} | | | |")
+            ratio = row.ratio("head", ["base"])
+            if ratio is None:
+                continue
+            flag = ratio < 1 / (1 + limit)
+            if flag:
+                slower.append(f"{row.name}: {1 / ratio:.2f}")
+            ratios.append(1 / ratio)
+            times = " | ".join(f"{row.seconds[name] * 1e3:.4g}" for name in ("base", "head"))
+            print(f"| {row.name} | {times} | {1 / ratio:.3f} | {'slower' if flag else ''} |")
+    finally:
+        for session in sessions:
+            session.close()
+    print(f"\ngeometric mean of head / base: {geometric_mean(ratios) or 1.0:.3f}")
+    return slower
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -91,6 +133,9 @@ def main() -> int:
     parser.add_argument("head", nargs="?", help="the commit to test (default: the working tree)")
     parser.add_argument("--workloads", nargs="+", default=["tutorial", "mlp", "resnet20", "lstm"])
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--atlas", action="store_true", help="compare cases of the atlas")
+    parser.add_argument("--family", action="append", help="kind of case of the atlas (default: all)")
+    parser.add_argument("--match", help="only cases of the atlas whose names contain this")
     parser.add_argument("--limit", type=float, default=0.05, help="largest relative slowdown (default 0.05)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hornbeam-regression-") as temporary:
@@ -99,7 +144,10 @@ def main() -> int:
             for name, commit in (("base", args.base), ("head", args.head)):
                 checkout(commit, folders[name])
                 build(folders[name], Path(temporary) / "target")
-            slower = compare(folders, args.workloads, args.runs, args.limit)
+            if args.atlas:
+                slower = compare_atlas(folders, args.family, args.match, args.runs, args.limit)
+            else:
+                slower = compare(folders, args.workloads, args.runs, args.limit)
         finally:
             for folder in folders.values():
                 remove = ["git", "worktree", "remove", "--force", str(folder)]

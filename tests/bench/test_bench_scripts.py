@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+from hornbeam.cli.bench.atlas.session import Session
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -42,6 +45,33 @@ def test_regressions_are_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "| epoch_s | 1 | 1.2 | 1.200 | slower |" in printed
     assert "| predict_one_us | 1 | 0.5 | 0.500 |  |" in printed
     assert "differs" not in printed
+
+
+def test_regressions_of_the_atlas_are_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both commits are the working tree here, but the head's times are a thousandfold for one case."""
+    regression = load("regression")
+    source = BENCHMARKS.parent
+    ask = Session.ask
+
+    def slowed(session: Session, request: dict[str, Any]) -> dict[str, Any]:
+        if request["do"] == "prepare":
+            session.slow = session.name == "head" and request["parameters"]["operation"] == "softmax"  # type: ignore[attr-defined]
+        answer = ask(session, request)
+        factor = 1e3 if getattr(session, "slow", False) else 1.0
+        return {key: value * factor if key == "seconds" else value for key, value in answer.items()}
+
+    monkeypatch.setattr(Session, "ask", slowed)
+    folders = {"base": source, "head": source}
+    slower = regression.compare_atlas(folders, ["call"], "softmax", rounds=1, limit=0.05)
+    assert [line.partition(":")[0] for line in slower] == [
+        f"call softmax of 1x10, {dtype}, {kind}"
+        for dtype in ("float32", "bfloat16")
+        for kind in ("forward", "backward")
+    ]
+    assert regression.compare_atlas(folders, ["call"], "negative", rounds=1, limit=1e3) == []
+    assert "| call negative of one number, float32, forward |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("job", "value"), [("depth", 3), ("batch", 2)])

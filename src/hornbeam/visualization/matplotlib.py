@@ -162,6 +162,8 @@ def _draw_image(canvas: Any, axes: Any, panel: ImagePanel) -> None:
         canvas.colorbar(image, ax=axes, shrink=0.8)
         return
     for (row, column), number in np.ndenumerate(panel.annotations):
+        if math.isnan(number):
+            continue
         red, green, blue, _ = image.to_rgba(panel.values[row, column])
         color = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
         axes.text(column, row, f"{number:g}", ha="center", va="center", fontsize=8, color=color)

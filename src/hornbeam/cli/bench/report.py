@@ -23,15 +23,20 @@ Peak = Mapping[str, Any]
 
 def title(runs: int, threads: int | None, dtype: str | None) -> str:
     """Describe the machine and the settings in one line."""
+    parts = machine(threads)
+    parts += [f"medians of {runs}, competitors in alternation" if runs > 1 else "one run"]
+    parts += [dtype] if dtype else []
+    return ", ".join(parts)
+
+
+def machine(threads: int | None) -> list[str]:
+    """Describe the machine, and the number of threads if it is limited."""
     parts = [
         processor() or platform.machine(),
         f"{os.cpu_count()} CPUs",
         f"Python {platform.python_version()}",
-        f"medians of {runs}, competitors in alternation" if runs > 1 else "one run",
     ]
-    parts += [f"{threads} threads"] if threads else []
-    parts += [dtype] if dtype else []
-    return ", ".join(parts)
+    return parts + ([f"{threads} threads"] if threads else [])
 
 
 def legend(peak: Peak) -> str:

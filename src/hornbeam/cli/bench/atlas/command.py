@@ -1,0 +1,104 @@
+"""`hornbeam bench --atlas`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam._internal.naming import nearest
+from hornbeam._internal.terminal import columns, say_folded
+from hornbeam.cli.arguments import print_error
+from hornbeam.cli.bench.atlas import measure, report
+from hornbeam.cli.bench.atlas.cases import Case
+from hornbeam.cli.bench.atlas.session import Session, engine_side, peer_side
+from hornbeam.cli.bench.atlas.table import CASES
+
+DTYPES = ("float32", "bfloat16")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure the atlas and print it. The status is 1 if results are checked and differ."""
+    from hornbeam.visualization.terminal import rich_console
+
+    try:
+        cases = selected(args.family, args.match)
+        dtypes = _dtypes(args.dtype)
+        sides = [
+            *map(engine_side, args.engines or ["native"]),
+            *(peer_side(text, args.compile) for text in args.peer),
+        ]
+        if args.rounds < 1 or (args.threads is not None and args.threads < 1):
+            raise ValueError("--rounds and --threads must be at least 1")
+        if args.workloads:
+            raise ValueError(f"--atlas runs no workload, got {args.workloads[0]!r}")
+    except ValueError as error:
+        print_error("hornbeam bench", error)
+        return 2
+    passes = [backward for backward, asked in enumerate((args.forward, args.backward)) if asked] or [0, 1]
+    sessions = [Session(side, args.threads) for side in sides]
+    count = f"{len(cases)} case{'s' * (len(cases) != 1)}"
+    say_folded(f"{count} on {', '.join(side.name for side in sides)}", sys.stderr)
+    with rich_console(stderr=True).status("") as status:
+        rows = measure.measure_all(
+            cases, dtypes, list(map(bool, passes)), sessions, args.rounds, args.check, status.update
+        )
+    ours, *peers = (side.name for side in sides)
+    atlas = report.Atlas(rows, ours, peers, _peak(args.threads))
+    _print(args, atlas, rich_console())
+    return 1 if atlas.disagreements() else 0
+
+
+def selected(families: Sequence[str] | None, match: str | None) -> list[Case]:
+    """Return the cases of some families whose names contain a text. Raises ValueError for unknown ones."""
+    known = list(dict.fromkeys(case.family for case in CASES))
+    for family in families or ():
+        if family not in known:
+            raise ValueError(
+                f"no family {family!r}.{nearest(family, known)} The families are {', '.join(known)}"
+            )
+    cases = [
+        case for case in CASES if (not families or case.family in families) and (match or "") in case.name
+    ]
+    if not cases:
+        raise ValueError(f"no case contains {match!r}")
+    return cases
+
+
+def _dtypes(dtype: str | None) -> Sequence[str]:
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"--dtype of the atlas must be float32 or bfloat16, got {dtype!r}")
+    return DTYPES if dtype is None else (dtype,)
+
+
+def _peak(threads: int | None) -> dict[str, Any] | None:
+    from hornbeam.engines import get_engine
+
+    engine = get_engine("native")
+    if threads:
+        engine.set_threads(threads)  # type: ignore[attr-defined]
+    return engine.peak()
+
+
+def _print(args: argparse.Namespace, atlas: report.Atlas, console: Any) -> None:
+    from hornbeam.cli.bench.report import machine
+
+    heading = ", ".join([*machine(args.threads), f"least of {args.rounds} rounds, sides in alternation"])
+    if args.markdown:
+        console.print(report.markdown(atlas, heading), soft_wrap=True, markup=False, highlight=False)
+    else:
+        console.print(heading, soft_wrap=columns() is None)
+        console.print(report.overview(atlas))
+        console.print(report.worst(atlas, args.worst))
+        say_folded(f"{report.summary(atlas)}.")
+        if atlas.peak is not None:
+            say_folded(report.legend(atlas.peak))
+        for line in atlas.failures():
+            say_folded(f"failed: {line}", indent="  ")
+    for line in atlas.disagreements():
+        say_folded(line, sys.stderr, indent="  ")
+    if args.json:
+        report.write_json(args.json, atlas, heading)
+    if args.chart:
+        report.heat_map(atlas, heading).save(args.chart)
