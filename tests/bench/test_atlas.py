@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hornbeam.cli.bench.atlas import command, families, report
 from hornbeam.cli.bench.atlas.cases import Case, Operand
 from hornbeam.cli.bench.atlas.measure import Row, difference, measure, measure_all
 from hornbeam.cli.bench.atlas.session import SIDES, Session, SideError, engine_side, peer_side
-from hornbeam.cli.bench.atlas.table import CASES, RULES
+from hornbeam.cli.bench.atlas.table import CASES
 from hornbeam.cli.bench.competitors import Competitor
 
 PEAK = {"float32": 100e9, "bfloat16": None, "memory": [(1e3, 9e9, 10e9), (1e6, 1e9, 2e9)], "threads": 2}
@@ -80,7 +81,7 @@ SMALL = [
         for name in ("uniform", "normal", "truncated normal", "integers")
     ),
     families.dropout((60, 60), 0.25),
-    *(families.optimizer(rule, (4, 3)) for rule in RULES),
+    *(families.optimizer(rule, (4, 3)) for rule in families.RULES),
     families.call("add", (2, 2), (2, 2)),
 ]  # fmt: skip
 
@@ -182,6 +183,12 @@ def test_results_are_those_of_numpy(native: Session, tmp_path: Path) -> None:
     assert answer["bytes"] == 4 * (12 + 8 + 6 + 6 + 12 + 8)
 
 
+def test_bytes_of_an_update(native: Session) -> None:
+    """Variable, gradient and two slots are read; the variable and the slots are written."""
+    answer = native.ask(families.optimizer("Adam", (4, 3)).request("bfloat16", False))
+    assert answer["bytes"] == 2 * 12 * (4 + 3)
+
+
 def test_a_failing_case_is_noted_and_the_next_one_runs(native: Session, tmp_path: Path) -> None:
     side = Session(
         fake(
@@ -192,7 +199,7 @@ def test_a_failing_case_is_noted_and_the_next_one_runs(native: Session, tmp_path
         )
     )
     cases = [families.call("matmul", (2, 2), (2, 2)), families.call("negative", (2,))]
-    rows = measure_all(cases, ["float32"], [False], [native, side], rounds=2)
+    rows = list(measure_all(cases, ["float32"], [False], [native, side], rounds=2))
     assert rows[0].failures == {"fake": "ValueError: out of wood"}
     assert set(rows[0].seconds) == {"hornbeam-native"}
     assert rows[0].ratio("hornbeam-native", ["fake"]) is None
@@ -267,6 +274,7 @@ def test_tables_files_and_the_heat_map(tmp_path: Path) -> None:
     )
     assert [r.name for r in atlas.worst(2)] == ["call b, float32, forward", "call a, float32, forward"]
     text = report.markdown(atlas, "a machine")
+    assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= 100
     assert "| call | 2 | 1.00 | 4.00 | 1 of 3 |" in text
     assert (
         "| call b | float32 | forward | 1.00 ms | 500.0 µs | 0.50 | 50 GFLOP/s | 100% | them, eager |" in text
@@ -300,13 +308,55 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "5 cases on hornbeam-native, copy" in shown.err
     assert "5 rows beside copy: geometric mean" in shown.out
     written = json.loads(out.read_text())
-    assert [r["pass"] for r in written["rows"]] == ["forward"] * 5
+    assert [r["backward"] for r in written["rows"]] == [False] * 5
     for measured in written["rows"]:
         assert measured["times_quicker"] > 0
         assert measured["differences"] == {"copy": 0.0}
         assert measured["roof"] > 0
     assert main([*arguments, "--match", "softmax", "--markdown"]) == 0
     assert "## call" in capsys.readouterr().out
+    # The same rows again, without measuring.
+    assert main(["bench", "--atlas", "--from", str(out), "--json", str(tmp_path / "again.json")]) == 0
+    assert "5 rows beside copy: geometric mean" in capsys.readouterr().out
+    assert json.loads((tmp_path / "again.json").read_text()) == written
+
+
+def test_runs_in_pieces(tmp_path: Path) -> None:
+    matmul, softmax = (
+        case for case in CASES if case.name in ("matmul 256x256x256", "softmax 128 rows of 10")
+    )
+    paths = []
+    for case, peers in ((matmul, ["them"]), (softmax, ["them"]), (softmax, [])):
+        rows = [Row(case, "float32", False, {"us": 1e-3, "them": 2e-3}, {"them": "eager"}, nbytes=8.0)]
+        paths.append(str(tmp_path / f"{len(paths)}.json"))
+        report.write_json(paths[-1], report.Atlas(rows, "us", peers, PEAK), "a machine")
+    atlas, about = report.read_json(paths[:2])
+    assert about == "a machine"
+    assert [row.name for row in atlas.rows] == [
+        "matmul 256x256x256, float32, forward", "softmax 128 rows of 10, float32, forward",
+    ]  # fmt: skip
+    assert atlas.ratios(atlas.rows) == [2.0, 2.0]
+    with pytest.raises(ValueError, match=r"2\.json compares us with \[\]"):
+        report.read_json(paths)
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"other\.json is no atlas"):
+        report.read_json([str(tmp_path / "other.json")])
+
+
+def test_an_interrupted_run_shows_its_rows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = []
+
+    def interrupted(*args: Any) -> Row:
+        if measured:
+            raise KeyboardInterrupt
+        measured.append(row("a", 1e-3, None))
+        return measured[0]
+
+    monkeypatch.setattr("hornbeam.cli.bench.atlas.measure.measure", interrupted)
+    assert main(["bench", "--atlas", "--family", "call"]) == 0
+    assert "1 rows, without a peer" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def machine(threads: int | None) -> list[str]:
         f"{os.cpu_count()} CPUs",
         f"Python {platform.python_version()}",
     ]
-    return parts + ([f"{threads} threads"] if threads else [])
+    return parts + ([f"{threads} thread{'s' * (threads != 1)}"] if threads else [])
 
 
 def legend(peak: Peak) -> str:

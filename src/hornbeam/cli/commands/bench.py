@@ -86,6 +86,13 @@ def _add_atlas(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--check", action="store_true", help="compare the results of all sides")
     group.add_argument(
+        "--from",
+        nargs="+",
+        dest="files",
+        metavar="FILE",
+        help="show what --json wrote before, also in several runs, instead of measuring",
+    )
+    group.add_argument(
         "--worst", type=int, default=20, metavar="N", help="rows of the table of the worst (default 20)"
     )
 

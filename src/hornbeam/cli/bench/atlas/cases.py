@@ -38,6 +38,7 @@ class Case:
         operands: Arguments of the operation.
         parameters: Settings of the operation.
         flops: Floating-point operations of the forward pass; 0 where memory alone bounds.
+        state: Number of elements of a state that is read and written besides the operands.
         result: Layout of the result, as of operands.
         backward: Whether the gradient is worth a row (not where it is a view or a copy).
         random: Whether results are random: only their shape, mean and deviation can be compared.
@@ -48,6 +49,7 @@ class Case:
     operands: tuple[Operand, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
     flops: float = 0.0
+    state: int = 0
     result: str = ""
     backward: bool = True
     random: bool = False
@@ -69,6 +71,7 @@ class Case:
             "family": self.family,
             "parameters": self.parameters,
             "operands": [asdict(operand) for operand in self.operands],
+            "state": self.state,
             "result": self.result,
             "dtype": dtype,
             "backward": backward,

@@ -19,35 +19,52 @@ DTYPES = ("float32", "bfloat16")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure the atlas and print it. The status is 1 if results are checked and differ."""
+    """Measure the atlas, or read it from files, and print it.
+
+    The status is 1 if results are compared and differ.
+    """
     from hornbeam.visualization.terminal import rich_console
 
     try:
-        cases = selected(args.family, args.match)
-        dtypes = _dtypes(args.dtype)
-        sides = [
-            *map(engine_side, args.engines or ["native"]),
-            *(peer_side(text, args.compile) for text in args.peer),
-        ]
-        if args.rounds < 1 or (args.threads is not None and args.threads < 1):
-            raise ValueError("--rounds and --threads must be at least 1")
-        if args.workloads:
-            raise ValueError(f"--atlas runs no workload, got {args.workloads[0]!r}")
+        atlas, heading = report.read_json(args.files) if args.files else _measured(args)
     except ValueError as error:
         print_error("hornbeam bench", error)
         return 2
-    passes = [backward for backward, asked in enumerate((args.forward, args.backward)) if asked] or [0, 1]
+    _print(args, atlas, heading, rich_console())
+    return 1 if atlas.disagreements() else 0
+
+
+def _measured(args: argparse.Namespace) -> tuple[report.Atlas, str]:
+    """Measure the cases that the arguments select. Raises ValueError for invalid ones."""
+    from hornbeam.cli.bench.report import machine
+    from hornbeam.visualization.terminal import rich_console
+
+    cases, dtypes = selected(args.family, args.match), _dtypes(args.dtype)
+    sides = [
+        *map(engine_side, args.engines or ["native"]),
+        *(peer_side(text, args.compile) for text in args.peer),
+    ]
+    if args.rounds < 1 or (args.threads is not None and args.threads < 1):
+        raise ValueError("--rounds and --threads must be at least 1")
+    if args.workloads:
+        raise ValueError(f"--atlas runs no workload, got {args.workloads[0]!r}")
+    passes = [backward for backward, asked in ((False, args.forward), (True, args.backward)) if asked]
     sessions = [Session(side, args.threads) for side in sides]
     count = f"{len(cases)} case{'s' * (len(cases) != 1)}"
     say_folded(f"{count} on {', '.join(side.name for side in sides)}", sys.stderr)
+    rows = []
     with rich_console(stderr=True).status("") as status:
-        rows = measure.measure_all(
-            cases, dtypes, list(map(bool, passes)), sessions, args.rounds, args.check, status.update
-        )
+        try:
+            for row in measure.measure_all(
+                cases, dtypes, passes or (False, True), sessions, args.rounds, args.check, status.update
+            ):
+                rows.append(row)
+        except KeyboardInterrupt:  # shows what has been measured
+            if not rows:
+                raise
     ours, *peers = (side.name for side in sides)
-    atlas = report.Atlas(rows, ours, peers, _peak(args.threads))
-    _print(args, atlas, rich_console())
-    return 1 if atlas.disagreements() else 0
+    heading = ", ".join([*machine(args.threads), f"least of {args.rounds} rounds, sides in alternation"])
+    return report.Atlas(rows, ours, peers, _peak(args.threads)), heading
 
 
 def selected(families: Sequence[str] | None, match: str | None) -> list[Case]:
@@ -81,10 +98,7 @@ def _peak(threads: int | None) -> dict[str, Any] | None:
     return engine.peak()
 
 
-def _print(args: argparse.Namespace, atlas: report.Atlas, console: Any) -> None:
-    from hornbeam.cli.bench.report import machine
-
-    heading = ", ".join([*machine(args.threads), f"least of {args.rounds} rounds, sides in alternation"])
+def _print(args: argparse.Namespace, atlas: report.Atlas, heading: str, console: Any) -> None:
     if args.markdown:
         console.print(report.markdown(atlas, heading), soft_wrap=True, markup=False, highlight=False)
     else:

@@ -416,15 +416,31 @@ def dropout(shape: Sequence[int], rate: float) -> Case:
     return Case("dropout", label, (Operand(tuple(shape)),), {"rate": rate}, random=True)
 
 
+# Keras's names, and how many numbers of state a variable has for each of its own. PyTorch lacks some.
+RULES = {
+    "SGD": 0, "SGD momentum": 1, "SGD nesterov": 1, "Adam": 2, "AdamW": 2, "Nadam": 2, "Adamax": 2,
+    "RMSprop": 1, "Adagrad": 1, "Adadelta": 2, "Adafactor": 0, "Ftrl": 2, "Lamb": 2, "Lion": 1, "Muon": 1,
+    "ScheduleFreeAdamW": 2,
+}  # fmt: skip
+# Products of Muon's five Newton-Schulz steps.
+_MUON_PRODUCTS = 15
+
+
 def optimizer(rule: str, *shapes: Sequence[int], copies: int = 1) -> Case:
-    """One update of variables by an optimizer; operands are the variables, then their gradients."""
+    """One update of variables by an optimizer; operands are the variables, then their gradients.
+
+    Gradients are far from 0, where libraries add epsilon in different places.
+    """
     every = [tuple(shape) for shape in shapes] * copies
+    size = sum(map(math.prod, every))
     label = f"{copies} times {_by(shapes[0])}" if copies > 1 else ", ".join(map(_by, shapes))
     return Case(
         "optimizer",
         f"{rule}, {label}",
-        tuple(Operand(shape) for shape in every * 2),
+        tuple(Operand(shape, values=values) for values in ("normal", "positive") for shape in every),
         {"rule": rule},
+        flops=2.0 * _MUON_PRODUCTS * size * min(every[0]) if rule == "Muon" else 0.0,
+        state=RULES[rule] * size,
         backward=False,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,9 +112,8 @@ def measure_all(
     rounds: int,
     check: bool = False,
     watch: Callable[[str], None] = lambda text: None,
-) -> list[Row]:
-    """Measure cases in every dtype, forward (False) and with gradients (True)."""
-    rows = []
+) -> Iterator[Row]:
+    """Measure cases in every dtype, forward (False) and with gradients (True), one after the other."""
     jobs = [
         (case, dtype, backward)
         for case in cases
@@ -125,11 +124,10 @@ def measure_all(
     try:
         for number, (case, dtype, backward) in enumerate(jobs, 1):
             watch(f"{number} of {len(jobs)}: {case.name}, {dtype}")
-            rows.append(measure(case, dtype, backward, sessions, rounds, check))
+            yield measure(case, dtype, backward, sessions, rounds, check)
     finally:
         for session in sessions:
             session.close()
-    return rows
 
 
 def read_results(path: Path) -> list[np.ndarray]:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.formatting import short_time
+from hornbeam._internal.terminal import folded
 from hornbeam.cli.bench.atlas.measure import Row
+from hornbeam.cli.bench.atlas.table import CASES
 from hornbeam.visualization.display import Table
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import ImagePanel
@@ -21,6 +23,7 @@ from hornbeam.visualization.panels import ImagePanel
 # Dtype and pass (True with gradients), in the order of columns.
 Column = tuple[str, bool]
 PASSES = {False: "forward", True: "backward"}
+MARKDOWN_COLUMNS = 100
 ROW_HEADS = ("case", "dtype", "pass", "time", "peer", "times quicker", "rate", "roof", "peer's setting")
 
 
@@ -178,23 +181,29 @@ def legend(peak: Mapping[str, Any]) -> str:
     memory = max(peak["memory"][-1][1:]) * 1e-9
     return (
         f"Roof: the measured {peak['float32'] * 1e-9:.0f} GFLOP/s{half} and {memory:.3g} GB/s from memory "
-        f"(more from caches), with {peak['threads']} threads: the longer of both times, with every operand "
+        f"(more from caches), with {_threads(peak['threads'])}: the longer of both times, with every operand "
         "read and every result written once. Algorithms that need fewer operations can be above it. "
         "Backward: the result and all gradients."
     )
 
 
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count != 1)}"
+
+
 def markdown(atlas: Atlas, heading: str) -> str:
     """Write the overview and all rows as Markdown."""
-    heads, rows = _overview(atlas)
-    lines = [heading, "", f"{summary(atlas)}.", ""]
-    lines += [legend(atlas.peak), ""] if atlas.peak is not None else []
-    lines += _markdown_table(heads, rows)
+    paragraphs = [f"{heading}.", f"{summary(atlas)}."]
+    paragraphs += [legend(atlas.peak)] if atlas.peak is not None else []
+    lines = ["# Atlas", ""]
+    for paragraph in paragraphs:
+        lines += [folded(paragraph, MARKDOWN_COLUMNS), ""]
+    lines += _markdown_table(*_overview(atlas))
     for family, members in atlas.families.items():
         lines += ["", f"## {family}", ""]
         lines += _markdown_table(ROW_HEADS, [_row_cells(atlas, row) for row in members])
-    failures = atlas.failures()
-    lines += ["", "## Failures", "", *(f"- {line}" for line in failures)] if failures else []
+    failures = [folded(f"- {line}", MARKDOWN_COLUMNS, "  ") for line in atlas.failures()]
+    lines += ["", "## Missing or failing", "", *failures] if failures else []
     return "\n".join(lines)
 
 
@@ -204,21 +213,22 @@ def _markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list
 
 
 def write_json(path: str, atlas: Atlas, about: str) -> None:
-    """Write all rows."""
+    """Write all rows, as `read_json` reads them."""
     rows = [
         {
             "name": row.case.name,
-            "family": row.case.family,
             "dtype": row.dtype,
-            "pass": PASSES[row.backward],
+            "backward": row.backward,
             "seconds": row.seconds,
             "settings": row.settings,
-            "flops": row.flops,
-            "bytes": row.nbytes,
-            "times_quicker": atlas.ratio(row),
-            "roof": atlas.roof_share(row),
             "failures": row.failures,
             "differences": row.differences,
+            "bytes": row.nbytes,
+            # Computed from the others, for readers.
+            "family": row.case.family,
+            "flops": row.flops,
+            "times_quicker": atlas.ratio(row),
+            "roof": atlas.roof_share(row),
         }
         for row in atlas.rows
     ]
@@ -227,6 +237,35 @@ def write_json(path: str, atlas: Atlas, about: str) -> None:
         "peak": atlas.peak, "rows": rows,
     }  # fmt: skip
     Path(path).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def read_json(paths: Sequence[str]) -> tuple[Atlas, str]:
+    """Read the rows of runs in pieces, and the description of the first one.
+
+    Rows whose cases the table no longer has are skipped. Raises ValueError for other files, or if the sides
+    differ.
+    """
+    cases = {case.name: case for case in CASES}
+    rows, contents = [], []
+    for path in paths:
+        try:
+            content = json.loads(Path(path).read_text())
+            rows += [
+                Row(
+                    cases[row["name"]], row["dtype"], row["backward"], row["seconds"], row["settings"],
+                    row["failures"], row["differences"], row["bytes"],
+                )
+                for row in content["rows"]
+                if row["name"] in cases
+            ]  # fmt: skip
+            contents.append((content["ours"], content["peers"], content["peak"], content["about"]))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ValueError(f"{path} is no atlas that --json wrote: {error}") from error
+    ours, peers, peak, about = contents[0]
+    for path, (name, others, *_) in zip(paths, contents, strict=True):
+        if (name, others) != (ours, peers):
+            raise ValueError(f"{path} compares {name} with {others}, {paths[0]} {ours} with {peers}")
+    return Atlas(rows, ours, peers, peak), about
 
 
 def heat_map(atlas: Atlas, heading: str) -> Figure:

@@ -340,14 +340,8 @@ RANDOM = [
     f.dropout((128, 128), 0.5),
 ]
 
-# Keras's names. Those that PyTorch lacks are measured alone.
-RULES = (
-    "SGD", "SGD momentum", "SGD nesterov", "Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Adagrad",
-    "Adadelta", "Adafactor", "Ftrl", "Lamb", "Lion", "Muon", "ScheduleFreeAdamW",
-)  # fmt: skip
-
 OPTIMIZERS = [
-    *(f.optimizer(rule, (1024, 1024)) for rule in RULES),
+    *(f.optimizer(rule, (1024, 1024)) for rule in f.RULES),
     f.optimizer("SGD momentum", (3, 3, 64, 64), copies=50),
     f.optimizer("Adam", (3, 3, 64, 64), copies=50),
     f.optimizer("Adam", (784, 128), (128,), (128, 10), (10,)),

@@ -103,9 +103,9 @@ def first(result):
 
 
 def _bytes(request, outputs):
-    """Count the bytes of the operands that are read once, and of the results that are written once."""
+    """Count the bytes of operands and results, each read or written once, and of a state, both."""
     width = 2 if request["dtype"] == "bfloat16" else 4
-    total = 0
+    total = 2 * request["state"] * width
     for operand in request["operands"]:
         size = operand["touched"] or int(np.prod(operand["shape"]))
         total += size * {"integers": 4, "mask": 1}.get(operand["values"], width)
