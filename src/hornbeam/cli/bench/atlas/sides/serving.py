@@ -15,8 +15,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-# A batch of calls takes at least so long, and calls longer than the second need no warm-up in each round.
-BATCH_SECONDS, LONG_SECONDS = 0.005, 0.1
+# A batch of calls takes about so long: not longer, as other processes interrupt long ones. A round has at
+# most so many batches, and fewer if they take longer together than the last number.
+BATCH_SECONDS, BATCHES, ROUND_SECONDS = 0.001, 5, 0.05
 FLOATS = ("normal", "positive", "distinct")
 FAMILIES = {}
 
@@ -42,11 +43,18 @@ class Program:
     call: object
     context: object = contextlib.nullcontext
     repeats: int = 1
+    batches: int = 1
 
     def seconds(self):
-        """Return the mean time of a call."""
+        """Return the mean time of a call in the quickest batch."""
         with self.context():
-            return timeit.timeit(self.call, number=self.repeats) / self.repeats
+            return min(timeit.repeat(self.call, number=self.repeats, repeat=self.batches)) / self.repeats
+
+    def plan(self, seconds):
+        """Divide a round into batches of calls, each of which takes about `seconds`."""
+        self.repeats = max(1, min(int(BATCH_SECONDS / seconds), 10_000))
+        self.batches = max(1, min(int(ROUND_SECONDS / (self.repeats * seconds)), BATCHES))
+        return self
 
 
 def arrays(operands):
@@ -129,8 +137,9 @@ def _prepare(side, request):
                 del outputs
             del result
             seconds = program.seconds()
-            program.repeats = max(1, min(int(BATCH_SECONDS / seconds), 10_000))
-            programs.append((program.seconds() if program.repeats > 1 else seconds, program))
+            if program.plan(seconds).batches > 1:  # the first call may have been interrupted
+                seconds = program.seconds()
+            programs.append((seconds, program.plan(seconds)))
         except Exception as error:
             failure = error
     if not programs:
@@ -151,10 +160,7 @@ def serve(side):
                 program = None
                 program, answer = _prepare(side, request)
             else:
-                seconds = program.seconds()
-                if seconds < LONG_SECONDS:  # the first batch brought operands back into caches
-                    seconds = program.seconds()
-                answer = {"seconds": seconds}
+                answer = {"seconds": program.seconds()}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
