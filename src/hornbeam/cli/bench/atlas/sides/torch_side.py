@@ -15,6 +15,10 @@ from torch.nn import functional as F
 THREADS = int(os.environ.get("BENCH_THREADS", torch.get_num_threads()))
 
 
+# torch.compile unrolls their steps, which takes minutes.
+UNROLLED = ("lstm", "gru", "simple_rnn")
+
+
 # -- layouts ---------------------------------------------------------------------------------------------
 
 
@@ -363,7 +367,7 @@ class Torch:
 
     def _calls(self, function, tensors, request):
         yield "eager", self._call(function, tensors, request)
-        if self.compiled:
+        if self.compiled and request["family"] not in UNROLLED:
             torch.compiler.reset()
             yield "compiled", self._call(torch.compile(function, dynamic=False), tensors, request)
 
