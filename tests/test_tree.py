@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import gc
+import weakref
 from collections import OrderedDict, defaultdict, namedtuple
 from typing import Any
 
@@ -149,3 +151,21 @@ def test_traverse() -> None:
         2,
     ]
     assert tree.lists_to_tuples({"a": [1, [2]], "b": (3, [4])}) == {"a": (1, (2,)), "b": (3, (4,))}
+
+
+def test_leaves_are_freed_at_once() -> None:
+    """A packed structure is no part of a cycle: results of compiled functions are large."""
+
+    class Leaf:
+        pass
+
+    gc.disable()
+    try:
+        leaf = Leaf()
+        reference = weakref.ref(leaf)
+        tree.pack_sequence_as({"a": [0, (0,)]}, [leaf, leaf])
+        tree.map_structure(lambda _, leaf: leaf, [0, (0,)], [leaf, (leaf,)])
+        del leaf
+        assert reference() is None
+    finally:
+        gc.enable()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.lazy_imports import attach
@@ -132,14 +132,14 @@ def pack_sequence_as(structure: Tree, flat_sequence: Sequence[Any]) -> Tree:
     count = len(flatten(structure))
     if count != len(rest):
         raise ValueError(f"the structure has {count} leaves, got {len(rest)} values")
-    values = iter(rest)
+    return _pack(structure, iter(rest))
 
-    def pack(part: Tree) -> Tree:
-        if not is_nested(part):
-            return next(values)
-        return _rebuild(part, [pack(child) for _, child in _children(part)])
 
-    return pack(structure)
+def _pack(structure: Tree, leaves: Iterator[Any]) -> Tree:
+    # No closure: one that calls itself is a cycle, which holds the leaves until the garbage is collected.
+    if not is_nested(structure):
+        return next(leaves)
+    return _rebuild(structure, [_pack(child, leaves) for _, child in _children(structure)])
 
 
 def map_structure(func: Callable[..., Any], *structures: Tree, none_is_leaf: bool = True) -> Tree:
