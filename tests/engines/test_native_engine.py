@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -306,6 +307,42 @@ def test_a_view_taken_before_donation_keeps_its_value(rng: np.random.Generator) 
     assert not view.flags.writeable
     executable.run([*state, NATIVE.put(floats(rng, 1000))], [True, True, False])
     np.testing.assert_array_equal(view, kept)
+
+
+def test_results_take_the_memory_of_freed_ones(rng: np.random.Generator) -> None:
+    """Large blocks are kept for the next results, once nothing reads them: views are readers, too."""
+    x = floats(rng, 100_000)
+    executable = NATIVE.compile(graph_of(lambda x: [-x], [x]))
+    buffer = NATIVE.put(x)
+    held = [NATIVE.get(executable.run([buffer])[0]) for _ in range(3)]
+    address = NATIVE.get(executable.run([buffer])[0]).ctypes.data
+    assert address not in {view.ctypes.data for view in held}
+    for _ in range(5):
+        assert NATIVE.get(executable.run([buffer])[0]).ctypes.data == address
+    other = floats(rng, 100_000)
+    executable.run([NATIVE.put(other)])
+    for view in held:
+        np.testing.assert_array_equal(view, -x)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_results_is_kept_within_bounds() -> None:
+    """Results of many sizes leave no more than the cache's budget behind."""
+    code = (
+        "import numpy as np, hornbeam as hb\n"
+        "negative = hb.jit(hb.ops.negative)\n"
+        "def resident():\n"
+        "    return int(open('/proc/self/statm').read().split()[1]) * 4096 >> 20\n"
+        "def use(size):\n"
+        "    negative(np.ones(size << 18, 'float32')).numpy()\n"
+        "use(1)\n"
+        "before = resident()\n"
+        "for size in range(20, 90, 5):\n"
+        "    use(size)\n"
+        "print(resident() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 300  # all sizes are 760 MiB
 
 
 def test_borrowed_arrays_are_never_written(rng: np.random.Generator) -> None:

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use hornbeam_kernels::pages::{self, LARGE_PAGE};
 
+use crate::block_cache;
 use crate::error::{Error, Result};
 use crate::types::TensorType;
 
 /// All allocations of the engine start on a cache line.
 pub const ALIGNMENT: usize = 64;
 
-/// A block of bytes on a cache line boundary.
+/// A block of bytes on a cache line boundary. Blocks of large values are kept in a cache for the next ones.
 pub struct AlignedBytes {
     pointer: NonNull<u8>,
     bytes: usize,
@@ -34,17 +35,22 @@ impl AlignedBytes {
     /// Allocate, or return None if memory is exhausted.
     pub fn try_new(bytes: usize) -> Option<Self> {
         let layout = Self::layout(bytes);
-        // SAFETY: the layout has a non-zero size.
-        let pointer = NonNull::new(unsafe { alloc(layout) })?;
-        pages::advise(pointer.as_ptr(), layout.size());
+        let pointer = block_cache::take(layout.size()).or_else(|| allocate(layout)).or_else(|| {
+            release(block_cache::clear());
+            allocate(layout)
+        })?;
         Some(AlignedBytes { pointer, bytes })
     }
 
     fn layout(bytes: usize) -> Layout {
         // Rounded up, so that vector loads past the last element stay inside the allocation.
-        let size = bytes.max(1).next_multiple_of(ALIGNMENT);
+        Self::block_layout(block_cache::block_size(bytes.max(1).next_multiple_of(ALIGNMENT)))
+    }
+
+    /// The layout of a block of the cache.
+    fn block_layout(size: usize) -> Layout {
         let alignment = if size < LARGE_PAGE { ALIGNMENT } else { LARGE_PAGE };
-        Layout::from_size_align(size, alignment).unwrap_or_else(|_| panic!("{bytes} bytes do not fit in memory"))
+        Layout::from_size_align(size, alignment).unwrap_or_else(|_| panic!("{size} bytes do not fit in memory"))
     }
 
     pub fn len(&self) -> usize {
@@ -69,8 +75,28 @@ impl AlignedBytes {
 
 impl Drop for AlignedBytes {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout.
-        unsafe { dealloc(self.pointer.as_ptr(), Self::layout(self.bytes)) };
+        let layout = Self::layout(self.bytes);
+        if block_cache::keeps(layout.size()) {
+            release(block_cache::give(self.pointer, layout.size()));
+        } else {
+            // SAFETY: allocated with this layout.
+            unsafe { dealloc(self.pointer.as_ptr(), layout) };
+        }
+    }
+}
+
+fn allocate(layout: Layout) -> Option<NonNull<u8>> {
+    // SAFETY: layouts of blocks have a non-zero size.
+    let pointer = NonNull::new(unsafe { alloc(layout) })?;
+    pages::advise(pointer.as_ptr(), layout.size());
+    Some(pointer)
+}
+
+/// Return blocks to the system.
+fn release(blocks: Vec<(NonNull<u8>, usize)>) {
+    for (pointer, size) in blocks {
+        // SAFETY: every block was allocated with the layout of its size.
+        unsafe { dealloc(pointer.as_ptr(), AlignedBytes::block_layout(size)) };
     }
 }
 

@@ -4,6 +4,7 @@
 //! turns values into memory and operations into instructions, `memory_plan` places the memory, `execute` runs.
 
 mod autotune;
+mod block_cache;
 pub mod bound;
 pub mod buffer;
 mod composites;
