@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -299,3 +301,22 @@ def test_a_value_that_was_read_before_does_not_cut_the_same_computation_off() ->
     seen = x * v
     assert seen.tolist() == [1.0, 2.0]
     assert hornbeam.gradients(ops.sum(x * v), [v])[0].tolist() == [1.0, 2.0]
+
+
+def test_jit_traces_once_for_arrays_and_tensors_of_a_type() -> None:
+    traced = []
+
+    def double(x: Any) -> Any:
+        traced.append(getattr(x, "dtype", "float"))
+        return x * 2
+
+    compiled = hornbeam.jit(double)
+    array = np.arange(6, dtype="float32").reshape(2, 3)
+    for x in (array, ops.convert_to_tensor(array), array.T.copy().T):
+        np.testing.assert_array_equal(compiled(x), array * 2)
+    assert traced == ["float32"]
+    compiled(array.astype("int32"))
+    compiled(array.reshape(3, 2))
+    compiled(x=array)
+    compiled(2.5)
+    assert len(traced) == 5

@@ -150,6 +150,7 @@ class Compiled:
         self._updated = set(traced.updated)
         # Arrays are borrowed for the call; if a result may be a view of one, a copy is used instead.
         self._copies = may_return_views(traced.graph)
+        self._single_output = isinstance(traced.result, Tensor)
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
         if self._updated:
@@ -174,10 +175,11 @@ class Compiled:
         outputs = self._outputs(inputs, donate)
         for variable, buffer in zip(traced.updated, outputs, strict=False):
             variable.set_buffer(engine, buffer)
-        return traced.pack(
-            [_tensor_of_buffer(engine, buffer, node) for buffer, node in zip(
-                outputs[len(traced.updated) :], traced.outputs, strict=True)]
-        )  # fmt: skip
+        tensors = [
+            _tensor_of_buffer(engine, buffer, node)
+            for buffer, node in zip(outputs[len(traced.updated) :], traced.outputs, strict=True)
+        ]
+        return tensors[0] if self._single_output else traced.pack(tensors)
 
     def _outputs(self, inputs: list[Buffer], donate: list[bool]) -> list[Buffer]:
         if not isinstance(self.engine, MeshEngine):
@@ -245,16 +247,36 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if current_level() or current_variable_tracer() is not None:
             return fn(*args, **kwargs)
-        leaves = tree.flatten((list(args), kwargs))
-        if has_symbolic(leaves):
-            return fn(*args, **kwargs)
-        key = (current_engine(), _structure((args, kwargs)), tuple(_signature(x) for x in leaves))
+        engine = current_engine()
+        types = None if kwargs else _array_types(args)
+        if types is not None:
+            key: Hashable = (engine, types)
+            arrays: Sequence[Any] = args
+        else:
+            leaves = tree.flatten((list(args), kwargs))
+            if has_symbolic(leaves):
+                return fn(*args, **kwargs)
+            key = (engine, _structure((args, kwargs)), tuple(_signature(x) for x in leaves))
+            arrays = [x for x in leaves if is_array(x)]
         compiled = cache.get(key)
         if compiled is None:
-            compiled = cache[key] = Compiled(trace_for(current_engine(), fn, args, kwargs), current_engine())
-        return compiled([x for x in leaves if is_array(x)])
+            compiled = cache[key] = Compiled(trace_for(engine, fn, args, kwargs), engine)
+        return compiled(arrays)
 
     return wrapped
+
+
+def _array_types(args: Sequence[Any]) -> tuple[TensorType, ...] | None:
+    """Return the types of arguments that are tensors and arrays alone, as most are; None for others."""
+    types = []
+    for x in args:
+        if type(x) is Tensor:
+            types.append(x.node.type)
+        elif type(x) is np.ndarray:
+            types.append(TensorType(x.shape, dtype_name(x.dtype)))
+        else:
+            return None
+    return tuple(types)
 
 
 def _signature(x: Any) -> Hashable:
