@@ -16,7 +16,7 @@ const BUDGET: usize = 256 << 20;
 
 static CACHE: Mutex<BlockCache> = Mutex::new(BlockCache::new());
 
-/// Whether blocks of a size are kept.
+/// True for a size of blocks that are kept.
 pub fn keeps(size: usize) -> bool {
     (SMALLEST..=LARGEST).contains(&size)
 }
