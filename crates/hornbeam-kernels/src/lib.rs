@@ -22,6 +22,7 @@ pub mod roofline;
 pub mod scratch;
 pub mod simd;
 pub mod softmax;
+mod sums;
 mod tiles;
 pub mod window;
 

@@ -5,7 +5,8 @@ use crate::math::Real;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Scratch;
-use crate::softmax::{sum, FloatElement};
+use crate::softmax::FloatElement;
+use crate::sums::{sum, sums};
 
 /// Minimum elements of a task.
 const TASK: usize = 1 << 13;
@@ -16,9 +17,9 @@ const BLOCKS: usize = 16;
 #[inline(always)]
 fn moments<T: FloatElement>(x: &[T], epsilon: T::Acc) -> (T::Acc, T::Acc) {
     let n = T::Acc::from_f64(x.len() as f64);
-    let mean = sum(x.len(), |i| x[i].to_acc()) / n;
-    let variance = sum(x.len(), |i| {
-        let d = x[i].to_acc() - mean;
+    let mean = sum([x], |[x]| x.to_acc()) / n;
+    let variance = sum([x], |[x]| {
+        let d = x.to_acc() - mean;
         d * d
     }) / n;
     (mean, (variance + epsilon).rsqrt())
@@ -63,7 +64,7 @@ multiversion! {
     unsafe fn backward[S, T: FloatElement](
         n: usize,
         x: &[T],
-        gamma: Option<&[T]>,
+        gamma: &[T],
         epsilon: f64,
         ct: &[T],
         dx: &mut [T],
@@ -73,17 +74,17 @@ multiversion! {
         let count = T::Acc::from_f64(n as f64);
         for ((x, ct), dx) in x.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
             let (mean, scale) = moments(x, T::Acc::from_f64(epsilon));
-            let weight = |i: usize| match gamma {
-                Some(gamma) => ct[i].to_acc() * gamma[i].to_acc(),
-                None => ct[i].to_acc(),
-            };
-            let mean_g = sum(n, weight) / count;
-            let mean_gx = sum(n, |i| weight(i) * ((x[i].to_acc() - mean) * scale)) / count;
-            for i in 0..n {
-                let normal = (x[i].to_acc() - mean) * scale;
-                dx[i] = T::from_acc((weight(i) - mean_g - normal * mean_gx) * scale);
-                dgamma[i] = dgamma[i] + ct[i].to_acc() * normal;
-                dbeta[i] = dbeta[i] + ct[i].to_acc();
+            let [sum_g, sum_gx] = sums([x, ct, gamma], |[x, ct, gamma]| {
+                let weighted = ct.to_acc() * gamma.to_acc();
+                [weighted, weighted * ((x.to_acc() - mean) * scale)]
+            });
+            let (mean_g, mean_gx) = (sum_g / count, sum_gx / count);
+            let sums = dgamma.iter_mut().zip(&mut *dbeta);
+            for ((((dx, x), ct), gamma), (dgamma, dbeta)) in dx.iter_mut().zip(x).zip(ct).zip(gamma).zip(sums) {
+                let (normal, ct) = ((x.to_acc() - mean) * scale, ct.to_acc());
+                *dx = T::from_acc((ct * gamma.to_acc() - mean_g - normal * mean_gx) * scale);
+                *dgamma = *dgamma + ct * normal;
+                *dbeta = *dbeta + ct;
             }
         }
     }
@@ -146,6 +147,8 @@ pub fn layer_norm_grad<T: FloatElement>(
     let partial = scratch.take::<T::Acc>(blocks * 2 * n);
     partial.fill(T::Acc::ZERO);
     if n > 0 {
+        let ones = if gamma.is_none() { vec![T::ONE; n] } else { vec![] };
+        let gamma = gamma.unwrap_or(&ones);
         let body = backward::<T>();
         let (sums, out) = (SharedMut::new(&mut *partial), SharedMut::new(dx));
         pool.run(blocks, &|block| {

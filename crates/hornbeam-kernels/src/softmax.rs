@@ -1,13 +1,14 @@
 //! Softmax and its cross-entropy over the last axis of `[rows, n]`.
 //!
 //! The row max is subtracted before the exponential to avoid overflow. 16-bit floats are widened to `f32` and rounded
-//! once. Sums use sixteen interleaved partial sums that are added in order, the same on every machine.
+//! once.
 
 use crate::dtype::Element;
 use crate::math::Real;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain};
+use crate::sums::{sum, sum_by, PARTIALS};
 use std::marker::PhantomData;
 
 /// Float that is computed in [`Element::Acc`].
@@ -35,35 +36,8 @@ label!(i8 i16 i32 i64 u8 u16 u32 u64);
 /// Class of each row. Not generic over the label type, so that each kernel is compiled once.
 type Classes<'a> = &'a (dyn Fn(usize) -> Option<usize> + Sync);
 
-/// Interleaved partial sums.
-const PARTIALS: usize = 16;
 /// Minimum elements of a task, which it keeps widened in scratch memory.
 const TASK: usize = 1 << 12;
-
-/// Sums `f` over `0..n` with interleaved partial sums.
-#[inline(always)]
-pub(crate) fn sum<A: Real>(n: usize, mut f: impl FnMut(usize) -> A) -> A {
-    let mut parts = [A::ZERO; PARTIALS];
-    let full = n / PARTIALS * PARTIALS;
-    let mut i = 0;
-    while i < full {
-        for (j, part) in parts.iter_mut().enumerate() {
-            *part = *part + f(i + j);
-        }
-        i += PARTIALS;
-    }
-    for (j, part) in parts.iter_mut().enumerate().take(n - full) {
-        *part = *part + f(full + j);
-    }
-    let mut width = PARTIALS / 2;
-    while width > 0 {
-        for j in 0..width {
-            parts[j] = parts[j] + parts[j + width];
-        }
-        width /= 2;
-    }
-    parts[0]
-}
 
 /// Computes the row max, or 0 if it is infinite. NaN are skipped: they propagate to the result through the exponentials.
 #[inline(always)]
@@ -93,11 +67,12 @@ fn row_max<T: FloatElement>(x: &[T]) -> T::Acc {
 
 /// Final stage of a function of this module, on the shifted logits `z` of a row and their exponentials `e`.
 trait Finish<T: FloatElement>: Sync {
-    /// Computes the output of row number `row` from the row sum of exponentials and its logarithm.
+    /// Computes the output of row number `row` from the row sum of exponentials and its logarithm. `z` holds the
+    /// shifted logits if `LOG` is true.
     fn row(&self, row: usize, z: &[T::Acc], e: &[T::Acc], log_sum: T::Acc, row_sum: T::Acc, out: &mut [T]);
     /// Number of output elements per row.
     fn width(&self, n: usize) -> usize;
-    /// True if `row` uses the logarithm.
+    /// True if `row` uses the logarithm and the shifted logits.
     const LOG: bool;
 }
 
@@ -107,16 +82,26 @@ trait FinishOf: Finish<Self::Element> {
 }
 
 multiversion! {
-    /// Computes shifted logits and exponentials of a block of rows at once, so that short rows fill the vectors, too.
-    unsafe fn exponentials[S, T: FloatElement](n: usize, x: &[T], z: &mut [T::Acc], e: &mut [T::Acc]) {
+    /// Computes shifted logits, and exponentials of a block of rows at once, so that short rows fill the vectors, too.
+    /// Without memory for the exponentials they replace the logits.
+    unsafe fn exponentials[S, T: FloatElement](n: usize, x: &[T], z: &mut [T::Acc], e: Option<&mut [T::Acc]>) {
         for (x, z) in x.chunks_exact(n).zip(z.chunks_exact_mut(n)) {
             let max = row_max(x);
             for (z, x) in z.iter_mut().zip(x) {
                 *z = x.to_acc() - max;
             }
         }
-        for (e, z) in e.iter_mut().zip(&*z) {
-            *e = z.exp::<S>();
+        match e {
+            Some(e) => {
+                for (e, z) in e.iter_mut().zip(&*z) {
+                    *e = z.exp::<S>();
+                }
+            }
+            None => {
+                for z in z.iter_mut() {
+                    *z = z.exp::<S>();
+                }
+            }
         }
     }
 
@@ -131,7 +116,7 @@ multiversion! {
     ) {
         let width = finish.width(n);
         for (row, ((z, e), out)) in z.chunks_exact(n).zip(e.chunks_exact(n)).zip(out.chunks_exact_mut(width)).enumerate() {
-            let row_sum = sum(n, |i| e[i]);
+            let row_sum = sum([e], |[e]| e);
             let log_sum = if F::LOG { row_sum.log::<S>() } else { row_sum };
             finish.row(first + row, z, e, log_sum, row_sum, out);
         }
@@ -152,12 +137,14 @@ fn run<F: FinishOf>(pool: &ThreadPool, rows: usize, n: usize, x: &[F::Element], 
     pool.run_ranges(rows, TASK.div_ceil(n), &|range| {
         with_local(|local| {
             let len = range.len() * n;
-            let (z, e) = local.take2(len, len);
             let x = &x[range.start * n..range.end * n];
-            // SAFETY: ranges of rows are disjoint; the kernels are compiled for this machine.
+            // SAFETY: ranges of rows are disjoint.
+            let out = unsafe { out.range(range.start * width..range.end * width) };
+            let (z, e) = local.take2(len, if F::LOG { len } else { 0 });
+            // SAFETY: the kernels are compiled for this machine.
             unsafe {
-                exponentials(n, x, z, e);
-                finish_rows(finish, range.start, n, z, e, out.range(range.start * width..range.end * width));
+                exponentials(n, x, z, F::LOG.then_some(&mut *e));
+                finish_rows(finish, range.start, n, z, if F::LOG { e } else { z }, out);
             }
         });
     });
@@ -212,16 +199,16 @@ finish!(DenseLoss<'a, T> { targets: &'a [T] }
 log true, width |_n| 1,
 |self, row, z, e, log_sum, row_sum, out| {
     let targets = &self.targets[row * z.len()..][..z.len()];
-    let loss = sum(z.len(), |i| targets[i].to_acc() * (log_sum - z[i]));
+    let loss = sum_by(z.len(), |i| targets[i].to_acc() * (log_sum - z[i]));
     out[0] = T::from_acc(loss);
 });
 
 finish!(DenseGrad<'a, T> { targets: &'a [T], ct: &'a [T] }
 log false, width |n| n,
 |self, row, z, e, log_sum, row_sum, out| {
-    let targets = &self.targets[row * z.len()..][..z.len()];
+    let targets = &self.targets[row * e.len()..][..e.len()];
     let ct = self.ct[row].to_acc();
-    let scale = sum(z.len(), |i| targets[i].to_acc()) / row_sum;
+    let scale = sum([targets], |[target]| target.to_acc()) / row_sum;
     for ((out, e), target) in out.iter_mut().zip(e).zip(targets) {
         *out = T::from_acc((*e * scale - target.to_acc()) * ct);
     }
@@ -336,7 +323,7 @@ pub fn sparse_softmax_cross_entropy_grad<T: FloatElement, L: Label>(
 multiversion! {
     unsafe fn softmax_grad_rows[S, T: FloatElement](n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
         for ((y, ct), dx) in y.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
-            let dot = sum(n, |i| y[i].to_acc() * ct[i].to_acc());
+            let dot = sum([y, ct], |[y, ct]| y.to_acc() * ct.to_acc());
             for ((dx, y), ct) in dx.iter_mut().zip(y).zip(ct) {
                 *dx = T::from_acc(y.to_acc() * (ct.to_acc() - dot));
             }
@@ -344,7 +331,7 @@ multiversion! {
     }
     unsafe fn log_softmax_grad_rows[S, T: FloatElement](n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
         for ((y, ct), dx) in y.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
-            let row_sum = sum(n, |i| ct[i].to_acc());
+            let row_sum = sum([ct], |[ct]| ct.to_acc());
             for ((dx, y), ct) in dx.iter_mut().zip(y).zip(ct) {
                 *dx = T::from_acc(ct.to_acc() - y.to_acc().exp::<S>() * row_sum);
             }

@@ -2,7 +2,7 @@
 
 use crate::math;
 use crate::multiversion;
-use crate::softmax::sum;
+use crate::sums::sum;
 use crate::tiles::Float;
 
 /// Interleaved partial maxima of a row.
@@ -36,7 +36,7 @@ multiversion! {
             *score = (*score - subtracted).exp::<S>();
         }
         let factor = (old_max - subtracted).exp::<S>();
-        *state = [row_max, row_sum * factor + sum(scores.len(), |i| scores[i])];
+        *state = [row_max, row_sum * factor + sum([&*scores], |[score]| score)];
         factor
     }
 
@@ -47,7 +47,7 @@ multiversion! {
     }
 
     pub(super) unsafe fn dot[S, T: Float](a: &[T], b: &[T]) -> T {
-        sum(a.len(), |i| a[i] * b[i])
+        sum([a, b], |[a, b]| a * b)
     }
 
     /// Turns a row of products `q k^T` into weights, and a row of products `dout v^T` into gradients of the products.
