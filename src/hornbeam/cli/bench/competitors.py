@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 WORKLOADS = Path(__file__).parent / "workloads"
-BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS = ("tensorflow", "jax", "torch", "hornbeam")
 
 
 def workload_names() -> list[str]:

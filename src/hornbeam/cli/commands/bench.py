@@ -43,8 +43,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         metavar="NAME=PYTHON[:BACKEND|:SCRIPT]",
-        help="a peer to compare with: a Python with Keras and a BACKEND (tensorflow, jax, torch), or a "
-        "SCRIPT with {} for the workload's name",
+        help="a peer to compare with: a Python with Keras and a BACKEND (tensorflow, jax, torch, "
+        "hornbeam), or a SCRIPT with {} for the workload's name",
     )
     parser.add_argument(
         "--runs", type=int, default=5, help="runs of each competitor, in alternation (default 5)"

@@ -11,6 +11,8 @@ import sys
 import time
 
 START = float(os.environ.get("BENCH_START", time.time()))
+if os.environ.get("KERAS_BACKEND") == "hornbeam":
+    import hornbeam.keras_backend  # noqa: F401 - before keras
 import keras  # noqa: E402
 from keras.layers import Dense  # noqa: E402, F401 - some load layers at the first use
 
