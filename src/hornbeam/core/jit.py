@@ -26,7 +26,7 @@ from hornbeam.ir.node import Node, leaf, placeholder
 from hornbeam.ir.primitive import graph_param, node_cost
 from hornbeam.ir.source_lines import recorded_lines
 from hornbeam.ir.trace import captures, current_level, gc_paused, new_level
-from hornbeam.ir.types import TensorType, dtype_name
+from hornbeam.ir.types import TensorType, ValueType, dtype_name
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -266,9 +266,9 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
     return wrapped
 
 
-def _array_types(args: Sequence[Any]) -> tuple[TensorType, ...] | None:
+def _array_types(args: Sequence[Any]) -> tuple[ValueType, ...] | None:
     """Return the types of arguments that are tensors and arrays alone, as most are; None for others."""
-    types = []
+    types: list[ValueType] = []
     for x in args:
         if type(x) is Tensor:
             types.append(x.node.type)
