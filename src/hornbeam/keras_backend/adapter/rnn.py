@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from keras.src import activations, tree
@@ -12,12 +11,13 @@ from keras.src import activations, tree
 import hornbeam
 from hornbeam import ops
 from hornbeam import primitives as p
+from hornbeam._internal.context import context_variable, override
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.node import Node
 from hornbeam.keras_backend.adapter.core import convert_to_tensor
 
 # True while a layer calls `lstm` or `gru` that wants zeros for masked steps: Keras does not pass this on.
-_zero_output = ContextVar("zero_output", default=False)
+_zero_output = context_variable("masked steps give zeros", False)
 
 
 def tell_zero_output(layer: Any) -> None:
@@ -26,11 +26,8 @@ def tell_zero_output(layer: Any) -> None:
 
     @functools.wraps(original)
     def inner_loop(self: Any, *args: Any, **kwargs: Any) -> Any:
-        token = _zero_output.set(self.zero_output_for_mask)
-        try:
+        with override(_zero_output, self.zero_output_for_mask):
             return original(self, *args, **kwargs)
-        finally:
-            _zero_output.reset(token)
 
     layer.inner_loop = inner_loop
 
