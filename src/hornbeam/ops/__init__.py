@@ -19,6 +19,7 @@ from hornbeam.ops.activation import (
     log_sigmoid, log_softmax, relu, relu6, selu, silu, soft_shrink, softmax, softplus, softsign,
     sparse_plus, sparse_sigmoid, sparsemax, squareplus, swish, tanh_shrink, threshold,
 )
+from hornbeam.ops.attention import dot_product_attention
 from hornbeam.ops.convolution import (
     adaptive_average_pool, adaptive_max_pool, average_pool, conv, conv_transpose, depthwise_conv, max_pool,
     separable_conv,
@@ -65,7 +66,7 @@ from hornbeam.ops.math import (
     segment_prod, segment_sum, stft,
 )
 from hornbeam.ops.normalization import (
-    batch_normalization, dot_product_attention, layer_normalization, moments, normalize, rms_normalization,
+    batch_normalization, layer_normalization, moments, normalize, rms_normalization,
 )
 from hornbeam.ops.product import (
     correlate, cross, dot, einsum, inner, kron, matmul, outer, tensordot, trace, vdot,

@@ -13,6 +13,7 @@ from hornbeam.ops.activation import (
     log_sigmoid, log_softmax, relu, relu6, selu, silu, soft_shrink, softmax, softplus, softsign,
     sparse_plus, sparse_sigmoid, sparsemax, squareplus, swish, tanh_shrink, threshold,
 )
+from hornbeam.ops.attention import dot_product_attention
 from hornbeam.ops.convolution import (
     adaptive_average_pool, adaptive_max_pool, average_pool, conv, conv_transpose, depthwise_conv, max_pool,
     separable_conv,
@@ -31,7 +32,7 @@ from hornbeam.ops.elementwise import (
 )
 from hornbeam.ops.image import psnr
 from hornbeam.ops.normalization import (
-    batch_normalization, dot_product_attention, layer_normalization, moments, normalize, rms_normalization,
+    batch_normalization, layer_normalization, moments, normalize, rms_normalization,
 )
 from hornbeam.ops.rearranging import (
     depth_to_space, fold, space_to_depth, unfold,
