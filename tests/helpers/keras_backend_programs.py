@@ -6,6 +6,7 @@ nothing is random during training.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import sys
@@ -325,10 +326,31 @@ def masked_sequences() -> Results:
     return {"difference": difference}
 
 
+def attention_dropout() -> Results:
+    """Attention with dropout in one operation, and composed, as for scores that a call returns."""
+    x, mask = numbers(2, 6, 8), np.random.default_rng(0).random((2, 6, 6)) < 0.7
+    mask[:, 2] = False
+    difference = 0.0
+    for kind, sizes in ((layers.MultiHeadAttention, (2, 4)), (layers.GroupQueryAttention, (4, 2, 1))):
+        for training, chosen, causal in itertools.product((False, True), (None, mask), (False, True)):
+            results = []
+            for scores in (False, True):
+                layer = kind(*sizes, dropout=0.4, seed=3)
+                layer(x, x)
+                layer.set_weights([np.linspace(-1, 1, w.size).reshape(w.shape) for w in layer.get_weights()])
+                options = {"attention_mask": chosen, "use_causal_mask": causal, "training": training}
+                result = layer(x, x, return_attention_scores=scores, **options)
+                results.append(np.asarray(result[0] if scores else result))
+            difference = max(difference, abs(results[0] - results[1]).max())
+    return {"difference": difference}
+
+
 def main(path: str) -> None:
     """Run all programs and write their results."""
     chosen = (
-        [*PROGRAMS, own_train_step, masked_sequences] if keras.backend.backend() == "hornbeam" else PROGRAMS
+        [*PROGRAMS, own_train_step, masked_sequences, attention_dropout]
+        if keras.backend.backend() == "hornbeam"
+        else PROGRAMS
     )
     arrays = {f"{program.__name__}/{name}": value for program in chosen for name, value in program().items()}
     np.savez(path, **{name: np.asarray(value) for name, value in arrays.items()})

@@ -50,3 +50,4 @@ def test_results_are_those_of_jax(tmp_path: Path) -> None:
         )
     assert float(here["own_train_step/difference"]) == 0
     assert float(here["masked_sequences/difference"]) < 1e-5
+    assert float(here["attention_dropout/difference"]) < 1e-5

@@ -82,6 +82,31 @@ def test_dropout_of_weights_only_in_training(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(np.asarray(layer(x, x)), quiet)
 
 
+@pytest.mark.parametrize("make", [
+    lambda: layers.MultiHeadAttention(2, 3, dropout=0.5, seed=1),
+    lambda: layers.GroupedQueryAttention(3, 2, 1, dropout=0.5, seed=1),
+])  # fmt: skip
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_dropout_in_one_operation(
+    engine: str, rng: np.random.Generator, make: Any, training: bool, causal: bool
+) -> None:
+    """It has the bits, and the zeros for queries without any key, of the weights that a call returns."""
+    x = rng.normal(size=(2, 7, 6)).astype("float32")
+    mask = rng.random((2, 7, 7)) < 0.6
+    mask[:, 0] = mask[:, 4] = False
+    for chosen in (None, mask):
+        results = []
+        for scores in (False, True):
+            layer = make()
+            layer(x, x)
+            layer.set_weights([np.linspace(-1, 1, w.size).reshape(w.shape) for w in layer.weights])
+            options = {"attention_mask": chosen, "use_causal_mask": causal, "return_attention_scores": scores}
+            y = layer(x, x, training=training, **options)
+            results.append(np.asarray(y[0] if scores else y))
+        np.testing.assert_allclose(*results, atol=2e-5)
+
+
 def test_grouped_queries_share_keys_and_values(rng: np.random.Generator) -> None:
     query, value = rng.normal(size=(2, 4, 6)), rng.normal(size=(2, 3, 6))
     layer = with_random_weights(rng, layers.GroupQueryAttention(5, 4, 2), query, value)

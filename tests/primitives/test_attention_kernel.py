@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from hornbeam.ir.trace import trace_body
 from hornbeam.ir.types import TensorType, dtype_name
 from tests.helpers.gradcheck import check_gradients
 
+KEY = np.array([11, 3], "uint32")
+
 
 def operands(
     rng: np.random.Generator, batch: int, heads: int, queries: int, keys: int, depth: int, dtype: str
@@ -34,16 +37,18 @@ def spread(q: Node, k: Node, v: Node, *bias: Node) -> list[Node]:
 
 
 @pytest.mark.parametrize("biased", [False, True])
-def test_derivatives(rng: np.random.Generator, biased: bool) -> None:
-    arrays = operands(rng, 2, 2, 3, 4, 2, "float64")
-    check_gradients(
-        lambda *nodes: outputs_of(p.attention(*spread(*nodes), scale=0.7))[:1], arrays[: 3 + biased]
-    )
+@pytest.mark.parametrize(("causal", "rate"), [(False, 0.0), (True, 0.0), (True, 0.4)])
+def test_derivatives(rng: np.random.Generator, biased: bool, causal: bool, rate: float) -> None:
+    def attend(*nodes: Node) -> Sequence[Node]:
+        key = [p.constant(KEY, "uint32")] if rate else []
+        return outputs_of(p.attention(*spread(*nodes), *key, scale=0.7, causal=causal, rate=rate))[:1]
+
+    check_gradients(attend, operands(rng, 2, 2, 3, 4, 2, "float64")[: 3 + biased])
 
 
 def test_derivatives_of_what_was_kept(rng: np.random.Generator) -> None:
     def totals(*nodes: Node) -> list[Node]:
-        out, peaks, totals = outputs_of(p.attention(*nodes, scale=0.7))
+        out, peaks, totals = outputs_of(p.attention(*nodes, scale=0.7, causal=False, rate=0.0))
         return [out, p.log(totals) + peaks]
 
     q, k, v, _ = operands(rng, 1, 2, 3, 4, 2, "float64")
@@ -54,9 +59,10 @@ def test_derivatives_of_what_was_kept(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(result, np.log(np.exp(scores).sum(-1)), rtol=1e-12)
 
 
-def step_and_back(biased: bool, learned: bool) -> Any:
+def step_and_back(biased: bool, learned: bool, causal: bool, rate: float) -> Any:
     def fn(*nodes: Node) -> list[Node]:
-        out = p.project(p.attention(*spread(*nodes), scale=0.3), 0)
+        inner = [*spread(*nodes[: 3 + biased]), *nodes[3 + biased :]]
+        out = p.project(p.attention(*inner, scale=0.3, causal=causal, rate=rate), 0)
         result = gradients([out], [p.sin(out)], nodes[: 3 + learned])
         return [out, *(ct for ct in result if ct is not None)]
 
@@ -65,14 +71,14 @@ def step_and_back(biased: bool, learned: bool) -> Any:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("biased", "learned"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("causal", "rate"), [(False, 0.0), (True, 0.0), (False, 0.2), (True, 0.6)])
 def test_the_kernel_agrees_with_the_body(
-    rng: np.random.Generator, biased: bool, learned: bool, dtype: str
+    rng: np.random.Generator, biased: bool, learned: bool, causal: bool, rate: float, dtype: str
 ) -> None:
     for extents in [(1, 1, 1, 1, 3), (2, 3, 9, 17, 16), (1, 2, 70, 600, 8)]:
-        arrays = operands(rng, *extents, dtype)[: 3 + biased]
-        graph = trace_body(
-            step_and_back(biased, learned), [TensorType(a.shape, dtype_name(a.dtype)) for a in arrays]
-        )[0]
+        arrays = [*operands(rng, *extents, dtype)[: 3 + biased], *([KEY] if rate else [])]
+        types = [TensorType(a.shape, dtype_name(a.dtype)) for a in arrays]
+        graph = trace_body(step_and_back(biased, learned, causal, rate), types)[0]
         native = NativeEngine()
         executable = native.compile(graph)
         size = "x".join(map(str, extents[:4]))
@@ -108,3 +114,17 @@ def test_masks_are_not_spread_out(rng: np.random.Generator) -> None:
     want = np.einsum("bhts,bshd->bthd", weights, v)
     rows = np.broadcast_to(any_key, (3, 2, 20)).transpose(0, 2, 1)
     np.testing.assert_allclose(actual[rows], want[rows], rtol=2e-5, atol=2e-5)
+
+
+def test_a_causal_mask_is_not_in_memory(rng: np.random.Generator) -> None:
+    q, k, v, _ = (a.astype("float32") for a in operands(rng, 2, 2, 70, 70, 8, "float32"))
+
+    def fn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return ops.dot_product_attention(q, k, v, is_causal=True)
+
+    arrays = [ops.array(a) for a in (q, k, v)]
+    text = NativeEngine().compile(trace_function(fn, arrays).graph).text
+    assert "fused" not in text
+    past = np.tril(np.ones((70, 70), bool))
+    want = ops.dot_product_attention(q, k, v, mask=past)
+    np.testing.assert_allclose(fn(*arrays), want, rtol=1e-5, atol=1e-6)

@@ -182,7 +182,7 @@ def test_attention_derivatives(rng):
     q, k, v = (rng.normal(size=(1, 2, 3, 4)) for _ in range(3))
 
     def fn(x):
-        result = p.attention(x.node, as_tensor(k).node, as_tensor(v).node, scale=0.5)
+        result = p.attention(x.node, as_tensor(k).node, as_tensor(v).node, scale=0.5, causal=False, rate=0.0)
         return total(Tensor(p.project(result, 0)) * 1.5)
 
     check_twice(fn, q)

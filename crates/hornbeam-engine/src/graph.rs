@@ -112,8 +112,11 @@ pub struct Attention {
     pub backward: bool,
     /// The fourth operand is a bias.
     pub biased: bool,
+    pub causal: bool,
     /// As the bits of an f64, so that the operation can be hashed.
     pub scale: u64,
+    /// Rate of dropout, as the bits of an f64. If it is not 0, a key of random bits follows the bias.
+    pub rate: u64,
 }
 
 /// A graph nested in a control-flow operation. Two are equal only if they are the same object.

@@ -85,14 +85,14 @@ impl<'a> Bench<'a> {
         let work = 2 * rows * queries * keys * (depth + width);
         self.run("attention", &format!("{name} forward"), work, |pool, _| {
             let (out, row_max, row_sum) = (black_box(&mut out[..]), &mut row_max[..], &mut row_sum[..]);
-            f32::attention(pool, shape, Attention { q: &q, k: &k, v: &v, bias: None, out, row_max, row_sum })
+            f32::attention(pool, shape, Attention { q: &q, k: &k, v: &v, bias: None, dropout: None, out, row_max, row_sum })
         });
         self.run("attention", &format!("{name} backward"), 5 * work / 2, |pool, _| {
             let (dq, dk, dv) = (black_box(&mut dq[..]), &mut dk[..], &mut dv[..]);
             let (out, row_max, row_sum, dout) = (&out[..], &row_max[..], &row_sum[..], &dout[..]);
             let (q, k, v) = (&q[..], &k[..], &v[..]);
             let grad =
-                AttentionGrad { q, k, v, bias: None, out, row_max, row_sum, dout, dq, dk, dv, dbias: None };
+                AttentionGrad { q, k, v, bias: None, dropout: None, out, row_max, row_sum, dout, dq, dk, dv, dbias: None };
             f32::attention_grad(pool, shape, grad)
         });
     }
@@ -270,7 +270,7 @@ fn layers(criterion: &mut Criterion) {
     bench.lstm(&SequenceShape { batch: 32, steps: 80, units: 128, reverse: false });
     for (queries, depth) in [(128, 64), (512, 64)] {
         let scale = 1.0 / (depth as f64).sqrt();
-        bench.attention(&AttentionShape { batch: 2, heads: 4, queries, keys: queries, depth, width: depth, scale });
+        bench.attention(&AttentionShape { batch: 2, heads: 4, queries, keys: queries, depth, width: depth, scale, causal: false });
     }
     bench.pooling();
 }

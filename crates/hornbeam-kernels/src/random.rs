@@ -38,6 +38,9 @@ fn block(key: [u32; 2], index: u64) -> [u32; 2] {
 /// Blocks computed concurrently: four registers of each word under AVX-512.
 const LANES: usize = 64;
 
+/// Fewer blocks than this are computed one by one.
+const FEW: usize = 6;
+
 /// Computes consecutive blocks with a common high counter word.
 #[inline(always)]
 fn blocks(key: [u32; 2], high: u32, low: u32) -> [[u32; LANES]; 2] {
@@ -81,7 +84,16 @@ multiversion! {
             }
             at = at.wrapping_add(LANES as u64);
         }
-        for pair in chunks.into_remainder() {
+        let rest = chunks.into_remainder();
+        let (high, low) = ((at >> 32) as u32, at as u32);
+        if rest.len() >= FEW && low.checked_add(LANES as u32).is_some() {
+            let [x, y] = blocks(key, high, low);
+            for (lane, pair) in rest.iter_mut().enumerate() {
+                *pair = [x[lane], y[lane]];
+            }
+            return;
+        }
+        for pair in rest {
             *pair = block(key, at);
             at = at.wrapping_add(1);
         }

@@ -52,8 +52,9 @@ pub(crate) fn sum_by<A: Real>(n: usize, f: impl Fn(usize) -> A) -> A {
     total(parts)
 }
 
+/// Sums partial sums in pairs.
 #[inline(always)]
-fn total<A: Real>(mut parts: [A; PARTIALS]) -> A {
+pub(crate) fn total<A: Real>(mut parts: [A; PARTIALS]) -> A {
     let mut width = PARTIALS / 2;
     while width > 0 {
         for j in 0..width {

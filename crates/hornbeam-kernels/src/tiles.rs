@@ -23,6 +23,8 @@ pub(crate) struct PackedRhs<'a, T: 'static> {
     pub k: usize,
     pub n: usize,
     pub width: usize,
+    /// Rows of a packed panel, at least `k`.
+    rows: usize,
 }
 
 /// Left-hand operand. `stride` is the distance between rows or, if `transposed`, between columns.
@@ -52,7 +54,7 @@ impl<'a, T: Float> PackedRhs<'a, T> {
         for (panel, to) in to.chunks_exact_mut(k * width).enumerate() {
             Self::pack_panel(from, [k, n], strides, [panel * width, width], to);
         }
-        PackedRhs { kernels, data: to, k, n, width }
+        PackedRhs { kernels, data: to, k, n, width, rows: k }
     }
 
     /// Packs like [`PackedRhs::new`], in parallel.
@@ -68,7 +70,13 @@ impl<'a, T: Float> PackedRhs<'a, T> {
         pool.run_chunks(to, k * width, &|panel, to| {
             Self::pack_panel(from, [k, n], strides, [panel * width, width], to);
         });
-        PackedRhs { kernels: T::kernels(), data: to, k, n, width }
+        PackedRhs { kernels: T::kernels(), data: to, k, n, width, rows: k }
+    }
+
+    /// The first `k` rows and `n` columns.
+    pub fn part(&self, [k, n]: [usize; 2]) -> Self {
+        assert!(k <= self.k && n <= self.n);
+        Self { k, n, ..*self }
     }
 
     fn pack_panel(from: &[T], [k, n]: [usize; 2], strides: [usize; 2], [column, width]: [usize; 2], to: &mut [T]) {
@@ -122,7 +130,7 @@ impl<'a, T: Float> PackedRhs<'a, T> {
         assert!(rows > 0 && a.data.len() > (rows - 1) * row_stride + (self.k - 1) * k_stride);
         let lanes = self.kernels.lanes;
         let taps = [0usize];
-        let b = &self.data[panel * self.k * self.width..][..self.k * self.width];
+        let b = &self.data[panel * self.rows * self.width..][..self.k * self.width];
         let column = panel * self.width;
         let columns = self.width.min(self.n - column);
         let vectors = columns.div_ceil(lanes);

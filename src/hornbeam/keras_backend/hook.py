@@ -160,11 +160,22 @@ def _tell_zero_output(module: Any) -> None:
     tell_zero_output(module.LSTM if hasattr(module, "LSTM") else module.GRU)
 
 
+def _fuse_dropout(module: Any) -> None:
+    """Let attention with dropout be one operation."""
+    from hornbeam.keras_backend.adapter.attention import fuse_dropout
+
+    fuse_dropout(
+        module.MultiHeadAttention if hasattr(module, "MultiHeadAttention") else module.GroupedQueryAttention
+    )
+
+
 # Modules of Keras with a function that adapts each after it was loaded.
 ADAPTED: dict[str, Callable[[ModuleType], None]] = {
     "keras.src.backend.common.variables": _accept_symbols,
     "keras.src.backend.config": _follow_config,
     "keras.src.export.onnx": _export_by_hornbeam,
+    "keras.src.layers.attention.grouped_query_attention": _fuse_dropout,
+    "keras.src.layers.attention.multi_head_attention": _fuse_dropout,
     "keras.src.layers.rnn.gru": _tell_zero_output,
     "keras.src.layers.rnn.lstm": _tell_zero_output,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from hornbeam.layers.attention_names import MultiHeadNames
 from hornbeam.layers.config import serialize_argument
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import TensorsLayer
+from hornbeam.ops.attention import masked_attention
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,13 +35,6 @@ if TYPE_CHECKING:
         TensorLike,
         Tree,
     )
-
-
-def _fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, size: int) -> Tensor:
-    """Apply attention as one operation that engines know, to heads (batch, steps, heads, size)."""
-    if mask is not None and mask.ndim == 3:
-        mask = ops.expand_dims(mask, 1)
-    return ops.dot_product_attention(q, k, v, mask=mask, scale=1.0 / math.sqrt(size))
 
 
 def _with_causal(mask: Any, query: Tensor, key: Tensor, causal: bool) -> Tensor | None:
@@ -60,6 +54,7 @@ class _Projected(TensorsLayer):
 
     dropout: float
     seed_generator: random.SeedGenerator
+    _compute_attention: Callable[..., tuple[Tensor, Tensor | None]]
     # Private as in Keras, whose files contain this name.
     _gate_dense: EinsumDense | None = None
 
@@ -125,6 +120,29 @@ class _Projected(TensorsLayer):
         if training and self.dropout:
             return weights, random.dropout(weights, self.dropout, seed=self.seed_generator)
         return weights, weights
+
+    def _is_only_causal(self, owner: type[Any], causal: bool, *masks: Any) -> bool:
+        """Return whether the causal mask is the only one: engines apply it without a mask in memory.
+
+        A subclass of `owner` with a `_compute_attention` of its own gets all masks as one.
+        """
+        own = type(self)._compute_attention is owner._compute_attention
+        return causal and own and self.sliding_window is None and all(mask is None for mask in masks)
+
+    def _fused_attention(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Any, causal: bool, training: bool | None
+    ) -> Tensor:
+        """Apply attention as one operation that engines know, to heads (batch, steps, heads, size)."""
+        mask = None if mask is None else ops.cast(mask, "bool")
+        if mask is not None and mask.ndim == 3:
+            mask = ops.expand_dims(mask, 1)
+        scale = 1.0 / math.sqrt(q.shape[-1])
+        if not self.dropout:
+            return ops.dot_product_attention(q, k, v, mask=mask, scale=scale, is_causal=causal)
+        if not training:
+            return masked_attention(q, k, v, mask, scale=scale, is_causal=causal)
+        key = random.draw_seed(self.seed_generator)
+        return masked_attention(q, k, v, mask, scale=scale, is_causal=causal, rate=self.dropout, seed=key)
 
     def _apply_gate(self, query: Tensor, values: Tensor) -> Tensor:
         """Multiply the output of each head by its gate."""
@@ -276,11 +294,12 @@ class MultiHeadAttention(MultiHeadNames, _Projected):
         use_causal_mask: bool = False,
     ) -> Tree:
         key = value if key is None else key
-        mask = self._compute_attention_mask(
-            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask
-        )
+        masks = (query_mask, value_mask, key_mask, attention_mask)
+        causal = self._is_only_causal(MultiHeadAttention, use_causal_mask, *masks)
+        mask = None if causal else self._compute_attention_mask(query, value, *masks, use_causal_mask)
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
-        outputs, scores = self._compute_attention(q, k, v, mask, training, return_attention_scores)
+        options = {"use_causal_mask": True} if causal else {}
+        outputs, scores = self._compute_attention(q, k, v, mask, training, return_attention_scores, **options)
         result = self.output_dense(self._apply_gate(query, outputs))
         return (result, scores) if return_attention_scores else result
 
@@ -299,9 +318,9 @@ class MultiHeadAttention(MultiHeadNames, _Projected):
         The weights may be None unless `return_attention_scores`. Subclasses may override it, as in Keras.
         """
         q, k, v = (ops.convert_to_tensor(x) for x in (query, key, value))
+        if q.ndim == 4 and not return_attention_scores:
+            return self._fused_attention(q, k, v, attention_mask, use_causal_mask, training), None
         mask = _with_causal(attention_mask, q, k, use_causal_mask)
-        if q.ndim == 4 and not return_attention_scores and not (training and self.dropout):
-            return _fused_attention(q, k, v, mask, self.key_dim), None
         weights, outputs = self._attend(q, k, v, mask, bool(training))
         return outputs, weights
 
@@ -466,16 +485,20 @@ class GroupedQueryAttention(_Projected):
         training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Tree:
-        mask = combine_attention_masks(
-            query, value, query_mask, value_mask, key_mask, attention_mask, use_causal_mask,
-            self.sliding_window,
-        )  # fmt: skip
+        masks = (query_mask, value_mask, key_mask, attention_mask)
+        causal = self._is_only_causal(GroupedQueryAttention, use_causal_mask, *masks)
+        mask = (
+            None
+            if causal
+            else combine_attention_masks(query, value, *masks, use_causal_mask, self.sliding_window)
+        )
         key = value if key is None else key
         q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
         if type(self)._compute_attention is not GroupedQueryAttention._compute_attention:
             k, v = self._all_heads(k), self._all_heads(v)  # a subclass gets them as in Keras
         self._return_attention_scores = return_attention_scores
-        outputs, scores = self._compute_attention(q, k, v, mask, training)
+        options = {"use_causal_mask": True} if causal else {}
+        outputs, scores = self._compute_attention(q, k, v, mask, training, **options)
         result = self._output_dense(self._apply_gate(query, outputs))
         return (result, scores) if return_attention_scores else result
 
@@ -497,9 +520,9 @@ class GroupedQueryAttention(_Projected):
         The weights may be None unless `_return_attention_scores`. Subclasses may override it, as in Keras.
         """
         q, k, v = (ops.convert_to_tensor(x) for x in (query, key, value))
+        if not self._return_attention_scores:
+            return self._fused_attention(q, k, v, attention_mask, use_causal_mask, training), None
         mask = _with_causal(attention_mask, q, k, use_causal_mask)
-        if not self._return_attention_scores and not (training and self.dropout):
-            return _fused_attention(q, k, v, mask, self.head_dim), None
         k, v = self._all_heads(k), self._all_heads(v)
         scores = ops.matmul(
             ops.transpose(q, (0, 2, 1, 3)) * (1.0 / math.sqrt(self.head_dim)), ops.transpose(k, (0, 2, 3, 1))

@@ -16,7 +16,7 @@ from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, TensorType
-from hornbeam.ops._common import float_dtype
+from hornbeam.ops._common import HALF, float_dtype
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import TensorLike
@@ -60,6 +60,58 @@ def dot_product_attention(
 
     Source: Vaswani et al., "Attention Is All You Need", 2017.
     """
+    q, k, v = _heads(query, key, value)
+    factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
+    if attn_logits_soft_cap is None:
+        allowed = _allowed(mask, is_causal and mask is not None, q.shape[1], k.shape[1])
+        if allowed is not None:
+            q = _with_keys(q, allowed)
+        return Tensor(_fused(q, k, v, bias, allowed, factor, is_causal and mask is None))
+    allowed = _allowed(mask, is_causal, q.shape[1], k.shape[1])
+    if mask is not None and allowed is not None:
+        q = _with_keys(q, allowed)
+    extra = _attention_bias(bias, allowed, _score_shape(q, k), q.dtype)
+    logits = p.dot_general(q, k, contract=((3,), (3,)), batch=((0, 2), (0, 2))) * factor
+    logits = p.tanh(logits / float(attn_logits_soft_cap)) * float(attn_logits_soft_cap)
+    weights = p.softmax(logits if extra is None else logits + extra)
+    return Tensor(
+        p.transpose(p.dot_general(weights, v, contract=((3,), (1,)), batch=((0, 1), (0, 2))), (0, 2, 1, 3))
+    )
+
+
+def masked_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    *,
+    scale: float,
+    is_causal: bool,
+    rate: float = 0.0,
+    seed: Tensor | None = None,
+) -> Tensor:
+    """Compute `dot_product_attention` with dropout of the weights, as layers that drop weights do.
+
+    Its bits are those of `random.dropout` for weights (batch, heads, T, S). A query that may attend to no key
+    gets 0.
+
+    Args:
+        query: Tensor (batch, T, heads, depth).
+        key, value: Tensors (batch, S, key heads, depth).
+        mask: Tensor of booleans, broadcast to (batch, heads, T, S), or None.
+        scale: Factor of the scores.
+        is_causal: Let query t attend to keys up to t only.
+        rate: Fraction of the weights that become 0, in [0, 1).
+        seed: Key of two uint32 words; unused if the rate is 0.
+    """
+    q, k, v = _heads(query, key, value)
+    allowed = _allowed(mask, is_causal and mask is not None, q.shape[1], k.shape[1])
+    out = _fused(q, k, v, None, allowed, scale, is_causal and mask is None, rate, seed)
+    return Tensor(out if allowed is None else _with_keys(out, allowed))
+
+
+def _heads(query: TensorLike, key: TensorLike, value: TensorLike) -> tuple[Node, Node, Node]:
+    """Check the operands, and repeat the heads of key and value for groups of queries."""
     dtype = float_dtype(query, key, value)
     q, k, v = (cast_node(x, dtype) for x in (query, key, value))
     if not q.rank == k.rank == v.rank == 4:
@@ -74,20 +126,31 @@ def dot_product_attention(
         raise ShapeError(f"attention: shapes {q.shape}, {k.shape}, {v.shape} do not fit each other")
     if heads != key_heads:
         k, v = (_repeated_heads(n, heads // key_heads) for n in (k, v))
-    factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
-    allowed = _allowed(mask, is_causal, q.shape[1], k.shape[1])
-    if mask is not None and allowed is not None:
-        q = _seeing(q, allowed)
-    extra = _attention_bias(bias, allowed, (q.shape[0], heads, q.shape[1], k.shape[1]), dtype)
-    if attn_logits_soft_cap is None:
-        operands = (q, k, v) if extra is None else (q, k, v, extra)
-        return Tensor(p.project(p.attention(*operands, scale=factor), 0))
-    logits = p.dot_general(q, k, contract=((3,), (3,)), batch=((0, 2), (0, 2))) * factor
-    logits = p.tanh(logits / float(attn_logits_soft_cap)) * float(attn_logits_soft_cap)
-    weights = p.softmax(logits if extra is None else logits + extra)
-    return Tensor(
-        p.transpose(p.dot_general(weights, v, contract=((3,), (1,)), batch=((0, 1), (0, 2))), (0, 2, 1, 3))
-    )
+    return q, k, v
+
+
+def _fused(
+    q: Node,
+    k: Node,
+    v: Node,
+    bias: TensorLike | None,
+    allowed: Tensor | None,
+    scale: float,
+    causal: bool,
+    rate: float = 0.0,
+    seed: Tensor | None = None,
+) -> Node:
+    """Apply the primitive, in float32 for half precision: its sums are too long for fewer bits."""
+    dtype = q.dtype
+    wide = "float32" if dtype in HALF else dtype
+    extra = _attention_bias(bias, allowed, _score_shape(q, k), wide)
+    operands = [p.convert(x, wide) for x in (q, k, v)]
+    operands += [x for x in (extra, None if seed is None else seed.node) if x is not None]
+    return p.convert(p.project(p.attention(*operands, scale=scale, causal=causal, rate=rate), 0), dtype)
+
+
+def _score_shape(q: Node, k: Node) -> tuple[int, ...]:
+    return (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
 
 
 def _repeated_heads(node: Node, times: int) -> Node:
@@ -104,12 +167,12 @@ def _allowed(mask: TensorLike | None, causal: bool, queries: int, keys: int) -> 
     return past if allowed is None else Tensor(p.bit_and(*_common(allowed, past)))
 
 
-def _seeing(q: Node, allowed: Tensor) -> Node:
-    """Zero the queries that may attend to no key: the result does not depend on them."""
+def _with_keys(x: Node, allowed: Tensor) -> Node:
+    """Zero the rows of queries, or of results, (batch, T, heads, depth) that may attend to no key."""
     sees = p.reduce_or(allowed.node, (allowed.node.rank - 1,))
-    batch, queries, heads, _ = q.shape
+    batch, queries, heads, _ = x.shape
     transposed = p.transpose(broadcast_node(sees, (batch, heads, queries)), (0, 2, 1))
-    return p.select(p.broadcast(transposed, q.shape, (0, 1, 2)), q, zeros_like(q))
+    return p.select(p.broadcast(transposed, x.shape, (0, 1, 2)), x, zeros_like(x))
 
 
 def _attention_bias(

@@ -1,27 +1,56 @@
 """Attention as a composite: an engine may run it without the matrix of scores.
 
 Besides its result it returns, for every query, its largest score and the sum of the exponentials below that;
-`attention_grad` finds the weights again from these. Only a derivative of such a derivative goes through the
-body.
+`attention_grad` computes the weights again from these. Only a derivative of such a derivative goes through
+the body.
+
+Parameters: `scale`, a factor of the scores; `causal`, with which query t attends to keys up to t only; and
+`rate`, the fraction of the weights that dropout sets to 0. If it is not 0, the key of its random bits is the
+last operand, before those of the backward pass.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import Cotangents, Sample
+from hornbeam.ir.primitive import Cotangents, Sample, full, zeros_like
 from hornbeam.ir.types import FLOATS
 from hornbeam.primitives import contract, elementwise, reduce, shape
 from hornbeam.primitives.composite import composite, default_vjp, keep, largest_last, softmax
+from hornbeam.primitives.control import optimization_barrier
+from hornbeam.primitives.random import bernoulli
 
 __all__ = ["attention", "attention_grad"]
 
 
-def _scores(q: Node, k: Node, bias: tuple[Node, ...], scale: float) -> Node:
+def _scores(q: Node, k: Node, bias: Sequence[Node], scale: float, causal: bool) -> Node:
+    if causal:
+        # The positions come with an operand: a mask of constants alone would be computed outside of the body.
+        q, positions = optimization_barrier(q, shape.iota("int32", (q.shape[1],), 0))
     scores = contract.dot_general(q, k, contract=((3,), (3,)), batch=((0, 2), (0, 2))) * scale
-    return scores + bias[0] if bias else scores
+    scores = scores + bias[0] if bias else scores
+    if not causal:
+        return scores
+    sees = elementwise.ge(keep(positions, scores, (0, 1, 3)), shape.iota("int32", scores.shape, 3))
+    return elementwise.select(sees, scores, full(-math.inf, scores.type))
+
+
+def _dropped(weights: Node, key: Sequence[Node], rate: float) -> Node:
+    """Apply dropout, as `random.dropout` does, if there is a key."""
+    if not key:
+        return weights
+    kept = bernoulli(key[0], 1.0 - rate, weights.shape)
+    return elementwise.select(kept, weights * (1.0 / (1.0 - rate)), zeros_like(weights))
+
+
+def _split(rest: Sequence[Node], rate: float) -> tuple[Sequence[Node], Sequence[Node]]:
+    """Split the optional operands: the bias, and the key of dropout."""
+    count = len(rest) - (rate > 0)
+    return rest[:count], rest[count:]
 
 
 def _swapped(x: Node) -> Node:
@@ -29,51 +58,70 @@ def _swapped(x: Node) -> Node:
     return shape.transpose(x, (0, 2, 1, 3))
 
 
-def _attention_body(q: Node, k: Node, v: Node, *bias: Node, scale: float) -> list[Node]:
-    scores = _scores(q, k, bias, scale)
-    out = contract.dot_general(softmax(scores), v, contract=((3,), (1,)), batch=((0, 1), (0, 2)))
+def _attention_body(
+    q: Node, k: Node, v: Node, *rest: Node, scale: float, causal: bool, rate: float
+) -> list[Node]:
+    bias, key = _split(rest, rate)
+    scores = _scores(q, k, bias, scale, causal)
+    weights = _dropped(softmax(scores), key, rate)
+    out = contract.dot_general(weights, v, contract=((3,), (1,)), batch=((0, 1), (0, 2)))
     row_max = largest_last(scores)
     row_sum = reduce.reduce_sum(elementwise.exp(scores - keep(row_max, scores, (3,))), (3,))
     return [_swapped(out), row_max, row_sum]
 
 
-def _attention_vjp(cts: Any, out: Node, *inputs: Node, scale: float, **params: Any) -> Cotangents:
+def _attention_vjp(cts: Any, out: Node, *inputs: Node, body: Any, **params: Any) -> Cotangents:
     if cts[1] is not None or cts[2] is not None:
-        return default_vjp("attention")(cts, out, *inputs, scale=scale, **params)
-    return outputs_of(attention_grad(*inputs, *outputs_of(out), cts[0], scale=scale))
+        return default_vjp("attention")(cts, out, *inputs, body=body, **params)
+    gradients = outputs_of(attention_grad(*inputs, *outputs_of(out), cts[0], **params))
+    return [*gradients, *(None for _ in inputs[len(gradients) :])]
 
 
-def _attention_grad_body(q: Node, k: Node, v: Node, *rest: Node, scale: float) -> list[Node]:
-    *bias, out, row_max, row_sum, ct = rest
-    scores = _scores(q, k, tuple(bias), scale)
+def _attention_grad_body(
+    q: Node, k: Node, v: Node, *rest: Node, scale: float, causal: bool, rate: float
+) -> list[Node]:
+    *others, out, row_max, row_sum, ct = rest
+    bias, key = _split(others, rate)
+    scores = _scores(q, k, bias, scale, causal)
     weights = elementwise.exp(scores - keep(row_max, scores, (3,))) / keep(row_sum, scores, (3,))
-    inner = contract.dot_general(ct, v, contract=((3,), (3,)), batch=((0, 2), (0, 2)))
+    inner = _dropped(contract.dot_general(ct, v, contract=((3,), (3,)), batch=((0, 2), (0, 2))), key, rate)
     mean = shape.transpose(reduce.reduce_sum(ct * out, (3,)), (0, 2, 1))
     dscores = weights * (inner - keep(mean, scores, (3,)))
     scaled_dscores = dscores * scale
     dq = contract.dot_general(scaled_dscores, k, contract=((3,), (1,)), batch=((0, 1), (0, 2)))
     dk = contract.dot_general(scaled_dscores, q, contract=((2,), (1,)), batch=((0, 1), (0, 2)))
-    dv = contract.dot_general(weights, ct, contract=((2,), (1,)), batch=((0, 1), (0, 2)))
+    dv = contract.dot_general(_dropped(weights, key, rate), ct, contract=((2,), (1,)), batch=((0, 1), (0, 2)))
     return [*(_swapped(x) for x in (dq, dk, dv)), *(dscores for _ in bias)]
 
 
 _qkv = ((2, 3, 2, 4), (2, 5, 2, 4), (2, 5, 2, 6))
 _bias = (2, 2, 3, 5)
 _out = ((2, 3, 2, 6), (2, 2, 3), (2, 2, 3), (2, 3, 2, 6))
-# q (B, T, H, D), k (B, S, H, D), v (B, S, H, E), and a bias (B, H, T, S) added to the scaled_dscores scores
+_plain = {"scale": 0.5, "causal": False, "rate": 0.0}
+_dropping = {"scale": 0.5, "causal": True, "rate": 0.25}
+
+# q (B, T, H, D), k (B, S, H, D), v (B, S, H, E), and a bias (B, H, T, S) that is added to the scaled scores
 # -> out (B, T, H, E), and for each query the row max and row sum of exponentials (B, H, T).
 attention = composite(
     "attention",
     _attention_body,
     vjp=_attention_vjp,
-    dtypes=FLOATS,
-    samples=(Sample(_qkv, {"scale": 0.5}), Sample((*_qkv, _bias), {"scale": 0.5})),
+    dtypes=(*FLOATS, "uint32"),
+    samples=(
+        Sample(_qkv, _plain),
+        Sample((*_qkv, _bias), _plain),
+        Sample((*_qkv, _bias, (2,)), _dropping, dtypes=(*(None,) * 4, "uint32")),
+    ),
 )
 # The operands and results of `attention`, and the gradient of out -> gradients of q, k, v, and of the bias
 # if any.
 attention_grad = composite(
     "attention_grad",
     _attention_grad_body,
-    dtypes=FLOATS,
-    samples=(Sample((*_qkv, *_out), {"scale": 0.5}), Sample((*_qkv, _bias, *_out), {"scale": 0.5})),
+    dtypes=(*FLOATS, "uint32"),
+    samples=(
+        Sample((*_qkv, *_out), _plain),
+        Sample((*_qkv, _bias, *_out), _plain),
+        Sample((*_qkv, (2,), *_out), _dropping, dtypes=(*(None,) * 3, "uint32", *(None,) * 4)),
+    ),
 )

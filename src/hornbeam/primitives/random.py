@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam.ir.node import Node
-from hornbeam.ir.primitive import Sample, bind, movement_bytes, primitive
+from hornbeam.ir.primitive import Sample, bind, full, movement_bytes, primitive
 from hornbeam.ir.types import Shape, ShapeError, TensorType
+from hornbeam.primitives import elementwise
 from hornbeam.primitives.numerics import Array, quiet
 
-__all__ = ["random_bits"]
+__all__ = ["bernoulli", "random_bits"]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
@@ -76,3 +77,11 @@ def random_bits(key: Node, shape: Shape) -> Node:
     """Draw uint32 words: element i (row-major) is word i % 2 of threefry2x32(key, (high, low) words of i //
     2)."""
     return bind(RANDOM_BITS, key, shape=shape)
+
+
+def bernoulli(key: Node, probability: float, shape: Shape) -> Node:
+    """Return booleans that are true with `probability`, by comparing one word per element with an integer."""
+    if probability >= 1.0:
+        return full(True, TensorType(shape, "bool"))
+    bits = random_bits(key, shape)
+    return elementwise.lt(bits, full(int(probability * 2**32), bits.type))

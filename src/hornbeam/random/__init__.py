@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hornbeam._internal.lazy_imports import attach
-from hornbeam.random.distributions import bernoulli as bernoulli
 from hornbeam.random.distributions import (
     beta,
     binomial,

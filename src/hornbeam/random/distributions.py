@@ -17,7 +17,7 @@ from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.sizes import same_size
 from hornbeam.ir.types import FLOATS, HornbeamTypeError, ShapeError, TensorType, dtype_name, is_integer
 from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, static_int
-from hornbeam.random.keys import WORD, draw_seed, split_key
+from hornbeam.random.keys import draw_seed, split_key
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, SeedLike, TensorLike
@@ -225,14 +225,6 @@ def randint(
     return Tensor(p.convert(low + p.rem(wide, high - low), name))
 
 
-def bernoulli(key: Node, probability: float, shape: tuple[int, ...]) -> Node:
-    """Return booleans that are true with `probability`, by comparing one word per element with an integer."""
-    if probability >= 1.0:
-        return full(True, TensorType(shape, "bool"))
-    bits = p.random_bits(key, shape)
-    return p.lt(bits, full(int(probability * WORD), bits.type))
-
-
 @operation
 def dropout(
     inputs: TensorLike,
@@ -268,7 +260,7 @@ def dropout(
     if rate == 1:
         return Tensor(zeros_like(node))
     sizes = node.shape if noise_shape is None else _noise_shape(noise_shape, node.shape)
-    kept = broadcast_node(bernoulli(draw_seed(seed).node, 1.0 - rate, sizes), node.shape)
+    kept = broadcast_node(p.bernoulli(draw_seed(seed).node, 1.0 - rate, sizes), node.shape)
     return Tensor(p.select(kept, node * (1.0 / (1.0 - rate)), zeros_like(node)))
 
 

@@ -11,8 +11,15 @@ use crate::types::TensorType;
 
 pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Value]) -> Result<Option<Vec<Value>>> {
     let backward = name == "attention_grad";
-    let biased = x.len() == if backward { 8 } else { 4 };
-    let op = Attention { backward, biased, scale: take::<f64>(p, "scale")?.to_bits() };
+    let (scale, rate) = (take::<f64>(p, "scale")?, take::<f64>(p, "rate")?);
+    let others = if backward { 7 } else { 3 } + usize::from(rate > 0.0);
+    let op = Attention {
+        backward,
+        biased: x.len() > others,
+        causal: take(p, "causal")?,
+        scale: scale.to_bits(),
+        rate: rate.to_bits(),
+    };
     let operands: Vec<&TensorType> = x.iter().map(|&v| b.type_of(v)).collect();
     if operands.iter().any(|t| t.count() == 0) {
         return Ok(None);
@@ -30,12 +37,18 @@ impl Attention {
         }
     }
 
+    /// Whether weights are dropped, by the random bits of an operand.
+    pub fn drops(&self) -> bool {
+        f64::from_bits(self.rate) != 0.0
+    }
+
     /// The shape that the operands declare.
     pub fn shape(&self, x: &[&TensorType]) -> Result<AttentionShape> {
         let extents = |i: usize| x.get(i).map(|t: &&TensorType| &t.shape[..]);
         match (extents(0), extents(1), extents(2)) {
             (Some(&[batch, queries, heads, depth]), Some(&[_, keys, ..]), Some(&[_, _, _, width])) => {
-                Ok(AttentionShape { batch, heads, queries, keys, depth, width, scale: f64::from_bits(self.scale) })
+                let (scale, causal) = (f64::from_bits(self.scale), self.causal);
+                Ok(AttentionShape { batch, heads, queries, keys, depth, width, scale, causal })
             }
             _ => Err(malformed!("{}: {x:?} are not queries, keys and values", self.name())),
         }
@@ -58,8 +71,13 @@ impl Attention {
         let [q, k, v, out, statistic, bias] = operand_types(&shape, dtype);
         let mut expected = vec![q, k, v];
         expected.extend(self.biased.then_some(bias));
+        expected.extend(self.drops().then(|| TensorType::new(DType::U32, vec![2])));
         if self.backward {
             expected.extend([out.clone(), statistic.clone(), statistic, out]);
+        }
+        let rate = f64::from_bits(self.rate);
+        if !(0.0..1.0).contains(&rate) {
+            return Err(malformed!("{}: a rate of {rate}", self.name()));
         }
         let fits = expected.len() == x.len() && expected.iter().zip(x).all(|(e, x)| e == *x);
         let float = matches!(dtype, DType::F32 | DType::F64);

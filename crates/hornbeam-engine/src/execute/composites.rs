@@ -1,6 +1,6 @@
 //! Recurrent layers and attention.
 
-use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, AttentionShape, Bias};
+use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, AttentionShape, Bias, Dropout};
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, RnnElement, SequenceShape};
 
@@ -13,8 +13,8 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
     let dtype = instruction.writes[0].dtype;
     dispatch!(wide, dtype, T => match &instruction.kind {
         Kind::Recurrent { layer, shape } => recurrent::<T>(layer, shape, instruction, memory, context),
-        Kind::Attention { backward, shape, bias } => {
-            attention::<T>(*backward, shape, *bias, instruction, memory, context)
+        Kind::Attention { backward, shape, bias, rate } => {
+            attention::<T>(*backward, shape, *bias, *rate, instruction, memory, context)
         }
         other => unreachable!("{} is not a composite", other.name()),
     }, else unreachable!("a composite of {dtype}"))
@@ -24,6 +24,7 @@ fn attention<T: AttentionElement>(
     backward: bool,
     shape: &AttentionShape,
     bias: Option<[usize; 3]>,
+    rate: f64,
     instruction: &Instruction,
     memory: Memory,
     context: &Context,
@@ -33,14 +34,23 @@ fn attention<T: AttentionElement>(
     let write = |i: usize| memory.write::<T>(&writes[i]);
     let (q, k, v) = (read(0), read(1), read(2));
     let bias = bias.map(|strides| Bias { data: read(3), strides });
+    let key_at = 3 + usize::from(bias.is_some());
+    let dropout = (rate > 0.0).then(|| {
+        let key = memory.read::<u32>(&reads[key_at]);
+        Dropout { key: [key[0], key[1]], rate }
+    });
     if !backward {
         let (out, row_max, row_sum) = (write(0), write(1), write(2));
-        return T::attention(pool, shape, Attention { q, k, v, bias, out, row_max, row_sum });
+        return T::attention(pool, shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
     }
-    let rest = 3 + usize::from(bias.is_some());
+    let rest = key_at + usize::from(dropout.is_some());
     let (out, row_max, row_sum, dout) = (read(rest), read(rest + 1), read(rest + 2), read(rest + 3));
     let (dq, dk, dv, dbias) = (write(0), write(1), write(2), writes.get(3).map(|to| memory.write(to)));
-    T::attention_grad(pool, shape, AttentionGrad { q, k, v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias })
+    T::attention_grad(
+        pool,
+        shape,
+        AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias },
+    )
 }
 
 fn recurrent<T: RnnElement>(

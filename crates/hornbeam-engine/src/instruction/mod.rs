@@ -136,11 +136,12 @@ pub enum Kind {
         layer: Recurrent,
         shape: SequenceShape,
     },
-    /// Reads and writes: as the composite's; `bias` holds the strides of the bias.
+    /// Reads and writes: as the composite's; `bias` holds the strides of the bias, and `rate` is that of dropout.
     Attention {
         backward: bool,
         shape: AttentionShape,
         bias: Option<[usize; 3]>,
+        rate: f64,
     },
     Cholesky {
         n: usize,

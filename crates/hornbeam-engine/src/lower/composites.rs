@@ -48,7 +48,8 @@ impl Lowering<'_> {
         let unread = layer.backward && layer.biased && self.uses[id as usize][3] == 0;
         let count = (node.types.len() - usize::from(unread)) as u32;
         let writes = (0..count).map(|output| self.define(Value { node: id, output })).collect();
-        self.emit(Kind::Attention { backward: layer.backward, shape, bias }, reads, writes);
+        let rate = f64::from_bits(layer.rate);
+        self.emit(Kind::Attention { backward: layer.backward, shape, bias, rate }, reads, writes);
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Backward pass: a task takes one head, block by block of keys and of queries.
 
+use super::dropout::drop_row;
 use super::rows::{dot, score_gradients};
-use super::{blocks, gather, split_front, AttentionGrad, AttentionShape, Bias, Head, KEY_BLOCK, QUERY_BLOCK};
+use super::{blocks, gather, split_front, AttentionGrad, AttentionShape, Bias, Dropout, Head, KEY_BLOCK, QUERY_BLOCK};
 use crate::gemm::types::Kernels;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
@@ -15,6 +16,7 @@ struct Backward<'a, T: 'static> {
     k: &'a [T],
     v: &'a [T],
     bias: Option<Bias<'a, T>>,
+    dropout: Option<Dropout>,
     out: &'a [T],
     row_max: &'a [T],
     row_sum: &'a [T],
@@ -25,6 +27,7 @@ struct Backward<'a, T: 'static> {
     key_block: usize,
     score_gradients: ScoreGradients<T>,
     dot: unsafe fn(&[T], &[T]) -> T,
+    drop_row: unsafe fn(&mut [T], &[u32], u32, T),
     dq: SharedMut<'a, T>,
     dk: SharedMut<'a, T>,
     dv: SharedMut<'a, T>,
@@ -50,10 +53,12 @@ struct Buffers<'a, T> {
     packed_dout: &'a mut [T],
     weights: &'a mut [T],
     dscores: &'a mut [T],
+    /// Random words of the weights, if they are dropped.
+    words: &'a mut [u32],
 }
 
 pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, operands: AttentionGrad<'_, T>) {
-    let AttentionGrad { q, k, v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias } = operands;
+    let AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias } = operands;
     if out.is_empty() || shape.keys == 0 || shape.depth == 0 {
         [dq, dk, dv].into_iter().for_each(|gradient| gradient.fill(T::ZERO));
         return dbias.into_iter().for_each(|gradient| gradient.fill(T::ZERO));
@@ -73,6 +78,7 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, oper
         k,
         v,
         bias,
+        dropout,
         out,
         row_max,
         row_sum,
@@ -83,6 +89,7 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, oper
         key_block: shape.keys.min(KEY_BLOCK),
         score_gradients: score_gradients::<T>(),
         dot: dot::<T>(),
+        drop_row: drop_row::<T>(),
         dq,
         dk,
         dv,
@@ -105,10 +112,15 @@ impl<T: Float> Backward<'_, T> {
             QUERY_BLOCK * padded_stride(n),
             QUERY_BLOCK * padded_stride(n),
         ];
-        let mut rest = local.take::<T>(sizes.iter().sum());
+        let words = if self.dropout.is_some() { QUERY_BLOCK * n } else { 0 };
+        let (mut rest, words) = local.take2::<T, u32>(sizes.iter().sum(), words);
         let [kt, vt, k, packed_q, packed_dout, q, dout, weights, dscores] =
             sizes.map(|len| split_front(&mut rest, len));
-        let mut buffers = Buffers { q, dout, packed_q, packed_dout, weights, dscores };
+        let mut buffers = Buffers { q, dout, packed_q, packed_dout, weights, dscores, words };
+        if self.shape.causal {
+            // SAFETY: no other task writes the gradients of this head.
+            unsafe { self.clear(head) };
+        }
         for keys in blocks(0, self.shape.keys, n) {
             let key_block = self.pack(head, keys, [&mut *kt, &mut *vt, &mut *k]);
             for queries in blocks(0, self.shape.queries, QUERY_BLOCK) {
@@ -132,6 +144,25 @@ impl<T: Float> Backward<'_, T> {
         }
     }
 
+    /// Sets the gradients that blocks of causal attention add to, or leave out, to 0.
+    ///
+    /// # Safety
+    /// No other thread may access the gradients of this head.
+    unsafe fn clear(&self, head: Head) {
+        let AttentionShape { queries, keys, depth, width, .. } = *self.shape;
+        // SAFETY: the caller's contract.
+        unsafe {
+            for key in 0..keys {
+                let at = head.offset(key, keys, 1);
+                self.dk.range(at * depth..(at + 1) * depth).fill(T::ZERO);
+                self.dv.range(at * width..(at + 1) * width).fill(T::ZERO);
+            }
+            if let Some(dbias) = &self.dbias {
+                dbias.range(head.index * queries * keys..(head.index + 1) * queries * keys).fill(T::ZERO);
+            }
+        }
+    }
+
     /// Adds the contributions of one block of queries and one block of keys to all gradients.
     ///
     /// # Safety
@@ -145,7 +176,10 @@ impl<T: Float> Backward<'_, T> {
     ) {
         let shape = self.shape;
         let (d, e) = (shape.depth, shape.width);
-        let (rows, columns) = (stop - start, block.keys[1] - block.keys[0]);
+        let (rows, columns) = (stop - start, shape.visible(stop, block.keys));
+        if columns == 0 {
+            return;
+        }
         let [q_at, k_at] = [head.offset(start, shape.queries, 1), head.offset(block.keys[0], shape.keys, 1)];
         let [d_stride, e_stride] = [head.heads * d, head.heads * e];
         gather(&self.q[q_at * d..], d_stride, d, rows, buffers.q);
@@ -153,24 +187,42 @@ impl<T: Float> Backward<'_, T> {
         let stride = padded_stride(self.key_block);
         let q = Lhs { data: &*buffers.q, stride: padded_stride(d), transposed: false };
         let dout = Lhs { data: &*buffers.dout, stride: padded_stride(e), transposed: false };
+        if let Some(dropout) = self.dropout {
+            let first = head.index * shape.queries + start;
+            dropout.fill(first, shape.keys, block.keys[0], columns, &mut buffers.words[..rows * columns]);
+        }
         let (kernels, width) = (self.kernels, self.panel_width);
         let packed_q = PackedRhs::new(kernels, q.data, [rows, d], [q.stride, 1], width, buffers.packed_q);
         let packed_dout = PackedRhs::new(kernels, dout.data, [rows, e], [dout.stride, 1], width, buffers.packed_dout);
         // SAFETY: scratch memory holds `rows` rows and the kernels are compiled for this machine; the gradients by the
         // caller.
         unsafe {
-            block.kt.product(rows, q, None, buffers.weights.as_mut_ptr(), stride, false);
-            block.vt.product(rows, dout, None, buffers.dscores.as_mut_ptr(), stride, false);
+            block.kt.part([d, columns]).product(rows, q, None, buffers.weights.as_mut_ptr(), stride, false);
+            block.vt.part([e, columns]).product(rows, dout, None, buffers.dscores.as_mut_ptr(), stride, false);
             let score_rows = buffers.weights.chunks_exact_mut(stride).zip(buffers.dscores.chunks_exact_mut(stride));
-            for (query, (weights, dscores)) in (start..stop).zip(score_rows) {
-                self.row(head, query, block.keys, &mut weights[..columns], &mut dscores[..columns]);
+            for (r, (weights, dscores)) in score_rows.take(rows).enumerate() {
+                let visible = shape.visible(start + r + 1, block.keys);
+                let (weights, hidden) = weights[..columns].split_at_mut(visible);
+                hidden.fill(T::ZERO);
+                let (dscores, hidden) = dscores[..columns].split_at_mut(visible);
+                hidden.fill(T::ZERO);
+                let words = if self.dropout.is_some() { &buffers.words[r * columns..][..visible] } else { &[] };
+                self.row(head, start + r, block.keys[0], weights, dscores, words);
             }
             let dscores = Lhs { data: &*buffers.dscores, stride, transposed: false };
-            block.k.product(rows, dscores, None, self.dq.as_ptr().add(q_at * d), d_stride, block.keys[0] > 0);
+            block.k.part([columns, d]).product(
+                rows,
+                dscores,
+                None,
+                self.dq.as_ptr().add(q_at * d),
+                d_stride,
+                block.keys[0] > 0,
+            );
             let dscores = Lhs { transposed: true, ..dscores };
-            packed_q.product(columns, dscores, None, self.dk.as_ptr().add(k_at * d), d_stride, start > 0);
+            let add = start > 0 || shape.causal;
+            packed_q.product(columns, dscores, None, self.dk.as_ptr().add(k_at * d), d_stride, add);
             let weights = Lhs { data: &*buffers.weights, stride, transposed: true };
-            packed_dout.product(columns, weights, None, self.dv.as_ptr().add(k_at * e), e_stride, start > 0);
+            packed_dout.product(columns, weights, None, self.dv.as_ptr().add(k_at * e), e_stride, add);
         }
     }
 
@@ -178,17 +230,25 @@ impl<T: Float> Backward<'_, T> {
     ///
     /// # Safety
     /// No other thread may access this row of `dbias`.
-    unsafe fn row(&self, head: Head, query: usize, keys: [usize; 2], weights: &mut [T], dscores: &mut [T]) {
+    unsafe fn row(&self, head: Head, query: usize, first: usize, weights: &mut [T], dscores: &mut [T], words: &[u32]) {
         let shape = self.shape;
         let at = head.offset(query, shape.queries, shape.width);
         let row = head.index * shape.queries + query;
+        let keys = [first, first + weights.len()];
         // SAFETY: the caller's contract; the kernels are compiled for this machine.
         unsafe {
             let delta = (self.dot)(&self.dout[at..at + shape.width], &self.out[at..at + shape.width]);
             let dbias =
                 self.dbias.as_ref().map(|all| all.range(row * shape.keys + keys[0]..row * shape.keys + keys[1]));
+            let bias = head.bias(self.bias, query, keys);
             let state = [self.row_max[row], self.row_sum[row], delta];
-            (self.score_gradients)(weights, head.bias(self.bias, query, keys), self.scale, state, dscores, dbias);
+            if let Some(dropout) = self.dropout {
+                (self.drop_row)(dscores, words, dropout.bound(), dropout.factor());
+            }
+            (self.score_gradients)(weights, bias, self.scale, state, dscores, dbias);
+            if let Some(dropout) = self.dropout {
+                (self.drop_row)(weights, words, dropout.bound(), dropout.factor());
+            }
         }
     }
 }

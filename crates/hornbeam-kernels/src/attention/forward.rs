@@ -1,7 +1,8 @@
 //! Forward pass: a task takes some blocks of queries of one head over all blocks of keys.
 
+use super::dropout::drop_row;
 use super::rows::{online_softmax, safe_max, scale_row};
-use super::{blocks, gather, split_front, Attention, AttentionShape, Bias, Head, KEY_BLOCK, QUERY_BLOCK};
+use super::{blocks, gather, split_front, Attention, AttentionShape, Bias, Dropout, Head, KEY_BLOCK, QUERY_BLOCK};
 use crate::gemm::types::Kernels;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
@@ -18,12 +19,14 @@ struct Forward<'a, T: 'static> {
     k: &'a [T],
     v: &'a [T],
     bias: Option<Bias<'a, T>>,
+    dropout: Option<Dropout>,
     scale: T,
     kernels: &'static Kernels<T>,
     panel_width: usize,
     key_block: usize,
     online_softmax: OnlineSoftmax<T>,
     scale_row: unsafe fn(&mut [T], T),
+    drop_row: unsafe fn(&mut [T], &[u32], u32, T),
     out: SharedMut<'a, T>,
     row_max: SharedMut<'a, T>,
     row_sum: SharedMut<'a, T>,
@@ -33,6 +36,8 @@ struct Forward<'a, T: 'static> {
 struct Buffers<'a, T> {
     q: &'a mut [T],
     scores: &'a mut [T],
+    /// Random words of the scores, if weights are dropped.
+    words: &'a mut [u32],
 }
 
 /// Packed block of keys and values.
@@ -45,7 +50,7 @@ struct KeyBlock<'a, T: 'static> {
 }
 
 pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, operands: Attention<'_, T>) {
-    let Attention { q, k, v, bias, out, row_max, row_sum } = operands;
+    let Attention { q, k, v, bias, dropout, out, row_max, row_sum } = operands;
     if out.is_empty() || shape.keys == 0 || shape.depth == 0 {
         return out.fill(T::ZERO);
     }
@@ -58,12 +63,14 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, opera
         k,
         v,
         bias,
+        dropout,
         scale: T::from_f64(shape.scale),
         kernels,
         panel_width: 2 * kernels.lanes,
         key_block: shape.keys.min(KEY_BLOCK),
         online_softmax: online_softmax::<T>(),
         scale_row: scale_row::<T>(),
+        drop_row: drop_row::<T>(),
         out,
         row_max,
         row_sum,
@@ -85,12 +92,16 @@ impl<T: Float> Forward<'_, T> {
             QUERY_BLOCK * padded_stride(d),
             QUERY_BLOCK * padded_stride(n),
         ];
-        let mut rest = local.take::<T>(sizes.iter().sum());
+        let words = if self.dropout.is_some() { QUERY_BLOCK * n } else { 0 };
+        let (mut rest, words) = local.take2::<T, u32>(sizes.iter().sum(), words);
         let [kt, v, q, scores] = sizes.map(|len| split_front(&mut rest, len));
-        let mut buffers = Buffers { q, scores };
+        let mut buffers = Buffers { q, scores, words };
         let mut states = [[T::LOWEST, T::ZERO]; TASK];
         states.iter_mut().for_each(|state| state[0] = T::from_f64(f64::NEG_INFINITY));
         for keys in blocks(0, self.shape.keys, n) {
+            if self.shape.visible(end, keys) == 0 {
+                break;
+            }
             let key_block = self.pack(head, keys, kt, v);
             for [start, stop] in blocks(first, end, QUERY_BLOCK) {
                 let states = &mut states[start - first..stop - first];
@@ -130,19 +141,36 @@ impl<T: Float> Forward<'_, T> {
     ) {
         let shape = self.shape;
         let (d, e) = (shape.depth, shape.width);
-        let (rows, columns) = (stop - start, block.keys[1] - block.keys[0]);
+        let (rows, columns) = (stop - start, shape.visible(stop, block.keys));
+        if columns == 0 {
+            return;
+        }
         let at = head.offset(start, shape.queries, 1);
         let accumulate = block.keys[0] > 0;
         gather(&self.q[at * d..], head.heads * d, d, rows, buffers.q);
+        if let Some(dropout) = self.dropout {
+            let first = head.index * shape.queries + start;
+            dropout.fill(first, shape.keys, block.keys[0], columns, &mut buffers.words[..rows * columns]);
+        }
         let stride = padded_stride(self.key_block);
         // SAFETY: `scores` holds `rows` rows and the kernels are compiled for this machine; `out` by the caller.
         unsafe {
             let q = Lhs { data: buffers.q, stride: padded_stride(d), transposed: false };
-            block.kt.product(rows, q, None, buffers.scores.as_mut_ptr(), stride, false);
+            block.kt.part([d, columns]).product(rows, q, None, buffers.scores.as_mut_ptr(), stride, false);
             for (r, (row, state)) in buffers.scores.chunks_exact_mut(stride).zip(states).enumerate() {
                 let query = start + r;
-                let bias = head.bias(self.bias, query, block.keys);
-                let factor = (self.online_softmax)(&mut row[..columns], bias, self.scale, state);
+                let visible = shape.visible(query + 1, block.keys);
+                let (row, hidden) = row[..columns].split_at_mut(visible);
+                hidden.fill(T::ZERO);
+                if visible == 0 {
+                    continue;
+                }
+                let bias = head.bias(self.bias, query, [block.keys[0], block.keys[0] + visible]);
+                let factor = (self.online_softmax)(row, bias, self.scale, state);
+                if let Some(dropout) = self.dropout {
+                    let words = &buffers.words[r * columns..][..visible];
+                    (self.drop_row)(row, words, dropout.bound(), dropout.factor());
+                }
                 if accumulate {
                     let at = head.offset(query, shape.queries, e);
                     (self.scale_row)(self.out.range(at..at + e), factor);
@@ -150,7 +178,7 @@ impl<T: Float> Forward<'_, T> {
             }
             let weights = Lhs { data: buffers.scores, stride, transposed: false };
             let out = self.out.as_ptr().add(at * e);
-            block.v.product(rows, weights, None, out, head.heads * e, accumulate);
+            block.v.part([columns, e]).product(rows, weights, None, out, head.heads * e, accumulate);
         }
     }
 

@@ -2,13 +2,17 @@
 //!
 //! FlashAttention (Dao et al. 2022) with the online softmax of Milakov and Gimelshein (2018). A block of queries visits
 //! the blocks of keys in order and keeps, for each query, the row max and the row sum of exponentials, so that scores
-//! stay in cache. The backward pass recomputes the weights from these two.
+//! stay in cache. The backward pass recomputes the weights from these two, and dropped weights from the random stream.
+//! Causal attention leaves out the keys that no query of a block sees.
 //!
 //! Queries, keys and values are `[batch, length, heads, depth]` in memory.
 
 mod backward;
+mod dropout;
 mod forward;
 mod rows;
+
+pub use dropout::Dropout;
 
 use crate::math;
 use crate::pool::ThreadPool;
@@ -31,6 +35,8 @@ pub struct AttentionShape {
     /// Features of a value.
     pub width: usize,
     pub scale: f64,
+    /// Query `t` sees the keys `0 ..= t` only.
+    pub causal: bool,
 }
 
 /// Bias that is added to the scores, contiguous along the keys.
@@ -47,6 +53,7 @@ pub struct Attention<'a, T> {
     pub k: &'a [T],
     pub v: &'a [T],
     pub bias: Option<Bias<'a, T>>,
+    pub dropout: Option<Dropout>,
     /// `[batch, queries, heads, width]`.
     pub out: &'a mut [T],
     /// Largest score of every query, `[batch, heads, queries]`.
@@ -61,6 +68,7 @@ pub struct AttentionGrad<'a, T> {
     pub k: &'a [T],
     pub v: &'a [T],
     pub bias: Option<Bias<'a, T>>,
+    pub dropout: Option<Dropout>,
     pub out: &'a [T],
     pub row_max: &'a [T],
     pub row_sum: &'a [T],
@@ -103,6 +111,12 @@ macro_rules! attention_element {
 attention_element!(f32 f64);
 
 impl AttentionShape {
+    /// Number of keys of the range `keys` that some query below `end` sees.
+    fn visible(&self, end: usize, keys: [usize; 2]) -> usize {
+        let last = if self.causal { keys[1].min(end) } else { keys[1] };
+        last.saturating_sub(keys[0])
+    }
+
     fn check<T>(&self, q: &[T], k: &[T], v: &[T], bias: Option<Bias<'_, T>>, out: usize, states: [usize; 2]) {
         let rows = self.batch * self.heads;
         let lengths = [q.len(), k.len(), v.len(), out, states[0], states[1]];

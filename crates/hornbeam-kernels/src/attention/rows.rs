@@ -2,41 +2,38 @@
 
 use crate::math;
 use crate::multiversion;
-use crate::sums::sum;
+use crate::sums::{sum, total, PARTIALS};
 use crate::tiles::Float;
-
-/// Interleaved partial maxima of a row.
-const PARTIALS: usize = 16;
 
 multiversion! {
     /// Turns a row of products into exponentials relative to the row max, which rises if needed.
     ///
-    /// `state` holds the row max and the row sum of exponentials. Returns the factor that rescales earlier results.
+    /// `state` holds the row max and the row sum of exponentials. Returns the factor that rescales earlier results. NaN
+    /// are skipped by the maximum: they reach the result through the exponentials.
     pub(super) unsafe fn online_softmax[S, T: Float](
         scores: &mut [T],
         bias: Option<&[T]>,
         scale: T,
         state: &mut [T; 2],
     ) -> T {
-        scale_and_add(scores, bias, scale);
-        let mut partials = [T::LOWEST; PARTIALS];
-        let chunks = scores.chunks_exact(PARTIALS);
-        for (partial, score) in partials.iter_mut().zip(chunks.remainder()) {
-            *partial = *score;
-        }
-        for chunk in chunks {
-            for (partial, score) in partials.iter_mut().zip(chunk) {
-                *partial = math::Real::max(*score, *partial);
+        let [old_max, old_sum] = *state;
+        let row_max = larger(scale_and_add(scores, bias, scale), old_max);
+        let subtracted = safe_max(row_max);
+        let mut parts = [T::ZERO; PARTIALS];
+        let (blocks, rest) = scores.as_chunks_mut::<PARTIALS>();
+        for block in blocks {
+            for (score, part) in block.iter_mut().zip(&mut parts) {
+                *score = (*score - subtracted).exp::<S>();
+                *part = *part + *score;
             }
         }
-        let [old_max, row_sum] = *state;
-        let row_max = partials.into_iter().fold(old_max, |row_max, partial| math::Real::max(partial, row_max));
-        let subtracted = safe_max(row_max);
-        for score in scores.iter_mut() {
+        for (score, part) in rest.iter_mut().zip(&mut parts) {
             *score = (*score - subtracted).exp::<S>();
+            *part = *part + *score;
         }
-        let factor = (old_max - subtracted).exp::<S>();
-        *state = [row_max, row_sum * factor + sum([&*scores], |[score]| score)];
+        // Of the first block of keys the factor is not needed: an exponential alone takes longer than one of a row.
+        let factor = if old_sum == T::ZERO { T::ZERO } else { (old_max - subtracted).exp::<S>() };
+        *state = [row_max, old_sum * factor + total(parts)];
         factor
     }
 
@@ -62,12 +59,17 @@ multiversion! {
         dbias: Option<&mut [T]>,
     ) {
         let [row_max, row_sum, delta] = state;
-        scale_and_add(weights, bias, scale);
-        for weight in weights.iter_mut() {
-            *weight = (*weight - row_max).exp::<S>() / row_sum;
-        }
-        for (dscore, weight) in dscores.iter_mut().zip(weights.iter()) {
-            *dscore = (*dscore - delta) * *weight;
+        let inverse = T::ONE / row_sum;
+        if let Some(bias) = bias {
+            for ((weight, dscore), bias) in weights.iter_mut().zip(dscores.iter_mut()).zip(bias) {
+                *weight = (*weight * scale + *bias - row_max).exp::<S>() * inverse;
+                *dscore = (*dscore - delta) * *weight;
+            }
+        } else {
+            for (weight, dscore) in weights.iter_mut().zip(dscores.iter_mut()) {
+                *weight = (*weight * scale - row_max).exp::<S>() * inverse;
+                *dscore = (*dscore - delta) * *weight;
+            }
         }
         if let Some(dbias) = dbias {
             dbias.copy_from_slice(dscores);
@@ -88,19 +90,54 @@ pub(super) fn safe_max<T: Float>(row_max: T) -> T {
     }
 }
 
-/// Computes `scores = scores * scale + bias`.
+/// The larger number, `b` if `a` is NaN: the order of the operands of the vector instruction.
 #[inline(always)]
-fn scale_and_add<T: Float>(scores: &mut [T], bias: Option<&[T]>, scale: T) {
+fn larger<T: Float>(a: T, b: T) -> T {
+    if a > b {
+        a
+    } else {
+        b
+    }
+}
+
+/// Computes `scores = scores * scale + bias`, and returns the largest.
+#[inline(always)]
+fn scale_and_add<T: Float>(scores: &mut [T], bias: Option<&[T]>, scale: T) -> T {
+    let mut parts = [T::LOWEST; PARTIALS];
+    let (blocks, rest) = scores.as_chunks_mut::<PARTIALS>();
     match bias {
         Some(bias) => {
-            for (score, bias) in scores.iter_mut().zip(bias) {
+            let (bias_blocks, bias_rest) = bias.as_chunks::<PARTIALS>();
+            for (block, bias) in blocks.iter_mut().zip(bias_blocks) {
+                for ((score, part), bias) in block.iter_mut().zip(&mut parts).zip(bias) {
+                    *score = *score * scale + *bias;
+                    *part = larger(*score, *part);
+                }
+            }
+            for ((score, part), bias) in rest.iter_mut().zip(&mut parts).zip(bias_rest) {
                 *score = *score * scale + *bias;
+                *part = larger(*score, *part);
             }
         }
         None => {
-            for score in scores.iter_mut() {
+            for block in blocks {
+                for (score, part) in block.iter_mut().zip(&mut parts) {
+                    *score = *score * scale;
+                    *part = larger(*score, *part);
+                }
+            }
+            for (score, part) in rest.iter_mut().zip(&mut parts) {
                 *score = *score * scale;
+                *part = larger(*score, *part);
             }
         }
     }
+    let mut width = PARTIALS / 2;
+    while width > 0 {
+        for j in 0..width {
+            parts[j] = larger(parts[j + width], parts[j]);
+        }
+        width /= 2;
+    }
+    parts[0]
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::dtype::Element;
+use crate::random::fill_bits;
 use crate::simd::{with_isa, Isa};
 use crate::testing::Random;
 
@@ -12,6 +13,7 @@ struct Case {
     k: Vec<f64>,
     v: Vec<f64>,
     bias: Option<(Vec<f64>, [usize; 3])>,
+    dropout: Option<Dropout>,
     dout: Vec<f64>,
 }
 
@@ -21,19 +23,34 @@ impl Case {
         let rows = batch * heads;
         let span = |[b, h, t]: [usize; 3]| (batch - 1) * b + (heads - 1) * h + (queries - 1) * t + keys;
         Case {
-            shape: AttentionShape { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() },
+            shape: AttentionShape {
+                batch,
+                heads,
+                queries,
+                keys,
+                depth,
+                width,
+                scale: 1.0 / (depth as f64).sqrt(),
+                causal: false,
+            },
             q: random.values(rows * queries * depth),
             k: random.values(rows * keys * depth),
             v: random.values(rows * keys * width),
             bias: strides.map(|strides| (random.values(span(strides)), strides)),
+            dropout: None,
             dout: random.values(rows * queries * width),
         }
     }
 
     /// Computes out, row_max, row_sum, dq, dk, dv, dbias by definition.
     fn by_definition(&self) -> [Vec<f64>; 7] {
-        let AttentionShape { batch, heads, queries, keys, depth, width, scale } = self.shape;
+        let AttentionShape { batch, heads, queries, keys, depth, width, scale, causal } = self.shape;
         let rows = batch * heads;
+        let mut words = vec![0; rows * queries * keys];
+        let (bound, factor) = self.dropout.map_or((u32::MAX, 1.0), |dropout| {
+            fill_bits(dropout.key, 0, &mut words);
+            (((1.0 - dropout.rate) * 2f64.powi(32)) as u32, 1.0 / (1.0 - dropout.rate))
+        });
         let mut out = vec![0.0; rows * queries * width];
         let (mut row_max, mut row_sum) = (vec![0.0; rows * queries], vec![0.0; rows * queries]);
         let [mut dq, mut dk, mut dv] = [&self.q, &self.k, &self.v].map(|x| vec![0.0; x.len()]);
@@ -50,21 +67,25 @@ impl Case {
                     None => 0.0,
                 };
                 let score = |s: usize| (0..depth).map(|i| self.q[q_at(t, i)] * self.k[k_at(s, i)]).sum::<f64>();
-                let scores: Vec<f64> = (0..keys).map(|s| score(s) * scale + bias_of(s)).collect();
+                let scores: Vec<f64> = (0..keys)
+                    .map(|s| if causal && s > t { f64::NEG_INFINITY } else { score(s) * scale + bias_of(s) })
+                    .collect();
                 let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
                 row_max[pair * queries + t] = max;
                 row_sum[pair * queries + t] = sum;
                 let weights: Vec<f64> = scores.iter().map(|s| (s - max).exp() / sum).collect();
-                let inner = |s: usize| (0..width).map(|i| self.dout[o_at(t, i)] * self.v[v_at(s, i)]).sum::<f64>();
+                let kept = |s: usize| f64::from(words[(pair * queries + t) * keys + s] < bound) * factor;
+                let inner =
+                    |s: usize| kept(s) * (0..width).map(|i| self.dout[o_at(t, i)] * self.v[v_at(s, i)]).sum::<f64>();
                 let inner: Vec<f64> = (0..keys).map(inner).collect();
                 let mean: f64 = weights.iter().zip(&inner).map(|(w, d)| w * d).sum();
                 for s in 0..keys {
                     let dscore = weights[s] * (inner[s] - mean);
                     dbias[(pair * queries + t) * keys + s] = dscore;
                     for i in 0..width {
-                        out[o_at(t, i)] += weights[s] * self.v[v_at(s, i)];
-                        dv[v_at(s, i)] += weights[s] * self.dout[o_at(t, i)];
+                        out[o_at(t, i)] += kept(s) * weights[s] * self.v[v_at(s, i)];
+                        dv[v_at(s, i)] += kept(s) * weights[s] * self.dout[o_at(t, i)];
                     }
                     for i in 0..depth {
                         dq[q_at(t, i)] += scale * dscore * self.k[k_at(s, i)];
@@ -87,15 +108,18 @@ impl Case {
         let rows = self.shape.batch * self.shape.heads * self.shape.queries;
         let (mut out, mut dbias) = (nan(dout.len()), nan(rows * self.shape.keys));
         let (mut row_max, mut row_sum) = (nan(rows), nan(rows));
+        let dropout = self.dropout;
+        let states = (&mut row_max[..], &mut row_sum[..]);
         let forward =
-            Attention { q: &q, k: &k, v: &v, bias, out: &mut out, row_max: &mut row_max, row_sum: &mut row_sum };
+            Attention { q: &q, k: &k, v: &v, bias, dropout, out: &mut out, row_max: states.0, row_sum: states.1 };
         T::attention(&pool, &self.shape, forward);
         let [mut dq, mut dk, mut dv] = [nan(q.len()), nan(k.len()), nan(v.len())];
         for with_dbias in [false, true] {
             let (out, row_max, row_sum, dout) = (&out[..], &row_max[..], &row_sum[..], &dout[..]);
             let (dq, dk, dv) = (&mut dq[..], &mut dk[..], &mut dv[..]);
             let dbias = with_dbias.then_some(&mut dbias[..]);
-            let backward = AttentionGrad { q: &q, k: &k, v: &v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias };
+            let (q, k, v) = (&q[..], &k[..], &v[..]);
+            let backward = AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias };
             T::attention_grad(&pool, &self.shape, backward);
         }
         [out, row_max, row_sum, dq, dk, dv, dbias]
@@ -115,18 +139,27 @@ fn results_and_gradients_agree_on_every_instruction_set_and_number_of_threads() 
                 ([1, 2, 17, 1100, 8, 33], Some([0, 0, 1100])),
                 ([2, 1, 300, 70, 32, 32], Some([70, 0, 0])),
             ];
-            for (extents, strides) in cases {
-                let case = Case::new(&mut random, extents, strides);
+            let variants = [(false, None), (true, None), (false, Some(0.3)), (true, Some(0.6))];
+            for ((extents, strides), (causal, rate)) in cases.into_iter().flat_map(|c| variants.map(|v| (c, v))) {
+                let mut case = Case::new(&mut random, extents, strides);
+                case.shape.causal = causal;
+                case.dropout = rate.map(|rate| Dropout { key: [41, 7], rate });
                 let want = case.by_definition();
                 let (wide, narrow) = (case.run::<f64>(1), case.run::<f32>(1));
                 for (i, want) in want.iter().enumerate() {
                     for (j, want) in want.iter().enumerate() {
                         let size = 1.0 + want.abs();
                         let error = (wide[i][j] - want).abs() / size;
-                        assert!(error < 1e-13, "{extents:?}: result {i}[{j}] is off by {error} in f64");
+                        assert!(
+                            error < 1e-13,
+                            "{extents:?} {causal} {rate:?}: result {i}[{j}] is off by {error} in f64"
+                        );
                         // Sums of up to 1100 products of weights and numbers below 1.
                         let error = (narrow[i][j].to_f64() - want).abs() / size;
-                        assert!(error < 1e-5, "{extents:?}: result {i}[{j}] is off by {error} in f32");
+                        assert!(
+                            error < 1e-5,
+                            "{extents:?} {causal} {rate:?}: result {i}[{j}] is off by {error} in f32"
+                        );
                     }
                 }
                 for threads in [2, 3, 8] {

@@ -1,9 +1,10 @@
 //! Attention and recurrent layers: comparison of results with the definition, and of `f32` gradients with `f64`.
 
 use crate::{cases, floats, guarded, near, on_threads, words};
-use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, AttentionShape, Bias};
+use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, AttentionShape, Bias, Dropout};
 use hornbeam_kernels::dtype::{Bool, Element};
 use hornbeam_kernels::pool::ThreadPool;
+use hornbeam_kernels::random::fill_bits;
 use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, RnnElement, SequenceShape};
 use hornbeam_kernels::scratch::Scratch;
 use proptest::prelude::*;
@@ -31,11 +32,13 @@ fn run_attention<T: AttentionElement + std::fmt::Debug>(
     let dout = numbers::<T>(rows * h.queries * h.width, seed ^ 3);
     let data = numbers::<T>(h.queries * h.keys, seed ^ 4);
     let bias = biased.then_some(Bias { data: &data, strides: [0, 0, h.keys] });
+    let dropout = seed.is_multiple_of(3).then_some(Dropout { key: [seed as u32, 5], rate: 0.25 });
     let zero = T::from_f64(0.0);
     let (mut row_max, mut row_sum) = (vec![zero; rows * h.queries], vec![zero; rows * h.queries]);
     let out = guarded(dout.len(), zero, |out| {
         let (q, k, v) = (&q[..], &k[..], &v[..]);
-        T::attention(pool, h, Attention { q, k, v, bias, out, row_max: &mut row_max, row_sum: &mut row_sum });
+        let (row_max, row_sum) = (&mut row_max[..], &mut row_sum[..]);
+        T::attention(pool, h, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
     });
     let (mut dk, mut dv) = (vec![zero; k.len()], vec![zero; v.len()]);
     let mut scores = vec![zero; rows * h.queries * h.keys];
@@ -43,7 +46,8 @@ fn run_attention<T: AttentionElement + std::fmt::Debug>(
         let (q, k, v, out, dout) = (&q[..], &k[..], &v[..], &out[..], &dout[..]);
         let (row_max, row_sum, dbias) = (&row_max[..], &row_sum[..], biased.then_some(&mut scores[..]));
         let (dk, dv) = (&mut dk[..], &mut dv[..]);
-        T::attention_grad(pool, h, AttentionGrad { q, k, v, bias, out, row_max, row_sum, dout, dq, dk, dv, dbias });
+        let grad = AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias };
+        T::attention_grad(pool, h, grad);
     });
     vec![out, row_max, row_sum, dq, dk, dv, scores]
 }
@@ -57,11 +61,21 @@ fn attention_by_definition(h: &AttentionShape, biased: bool, seed: u64) -> Vec<f
     {
         let at = |position: usize, n: usize, i: usize, width: usize| ((b * n + position) * h.heads + head) * width + i;
         let score = |s: usize| {
+            if h.causal && s > t {
+                return 0.0;
+            }
             let dot: f64 = (0..h.depth).map(|i| q[at(t, h.queries, i, h.depth)] * k[at(s, h.keys, i, h.depth)]).sum();
             (dot * h.scale + if biased { bias[t * h.keys + s] } else { 0.0 }).exp()
         };
-        let weights: Vec<f64> = (0..h.keys).map(score).collect();
+        let mut weights: Vec<f64> = (0..h.keys).map(score).collect();
         let row_sum: f64 = weights.iter().sum();
+        if seed.is_multiple_of(3) {
+            let mut bits = vec![0; h.keys];
+            fill_bits([seed as u32, 5], (((b * h.heads + head) * h.queries + t) * h.keys) as u64, &mut bits);
+            for (weight, bits) in weights.iter_mut().zip(bits) {
+                *weight = if bits < 3 << 30 { *weight / 0.75 } else { 0.0 };
+            }
+        }
         for i in 0..h.width {
             let sum: f64 = weights.iter().enumerate().map(|(s, w)| w * v[at(s, h.keys, i, h.width)]).sum();
             out[at(t, h.queries, i, h.width)] = sum / row_sum;
@@ -178,9 +192,10 @@ proptest! {
     #[test]
     fn attention_agrees_with_its_definition(
         batch in 1usize..3, heads in 1usize..4, queries in 1usize..70, keys in 1usize..90, depth in 1usize..40,
-        width in 1usize..40, biased: bool, seed: u64,
+        width in 1usize..40, biased: bool, causal: bool, seed: u64,
     ) {
-        let heads = AttentionShape { batch, heads, queries, keys, depth, width, scale: 1.0 / (depth as f64).sqrt() };
+        let scale = 1.0 / (depth as f64).sqrt();
+        let heads = AttentionShape { batch, heads, queries, keys, depth, width, scale, causal };
         let exact = on_threads(|pool| run_attention::<f64>(pool, &heads, biased, seed))?;
         prop_assert!(close(&exact[0], &attention_by_definition(&heads, biased, seed)), "results differ");
         compare(&on_threads(|pool| run_attention::<f32>(pool, &heads, biased, seed))?, &exact, 2e-5)?;
