@@ -24,10 +24,18 @@ KEY = np.array([11, 3], "uint32")
 
 
 def operands(
-    rng: np.random.Generator, batch: int, heads: int, queries: int, keys: int, depth: int, dtype: str
+    rng: np.random.Generator,
+    batch: int,
+    heads: int,
+    queries: int,
+    keys: int,
+    depth: int,
+    dtype: str,
+    group: int = 1,
 ) -> list[np.ndarray]:
-    """q, k, v and a bias for the heads, whose batches are all alike."""
-    shapes = [(batch, queries, heads, depth), (batch, keys, heads, depth), (batch, keys, heads, depth + 2)]
+    """q, k, v and a bias for the heads, whose batches are all alike; `group` heads share k and v."""
+    shared = heads // group
+    shapes = [(batch, queries, heads, depth), (batch, keys, shared, depth), (batch, keys, shared, depth + 2)]
     return [rng.normal(size=shape).astype(dtype) for shape in (*shapes, (heads, queries, keys))]
 
 
@@ -75,8 +83,14 @@ def step_and_back(biased: bool, learned: bool, causal: bool, rate: float) -> Any
 def test_the_kernel_agrees_with_the_body(
     rng: np.random.Generator, biased: bool, learned: bool, causal: bool, rate: float, dtype: str
 ) -> None:
-    for extents in [(1, 1, 1, 1, 3), (2, 3, 9, 17, 16), (1, 2, 70, 600, 8)]:
-        arrays = [*operands(rng, *extents, dtype)[: 3 + biased], *([KEY] if rate else [])]
+    for group, extents in [
+        (1, (1, 1, 1, 1, 3)),
+        (1, (2, 3, 9, 17, 16)),
+        (1, (1, 2, 70, 600, 8)),
+        (2, (2, 4, 60, 20, 8)),
+        (3, (2, 3, 1, 90, 5)),
+    ]:
+        arrays = [*operands(rng, *extents, dtype, group)[: 3 + biased], *([KEY] if rate else [])]
         types = [TensorType(a.shape, dtype_name(a.dtype)) for a in arrays]
         graph = trace_body(step_and_back(biased, learned, causal, rate), types)[0]
         native = NativeEngine()

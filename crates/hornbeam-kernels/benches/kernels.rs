@@ -270,7 +270,7 @@ fn layers(criterion: &mut Criterion) {
     bench.lstm(&SequenceShape { batch: 32, steps: 80, units: 128, reverse: false });
     for (queries, depth) in [(128, 64), (512, 64)] {
         let scale = 1.0 / (depth as f64).sqrt();
-        bench.attention(&AttentionShape { batch: 2, heads: 4, queries, keys: queries, depth, width: depth, scale, causal: false });
+        bench.attention(&AttentionShape { batch: 2, heads: 4, key_heads: 4, queries, keys: queries, depth, width: depth, scale, causal: false });
     }
     bench.pooling();
 }

@@ -71,6 +71,7 @@ def dot_product_attention(
     if mask is not None and allowed is not None:
         q = _with_keys(q, allowed)
     extra = _attention_bias(bias, allowed, _score_shape(q, k), q.dtype)
+    k, v = (_repeated_heads(x, q.shape[2] // x.shape[2]) for x in (k, v))
     logits = p.dot_general(q, k, contract=((3,), (3,)), batch=((0, 2), (0, 2))) * factor
     logits = p.tanh(logits / float(attn_logits_soft_cap)) * float(attn_logits_soft_cap)
     weights = p.softmax(logits if extra is None else logits + extra)
@@ -111,7 +112,7 @@ def masked_attention(
 
 
 def _heads(query: TensorLike, key: TensorLike, value: TensorLike) -> tuple[Node, Node, Node]:
-    """Check the operands, and repeat the heads of key and value for groups of queries."""
+    """Check the operands, and convert them to one dtype."""
     dtype = float_dtype(query, key, value)
     q, k, v = (cast_node(x, dtype) for x in (query, key, value))
     if not q.rank == k.rank == v.rank == 4:
@@ -124,8 +125,6 @@ def _heads(query: TensorLike, key: TensorLike, value: TensorLike) -> tuple[Node,
         or heads % key_heads
     ):
         raise ShapeError(f"attention: shapes {q.shape}, {k.shape}, {v.shape} do not fit each other")
-    if heads != key_heads:
-        k, v = (_repeated_heads(n, heads // key_heads) for n in (k, v))
     return q, k, v
 
 
@@ -155,6 +154,8 @@ def _score_shape(q: Node, k: Node) -> tuple[int, ...]:
 
 def _repeated_heads(node: Node, times: int) -> Node:
     b, s, h, d = node.shape
+    if times == 1:
+        return node
     return p.reshape(p.broadcast(node, (b, s, h, times, d), (0, 1, 2, 4)), (b, s, h * times, d))
 
 

@@ -53,6 +53,22 @@ def _split(rest: Sequence[Node], rate: float) -> tuple[Sequence[Node], Sequence[
     return rest[:count], rest[count:]
 
 
+def _for_all_heads(x: Node, heads: int) -> Node:
+    """Repeat the heads of keys or values, which groups of query heads share."""
+    b, s, h, d = x.shape
+    if h == heads:
+        return x
+    return shape.reshape(shape.broadcast(x, (b, s, h, heads // h, d), (0, 1, 2, 4)), (b, s, heads, d))
+
+
+def _for_shared_heads(x: Node, key_heads: int) -> Node:
+    """Sum the gradients of heads (B, heads, S, D) that share keys or values."""
+    b, h, s, d = x.shape
+    if h == key_heads:
+        return x
+    return reduce.reduce_sum(shape.reshape(x, (b, key_heads, h // key_heads, s, d)), (2,))
+
+
 def _swapped(x: Node) -> Node:
     """Swap the axes of heads and length."""
     return shape.transpose(x, (0, 2, 1, 3))
@@ -62,6 +78,7 @@ def _attention_body(
     q: Node, k: Node, v: Node, *rest: Node, scale: float, causal: bool, rate: float
 ) -> list[Node]:
     bias, key = _split(rest, rate)
+    k, v = (_for_all_heads(x, q.shape[2]) for x in (k, v))
     scores = _scores(q, k, bias, scale, causal)
     weights = _dropped(softmax(scores), key, rate)
     out = contract.dot_general(weights, v, contract=((3,), (1,)), batch=((0, 1), (0, 2)))
@@ -82,6 +99,8 @@ def _attention_grad_body(
 ) -> list[Node]:
     *others, out, row_max, row_sum, ct = rest
     bias, key = _split(others, rate)
+    key_heads = k.shape[2]
+    k, v = (_for_all_heads(x, q.shape[2]) for x in (k, v))
     scores = _scores(q, k, bias, scale, causal)
     weights = elementwise.exp(scores - keep(row_max, scores, (3,))) / keep(row_sum, scores, (3,))
     inner = _dropped(contract.dot_general(ct, v, contract=((3,), (3,)), batch=((0, 2), (0, 2))), key, rate)
@@ -91,17 +110,19 @@ def _attention_grad_body(
     dq = contract.dot_general(scaled_dscores, k, contract=((3,), (1,)), batch=((0, 1), (0, 2)))
     dk = contract.dot_general(scaled_dscores, q, contract=((2,), (1,)), batch=((0, 1), (0, 2)))
     dv = contract.dot_general(_dropped(weights, key, rate), ct, contract=((2,), (1,)), batch=((0, 1), (0, 2)))
+    dk, dv = (_for_shared_heads(x, key_heads) for x in (dk, dv))
     return [*(_swapped(x) for x in (dq, dk, dv)), *(dscores for _ in bias)]
 
 
 _qkv = ((2, 3, 2, 4), (2, 5, 2, 4), (2, 5, 2, 6))
+_shared = ((2, 3, 2, 4), (2, 5, 1, 4), (2, 5, 1, 6))
 _bias = (2, 2, 3, 5)
 _out = ((2, 3, 2, 6), (2, 2, 3), (2, 2, 3), (2, 3, 2, 6))
 _plain = {"scale": 0.5, "causal": False, "rate": 0.0}
 _dropping = {"scale": 0.5, "causal": True, "rate": 0.25}
 
-# q (B, T, H, D), k (B, S, H, D), v (B, S, H, E), and a bias (B, H, T, S) that is added to the scaled scores
-# -> out (B, T, H, E), and for each query the row max and row sum of exponentials (B, H, T).
+# q (B, T, H, D), k (B, S, G, D), v (B, S, G, E), H a multiple of G, and a bias (B, H, T, S) that is added to
+# the scaled scores -> out (B, T, H, E), and for each query the row max and row sum of exponentials (B, H, T).
 attention = composite(
     "attention",
     _attention_body,
@@ -109,6 +130,7 @@ attention = composite(
     dtypes=(*FLOATS, "uint32"),
     samples=(
         Sample(_qkv, _plain),
+        Sample(_shared, _plain),
         Sample((*_qkv, _bias), _plain),
         Sample((*_qkv, _bias, (2,)), _dropping, dtypes=(*(None,) * 4, "uint32")),
     ),
@@ -121,6 +143,7 @@ attention_grad = composite(
     dtypes=(*FLOATS, "uint32"),
     samples=(
         Sample((*_qkv, *_out), _plain),
+        Sample((*_shared, *_out), _plain),
         Sample((*_qkv, _bias, *_out), _plain),
         Sample((*_qkv, (2,), *_out), _dropping, dtypes=(*(None,) * 3, "uint32", *(None,) * 4)),
     ),

@@ -46,9 +46,11 @@ impl Attention {
     pub fn shape(&self, x: &[&TensorType]) -> Result<AttentionShape> {
         let extents = |i: usize| x.get(i).map(|t: &&TensorType| &t.shape[..]);
         match (extents(0), extents(1), extents(2)) {
-            (Some(&[batch, queries, heads, depth]), Some(&[_, keys, ..]), Some(&[_, _, _, width])) => {
+            (Some(&[batch, queries, heads, depth]), Some(&[_, keys, key_heads, _]), Some(&[_, _, _, width]))
+                if key_heads > 0 && heads % key_heads == 0 =>
+            {
                 let (scale, causal) = (f64::from_bits(self.scale), self.causal);
-                Ok(AttentionShape { batch, heads, queries, keys, depth, width, scale, causal })
+                Ok(AttentionShape { batch, heads, key_heads, queries, keys, depth, width, scale, causal })
             }
             _ => Err(malformed!("{}: {x:?} are not queries, keys and values", self.name())),
         }
@@ -92,8 +94,8 @@ impl Attention {
 fn operand_types(h: &AttentionShape, dtype: DType) -> [TensorType; 6] {
     [
         vec![h.batch, h.queries, h.heads, h.depth],
-        vec![h.batch, h.keys, h.heads, h.depth],
-        vec![h.batch, h.keys, h.heads, h.width],
+        vec![h.batch, h.keys, h.key_heads, h.depth],
+        vec![h.batch, h.keys, h.key_heads, h.width],
         vec![h.batch, h.queries, h.heads, h.width],
         vec![h.batch, h.heads, h.queries],
         vec![h.batch, h.heads, h.queries, h.keys],

@@ -1,4 +1,4 @@
-//! Backward pass: a task takes one head, block by block of keys and of queries.
+//! Backward pass: a task takes the heads that share keys and values, block by block of keys and of queries.
 
 use super::dropout::drop_row;
 use super::rows::{dot, score_gradients};
@@ -95,11 +95,13 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, oper
         dv,
         dbias: dbias.map(SharedMut::new),
     };
-    pool.run(shape.batch * shape.heads, &|task| with_local(|local| pass.task(Head::new(shape, task), local)));
+    pool.run(shape.batch * shape.key_heads, &|task| with_local(|local| pass.task(task, local)));
 }
 
 impl<T: Float> Backward<'_, T> {
-    fn task(&self, head: Head, local: &mut Scratch) {
+    fn task(&self, task: usize, local: &mut Scratch) {
+        let group = self.shape.heads / self.shape.key_heads;
+        let heads = (task * group..(task + 1) * group).map(|index| Head::new(self.shape, index));
         let (d, e, n, width) = (self.shape.depth, self.shape.width, self.key_block, self.panel_width);
         let sizes = [
             PackedRhs::<T>::len(d, n, width),
@@ -118,23 +120,25 @@ impl<T: Float> Backward<'_, T> {
             sizes.map(|len| split_front(&mut rest, len));
         let mut buffers = Buffers { q, dout, packed_q, packed_dout, weights, dscores, words };
         if self.shape.causal {
-            // SAFETY: no other task writes the gradients of this head.
-            unsafe { self.clear(head) };
+            // SAFETY: no other task writes the gradients of these heads.
+            unsafe { self.clear(heads.clone()) };
         }
         for keys in blocks(0, self.shape.keys, n) {
-            let key_block = self.pack(head, keys, [&mut *kt, &mut *vt, &mut *k]);
-            for queries in blocks(0, self.shape.queries, QUERY_BLOCK) {
-                // SAFETY: no other task writes the rows of this head.
-                unsafe { self.block(head, queries, &key_block, &mut buffers) };
+            let key_block = self.pack(Head::new(self.shape, task * group), keys, [&mut *kt, &mut *vt, &mut *k]);
+            for (i, head) in heads.clone().enumerate() {
+                for queries in blocks(0, self.shape.queries, QUERY_BLOCK) {
+                    // SAFETY: no other task writes the rows of these heads.
+                    unsafe { self.block(head, queries, &key_block, &mut buffers, i > 0) };
+                }
             }
         }
     }
 
     fn pack<'a>(&self, head: Head, keys: [usize; 2], [kt, vt, k]: [&'a mut [T]; 3]) -> KeyBlock<'a, T> {
         let (d, e, count) = (self.shape.depth, self.shape.width, keys[1] - keys[0]);
-        let at = head.offset(keys[0], self.shape.keys, 1);
+        let at = head.key_offset(keys[0], self.shape.keys, 1);
         let (from_k, from_v) = (&self.k[at * d..], &self.v[at * e..]);
-        let [k_stride, v_stride] = [head.heads * d, head.heads * e];
+        let [k_stride, v_stride] = [head.key_heads * d, head.key_heads * e];
         let (kernels, width) = (self.kernels, self.panel_width);
         KeyBlock {
             keys,
@@ -147,23 +151,26 @@ impl<T: Float> Backward<'_, T> {
     /// Sets the gradients that blocks of causal attention add to, or leave out, to 0.
     ///
     /// # Safety
-    /// No other thread may access the gradients of this head.
-    unsafe fn clear(&self, head: Head) {
+    /// No other thread may access the gradients of these heads.
+    unsafe fn clear(&self, heads: impl Iterator<Item = Head>) {
         let AttentionShape { queries, keys, depth, width, .. } = *self.shape;
-        // SAFETY: the caller's contract.
-        unsafe {
-            for key in 0..keys {
-                let at = head.offset(key, keys, 1);
-                self.dk.range(at * depth..(at + 1) * depth).fill(T::ZERO);
-                self.dv.range(at * width..(at + 1) * width).fill(T::ZERO);
-            }
-            if let Some(dbias) = &self.dbias {
-                dbias.range(head.index * queries * keys..(head.index + 1) * queries * keys).fill(T::ZERO);
+        for head in heads {
+            // SAFETY: the caller's contract.
+            unsafe {
+                for key in 0..keys {
+                    let at = head.key_offset(key, keys, 1);
+                    self.dk.range(at * depth..(at + 1) * depth).fill(T::ZERO);
+                    self.dv.range(at * width..(at + 1) * width).fill(T::ZERO);
+                }
+                if let Some(dbias) = &self.dbias {
+                    dbias.range(head.index * queries * keys..(head.index + 1) * queries * keys).fill(T::ZERO);
+                }
             }
         }
     }
 
-    /// Adds the contributions of one block of queries and one block of keys to all gradients.
+    /// Adds the contributions of one block of queries and one block of keys to all gradients. `shared` is true if another
+    /// head has written the gradients of the keys.
     ///
     /// # Safety
     /// No other thread may access the gradients of this head.
@@ -173,6 +180,7 @@ impl<T: Float> Backward<'_, T> {
         [start, stop]: [usize; 2],
         block: &KeyBlock<'_, T>,
         buffers: &mut Buffers<'_, T>,
+        shared: bool,
     ) {
         let shape = self.shape;
         let (d, e) = (shape.depth, shape.width);
@@ -180,7 +188,7 @@ impl<T: Float> Backward<'_, T> {
         if columns == 0 {
             return;
         }
-        let [q_at, k_at] = [head.offset(start, shape.queries, 1), head.offset(block.keys[0], shape.keys, 1)];
+        let [q_at, k_at] = [head.offset(start, shape.queries, 1), head.key_offset(block.keys[0], shape.keys, 1)];
         let [d_stride, e_stride] = [head.heads * d, head.heads * e];
         gather(&self.q[q_at * d..], d_stride, d, rows, buffers.q);
         gather(&self.dout[q_at * e..], e_stride, e, rows, buffers.dout);
@@ -219,10 +227,11 @@ impl<T: Float> Backward<'_, T> {
                 block.keys[0] > 0,
             );
             let dscores = Lhs { transposed: true, ..dscores };
-            let add = start > 0 || shape.causal;
-            packed_q.product(columns, dscores, None, self.dk.as_ptr().add(k_at * d), d_stride, add);
+            let add = start > 0 || shape.causal || shared;
+            let [dk_stride, dv_stride] = [head.key_heads * d, head.key_heads * e];
+            packed_q.product(columns, dscores, None, self.dk.as_ptr().add(k_at * d), dk_stride, add);
             let weights = Lhs { data: &*buffers.weights, stride, transposed: true };
-            packed_dout.product(columns, weights, None, self.dv.as_ptr().add(k_at * e), e_stride, add);
+            packed_dout.product(columns, weights, None, self.dv.as_ptr().add(k_at * e), dv_stride, add);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::dropout::drop_row;
 use super::rows::{online_softmax, safe_max, scale_row};
-use super::{blocks, gather, split_front, Attention, AttentionShape, Bias, Dropout, Head, KEY_BLOCK, QUERY_BLOCK};
+use super::{blocks, few, gather, split_front, Attention, AttentionShape, Bias, Dropout, Head, KEY_BLOCK, QUERY_BLOCK};
 use crate::gemm::types::Kernels;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
@@ -55,6 +55,9 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, opera
         return out.fill(T::ZERO);
     }
     shape.check(q, k, v, bias, out.len(), [row_max.len(), row_sum.len()]);
+    if shape.queries <= few::QUERIES {
+        return few::forward(pool, shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
+    }
     let kernels = T::kernels();
     let [out, row_max, row_sum] = [out, row_max, row_sum].map(SharedMut::new);
     let pass = Forward {
@@ -117,8 +120,8 @@ impl<T: Float> Forward<'_, T> {
 
     fn pack<'a>(&self, head: Head, keys: [usize; 2], kt: &'a mut [T], v: &'a mut [T]) -> KeyBlock<'a, T> {
         let (d, e, count) = (self.shape.depth, self.shape.width, keys[1] - keys[0]);
-        let at = head.offset(keys[0], self.shape.keys, 1);
-        let [k_stride, v_stride] = [head.heads * d, head.heads * e];
+        let at = head.key_offset(keys[0], self.shape.keys, 1);
+        let [k_stride, v_stride] = [head.key_heads * d, head.key_heads * e];
         let width = self.panel_width;
         KeyBlock {
             keys,

@@ -5,10 +5,12 @@
 //! stay in cache. The backward pass recomputes the weights from these two, and dropped weights from the random stream.
 //! Causal attention leaves out the keys that no query of a block sees.
 //!
-//! Queries, keys and values are `[batch, length, heads, depth]` in memory.
+//! Queries, keys and values are `[batch, length, heads, depth]` in memory. Groups of query heads may share a head of keys
+//! and values.
 
 mod backward;
 mod dropout;
+mod few;
 mod forward;
 mod rows;
 
@@ -28,6 +30,8 @@ const KEY_BLOCK: usize = 512;
 pub struct AttentionShape {
     pub batch: usize,
     pub heads: usize,
+    /// Heads of keys and values, which groups of heads share: a divisor of `heads`.
+    pub key_heads: usize,
     pub queries: usize,
     pub keys: usize,
     /// Features of a query and a key.
@@ -118,9 +122,10 @@ impl AttentionShape {
     }
 
     fn check<T>(&self, q: &[T], k: &[T], v: &[T], bias: Option<Bias<'_, T>>, out: usize, states: [usize; 2]) {
+        assert!(self.key_heads > 0 && self.heads.is_multiple_of(self.key_heads), "heads do not fit {self:?}");
         let rows = self.batch * self.heads;
         let lengths = [q.len(), k.len(), v.len(), out, states[0], states[1]];
-        let (queries, keys) = (rows * self.queries, rows * self.keys);
+        let (queries, keys) = (rows * self.queries, self.batch * self.key_heads * self.keys);
         let expected =
             [queries * self.depth, keys * self.depth, keys * self.width, queries * self.width, queries, queries];
         assert!(lengths == expected, "operands of {lengths:?} elements do not fit {self:?}: expected {expected:?}");
@@ -140,16 +145,25 @@ struct Head {
     batch: usize,
     head: usize,
     heads: usize,
+    key_head: usize,
+    key_heads: usize,
 }
 
 impl Head {
     fn new(shape: &AttentionShape, index: usize) -> Self {
-        Self { index, batch: index / shape.heads, head: index % shape.heads, heads: shape.heads }
+        let AttentionShape { heads, key_heads, .. } = *shape;
+        let (batch, head) = (index / heads, index % heads);
+        Self { index, batch, head, heads, key_head: head / (heads / key_heads), key_heads }
     }
 
-    /// Offset of row `row` of this head in a sequence of `length` rows with `n` features per head.
+    /// Offset of row `row` of this head in a sequence of `length` queries with `n` features per head.
     fn offset(&self, row: usize, length: usize, n: usize) -> usize {
         ((self.batch * length + row) * self.heads + self.head) * n
+    }
+
+    /// Offset of row `row` of the head of keys and values in a sequence of `length` rows with `n` features per head.
+    fn key_offset(&self, row: usize, length: usize, n: usize) -> usize {
+        ((self.batch * length + row) * self.key_heads + self.key_head) * n
     }
 
     /// Bias of one query and a range of keys.

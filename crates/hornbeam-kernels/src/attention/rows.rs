@@ -2,6 +2,7 @@
 
 use crate::math;
 use crate::multiversion;
+use crate::simd::Target;
 use crate::sums::{sum, total, PARTIALS};
 use crate::tiles::Float;
 
@@ -23,18 +24,38 @@ multiversion! {
         let (blocks, rest) = scores.as_chunks_mut::<PARTIALS>();
         for block in blocks {
             for (score, part) in block.iter_mut().zip(&mut parts) {
-                *score = (*score - subtracted).exp::<S>();
+                *score = exp_or_zero::<S, T>(*score - subtracted);
                 *part = *part + *score;
             }
         }
         for (score, part) in rest.iter_mut().zip(&mut parts) {
-            *score = (*score - subtracted).exp::<S>();
+            *score = exp_or_zero::<S, T>(*score - subtracted);
             *part = *part + *score;
         }
         // Of the first block of keys the factor is not needed: an exponential alone takes longer than one of a row.
         let factor = if old_sum == T::ZERO { T::ZERO } else { (old_max - subtracted).exp::<S>() };
         *state = [row_max, old_sum * factor + total(parts)];
         factor
+    }
+
+    /// Computes the sum of rows of values, `stride` apart, times their weights. It takes four rows at a time, for fewer
+    /// stores.
+    pub(super) unsafe fn weighted_sum[S, T: Float](weights: &[T], values: &[T], stride: usize, out: &mut [T]) {
+        let n = out.len();
+        out.fill(T::ZERO);
+        let (fours, rest) = weights.as_chunks::<4>();
+        for (i, &[a, b, c, d]) in fours.iter().enumerate() {
+            let row = |j: usize| &values[(4 * i + j) * stride..][..n];
+            let rows = row(0).iter().zip(row(1)).zip(row(2).iter().zip(row(3)));
+            for (out, ((w, x), (y, z))) in out.iter_mut().zip(rows) {
+                *out = *out + (a * *w + b * *x) + (c * *y + d * *z);
+            }
+        }
+        for (j, weight) in rest.iter().enumerate() {
+            for (out, value) in out.iter_mut().zip(&values[(4 * fours.len() + j) * stride..][..n]) {
+                *out = *out + *weight * *value;
+            }
+        }
     }
 
     pub(super) unsafe fn scale_row[S, T: Float](row: &mut [T], factor: T) {
@@ -62,12 +83,12 @@ multiversion! {
         let inverse = T::ONE / row_sum;
         if let Some(bias) = bias {
             for ((weight, dscore), bias) in weights.iter_mut().zip(dscores.iter_mut()).zip(bias) {
-                *weight = (*weight * scale + *bias - row_max).exp::<S>() * inverse;
+                *weight = exp_or_zero::<S, T>(*weight * scale + *bias - row_max) * inverse;
                 *dscore = (*dscore - delta) * *weight;
             }
         } else {
             for (weight, dscore) in weights.iter_mut().zip(dscores.iter_mut()) {
-                *weight = (*weight * scale - row_max).exp::<S>() * inverse;
+                *weight = exp_or_zero::<S, T>(*weight * scale - row_max) * inverse;
                 *dscore = (*dscore - delta) * *weight;
             }
         }
@@ -87,6 +108,19 @@ pub(super) fn safe_max<T: Float>(row_max: T) -> T {
         row_max
     } else {
         T::ZERO
+    }
+}
+
+/// Computes `exp(x)`, or 0 where that is no normal number: the arithmetic of subnormal ones, which masked scores would
+/// give, takes a hundred times longer.
+#[inline(always)]
+fn exp_or_zero<S: Target, T: Float>(x: T) -> T {
+    let least = T::from_f64(if size_of::<T>() == 4 { -87.0 } else { -708.0 });
+    let y = larger(least, x).exp::<S>();
+    if x < least {
+        T::ZERO
+    } else {
+        y
     }
 }
 

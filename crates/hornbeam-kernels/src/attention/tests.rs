@@ -20,12 +20,14 @@ struct Case {
 impl Case {
     fn new(random: &mut Random, extents: [usize; 6], strides: Option<[usize; 3]>) -> Case {
         let [batch, heads, queries, keys, depth, width] = extents;
-        let rows = batch * heads;
+        let key_heads = if heads % 4 == 0 { heads / 4 } else { heads };
+        let (rows, key_rows) = (batch * heads, batch * key_heads);
         let span = |[b, h, t]: [usize; 3]| (batch - 1) * b + (heads - 1) * h + (queries - 1) * t + keys;
         Case {
             shape: AttentionShape {
                 batch,
                 heads,
+                key_heads,
                 queries,
                 keys,
                 depth,
@@ -34,8 +36,8 @@ impl Case {
                 causal: false,
             },
             q: random.values(rows * queries * depth),
-            k: random.values(rows * keys * depth),
-            v: random.values(rows * keys * width),
+            k: random.values(key_rows * keys * depth),
+            v: random.values(key_rows * keys * width),
             bias: strides.map(|strides| (random.values(span(strides)), strides)),
             dropout: None,
             dout: random.values(rows * queries * width),
@@ -44,7 +46,7 @@ impl Case {
 
     /// Computes out, row_max, row_sum, dq, dk, dv, dbias by definition.
     fn by_definition(&self) -> [Vec<f64>; 7] {
-        let AttentionShape { batch, heads, queries, keys, depth, width, scale, causal } = self.shape;
+        let AttentionShape { batch, heads, key_heads, queries, keys, depth, width, scale, causal } = self.shape;
         let rows = batch * heads;
         let mut words = vec![0; rows * queries * keys];
         let (bound, factor) = self.dropout.map_or((u32::MAX, 1.0), |dropout| {
@@ -58,8 +60,9 @@ impl Case {
         for pair in 0..rows {
             let (b, h) = (pair / heads, pair % heads);
             let q_at = |t: usize, i: usize| ((b * queries + t) * heads + h) * depth + i;
-            let k_at = |s: usize, i: usize| ((b * keys + s) * heads + h) * depth + i;
-            let v_at = |s: usize, i: usize| ((b * keys + s) * heads + h) * width + i;
+            let shared = h / (heads / key_heads);
+            let k_at = |s: usize, i: usize| ((b * keys + s) * key_heads + shared) * depth + i;
+            let v_at = |s: usize, i: usize| ((b * keys + s) * key_heads + shared) * width + i;
             let o_at = |t: usize, i: usize| ((b * queries + t) * heads + h) * width + i;
             for t in 0..queries {
                 let bias_of = |s: usize| match &self.bias {
@@ -131,13 +134,15 @@ fn results_and_gradients_agree_on_every_instruction_set_and_number_of_threads() 
     for isa in Isa::available() {
         with_isa(isa, || {
             let mut random = Random::new(41);
-            // The last two have more keys, and more queries, than one block or task.
+            // The fourth and fifth have more keys, and more queries, than one block or task; heads share keys in the last two.
             let cases = [
                 ([1, 1, 1, 1, 1, 1], None),
                 ([2, 3, 7, 5, 4, 6], Some([0, 0, 0])),
                 ([2, 2, 57, 33, 16, 20], Some([2 * 57 * 33, 57 * 33, 33])),
                 ([1, 2, 17, 1100, 8, 33], Some([0, 0, 1100])),
                 ([2, 1, 300, 70, 32, 32], Some([70, 0, 0])),
+                ([2, 8, 60, 45, 8, 12], Some([0, 0, 0])),
+                ([1, 4, 2, 700, 16, 20], Some([0, 0, 700])),
             ];
             let variants = [(false, None), (true, None), (false, Some(0.3)), (true, Some(0.6))];
             for ((extents, strides), (causal, rate)) in cases.into_iter().flat_map(|c| variants.map(|v| (c, v))) {

@@ -195,7 +195,7 @@ proptest! {
         width in 1usize..40, biased: bool, causal: bool, seed: u64,
     ) {
         let scale = 1.0 / (depth as f64).sqrt();
-        let heads = AttentionShape { batch, heads, queries, keys, depth, width, scale, causal };
+        let heads = AttentionShape { batch, heads, key_heads: heads, queries, keys, depth, width, scale, causal };
         let exact = on_threads(|pool| run_attention::<f64>(pool, &heads, biased, seed))?;
         prop_assert!(close(&exact[0], &attention_by_definition(&heads, biased, seed)), "results differ");
         compare(&on_threads(|pool| run_attention::<f32>(pool, &heads, biased, seed))?, &exact, 2e-5)?;
