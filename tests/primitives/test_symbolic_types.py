@@ -29,7 +29,10 @@ COMPOSITES = [
 SHAPES = ("shape", "input_shape", "kernel_shape", "sizes")
 
 # Small sizes are those of kernels, of keys, and numbers of indexed axes: these stay known.
-SMALL = {"conv": 3, "conv_input_grad": 3, "conv_kernel_grad": 3, "gather": 2, "scatter": 2, "random_bits": 2}
+SMALL = {
+    "conv": 3, "conv_input_grad": 3, "conv_kernel_grad": 3, "gather": 2, "scatter": 2, "random_bits": 2,
+    "attention": 2, "attention_grad": 2,
+}  # fmt: skip
 
 SETS = 50
 

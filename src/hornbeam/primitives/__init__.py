@@ -13,6 +13,7 @@ from hornbeam.primitives.contract import *
 from hornbeam.primitives.window import *
 from hornbeam.primitives.linalg import *
 from hornbeam.primitives.random import *
+from hornbeam.primitives.random import bernoulli as bernoulli
 from hornbeam.primitives.control import *
 from hornbeam.primitives.complex_numbers import *
 from hornbeam.primitives.eigen import *

@@ -18,7 +18,7 @@ from hornbeam.ir.types import Shape, ShapeError, TensorType
 from hornbeam.primitives import elementwise
 from hornbeam.primitives.numerics import Array, quiet
 
-__all__ = ["bernoulli", "random_bits"]
+__all__ = ["random_bits"]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)

@@ -37,7 +37,7 @@ impl Attention {
         }
     }
 
-    /// Whether weights are dropped, by the random bits of an operand.
+    /// True if weights are dropped, by the random bits of an operand.
     pub fn drops(&self) -> bool {
         f64::from_bits(self.rate) != 0.0
     }
