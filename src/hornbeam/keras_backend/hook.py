@@ -162,11 +162,16 @@ def _tell_zero_output(module: Any) -> None:
 
 def _fuse_dropout(module: Any) -> None:
     """Let attention with dropout be one operation."""
-    from hornbeam.keras_backend.adapter.attention import fuse_dropout
+    from hornbeam.keras_backend.adapter.fused import fuse_dropout
 
-    fuse_dropout(
-        module.MultiHeadAttention if hasattr(module, "MultiHeadAttention") else module.GroupedQueryAttention
-    )
+    fuse_dropout(module)
+
+
+def _fuse_layer_normalization(module: Any) -> None:
+    """Let layer normalization be one operation."""
+    from hornbeam.keras_backend.adapter.fused import fuse_layer_normalization
+
+    fuse_layer_normalization(module)
 
 
 # Modules of Keras with a function that adapts each after it was loaded.
@@ -178,6 +183,7 @@ ADAPTED: dict[str, Callable[[ModuleType], None]] = {
     "keras.src.layers.attention.multi_head_attention": _fuse_dropout,
     "keras.src.layers.rnn.gru": _tell_zero_output,
     "keras.src.layers.rnn.lstm": _tell_zero_output,
+    "keras.src.ops.nn": _fuse_layer_normalization,
 }
 
 

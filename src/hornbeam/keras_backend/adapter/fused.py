@@ -1,4 +1,4 @@
-"""Attention with dropout as one operation, where Keras composes it."""
+"""Single operations for what Keras composes: layer normalization, and attention with dropout."""
 
 from __future__ import annotations
 
@@ -10,8 +10,30 @@ from hornbeam import ops
 from hornbeam.ops.attention import masked_attention
 
 
-def fuse_dropout(layer: Any) -> None:
-    """Let a class of layers compute attention with dropout as one operation, with the bits of Keras's."""
+def fuse_layer_normalization(module: Any) -> None:
+    """Let `keras.ops.layer_normalization` be one operation."""
+    composed = module._layer_normalization
+
+    @functools.wraps(composed)
+    def _layer_normalization(
+        x: Any,
+        gamma: Any = None,
+        beta: Any = None,
+        axis: Any = -1,
+        epsilon: float | None = None,
+        rms_scaling: bool = False,
+    ) -> Any:
+        if rms_scaling:
+            return composed(x, gamma, beta, axis, epsilon, rms_scaling)
+        return ops.layer_normalization(x, gamma, beta, axis, epsilon)
+
+    module._layer_normalization = _layer_normalization
+
+
+def fuse_dropout(module: Any) -> None:
+    """Let attention with dropout be one operation, with the bits of Keras's."""
+    multi_head = hasattr(module, "MultiHeadAttention")
+    layer = module.MultiHeadAttention if multi_head else module.GroupedQueryAttention
     composed = layer._compute_attention
 
     @functools.wraps(composed)
