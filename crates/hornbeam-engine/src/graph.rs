@@ -172,6 +172,10 @@ pub enum Op {
         max: bool,
         axis: usize,
     },
+    /// Weighted sums along an axis: the operand, and weights `[out, size]`.
+    Resample {
+        axis: usize,
+    },
     Cumulative {
         op: Cumulative,
         axis: usize,

@@ -61,6 +61,7 @@ const OTHERS: &[&str] = &[
     "gru",
     "gru_grad",
     "moments",
+    "resample",
     "attention",
     "attention_grad",
 ];

@@ -74,6 +74,10 @@ pub enum Kind {
     Argsort {
         layout: AxisLayout,
     },
+    /// Reads: the operand and the weights.
+    Resample {
+        layout: AxisLayout,
+    },
     Pad {
         shape: Vec<usize>,
         low: Vec<isize>,

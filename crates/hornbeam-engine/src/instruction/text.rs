@@ -20,6 +20,7 @@ impl Kind {
             Kind::ArgReduce { max: true, .. } => "argmax",
             Kind::ArgReduce { .. } => "argmin",
             Kind::Cumulative { op, .. } => op.name(),
+            Kind::Resample { .. } => "resample",
             Kind::Argsort { .. } => "argsort",
             Kind::Pad { .. } => "pad",
             Kind::Concatenate { .. } => "concatenate",
