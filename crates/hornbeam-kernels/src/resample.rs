@@ -1,4 +1,4 @@
-//! Weighted sums along an axis with few weights for each element of the result, as of resized pictures.
+//! Weighted sums along an axis with few weights for each element of the result, as of resized images.
 
 use std::ops::Range;
 
