@@ -42,8 +42,6 @@ impl Instruction {
             Kind::ConvBackward { shape, input, .. } => conv_flops(shape).saturating_mul(1 + u64::from(*input)),
             Kind::Pool(_, shape) => pool_flops(shape),
             Kind::Reduce { .. } | Kind::ArgReduce { .. } | Kind::Cumulative { .. } => elements as u64,
-            // Two weights for each element of the result, as of bilinear interpolation.
-            Kind::Resample { .. } => product(&[4, self.writes[0].count]),
             // Comparisons of a merge sort.
             Kind::Argsort { layout } => product(&[elements, layout.n.max(2).ilog2() as usize]),
             // A few passes over the rows: maximum, exponential, sum, quotient; or moments and their application.

@@ -172,10 +172,6 @@ pub enum Op {
         max: bool,
         axis: usize,
     },
-    /// Weighted sums along an axis: the operand, and weights `[out, size]`.
-    Resample {
-        axis: usize,
-    },
     Cumulative {
         op: Cumulative,
         axis: usize,

@@ -61,7 +61,6 @@ const OTHERS: &[&str] = &[
     "gru",
     "gru_grad",
     "moments",
-    "resample",
     "attention",
     "attention_grad",
 ];

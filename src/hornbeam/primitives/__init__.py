@@ -20,7 +20,6 @@ from hornbeam.primitives.eigen import *
 from hornbeam.primitives.composite import *
 from hornbeam.primitives.recurrent import *
 from hornbeam.primitives.attention import *
-from hornbeam.primitives.resample import *
 
 # Imported for their effect: they register rules for complex numbers.
 from hornbeam.primitives import complex_linalg as complex_linalg

@@ -3,7 +3,6 @@
 mod attention;
 mod moments;
 mod recurrent;
-mod resample;
 mod rows;
 
 use hornbeam_kernels::dtype::DType;
@@ -19,7 +18,6 @@ pub fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Value]) -> 
     match name {
         "lstm" | "lstm_grad" | "gru" | "gru_grad" if wide => recurrent::emit_kernel(b, name, p, x),
         "attention" | "attention_grad" if wide => attention::emit_kernel(b, name, p, x),
-        "resample" if wide => resample::emit_kernel(b, p, x),
         "moments" => moments::emit_kernel(b, take(p, "axes")?, x),
         _ => rows::emit_kernel(b, name, p, x),
     }

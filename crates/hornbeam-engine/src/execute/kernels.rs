@@ -6,7 +6,6 @@ use hornbeam_kernels::gemm::{self, FusedEpilogue, Mat};
 use hornbeam_kernels::index::{self, IndexSpec, Scatter};
 use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
-use hornbeam_kernels::resample::resample;
 
 use crate::execute::loop_epilogue::RunningEpilogue;
 use crate::execute::{bias_relu, composites, convolution, linalg, rows, Context};
@@ -44,10 +43,6 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
             let kernel = if *max { reduce::argmax } else { reduce::argmin };
             kernel(context.pool, reads[0].dtype, x, &layout.shape(), 1, y)
         }
-        Kind::Resample { layout } => dispatch!(wide, writes[0].dtype, T => {
-            let (x, weights, y) = (memory.read::<T>(&reads[0]), memory.read(&reads[1]), memory.write(&writes[0]));
-            resample(context.pool, layout.shape(), x, weights, y)
-        }, else unreachable!("resample of {}", writes[0].dtype)),
         Kind::Argsort { layout } => {
             let (x, y) = (memory.read_bytes(&reads[0]), memory.write::<i32>(&writes[0]));
             index::argsort(context.pool, reads[0].dtype, x, &layout.shape(), 1, y)

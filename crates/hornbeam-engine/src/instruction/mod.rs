@@ -74,10 +74,6 @@ pub enum Kind {
     Argsort {
         layout: AxisLayout,
     },
-    /// Reads: the operand and the weights.
-    Resample {
-        layout: AxisLayout,
-    },
     Pad {
         shape: Vec<usize>,
         low: Vec<isize>,

@@ -20,7 +20,6 @@ impl Kind {
             Kind::ArgReduce { max: true, .. } => "argmax",
             Kind::ArgReduce { .. } => "argmin",
             Kind::Cumulative { op, .. } => op.name(),
-            Kind::Resample { .. } => "resample",
             Kind::Argsort { .. } => "argsort",
             Kind::Pad { .. } => "pad",
             Kind::Concatenate { .. } => "concatenate",

@@ -147,7 +147,6 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
             Kind::Cumulative { op: *op, layout: AxisLayout::new(shape, *axis), reverse: *reverse }
         }
         Op::Argsort { axis } => Kind::Argsort { layout: AxisLayout::new(shape, *axis) },
-        Op::Resample { axis } => Kind::Resample { layout: AxisLayout::new(shape, *axis) },
         Op::Pad { low, high, interior } => Kind::Pad {
             shape: shape.clone(),
             low: low.iter().map(|&n| n as isize).collect(),

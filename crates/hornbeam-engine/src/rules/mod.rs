@@ -52,7 +52,6 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
         Op::Reduce { .. } | Op::Moments { .. } | Op::ArgReduce { .. } | Op::Cumulative { .. } | Op::Argsort { .. } => {
             reduction::check(op, inputs, &outputs[0])
         }
-        Op::Resample { .. } => reduction::check_resample(op, inputs, &outputs[0]),
         Op::Gather { .. } | Op::Scatter { .. } => movement::check_index(op, inputs, &outputs[0]),
         Op::Dot { .. } => contraction::check(op, inputs, &outputs[0]),
         Op::Conv { .. } | Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } => {
@@ -68,7 +67,7 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
 fn arity(op: &Op, received: usize) -> Result<usize> {
     Ok(match op {
         Op::Input(_) | Op::Constant(_) | Op::Literal(_) | Op::Iota { .. } => 0,
-        Op::Binary(_) | Op::Compare(_) | Op::Pad { .. } | Op::Gather { .. } | Op::Resample { .. } => 2,
+        Op::Binary(_) | Op::Compare(_) | Op::Pad { .. } | Op::Gather { .. } => 2,
         Op::Select | Op::Scatter { .. } => 3,
         Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } | Op::TriangularSolve { .. } | Op::Eig => 2,
         Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } => 2 + epilogue.bias as usize,

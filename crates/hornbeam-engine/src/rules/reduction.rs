@@ -36,20 +36,3 @@ pub fn check(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
     }
     Ok(())
 }
-
-pub fn check_resample(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
-    let Op::Resample { axis } = op else { unreachable!("{op:?} is not a resampling") };
-    axis_in(op, *axis, x[0])?;
-    let mut shape = x[0].shape.clone();
-    ensure!(
-        x[1].rank() == 2 && x[1].shape[1] == shape[*axis] && shape[*axis] > 0,
-        "{op:?}: weights {} do not fit {}",
-        x[1],
-        x[0]
-    );
-    shape[*axis] = x[1].shape[0];
-    expect_shape(op, out, &shape)?;
-    same_dtype(op, &[x[0], x[1], out])?;
-    ensure!(matches!(out.dtype, DType::F32 | DType::F64), "{op:?} of {out}");
-    Ok(())
-}

@@ -73,15 +73,9 @@ def resize_weights(
     return xp.where(inside & some, weights / xp.where(some, total, 1), 0)
 
 
-# Share of weights that are not 0 above which a product is quicker.
-DENSE = 0.25
-
-
 def _along(node: Node, axis: int, weights: Tensor | np.ndarray) -> Node:
     """Replace an axis of images by weighted sums of its pixels."""
     matrix = size_constant(weights, node.dtype)
-    if isinstance(weights, np.ndarray) and np.count_nonzero(weights) <= DENSE * weights.size:
-        return p.resample(node, matrix, axis=axis)
     result = p.dot_general(node, matrix, contract=((axis,), (1,)))
     return p.transpose(result, (*range(axis), result.rank - 1, *range(axis, result.rank - 1)))
 
@@ -95,10 +89,8 @@ def _nearest(node: Node, axis: int, out: int) -> Node:
 
 
 def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> Node:
-    # Height first if it shrinks: its lines are long, and the pass over the width has fewer of them.
-    grows = not is_unknown(size[0]) and not is_unknown(node.shape[1]) and size[0] > node.shape[1]
-    for axis in (2, 1) if grows else (1, 2):
-        out, length = size[axis - 1], node.shape[axis]
+    for axis, out in zip((1, 2), size, strict=True):
+        length = node.shape[axis]
         if out == length:
             continue
         if method == "nearest":
