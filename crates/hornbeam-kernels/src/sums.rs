@@ -52,9 +52,8 @@ pub(crate) fn sum_by<A: Real>(n: usize, f: impl Fn(usize) -> A) -> A {
     total(parts)
 }
 
-/// Sums partial sums in pairs.
 #[inline(always)]
-pub(crate) fn total<A: Real>(mut parts: [A; PARTIALS]) -> A {
+fn total<A: Real>(mut parts: [A; PARTIALS]) -> A {
     let mut width = PARTIALS / 2;
     while width > 0 {
         for j in 0..width {

@@ -3,8 +3,10 @@
 use crate::math;
 use crate::multiversion;
 use crate::simd::Target;
-use crate::sums::{sum, total, PARTIALS};
 use crate::tiles::Float;
+
+/// Interleaved partial sums and maxima of a row: one AVX-512 register, since rows may be short.
+const PARTIALS: usize = 16;
 
 multiversion! {
     /// Turns a row of products into exponentials relative to the row max, which rises if needed.
@@ -34,7 +36,7 @@ multiversion! {
         }
         // Of the first block of keys the factor is not needed: an exponential alone takes longer than one of a row.
         let factor = if old_sum == T::ZERO { T::ZERO } else { (old_max - subtracted).exp::<S>() };
-        *state = [row_max, old_sum * factor + total(parts)];
+        *state = [row_max, old_sum * factor + fold(parts, |a, b| a + b)];
         factor
     }
 
@@ -65,7 +67,17 @@ multiversion! {
     }
 
     pub(super) unsafe fn dot[S, T: Float](a: &[T], b: &[T]) -> T {
-        sum([a, b], |[a, b]| a * b)
+        let mut parts = [T::ZERO; PARTIALS];
+        let ((a_blocks, a_rest), (b_blocks, b_rest)) = (a.as_chunks::<PARTIALS>(), b.as_chunks::<PARTIALS>());
+        for (a, b) in a_blocks.iter().zip(b_blocks) {
+            for ((part, a), b) in parts.iter_mut().zip(a).zip(b) {
+                *part = *part + *a * *b;
+            }
+        }
+        for ((part, a), b) in parts.iter_mut().zip(a_rest).zip(b_rest) {
+            *part = *part + *a * *b;
+        }
+        fold(parts, |a, b| a + b)
     }
 
     /// Turns a row of products `q k^T` into weights, and a row of products `dout v^T` into gradients of the products.
@@ -166,10 +178,16 @@ fn scale_and_add<T: Float>(scores: &mut [T], bias: Option<&[T]>, scale: T) -> T 
             }
         }
     }
+    fold(parts, |a, b| larger(b, a))
+}
+
+/// Combines partial results in pairs.
+#[inline(always)]
+fn fold<T: Copy>(mut parts: [T; PARTIALS], combine: impl Fn(T, T) -> T) -> T {
     let mut width = PARTIALS / 2;
     while width > 0 {
         for j in 0..width {
-            parts[j] = larger(parts[j + width], parts[j]);
+            parts[j] = combine(parts[j], parts[j + width]);
         }
         width /= 2;
     }
