@@ -406,3 +406,24 @@ def test_a_cell_inside_of_a_user_s_draws_one_mask_for_each_sequence(option: str,
     assert set(np.unique(dropped.round(3))) == {0.0, 2.0}
     np.testing.assert_allclose(dropped, np.repeat(dropped[:, :1], 5, axis=1), atol=1e-4)
     assert layer.cell.inner._outside is None
+
+
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
+def test_half_precision_rounds_once(rng: np.random.Generator, kind: Any) -> None:
+    """All steps are computed in float32: the results are those of a float32 layer, rounded at the end."""
+    x = rng.normal(size=(2, 20, 3)).astype("float32")
+    half, single = (kind(4, return_sequences=True, dtype=dtype) for dtype in ("bfloat16", "float32"))
+    half.build(x.shape)
+    single.build(x.shape)
+    single.set_weights([np.asarray(w, "float32") for w in half.weights])
+    # The projection of the inputs is in half precision, too: inputs of 0 leave the recurrent part.
+    want = np.asarray(
+        single(
+            np.zeros_like(x), initial_state=[np.ones((2, 4), "float32")] * (2 if kind is layers.LSTM else 1)
+        )
+    )
+    got = half(
+        np.zeros_like(x), initial_state=[np.ones((2, 4), "float32")] * (2 if kind is layers.LSTM else 1)
+    )
+    assert got.dtype == "bfloat16"
+    np.testing.assert_allclose(np.asarray(got, "float32"), want, rtol=2**-8, atol=1e-6)

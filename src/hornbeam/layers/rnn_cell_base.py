@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, constraints, initializers, ops, random, regularizers
 from hornbeam._internal.validation import check_int, check_rate
-from hornbeam.core.convert import as_tensor, cast_node
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.node import Node
 from hornbeam.layers.layer import Layer
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
         InitializerLike,
         PartialShape,
         RegularizerLike,
-        TensorLike,
         Tree,
     )
     from hornbeam.core.variable import Variable
@@ -205,11 +202,6 @@ class _Cell(Layer, DropoutMasks):
             between steps, other activations, or in a subclass with its own step.
         """
         return None
-
-    def _operands(self, x: Tensor, *others: TensorLike, mask: Tensor | None) -> list[Node]:
-        """Cast all operands to the dtype of `x`. The mask, if any, is the last one."""
-        masks = [] if mask is None else [as_tensor(mask).node]
-        return [x.node, *(cast_node(other, x.dtype) for other in others), *masks]
 
     def _is_plain(self, kind: type, training: bool | None) -> bool:
         """True if every step is that of the class `kind`, with default activations and without dropout."""

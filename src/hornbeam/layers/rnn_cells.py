@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, ops
-from hornbeam import primitives as p
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-from hornbeam.ir.autodiff import outputs_of
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.rnn_cell_base import _Cell
+from hornbeam.ops import recurrent
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -205,10 +204,9 @@ class LSTMCell(_Cell):
     ) -> tuple[Tensor, list[Tensor]] | None:
         if not self._is_plain(LSTMCell, training):
             return None
-        operands = self._operands(self.project(inputs, training), self.recurrent_kernel, *states, mask=mask)
-        result = p.lstm(*operands, reverse=reverse, masked=mask is not None)
-        h, h_last, c_last = (Tensor(node) for node in outputs_of(result)[:3])
-        return h, [h_last, c_last]
+        projected = self.project(inputs, training)
+        h, *last = recurrent.lstm(projected, [self.recurrent_kernel, *states], mask, reverse)
+        return h, last
 
 
 @exported("keras.layers")
@@ -321,7 +319,5 @@ class GRUCell(_Cell):
             return None
         x = self.project(inputs, training)
         bias = ops.zeros((3 * self.units,), dtype=x.dtype) if self.bias is None else self.bias[1]
-        operands = self._operands(x, self.recurrent_kernel, bias, *states, mask=mask)
-        result = p.gru(*operands, reverse=reverse, masked=mask is not None)
-        h, h_last = (Tensor(node) for node in outputs_of(result)[:2])
-        return h, [h_last]
+        h, *last = recurrent.gru(x, [self.recurrent_kernel, bias, *states], mask, reverse)
+        return h, last

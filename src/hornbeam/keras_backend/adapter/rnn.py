@@ -10,11 +10,9 @@ from keras.src import activations, tree
 
 import hornbeam
 from hornbeam import ops
-from hornbeam import primitives as p
 from hornbeam._internal.context import context_variable, override
-from hornbeam.ir.autodiff import outputs_of
-from hornbeam.ir.node import Node
 from hornbeam.keras_backend.adapter.core import convert_to_tensor
+from hornbeam.ops import recurrent
 
 # True while a layer calls `lstm` or `gru` that wants zeros for masked steps: Keras does not pass this on.
 _zero_output = context_variable("masked steps give zeros", False)
@@ -106,11 +104,10 @@ def lstm(
 ) -> tuple[Any, Any, list[Any]]:
     """Run an LSTM in one operation; returns the last output, all outputs and the states."""
     _check_fused(inputs, activation, recurrent_activation, unroll)
-    x, w, h, c = _operands(inputs, kernel, bias, recurrent_kernel, initial_state_h, initial_state_c)
-    keep = _kept(mask)
-    result = p.lstm(x, w, h, c, *(k.node for k in keep), reverse=go_backwards, masked=bool(keep))
-    outputs, *states = _results(result, 3)
-    return _packed(outputs, states, keep, return_sequences, go_backwards)
+    mask = _steps(mask)
+    others = [recurrent_kernel, initial_state_h, initial_state_c]
+    outputs, *states = recurrent.lstm(_projected(inputs, kernel, bias), others, mask, go_backwards)
+    return _packed(outputs, states, mask, return_sequences, go_backwards)
 
 
 def gru(
@@ -132,11 +129,10 @@ def gru(
     if bias is None:
         bias = ops.zeros((2, kernel.shape[-1]), dtype=inputs.dtype)
     rows = convert_to_tensor(bias)
-    x, w, inner, h = _operands(inputs, kernel, rows[0], recurrent_kernel, rows[1], initial_state)
-    keep = _kept(mask)
-    result = p.gru(x, w, inner, h, *(k.node for k in keep), reverse=go_backwards, masked=bool(keep))
-    outputs, *states = _results(result, 2)
-    return _packed(outputs, states, keep, return_sequences, go_backwards)
+    mask = _steps(mask)
+    others = [recurrent_kernel, rows[1], initial_state]
+    outputs, *states = recurrent.gru(_projected(inputs, kernel, rows[0]), others, mask, go_backwards)
+    return _packed(outputs, states, mask, return_sequences, go_backwards)
 
 
 def _check_fused(inputs: Any, activation: Any, gate: Any, other: bool) -> None:
@@ -146,33 +142,31 @@ def _check_fused(inputs: Any, activation: Any, gate: Any, other: bool) -> None:
         raise NotImplementedError
 
 
-def _kept(mask: Any) -> list[hornbeam.Tensor]:
-    """Return the mask (batch, steps) as a list of one, or none."""
+def _steps(mask: Any) -> hornbeam.Tensor | None:
+    """Return the mask of the steps (batch, steps), or None."""
     if mask is None:
-        return []
+        return None
     mask = ops.cast(mask, "bool")
-    return [mask[:, :, 0] if len(mask.shape) == 3 else mask]
+    return mask[:, :, 0] if len(mask.shape) == 3 else mask
 
 
-def _operands(inputs: Any, kernel: Any, bias: Any, *others: Any) -> list[Node]:
-    """Return the projected inputs, and the others in their dtype."""
+def _projected(inputs: Any, kernel: Any, bias: Any) -> hornbeam.Tensor:
     x = ops.matmul(inputs, kernel)
-    x = x if bias is None else ops.add(x, bias)
-    return [x.node, *(ops.cast(other, x.dtype).node for other in others)]
-
-
-def _results(result: Node, count: int) -> list[hornbeam.Tensor]:
-    return [hornbeam.Tensor(node) for node in outputs_of(result)[:count]]
+    return x if bias is None else ops.add(x, bias)
 
 
 def _packed(
-    outputs: Any, states: list[Any], keep: list[Any], return_sequences: bool, backwards: bool
+    outputs: Any,
+    states: list[Any],
+    mask: hornbeam.Tensor | None,
+    return_sequences: bool,
+    backwards: bool,
 ) -> tuple[Any, Any, list[Any]]:
     """Return the last output, the outputs in the order of the steps, and the states, as `rnn` does."""
     last = states[0]
     if backwards:
         outputs = ops.flip(outputs, 1)
-    for mask in keep:
+    if mask is not None:
         mask = ops.flip(mask, 1) if backwards else mask
         # Before the first step that is kept there is no output to repeat, so it is zeros.
         shown = mask if _zero_output.get() else ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
