@@ -6,6 +6,7 @@
 use crate::dtype::Element;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Shape of a pooling operation.
@@ -55,6 +56,24 @@ impl PoolShape {
         first.min(end)..end
     }
 
+    /// Returns [`Self::windows_containing`] for `i`, by that of `i - 1`: divisions take longer than a few channels.
+    #[inline(always)]
+    fn windows_containing_next(
+        &self,
+        axis: usize,
+        i: usize,
+        Range { mut start, mut end }: Range<usize>,
+    ) -> Range<usize> {
+        let (at, stride) = (i + self.pad[axis], self.strides[axis]);
+        while end < self.output[axis] && end * stride <= at {
+            end += 1;
+        }
+        while start < end && start * stride + self.window[axis] <= at {
+            start += 1;
+        }
+        start..end
+    }
+
     /// Calls `body` with each pixel of the window of output `(d, h, w)`, in order.
     #[inline(always)]
     fn for_each_in_window(&self, [d, h, w]: [usize; 3], mut body: impl FnMut(usize)) {
@@ -100,34 +119,124 @@ pool_element!(
     u64 => u64::wrapping_add,
 );
 
-/// Channels processed at once.
-const LANES: usize = 64;
+/// Channels processed at once: their values stay in registers over a window.
+pub(crate) const LANES: usize = 64;
+/// Channels of the blocks after the last full one.
+pub(crate) const NARROW: usize = 16;
 /// Minimum output elements of a task.
 const TASK: usize = 1 << 14;
 
 /// Returns true if `x` replaces `best`: greater, or the first NaN.
 #[inline(always)]
-fn replaces<T: Element>(x: T, best: T) -> bool {
-    let (x, best) = (x.to_acc(), best.to_acc());
-    (x > best) | (x.is_nan() & !best.is_nan())
+fn replaces<A: Element>(x: A, best: A) -> bool {
+    // False for a NaN on the left only if `best` is one, too.
+    #[allow(clippy::neg_cmp_op_on_partial_ord)]
+    let not_less = !(best >= x);
+    not_less & !best.is_nan()
+}
+
+/// Calls `$body` with the first channel `$at` and the constant number `$N` of channels of each block. Blocks of fewer
+/// than [`LANES`] channels may overlap: what the body computes must not depend on what it computed before.
+macro_rules! for_each_channel_block {
+    ($channels:expr, |$at:ident, $N:ident| $body:block) => {{
+        let channels = $channels;
+        let mut $at = 0;
+        while $at + $crate::window::LANES <= channels {
+            const $N: usize = $crate::window::LANES;
+            $body
+            $at += $N;
+        }
+        while $at < channels && channels >= $crate::window::NARROW {
+            const $N: usize = $crate::window::NARROW;
+            let next = $at + $N;
+            $at = $at.min(channels - $N);
+            $body
+            $at = next;
+        }
+        while $at < channels {
+            const $N: usize = 1;
+            $body
+            $at += 1;
+        }
+    }};
+}
+
+pub(crate) use for_each_channel_block;
+
+/// Fold of the elements of a window.
+trait Fold {
+    type Element: Element;
+    const START: <Self::Element as Element>::Acc;
+    fn add(
+        fold: <Self::Element as Element>::Acc,
+        x: <Self::Element as Element>::Acc,
+    ) -> <Self::Element as Element>::Acc;
+}
+
+struct Max<T>(PhantomData<T>);
+impl<T: Element> Fold for Max<T> {
+    type Element = T;
+    const START: T::Acc = <T::Acc as Element>::LOWEST;
+    #[inline(always)]
+    fn add(fold: T::Acc, x: T::Acc) -> T::Acc {
+        if replaces(x, fold) {
+            x
+        } else {
+            fold
+        }
+    }
+}
+
+struct Sum<T>(PhantomData<T>);
+impl<T: PoolElement> Fold for Sum<T> {
+    type Element = T;
+    const START: T::Acc = <T::Acc as Element>::ZERO;
+    #[inline(always)]
+    fn add(fold: T::Acc, x: T::Acc) -> T::Acc {
+        T::plus(fold, x)
+    }
+}
+
+/// Adds the `N` elements at `x` to the values of a fold.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn add_block<F: Fold, const N: usize>(folds: &mut [<F::Element as Element>::Acc; N], x: *const F::Element) {
+    // SAFETY: the caller's contract. A copy, so that LLVM keeps the block in registers.
+    let x = unsafe { *x.cast::<[F::Element; N]>() };
+    for j in 0..N {
+        folds[j] = F::add(folds[j], x[j].to_acc());
+    }
 }
 
 multiversion! {
-    unsafe fn max_rows[S, T: Element](shape: &PoolShape, rows: Range<usize>, x: &[T], y: &mut [T]) {
+    /// Folds the window of each output in some rows.
+    unsafe fn fold_rows[S, F: Fold](shape: &PoolShape, rows: Range<usize>, x: &[F::Element], y: &mut [F::Element]) {
         let c = shape.channels;
-        let image = shape.input.iter().product::<usize>() * c;
-        let [_, height, width] = shape.output;
-        for (index, y) in y.chunks_exact_mut(c).enumerate() {
-            let (row, w) = (rows.start + index / width, index % width);
-            let (rest, h) = (row / height, row % height);
+        let [_, height, width] = shape.input;
+        for (row, y) in rows.zip(y.chunks_exact_mut(shape.output[2] * c)) {
+            let (rest, h) = (row / shape.output[1], row % shape.output[1]);
             let (n, d) = (rest / shape.output[0], rest % shape.output[0]);
-            let x = &x[n * image..(n + 1) * image];
-            y.fill(T::LOWEST);
-            shape.for_each_in_window([d, h, w], |pixel| {
-                for (y, x) in y.iter_mut().zip(&x[pixel * c..pixel * c + c]) {
-                    *y = if replaces(*x, *y) { *x } else { *y };
-                }
-            });
+            let (d, h) = (shape.window_range(0, d), shape.window_range(1, h));
+            for (w, y) in y.chunks_exact_mut(c).enumerate() {
+                let w = shape.window_range(2, w);
+                for_each_channel_block!(c, |at, N| {
+                    let mut folds = [F::START; N];
+                    for d in d.clone() {
+                        for h in h.clone() {
+                            let line = ((n * shape.input[0] + d) * height + h) * width;
+                            for w in w.clone() {
+                                // SAFETY: windows lie within the input, and blocks within the channels.
+                                unsafe { add_block::<F, N>(&mut folds, x.as_ptr().add((line + w) * c + at)) };
+                            }
+                        }
+                    }
+                    for (y, fold) in y[at..at + N].iter_mut().zip(folds) {
+                        *y = Element::from_acc(fold);
+                    }
+                });
+            }
         }
     }
 
@@ -154,7 +263,7 @@ multiversion! {
                         return;
                     }
                     for (((y, best), x), t) in y.iter_mut().zip(&mut best).zip(x).zip(t) {
-                        let wins = replaces(*x, *best);
+                        let wins = replaces(x.to_acc(), best.to_acc());
                         *best = if wins { *x } else { *best };
                         *y = if wins { *t } else { *y };
                     }
@@ -180,7 +289,7 @@ multiversion! {
                         winner.fill(0);
                     } else {
                         for ((best, winner), x) in best.iter_mut().zip(&mut winner).zip(x) {
-                            let wins = replaces(*x, *best);
+                            let wins = replaces(x.to_acc(), best.to_acc());
                             *best = if wins { *x } else { *best };
                             *winner = if wins { tap } else { *winner };
                         }
@@ -201,54 +310,32 @@ multiversion! {
         }
     }
 
-    unsafe fn sum_rows[S, T: PoolElement](shape: &PoolShape, rows: Range<usize>, x: &[T], y: &mut [T]) {
-        let c = shape.channels;
-        let image = shape.input.iter().product::<usize>() * c;
-        let [_, height, width] = shape.output;
-        for (index, y) in y.chunks_exact_mut(c).enumerate() {
-            let (row, w) = (rows.start + index / width, index % width);
-            let (rest, h) = (row / height, row % height);
-            let (n, d) = (rest / shape.output[0], rest % shape.output[0]);
-            let x = &x[n * image..(n + 1) * image];
-            for (part, y) in y.chunks_mut(LANES).enumerate() {
-                let mut sum = [<T::Acc as Element>::ZERO; LANES];
-                shape.for_each_in_window([d, h, w], |pixel| {
-                    let at = pixel * c + part * LANES;
-                    for (sum, x) in sum.iter_mut().zip(&x[at..at + y.len()]) {
-                        *sum = T::plus(*sum, x.to_acc());
-                    }
-                });
-                for (y, sum) in y.iter_mut().zip(&sum) {
-                    *y = T::from_acc(*sum);
-                }
-            }
-        }
-    }
-
+    /// Adds up the gradients of the windows that contain each input in some rows.
     unsafe fn sum_grad_rows[S, T: PoolElement](shape: &PoolShape, rows: Range<usize>, dy: &[T], dx: &mut [T]) {
         let c = shape.channels;
-        let image = shape.output.iter().product::<usize>() * c;
-        let [_, height, width] = shape.input;
-        for (index, dx) in dx.chunks_exact_mut(c).enumerate() {
-            let (row, w) = (rows.start + index / width, index % width);
-            let (rest, h) = (row / height, row % height);
+        let [_, height, width] = shape.output;
+        for (row, dx) in rows.zip(dx.chunks_exact_mut(shape.input[2] * c)) {
+            let (rest, h) = (row / shape.input[1], row % shape.input[1]);
             let (n, d) = (rest / shape.input[0], rest % shape.input[0]);
-            let dy = &dy[n * image..(n + 1) * image];
-            for (part, dx) in dx.chunks_mut(LANES).enumerate() {
-                let mut sum = [<T::Acc as Element>::ZERO; LANES];
-                for d in shape.windows_containing(0, d) {
-                    for h in shape.windows_containing(1, h) {
-                        for w in shape.windows_containing(2, w) {
-                            let at = ((d * shape.output[1] + h) * shape.output[2] + w) * c + part * LANES;
-                            for (sum, dy) in sum.iter_mut().zip(&dy[at..at + dx.len()]) {
-                                *sum = T::plus(*sum, dy.to_acc());
+            let (d, h) = (shape.windows_containing(0, d), shape.windows_containing(1, h));
+            let mut w = 0..0;
+            for (at, dx) in dx.chunks_exact_mut(c).enumerate() {
+                w = shape.windows_containing_next(2, at, w);
+                for_each_channel_block!(c, |at, N| {
+                    let mut sums = [<Sum<T> as Fold>::START; N];
+                    for d in d.clone() {
+                        for h in h.clone() {
+                            let line = ((n * shape.output[0] + d) * height + h) * width;
+                            for w in w.clone() {
+                                // SAFETY: the windows are outputs, and blocks lie within the channels.
+                                unsafe { add_block::<Sum<T>, N>(&mut sums, dy.as_ptr().add((line + w) * c + at)) };
                             }
                         }
                     }
-                }
-                for (dx, sum) in dx.iter_mut().zip(&sum) {
-                    *dx = T::from_acc(*sum);
-                }
+                    for (dx, sum) in dx[at..at + N].iter_mut().zip(sums) {
+                        *dx = T::from_acc(sum);
+                    }
+                });
             }
         }
     }
@@ -282,7 +369,7 @@ fn run_rows<T: Send>(
 /// If the length of a slice does not fit the shape.
 pub fn max_pool<T: Element>(pool: &ThreadPool, shape: &PoolShape, x: &[T], y: &mut [T]) {
     shape.check(x.len(), y.len());
-    let kernel = max_rows::<T>();
+    let kernel = fold_rows::<Max<T>>();
     run_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
         // SAFETY: the kernel is compiled for this machine and has no other precondition.
         unsafe { kernel(shape, rows, x, y) }
@@ -327,7 +414,7 @@ pub fn max_pool_scatter<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, x:
 /// If the length of a slice does not fit the shape.
 pub fn sum_pool<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, x: &[T], y: &mut [T]) {
     shape.check(x.len(), y.len());
-    let kernel = sum_rows::<T>();
+    let kernel = fold_rows::<Sum<T>>();
     run_rows(pool, shape.batch, shape.output, shape.channels, y, &|rows, y| {
         // SAFETY: the kernel is compiled for this machine and has no other precondition.
         unsafe { kernel(shape, rows, x, y) }
