@@ -1,12 +1,13 @@
-//! Layer normalisation over the last axis of `[rows, n]`, computed in [`Element::Acc`].
+//! Layer normalisation and root-mean-square normalisation over the last axis of `[rows, n]`, computed in [`Element::Acc`].
 
 use crate::dtype::Element;
 use crate::math::Real;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::Scratch;
+use crate::scratch::{Plain, Scratch};
 use crate::softmax::FloatElement;
 use crate::sums::{sum, sums};
+use std::ops::Range;
 
 /// Minimum elements of a task.
 const TASK: usize = 1 << 13;
@@ -23,6 +24,12 @@ fn moments<T: FloatElement>(x: &[T], epsilon: T::Acc) -> (T::Acc, T::Acc) {
         d * d
     }) / n;
     (mean, (variance + epsilon).rsqrt())
+}
+
+/// Computes `1 / sqrt(mean(x^2) + epsilon)` of a row.
+#[inline(always)]
+fn rms_scale<T: FloatElement>(x: &[T], epsilon: T::Acc) -> T::Acc {
+    (sum([x], |[x]| x.to_acc() * x.to_acc()) / T::Acc::from_f64(x.len() as f64) + epsilon).rsqrt()
 }
 
 multiversion! {
@@ -57,6 +64,36 @@ multiversion! {
                         *y = T::from_acc((x.to_acc() - mean) * scale);
                     }
                 }
+            }
+        }
+    }
+
+    unsafe fn rms_forward[S, T: FloatElement](n: usize, x: &[T], gamma: &[T], epsilon: f64, y: &mut [T]) {
+        for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+            let scale = rms_scale(x, T::Acc::from_f64(epsilon));
+            for ((y, x), gamma) in y.iter_mut().zip(x).zip(gamma) {
+                *y = T::from_acc(x.to_acc() * scale * gamma.to_acc());
+            }
+        }
+    }
+
+    unsafe fn rms_backward[S, T: FloatElement](
+        n: usize,
+        x: &[T],
+        gamma: &[T],
+        epsilon: f64,
+        ct: &[T],
+        dx: &mut [T],
+        dgamma: &mut [T::Acc],
+    ) {
+        for ((x, ct), dx) in x.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
+            let scale = rms_scale(x, T::Acc::from_f64(epsilon));
+            let sum = sum([x, ct, gamma], |[x, ct, gamma]| ct.to_acc() * gamma.to_acc() * (x.to_acc() * scale));
+            let mean = sum / T::Acc::from_f64(n as f64);
+            for ((((dx, x), ct), gamma), dgamma) in dx.iter_mut().zip(x).zip(ct).zip(gamma).zip(&mut *dgamma) {
+                let (normal, ct) = (x.to_acc() * scale, ct.to_acc());
+                *dx = T::from_acc((ct * gamma.to_acc() - normal * mean) * scale);
+                *dgamma = *dgamma + ct * normal;
             }
         }
     }
@@ -143,27 +180,101 @@ pub fn layer_norm_grad<T: FloatElement>(
     assert!([x.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand does not hold {rows} x {n} elements");
     assert!(gamma.is_none_or(|g| g.len() == n), "gamma does not have {n} elements");
     assert!(dgamma.len() == n && dbeta.len() == n, "the gradient of a parameter does not have {n} elements");
+    let ones = if gamma.is_none() { vec![T::ONE; n] } else { vec![] };
+    let gamma = gamma.unwrap_or(&ones);
+    let body = backward::<T>();
+    let out = SharedMut::new(dx);
+    let blocks = sum_blocks(pool, rows, n, 2 * n, scratch, &|range, sums| {
+        let (dgamma, dbeta) = sums.split_at_mut(n);
+        // SAFETY: blocks of rows are disjoint; the kernel is compiled for this machine.
+        unsafe { body(n, &x[range.clone()], gamma, epsilon, &ct[range.clone()], out.range(range), dgamma, dbeta) };
+    });
+    store_sums(&blocks, dgamma, 0);
+    store_sums(&blocks, dbeta, n);
+}
+
+/// Computes `y = x / sqrt(mean(x^2) + epsilon) * gamma` for each row (Zhang and Sennrich 2019).
+///
+/// # Panics
+/// If a slice does not have its length.
+pub fn rms_norm<T: FloatElement>(
+    pool: &ThreadPool,
+    rows: usize,
+    n: usize,
+    x: &[T],
+    gamma: &[T],
+    epsilon: f64,
+    y: &mut [T],
+) {
+    assert!([x.len(), y.len()] == [rows * n; 2], "an operand does not hold {rows} x {n} elements");
+    assert_eq!(gamma.len(), n, "gamma does not have {n} elements");
+    if rows * n == 0 {
+        return;
+    }
+    let body = rms_forward::<T>();
+    let chunk = TASK.div_ceil(n) * n;
+    pool.run_chunks(y, chunk, &|index, y| {
+        let x = &x[index * chunk..index * chunk + y.len()];
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
+        unsafe { body(n, x, gamma, epsilon, y) };
+    });
+}
+
+/// Computes the gradients of [`rms_norm`]: with `h = x * s`, `s = 1 / sqrt(mean(x^2) + epsilon)` and `g = ct * gamma`,
+/// `dx = s * (g - h * mean(g * h))`, `dgamma = sum over rows of ct * h`.
+///
+/// # Panics
+/// If a slice does not have its length.
+pub fn rms_norm_grad<T: FloatElement>(
+    pool: &ThreadPool,
+    rows: usize,
+    n: usize,
+    x: &[T],
+    gamma: &[T],
+    epsilon: f64,
+    ct: &[T],
+    dx: &mut [T],
+    dgamma: &mut [T],
+    scratch: &mut Scratch,
+) {
+    assert!([x.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand does not hold {rows} x {n} elements");
+    assert!([gamma.len(), dgamma.len()] == [n; 2], "gamma or its gradient does not have {n} elements");
+    let body = rms_backward::<T>();
+    let out = SharedMut::new(dx);
+    let blocks = sum_blocks(pool, rows, n, n, scratch, &|range, sums| {
+        // SAFETY: blocks of rows are disjoint; the kernel is compiled for this machine.
+        unsafe { body(n, &x[range.clone()], gamma, epsilon, &ct[range.clone()], out.range(range), sums) };
+    });
+    store_sums(&blocks, dgamma, 0);
+}
+
+/// Runs `body` with the elements of each block of rows and the `width` sums of that block, and returns the sums of all
+/// blocks.
+fn sum_blocks<'a, A: Real + Plain>(
+    pool: &ThreadPool,
+    rows: usize,
+    n: usize,
+    width: usize,
+    scratch: &'a mut Scratch,
+    body: &(dyn Fn(Range<usize>, &mut [A]) + Sync),
+) -> Vec<&'a [A]> {
     let blocks = (rows * n).div_ceil(TASK).clamp(1, BLOCKS).min(rows.max(1));
-    let partial = scratch.take::<T::Acc>(blocks * 2 * n);
-    partial.fill(T::Acc::ZERO);
+    let sums = scratch.take::<A>(blocks * width);
+    sums.fill(A::ZERO);
     if n > 0 {
-        let ones = if gamma.is_none() { vec![T::ONE; n] } else { vec![] };
-        let gamma = gamma.unwrap_or(&ones);
-        let body = backward::<T>();
-        let (sums, out) = (SharedMut::new(&mut *partial), SharedMut::new(dx));
-        pool.run(blocks, &|block| {
-            let range = block * rows / blocks * n..(block + 1) * rows / blocks * n;
-            // SAFETY: blocks of rows and their partial sums are disjoint; the kernel is compiled for this machine.
-            unsafe {
-                let (dgamma, dbeta) = sums.range(block * 2 * n..(block + 1) * 2 * n).split_at_mut(n);
-                body(n, &x[range.clone()], gamma, epsilon, &ct[range.clone()], out.range(range), dgamma, dbeta);
-            }
+        pool.run_chunks(sums, width, &|block, sums| {
+            body(block * rows / blocks * n..(block + 1) * rows / blocks * n, sums);
         });
     }
-    for (i, (dgamma, dbeta)) in dgamma.iter_mut().zip(dbeta).enumerate() {
-        let total = |at: usize| (1..blocks).fold(partial[at], |sum, block| sum + partial[block * 2 * n + at]);
-        *dgamma = T::from_acc(total(i));
-        *dbeta = T::from_acc(total(n + i));
+    let sums: &[A] = sums;
+    (0..blocks).map(|block| &sums[block * width..][..width]).collect()
+}
+
+/// Stores the totals of the sums of blocks, from the one at `first` on.
+fn store_sums<T: FloatElement>(blocks: &[&[T::Acc]], out: &mut [T], first: usize) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let sums = blocks.iter().map(|sums| sums[first + i]);
+        *out = T::from_acc(sums.reduce(|a, b| a + b).unwrap_or(T::Acc::ZERO));
     }
 }
 

@@ -7,8 +7,9 @@ use crate::dtype::Element;
 use crate::math::Real;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Plain};
-use crate::sums::{sum, sum_by, PARTIALS};
+use crate::scratch::{with_local, Plain, Scratch};
+use crate::simd::Target;
+use crate::sums::{block, fold, sum, total, WIDE};
 use std::marker::PhantomData;
 
 /// Float that is computed in [`Element::Acc`].
@@ -36,43 +37,76 @@ label!(i8 i16 i32 i64 u8 u16 u32 u64);
 /// Class of each row. Not generic over the label type, so that each kernel is compiled once.
 type Classes<'a> = &'a (dyn Fn(usize) -> Option<usize> + Sync);
 
-/// Minimum elements of a task, which it keeps widened in scratch memory.
+/// Minimum elements of a task.
 const TASK: usize = 1 << 12;
 
-/// Computes the row max, or 0 if it is infinite. NaN are skipped: they propagate to the result through the exponentials.
 #[inline(always)]
-fn row_max<T: FloatElement>(x: &[T]) -> T::Acc {
-    let mut parts = [<T::Acc as Element>::LOWEST; PARTIALS];
-    let mut chunks = x.chunks_exact(PARTIALS);
-    for chunk in &mut chunks {
-        for (part, x) in parts.iter_mut().zip(chunk) {
-            let x = x.to_acc();
-            *part = if x > *part { x } else { *part };
-        }
-    }
-    for (part, x) in parts.iter_mut().zip(chunks.remainder()) {
-        let x = x.to_acc();
-        *part = if x > *part { x } else { *part };
-    }
-    let mut best = parts[0];
-    for part in parts {
-        best = if part > best { part } else { best };
-    }
-    if best.is_finite() {
-        best
+fn larger<A: Real>(a: A, b: A) -> A {
+    if b > a {
+        b
     } else {
-        T::Acc::ZERO
+        a
     }
 }
 
-/// Final stage of a function of this module, on the shifted logits `z` of a row and their exponentials `e`.
+/// Computes the max of a short row, or 0 if it is infinite. NaN are skipped: they propagate to the result through the
+/// exponentials.
+#[inline(always)]
+fn short_max<T: FloatElement>(x: &[T]) -> T::Acc {
+    finite_or_zero(x.iter().fold(<T::Acc as Element>::LOWEST, |max, x| larger(max, x.to_acc())))
+}
+
+/// Computes [`short_max`] of at least [`WIDE`] elements.
+#[inline(always)]
+fn long_max<T: FloatElement>(x: &[T]) -> T::Acc {
+    let mut parts = [<T::Acc as Element>::LOWEST; WIDE];
+    let mut add = |block: &[T; WIDE]| {
+        for j in 0..WIDE {
+            parts[j] = larger(parts[j], block[j].to_acc());
+        }
+    };
+    x.as_chunks().0.iter().for_each(&mut add);
+    add(block(x, x.len() - WIDE));
+    finite_or_zero(fold(parts, larger))
+}
+
+#[inline(always)]
+fn finite_or_zero<A: Real>(max: A) -> A {
+    if max.is_finite() {
+        max
+    } else {
+        A::ZERO
+    }
+}
+
+/// A row in the final stage of a function of this module.
+struct Row<'a, T: Element> {
+    number: usize,
+    x: &'a [T],
+    max: T::Acc,
+    /// Exponentials; empty if [`Finish::LOG`] is true.
+    e: &'a [T::Acc],
+    /// Sum of the exponentials.
+    sum: T::Acc,
+    /// Its logarithm, if [`Finish::LOG`] is true.
+    log_sum: T::Acc,
+}
+
+impl<T: FloatElement> Row<'_, T> {
+    /// Logit of class `i` less the row max.
+    #[inline(always)]
+    fn shifted(&self, i: usize) -> T::Acc {
+        self.x[i].to_acc() - self.max
+    }
+}
+
+/// Final stage of a function of this module.
 trait Finish<T: FloatElement>: Sync {
-    /// Computes the output of row number `row` from the row sum of exponentials and its logarithm. `z` holds the
-    /// shifted logits if `LOG` is true.
-    fn row(&self, row: usize, z: &[T::Acc], e: &[T::Acc], log_sum: T::Acc, row_sum: T::Acc, out: &mut [T]);
+    /// Computes the output of a row.
+    fn row(&self, row: Row<T>, out: &mut [T]);
     /// Number of output elements per row.
     fn width(&self, n: usize) -> usize;
-    /// True if `row` uses the logarithm and the shifted logits.
+    /// True if `row` uses the logarithm of the sum, not the exponentials.
     const LOG: bool;
 }
 
@@ -81,44 +115,102 @@ trait FinishOf: Finish<Self::Element> {
     type Element: FloatElement;
 }
 
+#[inline(always)]
+fn exponentials<S: Target, T: FloatElement>(x: &[T; WIDE], max: T::Acc) -> [T::Acc; WIDE] {
+    let mut e = [T::Acc::ZERO; WIDE];
+    for j in 0..WIDE {
+        e[j] = (x[j].to_acc() - max).exp::<S>();
+    }
+    e
+}
+
+/// Sums `exp(x - max)` of a row of at least [`WIDE`] elements and passes the exponentials to `store`, block by
+/// block. The last block may overlap the one before.
+#[inline(always)]
+fn sum_exponentials<S: Target, T: FloatElement>(
+    x: &[T],
+    max: T::Acc,
+    mut store: impl FnMut(usize, &[T::Acc; WIDE]),
+) -> T::Acc {
+    let mut parts = [T::Acc::ZERO; WIDE];
+    let (blocks, rest) = x.as_chunks();
+    for (number, block) in blocks.iter().enumerate() {
+        let e = exponentials::<S, T>(block, max);
+        for j in 0..WIDE {
+            parts[j] = parts[j] + e[j];
+        }
+        store(number * WIDE, &e);
+    }
+    if !rest.is_empty() {
+        let start = x.len() - WIDE;
+        let e = exponentials::<S, T>(block(x, start), max);
+        for j in 0..WIDE {
+            parts[j] = parts[j] + if j < WIDE - rest.len() { T::Acc::ZERO } else { e[j] };
+        }
+        store(start, &e);
+    }
+    total(parts)
+}
+
 multiversion! {
-    /// Computes shifted logits, and exponentials of a block of rows at once, so that short rows fill the vectors, too.
-    /// Without memory for the exponentials they replace the logits.
-    unsafe fn exponentials[S, T: FloatElement](n: usize, x: &[T], z: &mut [T::Acc], e: Option<&mut [T::Acc]>) {
-        for (x, z) in x.chunks_exact(n).zip(z.chunks_exact_mut(n)) {
-            let max = row_max(x);
-            for (z, x) in z.iter_mut().zip(x) {
-                *z = x.to_acc() - max;
+    /// Computes the row max of short rows, and the exponentials of all rows at once, so that they fill the vectors.
+    unsafe fn short_exponentials(isa)[S, T: FloatElement](n: usize, x: &[T], maxima: &mut [T::Acc], e: &mut [T::Acc]) {
+        for ((x, e), max) in x.chunks_exact(n).zip(e.chunks_exact_mut(n)).zip(maxima) {
+            *max = short_max(x);
+            for (e, x) in e.iter_mut().zip(x) {
+                *e = x.to_acc() - *max;
             }
         }
-        match e {
-            Some(e) => {
-                for (e, z) in e.iter_mut().zip(&*z) {
-                    *e = z.exp::<S>();
-                }
-            }
-            None => {
-                for z in z.iter_mut() {
-                    *z = z.exp::<S>();
-                }
-            }
+        for e in e.iter_mut() {
+            *e = e.exp::<S>();
         }
     }
 
-    /// Applies the final stage to a block of rows.
-    unsafe fn finish_rows[S, F: FinishOf](
+    /// Computes the row max and the sum of the exponentials of a long row. The exponentials go to `e`, if it is not empty.
+    unsafe fn long_exponentials(isa)[S, T: FloatElement](x: &[T], e: &mut [T::Acc]) -> (T::Acc, T::Acc) {
+        let max = long_max(x);
+        let sum = match e.is_empty() {
+            true => sum_exponentials::<S, T>(x, max, |_, _| {}),
+            false => sum_exponentials::<S, T>(x, max, |start, block| {
+                e[start..start + WIDE].copy_from_slice(block);
+            }),
+        };
+        (max, sum)
+    }
+
+    unsafe fn finish_short[S, F: FinishOf](
         finish: &F,
         first: usize,
         n: usize,
-        z: &[<F::Element as Element>::Acc],
-        e: &[<F::Element as Element>::Acc],
+        x: &[F::Element],
+        scratch: &mut Scratch,
         out: &mut [F::Element],
     ) {
-        let width = finish.width(n);
-        for (row, ((z, e), out)) in z.chunks_exact(n).zip(e.chunks_exact(n)).zip(out.chunks_exact_mut(width)).enumerate() {
-            let row_sum = sum([e], |[e]| e);
-            let log_sum = if F::LOG { row_sum.log::<S>() } else { row_sum };
-            finish.row(first + row, z, e, log_sum, row_sum, out);
+        let (e, maxima) = scratch.take2(x.len(), x.len() / n);
+        // SAFETY: the kernel is compiled for this machine.
+        unsafe { short_exponentials::<F::Element>(S::ISA)(n, x, maxima, e) };
+        let rows = x.chunks_exact(n).zip(e.chunks_exact(n)).zip(maxima).enumerate();
+        for ((i, ((x, e), max)), out) in rows.zip(out.chunks_exact_mut(finish.width(n))) {
+            let sum = sum([e], |[e]| e);
+            let log_sum = if F::LOG { sum.log::<S>() } else { sum };
+            finish.row(Row { number: first + i, x, max: *max, e, sum, log_sum }, out);
+        }
+    }
+
+    unsafe fn finish_long[S, F: FinishOf](
+        finish: &F,
+        first: usize,
+        n: usize,
+        x: &[F::Element],
+        scratch: &mut Scratch,
+        out: &mut [F::Element],
+    ) {
+        let e = scratch.take(if F::LOG { 0 } else { n });
+        for (i, (x, out)) in x.chunks_exact(n).zip(out.chunks_exact_mut(finish.width(n))).enumerate() {
+            // SAFETY: the kernel is compiled for this machine.
+            let (max, sum) = unsafe { long_exponentials::<F::Element>(S::ISA)(x, e) };
+            let log_sum = if F::LOG { sum.log::<S>() } else { sum };
+            finish.row(Row { number: first + i, x, max, e, sum, log_sum }, out);
         }
     }
 }
@@ -132,20 +224,15 @@ fn run<F: FinishOf>(pool: &ThreadPool, rows: usize, n: usize, x: &[F::Element], 
         out.fill(F::Element::ZERO);
         return;
     }
-    let (exponentials, finish_rows) = (exponentials::<F::Element>(), finish_rows::<F>());
+    let finish_rows = if n < WIDE { finish_short::<F>() } else { finish_long::<F>() };
     let out = SharedMut::new(out);
     pool.run_ranges(rows, TASK.div_ceil(n), &|range| {
         with_local(|local| {
-            let len = range.len() * n;
             let x = &x[range.start * n..range.end * n];
             // SAFETY: ranges of rows are disjoint.
             let out = unsafe { out.range(range.start * width..range.end * width) };
-            let (z, e) = local.take2(len, if F::LOG { len } else { 0 });
-            // SAFETY: the kernels are compiled for this machine.
-            unsafe {
-                exponentials(n, x, z, F::LOG.then_some(&mut *e));
-                finish_rows(finish, range.start, n, z, if F::LOG { e } else { z }, out);
-            }
+            // SAFETY: the kernel is compiled for this machine.
+            unsafe { finish_rows(finish, range.start, n, x, local, out) };
         });
     });
 }
@@ -153,8 +240,7 @@ fn run<F: FinishOf>(pool: &ThreadPool, rows: usize, n: usize, x: &[F::Element], 
 /// Defines a [`Finish`] stage: its fields, output width and the computation of a row.
 macro_rules! finish {
     ($name:ident<$life:lifetime, $T:ident> { $($field:ident: $type:ty),* $(,)? }
-     log $log:literal, width |$n:ident| $width:expr,
-     |$self:ident, $row:ident, $z:ident, $e:ident, $log_sum:ident, $row_sum:ident, $out:ident| $body:block) => {
+     log $log:literal, width |$n:ident| $width:expr, |$self:ident, $row:ident, $out:ident| $body:block) => {
         struct $name<$life, $T: FloatElement> {
             $($field: $type,)*
             element: PhantomData<&$life [$T]>,
@@ -166,9 +252,7 @@ macro_rules! finish {
                 $width
             }
             #[inline(always)]
-            fn row(&$self, $row: usize, $z: &[T::Acc], $e: &[T::Acc], $log_sum: T::Acc, $row_sum: T::Acc,
-                   $out: &mut [T]) {
-                let _ = ($row, $z.len(), $e.len(), $log_sum, $row_sum);
+            fn row(&$self, $row: Row<$T>, $out: &mut [T]) {
                 $body
             }
         }
@@ -180,60 +264,60 @@ macro_rules! finish {
 
 finish!(Softmax<'a, T> {}
 log false, width |n| n,
-|self, row, z, e, log_sum, row_sum, out| {
-    let scale = T::Acc::ONE / row_sum;
-    for (out, e) in out.iter_mut().zip(e) {
+|self, row, out| {
+    let scale = T::Acc::ONE / row.sum;
+    for (out, e) in out.iter_mut().zip(row.e) {
         *out = T::from_acc(*e * scale);
     }
 });
 
 finish!(LogSoftmax<'a, T> {}
 log true, width |n| n,
-|self, row, z, e, log_sum, row_sum, out| {
-    for (out, z) in out.iter_mut().zip(z) {
-        *out = T::from_acc(*z - log_sum);
+|self, row, out| {
+    for (out, x) in out.iter_mut().zip(row.x) {
+        *out = T::from_acc((x.to_acc() - row.max) - row.log_sum);
     }
 });
 
 finish!(DenseLoss<'a, T> { targets: &'a [T] }
 log true, width |_n| 1,
-|self, row, z, e, log_sum, row_sum, out| {
-    let targets = &self.targets[row * z.len()..][..z.len()];
-    let loss = sum_by(z.len(), |i| targets[i].to_acc() * (log_sum - z[i]));
+|self, row, out| {
+    let targets = &self.targets[row.number * row.x.len()..][..row.x.len()];
+    let loss = sum([targets, row.x], |[target, x]| target.to_acc() * (row.log_sum - (x.to_acc() - row.max)));
     out[0] = T::from_acc(loss);
 });
 
 finish!(DenseGrad<'a, T> { targets: &'a [T], ct: &'a [T] }
 log false, width |n| n,
-|self, row, z, e, log_sum, row_sum, out| {
-    let targets = &self.targets[row * e.len()..][..e.len()];
-    let ct = self.ct[row].to_acc();
-    let scale = sum([targets], |[target]| target.to_acc()) / row_sum;
-    for ((out, e), target) in out.iter_mut().zip(e).zip(targets) {
+|self, row, out| {
+    let targets = &self.targets[row.number * row.e.len()..][..row.e.len()];
+    let ct = self.ct[row.number].to_acc();
+    let scale = sum([targets], |[target]| target.to_acc()) / row.sum;
+    for ((out, e), target) in out.iter_mut().zip(row.e).zip(targets) {
         *out = T::from_acc((*e * scale - target.to_acc()) * ct);
     }
 });
 
 finish!(SparseLoss<'a, T> { class: Classes<'a> }
 log true, width |_n| 1,
-|self, row, z, e, log_sum, row_sum, out| {
-    let class = (self.class)(row);
-    out[0] = class.map_or(T::ZERO, |class| T::from_acc(log_sum - z[class]));
+|self, row, out| {
+    let class = (self.class)(row.number);
+    out[0] = class.map_or(T::ZERO, |class| T::from_acc(row.log_sum - row.shifted(class)));
 });
 
 finish!(SparseGrad<'a, T> { class: Classes<'a>, ct: &'a [T] }
 log false, width |n| n,
-|self, row, z, e, log_sum, row_sum, out| {
-    let ct = self.ct[row].to_acc();
-    let scale = T::Acc::ONE / row_sum;
-    let Some(class) = (self.class)(row) else {
+|self, row, out| {
+    let ct = self.ct[row.number].to_acc();
+    let scale = T::Acc::ONE / row.sum;
+    let Some(class) = (self.class)(row.number) else {
         out.fill(T::ZERO);
         return;
     };
-    for (out, e) in out.iter_mut().zip(e) {
+    for (out, e) in out.iter_mut().zip(row.e) {
         *out = T::from_acc(*e * scale * ct);
     }
-    out[class] = T::from_acc((e[class] * scale - T::Acc::ONE) * ct);
+    out[class] = T::from_acc((row.e[class] * scale - T::Acc::ONE) * ct);
 });
 
 /// Computes `y = exp(x - max) / sum exp(x - max)` for each row.

@@ -1,9 +1,12 @@
-//! Sums over rows. They use sixteen interleaved partial sums that are added in order, the same on every machine.
+//! Sums over rows. They use interleaved partial sums that are added in order, the same on every machine.
 
 use crate::math::Real;
 
-/// Interleaved partial sums.
-pub(crate) const PARTIALS: usize = 16;
+/// Interleaved partial sums of short rows.
+const PARTIALS: usize = 16;
+/// Interleaved partial sums of rows of at least as many elements: four AVX-512 registers, whose additions overlap. A shorter
+/// loop over them is unrolled by LLVM before it is vectorised, and then may stay scalar.
+pub(crate) const WIDE: usize = 64;
 
 /// Sums `f` of the elements at each position of slices that are at least as long as the first.
 #[inline(always)]
@@ -20,14 +23,53 @@ pub(crate) fn sums<const K: usize, const M: usize, T: Copy, A: Real>(
 ) -> [A; M] {
     let n = slices[0].len();
     let slices = slices.map(|slice| &slice[..n]);
+    if n < WIDE {
+        return sums_of_few(slices, f);
+    }
+    let mut parts = [[A::ZERO; WIDE]; M];
+    for start in (0..n / WIDE * WIDE).step_by(WIDE) {
+        // Blocks of known length, so that the loop over them becomes vector instructions without checks.
+        let blocks = slices.map(|slice| block(slice, start));
+        for j in 0..WIDE {
+            let terms = f(blocks.map(|block: &[T; WIDE]| block[j]));
+            for (part, term) in parts.iter_mut().zip(terms) {
+                part[j] = part[j] + term;
+            }
+        }
+    }
+    let counted = WIDE - n % WIDE;
+    if counted < WIDE {
+        // The last block overlaps the one before.
+        let blocks = slices.map(|slice| block(slice, n - WIDE));
+        for j in 0..WIDE {
+            let terms = f(blocks.map(|block: &[T; WIDE]| block[j]));
+            for (part, term) in parts.iter_mut().zip(terms) {
+                part[j] = part[j] + if j < counted { A::ZERO } else { term };
+            }
+        }
+    }
+    parts.map(total)
+}
+
+/// Returns the block of `P` elements from `start` on.
+#[inline(always)]
+pub(crate) fn block<T, const P: usize>(slice: &[T], start: usize) -> &[T; P] {
+    slice[start..start + P].try_into().expect("a block has its length")
+}
+
+/// Computes [`sums`] of short rows.
+#[inline(always)]
+fn sums_of_few<const K: usize, const M: usize, T: Copy, A: Real>(
+    slices: [&[T]; K],
+    f: impl Fn([T; K]) -> [A; M],
+) -> [A; M] {
+    let n = slices[0].len();
     let full = n / PARTIALS * PARTIALS;
     let mut parts = [[A::ZERO; PARTIALS]; M];
     for start in (0..full).step_by(PARTIALS) {
-        // Blocks of known length, so that the loop over them becomes vector instructions without checks.
-        let blocks: [&[T; PARTIALS]; K] =
-            slices.map(|slice| slice[start..start + PARTIALS].try_into().expect("a block has its length"));
+        let blocks = slices.map(|slice| block(slice, start));
         for j in 0..PARTIALS {
-            let terms = f(blocks.map(|block| block[j]));
+            let terms = f(blocks.map(|block: &[T; PARTIALS]| block[j]));
             for (part, term) in parts.iter_mut().zip(terms) {
                 part[j] = part[j] + term;
             }
@@ -42,22 +84,19 @@ pub(crate) fn sums<const K: usize, const M: usize, T: Copy, A: Real>(
     parts.map(total)
 }
 
-/// Sums `f` over `0..n`.
+/// Sums partial sums in pairs.
 #[inline(always)]
-pub(crate) fn sum_by<A: Real>(n: usize, f: impl Fn(usize) -> A) -> A {
-    let mut parts = [A::ZERO; PARTIALS];
-    for i in 0..n {
-        parts[i % PARTIALS] = parts[i % PARTIALS] + f(i);
-    }
-    total(parts)
+pub(crate) fn total<const P: usize, A: Real>(parts: [A; P]) -> A {
+    fold(parts, |a, b| a + b)
 }
 
+/// Folds interleaved partial results, a power of two, by halves.
 #[inline(always)]
-fn total<A: Real>(mut parts: [A; PARTIALS]) -> A {
-    let mut width = PARTIALS / 2;
+pub(crate) fn fold<const P: usize, A: Copy>(mut parts: [A; P], f: impl Fn(A, A) -> A) -> A {
+    let mut width = P / 2;
     while width > 0 {
         for j in 0..width {
-            parts[j] = parts[j] + parts[j + width];
+            parts[j] = f(parts[j], parts[j + width]);
         }
         width /= 2;
     }
@@ -68,9 +107,25 @@ fn total<A: Real>(mut parts: [A; PARTIALS]) -> A {
 mod tests {
     use super::*;
 
+    /// Sums `f` over `0..n`.
+    fn sum_by<A: Real>(n: usize, f: impl Fn(usize) -> A) -> A {
+        fn partial<const P: usize, A: Real>(n: usize, f: impl Fn(usize) -> A) -> A {
+            let mut parts = [A::ZERO; P];
+            let full = if n < WIDE { n } else { n / WIDE * WIDE };
+            (0..full).for_each(|i| parts[i % P] = parts[i % P] + f(i));
+            (full..n).for_each(|i| parts[P - (n - i)] = parts[P - (n - i)] + f(i));
+            total(parts)
+        }
+        if n < WIDE {
+            partial::<PARTIALS, A>(n, f)
+        } else {
+            partial::<WIDE, A>(n, f)
+        }
+    }
+
     #[test]
     fn all_sums_add_in_the_same_order() {
-        for n in [0, 1, 15, 16, 17, 100, 1000] {
+        for n in [0, 1, 15, 16, 17, 63, 64, 65, 100, 128, 1000] {
             let a: Vec<f32> = (0..n).map(|i| (i as f32 * 0.37).sin()).collect();
             let b: Vec<f32> = (0..n).map(|i| (i as f32 * 0.73).cos()).collect();
             let product = sum_by(n, |i| a[i] * b[i]);

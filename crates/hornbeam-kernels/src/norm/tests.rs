@@ -32,6 +32,7 @@ fn check<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
             dbeta[i] += c[i];
         }
     }
+    check_rms::<T>(random, rows, n);
     let mut before: Option<Vec<u64>> = None;
     for threads in [1, 2, 3] {
         let pool = ThreadPool::new(threads);
@@ -50,12 +51,45 @@ fn check<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
     }
 }
 
+fn check_rms<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
+    let (x, ct, gamma) = (random.values::<T>(rows * n), random.values::<T>(rows * n), random.values::<T>(n));
+    let epsilon = 1e-3;
+    let [mut y, mut dx] = [vec![], vec![]];
+    let mut dgamma = vec![0.0; n];
+    for r in 0..rows {
+        let row = |from: &[T]| -> Vec<f64> { from[r * n..(r + 1) * n].iter().map(|v| v.to_f64()).collect() };
+        let (x, c) = (row(&x), row(&ct));
+        let s = 1.0 / (x.iter().map(|v| v * v).sum::<f64>() / n as f64 + epsilon).sqrt();
+        let g: Vec<f64> = (0..n).map(|i| c[i] * gamma[i].to_f64()).collect();
+        let mgh = (0..n).map(|i| g[i] * x[i] * s).sum::<f64>() / n as f64;
+        for i in 0..n {
+            y.push(x[i] * s * gamma[i].to_f64());
+            dx.push(s * (g[i] - x[i] * s * mgh));
+            dgamma[i] += c[i] * x[i] * s;
+        }
+    }
+    let mut before: Option<Vec<u64>> = None;
+    for threads in [1, 2, 3] {
+        let pool = ThreadPool::new(threads);
+        let [mut gy, mut gx] = [vec![T::ZERO; rows * n], vec![T::ZERO; rows * n]];
+        let mut gg = vec![T::ONE; n];
+        rms_norm(&pool, rows, n, &x, &gamma, epsilon, &mut gy);
+        rms_norm_grad(&pool, rows, n, &x, &gamma, epsilon, &ct, &mut gx, &mut gg, &mut Scratch::new());
+        close("rms_norm", &gy, &y, 1.0);
+        close("dx of rms_norm", &gx, &dx, 32.0);
+        close("dgamma of rms_norm", &gg, &dgamma, (rows as f64).sqrt() * 4.0);
+        let bits = gy.iter().chain(&gx).chain(&gg).map(|v| v.to_f64().to_bits()).collect();
+        assert!(before.as_ref().is_none_or(|before| *before == bits), "{threads} threads differ: {rows} x {n}");
+        before = Some(bits);
+    }
+}
+
 #[test]
 fn floats_agree_with_the_definition_on_every_instruction_set() {
     for isa in Isa::available() {
         with_isa(isa, || {
             let mut random = Random::new(10);
-            for (rows, n) in [(128, 64), (1, 1), (7, 3), (300, 33), (20, 700), (2, 5000)] {
+            for (rows, n) in [(128, 64), (1, 1), (7, 3), (300, 33), (90, 96), (20, 700), (2, 5000)] {
                 check::<f32>(&mut random, rows, n);
                 check::<f64>(&mut random, rows, n);
                 check::<f16>(&mut random, rows, n);
