@@ -6,7 +6,7 @@ use super::named::named;
 use super::BinaryFn;
 use crate::dispatch;
 use crate::dtype::{Bool, DType};
-use crate::math::Real;
+use crate::math::{gelu_derivative, gelu_tanh_derivative, Real};
 use crate::simd::Target;
 
 macro_rules! binary_ops {
@@ -101,6 +101,9 @@ binary_ops! {
     Xor "xor": wrapping |a, b| a.xor(b), bool |a, b| a ^ b;
     ShiftLeft "shift_left": wrapping |a, b| a.shift_left(b);
     ShiftRight "shift_right": int |a, b| a.shift_right(b);
+    // Gradients: the derivative at a, times the gradient b of the result.
+    GeluVjp "gelu_vjp": float |a, b| b * gelu_derivative::<S, R>(a);
+    GeluTanhVjp "gelu_tanh_vjp": float |a, b| b * gelu_tanh_derivative::<S, R>(a);
 }
 
 /// Kernel of `op` on two arrays of `dtype`, or `None` if the operation is not defined.

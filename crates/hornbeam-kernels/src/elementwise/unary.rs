@@ -6,7 +6,7 @@ use super::named::named;
 use super::{convert, UnaryFn};
 use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
-use crate::math::Real;
+use crate::math::{gelu, gelu_tanh, Real};
 use crate::simd::Target;
 
 /// Defines unary operations, one per line: name, and the scalar function for each class of dtypes.
@@ -161,6 +161,8 @@ unary_ops! {
     Lgamma "lgamma": sequential |x| x.lgamma();
     Digamma "digamma": sequential |x| x.digamma();
     Logistic "logistic": float |x| x.logistic::<S>();
+    Gelu "gelu": float |x| gelu::<S, R>(x);
+    GeluTanh "gelu_tanh": float |x| gelu_tanh::<S, R>(x);
     IsFinite "is_finite": test |x| (x.to_f64() - x.to_f64()) == 0.0;
     LogicalNot "logical_not": wrapping |x| !x, bool |x| !x.get();
 }

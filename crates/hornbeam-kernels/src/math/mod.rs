@@ -7,10 +7,12 @@
 //! NaN propagates through every function: selects are written so that a failed comparison keeps the NaN.
 
 mod double;
+mod gelu;
 mod single;
 #[cfg(test)]
 mod tests;
 
+pub use gelu::{gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative};
 pub use single::{erf, erf_inv, exp, expm1, log, log1p, logistic, pow, tanh};
 
 use crate::simd::Target;

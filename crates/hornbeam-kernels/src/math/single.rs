@@ -150,31 +150,42 @@ pub fn logistic<S: Target>(x: f32) -> f32 {
     (if x < 0.0 { z } else { 1.0 }) / (1.0 + z)
 }
 
+/// Error function: `x + x p(x^2)` near 0, beyond a polynomial around the middle of the interval that ends where the result
+/// rounds to 1.
 #[inline(always)]
 pub fn erf<S: Target>(x: f32) -> f32 {
-    let t = x.abs();
+    const BORDER: f32 = 1.0;
+    const END: f32 = 3.92;
+    let magnitude = x.abs();
     let near = poly::<S, 7>(
         x * x,
-        [0.128_379_17, -0.376_126_26, 0.112_836, -0.026_854_444, 0.005_189_535_7, -0.000_802_084_2, 7.888_912e-5],
+        [0.128_379_17, -0.376_126_26, 0.112_835_79, -0.026_853_347, 0.005_187_162, -0.000_799_785_3, 7.806_903e-5],
     );
     let near = mul_add::<S>(near, x, x);
-    let t4 = if t > 4.0 { 4.0 } else { t };
-    let tail = poly::<S, 8>(
-        t4,
+    let clamped = if magnitude > END { END } else { magnitude };
+    let far = poly::<S, 15>(
+        clamped - 0.5 * (BORDER + END),
         [
-            0.000_169_203_94,
-            -1.129_488_3,
-            -0.633_400_86,
-            -0.108_220_37,
-            0.025_080_606,
-            -0.004_156_250_5,
-            0.000_431_392_58,
-            -2.082_853e-5,
+            0.999_496_64,
+            0.002_656_291_5,
+            -0.006_534_419,
+            0.009_831_941,
+            -0.009_914_619,
+            0.006_801_133,
+            -0.002_936_271_7,
+            0.000_457_091_58,
+            0.000_354_907,
+            -0.000_298_024_9,
+            7.642_565e-5,
+            2.415_086e-5,
+            -1.751_817e-5,
+            1.704_923_8e-7,
+            1.117_796_2e-6,
         ],
     );
-    let far = (1.0 - exp::<S>(tail)).copysign(x);
-    if t > 0.95 {
-        far
+    let far = if far > 1.0 { 1.0 } else { far };
+    if magnitude > BORDER {
+        far.copysign(x)
     } else {
         near
     }

@@ -67,11 +67,51 @@ accuracy! {
     log1p_error 3.0: |x| log1p::<S>(x), |x| x.ln_1p();
     tanh_error 4.0: |x| tanh::<S>(x), |x| x.tanh();
     logistic_error 4.0: |x| logistic::<S>(x), |x| Real::logistic::<S>(x);
-    erf_error 3.0: |x| erf::<S>(x), |x| erf64(x);
+    erf_error 1.5: |x| erf::<S>(x), |x| erf64(x);
     erf_inv_error 4.0: |x| erf_inv::<S>(x), |x| erf_inv64(x);
     sin_error 2.0: |x| if x.is_far() { x.sin_any() } else { Real::sin::<S>(x) }, |x| x.sin();
     cos_error 2.0: |x| if x.is_far() { x.cos_any() } else { Real::cos::<S>(x) }, |x| x.cos();
     lgamma_error 1.0: |x| Real::lgamma(x), |x| lgamma64(x);
+}
+
+/// Largest error of `ours` in units of the last place of `scale(x)`, between -12 and 12.
+fn worst_scaled(ours: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64, scale: impl Fn(f64) -> f64) -> f64 {
+    let errors = (-120_000..120_000).map(|i| {
+        let x = i as f32 * 1e-4;
+        let wide = f64::from(x);
+        (f64::from(ours(x)) - exact(wide)).abs() / (scale(wide) * f64::from(f32::EPSILON))
+    });
+    errors.fold(0.0, |worst, error| if error > worst || error.is_nan() { error } else { worst })
+}
+
+#[test]
+fn gelu_and_its_derivatives_agree_with_double_precision() {
+    fn run<S: Target>() {
+        let phi = |x: f64| (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let cdf = |x: f64| 0.5 * (1.0 + erf64(x * std::f64::consts::FRAC_1_SQRT_2));
+        let inner = |x: f64| (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+        let inner_derivative = |x: f64| (2.0 / std::f64::consts::PI).sqrt() * (1.0 + 3.0 * 0.044715 * x * x);
+        // The sums 1 + erf and 1 + tanh round to a unit of 1, which x multiplies.
+        let size = |x: f64| x.abs().max(1e-30);
+        let errors = [
+            worst_scaled(gelu::<S, f32>, |x| x * cdf(x), size),
+            worst_scaled(gelu_tanh::<S, f32>, |x| 0.5 * x * (1.0 + inner(x).tanh()), size),
+            worst_scaled(gelu_derivative::<S, f32>, |x| cdf(x) + x * phi(x), |_| 1.0),
+            worst_scaled(
+                gelu_tanh_derivative::<S, f32>,
+                |x| 0.5 * (1.0 + inner(x).tanh()) + 0.5 * x * inner_derivative(x) / inner(x).cosh().powi(2),
+                |_| 1.0,
+            ),
+        ];
+        println!("{errors:?}");
+        // 1 - tanh^2 cancels where its factors are about 10.
+        let limits = [4.0, 4.0, 4.0, 16.0];
+        assert!(errors.iter().zip(limits).all(|(error, limit)| *error < limit), "{errors:?}");
+    }
+    run::<Avx2>();
+    run::<Portable>();
+    assert!(gelu::<Portable, f32>(f32::NAN).is_nan() && gelu_derivative::<Portable, f32>(f32::NAN).is_nan());
+    assert_eq!(gelu::<Portable, f32>(f32::INFINITY), f32::INFINITY);
 }
 
 #[test]
