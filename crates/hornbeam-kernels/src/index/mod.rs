@@ -9,12 +9,14 @@ mod scatter;
 mod sort;
 #[cfg(test)]
 mod tests;
+mod top_k;
 
 pub use scatter::{scatter, scatter_fused, Scatter};
 pub use sort::argsort;
+pub use top_k::top_k;
 
 use crate::dispatch;
-use crate::dtype::{DType, Element};
+use crate::dtype::{DType, Element as _};
 use crate::pool::ThreadPool;
 use crate::reduce::typed;
 use crate::scratch::{with_local, Plain};
@@ -31,6 +33,8 @@ pub struct IndexSpec<'a> {
     pub batch_dims: usize,
     /// Shape of the indices; the last axis is `k`.
     pub indices_shape: &'a [usize],
+    /// Only the indices of one batch are passed, which all batches share.
+    pub shared: bool,
 }
 
 impl IndexSpec<'_> {
@@ -58,43 +62,71 @@ impl IndexSpec<'_> {
         self.indices_shape[..self.indices_shape.len() - 1].iter().product()
     }
 
-    /// Computes the slice number of every tuple.
+    /// Number of index tuples of one batch.
+    fn tuples_per_batch(&self) -> usize {
+        self.indices_shape[self.batch_dims..self.indices_shape.len() - 1].iter().product()
+    }
+
+    /// Computes the slice number of every tuple that is passed.
     fn resolve(&self, dtype: DType, indices: &[u8], out: &mut [usize]) {
-        let (k, batch, axes) = (self.k(), self.batch(), self.indexed());
-        let tuples_per_batch = out.len().checked_div(batch).unwrap_or(0);
+        let (k, axes) = (self.k(), self.indexed());
         let span: usize = axes.iter().product();
         assert!(out.is_empty() || span > 0, "cannot index an axis of extent 0 in {:?}", self.shape);
+        assert_eq!(indices.len(), out.len() * k * dtype.size(), "the indices do not have their shape");
+        if out.is_empty() {
+            return;
+        }
+        let tuples_per_batch = self.tuples_per_batch();
         dispatch!(int, dtype, T => {
+            // An index beyond i64 is beyond every extent, too.
+            let clamp = |index: T, extent: usize| {
+                if index.to_f64() < 0.0 { 0 } else { (index as usize).min(extent - 1) }
+            };
             let indices = typed::<T>(indices);
-            assert_eq!(indices.len(), out.len() * k, "the indices do not have their shape");
-            for (i, out) in out.iter_mut().enumerate() {
-                let tuple = &indices[i * k..][..k];
-                let within = tuple.iter().zip(axes).fold(0, |flat, (&index, &extent)| {
-                    flat * extent + clamp(index, extent)
-                });
-                *out = i / tuples_per_batch * span + within;
+            for (batch, out) in out.chunks_exact_mut(tuples_per_batch).enumerate() {
+                let indices = &indices[batch * tuples_per_batch * k..][..tuples_per_batch * k];
+                if let [extent] = axes {
+                    for (out, &index) in out.iter_mut().zip(indices) {
+                        *out = batch * span + clamp(index, *extent);
+                    }
+                    continue;
+                }
+                for (i, out) in out.iter_mut().enumerate() {
+                    let tuple = indices[i * k..][..k].iter().zip(axes);
+                    let within = tuple.fold(0, |flat, (&index, &extent)| flat * extent + clamp(index, extent));
+                    *out = batch * span + within;
+                }
             }
         }, else panic!("indices of {dtype}"));
     }
 
-    /// Calls `body` with the slice numbers of all tuples.
-    fn with_slices<R>(&self, dtype: DType, indices: &[u8], body: impl FnOnce(&[usize]) -> R) -> R {
+    /// Calls `body` with the slice numbers of all tuples that are passed.
+    fn with_passed<R>(&self, dtype: DType, indices: &[u8], body: impl FnOnce(&[usize]) -> R) -> R {
         with_local(|scratch| {
-            let slices = scratch.take::<usize>(self.tuples());
+            let slices = scratch.take(if self.shared { self.tuples_per_batch() } else { self.tuples() });
             self.resolve(dtype, indices, slices);
             body(slices)
         })
     }
-}
 
-/// Clamps an index to `0..extent`.
-#[inline(always)]
-fn clamp<T: Element>(index: T, extent: usize) -> usize {
-    if index < T::ZERO {
-        return 0;
+    /// Calls `body` with the slice numbers of all tuples.
+    fn with_slices<R>(&self, dtype: DType, indices: &[u8], body: impl FnOnce(&[usize]) -> R) -> R {
+        if !self.shared {
+            return self.with_passed(dtype, indices, body);
+        }
+        self.with_passed(dtype, indices, |first| {
+            with_local(|scratch| {
+                let slices = scratch.take(self.tuples());
+                let span: usize = self.indexed().iter().product();
+                for (batch, slices) in slices.chunks_exact_mut(first.len().max(1)).enumerate() {
+                    for (slice, first) in slices.iter_mut().zip(first) {
+                        *slice = batch * span + first;
+                    }
+                }
+                body(slices)
+            })
+        })
     }
-    // Exact in f64 below 2^53, beyond which every index is out of range.
-    (index.to_f64() as usize).min(extent - 1)
 }
 
 /// Gathers the indexed slices into `y` of shape `indices_shape[..-1] + shape[batch_dims + k..]`. `size` is the size of an
@@ -117,20 +149,42 @@ pub fn gather(
     if y.is_empty() {
         return;
     }
-    spec.with_slices(index_dtype, indices, |slices| {
+    spec.with_passed(index_dtype, indices, |slices| {
         let rows_per_task = (TASK_BYTES / row).max(1);
-        pool.run_chunks(y, rows_per_task * row, &|task, y| {
-            let slices = &slices[task * rows_per_task..];
-            match row {
-                // Single elements: a call of memcpy takes longer than the copy.
-                1 => gather_elements::<1>(x, slices, y),
-                2 => gather_elements::<2>(x, slices, y),
-                4 => gather_elements::<4>(x, slices, y),
-                8 => gather_elements::<8>(x, slices, y),
-                _ => y.chunks_exact_mut(row).zip(slices).for_each(|(y, &i)| y.copy_from_slice(&x[i * row..][..row])),
+        let batch = x.len() / spec.batch();
+        pool.run_chunks(y, rows_per_task * row, &|task, mut y| {
+            let mut first = task * rows_per_task;
+            while !y.is_empty() {
+                // Shared indices count from the beginning of each batch.
+                let (x, start) = if spec.shared {
+                    (&x[first / slices.len() * batch..][..batch], first % slices.len())
+                } else {
+                    (x, first)
+                };
+                let count = (slices.len() - start).min(y.len() / row);
+                let (part, rest) = y.split_at_mut(count * row);
+                gather_rows(x, row, &slices[start..start + count], part);
+                (y, first) = (rest, first + count);
             }
         });
     });
+}
+
+/// Gathers slices of `row` bytes.
+fn gather_rows(x: &[u8], row: usize, slices: &[usize], y: &mut [u8]) {
+    match row {
+        // A few registers: a call of memcpy takes longer than the copy.
+        1 => gather_elements::<1>(x, slices, y),
+        2 => gather_elements::<2>(x, slices, y),
+        4 => gather_elements::<4>(x, slices, y),
+        8 => gather_elements::<8>(x, slices, y),
+        16 => gather_elements::<16>(x, slices, y),
+        32 => gather_elements::<32>(x, slices, y),
+        64 => gather_elements::<64>(x, slices, y),
+        128 => gather_elements::<128>(x, slices, y),
+        256 => gather_elements::<256>(x, slices, y),
+        _ => y.chunks_exact_mut(row).zip(slices).for_each(|(y, &i)| y.copy_from_slice(&x[i * row..][..row])),
+    }
 }
 
 fn gather_elements<const N: usize>(x: &[u8], slices: &[usize], y: &mut [u8]) {

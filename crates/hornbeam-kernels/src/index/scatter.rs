@@ -1,11 +1,16 @@
 //! Scatter: updates of slices in row order.
 
-use super::{bytes, bytes_mut, IndexSpec, TASK_BYTES};
+use std::ops::Range;
+
+use super::{bytes, bytes_mut, sort, IndexSpec, TASK_BYTES};
+use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::elementwise::{binary, Binary, BinaryFn};
 use crate::gemm::FusedEpilogue;
+use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Plain};
+use crate::scratch::{with_local, Plain, Scratch};
+use crate::window::PoolElement;
 
 /// Combination of an update with the element at its destination in [`scatter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,53 +77,101 @@ pub fn scatter(
     if updates.is_empty() {
         return;
     }
+    let add = if mode == Scatter::Add { add_kernel(dtype) } else { None };
     let fold = mode.fold(dtype);
     spec.with_slices(index_dtype, indices, |slices| {
         let target = SharedMut::new(y);
-        let update = |i: usize, at: usize, from: usize, to: usize| {
-            let source = &updates[i * row + from..i * row + to];
-            // SAFETY: tasks differ in their columns or in their slices, so no element is written concurrently.
-            let destination = unsafe { target.range(at * row + from..at * row + to) };
-            apply(fold, size, source, destination);
-        };
-        if updates.len() < TASK_BYTES {
-            return slices.iter().enumerate().for_each(|(i, &at)| update(i, at, 0, row));
-        }
-        // Wide slices are split into columns (a multiple of a cache line); each task applies all updates.
-        const COLUMN: usize = 1024;
-        if row >= 4 * COLUMN {
-            return pool.run_ranges(row, COLUMN, &|columns| {
-                slices.iter().enumerate().for_each(|(i, &at)| update(i, at, columns.start, columns.end));
-            });
-        }
-        // Updates of narrow slices are sorted stably by destination and split where the destination changes.
-        with_local(|scratch| {
-            let order = sort_by_destination(slices, target.len() / row, scratch.take(slices.len()));
-            let chunk = (TASK_BYTES / row).max(1);
-            pool.run_ranges(order.len(), chunk, &|range| {
-                // A run of equal destinations belongs to the task in which it starts.
-                let starts_run = |i: usize| i == 0 || i >= order.len() || order[i] >> 32 != order[i - 1] >> 32;
-                let first = (range.start..range.end).find(|&i| starts_run(i)).unwrap_or(range.end);
-                let end = if first == range.end {
-                    first
-                } else {
-                    (range.end..).find(|&i| starts_run(i)).unwrap_or(range.end)
-                };
-                for &key in &order[first..end] {
-                    update(key as u32 as usize, (key >> 32) as usize, 0, row);
+        let update = |columns: Range<usize>, rows: Range<usize>| {
+            let (updates, target) = (updates.as_ptr(), target.as_ptr());
+            let part = Updates { slices, slice, columns, rows, updates, target };
+            // SAFETY: destinations lie within the target, updates are as many as slices, and tasks differ in their columns
+            // or in their rows.
+            unsafe {
+                match add {
+                    Some(add) => add(&part),
+                    None => dispatch!(dtype, T => {
+                        part.for_each::<T>(|to, from| apply(fold, size, bytes(from), bytes_mut(to)))
+                    }),
                 }
-            });
-        });
+            }
+        };
+        let destinations = target.len() / row;
+        let threads = pool.threads();
+        if updates.len() < TASK_BYTES || threads == 1 {
+            return update(0..slice, 0..destinations);
+        }
+        // Wide slices are split into columns, narrow ones by ranges of destinations; each task goes through all updates.
+        let column = COLUMN / size;
+        if slice >= 4 * column {
+            return pool.run_ranges(slice, column, &|columns| update(columns, 0..destinations));
+        }
+        pool.run_ranges(destinations, destinations.div_ceil(threads), &|rows| update(0..slice, rows));
     });
 }
 
+/// Bytes of a column of a wide slice, a multiple of a cache line.
+const COLUMN: usize = 1024;
+
+/// A part of the updates: `columns` of those whose destination lies in `rows`.
+struct Updates<'a> {
+    slices: &'a [usize],
+    slice: usize,
+    columns: Range<usize>,
+    rows: Range<usize>,
+    updates: *const u8,
+    target: *mut u8,
+}
+
+impl Updates<'_> {
+    /// Calls `body` with the destination and the update of each.
+    ///
+    /// # Safety
+    /// Both arrays hold elements of type `T` and cover the updates; no other thread accesses the destinations.
+    #[inline(always)]
+    unsafe fn for_each<T>(&self, mut body: impl FnMut(&mut [T], &[T])) {
+        let (updates, target, width) = (self.updates.cast::<T>(), self.target.cast::<T>(), self.columns.len());
+        for (i, &at) in self.slices.iter().enumerate() {
+            if !self.rows.contains(&at) {
+                continue;
+            }
+            // SAFETY: the caller's contract.
+            let (to, from) = unsafe {
+                (
+                    std::slice::from_raw_parts_mut(target.add(at * self.slice + self.columns.start), width),
+                    std::slice::from_raw_parts(updates.add(i * self.slice + self.columns.start), width),
+                )
+            };
+            body(to, from);
+        }
+    }
+}
+
+/// Kernel that adds updates.
+fn add_kernel(dtype: DType) -> Option<unsafe fn(updates: &Updates)> {
+    dispatch!(numeric, dtype, T => Some(add_updates::<T>()), else None)
+}
+
+multiversion! {
+    unsafe fn add_updates[S, T: PoolElement](updates: &Updates) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            updates.for_each::<T>(|to, from| {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = T::from_acc(T::plus(to.to_acc(), from.to_acc()));
+                }
+            });
+        }
+    }
+}
+
 /// Sorts updates stably by destination: keys of `destination << 32 | update`.
-fn sort_by_destination<'a>(slices: &[usize], destinations: usize, order: &'a mut [u64]) -> &'a [u64] {
+fn sort_by_destination<'a>(slices: &[usize], destinations: usize, scratch: &'a mut Scratch) -> &'a [u64] {
     assert!(slices.len() <= u32::MAX as usize && destinations <= u32::MAX as usize, "too many slices");
+    let (order, spare) = scratch.take2(slices.len(), slices.len());
     for (i, (order, &at)) in order.iter_mut().zip(slices).enumerate() {
         *order = (at as u64) << 32 | i as u64;
     }
-    order.sort_unstable();
+    sort::sort_numbered(order, spare);
     order
 }
 
@@ -149,7 +202,7 @@ pub fn scatter_fused<T: Element + Plain>(
     let rows = (PART / slice).max(1);
     spec.with_slices(index_dtype, indices, |slices| {
         with_local(|scratch| {
-            let order = sort_by_destination(slices, count / slice, scratch.take(slices.len()));
+            let order = sort_by_destination(slices, count / slice, scratch);
             pool.run_ranges(count / slice, rows, &|rows| {
                 with_local(|scratch| {
                     let part = scratch.take::<T>(rows.len() * slice);

@@ -29,44 +29,112 @@ fn argsort_typed<T: Element>(pool: &ThreadPool, x: &[T], shape: &[usize], axis: 
     let y = SharedMut::new(y);
     pool.run_ranges(x.len() / n, lines_per_task, &|lines| {
         with_local(|scratch| {
-            let (keys, order) = scratch.take2::<u64, u32>(n, n);
+            let (keys, order) = scratch.take2::<u64, u64>(n, n);
             for line in lines {
                 let at = line / inner * n * inner + line % inner;
-                for (i, (key, order)) in keys.iter_mut().zip(order.iter_mut()).enumerate() {
-                    *key = sort_key(x[at + i * inner]);
-                    *order = i as u32;
-                }
-                sort_indices(keys, order);
-                for (i, order) in order.iter().enumerate() {
-                    // SAFETY: lines are disjoint.
-                    unsafe { y.range(at + i * inner..at + i * inner + 1)[0] = *order as i32 };
+                // SAFETY: lines are disjoint.
+                let store =
+                    |i: usize, index: u32| unsafe { y.range(at + i * inner..at + i * inner + 1)[0] = index as i32 };
+                if size_of::<T>() <= 4 {
+                    for (i, key) in keys.iter_mut().enumerate() {
+                        *key = u64::from(sort_key32(x[at + i * inner])) << 32 | i as u64;
+                    }
+                    sort_numbered(keys, order);
+                    keys.iter().enumerate().for_each(|(i, key)| store(i, *key as u32));
+                } else {
+                    for (i, (key, order)) in keys.iter_mut().zip(order.iter_mut()).enumerate() {
+                        *key = sort_key64(x[at + i * inner]);
+                        *order = i as u64;
+                    }
+                    sort_indices(keys, order);
+                    order.iter().enumerate().for_each(|(i, index)| store(i, *index as u32));
                 }
             }
         });
     });
 }
 
+/// Numbers up to which a comparison sort takes less time than the histograms of a radix sort.
+const SHORT: usize = 160;
+
+/// Sorts keys of 32 bits stably, each in the upper half of a `u64` whose lower half is its number. `spare` is as long as
+/// `keys`; its contents are lost.
+///
+/// A radix sort by bytes, from the least significant one on (Knuth, The Art of Computer Programming 3, 5.2.5).
+pub(super) fn sort_numbered(keys: &mut [u64], spare: &mut [u64]) {
+    if keys.len() <= SHORT {
+        return keys.sort_unstable();
+    }
+    const DIGITS: [u32; 4] = [32, 40, 48, 56];
+    let mut counts = [[0u32; 256]; DIGITS.len()];
+    for key in &*keys {
+        for (counts, shift) in counts.iter_mut().zip(DIGITS) {
+            counts[(key >> shift) as u8 as usize] += 1;
+        }
+    }
+    let (mut from, mut to) = (&mut *keys, &mut *spare);
+    let mut swapped = false;
+    for (counts, shift) in counts.iter_mut().zip(DIGITS) {
+        // A byte that all keys share needs no pass.
+        if counts[(from[0] >> shift) as u8 as usize] as usize == from.len() {
+            continue;
+        }
+        let mut start = 0;
+        for count in counts.iter_mut() {
+            start += std::mem::replace(count, start);
+        }
+        for key in &*from {
+            let next = &mut counts[(key >> shift) as u8 as usize];
+            to[*next as usize] = *key;
+            *next += 1;
+        }
+        std::mem::swap(&mut from, &mut to);
+        swapped = !swapped;
+    }
+    if swapped {
+        to.copy_from_slice(from);
+    }
+}
+
 /// Sorts indices by their keys. The index as the last key makes the in-place unstable sort stable.
-fn sort_indices(keys: &[u64], order: &mut [u32]) {
+fn sort_indices(keys: &[u64], order: &mut [u64]) {
     order.sort_unstable_by_key(|&i| (keys[i as usize], i));
 }
 
-/// Integer key with the order of the elements: floats by value (zeros equal), NaN last.
+/// Integer key with the order of elements of up to 32 bits: floats by value (zeros equal), NaN last.
 #[inline(always)]
-fn sort_key<T: Element>(x: T) -> u64 {
+pub(super) fn sort_key32<T: Element>(x: T) -> u32 {
     match T::DTYPE {
-        DType::I8 | DType::I16 | DType::I32 | DType::I64 => (to_i64(x) as u64) ^ (1 << 63),
-        DType::U64 => to_i64(x) as u64,
-        _ if x.is_nan() => u64::MAX,
-        _ => {
-            // Adding zero turns -0 into +0.
-            let bits = (x.to_f64() + 0.0).to_bits();
-            if bits >> 63 == 1 {
-                !bits
+        DType::I8 | DType::I16 | DType::I32 => (to_i64(x) as u32) ^ (1 << 31),
+        DType::F16 | DType::BF16 | DType::F32 => {
+            // Exact; adding zero turns -0 into +0.
+            let bits = (x.to_f64() as f32 + 0.0).to_bits();
+            let sign = (bits as i32 >> 31) as u32;
+            if x.is_nan() {
+                u32::MAX
             } else {
-                bits | 1 << 63
+                bits ^ (sign | 1 << 31)
             }
         }
+        _ => to_i64(x) as u32,
+    }
+}
+
+/// [`sort_key32`] of elements of 64 bits.
+#[inline(always)]
+fn sort_key64<T: Element>(x: T) -> u64 {
+    match T::DTYPE {
+        DType::I64 => (to_i64(x) as u64) ^ (1 << 63),
+        DType::F64 => {
+            let bits = (x.to_f64() + 0.0).to_bits();
+            let sign = (bits as i64 >> 63) as u64;
+            if x.is_nan() {
+                u64::MAX
+            } else {
+                bits ^ (sign | 1 << 63)
+            }
+        }
+        _ => to_i64(x) as u64,
     }
 }
 

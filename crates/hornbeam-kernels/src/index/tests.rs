@@ -1,5 +1,7 @@
 use super::*;
+use crate::dtype::{bf16, f16, Element};
 use crate::pool::SharedMut;
+use crate::simd::{with_isa, Isa};
 use crate::testing::Random;
 
 /// Offset of the slice of every tuple, by definition.
@@ -36,7 +38,7 @@ fn cases() -> Vec<(Vec<usize>, usize, Vec<usize>)> {
 #[test]
 fn gathers() {
     for (shape, batch_dims, indices_shape) in cases() {
-        let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape };
+        let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape, shared: false };
         let mut random = Random::new(3);
         let x: Vec<f32> = random.values(shape.iter().product());
         let indices: Vec<i64> = (0..indices_shape.iter().product()).map(|_| (random.next() % 70) as i64 - 4).collect();
@@ -63,7 +65,7 @@ fn gathers() {
 #[test]
 fn scatters_in_row_order_on_any_number_of_threads() {
     for (shape, batch_dims, indices_shape) in cases() {
-        let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape };
+        let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape, shared: false };
         let mut random = Random::new(5);
         let x: Vec<f32> = random.values(shape.iter().product());
         let indices: Vec<i64> = (0..indices_shape.iter().product()).map(|_| (random.next() % 70) as i64 - 4).collect();
@@ -138,7 +140,7 @@ fn argsorts_stably_with_nan_last() {
 #[test]
 fn a_fused_scatter_has_the_bits_of_a_stored_one() {
     for (shape, batch_dims, indices_shape) in cases() {
-        let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape };
+        let spec = IndexSpec { shape: &shape, batch_dims, indices_shape: &indices_shape, shared: false };
         let mut random = Random::new(7);
         let count: usize = shape.iter().product();
         let indices: Vec<i64> = (0..indices_shape.iter().product()).map(|_| (random.next() % 70) as i64 - 4).collect();
@@ -163,4 +165,52 @@ fn a_fused_scatter_has_the_bits_of_a_stored_one() {
             }
         }
     }
+}
+
+fn check_top_k<T: Element + Plain>(rows: usize, n: usize, k: usize) {
+    let mut random = Random::new((n + k) as u64);
+    // Few values, so that many are equal, and special ones.
+    let mut x: Vec<T> = (0..rows * n).map(|_| T::from_f64((random.next() % 97) as f64 - 40.0)).collect();
+    for (i, special) in [f64::NAN, -0.0, 0.0, f64::INFINITY, -f64::NAN, f64::NEG_INFINITY].into_iter().enumerate() {
+        if let Some(x) = x.get_mut(3 * i) {
+            *x = T::from_f64(special);
+        }
+    }
+    let mut want: Vec<i32> = Vec::new();
+    for row in x.chunks_exact(n) {
+        let mut order: Vec<usize> = (0..n).collect();
+        let rank = |i: &usize| if row[*i].is_nan() { f64::INFINITY } else { row[*i].to_f64() };
+        let key = |i: &usize| (row[*i].is_nan(), rank(i));
+        order.sort_by(|a, b| key(b).partial_cmp(&key(a)).expect("no NaN").then(a.cmp(b)));
+        want.extend(order[..k].iter().map(|&i| i as i32));
+    }
+    for threads in [1, 3] {
+        let (mut values, mut indices) = (vec![T::ZERO; rows * k], vec![-1; rows * k]);
+        top_k(&ThreadPool::new(threads), n, k, &x, &mut values, &mut indices);
+        assert_eq!(indices, want, "{k} of {n} {}", T::DTYPE);
+        for (i, (value, index)) in values.iter().zip(&indices).enumerate() {
+            let element = x[i / k * n + *index as usize];
+            assert!(*value == element || (value.is_nan() && element.is_nan()));
+        }
+    }
+}
+
+#[test]
+fn the_largest_elements_come_in_order_on_every_instruction_set() {
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            for (rows, n, k) in
+                [(1, 1, 1), (3, 7, 7), (2, 64, 5), (5, 100, 1), (2, 1000, 40), (1, 30_000, 300), (1, 9, 0)]
+            {
+                check_top_k::<f32>(rows, n, k);
+                check_top_k::<bf16>(rows, n, k);
+                check_top_k::<f16>(rows, n, k);
+            }
+        });
+    }
+    // Every element is larger than those before it.
+    let x: Vec<f32> = (0..5000).map(|i| i as f32).collect();
+    let (mut values, mut indices) = ([0.0; 3], [0; 3]);
+    top_k(&ThreadPool::new(1), 5000, 3, &x, &mut values, &mut indices);
+    assert_eq!((values, indices), ([4999.0, 4998.0, 4997.0], [4999, 4998, 4997]));
 }

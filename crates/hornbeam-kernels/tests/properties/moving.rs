@@ -129,14 +129,16 @@ proptest! {
 
     #[test]
     fn gather_and_scatter(
-        batch in 0usize..4, axes in prop::collection::vec(1usize..6, 1..3), inner in 0usize..40, tuples in 0usize..30, seed: u64,
+        batch in 0usize..4, axes in prop::collection::vec(1usize..6, 1..3), inner in 0usize..40, tuples in 0usize..30, shared: bool, seed: u64,
     ) {
         let k = axes.len();
         let shape: Vec<usize> = [batch].iter().chain(&axes).chain(&[inner]).copied().collect();
         let indices_shape = [batch, tuples, k];
         // Some are out of range and are clamped.
-        let at: Vec<i32> = words(batch * tuples * k, seed).iter().map(|w| (w % 9) as i32 - 1).collect();
-        let spec = IndexSpec { shape: &shape, batch_dims: 1, indices_shape: &indices_shape };
+        let batches = if shared { 1 } else { batch };
+        let passed: Vec<i32> = words(batches * tuples * k, seed).iter().map(|w| (w % 9) as i32 - 1).collect();
+        let at = if shared { passed.repeat(batch) } else { passed.clone() };
+        let spec = IndexSpec { shape: &shape, batch_dims: 1, indices_shape: &indices_shape, shared };
         let x = words(shape.iter().product(), seed ^ 1);
         let source = |t: usize| {
             let clamped = |(a, &extent): (usize, &usize)| at[t * k + a].clamp(0, extent as i32 - 1) as usize;
@@ -145,7 +147,7 @@ proptest! {
         };
         let size = batch * tuples * inner;
         let got = on_threads(|pool| guarded(size, 1, |y| {
-            gather(pool, 4, bytes(&x), spec, DType::I32, bytes(&at), bytes_mut(y))
+            gather(pool, 4, bytes(&x), spec, DType::I32, bytes(&passed), bytes_mut(y))
         }))?;
         for t in 0..batch * tuples {
             prop_assert_eq!(&got[t * inner..(t + 1) * inner], &x[source(t)..source(t) + inner]);
@@ -160,7 +162,7 @@ proptest! {
         ] {
             let got = on_threads(|pool| guarded(x.len(), 1, |y| {
                 y.copy_from_slice(&x);
-                scatter(pool, mode, DType::U32, bytes_mut(y), spec, DType::I32, bytes(&at), bytes(&updates))
+                scatter(pool, mode, DType::U32, bytes_mut(y), spec, DType::I32, bytes(&passed), bytes(&updates))
             }))?;
             let mut want = x.clone();
             for (i, update) in updates.iter().enumerate() {
@@ -176,7 +178,7 @@ proptest! {
         let at: Vec<u32> = words(tuples, seed).iter().map(|w| w % rows as u32).collect();
         let (x, updates) = (floats(rows * inner, seed), floats(tuples * inner, seed ^ 1));
         let (shape, indices_shape) = ([rows, inner], [tuples, 1]);
-        let spec = IndexSpec { shape: &shape, batch_dims: 0, indices_shape: &indices_shape };
+        let spec = IndexSpec { shape: &shape, batch_dims: 0, indices_shape: &indices_shape, shared: false };
         let got = on_threads(|pool| guarded(x.len(), 1.0, |y| {
             y.copy_from_slice(&x);
             scatter(pool, Scatter::Add, DType::F32, bytes_mut(y), spec, DType::U32, bytes(&at), bytes(&updates))
