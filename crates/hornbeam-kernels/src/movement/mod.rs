@@ -12,6 +12,7 @@ use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::pool::ThreadPool;
 use crate::simd::Target;
+use crate::window::PoolElement;
 use tile::TILE;
 
 /// Bytes of a task; copies of fewer than two tasks stay on the calling thread.
@@ -154,8 +155,8 @@ unsafe fn copy_row<T: Element>(src: *const T, dst: *mut T, row: Axis) {
     // SAFETY: the caller's contract.
     unsafe {
         match (row.src, row.dst) {
-            (1, 1) if row.extent * size_of::<T>() >= 64 => {
-                std::ptr::copy_nonoverlapping(src.cast::<u8>(), dst.cast::<u8>(), row.extent * size_of::<T>());
+            (1, 1) if row.extent * size_of::<T>() >= LINE => {
+                copy_lines(src.cast(), dst.cast(), row.extent * size_of::<T>());
             }
             // Short rows: a call of memcpy takes longer than the copy.
             (1, 1) => {
@@ -178,12 +179,75 @@ unsafe fn copy_row<T: Element>(src: *const T, dst: *mut T, row: Axis) {
     }
 }
 
+/// Bytes of a copy by one or a few registers.
+const LINE: usize = 64;
+/// Bytes from which on a call of memcpy takes no longer than a loop over lines.
+const LONG: usize = 1024;
+
+/// Copies at least [`LINE`] bytes.
+///
+/// # Safety
+/// `n` bytes must be valid on both sides and must not overlap.
+#[inline(always)]
+unsafe fn copy_lines(src: *const u8, dst: *mut u8, n: usize) {
+    // SAFETY: the caller's contract. The last line may overlap the one before.
+    unsafe {
+        if n >= LONG {
+            return std::ptr::copy_nonoverlapping(src, dst, n);
+        }
+        for start in (0..n - LINE).step_by(LINE) {
+            std::ptr::copy_nonoverlapping(src.add(start), dst.add(start), LINE);
+        }
+        std::ptr::copy_nonoverlapping(src.add(n - LINE), dst.add(n - LINE), LINE);
+    }
+}
+
+/// Copies `n` elements of each of `C` channels, at distance `stride`, to `n` pixels of `C` channels.
+///
+/// # Safety
+/// The elements must be valid on both sides and must not overlap.
+#[inline(always)]
+unsafe fn interleave<T: Element, const C: usize>(src: *const T, stride: isize, dst: *mut T, n: usize) {
+    for i in 0..n {
+        for c in 0..C {
+            // SAFETY: the caller's contract.
+            unsafe { dst.add(i * C + c).write_unaligned(src.offset(c as isize * stride).add(i).read_unaligned()) };
+        }
+    }
+}
+
+/// The inverse of [`interleave`].
+///
+/// # Safety
+/// As for [`interleave`].
+#[inline(always)]
+unsafe fn deinterleave<T: Element, const C: usize>(src: *const T, dst: *mut T, stride: isize, n: usize) {
+    for i in 0..n {
+        for c in 0..C {
+            // SAFETY: the caller's contract.
+            unsafe { dst.offset(c as isize * stride).add(i).write_unaligned(src.add(i * C + c).read_unaligned()) };
+        }
+    }
+}
+
 /// Copies `row` x `column`, with the destination contiguous along `row` and the source along `column`.
 ///
 /// # Safety
 /// The elements of both axes must be valid on both sides and must not overlap.
 #[inline(always)]
 unsafe fn transpose_tiles<S: Target, T: Element>(src: *const T, dst: *mut T, row: Axis, column: Axis) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (row.extent, column.extent) {
+            (2, _) if column.dst == 2 => return interleave::<T, 2>(src, row.src, dst, column.extent),
+            (3, _) if column.dst == 3 => return interleave::<T, 3>(src, row.src, dst, column.extent),
+            (4, _) if column.dst == 4 => return interleave::<T, 4>(src, row.src, dst, column.extent),
+            (_, 2) if row.src == 2 => return deinterleave::<T, 2>(src, dst, column.dst, row.extent),
+            (_, 3) if row.src == 3 => return deinterleave::<T, 3>(src, dst, column.dst, row.extent),
+            (_, 4) if row.src == 4 => return deinterleave::<T, 4>(src, dst, column.dst, row.extent),
+            _ => {}
+        }
+    }
     for r in (0..row.extent).step_by(TILE) {
         let rows = TILE.min(row.extent - r);
         for c in (0..column.extent).step_by(TILE) {
@@ -334,12 +398,44 @@ pub fn pad(
         offset_to += to[a] * (low[a] + first as isize * pitch);
     }
     if axes.iter().map(|a| a.extent).product::<usize>() * size < dst.len() {
-        fill(pool, size, value, dst);
+        if interior.iter().all(|&n| n == 0) {
+            fill_borders(pool, size, value, &axes, low, &out, dst);
+        } else {
+            fill(pool, size, value, dst);
+        }
     }
     let src = src.as_ptr().wrapping_offset(offset_from * size as isize);
     let dst = dst.as_mut_ptr().wrapping_offset(offset_to * size as isize);
     // SAFETY: the extents above keep every element within both arrays.
     unsafe { copy_strided(pool, size, src, dst, &axes) };
+}
+
+/// Fills all of `dst`, of shape `out`, except for the elements of a copy, which begin at `low`.
+fn fill_borders(
+    pool: &ThreadPool,
+    size: usize,
+    value: &[u8],
+    copied: &[Axis],
+    low: &[isize],
+    out: &[usize],
+    dst: &mut [u8],
+) {
+    assert!(value.len() == size && dst.len() == size * elements(out));
+    // Before and after the copied elements along one axis: among those of the outer axes, all of the inner ones.
+    let mut axes: Vec<Axis> = out.iter().zip(strides(out)).map(|(&extent, dst)| Axis { extent, src: 0, dst }).collect();
+    let mut offset = 0;
+    for (a, copied) in copied.iter().enumerate() {
+        let (before, stride) = (low[a].max(0) as usize, axes[a].dst);
+        let after = before + copied.extent;
+        for (start, extent) in [(0, before.min(out[a])), (after, out[a].saturating_sub(after))] {
+            axes[a].extent = extent;
+            let to = dst.as_mut_ptr().wrapping_offset((offset + start as isize * stride) * size as isize);
+            // SAFETY: the source is one element; the destination lies within `dst`.
+            unsafe { copy_strided(pool, size, value.as_ptr(), to, &axes) };
+        }
+        axes[a].extent = copied.extent;
+        offset += before as isize * stride;
+    }
 }
 
 /// Fills `dst` with one element, `value`.
@@ -437,4 +533,67 @@ pub fn iota(pool: &ThreadPool, dtype: DType, shape: &[usize], axis: usize, dst: 
         }
     });
     broadcast(pool, size, &indices, &[extent], shape, &[axis], dst);
+}
+
+/// Writes `first`, `first + 1`, ...
+#[inline(always)]
+fn count_up<T: PoolElement>(first: usize, out: &mut [T]) {
+    const LANES: usize = 64;
+    // Sums that the accumulator holds exactly take less time than conversions.
+    let end = (first + out.len() + LANES) as f64;
+    if out.len() < LANES || end > 16_777_216.0 || T::Acc::from_f64(end).to_f64() != end {
+        for (i, element) in out.iter_mut().enumerate() {
+            *element = T::from_f64((first + i) as f64);
+        }
+        return;
+    }
+    let mut lanes: [T::Acc; LANES] = std::array::from_fn(|j| T::Acc::from_f64((first + j) as f64));
+    let step = T::Acc::from_f64(LANES as f64);
+    let (blocks, rest) = out.as_chunks_mut::<LANES>();
+    for block in blocks {
+        for j in 0..LANES {
+            block[j] = T::from_acc(lanes[j]);
+            lanes[j] = T::plus(lanes[j], step);
+        }
+    }
+    for (element, lane) in rest.iter_mut().zip(lanes) {
+        *element = T::from_acc(lane);
+    }
+}
+
+multiversion! {
+    unsafe fn count[S, T: PoolElement](inner: usize, extent: usize, position: usize, out: &mut [T]) {
+        let (mut index, mut repeats) = (position / inner % extent, position % inner);
+        let mut rest = out;
+        while !rest.is_empty() {
+            let run = if inner == 1 { extent - index } else { inner - repeats };
+            let (part, others) = rest.split_at_mut(run.min(rest.len()));
+            if inner == 1 {
+                count_up(index, part);
+                index = 0;
+            } else {
+                part.fill(T::from_f64(index as f64));
+                index = if index + 1 == extent { 0 } else { index + 1 };
+            }
+            (rest, repeats) = (others, 0);
+        }
+    }
+}
+
+/// Writes elements `position .. position + n` of an array that holds the index of each element along an axis of `extent`,
+/// each repeated `inner` times.
+///
+/// # Safety
+/// `out` is aligned and has room for `n` elements of `dtype`.
+pub unsafe fn iota_range(dtype: DType, inner: usize, extent: usize, position: usize, n: usize, out: *mut u8) {
+    dispatch!(numeric, dtype, T => {
+        // SAFETY: the caller's contract; the kernel is compiled for this machine.
+        unsafe { count::<T>()(inner, extent, position, std::slice::from_raw_parts_mut(out.cast(), n)) };
+    }, else {
+        // SAFETY: the caller's contract.
+        let out = unsafe { std::slice::from_raw_parts_mut(out, n) };
+        for (i, flag) in out.iter_mut().enumerate() {
+            *flag = u8::from(!((position + i) / inner).is_multiple_of(extent));
+        }
+    });
 }

@@ -218,3 +218,23 @@ fn iota_counts_along_its_axis() {
     let want: Vec<i32> = positions(&[2, 3, 4]).iter().map(|at| at[1] as i32).collect();
     assert_eq!(got, want);
 }
+
+#[test]
+fn a_range_of_indices_is_a_part_of_all() {
+    let shape = [3, 70, 2];
+    for axis in 0..3 {
+        let (mut all, inner) = (vec![0u8; 4 * 420], shape[axis + 1..].iter().product());
+        iota(&ThreadPool::new(1), DType::I32, &shape, axis, &mut all);
+        let all: Vec<i32> = all.as_chunks().0.iter().map(|bytes| i32::from_ne_bytes(*bytes)).collect();
+        for (position, n) in [(0, 420), (1, 64), (69, 3), (139, 281), (419, 1), (5, 0)] {
+            let (mut part, mut floats) = (vec![-1i32; n], vec![-1f32; n]);
+            // SAFETY: both have room for n elements.
+            unsafe {
+                iota_range(DType::I32, inner, shape[axis], position, n, part.as_mut_ptr().cast());
+                iota_range(DType::F32, inner, shape[axis], position, n, floats.as_mut_ptr().cast());
+            }
+            assert_eq!(part, all[position..position + n], "axis {axis}");
+            assert!(floats.iter().zip(&part).all(|(float, int)| *float == *int as f32));
+        }
+    }
+}
