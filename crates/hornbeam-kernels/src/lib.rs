@@ -17,6 +17,7 @@ pub mod pages;
 pub mod pool;
 pub mod random;
 pub mod reduce;
+pub mod resample;
 pub mod rnn;
 pub mod roofline;
 pub mod scratch;
