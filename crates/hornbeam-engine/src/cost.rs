@@ -42,6 +42,8 @@ impl Instruction {
             Kind::ConvBackward { shape, input, .. } => conv_flops(shape).saturating_mul(1 + u64::from(*input)),
             Kind::Pool(_, shape) => pool_flops(shape),
             Kind::Reduce { .. } | Kind::ArgReduce { .. } | Kind::Cumulative { .. } => elements as u64,
+            // Mostly two or three weights that are not 0.
+            Kind::Resample(_) => product(&[2, 2, self.writes[0].count]),
             // Comparisons of a merge sort.
             Kind::Argsort { layout } => product(&[elements, layout.n.max(2).ilog2() as usize]),
             // A few passes over the rows: maximum, exponential, sum, quotient; or moments and their application.

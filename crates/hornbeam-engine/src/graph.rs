@@ -88,6 +88,15 @@ pub enum RowKernel {
     LayerNormVjp {
         epsilon: u64,
     },
+    RmsNorm {
+        epsilon: u64,
+    },
+    RmsNormVjp {
+        epsilon: u64,
+    },
+    TopK {
+        k: usize,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -207,6 +216,10 @@ pub enum Op {
     Scatter {
         mode: Scatter,
         batch_dims: usize,
+    },
+    /// Weighted sums along an axis, with a matrix of weights of which few are not 0.
+    Resample {
+        axis: usize,
     },
     Argsort {
         axis: usize,

@@ -1,8 +1,10 @@
 //! Composites that have kernels of their own. The body of a composite without one is inlined.
 
+mod activations;
 mod attention;
 mod moments;
 mod recurrent;
+mod resample;
 mod rows;
 
 use hornbeam_kernels::dtype::DType;
@@ -18,6 +20,8 @@ pub fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Value]) -> 
     match name {
         "lstm" | "lstm_grad" | "gru" | "gru_grad" if wide => recurrent::emit_kernel(b, name, p, x),
         "attention" | "attention_grad" if wide => attention::emit_kernel(b, name, p, x),
+        "gelu" | "gelu_vjp" => activations::emit_gelu(b, p, x),
+        "resample" => resample::emit_kernel(b, take(p, "axis")?, x),
         "moments" => moments::emit_kernel(b, take(p, "axes")?, x),
         _ => rows::emit_kernel(b, name, p, x),
     }

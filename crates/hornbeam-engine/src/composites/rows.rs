@@ -1,4 +1,6 @@
-//! Row kernels: softmax, cross-entropy and layer normalization, over the last axis.
+//! Row kernels over the last axis: softmax, cross-entropy, normalizations, the largest elements.
+
+use hornbeam_kernels::dtype::DType;
 
 use crate::decode::params::{take, Params};
 use crate::error::Result;
@@ -44,6 +46,22 @@ pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Valu
             let epsilon = take::<f64>(p, "epsilon")?.to_bits();
             let last = TensorType::new(t.dtype, vec![t.shape[t.rank() - 1]]);
             row(RowKernel::LayerNormVjp { epsilon }, x, vec![t, last.clone(), last])?
+        }
+        ("rms_norm", 2) => {
+            let epsilon = take::<f64>(p, "epsilon")?.to_bits();
+            row(RowKernel::RmsNorm { epsilon }, x, vec![t])?
+        }
+        ("rms_norm_vjp", 3) => {
+            let epsilon = take::<f64>(p, "epsilon")?.to_bits();
+            let last = TensorType::new(t.dtype, vec![t.shape[t.rank() - 1]]);
+            row(RowKernel::RmsNormVjp { epsilon }, x, vec![t, last])?
+        }
+        ("top_k", 1) if t.dtype.size() <= 4 => {
+            let k = take(p, "k")?;
+            let mut shape = rows.shape.clone();
+            shape.push(k);
+            let types = vec![TensorType::new(t.dtype, shape.clone()), TensorType::new(DType::I32, shape)];
+            row(RowKernel::TopK { k }, x, types)?
         }
         _ => return Ok(None),
     };

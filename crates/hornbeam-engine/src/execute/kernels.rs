@@ -6,6 +6,7 @@ use hornbeam_kernels::gemm::{self, FusedEpilogue, Mat};
 use hornbeam_kernels::index::{self, IndexSpec, Scatter};
 use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
+use hornbeam_kernels::resample;
 
 use crate::execute::loop_epilogue::RunningEpilogue;
 use crate::execute::{bias_relu, composites, convolution, linalg, rows, Context};
@@ -43,6 +44,10 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
             let kernel = if *max { reduce::argmax } else { reduce::argmin };
             kernel(context.pool, reads[0].dtype, x, &layout.shape(), 1, y)
         }
+        Kind::Resample(shape) => dispatch!(float, writes[0].dtype, T => {
+            let (x, weights) = (memory.read::<T>(&reads[0]), memory.read::<T>(&reads[1]));
+            resample::resample(context.pool, shape, weights, x, memory.write(&writes[0]))
+        }, else unreachable!("resampling is of floats")),
         Kind::Argsort { layout } => {
             let (x, y) = (memory.read_bytes(&reads[0]), memory.write::<i32>(&writes[0]));
             index::argsort(context.pool, reads[0].dtype, x, &layout.shape(), 1, y)
@@ -104,7 +109,8 @@ fn scatter(mode: Scatter, spec: &IndexShape, instruction: &Instruction, memory: 
 }
 
 fn index_spec(spec: &IndexShape) -> IndexSpec<'_> {
-    IndexSpec { shape: &spec.shape, batch_dims: spec.batch_dims, indices_shape: &spec.indices }
+    let IndexShape { shape, batch_dims, indices, shared, .. } = spec;
+    IndexSpec { shape, batch_dims: *batch_dims, indices_shape: indices, shared: *shared }
 }
 
 fn mat(strides: MatrixStrides) -> Mat {

@@ -1,6 +1,7 @@
-//! Composites over rows: softmax, cross-entropy, layer normalization.
+//! Composites over rows: softmax, cross-entropy, normalizations, the largest elements.
 
 use hornbeam_kernels::dispatch;
+use hornbeam_kernels::index;
 use hornbeam_kernels::norm;
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::softmax::{self, FloatElement};
@@ -49,6 +50,14 @@ fn typed<T: FloatElement>(
             let ct = read(3);
             norm::layer_norm_grad(pool, rows, n, read(0), Some(read(1)), epsilon, ct, out, gamma, beta, context.scratch)
         }
+        RowKernel::RmsNorm { epsilon } => {
+            norm::rms_norm(pool, rows, n, read(0), read(1), f64::from_bits(*epsilon), out)
+        }
+        RowKernel::RmsNormVjp { epsilon } => {
+            let (epsilon, gamma) = (f64::from_bits(*epsilon), memory.write(&writes[1]));
+            norm::rms_norm_grad(pool, rows, n, read(0), read(1), epsilon, read(2), out, gamma, context.scratch)
+        }
+        RowKernel::TopK { k } => index::top_k(pool, n, *k, read(0), out, memory.write(&writes[1])),
     }
 }
 

@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use hornbeam_kernels::dispatch;
-use hornbeam_kernels::dtype::{DType, Element};
 use hornbeam_kernels::elementwise::{ChainOp, Link, MAX_LINKS};
+use hornbeam_kernels::movement;
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::random;
 use hornbeam_kernels::reduce::{self, BlockExtent};
@@ -244,10 +243,12 @@ impl Run<'_, '_> {
     /// # Safety
     /// As [`FusedLoop::run`]; the block lies inside the loop.
     unsafe fn block(&mut self, block: &Block) {
+        // The hardware follows the streams of a single kernel by itself.
+        let streams_take_turns = self.fused.steps.len() > 1;
         for (index, load) in self.fused.loads.iter().enumerate() {
             if let Load::Contiguous { size } = load {
                 self.table[index] = self.operands.read(index).wrapping_add(block.position * size).cast_mut();
-                if !self.operands.prefetched {
+                if !self.operands.prefetched && streams_take_turns {
                     prefetch(self.table[index].wrapping_add(block.n * size), block.n * size);
                 }
             }
@@ -288,7 +289,9 @@ impl Run<'_, '_> {
                         }
                     }
                     Step::Copy { x, out, size } => std::ptr::copy_nonoverlapping(at(x), at(out), n * size),
-                    Step::Iota { dtype, inner, extent, out } => iota(*dtype, *inner, *extent, position, n, at(out)),
+                    Step::Iota { dtype, inner, extent, out } => {
+                        movement::iota_range(*dtype, *inner, *extent, position, n, at(out))
+                    }
                     Step::Random { key, out } => {
                         let key: [u32; 2] = std::ptr::read_unaligned(at(key).cast());
                         let out = std::slice::from_raw_parts_mut(at(out).cast::<u32>(), n);
@@ -361,24 +364,4 @@ unsafe impl Sync for Operands<'_> {}
 unsafe fn fill(source: *const u8, size: usize, out: *mut u8, n: usize) {
     // SAFETY: a view of one axis with stride 0.
     unsafe { copy_range(source, &[Dim { extent: n.max(1), stride: 0 }], size, 0, n, out) };
-}
-
-/// # Safety
-/// `out` has room for `n` elements of `dtype`.
-unsafe fn iota(dtype: DType, inner: usize, extent: usize, position: usize, n: usize, out: *mut u8) {
-    dispatch!(dtype, T => {
-        // SAFETY: guaranteed by the caller.
-        let out = unsafe { std::slice::from_raw_parts_mut(out.cast::<T>(), n) };
-        let (mut index, mut repeats) = (position / inner % extent, position % inner);
-        let mut value = T::from_f64(index as f64);
-        for element in out {
-            *element = value;
-            repeats += 1;
-            if repeats == inner {
-                repeats = 0;
-                index = if index + 1 == extent { 0 } else { index + 1 };
-                value = T::from_f64(index as f64);
-            }
-        }
-    });
 }

@@ -7,6 +7,7 @@ use hornbeam_kernels::attention::AttentionShape;
 use hornbeam_kernels::conv::ConvShape;
 use hornbeam_kernels::index::Scatter;
 use hornbeam_kernels::reduce::{Cumulative, Reduce};
+use hornbeam_kernels::resample::Resample;
 use hornbeam_kernels::rnn::SequenceShape;
 use hornbeam_kernels::window::PoolShape;
 
@@ -71,6 +72,7 @@ pub enum Kind {
         layout: AxisLayout,
         reverse: bool,
     },
+    Resample(Resample),
     Argsort {
         layout: AxisLayout,
     },

@@ -47,6 +47,8 @@ pub struct IndexShape {
     pub batch_dims: usize,
     pub indices: Vec<usize>,
     pub index_dtype: DType,
+    /// The operand holds the indices of one batch, which all batches share.
+    pub shared: bool,
 }
 
 #[derive(Clone, Debug)]

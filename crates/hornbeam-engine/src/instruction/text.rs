@@ -20,6 +20,7 @@ impl Kind {
             Kind::ArgReduce { max: true, .. } => "argmax",
             Kind::ArgReduce { .. } => "argmin",
             Kind::Cumulative { op, .. } => op.name(),
+            Kind::Resample(_) => "resample",
             Kind::Argsort { .. } => "argsort",
             Kind::Pad { .. } => "pad",
             Kind::Concatenate { .. } => "concatenate",
@@ -78,6 +79,9 @@ impl RowKernel {
             RowKernel::SparseCrossEntropyVjp => "sparse_softmax_cross_entropy_vjp",
             RowKernel::LayerNorm { .. } => "layer_norm",
             RowKernel::LayerNormVjp { .. } => "layer_norm_vjp",
+            RowKernel::RmsNorm { .. } => "rms_norm",
+            RowKernel::RmsNormVjp { .. } => "rms_norm_vjp",
+            RowKernel::TopK { .. } => "top_k",
         }
     }
 }

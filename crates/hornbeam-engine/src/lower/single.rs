@@ -2,6 +2,7 @@
 
 use hornbeam_kernels::conv::ConvShape;
 use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::resample::Resample;
 use hornbeam_kernels::window::PoolShape;
 
 use crate::error::{Error, Result};
@@ -25,12 +26,35 @@ impl Lowering<'_> {
             _ => {}
         }
         let types: Vec<&TensorType> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();
-        let kind = kind(&node.op, &types, &node.types)?;
+        let mut kind = kind(&node.op, &types, &node.types)?;
         check_supported(&kind, types.first().map_or(node.types[0].dtype, |t| t.dtype))?;
-        let reads: Vec<Operand> = node.inputs.iter().map(|&v| self.contiguous(v)).collect();
+        let shared = match &mut kind {
+            Kind::Gather(spec) | Kind::Scatter(_, spec) => self.share_indices(node.inputs[1], spec),
+            _ => None,
+        };
+        let operand = |(i, &value)| match shared {
+            Some(indices) if i == 1 => indices,
+            _ => self.contiguous(value),
+        };
+        let reads: Vec<Operand> = node.inputs.iter().enumerate().map(operand).collect();
         let writes = (0..node.types.len() as u32).map(|output| self.define(Value { node: id, output })).collect();
         self.emit(kind, reads, writes);
         Ok(())
+    }
+
+    /// Return the indices of one batch as the operand if all batches share them, as in `take` along an inner axis.
+    fn share_indices(&mut self, indices: Value, spec: &mut IndexShape) -> Option<Operand> {
+        let view = self.view(indices);
+        let (shape, strides) = (&view.shape[spec.batch_dims..], &view.strides[spec.batch_dims..]);
+        let batches = view.shape.iter().zip(&view.strides).take(spec.batch_dims);
+        let repeated = batches.clone().any(|(&extent, _)| extent > 1)
+            && batches.into_iter().all(|(&extent, &stride)| stride == 0 || extent == 1);
+        let count: usize = shape.iter().product();
+        if !repeated || count == 0 || !strided::is_contiguous(&strided::collapse(shape, strides)) {
+            return None;
+        }
+        spec.shared = true;
+        Some(Operand { count, ..self.reach(&view) })
     }
 
     /// Lower a contraction. Transposed operands are read in place if each group of axes still has one stride.
@@ -126,7 +150,7 @@ fn check_supported(kind: &Kind, dtype: DType) -> Result<()> {
         | Kind::ConvInputGrad(_)
         | Kind::ConvKernelGrad(_)
         | Kind::Pool(..) => dtype != DType::Bool,
-        Kind::Rows { .. } => dtype.is_float(),
+        Kind::Rows { .. } | Kind::Resample(_) => dtype.is_float(),
         Kind::Argsort { .. } => dtype != DType::Bool,
         _ => true,
     };
@@ -145,6 +169,10 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
         Op::ArgReduce { max, axis } => Kind::ArgReduce { max: *max, layout: AxisLayout::new(shape, *axis) },
         Op::Cumulative { op, axis, reverse } => {
             Kind::Cumulative { op: *op, layout: AxisLayout::new(shape, *axis), reverse: *reverse }
+        }
+        Op::Resample { axis } => {
+            let AxisLayout { outer, n, inner } = AxisLayout::new(shape, *axis);
+            Kind::Resample(Resample { outer, n, inner, out: out[0].shape[*axis] })
         }
         Op::Argsort { axis } => Kind::Argsort { layout: AxisLayout::new(shape, *axis) },
         Op::Pad { low, high, interior } => Kind::Pad {
@@ -238,7 +266,7 @@ fn merge_axes(shape: &[usize], reduced: &[usize]) -> (Vec<usize>, Vec<usize>) {
 
 fn index_shape(source: &TensorType, indices: &TensorType, batch_dims: usize) -> IndexShape {
     let (shape, index_dtype) = (source.shape.clone(), indices.dtype);
-    IndexShape { shape, batch_dims, indices: indices.shape.clone(), index_dtype }
+    IndexShape { shape, batch_dims, indices: indices.shape.clone(), index_dtype, shared: false }
 }
 
 /// One number for each spatial axis as (depth, height, width); axes that are missing are 1.

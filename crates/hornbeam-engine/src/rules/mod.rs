@@ -49,9 +49,12 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
         Op::ConvBackward { .. } => windows::check_conv_backward(op, inputs, outputs),
         Op::Recurrent(layer) => layer.check(inputs, outputs),
         Op::Attention(layer) => layer.check(inputs, outputs),
-        Op::Reduce { .. } | Op::Moments { .. } | Op::ArgReduce { .. } | Op::Cumulative { .. } | Op::Argsort { .. } => {
-            reduction::check(op, inputs, &outputs[0])
-        }
+        Op::Reduce { .. }
+        | Op::Moments { .. }
+        | Op::ArgReduce { .. }
+        | Op::Cumulative { .. }
+        | Op::Resample { .. }
+        | Op::Argsort { .. } => reduction::check(op, inputs, &outputs[0]),
         Op::Gather { .. } | Op::Scatter { .. } => movement::check_index(op, inputs, &outputs[0]),
         Op::Dot { .. } => contraction::check(op, inputs, &outputs[0]),
         Op::Conv { .. } | Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } => {
@@ -67,7 +70,7 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
 fn arity(op: &Op, received: usize) -> Result<usize> {
     Ok(match op {
         Op::Input(_) | Op::Constant(_) | Op::Literal(_) | Op::Iota { .. } => 0,
-        Op::Binary(_) | Op::Compare(_) | Op::Pad { .. } | Op::Gather { .. } => 2,
+        Op::Binary(_) | Op::Compare(_) | Op::Pad { .. } | Op::Gather { .. } | Op::Resample { .. } => 2,
         Op::Select | Op::Scatter { .. } => 3,
         Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } | Op::TriangularSolve { .. } | Op::Eig => 2,
         Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } => 2 + epilogue.bias as usize,
@@ -84,8 +87,10 @@ fn arity(op: &Op, received: usize) -> Result<usize> {
             RowKernel::SoftmaxVjp | RowKernel::LogSoftmaxVjp => 2,
             RowKernel::CrossEntropy | RowKernel::SparseCrossEntropy => 2,
             RowKernel::CrossEntropyVjp | RowKernel::SparseCrossEntropyVjp => 3,
-            RowKernel::LayerNorm { .. } => 3,
+            RowKernel::LayerNorm { .. } | RowKernel::RmsNormVjp { .. } => 3,
             RowKernel::LayerNormVjp { .. } => 4,
+            RowKernel::RmsNorm { .. } => 2,
+            RowKernel::TopK { .. } => 1,
         },
         Op::Barrier | Op::Recurrent(_) | Op::Attention(_) => received,
         _ => 1,
@@ -103,6 +108,7 @@ fn check_output_count(op: &Op, inputs: usize, outputs: usize) -> Result<()> {
         Op::Scan { body, carries, .. } => body.0.outputs.len() + carries,
         Op::Barrier => inputs,
         Op::Rows(RowKernel::LayerNormVjp { .. }) => 3,
+        Op::Rows(RowKernel::RmsNormVjp { .. } | RowKernel::TopK { .. }) => 2,
         Op::Recurrent(_) | Op::Attention(_) => outputs, // checked with their types
         Op::Moments { .. } => 2,
         _ => 1,

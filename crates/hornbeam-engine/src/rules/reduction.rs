@@ -27,6 +27,14 @@ pub fn check(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
             axis_in(op, *axis, x[0])?;
             same(op, "operand and result", x[0], out)?;
         }
+        Op::Resample { axis } => {
+            axis_in(op, *axis, x[0])?;
+            same_dtype(op, &[x[0], x[1], out])?;
+            let mut shape = x[0].shape.clone();
+            let n = std::mem::replace(&mut shape[*axis], x[1].shape.first().copied().unwrap_or(0));
+            ensure!(x[1].shape == [shape[*axis], n], "{op:?} of {} by weights {}", x[0], x[1]);
+            expect_shape(op, out, &shape)?;
+        }
         Op::Argsort { axis } => {
             axis_in(op, *axis, x[0])?;
             same_shape(op, x[0], out)?;

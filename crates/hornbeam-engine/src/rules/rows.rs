@@ -1,5 +1,7 @@
 //! Type rules of row kernels.
 
+use hornbeam_kernels::dtype::DType;
+
 use super::{ensure, integer, same, same_shape};
 use crate::error::Result;
 use crate::graph::{Op, RowKernel};
@@ -54,6 +56,25 @@ pub fn check(kernel: &RowKernel, x: &[&TensorType], outputs: &[TensorType]) -> R
             same(&op, "operand and result", main, &outputs[0])?;
             same(&op, "scale and result", &last, &outputs[1])?;
             same(&op, "offset and result", &last, &outputs[2])?;
+        }
+        RowKernel::RmsNorm { .. } => {
+            same(&op, "scale", &last, x[1])?;
+            same(&op, "operand and result", main, &outputs[0])?;
+        }
+        RowKernel::RmsNormVjp { .. } => {
+            same(&op, "scale", &last, x[1])?;
+            same(&op, "cotangent", main, x[2])?;
+            same(&op, "operand and result", main, &outputs[0])?;
+            same(&op, "scale and result", &last, &outputs[1])?;
+        }
+        RowKernel::TopK { k } => {
+            let n = last.shape[0];
+            ensure!(*k <= n && i32::try_from(n).is_ok(), "{op:?} of {main}");
+            ensure!(main.dtype.size() <= 4, "{op:?} of {main}: the elements have more than 32 bits");
+            let mut shape = rows.shape.clone();
+            shape.push(*k);
+            same(&op, "values", &TensorType::new(main.dtype, shape.clone()), &outputs[0])?;
+            same(&op, "indices", &TensorType::new(DType::I32, shape), &outputs[1])?;
         }
     }
     Ok(())

@@ -16,6 +16,9 @@ use crate::strided::{self, Dim};
 /// Lanes and streams of one block should fill no more than this much of the first-level cache.
 const BLOCK_BYTES: usize = 24 << 10;
 
+/// Rows of a block of moments, which make up for the merge.
+const MOMENT_ROWS: usize = 64;
+
 /// Lanes begin at different distances from a page: loads that follow stores to the same offset of another page stall,
 /// and streams at equal distances share a few cache sets.
 const STAGGER: usize = 192;
@@ -134,6 +137,9 @@ impl LoopBuilder<'_, '_> {
             let block = if period > 1 { (fits / period).max(1) * period } else { fits };
             return block.min(count.next_multiple_of(64)).max(1);
         };
+        // A loop that computes moments alone has no lanes to keep in cache, but merges them in f64 after each block.
+        let moments_alone = drafts.iter().all(|draft| matches!(draft.node.op, Op::Moments { .. }));
+        let fits = if moments_alone { fits.max(MOMENT_ROWS * space.inner) } else { fits };
         let row = if space.inner == 1 { space.n } else { space.inner };
         let row = if row <= fits { row } else { 1 };
         let unit = [row, period].into_iter().filter(|p| p.is_multiple_of(row)).max().unwrap_or(row);
