@@ -151,6 +151,9 @@ class Compiled:
         # Arrays are borrowed for the call; if a result may be a view of one, a copy is used instead.
         self._copies = may_return_views(traced.graph)
         self._single_output = isinstance(traced.result, Tensor)
+        # Known before the calls: small ones take microseconds.
+        self._on_mesh = isinstance(engine, MeshEngine)
+        self._types = [cast(TensorType, node.type) for node in traced.outputs]
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
         if self._updated:
@@ -160,29 +163,41 @@ class Compiled:
 
     def _run(self, arrays: Sequence[Any]) -> Any:
         traced, engine = self.traced, self.engine
-        inputs, donate = [], []
-        for variable in traced.variables:
-            buffer, unshared = variable.borrow_buffer(engine)
-            inputs.append(buffer)
-            donate.append(unshared and variable in self._updated)
+        inputs: list[Buffer] = []
+        donate: list[bool] | None = None
+        if traced.variables:
+            donate = []
+            for variable in traced.variables:
+                buffer, unshared = variable.borrow_buffer(engine)
+                inputs.append(buffer)
+                donate.append(unshared and variable in self._updated)
         if traced.captured:
             evaluate(traced.captured)
-        for node in traced.captured:
-            inputs.append(buffer_of(node, engine))
+            for node in traced.captured:
+                inputs.append(buffer_of(node, engine))
         for x in arrays:
-            inputs.append(self._input(x))
-        donate.extend([False] * (len(inputs) - len(donate)))
+            # Most arguments are tensors with a value on this engine.
+            value = x._node.value if type(x) is Tensor else None
+            inputs.append(value[1] if value is not None and value[0] is engine else self._input(x))
+        if donate is not None:
+            donate.extend([False] * (len(inputs) - len(donate)))
         outputs = self._outputs(inputs, donate)
-        for variable, buffer in zip(traced.updated, outputs, strict=False):
-            variable.set_buffer(engine, buffer)
+        if not traced.updated:
+            if self._single_output:
+                return Tensor(leaf((engine, outputs[0]), self._types[0]))
+            first = 0
+        else:
+            first = len(traced.updated)
+            for variable, buffer in zip(traced.updated, outputs, strict=False):
+                variable.set_buffer(engine, buffer)
         tensors = [
-            _tensor_of_buffer(engine, buffer, node)
-            for buffer, node in zip(outputs[len(traced.updated) :], traced.outputs, strict=True)
+            Tensor(leaf((engine, buffer), type))
+            for buffer, type in zip(outputs[first:], self._types, strict=True)
         ]
         return tensors[0] if self._single_output else traced.pack(tensors)
 
-    def _outputs(self, inputs: list[Buffer], donate: list[bool]) -> list[Buffer]:
-        if not isinstance(self.engine, MeshEngine):
+    def _outputs(self, inputs: list[Buffer], donate: list[bool] | None) -> list[Buffer]:
+        if not self._on_mesh:
             return self.executable.run(inputs, donate)
         layouts = [*(v.placement for v in self.traced.updated), *(None for _ in self.traced.outputs)]
         return cast(MeshExecutable, self.executable).run(inputs, donate, layouts)
@@ -213,11 +228,6 @@ def may_return_views(graph: Graph) -> bool:
     return False
 
 
-def _tensor_of_buffer(engine: Engine, buffer: Buffer, like: Node) -> Tensor:
-    assert isinstance(like.type, TensorType)
-    return Tensor(leaf((engine, buffer), like.type))
-
-
 def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """Compile a function once for every signature (shapes and dtypes of arrays, values of everything else).
 
@@ -242,9 +252,12 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
     if not callable(fn):
         raise TypeError(f"jit takes a function, got {brief(fn)}")
     cache: dict[Any, Compiled] = {}
+    # Key and value of the last call: types are most often the same objects, which need no hash.
+    last: tuple[Any, Compiled | None] = (None, None)
 
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        nonlocal last
         if current_level() or current_variable_tracer() is not None:
             return fn(*args, **kwargs)
         engine = current_engine()
@@ -252,6 +265,9 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
         if types is not None:
             key: Hashable = (engine, types)
             arrays: Sequence[Any] = args
+            known, compiled = last
+            if compiled is not None and key == known:
+                return compiled(arrays)
         else:
             leaves = tree.flatten((list(args), kwargs))
             if has_symbolic(leaves):
@@ -261,6 +277,7 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
         compiled = cache.get(key)
         if compiled is None:
             compiled = cache[key] = Compiled(trace_for(engine, fn, args, kwargs), engine)
+        last = (key, compiled)
         return compiled(arrays)
 
     return wrapped
@@ -271,7 +288,7 @@ def _array_types(args: Sequence[Any]) -> tuple[ValueType, ...] | None:
     types: list[ValueType] = []
     for x in args:
         if type(x) is Tensor:
-            types.append(x.node.type)
+            types.append(x._node.type)
         elif type(x) is np.ndarray:
             types.append(TensorType(x.shape, dtype_name(x.dtype)))
         else:

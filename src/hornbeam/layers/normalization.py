@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam import primitives as p
 from hornbeam._internal.validation import check_axes, check_int, check_number
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
@@ -257,13 +258,11 @@ class GroupNormalization(_Scaled):
         axis = self.axis % x.ndim
         channels = x.shape[axis]
         groups = channels if self.groups == -1 else self.groups
-        cut = ops.reshape(x, (*x.shape[:axis], groups, channels // groups, *x.shape[axis + 1 :]))
-        other_axes = tuple(i for i in range(1, cut.ndim) if i != axis)
-        mean = ops.mean(cut, axis=other_axes, keepdims=True)
-        variance = ops.mean(ops.square(cut - mean), axis=other_axes, keepdims=True)
-        normal = ops.reshape((cut - mean) * ops.rsqrt(variance + self.epsilon), x.shape)
-        shape = tuple(size if i == axis else 1 for i, size in enumerate(x.shape))
-        return ops.cast(self._scale_and_shift(normal, shape), self.compute_dtype)
+        gamma = ops.ones(channels, x.dtype) if self.gamma is None else ops.cast(self.gamma, x.dtype)
+        beta = ops.zeros(channels, x.dtype) if self.beta is None else ops.cast(self.beta, x.dtype)
+        operands = (x.node, gamma.node, beta.node)
+        normal = p.group_norm(*operands, groups=groups, axis=axis, epsilon=self.epsilon)
+        return ops.cast(Tensor(normal), self.compute_dtype)
 
 
 @exported("keras.layers")
@@ -328,6 +327,8 @@ class RMSNormalization(TensorLayer):
     def call(self, inputs: Tensor) -> Tensor:
         x = _upcast(inputs)
         axes = tuple(_axes_of(self.describe(), self.axis, x.ndim))
+        if axes == (x.ndim - 1,):
+            return ops.cast(ops.rms_normalization(x, self.scale, epsilon=self.epsilon), inputs.dtype)
         shape = tuple(size if i in axes else 1 for i, size in enumerate(x.shape))
         factor = ops.rsqrt(ops.mean(ops.square(x), axis=axes, keepdims=True) + self.epsilon)
         return ops.cast(x * factor * ops.reshape(self.scale, shape), inputs.dtype)

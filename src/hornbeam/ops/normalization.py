@@ -223,21 +223,20 @@ def rms_normalization(
     node = float_node(x)
     work = "float32" if node.dtype in HALF else node.dtype
     rows, axes, back = _trailing(p.convert(node, work), axis, "rms_normalization")
-    last = (rows.rank - 1,)
     small = float(default_epsilon() if epsilon is None else epsilon)
-    factor = p.rsqrt(mean_node(rows * rows, last) + small)
-    result = rows * p.keep(factor, rows, last)
-    if scale is None:
-        return Tensor(p.convert(_untrail(result, node, axes, back), node.dtype))
-    weights = cast_node(scale, work)
-    if weights.rank == node.rank > len(axes) and same_shape(
-        broadcast_shapes(weights.shape, node.shape), node.shape
-    ):
-        result = _untrail(result, node, axes, back) * broadcast_node(weights, node.shape)
-        return Tensor(p.convert(result, node.dtype))
     vector = full(1, TensorType(rows.shape[-1:], work))
-    w = _weights(Tensor(weights), node, axes, work, vector, "rms_normalization: scale")
-    result = result * p.broadcast(w, result.shape, last)
+    weights = None if scale is None else cast_node(scale, work)
+    if (
+        weights is not None
+        and weights.rank == node.rank > len(axes)
+        and same_shape(broadcast_shapes(weights.shape, node.shape), node.shape)
+    ):
+        result = _untrail(p.rms_norm(rows, vector, epsilon=small), node, axes, back)
+        return Tensor(p.convert(result * broadcast_node(weights, node.shape), node.dtype))
+    w = _weights(
+        None if weights is None else Tensor(weights), node, axes, work, vector, "rms_normalization: scale"
+    )
+    result = p.rms_norm(rows, w, epsilon=small)
     return Tensor(p.convert(_untrail(result, node, axes, back), node.dtype))
 
 

@@ -139,10 +139,10 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
         node, axis = p.reshape(node, (math.prod(node.shape),)), 0
     at = one_axis(axis, node.rank, "take")
     index = _from_front(index, node.shape[at])
-    transposed = p.transpose(node, (at, *(i for i in range(node.rank) if i != at)))
-    gathered = p.gather(transposed, p.reshape(index, (*index.shape, 1)))
-    perm = [*range(index.rank, index.rank + at), *range(index.rank), *range(index.rank + at, gathered.rank)]
-    return Tensor(p.transpose(gathered, tuple(perm)))
+    # Every position along the axes before takes the same slices.
+    before, rank = node.shape[:at], at + index.rank
+    shared = p.broadcast(index, (*before, *index.shape), tuple(range(at, rank)))
+    return Tensor(p.gather(node, p.reshape(shared, (*shared.shape, 1)), batch_dims=at))
 
 
 @operation

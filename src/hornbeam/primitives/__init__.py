@@ -18,6 +18,7 @@ from hornbeam.primitives.control import *
 from hornbeam.primitives.complex_numbers import *
 from hornbeam.primitives.eigen import *
 from hornbeam.primitives.composite import *
+from hornbeam.primitives.normalization import *
 from hornbeam.primitives.recurrent import *
 from hornbeam.primitives.attention import *
 

@@ -8,7 +8,6 @@ inlined.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -28,7 +27,6 @@ from hornbeam.ir.primitive import (
     primitive,
     zeros_like,
 )
-from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.trace import captures, inline, new_level, trace_body
 from hornbeam.ir.types import (
     FLOATS,
@@ -40,7 +38,7 @@ from hornbeam.ir.types import (
     is_inexact,
     same_types,
 )
-from hornbeam.primitives import elementwise, index, reduce, shape
+from hornbeam.primitives import contract, elementwise, index, reduce, shape
 from hornbeam.primitives.control import optimization_barrier
 
 __all__ = [
@@ -51,11 +49,10 @@ __all__ = [
     "gelu",
     "keep",
     "largest_last",
-    "layer_norm",
     "log_softmax",
     "logsumexp",
-    "moments",
     "relu",
+    "resample",
     "sharding_constraint",
     "softmax",
     "softmax_cross_entropy",
@@ -219,11 +216,6 @@ def keep(x: Node, like: Node, axes: tuple[int, ...]) -> Node:
     return shape.broadcast(x, like.shape, dims)
 
 
-def _divided(x: Node, size: int) -> Node:
-    """Divide by a size, by one multiplication if it is known."""
-    return x / size if is_unknown(size) else x * (1.0 / size)
-
-
 def _last(x: Node) -> tuple[int, ...]:
     return (x.rank - 1,)
 
@@ -338,69 +330,28 @@ sparse_softmax_cross_entropy = composite(
     dtypes=FLOATS + SIGNED + UNSIGNED,
 )
 
-# -- normalisation -------------------------------------------------------------------------------------------
+# -- resampling ----------------------------------------------------------------------------------------------
 
 
-def _layer_norm_body(x: Node, gamma: Node, beta: Node, *, epsilon: float) -> Node:
-    axes, size = _last(x), x.shape[-1]
-    mean = _divided(reduce.reduce_sum(x, axes), size)
-    centred = x - keep(mean, x, axes)
-    variance = _divided(reduce.reduce_sum(centred * centred, axes), size)
-    scale = elementwise.rsqrt(variance + epsilon)
-    return centred * keep(scale, x, axes) * keep(gamma, x, tuple(range(x.rank - 1))) + keep(
-        beta, x, tuple(range(x.rank - 1))
-    )
+def _resample_body(x: Node, weights: Node, *, axis: int) -> Node:
+    result = contract.dot_general(x, weights, contract=((axis,), (1,)))
+    return shape.transpose(result, (*range(axis), x.rank - 1, *range(axis, x.rank - 1)))
 
 
-layer_norm = composite(
-    "layer_norm",
-    _layer_norm_body,
+def _resample_vjp(ct: Node, out: Node, x: Node, weights: Node, *, axis: int, **_: Any) -> Cotangents:
+    others = tuple(i for i in range(x.rank) if i != axis)
+    by_weights = contract.dot_general(ct, x, contract=(others, others))
+    return resample(ct, shape.transpose(weights, (1, 0)), axis=axis), by_weights
+
+
+# Weighted sums along an axis: weights (out, n), of which few are not 0.
+resample = composite(
+    "resample",
+    _resample_body,
+    vjp=_resample_vjp,
     dtypes=FLOATS,
-    samples=(
-        Sample(((4, 5), (5,), (5,)), {"epsilon": 1e-3}),
-        Sample(((2, 3, 6), (6,), (6,)), {"epsilon": 1e-5}),
-    ),
+    samples=(Sample(((2, 5, 3), (4, 5)), {"axis": 1}), Sample(((3, 4), (6, 4)), {"axis": 1})),
 )
-
-
-def _moments_body(x: Node, *, axes: tuple[int, ...]) -> tuple[Node, Node]:
-    count = math.prod(x.shape[axis] for axis in axes)
-    mean = reduce.reduce_sum(x, axes) / count
-    centred = x - keep(mean, x, axes)
-    return mean, reduce.reduce_sum(centred * centred, axes) / count
-
-
-def _moments_vjp(cts: Any, out: Node, x: Node, *, axes: tuple[int, ...], **_: Any) -> Cotangents:
-    # The derivative of the variance by the mean is 0, since deviations sum to 0: that sum is left out.
-    mean, variance = cts
-    count = math.prod(x.shape[axis] for axis in axes)
-    parts = []
-    if mean is not None:
-        parts.append(keep(mean / count, x, axes))
-    if variance is not None:
-        share = variance * 2.0 / count if is_unknown(count) else variance * (2.0 / count)
-        parts.append((x - keep(outputs_of(out)[0], x, axes)) * keep(share, x, axes))
-    return (parts[0] + parts[1] if len(parts) == 2 else parts[0],)
-
-
-_MOMENTS = composite(
-    "moments",
-    _moments_body,
-    vjp=_moments_vjp,
-    dtypes=FLOATS,
-    samples=(
-        Sample(((4, 5),), {"axes": (0,)}),
-        Sample(((2, 3, 6),), {"axes": (0, 1)}),
-        Sample(((3, 4),), {"axes": (0, 1)}),
-        Sample(((2, 5, 3),), {"axes": (1,)}),
-    ),
-)
-
-
-def moments(x: Node, axes: tuple[int, ...]) -> tuple[Node, Node]:
-    """Compute mean and population variance over `axes`, the variance from the deviations."""
-    mean, variance = outputs_of(_MOMENTS(x, axes=axes))
-    return mean, variance
 
 
 # -- sorting -------------------------------------------------------------------------------------------------
@@ -426,5 +377,17 @@ def _top_k_body(x: Node, *, k: int) -> list[Node]:
     return [_take_along_last(x, chosen), chosen]
 
 
+def _top_k_vjp(cts: Any, out: Node, x: Node, **_: Any) -> Cotangents:
+    # By the indices of the result, so that an engine with a kernel need not sort.
+    chosen = outputs_of(out)[1]
+    at = shape.reshape(chosen, (*chosen.shape, 1))
+    return (index.scatter(zeros_like(x), at, cts[0], mode="add", batch_dims=x.rank - 1),)
+
+
 sort = composite("sort", _sort_body, samples=(Sample(((4, 5),)), Sample(((7,),))))
-top_k = composite("top_k", _top_k_body, samples=(Sample(((4, 5),), {"k": 2}), Sample(((7,),), {"k": 7})))
+top_k = composite(
+    "top_k",
+    _top_k_body,
+    vjp=_top_k_vjp,
+    samples=(Sample(((4, 5),), {"k": 2}), Sample(((7,),), {"k": 7})),
+)

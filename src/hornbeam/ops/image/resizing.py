@@ -75,9 +75,7 @@ def resize_weights(
 
 def _along(node: Node, axis: int, weights: Tensor | np.ndarray) -> Node:
     """Replace an axis of images by weighted sums of its pixels."""
-    matrix = size_constant(weights, node.dtype)
-    result = p.dot_general(node, matrix, contract=((axis,), (1,)))
-    return p.transpose(result, (*range(axis), result.rank - 1, *range(axis, result.rank - 1)))
+    return p.resample(node, size_constant(weights, node.dtype), axis=axis)
 
 
 def _nearest(node: Node, axis: int, out: int) -> Node:
