@@ -7,6 +7,7 @@
 use super::points::Taps;
 use super::prefetch::Prefetch;
 use super::products::{outer_product, Panels};
+use super::stationary;
 use super::traits::{intermediate_len, CarriedRows, Pixel, Points, SecondLayout, Source, Transforms};
 use super::{padded_len, Tiling, IN, OUT, POINTS};
 use crate::conv::{ConvShape, OutputGrad};
@@ -29,16 +30,16 @@ const MANY_PARTS: usize = 32;
 const PART_ROWS: usize = 8;
 
 /// Pass over the tiles.
-struct Pass<'a, E: Pixel> {
-    shape: &'a ConvShape,
-    tiling: Tiling,
-    transforms: &'static Transforms<E>,
+pub(super) struct Pass<'a, E: Pixel> {
+    pub shape: &'a ConvShape,
+    pub tiling: Tiling,
+    pub transforms: &'static Transforms<E>,
     /// Product from output channels to input channels.
-    panels: Panels,
+    pub panels: Panels,
     /// Output channels, padded to full vectors.
-    gradient_row: usize,
-    x: &'a [E],
-    grad: OutputGrad<'a, E>,
+    pub gradient_row: usize,
+    pub x: &'a [E],
+    pub grad: OutputGrad<'a, E>,
     /// Points of the kernel, and the input gradient, if requested.
     input: Option<(&'a [f32], SharedMut<'a, E>)>,
 }
@@ -85,6 +86,10 @@ pub(crate) fn backward<E: Pixel>(
     let panels = Panels::new::<E>([shape.out_channels, shape.in_channels]);
     let (tiling, transforms) = (Tiling::new(shape), E::transforms());
     let gradient_row = shape.out_channels.next_multiple_of(panels.kernels.lanes);
+    if tiling.is_small() {
+        let pass = Pass { shape, tiling, transforms, panels, gradient_row, x, grad, input: None };
+        return stationary::backward(&pass, pool, w, dx, dw, db, scratch);
+    }
     let stride = padded_len(shape.in_channels * gradient_row);
     // With room for few partial sums only, several tasks transform the same tiles and divide the points among them; the
     // input gradient then has a separate pass.
@@ -215,7 +220,7 @@ impl<E: Pixel> Pass<'_, E> {
     }
 
     /// Rows of points of a row of tiles in sums over tiles: one per tile, or per pair of tiles.
-    fn tile_steps(&self) -> usize {
+    pub fn tile_steps(&self) -> usize {
         if E::PAIRED {
             self.tiling.tiles_per_row.div_ceil(2)
         } else {
@@ -287,7 +292,8 @@ impl<E: Pixel> Pass<'_, E> {
             inputs_prefetch.fetch::<false>(point);
             let a = &block.patches[point * block.strides[0]..];
             let b = &block.gradients[point * block.strides[1] + block.above * tile_steps * gradient_row..];
-            outer_product(self.panels.kernels, size, [inputs, patch_row, gradient_row], a, b, kernel, accumulate);
+            let (sizes, rows) = ([inputs, gradient_row], [patch_row, gradient_row]);
+            outer_product(self.panels.kernels, size, sizes, rows, a, b, kernel, accumulate);
         }
     }
 
@@ -351,7 +357,7 @@ impl<E: Pixel> Pass<'_, E> {
     }
 
     /// Returns the output gradients of one image.
-    fn source(&self, n: usize) -> Source<E> {
+    pub fn source(&self, n: usize) -> Source<E> {
         let [_, height, width] = self.shape.output;
         let channels = self.shape.out_channels;
         let (full, pooled) = (n * height * width * channels, n * (height / 2) * (width / 2) * channels);

@@ -2,6 +2,7 @@
 
 use super::prefetch::Prefetch;
 use super::products::Panels;
+use super::stationary;
 use super::traits::{intermediate_len, OutputEpilogue, Pixel, Points, SecondLayout, Sink, Transforms};
 use super::{padded_len, Tiling, POINTS};
 use crate::conv::ConvShape;
@@ -75,11 +76,11 @@ pub(crate) fn pool_forward<E: Pixel>(
 }
 
 /// Forward pass over blocks of rows of tiles.
-struct Pass<'a, E: Pixel> {
-    shape: &'a ConvShape,
-    tiling: Tiling,
-    transforms: &'static Transforms<E>,
-    panels: Panels,
+pub(super) struct Pass<'a, E: Pixel> {
+    pub shape: &'a ConvShape,
+    pub tiling: Tiling,
+    pub transforms: &'static Transforms<E>,
+    pub panels: Panels,
     x: &'a [E],
     packed: &'a [f32],
     bias: Option<&'a [f32]>,
@@ -108,7 +109,12 @@ fn run<E: Pixel>(
     scratch: &mut Scratch,
 ) {
     let (transforms, tiling, panels) = (E::transforms(), Tiling::new(shape), panels::<E>(shape));
-    let packed = match kernel {
+    let relu = epilogue.activation == Activation::Relu;
+    let mut pass = Pass { shape, tiling, transforms, panels, x, packed: &[], bias: epilogue.bias, relu, sink };
+    if tiling.is_small() {
+        return stationary::forward(&pass, pool, kernel, scratch);
+    }
+    pass.packed = match kernel {
         Kernel::Points(packed) => packed,
         Kernel::Taps(w) => {
             let packed = scratch.take(panels.len());
@@ -116,8 +122,6 @@ fn run<E: Pixel>(
             &*packed
         }
     };
-    let relu = epilogue.activation == Activation::Relu;
-    let pass = Pass { shape, tiling, transforms, panels, x, packed, bias: epilogue.bias, relu, sink };
     let (rows, blocks) = (tiling.rows(), pass.blocks());
     pool.run(blocks, &|task| {
         let next = task + pool.threads();
@@ -155,20 +159,28 @@ impl<E: Pixel> Pass<'_, E> {
     }
 
     fn transform_patches(&self, block: &mut Block<'_>) {
-        let (tiles, row_len) = (self.tiling.tiles_per_row, self.panels.lhs_row());
         for (index, row) in block.rows.clone().enumerate() {
-            let image = self.tiling.patches(row, self.shape.in_channels, |at| self.x[at..].as_ptr());
-            let points = Points {
-                base: block.patches[index * tiles * row_len..].as_mut_ptr(),
-                stride: block.strides[0],
-                step: row_len,
-                tiles,
-                intermediate: block.intermediate.as_mut_ptr(),
-                second: SecondLayout::NONE,
-            };
-            // SAFETY: the image lies within `x`, the points of the row within `patches`.
-            unsafe { (self.transforms.patches[0])(&image, &points) };
+            let at = index * self.tiling.tiles_per_row * self.panels.lhs_row();
+            let base = block.patches[at..].as_mut_ptr();
+            // SAFETY: the points of the row lie within `patches`.
+            unsafe { self.transform_patch_row(row, base, block.strides[0], block.intermediate) };
         }
+    }
+
+    /// Transforms the patches of a row of tiles to points that are `stride` apart.
+    ///
+    /// # Safety
+    /// `base` must be valid for the points of the row.
+    pub unsafe fn transform_patch_row(&self, row: usize, base: *mut f32, stride: usize, intermediate: &mut [f32]) {
+        let image = self.tiling.patches(row, self.shape.in_channels, |at| self.x[at..].as_ptr());
+        let points = self.points(base, stride, self.panels.lhs_row(), intermediate);
+        // SAFETY: the image lies within `x`; the points by the caller's contract.
+        unsafe { (self.transforms.patches[0])(&image, &points) };
+    }
+
+    fn points(&self, base: *mut f32, stride: usize, step: usize, intermediate: &mut [f32]) -> Points {
+        let (tiles, intermediate) = (self.tiling.tiles_per_row, intermediate.as_mut_ptr());
+        Points { base, stride, step, tiles, intermediate, second: SecondLayout::NONE }
     }
 
     fn multiply(&self, block: &mut Block<'_>, next: &Range<usize>) {
@@ -191,20 +203,23 @@ impl<E: Pixel> Pass<'_, E> {
     }
 
     fn transform_results(&self, block: &mut Block<'_>) {
-        let (tiles, row_len) = (self.tiling.tiles_per_row, self.panels.result_row());
-        let epilogue = OutputEpilogue { bias: self.bias.map_or(null(), <[f32]>::as_ptr), relu: self.relu };
         for (index, row) in block.rows.clone().enumerate() {
-            let image = self.tiling.outputs(row, self.shape.out_channels, self.sink);
-            let points = Points {
-                base: block.results[index * tiles * row_len..].as_mut_ptr(),
-                stride: block.strides[1],
-                step: row_len,
-                tiles,
-                intermediate: block.intermediate.as_mut_ptr(),
-                second: SecondLayout::NONE,
-            };
-            // SAFETY: rows of tiles are disjoint in the outputs, and each belongs to one task.
-            unsafe { (self.transforms.outputs)(&image, epilogue, &points) };
+            let at = index * self.tiling.tiles_per_row * self.panels.result_row();
+            let base = block.results[at..].as_mut_ptr();
+            // SAFETY: the points of the row lie within `results`; each row belongs to one task.
+            unsafe { self.transform_result_row(row, base, block.strides[1], block.intermediate) };
         }
+    }
+
+    /// Transforms the points of a row of tiles to outputs.
+    ///
+    /// # Safety
+    /// `base` must be valid for the points of the row, and no other task may write its outputs.
+    pub unsafe fn transform_result_row(&self, row: usize, base: *mut f32, stride: usize, intermediate: &mut [f32]) {
+        let epilogue = OutputEpilogue { bias: self.bias.map_or(null(), <[f32]>::as_ptr), relu: self.relu };
+        let image = self.tiling.outputs(row, self.shape.out_channels, self.sink);
+        let points = self.points(base, stride, self.panels.result_row(), intermediate);
+        // SAFETY: the caller's contract.
+        unsafe { (self.transforms.outputs)(&image, epilogue, &points) };
     }
 }

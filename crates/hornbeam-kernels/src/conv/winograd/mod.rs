@@ -22,6 +22,7 @@ mod prefetch;
 mod products;
 #[cfg(target_arch = "x86_64")]
 mod rounded;
+mod stationary;
 mod traits;
 mod transforms;
 
@@ -36,6 +37,8 @@ pub(super) use forward::{forward, pack, packed_len, pool_forward, Kernel};
 const OUT: usize = 4;
 const IN: usize = OUT + 2;
 const POINTS: usize = IN * IN;
+/// Tiles up to which the kernel is transformed part by part ([`stationary`]).
+const FEW: usize = 64;
 
 /// Returns true if the algorithm supports the shape.
 pub(super) fn supports(shape: &ConvShape) -> bool {
@@ -86,6 +89,11 @@ impl Tiling {
             pad: [shape.pad[1], shape.pad[2]],
             output: [height, width],
         }
+    }
+
+    /// Returns true for few tiles: the transformed kernel is then larger than they are.
+    fn is_small(&self) -> bool {
+        self.rows() * self.tiles_per_row <= FEW
     }
 
     /// Number of rows of tiles.

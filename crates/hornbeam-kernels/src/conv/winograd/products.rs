@@ -4,12 +4,15 @@ use super::points::Taps;
 use super::traits::{Pixel, Transforms};
 use super::{padded_len, POINTS};
 use crate::gemm::even;
+use crate::gemm::pack as gemm_pack;
 use crate::gemm::types::{Kernels, Tile};
 use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::with_local;
+use std::ops::Range;
 use std::ptr::null;
 
-/// Columns of the widest panel.
-const WIDEST: usize = 2 * 16;
+/// Steps of a panel that one task packs: their taps stay in the L1 cache.
+const PACKED_STEPS: usize = 16;
 
 /// Layout of the points of the kernel, `[point][panel][inner][width]`, and of its operands.
 #[derive(Clone, Copy)]
@@ -19,7 +22,7 @@ pub(super) struct Panels {
     pub inner: usize,
     pub outer: usize,
     vectors: usize,
-    panels: usize,
+    pub panels: usize,
     /// Stride between points.
     stride: usize,
     /// True if a float holds a pair of channels.
@@ -37,7 +40,7 @@ impl Panels {
     }
 
     /// Floats that the product sums over.
-    fn steps(&self) -> usize {
+    pub fn steps(&self) -> usize {
         if self.paired {
             self.inner.div_ceil(2)
         } else {
@@ -45,7 +48,7 @@ impl Panels {
         }
     }
 
-    fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.vectors * self.kernels.lanes
     }
 
@@ -79,91 +82,121 @@ impl Panels {
         to: &mut [f32],
     ) {
         assert!(to.len() >= self.len());
-        let (width, steps, to) = (self.width(), self.steps(), SharedMut::new(to));
-        // A few channels per task: the transform of one channel is short.
-        pool.run_ranges(steps, 8, &|range| {
-            for (step, panel) in range.flat_map(|step| (0..self.panels).map(move |panel| (step, panel))) {
-                let points = to.as_ptr().wrapping_add((panel * steps + step) * width);
+        let (width, all, to) = (self.width(), self.steps(), SharedMut::new(to));
+        let parts = all.div_ceil(PACKED_STEPS);
+        pool.run(self.panels * parts, &|task| {
+            let (panel, start) = (task / parts, task % parts * PACKED_STEPS);
+            let steps = start..(start + PACKED_STEPS).min(all);
+            let points = to.as_ptr().wrapping_add((panel * all + start) * width);
+            // SAFETY: every (step, panel) is written by one task; a panel consists of full vectors.
+            unsafe { self.pack_panel(transforms, w, transposed, panel, steps, points, self.stride) };
+        });
+    }
+
+    /// Transforms `steps` steps of one panel of the kernel to points that are `stride` apart.
+    ///
+    /// # Safety
+    /// `points` must be valid for these steps at each point.
+    pub unsafe fn pack_panel<E: Pixel>(
+        &self,
+        transforms: &Transforms<E>,
+        w: &[f32],
+        transposed: bool,
+        panel: usize,
+        steps: Range<usize>,
+        points: *mut f32,
+        stride: usize,
+    ) {
+        let width = self.width();
+        let columns = width.min(self.outer - panel * width);
+        let channels =
+            if self.paired { 2 * steps.start..(2 * steps.end).min(self.inner) } else { steps.start..steps.end };
+        let (row, col) = if transposed { (1, self.inner) } else { (self.outer, 1) };
+        let size = channels.len() * width;
+        with_local(|local| {
+            let (taps, pair) = local.take2::<f32, f32>(9 * size, if self.paired { 2 * POINTS * width } else { 0 });
+            for (t, taps) in taps.chunks_exact_mut(size).enumerate() {
+                let from = w[t * self.inner * self.outer + channels.start * row + panel * width * col..].as_ptr();
+                // SAFETY: `w` holds the panel of these channels.
+                unsafe { gemm_pack::columns(from, row as isize, col as isize, channels.len(), columns, width, taps) };
+            }
+            let first_tap = taps.as_mut_ptr();
+            let transform = |channel: usize, points: *mut f32, point_stride: usize| {
+                let taps = first_tap.wrapping_add(channel * width);
+                let args = Taps { taps, tap_stride: size, points, point_stride, count: width };
+                // SAFETY: the channel is one of the packed ones; `points` by the caller's contract.
+                unsafe { (transforms.kernel)(&args) };
+            };
+            for step in 0..steps.len() {
+                let to = points.wrapping_add(step * width);
                 if !self.paired {
-                    // SAFETY: every (step, panel) is written by one task; a panel consists of full vectors.
-                    unsafe { self.points(transforms, w, transposed, [step, panel], points, self.stride) };
+                    transform(step, to, stride);
                     continue;
                 }
-                let mut pair = [[0.0; POINTS * WIDEST]; 2];
-                for (k, pair) in pair.iter_mut().enumerate().take(self.inner - 2 * step) {
-                    // SAFETY: room for all points of a panel's width.
-                    unsafe { self.points(transforms, w, transposed, [2 * step + k, panel], pair.as_mut_ptr(), width) };
+                let (first, second) = pair.split_at_mut(POINTS * width);
+                transform(2 * step, first.as_mut_ptr(), width);
+                if 2 * step + 1 < channels.len() {
+                    transform(2 * step + 1, second.as_mut_ptr(), width);
+                } else {
+                    second.fill(0.0);
                 }
-                let rows = pair[0].chunks_exact(width).zip(pair[1].chunks_exact(width));
-                for (point, (first, second)) in rows.enumerate().take(POINTS) {
+                let rows = first.chunks_exact(width).zip(second.chunks_exact(width));
+                for (point, (first, second)) in rows.enumerate() {
                     // SAFETY: as above.
-                    unsafe { (transforms.pairs)(first, second, points.wrapping_add(point * self.stride)) };
+                    unsafe { (transforms.pairs)(first, second, to.wrapping_add(point * stride)) };
                 }
             }
         });
     }
 
-    /// Computes the points, `stride` apart, of one channel and one panel.
-    unsafe fn points<E: Pixel>(
-        &self,
-        transforms: &Transforms<E>,
-        w: &[f32],
-        transposed: bool,
-        [k, panel]: [usize; 2],
-        points: *mut f32,
-        stride: usize,
-    ) {
-        let width = self.width();
-        let (row, col) = if transposed { (1, self.inner) } else { (self.outer, 1) };
-        let mut taps = [0.0; 9 * WIDEST];
-        let columns = width.min(self.outer - panel * width);
-        for (t, taps) in taps.chunks_exact_mut(width).enumerate().take(9) {
-            let from = &w[t * self.inner * self.outer + k * row + panel * width * col..];
-            for (to, from) in taps[..columns].iter_mut().zip(from.iter().step_by(col)) {
-                *to = *from;
-            }
-        }
-        let args = Taps { taps: taps.as_mut_ptr(), tap_stride: width, points, point_stride: stride, count: width };
-        // SAFETY: the caller's contract.
-        unsafe { (transforms.kernel)(&args) };
-    }
-
     /// Computes `c = a @ kernel` at one point, for `size` tiles.
     pub fn product(&self, point: usize, packed: &[f32], size: usize, a: &[f32], c: &mut [f32]) {
-        let (lhs_row, result_row, width, steps) = (self.lhs_row(), self.result_row(), self.width(), self.steps());
-        let taps = [0usize];
-        let b = &packed[point * self.stride..][..self.panels * steps * width];
-        assert!(a.len() >= size * lhs_row && c.len() >= size * result_row);
         for panel in 0..self.panels {
-            for [start, end] in even(0, size, self.kernels.rows[self.vectors - 1]) {
-                let tile = Tile {
-                    a: a[start * lhs_row..].as_ptr(),
-                    a_stride: lhs_row,
-                    taps: taps.as_ptr(),
-                    tap_count: 1,
-                    run: steps,
-                    b: b[panel * steps * width..].as_ptr(),
-                    b_stride: width,
-                    c: c[start * result_row + panel * width..].as_mut_ptr(),
-                    c_stride: result_row,
-                    last: self.kernels.lanes,
-                    bias: null(),
-                    relu: false,
-                    accumulate: false,
-                };
-                // SAFETY: within the slices by the assertion.
-                unsafe { self.kernels.tile(false, end - start, self.vectors)(&tile) };
-            }
+            let b = self.panel(point, packed, panel, 0..self.steps());
+            self.panel_product(b, size, a, &mut c[panel * self.width()..], false);
+        }
+    }
+
+    /// Returns some steps of one panel of a packed kernel.
+    pub fn panel<'a>(&self, point: usize, packed: &'a [f32], panel: usize, steps: Range<usize>) -> &'a [f32] {
+        let start = point * self.stride + panel * self.steps() * self.width();
+        &packed[start + steps.start * self.width()..start + steps.end * self.width()]
+    }
+
+    /// Computes `c (+)= a @ b` for one panel, `size` tiles, and as many steps as `b` has.
+    pub fn panel_product(&self, b: &[f32], size: usize, a: &[f32], c: &mut [f32], accumulate: bool) {
+        let (lhs_row, result_row, width) = (self.lhs_row(), self.result_row(), self.width());
+        let (taps, steps) = ([0usize], b.len() / width);
+        assert!(size == 0 || (a.len() >= (size - 1) * lhs_row + steps && c.len() >= (size - 1) * result_row + width));
+        for [start, end] in even(0, size, self.kernels.rows[self.vectors - 1]) {
+            let tile = Tile {
+                a: a[start * lhs_row..].as_ptr(),
+                a_stride: lhs_row,
+                taps: taps.as_ptr(),
+                tap_count: 1,
+                run: steps,
+                b: b.as_ptr(),
+                b_stride: width,
+                c: c[start * result_row..].as_mut_ptr(),
+                c_stride: result_row,
+                last: self.kernels.lanes,
+                bias: null(),
+                relu: false,
+                accumulate,
+            };
+            // SAFETY: within the slices by the assertion.
+            unsafe { self.kernels.tile(false, end - start, self.vectors)(&tile) };
         }
     }
 }
 
-/// Computes `c (+)= at @ b` at one point, for `size` rows of `a` (`inputs` of `a_row` elements) and of `b`
-/// (`b_row` elements).
+/// Computes `c (+)= at @ b` at one point, for `size` rows of `a` (`inputs` elements, `a_row` apart) and of `b`
+/// (`columns` elements, full vectors, `b_row` apart).
 pub(super) fn outer_product(
     kernels: &Kernels<f32>,
     size: usize,
-    [inputs, a_row, b_row]: [usize; 3],
+    [inputs, columns]: [usize; 2],
+    [a_row, b_row]: [usize; 2],
     a: &[f32],
     b: &[f32],
     c: &mut [f32],
@@ -171,10 +204,11 @@ pub(super) fn outer_product(
 ) {
     let lanes = kernels.lanes;
     let taps = [0usize];
-    assert!(a.len() >= size * a_row && b.len() >= size * b_row && c.len() >= inputs * b_row);
-    let vectors = (b_row / lanes).min(2);
-    for column in (0..b_row).step_by(vectors * lanes) {
-        let vectors = vectors.min((b_row - column) / lanes);
+    assert!(columns.is_multiple_of(lanes) && c.len() >= inputs * columns);
+    assert!(size == 0 || (a.len() >= (size - 1) * a_row + inputs && b.len() >= (size - 1) * b_row + columns));
+    let vectors = (columns / lanes).min(2);
+    for column in (0..columns).step_by(vectors * lanes) {
+        let vectors = vectors.min((columns - column) / lanes);
         for [start, end] in even(0, inputs, kernels.rows[vectors - 1]) {
             let tile = Tile {
                 a: a[start..].as_ptr(),
@@ -184,14 +218,14 @@ pub(super) fn outer_product(
                 run: size,
                 b: b[column..].as_ptr(),
                 b_stride: b_row,
-                c: c[start * b_row + column..].as_mut_ptr(),
-                c_stride: b_row,
+                c: c[start * columns + column..].as_mut_ptr(),
+                c_stride: columns,
                 last: lanes,
                 bias: null(),
                 relu: false,
                 accumulate,
             };
-            // SAFETY: within the slices by the assertion.
+            // SAFETY: within the slices by the assertions.
             unsafe { kernels.tile(true, end - start, vectors)(&tile) };
         }
     }
