@@ -118,7 +118,7 @@ impl ConvShape {
 pub enum Algorithm {
     /// Matrix product with a row per pixel (or per image).
     Product { rows: usize, inner: usize },
-    /// One input channel per output channel, with channels as vector lanes.
+    /// Groups of one or few channels, with channels as vector lanes.
     Depthwise,
     /// Winograd F(4x4, 3x3): a quarter of the multiplications, `f32` only.
     Winograd,
@@ -138,7 +138,7 @@ fn cost_model(shape: &ConvShape, dtype: DType) -> Algorithm {
         Algorithm::Product { rows, inner: shape.in_channels }
     } else if shape.is_dense() {
         Algorithm::Product { rows: shape.batch, inner: shape.taps() * shape.in_channels }
-    } else if shape.groups > 1 && shape.group_in() == 1 && shape.group_out() == 1 {
+    } else if depthwise::suits(shape) {
         Algorithm::Depthwise
     } else if dtype == DType::F32 && winograd::suits(shape) {
         Algorithm::Winograd

@@ -2,6 +2,7 @@
 
 use super::ConvShape;
 use crate::dtype::Element;
+use std::ops::Range;
 
 /// Mapping from output to input positions: output `o`, tap `t` reads `o * strides + t * step - low`.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +41,17 @@ impl Geometry {
     }
 
     /// Extent of the input positions that `outputs` consecutive outputs along `axis` read.
-    fn span(&self, axis: usize, outputs: usize) -> usize {
+    pub fn span(&self, axis: usize, outputs: usize) -> usize {
         (outputs - 1) * self.strides[axis] + self.taps[axis].saturating_sub(1) * self.step[axis] + 1
+    }
+
+    /// Range of the taps along an axis that lie inside the image for output `output`.
+    pub fn taps_inside(&self, axis: usize, output: usize) -> Range<usize> {
+        let (step, taps) = (self.step[axis] as isize, self.taps[axis]);
+        let position = (output * self.strides[axis]) as isize - self.low[axis];
+        let up = |distance: isize| (distance + step - 1).div_euclid(step).clamp(0, taps as isize) as usize;
+        let end = up(self.input[axis] as isize - position);
+        up(-position).min(end)..end
     }
 
     /// Returns true if some output reads outside its image.

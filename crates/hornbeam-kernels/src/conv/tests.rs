@@ -173,6 +173,12 @@ pub(super) fn valid(batch: usize, side: usize, kernel: usize, [inputs, outputs]:
     ConvShape { output: [1, out, out], pad: [0; 3], ..same(batch, side, kernel, 1, [inputs, outputs]) }
 }
 
+impl ConvShape {
+    fn in_groups(self, groups: usize) -> ConvShape {
+        ConvShape { groups, ..self }
+    }
+}
+
 #[test]
 fn floats_agree_with_the_definition_on_every_instruction_set() {
     for isa in Isa::available() {
@@ -203,9 +209,17 @@ fn shapes_of_real_networks() {
         same(4, 6, 1, 1, [20, 33]),
         same(7, 9, 3, 1, [17, 30]),
         ConvShape { input: [3, 9, 9], output: [3, 9, 9], ..same(2, 9, 3, 1, [16, 16]) },
-        ConvShape { groups: 32, ..same(2, 14, 3, 2, [32, 32]) },
+        same(2, 14, 3, 2, [32, 32]).in_groups(32),
+        same(2, 14, 7, 1, [40, 40]).in_groups(40),
+        same(1, 9, 5, 2, [33, 33]).in_groups(33),
+        same(2, 14, 3, 1, [48, 48]).in_groups(24),
+        same(2, 14, 3, 1, [128, 128]).in_groups(32),
+        same(1, 13, 3, 2, [24, 24]).in_groups(6),
+        same(1, 7, 3, 1, [64, 64]).in_groups(8),
     ] {
-        check::<f32>(&mut random, &shape, 2e-6);
+        for isa in Isa::available() {
+            with_isa(isa, || check::<f32>(&mut random, &shape, 2e-6));
+        }
     }
 }
 
@@ -218,14 +232,17 @@ fn errors(got: &[f32], want: &[f64]) -> (f64, f64) {
     (max_error / size, square(&mut differences()).sqrt() / size)
 }
 
-/// Shapes for Winograd's algorithm: full tiles, partial tiles, and uneven sides with `channels` input channels.
-fn tiled(channels: usize) -> [ConvShape; 4] {
+/// Shapes for Winograd's algorithm: full tiles, partial tiles, uneven sides with `channels` input channels, few and many
+/// tiles, and several parts of the kernel.
+fn tiled(channels: usize) -> [ConvShape; 6] {
     let uneven = ConvShape { pad: [0, 2, 0], output: [1, 14, 9], ..same(4, 12, 3, 1, [channels, 23]) };
     [
         valid(3, 26, 3, [32, 64]),
         same(2, 16, 3, 1, [32, 32]),
         same(9, 7, 3, 1, [40, 17]),
         ConvShape { input: [1, 12, 11], ..uneven },
+        same(18, 7, 3, 1, [16, 20]),
+        same(2, 9, 3, 1, [140, 150]),
     ]
 }
 

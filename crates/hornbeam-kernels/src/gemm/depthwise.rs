@@ -1,172 +1,163 @@
-//! Kernels of depthwise convolutions: channels are the vector lanes.
+//! Kernels of depthwise convolutions and of narrow groups: channels are the vector lanes.
+//!
+//! Tiles of a single block of `LANES` channels read patches in which the pixels of the block are contiguous: in a tensor,
+//! the pixels of a block are a power of two apart in many networks, and few of them fit the L1 cache at once. Tiles of
+//! several blocks read tensors in place: with few taps, the order in which memory is accessed counts, not the L1 cache.
 
-use super::types::{Depthwise, DepthwiseGrad, DepthwiseRow};
-use super::unroll::rows;
+use super::types::{Depthwise, DepthwiseGrad, DepthwiseTile, PatchRow};
+use super::unroll::{columns, rows};
 use super::vector::*;
 
 #[inline(always)]
-unsafe fn convolve_row<V: Vector>(t: &DepthwiseRow<V::Element>) {
-    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
+unsafe fn convolve<V: Vector, const M: usize, const N: usize, const FULL: bool>(t: &DepthwiseTile<V::Element>) {
+    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`; of the last block,
+    // only the first `t.n` lanes of `y` and `bias` are accessed, and of `x` and `w` unless `FULL`.
     unsafe {
-        for c in (0..t.channels).step_by(V::LANES) {
-            let n = V::LANES.min(t.channels - c);
-            let mut p = 0;
-            while p < t.pixels {
-                if n == V::LANES && t.pixels - p >= 6 {
-                    convolve_pixels::<V, 6, true>(t, c, n, p);
-                    p += 6;
-                } else if n == V::LANES {
-                    convolve_pixels::<V, 1, true>(t, c, n, p);
-                    p += 1;
-                } else {
-                    convolve_pixels::<V, 1, false>(t, c, n, p);
-                    p += 1;
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn convolve_pixels<V: Vector, const M: usize, const FULL: bool>(
-    t: &DepthwiseRow<V::Element>,
-    c: usize,
-    n: usize,
-    p: usize,
-) {
-    // SAFETY: as in `convolve_row`; only the first `n` lanes are accessed unless `FULL`.
-    unsafe {
-        let mut acc = [V::zero(); M];
+        let mut acc = [[V::zero(); N]; M];
         for tap in 0..t.tap_count {
-            let w = load::<V, FULL>(t.w.add(tap * t.channels + c), n);
-            let x = t.x.add(*t.taps.add(tap) + p * t.pixel_stride + c);
-            rows!(I < M, {
-                acc[I] = load::<V, FULL>(x.add(I * t.pixel_stride), n).mul_add(w, acc[I]);
+            let [x, w] = *t.taps.add(tap);
+            let (x, w) = (t.x.wrapping_add(x), t.w.add(w));
+            columns!(J < N, {
+                let load = |p: *const V::Element| if FULL { V::load(p) } else { V::load_first(p, t.n) };
+                let w = load(w.add(J * V::LANES));
+                rows!(I < M, {
+                    acc[I][J] = load(x.add(I * t.pixel_stride + J * V::LANES)).mul_add(w, acc[I][J]);
+                });
             });
         }
-        rows!(I < M, {
-            let y = t.y.add((p + I) * t.y_stride + c);
-            let mut value = acc[I];
-            if t.accumulate {
-                value = value.add(load::<V, FULL>(y, n));
-            }
-            if !t.bias.is_null() {
-                value = value.add(load::<V, FULL>(t.bias.add(c), n));
-            }
-            if t.relu {
-                value = value.relu();
-            }
-            store::<V, FULL>(value, y, n);
+        columns!(J < N, {
+            let full = const { J + 1 < N } || t.n == V::LANES;
+            let load = |p: *const V::Element| if full { V::load(p) } else { V::load_first(p, t.n) };
+            rows!(I < M, {
+                let y = t.y.add(I * t.y_stride + J * V::LANES);
+                let mut value = acc[I][J];
+                if t.accumulate {
+                    value = value.add(load(y));
+                }
+                if !t.bias.is_null() {
+                    value = value.add(load(t.bias.add(J * V::LANES)));
+                }
+                if t.relu {
+                    value = value.relu();
+                }
+                if full {
+                    value.store(y);
+                } else {
+                    value.store_first(y, t.n);
+                }
+            });
         });
     }
 }
 
 #[inline(always)]
-unsafe fn load<V: Vector, const FULL: bool>(p: *const V::Element, n: usize) -> V {
-    // SAFETY: the caller's contract.
+unsafe fn accumulate<V: Vector, const M: usize, const FULL: bool>(t: &DepthwiseGrad<V::Element>) {
+    // SAFETY: as in `convolve`; only the first `t.n` lanes are accessed unless `FULL`.
     unsafe {
-        if FULL {
-            V::load(p)
-        } else {
-            V::load_first(p, n)
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn store<V: Vector, const FULL: bool>(value: V, p: *mut V::Element, n: usize) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        if FULL {
-            value.store(p)
-        } else {
-            value.store_first(p, n)
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn accumulate_row<V: Vector>(t: &DepthwiseGrad<V::Element>) {
-    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
-    unsafe {
-        for c in (0..t.channels).step_by(V::LANES) {
-            let n = V::LANES.min(t.channels - c);
-            let mut tap = 0;
-            while tap < t.tap_count {
-                let remaining = t.tap_count - tap;
-                match (remaining, n == V::LANES) {
-                    (6.., true) => accumulate_taps::<V, 6, true>(t, c, n, tap),
-                    (3.., true) => accumulate_taps::<V, 3, true>(t, c, n, tap),
-                    (_, true) => accumulate_taps::<V, 1, true>(t, c, n, tap),
-                    (_, false) => accumulate_taps::<V, 1, false>(t, c, n, tap),
-                }
-                tap += match (remaining, n == V::LANES) {
-                    (6.., true) => 6,
-                    (3.., true) => 3,
-                    _ => 1,
-                };
-            }
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn accumulate_taps<V: Vector, const M: usize, const FULL: bool>(
-    t: &DepthwiseGrad<V::Element>,
-    c: usize,
-    n: usize,
-    tap: usize,
-) {
-    // SAFETY: as in `accumulate_row`; only the first `n` lanes are accessed unless `FULL`.
-    unsafe {
+        let load = |p: *const V::Element| if FULL { V::load(p) } else { V::load_first(p, t.n) };
         let mut acc = [V::zero(); M];
         for p in 0..t.pixels {
-            let dy = load::<V, FULL>(t.dy.add(p * t.channels + c), n);
-            let x = t.x.add(p * t.pixel_stride + c);
+            let (dy, x) = (load(t.dy.add(p * t.dy_stride)), t.x.add(p * t.pixel_stride));
             rows!(I < M, {
-                acc[I] = load::<V, FULL>(x.add(*t.taps.add(tap + I)), n).mul_add(dy, acc[I]);
+                acc[I] = load(x.add(*t.taps.add(I))).mul_add(dy, acc[I]);
             });
         }
         rows!(I < M, {
-            let dw = t.dw.add((tap + I) * t.channels + c);
-            store::<V, FULL>(acc[I].add(load::<V, FULL>(dw, n)), dw, n);
+            let dw = t.dw.add(I * t.dw_stride);
+            let sum = acc[I].add(load(dw));
+            if FULL {
+                sum.store(dw);
+            } else {
+                sum.store_first(dw, t.n);
+            }
         });
+    }
+}
+
+#[inline(always)]
+unsafe fn copy_row<V: Vector>(t: &PatchRow<V::Element>) {
+    // SAFETY: as in `convolve`; of a pixel, only the first `t.n` channels are read.
+    unsafe {
+        for p in 0..t.inside {
+            let (from, to) = (t.from.add(p * t.pixel_stride), t.to.add((t.before + p) * V::LANES));
+            if t.group >= V::LANES {
+                for q in 0..t.group {
+                    V::splat(*from.add(q)).store(to.add(q * t.plane));
+                }
+                continue;
+            }
+            let x = if t.n == V::LANES { V::load(from) } else { V::load_first(from, t.n) };
+            if t.group == 1 {
+                x.store(to);
+                continue;
+            }
+            for q in 0..t.group {
+                x.permute(t.order.add(q * V::LANES)).store(to.add(q * t.plane));
+            }
+        }
+        for q in 0..t.group {
+            let to = t.to.add(q * t.plane);
+            for p in (0..t.before).chain(t.before + t.inside..t.pixels) {
+                V::zero().store(to.add(p * V::LANES));
+            }
+        }
     }
 }
 
 macro_rules! kernels {
-    ($module:ident, $vector:ty, $element:ty, $(#[$feature:meta])?) => {
+    ($module:ident, $vector:ty, $element:ty, $lanes:literal, $(#[$feature:meta])?, [$($p:literal)*] $($n:literal: [$($m:literal)*])*) => {
         pub(super) mod $module {
             use super::*;
 
             $(#[$feature])?
-            unsafe fn row(t: &DepthwiseRow<$element>) {
+            unsafe fn tile<const M: usize, const N: usize, const FULL: bool>(t: &DepthwiseTile<$element>) {
                 // SAFETY: the caller's contract is passed on, and this function is compiled for the ISA.
-                unsafe { super::convolve_row::<$vector>(t) }
+                unsafe { super::convolve::<$vector, M, N, FULL>(t) }
             }
 
             $(#[$feature])?
-            unsafe fn grad(t: &DepthwiseGrad<$element>) {
+            unsafe fn grad<const M: usize, const FULL: bool>(t: &DepthwiseGrad<$element>) {
                 // SAFETY: as above.
-                unsafe { super::accumulate_row::<$vector>(t) }
+                unsafe { super::accumulate::<$vector, M, FULL>(t) }
             }
 
-            pub(in crate::gemm) static KERNELS: Depthwise<$element> = Depthwise { row, grad };
+            $(#[$feature])?
+            unsafe fn copy(t: &PatchRow<$element>) {
+                // SAFETY: as above.
+                unsafe { super::copy_row::<$vector>(t) }
+            }
+
+            pub(in crate::gemm) static KERNELS: Depthwise<$element> = Depthwise {
+                lanes: $lanes,
+                tiles: &[$(($n, &[$(tile::<$m, $n, true>),*])),*],
+                partial: &[$(tile::<$p, 1, false>),*],
+                grads: [&[$(grad::<$p, true>),*], &[$(grad::<$p, false>),*]],
+                copy,
+            };
         }
     };
 }
 
+// Registers hold the sums of a tile, pixels by blocks, and one more operand; the other is read from memory.
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512_f32, F32x16, f32, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+kernels!(avx512_f32, F32x16, f32, 16, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512_f64, F64x8, f64, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+kernels!(avx512_f64, F64x8, f64, 8, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
+    [1 2 3 4 5 6 7 8] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f32, F32x8, f32, #[target_feature(enable = "avx2,fma")]);
+kernels!(avx2_f32, F32x8, f32, 8, #[target_feature(enable = "avx2,fma")],
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 2: [1 2 3 4 5 6] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f64, F64x4, f64, #[target_feature(enable = "avx2,fma")]);
+kernels!(avx2_f64, F64x4, f64, 4, #[target_feature(enable = "avx2,fma")],
+    [1 2 3 4 5 6 7 8] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 #[cfg(target_arch = "aarch64")]
-kernels!(neon_f32, F32x4, f32,);
+kernels!(neon_f32, F32x4, f32, 4, ,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "aarch64")]
-kernels!(neon_f64, F64x2, f64,);
-kernels!(portable_f32, Lanes<f32, 4>, f32, );
-kernels!(portable_f64, Lanes<f64, 2>, f64, );
+kernels!(neon_f64, F64x2, f64, 2, ,
+    [1 2 3 4 5 6 7 8] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+kernels!(portable_f32, Lanes<f32, 4>, f32, 4, ,
+    [1 2 3 4 5 6 7 8] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+kernels!(portable_f64, Lanes<f64, 2>, f64, 2, ,
+    [1 2 3 4]  1: [1 2 3 4]);

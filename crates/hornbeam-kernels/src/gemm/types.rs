@@ -26,41 +26,77 @@ pub(crate) struct Tile<E> {
 
 pub(crate) type TileFn<E> = unsafe fn(&Tile<E>);
 
-/// Arguments of one row of a depthwise convolution,
-/// `y[p, c] = act(sum over taps of x[p * pixel_stride + tap + c] * w[tap, c] + bias (+ y))`.
-pub(crate) struct DepthwiseRow<E> {
+/// Arguments of a tile of pixels of a depthwise convolution,
+/// `y[p, c] = act(sum over taps of x[p * pixel_stride + taps[t][0] + c] * w[taps[t][1] + c] + bias[c] (+ y))` for one or
+/// more blocks of `LANES` channels.
+pub(crate) struct DepthwiseTile<E> {
     pub x: *const E,
     pub pixel_stride: usize,
-    pub taps: *const usize,
+    /// Offsets of each tap in `x` (wrapping) and in `w`.
+    pub taps: *const [usize; 2],
     pub tap_count: usize,
     pub w: *const E,
-    pub channels: usize,
     pub y: *mut E,
     /// Distance between pixels of `y`.
     pub y_stride: usize,
-    pub pixels: usize,
+    /// Valid channels of the last block of `y` and `bias` (1 ..= LANES).
+    pub n: usize,
     pub bias: *const E,
     pub relu: bool,
     pub accumulate: bool,
 }
 
-/// Arguments of one row of a depthwise kernel gradient,
-/// `dw[tap, c] += sum over pixels of x[p * pixel_stride + tap + c] * dy[p, c]`.
+/// Arguments of some taps of a depthwise kernel gradient,
+/// `dw[t, c] += sum over pixels of x[p * pixel_stride + taps[t] + c] * dy[p * dy_stride + c]` for `LANES` channels.
 pub(crate) struct DepthwiseGrad<E> {
     pub x: *const E,
     pub pixel_stride: usize,
     pub taps: *const usize,
-    pub tap_count: usize,
     pub dy: *const E,
-    pub channels: usize,
+    pub dy_stride: usize,
+    /// Valid channels (1 ..= LANES).
+    pub n: usize,
     pub dw: *mut E,
+    /// Distance between taps of `dw`.
+    pub dw_stride: usize,
     pub pixels: usize,
 }
 
+/// Arguments of a copy of one row of pixels, `LANES` channels of each, into a patch: `before` zeros, `inside` pixels, and
+/// zeros up to `pixels`.
+///
+/// In groups of `group` channels, there is a copy for each channel of a group, `plane` apart: lane `c` of copy `q` holds
+/// channel `q` of the group of `c`.
+pub(crate) struct PatchRow<E> {
+    pub from: *const E,
+    /// Distance between pixels of `from`.
+    pub pixel_stride: usize,
+    pub before: usize,
+    pub inside: usize,
+    pub pixels: usize,
+    /// Valid channels of `from` (1 ..= LANES).
+    pub n: usize,
+    pub group: usize,
+    /// Lane of `from` for each lane of each copy, if a group has fewer channels than a vector lanes.
+    pub order: *const u32,
+    pub to: *mut E,
+    pub plane: usize,
+}
+
+pub(crate) type DepthwiseFn<E> = unsafe fn(&DepthwiseTile<E>);
+pub(crate) type DepthwiseGradFn<E> = unsafe fn(&DepthwiseGrad<E>);
+
 /// Kernels of depthwise convolutions for one ISA and type.
 pub(crate) struct Depthwise<E: 'static> {
-    pub row: unsafe fn(&DepthwiseRow<E>),
-    pub grad: unsafe fn(&DepthwiseGrad<E>),
+    /// Channels of a block.
+    pub lanes: usize,
+    /// Numbers of blocks, falling to 1, each with kernels of `i + 1` pixels by these blocks; more pixels for fewer blocks.
+    pub tiles: &'static [(usize, &'static [DepthwiseFn<E>])],
+    /// Kernels of `i + 1` pixels by a block that is not full.
+    pub partial: &'static [DepthwiseFn<E>],
+    /// Kernels of `i + 1` taps, for full blocks and for others.
+    pub grads: [&'static [DepthwiseGradFn<E>]; 2],
+    pub copy: unsafe fn(&PatchRow<E>),
 }
 
 /// Maximum tile width in vectors.

@@ -62,4 +62,15 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// Computes `max(self, 0)`; NaN stays NaN.
     unsafe fn relu(self) -> Self;
+    /// Returns the lanes in the order of `lanes`, each below `LANES`.
+    #[inline(always)]
+    unsafe fn permute(self, lanes: *const u32) -> Self {
+        let (from, mut to) = (self, self);
+        let (from, lane) = ((&raw const from).cast::<Self::Element>(), (&raw mut to).cast::<Self::Element>());
+        for i in 0..Self::LANES {
+            // SAFETY: a register consists of `LANES` elements.
+            unsafe { *lane.add(i) = *from.add(*lanes.add(i) as usize) };
+        }
+        to
+    }
 }

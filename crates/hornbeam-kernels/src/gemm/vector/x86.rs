@@ -7,7 +7,8 @@ use std::arch::x86_64::*;
 macro_rules! register {
     ($name:ident, $raw:ty, $element:ty, $lanes:literal, [$set1:ident $zero:ident $load:ident $store:ident $fma:ident
      $add:ident $sub:ident $mul:ident $max:ident], load_first |$p:ident, $n:ident| $load_first:expr,
-     store_first |$self:ident, $to:ident, $m:ident| $store_first:expr) => {
+     store_first |$self:ident, $to:ident, $m:ident| $store_first:expr
+     $(, permute |$this:ident, $order:ident| $permute:expr)?) => {
         #[derive(Clone, Copy)]
         pub(crate) struct $name(pub(crate) $raw);
 
@@ -70,6 +71,13 @@ macro_rules! register {
                 // SAFETY: see above. x86 max returns its second operand when one is NaN.
                 Self(unsafe { $max($zero(), self.0) })
             }
+            $(
+                #[inline(always)]
+                unsafe fn permute($this, $order: *const u32) -> Self {
+                    // SAFETY: see above; `LANES` indices are valid.
+                    Self(unsafe { $permute })
+                }
+            )?
         }
     };
 }
@@ -78,7 +86,8 @@ register!(F32x16, __m512, f32, 16,
     [_mm512_set1_ps _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_fmadd_ps
      _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_max_ps],
     load_first |p, n| _mm512_maskz_loadu_ps(((1u32 << n) - 1) as __mmask16, p),
-    store_first |self, p, n| _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, self.0));
+    store_first |self, p, n| _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, self.0),
+    permute |self, lanes| _mm512_permutexvar_ps(_mm512_loadu_si512(lanes.cast()), self.0));
 
 register!(F64x8, __m512d, f64, 8,
     [_mm512_set1_pd _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd
@@ -100,7 +109,8 @@ store_first |self, p, n| {
     let mut lanes = [0.0; 8];
     _mm256_storeu_ps(lanes.as_mut_ptr(), self.0);
     std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);
-});
+},
+permute |self, lanes| _mm256_permutevar8x32_ps(self.0, _mm256_loadu_si256(lanes.cast())));
 
 register!(F64x4, __m256d, f64, 4,
 [_mm256_set1_pd _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd
