@@ -220,6 +220,9 @@ impl<E: Real> Correlation<'_, E> {
         let mut taps = Vec::with_capacity(geometry.taps.iter().product());
         geometry.offsets(self.groups, &patch, &mut taps);
         let run = geometry.runs(self.groups).1 * self.inputs;
+        // Taps outside the image contribute nothing: those of the first axis with several taps are left out.
+        let axis = usize::from(geometry.taps[0] == 1);
+        let per_tap = taps.len() / geometry.taps[axis].max(1);
         let depth = (n * self.extent[0] + self.base[0] + d * self.step[0]) * self.extent[1];
         let pixel_stride = geometry.strides[2] * geometry.channels;
         for index in self.groups * columns[0]..self.groups * columns[1] {
@@ -230,6 +233,9 @@ impl<E: Real> Correlation<'_, E> {
             let b = packed[(group * panels + panel) * steps * width..][..steps * width].as_ptr();
             let out = group * self.outputs + column;
             for row in rows[0]..rows[1] {
+                let inside = geometry.taps_inside(axis, if axis == 0 { d } else { row });
+                let taps = &taps[inside.start * per_tap..inside.end * per_tap];
+                let b = b.wrapping_add(inside.start * per_tap * run * width);
                 let a =
                     patch.base.wrapping_add((row - rows[0]) * geometry.strides[1] * patch.row + group * self.inputs);
                 let line = (depth + self.base[1] + row * self.step[1]) * self.extent[2];
