@@ -9,6 +9,8 @@ pub(super) const K_BLOCK: usize = 256;
 const M_BLOCK: usize = 10;
 /// Tiles of rows up to which B is read in place.
 const DIRECT: usize = 10;
+/// Panels of B up to which a transposed A is read in place.
+const TRANSPOSED_PASSES: usize = 4;
 /// Multiply-adds that justify a separate task.
 const TASK_WORK: usize = 1 << 19;
 /// Maximum number of tasks beyond those required by the block sizes.
@@ -83,9 +85,13 @@ impl Plan {
         let k_split = k.div_ceil(splits).max(1);
 
         // Broadcasts from another cache line at each step are hidden by the arithmetic of a tile, except when rows alias in
-        // the cache and several panels of B pass over them.
+        // the cache and several panels of B pass over them. The columns of a transposed A are a cache line of each step,
+        // which the next tile reads once more: a copy pays off after a few panels.
         let in_place_a = (am.cols == 1 && am.rows >= 0) || (am.rows == 1 && am.cols >= 0);
-        let pack_a = !in_place_a || (am.cols == 1 && aliases::<E>(am.rows) && total_vectors > vectors);
+        let passes = total_vectors.div_ceil(vectors);
+        let pack_a = !in_place_a
+            || (am.cols == 1 && aliases::<E>(am.rows) && passes > 1)
+            || (am.cols != 1 && passes > TRANSPOSED_PASSES);
         let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
         // In place, a panel is a few lines of each row, which pays off while few tiles reread it.
         let few = if long || aliases::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
