@@ -73,17 +73,25 @@ def _turns(angles: np.ndarray, dtype: str) -> tuple[Node, Node]:
     return _table(np.cos(angles), dtype), _table(np.sin(angles), dtype)
 
 
-def _smallest_factor(n: int) -> int:
-    return next((f for f in (4, 2, 3, 5, 7) if n % f == 0 and n > f), None) or next(
-        (f for f in range(11, math.isqrt(n) + 1, 2) if n % f == 0), n
-    )
+# Length up to which a transform is one product with its matrix: a product of so few columns takes less time
+# than to move the data once more.
+_DIRECT = 64
+
+
+def _factor(n: int) -> int:
+    """Return the factor of the length at which a transform is split, n itself if it is not."""
+    if n <= _DIRECT:
+        return n
+    factors = [f for f in range(2, math.isqrt(n) + 1) if n % f == 0]
+    small = [f for f in factors if f <= _DIRECT]
+    return max(small) if small else min(factors, default=n)
 
 
 def _dft(real: Node, imag: Node, sign: float) -> tuple[Node, Node]:
     """Compute sum over n of (real + i imag)[n] exp(sign 2 pi i k n / N) along the last axis.
 
     Cooley & Tukey's algorithm, 1965, for any factors: N = a b is `a` transforms of b, twisted, then b
-    transforms of a. A prime length is one product with the matrix of the transform.
+    transforms of a. A short or prime length is one product with the matrix of the transform.
     """
     size = real.shape[-1]
     if is_unknown(size):
@@ -91,7 +99,7 @@ def _dft(real: Node, imag: Node, sign: float) -> tuple[Node, Node]:
         turns = p.convert(p.rem(steps * p.iota("int64", (size, size), 1), size), real.dtype)
         phases = turns * (sign * 2 * math.pi) / size
         return _rotate_sum(real, imag, p.cos(phases), p.sin(phases))
-    factor = _smallest_factor(size)
+    factor = _factor(size)
     if factor == size:
         angles = sign * 2 * math.pi * (np.outer(np.arange(size), np.arange(size)) % size) / size
         return _rotate_sum(real, imag, *_turns(angles, real.dtype))
