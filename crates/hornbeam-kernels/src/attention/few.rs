@@ -16,7 +16,10 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, opera
     let AttentionShape { queries, keys, key_heads, depth: d, width: e, .. } = *shape;
     let [out, row_max, row_sum] = [out, row_max, row_sum].map(SharedMut::new);
     let scale = T::from_f64(shape.scale);
+    // Of the caller's instruction set: tests choose it by thread.
     let (kernels, width) = (T::kernels(), T::kernels().lanes);
+    let (online_softmax, weighted_sum) = (online_softmax::<T>(), weighted_sum::<T>());
+    let (scale_row, drop_row) = (scale_row::<T>(), drop_row::<T>());
     let task = |head: Head, query: usize, packed: &mut [T], scores: &mut [T], words: &mut [u32]| {
         let (at, key_at) = (head.offset(query, queries, 1), head.key_offset(0, keys, 1));
         let visible = shape.visible(query + 1, [0, keys]);
@@ -27,15 +30,15 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, opera
         unsafe {
             let k = Lhs { data: k, stride: key_heads * d, transposed: false };
             q.product(visible, k, None, scores.as_mut_ptr(), 1, false);
-            online_softmax::<T>()(scores, head.bias(bias, query, [0, visible]), scale, &mut state);
+            online_softmax(scores, head.bias(bias, query, [0, visible]), scale, &mut state);
             if let Some(dropout) = dropout {
                 let words = &mut words[..visible];
                 dropout.fill(head.index * queries + query, keys, 0, visible, words);
-                drop_row::<T>()(scores, words, dropout.bound(), dropout.factor());
+                drop_row(scores, words, dropout.bound(), dropout.factor());
             }
             let out = out.range(at * e..(at + 1) * e);
-            weighted_sum::<T>()(scores, v, key_heads * e, out);
-            scale_row::<T>()(out, T::ONE / state[1]);
+            weighted_sum(scores, v, key_heads * e, out);
+            scale_row(out, T::ONE / state[1]);
             let row = head.index * queries + query;
             row_max.range(row..row + 1)[0] = safe_max(state[0]);
             row_sum.range(row..row + 1)[0] = state[1];
