@@ -146,44 +146,22 @@ def _then(
     return changed
 
 
-def _export_by_hornbeam(module: Any) -> None:
-    """Let Keras write ONNX files by Hornbeam."""
-    from hornbeam.keras_backend.adapter.export import export_onnx
-
-    module.export_onnx = export_onnx
-
-
-def _tell_zero_output(module: Any) -> None:
-    """Let layers tell the operations for all steps what masked steps return."""
-    from hornbeam.keras_backend.adapter.rnn import tell_zero_output
-
-    tell_zero_output(module.LSTM if hasattr(module, "LSTM") else module.GRU)
-
-
-def _fuse_dropout(module: Any) -> None:
-    """Let attention with dropout be one operation."""
-    from hornbeam.keras_backend.adapter.fused import fuse_dropout
-
-    fuse_dropout(module)
-
-
-def _fuse_layer_normalization(module: Any) -> None:
-    """Let layer normalization be one operation."""
-    from hornbeam.keras_backend.adapter.fused import fuse_layer_normalization
-
-    fuse_layer_normalization(module)
+def _adapter(name: str) -> Callable[[ModuleType], None]:
+    """Return a function "module:function" of the adapter, which is imported when it is called."""
+    path, _, function = name.partition(":")
+    return lambda module: getattr(importlib.import_module(f"{_ADAPTER}.{path}"), function)(module)
 
 
 # Modules of Keras with a function that adapts each after it was loaded.
 ADAPTED: dict[str, Callable[[ModuleType], None]] = {
     "keras.src.backend.common.variables": _accept_symbols,
     "keras.src.backend.config": _follow_config,
-    "keras.src.export.onnx": _export_by_hornbeam,
-    "keras.src.layers.attention.grouped_query_attention": _fuse_dropout,
-    "keras.src.layers.attention.multi_head_attention": _fuse_dropout,
-    "keras.src.layers.rnn.gru": _tell_zero_output,
-    "keras.src.layers.rnn.lstm": _tell_zero_output,
-    "keras.src.ops.nn": _fuse_layer_normalization,
+    "keras.src.export.onnx": _adapter("export:replace_export_onnx"),
+    "keras.src.layers.attention.grouped_query_attention": _adapter("fused:fuse_dropout"),
+    "keras.src.layers.attention.multi_head_attention": _adapter("fused:fuse_dropout"),
+    "keras.src.layers.rnn.gru": _adapter("rnn:tell_zero_output"),
+    "keras.src.layers.rnn.lstm": _adapter("rnn:tell_zero_output"),
+    "keras.src.ops.nn": _adapter("fused:fuse_layer_normalization"),
 }
 
 

@@ -88,3 +88,8 @@ def export_onnx(
 
 
 NumpyExportArchive = HornbeamExportArchive
+
+
+def replace_export_onnx(module: Any) -> None:
+    """Let Keras write ONNX files by Hornbeam."""
+    module.export_onnx = export_onnx

@@ -15,17 +15,10 @@ def fuse_layer_normalization(module: Any) -> None:
     composed = module._layer_normalization
 
     @functools.wraps(composed)
-    def _layer_normalization(
-        x: Any,
-        gamma: Any = None,
-        beta: Any = None,
-        axis: Any = -1,
-        epsilon: float | None = None,
-        rms_scaling: bool = False,
-    ) -> Any:
+    def _layer_normalization(x: Any, *args: Any, rms_scaling: bool = False, **kwargs: Any) -> Any:
         if rms_scaling:
-            return composed(x, gamma, beta, axis, epsilon, rms_scaling)
-        return ops.layer_normalization(x, gamma, beta, axis, epsilon)
+            return composed(x, *args, rms_scaling=True, **kwargs)
+        return ops.layer_normalization(x, *args, **kwargs)
 
     module._layer_normalization = _layer_normalization
 
@@ -56,16 +49,9 @@ def fuse_dropout(module: Any) -> None:
             )
         if attention_mask is not None and len(attention_mask.shape) == 3:
             attention_mask = ops.expand_dims(attention_mask, 1)
-        seed = self._dropout_layer.seed_generator.next() if training else None
-        return masked_attention(
-            query,
-            key,
-            value,
-            attention_mask,
-            scale=1.0 / math.sqrt(query.shape[-1]),
-            is_causal=use_causal_mask,
-            rate=rate if training else 0.0,
-            seed=seed,
-        ), None
+        chosen: dict[str, Any] = {"scale": 1.0 / math.sqrt(query.shape[-1]), "is_causal": use_causal_mask}
+        if training:
+            chosen |= {"rate": rate, "seed": self._dropout_layer.seed_generator.next()}
+        return masked_attention(query, key, value, attention_mask, **chosen), None
 
     layer._compute_attention = _compute_attention

@@ -18,8 +18,9 @@ from hornbeam.ops import recurrent
 _zero_output = context_variable("masked steps give zeros", False)
 
 
-def tell_zero_output(layer: Any) -> None:
-    """Let `inner_loop` of a class of layers tell `lstm` and `gru` its `zero_output_for_mask`."""
+def tell_zero_output(module: Any) -> None:
+    """Let `inner_loop` of a layer tell `lstm` and `gru` its `zero_output_for_mask`."""
+    layer = module.LSTM if hasattr(module, "LSTM") else module.GRU
     original = layer.inner_loop
 
     @functools.wraps(original)
