@@ -73,7 +73,7 @@ def training_steps() -> Iterator[tuple[str, Callable[[], Any]]]:
 
     def attention() -> None:
         inputs = hb.Input((3, 4))
-        attended = layers.MultiHeadAttention(2, 2)(inputs, inputs, use_causal_mask=True)
+        attended = layers.MultiHeadAttention(2, 2, dropout=0.1)(inputs, inputs, use_causal_mask=True)
         model = hb.Model(inputs, layers.Dense(1)(layers.Flatten()(attended)))
         model.compile("sgd", "mse")
         model.fit(np.ones((2, 3, 4), "float32"), np.ones((2, 1), "float32"), verbose=0)
