@@ -11,6 +11,7 @@ import pytest
 import hornbeam
 from hornbeam import activations, ops
 from hornbeam.ir.types import ShapeError
+from hornbeam.ops.attention import masked_attention
 
 RNG = np.random.default_rng(4)
 EDGES = np.array([-8.0, -6.0, -3.0, -1.0, -0.5, -0.1, 0.0, 0.1, 0.5, 1.0, 3.0, 6.0, 8.0], np.float32)
@@ -402,3 +403,10 @@ def test_attention() -> None:
     np.testing.assert_allclose(capped, attention(q, k, v), rtol=1e-3, atol=1e-4)
     with pytest.raises(ShapeError, match="four axes"):
         ops.dot_product_attention(q[0], k[0], v[0])
+
+
+def test_attention_without_dropout_ignores_the_seed() -> None:
+    q = np.random.default_rng(0).normal(size=(1, 3, 2, 4)).astype("float32")
+    heads, key = ops.array(q), ops.array(np.array([1, 2], "uint32"))
+    got = masked_attention(heads, heads, heads, None, scale=0.5, is_causal=True, rate=0.0, seed=key)
+    np.testing.assert_array_equal(got, ops.dot_product_attention(q, q, q, scale=0.5, is_causal=True))

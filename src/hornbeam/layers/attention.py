@@ -139,10 +139,8 @@ class _Projected(TensorsLayer):
         scale = 1.0 / math.sqrt(q.shape[-1])
         if not self.dropout:
             return ops.dot_product_attention(q, k, v, mask=mask, scale=scale, is_causal=causal)
-        if not training:
-            return masked_attention(q, k, v, mask, scale=scale, is_causal=causal)
-        key = random.draw_seed(self.seed_generator)
-        return masked_attention(q, k, v, mask, scale=scale, is_causal=causal, rate=self.dropout, seed=key)
+        rate, seed = (self.dropout, random.draw_seed(self.seed_generator)) if training else (0.0, None)
+        return masked_attention(q, k, v, mask, scale=scale, is_causal=causal, rate=rate, seed=seed)
 
     def _apply_gate(self, query: Tensor, values: Tensor) -> Tensor:
         """Multiply the output of each head by its gate."""

@@ -62,16 +62,14 @@ def dot_product_attention(
     """
     q, k, v = _heads(query, key, value)
     factor = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
-    if attn_logits_soft_cap is None:
-        allowed = _allowed(mask, is_causal and mask is not None, q.shape[1], k.shape[1])
-        if allowed is not None:
-            q = _with_keys(q, allowed)
-        return Tensor(_fused(q, k, v, bias, allowed, factor, is_causal and mask is None))
-    allowed = _allowed(mask, is_causal, q.shape[1], k.shape[1])
+    causal = is_causal and mask is None and attn_logits_soft_cap is None  # without a mask in memory
+    allowed = _allowed(mask, is_causal and not causal, q.shape[1], k.shape[1])
     if mask is not None and allowed is not None:
         q = _with_keys(q, allowed)
+    if attn_logits_soft_cap is None:
+        return Tensor(_fused(q, k, v, bias, allowed, factor, causal))
     extra = _attention_bias(bias, allowed, _score_shape(q, k), q.dtype)
-    k, v = (_repeated_heads(x, q.shape[2] // x.shape[2]) for x in (k, v))
+    k, v = (p.for_all_heads(x, q.shape[2]) for x in (k, v))
     logits = p.dot_general(q, k, contract=((3,), (3,)), batch=((0, 2), (0, 2))) * factor
     logits = p.tanh(logits / float(attn_logits_soft_cap)) * float(attn_logits_soft_cap)
     weights = p.softmax(logits if extra is None else logits + extra)
@@ -104,10 +102,17 @@ def masked_attention(
         is_causal: Let query t attend to keys up to t only.
         rate: Fraction of the weights that become 0, in [0, 1).
         seed: Key of two uint32 words; unused if the rate is 0.
+
+    Returns:
+        Tensor (batch, T, heads, depth of `value`).
+
+    Raises:
+        ShapeError: If the shapes do not fit each other.
     """
     q, k, v = _heads(query, key, value)
-    allowed = _allowed(mask, is_causal and mask is not None, q.shape[1], k.shape[1])
-    out = _fused(q, k, v, None, allowed, scale, is_causal and mask is None, rate, seed)
+    causal = is_causal and mask is None
+    allowed = _allowed(mask, is_causal and not causal, q.shape[1], k.shape[1])
+    out = _fused(q, k, v, None, allowed, scale, causal, rate, seed if rate else None)
     return Tensor(out if allowed is None else _with_keys(out, allowed))
 
 
@@ -150,13 +155,6 @@ def _fused(
 
 def _score_shape(q: Node, k: Node) -> tuple[int, ...]:
     return (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
-
-
-def _repeated_heads(node: Node, times: int) -> Node:
-    b, s, h, d = node.shape
-    if times == 1:
-        return node
-    return p.reshape(p.broadcast(node, (b, s, h, times, d), (0, 1, 2, 4)), (b, s, h * times, d))
 
 
 def _allowed(mask: TensorLike | None, causal: bool, queries: int, keys: int) -> Tensor | None:

@@ -24,7 +24,7 @@ from hornbeam.primitives.composite import composite, default_vjp, keep, largest_
 from hornbeam.primitives.control import optimization_barrier
 from hornbeam.primitives.random import bernoulli
 
-__all__ = ["attention", "attention_grad"]
+__all__ = ["attention", "attention_grad", "for_all_heads"]
 
 
 def _scores(q: Node, k: Node, bias: Sequence[Node], scale: float, causal: bool) -> Node:
@@ -53,7 +53,7 @@ def _split(rest: Sequence[Node], rate: float) -> tuple[Sequence[Node], Sequence[
     return rest[:count], rest[count:]
 
 
-def _for_all_heads(x: Node, heads: int) -> Node:
+def for_all_heads(x: Node, heads: int) -> Node:
     """Repeat the heads of keys or values, which groups of query heads share."""
     b, s, h, d = x.shape
     if h == heads:
@@ -78,7 +78,7 @@ def _attention_body(
     q: Node, k: Node, v: Node, *rest: Node, scale: float, causal: bool, rate: float
 ) -> list[Node]:
     bias, key = _split(rest, rate)
-    k, v = (_for_all_heads(x, q.shape[2]) for x in (k, v))
+    k, v = (for_all_heads(x, q.shape[2]) for x in (k, v))
     scores = _scores(q, k, bias, scale, causal)
     weights = _dropped(softmax(scores), key, rate)
     out = contract.dot_general(weights, v, contract=((3,), (1,)), batch=((0, 1), (0, 2)))
@@ -100,7 +100,7 @@ def _attention_grad_body(
     *others, out, row_max, row_sum, ct = rest
     bias, key = _split(others, rate)
     key_heads = k.shape[2]
-    k, v = (_for_all_heads(x, q.shape[2]) for x in (k, v))
+    k, v = (for_all_heads(x, q.shape[2]) for x in (k, v))
     scores = _scores(q, k, bias, scale, causal)
     weights = elementwise.exp(scores - keep(row_max, scores, (3,))) / keep(row_sum, scores, (3,))
     inner = _dropped(contract.dot_general(ct, v, contract=((3,), (3,)), batch=((0, 2), (0, 2))), key, rate)
