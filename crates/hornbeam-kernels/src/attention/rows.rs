@@ -3,6 +3,7 @@
 use crate::math;
 use crate::multiversion;
 use crate::simd::Target;
+use crate::sums::fold;
 use crate::tiles::Float;
 
 /// Interleaved partial sums and maxima of a row: one AVX-512 register, since rows may be short.
@@ -34,7 +35,7 @@ multiversion! {
             *score = exp_or_zero::<S, T>(*score - subtracted);
             *part = *part + *score;
         }
-        // Of the first block of keys the factor is not needed: an exponential alone takes longer than one of a row.
+        // Of the first block of keys the factor is not needed.
         let factor = if old_sum == T::ZERO { T::ZERO } else { (old_max - subtracted).exp::<S>() };
         *state = [row_max, old_sum * factor + fold(parts, |a, b| a + b)];
         factor
@@ -124,7 +125,7 @@ pub(super) fn safe_max<T: Float>(row_max: T) -> T {
 }
 
 /// Computes `exp(x)`, or 0 where that is no normal number: the arithmetic of subnormal ones, which masked scores would
-/// give, takes a hundred times longer.
+/// give, is slow on x86.
 #[inline(always)]
 fn exp_or_zero<S: Target, T: Float>(x: T) -> T {
     let least = T::from_f64(if size_of::<T>() == 4 { -87.0 } else { -708.0 });
@@ -179,17 +180,4 @@ fn scale_and_add<T: Float>(scores: &mut [T], bias: Option<&[T]>, scale: T) -> T 
         }
     }
     fold(parts, |a, b| larger(b, a))
-}
-
-/// Combines partial results in pairs.
-#[inline(always)]
-fn fold<T: Copy>(mut parts: [T; PARTIALS], combine: impl Fn(T, T) -> T) -> T {
-    let mut width = PARTIALS / 2;
-    while width > 0 {
-        for j in 0..width {
-            parts[j] = combine(parts[j], parts[j + width]);
-        }
-        width /= 2;
-    }
-    parts[0]
 }
