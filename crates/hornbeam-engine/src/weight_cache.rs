@@ -2,6 +2,7 @@
 
 use hornbeam_kernels::conv;
 use hornbeam_kernels::dtype::{bf16, DType, Element};
+use hornbeam_kernels::gemm;
 use hornbeam_kernels::pool::ThreadPool;
 
 use crate::buffer::Buffer;
@@ -12,6 +13,8 @@ use crate::types::TensorType;
 pub enum CachedWeight {
     /// The kernel of a convolution, transformed for its algorithm.
     TransformedKernel(Buffer),
+    /// The second operand of a matrix product of few rows, packed.
+    PackedMatrix(Buffer),
     /// All weights of a matrix product are finite.
     Finite,
 }
@@ -45,25 +48,38 @@ fn cached_weight(program: &Program, instruction: &Instruction, weights: &[Buffer
     let weights = weights.get(input as usize).filter(|weights| weights.tensor.dtype == operand.dtype)?;
     match &instruction.kind {
         Kind::Conv { shape, .. } | Kind::ConvPool { shape, .. } if operand.count == weights.tensor.count() => {
-            let count = conv::prepared_len(shape, operand.dtype)?;
-            let mut kernel = Buffer::new(TensorType::new(DType::F32, vec![count])).ok()?;
-            let pointer = kernel.unique_ptr()?.cast::<f32>();
-            // SAFETY: the buffer is new and holds `count` floats.
-            let transformed = unsafe { std::slice::from_raw_parts_mut(pointer, count) };
-            match operand.dtype {
+            let pooled = matches!(instruction.kind, Kind::ConvPool { .. });
+            let count = conv::prepared_len(shape, pooled, operand.dtype)?;
+            let kernel = floats(count, |transformed| match operand.dtype {
                 DType::BF16 => conv::prepare(ThreadPool::global(), shape, elements::<bf16>(weights), transformed),
                 _ => conv::prepare(ThreadPool::global(), shape, elements::<f32>(weights), transformed),
-            }
-            Some(CachedWeight::TransformedKernel(kernel))
+            });
+            Some(CachedWeight::TransformedKernel(kernel?))
         }
-        Kind::Dot { gemm, .. } if operand.dtype == DType::F32 && gemm.batch == 1 && gemm.m == 1 => {
+        Kind::Dot { gemm: g, .. } if operand.dtype == DType::F32 && g.batch == 1 && g.m == 1 => {
             elements::<f32>(weights).iter().all(|value| value.is_finite()).then_some(CachedWeight::Finite)
+        }
+        Kind::Dot { gemm: g, .. } if operand.dtype == DType::F32 && g.batch == 1 => {
+            let count = gemm::packed_len(g.m, g.n, g.k)?;
+            let b = &elements::<f32>(weights)[operand.offset / size_of::<f32>()..][..operand.count];
+            floats(count, |packed| gemm::pack(ThreadPool::global(), g.n, g.k, b, g.b.into(), packed))
+                .map(CachedWeight::PackedMatrix)
         }
         _ => None,
     }
 }
 
-fn elements<T: Element>(buffer: &Buffer) -> &[T] {
+/// Return a new buffer of `count` floats, which `fill` writes, or `None` if there is no memory for it.
+fn floats(count: usize, fill: impl FnOnce(&mut [f32])) -> Option<Buffer> {
+    let mut buffer = Buffer::new(TensorType::new(DType::F32, vec![count])).ok()?;
+    let pointer = buffer.unique_ptr()?.cast::<f32>();
+    // SAFETY: the buffer is new and holds `count` floats.
+    fill(unsafe { std::slice::from_raw_parts_mut(pointer, count) });
+    Some(buffer)
+}
+
+/// Return the elements of a buffer of `T`.
+pub fn elements<T: Element>(buffer: &Buffer) -> &[T] {
     assert_eq!(buffer.tensor.dtype, T::DTYPE, "a buffer of another dtype");
     // SAFETY: the buffer holds this many elements of the dtype.
     unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast(), buffer.tensor.count()) }

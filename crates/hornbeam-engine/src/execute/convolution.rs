@@ -9,7 +9,7 @@ use crate::execute::{bias_relu, Context};
 use crate::graph::{GradSource, PoolKind};
 use crate::instruction::{Instruction, Kind};
 use crate::memory::Memory;
-use crate::weight_cache::CachedWeight;
+use crate::weight_cache::{elements, CachedWeight};
 
 pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
     if let Some(CachedWeight::TransformedKernel(kernel)) = context.weights.get(instruction) {
@@ -41,8 +41,7 @@ fn run_plain(instruction: &Instruction, memory: Memory, context: &mut Context) {
 /// Run a convolution whose kernel was transformed when the executable was bound.
 fn run_transformed(instruction: &Instruction, kernel: &Buffer, memory: Memory, context: &mut Context) {
     let (reads, writes) = (&instruction.reads, &instruction.writes);
-    // SAFETY: a transformed kernel is float32.
-    let kernel: &[f32] = unsafe { std::slice::from_raw_parts(kernel.as_ptr().cast(), kernel.tensor.count()) };
+    let kernel = elements::<f32>(kernel);
     dispatch!(float, writes[0].dtype, T => {
         let (x, y) = (memory.read::<T>(&reads[0]), memory.write::<T>(&writes[0]));
         match &instruction.kind {

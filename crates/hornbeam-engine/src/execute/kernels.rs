@@ -2,7 +2,7 @@
 
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::gemm::{self, FusedEpilogue, Mat};
+use hornbeam_kernels::gemm::{self, FusedEpilogue};
 use hornbeam_kernels::index::{self, IndexSpec, Scatter};
 use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
@@ -10,11 +10,11 @@ use hornbeam_kernels::resample;
 
 use crate::execute::loop_epilogue::RunningEpilogue;
 use crate::execute::{bias_relu, composites, convolution, linalg, rows, Context};
-use crate::instruction::{GemmShape, IndexShape, Instruction, Kind, MatrixStrides};
+use crate::instruction::{GemmShape, IndexShape, Instruction, Kind};
 use crate::memory::Memory;
 use crate::operand::Operand;
 use crate::strided::{self, Dim};
-use crate::weight_cache::CachedWeight;
+use crate::weight_cache::{elements, CachedWeight};
 
 pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
     let (reads, writes) = (&instruction.reads, &instruction.writes);
@@ -113,16 +113,19 @@ fn index_spec(spec: &IndexShape) -> IndexSpec<'_> {
     IndexSpec { shape, batch_dims: *batch_dims, indices_shape: indices, shared: *shared }
 }
 
-fn mat(strides: MatrixStrides) -> Mat {
-    Mat { offset: 0, rows: strides.rows, cols: strides.cols, batch: strides.batch }
-}
-
 fn dot(g: &GemmShape, bias: bool, relu: bool, instruction: &Instruction, memory: Memory, context: &mut Context) {
     let (reads, out) = (&instruction.reads, &instruction.writes[0]);
+    if let Some(CachedWeight::PackedMatrix(matrix)) = context.weights.get(instruction) {
+        let end = bias_relu::<f32>(memory, bias.then(|| &reads[2]), relu);
+        let epilogue = RunningEpilogue::of(instruction, memory);
+        let fused = epilogue.as_ref().map(|epilogue| epilogue as &dyn FusedEpilogue<f32>);
+        let (a, b, c) = (memory.read(&reads[0]), elements(matrix), memory.write(out));
+        return gemm::gemm_packed(context.pool, g.m, g.n, g.k, a, g.a.into(), b, c, end, fused, context.scratch);
+    }
     dispatch!(numeric, out.dtype, T => {
         let end = bias_relu::<T>(memory, bias.then(|| &reads[2]), relu);
         let (a, b) = (memory.read(&reads[0]), memory.read(&reads[1]));
-        let (pool, a_mat, b_mat, c) = (context.pool, mat(g.a), mat(g.b), memory.write(out));
+        let (pool, a_mat, b_mat, c) = (context.pool, g.a.into(), g.b.into(), memory.write(out));
         let epilogue = RunningEpilogue::of(instruction, memory);
         match (context.weights.get(instruction), &epilogue) {
             (Some(CachedWeight::Finite), None) => {

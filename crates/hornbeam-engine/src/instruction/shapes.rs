@@ -1,6 +1,7 @@
 //! Static parameters of instructions: extents and strides, decided at compile time.
 
 use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::gemm::Mat;
 
 /// A matrix in memory: strides in elements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -8,6 +9,12 @@ pub struct MatrixStrides {
     pub rows: isize,
     pub cols: isize,
     pub batch: isize,
+}
+
+impl From<MatrixStrides> for Mat {
+    fn from(strides: MatrixStrides) -> Mat {
+        Mat { offset: 0, rows: strides.rows, cols: strides.cols, batch: strides.batch }
+    }
 }
 
 /// A batched matrix product, `[m, k] @ [k, n]`.

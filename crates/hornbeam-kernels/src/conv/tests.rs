@@ -341,6 +341,37 @@ fn integers_are_exact() {
 }
 
 #[test]
+fn a_packed_kernel_gives_the_same_bits() {
+    let pixels = |size| ConvShape {
+        batch: 2,
+        input: [1, size, size],
+        output: [1, size, size],
+        kernel: [1; 3],
+        strides: [1; 3],
+        dilation: [1; 3],
+        pad: [0; 3],
+        in_channels: 300,
+        out_channels: 50,
+        groups: 1,
+    };
+    let dense = ConvShape { output: [1; 3], kernel: [1, 3, 3], ..pixels(3) };
+    let (pool, mut scratch, mut random) = (ThreadPool::new(2), Scratch::new(), Random::new(6));
+    for shape in [pixels(1), pixels(7), pixels(11), dense] {
+        let (x, w) = (random.values::<f32>(shape.input_len()), random.values::<f32>(shape.kernel_len()));
+        let bias = random.values::<f32>(shape.out_channels);
+        let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
+        assert_eq!(prepared_len(&shape, true, DType::F32), None);
+        let mut kernel = vec![0.0; prepared_len(&shape, false, DType::F32).expect("a product of few rows")];
+        prepare(&pool, &shape, &w, &mut kernel);
+        let [mut plain, mut prepared] = [(); 2].map(|()| vec![0.0; shape.output_len()]);
+        conv_forward(&pool, &shape, &x, &w, &mut plain, end, &mut scratch);
+        conv_forward_prepared(&pool, &shape, &x, &kernel, &mut prepared, end, &mut scratch);
+        assert_eq!(plain, prepared, "{shape:?}");
+    }
+    assert_eq!(prepared_len(&pixels(12), false, DType::F32), None, "many rows");
+}
+
+#[test]
 fn a_prepared_kernel_gives_the_same_bits() {
     check_prepared::<f32>();
     if crate::gemm::has_native_bfloat16() {
@@ -367,7 +398,7 @@ fn check_prepared<T: ConvElement>() {
     let bias = random.values::<T>(shape.out_channels);
     let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
     let (pool, mut scratch) = (ThreadPool::new(2), Scratch::new());
-    let mut kernel = vec![0.0; prepared_len(&shape, T::DTYPE).expect("a shape for Winograd's algorithm")];
+    let mut kernel = vec![0.0; prepared_len(&shape, true, T::DTYPE).expect("a shape for Winograd's algorithm")];
     prepare(&pool, &shape, &w, &mut kernel);
     let [mut plain, mut prepared] = [(); 2].map(|()| vec![T::ZERO; shape.output_len()]);
     conv_forward(&pool, &shape, &x, &w, &mut plain, end, &mut scratch);

@@ -1,6 +1,6 @@
 //! Products of 16-bit floats: widened to `f32`, multiplied, and rounded once.
 
-use super::{Epilogue, FusedEpilogue, GemmElement, Mat, Product};
+use super::{Epilogue, Form, FusedEpilogue, GemmElement, Mat, Product};
 use crate::dtype::Element;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
@@ -143,7 +143,7 @@ pub(super) fn product<T: Half>(pool: &ThreadPool, product: Product<'_, T>, scrat
                 c: wide_c,
                 epilogue: wide_epilogue,
                 fused: None,
-                finite: false,
+                form: Form::Plain,
             },
             scratch,
         );

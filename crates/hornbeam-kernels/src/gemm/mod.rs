@@ -7,6 +7,7 @@ mod depthwise;
 pub(crate) mod half;
 pub(crate) mod integer;
 pub(crate) mod pack;
+mod packed;
 mod pairs;
 mod plan;
 mod real;
@@ -15,6 +16,8 @@ pub(crate) mod tile;
 pub(crate) mod types;
 mod unroll;
 pub(crate) mod vector;
+
+pub use packed::{gemm_packed, pack, packed_len};
 
 use crate::dtype::{bf16, f16, Element};
 use crate::pool::ThreadPool;
@@ -108,6 +111,16 @@ impl<T, F: Fn(usize, &mut [T]) + Sync> FusedEpilogue<T> for F {
     }
 }
 
+/// Form of the second operand of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Plain,
+    /// It contains no infinity and no NaN.
+    Finite,
+    /// The slice has all panels, packed; the layout is unused.
+    Packed,
+}
+
 /// Arguments of a product, before validation.
 pub struct Product<'a, T> {
     pub batch: usize,
@@ -121,8 +134,7 @@ pub struct Product<'a, T> {
     pub c: &'a mut [T],
     pub epilogue: Epilogue<'a, T>,
     pub fused: Option<&'a dyn FusedEpilogue<T>>,
-    /// True if B contains no infinity and no NaN.
-    pub finite: bool,
+    pub form: Form,
 }
 
 /// Number for which matrix products and convolutions are implemented.
@@ -193,7 +205,7 @@ pub fn gemm_fused<T: GemmElement>(
     fused: Option<&dyn FusedEpilogue<T>>,
     scratch: &mut Scratch,
 ) {
-    check_and_run(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, finite: false }, scratch);
+    check_and_run(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, form: Form::Plain }, scratch);
 }
 
 /// Computes like [`gemm`] for a `b` without infinities and NaN. Products of a single row then skip the rows of `b` whose
@@ -215,7 +227,11 @@ pub fn gemm_finite<T: GemmElement>(
     epilogue: Epilogue<T>,
     scratch: &mut Scratch,
 ) {
-    check_and_run(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused: None, finite: true }, scratch);
+    check_and_run(
+        pool,
+        Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused: None, form: Form::Finite },
+        scratch,
+    );
 }
 
 fn check_and_run<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch: &mut Scratch) {

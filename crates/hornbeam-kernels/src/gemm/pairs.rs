@@ -10,7 +10,7 @@ use super::half::{self, narrow_slice, widen, widen_slice};
 use super::real;
 use super::tile;
 use super::types::Kernels;
-use super::{Epilogue, Mat, Product};
+use super::{Epilogue, Form, Mat, Product};
 use crate::dtype::bf16;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
@@ -201,7 +201,7 @@ fn product_of_pairs(
                 accumulate: epilogue.accumulate,
             },
             fused: Some(&round),
-            finite: false,
+            form: Form::Plain,
         };
         real::product_by(kernels, pool, pairs, scratch);
     });

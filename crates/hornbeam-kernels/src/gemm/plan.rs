@@ -45,6 +45,11 @@ pub(super) struct Plan {
     pub pack_b: PackB,
 }
 
+/// Width of a tile in vectors, for a product with `n` columns.
+pub(super) fn vectors<E: Real>(kernels: &Kernels<E>, n: usize) -> usize {
+    n.div_ceil(kernels.lanes).min(2)
+}
+
 /// Inputs of the block sizes.
 struct Blocking {
     batch: usize,
@@ -69,7 +74,7 @@ impl Plan {
     pub fn new<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm: Mat, cost: usize) -> Self {
         let lanes = kernels.lanes;
         let total_vectors = n.div_ceil(lanes);
-        let vectors = total_vectors.min(2);
+        let vectors = vectors(kernels, n);
         let rows = kernels.rows[vectors - 1];
         let tasks = (batch * m * n * (k + cost) / TASK_WORK).clamp(1, TASKS);
         let splits = if k >= 2 * m.max(n) && batch == 1 {

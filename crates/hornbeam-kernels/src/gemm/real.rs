@@ -1,9 +1,9 @@
 //! Products of `f32` and `f64`: the partition into tasks and the blocked loops around the micro-kernel.
 
 use super::pack;
-use super::plan::{PackB, Plan, K_BLOCK};
+use super::plan::{self, PackB, Plan, K_BLOCK};
 use super::types::{Kernels, Real, Tile};
-use super::{even, Activation, FusedEpilogue, Mat, Product};
+use super::{even, Activation, Form, FusedEpilogue, Mat, Product};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ptr::null;
@@ -66,8 +66,11 @@ pub(super) fn product_by<E: Real>(
     product: Product<'_, E>,
     scratch: &mut Scratch,
 ) {
-    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, finite } = product;
-    let plan = Plan::new(kernels, [batch, m, n, k], am, bm, fused.map_or(0, FusedEpilogue::cost));
+    let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, form } = product;
+    let mut plan = Plan::new(kernels, [batch, m, n, k], am, bm, fused.map_or(0, FusedEpilogue::cost));
+    if form == Form::Packed {
+        plan.pack_b = PackB::Shared;
+    }
     let job = Job {
         kernels,
         plan,
@@ -82,9 +85,9 @@ pub(super) fn product_by<E: Real>(
         relu: epilogue.activation == Activation::Relu,
         accumulate: epilogue.accumulate,
         fused,
-        skip_zeros: finite,
+        skip_zeros: form == Form::Finite,
     };
-    if job.row(pool, batch, c, scratch) {
+    if form != Form::Packed && job.row(pool, batch, c, scratch) {
         return;
     }
     let partial = if plan.splits > 1 { plan.splits * batch * m * n } else { 0 };
@@ -95,42 +98,71 @@ pub(super) fn product_by<E: Real>(
         return;
     }
     let width = plan.vectors * kernels.lanes;
+    if form == Form::Packed {
+        let panels = Panels { data: b, stride: k * width, column: 0, step: 0 };
+        let partial = scratch.take::<E>(partial);
+        job.run_columns(pool, batch, [0, n], Some(&panels), c, partial);
+        job.reduce_splits(pool, partial, c);
+        return;
+    }
     let chunk = (PACKED_BYTES / size_of::<E>() / k.max(1)).max(plan.n_block) / plan.n_block * plan.n_block;
     let panels = n.min(chunk).div_ceil(width);
     let (packed, partial) = scratch.take2::<E, E>(panels * k * width, partial);
     for first in (0..n).step_by(chunk) {
         let columns = [first, (first + chunk).min(n)];
-        job.pack_panels(pool, columns, packed);
+        pack_columns(pool, columns, k, b, bm, width, packed);
         let panels = Panels { data: packed, stride: k * width, column: first, step: 0 };
         job.run_columns(pool, batch, columns, Some(&panels), c, partial);
     }
     job.reduce_splits(pool, partial, c);
 }
 
+/// Columns of a panel of B, for a matrix with `n` columns.
+fn panel_width<E: Real>(kernels: &Kernels<E>, n: usize) -> usize {
+    plan::vectors(kernels, n) * kernels.lanes
+}
+
+/// Length of all panels of a `k x n` matrix B.
+pub(super) fn panels_len<E: Real>(n: usize, k: usize) -> usize {
+    n.next_multiple_of(panel_width(E::kernels(), n)) * k
+}
+
+/// Packs all panels of B.
+pub(super) fn pack_panels<E: Real>(pool: &ThreadPool, n: usize, k: usize, b: &[E], bm: Mat, packed: &mut [E]) {
+    pack_columns(pool, [0, n], k, b, bm, panel_width(E::kernels(), n), packed);
+}
+
+/// Packs panels of `width` columns, in tasks of one panel by some steps of k. B must hold the columns and steps.
+fn pack_columns<E: Real>(
+    pool: &ThreadPool,
+    columns: [usize; 2],
+    k: usize,
+    b: &[E],
+    bm: Mat,
+    width: usize,
+    packed: &mut [E],
+) {
+    let steps = (1usize << 14).div_ceil(width);
+    let parts = k.div_ceil(steps);
+    let packed = SharedMut::new(packed);
+    pool.run((columns[1] - columns[0]).div_ceil(width) * parts, &|task| {
+        let (panel, part) = (task / parts, task % parts);
+        let (column, step) = (columns[0] + panel * width, part * steps);
+        let count = steps.min(k - step);
+        let start = panel * k * width + step * width;
+        let at = bm.offset as isize + step as isize * bm.rows + column as isize * bm.cols;
+        // SAFETY: tasks write disjoint parts; the caller checked that B holds these elements.
+        unsafe {
+            let to = packed.range(start..start + count * width);
+            let from = b.as_ptr().wrapping_offset(at);
+            pack::columns(from, bm.rows, bm.cols, count, width.min(columns[1] - column), width, to);
+        }
+    });
+}
+
 impl<E: Real> Job<'_, E> {
     fn width(&self) -> usize {
         self.plan.vectors * self.kernels.lanes
-    }
-
-    /// Packs panels of B, in tasks of one panel by some steps of k.
-    fn pack_panels(&self, pool: &ThreadPool, columns: [usize; 2], packed: &mut [E]) {
-        let width = self.width();
-        let steps = (1usize << 14).div_ceil(width);
-        let parts = self.k.div_ceil(steps);
-        let packed = SharedMut::new(packed);
-        pool.run((columns[1] - columns[0]).div_ceil(width) * parts, &|task| {
-            let (panel, part) = (task / parts, task % parts);
-            let (column, step) = (columns[0] + panel * width, part * steps);
-            let count = steps.min(self.k - step);
-            let start = panel * self.k * width + step * width;
-            // SAFETY: tasks write disjoint parts; `gemm` checked that B holds these elements.
-            unsafe {
-                let to = packed.range(start..start + count * width);
-                let from = self.b_pointer(0, step, column);
-                let present = width.min(columns[1] - column);
-                pack::columns(from, self.bm.rows, self.bm.cols, count, present, width, to);
-            }
-        });
     }
 
     /// Computes a range of columns of all rows, block by block.

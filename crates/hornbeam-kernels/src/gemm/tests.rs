@@ -238,6 +238,24 @@ fn bfloat16_error_is_bounded_by_its_final_rounding() {
 }
 
 #[test]
+fn a_packed_matrix_gives_the_same_bits() {
+    let mut random = Random::new(12);
+    for [m, n, k] in [[2, 1, 3], [3, 70, 40], [16, 33, 700], [128, 768, 300], [256, 20, 5], [40, 100, 3000]] {
+        let (a, b, bias) = (random.values::<f32>(m * k), random.values::<f32>(k * n), random.values::<f32>(n));
+        let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
+        for (am, bm) in [(Mat::row_major(m, k), Mat::row_major(k, n)), (Mat::transposed(m, m), Mat::transposed(k, k))] {
+            let mut packed = vec![f32::NAN; packed_len(m, n, k).expect("few rows")];
+            pack(&ThreadPool::new(2), n, k, &b, bm, &mut packed);
+            let [mut plain, mut fast] = [(); 2].map(|()| vec![0.0; m * n]);
+            gemm(&ThreadPool::new(3), 1, m, n, k, &a, am, &b, bm, &mut plain, end, &mut Scratch::new());
+            gemm_packed(&ThreadPool::new(1), m, n, k, &a, am, &packed, &mut fast, end, None, &mut Scratch::new());
+            assert_eq!(plain, fast, "{m} x {n} x {k}");
+        }
+    }
+    assert_eq!([packed_len(1, 9, 9), packed_len(257, 9, 9), packed_len(9, 0, 9)], [None; 3]);
+}
+
+#[test]
 fn zeros_of_a_row_skip_finite_rows_of_the_matrix() {
     let mut random = Random::new(11);
     for (n, k) in [(1, 5), (7, 40), (128, 3000), (130, 2500), (5000, 70)] {

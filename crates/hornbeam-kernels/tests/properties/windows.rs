@@ -135,7 +135,7 @@ fn convolve(shape: &ConvShape, seed: u64, bias: bool, relu: bool) -> Result<(), 
     let got =
         on_threads(|pool| guarded(dy.len(), 9.0, |y| conv_forward(pool, shape, &x, &w, y, end, &mut Scratch::new())))?;
     y.agree("forward", &got)?;
-    if let Some(floats) = prepared_len(shape, DType::F32) {
+    if let Some(floats) = prepared_len(shape, false, DType::F32) {
         let prepared = on_threads(|pool| {
             let kernel = guarded(floats, 9.0, |kernel| prepare(pool, shape, &w, kernel));
             guarded(dy.len(), 9.0, |y| conv_forward_prepared(pool, shape, &x, &kernel, y, end, &mut Scratch::new()))
