@@ -67,12 +67,14 @@ class Engine(ABC):
         name: Name by which users select it.
         library: Library whose functions it runs in graphs (`primitives/host.py`), by the name of its engine.
         cache_size: Number of compiled graphs that are cached.
+        plans_memory: It respects `Graph.memory_budget`.
         mesh: Devices it runs on, if there are several.
     """
 
     name: str
     library = ""
     cache_size = 256
+    plans_memory = False
     mesh: Mesh | None = None
 
     def __repr__(self) -> str:
@@ -248,16 +250,24 @@ class Engine(ABC):
             return self._executable(graph)
 
     def _executable(self, graph: Graph) -> Executable:
-        key = graph.structure
+        key, budget = graph.structure, graph.memory_budget
+        if budget is not None:
+            if not self.plans_memory:
+                raise NotImplementedError(
+                    f"memory_budget needs an engine that plans its memory, which the {self.name} engine does "
+                    'not: use the native engine (hornbeam.config.set_engine("native")), or recompute layers '
+                    "with hornbeam.checkpoint"
+                )
+            key = (*key, "memory_budget", budget)
         profiled = self._profiled
         if profiled is not None:
             if key not in profiled:
-                profiled[key] = self.compile_profiled(lower(graph).copy())
+                profiled[key] = self.compile_profiled(_lowered(graph))
             return profiled[key]
         executable = self.compiled(key)
         if executable is not None:
             return executable
-        executable = self.compile(lower(graph).copy())
+        executable = self.compile(_lowered(graph))
         with self._lock:
             self._executables[key] = executable
             while len(self._executables) > self.cache_size:
@@ -271,6 +281,13 @@ class Engine(ABC):
             structure: Key of a graph.
         """
         return self._executables.get(structure)
+
+
+def _lowered(graph: Graph) -> Graph:
+    """Return a graph without complex values, on nodes of its own, with the same memory budget."""
+    lowered = lower(graph).copy()
+    lowered.memory_budget = graph.memory_budget
+    return lowered
 
 
 class MeshExecutable(Executable, Protocol):

@@ -71,21 +71,28 @@ class NativeExecutable:
         """The compiled instructions, one per line."""
         return self.compiled.text
 
+    @property
+    def memory_plan(self) -> dict[str, Any]:
+        """Bytes and FLOPs with the graph's memory budget and without (`MemoryPlan::json` in the engine)."""
+        return json.loads(self.text.split("\n", 1)[0])
+
 
 class NativeEngine(Engine):
     """Engine of Hornbeam's own kernels, on all cores, with equal bits for any number of threads."""
 
     name = "native"
+    plans_memory = True
 
     def compile(self, graph: Graph) -> Executable:
         """Compile a closed graph.
 
         Raises:
             NotImplementedError: If an operation has no kernel; the message names the layer.
+            MemoryError: If the graph has a memory budget that is too small; the message has the least one.
         """
         try:
             return NativeExecutable(_compiled(graph, profile=False))
-        except NotImplementedError:
+        except (NotImplementedError, MemoryError):
             # Compile with scopes, so that the error names the layer.
             return NativeExecutable(_compiled(graph, profile=True))
 
@@ -157,6 +164,8 @@ def encode(graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int]
             compiled code is cached by the text without them.
     """
     text = _text(graph, constants, scopes)
+    if graph.memory_budget is not None:
+        text = f'{text[:-1]},"memory_budget":{graph.memory_budget}}}'
     return f'{text[:-1]},"scopes":{json.dumps(list(scopes))}}}' if scopes else text
 
 

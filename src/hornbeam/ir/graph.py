@@ -23,6 +23,8 @@ class Graph:
 
     # Set on the body of a "call": an inference plan that runs it faster than as part of a larger graph.
     plan: Any = None
+    # Bytes that a run may take, None for any number; an engine computes values again to stay within them.
+    memory_budget: int | None = None
 
     def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
         self.inputs = tuple(inputs)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.training.check_arguments import check_class_weight
 from hornbeam.training.loop import as_floats
+from hornbeam.training.memory_budget import within_budget
 from hornbeam.training.packing import Batch, make_batch
 from hornbeam.training.steps import Steps
 
@@ -27,6 +28,7 @@ class BatchMethods(Steps):
         class_weight: Mapping[int, float] | None = None,
         *,
         return_dict: Literal[True],
+        memory_budget: int | str | None = None,
     ) -> dict[str, float]: ...
 
     @overload
@@ -37,8 +39,11 @@ class BatchMethods(Steps):
         sample_weight: Tree = None,
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
+        *,
+        memory_budget: int | str | None = None,
     ) -> Tree: ...
 
+    @within_budget
     def train_on_batch(
         self,
         x: Tree,
@@ -46,6 +51,8 @@ class BatchMethods(Steps):
         sample_weight: Tree = None,
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
+        *,
+        memory_budget: int | str | None = None,
     ) -> Tree:
         """Update the weights once, with one batch.
 
@@ -55,12 +62,14 @@ class BatchMethods(Steps):
             sample_weight: One weight for each sample.
             class_weight: Dict from class indices to weights.
             return_dict: Return the results by name.
+            memory_budget: Most memory of the step, as for `fit`.
 
         Returns:
             Loss and metrics of this batch alone: a float, a list of them, or a dict with `return_dict`.
 
         Raises:
             ValueError: If the model is not compiled, or the data cannot be right.
+            MemoryError: If the step does not fit into `memory_budget`.
         """
         self._require_compiled("train_on_batch")
         refuse_sealed(x, "train_on_batch() got it as x")

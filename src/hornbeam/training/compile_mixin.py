@@ -55,6 +55,8 @@ class TrainingState:
         # `trainable` of the layers when the model was compiled.
         self.trainable: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
         self.steps_per_execution = 1
+        # Bytes of memory for a training step, set during a call that limits them.
+        self.memory_budget: int | None = None
         self.steps: Bounded = Bounded()
         # Steps of a chunk by compiled step, as the loop measured them.
         self.chunk_sizes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()

@@ -30,12 +30,14 @@ class CheckedStep:
 
     def __init__(self, step: Step) -> None:
         self._step = step
+        self.traced = step.traced
+        self.compiled = step.compiled
         # Rows of the data in the batch, if known.
         self.rows: np.ndarray | None = None
 
     def run(self, batch: Batch) -> Tree:
         """Run one step. Returns the result of the step."""
-        traced = self._step.traced
+        traced = self.traced
         before = [np.array(variable.numpy()) for variable in traced.variables]
         logs = self._step.run(batch)
         values = {name: np.asarray(value) for name, value in tree.flatten_with_path(logs)}

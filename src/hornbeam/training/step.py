@@ -39,14 +39,28 @@ def with_floatx(data: Tree) -> Tree:
 
 
 class Step:
-    """`fn(data)` for batches of one signature, compiled for `engine`. Variables stay on the engine."""
+    """`fn(data)` for batches of one signature, compiled for `engine`. Variables stay on the engine.
 
-    def __init__(self, fn: Callable[[Any], Any], signature: Signature, engine: Engine) -> None:
+    memory_budget: bytes that a step may take, None for any number.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[[Any], Any],
+        signature: Signature,
+        engine: Engine,
+        memory_budget: int | None = None,
+    ) -> None:
         self.engine = engine
         self.traced = trace_for(engine, lambda data: fn(with_floatx(data)), [signature.packed])
+        self.traced.graph.memory_budget = self.traced.step_graph.memory_budget = memory_budget
         self._one: Compiled | None = None
         self._many: Executable | None = None
         self._captured: list[Any] = []
+
+    def compiled(self, many: bool) -> Executable:
+        """Return the executable of `run_many`, or of `run`."""
+        return self.engine.executable(self.traced.step_graph if many else self.traced.graph)
 
     def run(self, batch: Batch) -> Tree:
         """Run one step. Returns the result of `fn`."""
@@ -61,7 +75,7 @@ class Step:
         """
         traced, engine = self.traced, self.engine
         if self._many is None:
-            self._many = engine.executable(traced.step_graph)
+            self._many = self.compiled(many=True)
             evaluate(traced.captured)
             self._captured = [engine.copy(buffer_of(node, engine)) for node in traced.captured]
         state = []

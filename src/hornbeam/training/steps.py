@@ -233,14 +233,15 @@ class Steps(CompileMixin):
         engine = current_engine()
         signature = global_signature(signature, engine)
         replacements = Tracked.replacements
-        key = (mode, engine, signature, trainable, replacements)
+        budget = state.memory_budget if mode == "train" else None
+        key = (mode, engine, signature, trainable, replacements, budget)
         step = state.steps.get(key)
         if step is None:
-            step = Step(fn, signature, engine)
+            step = Step(fn, signature, engine, budget)
             checked_logs(step.traced.result, mode)
             if mode == "train":  # building created weights
                 trainable = tuple(v.trainable for v in self.weights)  # type: ignore[attr-defined]
-            state.steps[mode, engine, signature, trainable, replacements] = step
+            state.steps[mode, engine, signature, trainable, replacements, budget] = step
         checked = mode == "train" and self._training_run is not None and self._training_run.debug_nans
         return CheckedStep(step) if checked else step
 

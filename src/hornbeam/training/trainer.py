@@ -32,6 +32,7 @@ from hornbeam.training.data_leakage import count_evaluation, unsealed, warn_of_s
 from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.interruption import announce, end_progress
 from hornbeam.training.loop import Loop
+from hornbeam.training.memory_budget import plan_memory, within_budget
 from hornbeam.training.profiler import profile_model, profiled
 from hornbeam.training.progress import resolve_verbose
 from hornbeam.training.resuming import continue_from, global_words, point_after, set_global_words
@@ -58,6 +59,7 @@ class Trainer(BatchMethods):
     # -- fit ---------------------------------------------------------------------------------------
 
     @on_engine
+    @within_budget
     def fit(
         self,
         x: DataLike = None,
@@ -83,6 +85,7 @@ class Trainer(BatchMethods):
         resume: str | os.PathLike[str] | None = None,
         debug_nans: bool = False,
         plot: bool = False,
+        memory_budget: int | str | None = None,
     ) -> History:
         """Train for `epochs` passes over the data.
 
@@ -125,12 +128,18 @@ class Trainer(BatchMethods):
                 since each step runs by itself.
             plot: Draw the curves while they grow: in one output of a notebook, elsewhere as text when
                 training ends (`callbacks.LivePlot`).
+            memory_budget: Most memory of a training step, as "2GB", "1.5GiB" or a number of bytes: weights,
+                states, the batch and all values in between. Values that are cheap to compute again are not
+                kept for the backward pass, as many as necessary; the results are the same to the bit. The
+                history's `memory_plan` has the figures (see docs/howto/machine.md).
 
         Returns:
             `History` with the metrics of every epoch.
 
         Raises:
             ValueError: Before the first step, for settings, data or a model that cannot be right.
+            MemoryError: Before the first step, if it does not fit into `memory_budget`. The message has the
+                least budget that would do, and the layers that need it.
 
         Example:
             >>> history = model.fit(x_train, y_train, epochs=5, validation_split=0.1)  # doctest: +SKIP
@@ -251,10 +260,12 @@ class Trainer(BatchMethods):
                 steps=steps,
             )
         schedule = _schedule(data, steps, settings.epochs - settings.initial_epoch)
+        plan = plan_memory(cast("Model", self), data, settings.steps, settings.debug_nans)
         if callbacks.history is not None:
-            callbacks.history.schedule = schedule
+            callbacks.history.schedule, callbacks.history.memory_plan = schedule, plan
         if settings.verbose == 1:
-            _say(schedule.sentence(), sentence, self._earlier_updates(settings))
+            planned = plan.sentence() if plan is not None else ""
+            _say(schedule.sentence(), sentence, planned, self._earlier_updates(settings))
         return TrainingRun(cast("Model", self), data, validation, callbacks, settings)
 
     def _earlier_updates(self, settings: FitSettings) -> str:

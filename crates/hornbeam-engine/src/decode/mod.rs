@@ -8,7 +8,8 @@
 //! Values are numbered: first the inputs, then one number per node; `project` picks one of a node's several results.
 //! Parameters are those of the primitive (`"params": {"axes": [0]}`), a nested graph is an object of the same form,
 //! and a `constant` holds its bytes in hexadecimal (`"data"`) or the number of a constant buffer (`"buffer"`). For
-//! profiles, nodes may name their scope (layer): `"scope": 1` is the first of the outermost graph's `"scopes"`.
+//! profiles, nodes may name their scope (layer): `"scope": 1` is the first of the outermost graph's `"scopes"`. The
+//! outermost graph may have a `"memory_budget"`, the bytes that a run may take with its inputs and outputs.
 
 mod operations;
 pub(crate) mod params;
@@ -40,6 +41,8 @@ struct TextGraph {
     outputs: Vec<usize>,
     #[serde(default)]
     scopes: Vec<String>,
+    #[serde(default)]
+    memory_budget: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -64,15 +67,18 @@ pub struct Decoded {
     pub literals: Vec<Constant>,
     /// Names of scopes; scope n of a node is the one at n - 1.
     pub scopes: Vec<String>,
+    /// Bytes that a run may take, if they are limited.
+    pub memory_budget: Option<usize>,
 }
 
 /// Decode and simplify a graph. `constants` are the types of the constant buffers.
 pub fn decode(text: &str, constants: &[TensorType]) -> Result<Decoded> {
     let mut parsed: TextGraph = serde_json::from_str(text).map_err(|e| malformed!("{e}"))?;
     let scopes = std::mem::take(&mut parsed.scopes);
+    let memory_budget = parsed.memory_budget;
     let mut decoder = Decoder { constants, literals: Vec::new(), scopes: scopes.len(), scope: 0, depth: 0 };
     let graph = decoder.graph(parsed).map_err(|e| e.inside(scope_name(&scopes, decoder.scope)))?;
-    Ok(Decoded { graph, literals: decoder.literals, scopes })
+    Ok(Decoded { graph, literals: decoder.literals, scopes, memory_budget })
 }
 
 struct Decoder<'a> {

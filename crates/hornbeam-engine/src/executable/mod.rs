@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::execute::{self, ConstantPointers, Context, PointerTable};
 use crate::instruction::{OutputSource, Program};
 use crate::lower::{self, CompileContext};
+use crate::passes::memory_budget::{self, MemoryPlan};
 use crate::profile::{self, Profile};
 use crate::types::TensorType;
 use crate::weight_cache::WeightCache;
@@ -28,6 +29,8 @@ pub struct Executable {
     literals: Vec<[u8; 8]>,
     idle: Mutex<Vec<Workspace>>,
     profile: Option<Profile>,
+    /// Present if the graph has a memory budget.
+    memory_plan: Option<MemoryPlan>,
 }
 
 /// The memory of one run besides its operands.
@@ -63,10 +66,17 @@ impl Executable {
         constants.extend(decoded.literals.into_iter().map(|(t, bytes)| Buffer::from_bytes(t, &bytes)));
         let mut context = CompileContext::new(decoded.scopes);
         let mut program = lower::compile(&decoded.graph, &mut context, false)?;
+        let mut memory_plan = None;
+        if let Some(budget) = decoded.memory_budget {
+            let bytes = constants.iter().map(|c| c.tensor.bytes()).sum();
+            let (smaller, plan) = memory_budget::fit(program, budget, bytes, &context.scopes)?;
+            (program, memory_plan) = (smaller, Some(plan));
+        }
         autotune::autotune(&program)?;
         program.number(0);
         let profile = (profiled || profile::is_printed()).then(|| Profile::new(&program, &context.scopes));
-        Ok(Executable { program, constants, literals: context.literals, idle: Mutex::new(Vec::new()), profile })
+        let idle = Mutex::new(Vec::new());
+        Ok(Executable { program, constants, literals: context.literals, idle, profile, memory_plan })
     }
 
     pub fn inputs(&self) -> &[TensorType] {
@@ -77,9 +87,17 @@ impl Executable {
         &self.program.outputs
     }
 
-    /// The instructions as text, one per line.
+    /// The instructions as text, one per line. If the graph has a memory budget, its plan is the first line, as JSON.
     pub fn text(&self) -> String {
-        self.program.to_string()
+        match &self.memory_plan {
+            Some(plan) => format!("{}\n{}", plan.json(), self.program),
+            None => self.program.to_string(),
+        }
+    }
+
+    /// The memory and the operations of a run, if the graph has a memory budget.
+    pub fn memory_plan(&self) -> Option<&MemoryPlan> {
+        self.memory_plan.as_ref()
     }
 
     /// Bytes of working memory of one run.

@@ -51,6 +51,7 @@ pub enum OutputSource {
 }
 
 /// An operation and its static parameters.
+#[derive(Clone)]
 pub enum Kind {
     Fused(Box<FusedLoop>),
     Copy {
@@ -192,6 +193,7 @@ pub enum Kind {
 
 /// A fused loop over the first result of another instruction, run on each part of that result while it is in cache.
 /// Nothing else reads the result.
+#[derive(Clone)]
 pub struct LoopEpilogue {
     pub fused: FusedLoop,
     /// The loop's read of the result.
@@ -201,6 +203,7 @@ pub struct LoopEpilogue {
     pub writes: usize,
 }
 
+#[derive(Clone)]
 pub struct Instruction {
     pub kind: Kind,
     pub reads: Vec<Operand>,
@@ -213,6 +216,7 @@ pub struct Instruction {
 }
 
 /// A compiled graph.
+#[derive(Clone)]
 pub struct Program {
     pub instructions: Vec<Instruction>,
     pub buffers: Vec<BufferInfo>,

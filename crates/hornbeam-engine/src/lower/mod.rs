@@ -16,7 +16,7 @@ use crate::instruction::{BufferInfo, Instruction, Kind, Location, OutputSource, 
 use crate::memory_plan;
 use crate::operand::Operand;
 use crate::passes::fuse::{fuse, Unit};
-use crate::passes::{bias_relu, convolution, remat, use_counts};
+use crate::passes::{bias_relu, convolution, order, remat, use_counts};
 use crate::strided::{self, Dim};
 use crate::types::{row_major, TensorType};
 
@@ -57,7 +57,7 @@ pub fn compile(graph: &Graph, context: &mut CompileContext, nested: bool) -> Res
         }
     }
     let program = lowering.finish(nested)?;
-    memory_plan::plan(loop_epilogues::fuse(program))
+    memory_plan::plan(order::hoist(loop_epilogues::fuse(program)))
 }
 
 /// A value in memory.

@@ -20,6 +20,8 @@ use crate::types::TensorType;
 pub const MAX_NODES: usize = 160;
 /// Maximum number of values that a cluster reads.
 pub const MAX_READS: usize = 40;
+/// Loops over at most this many elements take about as long as the start of one.
+const SMALL_LOOP: usize = 1 << 12;
 /// Accumulators of one fold that stay in cache with the lanes.
 const MAX_INNER: usize = 4096;
 /// Groups of columns of fewer elements are too small to be folded by a loop.
@@ -192,7 +194,7 @@ impl<'a> Fuser<'a> {
         let mut blockers = dependencies.clone();
         blockers.extend(&direct);
         let mut candidates = direct;
-        for read in &reads {
+        for read in reads.iter().filter(|&&read| count <= SMALL_LOOP || !self.is_scalar(read)) {
             if let Some(&cluster) = self.last_reader.get(read) {
                 let cluster = self.root(cluster);
                 if !self.clusters[cluster].closed && self.clusters[cluster].count == count {
@@ -220,6 +222,12 @@ impl<'a> Fuser<'a> {
                 self.add_dependency(target, other);
             }
         }
+    }
+
+    /// Return whether a value is one number in memory. To share it is no reason to run two large loops as one: everything that
+    /// they read would have to be in memory at the same time.
+    fn is_scalar(&self, value: Value) -> bool {
+        self.graph.node(source(self.graph, value)).types.iter().all(|t| t.count() == 1)
     }
 
     /// Return whether `id` reads a member of `cluster` directly.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hornbeam.insight import Explanation
     from hornbeam.models import Model
     from hornbeam.optimizers import Optimizer
+    from hornbeam.training.memory_budget import MemoryPlan
     from hornbeam.training.profile import Profile
     from hornbeam.training.run import TrainingRun
     from hornbeam.training.schedule import TrainingSchedule
@@ -249,13 +250,14 @@ class History(Callback):
     """Record of the logs of every epoch, which `fit` returns.
 
     Its attributes are `history` (dict from names to lists with one float per epoch), `epoch` (list of epoch
-    numbers) and `schedule` (samples, batches and updates as a `hornbeam.insight.TrainingSchedule`, None
-    before `fit`).
+    numbers), `schedule` (samples, batches and updates as a `hornbeam.insight.TrainingSchedule`, None
+    before `fit`) and `memory_plan` (figures of `fit(memory_budget=...)`, None without).
     """
 
     checkpointed = ("history", "epoch")
     schemas: ClassVar[dict[str, Any]] = {"history": dict_of(list_of(number)), "epoch": list_of(natural)}
     schedule: TrainingSchedule | None = None
+    memory_plan: MemoryPlan | None = None
     profile: Profile  # of `fit(profile=True)`
     # Number of the notebook's cell in which `LivePlot` drew the curves.
     drawn_in_cell: int | None = None
