@@ -1,6 +1,6 @@
 //! Compute kernels over slices: SIMD by run-time dispatch, threads from one pool. No graph, no Python.
 //!
-//! Results do not depend on the number of threads: work is partitioned by the shape of the problem alone, and partial
+//! Results do not depend on the number of threads: sums are partitioned by the shape of the problem alone, and partial
 //! results are combined in a fixed order. See [`simd`] for differences between instruction sets.
 
 pub mod attention;

@@ -143,6 +143,8 @@ impl<'a, T: Float> PackedRhs<'a, T> {
                 run: self.k,
                 b: b.as_ptr(),
                 b_stride: self.width,
+                ahead: b.as_ptr(),
+                ahead_stride: 0,
                 c: c.wrapping_add(start * c_stride + column),
                 c_stride,
                 last: columns - (vectors - 1) * lanes,

@@ -249,6 +249,8 @@ impl<E: Real> Correlation<'_, E> {
                         run,
                         b,
                         b_stride: width,
+                        ahead: b,
+                        ahead_stride: 0,
                         c: y.as_ptr().wrapping_add(pixel * channels + out),
                         c_stride: self.step[2] * channels,
                         last: present - (vectors_used - 1) * lanes,

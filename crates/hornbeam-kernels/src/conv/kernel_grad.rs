@@ -302,6 +302,8 @@ impl<E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'_, E, G> {
                     run: shape.output[2],
                     b,
                     b_stride,
+                    ahead: b,
+                    ahead_stride: 0,
                     c: dw.wrapping_add((first + row) * channels + column),
                     c_stride: channels,
                     last: present - (vectors_used - 1) * lanes,

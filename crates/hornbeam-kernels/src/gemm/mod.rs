@@ -1,8 +1,9 @@
 //! Matrix products: blocked, packed where it pays off, with register tiles for each instruction set.
 //!
-//! The partition into tasks, the blocks of k and the order in which partial sums are added depend on the shape alone, so
-//! that any number of threads gives the same bits. The crate's README shows the loop levels.
+//! The splits and blocks of k and the order in which partial sums are added depend on the shape alone, so that any number
+//! of threads gives the same bits. The partition of rows and columns into tasks depends on the number of threads. The crate's README shows the loop levels.
 
+mod block;
 mod depthwise;
 pub(crate) mod half;
 pub(crate) mod integer;

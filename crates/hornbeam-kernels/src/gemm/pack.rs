@@ -13,9 +13,15 @@ pub(crate) unsafe fn rows<E: Real>(a: *const E, row: isize, col: isize, rows: us
     // SAFETY: the source by the caller's contract, the destination by the assertion.
     unsafe {
         if row == 1 {
-            for p in 0..k {
-                copy(a.offset(p as isize * col), to.as_mut_ptr().add(p * rows), rows);
+            macro_rules! copies {
+                ($($n:literal)*) => {
+                    match rows {
+                        $($n => copy_rows::<E, $n>(a, col, k, to.as_mut_ptr()),)*
+                        _ => unreachable!("a tile has at most 14 rows"),
+                    }
+                };
             }
+            copies!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
         } else if col == 1 {
             transpose(a, row, rows, k, to.as_mut_ptr(), rows);
         } else {
@@ -24,6 +30,20 @@ pub(crate) unsafe fn rows<E: Real>(a: *const E, row: isize, col: isize, rows: us
                     to[p * rows + i] = *a.offset(i as isize * row + p as isize * col);
                 }
             }
+        }
+    }
+}
+
+/// Copies `R` contiguous elements of each step.
+///
+/// # Safety
+/// Both pointers must be valid for those elements.
+unsafe fn copy_rows<E: Real, const R: usize>(from: *const E, step: isize, k: usize, to: *mut E) {
+    for p in 0..k {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let rows = from.offset(p as isize * step).cast::<[E; R]>().read_unaligned();
+            to.add(p * R).cast::<[E; R]>().write_unaligned(rows);
         }
     }
 }
@@ -125,16 +145,20 @@ multiversion! {
 /// Both pointers must be valid for those elements.
 #[inline(always)]
 unsafe fn pack_panels_of_lines<const N: usize>(from: *const Line, row: isize, k: usize, panels: usize, to: *mut Line) {
-    for p in 0..k {
-        let from = from.wrapping_byte_offset(p as isize * row);
-        for line in 0..N * panels {
-            prefetch(from.wrapping_byte_offset(AHEAD as isize * row).wrapping_add(line));
-        }
+    let at = |p: usize| from.wrapping_byte_offset(p as isize * row);
+    // Some rows at a time: the parts of a panel are then long enough for the prefetchers.
+    for start in (0..k).step_by(AHEAD) {
+        let end = (start + AHEAD).min(k);
         for panel in 0..panels {
-            // SAFETY: the caller's contract.
-            unsafe {
-                let line = from.add(panel * N).cast::<[Line; N]>().read_unaligned();
-                to.add((panel * k + p) * N).cast::<[Line; N]>().write_unaligned(line);
+            for p in start..end {
+                for line in 0..N {
+                    prefetch(at(p + AHEAD).wrapping_add(panel * N + line));
+                }
+                // SAFETY: the caller's contract.
+                unsafe {
+                    let line = at(p).add(panel * N).cast::<[Line; N]>().read_unaligned();
+                    to.add((panel * k + p) * N).cast::<[Line; N]>().write_unaligned(line);
+                }
             }
         }
     }

@@ -1,20 +1,26 @@
 //! Partition of a product into tasks, blocks of k and packed operands.
 
-use super::types::{Kernels, Real};
-use super::Mat;
+use super::types::{Kernels, Real, MAX_VECTORS};
+use super::{Form, Mat};
 
 /// Steps of k in a block: a panel of B (two vectors wide) then about fills the L1 cache.
 pub(super) const K_BLOCK: usize = 256;
-/// Tiles of rows in a block: its parts of A and C then stay in the L2 cache.
-const M_BLOCK: usize = 10;
+/// Tiles of rows in a chunk: its parts of A and C then stay in the L2 cache.
+pub(super) const M_BLOCK: usize = 10;
 /// Tiles of rows up to which B is read in place.
 const DIRECT: usize = 10;
 /// Panels of B up to which a transposed A is read in place.
 const TRANSPOSED_PASSES: usize = 4;
 /// Multiply-adds that justify a separate task.
-const TASK_WORK: usize = 1 << 19;
+pub(super) const TASK_WORK: usize = 1 << 19;
 /// Maximum number of tasks beyond those required by the block sizes.
 const TASKS: usize = 16;
+/// Tasks for each thread, so that threads of different speed end together.
+const TASKS_PER_THREAD: usize = 4;
+/// Results up to which k is split: more of them are enough tasks, and their partial sums would leave the cache.
+const SPLIT_RESULTS: usize = 1 << 16;
+/// Steps of k up to which writing C takes more time than the sums.
+pub(super) const SHORT: usize = 64;
 /// Maximum number of splits of k; their partial sums are stored separately and added in order.
 const SPLITS: usize = 16;
 
@@ -45,7 +51,7 @@ pub(super) struct Plan {
     pub pack_b: PackB,
 }
 
-/// Width of a tile in vectors, for a product with `n` columns.
+/// Width of a packed panel in vectors, for a product with `n` columns.
 pub(super) fn vectors<E: Real>(kernels: &Kernels<E>, n: usize) -> usize {
     n.div_ceil(kernels.lanes).min(2)
 }
@@ -62,30 +68,66 @@ struct Blocking {
     splits: usize,
     /// Desired number of tasks.
     tasks: usize,
-    /// True if an epilogue is fused into the product.
+    /// True if an epilogue is fused into the product, and if it does more than to convert the results.
+    fused: bool,
     fuses: bool,
     /// True for long sums of many rows, which are split by columns first: a block then has enough rows for its own copy of
     /// B, packed in cache. For fewer rows B is read in place.
     long: bool,
+    /// True if the rows of B are not contiguous.
+    transposed: bool,
 }
 
 impl Plan {
-    /// Chooses the partition; `cost` is the cost of the fused epilogue in multiply-adds per element.
-    pub fn new<E: Real>(kernels: &Kernels<E>, [batch, m, n, k]: [usize; 4], am: Mat, bm: Mat, cost: usize) -> Self {
+    /// Chooses the partition; `cost` is the cost of the fused epilogue, if any, in multiply-adds per element.
+    ///
+    /// Only `k_split`, which determines the order of additions, must not depend on the number of threads.
+    pub fn new<E: Real>(
+        kernels: &Kernels<E>,
+        [batch, m, n, k]: [usize; 4],
+        am: Mat,
+        bm: Mat,
+        form: Form,
+        cost: Option<usize>,
+        threads: usize,
+    ) -> Self {
         let lanes = kernels.lanes;
         let total_vectors = n.div_ceil(lanes);
-        let vectors = vectors(kernels, n);
-        let rows = kernels.rows[vectors - 1];
-        let tasks = (batch * m * n * (k + cost) / TASK_WORK).clamp(1, TASKS);
-        let splits = if k >= 2 * m.max(n) && batch == 1 {
+        // Tiles of all columns read A once, which saves its copy, but read B more often: only if B fits the L1 cache, or if a
+        // copy of A was needed.
+        let all = total_vectors.min(MAX_VECTORS);
+        let once = form != Form::Packed && am.cols == 1 && am.rows >= 0 && (k <= K_BLOCK / 2 || aliases::<E>(am.rows));
+        let efficient = 8 * all * kernels.rows[all - 1] > 13 * kernels.rows[1];
+        let vectors = if all == total_vectors && once && efficient { all } else { vectors(kernels, n) };
+        let rows = match kernels.rows[vectors - 1] {
+            // Short sums write the rows of C at once, which here share a set of 12 ways of the L1 cache.
+            14 if k <= SHORT && aliases::<E>(n as isize) => 11,
+            rows => rows,
+        };
+        let tasks = (batch * m * n * (k + cost.unwrap_or(0)) / TASK_WORK).clamp(1, TASKS);
+        let splits = if k >= 2 * m.max(n) && m * n <= SPLIT_RESULTS && batch == 1 {
             // Few results, long sums: splitting k reads each operand once.
             tasks.min(k / (2 * K_BLOCK)).clamp(1, SPLITS)
         } else {
             1
         };
+        let tasks = if threads == 1 { 1 } else { tasks.min(TASKS_PER_THREAD * threads) };
         let long = splits > 1 && m > DIRECT / 2 * rows && m <= 2 * M_BLOCK * rows;
         let width = vectors * lanes;
-        let blocking = Blocking { batch, m, n, rows, width, lanes, splits, tasks, fuses: cost > 0, long };
+        let blocking = Blocking {
+            batch,
+            m,
+            n,
+            rows,
+            width,
+            lanes,
+            splits,
+            tasks,
+            fused: cost.is_some(),
+            fuses: cost.is_some_and(|cost| cost > 0),
+            long,
+            transposed: form != Form::Packed && bm.cols != 1,
+        };
         let [m_block, n_block] = blocking.sizes();
         let k_split = k.div_ceil(splits).max(1);
 
@@ -97,10 +139,13 @@ impl Plan {
         let pack_a = !in_place_a
             || (am.cols == 1 && aliases::<E>(am.rows) && passes > 1)
             || (am.cols != 1 && passes > TRANSPOSED_PASSES);
-        let in_place_b = bm.cols == 1 && bm.rows >= 0 && n % lanes == 0;
+        let in_place_b = bm.cols == 1 && bm.rows >= 0;
         // In place, a panel is a few lines of each row, which pays off while few tiles reread it.
-        let few = if long || aliases::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
-        let pack_b = if in_place_b && m <= few {
+        let few = if long || shares_sets::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
+        // Rows of a single panel are in its order already.
+        let pack_b = if form == Form::Packed {
+            PackB::Shared
+        } else if in_place_b && (m <= few || bm.rows == width as isize) {
             PackB::Direct
         } else if batch == 1 && m > m_block {
             PackB::Shared
@@ -122,8 +167,11 @@ impl Blocking {
     /// A block packs its rows of A and, if it has all rows, its columns of B: the longer side (in tiles) is halved, but
     /// blocks stay wide enough to amortise the packing as long as that gives enough tasks.
     fn sizes(&self) -> [usize; 2] {
-        let &Blocking { m, n, rows, width, lanes, tasks, fuses, long, .. } = self;
-        let (mut m_block, mut n_block) = (m.min(M_BLOCK * rows), n.min(32 * lanes));
+        let &Blocking { m, n, rows, width, lanes, tasks, fused, fuses, long, transposed, .. } = self;
+        // A transposed B that few tiles read is packed in parts that stay in the L1 cache.
+        let vectors = if transposed && m <= 4 * rows { 8 } else { 32 };
+        // A fused epilogue reads the block of results, which has to stay in cache.
+        let (mut m_block, mut n_block) = (if fused { m.min(M_BLOCK * rows) } else { m }, n.min(vectors * lanes));
         if fuses {
             // The fused epilogue takes full rows unless they are too long: split between rows.
             let needed = tasks.div_ceil(self.count(m, n_block));
@@ -147,6 +195,13 @@ impl Blocking {
         }
         [m_block, n_block.div_ceil(width) * width]
     }
+}
+
+/// Returns true if the rows of a block of k, with this stride, map to so few sets of the L2 cache that they do not fit: with
+/// 2048 sets of 64 bytes and 16 ways, rows a multiple of 8 KiB apart have 256 lines or fewer.
+fn shares_sets<E>(stride: isize) -> bool {
+    let bytes = stride.unsigned_abs() * size_of::<E>();
+    bytes > 0 && bytes.is_multiple_of(8192)
 }
 
 /// Returns true if rows with this stride map to the same few sets of the L1 cache (64 sets of 64 bytes).

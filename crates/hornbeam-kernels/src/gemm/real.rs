@@ -1,12 +1,12 @@
 //! Products of `f32` and `f64`: the partition into tasks and the blocked loops around the micro-kernel.
 
+use super::block::{Block, Destination, Panels};
 use super::pack;
-use super::plan::{self, PackB, Plan, K_BLOCK};
-use super::types::{Kernels, Real, Tile};
-use super::{even, Activation, Form, FusedEpilogue, Mat, Product};
+use super::plan::{self, PackB, Plan, TASK_WORK};
+use super::types::{Kernels, Real};
+use super::{Activation, Form, FusedEpilogue, Mat, Product};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
-use std::ptr::null;
 
 /// Bytes of B packed at a time.
 const PACKED_BYTES: usize = 16 << 20;
@@ -14,7 +14,7 @@ const PACKED_BYTES: usize = 16 << 20;
 /// Product in progress: operands validated by `gemm`.
 pub(super) struct Job<'a, E: Real> {
     pub kernels: &'static Kernels<E>,
-    plan: Plan,
+    pub plan: Plan,
     pub m: usize,
     pub n: usize,
     pub k: usize,
@@ -30,32 +30,6 @@ pub(super) struct Job<'a, E: Real> {
     pub skip_zeros: bool,
 }
 
-/// Part of a product computed by one task: rows, columns and steps of k of matrix `batch`.
-struct Block {
-    batch: usize,
-    rows: [usize; 2],
-    columns: [usize; 2],
-    steps: [usize; 2],
-    /// Adds to `c`.
-    accumulate: bool,
-    /// Applies bias and activation.
-    last: bool,
-}
-
-/// Destination of the sums of a block.
-struct Destination<E> {
-    first: *mut E,
-    row_stride: usize,
-}
-
-/// Packed panels of B: panel `j` at `j * stride`, starting at `column` and step `step` of k.
-struct Panels<'a, E> {
-    data: &'a [E],
-    stride: usize,
-    column: usize,
-    step: usize,
-}
-
 pub(super) fn product<E: Real>(pool: &ThreadPool, product: Product<'_, E>, scratch: &mut Scratch) {
     product_by(E::kernels(), pool, product, scratch);
 }
@@ -67,10 +41,8 @@ pub(super) fn product_by<E: Real>(
     scratch: &mut Scratch,
 ) {
     let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, form } = product;
-    let mut plan = Plan::new(kernels, [batch, m, n, k], am, bm, fused.map_or(0, FusedEpilogue::cost));
-    if form == Form::Packed {
-        plan.pack_b = PackB::Shared;
-    }
+    let cost = fused.map(FusedEpilogue::cost);
+    let plan = Plan::new(kernels, [batch, m, n, k], am, bm, form, cost, pool.threads());
     let job = Job {
         kernels,
         plan,
@@ -89,6 +61,9 @@ pub(super) fn product_by<E: Real>(
     };
     if form != Form::Packed && job.row(pool, batch, c, scratch) {
         return;
+    }
+    if job.is_small() {
+        return job.run_matrices(pool, batch, c);
     }
     let partial = if plan.splits > 1 { plan.splits * batch * m * n } else { 0 };
     if plan.pack_b != PackB::Shared {
@@ -161,8 +136,28 @@ fn pack_columns<E: Real>(
 }
 
 impl<E: Real> Job<'_, E> {
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.plan.vectors * self.kernels.lanes
+    }
+
+    /// Computes a batch of small matrices, several by each task.
+    fn run_matrices(&self, pool: &ThreadPool, batch: usize, c: &mut [E]) {
+        let size = self.m * self.n;
+        let out = SharedMut::new(c);
+        pool.run_ranges(batch, TASK_WORK / (size * self.k), &|matrices| {
+            for l in matrices {
+                let (rows, columns, steps) = ([0, self.m], [0, self.n], [0, self.k]);
+                let block = Block { batch: l, rows, columns, steps, accumulate: self.accumulate, last: true };
+                let to = Destination { first: out.as_ptr().wrapping_add(l * size), row_stride: self.n };
+                // SAFETY: matrices are disjoint.
+                unsafe {
+                    match self.passes_end(&block) {
+                        true => with_local(|local| self.block(&block, None, &to, local)),
+                        false => self.matrix(l, to.first),
+                    }
+                }
+            }
+        });
     }
 
     /// Computes a range of columns of all rows, block by block.
@@ -275,172 +270,15 @@ impl<E: Real> Job<'_, E> {
         }
     }
 
-    fn b_pointer(&self, batch: usize, step: usize, column: usize) -> *const E {
+    pub(super) fn b_pointer(&self, batch: usize, step: usize, column: usize) -> *const E {
         let bm = &self.bm;
         let at = bm.offset as isize + batch as isize * bm.batch + step as isize * bm.rows + column as isize * bm.cols;
         self.b.as_ptr().wrapping_offset(at)
     }
 
-    fn a_pointer(&self, batch: usize, row: usize, step: usize) -> *const E {
+    pub(super) fn a_pointer(&self, batch: usize, row: usize, step: usize) -> *const E {
         let am = &self.am;
         let at = am.offset as isize + batch as isize * am.batch + row as isize * am.rows + step as isize * am.cols;
         self.a.as_ptr().wrapping_offset(at)
-    }
-
-    /// Computes one block: packs its operands and runs the tiles of each block of k.
-    ///
-    /// # Safety
-    /// `c` must be valid for the block, and no other task may write it.
-    unsafe fn block(&self, block: &Block, shared: Option<&Panels<'_, E>>, c: &Destination<E>, local: &mut Scratch) {
-        let plan = &self.plan;
-        let width = self.width();
-        let [row0, row1] = block.rows;
-        let [column0, column1] = block.columns;
-        let steps = block.steps[1] - block.steps[0];
-        let k_blocks = steps.div_ceil(K_BLOCK).max(1);
-        let longest = steps.div_ceil(k_blocks);
-        let local_b = if plan.pack_b == PackB::Local { (column1 - column0).div_ceil(width) } else { 0 };
-        let a_len = if plan.pack_a { (row1 - row0) * longest } else { 0 };
-        let (packed_a, packed_b) = local.take2::<E, E>(a_len, local_b * width * longest);
-        for index in 0..k_blocks {
-            let step = block.steps[0] + index * steps / k_blocks;
-            let run = block.steps[0] + (index + 1) * steps / k_blocks - step;
-            // SAFETY: `gemm` checked the operands' extents; `c` by the caller's contract.
-            unsafe {
-                self.pack_a(block, step, run, packed_a);
-                let full_panels = if local_b > 0 { (column1 - column0) / width } else { 0 };
-                let from = self.b_pointer(block.batch, step, column0);
-                let packed_panels = pack::panels(from, self.bm.rows, self.bm.cols, run, full_panels, width, packed_b);
-                for panel in packed_panels..local_b {
-                    let column = column0 + panel * width;
-                    let to = &mut packed_b[panel * run * width..(panel + 1) * run * width];
-                    let from = self.b_pointer(block.batch, step, column);
-                    pack::columns(from, self.bm.rows, self.bm.cols, run, width.min(column1 - column), width, to);
-                }
-                let local_panels = Panels { data: packed_b, stride: run * width, column: column0, step };
-                let panels = if local_b > 0 { Some(&local_panels) } else { shared };
-                let first = index == 0 && !block.accumulate;
-                let last = index + 1 == k_blocks && block.last;
-                self.tiles(block, [step, run], packed_a, panels, c, [first, last]);
-            }
-        }
-    }
-
-    /// Packs the rows of A for one block of k, if the plan says so.
-    ///
-    /// # Safety
-    /// A must hold the rows and steps of the block.
-    unsafe fn pack_a(&self, block: &Block, step: usize, run: usize, packed: &mut [E]) {
-        if !self.plan.pack_a {
-            return;
-        }
-        let [row0, row1] = block.rows;
-        for [start, end] in even(row0, row1, self.plan.rows) {
-            let to = &mut packed[(start - row0) * run..(end - row0) * run];
-            // SAFETY: the caller's contract.
-            unsafe {
-                let from = self.a_pointer(block.batch, start, step);
-                pack::rows(from, self.am.rows, self.am.cols, end - start, run, to);
-            }
-        }
-    }
-
-    /// Computes the register tiles of one block of k: a panel of B stays in the L1 cache during a pass over A.
-    ///
-    /// # Safety
-    /// As for `block`; panels must be packed according to the plan.
-    unsafe fn tiles(
-        &self,
-        block: &Block,
-        [step, run]: [usize; 2],
-        packed_a: &[E],
-        panels: Option<&Panels<'_, E>>,
-        c: &Destination<E>,
-        [first, last]: [bool; 2],
-    ) {
-        let lanes = self.kernels.lanes;
-        let width = self.width();
-        let [row0, row1] = block.rows;
-        let [column0, column1] = block.columns;
-        let taps = [0usize];
-        // Each tile prefetches for a part of the block, if the block has full rows.
-        let fused = self.fused.filter(|_| last && column1 - column0 == self.n);
-        let tiles = (column1 - column0).div_ceil(width) * even(row0, row1, self.plan.rows).count();
-        let (first_element, size) = ((block.batch * self.m + row0) * self.n, (row1 - row0) * self.n);
-        let mut done = 0;
-        for column in (column0..column1).step_by(width) {
-            let columns = width.min(column1 - column);
-            let vectors = columns.div_ceil(lanes);
-            let (b, b_stride) = self.tile_b(block, column, [step, run], panels);
-            let bias = match self.bias {
-                Some(bias) if last => bias[column..column + columns].as_ptr(),
-                _ => null(),
-            };
-            for [start, end] in even(row0, row1, self.plan.rows) {
-                if let Some(fused) = fused {
-                    fused.prefetch(first_element + done * size / tiles..first_element + (done + 1) * size / tiles);
-                    done += 1;
-                }
-                let (a, a_stride) = self.tile_a(block, [start, end], [step, run], packed_a);
-                let tile = Tile {
-                    a,
-                    a_stride,
-                    taps: taps.as_ptr(),
-                    tap_count: 1,
-                    run,
-                    b,
-                    b_stride,
-                    c: c.first.wrapping_add((start - row0) * c.row_stride + column - column0),
-                    c_stride: c.row_stride,
-                    last: columns - (vectors - 1) * lanes,
-                    bias,
-                    relu: self.relu && last,
-                    accumulate: !first,
-                };
-                // SAFETY: the extents were checked by `gemm`, the panels by slicing; no other task accesses C.
-                unsafe { self.kernels.tile(self.contiguous_a(), end - start, vectors)(&tile) };
-            }
-        }
-    }
-
-    /// Address and row stride of the panel of B at `column`.
-    #[inline]
-    fn tile_b(
-        &self,
-        block: &Block,
-        column: usize,
-        [step, run]: [usize; 2],
-        panels: Option<&Panels<'_, E>>,
-    ) -> (*const E, usize) {
-        let width = self.width();
-        match panels {
-            Some(panels) => {
-                let at = (column - panels.column) / width * panels.stride + (step - panels.step) * width;
-                (panels.data[at..at + run * width].as_ptr(), width)
-            }
-            None => (self.b_pointer(block.batch, step, column), self.bm.rows as usize),
-        }
-    }
-
-    /// Address and stride of the rows of A of a tile.
-    #[inline]
-    fn tile_a(
-        &self,
-        block: &Block,
-        [start, end]: [usize; 2],
-        [step, run]: [usize; 2],
-        packed_a: &[E],
-    ) -> (*const E, usize) {
-        if self.plan.pack_a {
-            return (packed_a[(start - block.rows[0]) * run..].as_ptr(), end - start);
-        }
-        let stride = if self.contiguous_a() { self.am.cols } else { self.am.rows };
-        (self.a_pointer(block.batch, start, step), stride as usize)
-    }
-
-    /// Returns true if the rows of A of a tile are contiguous.
-    #[inline]
-    fn contiguous_a(&self) -> bool {
-        self.plan.pack_a || self.am.rows == 1
     }
 }

@@ -130,6 +130,16 @@ fn shapes(random: &mut Random, count: usize) -> Vec<[usize; 4]> {
         [2, 1, 37, 601],
         [1, 300, 1, 70],
         [2, 19, 1, 35],
+        // B in place, with last columns that do not fill a vector; several chunks of rows; long sums of many results.
+        [1, 20, 100, 600],
+        [1, 33, 544, 40],
+        [1, 290, 530, 300],
+        [1, 260, 260, 560],
+        // Batches of a tile each, and tiles of all columns.
+        [40, 8, 8, 8],
+        [9, 16, 16, 64],
+        [3, 49, 49, 32],
+        [2, 50, 60, 1024],
     ];
     for _ in 0..count {
         let small = random.below(2) == 0;
@@ -240,7 +250,9 @@ fn bfloat16_error_is_bounded_by_its_final_rounding() {
 #[test]
 fn a_packed_matrix_gives_the_same_bits() {
     let mut random = Random::new(12);
-    for [m, n, k] in [[2, 1, 3], [3, 70, 40], [16, 33, 700], [128, 768, 300], [256, 20, 5], [40, 100, 3000]] {
+    for [m, n, k] in
+        [[2, 1, 3], [3, 70, 40], [16, 33, 700], [128, 768, 300], [256, 20, 5], [40, 100, 3000], [64, 60, 100]]
+    {
         let (a, b, bias) = (random.values::<f32>(m * k), random.values::<f32>(k * n), random.values::<f32>(n));
         let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
         for (am, bm) in [(Mat::row_major(m, k), Mat::row_major(k, n)), (Mat::transposed(m, m), Mat::transposed(k, k))] {

@@ -46,11 +46,14 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
         let mut acc = [[V::zero(); N]; M];
         let mut b = t.b;
         let (a_stride, b_stride, run) = (t.a_stride, t.b_stride, t.run);
+        let (mut ahead, ahead_stride) = (t.ahead, t.ahead_stride);
         for tap in 0..t.tap_count {
             let mut a = t.a.add(*t.taps.add(tap));
             let mut remaining = run;
             if CONTIGUOUS {
                 while remaining > 0 {
+                    prefetch_far(ahead);
+                    ahead = ahead.wrapping_add(ahead_stride);
                     step!(b, acc, I => a.add(I));
                     a = a.add(a_stride);
                     b = b.add(b_stride);
@@ -68,6 +71,8 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
                 a.wrapping_add(12 * a_stride),
             ];
             while remaining > 0 {
+                prefetch_far(ahead);
+                ahead = ahead.wrapping_add(ahead_stride);
                 step!(b, acc, I => a[I / 3].add(I % 3 * a_stride));
                 a = a.map(|p| p.wrapping_add(1));
                 b = b.add(b_stride);

@@ -13,6 +13,10 @@ pub(crate) struct Tile<E> {
     pub b: *const E,
     /// Distance between steps of k in B.
     pub b_stride: usize,
+    /// Memory that later tiles read, prefetched into the L2 cache: one line at each step of k, and their distance. Need not
+    /// be valid; `b` with distance 0 if there is none.
+    pub ahead: *const E,
+    pub ahead_stride: usize,
     pub c: *mut E,
     /// Distance between rows of C.
     pub c_stride: usize,

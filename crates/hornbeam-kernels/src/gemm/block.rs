@@ -1,0 +1,360 @@
+//! Blocks of a product: loops over k and rows that keep the operands of the register tiles in cache.
+//!
+//! From the outside in: blocks of k, of which B is packed and stays in the L2 cache; chunks of rows, of which A stays in
+//! the L2 cache, packed or in place; tiles. Tiles prefetch what later ones read from memory.
+
+use super::even;
+use super::pack;
+use super::plan::{PackB, K_BLOCK, M_BLOCK, SHORT};
+use super::real::Job;
+use super::types::{Real, Tile};
+use crate::scratch::Scratch;
+use std::ptr::null;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Part of a product computed by one task: rows, columns and steps of k of matrix `batch`.
+pub(super) struct Block {
+    pub batch: usize,
+    pub rows: [usize; 2],
+    pub columns: [usize; 2],
+    pub steps: [usize; 2],
+    /// Adds to `c`.
+    pub accumulate: bool,
+    /// Applies bias and activation.
+    pub last: bool,
+}
+
+/// Destination of the sums of a block.
+pub(super) struct Destination<E> {
+    pub first: *mut E,
+    pub row_stride: usize,
+}
+
+/// Packed panels of B: panel `j` at `j * stride`, starting at `column` and step `step` of k. Columns before are read in
+/// place.
+pub(super) struct Panels<'a, E> {
+    pub data: &'a [E],
+    pub stride: usize,
+    pub column: usize,
+    pub step: usize,
+}
+
+/// Chunk of rows of a block for one block of k.
+struct Chunk<'a, E> {
+    block: &'a Block,
+    rows: [usize; 2],
+    step: usize,
+    run: usize,
+    /// First row and step of the chunk that comes next; `row` is the end of the block if there is none.
+    next: [usize; 2],
+    packed_a: &'a [E],
+    panels: &'a Panels<'a, E>,
+    c: &'a Destination<E>,
+    accumulate: bool,
+    last: bool,
+}
+
+/// Partition of rows into as few tiles as possible, of heights that differ by one at most.
+struct Heights {
+    start: usize,
+    count: usize,
+    /// Least height, and number of tiles with one row more.
+    least: usize,
+    higher: usize,
+}
+
+impl Heights {
+    fn new([start, end]: [usize; 2], highest: usize) -> Self {
+        let count = (end - start).div_ceil(highest);
+        Self { start, count, least: (end - start) / count, higher: (end - start) % count }
+    }
+
+    fn rows(&self, tile: usize) -> [usize; 2] {
+        [tile, tile + 1].map(|tile| self.start + tile * self.least + tile.min(self.higher))
+    }
+}
+
+impl<E: Real> Job<'_, E> {
+    /// Computes one block.
+    ///
+    /// # Safety
+    /// `c` must be valid for the block, and no other task may write it.
+    pub(super) unsafe fn block(
+        &self,
+        block: &Block,
+        shared: Option<&Panels<'_, E>>,
+        c: &Destination<E>,
+        local: &mut Scratch,
+    ) {
+        let (plan, width) = (&self.plan, self.width());
+        let ([row0, row1], [column0, column1]) = (block.rows, block.columns);
+        let steps = block.steps[1] - block.steps[0];
+        let k_blocks = steps.div_ceil(K_BLOCK).max(1);
+        let longest = steps.div_ceil(k_blocks);
+        // Chunks of short sums have more rows: as many elements of A.
+        let rows = M_BLOCK * plan.rows * (K_BLOCK / longest.max(1)).max(1);
+        let columns = column1 - column0;
+        // A kernel reads full vectors, the last of which may include the start of the next row, but not pass the end of B.
+        let packed_columns = match plan.pack_b {
+            PackB::Local => columns,
+            PackB::Direct if self.passes_end(block) => columns % width,
+            _ => 0,
+        };
+        let a_len = if plan.pack_a { rows.min(row1 - row0) * longest } else { 0 };
+        let b_len = packed_columns.next_multiple_of(width) * longest;
+        let (packed_a, packed_b) = local.take2::<E, E>(a_len, b_len);
+        for index in 0..k_blocks {
+            let step = block.steps[0] + index * steps / k_blocks;
+            let run = block.steps[0] + (index + 1) * steps / k_blocks - step;
+            let column = column1 - packed_columns;
+            // SAFETY: `gemm` checked the operands' extents.
+            unsafe { self.pack_b(block.batch, [step, run], [column, column1], packed_b) };
+            let own = Panels { data: packed_b, stride: run * width, column, step };
+            let mut chunks = even(row0, row1, rows).peekable();
+            while let Some(rows) = chunks.next() {
+                // SAFETY: `gemm` checked the operands' extents; `c` by the caller's contract.
+                unsafe {
+                    self.pack_a(block.batch, rows, [step, run], packed_a);
+                    self.tiles(&Chunk {
+                        block,
+                        rows,
+                        step,
+                        run,
+                        next: chunks.peek().map_or([row0, step + run], |rows| [rows[0], step]),
+                        packed_a,
+                        panels: shared.unwrap_or(&own),
+                        c,
+                        accumulate: index > 0 || block.accumulate,
+                        last: index + 1 == k_blocks && block.last,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Returns true if matrices of a batch are a single panel by few tiles, read in place: see `matrix`.
+    pub(super) fn is_small(&self) -> bool {
+        let plan = &self.plan;
+        let in_place = plan.pack_b == PackB::Direct && !plan.pack_a;
+        in_place
+            && plan.splits == 1
+            && self.fused.is_none()
+            && self.n <= self.width()
+            && self.m <= plan.m_block
+            && (1..=K_BLOCK).contains(&self.k)
+    }
+
+    /// Computes one of many small matrices, for which the loops and the memory of `block` take longer than the sums.
+    ///
+    /// # Safety
+    /// As for `block`, for a product that `is_small`, if B does not end within its last vector.
+    pub(super) unsafe fn matrix(&self, batch: usize, c: *mut E) {
+        let vectors = self.n.div_ceil(self.kernels.lanes);
+        let contiguous = self.contiguous_a();
+        let taps = [0usize];
+        let heights = Heights::new([0, self.m], self.plan.rows);
+        let b = self.b_pointer(batch, 0, 0);
+        for [start, end] in (0..heights.count).map(|row| heights.rows(row)) {
+            let tile = Tile {
+                a: self.a_pointer(batch, start, 0),
+                a_stride: if contiguous { self.am.cols } else { self.am.rows } as usize,
+                taps: taps.as_ptr(),
+                tap_count: 1,
+                run: self.k,
+                b,
+                b_stride: self.bm.rows as usize,
+                ahead: b,
+                ahead_stride: 0,
+                c: c.wrapping_add(start * self.n),
+                c_stride: self.n,
+                last: self.n - (vectors - 1) * self.kernels.lanes,
+                bias: self.bias.map_or(null(), <[E]>::as_ptr),
+                relu: self.relu,
+                accumulate: self.accumulate,
+            };
+            // SAFETY: the caller's contract.
+            unsafe { self.kernels.tile(contiguous, end - start, vectors)(&tile) };
+        }
+    }
+
+    /// Returns true if the last vector of a row of B, read in place, ends behind the last element of B.
+    pub(super) fn passes_end(&self, block: &Block) -> bool {
+        let ([column0, column1], end) = (block.columns, block.steps[1]);
+        let last = self.b_pointer(block.batch, end.saturating_sub(1), column0);
+        let read = (column1 - column0).next_multiple_of(self.kernels.lanes);
+        last.wrapping_add(read) > self.b.as_ptr_range().end
+    }
+
+    /// Packs panels of B for one block of k.
+    ///
+    /// # Safety
+    /// B must hold the columns and steps.
+    unsafe fn pack_b(&self, batch: usize, [step, run]: [usize; 2], [column0, column1]: [usize; 2], packed: &mut [E]) {
+        let width = self.width();
+        let count = (column1 - column0).div_ceil(width);
+        // SAFETY: the caller's contract.
+        unsafe {
+            let from = self.b_pointer(batch, step, column0);
+            let full = (column1 - column0) / width;
+            let done = pack::panels(from, self.bm.rows, self.bm.cols, run, full, width, packed);
+            for panel in done..count {
+                let column = column0 + panel * width;
+                let to = &mut packed[panel * run * width..(panel + 1) * run * width];
+                let from = self.b_pointer(batch, step, column);
+                pack::columns(from, self.bm.rows, self.bm.cols, run, width.min(column1 - column), width, to);
+            }
+        }
+    }
+
+    /// Packs rows of A for one block of k, if the plan says so.
+    ///
+    /// # Safety
+    /// A must hold the rows and steps.
+    unsafe fn pack_a(&self, batch: usize, [row0, row1]: [usize; 2], [step, run]: [usize; 2], packed: &mut [E]) {
+        if !self.plan.pack_a {
+            return;
+        }
+        let heights = Heights::new([row0, row1], self.plan.rows);
+        // The columns of a transposed A are read to their end, some steps at a time.
+        let part = if self.am.rows == 1 { 8 } else { run.max(1) };
+        for first in (0..run).step_by(part) {
+            let count = part.min(run - first);
+            for [start, end] in (0..heights.count).map(|row| heights.rows(row)) {
+                let to = &mut packed[(start - row0) * run + first * (end - start)..][..count * (end - start)];
+                // SAFETY: the caller's contract.
+                unsafe {
+                    let from = self.a_pointer(batch, start, step + first);
+                    pack::rows(from, self.am.rows, self.am.cols, end - start, count, to);
+                }
+            }
+        }
+    }
+
+    /// Computes the register tiles of a chunk.
+    ///
+    /// # Safety
+    /// As for `block`; panels must be packed according to the plan.
+    unsafe fn tiles(&self, chunk: &Chunk<E>) {
+        let (lanes, width) = (self.kernels.lanes, self.width());
+        let &Chunk { block, rows: [row0, row1], run, c, .. } = chunk;
+        let [column0, column1] = block.columns;
+        let taps = [0usize];
+        let heights = Heights::new([row0, row1], self.plan.rows);
+        let height = heights.count;
+        // Each tile prefetches for a part of the chunk, if the block has full rows.
+        let fused = self.fused.filter(|_| chunk.last && column1 - column0 == self.n);
+        let panels = (column1 - column0).div_ceil(width);
+        let tiles = panels * height;
+        let (first_element, size) = ((block.batch * self.m + row0) * self.n, (row1 - row0) * self.n);
+        // A panel stays in the L1 cache during a pass over the rows, as A does during a pass over packed panels. The latter
+        // writes longer parts of the rows of C, which counts if C is large or its elements are short sums.
+        let tall = block.rows[1] - block.rows[0] > M_BLOCK * self.plan.rows;
+        let rows_outside = self.plan.pack_b != PackB::Direct && (tall || run <= SHORT);
+        let [outside, inside] = if rows_outside { [height, panels] } else { [panels, height] };
+        for (index, [i, j]) in (0..outside).flat_map(|i| (0..inside).map(move |j| [i, j])).enumerate() {
+            let [row, panel] = if rows_outside { [i, j] } else { [j, i] };
+            let column = column0 + panel * width;
+            let [start, end] = heights.rows(row);
+            let columns = width.min(column1 - column);
+            let vectors = columns.div_ceil(lanes);
+            if let Some(fused) = fused {
+                fused.prefetch(first_element + index * size / tiles..first_element + (index + 1) * size / tiles);
+            }
+            let (a, a_stride) = self.tile_a(chunk, [start, end]);
+            let (b, b_stride) = self.tile_b(chunk, column);
+            let (ahead, ahead_stride) = self.ahead(chunk, column, [row, height], index).unwrap_or((b, 0));
+            let tile = Tile {
+                a,
+                a_stride,
+                taps: taps.as_ptr(),
+                tap_count: 1,
+                run,
+                b,
+                b_stride,
+                ahead,
+                ahead_stride,
+                c: c.first.wrapping_add((start - block.rows[0]) * c.row_stride + column - column0),
+                c_stride: c.row_stride,
+                last: columns - (vectors - 1) * lanes,
+                bias: match self.bias {
+                    Some(bias) if chunk.last => bias[column..column + columns].as_ptr(),
+                    _ => null(),
+                },
+                relu: self.relu && chunk.last,
+                accumulate: chunk.accumulate,
+            };
+            // SAFETY: the extents were checked by `gemm`, the panels by slicing; no other task accesses C.
+            unsafe { self.kernels.tile(self.contiguous_a(), end - start, vectors)(&tile) };
+        }
+    }
+
+    /// Memory that a tile prefetches, and its stride from one step of k to the next: tile `row` of the `height` tiles in a
+    /// column, and `index` of those of the chunk.
+    fn ahead(
+        &self,
+        chunk: &Chunk<E>,
+        column: usize,
+        [row, height]: [usize; 2],
+        index: usize,
+    ) -> Option<(*const E, usize)> {
+        let (width, lanes) = (self.width(), self.kernels.lanes);
+        let &Chunk { block, step, run, .. } = chunk;
+        let [column0, column1] = block.columns;
+        match self.plan.pack_b {
+            // The first tiles of a column read the next panel, a vector of each row.
+            PackB::Direct if row * lanes < width => {
+                let [step, column] =
+                    if column + width < column1 { [step, column + width] } else { [step + run, column0] };
+                // The last element, whose line contains most of the vector or all of it.
+                let from = self.b_pointer(block.batch, step, column).wrapping_add(row * lanes + lanes - 1);
+                (step < block.steps[1]).then_some((from, self.bm.rows as usize))
+            }
+            // All tiles of a column read the next panel.
+            PackB::Shared if column + width < column1 => {
+                let (b, _) = self.tile_b(chunk, column + width);
+                Some((b.wrapping_add(row * run * width / height), width.div_ceil(height)))
+            }
+            // Packed panels are in cache. Each tile reads a part of the next chunk of A: a row, or a line of each step.
+            _ => {
+                let [row, step] = chunk.next;
+                let rows = block.rows[1].saturating_sub(row).min(chunk.rows[1] - chunk.rows[0]);
+                let (first, stride) = match [self.am.rows, self.am.cols] {
+                    [_, 1] => (index, 1),
+                    [1, stride] => (index * LINE / size_of::<E>(), stride as usize),
+                    _ => return None,
+                };
+                let exists = first < rows && step < block.steps[1];
+                exists.then(|| (self.a_pointer(block.batch, row + first, step), stride))
+            }
+        }
+    }
+
+    /// Address and row stride of the panel of B at `column`.
+    #[inline]
+    fn tile_b(&self, chunk: &Chunk<E>, column: usize) -> (*const E, usize) {
+        let (width, panels) = (self.width(), chunk.panels);
+        if column < panels.column {
+            return (self.b_pointer(chunk.block.batch, chunk.step, column), self.bm.rows as usize);
+        }
+        let at = (column - panels.column) / width * panels.stride + (chunk.step - panels.step) * width;
+        (panels.data[at..at + chunk.run * width].as_ptr(), width)
+    }
+
+    /// Address and stride of the rows of A of a tile.
+    #[inline]
+    fn tile_a(&self, chunk: &Chunk<E>, [start, end]: [usize; 2]) -> (*const E, usize) {
+        if self.plan.pack_a {
+            return (chunk.packed_a[(start - chunk.rows[0]) * chunk.run..].as_ptr(), end - start);
+        }
+        let stride = if self.contiguous_a() { self.am.cols } else { self.am.rows };
+        (self.a_pointer(chunk.block.batch, start, chunk.step), stride as usize)
+    }
+
+    /// Returns true if the rows of A of a tile are contiguous.
+    #[inline]
+    fn contiguous_a(&self) -> bool {
+        self.plan.pack_a || self.am.rows == 1
+    }
+}
