@@ -121,8 +121,8 @@ pool_element!(
 
 /// Channels processed at once: their values stay in registers over a window.
 pub(crate) const LANES: usize = 64;
-/// Channels of the blocks after the last full one.
-pub(crate) const NARROW: usize = 16;
+/// Channels of the blocks after the last full one: the first of these that is not above the number of channels.
+pub(crate) const NARROW: [usize; 3] = [16, 8, 4];
 /// Minimum output elements of a task.
 const TASK: usize = 1 << 14;
 
@@ -146,19 +146,24 @@ macro_rules! for_each_channel_block {
             $body
             $at += $N;
         }
-        while $at < channels && channels >= $crate::window::NARROW {
-            const $N: usize = $crate::window::NARROW;
-            let next = $at + $N;
-            $at = $at.min(channels - $N);
-            $body
-            $at = next;
-        }
+        $crate::window::for_each_channel_block!(@narrow channels, 0, |$at, $N| $body);
+        $crate::window::for_each_channel_block!(@narrow channels, 1, |$at, $N| $body);
+        $crate::window::for_each_channel_block!(@narrow channels, 2, |$at, $N| $body);
         while $at < channels {
             const $N: usize = 1;
             $body
             $at += 1;
         }
     }};
+    (@narrow $channels:ident, $width:literal, |$at:ident, $N:ident| $body:block) => {
+        while $at < $channels && $channels >= $crate::window::NARROW[$width] {
+            const $N: usize = $crate::window::NARROW[$width];
+            let next = $at + $N;
+            $at = $at.min($channels - $N);
+            $body
+            $at = next;
+        }
+    };
 }
 
 pub(crate) use for_each_channel_block;
