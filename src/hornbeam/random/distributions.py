@@ -217,12 +217,17 @@ def randint(
         )
     if isinstance(minval, (int, float)) and isinstance(maxval, (int, float)) and not minval < maxval:
         raise ValueError(f"randint: the range from {minval} to {maxval} (excluded) is empty")
-    low, high = (broadcast_node(cast_node(bound, "int64"), sizes) for bound in (minval, maxval))
+    if isinstance(minval, int) and isinstance(maxval, int) and max(abs(minval), abs(maxval)) < 1 << 62:
+        # A constant: engines find the remainder by one number sooner than by an array of numbers.
+        low, span = (full(x, TensorType(sizes, "int64")) for x in (minval, maxval - minval))
+    else:
+        low, high = (broadcast_node(cast_node(bound, "int64"), sizes) for bound in (minval, maxval))
+        span = high - low
     words = p.random_bits(draw_seed(seed).node, (*sizes, 2))
     # 63 bits, so that the remainder is uniform up to 2**-31.
     top = p.convert(p.shift_right(_component(words, 0), full(1, TensorType(sizes, "uint32"))), "int64")
-    wide = p.bit_or(p.shift_left(top, full(32, low.type)), p.convert(_component(words, 1), "int64"))
-    return Tensor(p.convert(low + p.rem(wide, high - low), name))
+    wide = p.bit_or(p.shift_left(top, full(32, span.type)), p.convert(_component(words, 1), "int64"))
+    return Tensor(p.convert(low + p.rem(wide, span), name))
 
 
 @operation

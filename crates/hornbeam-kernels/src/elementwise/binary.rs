@@ -1,6 +1,6 @@
 //! Binary operations.
 
-use super::int::{Int, IntBinary, OnInt};
+use super::int::{remainders, Int, IntBinary, OnInt};
 use super::loops::{map2_sequential, with_scalars, Array, Map2, On, RealBinary, Scalar};
 use super::named::named;
 use super::BinaryFn;
@@ -23,6 +23,11 @@ macro_rules! binary_ops {
 
         /// Kernel like [`binary`]; `scalars` marks operands that point to a single, broadcast element.
         pub fn binary_with(op: Binary, dtype: DType, scalars: [bool; 2]) -> Option<BinaryFn> {
+            if (op, scalars) == (Binary::Rem, [false, true]) {
+                if let Some(kernel) = dispatch!(int, dtype, T => Some(remainders::<T> as BinaryFn), else None) {
+                    return Some(kernel);
+                }
+            }
             match op {
                 $(Binary::$V => None$(.or_else(|| binary_ops!(@pick $class $V dtype scalars)))+,)*
             }
