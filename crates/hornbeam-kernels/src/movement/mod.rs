@@ -202,6 +202,63 @@ unsafe fn copy_lines(src: *const u8, dst: *mut u8, n: usize) {
     }
 }
 
+/// Copies fewer than [`LINE`] bytes.
+///
+/// # Safety
+/// As for [`copy_lines`].
+#[inline(always)]
+unsafe fn copy_short(src: *const u8, dst: *mut u8, n: usize) {
+    /// # Safety
+    /// As for [`copy_lines`]; `N` is at most `n`, and at least half of it.
+    #[inline(always)]
+    unsafe fn both_ends<const N: usize>(src: *const u8, dst: *mut u8, n: usize) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let (first, last) = (src.cast::<[u8; N]>().read(), src.add(n - N).cast::<[u8; N]>().read());
+            dst.cast::<[u8; N]>().write(first);
+            dst.add(n - N).cast::<[u8; N]>().write(last);
+        }
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
+        match n {
+            32.. => both_ends::<32>(src, dst, n),
+            16.. => both_ends::<16>(src, dst, n),
+            8.. => both_ends::<8>(src, dst, n),
+            4.. => both_ends::<4>(src, dst, n),
+            2.. => both_ends::<2>(src, dst, n),
+            1 => *dst = *src,
+            0 => {}
+        }
+    }
+}
+
+/// Copies bytes, few of them without the call of memcpy.
+///
+/// # Safety
+/// `n` bytes must be valid on both sides and must not overlap.
+#[inline(always)]
+pub(crate) unsafe fn copy_bytes(src: *const u8, dst: *mut u8, n: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if n < LINE {
+            copy_short(src, dst, n);
+        } else {
+            copy_lines(src, dst, n);
+        }
+    }
+}
+
+multiversion! {
+    /// Copies `n` rows of `width` bytes to rows at a distance of `pitch` bytes.
+    unsafe fn copy_rows[S](src: *const u8, width: usize, dst: *mut u8, pitch: usize, n: usize) {
+        for row in 0..n {
+            // SAFETY: the caller passes valid rows that do not overlap.
+            unsafe { copy_bytes(src.add(row * width), dst.add(row * pitch), width) };
+        }
+    }
+}
+
 /// Copies `n` elements of each of `C` channels, at distance `stride`, to `n` pixels of `C` channels.
 ///
 /// # Safety
@@ -463,19 +520,39 @@ pub fn concatenate(
         shape[axis]
     );
     let (outer, inner) = (elements(&shape[..axis]), elements(&shape[axis + 1..]));
-    let mut at = 0;
+    let bytes = inner * size;
+    let row = shape[axis] * bytes;
     for &(part, extent) in parts {
-        assert_eq!(part.len(), outer * extent * inner * size, "a part does not have its shape");
-        let row = (extent * inner) as isize;
-        let axes = [
-            Axis { extent: outer, src: row, dst: (shape[axis] * inner) as isize },
-            Axis { extent: extent * inner, src: 1, dst: 1 },
-        ];
-        let to = dst.as_mut_ptr().wrapping_add(at * inner * size);
-        // SAFETY: rows of the part are copied to its columns of the output.
-        unsafe { copy_strided(pool, size, part.as_ptr(), to, &axes) };
-        at += extent;
+        assert_eq!(part.len(), outer * extent * bytes, "a part does not have its shape");
     }
+    if row == 0 {
+        return;
+    }
+    if outer == 1 {
+        let mut rest = dst;
+        for &(part, _) in parts {
+            let (to, others) = rest.split_at_mut(part.len());
+            pool.run_chunks(to, TASK_BYTES, &|task, to| to.copy_from_slice(&part[task * TASK_BYTES..][..to.len()]));
+            rest = others;
+        }
+        return;
+    }
+    // All parts of some rows, whose lines of the output are in cache until the last part is written.
+    let rows_per_task = (TASK_BYTES / row).max(1);
+    pool.run_chunks(dst, rows_per_task * row, &|task, dst| {
+        let (first, mut at) = (task * rows_per_task, 0);
+        for &(part, extent) in parts {
+            let width = extent * bytes;
+            if width > 0 {
+                let rows = dst.len() / row;
+                let (part, columns) =
+                    (&part[first * width..][..rows * width], &mut dst[at..][..(rows - 1) * row + width]);
+                // SAFETY: the slices hold these rows.
+                unsafe { copy_rows()(part.as_ptr(), width, columns.as_mut_ptr(), row, rows) };
+            }
+            at += width;
+        }
+    });
 }
 
 /// Clamps starts so that a window of `sizes` fits into `shape`.

@@ -238,3 +238,24 @@ fn a_range_of_indices_is_a_part_of_all() {
         }
     }
 }
+
+#[test]
+fn concatenates_parts_of_any_width() {
+    let pool = ThreadPool::new(2);
+    for widths in [[1, 2], [3, 5], [0, 9], [17, 31], [64, 65], [128, 7], [1500, 100]] {
+        for outer in [1, 3, 700] {
+            let parts: Vec<Vec<u8>> =
+                widths.iter().map(|width| (0..width * outer).map(|i| (i * 7 + width) as u8).collect()).collect();
+            let mut want = Vec::new();
+            for row in 0..outer {
+                for (part, width) in parts.iter().zip(widths) {
+                    want.extend(&part[row * width..][..width]);
+                }
+            }
+            let mut got = vec![0; want.len()];
+            let parts: Vec<(&[u8], usize)> = parts.iter().map(Vec::as_slice).zip(widths).collect();
+            concatenate(&pool, 1, &parts, &[outer, widths.iter().sum()], 1, &mut got);
+            assert!(got == want, "{outer} rows of {widths:?}");
+        }
+    }
+}
