@@ -17,12 +17,15 @@ pub use top_k::top_k;
 
 use crate::dispatch;
 use crate::dtype::{DType, Element as _};
+use crate::movement::copy_bytes;
 use crate::pool::ThreadPool;
 use crate::reduce::typed;
 use crate::scratch::{with_local, Plain};
 
 /// Bytes of a task.
 const TASK_BYTES: usize = 1 << 16;
+/// Slice numbers that a task of [`gather`] computes at once.
+const RESOLVED: usize = 512;
 
 /// Shapes of an operand and of the index tuples into it.
 #[derive(Clone, Copy, Debug)]
@@ -69,33 +72,40 @@ impl IndexSpec<'_> {
 
     /// Computes the slice number of every tuple that is passed.
     fn resolve(&self, dtype: DType, indices: &[u8], out: &mut [usize]) {
+        assert_eq!(indices.len(), out.len() * self.k() * dtype.size(), "the indices do not have their shape");
+        self.resolve_range(dtype, indices, 0, out);
+    }
+
+    /// Computes the slice numbers of the tuples from number `first` on.
+    fn resolve_range(&self, dtype: DType, indices: &[u8], first: usize, out: &mut [usize]) {
         let (k, axes) = (self.k(), self.indexed());
         let span: usize = axes.iter().product();
         assert!(out.is_empty() || span > 0, "cannot index an axis of extent 0 in {:?}", self.shape);
-        assert_eq!(indices.len(), out.len() * k * dtype.size(), "the indices do not have their shape");
         if out.is_empty() {
             return;
         }
         let tuples_per_batch = self.tuples_per_batch();
         dispatch!(int, dtype, T => {
-            // An index beyond i64 is beyond every extent, too.
-            let clamp = |index: T, extent: usize| {
-                if index.to_f64() < 0.0 { 0 } else { (index as usize).min(extent - 1) }
-            };
-            let indices = typed::<T>(indices);
-            for (batch, out) in out.chunks_exact_mut(tuples_per_batch).enumerate() {
-                let indices = &indices[batch * tuples_per_batch * k..][..tuples_per_batch * k];
+            // An index beyond i64 is beyond every extent, too. No unsigned one is negative.
+            #[allow(clippy::absurd_extreme_comparisons, unused_comparisons)]
+            let clamp = |index: T, extent: usize| if index < T::ZERO { 0 } else { (index as usize).min(extent - 1) };
+            let mut indices = &typed::<T>(indices)[first * k..][..out.len() * k];
+            let (mut batch, mut within, mut rest) = (first / tuples_per_batch, first % tuples_per_batch, out);
+            while !rest.is_empty() {
+                let (out, others) = rest.split_at_mut((tuples_per_batch - within).min(rest.len()));
+                let (tuples, following) = indices.split_at(out.len() * k);
                 if let [extent] = axes {
-                    for (out, &index) in out.iter_mut().zip(indices) {
+                    for (out, &index) in out.iter_mut().zip(tuples) {
                         *out = batch * span + clamp(index, *extent);
                     }
-                    continue;
+                } else {
+                    for (i, out) in out.iter_mut().enumerate() {
+                        let tuple = tuples[i * k..][..k].iter().zip(axes);
+                        let within = tuple.fold(0, |flat, (&index, &extent)| flat * extent + clamp(index, extent));
+                        *out = batch * span + within;
+                    }
                 }
-                for (i, out) in out.iter_mut().enumerate() {
-                    let tuple = indices[i * k..][..k].iter().zip(axes);
-                    let within = tuple.fold(0, |flat, (&index, &extent)| flat * extent + clamp(index, extent));
-                    *out = batch * span + within;
-                }
+                (batch, within, rest, indices) = (batch + 1, 0, others, following);
             }
         }, else panic!("indices of {dtype}"));
     }
@@ -149,21 +159,29 @@ pub fn gather(
     if y.is_empty() {
         return;
     }
+    let rows_per_task = (TASK_BYTES / row).max(1);
+    if !spec.shared {
+        assert_eq!(indices.len(), spec.tuples() * spec.k() * index_dtype.size(), "the indices do not have their shape");
+        return pool.run_chunks(y, rows_per_task * row, &|task, y| {
+            // Some at a time, so that slice numbers stay in cache.
+            let mut slices = [0; RESOLVED];
+            for (part, y) in y.chunks_mut(RESOLVED * row).enumerate() {
+                let slices = &mut slices[..y.len() / row];
+                spec.resolve_range(index_dtype, indices, task * rows_per_task + part * RESOLVED, slices);
+                gather_rows(x, row, slices, y);
+            }
+        });
+    }
     spec.with_passed(index_dtype, indices, |slices| {
-        let rows_per_task = (TASK_BYTES / row).max(1);
         let batch = x.len() / spec.batch();
         pool.run_chunks(y, rows_per_task * row, &|task, mut y| {
             let mut first = task * rows_per_task;
             while !y.is_empty() {
                 // Shared indices count from the beginning of each batch.
-                let (x, start) = if spec.shared {
-                    (&x[first / slices.len() * batch..][..batch], first % slices.len())
-                } else {
-                    (x, first)
-                };
+                let (batch_number, start) = (first / slices.len(), first % slices.len());
                 let count = (slices.len() - start).min(y.len() / row);
                 let (part, rest) = y.split_at_mut(count * row);
-                gather_rows(x, row, &slices[start..start + count], part);
+                gather_rows(&x[batch_number * batch..][..batch], row, &slices[start..start + count], part);
                 (y, first) = (rest, first + count);
             }
         });
@@ -183,7 +201,11 @@ fn gather_rows(x: &[u8], row: usize, slices: &[usize], y: &mut [u8]) {
         64 => gather_elements::<64>(x, slices, y),
         128 => gather_elements::<128>(x, slices, y),
         256 => gather_elements::<256>(x, slices, y),
-        _ => y.chunks_exact_mut(row).zip(slices).for_each(|(y, &i)| y.copy_from_slice(&x[i * row..][..row])),
+        _ => y.chunks_exact_mut(row).zip(slices).for_each(|(y, &i)| {
+            let x = &x[i * row..][..row];
+            // SAFETY: both are slices of `row` bytes.
+            unsafe { copy_bytes(x.as_ptr(), y.as_mut_ptr(), row) };
+        }),
     }
 }
 
