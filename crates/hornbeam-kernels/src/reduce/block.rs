@@ -11,6 +11,7 @@ use crate::pool::ThreadPool;
 
 use super::fold::{add_columns, fold_long, fold_rows, And, Fold, Folding, Max, Min, Or, Prod, Sum};
 use super::{reduce, typed, typed_mut, Reduce};
+use crate::sums::sum;
 
 /// Reduction of blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -177,6 +178,14 @@ const STRETCH: usize = 64;
 #[inline(always)]
 fn add_moments<T: MomentElement>(x: &[T], columns: usize, before: usize, mean: &mut [f64], squares_sum: &mut [f64]) {
     let mut before = before as f64;
+    if columns == 1 {
+        for part in x.chunks(STRETCH * LANES) {
+            let (means, squares) = moments_of(part);
+            merge(mean, squares_sum, before, (&[means], &[squares]), part.len() as f64);
+            before += part.len() as f64;
+        }
+        return;
+    }
     if columns <= LANES {
         // Several adjacent rows fill the lanes.
         let rows_per_strip = LANES / columns;
@@ -215,6 +224,18 @@ fn add_moments<T: MomentElement>(x: &[T], columns: usize, before: usize, mean: &
         }
         before += rows as f64;
     }
+}
+
+/// Computes the mean and the sum of squared deviations of adjacent elements, from differences to the first.
+#[inline(always)]
+fn moments_of<T: MomentElement>(x: &[T]) -> (f64, f64) {
+    let first = x[0];
+    let mean = sum([x], |[x]| x - first) / T::from_f64(x.len() as f64);
+    let squares = sum([x], |[x]| {
+        let d = (x - first) - mean;
+        d * d
+    });
+    (first.to_f64() + mean.to_f64(), squares.to_f64())
 }
 
 /// Computes means and sums of squared deviations of `width` columns with row stride `stride`, from differences to their first
@@ -337,6 +358,32 @@ mod tests {
         let results = [bytes(mean), bytes(variance)];
         combine_partials(&ThreadPool::new(1), BlockFold::Moments, T::DTYPE, partial, shape, height, results);
         out
+    }
+
+    #[test]
+    fn moments_of_rows_agree_with_two_passes() {
+        for isa in Isa::available() {
+            with_isa(isa, || {
+                let mut random = Random::new(5);
+                for (rows, n) in [(3, 1), (2, 7), (5, 64), (3, 96), (2, 1000)] {
+                    for offset in [0.0, 1e3] {
+                        let mut x = random.values::<f32>(rows * n);
+                        x.iter_mut().for_each(|v| *v += offset);
+                        let mut y = vec![0.0f64; rows * 2];
+                        let at = BlockExtent { columns: n, rows, before: 0, plane: 1 };
+                        let kernels = fold_kernels(BlockFold::Moments, DType::F32).unwrap();
+                        // SAFETY: the block is x; y holds two accumulators per row.
+                        unsafe { (kernels.rows)(x.as_ptr().cast(), at, y.as_mut_ptr().cast()) };
+                        for (row, y) in x.chunks_exact(n).zip(y.chunks_exact(2)) {
+                            let m = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;
+                            let s = row.iter().map(|&x| (f64::from(x) - m).powi(2)).sum::<f64>();
+                            assert!((y[0] - m).abs() <= 1e-6 * (m.abs() + (s / n as f64).sqrt()), "{isa:?} {rows}x{n}");
+                            assert!((y[1] - s).abs() <= 4e-6 * s, "{isa:?} {rows}x{n}: {} for {s}", y[1]);
+                        }
+                    }
+                }
+            });
+        }
     }
 
     /// Comparison with two passes in float64. Bounds: 1e-6 of the mean plus the deviation for the mean, 4e-6 of the variance,
