@@ -78,22 +78,32 @@ def _along(node: Node, axis: int, weights: Tensor | np.ndarray) -> Node:
     return p.resample(node, size_constant(weights, node.dtype), axis=axis)
 
 
-def _nearest(node: Node, axis: int, out: int) -> Node:
-    size = node.shape[axis]
+def _nearest_places(size: int, out: int) -> Any:
+    """Return the pixel of an axis that is nearest to each pixel of the result."""
     count_elements(out)
     xp = array_functions(size, out)
-    places = xp.minimum(xp.floor((xp.arange(out) + 0.5) * size / out), size - 1).astype("int32")
-    return take(Tensor(node), places, axis).node
+    return xp.minimum(xp.floor((xp.arange(out) + 0.5) * size / out), size - 1).astype("int32")
+
+
+def _nearest(node: Node, size: Sequence[int]) -> Node:
+    changed = [axis for axis in (1, 2) if node.shape[axis] != size[axis - 1]]
+    places = [_nearest_places(node.shape[axis], size[axis - 1]) for axis in changed]
+    if len(changed) < 2:
+        return take(Tensor(node), places[0], changed[0]).node if changed else node
+    # Both axes at once: no image of a size in between is written and read again.
+    batch, height, width, *rest = node.shape
+    pixels = p.reshape(node, (batch, height * width, *rest))
+    rows, columns = (Tensor(size_constant(x, "int32")) for x in places)
+    chosen = (rows[:, None] * width + columns).reshape(-1)
+    return p.reshape(take(Tensor(pixels), chosen, 1).node, (batch, *size, *rest))
 
 
 def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> Node:
+    if method == "nearest":
+        return _nearest(node, size)
     for axis, out in zip((1, 2), size, strict=True):
         length = node.shape[axis]
-        if out == length:
-            continue
-        if method == "nearest":
-            node = _nearest(node, axis, out)
-        else:
+        if out != length:
             xp = array_functions(length, out)
             node = _along(node, axis, resize_weights(length, out, method, antialias, out / length, 0.0, xp))
     return node
