@@ -49,12 +49,10 @@ pub enum Step {
         z: Slot,
         out: Slot,
     },
-    /// Operations each of which is the only reader of the one before, as one kernel.
+    /// Operations whose values stay in registers from one to the next, as one kernel.
     Chain {
         f: ChainFn,
-        x: Slot,
-        links: Box<[ChainLink]>,
-        out: Slot,
+        links: Vec<ChainLink>,
     },
     /// Fill a lane from read number `read` (scalar or strided).
     FillLane {
@@ -84,7 +82,7 @@ pub enum Step {
 }
 
 /// One operation of a chain. A `constant` operand is one element for all positions.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ChainLink {
     pub op: ChainOp,
     pub y: Slot,
@@ -128,6 +126,8 @@ pub struct FusedLoop {
     /// Run once per task, before its blocks: fills lanes whose contents do not change.
     pub prologue: Vec<Step>,
     pub steps: Vec<Step>,
+    /// The loop is one chain, whose lanes hold [`hornbeam_kernels::elementwise::CONSTANT`] elements: it runs over any range at once.
+    pub is_chain: bool,
     /// Names of the operations, in order, for tests and profiles.
     pub names: Vec<&'static str>,
     /// Relative cost of one element, in simple operations.

@@ -1,9 +1,10 @@
 //! Runs fused loops.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use hornbeam_kernels::elementwise::{ChainOp, Link, MAX_LINKS};
+use hornbeam_kernels::elementwise::{Link, MAX_LINKS};
 use hornbeam_kernels::movement;
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::random;
@@ -191,6 +192,7 @@ impl Run<'_, '_> {
     /// # Safety
     /// As [`FusedLoop::run`]; the range lies inside the loop.
     unsafe fn blocks(&mut self, start: usize, end: usize, block: usize) {
+        let block = if self.fused.is_chain { end - start } else { block };
         let mut position = start;
         while position < end {
             let n = block.min(end - position);
@@ -273,12 +275,13 @@ impl Run<'_, '_> {
                     Step::Unary { f, x, out } => f(at(x), at(out), n),
                     Step::Binary { f, x, y, out } => f(at(x), at(y), at(out), n),
                     Step::Ternary { f, x, y, z, out } => f(at(x), at(y), at(z), at(out), n),
-                    Step::Chain { f, x, links, out } => {
-                        let mut resolved = [Link { op: ChainOp::Neg, y: std::ptr::null(), step: 0 }; MAX_LINKS];
+                    Step::Chain { f, links } => {
+                        let mut resolved = [const { MaybeUninit::<Link>::uninit() }; MAX_LINKS];
                         for (to, link) in resolved.iter_mut().zip(links) {
-                            *to = Link { op: link.op, y: at(&link.y), step: usize::from(!link.constant) };
+                            to.write(Link { op: link.op, y: at(&link.y), step: usize::from(!link.constant) });
                         }
-                        f(at(x), &resolved[..links.len()], at(out), n)
+                        // The first links have been written.
+                        f(std::slice::from_raw_parts(resolved.as_ptr().cast(), links.len()), n)
                     }
                     Step::FillLane { read, out } => {
                         let source = operands.read(*read as usize);

@@ -1,16 +1,23 @@
 //! Chains of operations: the result of each operation is an operand of the next and stays in registers, whereas separate
 //! kernels would store and reload it.
+//!
+//! A chain can store its value and go on with another one, so that a loop with several results is one kernel. It then
+//! advances through all its operands together, which the hardware's prefetchers can follow.
 
 use super::loops::{load, store, LANES};
 use crate::math::Real;
 use crate::multiversion;
 
 /// Maximum length of a chain.
-pub const MAX_LINKS: usize = 16;
+pub const MAX_LINKS: usize = 64;
 
 /// Operation of a link on the value `v` of the chain and its operand `y`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChainOp {
+    /// `y` becomes the value. Every chain begins with it.
+    Load,
+    /// The value is written to `y`, and stays.
+    Store,
     Add,
     /// `v - y`
     Sub,
@@ -53,11 +60,11 @@ impl ChainOp {
     }
 }
 
-/// Operation of a chain. `y` is not read if the operation has no operand.
+/// Operation of a chain. `y` is not accessed if the operation has no operand.
 #[derive(Clone, Copy)]
 pub struct Link {
     pub op: ChainOp,
-    pub y: *const u8,
+    pub y: *mut u8,
     /// Step of `y` per element: 1, or 0 if it holds [`CONSTANT`] equal elements.
     pub step: usize,
 }
@@ -65,8 +72,9 @@ pub struct Link {
 /// Elements of a broadcast operand.
 pub const CONSTANT: usize = LANES;
 
-/// Kernel that applies the links to `n` elements of `x` and stores to `dst`, which may equal any operand with step 1.
-pub type ChainFn = unsafe fn(x: *const u8, links: &[Link], dst: *mut u8, n: usize);
+/// Kernel that applies the links to `n` elements, [`LANES`] at a time. A link may store to any operand with step 1: later
+/// links then load what was stored.
+pub type ChainFn = unsafe fn(links: &[Link], n: usize);
 
 /// Kernel of chains of `f32`.
 pub fn chain() -> ChainFn {
@@ -84,16 +92,18 @@ fn with(mut v: [f32; LANES], y: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f
 /// Processes one block.
 ///
 /// # Safety
-/// `m <= LANES` elements are readable at `x` and, at offset `i`, at every operand, and writable at `dst`.
+/// At offset `i`, `m <= LANES` elements are readable at every operand, and writable where the links store.
 #[inline(always)]
-unsafe fn block(x: *const f32, links: &[Link], dst: *mut f32, i: usize, m: usize) {
-    // SAFETY: the caller's contract.
-    let mut v = unsafe { load(x, m) };
+unsafe fn block(links: &[Link], i: usize, m: usize) {
+    let mut v = [0.0; LANES];
     for link in links {
-        let y = link.y.cast::<f32>().wrapping_add(i * link.step);
+        let at = link.y.cast::<f32>().wrapping_add(i * link.step);
         // SAFETY: the caller's contract; operations without an operand do not call this.
-        let y = || unsafe { load(y, m) };
+        let y = || unsafe { load(at.cast_const(), m) };
         match link.op {
+            ChainOp::Load => v = y(),
+            // SAFETY: the caller's contract.
+            ChainOp::Store => unsafe { store(at, &v, m) },
             ChainOp::Add => v = with(v, y(), |v, y| v + y),
             ChainOp::Sub => v = with(v, y(), |v, y| v - y),
             ChainOp::SubFrom => v = with(v, y(), |v, y| y - v),
@@ -114,23 +124,20 @@ unsafe fn block(x: *const f32, links: &[Link], dst: *mut f32, i: usize, m: usize
             }
         }
     }
-    // SAFETY: the caller's contract.
-    unsafe { store(dst, &v, m) };
 }
 
 multiversion! {
-    unsafe fn run[S](x: *const u8, links: &[Link], dst: *mut u8, n: usize) {
-        let (x, dst) = (x.cast::<f32>(), dst.cast::<f32>());
+    unsafe fn run[S](links: &[Link], n: usize) {
         let full = n / LANES * LANES;
         let mut i = 0;
         while i < full {
             // SAFETY: i + LANES <= n.
-            unsafe { block(x.add(i), links, dst.add(i), i, LANES) };
+            unsafe { block(links, i, LANES) };
             i += LANES;
         }
         if i < n {
             // SAFETY: n - i elements remain.
-            unsafe { block(x.add(i), links, dst.add(i), i, n - i) };
+            unsafe { block(links, i, n - i) };
         }
     }
 }

@@ -381,8 +381,16 @@ fn a_chain_gives_the_bits_of_its_operations_one_by_one() {
         with_isa(isa, || {
             for (round, n) in [1, 63, 64, 65, 200].into_iter().enumerate() {
                 let (mut links, mut operands, mut want) = (vec![], vec![], samples(DType::F32, n, 3));
-                let x = want.clone();
-                for i in 0..MAX_LINKS {
+                let (mut got, mut stored) = (want.clone(), vec![vec![0; want.len()]; 2]);
+                let mut wanted = Vec::new();
+                for i in 0..20 {
+                    if i % 8 == 5 {
+                        // The value is stored, and read again at the end.
+                        links.push((ChainOp::Store, 1));
+                        operands.push(std::mem::take(&mut stored[i / 8]));
+                        wanted.push((operands.len() - 1, want.clone()));
+                        continue;
+                    }
                     let (name, position) = (names[(i * 5 + round) % names.len()], i % 2);
                     let Some(op) = ChainOp::of(name, position) else { continue };
                     let constant = i % 3 == 0;
@@ -412,12 +420,17 @@ fn a_chain_gives_the_bits_of_its_operations_one_by_one() {
                     links.push((op, usize::from(!constant)));
                     operands.push(y);
                 }
-                let links: Vec<Link> =
-                    links.iter().zip(&operands).map(|(&(op, step), y)| Link { op, y: y.as_ptr(), step }).collect();
-                let mut got = x.clone();
+                let x = Link { op: ChainOp::Load, y: got.as_mut_ptr(), step: 1 };
+                let mut chained = vec![x];
+                let each = links.iter().zip(&mut operands);
+                chained.extend(each.map(|(&(op, step), y)| Link { op, y: y.as_mut_ptr(), step }));
+                chained.push(Link { op: ChainOp::Store, ..x });
                 // SAFETY: n elements each, constants one block; in place.
-                unsafe { chain()(got.as_ptr(), &links, got.as_mut_ptr(), n) };
+                unsafe { chain()(&chained, n) };
                 assert_eq!(canonical(DType::F32, &got), canonical(DType::F32, &want), "{isa:?} {n}");
+                for (index, value) in &wanted {
+                    assert_eq!(canonical(DType::F32, &operands[*index]), canonical(DType::F32, value), "{isa:?} {n}");
+                }
             }
         });
     }

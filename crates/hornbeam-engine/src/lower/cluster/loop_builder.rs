@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hornbeam_kernels::elementwise::{self, ChainOp};
+use hornbeam_kernels::elementwise::{self, ChainOp, MAX_LINKS};
 use hornbeam_kernels::reduce;
 
 use super::step_name;
@@ -44,6 +44,7 @@ pub fn build(
         folds: Vec::new(),
         deferred_stores: Vec::new(),
         alignment: 0,
+        all_chained: tape.drafts.len() > 1 && tape.drafts.iter().all(|draft| !draft.chain_ops().is_empty()),
     };
     let block = builder.choose_block(count, space);
     let partition = space.map(|space| Partition::new(space, task_elements(count, cost, block), block));
@@ -51,7 +52,8 @@ pub fn build(
     for index in 0..tape.drafts.len() {
         builder.step(index)?;
     }
-    builder.steps.append(&mut builder.deferred_stores);
+    builder.store_deferred();
+    let is_chain = builder.shorten_lanes();
     Ok(FusedLoop {
         count,
         block,
@@ -62,6 +64,7 @@ pub fn build(
         partition,
         prologue: builder.prologue,
         steps: builder.steps,
+        is_chain,
         names: Vec::new(),
         cost,
     })
@@ -112,10 +115,12 @@ struct LoopBuilder<'t, 'a> {
     steps: Vec<Step>,
     stores: Vec<usize>,
     folds: Vec<Fold>,
-    /// Stores that run after all other steps of a block.
-    deferred_stores: Vec<Step>,
+    /// Lanes, writes and element sizes of stores that run after all other steps of a block.
+    deferred_stores: Vec<(Slot, Slot, usize)>,
     /// The first element of every block is a multiple of this.
     alignment: usize,
+    /// Every step can be part of a chain.
+    all_chained: bool,
 }
 
 impl LoopBuilder<'_, '_> {
@@ -209,10 +214,11 @@ impl LoopBuilder<'_, '_> {
 
     fn step(&mut self, index: usize) -> Result<()> {
         let draft = &self.tape.drafts[index];
+        let chained = self.is_chained(index);
         let mut scalars = [false; 3];
         let mut operands: Vec<Slot> = Vec::with_capacity(draft.operands.len());
         for (position, &source) in draft.operands.iter().enumerate() {
-            let scalar = draft.links.is_empty() && takes_scalar(&draft.node.op, position) && self.is_scalar(source);
+            let scalar = !chained && takes_scalar(&draft.node.op, position) && self.is_scalar(source);
             operands.push(match source {
                 Source::Read(read) if scalar => {
                     scalars[position] = true;
@@ -231,10 +237,11 @@ impl LoopBuilder<'_, '_> {
             // The result gets its slot before the operands' lanes are freed, so that kernels never see them overlap.
             let out = self.result_slot(index);
             self.slots.insert(Source::Step(index), out);
-            self.steps.push(match draft.links.is_empty() {
-                true => kernel_step(draft, &operands, scalars, out)?,
-                false => self.chain_step(draft, &operands, out),
-            });
+            if chained {
+                self.chain_step(draft, &operands, out);
+            } else {
+                self.steps.push(kernel_step(draft, &operands, scalars, out)?);
+            }
         }
         self.release_operands(index);
         Ok(())
@@ -251,18 +258,67 @@ impl LoopBuilder<'_, '_> {
             return memory;
         }
         let lane = self.lane(size);
-        self.deferred_stores.push(Step::Copy { x: lane, out: memory, size });
+        self.deferred_stores.push((lane, memory, size));
         lane
     }
 
-    fn chain_step(&self, draft: &StepDraft, operands: &[Slot], out: Slot) -> Step {
-        let mut others = draft.operands.iter().zip(operands).skip(1);
-        let link = |&op: &ChainOp| match op.has_operand().then(|| others.next()).flatten() {
-            Some((&source, &y)) => ChainLink { op, y, constant: self.is_scalar(source) },
-            None => ChainLink { op, y: operands[0], constant: false },
+    /// Return whether a step is part of a chain: it has several operations, or all of the loop can be one chain. (Between
+    /// other steps, whose operands are in cache, the kernel of a single operation takes less time.)
+    fn is_chained(&self, index: usize) -> bool {
+        !self.tape.drafts[index].links.is_empty() || self.all_chained
+    }
+
+    fn chain_step(&mut self, draft: &StepDraft, operands: &[Slot], out: Slot) {
+        let mut operands = draft.operands.iter().zip(operands);
+        let mut links = Vec::new();
+        let ops = std::iter::once(ChainOp::Load).chain(draft.chain_ops());
+        for op in ops {
+            let operand = if op.has_operand() { operands.next() } else { None };
+            let constant = operand.is_some_and(|(&source, _)| self.is_scalar(source));
+            links.push(ChainLink { op, y: operand.map_or(out, |(_, &slot)| slot), constant });
+        }
+        links.push(ChainLink { op: ChainOp::Store, y: out, constant: false });
+        self.push_chain(links);
+    }
+
+    /// Add operations to the chain that is the last step, if there is one with room for them.
+    fn push_chain(&mut self, links: Vec<ChainLink>) {
+        match self.steps.last_mut() {
+            Some(Step::Chain { links: before, .. }) if before.len() + links.len() <= MAX_LINKS => {
+                // The value that was stored last is still in registers.
+                let stored = before.last().map(|last| ChainLink { op: ChainOp::Load, ..*last });
+                let loaded = usize::from(stored == Some(links[0]));
+                before.extend(&links[loaded..]);
+            }
+            _ => self.steps.push(Step::Chain { f: elementwise::chain(), links }),
+        }
+    }
+
+    /// Store the results that had to wait for the other steps.
+    fn store_deferred(&mut self) {
+        for (lane, memory, size) in std::mem::take(&mut self.deferred_stores) {
+            match self.steps.last() {
+                Some(Step::Chain { .. }) if size == size_of::<f32>() => {
+                    let link = |op, y| ChainLink { op, y, constant: false };
+                    self.push_chain(vec![link(ChainOp::Load, lane), link(ChainOp::Store, memory)]);
+                }
+                _ => self.steps.push(Step::Copy { x: lane, out: memory, size }),
+            }
+        }
+    }
+
+    /// If the loop is one chain, let its lanes hold the elements of one advance, and return true.
+    fn shorten_lanes(&mut self) -> bool {
+        let of_numbers = |step: &Step| match step {
+            Step::FillLane { read, .. } => matches!(self.tape.loads[*read as usize], Load::Scalar { .. }),
+            _ => false,
         };
-        let links = draft.links.iter().map(link).collect();
-        Step::Chain { f: elementwise::chain(), x: operands[0], links, out }
+        let [Step::Chain { links, .. }] = &mut self.steps[..] else { return false };
+        if !self.prologue.iter().all(of_numbers) {
+            return false;
+        }
+        links.iter_mut().for_each(|link| link.constant |= link.y as usize >= self.first_lane);
+        true
     }
 
     fn is_scalar(&self, source: Source) -> bool {

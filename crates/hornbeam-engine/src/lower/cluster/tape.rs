@@ -43,9 +43,17 @@ impl StepDraft<'_> {
         single.then(|| ChainOp::of(name, position)).flatten()
     }
 
+    /// The operations of this step as a part of a chain that begins with its first operand; empty if it cannot be one.
+    pub fn chain_ops(&self) -> Vec<ChainOp> {
+        match self.links.is_empty() {
+            true => self.chain_op(0).into_iter().collect(),
+            false => self.links.clone(),
+        }
+    }
+
     /// The number of links, if more can follow.
     fn extensible_length(&self) -> Option<usize> {
-        if self.write.is_some() || self.links.len() >= MAX_LINKS {
+        if self.write.is_some() || self.links.len() + 2 >= MAX_LINKS {
             return None;
         }
         match self.links.len() {
