@@ -16,6 +16,7 @@ from hornbeam.core.variable import (
     VariableTracer,
     allocation_budget,
     autocast,
+    borrow_buffers,
     current_variable_tracer,
     eager_scope,
 )
@@ -183,17 +184,17 @@ def test_memory_is_donated_when_it_is_not_referenced() -> None:
     v = Variable(np.zeros(1000, "float32"))
     engine = engines.current_engine()
     v.assign_add(1.0)
-    assert v.borrow_buffer(engine)[1]
+    assert borrow_buffers([v], engine)[1][0]
     before = v.value
-    assert not v.borrow_buffer(engine)[1]
+    assert not borrow_buffers([v], engine)[1][0]
     del before
     pending = v + 1.0
-    assert not v.borrow_buffer(engine)[1]
+    assert not borrow_buffers([v], engine)[1][0]
     del pending
     duplicate = Variable(v)
-    assert not v.borrow_buffer(engine)[1]
+    assert not borrow_buffers([v], engine)[1][0]
     del duplicate
-    assert v.borrow_buffer(engine)[1]
+    assert borrow_buffers([v], engine)[1][0]
 
 
 def test_conditional_assignment_in_compiled_code() -> None:

@@ -47,7 +47,7 @@ pub fn run(text: &str, executable: Executable) {
     let donated = vec![true; inputs.len()];
     let outputs = executable.run(inputs.clone(), &[]).expect("the inputs fit");
     for (output, declared) in outputs.iter().zip(executable.outputs()) {
-        assert_eq!(output.tensor, *declared);
+        assert_eq!(*output.tensor, *declared);
         assert_eq!(output.bytes().len(), declared.bytes());
     }
     // Unshared copies, which may be overwritten.

@@ -8,6 +8,7 @@ import numpy as np
 __all__ = [
     "Bound",
     "Buffer",
+    "Call",
     "Executable",
     "Export",
     "__version__",
@@ -94,6 +95,17 @@ class Executable:
 
     def clear_profile(self) -> None:
         """Clear the profile, if one is kept."""
+
+@final
+class Call:
+    """An executable whose inputs are the arguments of a function: tensors of known types."""
+
+    def __new__(cls, executable: Executable, tensor_class: type, engine: Any, types: list[Any]) -> Call: ...
+    def buffers(self, tensors: tuple[Any, ...]) -> list[Buffer] | None:
+        """Return the buffers of tensors; None unless each has its type, and a value on the engine."""
+
+    def run(self, tensors: tuple[Any, ...]) -> list[Buffer] | None:
+        """Return the outputs for tensors; None where `buffers` returns None."""
 
 @final
 class Bound:

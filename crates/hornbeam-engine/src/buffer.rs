@@ -78,6 +78,9 @@ impl Drop for AlignedBytes {
         let layout = Self::layout(self.bytes);
         if block_cache::keeps(layout.size()) {
             release(block_cache::give(self.pointer, layout.size()));
+        } else if layout.size() <= SMALL_BLOCK {
+            // SAFETY: allocated with this size.
+            unsafe { free_small(self.pointer, layout.size()) };
         } else {
             // SAFETY: allocated with this layout.
             unsafe { dealloc(self.pointer.as_ptr(), layout) };
@@ -85,7 +88,41 @@ impl Drop for AlignedBytes {
     }
 }
 
+/// Blocks up to this size are aligned by hand: the system's allocator keeps freed ones for their next use only where it
+/// need not align them.
+const SMALL_BLOCK: usize = 512;
+
+/// The layout of an allocation that holds a small block, with the distance to the block in the byte before it.
+fn around_small(size: usize) -> Layout {
+    Layout::from_size_align(size + ALIGNMENT, 16).unwrap_or_else(|_| unreachable!("small blocks fit in memory"))
+}
+
+fn allocate_small(size: usize) -> Option<NonNull<u8>> {
+    // SAFETY: the size is not zero.
+    let pointer = NonNull::new(unsafe { alloc(around_small(size)) })?;
+    let distance = ALIGNMENT - pointer.as_ptr() as usize % ALIGNMENT;
+    // SAFETY: the distance is 16 to 64, so that the block and the byte before it lie inside.
+    unsafe {
+        let block = pointer.add(distance);
+        block.sub(1).write(distance as u8);
+        Some(block)
+    }
+}
+
+/// # Safety
+/// The block came from [`allocate_small`] with this size.
+unsafe fn free_small(block: NonNull<u8>, size: usize) {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        let distance = block.sub(1).read() as usize;
+        dealloc(block.sub(distance).as_ptr(), around_small(size));
+    }
+}
+
 fn allocate(layout: Layout) -> Option<NonNull<u8>> {
+    if layout.size() <= SMALL_BLOCK {
+        return allocate_small(layout.size());
+    }
     // SAFETY: layouts of blocks have a non-zero size.
     let pointer = NonNull::new(unsafe { alloc(layout) })?;
     pages::advise(pointer.as_ptr(), layout.size());
@@ -115,16 +152,17 @@ unsafe impl Send for Storage {}
 // SAFETY: as above.
 unsafe impl Sync for Storage {}
 
-/// A value outside of runs: its type and shared storage.
+/// A value outside of runs: its type and storage, both shared.
 #[derive(Clone)]
 pub struct Buffer {
     storage: Arc<Storage>,
-    pub tensor: TensorType,
+    pub tensor: Arc<TensorType>,
 }
 
 impl Buffer {
     /// Allocate a value, or return an error with the number of bytes.
-    pub fn new(tensor: TensorType) -> Result<Self> {
+    pub fn new(tensor: impl Into<Arc<TensorType>>) -> Result<Self> {
+        let tensor = tensor.into();
         tensor.validate()?;
         let Some(bytes) = AlignedBytes::try_new(tensor.bytes()) else {
             return Err(Error::Memory(format!(
@@ -135,7 +173,8 @@ impl Buffer {
         Ok(Buffer { storage: Arc::new(Storage::Owned(bytes)), tensor })
     }
 
-    pub fn from_bytes(tensor: TensorType, data: &[u8]) -> Self {
+    pub fn from_bytes(tensor: impl Into<Arc<TensorType>>, data: &[u8]) -> Self {
+        let tensor = tensor.into();
         assert_eq!(data.len(), tensor.bytes(), "bytes of {tensor}");
         Buffer { storage: Arc::new(Storage::Owned(AlignedBytes::from_slice(data))), tensor }
     }
@@ -145,7 +184,7 @@ impl Buffer {
     /// # Safety
     /// `pointer` is aligned for the dtype and stays readable and unchanged for `tensor.bytes()` while `owner` lives.
     pub unsafe fn borrow(tensor: TensorType, pointer: *const u8, owner: Box<dyn Any + Send + Sync>) -> Self {
-        Buffer { storage: Arc::new(Storage::Borrowed { pointer, _owner: owner }), tensor }
+        Buffer { storage: Arc::new(Storage::Borrowed { pointer, _owner: owner }), tensor: Arc::new(tensor) }
     }
 
     pub fn as_ptr(&self) -> *const u8 {
@@ -169,8 +208,8 @@ impl Buffer {
     }
 
     /// The same storage under another type of the same size.
-    pub fn retyped(&self, tensor: TensorType) -> Self {
+    pub fn retyped(&self, tensor: &Arc<TensorType>) -> Self {
         assert_eq!(tensor.bytes(), self.tensor.bytes(), "{} as {tensor}", self.tensor);
-        Buffer { storage: self.storage.clone(), tensor }
+        Buffer { storage: self.storage.clone(), tensor: tensor.clone() }
     }
 }

@@ -1,7 +1,7 @@
 //! Buffers: values of the engine as Python objects, and their conversion from and to NumPy.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
@@ -20,7 +20,7 @@ const COPY_BYTES: usize = 512;
 #[pyclass(name = "Buffer", module = "hornbeam._native", frozen)]
 pub struct PyBuffer {
     value: Mutex<Option<Buffer>>,
-    tensor: TensorType,
+    tensor: Arc<TensorType>,
 }
 
 impl PyBuffer {
@@ -100,7 +100,7 @@ unsafe extern "C" fn free_described(capsule: *mut ffi::PyObject) {
 impl Described {
     /// Describe a buffer, read-only. bfloat16 is exported as uint16.
     fn new(buffer: &Buffer) -> Described {
-        let TensorType { dtype, shape } = &buffer.tensor;
+        let TensorType { dtype, shape } = &*buffer.tensor;
         let typekind = match dtype {
             DType::Bool => b'b',
             DType::BF16 => b'u',

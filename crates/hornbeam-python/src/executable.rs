@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyTuple, PyType};
 
 use hornbeam_engine::bound;
 use hornbeam_engine::buffer::Buffer;
@@ -11,7 +13,7 @@ use hornbeam_engine::executable::Executable;
 use hornbeam_engine::profile::Profile;
 
 use crate::buffer::PyBuffer;
-use crate::{detached, raise};
+use crate::{detached, guarded, raise};
 
 /// Interval at which a long call checks for Ctrl-C.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
@@ -53,6 +55,72 @@ impl PyBound {
     }
 }
 
+/// An executable whose inputs are the arguments of a Python function: tensors of known types. It finds their buffers
+/// without Python code, in which a small call would spend most of its time.
+#[pyclass(name = "Call", module = "hornbeam._native", frozen)]
+pub struct PyCall {
+    executable: Arc<Executable>,
+    tensor_class: Py<PyType>,
+    engine: Py<PyAny>,
+    types: Vec<Py<PyAny>>,
+}
+
+#[pymethods]
+impl PyCall {
+    #[new]
+    fn new(
+        executable: &Bound<'_, PyExecutable>,
+        tensor_class: Py<PyType>,
+        engine: Py<PyAny>,
+        types: Vec<Py<PyAny>>,
+    ) -> PyCall {
+        PyCall { executable: executable.get().inner.clone(), tensor_class, engine, types }
+    }
+
+    /// The buffers of `tensors`, a tuple; None unless each is a tensor of its type with a value on the engine.
+    fn buffers<'py>(&self, tensors: &Bound<'py, PyTuple>) -> PyResult<Option<Handles<'py>>> {
+        let py = tensors.py();
+        if tensors.len() != self.types.len() {
+            return Ok(None);
+        }
+        let mut buffers = Vec::with_capacity(self.types.len());
+        for (x, expected) in tensors.iter_borrowed().zip(&self.types) {
+            if !x.get_type().is(&self.tensor_class) {
+                return Ok(None);
+            }
+            let node = x.getattr(intern!(py, "_node"))?;
+            let value = node.getattr(intern!(py, "value"))?;
+            let Ok(value) = value.cast::<PyTuple>() else { return Ok(None) };
+            if !value.get_borrowed_item(0)?.is(&self.engine) || !node.getattr(intern!(py, "type"))?.eq(expected)? {
+                return Ok(None);
+            }
+            buffers.push(value.get_item(1)?.cast_into()?);
+        }
+        Ok(Some(buffers))
+    }
+
+    /// Run on the buffers of `tensors`; None where there are none, see `buffers`.
+    fn run(&self, tensors: &Bound<'_, PyTuple>) -> PyResult<Option<Vec<PyBuffer>>> {
+        let Some(handles) = self.buffers(tensors)? else { return Ok(None) };
+        run(tensors.py(), &self.executable, &handles, &[]).map(Some)
+    }
+}
+
+/// Run on `handles`. Those marked in `donate` are emptied, and overwritten if they have no other owner.
+fn run(py: Python<'_>, executable: &Executable, handles: &Handles<'_>, donate: &[bool]) -> PyResult<Vec<PyBuffer>> {
+    let shared = handles.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
+    executable.check_inputs(&shared).map_err(raise)?;
+    for (handle, _) in handles.iter().zip(donate).filter(|(_, &donated)| donated) {
+        // An object that is passed twice is emptied once. Its value has two owners, so nothing overwrites it.
+        if !handle.get().is_empty() {
+            drop(handle.get().take()?);
+        }
+    }
+    let run = || executable.run_checked(shared, donate);
+    let outputs = if executable.is_brief() { guarded(run) } else { detached(py, run) }?.map_err(raise)?;
+    Ok(wrap(outputs))
+}
+
 type Handles<'py> = Vec<Bound<'py, PyBuffer>>;
 
 fn wrap(buffers: Vec<Buffer>) -> Vec<PyBuffer> {
@@ -65,18 +133,7 @@ impl PyExecutable {
     /// other owner.
     #[pyo3(signature = (inputs, donate = None))]
     fn run(&self, py: Python<'_>, inputs: Handles<'_>, donate: Option<Vec<bool>>) -> PyResult<Vec<PyBuffer>> {
-        let donate = donate.unwrap_or_default();
-        let shared = inputs.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
-        self.inner.check_inputs(&shared).map_err(raise)?;
-        for (index, handle) in inputs.iter().enumerate() {
-            // An object that is passed twice is emptied once. Its value has two owners, so nothing overwrites it.
-            if donate.get(index) == Some(&true) && !handle.get().is_empty() {
-                drop(handle.get().take()?);
-            }
-        }
-        let inner = &self.inner;
-        let outputs = detached(py, || inner.run(shared, &donate))?.map_err(raise)?;
-        Ok(wrap(outputs))
+        run(py, &self.inner, &inputs, &donate.unwrap_or_default())
     }
 
     /// Bind the first inputs for many runs. Computations on them alone are done once.

@@ -28,15 +28,27 @@ pub(crate) fn raise(error: Error) -> PyErr {
 
 /// Run `body` without the GIL. A panic becomes a RuntimeError.
 pub(crate) fn detached<T: Send>(py: Python<'_>, body: impl FnOnce() -> T + Send) -> PyResult<T> {
-    let caught = py.detach(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)));
-    caught.map_err(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_else(|| "unknown panic".into());
-        PyRuntimeError::new_err(format!("internal error in the native engine: {text}"))
-    })
+    py.detach(|| caught(body)).map_err(raise_panic)
+}
+
+/// Run `body` with the GIL. A panic becomes a RuntimeError.
+pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> PyResult<T> {
+    caught(body).map_err(raise_panic)
+}
+
+type Panic = Box<dyn std::any::Any + Send>;
+
+fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Panic> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body))
+}
+
+fn raise_panic(panic: Panic) -> PyErr {
+    let text = panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap_or_else(|| "unknown panic".into());
+    PyRuntimeError::new_err(format!("internal error in the native engine: {text}"))
 }
 
 /// Return the number of threads of one run.
@@ -93,6 +105,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<buffer::Export>()?;
     module.add_class::<executable::PyExecutable>()?;
     module.add_class::<executable::PyBound>()?;
+    module.add_class::<executable::PyCall>()?;
     module.add_function(wrap_pyfunction!(executable::compile, module)?)?;
     module.add_function(wrap_pyfunction!(threads, module)?)?;
     module.add_function(wrap_pyfunction!(set_threads, module)?)?;

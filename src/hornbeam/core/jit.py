@@ -15,14 +15,20 @@ from hornbeam.config import floatx
 from hornbeam.core.convert import is_array
 from hornbeam.core.dispatch import has_symbolic
 from hornbeam.core.lazy import buffer_of, evaluate
-from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable, VariableTracer, current_variable_tracer
+from hornbeam.core.tensor import Tensor, tensor_of
+from hornbeam.core.variable import (
+    Variable,
+    VariableTracer,
+    borrow_buffers,
+    current_variable_tracer,
+    set_buffers,
+)
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import Buffer, Engine, Executable, MeshEngine, MeshExecutable
 from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.complex_pairs import lower, pack_array
 from hornbeam.ir.graph import Graph
-from hornbeam.ir.node import Node, leaf, placeholder
+from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.primitive import graph_param, node_cost
 from hornbeam.ir.source_lines import recorded_lines
 from hornbeam.ir.trace import captures, current_level, gc_paused, new_level
@@ -93,8 +99,9 @@ def trace_function(
             result = fn(*call_args, **call_kwargs)
             result = tree.map_structure(lambda x: Tensor(x.node) if isinstance(x, Variable) else x, result)
         outputs = [x.node for x in tree.flatten(result) if isinstance(x, Tensor)]
-        variables = list(tracer.inputs)
-        updated = [v for v in variables if v in tracer.assigned]
+        updated = [v for v in tracer.inputs if v in tracer.assigned]
+        # An engine writes output n in the memory of input n, if it can: their numbers must agree.
+        variables = [*updated, *(v for v in tracer.inputs if v not in tracer.assigned)]
         inputs = [*tracer.inputs.values(), *arguments]
         new_values = [tracer.values[v] for v in updated]
         captured = list(captures([*new_values, *outputs], inputs, level))
@@ -133,6 +140,8 @@ def as_type(x: Any) -> str:
     return floatx() if isinstance(x, float) else dtype_name(x.dtype)
 
 
+# What a function of tensors returns for arguments that it is not made for.
+MISMATCH: Any = object()
 # Held by calls that assign variables: they run one at a time, each on the values of the previous one.
 _assigning = threading.RLock()
 
@@ -147,7 +156,6 @@ class Compiled:
         self.engine = engine
         self._put = put or engine.put
         self.executable: Executable = engine.executable(traced.graph)
-        self._updated = set(traced.updated)
         # Arrays are borrowed for the call; if a result may be a view of one, a copy is used instead.
         self._copies = may_return_views(traced.graph)
         self._single_output = isinstance(traced.result, Tensor)
@@ -156,45 +164,60 @@ class Compiled:
         self._types = [cast(TensorType, node.type) for node in traced.outputs]
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
-        if self._updated:
-            with _assigning:
-                return self._run(arrays)
-        return self._run(arrays)
+        return self.run([self._input(x) for x in arrays])
 
-    def _run(self, arrays: Sequence[Any]) -> Any:
+    def run(self, buffers: list[Buffer]) -> Any:
+        """Call the function on buffers of its engine."""
+        if self.traced.updated:
+            with _assigning:
+                return self._run(buffers)
+        return self._run(buffers)
+
+    def of_tensors(self, types: tuple[ValueType, ...]) -> Callable[[tuple[Any, ...]], Any]:
+        """Return the function of a tuple of tensors. It returns `MISMATCH` unless they have these types, and
+        values on the engine."""
+        call_of = getattr(self.executable, "call_of", None)
+        call = None if call_of is None else call_of(Tensor, self.engine, types)
+        if call is not None and not self.traced.variables and not self.traced.captured:
+            run, result = call.run, self._result
+
+            def compute(args: tuple[Any, ...]) -> Any:
+                outputs = run(args)
+                return MISMATCH if outputs is None else result(outputs)
+
+            return compute
+        engine = self.engine
+        buffers_of = (lambda args: _buffers(args, types, engine)) if call is None else call.buffers
+
+        def run_buffers(args: tuple[Any, ...]) -> Any:
+            buffers = buffers_of(args)
+            return MISMATCH if buffers is None else self.run(buffers)
+
+        return run_buffers
+
+    def _run(self, buffers: list[Buffer]) -> Any:
         traced, engine = self.traced, self.engine
         inputs: list[Buffer] = []
         donate: list[bool] | None = None
         if traced.variables:
-            donate = []
-            for variable in traced.variables:
-                buffer, unshared = variable.borrow_buffer(engine)
-                inputs.append(buffer)
-                donate.append(unshared and variable in self._updated)
+            inputs, unshared = borrow_buffers(traced.variables, engine)
+            donate = unshared[: len(traced.updated)]
         if traced.captured:
             evaluate(traced.captured)
             for node in traced.captured:
                 inputs.append(buffer_of(node, engine))
-        for x in arrays:
-            # Most arguments are tensors with a value on this engine.
-            value = x._node.value if type(x) is Tensor else None
-            inputs.append(value[1] if value is not None and value[0] is engine else self._input(x))
-        if donate is not None:
-            donate.extend([False] * (len(inputs) - len(donate)))
-        outputs = self._outputs(inputs, donate)
-        if not traced.updated:
-            if self._single_output:
-                return Tensor(leaf((engine, outputs[0]), self._types[0]))
-            first = 0
-        else:
-            first = len(traced.updated)
-            for variable, buffer in zip(traced.updated, outputs, strict=False):
-                variable.set_buffer(engine, buffer)
-        tensors = [
-            Tensor(leaf((engine, buffer), type))
-            for buffer, type in zip(outputs[first:], self._types, strict=True)
-        ]
-        return tensors[0] if self._single_output else traced.pack(tensors)
+        outputs = self._outputs([*inputs, *buffers] if inputs else buffers, donate)
+        if traced.updated:
+            set_buffers(traced.updated, engine, outputs)
+            outputs = outputs[len(traced.updated) :]
+        return self._result(outputs)
+
+    def _result(self, outputs: list[Buffer]) -> Any:
+        engine, types = self.engine, self._types
+        if self._single_output:
+            return tensor_of((engine, outputs[0]), types[0])
+        tensors = [tensor_of((engine, y), type) for y, type in zip(outputs, types, strict=True)]
+        return self.traced.pack(tensors)
 
     def _outputs(self, inputs: list[Buffer], donate: list[bool] | None) -> list[Buffer]:
         if not self._on_mesh:
@@ -252,8 +275,9 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
     if not callable(fn):
         raise TypeError(f"jit takes a function, got {brief(fn)}")
     cache: dict[Any, Compiled] = {}
-    # Key and value of the last call: types are most often the same objects, which need no hash.
-    last: tuple[Any, Compiled | None] = (None, None)
+    # For functions of tensors alone: by the same keys, and for the engine of the last call.
+    of_tensors: dict[Any, Callable[[tuple[Any, ...]], Any]] = {}
+    last: tuple[Engine, Callable[[tuple[Any, ...]], Any]] | None = None
 
     @functools.wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -261,13 +285,14 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
         if current_level() or current_variable_tracer() is not None:
             return fn(*args, **kwargs)
         engine = current_engine()
+        if last is not None and last[0] is engine and not kwargs:
+            result = last[1](args)
+            if result is not MISMATCH:
+                return result
         types = None if kwargs else _array_types(args)
         if types is not None:
             key: Hashable = (engine, types)
             arrays: Sequence[Any] = args
-            known, compiled = last
-            if compiled is not None and key == known:
-                return compiled(arrays)
         else:
             leaves = tree.flatten((list(args), kwargs))
             if has_symbolic(leaves):
@@ -277,10 +302,30 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
         compiled = cache.get(key)
         if compiled is None:
             compiled = cache[key] = Compiled(trace_for(engine, fn, args, kwargs), engine)
-        last = (key, compiled)
+        if types is not None:
+            if key not in of_tensors:
+                of_tensors[key] = compiled.of_tensors(types)
+            last = (engine, of_tensors[key])
         return compiled(arrays)
 
     return wrapped
+
+
+def _buffers(args: Sequence[Any], types: tuple[ValueType, ...], engine: Engine) -> list[Buffer] | None:
+    """Return the buffers of arguments that are tensors of these types with values on the engine, as most are;
+    None for others."""
+    if len(args) != len(types):
+        return None
+    buffers: list[Buffer] = []
+    for x, expected in zip(args, types, strict=False):
+        if type(x) is not Tensor:
+            return None
+        node = x._node
+        value = node.value
+        if value is None or value[0] is not engine or (node.type is not expected and node.type != expected):
+            return None
+        buffers.append(value[1])
+    return buffers
 
 
 def _array_types(args: Sequence[Any]) -> tuple[ValueType, ...] | None:

@@ -13,12 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 import numpy as np
 
 from hornbeam.core.lazy import evaluate, value_of
-from hornbeam.ir.node import Node
+from hornbeam.ir.node import Node, leaf
 from hornbeam.ir.trace import current_level
-from hornbeam.ir.types import (
-    is_complex,
-    is_inexact,
-)
+from hornbeam.ir.types import TensorType, is_complex, is_inexact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +59,10 @@ class Tensor:
             evaluate([node])
 
     def __del__(self) -> None:
-        node = getattr(self, "_node", None)
-        if node is not None:
-            node.handles -= 1
+        try:  # noqa: SIM105 - `suppress` would take longer than all else
+            node_of(self).handles -= 1
+        except (AttributeError, TypeError):  # `__init__` has failed, or Python ends
+            pass
 
     @property
     def node(self) -> Node:
@@ -267,6 +265,21 @@ class Tensor:
         def __reduce__(self) -> tuple[Any, ...]: ...
         def astype(self, dtype: DTypeLike) -> Tensor: ...
         def reshape(self, *shape: SupportsIndex | Sequence[SupportsIndex]) -> Tensor: ...
+
+
+_new = object.__new__
+# The slot itself: `__getattr__` makes Python look for attributes of a tensor the long way.
+node_of: Callable[[Tensor], Node] = Tensor.__dict__["_node"].__get__
+
+
+def tensor_of(value: tuple[Any, Any], type: TensorType) -> Tensor:
+    """Return a new tensor of a known value: its engine (None for a NumPy array), and the buffer."""
+    # As `Tensor(leaf(value, type))`, in less time: a leaf needs no computation.
+    tensor = _new(Tensor)
+    tensor._node = node = leaf(value, type)
+    tensor._keras_mask = None
+    node.handles = 1
+    return tensor
 
 
 def _value(node: Node) -> tuple[Any, Any]:

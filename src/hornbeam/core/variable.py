@@ -19,7 +19,7 @@ from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor, cast, cast_node
 from hornbeam.core.lazy import buffer_of, evaluate, value_of
-from hornbeam.core.tensor import Tensor
+from hornbeam.core.tensor import Tensor, node_of
 from hornbeam.engines import Engine, MeshEngine, current_engine
 from hornbeam.engines.mesh import Layout
 from hornbeam.errors import AllocationError
@@ -86,8 +86,8 @@ class VariableTracer:
         self.assigned[variable] = None
 
 
-def current_variable_tracer() -> VariableTracer | None:
-    return _tracer.get()
+# Tracer of the function that is traced; None in eager code. Not wrapped: every call reads it.
+current_variable_tracer = _tracer.get
 
 
 def set_assignment_observer(observer: Callable[[Variable, Node], None] | None) -> None:
@@ -329,29 +329,6 @@ class Variable(Tensor):
         if placed is not buffer:
             self._node.value = (engine, placed)
 
-    def borrow_buffer(self, engine: Engine) -> tuple[Any, bool]:
-        """Return the buffer on an engine, and whether it has no other user, so that it can be donated.
-
-        Args:
-            engine: Engine.
-
-        Returns:
-            Pair of buffer and boolean.
-        """
-        self.place(engine)
-        buffer, counts = _buffer_and_refcounts(self)
-        return buffer, all(count <= least for count, least in zip(counts, _UNSHARED_COUNTS, strict=True))
-
-    def set_buffer(self, engine: Engine, buffer: Buffer) -> None:
-        """Take a buffer that a compiled function computed as the new value.
-
-        Args:
-            engine: Engine of the buffer.
-            buffer: Buffer of the shape and dtype of the variable.
-        """
-        _observe(self, self._node)
-        self._node = leaf((engine, buffer), self._type)
-
     def __repr__(self) -> str:
         value = f"\n{value_of(self._node)}" if current_variable_tracer() is None else " (being traced)"
         return f"<Variable {self.path} shape={self.shape} dtype={self._type.dtype}{value}>"
@@ -411,18 +388,61 @@ def _leaf_of(node: Node, type: TensorType) -> Node:
     return leaf((owner, buffer), type)
 
 
-def _buffer_and_refcounts(variable: Variable | _Unshared) -> tuple[Any, tuple[int, int]]:
-    """Return the buffer of a variable, and the reference counts of its node and its buffer."""
-    buffer = variable._node.value[1]
-    return buffer, (sys.getrefcount(variable._node), sys.getrefcount(buffer))
+def borrow_buffers(variables: Sequence[Variable], engine: Engine) -> tuple[list[Any], list[bool]]:
+    """Return the buffers of variables, and which of them have no other user, so that they can be donated.
+
+    Args:
+        variables: Variables.
+        engine: Engine, to which the buffers are moved.
+
+    Returns:
+        Pair of lists of buffers and booleans.
+    """
+    if engine.mesh is not None:
+        for variable in variables:
+            variable.place(engine)
+    buffers, counts = _buffers_and_refcounts(variables, engine)
+    return buffers, [count <= _UNSHARED_COUNT for count in counts]
 
 
-class _Unshared:
-    """Stand-in for a variable without other references to its node and its buffer."""
+def set_buffers(variables: Sequence[Variable], engine: Engine, buffers: Sequence[Buffer]) -> None:
+    """Let variables have the buffers that a compiled function computed as their new values.
 
-    def __init__(self) -> None:
-        self._node = leaf((None, object()), TensorType((), "bool"))
+    Args:
+        variables: Variables.
+        engine: Engine of the buffers.
+        buffers: A buffer for each variable, of its shape and dtype; more are ignored.
+    """
+    observer = _observer.get()
+    for number, variable in enumerate(variables):
+        node = node_of(variable)
+        if observer is not None:
+            observer(variable, node)
+        variable._node = leaf((engine, buffers[number]), node.type)  # type: ignore[arg-type]
 
 
-# Reference counts without other references; they differ between Python versions.
-_UNSHARED_COUNTS = _buffer_and_refcounts(_Unshared())[1]
+def _buffers_and_refcounts(
+    variables: Sequence[Variable], engine: Engine | None
+) -> tuple[list[Any], list[int]]:
+    """Return the buffers of variables on an engine, and the references to each node and buffer together."""
+    buffers: list[Any] = []
+    counts: list[int] = []
+    for variable in variables:
+        node = node_of(variable)
+        if node.value[0] is not engine:
+            variable.place(engine)  # type: ignore[arg-type]
+        buffer = node.value[1]
+        counts.append(sys.getrefcount(node) + sys.getrefcount(buffer))
+        buffers.append(buffer)
+    return buffers, counts
+
+
+def _unshared() -> Variable:
+    """Return a stand-in for a variable without other references to its node and its buffer."""
+    variable = object.__new__(Variable)
+    variable._node = leaf((None, object()), TensorType((), "bool"))
+    return variable
+
+
+# The references without other users; they differ between Python versions.
+_UNSHARED_COUNT = _buffers_and_refcounts([_unshared()], None)[1][0]

@@ -191,15 +191,13 @@ def current_engine() -> Engine:
     It is the one of `using`, else of `set_engine`, else of HORNBEAM_ENGINE, else the native one; on the mesh
     of `set_mesh`, if this thread has one.
     """
+    engine = _using.get() or _selected()
     mesh = _mesh.get()
-    engine = _current()
     return engine if mesh is None else engine.on_mesh(mesh)
 
 
-def _current() -> Engine:
-    inside = _using.get()
-    if inside is not None:
-        return inside
+def _selected() -> Engine:
+    """Return the engine in use outside of `using`."""
     if _chosen:
         return _chosen[0]
     if not _default:
@@ -260,7 +258,7 @@ def mesh_scope(mesh: Mesh | None) -> AbstractContextManager[Mesh | None]:
 
 def _check_mesh(mesh: Mesh | None) -> None:
     if mesh is not None:
-        _current().on_mesh(mesh)
+        (_using.get() or _selected()).on_mesh(mesh)
 
 
 def is_engine_chosen() -> bool:

@@ -31,7 +31,7 @@ class Executable(Protocol):
     """A compiled graph. Immutable: several threads may run it at once."""
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
-        """Compute the outputs. The memory of inputs marked in `donate` may be reused."""
+        """Compute the outputs. The memory of inputs marked in `donate` may be reused. It may be shorter."""
         ...
 
     def bind(self, weights: Sequence[Buffer]) -> Bound:

@@ -58,6 +58,10 @@ class NativeExecutable:
         rows = _native.Buffer.from_numpy(np.ascontiguousarray(indices, np.int64), "int64")
         return self.compiled.run_steps(list(state), list(data), rows)
 
+    def call_of(self, tensor_class: type, engine: Engine, types: Sequence[ValueType]) -> _native.Call:
+        """Return the call on tensors of these types that have values on the engine."""
+        return _native.Call(self.compiled, tensor_class, engine, list(types))
+
     def profile(self) -> dict[str, Any]:
         """Return the times of all runs so far; see `Profile::json` in the engine."""
         return json.loads(self.compiled.profile() or "{}")

@@ -24,7 +24,7 @@ _interned: dict[tuple[Any, ...], weakref.ref[Node]] = {}
 
 
 class Node:
-    """One value of a graph.
+    """One value of a graph: a leaf, or the result of an `Operation`.
 
     Attributes:
         primitive: None for leaves: placeholders (inputs of a trace) and buffers (`value` is set).
@@ -85,14 +85,6 @@ class Node:
                 depth = node.depth
         self.depth = depth + 1
 
-    def __del__(self, pop: Any = _interned.pop) -> None:
-        for node in self.inputs:
-            node.uses -= 1
-        if self.key is not None:
-            # If an equal node was interned meanwhile, it is merely created once more. `pop` is an argument
-            # because module globals are gone when the last nodes are collected.
-            pop(self.key, None)
-
     @property
     def name(self) -> str:
         """Name of the primitive, or "leaf"."""
@@ -148,6 +140,23 @@ class Node:
         return _apply("neg", self)
 
 
+class Operation(Node):
+    """A node with operands.
+
+    A class of its own: a leaf needs no `__del__`, whose call takes as long as to create the leaf.
+    """
+
+    __slots__ = ()
+
+    def __del__(self, pop: Any = _interned.pop) -> None:
+        for node in self.inputs:
+            node.uses -= 1
+        if self.key is not None:
+            # If an equal node was interned meanwhile, it is merely created once more. `pop` is an argument
+            # because module globals are gone when the last nodes are collected.
+            pop(self.key, None)
+
+
 def _apply(name: str, *args: Node | float) -> Node:
     return operator_hook(name, *args)
 
@@ -172,9 +181,23 @@ def placeholder(type: TensorType, level: int) -> Node:
     return Node(None, (), {}, type, level)
 
 
+_NO_PARAMS: dict[str, Any] = {}
+_new = object.__new__
+
+
 def leaf(value: Any, type: TensorType) -> Node:
     """Create a node that holds a buffer: a NumPy array, or an engine's own kind."""
-    return Node(None, (), {}, type, 0, value)
+    # As `Node.__init__` does, in half the time: every call of a compiled function creates leaves.
+    node = _new(Node)
+    node.primitive = node.key = None
+    node.inputs = ()
+    node.params = _NO_PARAMS
+    node.type = type
+    node.level = node.handles = node.uses = node.depth = 0
+    node.value = value
+    node.scope = current_scope()
+    node.uid = next(_serial)
+    return node
 
 
 def leaf_array(array: np.ndarray) -> Node:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hornbeam import tree
 from hornbeam.core.dispatch import host_tracing
 from hornbeam.core.jit import trace_for
-from hornbeam.core.variable import Variable, eager_scope
+from hornbeam.core.variable import Variable, eager_scope, set_buffers
 from hornbeam.engines import Engine
 from hornbeam.training.packing import Batch, Signature, unpack_x_y_sample_weight
 
@@ -90,8 +90,7 @@ class StatelessStep:
                 f"{tree.map_structure(type, state)}"
             )
         for group, values in zip(groups, state, strict=True):
-            for variable, new in zip(group, values, strict=True):
-                variable.set_buffer(self._engine, new)
+            set_buffers(group, self._engine, values)
         return logs
 
     def _groups(self) -> tuple[list[Variable], ...]:

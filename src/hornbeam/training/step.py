@@ -16,6 +16,7 @@ from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.jit import Compiled, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate, retain_graph
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import borrow_buffers, set_buffers
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.complex_pairs import unpack_array
 from hornbeam.ir.types import is_float
@@ -78,17 +79,13 @@ class Step:
             self._many = self.compiled(many=True)
             evaluate(traced.captured)
             self._captured = [engine.copy(buffer_of(node, engine)) for node in traced.captured]
-        state = []
-        for variable in traced.variables:
-            buffer, sole_owner = variable.borrow_buffer(engine)
-            state.append(buffer if sole_owner else engine.copy(buffer))
-            del buffer
+        owned = zip(*borrow_buffers(traced.variables, engine), strict=True)
+        state = [buffer if sole_owner else engine.copy(buffer) for buffer, sole_owner in owned]
         state.extend(self._captured)
         self._captured = []
         state, logs = self._many.run_steps(state, buffers, indices)
         count = len(traced.variables)
-        for variable, value in zip(traced.variables, state[:count], strict=True):
-            variable.set_buffer(engine, value)
+        set_buffers(traced.variables, engine, state)
         self._captured = list(state[count:])
         return traced.pack(
             [unpack_array(engine.get(v), n.dtype) for v, n in zip(logs, traced.outputs, strict=True)]

@@ -61,7 +61,7 @@ impl<'a> Stepper<'a> {
         let mut rows = usize::MAX;
         for (i, array) in data.iter().enumerate() {
             let expected = &program.inputs[state.len() + i];
-            let mut batch = array.tensor.clone();
+            let mut batch = TensorType::clone(&array.tensor);
             if batch.shape.is_empty() {
                 return argument(format!("data array {i} is a scalar, expected rows"));
             }
