@@ -57,7 +57,8 @@ def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:
     variables = [as_tensor(v) for v in variables]
     nodes = [v.node for v in variables]
     _check_own_nodes(variables, nodes)
-    released = [n for n in topological([node]) if not released_sources(n).isdisjoint(map(weakref.ref, nodes))]
+    sources = {weakref.ref(n) for n in nodes}
+    released = [n for n in topological([node]) if not released_sources(n).isdisjoint(sources)]
     results = autodiff.gradients([node], [ones_like(node)], [*nodes, *released])
     _check_connected(released, results[len(nodes) :])
     return [Tensor(zeros_like(n) if g is None else g) for n, g in zip(nodes, results, strict=False)]
