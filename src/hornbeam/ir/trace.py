@@ -11,6 +11,7 @@ from hornbeam._internal.context import context_variable, override
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node, placeholder, topological
 from hornbeam.ir.primitive import SIZE, bind, constant
+from hornbeam.ir.scope import scope
 from hornbeam.ir.sizes import evaluated
 from hornbeam.ir.types import TensorType
 
@@ -105,6 +106,28 @@ def inline(graph: Graph, args: Sequence[Node]) -> tuple[Node, ...]:
             continue
         known[node] = bind(node.primitive, *(known.get(n, n) for n in node.inputs), **node.params)
     return tuple(known.get(n, n) for n in graph.outputs)
+
+
+def expanded(graph: Graph, which: Callable[[Node], bool]) -> Graph:
+    """Inline the composites for which `which(node)` is true."""
+
+    def is_inlined(node: Node) -> bool:
+        return node.primitive is not None and node.primitive.composite and which(node)
+
+    if not any(is_inlined(node) for node in graph.nodes):
+        return graph
+    known: dict[Node, Any] = {node: node for node in graph.inputs}
+    for node in graph.nodes:
+        operands = [known[x] for x in node.inputs]
+        with scope(node.scope):
+            if is_inlined(node):
+                results = inline(expanded(node.params["body"], which), operands)
+                known[node] = results if isinstance(node.type, tuple) else results[0]
+            elif node.name == "project" and isinstance(operands[0], tuple):
+                known[node] = operands[0][node.params["index"]]
+            elif node.primitive is not None:
+                known[node] = bind(node.primitive, *operands, **node.params)
+    return Graph(graph.inputs, [known[node] for node in graph.outputs])
 
 
 def with_numbers(graph: Graph, args: Sequence[Node], numbers: Mapping[str, int]) -> tuple[Node, ...]:

@@ -23,11 +23,11 @@ from hornbeam.ir.partition.layouts import (
 from hornbeam.ir.partition.rules import ELEMENTWISE, RULES, reshaped_dim
 from hornbeam.ir.primitive import PRIMITIVES, bind, constant, graph_param, zeros_like
 from hornbeam.ir.scope import scope
-from hornbeam.ir.trace import inline, new_level
+from hornbeam.ir.trace import expanded, new_level
 from hornbeam.ir.types import TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 
 Requested = Sequence[Placement] | None
@@ -69,28 +69,6 @@ def _partition(
         if not rewrite.communicating:
             return rewrite.build()
         graph = expanded(graph, rewrite.communicating.__contains__)
-
-
-def expanded(graph: Graph, which: Callable[[Node], bool]) -> Graph:
-    """Inline the composites for which `which(node)` is true."""
-
-    def is_inlined(node: Node) -> bool:
-        return node.primitive is not None and node.primitive.composite and which(node)
-
-    if not any(is_inlined(node) for node in graph.nodes):
-        return graph
-    known: dict[Node, Any] = {node: node for node in graph.inputs}
-    for node in graph.nodes:
-        operands = [known[x] for x in node.inputs]
-        with scope(node.scope):
-            if is_inlined(node):
-                results = inline(expanded(node.params["body"], which), operands)
-                known[node] = results if isinstance(node.type, tuple) else results[0]
-            elif node.name == "project" and isinstance(operands[0], tuple):
-                known[node] = operands[0][node.params["index"]]
-            elif node.primitive is not None:
-                known[node] = bind(node.primitive, *operands, **node.params)
-    return Graph(graph.inputs, [known[node] for node in graph.outputs])
 
 
 class Rewrite(Context):
