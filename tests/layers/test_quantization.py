@@ -52,6 +52,24 @@ def test_outputs_are_near_those_of_floats(make: str, name: str, tmp_path: Path) 
     assert again.layers[0].dtype_policy == layer.dtype_policy
 
 
+@pytest.mark.parametrize("make", ["Dense", "EinsumDense", "EinsumDense ..."])
+def test_the_native_engine_multiplies_the_integers(make: str) -> None:
+    hornbeam.utils.set_random_seed(0)
+    model = hornbeam.Sequential([hornbeam.Input((3, 24)), LAYERS[make](), layers.Dense(70)])
+    model.quantize("int8")
+    outputs = {name: _predicted(model, name) for name in ("reference", "native")}
+    np.testing.assert_allclose(outputs["native"], outputs["reference"], rtol=1e-6, atol=1e-6)
+    plans = [predictor.plan for predictor in model._training_state.predictors.values()]
+    (text,) = [plan._executable.text for plan in plans if plan.engine.name == "native"]
+    assert text.count("quantized_dot") == 2
+    assert "dot_general" not in text
+
+
+def _predicted(model: hornbeam.Model, engine: str) -> np.ndarray:
+    with hornbeam.engines.using(engine):
+        return model.predict(X, verbose=0)
+
+
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "float8"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_embeddings_both_ways(tied: bool, name: str) -> None:

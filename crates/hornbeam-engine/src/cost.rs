@@ -33,7 +33,7 @@ impl Instruction {
         let elements = self.reads.first().map_or(0, |operand| operand.count);
         match &self.kind {
             Kind::Fused(fused) => loop_flops(fused),
-            Kind::Dot { gemm: g, .. } => product(&[2, g.batch, g.m, g.n, g.k]),
+            Kind::Dot { gemm: g, .. } | Kind::QuantizedDot(g) => product(&[2, g.batch, g.m, g.n, g.k]),
             Kind::Conv { shape, .. }
             | Kind::ConvPool { shape, .. }
             | Kind::ConvInputGrad(shape)
@@ -95,6 +95,7 @@ impl Instruction {
                         None => written,
                     }
             }
+            Kind::QuantizedDot(g) => g.m * g.k + g.k * g.n + written,
             Kind::Gather(_) => 2 * written + self.reads.get(1).map_or(0, Operand::bytes),
             Kind::Scatter(..) => {
                 let updates = self.reads.get(2).map_or(0, |operand| operand.count);

@@ -69,6 +69,7 @@ class Engine(ABC):
         cache_size: Number of compiled graphs that are cached.
         plans_memory: It respects `Graph.memory_budget`.
         mesh: Devices it runs on, if there are several.
+        multiplies_int8: True if products of int8 that a graph converts to float32 run on the integers.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Engine(ABC):
     cache_size = 256
     plans_memory = False
     mesh: Mesh | None = None
+    multiplies_int8 = False
 
     def __repr__(self) -> str:
         return f"<engine {self.name}>"

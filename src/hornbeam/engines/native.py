@@ -86,6 +86,7 @@ class NativeEngine(Engine):
 
     name = "native"
     plans_memory = True
+    multiplies_int8 = True
 
     def compile(self, graph: Graph) -> Executable:
         """Compile a closed graph.

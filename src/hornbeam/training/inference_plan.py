@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from hornbeam import primitives as p
@@ -11,6 +12,7 @@ from hornbeam.engines.base import Bound, Engine, Executable
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import bind
+from hornbeam.ir.trace import expanded
 
 # Executable -> nodes of the weights that it read, and its results.
 WeightCache = dict[Executable, tuple[list[Node], list[Any]]]
@@ -26,7 +28,11 @@ class InferencePlan:
         self.engine = engine
         self.weights = weights
         self._cache = cache
-        constant_part, self.graph, self._direct = split_constants(fold_scales(graph, weights), weights)
+        # A prediction needs no gradient, and a nested body would hide weights from the steps below.
+        graph = expanded(graph, lambda node: node.name == "custom_gradient")
+        folded = fold_scales(graph, weights)
+        kept = int8_operands(folded) if engine.multiplies_int8 else set()
+        constant_part, self.graph, self._direct = split_constants(folded, weights, kept)
         self._constants = engine.executable(constant_part) if constant_part.outputs else None
         self._executable = engine.executable(self.graph)
         # Nodes of the weights, and the second graph bound to the values computed from them.
@@ -175,13 +181,35 @@ def _plus(x: Node, vector: Node) -> Node:
     return p.add(x, p.broadcast(vector, x.shape, (x.rank - 1,)))
 
 
-def split_constants(graph: Graph, weights: int) -> tuple[Graph, Graph, list[int]]:
+def int8_operands(graph: Graph) -> set[Node]:
+    """Return the conversions of int8 for products of two such operands, and moves of their results."""
+    operands: set[Node] = set()
+    for node in graph.nodes:
+        if node.name == "dot_general" and node.dtype == "float32" and not node.params["batch"][0]:
+            chains = [_converted_int8(operand) for operand in node.inputs]
+            if all(chains):
+                operands.update(*chains)
+    return operands
+
+
+def _converted_int8(node: Node) -> list[Node]:
+    """Return the conversion from int8 that a node moves, and the moves; an empty list if there is none."""
+    chain = [node]
+    while chain[-1].name in ("reshape", "transpose"):
+        chain.append(chain[-1].inputs[0])
+    last = chain[-1]
+    return chain if last.name == "convert" and last.inputs[0].dtype == "int8" else []
+
+
+def split_constants(
+    graph: Graph, weights: int, kept: AbstractSet[Node] = frozenset()
+) -> tuple[Graph, Graph, list[int]]:
     """Split the graph in two: the part that depends on weights alone, and the rest.
 
     Returns the first graph (from all weights to values that the second one reads), the second (its inputs are
     weights that it reads unchanged, then those values, then the graph's other inputs), and the indices of the
     weights that the second one reads. Broadcasts stay in the second graph: computed once, their large results
-    would be read from memory again and again, where an engine reads the small value.
+    would be read from memory again and again, where an engine reads the small value. So do nodes in `kept`.
     """
     known = set(graph.inputs[:weights])
     constant: set[Node] = set()
@@ -198,7 +226,7 @@ def split_constants(graph: Graph, weights: int) -> tuple[Graph, Graph, list[int]
         if node in seen:
             continue
         seen.add(node)
-        if node in known and node.name not in ("broadcast", "project"):
+        if node in known and node not in kept and node.name not in ("broadcast", "project"):
             border[node] = None
         else:
             stack.extend(node.inputs)

@@ -25,6 +25,7 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
             unsafe { fused.run(context.pool, memory, reads, writes, context.scratch) };
         }
         Kind::Copy { dims, .. } => copy(dims, memory, &reads[0], &writes[0], context),
+        Kind::QuantizedDot(gemm) => quantized_dot(gemm, instruction, memory, context),
         Kind::Dot { gemm, bias, relu } => dot(gemm, *bias, *relu, instruction, memory, context),
         Kind::Conv { .. }
         | Kind::ConvPool { .. }
@@ -137,6 +138,12 @@ fn dot(g: &GemmShape, bias: bool, relu: bool, instruction: &Instruction, memory:
             }
         }
     }, else unreachable!("dot_general of bool"))
+}
+
+fn quantized_dot(g: &GemmShape, instruction: &Instruction, memory: Memory, context: &mut Context) {
+    let (reads, c) = (&instruction.reads, memory.write::<f32>(&instruction.writes[0]));
+    let (a, b) = (memory.read::<i8>(&reads[0]), memory.read::<i8>(&reads[1]));
+    gemm::gemm_int8(context.pool, [g.m, g.n, g.k], a, g.a.into(), b, g.b.into(), c, context.scratch);
 }
 
 /// The start indices of a slice as i64. The kernels clamp them.

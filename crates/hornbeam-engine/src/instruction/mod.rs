@@ -102,6 +102,8 @@ pub enum Kind {
     },
     Gather(IndexShape),
     Scatter(Scatter, IndexShape),
+    /// A product of `int8` operands with a `float32` result.
+    QuantizedDot(GemmShape),
     Dot {
         gemm: GemmShape,
         bias: bool,

@@ -30,6 +30,7 @@ impl Kind {
             Kind::Gather(_) => "gather",
             Kind::Scatter(..) => "scatter",
             Kind::Dot { .. } => "dot_general",
+            Kind::QuantizedDot(_) => "quantized_dot",
             Kind::Conv { .. } => "conv",
             Kind::ConvPool { .. } => "conv_pool",
             Kind::ConvBackward { .. } => "conv_backward",
@@ -111,6 +112,7 @@ impl Kind {
                 let (b, r) = (flag(*bias, " +bias"), flag(*relu, " +relu"));
                 format!("{name} {}x{}x{}x{}{b}{r}", gemm.batch, gemm.m, gemm.n, gemm.k)
             }
+            Kind::QuantizedDot(g) => format!("{name} {}x{}x{}", g.m, g.n, g.k),
             Kind::Conv { shape, bias, relu } | Kind::ConvPool { shape, bias, relu } => {
                 let (b, r) = (flag(*bias, " +bias"), flag(*relu, " +relu"));
                 format!("{name} {}{b}{r}", conv_text(shape))

@@ -77,6 +77,10 @@ impl Lowering<'_> {
         let b = MatrixStrides { batch: t[0], rows: t[2], cols: t[1] };
         let gemm = GemmShape { batch, m, n, k, a, b };
         let out = self.define(Value::first(id));
+        if views[0].dtype == DType::I8 && out.dtype == DType::F32 {
+            self.emit(Kind::QuantizedDot(gemm), reads, vec![out]);
+            return Ok(());
+        }
         let kind = Kind::Dot { gemm, bias: epilogue.bias, relu: epilogue.relu };
         check_supported(&kind, out.dtype)?;
         self.emit(kind, reads, vec![out]);

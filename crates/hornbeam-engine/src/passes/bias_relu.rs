@@ -95,6 +95,9 @@ fn contraction(graph: &Graph, value: Value, new_epilogue: Epilogue) -> Option<Fu
     let op = match &node.op {
         Op::Dot { contract, batch, epilogue } if *epilogue == Epilogue::default() => {
             let y = graph.type_of(node.inputs[1]);
+            if y.dtype != out.dtype {
+                return None;
+            }
             let columns: usize = free_axes(y.rank(), &contract[1], &batch[1]).map(|a| y.shape[a]).product();
             if new_epilogue.bias && out.shape.last() != Some(&columns) {
                 return None;

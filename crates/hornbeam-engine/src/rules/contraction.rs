@@ -1,5 +1,8 @@
 //! Type rules of matrix products.
 
+use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::gemm::MAX_STEPS;
+
 use super::{ensure, expect_shape, same_dtype, strictly_increasing};
 use crate::error::Result;
 use crate::graph::{Epilogue, Op};
@@ -13,9 +16,18 @@ pub fn check_bias(op: &Op, epilogue: &Epilogue, x: &[&TensorType], out: &TensorT
     Ok(())
 }
 
+/// True for a product of `int8` operands, summed in `int32`, with a `float32` result.
+pub fn is_quantized(x: &[&TensorType], out: &TensorType) -> bool {
+    x[..2].iter().all(|t| t.dtype == DType::I8) && out.dtype == DType::F32
+}
+
 pub fn check(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
     let Op::Dot { contract, batch, epilogue } = op else { unreachable!("called for dot_general") };
-    same_dtype(op, &[x[0], x[1], out])?;
+    if is_quantized(x, out) {
+        ensure!(batch[0].is_empty() && *epilogue == Epilogue::default(), "{op:?} of int8 to float32");
+    } else {
+        same_dtype(op, &[x[0], x[1], out])?;
+    }
     for (side, t) in x[..2].iter().enumerate() {
         let mut used: Vec<usize> = contract[side].iter().chain(&batch[side]).copied().collect();
         ensure!(used.iter().all(|&a| a < t.rank()), "{op:?}: axes of {t}");
@@ -32,6 +44,10 @@ pub fn check(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
         shape.extend(free_axes(x[side].rank(), &contract[side], &batch[side]).map(|a| x[side].shape[a]));
     }
     expect_shape(op, out, &shape)?;
+    if is_quantized(x, out) {
+        let steps: usize = contract[0].iter().map(|&a| x[0].shape[a]).product();
+        ensure!(steps <= MAX_STEPS, "{op:?} of int8 over {steps} steps: sums may leave 32 bits");
+    }
     check_bias(op, epilogue, x, out)
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod pack;
 mod packed;
 mod pairs;
 mod plan;
+mod quads;
 mod real;
 mod row;
 pub(crate) mod tile;
@@ -19,6 +20,7 @@ mod unroll;
 pub(crate) mod vector;
 
 pub use packed::{gemm_packed, pack, packed_len};
+pub use quads::{gemm_int8, MAX_STEPS};
 
 use crate::dtype::{bf16, f16, Element};
 use crate::pool::ThreadPool;

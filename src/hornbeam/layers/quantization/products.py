@@ -120,7 +120,7 @@ class ProductLayer(QuantizableLayer):
             return outputs / self._align_kernel(format._get("scale"), outputs.ndim)
         quantized, scale = self.inputs_quantizer(inputs, axis=self._reduced_inputs(inputs))
         # Products of integers as floats: exact up to 2^24, where int32 would be rounded to floats below, and
-        # several times faster on CPUs.
+        # several times faster on CPUs. The native engine multiplies the integers.
         outputs = self._product(ops.cast(quantized, "float32"), ops.cast(integers, "float32"))
         outputs = ops.cast(outputs, dtype)
         kernel_scale = self._align_kernel(format._get("scale"), outputs.ndim)

@@ -1,10 +1,11 @@
 //! Rewrites of single nodes: scalar folding and algebraic identities.
 //!
-//! All are bit-exact, with three exceptions: `x + 0` on floats keeps -0, the sum of a scattered pooling adds the same
-//! terms in another order, and constant factors are moved out of sums.
+//! All are bit-exact, with four exceptions: `x + 0` on floats keeps -0, the sum of a scattered pooling adds the same
+//! terms in another order, constant factors are moved out of sums, and products of integers as floats are rounded once.
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+use hornbeam_kernels::gemm::MAX_STEPS;
 use hornbeam_kernels::reduce::Reduce;
 
 use crate::graph::{Epilogue, Node, Op, PoolKind, Value};
@@ -26,6 +27,9 @@ pub fn simplify(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> O
             None => relu_before_pool(b, inputs, t),
         },
         Op::Convert | Op::Bitcast => simplify_convert(b, op, inputs[0], t),
+        Op::Dot { contract, batch, epilogue } if batch[0].is_empty() && *epilogue == Epilogue::default() => {
+            quantized_dot(b, op, &contract[0], inputs, t)
+        }
         Op::Barrier => None,
         _ => simplify_shape(b, op, inputs, t),
     }
@@ -139,6 +143,36 @@ fn simplify_convert(b: &mut Builder, op: &Op, x: Value, t: &TensorType) -> Optio
     let original = b.type_of(source).dtype;
     let lossless = matches!(op, Op::Bitcast) || scalar::is_lossless(original, from);
     lossless.then(|| b.add(op.clone(), vec![source], t.clone()))
+}
+
+/// Multiply integers that are converted to `float32` for a product as integers. Sums up to 2^24 are the same, larger ones
+/// are rounded once.
+fn quantized_dot(b: &mut Builder, op: &Op, summed: &[usize], inputs: &[Value], t: &TensorType) -> Option<Value> {
+    let steps: usize = summed.iter().map(|&axis| b.type_of(inputs[0]).shape[axis]).product();
+    if t.dtype != DType::F32 || steps > MAX_STEPS || !inputs.iter().all(|&x| is_converted_int8(b, x)) {
+        return None;
+    }
+    let integers = inputs.iter().map(|&x| without_conversion(b, x)).collect();
+    Some(b.add(op.clone(), integers, t.clone()))
+}
+
+/// True for a conversion of `int8`, also reshaped or transposed.
+fn is_converted_int8(b: &Builder, x: Value) -> bool {
+    let node = b.graph.node(x.node);
+    match node.op {
+        Op::Convert => b.type_of(node.inputs[0]).dtype == DType::I8,
+        Op::Reshape | Op::Transpose { .. } => is_converted_int8(b, node.inputs[0]),
+        _ => false,
+    }
+}
+
+fn without_conversion(b: &mut Builder, x: Value) -> Value {
+    let node = b.graph.node(x.node).clone();
+    if matches!(node.op, Op::Convert) {
+        return node.inputs[0];
+    }
+    let moved = without_conversion(b, node.inputs[0]);
+    b.add(node.op, vec![moved], TensorType::new(DType::I8, node.types[0].shape.clone()))
 }
 
 fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {
