@@ -285,8 +285,9 @@ def jit(fn: Callable[..., Any] | None = None) -> Callable[..., Any]:
         if current_level() or current_variable_tracer() is not None:
             return fn(*args, **kwargs)
         engine = current_engine()
-        if last is not None and last[0] is engine and not kwargs:
-            result = last[1](args)
+        recent = last  # another thread may replace it
+        if recent is not None and recent[0] is engine and not kwargs:
+            result = recent[1](args)
             if result is not MISMATCH:
                 return result
         types = None if kwargs else _array_types(args)
