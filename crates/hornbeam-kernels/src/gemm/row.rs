@@ -15,8 +15,10 @@ use std::ops::Range;
 
 /// Rows of B that are read concurrently, each as a stream.
 const STREAMS: usize = 8;
-/// Columns that are summed concurrently, in two vectors each.
+/// Columns that are summed concurrently, in two vectors of AVX-512 each.
 const DOTS: usize = 4;
+/// Vectors of the narrowest kind (16 bytes) in one of AVX-512.
+const HALVES: usize = 4;
 /// Vectors of sums kept in registers.
 const SUMS: usize = 8;
 /// Prefetch distance in rows of B.
@@ -145,9 +147,15 @@ pub(crate) unsafe fn dots<V: Vector>(t: &Row<V::Element>, plus: fn(V::Element, V
     // SAFETY: as in `wide`.
     unsafe {
         let mut j = 0;
-        while j + DOTS <= t.n {
-            columns::<V, DOTS>(t, j, plus);
-            j += DOTS;
+        if halves::<V>() == 1 {
+            while j + DOTS <= t.n {
+                columns::<V, DOTS>(t, j, plus);
+                j += DOTS;
+            }
+        }
+        while j + 2 <= t.n {
+            columns::<V, 2>(t, j, plus);
+            j += 2;
         }
         while j < t.n {
             columns::<V, 1>(t, j, plus);
@@ -156,38 +164,52 @@ pub(crate) unsafe fn dots<V: Vector>(t: &Row<V::Element>, plus: fn(V::Element, V
     }
 }
 
+/// Vectors in as many bytes as one of AVX-512 has.
+const fn halves<V: Vector>() -> usize {
+    64 / size_of::<V::Element>() / V::LANES
+}
+
+/// Computes `N` dot products. On every instruction set each has the partial sums of two vectors of AVX-512, which gives
+/// the same bits.
 #[inline(always)]
 unsafe fn columns<V: Vector, const N: usize>(
     t: &Row<V::Element>,
     j: usize,
     plus: fn(V::Element, V::Element) -> V::Element,
 ) {
+    let half = halves::<V>();
+    let width = half * V::LANES;
     // SAFETY: as in `wide`; a vector has at most sixteen lanes.
     unsafe {
         let b = t.b.add(j * t.b_stride);
-        let mut sums = [[V::zero(); 2]; N];
+        let mut sums = [[V::zero(); 2 * HALVES]; N];
         let mut p = 0;
-        while p + 2 * V::LANES <= t.k {
-            let a = [V::load(t.a.add(p)), V::load(t.a.add(p + V::LANES))];
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let b = b.add(i * t.b_stride + p);
-                sum[0] = a[0].mul_add(V::load(b), sum[0]);
-                sum[1] = a[1].mul_add(V::load(b.add(V::LANES)), sum[1]);
+        while p + 2 * width <= t.k {
+            for part in 0..2 * half {
+                let at = p + part * V::LANES;
+                let a = V::load(t.a.add(at));
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    sum[part] = a.mul_add(V::load(b.add(i * t.b_stride + at)), sum[part]);
+                }
             }
-            p += 2 * V::LANES;
+            p += 2 * width;
         }
+        let mut part = 0;
         while p < t.k {
             let left = (t.k - p).min(V::LANES);
             let a = V::load_first(t.a.add(p), left);
             for (i, sum) in sums.iter_mut().enumerate() {
-                sum[0] = a.mul_add(V::load_first(b.add(i * t.b_stride + p), left), sum[0]);
+                sum[part] = a.mul_add(V::load_first(b.add(i * t.b_stride + p), left), sum[part]);
             }
             p += left;
+            part = (part + 1) % half;
         }
         for (i, sum) in sums.iter().enumerate() {
-            let mut lanes = [*t.c; 16];
-            sum[0].add(sum[1]).store(lanes.as_mut_ptr());
-            let mut count = V::LANES;
+            let mut lanes = [*t.c; LANES];
+            for part in 0..half {
+                sum[part].add(sum[half + part]).store(lanes.as_mut_ptr().add(part * V::LANES));
+            }
+            let mut count = width;
             while count > 1 {
                 count /= 2;
                 for lane in 0..count {

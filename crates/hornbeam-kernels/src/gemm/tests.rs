@@ -268,6 +268,28 @@ fn a_packed_matrix_gives_the_same_bits() {
 }
 
 #[test]
+fn dot_products_of_a_row_have_the_same_bits_on_all_instruction_sets() {
+    fn check<T: GemmElement + PartialEq>(random: &mut Random) {
+        for (n, k) in [(1, 1), (3, 15), (5, 40), (7, 64), (4, 1000), (9, 77)] {
+            let (a, b) = (random.values::<T>(k), random.values::<T>(k * n));
+            let (am, bm) = (Mat::row_major(1, k), Mat::transposed(k, k));
+            let sums = |isa| {
+                let mut c = vec![T::ZERO; n];
+                let pool = ThreadPool::new(1);
+                let end = Epilogue::default();
+                with_isa(isa, || gemm(&pool, 1, 1, n, k, &a, am, &b, bm, &mut c, end, &mut Scratch::new()));
+                c
+            };
+            let fused: Vec<_> = Isa::available().into_iter().filter(|&isa| isa != Isa::Portable).map(sums).collect();
+            assert!(fused.iter().all(|c| *c == fused[0]), "{n} x {k}");
+        }
+    }
+    let mut random = Random::new(13);
+    check::<f32>(&mut random);
+    check::<f64>(&mut random);
+}
+
+#[test]
 fn zeros_of_a_row_skip_finite_rows_of_the_matrix() {
     let mut random = Random::new(11);
     for (n, k) in [(1, 5), (7, 40), (128, 3000), (130, 2500), (5000, 70)] {
