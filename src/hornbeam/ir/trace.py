@@ -13,7 +13,7 @@ from hornbeam.ir.node import Node, placeholder, topological
 from hornbeam.ir.primitive import SIZE, bind, constant
 from hornbeam.ir.scope import scope
 from hornbeam.ir.sizes import evaluated
-from hornbeam.ir.types import TensorType
+from hornbeam.ir.types import TensorType, is_float
 
 _level = context_variable("trace level", 0)
 # Number of open traces: 0 in eager code. Not wrapped: every operation reads it.
@@ -62,9 +62,11 @@ def trace_body(
 
 
 def captures(outputs: Sequence[Node], inputs: Sequence[Node], level: int) -> tuple[Node, ...]:
-    """Return the nodes of outer levels that a body uses, without constants: those help kernels inside."""
+    """Return the nodes of outer levels that a body uses, without what helps kernels inside: constants, and
+    conversions of int8, whose integers it captures."""
     reached = _reached(outputs, set(inputs), level)
-    return tuple(node for node in reached if node.level < level and not is_constant(node))
+    outer = (node for node in reached if node.level < level)
+    return tuple(node for node in outer if not is_constant(node) and not is_converted_int8(node))
 
 
 def _reached(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Node]:
@@ -78,7 +80,7 @@ def _reached(outputs: Sequence[Node], inputs: set[Node], level: int) -> list[Nod
             continue
         seen.add(node)
         order.append(node)
-        if node.level >= level:
+        if node.level >= level or is_converted_int8(node):
             stack.extend(reversed(node.inputs))
     return order
 
@@ -94,6 +96,19 @@ def is_constant(node: Node) -> bool:
     if node.primitive is None:
         return False
     return node.name in FROM_CONSTANTS and all(is_constant(n) for n in inputs)
+
+
+def is_converted_int8(node: Node) -> bool:
+    """Return whether a node is a conversion of int8 to a float, also reshaped or transposed.
+
+    The integers need a quarter of the memory, and the native engine multiplies them as they are.
+    """
+    # As above: a node may be released meanwhile.
+    while (inputs := node.inputs) and node.primitive is not None:
+        if node.name not in ("reshape", "transpose"):
+            return node.name == "convert" and inputs[0].dtype == "int8" and is_float(node.dtype)
+        node = inputs[0]
+    return False
 
 
 def inline(graph: Graph, args: Sequence[Node]) -> tuple[Node, ...]:

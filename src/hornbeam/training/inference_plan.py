@@ -12,7 +12,7 @@ from hornbeam.engines.base import Bound, Engine, Executable
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import bind
-from hornbeam.ir.trace import expanded
+from hornbeam.ir.trace import expanded, is_converted_int8
 
 # Executable -> nodes of the weights that it read, and its results.
 WeightCache = dict[Executable, tuple[list[Node], list[Any]]]
@@ -185,20 +185,14 @@ def int8_operands(graph: Graph) -> set[Node]:
     """Return the conversions of int8 for products of two such operands, and moves of their results."""
     operands: set[Node] = set()
     for node in graph.nodes:
-        if node.name == "dot_general" and node.dtype == "float32" and not node.params["batch"][0]:
-            chains = [_converted_int8(operand) for operand in node.inputs]
-            if all(chains):
-                operands.update(*chains)
+        is_product = node.name == "dot_general" and node.dtype == "float32" and not node.params["batch"][0]
+        if is_product and all(map(is_converted_int8, node.inputs)):
+            for operand in node.inputs:
+                operands.add(operand)
+                while operand.name != "convert":
+                    operand = operand.inputs[0]
+                    operands.add(operand)
     return operands
-
-
-def _converted_int8(node: Node) -> list[Node]:
-    """Return the conversion from int8 that a node moves, and the moves; an empty list if there is none."""
-    chain = [node]
-    while chain[-1].name in ("reshape", "transpose"):
-        chain.append(chain[-1].inputs[0])
-    last = chain[-1]
-    return chain if last.name == "convert" and last.inputs[0].dtype == "int8" else []
 
 
 def split_constants(
