@@ -119,7 +119,10 @@ def floor_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     if not is_float(a.dtype):
         return Tensor(p.sub(p.div(a, b), p.convert(down, a.dtype)))
     # The quotient itself may be rounded up to an integer that is too large: 6 / 0.1 is 60, 6 // 0.1 is 59.
-    quotient = p.round_even(p.sub(p.div(p.sub(a, remainder), b), p.convert(down, a.dtype)))
+    # Without the remainder it is an integer, but for rounding; a half is rounded down, as in NumPy.
+    near = p.sub(p.div(p.sub(a, remainder), b), p.convert(down, a.dtype))
+    floor = p.floor(near)
+    quotient = p.add(floor, p.convert(p.gt(p.sub(near, floor), full(0.5, b.type)), a.dtype))
     return Tensor(p.select(p.eq(b, full(0, b.type)), p.div(a, b), quotient))
 
 
