@@ -96,7 +96,9 @@ impl Plan {
         // Tiles of all columns read A once, which saves its copy, but read B more often: only if B fits the L1 cache, or if a
         // copy of A was needed.
         let all = total_vectors.min(MAX_VECTORS);
-        let once = form != Form::Packed && am.cols == 1 && am.rows >= 0 && (k <= K_BLOCK / 2 || aliases::<E>(am.rows));
+        // (Wide tiles read strided rows of A. Rows of one element are contiguous, too.)
+        let strided = am.cols == 1 && am.rows >= 0 && am.rows != 1;
+        let once = form != Form::Packed && strided && (k <= K_BLOCK / 2 || aliases::<E>(am.rows));
         let efficient = 8 * all * kernels.rows[all - 1] > 13 * kernels.rows[1];
         let vectors = if all == total_vectors && once && efficient { all } else { vectors(kernels, n) };
         let rows = match kernels.rows[vectors - 1] {

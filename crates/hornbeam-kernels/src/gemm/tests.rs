@@ -290,6 +290,22 @@ fn dot_products_of_a_row_have_the_same_bits_on_all_instruction_sets() {
 }
 
 #[test]
+fn sums_of_one_product_fill_tiles_of_all_widths() {
+    let mut random = Random::new(14);
+    for (m, n) in [(200, 64), (33, 40), (7, 48), (1, 64), (300, 16), (20, 130)] {
+        let (a, b) = (random.values::<f32>(m), random.values::<f32>(n));
+        let want: Vec<f32> = a.iter().flat_map(|a| b.iter().map(move |b| a * b)).collect();
+        for isa in Isa::available() {
+            let (am, bm, end) = (Mat::row_major(m, 1), Mat::row_major(1, n), Epilogue::default());
+            let mut c = vec![f32::NAN; m * n];
+            let pool = ThreadPool::new(2);
+            with_isa(isa, || gemm(&pool, 1, m, n, 1, &a, am, &b, bm, &mut c, end, &mut Scratch::new()));
+            assert_eq!(c, want, "{m} x {n} on {}", isa.name());
+        }
+    }
+}
+
+#[test]
 fn zeros_of_a_row_skip_finite_rows_of_the_matrix() {
     let mut random = Random::new(11);
     for (n, k) in [(1, 5), (7, 40), (128, 3000), (130, 2500), (5000, 70)] {
