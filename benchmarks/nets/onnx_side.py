@@ -43,7 +43,7 @@ else:
     model = core.read_model(path)
     shapes = {i: [batch, *[d.get_length() for d in list(i.partial_shape)[1:]]] for i in model.inputs}
     model.reshape({i.any_name: shape for i, shape in shapes.items()})
-    # "INFERENCE_PRECISION_HINT": bfloat16 would be chosen on CPUs that have AMX.
+    # All sides compute in float32; OpenVINO would choose bfloat16 on CPUs that have AMX.
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",

@@ -53,9 +53,8 @@ elif isinstance(model, Gan):
             loss.backward()
             optimizers[1].step()
             optimizers[0].zero_grad()
-            model.discriminator.eval().requires_grad_(
-                False
-            )  # frozen: batch normalization infers, as in Keras
+            # Frozen: its batch normalization infers, as in Keras.
+            model.discriminator.eval().requires_grad_(False)
             F.binary_cross_entropy_with_logits(discriminator(generator(noise)), targets[:batch]).backward()
             model.discriminator.train().requires_grad_(True)
             optimizers[0].step()

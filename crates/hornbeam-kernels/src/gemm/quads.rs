@@ -94,7 +94,7 @@ fn pack_rows(pool: &ThreadPool, k: usize, a: &[i8], am: Mat, to: &mut [i32]) {
 }
 
 multiversion! {
-    /// Shifts a row by 128; the last quad is filled with zeros (of which B makes nothing).
+    /// Shifts a row by 128; the last quad is filled up, for steps in which B is zero.
     unsafe fn pack_row[S](from: &[i8], to: &mut [i32]) {
         let (quads, rest) = from.as_chunks::<4>();
         for (to, quad) in to.iter_mut().zip(quads) {
