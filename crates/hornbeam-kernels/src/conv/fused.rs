@@ -3,7 +3,7 @@
 
 use super::kernel_grad::kernel_grad;
 use super::output_grad::{expand_row, mask_rows, sum_rows, OutputGrad, MASKED};
-use super::{cast, cast_epilogue, cast_mut, half, select_algorithm, winograd, Algorithm};
+use super::{cast, cast_epilogue, cast_mut, columns, half, select_algorithm, winograd, Algorithm};
 use super::{conv_forward, conv_input_grad, conv_kernel_grad, ConvElement, ConvShape};
 use crate::dtype::{bf16, f16, DType, Element};
 use crate::gemm::{Activation, Epilogue};
@@ -116,7 +116,8 @@ pub fn conv_backward<T: ConvElement>(
         return winograd::backward::<f32>(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
     }
     // Usually the first layer of a network, whose input gradient is not requested.
-    if let (Algorithm::Direct, DType::F32, None, Some(dw)) = (algorithm, T::DTYPE, &dx, &mut dw) {
+    let in_rows = algorithm == Algorithm::Direct && !columns::suits_kernel_grad(shape);
+    if let (true, DType::F32, None, Some(dw)) = (in_rows, T::DTYPE, &dx, &mut dw) {
         let (dw, db) = (cast_mut::<T, f32>(dw), db.map(cast_mut));
         return kernel_grad(pool, shape, cast(x), grad.cast::<f32>(), dw, db, scratch);
     }

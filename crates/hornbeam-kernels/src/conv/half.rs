@@ -2,7 +2,7 @@
 
 use super::kernel_grad::kernel_grad as float_kernel_grad;
 use super::output_grad::WidenTo;
-use super::{cast, cast_epilogue, cast_mut, rounded};
+use super::{cast, cast_epilogue, cast_mut, columns, rounded};
 use super::{conv_backward, conv_pool_forward, select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
 use crate::dtype::DType;
 use crate::gemm::half::{narrow, widen, Half};
@@ -138,7 +138,8 @@ pub(super) fn backward<T: Half + WidenTo<f32>>(
         let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut));
         return rounded::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
     }
-    if let (None, Some(dw), Algorithm::Direct) = (&dx, &mut dw, select_algorithm(shape, DType::F32)) {
+    let in_rows = select_algorithm(shape, DType::F32) == Algorithm::Direct && !columns::suits_kernel_grad(shape);
+    if let (None, Some(dw), true) = (&dx, &mut dw, in_rows) {
         return widened_rows(pool, shape, x, grad, dw, db, scratch);
     }
     let (dy, y) = grad.values();

@@ -2,8 +2,10 @@
 //!
 //! `x` is `[batch, D, H, W, C]`, `w` is `[KD, KH, KW, C / groups, O]`, `y` is `[batch, D', H', W', O]`; one- and
 //! two-dimensional convolutions have leading extents of 1. There is no im2col: the micro-kernels of [`crate::gemm`] read
-//! pixels in place, from the tensor itself or from a zero-padded copy of a few rows.
+//! pixels in place, from the tensor itself or from a zero-padded copy of a few rows. Results with few channels are sums of
+//! the columns of a few rows (col2im).
 
+mod columns;
 mod depthwise;
 mod direct;
 mod fused;
@@ -122,7 +124,7 @@ pub enum Algorithm {
     Depthwise,
     /// Winograd F(4x4, 3x3): a quarter of the multiplications, `f32` only.
     Winograd,
-    /// Implicit GEMM with register tiles over pixels and output channels.
+    /// Implicit GEMM with register tiles over pixels and output channels; where these are few, over columns and pixels.
     Direct,
 }
 
@@ -306,6 +308,9 @@ mod real {
                 let w = winograd::Kernel::Taps(cast(w));
                 winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch)
             }
+            Algorithm::Direct if columns::suits_forward(shape) => {
+                columns::forward(pool, shape, x, w, y, epilogue, scratch)
+            }
             Algorithm::Direct => direct::forward(pool, shape, x, w, y, epilogue, scratch),
         }
     }
@@ -329,6 +334,9 @@ mod real {
                 let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
                 winograd::backward::<f32>(pool, shape, &[], cast(w), grad, dx, None, None, scratch)
             }
+            Algorithm::Direct if columns::suits_input_grad(shape) => {
+                columns::input_grad(pool, shape, dy, w, dx, scratch)
+            }
             Algorithm::Direct => direct::input_grad(pool, shape, dy, w, dx, scratch),
         }
     }
@@ -351,6 +359,9 @@ mod real {
             Algorithm::Winograd => {
                 let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
                 winograd::backward::<f32>(pool, shape, cast(x), &[], grad, None, dw, None, scratch)
+            }
+            Algorithm::Direct if columns::suits_kernel_grad(shape) => {
+                columns::kernel_grad(pool, shape, x, dy, dw, scratch)
             }
             Algorithm::Direct => kernel_grad::kernel_grad(pool, shape, x, OutputGrad::Plain(dy), dw, None, scratch),
         }

@@ -59,7 +59,7 @@ fn close<T: Element>(name: &str, shape: &ConvShape, got: &[T], want: &[f64], sca
     }
 }
 
-fn check<T: ConvElement>(random: &mut Random, shape: &ConvShape, tolerance: f64) {
+pub(super) fn check<T: ConvElement>(random: &mut Random, shape: &ConvShape, tolerance: f64) {
     let x = random.values::<T>(shape.input_len());
     let w = random.values::<T>(shape.kernel_len());
     let dy = random.values::<T>(shape.output_len());

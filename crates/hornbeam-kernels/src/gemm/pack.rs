@@ -190,11 +190,11 @@ unsafe fn copy<E: Real>(mut from: *const E, mut to: *mut E, n: usize) {
     }
 }
 
-/// Computes `to[p * stride + i] = from[i * row + p]` for `i < rows`, `p < k`.
+/// Computes `to[p * step + i] = from[i * row + p]` for `i < rows`, `p < k`.
 ///
 /// # Safety
 /// Both pointers must be valid for those elements.
-unsafe fn transpose<E: Real>(from: *const E, row: isize, rows: usize, k: usize, to: *mut E, step: usize) {
+pub(crate) unsafe fn transpose<E: Real>(from: *const E, row: isize, rows: usize, k: usize, to: *mut E, step: usize) {
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
     if size_of::<E>() == 4 && is_x86_feature_detected!("avx2") {
