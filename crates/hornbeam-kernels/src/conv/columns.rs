@@ -334,15 +334,17 @@ impl<'a, E: Real> Columns<'a, E> {
         let width = 2 * lanes;
         let source = &x[(image + start) * self.source[2] * inner..(image + end) * self.source[2] * inner];
         let pixels = self.line.lead + (end - start) * self.line.pitch;
-        let taps_of_a_matrix = [0];
+        let (taps_of_a_matrix, line) = ([0], 64 / size_of::<E>());
         let group = buffers.panels.len() / (width * inner);
         let rows = [taps.start, taps.end].map(|tap| tap * self.taps[2] * self.channels);
         for first in (0..pixels).step_by(group * width) {
             let panels = || (first..pixels.min(first + group * width)).step_by(width);
+            let ahead = source.as_ptr().wrapping_add(self.pixels_before(first + group * width) * inner);
             for (panel, to) in panels().zip(buffers.panels.chunks_exact_mut(width * inner)) {
                 self.pack(source, panel, to);
             }
-            for [row, last] in self.tiles().filter(|tile| tile[0] < rows[1] && tile[1] > rows[0]) {
+            let tiles = self.tiles().filter(|tile| tile[0] < rows[1] && tile[1] > rows[0]);
+            for (index, [row, last]) in tiles.enumerate() {
                 for (panel, b) in panels().zip(buffers.panels.chunks_exact(width * inner)) {
                     let tile = Tile {
                         a: kernel[row * inner..last * inner].as_ptr(),
@@ -352,8 +354,9 @@ impl<'a, E: Real> Columns<'a, E> {
                         run: inner,
                         b: b.as_ptr(),
                         b_stride: width,
-                        ahead: b.as_ptr(),
-                        ahead_stride: 0,
+                        // The pixels of the next panel, a line at each step.
+                        ahead: ahead.wrapping_add(index * inner * line),
+                        ahead_stride: if index * lanes < width { line } else { 0 },
                         c: buffers.columns[row * stride + panel..].as_mut_ptr(),
                         c_stride: stride,
                         last: lanes,
@@ -367,6 +370,12 @@ impl<'a, E: Real> Columns<'a, E> {
                 }
             }
         }
+    }
+
+    /// Number of pixels before a panel, which is counted with the zeros between rows.
+    fn pixels_before(&self, panel: usize) -> usize {
+        let (from, wide) = (panel.saturating_sub(self.line.lead), self.source[2]);
+        from / self.line.pitch * wide + (from % self.line.pitch).min(wide)
     }
 
     /// Packs a panel of pixels, counted with the zeros between rows.
