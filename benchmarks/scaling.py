@@ -1,6 +1,6 @@
 """Time and memory over batch sizes, depths and threads, as Markdown tables.
 
-python benchmarks/scaling.py [batch] [depth] [threads]
+python benchmarks/scaling.py [batch] [depth] [threads] [crowded]
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import gc
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -22,6 +23,13 @@ from hornbeam.training.packing import make_batch
 
 BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 DEPTHS = [2, 5, 10, 20, 50, 100, 200]
+BUSY = """
+import os, sys
+os.sched_setaffinity(0, {int(sys.argv[1])})
+os.nice(int(sys.argv[2]))
+while True:
+    pass
+"""
 
 
 def convnet() -> hb.Model:
@@ -57,18 +65,25 @@ def images(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step_seconds(model: hb.Model, x: np.ndarray, y: np.ndarray, batch: int, seconds: float = 1.0) -> float:
-    """Return the best time of several rounds of steps, after compilation and a warm-up."""
+    """Return the best time of several steps, after compilation and a warm-up."""
+    return min(all_step_seconds(model, x, y, batch, seconds))
+
+
+def all_step_seconds(
+    model: hb.Model, x: np.ndarray, y: np.ndarray, batch: int, seconds: float
+) -> list[float]:
+    """Return the times of as many steps as `seconds` have room for."""
     step = model._compiled_step("train", make_batch(x, y).signature(batch))
     engine = get_engine("native")
     buffers = [engine.put(x), engine.put(y)]
     rows = np.arange(batch)[None]
     step.run_many(buffers, rows)
-    best, start = float("inf"), time.perf_counter()
-    while time.perf_counter() - start < seconds:
+    times, start = [], time.perf_counter()
+    while time.perf_counter() - start < seconds or not times:
         started = time.perf_counter()
         step.run_many(buffers, rows)
-        best = min(best, time.perf_counter() - started)
-    return best
+        times.append(time.perf_counter() - started)
+    return times
 
 
 def memory_mib() -> float:
@@ -132,13 +147,13 @@ def depths() -> None:
 
 
 def threads() -> None:
+    """Print the time of a step with one thread up to four for each CPU."""
     engine = get_engine("native")
     x, y = images(128)
-    most = os.cpu_count() or 1
-    counts = [n for n in (1, 2, 4, 8, 16, 32) if n <= most]
-    print("\n| threads | step, ms | times faster |\n|---|---|---|")
+    most = 4 * len(os.sched_getaffinity(0))
+    print(f"\n{most // 4} CPUs\n\n| threads | step, ms | times faster |\n|---|---|---|")
     first = None
-    for count in counts:
+    for count in (n for n in (1, 2, 4, 8, 16, 32) if n <= most):
         engine.set_threads(count)  # type: ignore[attr-defined]
         gc.collect()
         seconds = step_seconds(convnet(), x, y, 128, seconds=2.0)
@@ -146,17 +161,42 @@ def threads() -> None:
         print(f"| {count} | {seconds * 1e3:.2f} | {first / seconds:.2f} |", flush=True)
 
 
+def crowded() -> None:
+    """Print the median time of a step with a thread for each CPU, while others keep one CPU busy."""
+    cpus = sorted(os.sched_getaffinity(0))
+    get_engine("native").set_threads(len(cpus))  # type: ignore[attr-defined]
+    x, y = images(128)
+    print(f"\n{len(cpus)} CPUs and threads\n\n| on the last CPU | step, ms |\n|---|---|")
+    for name, count, niceness in (
+        ("nothing", 0, 0),
+        ("a process of niceness 19", 1, 19),
+        ("a process", 1, 0),
+        ("three processes", 3, 0),
+    ):
+        busy = [
+            subprocess.Popen([sys.executable, "-c", BUSY, str(cpus[-1]), str(niceness)]) for _ in range(count)
+        ]
+        try:
+            seconds = statistics.median(all_step_seconds(convnet(), x, y, 128, seconds=4.0))
+        finally:
+            for process in busy:
+                process.kill()
+        print(f"| {name} | {seconds * 1e3:.2f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help="batch, depth, threads (default: all)")
+    parser.add_argument(
+        "sweeps", nargs="*", metavar="SWEEP", help="batch, depth, threads, crowded (default: all)"
+    )
     parser.add_argument("--point", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:
         print(json.dumps(point(args.point[0], int(args.point[1]))))
         return
-    sweeps = {"batch": batches, "depth": depths, "threads": threads}
+    sweeps = {"batch": batches, "depth": depths, "threads": threads, "crowded": crowded}
     unknown = [name for name in args.sweeps if name not in sweeps]
     if unknown:
         parser.error(f"no sweep {unknown[0]!r}; expected one of {', '.join(sweeps)}")

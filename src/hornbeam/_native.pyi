@@ -127,13 +127,13 @@ def cpu_features() -> dict[str, Any]:
     """Return the instruction sets of the CPU.
 
     "isa" is the one that kernels use, "available" lists all that the machine supports, "arch" is the
-    architecture, and "bfloat16" tells whether the CPU multiplies bfloat16 natively.
+    architecture, and "bfloat16" tells whether the CPU multiplies bfloat16 faster than float32.
     """
 
 def machine_peaks() -> dict[str, Any]:
     """Measure the peaks of the machine with all threads.
 
-    "float32" and "bfloat16" (None without an instruction) are in FLOPs per second. "memory" lists
+    "float32" and "bfloat16" (None without a faster instruction) are in FLOPs per second. "memory" lists
     (bytes, read, copy) for each level, in bytes and bytes per second.
     """
 

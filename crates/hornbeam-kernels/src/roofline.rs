@@ -32,7 +32,7 @@ pub struct Roofline {
     pub threads: usize,
     /// FLOP/s in float32; a multiply-add counts as two.
     pub float32: f64,
-    /// FLOP/s in bfloat16 with float32 sums, where the CPU has an instruction for it.
+    /// FLOP/s in bfloat16 with float32 sums, where the CPU has an instruction for it that is faster than float32.
     pub bfloat16: Option<f64>,
     /// Bandwidth of the L2 cache, the L3 cache and main memory.
     pub memory: [Bandwidth; 3],
@@ -48,7 +48,7 @@ pub fn measure(threads: usize) -> Roofline {
     let threads = threads.max(1);
     let memory = [IN_L2, IN_L3, IN_MEMORY / threads].map(|bytes| bandwidth(threads, bytes));
     let float32 = rate(threads, || (), |()| float32_flops());
-    let bfloat16 = bfloat16_kernel().map(|kernel| rate(threads, || (), |()| kernel()));
+    let bfloat16 = bfloat16_kernel().map(|kernel| rate(threads, || (), |()| kernel())).filter(|&rate| rate > float32);
     Roofline { threads, float32, bfloat16, memory }
 }
 

@@ -136,6 +136,17 @@ impl Copies {
     }
 }
 
+/// Returns true on a CPU of AMD.
+pub fn is_amd() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let vendor = std::arch::x86_64::__cpuid(0);
+        return [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD";
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Instruction set as a type, known to generic bodies at compile time.
 pub trait Target: Copy + 'static {
     const ISA: Isa;

@@ -6,16 +6,19 @@
 
 use std::ops::Range;
 
-use super::half::{self, narrow_slice, widen, widen_slice};
+use super::half::{self, widen, widen_slice};
+use super::half_row;
 use super::real;
 use super::tile;
 use super::types::Kernels;
-use super::{Epilogue, Form, Mat, Product};
+use super::{has_native_bfloat16, Epilogue, Form, Mat, Product};
 use crate::dtype::bf16;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 
+/// Multiply-adds of an element of the operands up to which widening it takes longer than an instruction of half the rate.
+const WIDENING: usize = 48;
 /// Elements that one task interleaves.
 const CHUNK: usize = 1 << 15;
 
@@ -146,9 +149,14 @@ impl<'a> Operand<'a> {
 }
 
 pub(super) fn product(pool: &ThreadPool, product: Product<'_, bf16>, scratch: &mut Scratch) {
-    match tile::pairs() {
+    let product = match half_row::product(pool, product, scratch) {
+        Ok(()) => return,
+        Err(product) => product,
+    };
+    let (m, n) = (product.m, product.n);
+    match tile::pairs().filter(|_| has_native_bfloat16() || m * n < WIDENING * (m + n)) {
         Some(kernels) => product_of_pairs(kernels, pool, product, scratch),
-        None => half::product(pool, product, scratch),
+        None => half::wide_product(pool, product, scratch),
     }
 }
 
@@ -174,17 +182,7 @@ fn product_of_pairs(
             // SAFETY: the kernel is compiled for this machine and has no other precondition.
             unsafe { widen_slice::<bf16>()(values, bias) };
         }
-        let (convert, c) = (narrow_slice::<bf16>(), SharedMut::new(c));
-        let round = |start: usize, sums: &mut [f32]| {
-            // SAFETY: the kernel is compiled for this machine; each element is written once.
-            unsafe {
-                let c = c.range(start..start + sums.len());
-                convert(sums, c);
-                if let Some(fused) = fused {
-                    fused.apply(start, c);
-                }
-            }
-        };
+        let round = half::rounding(c, fused);
         let pairs = Product {
             batch,
             m,

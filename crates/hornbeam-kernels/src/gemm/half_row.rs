@@ -1,0 +1,144 @@
+//! Matrix-vector products of 16-bit floats: a single row (or column) of results. Every element of the matrix is read once,
+//! so they are bound by memory bandwidth, and elements are widened in registers.
+
+use super::half::{self, widen_slice, Half};
+use super::{Activation, Mat, Product};
+use crate::multiversion;
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::Scratch;
+use crate::simd::mul_add;
+use std::array::from_fn;
+use std::slice::from_raw_parts;
+
+/// Rows of B that are read concurrently, each as a stream.
+const STREAMS: usize = 8;
+/// Partial sums of a dot product: two vectors of AVX-512.
+const SUMS: usize = 32;
+/// Columns whose sums stay in the L1 cache.
+const COLUMNS: usize = 4096;
+/// Multiply-adds of a task: a quarter of a megabyte of the matrix.
+const WORK: usize = 1 << 17;
+/// Maximum number of tasks.
+const TASKS: usize = 16;
+
+multiversion! {
+    /// Computes `c[j] += sum over p of a[p] * b[p * stride + j]`; B must hold these elements.
+    unsafe fn wide[S, T: Half](a: &[f32], b: *const T, stride: usize, c: &mut [f32]) {
+        let (parts, rest) = a.as_chunks::<STREAMS>();
+        for (index, a) in parts.iter().enumerate() {
+            let rows: [*const T; STREAMS] = from_fn(|i| b.wrapping_add((index * STREAMS + i) * stride));
+            for (j, c) in c.iter_mut().enumerate() {
+                let mut sum = *c;
+                for i in 0..STREAMS {
+                    // SAFETY: the caller's contract.
+                    sum = mul_add::<S>(a[i], unsafe { *rows[i].add(j) }.to_acc(), sum);
+                }
+                *c = sum;
+            }
+        }
+        for (p, a) in (parts.len() * STREAMS..).zip(rest) {
+            for (j, c) in c.iter_mut().enumerate() {
+                // SAFETY: the caller's contract.
+                *c = mul_add::<S>(*a, unsafe { *b.add(p * stride + j) }.to_acc(), *c);
+            }
+        }
+    }
+
+    /// Computes `c[j] += sum over p of a[p] * b[j * stride + p]`; B must hold these elements.
+    unsafe fn dots[S, T: Half](a: &[f32], b: *const T, stride: usize, c: &mut [f32]) {
+        for (j, c) in c.iter_mut().enumerate() {
+            // SAFETY: the caller's contract.
+            let b = unsafe { from_raw_parts(b.add(j * stride), a.len()) };
+            let mut sums = [0f32; SUMS];
+            let ((a_parts, a_rest), (b_parts, b_rest)) = (a.as_chunks::<SUMS>(), b.as_chunks::<SUMS>());
+            for (a, b) in a_parts.iter().zip(b_parts) {
+                for i in 0..SUMS {
+                    sums[i] = mul_add::<S>(a[i], b[i].to_acc(), sums[i]);
+                }
+            }
+            for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
+                *sum = mul_add::<S>(*a, b.to_acc(), *sum);
+            }
+            let mut count = SUMS;
+            while count > 1 {
+                count /= 2;
+                for i in 0..count {
+                    sums[i] += sums[i + count];
+                }
+            }
+            *c += sums[0];
+        }
+    }
+}
+
+/// Computes the product if it has a single row or column and its matrix can be read in place; returns it otherwise.
+pub(super) fn product<'a, T: Half>(
+    pool: &ThreadPool,
+    product: Product<'a, T>,
+    scratch: &mut Scratch,
+) -> Result<(), Product<'a, T>> {
+    let Product { batch, m, n, k, .. } = product;
+    // A product of one column is the transpose of a product of one row.
+    let transposed = |mat: Mat| Mat { rows: mat.cols, cols: mat.rows, ..mat };
+    let (count, a, am, b, bm) = match (m, n) {
+        (1, _) => (n, product.a, product.am, product.b, product.bm),
+        (_, 1) => (m, product.b, transposed(product.bm), product.a, transposed(product.am)),
+        _ => return Err(product),
+    };
+    let is_wide = bm.cols == 1 && bm.rows >= 0;
+    if !is_wide && !(bm.rows == 1 && bm.cols >= 0) {
+        return Err(product);
+    }
+    let (kernel, widen) = (if is_wide { wide::<T>() } else { dots::<T>() }, widen_slice::<T>());
+    let stride = if is_wide { bm.rows } else { bm.cols } as usize;
+    let wanted = (count * k / WORK).clamp(1, TASKS);
+    // Rows are read to their end, but for very long ones.
+    let blocks = if is_wide { count.div_ceil(COLUMNS) } else { wanted.min(count) };
+    let splits = if is_wide { wanted.div_ceil(blocks) } else { 1 };
+
+    let bias = product.epilogue.bias.unwrap_or_default();
+    let (factors, partial) = scratch.take2::<f32, f32>(batch * k + bias.len(), batch * splits * count);
+    let (factors, wide_bias) = factors.split_at_mut(batch * k);
+    // SAFETY: the kernel is compiled for this machine and has no other precondition.
+    unsafe { widen(bias, wide_bias) };
+    for (index, factor) in factors.iter_mut().enumerate() {
+        let (l, p) = ((index / k) as isize, (index % k) as isize);
+        *factor = a[(am.offset as isize + l * am.batch + p * am.cols) as usize].to_acc();
+    }
+    let (factors, out) = (&*factors, SharedMut::new(partial));
+    pool.run(batch * splits * blocks, &|task| {
+        let (rest, block) = (task / blocks, task % blocks);
+        let (l, split) = (rest / splits, rest % splits);
+        let [first, end] = [block, block + 1].map(|block| block * count / blocks);
+        let [step, last] = [split, split + 1].map(|split| split * k / splits);
+        let at = [(l, bm.batch), (step, bm.rows), (first, bm.cols)];
+        let at = bm.offset as isize + at.iter().map(|&(index, stride)| index as isize * stride).sum::<isize>();
+        // SAFETY: tasks write disjoint sums; `gemm` checked the extents of B.
+        unsafe {
+            let sums = out.range(rest * count + first..rest * count + end);
+            sums.fill(0.0);
+            kernel(&factors[l * k + step..l * k + last], b.as_ptr().wrapping_offset(at), stride, sums);
+        }
+    });
+
+    let accumulated = product.epilogue.accumulate.then(|| product.c.to_vec());
+    let round = half::rounding(product.c, product.fused);
+    for (l, parts) in partial.chunks_exact_mut(splits * count).enumerate() {
+        let (sums, parts) = parts.split_at_mut(count);
+        for part in parts.chunks_exact(count) {
+            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        if let Some(c) = &accumulated {
+            sums.iter_mut().zip(&c[l * count..]).for_each(|(sum, c)| *sum += c.to_acc());
+        }
+        if !wide_bias.is_empty() {
+            sums.iter_mut().zip(wide_bias.iter().cycle()).for_each(|(sum, bias)| *sum += bias);
+        }
+        if product.epilogue.activation == Activation::Relu {
+            // NaN fails the comparison and stays.
+            sums.iter_mut().filter(|sum| **sum < 0.0).for_each(|sum| *sum = 0.0);
+        }
+        round(l * count, sums);
+    }
+    Ok(())
+}
