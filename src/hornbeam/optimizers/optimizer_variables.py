@@ -10,6 +10,8 @@ import numpy as np
 
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
+from hornbeam.core.convert import leaf_of
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import numpy_dtype
 
@@ -178,7 +180,8 @@ class OptimizerVariables:
             variable.assign(np.asarray(store[str(index)]))
 
 
-def _filled(value: float, shape: Sequence[int], dtype: str) -> np.ndarray:
-    """Return an array of one value, for the initial value of a variable: created when its size is allowed."""
+def _filled(value: float, shape: Sequence[int], dtype: str) -> Tensor:
+    """Return a tensor of one value, for the initial value of a variable: created when its size is allowed."""
     kind = numpy_dtype(dtype)
-    return np.full(shape, value, kind) if value else np.zeros(shape, kind)
+    # Not copied: the system gives memory for zeros when they are written.
+    return Tensor(leaf_of(np.full(shape, value, kind) if value else np.zeros(shape, kind)))
