@@ -10,6 +10,8 @@ import pytest
 
 import hornbeam
 from hornbeam import dtype_policies, layers, ops, quantizers
+from hornbeam.core.jit import trace_function
+from hornbeam.ir.types import TensorType
 
 X = np.random.default_rng(0).normal(size=(4, 3, 24)).astype("float32")
 CONFIGS: dict[str, Any] = {
@@ -63,6 +65,16 @@ def test_the_native_engine_multiplies_the_integers(make: str) -> None:
     (text,) = [plan._executable.text for plan in plans if plan.engine.name == "native"]
     assert text.count("quantized_dot") == 2
     assert "dot_general" not in text
+
+
+def test_a_call_computes_no_kernel_of_floats_for_its_gradient() -> None:
+    layer = layers.Dense(70)
+    layer.build((None, 24))
+    layer.quantize("int8")
+    traced = trace_function(layer, [TensorType((1, 24), "float32")])
+    assert any(node.name == "custom_gradient" for node in traced.graph.nodes)
+    kernels = [node for node in traced.graph.nodes if node.type == TensorType((24, 70), "float32")]
+    assert all(node.name == "convert" for node in kernels)
 
 
 def _predicted(model: hornbeam.Model, engine: str) -> np.ndarray:

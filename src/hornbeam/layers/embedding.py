@@ -284,18 +284,21 @@ class ReversibleEmbedding(Embedding):
     def _int8_call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         if not reverse:
             return self._with_mask(super()._int8_call(inputs), inputs)
-        integers, scale = self._reverse_integers()
         if self.inputs_quantizer is None:
-            logits = ops.matmul(inputs, ops.cast(integers, inputs.dtype)) / scale
+            integers, scale = self._reverse_integers(inputs.dtype)
+            logits = ops.matmul(inputs, integers) / scale
         else:
             quantized, inputs_scale = self.inputs_quantizer(inputs)
             # Integers as floats: exact up to 2^24, and several times faster than int32.
-            logits = ops.matmul(ops.cast(quantized, "float32"), ops.cast(integers, "float32"))
+            integers, scale = self._reverse_integers("float32")
+            logits = ops.matmul(ops.cast(quantized, "float32"), integers)
             logits = ops.cast(logits, self.compute_dtype) / (inputs_scale * scale)
         return self._capped(self._with_reverse_lora(logits, inputs))
 
-    def _reverse_integers(self) -> tuple[Tensor, Tensor]:
-        integers, scale = (self._formats[0 if self.tie_weights else 1]._get(part) for part in ("", "scale"))
+    def _reverse_integers(self, dtype: str) -> tuple[Tensor, Tensor]:
+        stored, scale = (self._formats[0 if self.tie_weights else 1]._get(part) for part in ("", "scale"))
+        # Cast first: a loop, such as one that generates text, reads the stored integers, not transposed ones.
+        integers = ops.cast(stored, dtype)
         return ops.transpose(integers) if self.tie_weights else integers, scale
 
     def _int4_call(self, inputs: Tensor, reverse: bool = False) -> Tensor:

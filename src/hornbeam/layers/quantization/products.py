@@ -105,19 +105,28 @@ class ProductLayer(QuantizableLayer):
 
         def run(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
             def gradient(upstream: Tensor) -> Tensor:
-                return vjp(lambda inner: self._product(inner, self._decoded()), x)[1](upstream)[0]
+                return vjp(self._unrounded_product, x)[1](upstream)[0]
 
             return product(x), gradient
 
         return ops.custom_gradient(run)(inputs)
 
+    def _unrounded_product(self, inputs: Tensor) -> Tensor:
+        """Multiply inputs, as they are, by the quantized kernel."""
+        (format,) = self._formats
+        if not isinstance(format, Int8):
+            return self._product(inputs, self._decoded())
+        # The outputs are scaled, not the kernel: a custom gradient reads the integers, and need not be passed
+        # a kernel of floats, which would be computed even where nobody asks for the gradient.
+        outputs = self._product(inputs, ops.cast(format._get(), inputs.dtype))
+        return outputs / self._align_kernel(format._get("scale"), outputs.ndim)
+
     def _int8_product(self, inputs: Tensor) -> Tensor:
         (format,) = self._formats
         assert isinstance(format, Int8)
-        integers, dtype = format._get(), self.compute_dtype
         if self.inputs_quantizer is None:
-            outputs = self._product(inputs, ops.cast(integers, inputs.dtype))
-            return outputs / self._align_kernel(format._get("scale"), outputs.ndim)
+            return self._unrounded_product(inputs)
+        integers, dtype = format._get(), self.compute_dtype
         quantized, scale = self.inputs_quantizer(inputs, axis=self._reduced_inputs(inputs))
         # Products of integers as floats: exact up to 2^24, where int32 would be rounded to floats below, and
         # several times faster on CPUs. The native engine multiplies the integers.
