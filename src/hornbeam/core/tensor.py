@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from hornbeam._internal.typing import DTypeLike, Index, TensorLike, Tree
 
-# Longer chains of lazy nodes are computed at once, so that a loop which never reads a value stays small.
-MAX_LAZY_DEPTH = 400
+# Longer chains of lazy nodes are computed at once, so that a loop which never reads a value stays small. A
+# step of a deep net is shorter: computed in pieces, it would store what lies between them.
+MAX_LAZY_DEPTH = 2000
 
 
 class Tensor:
