@@ -142,6 +142,7 @@ impl<'a, T: Float> PackedRhs<'a, T> {
                 tap_count: 1,
                 run: self.k,
                 b: b.as_ptr(),
+                b_taps: null(),
                 b_stride: self.width,
                 ahead: b.as_ptr(),
                 ahead_stride: 0,

@@ -353,6 +353,7 @@ impl<'a, E: Real> Columns<'a, E> {
                         tap_count: 1,
                         run: inner,
                         b: b.as_ptr(),
+                        b_taps: null(),
                         b_stride: width,
                         // The pixels of the next panel, a line at each step.
                         ahead: ahead.wrapping_add(index * inner * line),

@@ -4,17 +4,24 @@
 //! into `s` interleaved convolutions of stride 1 per axis, one for each residue of the input position modulo `s`, with
 //! the taps that contribute to that residue, in reverse order.
 
-use super::patch::Geometry;
+use super::patch::{Geometry, Patch, Segment};
 use super::ConvShape;
 use crate::gemm::pack;
 use crate::gemm::types::{Kernels, Real, Tile};
 use crate::gemm::{even, Activation, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
+use std::ops::Range;
 use std::ptr::null;
 
 /// Minimum number of tasks for a small problem.
 const ENOUGH_TASKS: usize = 16;
+/// Floats of the inputs of a row from which it is split among tasks, of a piece, and the fewest outputs of one.
+const LONG_LINE: usize = 1 << 17;
+const PIECE: usize = 1 << 15;
+const FEWEST_COLUMNS: usize = 112;
+/// Pixels that cost as much time as the start and the end of a tile.
+const TILE_COST: usize = 2;
 
 /// Correlation with strided outputs: output `o` is at position `base + o * step` of the result.
 struct Correlation<'a, E: Real> {
@@ -57,7 +64,7 @@ pub(super) fn forward<E: Real>(
         accumulate: epilogue.accumulate,
     };
     let (steps, all) = (shape.taps() * shape.group_in(), shape.out_channels);
-    correlation.run(pool, x, y, scratch, &|group, column, columns, width, to| {
+    Correlation::run(&[correlation], pool, x, y, scratch, &|_, group, column, columns, width, to| {
         let from = w[group * shape.group_out() + column..].as_ptr();
         // SAFETY: `w` holds `steps` rows of `all` channels.
         unsafe { pack::columns(from, all as isize, 1, steps, columns, width, to) };
@@ -110,102 +117,151 @@ pub(super) fn input_grad<E: Real>(
     scratch: &mut Scratch,
 ) {
     let [sd, sh, sw] = shape.strides;
-    for residue in 0..sd * sh * sw {
-        let base = [residue / (sh * sw), residue / sw % sh, residue % sw];
-        let axes = [0, 1, 2].map(|axis| Residue::new(shape, axis, base[axis]));
-        if axes.iter().any(|axis| axis.outputs == 0) {
-            continue;
+    let residues = (0..sd * sh * sw).map(|residue| [residue / (sh * sw), residue / sw % sh, residue % sw]);
+    let axes_of = |base: [usize; 3]| [0, 1, 2].map(|axis| Residue::new(shape, axis, base[axis]));
+    let residues = residues.map(|base| (base, axes_of(base)));
+    let residues: Vec<_> = residues.filter(|(_, axes)| axes.iter().all(|axis| axis.outputs > 0)).collect();
+    let correlations: Vec<_> = residues.iter().map(|(base, axes)| residue_correlation(shape, *base, axes)).collect();
+    let (inner, all) = (shape.group_out(), shape.out_channels);
+    Correlation::run(&correlations, pool, dy, dx, scratch, &|residue, group, column, columns, width, to| {
+        let (axes, taps) = (&residues[residue].1, correlations[residue].geometry.taps);
+        for tap in 0..taps.iter().product() {
+            let [d, h, t] = [tap / (taps[1] * taps[2]), tap / taps[2] % taps[1], tap % taps[2]];
+            let index = (axes[0].kernel_index(d) * shape.kernel[1] + axes[1].kernel_index(h)) * shape.kernel[2]
+                + axes[2].kernel_index(t);
+            let start = (index * shape.group_in() + column) * all + group * inner;
+            let to = &mut to[tap * inner * width..(tap + 1) * inner * width];
+            // SAFETY: `w` holds `columns` rows of `all` channels from `start` on.
+            unsafe { pack::columns(w[start..].as_ptr(), 1, all as isize, inner, columns, width, to) };
         }
-        // Without taps along one axis, these positions have no contribution.
-        let empty = axes.iter().any(|axis| axis.count == 0);
-        let correlation = Correlation {
-            kernels: E::kernels(),
-            geometry: Geometry {
-                input: shape.output,
-                channels: shape.out_channels,
-                output: [0, 1, 2].map(|axis| axes[axis].outputs),
-                taps: [0, 1, 2].map(|axis| if empty { 0 } else { axes[axis].count }),
-                step: [0, 1, 2].map(|axis| axes[axis].step),
-                low: [0, 1, 2].map(|axis| axes[axis].low),
-                strides: [1; 3],
-            },
-            batch: shape.batch,
-            groups: shape.groups,
-            inputs: shape.group_out(),
-            outputs: shape.group_in(),
-            extent: shape.input,
-            base,
-            step: shape.strides,
-            bias: None,
-            relu: false,
-            accumulate: false,
-        };
-        let (inner, all) = (shape.group_out(), shape.out_channels);
-        let taps = correlation.geometry.taps;
-        correlation.run(pool, dy, dx, scratch, &|group, column, columns, width, to| {
-            for tap in 0..taps.iter().product() {
-                let [d, h, t] = [tap / (taps[1] * taps[2]), tap / taps[2] % taps[1], tap % taps[2]];
-                let index = (axes[0].kernel_index(d) * shape.kernel[1] + axes[1].kernel_index(h)) * shape.kernel[2]
-                    + axes[2].kernel_index(t);
-                let start = (index * shape.group_in() + column) * all + group * inner;
-                let to = &mut to[tap * inner * width..(tap + 1) * inner * width];
-                // SAFETY: `w` holds `columns` rows of `all` channels from `start` on.
-                unsafe { pack::columns(w[start..].as_ptr(), 1, all as isize, inner, columns, width, to) };
-            }
-        });
+    });
+}
+
+/// Correlation of the output gradients for the input positions of one residue.
+fn residue_correlation<E: Real>(shape: &ConvShape, base: [usize; 3], axes: &[Residue; 3]) -> Correlation<'static, E> {
+    // Without taps along one axis, these positions have no contribution.
+    let empty = axes.iter().any(|axis| axis.count == 0);
+    Correlation {
+        kernels: E::kernels(),
+        geometry: Geometry {
+            input: shape.output,
+            channels: shape.out_channels,
+            output: [0, 1, 2].map(|axis| axes[axis].outputs),
+            taps: [0, 1, 2].map(|axis| if empty { 0 } else { axes[axis].count }),
+            step: [0, 1, 2].map(|axis| axes[axis].step),
+            low: [0, 1, 2].map(|axis| axes[axis].low),
+            strides: [1; 3],
+        },
+        batch: shape.batch,
+        groups: shape.groups,
+        inputs: shape.group_out(),
+        outputs: shape.group_in(),
+        extent: shape.input,
+        base,
+        step: shape.strides,
+        bias: None,
+        relu: false,
+        accumulate: false,
     }
 }
 
-/// Packs columns of the kernel of one group: `(group, column, columns, width, to)`.
-type PackPanel<'a, E> = &'a (dyn Fn(usize, usize, usize, usize, &mut [E]) + Sync);
+/// Packs columns of the kernel of one group: `(correlation, group, column, columns, width, to)`.
+type PackPanel<'a, E> = &'a (dyn Fn(usize, usize, usize, usize, usize, &mut [E]) + Sync);
 
 impl<E: Real> Correlation<'_, E> {
-    fn run(&self, pool: &ThreadPool, x: &[E], y: &mut [E], scratch: &mut Scratch, pack: PackPanel<'_, E>) {
-        let lanes = self.kernels.lanes;
-        let vectors = self.outputs.div_ceil(lanes).min(2);
-        let width = vectors * lanes;
-        let panels = self.outputs.div_ceil(width);
-        let steps = self.geometry.taps.iter().product::<usize>() * self.inputs;
-        let packed = scratch.take::<E>(self.groups * panels * steps * width);
-        pool.run_chunks(packed, (steps * width).max(1), &|index, to| {
-            let (group, column) = (index / panels, index % panels * width);
-            pack(group, column, width.min(self.outputs - column), width, to);
-        });
+    /// Runs correlations that differ in geometry only, strip by strip, so that all read a strip while it is in cache.
+    fn run(
+        correlations: &[Self],
+        pool: &ThreadPool,
+        x: &[E],
+        y: &mut [E],
+        scratch: &mut Scratch,
+        pack: PackPanel<'_, E>,
+    ) {
+        let Some(Self { kernels, geometry, batch, groups, outputs, .. }) = correlations.first() else {
+            return;
+        };
+        let vectors = outputs.div_ceil(kernels.lanes).min(2);
+        let width = vectors * kernels.lanes;
+        let panels = outputs.div_ceil(width);
+        let sizes = correlations.iter().map(|correlation| groups * panels * correlation.steps() * width);
+        let mut rest = scratch.take::<E>(sizes.clone().sum());
+        let mut packed: Vec<&[E]> = Vec::with_capacity(correlations.len());
+        for (number, (correlation, size)) in correlations.iter().zip(sizes).enumerate() {
+            let (own, others) = rest.split_at_mut(size);
+            pool.run_chunks(own, (correlation.steps() * width).max(1), &|index, to| {
+                let (group, column) = (index / panels, index % panels * width);
+                pack(number, group, column, width.min(outputs - column), width, to);
+            });
+            packed.push(own);
+            rest = others;
+        }
 
-        let geometry = &self.geometry;
-        let [depth, height, _] = geometry.output;
-        let rows = geometry.rows_per_task(self.batch, ENOUGH_TASKS);
+        let [depth, height, columns] =
+            [0, 1, 2].map(|axis| correlations.iter().map(|c| c.geometry.output[axis]).max().unwrap_or(0));
+        let segments: Vec<_> = correlations.iter().map(|correlation| correlation.in_place(vectors)).collect();
+        let rows = geometry.rows_per_task(*batch, ENOUGH_TASKS);
+        let line = geometry.strides[2] * geometry.channels;
+        let piece = if columns * line > LONG_LINE { (PIECE / line).clamp(FEWEST_COLUMNS, columns) } else { columns };
+        let pieces = columns.div_ceil(piece);
         let strips = height.div_ceil(rows);
-        let units = self.batch * depth * strips;
-        let parts = (ENOUGH_TASKS / units).clamp(1, panels);
+        let units = batch * depth * strips * pieces;
+        let parts = (ENOUGH_TASKS / units).clamp(1, groups * panels);
         let image = geometry.input.iter().product::<usize>() * geometry.channels;
         let y = SharedMut::new(y);
-        let packed = &*packed;
         pool.run(units * parts, &|task| {
             let (unit, part) = (task / parts, task % parts);
-            let (rest, strip) = (unit / strips, unit % strips);
+            let (rest, piece) = (unit / pieces, unit % pieces);
+            let (rest, strip) = (rest / strips, rest % strips);
             let (n, d) = (rest / depth, rest % depth);
-            let range = [strip * rows, ((strip + 1) * rows).min(height)];
-            let columns = [part * panels / parts, (part + 1) * panels / parts];
-            with_local(|local| {
-                let copy = local.take::<E>(geometry.copy_len(range[1] - range[0]));
-                let x = &x[n * image..(n + 1) * image];
-                // SAFETY: strips and panels of different tasks are disjoint in `y`.
-                unsafe { self.strip(x, [n, d], range, columns, [vectors, panels], packed, copy, &y) };
-            });
+            for ((correlation, segments), packed) in correlations.iter().zip(&segments).zip(&packed) {
+                let [depth, height, width] = correlation.geometry.output;
+                let strip = Strip {
+                    image: &x[n * image..(n + 1) * image],
+                    n,
+                    d,
+                    rows: strip * rows..((strip + 1) * rows).min(height),
+                    columns: piece * columns / pieces..((piece + 1) * columns / pieces).min(width),
+                    panels: part * groups * panels / parts..(part + 1) * groups * panels / parts,
+                };
+                if d >= depth || strip.rows.is_empty() || strip.columns.is_empty() {
+                    continue;
+                }
+                with_local(|local| {
+                    let size = correlation.geometry.padded_len(strip.rows.len(), strip.columns.len());
+                    let copy = local.take::<E>(if segments.is_some() { 0 } else { size });
+                    // SAFETY: strips, panels and positions of different correlations are disjoint in `y`.
+                    unsafe { correlation.strip(&strip, segments.as_deref(), [vectors, panels], packed, copy, &y) };
+                });
+            }
         });
     }
 
-    /// Computes a strip of rows for some panels of output channels.
+    /// Steps of the sum of an output.
+    fn steps(&self) -> usize {
+        self.geometry.taps.iter().product::<usize>() * self.inputs
+    }
+
+    /// Segments of a row that read the image in place, if that costs no more than tiles of a copy with zeros around it: a tile
+    /// costs as much as some pixels, and segments leave taps out.
+    fn in_place(&self, vectors: usize) -> Option<Vec<Segment>> {
+        let geometry = &self.geometry;
+        let pixels = self.kernels.rows[vectors - 1];
+        let cost = |outputs: usize, taps: usize| (outputs + TILE_COST * outputs.div_ceil(pixels)) * taps;
+        let segments = geometry.segments();
+        let costs: usize = segments.iter().map(|(outputs, taps)| cost(outputs.len(), taps.len())).sum();
+        let padded = cost(geometry.output[2], geometry.taps[2]);
+        (!geometry.needs_padding() || costs <= padded + padded / 64).then_some(segments)
+    }
+
+    /// Computes a strip of outputs for some panels of output channels.
     ///
     /// # Safety
-    /// `packed` holds every panel, and no other task writes these rows and panels of `y`.
+    /// `packed` holds every panel, and no other task writes these outputs of the panels.
     unsafe fn strip(
         &self,
-        image: &[E],
-        [n, d]: [usize; 2],
-        rows: [usize; 2],
-        columns: [usize; 2],
+        strip: &Strip<'_, E>,
+        segments: Option<&[Segment]>,
         [vectors, panels]: [usize; 2],
         packed: &[E],
         copy: &mut [E],
@@ -214,54 +270,126 @@ impl<E: Real> Correlation<'_, E> {
         let geometry = &self.geometry;
         let lanes = self.kernels.lanes;
         let width = vectors * lanes;
-        let steps = geometry.taps.iter().product::<usize>() * self.inputs;
+        let steps = self.steps();
         let channels = self.outputs * self.groups;
-        let patch = geometry.patch(image, d, rows, copy);
-        let mut taps = Vec::with_capacity(geometry.taps.iter().product());
-        geometry.offsets(self.groups, &patch, &mut taps);
-        let run = geometry.runs(self.groups).1 * self.inputs;
-        // Taps outside the image contribute nothing: those of the first axis with several taps are left out.
-        let axis = usize::from(geometry.taps[0] == 1);
-        let per_tap = taps.len() / geometry.taps[axis].max(1);
+        let &Strip { image, n, d, .. } = strip;
+        let first = [d, strip.rows.start, strip.columns.start];
+        let all = [(strip.columns.clone(), 0..geometry.taps[2])];
+        let size = [strip.rows.len(), strip.columns.len()];
+        let patch = match segments {
+            Some(_) => geometry.in_place(image, first),
+            None => geometry.padded(image, first, size, copy),
+        };
+        let segments = segments.unwrap_or(&all);
+        let mut taps = Taps::new(geometry, self.groups);
+        for row in strip.rows.clone() {
+            for (_, columns) in segments {
+                taps.list(geometry, &patch, [d, row], columns, width * self.inputs);
+            }
+        }
         let depth = (n * self.extent[0] + self.base[0] + d * self.step[0]) * self.extent[1];
         let pixel_stride = geometry.strides[2] * geometry.channels;
-        for index in self.groups * columns[0]..self.groups * columns[1] {
-            let (panel, group) = (index / self.groups, index % self.groups);
+        for index in strip.panels.clone() {
+            let (group, panel) = (index / panels, index % panels);
             let column = panel * width;
             let present = width.min(self.outputs - column);
             let vectors_used = present.div_ceil(lanes);
             let b = packed[(group * panels + panel) * steps * width..][..steps * width].as_ptr();
             let out = group * self.outputs + column;
-            for row in rows[0]..rows[1] {
-                let inside = geometry.taps_inside(axis, if axis == 0 { d } else { row });
-                let taps = &taps[inside.start * per_tap..inside.end * per_tap];
-                let b = b.wrapping_add(inside.start * per_tap * run * width);
-                let a =
-                    patch.base.wrapping_add((row - rows[0]) * geometry.strides[1] * patch.row + group * self.inputs);
-                let line = (depth + self.base[1] + row * self.step[1]) * self.extent[2];
-                for [start, end] in even(0, geometry.output[2], self.kernels.rows[vectors - 1]) {
-                    let pixel = line + self.base[2] + start * self.step[2];
-                    let tile = Tile {
-                        a: a.wrapping_add(start * pixel_stride),
-                        a_stride: pixel_stride,
-                        taps: taps.as_ptr(),
-                        tap_count: taps.len(),
-                        run,
-                        b,
-                        b_stride: width,
-                        ahead: b,
-                        ahead_stride: 0,
-                        c: y.as_ptr().wrapping_add(pixel * channels + out),
-                        c_stride: self.step[2] * channels,
-                        last: present - (vectors_used - 1) * lanes,
-                        bias: self.bias.map_or(null(), |bias| bias[out..out + present].as_ptr()),
-                        relu: self.relu,
-                        accumulate: self.accumulate,
-                    };
-                    // SAFETY: the patch covers the window of every pixel, the panel all steps; C by the caller.
-                    unsafe { self.kernels.tile(false, end - start, vectors_used)(&tile) };
+            for row in strip.rows.clone() {
+                let a = patch
+                    .base
+                    .wrapping_add(group * self.inputs + (row - strip.rows.start) * geometry.strides[1] * patch.row);
+                let line = (depth + self.base[1] + row * self.step[1]) * self.extent[2] + self.base[2];
+                for (number, (outputs, columns)) in segments.iter().enumerate() {
+                    let (start, end) = (outputs.start.max(strip.columns.start), outputs.end.min(strip.columns.end));
+                    if start >= end {
+                        continue;
+                    }
+                    let list = taps.lists[(row - strip.rows.start) * segments.len() + number].clone();
+                    for [start, end] in even(start, end, self.kernels.rows[vectors - 1]) {
+                        let pixel = line + start * self.step[2];
+                        let tile = Tile {
+                            a: a.wrapping_add((start - strip.columns.start) * pixel_stride),
+                            a_stride: pixel_stride,
+                            taps: taps.a[list.start..].as_ptr(),
+                            tap_count: list.len(),
+                            run: taps.run(columns) * self.inputs,
+                            b,
+                            b_taps: taps.b[list.start..].as_ptr(),
+                            b_stride: width,
+                            ahead: b,
+                            ahead_stride: 0,
+                            c: y.as_ptr().wrapping_add(pixel * channels + out),
+                            c_stride: self.step[2] * channels,
+                            last: present - (vectors_used - 1) * lanes,
+                            bias: self.bias.map_or(null(), |bias| bias[out..out + present].as_ptr()),
+                            relu: self.relu,
+                            accumulate: self.accumulate,
+                        };
+                        // SAFETY: the taps lie inside the image or the copy, the panel has all steps; C by the caller.
+                        unsafe { self.kernels.tile(false, end - start, vectors_used)(&tile) };
+                    }
                 }
             }
         }
+    }
+}
+
+/// Outputs of a task, and the range of its panels, numbered over all groups.
+struct Strip<'a, E> {
+    image: &'a [E],
+    n: usize,
+    d: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    panels: Range<usize>,
+}
+
+/// Offsets in A and B of the taps of segments of rows.
+struct Taps {
+    a: Vec<usize>,
+    b: Vec<usize>,
+    /// Taps of each segment.
+    lists: Vec<Range<usize>>,
+    /// Taps along the width are one run of contiguous memory.
+    contiguous: bool,
+}
+
+impl Taps {
+    fn new(geometry: &Geometry, groups: usize) -> Self {
+        Self { a: Vec::new(), b: Vec::new(), lists: Vec::new(), contiguous: groups == 1 && geometry.step[2] == 1 }
+    }
+
+    /// Length of a run of some taps along the width.
+    fn run(&self, columns: &Range<usize>) -> usize {
+        if self.contiguous {
+            columns.len()
+        } else {
+            1
+        }
+    }
+
+    /// Lists the taps inside the image for row `row` at depth `depth`; one tap of B has `size` elements.
+    fn list<E>(
+        &mut self,
+        geometry: &Geometry,
+        patch: &Patch<E>,
+        [depth, row]: [usize; 2],
+        columns: &Range<usize>,
+        size: usize,
+    ) {
+        let [_, kh, kw] = geometry.taps;
+        let first = self.a.len();
+        for d in geometry.taps_inside(0, depth) {
+            for h in geometry.taps_inside(1, row) {
+                let start = d * patch.plane + h * geometry.step[1] * patch.row;
+                for w in columns.clone().step_by(self.run(columns).max(1)) {
+                    self.a.push(start + w * geometry.step[2] * geometry.channels);
+                    self.b.push(((d * kh + h) * kw + w) * size);
+                }
+            }
+        }
+        self.lists.push(first..self.a.len());
     }
 }

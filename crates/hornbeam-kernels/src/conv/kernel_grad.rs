@@ -5,17 +5,14 @@
 //! Gradients through a relu or pooling are expanded a few rows at a time, and the bias gradient is summed along with it.
 //! The crate's README shows the loop levels.
 
-use super::cast;
-use super::output_grad::{expand_row, mask_rows, sum_rows, OutputGrad, WidenTo};
+use super::output_grad::{GradRows, OutputGrad, WidenTo};
 use super::patch::{Geometry, Patch};
-use super::ConvShape;
+use super::{tap_grad, ConvShape};
 use crate::gemm::types::{Kernels, Real, Tile};
 use crate::gemm::{even, pack};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain, Scratch};
 use crate::window::PoolElement;
-use std::any::TypeId;
-use std::ops::Range;
 use std::ptr::null;
 
 /// Maximum number of partial sums.
@@ -28,8 +25,7 @@ const BLOCK_WORK: usize = 1 << 18;
 struct KernelGrad<'a, E: Real, G> {
     kernels: &'static Kernels<E>,
     shape: &'a ConvShape,
-    grad: OutputGrad<'a, G>,
-    row_kernels: RowKernels<E, G>,
+    rows_of_grad: GradRows<'a, E, G>,
     geometry: Geometry,
     /// Number of runs of contiguous taps, and the rows (tap, input channel) of each run.
     runs: usize,
@@ -38,13 +34,6 @@ struct KernelGrad<'a, E: Real, G> {
     panels: usize,
     rows_per_unit: usize,
     strips: usize,
-}
-
-/// Kernels on rows of gradients, for the instruction set of the calling thread.
-struct RowKernels<E, G> {
-    mask: unsafe fn(&[G], &[G], &mut [E]),
-    expand: unsafe fn(&ConvShape, usize, &[G], &[u8], &mut [E]),
-    sum: unsafe fn(&[E], &mut [E]),
 }
 
 /// Computes the kernel gradient, and the bias gradient if requested. The output gradient may have a narrower type.
@@ -64,17 +53,29 @@ pub(super) fn kernel_grad<E: Real + PoolElement, G: WidenTo<E> + Plain>(
         }
         return;
     }
+    if tap_grad::suits(shape) {
+        let job = tap_grad::TapGrad::new(shape, grad, pool.threads());
+        return in_blocks(pool, job.blocks, dw, db, scratch, |out, biases| job.run(pool, x, out, biases));
+    }
     let job = KernelGrad::new(shape, grad);
     let partition = Partition::new(&job, dw.len());
-    let Partition { blocks, .. } = partition;
-    let channels = shape.out_channels;
-    let (partial, biases) = scratch.take2::<E, E>(
-        if blocks > 1 { blocks * dw.len() } else { 0 },
-        if db.is_some() { blocks * channels } else { 0 },
-    );
+    in_blocks(pool, partition.blocks, dw, db, scratch, |out, biases| job.run(pool, &partition, x, out, biases));
+}
+
+/// Calls `body` with the partial sums of `blocks` blocks, and those of the bias gradient if requested, and adds them in order.
+fn in_blocks<E: Real + PoolElement>(
+    pool: &ThreadPool,
+    blocks: usize,
+    dw: &mut [E],
+    db: Option<&mut [E]>,
+    scratch: &mut Scratch,
+    body: impl FnOnce(&mut [E], Option<&mut [E]>),
+) {
+    let channels = db.as_ref().map_or(0, |db| db.len());
+    let (partial, biases) = scratch.take2::<E, E>(if blocks > 1 { blocks * dw.len() } else { 0 }, blocks * channels);
     biases.fill(E::ZERO);
     let out = if blocks > 1 { &mut *partial } else { &mut *dw };
-    job.run(pool, &partition, x, out, db.is_some().then_some(&mut *biases));
+    body(out, db.is_some().then_some(&mut *biases));
     if let Some(db) = db {
         db.fill(E::ZERO);
         for part in biases.chunks_exact(channels) {
@@ -135,8 +136,7 @@ impl<'a, E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'a, E, G> {
         Self {
             kernels,
             shape,
-            grad,
-            row_kernels: RowKernels { mask: mask_rows::<E, G>(), expand: expand_row::<E, G>(), sum: sum_rows::<E>() },
+            rows_of_grad: GradRows::new(shape, grad),
             geometry,
             runs,
             rows: run * shape.group_in(),
@@ -189,11 +189,7 @@ impl<E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'_, E, G> {
         let (copy, packed, expanded) = local.take3::<E, E, E>(
             self.geometry.copy_len(self.rows_per_unit),
             panel,
-            if TypeId::of::<G>() == TypeId::of::<E>() && matches!(self.grad, OutputGrad::Plain(_)) {
-                0
-            } else {
-                self.rows_per_unit * line
-            },
+            if self.rows_of_grad.in_place() { 0 } else { self.rows_per_unit * line },
         );
         let mut taps = Vec::with_capacity(self.rows_per_unit);
         for unit in units[0]..units[1] {
@@ -203,41 +199,13 @@ impl<E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'_, E, G> {
             let patch = self.geometry.patch(&x[n * image..(n + 1) * image], d, rows, copy);
             taps.clear();
             taps.extend((0..rows[1] - rows[0]).map(|r| r * shape.strides[1] * patch.row));
-            let dy = self.gradients(rest * height + rows[0]..rest * height + rows[1], expanded);
+            let pixels = (rest * height + rows[0]) * width..(rest * height + rows[1]) * width;
+            let dy = self.rows_of_grad.read(pixels, expanded);
             if let Some(sums) = &mut sums {
-                // SAFETY: the kernel is compiled for this machine and has no other precondition.
-                unsafe { (self.row_kernels.sum)(dy, sums) };
+                self.rows_of_grad.add(dy, sums);
             }
             // SAFETY: the caller's contract.
             unsafe { self.unit(&patch, dy, &taps, pieces, unit > units[0], dw, packed) };
-        }
-    }
-
-    /// Returns rows of the output gradient, numbered over all images, expanded if needed.
-    fn gradients<'b>(&'b self, rows: Range<usize>, expanded: &'b mut [E]) -> &'b [E] {
-        let line = self.shape.output[2] * self.shape.out_channels;
-        let range = rows.start * line..rows.end * line;
-        match self.grad {
-            OutputGrad::Plain(dy) if TypeId::of::<G>() == TypeId::of::<E>() => cast(&dy[range]),
-            OutputGrad::Plain(dy) => {
-                let expanded = &mut expanded[..range.len()];
-                expanded.iter_mut().zip(&dy[range]).for_each(|(to, dy)| *to = dy.widen());
-                expanded
-            }
-            OutputGrad::Relu { dy, y } => {
-                let expanded = &mut expanded[..range.len()];
-                // SAFETY: the kernel is compiled for this machine and has no other precondition.
-                unsafe { (self.row_kernels.mask)(&dy[range.clone()], &y[range], expanded) };
-                expanded
-            }
-            OutputGrad::Pooled { dy, codes } => {
-                let expanded = &mut expanded[..range.len()];
-                for (row, to) in rows.zip(expanded.chunks_exact_mut(line)) {
-                    // SAFETY: as above.
-                    unsafe { (self.row_kernels.expand)(self.shape, row, dy, codes, to) };
-                }
-                expanded
-            }
         }
     }
 
@@ -301,6 +269,7 @@ impl<E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'_, E, G> {
                     tap_count: taps.len(),
                     run: shape.output[2],
                     b,
+                    b_taps: null(),
                     b_stride,
                     ahead: b,
                     ahead_stride: 0,

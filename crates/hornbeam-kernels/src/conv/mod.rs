@@ -16,6 +16,7 @@ mod output_grad;
 mod patch;
 mod prepared;
 mod rounded;
+mod tap_grad;
 mod tune;
 mod winograd;
 

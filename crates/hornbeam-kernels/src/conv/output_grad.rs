@@ -5,6 +5,8 @@ use crate::dtype::{bf16, f16, Element};
 use crate::multiversion;
 use crate::scratch::Plain;
 use crate::window::PoolElement;
+use std::any::TypeId;
+use std::ops::Range;
 
 /// Code of a pooled value without a gradient, because the relu is inactive.
 pub const MASKED: u8 = 4;
@@ -70,6 +72,68 @@ impl<T> OutputGrad<'_, T> {
                 assert_eq!(codes.len(), dy.len(), "expected one code per gradient");
             }
         }
+    }
+}
+
+/// Rows of an [`OutputGrad`], expanded to gradients of the output itself.
+pub(super) struct GradRows<'a, E, G> {
+    shape: &'a ConvShape,
+    grad: OutputGrad<'a, G>,
+    // Kernels for the instruction set of the submitting thread.
+    mask: unsafe fn(&[G], &[G], &mut [E]),
+    expand: unsafe fn(&ConvShape, usize, &[G], &[u8], &mut [E]),
+    sum: unsafe fn(&[E], &mut [E]),
+}
+
+impl<'a, E: PoolElement<Acc = E> + Plain, G: WidenTo<E> + Plain> GradRows<'a, E, G> {
+    pub fn new(shape: &'a ConvShape, grad: OutputGrad<'a, G>) -> Self {
+        Self { shape, grad, mask: mask_rows::<E, G>(), expand: expand_row::<E, G>(), sum: sum_rows::<E>() }
+    }
+
+    /// Returns true if nothing is to be expanded.
+    pub fn in_place(&self) -> bool {
+        TypeId::of::<G>() == TypeId::of::<E>() && matches!(self.grad, OutputGrad::Plain(_))
+    }
+
+    /// Returns true if rows are expanded one by one, not in parts.
+    pub fn by_row(&self) -> bool {
+        matches!(self.grad, OutputGrad::Pooled { .. })
+    }
+
+    /// Returns the gradients of a range of output pixels, numbered over all images, expanded if needed; full rows if they
+    /// are expanded [`by_row`](Self::by_row).
+    pub fn read<'b>(&'b self, pixels: Range<usize>, expanded: &'b mut [E]) -> &'b [E] {
+        let channels = self.shape.out_channels;
+        let range = pixels.start * channels..pixels.end * channels;
+        match self.grad {
+            OutputGrad::Plain(dy) if TypeId::of::<G>() == TypeId::of::<E>() => cast(&dy[range]),
+            OutputGrad::Plain(dy) => {
+                let expanded = &mut expanded[..range.len()];
+                expanded.iter_mut().zip(&dy[range]).for_each(|(to, dy)| *to = dy.widen());
+                expanded
+            }
+            OutputGrad::Relu { dy, y } => {
+                let expanded = &mut expanded[..range.len()];
+                // SAFETY: the kernel is compiled for this machine and has no other precondition.
+                unsafe { (self.mask)(&dy[range.clone()], &y[range], expanded) };
+                expanded
+            }
+            OutputGrad::Pooled { dy, codes } => {
+                let expanded = &mut expanded[..range.len()];
+                let width = self.shape.output[2];
+                for (row, to) in (pixels.start / width..).zip(expanded.chunks_exact_mut(width * channels)) {
+                    // SAFETY: as above.
+                    unsafe { (self.expand)(self.shape, row, dy, codes, to) };
+                }
+                expanded
+            }
+        }
+    }
+
+    /// Adds rows of gradients to sums over pixels.
+    pub fn add(&self, dy: &[E], sums: &mut [E]) {
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
+        unsafe { (self.sum)(dy, sums) };
     }
 }
 

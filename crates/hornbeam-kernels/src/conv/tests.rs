@@ -114,7 +114,8 @@ fn shape(random: &mut Random) -> ConvShape {
     let max_extent = [0, 30, 14, 7][spatial];
     let groups = [1, 1, 1, 2, 3][random.below(5)];
     let depthwise = random.below(6) == 0;
-    let (group_in, group_out) = if depthwise { (1, 1) } else { (1 + random.below(9), 1 + random.below(40)) };
+    let (group_in, group_out) =
+        if depthwise { (1, 1) } else { ([1, 1, 12][random.below(3)] + random.below(9), 1 + random.below(40)) };
     let groups = if depthwise { 2 + random.below(40) } else { groups };
     let mut shape = ConvShape {
         batch: 1 + random.below(4),
@@ -173,6 +174,19 @@ pub(super) fn valid(batch: usize, side: usize, kernel: usize, [inputs, outputs]:
     ConvShape { output: [1, out, out], pad: [0; 3], ..same(batch, side, kernel, 1, [inputs, outputs]) }
 }
 
+/// Causal one-dimensional convolution.
+fn row(batch: usize, length: usize, kernel: usize, dilation: usize, stride: usize, channels: [usize; 2]) -> ConvShape {
+    ConvShape {
+        input: [1, 1, length],
+        output: [1, 1, length.div_ceil(stride)],
+        kernel: [1, 1, kernel],
+        strides: [1, 1, stride],
+        dilation: [1, 1, dilation],
+        pad: [0, 0, (kernel - 1) * dilation],
+        ..same(batch, 1, 1, 1, channels)
+    }
+}
+
 impl ConvShape {
     fn in_groups(self, groups: usize) -> ConvShape {
         ConvShape { groups, ..self }
@@ -216,6 +230,17 @@ fn shapes_of_real_networks() {
         same(2, 14, 3, 1, [128, 128]).in_groups(32),
         same(1, 13, 3, 2, [24, 24]).in_groups(6),
         same(1, 7, 3, 1, [64, 64]).in_groups(8),
+        // Kernel gradients tap by tap: dilated, by columns of long rows, by several images, with strides, groups, planes.
+        ConvShape { dilation: [1, 12, 12], pad: [0, 12, 12], ..same(1, 15, 3, 1, [20, 33]) },
+        ConvShape { dilation: [1, 40, 40], pad: [0, 40, 40], ..same(1, 9, 3, 1, [16, 16]) },
+        row(1, 700, 3, 64, 1, [16, 40]),
+        row(1, 600, 2, 1, 2, [15, 16]),
+        row(33, 9, 3, 1, 1, [12, 70]),
+        same(9, 8, 1, 2, [30, 96]),
+        ConvShape { pad: [0, 3, 3], output: [1, 7, 7], ..same(3, 8, 1, 2, [13, 80]) },
+        ConvShape { kernel: [1, 1, 3], pad: [0, 0, 1], ..same(6, 8, 3, 1, [29, 40]) },
+        same(2, 14, 3, 1, [64, 64]).in_groups(4),
+        ConvShape { kernel: [3, 3, 3], pad: [1; 3], input: [3, 5, 5], output: [3, 5, 5], ..same(5, 5, 3, 1, [14, 18]) },
     ] {
         for isa in Isa::available() {
             with_isa(isa, || check::<f32>(&mut random, &shape, 2e-6));

@@ -42,7 +42,9 @@ unsafe fn copy_rows<E: Real, const R: usize>(from: *const E, step: isize, k: usi
     for p in 0..k {
         // SAFETY: the caller's contract.
         unsafe {
-            let rows = from.offset(p as isize * step).cast::<[E; R]>().read_unaligned();
+            let from = from.offset(p as isize * step);
+            prefetch(from.wrapping_offset(AHEAD as isize * step));
+            let rows = from.cast::<[E; R]>().read_unaligned();
             to.add(p * R).cast::<[E; R]>().write_unaligned(rows);
         }
     }

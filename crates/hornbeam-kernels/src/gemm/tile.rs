@@ -49,6 +49,9 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
         let (mut ahead, ahead_stride) = (t.ahead, t.ahead_stride);
         for tap in 0..t.tap_count {
             let mut a = t.a.add(*t.taps.add(tap));
+            if !t.b_taps.is_null() {
+                b = t.b.add(*t.b_taps.add(tap));
+            }
             let mut remaining = run;
             if CONTIGUOUS {
                 while remaining > 0 {
@@ -70,6 +73,22 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
                 a.wrapping_add(9 * a_stride),
                 a.wrapping_add(12 * a_stride),
             ];
+            // With one vector a row, addresses take as long as products: two steps share them. More would not fit the
+            // registers of AVX2.
+            while const { N == 1 } && remaining >= 2 {
+                prefetch_far(ahead);
+                prefetch_far(ahead.wrapping_add(ahead_stride));
+                ahead = ahead.wrapping_add(2 * ahead_stride);
+                let (first, second) = (V::load(b), V::load(b.add(b_stride)));
+                rows!(I < M, {
+                    let row = a[I / 3].add(I % 3 * a_stride);
+                    acc[I][0] = V::splat(*row).mul_add(first, acc[I][0]);
+                    acc[I][0] = V::splat(*row.add(1)).mul_add(second, acc[I][0]);
+                });
+                a = a.map(|p| p.wrapping_add(2));
+                b = b.add(2 * b_stride);
+                remaining -= 2;
+            }
             while remaining > 0 {
                 prefetch_far(ahead);
                 ahead = ahead.wrapping_add(ahead_stride);

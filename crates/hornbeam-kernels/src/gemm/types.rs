@@ -11,6 +11,8 @@ pub(crate) struct Tile<E> {
     pub tap_count: usize,
     pub run: usize,
     pub b: *const E,
+    /// Start of each tap relative to `b`, or null: taps follow each other.
+    pub b_taps: *const usize,
     /// Distance between steps of k in B.
     pub b_stride: usize,
     /// Memory that later tiles read, prefetched into the L2 cache: one line at each step of k, and their distance. Need not

@@ -1,7 +1,7 @@
 //! Few taps: tensors are read in place.
 
 use super::{Patches, Placement, Window, ENOUGH_TASKS, FEW_TAPS};
-use crate::conv::patch::Geometry;
+use crate::conv::patch::{Geometry, Segment};
 use crate::conv::ConvShape;
 use crate::gemm::types::{Depthwise, DepthwiseGrad, DepthwiseTile, Real};
 use crate::gemm::{even, Activation, Epilogue};
@@ -71,28 +71,19 @@ pub(super) fn correlate<E: Real>(
     });
 }
 
-/// Splits a row of outputs into segments of at most `pixels` pixels, each with the range of taps along the width that lie
-/// inside the image for all of its pixels and outside for none.
-fn segments(geometry: &Geometry, pixels: usize) -> Vec<(Range<usize>, Range<usize>)> {
-    let inside = |pixel: usize| geometry.taps_inside(2, pixel);
-    let width = geometry.output[2];
-    let mut segments = Vec::new();
-    let mut start = 0;
-    while start < width {
-        let taps = inside(start);
-        let end = (start + 1..width).find(|&pixel| inside(pixel) != taps).unwrap_or(width);
-        segments.extend(even(start, end, pixels).map(|[first, last]| (first..last, taps.clone())));
-        start = end;
-    }
-    segments
+/// Splits the segments of a row into pieces of at most `pixels` pixels.
+fn segments(geometry: &Geometry, pixels: usize) -> Vec<Segment> {
+    let segments = geometry.segments().into_iter();
+    let split = |(range, taps): Segment| {
+        even(range.start, range.end, pixels).map(move |[first, last]| (first..last, taps.clone()))
+    };
+    segments.flat_map(split).collect()
 }
 
 /// Lists the offsets of taps inside the image for a row of outputs, relative to the first pixel of the image and to `w`.
 fn list_taps(geometry: &Geometry, [depth, row]: [usize; 2], columns: Range<usize>, to: &mut Vec<[usize; 2]>) {
     let [_, height, width] = geometry.input;
-    let at = |axis: usize, output: usize, tap: usize| {
-        (output * geometry.strides[axis] + tap * geometry.step[axis]).wrapping_add_signed(-geometry.low[axis])
-    };
+    let at = |axis: usize, output: usize, tap: usize| geometry.position(axis, output, tap);
     to.clear();
     for d in geometry.taps_inside(0, depth) {
         for h in geometry.taps_inside(1, row) {

@@ -151,6 +151,7 @@ fn shapes() -> Vec<ConvShape> {
         same(2, 8, 1, 1, [24, 12]),
         same(2, 3, 3, 1, [4, 3]),
         valid(2, 9, 5, [3, 18]),
+        same(2, 9, 5, 1, [13, 18]),
         ConvShape { input: [3, 9, 13], output: [3, 9, 13], ..same(2, 9, 3, 1, [16, 20]) },
         ConvShape { groups: 20, ..same(2, 10, 3, 1, [20, 20]) },
     ]
