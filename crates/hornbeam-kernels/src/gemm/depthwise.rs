@@ -13,6 +13,12 @@ unsafe fn convolve<V: Vector, const M: usize, const N: usize, const FULL: bool>(
     // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`; of the last block,
     // only the first `t.n` lanes of `y` and `bias` are accessed, and of `x` and `w` unless `FULL`.
     unsafe {
+        // The destination is prefetched during the accumulation.
+        rows!(I < M, {
+            columns!(J < N, {
+                prefetch(t.y.wrapping_add(I * t.y_stride + J * V::LANES));
+            });
+        });
         let mut acc = [[V::zero(); N]; M];
         for tap in 0..t.tap_count {
             let [x, w] = *t.taps.add(tap);
@@ -80,6 +86,8 @@ unsafe fn copy_row<V: Vector>(t: &PatchRow<V::Element>) {
     unsafe {
         for p in 0..t.inside {
             let (from, to) = (t.from.add(p * t.pixel_stride), t.to.add((t.before + p) * V::LANES));
+            // The next block of the pixel, which is copied when this one is computed.
+            prefetch_far(from.wrapping_add(V::LANES));
             if t.group >= V::LANES {
                 for q in 0..t.group {
                     V::splat(*from.add(q)).store(to.add(q * t.plane));
@@ -95,7 +103,7 @@ unsafe fn copy_row<V: Vector>(t: &PatchRow<V::Element>) {
                 x.permute(t.order.add(q * V::LANES)).store(to.add(q * t.plane));
             }
         }
-        for q in 0..t.group {
+        for q in 0..if t.border { t.group } else { 0 } {
             let to = t.to.add(q * t.plane);
             for p in (0..t.before).chain(t.before + t.inside..t.pixels) {
                 V::zero().store(to.add(p * V::LANES));

@@ -80,6 +80,8 @@ pub(crate) struct PatchRow<E> {
     pub before: usize,
     pub inside: usize,
     pub pixels: usize,
+    /// Write the zeros: an earlier block has not.
+    pub border: bool,
     /// Valid channels of `from` (1 ..= LANES).
     pub n: usize,
     pub group: usize,

@@ -137,9 +137,16 @@ fn correlate<E: Real>(
             patches.taps(window.rows.len()).into_iter().enumerate().map(|(tap, x)| [x, tap * lanes]).collect();
         let plane = (image * placement.extent[0] + placement.base[0] + d * placement.step[0]) * placement.extent[1];
         let tall = patches.tall(1);
+        // Rows of taps outside the image contribute nothing.
+        let per_row = geometry.taps[2] * patches.group;
+        let inside = |row: usize| match geometry.taps[0] {
+            0 | 1 => geometry.taps_inside(1, row),
+            depth => 0..depth * geometry.taps[1],
+        };
         with_local(|local| {
             let (patch, packed) = local.take2::<E, E>(patches.len(window.rows.len()), taps.len() * lanes);
-            for block in part * blocks / parts..(part + 1) * blocks / parts {
+            let part = part * blocks / parts..(part + 1) * blocks / parts;
+            for block in part.clone() {
                 patches.pack(w, block, packed);
                 let (channel, n) = patches.channels(block);
                 let mut copied = 0;
@@ -147,11 +154,13 @@ fn correlate<E: Real>(
                     // Rows are copied shortly before they are read first.
                     let start = index * geometry.strides[1];
                     if !taps.is_empty() {
-                        patches.copy(x, &window, block, copied.max(start)..start + tall, patch);
+                        patches.copy(x, &window, block, copied.max(start)..start + tall, block == part.start, patch);
                         copied = start + tall;
                     }
                     let line =
                         (plane + placement.base[1] + row * placement.step[1]) * placement.extent[2] + placement.base[2];
+                    let inside = inside(row);
+                    let taps = &taps[inside.start * per_row..inside.end * per_row];
                     for [first, end] in even(0, width, tiles.len()) {
                         let pixel = first * geometry.strides[2] * lanes;
                         let args = DepthwiseTile {
@@ -223,7 +232,7 @@ fn add_kernel_grad<E: Real>(patches: &Patches<E>, shape: &ConvShape, x: &[E], dy
         let (patch, sums) = local.take2::<E, E>(patches.len(window.rows.len()), taps.len() * lanes);
         for block in 0..patches.blocks() {
             let (channel, n) = patches.channels(block);
-            patches.copy(x, window, block, 0..patches.tall(window.rows.len()), patch);
+            patches.copy(x, window, block, 0..patches.tall(window.rows.len()), block == 0, patch);
             sums.fill(E::ZERO);
             let grads = kernels.grads[usize::from(n < lanes)];
             for [first, end] in even(0, taps.len(), grads.len()) {

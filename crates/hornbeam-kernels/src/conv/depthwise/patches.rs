@@ -1,6 +1,7 @@
 //! Patches in which the pixels of one block of channels are contiguous.
 
 use crate::conv::patch::Geometry;
+use crate::gemm::pack;
 use crate::gemm::types::{Depthwise, PatchRow, Real};
 use std::ops::Range;
 
@@ -85,8 +86,9 @@ impl<E: Real> Patches<E> {
         taps
     }
 
-    /// Copies rows `rows` of the patch, counted from the first input row of the window.
-    pub fn copy(&self, x: &[E], window: &Window, block: usize, rows: Range<usize>, patch: &mut [E]) {
+    /// Copies rows `rows` of the patch, counted from the first input row of the window. The zeros around the image are those
+    /// of an earlier block, unless `border`.
+    pub fn copy(&self, x: &[E], window: &Window, block: usize, rows: Range<usize>, border: bool, patch: &mut [E]) {
         let (geometry, lanes) = (&self.geometry, self.kernels.lanes);
         let [depth, height, width] = geometry.input;
         let from = |axis: usize, o: usize| (o * geometry.strides[axis]) as isize - geometry.low[axis];
@@ -106,6 +108,9 @@ impl<E: Real> Patches<E> {
                 let exists = d >= 0 && d < depth as isize && h >= 0 && h < height as isize;
                 let (d, h) = (d.max(0) as usize, h.max(0) as usize);
                 let pixel = ((window.image * depth + d) * height + h) * width + w0.max(0) as usize;
+                if !exists && !border {
+                    continue;
+                }
                 let inside = if exists { inside } else { 0 };
                 let args = PatchRow {
                     from: x.as_ptr().wrapping_add(pixel * geometry.channels + channel),
@@ -113,6 +118,7 @@ impl<E: Real> Patches<E> {
                     before: if inside == 0 { 0 } else { before },
                     inside,
                     pixels: self.wide,
+                    border,
                     n,
                     group: self.group,
                     order: self.order.as_ptr(),
@@ -128,10 +134,13 @@ impl<E: Real> Patches<E> {
     /// Copies the block's columns of `w`, `[rows][channels]`, with zeros in lanes without a channel.
     pub fn pack(&self, w: &[E], block: usize, to: &mut [E]) {
         let (first, n) = self.channels(block);
-        let rows = w.chunks_exact(self.geometry.channels);
-        for (w, to) in rows.zip(to.chunks_exact_mut(self.kernels.lanes)) {
-            to[..n].copy_from_slice(&w[first..first + n]);
-            to[n..].fill(E::ZERO);
+        let (channels, lanes) = (self.geometry.channels, self.kernels.lanes);
+        let rows = w.len() / channels;
+        if rows == 0 {
+            return;
         }
+        assert!(first + n <= channels);
+        // SAFETY: `w` has `rows` rows of `channels` channels.
+        unsafe { pack::columns(w[first..].as_ptr(), channels as isize, 1, rows, n, lanes, to) };
     }
 }
