@@ -41,26 +41,6 @@ multiversion! {
         factor
     }
 
-    /// Computes the sum of rows of values, `stride` apart, times their weights. It takes four rows at a time, for fewer
-    /// stores.
-    pub(super) unsafe fn weighted_sum[S, T: Float](weights: &[T], values: &[T], stride: usize, out: &mut [T]) {
-        let n = out.len();
-        out.fill(T::ZERO);
-        let (fours, rest) = weights.as_chunks::<4>();
-        for (i, &[a, b, c, d]) in fours.iter().enumerate() {
-            let row = |j: usize| &values[(4 * i + j) * stride..][..n];
-            let rows = row(0).iter().zip(row(1)).zip(row(2).iter().zip(row(3)));
-            for (out, ((w, x), (y, z))) in out.iter_mut().zip(rows) {
-                *out = *out + (a * *w + b * *x) + (c * *y + d * *z);
-            }
-        }
-        for (j, weight) in rest.iter().enumerate() {
-            for (out, value) in out.iter_mut().zip(&values[(4 * fours.len() + j) * stride..][..n]) {
-                *out = *out + *weight * *value;
-            }
-        }
-    }
-
     pub(super) unsafe fn scale_row[S, T: Float](row: &mut [T], factor: T) {
         for value in row.iter_mut() {
             *value = *value * factor;

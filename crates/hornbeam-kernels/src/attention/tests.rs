@@ -143,6 +143,7 @@ fn results_and_gradients_agree_on_every_instruction_set_and_number_of_threads() 
                 ([2, 1, 300, 70, 32, 32], Some([70, 0, 0])),
                 ([2, 8, 60, 45, 8, 12], Some([0, 0, 0])),
                 ([1, 4, 2, 700, 16, 20], Some([0, 0, 700])),
+                ([2, 8, 1, 130, 64, 144], None),
             ];
             let variants = [(false, None), (true, None), (false, Some(0.3)), (true, Some(0.6))];
             for ((extents, strides), (causal, rate)) in cases.into_iter().flat_map(|c| variants.map(|v| (c, v))) {
