@@ -6,13 +6,17 @@ use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{Plain, Scratch};
 use crate::softmax::FloatElement;
-use crate::sums::{sum, sums};
+use crate::sums::{block, sum, sums};
 use std::ops::Range;
 
 /// Minimum elements of a task.
 const TASK: usize = 1 << 13;
 /// Maximum number of blocks of rows, which have partial sums of the gradients of the parameters.
 const BLOCKS: usize = 16;
+/// Rows whose gradients are computed together, so that `gamma` and the sums over rows are loaded and stored once for both.
+const ROWS: usize = 2;
+/// Columns that they are computed for at a time. LLVM may leave a shorter loop scalar, as for [`WIDE`](crate::sums::WIDE).
+const COLUMNS: usize = 32;
 
 /// Computes the mean of a row and `1 / sqrt(variance + epsilon)`, with the variance from the deviations.
 #[inline(always)]
@@ -108,23 +112,91 @@ multiversion! {
         dgamma: &mut [T::Acc],
         dbeta: &mut [T::Acc],
     ) {
-        let count = T::Acc::from_f64(n as f64);
-        for ((x, ct), dx) in x.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
-            let (mean, scale) = moments(x, T::Acc::from_f64(epsilon));
-            let [sum_g, sum_gx] = sums([x, ct, gamma], |[x, ct, gamma]| {
-                let weighted = ct.to_acc() * gamma.to_acc();
-                [weighted, weighted * ((x.to_acc() - mean) * scale)]
-            });
-            let (mean_g, mean_gx) = (sum_g / count, sum_gx / count);
-            let sums = dgamma.iter_mut().zip(&mut *dbeta);
-            for ((((dx, x), ct), gamma), (dgamma, dbeta)) in dx.iter_mut().zip(x).zip(ct).zip(gamma).zip(sums) {
-                let (normal, ct) = ((x.to_acc() - mean) * scale, ct.to_acc());
-                *dx = T::from_acc((ct * gamma.to_acc() - mean_g - normal * mean_gx) * scale);
-                *dgamma = *dgamma + ct * normal;
-                *dbeta = *dbeta + ct;
-            }
+        let epsilon = T::Acc::from_f64(epsilon);
+        let pairs = x.len() / (n * ROWS) * ROWS * n;
+        for start in (0..pairs).step_by(n * ROWS) {
+            let rows = start..start + ROWS * n;
+            let (x, ct) = (&x[rows.clone()], &ct[rows.clone()]);
+            gradients_of_rows::<T, ROWS>(n, x, gamma, epsilon, ct, &mut dx[rows], dgamma, dbeta);
+        }
+        for start in (pairs..x.len()).step_by(n) {
+            let row = start..start + n;
+            let (x, ct) = (&x[row.clone()], &ct[row.clone()]);
+            gradients_of_rows::<T, 1>(n, x, gamma, epsilon, ct, &mut dx[row], dgamma, dbeta);
         }
     }
+}
+
+/// Statistics of a row: `[mean, scale, mean(g), mean(g * h)]`, with the names of [`layer_norm_grad`].
+#[inline(always)]
+fn statistics<T: FloatElement>(x: &[T], gamma: &[T], epsilon: T::Acc, ct: &[T]) -> [T::Acc; 4] {
+    let n = T::Acc::from_f64(x.len() as f64);
+    let mean = sum([x], |[x]| x.to_acc()) / n;
+    let [squares, sum_g, sum_gd] = sums([x, ct, gamma], |[x, ct, gamma]| {
+        let (d, g) = (x.to_acc() - mean, ct.to_acc() * gamma.to_acc());
+        [d * d, g, g * d]
+    });
+    let scale = (squares / n + epsilon).rsqrt();
+    [mean, scale, sum_g / n, sum_gd * scale / n]
+}
+
+/// Computes the input gradients of `R` rows, and adds the terms of these rows to the sums over rows, in order.
+#[inline(always)]
+fn gradients_of_rows<T: FloatElement, const R: usize>(
+    n: usize,
+    x: &[T],
+    gamma: &[T],
+    epsilon: T::Acc,
+    ct: &[T],
+    dx: &mut [T],
+    dgamma: &mut [T::Acc],
+    dbeta: &mut [T::Acc],
+) {
+    let mut of_rows = [[T::Acc::ZERO; 4]; R];
+    for (r, of_row) in of_rows.iter_mut().enumerate() {
+        *of_row = statistics(&x[r * n..(r + 1) * n], gamma, epsilon, &ct[r * n..(r + 1) * n]);
+    }
+    let done = gradients_of_columns::<T, R, COLUMNS>(0, n, x, gamma, of_rows, ct, dx, dgamma, dbeta);
+    gradients_of_columns::<T, R, 1>(done, n, x, gamma, of_rows, ct, dx, dgamma, dbeta);
+}
+
+/// Computes [`gradients_of_rows`] for blocks of `C` of the columns from `first` on. Returns the first column that is left.
+#[inline(always)]
+fn gradients_of_columns<T: FloatElement, const R: usize, const C: usize>(
+    first: usize,
+    n: usize,
+    x: &[T],
+    gamma: &[T],
+    of_rows: [[T::Acc; 4]; R],
+    ct: &[T],
+    dx: &mut [T],
+    dgamma: &mut [T::Acc],
+    dbeta: &mut [T::Acc],
+) -> usize {
+    let end = n - (n - first) % C;
+    for start in (first..end).step_by(C) {
+        let gamma: &[T; C] = block(gamma, start);
+        let mut dgammas: [T::Acc; C] = *block(dgamma, start);
+        let mut dbetas: [T::Acc; C] = *block(dbeta, start);
+        let mut gradients = [[T::ZERO; C]; R];
+        for r in 0..R {
+            let [mean, scale, mean_g, mean_gh] = of_rows[r];
+            let (x, ct): (&[T; C], &[T; C]) = (block(x, r * n + start), block(ct, r * n + start));
+            for j in 0..C {
+                let (normal, ct) = ((x[j].to_acc() - mean) * scale, ct[j].to_acc());
+                gradients[r][j] = T::from_acc((ct * gamma[j].to_acc() - mean_g - normal * mean_gh) * scale);
+                dgammas[j] = dgammas[j] + ct * normal;
+                dbetas[j] = dbetas[j] + ct;
+            }
+        }
+        // All stores follow all loads: where rows are a multiple of a page apart, a load that follows a store waits.
+        for r in 0..R {
+            dx[r * n + start..][..C].copy_from_slice(&gradients[r]);
+        }
+        dgamma[start..][..C].copy_from_slice(&dgammas);
+        dbeta[start..][..C].copy_from_slice(&dbetas);
+    }
+    end
 }
 
 /// Computes `y = (x - mean) / sqrt(variance + epsilon) * gamma + beta` for each row, with the biased variance (Ba et al.

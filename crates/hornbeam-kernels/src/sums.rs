@@ -48,7 +48,7 @@ pub(crate) fn sums<const K: usize, const M: usize, T: Copy, A: Real>(
             }
         }
     }
-    parts.map(total)
+    totals(parts)
 }
 
 /// Returns the block of `P` elements from `start` on.
@@ -81,7 +81,17 @@ fn sums_of_few<const K: usize, const M: usize, T: Copy, A: Real>(
             part[j] = part[j] + term;
         }
     }
-    parts.map(total)
+    totals(parts)
+}
+
+/// Sums the partial sums of several functions. (`array::map` might not be inlined.)
+#[inline(always)]
+fn totals<const P: usize, const M: usize, A: Real>(parts: [[A; P]; M]) -> [A; M] {
+    let mut totals = [A::ZERO; M];
+    for (result, parts) in totals.iter_mut().zip(parts) {
+        *result = total(parts);
+    }
+    totals
 }
 
 /// Sums partial sums in pairs.

@@ -89,7 +89,8 @@ fn floats_agree_with_the_definition_on_every_instruction_set() {
     for isa in Isa::available() {
         with_isa(isa, || {
             let mut random = Random::new(10);
-            for (rows, n) in [(128, 64), (1, 1), (7, 3), (300, 33), (90, 96), (20, 700), (2, 5000)] {
+            // Odd numbers of rows, since two are computed together; columns beside the blocks that are.
+            for (rows, n) in [(128, 64), (1, 1), (7, 3), (300, 33), (91, 96), (20, 700), (3, 1024), (2, 5000)] {
                 check::<f32>(&mut random, rows, n);
                 check::<f64>(&mut random, rows, n);
                 check::<f16>(&mut random, rows, n);
