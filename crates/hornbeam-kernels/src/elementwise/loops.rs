@@ -31,14 +31,18 @@ pub trait Map1 {
     type Out: Element;
     fn apply<S: Target>(x: Self::In) -> Self::Out;
     const COPIES: Copies = <Self::In as Element>::DTYPE.copies();
-    /// True if rare inputs are passed to `slow`, which may branch.
+    /// True if rare inputs are passed to `slow`.
     const RARE: bool = false;
+    /// True if `slow` may branch, and is called for rare inputs alone. Otherwise it gives the result for any input, and is
+    /// called for all of a block that has a rare one.
+    const BRANCHES: bool = true;
     #[inline(always)]
     fn is_rare(_: Self::In) -> bool {
         false
     }
-    fn slow(x: Self::In) -> Self::Out {
-        Self::apply::<Portable>(x)
+    #[inline(always)]
+    fn slow<S: Target>(x: Self::In) -> Self::Out {
+        Self::apply::<S>(x)
     }
 }
 
@@ -108,8 +112,8 @@ unsafe fn block1<S: Target, O: Map1>(src: *const O::In, dst: *mut O::Out) {
     }
     if O::RARE && x.iter().fold(false, |any, x| any | O::is_rare(*x)) {
         for j in 0..LANES {
-            if O::is_rare(x[j]) {
-                y[j] = O::slow(x[j]);
+            if !O::BRANCHES || O::is_rare(x[j]) {
+                y[j] = O::slow::<S>(x[j]);
             }
         }
     }
@@ -176,7 +180,7 @@ pub unsafe fn map1_sequential<O: Map1>(src: *const u8, dst: *mut u8, n: usize) {
         // SAFETY: the caller's contract.
         unsafe {
             let x = ptr::read_unaligned(src.add(i));
-            let y = if O::RARE && O::is_rare(x) { O::slow(x) } else { O::apply::<Portable>(x) };
+            let y = if O::RARE && O::is_rare(x) { O::slow::<Portable>(x) } else { O::apply::<Portable>(x) };
             ptr::write_unaligned(dst.add(i), y);
         }
     }
@@ -399,12 +403,14 @@ pub(super) fn with_register_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
 pub trait RealUnary {
     fn apply<S: Target, R: Real>(x: R) -> R;
     const RARE: bool = false;
+    const BRANCHES: bool = true;
     #[inline(always)]
     fn is_rare<R: Real>(_: R) -> bool {
         false
     }
-    fn slow<R: Real>(x: R) -> R {
-        Self::apply::<Portable, R>(x)
+    #[inline(always)]
+    fn slow<S: Target, R: Real>(x: R) -> R {
+        Self::apply::<S, R>(x)
     }
 }
 
@@ -424,6 +430,7 @@ impl<O: RealUnary, T: Float> Map1 for On<O, T> {
     type In = T;
     type Out = T;
     const RARE: bool = O::RARE;
+    const BRANCHES: bool = O::BRANCHES;
     #[inline(always)]
     fn apply<S: Target>(x: T) -> T {
         T::from_acc(O::apply::<S, T::Acc>(x.to_acc()))
@@ -432,8 +439,9 @@ impl<O: RealUnary, T: Float> Map1 for On<O, T> {
     fn is_rare(x: T) -> bool {
         O::is_rare(x.to_acc())
     }
-    fn slow(x: T) -> T {
-        T::from_acc(O::slow(x.to_acc()))
+    #[inline(always)]
+    fn slow<S: Target>(x: T) -> T {
+        T::from_acc(O::slow::<S, T::Acc>(x.to_acc()))
     }
 }
 

@@ -52,8 +52,26 @@ macro_rules! unary_ops {
             fn is_rare<R: Real>(x: R) -> bool {
                 x.is_far()
             }
-            fn slow<R: Real>($x: R) -> R {
-                type S = crate::simd::Portable;
+            fn slow<S: Target, R: Real>($x: R) -> R {
+                $body.1
+            }
+        }
+    };
+    // The result for common inputs, and for any input.
+    (@impl log $V:ident $x:ident $body:expr) => {
+        impl RealUnary for unary_op::$V {
+            #[inline(always)]
+            fn apply<S: Target, R: Real>($x: R) -> R {
+                $body.0
+            }
+            const RARE: bool = true;
+            const BRANCHES: bool = false;
+            #[inline(always)]
+            fn is_rare<R: Real>(x: R) -> bool {
+                x.is_log_rare()
+            }
+            #[inline(always)]
+            fn slow<S: Target, R: Real>($x: R) -> R {
                 $body.1
             }
         }
@@ -105,6 +123,9 @@ macro_rules! unary_ops {
     (@pick trig $V:ident $dtype:ident) => {
         unary_ops!(@pick float $V $dtype)
     };
+    (@pick log $V:ident $dtype:ident) => {
+        unary_ops!(@pick float $V $dtype)
+    };
     (@pick int $V:ident $dtype:ident) => {
         dispatch!(int, $dtype, T => Some(map1::<OnInt<unary_op::$V, T>>()), else None)
     };
@@ -140,7 +161,7 @@ unary_ops! {
     Abs "abs": float |x| x.abs(), signed |x| x.abs(), unsigned_identity |x| x;
     Exp "exp": float |x| x.exp::<S>();
     Expm1 "expm1": float |x| x.expm1::<S>();
-    Log "log": float |x| x.log::<S>();
+    Log "log": log |x| (x.log_common::<S>(), x.log::<S>());
     Log1p "log1p": float |x| x.log1p::<S>();
     Sqrt "sqrt": float |x| x.sqrt();
     Rsqrt "rsqrt": float |x| x.rsqrt();

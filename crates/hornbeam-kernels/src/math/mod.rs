@@ -13,7 +13,7 @@ mod single;
 mod tests;
 
 pub use gelu::{gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative};
-pub use single::{erf, erf_inv, exp, expm1, log, log1p, logistic, pow, tanh};
+pub use single::{erf, erf_inv, exp, expm1, log, log1p, log_normal, logistic, pow, tanh};
 
 use crate::simd::Target;
 use double::{acosh64, asinh64, atanh64, digamma64, erf64, erf_inv64, lgamma64};
@@ -31,6 +31,10 @@ pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self>
     fn exp<S: Target>(self) -> Self;
     fn expm1<S: Target>(self) -> Self;
     fn log<S: Target>(self) -> Self;
+    /// Computes [`Real::log`] of a number that [`Real::is_log_rare`] is false for, with the same bits.
+    fn log_common<S: Target>(self) -> Self;
+    /// Returns true for numbers that are not positive and normal, if the logarithm of others takes less time.
+    fn is_log_rare(self) -> bool;
     fn log1p<S: Target>(self) -> Self;
     fn sqrt(self) -> Self;
     fn rsqrt(self) -> Self;
@@ -186,6 +190,16 @@ impl Real for f32 {
         log::<S>(self)
     }
     #[inline(always)]
+    fn log_common<S: Target>(self) -> f32 {
+        log_normal::<S>(self)
+    }
+    #[inline(always)]
+    fn is_log_rare(self) -> bool {
+        // One comparison: the bits of other numbers are below those of the least normal one, or above the largest.
+        self.to_bits().wrapping_sub(f32::MIN_POSITIVE.to_bits())
+            >= f32::INFINITY.to_bits() - f32::MIN_POSITIVE.to_bits()
+    }
+    #[inline(always)]
     fn log1p<S: Target>(self) -> f32 {
         log1p::<S>(self)
     }
@@ -257,6 +271,14 @@ impl Real for f64 {
     #[inline(always)]
     fn log<S: Target>(self) -> f64 {
         self.ln()
+    }
+    #[inline(always)]
+    fn log_common<S: Target>(self) -> f64 {
+        self.ln()
+    }
+    #[inline(always)]
+    fn is_log_rare(self) -> bool {
+        false
     }
     #[inline(always)]
     fn log1p<S: Target>(self) -> f64 {

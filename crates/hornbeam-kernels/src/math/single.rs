@@ -91,10 +91,35 @@ fn expm1_within<S: Target>(x: f32) -> f32 {
 pub fn log<S: Target>(x: f32) -> f32 {
     let tiny = x < f32::MIN_POSITIVE;
     let scaled = if tiny { x * 8_388_608.0 } else { x };
-    // Offset so that the mantissa falls into [sqrt(1/2), sqrt(2)).
-    let bits = (scaled.to_bits() as i32).wrapping_sub(0x3f35_04f3);
-    let exponent = (bits >> 23).wrapping_sub(if tiny { 23 } else { 0 }) as f32;
+    let (exponent, f) = log_parts(scaled);
+    let y = log_of_parts::<S>(exponent.wrapping_sub(if tiny { 23 } else { 0 }) as f32, f);
+    let y = if x == f32::INFINITY { x } else { y };
+    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
+    if (x < 0.0) | x.is_nan() {
+        f32::NAN
+    } else {
+        y
+    }
+}
+
+/// Computes [`log`] of a positive normal number, with the same bits.
+#[inline(always)]
+pub fn log_normal<S: Target>(x: f32) -> f32 {
+    let (exponent, f) = log_parts(x);
+    log_of_parts::<S>(exponent as f32, f)
+}
+
+/// Returns `n` and `f` with `x = 2^n (1 + f)` and `1 + f` in `[sqrt(1/2), sqrt(2))`.
+#[inline(always)]
+fn log_parts(x: f32) -> (i32, f32) {
+    let bits = (x.to_bits() as i32).wrapping_sub(0x3f35_04f3);
     let f = f32::from_bits((bits & 0x007f_ffff).wrapping_add(0x3f35_04f3) as u32) - 1.0;
+    (bits >> 23, f)
+}
+
+/// Computes `exponent ln 2 + ln(1 + f)`.
+#[inline(always)]
+fn log_of_parts<S: Target>(exponent: f32, f: f32) -> f32 {
     let q = poly::<S, 9>(
         f,
         [
@@ -112,14 +137,7 @@ pub fn log<S: Target>(x: f32) -> f32 {
     let square = f * f;
     // Smallest parts first.
     let low = mul_add::<S>(exponent, LN2_LOW, mul_add::<S>(square * f, q, -0.5 * square));
-    let y = mul_add::<S>(exponent, LN2_HIGH, f + low);
-    let y = if x == f32::INFINITY { x } else { y };
-    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
-    if (x < 0.0) | x.is_nan() {
-        f32::NAN
-    } else {
-        y
-    }
+    mul_add::<S>(exponent, LN2_HIGH, f + low)
 }
 
 #[inline(always)]
