@@ -221,3 +221,21 @@ fn values_read_through_a_barrier_are_written_first() {
     let result = executable.run(vec![ramp(&[6])], &[]).unwrap();
     assert_eq!(values(&result[0]), values(&result[1]));
 }
+
+#[test]
+fn a_streamed_loop_gives_the_results_of_a_short_one() {
+    // Two costly steps, with more memory than a second-level cache, and a last block that is not full.
+    let run = |n: usize| {
+        let mut t = Text::default();
+        let x = t.input("float32", &[n]);
+        let (a, b) = (t.f32("tanh", &[x], &[n]), t.f32("exp", &[x], &[n]));
+        let executable = compile(&t, &[a, b]);
+        assert_eq!(executable.text(), format!("out0/in0, out1 = fused {n} [tanh exp](in0)\n"));
+        let x = buffer(&[n], &(0..n).map(|i| (i % 1000) as f32 * 0.01 - 5.0).collect::<Vec<_>>());
+        executable.run(vec![x], &[]).unwrap().iter().map(values).collect::<Vec<_>>()
+    };
+    let (short, long) = (run(1000), run(700_013));
+    for (short, long) in short.iter().zip(&long) {
+        assert!(long.iter().enumerate().all(|(i, v)| v.to_bits() == short[i % 1000].to_bits()));
+    }
+}

@@ -128,6 +128,8 @@ pub struct FusedLoop {
     pub steps: Vec<Step>,
     /// The loop is one chain, whose lanes hold [`hornbeam_kernels::elementwise::CONSTANT`] elements: it runs over any range at once.
     pub is_chain: bool,
+    /// Operands exceed the caches: blocks are short, and while one is computed, the next one's memory is prefetched.
+    pub streamed: bool,
     /// Names of the operations, in order, for tests and profiles.
     pub names: Vec<&'static str>,
     /// Relative cost of one element, in simple operations.

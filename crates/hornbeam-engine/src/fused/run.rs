@@ -121,7 +121,7 @@ impl FusedLoop {
     pub fn prefetch(&self, memory: Memory, reads: &[Operand], range: Range<usize>, except: usize) {
         for (index, (load, read)) in self.loads.iter().zip(reads).enumerate() {
             if let (Load::Contiguous { size }, true) = (load, index != except) {
-                prefetch(memory.pointer(read).wrapping_add(range.start * size), range.len() * size);
+                prefetch::<READ_FAR>(memory.pointer(read).wrapping_add(range.start * size), range.len() * size);
             }
         }
     }
@@ -246,12 +246,12 @@ impl Run<'_, '_> {
     /// As [`FusedLoop::run`]; the block lies inside the loop.
     unsafe fn block(&mut self, block: &Block) {
         // The hardware follows the streams of a single kernel by itself.
-        let streams_take_turns = self.fused.steps.len() > 1;
+        let streams_take_turns = self.fused.steps.len() > 1 && !self.fused.streamed;
         for (index, load) in self.fused.loads.iter().enumerate() {
             if let Load::Contiguous { size } = load {
                 self.table[index] = self.operands.read(index).wrapping_add(block.position * size).cast_mut();
                 if !self.operands.prefetched && streams_take_turns {
-                    prefetch(self.table[index].wrapping_add(block.n * size), block.n * size);
+                    prefetch::<READ_FAR>(self.table[index].wrapping_add(block.n * size), block.n * size);
                 }
             }
         }
@@ -259,8 +259,35 @@ impl Run<'_, '_> {
         for (index, size) in self.fused.stores.iter().enumerate() {
             self.table[first_write + index] = self.operands.write(index).wrapping_add(block.position * size);
         }
+        if self.fused.streamed && !self.operands.prefetched {
+            let streams = first_write + self.fused.stores.len();
+            let steps = self.fused.steps.len();
+            for (index, step) in self.fused.steps.iter().enumerate() {
+                let share = |index: usize| (index * streams).div_ceil(steps);
+                (share(index)..share(index + 1)).for_each(|stream| self.prefetch_stream(stream, block.n));
+                // SAFETY: guaranteed by the caller.
+                unsafe { self.steps(std::slice::from_ref(step), block) };
+            }
+            return;
+        }
         // SAFETY: guaranteed by the caller.
         unsafe { self.steps(&self.fused.steps, block) };
+    }
+
+    /// Prefetch what the next block, of `n` elements, reads from one load or writes to one store.
+    fn prefetch_stream(&self, stream: usize, n: usize) {
+        let next = |size: usize| (self.table[stream].wrapping_add(n * size).cast_const(), n * size);
+        match (self.fused.loads.get(stream), stream.checked_sub(self.fused.loads.len())) {
+            (Some(Load::Contiguous { size }), _) => {
+                let (from, bytes) = next(*size);
+                prefetch::<READ_NEAR>(from, bytes);
+            }
+            (None, Some(store)) => {
+                let (to, bytes) = next(self.fused.stores[store]);
+                prefetch::<WRITE>(to, bytes);
+            }
+            _ => {}
+        }
     }
 
     /// # Safety
@@ -320,19 +347,32 @@ impl Run<'_, '_> {
     }
 }
 
-/// Prefetch the reads of the next block: the hardware follows a stream only while it is read, and here streams take
+/// Kinds of [`prefetch`]: to the L2 cache, to the L1 cache, and to the L1 cache for writing.
+const READ_FAR: u8 = 0;
+const READ_NEAR: u8 = 1;
+const WRITE: u8 = 2;
+
+/// Prefetch memory that the next block uses: the hardware follows a stream only while it is used, and here streams take
 /// turns.
-#[cfg(target_arch = "x86_64")]
-fn prefetch(from: *const u8, bytes: usize) {
-    use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
+fn prefetch<const KIND: u8>(from: *const u8, bytes: usize) {
     for line in (0..bytes).step_by(CACHE_LINE) {
-        // SAFETY: a hint; an address outside of any buffer is no error.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(line).cast()) };
+        let at = from.wrapping_add(line);
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_ET0, _MM_HINT_T0, _MM_HINT_T1};
+            // SAFETY: a hint; an address outside of any buffer is no error.
+            unsafe {
+                match KIND {
+                    READ_FAR => _mm_prefetch::<_MM_HINT_T1>(at.cast()),
+                    READ_NEAR => _mm_prefetch::<_MM_HINT_T0>(at.cast()),
+                    _ => _mm_prefetch::<_MM_HINT_ET0>(at.cast()),
+                }
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
     }
 }
-
-#[cfg(not(target_arch = "x86_64"))]
-fn prefetch(_: *const u8, _: usize) {}
 
 struct Operands<'a> {
     memory: Memory<'a>,

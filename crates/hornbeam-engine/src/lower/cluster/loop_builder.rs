@@ -16,6 +16,14 @@ use crate::strided::{self, Dim};
 /// Lanes and streams of one block should fill no more than this much of the first-level cache.
 const BLOCK_BYTES: usize = 24 << 10;
 
+/// Elements of a block of a streamed loop: the memory of two blocks lies in the first-level cache, and few enough lines are
+/// requested at once that the kernels do not wait behind them.
+const STREAMED_BLOCK: usize = 256;
+/// Bytes of operands from which a loop is streamed: no second-level cache holds them.
+const STREAMED_BYTES: usize = 4 << 20;
+/// Mean cost of a step from which a loop is streamed: others wait for memory however it is requested.
+const STREAMED_COST: usize = 8;
+
 /// Rows of a block of moments, which make up for the merge.
 const MOMENT_ROWS: usize = 64;
 
@@ -46,7 +54,8 @@ pub fn build(
         alignment: 0,
         all_chained: tape.drafts.len() > 1 && tape.drafts.iter().all(|draft| !draft.chain_ops().is_empty()),
     };
-    let block = builder.choose_block(count, space);
+    let streamed = space.is_none() && cost >= STREAMED_COST * tape.drafts.len() && builder.is_streamed(count);
+    let block = if streamed { STREAMED_BLOCK } else { builder.choose_block(count, space) };
     let partition = space.map(|space| Partition::new(space, task_elements(count, cost, block), block));
     builder.alignment = partition.map_or(block, |partition| partition.alignment(block));
     for index in 0..tape.drafts.len() {
@@ -65,6 +74,7 @@ pub fn build(
         prologue: builder.prologue,
         steps: builder.steps,
         is_chain,
+        streamed: streamed && !is_chain,
         names: Vec::new(),
         cost,
     })
@@ -149,6 +159,18 @@ impl LoopBuilder<'_, '_> {
         let row = if row <= fits { row } else { 1 };
         let unit = [row, period].into_iter().filter(|p| p.is_multiple_of(row)).max().unwrap_or(row);
         (fits / unit).max(1) * unit
+    }
+
+    /// Return whether a loop over contiguous operands reads and writes more than the caches hold, in several steps.
+    fn is_streamed(&self, count: usize) -> bool {
+        let sizes = self.tape.loads.iter().map(|load| match load {
+            Load::Contiguous { size } => Some(*size),
+            Load::Scalar { .. } | Load::Unblocked => Some(0),
+            Load::Strided { .. } => None,
+        });
+        let stored = self.tape.drafts.iter().filter(|draft| draft.write.is_some()).map(|draft| Some(draft.out.size()));
+        let bytes: Option<usize> = sizes.chain(stored).sum();
+        self.tape.drafts.len() > 1 && bytes.is_some_and(|bytes| bytes * count >= STREAMED_BYTES)
     }
 
     fn lane(&mut self, size: usize) -> Slot {
