@@ -68,6 +68,7 @@ impl Instruction {
             Kind::Eigh { n } => product(&[9, elements, *n]),
             Kind::Eig { n } => product(&[100, elements, *n]),
             Kind::Copy { .. }
+            | Kind::OneHot { .. }
             | Kind::Gather(_)
             | Kind::Pad { .. }
             | Kind::Concatenate { .. }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{buffer, compile, ramp, values, Text};
+use common::{buffer, compile, indices, ramp, values, Text};
 use hornbeam_engine::error::Error;
 use hornbeam_engine::executable::Executable;
 
@@ -220,6 +220,35 @@ fn values_read_through_a_barrier_are_written_first() {
     let executable = compile(&t, &[before, after]);
     let result = executable.run(vec![ramp(&[6])], &[]).unwrap();
     assert_eq!(values(&result[0]), values(&result[1]));
+}
+
+#[test]
+fn integers_become_one_hot_vectors_by_one_instruction() {
+    let shape = [2, 4, 3];
+    let graph = |dtype: &str, stored: bool| {
+        let mut t = Text::default();
+        let x = t.input(dtype, &[2, 3]);
+        let wide = t.node("broadcast", &[x], dtype, &shape, "\"dims\":[0,2]");
+        let positions = t.node("iota", &[], dtype, &shape, "\"axis\":1");
+        let hits = t.node("eq", &[wide, positions], "bool", &shape, "");
+        let hot = t.node("convert", &[hits], "float32", &shape, "");
+        let outputs = [hot, hits];
+        compile(&t, &outputs[..1 + usize::from(stored)])
+    };
+    let executable = graph("int64", false);
+    assert_eq!(executable.text(), "out0 = one_hot(in0)\n");
+    let result = executable.run(vec![indices(&[&[0, 3, -1], &[2, 4, 2]])], &[]).unwrap();
+    let mut expected = [0.0; 24];
+    for (i, at) in [0, 3, -1, 2, 4, 2].into_iter().enumerate() {
+        if (0..4).contains(&at) {
+            expected[(i / 3 * 4 + at as usize) * 3 + i % 3] = 1.0;
+        }
+    }
+    assert_eq!(values(&result[0]), expected);
+    // Floats can be between positions; eight bits wrap; comparisons may be read by others.
+    for (dtype, stored) in [("float32", false), ("int8", false), ("int32", true)] {
+        assert!(graph(dtype, stored).text().contains("fused 24 ["), "{dtype} {stored}");
+    }
 }
 
 #[test]

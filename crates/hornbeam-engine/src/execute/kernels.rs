@@ -10,9 +10,10 @@ use hornbeam_kernels::resample;
 
 use crate::execute::loop_epilogue::RunningEpilogue;
 use crate::execute::{bias_relu, composites, convolution, linalg, rows, Context};
-use crate::instruction::{GemmShape, IndexShape, Instruction, Kind};
+use crate::instruction::{AxisLayout, GemmShape, IndexShape, Instruction, Kind};
 use crate::memory::Memory;
 use crate::operand::Operand;
+use crate::scalar;
 use crate::strided::{self, Dim};
 use crate::weight_cache::{elements, CachedWeight};
 
@@ -53,6 +54,7 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
             let (x, y) = (memory.read_bytes(&reads[0]), memory.write::<i32>(&writes[0]));
             index::argsort(context.pool, reads[0].dtype, x, &layout.shape(), 1, y)
         }
+        Kind::OneHot { layout } => one_hot(layout, memory, &reads[0], &writes[0], context),
         Kind::Gather(spec) => {
             let (x, at) = (memory.read_bytes(&reads[0]), memory.read_bytes(&reads[1]));
             let y = memory.write_bytes(&writes[0]);
@@ -76,6 +78,18 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         | Kind::Eigh { .. } => linalg::run(instruction, memory, context),
         other => unreachable!("{} has no kernel", other.name()),
     }
+}
+
+fn one_hot(layout: &AxisLayout, memory: Memory, indices: &Operand, out: &Operand, context: &mut Context) {
+    let (one, extents) = (scalar::from_f64(out.dtype, 1.0), layout.shape());
+    let (one, y) = (&one[..out.dtype.size()], memory.write_bytes(out));
+    dispatch!(int, indices.dtype, T => {
+        let x = memory.read::<T>(indices);
+        // Negative ones are out of range, too. Of some types every conversion succeeds.
+        #[allow(clippy::unnecessary_fallible_conversions)]
+        let index = |i: usize| usize::try_from(x[i]).unwrap_or(usize::MAX);
+        index::one_hot(context.pool, extents, &index, one, y)
+    }, else unreachable!("lowering checks that indices are integers"))
 }
 
 fn copy(dims: &[Dim], memory: Memory, from: &Operand, to: &Operand, context: &Context) {

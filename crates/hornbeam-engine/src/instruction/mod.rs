@@ -77,6 +77,10 @@ pub enum Kind {
     Argsort {
         layout: AxisLayout,
     },
+    /// The layout of the result.
+    OneHot {
+        layout: AxisLayout,
+    },
     Pad {
         shape: Vec<usize>,
         low: Vec<isize>,

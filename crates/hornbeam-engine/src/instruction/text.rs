@@ -22,6 +22,7 @@ impl Kind {
             Kind::Cumulative { op, .. } => op.name(),
             Kind::Resample(_) => "resample",
             Kind::Argsort { .. } => "argsort",
+            Kind::OneHot { .. } => "one_hot",
             Kind::Pad { .. } => "pad",
             Kind::Concatenate { .. } => "concatenate",
             Kind::Reverse { .. } => "reverse",

@@ -1,16 +1,18 @@
-//! Gather, scatter and sorting.
+//! Gather, scatter, one-hot vectors and sorting.
 //!
 //! Indices are tuples: `indices` has shape `(..batch, ..., k)`, and each row of `k` indexes the `k` axes of `x` after the
 //! batch axes. The unit of movement is the slice of all remaining axes. Out-of-range indices are clamped. Scatter applies
 //! updates in row order for any number of threads: work is split by columns of the slice or by ranges of destination
 //! rows, never by updates.
 
+mod one_hot;
 mod scatter;
 mod sort;
 #[cfg(test)]
 mod tests;
 mod top_k;
 
+pub use one_hot::one_hot;
 pub use scatter::{scatter, scatter_fused, Scatter};
 pub use sort::argsort;
 pub use top_k::top_k;

@@ -214,3 +214,22 @@ fn the_largest_elements_come_in_order_on_every_instruction_set() {
     top_k(&ThreadPool::new(1), 5000, 3, &x, &mut values, &mut indices);
     assert_eq!((values, indices), ([4999.0, 4998.0, 4997.0], [4999, 4998, 4997]));
 }
+
+#[test]
+fn one_hot_by_definition() {
+    let mut random = Random::new(12);
+    for [outer, n, inner] in
+        [[5, 7, 1], [3, 4, 6], [1, 1000, 300], [700, 3, 2], [2, 40_000, 1], [1, 1, 1], [0, 3, 2], [3, 0, 2]]
+    {
+        let at: Vec<usize> = (0..outer * inner).map(|_| random.below(n + 2)).collect();
+        for threads in [1, 3] {
+            let mut out = vec![7f32; outer * n * inner];
+            let one = 1f32.to_ne_bytes();
+            one_hot(&ThreadPool::new(threads), [outer, n, inner], &|i| at[i], &one, bytes_mut(&mut out));
+            for (i, &got) in out.iter().enumerate() {
+                let (o, k, j) = (i / inner / n, i / inner % n, i % inner);
+                assert_eq!(got, f32::from(u8::from(at[o * inner + j] == k)), "{outer} x {n} x {inner}, element {i}");
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! A cluster of elementwise nodes as one fused loop.
 
 mod loop_builder;
+mod one_hot;
 mod tape;
 
 use crate::error::Result;
@@ -20,6 +21,9 @@ const MAX_STRIDED_AXES: usize = 16;
 
 impl Lowering<'_> {
     pub(super) fn cluster(&mut self, nodes: &[NodeId]) -> Result<()> {
+        if self.one_hot(nodes) {
+            return Ok(());
+        }
         let mut tape = Tape::default();
         for &id in nodes {
             let graph = self.graph;
