@@ -28,6 +28,8 @@ const TASKS: usize = 4;
 const SUMS: usize = 1 << 20;
 /// Approximate elements of the columns of a block of source rows: a part of the L2 cache.
 const BLOCK: usize = 1 << 16;
+/// Elements of the columns of a row that is computed in parts.
+const LONG: usize = 1 << 18;
 /// Panels of pixels that a block has at least, to read a large kernel less often.
 const PANELS: usize = 4;
 /// Elements of a kernel that stays in the L2 cache, along with a block.
@@ -47,7 +49,6 @@ struct Columns<'a, E: Real> {
     stride: [usize; 3],
     step: [usize; 3],
     low: [isize; 3],
-    line: Line,
     epilogue: Epilogue<'a, E>,
 }
 
@@ -169,11 +170,12 @@ pub(super) fn kernel_grad<E: Real + PoolElement>(
 /// Kernel of one tap and channel of the result, and the distance between its channels of the source.
 type Weights<'a, E> = &'a (dyn Fn(usize, usize) -> (&'a [E], usize) + Sync);
 
-/// Rows `rows` of the result at depth `depth` of image `image`.
-struct Strip {
+/// Part `line` of the rows `rows` of the result at depth `depth` of image `image`.
+struct Strip<'a> {
     image: usize,
     depth: usize,
     rows: Range<usize>,
+    line: &'a Line,
 }
 
 /// Memory of a task.
@@ -203,7 +205,6 @@ impl<'a, E: Real> Columns<'a, E> {
             stride,
             step,
             low,
-            line: Line::new(source[2], result[2], taps[2], stride[2], step[2], low[2]),
             epilogue,
         }
     }
@@ -225,22 +226,34 @@ impl<'a, E: Real> Columns<'a, E> {
                 }
             }
         });
-        let line = width * self.channels;
-        let planes = self.stride[2] * self.channels * self.line.plane;
+        let lines = self.lines();
         // Rows of the source at the border of two strips are computed for both, so strips are several times as high as the
         // taps. Their number does not change a bit.
         let enough = if pool.threads() > 1 { TASKS * pool.threads() } else { 1 };
         let few = height.div_ceil(2 * (self.taps[1] - 1) * self.step[1] + 1);
-        let strips = enough.div_ceil(self.batch * depth).min(few).max((height * planes).div_ceil(SUMS)).min(height);
+        let strips = enough
+            .div_ceil(self.batch * depth)
+            .min(few)
+            .max((height * width * self.channels).div_ceil(SUMS))
+            .min(height);
         let (packed, y) = (&*packed, SharedMut::new(y));
-        pool.run(self.batch * depth * strips, &|task| {
-            let (rest, strip) = (task / strips, task % strips);
+        pool.run(self.batch * depth * strips * lines.len(), &|task| {
+            let (rest, line) = (task / lines.len(), &lines[task % lines.len()]);
+            let (rest, strip) = (rest / strips, rest % strips);
             let rows = strip * height / strips..(strip + 1) * height / strips;
-            let range = (rest * height + rows.start) * line..(rest * height + rows.end) * line;
-            let strip = Strip { image: rest / depth, depth: rest % depth, rows };
-            // SAFETY: strips are disjoint.
-            self.strip(x, packed, &strip, unsafe { y.range(range) });
+            self.strip(x, packed, &Strip { image: rest / depth, depth: rest % depth, rows, line }, &y);
         });
+    }
+
+    /// Parts of a row of the result: the columns of a long row would leave the cache.
+    fn lines(&self) -> Vec<Line> {
+        let length = self.result[2].div_ceil(self.stride[2]);
+        // Pixels of the source at the border of two parts are computed for both.
+        let border = (self.taps[2] - 1) * self.step[2] / self.stride[2] + 1;
+        let parts = (self.slice() * length).div_ceil(LONG).min(length.div_ceil(4 * border));
+        even(0, length, length.div_ceil(parts))
+            .map(|part| Line::new(part, self.source[2], self.taps[2], self.stride[2], self.step[2], self.low[2]))
+            .collect()
     }
 
     /// Rows of columns: the taps of one depth, with their channels.
@@ -254,9 +267,9 @@ impl<'a, E: Real> Columns<'a, E> {
     }
 
     /// Computes a strip of the result.
-    fn strip(&self, x: &[E], packed: &[E], strip: &Strip, y: &mut [E]) {
+    fn strip(&self, x: &[E], packed: &[E], strip: &Strip<'_>, y: &SharedMut<'_, E>) {
         let width = 2 * self.kernels.lanes;
-        let (line, height) = (&self.line, strip.rows.len());
+        let (line, height) = (strip.line, strip.rows.len());
         let planes = self.stride[2] * self.channels;
         let sources = self.source_rows(strip);
         let enough = (BLOCK / (self.slice() * line.pitch)).max((PANELS * width).div_ceil(line.pitch));
@@ -280,13 +293,16 @@ impl<'a, E: Real> Columns<'a, E> {
                 let image = (strip.image * self.source[0] + depth) * self.source[1];
                 for block in 0..blocks {
                     let rows = [block, block + 1].map(|block| sources.start + block * sources.len() / blocks);
-                    self.columns(x, image, rows, self.taps_used(strip, rows), kernel, stride, &mut buffers);
+                    self.columns(x, image, rows, self.taps_used(strip, rows), line, kernel, stride, &mut buffers);
                     self.add(strip, rows, buffers.columns, stride, sums);
                 }
             }
-            for (sums, y) in sums.chunks_exact(planes * line.plane).zip(y.chunks_exact_mut(y.len() / height)) {
-                // SAFETY: the kernel is compiled for this machine and has no other precondition.
-                unsafe { (self.rows.finish)(sums, line.plane, y, self.epilogue) };
+            let row = (strip.image * self.result[0] + strip.depth) * self.result[1] + strip.rows.start;
+            for (row, sums) in (row..).zip(sums.chunks_exact(planes * line.plane)) {
+                let part = [line.part.start, line.part.end].map(|j| (j * self.stride[2]).min(self.result[2]));
+                let part = part.map(|column| (row * self.result[2] + column) * self.channels);
+                // SAFETY: strips are disjoint; the kernel is compiled for this machine.
+                unsafe { (self.rows.finish)(sums, line.plane, y.range(part[0]..part[1]), self.epilogue) };
             }
         });
     }
@@ -299,13 +315,13 @@ impl<'a, E: Real> Columns<'a, E> {
     }
 
     /// Row of the strip to which a row of the source contributes by `tap`, if there is one.
-    fn row_of(&self, strip: &Strip, source: usize, tap: usize) -> Option<usize> {
+    fn row_of(&self, strip: &Strip<'_>, source: usize, tap: usize) -> Option<usize> {
         let row = usize::try_from((source * self.stride[1] + tap * self.step[1]) as isize - self.low[1]).ok()?;
         strip.rows.contains(&row).then(|| row - strip.rows.start)
     }
 
     /// Rows of the source that contribute to a strip.
-    fn source_rows(&self, strip: &Strip) -> Range<usize> {
+    fn source_rows(&self, strip: &Strip<'_>) -> Range<usize> {
         let used = |source: &usize| (0..self.taps[1]).any(|tap| self.row_of(strip, *source, tap).is_some());
         let first = (0..self.source[1]).find(used).unwrap_or(0);
         let last = (first..self.source[1]).rfind(used).map_or(first, |last| last + 1);
@@ -313,7 +329,7 @@ impl<'a, E: Real> Columns<'a, E> {
     }
 
     /// Taps along the height by which some rows of the source contribute to a strip.
-    fn taps_used(&self, strip: &Strip, [start, end]: [usize; 2]) -> Range<usize> {
+    fn taps_used(&self, strip: &Strip<'_>, [start, end]: [usize; 2]) -> Range<usize> {
         let used = |tap: &usize| (start..end).any(|source| self.row_of(strip, source, *tap).is_some());
         let first = (0..self.taps[1]).find(used).unwrap_or(0);
         first..(first..self.taps[1]).rfind(used).map_or(first, |last| last + 1)
@@ -326,6 +342,7 @@ impl<'a, E: Real> Columns<'a, E> {
         image: usize,
         [start, end]: [usize; 2],
         taps: Range<usize>,
+        line: &Line,
         kernel: &[E],
         stride: usize,
         buffers: &mut Buffers<'_, E>,
@@ -333,15 +350,15 @@ impl<'a, E: Real> Columns<'a, E> {
         let (lanes, inner) = (self.kernels.lanes, self.inner);
         let width = 2 * lanes;
         let source = &x[(image + start) * self.source[2] * inner..(image + end) * self.source[2] * inner];
-        let pixels = self.line.lead + (end - start) * self.line.pitch;
-        let (taps_of_a_matrix, line) = ([0], 64 / size_of::<E>());
+        let pixels = line.lead + (end - start) * line.pitch;
+        let (taps_of_a_matrix, cache_line) = ([0], 64 / size_of::<E>());
         let group = buffers.panels.len() / (width * inner);
         let rows = [taps.start, taps.end].map(|tap| tap * self.taps[2] * self.channels);
         for first in (0..pixels).step_by(group * width) {
             let panels = || (first..pixels.min(first + group * width)).step_by(width);
-            let ahead = source.as_ptr().wrapping_add(self.pixels_before(first + group * width) * inner);
+            let ahead = source.as_ptr().wrapping_add(self.pixels_before(line, first + group * width) * inner);
             for (panel, to) in panels().zip(buffers.panels.chunks_exact_mut(width * inner)) {
-                self.pack(source, panel, to);
+                self.pack(source, line, panel, to);
             }
             let tiles = self.tiles().filter(|tile| tile[0] < rows[1] && tile[1] > rows[0]);
             for (index, [row, last]) in tiles.enumerate() {
@@ -356,8 +373,8 @@ impl<'a, E: Real> Columns<'a, E> {
                         b_taps: null(),
                         b_stride: width,
                         // The pixels of the next panel, a line at each step.
-                        ahead: ahead.wrapping_add(index * inner * line),
-                        ahead_stride: if index * lanes < width { line } else { 0 },
+                        ahead: ahead.wrapping_add(index * inner * cache_line),
+                        ahead_stride: if index * lanes < width { cache_line } else { 0 },
                         c: buffers.columns[row * stride + panel..].as_mut_ptr(),
                         c_stride: stride,
                         last: lanes,
@@ -374,29 +391,29 @@ impl<'a, E: Real> Columns<'a, E> {
     }
 
     /// Number of pixels before a panel, which is counted with the zeros between rows.
-    fn pixels_before(&self, panel: usize) -> usize {
-        let (from, wide) = (panel.saturating_sub(self.line.lead), self.source[2]);
-        from / self.line.pitch * wide + (from % self.line.pitch).min(wide)
+    fn pixels_before(&self, line: &Line, panel: usize) -> usize {
+        let from = panel.saturating_sub(line.lead);
+        from / line.pitch * self.source[2] + line.source.start + (from % line.pitch).min(line.source.len())
     }
 
     /// Packs a panel of pixels, counted with the zeros between rows.
-    fn pack(&self, source: &[E], panel: usize, to: &mut [E]) {
-        let (inner, wide) = (self.inner, self.source[2]);
-        let (lead, pitch, width) = (self.line.lead, self.line.pitch, to.len() / inner);
+    fn pack(&self, source: &[E], line: &Line, panel: usize, to: &mut [E]) {
+        let inner = self.inner;
+        let (lead, pitch, width) = (line.lead, line.pitch, to.len() / inner);
         let row = panel.saturating_sub(lead) / pitch;
-        if panel < lead + row * pitch || panel + width > lead + row * pitch + wide {
+        if panel < lead + row * pitch || panel + width > lead + row * pitch + line.source.len() {
             to.fill(E::ZERO);
         }
-        for (row, line) in source.chunks_exact(wide * inner).enumerate().skip(row) {
+        for (row, pixels) in source.chunks_exact(self.source[2] * inner).enumerate().skip(row) {
             // Part of the row that lies in the panel.
             let begin = lead + row * pitch;
-            let (first, last) = (begin.max(panel), (begin + wide).min(panel + width));
+            let (first, last) = (begin.max(panel), (begin + line.source.len()).min(panel + width));
             if begin >= panel + width {
                 break;
             }
             if first < last {
-                let from = line[(first - begin) * inner..(last - begin) * inner].as_ptr();
-                let to = to[first - panel..].as_mut_ptr();
+                let [from, end] = [first, last].map(|pixel| (line.source.start + pixel - begin) * inner);
+                let (from, to) = (pixels[from..end].as_ptr(), to[first - panel..].as_mut_ptr());
                 // SAFETY: `from` holds these pixels, and `to` has `inner` steps of `width`.
                 unsafe { pack::transpose(from, inner as isize, last - first, inner, to, width) };
             }
@@ -404,8 +421,8 @@ impl<'a, E: Real> Columns<'a, E> {
     }
 
     /// Adds the columns of some rows of the source to the sums of a strip.
-    fn add(&self, strip: &Strip, [start, end]: [usize; 2], columns: &[E], stride: usize, sums: &mut [E]) {
-        let line = &self.line;
+    fn add(&self, strip: &Strip<'_>, [start, end]: [usize; 2], columns: &[E], stride: usize, sums: &mut [E]) {
+        let line = strip.line;
         let mut offsets = Vec::with_capacity(self.taps[2]);
         for source in start..end {
             for tap in 0..self.taps[1] {

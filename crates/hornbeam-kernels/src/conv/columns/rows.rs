@@ -3,6 +3,7 @@
 use crate::gemm::types::Real;
 use crate::gemm::{pack, Activation, Epilogue};
 use crate::multiversion;
+use std::ops::Range;
 
 /// Elements that are added at a time.
 pub(super) const CHUNK: usize = 16;
@@ -19,9 +20,13 @@ impl<E: Real> RowKernels<E> {
     }
 }
 
-/// Layout of a row of pixels. Position `j * stride + residue` of the result is element `j` of the plane of its residue.
+/// Layout of a part of a row. Position `j * stride + residue` of the result is element `j - part.start` of the plane of
+/// its residue.
 pub(super) struct Line {
-    /// Residue and offset of `j` from the source pixel, for each tap along the width.
+    pub part: Range<usize>,
+    /// Pixels of the source that contribute to the part.
+    pub source: Range<usize>,
+    /// Residue and offset of the element from the source pixel, for each tap along the width.
     pub taps: Vec<(usize, isize)>,
     /// Elements of a plane, in full chunks.
     pub plane: usize,
@@ -31,18 +36,23 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn new(source: usize, result: usize, taps: usize, stride: usize, step: usize, low: isize) -> Self {
-        let positions = (0..taps).map(|tap| (tap * step) as isize - low);
-        let taps: Vec<_> =
-            positions.map(|p| (p.rem_euclid(stride as isize) as usize, p.div_euclid(stride as isize))).collect();
-        let length = result.div_ceil(stride);
-        let left = taps.iter().map(|tap| tap.1).fold(0, isize::max);
-        let right = taps.iter().map(|tap| length as isize - source as isize - tap.1).fold(0, isize::max);
+    pub fn new([start, end]: [usize; 2], source: usize, taps: usize, stride: usize, step: usize, low: isize) -> Self {
+        let stride = stride as isize;
+        let positions = || (0..taps).map(|tap| (tap * step) as isize - low);
+        let shifts = || positions().map(|position| position.div_euclid(stride));
+        let inside = |pixel: Option<isize>| pixel.unwrap_or(0).clamp(0, source as isize);
+        let first = inside(shifts().map(|shift| start as isize - shift).min());
+        let last = inside(shifts().map(|shift| end as isize - shift).max()).max(first);
+        let shift_of_part = first - start as isize;
+        let left = shifts().map(|shift| shift + shift_of_part).fold(0, isize::max);
+        let right = shifts().map(|shift| end as isize - shift - last).fold(0, isize::max);
         Self {
-            taps,
-            plane: length.next_multiple_of(CHUNK),
+            part: start..end,
+            source: first as usize..last as usize,
+            taps: positions().zip(shifts()).map(|(p, s)| (p.rem_euclid(stride) as usize, s + shift_of_part)).collect(),
+            plane: (end - start).next_multiple_of(CHUNK),
             lead: left as usize,
-            pitch: source + left.max(right) as usize,
+            pitch: (last - first + left.max(right)) as usize,
         }
     }
 }

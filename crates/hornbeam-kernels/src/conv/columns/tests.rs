@@ -5,8 +5,9 @@ use crate::simd::{with_isa, Isa};
 use crate::testing::Random;
 
 /// First layers of real networks, smaller: several strips, strides above and below the extent of the kernel.
-fn first_layers() -> [ConvShape; 10] {
+fn first_layers() -> [ConvShape; 11] {
     let line = ConvShape { input: [1, 1, 500], output: [1, 1, 106], ..same(2, 1, 1, 1, [1, 24]) };
+    let long = ConvShape { input: [1, 1, 15_000], output: [1, 1, 7461], ..same(1, 1, 1, 1, [1, 5]) };
     let volume = ConvShape { input: [5, 9, 9], output: [5, 9, 9], ..same(2, 9, 3, 1, [3, 20]) };
     let sparse = ConvShape { dilation: [1, 2, 3], pad: [0, 2, 3], ..same(2, 17, 3, 1, [2, 16]) };
     [
@@ -18,6 +19,8 @@ fn first_layers() -> [ConvShape; 10] {
         valid(9, 13, 3, [12, 33]),
         same(1, 40, 9, 1, [3, 32]),
         ConvShape { kernel: [1, 1, 80], strides: [1, 1, 4], ..line },
+        // A row of several parts.
+        ConvShape { kernel: [1, 1, 80], strides: [1, 1, 2], ..long },
         ConvShape { kernel: [3, 3, 3], pad: [1; 3], ..volume },
         sparse,
     ]
