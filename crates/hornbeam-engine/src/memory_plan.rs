@@ -132,10 +132,16 @@ fn last_uses(program: &Program) -> Vec<usize> {
     for (index, instruction) in program.instructions.iter().enumerate() {
         instruction.reads.iter().chain(&instruction.writes).for_each(|o| last[o.buffer as usize] = index);
     }
+    let mut returned = vec![false; program.inputs.len()];
+    for source in &program.sources {
+        if let OutputSource::Input(n) = source {
+            returned[*n as usize] = true;
+        }
+    }
     for (buffer, info) in program.buffers.iter().enumerate() {
         let outlives = match info.location {
             Location::Output(_) => true,
-            Location::Input(n) => program.sources.contains(&OutputSource::Input(n)),
+            Location::Input(n) => returned[n as usize],
             _ => false,
         };
         if outlives {

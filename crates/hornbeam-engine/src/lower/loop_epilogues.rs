@@ -42,6 +42,8 @@ struct InstructionList {
     instructions: Vec<Option<Instruction>>,
     readers: Vec<Vec<usize>>,
     writer: Vec<Option<usize>>,
+    /// The instructions that may overwrite each buffer, and some that have moved since.
+    overwriters: Vec<Vec<usize>>,
 }
 
 impl InstructionList {
@@ -50,6 +52,7 @@ impl InstructionList {
             instructions: Vec::with_capacity(instructions.len()),
             readers: vec![Vec::new(); program.buffers.len()],
             writer: vec![None; program.buffers.len()],
+            overwriters: vec![Vec::new(); program.buffers.len()],
         };
         for instruction in instructions {
             list.instructions.push(None);
@@ -66,6 +69,12 @@ impl InstructionList {
             }
         }
         instruction.writes.iter().for_each(|write| self.writer[write.buffer as usize] = Some(index));
+        for (_, read) in in_place_pairs(&instruction) {
+            let overwriters = &mut self.overwriters[instruction.reads[read].buffer as usize];
+            if overwriters.last() != Some(&index) {
+                overwriters.push(index);
+            }
+        }
         self.instructions[index] = Some(instruction);
     }
 
@@ -75,10 +84,6 @@ impl InstructionList {
             self.readers[read.buffer as usize].retain(|&reader| reader != index);
         }
         Some(instruction)
-    }
-
-    fn between(&self, first: usize, last: usize) -> impl Iterator<Item = &Instruction> {
-        self.instructions[first + 1..last].iter().flatten()
     }
 
     /// The loop that alone reads the result of the producer at `index`, element by element.
@@ -148,11 +153,14 @@ impl InstructionList {
 
     /// Return whether the producer at `from` can run at `to`: no instruction in between may overwrite an operand of it.
     fn can_sink(&self, producer: &Instruction, from: usize, to: usize) -> bool {
-        let overwrites = |other: &Instruction| {
-            let reads = |read: usize| producer.reads.iter().any(|operand| operand.buffer == other.reads[read].buffer);
-            in_place_pairs(other).into_iter().any(|(_, read)| reads(read))
+        let overwrites = |&other: &usize, buffer: u32| {
+            let reads = |instruction: &Instruction| {
+                in_place_pairs(instruction).into_iter().any(|(_, read)| instruction.reads[read].buffer == buffer)
+            };
+            from < other && other < to && self.instructions[other].as_ref().is_some_and(reads)
         };
-        !self.between(from, to).any(overwrites)
+        let buffers = producer.reads.iter().map(|operand| operand.buffer);
+        !buffers.into_iter().any(|b| self.overwriters[b as usize].iter().any(|other| overwrites(other, b)))
     }
 
     fn fuse(&mut self, program: &Program, producer: usize, Consumer { index, source, target }: Consumer) {

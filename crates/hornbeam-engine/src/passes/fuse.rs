@@ -381,9 +381,12 @@ fn hoist(graph: &Graph, units: Vec<Unit>) -> Vec<Unit> {
             if unit != usize::MAX && unit != index {
                 follows = follows.max(unit);
             }
-            // Only an operand of a result's type can be overwritten.
-            let others = readers.get(&s).into_iter().flatten().filter(|_| results.contains(&&graph.node(s).types[0]));
-            for &reader in others.filter(|&&r| r != index) {
+            // Only an operand of a result's type can be overwritten. A learning rate has as many readers as there are
+            // weights.
+            if !results.contains(&&graph.node(s).types[0]) {
+                continue;
+            }
+            for &reader in readers.get(&s).into_iter().flatten().filter(|&&r| r != index) {
                 // Units that are hoisted themselves do not count.
                 if consumed[reader] || matches!(units[reader], Unit::Single(_)) {
                     follows = follows.max(reader);

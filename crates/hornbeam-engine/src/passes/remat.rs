@@ -85,6 +85,8 @@ struct Remat<'a> {
     readers: Vec<Vec<NodeId>>,
     /// Nodes that can be read from memory, as decided so far.
     in_memory: Vec<bool>,
+    /// Outputs of the graph.
+    is_output: Vec<bool>,
 }
 
 /// The nodes that a cluster would add to compute a value, and the values that it would read.
@@ -105,7 +107,8 @@ impl<'a> Remat<'a> {
         }
         let mut in_memory = vec![false; graph.nodes.len()];
         graph.outputs.iter().for_each(|v| in_memory[v.node as usize] = true);
-        Remat { graph, units_of: units_of(graph, &units), units, readers, in_memory }
+        let is_output = in_memory.clone();
+        Remat { graph, units_of: units_of(graph, &units), units, readers, in_memory, is_output }
     }
 
     fn is_lane(&self, id: NodeId) -> bool {
@@ -144,7 +147,7 @@ impl<'a> Remat<'a> {
         path: &mut Vec<NodeId>,
         clusters: &mut Vec<(usize, Vec<NodeId>)>,
     ) -> bool {
-        if id != origin && self.graph.outputs.iter().any(|v| v.node == id) {
+        if id != origin && self.is_output[id as usize] {
             return false;
         }
         self.readers[id as usize].iter().all(|&reader| {
