@@ -37,6 +37,41 @@ fn bias_and_relu_are_fused_into_the_product() {
 }
 
 #[test]
+fn loops_multiply_by_transposed_operands_without_a_copy() {
+    let program = |combine: &str| {
+        let mut body = Text::default();
+        let (c, w) = (body.input("float32", &[1, 4]), body.input("float32", &[4, 4]));
+        let contract = "\"contract\":[[1],[0]],\"batch\":[[],[]]";
+        let y = match combine {
+            "multiply" => body.node("dot_general", &[c, w], "float32", &[1, 4], contract),
+            _ => {
+                let w = body.f32("tanh", &[w], &[4, 4]);
+                body.node("dot_general", &[c, w], "float32", &[1, 4], contract)
+            }
+        };
+        let body = body.finish(&[y]);
+        let mut t = Text::default();
+        let (c, w) = (t.input("float32", &[1, 4]), t.input("float32", &[4, 4]));
+        let w = t.node("transpose", &[w], "float32", &[4, 4], "\"perm\":[1,0]");
+        let params = format!("\"body\":{body},\"carries\":1,\"sequences\":0,\"length\":2,\"reverse\":false");
+        let y = t.multi("scan", &[c, w], &[("float32", &[1, 4]), ("float32", &[2, 1, 4])], &params);
+        let y = t.node("project", &[y], "float32", &[1, 4], "\"index\":0");
+        compile(&t, &[y])
+    };
+    // Other operations read a copy, which is made once.
+    assert!(program("tanh").text().contains("copy 16"));
+    let executable = program("multiply");
+    assert!(!executable.text().contains("copy"), "{}", executable.text());
+    let (row, matrix) = (ramp(&[1, 4]), ramp(&[4, 4]));
+    let result = values(&executable.run(vec![row.clone(), matrix.clone()], &[]).unwrap()[0]);
+    let (mut expected, matrix) = (values(&row), values(&matrix));
+    for _ in 0..2 {
+        expected = (0..4).map(|j| (0..4).map(|p| expected[p] * matrix[j * 4 + p]).sum()).collect();
+    }
+    assert_eq!(result, expected);
+}
+
+#[test]
 fn products_read_transposes_by_their_strides() {
     let mut t = Text::default();
     let (x, y) = (t.input("float32", &[8, 5]), t.input("float32", &[8, 3]));

@@ -3,12 +3,14 @@
 //! [`builder`] rewrites while nodes are added (folding, identities, common subexpressions), [`bias_relu`] fuses bias
 //! and relu into contractions, [`convolution`] fuses poolings and gradients of convolutions, [`fuse`] groups
 //! elementwise nodes and orders the groups, [`remat`] selects the values that groups recompute instead of storing.
+//! [`loop_operands`] spares loops copies of transposed operands.
 //! Of the lowered program, [`order`] moves instructions, and [`memory_budget`] repeats some.
 
 pub mod bias_relu;
 pub mod builder;
 pub mod convolution;
 pub mod fuse;
+pub mod loop_operands;
 pub mod memory_budget;
 pub mod order;
 pub mod step_cost;
