@@ -4,6 +4,7 @@
 //! of threads gives the same bits. The partition of rows and columns into tasks depends on the number of threads. The crate's README shows the loop levels.
 
 mod block;
+mod byte_row;
 mod depthwise;
 pub(crate) mod half;
 mod half_row;

@@ -5,7 +5,7 @@
 //! column of B is subtracted. Sums of integers are exact in any order. B is packed by each task, panel by panel, in cache:
 //! that is quicker than memory delivers it.
 
-use super::{pack, Mat};
+use super::{byte_row, pack, Mat};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
@@ -41,6 +41,9 @@ pub fn gemm_int8(
     let quads = k.div_ceil(4);
     if c.is_empty() || quads == 0 {
         return c.fill(0.0);
+    }
+    if m == 1 && byte_row::product(pool, k, a, am, b, bm, c, scratch) {
+        return;
     }
     let words = scratch.take::<i32>(m * quads);
     pack_rows(pool, k, a, am, words);
@@ -371,9 +374,14 @@ mod tests {
 
     #[test]
     fn products_of_bytes_are_exact() {
-        for [m, n, k] in [[1, 1, 1], [1, 70, 5], [2, 64, 8], [7, 130, 33], [200, 10, 300], [13, 65, 4]] {
+        let shapes = [[2, 64, 8], [7, 130, 33], [200, 10, 300], [13, 65, 4]];
+        let rows = [[1, 1, 1], [1, 70, 5], [1, 9000, 90], [1, 300, 2000]];
+        // Rows with -128 are computed as other matrices are.
+        let cases = shapes.iter().chain(&rows).map(|shape| (shape, -128)).chain(rows.iter().map(|shape| (shape, -127)));
+        for (&[m, n, k], least) in cases {
             let (mut a, mut b) = (bytes(m * k, 1), bytes(k * n, 2));
             (a[0], b[0]) = (-128, -128);
+            a.iter_mut().for_each(|a| *a = least.max(*a));
             for (am, bm) in
                 [(Mat::row_major(m, k), Mat::row_major(k, n)), (Mat::transposed(m, m), Mat::transposed(k, k))]
             {

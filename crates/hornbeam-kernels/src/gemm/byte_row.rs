@@ -1,0 +1,114 @@
+//! Products of one row by a matrix of `int8`, summed in `int32` and returned as `float32`. Every element of the matrix is
+//! read once, so they are bound by memory bandwidth, and nothing is packed. Sums of integers are exact in any order.
+
+use super::Mat;
+use crate::multiversion;
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::Scratch;
+
+/// Rows of B that are read concurrently, each as a stream.
+const STREAMS: usize = 8;
+/// Sums of a column: products of the steps `p` and `p + LANES` are added in pairs.
+const LANES: usize = 32;
+/// Bytes of B of a task.
+const WORK: usize = 1 << 18;
+/// Maximum number of tasks, unless the sums of a task would leave the cache.
+const TASKS: usize = 16;
+/// Maximum columns of a task that reads rows: its sums take 16 KiB.
+const COLUMNS: usize = 4096;
+
+/// Computes `c = float(a @ b)` for a row `a` of `k` bytes, if the rows or the columns of `b` are contiguous and no byte of
+/// `a` is -128, as quantizers of weights and activations promise; returns false otherwise.
+pub(super) fn product(
+    pool: &ThreadPool,
+    k: usize,
+    a: &[i8],
+    am: Mat,
+    b: &[i8],
+    bm: Mat,
+    c: &mut [f32],
+    scratch: &mut Scratch,
+) -> bool {
+    let dots = bm.rows == 1 && bm.cols >= 0;
+    if !(dots || bm.cols == 1 && bm.rows >= 0) {
+        return false;
+    }
+    let n = c.len();
+    let blocks = if dots { 1 } else { n.div_ceil(COLUMNS) };
+    let tasks = (n * k).div_ceil(WORK).min(TASKS);
+    let splits = if dots { 0 } else { (tasks / blocks).clamp(1, k.div_ceil(STREAMS)) };
+    // Widened once: products of bytes fit 16 bits, which are multiplied at twice the rate of 32.
+    let (row, partial) = scratch.take2::<i16, i32>(k, splits * n);
+    for (p, step) in row.iter_mut().enumerate() {
+        *step = i16::from(a[(am.offset as isize + p as isize * am.cols) as usize]);
+    }
+    if row.contains(&-128) {
+        return false;
+    }
+    let (row, b) = (&*row, &b[bm.offset..]);
+    if dots {
+        let (dots, columns, stride) = (dot_products(), n.div_ceil(tasks), bm.cols as usize);
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
+        pool.run_chunks(c, columns, &|task, c| unsafe { dots(row, &b[task * columns * stride..], stride, c) });
+        return true;
+    }
+    let (add, width, stride) = (add_rows(), n.div_ceil(blocks), bm.rows as usize);
+    let sums = SharedMut::new(partial);
+    pool.run(blocks * splits, &|task| {
+        let (first, split) = (task / splits * width, task % splits);
+        let columns = width.min(n - first);
+        // SAFETY: tasks write disjoint parts.
+        let sums = unsafe { sums.range(split * n + first..split * n + first + columns) };
+        sums.fill(0);
+        let [start, end] = [split, split + 1].map(|split| split * k / splits);
+        // SAFETY: as above.
+        unsafe { add(&row[start..end], &b[start * stride + first..], stride, sums) };
+    });
+    for (j, c) in c.iter_mut().enumerate() {
+        *c = partial[j..].iter().step_by(n).sum::<i32>() as f32;
+    }
+    true
+}
+
+multiversion! {
+    /// Computes the products of `a` and columns of B, `stride` bytes apart.
+    unsafe fn dot_products[S](a: &[i16], b: &[i8], stride: usize, c: &mut [f32]) {
+        for (j, c) in c.iter_mut().enumerate() {
+            let b = &b[j * stride..][..a.len()];
+            let mut sums = [0; LANES];
+            let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<{ 2 * LANES }>(), b.as_chunks::<{ 2 * LANES }>());
+            for (a, b) in a.iter().zip(b) {
+                for i in 0..LANES {
+                    sums[i] += i32::from(pair(a[i], b[i], a[LANES + i], b[LANES + i]));
+                }
+            }
+            let rest: i32 = a_rest.iter().zip(b_rest).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+            *c = (sums.iter().sum::<i32>() + rest) as f32;
+        }
+    }
+
+    /// Adds multiples of rows of B, `stride` bytes apart, to `sums`.
+    unsafe fn add_rows[S](a: &[i16], b: &[i8], stride: usize, sums: &mut [i32]) {
+        let n = sums.len();
+        let (groups, rest) = a.as_chunks::<STREAMS>();
+        for (group, a) in groups.iter().enumerate() {
+            let rows: [&[i8]; STREAMS] = std::array::from_fn(|i| &b[(group * STREAMS + i) * stride..][..n]);
+            for (j, sum) in sums.iter_mut().enumerate() {
+                for i in (0..STREAMS).step_by(2) {
+                    *sum += i32::from(pair(a[i], rows[i][j], a[i + 1], rows[i + 1][j]));
+                }
+            }
+        }
+        for (p, a) in (groups.len() * STREAMS..).zip(rest) {
+            for (sum, &b) in sums.iter_mut().zip(&b[p * stride..][..n]) {
+                *sum += i32::from(*a) * i32::from(b);
+            }
+        }
+    }
+}
+
+/// The sum of two products. It fits 16 bits, as no element of A is -128.
+#[inline(always)]
+fn pair(a: i16, b: i8, other_a: i16, other_b: i8) -> i16 {
+    a * i16::from(b) + other_a * i16::from(other_b)
+}
