@@ -259,6 +259,10 @@ fn convolutions(criterion: &mut Criterion) {
     bench.conv("ResNet-20", "32x32x16 -> 32, 1x1 / 2", &same(128, 32, 1, 2, [16, 32]));
     bench.conv("ResNet-20", "16x16x32 -> 32, 3x3", &same(128, 16, 3, 1, [32, 32]));
     bench.conv("ResNet-20", "8x8x64 -> 64, 3x3", &same(128, 8, 3, 1, [64, 64]));
+    bench.conv("few channels", "224x224x3 -> 64, 7x7 / 2", &same(8, 224, 7, 2, [3, 64]));
+    bench.conv("few channels", "224x224x3 -> 96, 4x4 / 4", &same(8, 224, 4, 4, [3, 96]));
+    bench.conv("few channels", "64x64x64 -> 1, 3x3", &same(8, 64, 3, 1, [64, 1]));
+    bench.conv("few channels", "64x64x64 -> 12, 3x3", &same(4, 64, 3, 1, [64, 12]));
     bench.conv("other convolutions", "56x56x64 -> 64, 1x1", &same(8, 56, 1, 1, [64, 64]));
     bench.conv("other convolutions", "14x14x256 -> 256, 3x3", &same(8, 14, 3, 1, [256, 256]));
     let depthwise = ConvShape { groups: 96, ..same(32, 28, 3, 1, [96, 96]) };
