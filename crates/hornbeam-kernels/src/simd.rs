@@ -139,12 +139,13 @@ impl Copies {
 /// Returns true on a CPU of AMD.
 pub fn is_amd() -> bool {
     #[cfg(target_arch = "x86_64")]
-    {
-        let vendor = std::arch::x86_64::__cpuid(0);
-        return [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD";
-    }
+    let vendor = {
+        let leaf = std::arch::x86_64::__cpuid(0);
+        [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes)
+    };
     #[cfg(not(target_arch = "x86_64"))]
-    false
+    let vendor = [[0u8; 4]; 3];
+    vendor.as_flattened() == b"AuthenticAMD"
 }
 
 /// Instruction set as a type, known to generic bodies at compile time.

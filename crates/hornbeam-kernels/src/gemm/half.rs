@@ -106,8 +106,8 @@ fn widen_matrices<T: Half>(
     }
 }
 
-pub(super) fn product<T: Half>(pool: &ThreadPool, product: Product<'_, T>, scratch: &mut Scratch) {
-    if let Err(product) = half_row::product(pool, product, scratch) {
+pub(super) fn product<T: Half>(pool: &ThreadPool, mut product: Product<'_, T>, scratch: &mut Scratch) {
+    if !half_row::product(pool, &mut product, scratch) {
         wide_product(pool, product, scratch);
     }
 }

@@ -71,23 +71,20 @@ multiversion! {
     }
 }
 
-/// Computes the product if it has a single row or column and its matrix can be read in place; returns it otherwise.
-pub(super) fn product<'a, T: Half>(
-    pool: &ThreadPool,
-    product: Product<'a, T>,
-    scratch: &mut Scratch,
-) -> Result<(), Product<'a, T>> {
-    let Product { batch, m, n, k, .. } = product;
+/// Computes the product if it has a single row or column and its matrix can be read in place; returns false otherwise.
+pub(super) fn product<T: Half>(pool: &ThreadPool, product: &mut Product<'_, T>, scratch: &mut Scratch) -> bool {
+    let Product { batch, m, n, k, .. } = *product;
     // A product of one column is the transpose of a product of one row.
     let transposed = |mat: Mat| Mat { rows: mat.cols, cols: mat.rows, ..mat };
     let (count, a, am, b, bm) = match (m, n) {
         (1, _) => (n, product.a, product.am, product.b, product.bm),
         (_, 1) => (m, product.b, transposed(product.bm), product.a, transposed(product.am)),
-        _ => return Err(product),
+        _ => return false,
     };
     let is_wide = bm.cols == 1 && bm.rows >= 0;
-    if !is_wide && !(bm.rows == 1 && bm.cols >= 0) {
-        return Err(product);
+    let is_tall = bm.rows == 1 && bm.cols >= 0;
+    if !(is_wide || is_tall) {
+        return false;
     }
     let (kernel, widen) = (if is_wide { wide::<T>() } else { dots::<T>() }, widen_slice::<T>());
     let stride = if is_wide { bm.rows } else { bm.cols } as usize;
@@ -140,5 +137,5 @@ pub(super) fn product<'a, T: Half>(
         }
         round(l * count, sums);
     }
-    Ok(())
+    true
 }

@@ -148,11 +148,10 @@ impl<'a> Operand<'a> {
     }
 }
 
-pub(super) fn product(pool: &ThreadPool, product: Product<'_, bf16>, scratch: &mut Scratch) {
-    let product = match half_row::product(pool, product, scratch) {
-        Ok(()) => return,
-        Err(product) => product,
-    };
+pub(super) fn product(pool: &ThreadPool, mut product: Product<'_, bf16>, scratch: &mut Scratch) {
+    if half_row::product(pool, &mut product, scratch) {
+        return;
+    }
     let (m, n) = (product.m, product.n);
     match tile::pairs().filter(|_| has_native_bfloat16() || m * n < WIDENING * (m + n)) {
         Some(kernels) => product_of_pairs(kernels, pool, product, scratch),
