@@ -238,6 +238,24 @@ def test_while_loop_with_captures(rng: np.random.Generator) -> None:
     both(body, floats(rng, 40), floats(rng, 40))
 
 
+def test_nested_loops_multiply_by_a_transposed_capture_in_place(rng: np.random.Generator) -> None:
+    def body(x: Node, w: Node) -> list[Node]:
+        zero, three = p.constant(0, "int32"), p.constant(3, "int32")
+        transposed = p.transpose(w, (1, 0))
+
+        def product(y: Node) -> Node:
+            return p.tanh(p.dot_general(y, transposed, contract=((1,), (0,))))
+
+        def step(i: Node, y: Node) -> list[Node]:
+            inner = p.while_loop(lambda j, z: p.lt(j, three), lambda j, z: [j + 1, product(z)], zero, y)
+            return [i + 1, inner[1] + product(x)]
+
+        return list(p.while_loop(lambda i, y: p.lt(i, three), step, zero, x))
+
+    executable = both(body, floats(rng, 1, 6), floats(rng, 6, 6))
+    assert "copy 36" not in executable.text
+
+
 @pytest.mark.parametrize("flag", [True, False])
 def test_cond_runs_one_side(rng: np.random.Generator, flag: bool) -> None:
     def body(flag: Node, x: Node, y: Node) -> list[Node]:

@@ -9,17 +9,13 @@ use std::sync::Arc;
 use crate::graph::{Graph, Nested, Node, NodeId, Op, Value};
 use crate::types::TensorType;
 
-/// Return the graph with such transpositions inside of its loops.
+/// Return the graph with such transpositions inside of its loops. Those of nested loops move on when their body is
+/// compiled.
 pub fn move_transposes(graph: &Graph) -> Cow<'_, Graph> {
     let mut graph = Cow::Borrowed(graph);
     for id in 0..graph.nodes.len() {
-        let node = &graph.nodes[id];
-        let fixed = match &node.op {
-            Op::While { .. } => node.types.len(),
-            Op::Scan { carries, sequences, .. } => carries + sequences,
-            _ => continue,
-        };
-        for index in fixed..node.inputs.len() {
+        let Some(fixed) = first_fixed(&graph.nodes[id]) else { continue };
+        for index in fixed..graph.nodes[id].inputs.len() {
             if let Some((op, source)) = with_transpose_inside(&graph, &graph.nodes[id], index) {
                 let node = &mut graph.to_mut().nodes[id];
                 (node.op, node.inputs[index]) = (op, source);
@@ -29,40 +25,68 @@ pub fn move_transposes(graph: &Graph) -> Cow<'_, Graph> {
     graph
 }
 
-/// The loop with a source of a transposition in place of operand `index`.
+/// The first operand of a loop that is the same in every step.
+fn first_fixed(node: &Node) -> Option<usize> {
+    match &node.op {
+        Op::While { .. } => Some(node.types.len()),
+        Op::Scan { carries, sequences, .. } => Some(carries + sequences),
+        _ => None,
+    }
+}
+
+/// The loop with the source of a transposition in place of operand `index`.
 fn with_transpose_inside(graph: &Graph, node: &Node, index: usize) -> Option<(Op, Value)> {
     let operand = graph.node(node.inputs[index].node);
     let Op::Transpose { .. } = operand.op else { return None };
+    if !is_multiplied(node, index) {
+        return None;
+    }
     let source = operand.inputs[0];
     let inside = |body: &Nested| transpose_input(&body.0, index, &operand.op, graph.type_of(source));
-    let op = match &node.op {
-        Op::While { cond, body } => Op::While { cond: inside(cond)?, body: inside(body)? },
-        Op::Scan { body, carries, sequences, length, reverse } => {
-            let (carries, sequences, length, reverse) = (*carries, *sequences, *length, *reverse);
-            Op::Scan { body: inside(body)?, carries, sequences, length, reverse }
-        }
-        _ => return None,
-    };
+    let mut op = node.op.clone();
+    match &mut op {
+        Op::While { cond, body } => (*cond, *body) = (inside(cond), inside(body)),
+        Op::Scan { body, .. } => *body = inside(body),
+        other => unreachable!("{other:?} is not a loop"),
+    }
     Some((op, source))
 }
 
-/// The body with a transposition after input `index`; None if anything but a product reads that.
-fn transpose_input(body: &Graph, index: usize, transpose: &Op, source: &TensorType) -> Option<Nested> {
-    let input = body.nodes.iter().position(|node| node.op == Op::Input(index as u32))?;
-    let reads = |values: &[Value]| values.iter().any(|v| v.node as usize == input);
-    let multiplies = |node: &Node| matches!(node.op, Op::Dot { .. }) && !reads(&node.inputs[2..]);
-    if reads(&body.outputs) || body.nodes.iter().any(|node| reads(&node.inputs) && !multiplies(node)) {
-        return None;
+/// True if a node does nothing but multiply by operand `index`.
+fn is_multiplied(node: &Node, index: usize) -> bool {
+    let inside = |body: &Nested| {
+        let input = input_node(&body.0, index);
+        let reads = |values: &[Value]| values.iter().any(|v| v.node == input);
+        let multiplies =
+            |node: &Node| (0..node.inputs.len()).all(|i| node.inputs[i].node != input || is_multiplied(node, i));
+        !reads(&body.0.outputs) && body.0.nodes.iter().all(multiplies)
+    };
+    let is_fixed = first_fixed(node).is_some_and(|first| index >= first);
+    match &node.op {
+        Op::Dot { .. } => index < 2,
+        Op::While { cond, body } => is_fixed && inside(cond) && inside(body),
+        Op::Scan { body, .. } => is_fixed && inside(body),
+        _ => false,
     }
+}
+
+fn input_node(graph: &Graph, index: usize) -> NodeId {
+    let input = graph.nodes.iter().position(|node| node.op == Op::Input(index as u32));
+    input.unwrap_or_else(|| unreachable!("graphs have a node for each input")) as NodeId
+}
+
+/// The body with a transposition after input `index`.
+fn transpose_input(body: &Graph, index: usize, transpose: &Op, source: &TensorType) -> Nested {
     let mut graph = body.clone();
+    let input = input_node(body, index);
     // Nodes are in topological order: those after the input move by one.
     let values = graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).chain(&mut graph.outputs);
-    values.filter(|v| v.node as usize >= input).for_each(|v| v.node += 1);
-    let original = &mut graph.nodes[input];
+    values.filter(|v| v.node >= input).for_each(|v| v.node += 1);
+    let original = &mut graph.nodes[input as usize];
     let types = std::mem::replace(&mut original.types, vec![source.clone()]);
-    let inputs = vec![Value::first(input as NodeId)];
     let scope = original.scope;
-    graph.nodes.insert(input + 1, Node { op: transpose.clone(), inputs, types, scope });
+    let transposed = Node { op: transpose.clone(), inputs: vec![Value::first(input)], types, scope };
+    graph.nodes.insert(input as usize + 1, transposed);
     graph.inputs[index] = source.clone();
-    Some(Nested(Arc::new(graph)))
+    Nested(Arc::new(graph))
 }

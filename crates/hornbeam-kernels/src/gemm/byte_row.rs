@@ -8,8 +8,6 @@ use crate::scratch::Scratch;
 
 /// Rows of B that are read concurrently, each as a stream.
 const STREAMS: usize = 8;
-/// Sums of a column: products of the steps `p` and `p + LANES` are added in pairs.
-const LANES: usize = 32;
 /// Bytes of B of a task.
 const WORK: usize = 1 << 18;
 /// Maximum number of tasks, unless the sums of a task would leave the cache.
@@ -74,16 +72,8 @@ multiversion! {
     /// Computes the products of `a` and columns of B, `stride` bytes apart.
     unsafe fn dot_products[S](a: &[i16], b: &[i8], stride: usize, c: &mut [f32]) {
         for (j, c) in c.iter_mut().enumerate() {
-            let b = &b[j * stride..][..a.len()];
-            let mut sums = [0; LANES];
-            let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<{ 2 * LANES }>(), b.as_chunks::<{ 2 * LANES }>());
-            for (a, b) in a.iter().zip(b) {
-                for i in 0..LANES {
-                    sums[i] += i32::from(pair(a[i], b[i], a[LANES + i], b[LANES + i]));
-                }
-            }
-            let rest: i32 = a_rest.iter().zip(b_rest).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
-            *c = (sums.iter().sum::<i32>() + rest) as f32;
+            let products = a.iter().zip(&b[j * stride..][..a.len()]).map(|(&a, &b)| i32::from(a) * i32::from(b));
+            *c = products.sum::<i32>() as f32;
         }
     }
 
