@@ -117,7 +117,7 @@ class ProductLayer(QuantizableLayer):
         if not isinstance(format, Int8):
             return self._product(inputs, self._decoded())
         # The outputs are scaled, not the kernel: a custom gradient reads the integers, and need not be passed
-        # a kernel of floats, which would be computed even where nobody asks for the gradient.
+        # a kernel of floats, which would be computed even where the gradient is not asked for.
         outputs = self._product(inputs, ops.cast(format._get(), inputs.dtype))
         return outputs / self._align_kernel(format._get("scale"), outputs.ndim)
 
