@@ -165,8 +165,8 @@ gemm_element!(integer: i8 i16 i32 i64 u8 u16 u32 u64);
 
 /// Returns true if the CPU multiplies `bfloat16` faster than `f32`. Otherwise operands are widened.
 ///
-/// AMD's CPUs multiply pairs of `bfloat16` at twice the rate of `f32`, Intel's at half of it (but for AMX), which
-/// is no gain. Unit tests run the kernels of pairs wherever there is the instruction.
+/// AMD's CPUs multiply pairs of `bfloat16` at twice the rate of `f32` (Zen 4), Intel's at half of it (Emerald Rapids,
+/// without AMX). Unit tests run the kernels of pairs wherever there is the instruction.
 pub fn has_native_bfloat16() -> bool {
     tile::pairs().is_some() && (cfg!(test) || simd::is_amd())
 }
