@@ -1,6 +1,6 @@
-//! Winograd convolutions of `bfloat16` on CPUs that multiply pairs of them faster than `f32`: pixels are read and written as `bfloat16`,
-//! transformed points are rounded to `bfloat16`, sums are `f32`. The error is a few times that of rounding the operands,
-//! the time half that of `f32` products.
+//! Winograd convolutions of `bfloat16` on CPUs that multiply pairs of them faster than `f32`: pixels are read and written
+//! as `bfloat16`, transformed points are rounded to `bfloat16`, sums are `f32`. The error is a few times that of rounding
+//! the operands, the time half that of `f32` products.
 
 use super::winograd::{self, Kernel};
 use super::{select_algorithm, Algorithm, ConvShape, OutputGrad};
