@@ -78,6 +78,11 @@ def _along(node: Node, axis: int, weights: Tensor | np.ndarray) -> Node:
     return p.resample(node, size_constant(weights, node.dtype), axis=axis)
 
 
+def _is_equal(a: Any, b: Any) -> bool:
+    """Return whether two sizes are certainly equal; `!=` is false for sizes that are not known."""
+    return bool(a == b)
+
+
 def _nearest_places(size: int, out: int) -> Any:
     """Return the pixel of an axis that is nearest to each pixel of the result."""
     count_elements(out)
@@ -86,7 +91,7 @@ def _nearest_places(size: int, out: int) -> Any:
 
 
 def _nearest(node: Node, size: Sequence[int]) -> Node:
-    changed = [axis for axis in (1, 2) if node.shape[axis] != size[axis - 1]]
+    changed = [axis for axis in (1, 2) if not _is_equal(node.shape[axis], size[axis - 1])]
     places = [_nearest_places(node.shape[axis], size[axis - 1]) for axis in changed]
     if len(changed) < 2:
         return take(Tensor(node), places[0], changed[0]).node if changed else node
@@ -103,7 +108,7 @@ def _resized(node: Node, size: Sequence[int], method: str, antialias: bool) -> N
         return _nearest(node, size)
     for axis, out in zip((1, 2), size, strict=True):
         length = node.shape[axis]
-        if out != length:
+        if not _is_equal(out, length):
             xp = array_functions(length, out)
             node = _along(node, axis, resize_weights(length, out, method, antialias, out / length, 0.0, xp))
     return node
