@@ -13,11 +13,10 @@ import numpy as np
 from hornbeam import ops, tree
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.engines import current_engine
-from hornbeam.export.signature import signature_of
+from hornbeam.export.signature import check_graph, names_of, outside_dtype, signature_of
 from hornbeam.export.unknown_sizes import input_types, refuse_updates, trace_for_export
 from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.node import Node
-from hornbeam.models.host import host_layers
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.model_parts import weight_names
 from hornbeam.training.outputs import unique_names
@@ -104,15 +103,6 @@ def onnx_model(
     return proto, examples
 
 
-def check_graph(model: Model) -> None:
-    """Raise ValueError if a part of the model runs outside its graph."""
-    if host := host_layers(model):
-        raise ValueError(
-            f"{model.describe()} has layers for strings or hashes, which are not part of a graph: "
-            f"{', '.join(part.describe() for part in host)}. Export the part of the model after them."
-        )
-
-
 def check_size(model: Model, proto: Any) -> None:
     """Raise ValueError for an ONNX model that is too large for a file."""
     if proto.ByteSize() > _LARGEST:
@@ -127,20 +117,20 @@ def _emitted(model: Model, structure: list[Any], specs: list[Any]) -> Any:
     from hornbeam.engines.onnx.table import MAKERS, TABLE
 
     dtypes = [str(spec.dtype or "float32") for spec in specs]
-    types = input_types([(spec.shape, _outside_dtype(d)) for spec, d in zip(specs, dtypes, strict=True)])
+    types = input_types([(spec.shape, outside_dtype(d)) for spec, d in zip(specs, dtypes, strict=True)])
 
     def predict(*xs: Any) -> Any:
         inputs = [ops.cast(x, dtype) for x, dtype in zip(xs, dtypes, strict=True)]
         outputs = model(*tree.pack_sequence_as(structure, inputs), training=False)
-        return tree.map_structure(lambda y: ops.cast(y, _outside_dtype(y.dtype)), outputs)
+        return tree.map_structure(lambda y: ops.cast(y, outside_dtype(y.dtype)), outputs)
 
     trace = trace_for_export(predict, types, model.describe())
     traced = trace.traced
     refuse_updates(model, traced, "an ONNX file")
     file_names = {id(variable): name for name, variable in weight_names(model)}
     argument = structure[0] if len(structure) == 1 else structure
-    inputs = _names(getattr(model, "input_names", None), "input", argument)
-    outputs = _names(getattr(model, "output_names", None), "output", traced.result)
+    inputs = names_of(getattr(model, "input_names", None), "input", argument)
+    outputs = names_of(getattr(model, "output_names", None), "output", traced.result)
     weights = [file_names.get(id(variable), variable.path) for variable in traced.variables]
     names = unique_names([*inputs, *outputs, *weights])
     end, begin = len(inputs), len(inputs) + len(outputs)
@@ -176,24 +166,6 @@ def _all_nodes(nodes: Sequence[Any]) -> list[Any]:
     """Return the nodes, including those of nested graphs."""
     bodies = [a.g for node in nodes for a in node.attribute if a.type == a.GRAPH]
     return [*nodes, *(node for body in bodies for node in _all_nodes(body.node))]
-
-
-def _outside_dtype(dtype: str) -> str:
-    """Return the dtype of an input or output in the file: float32 for bfloat16.
-
-    onnxruntime takes and returns NumPy arrays, which have no bfloat16; float32 represents it exactly.
-    """
-    return "float32" if dtype == "bfloat16" else dtype
-
-
-def _names(model_names: Any, kind: str, structure: Tree) -> list[str]:
-    """Return names of inputs or outputs: those of the model, else keys of their structure, else numbers."""
-    paths = [path for path, _ in tree.flatten_with_path(structure)]
-    if model_names is not None and len(model_names) == len(paths):
-        return list(model_names)
-    if any(isinstance(key, str) for path in paths for key in path):
-        return ["_".join(map(str, path)) for path in paths]
-    return [kind] if len(paths) == 1 else [f"{kind}_{i}" for i in range(len(paths))]
 
 
 def _info(value: Any) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from hornbeam import tree
 from hornbeam.config import floatx
 from hornbeam.core.jit import Traced, trace_function
 from hornbeam.diagnostics.capture import preserve_rng_state
-from hornbeam.export.onnx import OPSET, check_graph, check_size, constants, drop_unused
-from hornbeam.export.signature import signature_of
+from hornbeam.export.onnx import OPSET, check_size, constants, drop_unused
+from hornbeam.export.signature import check_graph, signature_of
 from hornbeam.export.unknown_sizes import ExportTrace, input_types, trace_for_export
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
