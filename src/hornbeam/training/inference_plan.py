@@ -12,6 +12,7 @@ from hornbeam.engines.base import Bound, Engine, Executable
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import bind
+from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.trace import expanded, is_converted_int8
 
 # Executable -> nodes of the weights that it read, and its results.
@@ -28,11 +29,7 @@ class InferencePlan:
         self.engine = engine
         self.weights = weights
         self._cache = cache
-        # A prediction needs no gradient, and a nested body would hide weights from the steps below.
-        graph = expanded(graph, lambda node: node.name == "custom_gradient")
-        folded = fold_scales(graph, weights)
-        kept = int8_operands(folded) if engine.multiplies_int8 else set()
-        constant_part, self.graph, self._direct = split_constants(folded, weights, kept)
+        constant_part, self.graph, self._direct = plan_inference(graph, weights, engine)
         self._constants = engine.executable(constant_part) if constant_part.outputs else None
         self._executable = engine.executable(self.graph)
         # Nodes of the weights, and the second graph bound to the values computed from them.
@@ -64,6 +61,14 @@ class InferencePlan:
         if cached is None or cached[0] != weights:
             cached = self._cache[self._constants] = weights, self._constants.run(buffers)
         return direct + cached[1]
+
+
+def plan_inference(graph: Graph, weights: int, engine: Engine) -> tuple[Graph, Graph, list[int]]:
+    """Fold scales into weights, and split the graph for an engine; see `split_constants`."""
+    # A prediction needs no gradient, and a nested body would hide weights from the steps below.
+    graph = expanded(graph, lambda node: node.name == "custom_gradient")
+    folded = fold_scales(graph, weights)
+    return split_constants(folded, weights, int8_operands(folded) if engine.multiplies_int8 else frozenset())
 
 
 def fold_scales(graph: Graph, weights: int) -> Graph:
@@ -195,6 +200,18 @@ def int8_operands(graph: Graph) -> set[Node]:
     return operands
 
 
+def _depends_on_sizes(node: Node) -> bool:
+    """Return whether a node, apart from its inputs, depends on sizes that are not known."""
+    types = node.type if isinstance(node.type, tuple) else (node.type,)
+    return any(is_unknown(size) for t in types for size in t.shape) or any(
+        map(_has_size, node.params.values())
+    )
+
+
+def _has_size(param: Any) -> bool:
+    return any(map(_has_size, param)) if isinstance(param, tuple) else is_unknown(param)
+
+
 def split_constants(
     graph: Graph, weights: int, kept: AbstractSet[Node] = frozenset()
 ) -> tuple[Graph, Graph, list[int]]:
@@ -203,11 +220,14 @@ def split_constants(
     Returns the first graph (from all weights to values that the second one reads), the second (its inputs are
     weights that it reads unchanged, then those values, then the graph's other inputs), and the indices of the
     weights that the second one reads. Broadcasts stay in the second graph: computed once, their large results
-    would be read from memory again and again, where an engine reads the small value. So do nodes in `kept`.
+    would be read from memory again and again, where an engine reads the small value. So do nodes in `kept`,
+    and those that depend on sizes that are not known.
     """
     known = set(graph.inputs[:weights])
     constant: set[Node] = set()
     for node in graph.nodes:
+        if _depends_on_sizes(node):
+            continue
         if all(n in constant for n in node.inputs):
             constant.add(node)
         elif all(n in known or n in constant for n in node.inputs):
