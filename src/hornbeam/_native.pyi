@@ -11,6 +11,7 @@ __all__ = [
     "Call",
     "Executable",
     "Export",
+    "FrozenModel",
     "__version__",
     "compile",
     "cpu_features",
@@ -52,6 +53,29 @@ class Buffer:
 
     def item(self) -> bool | int | float:
         """Return the single element of a buffer as a Python number."""
+
+@final
+class FrozenModel:
+    """A model in a file that `Model.export(format="hornbeam")` wrote."""
+
+    @staticmethod
+    def open(path: str) -> FrozenModel:
+        """Read a file, which is mapped into memory: its bytes must not change while the model lives."""
+
+    @staticmethod
+    def from_bytes(data: bytes) -> FrozenModel:
+        """Read the bytes of a file."""
+
+    @property
+    def description(self) -> str:
+        """Signatures and metadata, as JSON."""
+
+    @property
+    def weights(self) -> list[tuple[str, str, list[int]]]:
+        """Name, dtype and shape of every weight."""
+
+    def run(self, signature: str, inputs: Sequence[Buffer]) -> list[Buffer]:
+        """Run a signature on its inputs, and return its outputs."""
 
 @final
 class Export:

@@ -121,9 +121,9 @@ fn run(py: Python<'_>, executable: &Executable, handles: &Handles<'_>, donate: &
     Ok(wrap(outputs))
 }
 
-type Handles<'py> = Vec<Bound<'py, PyBuffer>>;
+pub(crate) type Handles<'py> = Vec<Bound<'py, PyBuffer>>;
 
-fn wrap(buffers: Vec<Buffer>) -> Vec<PyBuffer> {
+pub(crate) fn wrap(buffers: Vec<Buffer>) -> Vec<PyBuffer> {
     buffers.into_iter().map(PyBuffer::new).collect()
 }
 

@@ -3,6 +3,7 @@
 
 mod buffer;
 mod executable;
+mod frozen;
 mod image;
 mod image_resize;
 
@@ -106,6 +107,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<executable::PyExecutable>()?;
     module.add_class::<executable::PyBound>()?;
     module.add_class::<executable::PyCall>()?;
+    module.add_class::<frozen::PyFrozenModel>()?;
     module.add_function(wrap_pyfunction!(executable::compile, module)?)?;
     module.add_function(wrap_pyfunction!(threads, module)?)?;
     module.add_function(wrap_pyfunction!(set_threads, module)?)?;

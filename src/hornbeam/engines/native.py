@@ -21,6 +21,7 @@ from hornbeam.engines.base import Bound, Buffer, Engine, Executable
 from hornbeam.engines.host import check_library
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import SymbolicSize
 from hornbeam.ir.types import TensorType, ValueType, dtype_name, numpy_dtype
 
 # Constants up to this size are part of the text.
@@ -29,8 +30,13 @@ INLINE_BYTES = 256
 _BFLOAT16 = numpy_dtype("bfloat16")
 # Whether profiles are printed; their graphs need scopes.
 _PRINTS_PROFILES = os.environ.get("HORNBEAM_PROFILE", "0") not in ("", "0")
-# A size that is not known says so when it is asked for its number.
-_WRITE = json.JSONEncoder(separators=(",", ":"), default=operator.index).encode
+
+
+def _write_size(size: Any) -> Any:
+    return f"={size.expression}" if isinstance(size, SymbolicSize) else operator.index(size)
+
+
+_WRITE = json.JSONEncoder(separators=(",", ":"), default=_write_size).encode
 # Parameters that follow from types, or that only the front end needs.
 _IMPLIED = frozenset({"shape", "dtype", "sizes", "stop", "input_shape", "kernel_shape"})
 
@@ -156,11 +162,19 @@ class NativeEngine(Engine):
 def _compiled(graph: Graph, profile: bool) -> _native.Executable:
     constants: list[_native.Buffer] = []
     scopes: dict[str, int] | None = {} if profile or _PRINTS_PROFILES else None
-    return _native.compile(encode(graph, constants, scopes), constants, profile)
+    text = encode(graph, constants, scopes)
+    if '"=' in text:
+        raise TypeError(
+            "the native engine runs graphs of known sizes, and this one has a size that is unknown"
+        )
+    return _native.compile(text, constants, profile)
 
 
 def encode(graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] | None = None) -> str:
     """Serialize a graph in the engine's text format.
+
+    Sizes that are not known are strings, as in "=4*batch + 1": a frozen model puts numbers in their place
+    before it compiles the text.
 
     Args:
         graph: Graph to serialize.
@@ -204,7 +218,7 @@ def _text(graph: Graph, constants: list[_native.Buffer], scopes: dict[str, int] 
 @functools.lru_cache(maxsize=4096)
 def _types(value: ValueType) -> str:
     types = (value,) if isinstance(value, TensorType) else value
-    return ",".join([f'["{t.dtype}",{list(t.shape)}]' for t in types])
+    return ",".join([f'["{t.dtype}",{_WRITE(t.shape)}]' for t in types])
 
 
 def _params(node: Node, constants: list[_native.Buffer], scopes: dict[str, int] | None) -> str:

@@ -7,9 +7,10 @@
 //! ```
 //! Values are numbered: first the inputs, then one number per node; `project` picks one of a node's several results.
 //! Parameters are those of the primitive (`"params": {"axes": [0]}`), a nested graph is an object of the same form,
-//! and a `constant` holds its bytes in hexadecimal (`"data"`) or the number of a constant buffer (`"buffer"`). For
-//! profiles, nodes may name their scope (layer): `"scope": 1` is the first of the outermost graph's `"scopes"`. The
-//! outermost graph may have a `"memory_budget"`, the bytes that a run may take with its inputs and outputs.
+//! and a `constant` holds its bytes in hexadecimal (`"data"`) or the number of a constant buffer (`"buffer"`). A `size` is
+//! a scalar of int32 that is a parameter: frozen models insert sizes of their inputs there. For profiles, nodes may name
+//! their scope (layer): `"scope": 1` is the first of the outermost graph's `"scopes"`. The outermost graph may have a
+//! `"memory_budget"`, the bytes that a run may take with its inputs and outputs.
 
 mod operations;
 pub(crate) mod params;
@@ -161,6 +162,15 @@ impl Decoder<'_> {
         if node.op == "constant" {
             let [t] = types.as_slice() else { return Err(malformed!("a constant has one type, got {}", types.len())) };
             return Ok(vec![self.constant(builder, &mut params, t)?]);
+        }
+        if node.op == "size" {
+            let [t] = types.as_slice() else { return Err(malformed!("a size has one type, got {}", types.len())) };
+            if *t != TensorType::scalar(DType::I32) {
+                return Err(malformed!("a size is a scalar of int32, declared is {t}"));
+            }
+            let mut scalar = [0u8; 8];
+            scalar[..4].copy_from_slice(&take::<i32>(&mut params, "size")?.to_ne_bytes());
+            return Ok(vec![builder.literal(scalar, t)]);
         }
         if params.contains_key("body") && node.op != "scan" {
             return self.composite(builder, &node.op, params, &inputs, &types);
