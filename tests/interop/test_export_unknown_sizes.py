@@ -14,6 +14,7 @@ import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.engines import installed
 from hornbeam.export.unknown_sizes import input_types, trace_for_export
+from hornbeam.runtime import FrozenModel
 from tests.helpers.parity.grammar import build, write
 
 RNG = np.random.default_rng(0)
@@ -155,6 +156,14 @@ def stablehlo_runner(model: hb.Model, folder: Path) -> Run:
     return lambda inputs: hb.tree.flatten(loaded.call(*inputs))
 
 
+def frozen_runner(model: hb.Model, folder: Path) -> Run:
+    path = folder / "model.hornbeam"
+    model.export(path, format="hornbeam", verbose=False)
+    frozen = FrozenModel(path)
+    names = [x.name for x in frozen.signatures["predict"].inputs]
+    return lambda inputs: list(frozen.run(dict(zip(names, inputs, strict=True))).values())
+
+
 def needs(condition: bool, packages: str) -> Any:
     return pytest.mark.skipif(not condition, reason=f"needs {packages}")
 
@@ -163,6 +172,7 @@ needs_jax = needs(
     "jax" in installed() and importlib.util.find_spec("flatbuffers") is not None, "JAX and flatbuffers"
 )
 FORMATS = [
+    pytest.param(frozen_runner, id="hornbeam"),
     pytest.param(onnx_runner, id="onnx", marks=needs("onnxruntime" in installed(), "ONNX and ONNX Runtime")),
     pytest.param(tensorflow_runner, id="saved_model", marks=needs("tensorflow" in installed(), "TensorFlow")),
     pytest.param(stablehlo_runner, id="stablehlo", marks=needs_jax),

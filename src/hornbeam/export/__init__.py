@@ -1,10 +1,10 @@
-"""Models as artifacts that run without Hornbeam: SavedModel, ONNX, StableHLO, LiteRT."""
+"""Models as artifacts for other programs: frozen models, SavedModel, ONNX, StableHLO, LiteRT."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hornbeam._internal.lazy_imports import attach
 from hornbeam.export.saved_model import ExportArchive as ExportArchive
@@ -17,7 +17,7 @@ __all__ = ["ExportArchive"]
 
 
 def _saved_model(
-    model: Model, filepath: str | os.PathLike[str], verbose: bool | None, input_signature: Tree
+    model: Model, filepath: str | os.PathLike[str], input_signature: Tree, verbose: bool | None
 ) -> None:
     from hornbeam.export.saved_model import export_saved_model
 
@@ -28,9 +28,13 @@ def _with_message(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]
     """Wrap a writer: import it on first use, and print the path that it returns."""
 
     def export(
-        model: Model, filepath: str | os.PathLike[str], verbose: bool | None, input_signature: Tree
+        model: Model,
+        filepath: str | os.PathLike[str],
+        input_signature: Tree,
+        verbose: bool | None,
+        **options: Any,
     ) -> None:
-        written = load()(model, filepath, input_signature)
+        written = load()(model, filepath, input_signature, **options)
         if verbose is not False:
             print(f"Saved to {written}")
 
@@ -55,13 +59,57 @@ def _litert() -> Callable[..., Any]:
     return export_litert
 
 
-# The formats of `Model.export`: functions of model, filepath, verbose and input_signature.
-FORMATS: dict[str, Callable[[Any, Any, bool | None, Any], None]] = {
-    "tf_saved_model": _saved_model,
-    "onnx": _with_message(_onnx),
-    "stablehlo": _with_message(_stablehlo),
-    "litert": _with_message(_litert),
+def _frozen() -> Callable[..., Any]:
+    from hornbeam.export.frozen import export_frozen
+
+    return export_frozen
+
+
+class Format(NamedTuple):
+    """A format of `Model.export`: its writer, and the keyword arguments that it takes besides."""
+
+    write: Callable[..., None]
+    options: tuple[str, ...] = ()
+
+
+FORMATS: dict[str, Format] = {
+    "tf_saved_model": Format(_saved_model),
+    "onnx": Format(_with_message(_onnx)),
+    "hornbeam": Format(_with_message(_frozen), ("labels", "preprocessing")),
+    "stablehlo": Format(_with_message(_stablehlo)),
+    "litert": Format(_with_message(_litert)),
 }
+
+
+def export_model(
+    model: Model,
+    filepath: str | os.PathLike[str],
+    format: str,
+    verbose: bool | None,
+    input_signature: Tree,
+    options: dict[str, Any],
+) -> None:
+    """Write the inference of a model: `Model.export`."""
+    check_format(format, options)
+    FORMATS[format].write(model, filepath, input_signature, verbose, **options)
+
+
+def check_format(format: str, options: Iterable[str] = ()) -> None:
+    """Raise NotImplementedError for a format, or options of it, that `Model.export` does not have."""
+    hint = " TensorFlow Lite is 'litert' here." if format in ("tflite", "lite") else ""
+    if format not in FORMATS:
+        raise NotImplementedError(
+            f"export(format={format!r}) is not in this version of Hornbeam.{hint} The format may be one of "
+            f"{', '.join(FORMATS)}, and save() writes .keras files"
+        )
+    known = FORMATS[format].options
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        takes = f"takes {', '.join(known)}" if known else "takes no further arguments"
+        raise NotImplementedError(
+            f"export(format={format!r}, {unknown[0]}=...) is not in this version of Hornbeam: the format "
+            f"{takes}"
+        )
 
 
 def export_step(

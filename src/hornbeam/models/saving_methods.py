@@ -137,9 +137,10 @@ class SavingMethods:
 
         Args:
             filepath: A folder; for "onnx" also a file that ends in ".onnx", for "litert" one that ends in
-                ".tflite".
+                ".tflite"; for "hornbeam" a file.
             format: "tf_saved_model" for TensorFlow, "onnx" for onnxruntime and others (the folder has an
-                example that runs), "stablehlo" for XLA's compilers, "litert" for phones.
+                example that runs), "hornbeam" for `hornbeam.runtime`, `hornbeam serve` and programs in C and
+                Rust (see `hornbeam.export.frozen`), "stablehlo" for XLA's compilers, "litert" for phones.
             verbose: Print what was written; None for True.
             input_signature: A structure for each argument (see `hornbeam.export.ExportArchive`), by default
                 the model's inputs with any number of rows, or with one for the last two formats. With
@@ -149,10 +150,11 @@ class SavingMethods:
                 backward pass and the optimizer's update (see docs/saving.md). The model must be compiled, and
                 stays as it is.
             batch_size: Rows of a training batch, None for any number.
-            **kwargs: None are accepted.
+            **kwargs: With "hornbeam", `labels`, a list of names of classes, and `preprocessing`, a dict that
+                says how an input is made of what a person has (see docs/frozen.md).
 
         Raises:
-            NotImplementedError: For another format.
+            NotImplementedError: For another format, and for arguments that a format does not take.
             ImportError: Without the library of the format.
             ValueError: For a model that is not built (or not compiled, for training) or cannot be written for
                 any number of rows.
@@ -160,23 +162,18 @@ class SavingMethods:
         Example:
             >>> model.export("step.onnx", format="onnx", training=True)  # doctest: +SKIP
         """
-        from hornbeam.export import FORMATS, export_step
+        from hornbeam.export import check_format, export_model, export_step
 
-        if format not in FORMATS or kwargs:
-            arguments = ", ".join([f"format={format!r}", *kwargs])
-            hint = " TensorFlow Lite is 'litert' here." if format in ("tflite", "lite") else ""
-            raise NotImplementedError(
-                f"export({arguments}) is not in this version of Hornbeam.{hint} The format may be one of "
-                f"{', '.join(FORMATS)}, without further arguments, and save() writes .keras files"
-            )
+        model = cast("Model", self)
         if training:
-            export_step(cast("Model", self), filepath, format, verbose, input_signature, batch_size)
+            check_format(format, kwargs)
+            export_step(model, filepath, format, verbose, input_signature, batch_size)
         elif batch_size is not None:
             raise ValueError(
                 "batch_size needs training=True. For inference fix the batch size in input_signature."
             )
         else:
-            FORMATS[format](self, filepath, verbose, input_signature)
+            export_model(model, filepath, format, verbose, input_signature, kwargs)
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
         """Return all variables as nested dicts, one level for each part of a path.

@@ -17,6 +17,7 @@ import numpy as np
 from hornbeam._internal.terminal import columns, folded
 from hornbeam.core import registry
 from hornbeam.errors import ModelFileError
+from hornbeam.runtime import FrozenModel
 from hornbeam.saving.arrays import ENDINGS, arrays_in
 from hornbeam.saving.building import parse_config
 from hornbeam.saving.checkpoint import training_summary, verify_checkpoint
@@ -70,7 +71,7 @@ class Inspection:
 
     Attributes:
         path: Path of the file.
-        kind: "model", "weights", "checkpoint" or "arrays".
+        kind: "model", "weights", "checkpoint", "frozen model" or "arrays".
         nbytes: Size of the file.
         version: Version of Keras that wrote it, or for which Hornbeam wrote it, if the file has it.
         writer: Version of Hornbeam, if that wrote it.
@@ -107,7 +108,8 @@ class Inspection:
     def __str__(self) -> str:
         writer = f", written by Keras {self.version}" if self.version else ""
         if self.writer:
-            writer = f", written by Hornbeam {self.writer} for Keras {self.version}"
+            target = f" for Keras {self.version}" if self.version else ""
+            writer = f", written by Hornbeam {self.writer}{target}"
         lines = [f"{self.path}: {self.kind}, {self.nbytes:,} bytes{writer}, {self.parameters:,} parameters"]
         lines += [f"  {layer.path}  {layer.class_name}({layer.settings})" for layer in self.layers]
         lines += [f"  {array.name}  {array.dtype} {array.shape}" for array in self._of_layers()]
@@ -135,7 +137,8 @@ def inspect_model(
     Nothing is built and no code is run; sizes are checked as in `load_model`.
 
     Args:
-        path: A `.keras`, `.weights.h5`, `.h5`, `.safetensors` or `.npz` file, or a model's folder.
+        path: A `.keras`, `.weights.h5`, `.h5`, `.safetensors`, `.npz` or `.hornbeam` file, or a model's
+            folder.
         custom_objects: Dict from names in the file to classes and functions, as for `load_model`.
 
     Returns:
@@ -161,6 +164,9 @@ def inspect_model(
     if name.endswith(".keras"):
         _inspect_members(inspection, read_archive(name), custom_objects)
         return inspection
+    if name.endswith(".hornbeam"):
+        _inspect_frozen(inspection)
+        return inspection
     with open(name, "rb") as file:
         if name.endswith((".h5", ".hdf5")):
             _inspect_hdf5(inspection, file, custom_objects)
@@ -169,15 +175,32 @@ def inspect_model(
             inspection.arrays = [ArrayInfo(n, a.shape, a.dtype.name) for n, a in arrays.items()]
         else:
             raise ValueError(
-                f"{name!r}: files of models end in .keras, .h5, .weights.h5, .safetensors or .npz"
+                f"{name!r}: files of models end in .keras, .h5, .weights.h5, .safetensors, .npz or .hornbeam"
             )
     return inspection
+
+
+def _inspect_frozen(inspection: Inspection) -> None:
+    frozen = FrozenModel(inspection.path)
+    inspection.kind = "frozen model"
+    inspection.writer = frozen.metadata.get("hornbeam_version")
+    inspection.arrays = [ArrayInfo(w.name, w.shape, w.dtype) for w in frozen.weights]  # type: ignore[arg-type]
+    for name, signature in frozen.signatures.items():
+        ends = [
+            ", ".join(f"{x.name} {x.dtype} {x.shape}" for x in specs)
+            for specs in (signature.inputs, signature.outputs)
+        ]
+        inspection.notes.append(f"the signature {name}: {ends[0]} -> {ends[1]}")
+    labels = frozen.metadata.get("labels")
+    if labels:
+        inspection.notes.append(f"labels: {', '.join(labels)}")
 
 
 def verify_model(path: str | os.PathLike[str]) -> list[str]:
     """List the problems of a file, a sentence for each.
 
-    Archives have checksums of their members, checkpoints of every value; of other files the arrays are read.
+    Archives have checksums of their members, checkpoints of every value, frozen models of all their data; of
+    other files the arrays are read.
 
     Args:
         path: Path of the file.
@@ -195,7 +218,7 @@ def verify_model(path: str | os.PathLike[str]) -> list[str]:
 
 
 def _unreadable(inspection: Inspection) -> Iterator[tuple[ArrayInfo, str]]:
-    if inspection.path.endswith(ENDINGS):
+    if inspection.path.endswith((*ENDINGS, ".hornbeam")):
         return  # inspecting reads them
     if inspection.path.endswith(".keras"):
         data = read_archive(inspection.path).weights

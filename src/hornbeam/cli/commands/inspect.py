@@ -13,7 +13,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "inspect",
         help="show the contents of a model's file: layers, arrays, requirements; nothing is built",
     )
-    parser.add_argument("file", help=".keras, .weights.h5, .h5, .safetensors or .npz, or a model's folder")
+    parser.add_argument(
+        "file", help=".keras, .weights.h5, .h5, .safetensors, .npz or .hornbeam, or a model's folder"
+    )
     return parser
 
 
