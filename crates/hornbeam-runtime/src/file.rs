@@ -84,7 +84,7 @@ impl File {
         }
     }
 
-    /// A tensor of text. What is made of it takes several times its memory, so its length is limited.
+    /// A tensor of text. A parsed text takes several times its memory, so its length is limited.
     pub fn text(&self, name: &str) -> Result<&str> {
         let (bytes, _) = self.bytes_of(name)?;
         if bytes.len() > MAX_TEXT {
