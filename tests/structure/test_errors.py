@@ -20,7 +20,7 @@ INTERNAL = {
     "cli/bench/atlas/session.py": {"SideError"},
     "cli/bench/runner.py": {"WorkloadError"},
     "cli/notebooks/reading.py": {"NotebookError"},
-    "engines/onnx/emit.py": {"NoKernelError"},
+    "engines/onnx/kernels.py": {"NoKernelError"},
 }
 
 

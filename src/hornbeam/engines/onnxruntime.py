@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
-from hornbeam.engines.onnx.emit import Emitter, onnx_type
+from hornbeam.engines.onnx.emit import Emitter
+from hornbeam.engines.onnx.kernels import onnx_type
 from hornbeam.engines.onnx.table import MAKERS, TABLE
 from hornbeam.engines.table import TableEngine, missing_package, require_version
 from hornbeam.errors import MissingPrimitiveError

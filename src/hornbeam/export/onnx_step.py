@@ -178,7 +178,7 @@ class _Step:
 
     def describe(self, proto: Any, file: str) -> None:
         """Convert the state to inputs with defaults, and document the file."""
-        from hornbeam.engines.onnx.emit import helper
+        from hornbeam.engines.onnx.kernels import helper
 
         state = set(self.names.values())
         proto.graph.input.extend(

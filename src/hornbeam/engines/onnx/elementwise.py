@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hornbeam.engines.onnx.emit import HALVES, Functions, Value, compare, elementwise, where
+from hornbeam.engines.onnx.emit import Functions
+from hornbeam.engines.onnx.kernels import HALVES
+from hornbeam.engines.onnx.values import Value, compare, elementwise, where
 from hornbeam.ir.types import is_float, numpy_dtype
 
 Unary = Callable[[Value], Value]

@@ -12,18 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.onnx.emit import (
-    Functions,
-    NoKernelError,
-    Value,
-    elementwise,
-    part,
-    reshape,
-    spread,
-    where,
-    zeros,
-)
-from hornbeam.engines.onnx.emit import transpose as turned
+from hornbeam.engines.onnx.emit import Functions
+from hornbeam.engines.onnx.kernels import NoKernelError
+from hornbeam.engines.onnx.moves import part
+from hornbeam.engines.onnx.values import Value, elementwise, reshape, spread, where, zeros
+from hornbeam.engines.onnx.values import transpose as turned
 from hornbeam.engines.onnx.windows import reduce_sum
 from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import Shape

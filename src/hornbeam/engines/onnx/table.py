@@ -12,24 +12,20 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines.onnx.elementwise import BINARY, UNARY, convert, is_nan
-from hornbeam.engines.onnx.emit import (
+from hornbeam.engines.onnx.emit import Emitter, Functions
+from hornbeam.engines.onnx.kernels import carrier
+from hornbeam.engines.onnx.linalg import LINALG
+from hornbeam.engines.onnx.moves import cut, join, pad, part
+from hornbeam.engines.onnx.values import (
     BIT_CASTS,
-    Emitter,
-    Functions,
     Value,
-    carrier,
-    cut,
     elementwise,
-    join,
-    pad,
-    part,
     reshape,
     spread,
     transpose,
     where,
     zeros,
 )
-from hornbeam.engines.onnx.linalg import LINALG
 from hornbeam.engines.onnx.windows import WINDOWS
 from hornbeam.engines.table import STRUCTURE
 from hornbeam.ir.graph import Graph

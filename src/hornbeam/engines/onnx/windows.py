@@ -13,22 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.engines.onnx.emit import (
-    HALVES,
-    Functions,
-    Value,
-    carrier,
-    cut,
-    elementwise,
-    join,
-    pad,
-    part,
-    reshape,
-    spread,
-    transpose,
-    where,
-    zeros,
-)
+from hornbeam.engines.onnx.emit import Functions
+from hornbeam.engines.onnx.kernels import HALVES, carrier
+from hornbeam.engines.onnx.moves import cut, join, pad, part
+from hornbeam.engines.onnx.values import Value, elementwise, reshape, spread, transpose, where, zeros
 from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import Shape
 
