@@ -61,7 +61,7 @@ def _log(x: Value) -> Value:
 
 
 def is_nan(x: Value) -> Value:
-    return x.emitter.node("IsNaN", [x], "bool", x.shape, x.stored)
+    return x.mapped("IsNaN", "bool")
 
 
 def _is_infinite(x: Value) -> Value:

@@ -31,7 +31,7 @@ from hornbeam.engines.onnx.kernels import (
     onnx_type,
 )
 from hornbeam.engines.onnx.moves import join
-from hornbeam.engines.onnx.values import Value, elementwise, spread
+from hornbeam.engines.onnx.values import Order, Value, elementwise, spread
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run
 from hornbeam.ir.interpret import where as place_of
@@ -57,9 +57,11 @@ def _located(write: Callable[..., Any], node: Node) -> Callable[..., Any]:
 
 @dataclass
 class Scope:
-    """The nodes of one graph of the model, the names of their outputs, and outputs by what they compute."""
+    """One graph of the model: its nodes and inputs, the names of their outputs, and outputs by what they
+    compute."""
 
     nodes: list[NodeProto] = field(default_factory=list)
+    inputs: frozenset[str] = frozenset()
     defined: set[str] = field(default_factory=set)
     known: dict[tuple[Any, ...], Value] = field(default_factory=dict)
 
@@ -80,6 +82,8 @@ class Emitter:
         self._zeros: set[str] = set()
         self._initializers: list[TensorProto] = []
         self._scopes: list[Scope] = []
+        # Results of Reshape: what they were reshaped from, and its shape in the file.
+        self.reshaped: dict[str, tuple[Value, Shape]] = {}
         self._reserved: frozenset[str] = frozenset()
         # The input and its axis whose size a symbol is.
         self._symbols: dict[str, tuple[Value, int]] = {}
@@ -168,6 +172,7 @@ class Emitter:
         dtype: str,
         shape: Shape,
         stored: Shape | None = None,
+        order: Order = None,
         **attributes: Any,
     ) -> Value:
         """The output of a node; the operands are taken as they are stored. Equal nodes are written once."""
@@ -175,8 +180,9 @@ class Emitter:
         for scope in reversed(self._scopes):
             if key in scope.known:  # its shape may differ, by repeating the stored elements otherwise
                 known = scope.known[key]
-                return Value(self, known.name, dtype, shape, known.stored if stored is None else stored)
-        out = self._fresh(dtype, shape, stored)
+                stored = known.stored if stored is None else stored
+                return Value(self, known.name, dtype, shape, stored, order)
+        out = replace(self._fresh(dtype, shape, stored), order=order)
         self._add(helper.make_node(operator, [x.name for x in inputs], [out.name], **attributes))
         self._scopes[-1].known[key] = out
         return out
@@ -192,6 +198,17 @@ class Emitter:
             yield self._scopes[-1]
         finally:
             self._scopes.pop()
+
+    @contextmanager
+    def where_defined(self, x: Value) -> Iterator[None]:
+        """Write nodes into the graph that computes x: outside of the body of a loop that reads it."""
+        scopes = self._scopes
+        depths = (i for i, scope in enumerate(scopes) if x.name in scope.defined or x.name in scope.inputs)
+        self._scopes = scopes[: next(depths, 0) + 1]
+        try:
+            yield
+        finally:
+            self._scopes = scopes
 
     def _returned(self, values: Sequence[Value]) -> list[Value]:
         """Values as outputs, which must be computed in the scope and have distinct names."""
@@ -209,6 +226,7 @@ class Emitter:
         """A nested graph, which can use outer values, and the types of its outputs."""
         args = [self._fresh(t.dtype, t.shape) for t in types]
         with self._scope() as scope:
+            scope.inputs = frozenset(x.name for x in args)
             outputs = self._returned(build(*args))
         subgraph = helper.make_graph(scope.nodes, f"g{self._count}", _infos(args), _infos(outputs))
         return subgraph, [x.type for x in outputs]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from hornbeam.engines.onnx.kernels import carrier
-from hornbeam.engines.onnx.values import Value, reshape, restored
+from hornbeam.engines.onnx.values import Value, common_order, reshape, restored
 from hornbeam.ir.sizes import is_one, is_unknown, maximum, minimum
 
 
@@ -23,11 +24,11 @@ def cut(x: Value, start: Sequence[int], stop: Sequence[int], step: Sequence[int]
         if (start[a], stop[a], step[a]) != (0, x.shape[a], 1) and (not is_one(x.stored[a]) or x.shape[a] == 1)
     ]  # fmt: skip
     if not axes:
-        return Value(x.emitter, x.name, x.dtype, shape, x.stored)
+        return replace(x, shape=shape)
     stored = tuple(shape[a] if a in axes else x.stored[a] for a in range(x.rank))
     ends = [stop[a] if stop[a] >= 0 else np.iinfo(np.int64).min for a in axes]
-    bounds = ([start[a] for a in axes], ends, axes, [step[a] for a in axes])
-    return x.emitter.node("Slice", [x, *map(x.emitter.ints, bounds)], x.dtype, shape, stored)
+    bounds = ([start[a] for a in axes], ends, [x.axes.index(a) for a in axes], [step[a] for a in axes])
+    return x.emitter.node("Slice", [x, *map(x.emitter.ints, bounds)], x.dtype, shape, stored, order=x.order)
 
 
 def _length(start: int, stop: int, step: int) -> int:
@@ -48,8 +49,10 @@ def join(xs: Sequence[Value], axis: int) -> Value:
     """The values one after the other along `axis`."""
     shape = list(xs[0].shape)
     shape[axis] = sum(x.shape[axis] for x in xs)
-    plain = [x.plain() for x in xs]
-    return xs[0].emitter.node("Concat", plain, xs[0].dtype, tuple(shape), axis=axis)
+    order = common_order(xs)
+    plain = [x.plain(order) for x in xs]
+    place = plain[0].axes.index(axis)
+    return xs[0].emitter.node("Concat", plain, xs[0].dtype, tuple(shape), order=order, axis=place)
 
 
 def pad(x: Value, value: Value, low: Sequence[int], high: Sequence[int], interior: Sequence[int]) -> Value:
@@ -61,9 +64,10 @@ def pad(x: Value, value: Value, low: Sequence[int], high: Sequence[int], interio
     if not all(n == 0 for n in (*begin, *end)):
         work = carrier("Pad", x.dtype)
         shape = tuple(n + a + b for n, a, b in zip(x.shape, begin, end, strict=True))
-        amounts = x.emitter.ints((*begin, *end))
-        parts = [x.plain().cast(work), amounts, value.plain().cast(work)]
-        x = x.emitter.node("Pad", parts, work, shape).cast(x.dtype)
+        x = x.plain(x.order)
+        amounts = x.emitter.ints([side[a] for side in (begin, end) for a in x.axes])
+        parts = [x.cast(work), amounts, value.plain().cast(work)]
+        x = x.emitter.node("Pad", parts, work, shape, order=x.order).cast(x.dtype)
     stop = [n + minimum(b, 0) for n, b in zip(x.shape, high, strict=True)]
     return cut(x, [maximum(-a, 0) for a in low], stop, [1] * x.rank)
 

@@ -24,6 +24,7 @@ from hornbeam.engines.onnx.values import (
     spread,
     transpose,
     where,
+    without_axes,
     zeros,
 )
 from hornbeam.engines.onnx.windows import WINDOWS
@@ -137,8 +138,10 @@ def _reduction(operator: str, neutral: Callable[[str], Any]) -> Callable[..., Va
         kept = _without(x.shape, axes)
         if not x.size:
             return spread(x.like(neutral(x.dtype)), kept, ())
-        work = x.plain().cast(carrier(operator, x.dtype))
-        result = x.emitter.node(operator, [work, x.emitter.ints(axes)], work.dtype, kept, keepdims=0)
+        work = x.plain(x.order).cast(carrier(operator, x.dtype))
+        places = x.emitter.ints(sorted(work.axes.index(a) for a in axes))
+        order = without_axes(work.order, axes)
+        result = x.emitter.node(operator, [work, places], work.dtype, kept, order=order, keepdims=0)
         return result.cast(x.dtype)
 
     return reduce

@@ -1,14 +1,15 @@
 """Tensors of an ONNX model, and arithmetic with them: every operation appends a node.
 
 A value that repeats along an axis is stored with size 1 there, since ONNX's elementwise operators broadcast
-by themselves.
+by themselves. And a transposed value is stored as it was, with a note of the order of its axes: what follows
+a convolution stays channels-first, and only an operation that needs another order writes a Transpose.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,16 +21,22 @@ from hornbeam.ir.types import Shape, TensorType, is_float, is_integer, numpy_dty
 if TYPE_CHECKING:
     from hornbeam.engines.onnx.emit import Emitter
 
+Order = tuple[int, ...] | None
+
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor of the model. Where `stored` has size 1 and `shape` more, the value repeats."""
+    """A tensor of the model. Where `stored` has size 1 and `shape` more, the value repeats.
+
+    Axis i of the tensor in the file is axis order[i] of the value; None for axes in order.
+    """
 
     emitter: Emitter
     name: str
     dtype: str
     shape: Shape
     stored: Shape
+    order: Order = None
 
     @property
     def rank(self) -> int:
@@ -42,6 +49,11 @@ class Value:
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axis of the value that each axis of the tensor in the file is."""
+        return tuple(range(len(self.stored))) if self.order is None else self.order
 
     @property
     def floating(self) -> bool:
@@ -120,7 +132,7 @@ class Value:
         """ONNX's Cast: integers wrap, floats round (and must fit, for integers)."""
         if dtype == self.dtype:
             return self
-        return self.emitter.node("Cast", [self], dtype, self.shape, self.stored, to=onnx_type(dtype))
+        return self.mapped("Cast", dtype, to=onnx_type(dtype))
 
     def bits(self, dtype: str) -> Value:
         """The same bits as another dtype of the same size."""
@@ -132,16 +144,23 @@ class Value:
             if is_integer(self.dtype) and is_integer(dtype):
                 return self.cast(dtype)
             raise NoKernelError(f"ONNX before opset {BIT_CASTS} has no cast of bits, {self.dtype} to {dtype}")
-        return self.emitter.node("BitCast", [self], dtype, self.shape, self.stored, to=onnx_type(dtype))
+        return self.mapped("BitCast", dtype, to=onnx_type(dtype))
 
-    def plain(self) -> Value:
-        """The value with all of its elements stored."""
-        if self.stored == self.shape:
-            return self
-        if 0 in self.shape:  # where Expand asks for 0, ONNX Runtime keeps an axis of size 1
-            return self.emitter.constant(np.zeros(self.shape, numpy_dtype(self.dtype)), self.dtype)
-        work = self.cast(carrier("Expand", self.dtype))
-        out = self.emitter.node("Expand", [work, self.emitter.ints(self.shape)], work.dtype, self.shape)
+    def mapped(self, operator: str, dtype: str, **attributes: Any) -> Value:
+        """The elements under an operator of one operand."""
+        node = self.emitter.node
+        return node(operator, [self], dtype, self.shape, self.stored, order=self.order, **attributes)
+
+    def plain(self, order: Order = None) -> Value:
+        """The value with all of its elements stored, its axes in order or in the order named."""
+        x = ordered(self, order)
+        if x.stored == x.shape:
+            return x
+        if 0 in x.shape:  # where Expand asks for 0, ONNX Runtime keeps an axis of size 1
+            return self.emitter.constant(np.zeros(x.shape, numpy_dtype(x.dtype)), x.dtype)
+        work = x.cast(carrier("Expand", x.dtype))
+        target = self.emitter.ints([x.shape[a] for a in order or range(x.rank)])
+        out = self.emitter.node("Expand", [work, target], work.dtype, x.shape, order=order)
         return out.cast(self.dtype)
 
 
@@ -208,7 +227,31 @@ def _broadcasting(operator: str, xs: list[Value], dtype: str, **attributes: Any)
     # Sizes that are equal in both may have been computed in two ways.
     lead = len(shape) - len(stored)
     stored = tuple([n if n == 1 else full for n, full in zip(stored, shape[lead:], strict=True)])
-    return xs[0].emitter.node(operator, xs, dtype, shape, stored, **attributes)
+    order = common_order(xs)
+    if order is not None:
+        xs = [_full_rank(x, shape, order) if x.stored else x for x in xs]
+    return xs[0].emitter.node(operator, xs, dtype, shape, stored, order=order, **attributes)
+
+
+def common_order(xs: Sequence[Value]) -> Order:
+    """The order in which values are combined: that of the first one that is not in order."""
+    return next((x.order for x in xs if x.order is not None), None)
+
+
+def without_axes(order: Order, axes: Sequence[int]) -> Order:
+    """The order of the other axes, once `axes` are gone."""
+    if order is None:
+        return None
+    left = [a for a in order if a not in axes]
+    kept = tuple(sum(other < a for other in left) for a in left)
+    return None if kept == tuple(range(len(kept))) else kept
+
+
+def _full_rank(x: Value, shape: Shape, order: Order) -> Value:
+    missing = len(shape) - x.rank
+    if missing:
+        x = restored(x, (1,) * missing + x.stored, (1,) * missing + x.shape)
+    return ordered(x, order)
 
 
 def _common(shapes: Sequence[Shape]) -> Shape:
@@ -227,32 +270,69 @@ def _common(shapes: Sequence[Shape]) -> Shape:
 def restored(x: Value, stored: Shape, shape: Shape) -> Value:
     """x under another shape, stored in another one of the same size."""
     if x.stored == stored:
-        return Value(x.emitter, x.name, x.dtype, shape, stored)
-    unknown = [is_unknown(n) for n in stored]
-    if sum(unknown) == 1 and 0 not in stored:  # ONNX infers a size of -1
-        target = x.emitter.ints([-1 if yes else n for n, yes in zip(stored, unknown, strict=True)])
-    else:
-        target = x.emitter.ints(stored)
-    return x.emitter.node("Reshape", [x, target], x.dtype, shape, stored, allowzero=1)
+        return replace(x, shape=shape)
+    return Value(x.emitter, _reshaped(ordered(x), stored).name, x.dtype, shape, stored)
+
+
+def _reshaped(x: Value, shape: Shape) -> Value:
+    """The tensor of x in the file, as one of another shape: directly from what x itself was reshaped from."""
+    base, tensor = x.emitter.reshaped.get(x.name, (x, tuple(x.stored[a] for a in x.axes)))
+    if tensor == shape:
+        return base
+    result = x.emitter.node("Reshape", [base, *_target(x.emitter, tensor, shape)], x.dtype, shape)
+    x.emitter.reshaped[result.name] = base, tensor
+    return result
+
+
+def _target(emitter: Emitter, shape: Shape, target: Shape) -> list[Value]:
+    """What Reshape is asked for: -1 for a size that it infers, 0 for one that it copies."""
+    unknown = [axis for axis, n in enumerate(target) if is_unknown(n)]
+    if not unknown or 0 in target:
+        return [emitter.ints(target)]
+    numbers = list(target)
+    if len(unknown) > 1:
+        same = [axis for axis in unknown if axis < len(shape) and shape[axis] == target[axis]]
+        unknown = [axis for axis in unknown if axis not in same]
+        for axis in same:
+            numbers[axis] = 0
+    if len(unknown) > 1:
+        return [emitter.ints(target)]
+    for axis in unknown:
+        numbers[axis] = -1
+    return [emitter.ints(numbers)]
+
+
+def ordered(x: Value, order: Order = None) -> Value:
+    """x stored with its axes in order, or in the order named."""
+    if x.order == order or not x.stored:
+        return x
+    axes = tuple(range(x.rank)) if order is None else order
+    stored = tuple(x.stored[a] for a in axes)
+    if [a for a in axes if not is_one(x.stored[a])] == [a for a in x.axes if not is_one(x.stored[a])]:
+        return replace(x, name=_reshaped(x, stored).name, order=order)
+    perm = [x.axes.index(a) for a in axes]
+    with x.emitter.where_defined(x):
+        return x.emitter.node("Transpose", [x], x.dtype, x.shape, x.stored, order=order, perm=perm)
 
 
 def reshape(x: Value, shape: Shape) -> Value:
     """The same elements in row-major order under another shape."""
+    if x.shape == shape:
+        return x
     if math.prod(x.stored) == 1:
         return restored(x, shape if x.stored and x.size == 1 else (), shape)
     return restored(x.plain(), shape, shape)
 
 
 def transpose(x: Value, perm: Sequence[int]) -> Value:
-    """Axis i of the result is axis perm[i] of x."""
+    """Axis i of the result is axis perm[i] of x. Nothing is written but a note of the order."""
     shape = tuple(x.shape[a] for a in perm)
     if not x.stored:
         return restored(x, (), shape)
+    place = {a: i for i, a in enumerate(perm)}
+    order = tuple(place[a] for a in x.axes)
     stored = tuple(x.stored[a] for a in perm)
-    moved = [a for a in perm if not is_one(x.stored[a])]
-    if moved == sorted(moved):
-        return restored(x, stored, shape)
-    return x.emitter.node("Transpose", [x], x.dtype, shape, stored, perm=list(perm))
+    return replace(x, shape=shape, stored=stored, order=None if order == tuple(range(x.rank)) else order)
 
 
 def spread(x: Value, shape: Shape, dims: Sequence[int]) -> Value:
@@ -262,4 +342,6 @@ def spread(x: Value, shape: Shape, dims: Sequence[int]) -> Value:
     stored = [1] * len(shape)
     for size, axis in zip(x.stored, dims, strict=True):
         stored[axis] = size
+    if len(dims) == len(shape):
+        return replace(x, shape=shape, stored=tuple(stored))
     return restored(x, tuple(stored), shape)

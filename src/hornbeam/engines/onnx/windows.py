@@ -358,8 +358,7 @@ def _choices(x: Value, window: dict[str, Any]) -> list[Value]:
         real = _views(spread(inside, (1, *x.shape[1:-1], 1), ()), **window, value=0)
     chosen, earlier = [], None
     for number, view in enumerate(views):
-        missing = x.emitter.node("IsNaN", [view], "bool", view.shape, view.stored)
-        hit = view.equals(largest) | missing
+        hit = view.equals(largest) | view.mapped("IsNaN", "bool")
         if real is not None:
             hit = hit & real[number]
         chosen.append(hit if earlier is None else hit & ~earlier)
