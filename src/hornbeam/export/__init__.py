@@ -74,7 +74,7 @@ class Format(NamedTuple):
 
 FORMATS: dict[str, Format] = {
     "tf_saved_model": Format(_saved_model),
-    "onnx": Format(_with_message(_onnx)),
+    "onnx": Format(_with_message(_onnx), ("opset_version", "data_format", "fold_batch_normalization")),
     "hornbeam": Format(_with_message(_frozen), ("labels", "preprocessing")),
     "stablehlo": Format(_with_message(_stablehlo)),
     "litert": Format(_with_message(_litert)),
@@ -94,7 +94,7 @@ def export_model(
     FORMATS[format].write(model, filepath, input_signature, verbose, **options)
 
 
-def check_format(format: str, options: Iterable[str] = ()) -> None:
+def check_format(format: str, options: Iterable[str] = (), training: bool = False) -> None:
     """Raise NotImplementedError for a format, or options of it, that `Model.export` does not have."""
     hint = " TensorFlow Lite is 'litert' here." if format in ("tflite", "lite") else ""
     if format not in FORMATS:
@@ -102,13 +102,14 @@ def check_format(format: str, options: Iterable[str] = ()) -> None:
             f"export(format={format!r}) is not in this version of Hornbeam.{hint} The format may be one of "
             f"{', '.join(FORMATS)}, and save() writes .keras files"
         )
-    known = FORMATS[format].options
+    known = () if training else FORMATS[format].options
     unknown = [name for name in options if name not in known]
     if unknown:
         takes = f"takes {', '.join(known)}" if known else "takes no further arguments"
         raise NotImplementedError(
             f"export(format={format!r}, {unknown[0]}=...) is not in this version of Hornbeam: the format "
-            f"{takes}"
+            + takes
+            + (" for a training step" if training else "")
         )
 
 

@@ -17,16 +17,19 @@ from hornbeam.export.signature import check_graph, names_of, outside_dtype, sign
 from hornbeam.export.unknown_sizes import input_types, refuse_updates, trace_for_export
 from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.node import Node
+from hornbeam.ir.trace import expanded
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.model_parts import weight_names
+from hornbeam.training.inference_plan import fold_scales
 from hornbeam.training.outputs import unique_names
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
-# A version that the runtimes of recent years support.
+# A version that the runtimes of recent years support, and the oldest with operators for all layers.
 OPSET = 20
+_OLDEST = 17
 # Largest message of protobuf, and so largest ONNX file, in bytes.
 _LARGEST = 2**31 - 1
 
@@ -42,8 +45,19 @@ for output, value in zip(session.get_outputs(), session.run(None, inputs)):
 '''
 
 
-def export_onnx(model: Model, filepath: str | os.PathLike[str], input_signature: Tree = None) -> Path:
+def export_onnx(
+    model: Model,
+    filepath: str | os.PathLike[str],
+    input_signature: Tree = None,
+    opset_version: int | None = None,
+    data_format: str = "channels_last",
+    fold_batch_normalization: bool = True,
+) -> Path:
     """Write the inference of a model as ONNX.
+
+    Layers become the operators that ONNX has for them, named after the layers; batch normalizations become
+    part of the weights before them, images keep one layout throughout, and what depends on weights alone is
+    computed (`onnx_writer.py`).
 
     Inputs and outputs have the model's names, or those of the keys of dicts, and weights theirs (see
     `saving.model_parts.weight_names`); repeated names are numbered. bfloat16 inputs and outputs are float32
@@ -55,19 +69,25 @@ def export_onnx(model: Model, filepath: str | os.PathLike[str], input_signature:
         filepath: A file if its name ends in ".onnx", else a folder of `model.onnx`, `signature.json` and
             `example.py`, which need nothing but onnxruntime.
         input_signature: Structure of InputSpecs; by default the model's inputs.
+        opset_version: Version of ONNX's operators, 17 to 28; None for 20.
+        data_format: "channels_first" for inputs and outputs (batch, channels, ...) of rank 4 and 5, in place
+            of "channels_last", (batch, ..., channels).
+        fold_batch_normalization: Multiply the weights of convolutions and dense layers by the scales of the
+            batch normalizations after them; if False, these keep their own weights.
 
     Returns:
         The ONNX file.
 
     Raises:
-        ValueError: For a model that is not built, has layers for strings or hashes, changes variables during
-            inference (stateful recurrent layers), or computes something else for small sizes. The message
-            names the layer.
+        ValueError: For an unknown version or data format, and for a model that is not built, has layers for
+            strings or hashes, changes variables during inference (stateful recurrent layers), or computes
+            something else for small sizes. The message names the layer.
         TypeError: For Python code that needs an unknown size as a number.
-        NotImplementedError: For an operation that onnxruntime does not support for a dtype.
+        NotImplementedError: For an operation that onnxruntime does not support for a dtype, or that the
+            version of the operators does not have.
         ImportError: Without onnx.
     """
-    proto, examples = onnx_model(model, input_signature)
+    proto, examples = onnx_model(model, input_signature, opset_version, data_format, fold_batch_normalization)
     data = proto.SerializeToString()
     target = Path(filepath)
     if target.suffix == ".onnx":
@@ -87,20 +107,36 @@ def export_onnx(model: Model, filepath: str | os.PathLike[str], input_signature:
 
 
 def onnx_model(
-    model: Model, input_signature: Tree = None
+    model: Model,
+    input_signature: Tree = None,
+    opset_version: int | None = None,
+    data_format: str = "channels_last",
+    fold_batch_normalization: bool = True,
 ) -> tuple[Any, list[tuple[str, tuple[int, ...], str]]]:
     """Return the inference of a model as an `onnx.ModelProto`, and name, shape and dtype of each input."""
+    opset = _checked_version(opset_version)
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(f'data_format must be "channels_last" or "channels_first", got {data_format!r}')
     check_graph(model)
     structure = signature_of(model) if input_signature is None else list(input_signature)
     specs = tree.flatten(structure)
-    proto = _emitted(model, structure, specs)
-    drop_unused(proto)
+    proto = _emitted(model, structure, specs, opset, data_format, fold_batch_normalization)
     check_size(model, proto)
     examples = [
         (v.name, tuple(d.dim_value or 1 for d in v.type.tensor_type.shape.dim), str(spec.dtype or "float32"))
         for v, spec in zip(proto.graph.input, specs, strict=True)
     ]
     return proto, examples
+
+
+def _checked_version(opset_version: int | None) -> int:
+    from hornbeam.engines.onnx.emit import OPSET as NEWEST
+
+    if opset_version is None:
+        return OPSET
+    if not isinstance(opset_version, int) or not _OLDEST <= opset_version <= NEWEST:
+        raise ValueError(f"opset_version must be between {_OLDEST} and {NEWEST}, got {opset_version!r}")
+    return opset_version
 
 
 def check_size(model: Model, proto: Any) -> None:
@@ -111,10 +147,16 @@ def check_size(model: Model, proto: Any) -> None:
         )
 
 
-def _emitted(model: Model, structure: list[Any], specs: list[Any]) -> Any:
+def _emitted(
+    model: Model,
+    structure: list[Any],
+    specs: list[Any],
+    opset: int,
+    data_format: str,
+    fold_batch_normalization: bool,
+) -> Any:
     """Build the ONNX model."""
-    from hornbeam.engines.onnx.emit import Emitter
-    from hornbeam.engines.onnx.table import MAKERS, TABLE
+    from hornbeam.export.onnx_writer import FileWriter
 
     dtypes = [str(spec.dtype or "float32") for spec in specs]
     types = input_types([(spec.shape, outside_dtype(d)) for spec, d in zip(specs, dtypes, strict=True)])
@@ -139,8 +181,11 @@ def _emitted(model: Model, structure: list[Any], specs: list[Any]) -> Any:
         for name, variable in zip(names[begin:], traced.variables, strict=True)
     ]
     values += constants(trace.constants, names)
-    graph = lower(trace.graph)
-    return Emitter(TABLE, MAKERS, opset=OPSET).model(graph, values, names[:end], names[end:begin])
+    graph = expanded(lower(trace.graph), lambda node: node.name == "custom_gradient")
+    if fold_batch_normalization:
+        graph = fold_scales(graph, len(values))
+    writer = FileWriter(model.name, opset, data_format == "channels_first", not fold_batch_normalization)
+    return writer.model(graph, values, names[:end], names[end:begin])
 
 
 def constants(nodes: Sequence[Node], names: Sequence[str]) -> list[tuple[str, np.ndarray, str]]:

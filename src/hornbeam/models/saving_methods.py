@@ -150,8 +150,12 @@ class SavingMethods:
                 backward pass and the optimizer's update (see docs/saving.md). The model must be compiled, and
                 stays as it is.
             batch_size: Rows of a training batch, None for any number.
-            **kwargs: With "hornbeam", `labels`, a list of names of classes, and `preprocessing`, a dict that
-                says how an input is made of what a person has (see docs/frozen.md).
+            **kwargs: With "onnx", `opset_version`, the version of its operators (17 to 28; 20 by default,
+                which runtimes of recent years have; attention is one operator from 23 on);
+                `data_format="channels_first"` for images that come and go as (batch, channels, height,
+                width); and `fold_batch_normalization=False`, with which batch normalizations keep their own
+                weights. With "hornbeam", `labels`, a list of names of classes, and `preprocessing`, a dict
+                that says how an input is made of what a person has (see docs/frozen.md).
 
         Raises:
             NotImplementedError: For another format, and for arguments that a format does not take.
@@ -166,7 +170,7 @@ class SavingMethods:
 
         model = cast("Model", self)
         if training:
-            check_format(format, kwargs)
+            check_format(format, kwargs, training)
             export_step(model, filepath, format, verbose, input_signature, batch_size)
         elif batch_size is not None:
             raise ValueError(

@@ -12,6 +12,7 @@ from hornbeam.engines.base import Bound, Engine, Executable
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import bind
+from hornbeam.ir.scope import scope
 from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.trace import expanded, is_converted_int8
 
@@ -94,7 +95,8 @@ class _Folding:
         self.uses.update(graph.outputs)
         self.shared: set[Node] = set()
         for node in graph.nodes:
-            new = self.rewrite(node, [self.rewritten[n] for n in node.inputs])
+            with scope(node.scope):
+                new = self.rewrite(node, [self.rewritten[n] for n in node.inputs])
             self.classify(new)
             self.rewritten[node] = new
             if self.uses[node] > 1:
@@ -151,9 +153,9 @@ class _Folding:
             return None
         assert x.primitive is not None
         image, weights = x.inputs
-        return bind(
-            x.primitive, image, p.mul(weights, p.broadcast(vector, weights.shape, (axis,))), **x.params
-        )
+        weights = p.mul(weights, p.broadcast(vector, weights.shape, (axis,)))
+        with scope(x.scope):
+            return bind(x.primitive, image, weights, **x.params)
 
     def shifted(self, x: Node, vector: Node) -> Node | None:
         """Return `x + vector` with the additions of weights merged, None if `x` is not such an addition."""

@@ -26,12 +26,11 @@ from hornbeam.engines.onnx.kernels import (
     ModelProto,
     NodeProto,
     NoKernelError,
-    TensorProto,
     helper,
     onnx_type,
 )
 from hornbeam.engines.onnx.moves import join
-from hornbeam.engines.onnx.values import Order, Value, elementwise, spread
+from hornbeam.engines.onnx.values import BIT_CASTS, Order, Value, elementwise, spread
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run
 from hornbeam.ir.interpret import where as place_of
@@ -73,6 +72,10 @@ class Emitter:
         table: A function for every primitive.
         makers: Functions that also take the emitter, because they have no operand or walk a graph.
         opset: Version of the operators.
+
+    Attributes:
+        arrays: Array and dtype of each initializer.
+        reshaped: For results of Reshape, what they were reshaped from, and its shape in the file.
     """
 
     def __init__(self, table: Functions, makers: Functions, opset: int = OPSET) -> None:
@@ -80,9 +83,8 @@ class Emitter:
         self._count = 0
         self._constants: dict[tuple[Any, ...], Value] = {}
         self._zeros: set[str] = set()
-        self._initializers: list[TensorProto] = []
+        self.arrays: dict[str, tuple[np.ndarray, str]] = {}
         self._scopes: list[Scope] = []
-        # Results of Reshape: what they were reshaped from, and its shape in the file.
         self.reshaped: dict[str, tuple[Value, Shape]] = {}
         self._reserved: frozenset[str] = frozenset()
         # The input and its axis whose size a symbol is.
@@ -106,13 +108,11 @@ class Emitter:
             return spread(self.constant(array.reshape(-1)[0], dtype), array.shape, ())
         key = (dtype, array.shape, bits)
         if key not in self._constants:
-            value = self._fresh(dtype, array.shape)
+            value = self.fresh("constant", dtype, array.shape)
             self._constants[key] = value
             if not any(bits):
                 self._zeros.add(value.name)
-            self._initializers.append(
-                helper.make_tensor(value.name, onnx_type(dtype), array.shape, bits, raw=True)
-            )
+            self.arrays[value.name] = array, dtype
         return self._constants[key]
 
     def is_zero(self, x: Value) -> bool:
@@ -123,16 +123,15 @@ class Emitter:
         """A vector of int64 with all its elements stored, as ONNX requires for shapes, axes and bounds."""
         if any(map(is_unknown, numbers)):
             return self._computed(numbers)
-        array = np.array(numbers, np.int64)
-        if len(numbers) > 1 and len(set(numbers)) == 1:  # `constant` would store one
-            key = ("ints", tuple(numbers))
-            if key not in self._constants:
-                value = self._constants[key] = self._fresh("int64", array.shape)
-                self._initializers.append(
-                    helper.make_tensor(value.name, TensorProto.INT64, array.shape, array.tobytes(), raw=True)
-                )
-            return self._constants[key]
-        return self.constant(array, "int64")
+        return self.vector(np.array(numbers, np.int64), "int64")
+
+    def vector(self, array: np.ndarray, dtype: str) -> Value:
+        """An array with all its elements stored; `constant` would store one if all are equal."""
+        key = ("vector", dtype, array.shape, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self.fresh("constant", dtype, array.shape)
+            self.arrays[self._constants[key].name] = array, dtype
+        return self._constants[key]
 
     def _computed(self, numbers: Sequence[int]) -> Value:
         """A vector of int64 with sizes that are not known."""
@@ -147,28 +146,40 @@ class Emitter:
         values = {}
         for name in symbols_of(size):
             array, axis = self._symbols[name]
-            values[name] = self.node("Shape", [array], "int64", (1,), start=axis, end=axis + 1)
+            place = array.axes.index(axis)
+            values[name] = self.node("Shape", [array], "int64", (1,), start=place, end=place + 1)
         return evaluate(size, values, _CHOICES)
 
-    def _fresh(self, dtype: str, shape: Shape, stored: Shape | None = None) -> Value:
+    @property
+    def has_bit_casts(self) -> bool:
+        """Whether a float can be taken for the integer of the same bits."""
+        return self.opset >= BIT_CASTS
+
+    def fresh(self, what: str, dtype: str, shape: Shape, stored: Shape | None = None) -> Value:
+        """A value with a new name, for what an operator computes, a constant, or an argument."""
+        name = self.new_name(what)
+        return Value(self, name, dtype, shape, shape if stored is None else stored)
+
+    def new_name(self, what: str) -> str:
+        """A name that no value has."""
         self._count += 1
         while f"v{self._count}" in self._reserved:
             self._count += 1
-        return Value(self, f"v{self._count}", dtype, shape, shape if stored is None else stored)
+        return f"v{self._count}"
 
     def nodes(
         self, operator: str, inputs: Sequence[Value | None], types: Sequence[TensorType], **attributes: Any
     ) -> tuple[Value, ...]:
         """The outputs of a new node of plain operands (None: an omitted input)."""
         names = ["" if x is None else x.plain().name for x in inputs]
-        outputs = [self._fresh(t.dtype, t.shape) for t in types]
+        outputs = [self.fresh(operator, t.dtype, t.shape) for t in types]
         self._add(helper.make_node(operator, names, [x.name for x in outputs], **attributes))
         return tuple(outputs)
 
     def node(
         self,
         operator: str,
-        inputs: Sequence[Value],
+        inputs: Sequence[Value | None],
         dtype: str,
         shape: Shape,
         stored: Shape | None = None,
@@ -176,14 +187,15 @@ class Emitter:
         **attributes: Any,
     ) -> Value:
         """The output of a node; the operands are taken as they are stored. Equal nodes are written once."""
-        key = (operator, *(x.name for x in inputs), dtype, str(attributes))
+        names = ["" if x is None else x.name for x in inputs]
+        key = (operator, *names, dtype, str(attributes))
         for scope in reversed(self._scopes):
             if key in scope.known:  # its shape may differ, by repeating the stored elements otherwise
                 known = scope.known[key]
                 stored = known.stored if stored is None else stored
                 return Value(self, known.name, dtype, shape, stored, order)
-        out = replace(self._fresh(dtype, shape, stored), order=order)
-        self._add(helper.make_node(operator, [x.name for x in inputs], [out.name], **attributes))
+        out = replace(self.fresh(operator, dtype, shape, stored), order=order)
+        self._add(helper.make_node(operator, names, [out.name], **attributes))
         self._scopes[-1].known[key] = out
         return out
 
@@ -210,13 +222,17 @@ class Emitter:
         finally:
             self._scopes = scopes
 
-    def _returned(self, values: Sequence[Value]) -> list[Value]:
+    def _returned(
+        self, values: Sequence[Value], order_of: Callable[[int], Order] = lambda rank: None
+    ) -> list[Value]:
         """Values as outputs, which must be computed in the scope and have distinct names."""
         outputs: dict[str, Value] = {}
         for x in values:
-            x = x.plain()
+            x = x.plain(order_of(x.rank))
             if x.name not in self._scopes[-1].defined or x.name in outputs:
-                (x,) = self.nodes("Identity", [x], [x.type])
+                copy = self.fresh("Identity", x.dtype, x.shape)
+                self._add(helper.make_node("Identity", [x.name], [copy.name]))
+                x = replace(copy, order=x.order)
             outputs[x.name] = x
         return list(outputs.values())
 
@@ -224,7 +240,7 @@ class Emitter:
         self, types: Sequence[TensorType], build: Callable[..., Sequence[Value]]
     ) -> tuple[GraphProto, list[TensorType]]:
         """A nested graph, which can use outer values, and the types of its outputs."""
-        args = [self._fresh(t.dtype, t.shape) for t in types]
+        args = [self.fresh("argument", t.dtype, t.shape) for t in types]
         with self._scope() as scope:
             scope.inputs = frozenset(x.name for x in args)
             outputs = self._returned(build(*args))
@@ -275,31 +291,47 @@ class Emitter:
         self._reserved = frozenset(names)
         if len(self._reserved) != len(names):
             raise ValueError(f"names of values must be unique, got {sorted(names)}")
-        args = [self._fresh(n.dtype, n.shape) for n in graph.inputs]
+        args = [self.fresh("input", n.dtype, n.shape) for n in graph.inputs]
         for i, (name, array, dtype) in enumerate(weights):
             args[i] = replace(args[i], name=name)
-            self._initializers.append(
-                helper.make_tensor(name, onnx_type(dtype), array.shape, array.tobytes(), raw=True)
-            )
+            self.arrays[name] = array, dtype
+        for i in range(count, len(args)):
+            args[i] = replace(args[i], order=self.outside_order(args[i].rank))
         for i, name in enumerate(inputs, count):
             args[i] = replace(args[i], name=name)
         axes = axes_of_symbols(x.shape for x in args)
         self._symbols = {name: (args[i], axis) for name, (i, axis) in axes.items()}
         with self._scope() as scope:
-            results = self._returned(self.walk(graph, args))
+            results = self._returned(self.walk(graph, args), self.outside_order)
             for i, name in enumerate(outputs):
                 self._add(helper.make_node("Identity", [results[i].name], [name]))
                 results[i] = replace(results[i], name=name)
-        proto = helper.make_graph(
-            scope.nodes, "hornbeam", _infos(args[count:]), _infos(results), initializer=self._initializers
-        )
+        nodes = self.tidied(scope.nodes)
+        initializers = [
+            helper.make_tensor(name, onnx_type(dtype), array.shape, array.tobytes(), raw=True)
+            for name, (array, dtype) in self.arrays.items()
+        ]
+        ends = _infos(args[count:]), _infos(results)
+        proto = helper.make_graph(nodes, "hornbeam", *ends, initializer=initializers)
         versions = [helper.make_opsetid("", self.opset)]
-        options = {} if self.opset == OPSET else {"ir_version": 10}
-        return helper.make_model(proto, opset_imports=versions, producer_name="hornbeam", **options)
+        return helper.make_model(
+            proto,
+            opset_imports=versions,
+            producer_name="hornbeam",
+            ir_version=helper.find_min_ir_version_for(versions),
+        )
+
+    def outside_order(self, rank: int) -> Order:
+        """The order of the axes of the model's inputs and outputs."""
+        return None
+
+    def tidied(self, nodes: list[NodeProto]) -> list[NodeProto]:
+        """The nodes of the model as they are to be written."""
+        return nodes
 
 
 def _infos(values: Sequence[Value]) -> list[Any]:
-    shapes = [[text_of(n) if is_unknown(n) else n for n in x.shape] for x in values]
+    shapes = [[text_of(n) if is_unknown(n) else n for n in (x.shape[a] for a in x.axes)] for x in values]
     return [
         helper.make_tensor_value_info(x.name, onnx_type(x.dtype), shape)
         for x, shape in zip(values, shapes, strict=True)

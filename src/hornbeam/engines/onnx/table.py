@@ -17,14 +17,14 @@ from hornbeam.engines.onnx.kernels import carrier
 from hornbeam.engines.onnx.linalg import LINALG
 from hornbeam.engines.onnx.moves import cut, join, pad, part
 from hornbeam.engines.onnx.values import (
-    BIT_CASTS,
+    BOOL_REDUCTIONS,
     Value,
     elementwise,
+    reduced,
     reshape,
     spread,
     transpose,
     where,
-    without_axes,
     zeros,
 )
 from hornbeam.engines.onnx.windows import WINDOWS
@@ -138,11 +138,10 @@ def _reduction(operator: str, neutral: Callable[[str], Any]) -> Callable[..., Va
         kept = _without(x.shape, axes)
         if not x.size:
             return spread(x.like(neutral(x.dtype)), kept, ())
-        work = x.plain(x.order).cast(carrier(operator, x.dtype))
-        places = x.emitter.ints(sorted(work.axes.index(a) for a in axes))
-        order = without_axes(work.order, axes)
-        result = x.emitter.node(operator, [work, places], work.dtype, kept, order=order, keepdims=0)
-        return result.cast(x.dtype)
+        work = carrier(operator, x.dtype)
+        if work == "bool" and x.emitter.opset < BOOL_REDUCTIONS:
+            work = "uint8"
+        return reduced(operator, x.cast(work), axes).cast(x.dtype)
 
     return reduce
 
@@ -206,7 +205,7 @@ def _cumulative(operator: str) -> Callable[..., Value]:
     def cumulative(x: Value, *, axis: int, reverse: bool) -> Value:
         if not x.size:
             return x
-        if operator == "CumProd" and x.emitter.opset < BIT_CASTS:
+        if operator == "CumProd" and not x.emitter.has_bit_casts:
             return _step_by_step(x, "Mul", 1, axis, reverse)
         work = x.plain().cast(carrier(operator, x.dtype))
         at = x.emitter.constant(np.array(axis, np.int64), "int64")
@@ -251,7 +250,7 @@ def _sortable(x: Value) -> Value:
 def _argsort(x: Value, *, axis: int) -> Value:
     if not x.size:
         return zeros(x, x.shape, "int32")
-    if not x.floating or x.emitter.opset >= BIT_CASTS:
+    if not x.floating or x.emitter.has_bit_casts:
         return _order(_sortable(x), axis).cast("int32")
     # By value first, then NaN behind all others.
     missing = is_nan(x)

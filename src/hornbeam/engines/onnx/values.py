@@ -140,7 +140,7 @@ class Value:
             return self
         if self.emitter.is_zero(self):
             return spread(self.emitter.constant(np.zeros((), numpy_dtype(dtype)), dtype), self.shape, ())
-        if self.emitter.opset < BIT_CASTS:
+        if not self.emitter.has_bit_casts:
             if is_integer(self.dtype) and is_integer(dtype):
                 return self.cast(dtype)
             raise NoKernelError(f"ONNX before opset {BIT_CASTS} has no cast of bits, {self.dtype} to {dtype}")
@@ -188,6 +188,10 @@ def compare(operator: str, *operands: Value | float) -> Value:
 
 # From this version of ONNX on there are BitCast and CumProd.
 BIT_CASTS = 26
+# From this one on all reductions take their axes as an operand.
+REDUCTIONS = 18
+# From this one on the largest and the smallest of booleans are defined.
+BOOL_REDUCTIONS = 20
 _WORDS = {4: "int32", 8: "int64"}
 
 
@@ -201,7 +205,7 @@ def where(condition: Value, x: Value | float, y: Value | float) -> Value:
     if x.dtype == "bool":
         return (condition & x) | (~condition & y)
     size = numpy_dtype(x.dtype).itemsize
-    if x.emitter.opset < BIT_CASTS:
+    if not x.emitter.has_bit_casts:
         return _broadcasting("Where", [condition, x, y], x.dtype)
     if size not in _WORDS:
         work = "float32" if x.floating else "int32"
@@ -238,7 +242,18 @@ def common_order(xs: Sequence[Value]) -> Order:
     return next((x.order for x in xs if x.order is not None), None)
 
 
-def without_axes(order: Order, axes: Sequence[int]) -> Order:
+def reduced(operator: str, x: Value, axes: Sequence[int]) -> Value:
+    """A reduction over `axes`, in the order in which x is stored."""
+    x = x.plain(x.order)
+    places = sorted(x.axes.index(a) for a in axes)
+    shape = tuple(n for a, n in enumerate(x.shape) if a not in axes)
+    node, order = x.emitter.node, _without_axes(x.order, axes)
+    if operator != "ReduceSum" and x.emitter.opset < REDUCTIONS:
+        return node(operator, [x], x.dtype, shape, order=order, axes=places, keepdims=0)
+    return node(operator, [x, x.emitter.ints(places)], x.dtype, shape, order=order, keepdims=0)
+
+
+def _without_axes(order: Order, axes: Sequence[int]) -> Order:
     """The order of the other axes, once `axes` are gone."""
     if order is None:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -182,7 +182,10 @@ def _ungrouped(x: Value) -> Value:
     return reshape(turned, (*turned.shape[:-2], turned.shape[-2] * turned.shape[-1]))
 
 
-def _conv(x: Value, w: Value, *, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Value:
+def conv(
+    x: Value, w: Value, *bias: Value, strides: Shape, padding: Padding, dilation: Shape, groups: int
+) -> Value:
+    """The convolution of float32, with a bias or without, or without of other floats."""
     spatial = _output(x.shape, w.shape, strides, padding, dilation)
     shape = (x.shape[0], *spatial, w.shape[-1])
     if not math.prod(shape) or not x.size:
@@ -192,9 +195,8 @@ def _conv(x: Value, w: Value, *, strides: Shape, padding: Padding, dilation: Sha
             x, padding = _padded(x, padding), [(0, 0)] * len(padding)
         nchw = (shape[0], shape[-1], *spatial)
         window = _window(strides, padding, dilation, groups)
-        return _last(
-            x.emitter.node("Conv", [_first(x).plain(), _kernel(w).plain()], "float32", nchw, **window)
-        )
+        operands = [_first(x).plain(), _kernel(w).plain(), *bias]
+        return _last(x.emitter.node("Conv", operands, "float32", nchw, **window))
     padded, last = _padded(x, padding), x.rank
     return _total(
         [
@@ -211,14 +213,22 @@ def _conv(x: Value, w: Value, *, strides: Shape, padding: Padding, dilation: Sha
     )
 
 
-def _conv_input_grad(
-    dy: Value, w: Value, *, input_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int
+def conv_transpose(
+    dy: Value,
+    w: Value,
+    *bias: Value,
+    input_shape: Shape,
+    strides: Shape,
+    padding: Padding,
+    dilation: Shape,
+    groups: int,
 ) -> Value:
+    """The transposed convolution, with a bias or without."""
     if not dy.size or not math.prod(input_shape):
         return zeros(dy, input_shape)
     padded_sizes = _reach(input_shape[1:-1], padding)
     if dy.dtype == "float32" and set(strides) == {1} and _turnable(w, padding, dilation):
-        return _conv_turned(dy, w, padding, dilation, groups)
+        return _conv_turned(dy, w, *bias, padding=padding, dilation=dilation, groups=groups)
     sizes = zip(dy.shape[1:-1], strides, w.shape[:-2], dilation, strict=True)
     reached = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in sizes]
     missing = [size - n for size, n in zip(padded_sizes, reached, strict=True)]
@@ -227,7 +237,7 @@ def _conv_input_grad(
         extra = [max(m - high, 0) for (_, high), m in zip(padding, missing, strict=True)]
         shape = (input_shape[0], input_shape[-1], *input_shape[1:-1])
         result = dy.emitter.node(
-            "ConvTranspose", [_first(dy).plain(), _kernel(w).plain()], "float32", shape,
+            "ConvTranspose", [_first(dy).plain(), _kernel(w).plain(), *bias], "float32", shape,
             **_window(strides, pads, dilation, groups), output_padding=extra,
         )  # fmt: skip
         return _last(result)
@@ -248,7 +258,8 @@ def _conv_input_grad(
         )
         for number, at in enumerate(_offsets(w.shape[:-2], dilation))
     ]
-    return _inside(_total(parts), padding)
+    result = _inside(_total(parts), padding)
+    return result + spread(bias[0], result.shape, (result.rank - 1,)) if bias else result
 
 
 def _turnable(w: Value, padding: Padding, dilation: Shape) -> bool:
@@ -256,7 +267,7 @@ def _turnable(w: Value, padding: Padding, dilation: Shape) -> bool:
     return all(max(pair) <= n for pair, n in zip(padding, reach, strict=True))
 
 
-def _conv_turned(dy: Value, w: Value, padding: Padding, dilation: Shape, groups: int) -> Value:
+def _conv_turned(dy: Value, w: Value, *bias: Value, padding: Padding, dilation: Shape, groups: int) -> Value:
     """With steps of 1 it is a convolution with the kernel turned round, which runs faster."""
     axes = range(w.rank - 2)
     backwards = cut(
@@ -269,7 +280,7 @@ def _conv_turned(dy: Value, w: Value, padding: Padding, dilation: Shape, groups:
     turned = reshape(swapped, (*w.shape[:-2], w.shape[-1] // groups, groups * w.shape[-2]))
     reach = [d * (k - 1) for k, d in zip(w.shape[:-2], dilation, strict=True)]
     pads = [(n - low, n - high) for (low, high), n in zip(padding, reach, strict=True)]
-    return _conv(dy, turned, strides=(1,) * len(reach), padding=pads, dilation=dilation, groups=groups)
+    return conv(dy, turned, *bias, strides=(1,) * len(reach), padding=pads, dilation=dilation, groups=groups)
 
 
 def _conv_kernel_grad(
@@ -317,6 +328,27 @@ def _views(
     output = _pooled(x, window, strides, padding)
     padded = _padded(x, padding, value)
     return [_tap(padded, at, output, strides) for at in _offsets(window, [1] * len(window))]
+
+
+def pool(
+    operator: str,
+    x: Value,
+    *,
+    window: Shape,
+    strides: Shape,
+    padding: Padding,
+    attributes: Mapping[str, int] | None = None,
+) -> Value:
+    """ONNX's own pool. NaN is lost there, where the largest of a window is sought."""
+    shape = (x.shape[0], x.shape[-1], *_pooled(x, window, strides, padding))
+    pads = [low for low, _ in padding] + [high for _, high in padding]
+    options: dict[str, Any] = {
+        "kernel_shape": list(window),
+        "strides": list(strides),
+        "pads": pads,
+        **(attributes or {}),
+    }
+    return _last(x.emitter.node(operator, [_first(x).plain()], x.dtype, shape, **options))
 
 
 def _empty(x: Value, window: dict[str, Any]) -> Value | None:
@@ -418,8 +450,8 @@ def _sum_pool_grad(dy: Value, *, input_shape: Shape, **window: Any) -> Value:
 
 WINDOWS: Functions = {
     "dot_general": dot,
-    "conv": _single(_conv),
-    "conv_input_grad": _single(_conv_input_grad),
+    "conv": _single(conv),
+    "conv_input_grad": _single(conv_transpose),
     "conv_kernel_grad": _single(_conv_kernel_grad),
     "max_pool": _single(_max_pool),
     "max_pool_gather": _single(_max_pool_gather),

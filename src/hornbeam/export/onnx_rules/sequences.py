@@ -1,0 +1,225 @@
+"""Embeddings, attention and recurrent layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam.engines.onnx.moves import join, part
+from hornbeam.engines.onnx.table import MAKERS
+from hornbeam.engines.onnx.values import (
+    Value,
+    compare,
+    reshape,
+    spread,
+    transpose,
+    where,
+)
+from hornbeam.export.onnx_rules.site import Match, Site
+from hornbeam.ir.node import Node
+from hornbeam.ir.types import TensorType
+
+# -- embeddings ----------------------------------------------------------------------------------------------
+
+
+def embedding(site: Site, node: Node) -> Match | None:
+    """Rows of a table. Both we and ONNX count negative indices from the end."""
+    table, indices = node.inputs
+    if node.params["batch_dims"] or indices.shape[-1:] != (1,) or indices.name != "reshape":
+        return None
+    wrapped = indices.inputs[0]
+    index = _unwrapped(site, wrapped, table.shape[0])
+    if index is None or index.shape != node.shape[: index.rank]:
+        return None
+
+    def write(table: Value, index: Value) -> Value:
+        rows = index.cast("int64" if index.dtype not in ("int32", "int64") else index.dtype).plain()
+        return table.emitter.node("Gather", [table.plain(), rows], table.dtype, node.shape, axis=0)
+
+    return Match((table, index), write)
+
+
+def _unwrapped(site: Site, node: Node, count: Any) -> Node | None:
+    """x of where(x < 0, x + count, x)."""
+    if node.name != "select" or node.inputs[0].name != "lt":
+        return None
+    condition, shifted, x = node.inputs
+    if condition.inputs[0] is not x or not site.is_number(condition.inputs[1], 0) or shifted.name != "add":
+        return None
+    return x if any(site.is_number(n, count) for n in shifted.inputs) and x in shifted.inputs else None
+
+
+# -- attention -----------------------------------------------------------------------------------------------
+
+ATTENTION = 23  # The first version with operators of attention and of root mean squares.
+
+
+def attention(site: Site, node: Node) -> Match | None:
+    """Attention without dropout, of which nothing but the result is read."""
+    q, k = node.inputs[:2]
+    scale, causal = node.params["scale"], node.params["causal"]
+    if node.params["rate"] or site.results_in_use(node) != {0}:
+        return None
+    square = q.shape[1] == k.shape[1]
+
+    def write(q: Value, k: Value, v: Value, *bias: Value) -> tuple[Value, None, None]:
+        if site.opset >= ATTENTION and (square or not causal):
+            return _one_operator(q, k, v, bias, scale, causal), None, None
+        return _products(q, k, v, bias, scale, causal), None, None
+
+    return Match(node.inputs, write)
+
+
+def _one_operator(q: Value, k: Value, v: Value, bias: Sequence[Value], scale: float, causal: bool) -> Value:
+    heads = [reshape(x, (*x.shape[:2], x.shape[2] * x.shape[3])).plain() for x in (q, k, v)]
+    shape = (*q.shape[:2], q.shape[2] * v.shape[3])
+    options: dict[str, Any] = {"q_num_heads": q.shape[2], "kv_num_heads": k.shape[2], "scale": scale}
+    if causal:
+        options["is_causal"] = 1
+    operands = [*heads, *(x.plain() for x in bias)]
+    result = q.emitter.node("Attention", operands, q.dtype, shape, **options)
+    return reshape(result, (*q.shape[:3], v.shape[3]))
+
+
+def _for_all_heads(x: Value, heads: int) -> Value:
+    b, s, h, d = x.shape
+    if h == heads:
+        return x
+    wide = spread(x, (b, s, h, heads // h, d), (0, 1, 2, 4))
+    return reshape(wide, (b, s, heads, d))
+
+
+def _products(q: Value, k: Value, v: Value, bias: Sequence[Value], scale: float, causal: bool) -> Value:
+    b, t, h, _ = q.shape
+    k, v = (_for_all_heads(x, h) for x in (k, v))
+    s = k.shape[1]
+    node = q.emitter.node
+    rows, columns = transpose(q * scale, (0, 2, 1, 3)).plain(), transpose(k, (0, 2, 3, 1)).plain()
+    scores = node("MatMul", [rows, columns], q.dtype, (b, h, t, s))
+    for x in bias:
+        scores = scores + x
+    if causal:
+        scores = where(_is_before(q, t, s, scores.shape), scores, -np.inf)
+    weights = node("Softmax", [scores], q.dtype, scores.shape, axis=-1)
+    values = transpose(v, (0, 2, 1, 3)).plain()
+    result = node("MatMul", [weights, values], q.dtype, (b, h, t, v.shape[3]))
+    return transpose(result, (0, 2, 1, 3))
+
+
+def _is_before(like: Value, t: Any, s: Any, shape: Any) -> Value:
+    """Whether a query may see a key: where that is not behind it."""
+    iota = MAKERS["iota"]
+    queries, keys = (iota(like.emitter, dtype="int32", shape=(n,), axis=0) for n in (t, s))
+    return compare("GreaterOrEqual", spread(queries, shape, (2,)), spread(keys, shape, (3,)))
+
+
+# -- recurrent layers ----------------------------------------------------------------------------------------
+
+
+def _projected(site: Site, node: Node) -> tuple[Node, Node, Node | None] | None:
+    """x, w and b of x w + b, for sequences x and known w and b."""
+    product, bias = node, None
+    if node.name == "add":
+        for product, other in (node.inputs, node.inputs[::-1]):
+            found = site.along(other)
+            if product.name == "dot_general" and found is not None and found[1] == node.rank - 1:
+                bias = site.learn(found[0])
+                break
+    if product.name != "dot_general" or product.params["contract"] != ((2,), (0,)):
+        return None
+    x, w = product.inputs
+    if product.params["batch"][0] or w.rank != 2 or x.rank != 3 or w not in site.known or x in site.known:
+        return None
+    return x, w, bias
+
+
+def _reordered(w: Value, order: Sequence[int]) -> Value:
+    """Gates along the last axis, in another order."""
+    size = w.shape[-1] // len(order)
+    return join([part(w, w.rank - 1, i * size, (i + 1) * size) for i in order], w.rank - 1)
+
+
+def _gates(w: Value, order: Sequence[int]) -> Value:
+    """(inputs, gates) as (1, gates, inputs)."""
+    w = _reordered(w, order)
+    return reshape(transpose(w, (1, 0)), (1, *w.shape[::-1])).plain()
+
+
+def _recurrent(
+    operator: str, x: Value, operands: Sequence[Value | None], states: Sequence[Value], **options: Any
+) -> list[Value]:
+    """All outputs (batch, steps, units), and the last of each state."""
+    batch, steps = x.shape[:2]
+    units = options["hidden_size"]
+    sequence = transpose(x, (1, 0, 2)).plain()
+    first: list[Value | None] = [
+        None if x.emitter.is_zero(h) else reshape(h, (1, batch, units)).plain() for h in states
+    ]
+    while first and first[-1] is None:
+        first.pop()
+    inputs = [sequence, *operands, *([None, *first] if first else [])]
+    while inputs[-1] is None:
+        inputs.pop()
+    types = [TensorType((steps, 1, batch, units), x.dtype)]
+    types += [TensorType((1, batch, units), x.dtype)] * len(states)
+    outputs, *last = x.emitter.nodes(operator, inputs, types, **options)
+    return [
+        transpose(reshape(outputs, (steps, batch, units)), (1, 0, 2)),
+        *(reshape(h, (batch, units)) for h in last),
+    ]
+
+
+def lstm(site: Site, node: Node) -> Match | None:
+    found = _projected(site, node.inputs[0])
+    if found is None or node.params["masked"] or not site.results_in_use(node) <= {0, 1, 2}:
+        return None
+    (x, w, b), (r, *states) = found, node.inputs[1:]
+    if r not in site.known:
+        return None
+    order = (0, 3, 1, 2)  # We have input, forget, cell, output; ONNX input, output, forget, cell.
+    direction = "reverse" if node.params["reverse"] else "forward"
+
+    def write(x: Value, w: Value, r: Value, h: Value, c: Value, *b: Value) -> tuple[Value | None, ...]:
+        units = r.shape[0]
+        operands: list[Value | None] = [_gates(w, order), _gates(r, order)]
+        if b:
+            zeros = x.emitter.vector(np.zeros(4 * units, np.float32), x.dtype)
+            both = join([_reordered(b[0], order), zeros], 0)
+            operands.append(reshape(both, (1, 8 * units)).plain())
+        else:
+            operands.append(None)
+        results = _recurrent("LSTM", x, operands, [h, c], hidden_size=units, direction=direction)
+        return (*results, None, None)
+
+    return Match((x, w, r, *states, *([] if b is None else [b])), write)
+
+
+def gru(site: Site, node: Node) -> Match | None:
+    found = _projected(site, node.inputs[0])
+    if found is None or node.params["masked"] or not site.results_in_use(node) <= {0, 1}:
+        return None
+    (x, w, b), (r, recurrent_bias, state) = found, node.inputs[1:]
+    if r not in site.known or recurrent_bias not in site.known:
+        return None
+    direction = "reverse" if node.params["reverse"] else "forward"
+
+    def write(
+        x: Value, w: Value, r: Value, recurrent_bias: Value, h: Value, *b: Value
+    ) -> tuple[Value | None, ...]:
+        units, order = r.shape[0], (0, 1, 2)
+        first = b[0] if b else x.emitter.vector(np.zeros(3 * units, np.float32), x.dtype)
+        both = reshape(join([first, recurrent_bias], 0), (1, 6 * units)).plain()
+        operands = [_gates(w, order), _gates(r, order), both]
+        options = {"hidden_size": units, "direction": direction, "linear_before_reset": 1}
+        return (*_recurrent("GRU", x, operands, [h], **options), None)
+
+    return Match((x, w, r, recurrent_bias, state, *([] if b is None else [b])), write)
+
+
+def turned_twice(site: Site, node: Node) -> Match | None:
+    (inner,) = node.inputs
+    if inner.name != "reverse" or inner.params["axes"] != node.params["axes"]:
+        return None
+    return Match(inner.inputs, lambda x: x)
