@@ -134,8 +134,8 @@ def test_channels_first_needs_no_transpose(tmp_path: Path) -> None:
 
 
 def test_an_image_in_and_out_is_transposed_twice(tmp_path: Path) -> None:
-    found = operators(exported(unet(), tmp_path))
-    assert found == {
+    counts = operators(exported(unet(), tmp_path))
+    assert counts == {
         "Transpose": 1, "Reshape": 1, "Conv": 3, "Relu": 2, "MaxPool": 1, "ConvTranspose": 1, "Resize": 2,
         "Concat": 1, "Sigmoid": 1,
     }  # fmt: skip
@@ -246,16 +246,16 @@ def test_layers(case: str, tmp_path: Path) -> None:
 
 
 def test_attention_is_one_operator_where_the_version_has_it(tmp_path: Path) -> None:
-    found = operators(exported(vit(2), tmp_path, opset_version=23))
-    assert (found["Attention"], found["LayerNormalization"], found["Gelu"]) == (2, 4, 2)
-    assert found["Softmax"] == found["Transpose"] - 2 == 0  # those of the convolution
-    found = operators(exported(vit(2), tmp_path, opset_version=20))
-    assert (found["Attention"], found["Softmax"], found["LayerNormalization"]) == (0, 2, 4)
-    assert found["ReduceSum"] + found["Where"] + found["Shape"] == 0
+    counts = operators(exported(vit(2), tmp_path, opset_version=23))
+    assert (counts["Attention"], counts["LayerNormalization"], counts["Gelu"]) == (2, 4, 2)
+    assert counts["Softmax"] == counts["Transpose"] - 2 == 0  # those of the convolution
+    counts = operators(exported(vit(2), tmp_path, opset_version=20))
+    assert (counts["Attention"], counts["Softmax"], counts["LayerNormalization"]) == (0, 2, 4)
+    assert counts["ReduceSum"] + counts["Where"] + counts["Shape"] == 0
     for version in (20, 23):
-        found = operators(exported(gpt(), tmp_path, opset_version=version))
-        assert found["Attention"] == (version == 23)
-        assert found["GreaterOrEqual"] + found["Shape"] == 0
+        counts = operators(exported(gpt(), tmp_path, opset_version=version))
+        assert counts["Attention"] == (version == 23)
+        assert counts["GreaterOrEqual"] + counts["Shape"] == 0
 
 
 @pytest.mark.parametrize("version", [17, 18, 19, 22, 24, 28])

@@ -30,7 +30,9 @@ def test_examples(name: str) -> None:
     try:
         module = importlib.import_module(name)
     except ImportError as error:  # an engine whose library is not installed
-        if not name.startswith("hornbeam.engines.") or "pip install" not in str(error):
+        if not name.startswith(("hornbeam.engines.", "hornbeam.export.onnx_")) or "pip install" not in str(
+            error
+        ):
             raise
         pytest.skip(str(error))
     result = doctest.testmod(module, extraglobs={"np": np, "hornbeam": hornbeam})

@@ -83,9 +83,9 @@ class FileWriter(Emitter):
 
     # -- names -----------------------------------------------------------------------------------------------
 
-    def new_name(self, what: str) -> str:
+    def new_name(self, kind: str) -> str:
         """The layer's name and the operator's, with a number if that exists."""
-        return self._unique(f"{self._layer}/{what}" if self._layer else what)
+        return self._unique(f"{self._layer}/{kind}" if self._layer else kind)
 
     def _unique(self, base: str) -> str:
         name, count = base, 0
@@ -249,7 +249,7 @@ def _bodies(node: NodeProto) -> list[Any]:
 
 
 def _reads(node: NodeProto) -> Iterable[str]:
-    """What a node, and the bodies in it, read."""
+    """Yield the names of all values that a node, and the bodies in it, read."""
     yield from node.input
     for body in _bodies(node):
         yield from (x.name for x in body.output)

@@ -146,21 +146,21 @@ class Emitter:
         values = {}
         for name in symbols_of(size):
             array, axis = self._symbols[name]
-            place = array.axes.index(axis)
-            values[name] = self.node("Shape", [array], "int64", (1,), start=place, end=place + 1)
+            position = array.axes.index(axis)
+            values[name] = self.node("Shape", [array], "int64", (1,), start=position, end=position + 1)
         return evaluate(size, values, _CHOICES)
 
     @property
     def has_bit_casts(self) -> bool:
-        """Whether a float can be taken for the integer of the same bits."""
+        """True if a float can be read as the integer of the same bits."""
         return self.opset >= BIT_CASTS
 
-    def fresh(self, what: str, dtype: str, shape: Shape, stored: Shape | None = None) -> Value:
-        """A value with a new name, for what an operator computes, a constant, or an argument."""
-        name = self.new_name(what)
+    def fresh(self, kind: str, dtype: str, shape: Shape, stored: Shape | None = None) -> Value:
+        """A value with a new name. kind: the operator that computes it, "constant", "input" or "argument"."""
+        name = self.new_name(kind)
         return Value(self, name, dtype, shape, shape if stored is None else stored)
 
-    def new_name(self, what: str) -> str:
+    def new_name(self, kind: str) -> str:
         """A name that no value has."""
         self._count += 1
         while f"v{self._count}" in self._reserved:

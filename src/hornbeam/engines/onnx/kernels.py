@@ -1,4 +1,4 @@
-"""What ONNX Runtime's CPU kernels compute: the dtypes of each operator, and what carries the others."""
+"""Dtypes of the operators that ONNX Runtime computes on the CPU, and dtypes that hold the others."""
 
 from __future__ import annotations
 

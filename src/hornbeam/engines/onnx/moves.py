@@ -51,8 +51,8 @@ def join(xs: Sequence[Value], axis: int) -> Value:
     shape[axis] = sum(x.shape[axis] for x in xs)
     order = common_order(xs)
     plain = [x.plain(order) for x in xs]
-    place = plain[0].axes.index(axis)
-    return xs[0].emitter.node("Concat", plain, xs[0].dtype, tuple(shape), order=order, axis=place)
+    position = plain[0].axes.index(axis)
+    return xs[0].emitter.node("Concat", plain, xs[0].dtype, tuple(shape), order=order, axis=position)
 
 
 def pad(x: Value, value: Value, low: Sequence[int], high: Sequence[int], interior: Sequence[int]) -> Value:

@@ -300,7 +300,7 @@ def _reshaped(x: Value, shape: Shape) -> Value:
 
 
 def _target(emitter: Emitter, shape: Shape, target: Shape) -> list[Value]:
-    """What Reshape is asked for: -1 for a size that it infers, 0 for one that it copies."""
+    """The second operand of Reshape: -1 for a size that it infers, 0 for one that it copies."""
     unknown = [axis for axis, n in enumerate(target) if is_unknown(n)]
     if not unknown or 0 in target:
         return [emitter.ints(target)]
@@ -344,8 +344,8 @@ def transpose(x: Value, perm: Sequence[int]) -> Value:
     shape = tuple(x.shape[a] for a in perm)
     if not x.stored:
         return restored(x, (), shape)
-    place = {a: i for i, a in enumerate(perm)}
-    order = tuple(place[a] for a in x.axes)
+    new_axis = {a: i for i, a in enumerate(perm)}
+    order = tuple(new_axis[a] for a in x.axes)
     stored = tuple(x.stored[a] for a in perm)
     return replace(x, shape=shape, stored=stored, order=None if order == tuple(range(x.rank)) else order)
 

@@ -1,4 +1,4 @@
-"""What ONNX has an operator for: for each primitive, the rules that are tried, in order.
+"""Rules that find ONNX's operators in a graph: for each primitive those that are tried, in order.
 
 The first rule that matches decides. Nodes that none matches are written by the table of the ONNX Runtime
 engine, composites by what they are made of.

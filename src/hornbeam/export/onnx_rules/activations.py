@@ -61,10 +61,10 @@ def _bound(site: Site, node: Node) -> Bounds | None:
 
 
 def clip(site: Site, node: Node) -> Match | None:
-    found = bounds(site, node)
-    if found is None:
+    limits = bounds(site, node)
+    if limits is None:
         return None
-    x, low, high = found
+    x, low, high = limits
 
     def write(value: Value) -> Value:
         if (low, high) == (0, math.inf):
@@ -82,8 +82,8 @@ def _line(site: Site, node: Node) -> tuple[Node, float, float] | None:
     if node.name != "add" or (pair := site.with_number(node)) is None:
         return None
     inner, offset = pair
-    x, slope = _multiple(site, inner) or (inner, 1.0)
-    return x, slope, offset
+    x, factor = _multiple(site, inner) or (inner, 1.0)
+    return x, factor, offset
 
 
 def _multiple(site: Site, node: Node) -> tuple[Node, float] | None:
@@ -98,25 +98,25 @@ def _multiple(site: Site, node: Node) -> tuple[Node, float] | None:
 def _hard_sigmoid(site: Site, node: Node) -> tuple[Node, float, float] | None:
     """x, alpha and beta of min(max(alpha x + beta, 0), 1)."""
     bounded, factor = _multiple(site, node) or (node, 1.0)
-    found = bounds(site, bounded)
-    if found is None or found[1] != 0 or not math.isclose(found[2] * factor, 1, rel_tol=1e-6):
+    limits = bounds(site, bounded)
+    if limits is None or limits[1] != 0 or not math.isclose(limits[2] * factor, 1, rel_tol=1e-6):
         return None
-    line = _line(site, found[0])
+    line = _line(site, limits[0])
     return None if line is None else (line[0], line[1] * factor, line[2] * factor)
 
 
 def hard_sigmoid(site: Site, node: Node) -> Match | None:
-    found = _hard_sigmoid(site, node)
-    if found is None:
+    parts = _hard_sigmoid(site, node)
+    if parts is None:
         return None
-    x, alpha, beta = found
+    x, alpha, beta = parts
     return Match((x,), lambda value: apply("HardSigmoid", value, alpha=alpha, beta=beta))
 
 
 def hard_swish(site: Site, node: Node) -> Match | None:
     for x, gate in (node.inputs, node.inputs[::-1]):
-        found = _hard_sigmoid(site, gate)
-        if found is not None and found[0] is x and np.allclose(found[1:], (1 / 6, 0.5), rtol=1e-6):
+        parts = _hard_sigmoid(site, gate)
+        if parts is not None and parts[0] is x and np.allclose(parts[1:], (1 / 6, 0.5), rtol=1e-6):
             return Match((x,), lambda value: apply("HardSwish", value))
     return None
 
@@ -130,8 +130,8 @@ def leaky_relu(site: Site, node: Node) -> Match | None:
     scaled = _multiple(site, other)
     if scaled is None or scaled[0] is not x or not _is_positive(site, condition, x):
         return None
-    slope = scaled[1]
-    return Match((x,), lambda value: apply("LeakyRelu", value, alpha=slope))
+    alpha = scaled[1]
+    return Match((x,), lambda value: apply("LeakyRelu", value, alpha=alpha))
 
 
 def prelu(site: Site, node: Node) -> Match | None:
@@ -144,7 +144,7 @@ def prelu(site: Site, node: Node) -> Match | None:
         small = alpha.inputs[0] if alpha.name == "broadcast" else alpha
         turned = mirrored.inputs[0] if mirrored.name == "relu" else mirrored
         if small in site.known and turned.name == "neg" and turned.inputs[0] is x and mirrored.name == "relu":
-            return Match((x, alpha), lambda value, slope: elementwise("PRelu", value, slope))
+            return Match((x, alpha), lambda value, factors: elementwise("PRelu", value, factors))
     return None
 
 
@@ -160,34 +160,34 @@ def _elu(site: Site, node: Node) -> tuple[Node, float] | None:
     if power.name != "expm1" or not _is_positive(site, condition, x):
         return None
     below = power.inputs[0]
-    found = _bound(site, below)
-    return (x, alpha) if found is not None and found[0] is x and found[2] == 0 else None
+    limits = _bound(site, below)
+    return (x, alpha) if limits is not None and limits[0] is x and limits[2] == 0 else None
 
 
 def elu(site: Site, node: Node) -> Match | None:
-    found = _elu(site, node)
-    if found is None:
+    parts = _elu(site, node)
+    if parts is None:
         return None
-    x, alpha = found
+    x, alpha = parts
     return Match((x,), lambda value: apply("Elu", value, alpha=alpha))
 
 
 def selu(site: Site, node: Node) -> Match | None:
     scaled = site.with_number(node)
-    found = None if scaled is None else _elu(site, scaled[0])
-    if scaled is None or found is None:
+    parts = None if scaled is None else _elu(site, scaled[0])
+    if scaled is None or parts is None:
         return None
-    (x, alpha), gamma = found, scaled[1]
+    (x, alpha), gamma = parts, scaled[1]
     return Match((x,), lambda value: apply("Selu", value, alpha=alpha, gamma=gamma))
 
 
 def softplus(site: Site, node: Node) -> Match | None:
     """max(x, 0) + log(1 + exp(-|x|))."""
     above, rest = node.inputs
-    found = _bound(site, above)
-    if found is None or found[1:] != (0, math.inf) or rest.name != "log1p" or rest.inputs[0].name != "exp":
+    limits = _bound(site, above)
+    if limits is None or limits[1:] != (0, math.inf) or rest.name != "log1p" or rest.inputs[0].name != "exp":
         return None
-    x, power = found[0], rest.inputs[0].inputs[0]
+    x, power = limits[0], rest.inputs[0].inputs[0]
     if power.name != "select" or not _is_positive(site, power.inputs[0], x):
         return None
     turned, same = power.inputs[1:]

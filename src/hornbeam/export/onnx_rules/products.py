@@ -57,8 +57,8 @@ def dense_with_bias(site: Site, node: Node) -> Match | None:
 
 def _bias(site: Site, node: Node, count: int) -> Node | None:
     """The known value that is repeated along all axes but the last `count`, as a vector."""
-    if count == 1 and (found := site.along(node)) is not None and found[1] == node.rank - 1:
-        return site.learn(found[0])
+    if count == 1 and (vector := site.along(node)) is not None and vector[1] == node.rank - 1:
+        return site.learn(vector[0])
     last = tuple(range(node.rank - count, node.rank))
     if node.name != "broadcast" or node.inputs[0] not in site.known or node.params["dims"] != last:
         return None
@@ -72,7 +72,7 @@ def _bias(site: Site, node: Node, count: int) -> Node | None:
 
 
 def padded_by(site: Site, x: Node, value: float) -> tuple[Node, list[tuple[int, int]]]:
-    """What a window sees of x: the value before its padding, if that is `value`, and the padding."""
+    """x without its padding, if that consists of `value`, and the padding."""
     none = [(0, 0)] * (x.rank - 2)
     if x.name != "pad" or not site.is_number(x.inputs[1], value) or any(x.params["interior"]):
         return x, none
@@ -134,10 +134,10 @@ def _scale_and_shift(site: Site, node: Node) -> tuple[Node, Node, Node, int] | N
 
 def scale_and_shift(site: Site, node: Node) -> Match | None:
     """A batch normalization of which only a scale and an offset are left."""
-    found = _scale_and_shift(site, node)
-    if found is None or node.rank < 2 or found[3] == 0:
+    parts = _scale_and_shift(site, node)
+    if parts is None or node.rank < 2 or parts[3] == 0:
         return None
-    x, scale, shift, axis = found
+    x, scale, shift, axis = parts
 
     def write(x: Value, scale: Value, shift: Value) -> Value:
         order = _channels_first(x.rank, axis)
@@ -161,10 +161,10 @@ def _normalized(x: Value, order: Order, axis: int, parts: list[Value | None], ep
 
 def batch_normalization(site: Site, node: Node) -> Match | None:
     """(x - mean) * rsqrt(variance + epsilon) * gamma + beta, with the layer's own four weights."""
-    found = _scale_and_shift(site, node)
-    if found is None or node.rank < 2 or found[3] == 0:
+    parts = _scale_and_shift(site, node)
+    if parts is None or node.rank < 2 or parts[3] == 0:
         return None
-    x, factor, shift, axis = found
+    x, factor, shift, axis = parts
     factor, shift = _unshaped(factor), _unshaped(shift)
     gamma, root = _product_with(site, factor, "rsqrt")
     beta, centre = _sum_with(site, shift, factor)
@@ -175,15 +175,15 @@ def batch_normalization(site: Site, node: Node) -> Match | None:
     if variance is None or epsilon is None:
         return None
     mean = centre
-    given = [gamma, beta, mean, variance]
+    weights = [gamma, beta, mean, variance]
     order = _channels_first(node.rank, axis)
 
     def write(x: Value, *values: Value) -> Value:
         rest = iter(values)
-        parts = [None if part is None else next(rest) for part in given]
+        parts = [None if part is None else next(rest) for part in weights]
         return _normalized(x, order, axis, parts, epsilon)
 
-    return Match((x, *(part for part in given if part is not None)), write)
+    return Match((x, *(part for part in weights if part is not None)), write)
 
 
 def _unshaped(node: Node) -> Node:

@@ -109,7 +109,7 @@ def _products(q: Value, k: Value, v: Value, bias: Sequence[Value], scale: float,
 
 
 def _is_before(like: Value, t: Any, s: Any, shape: Any) -> Value:
-    """Whether a query may see a key: where that is not behind it."""
+    """True where a query may see a key, which is not behind it."""
     iota = MAKERS["iota"]
     queries, keys = (iota(like.emitter, dtype="int32", shape=(n,), axis=0) for n in (t, s))
     return compare("GreaterOrEqual", spread(queries, shape, (2,)), spread(keys, shape, (3,)))
@@ -123,9 +123,9 @@ def _projected(site: Site, node: Node) -> tuple[Node, Node, Node | None] | None:
     product, bias = node, None
     if node.name == "add":
         for product, other in (node.inputs, node.inputs[::-1]):
-            found = site.along(other)
-            if product.name == "dot_general" and found is not None and found[1] == node.rank - 1:
-                bias = site.learn(found[0])
+            vector = site.along(other)
+            if product.name == "dot_general" and vector is not None and vector[1] == node.rank - 1:
+                bias = site.learn(vector[0])
                 break
     if product.name != "dot_general" or product.params["contract"] != ((2,), (0,)):
         return None
@@ -172,10 +172,10 @@ def _recurrent(
 
 
 def lstm(site: Site, node: Node) -> Match | None:
-    found = _projected(site, node.inputs[0])
-    if found is None or node.params["masked"] or not site.results_in_use(node) <= {0, 1, 2}:
+    projection = _projected(site, node.inputs[0])
+    if projection is None or node.params["masked"] or not site.results_in_use(node) <= {0, 1, 2}:
         return None
-    (x, w, b), (r, *states) = found, node.inputs[1:]
+    (x, w, b), (r, *states) = projection, node.inputs[1:]
     if r not in site.known:
         return None
     order = (0, 3, 1, 2)  # We have input, forget, cell, output; ONNX input, output, forget, cell.
@@ -197,10 +197,10 @@ def lstm(site: Site, node: Node) -> Match | None:
 
 
 def gru(site: Site, node: Node) -> Match | None:
-    found = _projected(site, node.inputs[0])
-    if found is None or node.params["masked"] or not site.results_in_use(node) <= {0, 1}:
+    projection = _projected(site, node.inputs[0])
+    if projection is None or node.params["masked"] or not site.results_in_use(node) <= {0, 1}:
         return None
-    (x, w, b), (r, recurrent_bias, state) = found, node.inputs[1:]
+    (x, w, b), (r, recurrent_bias, state) = projection, node.inputs[1:]
     if r not in site.known or recurrent_bias not in site.known:
         return None
     direction = "reverse" if node.params["reverse"] else "forward"

@@ -65,11 +65,11 @@ class Site:
     @cached_property
     def readers(self) -> dict[Node, list[Node]]:
         """The nodes that read each node."""
-        found: dict[Node, list[Node]] = {}
+        readers: dict[Node, list[Node]] = {}
         for node in self.graph.nodes:
             for x in node.inputs:
-                found.setdefault(x, []).append(node)
-        return found
+                readers.setdefault(x, []).append(node)
+        return readers
 
     def results_in_use(self, node: Node) -> set[int]:
         """Indices of the results of a node that are read."""
@@ -116,8 +116,8 @@ class Site:
 
     def is_number(self, node: Node, number: float) -> bool:
         """True if all elements of a node are known to be `number`, but for rounding."""
-        found = self.number(node)
-        return found is not None and math.isclose(found, number, rel_tol=1e-6, abs_tol=1e-30)
+        value = self.number(node)
+        return value is not None and math.isclose(value, number, rel_tol=1e-6, abs_tol=1e-30)
 
     def with_number(self, node: Node) -> tuple[Node, float] | None:
         """The two operands of a commutative node of which one is a number."""
@@ -156,5 +156,5 @@ def _has_unknown_size(node: Node) -> bool:
 
 
 def first_match(site: Site, node: Node, rules: Sequence[Rule]) -> Match | None:
-    """What the first rule that matches says."""
+    """Return the match of the first rule that has one."""
     return next((match for rule in rules if (match := rule(site, node)) is not None), None)

@@ -64,7 +64,7 @@ def _total_and_factor(node: Node, name: str) -> tuple[Node | None, Node]:
 
 
 def _counted(site: Site, name: str, factor: Node, pooled: Node) -> str | None:
-    """What an average counts: "all" elements of a window, or only those "inside"; None for other factors."""
+    """The elements that an average counts, "all" of a window or only those "inside"; None for no average."""
     size = math.prod(pooled.params["window"])
     padded = any(n for pair in pooled.params["padding"] for n in pair)
     if site.is_number(factor, 1 / size if name == "mul" else size):
@@ -93,7 +93,7 @@ def _shares(site: Site, node: Node) -> np.ndarray | None:
 
 
 def _counts(spatial: Sequence[int], window: Any, strides: Any, padding: Any) -> np.ndarray:
-    """How many elements each window meets."""
+    """Count the elements that each window meets."""
     counts = np.ones(())
     for n, size, step, (low, high) in zip(spatial, window, strides, padding, strict=True):
         starts = range(-low, n + high - size + 1, step)
@@ -160,9 +160,9 @@ def _repeated_axis(node: Node) -> tuple[Node, int, int] | None:
     grown = [a for a in range(wide.rank) if wide.shape[a] != apart.shape[a]]
     if len(grown) != 1 or not grown[0]:
         return None
-    place, axis = grown[0], grown[0] - 1
-    count, shape = wide.shape[place], list(apart.shape)
-    del shape[place]
+    (new,), axis = grown, grown[0] - 1
+    count, shape = wide.shape[new], list(apart.shape)
+    del shape[new]
     larger = tuple(n * count if a == axis else n for a, n in enumerate(shape))
     return (p.reshape(apart, tuple(shape)), axis, count) if node.shape == larger else None
 
@@ -196,13 +196,13 @@ def _interpolation(weights: np.ndarray) -> str | None:
     if out < n or n < 2:
         return None
     at = np.arange(out)
-    places = {
+    coordinates = {
         "half_pixel": (at + 0.5) * n / out - 0.5,
         "align_corners": at * (n - 1) / max(out - 1, 1),
         "asymmetric": at * n / out,
     }
-    for mode, place in places.items():
-        near = np.clip(place, 0, n - 1)
+    for mode, at_input in coordinates.items():
+        near = np.clip(at_input, 0, n - 1)
         expected = np.maximum(1 - np.abs(near[:, None] - np.arange(n)), 0)
         if np.allclose(weights, expected, atol=1e-6):
             return mode
