@@ -8,7 +8,7 @@ JOBS ?= 2
 NATIVE := src/hornbeam/_native.abi3.so
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: mnist help test test-all docs lint rust-test python-test ecosystem sanitize fuzz bench clean check-rust develop
+.PHONY: mnist help c-library wheel test test-all docs lint rust-test python-test ecosystem sanitize fuzz bench clean check-rust develop
 
 mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST, and report on it
 	$(BIN)/hornbeam mnist
@@ -48,6 +48,12 @@ develop: check-rust $(MATURIN)  ## install Hornbeam with the tools that checks a
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --extras dev,parity
 	@touch $(VENV)/.installed
 
+c-library: $(BIN)/python check-rust  ## build libhornbeam and hornbeam.h for programs in C, as the wheel has them
+	$(BIN)/python tools/build_c_library.py
+
+wheel: c-library $(MATURIN)  ## build the wheel into dist
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) build --release --out dist
+
 lint: develop  ## ruff, mypy, rustfmt, clippy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -80,7 +86,7 @@ fuzz: check-rust  ## libFuzzer on the Rust parsers under AddressSanitizer (Linux
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1536 -malloc_limit_mb=64 || exit 1; \
 	done
 
-python-test: develop  ## the Python tests, without the long sweeps
+python-test: develop c-library  ## the Python tests, without the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 ecosystem: develop  ## small programs over ten packages built on Keras

@@ -1,0 +1,45 @@
+"""`hornbeam link`: how a C compiler links a program to the C library."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from hornbeam.cli.arguments import print_error
+
+FOLDER = Path(__file__).parents[2] / "_c"
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "link",
+        help="print the flags with which a C compiler links a program to libhornbeam",
+        description="Print the flags with which a C or C++ compiler finds hornbeam.h and libhornbeam: "
+        "`cc digits.c $(hornbeam link) -o digits`. The library runs models that were exported with "
+        'format="hornbeam", without Python.',
+    )
+    parser.add_argument("--cflags", action="store_true", help="print the flags of the compiler alone")
+    parser.add_argument("--libs", action="store_true", help="print the flags of the linker alone")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the flags."""
+    if not (FOLDER / "hornbeam.h").exists():
+        print_error(
+            "hornbeam link", "this installation has no C library. `make c-library` builds it in a checkout"
+        )
+        return 1
+    if sys.platform == "win32":
+        print_error(
+            "hornbeam link", f"compilers for Windows have flags of their own: the files are in {FOLDER}"
+        )
+        return 1
+    cflags = [f"-I{FOLDER}"]
+    libs = [f"-L{FOLDER}", f"-Wl,-rpath,{FOLDER}", "-lhornbeam"]
+    chosen = (cflags if args.cflags or not args.libs else []) + (libs if args.libs or not args.cflags else [])
+    print(shlex.join(chosen))
+    return 0

@@ -1,0 +1,40 @@
+"""Build the C library (crates/hornbeam-capi) into src/hornbeam/_c, for the wheel and `hornbeam link`.
+
+python tools/build_c_library.py
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CRATE = ROOT / "crates" / "hornbeam-capi"
+TARGET = ROOT / "src" / "hornbeam" / "_c"
+
+
+def library_names(platform: str) -> list[str]:
+    """Return the files that a program is linked with and runs with."""
+    if platform == "win32":
+        return ["hornbeam.dll", "hornbeam.dll.lib"]
+    return ["libhornbeam.dylib" if platform == "darwin" else "libhornbeam.so"]
+
+
+def main() -> None:
+    command = ["cargo", "rustc", "--release", "--quiet", "-p", "hornbeam-capi", "--crate-type", "cdylib"]
+    subprocess.run([*command, "--", "-C", "strip=symbols"], cwd=ROOT, check=True)
+    built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+    TARGET.mkdir(exist_ok=True)
+    files = [CRATE / "include" / "hornbeam.h", *(built / name for name in library_names(sys.platform))]
+    for file in files:
+        # Replaced as a whole: a program may have the old one open.
+        staged = TARGET / f".{file.name}"
+        shutil.copyfile(file, staged)
+        staged.replace(TARGET / file.name)
+
+
+if __name__ == "__main__":
+    main()
