@@ -99,8 +99,7 @@ typedef struct HornbeamSpec {
 } HornbeamSpec;
 
 /**
- * A tensor in row-major order. Its memory belongs to whoever made it: to you for inputs, to `HornbeamOutputs` for
- * outputs.
+ * A tensor in row-major order. The memory of inputs belongs to you, that of outputs to `HornbeamOutputs`.
  */
 typedef struct HornbeamTensor {
   /**

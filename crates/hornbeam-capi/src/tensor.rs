@@ -48,8 +48,7 @@ impl HornbeamDtype {
     }
 }
 
-/// A tensor in row-major order. Its memory belongs to whoever made it: to you for inputs, to `HornbeamOutputs` for
-/// outputs.
+/// A tensor in row-major order. The memory of inputs belongs to you, that of outputs to `HornbeamOutputs`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct HornbeamTensor {
