@@ -29,10 +29,10 @@ def modules() -> list[str]:
 def test_examples(name: str) -> None:
     try:
         module = importlib.import_module(name)
-    except ImportError as error:  # an engine whose library is not installed
-        if not name.startswith(("hornbeam.engines.", "hornbeam.export.onnx_")) or "pip install" not in str(
-            error
-        ):
+    except ImportError as error:  # a library of an extra is not installed
+        exporters = ("hornbeam.engines.", "hornbeam.export.onnx_")
+        is_named = name.startswith(exporters) and "pip install" in str(error)
+        if not is_named and not name.startswith("hornbeam.serving."):
             raise
         pytest.skip(str(error))
     result = doctest.testmod(module, extraglobs={"np": np, "hornbeam": hornbeam})

@@ -21,6 +21,8 @@ INTERNAL = {
     "cli/bench/runner.py": {"WorkloadError"},
     "cli/notebooks/reading.py": {"NotebookError"},
     "engines/onnx/kernels.py": {"NoKernelError"},
+    "serving/guard.py": {"DisconnectedError"},
+    "serving/refusals.py": {"RequestError"},
 }
 
 

@@ -29,14 +29,14 @@ LAYERS = [
     ["activations", "initializers", "regularizers", "constraints", "dtype_policies"],
     ["losses", "metrics", "optimizers", "mixed_precision", "quantizers"],
     ["layers"],
-    ["data", "datasets", "preprocessing", "utils", "visualization"],
+    ["data", "datasets", "preprocessing", "utils", "visualization", "web"],
     ["saving"],
     ["training"],
     ["models"],
     ["diagnostics"],
     ["evaluation", "insight"],
     ["applications", "callbacks", "distillation", "export", "interop", "wrappers"],
-    ["as_keras", "backend", "cli", "compat", "keras_backend", "__main__"],
+    ["as_keras", "backend", "cli", "compat", "keras_backend", "serving", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

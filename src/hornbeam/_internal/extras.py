@@ -13,6 +13,7 @@ EXTRAS = {
     "plot": "matplotlib",
     "pytensor": "pytensor",
     "safetensors": "safetensors",
+    "serve": "starlette uvicorn httptools uvloop orjson prometheus_client pillow",
     "sklearn": "scikit-learn",
     "stablehlo": "jax flatbuffers",
     "tensorboard": "tensorboardX",

@@ -1,0 +1,111 @@
+"""Images and texts as the bodies of requests."""
+
+from __future__ import annotations
+
+import io
+
+import httpx
+import numpy as np
+import pytest
+
+from hornbeam.layers import TextVectorization
+from hornbeam.serving.refusals import RequestError
+from hornbeam.serving.texts import word_numbers
+from hornbeam.web.kinds import input_kind
+
+
+def png(value: int, size: tuple[int, int] = (28, 28), mode: str = "L") -> bytes:
+    image = pytest.importorskip("PIL.Image")
+    stream = io.BytesIO()
+    image.new(mode, size, value if mode == "L" else (value, value, value)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def upload(client: httpx.Client, model: str, content: bytes, media: str) -> httpx.Response:
+    return client.post(f"/models/{model}/upload", content=content, headers={"Content-Type": media})
+
+
+@pytest.mark.parametrize(("size", "mode"), [((28, 28), "L"), ((100, 50), "RGB")])
+def test_an_image_is_resized_and_scaled(client: httpx.Client, size: tuple[int, int], mode: str) -> None:
+    answer = upload(client, "digits", png(204, size, mode), "image/png").json()
+    assert answer["predictions"][0]["label"] == "bright"
+    assert answer["predictions"][0]["probability"] == pytest.approx(0.8, abs=1e-3)
+    assert len(answer["outputs"]["class"]) == 10
+
+
+def test_a_text_becomes_the_numbers_of_its_words(client: httpx.Client) -> None:
+    answer = upload(client, "words", "Good, BAD! grün".encode(), "text/plain; charset=utf-8")
+    assert answer.json()["outputs"] == {"sum": [2 + 3 + 1]} or answer.json()["outputs"] == {"sum": 6}
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "media", "status", "sentence"),
+    [
+        ("scaled", b"", "image/png", 415, "neither one image nor one text"),
+        ("digits", b"hello", "text/plain", 415, "an image is expected"),
+        ("digits", b"hello", "image/png", 415, "no image of PNG"),
+        ("digits", b"", "image/png", 415, "no image of PNG"),
+        ("words", b"\xff", "text/plain", 400, "not UTF-8"),
+        ("words", b"good", "application/json", 415, "a text is expected"),
+    ],
+)
+def test_wrong_uploads_are_refused(
+    client: httpx.Client, model: str, content: bytes, media: str, status: int, sentence: str
+) -> None:
+    answer = upload(client, model, content, media)
+    assert answer.status_code == status
+    assert sentence in answer.json()["error"]
+
+
+def test_a_truncated_image_and_one_with_too_many_pixels_are_refused(client: httpx.Client) -> None:
+    assert upload(client, "digits", png(9, (300, 300))[:120], "image/png").status_code == 415
+    answer = upload(client, "digits", png(9, (8000, 8000)), "image/png")
+    assert answer.status_code == 413
+    assert "pixels" in answer.json()["error"]
+
+
+TEXTS = ["", "  ", "a b", "A-b, C!\tb\n", "été Été É", "b" * 50, "a\u00a0b c", "a_b b's"]
+
+
+@pytest.mark.parametrize("standardize", ["lower_and_strip_punctuation", "lower", "strip_punctuation", None])
+@pytest.mark.parametrize("split", ["whitespace", "character", None])
+def test_words_are_those_of_the_layer(standardize: str | None, split: str | None) -> None:
+    vocabulary = ["a", "b", "c", "été", "ab", "É"]
+    layer = TextVectorization(
+        standardize=standardize,
+        split=split,
+        output_sequence_length=6,
+        vocabulary=vocabulary,
+    )
+    kind = {"vocabulary": layer.get_vocabulary(), "standardize": standardize, "split": split}
+    for text in TEXTS:
+        expected = np.asarray(layer(np.array([text]))).reshape(-1).tolist()
+        assert word_numbers(text, kind, len(expected)) == expected, text
+
+
+def test_standardization_of_the_user_is_refused() -> None:
+    with pytest.raises(RequestError, match="not standardized"):
+        word_numbers("a", {"vocabulary": ["", "[UNK]"], "standardize": "own"}, 3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "metadata", "expected"),
+    [
+        ("float32", (None, 28, 28), {}, ("image", "no_channels")),
+        ("float32", (None, 28, 28, 1), {}, ("image", "channels_last")),
+        ("uint8", (None, None, None, 3), {}, ("image", "channels_last")),
+        ("float32", (None, 3, 32, 32), {}, ("image", "channels_first")),
+        ("float32", (None, 784), {}, ("image", "flat")),
+        ("float32", (None, 100, 1), {}, ("tensor", None)),
+        ("float32", (None, 4), {}, ("table", None)),
+        ("float32", (None, 500), {}, ("tensor", None)),
+        ("string", (None, 1), {}, ("text", None)),
+        ("int64", (None, 80), {"vocabulary": ["", "[UNK]"]}, ("text", None)),
+        ("float32", (None, 28, 28), {"kind": "tensor"}, ("tensor", None)),
+    ],
+)
+def test_kinds(
+    dtype: str, shape: tuple[int | None, ...], metadata: dict[str, object], expected: tuple[str, str | None]
+) -> None:
+    kind = input_kind(dtype, shape, metadata)
+    assert (kind["kind"], kind.get("layout")) == expected
