@@ -78,7 +78,7 @@ def words() -> NumpyModel:
     """Return the sum of the numbers of a text's words."""
     signature = Pair((Spec("text", "int64", (None, 4)),), (Spec("sum", "int64", (None,)),))
     kind = {"kind": "text", "vocabulary": ["", "[UNK]", "good", "bad"]}
-    return NumpyModel(signature, lambda text: {"sum": text.sum(1)}, {"inputs": {"text": kind}})
+    return NumpyModel(signature, lambda text: {"sum": text.sum(1)}, {"preprocessing": {"text": kind}})
 
 
 MODELS = {"scaled": scaled, "two_inputs": two_inputs, "digits": digits, "words": words}

@@ -51,7 +51,8 @@ def has_batch_axis(signature: Signature) -> bool:
 
 def input_metadata(model: RunnableModel, name: str) -> dict[str, Any]:
     """Return what a model's file says about one of its inputs, such as `{"kind": "image"}`."""
-    return dict((model.metadata.get("inputs") or {}).get(name) or {})
+    about = (model.metadata.get("preprocessing") or {}).get(name)
+    return dict(about) if isinstance(about, Mapping) else {}
 
 
 def labels(model: RunnableModel) -> list[str] | None:

@@ -98,7 +98,7 @@ class _Views:
             "inputs": [_tensor(spec) for spec in signature.inputs],
             "outputs": [_tensor(spec) for spec in signature.outputs],
             "parameters": {
-                **{key: value for key, value in about.items() if key != "inputs"},
+                **{key: value for key, value in about.items() if key != "preprocessing"},
                 "inputs": {spec.name: kind_of(version.model, spec) for spec in signature.inputs},
             },
         })  # fmt: skip

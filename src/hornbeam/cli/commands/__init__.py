@@ -17,6 +17,7 @@ from hornbeam.cli.commands import (
     report,
     run,
     runs,
+    serve,
     verify,
 )
 
@@ -33,6 +34,7 @@ COMMANDS = (
     verify,
     convert,
     link,
+    serve,
     keras_compat,
     keras_backend,
     doctor,
