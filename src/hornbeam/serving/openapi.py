@@ -27,18 +27,9 @@ _ERRORS = {
 }
 
 
-_GENERAL = {
-    "/v2": "The server's name, version and extensions",
-    "/v2/health/live": "Whether the server runs",
-    "/v2/health/ready": "Whether the models are loaded",
-    "/v2/repository/index": "The models and their versions",
-    "/metrics": "Counters and histograms, for Prometheus",
-}
-
-
 def document(models: Mapping[str, ServedModel]) -> dict[str, Any]:
     """Return the description as OpenAPI 3.1."""
-    paths = {path: {"get": _operation(summary, "server")} for path, summary in _GENERAL.items()}
+    paths = _general_paths()
     for name, served in models.items():
         paths |= _model_paths(name, served)
     return {
@@ -50,6 +41,19 @@ def document(models: Mapping[str, ServedModel]) -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
+    }
+
+
+def _general_paths() -> dict[str, Any]:
+    index = _operation("The models and their versions", "server", answer={"type": "array"})
+    return {
+        "/v2": {"get": _operation("The server's name, version and extensions", "server")},
+        "/v2/health/live": {"get": _operation("Whether the server runs", "server")},
+        "/v2/health/ready": {"get": _operation("Whether the models are loaded", "server")},
+        "/v2/repository/index": {"get": index, "post": index},
+        "/metrics": {
+            "get": _operation("Counters and histograms, for Prometheus", "server", media="text/plain")
+        },
     }
 
 
@@ -86,9 +90,14 @@ def _model_paths(name: str, served: ServedModel) -> dict[str, Any]:
 
 
 def _operation(
-    summary: str, tag: str, *, body: dict[str, Any] | None = None, answer: dict[str, Any] | None = None
+    summary: str,
+    tag: str,
+    *,
+    body: dict[str, Any] | None = None,
+    answer: dict[str, Any] | None = None,
+    media: str = "application/json",
 ) -> dict[str, Any]:
-    content = {"application/json": {"schema": answer or {"type": "object"}}}
+    content = {media: {"schema": answer or {"type": "object" if "json" in media else "string"}}}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     codes = _ERRORS if body else {"401": _ERRORS["401"], "403": _ERRORS["403"]}
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
@@ -126,7 +135,7 @@ def _infer_body(inputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
     tensors_schema = {
         "type": "array", "prefixItems": schemas, "minItems": len(schemas), "maxItems": len(schemas)
     }  # fmt: skip
-    schema = _object({"inputs": tensors_schema, "id": {"type": "string"}}, ["inputs"])
+    schema = _object({"inputs": tensors_schema, "id": {"type": ["string", "null"]}}, ["inputs"])
     sizes = [_example_shape(spec) for spec in inputs]
     if sum(map(math.prod, sizes)) > _MAX_EXAMPLE:
         return {"schema": schema}
@@ -159,6 +168,10 @@ def _infer_answer(outputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
 
 def _output_schema(spec: TensorSpec) -> dict[str, Any]:
     schema = _tensor_schema(spec)
+    rank = len(spec.shape)
+    schema["properties"]["shape"] = {
+        "type": "array", "items": {"type": "integer"}, "minItems": rank, "maxItems": rank
+    }  # fmt: skip
     # NaN and infinite values are null in JSON.
     schema["properties"]["data"]["items"] = {"anyOf": [_values(spec), {"type": "null"}]}
     return schema
