@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -131,7 +132,7 @@ def write_models(folder: Path) -> None:
 
 @dataclass
 class Load:
-    """What wrk counted, and what the server used meanwhile."""
+    """Results of wrk, and the processor time of the server per request."""
 
     per_second: float
     p50: float
@@ -156,11 +157,11 @@ def running(side: Side, model: Path, body: Path, threads: int) -> Iterator[tuple
                 time.sleep(0.005)
             yield port, process.pid, time.perf_counter() - start
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # LitServe does not end its workers
             try:
                 process.wait(15)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def answers(port: int, path: str, body: Path) -> bool:

@@ -11,6 +11,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 TOPICS = (
     "data",
     "saving",
+    "serving",
     "engines",
     "distribution",
     "evaluation",

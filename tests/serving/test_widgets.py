@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,17 @@ import pytest
 
 import hornbeam
 from hornbeam.serving.texts import word_numbers
+from hornbeam.web import WIDGETS, read
 from tests.helpers.browser import BROWSER, CONTRASTS, OUTSIDE, opened
 from tests.helpers.served_models import Server
 
-WEB = Path(hornbeam.__file__).parent / "web"
 NODE = shutil.which("node")
 in_node = pytest.mark.skipif(NODE is None, reason="Node is not installed")
 
 
 def run_script(expression: str, **values: Any) -> Any:
     """Return the value of a JavaScript expression, which may use the widgets and the values."""
-    names = re.findall(r'src="/web/(\w+\.js)"', (WEB / "serve.html").read_text())
-    scripts = [(WEB / name).read_text() for name in names if name != "serve.js"]
+    scripts = [read(name).decode() for name in WIDGETS]
     constants = [f"const {name} = {json.dumps(value)};" for name, value in values.items()]
     program = "\n".join([*scripts, *constants, f"console.log(JSON.stringify({expression}))"])
     assert NODE is not None
@@ -57,6 +55,11 @@ def test_a_drawing_fills_a_box_of_20_pixels_and_its_mass_is_in_the_middle() -> N
     y, x = (np.average(np.arange(28), weights=image.sum(axis)) for axis in (1, 0))
     assert abs(y - 14) <= 0.5
     assert abs(x - 14) <= 0.5
+
+
+def test_the_page_contains_the_widgets_in_their_order() -> None:
+    scripts = re.findall(r'src="/web/(\w+\.js)"', read("serve.html").decode())
+    assert scripts == [*WIDGETS, "serve.js"]
 
 
 @in_node

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Awaitable, Callable
-from importlib import resources
 from typing import Any
 
 import orjson
@@ -22,6 +21,7 @@ from hornbeam.serving.refusals import RequestError
 from hornbeam.serving.repository import Repository, ServedModel, Version
 from hornbeam.serving.tensorflow_serving import SERVING_DEFAULT
 from hornbeam.serving.uploads import kind_of
+from hornbeam.web import WIDGETS, read
 
 View = Callable[[Request], Awaitable[Response]]
 
@@ -59,7 +59,7 @@ def pages(repository: Repository, metrics: Metrics) -> Starlette:
         Route("/docs", _file("docs.html")),
         Route("/", _file("serve.html")),
         Route("/favicon.ico", _file("icon.svg")),
-        *(Route(f"/web/{name}", _file(name)) for name in _web_files()),
+        *(Route(f"/web/{name}", _file(name)) for name in ("page.css", *WIDGETS, "serve.js", "docs.js")),
     ]
     handlers: dict[Any, Any] = {RequestError: _refused, HTTPException: _not_routed}
     return Starlette(routes=routes, exception_handlers=handlers)
@@ -183,15 +183,9 @@ async def _not_routed(request: Request, error: HTTPException) -> Response:
     return _json({"error": message}, error.status_code, headers)
 
 
-def _web_files() -> list[str]:
-    return [
-        file.name for file in resources.files("hornbeam.web").iterdir() if file.name.endswith((".js", ".css"))
-    ]
-
-
 def _file(name: str) -> View:
     """Return the view of a file of `hornbeam.web`, which is read once."""
-    content = (resources.files("hornbeam.web") / name).read_bytes()
+    content = read(name)
     media = mimetypes.guess_type(name)[0] or "application/octet-stream"
     headers = {
         "Content-Security-Policy": _POLICY,
