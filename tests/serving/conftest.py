@@ -20,9 +20,12 @@ collect_ignore_glob = [] if all(map(find_spec, _NEEDED)) else ["test_*.py"]
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve the four models of `tests.helpers.served_models`."""
+    """Serve the models of `tests.helpers.served_models`."""
     folder = tmp_path_factory.mktemp("served")
-    models = [write_model(folder / f"{name}.hornbeam", name) for name in ("scaled", "two_inputs", "words")]
+    models = [
+        write_model(folder / f"{name}.hornbeam", name)
+        for name in ("scaled", "two_inputs", "words", "positive")
+    ]
     models.append(write_model(folder / "digits.hornbeam", "digits", labels=["dark", *"12345678", "bright"]))
     with running(folder, models, max_body=1 << 20) as started:
         yield started

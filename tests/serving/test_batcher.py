@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -63,6 +64,18 @@ def test_requests_during_a_run_are_the_next_batch() -> None:
 
     run(model, use)
     assert model.batches == [1, 4]
+
+
+def test_as_many_batches_run_at_once_as_allowed() -> None:
+    model, both = scaled(), threading.Barrier(2, timeout=5)
+
+    def function(x: np.ndarray) -> dict[str, np.ndarray]:
+        both.wait()  # raises an error unless two threads are here at once
+        return {"y": x}
+
+    model.function = function
+    answers = run(model, lambda batcher: all_of(batcher, [rows(4), rows(4)]), max_batch=4, parallel=2)
+    assert len(answers) == 2
 
 
 def test_a_batch_waits_for_others_until_the_deadline_but_no_longer_than_it_is_full() -> None:
@@ -153,8 +166,6 @@ def test_a_request_that_was_given_up_is_not_computed() -> None:
 
 def test_brief_runs_are_made_by_the_event_loop() -> None:
     """From the second batch of a size on, when its time is known."""
-    import threading
-
     model, threads = scaled(), []
 
     def function(x: np.ndarray) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -262,3 +263,69 @@ def test_a_client_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
         assert predictions(server) == [[2, 4, 6]]
         wait_for(lambda: "hornbeam_open_requests 0.0" in httpx.get(f"{server.address}/metrics").text)
         assert not [event for event in server.events() if event["level"] == "error"]
+
+
+# -- connections ---------------------------------------------------------------------------------------------
+
+
+def raw(path: str, body: dict[str, object] | None = None, *headers: str, version: str = "1.1") -> bytes:
+    """Return the bytes of a request."""
+    content = b"" if body is None else json.dumps(body).encode()
+    lines = [f"{'POST' if body else 'GET'} {path} HTTP/{version}", "Host: localhost", *headers]
+    return "\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""]).encode() + content
+
+
+def test_pipelined_requests_are_answered_in_their_order(server: Server) -> None:
+    infer = raw("/v2/models/scaled/infer", ROW)
+    requests = [
+        infer,
+        raw("/v2"),
+        infer,
+        infer,
+        raw("/v2/models/scaled"),
+        infer,
+        raw("/v3", None, "Connection: close"),
+    ]
+    replies = answer_of(server.address, b"".join(requests), "").split(b"HTTP/1.1 ")[1:]
+    assert [reply[:3] for reply in replies] == [b"200"] * 6 + [b"404"]
+    assert [b'"model_name"' in reply for reply in replies] == [
+        True, False, True, True, False, True, False,
+    ]  # fmt: skip
+
+
+def test_connections_are_closed_as_the_client_asks(server: Server) -> None:
+    path = "/v2/models/scaled/infer"
+    for request in (raw(path, ROW, "Connection: close"), raw(path, ROW, version="1.0")):
+        reply = answer_of(server.address, request, "")
+        assert reply.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in reply
+
+
+def test_a_body_in_pieces_and_one_in_chunks(server: Server) -> None:
+    request = raw("/v2/models/scaled/infer", ROW, "Connection: close")
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        for at in range(0, len(request), 29):
+            connection.sendall(request[at : at + 29])
+            time.sleep(0.002)
+        assert b"[2.0,4.0,6.0]" in connection.makefile("rb").read()
+    pieces = iter([json.dumps(ROW).encode()[:20], json.dumps(ROW).encode()[20:]])
+    assert httpx.post(f"{server.address}/v2/models/scaled/infer", content=pieces).is_success
+
+
+def test_a_client_that_reads_no_answers_stops_being_read(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.hornbeam", "scaled")
+    request = raw("/v2/models/m/infer", ROW)
+    with running(tmp_path, [model], timeout=1.0) as server:
+        host, port = server.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.setblocking(False)
+            sent, end = 0, time.monotonic() + 2
+            with suppress(ConnectionError):  # the server gives up
+                while time.monotonic() < end:
+                    try:
+                        sent += connection.send(request * 100)
+                    except BlockingIOError:  # the server takes no more
+                        time.sleep(0.01)
+        assert sent < 50_000_000
+        assert httpx.post(f"{server.address}/v2/models/m/infer", json=ROW).is_success

@@ -35,7 +35,12 @@ def test_an_image_is_resized_and_scaled(client: httpx.Client, size: tuple[int, i
 
 def test_a_text_becomes_the_numbers_of_its_words(client: httpx.Client) -> None:
     answer = upload(client, "words", "Good, BAD! grün".encode(), "text/plain; charset=utf-8")
-    assert answer.json()["outputs"] == {"sum": [2 + 3 + 1]} or answer.json()["outputs"] == {"sum": 6}
+    assert answer.json()["outputs"] == {"sum": [2 + 3 + 1]}
+
+
+def test_a_sigmoid_tells_two_classes_apart(client: httpx.Client) -> None:
+    predictions = upload(client, "positive", b"good", "text/plain").json()["predictions"]
+    assert predictions == [{"label": "good", "probability": 1}, {"label": "bad", "probability": 0}]
 
 
 @pytest.mark.parametrize(

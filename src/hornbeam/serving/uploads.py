@@ -68,8 +68,10 @@ def render(model: RunnableModel, results: Mapping[str, np.ndarray]) -> bytes:
     """Return the outputs of one sample, and the most probable classes."""
     answer: dict[str, Any] = {"outputs": {name: tensors.to_json(array[0]) for name, array in results.items()}}
     first = next(iter(results.values()))[0]
+    names = labels(model)
+    if names and len(names) == 2 and first.shape == (1,):  # a sigmoid's score is that of the second class
+        first = np.concatenate([1 - first, first])
     if first.ndim == 1 and len(first) > 1 and first.min() >= 0 and abs(first.sum() - 1) < 1e-3:
-        names = labels(model)
         answer["predictions"] = [
             {"label": names[i] if names and i < len(names) else str(i), "probability": float(first[i])}
             for i in np.argsort(-first, kind="stable")[:_TOP].tolist()

@@ -29,6 +29,8 @@ Hornbeam.showOutput = (tensor, labels) => {
   const values = Array.from(tensor.data, (value) => (typeof value === "bigint" ? Number(value) : value));
   const shape = tensor.shape.slice(1);
   if (shape.length === 1 && Hornbeam.areProbabilities(values)) return Hornbeam.bars(values, labels);
+  // A sigmoid's score is that of the second class.
+  if (values.length === 1 && labels?.length === 2) return Hornbeam.bars([1 - values[0], values[0]], labels);
   if (values.length === 1) {
     const isProbability = /^b?float/.test(tensor.dtype) && values[0] >= 0 && values[0] <= 1;
     return element("div", {},

@@ -54,6 +54,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "together or while a batch runs)",
     )
     parser.add_argument(
+        "--parallel",
+        type=positive_int,
+        default=1,
+        metavar="N",
+        help="batches of a model that run at once (default: 1, which uses all processors)",
+    )
+    parser.add_argument(
         "--max-queue",
         type=positive_int,
         default=1024,
@@ -126,7 +133,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         host=args.host,
         port=args.port,
         token=token,
-        batch=BatchLimits(args.max_batch, args.max_wait_ms / 1000, args.max_queue),
+        batch=BatchLimits(args.max_batch, args.max_wait_ms / 1000, args.max_queue, args.parallel),
         max_body=int(args.max_body_mb * MEGABYTE),
         max_requests=args.max_requests,
         timeout=args.timeout,
