@@ -149,7 +149,9 @@ def running(side: Side, model: Path, body: Path, threads: int) -> Iterator[tuple
     values = {"MODEL": model, "PORT": port, "THREADS": threads}
     command = [part.format(**values) for part in side.command]
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         try:
             while not answers(port, side.path, body):
                 if process.poll() is not None or time.perf_counter() - start > 120:
