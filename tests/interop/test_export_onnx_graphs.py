@@ -232,9 +232,21 @@ LAYERS: dict[str, tuple[Callable[[], hb.Model], dict[str, int]]] = {
         lambda: sequential((5, 3), layers.Bidirectional(layers.LSTM(4, return_sequences=True))),
         {"Transpose": 2, "LSTM": 2, "Reshape": 2, "Concat": 1},
     ),
+    "Embedding of floats": (
+        lambda: trained(hb.Sequential([layers.Input((5,)), layers.Embedding(9, 3)])),
+        {"Cast": 1, "Gather": 1},
+    ),
     "Flatten": (
         lambda: sequential((6, 6, 2), layers.Flatten(), layers.Dense(3)),
         {"Reshape": 1, "Gemm": 1},
+    ),
+    "Flatten of channels first": (
+        lambda: sequential((6, 7, 2), layers.Conv2D(3, 2), layers.Flatten(), layers.Dense(3)),
+        {"Transpose": 1, "Conv": 1, "Reshape": 1, "Gemm": 1},
+    ),
+    "UnitNormalization": (
+        lambda: sequential((7,), layers.UnitNormalization()),
+        {"Mul": 2, "ReduceSum": 1, "Clip": 1, "Sqrt": 1, "Div": 1},
     ),
 }  # fmt: skip
 
@@ -258,6 +270,41 @@ def test_attention_is_one_operator_where_the_version_has_it(tmp_path: Path) -> N
         assert counts["GreaterOrEqual"] + counts["Shape"] == 0
 
 
+QUANTIZED = {
+    "Abs": 1,
+    "ReduceMax": 1,
+    "Div": 2,
+    "Mul": 1,
+    "QuantizeLinear": 1,
+    "DequantizeLinear": 2,
+    "Add": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: sequential((7,), layers.Dense(3)), {**QUANTIZED, "Gemm": 1}),
+        (lambda: sequential((5, 7), layers.Dense(3)), {**QUANTIZED, "MatMul": 1}),
+        (
+            lambda: sequential((5, 7), layers.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de")),
+            {**QUANTIZED, "MatMul": 1, "Reshape": 2},
+        ),
+    ],
+    ids=["Dense", "Dense of sequences", "EinsumDense"],
+)
+def test_integers_between_quantize_and_dequantize(
+    make: Callable[[], hb.Model], expected: dict[str, int], tmp_path: Path
+) -> None:
+    model = make()
+    model.quantize("int8")
+    graph = exported(model, tmp_path)
+    assert operators(graph) == expected
+    arrays = [onnx.numpy_helper.to_array(x) for x in graph.initializer]
+    (kernel,) = (x for x in arrays if x.dtype == np.int8 and x.ndim > 1)
+    np.testing.assert_array_equal(kernel.reshape(-1), model.layers[0].kernel.numpy().reshape(-1))
+
+
 @pytest.mark.parametrize("version", [17, 18, 19, 22, 24, 28])
 def test_versions_of_the_operators(version: int, tmp_path: Path) -> None:
     for make in (resnet, unet, vit, gpt):
@@ -270,15 +317,17 @@ def test_nodes_are_named_after_their_layers(tmp_path: Path) -> None:
         (8, 8, 3),
         layers.Conv2D(4, 3, name="stem"),
         layers.BatchNormalization(),
-        layers.Flatten(name="flat"),
+        layers.Reshape((6, 24), name="rows"),
+        layers.GlobalMaxPooling1D(name="top"),
         layers.Dense(2, "softmax", name="head"),
     )
     names = [node.name for node in exported(model, tmp_path).node]
     assert names == [
         "stem/Transpose",
         "stem/Conv",
-        "flat/Transpose",
-        "flat/Reshape",
+        "rows/Transpose",
+        "rows/Reshape",
+        "top/ReduceMax",
         "head/Gemm",
         "head",
     ]

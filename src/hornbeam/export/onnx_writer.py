@@ -181,7 +181,8 @@ class FileWriter(Emitter):
         if rules is None or node in site.known:
             return None
         types = node.type if isinstance(node.type, tuple) else (node.type,)
-        return first_match(site, node, rules) if types[0].dtype == "float32" else None
+        is_written = types[0].dtype == "float32" or node.name == "gather"
+        return first_match(site, node, rules) if is_written else None
 
     def _computed_value(self, site: Site, node: Node, values: dict[Node, Any]) -> Value:
         array = site.array(node)

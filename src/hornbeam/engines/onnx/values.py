@@ -242,15 +242,20 @@ def common_order(xs: Sequence[Value]) -> Order:
     return next((x.order for x in xs if x.order is not None), None)
 
 
-def reduced(operator: str, x: Value, axes: Sequence[int]) -> Value:
-    """A reduction over `axes`, in the order in which x is stored."""
+def reduced(operator: str, x: Value, axes: Sequence[int], keepdims: bool = False) -> Value:
+    """A reduction over `axes`, in the order in which x is stored; keepdims: they stay, with size 1."""
     x = x.plain(x.order)
     places = sorted(x.axes.index(a) for a in axes)
-    shape = tuple(n for a, n in enumerate(x.shape) if a not in axes)
-    node, order = x.emitter.node, _without_axes(x.order, axes)
+    order = x.order
+    if keepdims:
+        shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    else:
+        shape = tuple(n for a, n in enumerate(x.shape) if a not in axes)
+        order = _without_axes(order, axes)
+    options: dict[str, Any] = {"keepdims": int(keepdims)}
     if operator != "ReduceSum" and x.emitter.opset < REDUCTIONS:
-        return node(operator, [x], x.dtype, shape, order=order, axes=places, keepdims=0)
-    return node(operator, [x, x.emitter.ints(places)], x.dtype, shape, order=order, keepdims=0)
+        return x.emitter.node(operator, [x], x.dtype, shape, order=order, axes=places, **options)
+    return x.emitter.node(operator, [x, x.emitter.ints(places)], x.dtype, shape, order=order, **options)
 
 
 def _without_axes(order: Order, axes: Sequence[int]) -> Order:

@@ -11,9 +11,11 @@ from hornbeam import primitives as p
 from hornbeam.engines.onnx.values import Order, Value, reshape, spread, transpose
 from hornbeam.engines.onnx.windows import conv as write_conv
 from hornbeam.engines.onnx.windows import conv_transpose as write_conv_transpose
+from hornbeam.export.onnx_rules.activations import bounds
 from hornbeam.export.onnx_rules.site import Match, Site
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown
+from hornbeam.ir.types import Shape
 
 # -- dense ---------------------------------------------------------------------------------------------------
 
@@ -25,14 +27,14 @@ def dense(site: Site, node: Node, bias: Node | None = None) -> Match | None:
     x_free, w_free = ([a for a in range(n.rank) if a not in c] for n, c in zip((x, w), contract, strict=True))
     if batch[0] or w not in site.known or x in site.known or not x_free or 0 in w.shape:
         return None
-    perm, left = [*x_free, *contract[0]], tuple(x.shape[a] for a in x_free)
-    columns = math.prod(w.shape[a] for a in w_free)
-    inner = math.prod(w.shape[a] for a in contract[1])
+    left, columns = tuple(x.shape[a] for a in x_free), math.prod(w.shape[a] for a in w_free)
+    image = _flattened(x) if len(contract[0]) == 1 else None
 
     def write(x: Value, w: Value, *bias: Value) -> Value:
-        matrix = reshape(transpose(w, [*contract[1], *w_free]), (inner, columns)).plain()
-        rows = transpose(x, perm)
-        rows = (rows if len(contract[0]) == 1 else reshape(rows, (*left, inner))).plain()
+        w = transpose(w, [*contract[1], *w_free])
+        rows, matrix = (
+            _rows_of_image(x, w) if image else _rows(transpose(x, [*x_free, *contract[0]]), w, left)
+        )
         shape = (*left, columns)
         if len(left) == 1:
             product = rows.emitter.node("Gemm", [rows, matrix, *bias], x.dtype, shape)
@@ -42,7 +44,33 @@ def dense(site: Site, node: Node, bias: Node | None = None) -> Match | None:
                 product = rows.emitter.node("Add", [product, vector], x.dtype, shape)
         return reshape(product, node.shape)
 
-    return Match((x, w) if bias is None else (x, w, bias), write, node.scope)
+    return Match((image or x, w, *([] if bias is None else [bias])), write, node.scope)
+
+
+def _rows(x: Value, w: Value, left: Shape) -> tuple[Value, Value]:
+    """Axes that are summed over as the last one of x, and as the first one of a matrix."""
+    inner = math.prod(x.shape[len(left) :])
+    columns = w.size // inner
+    return reshape(x, (*left, inner)).plain(), reshape(w, (inner, columns)).plain()
+
+
+def _flattened(x: Node) -> Node | None:
+    """The image that x has as rows."""
+    if x.name != "reshape" or x.rank != 2:
+        return None
+    image = x.inputs[0]
+    return image if image.rank > 2 and image.shape[0] == x.shape[0] else None
+
+
+def _rows_of_image(x: Value, w: Value) -> tuple[Value, Value]:
+    """Rows of the elements as they are stored, channels first or last, and the weights in the same order."""
+    x = x.plain(x.order)
+    if x.axes[0]:
+        x = x.plain()
+    stored = transpose(x, x.axes)
+    weights = reshape(w, (*x.shape[1:], w.size // math.prod(x.shape[1:])))
+    moved = transpose(weights, [*(a - 1 for a in x.axes[1:]), weights.rank - 1])
+    return _rows(stored, moved, x.shape[:1])
 
 
 def dense_with_bias(site: Site, node: Node) -> Match | None:
@@ -59,13 +87,62 @@ def _bias(site: Site, node: Node, count: int) -> Node | None:
     """The known value that is repeated along all axes but the last `count`, as a vector."""
     if count == 1 and (vector := site.along(node)) is not None and vector[1] == node.rank - 1:
         return site.learn(vector[0])
-    last = tuple(range(node.rank - count, node.rank))
-    if node.name != "broadcast" or node.inputs[0] not in site.known or node.params["dims"] != last:
+    if node.name != "broadcast" or node.inputs[0] not in site.known:
         return None
-    small = node.inputs[0]
-    if small.shape != node.shape[node.rank - count :]:
+    small, dims = node.inputs[0], node.params["dims"]
+    sizes = {axis: size for axis, size in zip(dims, small.shape, strict=True) if size != 1}
+    last = range(node.rank - count, node.rank)
+    if any(sizes.get(axis, 1) != (node.shape[axis] if axis in last else 1) for axis in range(node.rank)):
         return None
     return site.learn(p.reshape(small, (math.prod(small.shape),)))
+
+
+# -- integers ------------------------------------------------------------------------------------------------
+
+
+def quantized_dense(site: Site, node: Node) -> Match | None:
+    """The product of rows that are rounded to int8, each by its own scale, with weights of int8.
+
+    Around both are QuantizeLinear and DequantizeLinear, which runtimes replace by a product of integers.
+    """
+    product, divisor = node.inputs
+    if product.name != "dot_general" or divisor.name != "mul" or len(site.readers[product]) > 1:
+        return None
+    rounded, w = (_integers(x) for x in product.inputs)
+    limits = None if rounded is None else bounds(site, rounded)
+    if limits is None or limits[1:] != (-127, 127) or limits[0].name != "round" or w not in site.known:
+        return None
+    right = product.inputs[1].rank - len(product.params["contract"][1])
+    pairs = [(x, _bias(site, y, right)) for x, y in (divisor.inputs, divisor.inputs[::-1])]
+    factor, vector = next(((x, y) for x, y in pairs if y is not None), (divisor, None))
+    multiply = dense(site, product)
+    if vector is None or w is None or multiply is None:
+        return None
+    columns = w.shape[-right:]
+
+    def write(x: Value, factor: Value, w: Value, scales: Value) -> Value:
+        integers = _linear("QuantizeLinear", x, x.emitter.constant(np.float32(1), x.dtype), "int8")
+        restored = _linear("DequantizeLinear", integers, x.emitter.constant(np.float32(1), x.dtype), x.dtype)
+        matrix = reshape(w, (w.size // math.prod(columns), math.prod(columns))).plain()
+        weights = _linear("DequantizeLinear", matrix, scales, x.dtype, axis=1)
+        return multiply.write(restored, reshape(weights, w.shape)) / factor
+
+    inverse = site.learn(1.0 / vector)
+    return Match((limits[0].inputs[0], factor, w, inverse), write, node.scope)
+
+
+def _integers(x: Node) -> Node | None:
+    """The operand of a conversion to float of int8, itself converted from floats or known."""
+    if x.name != "convert" or x.inputs[0].dtype != "int8":
+        return None
+    inner = x.inputs[0]
+    return inner.inputs[0] if inner.name == "convert" else inner
+
+
+def _linear(operator: str, x: Value, scale: Value, dtype: str, **attributes: Any) -> Value:
+    zero = x.emitter.constant(np.zeros((), np.int8), "int8") if not attributes else None
+    operands = [x, scale.plain()] if zero is None else [x, scale, zero]
+    return x.emitter.node(operator, operands, dtype, x.shape, x.stored, order=x.order, **attributes)
 
 
 # -- convolutions --------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from hornbeam.ir.types import TensorType
 
 
 def embedding(site: Site, node: Node) -> Match | None:
-    """Rows of a table. Both we and ONNX count negative indices from the end."""
+    """Rows of a table of any dtype. Both we and ONNX count negative indices from the end."""
     table, indices = node.inputs
     if node.params["batch_dims"] or indices.shape[-1:] != (1,) or indices.name != "reshape":
         return None
@@ -33,9 +33,11 @@ def embedding(site: Site, node: Node) -> Match | None:
     index = _unwrapped(site, wrapped, table.shape[0])
     if index is None or index.shape != node.shape[: index.rank]:
         return None
+    if index.name == "convert":  # a number that is no index is an error of the runtime's
+        (index,) = index.inputs
 
     def write(table: Value, index: Value) -> Value:
-        rows = index.cast("int64" if index.dtype not in ("int32", "int64") else index.dtype).plain()
+        rows = index.cast(index.dtype if index.dtype in ("int32", "int64") else "int64").plain()
         return table.emitter.node("Gather", [table.plain(), rows], table.dtype, node.shape, axis=0)
 
     return Match((table, index), write)

@@ -134,6 +134,18 @@ def _write_mean(x: Value, axes: tuple[int, ...]) -> Value:
     return reshape(back, tuple(n for a, n in enumerate(x.shape) if a not in axes))
 
 
+def kept_axes(site: Site, node: Node) -> Match | None:
+    """A reduction whose axes come back with size 1."""
+    inner = node.inputs[0]
+    operators = {"reduce_max": "ReduceMax", "reduce_min": "ReduceMin", "reduce_sum": "ReduceSum"}
+    if inner.name not in operators:
+        return None
+    (x,), axes = inner.inputs, inner.params["axes"]
+    if node.shape != tuple(1 if a in axes else n for a, n in enumerate(x.shape)) or 0 in x.shape:
+        return None
+    return Match((x,), lambda value: reduced(operators[inner.name], value, axes, keepdims=True))
+
+
 # -- larger images -------------------------------------------------------------------------------------------
 
 
