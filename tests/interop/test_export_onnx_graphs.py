@@ -313,17 +313,18 @@ def test_versions_of_the_operators(version: int, tmp_path: Path) -> None:
 
 
 def test_nodes_are_named_after_their_layers(tmp_path: Path) -> None:
-    model = sequential(
-        (8, 8, 3),
+    parts = [
+        layers.Input((8, 8, 3), name="image"),
         layers.Conv2D(4, 3, name="stem"),
         layers.BatchNormalization(),
         layers.Reshape((6, 24), name="rows"),
         layers.GlobalMaxPooling1D(name="top"),
         layers.Dense(2, "softmax", name="head"),
-    )
+    ]
+    model = trained(hb.Sequential(parts))
     names = [node.name for node in exported(model, tmp_path).node]
     assert names == [
-        "stem/Transpose",
+        "image/Transpose",
         "stem/Conv",
         "rows/Transpose",
         "rows/Reshape",

@@ -16,8 +16,8 @@ import numpy as np
 from hornbeam.engines.onnx.emit import Emitter
 from hornbeam.engines.onnx.kernels import NodeProto, onnx
 from hornbeam.engines.onnx.table import MAKERS, TABLE
-from hornbeam.engines.onnx.values import Order, Value
-from hornbeam.export.onnx_rules import KEPT_NORMALIZATION, RULES, Match, Site
+from hornbeam.engines.onnx.values import Order, Value, ordered
+from hornbeam.export.onnx_rules import FOR_ANY_DTYPE, KEPT_NORMALIZATION, RULES, Match, Site
 from hornbeam.export.onnx_rules.site import first_match
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
@@ -26,9 +26,12 @@ from hornbeam.ir.types import Shape, numpy_dtype
 # Operators on weights that are computed now.
 _COMPUTED: dict[str, Callable[..., np.ndarray]] = {
     "Add": np.add,
+    "Cast": lambda x, to: x,
     "Concat": lambda *xs, axis: np.concatenate(xs, axis),
     "Expand": np.broadcast_to,
     "GreaterOrEqual": np.greater_equal,
+    "Max": np.maximum,
+    "Min": np.minimum,
     "Mul": np.multiply,
     "Reshape": lambda x, shape, allowzero=0: x.reshape(shape),
     "Slice": lambda x, *bounds: x[_slices(x, *bounds)],
@@ -141,6 +144,8 @@ class FileWriter(Emitter):
         site = Site(graph, arrays, self.opset)
         values: dict[Node, Any] = dict(zip(graph.inputs, args, strict=True))
         self._depth += 1
+        if self._depth == 1:
+            values.update(self._images(site, values))
         for node, match in self._plan(site, values):
             if self._depth == 1:
                 layer = node.scope if match is None or match.layer is None else match.layer
@@ -153,6 +158,16 @@ class FileWriter(Emitter):
                 values[node] = self._written(node, [values[x] for x in node.inputs])
         self._depth -= 1
         return [values[node] for node in graph.outputs]
+
+    def _images(self, site: Site, values: dict[Node, Any]) -> dict[Node, Value]:
+        """Inputs that convolutions and pools see, channels first before all operations on their elements."""
+        images = {}
+        for node in site.graph.inputs:
+            if node not in site.known and _is_image(site, node):
+                self._layer = values[node].name
+                order = (0, node.rank - 1, *range(1, node.rank - 1))
+                images[node] = ordered(values[node], order)
+        return images
 
     def _plan(self, site: Site, values: dict[Node, Any]) -> list[tuple[Node, Match | None]]:
         """The nodes to write, operands first, each with its match."""
@@ -181,7 +196,7 @@ class FileWriter(Emitter):
         if rules is None or node in site.known:
             return None
         types = node.type if isinstance(node.type, tuple) else (node.type,)
-        is_written = types[0].dtype == "float32" or node.name == "gather"
+        is_written = types[0].dtype == "float32" or node.name in FOR_ANY_DTYPE
         return first_match(site, node, rules) if is_written else None
 
     def _computed_value(self, site: Site, node: Node, values: dict[Node, Any]) -> Value:
@@ -243,6 +258,26 @@ class FileWriter(Emitter):
                 names[moved] = origin
         self.arrays = {names.get(name, name): array for name, array in self.arrays.items()}
         _rename(nodes, names)
+
+
+# Operations on elements, which may come between an image and the first window.
+_PER_ELEMENT = {"add", "sub", "mul", "div", "neg", "max", "min", "convert", "pad"}
+_WINDOWS = {"conv", "max_pool", "sum_pool"}
+
+
+def _is_image(site: Site, node: Node) -> bool:
+    """True for an input of which nothing but windows is read, at most after operations on its elements."""
+    stack, seen, windows = [node], {node}, 0
+    while stack:
+        x = stack.pop()
+        readers = site.readers.get(x, [])
+        windows += sum(y.name in _WINDOWS for y in readers)
+        others = [y for y in readers if y.name not in _WINDOWS]
+        if x in site.graph.outputs or any(y.name not in _PER_ELEMENT or y.rank != node.rank for y in others):
+            return False
+        stack += [y for y in others if y not in seen]
+        seen.update(others)
+    return windows > 0
 
 
 def _bodies(node: NodeProto) -> list[Any]:

@@ -341,7 +341,18 @@ def reshape(x: Value, shape: Shape) -> Value:
         return x
     if math.prod(x.stored) == 1:
         return restored(x, shape if x.stored and x.size == 1 else (), shape)
+    if x.stored != x.shape and (stored := _with_other_ones(x, shape)) is not None:
+        return restored(x, stored, shape)
     return restored(x.plain(), shape, shape)
+
+
+def _with_other_ones(x: Value, shape: Shape) -> Shape | None:
+    """The sizes that a value which repeats is stored in under a shape with axes of size 1 at other places."""
+    sizes = [(n, kept) for n, kept in zip(x.shape, x.stored, strict=True) if not is_one(n)]
+    if [n for n, _ in sizes] != [n for n in shape if not is_one(n)]:
+        return None
+    kept = iter(sizes)
+    return tuple(1 if is_one(n) else next(kept)[1] for n in shape)
 
 
 def transpose(x: Value, perm: Sequence[int]) -> Value:

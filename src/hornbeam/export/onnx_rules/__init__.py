@@ -13,10 +13,13 @@ from hornbeam.export.onnx_rules.site import Match as Match
 from hornbeam.export.onnx_rules.site import Rule
 from hornbeam.export.onnx_rules.site import Site as Site
 
+# The rules of other primitives are for float32, which all runtimes compute.
+FOR_ANY_DTYPE = ("gather", "reshape", "reverse")
 RULES: Mapping[str, Sequence[Rule]] = {
     "add": (
         products.dense_with_bias,
         products.convolution_with_bias,
+        products.image_normalization,
         products.scale_and_shift,
         activations.softplus,
     ),
@@ -47,7 +50,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
     "reduce_min": (composites.reduce_min,),
     "relu": (activations.clip,),
     "resample": (windows.interpolated,),
-    "reshape": (windows.repeated, windows.kept_axes),
+    "reshape": (windows.repeated, windows.kept_axes, sequences.column),
     "reverse": (sequences.turned_twice,),
     "rms_norm": (composites.rms_norm,),
     "select": (activations.hard_sigmoid, activations.clip, activations.leaky_relu, activations.elu),

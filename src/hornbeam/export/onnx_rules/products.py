@@ -263,6 +263,11 @@ def batch_normalization(site: Site, node: Node) -> Match | None:
     return Match((x, *(part for part in weights if part is not None)), write)
 
 
+def image_normalization(site: Site, node: Node) -> Match | None:
+    """A batch normalization of images or rows. That of sequences needs their axes in another order."""
+    return None if node.rank == 3 else batch_normalization(site, node)
+
+
 def _unshaped(node: Node) -> Node:
     while node.name == "reshape":
         node = node.inputs[0]

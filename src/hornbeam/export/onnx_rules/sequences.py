@@ -19,6 +19,7 @@ from hornbeam.engines.onnx.values import (
 )
 from hornbeam.export.onnx_rules.site import Match, Site
 from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import TensorType
 
 # -- embeddings ----------------------------------------------------------------------------------------------
@@ -51,6 +52,26 @@ def _unwrapped(site: Site, node: Node, count: Any) -> Node | None:
     if condition.inputs[0] is not x or not site.is_number(condition.inputs[1], 0) or shifted.name != "add":
         return None
     return x if any(site.is_number(n, count) for n in shifted.inputs) and x in shifted.inputs else None
+
+
+def column(site: Site, node: Node) -> Match | None:
+    """x[:, i]: a slice of one element along an axis, without the axis."""
+    inner = node.inputs[0]
+    if inner.name != "slice" or any(n != 1 for n in inner.params["step"]):
+        return None
+    (x,), start = inner.inputs, inner.params["start"]
+    short = [a for a in range(x.rank) if inner.shape[a] != x.shape[a]]
+    if len(short) != 1 or is_unknown(start[short[0]]):
+        return None
+    axis = short[0]
+    if node.shape != (*x.shape[:axis], *x.shape[axis + 1 :]) or inner.shape[axis] != 1:
+        return None
+
+    def write(x: Value) -> Value:
+        number = x.emitter.constant(np.array(start[axis], np.int64), "int64")
+        return x.emitter.node("Gather", [x.plain(), number], x.dtype, node.shape, axis=axis)
+
+    return Match((x,), write)
 
 
 # -- attention -----------------------------------------------------------------------------------------------

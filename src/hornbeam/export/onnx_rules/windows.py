@@ -138,7 +138,7 @@ def kept_axes(site: Site, node: Node) -> Match | None:
     """A reduction whose axes come back with size 1."""
     inner = node.inputs[0]
     operators = {"reduce_max": "ReduceMax", "reduce_min": "ReduceMin", "reduce_sum": "ReduceSum"}
-    if inner.name not in operators:
+    if inner.name not in operators or node.dtype != "float32":
         return None
     (x,), axes = inner.inputs, inner.params["axes"]
     if node.shape != tuple(1 if a in axes else n for a, n in enumerate(x.shape)) or 0 in x.shape:
@@ -155,7 +155,7 @@ def repeated(site: Site, node: Node) -> Match | None:
     while (step := _repeated_axis(x)) is not None:
         x, axis, count = step
         scales[axis] *= count
-    if x is node or x in site.known:
+    if x is node or x in site.known or node.dtype != "float32":
         return None
     options = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     return Match((x,), lambda value: _resized(value, node.shape, scales, options))
