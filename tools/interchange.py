@@ -50,6 +50,36 @@ outputs differ after an exchange:
 - **onnxruntime**: our model, written by `model.export("m.onnx", format="onnx")` for batches of any
   size and run by onnxruntime. **imported**: the same file, read by `load_model`.
 
+## ONNX files
+
+```py
+model.export("m.onnx", format="onnx")
+model.export("m.onnx", format="onnx", opset_version=23, data_format="channels_first")
+```
+
+A file has ONNX's own operators under the names of the layers (`conv2d/Conv`, weights
+`conv2d/kernel`), so that it can be read in a viewer:
+
+- Activations, pools, attention, `LSTM`, `GRU`, normalizations, `UpSampling2D` and more are one node
+  each where ONNX has an operator for them; what depends on weights alone is computed.
+- Batch normalizations after convolutions and dense layers are part of their weights, called
+  `conv2d/kernel_folded`. With `fold_batch_normalization=False` they are nodes with their own four
+  weights, for fine-tuning.
+- Convolutions follow each other in ONNX's layout, channels first: there is one Transpose in front of
+  a net of images, and one behind it if its outputs are images too. With
+  `data_format="channels_first"` inputs and outputs of rank 4 and 5 are (batch, channels, ...), and
+  there is none.
+- `opset_version` is the version of the operators: 20 by default, 17 to 28. Choose what the reader's
+  runtime has. From 18 on `Resize` names its axes, from 20 on `Gelu` is a node, from 23 on
+  `Attention` and `RMSNormalization` are. An operator that the version lacks is an error that names
+  the layer.
+- Layers of `model.quantize("int8")` keep weights of int8 between `QuantizeLinear` and
+  `DequantizeLinear`. Those of other modes (int4, float8, GPTQ, AWQ) are floats in the file.
+- Masked recurrent layers, and those that start from other cells than `LSTM` and `GRU`, are loops
+  (`Scan`). Tensors of 16 bits are computed in float32.
+
+Nodes and times beside PyTorch's exporter: [onnx_export.md](../benchmarks/onnx_export.md).
+
 ## Layers
 
 | layer | cases | Keras to us | us to Keras | onnxruntime | imported |

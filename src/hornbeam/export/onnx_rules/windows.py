@@ -15,6 +15,7 @@ from hornbeam.export.onnx_rules.products import padded_by
 from hornbeam.export.onnx_rules.site import Match, Site
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown
+from hornbeam.ir.types import Shape
 
 # -- pools ---------------------------------------------------------------------------------------------------
 
@@ -179,10 +180,25 @@ def _repeated_axis(node: Node) -> tuple[Node, int, int] | None:
     return (p.reshape(apart, tuple(shape)), axis, count) if node.shape == larger else None
 
 
-def _resized(x: Value, shape: Any, scales: Sequence[float], options: dict[str, Any]) -> Value:
+# The first version whose Resize takes a part of the axes.
+_RESIZE_AXES = 18
+
+
+def _resized(x: Value, shape: Shape, scales: Sequence[float], options: dict[str, Any]) -> Value:
+    """x, its axes enlarged by `scales`."""
     x = x.plain(x.order)
-    factors = x.emitter.vector(np.array([scales[a] for a in x.axes], np.float32), "float32")
-    return x.emitter.node("Resize", [x, None, factors], x.dtype, shape, order=x.order, **options)
+    axes = [i for i, a in enumerate(x.axes) if scales[a] != 1]
+    sizes = [shape[x.axes[i]] for i in axes]
+    if x.emitter.opset < _RESIZE_AXES:
+        axes, sizes = list(range(x.rank)), []
+    else:
+        options = {**options, "axes": axes}
+    if sizes and not any(map(is_unknown, sizes)):
+        operands = [x, None, None, x.emitter.ints(sizes)]
+    else:
+        factors = np.array([scales[x.axes[i]] for i in axes], np.float32)
+        operands = [x, None, x.emitter.vector(factors, "float32")]
+    return x.emitter.node("Resize", operands, x.dtype, shape, order=x.order, **options)
 
 
 def interpolated(site: Site, node: Node) -> Match | None:

@@ -428,4 +428,9 @@ def _targets(
     factors = [float(factor) for factor in values.reshape(-1)]
     if len(factors) != len(axes) or not all(0 < factor < 1e6 for factor in factors):
         raise GraphError(f"expected {len(axes)} positive scales, got {factors}")
-    return [(a % len(x.shape), f, math.floor(x.shape[a] * f)) for a, f in zip(axes, factors, strict=True)]
+    # In float32, as runtimes do: 5 pixels times 1.4 are 7.
+    new_sizes = [
+        x.shape[a] if f == 1 else math.floor(x.shape[a] * np.float32(f))
+        for a, f in zip(axes, factors, strict=True)
+    ]
+    return list(zip([a % len(x.shape) for a in axes], factors, new_sizes, strict=True))
