@@ -65,8 +65,8 @@ A file has ONNX's own operators under the names of the layers (`conv2d/Conv`, we
 - Batch normalizations after convolutions and dense layers are part of their weights, called
   `conv2d/kernel_folded`. With `fold_batch_normalization=False` they are nodes with their own four
   weights, for fine-tuning.
-- Convolutions follow each other in ONNX's layout, channels first: there is one Transpose in front of
-  a net of images, and one behind it if its outputs are images too. With
+- Convolutions follow each other in ONNX's layout, channels first: there is one Transpose in front
+  of a net of images, and one behind it if its outputs are images too. With
   `data_format="channels_first"` inputs and outputs of rank 4 and 5 are (batch, channels, ...), and
   there is none.
 - `opset_version` is the version of the operators: 20 by default, 17 to 28. Choose what the reader's

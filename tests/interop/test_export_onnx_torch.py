@@ -14,8 +14,8 @@ for package in ("onnx", "onnxruntime", "onnxscript", "torch", "torchvision"):
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "onnx_export.py"
 NETS = (
-    "bert_small", "densenet121", "efficientnet_b0", "gpt_4", "inception_v3", "lenet5", "lstm_2", "mobilenet_v2",
-    "mobilenet_v3_large", "resnet50_224", "unet_64", "vit_tiny", "wavenet",
+    "bert_small", "densenet121", "efficientnet_b0", "gpt_4", "inception_v3", "lenet5", "lstm_2",
+    "mobilenet_v2", "mobilenet_v3_large", "resnet50_224", "unet_64", "vit_tiny", "wavenet",
 )  # fmt: skip
 
 

@@ -273,7 +273,7 @@ def _is_image(site: Site, node: Node) -> bool:
         readers = site.readers.get(x, [])
         windows += sum(y.name in _WINDOWS for y in readers)
         others = [y for y in readers if y.name not in _WINDOWS]
-        if x in site.graph.outputs or any(y.name not in _PER_ELEMENT or y.rank != node.rank for y in others):
+        if any(y is x or y.name not in _PER_ELEMENT or y.rank != node.rank for y in others):
             return False
         stack += [y for y in others if y not in seen]
         seen.update(others)

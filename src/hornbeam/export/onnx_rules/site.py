@@ -64,8 +64,8 @@ class Site:
 
     @cached_property
     def readers(self) -> dict[Node, list[Node]]:
-        """The nodes that read each node."""
-        readers: dict[Node, list[Node]] = {}
+        """The nodes that read each node; an output is read by itself, as it were."""
+        readers: dict[Node, list[Node]] = {node: [node] for node in self.graph.outputs}
         for node in self.graph.nodes:
             for x in node.inputs:
                 readers.setdefault(x, []).append(node)
@@ -73,7 +73,7 @@ class Site:
 
     def results_in_use(self, node: Node) -> set[int]:
         """Indices of the results of a node that are read."""
-        return {x.params["index"] for x in self.readers.get(node, ())}
+        return {x.params["index"] for x in self.readers.get(node, ()) if x is not node}
 
     def is_computed(self, node: Node) -> bool:
         """True for values that are computed when the file is written."""
