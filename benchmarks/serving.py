@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,8 @@ LAYERS = hb.layers
 # wrk's requests: the body is read from a file.
 LUA = """wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
-wrk.body = io.open("{}"):read("*a")
+wrk.headers["Inference-Header-Content-Length"] = {}
+wrk.body = io.open("{}", "rb"):read("*a")
 """
 
 
@@ -63,11 +64,17 @@ class Side:
     name: str
     command: tuple[str, ...]
     path: str
+    body: str = ".json"
 
 
-def hornbeam_side() -> Side:
+def hornbeam_sides() -> list[Side]:
+    """JSON, as the peers get it, and binary tensors of the Open Inference Protocol."""
     serve = ("-m", "hornbeam", "serve", "m={MODEL}.hornbeam", "--port", "{PORT}", "--max-queue", "4096")
-    return Side("hornbeam", (sys.executable, *serve), "/v1/models/m:predict")
+    command = (sys.executable, *serve)
+    return [
+        Side("hornbeam", command, "/v1/models/m:predict"),
+        Side("hornbeam, binary", command, "/v2/models/m/infer", ".binary"),
+    ]
 
 
 def peer_side(text: str) -> Side:
@@ -122,9 +129,30 @@ def write_models(folder: Path) -> None:
         for rows in (1, 32):
             # Like handwriting: most pixels are 0, the others have a few digits.
             values = rng.integers(0, 256, (rows, *shape)) * (rng.random((rows, *shape)) < 0.2)
-            instances = np.round(values / 255, 4).tolist()
-            (folder / f"{name}_{rows}.json").write_text(json.dumps({"instances": instances}))
-            (folder / f"{name}_{rows}.lua").write_text(LUA.format(folder / f"{name}_{rows}.json"))
+            rounded = np.round(values / 255, 4).tolist()
+            array = np.array(rounded, "float32")
+            write_request(folder / f"{name}_{rows}.json", json.dumps({"instances": rounded}).encode())
+            write_request(folder / f"{name}_{rows}.binary", binary_body(model.inputs[0].name, array))
+
+
+def binary_body(name: str, array: np.ndarray) -> bytes:
+    size = {"binary_data_size": array.nbytes}
+    tensor = {"name": name, "datatype": "FP32", "shape": array.shape, "parameters": size}
+    request = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    return json.dumps(request).encode() + b"\n" + array.tobytes()
+
+
+def write_request(path: Path, body: bytes) -> None:
+    """Write a body, and the script by which wrk sends it."""
+    path.write_bytes(body)
+    length = header_length(path)
+    script = LUA.format(f'"{length}"' if length else "nil", path)
+    path.with_suffix(f"{path.suffix}.lua").write_text(script)
+
+
+def header_length(body: Path) -> int:
+    """Return the length of the JSON before binary tensors, or 0 for plain JSON."""
+    return body.read_bytes().index(b"\n") + 1 if body.suffix == ".binary" else 0
 
 
 # -- measurement ---------------------------------------------------------------------------------------------
@@ -150,7 +178,11 @@ def running(side: Side, model: Path, body: Path, threads: int) -> Iterator[tuple
     command = [part.format(**values) for part in side.command]
     start = time.perf_counter()
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "HORNBEAM_THREADS": str(threads)},
     ) as process:
         try:
             while not answers(port, side.path, body):
@@ -159,21 +191,23 @@ def running(side: Side, model: Path, body: Path, threads: int) -> Iterator[tuple
                 time.sleep(0.005)
             yield port, process.pid, time.perf_counter() - start
         finally:
-            os.killpg(process.pid, signal.SIGTERM)  # LitServe does not end its workers
-            try:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(15)
-            except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):  # workers of LitServe go on without it
                 os.killpg(process.pid, signal.SIGKILL)
 
 
 def answers(port: int, path: str, body: Path) -> bool:
     data = body.read_bytes()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    )
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close", f"Content-Length: {len(data)}"]
+    if length := header_length(body):
+        lines.append(f"Inference-Header-Content-Length: {length}")
+    else:
+        lines.append("Content-Type: application/json")
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-            connection.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+            connection.sendall("\r\n".join([*lines, "", ""]).encode() + data)
             return b"200 OK" in connection.recv(65536)
     except OSError:
         return False
@@ -215,7 +249,7 @@ def load(port: int, process: int, path: str, script: Path, connections: int, sec
     errors += sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", text)))
     return Load(
         float(re.findall(r"Requests/sec:\s+([\d.]+)", text)[0]),
-        milliseconds(text, "50"), milliseconds(text, "99"), errors, used / count * 1e6,
+        milliseconds(text, "50"), milliseconds(text, "99"), errors, used / max(count, 1) * 1e6,
     )  # fmt: skip
 
 
@@ -230,15 +264,16 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the peers' engines")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of all engines")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON:SCRIPT")
+    parser.add_argument("--workload", choices=[each.name for each in WORKLOADS], help="only this one")
     args = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed: apt-get install wrk")
-    sides = [hornbeam_side(), *map(peer_side, args.peer)]
+    sides = [*hornbeam_sides(), *map(peer_side, args.peer)]
     with tempfile.TemporaryDirectory() as folder:
         write_models(Path(folder))
-        for workload in WORKLOADS:
+        for workload in [each for each in WORKLOADS if args.workload in (None, each.name)]:
             measure(workload, sides, Path(folder), args)
 
 
@@ -249,11 +284,11 @@ def measure(workload: Workload, sides: list[Side], folder: Path, args: argparse.
     request = folder / f"{workload.model}_{workload.rows}"
     for _ in range(args.rounds):
         for side in sides:
-            body = request.with_suffix(".json")
+            body = request.with_suffix(side.body)
             with running(side, folder / workload.model, body, args.threads) as (port, process, seconds):
                 starts[side.name].append(seconds)
                 for connections in workload.connections:
-                    script = request.with_suffix(".lua")
+                    script = request.with_suffix(f"{side.body}.lua")
                     load(port, process, side.path, script, connections, 1)  # to warm up
                     measured = load(port, process, side.path, script, connections, args.seconds)
                     loads.setdefault((side.name, connections), []).append(measured)
