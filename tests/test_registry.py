@@ -355,7 +355,7 @@ def test_what_the_table_offers_to_configs() -> None:
         "keras.random", "keras.regularizers", "keras.src.models.functional",
         "keras.src.layers.preprocessing.feature_space", "keras.utils", "keras.distillation",
         "keras.src.applications.convnext", "keras.src.applications.inception_resnet_v2",
-        "hornbeam.layers",  # of our own: OnnxGraph
+        "hornbeam.layers", "hornbeam.quantization",  # of our own: OnnxGraph, layers of int8
         "keras.src.layers.convolutional.base_conv",  # where compat was imported
     }  # fmt: skip
     for (module, name), target in registry._TABLE.items():

@@ -58,8 +58,8 @@ _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
     "distillation", "distribution", "dtype_policies", "engines", "errors", "evaluation", "export",
     "initializers", "insight", "interop", "layers", "legacy", "losses", "metrics", "mixed_precision",
-    "models", "ops", "optimizers", "preprocessing", "quantizers", "random", "regularizers", "runtime",
-    "saving", "tree", "utils", "visualization", "wrappers",
+    "models", "ops", "optimizers", "preprocessing", "quantization", "quantizers", "random", "regularizers",
+    "runtime", "saving", "tree", "utils", "visualization", "wrappers",
 )  # fmt: skip
 
 # Names of Keras's that are not here, and why.
@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from hornbeam import ops as ops
     from hornbeam import optimizers as optimizers
     from hornbeam import preprocessing as preprocessing
+    from hornbeam import quantization as quantization
     from hornbeam import quantizers as quantizers
     from hornbeam import random as random
     from hornbeam import regularizers as regularizers

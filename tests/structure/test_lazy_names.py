@@ -16,8 +16,8 @@ import hornbeam
 from hornbeam import layers
 
 LAZY_PACKAGES = (
-    "applications", "callbacks", "data", "datasets", "evaluation", "insight", "layers", "utils",
-    "visualization",
+    "applications", "callbacks", "data", "datasets", "evaluation", "insight", "layers", "quantization",
+    "utils", "visualization",
 )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ _FUNCTION_MODULES = ("keras.activations", "keras.losses", "keras.metrics")
 # Modules that fill the table when they are imported.
 _FAMILIES = (
     "activations", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
-    "models.functional_config", "regularizers", "distillation", "quantizers",
+    "models.functional_config", "regularizers", "distillation", "quantizers", "quantization.layers",
     "applications.convnext", "applications.inception_resnet_v2", "models.feature_space",
 )  # fmt: skip
 

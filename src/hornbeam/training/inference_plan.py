@@ -149,7 +149,8 @@ class _Folding:
                     product = self.scaled(inner, vector)
                     return None if product is None else _plus(product, p.mul(bias, vector))
         axis = _output_axis(x)
-        if axis is None or x.inputs[1] not in self.fixed:
+        # Integers stay integers.
+        if axis is None or x.inputs[1] not in self.fixed or is_converted_int8(x.inputs[1]):
             return None
         assert x.primitive is not None
         image, weights = x.inputs
@@ -189,11 +190,11 @@ def _plus(x: Node, vector: Node) -> Node:
 
 
 def int8_operands(graph: Graph) -> set[Node]:
-    """Return the conversions of int8 for products of two such operands, and moves of their results."""
+    """Return the conversions of int8 for products and convolutions of two, and moves of their results."""
     operands: set[Node] = set()
     for node in graph.nodes:
-        is_product = node.name == "dot_general" and node.dtype == "float32" and not node.params["batch"][0]
-        if is_product and all(map(is_converted_int8, node.inputs)):
+        is_product = node.name == "conv" or (node.name == "dot_general" and not node.params["batch"][0])
+        if is_product and node.dtype == "float32" and all(map(is_converted_int8, node.inputs)):
             for operand in node.inputs:
                 operands.add(operand)
                 while operand.name != "convert":
