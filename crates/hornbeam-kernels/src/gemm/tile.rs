@@ -33,6 +33,13 @@ macro_rules! step {
     }};
 }
 
+/// Moves pointers to rows by `steps`. Written out, because `map` is not unrolled where code is optimized for size.
+#[inline(always)]
+fn advance<E>([p, q, r, s, t]: [*const E; 5], steps: usize) -> [*const E; 5] {
+    let next = |row: *const E| row.wrapping_add(steps);
+    [next(p), next(q), next(r), next(s), next(t)]
+}
+
 #[inline(always)]
 unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUOUS: bool>(t: &Tile<V::Element>) {
     // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
@@ -85,7 +92,7 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
                     acc[I][0] = V::splat(*row).mul_add(first, acc[I][0]);
                     acc[I][0] = V::splat(*row.add(1)).mul_add(second, acc[I][0]);
                 });
-                a = a.map(|p| p.wrapping_add(2));
+                a = advance(a, 2);
                 b = b.add(2 * b_stride);
                 remaining -= 2;
             }
@@ -93,7 +100,7 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
                 prefetch_far(ahead);
                 ahead = ahead.wrapping_add(ahead_stride);
                 step!(b, acc, I => a[I / 3].add(I % 3 * a_stride));
-                a = a.map(|p| p.wrapping_add(1));
+                a = advance(a, 1);
                 b = b.add(b_stride);
                 remaining -= 1;
             }
