@@ -25,10 +25,11 @@ pub fn plan(mut program: Program) -> Result<Program> {
         let writes: Vec<u32> = program.instructions[index].writes.iter().map(|w| w.buffer).collect();
         for &buffer in &writes {
             planner.allocate(&mut program, buffer);
-        }
-        if planner.arena.size > MAX_BYTES {
-            let instruction = program.instructions[index].kind.name();
-            return Err(malformed!("the values that live at once at {instruction} exceed the largest memory"));
+            // After each, so that their sum cannot overflow.
+            if planner.arena.size > MAX_BYTES {
+                let instruction = program.instructions[index].kind.name();
+                return Err(malformed!("the values that live at once at {instruction} exceed the largest memory"));
+            }
         }
         let instruction = &program.instructions[index];
         let mut operands: Vec<u32> = instruction.reads.iter().chain(&instruction.writes).map(|o| o.buffer).collect();

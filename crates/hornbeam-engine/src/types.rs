@@ -6,8 +6,9 @@ use hornbeam_kernels::dtype::DType;
 
 use crate::error::{malformed, Result};
 
-/// Bytes of the largest value, and of all values that live at once: 128 TiB if addresses have 64 bits.
-pub const MAX_BYTES: usize = isize::MAX as usize >> 16;
+/// Bytes of the largest value, and of all values that live at once: 128 TiB if addresses have 64 bits, and 256 MiB if
+/// they have 32 (WebAssembly).
+pub const MAX_BYTES: usize = if usize::BITS == 64 { isize::MAX as usize >> 16 } else { 1 << 28 };
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TensorType {

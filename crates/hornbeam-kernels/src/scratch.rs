@@ -27,8 +27,9 @@ struct Line([u8; 64]);
 
 const LINE: usize = 64;
 
+/// Lines of `n` values: too many to allocate if their bytes overflow.
 fn lines<T>(n: usize) -> usize {
-    (n * size_of::<T>()).div_ceil(LINE)
+    n.saturating_mul(size_of::<T>()).div_ceil(LINE)
 }
 
 /// Growable, cache-line aligned arena. Kernels take slices from it instead of allocating.
