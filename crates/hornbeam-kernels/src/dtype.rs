@@ -96,6 +96,9 @@ impl DType {
     /// Narrow elements fill an AVX2 register with 16 or 32, so that a wider one hardly pays off.
     pub const fn copies(self) -> Copies {
         match self {
+            // Models in web pages rarely compute in another dtype, and few of their kernels take long.
+            DType::F32 => Copies::All,
+            _ if cfg!(target_arch = "wasm32") => Copies::Avx2,
             DType::Bool | DType::I8 | DType::U8 | DType::I16 | DType::U16 | DType::F16 => Copies::Avx2,
             _ => Copies::All,
         }

@@ -6,6 +6,7 @@
 
 use crate::multiversion;
 use crate::pool::ThreadPool;
+use crate::simd::LANES;
 
 const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
 /// Parity constant of the Skein key schedule.
@@ -34,9 +35,6 @@ pub fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
 fn block(key: [u32; 2], index: u64) -> [u32; 2] {
     threefry2x32(key, [(index >> 32) as u32, index as u32])
 }
-
-/// Blocks computed concurrently: four registers of each word under AVX-512.
-const LANES: usize = 64;
 
 /// Fewer blocks than this are computed one by one.
 const FEW: usize = 6;

@@ -16,7 +16,7 @@ pub enum Isa {
     /// AVX2 with FMA and F16C.
     Avx2,
     Neon,
-    /// Baseline of the architecture (SSE2 on x86-64), without fused multiply-add.
+    /// Baseline of the architecture (SSE2 on x86-64, SIMD128 in WebAssembly), without fused multiply-add.
     Portable,
 }
 
@@ -68,6 +68,10 @@ impl Isa {
     }
 }
 
+/// Elements or accumulators that a loop processes at once: four registers of `f32` under AVX-512, and two in WebAssembly,
+/// where more of them are more code to download.
+pub const LANES: usize = if cfg!(target_arch = "wasm32") { 8 } else { 64 };
+
 thread_local! {
     static FORCED: Cell<Option<Isa>> = const { Cell::new(None) };
 }
@@ -114,7 +118,8 @@ pub fn with_isa<R>(forced: Isa, f: impl FnOnce() -> R) -> R {
 
 /// Instruction sets that a kernel is compiled for. On a machine with a wider one, the widest copy runs.
 ///
-/// All copies give the same bits, except that `Portable` has no fused multiply-add.
+/// All copies give the same bits, except that `Portable` has no fused multiply-add. In WebAssembly there is one copy, which
+/// is optimized for size unless it is one of `All`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copies {
     All,
@@ -270,6 +275,14 @@ macro_rules! multiversion {
                 unsafe { body::<$crate::simd::Portable $(, $G)*>($($arg),*) }
             }
 
+            #[cfg(target_arch = "wasm32")]
+            #[optimize(size)]
+            #[inline(never)]
+            unsafe fn small<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
+                // SAFETY: the caller's contract is passed on.
+                unsafe { body::<$crate::simd::Portable $(, $G)*>($($arg),*) }
+            }
+
             // The compiler generates no code for a branch on a constant that is not taken, and so no copy of the kernel.
             match isa {
                 #[cfg(target_arch = "x86_64")]
@@ -285,6 +298,10 @@ macro_rules! multiversion {
                 #[cfg(target_arch = "aarch64")]
                 $crate::simd::Isa::Neon if const { true $(&& $crate::simd::Copies::vector($copies))? } => {
                     $crate::multiversion!(@entry $linkage neon [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
+                }
+                #[cfg(target_arch = "wasm32")]
+                _ if const { false $(|| !$crate::simd::Copies::avx512($copies))? } => {
+                    $crate::multiversion!(@entry direct small [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
                 _ => $crate::multiversion!(
                     @entry $linkage portable [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*]

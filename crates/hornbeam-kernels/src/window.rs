@@ -120,7 +120,7 @@ pool_element!(
 );
 
 /// Channels processed at once: their values stay in registers over a window.
-pub(crate) const LANES: usize = 64;
+pub(crate) const LANES: usize = crate::simd::LANES;
 /// Channels of the blocks after the last full one: the first of these that is not above the number of channels.
 pub(crate) const NARROW: [usize; 3] = [16, 8, 4];
 /// Minimum output elements of a task.

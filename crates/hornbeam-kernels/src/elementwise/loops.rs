@@ -14,9 +14,8 @@ use std::ptr;
 use crate::dtype::Element;
 use crate::math::Real;
 use crate::multiversion;
+pub(super) use crate::simd::LANES;
 use crate::simd::{Copies, Portable, Target};
-
-pub(super) const LANES: usize = 64;
 
 /// Unary kernel: `n` elements of `src` to `dst`.
 pub type UnaryFn = unsafe fn(src: *const u8, dst: *mut u8, n: usize);

@@ -3,40 +3,50 @@
 // Coefficients keep all computed digits.
 #![allow(clippy::excessive_precision)]
 
-/// C99 library functions that Rust's standard library links but does not expose.
+/// C99 library functions that Rust's standard library links but does not expose. WebAssembly has no C library.
+#[cfg(not(target_arch = "wasm32"))]
 mod c {
+    // SAFETY: the declarations are those of C99, and the functions are pure.
     unsafe extern "C" {
-        pub fn erf(x: f64) -> f64;
-        pub fn erfc(x: f64) -> f64;
-        pub fn asinh(x: f64) -> f64;
-        pub fn acosh(x: f64) -> f64;
-        pub fn atanh(x: f64) -> f64;
+        pub safe fn erf(x: f64) -> f64;
+        pub safe fn erfc(x: f64) -> f64;
+        pub safe fn asinh(x: f64) -> f64;
+        pub safe fn acosh(x: f64) -> f64;
+        pub safe fn atanh(x: f64) -> f64;
+    }
+}
+#[cfg(target_arch = "wasm32")]
+mod c {
+    pub use libm::{asinh, atanh, erf, erfc};
+
+    /// Of some numbers far below 1, `libm::acosh` is not NaN.
+    pub fn acosh(x: f64) -> f64 {
+        if x < 1.0 {
+            f64::NAN
+        } else {
+            libm::acosh(x)
+        }
     }
 }
 
 pub fn asinh64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function.
-    unsafe { c::asinh(x) }
+    c::asinh(x)
 }
 
 pub fn acosh64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function.
-    unsafe { c::acosh(x) }
+    c::acosh(x)
 }
 
 pub fn atanh64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function.
-    unsafe { c::atanh(x) }
+    c::atanh(x)
 }
 
 pub fn erf64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function.
-    unsafe { c::erf(x) }
+    c::erf(x)
 }
 
 fn erfc64(x: f64) -> f64 {
-    // SAFETY: a pure C99 function.
-    unsafe { c::erfc(x) }
+    c::erfc(x)
 }
 
 /// Inverse error function: the `f32` approximation, refined by Halley steps. In the tails they use `erfc`, because `1 - |x|`

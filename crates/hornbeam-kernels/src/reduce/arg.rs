@@ -7,6 +7,7 @@ use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
+use crate::simd;
 
 /// Order of an argmax or argmin.
 trait Order: 'static {
@@ -39,7 +40,7 @@ impl<T: Element> Order for Least<T> {
 multiversion! {
     /// Computes the index of the extremum of each row of `n`.
     unsafe fn arg_rows[S, O: Order; <O::T as Element>::DTYPE.copies()](x: &[O::T], n: usize, y: &mut [i32]) {
-        const LANES: usize = 32;
+        const LANES: usize = simd::LANES / 2;
         for (row, y) in x.chunks_exact(n).zip(y) {
             // Find the best value by lanes, then the first element that it does not beat.
             let (body, rest) = row.as_chunks::<LANES>();
@@ -60,7 +61,7 @@ multiversion! {
 
     /// Computes the row index of the extremum of each column.
     unsafe fn arg_columns[S, O: Order; <O::T as Element>::DTYPE.copies()](x: &[O::T], stride: usize, rows: usize, y: &mut [i32]) {
-        const LANES: usize = 64;
+        const LANES: usize = simd::LANES;
         let columns = y.len();
         let mut at = 0;
         while at < columns {

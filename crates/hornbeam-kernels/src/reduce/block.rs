@@ -8,6 +8,7 @@ use crate::dtype::{DType, Element};
 use crate::math::Real;
 use crate::multiversion;
 use crate::pool::ThreadPool;
+use crate::simd::LANES;
 
 use super::fold::{add_columns, fold_long, fold_rows, And, Fold, Folding, Max, Min, Or, Prod, Sum};
 use super::{reduce, typed, typed_mut, Reduce};
@@ -170,7 +171,6 @@ trait MomentElement: Element<Acc = Self> + Real {}
 impl MomentElement for f32 {}
 impl MomentElement for f64 {}
 
-const LANES: usize = 64;
 /// Rows after which deviations refer to a new pivot element: bounds the error of an outlying pivot.
 const STRETCH: usize = 64;
 

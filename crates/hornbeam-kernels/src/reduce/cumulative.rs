@@ -6,7 +6,7 @@ use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::simd::Copies;
+use crate::simd::{Copies, LANES};
 
 /// Cumulative operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,9 +36,6 @@ impl Cumulative {
     }
 }
 
-/// Columns that are accumulated concurrently.
-const LANES: usize = 64;
-
 multiversion! {
     /// Accumulates along contiguous elements, one after the other.
     unsafe fn accumulate_row[S, F: Fold; Copies::Portable](x: &[F::In], y: &mut [F::In], reverse: bool) {
@@ -54,7 +51,7 @@ multiversion! {
         }
     }
 
-    /// Accumulates along `n` rows with stride `stride`, for up to 64 columns. `x` and `y` point to the first row.
+    /// Accumulates along `n` rows with stride `stride`, for up to [`LANES`] columns. `x` and `y` point to the first row.
     unsafe fn accumulate_columns[S, F: Fold; <F::In as Element>::DTYPE.copies()](
         x: *const F::In, y: *mut F::In, stride: usize, n: usize, columns: usize, reverse: bool) {
         let mut carry = [F::IDENTITY; LANES];

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use crate::dtype::{Bool, Element};
 use crate::multiversion;
 use crate::scratch::Plain;
+use crate::simd::LANES;
 
 /// Reduction of elements `In` with accumulators `Acc`.
 pub trait Fold: 'static {
@@ -65,7 +66,6 @@ combines! {
     Or: [i8, i16, i32, i64, u8, u16, u32, u64] 0, |a, b| a | b;
 }
 
-const LANES: usize = 64;
 /// Lanes of short rows.
 const SHORT: usize = 16;
 /// Elements of a block: 16 additions per lane.

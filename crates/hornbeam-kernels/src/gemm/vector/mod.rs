@@ -5,13 +5,19 @@
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
+#[cfg(not(target_arch = "wasm32"))]
 mod portable;
+#[cfg(target_arch = "wasm32")]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use arm::{F32x4, F64x2};
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use portable::Lanes;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use wasm::Lanes;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{F32x16, F32x8, F64x4, F64x8, Pairs};
 
