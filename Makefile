@@ -8,7 +8,7 @@ JOBS ?= 2
 NATIVE := src/hornbeam/_native.abi3.so
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: mnist help c-library wheel test test-all docs lint rust-test python-test ecosystem sanitize fuzz bench clean check-rust develop
+.PHONY: mnist help c-library wheel test test-all docs lint rust-test python-test web ecosystem sanitize fuzz bench clean check-rust develop
 
 mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST, and report on it
 	$(BIN)/hornbeam mnist
@@ -88,6 +88,9 @@ fuzz: check-rust  ## libFuzzer on the Rust parsers under AddressSanitizer (Linux
 
 python-test: develop c-library  ## the Python tests, without the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+web: $(BIN)/python  ## build the engine in WebAssembly, which pages of models contain
+	$(BIN)/python tools/build_web.py
 
 ecosystem: develop  ## small programs over ten packages built on Keras
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/.ecosystem -r tests/ecosystem/requirements-sample.txt
