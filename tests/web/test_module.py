@@ -1,0 +1,106 @@
+"""The shipped module: its sources, its size, what it exports, and a page in a browser."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hornbeam.export.frozen import freeze
+from hornbeam.runtime import FrozenModel
+from tests.helpers.browser import BROWSER
+from tests.helpers.model_zoo import perceptron
+from tests.helpers.web_engine import FOLDER, NODE, WebEngine, WebModel
+from tools import build_web
+
+MODULE = build_web.MODULE.read_bytes()
+# Bytes of the compressed module. A feature may cost some; a loop that is unrolled in vain costs more.
+LARGEST = 1_000_000
+
+
+def test_the_module_was_built_from_these_sources() -> None:
+    assert build_web.is_current(), "sources of the WebAssembly module have changed: make web"
+
+
+def test_the_fingerprint_depends_on_sources_but_not_on_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = build_web.sources()
+    names = {file.relative_to(build_web.ROOT).as_posix() for file in files}
+    assert {"Cargo.toml", "crates/hornbeam-web/src/lib.rs", "crates/hornbeam-kernels/src/simd.rs"} < names
+    assert not any("test" in name for name in names if not name.endswith("testing.rs"))
+    before = build_web.fingerprint()
+    monkeypatch.setattr(build_web, "sources", lambda: files[:-1])
+    assert build_web.fingerprint() != before
+
+
+def test_the_size_is_fit_for_a_page() -> None:
+    size = len(gzip.compress(MODULE))
+    assert size < LARGEST
+
+
+INTERFACE = """const { Module } = WebAssembly;
+const module = new Module(require("fs").readFileSync(process.argv[1]));
+console.log(JSON.stringify([Module.imports(module), Module.exports(module).map(({ name }) => name)]));"""
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js (node on the PATH)")
+def test_the_module_imports_nothing_and_exports_what_the_script_uses() -> None:
+    command = [str(NODE), "--eval", INTERFACE, str(build_web.MODULE)]
+    imports, exports = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    script = (FOLDER / "engine.js").read_text(encoding="utf-8")
+    assert imports == []
+    assert {name for name in exports if name.startswith("hornbeam")} == set(
+        re.findall(r"\bhornbeam_\w+", script)
+    )
+
+
+PAGE = """<body><script>
+%s
+const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const engine = new Engine(new WebAssembly.Instance(new WebAssembly.Module(bytes("%s")), {}));
+const outputs = engine.load(bytes("%s")).run(%s);
+document.body.textContent = JSON.stringify(Object.values(outputs).map(({ data }) => Array.from(data)));
+</script></body>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium or google-chrome on the PATH")
+def test_a_page_computes_what_predict_computes(tmp_path: Path) -> None:
+    model, (x,) = perceptron()
+    data = freeze(model)
+    frozen = FrozenModel.from_bytes(data)
+    (name,) = (spec.name for spec in frozen.signatures["predict"].inputs)
+    script = re.sub(r"^export ", "", (FOLDER / "engine.js").read_text(encoding="utf-8"), flags=re.M)
+    value = f"{{ {name}: {{ shape: {list(x.shape)}, data: Float32Array.from({x.ravel().tolist()}) }} }}"
+    encoded = [base64.b64encode(part).decode() for part in (MODULE, data)]
+    page = tmp_path / "page.html"
+    page.write_text(PAGE % (script, *encoded, value), encoding="utf-8")
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [str(BROWSER), *options, "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    (text,) = re.findall(r"<body>(\[.*\])</body>", shown)
+    for got, expected in zip(json.loads(text), frozen.run({name: x}).values(), strict=True):
+        np.testing.assert_allclose(np.reshape(got, expected.shape), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NODE is None, reason="needs Node.js (node on the PATH)")
+@pytest.mark.skipif(build_web.toolchain() is None, reason="needs a Rust toolchain for wasm32-unknown-unknown")
+def test_the_sources_build(tmp_path: Path) -> None:
+    module = tmp_path / "engine.wasm"
+    module.write_bytes(build_web.build(tmp_path / "target"))
+    engine = WebEngine(module)
+    model, (x,) = perceptron()
+    data = freeze(model)
+    (name,) = (spec.name for spec in FrozenModel.from_bytes(data).signatures["predict"].inputs)
+    got, _ = WebModel(engine, data).run({name: x})
+    engine.close()
+    for output, expected in zip(
+        got.values(), FrozenModel.from_bytes(data).run({name: x}).values(), strict=True
+    ):
+        np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)
