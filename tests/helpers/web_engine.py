@@ -129,7 +129,7 @@ class GraphArchive(FrozenArchive):
         inputs, outputs = (
             _specs([node._single() for node in nodes]) for nodes in (graph.inputs, graph.outputs)
         )
-        self._signatures = {
+        self.signatures = {
             "predict": {"inputs": inputs, "outputs": outputs, "weights": [], "constants": names}
         }
 

@@ -43,7 +43,7 @@ def test_the_bits_of_predict(case: str) -> None:
 def test_names_types_and_metadata(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x = hb.Input((None, 4), name="x")
     model = hb.Model(x, {"a": layers.LSTM(3, name="a")(x), "b": layers.Dense(2, name="b")(x)}, name="two")
-    about = {"kind": "table"}
+    about = {"x": {"kind": "table"}}
     model.export(tmp_path / "m.hornbeam", format="hornbeam", labels=["cat", "dog"], preprocessing=about)
     assert capsys.readouterr().out == f"Saved to {tmp_path / 'm.hornbeam'}\n"
     frozen = FrozenModel(tmp_path / "m.hornbeam")
@@ -138,22 +138,48 @@ def test_unknown_signature() -> None:
         frozen.run({}, signature="serve")
 
 
+@pytest.mark.parametrize("is_symbolic", [True, False])
+def test_a_model_of_texts_takes_word_numbers(is_symbolic: bool) -> None:
+    vocabulary = ["good", "bad", "film"]
+    numbering = layers.TextVectorization(vocabulary=vocabulary, output_sequence_length=5)
+    start = [hb.Input((1,), dtype="string")] if is_symbolic else []
+    parts = [numbering, layers.Embedding(5, 4), layers.GlobalAveragePooling1D(), layers.Dense(1)]
+    model = hb.Sequential([*start, *parts])
+    texts = np.array([["A good, good film!"], ["bad"]])
+    expected = model.predict(texts, verbose=0)
+    frozen = FrozenModel.from_bytes(freeze(model))
+    assert frozen.metadata["preprocessing"] == {
+        "text": {
+            "kind": "text",
+            "vocabulary": ["", "[UNK]", *vocabulary],
+            "standardize": "lower_and_strip_punctuation",
+            "split": "whitespace",
+            "output_sequence_length": 5,
+        }
+    }
+    (got,) = frozen.run({"text": np.asarray(numbering(texts))}).values()
+    np.testing.assert_array_equal(got, expected)
+
+
 # -- what cannot be frozen -----------------------------------------------------------------------------------
 
 
 def test_refusals(tmp_path: Path) -> None:
-    words = hb.Sequential(
-        [layers.TextVectorization(vocabulary=["a"], output_sequence_length=3), layers.Embedding(3, 2)]
-    )
-    words.predict(np.array(["a"]), verbose=0)
-    with pytest.raises(ValueError, match=r"layers for strings.*TextVectorization"):
-        words.export(tmp_path / "m", format="hornbeam", input_signature=[hb.InputSpec(shape=(None,))])
+    hashed = hb.Sequential([hb.Input((1,), dtype="string"), layers.Hashing(8), layers.Embedding(8, 2)])
+    with pytest.raises(ValueError, match=r"layers for strings.*Hashing"):
+        hashed.export(tmp_path / "m", format="hornbeam")
+    pairs = layers.TextVectorization(vocabulary=["a"], ngrams=2)
+    words = hb.Sequential([hb.Input((1,), dtype="string"), pairs, layers.Embedding(3, 2)])
+    with pytest.raises(ValueError, match=r"text_vectorization.*no n-grams"):
+        words.export(tmp_path / "m", format="hornbeam")
     stateful = hb.Sequential([hb.Input((3, 2), batch_size=2), layers.LSTM(2, stateful=True)])
     with pytest.raises(ValueError, match=r"assigns .* during inference, which a frozen model cannot do"):
         stateful.export(tmp_path / "m", format="hornbeam")
     model, _ = perceptron()
     with pytest.raises(ValueError, match=r"names of the \[3\] classes"):
         model.export(tmp_path / "m", format="hornbeam", labels=["a", "b"])
+    with pytest.raises(ValueError, match=r"names of inputs \(input_layer"):
+        model.export(tmp_path / "m", format="hornbeam", preprocessing={"kind": "image"})
     with pytest.raises(NotImplementedError, match=r"classes=.*takes labels, preprocessing"):
         model.export(tmp_path / "m", format="hornbeam", classes=["a", "b"])
     with pytest.raises(NotImplementedError, match="takes no further arguments"):

@@ -16,6 +16,7 @@ from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.engines import get_engine
 from hornbeam.engines.native import encode
 from hornbeam.export.signature import check_graph, names_of, outside_dtype, signature_of
+from hornbeam.export.text_inputs import TEXT, split_text
 from hornbeam.export.unknown_sizes import input_types, refuse_updates, trace_for_export
 from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.sizes import SymbolicSize
@@ -53,7 +54,8 @@ def export_frozen(
         filepath: The file, by custom one that ends in ".hornbeam".
         input_signature: Structure of InputSpecs; by default the model's inputs.
         labels: Names of the classes of an output of class scores.
-        preprocessing: How an input is made of what a person has; see docs/frozen.md.
+        preprocessing: Dict from names of inputs to dicts that say how a page or a server makes the input of
+            an image, a text or numbers: `{"pixels": {"kind": "image", "range": [0, 1]}}`; see docs/frozen.md.
 
     Returns:
         The file.
@@ -79,12 +81,7 @@ def freeze(
     """Return the contents of the file that `export_frozen` writes."""
     archive = FrozenArchive(model)
     archive.add_predict(input_signature)
-    metadata: dict[str, Any] = {"name": model.name, "hornbeam_version": _native.__version__}
-    if labels is not None:
-        metadata["labels"] = _checked_labels(labels, archive.outputs("predict"))
-    if preprocessing is not None:
-        metadata["preprocessing"] = dict(preprocessing)
-    return archive.to_bytes(metadata)
+    return archive.to_bytes(archive.metadata(labels, preprocessing))
 
 
 def _checked_labels(labels: Sequence[str], outputs: Sequence[TensorType]) -> list[str]:
@@ -103,19 +100,39 @@ class FrozenArchive:
     crates/hornbeam-runtime/src/file.rs."""
 
     def __init__(self, model: Model) -> None:
-        check_graph(model)
-        self.model = model
+        self.model, self._text = split_text(model)
+        check_graph(self.model)
         self._engine = get_engine("native")
-        self._file_names = {id(variable): name for name, variable in weight_names(model)}
+        self._file_names = {id(variable): name for name, variable in weight_names(self.model)}
         self._tensors: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
         # Names in the file, by name and contents: signatures share weights.
         self._names: dict[tuple[Any, ...], str] = {}
-        self._signatures: dict[str, dict[str, Any]] = {}
+        self.signatures: dict[str, dict[str, Any]] = {}
         self._outputs: dict[str, list[TensorType]] = {}
 
     def outputs(self, signature: str) -> list[TensorType]:
         """Return the types of the outputs of a signature."""
         return self._outputs[signature]
+
+    def metadata(
+        self, labels: Sequence[str] | None, preprocessing: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return what the file says of the model, after `add_predict`."""
+        metadata: dict[str, Any] = {"name": self.model.name, "hornbeam_version": _native.__version__}
+        if labels is not None:
+            metadata["labels"] = _checked_labels(labels, self.outputs("predict"))
+        if preprocessing is not None:
+            inputs = [spec["name"] for spec in self.signatures["predict"]["inputs"]]
+            unknown = [name for name in preprocessing if name not in inputs]
+            if unknown or not all(isinstance(about, Mapping) for about in preprocessing.values()):
+                raise ValueError(
+                    f"preprocessing must be a dict from names of inputs ({', '.join(inputs)}) to dicts, got "
+                    f"{preprocessing!r}"
+                )
+            metadata["preprocessing"] = dict(preprocessing)
+        if self._text is not None:
+            metadata["preprocessing"] = {TEXT: self._text, **metadata.get("preprocessing", {})}
+        return metadata
 
     def add_predict(self, input_signature: Tree = None) -> None:
         """Add the signature "predict": what `model.predict` computes."""
@@ -126,11 +143,17 @@ class FrozenArchive:
             return model(*tree.pack_sequence_as(structure, list(xs)), training=False)
 
         argument = structure[0] if len(structure) == 1 else structure
-        names = names_of(getattr(model, "input_names", None), "input", argument)
-        self.add("predict", predict, tree.flatten(structure), names)
+        model_names = getattr(model, "input_names", None) if self._text is None else [TEXT]
+        names = names_of(model_names, "input", argument)
+        self.add("predict", predict, tree.flatten(structure), names, getattr(model, "output_names", None))
 
     def add(
-        self, signature: str, function: Callable[..., Any], specs: Sequence[Any], names: Sequence[str]
+        self,
+        signature: str,
+        function: Callable[..., Any],
+        specs: Sequence[Any],
+        names: Sequence[str],
+        result_names: Sequence[str] | None = None,
     ) -> None:
         """Add a function of tensors that reads the model's variables.
 
@@ -139,6 +162,7 @@ class FrozenArchive:
             function: The function. Its result is a structure of tensors.
             specs: Shape and dtype of each argument, as of InputSpec.
             names: Names of the arguments.
+            result_names: Names of the results; None to name them after keys and numbers.
         """
         model, where = self.model, f"{self.model.describe()}, {signature}"
         dtypes = [str(spec.dtype or "float32") for spec in specs]
@@ -150,13 +174,13 @@ class FrozenArchive:
 
         trace = trace_for_export(outside, types, where)
         refuse_updates(model, trace.traced, "a frozen model")
-        result_names = names_of(getattr(model, "output_names", None), "output", trace.traced.result)
-        every = unique_names([*names, *result_names])
+        results = names_of(result_names, "output", trace.traced.result)
+        every = unique_names([*names, *results])
         self._outputs[signature] = [node._single() for node in trace.graph.outputs]
         _refuse_complex(where, [*types, *self._outputs[signature]])
         weights, constants, text = self._planned(trace)
         self._tensors[f"graph/{signature}"] = ("uint8", (len(text),), text)
-        self._signatures[signature] = {
+        self.signatures[signature] = {
             "inputs": _specs(every[: len(names)], types),
             "outputs": _specs(every[len(names) :], self._outputs[signature]),
             "weights": weights,
@@ -195,7 +219,7 @@ class FrozenArchive:
 
     def to_bytes(self, metadata: Mapping[str, Any]) -> bytes:
         """Return the file."""
-        description = {"signatures": self._signatures, "metadata": dict(metadata)}
+        description = {"signatures": self.signatures, "metadata": dict(metadata)}
         text = json.dumps(description, separators=(",", ":")).encode()
         tensors = {**self._tensors, "model": ("uint8", (len(text),), text)}
         # Each begins where its dtype needs it to: larger items first.
