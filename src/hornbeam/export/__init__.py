@@ -65,6 +65,12 @@ def _frozen() -> Callable[..., Any]:
     return export_frozen
 
 
+def _web() -> Callable[..., Any]:
+    from hornbeam.export.web import export_web
+
+    return export_web
+
+
 class Format(NamedTuple):
     """A format of `Model.export`: its writer, and the keyword arguments that it takes besides."""
 
@@ -76,6 +82,7 @@ FORMATS: dict[str, Format] = {
     "tf_saved_model": Format(_saved_model),
     "onnx": Format(_with_message(_onnx), ("opset_version", "data_format", "fold_batch_normalization")),
     "hornbeam": Format(_with_message(_frozen), ("labels", "preprocessing")),
+    "web": Format(_with_message(_web), ("labels", "preprocessing", "title")),
     "stablehlo": Format(_with_message(_stablehlo)),
     "litert": Format(_with_message(_litert)),
 }

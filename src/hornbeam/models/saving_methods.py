@@ -137,10 +137,11 @@ class SavingMethods:
 
         Args:
             filepath: A folder; for "onnx" also a file that ends in ".onnx", for "litert" one that ends in
-                ".tflite"; for "hornbeam" a file.
+                ".tflite"; for "hornbeam" a file, for "web" one that ends in ".html".
             format: "tf_saved_model" for TensorFlow, "onnx" for onnxruntime and others (the folder has an
                 example that runs), "hornbeam" for `hornbeam.runtime`, `hornbeam serve` and programs in C and
-                Rust (see `hornbeam.export.frozen`), "stablehlo" for XLA's compilers, "litert" for phones.
+                Rust, "web" for a page in which the model answers (docs/frozen.md has both), "stablehlo" for
+                XLA's compilers, "litert" for phones.
             verbose: Print what was written; None for True.
             input_signature: A structure for each argument (see `hornbeam.export.ExportArchive`), by default
                 the model's inputs with any number of rows, or with one for the last two formats. With
@@ -154,8 +155,9 @@ class SavingMethods:
                 which runtimes of recent years have; attention is one operator from 23 on);
                 `data_format="channels_first"` for images that come and go as (batch, channels, height,
                 width); and `fold_batch_normalization=False`, with which batch normalizations keep their own
-                weights. With "hornbeam", `labels`, a list of names of classes, and `preprocessing`, a dict
-                that says how an input is made of what a person has (see docs/frozen.md).
+                weights. With "hornbeam" and "web", `labels`, a list of names of classes, and
+                `preprocessing`, a dict that says how an input is made of what a person has; with "web" also
+                the page's `title`.
 
         Raises:
             NotImplementedError: For another format, and for arguments that a format does not take.

@@ -1,0 +1,204 @@
+"""Exported pages in a real browser: needs Playwright, and Chromium as Debian installs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import hornbeam as hb
+from hornbeam import layers
+from hornbeam._internal.intervals import wilson
+from tests.helpers.browser import BROWSER, CONTRASTS, OUTSIDE, opened
+from tests.helpers.model_zoo import ZOO, random_weights
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
+)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium: apt-get install chromium")
+WAIT = 20_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        # A container's root has no sandbox; the page is ours.
+        launched = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def digits() -> hb.Model:
+    hb.utils.set_random_seed(0)
+    (x, y), _ = hb.datasets.mnist.load_data()
+    model = hb.Sequential(
+        [
+            hb.Input((28, 28, 1), name="digit"),
+            *(layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D()),
+            *(layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D()),
+            *(layers.Flatten(), layers.Dropout(0.3), layers.Dense(10, "softmax")),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x[..., None] / 255.0, y, batch_size=128, epochs=2, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def address(digits: hb.Model, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "digits.html"
+    digits.export(path, format="web", labels=[f"digit {i}" for i in range(10)], verbose=False)
+    return path.as_uri()
+
+
+def ready(page: Any) -> Any:
+    page.wait_for_selector(".outputs", timeout=WAIT)
+    return page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 768, 1280])
+def test_the_page(browser: Any, address: str, scheme: str, width: int) -> None:
+    page, heard = opened(browser, address, scheme, width)
+    draw(ready(page), [[(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]])
+    page.wait_for_selector(".outputs .winner")
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.wait_for_selector(".layers canvas")
+    assert heard == []
+    assert page.evaluate(OUTSIDE) == []
+    assert [text for ratio, text in page.evaluate(CONTRASTS) if ratio < 4.5] == []
+    page.context.close()
+
+
+def draw(page: Any, strokes: list[list[tuple[float, float]]]) -> None:
+    """Draw with the mouse; coordinates are fractions of the paper."""
+    paper = page.locator("canvas").first.bounding_box()
+    for stroke in strokes:
+        points = [(paper["x"] + u * paper["width"], paper["y"] + v * paper["height"]) for u, v in stroke]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point, steps=4)
+        page.mouse.up()
+
+
+def test_a_seven_is_named(browser: Any, address: str) -> None:
+    page, _ = opened(browser, address, "light", 1280)
+    draw(ready(page), [[(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]])
+    page.wait_for_function(
+        "document.querySelector('.winner strong')?.textContent === 'digit 7'", timeout=WAIT
+    )
+    page.context.close()
+
+
+def strokes_of(image: np.ndarray) -> list[list[tuple[float, float]]]:
+    """Strokes along the ridges of a digit: short ones from each pixel to its neighbors."""
+    depth = ndimage.distance_transform_edt(image > 100)
+    ridge = (depth > 0) & (depth >= ndimage.maximum_filter(depth, 3) - 0.5)
+    rows, columns = np.nonzero(ridge)
+    pixels = set(zip(rows.tolist(), columns.tolist(), strict=True))
+    strokes = []
+    for row, column in sorted(pixels):
+        near = [(row + i, column + j) for i, j in ((0, 1), (1, 0), (1, 1), (1, -1))]
+        ends = [pixel for pixel in near if pixel in pixels] or [(row, column)]
+        strokes += [[(row, column), end] for end in ends]
+    return [[((x + 0.5) / 28, (y + 0.5) / 28) for y, x in stroke] for stroke in strokes]
+
+
+@pytest.mark.slow
+def test_drawn_digits_of_the_test_set(browser: Any, address: str, digits: hb.Model) -> None:
+    """Digits drawn by strokes are named about as well as the images they come from."""
+    _, (images, labels) = hb.datasets.mnist.load_data()
+    images, labels = images[:200], labels[:200]
+    page, _ = opened(browser, address, "light", 1280)
+    ready(page)
+    named = []
+    for image in images:
+        page.get_by_role("button", name="Clear").click()
+        # The same events as those of a mouse, without a round trip for each.
+        page.evaluate(DRAW, strokes_of(image))
+        page.wait_for_timeout(60)
+        named.append(int(page.locator(".winner strong").inner_text(timeout=WAIT).removeprefix("digit ")))
+    right = int((np.array(named) == labels).sum())
+    of_images = digits.predict(images[..., None] / 255.0, verbose=0).argmax(1)
+    assert wilson(right, len(labels)).high >= np.mean(of_images == labels)
+    page.context.close()
+
+
+DRAW = """strokes => {
+  const paper = document.querySelector('canvas'), frame = paper.getBoundingClientRect();
+  const send = (kind, [u, v]) => paper.dispatchEvent(new PointerEvent(kind, {
+    bubbles: true, pointerId: 1, buttons: 1, isPrimary: true,
+    clientX: frame.left + u * frame.width, clientY: frame.top + v * frame.height,
+  }));
+  paper.setPointerCapture = () => {};
+  for (const stroke of strokes) {
+    send('pointerdown', stroke[0]);
+    stroke.slice(1).forEach(point => send('pointermove', point));
+    send('pointerup', stroke[stroke.length - 1]);
+  }
+}"""
+
+RUN = """([signature, inputs]) => {
+  const values = Object.fromEntries(Object.entries(inputs).map(([name, { dtype, shape, data }]) =>
+    [name, { shape, data: ARRAYS_OF[dtype].from(data) }]));
+  return Object.values(model.run(values, signature)).map(({ data }) => Array.from(data, Number));
+}"""
+ARRAYS = """globalThis.ARRAYS_OF = { float32: Float32Array, float64: Float64Array, int32: Int32Array,
+  uint8: Uint8Array }"""
+
+
+@pytest.mark.parametrize(
+    "case", ["tutorial", *(pytest.param(case, marks=pytest.mark.slow) for case in ZOO if case != "tutorial")]
+)
+def test_outputs_are_those_of_predict(case: str, browser: Any, tmp_path: Path) -> None:
+    model, inputs = ZOO[case]()
+    random_weights(model)
+    model.export(tmp_path / "m.html", format="web", verbose=False)
+    page, heard = opened(browser, (tmp_path / "m.html").as_uri(), "light", 1280)
+    ready(page).evaluate(ARRAYS)
+    specs = page.evaluate("model.signatures.predict.inputs")
+    data = {
+        spec["name"]: {"dtype": spec["dtype"], "shape": list(x.shape), "data": x.ravel().tolist()}
+        for spec, x in zip(specs, inputs, strict=True)
+    }
+    expected = hb.tree.flatten(model.predict(hb.tree.pack_sequence_as(model.input, inputs), verbose=0))
+    loose = {"rtol": 2e-2, "atol": 2e-2} if "16" in case else {"rtol": 1e-5, "atol": 1e-5}
+    for got, wanted in zip(page.evaluate(RUN, ["predict", data]), expected, strict=True):
+        wanted = wanted.astype("float64").ravel()
+        scale = max(np.abs(wanted).max(), 1)
+        np.testing.assert_allclose(np.array(got) / scale, wanted / scale, **loose)
+    assert heard == []
+    page.context.close()
+
+
+def test_texts(browser: Any, tmp_path: Path) -> None:
+    numbering = layers.TextVectorization(vocabulary=["good", "bad", "film"], output_sequence_length=5)
+    parts = [numbering, layers.Embedding(5, 4), layers.GlobalAveragePooling1D(), layers.Dense(2, "softmax")]
+    model = hb.Sequential([hb.Input((1,), dtype="string"), *parts])
+    random_weights(model)
+    model.export(tmp_path / "m.html", format="web", labels=["dull", "bright"], verbose=False)
+    page, _ = opened(browser, (tmp_path / "m.html").as_uri(), "light", 1280)
+    ready(page).locator("textarea").fill("A good, GOOD film!")
+    winner = page.locator(".winner span").inner_text(timeout=WAIT)
+    scores = model.predict(np.array([["A good, GOOD film!"]]), verbose=0)[0]
+    assert abs(float(winner.split()[0]) - 100 * scores.max()) < 0.06
+    page.context.close()
+
+
+def test_tables(browser: Any, tmp_path: Path) -> None:
+    x = hb.Input((3,), name="numbers")
+    model = hb.Model(x, layers.Dense(1, name="sum", kernel_initializer="ones")(x))
+    about = {"numbers": {"kind": "table", "columns": [{"name": n, "min": 0, "max": 10} for n in "abc"]}}
+    model.export(tmp_path / "m.html", format="web", preprocessing=about, verbose=False)
+    page, _ = opened(browser, (tmp_path / "m.html").as_uri(), "light", 1280)
+    for slider, value in zip(ready(page).locator("input[type=range]").all(), (1, 2, 4), strict=True):
+        slider.fill(str(value))
+    page.wait_for_function("document.querySelector('.winner strong')?.textContent === '7'", timeout=WAIT)
+    page.context.close()
