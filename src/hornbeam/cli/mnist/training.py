@@ -104,7 +104,7 @@ def run(
     ).history
     training_seconds = time.perf_counter() - start
     folder.mkdir(parents=True, exist_ok=True)
-    model.save(folder / "mnist.keras")
+    _save(model, folder)
 
     def report(images: np.ndarray, labels: np.ndarray) -> str:
         return _report(model, images, labels, folder, recorder)
@@ -120,9 +120,21 @@ def run(
     return 0
 
 
+def _save(model: Model, folder: Path) -> None:
+    """Write the model for Hornbeam, for other programs, and as a page in which one draws digits."""
+    model.save(folder / "mnist.keras")
+    labels = [str(digit) for digit in range(10)]
+    model.export(folder / "mnist.hornbeam", format="hornbeam", labels=labels, verbose=False)
+    page = folder / "mnist.html"
+    model.export(page, format="web", labels=labels, title="Handwritten digits", verbose=False)
+
+
 def _suggest(folder: Path, recorder: RunRecorder | None) -> None:
     """Name the commands that show more of what was trained, each on a line of its own."""
-    steps = [(command("inspect", folder / "mnist.keras"), "the contents of the model's file")]
+    steps = [
+        (command("inspect", folder / "mnist.keras"), "the contents of the model's file"),
+        (command("serve", folder / "mnist.hornbeam"), "answers over HTTP"),
+    ]
     if recorder is not None and recorder.path is not None:
         print(f"run: {recorder.path}")
         steps.insert(0, (command("report", recorder.path, "--open"), "a page about this run"))
@@ -130,6 +142,7 @@ def _suggest(folder: Path, recorder: RunRecorder | None) -> None:
     print(f"\n{paint('next:', 'heading', uses_color())}")
     for line, purpose in steps:
         print(f"  {line}\n    {paint(purpose, 'dim', uses_color())}")
+    say_folded(f"\ndraw a digit and see it named: open {folder / 'mnist.html'} in a browser")
 
 
 class _StartAgain(Callback):
