@@ -19,7 +19,8 @@ from hornbeam.layers.quantization.quantizable import is_quantizable
 from hornbeam.models import Functional, Model, Sequential, clone_model
 from hornbeam.quantization.scales import input_scales
 from hornbeam.quantization.selection import FORMS, Selection, folded_weights, select
-from hornbeam.training.sources import ArrayData, make_data
+from hornbeam.training.array_data import ArrayData
+from hornbeam.training.sources import make_data
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree

@@ -83,15 +83,15 @@ class _Quantized(TensorLayer):
 class _QuantizedConv(_Quantized):
     def _add_kernel(self, name: str, shape: tuple[int, ...], kind: str) -> Variable:
         if kind == "bias":
-            return super()._add_kernel(name, shape, kind)  # type: ignore[misc, no-any-return]
+            return super()._add_kernel(name, shape, kind)  # type: ignore[misc]
         return self._add_int8_kernel(shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         self._check_fit(inputs)  # type: ignore[attr-defined]
-        return self._finish(self._rescaled_sums(inputs))  # type: ignore[attr-defined, no-any-return]
+        return self._finish(self._rescaled_sums(inputs))  # type: ignore[attr-defined]
 
     def _sums(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        return self.convolution_op(inputs, kernel)  # type: ignore[attr-defined, no-any-return]
+        return self.convolution_op(inputs, kernel)  # type: ignore[attr-defined]
 
 
 class _QuantizedDepthwiseConv(_QuantizedConv):

@@ -50,7 +50,7 @@ def select(model: Model) -> Selection:
     for layer in _layers(model):
         reason = _obstacle(layer)
         if reason is None:
-            selection.targets[layer] = folds.get(layer)
+            selection.targets[layer] = folds.get(layer)  # type: ignore[assignment]
         elif reason:
             selection.reasons[layer] = reason
     return selection
@@ -104,7 +104,7 @@ def _neighbours(model: Any) -> Iterator[tuple[Layer, Layer]]:
         if source is None or reads[id(call.inputs[0])] != 1:
             continue
         if times[id(call.callee)] == times[id(source.callee)] == 1:
-            yield source.callee, call.callee
+            yield source.callee, call.callee  # type: ignore[misc]
 
 
 def _folds(layer: Any, norm: Any) -> bool:
