@@ -17,6 +17,7 @@ TOPICS = (
     "evaluation",
     "insight",
     "interchange",
+    "frozen",
     "runs",
     "doctor",
 )
