@@ -212,7 +212,7 @@ def test_the_files_of_the_package_fit_into_a_small_wheel() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "Cargo.toml").exists(), reason="needs the sources")
 def test_the_wheel(tmp_path: Path, script: Path) -> None:
-    """Built, under 22 MB with MNIST and two libraries inside, installed into a fresh environment, and used there."""
+    """Built, under 22 MB with MNIST inside, installed into a fresh environment, and used there."""
     built = run(sys.executable, "-m", "maturin", "build", "--release", "--quiet", "--out", tmp_path, cwd=ROOT)
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
