@@ -113,6 +113,31 @@ def test_convolutions_are_exact_in_integers(kind: str, options: dict[str, Any]) 
     np.testing.assert_allclose(small.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-5)
 
 
+def chain() -> hb.Model:
+    """Return an untrained model in which convolutions follow each other directly, and after a residual."""
+    hb.utils.set_random_seed(3)
+    inputs = hb.Input((9, 9, 5))
+    x = layers.ReLU(1.0)(layers.Conv2D(24, 3, padding="same", bias_initializer="normal")(inputs))
+    x = layers.ReLU()(layers.DepthwiseConv2D(3, bias_initializer="normal")(x))
+    skip = x = layers.Conv2D(24, 1, activation="linear", use_bias=False)(x)
+    x = layers.Conv2D(24, 3, padding="same", activation="relu")(x)
+    x = layers.ReLU()(layers.Add()([layers.Conv2D(24, 3, padding="same")(x), skip]))
+    return hb.Model(inputs, layers.Conv2D(70, 3, strides=2)(x))
+
+
+def test_results_are_those_of_the_reference_engine() -> None:
+    """Sums of integers are exact, in whatever order an engine adds them."""
+    small = calibrate(chain(), RNG.normal(size=(8, 9, 9, 5))).model
+    x = RNG.normal(size=(70, 9, 9, 5)).astype("float32")
+    native = small.predict_on_batch(x)
+    previous = hb.engines.current_engine().name
+    hb.engines.set_engine("reference")
+    try:
+        np.testing.assert_array_equal(native, small.predict_on_batch(x))
+    finally:
+        hb.engines.set_engine(previous)
+
+
 def test_report(model: hb.Model, result: Any) -> None:
     text = str(result)
     assert "4 of 4 layers are in int8" in text

@@ -60,7 +60,8 @@ class _Quantized(TensorLayer):
         raise NotImplementedError
 
     def _rescaled_sums(self, inputs: Tensor) -> Tensor:
-        rounded = ops.clip(ops.round(inputs * self.inputs_scale), -LARGEST, LARGEST)
+        # Two operations, where `clip` has four.
+        rounded = ops.minimum(ops.maximum(ops.round(inputs * self.inputs_scale), -LARGEST), LARGEST)
         # Converted back: engines without products of integers multiply floats, and the native one, which has
         # them, takes the integers before the conversion.
         integers = ops.cast(ops.cast(rounded, "int8"), "float32")
