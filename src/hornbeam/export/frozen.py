@@ -17,7 +17,7 @@ from hornbeam.engines import get_engine
 from hornbeam.engines.native import encode
 from hornbeam.export.signature import check_graph, names_of, outside_dtype, signature_of
 from hornbeam.export.text_inputs import TEXT, split_text
-from hornbeam.export.unknown_sizes import input_types, refuse_updates, trace_for_export
+from hornbeam.export.unknown_sizes import ExportTrace, input_types, refuse_updates, trace_for_export
 from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.sizes import SymbolicSize
 from hornbeam.ir.types import TensorType, is_complex
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hornbeam.models import Model
 
 VERSION = 1
-# Tensors begin on a cache line, where the engine likes them.
+# The first tensor begins on a cache line, so that each is aligned for its dtype.
 ALIGNMENT = 64
 _DTYPES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "float16": "F16",
@@ -96,8 +96,10 @@ def _checked_labels(labels: Sequence[str], outputs: Sequence[TensorType]) -> lis
 
 
 class FrozenArchive:
-    """Signatures of a model that share their weights. Private to exports; the format is described in
-    crates/hornbeam-runtime/src/file.rs."""
+    """Signatures of a model that share their weights, to be written as one file.
+
+    The format is described in crates/hornbeam-runtime/src/file.rs.
+    """
 
     def __init__(self, model: Model) -> None:
         self.model, self._text = split_text(model)
@@ -187,7 +189,7 @@ class FrozenArchive:
             "constants": constants,
         }
 
-    def _planned(self, trace: Any) -> tuple[list[str], list[str], bytes]:
+    def _planned(self, trace: ExportTrace) -> tuple[list[str], list[str], bytes]:
         """Fold and split a graph. Return names of its weights and constants, and its text."""
         engine, traced = self._engine, trace.traced
         nodes = [variable.value.node for variable in traced.variables] + trace.constants
