@@ -1,6 +1,6 @@
 """Build the engine in WebAssembly, which web pages of models contain.
 
-    python tools/build_web.py            # write src/hornbeam/web/engine.wasm and its sources' fingerprint
+    python tools/build_web.py            # write src/hornbeam/web/engine.wasm.gz and its sources' fingerprint
     python tools/build_web.py --check    # fail if the sources have changed since
 
 Needs a Rust toolchain with the target (`rustup target add wasm32-unknown-unknown`), or with the sources of
@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "src" / "hornbeam" / "web"
-MODULE, FINGERPRINT = FOLDER / "engine.wasm", FOLDER / "engine.sources"
+MODULE, FINGERPRINT = FOLDER / "engine.wasm.gz", FOLDER / "engine.sources"
 CRATES = ("hornbeam-kernels", "hornbeam-engine", "hornbeam-runtime", "hornbeam-web")
 TARGET = "wasm32-unknown-unknown"
 
@@ -110,12 +110,13 @@ def main() -> None:
     parser.add_argument("--target-dir", type=Path, default=ROOT / "target", help="outputs of the compiler")
     options = parser.parse_args()
     if options.check:
-        sys.exit(None if is_current() else "src/hornbeam/web/engine.wasm has other sources: make web")
+        sys.exit(None if is_current() else "src/hornbeam/web/engine.wasm.gz has other sources: make web")
     module = build(options.target_dir.resolve())
     FOLDER.mkdir(exist_ok=True)
-    MODULE.write_bytes(module)
+    packed = gzip.compress(module, mtime=0)
+    MODULE.write_bytes(packed)
     FINGERPRINT.write_text(fingerprint() + "\n", encoding="utf-8")
-    print(f"{MODULE.relative_to(ROOT)}: {len(module):,} bytes, {len(gzip.compress(module)):,} with gzip")
+    print(f"{MODULE.relative_to(ROOT)}: {len(packed):,} bytes of {len(module):,}")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class WebEngine(Engine):
     name = "web"
     multiplies_int8 = True
 
-    def __init__(self, module: Path = FOLDER / "engine.wasm") -> None:
+    def __init__(self, module: Path = FOLDER / "engine.wasm.gz") -> None:
         super().__init__()
         assert NODE is not None
         command = [NODE, str(WORKER), str(FOLDER / "engine.js"), str(module)]

@@ -70,6 +70,18 @@ def test_the_class_activation_map(tmp_path: Path) -> None:
         np.testing.assert_allclose(heat[i], expected / max(expected.max(), 1e-30), rtol=1e-3, atol=1e-4)
 
 
+def test_the_map_of_negative_scores(tmp_path: Path) -> None:
+    x = hb.Input((12, 12, 1))
+    y = layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(x))
+    logits = hb.Model(x, layers.Dense(3, bias_initializer=hb.initializers.Constant(-100.0))(y))
+    frozen = exported(logits, tmp_path)
+    image = np.random.default_rng(0).normal(size=(2, 12, 12, 1)).astype("float32")
+    (name,) = (spec.name for spec in frozen.signatures["predict"].inputs)
+    assert (logits.predict(image, verbose=0) < 0).all()
+    (heat,) = frozen.run({name: image}, signature="grad_cam").values()
+    np.testing.assert_allclose(heat.max((1, 2)), 1, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("make", "signatures"),
     [

@@ -2,10 +2,11 @@
 // bytes of its arrays, each after its length in 4 bytes. Usage: node worker.mjs ENGINE.JS MODULE
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { pathToFileURL } from "node:url";
+import { gunzipSync } from "node:zlib";
 
 const [script, module] = process.argv.slice(2);
 const { ARRAYS, Engine } = await import(pathToFileURL(script));
-const engine = await Engine.create(readFileSync(module));
+const engine = await Engine.create(gunzipSync(readFileSync(module)));
 const models = [];
 
 function readBytes(count) {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import html
+import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from hornbeam import _native, ops, web
 from hornbeam.core.grad import grad
 from hornbeam.core.registry import exported_class
 from hornbeam.export.frozen import FrozenArchive
+from hornbeam.models.call_graph import CallGraph
 from hornbeam.saving.files import replace_file
 from hornbeam.web.kinds import input_kind
 
@@ -70,8 +73,9 @@ def export_web(
         raise ValueError(f"{model.describe()} takes float16, which JavaScript lacks: cast it in the model")
     metadata["kinds"] = {spec["name"]: _kind(spec, metadata) for spec in inputs}
     if input_signature is None:
-        _add_layers(archive)
-        _add_class_activation(archive)
+        layers = _layers_in_order(archive.model)
+        _add_layers(archive, layers)
+        _add_class_activation(archive, layers)
     page = _page(title or model.name, archive.to_bytes(metadata))
     with replace_file(target) as file:
         file.write(page)
@@ -84,63 +88,65 @@ def _kind(spec: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any
 
 
 def _page(title: str, model: bytes) -> bytes:
-    def packed(data: bytes) -> str:
-        return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+    def base64_of(data: bytes) -> str:
+        return base64.b64encode(data).decode()
 
     def text(*names: str) -> str:
         return "\n".join(web.read(name).decode() for name in names)
 
     parts = {
         "title": html.escape(title),
-        "icon": base64.b64encode(web.read("icon.svg")).decode(),
+        "icon": base64_of(web.read("icon.svg")),
         "styles": text("page.css", "layers.css"),
         "version": _native.__version__,
-        "engine": packed(web.read("engine.wasm")),
-        "model": packed(model),
+        "engine": base64_of(web.read("engine.wasm.gz")),
+        "model": base64_of(gzip.compress(model, mtime=0)),
         "widgets": text(*web.WIDGETS),
         "program": text("engine.js", "export.js"),
     }
-    page = text("export.html")
-    for name, part in parts.items():
-        page = page.replace(f"{{{name}}}", part)
-    return page.encode()
+    # In one pass: a part may contain the name of another in braces.
+    return re.sub(r"\{(\w+)\}", lambda name: parts[name[1]], text("export.html")).encode()
 
 
 # -- what the page shows besides predictions -----------------------------------------------------------------
 
 
-def _add_layers(archive: FrozenArchive) -> None:
-    """Add the signature "layers", what each layer computes, if the model is a graph of few enough layers."""
-    shown = [layer for layer in _layers_in_order(archive.model) if type(layer).__name__ not in _UNSHOWN]
+def _add_layers(archive: FrozenArchive, layers: Sequence[Layer]) -> None:
+    """Add the signature "layers", what each layer computes, if there are few enough."""
+    model = archive.model
+    shown = [layer for layer in layers if type(layer).__name__ not in _UNSHOWN]
     shapes = [layer.output.shape[1:] for layer in shown]
     if not shown or any(None in shape for shape in shapes) or len(shown) > _MAX_LAYERS:
         return
-    if sum(_count(shape) for shape in shapes) > _MAX_VALUES:
+    if sum(map(math.prod, shapes)) > _MAX_VALUES:
         return
-    _add(archive, "layers", _part(archive.model, archive.model.inputs, [layer.output for layer in shown]),
-         [layer.name for layer in shown])  # fmt: skip
+    activations = _part(model.inputs, [layer.output for layer in shown])
+    _add(archive, "layers", activations, [layer.name for layer in shown])
 
 
-def _add_class_activation(archive: FrozenArchive) -> None:
+def _add_class_activation(archive: FrozenArchive, layers: Sequence[Layer]) -> None:
     """Add the signature "grad_cam" for a classifier of images.
 
     With A the feature maps of the last such layer and y the score of the winning class, the map is
     relu(sum_k w_k A_k), w_k the mean of dy/dA_k over the pixels, scaled to a maximum of 1.
     """
     model = archive.model
-    maps = [layer for layer in _layers_in_order(model) if len(layer.output.shape) == 4]
-    one_end = len(model.inputs) == len(model.outputs) == 1 if maps else False
-    if not one_end or len(model.outputs[0].shape) != 2 or 1 in maps[-1].output.shape[1:3]:
+    maps = [layer.output for layer in layers if len(layer.output.shape) == 4]
+    if not maps or not len(model.inputs) == len(model.outputs) == 1:
+        return
+    if len(model.outputs[0].shape) != 2 or 1 in maps[-1].shape[1:3]:
         return
     try:
-        head = _part(model, maps[-1].output, model.outputs)
+        head = _part(maps[-1], model.outputs)
     except ValueError:  # a path leads around the layer
         return
-    body = _part(model, model.inputs, maps[-1].output)
+    body = _part(model.inputs, maps[-1])
 
     def score(features: Any) -> Any:
-        # The logarithm has the same direction, and does not vanish where a softmax is certain.
-        return ops.sum(ops.log(ops.max(head(features, training=False), axis=-1) + 1e-30))
+        winner = ops.max(head(features, training=False), axis=-1)
+        # The logarithm has the same direction, and does not vanish where a softmax is certain. Logits may be
+        # negative.
+        return ops.sum(ops.where(winner > 0, ops.log(ops.maximum(winner, 1e-30)), winner))
 
     def grad_cam(x: Any) -> Any:
         features = body(x, training=False)
@@ -161,32 +167,17 @@ def _add(archive: FrozenArchive, signature: str, function: Any, names: list[str]
     archive.add(signature, call, specs, inputs, names)
 
 
-def _part(model: Model, inputs: Any, outputs: Any) -> Any:
+def _part(inputs: Any, outputs: Any) -> Any:
     """Return the layers between symbolic tensors as a model with the same weights."""
     # Models export themselves by this package, so that it cannot import their classes.
     return exported_class("keras.models", "Model")(inputs, outputs)
 
 
 def _layers_in_order(model: Model) -> list[Layer]:
-    """List the layers of a graph of layers that have one output, of its own inputs; none for other models."""
+    """List layers that are called once and have one output, of a model that is a graph of layers."""
     if getattr(model, "_symbolic_inputs", None) is None:
         return []
-    return [layer for layer in model.layers if _is_inside(model, layer)]
-
-
-def _is_inside(model: Model, layer: Layer) -> bool:
-    try:
-        _part(model, model.inputs, layer.output)
-    except (
-        AttributeError,
-        ValueError,
-    ):  # called twice, not at all, or a model whose output is of its own graph
-        return False
-    return hasattr(layer.output, "shape")
-
-
-def _count(shape: Sequence[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+    calls = CallGraph(model.inputs, model.outputs, model.name).calls
+    # Layers that are models have an output in a graph of their own.
+    results = {id(call.result) for call in calls}
+    return [layer for layer in model.layers if id(getattr(layer, "output", None)) in results]
