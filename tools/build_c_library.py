@@ -5,6 +5,7 @@ python tools/build_c_library.py
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CRATE = ROOT / "crates" / "hornbeam-capi"
-TARGET = ROOT / "src" / "hornbeam" / "_c"
+FOLDER = ROOT / "src" / "hornbeam" / "_c"
 
 
 def library_names(platform: str) -> list[str]:
@@ -24,16 +25,20 @@ def library_names(platform: str) -> list[str]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--target", metavar="TRIPLE", help="platform to compile for; by default this one")
+    target = parser.parse_args().target
     command = ["cargo", "rustc", "--release", "--quiet", "-p", "hornbeam-capi", "--crate-type", "cdylib"]
+    command += ["--target", target] if target else []
     subprocess.run([*command, "--", "-C", "strip=symbols"], cwd=ROOT, check=True)
-    built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-    TARGET.mkdir(exist_ok=True)
+    built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / (target or "") / "release"
+    FOLDER.mkdir(exist_ok=True)
     files = [CRATE / "include" / "hornbeam.h", *(built / name for name in library_names(sys.platform))]
     for file in files:
         # Replaced as a whole: a program may have the old one open.
-        staged = TARGET / f".{file.name}"
+        staged = FOLDER / f".{file.name}"
         shutil.copyfile(file, staged)
-        staged.replace(TARGET / file.name)
+        staged.replace(FOLDER / file.name)
 
 
 if __name__ == "__main__":

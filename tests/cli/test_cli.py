@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -212,11 +213,14 @@ def test_the_files_of_the_package_fit_into_a_small_wheel() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "Cargo.toml").exists(), reason="needs the sources")
 def test_the_wheel(tmp_path: Path, script: Path) -> None:
-    """Built, under 20 MB with MNIST inside, installed into a fresh environment, and used there."""
+    """Built, under 20 MB but for the C library, installed into a fresh environment, and used there."""
     built = run(sys.executable, "-m", "maturin", "build", "--release", "--quiet", "--out", tmp_path, cwd=ROOT)
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.stat().st_size < 20e6
+    with zipfile.ZipFile(wheel) as archive:
+        c_library = sum(x.compress_size for x in archive.infolist() if x.filename.startswith("hornbeam/_c/"))
+    assert wheel.stat().st_size - c_library < 20e6
+    assert c_library < 4e6
     assert "abi3" in wheel.name
 
     venv.create(tmp_path / "fresh", with_pip=True)
