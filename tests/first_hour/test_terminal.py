@@ -123,9 +123,12 @@ def test_the_mnist_program(tmp_path: Path, columns: int) -> None:
     assert re.search(r"test accuracy [0-9.]+%, 95% interval", session.text)
     assert "model.explain()" not in session.text  # no model is at hand here
     steps = re.findall(r"^  (hornbeam .*)$", session.text[session.text.index("next:") :], re.M)
-    assert [step.split()[1] for step in steps] == ["report", "inspect", "runs"]
+    assert [step.split()[1] for step in steps] == ["report", "inspect", "serve", "runs"]
+    assert (
+        tmp_path / _parser()[0].parse_args(steps[2].split()[1:]).models[0]
+    ).exists()  # it serves until stopped
     if columns == 80:
-        for step in steps:  # they run as printed
+        for step in steps[:2] + steps[3:]:  # they run as printed
             done = run_in_terminal(["sh", "-c", step.replace(" --open", "")], 80, tmp_path, env=path)
             assert done.status == 0, done.text
 
