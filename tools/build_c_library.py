@@ -33,7 +33,8 @@ def main() -> None:
     subprocess.run([*command, "--", "-C", "strip=symbols"], cwd=ROOT, check=True)
     built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / (target or "") / "release"
     FOLDER.mkdir(exist_ok=True)
-    files = [CRATE / "include" / "hornbeam.h", *(built / name for name in library_names(sys.platform))]
+    files = [CRATE / "include" / "hornbeam.h", ROOT / "examples" / "embed" / "digits.c"]
+    files += [built / name for name in library_names(sys.platform)]
     for file in files:
         # Replaced as a whole: a program may have the old one open.
         staged = FOLDER / f".{file.name}"

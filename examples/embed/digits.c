@@ -1,6 +1,9 @@
-/* Name the digit of an image: ./digits digits.hornbeam seven.pgm
+/* Name the digit of an image of 28x28 pixels, or of the one that is drawn below.
  *
+ * hornbeam link --example > digits.c
  * cc digits.c $(hornbeam link) -o digits
+ * ./digits digits.hornbeam
+ * ./digits digits.hornbeam seven.pgm
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +21,39 @@ static void check(HornbeamError *error) {
   }
 }
 
-/* Read a binary PGM image of 28x28 pixels; white digits on black, as in MNIST. */
+/* What a pen draws, from the row ABOVE on. */
+enum { ABOVE = 7 };
+static const char *const DRAWING[] = {
+    "         ..........##.      ",
+    "      .###############      ",
+    "      ###############.      ",
+    "      .##.........###.      ",
+    "                 .###       ",
+    "                 .##.       ",
+    "                 ###        ",
+    "                .##.        ",
+    "                ###.        ",
+    "               .###         ",
+    "               .##.         ",
+    "               ###          ",
+    "              .##.          ",
+    "              ###.          ",
+    "             .###           ",
+    "             .##.           ",
+    "             ###            ",
+    "             .#.            ",
+};
+
+static void draw(float pixels[PIXELS]) {
+  for (int i = 0; i < PIXELS; i++) pixels[i] = 0;
+  for (size_t row = 0; row < sizeof DRAWING / sizeof *DRAWING; row++)
+    for (int column = 0; column < SIDE; column++) {
+      const char ink = DRAWING[row][column];
+      pixels[(ABOVE + row) * SIDE + column] = ink == '#' ? 1.0f : ink == '.' ? 0.5f : 0.0f;
+    }
+}
+
+/* Read a binary PGM image; white digits on black, as in MNIST. */
 static void read_image(const char *path, float pixels[PIXELS]) {
   unsigned char bytes[PIXELS];
   int width = 0, height = 0, largest = 0;
@@ -33,8 +68,8 @@ static void read_image(const char *path, float pixels[PIXELS]) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) {
-    fprintf(stderr, "usage: digits MODEL.hornbeam IMAGE.pgm\n");
+  if (argc != 2 && argc != 3) {
+    fprintf(stderr, "usage: digits MODEL.hornbeam [IMAGE.pgm]\n");
     return 2;
   }
   HornbeamModel *model;
@@ -43,7 +78,10 @@ int main(int argc, char **argv) {
   check(hornbeam_model_signature(model, "predict", &predict));
 
   float pixels[PIXELS];
-  read_image(argv[2], pixels);
+  if (argc == 3)
+    read_image(argv[2], pixels);
+  else
+    draw(pixels);
   const size_t shape[] = {1, SIDE, SIDE, 1};
   const HornbeamTensor image = {HORNBEAM_DTYPE_FLOAT32, 4, shape, pixels};
   HornbeamOutputs *outputs;

@@ -1,14 +1,11 @@
-"""The command line as a user meets it: in this environment, and out of a wheel in a fresh one."""
+"""The command line as a user meets it."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
-import venv
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -208,30 +205,6 @@ def test_split_is_stratified_and_complete() -> None:
 def test_the_files_of_the_package_fit_into_a_small_wheel() -> None:
     files = [path for path in (ROOT / "src" / "hornbeam").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files if path.suffix not in (".so", ".pyd", ".pyc")) < 18e6
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not (ROOT / "Cargo.toml").exists(), reason="needs the sources")
-def test_the_wheel(tmp_path: Path, script: Path) -> None:
-    """Built, under 20 MB but for the C library, installed into a fresh environment, and used there."""
-    built = run(sys.executable, "-m", "maturin", "build", "--release", "--quiet", "--out", tmp_path, cwd=ROOT)
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        c_library = sum(x.compress_size for x in archive.infolist() if x.filename.startswith("hornbeam/_c/"))
-    assert wheel.stat().st_size - c_library < 20e6
-    assert c_library < 4e6
-    assert "abi3" in wheel.name
-
-    venv.create(tmp_path / "fresh", with_pip=True)
-    bin = tmp_path / "fresh" / ("Scripts" if os.name == "nt" else "bin")
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    installed = run(bin / "python", "-m", "pip", "install", "--quiet", wheel, env=clean)
-    assert installed.returncode == 0, installed.stderr
-    for arguments in (["doctor"], ["run", script], ["course", "notebooks"]):
-        done = run(bin / "hornbeam", *arguments, env=clean, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "notebooks").glob("*.ipynb"))) == 15
 
 
 def test_warped_digits() -> None:

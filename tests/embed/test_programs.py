@@ -124,13 +124,24 @@ def test_link(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.split() == link_flags(*arguments)
 
 
+def test_the_example_of_link_names_a_seven(
+    digits: tuple[Path, hb.Model, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["link", "--example"]) == 0
+    assert capsys.readouterr().out == (EXAMPLES / "digits.c").read_text()
+    ran = subprocess.run(
+        [in_c(tmp_path), "digits.hornbeam"], cwd=digits[0], check=True, capture_output=True, text=True
+    )
+    assert ran.stdout.startswith("7 (9")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["missing.hornbeam", "0.pgm"], "No such file or directory"),
         (["0.pgm", "0.pgm"], "0.pgm: not a frozen model"),
         (["digits.hornbeam", "digits.hornbeam"], "is not a PGM image"),
-        (["digits.hornbeam"], "usage: digits"),
+        ([], "usage: digits"),
     ],
 )
 def test_errors_of_the_program(

@@ -137,7 +137,7 @@ def test_what_onnx_cannot_say(tmp_path: Path) -> None:
     model.export(tmp_path / "model.onnx", "onnx", False, [hb.InputSpec(shape=(4, 3))])
     with pytest.raises(ValueError, match="is not built"):
         hb.Sequential([layers.Dense(1)]).export(tmp_path / "x.onnx", format="onnx")
-    with pytest.raises(NotImplementedError, match="tf_saved_model, onnx, hornbeam, stablehlo, litert"):
+    with pytest.raises(NotImplementedError, match="tf_saved_model, onnx, hornbeam, web, stablehlo, litert"):
         model.export(tmp_path / "x", format="pickle")
 
 

@@ -23,16 +23,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--cflags", action="store_true", help="print the flags of the compiler alone")
     parser.add_argument("--libs", action="store_true", help="print the flags of the linker alone")
+    parser.add_argument("--example", action="store_true", help="print a program in C, which names a digit")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the flags."""
+    """Print the flags, or the example."""
     if not (FOLDER / "hornbeam.h").exists():
         print_error(
             "hornbeam link", "this installation has no C library. `make c-library` builds it in a checkout"
         )
         return 1
+    if args.example:
+        print((FOLDER / "digits.c").read_text(encoding="utf-8"), end="")
+        return 0
     if sys.platform == "win32":
         print_error(
             "hornbeam link", f"compilers for Windows have flags of their own: the files are in {FOLDER}"
