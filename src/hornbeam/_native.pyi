@@ -18,6 +18,7 @@ __all__ = [
     "instructions",
     "machine_peaks",
     "resize",
+    "set_single_threaded",
     "set_threads",
     "threads",
 ]
@@ -146,6 +147,12 @@ def threads() -> int:
 
 def set_threads(threads: int) -> None:
     """Set the number of threads of one run. Results do not depend on it."""
+
+def set_single_threaded(single: bool) -> None:
+    """Let runs of the calling thread use that thread alone, or all threads again.
+
+    Results do not depend on it.
+    """
 
 def cpu_features() -> dict[str, Any]:
     """Return the instruction sets of the CPU.

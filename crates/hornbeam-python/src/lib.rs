@@ -13,7 +13,7 @@ use pyo3::types::PyDict;
 
 use hornbeam_engine::error::Error;
 use hornbeam_kernels::gemm::has_native_bfloat16;
-use hornbeam_kernels::pool::ThreadPool;
+use hornbeam_kernels::pool::{self, ThreadPool};
 use hornbeam_kernels::simd;
 
 /// The Python exception of an engine error.
@@ -68,6 +68,12 @@ fn set_threads(threads: usize) -> PyResult<()> {
     Ok(())
 }
 
+/// Let runs of the calling thread use that thread alone, or all threads again. Results do not depend on it.
+#[pyfunction]
+fn set_single_threaded(single: bool) {
+    pool::set_single_threaded(single);
+}
+
 /// Return the instruction set that kernels use, and those that the machine supports.
 #[pyfunction]
 fn cpu_features(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -111,6 +117,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(executable::compile, module)?)?;
     module.add_function(wrap_pyfunction!(threads, module)?)?;
     module.add_function(wrap_pyfunction!(set_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(set_single_threaded, module)?)?;
     module.add_function(wrap_pyfunction!(cpu_features, module)?)?;
     module.add_function(wrap_pyfunction!(instructions, module)?)?;
     module.add_function(wrap_pyfunction!(machine_peaks, module)?)?;

@@ -28,8 +28,16 @@ const OPEN: u64 = 1 << 31;
 const WORKER_COUNT: u64 = OPEN - 1;
 
 thread_local! {
-    /// Set while this thread runs tasks, so that a nested `run` stays on this thread.
+    /// Set while this thread runs tasks, so that a nested `run` stays on this thread; see also [`set_single_threaded`].
     static BUSY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets the jobs of the calling thread run on it alone, or with the workers again. Results do not depend on it.
+///
+/// For brief jobs at long intervals: workers that wake for them, and spin after them, take more processor time than
+/// they save.
+pub fn set_single_threaded(single: bool) {
+    BUSY.set(single);
 }
 
 /// Pool of threads. Its size affects time, never results.

@@ -44,6 +44,22 @@ fn nested_runs_stay_on_the_thread_and_finish() {
 }
 
 #[test]
+fn a_single_threaded_caller_runs_its_jobs_alone() {
+    let pool = ThreadPool::new(3);
+    let ran_here = AtomicUsize::new(0);
+    let here = std::thread::current().id();
+    set_single_threaded(true);
+    pool.run(100, &|_| {
+        ran_here.fetch_add(usize::from(std::thread::current().id() == here), Ordering::Relaxed);
+    });
+    assert_eq!(ran_here.into_inner(), 100);
+    assert!(pool.workers.load(Ordering::Relaxed).is_null(), "no worker was started");
+    set_single_threaded(false);
+    count_each_task_once(&pool, 100);
+    assert!(!pool.workers.load(Ordering::Relaxed).is_null());
+}
+
+#[test]
 fn several_threads_may_call_at_once_while_the_size_changes() {
     let pool = ThreadPool::new(2);
     std::thread::scope(|scope| {
