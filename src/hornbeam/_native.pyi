@@ -12,11 +12,13 @@ __all__ = [
     "Executable",
     "Export",
     "FrozenModel",
+    "NumberArray",
     "__version__",
     "compile",
     "cpu_features",
     "instructions",
     "machine_peaks",
+    "read_json",
     "resize",
     "set_single_threaded",
     "set_threads",
@@ -54,6 +56,23 @@ class Buffer:
 
     def item(self) -> bool | int | float:
         """Return the single element of a buffer as a Python number."""
+
+@final
+class NumberArray:
+    """Numbers or booleans in a JSON document: nested arrays of equal lengths."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def to_bytes(self, dtype: str) -> bytes:
+        """Return the elements in row-major order as values of a dtype, rounded to the nearest one.
+
+        Raises:
+            ValueError: If an element is out of range, a boolean for a number, a number for a boolean, or
+                written with a fraction or an exponent for an integer.
+        """
+
+    def tolist(self) -> list[Any]:
+        """Return the nested lists."""
 
 @final
 class FrozenModel:
@@ -170,6 +189,17 @@ def machine_peaks() -> dict[str, Any]:
 
 def instructions() -> list[str]:
     """Return the names of the primitives and composites that the engine supports."""
+
+def read_json(document: bytes) -> Any:
+    """Read a JSON document into Python objects, but arrays of numbers into one object each.
+
+    Non-empty arrays of numbers or of booleans, and such arrays in arrays of equal lengths, become a
+    `NumberArray`. What they cannot hold (integers above 2**53 among them) becomes lists. Of equal names in an
+    object the last one counts.
+
+    Raises:
+        ValueError: If the document is not JSON by RFC 8259 in UTF-8, or nested more than 1024 levels deep.
+    """
 
 def resize(
     pixels: bytes,

@@ -6,6 +6,7 @@ mod executable;
 mod frozen;
 mod image;
 mod image_resize;
+mod json;
 
 use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -114,6 +115,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<executable::PyBound>()?;
     module.add_class::<executable::PyCall>()?;
     module.add_class::<frozen::PyFrozenModel>()?;
+    module.add_class::<json::NumberArray>()?;
     module.add_function(wrap_pyfunction!(executable::compile, module)?)?;
     module.add_function(wrap_pyfunction!(threads, module)?)?;
     module.add_function(wrap_pyfunction!(set_threads, module)?)?;
@@ -122,6 +124,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(instructions, module)?)?;
     module.add_function(wrap_pyfunction!(machine_peaks, module)?)?;
     module.add_function(wrap_pyfunction!(image::resize, module)?)?;
+    module.add_function(wrap_pyfunction!(json::read_json, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     Ok(())
 }

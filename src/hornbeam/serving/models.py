@@ -46,7 +46,11 @@ DEFAULT_SIGNATURE = "predict"
 
 def has_batch_axis(signature: Signature) -> bool:
     """Return whether the first axis of all inputs and outputs counts samples, any number of them."""
-    return all(spec.shape and spec.shape[0] is None for spec in (*signature.inputs, *signature.outputs))
+    for specs in (signature.inputs, signature.outputs):
+        for spec in specs:
+            if not spec.shape or spec.shape[0] is not None:
+                return False
+    return True
 
 
 def input_metadata(model: RunnableModel, name: str) -> dict[str, Any]:

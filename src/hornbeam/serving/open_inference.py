@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from hornbeam._native import NumberArray, read_json
 from hornbeam.serving import tensors
 from hornbeam.serving.models import Signature, TensorSpec
 from hornbeam.serving.refusals import RequestError
@@ -35,14 +36,13 @@ def parse(body: bytes, headers: Mapping[bytes, bytes], signature: Signature) -> 
     document, binary = _split(body, header_length)
     request = parse_json(document)
     reader = _BinaryReader(binary)
-    has_booleans = b"true" in document or b"false" in document
     inputs: dict[str, np.ndarray] = {}
     specs = {spec.name: spec for spec in signature.inputs}
     for tensor in _objects(request, "inputs"):
         spec = _spec(specs, tensor)
         if spec.name in inputs:
             raise RequestError(400, f"input {spec.name!r} came twice")
-        inputs[spec.name] = _array(spec, tensor, reader, has_booleans=has_booleans)
+        inputs[spec.name] = _array(spec, tensor, reader)
     check_complete(signature, inputs)
     reader.check_end()
     identifier = request.get("id")
@@ -51,11 +51,11 @@ def parse(body: bytes, headers: Mapping[bytes, bytes], signature: Signature) -> 
     return InferRequest(inputs, _requested(request, signature), identifier)
 
 
-def parse_json(document: bytes | memoryview) -> dict[str, Any]:
-    """Read a body that is a JSON object."""
+def parse_json(document: bytes) -> dict[str, Any]:
+    """Read a body that is a JSON object, with its arrays of numbers as `NumberArray`."""
     try:
-        request = orjson.loads(document)
-    except orjson.JSONDecodeError as error:
+        request = read_json(document)
+    except ValueError as error:
         raise RequestError(400, f"the body is not JSON: {error}") from None
     if not isinstance(request, dict):
         raise RequestError(400, "the body is not a JSON object")
@@ -83,7 +83,7 @@ def render(
         array = results[output]
         tensor: dict[str, Any] = {
             "name": output,
-            "datatype": tensors.DATATYPES["string" if array.dtype == object else array.dtype.name],
+            "datatype": tensors.array_datatype(array.dtype),
             "shape": array.shape,
         }
         if as_bytes:
@@ -158,10 +158,9 @@ def _spec(specs: Mapping[str, TensorSpec], tensor: Mapping[str, Any]) -> TensorS
     return spec
 
 
-def _array(
-    spec: TensorSpec, tensor: Mapping[str, Any], reader: _BinaryReader, *, has_booleans: bool
-) -> np.ndarray:
+def _array(spec: TensorSpec, tensor: Mapping[str, Any], reader: _BinaryReader) -> np.ndarray:
     sizes = tensor.get("shape")
+    sizes = sizes.tolist() if isinstance(sizes, NumberArray) else sizes
     if not isinstance(sizes, list) or not all(type(size) is int for size in sizes):
         raise RequestError(400, f"input {spec.name!r}: shape is a list of integers, got {sizes!r}")
     shape = tuple(sizes)
@@ -173,7 +172,7 @@ def _array(
         return tensors.from_bytes(spec, reader.take(spec.name, parameters["binary_data_size"]), shape)
     if "data" not in tensor:
         raise RequestError(400, f"input {spec.name!r} has neither data nor parameters.binary_data_size")
-    return tensors.from_values(spec, tensor["data"], shape, has_booleans=has_booleans)
+    return tensors.from_values(spec, tensor["data"], shape)
 
 
 def _requested(request: Mapping[str, Any], signature: Signature) -> dict[str, bool]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from hornbeam._native import NumberArray
 from hornbeam.serving import tensors
 from hornbeam.serving.models import DEFAULT_SIGNATURE, Signature, TensorSpec, has_batch_axis
 from hornbeam.serving.open_inference import check_complete, parse_json
@@ -41,7 +42,6 @@ def parse(body: bytes, signatures: Mapping[str, Signature]) -> PredictRequest:
             400, 'the body needs either "instances", a list of rows, or "inputs", a column each'
         )
     signature = signatures[name]
-    has_booleans = b"true" in body or b"false" in body
     rows = "instances" in request
     if rows and not has_batch_axis(signature):
         raise RequestError(400, f'signature {name!r} has no axis of samples: send "inputs"')
@@ -53,7 +53,7 @@ def parse(body: bytes, signatures: Mapping[str, Signature]) -> PredictRequest:
         values = _decoded(columns[spec.name]) if spec.dtype == "string" else columns[spec.name]
         shape = tensors.nested_shape(values)
         tensors.check_shape(spec, shape)
-        inputs[spec.name] = tensors.from_values(spec, values, shape, has_booleans=has_booleans)
+        inputs[spec.name] = tensors.from_values(spec, values, shape)
     check_complete(signature, inputs)
     return PredictRequest(inputs, name, rows)
 
@@ -74,6 +74,8 @@ def render(request: PredictRequest, results: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _columns_of_rows(instances: Any, signature: Signature) -> dict[str, Any]:
+    if isinstance(instances, NumberArray):
+        return {_only_input(signature).name: instances}
     if not isinstance(instances, list) or not instances:
         raise RequestError(400, '"instances" is a list with at least one row')
     names = [spec.name for spec in signature.inputs]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from hornbeam._native import NumberArray
 from hornbeam.serving.models import TensorSpec
 from hornbeam.serving.refusals import RequestError
 
@@ -45,6 +47,13 @@ def datatype(spec: TensorSpec) -> str:
     return DATATYPES[spec.dtype]
 
 
+@lru_cache
+def array_datatype(dtype: np.dtype[Any]) -> str:
+    """Return the protocol's name of the dtype of a result."""
+    return DATATYPES["string" if dtype.kind == "O" else dtype.name]
+
+
+@lru_cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """Return the NumPy dtype of a tensor's dtype."""
     if name == "bfloat16":
@@ -61,11 +70,7 @@ def shape_text(shape: Sequence[int | None]) -> str:
 
 def check_shape(spec: TensorSpec, shape: Sequence[int]) -> None:
     """Raise a `RequestError` unless a tensor of this shape fits the model's input."""
-    fits = len(shape) == len(spec.shape) and all(
-        size == expected or (expected is None and size > 0)
-        for size, expected in zip(shape, spec.shape, strict=True)
-    )
-    if not fits:
+    if not _fits(shape, spec.shape):
         raise RequestError(
             400,
             f"input {spec.name!r}: shape {shape_text(shape)} does not fit {shape_text(spec.shape)}, "
@@ -73,28 +78,41 @@ def check_shape(spec: TensorSpec, shape: Sequence[int]) -> None:
         )
 
 
+def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    if len(shape) != len(expected):
+        return False
+    for size, known in zip(shape, expected, strict=True):
+        if size != known and (known is not None or size < 1):
+            return False
+    return True
+
+
 def nested_shape(values: Any) -> tuple[int, ...]:
     """Return the shape of nested lists by their first elements; `from_values` checks the other ones."""
-    shape = []
+    shape: list[int] = []
     while isinstance(values, list):
         shape.append(len(values))
         if not values:
             break
         values = values[0]
-    return tuple(shape)
+    return (*shape, *values.shape) if isinstance(values, NumberArray) else tuple(shape)
 
 
-def from_values(spec: TensorSpec, values: Any, shape: tuple[int, ...], *, has_booleans: bool) -> np.ndarray:
+def from_values(spec: TensorSpec, values: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Convert the values of a tensor in JSON, flat or nested, in row-major order.
 
     Args:
         spec: The model's input; its dtype is that of the result.
-        values: List of values, or lists of lists, or one value for a shape without axes.
+        values: As `read_json` returns them: an array of numbers, a list of such rows, lists of anything
+            else, or one value for a shape without axes.
         shape: Shape of the result, which `check_shape` accepted.
-        has_booleans: Whether the body has `true` or `false` anywhere. Python takes them for numbers; looking
-            at each value takes as long as converting it, so bodies without them skip that.
     """
-    flat = _flattened(spec, values, shape)
+    if spec.dtype != "string":
+        if isinstance(values, NumberArray) and values.shape in (shape, (math.prod(shape),)):
+            return _array(spec, values).reshape(shape)
+        if _are_rows(values, shape[1:]):
+            return np.stack([_array(spec, row).reshape(shape[1:]) for row in values])
+    flat = _flattened(spec, _as_lists(values), shape)
     if len(flat) != math.prod(shape):
         raise RequestError(
             400,
@@ -103,14 +121,34 @@ def from_values(spec: TensorSpec, values: Any, shape: tuple[int, ...], *, has_bo
         )
     if spec.dtype == "string":
         return _strings(spec, flat).reshape(shape)
-    types = set(map(type, flat)) if has_booleans else set()
+    types = set(map(type, flat))
     if spec.dtype == "bool" and types != {bool}:
         raise _wrong_values(spec, "something else came")
-    if spec.dtype != "bool" and bool in types:
+    if spec.dtype != "bool" and bool in types:  # which Python takes for a number
         raise _wrong_values(spec, "a boolean came")
     if spec.dtype == "bool":
         return np.array(flat, bool).reshape(shape)
     return _numbers(spec, flat).reshape(shape)
+
+
+def _array(spec: TensorSpec, values: NumberArray) -> np.ndarray:
+    try:
+        return np.frombuffer(values.to_bytes(spec.dtype), numpy_dtype(spec.dtype))
+    except ValueError as error:
+        raise _wrong_values(spec, str(error)) from None
+
+
+def _are_rows(values: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether values are arrays of one shape, each from the object of a row."""
+    if not isinstance(values, list) or not values:
+        return False
+    return all(isinstance(row, NumberArray) and row.shape == shape for row in values)
+
+
+def _as_lists(values: Any) -> Any:
+    if isinstance(values, NumberArray):
+        return values.tolist()
+    return [_as_lists(row) for row in values] if isinstance(values, list) else values
 
 
 def _flattened(spec: TensorSpec, values: Any, shape: tuple[int, ...]) -> list[Any]:
@@ -221,6 +259,6 @@ def to_json(array: np.ndarray) -> Any:
     """Return an array that orjson writes: contiguous, and of a dtype that JSON readers of it know."""
     if array.dtype == object:
         return array.tolist()
-    if array.dtype.name in ("bfloat16", "float16"):
+    if array.dtype.itemsize == 2 and array.dtype.kind in "fV":  # float16, bfloat16
         array = array.astype(np.float32)
     return np.ascontiguousarray(array)
