@@ -234,12 +234,12 @@ def test_versions_of_a_folder(tmp_path: Path) -> None:
 
 @pytest.mark.posix
 def test_requests_in_progress_are_answered_before_the_server_stops(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "m.hornbeam", "scaled", delay=0.5)
+    model = write_model(tmp_path / "m.hornbeam", "scaled", delay=1.0)
     with running(tmp_path, [model]) as server:
         answers: list[list[list[float]]] = []
         thread = threading.Thread(target=lambda: answers.append(predictions(server)))
         thread.start()
-        time.sleep(0.2)
+        wait_for(lambda: "hornbeam_open_requests 1.0" in httpx.get(f"{server.address}/metrics").text)
         server.process.terminate()
         assert server.process.wait(10) == 0
         thread.join()
