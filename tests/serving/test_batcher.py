@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -181,3 +182,23 @@ def test_brief_runs_are_made_by_the_event_loop() -> None:
     run(model, use)
     assert threads[0] is False
     assert threads[-1] is True
+
+
+def test_runs_that_take_longer_without_threads_return_to_them() -> None:
+    model, in_main_thread = scaled(), []
+
+    def function(x: np.ndarray) -> dict[str, np.ndarray]:
+        in_main_thread.append(threading.current_thread() is threading.main_thread())
+        if in_main_thread[-1]:
+            time.sleep(0.002)
+        return {"y": x}
+
+    model.function = function
+
+    async def use(batcher: Batcher) -> None:
+        for _ in range(20):
+            await batcher.submit("predict", rows(1))
+
+    run(model, use)
+    assert sum(in_main_thread) == 3, "the trials"
+    assert not any(in_main_thread[-10:])

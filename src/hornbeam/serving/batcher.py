@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,9 +17,13 @@ from hornbeam.serving.refusals import overloaded
 
 Arrays = dict[str, np.ndarray]
 
-# The event loop makes shorter runs itself: handing one to a thread and back takes as long.
-INLINE_SECONDS = 0.0003
-# Signatures with sizes of which the least time of a run is kept; clients choose sizes that are unknown.
+# The event loop makes no longer runs itself, as it answers no one else meanwhile.
+INLINE_SECONDS = 0.001
+# What it takes to hand a run to a thread and back.
+_SWITCH_SECONDS = 0.0002
+# Runs by the event loop until their least time is trusted.
+_TRIALS = 3
+# Signatures with sizes of which times are kept; clients choose sizes that are unknown.
 _MAX_TIMES = 256
 
 
@@ -49,6 +54,28 @@ class _Waiting:
     inputs: Arrays
     rows: int
     answer: asyncio.Future[Arrays]
+
+
+@dataclass(slots=True)
+class _Times:
+    """Least seconds of the runs of one size: in a thread, and by the event loop with its thread alone."""
+
+    threaded: float = math.inf
+    inline: float = math.inf
+    trials: int = 0
+
+    def add(self, seconds: float, *, inline: bool) -> None:
+        if inline:
+            self.inline = min(self.inline, seconds)
+            self.trials += 1
+        else:
+            self.threaded = min(self.threaded, seconds)
+
+    def prefers_inline(self) -> bool:
+        """Return whether the event loop should run it: it is brief, and no slower than in a thread."""
+        if self.trials < _TRIALS:
+            return self.threaded < INLINE_SECONDS
+        return self.inline < min(INLINE_SECONDS, self.threaded + _SWITCH_SECONDS)
 
 
 class Batcher:
@@ -85,7 +112,7 @@ class Batcher:
         self._running = 0
         self._timer: asyncio.Handle | None = None
         self._seconds_per_row = 0.0
-        self._least_seconds: dict[tuple[object, ...], float] = {}
+        self._times: dict[tuple[object, ...], _Times] = {}
 
     @property
     def queued_rows(self) -> int:
@@ -105,7 +132,7 @@ class Batcher:
                 f"{self._queued_rows} samples wait for the model, {self._limits.max_queue} may: try again",
                 self._queued_rows * self._seconds_per_row,
             )
-        key = (signature, *(array.shape[1:] for array in arrays))
+        key = (signature, *[array.shape[1:] for array in arrays])
         answer = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(key, signature, inputs, rows, answer))
         self._queued_rows += rows
@@ -131,15 +158,25 @@ class Batcher:
         batch = self._take()
         if batch:
             rows = sum(request.rows for request in batch)
-            timed = (*batch[0].key, self._padded(rows))
-            if self._least_seconds.get(timed, INLINE_SECONDS) < INLINE_SECONDS:
-                self._finish(batch, rows, timed, *self._compute(batch))
+            times = self._times_of((*batch[0].key, self._padded(rows)))
+            if times.prefers_inline():
+                answers, seconds = self._compute(batch)
+                times.add(seconds, inline=True)
+                self._finish(batch, rows, answers, seconds)
             else:
                 self._running += 1
                 loop = asyncio.get_running_loop()
                 run = loop.run_in_executor(self._executor, self._compute, batch)
-                run.add_done_callback(lambda done: self._finish_in_thread(batch, rows, timed, done))
+                run.add_done_callback(lambda done: self._finish_in_thread(batch, rows, times, done))
         self._schedule()
+
+    def _times_of(self, size: tuple[object, ...]) -> _Times:
+        times = self._times.get(size)
+        if times is None:
+            if len(self._times) >= _MAX_TIMES:
+                self._times.clear()
+            times = self._times[size] = _Times()
+        return times
 
     def _take(self) -> list[_Waiting]:
         """Remove the requests of the next batch from the queue."""
@@ -161,22 +198,19 @@ class Batcher:
         self,
         batch: list[_Waiting],
         rows: int,
-        timed: tuple[object, ...],
+        times: _Times,
         done: asyncio.Future[tuple[list[Arrays | Exception], float]],
     ) -> None:
         self._running -= 1
-        self._finish(batch, rows, timed, *done.result())
+        answers, seconds = done.result()
+        times.add(seconds, inline=False)
+        self._finish(batch, rows, answers, seconds)
         self._schedule()
 
     def _finish(
-        self,
-        batch: list[_Waiting],
-        rows: int,
-        timed: tuple[object, ...],
-        answers: list[Arrays | Exception],
-        seconds: float,
+        self, batch: list[_Waiting], rows: int, answers: list[Arrays | Exception], seconds: float
     ) -> None:
-        """Give each request its results, and remember how long they took."""
+        """Give each request its results."""
         for request, answer in zip(batch, answers, strict=True):
             if request.answer.done():
                 continue
@@ -184,9 +218,6 @@ class Batcher:
                 request.answer.set_exception(answer)
             else:
                 request.answer.set_result(answer)
-        if len(self._least_seconds) >= _MAX_TIMES:
-            self._least_seconds.clear()
-        self._least_seconds[timed] = min(seconds, self._least_seconds.get(timed, seconds))
         self._seconds_per_row = seconds / rows
         self._on_batch(rows, seconds)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvicorn
 
+from hornbeam import _native
 from hornbeam.serving import logs
 from hornbeam.serving.application import Application
 from hornbeam.serving.connection import Connection, close_stalled
@@ -84,7 +85,7 @@ def serve(
                 close_stalled(server.server_state.connections, settings.timeout)
 
         application.jobs.append(watch_connections)
-        with _signals_end_the_server():
+        with _signals_end_the_server(), _single_threaded():
             server.run(sockets=[listener])
         logs.info("server stopped", requests=server.server_state.total_requests)
 
@@ -99,6 +100,16 @@ def _signals_end_the_server() -> Iterator[None]:
     finally:
         for number, handler in zip(signals, previous, strict=True):
             signal.signal(number, handler)
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Keep runs of the event loop on its thread: they are brief, and other threads would spin after each."""
+    _native.set_single_threaded(True)
+    try:
+        yield
+    finally:
+        _native.set_single_threaded(False)
 
 
 def _bind(settings: Settings) -> socket.socket:
