@@ -35,6 +35,7 @@ impl Instruction {
             Kind::Fused(fused) => loop_flops(fused),
             Kind::Dot { gemm: g, .. } | Kind::QuantizedDot(g) => product(&[2, g.batch, g.m, g.n, g.k]),
             Kind::Conv { shape, .. }
+            | Kind::QuantizedConv { shape, .. }
             | Kind::ConvPool { shape, .. }
             | Kind::ConvInputGrad(shape)
             | Kind::ConvKernelGrad(shape) => conv_flops(shape),
@@ -87,16 +88,9 @@ impl Instruction {
         match &self.kind {
             Kind::Fused(fused) => written + loop_reads(fused, &self.reads),
             Kind::Copy { count, .. } => 2 * count * dtype.size(),
-            Kind::Dot { gemm: g, .. } => {
-                let operands = g.batch * (g.m * g.k + g.k * g.n) * dtype.size();
-                operands
-                    + match &self.loop_epilogue {
-                        // The result stays in cache.
-                        Some(epilogue) => total_bytes(&self.writes[1..epilogue.writes]),
-                        None => written,
-                    }
-            }
+            Kind::Dot { gemm: g, .. } => g.batch * (g.m * g.k + g.k * g.n) * dtype.size() + self.result_bytes(),
             Kind::QuantizedDot(g) => g.m * g.k + g.k * g.n + written,
+            Kind::QuantizedConv { shape, .. } => shape.input_len() + shape.kernel_len() + self.result_bytes(),
             Kind::Gather(_) => 2 * written + self.reads.get(1).map_or(0, Operand::bytes),
             Kind::Scatter(..) => {
                 let updates = self.reads.get(2).map_or(0, |operand| operand.count);
@@ -109,6 +103,14 @@ impl Instruction {
             | Kind::DynamicUpdateSlice { .. } => 2 * written,
             Kind::Cond { .. } | Kind::While { .. } | Kind::Scan { .. } => 0,
             _ => read + written,
+        }
+    }
+
+    /// Bytes written of the result. With a loop epilogue it stays in cache.
+    fn result_bytes(&self) -> usize {
+        match &self.loop_epilogue {
+            Some(epilogue) => total_bytes(&self.writes[1..epilogue.writes]),
+            None => total_bytes(&self.writes),
         }
     }
 

@@ -41,6 +41,24 @@ pub struct Epilogue {
     pub relu: bool,
 }
 
+/// The epilogue of a convolution of `int8`: `clamp(sums * scale + bias, low, high)`, with a scale and a bias of each
+/// channel. Bounds are the bits of `f32`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Int8Epilogue {
+    pub bias: bool,
+    pub low: u32,
+    pub high: u32,
+    /// The result is multiplied by a further scale, rounded to an integer and clamped to this range.
+    pub rounded: Option<[i8; 2]>,
+}
+
+impl Default for Int8Epilogue {
+    fn default() -> Self {
+        let [low, high] = [f32::NEG_INFINITY, f32::INFINITY].map(f32::to_bits);
+        Int8Epilogue { bias: false, low, high, rounded: None }
+    }
+}
+
 /// Geometry of a convolution, per spatial axis (1 to 3 of them).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Window {
@@ -233,6 +251,13 @@ pub enum Op {
         window: Window,
         groups: usize,
         epilogue: Epilogue,
+    },
+    /// A convolution of `int8` with an epilogue. Operands: input, kernel, scale, the bias if there is one, and the
+    /// scale of the rounding if there is one.
+    QuantizedConv {
+        window: Window,
+        groups: usize,
+        epilogue: Int8Epilogue,
     },
     ConvInputGrad {
         window: Window,

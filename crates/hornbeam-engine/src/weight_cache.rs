@@ -15,6 +15,8 @@ pub enum CachedWeight {
     TransformedKernel(Buffer),
     /// The second operand of a matrix product of few rows, packed.
     PackedMatrix(Buffer),
+    /// The kernel of a convolution of `int8`, packed.
+    PackedInt8(Buffer),
     /// All weights of a matrix product are finite.
     Finite,
 }
@@ -50,11 +52,16 @@ fn cached_weight(program: &Program, instruction: &Instruction, weights: &[Buffer
         Kind::Conv { shape, .. } | Kind::ConvPool { shape, .. } if operand.count == weights.tensor.count() => {
             let pooled = matches!(instruction.kind, Kind::ConvPool { .. });
             let count = conv::prepared_len(shape, pooled, operand.dtype)?;
-            let kernel = floats(count, |transformed| match operand.dtype {
+            let kernel = new_buffer(count, |transformed| match operand.dtype {
                 DType::BF16 => conv::prepare(ThreadPool::global(), shape, elements::<bf16>(weights), transformed),
                 _ => conv::prepare(ThreadPool::global(), shape, elements::<f32>(weights), transformed),
             });
             Some(CachedWeight::TransformedKernel(kernel?))
+        }
+        Kind::QuantizedConv { shape, .. } if operand.count == weights.tensor.count() => {
+            let count = conv::packed_int8_len(shape)?;
+            new_buffer(count, |packed| conv::pack_int8(ThreadPool::global(), shape, elements(weights), packed))
+                .map(CachedWeight::PackedInt8)
         }
         Kind::Dot { gemm: g, .. } if operand.dtype == DType::F32 && g.batch == 1 && g.m == 1 => {
             elements::<f32>(weights).iter().all(|value| value.is_finite()).then_some(CachedWeight::Finite)
@@ -62,18 +69,18 @@ fn cached_weight(program: &Program, instruction: &Instruction, weights: &[Buffer
         Kind::Dot { gemm: g, .. } if operand.dtype == DType::F32 && g.batch == 1 => {
             let count = gemm::packed_len(g.m, g.n, g.k)?;
             let b = &elements::<f32>(weights)[operand.offset / size_of::<f32>()..][..operand.count];
-            floats(count, |packed| gemm::pack(ThreadPool::global(), g.n, g.k, b, g.b.into(), packed))
+            new_buffer(count, |packed| gemm::pack(ThreadPool::global(), g.n, g.k, b, g.b.into(), packed))
                 .map(CachedWeight::PackedMatrix)
         }
         _ => None,
     }
 }
 
-/// Return a new buffer of `count` floats, which `fill` writes, or `None` if there is no memory for it.
-fn floats(count: usize, fill: impl FnOnce(&mut [f32])) -> Option<Buffer> {
-    let mut buffer = Buffer::new(TensorType::new(DType::F32, vec![count])).ok()?;
-    let pointer = buffer.unique_ptr()?.cast::<f32>();
-    // SAFETY: the buffer is new and holds `count` floats.
+/// Return a new buffer of `count` numbers, which `fill` writes, or `None` if there is no memory for it.
+fn new_buffer<T: Element>(count: usize, fill: impl FnOnce(&mut [T])) -> Option<Buffer> {
+    let mut buffer = Buffer::new(TensorType::new(T::DTYPE, vec![count])).ok()?;
+    let pointer = buffer.unique_ptr()?.cast::<T>();
+    // SAFETY: the buffer is new and holds `count` of them.
     fill(unsafe { std::slice::from_raw_parts_mut(pointer, count) });
     Some(buffer)
 }

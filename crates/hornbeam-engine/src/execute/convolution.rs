@@ -1,12 +1,14 @@
 //! Convolutions, with pooling and gradients.
 
-use hornbeam_kernels::conv::{self, OutputGrad};
+use hornbeam_kernels::conv::{self, ConvShape, Int8Kernel, Int8Result, OutputGrad, ScaleAndClamp};
 use hornbeam_kernels::dispatch;
+use hornbeam_kernels::gemm::FusedEpilogue;
 use hornbeam_kernels::window::{self, PoolShape};
 
 use crate::buffer::Buffer;
+use crate::execute::loop_epilogue::RunningEpilogue;
 use crate::execute::{bias_relu, Context};
-use crate::graph::{GradSource, PoolKind};
+use crate::graph::{GradSource, Int8Epilogue, PoolKind};
 use crate::instruction::{Instruction, Kind};
 use crate::memory::Memory;
 use crate::weight_cache::{elements, CachedWeight};
@@ -16,9 +18,42 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         return run_transformed(instruction, kernel, memory, context);
     }
     match &instruction.kind {
+        Kind::QuantizedConv { shape, epilogue } => run_quantized(shape, *epilogue, instruction, memory, context),
         Kind::ConvPool { .. } | Kind::ConvBackward { .. } => run_fused(instruction, memory, context),
         _ => run_plain(instruction, memory, context),
     }
+}
+
+fn run_quantized(
+    shape: &ConvShape,
+    epilogue: Option<Int8Epilogue>,
+    instruction: &Instruction,
+    memory: Memory,
+    context: &mut Context,
+) {
+    let (reads, y) = (&instruction.reads, &instruction.writes[0]);
+    let x = memory.read(&reads[0]);
+    let kernel = match context.weights.get(instruction) {
+        Some(CachedWeight::PackedInt8(packed)) => Int8Kernel::Packed(elements(packed)),
+        _ => Int8Kernel::Taps(memory.read(&instruction.reads[1])),
+    };
+    let end = epilogue.map(|epilogue| ScaleAndClamp {
+        scale: memory.read(&reads[2]),
+        bias: epilogue.bias.then(|| memory.read(&reads[3])),
+        low: f32::from_bits(epilogue.low),
+        high: f32::from_bits(epilogue.high),
+    });
+    let running = RunningEpilogue::of(instruction, memory);
+    let result = match epilogue.and_then(|epilogue| epilogue.rounded.map(|range| (3 + epilogue.bias as usize, range))) {
+        Some((scale, range)) => {
+            Int8Result::Rounded { to: memory.write(y), scale: memory.read(&reads[scale])[0], range }
+        }
+        None => Int8Result::Floats {
+            to: memory.write(y),
+            fused: running.as_ref().map(|epilogue| epilogue as &dyn FusedEpilogue<f32>),
+        },
+    };
+    conv::conv_int8(context.pool, shape, x, kernel, end.as_ref(), result, context.scratch);
 }
 
 fn run_plain(instruction: &Instruction, memory: Memory, context: &mut Context) {

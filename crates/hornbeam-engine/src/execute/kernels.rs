@@ -29,6 +29,7 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         Kind::QuantizedDot(gemm) => quantized_dot(gemm, instruction, memory, context),
         Kind::Dot { gemm, bias, relu } => dot(gemm, *bias, *relu, instruction, memory, context),
         Kind::Conv { .. }
+        | Kind::QuantizedConv { .. }
         | Kind::ConvPool { .. }
         | Kind::ConvBackward { .. }
         | Kind::ConvInputGrad(_)

@@ -12,7 +12,7 @@ use hornbeam_kernels::rnn::SequenceShape;
 use hornbeam_kernels::window::PoolShape;
 
 use crate::fused::FusedLoop;
-use crate::graph::{GradSource, PoolKind, Recurrent, RowKernel, ScopeId};
+use crate::graph::{GradSource, Int8Epilogue, PoolKind, Recurrent, RowKernel, ScopeId};
 use crate::operand::Operand;
 use crate::strided::Dim;
 use crate::types::TensorType;
@@ -108,6 +108,11 @@ pub enum Kind {
     Scatter(Scatter, IndexShape),
     /// A product of `int8` operands with a `float32` result.
     QuantizedDot(GemmShape),
+    /// A convolution of `int8` operands. Without an epilogue the result is `float32`.
+    QuantizedConv {
+        shape: ConvShape,
+        epilogue: Option<Int8Epilogue>,
+    },
     Dot {
         gemm: GemmShape,
         bias: bool,

@@ -32,6 +32,7 @@ impl Kind {
             Kind::Scatter(..) => "scatter",
             Kind::Dot { .. } => "dot_general",
             Kind::QuantizedDot(_) => "quantized_dot",
+            Kind::QuantizedConv { .. } => "quantized_conv",
             Kind::Conv { .. } => "conv",
             Kind::ConvPool { .. } => "conv_pool",
             Kind::ConvBackward { .. } => "conv_backward",
@@ -126,6 +127,11 @@ impl Kind {
                 };
                 let (i, b) = (flag(*input, " +input"), flag(*bias, " +bias"));
                 format!("{name} {}{s}{i}{b}", conv_text(shape))
+            }
+            Kind::QuantizedConv { shape, epilogue } => {
+                let b = flag(epilogue.is_some_and(|e| e.bias), " +bias");
+                let r = flag(epilogue.is_some_and(|e| e.rounded.is_some()), " +round");
+                format!("{name} {}{}{b}{r}", conv_text(shape), flag(epilogue.is_some(), " +scale"))
             }
             Kind::ConvInputGrad(shape) | Kind::ConvKernelGrad(shape) => format!("{name} {}", conv_text(shape)),
             Kind::Pool(_, shape) => format!("{name} {}", pool_text(shape)),

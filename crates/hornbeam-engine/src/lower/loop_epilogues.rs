@@ -91,6 +91,7 @@ impl InstructionList {
         let producer = self.instructions[index].as_ref()?;
         let supports_epilogue = match &producer.kind {
             Kind::Dot { gemm, .. } => gemm.n <= MAX_COLUMNS,
+            Kind::QuantizedConv { epilogue, .. } => epilogue.is_none_or(|epilogue| epilogue.rounded.is_none()),
             _ => self.scatter_base(program, producer).is_some(),
         };
         if !supports_epilogue {

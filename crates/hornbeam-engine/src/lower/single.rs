@@ -10,7 +10,7 @@ use crate::graph::{NodeId, Op, PoolKind, RowKernel, Value, Window};
 use crate::instruction::{AxisLayout, GemmShape, IndexShape, Kind, MatrixStrides};
 use crate::lower::{Lowering, View};
 use crate::operand::Operand;
-use crate::rules::{convolved, free_axes};
+use crate::rules::{convolved, free_axes, is_quantized};
 use crate::strided::{self, Dim};
 use crate::types::TensorType;
 
@@ -195,6 +195,12 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
         Op::DynamicUpdateSlice => Kind::DynamicUpdateSlice { shape: shape.clone(), sizes: x[1].shape.clone() },
         Op::Gather { batch_dims } => Kind::Gather(index_shape(x[0], x[1], *batch_dims)),
         Op::Scatter { mode, batch_dims } => Kind::Scatter(*mode, index_shape(x[0], x[1], *batch_dims)),
+        Op::Conv { window, groups, .. } if is_quantized(x, &out[0]) => {
+            Kind::QuantizedConv { shape: conv_shape(window, *groups, x[0], &out[0])?, epilogue: None }
+        }
+        Op::QuantizedConv { window, groups, epilogue } => {
+            Kind::QuantizedConv { shape: conv_shape(window, *groups, x[0], &out[0])?, epilogue: Some(*epilogue) }
+        }
         Op::Conv { window, groups, epilogue } => {
             Kind::Conv { shape: conv_shape(window, *groups, x[0], &out[0])?, bias: epilogue.bias, relu: epilogue.relu }
         }

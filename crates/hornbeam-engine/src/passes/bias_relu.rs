@@ -11,6 +11,14 @@ use crate::types::TensorType;
 
 /// Return the graph with epilogues where they apply.
 pub fn fuse(graph: &Graph) -> Result<Graph> {
+    rewrite(graph, match_epilogue)
+}
+
+/// Replace each value for which `matched(graph, uses, value)` returns an operation by that.
+pub(super) fn rewrite(
+    graph: &Graph,
+    matched: impl Fn(&Graph, &[Vec<u32>], Value) -> Option<FusedContraction>,
+) -> Result<Graph> {
     let uses = use_counts(graph);
     let (mut builder, _) = Builder::with_inputs(&graph.inputs)?;
     builder.reserve(graph.nodes.len());
@@ -22,14 +30,14 @@ pub fn fuse(graph: &Graph) -> Result<Graph> {
         }
         builder.scope = node.scope;
         let rename = |v: Value| renamed[v.node as usize][v.output as usize];
-        let results = match match_epilogue(graph, &uses, Value::first(id as u32)) {
+        let results = match matched(graph, &uses, Value::first(id as u32)) {
             Some(fused) => {
                 builder.scope = fused.scope;
                 let mut inputs: Vec<Value> = fused.operands.iter().map(|&v| rename(v)).collect();
-                if let Some(bias) = fused.bias {
-                    let t = graph.type_of(bias);
+                for &vector in &fused.vectors {
+                    let t = graph.type_of(vector);
                     let flat = TensorType::new(t.dtype, vec![t.count()]);
-                    inputs.push(builder.add(Op::Reshape, vec![rename(bias)], flat));
+                    inputs.push(builder.add(Op::Reshape, vec![rename(vector)], flat));
                 }
                 builder.emit(fused.op, inputs, node.types.clone())?
             }
@@ -45,12 +53,13 @@ pub fn fuse(graph: &Graph) -> Result<Graph> {
 }
 
 /// A contraction with its epilogue.
-struct FusedContraction {
-    op: Op,
-    operands: Vec<Value>,
-    bias: Option<Value>,
+pub(super) struct FusedContraction {
+    pub(super) op: Op,
+    pub(super) operands: Vec<Value>,
+    /// Further operands, which are flattened.
+    pub(super) vectors: Vec<Value>,
     /// The scope of the contraction, which is most of the cost.
-    scope: ScopeId,
+    pub(super) scope: ScopeId,
 }
 
 /// Match a contraction followed by a bias, a relu, or both, whose result is `value`.
@@ -66,7 +75,7 @@ fn match_epilogue(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<Fuse
         let with_bias = |(x, other): (Value, Value)| {
             let bias = once(x).then(|| row_vector(graph, other)).flatten()?;
             let fused = contraction(graph, x, Epilogue { bias: true, relu: false })?;
-            Some(FusedContraction { bias: Some(bias), ..fused })
+            Some(FusedContraction { vectors: vec![bias], ..fused })
         };
         return sides.into_iter().find_map(with_bias);
     }
@@ -105,15 +114,18 @@ fn contraction(graph: &Graph, value: Value, new_epilogue: Epilogue) -> Option<Fu
             Op::Dot { contract: contract.clone(), batch: batch.clone(), epilogue: new_epilogue }
         }
         Op::Conv { window, groups, epilogue } if *epilogue == Epilogue::default() => {
+            if graph.type_of(node.inputs[1]).dtype != out.dtype {
+                return None;
+            }
             Op::Conv { window: window.clone(), groups: *groups, epilogue: new_epilogue }
         }
         _ => return None,
     };
-    Some(FusedContraction { op, operands: node.inputs.clone(), bias: None, scope: node.scope })
+    Some(FusedContraction { op, operands: node.inputs.clone(), vectors: Vec::new(), scope: node.scope })
 }
 
 /// The operand of `value`, if that is a vector broadcast along all axes but the last.
-fn row_vector(graph: &Graph, value: Value) -> Option<Value> {
+pub(super) fn row_vector(graph: &Graph, value: Value) -> Option<Value> {
     let node = graph.node(value.node);
     let out = &node.types[0];
     let last = out.rank().checked_sub(1)?;

@@ -228,6 +228,9 @@ impl<'a> Finder<'a> {
         let Op::Pool { kind: PoolKind::MaxScatter, window } = &scatter.op else { return None };
         let (y, dy) = (scatter.inputs[0], scatter.inputs[1]);
         let Op::Conv { epilogue, .. } = &self.graph.node(y.node).op else { return None };
+        if !self.convolves_floats(y) {
+            return None;
+        }
         let pool = self.readers(y).iter().copied().find(|&r| self.pools(r, window))?;
         let masked = || self.relu_gradient(dy).is_some_and(|(_, result)| result == Value::first(pool));
         let only_readers = self.readers(y).len() == 2 && self.readers(group.dy).len() == group.members().count();
@@ -252,8 +255,12 @@ impl<'a> Finder<'a> {
         let node = self.graph.node(id);
         let Op::Pool { kind: PoolKind::Max, window } = &node.op else { return None };
         let y = node.inputs[0];
-        let conv = matches!(self.graph.node(y.node).op, Op::Conv { .. }) && node.types[0].dtype.is_float();
-        (conv && is_2x2(window) && self.readers(y).len() == 1).then_some(y.node)
+        (self.convolves_floats(y) && is_2x2(window) && self.readers(y).len() == 1).then_some(y.node)
+    }
+
+    fn convolves_floats(&self, value: Value) -> bool {
+        let node = self.graph.node(value.node);
+        matches!(node.op, Op::Conv { .. }) && self.graph.type_of(node.inputs[0]).dtype.is_float()
     }
 }
 

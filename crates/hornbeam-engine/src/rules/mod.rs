@@ -15,8 +15,8 @@ use crate::error::Result;
 use crate::graph::{GradSource, Op, PoolKind, RowKernel};
 use crate::types::TensorType;
 
-pub use contraction::free_axes;
-pub use windows::convolved;
+pub use contraction::{free_axes, is_quantized};
+pub use windows::{convolved, multiplies_int8};
 
 macro_rules! ensure {
     ($condition:expr, $($arg:tt)*) => {
@@ -46,6 +46,7 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
         }
         Op::Rows(kernel) => rows::check(kernel, inputs, outputs),
         Op::ConvPool { .. } => windows::check_conv_pool(op, inputs, outputs),
+        Op::QuantizedConv { .. } => windows::check_quantized_conv(op, inputs, &outputs[0]),
         Op::ConvBackward { .. } => windows::check_conv_backward(op, inputs, outputs),
         Op::Recurrent(layer) => layer.check(inputs, outputs),
         Op::Attention(layer) => layer.check(inputs, outputs),
@@ -75,6 +76,7 @@ fn arity(op: &Op, received: usize) -> Result<usize> {
         Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } | Op::TriangularSolve { .. } | Op::Eig => 2,
         Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } => 2 + epilogue.bias as usize,
         Op::ConvPool { epilogue, .. } => 2 + epilogue.bias as usize,
+        Op::QuantizedConv { epilogue, .. } => 3 + epilogue.bias as usize + epilogue.rounded.is_some() as usize,
         Op::ConvBackward { source, input, .. } => 2 + (*source != GradSource::Plain) as usize + *input as usize,
         Op::Pool { kind: PoolKind::MaxGather | PoolKind::MaxScatter, .. } => 2,
         Op::Concatenate { .. } | Op::DynamicSlice => received.max(1),

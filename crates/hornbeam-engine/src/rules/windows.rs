@@ -1,11 +1,12 @@
 //! Type rules of convolutions and poolings.
 
 use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::gemm::MAX_STEPS;
 
-use super::contraction::check_bias;
+use super::contraction::{check_bias, is_quantized};
 use super::{ensure, same, same_dtype};
 use crate::error::Result;
-use crate::graph::{GradSource, Op, PoolKind, Window};
+use crate::graph::{Epilogue, GradSource, Op, PoolKind, Window};
 use crate::types::TensorType;
 
 fn check_window(op: &Op, window: &Window, spatial: usize) -> Result<()> {
@@ -40,6 +41,12 @@ pub fn window_output(window: &Window, input: &[usize]) -> Vec<usize> {
         .collect()
 }
 
+/// True if integers are convolved: sums fit 32 bits, and there is one group, or one for each channel.
+pub fn multiplies_int8(groups: usize, steps: usize, kernel: &TensorType) -> bool {
+    let depthwise = kernel.shape[kernel.rank() - 2] == 1 && kernel.shape[kernel.rank() - 1] == groups;
+    steps <= MAX_STEPS && (groups == 1 || depthwise)
+}
+
 pub fn check_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
     let (input, kernel, result, window, groups) = match op {
         Op::Conv { window, groups, .. } => (x[0], x[1], out, window, *groups),
@@ -47,7 +54,14 @@ pub fn check_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
         Op::ConvKernelGrad { window, groups } => (x[0], out, x[1], window, *groups),
         _ => unreachable!("called for convolutions"),
     };
-    same_dtype(op, &[input, kernel, result])?;
+    match op {
+        Op::Conv { groups, epilogue, .. } if is_quantized(x, out) => {
+            let steps = kernel.count() / kernel.shape.last().copied().unwrap_or(1).max(1);
+            ensure!(*epilogue == Epilogue::default(), "{op:?} of int8 to float32");
+            ensure!(multiplies_int8(*groups, steps, kernel), "{op:?} of int8 over {steps} steps in {groups} groups");
+        }
+        _ => same_dtype(op, &[input, kernel, result])?,
+    }
     let rank = input.rank();
     ensure!(rank >= 3 && kernel.rank() == rank && result.rank() == rank, "{op:?}: ranks");
     check_window(op, window, rank - 2)?;
@@ -65,6 +79,23 @@ pub fn check_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
     if let Op::Conv { epilogue, .. } = op {
         check_bias(op, epilogue, x, out)?;
     }
+    Ok(())
+}
+
+/// Check a convolution of `int8` with an epilogue.
+pub fn check_quantized_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
+    let Op::QuantizedConv { window, groups, epilogue } = op else { unreachable!("called for one operation") };
+    let conv = Op::Conv { window: window.clone(), groups: *groups, epilogue: Epilogue::default() };
+    let sums = TensorType::new(DType::F32, out.shape.clone());
+    ensure!(is_quantized(x, &sums), "{op:?} of {} and {}", x[0], x[1]);
+    check_conv(&conv, &x[..2], &sums)?;
+    let channels = out.shape[out.rank() - 1];
+    for (index, t) in x[2..].iter().enumerate() {
+        let count = if epilogue.rounded.is_some() && index == x.len() - 3 { 1 } else { channels };
+        ensure!(t.dtype == DType::F32 && t.shape == [count], "{op:?}: operand {} is {t}", index + 2);
+    }
+    let dtype = if epilogue.rounded.is_some() { DType::I8 } else { DType::F32 };
+    ensure!(out.dtype == dtype, "{op:?} returns {dtype}, declared is {out}");
     Ok(())
 }
 

@@ -175,6 +175,8 @@ const fn copies(from: DType, to: DType) -> Copies {
     }
     match (from, to) {
         (F16, BF16 | F16 | F32 | F64) | (BF16 | F32 | F64, F16) => Copies::All,
+        // Inputs of quantized layers.
+        (F32, I8) => Copies::All,
         (F16, _) | (_, F16) => Copies::Portable,
         _ if is_rare(from) && is_rare(to) => Copies::Portable,
         _ if is_rare(from) || is_rare(to) => Copies::Avx2,

@@ -13,7 +13,7 @@ pub(crate) mod pack;
 mod packed;
 mod pairs;
 mod plan;
-mod quads;
+pub(crate) mod quads;
 mod real;
 mod row;
 pub(crate) mod tile;

@@ -13,8 +13,10 @@ use crate::simd::{isa, Isa};
 
 /// Steps of k up to which no sum of products of bytes leaves 32 bits.
 pub const MAX_STEPS: usize = (1 << 17) - 1;
-/// Columns of a panel of B: four vectors of AVX-512.
-const WIDTH: usize = 64;
+/// Columns of a panel of B: four vectors of AVX-512. The last panel may have fewer vectors.
+pub(crate) const WIDTH: usize = 64;
+/// Columns of a vector of AVX-512.
+const VECTOR: usize = 16;
 /// Rows that share a packed panel.
 const ROWS: usize = 192;
 /// Multiply-adds of a task.
@@ -57,16 +59,16 @@ pub fn gemm_int8(
         let [first, end] = [block * m / blocks, (block + 1) * m / blocks];
         for column in (group * grain..(group * grain + grain).min(panels)).map(|panel| panel * WIDTH) {
             let columns = WIDTH.min(n - column);
+            let width = panel_width(columns);
             with_local(|local| {
-                let (packed, sums) = local.take2::<i32, f32>(quads * WIDTH, (end - first) * WIDTH);
+                let (packed, sums) = local.take2::<i32, f32>(quads * width, (end - first) * width);
                 let from = b.as_ptr().wrapping_offset(bm.offset as isize + column as isize * bm.cols);
-                let panel = Panel { a: &words[first * quads..end * quads], b: packed, quads };
                 // SAFETY: B holds the steps and columns, blocks of C are disjoint, and both kernels are compiled for this
                 // machine.
                 unsafe {
-                    pack_panel(from, bm.rows, bm.cols, k, columns, panel.b);
-                    kernel(&panel, sums);
-                    for (i, sums) in sums.chunks_exact(WIDTH).enumerate() {
+                    pack_panel(from, bm.rows, bm.cols, k, columns, packed);
+                    kernel(&Panel { a: &words[first * quads..end * quads], b: packed, quads, width }, sums);
+                    for (i, sums) in sums.chunks_exact(width).enumerate() {
                         let start = (first + i) * n + column;
                         c.range(start..start + columns).copy_from_slice(&sums[..columns]);
                     }
@@ -74,6 +76,11 @@ pub fn gemm_int8(
             });
         }
     });
+}
+
+/// The width of a panel of `columns` columns: full vectors.
+pub(crate) fn panel_width(columns: usize) -> usize {
+    columns.next_multiple_of(VECTOR)
 }
 
 /// Packs rows of A, shifted by 128, into quads `[m][ceil(k / 4)]`.
@@ -109,19 +116,20 @@ multiversion! {
         }
     }
 
-    /// Packs `columns` columns of B into quads `[ceil(k / 4)][WIDTH]`, with zeros after them and after step `k`. B must
-    /// hold them.
-    unsafe fn pack_panel[S](b: *const i8, row: isize, col: isize, k: usize, columns: usize, to: &mut [i32]) {
+    /// Packs `columns` columns of B into quads `[ceil(k / 4)][panel_width(columns)]`, with zeros after them and after step
+    /// `k`. B must hold them.
+    pub(crate) unsafe fn pack_panel[S](b: *const i8, row: isize, col: isize, k: usize, columns: usize, to: &mut [i32]) {
+        let width = panel_width(columns);
         if row == 1 && col % 4 == 0 && k.is_multiple_of(4) && (b as usize).is_multiple_of(4) {
             // Its quads are words in memory.
             // SAFETY: aligned, and any bit pattern is a float; the contract of this function.
             unsafe {
                 let to = std::slice::from_raw_parts_mut(to.as_mut_ptr().cast::<f32>(), to.len());
-                return pack::columns(b.cast(), 1, col / 4, k / 4, columns, WIDTH, to);
+                return pack::columns(b.cast(), 1, col / 4, k / 4, columns, width, to);
             }
         }
         let mut steps = [[0u8; WIDTH]; 4];
-        for (p, to) in to.chunks_exact_mut(WIDTH).enumerate() {
+        for (p, to) in to.chunks_exact_mut(width).enumerate() {
             for (step, bytes) in steps.iter_mut().enumerate() {
                 if 4 * p + step >= k {
                     bytes.fill(0);
@@ -139,24 +147,28 @@ multiversion! {
                     }
                 }
             }
-            for j in 0..WIDTH {
-                to[j] = i32::from_le_bytes([steps[0][j], steps[1][j], steps[2][j], steps[3][j]]);
-            }
+            let word = |j: usize| i32::from_le_bytes([steps[0][j], steps[1][j], steps[2][j], steps[3][j]]);
+            let words: [i32; WIDTH] = std::array::from_fn(word);
+            to.copy_from_slice(&words[..width]);
         }
     }
 }
 
 /// Rows of A, and a panel of B.
-struct Panel<'a> {
-    a: &'a [i32],
-    b: &'a mut [i32],
-    quads: usize,
+pub(crate) struct Panel<'a> {
+    /// Quads of rows, shifted by 128.
+    pub(crate) a: &'a [i32],
+    pub(crate) b: &'a [i32],
+    pub(crate) quads: usize,
+    /// Columns of B, a multiple of 16, up to [`WIDTH`].
+    pub(crate) width: usize,
 }
 
-type Kernel = unsafe fn(&Panel, &mut [f32]);
+/// Writes the products, `[rows][width]`.
+pub(crate) type Kernel = unsafe fn(&Panel, &mut [f32]);
 
 /// The kernel of the calling thread's instruction set.
-fn kernel() -> Kernel {
+pub(crate) fn kernel() -> Kernel {
     match isa() {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 if is_x86_feature_detected!("avx512vnni") => x86::avx512_vnni,
@@ -183,9 +195,10 @@ trait Sums: Copy {
 /// Computes the rows of a panel, in tiles of `M` rows by `N` vectors of sums.
 #[inline(always)]
 unsafe fn rows_by_panel<S: Sums, const M: usize, const N: usize>(t: &Panel, c: &mut [f32]) {
-    let rows = c.len() / WIDTH;
-    assert!(t.a.len() >= rows * t.quads && t.b.len() >= WIDTH * t.quads);
-    for column in (0..WIDTH).step_by(N * S::LANES) {
+    let rows = c.len() / t.width;
+    assert!(t.a.len() >= rows * t.quads && t.b.len() >= t.width * t.quads);
+    assert!(t.width.is_multiple_of(N * S::LANES));
+    for column in (0..t.width).step_by(N * S::LANES) {
         // SAFETY: the lengths were checked; the instructions by the caller.
         unsafe {
             // A row of ones sums the columns.
@@ -194,12 +207,12 @@ unsafe fn rows_by_panel<S: Sums, const M: usize, const N: usize>(t: &Panel, c: &
             let mut row = 0;
             while row < rows {
                 let a = t.a.as_ptr().add(row * t.quads);
-                let to = c.as_mut_ptr().add(row * WIDTH + column);
+                let to = c.as_mut_ptr().add(row * t.width + column);
                 if rows - row >= M {
-                    store(sums::<S, M, N>(t, column, &[start; M], |i, p| *a.add(i * t.quads + p)), to);
+                    store(sums::<S, M, N>(t, column, &[start; M], |i, p| *a.add(i * t.quads + p)), to, t.width);
                     row += M;
                 } else {
-                    store(sums::<S, 1, N>(t, column, &[start], |_, p| *a.add(p)), to);
+                    store(sums::<S, 1, N>(t, column, &[start], |_, p| *a.add(p)), to, t.width);
                     row += 1;
                 }
             }
@@ -225,17 +238,17 @@ unsafe fn sums<S: Sums, const M: usize, const N: usize>(
                 *sum = unsafe { sum.add_products(quad, b.add(j * S::LANES)) };
             }
         }
-        b = b.wrapping_add(WIDTH);
+        b = b.wrapping_add(t.width);
     }
     sums
 }
 
 #[inline(always)]
-unsafe fn store<S: Sums, const M: usize, const N: usize>(sums: [[S; N]; M], to: *mut f32) {
+unsafe fn store<S: Sums, const M: usize, const N: usize>(sums: [[S; N]; M], to: *mut f32, width: usize) {
     for (i, sums) in sums.iter().enumerate() {
         for (j, sum) in sums.iter().enumerate() {
             // SAFETY: as above.
-            unsafe { sum.store(to.add(i * WIDTH + j * S::LANES)) };
+            unsafe { sum.store(to.add(i * width + j * S::LANES)) };
         }
     }
 }
@@ -347,8 +360,15 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     pub(super) unsafe fn avx512_vnni(t: &Panel, c: &mut [f32]) {
-        // SAFETY: compiled for the instructions.
-        unsafe { rows_by_panel::<Vnni, 6, 4>(t, c) }
+        // SAFETY: compiled for the instructions. Up to 24 sums are in registers.
+        unsafe {
+            match t.width {
+                16 => rows_by_panel::<Vnni, 24, 1>(t, c),
+                32 => rows_by_panel::<Vnni, 12, 2>(t, c),
+                48 => rows_by_panel::<Vnni, 8, 3>(t, c),
+                _ => rows_by_panel::<Vnni, 6, 4>(t, c),
+            }
+        }
     }
 
     #[target_feature(enable = "avx2,fma")]

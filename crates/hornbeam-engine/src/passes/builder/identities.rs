@@ -10,6 +10,7 @@ use hornbeam_kernels::reduce::Reduce;
 
 use crate::graph::{Epilogue, Node, Op, PoolKind, Value};
 use crate::passes::builder::Builder;
+use crate::rules::multiplies_int8;
 use crate::scalar;
 use crate::types::TensorType;
 
@@ -29,6 +30,9 @@ pub fn simplify(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> O
         Op::Convert | Op::Bitcast => simplify_convert(b, op, inputs[0], t),
         Op::Dot { contract, batch, epilogue } if batch[0].is_empty() && *epilogue == Epilogue::default() => {
             quantized_dot(b, op, &contract[0], inputs, t)
+        }
+        Op::Conv { groups, epilogue, .. } if *epilogue == Epilogue::default() => {
+            quantized_conv(b, op, *groups, inputs, t)
         }
         Op::Barrier => None,
         _ => simplify_shape(b, op, inputs, t),
@@ -149,7 +153,19 @@ fn simplify_convert(b: &mut Builder, op: &Op, x: Value, t: &TensorType) -> Optio
 /// are rounded once.
 fn quantized_dot(b: &mut Builder, op: &Op, summed: &[usize], inputs: &[Value], t: &TensorType) -> Option<Value> {
     let steps: usize = summed.iter().map(|&axis| b.type_of(inputs[0]).shape[axis]).product();
-    if t.dtype != DType::F32 || steps > MAX_STEPS || !inputs.iter().all(|&x| is_converted_int8(b, x)) {
+    (steps <= MAX_STEPS).then(|| of_integers(b, op, inputs, t)).flatten()
+}
+
+/// Convolve integers in the same way.
+fn quantized_conv(b: &mut Builder, op: &Op, groups: usize, inputs: &[Value], t: &TensorType) -> Option<Value> {
+    let kernel = b.type_of(inputs[1]);
+    let steps = kernel.count() / kernel.shape.last().copied().filter(|&n| n > 0)?;
+    multiplies_int8(groups, steps, kernel).then(|| of_integers(b, op, inputs, t)).flatten()
+}
+
+/// The operation on the integers that its operands are conversions of.
+fn of_integers(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {
+    if t.dtype != DType::F32 || !inputs.iter().all(|&x| is_converted_int8(b, x)) {
         return None;
     }
     let integers = inputs.iter().map(|&x| without_conversion(b, x)).collect();

@@ -1,0 +1,158 @@
+//! Fuses what follows a convolution of `int8` into it: `clamp(conv(x, w) * scale + bias)`, and its rounding to `int8`.
+//!
+//! Results are the same to the bit, except where a scale is NaN.
+
+use hornbeam_kernels::dtype::DType;
+use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
+
+use crate::error::Result;
+use crate::graph::{Graph, Int8Epilogue, Op, Value};
+use crate::passes::bias_relu::{rewrite, row_vector, FusedContraction};
+use crate::rules::is_quantized;
+use crate::scalar;
+
+/// Return the graph with epilogues where they apply.
+pub fn fuse(graph: &Graph) -> Result<Graph> {
+    rewrite(graph, matched)
+}
+
+/// Match a convolution of integers and the operations after it, each of which alone reads the one before.
+fn matched(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
+    let once = |v: &Value| uses[v.node as usize][v.output as usize] == 1;
+    if let Some((x, scale, range)) = rounding(graph, uses, value) {
+        let mut fused = Some(x).filter(once).and_then(|x| matched(graph, uses, x))?;
+        let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
+        if epilogue.rounded.replace(range).is_some() {
+            return None;
+        }
+        fused.vectors.push(scale);
+        return Some(fused);
+    }
+    if let Some((x, bound)) = bounded(graph, uses, value) {
+        let mut fused = matched(graph, uses, x)?;
+        let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
+        // A second bound may be below the first.
+        let (low, high) = (f32::from_bits(epilogue.low), f32::from_bits(epilogue.high));
+        match bound {
+            Bound::Low(bound) if low == f32::NEG_INFINITY && bound <= high => epilogue.low = bound.to_bits(),
+            Bound::High(bound) if high == f32::INFINITY && bound >= low => epilogue.high = bound.to_bits(),
+            _ => return None,
+        }
+        return epilogue.rounded.is_none().then_some(fused);
+    }
+    let node = graph.node(value.node);
+    let Op::Binary(binary) = &node.op else { return None };
+    let sides = [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])];
+    let vector = |(x, other): (Value, Value)| Some((Some(x).filter(once)?, row_vector(graph, other)?));
+    if *binary == Binary::parse("mul")? {
+        return sides.into_iter().filter_map(vector).find_map(|(x, scale)| scaled(graph, x, scale));
+    }
+    if *binary != Binary::parse("add")? {
+        return None;
+    }
+    sides.into_iter().filter_map(vector).find_map(|(x, bias)| {
+        let mut fused = matched(graph, uses, x)?;
+        let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
+        if *epilogue != Int8Epilogue::default() {
+            return None;
+        }
+        epilogue.bias = true;
+        fused.vectors.push(bias);
+        Some(fused)
+    })
+}
+
+/// Match the convolution whose result is multiplied by a vector.
+fn scaled(graph: &Graph, x: Value, scale: Value) -> Option<FusedContraction> {
+    let node = graph.node(x.node);
+    let Op::Conv { window, groups, .. } = &node.op else { return None };
+    let operands: Vec<_> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();
+    is_quantized(&operands, &node.types[0]).then(|| FusedContraction {
+        op: Op::QuantizedConv { window: window.clone(), groups: *groups, epilogue: Int8Epilogue::default() },
+        operands: node.inputs.clone(),
+        vectors: vec![scale],
+        scope: node.scope,
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    Low(f32),
+    High(f32),
+}
+
+/// Match `convert(clamp(round(x * scale)))` to `int8`: x, the scale, and the range.
+fn rounding(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<(Value, Value, [i8; 2])> {
+    let node = graph.node(value.node);
+    if !matches!(node.op, Op::Convert) || node.types[0].dtype != DType::I8 {
+        return None;
+    }
+    let (upper, first) = bounded(graph, uses, node.inputs[0])?;
+    let (rounded, second) = bounded(graph, uses, upper)?;
+    let ((Bound::High(high), Bound::Low(low)) | (Bound::Low(low), Bound::High(high))) = (first, second) else {
+        return None;
+    };
+    let integer = |bound: f32| Some(bound as i8).filter(|&integer| f32::from(integer) == bound);
+    let (low, high) = (integer(low)?, integer(high)?);
+    let round = graph.node(rounded.node);
+    if low > high || !matches!(round.op, Op::Unary(op) if Some(op) == Unary::parse("round")) {
+        return None;
+    }
+    let product = graph.node(round.inputs[0].node);
+    if !matches!(product.op, Op::Binary(op) if Some(op) == Binary::parse("mul")) {
+        return None;
+    }
+    let alone = |v: Value| uses[v.node as usize][v.output as usize] == 1;
+    let sides = [(product.inputs[0], product.inputs[1]), (product.inputs[1], product.inputs[0])];
+    let scale = |(x, other): (Value, Value)| Some((x, number(graph, other)?, [low, high]));
+    alone(round.inputs[0]).then(|| sides.into_iter().find_map(scale)).flatten()
+}
+
+/// The operand of a value that repeats a single number.
+fn number(graph: &Graph, value: Value) -> Option<Value> {
+    let node = graph.node(value.node);
+    let repeats = matches!(node.op, Op::Broadcast { .. } | Op::Reshape);
+    let source = *node.inputs.first().filter(|_| repeats)?;
+    (graph.type_of(source).count() == 1).then_some(source)
+}
+
+/// Match a maximum or minimum of x, which only this reads, and a constant.
+fn bounded(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<(Value, Bound)> {
+    let node = graph.node(value.node);
+    let constant = |v: Value| {
+        let t = graph.type_of(v);
+        (t.dtype == DType::F32).then(|| graph.literal(v).map(|bytes| scalar::to_f64(t.dtype, bytes) as f32)).flatten()
+    };
+    let reads = |v: Value| uses[v.node as usize][v.output as usize];
+    if let Op::Binary(binary) = &node.op {
+        let (x, bound) = match (constant(node.inputs[0]), constant(node.inputs[1])) {
+            (None, Some(bound)) => (node.inputs[0], bound),
+            (Some(bound), None) => (node.inputs[1], bound),
+            _ => return None,
+        };
+        let bound = match binary.name() {
+            "max" => Bound::Low(bound),
+            "min" => Bound::High(bound),
+            _ => return None,
+        };
+        return (reads(x) == 1).then_some((x, bound));
+    }
+    let Op::Select = node.op else { return None };
+    let condition = graph.node(node.inputs[0].node);
+    let Op::Compare(compare) = condition.op else { return None };
+    let (x, bound) = (condition.inputs[0], constant(condition.inputs[1])?);
+    let (yes, no) = (node.inputs[1], node.inputs[2]);
+    let larger = [Compare::parse("gt"), Compare::parse("ge")].contains(&Some(compare));
+    let smaller = [Compare::parse("lt"), Compare::parse("le")].contains(&Some(compare));
+    let keeps = yes == x && constant(no) == Some(bound);
+    let replaces = no == x && constant(yes) == Some(bound);
+    // The condition and the selection read x.
+    if reads(x) != 2 || reads(node.inputs[0]) != 1 || !(keeps || replaces) {
+        return None;
+    }
+    match (larger, smaller) {
+        (true, false) => Some((x, if keeps { Bound::Low(bound) } else { Bound::High(bound) })),
+        (false, true) => Some((x, if keeps { Bound::High(bound) } else { Bound::Low(bound) })),
+        _ => None,
+    }
+}

@@ -1,0 +1,122 @@
+//! Convolutions with one kernel for each channel: channels are vector lanes.
+
+use super::{by_row, input_position, inside, position, run_blocks, Int8Result, ScaleAndClamp};
+use crate::conv::ConvShape;
+use crate::multiversion;
+use crate::pool::ThreadPool;
+use crate::scratch::{with_local, Scratch};
+
+/// Multiply-adds of a task.
+const WORK: usize = 1 << 16;
+
+pub(super) fn forward(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[i8],
+    w: &[i8],
+    end: Option<&ScaleAndClamp>,
+    result: Int8Result,
+    scratch: &mut Scratch,
+) {
+    let channels = shape.in_channels;
+    // Widened once: products fit 16 bits, and so do sums of two if no weight is -128, as quantizers promise.
+    let wide = scratch.take::<i16>(w.len());
+    wide.iter_mut().zip(w).for_each(|(wide, w)| *wide = i16::from(*w));
+    let wide = &*wide;
+    let add = if wide.contains(&-128) { add_taps() } else { add_pairs() };
+    let (inside, step) = (inside(shape), shape.strides[2] * channels);
+    run_blocks(pool, channels, WORK.div_ceil(shape.taps() * channels), end, result, &|pixels, y| {
+        with_local(|local| {
+            let taps = local.take::<usize>(2 * shape.taps());
+            let mut y = y.chunks_exact_mut(channels);
+            for pixels in by_row(shape, pixels.clone()) {
+                let (mut count, mut followed) = (0, false);
+                for (column, pixel) in (pixels.start % shape.output[2]..).zip(pixels) {
+                    let is_inside = inside.contains(&column);
+                    if followed && is_inside {
+                        taps[..2 * count].iter_mut().step_by(2).for_each(|start| *start += step);
+                    } else {
+                        count = valid_taps(shape, pixel, taps);
+                    }
+                    followed = is_inside;
+                    let Some(y) = y.next() else { return };
+                    // SAFETY: the kernel is compiled for this machine and has no other precondition.
+                    unsafe { add(x, wide, &taps[..2 * count], y) };
+                }
+            }
+        });
+    });
+}
+
+/// Writes the starts of the channels of the input and of the kernel for the taps that are not in the padding. Returns
+/// their number.
+fn valid_taps(shape: &ConvShape, pixel: usize, to: &mut [usize]) -> usize {
+    let (image, o) = position(shape, pixel);
+    let mut count = 0;
+    for tap in 0..shape.taps() {
+        let (row, last) = (tap / shape.kernel[2], tap % shape.kernel[2]);
+        let t = [row / shape.kernel[1], row % shape.kernel[1], last];
+        let [Some(d), Some(h), Some(w)] = std::array::from_fn(|axis| input_position(shape, axis, o[axis], t[axis]))
+        else {
+            continue;
+        };
+        let pixel = ((image * shape.input[0] + d) * shape.input[1] + h) * shape.input[2] + w;
+        to[2 * count] = pixel * shape.in_channels;
+        to[2 * count + 1] = tap * shape.in_channels;
+        count += 1;
+    }
+    count
+}
+
+multiversion! {
+    /// Sums the products of one pixel, tap by tap. `taps` holds pairs of starts in `x` and `w`.
+    unsafe fn add_taps[S](x: &[i8], w: &[i16], taps: &[usize], y: &mut [f32]) {
+        for (channel, y) in y.iter_mut().enumerate() {
+            let product = |tap: &[usize]| i32::from(x[tap[0] + channel]) * i32::from(w[tap[1] + channel]);
+            *y = taps.chunks_exact(2).map(product).sum::<i32>() as f32;
+        }
+    }
+
+    /// As `add_taps`, two taps at a time in 16 bits. No weight may be -128.
+    unsafe fn add_pairs[S](x: &[i8], w: &[i16], taps: &[usize], y: &mut [f32]) {
+        let mut first = 0;
+        while y.len() - first >= 64 {
+            add_channels::<64>(x, w, taps, y, first);
+            first += 64;
+        }
+        while y.len() - first >= 16 {
+            add_channels::<16>(x, w, taps, y, first);
+            first += 16;
+        }
+        while first < y.len() {
+            add_channels::<1>(x, w, taps, y, first);
+            first += 1;
+        }
+    }
+}
+
+/// Sums the products of `N` channels in registers.
+#[inline(always)]
+fn add_channels<const N: usize>(x: &[i8], w: &[i16], taps: &[usize], y: &mut [f32], first: usize) {
+    fn part<T, const N: usize>(from: &[T], start: usize) -> &[T; N] {
+        from[start..].first_chunk().unwrap_or_else(|| unreachable!("taps hold all channels"))
+    }
+    let mut sums = [0i32; N];
+    let (pairs, rest) = taps.as_chunks::<4>();
+    for &[x_start, w_start, other_x, other_w] in pairs {
+        let [x, other_x] = [x_start, other_x].map(|start| part::<_, N>(x, start + first));
+        let [w, other_w] = [w_start, other_w].map(|start| part::<_, N>(w, start + first));
+        for j in 0..N {
+            sums[j] += i32::from(i16::from(x[j]) * w[j] + i16::from(other_x[j]) * other_w[j]);
+        }
+    }
+    if let [x_start, w_start] = *rest {
+        let (x, w) = (part::<_, N>(x, x_start + first), part::<_, N>(w, w_start + first));
+        for j in 0..N {
+            sums[j] += i32::from(i16::from(x[j]) * w[j]);
+        }
+    }
+    for (y, sum) in y[first..first + N].iter_mut().zip(sums) {
+        *y = sum as f32;
+    }
+}
