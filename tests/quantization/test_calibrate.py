@@ -14,6 +14,7 @@ from hornbeam.quantization import calibrate
 from hornbeam.quantization.layers import QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
 from hornbeam.quantization.scales import InputValues
 from hornbeam.runtime import FrozenModel
+from hornbeam.training.profiler import fresh_steps
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(80, 8, 8, 3)).astype("float32")
@@ -126,10 +127,15 @@ def chain() -> hb.Model:
 
 
 def test_results_are_those_of_the_reference_engine() -> None:
-    """Sums of integers are exact, in whatever order an engine adds them."""
+    """Sums of integers are exact, and so is all that the native engine does to them in one pass."""
     small = calibrate(chain(), RNG.normal(size=(8, 9, 9, 5))).model
     x = RNG.normal(size=(70, 9, 9, 5)).astype("float32")
-    native = small.predict_on_batch(x)
+    with fresh_steps(small) as compiled:
+        native = small.predict_on_batch(x)
+        text = "".join(executable.text for executable in compiled.values())
+    # By the text, six convolutions are of integers, and three write integers.
+    assert text.count("quantized_conv") == 6
+    assert text.count("+round") == 3
     previous = hb.engines.current_engine().name
     hb.engines.set_engine("reference")
     try:
