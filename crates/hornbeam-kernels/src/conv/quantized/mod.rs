@@ -32,7 +32,7 @@ pub enum Int8Kernel<'a> {
     Packed(&'a [i32]),
 }
 
-/// What follows the sums: `clamp(sum * scale + bias, low, high)`, with a scale and a bias of each channel.
+/// The epilogue: `clamp(sum * scale + bias, low, high)`, with a scale and a bias of each channel.
 pub struct ScaleAndClamp<'a> {
     pub scale: &'a [f32],
     pub bias: Option<&'a [f32]>,
@@ -49,7 +49,7 @@ impl ScaleAndClamp<'_> {
     }
 }
 
-/// Where the result goes.
+/// The destination of the result.
 pub enum Int8Result<'a> {
     /// `fused` consumes it, if given; `to` then holds nothing.
     Floats { to: &'a mut [f32], fused: Option<&'a dyn FusedEpilogue<f32>> },
