@@ -90,7 +90,10 @@ impl Instruction {
             Kind::Copy { count, .. } => 2 * count * dtype.size(),
             Kind::Dot { gemm: g, .. } => g.batch * (g.m * g.k + g.k * g.n) * dtype.size() + self.result_bytes(),
             Kind::QuantizedDot(g) => g.m * g.k + g.k * g.n + written,
-            Kind::QuantizedConv { shape, .. } => shape.input_len() + shape.kernel_len() + self.result_bytes(),
+            Kind::QuantizedConv { shape, epilogue } => {
+                let addend = if epilogue.is_some_and(|e| e.addend) { 4 * shape.output_len() } else { 0 };
+                shape.input_len() + shape.kernel_len() + addend + self.result_bytes()
+            }
             Kind::Gather(_) => 2 * written + self.reads.get(1).map_or(0, Operand::bytes),
             Kind::Scatter(..) => {
                 let updates = self.reads.get(2).map_or(0, |operand| operand.count);

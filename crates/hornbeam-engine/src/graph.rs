@@ -41,21 +41,26 @@ pub struct Epilogue {
     pub relu: bool,
 }
 
-/// The epilogue of a convolution of `int8`: `clamp(sums * scale + bias, low, high)`, with a scale and a bias of each
-/// channel. Bounds are the bits of `f32`.
+/// The epilogue of a convolution of `int8`: `clamp(sums * scale + bias + addend, low, high)`, with a scale and a bias of
+/// each channel. Bounds are the bits of `f32`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Int8Epilogue {
     pub bias: bool,
+    pub addend: bool,
+    /// The result is pooled: the maxima of 2x2 pixels.
+    pub pooled: bool,
     pub low: u32,
     pub high: u32,
     /// The result is multiplied by a further scale, rounded to an integer and clamped to this range.
     pub rounded: Option<[i8; 2]>,
+    /// The first result is the one before it is rounded. Always if it is not.
+    pub floats: bool,
 }
 
 impl Default for Int8Epilogue {
     fn default() -> Self {
         let [low, high] = [f32::NEG_INFINITY, f32::INFINITY].map(f32::to_bits);
-        Int8Epilogue { bias: false, low, high, rounded: None }
+        Int8Epilogue { bias: false, addend: false, pooled: false, low, high, rounded: None, floats: true }
     }
 }
 
@@ -252,8 +257,9 @@ pub enum Op {
         groups: usize,
         epilogue: Epilogue,
     },
-    /// A convolution of `int8` with an epilogue. Operands: input, kernel, scale, the bias if there is one, and the
-    /// scale of the rounding if there is one.
+    /// A convolution of `int8` with an epilogue. Operands: input, kernel, the addend if there is one, scale, the bias
+    /// if there is one, and the scale of the rounding if there is one. A window without axes makes it a product of
+    /// `[..., k]` and `[k, n]`.
     QuantizedConv {
         window: Window,
         groups: usize,

@@ -31,29 +31,36 @@ fn run_quantized(
     memory: Memory,
     context: &mut Context,
 ) {
-    let (reads, y) = (&instruction.reads, &instruction.writes[0]);
+    let (reads, writes) = (&instruction.reads, &instruction.writes);
     let x = memory.read(&reads[0]);
     let kernel = match context.weights.get(instruction) {
         Some(CachedWeight::PackedInt8(packed)) => Int8Kernel::Packed(elements(packed)),
         _ => Int8Kernel::Taps(memory.read(&instruction.reads[1])),
     };
+    let epilogue = epilogue.as_ref();
+    let scale = 2 + epilogue.is_some_and(|epilogue| epilogue.addend) as usize;
     let end = epilogue.map(|epilogue| ScaleAndClamp {
-        scale: memory.read(&reads[2]),
-        bias: epilogue.bias.then(|| memory.read(&reads[3])),
+        scale: memory.read(&reads[scale]),
+        bias: epilogue.bias.then(|| memory.read(&reads[scale + 1])),
+        addend: epilogue.addend.then(|| memory.read(&reads[2])),
         low: f32::from_bits(epilogue.low),
         high: f32::from_bits(epilogue.high),
     });
     let running = RunningEpilogue::of(instruction, memory);
-    let result = match epilogue.and_then(|epilogue| epilogue.rounded.map(|range| (3 + epilogue.bias as usize, range))) {
-        Some((scale, range)) => {
-            Int8Result::Rounded { to: memory.write(y), scale: memory.read(&reads[scale])[0], range }
-        }
+    let result = match epilogue.and_then(|epilogue| Some((epilogue, epilogue.rounded?))) {
+        Some((epilogue, range)) => Int8Result::Rounded {
+            to: memory.write(&writes[epilogue.floats as usize]),
+            scale: memory.read(&reads[scale + 1 + epilogue.bias as usize])[0],
+            range,
+            floats: epilogue.floats.then(|| memory.write(&writes[0])),
+        },
         None => Int8Result::Floats {
-            to: memory.write(y),
+            to: memory.write(&writes[0]),
             fused: running.as_ref().map(|epilogue| epilogue as &dyn FusedEpilogue<f32>),
         },
     };
-    conv::conv_int8(context.pool, shape, x, kernel, end.as_ref(), result, context.scratch);
+    let pooled = epilogue.is_some_and(|epilogue| epilogue.pooled);
+    conv::conv_int8(context.pool, shape, pooled, x, kernel, end.as_ref(), result, context.scratch);
 }
 
 fn run_plain(instruction: &Instruction, memory: Memory, context: &mut Context) {

@@ -130,8 +130,10 @@ impl Kind {
             }
             Kind::QuantizedConv { shape, epilogue } => {
                 let b = flag(epilogue.is_some_and(|e| e.bias), " +bias");
+                let a = flag(epilogue.is_some_and(|e| e.addend), " +addend");
+                let p = flag(epilogue.is_some_and(|e| e.pooled), " +pool");
                 let r = flag(epilogue.is_some_and(|e| e.rounded.is_some()), " +round");
-                format!("{name} {}{}{b}{r}", conv_text(shape), flag(epilogue.is_some(), " +scale"))
+                format!("{name} {}{}{b}{a}{p}{r}", conv_text(shape), flag(epilogue.is_some(), " +scale"))
             }
             Kind::ConvInputGrad(shape) | Kind::ConvKernelGrad(shape) => format!("{name} {}", conv_text(shape)),
             Kind::Pool(_, shape) => format!("{name} {}", pool_text(shape)),

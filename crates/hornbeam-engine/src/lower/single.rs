@@ -199,7 +199,8 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
             Kind::QuantizedConv { shape: conv_shape(window, *groups, x[0], &out[0])?, epilogue: None }
         }
         Op::QuantizedConv { window, groups, epilogue } => {
-            Kind::QuantizedConv { shape: conv_shape(window, *groups, x[0], &out[0])?, epilogue: Some(*epilogue) }
+            let full = convolved(window, x[0], &out[0]);
+            Kind::QuantizedConv { shape: conv_shape(window, *groups, x[0], &full)?, epilogue: Some(*epilogue) }
         }
         Op::Conv { window, groups, epilogue } => {
             Kind::Conv { shape: conv_shape(window, *groups, x[0], &out[0])?, bias: epilogue.bias, relu: epilogue.relu }
@@ -298,17 +299,18 @@ fn low_padding(window: &Window) -> Result<[usize; 3]> {
 }
 
 fn conv_shape(window: &Window, groups: usize, input: &TensorType, output: &TensorType) -> Result<ConvShape> {
-    let axes = window.size.len();
+    let (axes, last) = (window.size.len(), input.rank() - 1);
     Ok(ConvShape {
-        batch: input.shape[0],
+        // A product has no axes.
+        batch: if axes == 0 { input.shape[..last].iter().product() } else { input.shape[0] },
         input: three_axes(&input.shape[1..=axes]),
         output: three_axes(&output.shape[1..=axes]),
         kernel: three_axes(&window.size),
         strides: three_axes(&window.strides),
         dilation: three_axes(&window.dilation),
         pad: low_padding(window)?,
-        in_channels: input.shape[axes + 1],
-        out_channels: output.shape[axes + 1],
+        in_channels: input.shape[last],
+        out_channels: output.shape[last],
         groups,
     })
 }

@@ -1,9 +1,11 @@
 //! Fuses a bias and a relu into the contraction or convolution before them: `max(dot(x, w) + bias, 0)`.
 
+use std::collections::HashMap;
+
 use hornbeam_kernels::elementwise::Binary;
 
 use crate::error::Result;
-use crate::graph::{Epilogue, Graph, Op, ScopeId, Value};
+use crate::graph::{Epilogue, Graph, NodeId, Op, ScopeId, Value};
 use crate::passes::builder::Builder;
 use crate::passes::{eliminate_dead, use_counts};
 use crate::rules::free_axes;
@@ -23,7 +25,13 @@ pub(super) fn rewrite(
     let (mut builder, _) = Builder::with_inputs(&graph.inputs)?;
     builder.reserve(graph.nodes.len());
     let mut renamed: Vec<Vec<Value>> = Vec::with_capacity(graph.nodes.len());
+    // What earlier operations compute of the nodes to come.
+    let mut computed: HashMap<NodeId, Value> = HashMap::new();
     for (id, node) in graph.nodes.iter().enumerate() {
+        if let Some(value) = computed.remove(&(id as NodeId)) {
+            renamed.push(vec![value]);
+            continue;
+        }
         if let Op::Input(_) = node.op {
             renamed.push(builder.emit(node.op.clone(), Vec::new(), node.types.clone())?);
             continue;
@@ -39,7 +47,11 @@ pub(super) fn rewrite(
                     let flat = TensorType::new(t.dtype, vec![t.count()]);
                     inputs.push(builder.add(Op::Reshape, vec![rename(vector)], flat));
                 }
-                builder.emit(fused.op, inputs, node.types.clone())?
+                let mut types = node.types.clone();
+                types.extend(fused.second.map(|later| graph.node(later).types[0].clone()));
+                let mut results = builder.emit(fused.op, inputs, types)?;
+                computed.extend(fused.second.zip(fused.second.and_then(|_| results.pop())));
+                results
             }
             None => {
                 let inputs = node.inputs.iter().map(|&v| rename(v)).collect();
@@ -58,6 +70,8 @@ pub(super) struct FusedContraction {
     pub(super) operands: Vec<Value>,
     /// Further operands, which are flattened.
     pub(super) vectors: Vec<Value>,
+    /// A later node, which is the second result.
+    pub(super) second: Option<NodeId>,
     /// The scope of the contraction, which is most of the cost.
     pub(super) scope: ScopeId,
 }
@@ -121,7 +135,7 @@ fn contraction(graph: &Graph, value: Value, new_epilogue: Epilogue) -> Option<Fu
         }
         _ => return None,
     };
-    Some(FusedContraction { op, operands: node.inputs.clone(), vectors: Vec::new(), scope: node.scope })
+    Some(FusedContraction { op, operands: node.inputs.clone(), vectors: Vec::new(), second: None, scope: node.scope })
 }
 
 /// The operand of `value`, if that is a vector broadcast along all axes but the last.

@@ -265,7 +265,7 @@ impl<'a> Finder<'a> {
 }
 
 /// Return whether windows are 2x2, adjacent, and without padding.
-fn is_2x2(window: &Window) -> bool {
+pub(super) fn is_2x2(window: &Window) -> bool {
     window.size == [2, 2]
         && window.strides == [2, 2]
         && window.dilation == [1, 1]

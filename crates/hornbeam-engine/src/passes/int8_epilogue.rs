@@ -1,30 +1,53 @@
-//! Fuses what follows a convolution of `int8` into it: `clamp(conv(x, w) * scale + bias)`, and its rounding to `int8`.
+//! Fuses what follows a convolution of `int8` into it: `clamp(conv(x, w) * scale + bias + addend)`, and its rounding to
+//! `int8`.
 //!
 //! Results are the same to the bit, except where a scale is NaN.
+
+use std::collections::HashMap;
 
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
 
 use crate::error::Result;
-use crate::graph::{Graph, Int8Epilogue, Op, Value};
+use crate::graph::{Graph, Int8Epilogue, Node, NodeId, Op, PoolKind, Value, Window};
 use crate::passes::bias_relu::{rewrite, row_vector, FusedContraction};
+use crate::passes::convolution::is_2x2;
+use crate::passes::use_counts;
 use crate::rules::is_quantized;
 use crate::scalar;
 
 /// Return the graph with epilogues where they apply.
 pub fn fuse(graph: &Graph) -> Result<Graph> {
-    rewrite(graph, matched)
+    let uses = use_counts(graph);
+    // The first rounding of values that are also read as floats.
+    let mut roundings: HashMap<Value, (NodeId, Value, [i8; 2])> = HashMap::new();
+    for id in 0..graph.nodes.len() as NodeId {
+        let Some((x, scale, range)) = rounding(graph, &uses, Value::first(id)) else { continue };
+        if uses[x.node as usize][x.output as usize] > 1 && scale.node < x.node {
+            roundings.entry(x).or_insert((id, scale, range));
+        }
+    }
+    rewrite(graph, |graph, uses, value| {
+        let mut fused = matched(graph, uses, value)?;
+        if let (Some(&(id, scale, range)), Op::QuantizedConv { epilogue, .. }) = (roundings.get(&value), &mut fused.op)
+        {
+            epilogue.rounded = Some(range);
+            fused.vectors.push(scale);
+            fused.second = Some(id);
+        }
+        Some(fused)
+    })
 }
 
 /// Match a convolution of integers and the operations after it, each of which alone reads the one before.
 fn matched(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
-    let once = |v: &Value| uses[v.node as usize][v.output as usize] == 1;
     if let Some((x, scale, range)) = rounding(graph, uses, value) {
-        let mut fused = Some(x).filter(once).and_then(|x| matched(graph, uses, x))?;
+        let mut fused = before(graph, uses, x)?;
         let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
         if epilogue.rounded.replace(range).is_some() {
             return None;
         }
+        epilogue.floats = false;
         fused.vectors.push(scale);
         return Some(fused);
     }
@@ -41,38 +64,77 @@ fn matched(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContra
         return epilogue.rounded.is_none().then_some(fused);
     }
     let node = graph.node(value.node);
-    let Op::Binary(binary) = &node.op else { return None };
-    let sides = [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])];
-    let vector = |(x, other): (Value, Value)| Some((Some(x).filter(once)?, row_vector(graph, other)?));
-    if *binary == Binary::parse("mul")? {
-        return sides.into_iter().filter_map(vector).find_map(|(x, scale)| scaled(graph, x, scale));
-    }
-    if *binary != Binary::parse("add")? {
-        return None;
-    }
-    sides.into_iter().filter_map(vector).find_map(|(x, bias)| {
-        let mut fused = matched(graph, uses, x)?;
-        let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
-        if *epilogue != Int8Epilogue::default() {
-            return None;
+    match &node.op {
+        Op::Pool { kind: PoolKind::Max, window } if is_2x2(window) => {
+            let mut fused = before(graph, uses, node.inputs[0])?;
+            let Op::QuantizedConv { epilogue, groups: 1, .. } = &mut fused.op else { return None };
+            let fits = !epilogue.addend && !epilogue.pooled && epilogue.rounded.is_none();
+            epilogue.pooled = true;
+            fits.then_some(fused)
         }
+        Op::Binary(binary) => {
+            let sides = [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])];
+            match binary.name() {
+                "mul" => sides.into_iter().find_map(|(x, scale)| scaled(graph, uses, x, scale)),
+                "add" => sides.into_iter().find_map(|(x, other)| added(graph, uses, x, other)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Match what computes a value that is read once.
+fn before(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
+    (uses[value.node as usize][value.output as usize] == 1).then(|| matched(graph, uses, value)).flatten()
+}
+
+/// Match the convolution to whose scaled result a bias or another value is added.
+fn added(graph: &Graph, uses: &[Vec<u32>], x: Value, other: Value) -> Option<FusedContraction> {
+    let mut fused = before(graph, uses, x)?;
+    let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
+    let scaled = Int8Epilogue::default();
+    if let Some(bias) = row_vector(graph, other).filter(|_| *epilogue == scaled) {
         epilogue.bias = true;
         fused.vectors.push(bias);
-        Some(fused)
+        return Some(fused);
+    }
+    let repeats = matches!(graph.node(other.node).op, Op::Broadcast { .. });
+    if repeats || *epilogue != (Int8Epilogue { bias: epilogue.bias, ..scaled }) {
+        return None;
+    }
+    epilogue.addend = true;
+    fused.operands.push(other);
+    Some(fused)
+}
+
+/// Match the convolution, or the product of some rows, whose result is multiplied by a vector.
+fn scaled(graph: &Graph, uses: &[Vec<u32>], x: Value, scale: Value) -> Option<FusedContraction> {
+    let node = graph.node(x.node);
+    let (window, groups) = match &node.op {
+        Op::Conv { window, groups, .. } => (window.clone(), *groups),
+        Op::Dot { contract, batch, .. } => (product(graph, node, contract, batch)?, 1),
+        _ => return None,
+    };
+    let operands: Vec<_> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();
+    let fits = is_quantized(&operands, &node.types[0]) && uses[x.node as usize] == [1];
+    let scale = row_vector(graph, scale).filter(|_| fits)?;
+    Some(FusedContraction {
+        op: Op::QuantizedConv { window, groups, epilogue: Int8Epilogue::default() },
+        operands: node.inputs.clone(),
+        vectors: vec![scale],
+        second: None,
+        scope: node.scope,
     })
 }
 
-/// Match the convolution whose result is multiplied by a vector.
-fn scaled(graph: &Graph, x: Value, scale: Value) -> Option<FusedContraction> {
-    let node = graph.node(x.node);
-    let Op::Conv { window, groups, .. } = &node.op else { return None };
-    let operands: Vec<_> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();
-    is_quantized(&operands, &node.types[0]).then(|| FusedContraction {
-        op: Op::QuantizedConv { window: window.clone(), groups: *groups, epilogue: Int8Epilogue::default() },
-        operands: node.inputs.clone(),
-        vectors: vec![scale],
-        scope: node.scope,
-    })
+/// The window of a product of `[..., k]` and `[k, n]`. One row has a kernel of its own.
+fn product(graph: &Graph, node: &Node, contract: &[Vec<usize>; 2], batch: &[Vec<usize>; 2]) -> Option<Window> {
+    let [a, b] = [0, 1].map(|side| graph.type_of(node.inputs[side]));
+    let columns = *b.shape.last()?;
+    let plain = contract[0] == [a.rank().checked_sub(1)?] && contract[1] == [0] && batch[0].is_empty() && b.rank() == 2;
+    let window = Window { size: vec![], strides: vec![], padding: vec![], dilation: vec![] };
+    (plain && b.count() > 0 && node.types[0].count() > columns).then_some(window)
 }
 
 #[derive(Clone, Copy)]
@@ -82,7 +144,7 @@ enum Bound {
 }
 
 /// Match `convert(clamp(round(x * scale)))` to `int8`: x, the scale, and the range.
-fn rounding(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<(Value, Value, [i8; 2])> {
+pub(super) fn rounding(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<(Value, Value, [i8; 2])> {
     let node = graph.node(value.node);
     if !matches!(node.op, Op::Convert) || node.types[0].dtype != DType::I8 {
         return None;

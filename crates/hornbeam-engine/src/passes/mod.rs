@@ -1,8 +1,9 @@
 //! Passes from a decoded graph to one that is ready to be lowered.
 //!
 //! [`builder`] rewrites while nodes are added (folding, identities, common subexpressions), [`bias_relu`] fuses bias
-//! and relu into contractions, [`int8_epilogue`] what follows convolutions of integers, [`convolution`] fuses poolings and gradients of convolutions, [`fuse`] groups
-//! elementwise nodes and orders the groups, [`remat`] selects the values that groups recompute instead of storing.
+//! and relu into contractions, [`int8_padding`] and [`int8_epilogue`] what precedes and follows convolutions of integers,
+//! [`convolution`] fuses poolings and gradients of convolutions, [`fuse`] groups elementwise nodes and orders the groups,
+//! [`remat`] selects the values that groups recompute instead of storing.
 //! [`loop_operands`] spares loops copies of transposed operands.
 //! Of the lowered program, [`order`] moves instructions, and [`memory_budget`] repeats some.
 
@@ -11,6 +12,7 @@ pub mod builder;
 pub mod convolution;
 pub mod fuse;
 pub mod int8_epilogue;
+pub mod int8_padding;
 pub mod loop_operands;
 pub mod memory_budget;
 pub mod order;

@@ -46,7 +46,7 @@ pub fn check(op: &Op, inputs: &[&TensorType], outputs: &[TensorType]) -> Result<
         }
         Op::Rows(kernel) => rows::check(kernel, inputs, outputs),
         Op::ConvPool { .. } => windows::check_conv_pool(op, inputs, outputs),
-        Op::QuantizedConv { .. } => windows::check_quantized_conv(op, inputs, &outputs[0]),
+        Op::QuantizedConv { .. } => windows::check_quantized_conv(op, inputs, outputs),
         Op::ConvBackward { .. } => windows::check_conv_backward(op, inputs, outputs),
         Op::Recurrent(layer) => layer.check(inputs, outputs),
         Op::Attention(layer) => layer.check(inputs, outputs),
@@ -76,7 +76,7 @@ fn arity(op: &Op, received: usize) -> Result<usize> {
         Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } | Op::TriangularSolve { .. } | Op::Eig => 2,
         Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } => 2 + epilogue.bias as usize,
         Op::ConvPool { epilogue, .. } => 2 + epilogue.bias as usize,
-        Op::QuantizedConv { epilogue, .. } => 3 + epilogue.bias as usize + epilogue.rounded.is_some() as usize,
+        Op::QuantizedConv { epilogue: e, .. } => 3 + e.addend as usize + e.bias as usize + e.rounded.is_some() as usize,
         Op::ConvBackward { source, input, .. } => 2 + (*source != GradSource::Plain) as usize + *input as usize,
         Op::Pool { kind: PoolKind::MaxGather | PoolKind::MaxScatter, .. } => 2,
         Op::Concatenate { .. } | Op::DynamicSlice => received.max(1),
@@ -113,6 +113,7 @@ fn check_output_count(op: &Op, inputs: usize, outputs: usize) -> Result<()> {
         Op::Rows(RowKernel::RmsNormVjp { .. } | RowKernel::TopK { .. }) => 2,
         Op::Recurrent(_) | Op::Attention(_) => outputs, // checked with their types
         Op::Moments { .. } => 2,
+        Op::QuantizedConv { epilogue, .. } => epilogue.floats as usize + epilogue.rounded.is_some() as usize,
         _ => 1,
     };
     ensure!(outputs == expected, "{op:?} has {expected} results, {outputs} are declared");

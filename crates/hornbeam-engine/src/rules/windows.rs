@@ -3,7 +3,7 @@
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::gemm::MAX_STEPS;
 
-use super::contraction::{check_bias, is_quantized};
+use super::contraction::{self, check_bias, is_quantized};
 use super::{ensure, same, same_dtype};
 use crate::error::Result;
 use crate::graph::{Epilogue, GradSource, Op, PoolKind, Window};
@@ -41,10 +41,10 @@ pub fn window_output(window: &Window, input: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-/// True if integers are convolved: sums fit 32 bits, and there is one group, or one for each channel.
+/// True if integers are convolved: there are sums, which fit 32 bits, and there is one group, or one for each channel.
 pub fn multiplies_int8(groups: usize, steps: usize, kernel: &TensorType) -> bool {
     let depthwise = kernel.shape[kernel.rank() - 2] == 1 && kernel.shape[kernel.rank() - 1] == groups;
-    steps <= MAX_STEPS && (groups == 1 || depthwise)
+    (1..=MAX_STEPS).contains(&steps) && (groups == 1 || depthwise)
 }
 
 pub fn check_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
@@ -83,24 +83,43 @@ pub fn check_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
 }
 
 /// Check a convolution of `int8` with an epilogue.
-pub fn check_quantized_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
+pub fn check_quantized_conv(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<()> {
     let Op::QuantizedConv { window, groups, epilogue } = op else { unreachable!("called for one operation") };
     let conv = Op::Conv { window: window.clone(), groups: *groups, epilogue: Epilogue::default() };
-    let sums = TensorType::new(DType::F32, out.shape.clone());
-    ensure!(is_quantized(x, &sums), "{op:?} of {} and {}", x[0], x[1]);
-    check_conv(&conv, &x[..2], &sums)?;
-    let channels = out.shape[out.rank() - 1];
-    for (index, t) in x[2..].iter().enumerate() {
-        let count = if epilogue.rounded.is_some() && index == x.len() - 3 { 1 } else { channels };
-        ensure!(t.dtype == DType::F32 && t.shape == [count], "{op:?}: operand {} is {t}", index + 2);
+    let full = TensorType { dtype: DType::F32, ..convolved(window, x[0], &out[0]) };
+    ensure!(is_quantized(x, &full), "{op:?} of {} and {}", x[0], x[1]);
+    if window.size.is_empty() {
+        let last = x[0].rank() - 1;
+        let product =
+            Op::Dot { contract: [vec![last], vec![0]], batch: [vec![], vec![]], epilogue: Epilogue::default() };
+        ensure!(x[1].rank() == 2 && x[1].count() > 0 && *groups == 1, "{op:?} of {}", x[1]);
+        contraction::check(&product, &x[..2], &full)?;
+    } else {
+        check_conv(&conv, &x[..2], &full)?;
     }
-    let dtype = if epilogue.rounded.is_some() { DType::I8 } else { DType::F32 };
-    ensure!(out.dtype == dtype, "{op:?} returns {dtype}, declared is {out}");
+    ensure!(!epilogue.pooled || full.rank() == 4 && *groups == 1 && !epilogue.addend, "{op:?} cannot be pooled");
+    let mut sums = full;
+    if epilogue.pooled {
+        sums.shape[1..3].iter_mut().for_each(|extent| *extent /= 2);
+    }
+    let (addends, vectors) = x[2..].split_at(epilogue.addend as usize);
+    ensure!(addends.iter().all(|t| **t == sums), "{op:?} adds {} to {sums}", x[2]);
+    let channels = sums.shape[sums.rank() - 1];
+    for (index, t) in vectors.iter().enumerate() {
+        let count = if epilogue.rounded.is_some() && index == vectors.len() - 1 { 1 } else { channels };
+        ensure!(t.dtype == DType::F32 && t.shape == [count], "{op:?}: {t} in place of {count} numbers");
+    }
+    let rounded = TensorType::new(DType::I8, sums.shape.clone());
+    let types = [Some(sums).filter(|_| epilogue.floats), epilogue.rounded.map(|_| rounded)];
+    ensure!(types.into_iter().flatten().eq(out.iter().cloned()), "{op:?}: results");
     Ok(())
 }
 
 /// The type of a convolution of `input`, with the channels and the dtype of `like`.
 pub fn convolved(window: &Window, input: &TensorType, like: &TensorType) -> TensorType {
+    if window.size.is_empty() {
+        return like.clone();
+    }
     let spatial = &input.shape[1..input.rank().saturating_sub(1).max(1)];
     let mut shape = vec![input.shape[0]];
     shape.extend(window_output(window, &spatial[..spatial.len().min(window.size.len())]));

@@ -25,11 +25,11 @@ pub(super) fn forward(
     let wide = &*wide;
     let add = if wide.contains(&-128) { add_taps() } else { add_pairs() };
     let (inside, step) = (inside(shape), shape.strides[2] * channels);
-    run_blocks(pool, channels, WORK.div_ceil(shape.taps() * channels), end, result, &|pixels, y| {
+    run_blocks(pool, channels, WORK.div_ceil(shape.taps() * channels), end, result, &|pixels, finish| {
         with_local(|local| {
-            let taps = local.take::<usize>(2 * shape.taps());
-            let mut y = y.chunks_exact_mut(channels);
-            for pixels in by_row(shape, pixels.clone()) {
+            let (taps, sums) = local.take2::<usize, f32>(2 * shape.taps(), pixels.len() * channels);
+            let mut y = sums.chunks_exact_mut(channels);
+            for pixels in by_row(shape, pixels) {
                 let (mut count, mut followed) = (0, false);
                 for (column, pixel) in (pixels.start % shape.output[2]..).zip(pixels) {
                     let is_inside = inside.contains(&column);
@@ -44,6 +44,7 @@ pub(super) fn forward(
                     unsafe { add(x, wide, &taps[..2 * count], y) };
                 }
             }
+            finish(0..channels, sums, channels);
         });
     });
 }

@@ -1,27 +1,28 @@
 //! Convolutions of `int8`, summed in `int32` and returned as `float32`: inputs and weights of quantized layers.
 //!
-//! Blocks of pixels are gathered into rows and multiplied as [`crate::gemm::gemm_int8`] multiplies matrices. Sums of
-//! integers are exact in any order.
+//! The inputs of a block of pixels are copied into cache, with their padding, and multiplied from there by the kernels of
+//! [`crate::gemm::gemm_int8`]: the windows of a line overlap in memory. Sums of integers are exact in any order.
 
 mod depthwise;
-mod gather;
+mod finish;
+mod pooled;
+mod windows;
 
 use std::ops::Range;
 
 use super::ConvShape;
-use crate::gemm::quads::{kernel, pack_panel, panel_width, Kernel, Panel, MAX_STEPS, WIDTH};
+use crate::gemm::quads::{kernel, pack_panel, panel_len, panel_width, Panel, Rows, MAX_STEPS, WIDTH};
 use crate::gemm::FusedEpilogue;
-use crate::multiversion;
 use crate::pool::ThreadPool;
 use crate::scratch::{with_local, Scratch};
-use gather::gather_rows;
+use finish::run_blocks;
+use pooled::{pool_2x2, unpooled};
+use windows::{copy_line, run_lengths, Windows};
 
-/// Bytes that a block of rows and its result may take, so that both stay in cache.
-const BLOCK: usize = 1 << 18;
-/// Bounds of the rows of a block; multiples of 24, the rows of the widest tile.
-const ROWS: [usize; 2] = [24, 192];
-/// Channels that are scaled at once.
-const LANES: usize = 16;
+/// Bytes of the inputs of a block and of its sums for a panel, so that both stay in the first level of cache.
+const BLOCK: usize = 1 << 15;
+/// Bounds of the pixels of a block.
+const PIXELS: [usize; 2] = [96, 400];
 
 /// The weights of a convolution.
 #[derive(Clone, Copy)]
@@ -32,29 +33,23 @@ pub enum Int8Kernel<'a> {
     Packed(&'a [i32]),
 }
 
-/// The epilogue: `clamp(sum * scale + bias, low, high)`, with a scale and a bias of each channel.
+/// The epilogue: `clamp(sum * scale + bias + addend, low, high)`, with a scale and a bias of each channel.
+#[derive(Clone, Copy)]
 pub struct ScaleAndClamp<'a> {
     pub scale: &'a [f32],
     pub bias: Option<&'a [f32]>,
+    /// As long as the result.
+    pub addend: Option<&'a [f32]>,
     pub low: f32,
     pub high: f32,
-}
-
-impl ScaleAndClamp<'_> {
-    /// The biases of `N` channels. Adding -0 changes nothing.
-    #[inline(always)]
-    fn biases<const N: usize>(&self, first: usize) -> [f32; N] {
-        let biases = self.bias.and_then(|bias| bias[first..].first_chunk());
-        *biases.unwrap_or(&[-0.0; N])
-    }
 }
 
 /// The destination of the result.
 pub enum Int8Result<'a> {
     /// `fused` consumes it, if given; `to` then holds nothing.
     Floats { to: &'a mut [f32], fused: Option<&'a dyn FusedEpilogue<f32>> },
-    /// `clamp(round(result * scale))`.
-    Rounded { to: &'a mut [i8], scale: f32, range: [i8; 2] },
+    /// `clamp(round(result * scale))`, and the result itself to `floats`, if given.
+    Rounded { to: &'a mut [i8], scale: f32, range: [i8; 2], floats: Option<&'a mut [f32]> },
 }
 
 impl Int8Result<'_> {
@@ -68,7 +63,7 @@ impl Int8Result<'_> {
 
 /// Returns true if [`conv_int8`] computes the shape: one group, or one for each channel.
 pub fn has_int8(shape: &ConvShape) -> bool {
-    (shape.groups == 1 || is_depthwise(shape)) && steps(shape) <= MAX_STEPS
+    (shape.groups == 1 || is_depthwise(shape)) && (1..=MAX_STEPS).contains(&steps(shape))
 }
 
 fn is_depthwise(shape: &ConvShape) -> bool {
@@ -80,13 +75,15 @@ fn steps(shape: &ConvShape) -> usize {
     shape.taps() * shape.group_in()
 }
 
-/// Computes the convolution, in `int32`, and what follows it.
+/// Computes the convolution, in `int32`, and its epilogue. With `pooled`, `result` takes the maxima of 2x2 pixels.
 ///
 /// # Panics
-/// If the length of a slice does not fit the shape, or [`has_int8`] is false.
+/// If the length of a slice does not fit the shape, or [`has_int8`] is false. If pixels are pooled that have an addend, or
+/// of a convolution in groups.
 pub fn conv_int8(
     pool: &ThreadPool,
     shape: &ConvShape,
+    pooled: bool,
     x: &[i8],
     w: Int8Kernel,
     end: Option<&ScaleAndClamp>,
@@ -94,17 +91,26 @@ pub fn conv_int8(
     scratch: &mut Scratch,
 ) {
     assert!(has_int8(shape), "no kernel of int8 for {shape:?}");
-    shape.check(x.len(), shape.kernel_len(), result.len());
+    // The pixels that are needed.
+    let shape = &if pooled { unpooled(shape) } else { *shape };
+    let unpooled = if pooled { 4 } else { 1 };
+    shape.check(x.len(), shape.kernel_len(), result.len() * unpooled);
+    let has_addend = end.is_some_and(|end| end.addend.is_some());
+    assert!(!pooled || shape.groups == 1 && !has_addend, "no pooling of {shape:?}");
     let channels = shape.out_channels;
-    assert!(
-        end.is_none_or(|end| end.scale.len() == channels && end.bias.is_none_or(|bias| bias.len() == channels)),
-        "expected one scale and bias per output channel"
-    );
+    if let Some(end) = end {
+        let biases = end.bias.map_or(channels, <[f32]>::len);
+        assert!(end.scale.len() == channels && biases == channels, "expected one scale and bias per output channel");
+        assert_eq!(end.addend.map_or(result.len(), <[f32]>::len), result.len(), "the length of the addend");
+    }
+    if let Int8Result::Rounded { floats: Some(floats), .. } = &result {
+        assert_eq!(floats.len(), result.len(), "the length of the floats");
+    }
     if result.len() == 0 {
         return;
     }
     match w {
-        Int8Kernel::Packed(packed) => product(pool, shape, x, packed, end, result),
+        Int8Kernel::Packed(packed) => product(pool, shape, pooled, x, packed, end, result),
         Int8Kernel::Taps(taps) => {
             assert_eq!(taps.len(), shape.kernel_len(), "the length of w does not fit {shape:?}");
             match packed_int8_len(shape) {
@@ -112,100 +118,19 @@ pub fn conv_int8(
                 Some(len) => {
                     let packed = scratch.take::<i32>(len);
                     pack_int8(pool, shape, taps, packed);
-                    product(pool, shape, x, packed, end, result)
+                    product(pool, shape, pooled, x, packed, end, result)
                 }
             }
         }
-    }
-}
-
-/// Runs `compute(pixels, sums)` on blocks of `rows` pixels, and what follows.
-fn run_blocks(
-    pool: &ThreadPool,
-    channels: usize,
-    rows: usize,
-    end: Option<&ScaleAndClamp>,
-    result: Int8Result,
-    compute: &(dyn Fn(Range<usize>, &mut [f32]) + Sync),
-) {
-    let (scale_and_clamp, round) = (scale_and_clamp(), round());
-    let pixels = |block: usize, len: usize| block * rows..block * rows + len / channels;
-    let floats = |pixels: Range<usize>, to: &mut [f32]| {
-        compute(pixels, to);
-        if let Some(end) = end {
-            // SAFETY: the kernel is compiled for this machine and has no other precondition.
-            unsafe { scale_and_clamp(to, end) };
-        }
-    };
-    match result {
-        Int8Result::Floats { to, fused: None } => {
-            pool.run_chunks(to, rows * channels, &|block, to| floats(pixels(block, to.len()), to));
-        }
-        Int8Result::Floats { to, fused: Some(fused) } => pool.run_chunks(to, rows * channels, &|block, to| {
-            with_local(|local| {
-                let own = local.take::<f32>(to.len());
-                floats(pixels(block, to.len()), own);
-                fused.apply(block * rows * channels, own);
-            });
-        }),
-        Int8Result::Rounded { to, scale, range } => pool.run_chunks(to, rows * channels, &|block, to| {
-            with_local(|local| {
-                let own = local.take::<f32>(to.len());
-                floats(pixels(block, to.len()), own);
-                // SAFETY: as above.
-                unsafe { round(own, scale, range, to) };
-            });
-        }),
-    }
-}
-
-multiversion! {
-    /// Applies what follows to whole pixels.
-    unsafe fn scale_and_clamp[S](y: &mut [f32], end: &ScaleAndClamp) {
-        let (scales, rest) = end.scale.as_chunks::<LANES>();
-        let apply = |y: f32, scale: f32, bias: f32| clamped(y * scale + bias, end.low, end.high);
-        for y in y.chunks_exact_mut(end.scale.len()) {
-            let (vectors, last) = y.as_chunks_mut::<LANES>();
-            for (part, (y, scale)) in vectors.iter_mut().zip(scales).enumerate() {
-                // Copies, which the compiler knows not to overlap.
-                let (mut own, scale, bias) = (*y, *scale, end.biases::<LANES>(part * LANES));
-                for j in 0..LANES {
-                    own[j] = apply(own[j], scale[j], bias[j]);
-                }
-                *y = own;
-            }
-            let first = vectors.len() * LANES;
-            for (j, (y, scale)) in last.iter_mut().zip(rest).enumerate() {
-                *y = apply(*y, *scale, end.biases::<1>(first + j)[0]);
-            }
-        }
-    }
-
-    unsafe fn round[S](x: &[f32], scale: f32, range: [i8; 2], to: &mut [i8]) {
-        let [low, high] = range.map(f32::from);
-        for (to, x) in to.iter_mut().zip(x) {
-            let rounded = clamped((x * scale).round_ties_even(), low, high);
-            // SAFETY: in the range of `i8`, as `clamped` returns no NaN.
-            *to = unsafe { rounded.to_int_unchecked::<i32>() } as i8;
-        }
-    }
-}
-
-/// As `f32::clamp`, but `low` for NaN.
-#[inline(always)]
-fn clamped(x: f32, low: f32, high: f32) -> f32 {
-    let raised = if x > low { x } else { low };
-    if raised < high {
-        raised
-    } else {
-        high
     }
 }
 
 /// The length of packed weights; `None` if they are read as they are.
 pub fn packed_int8_len(shape: &ConvShape) -> Option<usize> {
-    let (full, rest) = (shape.out_channels / WIDTH * WIDTH, shape.out_channels % WIDTH);
-    (shape.groups == 1).then(|| steps(shape).div_ceil(4) * (full + panel_width(rest)))
+    let (n, [run, runs]) = (shape.out_channels, run_lengths(shape));
+    let last = n % WIDTH;
+    let rest = if last > 0 { panel_len(runs, run, panel_width(last)) } else { 0 };
+    (shape.groups == 1).then(|| n / WIDTH * panel_len(runs, run, WIDTH) + rest)
 }
 
 /// Packs weights `[steps, O]` into panels of quads.
@@ -213,56 +138,69 @@ pub fn packed_int8_len(shape: &ConvShape) -> Option<usize> {
 /// # Panics
 /// If the length of a slice does not fit the shape.
 pub fn pack_int8(pool: &ThreadPool, shape: &ConvShape, w: &[i8], to: &mut [i32]) {
-    let (k, n) = (steps(shape), shape.out_channels);
-    assert_eq!((w.len(), Some(to.len())), (k * n, packed_int8_len(shape)), "lengths do not fit {shape:?}");
+    let (n, [run, runs]) = (shape.out_channels, run_lengths(shape));
+    assert_eq!((w.len(), Some(to.len())), (steps(shape) * n, packed_int8_len(shape)), "lengths do not fit {shape:?}");
     let pack_panel = pack_panel();
-    pool.run_chunks(to, k.div_ceil(4) * WIDTH, &|panel, to| {
-        let column = panel * WIDTH;
+    pool.run_chunks(to, panel_len(runs, run, WIDTH), &|panel, to| {
+        let (from, columns) = (w.as_ptr().wrapping_add(panel * WIDTH), WIDTH.min(n - panel * WIDTH));
         // SAFETY: the slice holds the steps and columns, and the kernel is compiled for this machine.
-        unsafe { pack_panel(w[column..].as_ptr(), n as isize, 1, k, WIDTH.min(n - column), to) };
+        unsafe { pack_panel(from, n as isize, 1, runs, run, columns, to) };
     });
 }
 
 fn product(
     pool: &ThreadPool,
     shape: &ConvShape,
+    pooled: bool,
     x: &[i8],
     packed: &[i32],
     end: Option<&ScaleAndClamp>,
     result: Int8Result,
 ) {
     let n = shape.out_channels;
-    let quads = steps(shape).div_ceil(4);
-    let fitting = (BLOCK / (4 * (quads + n))).min((result.len() / n).div_ceil(pool.threads()));
-    let rows = fitting.clamp(ROWS[0], ROWS[1]) / ROWS[0] * ROWS[0];
-    let (gather, kernel) = (gather_rows(), kernel());
-    run_blocks(pool, n, rows, end, result, &|pixels, y| {
+    let factor = if pooled { 4 } else { 1 };
+    let rows = block_pixels(shape, factor * result.len() / n, pool.threads());
+    let rows = if pooled { rows.next_multiple_of(2 * shape.output[2]) } else { rows };
+    let scale = end.filter(|_| pooled).map(|end| end.scale);
+    let (windows, copy_line, kernel) = (Windows::new(shape, rows), copy_line(), kernel());
+    let pool_2x2 = pool_2x2();
+    let quads = windows.run.div_ceil(4);
+    run_blocks(pool, n, rows / factor, end, result, &|pixels, finish| {
+        let pixels = factor * pixels.start..factor * pixels.end;
         with_local(|local| {
-            let (words, sums) = local.take2::<i32, f32>(pixels.len() * quads, pixels.len() * WIDTH);
-            // SAFETY: the kernel is compiled for this machine and has no other precondition.
-            unsafe { gather(shape, x, pixels, words) };
-            multiply(kernel, words, quads, packed, sums, y, n);
+            let copied = windows.copied_len(pixels.clone());
+            let (bytes, starts, sums) = local.take3::<u8, usize, f32>(copied, pixels.len(), pixels.len() * WIDTH);
+            windows.copy(copy_line, x, pixels, bytes, starts);
+            let rows = Rows { bytes, starts, runs: &windows.runs, quads };
+            let mut packed = packed;
+            for column in (0..n).step_by(WIDTH) {
+                let columns = WIDTH.min(n - column);
+                let width = panel_width(columns);
+                let (words, rest) = packed.split_at(panel_len(windows.runs.len(), windows.run, width));
+                packed = rest;
+                let sums = &mut sums[..starts.len() * width];
+                // SAFETY: the kernel is compiled for this machine and checks the lengths.
+                unsafe { kernel(&rows, &Panel { words, columns, width }, sums, width) };
+                if pooled {
+                    let scale = scale.map(|scale| &scale[column..column + columns]);
+                    // SAFETY: the kernel is compiled for this machine and has no other precondition.
+                    unsafe { pool_2x2(sums, width, shape.output[2], scale) };
+                }
+                finish(column..column + columns, &sums[..starts.len() / factor * width], width);
+            }
         });
     });
 }
 
-/// Computes the rows `y`, `[rows][n]`, panel by panel.
-fn multiply(kernel: Kernel, words: &[i32], quads: usize, packed: &[i32], sums: &mut [f32], y: &mut [f32], n: usize) {
-    let rows = y.len() / n;
-    for column in (0..n).step_by(WIDTH) {
-        let columns = WIDTH.min(n - column);
-        let width = panel_width(columns);
-        let panel = Panel { a: words, b: &packed[column * quads..][..width * quads], quads, width };
-        if width == n {
-            // SAFETY: the kernel is compiled for this machine and checks the lengths.
-            return unsafe { kernel(&panel, y) };
-        }
-        let sums = &mut sums[..rows * width];
-        // SAFETY: as above.
-        unsafe { kernel(&panel, sums) };
-        for (y, sums) in y.chunks_exact_mut(n).zip(sums.chunks_exact(width)) {
-            y[column..column + columns].copy_from_slice(&sums[..columns]);
-        }
+/// The pixels of a block: whole images, lines, or a part of a line.
+fn block_pixels(shape: &ConvShape, pixels: usize, threads: usize) -> usize {
+    let [_, height, width] = shape.output;
+    let bytes = shape.in_channels * shape.strides[1] * shape.strides[2] + 4 * WIDTH.min(shape.out_channels);
+    let fitting = (BLOCK / bytes).clamp(PIXELS[0], PIXELS[1]).min(pixels.div_ceil(threads).max(PIXELS[0]));
+    match fitting / (width * height) {
+        0 if fitting < width => fitting,
+        0 => width * height.div_ceil(height.div_ceil(fitting / width)),
+        slices => slices * width * height,
     }
 }
 

@@ -1,0 +1,155 @@
+//! The epilogue, on sums in cache: scale, bias, addend, bounds and rounding.
+
+use std::ops::Range;
+
+use super::{Int8Result, ScaleAndClamp};
+use crate::multiversion;
+use crate::pool::{SharedMut, ThreadPool};
+use crate::scratch::with_local;
+
+/// Channels that are computed at once.
+const LANES: usize = 16;
+
+/// Takes the sums of all pixels of a block for some channels, `[pixels][stride]`.
+pub(super) type Finish<'a> = dyn FnMut(Range<usize>, &[f32], usize) + 'a;
+
+/// Runs `compute(pixels, finish)` on blocks of `rows` pixels. It calls `finish` once for each channel.
+pub(super) fn run_blocks(
+    pool: &ThreadPool,
+    channels: usize,
+    rows: usize,
+    end: Option<&ScaleAndClamp>,
+    mut result: Int8Result,
+    compute: &(dyn Fn(Range<usize>, &mut Finish) + Sync),
+) {
+    let finish = finish();
+    let pixels = result.len() / channels;
+    let (mut round, mut fused) = ((0.0, [0.0; 2]), None);
+    let (floats, integers) = match &mut result {
+        Int8Result::Floats { to, fused: consumer } => {
+            fused = *consumer;
+            (Some(SharedMut::new(to)), None)
+        }
+        Int8Result::Rounded { to, scale, range, floats } => {
+            round = (*scale, range.map(f32::from));
+            (floats.as_mut().map(|floats| SharedMut::new(floats)), Some(SharedMut::new(to)))
+        }
+    };
+    pool.run(pixels.div_ceil(rows), &|block| {
+        let pixels = block * rows..((block + 1) * rows).min(pixels);
+        let elements = pixels.start * channels..pixels.end * channels;
+        // SAFETY: blocks are disjoint.
+        let integers = integers.as_ref().map(|to| unsafe { to.range(elements.clone()) });
+        let addend = end.and_then(|end| end.addend).map(|addend| &addend[elements.clone()]);
+        let run = |floats: Option<&mut [f32]>| {
+            let mut block = Block { channels, addend, floats, integers, round };
+            compute(pixels.clone(), &mut |columns, sums, stride| {
+                // SAFETY: the kernel is compiled for this machine and has no other precondition.
+                unsafe { finish(columns, sums, stride, end, &mut block) };
+            });
+        };
+        match fused {
+            // SAFETY: as above.
+            None => run(floats.as_ref().map(|to| unsafe { to.range(elements.clone()) })),
+            Some(fused) => with_local(|local| {
+                let own = local.take::<f32>(elements.len());
+                run(Some(&mut *own));
+                fused.apply(elements.start, own);
+            }),
+        }
+    });
+}
+
+/// The results of a block of pixels, `[pixels][channels]`, and the addends.
+struct Block<'a> {
+    channels: usize,
+    addend: Option<&'a [f32]>,
+    floats: Option<&'a mut [f32]>,
+    integers: Option<&'a mut [i8]>,
+    /// Scale and range of the integers.
+    round: (f32, [f32; 2]),
+}
+
+multiversion! {
+    unsafe fn finish[S](
+        columns: Range<usize>, sums: &[f32], stride: usize, end: Option<&ScaleAndClamp>, block: &mut Block,
+    ) {
+        let mut column = 0;
+        while columns.len() - column >= LANES {
+            finish_columns::<LANES>(&sums[column..], stride, columns.start + column, end, block);
+            column += LANES;
+        }
+        while columns.len() - column >= 4 {
+            finish_columns::<4>(&sums[column..], stride, columns.start + column, end, block);
+            column += 4;
+        }
+        while column < columns.len() {
+            finish_columns::<1>(&sums[column..], stride, columns.start + column, end, block);
+            column += 1;
+        }
+    }
+}
+
+/// Computes `N` channels from `channel` on of all pixels. Arrays are changed by loops, as the code of `map` is not compiled
+/// for the instruction set.
+#[inline(always)]
+fn finish_columns<const N: usize>(
+    sums: &[f32],
+    stride: usize,
+    channel: usize,
+    end: Option<&ScaleAndClamp>,
+    block: &mut Block,
+) {
+    // Multiplying by 1 and adding -0 change nothing.
+    let (mut scale, mut bias, mut bounds) = ([1.0; N], [-0.0; N], [f32::NEG_INFINITY, f32::INFINITY]);
+    if let Some(end) = end {
+        (scale, bounds) = (part(end.scale, channel), [end.low, end.high]);
+        bias = end.bias.map_or(bias, |bias| part(bias, channel));
+    }
+    let (addend, (round, range)) = (block.addend, block.round);
+    let (mut floats, mut integers) = (block.floats.as_deref_mut(), block.integers.as_deref_mut());
+    for (pixel, sums) in sums.chunks(stride).enumerate() {
+        let at = pixel * block.channels + channel;
+        let mut own: [f32; N] = part(sums, 0);
+        for j in 0..N {
+            own[j] = own[j] * scale[j] + bias[j];
+        }
+        if let Some(addend) = addend {
+            let addend: [f32; N] = part(addend, at);
+            for j in 0..N {
+                own[j] += addend[j];
+            }
+        }
+        for x in &mut own {
+            *x = clamped(*x, bounds);
+        }
+        if let Some(floats) = &mut floats {
+            floats[at..at + N].copy_from_slice(&own);
+        }
+        if let Some(to) = &mut integers {
+            let mut rounded = [0; N];
+            for j in 0..N {
+                // SAFETY: in the range of `i8`, as `clamped` returns no NaN.
+                rounded[j] =
+                    unsafe { clamped((own[j] * round).round_ties_even(), range).to_int_unchecked::<i32>() } as i8;
+            }
+            to[at..at + N].copy_from_slice(&rounded);
+        }
+    }
+}
+
+#[inline(always)]
+fn part<const N: usize>(from: &[f32], start: usize) -> [f32; N] {
+    *from[start..].first_chunk().unwrap_or_else(|| unreachable!("slices hold all channels"))
+}
+
+/// As `f32::clamp`, but `low` for NaN.
+#[inline(always)]
+fn clamped(x: f32, [low, high]: [f32; 2]) -> f32 {
+    let raised = if x > low { x } else { low };
+    if raised < high {
+        raised
+    } else {
+        high
+    }
+}
