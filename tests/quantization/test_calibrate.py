@@ -115,7 +115,7 @@ def test_convolutions_are_exact_in_integers(kind: str, options: dict[str, Any]) 
 
 
 def chain() -> hb.Model:
-    """Return an untrained model in which convolutions follow each other directly, and after a residual."""
+    """Return an untrained model with all that the native engine does in one pass with sums of integers."""
     hb.utils.set_random_seed(3)
     inputs = hb.Input((9, 9, 5))
     x = layers.ReLU(1.0)(layers.Conv2D(24, 3, padding="same", bias_initializer="normal")(inputs))
@@ -123,7 +123,9 @@ def chain() -> hb.Model:
     skip = x = layers.Conv2D(24, 1, activation="linear", use_bias=False)(x)
     x = layers.Conv2D(24, 3, padding="same", activation="relu")(x)
     x = layers.ReLU()(layers.Add()([layers.Conv2D(24, 3, padding="same")(x), skip]))
-    return hb.Model(inputs, layers.Conv2D(70, 3, strides=2)(x))
+    x = layers.Conv2D(40, 2)(layers.ZeroPadding2D(((1, 2), (0, 1)))(x))
+    x = layers.MaxPooling2D()(layers.ReLU()(x))
+    return hb.Model(inputs, layers.Dense(7)(layers.Conv2D(70, 3)(x)))
 
 
 def test_results_are_those_of_the_reference_engine() -> None:
@@ -133,9 +135,12 @@ def test_results_are_those_of_the_reference_engine() -> None:
     with fresh_steps(small) as compiled:
         native = small.predict_on_batch(x)
         text = "".join(executable.text for executable in compiled.values())
-    # By the text, six convolutions are of integers, and three write integers.
-    assert text.count("quantized_conv") == 6
-    assert text.count("+round") == 3
+    # By the text, seven convolutions and a product are of integers, and all but the last write integers.
+    assert text.count("quantized_conv") == 8
+    assert text.count("+round") == 7
+    assert text.count("+addend") == text.count("+pool") == 1
+    assert "max_pool" not in text
+    assert "pad(" not in text
     previous = hb.engines.current_engine().name
     hb.engines.set_engine("reference")
     try:
