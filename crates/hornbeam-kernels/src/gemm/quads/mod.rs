@@ -255,6 +255,37 @@ mod tests {
         }
     }
 
+    /// Of the kernels for an instruction set, machines with VNNI choose one.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn all_kernels_agree() {
+        let kernels: [(bool, Kernel); 3] = [
+            (Isa::Avx2.is_available(), x86::avx2),
+            (is_x86_feature_detected!("avxvnni"), x86::avx_vnni),
+            (Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"), x86::avx512_vnni),
+        ];
+        let (k, bytes) = (11, bytes(3000, 5));
+        let a: Vec<u8> = bytes.iter().map(|&byte| byte as u8).collect();
+        for (columns, count) in [(32, 31), (27, 6), (16, 50), (5, 1)] {
+            let starts: Vec<usize> = (0..count).map(|row| 7 * row).collect();
+            let rows = Rows { bytes: &a, starts: &starts, runs: &[0, 40, 1000], quads: 3 };
+            let width = panel_width(columns);
+            let mut words = vec![0; panel_len(3, k, width)];
+            // SAFETY: B holds 33 rows of 40 columns, and the kernel is compiled for this machine.
+            unsafe { pack_panel()(bytes.as_ptr(), 40, 1, 3, k, columns, &mut words) };
+            let panel = Panel { words: &words, columns, width };
+            let mut want = vec![f32::NAN; count * 33];
+            // SAFETY: every CPU has the instructions.
+            unsafe { rows::portable(&rows, &panel, &mut want, 33) };
+            for (_, kernel) in kernels.iter().filter(|(available, _)| *available) {
+                let mut c = vec![f32::NAN; count * 33];
+                // SAFETY: the CPU has the instructions.
+                unsafe { kernel(&rows, &panel, &mut c, 33) };
+                assert!(c.iter().zip(&want).all(|(c, want)| c.to_bits() == want.to_bits()), "{columns} columns");
+            }
+        }
+    }
+
     #[test]
     fn the_largest_sums_fit() {
         let (k, pool) = (MAX_STEPS, ThreadPool::new(1));
