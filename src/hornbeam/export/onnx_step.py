@@ -15,23 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.config import floatx
-from hornbeam.core.jit import Traced, trace_function
-from hornbeam.diagnostics.capture import preserve_rng_state
+from hornbeam.core.jit import Traced
 from hornbeam.export.onnx import OPSET, check_size, constants, drop_unused
-from hornbeam.export.signature import check_graph, signature_of
-from hornbeam.export.unknown_sizes import ExportTrace, input_types, trace_for_export
+from hornbeam.export.training_step import (
+    batch_names,
+    batch_signature,
+    check_trainable,
+    shape_and_dtype,
+    state_names,
+    traced_step,
+)
+from hornbeam.export.unknown_sizes import ExportTrace, input_types
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
-from hornbeam.ir.types import TensorType
-from hornbeam.layers.input_spec import InputSpec
 from hornbeam.saving.files import replace_file
-from hornbeam.saving.model_parts import named_parts, weight_names
-from hornbeam.training.check_labels import loss_axis, loss_kind
-from hornbeam.training.loop import checked_logs
-from hornbeam.training.outputs import Outputs, unique_names
+from hornbeam.training.outputs import unique_names
 from hornbeam.training.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
-from hornbeam.training.step import with_floatx
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -103,33 +102,17 @@ def onnx_step(
     model: Model, input_signature: Tree = None, batch_size: int | None = None, file: str = "step.onnx"
 ) -> Any:
     """Return a training step as an `onnx.ModelProto`; `file` is its name in the doc string."""
-    model._require_compiled("export")
-    if model.optimizer is None:
-        raise ValueError(f"{model.describe()} is compiled without an optimizer: it has no training step")
-    check_graph(model)
-    batch = _signature(model) if input_signature is None else tuple(input_signature)
+    check_trainable(model)
+    batch = batch_signature(model) if input_signature is None else tuple(input_signature)
     data = pack_x_y_sample_weight(*unpack_x_y_sample_weight(batch))
-    specs = [_shape_and_dtype(spec, batch_size) for spec in tree.flatten(data)]
-    trace = _traced(model, data, input_types(specs))
-    step = _Step(model, trace.traced, _batch_names(model, batch))
+    specs = [shape_and_dtype(spec, batch_size) for spec in tree.flatten(data)]
+    trace = traced_step(model, data, input_types(specs))
+    step = _Step(model, trace.traced, batch_names(model, batch))
     proto = step.emit(trace)
     drop_unused(proto, step.names.values())
     check_size(model, proto)
     step.describe(proto, file)
     return proto
-
-
-def _traced(model: Model, data: Any, types: list[TensorType]) -> ExportTrace:
-    """Trace a training step that resets its metrics first."""
-
-    def step(*arrays: Any) -> Any:
-        model.reset_metrics()
-        batch = tree.pack_sequence_as(data, list(arrays))
-        return checked_logs(model.train_step(with_floatx(batch)), "train")
-
-    with preserve_rng_state():
-        trace_function(step, types)  # builds the model and the optimizer, which makes further variables
-        return trace_for_export(step, types, f"a training step of {model.describe()}")
 
 
 class _Step:
@@ -138,7 +121,7 @@ class _Step:
     def __init__(self, model: Model, traced: Traced, batch: Sequence[str]) -> None:
         self._model = model
         self._metric_variables = {id(variable) for variable in model.metrics_variables}
-        self._state_names = _state_names(model)
+        self._state_names = state_names(model)
         logs = ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(traced.result)]
         state = [v for v in traced.variables if id(v) not in self._metric_variables]
         names = unique_names([*batch, *logs, *(self._state_names.get(id(v), v.path) for v in state)])
@@ -193,76 +176,3 @@ class _Step:
         helper.set_model_props(
             proto, {"hornbeam.batch": json.dumps(self.batch), "hornbeam.state": json.dumps(fed)}
         )
-
-
-# -- names ---------------------------------------------------------------------------------------------------
-
-
-def _batch_names(model: Model, batch: Sequence[Any]) -> list[str]:
-    """Return names for the arrays of (x, y, sample_weight)."""
-    names = []
-    for kind, structure in zip(("x", "y", "sample_weight"), batch, strict=False):
-        paths = [path for path, leaf in tree.flatten_with_path(structure) if leaf is not None]
-        input_names = getattr(model, "input_names", None) if kind == "x" else None
-        if input_names is not None and len(input_names) == len(paths):
-            names += input_names
-        else:
-            names += ["_".join([kind, *map(str, path)]) for path in paths]
-    return names
-
-
-def _state_names(model: Model) -> dict[int, str]:
-    """Return names of a model's variables by `id`: weights as in files, and slots of the optimizer."""
-    weights = {id(variable): name for name, variable in weight_names(model)}
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    slots = {
-        id(slot_variable): f"optimizer/{weights.get(id(variable), variable.path)}/{slot}"
-        for slot, column in optimizer._slots.items()
-        for variable, slot_variable in column.items()
-    }
-    others = {
-        id(variable): f"{path}/{variable.name.removeprefix('seed_generator_')}"
-        for path, part in named_parts(model)
-        if part.layer is None
-        for variable in part.variables
-    }
-    return {**others, **weights, **slots}
-
-
-# -- shapes --------------------------------------------------------------------------------------------------
-
-
-def _shape_and_dtype(spec: Tree, rows: int | None) -> tuple[tuple[int | None, ...], str]:
-    shape = tuple(spec.shape)
-    return (rows, *shape[1:]) if shape[:1] == (None,) else shape, str(spec.dtype or floatx())
-
-
-def _signature(model: Model) -> tuple[Any, Any]:
-    """Return the model's inputs, and the targets that its losses expect (None without losses)."""
-    if model.built and getattr(model, "_symbolic_inputs", None) is None:
-        raise ValueError(
-            f"the inputs of {model.describe()} are unknown. Pass export() an input_signature (x, y), such as "
-            "(hornbeam.InputSpec(shape=(None, 3)), hornbeam.InputSpec(shape=(None, 1)))."
-        )
-    (x,) = signature_of(model)
-    losses = model._training_state.losses
-    assert losses is not None
-    if losses.spec is None:
-        return x, None
-    outputs = Outputs(model.output, model.output_names)
-    losses.build(outputs)
-    targets = {
-        name: _target(loss, output)
-        for name, loss, output in zip(outputs.names, losses.by_output, outputs.tensors, strict=True)
-        if loss is not None
-    }
-    return x, next(iter(targets.values())) if outputs.single else targets
-
-
-def _target(loss: Any, output: Any) -> InputSpec:
-    """Return the InputSpec of the targets of a loss for an output."""
-    shape = list(output.shape)
-    if loss_kind(loss) != "sparse":
-        return InputSpec(shape=shape, dtype=floatx())
-    del shape[loss_axis(loss)]
-    return InputSpec(shape=shape, dtype="int64")
