@@ -109,7 +109,7 @@ def check_format(format: str, options: Iterable[str] = (), training: bool = Fals
             f"export(format={format!r}) is not in this version of Hornbeam.{hint} The format may be one of "
             f"{', '.join(FORMATS)}, and save() writes .keras files"
         )
-    known = () if training else FORMATS[format].options
+    known = () if training and format != "hornbeam" else FORMATS[format].options
     unknown = [name for name in options if name not in known]
     if unknown:
         takes = f"takes {', '.join(known)}" if known else "takes no further arguments"
@@ -127,13 +127,20 @@ def export_step(
     verbose: bool | None,
     input_signature: Tree,
     batch_size: int | None,
+    options: dict[str, Any],
 ) -> None:
-    """Write one training step: `Model.export(training=True)`."""
-    if format != "onnx":
-        raise ValueError(f'training=True needs format="onnx", got format={format!r}')
-    from hornbeam.export.onnx_step import export_onnx_step
+    """Write a training step: `Model.export(training=True)`."""
+    check_format(format, options, training=True)
+    if format == "onnx":
+        from hornbeam.export.onnx_step import export_onnx_step
 
-    written = export_onnx_step(model, filepath, input_signature, batch_size)
+        written = export_onnx_step(model, filepath, input_signature, batch_size)
+    elif format == "hornbeam":
+        from hornbeam.export.frozen_training import export_frozen_training
+
+        written = export_frozen_training(model, filepath, input_signature, batch_size, **options)
+    else:
+        raise ValueError(f'training=True needs format="onnx" or "hornbeam", got format={format!r}')
     if verbose is not False:
         print(f"Saved to {written}")
 

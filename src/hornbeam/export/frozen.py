@@ -19,6 +19,8 @@ from hornbeam.export.signature import check_graph, names_of, outside_dtype, sign
 from hornbeam.export.text_inputs import TEXT, split_text
 from hornbeam.export.unknown_sizes import ExportTrace, input_types, refuse_updates, trace_for_export
 from hornbeam.ir.complex_pairs import lower
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.node import placeholder
 from hornbeam.ir.sizes import SymbolicSize
 from hornbeam.ir.types import TensorType, is_complex
 from hornbeam.saving.files import replace_file
@@ -28,6 +30,7 @@ from hornbeam.training.outputs import unique_names
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
+    from hornbeam.core.variable import Variable
     from hornbeam.models import Model
 
 VERSION = 1
@@ -187,6 +190,54 @@ class FrozenArchive:
             "outputs": _specs(every[len(names) :], self._outputs[signature]),
             "weights": weights,
             "constants": constants,
+        }
+
+    def add_step(
+        self, signature: str, trace: ExportTrace, batch: Sequence[str], state: Mapping[str, Variable]
+    ) -> None:
+        """Add a function that takes the values of variables and returns the new ones.
+
+        Args:
+            signature: Its name.
+            trace: The function: from the batch to a dict of logs.
+            batch: Names of its arguments.
+            state: Variables by name, among them all that it reads. Each is an input; the new value of one
+                that it assigns is the output "<name>.next".
+        """
+        traced, inputs = trace.traced, trace.graph.inputs
+        read = dict(zip(traced.variables, inputs, strict=False))
+        changed = dict(zip(traced.updated, trace.graph.outputs, strict=False))
+        arguments = inputs[len(inputs) - len(batch) :]
+        values = [read.get(v) or placeholder(v.type, 0) for v in state.values()]
+        updated = {f"{name}.next": changed[v] for name, v in state.items() if v in changed}
+        graph = Graph((*trace.constants, *arguments, *values), (*traced.outputs, *updated.values()))
+        graph = lower(graph)
+        self._engine.check(graph)
+        ends = [[n._single() for n in nodes] for nodes in ((*arguments, *values), graph.outputs)]
+        _refuse_complex(f"{self.model.describe()}, {signature}", [*ends[0], *ends[1]])
+        evaluate(trace.constants)
+        known = [self._engine.get(buffer_of(node, self._engine)) for node in trace.constants]
+        constants: list[_native.Buffer] = []
+        text = encode(graph, constants).encode()
+        logs = ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(traced.result)]
+        self._tensors[f"graph/{signature}"] = ("uint8", (len(text),), text)
+        self.signatures[signature] = {
+            "inputs": _specs([*batch, *state], ends[0]),
+            "outputs": _specs([*logs, *updated], ends[1]),
+            "weights": [self._tensor("constant", array) for array in known],
+            "constants": [self._tensor("constant", self._engine.get(c)) for c in constants],
+        }
+
+    def add_values(self, signature: str, values: Mapping[str, np.ndarray]) -> None:
+        """Add a function without arguments that returns arrays, by name."""
+        nodes = [placeholder(TensorType(x.shape, x.dtype.name), 0) for x in values.values()]
+        text = encode(Graph(nodes, nodes), []).encode()
+        self._tensors[f"graph/{signature}"] = ("uint8", (len(text),), text)
+        self.signatures[signature] = {
+            "inputs": [],
+            "outputs": _specs(list(values), [node._single() for node in nodes]),
+            "weights": [self._tensor(name, array) for name, array in values.items()],
+            "constants": [],
         }
 
     def _planned(self, trace: ExportTrace) -> tuple[list[str], list[str], bytes]:

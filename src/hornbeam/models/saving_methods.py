@@ -148,8 +148,8 @@ class SavingMethods:
                 `training`, `(x, y)`: by default the model's inputs, and targets of the shapes that its
                 losses need.
             training: With "onnx" and a file that ends in ".onnx", write one training step: forward pass,
-                backward pass and the optimizer's update (see docs/saving.md). The model must be compiled, and
-                stays as it is.
+                backward pass and the optimizer's update (see docs/saving.md). With "hornbeam", write such a
+                step beside the inference (docs/frozen.md). The model must be compiled, and stays as it is.
             batch_size: Rows of a training batch, None for any number.
             **kwargs: With "onnx", `opset_version`, the version of its operators (17 to 28; 20 by default,
                 which runtimes of recent years have; attention is one operator from 23 on);
@@ -168,12 +168,11 @@ class SavingMethods:
         Example:
             >>> model.export("step.onnx", format="onnx", training=True)  # doctest: +SKIP
         """
-        from hornbeam.export import check_format, export_model, export_step
+        from hornbeam.export import export_model, export_step
 
         model = cast("Model", self)
         if training:
-            check_format(format, kwargs, training)
-            export_step(model, filepath, format, verbose, input_signature, batch_size)
+            export_step(model, filepath, format, verbose, input_signature, batch_size, kwargs)
         elif batch_size is not None:
             raise ValueError(
                 "batch_size needs training=True. For inference fix the batch size in input_signature."
