@@ -39,9 +39,9 @@ def trained(run: Run, about: Any, data: Arrays, rows: int) -> tuple[Arrays, list
     for _ in range(EPOCHS):
         state |= {name: first[name] for name in about["metrics"]}
         for batch in batches(data, rows):
-            found = run({**batch, **state}, "train")
-            state = {name: found.get(f"{name}.next", value) for name, value in state.items()}
-        logs.append({name: value for name, value in found.items() if not name.endswith(".next")})
+            results = run({**batch, **state}, "train")
+            state = {name: results.get(f"{name}.next", value) for name, value in state.items()}
+        logs.append({name: value for name, value in results.items() if not name.endswith(".next")})
     return state, logs
 
 
@@ -102,10 +102,10 @@ def test_evaluate(case: str, tmp_path: Path) -> None:
     state = dict(frozen.run({}, "state"))
     for batch in batches(named(model, x, y), 8):
         given = {**batch, **state}
-        found = frozen.run({name: given[name] for name in read}, "evaluate")
-        state |= {name.removesuffix(".next"): x for name, x in found.items() if name.endswith(".next")}
+        results = frozen.run({name: given[name] for name in read}, "evaluate")
+        state |= {name.removesuffix(".next"): x for name, x in results.items() if name.endswith(".next")}
     for name, value in model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True).items():
-        assert float(found[name]) == value, name
+        assert float(results[name]) == value, name
 
 
 def test_the_initial_state_is_that_of_a_new_model(tmp_path: Path) -> None:

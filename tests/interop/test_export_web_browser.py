@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam._internal.intervals import wilson
 from tests.helpers.browser import BROWSER, CONTRASTS, OUTSIDE, opened
 from tests.helpers.model_zoo import ZOO, random_weights
+from tests.helpers.strokes import strokes_of
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
@@ -95,20 +95,6 @@ def test_a_seven_is_named(browser: Any, address: str) -> None:
         "document.querySelector('.winner strong')?.textContent === 'digit 7'", timeout=WAIT
     )
     page.context.close()
-
-
-def strokes_of(image: np.ndarray) -> list[list[tuple[float, float]]]:
-    """Strokes along the ridges of a digit: short ones from each pixel to its neighbors."""
-    depth = ndimage.distance_transform_edt(image > 100)
-    ridge = (depth > 0) & (depth >= ndimage.maximum_filter(depth, 3) - 0.5)
-    rows, columns = np.nonzero(ridge)
-    pixels = set(zip(rows.tolist(), columns.tolist(), strict=True))
-    strokes = []
-    for row, column in sorted(pixels):
-        near = [(row + i, column + j) for i, j in ((0, 1), (1, 0), (1, 1), (1, -1))]
-        ends = [pixel for pixel in near if pixel in pixels] or [(row, column)]
-        strokes += [[(row, column), end] for end in ends]
-    return [[((x + 0.5) / 28, (y + 0.5) / 28) for y, x in stroke] for stroke in strokes]
 
 
 @pytest.mark.slow

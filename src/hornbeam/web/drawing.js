@@ -96,7 +96,8 @@ Hornbeam.drawing = (kind, onChange) => {
       context.stroke();
     }
     const alpha = context.getImageData(0, 0, side, side).data;
-    const drawn = Float32Array.from({ length: side * side }, (_, i) => alpha[4 * i + 3] / 255);
+    const drawn = new Float32Array(side * side);
+    for (let i = 0; i < drawn.length; i++) drawn[i] = alpha[4 * i + 3] / 255;
     result = Hornbeam.centered(drawn, side, kind.width);
     Hornbeam.showPixels(seen, result, kind.width, kind.height, 1);
     if (cursor) {
@@ -107,6 +108,12 @@ Hornbeam.drawing = (kind, onChange) => {
     }
     onChange();
   };
+  // A pen sends more events than a screen has frames.
+  let isDue = false;
+  const paintSoon = () => {
+    if (!isDue) requestAnimationFrame(() => { isDue = false; paint(); });
+    isDue = true;
+  };
   const position = (event) => {
     const frame = paper.getBoundingClientRect();
     return [(event.clientX - frame.left) * side / frame.width, (event.clientY - frame.top) * side / frame.height];
@@ -116,12 +123,12 @@ Hornbeam.drawing = (kind, onChange) => {
     paper.setPointerCapture(event.pointerId);
     cursor = null;
     begin(position(event));
-    paint();
+    paintSoon();
   });
   paper.addEventListener("pointermove", (event) => {
     if (!stroke || cursor) return;
     for (const part of event.getCoalescedEvents?.() ?? [event]) stroke.push(position(part));
-    paint();
+    paintSoon();
   });
   for (const name of ["pointerup", "pointercancel"]) paper.addEventListener(name, () => { stroke = null; });
   paper.addEventListener("keydown", (event) => {
