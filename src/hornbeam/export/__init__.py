@@ -78,11 +78,13 @@ class Format(NamedTuple):
     options: tuple[str, ...] = ()
 
 
+_TRAINING = ("training_data", "validation_data", "batch_size", "epochs")
+
 FORMATS: dict[str, Format] = {
     "tf_saved_model": Format(_saved_model),
     "onnx": Format(_with_message(_onnx), ("opset_version", "data_format", "fold_batch_normalization")),
     "hornbeam": Format(_with_message(_frozen), ("labels", "preprocessing")),
-    "web": Format(_with_message(_web), ("labels", "preprocessing", "title")),
+    "web": Format(_with_message(_web), ("labels", "preprocessing", "title", *_TRAINING)),
     "stablehlo": Format(_with_message(_stablehlo)),
     "litert": Format(_with_message(_litert)),
 }

@@ -193,21 +193,27 @@ class FrozenArchive:
         }
 
     def add_step(
-        self, signature: str, trace: ExportTrace, batch: Sequence[str], state: Mapping[str, Variable]
+        self,
+        signature: str,
+        trace: ExportTrace,
+        names: Sequence[str],
+        results: Sequence[str],
+        state: Mapping[str, Variable],
     ) -> None:
         """Add a function that takes the values of variables and returns the new ones.
 
         Args:
             signature: Its name.
-            trace: The function: from the batch to a dict of logs.
-            batch: Names of its arguments.
+            trace: The function.
+            names: Names of its arguments.
+            results: Names of its results.
             state: Variables by name, among them all that it reads. Each is an input; the new value of one
                 that it assigns is the output "<name>.next".
         """
         traced, inputs = trace.traced, trace.graph.inputs
         read = dict(zip(traced.variables, inputs, strict=False))
         changed = dict(zip(traced.updated, trace.graph.outputs, strict=False))
-        arguments = inputs[len(inputs) - len(batch) :]
+        arguments = inputs[len(inputs) - len(names) :]
         values = [read.get(v) or placeholder(v.type, 0) for v in state.values()]
         updated = {f"{name}.next": changed[v] for name, v in state.items() if v in changed}
         graph = Graph((*trace.constants, *arguments, *values), (*traced.outputs, *updated.values()))
@@ -219,11 +225,10 @@ class FrozenArchive:
         known = [self._engine.get(buffer_of(node, self._engine)) for node in trace.constants]
         constants: list[_native.Buffer] = []
         text = encode(graph, constants).encode()
-        logs = ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(traced.result)]
         self._tensors[f"graph/{signature}"] = ("uint8", (len(text),), text)
         self.signatures[signature] = {
-            "inputs": _specs([*batch, *state], ends[0]),
-            "outputs": _specs([*logs, *updated], ends[1]),
+            "inputs": _specs([*names, *state], ends[0]),
+            "outputs": _specs([*results, *updated], ends[1]),
             "weights": [self._tensor("constant", array) for array in known],
             "constants": [self._tensor("constant", self._engine.get(c)) for c in constants],
         }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam.config import floatx
 from hornbeam.core.jit import trace_function
 from hornbeam.core.registry import find_exported
 from hornbeam.core.scopes import StatelessScope
@@ -124,8 +125,12 @@ class FrozenTraining:
         """Add the signatures. Return what a program must know: names of the batch and of sums of metrics."""
         read = {*self._evaluate.traced.variables}
         evaluated = {name: v for name, v in self.state.items() if v in read}
-        archive.add_step("train", self._train, self._names, self.state)
-        archive.add_step("evaluate", self._evaluate, self._names, evaluated)
+        for name, trace, state in (
+            ("train", self._train, self.state),
+            ("evaluate", self._evaluate, evaluated),
+        ):
+            logs = ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(trace.traced.result)]
+            archive.add_step(name, trace, self._names, logs, state)
         values = {name: np.asarray(v.numpy()) for name, v in self.state.items()} | self._reset_metrics()
         archive.add_values("state", values)
         archive.add_values("initial_state", values | self._initial_weights())
@@ -148,16 +153,18 @@ class FrozenTraining:
             names: Names of the inputs.
             results: Names of the results.
         """
-        specs = [(spec.shape, str(spec.dtype)) for spec in self.model.inputs]
+        dtypes = [str(spec.dtype or floatx()) for spec in self.model.inputs]
+        specs = [(s.shape, outside_dtype(d)) for s, d in zip(self.model.inputs, dtypes, strict=True)]
 
-        def call(*xs: Any) -> dict[str, Any]:
-            outputs = tree.flatten(function(*xs))
-            return {n: ops.cast(y, outside_dtype(y.dtype)) for n, y in zip(results, outputs, strict=True)}
+        def call(*xs: Any) -> list[Any]:
+            outputs = tree.flatten(function(*map(ops.cast, xs, dtypes)))
+            return [ops.cast(y, outside_dtype(y.dtype)) for y in outputs]
 
         trace = trace_for_export(call, input_types(specs), f"{self.model.describe()}, {signature}")
         refuse_updates(self.model, trace.traced, "a page that trains")
         read = set(trace.traced.variables)
-        archive.add_step(signature, trace, names, {n: v for n, v in self.state.items() if v in read})
+        state = {name: v for name, v in self.state.items() if v in read}
+        archive.add_step(signature, trace, names, results, state)
 
     def _reset_metrics(self) -> dict[str, np.ndarray]:
         with StatelessScope() as scope:

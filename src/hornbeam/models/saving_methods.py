@@ -150,14 +150,15 @@ class SavingMethods:
             training: With "onnx" and a file that ends in ".onnx", write one training step: forward pass,
                 backward pass and the optimizer's update (see docs/saving.md). With "hornbeam", write such a
                 step beside the inference (docs/frozen.md). The model must be compiled, and stays as it is.
-            batch_size: Rows of a training batch, None for any number.
+            batch_size: Rows of a training batch; None for any number, or for 32 in a page that trains.
             **kwargs: With "onnx", `opset_version`, the version of its operators (17 to 28; 20 by default,
                 which runtimes of recent years have; attention is one operator from 23 on);
                 `data_format="channels_first"` for images that come and go as (batch, channels, height,
                 width); and `fold_batch_normalization=False`, with which batch normalizations keep their own
                 weights. With "hornbeam" and "web", `labels`, a list of names of classes, and
                 `preprocessing`, a dict that says how an input is made of what a person has; with "web" also
-                the page's `title`.
+                the page's `title`, and `training_data=(x, y)`, `validation_data` and `epochs`, with which the
+                page trains the model (docs/web_page.md).
 
         Raises:
             NotImplementedError: For another format, and for arguments that a format does not take.
@@ -173,6 +174,10 @@ class SavingMethods:
         model = cast("Model", self)
         if training:
             export_step(model, filepath, format, verbose, input_signature, batch_size, kwargs)
+        elif batch_size is not None and kwargs.get("training_data") is not None:
+            export_model(
+                model, filepath, format, verbose, input_signature, {**kwargs, "batch_size": batch_size}
+            )
         elif batch_size is not None:
             raise ValueError(
                 "batch_size needs training=True. For inference fix the batch size in input_signature."

@@ -11,6 +11,8 @@ from __future__ import annotations
 WIDGETS = (
     "elements.js", "drawing.js", "images.js", "texts.js", "tables.js", "outputs.js", "widgets.js",
 )  # fmt: skip
+# Of a page that trains, besides.
+TRAINING = ("trainer.js", "curves.js", "plane.js", "training.js")
 
 
 def read(name: str) -> bytes:

@@ -77,16 +77,16 @@ const camView = (image, map) => {
       "Warm parts of the image raised the score of the winning class most (Grad-CAM of the last feature maps).")));
 };
 
-/** A card that shows the layers of the last input while it is open. */
-const layersCard = (model) => {
+/** A card that shows the layers of the last input while it is open. `run` computes a signature from it. */
+const layersCard = (model, run) => {
   const content = Hornbeam.element("div", { class: "layers" });
   const details = Hornbeam.element("details", {}, Hornbeam.element("summary", {}, "What the layers compute"), content);
   let last = null;
   const show = () => {
     if (!details.open || last === null) return;
     const rows = [];
-    if (model.signatures.grad_cam) rows.push(camView(Object.values(last)[0], model.run(last, "grad_cam").grad_cam));
-    const activations = model.run(last, "layers");
+    if (model.signatures.grad_cam) rows.push(camView(Object.values(last)[0], run("grad_cam", last).grad_cam));
+    const activations = run("layers", last);
     for (const { name } of model.signatures.layers.outputs) rows.push(layerRow(name, activations[name]));
     content.replaceChildren(...rows);
   };
@@ -103,19 +103,22 @@ const start = async () => {
   const engine = await Engine.create(await unpack("engine"));
   const model = engine.load(await unpack("model"));
   const { predict, layers } = model.signatures;
-  const card = layers ? layersCard(model) : null;
+  const { training, labels, kinds } = model.metadata;
+  const trainer = training ? new Hornbeam.Trainer(model, Hornbeam.readData(await unpack("data"), training, ARRAYS)) : null;
+  const compute = (name, given) => (trainer ? trainer.run(name, given) : model.run(given, name));
+  const card = layers ? layersCard(model, compute) : null;
   const signature = { inputs: predict.inputs.map(specOf), outputs: predict.outputs.map(specOf) };
   const run = async (inputs) => {
     const given = Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, engineInput(input)]));
-    const outputs = model.run(given);
+    const outputs = compute(trainer ? "stateless_predict" : "predict", given);
     card?.update(given);
     return byName(predict, outputs);
   };
-  const metadata = { labels: model.metadata.labels, inputs: model.metadata.kinds };
-  Hornbeam.mount(find("try"), signature, metadata, run);
+  const form = Hornbeam.mount(find("try"), signature, { labels, inputs: kinds }, run);
+  if (trainer) find("try").append(Hornbeam.trainingPanel(trainer, form.run).element);
   if (card) find("try").append(card.element);
   // For tests, and for the curious in the console.
-  globalThis.model = model;
+  Object.assign(globalThis, { model, trainer });
 };
 
 start().catch((error) => { find("failure").textContent = error.message; });
