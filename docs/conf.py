@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "reference_pages",
     "example_pages",
+    "live_pages",
     "mathml",
 ]
 exclude_patterns = ["_build", "matplotlibrc"]

@@ -18,6 +18,7 @@ TOPICS = (
     "insight",
     "interchange",
     "frozen",
+    "web_page",
     "runs",
     "doctor",
 )

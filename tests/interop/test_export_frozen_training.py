@@ -101,9 +101,11 @@ def test_evaluate(case: str, tmp_path: Path) -> None:
     read = [spec.name for spec in frozen.signatures["evaluate"].inputs]
     state = dict(frozen.run({}, "state"))
     for batch in batches(named(model, x, y), 8):
-        given = {**batch, **state}
-        results = frozen.run({name: given[name] for name in read}, "evaluate")
-        state |= {name.removesuffix(".next"): x for name, x in results.items() if name.endswith(".next")}
+        inputs = {**batch, **state}
+        results = frozen.run({name: inputs[name] for name in read}, "evaluate")
+        state |= {
+            name.removesuffix(".next"): array for name, array in results.items() if name.endswith(".next")
+        }
     for name, value in model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True).items():
         assert float(results[name]) == value, name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,13 +104,13 @@ def test_drawn_digits_of_the_test_set(browser: Any, address: str, digits: hb.Mod
     _, (images, labels) = hb.datasets.mnist.load_data()
     images, labels = images[:200], labels[:200]
     page, _ = opened(browser, address, "light", 1280)
-    ready(page)
+    ready(page).evaluate("document.querySelectorAll('details').forEach(d => d.open = false)")
     named = []
     for image in images:
         page.get_by_role("button", name="Clear").click()
         # The same events as those of a mouse, without a round trip for each.
         page.evaluate(DRAW, strokes_of(image))
-        page.wait_for_timeout(60)
+        page.evaluate(FRAMES)
         named.append(int(page.locator(".winner strong").inner_text(timeout=WAIT).removeprefix("digit ")))
     right = int((np.array(named) == labels).sum())
     of_images = digits.predict(images[..., None] / 255.0, verbose=0).argmax(1)
@@ -117,6 +118,10 @@ def test_drawn_digits_of_the_test_set(browser: Any, address: str, digits: hb.Mod
     page.context.close()
 
 
+# Strokes are painted in the next frame, and an answer that is due is computed in the one after.
+FRAMES = """async () => {
+  for (let i = 0; i < 4; i++) await new Promise((done) => requestAnimationFrame(done));
+}"""
 DRAW = """strokes => {
   const paper = document.querySelector('canvas'), frame = paper.getBoundingClientRect();
   const send = (kind, [u, v]) => paper.dispatchEvent(new PointerEvent(kind, {
@@ -155,7 +160,7 @@ def test_outputs_are_those_of_predict(case: str, browser: Any, tmp_path: Path) -
         for spec, x in zip(specs, inputs, strict=True)
     }
     expected = hb.tree.flatten(model.predict(hb.tree.pack_sequence_as(model.input, inputs), verbose=0))
-    loose = {"rtol": 2e-2, "atol": 2e-2} if "16" in case else {"rtol": 1e-5, "atol": 1e-5}
+    loose: dict[str, Any] = {"rtol": 2e-2, "atol": 2e-2} if "16" in case else {"rtol": 1e-5, "atol": 1e-5}
     for got, wanted in zip(page.evaluate(RUN, ["predict", data]), expected, strict=True):
         wanted = wanted.astype("float64").ravel()
         scale = max(np.abs(wanted).max(), 1)
@@ -187,4 +192,56 @@ def test_tables(browser: Any, tmp_path: Path) -> None:
     for slider, value in zip(ready(page).locator("input[type=range]").all(), (1, 2, 4), strict=True):
         slider.fill(str(value))
     page.wait_for_function("document.querySelector('.winner strong')?.textContent === '7'", timeout=WAIT)
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def training_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page in which one trains a net on three clusters of points."""
+    hb.utils.set_random_seed(0)
+    y = np.arange(90) % 3
+    centers = np.array([(-1, 0), (1, 0), (0, 1.5)])
+    x = (centers[y] + np.random.default_rng(0).normal(size=(90, 2)) / 4).astype("float32")
+    model = hb.Sequential([hb.Input((2,)), layers.Dense(8, "relu"), layers.Dense(3, "softmax")])
+    model.compile(hb.optimizers.Adam(0.05), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    path = tmp_path_factory.mktemp("page") / "points.html"
+    data: dict[str, Any] = {"training_data": (x[:60], y[:60]), "validation_data": (x[60:], y[60:])}
+    model.export(path, format="web", batch_size=20, epochs=8, verbose=False, **data)
+    return path.as_uri()
+
+
+def test_training(browser: Any, training_page: str) -> None:
+    page, heard = opened(browser, training_page, "light", 1280)
+    progress = ready(page).locator(".progress")
+    assert progress.inner_text() == "epoch 0 of 8, 0 updates of 24"
+    assert "all 60 training samples once, 20 at a time: 3 weight updates" in page.inner_text(".train")
+    before = page.inner_text(".outputs")
+    page.get_by_role("button", name="One update").click()
+    assert progress.inner_text() == "epoch 0 of 8, 1 update of 24"
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("epoch 8 of 8, 24 updates of 24").wait_for(timeout=WAIT)
+    (accuracy,) = re.findall(r"validation\s+[\d.]+\s+([\d.]+) %", page.inner_text(".scores"))
+    assert float(accuracy) > 90
+    assert page.locator(".curves .line.validation").count() == 2
+    assert page.inner_text(".outputs") != before
+    page.get_by_role("button", name="Exported weights").click()
+    assert progress.inner_text() == "epoch 0 of 8, 0 updates of 24"
+    page.get_by_label("batch size").fill("60")
+    page.get_by_label("learning rate").fill("1e30")
+    page.get_by_role("button", name="Train").click()
+    page.get_by_text("The loss is no longer a number").wait_for(timeout=WAIT)
+    assert heard == []
+    page.context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 768, 1280])
+def test_the_training_page(browser: Any, training_page: str, scheme: str, width: int) -> None:
+    page, heard = opened(browser, training_page, scheme, width)
+    ready(page).get_by_role("button", name="Train").click()
+    page.get_by_text("epoch 8 of 8").wait_for(timeout=WAIT)
+    assert heard == []
+    assert page.evaluate(OUTSIDE) == []
+    assert [text for ratio, text in page.evaluate(CONTRASTS) if ratio < 4.5] == []
     page.context.close()

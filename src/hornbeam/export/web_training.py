@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.export.frozen_training import FrozenTraining
 from hornbeam.export.training_step import check_trainable
@@ -69,7 +70,10 @@ class PageTraining:
         if losses is not None and losses.spec is not None:
             for part in self._parts:
                 losses.check_values(part.y, model, None)
-        self._settings = {"batch_size": batch_size, "epochs": epochs}
+        self._settings = {
+            "batch_size": check_int("batch_size", batch_size, minimum=1),
+            "epochs": check_int("epochs", epochs, minimum=1),
+        }
 
     def add_to(self, archive: FrozenArchive) -> dict[str, Any]:
         """Add the signatures. Return what the page must know."""
@@ -102,7 +106,8 @@ class PageTraining:
 def _batch(model: Model, name: str, data: Tree) -> Batch:
     if not isinstance(data, (tuple, list)) or not 2 <= len(data) <= 3:
         raise ValueError(f"{name} must be (x, y) or (x, y, sample_weight), got {type(data).__name__}")
-    batch = make_batch(*data, finite=True)
+    x, y, sample_weight = (*data, None)[:3]
+    batch = make_batch(x, y, sample_weight, finite=True)
     model._check_x_and_y(batch.x, batch.y)
     leaves = [np.ascontiguousarray(a, floatx() if is_float(a.dtype.name) else a.dtype) for a in batch.leaves]
     return Batch(leaves, batch.treedef)

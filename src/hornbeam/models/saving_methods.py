@@ -140,7 +140,7 @@ class SavingMethods:
                 ".tflite"; for "hornbeam" a file, for "web" one that ends in ".html".
             format: "tf_saved_model" for TensorFlow, "onnx" for onnxruntime and others (the folder has an
                 example that runs), "hornbeam" for `hornbeam.runtime`, `hornbeam serve` and programs in C and
-                Rust, "web" for a page in which the model answers (docs/frozen.md has both), "stablehlo" for
+                Rust, "web" for a page in which the model answers (docs/web_page.md), "stablehlo" for
                 XLA's compilers, "litert" for phones.
             verbose: Print what was written; None for True.
             input_signature: A structure for each argument (see `hornbeam.export.ExportArchive`), by default

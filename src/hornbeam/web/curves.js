@@ -32,7 +32,7 @@ Hornbeam.thinned = (points, most = 300) => {
  */
 Hornbeam.curves = ({ title, end, lines, percent }) => {
   const { svg } = Hornbeam;
-  const width = 420, height = 190, left = 44, right = 10, top = 12, bottom = 26;
+  const width = 350, height = 170, left = 44, right = 10, top = 12, bottom = 26;
   const values = lines.flatMap(({ points }) => points.map(([, y]) => y)).filter(Number.isFinite).sort((a, b) => a - b);
   // A few steps of a high loss must not flatten all others.
   const highest = percent ? 1 : 1.08 * (values[Math.floor(0.99 * (values.length - 1))] ?? 1) || 1;
@@ -45,7 +45,7 @@ Hornbeam.curves = ({ title, end, lines, percent }) => {
     parts.push(svg("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
       svg("text", { x: left - 7, y: y(value) + 4, "text-anchor": "end" }, text(value)));
   }
-  const epochs = Math.max(1, Hornbeam.axisStep(end, 6));
+  const epochs = Math.max(1, Hornbeam.axisStep(end, 5));
   for (let value = 0; value <= end * 1.001; value += epochs) {
     parts.push(svg("text", { x: x(value), y: height - 8, "text-anchor": "middle" }, String(value)));
   }

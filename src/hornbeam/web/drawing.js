@@ -127,7 +127,9 @@ Hornbeam.drawing = (kind, onChange) => {
   });
   paper.addEventListener("pointermove", (event) => {
     if (!stroke || cursor) return;
-    for (const part of event.getCoalescedEvents?.() ?? [event]) stroke.push(position(part));
+    // A list without the event itself comes from scripts and some browsers.
+    const parts = event.getCoalescedEvents?.() ?? [];
+    for (const part of parts.length ? parts : [event]) stroke.push(position(part));
     paintSoon();
   });
   for (const name of ["pointerup", "pointercancel"]) paper.addEventListener(name, () => { stroke = null; });

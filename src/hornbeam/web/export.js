@@ -115,7 +115,11 @@ const start = async () => {
     return byName(predict, outputs);
   };
   const form = Hornbeam.mount(find("try"), signature, { labels, inputs: kinds }, run);
-  if (trainer) find("try").append(Hornbeam.trainingPanel(trainer, form.run).element);
+  if (trainer) {
+    const panel = Hornbeam.trainingPanel(trainer, form.run).element;
+    // The plane of a net for points shows more than two sliders.
+    find("try")[Hornbeam.isPlane(trainer) ? "prepend" : "append"](panel);
+  }
   if (card) find("try").append(card.element);
   // For tests, and for the curious in the console.
   Object.assign(globalThis, { model, trainer });
