@@ -17,15 +17,16 @@ Hornbeam.isPlane = ({ model, data }) => {
 
 /** A canvas and a function that draws the plane for the weights of the moment. */
 Hornbeam.plane = (trainer) => {
-  const side = 360, cells = 72;
+  const side = 360, cells = 72, most = 600;
   const canvas = Hornbeam.element("canvas", {
     class: "plane", width: side, height: side, role: "img",
-    "aria-label": "The plane in colors of the classes that the model names, and the samples",
+    "aria-label": "The plane in colors of the classes that the model names, and samples",
   });
   const [{ name, data: points }] = trainer.data[0];
   const range = [0, 1].map((axis) => {
     const values = Array.from({ length: points.length / 2 }, (_, i) => points[2 * i + axis]);
-    const low = Math.min(...values), high = Math.max(...values), margin = 0.12 * (high - low || 1);
+    const [low, high] = [Math.min, Math.max].map((choose) => values.reduce((a, b) => choose(a, b)));
+    const margin = 0.12 * (high - low || 1);
     return [low - margin, high + margin];
   });
   const grid = new points.constructor(2 * cells * cells);
@@ -54,7 +55,7 @@ Hornbeam.plane = (trainer) => {
     context.clearRect(0, 0, side, side);
     context.imageSmoothingEnabled = true;
     context.drawImage(small, 0, 0, side, side);
-    trainer.data.forEach(([x, y], part) => y.data.forEach((label, i) => {
+    trainer.data.forEach(([x, y], part) => y.data.subarray(0, most).forEach((label, i) => {
       const [u, v] = [0, 1].map((axis) => (x.data[2 * i + axis] - range[axis][0]) / (range[axis][1] - range[axis][0]));
       context.beginPath();
       context.arc(u * side, (1 - v) * side, 4, 0, 2 * Math.PI);

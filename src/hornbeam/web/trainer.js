@@ -56,7 +56,8 @@ Hornbeam.Trainer = class {
 
   set learningRate(value) {
     const name = this.training.learning_rate;
-    this.state[name] = { ...this.state[name], data: Float32Array.of(value) };
+    const { data, ...rest } = this.state[name];
+    this.state[name] = { ...rest, data: data.constructor.of(value) };
   }
 
   /** What a signature computes from inputs and the state. It keeps the new state. */
