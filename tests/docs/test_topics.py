@@ -20,6 +20,7 @@ TOPICS = (
     "frozen",
     "web_page",
     "runs",
+    "tuning",
     "doctor",
 )
 # Tables that are read by looking up, at the end of a page.

@@ -35,7 +35,7 @@ LAYERS = [
     ["models"],
     ["diagnostics"],
     ["evaluation", "insight"],
-    ["applications", "callbacks", "distillation", "export", "interop", "quantization", "wrappers"],
+    ["applications", "callbacks", "distillation", "export", "interop", "quantization", "tuning", "wrappers"],
     ["as_keras", "backend", "cli", "compat", "keras_backend", "serving", "__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

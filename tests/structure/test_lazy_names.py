@@ -17,7 +17,7 @@ from hornbeam import layers
 
 LAZY_PACKAGES = (
     "applications", "callbacks", "data", "datasets", "evaluation", "insight", "layers", "quantization",
-    "utils", "visualization",
+    "tuning", "utils", "visualization",
 )  # fmt: skip
 
 

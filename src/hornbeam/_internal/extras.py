@@ -20,6 +20,7 @@ EXTRAS = {
     "tensorflow": "tensorflow",
     "tfrecord": "protobuf",
     "torch": "torch",
+    "tune": "optuna",
 }
 
 

@@ -21,6 +21,7 @@ from hornbeam.training import check_arguments
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.batch_api import BatchMethods
 from hornbeam.training.batches import check_local_data
+from hornbeam.training.callbacks.added import current_added_callbacks
 from hornbeam.training.callbacks.base import History
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
@@ -251,7 +252,7 @@ class Trainer(BatchMethods):
         steps = settings.steps if settings.steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
-                callbacks,
+                [callbacks or [], *current_added_callbacks()],
                 add_history=True,
                 add_progbar=settings.verbose != 0,
                 model=cast("Model", self),

@@ -18,6 +18,7 @@ from hornbeam.cli.commands import (
     run,
     runs,
     serve,
+    tune,
     verify,
 )
 
@@ -35,6 +36,7 @@ COMMANDS = (
     convert,
     link,
     serve,
+    tune,
     keras_compat,
     keras_backend,
     doctor,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hornbeam._internal.formatting import long_time
 from hornbeam._internal.html.markup import Html, join, tag
 from hornbeam.insight.reporting import scores, sections
-from hornbeam.insight.reporting.style import style_sheet
+from hornbeam.insight.reporting.document import html_document
 from hornbeam.insight.runs.listing import best_epoch, parameters, test_score
 from hornbeam.insight.runs.reading import Run, read_run
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from hornbeam.insight.runs.recorder import RunRecorder
 
 # Nothing is loaded from anywhere, and no script runs.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-
 # Name in the page's address, word in the navigation, heading, and the function that returns the content.
 _SECTIONS: tuple[tuple[str, str, str, Callable[[Run], Any]], ...] = (
     ("doctor", "Doctor", "Findings of the doctor", sections.findings),
@@ -81,24 +79,14 @@ def _as_run(run: Any) -> Run:
 def page(run: Run) -> str:
     """Return the page as text."""
     links = [tag("li", tag("a", word, href=f"#{key}")) for key, word, _, _ in _SECTIONS]
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{run.name}: a training run with Hornbeam"),
-        tag("style", Html(style_sheet())),
-    )
-    body = tag(
-        "body",
+    return html_document(
+        f"{run.name}: a training run with Hornbeam",
         tag("a", "Skip to the contents", href="#contents", class_="skip"),
         _header(run),
         tag("nav", tag("ul", links), aria_label="Sections"),
         tag("main", [_section(run, key, head, make) for key, _, head, make in _SECTIONS], id="contents"),
         tag("footer", tag("p", "Written by ", tag("code", "hornbeam report"), f" from {run.path.name}.")),
     )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def _section(run: Run, key: str, heading: str, make: Callable[[Run], Any]) -> Html:
