@@ -130,7 +130,7 @@ fn run_fused(instruction: &Instruction, memory: Memory, context: &mut Context) {
 
 pub fn run_pooling(kind: PoolKind, shape: &PoolShape, instruction: &Instruction, memory: Memory, context: &Context) {
     let (reads, out, pool) = (&instruction.reads, &instruction.writes[0], context.pool);
-    dispatch!(numeric, out.dtype, T => {
+    dispatch!(float, out.dtype, T => {
         let (x, y) = (memory.read::<T>(&reads[0]), memory.write::<T>(out));
         match kind {
             PoolKind::Max => window::max_pool(pool, shape, x, y),
@@ -139,5 +139,5 @@ pub fn run_pooling(kind: PoolKind, shape: &PoolShape, instruction: &Instruction,
             PoolKind::Sum => window::sum_pool(pool, shape, x, y),
             PoolKind::SumGrad => window::sum_pool_grad(pool, shape, x, y),
         }
-    }, else unreachable!("pooling of bool"))
+    }, else unreachable!("the rules check that pools are of floats"))
 }

@@ -173,7 +173,7 @@ pub fn check_pool(op: &Op, kind: PoolKind, window: &Window, x: &[&TensorType], o
     };
     same_dtype(op, &[input, pooled])?;
     let rank = input.rank();
-    ensure!(rank >= 3 && pooled.rank() == rank, "{op:?} of {input}");
+    ensure!(rank >= 3 && pooled.rank() == rank && input.dtype.is_float(), "{op:?} of {input}");
     check_window(op, window, rank - 2)?;
     ensure!(window.size.iter().all(|&n| n > 0), "{op:?}: the window is empty");
     ensure!(window.dilation.iter().all(|&n| n == 1), "{op:?}: pooling windows have no dilation");
