@@ -91,16 +91,24 @@ impl DType {
         self.is_signed_int() || self.is_unsigned_int()
     }
 
-    /// Instruction sets that memory-bound kernels on this dtype are compiled for.
+    /// Instruction sets that kernels on this dtype are compiled for.
     ///
-    /// Narrow elements fill an AVX2 register with 16 or 32, so that a wider one hardly pays off.
+    /// Models compute in `float32` and `bfloat16`. Kernels on other dtypes are many, and mostly wait for memory: wider
+    /// registers would gain little for a third of the library's size. The same holds for `bfloat16` in web pages.
     pub const fn copies(self) -> Copies {
         match self {
-            // Models in web pages rarely compute in another dtype, and few of their kernels take long.
             DType::F32 => Copies::All,
-            _ if cfg!(target_arch = "wasm32") => Copies::Avx2,
-            DType::Bool | DType::I8 | DType::U8 | DType::I16 | DType::U16 | DType::F16 => Copies::Avx2,
-            _ => Copies::All,
+            DType::BF16 if !cfg!(target_arch = "wasm32") => Copies::All,
+            _ => Copies::Avx2,
+        }
+    }
+
+    /// [`DType::copies`] of kernels that models hardly need on other dtypes than floats, for which the baseline has to do.
+    pub const fn copies_of_floats(self) -> Copies {
+        if self.is_float() {
+            self.copies()
+        } else {
+            Copies::Portable
         }
     }
 

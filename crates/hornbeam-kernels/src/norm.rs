@@ -37,7 +37,7 @@ fn rms_scale<T: FloatElement>(x: &[T], epsilon: T::Acc) -> T::Acc {
 }
 
 multiversion! {
-    unsafe fn forward[S, T: FloatElement](
+    unsafe fn forward[S, T: FloatElement; T::DTYPE.copies()](
         n: usize,
         x: &[T],
         gamma: Option<&[T]>,
@@ -72,7 +72,7 @@ multiversion! {
         }
     }
 
-    unsafe fn rms_forward[S, T: FloatElement](n: usize, x: &[T], gamma: &[T], epsilon: f64, y: &mut [T]) {
+    unsafe fn rms_forward[S, T: FloatElement; T::DTYPE.copies()](n: usize, x: &[T], gamma: &[T], epsilon: f64, y: &mut [T]) {
         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
             let scale = rms_scale(x, T::Acc::from_f64(epsilon));
             for ((y, x), gamma) in y.iter_mut().zip(x).zip(gamma) {
@@ -81,7 +81,7 @@ multiversion! {
         }
     }
 
-    unsafe fn rms_backward[S, T: FloatElement](
+    unsafe fn rms_backward[S, T: FloatElement; T::DTYPE.copies()](
         n: usize,
         x: &[T],
         gamma: &[T],
@@ -102,7 +102,7 @@ multiversion! {
         }
     }
 
-    unsafe fn backward[S, T: FloatElement](
+    unsafe fn backward[S, T: FloatElement; T::DTYPE.copies()](
         n: usize,
         x: &[T],
         gamma: &[T],

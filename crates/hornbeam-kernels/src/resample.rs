@@ -40,7 +40,7 @@ unsafe fn weighted_sum<T: FloatElement, const N: usize>(weights: &[T], x: *const
 
 multiversion! {
     /// Computes rows of the result. `bands` has the first weight of each that is not 0, and the end of those.
-    unsafe fn sum_rows[S, T: FloatElement](
+    unsafe fn sum_rows[S, T: FloatElement; T::DTYPE.copies()](
         shape: &Resample, rows: Range<usize>, bands: &[[u32; 2]], weights: &[T], x: &[T], y: &mut [T]
     ) {
         let Resample { n, inner, out, .. } = *shape;

@@ -154,7 +154,7 @@ fn sum_exponentials<S: Target, T: FloatElement>(
 
 multiversion! {
     /// Computes the row max of short rows, and the exponentials of all rows at once, so that they fill the vectors.
-    unsafe fn short_exponentials(isa)[S, T: FloatElement](n: usize, x: &[T], maxima: &mut [T::Acc], e: &mut [T::Acc]) {
+    unsafe fn short_exponentials(isa)[S, T: FloatElement; T::DTYPE.copies()](n: usize, x: &[T], maxima: &mut [T::Acc], e: &mut [T::Acc]) {
         for ((x, e), max) in x.chunks_exact(n).zip(e.chunks_exact_mut(n)).zip(maxima) {
             *max = short_max(x);
             for (e, x) in e.iter_mut().zip(x) {
@@ -167,7 +167,7 @@ multiversion! {
     }
 
     /// Computes the row max and the sum of the exponentials of a long row. The exponentials go to `e`, if it is not empty.
-    unsafe fn long_exponentials(isa)[S, T: FloatElement](x: &[T], e: &mut [T::Acc]) -> (T::Acc, T::Acc) {
+    unsafe fn long_exponentials(isa)[S, T: FloatElement; T::DTYPE.copies()](x: &[T], e: &mut [T::Acc]) -> (T::Acc, T::Acc) {
         let max = long_max(x);
         let sum = match e.is_empty() {
             true => sum_exponentials::<S, T>(x, max, |_, _| {}),
@@ -178,7 +178,7 @@ multiversion! {
         (max, sum)
     }
 
-    unsafe fn finish_short[S, F: FinishOf](
+    unsafe fn finish_short[S, F: FinishOf; <F::Element as Element>::DTYPE.copies()](
         finish: &F,
         first: usize,
         n: usize,
@@ -197,7 +197,7 @@ multiversion! {
         }
     }
 
-    unsafe fn finish_long[S, F: FinishOf](
+    unsafe fn finish_long[S, F: FinishOf; <F::Element as Element>::DTYPE.copies()](
         finish: &F,
         first: usize,
         n: usize,
@@ -405,7 +405,7 @@ pub fn sparse_softmax_cross_entropy_grad<T: FloatElement, L: Label>(
 }
 
 multiversion! {
-    unsafe fn softmax_grad_rows[S, T: FloatElement](n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
+    unsafe fn softmax_grad_rows[S, T: FloatElement; T::DTYPE.copies()](n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
         for ((y, ct), dx) in y.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
             let dot = sum([y, ct], |[y, ct]| y.to_acc() * ct.to_acc());
             for ((dx, y), ct) in dx.iter_mut().zip(y).zip(ct) {
@@ -413,7 +413,7 @@ multiversion! {
             }
         }
     }
-    unsafe fn log_softmax_grad_rows[S, T: FloatElement](n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
+    unsafe fn log_softmax_grad_rows[S, T: FloatElement; T::DTYPE.copies()](n: usize, y: &[T], ct: &[T], dx: &mut [T]) {
         for ((y, ct), dx) in y.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
             let row_sum = sum([ct], |[ct]| ct.to_acc());
             for ((dx, y), ct) in dx.iter_mut().zip(y).zip(ct) {

@@ -217,7 +217,7 @@ unsafe fn add_block<F: Fold, const N: usize>(folds: &mut [<F::Element as Element
 
 multiversion! {
     /// Folds the window of each output in some rows.
-    unsafe fn fold_rows[S, F: Fold](shape: &PoolShape, rows: Range<usize>, x: &[F::Element], y: &mut [F::Element]) {
+    unsafe fn fold_rows[S, F: Fold; <F::Element as Element>::DTYPE.copies()](shape: &PoolShape, rows: Range<usize>, x: &[F::Element], y: &mut [F::Element]) {
         let c = shape.channels;
         let [_, height, width] = shape.input;
         for (row, y) in rows.zip(y.chunks_exact_mut(shape.output[2] * c)) {
@@ -245,7 +245,7 @@ multiversion! {
         }
     }
 
-    unsafe fn gather_rows[S, T: Element](shape: &PoolShape, rows: Range<usize>, x: &[T], t: &[T], y: &mut [T]) {
+    unsafe fn gather_rows[S, T: Element; T::DTYPE.copies()](shape: &PoolShape, rows: Range<usize>, x: &[T], t: &[T], y: &mut [T]) {
         let c = shape.channels;
         let image = shape.input.iter().product::<usize>() * c;
         let [_, height, width] = shape.output;
@@ -277,7 +277,7 @@ multiversion! {
         }
     }
 
-    unsafe fn scatter_image[S, T: PoolElement](shape: &PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
+    unsafe fn scatter_image[S, T: PoolElement; T::DTYPE.copies()](shape: &PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
         let c = shape.channels;
         let [depth, height, width] = shape.output;
         dx.fill(T::ZERO);
@@ -316,7 +316,7 @@ multiversion! {
     }
 
     /// Adds up the gradients of the windows that contain each input in some rows.
-    unsafe fn sum_grad_rows[S, T: PoolElement](shape: &PoolShape, rows: Range<usize>, dy: &[T], dx: &mut [T]) {
+    unsafe fn sum_grad_rows[S, T: PoolElement; T::DTYPE.copies()](shape: &PoolShape, rows: Range<usize>, dy: &[T], dx: &mut [T]) {
         let c = shape.channels;
         let [_, height, width] = shape.output;
         for (row, dx) in rows.zip(dx.chunks_exact_mut(shape.input[2] * c)) {

@@ -39,7 +39,7 @@ impl Dropout {
 
 multiversion! {
     /// Sets the values whose word is not below `bound` to 0, and multiplies the others by `factor`.
-    pub(super) unsafe fn drop_row[S, T: Float](values: &mut [T], words: &[u32], bound: u32, factor: T) {
+    pub(super) unsafe fn drop_row[S, T: Float; T::DTYPE.copies()](values: &mut [T], words: &[u32], bound: u32, factor: T) {
         for (value, word) in values.iter_mut().zip(words) {
             *value = if *word < bound { *value * factor } else { T::ZERO };
         }

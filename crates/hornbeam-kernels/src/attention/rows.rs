@@ -14,7 +14,7 @@ multiversion! {
     ///
     /// `state` holds the row max and the row sum of exponentials. Returns the factor that rescales earlier results. NaN
     /// are skipped by the maximum: they reach the result through the exponentials.
-    pub(super) unsafe fn online_softmax[S, T: Float](
+    pub(super) unsafe fn online_softmax[S, T: Float; T::DTYPE.copies()](
         scores: &mut [T],
         bias: Option<&[T]>,
         scale: T,
@@ -41,13 +41,13 @@ multiversion! {
         factor
     }
 
-    pub(super) unsafe fn scale_row[S, T: Float](row: &mut [T], factor: T) {
+    pub(super) unsafe fn scale_row[S, T: Float; T::DTYPE.copies()](row: &mut [T], factor: T) {
         for value in row.iter_mut() {
             *value = *value * factor;
         }
     }
 
-    pub(super) unsafe fn dot[S, T: Float](a: &[T], b: &[T]) -> T {
+    pub(super) unsafe fn dot[S, T: Float; T::DTYPE.copies()](a: &[T], b: &[T]) -> T {
         let mut parts = [T::ZERO; PARTIALS];
         let ((a_blocks, a_rest), (b_blocks, b_rest)) = (a.as_chunks::<PARTIALS>(), b.as_chunks::<PARTIALS>());
         for (a, b) in a_blocks.iter().zip(b_blocks) {
@@ -64,7 +64,7 @@ multiversion! {
     /// Turns a row of products `q k^T` into weights, and a row of products `dout v^T` into gradients of the products.
     ///
     /// `state` holds the row max, the row sum and `delta = dout . out`. `dbias` receives the gradients of the scores.
-    pub(super) unsafe fn score_gradients[S, T: Float](
+    pub(super) unsafe fn score_gradients[S, T: Float; T::DTYPE.copies()](
         weights: &mut [T],
         bias: Option<&[T]>,
         scale: T,

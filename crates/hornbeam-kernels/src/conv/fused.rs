@@ -189,7 +189,7 @@ fn bias_grad<T: ConvElement>(pool: &ThreadPool, shape: &ConvShape, dy: &[T], db:
 }
 
 multiversion! {
-    unsafe fn pool_rows[S, T: Element](
+    unsafe fn pool_rows[S, T: Element; T::DTYPE.copies()](
         shape: &ConvShape, rows: Range<usize>, x: &[T], relu: bool, y: &mut [T], codes: &mut [u8],
     ) {
         let [height, width] = [shape.output[1] / 2, shape.output[2] / 2];

@@ -177,14 +177,14 @@ impl WidenTo<f32> for bf16 {
 
 multiversion! {
     /// Computes `to = dy` where `y > 0`, else 0.
-    pub(super) unsafe fn mask_rows[S, O: Element, T: WidenTo<O>](dy: &[T], y: &[T], to: &mut [O]) {
+    pub(super) unsafe fn mask_rows[S, O: Element, T: WidenTo<O>; T::DTYPE.copies()](dy: &[T], y: &[T], to: &mut [O]) {
         for ((to, dy), y) in to.iter_mut().zip(dy).zip(y) {
             *to = if y.to_acc() > <T::Acc as Element>::ZERO { dy.widen() } else { O::ZERO };
         }
     }
 
     /// Expands one row of the output gradient from pooled gradients and their codes.
-    pub(super) unsafe fn expand_row[S, O: Element, T: WidenTo<O>](
+    pub(super) unsafe fn expand_row[S, O: Element, T: WidenTo<O>; T::DTYPE.copies()](
         shape: &ConvShape, row: usize, dy: &[T], codes: &[u8], to: &mut [O],
     ) {
         let [height, width] = [shape.output[1] / 2, shape.output[2] / 2];
@@ -209,7 +209,7 @@ multiversion! {
     }
 
     /// Adds rows to `sums`.
-    pub(super) unsafe fn sum_rows[S, T: PoolElement](x: &[T], sums: &mut [T::Acc]) {
+    pub(super) unsafe fn sum_rows[S, T: PoolElement; T::DTYPE.copies()](x: &[T], sums: &mut [T::Acc]) {
         for x in x.chunks_exact(sums.len()) {
             for (sum, x) in sums.iter_mut().zip(x) {
                 *sum = T::plus(*sum, x.to_acc());

@@ -152,7 +152,7 @@ fn add_kernel(dtype: DType) -> Option<unsafe fn(updates: &Updates)> {
 }
 
 multiversion! {
-    unsafe fn add_updates[S, T: PoolElement](updates: &Updates) {
+    unsafe fn add_updates[S, T: PoolElement; T::DTYPE.copies()](updates: &Updates) {
         // SAFETY: the caller's contract.
         unsafe {
             updates.for_each::<T>(|to, from| {

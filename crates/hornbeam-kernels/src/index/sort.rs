@@ -4,7 +4,7 @@ use super::TASK_BYTES;
 use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::pool::{SharedMut, ThreadPool};
-use crate::reduce::typed;
+use crate::reduce::elements_of;
 use crate::scratch::with_local;
 
 /// Computes the indices that sort `x` along `axis`: ascending, stable, NaN last.
@@ -12,46 +12,53 @@ use crate::scratch::with_local;
 /// # Panics
 /// If a buffer does not have the shape.
 pub fn argsort(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis: usize, y: &mut [i32]) {
-    dispatch!(dtype, T => argsort_typed::<T>(pool, typed(x), shape, axis, y));
-}
-
-fn argsort_typed<T: Element>(pool: &ThreadPool, x: &[T], shape: &[usize], axis: usize, y: &mut [i32]) {
-    let n = shape[axis];
+    let (n, size) = (shape[axis], dtype.size());
     let inner: usize = shape[axis + 1..].iter().product();
-    assert!(
-        x.len() == shape.iter().product::<usize>() && y.len() == x.len(),
-        "buffers do not have the shape {shape:?}"
-    );
+    let elements: usize = shape.iter().product();
+    assert!(elements_of(dtype, x) == elements && y.len() == elements, "buffers do not have the shape {shape:?}");
     if x.is_empty() {
         return;
     }
+    let load_keys = dispatch!(dtype, T => load_keys::<T> as LoadKeys);
     let lines_per_task = (TASK_BYTES / (8 * n)).max(1);
     let y = SharedMut::new(y);
-    pool.run_ranges(x.len() / n, lines_per_task, &|lines| {
+    pool.run_ranges(elements / n, lines_per_task, &|lines| {
         with_local(|scratch| {
             let (keys, order) = scratch.take2::<u64, u64>(n, n);
             for line in lines {
                 let at = line / inner * n * inner + line % inner;
-                // SAFETY: lines are disjoint.
-                let store =
-                    |i: usize, index: u32| unsafe { y.range(at + i * inner..at + i * inner + 1)[0] = index as i32 };
-                if size_of::<T>() <= 4 {
-                    for (i, key) in keys.iter_mut().enumerate() {
-                        *key = u64::from(sort_key32(x[at + i * inner])) << 32 | i as u64;
-                    }
+                // SAFETY: the line lies within `x`, which is aligned.
+                unsafe { load_keys(x[at * size..].as_ptr(), inner, keys) };
+                let sorted = if size <= 4 {
                     sort_numbered(keys, order);
-                    keys.iter().enumerate().for_each(|(i, key)| store(i, *key as u32));
+                    &*keys
                 } else {
-                    for (i, (key, order)) in keys.iter_mut().zip(order.iter_mut()).enumerate() {
-                        *key = sort_key64(x[at + i * inner]);
-                        *order = i as u64;
-                    }
+                    (0..).zip(order.iter_mut()).for_each(|(i, order)| *order = i);
                     sort_indices(keys, order);
-                    order.iter().enumerate().for_each(|(i, index)| store(i, *index as u32));
+                    &*order
+                };
+                for (i, key) in sorted.iter().enumerate() {
+                    // SAFETY: lines are disjoint.
+                    unsafe { y.range(at + i * inner..at + i * inner + 1)[0] = *key as u32 as i32 };
                 }
             }
         });
     });
+}
+
+/// Function like [`load_keys`].
+type LoadKeys = unsafe fn(x: *const u8, stride: usize, keys: &mut [u64]);
+
+/// Computes the keys of a line: of up to 32 bits in the upper half of a `u64` whose lower half is the number of the element.
+///
+/// # Safety
+/// `x` has an aligned element for each key, at a distance of `stride` elements.
+unsafe fn load_keys<T: Element>(x: *const u8, stride: usize, keys: &mut [u64]) {
+    for (i, key) in keys.iter_mut().enumerate() {
+        // SAFETY: the caller's contract.
+        let x = unsafe { *x.cast::<T>().add(i * stride) };
+        *key = if size_of::<T>() <= 4 { u64::from(sort_key32(x)) << 32 | i as u64 } else { sort_key64(x) };
+    }
 }
 
 /// Numbers up to which a comparison sort takes less time than the histograms of a radix sort.

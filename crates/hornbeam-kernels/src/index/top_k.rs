@@ -12,14 +12,14 @@ const BLOCK: usize = 64;
 
 multiversion! {
     /// Selects the `k` largest elements of each row of `n`.
-    unsafe fn select_rows[S, T: Element](
+    unsafe fn select_rows[S, T: Element; T::DTYPE.copies()](
         n: usize, k: usize, x: &[T], candidates: &mut [u64], values: &mut [T], indices: &mut [i32]
     ) {
         let rows = x.chunks_exact(n).zip(values.chunks_exact_mut(k)).zip(indices.chunks_exact_mut(k));
         for ((x, values), indices) in rows {
             let count = select(x, k, candidates);
             let largest = &mut candidates[..count];
-            largest.sort_unstable_by(|a, b| b.cmp(a));
+            sort_descending(largest);
             for ((candidate, value), index) in largest.iter().zip(values).zip(indices) {
                 let at = !(*candidate as u32);
                 (*value, *index) = (x[at as usize], at as i32);
@@ -53,14 +53,27 @@ fn select<T: Element>(x: &[T], k: usize, candidates: &mut [u64]) -> usize {
             }
         }
         if count > candidates.len() - BLOCK {
-            let (_, least, _) = candidates[..count].select_nth_unstable_by(k - 1, |a, b| b.cmp(a));
-            (count, full, threshold) = (k, true, (*least >> 32) as u32);
+            let least = move_largest(&mut candidates[..count], k);
+            (count, full, threshold) = (k, true, (least >> 32) as u32);
         }
     }
     if count > k {
-        candidates[..count].select_nth_unstable_by(k - 1, |a, b| b.cmp(a));
+        move_largest(&mut candidates[..count], k);
     }
     k
+}
+
+// Functions of their own, because the standard library's code is large, and would be part of each kernel.
+
+#[inline(never)]
+fn sort_descending(keys: &mut [u64]) {
+    keys.sort_unstable_by(|a, b| b.cmp(a));
+}
+
+/// Moves the `k` largest keys to the front, and returns the least of them.
+#[inline(never)]
+fn move_largest(keys: &mut [u64], k: usize) -> u64 {
+    *keys.select_nth_unstable_by(k - 1, |a, b| b.cmp(a)).1
 }
 
 /// Computes the `k` largest elements of each row of `n` elements, and their indices: in descending order, of equal elements

@@ -11,7 +11,7 @@ use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::pool::ThreadPool;
-use crate::simd::Target;
+use crate::simd::{Copies, Target};
 use crate::window::PoolElement;
 use tile::TILE;
 
@@ -90,9 +90,18 @@ pub unsafe fn copy_strided(pool: &ThreadPool, size: usize, src: *const u8, dst: 
     });
 }
 
+/// Instruction sets of a copy of elements of `size` bytes: no tile is wider than a register of AVX2.
+const fn copies(size: usize) -> Copies {
+    if cfg!(target_arch = "wasm32") && size == 4 {
+        Copies::All
+    } else {
+        Copies::Avx2
+    }
+}
+
 multiversion! {
     /// Copies elements of type `T` on one thread.
-    unsafe fn copy_axes[S, T: Element](src: *const u8, dst: *mut u8, axes: &[Axis]) {
+    unsafe fn copy_axes[S, T: Element; copies(size_of::<T>())](src: *const u8, dst: *mut u8, axes: &[Axis]) {
         let (src, dst) = (src.cast::<T>(), dst.cast::<T>());
         let Some((&row, outer)) = axes.split_last() else {
             // SAFETY: a copy without axes has one element.
@@ -639,7 +648,7 @@ fn count_up<T: PoolElement>(first: usize, out: &mut [T]) {
 }
 
 multiversion! {
-    unsafe fn count[S, T: PoolElement](inner: usize, extent: usize, position: usize, out: &mut [T]) {
+    unsafe fn count[S, T: PoolElement; T::DTYPE.copies()](inner: usize, extent: usize, position: usize, out: &mut [T]) {
         let (mut index, mut repeats) = (position / inner % extent, position % inner);
         let mut rest = out;
         while !rest.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{typed, CHUNK, COLUMNS};
+use super::{elements_of, CHUNK, COLUMNS};
 use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::multiversion;
@@ -39,8 +39,10 @@ impl<T: Element> Order for Least<T> {
 
 multiversion! {
     /// Computes the index of the extremum of each row of `n`.
-    unsafe fn arg_rows[S, O: Order; <O::T as Element>::DTYPE.copies()](x: &[O::T], n: usize, y: &mut [i32]) {
+    unsafe fn arg_rows[S, O: Order; <O::T as Element>::DTYPE.copies_of_floats()](x: *const u8, n: usize, y: &mut [i32]) {
         const LANES: usize = simd::LANES / 2;
+        // SAFETY: the caller's rows, as many as results.
+        let x = unsafe { std::slice::from_raw_parts(x.cast::<O::T>(), n * y.len()) };
         for (row, y) in x.chunks_exact(n).zip(y) {
             // Find the best value by lanes, then the first element that it does not beat.
             let (body, rest) = row.as_chunks::<LANES>();
@@ -60,9 +62,11 @@ multiversion! {
     }
 
     /// Computes the row index of the extremum of each column.
-    unsafe fn arg_columns[S, O: Order; <O::T as Element>::DTYPE.copies()](x: &[O::T], stride: usize, rows: usize, y: &mut [i32]) {
+    unsafe fn arg_columns[S, O: Order; <O::T as Element>::DTYPE.copies_of_floats()](x: *const u8, stride: usize, rows: usize, y: &mut [i32]) {
         const LANES: usize = simd::LANES;
         let columns = y.len();
+        // SAFETY: the caller's rows.
+        let x = unsafe { std::slice::from_raw_parts(x.cast::<O::T>(), (rows - 1) * stride + columns) };
         let mut at = 0;
         while at < columns {
             let m = LANES.min(columns - at);
@@ -83,36 +87,61 @@ multiversion! {
     }
 }
 
+/// Kernels of one order on one dtype. `x` of `columns` points to the first row.
+struct Kernels {
+    rows: unsafe fn(x: *const u8, n: usize, y: &mut [i32]),
+    columns: unsafe fn(x: *const u8, stride: usize, rows: usize, y: &mut [i32]),
+}
+
+impl Kernels {
+    fn of<O: Order>() -> Kernels {
+        Kernels { rows: arg_rows::<O>(), columns: arg_columns::<O>() }
+    }
+}
+
 /// Computes the index of the greatest element along `axis`, which is removed: the first of equal elements, or the first NaN.
 ///
 /// # Panics
-/// If `axis` is empty or a buffer does not have its shape.
+/// If `axis` is empty or a buffer does not have its shape or is not aligned.
 pub fn argmax(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis: usize, y: &mut [i32]) {
-    dispatch!(dtype, T => arg_reduce::<Greatest<T>>(pool, typed(x), shape, axis, y));
+    let kernels = dispatch!(dtype, T => Kernels::of::<Greatest<T>>());
+    arg_reduce(pool, kernels, dtype, x, shape, axis, y);
 }
 
 /// Computes like [`argmax`] the index of the least element.
 pub fn argmin(pool: &ThreadPool, dtype: DType, x: &[u8], shape: &[usize], axis: usize, y: &mut [i32]) {
-    dispatch!(dtype, T => arg_reduce::<Least<T>>(pool, typed(x), shape, axis, y));
+    let kernels = dispatch!(dtype, T => Kernels::of::<Least<T>>());
+    arg_reduce(pool, kernels, dtype, x, shape, axis, y);
 }
 
-fn arg_reduce<O: Order>(pool: &ThreadPool, x: &[O::T], shape: &[usize], axis: usize, y: &mut [i32]) {
-    let n = shape[axis];
+fn arg_reduce(
+    pool: &ThreadPool,
+    kernels: Kernels,
+    dtype: DType,
+    x: &[u8],
+    shape: &[usize],
+    axis: usize,
+    y: &mut [i32],
+) {
+    let (n, size) = (shape[axis], dtype.size());
     let (outer, inner): (usize, usize) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
-    assert!(x.len() == outer * n * inner && y.len() == outer * inner, "buffers do not have the shape {shape:?}");
+    assert!(
+        elements_of(dtype, x) == outer * n * inner && y.len() == outer * inner,
+        "buffers do not have the shape {shape:?}"
+    );
     if y.is_empty() {
         return;
     }
     assert!(n > 0, "axis {axis} of {shape:?} is empty and has no extremum");
     if inner == 1 {
-        let (items_per_task, kernel) = ((CHUNK / n).max(1), arg_rows::<O>());
+        let items_per_task = (CHUNK / n).max(1);
         pool.run_chunks(y, items_per_task, &|task, y| {
-            // SAFETY: the kernel is compiled for this machine; slices are checked.
-            unsafe { kernel(&x[task * items_per_task * n..][..y.len() * n], n, y) };
+            let x = &x[task * items_per_task * n * size..][..y.len() * n * size];
+            // SAFETY: the kernel is compiled for this machine; `x` has a row for each result.
+            unsafe { (kernels.rows)(x.as_ptr(), n, y) };
         });
         return;
     }
-    let kernel = arg_columns::<O>();
     let tiles = inner.div_ceil(COLUMNS);
     let items_per_task = (CHUNK / (n * inner.min(COLUMNS))).max(1);
     let y = SharedMut::new(y);
@@ -120,9 +149,9 @@ fn arg_reduce<O: Order>(pool: &ThreadPool, x: &[O::T], shape: &[usize], axis: us
         for item in range {
             let (row, tile) = (item / tiles, item % tiles * COLUMNS);
             let end = (tile + COLUMNS).min(inner);
-            let from = &x[row * n * inner + tile..(row * n + n - 1) * inner + end];
-            // SAFETY: items write disjoint columns.
-            unsafe { kernel(from, inner, n, y.range(row * inner + tile..row * inner + end)) };
+            let from = &x[(row * n * inner + tile) * size..((row * n + n - 1) * inner + end) * size];
+            // SAFETY: items write disjoint columns, and `from` holds `n` rows of them.
+            unsafe { (kernels.columns)(from.as_ptr(), inner, n, y.range(row * inner + tile..row * inner + end)) };
         }
     });
 }

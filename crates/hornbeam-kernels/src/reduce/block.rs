@@ -111,36 +111,25 @@ pub fn fold_kernels(fold: BlockFold, dtype: DType) -> Option<FoldKernels> {
 }
 
 multiversion! {
-    unsafe fn reduce_columns[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+    unsafe fn reduce_columns[S, F: Fold; F::COPIES](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block and accumulators.
-        let (x, y) = unsafe {
-            let x = std::slice::from_raw_parts(x.cast::<F::In>(), at.rows * at.columns);
-            (x, std::slice::from_raw_parts_mut(accumulators.cast::<F::Acc>(), at.columns))
-        };
-        if let [y] = y {
-            // SAFETY: `fold_long` has no precondition other than the instruction set.
-            let sum = unsafe { fold_long::<F>(S::ISA)(x) };
-            *y = if at.before == 0 { sum } else { F::combine(*y, sum) };
-            return;
+        unsafe {
+            if at.columns == 1 {
+                let (x, y) = (std::slice::from_raw_parts(x.cast::<F::In>(), at.rows), &mut *accumulators.cast::<F::Acc>());
+                let sum = fold_long::<F>(S::ISA)(x);
+                *y = if at.before == 0 { sum } else { F::combine(*y, sum) };
+            } else {
+                add_columns::<F>(S::ISA)(x, at.columns, at.rows, accumulators, at.columns, at.before == 0);
+            }
         }
-        if at.before == 0 {
-            y.fill(F::IDENTITY);
-        }
-        // SAFETY: as above.
-        unsafe { add_columns::<F>(S::ISA)(x, at.columns, at.rows, y) };
     }
 
-    unsafe fn reduce_rows[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+    unsafe fn reduce_rows[S, F: Fold; F::COPIES](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and one accumulator per row.
-        let (x, y) = unsafe {
-            let x = std::slice::from_raw_parts(x.cast::<F::In>(), at.rows * at.columns);
-            (x, std::slice::from_raw_parts_mut(accumulators.cast::<F::Acc>(), at.rows))
-        };
-        // SAFETY: `fold_rows` has no precondition other than the instruction set.
-        unsafe { fold_rows::<F>(S::ISA)(x, at.columns, y) };
+        unsafe { fold_rows::<F>(S::ISA)(x, at.columns, accumulators, at.rows) };
     }
 
-    unsafe fn moments_columns[S, T: MomentElement](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+    unsafe fn moments_columns[S, T: MomentElement; T::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and two planes of accumulators.
         let (x, mean, squares_sum) = unsafe {
             let accumulators = accumulators.cast::<f64>();
@@ -153,7 +142,7 @@ multiversion! {
         add_moments(x, at.columns, at.before, mean, squares_sum);
     }
 
-    unsafe fn moments_rows[S, T: MomentElement](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+    unsafe fn moments_rows[S, T: MomentElement; T::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and two accumulators per row.
         let (x, y) = unsafe {
             let x = std::slice::from_raw_parts(x.cast::<T>(), at.rows * at.columns);

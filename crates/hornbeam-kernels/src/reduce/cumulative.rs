@@ -1,7 +1,7 @@
 //! Cumulative reductions: sum, product, maximum and minimum.
 
 use super::fold::{Fold, Folding, Max, Min, Prod, Sum};
-use super::{typed, typed_mut, CHUNK};
+use super::{elements_of, CHUNK};
 use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::multiversion;
@@ -37,23 +37,24 @@ impl Cumulative {
 }
 
 multiversion! {
-    /// Accumulates along contiguous elements, one after the other.
-    unsafe fn accumulate_row[S, F: Fold; Copies::Portable](x: &[F::In], y: &mut [F::In], reverse: bool) {
+    /// Accumulates along `n` contiguous elements, one after the other.
+    unsafe fn accumulate_row[S, F: Fold; Copies::Portable](x: *const u8, y: *mut u8, n: usize, reverse: bool) {
+        let (x, y) = (x.cast::<F::In>(), y.cast::<F::In>());
         let mut carry = F::IDENTITY;
-        let mut step = |x: &F::In, y: &mut F::In| {
-            carry = F::combine(carry, x.to_acc());
-            *y = F::In::from_acc(carry);
-        };
-        if reverse {
-            x.iter().zip(y).rev().for_each(|(x, y)| step(x, y));
-        } else {
-            x.iter().zip(y).for_each(|(x, y)| step(x, y));
+        for i in 0..n {
+            let at = if reverse { n - 1 - i } else { i };
+            // SAFETY: the caller's rows.
+            unsafe {
+                carry = F::combine(carry, (*x.add(at)).to_acc());
+                *y.add(at) = F::In::from_acc(carry);
+            }
         }
     }
 
     /// Accumulates along `n` rows with stride `stride`, for up to [`LANES`] columns. `x` and `y` point to the first row.
-    unsafe fn accumulate_columns[S, F: Fold; <F::In as Element>::DTYPE.copies()](
-        x: *const F::In, y: *mut F::In, stride: usize, n: usize, columns: usize, reverse: bool) {
+    unsafe fn accumulate_columns[S, F: Fold; F::COPIES](
+        x: *const u8, y: *mut u8, stride: usize, n: usize, columns: usize, reverse: bool) {
+        let (x, y) = (x.cast::<F::In>(), y.cast::<F::In>());
         let mut carry = [F::IDENTITY; LANES];
         let carry = &mut carry[..columns];
         for i in 0..n {
@@ -70,27 +71,23 @@ multiversion! {
     }
 }
 
-/// Computes `y[i] = x[0] op .. op x[i]` along `axis`, from its end if `reverse`. 16-bit floats accumulate in `f32`.
-///
-/// # Panics
-/// If a buffer does not have the shape, or for a sum or product of bool.
-pub fn cumulative(
-    pool: &ThreadPool,
-    op: Cumulative,
-    dtype: DType,
-    x: &[u8],
-    shape: &[usize],
-    axis: usize,
-    reverse: bool,
-    y: &mut [u8],
-) {
+/// Kernels of one operation on one dtype.
+struct Kernels {
+    row: unsafe fn(x: *const u8, y: *mut u8, n: usize, reverse: bool),
+    columns: unsafe fn(x: *const u8, y: *mut u8, stride: usize, n: usize, columns: usize, reverse: bool),
+}
+
+fn kernels(op: Cumulative, dtype: DType) -> Kernels {
+    fn of<F: Fold>() -> Kernels {
+        Kernels { row: accumulate_row::<F>(), columns: accumulate_columns::<F>() }
+    }
     macro_rules! with {
         ($Op:ident) => {
-            dispatch!(unsigned_or_float, dtype.to_unsigned(), T => columns::<Folding<$Op, T>>(pool, typed(x), shape, axis, reverse, typed_mut(y)),
+            dispatch!(unsigned_or_float, dtype.to_unsigned(), T => of::<Folding<$Op, T>>(),
                 else panic!("{} does not support {dtype}", op.name()))
         };
         (any $Op:ident) => {
-            dispatch!(dtype, T => columns::<Folding<$Op, T>>(pool, typed(x), shape, axis, reverse, typed_mut(y)))
+            dispatch!(dtype, T => of::<Folding<$Op, T>>())
         };
     }
     match op {
@@ -101,32 +98,50 @@ pub fn cumulative(
     }
 }
 
-fn columns<F: Fold>(pool: &ThreadPool, x: &[F::In], shape: &[usize], axis: usize, reverse: bool, y: &mut [F::In]) {
-    let n = shape[axis];
+/// Computes `y[i] = x[0] op .. op x[i]` along `axis`, from its end if `reverse`. 16-bit floats accumulate in `f32`.
+///
+/// # Panics
+/// If a buffer does not have the shape or is not aligned, or for a sum or product of bool.
+pub fn cumulative(
+    pool: &ThreadPool,
+    op: Cumulative,
+    dtype: DType,
+    x: &[u8],
+    shape: &[usize],
+    axis: usize,
+    reverse: bool,
+    y: &mut [u8],
+) {
+    let (n, size) = (shape[axis], dtype.size());
     let (outer, inner): (usize, usize) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
-    assert!(x.len() == outer * n * inner && y.len() == x.len(), "buffers do not have the shape {shape:?}");
+    let elements = outer * n * inner;
+    assert!(
+        elements_of(dtype, x) == elements && elements_of(dtype, y) == elements,
+        "buffers do not have the shape {shape:?}"
+    );
+    let kernels = kernels(op, dtype);
     if x.is_empty() {
         return;
     }
     if inner == 1 {
-        let (items_per_task, kernel) = ((CHUNK / n).max(1), accumulate_row::<F>());
-        return pool.run_chunks(y, items_per_task * n, &|task, y| {
-            for (x, y) in x[task * items_per_task * n..].chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-                // SAFETY: the kernel is compiled for this machine; slices are checked.
-                unsafe { kernel(x, y, reverse) };
+        let bytes = n * size;
+        return pool.run_chunks(y, (CHUNK / n).max(1) * bytes, &|task, y| {
+            let x = &x[task * (CHUNK / n).max(1) * bytes..][..y.len()];
+            for (x, y) in x.chunks_exact(bytes).zip(y.chunks_exact_mut(bytes)) {
+                // SAFETY: the kernel is compiled for this machine; both rows have `n` elements.
+                unsafe { (kernels.row)(x.as_ptr(), y.as_mut_ptr(), n, reverse) };
             }
         });
     }
-    let kernel = accumulate_columns::<F>();
     let tiles = inner.div_ceil(LANES);
     let items_per_task = (CHUNK / (n * inner.min(LANES))).max(1);
     let y = SharedMut::new(y);
     pool.run_ranges(outer * tiles, items_per_task, &|range| {
         for item in range {
-            let at = item / tiles * n * inner + item % tiles * LANES;
+            let at = (item / tiles * n * inner + item % tiles * LANES) * size;
             let columns = LANES.min(inner - item % tiles * LANES);
             // SAFETY: the columns lie within both arrays, and items are disjoint.
-            unsafe { kernel(x.as_ptr().add(at), y.as_ptr().add(at), inner, n, columns, reverse) };
+            unsafe { (kernels.columns)(x.as_ptr().add(at), y.as_ptr().add(at), inner, n, columns, reverse) };
         }
     });
 }

@@ -1,11 +1,12 @@
 //! Inner loops of reductions: rows and columns of one task.
 
 use std::marker::PhantomData;
+use std::slice;
 
 use crate::dtype::{Bool, Element};
 use crate::multiversion;
 use crate::scratch::Plain;
-use crate::simd::LANES;
+use crate::simd::{Copies, LANES};
 
 /// Reduction of elements `In` with accumulators `Acc`.
 pub trait Fold: 'static {
@@ -14,6 +15,9 @@ pub trait Fold: 'static {
     /// Same reduction on its results.
     type Next: Fold<In = Self::Acc, Acc = Self::Acc>;
     const IDENTITY: Self::Acc;
+    const COPIES: Copies;
+    /// Lanes in which a long row is folded.
+    const LANES: usize;
     fn combine(a: Self::Acc, b: Self::Acc) -> Self::Acc;
 }
 
@@ -23,6 +27,8 @@ pub struct Folding<O, T>(PhantomData<(O, T)>);
 /// Reduction operation with accumulators `A`.
 pub trait Combine<A>: 'static {
     const IDENTITY: A;
+    /// True for what models compute of integers, too.
+    const COMMON: bool;
     fn combine(a: A, b: A) -> A;
 }
 
@@ -36,6 +42,9 @@ where
     type Acc = A;
     type Next = Folding<O, A>;
     const IDENTITY: A = O::IDENTITY;
+    const COPIES: Copies = if O::COMMON { T::DTYPE.copies() } else { T::DTYPE.copies_of_floats() };
+    // The order in which integers are combined does not matter.
+    const LANES: usize = if T::DTYPE.is_float() { LANES } else { SHORT };
     #[inline(always)]
     fn combine(a: A, b: A) -> A {
         O::combine(a, b)
@@ -43,10 +52,11 @@ where
 }
 
 macro_rules! combines {
-    ($($Op:ident: $([$($t:ty),*] $identity:expr, |$a:ident, $b:ident| $body:expr);+;)*) => {$(
+    ($($Op:ident $common:literal: $([$($t:ty),*] $identity:expr, |$a:ident, $b:ident| $body:expr);+;)*) => {$(
         pub struct $Op;
         $($(impl Combine<$t> for $Op {
             const IDENTITY: $t = $identity;
+            const COMMON: bool = $common;
             #[inline(always)]
             fn combine($a: $t, $b: $t) -> $t {
                 $body
@@ -56,14 +66,14 @@ macro_rules! combines {
 }
 
 combines! {
-    Sum: [i8, i16, i32, i64, u8, u16, u32, u64] 0, |a, b| a.wrapping_add(b); [f32, f64] 0.0, |a, b| a + b;
-    Prod: [i8, i16, i32, i64, u8, u16, u32, u64] 1, |a, b| a.wrapping_mul(b); [f32, f64] 1.0, |a, b| a * b;
-    Max: [i8, i16, i32, i64, u8, u16, u32, u64, Bool] Element::LOWEST, |a, b| a.max(b);
+    Sum true: [i8, i16, i32, i64, u8, u16, u32, u64] 0, |a, b| a.wrapping_add(b); [f32, f64] 0.0, |a, b| a + b;
+    Prod false: [i8, i16, i32, i64, u8, u16, u32, u64] 1, |a, b| a.wrapping_mul(b); [f32, f64] 1.0, |a, b| a * b;
+    Max false: [i8, i16, i32, i64, u8, u16, u32, u64, Bool] Element::LOWEST, |a, b| a.max(b);
         [f32, f64] Element::LOWEST, |a, b| if (a > b) | a.is_nan() { a } else { b };
-    Min: [i8, i16, i32, i64, u8, u16, u32, u64, Bool] Element::HIGHEST, |a, b| a.min(b);
+    Min false: [i8, i16, i32, i64, u8, u16, u32, u64, Bool] Element::HIGHEST, |a, b| a.min(b);
         [f32, f64] Element::HIGHEST, |a, b| if (a < b) | a.is_nan() { a } else { b };
-    And: [i8, i16, i32, i64, u8, u16, u32, u64] !0, |a, b| a & b;
-    Or: [i8, i16, i32, i64, u8, u16, u32, u64] 0, |a, b| a | b;
+    And false: [i8, i16, i32, i64, u8, u16, u32, u64] !0, |a, b| a & b;
+    Or false: [i8, i16, i32, i64, u8, u16, u32, u64] 0, |a, b| a | b;
 }
 
 /// Lanes of short rows.
@@ -72,8 +82,12 @@ const SHORT: usize = 16;
 const BLOCK: usize = 1024;
 
 multiversion! {
-    /// Folds each row of `n` elements of `x` into one element of `y`.
-    pub(super) unsafe fn fold_rows(isa)[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: &[F::In], n: usize, y: &mut [F::Acc]) {
+    /// Folds each of `rows` rows of `n` elements of `x` into one accumulator of `y`.
+    pub(super) unsafe fn fold_rows(isa)[S, F: Fold; F::COPIES](x: *const u8, n: usize, y: *mut u8, rows: usize) {
+        // SAFETY: the caller's rows and accumulators.
+        let (x, y) = unsafe {
+            (slice::from_raw_parts(x.cast::<F::In>(), rows * n), slice::from_raw_parts_mut(y.cast::<F::Acc>(), rows))
+        };
         if n < SHORT {
             fold_short::<F>(x, n, y);
         } else if n < 512 {
@@ -89,12 +103,12 @@ multiversion! {
     }
 
     /// Folds a long row.
-    pub(super) unsafe fn fold_long(isa)[S, F: Fold; <F::In as Element>::DTYPE.copies()](row: &[F::In]) -> F::Acc {
+    pub(super) unsafe fn fold_long(isa)[S, F: Fold; F::COPIES](row: &[F::In]) -> F::Acc {
         // Blocks are combined pairwise, two results of equal weight as soon as both exist, like the carries of a counter.
         let mut stack = [F::IDENTITY; usize::BITS as usize];
         let mut depth = 0;
         for (i, block) in row.chunks(BLOCK).enumerate() {
-            let mut sum = fold_block::<F, LANES>(block);
+            let mut sum = if const { F::LANES == SHORT } { fold_block::<F, SHORT>(block) } else { fold_block::<F, LANES>(block) };
             for _ in 0..(i + 1).trailing_zeros() {
                 depth -= 1;
                 sum = F::combine(stack[depth], sum);
@@ -109,9 +123,20 @@ multiversion! {
         sum
     }
 
-    /// Folds rows with stride `stride` into the contents of `y`, column by column.
-    pub(super) unsafe fn add_columns(isa)[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
-        let columns = y.len();
+    /// Folds rows with stride `stride` into the accumulators of their columns, to which `start` gives their first value.
+    pub(super) unsafe fn add_columns(isa)[S, F: Fold; F::COPIES](
+        x: *const u8, stride: usize, rows: usize, y: *mut u8, columns: usize, start: bool,
+    ) {
+        // SAFETY: the caller's accumulators.
+        let y = unsafe { slice::from_raw_parts_mut(y.cast::<F::Acc>(), columns) };
+        if start {
+            y.fill(F::IDENTITY);
+        }
+        if rows == 0 {
+            return;
+        }
+        // SAFETY: the caller's rows.
+        let x = unsafe { slice::from_raw_parts(x.cast::<F::In>(), (rows - 1) * stride + columns) };
         let add_rows = add_rows::<F>(S::ISA);
         // Few columns leave vector lanes empty: several adjacent rows are treated as one wide row.
         let side = LANES / columns;
@@ -135,7 +160,7 @@ multiversion! {
     }
 
     /// Folds rows into `y`, eight at a time, so that accumulators are loaded and stored once per eight rows.
-    unsafe fn add_rows(isa)[S, F: Fold; <F::In as Element>::DTYPE.copies()](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
+    unsafe fn add_rows(isa)[S, F: Fold; F::COPIES](x: &[F::In], stride: usize, rows: usize, y: &mut [F::Acc]) {
         let columns = y.len();
         let mut row = 0;
         while row + 8 <= rows {

@@ -12,14 +12,13 @@ mod fold;
 #[cfg(test)]
 mod tests;
 
-use std::any::TypeId;
-
 pub use arg::{argmax, argmin};
 pub use block::{combine_partials, fold_kernels, BlockExtent, BlockFold, FoldKernels};
 pub use cumulative::{cumulative, Cumulative};
 
 use crate::dispatch;
 use crate::dtype::{DType, Element};
+use crate::elementwise::convert;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::with_local;
 use crate::simd::isa;
@@ -81,6 +80,53 @@ impl Reduce {
     }
 }
 
+/// A reduction of elements of one dtype. What follows does not depend on the types, so that it is compiled once.
+#[derive(Clone, Copy)]
+struct Reducer {
+    rows: unsafe fn(x: *const u8, n: usize, y: *mut u8, rows: usize),
+    columns: unsafe fn(x: *const u8, stride: usize, rows: usize, y: *mut u8, columns: usize, start: bool),
+    /// Bytes of an element, and of an accumulator.
+    size: usize,
+    accumulator: usize,
+    /// The same reduction of accumulators.
+    next: fn() -> Reducer,
+}
+
+impl Reducer {
+    /// The reduction for the instruction set of this thread.
+    fn of<F: Fold>() -> Reducer {
+        Reducer {
+            rows: fold_rows::<F>(isa()),
+            columns: add_columns::<F>(isa()),
+            size: size_of::<F::In>(),
+            accumulator: size_of::<F::Acc>(),
+            next: Reducer::of::<F::Next>,
+        }
+    }
+
+    fn new(op: Reduce, dtype: DType) -> Reducer {
+        macro_rules! with {
+            ($family:ident, $Op:ident) => {
+                dispatch!($family, dtype, T => Reducer::of::<Folding<$Op, T>>(), else unreachable!())
+            };
+            ($Op:ident) => {
+                dispatch!(dtype, T => Reducer::of::<Folding<$Op, T>>())
+            };
+        }
+        match (op, dtype) {
+            (Reduce::Sum, _) => with!(unsigned_or_float, Sum),
+            (Reduce::Prod, _) => with!(unsigned_or_float, Prod),
+            (Reduce::Max, _) => with!(Max),
+            (Reduce::Min, _) => with!(Min),
+            // On booleans, `and` and `or` are the extrema.
+            (Reduce::And, DType::Bool) => with!(Min),
+            (Reduce::Or, DType::Bool) => with!(Max),
+            (Reduce::And, _) => with!(unsigned, And),
+            (Reduce::Or, _) => with!(unsigned, Or),
+        }
+    }
+}
+
 /// Reduces `x` of `shape` over `axes`, which are removed. Sums and products of integers wrap; extrema propagate NaN; an
 /// empty reduction gives the identity.
 ///
@@ -88,26 +134,41 @@ impl Reduce {
 /// If `op` does not support `dtype`, or if a buffer does not have its shape or is not aligned.
 pub fn reduce(pool: &ThreadPool, op: Reduce, dtype: DType, x: &[u8], shape: &[usize], axes: &[usize], y: &mut [u8]) {
     assert!(op.supports(dtype), "{} does not support {dtype}", op.name());
-    let dtype = op.kernel_dtype(dtype);
-    macro_rules! with {
-        ($family:ident, $Op:ident) => {
-            dispatch!($family, dtype, T => folds::<Folding<$Op, T>>(pool, x, shape, axes, y), else unreachable!())
-        };
-        ($Op:ident) => {
-            dispatch!(dtype, T => folds::<Folding<$Op, T>>(pool, x, shape, axes, y))
-        };
+    let reducer = Reducer::new(op, op.kernel_dtype(dtype));
+    let runs = runs(shape, axes);
+    let kept: usize = runs.iter().filter(|r| !r.1).map(|r| r.0).product();
+    let elements: usize = shape.iter().product();
+    assert_eq!(elements_of(dtype, x), elements, "the operand does not have its shape {shape:?}");
+    assert_eq!(elements_of(dtype, y), kept, "the result does not have the shape {shape:?} without axes {axes:?}");
+    if y.is_empty() {
+        return;
     }
-    match (op, dtype) {
-        (Reduce::Sum, _) => with!(unsigned_or_float, Sum),
-        (Reduce::Prod, _) => with!(unsigned_or_float, Prod),
-        (Reduce::Max, _) => with!(Max),
-        (Reduce::Min, _) => with!(Min),
-        // On booleans, `and` and `or` are the extrema.
-        (Reduce::And, DType::Bool) => with!(Min),
-        (Reduce::Or, DType::Bool) => with!(Max),
-        (Reduce::And, _) => with!(unsigned, And),
-        (Reduce::Or, _) => with!(unsigned, Or),
+    if !runs.iter().any(|r| r.1) {
+        y.copy_from_slice(x);
+    } else if reducer.size == reducer.accumulator {
+        passes(pool, reducer, x, runs, y);
+    } else {
+        with_local(|scratch| {
+            let wide = scratch.take::<u8>(kept * reducer.accumulator);
+            passes(pool, reducer, x, runs, wide);
+            // SAFETY: both have `kept` elements; the 16-bit floats accumulate in `f32`.
+            unsafe { convert(DType::F32, dtype)(wide.as_ptr(), y.as_mut_ptr(), kept) };
+        });
     }
+}
+
+/// Number of elements of `dtype` in a buffer.
+///
+/// # Panics
+/// If they are not aligned or their number is not a multiple of the element size.
+pub(crate) fn elements_of(dtype: DType, bytes: &[u8]) -> usize {
+    let size = dtype.size();
+    assert!(
+        bytes.is_empty() || (bytes.as_ptr() as usize).is_multiple_of(size) && bytes.len().is_multiple_of(size),
+        "a buffer of {} bytes is not an aligned array of {dtype}",
+        bytes.len()
+    );
+    bytes.len() / size
 }
 
 /// Views bytes as elements.
@@ -160,34 +221,8 @@ fn push_run(runs: &mut Vec<(usize, bool)>, extent: usize, reduced: bool) {
     }
 }
 
-fn folds<F: Fold>(pool: &ThreadPool, x: &[u8], shape: &[usize], axes: &[usize], y: &mut [u8]) {
-    let (x, y) = (typed::<F::In>(x), typed_mut::<F::In>(y));
-    let runs = runs(shape, axes);
-    let kept: usize = runs.iter().filter(|r| !r.1).map(|r| r.0).product();
-    assert_eq!(x.len(), shape.iter().product::<usize>(), "the operand does not have its shape {shape:?}");
-    assert_eq!(y.len(), kept, "the result does not have the shape {shape:?} without axes {axes:?}");
-    if y.is_empty() {
-        return;
-    }
-    if !runs.iter().any(|r| r.1) {
-        y.copy_from_slice(x);
-    } else if TypeId::of::<F::In>() == TypeId::of::<F::Acc>() {
-        // SAFETY: the two types are equal.
-        let y = unsafe { std::slice::from_raw_parts_mut(y.as_mut_ptr().cast::<F::Acc>(), y.len()) };
-        passes::<F>(pool, x, runs, y);
-    } else {
-        with_local(|scratch| {
-            let wide = scratch.take::<F::Acc>(kept);
-            passes::<F>(pool, x, runs, wide);
-            for (y, wide) in y.iter_mut().zip(wide) {
-                *y = F::In::from_acc(*wide);
-            }
-        });
-    }
-}
-
 /// Reduces the last reduced run, then the remaining ones.
-fn passes<F: Fold>(pool: &ThreadPool, x: &[F::In], mut runs: Vec<(usize, bool)>, y: &mut [F::Acc]) {
+fn passes(pool: &ThreadPool, reducer: Reducer, x: &[u8], mut runs: Vec<(usize, bool)>, y: &mut [u8]) {
     let last = runs.iter().rposition(|r| r.1).expect("at least one reduced run");
     let outer: usize = runs[..last].iter().map(|r| r.0).product();
     let inner: usize = runs[last + 1..].iter().map(|r| r.0).product();
@@ -199,72 +234,77 @@ fn passes<F: Fold>(pool: &ThreadPool, x: &[F::In], mut runs: Vec<(usize, bool)>,
     }
     if runs.iter().any(|r| r.1) {
         with_local(|scratch| {
-            let partial = scratch.take::<F::Acc>(outer * inner);
-            pass::<F>(pool, x, [outer, n, inner], partial);
-            passes::<F::Next>(pool, partial, runs, y);
+            let partial = scratch.take::<u8>(outer * inner * reducer.accumulator);
+            pass(pool, reducer, x, [outer, n, inner], partial);
+            passes(pool, (reducer.next)(), partial, runs, y);
         });
     } else {
-        pass::<F>(pool, x, [outer, n, inner], y);
+        pass(pool, reducer, x, [outer, n, inner], y);
     }
 }
 
 /// Reduces `[outer, n, inner]` to `[outer, inner]`.
-fn pass<F: Fold>(pool: &ThreadPool, x: &[F::In], [outer, n, inner]: [usize; 3], y: &mut [F::Acc]) {
+fn pass(pool: &ThreadPool, reducer: Reducer, x: &[u8], [outer, n, inner]: [usize; 3], y: &mut [u8]) {
     if n == 0 {
-        y.fill(F::IDENTITY);
+        // SAFETY: the accumulators of no rows.
+        unsafe { (reducer.columns)(x.as_ptr(), 0, 0, y.as_mut_ptr(), outer * inner, true) };
     } else if inner == 1 {
-        rows::<F>(pool, x, outer, n, y);
+        rows(pool, reducer, x, outer, n, y);
     } else {
-        columns::<F>(pool, x, [outer, n, inner], y);
+        columns(pool, reducer, x, [outer, n, inner], y);
     }
 }
 
-fn rows<F: Fold>(pool: &ThreadPool, x: &[F::In], outer: usize, n: usize, y: &mut [F::Acc]) {
-    let fold = fold_rows::<F>(isa());
+fn rows(pool: &ThreadPool, reducer: Reducer, x: &[u8], outer: usize, n: usize, y: &mut [u8]) {
+    let (size, accumulator) = (reducer.size, reducer.accumulator);
     if n <= 2 * CHUNK {
-        pool.run_chunks(y, (CHUNK / n).max(1), &|task, y| {
-            let at = task * (CHUNK / n).max(1) * n;
-            // SAFETY: `y.len()` rows of `n` elements.
-            unsafe { fold(&x[at..at + y.len() * n], n, y) };
+        let rows_per_task = (CHUNK / n).max(1);
+        pool.run_chunks(y, rows_per_task * accumulator, &|task, y| {
+            let rows = y.len() / accumulator;
+            let x = &x[task * rows_per_task * n * size..][..rows * n * size];
+            // SAFETY: `rows` rows of `n` elements.
+            unsafe { (reducer.rows)(x.as_ptr(), n, y.as_mut_ptr(), rows) };
         });
         return;
     }
     let chunks = n.div_ceil(CHUNK);
     with_local(|scratch| {
-        let partial = scratch.take::<F::Acc>(outer * chunks);
-        pool.run_chunks(partial, 1, &|task, partial| {
+        let partial = scratch.take::<u8>(outer * chunks * accumulator);
+        pool.run_chunks(partial, accumulator, &|task, partial| {
             let (row, chunk) = (task / chunks * n, task % chunks * CHUNK);
-            let part = &x[row + chunk..row + (chunk + CHUNK).min(n)];
+            let n = CHUNK.min(n - chunk);
+            let part = &x[(row + chunk) * size..][..n * size];
             // SAFETY: one row.
-            unsafe { fold(part, part.len(), partial) };
+            unsafe { (reducer.rows)(part.as_ptr(), n, partial.as_mut_ptr(), 1) };
         });
-        rows::<F::Next>(pool, partial, outer, chunks, y);
+        rows(pool, (reducer.next)(), partial, outer, chunks, y);
     });
 }
 
-fn columns<F: Fold>(pool: &ThreadPool, x: &[F::In], [outer, n, inner]: [usize; 3], y: &mut [F::Acc]) {
+fn columns(pool: &ThreadPool, reducer: Reducer, x: &[u8], [outer, n, inner]: [usize; 3], y: &mut [u8]) {
     let height = (CHUNK / inner).max(64).next_multiple_of(8);
     let chunks = n.div_ceil(height);
     if chunks > 1 {
         with_local(|scratch| {
-            let partial = scratch.take::<F::Acc>(outer * chunks * inner);
-            column_tasks::<F>(pool, x, [outer, n, inner], height, partial);
-            pass::<F::Next>(pool, partial, [outer, chunks, inner], y);
+            let partial = scratch.take::<u8>(outer * chunks * inner * reducer.accumulator);
+            column_tasks(pool, reducer, x, [outer, n, inner], height, partial);
+            pass(pool, (reducer.next)(), partial, [outer, chunks, inner], y);
         });
     } else {
-        column_tasks::<F>(pool, x, [outer, n, inner], n, y);
+        column_tasks(pool, reducer, x, [outer, n, inner], n, y);
     }
 }
 
 /// Reduces chunks of `height` rows: `[outer, n, inner]` to `[outer, n / height, inner]`.
-fn column_tasks<F: Fold>(
+fn column_tasks(
     pool: &ThreadPool,
-    x: &[F::In],
+    reducer: Reducer,
+    x: &[u8],
     [outer, n, inner]: [usize; 3],
     height: usize,
-    y: &mut [F::Acc],
+    y: &mut [u8],
 ) {
-    let add = add_columns::<F>(isa());
+    let (size, accumulator) = (reducer.size, reducer.accumulator);
     let (chunks, tiles) = (n.div_ceil(height), inner.div_ceil(COLUMNS));
     let items = outer * chunks * tiles;
     let items_per_task = (CHUNK / (height.min(n) * inner.min(COLUMNS))).max(1);
@@ -274,14 +314,13 @@ fn column_tasks<F: Fold>(
             let (tile, chunk, row) = (item % tiles, item / tiles % chunks, item / tiles / chunks);
             let columns = tile * COLUMNS..((tile + 1) * COLUMNS).min(inner);
             let (first, end) = (chunk * height, ((chunk + 1) * height).min(n));
-            let from =
-                &x[(row * n + first) * inner + columns.start..(row * n + end - 1) * inner + inner.min(columns.end)];
+            let from = (row * n + first) * inner + columns.start..(row * n + end - 1) * inner + columns.end;
+            let from = &x[from.start * size..from.end * size];
             let to = (row * chunks + chunk) * inner;
             // SAFETY: items write disjoint columns and chunks, and `from` holds `end - first` rows.
             unsafe {
-                let y = y.range(to + columns.start..to + columns.end);
-                y.fill(F::IDENTITY);
-                add(from, inner, end - first, y);
+                let y = y.range((to + columns.start) * accumulator..(to + columns.end) * accumulator);
+                (reducer.columns)(from.as_ptr(), inner, end - first, y.as_mut_ptr(), columns.len(), true);
             }
         }
     });

@@ -8,7 +8,7 @@ use crate::tiles::Float;
 
 multiversion! {
     /// Computes gates and state of one row from the recurrent sums, the projected input and the previous state.
-    unsafe fn forward_step[S, T: Float](sums: &[T], x: &[T], before: &[T], gates: &mut [T], h: &mut [T]) {
+    unsafe fn forward_step[S, T: Float; T::DTYPE.copies()](sums: &[T], x: &[T], before: &[T], gates: &mut [T], h: &mut [T]) {
         let n = h.len();
         let (gates, sum) = gates.split_at_mut(3 * n);
         sum.copy_from_slice(&sums[2 * n..]);
@@ -21,7 +21,7 @@ multiversion! {
 
     /// Backpropagates one row of one step: from the gradient `dh` of its state to the gradients of `x` and of the sums, and
     /// in `dh` the direct contribution to the previous state.
-    unsafe fn backward_step[S, T: Float](gates: &[T], before: &[T], dh: &mut [T], dx: &mut [T], ds: &mut [T]) {
+    unsafe fn backward_step[S, T: Float; T::DTYPE.copies()](gates: &[T], before: &[T], dh: &mut [T], dx: &mut [T], ds: &mut [T]) {
         let n = before.len();
         let [update, reset, new, sum] = split_gates(gates);
         let (first, dg) = dx.split_at_mut(2 * n);

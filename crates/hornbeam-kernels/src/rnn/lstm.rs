@@ -8,7 +8,7 @@ use crate::tiles::Float;
 
 multiversion! {
     /// Computes gates and states of one row from the recurrent sums and the projected input.
-    unsafe fn forward_step[S, T: Float](sums: &[T], x: &[T], before: &[T], gates: &mut [T], c: &mut [T], h: &mut [T]) {
+    unsafe fn forward_step[S, T: Float; T::DTYPE.copies()](sums: &[T], x: &[T], before: &[T], gates: &mut [T], c: &mut [T], h: &mut [T]) {
         let n = h.len();
         zip2(&mut gates[..2 * n], &sums[..2 * n], &x[..2 * n], |s, x| (s + x).logistic::<S>());
         zip2(&mut gates[2 * n..3 * n], &sums[2 * n..3 * n], &x[2 * n..3 * n], |s, x| (s + x).tanh::<S>());
@@ -20,7 +20,7 @@ multiversion! {
 
     /// Backpropagates one row of one step: from the gradients of its states to those of its sums and of the previous `c`.
     /// `dh` becomes 0: the previous `h` has no direct contribution.
-    unsafe fn backward_step[S, T: Float](
+    unsafe fn backward_step[S, T: Float; T::DTYPE.copies()](
         gates: &[T],
         before: &[T],
         c: &[T],

@@ -59,7 +59,7 @@ impl Line {
 
 multiversion! {
     /// Adds the elements of `columns` from each offset on.
-    unsafe fn add_columns[S, E: Real](sums: &mut [E], columns: *const E, offsets: &[usize]) {
+    unsafe fn add_columns[S, E: Real; E::DTYPE.copies()](sums: &mut [E], columns: *const E, offsets: &[usize]) {
         for (j, sums) in sums.chunks_exact_mut(CHUNK).enumerate() {
             let mut chunk = [E::ZERO; CHUNK];
             chunk.copy_from_slice(sums);
@@ -75,7 +75,7 @@ multiversion! {
     }
 
     /// Interleaves the planes of a row, `y[j, p] = act(sums[p, j] + bias (+ y))`.
-    unsafe fn finish_row[S, E: Real](sums: &[E], plane: usize, y: &mut [E], epilogue: Epilogue<'_, E>) {
+    unsafe fn finish_row[S, E: Real; E::DTYPE.copies()](sums: &[E], plane: usize, y: &mut [E], epilogue: Epilogue<'_, E>) {
         let planes = sums.len() / plane;
         if epilogue.accumulate {
             for (p, sums) in sums.chunks_exact(plane).enumerate() {
