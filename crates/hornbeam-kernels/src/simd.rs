@@ -36,10 +36,10 @@ impl Isa {
         Isa::ALL.into_iter().find(|isa| isa.name() == name)
     }
 
-    /// Returns true if this machine supports the instruction set.
+    /// Returns true if this machine and this build support the instruction set.
     pub fn is_available(self) -> bool {
         match self {
-            Isa::Portable => true,
+            Isa::Portable => PORTABLE,
             Isa::Neon => cfg!(target_arch = "aarch64"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => {
@@ -51,7 +51,8 @@ impl Isa {
             }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
-                Isa::Avx2.is_available()
+                AVX512
+                    && Isa::Avx2.is_available()
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
@@ -67,6 +68,12 @@ impl Isa {
         Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
 }
+
+/// True if kernels are compiled for AVX-512.
+pub const AVX512: bool = cfg!(feature = "avx512");
+
+/// True if all kernels are compiled for the baseline. Without them, the CPU must have AVX2 or NEON.
+pub const PORTABLE: bool = cfg!(any(feature = "baseline", not(any(target_arch = "x86_64", target_arch = "aarch64"))));
 
 /// Elements or accumulators that a loop processes at once: four registers of `f32` under AVX-512, and two in WebAssembly,
 /// where more of them are more code to download.
@@ -95,7 +102,9 @@ pub fn isa() -> Isa {
                 );
                 isa
             }
-            Err(_) => Isa::available()[0],
+            Err(_) => *Isa::available()
+                .first()
+                .expect("this engine was built without the feature `baseline`, and this CPU lacks AVX2"),
         })
     })
 }
@@ -270,6 +279,8 @@ macro_rules! multiversion {
                 unsafe { body::<$crate::simd::Neon $(, $G)*>($($arg),*) }
             }
 
+            // Also where generic kernels are instantiated, in crates that are optimized for size.
+            #[cfg_attr(target_arch = "wasm32", optimize(speed))]
             unsafe fn portable<$($G: $bound),*>($($arg: $ty),*) $($ret)* {
                 // SAFETY: the caller's contract is passed on.
                 unsafe { body::<$crate::simd::Portable $(, $G)*>($($arg),*) }
@@ -286,7 +297,7 @@ macro_rules! multiversion {
             // The compiler generates no code for a branch on a constant that is not taken, and so no copy of the kernel.
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::Isa::Avx512 if const { true $(&& $crate::simd::Copies::avx512($copies))? } => {
+                $crate::simd::Isa::Avx512 if const { $crate::simd::AVX512 $(&& $crate::simd::Copies::avx512($copies))? } => {
                     $crate::multiversion!(@entry $linkage avx512 [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
                 #[cfg(target_arch = "x86_64")]
@@ -303,9 +314,10 @@ macro_rules! multiversion {
                 _ if const { false $(|| !$crate::simd::Copies::avx512($copies))? } => {
                     $crate::multiversion!(@entry direct small [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
-                _ => $crate::multiversion!(
-                    @entry $linkage portable [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*]
-                ),
+                _ if const { $crate::simd::PORTABLE $(|| !$crate::simd::Copies::vector($copies))? } => {
+                    $crate::multiversion!(@entry $linkage portable [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
+                }
+                _ => unreachable!("the build has no kernels for {}", isa.name()),
             }
         }
     };

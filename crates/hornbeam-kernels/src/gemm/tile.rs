@@ -14,7 +14,7 @@ use super::row;
 use super::types::{Depthwise, Kernels, Real, Row, Tile};
 use super::unroll::{columns, rows};
 use super::vector::*;
-use crate::simd::{isa, Isa};
+use crate::simd::{isa, Isa, AVX512, PORTABLE};
 
 /// One step of k: `acc[i] += a[i] * b`, where `$row` is the address of row `$i`.
 macro_rules! step {
@@ -247,7 +247,7 @@ kernels!(avx512_pairs, Pairs, f32, 16,
 /// if the CPU lacks the instruction.
 pub(crate) fn pairs() -> Option<&'static Kernels<f32>> {
     #[cfg(target_arch = "x86_64")]
-    if isa() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16") {
+    if AVX512 && isa() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16") {
         return Some(&avx512_pairs::KERNELS);
     }
     None
@@ -257,23 +257,25 @@ impl Real for f32 {
     fn kernels() -> &'static Kernels<f32> {
         match isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => &avx512_f32::KERNELS,
+            Isa::Avx512 if AVX512 => &avx512_f32::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &avx2_f32::KERNELS,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &neon_f32::KERNELS,
-            _ => &portable_f32::KERNELS,
+            _ if PORTABLE => &portable_f32::KERNELS,
+            isa => unreachable!("the build has no kernels for {}", isa.name()),
         }
     }
     fn depthwise() -> &'static Depthwise<f32> {
         match isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => &depthwise::avx512_f32::KERNELS,
+            Isa::Avx512 if AVX512 => &depthwise::avx512_f32::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &depthwise::avx2_f32::KERNELS,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &depthwise::neon_f32::KERNELS,
-            _ => &depthwise::portable_f32::KERNELS,
+            _ if PORTABLE => &depthwise::portable_f32::KERNELS,
+            isa => unreachable!("the build has no kernels for {}", isa.name()),
         }
     }
     #[inline(always)]
@@ -286,23 +288,25 @@ impl Real for f64 {
     fn kernels() -> &'static Kernels<f64> {
         match isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => &avx512_f64::KERNELS,
+            Isa::Avx512 if AVX512 => &avx512_f64::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &avx2_f64::KERNELS,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &neon_f64::KERNELS,
-            _ => &portable_f64::KERNELS,
+            _ if PORTABLE => &portable_f64::KERNELS,
+            isa => unreachable!("the build has no kernels for {}", isa.name()),
         }
     }
     fn depthwise() -> &'static Depthwise<f64> {
         match isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => &depthwise::avx512_f64::KERNELS,
+            Isa::Avx512 if AVX512 => &depthwise::avx512_f64::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &depthwise::avx2_f64::KERNELS,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &depthwise::neon_f64::KERNELS,
-            _ => &depthwise::portable_f64::KERNELS,
+            _ if PORTABLE => &depthwise::portable_f64::KERNELS,
+            isa => unreachable!("the build has no kernels for {}", isa.name()),
         }
     }
     #[inline(always)]
