@@ -18,7 +18,7 @@ from hornbeam.engines.onnx.kernels import NodeProto, onnx
 from hornbeam.engines.onnx.table import MAKERS, TABLE
 from hornbeam.engines.onnx.values import Order, Value, ordered
 from hornbeam.export.onnx_rules import FOR_ANY_DTYPE, KEPT_NORMALIZATION, RULES, Match, Site
-from hornbeam.export.onnx_rules.site import first_match
+from hornbeam.export.patterns import first_found, planned
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import Shape, numpy_dtype
@@ -146,7 +146,7 @@ class FileWriter(Emitter):
         self._depth += 1
         if self._depth == 1:
             values.update(self._images(site, values))
-        for node, match in self._plan(site, values):
+        for node, match in planned(site, values, lambda node: self._match(site, node)):
             if self._depth == 1:
                 layer = node.scope if match is None or match.layer is None else match.layer
                 self._layer = layer.removeprefix(f"{self._model}/")
@@ -169,35 +169,13 @@ class FileWriter(Emitter):
                 images[node] = ordered(values[node], order)
         return images
 
-    def _plan(self, site: Site, values: dict[Node, Any]) -> list[tuple[Node, Match | None]]:
-        """The nodes to write, operands first, each with its match."""
-        plan: list[tuple[Node, Match | None]] = []
-        seen = set(values)
-        stack: list[tuple[Node, Match | None, bool]] = [
-            (x, None, False) for x in reversed(site.graph.outputs)
-        ]
-        while stack:
-            node, match, ready = stack.pop()
-            if ready:
-                plan.append((node, match))
-                continue
-            if node in seen:
-                continue
-            seen.add(node)
-            computed = site.is_computed(node)
-            match = None if computed else self._match(site, node)
-            stack.append((node, match, True))
-            reads = () if computed else node.inputs if match is None else match.inputs
-            stack.extend((x, None, False) for x in reversed(reads))
-        return plan
-
     def _match(self, site: Site, node: Node) -> Match | None:
         rules = self._rules.get(node.name)
-        if rules is None or node in site.known:
+        if rules is None:
             return None
         types = node.type if isinstance(node.type, tuple) else (node.type,)
         is_written = types[0].dtype == "float32" or node.name in FOR_ANY_DTYPE
-        return first_match(site, node, rules) if is_written else None
+        return first_found(site, node, rules) if is_written else None
 
     def _computed_value(self, site: Site, node: Node, values: dict[Node, Any]) -> Value:
         array = site.array(node)

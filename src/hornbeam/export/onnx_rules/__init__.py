@@ -40,7 +40,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
     "max_pool": (windows.max_pool,),
     "min": (activations.hard_sigmoid, activations.clip),
     "mul": (
-        activations.hard_swish,
+        activations.hard_silu,
         activations.hard_sigmoid,
         activations.selu,
         windows.mean,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from hornbeam import primitives as p
 from hornbeam.engines.onnx.values import Order, Value, reshape, spread, transpose
 from hornbeam.engines.onnx.windows import conv as write_conv
 from hornbeam.engines.onnx.windows import conv_transpose as write_conv_transpose
-from hornbeam.export.onnx_rules.activations import bounds
-from hornbeam.export.onnx_rules.site import Match, Site
+from hornbeam.export.onnx_rules.site import Match, Site, written
+from hornbeam.export.patterns import products
+from hornbeam.export.patterns.activations import bounds
+from hornbeam.export.patterns.products import bias_of
 from hornbeam.ir.node import Node
-from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import Shape
 
 # -- dense ---------------------------------------------------------------------------------------------------
@@ -77,24 +78,10 @@ def dense_with_bias(site: Site, node: Node) -> Match | None:
     for product, other in (node.inputs, node.inputs[::-1]):
         if product.name == "dot_general" and len(site.readers[product]) == 1:
             right = product.inputs[1].rank - len(product.params["contract"][1])
-            bias = _bias(site, other, right)
+            bias = bias_of(site, other, right)
             if bias is not None:
                 return dense(site, product, bias)
     return None
-
-
-def _bias(site: Site, node: Node, count: int) -> Node | None:
-    """The known value that is repeated along all axes but the last `count`, as a vector."""
-    if count == 1 and (vector := site.along(node)) is not None and vector[1] == node.rank - 1:
-        return site.learn(vector[0])
-    if node.name != "broadcast" or node.inputs[0] not in site.known:
-        return None
-    small, dims = node.inputs[0], node.params["dims"]
-    sizes = {axis: size for axis, size in zip(dims, small.shape, strict=True) if size != 1}
-    last = range(node.rank - count, node.rank)
-    if any(sizes.get(axis, 1) != (node.shape[axis] if axis in last else 1) for axis in range(node.rank)):
-        return None
-    return site.learn(p.reshape(small, (math.prod(small.shape),)))
 
 
 # -- integers ------------------------------------------------------------------------------------------------
@@ -113,7 +100,7 @@ def quantized_dense(site: Site, node: Node) -> Match | None:
     if limits is None or limits[1:] != (-127, 127) or limits[0].name != "round" or w not in site.known:
         return None
     right = product.inputs[1].rank - len(product.params["contract"][1])
-    pairs = [(x, _bias(site, y, right)) for x, y in (divisor.inputs, divisor.inputs[::-1])]
+    pairs = [(x, bias_of(site, y, right)) for x, y in (divisor.inputs, divisor.inputs[::-1])]
     factor, vector = next(((x, y) for x, y in pairs if y is not None), (divisor, None))
     multiply = dense(site, product)
     if vector is None or w is None or multiply is None:
@@ -148,45 +135,12 @@ def _linear(operator: str, x: Value, scale: Value, dtype: str, **attributes: Any
 # -- convolutions --------------------------------------------------------------------------------------------
 
 
-def padded_by(site: Site, x: Node, value: float) -> tuple[Node, list[tuple[int, int]]]:
-    """x without its padding, if that consists of `value`, and the padding."""
-    none = [(0, 0)] * (x.rank - 2)
-    if x.name != "pad" or not site.is_number(x.inputs[1], value) or any(x.params["interior"]):
-        return x, none
-    pairs = list(zip(x.params["low"], x.params["high"], strict=True))
-    if (
-        any(is_unknown(n) or n < 0 for pair in pairs for n in pair)
-        or pairs[0] != (0, 0)
-        or pairs[-1] != (0, 0)
-    ):
-        return x, none
-    return x.inputs[0], pairs[1:-1]
+def _convolution(*values: Value, **params: Any) -> Value:
+    return (write_conv_transpose if "input_shape" in params else write_conv)(*values, **params)
 
 
-def convolution(site: Site, node: Node, bias: Node | None = None) -> Match | None:
-    """A convolution, or a transposed one, with known weights."""
-    x, w = node.inputs
-    if w not in site.known or x in site.known:
-        return None
-    params = dict(node.params)
-    write: Any = write_conv_transpose
-    if node.name == "conv":
-        write = write_conv
-        x, around = padded_by(site, x, 0)
-        sides = zip(params["padding"], around, strict=True)
-        params["padding"] = tuple((a + c, b + d) for (a, b), (c, d) in sides)
-    inputs = (x, w) if bias is None else (x, w, bias)
-    return Match(inputs, lambda *values: write(*values, **params), node.scope)
-
-
-def convolution_with_bias(site: Site, node: Node) -> Match | None:
-    for product, other in (node.inputs, node.inputs[::-1]):
-        if product.name in ("conv", "conv_input_grad") and len(site.readers[product]) == 1:
-            bias = _bias(site, other, 1)
-            if bias is not None:
-                return convolution(site, product, bias)
-    return None
-
+convolution = written(products.convolution, _convolution)
+convolution_with_bias = written(products.convolution_with_bias, _convolution)
 
 # -- batch normalization -------------------------------------------------------------------------------------
 
@@ -196,25 +150,12 @@ def _channels_first(rank: int, axis: int) -> Order:
     return None if order == tuple(range(rank)) else order
 
 
-def _scale_and_shift(site: Site, node: Node) -> tuple[Node, Node, Node, int] | None:
-    """x, s and t of x s + t, where s and t are vectors along the same axis, and the axis."""
-    for product, other in (node.inputs, node.inputs[::-1]):
-        shift = site.along(other) if product.name == "mul" else None
-        if shift is None or len(site.readers[product]) > 1:
-            continue
-        for x, factor in (product.inputs, product.inputs[::-1]):
-            scale = site.along(factor)
-            if scale is not None and scale[1] == shift[1] and x not in site.known:
-                return x, site.learn(scale[0]), site.learn(shift[0]), scale[1]
-    return None
-
-
 def scale_and_shift(site: Site, node: Node) -> Match | None:
     """A batch normalization of which only a scale and an offset are left."""
-    parts = _scale_and_shift(site, node)
-    if parts is None or node.rank < 2 or parts[3] == 0:
+    found = products.scale_and_shift(site, node)
+    if found is None or node.rank < 2 or found.params["axis"] == 0:
         return None
-    x, scale, shift, axis = parts
+    axis = found.params["axis"]
 
     def write(x: Value, scale: Value, shift: Value) -> Value:
         order = _channels_first(x.rank, axis)
@@ -222,7 +163,7 @@ def scale_and_shift(site: Site, node: Node) -> Match | None:
             return x * spread(scale, x.shape, (axis,)) + spread(shift, x.shape, (axis,))
         return _normalized(x, order, axis, [scale, shift, None, None], 0.0)
 
-    return Match((x, scale, shift), write)
+    return Match(found.inputs, write)
 
 
 def _normalized(x: Value, order: Order, axis: int, parts: list[Value | None], epsilon: float) -> Value:
@@ -236,63 +177,17 @@ def _normalized(x: Value, order: Order, axis: int, parts: list[Value | None], ep
     return x.emitter.node("BatchNormalization", operands, x.dtype, x.shape, order=order, epsilon=epsilon)
 
 
-def batch_normalization(site: Site, node: Node) -> Match | None:
-    """(x - mean) * rsqrt(variance + epsilon) * gamma + beta, with the layer's own four weights."""
-    parts = _scale_and_shift(site, node)
-    if parts is None or node.rank < 2 or parts[3] == 0:
-        return None
-    x, factor, shift, axis = parts
-    factor, shift = _unshaped(factor), _unshaped(shift)
-    gamma, root = _product_with(site, factor, "rsqrt")
-    beta, centre = _sum_with(site, shift, factor)
-    if root is None or centre is None or root.inputs[0].name != "add":
-        return None
-    pair = [(a, site.number(b)) for a, b in (root.inputs[0].inputs, root.inputs[0].inputs[::-1])]
-    variance, epsilon = next(((a, n) for a, n in pair if n is not None), (None, None))
-    if variance is None or epsilon is None:
-        return None
-    mean = centre
-    weights = [gamma, beta, mean, variance]
-    order = _channels_first(node.rank, axis)
+def _batch_normalization(
+    x: Value, *weights: Value, axis: int, epsilon: float, given: Sequence[bool]
+) -> Value:
+    rest = iter(weights)
+    parts = [next(rest) if is_given else None for is_given in given]
+    return _normalized(x, _channels_first(x.rank, axis), axis, parts, epsilon)
 
-    def write(x: Value, *values: Value) -> Value:
-        rest = iter(values)
-        parts = [None if part is None else next(rest) for part in weights]
-        return _normalized(x, order, axis, parts, epsilon)
 
-    return Match((x, *(part for part in weights if part is not None)), write)
+batch_normalization = written(products.batch_normalization, _batch_normalization)
 
 
 def image_normalization(site: Site, node: Node) -> Match | None:
     """A batch normalization of images or rows. That of sequences needs their axes in another order."""
     return None if node.rank == 3 else batch_normalization(site, node)
-
-
-def _unshaped(node: Node) -> Node:
-    while node.name == "reshape":
-        node = node.inputs[0]
-    return node
-
-
-def _product_with(site: Site, node: Node, name: str) -> tuple[Node | None, Node | None]:
-    """The other factor, None if there is no other, and the factor of that name, None if there is no such."""
-    if node.name == name:
-        return None, node
-    if node.name == "mul":
-        for x, y in (node.inputs, node.inputs[::-1]):
-            if x.name == name:
-                return y, x
-    return None, None
-
-
-def _sum_with(site: Site, node: Node, factor: Node) -> tuple[Node | None, Node | None]:
-    """beta and mean of beta - mean * factor."""
-    for centred, beta in (
-        (node, None),
-        *((x, y) for x, y in (node.inputs, node.inputs[::-1]) if node.name == "add"),
-    ):
-        if centred.name == "mul":
-            for x, y in (centred.inputs, centred.inputs[::-1]):
-                if x.name == "neg" and y is factor:
-                    return beta, x.inputs[0]
-    return None, None

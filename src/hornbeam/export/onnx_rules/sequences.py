@@ -17,9 +17,9 @@ from hornbeam.engines.onnx.values import (
     transpose,
     where,
 )
-from hornbeam.export.onnx_rules.site import Match, Site
+from hornbeam.export.onnx_rules.site import Match, Site, written
+from hornbeam.export.patterns import sequences
 from hornbeam.ir.node import Node
-from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import TensorType
 
 # -- embeddings ----------------------------------------------------------------------------------------------
@@ -27,13 +27,10 @@ from hornbeam.ir.types import TensorType
 
 def embedding(site: Site, node: Node) -> Match | None:
     """Rows of a table of any dtype. Both we and ONNX count negative indices from the end."""
-    table, indices = node.inputs
-    if node.params["batch_dims"] or indices.shape[-1:] != (1,) or indices.name != "reshape":
+    found = sequences.embedding(site, node)
+    if found is None:
         return None
-    wrapped = indices.inputs[0]
-    index = _unwrapped(site, wrapped, table.shape[0])
-    if index is None or index.shape != node.shape[: index.rank]:
-        return None
+    table, index = found.inputs
     if index.name == "convert":  # a number that is no index is an error of the runtime's
         (index,) = index.inputs
 
@@ -44,35 +41,13 @@ def embedding(site: Site, node: Node) -> Match | None:
     return Match((table, index), write)
 
 
-def _unwrapped(site: Site, node: Node, count: Any) -> Node | None:
-    """x of where(x < 0, x + count, x)."""
-    if node.name != "select" or node.inputs[0].name != "lt":
-        return None
-    condition, shifted, x = node.inputs
-    if condition.inputs[0] is not x or not site.is_number(condition.inputs[1], 0) or shifted.name != "add":
-        return None
-    return x if any(site.is_number(n, count) for n in shifted.inputs) and x in shifted.inputs else None
+def _column(x: Value, axis: int, index: int) -> Value:
+    number = x.emitter.constant(np.array(index, np.int64), "int64")
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return x.emitter.node("Gather", [x.plain(), number], x.dtype, shape, axis=axis)
 
 
-def column(site: Site, node: Node) -> Match | None:
-    """x[:, i]: a slice of one element along an axis, without the axis."""
-    inner = node.inputs[0]
-    if inner.name != "slice" or any(n != 1 for n in inner.params["step"]):
-        return None
-    (x,), start = inner.inputs, inner.params["start"]
-    short = [a for a in range(x.rank) if inner.shape[a] != x.shape[a]]
-    if len(short) != 1 or is_unknown(start[short[0]]):
-        return None
-    axis = short[0]
-    if node.shape != (*x.shape[:axis], *x.shape[axis + 1 :]) or inner.shape[axis] != 1:
-        return None
-
-    def write(x: Value) -> Value:
-        number = x.emitter.constant(np.array(start[axis], np.int64), "int64")
-        return x.emitter.node("Gather", [x.plain(), number], x.dtype, node.shape, axis=axis)
-
-    return Match((x,), write)
-
+column = written(sequences.column, _column)
 
 # -- attention -----------------------------------------------------------------------------------------------
 
@@ -80,11 +55,10 @@ ATTENTION = 23  # The first version with operators of attention and of root mean
 
 
 def attention(site: Site, node: Node) -> Match | None:
-    """Attention without dropout, of which nothing but the result is read."""
-    q, k = node.inputs[:2]
-    scale, causal = node.params["scale"], node.params["causal"]
-    if node.params["rate"] or site.results_in_use(node) != {0}:
+    found = sequences.attention(site, node)
+    if found is None:
         return None
+    (q, k), scale, causal = node.inputs[:2], found.params["scale"], found.params["causal"]
     square = q.shape[1] == k.shape[1]
 
     def write(q: Value, k: Value, v: Value, *bias: Value) -> tuple[Value, None, None]:
@@ -241,8 +215,4 @@ def gru(site: Site, node: Node) -> Match | None:
     return Match((x, w, r, recurrent_bias, state, *([] if b is None else [b])), write)
 
 
-def turned_twice(site: Site, node: Node) -> Match | None:
-    (inner,) = node.inputs
-    if inner.name != "reverse" or inner.params["axes"] != node.params["axes"]:
-        return None
-    return Match(inner.inputs, lambda x: x)
+turned_twice = written(sequences.turned_twice, lambda x: x)
