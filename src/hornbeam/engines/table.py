@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hornbeam._internal.extras import install_command
@@ -16,10 +17,10 @@ from hornbeam.engines.base import Engine
 from hornbeam.engines.host import check_library
 from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.graph import Graph
-from hornbeam.ir.interpret import Lower, evaluating_sizes, run, where
+from hornbeam.ir.interpret import Lower, run, where
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import graph_param
-from hornbeam.ir.sizes import Choices, axes_of_symbols
+from hornbeam.ir.sizes import Choices
 
 Table = Mapping[str, Callable[..., Any]]
 
@@ -65,20 +66,11 @@ class TableEngine(Engine):
         return run(graph, args, self.lower)
 
 
-def evaluate_unknown_sizes(
-    graph: Graph,
-    args: Sequence[Any],
-    lower: Lower,
-    control: Callable[[Callable[[Graph, Sequence[Any]], list[Any]]], Table],
-    size_of: Callable[[Any, int], Any],
-    to_tensor: Callable[[Any], Any],
-    choose: Choices,
-) -> list[Any]:
-    """Compute the outputs of a graph of unknown sizes, for files that a host library writes.
+@dataclass(frozen=True)
+class FileLibrary:
+    """How a host library computes a graph of unknown sizes, for files that it writes.
 
-    Args:
-        graph: The graph; its symbols are sizes of its inputs.
-        args: Arrays of the host library.
+    Attributes:
         lower: Returns the function for a node, see `interpret.run`.
         control: Makes the table of control flow from a function that evaluates bodies.
         size_of: `size_of(array, axis)` returns a size as the library has it.
@@ -86,14 +78,11 @@ def evaluate_unknown_sizes(
         choose: The library's minimum and maximum of two sizes.
     """
 
-    def walk(graph: Graph, args: Sequence[Any]) -> list[Any]:
-        return run(graph, args, sized)
-
-    own = {**control(walk), "size": lambda *, size: to_tensor(size)}
-    axes = axes_of_symbols(x.shape for x in graph.inputs)
-    values = {name: size_of(args[i], axis) for name, (i, axis) in axes.items()}
-    sized = evaluating_sizes(lambda node: own.get(node.name) or lower(node), values, choose)
-    return walk(graph, args)
+    lower: Lower
+    control: Callable[[Callable[[Graph, Sequence[Any]], list[Any]]], Table]
+    size_of: Callable[[Any, int], Any]
+    to_tensor: Callable[[Any], Any]
+    choose: Choices
 
 
 def require_version(engine: str, package: str, installed: str, needed: str, extra: str | None = None) -> None:

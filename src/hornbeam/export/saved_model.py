@@ -10,9 +10,12 @@ from hornbeam import tree
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
+from hornbeam.export.patterns.walk import Walk
 from hornbeam.export.signature import signature_of
+from hornbeam.export.tensorflow_rules import RULES
 from hornbeam.export.unknown_sizes import input_types, trace_for_export
 from hornbeam.ir.complex_pairs import lower
+from hornbeam.ir.trace import expanded
 from hornbeam.ir.types import numpy_dtype
 from hornbeam.models.host import has_host_layers
 
@@ -199,12 +202,21 @@ class ExportArchive:
         traced = trace.traced
         weights = [self._tf_variable(v) for v in traced.variables]
         updated = [self._tf_variable(v) for v in traced.updated]
-        tf, graph = self._tf, lower(trace.graph)
+        graph = expanded(lower(trace.graph), lambda node: node.name == "custom_gradient")
+        count = len(weights)
+        arrays = dict(zip(graph.inputs[count:], constants, strict=False))
 
         def computed(*args: Any) -> Any:
-            inputs = [v.read_value() for v in weights]
-            inputs += map(tf.convert_to_tensor, (*constants, *tree.flatten(list(args))))
-            values = self._engine.inlined(graph, inputs)
+            from hornbeam.export.tensorflow_operators import OPERATORS, named
+
+            tf = self._tf
+            walk = Walk(self._engine.file_library, RULES, OPERATORS, tf.constant, named)
+            reads = []
+            for variable, weight in zip(traced.variables, weights, strict=True):
+                with named(variable.path):
+                    reads.append(weight.value())
+            inputs = [*reads, *map(tf.convert_to_tensor, (*constants, *tree.flatten(list(args))))]
+            values = walk(graph, inputs, arrays, graph.inputs[:count])
             for variable, value in zip(updated, values, strict=False):
                 variable.assign(value)
             return traced.pack([tf.identity(x) for x in values[len(updated) :]])

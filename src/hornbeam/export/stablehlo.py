@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hornbeam import tree
 from hornbeam._internal.extras import install_command
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.engines import get_engine
+from hornbeam.export.patterns.walk import Walk
 from hornbeam.export.signature import signature_of
 from hornbeam.export.unknown_sizes import input_types, refuse_updates, trace_for_export
 from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.sizes import Assumptions, evaluated, symbols_of, text_of
+from hornbeam.ir.trace import expanded
 from hornbeam.ir.types import TensorType, numpy_dtype
 from hornbeam.saving.files import replace_file
+from hornbeam.training.inference_plan import fold_scales
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -48,6 +53,9 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
     engine: Any = get_engine("jax")
     import jax
     import jax.export
+    import jax.numpy as jnp
+
+    from hornbeam.export.jax_operators import OPERATORS, RULES
 
     if importlib.util.find_spec("flatbuffers") is None:
         raise ImportError(f"StableHLO files need flatbuffers: {install_command('stablehlo')}")
@@ -60,10 +68,15 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
     refuse_updates(model, trace.traced, "a StableHLO file")
     values = [variable.value.node for variable in trace.traced.variables] + trace.constants
     evaluate(values)
-    state, graph = [buffer_of(node, engine) for node in values], lower(trace.graph)
+    graph = fold_scales(
+        expanded(lower(trace.graph), lambda node: node.name == "custom_gradient"), len(values)
+    )
+    state = [buffer_of(node, engine) for node in values]
+    arrays = {x: np.asarray(engine.get(buffer)) for x, buffer in zip(graph.inputs, state, strict=False)}
 
     def computed(*inputs: Any) -> Any:
-        return trace.traced.pack(engine.evaluate_unknown_sizes(graph, [*state, *inputs]))
+        walk = Walk(engine.file_library, RULES, OPERATORS, jnp.asarray, jax.named_scope)
+        return trace.traced.pack(walk(graph, [*state, *inputs], arrays))
 
     try:
         with jax.enable_x64(True):

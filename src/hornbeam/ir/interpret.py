@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.scope import Located
-from hornbeam.ir.sizes import Choices, evaluated
 
 Lower = Callable[[Node], Callable[..., Any] | None]
 
@@ -42,22 +41,6 @@ def run(graph: Graph, args: Sequence[Any], lower: Lower) -> list[Any]:
             if not uses[operand]:
                 del values[operand]
     return [values[n] for n in graph.outputs]
-
-
-def evaluating_sizes(lower: Lower, values: Mapping[str, Any], choose: Choices) -> Lower:
-    """Return `lower` for graphs of unknown sizes: functions get `values` in place of the symbols.
-
-    A node that makes a size a tensor is computed by the function for "size", called with that size.
-    """
-
-    def lower_sized(node: Node) -> Callable[..., Any] | None:
-        fn = lower(node)
-        if fn is None:
-            return None
-        params = {name: evaluated(x, values, choose) for name, x in node.params.items()}
-        return lambda *operands, **_: fn(*operands, **params)
-
-    return lower_sized
 
 
 def use_counts(graph: Graph) -> dict[Node, int]:

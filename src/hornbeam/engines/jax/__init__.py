@@ -19,9 +19,9 @@ from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEng
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh, job_from_environment
 from hornbeam.engines.table import (
+    FileLibrary,
     Table,
     TableEngine,
-    evaluate_unknown_sizes,
     missing_package,
     require_version,
 )
@@ -234,11 +234,10 @@ class JaxEngine(TableEngine):
             self._mesh_engines[mesh] = self._make_mesh_engine(self, mesh)
         return self._mesh_engines[mesh]
 
-    def evaluate_unknown_sizes(self, graph: Graph, args: Sequence[Array]) -> list[Array]:
-        """Compute the outputs of a graph of unknown sizes, for arrays whose shapes have JAX's own symbols."""
-        return evaluate_unknown_sizes(
-            graph,
-            args,
+    @property
+    def file_library(self) -> FileLibrary:
+        """JAX's functions, for graphs that leave this process; their shapes have JAX's own symbols."""
+        return FileLibrary(
             self.lower,
             control,
             lambda array, axis: array.shape[axis],

@@ -18,9 +18,9 @@ import numpy as np
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.table import (
     STRUCTURE,
+    FileLibrary,
     Table,
     TableEngine,
-    evaluate_unknown_sizes,
     missing_package,
     require_version,
 )
@@ -137,14 +137,10 @@ class TensorFlowEngine(TableEngine):
             return DECOMPOSITIONS[node.name]
         return HOST[node.name] if self._on_cpu and node.name in HOST and is_plain(node) else None
 
-    def inlined(self, graph: Graph, args: Sequence[Tensor]) -> list[Tensor]:
-        """The graph's outputs by TensorFlow's own operations alone, for graphs that leave this process.
-
-        Sizes that are not known are computed from the shapes of the arguments.
-        """
-        return evaluate_unknown_sizes(
-            graph,
-            args,
+    @property
+    def file_library(self) -> FileLibrary:
+        """TensorFlow's own operations alone, for graphs that leave this process."""
+        return FileLibrary(
             lambda node: self._host(node) or self.lower(node),
             _control,
             lambda tensor, axis: tf.shape(tensor)[axis],

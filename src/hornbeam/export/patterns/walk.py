@@ -1,0 +1,118 @@
+"""Computes a graph with a host library for a file: by the operators that a format has, else node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from hornbeam.engines.table import FileLibrary, Table
+from hornbeam.export.patterns.site import Operator, Pattern, Site, first_found, planned
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.interpret import where
+from hornbeam.ir.node import Node
+from hornbeam.ir.sizes import axes_of_symbols, evaluated
+
+
+class _Sizes(Mapping[str, Any]):
+    """Values of the symbols in the shapes of a graph's inputs, computed where they are needed.
+
+    Those that the body of a loop computes are not kept: nothing outside of it can read them.
+    """
+
+    def __init__(self, graph: Graph, args: Sequence[Any], size_of: Callable[[Any, int], Any]) -> None:
+        self._axes = axes_of_symbols(x.shape for x in graph.inputs)
+        self._args, self._size_of = args, size_of
+        self._kept: dict[str, Any] = {}
+        self.is_kept = True
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._kept:
+            return self._kept[name]
+        index, axis = self._axes[name]
+        size = self._size_of(self._args[index], axis)
+        if self.is_kept:
+            self._kept[name] = size
+        return size
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._axes)
+
+    def __len__(self) -> int:
+        return len(self._axes)
+
+
+class Walk:
+    """One graph, computed by a host library.
+
+    Args:
+        library: The library.
+        rules: For each primitive the patterns that are tried, in order.
+        operators: The functions for what these find, called as `fn(*inputs, **params)`.
+        constant: Makes an array one of the library's.
+        named: A context in which what is computed has the name of a layer.
+    """
+
+    def __init__(
+        self,
+        library: FileLibrary,
+        rules: Mapping[str, Sequence[Pattern]],
+        operators: Table,
+        constant: Callable[[np.ndarray], Any],
+        named: Callable[[str], AbstractContextManager[Any]],
+    ) -> None:
+        self._library, self._rules, self._operators = library, rules, operators
+        self._constant, self._named = constant, named
+        self._own: Table = {
+            **library.control(self._body),
+            "size": lambda *, size: library.to_tensor(size),
+        }
+        self._sizes: Any = {}
+
+    def __call__(
+        self,
+        graph: Graph,
+        args: Sequence[Any],
+        arrays: Mapping[Node, np.ndarray],
+        weights: Iterable[Node] = (),
+    ) -> list[Any]:
+        """The outputs of `graph` for `args`. `arrays` and `weights`: see `Site`."""
+        self._sizes = _Sizes(graph, args, self._library.size_of)
+        return self._outputs(Site(graph, arrays, weights), args)
+
+    def _body(self, graph: Graph, args: Sequence[Any]) -> list[Any]:
+        before, self._sizes.is_kept = self._sizes.is_kept, False
+        outputs = self._outputs(Site(graph, {}), args)
+        self._sizes.is_kept = before
+        return outputs
+
+    def _outputs(self, site: Site, args: Sequence[Any]) -> list[Any]:
+        values: dict[Node, Any] = dict(zip(site.graph.inputs, args, strict=True))
+        for node, found in planned(site, values, lambda node: self._found(site, node)):
+            layer = node.scope if found is None or found.layer is None else found.layer
+            with self._named(layer):
+                if found is not None:
+                    fn, inputs, params = self._operators[found.name], found.inputs, found.params
+                    values[node] = fn(*(values[x] for x in inputs), **self._with_sizes(params))
+                elif site.is_computed(node):
+                    values[node] = self._constant(site.array(node))  # type: ignore[arg-type]
+                else:
+                    values[node] = self._computed(node, [values[x] for x in node.inputs])
+        return [values[node] for node in site.graph.outputs]
+
+    def _found(self, site: Site, node: Node) -> Operator | None:
+        return first_found(site, node, self._rules.get(node.name, ()))
+
+    def _with_sizes(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: evaluated(x, self._sizes, self._library.choose) for name, x in params.items()}
+
+    def _computed(self, node: Node, operands: list[Any]) -> Any:
+        fn = self._own.get(node.name) or self._library.lower(node)
+        if fn is not None:
+            return fn(*operands, **self._with_sizes(node.params))
+        if node.primitive is None or not node.primitive.composite:
+            raise NotImplementedError(f"the format has no {node.name!r}{where(node)}")
+        outputs = self._outputs(Site(node.params["body"], {}), operands)
+        return tuple(outputs) if isinstance(node.type, tuple) else outputs[0]
