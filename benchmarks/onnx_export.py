@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ import hornbeam.as_keras  # the nets import keras
 sys.path.insert(0, str(Path(__file__).parent / "nets"))
 import keras_models
 import torch_models
+from turns import medians
 
 BOTH = (
     "resnet50_224", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "vit_tiny", "gpt_4", "bert_small",
@@ -111,26 +111,6 @@ def caller(file: Path, inputs: list[np.ndarray], threads: int) -> Callable[[], A
     dtypes = {"tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(float)": "float32"}
     fed = {name: x.astype(dtypes[kind]) for (name, kind), x in zip(names, inputs, strict=True)}
     return lambda: run.run(None, fed)
-
-
-def medians(
-    sides: list[Callable[[], Any]], rounds: int, clock: Callable[[], float] = time.perf_counter
-) -> list[float]:
-    """Median milliseconds of a call of each side. They take turns of about 50 ms."""
-    counts = []
-    for side in sides:
-        side()
-        start = time.perf_counter()
-        side()
-        counts.append(max(1, round(0.05 / (time.perf_counter() - start))))
-    times: list[list[float]] = [[] for _ in sides]
-    for _ in range(rounds):
-        for side, count, own in zip(sides, counts, times, strict=True):
-            start = clock()
-            for _ in range(count):
-                side()
-            own.append((clock() - start) / count * 1000)
-    return [statistics.median(own) for own in times]
 
 
 def measured(name: str, folder: Path, rounds: int, opset: int) -> dict[str, Any]:
