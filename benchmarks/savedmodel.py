@@ -44,6 +44,7 @@ def built(name: str) -> Any:
 
 
 def write_ours(name: str, format: str, folder: Path) -> None:
+    import hornbeam.as_keras  # noqa: F401 - the nets import keras
 
     net = built(name)
     kind = {"saved_model": "tf_saved_model"}.get(format, format)

@@ -80,6 +80,34 @@ A file has ONNX's own operators under the names of the layers (`conv2d/Conv`, we
 
 Nodes and times beside PyTorch's exporter: [onnx_export.md](../benchmarks/onnx_export.md).
 
+## SavedModel and StableHLO
+
+```py
+model.export("served", format="tf_saved_model")
+model.export("compiled", format="stablehlo")
+```
+
+A SavedModel has TensorFlow's own operators under the names of the layers (`conv2d/Conv2D`,
+`conv2d/BiasAdd`, `conv2d/kernel/ReadVariableOp`):
+
+- Images stay channels last. Convolutions, depthwise and transposed ones, pools, activations,
+  normalizations of images (`FusedBatchNormV3`), products (`MatMul`, `Einsum`) and resized images
+  are one node each. `LSTM` and `GRU` are loops, after one product for all steps.
+- Weights are `tf.Variable`s, as Keras has them: `loaded.variables` lists them, assigning one has an
+  effect, and gradients pass. So batch normalizations are not folded.
+- Unknown sizes cost nothing where no result depends on them: a reshape has -1 for the batch.
+- The endpoint `serve`, the signatures `serve` and `serving_default`, and the names of inputs are
+  Keras's. An index that is outside of an `Embedding` is an error of TensorFlow's.
+- TensorFlow's converter reads the folder: `format="litert"` uses it, and convolutional nets,
+  transposed and dilated convolutions, resized images and a transformer give the numbers of
+  `predict` in its interpreter (`tests/interop/test_saved_model_graphs.py`).
+
+In a StableHLO file weights are constants: batch normalizations are folded, and what depends on
+weights alone is computed. With an unknown batch size, JAX writes the arithmetic of shapes that
+every broadcast needs, in our files as in Keras's.
+
+Operations and times beside Keras's own files: [savedmodel.md](../benchmarks/savedmodel.md).
+
 ## Layers
 
 | layer | cases | Keras to us | us to Keras | onnxruntime | imported |

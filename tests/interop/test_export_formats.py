@@ -141,24 +141,61 @@ def test_what_onnx_cannot_say(tmp_path: Path) -> None:
         model.export(tmp_path / "x", format="pickle")
 
 
-@pytest.mark.skipif(
+NEEDS_JAX = pytest.mark.skipif(
     "jax" not in installed() or importlib.util.find_spec("flatbuffers") is None,
     reason="needs JAX and flatbuffers",
 )
-@pytest.mark.parametrize("case", ["images", "attention"])
-def test_stablehlo(case: str, tmp_path: Path) -> None:
+
+
+def stablehlo(model: hb.Model, folder: Path) -> tuple[str, Any]:
+    """The text of a model's file, and what JAX loads from it."""
     import jax.export
 
+    model.export(folder / "hlo", format="stablehlo", verbose=False)
+    data = bytearray((folder / "hlo" / "model.jax").read_bytes())
+    return (folder / "hlo" / "model.mlir").read_text(), jax.export.deserialize(data)
+
+
+@NEEDS_JAX
+@pytest.mark.parametrize("case", ["images", "attention"])
+def test_stablehlo(case: str, tmp_path: Path) -> None:
     model, inputs = CASES[case]()
-    model.export(tmp_path / "hlo", format="stablehlo", verbose=False)
-    loaded = jax.export.deserialize(bytearray((tmp_path / "hlo" / "model.jax").read_bytes()))
+    text, loaded = stablehlo(model, tmp_path)
     one = [x[:1] for x in inputs]
     result = loaded.call(*one)
     for ours, value in zip(
         result if isinstance(result, (list, tuple)) else [result], predicted(model, one), strict=True
     ):
         np.testing.assert_allclose(np.asarray(ours), value, rtol=1e-4, atol=1e-5)
-    assert "stablehlo" in (tmp_path / "hlo" / "model.mlir").read_text()
+    assert "stablehlo" in text
+
+
+@NEEDS_JAX
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "mixed_float16"])
+def test_stablehlo_of_dtypes(dtype: str, tmp_path: Path) -> None:
+    import jax
+
+    parts = [layers.Conv2D(4, 3, padding="same", dtype=dtype), layers.BatchNormalization(dtype=dtype)]
+    parts += [layers.ReLU(6, dtype=dtype), layers.Flatten(dtype=dtype), layers.Dense(3, dtype=dtype)]
+    model = hb.Sequential([layers.Input((6, 6, 2), dtype=parts[0].compute_dtype), *parts])
+    text, loaded = stablehlo(model, tmp_path)
+    x = np.random.default_rng(0).normal(size=(3, 6, 6, 2))
+    with jax.enable_x64(True):
+        got = np.asarray(loaded.call(x.astype(loaded.in_avals[0].dtype))).astype("float32")
+    near = 2e-2 if dtype == "bfloat16" else 2e-3 if "float16" in dtype else 1e-5
+    np.testing.assert_allclose(got, model.predict(x, verbose=0).astype("float32"), rtol=near, atol=near)
+    if dtype == "float32":  # folded into the convolution, and one operation for both bounds
+        assert "rsqrt" not in text
+        assert text.count("stablehlo.clamp") == 1
+
+
+@NEEDS_JAX
+def test_stablehlo_of_int8(tmp_path: Path) -> None:
+    model = hb.Sequential([layers.Input((8,)), layers.Dense(16, "relu"), layers.Dense(4)])
+    model.quantize("int8")
+    _, loaded = stablehlo(model, tmp_path)
+    x = np.random.default_rng(0).normal(size=(3, 8)).astype("float32")
+    np.testing.assert_allclose(np.asarray(loaded.call(x)), model.predict(x, verbose=0), atol=1e-5)
 
 
 @pytest.mark.skipif("tensorflow" not in installed(), reason="needs TensorFlow")

@@ -185,3 +185,49 @@ def test_the_converter_of_lite_reads_it(name: str, tmp_path: Path) -> None:
     expected = hb.tree.flatten(model.predict(batch, verbose=0))
     for wanted in expected:
         assert any(y.shape == wanted.shape and np.allclose(y, wanted, rtol=1e-3, atol=1e-4) for y in got)
+
+
+def of_dtype(policy: str) -> hb.Model:
+    parts = [
+        layers.Conv2D(4, 3, padding="same", activation="relu", dtype=policy),
+        layers.BatchNormalization(dtype=policy),
+        layers.MaxPooling2D(2, dtype=policy),
+        layers.Reshape((16, 4), dtype=policy),
+        layers.LSTM(5, return_sequences=True, dtype=policy),
+        layers.LayerNormalization(dtype=policy),
+        layers.GlobalAveragePooling1D(dtype=policy),
+        layers.Dense(3, "softmax", dtype=policy),
+    ]
+    return hb.Sequential([layers.Input((8, 8, 3)), *parts])
+
+
+def of_int8() -> hb.Model:
+    model = hb.Sequential(
+        [layers.Input((8, 8, 3)), layers.Flatten(), layers.Dense(4, "relu"), layers.Dense(2)]
+    )
+    model.quantize("int8")
+    return model
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "int8"]
+)
+def test_dtypes(dtype: str, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    model = of_int8() if dtype == "int8" else of_dtype(dtype)
+    loaded = exported(model, tmp_path)
+    batch = batch_for(model, 3)
+    got = tf.cast(loaded.serve(batch), tf.float32).numpy()
+    near = 2e-2 if "bfloat16" in dtype else 2e-3 if "float16" in dtype else 1e-5
+    np.testing.assert_allclose(got, model.predict(batch, verbose=0).astype("float32"), atol=near, rtol=near)
+
+
+def test_states_are_kept_in_the_file(tmp_path: Path) -> None:
+    model = hb.Sequential([layers.Input(batch_shape=(2, 5, 3)), layers.LSTM(4, stateful=True)])
+    loaded = exported(model, tmp_path)
+    batch = batch_for(model, 2)
+    first, second = (loaded.serve(batch).numpy() for _ in range(2))
+    np.testing.assert_allclose(first, model.predict(batch, verbose=0, batch_size=2), atol=1e-6)
+    np.testing.assert_allclose(second, model.predict(batch, verbose=0, batch_size=2), atol=1e-6)
+    assert np.abs(first - second).max() > 1e-4

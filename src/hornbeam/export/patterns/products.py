@@ -128,10 +128,11 @@ def _product_with(site: Site, node: Node, name: str) -> tuple[Node | None, Node 
 
 def _sum_with(site: Site, node: Node, factor: Node) -> tuple[Node | None, Node | None]:
     """beta and mean of beta - mean * factor."""
-    for centred, beta in (
-        (node, None),
-        *((x, y) for x, y in (node.inputs, node.inputs[::-1]) if node.name == "add"),
-    ):
+    sums: list[tuple[Node, Node | None]] = [(node, None)]
+    if node.name == "add":
+        first, second = node.inputs
+        sums += [(first, second), (second, first)]
+    for centred, beta in sums:
         if centred.name == "mul":
             for x, y in (centred.inputs, centred.inputs[::-1]):
                 if x.name == "neg" and y is factor:
