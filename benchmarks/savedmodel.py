@@ -216,7 +216,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def run_part(arguments: list[str]) -> None:
-    """What a process of its own does: write a side, or measure both."""
+    """Write a side, or measure both: the work of a process of its own."""
     if arguments[0] in ("ours", "keras"):
         side, name, format, folder = arguments
         (write_ours if side == "ours" else write_keras)(name, format, Path(folder))
