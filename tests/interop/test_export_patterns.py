@@ -99,7 +99,7 @@ def test_activations(activation: str, name: str) -> None:
     assert names(sequential((5,), layers.Activation(activation))) == {name: 1}
 
 
-def test_what_readers_may_assign_is_no_number() -> None:
+def test_weights_are_not_numbers() -> None:
     class Bounded(layers.Layer):
         def build(self, shape: Any) -> None:
             self.bound = self.add_weight((), initializer=hb.initializers.Constant(6.0), name="bound")
@@ -198,12 +198,15 @@ def on_numpy(model: hb.Model, batch: Sequence[np.ndarray]) -> tuple[list[np.ndar
         size_of,
         lambda size: np.asarray(size, np.int32),
         {"min": min, "max": max},
+        NUMPY,
+        np.asarray,
+        lambda layer: nullcontext(),
     )
     traced = trace(model)
     graph = traced.graph
     weights = [variable.numpy() for variable in traced.traced.variables]
     known = dict(zip(graph.inputs, weights, strict=False))
-    walk = Walk(library, ARRAY_RULES, NUMPY, np.asarray, lambda layer: nullcontext())
+    walk = Walk(library, ARRAY_RULES)
     return walk(graph, [*weights, *batch], known), asked
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from hornbeam._internal.extras import install_command
 from hornbeam.engines.base import Engine
@@ -68,7 +71,7 @@ class TableEngine(Engine):
 
 @dataclass(frozen=True)
 class FileLibrary:
-    """How a host library computes a graph of unknown sizes, for files that it writes.
+    """Functions of a host library that compute a graph of unknown sizes, for files that it writes.
 
     Attributes:
         lower: Returns the function for a node, see `interpret.run`.
@@ -76,6 +79,9 @@ class FileLibrary:
         size_of: `size_of(array, axis)` returns a size as the library has it.
         to_tensor: Makes such a size a scalar int32 array.
         choose: The library's minimum and maximum of two sizes.
+        operators: Functions for operators that a format has, called as `fn(*operands, **params)`.
+        constant: Makes a NumPy array one of the library's.
+        named: Returns a context in which nodes get the name of a layer.
     """
 
     lower: Lower
@@ -83,6 +89,9 @@ class FileLibrary:
     size_of: Callable[[Any, int], Any]
     to_tensor: Callable[[Any], Any]
     choose: Choices
+    operators: Table
+    constant: Callable[[np.ndarray], Any]
+    named: Callable[[str], AbstractContextManager[Any]]
 
 
 def require_version(engine: str, package: str, installed: str, needed: str, extra: str | None = None) -> None:

@@ -207,13 +207,11 @@ class ExportArchive:
         arrays = dict(zip(graph.inputs[count:], constants, strict=False))
 
         def computed(*args: Any) -> Any:
-            from hornbeam.export.tensorflow_operators import OPERATORS, named
-
-            tf = self._tf
-            walk = Walk(self._engine.file_library, RULES, OPERATORS, tf.constant, named)
+            tf, library = self._tf, self._engine.file_library
+            walk = Walk(library, RULES)
             reads = []
             for variable, weight in zip(traced.variables, weights, strict=True):
-                with named(variable.path):
+                with library.named(variable.path):
                     reads.append(weight.value())
             inputs = [*reads, *map(tf.convert_to_tensor, (*constants, *tree.flatten(list(args))))]
             values = walk(graph, inputs, arrays, graph.inputs[:count])

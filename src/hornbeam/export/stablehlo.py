@@ -14,6 +14,7 @@ from hornbeam import tree
 from hornbeam._internal.extras import install_command
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.engines import get_engine
+from hornbeam.export.jax_rules import RULES
 from hornbeam.export.patterns.walk import Walk
 from hornbeam.export.signature import signature_of
 from hornbeam.export.unknown_sizes import input_types, refuse_updates, trace_for_export
@@ -53,9 +54,6 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
     engine: Any = get_engine("jax")
     import jax
     import jax.export
-    import jax.numpy as jnp
-
-    from hornbeam.export.jax_operators import OPERATORS, RULES
 
     if importlib.util.find_spec("flatbuffers") is None:
         raise ImportError(f"StableHLO files need flatbuffers: {install_command('stablehlo')}")
@@ -75,7 +73,7 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
     arrays = {x: np.asarray(engine.get(buffer)) for x, buffer in zip(graph.inputs, state, strict=False)}
 
     def computed(*inputs: Any) -> Any:
-        walk = Walk(engine.file_library, RULES, OPERATORS, jnp.asarray, jax.named_scope)
+        walk = Walk(engine.file_library, RULES)
         return trace.traced.pack(walk(graph, [*state, *inputs], arrays))
 
     try:

@@ -1,7 +1,7 @@
 """Rules that find TensorFlow's operators in a graph: for each primitive the patterns to try, in order.
 
 Nothing here needs TensorFlow: what a rule finds is named after TensorFlow's operators, and
-`tensorflow_operators.py` has a function for each name.
+`engines/tensorflow/operators.py` has a function for each name.
 """
 
 from __future__ import annotations
@@ -108,11 +108,11 @@ def transposed_convolution(site: Site, node: Node) -> Operator | None:
     return Operator("conv_transpose", node.inputs, options)
 
 
-def _pool(found: Operator) -> Operator:
-    params = {name: found.params[name] for name in ("window", "strides")}
-    sizes = found.inputs[0].shape[1:-1]
-    padding = padding_name(sizes, params["window"], params["strides"], found.params["padding"])
-    return replace(found, params={**params, "padding": padding})
+def _pool(operator: Operator) -> Operator:
+    params = {name: operator.params[name] for name in ("window", "strides")}
+    sizes = operator.inputs[0].shape[1:-1]
+    padding = padding_name(sizes, params["window"], params["strides"], operator.params["padding"])
+    return replace(operator, params={**params, "padding": padding})
 
 
 def pool(site: Site, node: Node) -> Operator:
@@ -121,12 +121,12 @@ def pool(site: Site, node: Node) -> Operator:
 
 def average_pool(site: Site, node: Node) -> Operator | None:
     """An average over windows. Where these are padded, TensorFlow counts the elements inside."""
-    found = windows.average_pool(site, node)
-    if found is None:
+    operator = windows.average_pool(site, node)
+    if operator is None:
         return None
-    named = _pool(found)
-    if found.params["counted"] == "all":
-        return replace(named, params={**named.params, "padding": found.params["padding"]})
+    named = _pool(operator)
+    if operator.params["counted"] == "all":
+        return replace(named, params={**named.params, "padding": operator.params["padding"]})
     return named if isinstance(named.params["padding"], str) else None
 
 
@@ -175,10 +175,10 @@ def batch_normalization(site: Site, node: Node) -> Operator | None:
     """The normalization of the channels of images, which TensorFlow has an operator for."""
     if node.rank != 4:
         return None
-    found = products.batch_normalization(site, node)
-    if found is None or found.params["axis"] != 3 or not all(found.params["given"][2:]):
+    operator = products.batch_normalization(site, node)
+    if operator is None or operator.params["axis"] != 3 or not all(operator.params["given"][2:]):
         return None
-    return found
+    return operator
 
 
 # -- sequences and images ------------------------------------------------------------------------------------
@@ -205,8 +205,12 @@ def _of_images(pattern: Pattern, sizes: str) -> Pattern:
     """Images that become larger along both of their axes or one."""
 
     def checked(site: Site, node: Node) -> Operator | None:
-        found = pattern(site, node) if node.rank == 4 else None
-        return found if found is not None and found.params[sizes][0] == found.params[sizes][3] == 1 else None
+        operator = pattern(site, node) if node.rank == 4 else None
+        return (
+            operator
+            if operator is not None and operator.params[sizes][0] == operator.params[sizes][3] == 1
+            else None
+        )
 
     return checked
 

@@ -41,6 +41,7 @@ from hornbeam.engines.jax.control import PLUMBING, control  # noqa: E402
 from hornbeam.engines.jax.elementwise import BINARY, UNARY  # noqa: E402
 from hornbeam.engines.jax.host import JaxHost  # noqa: E402
 from hornbeam.engines.jax.linalg import LINALG  # noqa: E402
+from hornbeam.engines.jax.operators import OPERATORS  # noqa: E402
 from hornbeam.engines.jax.recurrent import RECURRENT  # noqa: E402
 from hornbeam.engines.jax.windows import CONTRACT  # noqa: E402
 
@@ -243,6 +244,9 @@ class JaxEngine(TableEngine):
             lambda array, axis: array.shape[axis],
             lambda size: jnp.asarray(size, jnp.int32),
             {"min": jax.core.min_dim, "max": jax.core.max_dim},
+            OPERATORS,
+            jnp.asarray,
+            jax.named_scope,
         )
 
     def compile(self, graph: Graph) -> Executable:

@@ -40,6 +40,7 @@ require_version("tensorflow", "TensorFlow", tf.__version__, "2.16")
 from hornbeam.engines.tensorflow.arrays import INDEX, REDUCE, SHAPE  # noqa: E402
 from hornbeam.engines.tensorflow.elementwise import BINARY, UNARY, Tensor  # noqa: E402
 from hornbeam.engines.tensorflow.linalg import DECOMPOSITIONS, LINALG  # noqa: E402
+from hornbeam.engines.tensorflow.operators import OPERATORS, named  # noqa: E402
 from hornbeam.engines.tensorflow.windows import CONTRACT, HOST, is_plain  # noqa: E402
 
 
@@ -146,6 +147,9 @@ class TensorFlowEngine(TableEngine):
             lambda tensor, axis: tf.shape(tensor)[axis],
             lambda size: tf.convert_to_tensor(size, tf.int32),
             {"min": tf.minimum, "max": tf.maximum},
+            OPERATORS,
+            tf.constant,
+            named,
         )
 
     def _has_host(self, graph: Graph) -> bool:

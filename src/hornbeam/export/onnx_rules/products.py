@@ -152,10 +152,10 @@ def _channels_first(rank: int, axis: int) -> Order:
 
 def scale_and_shift(site: Site, node: Node) -> Match | None:
     """A batch normalization of which only a scale and an offset are left."""
-    found = products.scale_and_shift(site, node)
-    if found is None or node.rank < 2 or found.params["axis"] == 0:
+    operator = products.scale_and_shift(site, node)
+    if operator is None or node.rank < 2 or operator.params["axis"] == 0:
         return None
-    axis = found.params["axis"]
+    axis = operator.params["axis"]
 
     def write(x: Value, scale: Value, shift: Value) -> Value:
         order = _channels_first(x.rank, axis)
@@ -163,7 +163,7 @@ def scale_and_shift(site: Site, node: Node) -> Match | None:
             return x * spread(scale, x.shape, (axis,)) + spread(shift, x.shape, (axis,))
         return _normalized(x, order, axis, [scale, shift, None, None], 0.0)
 
-    return Match(found.inputs, write)
+    return Match(operator.inputs, write)
 
 
 def _normalized(x: Value, order: Order, axis: int, parts: list[Value | None], epsilon: float) -> Value:

@@ -27,10 +27,10 @@ from hornbeam.ir.types import TensorType
 
 def embedding(site: Site, node: Node) -> Match | None:
     """Rows of a table of any dtype. Both we and ONNX count negative indices from the end."""
-    found = sequences.embedding(site, node)
-    if found is None:
+    operator = sequences.embedding(site, node)
+    if operator is None:
         return None
-    table, index = found.inputs
+    table, index = operator.inputs
     if index.name == "convert":  # a number that is no index is an error of the runtime's
         (index,) = index.inputs
 
@@ -55,10 +55,10 @@ ATTENTION = 23  # The first version with operators of attention and of root mean
 
 
 def attention(site: Site, node: Node) -> Match | None:
-    found = sequences.attention(site, node)
-    if found is None:
+    operator = sequences.attention(site, node)
+    if operator is None:
         return None
-    (q, k), scale, causal = node.inputs[:2], found.params["scale"], found.params["causal"]
+    (q, k), scale, causal = node.inputs[:2], operator.params["scale"], operator.params["causal"]
     square = q.shape[1] == k.shape[1]
 
     def write(q: Value, k: Value, v: Value, *bias: Value) -> tuple[Value, None, None]:

@@ -1,4 +1,4 @@
-"""What the rules of an ONNX file return, and the graph as they see it."""
+"""Matches, which the rules of an ONNX file return, and the graph as they see it."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def written(pattern: patterns.Pattern, write: Callable[..., Any]) -> Rule:
     """The rule that writes what a pattern finds by `write(*values, **params)`."""
 
     def rule(site: Site, node: Node) -> Match | None:
-        found = pattern(site, node)
-        if found is None:
+        operator = pattern(site, node)
+        if operator is None:
             return None
-        return Match(found.inputs, lambda *values: write(*values, **found.params), found.layer)
+        return Match(operator.inputs, lambda *values: write(*values, **operator.params), operator.layer)
 
     return rule

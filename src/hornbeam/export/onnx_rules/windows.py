@@ -40,12 +40,12 @@ def max_pool(site: Site, node: Node) -> Match | None:
 
 
 def average_pool(site: Site, node: Node) -> Match | None:
-    found = windows.average_pool(site, node)
-    if found is None or not _is_poolable(found.params):
+    operator = windows.average_pool(site, node)
+    if operator is None or not _is_poolable(operator.params):
         return None
-    params = dict(found.params)
+    params = dict(operator.params)
     more = {"count_include_pad": 1} if params.pop("counted") == "all" else {}
-    return Match(found.inputs, lambda x: write_pool("AveragePool", x, attributes=more, **params))
+    return Match(operator.inputs, lambda x: write_pool("AveragePool", x, attributes=more, **params))
 
 
 # -- means ---------------------------------------------------------------------------------------------------
@@ -66,21 +66,21 @@ _REDUCTIONS = {"reduce_max": "ReduceMax", "reduce_min": "ReduceMin", "reduce_sum
 
 
 def kept_axes(site: Site, node: Node) -> Match | None:
-    found = windows.kept_axes(site, node)
-    if found is None or node.dtype != "float32":
+    operator = windows.kept_axes(site, node)
+    if operator is None or node.dtype != "float32":
         return None
-    return Match(found.inputs, lambda x: reduced(_REDUCTIONS[found.name], x, **found.params))
+    return Match(operator.inputs, lambda x: reduced(_REDUCTIONS[operator.name], x, **operator.params))
 
 
 # -- larger images -------------------------------------------------------------------------------------------
 
 
 def repeated(site: Site, node: Node) -> Match | None:
-    found = windows.repeated(site, node)
-    if found is None or node.dtype != "float32":
+    operator = windows.repeated(site, node)
+    if operator is None or node.dtype != "float32":
         return None
     options = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    return Match(found.inputs, lambda x: _resized(x, node.shape, found.params["repeats"], options))
+    return Match(operator.inputs, lambda x: _resized(x, node.shape, operator.params["repeats"], options))
 
 
 # The first version whose Resize takes a part of the axes.

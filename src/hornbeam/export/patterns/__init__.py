@@ -1,4 +1,4 @@
-"""What nodes of a graph stand for: operations that formats have operators for, and layers have names for.
+"""Patterns: the operators that nodes of a graph stand for.
 
 The modules have a function for each, see `Pattern`. The rules of a format say which it looks for.
 """

@@ -41,7 +41,7 @@ def elementwise(site: Site, node: Node) -> Operator | None:
 
 
 def aligned(site: Site, node: Node) -> Node:
-    """What is repeated to `node`, with axes of size 1 so that NumPy's rules repeat it likewise."""
+    """The value that is repeated to `node`, with axes of size 1 so that NumPy's rules repeat it likewise."""
     if node.name != "broadcast":
         return node
     small, dims = node.inputs[0], node.params["dims"]

@@ -85,12 +85,12 @@ def scale_and_shift(site: Site, node: Node) -> Operator | None:
 def batch_normalization(site: Site, node: Node) -> Operator | None:
     """(x - mean) * rsqrt(variance + epsilon) * gamma + beta, with the layer's own weights.
 
-    given: whether gamma, beta, mean and variance are there; those that are follow x in the inputs.
+    given: whether gamma, beta, mean and variance exist; those that do follow x in the inputs.
     """
-    found = scale_and_shift(site, node)
-    if found is None or node.rank < 2 or found.params["axis"] == 0:
+    operator = scale_and_shift(site, node)
+    if operator is None or node.rank < 2 or operator.params["axis"] == 0:
         return None
-    x, factor, shift = found.inputs
+    x, factor, shift = operator.inputs
     factor, shift = _unshaped(factor), _unshaped(shift)
     gamma, root = _product_with(site, factor, "rsqrt")
     beta, centre = _sum_with(site, shift, factor)
@@ -102,7 +102,7 @@ def batch_normalization(site: Site, node: Node) -> Operator | None:
         return None
     weights = (gamma, beta, centre, variance)
     params = {
-        "axis": found.params["axis"],
+        "axis": operator.params["axis"],
         "epsilon": epsilon,
         "given": tuple(part is not None for part in weights),
     }

@@ -48,7 +48,7 @@ Pattern = Callable[["Site", Node], "Operator | None"]
 
 
 class Reads(Protocol):
-    """What is written in place of a node: it says which nodes it reads."""
+    """A piece of a file in place of a node, which says the nodes that it reads."""
 
     @property
     def inputs(self) -> tuple[Node, ...]: ...
@@ -183,7 +183,7 @@ def first_found(
     site: AnySite, node: Node, patterns: Sequence[Callable[[AnySite, Node], Written | None]]
 ) -> Written | None:
     """Return what the first pattern finds that finds anything."""
-    return next((found for pattern in patterns if (found := pattern(site, node)) is not None), None)
+    return next((operator for pattern in patterns if (operator := pattern(site, node)) is not None), None)
 
 
 def planned(
@@ -200,16 +200,16 @@ def planned(
     seen = set(done)
     stack: list[tuple[Node, Written | None, bool]] = [(x, None, False) for x in reversed(site.graph.outputs)]
     while stack:
-        node, found, ready = stack.pop()
+        node, operator, ready = stack.pop()
         if ready:
-            plan.append((node, found))
+            plan.append((node, operator))
             continue
         if node in seen:
             continue
         seen.add(node)
         computed = site.is_computed(node)
-        found = None if computed or node in site.known else find(node)
-        stack.append((node, found, True))
-        reads = () if computed else node.inputs if found is None else found.inputs
+        operator = None if computed or node in site.known else find(node)
+        stack.append((node, operator, True))
+        reads = () if computed else node.inputs if operator is None else operator.inputs
         stack.extend((x, None, False) for x in reversed(reads))
     return plan

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -50,21 +49,10 @@ class Walk:
     Args:
         library: The library.
         rules: For each primitive the patterns that are tried, in order.
-        operators: The functions for what these find, called as `fn(*inputs, **params)`.
-        constant: Makes an array one of the library's.
-        named: A context in which what is computed has the name of a layer.
     """
 
-    def __init__(
-        self,
-        library: FileLibrary,
-        rules: Mapping[str, Sequence[Pattern]],
-        operators: Table,
-        constant: Callable[[np.ndarray], Any],
-        named: Callable[[str], AbstractContextManager[Any]],
-    ) -> None:
-        self._library, self._rules, self._operators = library, rules, operators
-        self._constant, self._named = constant, named
+    def __init__(self, library: FileLibrary, rules: Mapping[str, Sequence[Pattern]]) -> None:
+        self._library, self._rules = library, rules
         self._own: Table = {
             **library.control(self._body),
             "size": lambda *, size: library.to_tensor(size),
@@ -90,14 +78,18 @@ class Walk:
 
     def _outputs(self, site: Site, args: Sequence[Any]) -> list[Any]:
         values: dict[Node, Any] = dict(zip(site.graph.inputs, args, strict=True))
-        for node, found in planned(site, values, lambda node: self._found(site, node)):
-            layer = node.scope if found is None or found.layer is None else found.layer
-            with self._named(layer):
-                if found is not None:
-                    fn, inputs, params = self._operators[found.name], found.inputs, found.params
+        for node, operator in planned(site, values, lambda node: self._found(site, node)):
+            layer = node.scope if operator is None or operator.layer is None else operator.layer
+            with self._library.named(layer):
+                if operator is not None:
+                    fn, inputs, params = (
+                        self._library.operators[operator.name],
+                        operator.inputs,
+                        operator.params,
+                    )
                     values[node] = fn(*(values[x] for x in inputs), **self._with_sizes(params))
                 elif site.is_computed(node):
-                    values[node] = self._constant(site.array(node))  # type: ignore[arg-type]
+                    values[node] = self._library.constant(site.array(node))  # type: ignore[arg-type]
                 else:
                     values[node] = self._computed(node, [values[x] for x in node.inputs])
         return [values[node] for node in site.graph.outputs]

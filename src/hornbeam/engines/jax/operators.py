@@ -1,17 +1,14 @@
-"""JAX's functions for what nodes stand for, so that StableHLO has the operations that people expect."""
+"""JAX's functions for operators that `export/jax_rules.py` finds in a graph, for StableHLO files."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 from jax import lax
 
 from hornbeam.engines.jax.windows import CONTRACT, Array
 from hornbeam.engines.table import Table
-from hornbeam.export.patterns import Pattern, activations, products, sequences
-from hornbeam.export.patterns.arrays import as_it_is, for_float32
 
 
 def _clip(x: Array, low: float, high: float) -> Array:
@@ -38,13 +35,4 @@ OPERATORS: Table = {
     "embedding": _embedding,
     "identity": _identity,
     "softmax": _softmax,
-}
-RULES: Mapping[str, Sequence[Pattern]] = {
-    "conv": (for_float32(products.convolution),),
-    "gather": (sequences.embedding,),
-    "max": (for_float32(activations.clip),),
-    "min": (for_float32(activations.clip),),
-    "reverse": (sequences.turned_twice,),
-    "select": (for_float32(activations.clip),),
-    "softmax": (for_float32(as_it_is()),),
 }

@@ -1,4 +1,4 @@
-"""TensorFlow's operators for what `tensorflow_rules.py` finds, as Keras writes them: images channels last."""
+"""Operators that `export/tensorflow_rules.py` finds in a graph, written as Keras does: channels last."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+import tensorflow as tf
+
 from hornbeam.engines.table import Table
-from hornbeam.engines.tensorflow import TensorFlowEngine
 from hornbeam.engines.tensorflow.elementwise import BINARY, Tensor, raw, sizes_of
 
 if TYPE_CHECKING:
     from hornbeam.ir.types import Shape
-
-tf: Any = TensorFlowEngine.tf
 
 
 def named(layer: str) -> AbstractContextManager[Any]:
@@ -43,8 +42,8 @@ _SELU = {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}
 
 
 def _selu(x: Tensor, alpha: float, gamma: float) -> Tensor:
-    given = {"alpha": alpha, "gamma": gamma}
-    usual = all(math.isclose(given[name], _SELU[name], rel_tol=1e-6) for name in _SELU)
+    parameters = {"alpha": alpha, "gamma": gamma}
+    usual = all(math.isclose(parameters[name], _SELU[name], rel_tol=1e-6) for name in _SELU)
     return tf.nn.selu(x) if usual else gamma * _elu(x, alpha)
 
 
