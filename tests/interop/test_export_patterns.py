@@ -1,4 +1,4 @@
-"""What nodes stand for, and the operators that files get for it: no other library is needed to find them."""
+"""Operators that nodes stand for, and that files get: no other library is needed to find them."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def trace(model: hb.Model) -> ExportTrace:
 
 
 def found_in(model: hb.Model) -> list[Operator]:
-    """What is written for a model on TensorFlow, without what depends on weights alone."""
+    """The operators of a model on TensorFlow, without those that depend on weights alone."""
     graph = trace(model).graph
     count = len(model.variables)
     site = Site(graph, {}, graph.inputs[:count])
     plan = planned(site, graph.inputs, lambda node: first_found(site, node, RULES.get(node.name, ())))
     return [
-        found or Operator(node.name, node.inputs, dict(node.params))
-        for node, found in plan
+        operator or Operator(node.name, node.inputs, dict(node.params))
+        for node, operator in plan
         if node not in site.known and node.name != "project"
     ]
 

@@ -176,7 +176,7 @@ def batch_normalization(site: Site, node: Node) -> Operator | None:
     if node.rank != 4:
         return None
     operator = products.batch_normalization(site, node)
-    if operator is None or operator.params["axis"] != 3 or not all(operator.params["given"][2:]):
+    if operator is None or operator.params["axis"] != 3 or not all(operator.params["present"][2:]):
         return None
     return operator
 

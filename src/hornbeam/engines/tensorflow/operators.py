@@ -158,12 +158,12 @@ WINDOWS: Table = {
 
 
 def _batch_normalization(
-    x: Tensor, *weights: Tensor, axis: int, epsilon: float, given: Sequence[bool]
+    x: Tensor, *weights: Tensor, axis: int, epsilon: float, present: Sequence[bool]
 ) -> Tensor:
     rest, count = iter(weights), x.shape[axis]
     gamma, beta, mean, variance = (
-        next(rest) if is_given else tf.fill([count], value)
-        for is_given, value in zip(given, (1.0, 0.0, 0.0, 1.0), strict=True)
+        next(rest) if exists else tf.fill([count], value)
+        for exists, value in zip(present, (1.0, 0.0, 0.0, 1.0), strict=True)
     )
     return raw.FusedBatchNormV3(
         x=x, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False

@@ -178,10 +178,10 @@ def _normalized(x: Value, order: Order, axis: int, parts: list[Value | None], ep
 
 
 def _batch_normalization(
-    x: Value, *weights: Value, axis: int, epsilon: float, given: Sequence[bool]
+    x: Value, *weights: Value, axis: int, epsilon: float, present: Sequence[bool]
 ) -> Value:
     rest = iter(weights)
-    parts = [next(rest) if is_given else None for is_given in given]
+    parts = [next(rest) if exists else None for exists in present]
     return _normalized(x, _channels_first(x.rank, axis), axis, parts, epsilon)
 
 

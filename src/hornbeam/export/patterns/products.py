@@ -85,7 +85,7 @@ def scale_and_shift(site: Site, node: Node) -> Operator | None:
 def batch_normalization(site: Site, node: Node) -> Operator | None:
     """(x - mean) * rsqrt(variance + epsilon) * gamma + beta, with the layer's own weights.
 
-    given: whether gamma, beta, mean and variance exist; those that do follow x in the inputs.
+    present: whether gamma, beta, mean and variance exist; those that do follow x in the inputs.
     """
     operator = scale_and_shift(site, node)
     if operator is None or node.rank < 2 or operator.params["axis"] == 0:
@@ -104,7 +104,7 @@ def batch_normalization(site: Site, node: Node) -> Operator | None:
     params = {
         "axis": operator.params["axis"],
         "epsilon": epsilon,
-        "given": tuple(part is not None for part in weights),
+        "present": tuple(part is not None for part in weights),
     }
     return Operator("batch_normalization", (x, *(part for part in weights if part is not None)), params)
 

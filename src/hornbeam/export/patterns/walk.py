@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.engines.table import FileLibrary, Table
 from hornbeam.export.patterns.site import Operator, Pattern, Site, first_found, planned
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import where
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import axes_of_symbols, evaluated
+
+if TYPE_CHECKING:
+    from hornbeam.engines import FileLibrary
 
 
 class _Sizes(Mapping[str, Any]):
@@ -53,7 +55,7 @@ class Walk:
 
     def __init__(self, library: FileLibrary, rules: Mapping[str, Sequence[Pattern]]) -> None:
         self._library, self._rules = library, rules
-        self._own: Table = {
+        self._own: dict[str, Callable[..., Any]] = {
             **library.control(self._body),
             "size": lambda *, size: library.to_tensor(size),
         }
