@@ -23,6 +23,7 @@ INTERNAL = {
     "engines/onnx/kernels.py": {"NoKernelError"},
     "serving/guard.py": {"DisconnectedError"},
     "serving/refusals.py": {"RequestError"},
+    "tuning/running.py": {"PrunedError"},
 }
 
 
