@@ -303,3 +303,16 @@ fn a_streamed_loop_gives_the_results_of_a_short_one() {
         assert!(long.iter().enumerate().all(|(i, v)| v.to_bits() == short[i % 1000].to_bits()));
     }
 }
+
+#[test]
+fn chains_of_any_depth_compile() {
+    for name in ["add", "mul", "max"] {
+        let mut t = Text::default();
+        let mut x = t.input("float32", &[2]);
+        let one = t.number(1.0, &[2]);
+        for _ in 0..100_000 {
+            x = t.f32(name, &[x, one], &[2]);
+        }
+        compile(&t, &[x]);
+    }
+}

@@ -51,9 +51,16 @@ fn matched(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContra
         fused.vectors.push(scale);
         return Some(fused);
     }
-    if let Some((x, bound)) = bounded(graph, uses, value) {
-        let mut fused = matched(graph, uses, x)?;
-        let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
+    let mut bounds = Vec::new();
+    let mut x = value;
+    // One below and one above: of longer chains, which a recursion would follow to their end, none fits.
+    while let Some((inner, bound)) = bounded(graph, uses, x).filter(|_| bounds.len() < 2) {
+        bounds.push(bound);
+        x = inner;
+    }
+    let mut fused = unbounded(graph, uses, x)?;
+    let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
+    for bound in bounds.into_iter().rev() {
         // A second bound may be below the first.
         let (low, high) = (f32::from_bits(epilogue.low), f32::from_bits(epilogue.high));
         match bound {
@@ -61,48 +68,78 @@ fn matched(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContra
             Bound::High(bound) if high == f32::INFINITY && bound >= low => epilogue.high = bound.to_bits(),
             _ => return None,
         }
-        return epilogue.rounded.is_none().then_some(fused);
     }
+    Some(fused)
+}
+
+/// Match a convolution of integers, scaled, with a bias, an addend and a pooling, if it has them.
+fn unbounded(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
     let node = graph.node(value.node);
     match &node.op {
         Op::Pool { kind: PoolKind::Max, window } if is_2x2(window) => {
+            if matches!(graph.node(node.inputs[0].node).op, Op::Pool { .. }) {
+                return None;
+            }
             let mut fused = before(graph, uses, node.inputs[0])?;
             let Op::QuantizedConv { epilogue, groups: 1, .. } = &mut fused.op else { return None };
-            let fits = !epilogue.addend && !epilogue.pooled && epilogue.rounded.is_none();
+            let fits = !epilogue.addend && epilogue.rounded.is_none();
             epilogue.pooled = true;
             fits.then_some(fused)
         }
-        Op::Binary(binary) => {
-            let sides = [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])];
-            match binary.name() {
-                "mul" => sides.into_iter().find_map(|(x, scale)| scaled(graph, uses, x, scale)),
-                "add" => sides.into_iter().find_map(|(x, other)| added(graph, uses, x, other)),
-                _ => None,
-            }
+        Op::Binary(binary) if binary.name() == "add" => {
+            sides(node).into_iter().find_map(|(x, other)| added(graph, uses, x, other))
         }
-        _ => None,
+        _ => product_and_scale(graph, uses, value),
     }
+}
+
+/// The operands of a binary operation, and their exchange.
+fn sides(node: &Node) -> [(Value, Value); 2] {
+    [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])]
+}
+
+/// Match a convolution of integers whose result is multiplied by a vector.
+fn product_and_scale(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
+    let node = graph.node(value.node);
+    let is_product = matches!(node.op, Op::Binary(binary) if binary.name() == "mul");
+    is_product.then(|| sides(node).into_iter().find_map(|(x, scale)| scaled(graph, uses, x, scale))).flatten()
+}
+
+/// Match one to whose scaled result a bias is added.
+fn biased(graph: &Graph, uses: &[Vec<u32>], x: Value, other: Value) -> Option<FusedContraction> {
+    let bias = row_vector(graph, other).filter(|_| is_read_once(uses, x))?;
+    let mut fused = product_and_scale(graph, uses, x)?;
+    let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
+    epilogue.bias = true;
+    fused.vectors.push(bias);
+    Some(fused)
+}
+
+fn is_read_once(uses: &[Vec<u32>], value: Value) -> bool {
+    uses[value.node as usize][value.output as usize] == 1
 }
 
 /// Match what computes a value that is read once.
 fn before(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
-    (uses[value.node as usize][value.output as usize] == 1).then(|| matched(graph, uses, value)).flatten()
+    is_read_once(uses, value).then(|| matched(graph, uses, value)).flatten()
 }
 
-/// Match the convolution to whose scaled result a bias or another value is added.
+/// Match the convolution to whose scaled result a bias, another value, or both are added.
 fn added(graph: &Graph, uses: &[Vec<u32>], x: Value, other: Value) -> Option<FusedContraction> {
-    let mut fused = before(graph, uses, x)?;
-    let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
-    let scaled = Int8Epilogue::default();
-    if let Some(bias) = row_vector(graph, other).filter(|_| *epilogue == scaled) {
-        epilogue.bias = true;
-        fused.vectors.push(bias);
+    if let Some(fused) = biased(graph, uses, x, other) {
         return Some(fused);
     }
-    let repeats = matches!(graph.node(other.node).op, Op::Broadcast { .. });
-    if repeats || *epilogue != (Int8Epilogue { bias: epilogue.bias, ..scaled }) {
+    if matches!(graph.node(other.node).op, Op::Broadcast { .. }) || !is_read_once(uses, x) {
         return None;
     }
+    let node = graph.node(x.node);
+    let mut fused = match &node.op {
+        Op::Binary(binary) if binary.name() == "add" => {
+            sides(node).into_iter().find_map(|(x, bias)| biased(graph, uses, x, bias))?
+        }
+        _ => product_and_scale(graph, uses, x)?,
+    };
+    let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
     epilogue.addend = true;
     fused.operands.push(other);
     Some(fused)

@@ -82,7 +82,7 @@ pub fn fit(program: Program, budget: usize, constants: usize, names: &[String]) 
 /// Limits from the arena itself down to a small part of it: always the same ones, so that a larger budget never fails where
 /// a smaller one does.
 fn grid(arena: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(arena), |&limit| Some(limit - (limit / GRID).max(1)))
+    std::iter::successors(Some(arena), |&limit| Some(limit.saturating_sub((limit / GRID).max(1))))
         .take_while(move |&limit| limit > arena / LEAST_PART)
 }
 
