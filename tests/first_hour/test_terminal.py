@@ -84,7 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("inspect nothing.keras", 1),
         ("verify mnist.keras", 0),
         ("verify damaged.keras", 1),
-        ("convert mnist.keras mnist.onnx", 0 if find_spec("onnx") else 1),
+        ("convert mnist.keras mnist.onnx --overwrite", 0 if find_spec("onnx") else 1),
         ("doctor", 0),
         ("bench mlp --runs 1", 0),
         ("bench mpl", 2),

@@ -175,7 +175,7 @@ def test_compiled_functions_see_the_new_weights() -> None:
     np.testing.assert_allclose(after[0], model(x), rtol=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize("mode", ["int8", "int4"])
 def test_models_with_quantized_weights_are_exported(mode: str, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     model = hornbeam.Sequential([hornbeam.Input((24,)), layers.Dense(7, activation="relu"), layers.Dense(3)])
@@ -184,6 +184,15 @@ def test_models_with_quantized_weights_are_exported(mode: str, tmp_path: Path) -
     model.export(tmp_path / "model.onnx", format="onnx")
     outputs = hornbeam.models.load_model(tmp_path / "model.onnx").predict(x, verbose=0)
     np.testing.assert_allclose(outputs, model.predict(x, verbose=0), rtol=1e-3, atol=1e-3)
+
+
+def test_the_export_of_float8_says_what_is_missing(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    model = hornbeam.Sequential([hornbeam.Input((24,)), layers.Dense(7)])
+    model.quantize("float8")
+    with pytest.raises(NotImplementedError, match="has no cast of bits, float32 to int32"):
+        model.export(tmp_path / "model.onnx", format="onnx")
+    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_filters_choose_layers() -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
+from hornbeam._internal.context import context_variable, override
 from hornbeam.training.callbacks.base import Callback
 
-_added: ContextVar[tuple[Callback, ...]] = ContextVar("added_callbacks", default=())
+_added: ContextVar[tuple[Callback, ...]] = context_variable("added_callbacks", ())
 
 
-@contextmanager
-def added_callbacks(*callbacks: Callback) -> Iterator[None]:
+def added_callbacks(*callbacks: Callback) -> override[tuple[Callback, ...]]:
     """Add callbacks to those of each `fit` that begins in the block."""
-    token = _added.set((*_added.get(), *callbacks))
-    try:
-        yield
-    finally:
-        _added.reset(token)
+    return override(_added, (*_added.get(), *callbacks))
 
 
 def current_added_callbacks() -> tuple[Callback, ...]:
