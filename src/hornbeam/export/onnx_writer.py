@@ -76,8 +76,8 @@ class FileWriter(Emitter):
         self._origins: dict[str, str] = {}
 
     @property
-    def has_bit_casts(self) -> bool:
-        """False: bits are for speed on one runtime."""
+    def prefers_bits(self) -> bool:
+        """False: that is for speed on one runtime."""
         return False
 
     def outside_order(self, rank: int) -> Order:

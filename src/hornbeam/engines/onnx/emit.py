@@ -151,8 +151,8 @@ class Emitter:
         return evaluate(size, values, _CHOICES)
 
     @property
-    def has_bit_casts(self) -> bool:
-        """True if a float can be read as the integer of the same bits."""
+    def prefers_bits(self) -> bool:
+        """True to select by arithmetic on bits, which ONNX Runtime computes faster than its own operators."""
         return self.opset >= BIT_CASTS
 
     def fresh(self, kind: str, dtype: str, shape: Shape, stored: Shape | None = None) -> Value:

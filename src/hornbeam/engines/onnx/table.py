@@ -17,6 +17,7 @@ from hornbeam.engines.onnx.kernels import carrier
 from hornbeam.engines.onnx.linalg import LINALG
 from hornbeam.engines.onnx.moves import cut, join, pad, part
 from hornbeam.engines.onnx.values import (
+    BIT_CASTS,
     BOOL_REDUCTIONS,
     Value,
     elementwise,
@@ -205,7 +206,7 @@ def _cumulative(operator: str) -> Callable[..., Value]:
     def cumulative(x: Value, *, axis: int, reverse: bool) -> Value:
         if not x.size:
             return x
-        if operator == "CumProd" and not x.emitter.has_bit_casts:
+        if operator == "CumProd" and x.emitter.opset < BIT_CASTS:
             return _step_by_step(x, "Mul", 1, axis, reverse)
         work = x.plain().cast(carrier(operator, x.dtype))
         at = x.emitter.constant(np.array(axis, np.int64), "int64")
@@ -250,7 +251,7 @@ def _sortable(x: Value) -> Value:
 def _argsort(x: Value, *, axis: int) -> Value:
     if not x.size:
         return zeros(x, x.shape, "int32")
-    if not x.floating or x.emitter.has_bit_casts:
+    if not x.floating or x.emitter.prefers_bits:
         return _order(_sortable(x), axis).cast("int32")
     # By value first, then NaN behind all others.
     missing = is_nan(x)

@@ -140,10 +140,13 @@ class Value:
             return self
         if self.emitter.is_zero(self):
             return spread(self.emitter.constant(np.zeros((), numpy_dtype(dtype)), dtype), self.shape, ())
-        if not self.emitter.has_bit_casts:
+        if self.emitter.opset < BIT_CASTS:
             if is_integer(self.dtype) and is_integer(dtype):
                 return self.cast(dtype)
-            raise NoKernelError(f"ONNX before opset {BIT_CASTS} has no cast of bits, {self.dtype} to {dtype}")
+            raise NoKernelError(
+                f"ONNX before opset {BIT_CASTS} has no cast of bits, {self.dtype} to {dtype}: an export with "
+                f"opset_version={BIT_CASTS} has it"
+            )
         return self.mapped("BitCast", dtype, to=onnx_type(dtype))
 
     def mapped(self, operator: str, dtype: str, **attributes: Any) -> Value:
@@ -205,7 +208,7 @@ def where(condition: Value, x: Value | float, y: Value | float) -> Value:
     if x.dtype == "bool":
         return (condition & x) | (~condition & y)
     size = numpy_dtype(x.dtype).itemsize
-    if not x.emitter.has_bit_casts:
+    if not x.emitter.prefers_bits:
         return _broadcasting("Where", [condition, x, y], x.dtype)
     if size not in _WORDS:
         work = "float32" if x.floating else "int32"
