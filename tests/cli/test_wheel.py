@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hornbeam.cli.commands.link import FOLDER
-from tests.helpers.browser import BROWSER, opened
+from tests.helpers.browser import chromium, opened
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -82,11 +82,7 @@ SEVEN = ((0.27, 0.25), (0.73, 0.25), (0.47, 0.8))
 
 
 def check_page(shell: Shell) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if BROWSER is None:
-        pytest.skip("no browser is installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    with chromium() as browser:
         page, heard = opened(browser, (shell.folder / "mnist.html").as_uri(), "light", 1280)
         page.wait_for_selector(".outputs", timeout=60_000)
         frame = page.locator("canvas").first.bounding_box()
@@ -99,7 +95,6 @@ def check_page(shell: Shell) -> None:
         page.wait_for_timeout(500)
         assert page.locator(".winner strong").inner_text() == "7"
         assert heard == []
-        browser.close()
 
 
 def test_train_serve_draw_and_link_from_the_wheel(tmp_path: Path) -> None:

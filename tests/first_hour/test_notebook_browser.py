@@ -11,15 +11,9 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import layers
-from tests.helpers.browser import BROWSER, CONTRASTS, OUTSIDE, opened
+from tests.helpers.browser import CONTRASTS, OUTSIDE, chromium, opened
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
-)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 
 # Pages around the outputs, as JupyterLab and nbconvert, VS Code, Colab and unknown hosts have them, and
 # whether they are dark.
@@ -72,10 +66,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.mark.parametrize("width", [420, 1280])

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 BROWSER = os.environ.get("HORNBEAM_TEST_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -39,6 +43,21 @@ CONTRASTS = """() => {
   }
   return found;
 }"""
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Run Chromium, or skip the test where it or Playwright is not installed."""
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
+    )
+    if BROWSER is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        # A container's root has no sandbox; the pages are ours.
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 def opened(browser: Any, address: str, scheme: str, width: int) -> tuple[Any, list[str]]:

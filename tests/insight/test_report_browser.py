@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 import hornbeam as hb
-from tests.helpers.browser import BROWSER, CONTRASTS, OUTSIDE, opened
+from tests.helpers.browser import CONTRASTS, OUTSIDE, chromium, opened
 from tests.helpers.report_pages import record
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
-)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +24,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        # A container's root has no sandbox; the page is ours and runs nothing.
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(params=["light", "dark"])

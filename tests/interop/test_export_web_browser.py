@@ -13,24 +13,17 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam._internal.intervals import wilson
-from tests.helpers.browser import BROWSER, CONTRASTS, OUTSIDE, opened
+from tests.helpers.browser import CONTRASTS, OUTSIDE, chromium, opened
 from tests.helpers.model_zoo import ZOO, random_weights
 from tests.helpers.strokes import strokes_of
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
-)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium: apt-get install chromium")
 WAIT = 20_000
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        # A container's root has no sandbox; the page is ours.
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 import hornbeam
 from hornbeam.serving.texts import word_numbers
 from hornbeam.web import WIDGETS, read
-from tests.helpers.browser import BROWSER, CONTRASTS, OUTSIDE, opened
+from tests.helpers.browser import CONTRASTS, OUTSIDE, chromium, opened
 from tests.helpers.served_models import Server
 
 NODE = shutil.which("node")
@@ -126,15 +126,10 @@ def test_results_are_shown_by_what_they_are() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed: apt-get install chromium")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1200])
 def test_the_page_in_a_browser(server: Server, scheme: str, width: int) -> None:
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
-    )
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    with chromium() as browser:
         for path in ("/#digits", "/#words", "/#scaled", "/#two_inputs", "/docs"):
             page, heard = opened(browser, server.address + path, scheme, width)
             page.wait_for_load_state("networkidle")
@@ -149,4 +144,3 @@ def test_the_page_in_a_browser(server: Server, scheme: str, width: int) -> None:
         page.get_by_text("dark").first.wait_for()
         page.get_by_role("button", name="Clear").click()
         page.get_by_text("Draw something").wait_for()
-        browser.close()
