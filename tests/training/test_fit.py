@@ -17,7 +17,7 @@ from hornbeam import layers, ops
 from hornbeam.errors import LikelyMistakeWarning, TestSetWarning
 from hornbeam.random import set_random_seed
 from hornbeam.training.loop import next_chunk
-from hornbeam.training.step import uninterrupted
+from hornbeam.training.signals import uninterrupted
 from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)
@@ -610,6 +610,41 @@ def test_an_interrupt_waits_for_the_end_of_the_step() -> None:
     with pytest.raises(KeyboardInterrupt):
         step()
     assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class InterruptsItself:
+    """Is interrupted while Python collects it, where exceptions are ignored."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+class Collects(hb.callbacks.Callback):
+    """Collects an object that is interrupted, in the first batch."""
+
+    batches = 0
+
+    def collect(self, batch: int, logs: Any = None) -> None:
+        self.batches += 1
+        if self.batches == 1:
+            InterruptsItself()
+
+    on_train_batch_end = on_test_batch_end = on_predict_batch_end = collect
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("mode", ["train", "test", "predict"])
+def test_an_interrupt_in_a_finalizer_is_not_lost(mode: str) -> None:
+    model, hook = linear(), Collects()
+    calls = {
+        "train": lambda: model.fit(X, Y, batch_size=10, verbose=0, callbacks=[hook]),
+        "test": lambda: model.evaluate(X, Y, batch_size=10, verbose=0, callbacks=[hook]),
+        "predict": lambda: model.predict(X, batch_size=10, verbose=0, callbacks=[hook]),
+    }
+    with pytest.raises(KeyboardInterrupt):
+        calls[mode]()
+    assert hook.batches <= 2
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

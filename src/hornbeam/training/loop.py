@@ -19,7 +19,8 @@ from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.nan_origin import FailedStep, explain_loss
 from hornbeam.training.packing import Batch
-from hornbeam.training.step import EagerStep, Step, uninterrupted
+from hornbeam.training.signals import handled_interrupts, uninterrupted
+from hornbeam.training.step import EagerStep, Step
 from hornbeam.training.stream_data import StreamData
 
 if TYPE_CHECKING:
@@ -80,10 +81,11 @@ class Loop:
         left = None if steps is None else max(steps - self.done, 0)
         if self.done and (left == 0 or (data.at_end and not data.endless)):
             return self.logs
-        if isinstance(data, ArrayData):
-            self._run_arrays(data, left)
-        else:
-            self._run_stream(data, left)
+        with handled_interrupts():
+            if isinstance(data, ArrayData):
+                self._run_arrays(data, left)
+            else:
+                self._run_stream(data, left)
         self._end_execution()
         return self.logs
 

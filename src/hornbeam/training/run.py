@@ -19,7 +19,7 @@ from hornbeam.training.checkpoint_schema import check_callback_state, check_stat
 from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.loop import Loop
 from hornbeam.training.resuming import point_after
-from hornbeam.training.signals import GracefulShutdown
+from hornbeam.training.signals import GracefulShutdown, handled_interrupts
 from hornbeam.training.sources import Data
 
 if TYPE_CHECKING:
@@ -262,7 +262,8 @@ def running(run: TrainingRun) -> Iterator[TrainingRun]:
             with GracefulShutdown() as run.shutdown:
                 yield run
         else:
-            yield run
+            with handled_interrupts():
+                yield run
     finally:
         run.model._training_run = None
         for saver in run.savers:

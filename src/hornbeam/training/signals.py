@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM during a `fit` with checkpoints: it finishes the step, saves everything, and stops."""
+"""Ctrl-C and SIGTERM during `fit`, `evaluate` and `predict`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,84 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Interrupts:
+    """Handler of SIGINT that raises KeyboardInterrupt where it neither splits a step nor is lost."""
+
+    def __init__(self) -> None:
+        self._blocks = 0
+        self._delays = 0
+        self._pending = False
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Never lose a Ctrl-C in the block.
+
+        Python prints and forgets what a `__del__` raises, and each tensor has one. An interrupt that comes
+        there waits for `check`, at the latest for the end of the block.
+        """
+        if not _in_main_thread():
+            yield
+            return
+        if self._blocks == 0:
+            if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, self.handle):
+                yield  # the program's own handler
+                return
+            self._pending = False
+            signal.signal(signal.SIGINT, self.handle)
+        self._blocks += 1
+        try:
+            yield
+            self.check()  # what was delayed until here
+        finally:
+            self._blocks -= 1
+            if self._blocks == 0 and signal.getsignal(signal.SIGINT) == self.handle:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    @contextmanager
+    def delayed(self) -> Iterator[None]:
+        """Delay Ctrl-C to the end of the block, so that weights are always those of a completed step."""
+        if not _in_main_thread():
+            yield
+            return
+        with self.handled():
+            self.check()
+            self._delays += 1
+            try:
+                yield
+            finally:
+                self._delays -= 1
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a Ctrl-C waits."""
+        if self._pending and not self._delays and _in_main_thread():
+            self._pending = False
+            raise KeyboardInterrupt
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        self._pending = True
+        while frame is not None:
+            if frame.f_code.co_name == "__del__":
+                return
+            frame = frame.f_back
+        self.check()
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+_interrupts = _Interrupts()
+handled_interrupts = _interrupts.handled
+uninterrupted = _interrupts.delayed
+check_interrupts = _interrupts.check
 
 
 class GracefulShutdown:
@@ -27,10 +101,10 @@ class GracefulShutdown:
         self._reader: threading.Thread | None = None
 
     def __enter__(self) -> GracefulShutdown:
-        if threading.current_thread() is not threading.main_thread():
+        if not _in_main_thread():
             return self
         for number in _SIGNALS:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, _interrupts.handle):
                 self._handlers[number] = signal.signal(number, self._handle)
         if self._handlers and os.name != "nt":  # Windows needs a socket
             # Python runs handlers between its own instructions, which a long step does not reach. A thread

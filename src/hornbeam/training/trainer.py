@@ -39,6 +39,7 @@ from hornbeam.training.progress import resolve_verbose
 from hornbeam.training.resuming import continue_from, global_words, point_after, set_global_words
 from hornbeam.training.run import TrainingRun, running
 from hornbeam.training.schedule import TrainingSchedule
+from hornbeam.training.signals import check_interrupts, handled_interrupts
 from hornbeam.training.sources import Data, make_data, make_validation, split
 from hornbeam.training.stream_data import EMPTY, StreamData
 
@@ -527,19 +528,25 @@ class Trainer(BatchMethods):
         self.stop_predicting = False
         batches = data.slices(steps) if isinstance(data, ArrayData) else data.epoch(steps)
         outputs: list[Any] = []
-        if callbacks.wants_batches("predict"):
-            self._predict_with_hooks(batches, callbacks, outputs)
-        else:
-            for index, batch in enumerate(batches):
-                outputs.append(self._predict_batch(batch))
-                if callbacks.has_chunked:
-                    callbacks.call_chunked("predict", index, {})
-                if self.stop_predicting:
-                    break
+        with handled_interrupts():
+            if callbacks.wants_batches("predict"):
+                self._predict_with_hooks(batches, callbacks, outputs)
+            else:
+                self._predict_batches(batches, callbacks, outputs)
         if not outputs:
             raise ValueError("the data hold no batch to predict: a generator can be read only once")
         callbacks.on_predict_end()
         return _joined(outputs)
+
+    def _predict_batches(self, batches: Iterable[Batch], callbacks: CallbackList, outputs: list[Any]) -> None:
+        """Append the outputs of all batches."""
+        for index, batch in enumerate(batches):
+            outputs.append(self._predict_batch(batch))
+            check_interrupts()
+            if callbacks.has_chunked:
+                callbacks.call_chunked("predict", index, {})
+            if self.stop_predicting:
+                return
 
     def _predict_with_hooks(
         self, batches: Iterable[Batch], callbacks: CallbackList, outputs: list[Any]
@@ -554,6 +561,7 @@ class Trainer(BatchMethods):
             parts = [self._predict_batch(batch)]
             parts.extend(self._predict_batch(batch) for batch in itertools.islice(iterator, size - 1))
             outputs.extend(parts)
+            check_interrupts()
             callbacks.on_predict_batch_end(first + size - 1, {"outputs": _joined(parts)})
             if self.stop_predicting:
                 return

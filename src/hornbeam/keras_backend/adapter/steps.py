@@ -22,7 +22,8 @@ from hornbeam.training.array_data import ArrayData
 from hornbeam.training.inference_plan import WeightCache
 from hornbeam.training.loop import next_chunk
 from hornbeam.training.packing import Batch, Signature
-from hornbeam.training.step import Predictor, Step, uninterrupted
+from hornbeam.training.signals import uninterrupted
+from hornbeam.training.step import Predictor, Step
 
 
 def as_batch(data: Any) -> Batch:
