@@ -16,7 +16,7 @@ EXTRAS = {
     "serve": "starlette uvicorn httptools uvloop orjson prometheus_client pillow",
     "sklearn": "scikit-learn",
     "stablehlo": "jax flatbuffers",
-    "tensorboard": "tensorboardX",
+    "tensorboard": "tensorboard",
     "tensorflow": "tensorflow",
     "tfrecord": "protobuf",
     "torch": "torch",

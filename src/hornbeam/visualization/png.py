@@ -50,7 +50,12 @@ def encode(image: np.ndarray) -> bytes:
         shape = getattr(image, "shape", image)
         raise ValueError(f"an image must have shape (h, w) or (h, w, 1, 3 or 4), got {shape!r}")
     step = -(-max(image.shape[:2]) // _LONGEST_SIDE)
-    pixels = np.ascontiguousarray(to_uint8(image[::step, ::step]))
+    return encode_pixels(to_uint8(image[::step, ::step]))
+
+
+def encode_pixels(pixels: np.ndarray) -> bytes:
+    """Return the PNG file of an image of uint8 (h, w, 1, 3 or 4), of any size."""
+    pixels = np.ascontiguousarray(pixels)
     height, width, channels = pixels.shape
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], 1)
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOR_TYPES[channels], 0, 0, 0)

@@ -214,7 +214,7 @@ class SummaryWriter:
         try:
             import tensorboardX
         except ImportError as error:
-            raise ImportError(f"tf.summary needs tensorboardX: {install_command('tensorboard')}") from error
+            raise ImportError("tf.summary needs tensorboardX: pip install tensorboardX") from error
         self.file = tensorboardX.SummaryWriter(str(logdir))
         self.step: Any = None
 

@@ -1,4 +1,4 @@
-"""Event files for TensorBoard, written through tensorboardX (the extra `tensorboard`)."""
+"""Event files for TensorBoard, by the extra `tensorboard`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
 from hornbeam._internal.naming import nearest
 from hornbeam.config import image_data_format
 from hornbeam.core.registry import exported
@@ -19,6 +18,7 @@ from hornbeam.distribution.processes import is_first
 from hornbeam.layers import Embedding
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates
 from hornbeam.training.profiler import fresh_steps, profile_of
+from hornbeam.visualization.event_files import EventFile, library
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 class TensorBoard(Callback):
     """Write logs for TensorBoard: metrics and learning rate of every epoch, and what else is asked for.
 
+    Files have the tags and the form of those that Keras writes. They are written by `tensorboard`, or by
+    `tensorboardX` if that alone is installed; TensorFlow is not needed.
+
     Args:
         log_dir: Folder: training goes to its folder `train`, validation to `validation`.
         histogram_freq: Epochs between histograms of the weights, 0 for none.
         write_graph: Write the layers, as Keras does (functional and Sequential models).
-        write_images: With histograms, also write images of the weights.
+        write_images: With histograms, also write images of the weights (the first three of a kernel).
         write_steps_per_second: Write the speed.
         update_freq: "epoch", "batch", or a number of steps between further metrics.
         profile_batch: A step or a pair (first, last), counted from 1 over the whole training, to time kernel
@@ -41,7 +44,7 @@ class TensorBoard(Callback):
         embeddings_metadata: A file with one label per line, or a dict of them by layer name.
 
     Raises:
-        ImportError: Without tensorboardX.
+        ImportError: With neither tensorboard nor tensorboardX.
         ValueError: For wrong arguments.
 
     Example:
@@ -63,7 +66,7 @@ class TensorBoard(Callback):
         embeddings_metadata: str | Mapping[str, str | None] | None = None,
     ) -> None:
         super().__init__()
-        _tensorboardx()
+        library("the TensorBoard callback")
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = histogram_freq
         self.write_graph = write_graph
@@ -79,7 +82,7 @@ class TensorBoard(Callback):
         self.embeddings_metadata = embeddings_metadata
         # With one write per epoch the steps are left to the engine.
         self.chunked = self.update_freq == "epoch" and self.profile_batch is None
-        self._writers: dict[str, Any] = {}
+        self._writers: dict[str, EventFile] = {}
         self._profiling = ExitStack()
         self._compiled: Mapping[Any, Any] = {}
         self._train_steps = self._test_steps = 0
@@ -89,12 +92,11 @@ class TensorBoard(Callback):
         self._writers = {}
         self._labels = _labels(model, self.embeddings_metadata) if self.embeddings_freq else {}
         if self.write_graph and hasattr(model, "inputs"):
-            self._writer("train").file_writer.add_summary(_graph_summary(model.to_json()), 0)
+            self._writer("train").layers(model.to_json())
 
-    def _writer(self, folder: str) -> Any:
+    def _writer(self, folder: str) -> EventFile:
         if folder not in self._writers:
-            path = os.path.join(self.log_dir, folder)
-            self._writers[folder] = _tensorboardx().SummaryWriter(path, write_to_disk=is_first())
+            self._writers[folder] = EventFile(os.path.join(self.log_dir, folder), write=is_first())
         return self._writers[folder]
 
     # -- steps -------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ class TensorBoard(Callback):
             return
         if self.write_steps_per_second:
             speed = 1.0 / (time.perf_counter() - self._batch_began)
-            self._writer("train").add_scalar("batch_steps_per_second", speed, self._train_steps)
+            self._writer("train").scalar("batch_steps_per_second", speed, self._train_steps)
         self._scalars("train", "batch_", logs or {}, self._train_steps)
 
     def _write_profile(self) -> None:
@@ -149,7 +151,7 @@ class TensorBoard(Callback):
         if self._updates is not None:
             for name, value in (logs or {}).items():
                 tag = f"evaluation_{name}_vs_iterations"
-                self._writer("validation").add_scalar(tag, value, int(self._updates))
+                self._writer("validation").scalar(tag, value, int(self._updates))
             self._writer("validation").flush()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -171,16 +173,13 @@ class TensorBoard(Callback):
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             self._write_weights(epoch)
         if self.embeddings_freq and epoch % self.embeddings_freq == 0:
-            for layer in _embeddings(self.model):
-                self._writer("train").add_embedding(
-                    layer.embeddings.numpy(), self._labels.get(layer.name), global_step=epoch, tag=layer.name
-                )
+            self._write_embeddings(epoch)
 
     def _scalars(self, folder: str, prefix: str, values: Mapping[str, Any], step: int) -> None:
         writer = self._writer(folder)
         for name, value in values.items():
             if np.ndim(value) == 0:
-                writer.add_scalar(prefix + name, float(value), step)
+                writer.scalar(prefix + name, float(value), step)
         writer.flush()
 
     def _write_weights(self, epoch: int) -> None:
@@ -188,19 +187,32 @@ class TensorBoard(Callback):
         for layer in self.model.layers:
             for variable in layer.weights:
                 value = np.array(variable.numpy(), "float32")
-                writer.add_histogram(f"{variable.path}/histogram", value, epoch)
+                writer.histogram(f"{variable.path}/histogram", value, epoch)
                 images = _as_images(value) if self.write_images else None
                 if images is not None:
-                    writer.add_images(f"{variable.path}/image", images, epoch, dataformats="NHWC")
+                    writer.images(f"{variable.path}/image", images, epoch)
         writer.flush()
 
-
-def _tensorboardx() -> Any:
-    try:
-        import tensorboardX
-    except ImportError as error:
-        raise ImportError(f"the TensorBoard callback needs: {install_command('tensorboard')}") from error
-    return tensorboardX
+    def _write_embeddings(self, epoch: int) -> None:
+        """Write tables for the projector, which reads their names from a file of its own."""
+        if not is_first():
+            return
+        folder, entries = Path(self.log_dir, "train"), []
+        for layer in _embeddings(self.model):
+            parts = {"tensor": layer.embeddings.numpy(), "metadata": self._labels.get(layer.name)}
+            entry = [f'  tensor_name: "{layer.name}:{epoch:05d}"']
+            for name, rows in parts.items():
+                if rows is None:
+                    continue
+                path = Path(f"{epoch:05d}", layer.name, "tensors.tsv" if name == "tensor" else "metadata.tsv")
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                lines = rows if name == "metadata" else ["\t".join(map(str, row)) for row in rows]
+                (folder / path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+                entry.append(f'  {name}_path: "{path.as_posix()}"')
+            entries.append("embeddings {\n" + "\n".join(entry) + "\n}\n")
+        if entries:
+            with open(folder / "projector_config.pbtxt", "a", encoding="utf-8") as file:
+                file.write("".join(entries))
 
 
 def _steps_to_profile(value: Any) -> tuple[int, int] | None:
@@ -252,15 +264,3 @@ def _labels(model: Model, metadata: Any) -> dict[str, list[str]]:
                 f"embeddings_metadata names {name!r}, no Embedding of the model.{nearest(name, names)}"
             )
     return {name: Path(file).read_text().splitlines() for name, file in files.items() if file is not None}
-
-
-def _graph_summary(text: str) -> Any:
-    """Wrap a model's JSON in the summary from which TensorBoard draws layers."""
-    from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboardX.proto.tensor_pb2 import TensorProto
-
-    plugin = SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
-    tensor = TensorProto(dtype="DT_STRING", string_val=[text.encode()])
-    return Summary(
-        value=[Summary.Value(tag="keras", metadata=SummaryMetadata(plugin_data=plugin), tensor=tensor)]
-    )
