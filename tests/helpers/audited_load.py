@@ -49,6 +49,7 @@ def callers(hb: Any, model: Any) -> dict[str, list[Callable[[str], Any]]]:
         ".h5": [load, inspect, verify, arrays],
         ".npz": [model.load_weights, inspect],
         ".safetensors": [model.load_weights, inspect],
+        ".pth": [model.load_weights, inspect],
         ".onnx": [load, arrays],
     }
 

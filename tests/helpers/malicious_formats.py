@@ -23,6 +23,7 @@ import numpy as np
 
 from tests.helpers import malicious_files as bad_files
 from tests.helpers import onnx_bytes as onnx
+from tests.helpers import pytorch_bytes
 from tests.helpers.malicious_files import GIB, GOOD, VALUES, dense, layer, sequential
 from tests.helpers.paths import GOLDEN
 
@@ -37,6 +38,9 @@ def write_good(folder: Path) -> None:
     shutil.copy(GOLDEN / "keras2" / "recurrent.h5", folder)
     (folder / "good.npz").write_bytes(npz([("dense/kernel.npy", npy(VALUES)), ("dense/bias.npy", npy(BIAS))]))
     (folder / "good.safetensors").write_bytes(safetensors(TENSORS))
+    tensors = {"dense/kernel": VALUES, "dense/bias": BIAS}
+    (folder / "good.pth").write_bytes(pytorch_bytes.archive(*pytorch_bytes.state_dict(tensors)))
+    (folder / "old.pth").write_bytes(pytorch_bytes.legacy(*pytorch_bytes.state_dict(tensors)))
     (folder / "good.onnx").write_bytes(
         onnx.model(onnx.graph(GEMM, [onnx.tensor("w", np.eye(3, dtype="f4"))]))
     )

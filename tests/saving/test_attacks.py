@@ -23,6 +23,7 @@ from hornbeam.errors import ModelFileError, UnknownObjectError
 from tests.helpers import malicious_files as bad_files
 from tests.helpers import malicious_formats as bad_others
 from tests.helpers.builders import compiled_model
+from tests.helpers.malicious_pytorch import pytorch_files
 from tests.helpers.paths import HELPERS
 
 # Without attacking anything: they load, and take nothing until they are run.
@@ -106,14 +107,13 @@ def test_archives(tmp_path: Path) -> None:
     "attack",
     [
         bad_others.keras2_code, bad_others.keras2_sizes, bad_others.keras2_places, bad_others.npz_files,
-        bad_others.safetensors_files, bad_others.onnx_files,
+        bad_others.safetensors_files, bad_others.onnx_files, pytorch_files,
     ],
 )  # fmt: skip
 def test_other_formats(attack: Any, tmp_path: Path) -> None:
-    """The same of whole models of Keras 2, NumPy's archives, safetensors and ONNX."""
-    ending = {"keras2": ".h5", "npz": ".npz", "safetensors": ".safetensors"}.get(
-        attack.__name__.split("_")[0]
-    )
+    """The same of whole models of Keras 2, NumPy's archives, safetensors, PyTorch's files and ONNX."""
+    endings = {"keras2": ".h5", "npz": ".npz", "safetensors": ".safetensors", "pytorch": ".pth"}
+    ending = endings.get(attack.__name__.split("_")[0])
     if ending == ".safetensors":
         pytest.importorskip("safetensors")
     files = {}

@@ -18,6 +18,7 @@ from hornbeam.errors import LegacyFormatWarning as LegacyFormatWarning
 from hornbeam.errors import ModelFileError as ModelFileError
 from hornbeam.saving.archive import load_model as load_model
 from hornbeam.saving.archive import save_model as save_model
+from hornbeam.saving.arrays import load_arrays as load_arrays
 from hornbeam.saving.editor import KerasFileEditor as KerasFileEditor
 from hornbeam.saving.inspection import inspect_model as inspect_model
 from hornbeam.saving.inspection import verify_model as verify_model
@@ -39,6 +40,7 @@ __all__ = [
     "get_registered_name",
     "get_registered_object",
     "inspect_model",
+    "load_arrays",
     "load_model",
     "load_onnx",
     "load_weights",

@@ -1,4 +1,7 @@
-"""Weights as named arrays: `.safetensors` (by the library of that name) and NumPy's `.npz`, never pickled."""
+"""Weights as named arrays: `.safetensors` (by the library of that name), NumPy's `.npz`, PyTorch's files.
+
+Pickles are never run: `.npz` files must have none, and those inside PyTorch's files are read as data.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,21 @@ from hornbeam._internal.limits import current_budget
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import SizeBudget, how_to_raise, parse_json, to_storable
 from hornbeam.saving.finite import warn_of_non_finite
+from hornbeam.saving.formats import check_exists, path_text
 from hornbeam.saving.zip_files import open_zip, unpacked
 
 _LONGEST_HEADER = 10_000
 ENDINGS = (".safetensors", ".npz")
+# Only read.
+PYTORCH = (".pth", ".pt", ".bin")
+
+# How to map names, for files of Keras and of PyTorch.
+_ADVICE = (
+    "Map the names by names={name here: name in the file}.",
+    'Map names and axes, such as names={"conv/kernel": ("conv.weight", lambda w: w.transpose(2, 3, 1, 0))}: '
+    "PyTorch's kernels are (outputs, inputs, height, width), its dense weights (outputs, inputs). The models "
+    "of hornbeam.applications do it for torchvision's files, with weights=path.",
+)
 
 # The name of a weight in the file, or that and a function from the array to the weight's value.
 Source = str | tuple[str, Callable[[np.ndarray], np.ndarray]]
@@ -43,6 +57,42 @@ def write_arrays(weights: Weights, file: BinaryIO, ending: str, names: Names | N
         np.savez(file, **{n: to_storable(a) for n, a in arrays.items()})  # type: ignore[arg-type]
     else:
         file.write(_safetensors().numpy.save(arrays, {"format": "hornbeam"}))
+
+
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Load all arrays of a file by name, also of one that PyTorch wrote. No code in the file is run.
+
+    Of a PyTorch checkpoint the arrays of its `state_dict`, `model_state_dict` or `model` are loaded, if it
+    has one. Names of nested dicts are joined by dots; numbers and texts are left out.
+
+    Args:
+        path: A `.safetensors`, `.npz`, `.pth`, `.pt` or `.bin` file. The last three are files of
+            `torch.save`, of any version of PyTorch since 0.2.
+
+    Returns:
+        Dict of arrays, in the order of the file. They may be read-only.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: For another suffix.
+        ModelFileError: If the file is damaged, too large (see `saving.budget`), or has something else than
+            arrays of numbers, such as pickled objects.
+
+    Example:
+        >>> arrays = hornbeam.saving.load_arrays("resnet50-0676ba61.pth")  # doctest: +SKIP
+        >>> arrays["conv1.weight"].shape  # doctest: +SKIP
+        (64, 3, 7, 7)
+    """
+    name = path_text(path, "load_arrays()")
+    ending = os.path.splitext(name)[1]
+    if ending not in (*ENDINGS, *PYTORCH):
+        raise ValueError(f"a file of arrays must end in {', '.join((*ENDINGS, *PYTORCH))}, got {name!r}")
+    check_exists(name)
+    try:
+        with open(name, "rb") as file:
+            return arrays_in(file, ending)
+    except ModelFileError as error:
+        raise ModelFileError(f"{name!r}: {error}") from error.__cause__
 
 
 def read_arrays(
@@ -78,7 +128,7 @@ def read_arrays(
         raise ModelFileError(
             f"the weights do not fit the model ({len(problems)} problems):\n  "
             + "\n  ".join(problems[:20])
-            + "\n  Map the names by names={name here: name in the file}."
+            + f"\n  {_ADVICE[ending in PYTORCH]}"
         )
     warn_of_non_finite((variable.path, array) for variable, array in pairs)
     for variable, array in pairs:
@@ -91,7 +141,7 @@ def arrays_in(file: BinaryIO, ending: str) -> dict[str, np.ndarray]:
     Raises:
         ModelFileError: If the file cannot be read, or contains other values than numbers.
     """
-    read = _read_npz if ending == ".npz" else _read_safetensors
+    read = _read_pytorch if ending in PYTORCH else _read_npz if ending == ".npz" else _read_safetensors
     try:
         arrays = read(file)
     except (ModelFileError, ImportError):
@@ -150,6 +200,12 @@ def _read_npy(data: bytes, name: str, budget: SizeBudget) -> np.ndarray:
     if dtype.itemsize * count != len(data) - stop:
         raise ModelFileError(f"{name} is declared as {dtype} of shape {shape}, but has another size")
     return np.frombuffer(data, dtype, count, stop).reshape(shape, order="F" if order else "C")
+
+
+def _read_pytorch(file: BinaryIO) -> dict[str, np.ndarray]:
+    from hornbeam.saving.pytorch.files import read_pytorch  # with Python's table of opcodes, rarely needed
+
+    return read_pytorch(file)
 
 
 def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:

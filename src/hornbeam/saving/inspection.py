@@ -18,7 +18,7 @@ from hornbeam._internal.terminal import columns, folded
 from hornbeam.core import registry
 from hornbeam.errors import ModelFileError
 from hornbeam.runtime import FrozenModel
-from hornbeam.saving.arrays import ENDINGS, arrays_in
+from hornbeam.saving.arrays import ENDINGS, PYTORCH, arrays_in
 from hornbeam.saving.building import parse_config
 from hornbeam.saving.checkpoint import training_summary, verify_checkpoint
 from hornbeam.saving.files import parse_json
@@ -137,8 +137,8 @@ def inspect_model(
     Nothing is built and no code is run; sizes are checked as in `load_model`.
 
     Args:
-        path: A `.keras`, `.weights.h5`, `.h5`, `.safetensors`, `.npz` or `.hornbeam` file, or a model's
-            folder.
+        path: A `.keras`, `.weights.h5`, `.h5`, `.safetensors`, `.npz` or `.hornbeam` file, a PyTorch file
+            (`.pth`, `.pt`, `.bin`), or a model's folder.
         custom_objects: Dict from names in the file to classes and functions, as for `load_model`.
 
     Returns:
@@ -170,12 +170,13 @@ def inspect_model(
     with open(name, "rb") as file:
         if name.endswith((".h5", ".hdf5")):
             _inspect_hdf5(inspection, file, custom_objects)
-        elif name.endswith(ENDINGS):
+        elif name.endswith((*ENDINGS, *PYTORCH)):
             arrays = arrays_in(file, Path(name).suffix)
             inspection.arrays = [ArrayInfo(n, a.shape, a.dtype.name) for n, a in arrays.items()]
         else:
             raise ValueError(
-                f"{name!r}: files of models end in .keras, .h5, .weights.h5, .safetensors, .npz or .hornbeam"
+                f"{name!r}: files of models end in .keras, .h5, .weights.h5, .safetensors, .npz, .pth, .pt, "
+                ".bin or .hornbeam"
             )
     return inspection
 
@@ -218,7 +219,7 @@ def verify_model(path: str | os.PathLike[str]) -> list[str]:
 
 
 def _unreadable(inspection: Inspection) -> Iterator[tuple[ArrayInfo, str]]:
-    if inspection.path.endswith((*ENDINGS, ".hornbeam")):
+    if inspection.path.endswith((*ENDINGS, *PYTORCH, ".hornbeam")):
         return  # inspecting reads them
     if inspection.path.endswith(".keras"):
         data = read_archive(inspection.path).weights

@@ -15,7 +15,7 @@ import numpy as np
 
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
-from hornbeam.saving.arrays import ENDINGS, Names, read_arrays, write_arrays
+from hornbeam.saving.arrays import ENDINGS, PYTORCH, Names, read_arrays, write_arrays
 from hornbeam.saving.building import has_weights
 from hornbeam.saving.files import SizeBudget, replace_file, to_storable
 from hornbeam.saving.finite import warn_of_non_finite
@@ -132,12 +132,13 @@ def load_weights(
     Args:
         model: A built model.
         filepath: A `.weights.h5`, `.safetensors`, `.npz` or `.keras` file, a `.weights.json` file that lists
-            several, an `.h5` file of Keras 1 or 2, or a folder of `callbacks.OrbaxCheckpoint`.
+            several, an `.h5` file of Keras 1 or 2, a PyTorch file (`.pth`, `.pt`, `.bin`), which needs
+            `names`, or a folder of `callbacks.OrbaxCheckpoint`.
         skip_mismatch: Whether weights that are missing in the file, or differ in shape, keep their values
             instead of raising an error.
-        names: For `.safetensors` and `.npz`: dict or function from the name of a weight to its name in the
-            file, or to a pair of that and a function of the array, as in `{"dense/kernel": ("fc.weight",
-            np.transpose)}`.
+        names: For `.safetensors`, `.npz` and PyTorch files: dict or function from the name of a weight to
+            its name in the file, or to a pair of that and a function of the array, as in
+            `{"dense/kernel": ("fc.weight", np.transpose)}`.
         by_name: For an `.h5` file of Keras 1 or 2: load only the layers whose names are in the file.
         objects_to_skip: Layers (with all inside of them), or the optimizer, that keep their values.
 
@@ -162,7 +163,7 @@ def load_weights(
             "that do not fit"
         )
     if not path.endswith(".keras"):
-        _check_names(path, names)
+        _check_names(path, names, (*ENDINGS, *PYTORCH))
     _check_built(model, "loading")
     check_exists(path)
     ending, skip = Path(path).suffix, _checked_skip(path, objects_to_skip)
@@ -170,7 +171,7 @@ def load_weights(
         with open(path, "rb") as file:
             read_legacy_weights(model, file, skip_mismatch=skip_mismatch, by_name=by_name)
         return
-    if ending in ENDINGS:
+    if ending in (*ENDINGS, *PYTORCH):
         named = weight_names(model, skip)
         kept = {id(variable) for _, variable in named}
         skipped = [entry for entry in weight_names(model) if id(entry[1]) not in kept]
@@ -226,7 +227,7 @@ def with_weights_suffix(path: str, exists: bool) -> str:
     Raises:
         ValueError: For an unknown suffix.
     """
-    known = (*HDF5, *ENDINGS, ".keras", SHARDS) if exists else (*HDF5, *ENDINGS)
+    known = (*HDF5, *ENDINGS, *PYTORCH, ".keras", SHARDS) if exists else (*HDF5, *ENDINGS)
     return path if path.endswith(known) else without_suffix(path, exists)
 
 
@@ -234,8 +235,8 @@ def _is_legacy(path: str) -> bool:
     return path.endswith(HDF5) and not path.endswith(".weights.h5")
 
 
-def _check_names(path: str, names: Names | None) -> None:
-    if names is not None and not path.endswith(ENDINGS):
+def _check_names(path: str, names: Names | None, endings: tuple[str, ...] = ENDINGS) -> None:
+    if names is not None and not path.endswith(endings):
         raise ValueError(f"names= is for .safetensors and .npz files, got {path!r}")
 
 

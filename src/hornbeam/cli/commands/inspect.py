@@ -14,7 +14,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="show the contents of a model's file: layers, arrays, requirements; nothing is built",
     )
     parser.add_argument(
-        "file", help=".keras, .weights.h5, .h5, .safetensors, .npz or .hornbeam, or a model's folder"
+        "file",
+        help=".keras, .weights.h5, .h5, .safetensors, .npz, .pth, .pt, .bin, .hornbeam, or a model's folder",
     )
     return parser
 

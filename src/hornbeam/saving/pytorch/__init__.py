@@ -1,0 +1,1 @@
+"""PyTorch's files of tensors (`.pth`, `.pt`, `.bin`), read without unpickling."""
