@@ -53,20 +53,20 @@ def _read_zip(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
                 raise ModelFileError(f"{member.filename!r:.80} is compressed, which torch.save never does")
         if sum(member.file_size for member in members.values()) > size:
             raise ModelFileError("the members of the archive overlap: they are larger than the file")
-        found = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
-        if len(found) != 1:
+        pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
+        if len(pickles) != 1:
             raise ModelFileError(
-                f"not a file of torch.save: the archive has {len(found)} members named FOLDER/data.pkl"
+                f"not a file of torch.save: the archive has {len(pickles)} members named FOLDER/data.pkl"
             )
-        folder = found[0].removesuffix("data.pkl")
+        folder = pickles[0].removesuffix("data.pkl")
         order = members.get(folder + "byteorder")
         if order is not None and unpacked(archive, order).strip() != b"little":
             raise ModelFileError(
                 "the file was written by a computer with big-endian numbers, which is not read"
             )
-        pickle = io.BytesIO(unpacked(archive, members[found[0]]))
-        root, _ = read_pickle(pickle)
-        if pickle.read(1):
+        program = io.BytesIO(unpacked(archive, members[pickles[0]]))
+        root, _ = read_pickle(program)
+        if program.read(1):
             raise ModelFileError("data.pkl goes on after its end")
 
         def numbers(storage: Storage) -> bytes:
