@@ -19,6 +19,7 @@ _NO_EXTRA = "unknown keyword arguments are errors, not ignored"
 # Signatures that differ from Keras's on purpose.
 DIFFERENT = {
     "keras.KerasTensor": _NO_EXTRA,
+    "keras.Optimizer": "learning_rate_multipliers, learning rates by layer, are ours",
     "keras.Variable": _NO_EXTRA,
     "keras.export.ExportArchive": "the argument has a name",
     "keras.models.load_model": "weights_only= gives arrays and builds nothing",

@@ -26,6 +26,7 @@ from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.optimizers.arguments import check_learning_rate, merged_signature, shortest_float
 from hornbeam.optimizers.averaging import overwrite_every, update_averages
 from hornbeam.optimizers.clipping import check_clipping, clip_gradients
+from hornbeam.optimizers.fine_tuning import FineTuning
 from hornbeam.optimizers.optimizer_variables import OptimizerVariables
 from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.optimizers.updates import Updates, record_gradients_of
@@ -43,7 +44,7 @@ _SCALAR = "float32"
 
 
 @exported("keras.optimizers")
-class Optimizer(OptimizerVariables, ArgumentChecks):
+class Optimizer(FineTuning, OptimizerVariables, ArgumentChecks):
     """Base class of optimizers: a rule is its `slots` (state per variable) and one `update_step`.
 
     Args:
@@ -64,6 +65,9 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from names or paths of layers to numbers of at least 0, by which the
+            learning rate of their weights is multiplied, as in `{"base": 0.1}`; the innermost layer counts.
+            Not in Keras. None for 1 everywhere.
         **kwargs: No further arguments; those of older versions of Keras are named in the error.
 
     Raises:
@@ -93,6 +97,7 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
+        learning_rate_multipliers: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
         if kwargs.pop("decay", None) is not None:
@@ -120,6 +125,7 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.built = False
+        self._begin_fine_tuning(learning_rate_multipliers)
         self._variables = []
         self._trainable_variables: list[Variable] = []
         self._slots: dict[str, dict[Variable, Variable]] = {}
@@ -159,6 +165,7 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         for variable in variables:
             if not isinstance(variable, Variable) or not is_float(variable.dtype):
                 raise TypeError(f"{self.name} can only train floating-point Variables, got {variable!r}")
+        self._before_build = set(self._variables)
         updated = updated_variables(variables)
         if self.use_ema:
             self._slots["average"] = dict(
@@ -173,6 +180,8 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
                 self._slots[name] = dict(zip(updated, column, strict=True))
         self._trainable_variables = list(variables)
         self.built = True
+        if self._counts_of_config:
+            self._joined_counts, self._counts_of_config = self._counts_of_config, ()
 
     def slot(self, variable: Variable, name: str) -> Variable:
         """Return a state of a variable.
@@ -218,15 +227,20 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
             )
 
     def local_step(self, variable: Variable) -> Tensor:
-        """Return the number of this update, from 1 on.
+        """Return the number of this update, from 1 on; of a variable that joined later, since then.
 
         Args:
-            variable: Variable that determines the dtype.
+            variable: Variable, which also determines the dtype.
 
         Returns:
             Scalar tensor of floats.
         """
-        return ops.cast(self.iterations + 1, "float64" if variable.dtype == "float64" else _SCALAR)
+        step = self.iterations + 1
+        if variable in self._joined:
+            joined = self._joined[variable]
+            # A count that is larger belongs to a state that was not loaded.
+            step = ops.where(step > joined, step - joined, step)
+        return ops.cast(step, "float64" if variable.dtype == "float64" else _SCALAR)
 
     # -- updating --------------------------------------------------------------------------------------------
 
@@ -314,9 +328,11 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
                 raise ValueError(
                     f"{self.name} is not built: pass the variables along, or call build(variables) first"
                 )
+            self.check_multipliers(self._trainable_variables)
             return self._trainable_variables
         if not self.built:
             self.build(list(trainable_variables))
+        self.check_multipliers(trainable_variables)
         known = set(self._trainable_variables)
         unknown = [v.path for v in trainable_variables if v not in known]
         if unknown:
@@ -374,13 +390,22 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
     def _update(self, grads: list[Tensor], variables: list[Variable]) -> None:
         """Clip, decay, and apply the rule to every variable."""
         grads = clip_gradients(grads, self.clipnorm, self.clipvalue, self.global_clipnorm)
-        rate = self.learning_rate
-        for variable in variables:
+        rates = self._rates(variables)
+        for variable, rate in zip(variables, rates, strict=True):
             decay = self._decay_of(variable)
             if decay is not None:
-                variable.assign(variable - variable * (ops.cast(rate, variable.dtype) * decay))
-        for gradient, variable in zip(grads, variables, strict=True):
-            self.update_step(gradient, variable, ops.cast(rate, variable.dtype))
+                variable.assign(variable - variable * (rate * decay))
+        for gradient, variable, rate in zip(grads, variables, rates, strict=True):
+            self.update_step(gradient, variable, rate)
+
+    def _rates(self, variables: Sequence[Variable]) -> list[Tensor]:
+        """Return the learning rate of each variable, in its dtype."""
+        rate = self.learning_rate
+        factors = [self.multiplier(variable) for variable in variables]
+        return [
+            ops.cast(rate if factor == 1 else rate * factor, variable.dtype)
+            for factor, variable in zip(factors, variables, strict=True)
+        ]
 
     def _accumulate(self, grads: list[Tensor], variables: list[Variable], steps: int) -> None:
         due = ops.equal((self._iterations + 1) % steps, 0)
@@ -497,6 +522,7 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
             "ema_overwrite_frequency": self.ema_overwrite_frequency,
             "loss_scale_factor": self.loss_scale_factor,
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
+            **self._fine_tuning_config(),
         }
 
     @classmethod
@@ -513,7 +539,10 @@ class Optimizer(OptimizerVariables, ArgumentChecks):
         arguments = dict(config)
         if isinstance(arguments.get("learning_rate"), dict):
             arguments["learning_rate"] = registry.deserialize(arguments["learning_rate"], custom_objects)
-        return cls(**arguments)
+        joined = arguments.pop("joined", ())
+        optimizer = cls(**arguments)
+        optimizer._joined_counts = joined
+        return optimizer
 
     def __repr__(self) -> str:
         # The wrappers' own rate is 0: one optimizer inside has the rate, several have one each.

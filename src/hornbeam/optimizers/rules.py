@@ -47,6 +47,7 @@ class SGD(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Raises:
         ValueError: If `momentum` is not in [0, 1].
@@ -108,6 +109,7 @@ class Adagrad(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> Adagrad(learning_rate=0.1)
@@ -171,6 +173,7 @@ class RMSprop(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> RMSprop(learning_rate=0.001, momentum=0.9)
@@ -252,6 +255,7 @@ class Adadelta(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> Adadelta()
@@ -309,6 +313,7 @@ class Lion(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> Lion(learning_rate=1e-4, weight_decay=0.01)
@@ -369,6 +374,7 @@ class Adam(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> Adam(learning_rate=0.001)
@@ -440,6 +446,7 @@ class AdamW(Adam):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Raises:
         ValueError: If `weight_decay` is None.
@@ -494,6 +501,7 @@ class Adamax(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> Adamax(learning_rate=0.001)
@@ -559,6 +567,7 @@ class Nadam(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> Nadam(learning_rate=0.001)

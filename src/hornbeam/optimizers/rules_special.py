@@ -47,6 +47,7 @@ class Ftrl(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Raises:
         ValueError: If `learning_rate_power` is positive or a strength is negative.
@@ -146,6 +147,7 @@ class ScheduleFreeAdamW(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> ScheduleFreeAdamW(warmup_steps=100)
@@ -232,6 +234,7 @@ class Lamb(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> Lamb(learning_rate=0.01)
@@ -308,6 +311,7 @@ class Adafactor(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> Adafactor(learning_rate=0.01)
@@ -419,6 +423,7 @@ class Muon(Optimizer):
         gradient_accumulation_steps: Integer >= 2; update once per so many calls, with the mean of their
             gradients. None for every call.
         name: Name; None for one from the class name.
+        learning_rate_multipliers: Dict from layers, by name or path, to factors of their rate; None for 1.
 
     Example:
         >>> Muon(learning_rate=0.01, exclude_layers=["logits"])

@@ -80,6 +80,14 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer.build(variables)
         super().build(variables)
 
+    def check_multipliers(self, variables: Sequence[Variable]) -> None:
+        self.inner_optimizer.check_multipliers(variables)
+
+    def extend(self, variables: Sequence[Variable]) -> None:
+        self.build(variables)
+        self.inner_optimizer.extend(variables)
+        self._trainable_variables = list(variables)
+
     @property
     def variables(self) -> list[Variable]:
         """Counter and scale, then the variables of the inner optimizer."""
@@ -285,6 +293,22 @@ class MultiOptimizer(Optimizer):
         for optimizer, members in self._groups:
             if members:
                 optimizer.build(members)
+
+    def check_multipliers(self, variables: Sequence[Variable]) -> None:
+        for optimizer in self.optimizers:
+            optimizer.check_multipliers(variables)
+
+    def extend(self, variables: Sequence[Variable]) -> None:
+        self.build(variables)
+        known, order = set(self._trainable_variables), {v: index for index, v in enumerate(variables)}
+        for variable in variables:
+            if variable not in known:
+                self._group_of(self.optimizer_map(variable)).append(variable)
+        for optimizer, members in self._groups:
+            members.sort(key=order.__getitem__)
+            if members:
+                optimizer.extend(members)
+        self._trainable_variables = list(variables)
 
     @property
     def optimizers(self) -> list[Optimizer]:

@@ -74,9 +74,11 @@ class StatelessStep:
         is_built = all(layer.built for layer in model._flatten_layers())
         if not is_built or (metrics is not None and metrics.outputs is None):
             trace_for(self._engine, visit, [signature.packed])
-        if self._is_training and model.optimizer is not None and not model.optimizer.built:
-            with eager_scope():
-                model.optimizer.build(model.trainable_variables)
+        if self._is_training and model.optimizer is not None:
+            model.optimizer.check_multipliers(model.weights)
+            if not model.optimizer.built:
+                with eager_scope():
+                    model.optimizer.build(model.trainable_variables)
 
     def run(self, batch: Batch) -> Tree:
         """Run one step. Returns the logs."""

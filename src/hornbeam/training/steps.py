@@ -177,6 +177,7 @@ class Steps(CompileMixin):
         self._training_state.loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         variables: list[Variable] = self.trainable_variables  # type: ignore[attr-defined]
         if variables:
+            self.optimizer.check_multipliers(self.weights)  # type: ignore[attr-defined]
             if not self.optimizer.built:
                 with eager_scope():
                     self.optimizer.build(variables)

@@ -39,3 +39,9 @@ def trainable_as_compiled(model: Any) -> Iterator[None]:
     finally:
         for layer, value in changed.items():
             layer._set_own_trainable(value)
+
+
+def accept_trainable(model: Any) -> None:
+    """Make the present `trainable` of the layers those of `compile()`: a training itself changed them."""
+    for layer in model._flatten_layers():
+        model._training_state.trainable[layer] = layer._trainable

@@ -145,7 +145,10 @@ def _state(optimizer: Optimizer, model: Model) -> Entries:
 
 
 def _options(optimizer: Optimizer) -> Iterator[tuple[str, str]]:
-    """Yield clipping, accumulation and averaging of weights."""
+    """Yield learning rates by layer, clipping, accumulation and averaging of weights."""
+    if optimizer.learning_rate_multipliers:
+        factors = optimizer.learning_rate_multipliers.items()
+        yield "rates", f"by layer: {', '.join(f'{name} {factor:g} times' for name, factor in factors)}"
     if optimizer.clipnorm:
         yield "clips", f"the gradient of each weight array to a norm of at most {optimizer.clipnorm:g}"
     if optimizer.global_clipnorm:
