@@ -59,7 +59,7 @@ _MODULES = (
     "distillation", "distribution", "dtype_policies", "engines", "errors", "evaluation", "export",
     "initializers", "insight", "interop", "layers", "legacy", "losses", "metrics", "mixed_precision",
     "models", "ops", "optimizers", "preprocessing", "quantization", "quantizers", "random", "regularizers",
-    "runtime", "saving", "tree", "tuning", "utils", "visualization", "wrappers",
+    "runtime", "saving", "transfer", "tree", "tuning", "utils", "visualization", "wrappers",
 )  # fmt: skip
 
 # Names of Keras's that are not here, and why.
@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from hornbeam import regularizers as regularizers
     from hornbeam import runtime as runtime
     from hornbeam import saving as saving
+    from hornbeam import transfer as transfer
     from hornbeam import tree as tree
     from hornbeam import tuning as tuning
     from hornbeam import utils as utils

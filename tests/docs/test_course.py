@@ -22,7 +22,7 @@ COLUMNS = 80
 _BLOCK = re.compile(r"^```(?:python|py)\n(.*?)^```$", re.M | re.S)
 _ANY_BLOCK = re.compile(r"^```.*?^```$", re.M | re.S)
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
-# Of fifteen notebooks these are run by every test run; all of them by the slow one.
+# Of sixteen notebooks these are run by every test run; all of them by the slow one.
 SAMPLE = {"02_loss_and_gradient", "15_give_it_away"}
 
 

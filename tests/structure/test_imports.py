@@ -35,9 +35,12 @@ LAYERS = [
     ["models"],
     ["diagnostics"],
     ["evaluation", "insight"],
-    ["applications", "callbacks", "distillation", "export", "interop", "quantization", "tuning", "wrappers"],
+    [
+        "applications", "callbacks", "distillation", "export", "interop", "quantization", "transfer",
+        "tuning", "wrappers",
+    ],
     ["as_keras", "backend", "cli", "compat", "keras_backend", "serving", "__main__"],
-]
+]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Imports against that order, made inside a function when it is called. This list may only shrink.
