@@ -21,6 +21,7 @@ TOPICS = (
     "web_page",
     "runs",
     "tuning",
+    "pretrained",
     "doctor",
 )
 # Tables that are read by looking up, at the end of a page.

@@ -12,6 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hornbeam import activations, layers
+from hornbeam.applications.pytorch import (
+    PyTorchVersion,
+    building,
+    load_pytorch,
+    pytorch_arrays,
+    pytorch_version,
+)
 from hornbeam.config import image_data_format
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.datasets.files import get_file, keras_home
@@ -88,7 +95,9 @@ ARGUMENTS = {
     "include_preprocessing": "True if the model rescales images of 0 to 255 itself.",
     "weights": (
         '"imagenet" for the published weights (downloaded once to the folder `models` of Keras\'s cache), '
-        "the path of a `.weights.h5` or `.h5` file, or None for random weights."
+        "the path of a `.weights.h5` or `.h5` file, or of one that PyTorch trained (`.pth`, `.safetensors`; "
+        "the model is then built as torchvision's and normalizes images of 0 to 255 itself, see "
+        "docs/pretrained.md), or None for random weights."
     ),
     "input_tensor": "Symbolic tensor to use as the input; a new `Input` if None.",
     "pooling": 'Without the classifier: "avg" or "max" pooling over the image, or None for none.',
@@ -114,6 +123,9 @@ def channels(x: KerasTensor) -> int:
 
 def batch_norm(x: KerasTensor, name: str | None = None, axis: int = 3, **options: Any) -> KerasTensor:
     """Apply batch normalization over channels."""
+    version = pytorch_version()
+    if version is not None:
+        options["epsilon"] = version.epsilon
     return layers.BatchNormalization(axis=channel_axis(axis), name=name, **options)(x)
 
 
@@ -135,12 +147,27 @@ def square_side(shape: InputShape) -> int | None:
 
 
 def same_padding_stride_2(x: KerasTensor, kernel: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the padding that makes a valid convolution of stride 2 equal TensorFlow's "same"."""
+    """Return the padding that makes a valid convolution of stride 2 equal TensorFlow's "same".
+
+    PyTorch pads both sides alike.
+    """
+    if pytorch_version() is not None:
+        return (kernel // 2, kernel // 2), (kernel // 2, kernel // 2)
     first = 2 if channel_axis() == 1 else 1
     sizes = x.shape[first : first + 2]
     reduction = (1, 1) if sizes[0] is None else tuple(1 - size % 2 for size in sizes)
     half = kernel // 2
     return (half - reduction[0], half), (half - reduction[1], half)
+
+
+def pad_strided(x: KerasTensor, kernel: int, stride: int) -> tuple[KerasTensor, str]:
+    """Return the input of a strided convolution, and the padding that it needs: "same" as Keras has it.
+
+    PyTorch pads both sides alike, so there zeros are added before.
+    """
+    if stride == 1 or pytorch_version() is None:
+        return x, "same"
+    return layers.ZeroPadding2D(kernel // 2)(x), "valid"
 
 
 def round_channels(value: float, divisor: int = 8, minimum: int | None = None) -> int:
@@ -185,27 +212,63 @@ def build(
     named_pooling: bool = True,
     tail: Body | None = None,
     free_size: bool = False,
+    pytorch: PyTorchVersion | None = None,
+    normalize: bool = True,
 ) -> Model:
     """Build a model: input, `body`, and `head` or pooling (followed by `tail`), and load its weights.
 
-    free_size: a classifier accepts images of any size, too.
+    free_size: a classifier accepts images of any size, too. pytorch: PyTorch's version, for its weights.
+    normalize: that version normalizes images itself.
     """
     check(request)
+    arrays = None if request.pretrained else pytorch_arrays(request.weights)
+    if arrays is not None and pytorch is None:
+        raise ValueError(
+            f"no names of PyTorch's layers are known for {request.name!r} with these arguments, which "
+            f"weights={os.fspath(request.weights or '')!r} needs: pass weights of Keras, or None"
+        )
+    with building(None if arrays is None else pytorch):
+        model = _connected(request, body, size, min_size, head, named_pooling, tail, free_size, normalize)
+    if arrays is not None and pytorch is not None:
+        load_pytorch(model, arrays, pytorch, request.weights)
+    elif request.weights is not None:
+        model.load_weights(weights_file(request, files))
+    return model
+
+
+def _connected(
+    request: Request,
+    body: Body,
+    size: int,
+    min_size: int,
+    head: Callable[[KerasTensor, Request], KerasTensor],
+    named_pooling: bool,
+    tail: Body | None,
+    free_size: bool,
+    normalize: bool,
+) -> Model:
     shape = image_shape(request, size, min_size, request.include_top and not free_size)
     image = layers.Input(shape) if request.input_tensor is None else request.input_tensor
-    x = body(image)
+    x = body(_normalized(image) if normalize else image)
     if request.include_top:
         x = head(x, request)
     else:
         x = pool_features(x, request, named_pooling)
         x = tail(x) if tail is not None else x
     inputs = image if request.input_tensor is None else get_source_inputs(image)
-    model = Functional(
-        inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs, x, request.name
-    )
-    if request.weights is not None:
-        model.load_weights(weights_file(request, files))
-    return model
+    return Functional(inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else inputs, x, request.name)
+
+
+def _normalized(image: KerasTensor) -> KerasTensor:
+    """Normalize images of 0 to 255 as PyTorch's weights were trained; others are left to the caller."""
+    version = pytorch_version()
+    if version is None:
+        return image
+    if channels(image) != 3:
+        raise ValueError(f"PyTorch's weights are for images of 3 channels, got {channels(image)}")
+    mean, variance = [255 * m for m in version.mean], [(255 * d) ** 2 for d in version.deviation]
+    axis = channel_axis()
+    return layers.Normalization(axis=axis, mean=mean, variance=variance, name="normalization")(image)
 
 
 def check(request: Request) -> None:

@@ -13,6 +13,7 @@ from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications.building import Request, build, channels, document, published
 from hornbeam.applications.imagenet_utils import DEVIATION, MEAN
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
 from hornbeam.config import image_data_format
 from hornbeam.core.registry import exported
 from hornbeam.models import Model, Sequential
@@ -113,7 +114,7 @@ def _downsampling(stage: int, width: int, name: str) -> Sequential:
 def _body(
     x: KerasTensor, depths: Sequence[int], widths: Sequence[int], name: str, preprocess: bool
 ) -> KerasTensor:
-    if preprocess and channels(x) == 3:
+    if preprocess and channels(x) == 3 and pytorch_version() is None:
         mean, variance = [255 * m for m in MEAN], [(255 * d) ** 2 for d in DEVIATION]
         label = f"{name}_prestem_normalization"
         x = layers.Normalization(mean=mean, variance=variance, name=label)(x)
@@ -130,6 +131,25 @@ def _head(x: KerasTensor, request: Request) -> KerasTensor:
     x = _norm(f"{name}_head_layernorm")(x)
     activation = request.classifier_activation
     return layers.Dense(request.classes, activation=activation, name=f"{name}_head_dense")(x)
+
+
+def _pytorch(version: str, depths: Sequence[int], name: str) -> PyTorchVersion:
+    names = {f"{name}_stem_conv": "features.0.0", f"{name}_stem_layernorm": "features.0.1"}
+    names |= {f"{name}_head_layernorm": "classifier.0", f"{name}_head_dense": "classifier.2"}
+    for stage, depth in enumerate(depths):
+        if stage:
+            names[f"{name}_downsampling_layernorm_{stage - 1}"] = f"features.{2 * stage}.0"
+            names[f"{name}_downsampling_conv_{stage - 1}"] = f"features.{2 * stage}.1"
+        for number in range(depth):
+            here = f"{name}_stage_{stage}_block_{number}_"
+            there = f"features.{2 * stage + 1}.{number}."
+            names |= {f"{here}depthwise_conv": f"{there}block.0", f"{here}layernorm": f"{there}block.2"}
+            names |= {
+                f"{here}pointwise_conv_1": f"{there}block.3",
+                f"{here}pointwise_conv_2": f"{there}block.5",
+            }
+            names[f"{here}layer_scale"] = f"{there}layer_scale"
+    return PyTorchVersion(names, f"torchvision's convnext_{version.lower()}")
 
 
 class ConvNeXt(Protocol):
@@ -179,6 +199,8 @@ def _version(version: str) -> ConvNeXt:
             head=_head,
             named_pooling=False,
             tail=lambda x: _norm()(x),
+            pytorch=None if version == "XLarge" else _pytorch(version, depths, name),
+            normalize=include_preprocessing,
         )
 
     summary = f"ConvNeXt{version}, an image classifier (https://arxiv.org/abs/2201.03545)."

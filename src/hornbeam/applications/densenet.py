@@ -18,6 +18,7 @@ from hornbeam.applications.building import (
     relu,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import PyTorchVersion
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Images
@@ -63,6 +64,20 @@ def _body(depths: Sequence[int], x: KerasTensor) -> KerasTensor:
     return _norm_relu(x, "bn", "relu")
 
 
+def _pytorch(class_name: str, depths: Sequence[int]) -> PyTorchVersion:
+    names = {"conv1_conv": "features.conv0", "conv1_bn": "features.norm0", "bn": "features.norm5"}
+    names["predictions"] = "classifier"
+    for stage, depth in enumerate(depths, 1):
+        for number in range(1, depth + 1):
+            here, there = f"conv{stage + 1}_block{number}", f"features.denseblock{stage}.denselayer{number}"
+            names |= {f"{here}_0_bn": f"{there}.norm1", f"{here}_1_conv": f"{there}.conv1"}
+            names |= {f"{here}_1_bn": f"{there}.norm2", f"{here}_2_conv": f"{there}.conv2"}
+        if stage < 4:
+            names[f"pool{stage + 1}_bn"] = f"features.transition{stage}.norm"
+            names[f"pool{stage + 1}_conv"] = f"features.transition{stage}.conv"
+    return PyTorchVersion(names, f"torchvision's {class_name.lower()}")
+
+
 def _densenet(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Architecture:
     return architecture(
         class_name,
@@ -72,6 +87,7 @@ def _densenet(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -
         name=class_name.lower(),
         size=224,
         files=kernel_files("densenet", class_name.lower(), *hashes),
+        pytorch=_pytorch(class_name, depths),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import layers
@@ -25,6 +26,7 @@ from hornbeam.applications.building import (
 )
 from hornbeam.applications.imagenet_utils import DEVIATION
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
@@ -117,8 +119,9 @@ def _block(
 
 
 def _body(x: KerasTensor, width_factor: float, depth_factor: float, pretrained: bool) -> KerasTensor:
-    x = layers.Rescaling(1.0 / 255.0)(x)
-    x = layers.Normalization(axis=channel_axis())(x)
+    if pytorch_version() is None:
+        x = layers.Rescaling(1.0 / 255.0)(x)
+        x = layers.Normalization(axis=channel_axis())(x)
     if pretrained:  # the published weights expect images divided by the roots of the variances
         x = layers.Rescaling([1.0 / math.sqrt(value) for value in DEVIATION])(x)
     x = layers.ZeroPadding2D(same_padding_stride_2(x, 3), name="stem_conv_pad")(x)
@@ -137,6 +140,36 @@ def _body(x: KerasTensor, width_factor: float, depth_factor: float, pretrained: 
             done += 1
     x = conv(x, round_channels(1280 * width_factor), 1, "top_conv")
     return norm_swish(x, "top_bn", "top_activation")
+
+
+def depthwise_parts(first: bool, depthwise: str) -> list[tuple[str, str]]:
+    """Return the parts of a block, pairs of layers, in the order of torchvision's modules.
+
+    first: the block has no expansion. depthwise: name of the depthwise convolution.
+    """
+    expand = [] if first else [("expand_conv", "expand_bn")]
+    return [*expand, (depthwise, "bn"), ("se_reduce", "se_expand"), ("project_conv", "project_bn")]
+
+
+def pytorch_names(stages: Sequence[Sequence[list[tuple[str, str]]]]) -> dict[str, str]:
+    """Return the names of torchvision's modules for stages of blocks of parts (see `depthwise_parts`)."""
+    names = {"stem_conv": "features.0.0", "stem_bn": "features.0.1", "predictions": "classifier.1"}
+    for stage, blocks in enumerate(stages, 1):
+        for number, parts in enumerate(blocks):
+            here = f"block{stage}{chr(ord('a') + number)}_"
+            for index, (first, second) in enumerate(parts):
+                there = f"features.{stage}.{number}.block.{index}."
+                ends = ("fc1", "fc2") if first == "se_reduce" else ("0", "1")
+                names |= {here + first: there + ends[0], here + second: there + ends[1]}
+    last = f"features.{len(stages) + 1}."
+    return {**names, "top_conv": f"{last}0", "top_bn": f"{last}1"}
+
+
+def _pytorch(version: str, depth_factor: float) -> PyTorchVersion:
+    depths = [math.ceil(depth_factor * stage[1]) for stage in _STAGES]
+    stages = [[depthwise_parts(number == 0, "dwconv")] * depth for number, depth in enumerate(depths)]
+    epsilon = 1e-3 if version in ("B5", "B6", "B7") else 1e-5
+    return PyTorchVersion(pytorch_names(stages), f"torchvision's efficientnet_{version.lower()}", epsilon)
 
 
 def _version(version: str) -> Architecture:
@@ -163,6 +196,7 @@ def _version(version: str) -> Architecture:
             size,
             files=Files(address, (f"{stem}.h5", top), (f"{stem}_notop.h5", no_top)),
             head=functools.partial(dense_head, dropout=dropout, kernel_initializer=DENSE),
+            pytorch=_pytorch(version, depth_factor),
         )
 
     summary = f"EfficientNet{version}, an image classifier for images of 0 to 255 (https://arxiv.org/abs/1905.11946)."

@@ -20,6 +20,7 @@ from hornbeam.applications.building import (
     channels,
     dense_head,
     document,
+    pad_strided,
     published,
 )
 from hornbeam.applications.efficientnet import (
@@ -28,11 +29,14 @@ from hornbeam.applications.efficientnet import (
     KERNEL,
     add_residual,
     conv,
+    depthwise_parts,
     norm_swish,
+    pytorch_names,
     squeeze_excite,
 )
 from hornbeam.applications.imagenet_utils import DEVIATION, MEAN
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import HALF, PyTorchVersion, pytorch_version
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
@@ -80,11 +84,14 @@ def _block(
     block_width, shortcut = channels(x), x
     if expansion != 1:
         kernel, strides = (3, stride) if fused else (1, 1)
-        x = conv(x, block_width * expansion, kernel, f"{name}expand_conv", strides=strides)
+        x, padding = pad_strided(x, kernel, strides)
+        width_inside = block_width * expansion
+        x = conv(x, width_inside, kernel, f"{name}expand_conv", strides=strides, padding=padding)
         x = _norm_swish(x, f"{name}expand_bn", f"{name}expand_activation")
     if not fused:
+        x, padding = pad_strided(x, 3, stride)
         x = layers.DepthwiseConv2D(
-            kernel_size=3, strides=stride, depthwise_initializer=KERNEL, padding="same", use_bias=False,
+            kernel_size=3, strides=stride, depthwise_initializer=KERNEL, padding=padding, use_bias=False,
             name=f"{name}dwconv2",
         )(x)  # fmt: skip
         x = _norm_swish(x, f"{name}bn", f"{name}activation")
@@ -113,9 +120,10 @@ def _body(
     preprocess: bool,
     base: bool,
 ) -> KerasTensor:
-    if preprocess:
+    if preprocess and pytorch_version() is None:
         x = _preprocess(x, base)
-    x = conv(x, _round_width(stages[0][1] * width_factor), 3, "stem_conv", strides=2)
+    x, padding = pad_strided(x, 3, 2)
+    x = conv(x, _round_width(stages[0][1] * width_factor), 3, "stem_conv", strides=2, padding=padding)
     x = _norm_swish(x, "stem_bn", "stem_activation")
     total = sum(stage[0] for stage in stages)
     done = 0
@@ -128,6 +136,17 @@ def _body(
             done += 1
     x = conv(x, _round_width(1280 * width_factor), 1, "top_conv")
     return _norm_swish(x, "top_bn", "top_activation")
+
+
+def _pytorch(version: str, stages: Sequence[Any]) -> PyTorchVersion:
+    parts = []
+    for depth, _, _, expansion, _, fused in stages:
+        project = [("project_conv", "project_bn")]
+        expand = [("expand_conv", "expand_bn"), *project] if expansion != 1 else project
+        parts.append([expand if fused else depthwise_parts(False, "dwconv2")] * depth)
+    source = f"torchvision's efficientnet_v2_{version.lower()}"
+    mean, deviation = (HALF, HALF) if version == "L" else (MEAN, DEVIATION)
+    return PyTorchVersion(pytorch_names(parts), source, 1e-3, mean, deviation)
 
 
 class EfficientNetV2(Protocol):
@@ -182,6 +201,8 @@ def _version(
             size,
             files=published("efficientnet_v2", label, *hashes),
             head=head,
+            pytorch=None if version.startswith("B") else _pytorch(version, stages),
+            normalize=include_preprocessing,
         )
 
     summary = f"EfficientNetV2{version}, an image classifier (https://arxiv.org/abs/2104.00298)."

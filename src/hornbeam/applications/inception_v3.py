@@ -10,6 +10,7 @@ from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import architecture, batch_norm, channel_axis, kernel_files, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import HALF, PyTorchVersion, pytorch_version
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Images
@@ -24,7 +25,7 @@ def _conv(x: KerasTensor, step: Step, stride: int = 1, padding: str = "same") ->
     width, rows, columns = step
     strides = (stride, stride)
     x = layers.Conv2D(width, (rows, columns), strides=strides, padding=padding, use_bias=False)(x)
-    return relu(batch_norm(x, scale=False))
+    return relu(batch_norm(x, scale=pytorch_version() is not None))
 
 
 def _path(x: KerasTensor, *steps: Step) -> KerasTensor:
@@ -38,7 +39,10 @@ def _concat(parts: Sequence[Any], name: str | None = None) -> KerasTensor:
 
 
 def _avg_pool(x: KerasTensor) -> KerasTensor:
-    return layers.AveragePooling2D((3, 3), strides=(1, 1), padding="same")(x)
+    if pytorch_version() is None:
+        return layers.AveragePooling2D((3, 3), strides=(1, 1), padding="same")(x)
+    x = layers.ZeroPadding2D(1)(x)  # there, means count the zeros beyond the border
+    return layers.AveragePooling2D((3, 3), strides=(1, 1))(x)
 
 
 def _max_pool(x: KerasTensor) -> KerasTensor:
@@ -97,6 +101,40 @@ def _body(x: KerasTensor) -> KerasTensor:
     return _block_c(_block_c(x, 0), 1)
 
 
+def _pytorch() -> PyTorchVersion:
+    """Name the convolutions in the order of `model.layers`: in a block, those farthest from its end first."""
+    a = ["3x3dbl_1", "5x5_1", "3x3dbl_2", "1x1", "5x5_2", "3x3dbl_3", "_pool"]
+    b = [
+        "7x7dbl_1",
+        "7x7dbl_2",
+        "7x7_1",
+        "7x7dbl_3",
+        "7x7_2",
+        "7x7dbl_4",
+        "1x1",
+        "7x7_3",
+        "7x7dbl_5",
+        "_pool",
+    ]
+    c = ["3x3dbl_1", "3x3_1", "3x3dbl_2", "3x3_2a", "3x3_2b", "3x3dbl_3a", "3x3dbl_3b", "1x1", "_pool"]
+    blocks = {
+        **dict.fromkeys(("5b", "5c", "5d"), a),
+        "6a": ["3x3dbl_1", "3x3dbl_2", "3x3", "3x3dbl_3"],
+        **dict.fromkeys(("6b", "6c", "6d", "6e"), b),
+        "7a": ["7x7x3_1", "7x7x3_2", "3x3_1", "7x7x3_3", "3x3_2", "7x7x3_4"],
+        **dict.fromkeys(("7b", "7c"), c),
+    }
+    stem = ["1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3"]
+    modules = [f"Conv2d_{name}" for name in stem]
+    modules += [f"Mixed_{block}.branch{name}" for block, names in blocks.items() for name in names]
+    names = {"predictions": "fc"}
+    for number, module in enumerate(modules):
+        end = f"_{number}" if number else ""
+        names |= {f"conv2d{end}": f"{module}.conv", f"batch_normalization{end}": f"{module}.bn"}
+    source = "torchvision's inception_v3"
+    return PyTorchVersion(names, source, 1e-3, HALF, HALF, unused=("AuxLogits.",))
+
+
 InceptionV3 = architecture(
     "InceptionV3",
     "InceptionV3, an image classifier of parallel convolutions (https://arxiv.org/abs/1512.00567).",
@@ -105,6 +143,7 @@ InceptionV3 = architecture(
     size=299,
     min_size=75,
     named_pooling=False,
+    pytorch=_pytorch(),
     files=kernel_files(
         "inception_v3", "inception_v3", "9a0d58056eeedaa3f26cb7ebd46da564", "bcbd6486424b2319ff4ef7d526e38f63"
     ),

@@ -18,12 +18,14 @@ from hornbeam.applications.building import (
     build,
     channels,
     dense_head,
+    pad_strided,
     round_channels,
     same_padding_stride_2,
     square_side,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.mobilenet import with_default_name
+from hornbeam.applications.pytorch import PyTorchVersion
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ def _block(x: KerasTensor, width: int, stride: int, number: int) -> KerasTensor:
 
 def _body(x: KerasTensor, alpha: float) -> KerasTensor:
     first = round_channels(32 * alpha)
-    x = layers.Conv2D(first, 3, strides=(2, 2), padding="same", use_bias=False, name="Conv1")(x)
+    x, padding = pad_strided(x, 3, 2)
+    x = layers.Conv2D(first, 3, strides=(2, 2), padding=padding, use_bias=False, name="Conv1")(x)
     x = layers.ReLU(6.0, name="Conv1_relu")(_norm(x, "bn_Conv1"))
     number = 0
     for width, stride, depth in _STAGES:
@@ -72,6 +75,24 @@ def _body(x: KerasTensor, alpha: float) -> KerasTensor:
     last = round_channels(1280 * alpha) if alpha > 1.0 else 1280
     x = layers.Conv2D(last, 1, use_bias=False, name="Conv_1")(x)
     return layers.ReLU(6.0, name="out_relu")(_norm(x, "Conv_1_bn"))
+
+
+def _pytorch() -> PyTorchVersion:
+    names = {"Conv1": "features.0.0", "bn_Conv1": "features.0.1", "predictions": "classifier.1"}
+    blocks = sum(depth for *_, depth in _STAGES)
+    for number in range(blocks):
+        here, there = f"block_{number}_" if number else "expanded_conv_", f"features.{number + 1}.conv"
+        if number:
+            names |= {f"{here}expand": f"{there}.0.0", f"{here}expand_BN": f"{there}.0.1"}
+        depthwise = 1 if number else 0
+        names |= {
+            f"{here}depthwise": f"{there}.{depthwise}.0",
+            f"{here}depthwise_BN": f"{there}.{depthwise}.1",
+        }
+        names[f"{here}project"] = f"{there}.{depthwise + 1}"
+        names[f"{here}project_BN"] = f"{there}.{depthwise + 2}"
+    names |= {"Conv_1": f"features.{blocks + 1}.0", "Conv_1_bn": f"features.{blocks + 1}.1"}
+    return PyTorchVersion(names, "torchvision's mobilenet_v2")
 
 
 def MobileNetV2(
@@ -96,7 +117,9 @@ def MobileNetV2(
         alpha: Factor of all numbers of channels.
         include_top: Whether to end with a classifier of `classes` classes.
         weights: "imagenet" for the published weights (downloaded once to the folder `models` of Keras's
-            cache), the path of a `.weights.h5` or `.h5` file, or None for random weights.
+            cache), the path of a `.weights.h5` or `.h5` file, or of one that PyTorch trained (`.pth`,
+            `.safetensors`; the model is then built as torchvision's and normalizes images of 0 to 255
+            itself, see docs/pretrained.md), or None for random weights.
         input_tensor: Symbolic tensor to use as the input; a new `Input` if None.
         pooling: Without the classifier: "avg" or "max" pooling over the image, or None for none.
         classes: Number of classes; 1000 with the published weights.
@@ -122,6 +145,7 @@ def MobileNetV2(
         files=files if alpha in _ALPHAS else None,
         head=lambda x, request: dense_head(x, request, pool=None),
         named_pooling=False,
+        pytorch=_pytorch() if alpha == 1.0 else None,
     )
 
 

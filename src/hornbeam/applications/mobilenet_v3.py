@@ -19,10 +19,12 @@ from hornbeam.applications.building import (
     build,
     channels,
     document,
+    pad_strided,
     round_channels,
     same_padding_stride_2,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
@@ -115,9 +117,10 @@ def _body(
     x: KerasTensor, table: Sequence[Any], alpha: float, minimalistic: bool, preprocess: bool
 ) -> KerasTensor:
     full = not minimalistic
-    if preprocess:
+    if preprocess and pytorch_version() is None:
         x = layers.Rescaling(scale=1.0 / 127.5, offset=-1.0)(x)
-    x = layers.Conv2D(16, kernel_size=3, strides=(2, 2), padding="same", use_bias=False, name="conv")(x)
+    x, padding = pad_strided(x, 3, 2)
+    x = layers.Conv2D(16, kernel_size=3, strides=(2, 2), padding=padding, use_bias=False, name="conv")(x)
     x = _activate(_norm(x, "conv_bn"), full)
     for number, (expansion, width, large, stride, excite, swish) in enumerate(table):
         kernel = 5 if large and full else 3
@@ -145,6 +148,28 @@ def _head(x: KerasTensor, request: Request, width: int, dropout: float, swish: b
     x = layers.Conv2D(request.classes, kernel_size=1, padding="same", name="logits")(x)
     x = layers.Flatten()(x)
     return layers.Activation(request.classifier_activation, name="predictions")(x)
+
+
+def _pytorch(kind: str, table: Sequence[Any]) -> PyTorchVersion:
+    names = {"conv": "features.0.0", "conv_bn": "features.0.1"}
+    for number, (*_, excite, _) in enumerate(table):
+        here = f"expanded_conv_{number}_" if number else "expanded_conv_"
+        parts = [("expand", "expand_bn")] if number else []
+        parts.append(("depthwise", "depthwise_bn"))
+        parts += [("squeeze_excite_conv", "squeeze_excite_conv_1")] if excite else []
+        parts.append(("project", "project_bn"))
+        for index, (first, second) in enumerate(parts):
+            there = f"features.{number + 1}.block.{index}."
+            ends = ("fc1", "fc2") if first.startswith("squeeze") else ("0", "1")
+            names |= {here + first: there + ends[0], here + second: there + ends[1]}
+    last = f"features.{len(table) + 1}."
+    names |= {
+        "conv_1": f"{last}0",
+        "conv_1_bn": f"{last}1",
+        "conv_2": "classifier.0",
+        "logits": "classifier.3",
+    }
+    return PyTorchVersion(names, f"torchvision's mobilenet_v3_{kind.lower()}", epsilon=1e-3)
 
 
 class MobileNetV3(Protocol):
@@ -199,6 +224,8 @@ def _version(kind: str, table: Sequence[Any], width: int) -> MobileNetV3:
             files=files,
             head=functools.partial(_head, width=last, dropout=dropout_rate, swish=not minimalistic),
             free_size=True,
+            pytorch=_pytorch(kind, table) if alpha == 1.0 and not minimalistic else None,
+            normalize=include_preprocessing,
         )
 
     summary = f"MobileNetV3{kind}, an image classifier for small devices (https://arxiv.org/abs/1905.02244)."

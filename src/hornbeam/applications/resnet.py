@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications import imagenet_utils
-from hornbeam.applications.building import architecture, batch_norm, kernel_files, relu
+from hornbeam.applications.building import architecture, batch_norm, kernel_files, pad_strided, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Images
@@ -31,16 +32,22 @@ def _norm(x: KerasTensor, name: str) -> KerasTensor:
 
 
 def _block(x: KerasTensor, width: int, stride: int, project: bool, name: str) -> KerasTensor:
-    """Apply 1x1, 3x3 and 1x1 convolutions, and add the shortcut."""
+    """Apply 1x1, 3x3 and 1x1 convolutions, and add the shortcut.
+
+    The first one has the stride, in PyTorch the second one, and no biases ("version 1.5").
+    """
+    bias = pytorch_version() is None
+    first, second = (stride, 1) if bias else (1, stride)
     shortcut = x
     if project:
-        shortcut = layers.Conv2D(4 * width, 1, strides=stride, name=f"{name}_0_conv")(x)
+        shortcut = layers.Conv2D(4 * width, 1, strides=stride, use_bias=bias, name=f"{name}_0_conv")(x)
         shortcut = _norm(shortcut, f"{name}_0_bn")
-    x = layers.Conv2D(width, 1, strides=stride, name=f"{name}_1_conv")(x)
+    x = layers.Conv2D(width, 1, strides=first, use_bias=bias, name=f"{name}_1_conv")(x)
     x = relu(_norm(x, f"{name}_1_bn"), f"{name}_1_relu")
-    x = layers.Conv2D(width, 3, padding="same", name=f"{name}_2_conv")(x)
+    x, padding = pad_strided(x, 3, second)
+    x = layers.Conv2D(width, 3, strides=second, padding=padding, use_bias=bias, name=f"{name}_2_conv")(x)
     x = relu(_norm(x, f"{name}_2_bn"), f"{name}_2_relu")
-    x = layers.Conv2D(4 * width, 1, name=f"{name}_3_conv")(x)
+    x = layers.Conv2D(4 * width, 1, use_bias=bias, name=f"{name}_3_conv")(x)
     x = layers.Add(name=f"{name}_add")([shortcut, _norm(x, f"{name}_3_bn")])
     return relu(x, f"{name}_out")
 
@@ -63,7 +70,7 @@ def _block_v2(x: KerasTensor, width: int, stride: int, project: bool, name: str)
 
 def _body(depths: Sequence[int], version_2: bool, x: KerasTensor) -> KerasTensor:
     x = layers.ZeroPadding2D(((3, 3), (3, 3)), name="conv1_pad")(x)
-    x = layers.Conv2D(64, 7, strides=2, name="conv1_conv")(x)
+    x = layers.Conv2D(64, 7, strides=2, use_bias=pytorch_version() is None, name="conv1_conv")(x)
     if not version_2:
         x = relu(_norm(x, "conv1_bn"), "conv1_relu")
     x = layers.ZeroPadding2D(((1, 1), (1, 1)), name="pool1_pad")(x)
@@ -79,6 +86,20 @@ def _body(depths: Sequence[int], version_2: bool, x: KerasTensor) -> KerasTensor
     return relu(_norm(x, "post_bn"), "post_relu") if version_2 else x
 
 
+def _pytorch(class_name: str, depths: Sequence[int]) -> PyTorchVersion:
+    names = {"conv1_conv": "conv1", "conv1_bn": "bn1", "predictions": "fc"}
+    for stage, depth in enumerate(depths, 1):
+        for number in range(depth):
+            here, there = f"conv{stage + 1}_block{number + 1}", f"layer{stage}.{number}"
+            for part in (1, 2, 3):
+                names[f"{here}_{part}_conv"] = f"{there}.conv{part}"
+                names[f"{here}_{part}_bn"] = f"{there}.bn{part}"
+            if number == 0:
+                names[f"{here}_0_conv"] = f"{there}.downsample.0"
+                names[f"{here}_0_bn"] = f"{there}.downsample.1"
+    return PyTorchVersion(names, f"torchvision's {class_name.lower()}")
+
+
 def resnet(class_name: str, depths: Sequence[int], hashes: tuple[str, str], version_2: bool) -> Architecture:
     """Return the function that builds a ResNet, with `depths` blocks in its four stages."""
     paper = "https://arxiv.org/abs/1603.05027" if version_2 else "https://arxiv.org/abs/1512.03385"
@@ -89,6 +110,7 @@ def resnet(class_name: str, depths: Sequence[int], hashes: tuple[str, str], vers
         name=class_name.lower(),
         size=224,
         files=kernel_files("resnet", class_name.lower(), *hashes),
+        pytorch=None if version_2 else _pytorch(class_name, depths),
     )
 
 

@@ -9,11 +9,14 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import Request, architecture, kernel_files
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import PyTorchVersion
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Images
@@ -39,6 +42,24 @@ def _head(x: KerasTensor, request: Request) -> KerasTensor:
     return layers.Dense(request.classes, activation=request.classifier_activation, name="predictions")(x)
 
 
+def _pytorch(class_name: str, depths: Sequence[int]) -> PyTorchVersion:
+    names, index = {}, 0
+    for block, depth in enumerate(depths, 1):
+        for number in range(1, depth + 1):
+            names[f"block{block}_conv{number}"] = f"features.{index}"
+            index += 2  # an activation after each
+        index += 1  # the pooling
+    names |= {"fc1": "classifier.0", "fc2": "classifier.3", "predictions": "classifier.6"}
+    return PyTorchVersion(names, f"torchvision's {class_name.lower()}", changes={"fc1": _flattened})
+
+
+def _flattened(weight: np.ndarray) -> np.ndarray:
+    """Return the first dense weight for features (7, 7, 512) instead of (512, 7, 7)."""
+    if weight.shape[1:] != (512 * 7 * 7,):
+        return weight
+    return weight.reshape(-1, 512, 7, 7).transpose(0, 2, 3, 1).reshape(len(weight), -1)
+
+
 def vgg(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Architecture:
     """Return the function that builds a VGG, with `depths` convolutions in its five blocks."""
     return architecture(
@@ -50,6 +71,7 @@ def vgg(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Arch
         head=_head,
         named_pooling=False,
         files=kernel_files(class_name.lower(), class_name.lower(), *hashes),
+        pytorch=_pytorch(class_name, depths),
     )
 
 

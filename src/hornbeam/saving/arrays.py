@@ -108,7 +108,23 @@ def read_arrays(
     Raises:
         ModelFileError: Also for arrays of the file that no weight uses, unless `skip_mismatch`.
     """
-    stored = arrays_in(file, ending)
+    advice = _ADVICE[ending in PYTORCH]
+    assign_arrays(weights, arrays_in(file, ending), names, skip_mismatch, skipped, advice)
+
+
+def assign_arrays(
+    weights: Weights,
+    stored: Mapping[str, np.ndarray],
+    names: Names | None = None,
+    skip_mismatch: bool = False,
+    skipped: Weights = (),
+    advice: str = "",
+) -> None:
+    """Assign arrays by name to a model's weights, all or nothing, as `read_arrays`.
+
+    Raises:
+        ModelFileError: With `advice`, if they do not fit.
+    """
     unused, problems, pairs = set(stored) - {_source(path, names)[0] for path, _ in skipped}, [], []
     for path, variable in weights:
         name, change = _source(path, names)
@@ -128,7 +144,7 @@ def read_arrays(
         raise ModelFileError(
             f"the weights do not fit the model ({len(problems)} problems):\n  "
             + "\n  ".join(problems[:20])
-            + f"\n  {_ADVICE[ending in PYTORCH]}"
+            + (f"\n  {advice}" if advice else "")
         )
     warn_of_non_finite((variable.path, array) for variable, array in pairs)
     for variable, array in pairs:
