@@ -32,7 +32,7 @@ MODELS = {
 
 
 def is_unused(name: str) -> bool:
-    """Whether an array of torchvision's is not for inference."""
+    """True for an array of torchvision's that is not for inference."""
     return name.startswith("AuxLogits.") or name.endswith(".num_batches_tracked")
 
 

@@ -38,7 +38,7 @@ _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 
 @dataclass(frozen=True)
 class PyTorchVersion:
-    """What differs in PyTorch's version of an architecture.
+    """The version of an architecture that PyTorch has, and its differences.
 
     Attributes:
         names: From names of layers here to names of modules there, those of the classifier included.
