@@ -23,6 +23,13 @@ class DisconnectedError(Exception):
     """The client is gone: no answer is needed."""
 
 
+def check_loopback(host: bytes, advice: str) -> None:
+    """Raise a `RequestError` unless the header `Host` names this computer."""
+    name = re.sub(r":\d*$", "", host.decode("latin-1"))
+    if not is_loopback(name.strip("[]")):
+        raise RequestError(403, f"host {name!r} is not this computer: {advice}")
+
+
 class Guard:
     """Checks requests before work starts.
 
@@ -52,15 +59,10 @@ class Guard:
             )
 
     def _check_host(self, host: bytes) -> None:
-        if host in self._hosts:
-            return
-        name = re.sub(r":\d*$", "", host.decode("latin-1"))
-        if not is_loopback(name.strip("[]")):
-            raise RequestError(
-                403, f"host {name!r} is not this computer: use 127.0.0.1, or serve with --host and a token"
-            )
-        if len(self._hosts) < 100:
-            self._hosts.add(host)
+        if host not in self._hosts:
+            check_loopback(host, "use 127.0.0.1, or serve with --host and a token")
+            if len(self._hosts) < 100:
+                self._hosts.add(host)
 
     def enter(self) -> None:
         """Count a request in, or raise a `RequestError` if too many are in progress."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import mimetypes
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,15 +12,14 @@ from starlette.routing import Route
 
 from hornbeam import __version__
 from hornbeam.serving import openapi, tensors
+from hornbeam.serving.answers import file_view, json_answer, not_routed, refused
 from hornbeam.serving.metrics import CONTENT_TYPE, Metrics
 from hornbeam.serving.models import DEFAULT_SIGNATURE, Signature, TensorSpec
 from hornbeam.serving.refusals import RequestError
 from hornbeam.serving.repository import Repository, ServedModel, Version
 from hornbeam.serving.tensorflow_serving import SERVING_DEFAULT
 from hornbeam.serving.uploads import kind_of
-from hornbeam.web import WIDGETS, read
-
-View = Callable[[Request], Awaitable[Response]]
+from hornbeam.web import WIDGETS
 
 # Numbers of TensorFlow's types, by which its clients know them.
 _TENSORFLOW_TYPES = {
@@ -32,13 +28,6 @@ _TENSORFLOW_TYPES = {
     "bfloat16": "DT_BFLOAT16", "uint16": "DT_UINT16", "float16": "DT_HALF", "uint32": "DT_UINT32",
     "uint64": "DT_UINT64",
 }  # fmt: skip
-
-# Of the pages; nothing is loaded from elsewhere.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
 def pages(repository: Repository, metrics: Metrics) -> Starlette:
@@ -56,12 +45,12 @@ def pages(repository: Repository, metrics: Metrics) -> Starlette:
         *(Route(f"/v1{path}/metadata", views.tensorflow_metadata) for path in (model, version)),
         Route("/metrics", views.metrics),
         Route("/openapi.json", views.openapi),
-        Route("/docs", _file("docs.html")),
-        Route("/", _file("serve.html")),
-        Route("/favicon.ico", _file("icon.svg")),
-        *(Route(f"/web/{name}", _file(name)) for name in ("page.css", *WIDGETS, "serve.js", "docs.js")),
+        Route("/docs", file_view("docs.html")),
+        Route("/", file_view("serve.html")),
+        Route("/favicon.ico", file_view("icon.svg")),
+        *(Route(f"/web/{name}", file_view(name)) for name in ("page.css", *WIDGETS, "serve.js", "docs.js")),
     ]
-    handlers: dict[Any, Any] = {RequestError: _refused, HTTPException: _not_routed}
+    handlers: dict[Any, Any] = {RequestError: refused, HTTPException: not_routed("/docs lists what is")}
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
@@ -74,14 +63,14 @@ class _Views:
 
     async def server(self, request: Request) -> Response:
         extensions = ["binary_tensor_data", "model_repository"]
-        return _json({"name": "hornbeam", "version": __version__, "extensions": extensions})
+        return json_answer({"name": "hornbeam", "version": __version__, "extensions": extensions})
 
     async def healthy(self, request: Request) -> Response:
         """Models are loaded before the server listens, so it is ready when it lives."""
-        return _json({"live": True, "ready": True})
+        return json_answer({"live": True, "ready": True})
 
     async def index(self, request: Request) -> Response:
-        return _json([
+        return json_answer([
             {"name": name, "version": number, "state": "READY", "reason": ""}
             for name, served in self._repository.models.items()
             for number in served.versions
@@ -91,7 +80,7 @@ class _Views:
         served, version = self._named(request)
         signature = version.model.signatures[DEFAULT_SIGNATURE]
         about = version.model.metadata
-        return _json({
+        return json_answer({
             "name": served.source.name,
             "versions": list(served.versions),
             "platform": "hornbeam",
@@ -105,14 +94,14 @@ class _Views:
 
     async def model_ready(self, request: Request) -> Response:
         served, _ = self._named(request)
-        return _json({"name": served.source.name, "ready": True})
+        return json_answer({"name": served.source.name, "ready": True})
 
     async def status(self, request: Request) -> Response:
         served, version = self._named(request)
         numbers = [version.number] if "version" in request.path_params else list(served.versions)
         ok = {"error_code": "OK", "error_message": ""}
         states = [{"version": number, "state": "AVAILABLE", "status": ok} for number in reversed(numbers)]
-        return _json({"model_version_status": states})
+        return json_answer({"model_version_status": states})
 
     async def tensorflow_metadata(self, request: Request) -> Response:
         served, version = self._named(request)
@@ -121,13 +110,15 @@ class _Views:
             for name, signature in version.model.signatures.items()
         }
         spec = {"name": served.source.name, "signature_name": "", "version": version.number}
-        return _json({"model_spec": spec, "metadata": {"signature_def": {"signature_def": definitions}}})
+        return json_answer(
+            {"model_spec": spec, "metadata": {"signature_def": {"signature_def": definitions}}}
+        )
 
     async def metrics(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
     async def openapi(self, request: Request) -> Response:
-        return _json(openapi.document(self._repository.models))
+        return json_answer(openapi.document(self._repository.models))
 
     def _named(self, request: Request) -> tuple[ServedModel, Version]:
         """Return the model and the version that the path names."""
@@ -161,39 +152,3 @@ def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
     sizes = [{"size": str(-1 if size is None else size), "name": ""} for size in spec.shape]
     shape = {"dim": sizes, "unknown_rank": False}
     return {"dtype": _TENSORFLOW_TYPES[spec.dtype], "tensor_shape": shape, "name": spec.name}
-
-
-# -- answers -------------------------------------------------------------------------------------------------
-
-
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(value), status, headers, media_type="application/json")
-
-
-async def _refused(request: Request, error: RequestError) -> Response:
-    return _json({"error": error.message}, error.status, error.headers)
-
-
-async def _not_routed(request: Request, error: HTTPException) -> Response:
-    path, headers = request.url.path, dict(error.headers or {})
-    if error.status_code == 405:
-        message = f"{path} takes {headers.get('Allow', 'another method')}, got {request.method}"
-    else:
-        message = f"nothing is at {path}: /docs lists what is"
-    return _json({"error": message}, error.status_code, headers)
-
-
-def _file(name: str) -> View:
-    """Return the view of a file of `hornbeam.web`, which is read once."""
-    content = read(name)
-    media = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    headers = {
-        "Content-Security-Policy": _POLICY,
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-cache",
-    }
-
-    async def view(request: Request) -> Response:
-        return Response(content, headers=headers, media_type=media)
-
-    return view

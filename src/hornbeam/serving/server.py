@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,7 @@ from hornbeam import _native
 from hornbeam.serving import logs
 from hornbeam.serving.application import Application
 from hornbeam.serving.connection import Connection, close_stalled
+from hornbeam.serving.listening import bind, signals_end_the_server, url_of
 from hornbeam.serving.metrics import Metrics
 from hornbeam.serving.models import RunnableModel
 from hornbeam.serving.repository import Repository, Source
@@ -52,7 +51,7 @@ def serve(
     """
     start = time.perf_counter()
     _raise_file_limit()
-    listener = _bind(settings)
+    listener = bind(settings.host, settings.port)
     sys.setswitchinterval(_SWITCH_SECONDS)
     metrics = Metrics()
     with listener, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model") as executor:
@@ -73,7 +72,7 @@ def serve(
             backlog=_BACKLOG,
             timeout_graceful_shutdown=max(1, round(settings.grace)),
         )
-        url = _url(listener)
+        url = url_of(listener)
         listener.listen(_BACKLOG)
         logs.info("server ready", url=url, seconds=round(time.perf_counter() - start, 3))
         on_ready(url)
@@ -85,21 +84,9 @@ def serve(
                 close_stalled(server.server_state.connections, settings.timeout)
 
         application.jobs.append(watch_connections)
-        with _signals_end_the_server(), _single_threaded():
+        with signals_end_the_server(), _single_threaded():
             server.run(sockets=[listener])
         logs.info("server stopped", requests=server.server_state.total_requests)
-
-
-@contextmanager
-def _signals_end_the_server() -> Iterator[None]:
-    """Do nothing on a signal that uvicorn raises once more after it has stopped: it was asked to."""
-    signals = signal.SIGINT, signal.SIGTERM
-    previous = [signal.signal(number, lambda number, frame: None) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, previous, strict=True):
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -110,26 +97,6 @@ def _single_threaded() -> Iterator[None]:
         yield
     finally:
         _native.set_single_threaded(False)
-
-
-def _bind(settings: Settings) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(
-        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    if os.name != "nt":  # there it would allow two servers on one port
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"port {settings.port} of {settings.host}: {error.strerror}") from None
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _raise_file_limit() -> None:

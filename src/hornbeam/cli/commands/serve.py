@@ -7,7 +7,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from hornbeam.cli.arguments import positive_int, print_error
+from hornbeam.cli.arguments import port_number, positive_int, print_error
 
 if TYPE_CHECKING:
     from hornbeam.serving.settings import Settings
@@ -36,7 +36,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--host", default="127.0.0.1", help="address (default: %(default)s, this computer alone)"
     )
     parser.add_argument(
-        "--port", type=_port, default=8000, help="port, 0 for a free one (default: %(default)s)"
+        "--port", type=port_number, default=8000, help="port, 0 for a free one (default: %(default)s)"
     )
     parser.add_argument(
         "--max-batch",
@@ -146,13 +146,6 @@ def _announce(url: str, settings: Settings) -> None:
     """Print the address of the page; a browser keeps what follows # to itself."""
     token = f"#token={settings.token}" if settings.token and TOKEN not in os.environ else ""
     print(f"Try the models: {url}/{token}", flush=True)
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, got {value}")
-    return value
 
 
 def _positive(text: str) -> float:
