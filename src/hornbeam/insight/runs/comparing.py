@@ -1,4 +1,4 @@
-"""Differences between two runs."""
+"""Differences between runs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hornbeam.visualization.metric_curves import larger_is_better
 from hornbeam.visualization.terminal import sparkline
 
 # Facts that differ between all runs.
-_VOLATILE = ("status", "started", "ended", "seconds", "resumed", "format")
+_VOLATILE = ("status", "started", "ended", "seconds", "resumed", "stopped", "process", "format")
 # Keys of configs that only number objects, or repeat what other keys say.
 _REDUNDANT = ("name", "module", "registered_name", "build_config")
-Row = tuple[str, str, str]
+Row = tuple[str, ...]
 
 
 def compare_runs(first: Run, second: Run) -> Document:
@@ -49,13 +49,13 @@ def results(first: Run, second: Run) -> list[Row]:
     return list(zip(("parameters", "epochs", "best", "test", "time"), *columns, strict=True))
 
 
-def differences(first: Run, second: Run) -> Iterator[Row]:
-    """Yield (name, first, second) of all recorded facts that are not equal."""
-    left, right = _facts(first), _facts(second)
-    for name in dict.fromkeys([*left, *right]):
-        pair = left.get(name, "absent"), right.get(name, "absent")
-        if pair[0] != pair[1]:
-            yield name, *pair
+def differences(*runs: Run) -> Iterator[Row]:
+    """Yield (name, value of each run) of all recorded facts that are not equal in all runs."""
+    facts = [_facts(run) for run in runs]
+    for name in dict.fromkeys(name for each in facts for name in each):
+        values = [each.get(name, "absent") for each in facts]
+        if len(set(values)) > 1:
+            yield name, *values
 
 
 def _facts(run: Run) -> dict[str, str]:
@@ -66,18 +66,18 @@ def _facts(run: Run) -> dict[str, str]:
         if isinstance(layer, Mapping):
             texts = [layer.get(key) for key in ("kind", "output", "params")]
             facts[f"layer {index}"] = "{} → {}, {} parameters".format(*texts)
-    facts.update(_leaves(_simplified(model.get("compile")), "compile"))
-    facts.update(_leaves(_simplified(model.get("config")), "model"))
+    facts.update(_leaves(simplified(model.get("compile")), "compile"))
+    facts.update(_leaves(simplified(model.get("config")), "model"))
     return facts
 
 
-def _simplified(value: object) -> Any:
+def simplified(value: object) -> Any:
     """Return a config without redundant keys, and without levels that only say "config"."""
     if isinstance(value, list):
-        return [_simplified(part) for part in value]
+        return [simplified(part) for part in value]
     if not isinstance(value, Mapping):
         return value
-    kept = {key: _simplified(part) for key, part in value.items() if key not in _REDUNDANT}
+    kept = {key: simplified(part) for key, part in value.items() if key not in _REDUNDANT}
     inner = kept.pop("config", None)
     if inner is None:
         return kept
@@ -99,7 +99,7 @@ def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
 def curves(first: Run, second: Run) -> list[Row]:
     """Return (metric, first curve, second curve), drawn on one scale, with the best values."""
     left, right = first.history, second.history
-    rows = []
+    rows: list[Row] = []
     for name in dict.fromkeys([*left, *right]):
         values = [*left.get(name, []), *right.get(name, [])]
         finite = [value for value in values if math.isfinite(value)]

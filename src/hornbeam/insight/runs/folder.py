@@ -75,6 +75,13 @@ def write_json(path: Path, value: object) -> None:
         file.write((json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
 
 
+def replace_json(path: Path, value: object) -> None:
+    """Replace a small JSON file of passing interest: readers see it complete, but a crash may lose it."""
+    staged = path.with_suffix(".new")
+    staged.write_text(json.dumps(plain(value), allow_nan=False))
+    os.replace(staged, path)
+
+
 def append_line(path: Path, value: object) -> None:
     """Append a line of JSON in one write, so that a killed process leaves complete lines."""
     with open(path, "ab", buffering=0) as file:

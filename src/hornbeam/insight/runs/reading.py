@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,11 +88,12 @@ class Run:
         return name, epoch, value
 
 
-def read_run(path: str | os.PathLike[str]) -> Run:
+def read_run(path: str | os.PathLike[str], parts: Sequence[str] = PARTS) -> Run:
     """Read the run in a folder.
 
     Args:
         path: Folder that `callbacks.RunRecorder` wrote.
+        parts: Names of the parts to read besides the facts and epochs, by default all.
 
     Returns:
         The run.
@@ -106,13 +107,13 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     info = _read_json(folder / INFO)
     if not isinstance(info, dict):
         raise RunError(f"{folder / INFO} does not hold a JSON object")
-    files = {name: folder / f"{name}.json" for name in PARTS}
-    parts = {name: _read_json(file) for name, file in files.items() if file.is_file()}
-    for name, value in parts.items():
+    files = {name: folder / f"{name}.json" for name in parts}
+    values = {name: _read_json(file) for name, file in files.items() if file.is_file()}
+    for name, value in values.items():
         if not isinstance(value, dict):
             raise RunError(f"{files[name]} does not hold a JSON object")
     history = folder / HISTORY
-    return Run(folder, info, epochs_in(history) if history.is_file() else [], parts)
+    return Run(folder, info, epochs_in(history) if history.is_file() else [], values)
 
 
 def _read_text(path: Path) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hornbeam.diagnostics.doctor_callback import Doctor
-from hornbeam.distribution.processes import is_first
+from hornbeam.distribution.processes import agreed, is_first
+from hornbeam.engines import current_engine
 from hornbeam.training.callbacks.base import Callback, Logs, run_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class RunRecorder(Callback):
     resumes from a checkpoint continues in its folder. The attribute `path` is the folder of the run, None
     before the training begins.
 
+    A file `stop` in the folder ends the training after the present step, with validation and the ends of
+    callbacks; the page of `hornbeam watch --control` writes it. It is looked for once a second, in jobs of
+    several processes once an epoch.
+
     The command line is recorded as it was typed: do not put secrets there.
 
     Args:
@@ -58,6 +63,8 @@ class RunRecorder(Callback):
 
     # After all callbacks that change logs, the model or themselves at the end of an epoch.
     comes_last = True
+    # The hook of batches looks at a clock: steps stay free of Python.
+    chunked = True
 
     def __init__(
         self,
@@ -78,8 +85,9 @@ class RunRecorder(Callback):
         self._resumes_in: str | None = None
         self._info: dict[str, Any] = {}
         self._earlier_seconds = 0.0
-        self._started = self._epoch_started = 0.0
-        self._described = False
+        self._started = self._epoch_started = self._looked = 0.0
+        self._epoch = 0
+        self._described = self._stopped = self._looked_this_epoch = False
 
     # -- resuming -----------------------------------------------------------------------------
 
@@ -96,13 +104,23 @@ class RunRecorder(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.path, self._resumes_in, self._described, self._earlier_seconds = None, None, False, 0.0
-        self._started = time.perf_counter()
+        self._stopped = False
+        self._started = self._looked = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch, self._looked_this_epoch = epoch, False
         self._epoch_started = time.perf_counter()
         if self.path is None and is_first():
             self._open(epoch)
             self._describe()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if current_engine().process[1] > 1:  # their clocks differ
+            if not self._looked_this_epoch:
+                self._look()
+        elif time.perf_counter() - self._looked >= 1 and self.path is not None:
+            self._report(batch)
+            self._look()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.path is None:
@@ -124,7 +142,13 @@ class RunRecorder(Callback):
         seconds = self._earlier_seconds + time.perf_counter() - self._started
         if self.explain and self.model.built:
             self._explain()
-        self._write({"status": "finished", "seconds": round(seconds, 3), "ended": _now()})
+        from hornbeam.insight.runs.layout import PROGRESS
+        from hornbeam.insight.runs.steering import clear_stop
+
+        stopped = {"stopped": "on request"} if self._stopped else {}
+        self._write({"status": "finished", "seconds": round(seconds, 3), "ended": _now(), **stopped})
+        clear_stop(self.path)
+        (self.path / PROGRESS).unlink(missing_ok=True)
 
     def _when_interrupted(self) -> tuple[str, str]:
         if self.path is None:
@@ -234,20 +258,42 @@ class RunRecorder(Callback):
         """Create a folder, or continue in the one that a checkpoint names."""
         from hornbeam.insight.runs.folder import drop_lines, make_folder
         from hornbeam.insight.runs.layout import HISTORY, INFO
+        from hornbeam.insight.runs.liveness import this_process
         from hornbeam.insight.runs.reading import read_run
+        from hornbeam.insight.runs.steering import clear_stop
 
         folder = self.folder / self._resumes_in if self._resumes_in else None
         if folder is not None and (folder / INFO).is_file():
             self.path = folder
             drop_lines(folder / HISTORY, epoch + 1)
-            run = read_run(folder)
+            clear_stop(folder)
+            run = read_run(folder, parts=())
             self._info, self._earlier_seconds = dict(run.info), sum(line["seconds"] for line in run.epochs)
             times = [*self._info.get("resumed", []), {"time": _now(), "epoch": epoch + 1}]
-            self._write({"status": "running", "resumed": times})
+            self._info.pop("stopped", None)
+            self._write({"status": "running", "resumed": times, "process": this_process()})
             return
         self.path = make_folder(self.folder, self.name or self.model.name or "run")
         self._info = {}
         self._write(_facts(self.model, self.params, self.name or self.model.name))
+
+    def _report(self, batch: int) -> None:
+        """Write the position within the epoch, which is also a sign of life."""
+        from hornbeam.insight.runs.folder import replace_json
+        from hornbeam.insight.runs.layout import PROGRESS
+
+        assert self.path is not None
+        seconds = round(time.perf_counter() - self._epoch_started, 4)
+        position = {"epoch": self._epoch + 1, "step": batch + 1, "seconds": seconds}
+        replace_json(self.path / PROGRESS, position)
+
+    def _look(self) -> None:
+        """Stop the training if its folder asks for it; the processes of a job stop at the same step."""
+        from hornbeam.insight.runs.steering import stop_requested
+
+        self._looked, self._looked_this_epoch = time.perf_counter(), True
+        if not agreed(self.path is None or not stop_requested(self.path)):
+            self.model.stop_training = self._stopped = True
 
     def _write(self, changes: dict[str, Any]) -> None:
         from hornbeam.insight.runs.folder import write_json
@@ -284,6 +330,7 @@ class RunRecorder(Callback):
 def _facts(model: Model, params: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the facts that are known when a training begins."""
     from hornbeam.insight.runs.environment import command, environment
+    from hornbeam.insight.runs.liveness import this_process
     from hornbeam.random import chosen_seed
 
     run = run_of(model)
@@ -293,6 +340,7 @@ def _facts(model: Model, params: dict[str, Any], name: str) -> dict[str, Any]:
         "status": "running",
         "started": _now(),
         "command": command(),
+        "process": this_process(),
         "seed": chosen_seed(),
         "fit": {
             "epochs": params.get("epochs"),
