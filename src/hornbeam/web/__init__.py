@@ -14,6 +14,9 @@ WIDGETS = (
 # Of a page that trains, besides.
 TRAINING = ("trainer.js", "curves.js", "plane.js", "training.js")
 
+# Of the page of `hornbeam watch`.
+WATCH = ("elements.js", "curves.js", "watch_runs.js", "watch_chart.js", "watch_details.js", "watch.js")
+
 
 def read(name: str) -> bytes:
     """Return the contents of a script, a style sheet or a page of this folder."""

@@ -27,6 +27,9 @@ Hornbeam.typedArray = (dtype, values) => {
 
 Hornbeam.isInteger = (dtype) => /^u?int/.test(dtype);
 
+/** The name of a metric as a title. */
+Hornbeam.titleOf = (name) => name.replace(/_/g, " ");
+
 let count = 0;
 /** An identifier that labels can refer to. */
 Hornbeam.freshId = (prefix) => `${prefix}-${++count}`;

@@ -145,8 +145,6 @@ Hornbeam.trainingPanel = (trainer, onChange) => {
   return { element: root, trainer, begin };
 };
 
-Hornbeam.titleOf = (name) => name.replace(/_/g, " ");
-
 /** What an epoch is, for these data. */
 Hornbeam.trainingSentence = ({ rows, validationRows, batchSize, updatesPerEpoch }) => {
   const updates = `${updatesPerEpoch} ${updatesPerEpoch === 1 ? "weight update" : "weight updates"}`;

@@ -20,6 +20,7 @@ from hornbeam.cli.commands import (
     serve,
     tune,
     verify,
+    watch,
 )
 
 # In the order of `hornbeam --help`.
@@ -30,6 +31,7 @@ COMMANDS = (
     course,
     bench,
     runs,
+    watch,
     report,
     inspect,
     verify,

@@ -1,0 +1,58 @@
+"""`hornbeam watch`: a live page of recorded runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import webbrowser
+
+from hornbeam.cli.arguments import port_number, print_error
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "watch",
+        help="follow recorded runs on a live page",
+        description="Shows the runs in a folder, their curves and their differences on a page that this "
+        "computer alone can open, and follows trainings in other processes. With --control the page also "
+        "writes notes and stops trainings; it then needs the token in the address that is printed.",
+    )
+    parser.add_argument("folder", nargs="?", default="runs", help="folder of runs (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=port_number, default=8080, help="port, 0 for a free one (default: %(default)s)"
+    )
+    parser.add_argument("--control", action="store_true", help="write notes and stop trainings from the page")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the page until the process is stopped."""
+    from hornbeam._internal.extras import install_command
+    from hornbeam.errors import RunError
+
+    try:
+        from hornbeam.serving import logs
+        from hornbeam.serving.watch.server import watch
+        from hornbeam.serving.watch.watched import WatchedRuns
+    except ModuleNotFoundError as error:
+        print_error("hornbeam watch", f"{error}: {install_command('serve')}")
+        return 1
+    logs.configure()
+    token = secrets.token_urlsafe(24) if args.control else None
+
+    def announce(url: str) -> None:
+        address = f"{url}/{f'#token={token}' if token else ''}"
+        print(f"Runs in {os.fspath(args.folder)}: {address}", flush=True)
+        if args.open and not webbrowser.open(address):
+            print_error("hornbeam watch", "no browser could be opened; open the address above")
+
+    try:
+        watch(WatchedRuns(args.folder), args.port, token, on_ready=announce)
+    except (RunError, OSError) as error:
+        hint = ". --port 0 takes a free one" if isinstance(error, OSError) else ""
+        print_error("hornbeam watch", f"{error}{hint}")
+        return 1
+    return 0
