@@ -6,10 +6,12 @@ from __future__ import annotations
 EXTRAS = {
     "audio": "scipy",
     "frames": "narwhals",
+    "huggingface": "datasets",
     "image": "pillow scipy",
     "jax": "jax",
     "onnx": "onnx onnxruntime",
     "orbax": "orbax-checkpoint",
+    "parquet": "pyarrow",
     "plot": "matplotlib",
     "pytensor": "pytensor",
     "safetensors": "safetensors",

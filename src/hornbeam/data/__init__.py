@@ -1,4 +1,4 @@
-"""Data pipelines with the names of tf.data, folder loaders, splits, and checks of data before training."""
+"""Data pipelines with the names of tf.data, loaders of folders and shards, splits, and checks of data."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from hornbeam.data.pipeline.dataset import INFINITE_CARDINALITY as INFINITE_CARDINALITY
     from hornbeam.data.pipeline.dataset import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
     from hornbeam.data.pipeline.dataset import Dataset as Dataset
+    from hornbeam.data.sources.csv_files import from_csv as from_csv
+    from hornbeam.data.sources.huggingface import from_huggingface as from_huggingface
+    from hornbeam.data.sources.parquet import from_parquet as from_parquet
+    from hornbeam.data.sources.webdataset import from_webdataset as from_webdataset
     from hornbeam.data.splits.folds import k_fold as k_fold
     from hornbeam.data.splits.sealed import Sealed as Sealed
     from hornbeam.data.splits.sealed import seal as seal
@@ -36,6 +40,10 @@ _NAMES = {
     "UNKNOWN_CARDINALITY": "pipeline.dataset",
     "find_duplicates": "inspection.duplicates",
     "find_leaks": "inspection.leakage",
+    "from_csv": "sources.csv_files",
+    "from_huggingface": "sources.huggingface",
+    "from_parquet": "sources.parquet",
+    "from_webdataset": "sources.webdataset",
     "images_from_folder": "folders.images_from_folder",
     "k_fold": "splits.folds",
     "look": "inspection.inspect",

@@ -52,6 +52,11 @@ class DataCursor:
         at_end: True if the pass has no more batches. produced: number of computed batches, if a thread reads
         ahead.
         """
+        position = self._position(at_end, produced)
+        lengths = [] if self._source is None else self._source._shard_lengths()
+        return {**position, "lengths": lengths} if lengths else position
+
+    def _position(self, at_end: bool, produced: int | None) -> dict[str, Any]:
         begun = [p for p in self._passes if p.first <= self.consumed]
         ahead = len(begun) < len(self._passes) or (produced is not None and produced > self.consumed)
         if not begun or (at_end and not ahead):
@@ -72,6 +77,8 @@ class DataCursor:
         self.reset()
         if self._source is not None and position["orders"] is not None:
             self._source._set_orders(position["orders"])
+        if self._source is not None and "lengths" in position:
+            self._source._set_shard_lengths(position["lengths"])
         if position["taken"] is None:
             return None
         set_random_state(position["random"])

@@ -11,6 +11,7 @@ from hornbeam.core.sparse import is_scipy_sparse
 from hornbeam.data import Dataset
 from hornbeam.data.pipeline.memory import as_in_memory_rows
 from hornbeam.data.pipeline.py_dataset import PyDataset
+from hornbeam.data.sources.huggingface import is_huggingface
 from hornbeam.data.splits.sealed import Sealed, refuse_sealed
 from hornbeam.data.splits.split import random_permutation, split_validation
 from hornbeam.training.array_data import ArrayData, TableData
@@ -82,10 +83,11 @@ def _make_data(
         raise ValueError(f"{method}() got no data: {name} is None")
     if method == "fit" or isinstance(x, Sealed):
         refuse_sealed((x, y), f"{method}() got it as {name}")
-    if type(x).__module__.partition(".")[0] == "datasets" and hasattr(x, "with_format"):
+    if is_huggingface(x):
+        part = f'["{next(iter(x), "train")}"]' if isinstance(x, dict) else ""
         raise TypeError(
-            f"{method}() got a Dataset of Hugging Face, which gives rows of named columns: pass arrays, "
-            "as in rows = ds.with_format('numpy')[:]; x, y = rows['image'], rows['label']"
+            f"{method}() got a {type(x).__name__} of Hugging Face, with rows of named columns: say which "
+            f'are x and y, as in data.from_huggingface(dataset{part}, "image", label="label").batch(32)'
         )
     if not is_stream(x):
         batch = make_batch(run_host_layers(x), y, sample_weight, class_weight, finite=True)

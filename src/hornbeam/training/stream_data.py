@@ -75,12 +75,13 @@ class StreamData:
             return None, None
         return self.source._stage.samples_and_batch_size()
 
-    def _start(self) -> Iterator[Any]:
+    def _start(self, first: int = 0) -> Iterator[Any]:
+        """Begin a pass, of a Dataset at batch `first`."""
         self.cursor.begin_pass(self._produced)
         if isinstance(self.source, PyDataset):
             return self.source._batches(self.shuffle)
         if isinstance(self.source, Dataset):
-            return self.source._stage.run()
+            return self.source._stage.run_from(first)
         if hasattr(self.source, "as_numpy_iterator"):  # TensorFlow's
             return self.source.as_numpy_iterator()
         return iter(self.source)
@@ -135,15 +136,18 @@ class StreamData:
     def seek(self, position: dict[str, Any]) -> None:
         """See `ArrayData.seek`. Batches that were consumed are computed again and dropped.
 
-        Raises ValueError if the source has fewer of them.
+        A Dataset skips them without that where it can, except for the last one: functions that draw random
+        numbers draw for a pass when they are called first, here as there. Raises ValueError if the source has
+        fewer batches.
         """
         self.rewind()
         skip = self.cursor.seek(position)
         if skip is None:
             return
+        unread = max(skip - 1, 0) if isinstance(self.source, Dataset) else 0
         if not self._peeked:
-            self._begin()
-        for number in range(skip):
+            self._iterator = self._start(unread)
+        for number in range(unread, skip):
             if self._peeked:
                 self._peeked.pop()
             elif self._next() is None:

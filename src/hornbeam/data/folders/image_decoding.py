@@ -46,14 +46,21 @@ class Header(NamedTuple):
 class ImageFile:
     """Open image file, whose pixels are decoded on demand.
 
-    upright: rotate as EXIF says. read_all: read the file at once, from which decoding is faster; otherwise
-    only its header. Raises OSError for missing files and for files that are not images of FORMATS.
+    path: path of the file, or its contents. upright: rotate as EXIF says. read_all: read the file at once,
+    from which decoding is faster; otherwise only its header. Raises OSError for missing files and for files
+    that are not images of FORMATS.
     """
 
-    def __init__(self, path: str | os.PathLike[str], upright: bool = True, read_all: bool = True) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | bytes, upright: bool = True, read_all: bool = True
+    ) -> None:
         module = pillow()
-        file: str | os.PathLike[str] | io.BytesIO = path
-        if read_all:
+        file: str | os.PathLike[str] | io.BytesIO
+        if isinstance(path, bytes):
+            file, path = io.BytesIO(path), "of these bytes"
+        elif not read_all:
+            file = path
+        else:
             with open(path, "rb") as opened:
                 file = io.BytesIO(opened.read())
         try:

@@ -139,6 +139,21 @@ class Dataset:
         for stage, (seed, passes) in zip(stages, orders, strict=True):
             stage.seed, stage.passes = seed, passes
 
+    def _shard_lengths(self) -> list[list[int]]:
+        """Return the numbers of elements that each source knows of its shards, -1 for unknown ones."""
+        return [source.lengths for source in self._stage.shard_sources()]
+
+    def _set_shard_lengths(self, lengths: list[list[int]]) -> None:
+        """Use saved `_shard_lengths()`. Raises ValueError for other files."""
+        sources = list(self._stage.shard_sources())
+        if [len(source.lengths) for source in sources] != [len(known) for known in lengths]:
+            raise ValueError(
+                f"{self!r} reads {sum(len(source.lengths) for source in sources)} shards, but the saved "
+                f"state has {sum(map(len, lengths))}"
+            )
+        for source, known in zip(sources, lengths, strict=True):
+            source.lengths = [int(length) for length in known]
+
     def get_single_element(self, name: str | None = None) -> Tree:
         """Return the only element.
 

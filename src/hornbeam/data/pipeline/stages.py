@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,19 @@ class ArrayRows(NamedTuple):
     order: Callable[[], Iterator[int]]
 
 
+class Reordered(Protocol):
+    """A stage whose order depends on a seed and on the number of passes before."""
+
+    seed: int
+    passes: int
+
+
+class Sharded(Protocol):
+    """A source of shards, with the numbers of elements of those that are known (-1: unknown)."""
+
+    lengths: list[int]
+
+
 class Stage:
     """One stage of a pipeline. `name` is used in errors and in the representation of the Dataset."""
 
@@ -57,6 +70,14 @@ class Stage:
         """Iterate over the elements once."""
         raise NotImplementedError
 
+    def run_from(self, start: int) -> Iterator[Any]:
+        """Iterate as `run()`, but skip the first `start` elements, without computing them if possible."""
+        return itertools.islice(self.run(), start, None)
+
+    def blocks(self, start: int) -> Iterator[Any] | None:
+        """Iterate from element `start` in blocks of rows. None for stages that yield single elements."""
+        return None
+
     def count(self) -> int:
         """Return the number of elements, INFINITE or UNKNOWN."""
         return self.source.count()
@@ -77,10 +98,15 @@ class Stage:
         known."""
         return None, None
 
-    def shuffles(self) -> Iterator[Shuffle]:
+    def shuffles(self) -> Iterator[Reordered]:
         """Yield the stages up to this one that have a new order in every pass."""
         for stage in self.inputs:
             yield from stage.shuffles()
+
+    def shard_sources(self) -> Iterator[Sharded]:
+        """Yield the sources of this stage that read shards."""
+        for stage in self.inputs:
+            yield from stage.shard_sources()
 
 
 def peeking() -> override[bool]:
@@ -171,11 +197,50 @@ class Shuffle(IndexTransform):
         if is_peeking.get():
             yield from run()
             return
+        yield from self._shuffled(run(), self._begin_pass())
+
+    def run_from(self, start: int) -> Iterator[Any]:
+        """See `Stage.run_from`. Replays the draws on numbers, and reads only what the buffer holds then."""
+        if start == 0 or is_peeking.get() or self.rows() is not None:
+            yield from super().run_from(start)
+            return
+        number = self._begin_pass()
+        draws, end = self._draws(number), self.buffer_size + start
+        # If the source ends early, the last draws were never made: keep what the buffer held before them.
+        certain = max(end - 2 * self.buffer_size, 0)
+        buffer = list(range(self.buffer_size))
+        self._replay(buffer, draws, 0, certain)
+        first, kept = min(buffer), set(buffer)
+        self._replay(buffer, draws, certain, start)
+        source, length, items = self.source.run_from(first), first, {}
+        for length, item in zip(range(first + 1, end + 1), source, strict=False):
+            if length > self.buffer_size + certain or length - 1 in kept:
+                items[length - 1] = item
+        if length == end:
+            rest = [items[index] for index in buffer]
+            items.clear()
+            yield from self._drawn(rest, source, draws, number)
+        else:
+            order = itertools.islice(self._shuffled(iter(range(length)), number), start, None)
+            yield from (items.pop(index) for index in order)
+
+    def _replay(self, buffer: list[int], draws: Iterator[int], start: int, stop: int) -> None:
+        """Make draws of a pass for numbers of elements."""
+        for index, position in zip(
+            range(self.buffer_size + start, self.buffer_size + stop), draws, strict=False
+        ):
+            buffer[position] = index
+
+    def _begin_pass(self) -> int:
         number = self.passes if self.reshuffles else 0
         self.passes += 1
-        source = run()
+        return number
+
+    def _shuffled(self, source: Iterator[T], number: int) -> Iterator[T]:
         buffer = list(itertools.islice(source, self.buffer_size))
-        draws = self._draws(number)
+        return self._drawn(buffer, source, self._draws(number), number)
+
+    def _drawn(self, buffer: list[T], source: Iterator[T], draws: Iterator[int], number: int) -> Iterator[T]:
         for item in source:
             index = next(draws)
             drawn, buffer[index] = buffer[index], item
@@ -183,7 +248,7 @@ class Shuffle(IndexTransform):
         for index in host_permutation(self.seed, len(buffer), number).tolist():
             yield buffer[index]
 
-    def shuffles(self) -> Iterator[Shuffle]:
+    def shuffles(self) -> Iterator[Reordered]:
         yield from super().shuffles()
         yield self
 
@@ -210,6 +275,20 @@ class Repeat(IndexTransform):
             if item is nothing:  # an empty source would be repeated forever
                 return
 
+    def run_from(self, start: int) -> Iterator[Any]:
+        """See `Stage.run_from`. Of each pass that is skipped, the last element is computed: the next pass
+        depends on what the stages before draw."""
+        length = self.source.count()
+        if length <= 0 or self.rows() is not None:
+            yield from super().run_from(start)
+            return
+        skipped, offset = divmod(start, length)
+        for _ in range(skipped):
+            for _ in self.source.run_from(length - 1):
+                pass
+        for number in itertools.count(skipped) if self.times is None else range(skipped, self.times):
+            yield from self.source.run_from(offset if number == skipped else 0)
+
     def count(self) -> int:
         source_count = self.source.count()
         if self.times == 0 or source_count == 0:
@@ -228,6 +307,14 @@ class Subsequence(IndexTransform):
 
     def transform(self, run: Callable[[], Iterator[T]]) -> Iterator[T]:
         return itertools.islice(run(), self.start, self.stop, self.step)
+
+    def run_from(self, start: int) -> Iterator[Any]:
+        """See `Stage.run_from`."""
+        if self.rows() is not None:
+            return super().run_from(start)
+        first = self.start + start * self.step
+        rest = None if self.stop is None else max(self.stop - first, 0)
+        return itertools.islice(self.source.run_from(first), 0, rest, self.step)
 
     def count(self) -> int:
         source_count = self.source.count()
@@ -271,11 +358,18 @@ class Prefetch(Stage):
         self.depth = depth
 
     def run(self) -> Iterator[Any]:
+        return self._ahead(self.source.run())
+
+    def run_from(self, start: int) -> Iterator[Any]:
+        """See `Stage.run_from`."""
+        return self._ahead(self.source.run_from(start))
+
+    def _ahead(self, elements: Iterator[Any]) -> Iterator[Any]:
         if is_peeking.get() or self.rows() is not None or self.depth == 0:
-            return self.source.run()
+            return elements
         if self.depth is None:
-            return prefetch_if_worthwhile(self.source.run(), current_engine().threads)
-        return _prefetch(self.source.run(), self.depth)
+            return prefetch_if_worthwhile(elements, current_engine().threads)
+        return _prefetch(elements, self.depth)
 
     def samples_and_batch_size(self) -> tuple[int, int] | tuple[None, None]:
         return self.source.samples_and_batch_size()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from hornbeam._internal.warn import warn_user
 from hornbeam.data import elements as e
 from hornbeam.data.errors import add_location, describe_function
 from hornbeam.data.pipeline.prefetch import map_ordered, map_ordered_if_slow
+from hornbeam.data.pipeline.purity import is_pure
 from hornbeam.data.pipeline.replay import Replay
 from hornbeam.data.pipeline.stages import INFINITE, UNKNOWN, ArrayRows, Slices, Stage, is_peeking
 from hornbeam.random import SharedDraws
@@ -93,11 +94,17 @@ class Map(MapBase):
         self.workers = workers
 
     def run(self) -> Iterator[Any]:
-        return self.results(functools.partial(self.apply, self.new_pass()))
+        return self.run_from(0)
 
-    def results(self, function: Callable[[tuple[int, Any]], T]) -> Iterator[T]:
-        """Yield `function((index, element))` for every element."""
-        numbered = enumerate(self.source.run())
+    def run_from(self, start: int) -> Iterator[Any]:
+        """See `Stage.run_from`. A function that may have a state is called for the skipped elements, too."""
+        if start and self._replayed is not None and not is_pure(self._replayed):
+            return super().run_from(start)
+        return self.results(functools.partial(self.apply, self.new_pass()), start)
+
+    def results(self, function: Callable[[tuple[int, Any]], T], start: int = 0) -> Iterator[T]:
+        """Yield `function((index, element))` for every element from number `start`."""
+        numbered = enumerate(self.source.run_from(start), start)
         if is_peeking.get() or self.workers == 1:
             return map(function, numbered)
         if self.workers is None:
@@ -241,23 +248,50 @@ class Batch(Stage):
         self.name = f"{name}({size})"
 
     def run(self) -> Iterator[Any]:
-        table = self.source.rows() if self.stack is e.stack_elements else None
+        return self.run_from(0)
+
+    def run_from(self, start: int) -> Iterator[Any]:
+        """See `Stage.run_from`."""
+        if self.stack is not e.stack_elements:
+            return self._stacked(start)
+        table = self.source.rows()
         if table is not None:
-            order = table.order()
-            while len(rows := np.fromiter(itertools.islice(order, self.size), np.int64)) >= self._min_size:
-                yield e.take_rows(table.arrays, rows)
-            return
-        source = self.source.run()
-        for index in itertools.count():
+            return itertools.islice(self._gathered(table), start, None)
+        blocks = self.source.blocks(start * self.size)
+        return self._stacked(start) if blocks is None else self._cut(blocks, start)
+
+    def _gathered(self, table: ArrayRows) -> Iterator[Any]:
+        order = table.order()
+        while len(rows := np.fromiter(itertools.islice(order, self.size), np.int64)) >= self._min_size:
+            yield e.take_rows(table.arrays, rows)
+
+    def _stacked(self, start: int) -> Iterator[Any]:
+        source = self.source.run_from(start * self.size)
+        for index in itertools.count(start):
             elements = list(itertools.islice(source, self.size))
             if len(elements) < self._min_size:
                 return
             try:
                 batch = self.stack(elements)
             except (TypeError, ValueError) as error:
-                location = f"in step {self.number} of the data, {self.name}, batch {index}"
-                raise add_location(error, location) from error
+                raise add_location(error, self._location(index)) from error
             yield batch
+
+    def _cut(self, blocks: Iterator[Any], start: int) -> Iterator[Any]:
+        """Yield batches of blocks of rows, which may be lists of arrays."""
+        for index, rows in enumerate(_slices(blocks, self.size), start):
+            if len(e.flatten_parts(rows)[0]) < self._min_size:
+                return
+            try:
+                batch = e.map_parts(
+                    lambda part: e.stack_parts(part) if isinstance(part, list) else part, rows
+                )
+            except (TypeError, ValueError) as error:
+                raise add_location(error, self._location(index)) from error
+            yield batch
+
+    def _location(self, index: int) -> str:
+        return f"in step {self.number} of the data, {self.name}, batch {index}"
 
     @property
     def _min_size(self) -> int:
@@ -282,6 +316,30 @@ class Batch(Stage):
         else:
             element_spec = e.row_specs(super().spec())
         return e.batch_specs(element_spec, size)
+
+
+def _slices(blocks: Iterator[Any], size: int) -> Iterator[Any]:
+    """Cut consecutive blocks of rows into blocks of `size` rows, and a last one of the rest."""
+    rest: Any = None
+    for block in blocks:
+        rows = block if rest is None else e.zip_parts(_join, [rest, block])
+        length = len(e.flatten_parts(rows)[0])
+        stop = length - length % size
+        for first in range(0, stop, size):
+            yield _slice_rows(rows, first, first + size)
+        rest = _slice_rows(rows, stop, length) if stop < length else None
+    if rest is not None:
+        yield rest
+
+
+def _slice_rows(rows: Tree, start: int, stop: int) -> Tree:
+    return e.map_parts(lambda part: part[start:stop], rows)
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    if any(isinstance(part, list) for part in parts):
+        return [row for part in parts for row in part]
+    return np.concatenate(parts)
 
 
 class Unbatch(Stage):
@@ -311,7 +369,11 @@ class Zip(Stage):
         self.pack = pack
 
     def run(self) -> Iterator[Any]:
-        return map(self.pack, zip(*(stage.run() for stage in self.inputs), strict=False))
+        return self.run_from(0)
+
+    def run_from(self, start: int) -> Iterator[Any]:
+        """See `Stage.run_from`."""
+        return map(self.pack, zip(*(stage.run_from(start) for stage in self.inputs), strict=False))
 
     def count(self) -> int:
         return min_cardinality([stage.count() for stage in self.inputs])

@@ -1,0 +1,1 @@
+"""Datasets that are read from files in shards: Parquet, WebDataset, CSV, and Hugging Face's."""
