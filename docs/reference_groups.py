@@ -85,6 +85,7 @@ FAMILIES = {
         "Stopping and rates": "EarlyStopping TerminateOnNaN ReduceLROnPlateau LearningRateScheduler",
         "Saving and resuming": "ModelCheckpoint Checkpoint OrbaxCheckpoint BackupAndRestore SwapEMAWeights",
         "Recording": "RunRecorder LivePlot TensorBoard CSVLogger RemoteMonitor",
+        "Trackers": "MlflowTracker WandbTracker Tracker",
         "Diagnosing": "Doctor",
     },
     "quantizers": {

@@ -58,8 +58,8 @@ _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
     "distillation", "distribution", "dtype_policies", "engines", "errors", "evaluation", "export",
     "initializers", "insight", "interop", "layers", "legacy", "losses", "metrics", "mixed_precision",
-    "models", "ops", "optimizers", "preprocessing", "quantization", "quantizers", "random", "regularizers",
-    "runtime", "saving", "transfer", "tree", "tuning", "utils", "visualization", "wrappers",
+    "mlflow", "models", "ops", "optimizers", "preprocessing", "quantization", "quantizers", "random",
+    "regularizers", "runtime", "saving", "transfer", "tree", "tuning", "utils", "visualization", "wrappers",
 )  # fmt: skip
 
 # Names of Keras's that are not here, and why.
@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from hornbeam import losses as losses
     from hornbeam import metrics as metrics
     from hornbeam import mixed_precision as mixed_precision
+    from hornbeam import mlflow as mlflow
     from hornbeam import models as models
     from hornbeam import ops as ops
     from hornbeam import optimizers as optimizers

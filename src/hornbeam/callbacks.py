@@ -19,6 +19,7 @@ _NAMES = {
     "LambdaCallback": "hornbeam.training.callbacks.simple",
     "LearningRateScheduler": "hornbeam.training.callbacks.simple",
     "LivePlot": "hornbeam.training.callbacks.live_plot",
+    "MlflowTracker": "hornbeam.insight.trackers.mlflow",
     "ModelCheckpoint": "hornbeam.training.callbacks.monitor",
     "OrbaxCheckpoint": "hornbeam.training.callbacks.orbax",
     "ProgbarLogger": "hornbeam.training.callbacks.progbar",
@@ -28,11 +29,16 @@ _NAMES = {
     "SwapEMAWeights": "hornbeam.training.callbacks.average",
     "TensorBoard": "hornbeam.training.callbacks.tensorboard",
     "TerminateOnNaN": "hornbeam.training.callbacks.simple",
+    "Tracker": "hornbeam.insight.trackers.tracker",
+    "WandbTracker": "hornbeam.insight.trackers.wandb",
 }
 
 if TYPE_CHECKING:
     from hornbeam.diagnostics.doctor_callback import Doctor as Doctor
     from hornbeam.insight.runs.recorder import RunRecorder as RunRecorder
+    from hornbeam.insight.trackers.mlflow import MlflowTracker as MlflowTracker
+    from hornbeam.insight.trackers.tracker import Tracker as Tracker
+    from hornbeam.insight.trackers.wandb import WandbTracker as WandbTracker
     from hornbeam.training.callbacks.average import SwapEMAWeights as SwapEMAWeights
     from hornbeam.training.callbacks.backup import BackupAndRestore as BackupAndRestore
     from hornbeam.training.callbacks.base import Callback as Callback

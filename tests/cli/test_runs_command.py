@@ -13,6 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam.cli import main
 from tests.helpers.builders import compiled_model
+from tests.helpers.event_files import events
 
 
 def record(folder: Path, name: str) -> str:
@@ -41,7 +42,32 @@ def test_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "is not a run" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["compare"], ["compare", "a"], ["a", "b"]])
+def test_runs_are_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboardX")
+    monkeypatch.chdir(tmp_path)
+    first, second = (record(Path("runs"), name) for name in ("one", "two"))
+    assert main(["runs", "send", first, second, "--to", "tensorboard"]) == 0
+    assert f"sent {first} to tensorboard: {Path(first).name}" in capsys.readouterr().out
+    assert sorted(path.name for path in Path("logs").iterdir()) == [Path(first).name, Path(second).name]
+    assert "epoch_loss" in events(Path("logs", Path(second).name, "train"))
+
+
+def test_a_run_that_cannot_be_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record(tmp_path, "one")
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert main(["runs", "send", run, "--to", "wandb"]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "one was not sent: WandbTracker needs wandb: pip install" in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["compare"], ["compare", "a"], ["a", "b"], ["send", "a"], ["send", "--to", "mlflow"], ["--to", "wandb"]],
+)
 def test_wrong_arguments(words: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["runs", *words])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import hornbeam as hb
 from hornbeam import callbacks, layers
 from hornbeam.visualization.event_files import EventFile
 from tests.helpers.builders import compiled_model
+from tests.helpers.event_files import events, number
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -36,27 +36,6 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if name == "tensorboardX":
         monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
     return name
-
-
-def events(folder: Path) -> dict[str, dict[int, Any]]:
-    """Tag -> step -> value of every summary in a folder."""
-    tensorboardx = pytest.importorskip("tensorboardX.proto.event_pb2")
-    results: dict[str, dict[int, Any]] = {}
-    for path in sorted(folder.glob("events*")):
-        data, at = path.read_bytes(), 0
-        while at < len(data):
-            (length,) = struct.unpack("<Q", data[at : at + 8])
-            event = tensorboardx.Event.FromString(data[at + 12 : at + 12 + length])
-            at += 16 + length
-            for value in event.summary.value:
-                results.setdefault(value.tag, {})[event.step] = value
-    return results
-
-
-def number(value: Any) -> float:
-    assert value.metadata.plugin_data.plugin_name == "scalars"
-    (result,) = value.tensor.float_val
-    return float(result)
 
 
 def build_model() -> hb.Model:

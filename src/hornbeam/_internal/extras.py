@@ -9,6 +9,7 @@ EXTRAS = {
     "huggingface": "datasets",
     "image": "pillow scipy",
     "jax": "jax",
+    "mlflow": "mlflow",
     "onnx": "onnx onnxruntime",
     "orbax": "orbax-checkpoint",
     "parquet": "pyarrow",
@@ -23,6 +24,7 @@ EXTRAS = {
     "tfrecord": "protobuf",
     "torch": "torch",
     "tune": "optuna",
+    "wandb": "wandb",
 }
 
 

@@ -1,23 +1,29 @@
-"""`hornbeam runs`: list recorded runs, or compare two of them."""
+"""`hornbeam runs`: list recorded runs, compare two of them, or send some to a tracker."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from hornbeam._internal.terminal import columns, command
 from hornbeam.cli.arguments import print_error
+
+if TYPE_CHECKING:
+    from hornbeam.insight.trackers.tracker import Tracker
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Add the command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "runs",
-        help="list recorded runs, or compare two of them",
+        help="list recorded runs, compare two of them, or send some to a tracker",
         description="`hornbeam runs [FOLDER]` lists the runs in a folder (default runs), the newest last. "
-        "`hornbeam runs compare A B` shows the differences of two runs, and their curves side by side.",
+        "`hornbeam runs compare A B` shows the differences of two runs, and their curves side by side. "
+        "`hornbeam runs send RUN ... --to mlflow` sends runs to MLflow, Weights & Biases or TensorBoard.",
     )
-    parser.add_argument("arguments", nargs="*", metavar="FOLDER | compare A B")
+    parser.add_argument("arguments", nargs="*", metavar="FOLDER | compare A B | send RUN ...")
+    parser.add_argument("--to", choices=("mlflow", "wandb", "tensorboard"), help="tracker that gets the runs")
     parser.add_argument(
         "--json", action="store_true", help="print the list as JSON (a pipe or file gets tab-separated lines)"
     )
@@ -39,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
                 )
             compare_runs(read_run(words[1]), read_run(words[2])).show()
             return 0
+        if words[:1] == ["send"]:
+            return _send(args, words[1:])
+        if args.to is not None:
+            args.parser.error(f"--to belongs to send: {command('runs', 'send', 'RUN', '--to', args.to)}")
         if len(words) > 1:
             args.parser.error(f"expected one folder with runs, or compare A B; got {' '.join(words)}")
         folder = words[0] if words else "runs"
@@ -52,6 +62,39 @@ def run(args: argparse.Namespace) -> int:
         print_error("hornbeam runs", error)
         return 1
     return 0
+
+
+def _send(args: argparse.Namespace, folders: list[str]) -> int:
+    """Send runs to a tracker, all that it takes."""
+    from hornbeam.insight.runs import read_run
+
+    if not folders or args.to is None:
+        usage = command("runs", "send", "RUN", "--to", args.to or "mlflow")
+        args.parser.error(f"send needs folders of runs and a tracker: {usage}")
+    failed = False
+    for run in [read_run(folder) for folder in folders]:
+        try:
+            run_id = _tracker(args.to, run.path.name).send(run)
+        except Exception as error:  # each library has errors of its own
+            print_error("hornbeam runs", f"{run.path} was not sent: {error}")
+            failed = True
+        else:
+            print(f"sent {run.path} to {args.to}: {run_id}")
+    return int(failed)
+
+
+def _tracker(kind: str, name: str) -> Tracker:
+    if kind == "mlflow":
+        from hornbeam.insight.trackers.mlflow import MlflowTracker
+
+        return MlflowTracker(name=name)
+    if kind == "wandb":
+        from hornbeam.insight.trackers.wandb import WandbTracker
+
+        return WandbTracker(name=name)
+    from hornbeam.insight.trackers.tensorboard import TensorBoardTracker
+
+    return TensorBoardTracker(name=name)
 
 
 def _print_records(folder: str, as_json: bool) -> None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from hornbeam._internal.formatting import long_time
 from hornbeam.insight.runs.listing import best_epoch, metric_text, parameters, test_text
 from hornbeam.insight.runs.reading import Run
+from hornbeam.insight.runs.settings import leaves, simplified
 from hornbeam.visualization.display import Document, Table, Text
 from hornbeam.visualization.metric_curves import larger_is_better
 from hornbeam.visualization.terminal import sparkline
 
 # Facts that differ between all runs.
 _VOLATILE = ("status", "started", "ended", "seconds", "resumed", "stopped", "process", "format")
-# Keys of configs that only number objects, or repeat what other keys say.
-_REDUNDANT = ("name", "module", "registered_name", "build_config")
 Row = tuple[str, ...]
 
 
@@ -61,39 +59,19 @@ def differences(*runs: Run) -> Iterator[Row]:
 def _facts(run: Run) -> dict[str, str]:
     info = {key: value for key, value in run.info.items() if key not in _VOLATILE}
     model = run.parts.get("model", {})
-    facts = dict(_leaves(info))
+    facts = _texts(info)
     for index, layer in enumerate(model.get("layers") or (), 1):
         if isinstance(layer, Mapping):
             texts = [layer.get(key) for key in ("kind", "output", "params")]
             facts[f"layer {index}"] = "{} → {}, {} parameters".format(*texts)
-    facts.update(_leaves(simplified(model.get("compile")), "compile"))
-    facts.update(_leaves(simplified(model.get("config")), "model"))
+    facts.update(_texts(simplified(model.get("compile")), "compile"))
+    facts.update(_texts(simplified(model.get("config")), "model"))
     return facts
 
 
-def simplified(value: object) -> Any:
-    """Return a config without redundant keys, and without levels that only say "config"."""
-    if isinstance(value, list):
-        return [simplified(part) for part in value]
-    if not isinstance(value, Mapping):
-        return value
-    kept = {key: simplified(part) for key, part in value.items() if key not in _REDUNDANT}
-    inner = kept.pop("config", None)
-    if inner is None:
-        return kept
-    return {**kept, **inner} if isinstance(inner, dict) else {**kept, "config": inner}
-
-
-def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the path and the text of each leaf of nested dicts and lists."""
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _leaves(part, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list) and any(isinstance(part, (Mapping, list)) for part in value):
-        for index, part in enumerate(value):
-            yield from _leaves(part, f"{name}.{index}")
-    else:
-        yield name, str(value)[:12] if name.endswith(".commit") else str(value)
+def _texts(value: object, name: str = "") -> dict[str, str]:
+    pairs = leaves(value, name)
+    return {path: str(leaf)[:12] if path.endswith(".commit") else str(leaf) for path, leaf in pairs}
 
 
 def curves(first: Run, second: Run) -> list[Row]:

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam.insight.runs.comparing import simplified
 from hornbeam.insight.runs.reading import Run
+from hornbeam.insight.runs.settings import simplified
 
 
 def configuration(run: Run) -> str | None:

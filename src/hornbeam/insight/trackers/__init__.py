@@ -1,0 +1,1 @@
+"""Recorded trainings in the tools that teams keep them in: MLflow, Weights & Biases, TensorBoard."""
