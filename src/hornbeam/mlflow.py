@@ -5,10 +5,33 @@ The names are those of MLflow's own modules, such as `mlflow.keras`.
 
 from __future__ import annotations
 
-from hornbeam.insight.trackers.mlflow import autolog
-from hornbeam.insight.trackers.mlflow_model import load_model, load_pyfunc, log_model, save_model
+from typing import TYPE_CHECKING
 
-__all__ = ["autolog", "load_model", "log_model", "save_model"]
+from hornbeam._internal.lazy_imports import attach
 
-# `mlflow.pyfunc` calls it under this name.
-_load_pyfunc = load_pyfunc
+# Public name -> the module that defines it.
+_NAMES = {
+    "autolog": "hornbeam.insight.trackers.mlflow",
+    "load_model": "hornbeam.insight.trackers.mlflow_model",
+    "log_model": "hornbeam.insight.trackers.mlflow_model",
+    "save_model": "hornbeam.insight.trackers.mlflow_model",
+}
+
+if TYPE_CHECKING:
+    from hornbeam.insight.trackers.mlflow import autolog as autolog
+    from hornbeam.insight.trackers.mlflow_model import PyfuncModel
+    from hornbeam.insight.trackers.mlflow_model import load_model as load_model
+    from hornbeam.insight.trackers.mlflow_model import log_model as log_model
+    from hornbeam.insight.trackers.mlflow_model import save_model as save_model
+
+if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
+    __getattr__, __dir__, _public = attach(__name__, _NAMES)
+__all__ = list(_NAMES)
+
+
+def _load_pyfunc(path: str) -> PyfuncModel:
+    """Load a model for `mlflow.pyfunc`, whose files name this module."""
+    from hornbeam.insight.trackers.mlflow_model import PyfuncModel
+    from hornbeam.saving import load_model
+
+    return PyfuncModel(load_model(path))

@@ -76,7 +76,7 @@ MISLEADING = [
     ("hb.optimizers.adam", "hornbeam.optimizers has no 'adam'. Did you mean 'Adam'?"),
     ("hb.losses.MeanSquareError", "Did you mean 'MeanSquaredError'?"),
     ("ops.cat([t, t])", "hornbeam.ops has no 'cat'. Here it is ops.concatenate."),
-    ("hb.callbacks.WandbCallback()", "call wandb.log(logs) in on_epoch_end(epoch, logs)"),
+    ("hb.callbacks.WandbCallback()", "Here it is callbacks.WandbTracker"),
     ("small().parameters()", "Sequential has no 'parameters': use model.trainable_weights"),
     ("small().to('cuda')", "use hornbeam.config.set_engine('torch:cuda') or 'jax'"),
     ("small().train()", "use model.fit(x, y)"),

@@ -102,9 +102,11 @@ def test_autolog(client: Any) -> None:
     first, second = runs(client)
     assert {first.info.run_id, second.info.run_id} > {tracker.run_id}
     logged = next(run for run in (first, second) if run.info.run_id != tracker.run_id)
-    (found,) = mlflow.search_logged_models(experiment_ids=[logged.info.experiment_id], output_format="list")
-    assert found.source_run_id == logged.info.run_id
-    restored = hb.mlflow.load_model(found.model_uri)
+    (logged_model,) = mlflow.search_logged_models(
+        experiment_ids=[logged.info.experiment_id], output_format="list"
+    )
+    assert logged_model.source_run_id == logged.info.run_id
+    restored = hb.mlflow.load_model(logged_model.model_uri)
     np.testing.assert_array_equal(restored.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
@@ -136,6 +138,17 @@ def test_a_model_with_named_inputs(tmp_path: Path) -> None:
     for result, other in zip(results.values(), expected, strict=True):
         np.testing.assert_array_equal(result, other)
     assert list(results) == model.output_names
+
+
+def test_a_model_for_strings(tmp_path: Path) -> None:
+    vectorize = layers.TextVectorization(max_tokens=10, output_sequence_length=3)
+    vectorize.adapt(["a b c", "b c d"])
+    parts = [hb.Input((1,), dtype="string"), vectorize, layers.Embedding(10, 2), layers.Flatten()]
+    model = hb.Sequential(parts)
+    hb.mlflow.save_model(model, tmp_path / "model")
+    texts = np.array([["a b"], ["c d"]])
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.predict(texts), model.predict(texts, verbose=0))
 
 
 def test_a_model_of_another_flavor(tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ def records(folder: Path) -> list[Any]:
     (path,) = folder.rglob("offline-run-*/run-*.wandb")
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        found = _records_in(path.read_bytes())
-        if any(record.WhichOneof("record_type") == "exit" for record in found):
-            return found
+        entries = _records_in(path.read_bytes())
+        if any(record.WhichOneof("record_type") == "exit" for record in entries):
+            return entries
         time.sleep(0.05)
     raise AssertionError(f"{path} has no end")
 
@@ -62,7 +62,7 @@ def _records_in(data: bytes) -> list[Any]:
     """Parse a log of LevelDB, with 7 bytes before it."""
     from wandb.proto import wandb_internal_pb2
 
-    at, message, found = 7, b"", []
+    at, message, entries = 7, b"", []
     while at + 7 <= len(data):
         left = 32768 - at % 32768
         if left < 7:  # no header fits into the rest of a block
@@ -74,15 +74,15 @@ def _records_in(data: bytes) -> list[Any]:
         message += data[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):  # complete, or its last part
-            found.append(wandb_internal_pb2.Record.FromString(message))
+            entries.append(wandb_internal_pb2.Record.FromString(message))
             message = b""
-    return found
+    return entries
 
 
-def epochs(found: list[Any]) -> list[dict[str, Any]]:
+def epochs(entries: list[Any]) -> list[dict[str, Any]]:
     return [
         {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
-        for record in found
+        for record in entries
         if record.WhichOneof("record_type") == "history"
     ]
 
@@ -98,14 +98,14 @@ def test_a_training_is_a_run(tmp_path: Path) -> None:
     assert run.summary["test_accuracy"] == result.metrics["accuracy"].value
     assert run.summary["test_accuracy_low"] < run.summary["test_accuracy_high"]
     tracker.finish()
-    found = records(tmp_path)
-    lines = epochs(found)
+    entries = records(tmp_path)
+    lines = epochs(entries)
     assert [line["epoch"] for line in lines] == [0, 1]
     assert [line["val_loss"] for line in lines] == history["val_loss"]
     names = {path.name for path in tmp_path.rglob("files/*")}
     assert {"model.json", "model_summary.txt", "evaluation.json"} <= names
-    requests = {r.request.WhichOneof("request_type") for r in found if r.HasField("request")}
-    assert "log_artifact" in requests or any(r.HasField("artifact") for r in found)
+    requests = {r.request.WhichOneof("request_type") for r in entries if r.HasField("request")}
+    assert "log_artifact" in requests or any(r.HasField("artifact") for r in entries)
 
 
 def test_a_run_of_the_user_is_used_and_left_open(tmp_path: Path) -> None:

@@ -15,6 +15,11 @@ import numpy as np
 from hornbeam._internal.extras import install_command
 
 if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+    from mlflow.models.model import Model as Description
+    from mlflow.models.model import ModelInfo
+
+    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 FLAVOR = "hornbeam"
@@ -35,7 +40,7 @@ def library() -> Any:
     return mlflow
 
 
-def signature_of(model: Model) -> Any:
+def signature_of(model: Model) -> ModelSignature | None:
     """Return the `mlflow.models.ModelSignature` of a model, None for one without known inputs.
 
     Sizes that the model leaves open are -1. Several inputs are named.
@@ -65,12 +70,12 @@ def save_model(
     model: Model,
     path: str | os.PathLike[str],
     *,
-    signature: Any = None,
-    input_example: Any = None,
+    signature: ModelSignature | None = None,
+    input_example: Tree = None,
     pip_requirements: list[str] | str | None = None,
     extra_pip_requirements: list[str] | str | None = None,
     metadata: dict[str, Any] | None = None,
-    mlflow_model: Any = None,
+    mlflow_model: Description | None = None,
 ) -> None:
     """Save a model in a folder of MLflow's form, with a `.keras` file in it.
 
@@ -132,7 +137,7 @@ def log_model(
     run_id: str | None = None,
     registered_model_name: str | None = None,
     **options: Any,
-) -> Any:
+) -> ModelInfo:
     """Log a model to a run, and register it if asked.
 
     Args:
@@ -225,10 +230,3 @@ class PyfuncModel:
         if isinstance(results, (list, tuple)):
             return dict(zip(self.model.output_names, results, strict=True))
         return results
-
-
-def load_pyfunc(path: str) -> PyfuncModel:
-    """Load a model for `mlflow.pyfunc`."""
-    from hornbeam.saving import load_model as load_file
-
-    return PyfuncModel(load_file(path))
