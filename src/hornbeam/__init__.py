@@ -56,7 +56,7 @@ _NAMES = {
 
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets",
-    "distillation", "distribution", "dtype_policies", "engines", "errors", "evaluation", "export",
+    "distillation", "distribution", "dtype_policies", "engines", "errors", "evaluation", "export", "hub",
     "initializers", "insight", "interop", "layers", "legacy", "losses", "metrics", "mixed_precision",
     "mlflow", "models", "ops", "optimizers", "preprocessing", "quantization", "quantizers", "random",
     "regularizers", "runtime", "saving", "transfer", "tree", "tuning", "utils", "visualization", "wrappers",
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from hornbeam import errors as errors
     from hornbeam import evaluation as evaluation
     from hornbeam import export as export
+    from hornbeam import hub as hub
     from hornbeam import initializers as initializers
     from hornbeam import insight as insight
     from hornbeam import interop as interop

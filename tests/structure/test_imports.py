@@ -36,8 +36,8 @@ LAYERS = [
     ["diagnostics"],
     ["evaluation", "insight"],
     [
-        "applications", "callbacks", "distillation", "export", "interop", "mlflow", "quantization",
-        "transfer", "tuning", "wrappers",
+        "applications", "callbacks", "distillation", "export", "hub", "interop", "mlflow",
+        "quantization", "transfer", "tuning", "wrappers",
     ],
     ["as_keras", "backend", "cli", "compat", "keras_backend", "serving", "__main__"],
 ]  # fmt: skip

@@ -16,7 +16,7 @@ import hornbeam
 from hornbeam import layers
 
 LAZY_PACKAGES = (
-    "applications", "callbacks", "data", "datasets", "evaluation", "insight", "layers", "quantization",
+    "applications", "callbacks", "data", "datasets", "evaluation", "hub", "insight", "layers", "quantization",
     "tuning", "utils", "visualization",
 )  # fmt: skip
 

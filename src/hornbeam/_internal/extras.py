@@ -6,6 +6,7 @@ from __future__ import annotations
 EXTRAS = {
     "audio": "scipy",
     "frames": "narwhals",
+    "hub": "huggingface_hub",
     "huggingface": "datasets",
     "image": "pillow scipy",
     "jax": "jax",
