@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hornbeam._internal.version import __version__
+from hornbeam._internal.version import version
 
 if TYPE_CHECKING:
     from hornbeam.evaluation import Evaluation
@@ -86,7 +86,7 @@ def _architecture(model: Model) -> list[str]:
     trainable = sum(variable.size for variable in model.trainable_variables)
     rows = [("parameters", f"{model.count_params():,}, of which {trainable:,} are trainable")]
     rows += [(name, _shape(model, f"{name}_shape")) for name in ("input", "output")]
-    rows.append(("written by", f"Hornbeam {__version__}, in the format of Keras 3"))
+    rows.append(("written by", f"Hornbeam {version()}, in the format of Keras 3"))
     table = [f"{kind}.", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
     if len(layers) > _MOST_LAYERS:
         return table

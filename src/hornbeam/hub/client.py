@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hornbeam._internal.extras import install_command
-from hornbeam._internal.version import __version__
+from hornbeam._internal.version import version
 from hornbeam.errors import DownloadError
 
 SCHEME = "hf://"
 # How the hub counts programs.
-LIBRARY = {"library_name": "hornbeam", "library_version": __version__}
+LIBRARY = {"library_name": "hornbeam", "library_version": version()}
 
 _ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([^/\s]+))?(?:/(.+))?", re.ASCII)
 

@@ -66,7 +66,7 @@ def push(
     """Upload a model to the Hugging Face Hub, with a README of facts. Keras can load it, too.
 
     The token is that of huggingface_hub: `hf auth login`, or HF_TOKEN. A repository that does not exist is
-    created; files that are there already are replaced by a new commit.
+    created; existing files are replaced by a new commit.
 
     Args:
         model: The model, with weights.
