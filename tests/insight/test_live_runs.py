@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from hornbeam.callbacks import Callback, ModelCheckpoint, RunRecorder
 from hornbeam.errors import RunError
 from hornbeam.insight import read_run
 from hornbeam.insight.runs import liveness, steering
+from hornbeam.insight.runs import recorder as recorder_module
 from hornbeam.insight.runs.comparing import differences
 from hornbeam.insight.runs.grouping import configuration
 from hornbeam.insight.runs.liveness import is_alive, is_lost, this_process
@@ -43,10 +45,10 @@ class AskToStop(Callback):
         self.ended = True
 
 
-def fit(recorder: RunRecorder, *callbacks: Callback, epochs: int = 9) -> hb.callbacks.History:
+def fit(recorder: RunRecorder, *callbacks: Callback, epochs: int = 9, **options: Any) -> hb.callbacks.History:
     model = compiled_model((3,), [hb.layers.Dense(1)], "sgd", "mse")
     everything = [*callbacks, recorder]
-    return model.fit(X, Y, epochs=epochs, validation_split=0.25, verbose=0, callbacks=everything)
+    return model.fit(X, Y, epochs=epochs, validation_split=0.25, verbose=0, callbacks=everything, **options)
 
 
 def test_a_file_stops_the_training_as_its_end_would(tmp_path: Path) -> None:
@@ -67,6 +69,41 @@ def test_a_file_stops_the_training_as_its_end_would(tmp_path: Path) -> None:
         "model.json",
         "run.json",
     ]
+
+
+def test_a_training_that_was_stopped_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    def train(asks_in: int) -> Path:
+        recorder = RunRecorder(folder=tmp_path / "runs", explain=False)
+        fit(recorder, AskToStop(recorder, asks_in), epochs=5, resume=tmp_path / "checkpoints")
+        assert recorder.path is not None
+        return recorder.path
+
+    path = train(asks_in=1)
+    assert len(read_run(path).epochs) == 3
+    assert train(asks_in=99) == path
+    run = read_run(path)
+    assert [line["epoch"] for line in run.epochs] == [1, 2, 3, 4, 5]
+    assert [each["epoch"] for each in run.info["resumed"]] == [4]
+    assert "stopped" not in run.info
+
+
+def test_the_processes_of_a_job_look_together_once_an_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    votes: list[bool] = []
+
+    def agreed(good: bool) -> bool:
+        votes.append(good)
+        return len(votes) < 3  # another process was asked to stop
+
+    monkeypatch.setattr(recorder_module, "current_engine", lambda: SimpleNamespace(process=(0, 2)))
+    monkeypatch.setattr(recorder_module, "agreed", agreed)
+    recorder = RunRecorder(folder=tmp_path, explain=False)
+    history = fit(recorder, epochs=9)
+    assert votes == [True, True, True]
+    assert history.epoch == [0, 1, 2]
+    assert recorder.path is not None
+    assert read_run(recorder.path).info["stopped"] == "on request"
 
 
 def test_the_end_of_an_uninterrupted_training_says_nothing_of_a_stop(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ class TrainingRun:
         self.resumed = False
         # State of the global generator before the data of this training were split.
         self.start: list[int] = []
+        # True if the training ends for now: what resumes it goes on.
+        self.is_paused = False
         # True while the callbacks of the end of an epoch are called.
         self.epoch_is_over = False
         self._warned_without_data = False
@@ -157,7 +159,7 @@ class TrainingRun:
             "done": 0 if finished else self.loop.done,
             "updates": self.updates_now if finished else self.updates,
             "logs": {} if finished else self.loop.logs,
-            "stopped": bool(self.model.stop_training),
+            "stopped": bool(self.model.stop_training) and not self.is_paused,
             "form": self.data.description,
             "data": self.data.position(),
             "validation": None if self.validation is None else self.validation.position(),

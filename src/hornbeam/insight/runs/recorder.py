@@ -28,7 +28,7 @@ class RunRecorder(RunFollower):
 
     A file `stop` in the folder ends the training after the present step, with validation and the ends of
     callbacks; the page of `hornbeam watch --control` writes it. It is looked for once a second, in jobs of
-    several processes once an epoch.
+    several processes once an epoch. From a checkpoint of it `fit(resume=...)` goes on.
 
     The command line is recorded as it was typed: do not put secrets there.
 
@@ -152,7 +152,7 @@ class RunRecorder(RunFollower):
 
         self._looked, self._looked_this_epoch = time.perf_counter(), True
         if not agreed(self.path is None or not stop_requested(self.path)):
-            self.model.stop_training = self._stopped = True
+            self.model.stop_training = self._stopped = run_of(self.model).is_paused = True
 
     def _write(self, changes: dict[str, Any]) -> None:
         from hornbeam.insight.runs.folder import write_json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,8 +26,12 @@ from hornbeam.serving.refusals import RequestError
 from hornbeam.serving.watch.watched import Change, WatchedRuns
 from hornbeam.web import WATCH
 
-# Seconds between two looks at the folder while a page is open, and between signs of life of the server.
-LOOK_SECONDS, _SIGN_SECONDS = 0.25, 15.0
+# Seconds between two looks at the folder while a page is open, at least and at most.
+_LEAST_PAUSE, _MOST_PAUSE = 0.25, 1.0
+# The pause by the time that a look takes: trainings need the processors.
+_RELATIVE_PAUSE = 9
+# Seconds between signs of life of the server.
+_SIGN_SECONDS = 15.0
 # Changes that a page may lag behind before it is told to load all runs again.
 _MOST_CHANGES = 1000
 _MOST_COMPARED = 12
@@ -157,16 +162,19 @@ class _Views:
 
     async def look_again(self) -> None:
         """Look at the folder as long as a page is open."""
-        waited = 0.0
+        async with self._lock:  # the first page need not wait for all files
+            await asyncio.to_thread(self._runs.refresh)
+        pause, last_sign = _LEAST_PAUSE, time.monotonic()
         while not self._is_ending():
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(pause)
             if not self._pages:
                 continue
+            start = time.monotonic()
             async with self._lock:
                 self._publish(await asyncio.to_thread(self._runs.refresh))
-            waited += LOOK_SECONDS
-            if waited >= _SIGN_SECONDS:
-                waited = 0.0
+            pause = min(max(_LEAST_PAUSE, _RELATIVE_PAUSE * (time.monotonic() - start)), _MOST_PAUSE)
+            if start - last_sign >= _SIGN_SECONDS:
+                last_sign = start
                 self._send(b": \n\n")
         self._send(None)
 

@@ -114,7 +114,7 @@ class WatchedRuns:
         watched = self._watched.get(name)
         try:
             folder_time = entry.stat().st_mtime_ns
-        except FileNotFoundError:
+        except OSError:  # it went away just now
             return None
         if watched and watched.folder_time == folder_time and not _may_go_on(watched):
             return None
