@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -190,6 +192,26 @@ def test_a_training_that_an_error_ended_is_marked(client: Any) -> None:
     fit(build(), tracker)
     assert client.get_run(stopped).info.status == "KILLED"
     assert client.get_run(tracker.run_id).info.status == "FINISHED"
+
+
+def test_a_training_that_ends_with_its_process_is_marked(client: Any, tmp_path: Path) -> None:
+    program = """
+import sys, mlflow, numpy as np, hornbeam as hb
+
+class Leave(hb.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        sys.exit(3)
+
+mlflow.set_tracking_uri(sys.argv[1])
+model = hb.Sequential([hb.layers.Dense(1)])
+model.compile("sgd", "mse")
+tracker = hb.callbacks.MlflowTracker("trainings")
+model.fit(np.ones((4, 2), "float32"), np.ones((4, 1), "float32"), verbose=0, callbacks=[tracker, Leave()])
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program, (tmp_path / "store").as_uri()]
+    assert subprocess.run(command, check=False, timeout=120).returncode == 3
+    (run,) = runs(client)
+    assert run.info.status == "KILLED"
 
 
 def test_a_server_that_is_gone_does_not_stop_the_training() -> None:

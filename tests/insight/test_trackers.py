@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,13 @@ def test_wrong_arguments() -> None:
         Memory(name=3)
     with pytest.raises(RuntimeError, match=r"no model yet: give the Memory to fit\(callbacks=...\) first"):
         Memory().evaluate(X, Y)
+
+
+def test_models_of_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = SimpleNamespace(process=(0, 2))
+    monkeypatch.setattr("hornbeam.insight.trackers.tracker.current_engine", lambda: several)
+    with pytest.raises(ValueError, match="Memory: save_model=True needs a training in one process"):
+        fit(Memory(save_model=True))
 
 
 def test_a_recorded_run_for_tensorboard(tmp_path: Path) -> None:

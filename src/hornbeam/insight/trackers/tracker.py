@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.warn import warn_user
+from hornbeam.engines import current_engine
 from hornbeam.insight.runs.follower import RunFollower, facts_of_fit
 from hornbeam.training.callbacks.base import Logs
 
@@ -34,7 +35,7 @@ class Tracker(RunFollower):
 
     Args:
         name: Name of the run, the model's name by default.
-        save_model: Send the trained model too.
+        save_model: Send the trained model too, which needs a training in one process.
     """
 
     def __init__(self, name: str | None = None, *, save_model: bool = False) -> None:
@@ -123,6 +124,14 @@ class Tracker(RunFollower):
         self._failed, self.run_id = False, ""
         facts = facts_of_fit(self.model, self.params, self.name or self.model.name)
         self._send_all(self._calls_of_info(facts, self._resumes_in))
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
+        if self.save_model and current_engine().process[1] > 1:
+            raise ValueError(
+                f"{type(self).__name__}: save_model=True needs a training in one process. Omit it, and let "
+                "callbacks.ModelCheckpoint save the model"
+            )
 
     def _write_epoch(self, line: dict[str, Any]) -> None:
         self._send_all(self._calls_of_epoch(line))

@@ -56,6 +56,7 @@ class WandbTracker(Tracker):
         # The run of wandb, and whether it is ours to finish.
         self.run: Any = None
         self._owns = False
+        self._with_axis: set[str] = set()
 
     def start(self, name: str, run_id: str | None) -> None:
         self.finish()
@@ -66,9 +67,8 @@ class WandbTracker(Tracker):
             options = {"project": self.project, "name": name, "reinit": "create_new", **again, **self.options}
             self.run = self._library.init(**options)
         self.run_id = self.run.id
-        # Epochs that a resumed training repeats may come again, which the axis "step" does not allow.
+        self._with_axis = {"epoch"}
         self.run.define_metric("epoch")
-        self.run.define_metric("*", step_metric="epoch")
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         self.run.config.update(dict(settings), allow_val_change=True)
@@ -77,6 +77,10 @@ class WandbTracker(Tracker):
         self.run.config.update({"environment": dict(facts)}, allow_val_change=True)
 
     def log_metrics(self, metrics: Mapping[str, float], epoch: int) -> None:
+        # Epochs that a resumed training repeats may come again, which the axis "step" does not allow.
+        for name in metrics.keys() - self._with_axis:
+            self.run.define_metric(name, step_metric="epoch")
+        self._with_axis |= metrics.keys()
         self.run.log({**metrics, "epoch": epoch})
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
