@@ -10,7 +10,7 @@ from typing import Any
 from hornbeam.distribution.processes import agreed
 from hornbeam.engines import current_engine
 from hornbeam.insight.runs.follower import RunFollower, facts_of_fit, now
-from hornbeam.training.callbacks.base import Logs
+from hornbeam.training.callbacks.base import Logs, run_of
 
 
 class RunRecorder(RunFollower):
