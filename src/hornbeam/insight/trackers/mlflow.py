@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from hornbeam.models import Model
 
 # MLflow's client waits for minutes by default; a training must not.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+_PATIENCE = {**_RETRIES, "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 _MOST_CHARACTERS, _MOST_AT_ONCE = 6000, 100
 
 
@@ -132,7 +133,7 @@ class MlflowTracker(Tracker):
     def log_model(self, model: Model) -> None:
         from hornbeam.insight.trackers.mlflow_model import log_model
 
-        with _patience():
+        with _patience(_RETRIES):  # a large file may take long
             log_model(model, run_id=self.run_id, registered_model_name=self.registered_model_name)
 
     def end(self) -> None:
@@ -190,9 +191,9 @@ def _plain_key(name: str) -> str:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def _patience(limits: Mapping[str, str] = _PATIENCE) -> Iterator[None]:
     """Shorten the waits of MLflow's client, where the user has not set them."""
-    ours = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
+    ours = {name: value for name, value in limits.items() if name not in os.environ}
     os.environ.update(ours)
     try:
         yield

@@ -25,7 +25,7 @@ class Tracker(RunFollower):
 
     Sent are the settings of `fit` and `compile`, the size of the model, shapes and fingerprints of the data,
     versions, machine, engine, commit and command; the metrics of each epoch; and what `add` and `evaluate`
-    get. These are the facts that `RunRecorder` writes to files.
+    get, which may contain samples of images. These are the facts that `RunRecorder` writes to files.
 
     A tracker that fails does not stop the training. There is one warning; records are kept, and sent when the
     training ends.
