@@ -89,6 +89,9 @@ class RunRecorder(RunFollower):
             self._look()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
+        from hornbeam.insight.runs.layout import PROGRESS
+        from hornbeam.insight.runs.steering import clear_stop
+
         if self.save_weights:  # all processes of a job take part
             self.model.save_weights((self.path or Path()) / "final.weights.h5")
         if self.path is None:
@@ -96,9 +99,6 @@ class RunRecorder(RunFollower):
         seconds = self._earlier_seconds + time.perf_counter() - self._started
         if self.explain and self.model.built:
             self._explain()
-        from hornbeam.insight.runs.layout import PROGRESS
-        from hornbeam.insight.runs.steering import clear_stop
-
         stopped = {"stopped": "on request"} if self._stopped else {}
         self._write({"status": "finished", "seconds": round(seconds, 3), "ended": now(), **stopped})
         clear_stop(self.path)
