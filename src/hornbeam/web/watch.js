@@ -234,6 +234,7 @@
   // Times left and times of silence go on without events.
   setInterval(() => {
     for (const run of runs.values()) if (run.state === "running" || run.state === "lost") list.update(run, now());
+    showDetails();
   }, 1000);
   listen();
 })();

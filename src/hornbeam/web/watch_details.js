@@ -11,7 +11,7 @@
 Hornbeam.runDetails = (name, ask) => {
   const { element } = Hornbeam;
   const id = Hornbeam.freshId("notes");
-  const title = element("h2"), state = element("span", { class: "state" }), facts = element("dl", { class: "facts" });
+  const title = element("h2"), state = element("span", { class: "state" }), progress = element("p", { class: "quiet" }), facts = element("dl", { class: "facts" });
   const metrics = element("table", { class: "metrics" });
   const failure = element("p", { class: "failure", role: "alert" });
   const area = element("textarea", { id, maxlength: 20000 }), saved = element("span", { class: "quiet", "aria-live": "polite" });
@@ -19,9 +19,16 @@ Hornbeam.runDetails = (name, ask) => {
   const written = element("p"), edited = element("div", {}, element("label", { for: id }, "Note"), area,
     element("div", { class: "buttons" }, save, saved));
   const root = element("section", { class: "card", "aria-label": name },
-    element("div", { class: "head" }, title, state), metrics, facts, element("div", { class: "notes" }, written, edited), element("div", { class: "buttons" }, stop), failure);
+    element("div", { class: "head" }, title, state), progress, metrics, facts, element("div", { class: "notes" }, written, edited), element("div", { class: "buttons" }, stop), failure);
   const path = `/api/runs/${encodeURIComponent(name)}`;
   let known = "";
+  const shown = new Map();
+  /** Replace what a node contains, unless it is the same: texts that someone selects stay selected. */
+  const fill = (node, content, build) => {
+    const text = JSON.stringify(content);
+    if (shown.get(node) !== text) node.replaceChildren(...build(content));
+    shown.set(node, text);
+  };
 
   const attempt = async (work) => {
     failure.textContent = "";
@@ -49,12 +56,12 @@ Hornbeam.runDetails = (name, ask) => {
 
   const update = (run, now, control, color) => {
     root.className = `card series-${color}`;
-    title.replaceChildren(element("i", { class: "key", "aria-hidden": "true" }), run.name);
+    fill(title, run.name, (text) => [element("i", { class: "key", "aria-hidden": "true" }), text]);
+    progress.textContent = Hornbeam.progressText(run, now);
     state.textContent = run.stopping ? "stopping" : run.state;
     state.className = `state ${run.state}`;
     const rows = {
       folder: run.run,
-      progress: Hornbeam.progressText(run, now),
       started: run.started === null ? "" : new Date(1000 * run.started).toLocaleString(),
       "best epoch": run.best_metric === null ? "" : `${run.best_epoch} by ${run.best_metric}`,
       test: run.test_value === null ? "" : `${run.test_metric} ${Hornbeam.metricText(run.test_metric, run.test_value)}` +
@@ -65,14 +72,13 @@ Hornbeam.runDetails = (name, ask) => {
       engine: run.engine,
       command: run.command,
     };
-    facts.replaceChildren(...Object.entries(rows).filter(([, text]) => text !== "").flatMap(([label, text]) => [
+    fill(facts, Object.entries(rows).filter(([, text]) => text !== ""), (pairs) => pairs.flatMap(([label, text]) => [
       element("dt", {}, label), element("dd", {}, label === "command" || label === "folder" ? element("code", {}, text) : String(text))]));
-    const names = Object.keys(run.metrics);
-    metrics.hidden = !names.length;
-    metrics.replaceChildren(
+    metrics.hidden = !Object.keys(run.metrics).length;
+    fill(metrics, run.metrics, (values) => [
       element("thead", {}, element("tr", {}, ...["metric", "last", "best"].map((text) => element("th", { scope: "col" }, text)))),
-      element("tbody", {}, ...names.map((metric) => element("tr", {}, element("th", { scope: "row" }, metric),
-        ...["last", "best"].map((key) => element("td", {}, Hornbeam.metricText(metric, run.metrics[metric][key])))))));
+      element("tbody", {}, ...Object.entries(values).map(([metric, { last, best }]) => element("tr", {}, element("th", { scope: "row" }, metric),
+        ...[last, best].map((value) => element("td", {}, Hornbeam.metricText(metric, value))))))]);
     if (area.value === known && run.notes !== known) area.value = known = run.notes;
     else if (area.value === run.notes && known !== run.notes) known = run.notes;
     save.disabled = area.value === known;
