@@ -290,6 +290,26 @@ def test_processes_share_the_trials(tmp_path: Path) -> None:
     assert [trial.number for trial in result.trials] == list(range(1, 21))
 
 
+def test_a_trial_that_another_machine_has_given_up_does_not_count(capsys: pytest.CaptureFixture[str]) -> None:
+    from optuna.trial import TrialState
+
+    from hornbeam.tuning.search import Search
+
+    search = Search("quality", 1, "random", "none", 0, None, 0)
+    for end in (lambda running: search.end(running, 1.0, 0.1), search.interrupt):
+        running = search.begin(1)
+        assert running is not None
+        search._study.tell(running.trial.number, state=TrialState.FAIL)
+        end(running)
+    assert capsys.readouterr().out.splitlines() == [
+        "trial 1 was without a sign of life for too long, and is repeated elsewhere"
+    ]
+    assert search.results() == []
+    again = search.begin(1)
+    assert again is not None
+    assert again.index == 0
+
+
 # -- the confirmation ----------------------------------------------------------------------------------------
 
 

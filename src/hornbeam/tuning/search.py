@@ -17,6 +17,7 @@ from typing import Any
 
 from hornbeam._internal.extras import install_command
 from hornbeam._internal.validation import check_choice
+from hornbeam.distribution.processes import say
 from hornbeam.tuning.hyperparameters import HyperParameters, Parameter, Value
 from hornbeam.tuning.result import Trial
 from hornbeam.tuning.running import Running
@@ -24,6 +25,8 @@ from hornbeam.tuning.running import Running
 try:
     import optuna
     from optuna.trial import TrialState
+
+    from hornbeam.tuning.database import Heartbeat, database
 except ModuleNotFoundError as error:
     if error.name != "optuna":
         raise
@@ -100,9 +103,11 @@ class Search:
         # The trials of a grid.
         self.grid: list[dict[str, Value]] | None = None
         self._lock = threading.Lock()
+        self._heartbeats: dict[int, Heartbeat] = {}
         with _quiet():
+            self._storage = _storage(storage)
             self._study = optuna.create_study(
-                storage=_storage(storage),
+                storage=self._storage,
                 pruner=PRUNERS[pruner](epochs),
                 study_name="hornbeam",
                 direction="maximize" if sign > 0 else "minimize",
@@ -141,9 +146,11 @@ class Search:
             with _quiet():
                 trial = self._study.ask()
             trial.set_user_attr(_PROCESS, _this_process())
+            if self._beats:
+                self._heartbeats[trial.number] = Heartbeat(self._storage, trial)
             index = self._index_of(trial)
             if index >= limit:  # another process was faster
-                self._study.tell(trial, state=TrialState.FAIL)
+                self._tell(trial, None, TrialState.FAIL)
                 return None
             trial.set_user_attr(_INDEX, index)
             sampler = self._sampler(index)
@@ -166,19 +173,41 @@ class Search:
             seconds: Its duration.
             error: Why it failed.
         """
-        running.trial.set_user_attr(_VALUES, running.hp.values)
-        running.trial.set_user_attr(_SECONDS, round(seconds, 4))
+        attributes: dict[str, Any] = {_VALUES: running.hp.values, _SECONDS: round(seconds, 4)}
         if error:
-            running.trial.set_user_attr(_ERROR, error)
-            self._study.tell(running.trial, state=TrialState.FAIL)
+            self._tell(running.trial, None, TrialState.FAIL, {**attributes, _ERROR: error})
         elif value is None:
-            self._study.tell(running.trial, state=TrialState.PRUNED)
+            self._tell(running.trial, None, TrialState.PRUNED, attributes)
         else:
-            self._study.tell(running.trial, value)
+            self._tell(running.trial, value, None, attributes)
 
     def interrupt(self, running: Running) -> None:
         """Note that a trial was interrupted, so that it is repeated."""
-        self._study.tell(running.trial, state=TrialState.FAIL)
+        self._tell(running.trial, None, TrialState.FAIL)
+
+    @property
+    def _beats(self) -> bool:
+        """True if trials report that they are alive."""
+        return isinstance(self._storage, optuna.storages.RDBStorage)
+
+    def _tell(
+        self,
+        trial: optuna.Trial,
+        value: float | None,
+        state: TrialState | None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """End a trial, unless another machine took it for gone, and repeats it."""
+        heartbeat = self._heartbeats.pop(trial.number, None)
+        if heartbeat is not None:
+            heartbeat.stop()
+        try:
+            for name, attribute in (attributes or {}).items():
+                trial.set_user_attr(name, attribute)
+            self._study.tell(trial, value, state=state, skip_if_finished=True)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            number = trial.user_attrs.get(_INDEX, trial.number) + 1
+            say(f"trial {number} was without a sign of life for too long, and is repeated elsewhere")
 
     def results(self) -> list[Trial]:
         """Return the finished trials, in the order of their numbers."""
@@ -222,7 +251,10 @@ class Search:
             time.sleep(0.01)
 
     def _drop_interrupted(self) -> None:
-        """Mark trials of this machine whose process is gone, or ended before it could say which it is."""
+        """Mark trials without a sign of life, without a process on this machine, or that never had one."""
+        if self._beats:
+            with _quiet():
+                optuna.storages.fail_stale_trials(self._study)
         latest = datetime.now() - timedelta(seconds=_MAX_WAIT)
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             process = trial.user_attrs.get(_PROCESS)
@@ -261,8 +293,10 @@ def _result(trial: optuna.trial.FrozenTrial) -> Trial:
 
 def _storage(storage: str | os.PathLike[str] | None) -> Any:
     """Return Optuna's storage: memory, a database, or a journal in a file."""
-    if storage is None or (isinstance(storage, str) and "://" in storage):
+    if storage is None or (isinstance(storage, str) and storage.startswith("sqlite:")):
         return storage
+    if isinstance(storage, str) and "://" in storage:
+        return database(storage)
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
@@ -310,6 +344,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.filterwarnings("ignore", "Heartbeat of storage", UserWarning)  # `begin` has one
             yield
     finally:
         optuna.logging.set_verbosity(before)
