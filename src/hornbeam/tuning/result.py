@@ -156,10 +156,13 @@ class TuningResult(EvaluationReport):
     def _page(self) -> str:
         from hornbeam._internal.html.markup import tag
         from hornbeam.insight.reporting.document import html_document
+        from hornbeam.tuning.parallel_coordinates import parallel_coordinates
 
         title = f"A search for the best {self.objective}"
         head = tag("header", tag("h1", title), tag("p", "Written by Hornbeam.", class_="quiet"))
-        return html_document(title, head, tag("main", tag("section", self.html())))
+        lines = parallel_coordinates(self.trials, self.objective, self.sign)
+        parts = [tag("section", part) for part in (self.html(), lines) if part is not None]
+        return html_document(title, head, tag("main", parts))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as numbers, texts, lists and dicts, without the model."""
