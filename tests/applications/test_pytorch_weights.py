@@ -1,8 +1,9 @@
-"""Weights of PyTorch: the names of torchvision's models, the same outputs, and mistakes."""
+"""Weights of PyTorch: the names of torchvision's and timm's models, the same outputs, and mistakes."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from hornbeam.applications import building
 from hornbeam.applications.pytorch import PyTorchVersion
 from hornbeam.errors import ModelFileError
 from hornbeam.layers.context import shapes_only
-from tests.helpers import pytorch_bytes, torchvision_models
-from tests.helpers.torchvision_models import MODELS, arrays_of, checksum
+from tests.helpers import pytorch_bytes, pytorch_models
+from tests.helpers.pytorch_models import MODELS, arrays_of, checksum
 
-# Count and checksum of the names and shapes of torchvision's models.
-EXPECTED = json.loads((Path(__file__).parent / "torchvision.json").read_text())
+# Count and checksum of the names and shapes in torchvision's and timm's models.
+EXPECTED = json.loads((Path(__file__).parent / "pytorch.json").read_text())
 # The others take seconds, and those of their kind are among these.
 QUICK = ("MobileNetV2", "MobileNetV3Small", "ResNet50", "VGG16")
 RNG = np.random.default_rng(0)
@@ -36,7 +37,7 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> Path:
 
 
 def recorded(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str = "torchvision", **options: Any
 ) -> tuple[hb.Model, PyTorchVersion]:
     """The model that weights of PyTorch would be loaded into, and its version."""
     path = tmp_path / "empty.pth"
@@ -44,9 +45,15 @@ def recorded(
     versions: list[PyTorchVersion] = []
     with monkeypatch.context() as patch:
         patch.setattr(building, "pytorch_arrays", lambda path: {})
+        patch.setattr(building, "best_version", lambda arrays, versions: named(library, versions))
         patch.setattr(building, "load_pytorch", lambda model, arrays, version, path: versions.append(version))
         model = getattr(applications, name)(weights=path, **options)
     return model, versions[0]
+
+
+def named(library: str, versions: Sequence[PyTorchVersion]) -> PyTorchVersion:
+    """The version of a library; where only torchvision is known, timm has its names."""
+    return next((x for x in versions if x.source.startswith(library)), versions[0])
 
 
 @pytest.fixture
@@ -63,35 +70,37 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, hb.Mod
 # -- names and values ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", cases())
-def test_names_and_shapes_of_torchvision(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", cases())
+def test_names_and_shapes(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, library, *_ = MODELS[key]
     with shapes_only():
-        model, version = recorded(name, tmp_path, monkeypatch)
-        arrays = torchvision_models.shapes_of(model, version)
-    assert [len(arrays), checksum(arrays.items())] == EXPECTED[name]
+        model, version = recorded(name, tmp_path, monkeypatch, library)
+        arrays = pytorch_models.shapes_of(model, version)
+    assert [len(arrays), checksum(arrays.items())] == EXPECTED[key]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_recorded_names_are_torchvision_s(name: str) -> None:
+@pytest.mark.parametrize("key", MODELS)
+def test_the_recorded_names_are_those_of_the_library(key: str) -> None:
     torch = pytest.importorskip("torch")
-    models = pytest.importorskip("torchvision").models
-    options = {"init_weights": False} if name == "InceptionV3" else {}
+    _, library, function, _ = MODELS[key]
+    pytest.importorskip(library)
     with torch.device("meta"):
-        arrays = getattr(models, MODELS[name][0])(**options).state_dict()
-    used = {x: tuple(value.shape) for x, value in arrays.items() if not torchvision_models.is_unused(x)}
-    assert [len(used), checksum(used.items())] == EXPECTED[name]
+        arrays = pytorch_models.create(library, function).state_dict()
+    used = {x: tuple(value.shape) for x, value in arrays.items() if not pytorch_models.is_unused(x)}
+    assert [len(used), checksum(used.items())] == EXPECTED[key]
 
 
-@pytest.mark.parametrize("name", cases())
-def test_the_same_outputs_as_torchvision(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", cases())
+def test_the_same_outputs(key: str, tmp_path: Path) -> None:
     """With random weights and statistics, at the size of its images."""
     torch = pytest.importorskip("torch")
-    function, side = MODELS[name]
-    model = torchvision_models.randomized(function)
+    name, library, function, side = MODELS[key]
+    pytest.importorskip(library)
+    model = pytorch_models.randomized(library, function)
     path = tmp_path / "weights.pth"
     torch.save(model.state_dict(), path)
     images = RNG.uniform(0, 255, (2, side, side, 3)).astype("float32")
-    mean, deviation = torchvision_models.normalization(name)
+    mean, deviation = pytorch_models.normalization(library, function)
     inputs = ((images / 255 - mean) / deviation).transpose(0, 3, 1, 2).astype("float32")
     with torch.no_grad():
         expected = model(torch.from_numpy(np.ascontiguousarray(inputs))).numpy()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from hornbeam import activations, layers
 from hornbeam.applications.pytorch import (
     PyTorchVersion,
+    best_version,
     building,
     load_pytorch,
     pytorch_arrays,
@@ -212,25 +213,26 @@ def build(
     named_pooling: bool = True,
     tail: Body | None = None,
     free_size: bool = False,
-    pytorch: PyTorchVersion | None = None,
+    pytorch: Sequence[PyTorchVersion] = (),
     normalize: bool = True,
 ) -> Model:
     """Build a model: input, `body`, and `head` or pooling (followed by `tail`), and load its weights.
 
-    free_size: a classifier accepts images of any size, too. pytorch: PyTorch's version, for its weights.
+    free_size: a classifier accepts images of any size, too. pytorch: PyTorch's versions, for their weights.
     normalize: that version normalizes images itself.
     """
     check(request)
     arrays = None if request.pretrained else pytorch_arrays(request.weights)
-    if arrays is not None and pytorch is None:
+    if arrays is not None and not pytorch:
         raise ValueError(
             f"no names of PyTorch's layers are known for {request.name!r} with these arguments, which "
             f"weights={os.fspath(request.weights or '')!r} needs: pass weights of Keras, or None"
         )
-    with building(None if arrays is None else pytorch):
+    version = None if arrays is None else best_version(arrays, pytorch)
+    with building(version):
         model = _connected(request, body, size, min_size, head, named_pooling, tail, free_size, normalize)
-    if arrays is not None and pytorch is not None:
-        load_pytorch(model, arrays, pytorch, request.weights)
+    if arrays is not None and version is not None:
+        load_pytorch(model, arrays, version, request.weights)
     elif request.weights is not None:
         model.load_weights(weights_file(request, files))
     return model

@@ -133,7 +133,30 @@ def _head(x: KerasTensor, request: Request) -> KerasTensor:
     return layers.Dense(request.classes, activation=activation, name=f"{name}_head_dense")(x)
 
 
-def _pytorch(version: str, depths: Sequence[int], name: str) -> PyTorchVersion:
+def _pytorch(version: str, depths: Sequence[int], name: str) -> list[PyTorchVersion]:
+    versions = [_timm(version, depths, name)]
+    return versions if version == "XLarge" else [_torchvision(version, depths, name), *versions]
+
+
+def _timm(version: str, depths: Sequence[int], name: str) -> PyTorchVersion:
+    names = {f"{name}_stem_conv": "stem.0", f"{name}_stem_layernorm": "stem.1"}
+    names |= {f"{name}_head_layernorm": "head.norm", f"{name}_head_dense": "head.fc"}
+    for stage, depth in enumerate(depths):
+        if stage:
+            names[f"{name}_downsampling_layernorm_{stage - 1}"] = f"stages.{stage}.downsample.0"
+            names[f"{name}_downsampling_conv_{stage - 1}"] = f"stages.{stage}.downsample.1"
+        for number in range(depth):
+            here, there = f"{name}_stage_{stage}_block_{number}_", f"stages.{stage}.blocks.{number}."
+            names |= {f"{here}depthwise_conv": f"{there}conv_dw", f"{here}layernorm": f"{there}norm"}
+            names |= {
+                f"{here}pointwise_conv_1": f"{there}mlp.fc1",
+                f"{here}pointwise_conv_2": f"{there}mlp.fc2",
+            }
+            names[f"{here}layer_scale"] = f"{there}gamma"
+    return PyTorchVersion(names, f"timm's convnext_{version.lower()}")
+
+
+def _torchvision(version: str, depths: Sequence[int], name: str) -> PyTorchVersion:
     names = {f"{name}_stem_conv": "features.0.0", f"{name}_stem_layernorm": "features.0.1"}
     names |= {f"{name}_head_layernorm": "classifier.0", f"{name}_head_dense": "classifier.2"}
     for stage, depth in enumerate(depths):
@@ -199,7 +222,7 @@ def _version(version: str) -> ConvNeXt:
             head=_head,
             named_pooling=False,
             tail=lambda x: _norm()(x),
-            pytorch=None if version == "XLarge" else _pytorch(version, depths, name),
+            pytorch=_pytorch(version, depths, name),
             normalize=include_preprocessing,
         )
 

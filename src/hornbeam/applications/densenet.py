@@ -87,7 +87,7 @@ def _densenet(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -
         name=class_name.lower(),
         size=224,
         files=kernel_files("densenet", class_name.lower(), *hashes),
-        pytorch=_pytorch(class_name, depths),
+        pytorch=(_pytorch(class_name, depths),),
     )
 
 

@@ -196,7 +196,7 @@ def _version(version: str) -> Architecture:
             size,
             files=Files(address, (f"{stem}.h5", top), (f"{stem}_notop.h5", no_top)),
             head=functools.partial(dense_head, dropout=dropout, kernel_initializer=DENSE),
-            pytorch=_pytorch(version, depth_factor),
+            pytorch=(_pytorch(version, depth_factor),),
         )
 
     summary = f"EfficientNet{version}, an image classifier for images of 0 to 255 (https://arxiv.org/abs/1905.11946)."

@@ -201,7 +201,7 @@ def _version(
             size,
             files=published("efficientnet_v2", label, *hashes),
             head=head,
-            pytorch=None if version.startswith("B") else _pytorch(version, stages),
+            pytorch=() if version.startswith("B") else (_pytorch(version, stages),),
             normalize=include_preprocessing,
         )
 

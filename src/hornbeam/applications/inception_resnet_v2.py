@@ -20,6 +20,7 @@ from hornbeam.applications.building import (
     relu,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import HALF, PyTorchVersion, farthest_first, pytorch_version
 from hornbeam.core.registry import exported
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def _conv(
 ) -> KerasTensor:
     width, kernel = step
     x = layers.Conv2D(width, kernel, strides=stride, padding=padding, use_bias=False, name=name)(x)
-    x = batch_norm(x, None if name is None else f"{name}_bn", scale=False)
+    scale = pytorch_version() is not None
+    x = batch_norm(x, None if name is None else f"{name}_bn", scale=scale)
     return relu(x, None if name is None else f"{name}_ac")
 
 
@@ -120,6 +122,30 @@ def _body(x: KerasTensor) -> KerasTensor:
     return _conv(x, (1536, 1), name="conv_7b")
 
 
+def _pytorch() -> PyTorchVersion:
+    def path(number: int, length: int) -> list[str]:
+        return [f"branch{number}.{step}" for step in range(length)]
+
+    block = [["branch0"], path(1, 3)]
+    modules = [f"conv2d_{name}" for name in ("1a", "2a", "2b", "3b", "4a")]
+    modules += farthest_first("mixed_5b.", [["branch0"], path(1, 2), path(2, 3), ["branch3.1"]])
+    names = {"conv_7b": "conv2d_7b.conv", "conv_7b_bn": "conv2d_7b.bn", "predictions": "classif"}
+    for number in range(10):
+        modules += farthest_first(f"repeat.{number}.", [["branch0"], path(1, 2), path(2, 3)])
+        names[f"block35_{number + 1}_conv"] = f"repeat.{number}.conv2d"
+    modules += farthest_first("mixed_6a.", block)
+    for number in range(20):
+        modules += farthest_first(f"repeat_1.{number}.", block)
+        names[f"block17_{number + 1}_conv"] = f"repeat_1.{number}.conv2d"
+    modules += farthest_first("mixed_7a.", [path(0, 2), path(1, 2), path(2, 3)])
+    for number in range(10):
+        there = f"repeat_2.{number}" if number < 9 else "block8"
+        modules += farthest_first(f"{there}.", block)
+        names[f"block8_{number + 1}_conv"] = f"{there}.conv2d"
+    unnamed = [(f"{module}.conv", f"{module}.bn") for module in modules]
+    return PyTorchVersion(names, "timm's inception_resnet_v2", 1e-3, HALF, HALF, unnamed=unnamed)
+
+
 InceptionResNetV2 = architecture(
     "InceptionResNetV2",
     "InceptionResNetV2, an image classifier of parallel convolutions with shortcuts "
@@ -129,6 +155,7 @@ InceptionResNetV2 = architecture(
     size=299,
     min_size=75,
     named_pooling=False,
+    pytorch=(_pytorch(),),
     files=kernel_files(
         "inception_resnet_v2",
         "inception_resnet_v2",

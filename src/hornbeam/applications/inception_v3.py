@@ -10,7 +10,7 @@ from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import architecture, batch_norm, channel_axis, kernel_files, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
-from hornbeam.applications.pytorch import HALF, PyTorchVersion, pytorch_version
+from hornbeam.applications.pytorch import HALF, PyTorchVersion, farthest_first, pytorch_version
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Images
@@ -102,37 +102,25 @@ def _body(x: KerasTensor) -> KerasTensor:
 
 
 def _pytorch() -> PyTorchVersion:
-    """Name the convolutions in the order of `model.layers`: in a block, those farthest from its end first."""
-    a = ["3x3dbl_1", "5x5_1", "3x3dbl_2", "1x1", "5x5_2", "3x3dbl_3", "_pool"]
-    b = [
-        "7x7dbl_1",
-        "7x7dbl_2",
-        "7x7_1",
-        "7x7dbl_3",
-        "7x7_2",
-        "7x7dbl_4",
-        "1x1",
-        "7x7_3",
-        "7x7dbl_5",
-        "_pool",
-    ]
-    c = ["3x3dbl_1", "3x3_1", "3x3dbl_2", "3x3_2a", "3x3_2b", "3x3dbl_3a", "3x3dbl_3b", "1x1", "_pool"]
-    blocks = {
-        **dict.fromkeys(("5b", "5c", "5d"), a),
-        "6a": ["3x3dbl_1", "3x3dbl_2", "3x3", "3x3dbl_3"],
-        **dict.fromkeys(("6b", "6c", "6d", "6e"), b),
-        "7a": ["7x7x3_1", "7x7x3_2", "3x3_1", "7x7x3_3", "3x3_2", "7x7x3_4"],
-        **dict.fromkeys(("7b", "7c"), c),
-    }
-    stem = ["1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3"]
-    modules = [f"Conv2d_{name}" for name in stem]
-    modules += [f"Mixed_{block}.branch{name}" for block, names in blocks.items() for name in names]
-    names = {"predictions": "fc"}
-    for number, module in enumerate(modules):
-        end = f"_{number}" if number else ""
-        names |= {f"conv2d{end}": f"{module}.conv", f"batch_normalization{end}": f"{module}.bn"}
-    source = "torchvision's inception_v3"
-    return PyTorchVersion(names, source, 1e-3, HALF, HALF, unused=("AuxLogits.",))
+    def steps(kind: str, count: int) -> list[str]:
+        return [f"branch{kind}_{number}" for number in range(1, count + 1)]
+
+    double, pool = steps("3x3dbl", 3), ["branch_pool"]
+    a = [["branch1x1"], steps("5x5", 2), double, pool]
+    b = [["branch1x1"], steps("7x7", 3), steps("7x7dbl", 5), pool]
+    blocks = dict.fromkeys(("5b", "5c", "5d"), a) | {"6a": [["branch3x3"], double]}
+    blocks |= dict.fromkeys(("6b", "6c", "6d", "6e"), b)
+    blocks["7a"] = [steps("3x3", 2), steps("7x7x3", 4)]
+    modules = [f"Conv2d_{name}" for name in ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3")]
+    for block, paths in blocks.items():
+        modules += farthest_first(f"Mixed_{block}.", paths)
+    # Their paths fork, and are joined before the end.
+    forks = ("3x3dbl_1", "3x3_1", "3x3dbl_2", "3x3_2a", "3x3_2b", "3x3dbl_3a", "3x3dbl_3b", "1x1", "_pool")
+    modules += [f"Mixed_{block}.branch{name}" for block in ("7b", "7c") for name in forks]
+    unnamed = [(f"{module}.conv", f"{module}.bn") for module in modules]
+    return PyTorchVersion(
+        {"predictions": "fc"}, "torchvision's inception_v3", 1e-3, HALF, HALF, ("AuxLogits.",), unnamed
+    )
 
 
 InceptionV3 = architecture(
@@ -143,7 +131,7 @@ InceptionV3 = architecture(
     size=299,
     min_size=75,
     named_pooling=False,
-    pytorch=_pytorch(),
+    pytorch=(_pytorch(),),
     files=kernel_files(
         "inception_v3", "inception_v3", "9a0d58056eeedaa3f26cb7ebd46da564", "bcbd6486424b2319ff4ef7d526e38f63"
     ),

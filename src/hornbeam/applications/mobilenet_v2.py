@@ -145,7 +145,7 @@ def MobileNetV2(
         files=files if alpha in _ALPHAS else None,
         head=lambda x, request: dense_head(x, request, pool=None),
         named_pooling=False,
-        pytorch=_pytorch() if alpha == 1.0 else None,
+        pytorch=(_pytorch(),) if alpha == 1.0 else (),
     )
 
 

@@ -224,7 +224,7 @@ def _version(kind: str, table: Sequence[Any], width: int) -> MobileNetV3:
             files=files,
             head=functools.partial(_head, width=last, dropout=dropout_rate, swish=not minimalistic),
             free_size=True,
-            pytorch=_pytorch(kind, table) if alpha == 1.0 and not minimalistic else None,
+            pytorch=(_pytorch(kind, table),) if alpha == 1.0 and not minimalistic else (),
             normalize=include_preprocessing,
         )
 

@@ -27,10 +27,11 @@ HALF = (0.5, 0.5, 0.5)
 
 Arrays = dict[str, np.ndarray]
 
-# Names of variables here and in PyTorch. `gamma` of a LayerScale is a parameter of its block.
+# Names of variables here and in PyTorch. Those of a LayerScale are parameters of their blocks.
 _LEAVES = {
     "kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias", "moving_mean": "running_mean",
-    "moving_variance": "running_var",
+    "moving_variance": "running_var", "depthwise_kernel": "conv1.weight",
+    "pointwise_kernel": "pointwise.weight",
 }  # fmt: skip
 # Names of DenseNet's normalizations and convolutions in files before PyTorch 0.4.
 _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
@@ -47,6 +48,8 @@ class PyTorchVersion:
         mean: Means of channels, for images of 0 to 1.
         deviation: Standard deviations of channels.
         unused: Start of names that inference does not use.
+        unnamed: Modules of the convolutions without names, in the order of `model.layers`, and those of their
+            normalizations.
         changes: By layer, how an array of the file becomes its kernel, if not by transposition.
     """
 
@@ -56,6 +59,7 @@ class PyTorchVersion:
     mean: Sequence[float] = MEAN
     deviation: Sequence[float] = DEVIATION
     unused: tuple[str, ...] = ()
+    unnamed: Sequence[tuple[str, str]] = ()
     changes: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None
 
 
@@ -93,6 +97,26 @@ def pytorch_arrays(path: Any) -> Arrays | None:
     return {_OLD_NAME.sub(r"\1\2.", key): array for key, array in arrays.items()}
 
 
+def best_version(arrays: Arrays, versions: Sequence[PyTorchVersion]) -> PyTorchVersion:
+    """Return the version of which a file has the most modules; the first one if it has none."""
+    modules = {name.rpartition(".")[0] for name in arrays}
+    return max(versions, key=lambda version: len(modules.intersection(version.names.values())))
+
+
+def farthest_first(prefix: str, paths: Sequence[Sequence[str]]) -> list[str]:
+    """Return the modules of a block of parallel paths in the order of `model.layers`.
+
+    Those farthest from the end of the block are first, and paths in order.
+    """
+    longest = max(len(path) for path in paths)
+    return [
+        prefix + path[-distance]
+        for distance in range(longest, 0, -1)
+        for path in paths
+        if len(path) >= distance
+    ]
+
+
 def load_pytorch(model: Model, arrays: Arrays, version: PyTorchVersion, path: Any) -> None:
     """Load arrays with PyTorch's names into a model that was built as its version.
 
@@ -100,7 +124,7 @@ def load_pytorch(model: Model, arrays: Arrays, version: PyTorchVersion, path: An
         ModelFileError: If the file is of another architecture, or does not fit.
     """
     weights = weight_names(model)
-    modules = {weight: _module(weight, version) for weight, _ in weights}
+    modules = modules_of([weight for weight, _ in weights], version)
     present = sum(name in arrays for name in modules.values())
     if present < len(modules) / 2:
         needed, names_there = ", ".join(list(modules.values())[:2]), ", ".join(list(arrays)[:3])
@@ -129,11 +153,20 @@ def load_pytorch(model: Model, arrays: Arrays, version: PyTorchVersion, path: An
         raise ModelFileError(f"{os.fspath(path)!r}, read as {version.source}: {error}") from None
 
 
-def _module(weight: str, version: PyTorchVersion) -> str:
-    path, _, leaf = weight.rpartition("/")
-    layer = path.rpartition("/")[2]
-    module = version.names.get(layer, layer)
-    return module if module.endswith("layer_scale") else f"{module}.{_LEAVES.get(leaf, leaf)}"
+def modules_of(weights: Sequence[str], version: PyTorchVersion) -> dict[str, str]:
+    """Return the names in PyTorch of a model's weights (see `weight_names`), by their names here."""
+    layers = dict.fromkeys(weight.split("/")[-2] for weight in weights)
+    names = dict(version.names)
+    for part, kind in enumerate(("conv2d", "batch_normalization")):
+        unnamed = [layer for layer in layers if layer not in version.names and layer.startswith(kind)]
+        names |= zip(unnamed, (modules[part] for modules in version.unnamed), strict=False)
+    return {weight: _module(weight, names) for weight in weights}
+
+
+def _module(weight: str, names: Mapping[str, str]) -> str:
+    layer, leaf = weight.split("/")[-2:]
+    module = names.get(layer, layer)
+    return module if module.endswith((".layer_scale", ".gamma")) else f"{module}.{_LEAVES.get(leaf, leaf)}"
 
 
 def _change(

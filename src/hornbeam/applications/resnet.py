@@ -110,7 +110,7 @@ def resnet(class_name: str, depths: Sequence[int], hashes: tuple[str, str], vers
         name=class_name.lower(),
         size=224,
         files=kernel_files("resnet", class_name.lower(), *hashes),
-        pytorch=None if version_2 else _pytorch(class_name, depths),
+        pytorch=() if version_2 else (_pytorch(class_name, depths),),
     )
 
 

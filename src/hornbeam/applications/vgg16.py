@@ -71,7 +71,7 @@ def vgg(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Arch
         head=_head,
         named_pooling=False,
         files=kernel_files(class_name.lower(), class_name.lower(), *hashes),
-        pytorch=_pytorch(class_name, depths),
+        pytorch=(_pytorch(class_name, depths),),
     )
 
 

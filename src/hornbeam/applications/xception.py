@@ -13,6 +13,7 @@ from hornbeam._internal.lazy_imports import attach
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import architecture, batch_norm, kernel_files, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.applications.pytorch import HALF, PyTorchVersion, pytorch_version
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Images
@@ -36,8 +37,16 @@ def _halving_block(x: KerasTensor, block: int, widths: Sequence[int]) -> KerasTe
         if block > 2 or number > 1:  # the input of the first block is activated already
             x = relu(x, f"block{block}_sepconv{number}_act")
         x = _separable(x, width, f"block{block}_sepconv{number}")
-    x = layers.MaxPooling2D((3, 3), strides=(2, 2), padding="same", name=f"block{block}_pool")(x)
+    x = _halved(x, f"block{block}_pool")
     return layers.Add()([x, shortcut])
+
+
+def _halved(x: KerasTensor, name: str) -> KerasTensor:
+    if pytorch_version() is None:
+        return layers.MaxPooling2D((3, 3), strides=(2, 2), padding="same", name=name)(x)
+    # With one row and column more at both sides, of no values: every second maximum.
+    x = layers.MaxPooling2D((3, 3), strides=(1, 1), padding="same", name=name)(x)
+    return layers.MaxPooling2D((1, 1), strides=(2, 2))(x)
 
 
 def _middle_block(x: KerasTensor, block: int) -> KerasTensor:
@@ -63,6 +72,22 @@ def _body(x: KerasTensor) -> KerasTensor:
     return x
 
 
+def _pytorch() -> PyTorchVersion:
+    names = {f"block1_conv{i}": f"conv{i}" for i in (1, 2)} | {f"block1_conv{i}_bn": f"bn{i}" for i in (1, 2)}
+    names |= {f"block14_sepconv{i}": f"conv{i + 2}" for i in (1, 2)}
+    names |= {f"block14_sepconv{i}_bn": f"bn{i + 2}" for i in (1, 2)}
+    names["predictions"] = "fc"
+    halving = [block for block, _ in _HALVING]
+    for block in range(2, 14):
+        there = f"block{block - 1}"
+        first = 0 if block == 2 else 1  # an activation is the first of the others
+        for number in range(2 if block in halving else 3):
+            here, index = f"block{block}_sepconv{number + 1}", first + 3 * number
+            names |= {here: f"{there}.rep.{index}", f"{here}_bn": f"{there}.rep.{index + 1}"}
+    unnamed = [(f"block{block - 1}.skip", f"block{block - 1}.skipbn") for block in halving]
+    return PyTorchVersion(names, "timm's legacy_xception", 1e-5, HALF, HALF, unnamed=unnamed)
+
+
 Xception = architecture(
     "Xception",
     "Xception, an image classifier of depthwise separable convolutions (https://arxiv.org/abs/1610.02357).",
@@ -71,6 +96,7 @@ Xception = architecture(
     size=299,
     min_size=71,
     named_pooling=False,
+    pytorch=(_pytorch(),),
     files=kernel_files(
         "xception", "xception", "0a58e3b7378bc2990ea3b43d5981f1f6", "b0042744bf5b25fce3cb969f33bebb97"
     ),
