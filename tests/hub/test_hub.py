@@ -169,6 +169,18 @@ def test_addresses() -> None:
         hb.hub.load("hf://user/model@v1", revision="v2")
 
 
+def test_other_functions_name_the_ones_of_the_hub(model: hb.Model) -> None:
+    for call, text in [
+        (lambda: hb.saving.load_model("hf://user/net"), r"hornbeam\.hub\.load\(\)"),
+        (lambda: model.load_weights("hf://user/net/x.safetensors"), r"hornbeam\.hub\.download\(\)"),
+        (lambda: model.save("hf://user/net"), r"hornbeam\.hub\.push\(model, 'hf://user/net'\)"),
+        (lambda: hb.applications.ResNet50(weights="hf://user/net/x.pth"),
+         r"hornbeam\.hub\.download\('hf://user/net/x\.pth'\)"),
+    ]:  # fmt: skip
+        with pytest.raises((ValueError, FileNotFoundError), match=text):
+            call()
+
+
 def test_prepared_files(model: hb.Model, tmp_path: Path) -> None:
     hb.hub.prepare(model, tmp_path / "net", "user/digits", "# mine")
     assert (tmp_path / "net" / "README.md").read_text() == "# mine"

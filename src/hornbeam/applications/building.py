@@ -277,8 +277,10 @@ def check(request: Request) -> None:
     """Raise ValueError for invalid or conflicting arguments."""
     weights = request.weights
     if weights is not None and not request.pretrained and not os.path.isfile(weights):
+        on_hub = str(weights).startswith("hf://")
+        advice = f". Download it: weights=hornbeam.hub.download({weights!r})" if on_hub else ""
         raise ValueError(
-            f'weights must be None, "imagenet" or the path of a file, but {weights!r} does not exist'
+            f'weights must be None, "imagenet" or the path of a file, but {weights!r} does not exist{advice}'
         )
     if request.pretrained and request.include_top and request.classes != 1000:
         raise ValueError(

@@ -28,8 +28,11 @@ _HDF5_BYTES = b"\x89HDF\r\n\x1a\n"
 _OTHERS = {
     (".safetensors", ".npz"): "contains weights and no model: build the model and call model.load_weights()",
     (".json",): "is JSON, maybe the architecture of a model: use models.model_from_json(text)",
-    (".pt", ".pth", ".ckpt"): "is a checkpoint of PyTorch or TensorFlow, which may contain code: export the "
-    "model there, as ONNX, and load the .onnx file",
+    (".pt", ".pth"): "is a checkpoint of PyTorch, which has weights and maybe code, but no model that can be "
+    "read: export the model there, as ONNX, and load the .onnx file, or read its weights alone, without "
+    "running code, by saving.load_arrays()",
+    (".ckpt",): "is a checkpoint of PyTorch or TensorFlow, which may contain code: export the model there, "
+    "as ONNX, and load the .onnx file",
     (".pkl", ".pickle", ".joblib"): "is a pickle, which may run any code: it is not read. Save the model as "
     ".keras where it was trained",
     (".pb", ".tflite"): "is a compiled graph of TensorFlow, not a model of Keras: save the model as .keras, "
@@ -56,6 +59,8 @@ def reject_suffix(path: str, save_format: str | None) -> Format:
     suffix = os.path.splitext(path)[1]
     if path.endswith(NAMED_WEIGHTS):
         advice = f"Files that end in {suffix!r} contain weights: model.save_weights({path!r})"
+    elif path.startswith("hf://"):
+        advice = f"hornbeam.hub.push(model, {path!r}) uploads it to the hub"
     elif suffix in (".onnx", ".tflite"):
         kind = {".onnx": "onnx", ".tflite": "litert"}[suffix]
         advice = f'model.export({path!r}, format="{kind}") writes it'
@@ -152,7 +157,12 @@ def _inside(folder: str) -> str:
 def _missing(path: str) -> str:
     """Describe a file that does not exist: the folder that was searched, and the nearest name in it."""
     scheme = path.partition("://")[0]
-    if scheme in ("hf", "gs", "s3", "http", "https"):
+    if scheme == "hf":
+        return (
+            f"{path!r} is on the hub: hornbeam.hub.load() loads its model, and hornbeam.hub.download() "
+            "returns the path of one of its files"
+        )
+    if scheme in ("gs", "s3", "http", "https"):
         return f"{path!r} is not on this machine: download it, and pass the path of the file"
     if path.startswith("~"):
         return f"{path!r} does not exist: ~ is not expanded, use os.path.expanduser({path!r})"
