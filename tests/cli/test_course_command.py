@@ -19,7 +19,7 @@ def test_notebooks_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert len(names) == 16
     assert json.loads((folder / "01_one_neuron.ipynb").read_text(encoding="utf-8"))["nbformat"] == 4
     out = capsys.readouterr().out
-    assert "15 notebooks" in out
+    assert "16 notebooks" in out
     # The command works as printed.
     assert f"jupyter lab '{folder}'" in out
 
