@@ -44,6 +44,9 @@ MODELS = {
     "InceptionV3": ("InceptionV3", "torchvision", "inception_v3", 299),
     "ConvNeXtTiny of timm": ("ConvNeXtTiny", "timm", "convnext_tiny", 224),
     "ConvNeXtXLarge of timm": ("ConvNeXtXLarge", "timm", "convnext_xlarge", 224),
+    "MobileNetV2 of timm": ("MobileNetV2", "timm", "mobilenetv2_100", 224),
+    "VGG16 of timm": ("VGG16", "timm", "vgg16", 224),
+    "VGG19 of timm": ("VGG19", "timm", "vgg19", 224),
     "InceptionResNetV2 of timm": ("InceptionResNetV2", "timm", "inception_resnet_v2", 299),
     "Xception of timm": ("Xception", "timm", "legacy_xception", 299),
     "InceptionV3 of timm": ("InceptionV3", "timm", "inception_v3", 299),
@@ -136,5 +139,8 @@ def _written(model: hb.Model, version: pytorch.PyTorchVersion) -> Iterator[tuple
             shape = (*(ends if first_last else ends[::-1]), rows, columns)
         elif len(shape) == 2:
             shape = shape[::-1]
+            if names[weight].startswith("pre_logits."):  # of timm's VGG, a convolution over the image
+                side = 7 if names[weight].startswith("pre_logits.fc1.") else 1
+                shape = (shape[0], shape[1] // side**2, side, side)
         scale = names[weight].endswith("layer_scale")
         yield names[weight], variable, (*shape, 1, 1) if scale else shape

@@ -95,6 +95,19 @@ def _pytorch() -> PyTorchVersion:
     return PyTorchVersion(names, "torchvision's mobilenet_v2")
 
 
+def _timm() -> PyTorchVersion:
+    names = {"Conv1": "conv_stem", "bn_Conv1": "bn1", "Conv_1": "conv_head", "Conv_1_bn": "bn2"}
+    names["predictions"] = "classifier"
+    blocks = [(stage, index) for stage, (*_, depth) in enumerate(_STAGES) for index in range(depth)]
+    for number, (stage, index) in enumerate(blocks):
+        here, there = f"block_{number}_" if number else "expanded_conv_", f"blocks.{stage}.{index}."
+        parts = [("expand", "conv_pw")] if number else []
+        parts += [("depthwise", "conv_dw"), ("project", "conv_pwl" if number else "conv_pw")]
+        for count, (part, module) in enumerate(parts, 1):
+            names |= {f"{here}{part}": f"{there}{module}", f"{here}{part}_BN": f"{there}bn{count}"}
+    return PyTorchVersion(names, "timm's mobilenetv2_100")
+
+
 def MobileNetV2(
     input_shape: InputShape = None,
     alpha: float = 1.0,
@@ -145,7 +158,7 @@ def MobileNetV2(
         files=files if alpha in _ALPHAS else None,
         head=lambda x, request: dense_head(x, request, pool=None),
         named_pooling=False,
-        pytorch=(_pytorch(),) if alpha == 1.0 else (),
+        pytorch=(_pytorch(), _timm()) if alpha == 1.0 else (),
     )
 
 

@@ -42,20 +42,23 @@ def _head(x: KerasTensor, request: Request) -> KerasTensor:
     return layers.Dense(request.classes, activation=request.classifier_activation, name="predictions")(x)
 
 
-def _pytorch(class_name: str, depths: Sequence[int]) -> PyTorchVersion:
+def _pytorch(class_name: str, depths: Sequence[int], library: str) -> PyTorchVersion:
     names, index = {}, 0
     for block, depth in enumerate(depths, 1):
         for number in range(1, depth + 1):
             names[f"block{block}_conv{number}"] = f"features.{index}"
             index += 2  # an activation after each
         index += 1  # the pooling
-    names |= {"fc1": "classifier.0", "fc2": "classifier.3", "predictions": "classifier.6"}
-    return PyTorchVersion(names, f"torchvision's {class_name.lower()}", changes={"fc1": _flattened})
+    if library == "timm":
+        names |= {"fc1": "pre_logits.fc1", "fc2": "pre_logits.fc2", "predictions": "head.fc"}
+    else:
+        names |= {"fc1": "classifier.0", "fc2": "classifier.3", "predictions": "classifier.6"}
+    return PyTorchVersion(names, f"{library}'s {class_name.lower()}", changes={"fc1": _flattened})
 
 
 def _flattened(weight: np.ndarray) -> np.ndarray:
     """Return the first dense weight for features (7, 7, 512) instead of (512, 7, 7)."""
-    if weight.shape[1:] != (512 * 7 * 7,):
+    if weight.ndim < 2 or weight[0].size != 512 * 7 * 7:
         return weight
     return weight.reshape(-1, 512, 7, 7).transpose(0, 2, 3, 1).reshape(len(weight), -1)
 
@@ -71,7 +74,7 @@ def vgg(class_name: str, depths: Sequence[int], hashes: tuple[str, str]) -> Arch
         head=_head,
         named_pooling=False,
         files=kernel_files(class_name.lower(), class_name.lower(), *hashes),
-        pytorch=(_pytorch(class_name, depths),),
+        pytorch=[_pytorch(class_name, depths, library) for library in ("torchvision", "timm")],
     )
 
 
