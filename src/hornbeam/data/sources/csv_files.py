@@ -241,7 +241,7 @@ def _number(name: str) -> Converter:
     parse: Callable[[str], Any] = int if dtype.kind in "iu" else float
 
     def convert(values: Sequence[str]) -> np.ndarray:
-        if any("_" in value for value in values):  # Python's integers may have them
+        if "_" in "".join(values):  # Python's numbers may have them
             raise ValueError("not numbers")
         try:
             numbers = np.array(list(map(parse, values)), None if parse is float else dtype)

@@ -117,12 +117,15 @@ class ShardSource(Stage):
 
     def run_from(self, start: int) -> Iterator[Any]:
         """See `Stage.run_from`. Shards before the first sample are not opened, if their lengths are known."""
-        rows = self._rows(start)
-        if not self.decoders or is_peeking.get() or self.workers == 1:
-            return map(self._element, rows)
+        if not self.decoders:
+            return (
+                row for _, block in self._read(start) for row in _rows(self.selection.pack(block.columns))
+            )
+        if is_peeking.get() or self.workers == 1:
+            return map(self._element, self._encoded(start))
         if self.workers is None:
-            return map_ordered_if_slow(self._element, rows, os.cpu_count() or 1)
-        return map_ordered(self._element, rows, self.workers)
+            return map_ordered_if_slow(self._element, self._encoded(start), os.cpu_count() or 1)
+        return map_ordered(self._element, self._encoded(start), self.workers)
 
     def blocks(self, start: int) -> Iterator[Any] | None:
         """See `Stage.blocks`."""
@@ -178,18 +181,13 @@ class ShardSource(Stage):
                 yield shard, block
             start, self.lengths[index] = 0, stop
 
-    def _rows(self, start: int) -> Iterator[tuple[Shard, int, tuple[Any, ...], tuple[str, ...]]]:
+    def _encoded(self, start: int) -> Iterator[tuple[Shard, int, dict[str, Any]]]:
         for shard, block in self._read(start):
-            names = tuple(block.columns)
-            # A view would keep its block in memory, as long as a shuffle keeps the row.
-            columns = (map(np.array, c) if _has_views(c) else c for c in block.columns.values())
-            for number, values in enumerate(zip(*columns, strict=True), block.first):
-                yield shard, number, values, names
+            for number, sample in enumerate(_rows(block.columns), block.first):
+                yield shard, number, sample
 
-    def _element(self, row: tuple[Shard, int, tuple[Any, ...], tuple[str, ...]]) -> Tree:
-        shard, number, values, names = row
-        sample = dict(zip(names, values, strict=True))
-        return self.selection.pack(self._decoded(shard, number, sample) if self.decoders else sample)
+    def _element(self, encoded: tuple[Shard, int, dict[str, Any]]) -> Tree:
+        return self.selection.pack(self._decoded(*encoded))
 
     def _decoded(self, shard: Shard, number: int, sample: dict[str, Any]) -> dict[str, Any]:
         for name, decode in self.decoders.items():
@@ -201,8 +199,17 @@ class ShardSource(Stage):
         return sample
 
 
-def _has_views(column: Any) -> bool:
-    return isinstance(column, np.ndarray) and column.ndim > 1
+def _rows(columns: Any) -> Iterator[Any]:
+    """Iterate over the rows of columns in tuples and dicts."""
+    if isinstance(columns, tuple):
+        return zip(*map(_rows, columns), strict=True)
+    if isinstance(columns, dict):
+        rows = zip(*map(_rows, columns.values()), strict=True)
+        return (dict(zip(columns, values, strict=True)) for values in rows)
+    if isinstance(columns, np.ndarray) and columns.ndim > 1:
+        # A view would keep its block in memory, as long as a shuffle keeps the row.
+        return map(np.array, columns)
+    return iter(columns)
 
 
 def shard_dataset(
