@@ -279,11 +279,11 @@ def run_side(kind: str, side: str, folder: Path) -> None:
     print((number - 1) * BATCH / (time.perf_counter() - start))
 
 
-def measure_speed(folder: Path, rounds: int) -> None:
+def measure_speed(folder: Path, kinds: list[str], rounds: int) -> None:
     """Print the medians of all sides, which take turns."""
     if not folder.exists():
         write_small(folder)
-    for kind in KINDS:
+    for kind in kinds or KINDS:
         sides = [
             side
             for side, (_, needs) in SIDES.items()
@@ -297,16 +297,15 @@ def measure_speed(folder: Path, rounds: int) -> None:
                 if done.returncode:
                     raise RuntimeError(f"{side} failed on {kind}:\n{done.stderr[-2000:]}")
                 figures[side].append(float(done.stdout.split()[-1]))
-        print(
-            f"| {kind} | " + " | ".join(f"{side} {statistics.median(f):,.0f}" for side, f in figures.items())
-        )
+        medians = {side: statistics.median(speeds) for side, speeds in figures.items()}
+        print(f"{kind}: " + ", ".join(f"{side} {speed:,.0f}" for side, speed in medians.items()), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("command", choices=["write", "memory", "speed", "side"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("side", nargs="*")
+    parser.add_argument("kinds", nargs="*")
     parser.add_argument("--gigabytes", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
@@ -315,9 +314,9 @@ def main() -> None:
     elif options.command == "memory":
         measure_memory(options.folder)
     elif options.command == "speed":
-        measure_speed(options.folder, options.rounds)
+        measure_speed(options.folder, options.kinds, options.rounds)
     else:
-        run_side(*options.side, options.folder)
+        run_side(*options.kinds, options.folder)
 
 
 if __name__ == "__main__":
