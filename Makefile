@@ -60,6 +60,7 @@ lint: develop  ## ruff, mypy, rustfmt, clippy
 	$(BIN)/mypy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release --quiet -- -D warnings
+	cargo clippy -p hornbeam-capi --no-default-features --release --quiet -- -D warnings
 
 rust-test: check-rust  ## the Rust tests
 	cargo test --workspace --release --quiet
