@@ -93,6 +93,29 @@ def test_the_digits_of_predict(
         assert ran.stdout == f"{scores.argmax()} ({100 * scores.max():.2f}%)\n"
 
 
+@pytest.mark.slow
+def test_a_program_that_has_to_be_small(digits: tuple[Path, hb.Model, np.ndarray], tmp_path: Path) -> None:
+    """Link the library without rare dtypes statically, as docs/frozen.md says; they are refused."""
+    folder, model, images = digits
+    target = Path(os.environ.get("CARGO_TARGET_DIR", EXAMPLES.parents[1] / "target"))
+    command = "cargo build --profile small -p hornbeam-capi --no-default-features --quiet"
+    built(command.split(), EXAMPLES.parents[1], CARGO_TARGET_DIR=str(target))
+    library = str(target / "small" / "libhornbeam.a")
+    flags = ["-O2", "-s", "-Wl,--gc-sections", "-lpthread", "-ldl", "-lm"]
+    built(["cc", str(EXAMPLES / "digits.c"), f"-I{FOLDER}", library, *flags, "-o", "digits"], tmp_path)
+    program = tmp_path / "digits"
+    assert program.stat().st_size < 3.6e6
+    for i, scores in enumerate(model.predict(images, verbose=0, batch_size=1)):
+        ran = subprocess.run(
+            [program, "digits.hornbeam", f"{i}.pgm"], cwd=folder, check=True, capture_output=True, text=True
+        )
+        assert ran.stdout == f"{scores.argmax()} ({100 * scores.max():.2f}%)\n"
+    double = hb.Sequential([hb.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, dtype="float64")])
+    double.export(folder / "double.hornbeam", format="hornbeam", verbose=False)
+    ran = subprocess.run([program, "double.hornbeam", "0.pgm"], cwd=folder, capture_output=True, text=True)
+    assert "has no kernels for float64: build it with the feature all-dtypes" in ran.stderr
+
+
 def test_cpp_in_several_threads(digits: tuple[Path, hb.Model, np.ndarray], tmp_path: Path) -> None:
     folder, model, images = digits
     strict = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]

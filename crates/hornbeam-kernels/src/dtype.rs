@@ -24,6 +24,10 @@ pub enum DType {
     F64,
 }
 
+/// True if there are kernels for all dtypes. `float32`, `bool`, `int8`, `int32`, `int64` and unsigned integers of these
+/// sizes are what inference needs.
+pub const ALL_DTYPES: bool = cfg!(feature = "all-dtypes");
+
 impl DType {
     pub const ALL: [DType; 13] = [
         DType::Bool,
@@ -89,6 +93,11 @@ impl DType {
 
     pub const fn is_int(self) -> bool {
         self.is_signed_int() || self.is_unsigned_int()
+    }
+
+    /// False for the dtypes that a build without the feature `all-dtypes` leaves out.
+    pub const fn is_built(self) -> bool {
+        ALL_DTYPES || !matches!(self, DType::I16 | DType::U16 | DType::F16 | DType::BF16 | DType::F64)
     }
 
     /// Instruction sets that kernels on this dtype are compiled for.
@@ -324,47 +333,69 @@ pub fn f32_to_bf16(value: f32) -> u16 {
     (if (bits & 0x7fff_ffff) > 0x7f80_0000 { nan } else { rounded }) as u16
 }
 
+/// Evaluates the block, for a dtype that the feature `all-dtypes` decides on.
+#[cfg(feature = "all-dtypes")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! rare_dtype {
+    ($block:block) => {
+        $block
+    };
+}
+
+/// Compiles nothing. Graphs with such a dtype are refused when they are decoded.
+#[cfg(not(feature = "all-dtypes"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! rare_dtype {
+    ($block:block) => {
+        unreachable!("built without the feature all-dtypes")
+    };
+}
+
 /// Evaluates an expression with `$T` bound to the Rust type of a [`DType`](crate::dtype::DType).
 ///
 /// `dispatch!(dtype, T => expr)` covers every dtype. `dispatch!(numeric, dtype, T => expr, else other)` and the
 /// families `float`, `int`, `signed`, `unsigned`, `unsigned_or_float`, `wide` (f32 and f64) evaluate `other` for the
-/// remaining dtypes.
+/// remaining dtypes. Without the feature `all-dtypes` it panics for those that are not built.
 #[macro_export]
 macro_rules! dispatch {
-    (@arms $dtype:expr, $T:ident, $body:expr, [$($tag:ident $ty:ty),*] $(, $other:expr)?) => {
+    (@arms $dtype:expr, $T:ident, $body:expr, [$($tag:ident $ty:ty),*] [$($rare:ident $rare_ty:ty),*] $(, $other:expr)?) => {
         match $dtype {
             $($crate::dtype::DType::$tag => { type $T = $ty; $body })*
+            $($crate::dtype::DType::$rare => $crate::rare_dtype!({ type $T = $rare_ty; $body }),)*
             $(_ => $other,)?
         }
     };
     (numeric, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
-        $crate::dispatch!(@arms $dtype, $T, $body, [I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64,
-            F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F32 f32, F64 f64], $other)
+        $crate::dispatch!(@arms $dtype, $T, $body, [I8 i8, I32 i32, I64 i64, U8 u8, U32 u32, U64 u64, F32 f32]
+            [I16 i16, U16 u16, F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F64 f64], $other)
     };
     (float, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
-        $crate::dispatch!(@arms $dtype, $T, $body,
-            [F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F32 f32, F64 f64], $other)
+        $crate::dispatch!(@arms $dtype, $T, $body, [F32 f32]
+            [F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F64 f64], $other)
     };
     (wide, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
-        $crate::dispatch!(@arms $dtype, $T, $body, [F32 f32, F64 f64], $other)
+        $crate::dispatch!(@arms $dtype, $T, $body, [F32 f32] [F64 f64], $other)
     };
     (int, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
         $crate::dispatch!(@arms $dtype, $T, $body,
-            [I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64], $other)
+            [I8 i8, I32 i32, I64 i64, U8 u8, U32 u32, U64 u64] [I16 i16, U16 u16], $other)
     };
     (signed, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
-        $crate::dispatch!(@arms $dtype, $T, $body, [I8 i8, I16 i16, I32 i32, I64 i64], $other)
+        $crate::dispatch!(@arms $dtype, $T, $body, [I8 i8, I32 i32, I64 i64] [I16 i16], $other)
     };
     (unsigned, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
-        $crate::dispatch!(@arms $dtype, $T, $body, [U8 u8, U16 u16, U32 u32, U64 u64], $other)
+        $crate::dispatch!(@arms $dtype, $T, $body, [U8 u8, U32 u32, U64 u64] [U16 u16], $other)
     };
     (unsigned_or_float, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
-        $crate::dispatch!(@arms $dtype, $T, $body, [U8 u8, U16 u16, U32 u32, U64 u64, F16 $crate::dtype::f16,
-            BF16 $crate::dtype::bf16, F32 f32, F64 f64], $other)
+        $crate::dispatch!(@arms $dtype, $T, $body, [U8 u8, U32 u32, U64 u64, F32 f32]
+            [U16 u16, F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F64 f64], $other)
     };
     ($dtype:expr, $T:ident => $body:expr) => {
-        $crate::dispatch!(@arms $dtype, $T, $body, [Bool $crate::dtype::Bool, I8 i8, I16 i16, I32 i32, I64 i64,
-            U8 u8, U16 u16, U32 u32, U64 u64, F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F32 f32, F64 f64])
+        $crate::dispatch!(@arms $dtype, $T, $body,
+            [Bool $crate::dtype::Bool, I8 i8, I32 i32, I64 i64, U8 u8, U32 u32, U64 u64, F32 f32]
+            [I16 i16, U16 u16, F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F64 f64])
     };
 }
 

@@ -93,6 +93,11 @@ struct Decoder<'a> {
 
 fn tensor_type(text: &TextType) -> Result<TensorType> {
     let dtype = DType::parse(&text.0).ok_or_else(|| malformed!("unknown dtype {:?}", text.0))?;
+    if !dtype.is_built() {
+        return Err(Error::Unsupported(format!(
+            "this build of Hornbeam has no kernels for {dtype}: build it with the feature all-dtypes"
+        )));
+    }
     let t = TensorType::new(dtype, text.1.clone());
     t.validate()?;
     Ok(t)
