@@ -42,6 +42,10 @@ def test_lstm_text() -> None:
     assert load("lstm_text").main(epochs=3, samples=3000) > 0.9
 
 
+def test_tuned_digits() -> None:
+    assert load("tuned_digits").main(rate=3e-3, units=32, epochs=2, samples=3000) > 0.8
+
+
 def test_every_example_is_tested() -> None:
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

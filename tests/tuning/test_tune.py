@@ -93,6 +93,19 @@ def test_tpe_comes_closer_than_chance() -> None:
     assert result.importances["x"] > 0
 
 
+def test_importances_leave_out_a_trial_without_settings() -> None:
+    """A script's first trial has its own settings, which Optuna does not know, and would warn of."""
+    from hornbeam.tuning.search import Search
+
+    search = Search("score", 1, "random", "none", epochs=0, storage=None, seed=0)
+    for number in range(9):
+        running = search.begin(9)
+        assert running is not None
+        value = 0.5 if number == 0 else quality(running.hp)
+        search.end(running, value, seconds=0.1)
+    assert search.importances().keys() == {"x", "wrong"}
+
+
 def test_pruned_trials_end_early() -> None:
     result = search(trials=15, epochs=6)
     pruned = [trial for trial in result.trials if trial.state == "pruned"]

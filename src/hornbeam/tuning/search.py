@@ -217,9 +217,10 @@ class Search:
     def importances(self) -> dict[str, float]:
         """Return how much of the objective's variance each hyperparameter explains (PED-ANOVA).
 
-        It is empty if fewer than eight trials are complete, or nothing varies.
+        It is empty if fewer than eight trials are complete, or nothing varies. The first trial of a script, which
+        has its own settings, does not count.
         """
-        complete = [t for t in self._counted() if t.state == TrialState.COMPLETE]
+        complete = [t for t in self._counted() if t.state == TrialState.COMPLETE and t.params]
         varied = {
             name for t in complete for name in t.params if t.params[name] != complete[0].params.get(name)
         }
@@ -227,7 +228,9 @@ class Search:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         with _quiet():
-            return optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+            study = optuna.create_study(direction=self._study.direction)
+            study.add_trials(complete)
+            return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
     # -- numbers of trials -----------------------------------------------------------------------------------
 
