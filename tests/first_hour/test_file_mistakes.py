@@ -171,5 +171,5 @@ def test_a_dataset_of_hugging_face() -> None:
             return iter([{"image": np.zeros(4), "label": 1}])
 
     Dataset.__module__ = "datasets.arrow_dataset"
-    with pytest.raises(TypeError, match=r"with_format\('numpy'\)\[:\]"):
+    with pytest.raises(TypeError, match=r'data.from_huggingface\(dataset, "image", label="label"\)'):
         new_model().fit(Dataset())
