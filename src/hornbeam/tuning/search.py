@@ -217,8 +217,8 @@ class Search:
     def importances(self) -> dict[str, float]:
         """Return how much of the objective's variance each hyperparameter explains (PED-ANOVA).
 
-        It is empty if fewer than eight trials are complete, or nothing varies. The first trial of a script, which
-        has its own settings, does not count.
+        It is empty if fewer than eight trials are complete, or nothing varies. The first trial of a script,
+        which has its own settings, does not count.
         """
         complete = [t for t in self._counted() if t.state == TrialState.COMPLETE and t.params]
         varied = {
