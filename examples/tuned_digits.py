@@ -1,4 +1,4 @@
-"""A script that reads arguments, as `hornbeam tune` runs it:
+"""A script that reads arguments, whose best values `hornbeam tune` searches.
 
 hornbeam tune examples/tuned_digits.py --param rate=log:1e-4..1e-1 --param units=16,64,256 \
     --objective val_accuracy --trials 12 --page search.html

@@ -26,7 +26,15 @@ PAGE = ROOT / "docs/gallery.md"
 RUNNER = ROOT / "tests/helpers/example_side.py"
 
 GROUPS = {
-    "Begin": ["mnist_cnn", "mnist_convnet", "cs231n_loop", "two_inputs", "custom_train_step", "lstm_text"],
+    "Begin": [
+        "mnist_cnn",
+        "mnist_convnet",
+        "cs231n_loop",
+        "two_inputs",
+        "custom_train_step",
+        "lstm_text",
+        "tuned_digits",
+    ],
     "Images": [
         "image_classification",
         "vision_transformer",
