@@ -319,6 +319,18 @@ def test_errors_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "--port 0 takes a free one" in error
 
 
+def test_a_folder_is_awaited(tmp_path: Path) -> None:
+    """`hornbeam watch` may be started before the first training, which makes the folder."""
+    runs = WatchedRuns(tmp_path / "runs", awaited=True)
+    assert runs.refresh() == []
+    assert runs.errors == []
+    write_run(tmp_path / "runs", "one")
+    assert len(runs.refresh()) == 1
+    shutil.rmtree(tmp_path / "runs")
+    runs.refresh()
+    assert "No such file" in runs.errors[0]
+
+
 def test_the_extra_is_named_where_it_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import webbrowser
 
 from hornbeam.cli.arguments import port_number, print_error
+
+# Where RunRecorder records.
+_FOLDER = "runs"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -19,7 +21,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "computer alone can open, and follows trainings in other processes. With --control the page also "
         "writes notes and stops trainings; it then needs the token in the address that is printed.",
     )
-    parser.add_argument("folder", nargs="?", default="runs", help="folder of runs (default: %(default)s)")
+    parser.add_argument(
+        "folder", nargs="?", help=f"folder of runs (default: {_FOLDER}, also before the first training)"
+    )
     parser.add_argument(
         "--port", type=port_number, default=8080, help="port, 0 for a free one (default: %(default)s)"
     )
@@ -41,16 +45,17 @@ def run(args: argparse.Namespace) -> int:
         print_error("hornbeam watch", f"{error}: {install_command('serve')}")
         return 1
     logs.configure()
+    folder = args.folder or _FOLDER
     token = secrets.token_urlsafe(24) if args.control else None
 
     def announce(url: str) -> None:
         address = f"{url}/{f'#token={token}' if token else ''}"
-        print(f"Runs in {os.fspath(args.folder)}: {address}", flush=True)
+        print(f"Runs in {folder}: {address}", flush=True)
         if args.open and not webbrowser.open(address):
             print_error("hornbeam watch", "no browser could be opened; open the address above")
 
     try:
-        watch(WatchedRuns(args.folder), args.port, token, on_ready=announce)
+        watch(WatchedRuns(folder, awaited=args.folder is None), args.port, token, on_ready=announce)
     except (RunError, OSError) as error:
         hint = ". --port 0 takes a free one" if isinstance(error, OSError) else ""
         print_error("hornbeam watch", f"{error}{hint}")

@@ -56,13 +56,17 @@ class _Watched:
 class WatchedRuns:
     """The runs in a folder.
 
+    Args:
+        folder: The folder.
+        awaited: True if the folder may be missing until a first training makes it.
+
     Raises:
         RunError: If the folder does not exist.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
+    def __init__(self, folder: str | os.PathLike[str], *, awaited: bool = False) -> None:
+        self.folder, self._awaited = Path(folder), awaited
+        if not awaited and not self.folder.is_dir():
             raise RunError(f"no folder {os.fspath(folder)}: runs are recorded by callbacks.RunRecorder")
         self._watched: dict[str, _Watched] = {}
         self._trouble = ""
@@ -103,7 +107,9 @@ class WatchedRuns:
             entries = {entry.name: entry for entry in os.scandir(self.folder) if entry.is_dir()}
             self._trouble = ""
         except OSError as error:
-            self._trouble = _text(error)
+            missing = self._awaited and isinstance(error, FileNotFoundError)
+            self._trouble = "" if missing else _text(error)
+        self._awaited = self._awaited and not entries
         gone = [Change(name, None) for name in self._watched if name not in entries]
         for change in gone:
             del self._watched[change.name]
