@@ -648,6 +648,22 @@ def test_an_interrupt_in_a_finalizer_is_not_lost(mode: str) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.posix
+def test_an_interrupt_beside_another_error_does_not_come_back() -> None:
+    def step() -> None:
+        with uninterrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise ValueError("the step failed")
+
+    with pytest.raises(ValueError, match="the step failed"):
+        step()
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)  # a handler of the program's own
+    try:
+        linear().predict(X, batch_size=10, verbose=0)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_generator_that_ends_too_early() -> None:
     batches = iter([(X[:10], Y[:10])] * 3)
     with pytest.warns(UserWarning, match="the data ran out in epoch 2 after 1 steps"):

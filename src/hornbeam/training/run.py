@@ -55,7 +55,7 @@ class TrainingRun:
         self.resumed = False
         # State of the global generator before the data of this training were split.
         self.start: list[int] = []
-        # True if the training ends for now: what resumes it goes on.
+        # True if the training only pauses: `fit(resume=...)` continues it.
         self.is_paused = False
         # True while the callbacks of the end of an epoch are called.
         self.epoch_is_over = False

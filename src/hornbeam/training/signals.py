@@ -36,7 +36,6 @@ class _Interrupts:
             if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, self.handle):
                 yield  # the program's own handler
                 return
-            self._pending = False
             signal.signal(signal.SIGINT, self.handle)
         self._blocks += 1
         try:
@@ -44,8 +43,10 @@ class _Interrupts:
             self.check()  # what was delayed until here
         finally:
             self._blocks -= 1
-            if self._blocks == 0 and signal.getsignal(signal.SIGINT) == self.handle:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
+            if self._blocks == 0:
+                self._pending = False  # another error is already on its way
+                if signal.getsignal(signal.SIGINT) == self.handle:
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     @contextmanager
     def delayed(self) -> Iterator[None]:
@@ -68,6 +69,7 @@ class _Interrupts:
             raise KeyboardInterrupt
 
     def handle(self, number: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt now, or let it wait in a `__del__` and in a `delayed` block."""
         self._pending = True
         while frame is not None:
             if frame.f_code.co_name == "__del__":

@@ -214,20 +214,20 @@ class Tracker(RunFollower):
 
     def _send_the_rest(self) -> None:
         """Try once more what was kept, without what fails again; end with the second failure in a row."""
-        self._failed, lost, in_a_row = False, 0, 0
+        self._failed, lost, in_a_row, reason = False, 0, 0, ""
         while self._pending and in_a_row < 2:
             function, arguments = self._pending.popleft()
             try:
                 function(*arguments)
                 in_a_row = 0
-            except Exception:
-                lost, in_a_row = lost + 1, in_a_row + 1
+            except Exception as error:
+                lost, in_a_row, reason = lost + 1, in_a_row + 1, _described(error)
         lost += len(self._pending)
         self._pending.clear()
         if lost:
             warn_user(
-                f"{type(self).__name__} could not send {lost} record{'s' * (lost != 1)} of the run. A run "
-                "that callbacks.RunRecorder records can be sent later: hornbeam runs send"
+                f"{type(self).__name__} could not send {lost} record{'s' * (lost != 1)} of the run "
+                f"({reason}). A run that callbacks.RunRecorder records can be sent later: hornbeam runs send"
             )
 
 
