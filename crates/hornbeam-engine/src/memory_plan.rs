@@ -45,6 +45,48 @@ pub fn plan(mut program: Program) -> Result<Program> {
     Ok(program)
 }
 
+/// Give a value that an output overwrites the memory of that output from the start: nothing has to copy it there.
+///
+/// A program whose output can overwrite an input is left to [`plan`], which prefers that.
+pub fn merge_into_outputs(program: &mut Program) {
+    let last = last_uses(program);
+    let mut first = vec![usize::MAX; program.buffers.len()];
+    for (index, instruction) in program.instructions.iter().enumerate().rev() {
+        instruction.reads.iter().chain(&instruction.writes).for_each(|o| first[o.buffer as usize] = index);
+    }
+    // The buffer that each is merged into. Backwards, so that values merge into those that are merged already.
+    let mut merged: Vec<u32> = (0..program.buffers.len() as u32).collect();
+    for (index, instruction) in program.instructions.iter().enumerate().rev() {
+        let pairs = in_place_pairs(instruction);
+        for &(write, read) in &pairs {
+            let (w, r) = (instruction.writes[write], instruction.reads[read]);
+            let (output, value) = (merged[w.buffer as usize], r.buffer as usize);
+            let computed = |n: u32| program.sources[n as usize] == OutputSource::Computed { reuse: None };
+            let is_new = matches!(program.buffers[output as usize].location, Location::Output(n) if computed(n));
+            let of_input = |&(_, other): &(usize, usize)| {
+                let buffer = instruction.reads[other].buffer as usize;
+                matches!(program.buffers[buffer].location, Location::Input(_))
+            };
+            let in_arena = matches!(program.buffers[value].location, Location::Arena(_));
+            let times_read = instruction.reads.iter().filter(|o| o.buffer == r.buffer).count();
+            let overwritten = times_read == 1 && last[value] == index && first[w.buffer as usize] == index;
+            let full = r.offset == 0 && program.buffers[value].bytes == program.buffers[output as usize].bytes;
+            let same_size = full && r.dtype.size() == w.dtype.size();
+            let untouched = merged[value] == r.buffer && !pairs.iter().any(|pair| pair.0 == write && of_input(pair));
+            let shares = instruction.writes.iter().any(|o| o.buffer == r.buffer);
+            if is_new && in_arena && overwritten && same_size && untouched && !shares {
+                merged[value] = output;
+                break;
+            }
+        }
+    }
+    for instruction in &mut program.instructions {
+        for operand in instruction.reads.iter_mut().chain(&mut instruction.writes) {
+            operand.buffer = merged[operand.buffer as usize];
+        }
+    }
+}
+
 /// The most buffers that are packed: the time grows with the square of their number.
 const MAX_PACKED: usize = 1 << 14;
 

@@ -117,7 +117,7 @@ fn a_loop_ends_where_its_sum_is_read() {
     let executable = compile(&t, &[y]);
     assert_eq!(
         executable.text(),
-        "@0, @128 = fused 32 [exp reduce_sum] over [4 -8 1](in0)\nout0 = fused 32 [div] views=1(@0, @128)\n"
+        "out0/in0, @0 = fused 32 [exp reduce_sum] over [4 -8 1](in0)\nout0/in0 = fused 32 [div] views=1(out0/in0, @0)\n"
     );
     let result = values(&executable.run(vec![ramp(&[4, 8])], &[]).unwrap()[0]);
     assert!(result.chunks(8).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5));
@@ -315,4 +315,45 @@ fn chains_of_any_depth_compile() {
         }
         compile(&t, &[x]);
     }
+}
+
+#[test]
+fn values_that_an_output_overwrites_lie_in_its_memory() {
+    let mut t = Text::default();
+    let (x, at, rows) = (t.input("float32", &[4, 2]), t.input("int64", &[3, 1]), t.input("float32", &[3, 2]));
+    let e = t.f32("exp", &[x], &[4, 2]);
+    let total = t.node("reduce_sum", &[e], "float32", &[4], "\"axes\":[1]");
+    let wide = t.node("broadcast", &[total], "float32", &[4, 2], "\"dims\":[0]");
+    let y = t.f32("div", &[e, wide], &[4, 2]);
+    let sums = t.node("scatter", &[y, at, rows], "float32", &[4, 2], "\"mode\":\"add\",\"batch_dims\":0");
+    let executable = compile(&t, &[sums]);
+    let text = executable.text();
+    assert!(text.starts_with("out0/in0, @0 = fused 8 [exp reduce_sum]"), "{text}");
+    assert!(text.ends_with("out0/in0 = scatter(out0/in0, in1, in2)\n"), "{text}");
+    let x = buffer(&[4, 2], &[0.0; 8]);
+    let at = indices(&[&[1], &[3], &[1]]);
+    let inputs = vec![x, at, buffer(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])];
+    for donate in [false, true] {
+        let result = values(&executable.run(inputs.clone(), &[donate, false, false]).unwrap()[0]);
+        assert_eq!(result, [0.5, 0.5, 6.5, 8.5, 0.5, 0.5, 3.5, 4.5]);
+    }
+}
+
+#[test]
+fn values_that_are_read_again_keep_memory_of_their_own() {
+    let mut t = Text::default();
+    let x = t.input("float32", &[2, 3]);
+    let e = t.f32("exp", &[x], &[2, 3]);
+    let total = t.node("reduce_sum", &[e], "float32", &[2], "\"axes\":[1]");
+    let wide = t.node("broadcast", &[total], "float32", &[2, 3], "\"dims\":[0]");
+    let y = t.f32("div", &[e, wide], &[2, 3]);
+    let largest = t.node("reduce_max", &[y], "float32", &[], "\"axes\":[0,1]");
+    let most = t.node("broadcast", &[largest], "float32", &[2, 3], "\"dims\":[]");
+    let z = t.f32("div", &[y, most], &[2, 3]);
+    let again = t.f32("mul", &[e, z], &[2, 3]);
+    let executable = compile(&t, &[z, again]);
+    let results = executable.run(vec![buffer(&[2, 3], &[0.0, 0.0, 0.0, 0.0, 0.0, 2f32.ln()])], &[]).unwrap();
+    let near = |a: Vec<f32>, b: [f32; 6]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
+    assert!(near(values(&results[0]), [2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 0.5, 0.5, 1.0]));
+    assert!(near(values(&results[1]), [2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 0.5, 0.5, 2.0]));
 }

@@ -69,6 +69,7 @@ impl Executable {
         let decoded = decode(text, &types)?;
         constants.extend(decoded.literals.into_iter().map(|(t, bytes)| Buffer::from_bytes(t, &bytes)));
         let mut context = CompileContext::new(decoded.scopes);
+        context.has_budget = decoded.memory_budget.is_some();
         let mut program = lower::compile(&decoded.graph, &mut context, false)?;
         let mut memory_plan = None;
         if let Some(budget) = decoded.memory_budget {
@@ -274,13 +275,16 @@ const BRIEF_BYTES: usize = 1 << 14;
 /// Instructions of a brief program.
 const BRIEF_INSTRUCTIONS: usize = 8;
 
-/// Return whether a program runs a few loops over little memory.
+/// Return whether a program runs a few loops and products over little memory.
 fn is_brief(program: &Program) -> bool {
     let types = program.inputs.iter().chain(&program.outputs);
     let bytes: usize = program.arena + types.map(TensorType::bytes).sum::<usize>();
-    let loops =
-        program.instructions.iter().all(|i| matches!(i.kind, Kind::Fused(_) | Kind::Copy { .. } | Kind::Rows { .. }));
-    bytes <= BRIEF_BYTES && program.instructions.len() <= BRIEF_INSTRUCTIONS && loops
+    let is_quick = |kind: &Kind| {
+        matches!(kind, Kind::Fused(_) | Kind::Copy { .. } | Kind::Rows { .. } | Kind::Gather(_) | Kind::Dot { .. })
+    };
+    bytes <= BRIEF_BYTES
+        && program.instructions.len() <= BRIEF_INSTRUCTIONS
+        && program.instructions.iter().all(|i| is_quick(&i.kind))
 }
 
 /// The pointer of a buffer that this run allocated or took over.

@@ -26,6 +26,8 @@ pub struct CompileContext {
     pub literals: Vec<[u8; 8]>,
     /// Names of scopes, for errors.
     pub scopes: Vec<String>,
+    /// The program is fitted into a memory budget next, which takes each value to have a buffer of its own.
+    pub has_budget: bool,
     literal_numbers: HashMap<[u8; 8], u32>,
 }
 
@@ -58,8 +60,11 @@ pub fn compile(graph: &Graph, context: &mut CompileContext, nested: bool) -> Res
             return Err(error.inside(scope_name(&lowering.context.scopes, scope)));
         }
     }
-    let program = lowering.finish(nested)?;
-    memory_plan::plan(order::hoist(loop_epilogues::fuse(program)))
+    let mut program = order::hoist(loop_epilogues::fuse(lowering.finish(nested)?));
+    if !nested && !context.has_budget {
+        memory_plan::merge_into_outputs(&mut program);
+    }
+    memory_plan::plan(program)
 }
 
 /// A value in memory.
