@@ -18,11 +18,13 @@ pub use sort::argsort;
 pub use top_k::top_k;
 
 use crate::dispatch;
-use crate::dtype::{DType, Element as _};
+use crate::dtype::{DType, Element};
 use crate::movement::copy_bytes;
+use crate::multiversion;
 use crate::pool::ThreadPool;
 use crate::reduce::typed;
 use crate::scratch::{with_local, Plain};
+use crate::simd::Copies;
 
 /// Bytes of a task.
 const TASK_BYTES: usize = 1 << 16;
@@ -88,26 +90,24 @@ impl IndexSpec<'_> {
         }
         let tuples_per_batch = self.tuples_per_batch();
         dispatch!(int, dtype, T => {
-            // An index beyond i64 is beyond every extent, too. No unsigned one is negative.
-            #[allow(clippy::absurd_extreme_comparisons, unused_comparisons)]
-            let clamp = |index: T, extent: usize| if index < T::ZERO { 0 } else { (index as usize).min(extent - 1) };
-            let mut indices = &typed::<T>(indices)[first * k..][..out.len() * k];
-            let (mut batch, mut within, mut rest) = (first / tuples_per_batch, first % tuples_per_batch, out);
-            while !rest.is_empty() {
-                let (out, others) = rest.split_at_mut((tuples_per_batch - within).min(rest.len()));
-                let (tuples, following) = indices.split_at(out.len() * k);
-                if let [extent] = axes {
-                    for (out, &index) in out.iter_mut().zip(tuples) {
-                        *out = batch * span + clamp(index, *extent);
-                    }
-                } else {
-                    for (i, out) in out.iter_mut().enumerate() {
-                        let tuple = tuples[i * k..][..k].iter().zip(axes);
-                        let within = tuple.fold(0, |flat, (&index, &extent)| flat * extent + clamp(index, extent));
-                        *out = batch * span + within;
-                    }
+            let indices = &typed::<T>(indices)[first * k..][..out.len() * k];
+            let (batch, within) = (first / tuples_per_batch, first % tuples_per_batch);
+            if let [extent] = axes {
+                let last = last_index::<T>(*extent);
+                let batches = Batches { base: batch * span, span, within, count: tuples_per_batch };
+                // SAFETY: compiled for this machine, without another precondition.
+                return unsafe { clamp_indices::<T>()(indices, last, batches, out) };
+            }
+            let (mut batch, mut within) = (batch, within);
+            for (i, out) in out.iter_mut().enumerate() {
+                let flat = indices[i * k..][..k].iter().zip(axes).fold(0, |flat, (&index, &extent)| {
+                    flat * extent + index.max(T::ZERO).min(last_index::<T>(extent)) as usize
+                });
+                *out = batch * span + flat;
+                within += 1;
+                if within == tuples_per_batch {
+                    (batch, within) = (batch + 1, 0);
                 }
-                (batch, within, rest, indices) = (batch + 1, 0, others, following);
             }
         }, else panic!("indices of {dtype}"));
     }
@@ -188,6 +188,64 @@ pub fn gather(
             }
         });
     });
+}
+
+/// The last index of an axis, or the greatest one that `T` can hold.
+fn last_index<T: TryFrom<usize> + Element>(extent: usize) -> T {
+    T::try_from(extent - 1).unwrap_or(T::HIGHEST)
+}
+
+/// Indices of one axis that are widened to slice numbers.
+trait Index: Element + Ord {
+    fn widen(self) -> usize;
+}
+
+macro_rules! index {
+    ($($t:ty)*) => {$(
+        impl Index for $t {
+            #[inline(always)]
+            fn widen(self) -> usize {
+                self as usize
+            }
+        }
+    )*};
+}
+
+index!(i8 i16 i32 i64 u8 u16 u32 u64);
+
+/// Position among the batches of index tuples.
+struct Batches {
+    /// First slice of the batch.
+    base: usize,
+    /// Slices of a batch.
+    span: usize,
+    /// Number of the tuple within the batch.
+    within: usize,
+    /// Tuples of a batch.
+    count: usize,
+}
+
+multiversion! {
+    /// Slice numbers of indices of one axis, clamped to 0 and `last`.
+    unsafe fn clamp_indices[S, T: Index; Copies::Avx2](indices: &[T], last: T, batches: Batches, out: &mut [usize]) {
+        let Batches { mut base, span, mut within, count } = batches;
+        if count == 1 {
+            // As of the label of each row: a loop for each batch takes longer than its index.
+            for (i, (out, &index)) in out.iter_mut().zip(indices).enumerate() {
+                *out = base + i * span + index.max(T::ZERO).min(last).widen();
+            }
+            return;
+        }
+        let (mut indices, mut rest) = (indices, out);
+        while !rest.is_empty() {
+            let (out, others) = rest.split_at_mut((count - within).min(rest.len()));
+            let (first, following) = indices.split_at(out.len());
+            for (out, &index) in out.iter_mut().zip(first) {
+                *out = base + index.max(T::ZERO).min(last).widen();
+            }
+            (base, within, rest, indices) = (base + span, 0, others, following);
+        }
+    }
 }
 
 /// Gathers slices of `row` bytes.

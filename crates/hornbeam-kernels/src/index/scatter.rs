@@ -130,6 +130,16 @@ impl Updates<'_> {
     #[inline(always)]
     unsafe fn for_each<T>(&self, mut body: impl FnMut(&mut [T], &[T])) {
         let (updates, target, width) = (self.updates.cast::<T>(), self.target.cast::<T>(), self.columns.len());
+        if self.slice == 1 {
+            // Single elements: a loop of constant length has no loop.
+            for (i, &at) in self.slices.iter().enumerate() {
+                if self.rows.contains(&at) {
+                    // SAFETY: the caller's contract.
+                    unsafe { body(&mut *target.add(at).cast::<[T; 1]>(), &*updates.add(i).cast::<[T; 1]>()) };
+                }
+            }
+            return;
+        }
         for (i, &at) in self.slices.iter().enumerate() {
             if !self.rows.contains(&at) {
                 continue;
