@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyTuple, PyType};
+use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::{ffi, intern};
 
 use hornbeam_engine::bound;
 use hornbeam_engine::buffer::Buffer;
@@ -88,10 +88,15 @@ impl PyCall {
             if !x.get_type().is(&self.tensor_class) {
                 return Ok(None);
             }
-            let node = x.getattr(intern!(py, "_node"))?;
+            let node = plain_attribute(&x, intern!(py, "_node"))?;
             let value = node.getattr(intern!(py, "value"))?;
             let Ok(value) = value.cast::<PyTuple>() else { return Ok(None) };
-            if !value.get_borrowed_item(0)?.is(&self.engine) || !node.getattr(intern!(py, "type"))?.eq(expected)? {
+            if !value.get_borrowed_item(0)?.is(&self.engine) {
+                return Ok(None);
+            }
+            let found = node.getattr(intern!(py, "type"))?;
+            // Equality calls a method of Python.
+            if !found.is(expected) && !found.eq(expected)? {
                 return Ok(None);
             }
             buffers.push(value.get_item(1)?.cast_into()?);
@@ -103,6 +108,15 @@ impl PyCall {
     fn run(&self, tensors: &Bound<'_, PyTuple>) -> PyResult<Option<Vec<PyBuffer>>> {
         let Some(handles) = self.buffers(tensors)? else { return Ok(None) };
         run(tensors.py(), &self.executable, &handles, &[]).map(Some)
+    }
+}
+
+/// An attribute of an object, without a call of its class's `__getattr__` method: its mere presence takes time.
+fn plain_attribute<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: both are objects; the result is a new reference, or null with an exception set.
+    unsafe {
+        let attribute = ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr());
+        Bound::from_owned_ptr_or_err(object.py(), attribute)
     }
 }
 

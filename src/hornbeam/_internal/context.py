@@ -70,19 +70,19 @@ class ThreadSetting(Generic[T]):
         self._thread = _PerThread(default)
         self._block: ContextVar[T] = context_variable(name, _UNSET)
         # Most settings never change; those that every call of a function reads take no time until then.
-        self._changed = False
+        self.changed = False
         _settings.append(self)
 
     def get(self) -> T:
         """Return the value of the innermost `scope`, else that of this thread."""
-        if not self._changed:
+        if not self.changed:
             return self._default
         value = self._block.get()
         return self._thread.value if value is _UNSET else value
 
     def set(self, value: T) -> None:
         """Set the value of the innermost `scope`, until its end, else that of this thread."""
-        self._changed = True
+        self.changed = True
         if self._block.get() is _UNSET:
             self._thread.value = value
         else:
@@ -90,7 +90,7 @@ class ThreadSetting(Generic[T]):
 
     def scope(self, value: T) -> override[T]:
         """Set the value inside a `with` block, as `override` does for a context variable."""
-        self._changed = True
+        self.changed = True
         return override(self._block, value)
 
     def reset(self) -> None:

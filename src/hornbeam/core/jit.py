@@ -176,17 +176,25 @@ class Compiled:
     def of_tensors(self, types: tuple[ValueType, ...]) -> Callable[[tuple[Any, ...]], Any]:
         """Return the function of a tuple of tensors. It returns `MISMATCH` unless they have these types, and
         values on the engine."""
+        engine = self.engine
         call_of = getattr(self.executable, "call_of", None)
-        call = None if call_of is None else call_of(Tensor, self.engine, types)
+        call = None if call_of is None else call_of(Tensor, engine, types)
         if call is not None and not self.traced.variables and not self.traced.captured:
             run, result = call.run, self._result
+            if self._single_output:
+                type = self._types[0]
+
+                def compute_one(args: tuple[Any, ...]) -> Any:
+                    outputs = run(args)
+                    return MISMATCH if outputs is None else tensor_of((engine, outputs[0]), type)
+
+                return compute_one
 
             def compute(args: tuple[Any, ...]) -> Any:
                 outputs = run(args)
                 return MISMATCH if outputs is None else result(outputs)
 
             return compute
-        engine = self.engine
         buffers_of = (lambda args: _buffers(args, types, engine)) if call is None else call.buffers
 
         def run_buffers(args: tuple[Any, ...]) -> Any:

@@ -18,7 +18,7 @@ from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam.core.convert import as_tensor, leaf_of
 from hornbeam.core.dispatch import set_sparse_call
-from hornbeam.core.tensor import Tensor
+from hornbeam.core.tensor import Handle, Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, TensorType
@@ -52,7 +52,7 @@ class SparseTensor(Tensor):
 
     def __init__(self, indices: np.ndarray | TensorLike, values: TensorLike, shape: ShapeLike) -> None:
         self._node = None  # type: ignore[assignment]
-        self._keras_mask = None
+        self._keras_mask = self._handle = None
         self._shape: tuple[int, ...] = tuple(map(int, shape))  # type: ignore[arg-type]
         places, numbers = np.asarray(indices), as_tensor(values)
         if places.ndim != 2 or places.shape[1] != len(self._shape) or numbers.shape != places.shape[:1]:
@@ -72,7 +72,7 @@ class SparseTensor(Tensor):
             zeros = full(0, TensorType(self._shape, values.dtype))
             index = leaf_of(self.indices.astype(np.int32))
             self._node = p.scatter(zeros, index, values, "set")
-            self._node.handles += 1
+            self._handle = Handle(self._node)
         return self._node
 
     @property
@@ -145,7 +145,7 @@ def _unchecked(indices: np.ndarray, values: Tensor, shape: tuple[int, ...]) -> S
     """Make a sparse tensor of distinct places in order."""
     created = object.__new__(result_class)
     created._node = None  # type: ignore[assignment]
-    created._keras_mask = None
+    created._keras_mask = created._handle = None
     created.indices, created.values, created._shape = created.host_places(indices), values, tuple(shape)
     return created
 

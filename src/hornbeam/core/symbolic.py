@@ -58,7 +58,7 @@ class KerasTensor(Tensor):
     ) -> None:
         self.sparse, self.ragged = bool(sparse), bool(ragged)
         self._node = None  # type: ignore[assignment]
-        self._keras_mask = None
+        self._keras_mask = self._handle = None
         self.sizes = _checked_shape(shape)
         self._shape = known_or_none(self.sizes)
         self._dtype = symbolic_dtype(dtype)

@@ -29,6 +29,23 @@ if TYPE_CHECKING:
 MAX_LAZY_DEPTH = 2000
 
 
+class Handle:
+    """Counts as a handle of its node for as long as it lives.
+
+    Tensors of operations hold one. It is an object of its own, so that tensors of known values, which every
+    call of a compiled function creates, need no `__del__`: its call takes as long as all else.
+    """
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        node.handles += 1
+
+    def __del__(self) -> None:
+        self.node.handles -= 1
+
+
 class Tensor:
     """An n-dimensional array whose value is computed when it is read.
 
@@ -47,7 +64,7 @@ class Tensor:
     """
 
     # `__dict__`: programs mark tensors with attributes of their own, as those of PyTorch and TensorFlow.
-    __slots__ = ("__dict__", "__weakref__", "_keras_mask", "_node")
+    __slots__ = ("__dict__", "__weakref__", "_handle", "_keras_mask", "_node")
     __array_priority__ = 100.0
     symbolic = False
     sparse = False
@@ -55,15 +72,9 @@ class Tensor:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._keras_mask: Tensor | None = None
-        node.handles += 1
+        self._handle = None if node.primitive is None else Handle(node)
         if node.depth > MAX_LAZY_DEPTH and node.level == 0 and not current_level():
             evaluate([node])
-
-    def __del__(self) -> None:
-        try:  # noqa: SIM105 - `suppress` would take longer than all else
-            node_of(self).handles -= 1
-        except (AttributeError, TypeError):  # `__init__` has failed, or Python ends
-            pass
 
     @property
     def node(self) -> Node:
@@ -277,9 +288,8 @@ def tensor_of(value: tuple[Any, Any], type: TensorType) -> Tensor:
     """Return a new tensor of a known value: its engine (None for a NumPy array), and the buffer."""
     # As `Tensor(leaf(value, type))`, in less time: a leaf needs no computation.
     tensor = _new(Tensor)
-    tensor._node = node = leaf(value, type)
-    tensor._keras_mask = None
-    node.handles = 1
+    tensor._node = leaf(value, type)
+    tensor._keras_mask = tensor._handle = None
     return tensor
 
 

@@ -225,9 +225,6 @@ class Variable(Tensor):
         if created is not None:
             created.append(self)
 
-    def __del__(self) -> None:
-        """Do nothing: a variable's node is always a leaf, which evaluation need not keep."""
-
     @property
     def type(self) -> TensorType:
         return self._type

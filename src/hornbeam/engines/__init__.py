@@ -194,18 +194,21 @@ def current_engine() -> Engine:
     It is the one of `using`, else of `set_engine`, else of HORNBEAM_ENGINE, else the native one; on the mesh
     of `set_mesh`, if this thread has one.
     """
-    engine = _using.get() or _selected()
+    engine = _selected()
+    if not _mesh.changed:  # every call of a function asks
+        return engine
     mesh = _mesh.get()
     return engine if mesh is None else engine.on_mesh(mesh)
 
 
 def _selected() -> Engine:
-    """Return the engine in use outside of `using`."""
-    if _chosen:
-        return _chosen[0]
-    if not _default:
-        _default.append(get_engine(os.environ.get("HORNBEAM_ENGINE") or "native"))
-    return _default[0]
+    """Return the engine in use on one device."""
+    return _using.get() or (_chosen or _default or _load_default())[0]
+
+
+def _load_default() -> list[Engine]:
+    _default.append(get_engine(os.environ.get("HORNBEAM_ENGINE") or "native"))
+    return _default
 
 
 def set_engine(name: str) -> None:
@@ -261,7 +264,7 @@ def mesh_scope(mesh: Mesh | None) -> AbstractContextManager[Mesh | None]:
 
 def _check_mesh(mesh: Mesh | None) -> None:
     if mesh is not None:
-        (_using.get() or _selected()).on_mesh(mesh)
+        _selected().on_mesh(mesh)
 
 
 def is_engine_chosen() -> bool:

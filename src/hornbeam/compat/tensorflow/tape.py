@@ -84,6 +84,7 @@ def _separate(tensor: Tensor) -> None:
         value = np.array(value_of(tensor.node))
         other = Tensor(leaf((None, value), TensorType(tuple(tensor.node.shape), tensor.node.dtype)))
         tensor._node, other._node = other._node, tensor._node
+        tensor._handle, other._handle = other._handle, tensor._handle
 
 
 # -- tf.GradientTape -----------------------------------------------------------------------------------------
