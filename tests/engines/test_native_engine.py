@@ -217,7 +217,8 @@ def test_row_composites_have_kernels(rng: np.random.Generator, dtype: str) -> No
     labels = rng.integers(-1, 11, (4, 6)).astype("int64")
     x, t, gamma = (rng.uniform(0.1, 1, s).astype(kind) for s in ((4, 6, 10), (4, 6, 10), (10,)))
     executable = both(body, x, t, labels, gamma, tolerance=2e-2 if kind.itemsize == 2 else 1e-5)
-    assert len(lines(executable)) == 5
+    # The parameters of 16-bit floats are converted.
+    assert len(lines(executable)) == 5 + (kind.itemsize == 2)
 
 
 # -- control flow --------------------------------------------------------------------------------------------

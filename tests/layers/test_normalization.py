@@ -149,3 +149,30 @@ def test_half_precision_takes_statistics_in_float32() -> None:
     assert y.dtype == "float16"
     np.testing.assert_allclose(np.asarray(y, "float32").mean(), 0, atol=1e-3)
     assert np.isfinite(np.asarray(y)).all()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LayerNormalization(dtype="float32"),
+        layers.RMSNormalization(dtype="float32"),
+        layers.GroupNormalization(2, dtype="float32"),
+    ],
+    ids=["layer", "rms", "group"],
+)
+def test_half_precision_is_rounded_once(rng: np.random.Generator, layer: Any, dtype: str) -> None:
+    x, ct = (ops.cast(rng.normal(1, 3, size=(3, 5, 40)), dtype) for _ in range(2))
+    layer.build(x.shape)
+
+    def gradients(x: Any, ct: Any) -> Any:
+        def loss(x: Any) -> Any:
+            return ops.sum(ops.cast(ops.cast(layer(ops.cast(x, "float32")), x.dtype) * ct, "float32"))
+
+        return ops.cast(layer(ops.cast(x, "float32")), x.dtype), grad(loss)(x)
+
+    narrow = jit(gradients)(x, ct)
+    wide = jit(gradients)(*(ops.cast(v, "float32") for v in (x, ct)))
+    for half, single in zip(narrow, wide, strict=True):
+        assert half.dtype == dtype
+        np.testing.assert_array_equal(np.asarray(half), np.asarray(ops.cast(single, dtype)))

@@ -121,6 +121,14 @@ impl DType {
         }
     }
 
+    /// Dtype of [`Element::Acc`].
+    pub const fn accumulator(self) -> DType {
+        match self {
+            DType::F16 | DType::BF16 => DType::F32,
+            other => other,
+        }
+    }
+
     /// Unsigned dtype of the same size for integers, otherwise the dtype itself.
     ///
     /// Kernels with the same bits for signed and unsigned operands are compiled once, for the unsigned dtypes.

@@ -1,4 +1,5 @@
-//! Layer normalisation and root-mean-square normalisation over the last axis of `[rows, n]`, computed in [`Element::Acc`].
+//! Layer normalisation and root-mean-square normalisation over the last axis of `[rows, n]`, computed in [`Element::Acc`], of
+//! which the parameters and their gradients are.
 
 use crate::dtype::Element;
 use crate::math::Real;
@@ -40,8 +41,8 @@ multiversion! {
     unsafe fn forward[S, T: FloatElement; T::DTYPE.copies()](
         n: usize,
         x: &[T],
-        gamma: Option<&[T]>,
-        beta: Option<&[T]>,
+        gamma: Option<&[T::Acc]>,
+        beta: Option<&[T::Acc]>,
         epsilon: f64,
         y: &mut [T],
     ) {
@@ -50,17 +51,17 @@ multiversion! {
             match (gamma, beta) {
                 (Some(gamma), Some(beta)) => {
                     for (((y, x), gamma), beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
-                        *y = T::from_acc((x.to_acc() - mean) * scale * gamma.to_acc() + beta.to_acc());
+                        *y = T::from_acc((x.to_acc() - mean) * scale * *gamma + *beta);
                     }
                 }
                 (Some(gamma), None) => {
                     for ((y, x), gamma) in y.iter_mut().zip(x).zip(gamma) {
-                        *y = T::from_acc((x.to_acc() - mean) * scale * gamma.to_acc());
+                        *y = T::from_acc((x.to_acc() - mean) * scale * *gamma);
                     }
                 }
                 (None, Some(beta)) => {
                     for ((y, x), beta) in y.iter_mut().zip(x).zip(beta) {
-                        *y = T::from_acc((x.to_acc() - mean) * scale + beta.to_acc());
+                        *y = T::from_acc((x.to_acc() - mean) * scale + *beta);
                     }
                 }
                 (None, None) => {
@@ -72,11 +73,11 @@ multiversion! {
         }
     }
 
-    unsafe fn rms_forward[S, T: FloatElement; T::DTYPE.copies()](n: usize, x: &[T], gamma: &[T], epsilon: f64, y: &mut [T]) {
+    unsafe fn rms_forward[S, T: FloatElement; T::DTYPE.copies()](n: usize, x: &[T], gamma: &[T::Acc], epsilon: f64, y: &mut [T]) {
         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
             let scale = rms_scale(x, T::Acc::from_f64(epsilon));
             for ((y, x), gamma) in y.iter_mut().zip(x).zip(gamma) {
-                *y = T::from_acc(x.to_acc() * scale * gamma.to_acc());
+                *y = T::from_acc(x.to_acc() * scale * *gamma);
             }
         }
     }
@@ -84,7 +85,7 @@ multiversion! {
     unsafe fn rms_backward[S, T: FloatElement; T::DTYPE.copies()](
         n: usize,
         x: &[T],
-        gamma: &[T],
+        gamma: &[T::Acc],
         epsilon: f64,
         ct: &[T],
         dx: &mut [T],
@@ -92,11 +93,11 @@ multiversion! {
     ) {
         for ((x, ct), dx) in x.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
             let scale = rms_scale(x, T::Acc::from_f64(epsilon));
-            let sum = sum([x, ct, gamma], |[x, ct, gamma]| ct.to_acc() * gamma.to_acc() * (x.to_acc() * scale));
+            let [sum] = sums([x, ct], [gamma], |[x, ct], [gamma]| [ct.to_acc() * gamma * (x.to_acc() * scale)]);
             let mean = sum / T::Acc::from_f64(n as f64);
             for ((((dx, x), ct), gamma), dgamma) in dx.iter_mut().zip(x).zip(ct).zip(gamma).zip(&mut *dgamma) {
                 let (normal, ct) = (x.to_acc() * scale, ct.to_acc());
-                *dx = T::from_acc((ct * gamma.to_acc() - normal * mean) * scale);
+                *dx = T::from_acc((ct * *gamma - normal * mean) * scale);
                 *dgamma = *dgamma + ct * normal;
             }
         }
@@ -105,7 +106,7 @@ multiversion! {
     unsafe fn backward[S, T: FloatElement; T::DTYPE.copies()](
         n: usize,
         x: &[T],
-        gamma: &[T],
+        gamma: &[T::Acc],
         epsilon: f64,
         ct: &[T],
         dx: &mut [T],
@@ -129,11 +130,11 @@ multiversion! {
 
 /// Statistics of a row: `[mean, scale, mean(g), mean(g * h)]`, with the names of [`layer_norm_grad`].
 #[inline(always)]
-fn statistics<T: FloatElement>(x: &[T], gamma: &[T], epsilon: T::Acc, ct: &[T]) -> [T::Acc; 4] {
+fn statistics<T: FloatElement>(x: &[T], gamma: &[T::Acc], epsilon: T::Acc, ct: &[T]) -> [T::Acc; 4] {
     let n = T::Acc::from_f64(x.len() as f64);
     let mean = sum([x], |[x]| x.to_acc()) / n;
-    let [squares, sum_g, sum_gd] = sums([x, ct, gamma], |[x, ct, gamma]| {
-        let (d, g) = (x.to_acc() - mean, ct.to_acc() * gamma.to_acc());
+    let [squares, sum_g, sum_gd] = sums([x, ct], [gamma], |[x, ct], [gamma]| {
+        let (d, g) = (x.to_acc() - mean, ct.to_acc() * gamma);
         [d * d, g, g * d]
     });
     let scale = (squares / n + epsilon).rsqrt();
@@ -145,7 +146,7 @@ fn statistics<T: FloatElement>(x: &[T], gamma: &[T], epsilon: T::Acc, ct: &[T]) 
 fn gradients_of_rows<T: FloatElement, const R: usize>(
     n: usize,
     x: &[T],
-    gamma: &[T],
+    gamma: &[T::Acc],
     epsilon: T::Acc,
     ct: &[T],
     dx: &mut [T],
@@ -166,7 +167,7 @@ fn gradients_of_columns<T: FloatElement, const R: usize, const C: usize>(
     first: usize,
     n: usize,
     x: &[T],
-    gamma: &[T],
+    gamma: &[T::Acc],
     of_rows: [[T::Acc; 4]; R],
     ct: &[T],
     dx: &mut [T],
@@ -175,7 +176,7 @@ fn gradients_of_columns<T: FloatElement, const R: usize, const C: usize>(
 ) -> usize {
     let end = n - (n - first) % C;
     for start in (first..end).step_by(C) {
-        let gamma: &[T; C] = block(gamma, start);
+        let gamma: &[T::Acc; C] = block(gamma, start);
         let mut dgammas: [T::Acc; C] = *block(dgamma, start);
         let mut dbetas: [T::Acc; C] = *block(dbeta, start);
         let mut gradients = [[T::ZERO; C]; R];
@@ -184,7 +185,7 @@ fn gradients_of_columns<T: FloatElement, const R: usize, const C: usize>(
             let (x, ct): (&[T; C], &[T; C]) = (block(x, r * n + start), block(ct, r * n + start));
             for j in 0..C {
                 let (normal, ct) = ((x[j].to_acc() - mean) * scale, ct[j].to_acc());
-                gradients[r][j] = T::from_acc((ct * gamma[j].to_acc() - mean_g - normal * mean_gh) * scale);
+                gradients[r][j] = T::from_acc((ct * gamma[j] - mean_g - normal * mean_gh) * scale);
                 dgammas[j] = dgammas[j] + ct * normal;
                 dbetas[j] = dbetas[j] + ct;
             }
@@ -209,8 +210,8 @@ pub fn layer_norm<T: FloatElement>(
     rows: usize,
     n: usize,
     x: &[T],
-    gamma: Option<&[T]>,
-    beta: Option<&[T]>,
+    gamma: Option<&[T::Acc]>,
+    beta: Option<&[T::Acc]>,
     epsilon: f64,
     y: &mut [T],
 ) {
@@ -241,18 +242,18 @@ pub fn layer_norm_grad<T: FloatElement>(
     rows: usize,
     n: usize,
     x: &[T],
-    gamma: Option<&[T]>,
+    gamma: Option<&[T::Acc]>,
     epsilon: f64,
     ct: &[T],
     dx: &mut [T],
-    dgamma: &mut [T],
-    dbeta: &mut [T],
+    dgamma: &mut [T::Acc],
+    dbeta: &mut [T::Acc],
     scratch: &mut Scratch,
 ) {
     assert!([x.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand does not hold {rows} x {n} elements");
     assert!(gamma.is_none_or(|g| g.len() == n), "gamma does not have {n} elements");
     assert!(dgamma.len() == n && dbeta.len() == n, "the gradient of a parameter does not have {n} elements");
-    let ones = if gamma.is_none() { vec![T::ONE; n] } else { vec![] };
+    let ones = if gamma.is_none() { vec![T::Acc::ONE; n] } else { vec![] };
     let gamma = gamma.unwrap_or(&ones);
     let body = backward::<T>();
     let out = SharedMut::new(dx);
@@ -274,7 +275,7 @@ pub fn rms_norm<T: FloatElement>(
     rows: usize,
     n: usize,
     x: &[T],
-    gamma: &[T],
+    gamma: &[T::Acc],
     epsilon: f64,
     y: &mut [T],
 ) {
@@ -302,11 +303,11 @@ pub fn rms_norm_grad<T: FloatElement>(
     rows: usize,
     n: usize,
     x: &[T],
-    gamma: &[T],
+    gamma: &[T::Acc],
     epsilon: f64,
     ct: &[T],
     dx: &mut [T],
-    dgamma: &mut [T],
+    dgamma: &mut [T::Acc],
     scratch: &mut Scratch,
 ) {
     assert!([x.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand does not hold {rows} x {n} elements");
@@ -343,10 +344,10 @@ fn sum_blocks<'a, A: Real + Plain>(
 }
 
 /// Stores the totals of the sums of blocks, from the one at `first` on.
-fn store_sums<T: FloatElement>(blocks: &[&[T::Acc]], out: &mut [T], first: usize) {
+fn store_sums<A: Real>(blocks: &[&[A]], out: &mut [A], first: usize) {
     for (i, out) in out.iter_mut().enumerate() {
         let sums = blocks.iter().map(|sums| sums[first + i]);
-        *out = T::from_acc(sums.reduce(|a, b| a + b).unwrap_or(T::Acc::ZERO));
+        *out = sums.reduce(|a, b| a + b).unwrap_or(A::ZERO);
     }
 }
 

@@ -11,27 +11,29 @@ pub(crate) const WIDE: usize = 64;
 /// Sums `f` of the elements at each position of slices that are at least as long as the first.
 #[inline(always)]
 pub(crate) fn sum<const K: usize, T: Copy, A: Real>(slices: [&[T]; K], f: impl Fn([T; K]) -> A) -> A {
-    let [sum] = sums(slices, |values| [f(values)]);
+    let [sum] = sums(slices, [], |values, []| [f(values)]);
     sum
 }
 
-/// Sums several functions at once; see [`sum`].
+/// Sums several functions at once, also of elements of `weights`; see [`sum`].
 #[inline(always)]
-pub(crate) fn sums<const K: usize, const M: usize, T: Copy, A: Real>(
+pub(crate) fn sums<const K: usize, const L: usize, const M: usize, T: Copy, A: Real>(
     slices: [&[T]; K],
-    f: impl Fn([T; K]) -> [A; M],
+    weights: [&[A]; L],
+    f: impl Fn([T; K], [A; L]) -> [A; M],
 ) -> [A; M] {
     let n = slices[0].len();
-    let slices = slices.map(|slice| &slice[..n]);
+    let (slices, weights) = (slices.map(|slice| &slice[..n]), weights.map(|slice| &slice[..n]));
     if n < WIDE {
-        return sums_of_few(slices, f);
+        return sums_of_few(slices, weights, f);
     }
     let mut parts = [[A::ZERO; WIDE]; M];
     for start in (0..n / WIDE * WIDE).step_by(WIDE) {
         // Blocks of known length, so that the loop over them becomes vector instructions without checks.
-        let blocks = slices.map(|slice| block(slice, start));
+        let blocks: [&[T; WIDE]; K] = slices.map(|slice| block(slice, start));
+        let of_weights: [&[A; WIDE]; L] = weights.map(|slice| block(slice, start));
         for j in 0..WIDE {
-            let terms = f(blocks.map(|block: &[T; WIDE]| block[j]));
+            let terms = f(blocks.map(|block| block[j]), of_weights.map(|block| block[j]));
             for (part, term) in parts.iter_mut().zip(terms) {
                 part[j] = part[j] + term;
             }
@@ -40,9 +42,10 @@ pub(crate) fn sums<const K: usize, const M: usize, T: Copy, A: Real>(
     let counted = WIDE - n % WIDE;
     if counted < WIDE {
         // The last block overlaps the one before.
-        let blocks = slices.map(|slice| block(slice, n - WIDE));
+        let blocks: [&[T; WIDE]; K] = slices.map(|slice| block(slice, n - WIDE));
+        let of_weights: [&[A; WIDE]; L] = weights.map(|slice| block(slice, n - WIDE));
         for j in 0..WIDE {
-            let terms = f(blocks.map(|block: &[T; WIDE]| block[j]));
+            let terms = f(blocks.map(|block| block[j]), of_weights.map(|block| block[j]));
             for (part, term) in parts.iter_mut().zip(terms) {
                 part[j] = part[j] + if j < counted { A::ZERO } else { term };
             }
@@ -59,24 +62,26 @@ pub(crate) fn block<T, const P: usize>(slice: &[T], start: usize) -> &[T; P] {
 
 /// Computes [`sums`] of short rows.
 #[inline(always)]
-fn sums_of_few<const K: usize, const M: usize, T: Copy, A: Real>(
+fn sums_of_few<const K: usize, const L: usize, const M: usize, T: Copy, A: Real>(
     slices: [&[T]; K],
-    f: impl Fn([T; K]) -> [A; M],
+    weights: [&[A]; L],
+    f: impl Fn([T; K], [A; L]) -> [A; M],
 ) -> [A; M] {
     let n = slices[0].len();
     let full = n / PARTIALS * PARTIALS;
     let mut parts = [[A::ZERO; PARTIALS]; M];
     for start in (0..full).step_by(PARTIALS) {
-        let blocks = slices.map(|slice| block(slice, start));
+        let blocks: [&[T; PARTIALS]; K] = slices.map(|slice| block(slice, start));
+        let of_weights: [&[A; PARTIALS]; L] = weights.map(|slice| block(slice, start));
         for j in 0..PARTIALS {
-            let terms = f(blocks.map(|block: &[T; PARTIALS]| block[j]));
+            let terms = f(blocks.map(|block| block[j]), of_weights.map(|block| block[j]));
             for (part, term) in parts.iter_mut().zip(terms) {
                 part[j] = part[j] + term;
             }
         }
     }
     for j in 0..n - full {
-        let terms = f(slices.map(|slice| slice[full + j]));
+        let terms = f(slices.map(|slice| slice[full + j]), weights.map(|slice| slice[full + j]));
         for (part, term) in parts.iter_mut().zip(terms) {
             part[j] = part[j] + term;
         }
@@ -140,7 +145,7 @@ mod tests {
             let b: Vec<f32> = (0..n).map(|i| (i as f32 * 0.73).cos()).collect();
             let product = sum_by(n, |i| a[i] * b[i]);
             assert_eq!(sum([&a, &b], |[a, b]| a * b), product);
-            assert_eq!(sums([&a, &b], |[a, b]| [a * b, a]), [product, sum_by(n, |i| a[i])]);
+            assert_eq!(sums([&a], [&b], |[a], [b]| [a * b, a]), [product, sum_by(n, |i| a[i])]);
             let exact: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             assert!((f64::from(product) - exact).abs() < 1e-4);
         }

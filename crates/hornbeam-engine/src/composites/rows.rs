@@ -16,6 +16,7 @@ pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Valu
         return Ok(None);
     }
     let rows = TensorType::new(t.dtype, t.shape[..t.rank() - 1].to_vec());
+    let last = TensorType::new(t.dtype.accumulator(), vec![t.shape[t.rank() - 1]]);
     let mut row = |kernel: RowKernel, x: &[Value], types: Vec<TensorType>| b.emit(Op::Rows(kernel), x.to_vec(), types);
     let results = match (name, x.len()) {
         ("softmax", 1) => row(RowKernel::Softmax, x, vec![t])?,
@@ -40,21 +41,27 @@ pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Valu
         }
         ("layer_norm", 3) => {
             let epsilon = take::<f64>(p, "epsilon")?.to_bits();
-            row(RowKernel::LayerNorm { epsilon }, x, vec![t])?
+            let (gamma, beta) = (converted(b, x[1], &last), converted(b, x[2], &last));
+            b.emit(Op::Rows(RowKernel::LayerNorm { epsilon }), vec![first, gamma, beta], vec![t])?
         }
         ("layer_norm_vjp", 4) => {
             let epsilon = take::<f64>(p, "epsilon")?.to_bits();
-            let last = TensorType::new(t.dtype, vec![t.shape[t.rank() - 1]]);
-            row(RowKernel::LayerNormVjp { epsilon }, x, vec![t, last.clone(), last])?
+            let (gamma, beta) = (converted(b, x[1], &last), converted(b, x[2], &last));
+            let (operands, types) = (vec![first, gamma, beta, x[3]], vec![t, last.clone(), last]);
+            let results = b.emit(Op::Rows(RowKernel::LayerNormVjp { epsilon }), operands, types)?;
+            gradients(b, &results, x)
         }
         ("rms_norm", 2) => {
             let epsilon = take::<f64>(p, "epsilon")?.to_bits();
-            row(RowKernel::RmsNorm { epsilon }, x, vec![t])?
+            let gamma = converted(b, x[1], &last);
+            b.emit(Op::Rows(RowKernel::RmsNorm { epsilon }), vec![first, gamma], vec![t])?
         }
         ("rms_norm_vjp", 3) => {
             let epsilon = take::<f64>(p, "epsilon")?.to_bits();
-            let last = TensorType::new(t.dtype, vec![t.shape[t.rank() - 1]]);
-            row(RowKernel::RmsNormVjp { epsilon }, x, vec![t, last])?
+            let gamma = converted(b, x[1], &last);
+            let (operands, types) = (vec![first, gamma, x[2]], vec![t, last]);
+            let results = b.emit(Op::Rows(RowKernel::RmsNormVjp { epsilon }), operands, types)?;
+            gradients(b, &results, x)
         }
         ("top_k", 1) if t.dtype.size() <= 4 => {
             let k = take(p, "k")?;
@@ -66,4 +73,15 @@ pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Valu
         _ => return Ok(None),
     };
     Ok(Some(results))
+}
+
+/// A value as one of the type `t`.
+fn converted(b: &mut Builder, value: Value, t: &TensorType) -> Value {
+    b.add(Op::Convert, vec![value], t.clone())
+}
+
+/// The results of a gradient kernel as gradients of the operands at the same positions.
+fn gradients(b: &mut Builder, results: &[Value], operands: &[Value]) -> Vec<Value> {
+    let types: Vec<TensorType> = operands.iter().map(|&x| b.type_of(x).clone()).collect();
+    results.iter().zip(&types).map(|(&result, t)| converted(b, result, t)).collect()
 }

@@ -27,6 +27,8 @@ fn typed<T: FloatElement>(
 ) {
     let (reads, writes, pool) = (&instruction.reads, &instruction.writes, context.pool);
     let read = |i: usize| memory.read::<T>(&reads[i]);
+    // A parameter of a normalization.
+    let parameter = |i: usize| memory.read::<T::Acc>(&reads[i]);
     let out = memory.write::<T>(&writes[0]);
     match kernel {
         RowKernel::Softmax => softmax::softmax(pool, rows, n, read(0), out),
@@ -42,20 +44,31 @@ fn typed<T: FloatElement>(
         }
         RowKernel::LayerNorm { epsilon } => {
             let epsilon = f64::from_bits(*epsilon);
-            norm::layer_norm(pool, rows, n, read(0), Some(read(1)), Some(read(2)), epsilon, out)
+            norm::layer_norm(pool, rows, n, read(0), Some(parameter(1)), Some(parameter(2)), epsilon, out)
         }
         RowKernel::LayerNormVjp { epsilon } => {
             let epsilon = f64::from_bits(*epsilon);
             let (gamma, beta) = (memory.write(&writes[1]), memory.write(&writes[2]));
-            let ct = read(3);
-            norm::layer_norm_grad(pool, rows, n, read(0), Some(read(1)), epsilon, ct, out, gamma, beta, context.scratch)
+            norm::layer_norm_grad(
+                pool,
+                rows,
+                n,
+                read(0),
+                Some(parameter(1)),
+                epsilon,
+                read(3),
+                out,
+                gamma,
+                beta,
+                context.scratch,
+            )
         }
         RowKernel::RmsNorm { epsilon } => {
-            norm::rms_norm(pool, rows, n, read(0), read(1), f64::from_bits(*epsilon), out)
+            norm::rms_norm(pool, rows, n, read(0), parameter(1), f64::from_bits(*epsilon), out)
         }
         RowKernel::RmsNormVjp { epsilon } => {
             let (epsilon, gamma) = (f64::from_bits(*epsilon), memory.write(&writes[1]));
-            norm::rms_norm_grad(pool, rows, n, read(0), read(1), epsilon, read(2), out, gamma, context.scratch)
+            norm::rms_norm_grad(pool, rows, n, read(0), parameter(1), epsilon, read(2), out, gamma, context.scratch)
         }
         RowKernel::TopK { k } => index::top_k(pool, n, *k, read(0), out, memory.write(&writes[1])),
     }

@@ -15,7 +15,8 @@ pub fn check(kernel: &RowKernel, x: &[&TensorType], outputs: &[TensorType]) -> R
     }];
     ensure!(main.rank() > 0, "{op:?} needs at least one axis");
     let rows = TensorType::new(main.dtype, main.shape[..main.rank() - 1].to_vec());
-    let last = TensorType::new(main.dtype, vec![main.shape[main.rank() - 1]]);
+    // Parameters of normalizations, of the accumulator dtype.
+    let last = TensorType::new(main.dtype.accumulator(), vec![main.shape[main.rank() - 1]]);
     let labels = |t: &TensorType| -> Result<()> {
         integer(&op, t)?;
         same_shape(&op, t, &rows)

@@ -9,7 +9,7 @@ fn close<T: Element>(name: &str, got: &[T], want: &[f64], scale: f64) {
 
 fn check<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
     let (x, ct) = (random.values::<T>(rows * n), random.values::<T>(rows * n));
-    let (gamma, beta) = (random.values::<T>(n), random.values::<T>(n));
+    let (gamma, beta) = (random.values::<T::Acc>(n), random.values::<T::Acc>(n));
     let gamma = (random.below(3) > 0).then_some(&gamma[..]);
     let beta = (random.below(3) > 0).then_some(&beta[..]);
     let epsilon = 1e-3;
@@ -37,7 +37,7 @@ fn check<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
     for threads in [1, 2, 3] {
         let pool = ThreadPool::new(threads);
         let mut got: [Vec<T>; 2] = std::array::from_fn(|_| vec![T::ZERO; rows * n]);
-        let mut params: [Vec<T>; 2] = std::array::from_fn(|_| vec![T::ONE; n]);
+        let mut params: [Vec<T::Acc>; 2] = std::array::from_fn(|_| vec![T::Acc::ONE; n]);
         let ([gy, gx], [gg, gb]) = (&mut got, &mut params);
         layer_norm(&pool, rows, n, &x, gamma, beta, epsilon, gy);
         layer_norm_grad(&pool, rows, n, &x, gamma, epsilon, &ct, gx, gg, gb, &mut Scratch::new());
@@ -45,14 +45,15 @@ fn check<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
         close("dx", gx, &dx, 32.0);
         close("dgamma", gg, &dgamma, (rows as f64).sqrt() * 4.0);
         close("dbeta", gb, &dbeta, (rows as f64).sqrt() * 4.0);
-        let bits = got.iter().chain(&params).flatten().map(|v| v.to_f64().to_bits()).collect();
+        let params = params.iter().flatten().map(|v| v.to_f64());
+        let bits = got.iter().flatten().map(|v| v.to_f64()).chain(params).map(f64::to_bits).collect();
         assert!(before.as_ref().is_none_or(|before| *before == bits), "{threads} threads differ: {rows} x {n}");
         before = Some(bits);
     }
 }
 
 fn check_rms<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
-    let (x, ct, gamma) = (random.values::<T>(rows * n), random.values::<T>(rows * n), random.values::<T>(n));
+    let (x, ct, gamma) = (random.values::<T>(rows * n), random.values::<T>(rows * n), random.values::<T::Acc>(n));
     let epsilon = 1e-3;
     let [mut y, mut dx] = [vec![], vec![]];
     let mut dgamma = vec![0.0; n];
@@ -72,13 +73,14 @@ fn check_rms<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
     for threads in [1, 2, 3] {
         let pool = ThreadPool::new(threads);
         let [mut gy, mut gx] = [vec![T::ZERO; rows * n], vec![T::ZERO; rows * n]];
-        let mut gg = vec![T::ONE; n];
+        let mut gg = vec![T::Acc::ONE; n];
         rms_norm(&pool, rows, n, &x, &gamma, epsilon, &mut gy);
         rms_norm_grad(&pool, rows, n, &x, &gamma, epsilon, &ct, &mut gx, &mut gg, &mut Scratch::new());
         close("rms_norm", &gy, &y, 1.0);
         close("dx of rms_norm", &gx, &dx, 32.0);
         close("dgamma of rms_norm", &gg, &dgamma, (rows as f64).sqrt() * 4.0);
-        let bits = gy.iter().chain(&gx).chain(&gg).map(|v| v.to_f64().to_bits()).collect();
+        let bits =
+            gy.iter().chain(&gx).map(|v| v.to_f64()).chain(gg.iter().map(|v| v.to_f64())).map(f64::to_bits).collect();
         assert!(before.as_ref().is_none_or(|before| *before == bits), "{threads} threads differ: {rows} x {n}");
         before = Some(bits);
     }

@@ -9,6 +9,7 @@ use crate::math::Real;
 use crate::multiversion;
 use crate::pool::ThreadPool;
 use crate::simd::LANES;
+use crate::softmax::FloatElement;
 
 use super::fold::{add_columns, fold_long, fold_rows, And, Fold, Folding, Max, Min, Or, Prod, Sum};
 use super::{reduce, typed, typed_mut, Reduce};
@@ -18,7 +19,7 @@ use crate::sums::sum;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum BlockFold {
     Reduce(Reduce),
-    /// Mean and variance, computed from deviations: two results.
+    /// Mean and variance, computed from deviations: two results, of the accumulator dtype ([`Element::Acc`]).
     Moments,
 }
 
@@ -102,11 +103,9 @@ pub fn fold_kernels(fold: BlockFold, dtype: DType) -> Option<FoldKernels> {
         BlockFold::Reduce(Reduce::Min) => with!(ordered Min),
         BlockFold::Reduce(Reduce::And) => with!(bitwise And),
         BlockFold::Reduce(Reduce::Or) => with!(bitwise Or),
-        BlockFold::Moments => match dtype {
-            DType::F32 => Some(FoldKernels { columns: moments_columns::<f32>(), rows: moments_rows::<f32>() }),
-            DType::F64 => Some(FoldKernels { columns: moments_columns::<f64>(), rows: moments_rows::<f64>() }),
-            _ => None,
-        },
+        BlockFold::Moments => dispatch!(float, dtype, T => {
+            Some(FoldKernels { columns: moments_columns::<T>(), rows: moments_rows::<T>() })
+        }, else None),
     }
 }
 
@@ -129,7 +128,7 @@ multiversion! {
         unsafe { fold_rows::<F>(S::ISA)(x, at.columns, accumulators, at.rows) };
     }
 
-    unsafe fn moments_columns[S, T: MomentElement; T::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+    unsafe fn moments_columns[S, T: FloatElement; T::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and two planes of accumulators.
         let (x, mean, squares_sum) = unsafe {
             let accumulators = accumulators.cast::<f64>();
@@ -142,7 +141,7 @@ multiversion! {
         add_moments(x, at.columns, at.before, mean, squares_sum);
     }
 
-    unsafe fn moments_rows[S, T: MomentElement; T::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
+    unsafe fn moments_rows[S, T: FloatElement; T::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
         // SAFETY: the caller's block, and two accumulators per row.
         let (x, y) = unsafe {
             let x = std::slice::from_raw_parts(x.cast::<T>(), at.rows * at.columns);
@@ -155,17 +154,12 @@ multiversion! {
     }
 }
 
-/// Float of which moments are computed.
-trait MomentElement: Element<Acc = Self> + Real {}
-impl MomentElement for f32 {}
-impl MomentElement for f64 {}
-
 /// Rows after which deviations refer to a new pivot element: bounds the error of an outlying pivot.
 const STRETCH: usize = 64;
 
 /// Adds rows to the means and sums of squared deviations of `before` earlier rows.
 #[inline(always)]
-fn add_moments<T: MomentElement>(x: &[T], columns: usize, before: usize, mean: &mut [f64], squares_sum: &mut [f64]) {
+fn add_moments<T: FloatElement>(x: &[T], columns: usize, before: usize, mean: &mut [f64], squares_sum: &mut [f64]) {
     let mut before = before as f64;
     if columns == 1 {
         for part in x.chunks(STRETCH * LANES) {
@@ -217,11 +211,11 @@ fn add_moments<T: MomentElement>(x: &[T], columns: usize, before: usize, mean: &
 
 /// Computes the mean and the sum of squared deviations of adjacent elements, from differences to the first.
 #[inline(always)]
-fn moments_of<T: MomentElement>(x: &[T]) -> (f64, f64) {
-    let first = x[0];
-    let mean = sum([x], |[x]| x - first) / T::from_f64(x.len() as f64);
+fn moments_of<T: FloatElement>(x: &[T]) -> (f64, f64) {
+    let first = x[0].to_acc();
+    let mean = sum([x], |[x]| x.to_acc() - first) / T::Acc::from_f64(x.len() as f64);
     let squares = sum([x], |[x]| {
-        let d = (x - first) - mean;
+        let d = (x.to_acc() - first) - mean;
         d * d
     });
     (first.to_f64() + mean.to_f64(), squares.to_f64())
@@ -230,18 +224,20 @@ fn moments_of<T: MomentElement>(x: &[T]) -> (f64, f64) {
 /// Computes means and sums of squared deviations of `width` columns with row stride `stride`, from differences to their first
 /// elements, whose distance from the mean is of the order of the deviations.
 #[inline(always)]
-fn deviations<T: MomentElement, const N: usize>(
+fn deviations<T: FloatElement, const N: usize>(
     x: &[T],
     stride: usize,
     rows: usize,
     width: usize,
 ) -> ([f64; N], [f64; N]) {
-    let (mut first, mut sum, mut squares) = ([T::ZERO; N], [T::ZERO; N], [T::ZERO; N]);
-    first[..width].copy_from_slice(&x[..width]);
+    let (mut first, mut sum, mut squares) = ([T::Acc::ZERO; N], [T::Acc::ZERO; N], [T::Acc::ZERO; N]);
+    for (first, x) in first.iter_mut().zip(&x[..width]) {
+        *first = x.to_acc();
+    }
     for row in 1..rows {
         let row = &x[row * stride..][..width];
         for j in 0..width {
-            let d = row[j] - first[j];
+            let d = row[j].to_acc() - first[j];
             sum[j] = sum[j] + d;
             squares[j] = squares[j] + d * d;
         }
@@ -293,22 +289,43 @@ pub fn combine_partials(
     let [first, second] = results;
     match fold {
         BlockFold::Reduce(op) => reduce(pool, op, dtype, partial, &[outer, parts, inner], &[1], first),
-        BlockFold::Moments => dispatch!(float, dtype, T => {
-            let (means, variances) = (typed_mut::<T>(first), typed_mut::<T>(second));
-            let partial = typed::<f64>(partial);
-            assert!(means.len() == outer * inner && variances.len() == outer * inner, "the results do not hold {outer} x {inner} elements");
-            for (index, (mean, variance)) in means.iter_mut().zip(variances).enumerate() {
-                let (group, column) = (index / inner, index % inner);
-                let (mut m, mut s) = ([0.0], [0.0]);
-                for part in 0..parts {
-                    let at = (group * parts + part) * 2 * inner + column;
-                    let rows = height.min(n - part * height);
-                    let moments_of_part = (&partial[at..=at], &partial[at + inner..=at + inner]);
-                    merge(&mut m, &mut s, (part * height) as f64, moments_of_part, rows as f64);
-                }
-                (*mean, *variance) = (T::from_f64(m[0]), T::from_f64(s[0] / n as f64));
+        BlockFold::Moments if dtype == DType::F64 => {
+            combine_moments::<f64>(typed(partial), [outer, n, inner], height, typed_mut(first), typed_mut(second));
+        }
+        BlockFold::Moments => {
+            combine_moments::<f32>(typed(partial), [outer, n, inner], height, typed_mut(first), typed_mut(second));
+        }
+    }
+}
+
+/// Merges the moments of the parts of each group, for up to [`LANES`] columns at a time. For operands see [`combine_partials`].
+fn combine_moments<A: Real>(
+    partial: &[f64],
+    [outer, n, inner]: [usize; 3],
+    height: usize,
+    means: &mut [A],
+    variances: &mut [A],
+) {
+    assert!([means.len(), variances.len()] == [outer * inner; 2], "a result does not hold {outer} x {inner} elements");
+    let groups = partial.chunks_exact(n.div_ceil(height) * 2 * inner);
+    for (group, (means, variances)) in groups.zip(means.chunks_exact_mut(inner).zip(variances.chunks_exact_mut(inner)))
+    {
+        for (tile, (means, variances)) in means.chunks_mut(LANES).zip(variances.chunks_mut(LANES)).enumerate() {
+            let columns = tile * LANES..tile * LANES + means.len();
+            let (mut mean, mut squares_sum) = ([0.0; LANES], [0.0; LANES]);
+            let (mean, squares_sum) = (&mut mean[..means.len()], &mut squares_sum[..means.len()]);
+            for (part, planes) in group.chunks_exact(2 * inner).enumerate() {
+                let before = part * height;
+                let of_part = (&planes[columns.clone()], &planes[inner..][columns.clone()]);
+                merge(mean, squares_sum, before as f64, of_part, height.min(n - before) as f64);
             }
-        }, else unreachable!("moments of {dtype}")),
+            for (result, mean) in means.iter_mut().zip(mean) {
+                *result = A::from_f64(*mean);
+            }
+            for (result, squares_sum) in variances.iter_mut().zip(squares_sum) {
+                *result = A::from_f64(*squares_sum / n as f64);
+            }
+        }
     }
 }
 
