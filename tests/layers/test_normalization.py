@@ -176,3 +176,12 @@ def test_half_precision_is_rounded_once(rng: np.random.Generator, layer: Any, dt
     for half, single in zip(narrow, wide, strict=True):
         assert half.dtype == dtype
         np.testing.assert_array_equal(np.asarray(half), np.asarray(ops.cast(single, dtype)))
+
+
+def test_group_normalization_of_large_samples(rng: np.random.Generator) -> None:
+    # Several pieces per sample, and channels beside the vector lanes.
+    x = rng.normal(1e3, 1.0, size=(2, 60, 90, 36)).astype("float32")
+    groups = x.astype("float64").reshape(2, -1, 6, 6)
+    mean, variance = groups.mean((1, 3), keepdims=True), groups.var((1, 3), keepdims=True)
+    expected = ((groups - mean) / np.sqrt(variance + 1e-3)).reshape(x.shape)
+    np.testing.assert_allclose(layers.GroupNormalization(6)(x), expected, atol=2e-4)

@@ -117,6 +117,17 @@ pub enum RowKernel {
     RmsNormVjp {
         epsilon: u64,
     },
+    /// Of `groups` of channels, the last axis, in each of `batch` equal parts of the rows.
+    GroupNorm {
+        batch: usize,
+        groups: usize,
+        epsilon: u64,
+    },
+    GroupNormGrad {
+        batch: usize,
+        groups: usize,
+        epsilon: u64,
+    },
     TopK {
         k: usize,
     },

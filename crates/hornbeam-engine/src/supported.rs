@@ -58,6 +58,8 @@ const OTHERS: &[&str] = &[
     "layer_norm_vjp",
     "rms_norm",
     "rms_norm_vjp",
+    "group_norm",
+    "group_norm_grad",
     "top_k",
     "resample",
     "lstm",

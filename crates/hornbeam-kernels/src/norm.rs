@@ -351,5 +351,8 @@ fn store_sums<A: Real>(blocks: &[&[A]], out: &mut [A], first: usize) {
     }
 }
 
+mod groups;
 #[cfg(test)]
 mod tests;
+
+pub use groups::{group_norm, group_norm_grad, GroupShape};

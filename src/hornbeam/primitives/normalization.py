@@ -159,9 +159,9 @@ def _group_norm_body(x: Node, gamma: Node, beta: Node, *, groups: int, axis: int
     return g.centred * g.broadcast(factor) + shape.broadcast(beta, x.shape, (axis,))
 
 
-def _group_norm_vjp(
-    ct: Node, out: Node, x: Node, gamma: Node, beta: Node, *, groups: int, axis: int, epsilon: float, **_: Any
-) -> Cotangents:
+def _group_norm_grad_body(
+    x: Node, gamma: Node, ct: Node, *, groups: int, axis: int, epsilon: float
+) -> tuple[Node, Node, Node]:
     # All sums over positions are of ct and of ct times deviations: one pass.
     g = _Groups(x, groups, axis, epsilon)
     total, product = g.sum(ct), g.sum(ct * g.centred)
@@ -170,6 +170,24 @@ def _group_norm_vjp(
     by_deviation = g.mean(product * weights) * g.scale * g.scale * g.scale
     dx = ct * g.broadcast(g.scale * weights) - g.centred * g.broadcast(by_deviation) - g.broadcast(mean)
     return dx, reduce.reduce_sum(product * g.scale, (0,)), reduce.reduce_sum(total, (0,))
+
+
+# The operands of `group_norm` without beta, and the gradient of the result -> gradients of x, gamma and beta.
+_group_norm_grad = composite(
+    "group_norm_grad",
+    _group_norm_grad_body,
+    dtypes=FLOATS,
+    samples=(
+        Sample(((2, 3, 3, 4), (4,), (2, 3, 3, 4)), {"groups": 2, "axis": 3, "epsilon": 1e-3}),
+        Sample(((2, 6, 5), (6,), (2, 6, 5)), {"groups": 3, "axis": 1, "epsilon": 1e-3}),
+    ),
+)
+
+
+def _group_norm_vjp(
+    ct: Node, out: Node, x: Node, gamma: Node, beta: Node, *, body: Any, **params: Any
+) -> Cotangents:
+    return outputs_of(_group_norm_grad(x, gamma, ct, **params))
 
 
 group_norm = composite(

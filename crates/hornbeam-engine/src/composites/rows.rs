@@ -63,6 +63,23 @@ pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Valu
             let results = b.emit(Op::Rows(RowKernel::RmsNormVjp { epsilon }), operands, types)?;
             gradients(b, &results, x)
         }
+        ("group_norm" | "group_norm_grad", 3) => {
+            let (axis, groups) = (take::<usize>(p, "axis")?, take(p, "groups")?);
+            let (batch, epsilon) = (t.shape[0], take::<f64>(p, "epsilon")?.to_bits());
+            if axis == 0 || axis + 1 != t.rank() {
+                return Ok(None);
+            }
+            let gamma = converted(b, x[1], &last);
+            if name == "group_norm" {
+                let operands = vec![first, gamma, converted(b, x[2], &last)];
+                b.emit(Op::Rows(RowKernel::GroupNorm { batch, groups, epsilon }), operands, vec![t])?
+            } else {
+                let types = vec![t, last.clone(), last];
+                let kernel = RowKernel::GroupNormGrad { batch, groups, epsilon };
+                let results = b.emit(Op::Rows(kernel), vec![first, gamma, x[2]], types)?;
+                gradients(b, &results, &[first, x[1], x[1]])
+            }
+        }
         ("top_k", 1) if t.dtype.size() <= 4 => {
             let k = take(p, "k")?;
             let mut shape = rows.shape.clone();

@@ -2,7 +2,7 @@
 
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::index;
-use hornbeam_kernels::norm;
+use hornbeam_kernels::norm::{self, GroupShape};
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::softmax::{self, FloatElement};
 
@@ -69,6 +69,16 @@ fn typed<T: FloatElement>(
         RowKernel::RmsNormVjp { epsilon } => {
             let (epsilon, gamma) = (f64::from_bits(*epsilon), memory.write(&writes[1]));
             norm::rms_norm_grad(pool, rows, n, read(0), parameter(1), epsilon, read(2), out, gamma, context.scratch)
+        }
+        RowKernel::GroupNorm { batch, groups, epsilon } => {
+            let shape = GroupShape { batch: *batch, positions: rows / batch, channels: n, groups: *groups };
+            let epsilon = f64::from_bits(*epsilon);
+            norm::group_norm(pool, shape, read(0), parameter(1), parameter(2), epsilon, out)
+        }
+        RowKernel::GroupNormGrad { batch, groups, epsilon } => {
+            let shape = GroupShape { batch: *batch, positions: rows / batch, channels: n, groups: *groups };
+            let (epsilon, of_parameters) = (f64::from_bits(*epsilon), [1, 2].map(|i| memory.write(&writes[i])));
+            norm::group_norm_grad(pool, shape, read(0), parameter(1), epsilon, read(2), out, of_parameters)
         }
         RowKernel::TopK { k } => index::top_k(pool, n, *k, read(0), out, memory.write(&writes[1])),
     }

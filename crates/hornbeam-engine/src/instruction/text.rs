@@ -84,6 +84,8 @@ impl RowKernel {
             RowKernel::LayerNormVjp { .. } => "layer_norm_vjp",
             RowKernel::RmsNorm { .. } => "rms_norm",
             RowKernel::RmsNormVjp { .. } => "rms_norm_vjp",
+            RowKernel::GroupNorm { .. } => "group_norm",
+            RowKernel::GroupNormGrad { .. } => "group_norm_grad",
             RowKernel::TopK { .. } => "top_k",
         }
     }

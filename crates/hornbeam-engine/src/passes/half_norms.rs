@@ -40,6 +40,8 @@ fn match_norm(graph: &Graph, uses: &[Vec<u32>], node: &Node) -> Option<(NodeId, 
         RowKernel::LayerNorm { .. } | RowKernel::RmsNorm { .. } => &[0],
         RowKernel::LayerNormVjp { .. } => &[0, 3],
         RowKernel::RmsNormVjp { .. } => &[0, 2],
+        RowKernel::GroupNorm { .. } => &[0],
+        RowKernel::GroupNormGrad { .. } => &[0, 2],
         _ => return None,
     };
     if result.output != 0 || norm.types[0].dtype != DType::F32 || uses[result.node as usize][0] != 1 {

@@ -90,6 +90,7 @@ fn arity(op: &Op, received: usize) -> Result<usize> {
             RowKernel::CrossEntropy | RowKernel::SparseCrossEntropy => 2,
             RowKernel::CrossEntropyVjp | RowKernel::SparseCrossEntropyVjp => 3,
             RowKernel::LayerNorm { .. } | RowKernel::RmsNormVjp { .. } => 3,
+            RowKernel::GroupNorm { .. } | RowKernel::GroupNormGrad { .. } => 3,
             RowKernel::LayerNormVjp { .. } => 4,
             RowKernel::RmsNorm { .. } => 2,
             RowKernel::TopK { .. } => 1,
@@ -109,7 +110,7 @@ fn check_output_count(op: &Op, inputs: usize, outputs: usize) -> Result<()> {
         Op::While { body, .. } => body.0.outputs.len(),
         Op::Scan { body, carries, .. } => body.0.outputs.len() + carries,
         Op::Barrier => inputs,
-        Op::Rows(RowKernel::LayerNormVjp { .. }) => 3,
+        Op::Rows(RowKernel::LayerNormVjp { .. } | RowKernel::GroupNormGrad { .. }) => 3,
         Op::Rows(RowKernel::RmsNormVjp { .. } | RowKernel::TopK { .. }) => 2,
         Op::Recurrent(_) | Op::Attention(_) => outputs, // checked with their types
         Op::Moments { .. } => 2,

@@ -45,6 +45,19 @@ pub fn check(kernel: &RowKernel, x: &[&TensorType], outputs: &[TensorType]) -> R
             same(&op, "rows and cotangent", &rows, x[2])?;
             same(&op, "operand and result", main, &outputs[0])?;
         }
+        RowKernel::GroupNorm { batch, groups, .. } | RowKernel::GroupNormGrad { batch, groups, .. } => {
+            let divides = |n: usize, by: usize| by > 0 && n.is_multiple_of(by);
+            ensure!(divides(rows.count(), *batch) && divides(last.shape[0], *groups), "{op:?} of {main}");
+            same(&op, "scale", &last, x[1])?;
+            same(&op, "operand and result", main, &outputs[0])?;
+            if let RowKernel::GroupNorm { .. } = kernel {
+                same(&op, "offset", &last, x[2])?;
+            } else {
+                same(&op, "cotangent", main, x[2])?;
+                same(&op, "scale and result", &last, &outputs[1])?;
+                same(&op, "offset and result", &last, &outputs[2])?;
+            }
+        }
         RowKernel::LayerNorm { .. } => {
             same(&op, "scale", &last, x[1])?;
             same(&op, "offset", &last, x[2])?;

@@ -111,3 +111,72 @@ fn a_large_mean_does_not_cancel_the_variance() {
         assert!((y - if i % 2 == 0 { -1.0 } else { 1.0 }).abs() < 1e-3, "{y}");
     }
 }
+
+fn check_groups<T: FloatElement>(random: &mut Random, shape: GroupShape) {
+    let GroupShape { batch, positions, channels, groups } = shape;
+    let (size, epsilon) = (channels / groups, 1e-3);
+    let (x, ct) = (random.values::<T>(batch * positions * channels), random.values::<T>(batch * positions * channels));
+    let (gamma, beta) = (random.values::<T::Acc>(channels), random.values::<T::Acc>(channels));
+    let [mut y, mut dx] = [vec![0.0; x.len()], vec![0.0; x.len()]];
+    let [mut dgamma, mut dbeta] = [vec![0.0; channels], vec![0.0; channels]];
+    for (sample, group) in (0..batch).flat_map(|sample| (0..groups).map(move |group| (sample, group))) {
+        let elements = (0..positions).flat_map(|p| (group * size..(group + 1) * size).map(move |c| (p, c)));
+        let elements: Vec<(usize, usize)> =
+            elements.map(|(p, c)| ((sample * positions + p) * channels + c, c)).collect();
+        let mean_of = |f: &dyn Fn(usize, usize) -> f64| {
+            elements.iter().map(|&(at, c)| f(at, c)).sum::<f64>() / elements.len() as f64
+        };
+        let mean = mean_of(&|at, _| x[at].to_f64());
+        let d = |at: usize| x[at].to_f64() - mean;
+        let s = 1.0 / (mean_of(&|at, _| d(at) * d(at)) + epsilon).sqrt();
+        let g = |at: usize, c: usize| ct[at].to_f64() * gamma[c].to_f64();
+        let (mean_g, mean_gd) = (mean_of(&g), mean_of(&|at, c| g(at, c) * d(at)));
+        for &(at, c) in &elements {
+            y[at] = d(at) * s * gamma[c].to_f64() + beta[c].to_f64();
+            dx[at] = s * g(at, c) - d(at) * s.powi(3) * mean_gd - s * mean_g;
+            dgamma[c] += ct[at].to_f64() * d(at) * s;
+            dbeta[c] += ct[at].to_f64();
+        }
+    }
+    let mut before: Option<Vec<u64>> = None;
+    for threads in [1, 2, 3] {
+        let pool = ThreadPool::new(threads);
+        let [mut gy, mut gx] = [vec![T::ZERO; x.len()], vec![T::ZERO; x.len()]];
+        let [mut gg, mut gb] = [vec![T::Acc::ZERO; channels], vec![T::Acc::ZERO; channels]];
+        group_norm(&pool, shape, &x, &gamma, &beta, epsilon, &mut gy);
+        group_norm_grad(&pool, shape, &x, &gamma, epsilon, &ct, &mut gx, [&mut gg, &mut gb]);
+        close("group_norm", &gy, &y, 16.0);
+        close("dx of group_norm", &gx, &dx, 32.0);
+        close("dgamma of group_norm", &gg, &dgamma, ((batch * positions) as f64).sqrt() * 4.0);
+        close("dbeta of group_norm", &gb, &dbeta, ((batch * positions) as f64).sqrt() * 4.0);
+        let values = gy.iter().chain(&gx).map(|v| v.to_f64()).chain(gg.iter().chain(&gb).map(|v| v.to_f64()));
+        let bits = values.map(f64::to_bits).collect();
+        assert!(before.as_ref().is_none_or(|before| *before == bits), "{threads} threads differ: {shape:?}");
+        before = Some(bits);
+    }
+}
+
+#[test]
+fn group_norms_agree_with_the_definition_on_every_instruction_set() {
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let mut random = Random::new(11);
+            // The last two have several pieces per sample; fewer channels than lanes, as many, and more.
+            for [batch, positions, channels, groups] in [
+                [1, 1, 1, 1],
+                [3, 1, 6, 2],
+                [2, 5, 30, 5],
+                [2, 130, 64, 8],
+                [3, 70, 100, 4],
+                [2, 3000, 64, 64],
+                [1, 1100, 200, 1],
+            ] {
+                let shape = GroupShape { batch, positions, channels, groups };
+                check_groups::<f32>(&mut random, shape);
+                check_groups::<f64>(&mut random, shape);
+                check_groups::<f16>(&mut random, shape);
+                check_groups::<bf16>(&mut random, shape);
+            }
+        });
+    }
+}

@@ -299,7 +299,7 @@ pub fn combine_partials(
 }
 
 /// Merges the moments of the parts of each group, for up to [`LANES`] columns at a time. For operands see [`combine_partials`].
-fn combine_moments<A: Real>(
+pub(crate) fn combine_moments<A: Real>(
     partial: &[f64],
     [outer, n, inner]: [usize; 3],
     height: usize,

@@ -13,7 +13,8 @@ mod fold;
 mod tests;
 
 pub use arg::{argmax, argmin};
-pub use block::{combine_partials, fold_kernels, BlockExtent, BlockFold, FoldKernels};
+pub(crate) use block::combine_moments;
+pub use block::{combine_partials, fold_kernels, BlockExtent, BlockFold, FoldFn, FoldKernels};
 pub use cumulative::{cumulative, Cumulative};
 
 use crate::dispatch;
