@@ -6,14 +6,14 @@ use crate::simd::Target;
 /// Computes `x / 2 (1 + erf(x / sqrt(2)))`.
 #[inline(always)]
 pub fn gelu<S: Target, R: Real>(x: R) -> R {
-    half(x) * (erf_of::<S, R>(x) + R::ONE)
+    x * x.normal_cdf::<S>()
 }
 
 /// Computes the derivative of [`gelu`].
 #[inline(always)]
 pub fn gelu_derivative<S: Target, R: Real>(x: R) -> R {
-    let density = (half(x) * -x).exp::<S>() * R::from_f64(0.398_942_280_401_432_7);
-    half(erf_of::<S, R>(x) + R::ONE) + x * density
+    let density = (half(x) * -x).exp_down::<S>() * R::from_f64(0.398_942_280_401_432_7);
+    x.normal_cdf::<S>() + x * density
 }
 
 /// Computes `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
@@ -37,11 +37,6 @@ const FACTOR: f64 = 0.797_884_560_802_865_4;
 #[inline(always)]
 fn half<R: Real>(x: R) -> R {
     x * R::from_f64(0.5)
-}
-
-#[inline(always)]
-fn erf_of<S: Target, R: Real>(x: R) -> R {
-    (x * R::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf::<S>()
 }
 
 #[inline(always)]

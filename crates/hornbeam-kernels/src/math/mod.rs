@@ -17,7 +17,7 @@ pub use single::{erf, erf_inv, exp, expm1, log, log1p, log_normal, logistic, pow
 
 use crate::simd::Target;
 use double::{acosh64, asinh64, atanh64, digamma64, erf64, erf_inv64, lgamma64};
-use single::{sin_cos, FAR};
+use single::{exp_down, normal_cdf, sin_cos, FAR};
 
 /// Floating-point type in which elementwise functions are computed.
 pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self> + Arithmetic {
@@ -29,6 +29,8 @@ pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self>
     fn round(self) -> Self;
     fn is_finite(self) -> bool;
     fn exp<S: Target>(self) -> Self;
+    /// Computes [`Real::exp`] of a number that is not positive, with the same bits.
+    fn exp_down<S: Target>(self) -> Self;
     fn expm1<S: Target>(self) -> Self;
     fn log<S: Target>(self) -> Self;
     /// Computes [`Real::log`] of a number that [`Real::is_log_rare`] is false for, with the same bits.
@@ -57,6 +59,8 @@ pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self>
     fn logistic<S: Target>(self) -> Self;
     fn erf<S: Target>(self) -> Self;
     fn erf_inv<S: Target>(self) -> Self;
+    /// Distribution function of the normal distribution, with an absolute error of a few units of 1.
+    fn normal_cdf<S: Target>(self) -> Self;
     fn lgamma(self) -> Self;
     fn digamma(self) -> Self;
     fn pow<S: Target>(self, exponent: Self) -> Self;
@@ -182,6 +186,10 @@ impl Real for f32 {
         exp::<S>(self)
     }
     #[inline(always)]
+    fn exp_down<S: Target>(self) -> f32 {
+        exp_down::<S>(self)
+    }
+    #[inline(always)]
     fn expm1<S: Target>(self) -> f32 {
         expm1::<S>(self)
     }
@@ -245,6 +253,10 @@ impl Real for f32 {
         erf_inv::<S>(self)
     }
     #[inline(always)]
+    fn normal_cdf<S: Target>(self) -> f32 {
+        normal_cdf::<S>(self)
+    }
+    #[inline(always)]
     fn lgamma(self) -> f32 {
         lgamma64(f64::from(self)) as f32
     }
@@ -262,6 +274,10 @@ impl Real for f64 {
     common!(f64);
     #[inline(always)]
     fn exp<S: Target>(self) -> f64 {
+        self.exp()
+    }
+    #[inline(always)]
+    fn exp_down<S: Target>(self) -> f64 {
         self.exp()
     }
     #[inline(always)]
@@ -324,6 +340,10 @@ impl Real for f64 {
     #[inline(always)]
     fn erf_inv<S: Target>(self) -> f64 {
         erf_inv64(self)
+    }
+    #[inline(always)]
+    fn normal_cdf<S: Target>(self) -> f64 {
+        0.5 * (erf64(self * std::f64::consts::FRAC_1_SQRT_2) + 1.0)
     }
     #[inline(always)]
     fn lgamma(self) -> f64 {

@@ -48,7 +48,7 @@ pub fn exp<S: Target>(x: f32) -> f32 {
 
 /// Computes `exp(x)` for `x <= 0`, with the same bits as [`exp`].
 #[inline(always)]
-fn exp_down<S: Target>(x: f32) -> f32 {
+pub(super) fn exp_down<S: Target>(x: f32) -> f32 {
     let clamped = if x < -104.0 { -104.0 } else { x };
     let (n, p) = exp_parts::<S>(clamped);
     // In two steps, so that only the second may round to a subnormal number.
@@ -207,6 +207,24 @@ pub fn erf<S: Target>(x: f32) -> f32 {
     } else {
         near
     }
+}
+
+/// Distribution function of the normal distribution: `1/2 + x p(x^2) / q(x^2)`, up to where it rounds to 0 or 1. It takes half
+/// the time of [`erf`], with twice its error.
+#[inline(always)]
+pub(super) fn normal_cdf<S: Target>(x: f32) -> f32 {
+    const END: f32 = 5.54;
+    let magnitude = x.abs();
+    let clamped = if magnitude > END { END } else { magnitude };
+    let square = clamped * clamped;
+    let p = poly::<S, 6>(
+        square,
+        [0.398_942_26, 0.033_642_255, 0.004_661_434, 0.000_166_259_92, 6.295_581e-6, 2.267_408_7e-8],
+    );
+    let q = poly::<S, 6>(square, [1.0, 0.250_995_01, 0.028_517_745, 0.001_870_248_8, 7.261_601_4e-5, 1.191_092e-6]);
+    let half = clamped * p / q;
+    let half = if half > 0.5 { 0.5 } else { half };
+    0.5 + half.copysign(x)
 }
 
 /// Inverse error function after Giles, "Approximating the erfinv function" (2011): a polynomial in `w = -log(1 - x^2)` for

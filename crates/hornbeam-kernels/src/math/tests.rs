@@ -112,6 +112,10 @@ fn gelu_and_its_derivatives_agree_with_double_precision() {
     run::<Portable>();
     assert!(gelu::<Portable, f32>(f32::NAN).is_nan() && gelu_derivative::<Portable, f32>(f32::NAN).is_nan());
     assert_eq!(gelu::<Portable, f32>(f32::INFINITY), f32::INFINITY);
+    for x in [5.54f32, 6.0, 100.0, f32::MAX] {
+        assert_eq!([gelu::<Portable, f32>(-x), gelu::<Avx2, f32>(-x)], [0.0; 2]);
+        assert_eq!([gelu::<Portable, f32>(x), gelu::<Avx2, f32>(x)], [x; 2]);
+    }
 }
 
 #[test]
