@@ -52,7 +52,14 @@ pub enum Step {
     /// Operations whose values stay in registers from one to the next, as one kernel.
     Chain {
         f: ChainFn,
+        dtype: DType,
         links: Vec<ChainLink>,
+    },
+    /// Widen the scalar that lane `x` is filled with to one block of accumulators.
+    Widen {
+        f: UnaryFn,
+        x: Slot,
+        out: Slot,
     },
     /// Fill a lane from read number `read` (scalar or strided).
     FillLane {
@@ -81,12 +88,12 @@ pub enum Step {
     },
 }
 
-/// One operation of a chain. A `constant` operand is one element for all positions.
+/// One operation of a chain. An operand that is `fixed` is one block of accumulators at all positions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ChainLink {
     pub op: ChainOp,
     pub y: Slot,
-    pub constant: bool,
+    pub fixed: bool,
 }
 
 /// A reduction of a value that the loop computes or reads.
@@ -126,7 +133,7 @@ pub struct FusedLoop {
     /// Run once per task, before its blocks: fills lanes whose contents do not change.
     pub prologue: Vec<Step>,
     pub steps: Vec<Step>,
-    /// The loop is one chain, whose lanes hold [`hornbeam_kernels::elementwise::CONSTANT`] elements: it runs over any range at once.
+    /// The loop is one chain, whose lanes hold [`hornbeam_kernels::elementwise::BLOCK`] accumulators: it runs over any range at once.
     pub is_chain: bool,
     /// Operands exceed the caches: blocks are short, and while one is computed, the next one's memory is prefetched.
     pub streamed: bool,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use hornbeam_kernels::elementwise::{Link, MAX_LINKS};
+use hornbeam_kernels::elementwise::{Link, BLOCK, MAX_LINKS};
 use hornbeam_kernels::movement;
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::random;
@@ -152,7 +152,8 @@ impl FusedLoop {
                 *pointer = operands.read(index).cast_mut();
             }
             let mut run = Run { fused: self, operands, table };
-            let first = Block { position: range.start, n: self.block.min(range.len()), ..Block::default() };
+            let n = if self.is_chain { BLOCK } else { self.block };
+            let first = Block { position: range.start, n: n.min(range.len()), ..Block::default() };
             // SAFETY: the prologue reads scalars and views only, and writes lanes.
             unsafe { run.steps(&self.prologue, &first) };
             body(&mut run);
@@ -302,18 +303,19 @@ impl Run<'_, '_> {
                     Step::Unary { f, x, out } => f(at(x), at(out), n),
                     Step::Binary { f, x, y, out } => f(at(x), at(y), at(out), n),
                     Step::Ternary { f, x, y, z, out } => f(at(x), at(y), at(z), at(out), n),
-                    Step::Chain { f, links } => {
+                    Step::Chain { f, links, .. } => {
                         let mut resolved = [const { MaybeUninit::<Link>::uninit() }; MAX_LINKS];
                         for (to, link) in resolved.iter_mut().zip(links) {
-                            to.write(Link { op: link.op, y: at(&link.y), step: usize::from(!link.constant) });
+                            to.write(Link { op: link.op, y: at(&link.y), advances: !link.fixed });
                         }
                         // The first links have been written.
                         f(std::slice::from_raw_parts(resolved.as_ptr().cast(), links.len()), n)
                     }
+                    Step::Widen { f, x, out } => f(at(x), at(out), BLOCK),
                     Step::FillLane { read, out } => {
                         let source = operands.read(*read as usize);
                         match &self.fused.loads[*read as usize] {
-                            Load::Scalar { size } => fill(source, *size, at(out), n),
+                            Load::Scalar { size } => fill(source, *size, at(out), n.max(BLOCK)),
                             Load::Strided { size, dims } => copy_range(source, dims, *size, position, n, at(out)),
                             Load::Contiguous { .. } | Load::Unblocked => {}
                         }

@@ -41,6 +41,16 @@ macro_rules! binary_ops {
             }
         }
     };
+    // The result is one of the operands.
+    (@impl choice $V:ident $a:ident $b:ident $body:expr) => {
+        impl RealBinary for binary_op::$V {
+            #[inline(always)]
+            fn apply<S: Target, R: Real>($a: R, $b: R) -> R {
+                $body
+            }
+            const EXACT: bool = true;
+        }
+    };
     (@impl int $V:ident $a:ident $b:ident $body:expr) => {
         impl IntBinary for binary_op::$V {
             #[inline(always)]
@@ -74,6 +84,9 @@ macro_rules! binary_ops {
     (@pick float $V:ident $dtype:ident $scalars:ident) => {
         dispatch!(float, $dtype, T => Some(with_scalars::<On<binary_op::$V, T>>($scalars)), else None)
     };
+    (@pick choice $V:ident $dtype:ident $scalars:ident) => {
+        binary_ops!(@pick float $V $dtype $scalars)
+    };
     (@pick int $V:ident $dtype:ident $scalars:ident) => {
         dispatch!(int, $dtype, T => Some(with_scalars::<OnInt<binary_op::$V, T>>($scalars)), else None)
     };
@@ -99,8 +112,8 @@ binary_ops! {
     Rem "rem": sequential_float |a, b| a % b, sequential_int |a, b| a.rem(b);
     Pow "pow": float |a, b| a.pow::<S>(b), sequential_int |a, b| a.pow(b);
     Atan2 "atan2": float |a, b| a.atan2(b);
-    Max "max": float |a, b| a.max(b), int |a, b| a.max(b), bool |a, b| a | b;
-    Min "min": float |a, b| a.min(b), int |a, b| a.min(b), bool |a, b| a & b;
+    Max "max": choice |a, b| a.max(b), int |a, b| a.max(b), bool |a, b| a | b;
+    Min "min": choice |a, b| a.min(b), int |a, b| a.min(b), bool |a, b| a & b;
     And "and": wrapping |a, b| a.and(b), bool |a, b| a & b;
     Or "or": wrapping |a, b| a.or(b), bool |a, b| a | b;
     Xor "xor": wrapping |a, b| a.xor(b), bool |a, b| a ^ b;

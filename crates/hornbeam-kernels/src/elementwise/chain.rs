@@ -3,10 +3,17 @@
 //!
 //! A chain can store its value and go on with another one, so that a loop with several results is one kernel. It then
 //! advances through all its operands together, which the hardware's prefetchers can follow.
+//!
+//! The value is of the accumulator type, and is rounded to the dtype after each operation.
 
+use std::ptr;
+
+use super::float::Float;
 use super::loops::{load, store, LANES};
+use crate::dtype::{bf16, DType, Element};
 use crate::math::Real;
-use crate::multiversion;
+use crate::simd::Isa;
+use crate::{multiversion, rare_dtype};
 
 /// Maximum length of a chain.
 pub const MAX_LINKS: usize = 64;
@@ -33,6 +40,7 @@ pub enum ChainOp {
     /// Unary, like the following.
     Sqrt,
     Neg,
+    Abs,
 }
 
 impl ChainOp {
@@ -50,13 +58,14 @@ impl ChainOp {
             ("min", 0) => ChainOp::Min,
             ("sqrt", _) => ChainOp::Sqrt,
             ("neg", _) => ChainOp::Neg,
+            ("abs", _) => ChainOp::Abs,
             _ => return None,
         })
     }
 
     /// Returns true if the operation has an operand `y`.
     pub fn has_operand(self) -> bool {
-        !matches!(self, ChainOp::Sqrt | ChainOp::Neg)
+        !matches!(self, ChainOp::Sqrt | ChainOp::Neg | ChainOp::Abs)
     }
 }
 
@@ -65,25 +74,71 @@ impl ChainOp {
 pub struct Link {
     pub op: ChainOp,
     pub y: *mut u8,
-    /// Step of `y` per element: 1, or 0 if it holds [`CONSTANT`] equal elements.
-    pub step: usize,
+    /// `y` has an element of the dtype for each of the chain. Otherwise it is one block of [`BLOCK`] accumulators: a number
+    /// repeated, or a value on its way from one link to another.
+    pub advances: bool,
 }
 
-/// Elements of a broadcast operand.
-pub const CONSTANT: usize = LANES;
+/// Accumulators of an operand that does not advance.
+pub const BLOCK: usize = 2 * LANES;
 
-/// Kernel that applies the links to `n` elements, [`LANES`] at a time. A link may store to any operand with step 1: later
-/// links then load what was stored.
+/// Kernel that applies the links to `n` elements, a block at a time. A link may store to any operand: later links then load
+/// what was stored.
 pub type ChainFn = unsafe fn(links: &[Link], n: usize);
 
-/// Kernel of chains of `f32`.
-pub fn chain() -> ChainFn {
-    run()
+/// Kernel of chains of a dtype, or `None` if there is none.
+pub fn chain(dtype: DType) -> Option<ChainFn> {
+    match dtype {
+        DType::F32 => Some(run::<f32>()),
+        DType::BF16 => rare_dtype!({ Some(run::<bf16>()) }),
+        _ => None,
+    }
+}
+
+/// Operand `y` of a link at offset `i`, as accumulators.
+///
+/// # Safety
+/// As for [`block`].
+#[inline(always)]
+unsafe fn operand<T: Float, const N: usize>(link: &Link, i: usize, m: usize) -> [T::Acc; N] {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if !link.advances {
+            return ptr::read_unaligned(link.y.cast());
+        }
+        let at = link.y.cast::<T>().wrapping_add(i).cast_const();
+        if m == N {
+            T::load(at)
+        } else {
+            T::load(load::<T, N>(at, m).as_ptr())
+        }
+    }
+}
+
+/// Stores the value to operand `y` of a link at offset `i`.
+///
+/// # Safety
+/// As for [`block`].
+#[inline(always)]
+unsafe fn store_value<T: Float, const N: usize>(link: &Link, i: usize, m: usize, v: &[T::Acc; N]) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if !link.advances {
+            return ptr::write_unaligned(link.y.cast(), *v);
+        }
+        let at = link.y.cast::<T>().wrapping_add(i);
+        if m == N {
+            return T::store(at, v);
+        }
+        let mut elements = [T::ZERO; N];
+        T::store(elements.as_mut_ptr(), v);
+        store(at, &elements, m);
+    }
 }
 
 #[inline(always)]
-fn with(mut v: [f32; LANES], y: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
-    for j in 0..LANES {
+fn with<R: Copy, const N: usize>(mut v: [R; N], y: [R; N], f: impl Fn(R, R) -> R) -> [R; N] {
+    for j in 0..N {
         v[j] = f(v[j], y[j]);
     }
     v
@@ -92,52 +147,59 @@ fn with(mut v: [f32; LANES], y: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f
 /// Processes one block.
 ///
 /// # Safety
-/// At offset `i`, `m <= LANES` elements are readable at every operand, and writable where the links store.
+/// At offset `i`, `m <= N` elements are readable at every operand, and writable where the links store. Operands that do not
+/// advance have `N`.
 #[inline(always)]
-unsafe fn block(links: &[Link], i: usize, m: usize) {
-    let mut v = [0.0; LANES];
+unsafe fn block<T: Float, const N: usize>(links: &[Link], i: usize, m: usize) {
+    let mut v = [T::Acc::ZERO; N];
     for link in links {
-        let at = link.y.cast::<f32>().wrapping_add(i * link.step);
         // SAFETY: the caller's contract; operations without an operand do not call this.
-        let y = || unsafe { load(at.cast_const(), m) };
+        let y = || unsafe { operand::<T, N>(link, i, m) };
         match link.op {
             ChainOp::Load => v = y(),
             // SAFETY: the caller's contract.
-            ChainOp::Store => unsafe { store(at, &v, m) },
-            ChainOp::Add => v = with(v, y(), |v, y| v + y),
-            ChainOp::Sub => v = with(v, y(), |v, y| v - y),
-            ChainOp::SubFrom => v = with(v, y(), |v, y| y - v),
-            ChainOp::Mul => v = with(v, y(), |v, y| v * y),
-            ChainOp::Div => v = with(v, y(), |v, y| v / y),
-            ChainOp::DivInto => v = with(v, y(), |v, y| y / v),
+            ChainOp::Store => unsafe { store_value::<T, N>(link, i, m, &v) },
+            ChainOp::Add => v = with(v, y(), |v, y| T::round(v + y)),
+            ChainOp::Sub => v = with(v, y(), |v, y| T::round(v - y)),
+            ChainOp::SubFrom => v = with(v, y(), |v, y| T::round(y - v)),
+            ChainOp::Mul => v = with(v, y(), |v, y| T::round(v * y)),
+            ChainOp::Div => v = with(v, y(), |v, y| T::round(v / y)),
+            ChainOp::DivInto => v = with(v, y(), |v, y| T::round(y / v)),
             ChainOp::Max => v = with(v, y(), Real::max),
             ChainOp::Min => v = with(v, y(), Real::min),
-            ChainOp::Sqrt => {
-                for v in &mut v {
-                    *v = Real::sqrt(*v);
-                }
-            }
-            ChainOp::Neg => {
-                for v in &mut v {
-                    *v = -*v;
-                }
-            }
+            ChainOp::Sqrt => v = v.map(|v| T::round(Real::sqrt(v))),
+            ChainOp::Neg => v = v.map(|v| -v),
+            ChainOp::Abs => v = v.map(Real::abs),
         }
     }
 }
 
+/// Processes `n` elements in blocks of `N`.
+///
+/// # Safety
+/// As for [`ChainFn`].
+#[inline(always)]
+unsafe fn blocks<T: Float, const N: usize>(links: &[Link], n: usize) {
+    let full = n / N * N;
+    for i in (0..full).step_by(N) {
+        // SAFETY: i + N <= n.
+        unsafe { block::<T, N>(links, i, N) };
+    }
+    if full < n {
+        // SAFETY: n - full elements remain.
+        unsafe { block::<T, N>(links, full, n - full) };
+    }
+}
+
 multiversion! {
-    unsafe fn run[S](links: &[Link], n: usize) {
-        let full = n / LANES * LANES;
-        let mut i = 0;
-        while i < full {
-            // SAFETY: i + LANES <= n.
-            unsafe { block(links, i, LANES) };
-            i += LANES;
-        }
-        if i < n {
-            // SAFETY: n - i elements remain.
-            unsafe { block(links, i, n - i) };
+    unsafe fn run[S, T: Float](links: &[Link], n: usize) {
+        // As many as the registers hold twice.
+        // SAFETY: the caller's contract.
+        unsafe {
+            match S::ISA {
+                Isa::Avx512 => blocks::<T, BLOCK>(links, n),
+                _ => blocks::<T, LANES>(links, n),
+            }
         }
     }
 }

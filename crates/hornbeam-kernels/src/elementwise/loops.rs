@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
 
+use super::float::Float;
 use crate::dtype::Element;
 use crate::math::Real;
 use crate::multiversion;
@@ -30,18 +31,20 @@ pub trait Map1 {
     type Out: Element;
     fn apply<S: Target>(x: Self::In) -> Self::Out;
     const COPIES: Copies = <Self::In as Element>::DTYPE.copies();
-    /// True if rare inputs are passed to `slow`.
-    const RARE: bool = false;
-    /// True if `slow` may branch, and is called for rare inputs alone. Otherwise it gives the result for any input, and is
-    /// called for all of a block that has a rare one.
-    const BRANCHES: bool = true;
+    /// Processes one block of [`map1`].
+    ///
+    /// # Safety
+    /// A block is readable at `src` and writable at `dst`.
     #[inline(always)]
-    fn is_rare(_: Self::In) -> bool {
-        false
-    }
-    #[inline(always)]
-    fn slow<S: Target>(x: Self::In) -> Self::Out {
-        Self::apply::<S>(x)
+    unsafe fn block<S: Target>(src: *const Self::In, dst: *mut Self::Out) {
+        // SAFETY: the caller's contract.
+        let x = unsafe { load::<_, LANES>(src, LANES) };
+        let mut y = [Self::Out::ZERO; LANES];
+        for j in 0..LANES {
+            y[j] = Self::apply::<S>(x[j]);
+        }
+        // SAFETY: the caller's contract.
+        unsafe { store(dst, &y, LANES) };
     }
 }
 
@@ -51,6 +54,22 @@ pub trait Map2 {
     type Out: Element;
     fn apply<S: Target>(a: Self::In, b: Self::In) -> Self::Out;
     const COPIES: Copies = <Self::In as Element>::DTYPE.copies();
+
+    /// Processes one block of [`map2`].
+    ///
+    /// # Safety
+    /// A block is readable at `a` and `b` and writable at `dst`.
+    #[inline(always)]
+    unsafe fn block<S: Target>(a: *const Self::In, b: *const Self::In, dst: *mut Self::Out) {
+        // SAFETY: the caller's contract.
+        let (x, y) = unsafe { (load::<_, LANES>(a, LANES), load::<_, LANES>(b, LANES)) };
+        let mut z = [Self::Out::ZERO; LANES];
+        for j in 0..LANES {
+            z[j] = Self::apply::<S>(x[j], y[j]);
+        }
+        // SAFETY: the caller's contract.
+        unsafe { store(dst, &z, LANES) };
+    }
 }
 
 /// Kind of an operand: an array or a broadcast scalar.
@@ -69,14 +88,14 @@ impl Operand for Scalar {
 /// Loads `m` elements into a block; the remaining lanes are zero.
 ///
 /// # Safety
-/// `m <= LANES` elements are readable.
+/// `m <= N` elements are readable.
 #[inline(always)]
-pub(super) unsafe fn load<T: Element>(p: *const T, m: usize) -> [T; LANES] {
-    if m == LANES {
+pub(super) unsafe fn load<T: Element, const N: usize>(p: *const T, m: usize) -> [T; N] {
+    if m == N {
         // SAFETY: a full block is readable. Unaligned: buffers may be views into files.
         return unsafe { ptr::read_unaligned(p.cast()) };
     }
-    let mut block = [T::ZERO; LANES];
+    let mut block = [T::ZERO; N];
     // SAFETY: m elements are readable and fit. Bytes, because of the alignment.
     unsafe { ptr::copy_nonoverlapping(p.cast::<u8>(), block.as_mut_ptr().cast::<u8>(), m * size_of::<T>()) };
     block
@@ -85,55 +104,16 @@ pub(super) unsafe fn load<T: Element>(p: *const T, m: usize) -> [T; LANES] {
 /// Stores the first `m` elements of a block.
 ///
 /// # Safety
-/// `m <= LANES` elements are writable.
+/// `m <= N` elements are writable.
 #[inline(always)]
-pub(super) unsafe fn store<T: Element>(p: *mut T, block: &[T; LANES], m: usize) {
-    if m == LANES {
+pub(super) unsafe fn store<T: Element, const N: usize>(p: *mut T, block: &[T; N], m: usize) {
+    if m == N {
         // SAFETY: a full block is writable.
         unsafe { ptr::write_unaligned(p.cast(), *block) };
     } else {
         // SAFETY: m elements are writable.
         unsafe { ptr::copy_nonoverlapping(block.as_ptr().cast::<u8>(), p.cast::<u8>(), m * size_of::<T>()) };
     }
-}
-
-/// Processes one block of [`map1`].
-///
-/// # Safety
-/// A block is readable at `src` and writable at `dst`.
-#[inline(always)]
-unsafe fn block1<S: Target, O: Map1>(src: *const O::In, dst: *mut O::Out) {
-    // SAFETY: the caller's contract.
-    let x = unsafe { load(src, LANES) };
-    let mut y = [O::Out::ZERO; LANES];
-    for j in 0..LANES {
-        y[j] = O::apply::<S>(x[j]);
-    }
-    if O::RARE && x.iter().fold(false, |any, x| any | O::is_rare(*x)) {
-        for j in 0..LANES {
-            if !O::BRANCHES || O::is_rare(x[j]) {
-                y[j] = O::slow::<S>(x[j]);
-            }
-        }
-    }
-    // SAFETY: the caller's contract.
-    unsafe { store(dst, &y, LANES) };
-}
-
-/// Processes one block of [`map2`].
-///
-/// # Safety
-/// A block is readable at `a` and `b` and writable at `dst`.
-#[inline(always)]
-unsafe fn block2<S: Target, O: Map2>(a: *const O::In, b: *const O::In, dst: *mut O::Out) {
-    // SAFETY: the caller's contract.
-    let (x, y) = unsafe { (load(a, LANES), load(b, LANES)) };
-    let mut z = [O::Out::ZERO; LANES];
-    for j in 0..LANES {
-        z[j] = O::apply::<S>(x[j], y[j]);
-    }
-    // SAFETY: the caller's contract.
-    unsafe { store(dst, &z, LANES) };
 }
 
 /// Block of the elements after the last full block.
@@ -179,8 +159,7 @@ pub unsafe fn map1_sequential<O: Map1>(src: *const u8, dst: *mut u8, n: usize) {
         // SAFETY: the caller's contract.
         unsafe {
             let x = ptr::read_unaligned(src.add(i));
-            let y = if O::RARE && O::is_rare(x) { O::slow::<Portable>(x) } else { O::apply::<Portable>(x) };
-            ptr::write_unaligned(dst.add(i), y);
+            ptr::write_unaligned(dst.add(i), O::apply::<Portable>(x));
         }
     }
 }
@@ -192,7 +171,7 @@ pub unsafe fn map1_sequential<O: Map1>(src: *const u8, dst: *mut u8, n: usize) {
 #[inline(always)]
 unsafe fn map1_blocks<S: Target, O: Map1>(src: *const u8, dst: *mut u8, n: usize) {
     // SAFETY: the caller's contract.
-    unsafe { for_each_block(src.cast(), dst.cast(), n, |src, dst| block1::<S, O>(src, dst)) };
+    unsafe { for_each_block(src.cast(), dst.cast(), n, |src, dst| O::block::<S>(src, dst)) };
 }
 
 /// Calls `body` with each block of `n` elements.
@@ -234,7 +213,7 @@ unsafe fn for_each_block<I: Element, O: Element>(
 #[inline(always)]
 unsafe fn block_scalar<S: Target, O: Map2, A: Operand>(scalar: O::In, src: *const O::In, dst: *mut O::Out) {
     // SAFETY: the caller's contract.
-    let x = unsafe { load(src, LANES) };
+    let x = unsafe { load::<_, LANES>(src, LANES) };
     let mut y = [O::Out::ZERO; LANES];
     for j in 0..LANES {
         y[j] = if A::SCALAR { O::apply::<S>(scalar, x[j]) } else { O::apply::<S>(x[j], scalar) };
@@ -310,7 +289,7 @@ unsafe fn map2_blocks<S: Target, O: Map2>(a: *const u8, b: *const u8, steps: [us
         while left > 0 {
             // SAFETY: an operand has `left` more elements, a multiple of the block, or one block if it repeats.
             unsafe {
-                block2::<S, O>(a, b, dst);
+                O::block::<S>(a, b, dst);
                 (a, b, dst) = (a.add(LANES * steps[0]), b.add(LANES * steps[1]), dst.add(LANES));
             }
             left -= LANES;
@@ -401,7 +380,12 @@ pub(super) fn with_register_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
 /// Scalar function of a real number, computed in the accumulator type.
 pub trait RealUnary {
     fn apply<S: Target, R: Real>(x: R) -> R;
+    /// True if results need no rounding to the type of the operand.
+    const EXACT: bool = false;
+    /// True if rare inputs are passed to `slow`.
     const RARE: bool = false;
+    /// True if `slow` may branch, and is called for rare inputs alone. Otherwise it gives the result for any input, and is
+    /// called for all of a block that has a rare one.
     const BRANCHES: bool = true;
     #[inline(always)]
     fn is_rare<R: Real>(_: R) -> bool {
@@ -416,11 +400,9 @@ pub trait RealUnary {
 /// Scalar function of two real numbers.
 pub trait RealBinary {
     fn apply<S: Target, R: Real>(a: R, b: R) -> R;
+    /// True if results need no rounding to the type of the operands.
+    const EXACT: bool = false;
 }
-
-/// Element that computes as a [`Real`].
-pub trait Float: Element<Acc: Real> {}
-impl<T: Element<Acc: Real>> Float for T {}
 
 /// [`RealUnary`] or [`RealBinary`] on elements `T`.
 pub struct On<O, T>(PhantomData<(O, T)>);
@@ -428,19 +410,27 @@ pub struct On<O, T>(PhantomData<(O, T)>);
 impl<O: RealUnary, T: Float> Map1 for On<O, T> {
     type In = T;
     type Out = T;
-    const RARE: bool = O::RARE;
-    const BRANCHES: bool = O::BRANCHES;
     #[inline(always)]
     fn apply<S: Target>(x: T) -> T {
         T::from_acc(O::apply::<S, T::Acc>(x.to_acc()))
     }
     #[inline(always)]
-    fn is_rare(x: T) -> bool {
-        O::is_rare(x.to_acc())
-    }
-    #[inline(always)]
-    fn slow<S: Target>(x: T) -> T {
-        T::from_acc(O::slow::<S, T::Acc>(x.to_acc()))
+    unsafe fn block<S: Target>(src: *const T, dst: *mut T) {
+        // SAFETY: the caller's contract.
+        let x = unsafe { T::load::<LANES>(src) };
+        let mut y = [T::Acc::ZERO; LANES];
+        for j in 0..LANES {
+            y[j] = O::apply::<S, T::Acc>(x[j]);
+        }
+        if O::RARE && x.iter().fold(false, |any, x| any | O::is_rare(*x)) {
+            for j in 0..LANES {
+                if !O::BRANCHES || O::is_rare(x[j]) {
+                    y[j] = O::slow::<S, T::Acc>(x[j]);
+                }
+            }
+        }
+        // SAFETY: the caller's contract.
+        unsafe { T::store(dst, &if O::EXACT { y } else { y.map(T::round) }) };
     }
 }
 
@@ -450,5 +440,16 @@ impl<O: RealBinary, T: Float> Map2 for On<O, T> {
     #[inline(always)]
     fn apply<S: Target>(a: T, b: T) -> T {
         T::from_acc(O::apply::<S, T::Acc>(a.to_acc(), b.to_acc()))
+    }
+    #[inline(always)]
+    unsafe fn block<S: Target>(a: *const T, b: *const T, dst: *mut T) {
+        // SAFETY: the caller's contract.
+        let (x, y) = unsafe { (T::load::<LANES>(a), T::load::<LANES>(b)) };
+        let mut z = [T::Acc::ZERO; LANES];
+        for j in 0..LANES {
+            z[j] = O::apply::<S, T::Acc>(x[j], y[j]);
+        }
+        // SAFETY: the caller's contract.
+        unsafe { T::store(dst, &if O::EXACT { z } else { z.map(T::round) }) };
     }
 }

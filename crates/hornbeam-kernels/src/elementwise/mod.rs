@@ -11,6 +11,7 @@ mod binary;
 mod chain;
 mod compare;
 mod convert;
+mod float;
 mod int;
 mod loops;
 mod named;
@@ -20,7 +21,7 @@ mod tests;
 mod unary;
 
 pub use binary::{binary, binary_with, Binary};
-pub use chain::{chain, ChainFn, ChainOp, Link, CONSTANT, MAX_LINKS};
+pub use chain::{chain, ChainFn, ChainOp, Link, BLOCK, MAX_LINKS};
 pub use compare::{compare, compare_with, Compare};
 pub use convert::{bitcast, convert};
 pub use loops::{BinaryFn, TernaryFn, UnaryFn};

@@ -56,7 +56,7 @@ pub fn select_with(dtype: DType, scalars: [bool; 2]) -> TernaryFn {
 #[inline(always)]
 unsafe fn block3<T: Bits>(c: *const Bool, x: *const T, y: *const T, dst: *mut T) {
     // SAFETY: the caller's contract.
-    let (c, x, y) = unsafe { (load(c, LANES), load(x, LANES), load(y, LANES)) };
+    let (c, x, y) = unsafe { (load::<_, LANES>(c, LANES), load::<_, LANES>(x, LANES), load::<_, LANES>(y, LANES)) };
     let mut z = [T::ZERO; LANES];
     for j in 0..LANES {
         z[j] = x[j].select(c[j], y[j]);

@@ -37,6 +37,16 @@ macro_rules! unary_ops {
             }
         }
     };
+    // The result is a number of the operand's dtype.
+    (@impl exact $V:ident $x:ident $body:expr) => {
+        impl RealUnary for unary_op::$V {
+            #[inline(always)]
+            fn apply<S: Target, R: Real>($x: R) -> R {
+                $body
+            }
+            const EXACT: bool = true;
+        }
+    };
     // Calls of the C library, which do not vectorise.
     (@impl sequential $V:ident $x:ident $body:expr) => {
         unary_ops! { @impl float $V $x $body }
@@ -120,6 +130,9 @@ macro_rules! unary_ops {
     (@pick sequential $V:ident $dtype:ident) => {
         dispatch!(float, $dtype, T => Some(map1_sequential::<On<unary_op::$V, T>> as UnaryFn), else None)
     };
+    (@pick exact $V:ident $dtype:ident) => {
+        unary_ops!(@pick float $V $dtype)
+    };
     (@pick trig $V:ident $dtype:ident) => {
         unary_ops!(@pick float $V $dtype)
     };
@@ -153,12 +166,12 @@ macro_rules! unary_ops {
 }
 
 unary_ops! {
-    Neg "neg": float |x| -x, wrapping |x| x.neg();
-    Sign "sign": float |x| x.sign(), int |x| x.sign();
-    Floor "floor": float |x| x.floor(), identity |x| x;
-    Ceil "ceil": float |x| x.ceil(), identity |x| x;
-    Round "round": float |x| x.round(), identity |x| x;
-    Abs "abs": float |x| x.abs(), signed |x| x.abs(), unsigned_identity |x| x;
+    Neg "neg": exact |x| -x, wrapping |x| x.neg();
+    Sign "sign": exact |x| x.sign(), int |x| x.sign();
+    Floor "floor": exact |x| x.floor(), identity |x| x;
+    Ceil "ceil": exact |x| x.ceil(), identity |x| x;
+    Round "round": exact |x| x.round(), identity |x| x;
+    Abs "abs": exact |x| x.abs(), signed |x| x.abs(), unsigned_identity |x| x;
     Exp "exp": float |x| x.exp::<S>();
     Expm1 "expm1": float |x| x.expm1::<S>();
     Log "log": log |x| (x.log_common::<S>(), x.log::<S>());

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use hornbeam_kernels::elementwise::{self, ChainOp, MAX_LINKS};
+use hornbeam_kernels::elementwise::{self, BLOCK};
 use hornbeam_kernels::reduce;
 
 use super::step_name;
 use super::tape::{Source, StepDraft, Tape};
 use crate::error::{Error, Result};
-use crate::fused::{task_elements, ChainLink, Fold, FusedLoop, IterationSpace, Load, Partition, Slot, Step};
+use crate::fused::{task_elements, Fold, FusedLoop, IterationSpace, Load, Partition, Slot, Step};
 use crate::graph::Op;
 use crate::passes::fuse::fold_of;
 use crate::strided::{self, Dim};
@@ -43,6 +43,7 @@ pub fn build(
         tape,
         last_read: tape.last_reads(),
         slots: HashMap::new(),
+        widened: HashMap::new(),
         lanes: LaneAllocator::default(),
         first_write: tape.loads.len(),
         first_lane: tape.loads.len() + stores,
@@ -68,7 +69,8 @@ pub fn build(
         block,
         loads: tape.loads.clone(),
         stores: builder.stores,
-        lanes: builder.lanes.offsets(block),
+        // Operands of chains that do not advance are at least that long.
+        lanes: builder.lanes.offsets(block.max(BLOCK)),
         folds: builder.folds,
         partition,
         prologue: builder.prologue,
@@ -114,23 +116,25 @@ impl LaneAllocator {
     }
 }
 
-struct LoopBuilder<'t, 'a> {
-    tape: &'t Tape<'a>,
+pub(super) struct LoopBuilder<'t, 'a> {
+    pub(super) tape: &'t Tape<'a>,
     last_read: HashMap<Source, usize>,
-    slots: HashMap<Source, Slot>,
+    pub(super) slots: HashMap<Source, Slot>,
+    /// Lanes of accumulators that chains read, by the number of the scalar read.
+    pub(super) widened: HashMap<usize, Slot>,
     lanes: LaneAllocator,
     first_write: usize,
-    first_lane: usize,
-    prologue: Vec<Step>,
-    steps: Vec<Step>,
+    pub(super) first_lane: usize,
+    pub(super) prologue: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     stores: Vec<usize>,
     folds: Vec<Fold>,
     /// Lanes, writes and element sizes of stores that run after all other steps of a block.
-    deferred_stores: Vec<(Slot, Slot, usize)>,
+    pub(super) deferred_stores: Vec<(Slot, Slot, usize)>,
     /// The first element of every block is a multiple of this.
     alignment: usize,
     /// Every step can be part of a chain.
-    all_chained: bool,
+    pub(super) all_chained: bool,
 }
 
 impl LoopBuilder<'_, '_> {
@@ -178,12 +182,12 @@ impl LoopBuilder<'_, '_> {
     }
 
     /// A lane that is filled once per task. No other value ever uses it.
-    fn constant_lane(&mut self, size: usize) -> Slot {
+    pub(super) fn constant_lane(&mut self, size: usize) -> Slot {
         (self.first_lane + self.lanes.allocate_new(size)) as Slot
     }
 
     /// The slot of an operand. Views, and scalars that the kernel cannot take as such, are copied to lanes.
-    fn slot_of(&mut self, source: Source) -> Slot {
+    pub(super) fn slot_of(&mut self, source: Source) -> Slot {
         if let Some(&slot) = self.slots.get(&source) {
             return slot;
         }
@@ -246,6 +250,7 @@ impl LoopBuilder<'_, '_> {
                     scalars[position] = true;
                     read as Slot
                 }
+                Source::Read(read) if chained && self.is_scalar(source) => self.accumulators_of(read, draft.out),
                 _ => self.slot_of(source),
             });
         }
@@ -273,77 +278,19 @@ impl LoopBuilder<'_, '_> {
     fn result_slot(&mut self, index: usize) -> Slot {
         let draft = &self.tape.drafts[index];
         let size = draft.out.size();
-        let Some(write) = draft.write else { return self.lane(size) };
+        let lane_size = self.lane_size(draft.out);
+        let Some(write) = draft.write else { return self.lane(lane_size) };
         self.stores[write] = size;
         let memory = (self.first_write + write) as Slot;
         if !self.is_deferred(index) {
             return memory;
         }
-        let lane = self.lane(size);
+        let lane = self.lane(lane_size);
         self.deferred_stores.push((lane, memory, size));
         lane
     }
 
-    /// Return whether a step is part of a chain: it has several operations, or all of the loop can be one chain. (Between
-    /// other steps, whose operands are in cache, the kernel of a single operation takes less time.)
-    fn is_chained(&self, index: usize) -> bool {
-        !self.tape.drafts[index].links.is_empty() || self.all_chained
-    }
-
-    fn chain_step(&mut self, draft: &StepDraft, operands: &[Slot], out: Slot) {
-        let mut operands = draft.operands.iter().zip(operands);
-        let mut links = Vec::new();
-        let ops = std::iter::once(ChainOp::Load).chain(draft.chain_ops());
-        for op in ops {
-            let operand = if op.has_operand() { operands.next() } else { None };
-            let constant = operand.is_some_and(|(&source, _)| self.is_scalar(source));
-            links.push(ChainLink { op, y: operand.map_or(out, |(_, &slot)| slot), constant });
-        }
-        links.push(ChainLink { op: ChainOp::Store, y: out, constant: false });
-        self.push_chain(links);
-    }
-
-    /// Add operations to the chain that is the last step, if there is one with room for them.
-    fn push_chain(&mut self, links: Vec<ChainLink>) {
-        match self.steps.last_mut() {
-            Some(Step::Chain { links: before, .. }) if before.len() + links.len() <= MAX_LINKS => {
-                // The value that was stored last is still in registers.
-                let stored = before.last().map(|last| ChainLink { op: ChainOp::Load, ..*last });
-                let loaded = usize::from(stored == Some(links[0]));
-                before.extend(&links[loaded..]);
-            }
-            _ => self.steps.push(Step::Chain { f: elementwise::chain(), links }),
-        }
-    }
-
-    /// Store the results that had to wait for the other steps.
-    fn store_deferred(&mut self) {
-        for (lane, memory, size) in std::mem::take(&mut self.deferred_stores) {
-            match self.steps.last() {
-                Some(Step::Chain { .. }) if size == size_of::<f32>() => {
-                    let link = |op, y| ChainLink { op, y, constant: false };
-                    self.push_chain(vec![link(ChainOp::Load, lane), link(ChainOp::Store, memory)]);
-                }
-                _ => self.steps.push(Step::Copy { x: lane, out: memory, size }),
-            }
-        }
-    }
-
-    /// If the loop is one chain, let its lanes hold the elements of one advance, and return true.
-    fn shorten_lanes(&mut self) -> bool {
-        let of_numbers = |step: &Step| match step {
-            Step::FillLane { read, .. } => matches!(self.tape.loads[*read as usize], Load::Scalar { .. }),
-            _ => false,
-        };
-        let [Step::Chain { links, .. }] = &mut self.steps[..] else { return false };
-        if !self.prologue.iter().all(of_numbers) {
-            return false;
-        }
-        links.iter_mut().for_each(|link| link.constant |= link.y as usize >= self.first_lane);
-        true
-    }
-
-    fn is_scalar(&self, source: Source) -> bool {
+    pub(super) fn is_scalar(&self, source: Source) -> bool {
         matches!(source, Source::Read(read) if matches!(self.tape.loads[read], Load::Scalar { .. }))
     }
 

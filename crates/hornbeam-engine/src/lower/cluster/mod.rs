@@ -1,5 +1,6 @@
 //! A cluster of elementwise nodes as one fused loop.
 
+mod chains;
 mod loop_builder;
 mod one_hot;
 mod tape;

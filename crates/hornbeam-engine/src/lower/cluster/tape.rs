@@ -39,8 +39,8 @@ impl StepDraft<'_> {
             Op::Binary(op) => op.name(),
             _ => return None,
         };
-        let single = self.out == DType::F32 && self.dtypes.iter().all(|&t| t == DType::F32);
-        single.then(|| ChainOp::of(name, position)).flatten()
+        let chains = matches!(self.out, DType::F32 | DType::BF16) && self.dtypes.iter().all(|&t| t == self.out);
+        chains.then(|| ChainOp::of(name, position)).flatten()
     }
 
     /// The operations of this step as a part of a chain that begins with its first operand; empty if it cannot be one.
