@@ -100,6 +100,7 @@ pub fn conv_backward<T: ConvElement>(
     }
     assert!(db.as_ref().is_none_or(|db| db.len() == shape.out_channels), "expected one bias per output channel");
     match T::DTYPE {
+        DType::F16 | DType::BF16 if half::converts_rows(shape) => {}
         DType::F16 => {
             let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut::<T, f16>));
             return half::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);

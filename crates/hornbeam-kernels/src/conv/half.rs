@@ -1,5 +1,6 @@
 //! Convolutions of 16-bit floats: widened to `f32`, convolved, and rounded once, unless [`rounded`] applies.
 
+use super::depthwise::{self, Storage};
 use super::kernel_grad::kernel_grad as float_kernel_grad;
 use super::output_grad::WidenTo;
 use super::{cast, cast_epilogue, cast_mut, columns, rounded};
@@ -23,15 +24,13 @@ pub(super) fn forward<T: Half>(
         let w = rounded::Weights::Taps(cast(w));
         return rounded::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch);
     }
+    let by_row = converts_rows(shape);
     with_local(|local| {
         let bias_len = epilogue.bias.map_or(0, <[T]>::len);
-        let (inputs, wide_y, bias) = local.take3::<f32, f32, f32>(x.len() + w.len(), y.len(), bias_len);
-        let (wide_x, wide_w) = inputs.split_at_mut(x.len());
-        widen(pool, x, wide_x);
+        let [x_len, y_len] = if by_row { [0; 2] } else { [x.len(), y.len()] };
+        let (inputs, wide_y, bias) = local.take3::<f32, f32, f32>(x_len + w.len(), y_len, bias_len);
+        let (wide_x, wide_w) = inputs.split_at_mut(x_len);
         widen(pool, w, wide_w);
-        if epilogue.accumulate {
-            widen(pool, y, wide_y);
-        }
         if let Some(values) = epilogue.bias {
             widen(pool, values, bias);
         }
@@ -40,12 +39,24 @@ pub(super) fn forward<T: Half>(
             activation: epilogue.activation,
             accumulate: epilogue.accumulate,
         };
+        if by_row {
+            return depthwise::forward(pool, shape, x, wide_w, y, wide, &Storage::narrow());
+        }
+        widen(pool, x, wide_x);
+        if epilogue.accumulate {
+            widen(pool, y, wide_y);
+        }
         f32::forward(pool, shape, wide_x, wide_w, wide_y, wide, scratch);
         narrow(pool, wide_y, y);
     });
 }
 
-/// WidenTo two operands, computes an `f32` gradient, and narrows the result.
+/// Returns true for depthwise convolutions that convert row by row.
+pub(super) fn converts_rows(shape: &ConvShape) -> bool {
+    select_algorithm(shape, DType::F32) == Algorithm::Depthwise && depthwise::converts_rows(shape)
+}
+
+/// Widens two operands, computes an `f32` gradient, and narrows the result.
 fn widen_and_narrow<T: Half>(
     pool: &ThreadPool,
     a: &[T],
@@ -74,6 +85,13 @@ pub(super) fn input_grad<T: Half>(
         let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
         return rounded::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch);
     }
+    if converts_rows(shape) {
+        return with_local(|local| {
+            let wide_w = local.take::<f32>(w.len());
+            widen(pool, w, wide_w);
+            depthwise::input_grad(pool, shape, dy, wide_w, dx, scratch, &Storage::narrow());
+        });
+    }
     widen_and_narrow(pool, dy, w, dx, |dy, w, dx| f32::input_grad(pool, shape, dy, w, dx, scratch));
 }
 
@@ -88,6 +106,13 @@ pub(super) fn kernel_grad<T: Half>(
     if rounded::suits(shape, T::DTYPE) {
         let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
         return rounded::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch);
+    }
+    if converts_rows(shape) {
+        return with_local(|local| {
+            let wide_dw = local.take::<f32>(dw.len());
+            depthwise::kernel_grad(pool, shape, x, dy, wide_dw, scratch, &Storage::narrow());
+            narrow(pool, wide_dw, dw);
+        });
     }
     widen_and_narrow(pool, x, dy, dw, |x, dy, dw| f32::kernel_grad(pool, shape, x, dy, dw, scratch));
 }

@@ -288,6 +288,7 @@ fn cast_epilogue<E: Plain, F: Plain>(epilogue: Epilogue<E>) -> Epilogue<F> {
 
 /// Dispatch of `f32` and `f64` to the algorithms.
 mod real {
+    use super::depthwise::Storage;
     use super::*;
     use crate::gemm::types::Real;
 
@@ -306,7 +307,7 @@ mod real {
                 let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
                 gemm(pool, 1, rows, n, inner, x, am, w, bm, y, epilogue, scratch);
             }
-            Algorithm::Depthwise => depthwise::forward(pool, shape, x, w, y, epilogue),
+            Algorithm::Depthwise => depthwise::forward(pool, shape, x, w, y, epilogue, &Storage::Same),
             Algorithm::Winograd => {
                 let w = winograd::Kernel::Taps(cast(w));
                 winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch)
@@ -332,7 +333,7 @@ mod real {
                 let (am, bm) = (Mat::row_major(rows, n), Mat::transposed(n, n));
                 gemm(pool, 1, rows, inner, n, dy, am, w, bm, dx, Epilogue::default(), scratch);
             }
-            Algorithm::Depthwise => depthwise::input_grad(pool, shape, dy, w, dx, scratch),
+            Algorithm::Depthwise => depthwise::input_grad(pool, shape, dy, w, dx, scratch, &Storage::Same),
             Algorithm::Winograd => {
                 let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
                 winograd::backward::<f32>(pool, shape, &[], cast(w), grad, dx, None, None, scratch)
@@ -358,7 +359,7 @@ mod real {
                 let (am, bm) = (Mat::transposed(inner, inner), Mat::row_major(rows, n));
                 gemm(pool, 1, inner, n, rows, x, am, dy, bm, dw, Epilogue::default(), scratch);
             }
-            Algorithm::Depthwise => depthwise::kernel_grad(pool, shape, x, dy, dw, scratch),
+            Algorithm::Depthwise => depthwise::kernel_grad(pool, shape, x, dy, dw, scratch, &Storage::Same),
             Algorithm::Winograd => {
                 let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
                 winograd::backward::<f32>(pool, shape, cast(x), &[], grad, None, dw, None, scratch)

@@ -150,12 +150,18 @@ impl Geometry {
     }
 
     /// Copies the patch of the image for `[rows, columns]` outputs from `first` on, with zeros outside the image.
-    pub fn padded<E: Element>(
+    pub fn padded<E: Element>(&self, image: &[E], first: [usize; 3], size: [usize; 2], copy: &mut [E]) -> Patch<E> {
+        self.converted(image, first, size, copy, |from, to| to.copy_from_slice(from))
+    }
+
+    /// Copies like [`Geometry::padded`], converting pixels by `convert`.
+    pub fn converted<T, E: Element>(
         &self,
-        image: &[E],
+        image: &[T],
         first: [usize; 3],
         [rows, columns]: [usize; 2],
         copy: &mut [E],
+        convert: impl Fn(&[T], &mut [E]),
     ) -> Patch<E> {
         let [depth, height, width] = self.input.map(|extent| extent as isize);
         let [d0, h0, w0] = [0, 1, 2].map(|axis| (first[axis] * self.strides[axis]) as isize - self.low[axis]);
@@ -177,7 +183,7 @@ impl Geometry {
                 }
                 let start = ((d * height + h) * width + column) as usize * self.channels;
                 to[..skip].fill(E::ZERO);
-                to[skip..skip + count].copy_from_slice(&image[start..start + count]);
+                convert(&image[start..start + count], &mut to[skip..skip + count]);
                 to[skip + count..].fill(E::ZERO);
             }
         }

@@ -1,11 +1,11 @@
 //! Kernels of depthwise convolutions and of narrow groups: channels are the vector lanes.
 //!
-//! Tiles of a single block of `LANES` channels read patches in which the pixels of the block are contiguous: in a tensor,
-//! the pixels of a block are a power of two apart in many networks, and few of them fit the L1 cache at once. Tiles of
-//! several blocks read tensors in place: with few taps, the order in which memory is accessed counts, not the L1 cache.
+//! Tensors are read in place: with few taps, the order in which memory is accessed counts; with many, a pixel stays in a
+//! register for all taps of a row. Narrow groups read patches in which the pixels of a block of `LANES` channels are
+//! contiguous: in a tensor, they are a power of two apart in many networks, and few of them fit the L1 cache at once.
 
-use super::types::{Depthwise, DepthwiseGrad, DepthwiseTile, PatchRow};
-use super::unroll::{columns, rows};
+use super::types::{Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, PatchRow, PIXELS};
+use super::unroll::{columns, pixels, rows};
 use super::vector::*;
 
 #[inline(always)]
@@ -52,6 +52,74 @@ unsafe fn convolve<V: Vector, const M: usize, const N: usize, const FULL: bool>(
                     value.store_first(y, t.n);
                 }
             });
+        });
+    }
+}
+
+/// Output of a tile that reads a pixel by a tap, or `usize::MAX`.
+const fn output_of(pixel: usize, tap: usize, stride: usize) -> usize {
+    match pixel.checked_sub(tap) {
+        Some(first) if first.is_multiple_of(stride) => first / stride,
+        _ => usize::MAX,
+    }
+}
+
+/// Computes a tile of `M` outputs whose `K` taps along the width overlap, `S` pixels apart.
+#[inline(always)]
+unsafe fn slide<V: Vector, const M: usize, const K: usize, const S: usize, const FULL: bool>(
+    t: &DepthwiseSlide<V::Element>,
+) {
+    // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`; only the first `t.n`
+    // lanes are accessed unless `FULL`.
+    unsafe {
+        let load = |p: *const V::Element| if FULL { V::load(p) } else { V::load_first(p, t.n) };
+        // The next tile: its outputs, and the pixels that no earlier row of outputs has read.
+        let below = if t.row_count > 0 { (*t.rows.add(t.row_count - 1))[0] } else { 0 };
+        rows!(I < M, {
+            prefetch(t.y.wrapping_add((M + I) * t.y_stride));
+            for s in 0..S {
+                prefetch(t.x.wrapping_add(below).wrapping_add((M * S + K - 1 + I * S + s) * t.pixel_stride));
+            }
+        });
+        let mut acc = [V::zero(); M];
+        for row in 0..t.row_count {
+            let [x, w] = *t.rows.add(row);
+            let (x, w) = (t.x.wrapping_add(x), t.w.add(w));
+            let mut taps = [V::zero(); K];
+            rows!(T < K, {
+                taps[T] = load(w.add(T * t.w_stride));
+            });
+            pixels!(P < (M - 1) * S + K, {
+                if (t.inside[0]..t.inside[1]).contains(&P) {
+                    let x = load(x.wrapping_add(P * t.pixel_stride));
+                    rows!(T < K, {
+                        if const { output_of(P, T, S) < M } {
+                            let output = const { output_of(P, T, S) % M };
+                            acc[output] = x.mul_add(taps[T], acc[output]);
+                        }
+                    });
+                }
+            });
+        }
+        rows!(I < M, {
+            if I < t.count {
+                let y = t.y.add(I * t.y_stride);
+                let mut value = acc[I];
+                if t.accumulate {
+                    value = value.add(load(y));
+                }
+                if !t.bias.is_null() {
+                    value = value.add(load(t.bias));
+                }
+                if t.relu {
+                    value = value.relu();
+                }
+                if FULL {
+                    value.store(y);
+                } else {
+                    value.store_first(y, t.n);
+                }
+            }
         });
     }
 }
@@ -113,7 +181,8 @@ unsafe fn copy_row<V: Vector>(t: &PatchRow<V::Element>) {
 }
 
 macro_rules! kernels {
-    ($module:ident, $vector:ty, $element:ty, $lanes:literal, $(#[$feature:meta])?, [$($p:literal)*] $($n:literal: [$($m:literal)*])*) => {
+    ($module:ident, $vector:ty, $element:ty, $lanes:literal, $(#[$feature:meta])?,
+        [$($p:literal)*] [$($k:literal / $s:literal)*] $($n:literal: [$($m:literal)*])*) => {
         pub(super) mod $module {
             use super::*;
 
@@ -121,6 +190,13 @@ macro_rules! kernels {
             unsafe fn tile<const M: usize, const N: usize, const FULL: bool>(t: &DepthwiseTile<$element>) {
                 // SAFETY: the caller's contract is passed on, and this function is compiled for the ISA.
                 unsafe { super::convolve::<$vector, M, N, FULL>(t) }
+            }
+
+            #[allow(dead_code)] // Not for every type.
+            $(#[$feature])?
+            unsafe fn slide<const K: usize, const S: usize, const FULL: bool>(t: &DepthwiseSlide<$element>) {
+                // SAFETY: as above.
+                unsafe { super::slide::<$vector, PIXELS, K, S, FULL>(t) }
             }
 
             $(#[$feature])?
@@ -139,6 +215,7 @@ macro_rules! kernels {
                 lanes: $lanes,
                 tiles: &[$(($n, &[$(tile::<$m, $n, true>),*])),*],
                 partial: &[$(tile::<$p, 1, false>),*],
+                slides: &[$(([$k, $s], [slide::<$k, $s, true>, slide::<$k, $s, false>])),*],
                 grads: [&[$(grad::<$p, true>),*], &[$(grad::<$p, false>),*]],
                 copy,
             };
@@ -146,26 +223,27 @@ macro_rules! kernels {
     };
 }
 
+// Floats of the wider instruction sets slide over pixels; others are rare, or the size of their module counts.
 // Registers hold the sums of a tile, pixels by blocks, and one more operand; the other is read from memory.
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f32, F32x16, f32, 16, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [3/1 5/1 7/1 3/2 5/2 7/2] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f64, F64x8, f64, 8, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
-    [1 2 3 4 5 6 7 8] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+    [1 2 3 4 5 6 7 8] [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2_f32, F32x8, f32, 8, #[target_feature(enable = "avx2,fma")],
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 2: [1 2 3 4 5 6] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [3/1 5/1 7/1 3/2 5/2 7/2] 2: [1 2 3 4 5 6] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2_f64, F64x4, f64, 4, #[target_feature(enable = "avx2,fma")],
-    [1 2 3 4 5 6 7 8] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+    [1 2 3 4 5 6 7 8] [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 #[cfg(target_arch = "aarch64")]
 kernels!(neon_f32, F32x4, f32, 4, ,
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [3/1 5/1 7/1 3/2 5/2 7/2] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "aarch64")]
 kernels!(neon_f64, F64x2, f64, 2, ,
-    [1 2 3 4 5 6 7 8] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+    [1 2 3 4 5 6 7 8] [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 kernels!(portable_f32, Lanes<f32, 4>, f32, 4, ,
-    [1 2 3 4 5 6 7 8] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+    [1 2 3 4 5 6 7 8] [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 kernels!(portable_f64, Lanes<f64, 2>, f64, 2, ,
-    [1 2 3 4]  1: [1 2 3 4]);
+    [1 2 3 4] [] 1: [1 2 3 4]);

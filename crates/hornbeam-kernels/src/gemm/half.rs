@@ -11,12 +11,12 @@ use crate::scratch::{with_local, Plain, Scratch};
 const CHUNK: usize = 1 << 16;
 
 multiversion! {
-    pub(super) unsafe fn widen_slice[S, T: Half](from: &[T], to: &mut [f32]) {
+    pub(crate) unsafe fn widen_slice[S, T: Half](from: &[T], to: &mut [f32]) {
         for (to, from) in to.iter_mut().zip(from) {
             *to = from.to_acc();
         }
     }
-    pub(super) unsafe fn narrow_slice[S, T: Half](from: &[f32], to: &mut [T]) {
+    pub(crate) unsafe fn narrow_slice[S, T: Half](from: &[f32], to: &mut [T]) {
         for (to, from) in to.iter_mut().zip(from) {
             *to = T::from_acc(*from);
         }

@@ -52,6 +52,33 @@ pub(crate) struct DepthwiseTile<E> {
     pub accumulate: bool,
 }
 
+/// Arguments of a tile of `PIXELS` neighbouring outputs of a row of a depthwise convolution, for `LANES` channels. A pixel is
+/// read once for all taps along the width.
+pub(crate) struct DepthwiseSlide<E> {
+    /// Pixel of the first tap of the first output (wrapping).
+    pub x: *const E,
+    /// Distance between pixels of `x`.
+    pub pixel_stride: usize,
+    /// Pixels inside the image, counted from `x`; the others contribute nothing.
+    pub inside: [usize; 2],
+    /// Offsets of each row of taps in `x` (wrapping) and in `w`.
+    pub rows: *const [usize; 2],
+    pub row_count: usize,
+    pub w: *const E,
+    /// Distance between taps of a row in `w`.
+    pub w_stride: usize,
+    pub y: *mut E,
+    /// Distance between pixels of `y`.
+    pub y_stride: usize,
+    /// Outputs of the tile (1 ..= PIXELS).
+    pub count: usize,
+    /// Valid channels (1 ..= LANES).
+    pub n: usize,
+    pub bias: *const E,
+    pub relu: bool,
+    pub accumulate: bool,
+}
+
 /// Arguments of some taps of a depthwise kernel gradient,
 /// `dw[t, c] += sum over pixels of x[p * pixel_stride + taps[t] + c] * dy[p * dy_stride + c]` for `LANES` channels.
 pub(crate) struct DepthwiseGrad<E> {
@@ -92,6 +119,7 @@ pub(crate) struct PatchRow<E> {
 }
 
 pub(crate) type DepthwiseFn<E> = unsafe fn(&DepthwiseTile<E>);
+pub(crate) type DepthwiseSlideFn<E> = unsafe fn(&DepthwiseSlide<E>);
 pub(crate) type DepthwiseGradFn<E> = unsafe fn(&DepthwiseGrad<E>);
 
 /// Kernels of depthwise convolutions for one ISA and type.
@@ -102,10 +130,16 @@ pub(crate) struct Depthwise<E: 'static> {
     pub tiles: &'static [(usize, &'static [DepthwiseFn<E>])],
     /// Kernels of `i + 1` pixels by a block that is not full.
     pub partial: &'static [DepthwiseFn<E>],
+    /// Numbers of taps along the width, their strides, and the kernels for full blocks and for others. Other numbers and
+    /// strides are left to `tiles`.
+    pub slides: &'static [([usize; 2], [DepthwiseSlideFn<E>; 2])],
     /// Kernels of `i + 1` taps, for full blocks and for others.
     pub grads: [&'static [DepthwiseGradFn<E>]; 2],
     pub copy: unsafe fn(&PatchRow<E>),
 }
+
+/// Outputs of a tile of [`Depthwise::slides`]: extents of images are multiples of it in many networks.
+pub(crate) const PIXELS: usize = 7;
 
 /// Maximum tile width in vectors.
 pub(crate) const MAX_VECTORS: usize = 4;

@@ -22,4 +22,17 @@ macro_rules! columns {
     };
 }
 
-pub(super) use {columns, rows};
+/// Repeats a block for each pixel that a tile of pixels reads.
+macro_rules! pixels {
+    ($p:ident < $n:expr, $body:block) => {
+        $crate::gemm::unroll::pixels!(@ $p, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18)
+    };
+    (@ $p:ident, $count:expr, $body:block, $($n:literal)*) => {
+        $(if const { $n < $count } {
+            const $p: usize = $n;
+            $body
+        })*
+    };
+}
+
+pub(super) use {columns, pixels, rows};

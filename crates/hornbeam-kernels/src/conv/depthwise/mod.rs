@@ -1,22 +1,26 @@
 //! Depthwise convolutions and narrow groups: channels are the vector lanes, without sums across lanes.
 //!
-//! For each block of `LANES` channels, the input rows of a strip of output rows are copied to a patch with zero padding, in
+//! Groups of one channel read the tensors in place. For others, for each block of `LANES` channels, the input rows of a strip of output rows are copied to a patch with zero padding, in
 //! which the pixels of the block are contiguous; the taps then read the L1 cache. In groups of several channels, the patch
 //! has a copy for each channel of a group, in the lanes of all outputs of the group: each is a tap more. Few taps read the
 //! tensors in place.
 
 mod in_place;
 mod patches;
+mod storage;
 
 use super::direct::Residue;
 use super::patch::Geometry;
-use super::ConvShape;
+use super::{cast, cast_mut, ConvShape};
+use crate::dtype::Element;
 use crate::gemm::types::{DepthwiseGrad, DepthwiseTile, Real};
 use crate::gemm::{even, Activation, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::scratch::{with_local, Plain, Scratch};
 use patches::{Patches, Window};
+
 use std::ptr::null;
+pub(super) use storage::Storage;
 
 /// Minimum number of tasks for a small problem.
 const ENOUGH_TASKS: usize = 16;
@@ -42,26 +46,34 @@ struct Placement {
     step: [usize; 3],
 }
 
-pub(super) fn forward<E: Real>(
+/// Returns true if tensors of 16-bit floats are converted row by row, not as a whole.
+pub(super) fn converts_rows(shape: &ConvShape) -> bool {
+    let flat = [shape.input[0], shape.kernel[0], shape.output[0]] == [1; 3];
+    flat && suits(shape) && shape.group_in() == 1
+}
+
+pub(super) fn forward<E: Real, T: Element + Plain>(
     pool: &ThreadPool,
     shape: &ConvShape,
-    x: &[E],
+    x: &[T],
     w: &[E],
-    y: &mut [E],
+    y: &mut [T],
     epilogue: Epilogue<E>,
+    storage: &Storage<E, T>,
 ) {
     let placement = Placement { extent: shape.output, base: [0; 3], step: [1; 3] };
     let patches = Patches::new(Geometry::forward(shape), shape.group_in());
-    correlate(pool, &patches, &placement, shape.batch, x, w, y, epilogue);
+    correlate(pool, &patches, &placement, shape.batch, x, w, y, epilogue, storage);
 }
 
-pub(super) fn input_grad<E: Real>(
+pub(super) fn input_grad<E: Real, T: Element + Plain>(
     pool: &ThreadPool,
     shape: &ConvShape,
-    dy: &[E],
+    dy: &[T],
     w: &[E],
-    dx: &mut [E],
+    dx: &mut [T],
     scratch: &mut Scratch,
+    storage: &Storage<E, T>,
 ) {
     let [sd, sh, sw] = shape.strides;
     let (c, group) = (shape.in_channels, shape.group_in());
@@ -91,7 +103,7 @@ pub(super) fn input_grad<E: Real>(
         }
         let placement = Placement { extent: shape.input, base, step: shape.strides };
         let patches = Patches::new(geometry, group);
-        correlate(pool, &patches, &placement, shape.batch, dy, reversed, dx, Epilogue::default());
+        correlate(pool, &patches, &placement, shape.batch, dy, reversed, dx, Epilogue::default(), storage);
     }
 }
 
@@ -106,7 +118,29 @@ fn transpose_groups<E: Real>(from: &[E], to: &mut [E], group: usize) {
 }
 
 /// Computes `y[o] = act(sum over taps and channels of a group of x[o + t] w[t] + bias (+ y))`.
-fn correlate<E: Real>(
+fn correlate<E: Real, T: Element + Plain>(
+    pool: &ThreadPool,
+    patches: &Patches<E>,
+    placement: &Placement,
+    batch: usize,
+    x: &[T],
+    w: &[E],
+    y: &mut [T],
+    epilogue: Epilogue<E>,
+    storage: &Storage<E, T>,
+) {
+    let (kernels, geometry) = (patches.kernels, &patches.geometry);
+    let few = geometry.taps.iter().product::<usize>() <= FEW_TAPS;
+    match storage {
+        Storage::Same if patches.group > 1 || !few && in_place::slides(kernels, geometry).is_none() => {
+            correlate_patches(pool, patches, placement, batch, cast(x), w, cast_mut(y), epilogue);
+        }
+        _ => in_place::correlate(pool, kernels, geometry, placement, batch, x, w, y, epilogue, storage),
+    }
+}
+
+/// Computes like [`correlate`], reading patches.
+fn correlate_patches<E: Real>(
     pool: &ThreadPool,
     patches: &Patches<E>,
     placement: &Placement,
@@ -119,9 +153,6 @@ fn correlate<E: Real>(
     let geometry = &patches.geometry;
     let (kernels, lanes, channels) = (patches.kernels, patches.kernels.lanes, geometry.channels);
     let tiles = kernels.tiles.last().map_or(&[][..], |(_, tiles)| *tiles);
-    if patches.group == 1 && geometry.taps.iter().product::<usize>() <= FEW_TAPS {
-        return in_place::correlate(pool, kernels, geometry, placement, batch, x, w, y, epilogue);
-    }
     let [depth, height, width] = geometry.output;
     let (rows, blocks) = (patches.strip_rows(usize::MAX), patches.blocks());
     let strips = height.div_ceil(rows);
@@ -185,19 +216,20 @@ fn correlate<E: Real>(
     });
 }
 
-pub(super) fn kernel_grad<E: Real>(
+pub(super) fn kernel_grad<E: Real, T: Element + Plain>(
     pool: &ThreadPool,
     shape: &ConvShape,
-    x: &[E],
-    dy: &[E],
+    x: &[T],
+    dy: &[T],
     dw: &mut [E],
     scratch: &mut Scratch,
+    storage: &Storage<E, T>,
 ) {
     if dy.is_empty() {
         return dw.fill(E::ZERO);
     }
     let patches = Patches::<E>::new(Geometry::forward(shape), shape.group_in());
-    let in_place = patches.group == 1 && shape.taps() <= FEW_TAPS;
+    let in_place = patches.group == 1 && (shape.taps() <= FEW_TAPS || matches!(storage, Storage::Narrow(_)));
     let [depth, height, _] = shape.output;
     let rows = if in_place { patches.geometry.rows_per_task(shape.batch, BLOCKS) } else { patches.strip_rows(PATCH) };
     let strips = height.div_ceil(rows);
@@ -205,13 +237,16 @@ pub(super) fn kernel_grad<E: Real>(
     let partials = units.min(BLOCKS);
     let size = dw.len();
     let partial = scratch.take::<E>(partials * size);
-    let add = if in_place { in_place::add_kernel_grad::<E> } else { add_kernel_grad::<E> };
     pool.run_chunks(partial, size.max(1), &|index, dw| {
         dw.fill(E::ZERO);
         for unit in index * units / partials..(index + 1) * units / partials {
             let (rest, strip) = (unit / strips, unit % strips);
             let rows = strip * rows..((strip + 1) * rows).min(height);
-            add(&patches, shape, x, dy, &Window { image: rest / depth, depth: rest % depth, rows }, dw);
+            let window = Window { image: rest / depth, depth: rest % depth, rows };
+            match storage {
+                Storage::Same if !in_place => add_kernel_grad(&patches, shape, cast(x), cast(dy), &window, dw),
+                _ => in_place::add_kernel_grad(&patches, shape, x, dy, &window, dw, storage),
+            }
         }
     });
     let partial = &*partial;
@@ -261,3 +296,6 @@ fn add_kernel_grad<E: Real>(patches: &Patches<E>, shape: &ConvShape, x: &[E], dy
         }
     });
 }
+
+#[cfg(test)]
+mod tests;
