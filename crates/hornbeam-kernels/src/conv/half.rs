@@ -3,11 +3,11 @@
 use super::depthwise::{self, Storage};
 use super::kernel_grad::kernel_grad as float_kernel_grad;
 use super::output_grad::WidenTo;
-use super::{cast, cast_epilogue, cast_mut, columns, rounded};
+use super::{cast, cast_epilogue, cast_mut, columns, disjoint, rounded};
 use super::{conv_backward, conv_pool_forward, select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
 use crate::dtype::DType;
 use crate::gemm::half::{narrow, widen, Half};
-use crate::gemm::Epilogue;
+use crate::gemm::{Epilogue, GemmElement};
 use crate::pool::ThreadPool;
 use crate::scratch::{with_local, Scratch};
 
@@ -73,7 +73,7 @@ fn widen_and_narrow<T: Half>(
     });
 }
 
-pub(super) fn input_grad<T: Half>(
+pub(super) fn input_grad<T: Half + GemmElement>(
     pool: &ThreadPool,
     shape: &ConvShape,
     dy: &[T],
@@ -84,6 +84,12 @@ pub(super) fn input_grad<T: Half>(
     if rounded::suits(shape, T::DTYPE) {
         let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
         return rounded::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch);
+    }
+    if select_algorithm(shape, DType::F32) == Algorithm::Direct
+        && !columns::suits_input_grad(shape)
+        && disjoint::suits(shape)
+    {
+        return disjoint::input_grad(pool, shape, dy, w, dx, scratch);
     }
     if converts_rows(shape) {
         return with_local(|local| {

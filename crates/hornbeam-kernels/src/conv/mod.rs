@@ -8,6 +8,7 @@
 mod columns;
 mod depthwise;
 mod direct;
+mod disjoint;
 mod fused;
 mod half;
 mod integer;
@@ -341,6 +342,7 @@ mod real {
             Algorithm::Direct if columns::suits_input_grad(shape) => {
                 columns::input_grad(pool, shape, dy, w, dx, scratch)
             }
+            Algorithm::Direct if disjoint::suits(shape) => disjoint::input_grad(pool, shape, dy, w, dx, scratch),
             Algorithm::Direct => direct::input_grad(pool, shape, dy, w, dx, scratch),
         }
     }

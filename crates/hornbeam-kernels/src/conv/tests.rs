@@ -356,6 +356,27 @@ fn sixteen_bit_floats_round_once() {
 }
 
 #[test]
+fn windows_side_by_side_are_a_product() {
+    let mut random = Random::new(8);
+    let flat = ConvShape { output: [1, 5, 6], input: [1, 10, 12], ..same(3, 10, 2, 2, [20, 33]) };
+    for shape in [
+        flat,
+        same(2, 16, 2, 2, [64, 24]),
+        ConvShape { kernel: [1, 2, 3], strides: [1, 2, 3], input: [1, 10, 18], ..flat },
+        ConvShape { kernel: [3, 2, 2], strides: [3, 2, 2], input: [6, 10, 12], output: [2, 5, 6], ..flat },
+        // Wide enough for several blocks of columns.
+        same(1, 8, 4, 4, [300, 40]),
+    ] {
+        for isa in Isa::available() {
+            with_isa(isa, || check::<f32>(&mut random, &shape, 2e-6));
+        }
+        check::<f64>(&mut random, &shape, 3e-15);
+        check::<f16>(&mut random, &shape, 1.0 / 2048.0);
+        check::<bf16>(&mut random, &shape, 1.0 / 256.0);
+    }
+}
+
+#[test]
 fn integers_are_exact() {
     let mut random = Random::new(7);
     for _ in 0..15 {
