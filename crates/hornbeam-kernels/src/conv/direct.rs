@@ -4,15 +4,20 @@
 //! into `s` interleaved convolutions of stride 1 per axis, one for each residue of the input position modulo `s`, with
 //! the taps that contribute to that residue, in reverse order.
 
-use super::patch::{Geometry, Patch, Segment};
+mod results;
+mod taps;
+
+use super::patch::{Geometry, Segment};
 use super::ConvShape;
 use crate::gemm::pack;
 use crate::gemm::types::{Kernels, Real, Tile};
 use crate::gemm::{even, Activation, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
+use results::{Destination, Results};
 use std::ops::Range;
 use std::ptr::null;
+use taps::Taps;
 
 /// Minimum number of tasks for a small problem.
 const ENOUGH_TASKS: usize = 16;
@@ -20,6 +25,8 @@ const ENOUGH_TASKS: usize = 16;
 const LONG_LINE: usize = 1 << 17;
 const PIECE: usize = 1 << 15;
 const FEWEST_COLUMNS: usize = 112;
+/// Approximate floats of the results of a task that are consumed: a part of the L2 cache.
+const CONSUMED: usize = 1 << 16;
 /// Pixels that cost as much time as the start and the end of a tile.
 const TILE_COST: usize = 2;
 
@@ -46,6 +53,33 @@ pub(super) fn forward<E: Real>(
     x: &[E],
     w: &[E],
     y: &mut [E],
+    epilogue: Epilogue<E>,
+    scratch: &mut Scratch,
+) {
+    let y = SharedMut::new(y);
+    run_forward(pool, shape, x, w, Results::Tensor(&y), epilogue, scratch);
+}
+
+/// Computes like [`forward`], passing the index of the first of some neighbouring results and them to `consume`, while they
+/// are in cache. The epilogue must not accumulate.
+pub(super) fn forward_into<E: Real>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[E],
+    w: &[E],
+    consume: &(dyn Fn(usize, &[E]) + Sync),
+    epilogue: Epilogue<E>,
+    scratch: &mut Scratch,
+) {
+    run_forward(pool, shape, x, w, Results::Consumer(consume), epilogue, scratch);
+}
+
+fn run_forward<E: Real>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[E],
+    w: &[E],
+    y: Results<E>,
     epilogue: Epilogue<E>,
     scratch: &mut Scratch,
 ) {
@@ -123,18 +157,26 @@ pub(super) fn input_grad<E: Real>(
     let residues: Vec<_> = residues.filter(|(_, axes)| axes.iter().all(|axis| axis.outputs > 0)).collect();
     let correlations: Vec<_> = residues.iter().map(|(base, axes)| residue_correlation(shape, *base, axes)).collect();
     let (inner, all) = (shape.group_out(), shape.out_channels);
-    Correlation::run(&correlations, pool, dy, dx, scratch, &|residue, group, column, columns, width, to| {
-        let (axes, taps) = (&residues[residue].1, correlations[residue].geometry.taps);
-        for tap in 0..taps.iter().product() {
-            let [d, h, t] = [tap / (taps[1] * taps[2]), tap / taps[2] % taps[1], tap % taps[2]];
-            let index = (axes[0].kernel_index(d) * shape.kernel[1] + axes[1].kernel_index(h)) * shape.kernel[2]
-                + axes[2].kernel_index(t);
-            let start = (index * shape.group_in() + column) * all + group * inner;
-            let to = &mut to[tap * inner * width..(tap + 1) * inner * width];
-            // SAFETY: `w` holds `columns` rows of `all` channels from `start` on.
-            unsafe { pack::columns(w[start..].as_ptr(), 1, all as isize, inner, columns, width, to) };
-        }
-    });
+    let dx = SharedMut::new(dx);
+    Correlation::run(
+        &correlations,
+        pool,
+        dy,
+        Results::Tensor(&dx),
+        scratch,
+        &|residue, group, column, columns, width, to| {
+            let (axes, taps) = (&residues[residue].1, correlations[residue].geometry.taps);
+            for tap in 0..taps.iter().product() {
+                let [d, h, t] = [tap / (taps[1] * taps[2]), tap / taps[2] % taps[1], tap % taps[2]];
+                let index = (axes[0].kernel_index(d) * shape.kernel[1] + axes[1].kernel_index(h)) * shape.kernel[2]
+                    + axes[2].kernel_index(t);
+                let start = (index * shape.group_in() + column) * all + group * inner;
+                let to = &mut to[tap * inner * width..(tap + 1) * inner * width];
+                // SAFETY: `w` holds `columns` rows of `all` channels from `start` on.
+                unsafe { pack::columns(w[start..].as_ptr(), 1, all as isize, inner, columns, width, to) };
+            }
+        },
+    );
 }
 
 /// Correlation of the output gradients for the input positions of one residue.
@@ -174,7 +216,7 @@ impl<E: Real> Correlation<'_, E> {
         correlations: &[Self],
         pool: &ThreadPool,
         x: &[E],
-        y: &mut [E],
+        y: Results<'_, E>,
         scratch: &mut Scratch,
         pack: PackPanel<'_, E>,
     ) {
@@ -200,7 +242,10 @@ impl<E: Real> Correlation<'_, E> {
         let [depth, height, columns] =
             [0, 1, 2].map(|axis| correlations.iter().map(|c| c.geometry.output[axis]).max().unwrap_or(0));
         let segments: Vec<_> = correlations.iter().map(|correlation| correlation.in_place(vectors)).collect();
-        let rows = geometry.rows_per_task(*batch, ENOUGH_TASKS);
+        let mut rows = geometry.rows_per_task(*batch, ENOUGH_TASKS);
+        if let Results::Consumer(_) = y {
+            rows = rows.min(CONSUMED / (columns * outputs * groups)).max(1);
+        }
         let line = geometry.strides[2] * geometry.channels;
         let piece = if columns * line > LONG_LINE { (PIECE / line).clamp(FEWEST_COLUMNS, columns) } else { columns };
         let pieces = columns.div_ceil(piece);
@@ -208,7 +253,6 @@ impl<E: Real> Correlation<'_, E> {
         let units = batch * depth * strips * pieces;
         let parts = (ENOUGH_TASKS / units).clamp(1, groups * panels);
         let image = geometry.input.iter().product::<usize>() * geometry.channels;
-        let y = SharedMut::new(y);
         pool.run(units * parts, &|task| {
             let (unit, part) = (task / parts, task % parts);
             let (rest, piece) = (unit / pieces, unit % pieces);
@@ -229,9 +273,16 @@ impl<E: Real> Correlation<'_, E> {
                 }
                 with_local(|local| {
                     let size = correlation.geometry.padded_len(strip.rows.len(), strip.columns.len());
-                    let copy = local.take::<E>(if segments.is_some() { 0 } else { size });
+                    let consumed = strip.rows.len() * strip.columns.len() * correlation.channels();
+                    let consumed = if matches!(y, Results::Consumer(_)) { consumed } else { 0 };
+                    let (copy, sums) = local.take2::<E, E>(if segments.is_some() { 0 } else { size }, consumed);
+                    let segments = segments.as_deref();
+                    let to = correlation.destination(&strip, y, sums);
                     // SAFETY: strips, panels and positions of different correlations are disjoint in `y`.
-                    unsafe { correlation.strip(&strip, segments.as_deref(), [vectors, panels], packed, copy, &y) };
+                    unsafe { correlation.strip(&strip, segments, [vectors, panels], packed, copy, &to) };
+                    if let Results::Consumer(consume) = y {
+                        correlation.consume(&strip, [vectors, panels], sums, consume);
+                    }
                 });
             }
         });
@@ -265,14 +316,13 @@ impl<E: Real> Correlation<'_, E> {
         [vectors, panels]: [usize; 2],
         packed: &[E],
         copy: &mut [E],
-        y: &SharedMut<'_, E>,
+        to: &Destination<E>,
     ) {
         let geometry = &self.geometry;
         let lanes = self.kernels.lanes;
         let width = vectors * lanes;
         let steps = self.steps();
-        let channels = self.outputs * self.groups;
-        let &Strip { image, n, d, .. } = strip;
+        let &Strip { image, d, .. } = strip;
         let first = [d, strip.rows.start, strip.columns.start];
         let all = [(strip.columns.clone(), 0..geometry.taps[2])];
         let size = [strip.rows.len(), strip.columns.len()];
@@ -287,7 +337,6 @@ impl<E: Real> Correlation<'_, E> {
                 taps.list(geometry, &patch, [d, row], columns, width * self.inputs);
             }
         }
-        let depth = (n * self.extent[0] + self.base[0] + d * self.step[0]) * self.extent[1];
         let pixel_stride = geometry.strides[2] * geometry.channels;
         for index in strip.panels.clone() {
             let (group, panel) = (index / panels, index % panels);
@@ -300,7 +349,7 @@ impl<E: Real> Correlation<'_, E> {
                 let a = patch
                     .base
                     .wrapping_add(group * self.inputs + (row - strip.rows.start) * geometry.strides[1] * patch.row);
-                let line = (depth + self.base[1] + row * self.step[1]) * self.extent[2] + self.base[2];
+                let line = to.first.wrapping_add((row - strip.rows.start) * to.row_stride + out);
                 for (number, (outputs, columns)) in segments.iter().enumerate() {
                     let (start, end) = (outputs.start.max(strip.columns.start), outputs.end.min(strip.columns.end));
                     if start >= end {
@@ -308,9 +357,9 @@ impl<E: Real> Correlation<'_, E> {
                     }
                     let list = taps.lists[(row - strip.rows.start) * segments.len() + number].clone();
                     for [start, end] in even(start, end, self.kernels.rows[vectors - 1]) {
-                        let pixel = line + start * self.step[2];
+                        let pixel = start - strip.columns.start;
                         let tile = Tile {
-                            a: a.wrapping_add((start - strip.columns.start) * pixel_stride),
+                            a: a.wrapping_add(pixel * pixel_stride),
                             a_stride: pixel_stride,
                             taps: taps.a[list.start..].as_ptr(),
                             tap_count: list.len(),
@@ -320,8 +369,8 @@ impl<E: Real> Correlation<'_, E> {
                             b_stride: width,
                             ahead: b,
                             ahead_stride: 0,
-                            c: y.as_ptr().wrapping_add(pixel * channels + out),
-                            c_stride: self.step[2] * channels,
+                            c: line.wrapping_add(pixel * to.pixel_stride),
+                            c_stride: to.pixel_stride,
                             last: present - (vectors_used - 1) * lanes,
                             bias: self.bias.map_or(null(), |bias| bias[out..out + present].as_ptr()),
                             relu: self.relu,
@@ -344,52 +393,4 @@ struct Strip<'a, E> {
     rows: Range<usize>,
     columns: Range<usize>,
     panels: Range<usize>,
-}
-
-/// Offsets in A and B of the taps of segments of rows.
-struct Taps {
-    a: Vec<usize>,
-    b: Vec<usize>,
-    /// Taps of each segment.
-    lists: Vec<Range<usize>>,
-    /// Taps along the width are one run of contiguous memory.
-    contiguous: bool,
-}
-
-impl Taps {
-    fn new(geometry: &Geometry, groups: usize) -> Self {
-        Self { a: Vec::new(), b: Vec::new(), lists: Vec::new(), contiguous: groups == 1 && geometry.step[2] == 1 }
-    }
-
-    /// Length of a run of some taps along the width.
-    fn run(&self, columns: &Range<usize>) -> usize {
-        if self.contiguous {
-            columns.len()
-        } else {
-            1
-        }
-    }
-
-    /// Lists the taps inside the image for row `row` at depth `depth`; one tap of B has `size` elements.
-    fn list<E>(
-        &mut self,
-        geometry: &Geometry,
-        patch: &Patch<E>,
-        [depth, row]: [usize; 2],
-        columns: &Range<usize>,
-        size: usize,
-    ) {
-        let [_, kh, kw] = geometry.taps;
-        let first = self.a.len();
-        for d in geometry.taps_inside(0, depth) {
-            for h in geometry.taps_inside(1, row) {
-                let start = d * patch.plane + h * geometry.step[1] * patch.row;
-                for w in columns.clone().step_by(self.run(columns).max(1)) {
-                    self.a.push(start + w * geometry.step[2] * geometry.channels);
-                    self.b.push(((d * kh + h) * kw + w) * size);
-                }
-            }
-        }
-        self.lists.push(first..self.a.len());
-    }
 }

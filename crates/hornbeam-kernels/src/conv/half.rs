@@ -3,12 +3,12 @@
 use super::depthwise::{self, Storage};
 use super::kernel_grad::kernel_grad as float_kernel_grad;
 use super::output_grad::WidenTo;
-use super::{cast, cast_epilogue, cast_mut, columns, disjoint, rounded};
+use super::{cast, cast_epilogue, cast_mut, columns, direct, disjoint, rounded};
 use super::{conv_backward, conv_pool_forward, select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
 use crate::dtype::DType;
-use crate::gemm::half::{narrow, widen, Half};
+use crate::gemm::half::{narrow, narrow_slice, widen, Half};
 use crate::gemm::{Epilogue, GemmElement};
-use crate::pool::ThreadPool;
+use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 
 pub(super) fn forward<T: Half>(
@@ -25,9 +25,12 @@ pub(super) fn forward<T: Half>(
         return rounded::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch);
     }
     let by_row = converts_rows(shape);
+    let direct = select_algorithm(shape, DType::F32) == Algorithm::Direct && !columns::suits_forward(shape);
+    let consumed = direct && !epilogue.accumulate;
     with_local(|local| {
         let bias_len = epilogue.bias.map_or(0, <[T]>::len);
-        let [x_len, y_len] = if by_row { [0; 2] } else { [x.len(), y.len()] };
+        let x_len = if by_row { 0 } else { x.len() };
+        let y_len = if by_row || consumed { 0 } else { y.len() };
         let (inputs, wide_y, bias) = local.take3::<f32, f32, f32>(x_len + w.len(), y_len, bias_len);
         let (wide_x, wide_w) = inputs.split_at_mut(x_len);
         widen(pool, w, wide_w);
@@ -43,6 +46,12 @@ pub(super) fn forward<T: Half>(
             return depthwise::forward(pool, shape, x, wide_w, y, wide, &Storage::narrow());
         }
         widen(pool, x, wide_x);
+        if consumed {
+            let (round, y) = (narrow_slice::<T>(), SharedMut::new(y));
+            // SAFETY: each result is passed once; the kernel is compiled for this machine.
+            let consume = |first: usize, sums: &[f32]| unsafe { round(sums, y.range(first..first + sums.len())) };
+            return direct::forward_into(pool, shape, wide_x, wide_w, &consume, wide, scratch);
+        }
         if epilogue.accumulate {
             widen(pool, y, wide_y);
         }
