@@ -107,6 +107,24 @@ def test_the_kernel_agrees_with_the_body(
             np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_few_queries_read_keys_of_16_bits_as_they_lie(rng: np.random.Generator, dtype: str) -> None:
+    def fn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return ops.dot_product_attention(q, k, v)
+
+    for queries in (1, 2, 3):
+        arrays = [
+            ops.cast(ops.array(a), dtype) for a in operands(rng, 2, 4, queries, 50, 8, "float32", 2)[:3]
+        ]
+        text = NativeEngine().compile(trace_function(fn, arrays).graph).text
+        assert text.count("convert") == (2 if queries < 3 else 4), (
+            "queries and the result, else keys and values, too"
+        )
+        want = fn(*(ops.cast(a, "float32") for a in arrays)).numpy()
+        actual = ops.cast(fn(*arrays), "float32").numpy()
+        np.testing.assert_allclose(actual, want, rtol=1e-2, atol=1e-2)
+
+
 def test_masks_are_not_spread_out(rng: np.random.Generator) -> None:
     q, k, v, _ = (a.astype("float32") for a in operands(rng, 3, 2, 20, 30, 8, "float32"))
     mask = rng.random((3, 1, 1, 30)) < 0.5

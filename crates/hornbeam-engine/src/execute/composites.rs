@@ -1,8 +1,11 @@
 //! Recurrent layers and attention.
 
-use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, AttentionShape, Bias, Dropout};
-use hornbeam_kernels::dispatch;
+use hornbeam_kernels::attention::{
+    attention_of_few, Attention, AttentionElement, AttentionGrad, AttentionShape, Bias, Dropout,
+};
+use hornbeam_kernels::dtype::{bf16, f16, DType, Element};
 use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, RnnElement, SequenceShape};
+use hornbeam_kernels::{dispatch, rare_dtype};
 
 use crate::execute::Context;
 use crate::graph::{Cell, Recurrent};
@@ -11,6 +14,13 @@ use crate::memory::Memory;
 
 pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
     let dtype = instruction.writes[0].dtype;
+    if let Kind::Attention { backward: false, shape, bias, rate } = &instruction.kind {
+        match instruction.reads[1].dtype {
+            DType::BF16 => return rare_dtype!({ few::<bf16>(shape, *bias, *rate, instruction, memory, context) }),
+            DType::F16 => return rare_dtype!({ few::<f16>(shape, *bias, *rate, instruction, memory, context) }),
+            _ => {}
+        }
+    }
     dispatch!(wide, dtype, T => match &instruction.kind {
         Kind::Recurrent { layer, shape } => recurrent::<T>(layer, shape, instruction, memory, context),
         Kind::Attention { backward, shape, bias, rate } => {
@@ -33,17 +43,12 @@ fn attention<T: AttentionElement>(
     let read = |i: usize| memory.read::<T>(&reads[i]);
     let write = |i: usize| memory.write::<T>(&writes[i]);
     let (q, k, v) = (read(0), read(1), read(2));
-    let bias = bias.map(|strides| Bias { data: read(3), strides });
-    let key_at = 3 + usize::from(bias.is_some());
-    let dropout = (rate > 0.0).then(|| {
-        let key = memory.read::<u32>(&reads[key_at]);
-        Dropout { key: [key[0], key[1]], rate }
-    });
+    let (bias, dropout) = optional_operands(bias, rate, instruction, memory);
     if !backward {
         let (out, row_max, row_sum) = (write(0), write(1), write(2));
         return T::attention(pool, shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
     }
-    let rest = key_at + usize::from(dropout.is_some());
+    let rest = 3 + usize::from(bias.is_some()) + usize::from(dropout.is_some());
     let (out, row_max, row_sum, dout) = (read(rest), read(rest + 1), read(rest + 2), read(rest + 3));
     let (dq, dk, dv, dbias) = (write(0), write(1), write(2), writes.get(3).map(|to| memory.write(to)));
     T::attention_grad(
@@ -51,6 +56,38 @@ fn attention<T: AttentionElement>(
         shape,
         AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias },
     )
+}
+
+/// Runs attention of few queries to keys and values of 16 bits.
+fn few<K: Element<Acc = f32>>(
+    shape: &AttentionShape,
+    bias: Option<[usize; 3]>,
+    rate: f64,
+    instruction: &Instruction,
+    memory: Memory,
+    context: &Context,
+) {
+    let (reads, writes) = (&instruction.reads, &instruction.writes);
+    let (q, k, v) = (memory.read(&reads[0]), memory.read::<K>(&reads[1]), memory.read(&reads[2]));
+    let (bias, dropout) = optional_operands(bias, rate, instruction, memory);
+    let (out, row_max, row_sum) = (memory.write(&writes[0]), memory.write(&writes[1]), memory.write(&writes[2]));
+    attention_of_few(context.pool, shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
+}
+
+/// The operands behind queries, keys and values: the bias, and the key of dropout.
+fn optional_operands<'a, T>(
+    bias: Option<[usize; 3]>,
+    rate: f64,
+    instruction: &Instruction,
+    memory: Memory<'a>,
+) -> (Option<Bias<'a, T>>, Option<Dropout>) {
+    let reads = &instruction.reads;
+    let key_at = 3 + usize::from(bias.is_some());
+    let dropout = (rate > 0.0).then(|| {
+        let key = memory.read::<u32>(&reads[key_at]);
+        Dropout { key: [key[0], key[1]], rate }
+    });
+    (bias.map(|strides| Bias { data: memory.read(&reads[3]), strides }), dropout)
 }
 
 fn recurrent<T: RnnElement>(

@@ -59,7 +59,7 @@ struct Buffers<'a, T> {
 
 pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, operands: AttentionGrad<'_, T>) {
     let AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias } = operands;
-    if out.is_empty() || shape.keys == 0 || shape.depth == 0 {
+    if shape.is_trivial(out.len()) {
         [dq, dk, dv].into_iter().for_each(|gradient| gradient.fill(T::ZERO));
         return dbias.into_iter().for_each(|gradient| gradient.fill(T::ZERO));
     }

@@ -1,129 +1,159 @@
-//! Forward pass of few queries, as in the generation of text: a task takes one head, and reads keys and values where they
-//! lie, each once. To pack them for a product would take longer than the product.
+//! Forward pass of few queries, as in the generation of text. Keys and values are read once, where they lie: to pack them
+//! for a product would take longer than the product.
+//!
+//! A task takes the heads of one batch element, or some of them. Its loops, from the outside in: some rows of keys, which
+//! are read concurrently, each as a stream over the heads; heads; queries. Then the softmax of each query, and the same
+//! loops over the values.
 
 use super::dropout::drop_row;
+use super::forward::OnlineSoftmax;
 use super::rows::{online_softmax, safe_max, scale_row};
-use super::{blocks, Attention, AttentionShape, Head};
-use crate::gemm::types::{Kernels, Row};
-use crate::gemm::vector::prefetch;
+use super::{blocks, Attention, AttentionShape, Bias, Dropout, Head};
+use crate::dtype::Element;
+use crate::gemm::stream::{dots, wide};
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::with_local;
+use crate::scratch::{with_local, Scratch};
 use crate::tiles::Float;
-use std::ptr::null;
+use std::ops::Range;
 
 /// Most queries of this pass.
 pub(super) const QUERIES: usize = 2;
-/// Keys whose rows are prefetched while those before are multiplied. The rows of a head lie apart, so that the processor
-/// does not foresee them.
-const AHEAD: usize = 4;
-/// Values that are summed in registers, before the sum is added to the output.
+/// Rows of keys or values that are read concurrently: as many as the processor prefetches.
+const ROWS: usize = 16;
+/// Values that are summed before their sum is added to the output.
 const SUMMED: usize = 64;
+/// Scores of a task, in a quarter of the L2 cache.
+const SCORES: usize = 1 << 17;
+/// Tasks for each thread, so that threads of different speed end together.
+const TASKS_PER_THREAD: usize = 4;
 
-pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, operands: Attention<'_, T>) {
+struct Few<'a, T: Float, K> {
+    shape: &'a AttentionShape,
+    q: &'a [T],
+    k: &'a [K],
+    v: &'a [K],
+    bias: Option<Bias<'a, T>>,
+    dropout: Option<Dropout>,
+    dots: unsafe fn(&[T], *const K, usize, &mut [T]),
+    wide: unsafe fn(&[T], *const K, usize, &mut [T]),
+    online_softmax: OnlineSoftmax<T>,
+    scale_row: unsafe fn(&mut [T], T),
+    drop_row: unsafe fn(&mut [T], &[u32], u32, T),
+    out: SharedMut<'a, T>,
+    row_max: SharedMut<'a, T>,
+    row_sum: SharedMut<'a, T>,
+}
+
+/// Computes the pass for keys and values of the queries' type, or narrower ones. The operands must fit the shape.
+pub(super) fn forward<T: Float, K: Element<Acc = T>>(
+    pool: &ThreadPool,
+    shape: &AttentionShape,
+    operands: Attention<'_, T, K>,
+) {
     let Attention { q, k, v, bias, dropout, out, row_max, row_sum } = operands;
-    let AttentionShape { queries, keys, key_heads, depth: d, width: e, .. } = *shape;
     let [out, row_max, row_sum] = [out, row_max, row_sum].map(SharedMut::new);
-    let scale = T::from_f64(shape.scale);
     // Of the caller's instruction set: tests choose it by thread.
-    let kernels = T::kernels();
+    let (dots, wide) = (dots::<K>(), wide::<K>());
     let (online_softmax, scale_row, drop_row) = (online_softmax::<T>(), scale_row::<T>(), drop_row::<T>());
-    let task = |head: Head, query: usize, scores: &mut [T], sums: &mut [T], words: &mut [u32]| {
-        let (at, key_at) = (head.offset(query, queries, 1), head.key_offset(0, keys, 1));
-        let visible = shape.visible(query + 1, [0, keys]);
-        let (k, v, scores) = (&k[key_at * d..], &v[key_at * e..], &mut scores[..visible]);
-        let mut state = [T::from_f64(f64::NEG_INFINITY), T::ZERO];
-        // SAFETY: the kernels are compiled for this machine; no other task writes the rows of this head.
-        unsafe {
-            products(kernels, &q[at * d..(at + 1) * d], k, key_heads * d, scores);
-            online_softmax(scores, head.bias(bias, query, [0, visible]), scale, &mut state);
-            if let Some(dropout) = dropout {
-                let words = &mut words[..visible];
-                dropout.fill(head.index * queries + query, keys, 0, visible, words);
-                drop_row(scores, words, dropout.bound(), dropout.factor());
-            }
-            let out = out.range(at * e..(at + 1) * e);
-            weighted_sum(kernels, scores, v, key_heads * e, sums, out);
-            scale_row(out, T::ONE / state[1]);
-            let row = head.index * queries + query;
-            row_max.range(row..row + 1)[0] = safe_max(state[0]);
-            row_sum.range(row..row + 1)[0] = state[1];
-        }
-    };
-    pool.run(shape.batch * shape.heads, &|index| {
-        with_local(|local| {
-            let words = if dropout.is_some() { keys } else { 0 };
-            let (scores, sums, words) = local.take3::<T, T, u32>(keys, e, words);
-            for query in 0..queries {
-                task(Head::new(shape, index), query, scores, sums, words);
-            }
-        });
+    let pass =
+        Few { shape, q, k, v, bias, dropout, dots, wide, online_softmax, scale_row, drop_row, out, row_max, row_sum };
+    let &AttentionShape { batch, heads, key_heads, queries, keys, .. } = shape;
+    let tasks = if pool.threads() == 1 { 1 } else { TASKS_PER_THREAD * pool.threads() };
+    let parts = (heads * queries * keys).div_ceil(SCORES).max(tasks.div_ceil(batch)).min(key_heads);
+    pool.run(batch * parts, &|task| {
+        let (batch, part) = (task / parts, task % parts);
+        let [first, end] = [part, part + 1].map(|part| part * key_heads / parts * (heads / key_heads));
+        with_local(|local| pass.task(batch * heads + first..batch * heads + end, local));
     });
 }
 
-/// Computes the products of a query with the rows of its keys, `stride` apart.
-///
-/// # Safety
-/// The kernels must be compiled for this machine.
-unsafe fn products<T: Float>(kernels: &Kernels<T>, q: &[T], keys: &[T], stride: usize, scores: &mut [T]) {
-    let (count, k) = (scores.len(), q.len());
-    assert!(count == 0 || (count - 1) * stride + k <= keys.len(), "{count} rows, {stride} apart, are not in the keys");
-    scores.fill(T::ZERO);
-    for [first, end] in blocks(0, count, AHEAD) {
-        for row in end..end + AHEAD {
-            prefetch_row(keys.as_ptr().wrapping_add(row * stride), k);
+impl<T: Float, K: Element<Acc = T>> Few<'_, T, K> {
+    /// Computes some heads of one batch element.
+    fn task(&self, heads: Range<usize>, local: &mut Scratch) {
+        let &AttentionShape { queries, keys, key_heads, depth: d, width: e, .. } = self.shape;
+        let rows = heads.len() * queries;
+        let words = if self.dropout.is_some() { keys } else { 0 };
+        let (scores, sums, words) = local.take3::<T, T, u32>(rows * keys, rows * e, words);
+        scores.fill(T::ZERO);
+        let each = |visit: &mut dyn FnMut(usize, Head, usize)| {
+            for (i, index) in heads.clone().enumerate() {
+                (0..queries).for_each(|query| visit(i * queries + query, Head::new(self.shape, index), query));
+            }
+        };
+        let visible = |query: usize| self.shape.visible(query + 1, [0, keys]);
+        for [first, end] in blocks(0, keys, ROWS) {
+            each(&mut |row, head, query| {
+                let end = end.min(visible(query)).max(first);
+                let q = &self.q[head.offset(query, queries, d)..][..d];
+                let scores = &mut scores[row * keys..][first..end];
+                let k = self.k.as_ptr().wrapping_add(head.key_offset(first, keys, d));
+                // SAFETY: the kernel is compiled for this machine; the keys fit the shape.
+                unsafe { (self.dots)(q, k, key_heads * d, scores) };
+            });
         }
-        let b = keys[first * stride..].as_ptr();
-        let c = scores[first..end].as_mut_ptr();
-        // SAFETY: all rows are in the slice; dot products read no list of rows.
-        unsafe { (kernels.dots)(&Row { a: q.as_ptr(), rows: null(), b, b_stride: stride, k, n: end - first, c }) };
+        each(&mut |row, head, query| {
+            let scores = &mut scores[row * keys..][..visible(query)];
+            // SAFETY: no other task writes the rows of this head.
+            unsafe {
+                self.softmax(head, query, scores, words);
+                self.out(head, query).fill(T::ZERO);
+            }
+        });
+        for [first, end] in blocks(0, keys, SUMMED) {
+            sums.fill(T::ZERO);
+            for [first, end] in blocks(first, end, ROWS) {
+                each(&mut |row, head, query| {
+                    let end = end.min(visible(query)).max(first);
+                    let weights = &scores[row * keys..][first..end];
+                    let v = self.v.as_ptr().wrapping_add(head.key_offset(first, keys, e));
+                    // SAFETY: the kernel is compiled for this machine; the values fit the shape.
+                    unsafe { (self.wide)(weights, v, key_heads * e, &mut sums[row * e..(row + 1) * e]) };
+                });
+            }
+            each(&mut |row, head, query| {
+                // SAFETY: as above.
+                let out = unsafe { self.out(head, query) };
+                out.iter_mut().zip(&sums[row * e..]).for_each(|(out, sum)| *out = *out + *sum);
+            });
+        }
+        each(&mut |_, head, query| {
+            let row = head.index * queries + query;
+            // SAFETY: as above.
+            unsafe { (self.scale_row)(self.out(head, query), T::ONE / self.row_sum.range(row..row + 1)[0]) };
+        });
     }
-}
 
-/// Computes the sum of rows of values, `stride` apart, times their weights.
-///
-/// # Safety
-/// The kernels must be compiled for this machine.
-unsafe fn weighted_sum<T: Float>(
-    kernels: &Kernels<T>,
-    weights: &[T],
-    values: &[T],
-    stride: usize,
-    sums: &mut [T],
-    out: &mut [T],
-) {
-    let (count, n) = (weights.len(), out.len());
-    assert!(
-        count == 0 || (count - 1) * stride + n <= values.len(),
-        "{count} rows, {stride} apart, are not in the values"
-    );
-    let sums = &mut sums[..n];
-    out.fill(T::ZERO);
-    for [first, end] in blocks(0, count, SUMMED) {
-        sums.fill(T::ZERO);
-        let (a, b, c) = (weights[first..end].as_ptr(), values[first * stride..].as_ptr(), sums.as_mut_ptr());
-        // SAFETY: all rows are in the slice; those beyond are only prefetched.
-        unsafe { (kernels.wide)(&Row { a, rows: ROWS.as_ptr(), b, b_stride: stride, k: end - first, n, c }) };
-        for (out, sum) in out.iter_mut().zip(&*sums) {
-            *out = *out + *sum;
+    /// Turns the products of one query into exponentials, drops some, and stores the state.
+    ///
+    /// # Safety
+    /// No other thread may access the state of this query.
+    unsafe fn softmax(&self, head: Head, query: usize, scores: &mut [T], words: &mut [u32]) {
+        let &AttentionShape { queries, keys, .. } = self.shape;
+        let (row, visible) = (head.index * queries + query, scores.len());
+        let bias = head.bias(self.bias, query, [0, visible]);
+        let mut state = [T::from_f64(f64::NEG_INFINITY), T::ZERO];
+        // SAFETY: the caller's contract; the kernels are compiled for this machine.
+        unsafe {
+            (self.online_softmax)(scores, bias, T::from_f64(self.shape.scale), &mut state);
+            if let Some(dropout) = self.dropout {
+                let words = &mut words[..visible];
+                dropout.fill(row, keys, 0, visible, words);
+                (self.drop_row)(scores, words, dropout.bound(), dropout.factor());
+            }
+            self.row_max.range(row..row + 1)[0] = safe_max(state[0]);
+            self.row_sum.range(row..row + 1)[0] = state[1];
         }
     }
-}
 
-/// The numbers of rows of a block, and of the next one, of which the kernel prefetches some.
-static ROWS: [u32; 2 * SUMMED] = {
-    let mut rows = [0; 2 * SUMMED];
-    let mut row = 0;
-    while row < rows.len() {
-        rows[row] = row as u32;
-        row += 1;
-    }
-    rows
-};
-
-/// Prefetches a row of `n` elements. It need not exist.
-fn prefetch_row<T>(row: *const T, n: usize) {
-    const LINE: usize = 64;
-    for at in (0..n * size_of::<T>()).step_by(LINE) {
-        prefetch(row.cast::<u8>().wrapping_add(at));
+    /// Output of one query.
+    ///
+    /// # Safety
+    /// No other thread may access it, nor may another reference.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn out(&self, head: Head, query: usize) -> &mut [T] {
+        let e = self.shape.width;
+        let at = head.offset(query, self.shape.queries, e);
+        // SAFETY: the caller's contract.
+        unsafe { self.out.range(at..at + e) }
     }
 }

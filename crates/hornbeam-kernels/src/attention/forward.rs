@@ -11,7 +11,7 @@ use crate::tiles::{padded_stride, Float, Lhs, PackedRhs};
 /// Queries of a task.
 const TASK: usize = 4 * QUERY_BLOCK;
 
-type OnlineSoftmax<T> = unsafe fn(&mut [T], Option<&[T]>, T, &mut [T; 2]) -> T;
+pub(super) type OnlineSoftmax<T> = unsafe fn(&mut [T], Option<&[T]>, T, &mut [T; 2]) -> T;
 
 struct Forward<'a, T: 'static> {
     shape: &'a AttentionShape,
@@ -51,7 +51,7 @@ struct KeyBlock<'a, T: 'static> {
 
 pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, operands: Attention<'_, T>) {
     let Attention { q, k, v, bias, dropout, out, row_max, row_sum } = operands;
-    if out.is_empty() || shape.keys == 0 || shape.depth == 0 {
+    if shape.is_trivial(out.len()) {
         return out.fill(T::ZERO);
     }
     shape.check(q, k, v, bias, out.len(), [row_max.len(), row_sum.len()]);

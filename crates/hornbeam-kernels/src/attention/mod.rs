@@ -16,6 +16,7 @@ mod rows;
 
 pub use dropout::Dropout;
 
+use crate::dtype::Element;
 use crate::math;
 use crate::pool::ThreadPool;
 use crate::scratch::Plain;
@@ -51,11 +52,11 @@ pub struct Bias<'a, T> {
     pub strides: [usize; 3],
 }
 
-/// Operands of the forward pass.
-pub struct Attention<'a, T> {
+/// Operands of the forward pass. Keys and values are of the queries' type, or 16-bit floats: see [`attention_of_few`].
+pub struct Attention<'a, T, K = T> {
     pub q: &'a [T],
-    pub k: &'a [T],
-    pub v: &'a [T],
+    pub k: &'a [K],
+    pub v: &'a [K],
     pub bias: Option<Bias<'a, T>>,
     pub dropout: Option<Dropout>,
     /// `[batch, queries, heads, width]`.
@@ -114,6 +115,27 @@ macro_rules! attention_element {
 }
 attention_element!(f32 f64);
 
+/// Most queries of [`attention_of_few`].
+pub const FEW: usize = few::QUERIES;
+
+/// Computes the forward pass of at most [`FEW`] queries for keys and values of 16 bits, which are widened as they are read.
+///
+/// # Panics
+/// If a slice does not fit the shape, or there are more queries.
+pub fn attention_of_few<K: Element<Acc = f32>>(
+    pool: &ThreadPool,
+    shape: &AttentionShape,
+    operands: Attention<'_, f32, K>,
+) {
+    let Attention { q, k, v, bias, ref out, ref row_max, ref row_sum, .. } = operands;
+    if shape.is_trivial(out.len()) {
+        return operands.out.fill(0.0);
+    }
+    assert!(shape.queries <= FEW, "{} queries, expected at most {FEW}", shape.queries);
+    shape.check(q, k, v, bias, out.len(), [row_max.len(), row_sum.len()]);
+    few::forward(pool, shape, operands);
+}
+
 impl AttentionShape {
     /// Number of keys of the range `keys` that some query below `end` sees.
     fn visible(&self, end: usize, keys: [usize; 2]) -> usize {
@@ -121,7 +143,12 @@ impl AttentionShape {
         last.saturating_sub(keys[0])
     }
 
-    fn check<T>(&self, q: &[T], k: &[T], v: &[T], bias: Option<Bias<'_, T>>, out: usize, states: [usize; 2]) {
+    /// Returns true if there are no results, or only zeros.
+    fn is_trivial(&self, out: usize) -> bool {
+        out == 0 || self.keys == 0 || self.depth == 0
+    }
+
+    fn check<T, K>(&self, q: &[T], k: &[K], v: &[K], bias: Option<Bias<'_, T>>, out: usize, states: [usize; 2]) {
         assert!(self.key_heads > 0 && self.heads.is_multiple_of(self.key_heads), "heads do not fit {self:?}");
         let rows = self.batch * self.heads;
         let lengths = [q.len(), k.len(), v.len(), out, states[0], states[1]];

@@ -205,3 +205,38 @@ fn a_large_bias_on_all_keys_gives_uniform_weights() {
         assert!((f64::from(*dv) - want).abs() < 1e-6, "{dv} for {want}");
     }
 }
+
+/// Keys and values of 16 bits give the bits of widened ones.
+#[test]
+fn few_queries_widen_keys_and_values() {
+    fn check<K: Element<Acc = f32>>(random: &mut Random, extents: [usize; 6], causal: bool) {
+        let mut case = Case::new(random, extents, Some([0, 0, 0]));
+        case.shape.causal = causal;
+        let [k, v] = [&case.k, &case.v].map(|x| x.iter().map(|&x| K::from_f64(x)).collect::<Vec<_>>());
+        (case.k, case.v) = (k.iter().map(|x| x.to_f64()).collect(), v.iter().map(|x| x.to_f64()).collect());
+        let want = case.run::<f32>(1);
+        let q: Vec<f32> = case.q.iter().map(|&q| q as f32).collect();
+        let bias: Vec<f32> = case.bias.iter().flat_map(|(bias, _)| bias).map(|&b| b as f32).collect();
+        let bias = Some(Bias { data: &bias, strides: [0; 3] });
+        for threads in [1, 3] {
+            let [mut out, mut row_max, mut row_sum] = [0, 1, 2].map(|i| vec![f32::NAN; want[i].len()]);
+            {
+                let (out, row_max, row_sum) = (&mut out[..], &mut row_max[..], &mut row_sum[..]);
+                let operands = Attention { q: &q, k: &k, v: &v, bias, dropout: None, out, row_max, row_sum };
+                attention_of_few(&ThreadPool::new(threads), &case.shape, operands);
+            }
+            assert!(out == want[0] && row_max == want[1] && row_sum == want[2], "{extents:?}, {threads} threads");
+        }
+    }
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let mut random = Random::new(44);
+            for extents in [[1, 1, 1, 1, 1, 1], [2, 8, 1, 130, 64, 144], [1, 3, 2, 70, 37, 19], [3, 2, 1, 40, 16, 65]] {
+                for causal in [false, true] {
+                    check::<crate::dtype::bf16>(&mut random, extents, causal);
+                    check::<crate::dtype::f16>(&mut random, extents, causal);
+                }
+            }
+        });
+    }
+}

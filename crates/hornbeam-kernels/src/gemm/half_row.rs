@@ -2,74 +2,17 @@
 //! so they are bound by memory bandwidth, and elements are widened in registers.
 
 use super::half::{self, widen_slice, Half};
+use super::stream::{dots, wide};
 use super::{Activation, Mat, Product};
-use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Scratch;
-use crate::simd::mul_add;
-use std::array::from_fn;
-use std::slice::from_raw_parts;
 
-/// Rows of B that are read concurrently, each as a stream.
-const STREAMS: usize = 8;
-/// Partial sums of a dot product: two vectors of AVX-512.
-const SUMS: usize = 32;
 /// Columns whose sums stay in the L1 cache.
 const COLUMNS: usize = 4096;
 /// Multiply-adds of a task: a quarter of a megabyte of the matrix.
 const WORK: usize = 1 << 17;
 /// Maximum number of tasks.
 const TASKS: usize = 16;
-
-multiversion! {
-    /// Computes `c[j] += sum over p of a[p] * b[p * stride + j]`; B must hold these elements.
-    unsafe fn wide[S, T: Half](a: &[f32], b: *const T, stride: usize, c: &mut [f32]) {
-        let (parts, rest) = a.as_chunks::<STREAMS>();
-        for (index, a) in parts.iter().enumerate() {
-            let rows: [*const T; STREAMS] = from_fn(|i| b.wrapping_add((index * STREAMS + i) * stride));
-            for (j, c) in c.iter_mut().enumerate() {
-                let mut sum = *c;
-                for i in 0..STREAMS {
-                    // SAFETY: the caller's contract.
-                    sum = mul_add::<S>(a[i], unsafe { *rows[i].add(j) }.to_acc(), sum);
-                }
-                *c = sum;
-            }
-        }
-        for (p, a) in (parts.len() * STREAMS..).zip(rest) {
-            for (j, c) in c.iter_mut().enumerate() {
-                // SAFETY: the caller's contract.
-                *c = mul_add::<S>(*a, unsafe { *b.add(p * stride + j) }.to_acc(), *c);
-            }
-        }
-    }
-
-    /// Computes `c[j] += sum over p of a[p] * b[j * stride + p]`; B must hold these elements.
-    unsafe fn dots[S, T: Half](a: &[f32], b: *const T, stride: usize, c: &mut [f32]) {
-        for (j, c) in c.iter_mut().enumerate() {
-            // SAFETY: the caller's contract.
-            let b = unsafe { from_raw_parts(b.add(j * stride), a.len()) };
-            let mut sums = [0f32; SUMS];
-            let ((a_parts, a_rest), (b_parts, b_rest)) = (a.as_chunks::<SUMS>(), b.as_chunks::<SUMS>());
-            for (a, b) in a_parts.iter().zip(b_parts) {
-                for i in 0..SUMS {
-                    sums[i] = mul_add::<S>(a[i], b[i].to_acc(), sums[i]);
-                }
-            }
-            for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
-                *sum = mul_add::<S>(*a, b.to_acc(), *sum);
-            }
-            let mut count = SUMS;
-            while count > 1 {
-                count /= 2;
-                for i in 0..count {
-                    sums[i] += sums[i + count];
-                }
-            }
-            *c += sums[0];
-        }
-    }
-}
 
 /// Computes the product if it has a single row or column and its matrix can be read in place; returns false otherwise.
 pub(super) fn product<T: Half>(pool: &ThreadPool, product: &mut Product<'_, T>, scratch: &mut Scratch) -> bool {

@@ -16,6 +16,7 @@ mod plan;
 pub(crate) mod quads;
 mod real;
 mod row;
+pub(crate) mod stream;
 pub(crate) mod tile;
 pub(crate) mod types;
 mod unroll;

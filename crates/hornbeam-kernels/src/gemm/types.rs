@@ -1,5 +1,7 @@
 //! Arguments and tables of the micro-kernels.
 
+use super::vector::Registers;
+
 /// Arguments of a micro-kernel, which computes `c = act(sum + bias (+ c))`.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<E> {
@@ -182,7 +184,7 @@ pub(crate) struct Row<E> {
 pub(crate) type RowFn<E> = unsafe fn(&Row<E>);
 
 /// Float with micro-kernels: `f32` and `f64`.
-pub(crate) trait Real: crate::dtype::Element<Acc = Self> + crate::scratch::Plain {
+pub(crate) trait Real: Registers + crate::dtype::Element<Acc = Self> + crate::scratch::Plain {
     /// Micro-kernels for the ISA of the calling thread. Tasks receive this reference from the submitting thread.
     fn kernels() -> &'static Kernels<Self>;
     /// Depthwise kernels for the ISA of the calling thread.

@@ -21,6 +21,8 @@ pub(crate) use wasm::Lanes;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{F32x16, F32x8, F64x4, F64x8, Pairs};
 
+use crate::dtype::{bf16, f16, Element};
+
 /// Prefetches the cache line at `p`, which need not be valid.
 #[inline(always)]
 pub(crate) fn prefetch<E>(p: *const E) {
@@ -52,7 +54,7 @@ pub(crate) fn prefetch_far<E>(p: *const E) {
 /// Pointers need no alignment; `*_first` accesses only the first `n` elements.
 #[allow(dead_code)] // A complete set of operations, of which each target uses a part.
 pub(crate) trait Vector: Copy {
-    type Element: Copy;
+    type Element: Copy + std::ops::Add<Output = Self::Element> + From<f32>;
     const LANES: usize;
 
     unsafe fn splat(value: Self::Element) -> Self;
@@ -68,6 +70,33 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// Computes `max(self, 0)`; NaN stays NaN.
     unsafe fn relu(self) -> Self;
+    /// Loads 16-bit floats, widened.
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const bf16) -> Self {
+        // SAFETY: the caller's contract.
+        unsafe { widen(p, bf16::to_acc) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(p: *const f16) -> Self {
+        // SAFETY: the caller's contract.
+        unsafe { widen(p, f16::to_acc) }
+    }
+    /// Adds up the lanes: the upper half to the lower one, until one is left.
+    #[inline(always)]
+    unsafe fn sum(self) -> Self::Element {
+        let mut lanes = self;
+        let lane = (&raw mut lanes).cast::<Self::Element>();
+        let mut count = Self::LANES;
+        while count > 1 {
+            count /= 2;
+            for i in 0..count {
+                // SAFETY: a register consists of `LANES` elements.
+                unsafe { *lane.add(i) = *lane.add(i) + *lane.add(i + count) };
+            }
+        }
+        // SAFETY: as above.
+        unsafe { *lane }
+    }
     /// Returns the lanes in the order of `lanes`, each below `LANES`.
     #[inline(always)]
     unsafe fn permute(self, lanes: *const u32) -> Self {
@@ -80,3 +109,44 @@ pub(crate) trait Vector: Copy {
         to
     }
 }
+
+/// Loads `LANES` elements one by one, widened.
+#[inline(always)]
+unsafe fn widen<T: Copy, V: Vector>(p: *const T, convert: fn(T) -> f32) -> V {
+    // SAFETY: the caller's pointer holds the elements; a register consists of `LANES` elements.
+    unsafe {
+        let mut to = V::zero();
+        let lane = (&raw mut to).cast::<V::Element>();
+        for i in 0..V::LANES {
+            *lane.add(i) = convert(*p.add(i)).into();
+        }
+        to
+    }
+}
+
+/// Float with registers of every instruction set.
+pub(crate) trait Registers: crate::dtype::Element + std::ops::Add<Output = Self> {
+    #[cfg(target_arch = "x86_64")]
+    type Avx512: Vector<Element = Self>;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: Vector<Element = Self>;
+    #[cfg(target_arch = "aarch64")]
+    type Neon: Vector<Element = Self>;
+    type Portable: Vector<Element = Self>;
+}
+
+macro_rules! registers {
+    ($element:ty: $avx512:ident $avx2:ident $neon:ident $lanes:literal) => {
+        impl Registers for $element {
+            #[cfg(target_arch = "x86_64")]
+            type Avx512 = $avx512;
+            #[cfg(target_arch = "x86_64")]
+            type Avx2 = $avx2;
+            #[cfg(target_arch = "aarch64")]
+            type Neon = $neon;
+            type Portable = Lanes<$element, $lanes>;
+        }
+    };
+}
+registers!(f32: F32x16 F32x8 F32x4 4);
+registers!(f64: F64x8 F64x4 F64x2 2);

@@ -1,6 +1,7 @@
 //! AVX-512 and AVX2 registers.
 
 use super::Vector;
+use crate::dtype::{bf16, f16};
 use std::arch::x86_64::*;
 
 /// Implements [`Vector`] by intrinsics; `first` are the bodies of the partial load and store.
@@ -8,7 +9,9 @@ macro_rules! register {
     ($name:ident, $raw:ty, $element:ty, $lanes:literal, [$set1:ident $zero:ident $load:ident $store:ident $fma:ident
      $add:ident $sub:ident $mul:ident $max:ident], load_first |$p:ident, $n:ident| $load_first:expr,
      store_first |$self:ident, $to:ident, $m:ident| $store_first:expr
-     $(, permute |$this:ident, $order:ident| $permute:expr)?) => {
+     , sum |$vector:ident| $sum:expr
+     $(, permute |$this:ident, $order:ident| $permute:expr,
+     bf16 |$bf16:ident| $load_bf16:expr, f16 |$f16:ident| $load_f16:expr)?) => {
         #[derive(Clone, Copy)]
         pub(crate) struct $name(pub(crate) $raw);
 
@@ -71,11 +74,26 @@ macro_rules! register {
                 // SAFETY: see above. x86 max returns its second operand when one is NaN.
                 Self(unsafe { $max($zero(), self.0) })
             }
+            #[inline(always)]
+            unsafe fn sum($vector) -> $element {
+                // SAFETY: see above.
+                unsafe { $sum }
+            }
             $(
                 #[inline(always)]
                 unsafe fn permute($this, $order: *const u32) -> Self {
                     // SAFETY: see above; `LANES` indices are valid.
                     Self(unsafe { $permute })
+                }
+                #[inline(always)]
+                unsafe fn load_bf16($bf16: *const bf16) -> Self {
+                    // SAFETY: see above.
+                    Self(unsafe { $load_bf16 })
+                }
+                #[inline(always)]
+                unsafe fn load_f16($f16: *const f16) -> Self {
+                    // SAFETY: see above.
+                    Self(unsafe { $load_f16 })
                 }
             )?
         }
@@ -87,13 +105,17 @@ register!(F32x16, __m512, f32, 16,
      _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_max_ps],
     load_first |p, n| _mm512_maskz_loadu_ps(((1u32 << n) - 1) as __mmask16, p),
     store_first |self, p, n| _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, self.0),
-    permute |self, lanes| _mm512_permutexvar_ps(_mm512_loadu_si512(lanes.cast()), self.0));
+    sum |self| F32x8(_mm256_add_ps(_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0))).sum(),
+    permute |self, lanes| _mm512_permutexvar_ps(_mm512_loadu_si512(lanes.cast()), self.0),
+    bf16 |p| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())))),
+    f16 |p| _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())));
 
 register!(F64x8, __m512d, f64, 8,
     [_mm512_set1_pd _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd
      _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_max_pd],
     load_first |p, n| _mm512_maskz_loadu_pd(((1u32 << n) - 1) as __mmask8, p),
-    store_first |self, p, n| _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as __mmask8, self.0));
+    store_first |self, p, n| _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as __mmask8, self.0),
+    sum |self| F64x4(_mm256_add_pd(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd::<1>(self.0))).sum());
 
 // Masked moves are slow on some AVX2 machines: partial access goes through the stack.
 
@@ -110,7 +132,14 @@ store_first |self, p, n| {
     _mm256_storeu_ps(lanes.as_mut_ptr(), self.0);
     std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);
 },
-permute |self, lanes| _mm256_permutevar8x32_ps(self.0, _mm256_loadu_si256(lanes.cast())));
+sum |self| {
+    let four = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+},
+permute |self, lanes| _mm256_permutevar8x32_ps(self.0, _mm256_loadu_si256(lanes.cast())),
+bf16 |p| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())))),
+f16 |p| _mm256_cvtph_ps(_mm_loadu_si128(p.cast())));
 
 register!(F64x4, __m256d, f64, 4,
 [_mm256_set1_pd _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd
@@ -124,6 +153,10 @@ store_first |self, p, n| {
     let mut lanes = [0.0; 4];
     _mm256_storeu_pd(lanes.as_mut_ptr(), self.0);
     std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);
+},
+sum |self| {
+    let two = _mm_add_pd(_mm256_castpd256_pd128(self.0), _mm256_extractf128_pd::<1>(self.0));
+    _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
 });
 
 /// Sixteen pairs of bfloat16 as operands of `mul_add`, sixteen floats in all other operations.

@@ -1,0 +1,213 @@
+//! Kernels of products of one row with a matrix in memory. Elements may be narrower than the sums: each is read once, and
+//! widened in registers.
+
+use super::vector::{Registers, Vector};
+use crate::dtype::{DType, Element};
+use crate::multiversion;
+use crate::simd::Isa;
+
+/// Rows of B that are read concurrently, each as a stream.
+const STREAMS: usize = 16;
+/// Vectors of sums in registers.
+const SUMS: usize = 4;
+/// Columns whose dot products are computed concurrently, in two vectors of AVX-512 each.
+const DOTS: usize = 4;
+/// Maximum lanes of a vector.
+const LANES: usize = 16;
+/// Vectors of the narrowest kind (16 bytes) in one of AVX-512.
+const HALVES: usize = 4;
+
+/// Calls a kernel with the registers of the instruction set `$S`.
+macro_rules! by_isa {
+    ($S:ident, $kernel:ident::<$T:ident>($($arg:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        if const { matches!($S::ISA, Isa::Avx512) } {
+            return $kernel::<$T, <$T::Acc as Registers>::Avx512>($($arg),*);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if const { matches!($S::ISA, Isa::Avx2) } {
+            return $kernel::<$T, <$T::Acc as Registers>::Avx2>($($arg),*);
+        }
+        #[cfg(target_arch = "aarch64")]
+        if const { matches!($S::ISA, Isa::Neon) } {
+            return $kernel::<$T, <$T::Acc as Registers>::Neon>($($arg),*);
+        }
+        if const { matches!($S::ISA, Isa::Portable) } {
+            $kernel::<$T, <$T::Acc as Registers>::Portable>($($arg),*)
+        }
+    }};
+}
+
+multiversion! {
+    /// Computes `c[j] += sum over p of a[p] * b[p * stride + j]`; B must hold these elements.
+    pub(crate) unsafe fn wide[S, T: Streamed; T::DTYPE.copies()](a: &[T::Acc], b: *const T, stride: usize, c: &mut [T::Acc]) {
+        // SAFETY: the caller's contract; the registers are those that this copy is compiled for.
+        unsafe { by_isa!(S, wide_by::<T>(a, b, stride, c)) }
+    }
+
+    /// Computes `c[j] += sum over p of a[p] * b[j * stride + p]`; B must hold these elements.
+    pub(crate) unsafe fn dots[S, T: Streamed; T::DTYPE.copies()](a: &[T::Acc], b: *const T, stride: usize, c: &mut [T::Acc]) {
+        // SAFETY: as above.
+        unsafe { by_isa!(S, dots_by::<T>(a, b, stride, c)) }
+    }
+}
+
+/// Element of a matrix that is read once: a float of the sums' type or of 16 bits.
+pub(crate) trait Streamed: Element<Acc: Registers> {}
+impl<T: Element<Acc: Registers>> Streamed for T {}
+
+/// Loads `LANES` elements.
+#[inline(always)]
+unsafe fn load<T: Streamed, V: Vector<Element = T::Acc>>(p: *const T) -> V {
+    // SAFETY: the caller's pointer holds these elements.
+    unsafe {
+        match T::DTYPE {
+            DType::BF16 => V::load_bf16(p.cast()),
+            DType::F16 => V::load_f16(p.cast()),
+            _ => V::load(p.cast()),
+        }
+    }
+}
+
+/// Loads the first `n` elements, and zeros.
+#[inline(always)]
+unsafe fn load_first<T: Streamed, V: Vector<Element = T::Acc>>(p: *const T, n: usize) -> V {
+    let mut part = [T::ZERO; LANES];
+    // SAFETY: the caller's pointer holds `n <= LANES` elements.
+    unsafe {
+        std::ptr::copy_nonoverlapping(p, part.as_mut_ptr(), n);
+        load::<T, V>(part.as_ptr())
+    }
+}
+
+#[inline(always)]
+unsafe fn wide_by<T: Streamed, V: Vector<Element = T::Acc>>(
+    a: &[T::Acc],
+    b: *const T,
+    stride: usize,
+    c: &mut [T::Acc],
+) {
+    for (index, a) in a.chunks(STREAMS).enumerate() {
+        let b = b.wrapping_add(index * STREAMS * stride);
+        let mut j = 0;
+        // SAFETY: the caller's contract.
+        unsafe {
+            while j + SUMS * V::LANES <= c.len() {
+                add_rows::<T, V, SUMS>(a, b.add(j), stride, c.as_mut_ptr().add(j));
+                j += SUMS * V::LANES;
+            }
+            while j + V::LANES <= c.len() {
+                add_rows::<T, V, 1>(a, b.add(j), stride, c.as_mut_ptr().add(j));
+                j += V::LANES;
+            }
+            if j < c.len() {
+                let (left, to) = (c.len() - j, c.as_mut_ptr().add(j));
+                let mut sum = V::load_first(to, left);
+                for (p, a) in a.iter().enumerate() {
+                    sum = V::splat(*a).mul_add(load_first::<T, V>(b.add(p * stride + j), left), sum);
+                }
+                sum.store_first(to, left);
+            }
+        }
+    }
+}
+
+/// Adds rows of B to `N` vectors of `c`.
+#[inline(always)]
+unsafe fn add_rows<T: Streamed, V: Vector<Element = T::Acc>, const N: usize>(
+    a: &[T::Acc],
+    b: *const T,
+    stride: usize,
+    c: *mut T::Acc,
+) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut sums = [V::zero(); N];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = V::load(c.add(i * V::LANES));
+        }
+        for (p, a) in a.iter().enumerate() {
+            let (a, row) = (V::splat(*a), b.add(p * stride));
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = a.mul_add(load::<T, V>(row.add(i * V::LANES)), *sum);
+            }
+        }
+        for (i, sum) in sums.iter().enumerate() {
+            sum.store(c.add(i * V::LANES));
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn dots_by<T: Streamed, V: Vector<Element = T::Acc>>(
+    a: &[T::Acc],
+    b: *const T,
+    stride: usize,
+    c: &mut [T::Acc],
+) {
+    let mut j = 0;
+    // SAFETY: the caller's contract.
+    unsafe {
+        // Two vectors of AVX-512 for each of four columns leave no registers of others.
+        if const { LANES * size_of::<f32>() == V::LANES * size_of::<T::Acc>() } {
+            while j + DOTS <= c.len() {
+                columns::<T, V, DOTS>(a, b.add(j * stride), stride, c.as_mut_ptr().add(j));
+                j += DOTS;
+            }
+        }
+        while j < c.len() {
+            columns::<T, V, 1>(a, b.add(j * stride), stride, c.as_mut_ptr().add(j));
+            j += 1;
+        }
+    }
+}
+
+/// Computes `N` dot products. On every instruction set each has the partial sums of two vectors of AVX-512, which gives
+/// the same bits.
+#[inline(always)]
+unsafe fn columns<T: Streamed, V: Vector<Element = T::Acc>, const N: usize>(
+    a: &[T::Acc],
+    b: *const T,
+    stride: usize,
+    c: *mut T::Acc,
+) {
+    let half = const { LANES * size_of::<f32>() / size_of::<T::Acc>() / V::LANES };
+    let width = half * V::LANES;
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut sums = [[V::zero(); 2 * HALVES]; N];
+        let mut p = 0;
+        while p + 2 * width <= a.len() {
+            for part in 0..2 * half {
+                let at = p + part * V::LANES;
+                let factor = V::load(a.as_ptr().add(at));
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    sum[part] = factor.mul_add(load::<T, V>(b.add(i * stride + at)), sum[part]);
+                }
+            }
+            p += 2 * width;
+        }
+        if p < a.len() {
+            for part in 0..2 * half {
+                let at = p + part * V::LANES;
+                let left = a.len().saturating_sub(at).min(V::LANES);
+                let factor = V::load_first(a.as_ptr().wrapping_add(at), left);
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let b = load_first::<T, V>(b.wrapping_add(i * stride + at), left);
+                    sum[part] = factor.mul_add(b, sum[part]);
+                }
+            }
+        }
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let mut count = 2 * half;
+            while count > 1 {
+                count /= 2;
+                for part in 0..count {
+                    sum[part] = sum[part].add(sum[part + count]);
+                }
+            }
+            let c = c.add(i);
+            *c = *c + sum[0].sum();
+        }
+    }
+}
