@@ -167,6 +167,8 @@ pub trait Target: Copy + 'static {
     const ISA: Isa;
     /// True if `mul_add` is one instruction.
     const FMA: bool;
+    /// True if products of words are added in one instruction. No kernel of [`multiversion!`](crate::multiversion) has it.
+    const VNNI: bool = false;
 }
 
 macro_rules! targets {

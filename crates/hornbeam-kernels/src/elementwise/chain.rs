@@ -12,7 +12,9 @@ use super::float::Float;
 use super::loops::{load, store, LANES};
 use crate::dtype::{bf16, DType, Element};
 use crate::math::Real;
-use crate::simd::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::isa;
+use crate::simd::{Isa, Target};
 use crate::{multiversion, rare_dtype};
 
 /// Maximum length of a chain.
@@ -90,6 +92,10 @@ pub type ChainFn = unsafe fn(links: &[Link], n: usize);
 pub fn chain(dtype: DType) -> Option<ChainFn> {
     match dtype {
         DType::F32 => Some(run::<f32>()),
+        #[cfg(target_arch = "x86_64")]
+        DType::BF16 if isa() == Isa::Avx512 && is_x86_feature_detected!("avx512vnni") => {
+            rare_dtype!({ Some(vnni::run as ChainFn) })
+        }
         DType::BF16 => rare_dtype!({ Some(run::<bf16>()) }),
         _ => None,
     }
@@ -150,7 +156,7 @@ fn with<R: Copy, const N: usize>(mut v: [R; N], y: [R; N], f: impl Fn(R, R) -> R
 /// At offset `i`, `m <= N` elements are readable at every operand, and writable where the links store. Operands that do not
 /// advance have `N`.
 #[inline(always)]
-unsafe fn block<T: Float, const N: usize>(links: &[Link], i: usize, m: usize) {
+unsafe fn block<S: Target, T: Float, const N: usize>(links: &[Link], i: usize, m: usize) {
     let mut v = [T::Acc::ZERO; N];
     for link in links {
         // SAFETY: the caller's contract; operations without an operand do not call this.
@@ -159,15 +165,15 @@ unsafe fn block<T: Float, const N: usize>(links: &[Link], i: usize, m: usize) {
             ChainOp::Load => v = y(),
             // SAFETY: the caller's contract.
             ChainOp::Store => unsafe { store_value::<T, N>(link, i, m, &v) },
-            ChainOp::Add => v = with(v, y(), |v, y| T::round(v + y)),
-            ChainOp::Sub => v = with(v, y(), |v, y| T::round(v - y)),
-            ChainOp::SubFrom => v = with(v, y(), |v, y| T::round(y - v)),
-            ChainOp::Mul => v = with(v, y(), |v, y| T::round(v * y)),
-            ChainOp::Div => v = with(v, y(), |v, y| T::round(v / y)),
-            ChainOp::DivInto => v = with(v, y(), |v, y| T::round(y / v)),
+            ChainOp::Add => v = T::round::<S, N>(with(v, y(), |v, y| v + y)),
+            ChainOp::Sub => v = T::round::<S, N>(with(v, y(), |v, y| v - y)),
+            ChainOp::SubFrom => v = T::round::<S, N>(with(v, y(), |v, y| y - v)),
+            ChainOp::Mul => v = T::round::<S, N>(with(v, y(), |v, y| v * y)),
+            ChainOp::Div => v = T::round::<S, N>(with(v, y(), |v, y| v / y)),
+            ChainOp::DivInto => v = T::round::<S, N>(with(v, y(), |v, y| y / v)),
             ChainOp::Max => v = with(v, y(), Real::max),
             ChainOp::Min => v = with(v, y(), Real::min),
-            ChainOp::Sqrt => v = v.map(|v| T::round(Real::sqrt(v))),
+            ChainOp::Sqrt => v = T::round::<S, N>(v.map(Real::sqrt)),
             ChainOp::Neg => v = v.map(|v| -v),
             ChainOp::Abs => v = v.map(Real::abs),
         }
@@ -179,27 +185,48 @@ unsafe fn block<T: Float, const N: usize>(links: &[Link], i: usize, m: usize) {
 /// # Safety
 /// As for [`ChainFn`].
 #[inline(always)]
-unsafe fn blocks<T: Float, const N: usize>(links: &[Link], n: usize) {
+unsafe fn blocks<S: Target, T: Float, const N: usize>(links: &[Link], n: usize) {
     let full = n / N * N;
     for i in (0..full).step_by(N) {
         // SAFETY: i + N <= n.
-        unsafe { block::<T, N>(links, i, N) };
+        unsafe { block::<S, T, N>(links, i, N) };
     }
     if full < n {
         // SAFETY: n - full elements remain.
-        unsafe { block::<T, N>(links, full, n - full) };
+        unsafe { block::<S, T, N>(links, full, n - full) };
     }
 }
 
 multiversion! {
-    unsafe fn run[S, T: Float](links: &[Link], n: usize) {
+    pub(super) unsafe fn run[S, T: Float](links: &[Link], n: usize) {
         // As many as the registers hold twice.
         // SAFETY: the caller's contract.
         unsafe {
             match S::ISA {
-                Isa::Avx512 => blocks::<T, BLOCK>(links, n),
-                _ => blocks::<T, LANES>(links, n),
+                Isa::Avx512 => blocks::<S, T, BLOCK>(links, n),
+                _ => blocks::<S, T, LANES>(links, n),
             }
         }
+    }
+}
+
+/// Chains of `bfloat16` for AVX-512 with VNNI, whose products of words round.
+#[cfg(all(target_arch = "x86_64", feature = "all-dtypes"))]
+mod vnni {
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    struct Vnni;
+
+    impl Target for Vnni {
+        const ISA: Isa = Isa::Avx512;
+        const FMA: bool = true;
+        const VNNI: bool = true;
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi1,bmi2")]
+    pub(super) unsafe fn run(links: &[Link], n: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { blocks::<Vnni, bf16, BLOCK>(links, n) };
     }
 }

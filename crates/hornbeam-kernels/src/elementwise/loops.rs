@@ -430,7 +430,7 @@ impl<O: RealUnary, T: Float> Map1 for On<O, T> {
             }
         }
         // SAFETY: the caller's contract.
-        unsafe { T::store(dst, &if O::EXACT { y } else { y.map(T::round) }) };
+        unsafe { T::store(dst, &if O::EXACT { y } else { T::round::<S, LANES>(y) }) };
     }
 }
 
@@ -450,6 +450,6 @@ impl<O: RealBinary, T: Float> Map2 for On<O, T> {
             z[j] = O::apply::<S, T::Acc>(x[j], y[j]);
         }
         // SAFETY: the caller's contract.
-        unsafe { T::store(dst, &if O::EXACT { z } else { z.map(T::round) }) };
+        unsafe { T::store(dst, &if O::EXACT { z } else { T::round::<S, LANES>(z) }) };
     }
 }

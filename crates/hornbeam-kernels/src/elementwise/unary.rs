@@ -7,7 +7,7 @@ use super::{convert, UnaryFn};
 use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
 use crate::math::{gelu, gelu_tanh, Real};
-use crate::simd::Target;
+use crate::simd::{Portable, Target};
 
 /// Defines unary operations, one per line: name, and the scalar function for each class of dtypes.
 macro_rules! unary_ops {
@@ -67,7 +67,7 @@ macro_rules! unary_ops {
             }
         }
     };
-    // The result for common inputs, and for any input.
+    // The result for common inputs, the one for any input, and whether an input is rare.
     (@impl log $V:ident $x:ident $body:expr) => {
         impl RealUnary for unary_op::$V {
             #[inline(always)]
@@ -77,8 +77,9 @@ macro_rules! unary_ops {
             const RARE: bool = true;
             const BRANCHES: bool = false;
             #[inline(always)]
-            fn is_rare<R: Real>(x: R) -> bool {
-                x.is_log_rare()
+            fn is_rare<R: Real>($x: R) -> bool {
+                type S = Portable;
+                $body.2
             }
             #[inline(always)]
             fn slow<S: Target, R: Real>($x: R) -> R {
@@ -174,8 +175,8 @@ unary_ops! {
     Abs "abs": exact |x| x.abs(), signed |x| x.abs(), unsigned_identity |x| x;
     Exp "exp": float |x| x.exp::<S>();
     Expm1 "expm1": float |x| x.expm1::<S>();
-    Log "log": log |x| (x.log_common::<S>(), x.log::<S>());
-    Log1p "log1p": float |x| x.log1p::<S>();
+    Log "log": log |x| (x.log_common::<S>(), x.log::<S>(), x.is_log_rare());
+    Log1p "log1p": log |x| (x.log1p_common::<S>(), x.log1p::<S>(), x.is_log1p_rare());
     Sqrt "sqrt": float |x| x.sqrt();
     Rsqrt "rsqrt": float |x| x.rsqrt();
     Sin "sin": trig |x| (x.sin::<S>(), x.sin_any());

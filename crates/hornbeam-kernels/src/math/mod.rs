@@ -17,7 +17,7 @@ pub use single::{erf, erf_inv, exp, expm1, log, log1p, log_normal, logistic, pow
 
 use crate::simd::Target;
 use double::{acosh64, asinh64, atanh64, digamma64, erf64, erf_inv64, lgamma64};
-use single::{exp_down, normal_cdf, sin_cos, FAR};
+use single::{exp_down, log1p_common, normal_cdf, sin_cos, FAR};
 
 /// Floating-point type in which elementwise functions are computed.
 pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self> + Arithmetic {
@@ -38,6 +38,10 @@ pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self>
     /// Returns true for numbers that are not positive and normal, if the logarithm of others takes less time.
     fn is_log_rare(self) -> bool;
     fn log1p<S: Target>(self) -> Self;
+    /// Computes [`Real::log1p`] of a number that [`Real::is_log1p_rare`] is false for, with the same bits.
+    fn log1p_common<S: Target>(self) -> Self;
+    /// Returns true for numbers that are not finite and above -1, if others take less time.
+    fn is_log1p_rare(self) -> bool;
     fn sqrt(self) -> Self;
     fn rsqrt(self) -> Self;
     fn sin<S: Target>(self) -> Self;
@@ -212,6 +216,14 @@ impl Real for f32 {
         log1p::<S>(self)
     }
     #[inline(always)]
+    fn log1p_common<S: Target>(self) -> f32 {
+        log1p_common::<S>(self)
+    }
+    #[inline(always)]
+    fn is_log1p_rare(self) -> bool {
+        !((self > -1.0) & (self < f32::INFINITY))
+    }
+    #[inline(always)]
     fn sin<S: Target>(self) -> f32 {
         sin_cos::<S, 0>(self)
     }
@@ -299,6 +311,14 @@ impl Real for f64 {
     #[inline(always)]
     fn log1p<S: Target>(self) -> f64 {
         self.ln_1p()
+    }
+    #[inline(always)]
+    fn log1p_common<S: Target>(self) -> f64 {
+        self.ln_1p()
+    }
+    #[inline(always)]
+    fn is_log1p_rare(self) -> bool {
+        false
     }
     #[inline(always)]
     fn sin<S: Target>(self) -> f64 {

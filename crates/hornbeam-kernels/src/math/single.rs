@@ -153,6 +153,18 @@ pub fn log1p<S: Target>(x: f32) -> f32 {
     }
 }
 
+/// Computes [`log1p`] of a finite number above -1, with the same bits.
+#[inline(always)]
+pub(super) fn log1p_common<S: Target>(x: f32) -> f32 {
+    let u = 1.0 + x;
+    let y = log_normal::<S>(u) + (x - (u - 1.0)) / u;
+    if x == 0.0 {
+        x
+    } else {
+        y
+    }
+}
+
 #[inline(always)]
 pub fn tanh<S: Target>(x: f32) -> f32 {
     let magnitude = x.abs();
