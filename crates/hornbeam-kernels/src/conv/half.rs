@@ -3,11 +3,11 @@
 use super::depthwise::{self, Storage};
 use super::kernel_grad::kernel_grad as float_kernel_grad;
 use super::output_grad::WidenTo;
-use super::{cast, cast_epilogue, cast_mut, columns, direct, disjoint, rounded};
+use super::{cast, cast_epilogue, cast_mut, columns, direct, rounded};
 use super::{conv_backward, conv_pool_forward, select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
 use crate::dtype::DType;
 use crate::gemm::half::{narrow, narrow_slice, widen, Half};
-use crate::gemm::{Epilogue, GemmElement};
+use crate::gemm::Epilogue;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 
@@ -82,7 +82,7 @@ fn widen_and_narrow<T: Half>(
     });
 }
 
-pub(super) fn input_grad<T: Half + GemmElement>(
+pub(super) fn input_grad<T: Half>(
     pool: &ThreadPool,
     shape: &ConvShape,
     dy: &[T],
@@ -93,12 +93,6 @@ pub(super) fn input_grad<T: Half + GemmElement>(
     if rounded::suits(shape, T::DTYPE) {
         let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
         return rounded::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch);
-    }
-    if select_algorithm(shape, DType::F32) == Algorithm::Direct
-        && !columns::suits_input_grad(shape)
-        && disjoint::suits(shape)
-    {
-        return disjoint::input_grad(pool, shape, dy, w, dx, scratch);
     }
     if converts_rows(shape) {
         return with_local(|local| {

@@ -8,7 +8,6 @@
 mod columns;
 mod depthwise;
 mod direct;
-mod disjoint;
 mod fused;
 mod half;
 mod integer;
@@ -342,7 +341,6 @@ mod real {
             Algorithm::Direct if columns::suits_input_grad(shape) => {
                 columns::input_grad(pool, shape, dy, w, dx, scratch)
             }
-            Algorithm::Direct if disjoint::suits(shape) => disjoint::input_grad(pool, shape, dy, w, dx, scratch),
             Algorithm::Direct => direct::input_grad(pool, shape, dy, w, dx, scratch),
         }
     }
