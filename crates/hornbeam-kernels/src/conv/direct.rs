@@ -27,6 +27,10 @@ const PIECE: usize = 1 << 15;
 const FEWEST_COLUMNS: usize = 112;
 /// Approximate floats of the results of a task that are consumed: a part of the L2 cache.
 const CONSUMED: usize = 1 << 16;
+/// Floats of the kernel that stay in the L2 cache along with a strip.
+const RESIDENT: usize = 1 << 18;
+/// Steps of a sum up to which the time is that of writing the results.
+const FEW_STEPS: usize = 32;
 /// Pixels that cost as much time as the start and the end of a tile.
 const TILE_COST: usize = 2;
 
@@ -251,10 +255,12 @@ impl<E: Real> Correlation<'_, E> {
         let pieces = columns.div_ceil(piece);
         let strips = height.div_ceil(rows);
         let units = batch * depth * strips * pieces;
-        let parts = (ENOUGH_TASKS / units).clamp(1, groups * panels);
+        let parts = (ENOUGH_TASKS / units).max(packed.iter().map(|p| p.len()).sum::<usize>() / RESIDENT);
+        let parts = parts.clamp(1, groups * panels);
         let image = geometry.input.iter().product::<usize>() * geometry.channels;
         pool.run(units * parts, &|task| {
-            let (unit, part) = (task / parts, task % parts);
+            // Consecutive tasks share a part of the kernel.
+            let (part, unit) = (task / units, task % units);
             let (rest, piece) = (unit / pieces, unit % pieces);
             let (rest, strip) = (rest / strips, rest % strips);
             let (n, d) = (rest / depth, rest % depth);
@@ -358,6 +364,8 @@ impl<E: Real> Correlation<'_, E> {
                     let list = taps.lists[(row - strip.rows.start) * segments.len() + number].clone();
                     for [start, end] in even(start, end, self.kernels.rows[vectors - 1]) {
                         let pixel = start - strip.columns.start;
+                        let c = line.wrapping_add(pixel * to.pixel_stride);
+                        let ahead_stride = if steps <= FEW_STEPS { to.pixel_stride } else { 0 };
                         let tile = Tile {
                             a: a.wrapping_add(pixel * pixel_stride),
                             a_stride: pixel_stride,
@@ -367,9 +375,10 @@ impl<E: Real> Correlation<'_, E> {
                             b,
                             b_taps: taps.b[list.start..].as_ptr(),
                             b_stride: width,
-                            ahead: b,
-                            ahead_stride: 0,
-                            c: line.wrapping_add(pixel * to.pixel_stride),
+                            // The results of the next tiles.
+                            ahead: c.wrapping_add((end - start) * ahead_stride),
+                            ahead_stride,
+                            c,
                             c_stride: to.pixel_stride,
                             last: present - (vectors_used - 1) * lanes,
                             bias: self.bias.map_or(null(), |bias| bias[out..out + present].as_ptr()),
