@@ -36,17 +36,55 @@ impl Cumulative {
     }
 }
 
-multiversion! {
-    /// Accumulates along `n` contiguous elements, one after the other.
-    unsafe fn accumulate_row[S, F: Fold; Copies::Portable](x: *const u8, y: *mut u8, n: usize, reverse: bool) {
-        let (x, y) = (x.cast::<F::In>(), y.cast::<F::In>());
-        let mut carry = F::IDENTITY;
-        for i in 0..n {
-            let at = if reverse { n - 1 - i } else { i };
+/// Rows of floats that are accumulated together: an addition takes as long as this many others need to begin.
+const TOGETHER: usize = 4;
+
+/// Elements of a row whose results are narrowed together, so that the conversion of 16-bit floats is vectorised.
+const NARROWED: usize = 64;
+
+/// Accumulates along each of `R` rows of `n` elements.
+///
+/// # Safety
+/// The rows are readable at `x` and writable at `y`.
+#[inline(always)]
+unsafe fn accumulate<F: Fold, const R: usize>(x: *const F::In, y: *mut F::In, n: usize, reverse: bool) {
+    let mut carries = [F::IDENTITY; R];
+    let mut results = [[F::IDENTITY; NARROWED]; R];
+    for start in (0..n).step_by(NARROWED) {
+        let length = NARROWED.min(n - start);
+        let first = if reverse { n - start - length } else { start };
+        for i in 0..length {
+            let at = if reverse { length - 1 - i } else { i };
+            for (row, (carry, results)) in carries.iter_mut().zip(&mut results).enumerate() {
+                // SAFETY: the caller's rows; `at` is below `length`.
+                unsafe {
+                    *carry = F::combine(*carry, (*x.add(row * n + first + at)).to_acc());
+                    *results.get_unchecked_mut(at) = *carry;
+                }
+            }
+        }
+        for (row, results) in results.iter().enumerate() {
             // SAFETY: the caller's rows.
-            unsafe {
-                carry = F::combine(carry, (*x.add(at)).to_acc());
-                *y.add(at) = F::In::from_acc(carry);
+            let y = unsafe { std::slice::from_raw_parts_mut(y.add(row * n + first), length) };
+            for (y, result) in y.iter_mut().zip(results) {
+                *y = F::In::from_acc(*result);
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Accumulates along each of `rows` rows of `n` contiguous elements, one after the other.
+    unsafe fn accumulate_rows[S, F: Fold; Copies::Portable](x: *const u8, y: *mut u8, n: usize, rows: usize, reverse: bool) {
+        let (x, y) = (x.cast::<F::In>(), y.cast::<F::In>());
+        let together = if const { F::In::DTYPE.is_float() } { rows / TOGETHER * TOGETHER } else { 0 };
+        // SAFETY: the caller's rows.
+        unsafe {
+            for row in (0..together).step_by(TOGETHER) {
+                accumulate::<F, TOGETHER>(x.add(row * n), y.add(row * n), n, reverse);
+            }
+            for row in together..rows {
+                accumulate::<F, 1>(x.add(row * n), y.add(row * n), n, reverse);
             }
         }
     }
@@ -73,13 +111,13 @@ multiversion! {
 
 /// Kernels of one operation on one dtype.
 struct Kernels {
-    row: unsafe fn(x: *const u8, y: *mut u8, n: usize, reverse: bool),
+    rows: unsafe fn(x: *const u8, y: *mut u8, n: usize, rows: usize, reverse: bool),
     columns: unsafe fn(x: *const u8, y: *mut u8, stride: usize, n: usize, columns: usize, reverse: bool),
 }
 
 fn kernels(op: Cumulative, dtype: DType) -> Kernels {
     fn of<F: Fold>() -> Kernels {
-        Kernels { row: accumulate_row::<F>(), columns: accumulate_columns::<F>() }
+        Kernels { rows: accumulate_rows::<F>(), columns: accumulate_columns::<F>() }
     }
     macro_rules! with {
         ($Op:ident) => {
@@ -127,10 +165,8 @@ pub fn cumulative(
         let bytes = n * size;
         return pool.run_chunks(y, (CHUNK / n).max(1) * bytes, &|task, y| {
             let x = &x[task * (CHUNK / n).max(1) * bytes..][..y.len()];
-            for (x, y) in x.chunks_exact(bytes).zip(y.chunks_exact_mut(bytes)) {
-                // SAFETY: the kernel is compiled for this machine; both rows have `n` elements.
-                unsafe { (kernels.row)(x.as_ptr(), y.as_mut_ptr(), n, reverse) };
-            }
+            // SAFETY: the kernel is compiled for this machine; both hold whole rows of `n` elements.
+            unsafe { (kernels.rows)(x.as_ptr(), y.as_mut_ptr(), n, y.len() / bytes, reverse) };
         });
     }
     let tiles = inner.div_ceil(LANES);
