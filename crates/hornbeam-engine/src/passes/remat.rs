@@ -219,7 +219,7 @@ impl<'a> Remat<'a> {
             if self.is_inner(input.node) {
                 self.expand(unit, input.node, expansion)?;
             } else {
-                self.check_leaf(input)?;
+                self.check_leaf(unit, input)?;
                 expansion.leaves.push(input);
             }
         }
@@ -235,15 +235,15 @@ impl<'a> Remat<'a> {
         }
     }
 
-    /// None for state: a later read could prevent its update in place.
-    fn check_leaf(&self, value: Value) -> Option<()> {
-        match self.graph.node(source(self.graph, value)).op {
-            Op::Input(n) => {
-                let output = self.graph.outputs.get(n as usize).map(|&v| self.graph.type_of(v));
-                (output != self.graph.inputs.get(n as usize)).then_some(())
-            }
-            _ => Some(()),
-        }
+    /// None for state: a read after its update could prevent that it is in place.
+    fn check_leaf(&self, unit: usize, value: Value) -> Option<()> {
+        let from = source(self.graph, value);
+        let Op::Input(n) = self.graph.node(from).op else { return Some(()) };
+        let Some(&output) = self.graph.outputs.get(n as usize) else { return Some(()) };
+        let is_state = self.graph.inputs.get(n as usize) == Some(self.graph.type_of(output));
+        // Views are not read block by block.
+        let updates = from == value.node && self.units_of[output.node as usize].contains(&unit);
+        (!is_state || updates).then_some(())
     }
 
     /// The nodes whose memory a cluster reads.
