@@ -182,7 +182,7 @@ def test_relu_and_pooling_mask_what_is_small(rng: np.random.Generator) -> None:
     executable = both(body, floats(rng, 3, 8, 8, 5), floats(rng, 3, 4, 4, 5))
     assert sum("fused 240" in line for line in lines(executable)) == 1
     assert sum("fused 960" in line for line in lines(executable)) == 1
-    assert "reduce_sum [-48 5]" in executable.text
+    assert "[gt select reduce_sum] over [1 -48 5]" in executable.text
 
 
 def test_random_bits_stay_in_the_loop(rng: np.random.Generator) -> None:

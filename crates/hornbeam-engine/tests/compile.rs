@@ -357,3 +357,40 @@ fn values_that_are_read_again_keep_memory_of_their_own() {
     assert!(near(values(&results[0]), [2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 0.5, 0.5, 1.0]));
     assert!(near(values(&results[1]), [2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 0.5, 0.5, 2.0]));
 }
+
+#[test]
+fn all_folds_of_a_value_are_part_of_its_first_loop() {
+    let mut t = Text::default();
+    let x = t.input("float32", &[64, 8]);
+    let e = t.f32("exp", &[x], &[64, 8]);
+    let total = t.node("reduce_sum", &[e], "float32", &[8], "\"axes\":[0]");
+    // Reads a result of the loop, which it closes.
+    let root = t.f32("rsqrt", &[total], &[8]);
+    let largest = t.node("reduce_max", &[e], "float32", &[8], "\"axes\":[0]");
+    assert_eq!(
+        compile(&t, &[root, largest]).text(),
+        "@0, out1 = fused 512 [exp reduce_sum reduce_max] over [1 -64 8](in0)\nout0 = fused 8 [rsqrt](@0)\n"
+    );
+}
+
+#[test]
+fn normalizations_of_16_bit_floats_need_no_conversions() {
+    let program = |ct: &str| {
+        let mut t = Text::default();
+        let (x, ct, gamma) = (t.input("bfloat16", &[4, 8]), t.input(ct, &[4, 8]), t.input("float32", &[8]));
+        let [x, ct] = [x, ct].map(|v| t.f32("convert", &[v], &[4, 8]));
+        let types = [("float32", &[4, 8][..]), ("float32", &[8]), ("float32", &[8])];
+        // The engine's kernel replaces the body.
+        let mut body = Text::default();
+        let inputs = [&[4, 8][..], &[8], &[4, 8]].map(|shape| body.input("float32", shape));
+        let body = body.finish(&[inputs[0], inputs[1], inputs[1]]);
+        let params = format!("\"epsilon\":0.001,\"groups\":2,\"axis\":1,\"body\":{body}");
+        let gradients = t.multi("group_norm_grad", &[x, gamma, ct], &types, &params);
+        let dx = t.node("project", &[gradients], "float32", &[4, 8], "\"index\":0");
+        let dx = t.node("convert", &[dx], "bfloat16", &[4, 8], "");
+        compile(&t, &[dx]).text()
+    };
+    assert_eq!(program("bfloat16"), "out0, @0, @64 = group_norm_grad 4x8(in0, in2, in1)\n");
+    // Operands of several dtypes are converted.
+    assert!(program("float16").contains("convert"));
+}

@@ -3,7 +3,7 @@
 //! Reductions join clusters: a loop folds its values while the block is in cache. The results of folds are complete
 //! only when the loop ends, so their readers run after it.
 //!
-//! Nodes are visited in order. An elementwise node joins an open cluster that computes one of its operands over the
+//! Nodes are visited in order, folds right after their operand. An elementwise node joins an open cluster that computes one of its operands over the
 //! same number of elements (reshapes do not matter: the loop runs over flat indices), and clusters that share a
 //! reader are merged. A cluster is closed when a node outside reads one of its values. Since a closed cluster runs as
 //! one loop, a node may join only if that creates no cycle through other open clusters.
@@ -80,13 +80,30 @@ impl Unit {
 /// Return the units of a graph in execution order.
 pub fn fuse(graph: &Graph) -> Vec<Unit> {
     let mut fuser = Fuser::new(graph);
-    for id in 0..graph.nodes.len() as NodeId {
-        fuser.visit(id);
-    }
+    visiting_order(graph).into_iter().for_each(|id| fuser.visit(id));
     for cluster in 0..fuser.clusters.len() {
         fuser.close(cluster);
     }
     hoist(graph, fuser.units)
+}
+
+/// The nodes in an order in which folds follow their operand, so that all folds of a value join one loop: later, a reader of
+/// the first may have closed it.
+fn visiting_order(graph: &Graph) -> Vec<NodeId> {
+    let mut folds: Vec<Vec<NodeId>> = vec![Vec::new(); graph.nodes.len()];
+    for (id, node) in graph.nodes.iter().enumerate().rev().filter(|(_, node)| fold_of(&node.op).is_some()) {
+        folds[node.inputs[0].node as usize].push(id as NodeId);
+    }
+    let mut order = Vec::with_capacity(graph.nodes.len());
+    let others = graph.nodes.iter().enumerate().filter(|(_, node)| fold_of(&node.op).is_none());
+    for (id, _) in others {
+        let mut next = vec![id as NodeId];
+        while let Some(id) = next.pop() {
+            order.push(id);
+            next.append(&mut folds[id as usize]);
+        }
+    }
+    order
 }
 
 #[derive(Default)]
