@@ -4,8 +4,6 @@ use std::ptr;
 
 use crate::dtype::{bf16, f16, Element};
 use crate::math::Real;
-#[cfg(target_arch = "x86_64")]
-use crate::simd::Isa;
 use crate::simd::Target;
 
 /// Float of an elementwise kernel, which computes with its accumulator type.
@@ -87,9 +85,9 @@ impl Float for bf16 {
     #[inline(always)]
     fn round<S: Target, const N: usize>(block: [f32; N]) -> [f32; N] {
         #[cfg(target_arch = "x86_64")]
-        if S::ISA == Isa::Avx512 && N.is_multiple_of(16) {
+        if S::VNNI {
             // SAFETY: the instruction set of the kernel.
-            return unsafe { round_avx512::<S, N>(block) };
+            return unsafe { round_vnni(block) };
         }
         block.map(|x| {
             let bits = x.to_bits();
@@ -111,26 +109,22 @@ impl Float for bf16 {
     }
 }
 
-/// Adds `0x7fff` and the lowest bit that is kept as products of words, which takes fewer instructions.
+/// Adds `0x7fff` and the lowest bit that is kept as products of words, in one instruction.
 ///
 /// # Safety
-/// The CPU has AVX-512, with VNNI if the target has it, and `N` is a multiple of 16.
+/// The CPU has AVX-512 with VNNI.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn round_avx512<S: Target, const N: usize>(mut block: [f32; N]) -> [f32; N] {
+unsafe fn round_vnni<const N: usize>(mut block: [f32; N]) -> [f32; N] {
     use std::arch::x86_64::*;
+    const { assert!(N.is_multiple_of(16)) };
     for register in block.as_chunks_mut::<16>().0 {
         // SAFETY: the caller's contract.
         unsafe {
             let x = _mm512_loadu_si512(register.as_ptr().cast());
             // 1 | (x & 0x10000)
             let words = _mm512_ternarylogic_epi32::<0xf8>(_mm512_set1_epi32(1), x, _mm512_set1_epi32(0x1_0000));
-            let factors = _mm512_set1_epi32(0x1_7fff);
-            let sum = if S::VNNI {
-                _mm512_dpwssd_epi32(x, words, factors)
-            } else {
-                _mm512_add_epi32(x, _mm512_madd_epi16(words, factors))
-            };
+            let sum = _mm512_dpwssd_epi32(x, words, _mm512_set1_epi32(0x1_7fff));
             let rounded = _mm512_and_si512(sum, _mm512_set1_epi32(-0x1_0000));
             _mm512_storeu_si512(register.as_mut_ptr().cast(), rounded);
         }
