@@ -135,7 +135,7 @@ fn sums_over_one_space_share_a_loop_without_constant_factors() {
     let largest = t.node("reduce_max", &[x], "float32", &[8], "\"axes\":[0]");
     assert_eq!(
         compile(&t, &[first, second, largest]).text(),
-        "out0, out2 = fused 512 [exp reduce_sum reduce_max] over [1 -64 8](in0)\nout1/in1 = fused 8 [mul](out0, in1)\n"
+        "out2, out0 = fused 512 [reduce_max exp reduce_sum] over [1 -64 8](in0)\nout1/in1 = fused 8 [mul](out0, in1)\n"
     );
 }
 
@@ -369,7 +369,7 @@ fn all_folds_of_a_value_are_part_of_its_first_loop() {
     let largest = t.node("reduce_max", &[e], "float32", &[8], "\"axes\":[0]");
     assert_eq!(
         compile(&t, &[root, largest]).text(),
-        "@0, out1 = fused 512 [exp reduce_sum reduce_max] over [1 -64 8](in0)\nout0 = fused 8 [rsqrt](@0)\n"
+        "out0, out1 = fused 512 [exp reduce_sum reduce_max] over [1 -64 8](in0)\nout0 = fused 8 [rsqrt](out0)\n"
     );
 }
 
