@@ -101,7 +101,10 @@ impl IndexSpec<'_> {
             let (mut batch, mut within) = (batch, within);
             for (i, out) in out.iter_mut().enumerate() {
                 let flat = indices[i * k..][..k].iter().zip(axes).fold(0, |flat, (&index, &extent)| {
-                    flat * extent + index.max(T::ZERO).min(last_index::<T>(extent)) as usize
+                    // No unsigned one is less.
+                    #[allow(clippy::unnecessary_min_or_max)]
+                    let index = index.max(T::ZERO);
+                    flat * extent + index.min(last_index::<T>(extent)) as usize
                 });
                 *out = batch * span + flat;
                 within += 1;
