@@ -55,6 +55,9 @@ struct Buffers<'a, T> {
     dscores: &'a mut [T],
     /// Random words of the weights, if they are dropped.
     words: &'a mut [u32],
+    /// Gradients of a block of keys and values, which stay in cache over all blocks of queries.
+    dk: &'a mut [T],
+    dv: &'a mut [T],
 }
 
 pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, operands: AttentionGrad<'_, T>) {
@@ -113,22 +116,37 @@ impl<T: Float> Backward<'_, T> {
             QUERY_BLOCK * padded_stride(e),
             QUERY_BLOCK * padded_stride(n),
             QUERY_BLOCK * padded_stride(n),
+            if self.accumulates() { n * d } else { 0 },
+            if self.accumulates() { n * e } else { 0 },
         ];
         let words = if self.dropout.is_some() { QUERY_BLOCK * n } else { 0 };
         let (mut rest, words) = local.take2::<T, u32>(sizes.iter().sum(), words);
-        let [kt, vt, k, packed_q, packed_dout, q, dout, weights, dscores] =
+        let [kt, vt, k, packed_q, packed_dout, q, dout, weights, dscores, dk, dv] =
             sizes.map(|len| split_front(&mut rest, len));
-        let mut buffers = Buffers { q, dout, packed_q, packed_dout, weights, dscores, words };
+        let mut buffers = Buffers { q, dout, packed_q, packed_dout, weights, dscores, words, dk, dv };
         if self.shape.causal {
             // SAFETY: no other task writes the gradients of these heads.
             unsafe { self.clear(heads.clone()) };
         }
         for keys in blocks(0, self.shape.keys, n) {
-            let key_block = self.pack(Head::new(self.shape, task * group), keys, [&mut *kt, &mut *vt, &mut *k]);
-            for (i, head) in heads.clone().enumerate() {
+            let first = Head::new(self.shape, task * group);
+            let key_block = self.pack(first, keys, [&mut *kt, &mut *vt, &mut *k]);
+            if self.accumulates() {
+                buffers.dk.fill(T::ZERO);
+                buffers.dv.fill(T::ZERO);
+            }
+            for head in heads.clone() {
                 for queries in blocks(0, self.shape.queries, QUERY_BLOCK) {
                     // SAFETY: no other task writes the rows of these heads.
-                    unsafe { self.block(head, queries, &key_block, &mut buffers, i > 0) };
+                    unsafe { self.block(head, queries, &key_block, &mut buffers) };
+                }
+            }
+            for (i, key) in (keys[0]..keys[1]).enumerate().filter(|_| self.accumulates()) {
+                let at = first.key_offset(key, self.shape.keys, 1);
+                // SAFETY: as above.
+                unsafe {
+                    self.dk.range(at * d..(at + 1) * d).copy_from_slice(&buffers.dk[i * d..(i + 1) * d]);
+                    self.dv.range(at * e..(at + 1) * e).copy_from_slice(&buffers.dv[i * e..(i + 1) * e]);
                 }
             }
         }
@@ -148,29 +166,25 @@ impl<T: Float> Backward<'_, T> {
         }
     }
 
-    /// Sets the gradients that blocks of causal attention add to, or leave out, to 0.
+    /// Returns true if several blocks of queries contribute to the gradients of a key and its value, or none does.
+    fn accumulates(&self) -> bool {
+        let AttentionShape { heads, key_heads, queries, causal, .. } = *self.shape;
+        queries > QUERY_BLOCK || heads > key_heads || causal
+    }
+
+    /// Sets the gradients of the bias that blocks of causal attention leave out to 0.
     ///
     /// # Safety
     /// No other thread may access the gradients of these heads.
     unsafe fn clear(&self, heads: impl Iterator<Item = Head>) {
-        let AttentionShape { queries, keys, depth, width, .. } = *self.shape;
-        for head in heads {
+        let size = self.shape.queries * self.shape.keys;
+        for (head, dbias) in heads.filter_map(|head| Some((head, self.dbias.as_ref()?))) {
             // SAFETY: the caller's contract.
-            unsafe {
-                for key in 0..keys {
-                    let at = head.key_offset(key, keys, 1);
-                    self.dk.range(at * depth..(at + 1) * depth).fill(T::ZERO);
-                    self.dv.range(at * width..(at + 1) * width).fill(T::ZERO);
-                }
-                if let Some(dbias) = &self.dbias {
-                    dbias.range(head.index * queries * keys..(head.index + 1) * queries * keys).fill(T::ZERO);
-                }
-            }
+            unsafe { dbias.range(head.index * size..(head.index + 1) * size) }.fill(T::ZERO);
         }
     }
 
-    /// Adds the contributions of one block of queries and one block of keys to all gradients. `shared` is true if another
-    /// head has written the gradients of the keys.
+    /// Adds the contributions of one block of queries and one block of keys to all gradients.
     ///
     /// # Safety
     /// No other thread may access the gradients of this head.
@@ -180,7 +194,6 @@ impl<T: Float> Backward<'_, T> {
         [start, stop]: [usize; 2],
         block: &KeyBlock<'_, T>,
         buffers: &mut Buffers<'_, T>,
-        shared: bool,
     ) {
         let shape = self.shape;
         let (d, e) = (shape.depth, shape.width);
@@ -188,7 +201,7 @@ impl<T: Float> Backward<'_, T> {
         if columns == 0 {
             return;
         }
-        let [q_at, k_at] = [head.offset(start, shape.queries, 1), head.key_offset(block.keys[0], shape.keys, 1)];
+        let q_at = head.offset(start, shape.queries, 1);
         let [d_stride, e_stride] = [head.heads * d, head.heads * e];
         gather(&self.q[q_at * d..], d_stride, d, rows, buffers.q);
         gather(&self.dout[q_at * e..], e_stride, e, rows, buffers.dout);
@@ -227,11 +240,14 @@ impl<T: Float> Backward<'_, T> {
                 block.keys[0] > 0,
             );
             let dscores = Lhs { transposed: true, ..dscores };
-            let add = start > 0 || shape.causal || shared;
-            let [dk_stride, dv_stride] = [head.key_heads * d, head.key_heads * e];
-            packed_q.product(columns, dscores, None, self.dk.as_ptr().add(k_at * d), dk_stride, add);
             let weights = Lhs { data: &*buffers.weights, stride, transposed: true };
-            packed_dout.product(columns, weights, None, self.dv.as_ptr().add(k_at * e), dv_stride, add);
+            let (add, at, heads) = (self.accumulates(), head.key_offset(block.keys[0], shape.keys, 1), head.key_heads);
+            let (dk, dk_stride, dv, dv_stride) = match add {
+                true => (buffers.dk.as_mut_ptr(), d, buffers.dv.as_mut_ptr(), e),
+                false => (self.dk.as_ptr().add(at * d), heads * d, self.dv.as_ptr().add(at * e), heads * e),
+            };
+            packed_q.product(columns, dscores, None, dk, dk_stride, add);
+            packed_dout.product(columns, weights, None, dv, dv_stride, add);
         }
     }
 

@@ -4,15 +4,17 @@
 //! the L2 cache, packed or in place; tiles. Tiles prefetch what later ones read from memory.
 
 use super::even;
-use super::pack;
-use super::plan::{PackB, K_BLOCK, M_BLOCK, SHORT};
+use super::pack::{self, Source};
+use super::plan::{PackB, M_BLOCK, SHORT};
 use super::real::Job;
 use super::types::{Real, Tile};
 use crate::scratch::Scratch;
 use std::ptr::null;
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
+/// Elements to a multiple of which lines of a widened A are padded.
+const PADDED: usize = 16;
 
 /// Part of a product computed by one task: rows, columns and steps of k of matrix `batch`.
 pub(super) struct Block {
@@ -57,26 +59,26 @@ struct Chunk<'a, E> {
 }
 
 /// Partition of rows into as few tiles as possible, of heights that differ by one at most.
-struct Heights {
+pub(super) struct Heights {
     start: usize,
-    count: usize,
+    pub count: usize,
     /// Least height, and number of tiles with one row more.
     least: usize,
     higher: usize,
 }
 
 impl Heights {
-    fn new([start, end]: [usize; 2], highest: usize) -> Self {
+    pub fn new([start, end]: [usize; 2], highest: usize) -> Self {
         let count = (end - start).div_ceil(highest);
         Self { start, count, least: (end - start) / count, higher: (end - start) % count }
     }
 
-    fn rows(&self, tile: usize) -> [usize; 2] {
+    pub fn rows(&self, tile: usize) -> [usize; 2] {
         [tile, tile + 1].map(|tile| self.start + tile * self.least + tile.min(self.higher))
     }
 }
 
-impl<E: Real> Job<'_, E> {
+impl<E: Real, T: Source<E>> Job<'_, E, T> {
     /// Computes one block.
     ///
     /// # Safety
@@ -91,10 +93,9 @@ impl<E: Real> Job<'_, E> {
         let (plan, width) = (&self.plan, self.width());
         let ([row0, row1], [column0, column1]) = (block.rows, block.columns);
         let steps = block.steps[1] - block.steps[0];
-        let k_blocks = steps.div_ceil(K_BLOCK).max(1);
+        let k_blocks = steps.div_ceil(plan.k_block).max(1);
         let longest = steps.div_ceil(k_blocks);
-        // Chunks of short sums have more rows: as many elements of A.
-        let rows = M_BLOCK * plan.rows * (K_BLOCK / longest.max(1)).max(1);
+        let rows = plan.chunk_rows(longest);
         let columns = column1 - column0;
         // A kernel reads full vectors, the last of which may include the start of the next row, but not pass the end of B.
         let packed_columns = match plan.pack_b {
@@ -102,7 +103,7 @@ impl<E: Real> Job<'_, E> {
             PackB::Direct if self.passes_end(block) => columns % width,
             _ => 0,
         };
-        let a_len = if plan.pack_a { rows.min(row1 - row0) * longest } else { 0 };
+        let a_len = self.packed_a_len(rows.min(row1 - row0), longest);
         let b_len = packed_columns.next_multiple_of(width) * longest;
         let (packed_a, packed_b) = local.take2::<E, E>(a_len, b_len);
         for index in 0..k_blocks {
@@ -134,52 +135,6 @@ impl<E: Real> Job<'_, E> {
         }
     }
 
-    /// Returns true if matrices of a batch are a single panel by few tiles, read in place: see `matrix`.
-    pub(super) fn is_small(&self) -> bool {
-        let plan = &self.plan;
-        let in_place = plan.pack_b == PackB::Direct && !plan.pack_a;
-        in_place
-            && plan.splits == 1
-            && self.fused.is_none()
-            && self.n <= self.width()
-            && self.m <= plan.m_block
-            && (1..=K_BLOCK).contains(&self.k)
-    }
-
-    /// Computes one of many small matrices, for which the loops and the memory of `block` take longer than the sums.
-    ///
-    /// # Safety
-    /// As for `block`, for a product that `is_small`, if B does not end within its last vector.
-    pub(super) unsafe fn matrix(&self, batch: usize, c: *mut E) {
-        let vectors = self.n.div_ceil(self.kernels.lanes);
-        let contiguous = self.contiguous_a();
-        let taps = [0usize];
-        let heights = Heights::new([0, self.m], self.plan.rows);
-        let b = self.b_pointer(batch, 0, 0);
-        for [start, end] in (0..heights.count).map(|row| heights.rows(row)) {
-            let tile = Tile {
-                a: self.a_pointer(batch, start, 0),
-                a_stride: if contiguous { self.am.cols } else { self.am.rows } as usize,
-                taps: taps.as_ptr(),
-                tap_count: 1,
-                run: self.k,
-                b,
-                b_taps: null(),
-                b_stride: self.bm.rows as usize,
-                ahead: b,
-                ahead_stride: 0,
-                c: c.wrapping_add(start * self.n),
-                c_stride: self.n,
-                last: self.n - (vectors - 1) * self.kernels.lanes,
-                bias: self.bias.map_or(null(), <[E]>::as_ptr),
-                relu: self.relu,
-                accumulate: self.accumulate,
-            };
-            // SAFETY: the caller's contract.
-            unsafe { self.kernels.tile(contiguous, end - start, vectors)(&tile) };
-        }
-    }
-
     /// Returns true if the last vector of a row of B, read in place, ends behind the last element of B.
     pub(super) fn passes_end(&self, block: &Block) -> bool {
         let ([column0, column1], end) = (block.columns, block.steps[1]);
@@ -192,20 +147,27 @@ impl<E: Real> Job<'_, E> {
     ///
     /// # Safety
     /// B must hold the columns and steps.
-    unsafe fn pack_b(&self, batch: usize, [step, run]: [usize; 2], [column0, column1]: [usize; 2], packed: &mut [E]) {
-        let width = self.width();
-        let count = (column1 - column0).div_ceil(width);
+    pub(super) unsafe fn pack_b(
+        &self,
+        batch: usize,
+        [step, run]: [usize; 2],
+        [column0, column1]: [usize; 2],
+        packed: &mut [E],
+    ) {
         // SAFETY: the caller's contract.
         unsafe {
             let from = self.b_pointer(batch, step, column0);
-            let full = (column1 - column0) / width;
-            let done = pack::panels(from, self.bm.rows, self.bm.cols, run, full, width, packed);
-            for panel in done..count {
-                let column = column0 + panel * width;
-                let to = &mut packed[panel * run * width..(panel + 1) * run * width];
-                let from = self.b_pointer(batch, step, column);
-                pack::columns(from, self.bm.rows, self.bm.cols, run, width.min(column1 - column), width, to);
-            }
+            T::pack_panels(from, [self.bm.rows, self.bm.cols], [run, column1 - column0], self.width(), packed);
+        }
+    }
+
+    /// Length of the copy of `rows` rows of A, for `run` steps of k.
+    pub(super) fn packed_a_len(&self, rows: usize, run: usize) -> usize {
+        match (self.plan.pack_a, self.am.cols == 1) {
+            (false, _) => 0,
+            (true, _) if !T::WIDENED => rows * run,
+            (true, true) => rows * run.next_multiple_of(PADDED),
+            (true, false) => rows.next_multiple_of(PADDED) * run,
         }
     }
 
@@ -213,9 +175,24 @@ impl<E: Real> Job<'_, E> {
     ///
     /// # Safety
     /// A must hold the rows and steps.
-    unsafe fn pack_a(&self, batch: usize, [row0, row1]: [usize; 2], [step, run]: [usize; 2], packed: &mut [E]) {
+    pub(super) unsafe fn pack_a(
+        &self,
+        batch: usize,
+        [row0, row1]: [usize; 2],
+        [step, run]: [usize; 2],
+        packed: &mut [E],
+    ) {
         if !self.plan.pack_a {
             return;
+        }
+        let (rows, strides) = (row1 - row0, [self.am.rows, self.am.cols]);
+        if T::WIDENED {
+            // In the order of memory: tiles read rows, or steps of k.
+            let from = self.a_pointer(batch, row0, step);
+            let (strides, extents) =
+                if self.am.cols == 1 { (strides, [rows, run]) } else { ([strides[1], strides[0]], [run, rows]) };
+            // SAFETY: the caller's contract.
+            return unsafe { T::pack_panels(from, strides, extents, extents[1].next_multiple_of(PADDED), packed) };
         }
         let heights = Heights::new([row0, row1], self.plan.rows);
         // The columns of a transposed A are read to their end, some steps at a time.
@@ -226,7 +203,7 @@ impl<E: Real> Job<'_, E> {
                 let to = &mut packed[(start - row0) * run + first * (end - start)..][..count * (end - start)];
                 // SAFETY: the caller's contract.
                 unsafe {
-                    let from = self.a_pointer(batch, start, step + first);
+                    let from = self.a_pointer(batch, start, step + first).cast::<E>();
                     pack::rows(from, self.am.rows, self.am.cols, end - start, count, to);
                 }
             }
@@ -263,9 +240,9 @@ impl<E: Real> Job<'_, E> {
             if let Some(fused) = fused {
                 fused.prefetch(first_element + index * size / tiles..first_element + (index + 1) * size / tiles);
             }
-            let (a, a_stride) = self.tile_a(chunk, [start, end]);
+            let (a, a_stride) = self.tile_a(block.batch, [chunk.rows, [chunk.step, run]], chunk.packed_a, [start, end]);
             let (b, b_stride) = self.tile_b(chunk, column);
-            let (ahead, ahead_stride) = self.ahead(chunk, column, [row, height], index).unwrap_or((b, 0));
+            let (ahead, ahead_stride) = self.ahead(chunk, column, [row, height], [start, end], index).unwrap_or((b, 0));
             let tile = Tile {
                 a,
                 a_stride,
@@ -299,6 +276,7 @@ impl<E: Real> Job<'_, E> {
         chunk: &Chunk<E>,
         column: usize,
         [row, height]: [usize; 2],
+        tile_rows: [usize; 2],
         index: usize,
     ) -> Option<(*const E, usize)> {
         let (width, lanes) = (self.width(), self.kernels.lanes);
@@ -311,7 +289,7 @@ impl<E: Real> Job<'_, E> {
                     if column + width < column1 { [step, column + width] } else { [step + run, column0] };
                 // The last element, whose line contains most of the vector or all of it.
                 let from = self.b_pointer(block.batch, step, column).wrapping_add(row * lanes + lanes - 1);
-                (step < block.steps[1]).then_some((from, self.bm.rows as usize))
+                (step < block.steps[1]).then_some((from.cast(), self.bm.rows as usize))
             }
             // All tiles of a column read the next panel.
             PackB::Shared if column + width < column1 => {
@@ -321,14 +299,22 @@ impl<E: Real> Job<'_, E> {
             // Packed panels are in cache. Each tile reads a part of the next chunk of A: a row, or a line of each step.
             _ => {
                 let [row, step] = chunk.next;
+                if T::WIDENED {
+                    return None; // Read in the order of memory, when it is packed.
+                }
                 let rows = block.rows[1].saturating_sub(row).min(chunk.rows[1] - chunk.rows[0]);
                 let (first, stride) = match [self.am.rows, self.am.cols] {
+                    // Of short rows, as many as this tile has.
+                    [stride, 1] if run <= SHORT && stride > 0 => {
+                        let [start, end] = tile_rows;
+                        (start - chunk.rows[0], (end - start) * stride as usize / run.max(1))
+                    }
                     [_, 1] => (index, 1),
                     [1, stride] => (index * LINE / size_of::<E>(), stride as usize),
                     _ => return None,
                 };
                 let exists = first < rows && step < block.steps[1];
-                exists.then(|| (self.a_pointer(block.batch, row + first, step), stride))
+                exists.then(|| (self.a_pointer(block.batch, row + first, step).cast(), stride))
             }
         }
     }
@@ -338,25 +324,44 @@ impl<E: Real> Job<'_, E> {
     fn tile_b(&self, chunk: &Chunk<E>, column: usize) -> (*const E, usize) {
         let (width, panels) = (self.width(), chunk.panels);
         if column < panels.column {
-            return (self.b_pointer(chunk.block.batch, chunk.step, column), self.bm.rows as usize);
+            return (self.b_pointer(chunk.block.batch, chunk.step, column).cast(), self.bm.rows as usize);
         }
         let at = (column - panels.column) / width * panels.stride + (chunk.step - panels.step) * width;
         (panels.data[at..at + chunk.run * width].as_ptr(), width)
     }
 
-    /// Address and stride of the rows of A of a tile.
+    /// Address and stride of the rows of A of a tile, in a chunk of `rows` and some steps of k, packed or in place.
     #[inline]
-    fn tile_a(&self, chunk: &Chunk<E>, [start, end]: [usize; 2]) -> (*const E, usize) {
-        if self.plan.pack_a {
-            return (chunk.packed_a[(start - chunk.rows[0]) * chunk.run..].as_ptr(), end - start);
+    pub(super) fn tile_a(
+        &self,
+        batch: usize,
+        [rows, [step, run]]: [[usize; 2]; 2],
+        packed: &[E],
+        [start, end]: [usize; 2],
+    ) -> (*const E, usize) {
+        let first = start - rows[0];
+        match (self.plan.pack_a, self.am.cols == 1) {
+            (false, _) => {
+                let stride = if self.contiguous_a() { self.am.cols } else { self.am.rows };
+                (self.a_pointer(batch, start, step).cast(), stride as usize)
+            }
+            (true, _) if !T::WIDENED => (packed[first * run..].as_ptr(), end - start),
+            (true, true) => {
+                let stride = run.next_multiple_of(PADDED);
+                (packed[first * stride..].as_ptr(), stride)
+            }
+            // (Of no steps, nothing is packed.)
+            (true, false) => (packed.as_ptr().wrapping_add(first), (rows[1] - rows[0]).next_multiple_of(PADDED)),
         }
-        let stride = if self.contiguous_a() { self.am.cols } else { self.am.rows };
-        (self.a_pointer(chunk.block.batch, start, chunk.step), stride as usize)
     }
 
     /// Returns true if the rows of A of a tile are contiguous.
     #[inline]
-    fn contiguous_a(&self) -> bool {
-        self.plan.pack_a || self.am.rows == 1
+    pub(super) fn contiguous_a(&self) -> bool {
+        if T::WIDENED {
+            self.am.cols != 1
+        } else {
+            self.plan.pack_a || self.am.rows == 1
+        }
     }
 }

@@ -16,6 +16,7 @@ mod plan;
 pub(crate) mod quads;
 mod real;
 mod row;
+mod small;
 pub(crate) mod stream;
 pub(crate) mod tile;
 pub(crate) mod types;

@@ -1,7 +1,10 @@
 //! Packing of operands into the order in which micro-kernels read them.
 
+use super::half::Half;
+use super::stream::widen_panels;
 use super::types::Real;
 use super::vector::prefetch;
+use crate::dtype::Element;
 use crate::multiversion;
 
 /// Packs rows `0..rows` and steps `0..k` of A (element `(i, p)` at `a + i * row + p * col`) into `[k][rows]`.
@@ -100,6 +103,75 @@ pub(crate) unsafe fn columns<E: Real>(
     }
 }
 
+/// Element of an operand: of the sums' type, or a narrower one that is widened as it is packed.
+pub(super) trait Source<E>: Element {
+    /// False if operands can be read in place.
+    const WIDENED: bool;
+
+    /// Packs steps `0..k` and columns `0..n` of B (element `(p, j)` at `b + p * row + j * col`) into `[panels][k][width]`,
+    /// with zeros in the remaining columns of the last panel.
+    ///
+    /// # Safety
+    /// The source must be readable at every `(p, j)`.
+    unsafe fn pack_panels(b: *const Self, strides: [isize; 2], extents: [usize; 2], width: usize, to: &mut [E]);
+}
+
+impl<E: Real> Source<E> for E {
+    const WIDENED: bool = false;
+
+    unsafe fn pack_panels(b: *const E, [row, col]: [isize; 2], [k, n]: [usize; 2], width: usize, to: &mut [E]) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let done = panels(b, row, col, k, n / width, width, to);
+            for (panel, to) in to.chunks_exact_mut((k * width).max(1)).enumerate().take(n.div_ceil(width)).skip(done) {
+                let first = panel * width;
+                columns(b.wrapping_offset(first as isize * col), row, col, k, width.min(n - first), width, to);
+            }
+        }
+    }
+}
+
+impl<T: Half> Source<f32> for T {
+    const WIDENED: bool = true;
+
+    unsafe fn pack_panels(b: *const T, [row, col]: [isize; 2], [k, n]: [usize; 2], width: usize, to: &mut [f32]) {
+        if k == 0 || n == 0 {
+            return;
+        }
+        let to = &mut to[..n.next_multiple_of(width) * k];
+        // SAFETY: the caller's contract.
+        unsafe {
+            if col == 1 {
+                return widen_panels::<T>()(b, row, [k, n], width, to);
+            }
+            to.fill(0.0);
+            let at = |p: usize, j: usize| b.wrapping_offset(p as isize * row + j as isize * col);
+            if row != 1 {
+                for (p, j) in (0..k).flat_map(|p| (0..n).map(move |j| (p, j))) {
+                    to[(j / width * k + p) * width + j % width] = at(p, j).read().to_acc();
+                }
+                return;
+            }
+            // Columns are contiguous: some are widened, then transposed in cache.
+            let mut wide = [0.0; TRANSPOSED * TRANSPOSED];
+            for (panel, to) in to.chunks_exact_mut((k * width).max(1)).enumerate() {
+                let (start, end) = (panel * width, (panel * width + width).min(n));
+                for j in (start..end).step_by(TRANSPOSED) {
+                    for p in (0..k).step_by(TRANSPOSED) {
+                        let (columns, steps) = ((end - j).min(TRANSPOSED), (k - p).min(TRANSPOSED));
+                        widen_panels::<T>()(at(p, j), col, [columns, steps], TRANSPOSED, &mut wide);
+                        let to = to[p * width + j - start..].as_mut_ptr();
+                        transpose(wide.as_ptr(), TRANSPOSED as isize, columns, steps, to, width);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Columns and steps of k of a contiguous column-major matrix that are widened at a time.
+const TRANSPOSED: usize = 32;
+
 /// Packs `count` adjacent panels of B like [`columns`], reading all panels of one step at once, if panels consist of full
 /// cache pack_panels_of_lines. Returns the number of packed panels: all or none.
 ///
@@ -171,7 +243,7 @@ unsafe fn pack_panels_of_lines<const N: usize>(from: *const Line, row: isize, k:
 /// # Safety
 /// Both pointers must be valid for `n` elements.
 #[inline(always)]
-unsafe fn copy<E: Real>(mut from: *const E, mut to: *mut E, n: usize) {
+pub(super) unsafe fn copy<E: Copy>(mut from: *const E, mut to: *mut E, n: usize) {
     // SAFETY: the caller's contract.
     unsafe {
         for _ in 0..n / 8 {

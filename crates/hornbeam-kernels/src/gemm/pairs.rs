@@ -17,8 +17,6 @@ use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 
-/// Multiply-adds of an element of the operands up to which widening it takes longer than an instruction of half the rate.
-const WIDENING: usize = 48;
 /// Elements that one task interleaves.
 const CHUNK: usize = 1 << 15;
 
@@ -152,8 +150,7 @@ pub(super) fn product(pool: &ThreadPool, mut product: Product<'_, bf16>, scratch
     if half_row::product(pool, &mut product, scratch) {
         return;
     }
-    let (m, n) = (product.m, product.n);
-    match tile::pairs().filter(|_| has_native_bfloat16() || m * n < WIDENING * (m + n)) {
+    match tile::pairs().filter(|_| has_native_bfloat16()) {
         Some(kernels) => product_of_pairs(kernels, pool, product, scratch),
         None => half::wide_product(pool, product, scratch),
     }

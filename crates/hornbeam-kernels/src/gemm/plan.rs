@@ -4,13 +4,20 @@ use super::types::{Kernels, Real, MAX_VECTORS};
 use super::{Form, Mat};
 
 /// Steps of k in a block: a panel of B (two vectors wide) then about fills the L1 cache.
-pub(super) const K_BLOCK: usize = 256;
+const K_BLOCK: usize = 256;
+/// Steps of k in a block of few rows and a large B, whose rows are then read as so many streams.
+const FEW_K_BLOCK: usize = 64;
+/// Rows that are few, and elements of B that are many: more than half of the L2 cache holds.
+const FEW_ROWS: usize = 32;
+const LARGE: usize = 1 << 18;
 /// Tiles of rows in a chunk: its parts of A and C then stay in the L2 cache.
 pub(super) const M_BLOCK: usize = 10;
 /// Tiles of rows up to which B is read in place.
 const DIRECT: usize = 10;
 /// Panels of B up to which a transposed A is read in place.
 const TRANSPOSED_PASSES: usize = 4;
+/// Results of a block that a fused epilogue reads from the L2 cache.
+const FUSED_RESULTS: usize = 1 << 15;
 /// Multiply-adds that justify a separate task.
 pub(super) const TASK_WORK: usize = 1 << 19;
 /// Maximum number of tasks beyond those required by the block sizes.
@@ -44,6 +51,8 @@ pub(super) struct Plan {
     pub rows: usize,
     pub m_block: usize,
     pub n_block: usize,
+    /// Most steps of k in a block.
+    pub k_block: usize,
     /// Steps of k in a split.
     pub k_split: usize,
     pub splits: usize,
@@ -61,6 +70,7 @@ struct Blocking {
     batch: usize,
     m: usize,
     n: usize,
+    k: usize,
     /// Maximum rows of a tile, and its columns.
     rows: usize,
     width: usize,
@@ -81,13 +91,14 @@ struct Blocking {
 impl Plan {
     /// Chooses the partition; `cost` is the cost of the fused epilogue, if any, in multiply-adds per element.
     ///
-    /// Only `k_split`, which determines the order of additions, must not depend on the number of threads.
+    /// Only `k_split` and `k_block`, which determine the order of additions, must not depend on the number of threads.
     pub fn new<E: Real>(
         kernels: &Kernels<E>,
         [batch, m, n, k]: [usize; 4],
         am: Mat,
         bm: Mat,
         form: Form,
+        widened: bool,
         cost: Option<usize>,
         threads: usize,
     ) -> Self {
@@ -120,6 +131,7 @@ impl Plan {
             batch,
             m,
             n,
+            k,
             rows,
             width,
             lanes,
@@ -138,7 +150,8 @@ impl Plan {
         // which the next tile reads once more: a copy pays off after a few panels.
         let in_place_a = (am.cols == 1 && am.rows >= 0) || (am.rows == 1 && am.cols >= 0);
         let passes = total_vectors.div_ceil(vectors);
-        let pack_a = !in_place_a
+        let pack_a = widened
+            || !in_place_a
             || (am.cols == 1 && aliases::<E>(am.rows) && passes > 1)
             || (am.cols != 1 && passes > TRANSPOSED_PASSES);
         let in_place_b = bm.cols == 1 && bm.rows >= 0;
@@ -147,14 +160,21 @@ impl Plan {
         // Rows of a single panel are in its order already.
         let pack_b = if form == Form::Packed {
             PackB::Shared
-        } else if in_place_b && (m <= few || bm.rows == width as isize) {
+        } else if in_place_b && !widened && (m <= few || bm.rows == width as isize) {
             PackB::Direct
         } else if batch == 1 && m > m_block {
             PackB::Shared
         } else {
             PackB::Local
         };
-        Plan { vectors, rows, m_block, n_block, k_split, splits: k.div_ceil(k_split).max(1), pack_a, pack_b }
+        let k_block = if m <= FEW_ROWS && n * k > LARGE { FEW_K_BLOCK } else { K_BLOCK };
+        let splits = k.div_ceil(k_split).max(1);
+        Plan { vectors, rows, m_block, n_block, k_block, k_split, splits, pack_a, pack_b }
+    }
+
+    /// Rows of a chunk, for `run` steps of k.
+    pub fn chunk_rows(&self, run: usize) -> usize {
+        chunk_rows(self.rows, run)
     }
 }
 
@@ -169,11 +189,14 @@ impl Blocking {
     /// A block packs its rows of A and, if it has all rows, its columns of B: the longer side (in tiles) is halved, but
     /// blocks stay wide enough to amortise the packing as long as that gives enough tasks.
     fn sizes(&self) -> [usize; 2] {
-        let &Blocking { m, n, rows, width, lanes, tasks, fused, fuses, long, transposed, .. } = self;
+        let &Blocking { m, n, k, rows, width, lanes, tasks, fused, fuses, long, transposed, .. } = self;
         // A transposed B that few tiles read is packed in parts that stay in the L1 cache.
         let vectors = if transposed && m <= 4 * rows { 8 } else { 32 };
         // A fused epilogue reads the block of results, which has to stay in cache.
-        let (mut m_block, mut n_block) = (if fused { m.min(M_BLOCK * rows) } else { m }, n.min(vectors * lanes));
+        let mut n_block = n.min(vectors * lanes);
+        // Short sums of few columns take a moment: more rows for each task.
+        let most = (FUSED_RESULTS / n_block / rows * rows).clamp(M_BLOCK * rows, chunk_rows(rows, k));
+        let mut m_block = if fused { m.min(most) } else { m };
         if fuses {
             // The fused epilogue takes full rows unless they are too long: split between rows.
             let needed = tasks.div_ceil(self.count(m, n_block));
@@ -197,6 +220,11 @@ impl Blocking {
         }
         [m_block, n_block.div_ceil(width) * width]
     }
+}
+
+/// Rows of a chunk of tiles of `rows` rows. Chunks of short sums have more rows: as many elements of A.
+fn chunk_rows(rows: usize, run: usize) -> usize {
+    M_BLOCK * rows * (K_BLOCK / run.max(1)).max(1)
 }
 
 /// Returns true if the rows of a block of k, with this stride, map to so few sets of the L2 cache that they do not fit: with

@@ -1,7 +1,7 @@
 //! Products of `f32` and `f64`: the partition into tasks and the blocked loops around the micro-kernel.
 
 use super::block::{Block, Destination, Panels};
-use super::pack;
+use super::pack::Source;
 use super::plan::{self, PackB, Plan, TASK_WORK};
 use super::types::{Kernels, Real};
 use super::{Activation, Form, FusedEpilogue, Mat, Product};
@@ -11,16 +11,16 @@ use crate::scratch::{with_local, Scratch};
 /// Bytes of B packed at a time.
 const PACKED_BYTES: usize = 16 << 20;
 
-/// Product in progress: operands validated by `gemm`.
-pub(super) struct Job<'a, E: Real> {
+/// Product in progress: operands validated by `gemm`, of the sums' type or narrower.
+pub(super) struct Job<'a, E: Real, T = E> {
     pub kernels: &'static Kernels<E>,
     pub plan: Plan,
     pub m: usize,
     pub n: usize,
     pub k: usize,
-    pub a: &'a [E],
+    pub a: &'a [T],
     pub am: Mat,
-    pub b: &'a [E],
+    pub b: &'a [T],
     pub bm: Mat,
     pub bias: Option<&'a [E]>,
     pub relu: bool,
@@ -42,7 +42,7 @@ pub(super) fn product_by<E: Real>(
 ) {
     let Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, form } = product;
     let cost = fused.map(FusedEpilogue::cost);
-    let plan = Plan::new(kernels, [batch, m, n, k], am, bm, form, cost, pool.threads());
+    let plan = Plan::new(kernels, [batch, m, n, k], am, bm, form, false, cost, pool.threads());
     let job = Job {
         kernels,
         plan,
@@ -62,34 +62,15 @@ pub(super) fn product_by<E: Real>(
     if form != Form::Packed && job.row(pool, batch, c, scratch) {
         return;
     }
-    if job.is_small() {
-        return job.run_matrices(pool, batch, c);
-    }
-    let partial = if plan.splits > 1 { plan.splits * batch * m * n } else { 0 };
-    if plan.pack_b != PackB::Shared {
-        let partial = scratch.take::<E>(partial);
-        job.run_columns(pool, batch, [0, n], None, c, partial);
-        job.reduce_splits(pool, partial, c);
-        return;
-    }
-    let width = plan.vectors * kernels.lanes;
     if form == Form::Packed {
+        let width = job.width();
         let panels = Panels { data: b, stride: k * width, column: 0, step: 0 };
-        let partial = scratch.take::<E>(partial);
+        let partial = scratch.take::<E>(job.partial_len(batch));
         job.run_columns(pool, batch, [0, n], Some(&panels), c, partial);
         job.reduce_splits(pool, partial, c);
         return;
     }
-    let chunk = (PACKED_BYTES / size_of::<E>() / k.max(1)).max(plan.n_block) / plan.n_block * plan.n_block;
-    let panels = n.min(chunk).div_ceil(width);
-    let (packed, partial) = scratch.take2::<E, E>(panels * k * width, partial);
-    for first in (0..n).step_by(chunk) {
-        let columns = [first, (first + chunk).min(n)];
-        pack_columns(pool, columns, k, b, bm, width, packed);
-        let panels = Panels { data: packed, stride: k * width, column: first, step: 0 };
-        job.run_columns(pool, batch, columns, Some(&panels), c, partial);
-    }
-    job.reduce_splits(pool, partial, c);
+    job.run(pool, batch, c, scratch);
 }
 
 /// Columns of a panel of B, for a matrix with `n` columns.
@@ -108,11 +89,11 @@ pub(super) fn pack_panels<E: Real>(pool: &ThreadPool, n: usize, k: usize, b: &[E
 }
 
 /// Packs panels of `width` columns, in tasks of one panel by some steps of k. B must hold the columns and steps.
-fn pack_columns<E: Real>(
+fn pack_columns<E: Real, T: Source<E>>(
     pool: &ThreadPool,
     columns: [usize; 2],
     k: usize,
-    b: &[E],
+    b: &[T],
     bm: Mat,
     width: usize,
     packed: &mut [E],
@@ -130,12 +111,46 @@ fn pack_columns<E: Real>(
         unsafe {
             let to = packed.range(start..start + count * width);
             let from = b.as_ptr().wrapping_offset(at);
-            pack::columns(from, bm.rows, bm.cols, count, width.min(columns[1] - column), width, to);
+            T::pack_panels(from, [bm.rows, bm.cols], [count, width.min(columns[1] - column)], width, to);
         }
     });
 }
 
-impl<E: Real> Job<'_, E> {
+impl<E: Real, T: Source<E>> Job<'_, E, T> {
+    /// Computes the product of operands that are not packed.
+    pub(super) fn run(&self, pool: &ThreadPool, batch: usize, c: &mut [E], scratch: &mut Scratch) {
+        let &Job { plan, n, k, b, bm, .. } = self;
+        if self.is_small() {
+            return self.run_matrices(pool, batch, c);
+        }
+        let partial = self.partial_len(batch);
+        if plan.pack_b != PackB::Shared {
+            let partial = scratch.take::<E>(partial);
+            self.run_columns(pool, batch, [0, n], None, c, partial);
+            return self.reduce_splits(pool, partial, c);
+        }
+        let width = self.width();
+        let chunk = (PACKED_BYTES / size_of::<E>() / k.max(1)).max(plan.n_block) / plan.n_block * plan.n_block;
+        let panels = n.min(chunk).div_ceil(width);
+        let (packed, partial) = scratch.take2::<E, E>(panels * k * width, partial);
+        for first in (0..n).step_by(chunk) {
+            let columns = [first, (first + chunk).min(n)];
+            pack_columns(pool, columns, k, b, bm, width, packed);
+            let panels = Panels { data: packed, stride: k * width, column: first, step: 0 };
+            self.run_columns(pool, batch, columns, Some(&panels), c, partial);
+        }
+        self.reduce_splits(pool, partial, c);
+    }
+
+    /// Number of partial sums of the splits of k.
+    fn partial_len(&self, batch: usize) -> usize {
+        if self.plan.splits > 1 {
+            self.plan.splits * batch * self.m * self.n
+        } else {
+            0
+        }
+    }
+
     pub(super) fn width(&self) -> usize {
         self.plan.vectors * self.kernels.lanes
     }
@@ -145,18 +160,26 @@ impl<E: Real> Job<'_, E> {
         let size = self.m * self.n;
         let out = SharedMut::new(c);
         pool.run_ranges(batch, TASK_WORK / (size * self.k), &|matrices| {
-            for l in matrices {
-                let (rows, columns, steps) = ([0, self.m], [0, self.n], [0, self.k]);
-                let block = Block { batch: l, rows, columns, steps, accumulate: self.accumulate, last: true };
-                let to = Destination { first: out.as_ptr().wrapping_add(l * size), row_stride: self.n };
-                // SAFETY: matrices are disjoint.
-                unsafe {
-                    match self.passes_end(&block) {
-                        true => with_local(|local| self.block(&block, None, &to, local)),
-                        false => self.matrix(l, to.first),
+            with_local(|local| {
+                let (a_len, b_len) = self.matrix_len();
+                let (a, b, sums) = local.take3::<E, E, E>(a_len, b_len, if self.fused.is_some() { size } else { 0 });
+                for l in matrices {
+                    let to = out.as_ptr().wrapping_add(l * size);
+                    // SAFETY: matrices are disjoint.
+                    unsafe {
+                        match self.fused {
+                            Some(fused) if !self.accumulate => {
+                                self.matrix(l, sums.as_mut_ptr(), [a, b]);
+                                fused.apply(l * size, sums);
+                            }
+                            fused => {
+                                self.matrix(l, to, [a, b]);
+                                fused.inspect(|fused| fused.apply(l * size, out.range(l * size..(l + 1) * size)));
+                            }
+                        }
                     }
                 }
-            }
+            });
         });
     }
 
@@ -270,13 +293,13 @@ impl<E: Real> Job<'_, E> {
         }
     }
 
-    pub(super) fn b_pointer(&self, batch: usize, step: usize, column: usize) -> *const E {
+    pub(super) fn b_pointer(&self, batch: usize, step: usize, column: usize) -> *const T {
         let bm = &self.bm;
         let at = bm.offset as isize + batch as isize * bm.batch + step as isize * bm.rows + column as isize * bm.cols;
         self.b.as_ptr().wrapping_offset(at)
     }
 
-    pub(super) fn a_pointer(&self, batch: usize, row: usize, step: usize) -> *const E {
+    pub(super) fn a_pointer(&self, batch: usize, row: usize, step: usize) -> *const T {
         let am = &self.am;
         let at = am.offset as isize + batch as isize * am.batch + row as isize * am.rows + step as isize * am.cols;
         self.a.as_ptr().wrapping_offset(at)

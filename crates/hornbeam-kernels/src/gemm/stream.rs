@@ -1,6 +1,8 @@
 //! Kernels of products of one row with a matrix in memory. Elements may be narrower than the sums: each is read once, and
 //! widened in registers.
 
+use super::half::Half;
+use super::pack::copy;
 use super::vector::{Registers, Vector};
 use crate::dtype::{DType, Element};
 use crate::multiversion;
@@ -52,6 +54,65 @@ multiversion! {
     }
 }
 
+multiversion! {
+    /// Widens `k` rows of `n` elements, `row` apart, to panels `[panels][k][width]`, with zeros in the remaining columns. The
+    /// source must hold these elements.
+    pub(super) unsafe fn widen_panels[S, T: Half; T::DTYPE.copies()](
+        from: *const T,
+        row: isize,
+        extents: [usize; 2],
+        width: usize,
+        to: &mut [f32],
+    ) {
+        // SAFETY: as above.
+        unsafe { by_isa!(S, widen_panels_by::<T>(from, row, extents, width, to)) }
+    }
+}
+
+#[inline(always)]
+unsafe fn widen_panels_by<T: Half, V: Vector<Element = f32>>(
+    from: *const T,
+    row: isize,
+    [k, n]: [usize; 2],
+    width: usize,
+    to: &mut [f32],
+) {
+    assert!(to.len() >= n.next_multiple_of(width) * k);
+    // Contiguous rows are one.
+    let [k, n, width] = if width == n && row == n as isize { [1, k * n, k * n] } else { [k, n, width] };
+    // Some rows at a time: the parts of a panel are then long enough for the prefetchers.
+    for start in (0..k).step_by(STREAMS) {
+        for first in (0..n).step_by(width) {
+            let columns = width.min(n - first);
+            let mut to = to.as_mut_ptr().wrapping_add(first * k + start * width);
+            for p in start..k.min(start + STREAMS) {
+                let from = from.wrapping_offset(p as isize * row).wrapping_add(first);
+                // SAFETY: the source by the caller's contract, the destination by the assertion.
+                unsafe {
+                    let mut j = 0;
+                    while j + V::LANES <= columns {
+                        load::<T, V>(from.add(j)).store(to.add(j));
+                        j += V::LANES;
+                    }
+                    if j < columns {
+                        let part = load_first::<T, V>(from.add(j), columns - j);
+                        if j + V::LANES <= width {
+                            part.store(to.add(j));
+                        } else {
+                            part.store_first(to.add(j), columns - j);
+                        }
+                        j += V::LANES;
+                    }
+                    for j in j..width {
+                        *to.add(j) = 0.0;
+                    }
+                }
+                to = to.wrapping_add(width);
+            }
+        }
+    }
+}
+
 /// Element of a matrix that is read once: a float of the sums' type or of 16 bits.
 pub(crate) trait Streamed: Element<Acc: Registers> {}
 impl<T: Element<Acc: Registers>> Streamed for T {}
@@ -75,7 +136,7 @@ unsafe fn load_first<T: Streamed, V: Vector<Element = T::Acc>>(p: *const T, n: u
     let mut part = [T::ZERO; LANES];
     // SAFETY: the caller's pointer holds `n <= LANES` elements.
     unsafe {
-        std::ptr::copy_nonoverlapping(p, part.as_mut_ptr(), n);
+        copy(p, part.as_mut_ptr(), n);
         load::<T, V>(part.as_ptr())
     }
 }

@@ -48,7 +48,9 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
         for i in 0..M {
             let c = t.c.wrapping_add(i * t.c_stride);
             prefetch(c);
-            prefetch(c.wrapping_add((N - 1) * V::LANES));
+            if const { N > 1 } {
+                prefetch(c.wrapping_add((N - 1) * V::LANES));
+            }
         }
         let mut acc = [[V::zero(); N]; M];
         let mut b = t.b;
