@@ -4,7 +4,7 @@ use std::ptr;
 
 use crate::dtype::{bf16, f16, Element};
 use crate::math::Real;
-use crate::simd::Target;
+use crate::simd::{Target, LANES};
 
 /// Float of an elementwise kernel, which computes with its accumulator type.
 pub trait Float: Element<Acc: Real> {
@@ -61,7 +61,8 @@ impl Float for f16 {
     }
 }
 
-/// Words that are loaded or stored at once: LLVM does not join the accesses to single ones.
+/// Words that are loaded or stored at once, in blocks of [`LANES`]: LLVM does not join the accesses to single ones there. In
+/// the blocks of chains it does, and keeps the value in registers.
 const WORDS: usize = 4;
 
 /// A 32-bit word holds two elements, each of which is the upper half of a float. A block is the lower elements of all words
@@ -71,6 +72,15 @@ impl Float for bf16 {
     unsafe fn load<const N: usize>(p: *const bf16) -> [f32; N] {
         const { assert!(N.is_multiple_of(2 * WORDS)) };
         let mut block = [0.0; N];
+        if N > LANES {
+            for j in 0..N / 2 {
+                // SAFETY: the caller's contract.
+                let word = unsafe { ptr::read_unaligned(p.cast::<u32>().add(j)) };
+                block[j] = f32::from_bits(word << 16);
+                block[N / 2 + j] = f32::from_bits(word & 0xffff_0000);
+            }
+            return block;
+        }
         let (lower, upper) = block.split_at_mut(N / 2);
         let parts = lower.as_chunks_mut().0.iter_mut().zip(upper.as_chunks_mut().0);
         for (i, (lower, upper)) in parts.enumerate() {
@@ -96,6 +106,14 @@ impl Float for bf16 {
     }
     #[inline(always)]
     unsafe fn store<const N: usize>(p: *mut bf16, block: &[f32; N]) {
+        if N > LANES {
+            for j in 0..N / 2 {
+                let word = (block[j].to_bits() >> 16) | (block[N / 2 + j].to_bits() & 0xffff_0000);
+                // SAFETY: the caller's contract.
+                unsafe { ptr::write_unaligned(p.cast::<u32>().add(j), word) };
+            }
+            return;
+        }
         let (lower, upper) = block.split_at(N / 2);
         let parts = lower.as_chunks::<WORDS>().0.iter().zip(upper.as_chunks::<WORDS>().0);
         for (i, (lower, upper)) in parts.enumerate() {
