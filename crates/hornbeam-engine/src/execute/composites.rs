@@ -1,12 +1,11 @@
 //! Recurrent layers and attention.
 
-use hornbeam_kernels::attention::{
-    attention_of_few, Attention, AttentionElement, AttentionGrad, AttentionShape, Bias, Dropout,
-};
-use hornbeam_kernels::dtype::{bf16, f16, DType, Element};
+use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, AttentionShape, Bias, Dropout};
+use hornbeam_kernels::dispatch;
 use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, RnnElement, SequenceShape};
-use hornbeam_kernels::{dispatch, rare_dtype};
 
+#[cfg(feature = "all-dtypes")]
+use crate::execute::half_attention;
 use crate::execute::Context;
 use crate::graph::{Cell, Recurrent};
 use crate::instruction::{Instruction, Kind};
@@ -14,12 +13,9 @@ use crate::memory::Memory;
 
 pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
     let dtype = instruction.writes[0].dtype;
-    if let Kind::Attention { backward: false, shape, bias, rate } = &instruction.kind {
-        match instruction.reads[1].dtype {
-            DType::BF16 => return rare_dtype!({ few::<bf16>(shape, *bias, *rate, instruction, memory, context) }),
-            DType::F16 => return rare_dtype!({ few::<f16>(shape, *bias, *rate, instruction, memory, context) }),
-            _ => {}
-        }
+    #[cfg(feature = "all-dtypes")]
+    if half_attention::run(instruction, memory, context) {
+        return;
     }
     dispatch!(wide, dtype, T => match &instruction.kind {
         Kind::Recurrent { layer, shape } => recurrent::<T>(layer, shape, instruction, memory, context),
@@ -58,24 +54,8 @@ fn attention<T: AttentionElement>(
     )
 }
 
-/// Runs attention of few queries to keys and values of 16 bits.
-fn few<K: Element<Acc = f32>>(
-    shape: &AttentionShape,
-    bias: Option<[usize; 3]>,
-    rate: f64,
-    instruction: &Instruction,
-    memory: Memory,
-    context: &Context,
-) {
-    let (reads, writes) = (&instruction.reads, &instruction.writes);
-    let (q, k, v) = (memory.read(&reads[0]), memory.read::<K>(&reads[1]), memory.read(&reads[2]));
-    let (bias, dropout) = optional_operands(bias, rate, instruction, memory);
-    let (out, row_max, row_sum) = (memory.write(&writes[0]), memory.write(&writes[1]), memory.write(&writes[2]));
-    attention_of_few(context.pool, shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
-}
-
 /// The operands behind queries, keys and values: the bias, and the key of dropout.
-fn optional_operands<'a, T>(
+pub(super) fn optional_operands<'a, T>(
     bias: Option<[usize; 3]>,
     rate: f64,
     instruction: &Instruction,

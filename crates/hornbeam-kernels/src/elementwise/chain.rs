@@ -10,7 +10,9 @@ use std::ptr;
 
 use super::float::Float;
 use super::loops::{load, store, LANES};
-use crate::dtype::{bf16, DType, Element};
+#[cfg(feature = "all-dtypes")]
+use crate::dtype::bf16;
+use crate::dtype::{DType, Element};
 use crate::math::Real;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::isa;
