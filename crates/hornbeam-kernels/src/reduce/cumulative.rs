@@ -73,6 +73,23 @@ unsafe fn accumulate<F: Fold, const R: usize>(x: *const F::In, y: *mut F::In, n:
     }
 }
 
+/// Accumulates along `n` elements that need no narrowing: the sum stays in a register.
+///
+/// # Safety
+/// The row is readable at `x` and writable at `y`.
+#[inline(always)]
+unsafe fn accumulate_row<F: Fold>(x: *const F::In, y: *mut F::In, n: usize, reverse: bool) {
+    let mut carry = F::IDENTITY;
+    for i in 0..n {
+        let at = if reverse { n - 1 - i } else { i };
+        // SAFETY: the caller's row.
+        unsafe {
+            carry = F::combine(carry, (*x.add(at)).to_acc());
+            *y.add(at) = F::In::from_acc(carry);
+        }
+    }
+}
+
 multiversion! {
     /// Accumulates along each of `rows` rows of `n` contiguous elements, one after the other.
     unsafe fn accumulate_rows[S, F: Fold; Copies::Portable](x: *const u8, y: *mut u8, n: usize, rows: usize, reverse: bool) {
@@ -84,7 +101,12 @@ multiversion! {
                 accumulate::<F, TOGETHER>(x.add(row * n), y.add(row * n), n, reverse);
             }
             for row in together..rows {
-                accumulate::<F, 1>(x.add(row * n), y.add(row * n), n, reverse);
+                let (x, y) = (x.add(row * n), y.add(row * n));
+                if const { size_of::<F::In>() == size_of::<<F::In as Element>::Acc>() } {
+                    accumulate_row::<F>(x, y, n, reverse);
+                } else {
+                    accumulate::<F, 1>(x, y, n, reverse);
+                }
             }
         }
     }
