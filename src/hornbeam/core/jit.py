@@ -184,6 +184,7 @@ class Compiled:
             if self._single_output:
                 type = self._types[0]
 
+                # As `_result`, without the call.
                 def compute_one(args: tuple[Any, ...]) -> Any:
                     outputs = run(args)
                     return MISMATCH if outputs is None else tensor_of((engine, outputs[0]), type)
