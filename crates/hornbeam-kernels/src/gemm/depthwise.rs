@@ -4,7 +4,9 @@
 //! register for all taps of a row. Narrow groups read patches in which the pixels of a block of `LANES` channels are
 //! contiguous: in a tensor, they are a power of two apart in many networks, and few of them fit the L1 cache at once.
 
-use super::types::{Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, PatchRow, PIXELS};
+use super::types::{
+    Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, PatchRow, SlideLine, Slides, PIXELS, UNREAD,
+};
 use super::unroll::{columns, pixels, rows};
 use super::vector::*;
 
@@ -64,61 +66,98 @@ const fn output_of(pixel: usize, tap: usize, stride: usize) -> usize {
     }
 }
 
-/// Computes a tile of `M` outputs whose `K` taps along the width overlap, `S` pixels apart.
+/// Adds the taps of a line to the sums of `N` rows of outputs from `FIRST` on.
 #[inline(always)]
-unsafe fn slide<V: Vector, const M: usize, const K: usize, const S: usize, const FULL: bool>(
+unsafe fn slide_line<
+    V: Vector,
+    const R: usize,
+    const M: usize,
+    const K: usize,
+    const S: usize,
+    const FULL: bool,
+    const FIRST: usize,
+    const N: usize,
+>(
+    t: &DepthwiseSlide<V::Element>,
+    line: &SlideLine,
+    acc: &mut [[V; M]; R],
+) {
+    // SAFETY: as in `slide`.
+    unsafe {
+        let load = |p: *const V::Element| if FULL { V::load(p) } else { V::load_first(p, t.n) };
+        let x = t.x.wrapping_add(line.x);
+        let mut taps = [[V::zero(); K]; N];
+        columns!(J < N, {
+            rows!(T < K, {
+                taps[J][T] = load(t.w.add(line.w[FIRST + J] + T * t.w_stride));
+            });
+        });
+        pixels!(P < (M - 1) * S + K, {
+            if (t.inside[0]..t.inside[1]).contains(&P) {
+                let x = load(x.wrapping_add(P * t.pixel_stride));
+                rows!(T < K, {
+                    if const { output_of(P, T, S) < M } {
+                        let output = const { output_of(P, T, S) % M };
+                        columns!(J < N, {
+                            acc[FIRST + J][output] = x.mul_add(taps[J][T], acc[FIRST + J][output]);
+                        });
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// Computes a tile of `R` rows of `M` outputs whose `K` taps along the width overlap, `S` pixels apart.
+#[inline(always)]
+unsafe fn slide<V: Vector, const R: usize, const M: usize, const K: usize, const S: usize, const FULL: bool>(
     t: &DepthwiseSlide<V::Element>,
 ) {
     // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`; only the first `t.n`
     // lanes are accessed unless `FULL`.
     unsafe {
-        let load = |p: *const V::Element| if FULL { V::load(p) } else { V::load_first(p, t.n) };
-        // The next tile: its outputs, and the pixels that no earlier row of outputs has read.
-        let below = if t.row_count > 0 { (*t.rows.add(t.row_count - 1))[0] } else { 0 };
-        rows!(I < M, {
-            prefetch(t.y.wrapping_add((M + I) * t.y_stride));
-            for s in 0..S {
-                prefetch(t.x.wrapping_add(below).wrapping_add((M * S + K - 1 + I * S + s) * t.pixel_stride));
-            }
+        // The destination is prefetched during the accumulation.
+        columns!(J < R, {
+            rows!(I < M, {
+                prefetch(t.y.wrapping_add(J * t.y_row + I * t.y_stride));
+            });
         });
-        let mut acc = [V::zero(); M];
-        for row in 0..t.row_count {
-            let [x, w] = *t.rows.add(row);
-            let (x, w) = (t.x.wrapping_add(x), t.w.add(w));
-            let mut taps = [V::zero(); K];
-            rows!(T < K, {
-                taps[T] = load(w.add(T * t.w_stride));
-            });
-            pixels!(P < (M - 1) * S + K, {
-                if (t.inside[0]..t.inside[1]).contains(&P) {
-                    let x = load(x.wrapping_add(P * t.pixel_stride));
-                    rows!(T < K, {
-                        if const { output_of(P, T, S) < M } {
-                            let output = const { output_of(P, T, S) % M };
-                            acc[output] = x.mul_add(taps[T], acc[output]);
-                        }
-                    });
-                }
-            });
-        }
-        rows!(I < M, {
-            if I < t.count {
-                let y = t.y.add(I * t.y_stride);
-                let mut value = acc[I];
-                if t.accumulate {
-                    value = value.add(load(y));
-                }
-                if !t.bias.is_null() {
-                    value = value.add(load(t.bias));
-                }
-                if t.relu {
-                    value = value.relu();
-                }
-                if FULL {
-                    value.store(y);
+        let mut acc = [[V::zero(); M]; R];
+        for line in 0..t.line_count {
+            let line = &*t.lines.add(line);
+            if const { R == 1 } || line.w[1] == UNREAD {
+                slide_line::<V, R, M, K, S, FULL, 0, 1>(t, line, &mut acc);
+            } else if const { R == 2 } {
+                if line.w[0] == UNREAD {
+                    slide_line::<V, R, M, K, S, FULL, 1, 1>(t, line, &mut acc);
                 } else {
-                    value.store_first(y, t.n);
+                    slide_line::<V, R, M, K, S, FULL, 0, 2>(t, line, &mut acc);
                 }
+            }
+        }
+        let load = |p: *const V::Element| if FULL { V::load(p) } else { V::load_first(p, t.n) };
+        columns!(J < R, {
+            if J < t.rows {
+                rows!(I < M, {
+                    if I < t.count {
+                        let y = t.y.add(J * t.y_row + I * t.y_stride);
+                        let mut value = acc[J][I];
+                        if t.accumulate {
+                            value = value.add(load(y));
+                        }
+                        if !t.bias.is_null() {
+                            value = value.add(load(t.bias));
+                        }
+                        if t.relu {
+                            value = value.relu();
+                        }
+                        if FULL {
+                            value.store(y);
+                        } else {
+                            value.store_first(y, t.n);
+                        }
+                    }
+                });
             }
         });
     }
@@ -182,7 +221,7 @@ unsafe fn copy_row<V: Vector>(t: &PatchRow<V::Element>) {
 
 macro_rules! kernels {
     ($module:ident, $vector:ty, $element:ty, $lanes:literal, $(#[$feature:meta])?,
-        [$($p:literal)*] [$($k:literal / $s:literal)*] $($n:literal: [$($m:literal)*])*) => {
+        [$($p:literal)*] $r:literal * [$($k:literal / $s:literal)*] $($n:literal: [$($m:literal)*])*) => {
         pub(super) mod $module {
             use super::*;
 
@@ -196,7 +235,7 @@ macro_rules! kernels {
             $(#[$feature])?
             unsafe fn slide<const K: usize, const S: usize, const FULL: bool>(t: &DepthwiseSlide<$element>) {
                 // SAFETY: as above.
-                unsafe { super::slide::<$vector, PIXELS, K, S, FULL>(t) }
+                unsafe { super::slide::<$vector, $r, PIXELS, K, S, FULL>(t) }
             }
 
             $(#[$feature])?
@@ -215,7 +254,11 @@ macro_rules! kernels {
                 lanes: $lanes,
                 tiles: &[$(($n, &[$(tile::<$m, $n, true>),*])),*],
                 partial: &[$(tile::<$p, 1, false>),*],
-                slides: &[$(([$k, $s], [slide::<$k, $s, true>, slide::<$k, $s, false>])),*],
+                slides: &[$(Slides {
+                    taps: [$k, $s],
+                    rows: $r,
+                    kernels: [slide::<$k, $s, true>, slide::<$k, $s, false>],
+                }),*],
                 grads: [&[$(grad::<$p, true>),*], &[$(grad::<$p, false>),*]],
                 copy,
             };
@@ -225,26 +268,27 @@ macro_rules! kernels {
 
 // Floats of the wider instruction sets slide over pixels; others are rare, or the size of their module counts.
 // Three taps with stride 2 share one pixel, which does not pay for leaving the order of memory.
-// Registers hold the sums of a tile, pixels by blocks, and one more operand; the other is read from memory.
+// Registers hold the sums of a tile, pixels by blocks, and one more operand; the other is read from memory. A tile that slides
+// has two rows where 32 registers hold the sums and the taps of both.
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f32, F32x16, f32, 16, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [3/1 5/1 7/1 5/2 7/2] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 2 * [3/1 5/1 7/1 5/2 7/2] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f64, F64x8, f64, 8, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
-    [1 2 3 4 5 6 7 8] [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+    [1 2 3 4 5 6 7 8] 1 * [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2_f32, F32x8, f32, 8, #[target_feature(enable = "avx2,fma")],
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [3/1 5/1 7/1 5/2 7/2] 2: [1 2 3 4 5 6] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 1 * [3/1 5/1 7/1 5/2 7/2] 2: [1 2 3 4 5 6] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2_f64, F64x4, f64, 4, #[target_feature(enable = "avx2,fma")],
-    [1 2 3 4 5 6 7 8] [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+    [1 2 3 4 5 6 7 8] 1 * [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 #[cfg(target_arch = "aarch64")]
 kernels!(neon_f32, F32x4, f32, 4, ,
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] [3/1 5/1 7/1 5/2 7/2] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 2 * [3/1 5/1 7/1 5/2 7/2] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "aarch64")]
 kernels!(neon_f64, F64x2, f64, 2, ,
-    [1 2 3 4 5 6 7 8] [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+    [1 2 3 4 5 6 7 8] 1 * [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 kernels!(portable_f32, Lanes<f32, 4>, f32, 4, ,
-    [1 2 3 4 5 6 7 8] [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
+    [1 2 3 4 5 6 7 8] 1 * [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 kernels!(portable_f64, Lanes<f64, 2>, f64, 2, ,
-    [1 2 3 4] [] 1: [1 2 3 4]);
+    [1 2 3 4] 1 * [] 1: [1 2 3 4]);

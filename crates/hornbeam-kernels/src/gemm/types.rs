@@ -54,8 +54,19 @@ pub(crate) struct DepthwiseTile<E> {
     pub accumulate: bool,
 }
 
-/// Arguments of a tile of `PIXELS` neighbouring outputs of a row of a depthwise convolution, for `LANES` channels. A pixel is
-/// read once for all taps along the width.
+/// Line of the input that one or two neighbouring rows of outputs read: offsets in `x` (wrapping), and in `w` of the taps of
+/// each row, or [`UNREAD`].
+#[derive(Clone, Copy)]
+pub(crate) struct SlideLine {
+    pub x: usize,
+    pub w: [usize; 2],
+}
+
+/// Taps of a row of outputs that does not read a line.
+pub(crate) const UNREAD: usize = usize::MAX;
+
+/// Arguments of a tile of `PIXELS` outputs of neighbouring rows of a depthwise convolution, for `LANES` channels. A pixel is
+/// read once for all taps along the width of all rows.
 pub(crate) struct DepthwiseSlide<E> {
     /// Pixel of the first tap of the first output (wrapping).
     pub x: *const E,
@@ -63,16 +74,19 @@ pub(crate) struct DepthwiseSlide<E> {
     pub pixel_stride: usize,
     /// Pixels inside the image, counted from `x`; the others contribute nothing.
     pub inside: [usize; 2],
-    /// Offsets of each row of taps in `x` (wrapping) and in `w`.
-    pub rows: *const [usize; 2],
-    pub row_count: usize,
+    /// Lines in the order of the taps.
+    pub lines: *const SlideLine,
+    pub line_count: usize,
     pub w: *const E,
     /// Distance between taps of a row in `w`.
     pub w_stride: usize,
     pub y: *mut E,
     /// Distance between pixels of `y`.
     pub y_stride: usize,
-    /// Outputs of the tile (1 ..= PIXELS).
+    /// Distance between rows of `y`, and their number (1 ..= `Slides::rows`).
+    pub y_row: usize,
+    pub rows: usize,
+    /// Outputs of each row (1 ..= PIXELS).
     pub count: usize,
     /// Valid channels (1 ..= LANES).
     pub n: usize,
@@ -124,6 +138,16 @@ pub(crate) type DepthwiseFn<E> = unsafe fn(&DepthwiseTile<E>);
 pub(crate) type DepthwiseSlideFn<E> = unsafe fn(&DepthwiseSlide<E>);
 pub(crate) type DepthwiseGradFn<E> = unsafe fn(&DepthwiseGrad<E>);
 
+/// Kernels for some taps along the width that read a pixel once.
+pub(crate) struct Slides<E: 'static> {
+    /// Taps along the width, and their stride.
+    pub taps: [usize; 2],
+    /// Rows of outputs of a tile (1 or 2).
+    pub rows: usize,
+    /// Kernels for full blocks of channels and for others.
+    pub kernels: [DepthwiseSlideFn<E>; 2],
+}
+
 /// Kernels of depthwise convolutions for one ISA and type.
 pub(crate) struct Depthwise<E: 'static> {
     /// Channels of a block.
@@ -132,9 +156,8 @@ pub(crate) struct Depthwise<E: 'static> {
     pub tiles: &'static [(usize, &'static [DepthwiseFn<E>])],
     /// Kernels of `i + 1` pixels by a block that is not full.
     pub partial: &'static [DepthwiseFn<E>],
-    /// Numbers of taps along the width, their strides, and the kernels for full blocks and for others. Other numbers and
-    /// strides are left to `tiles`.
-    pub slides: &'static [([usize; 2], [DepthwiseSlideFn<E>; 2])],
+    /// Other taps and strides are left to `tiles`.
+    pub slides: &'static [Slides<E>],
     /// Kernels of `i + 1` taps, for full blocks and for others.
     pub grads: [&'static [DepthwiseGradFn<E>]; 2],
     pub copy: unsafe fn(&PatchRow<E>),

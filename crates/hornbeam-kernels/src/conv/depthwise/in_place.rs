@@ -1,31 +1,35 @@
 //! Groups of one channel: tensors are read in place.
 
 use super::storage::{Lines, Storage};
-use super::{Patches, Placement, Window, ENOUGH_TASKS, FEW_TAPS};
+use super::{is_few, Patches, Placement, Window, ENOUGH_TASKS, FEW_TAPS};
 use crate::conv::patch::{Geometry, Segment};
 use crate::conv::ConvShape;
 use crate::dtype::Element;
-use crate::gemm::types::{Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseSlideFn, DepthwiseTile, Real, PIXELS};
+use crate::gemm::types::{
+    Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, Real, SlideLine, Slides, PIXELS, UNREAD,
+};
 use crate::gemm::{even, Activation, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain};
 use std::ops::Range;
 use std::ptr::null;
 
-/// Returns the kernels, for full blocks of channels and for others, that read a pixel once for all taps of a row.
-pub(super) fn slides<E: Real>(kernels: &Depthwise<E>, geometry: &Geometry) -> Option<[DepthwiseSlideFn<E>; 2]> {
+/// Returns the kernels that read a pixel once for all taps of a row.
+pub(super) fn slides<E: Real>(kernels: &Depthwise<E>, geometry: &Geometry) -> Option<&'static Slides<E>> {
     let wanted = [geometry.taps[2], geometry.strides[2]];
-    kernels.slides.iter().find(|(taps, _)| *taps == wanted && geometry.step[2] == 1).map(|(_, kernels)| *kernels)
+    kernels.slides.iter().find(|slides| slides.taps == wanted && geometry.step[2] == 1)
 }
 
-/// One row of outputs in progress.
-struct Row<'a, E> {
+/// Neighbouring rows of outputs in progress.
+struct Rows<'a, E> {
     /// First pixel of the lines that tap offsets are relative to.
     x: *const E,
     w: &'a [E],
-    /// First output, and the distance between outputs.
+    /// First output, and the distances between outputs and between rows.
     y: *mut E,
     y_stride: usize,
+    y_row: usize,
+    count: usize,
     epilogue: Epilogue<'a, E>,
 }
 
@@ -43,54 +47,63 @@ pub(super) fn correlate<E: Real, T: Plain>(
     epilogue: Epilogue<E>,
     storage: &Storage<E, T>,
 ) {
-    let [depth, height, _] = geometry.output;
+    let [depth, height, width] = geometry.output;
     let channels = geometry.channels;
-    let rows = storage.rows_per_task(geometry, batch, ENOUGH_TASKS);
-    let strips = height.div_ceil(rows);
     let pixels =
         kernels.tiles.iter().find(|(n, _)| n * kernels.lanes <= channels).map_or(kernels.partial, |t| t.1).len();
     let (slides, segments) = (slides(kernels, geometry), segments(geometry, pixels));
+    let together = slides.map_or(1, |slides| slides.rows);
+    let rows = storage.rows_per_task(geometry, batch, ENOUGH_TASKS).next_multiple_of(together);
+    let strips = height.div_ceil(rows);
+    let step = placement.step[2] * channels;
+    let y_row = placement.step[1] * placement.extent[2] * channels;
     let y = SharedMut::new(y);
     pool.run(batch * depth * strips, &|task| {
         let (rest, strip) = (task / strips, task % strips);
         let (n, d) = (rest / depth, rest % depth);
         let plane = (n * placement.extent[0] + placement.base[0] + d * placement.step[0]) * placement.extent[1];
-        let mut rows_of_taps = Vec::with_capacity(geometry.taps[0] * geometry.taps[1]);
+        let mut lines_of_rows = Vec::with_capacity(geometry.taps[0] * geometry.span(1, together));
         let mut taps = Vec::with_capacity(geometry.taps.iter().product());
         with_local(|local| {
-            let (lines, outputs) = local.take2::<E, E>(storage.lines_len(geometry), storage.row_len(geometry));
-            let mut lines = Lines::new(storage, geometry, x, n, lines);
-            for row in strip * rows..((strip + 1) * rows).min(height) {
+            let (lines, outputs) =
+                local.take2::<E, E>(storage.lines_len(geometry, together), storage.rows_len(geometry, together));
+            let mut lines = Lines::new(storage, geometry, together, x, n, lines);
+            let end = ((strip + 1) * rows).min(height);
+            for row in (strip * rows..end).step_by(together) {
+                let count = together.min(end - row);
                 let first = placement.extent[2] * (plane + placement.base[1] + row * placement.step[1]);
-                let first = (first + placement.base[2]) * channels;
-                let step = placement.step[2] * channels;
-                lines.read(row);
-                list_rows(geometry, [d, row], &lines, &mut rows_of_taps);
+                let first = y.as_ptr().wrapping_add((first + placement.base[2]) * channels);
+                lines.read(row..row + count);
+                list_lines(geometry, d, row..row + count, &lines, &mut lines_of_rows);
                 // SAFETY: no other task writes these outputs.
                 unsafe {
-                    let (to, y_stride) = match storage {
-                        Storage::Same => (y.as_ptr().wrapping_add(first).cast(), step),
+                    let (to, y_stride, to_row) = match storage {
+                        Storage::Same => (first.cast(), step, y_row),
                         Storage::Narrow(narrow) => {
-                            if epilogue.accumulate {
-                                narrow.widen_pixels(y.as_ptr().wrapping_add(first), step, channels, outputs);
+                            for (i, to) in outputs.chunks_exact_mut(width * channels).take(count).enumerate() {
+                                if epilogue.accumulate {
+                                    narrow.widen_pixels(first.wrapping_add(i * y_row), step, channels, to);
+                                }
                             }
-                            (outputs.as_mut_ptr(), channels)
+                            (outputs.as_mut_ptr(), channels, width * channels)
                         }
                     };
-                    let line = Row { x: lines.first(), w, y: to, y_stride, epilogue };
+                    let out = Rows { x: lines.first(), w, y: to, y_stride, y_row: to_row, count, epilogue };
                     match slides {
-                        Some(slides) => line.slide(kernels.lanes, slides, geometry, &rows_of_taps),
+                        Some(slides) => out.slide(kernels.lanes, slides, geometry, &lines_of_rows),
                         None => {
                             for (index, (pixels, columns)) in segments.iter().enumerate() {
                                 if index == 0 || *columns != segments[index - 1].1 {
-                                    list_taps(geometry, &rows_of_taps, columns.clone(), &mut taps);
+                                    list_taps(geometry, &lines_of_rows, columns.clone(), &mut taps);
                                 }
-                                line.segment(kernels, geometry, pixels, &taps);
+                                out.segment(kernels, geometry, pixels, &taps);
                             }
                         }
                     }
                     if let Storage::Narrow(narrow) = storage {
-                        narrow.round_pixels(outputs, y.as_ptr().wrapping_add(first), step, channels);
+                        for (i, from) in outputs.chunks_exact(width * channels).take(count).enumerate() {
+                            narrow.round_pixels(from, first.wrapping_add(i * y_row), step, channels);
+                        }
                     }
                 }
             }
@@ -98,40 +111,68 @@ pub(super) fn correlate<E: Real, T: Plain>(
     });
 }
 
-impl<E: Real> Row<'_, E> {
-    /// Computes the row in tiles of `PIXELS` outputs.
+impl<E: Real> Rows<'_, E> {
+    /// Computes the rows in tiles of `PIXELS` outputs of each.
     ///
     /// # Safety
-    /// The taps must lie inside the image where the outputs' columns do, and the outputs belong to the caller.
-    unsafe fn slide(&self, lanes: usize, slides: [DepthwiseSlideFn<E>; 2], geometry: &Geometry, taps: &[[usize; 2]]) {
-        let (channels, stride) = (geometry.channels, geometry.strides[2]);
-        for first in (0..geometry.output[2]).step_by(PIXELS) {
-            let count = PIXELS.min(geometry.output[2] - first);
-            let column = (first * stride) as isize - geometry.low[2];
-            let read = ((count - 1) * stride + geometry.taps[2]) as isize;
-            let inside = [-column, geometry.input[2] as isize - column].map(|end| end.clamp(0, read) as usize);
+    /// The lines must lie inside the image, and the outputs belong to the caller.
+    unsafe fn slide(&self, lanes: usize, slides: &Slides<E>, geometry: &Geometry, lines: &[SlideLine]) {
+        let (channels, width) = (geometry.channels, geometry.output[2]);
+        let tile = |first: usize, channel: usize| {
+            // SAFETY: by the contract.
+            unsafe { self.slide_tile(lanes, slides, geometry, lines, first, channel) }
+        };
+        if is_few(geometry) {
+            for first in (0..width).step_by(PIXELS) {
+                (0..channels).step_by(lanes).for_each(|channel| tile(first, channel));
+            }
+        } else {
+            // The taps of a block of channels stay in the L1 cache.
             for channel in (0..channels).step_by(lanes) {
-                let n = lanes.min(channels - channel);
-                let args = DepthwiseSlide {
-                    x: self.x.wrapping_offset(column * channels as isize).wrapping_add(channel),
-                    pixel_stride: channels,
-                    inside,
-                    rows: taps.as_ptr(),
-                    row_count: taps.len(),
-                    w: self.w.as_ptr().wrapping_add(channel),
-                    w_stride: channels,
-                    y: self.y.wrapping_add(first * self.y_stride + channel),
-                    y_stride: self.y_stride,
-                    count,
-                    n,
-                    bias: self.epilogue.bias.map_or(null(), |bias| bias[channel..].as_ptr()),
-                    relu: self.epilogue.activation == Activation::Relu,
-                    accumulate: self.epilogue.accumulate,
-                };
-                // SAFETY: by the contract; pixels outside the image are not read.
-                unsafe { slides[usize::from(n < lanes)](&args) };
+                (0..width).step_by(PIXELS).for_each(|first| tile(first, channel));
             }
         }
+    }
+
+    /// Computes the tile from output `first` and from `channel` on.
+    ///
+    /// # Safety
+    /// As for [`Rows::slide`].
+    unsafe fn slide_tile(
+        &self,
+        lanes: usize,
+        slides: &Slides<E>,
+        geometry: &Geometry,
+        lines: &[SlideLine],
+        first: usize,
+        channel: usize,
+    ) {
+        let (channels, stride) = (geometry.channels, geometry.strides[2]);
+        let count = PIXELS.min(geometry.output[2] - first);
+        let column = (first * stride) as isize - geometry.low[2];
+        let read = ((count - 1) * stride + geometry.taps[2]) as isize;
+        let inside = [-column, geometry.input[2] as isize - column].map(|end| end.clamp(0, read) as usize);
+        let n = lanes.min(channels - channel);
+        let args = DepthwiseSlide {
+            x: self.x.wrapping_offset(column * channels as isize).wrapping_add(channel),
+            pixel_stride: channels,
+            inside,
+            lines: lines.as_ptr(),
+            line_count: lines.len(),
+            w: self.w.as_ptr().wrapping_add(channel),
+            w_stride: channels,
+            y: self.y.wrapping_add(first * self.y_stride + channel),
+            y_stride: self.y_stride,
+            y_row: self.y_row,
+            rows: self.count,
+            count,
+            n,
+            bias: self.epilogue.bias.map_or(null(), |bias| bias[channel..].as_ptr()),
+            relu: self.epilogue.activation == Activation::Relu,
+            accumulate: self.epilogue.accumulate,
+        };
+        // SAFETY: by the contract; pixels outside the image are not read.
+        unsafe { slides.kernels[usize::from(n < lanes)](&args) };
     }
 
     /// Computes a segment of the row tap by tap.
@@ -174,25 +215,44 @@ fn segments(geometry: &Geometry, pixels: usize) -> Vec<Segment> {
     segments.flat_map(split).collect()
 }
 
-/// Lists the offsets of the rows of taps inside the image for a row of outputs, relative to the first pixel of a line and to
-/// `w`.
-fn list_rows<E, T>(geometry: &Geometry, [depth, row]: [usize; 2], lines: &Lines<E, T>, to: &mut Vec<[usize; 2]>) {
+/// Lists the lines inside the image that neighbouring rows of outputs read, with offsets relative to the first pixel of the
+/// lines and to `w`.
+fn list_lines<E, T>(
+    geometry: &Geometry,
+    depth: usize,
+    rows: Range<usize>,
+    lines: &Lines<E, T>,
+    to: &mut Vec<SlideLine>,
+) {
     to.clear();
+    let tap_of = |line: usize, row: usize| {
+        let below = line.checked_sub(row * geometry.strides[1])?;
+        let tap = below / geometry.step[1];
+        (below.is_multiple_of(geometry.step[1]) && tap < geometry.taps[1]).then_some(tap)
+    };
     for d in geometry.taps_inside(0, depth) {
-        for h in geometry.taps_inside(1, row) {
-            let line = lines.start(geometry.position(0, depth, d), geometry.position(1, row, h));
-            to.push([line, (d * geometry.taps[1] + h) * geometry.taps[2] * geometry.channels]);
+        for line in 0..geometry.span(1, rows.len()) {
+            let position = geometry.position(1, rows.start, 0).wrapping_add(line);
+            let taps = [0, 1].map(|row| if row < rows.len() { tap_of(line, row) } else { None });
+            if position >= geometry.input[1] || taps == [None; 2] {
+                continue;
+            }
+            let row_of_taps = |h: usize| (d * geometry.taps[1] + h) * geometry.taps[2] * geometry.channels;
+            to.push(SlideLine {
+                x: lines.start(geometry.position(0, depth, d), position),
+                w: taps.map(|tap| tap.map_or(UNREAD, row_of_taps)),
+            });
         }
     }
 }
 
 /// Lists the offsets of taps inside the image for a row of outputs, relative to the pixel of the first output and to `w`.
-fn list_taps(geometry: &Geometry, rows: &[[usize; 2]], columns: Range<usize>, to: &mut Vec<[usize; 2]>) {
+fn list_taps(geometry: &Geometry, lines: &[SlideLine], columns: Range<usize>, to: &mut Vec<[usize; 2]>) {
     to.clear();
-    for [line, tap] in rows {
+    for line in lines {
         for w in columns.clone() {
             let column = geometry.position(2, 0, w).wrapping_mul(geometry.channels);
-            to.push([line.wrapping_add(column), tap + w * geometry.channels]);
+            to.push([line.x.wrapping_add(column), line.w[0] + w * geometry.channels]);
         }
     }
 }
@@ -212,7 +272,7 @@ pub(super) fn add_kernel_grad<E: Real, T: Element + Plain>(
     let image = shape.input.iter().product::<usize>() * channels;
     let rows = [window.rows.start, window.rows.end];
     with_local(|local| {
-        let (copy, outputs) = local.take2::<E, E>(storage.patch_len(geometry, rows), storage.row_len(geometry));
+        let (copy, outputs) = local.take2::<E, E>(storage.patch_len(geometry, rows), storage.rows_len(geometry, 1));
         let x = &x[window.image * image..(window.image + 1) * image];
         let patch = storage.patch(geometry, x, window.depth, rows, copy);
         let mut taps = Vec::with_capacity(FEW_TAPS);

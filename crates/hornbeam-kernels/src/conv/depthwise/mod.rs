@@ -117,6 +117,11 @@ fn transpose_groups<E: Real>(from: &[E], to: &mut [E], group: usize) {
     }
 }
 
+/// Returns true if the time is that of memory.
+fn is_few(geometry: &Geometry) -> bool {
+    geometry.taps.iter().product::<usize>() <= FEW_TAPS
+}
+
 /// Computes `y[o] = act(sum over taps and channels of a group of x[o + t] w[t] + bias (+ y))`.
 fn correlate<E: Real, T: Element + Plain>(
     pool: &ThreadPool,
@@ -130,9 +135,8 @@ fn correlate<E: Real, T: Element + Plain>(
     storage: &Storage<E, T>,
 ) {
     let (kernels, geometry) = (patches.kernels, &patches.geometry);
-    let few = geometry.taps.iter().product::<usize>() <= FEW_TAPS;
     match storage {
-        Storage::Same if patches.group > 1 || !few && in_place::slides(kernels, geometry).is_none() => {
+        Storage::Same if patches.group > 1 || !is_few(geometry) && in_place::slides(kernels, geometry).is_none() => {
             correlate_patches(pool, patches, placement, batch, cast(x), w, cast_mut(y), epilogue);
         }
         _ => in_place::correlate(pool, kernels, geometry, placement, batch, x, w, y, epilogue, storage),

@@ -5,6 +5,7 @@ use crate::conv::patch::{Geometry, Patch};
 use crate::dtype::Element;
 use crate::gemm::half::{narrow_slice, widen_slice, Half};
 use crate::scratch::Plain;
+use std::ops::Range;
 use std::slice;
 
 /// Type of the tensors in memory, for kernels of `E`.
@@ -27,27 +28,33 @@ impl<T: Half> Storage<f32, T> {
 }
 
 impl<E, T> Storage<E, T> {
-    /// Rows of a task. A task widens the lines between two strips again: there are as few as the threads need.
+    /// Rows of a task. A task widens the lines between two strips again: there are as few strips as the threads need, and none
+    /// is mostly such lines.
     pub fn rows_per_task(&self, geometry: &Geometry, batch: usize, enough: usize) -> usize {
         match self {
             Self::Same => geometry.rows_per_task(batch, enough),
-            Self::Narrow(_) => geometry.output[1].div_ceil(enough.div_ceil(batch * geometry.output[0])).max(1),
+            Self::Narrow(_) => {
+                let (height, shared) = (geometry.output[1], geometry.span(1, 1).saturating_sub(geometry.strides[1]));
+                let most = height / (2 * shared).max(1);
+                let strips = enough.div_ceil(batch * geometry.output[0]).clamp(1, most.max(1));
+                height.div_ceil(strips).max(1)
+            }
         }
     }
 
-    /// Elements of the widened lines of a task.
-    pub fn lines_len(&self, geometry: &Geometry) -> usize {
+    /// Elements of the widened lines that `rows` rows of outputs read.
+    pub fn lines_len(&self, geometry: &Geometry, rows: usize) -> usize {
         match self {
             Self::Same => 0,
-            Self::Narrow(_) => geometry.span(1, 1) * geometry.input[2] * geometry.channels,
+            Self::Narrow(_) => geometry.span(1, rows) * geometry.input[2] * geometry.channels,
         }
     }
 
-    /// Elements of a row of outputs in the type of the kernels.
-    pub fn row_len(&self, geometry: &Geometry) -> usize {
+    /// Elements of `rows` rows of outputs in the type of the kernels.
+    pub fn rows_len(&self, geometry: &Geometry, rows: usize) -> usize {
         match self {
             Self::Same => 0,
-            Self::Narrow(_) => geometry.output[2] * geometry.channels,
+            Self::Narrow(_) => rows * geometry.output[2] * geometry.channels,
         }
     }
 }
@@ -117,38 +124,43 @@ impl<E, T> Conversion<E, T> {
     }
 }
 
-/// Lines of an image in the type of the kernels: the image itself, or a ring of the lines that a row of outputs reads.
+/// Lines of an image in the type of the kernels: the image itself, or a ring of the lines that some rows of outputs read.
 pub(super) struct Lines<'a, E, T> {
     storage: &'a Storage<E, T>,
     geometry: &'a Geometry,
     image: &'a [T],
     ring: &'a mut [E],
+    /// Lines of the ring.
+    count: usize,
     /// End of the lines that have been widened.
     end: usize,
 }
 
 impl<'a, E: Plain, T: Plain> Lines<'a, E, T> {
+    /// Returns the lines for at most `rows` rows of outputs at a time.
     pub fn new(
         storage: &'a Storage<E, T>,
         geometry: &'a Geometry,
+        rows: usize,
         x: &'a [T],
         image: usize,
         ring: &'a mut [E],
     ) -> Self {
         let size = geometry.input.iter().product::<usize>() * geometry.channels;
-        Self { storage, geometry, image: &x[image * size..(image + 1) * size], ring, end: 0 }
+        let image = &x[image * size..(image + 1) * size];
+        Self { storage, geometry, image, ring, count: geometry.span(1, rows), end: 0 }
     }
 
-    /// Widens the lines that a row of outputs reads first. Rows are read in ascending order.
-    pub fn read(&mut self, row: usize) {
+    /// Widens the lines that some rows of outputs read first. Rows are read in ascending order.
+    pub fn read(&mut self, rows: Range<usize>) {
         let Storage::Narrow(narrow) = self.storage else { return };
         let geometry = self.geometry;
-        let start = (row * geometry.strides[1]) as isize - geometry.low[1];
-        let [start, end] = [start, start + geometry.span(1, 1) as isize]
+        let start = (rows.start * geometry.strides[1]) as isize - geometry.low[1];
+        let [start, end] = [start, start + geometry.span(1, rows.len()) as isize]
             .map(|line| line.clamp(0, geometry.input[1] as isize) as usize);
         let size = geometry.input[2] * geometry.channels;
         for line in start.max(self.end)..end {
-            let to = line % geometry.span(1, 1) * size;
+            let to = line % self.count * size;
             narrow.widen(&self.image[line * size..(line + 1) * size], &mut self.ring[to..to + size]);
         }
         self.end = end;
@@ -166,11 +178,10 @@ impl<E, T> Lines<'_, E, T> {
 
     /// Offset of a line.
     pub fn start(&self, depth: usize, line: usize) -> usize {
-        let geometry = self.geometry;
         let line = match self.storage {
-            Storage::Same => depth * geometry.input[1] + line,
-            Storage::Narrow(_) => line % geometry.span(1, 1),
+            Storage::Same => depth * self.geometry.input[1] + line,
+            Storage::Narrow(_) => line % self.count,
         };
-        line * geometry.input[2] * geometry.channels
+        line * self.geometry.input[2] * self.geometry.channels
     }
 }
