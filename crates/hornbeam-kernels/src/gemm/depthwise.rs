@@ -4,6 +4,8 @@
 //! register for all taps of a row. Narrow groups read patches in which the pixels of a block of `LANES` channels are
 //! contiguous: in a tensor, they are a power of two apart in many networks, and few of them fit the L1 cache at once.
 
+#[cfg(target_arch = "x86_64")]
+use super::depthwise_halves;
 use super::types::{
     Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, PatchRow, SlideLine, Slides, PIXELS, UNREAD,
 };
@@ -220,7 +222,7 @@ unsafe fn copy_row<V: Vector>(t: &PatchRow<V::Element>) {
 }
 
 macro_rules! kernels {
-    ($module:ident, $vector:ty, $element:ty, $lanes:literal, $(#[$feature:meta])?,
+    ($module:ident, $vector:ty, $element:ty, $lanes:literal, $halves:expr, $(#[$feature:meta])?,
         [$($p:literal)*] $r:literal * [$($k:literal / $s:literal)*] $($n:literal: [$($m:literal)*])*) => {
         pub(super) mod $module {
             use super::*;
@@ -259,6 +261,7 @@ macro_rules! kernels {
                     rows: $r,
                     kernels: [slide::<$k, $s, true>, slide::<$k, $s, false>],
                 }),*],
+                halves: $halves,
                 grads: [&[$(grad::<$p, true>),*], &[$(grad::<$p, false>),*]],
                 copy,
             };
@@ -271,24 +274,24 @@ macro_rules! kernels {
 // Registers hold the sums of a tile, pixels by blocks, and one more operand; the other is read from memory. A tile that slides
 // has two rows where 32 registers hold the sums and the taps of both.
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512_f32, F32x16, f32, 16, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
+kernels!(avx512_f32, F32x16, f32, 16, depthwise_halves::AVX512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 2 * [3/1 5/1 7/1 5/2 7/2] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512_f64, F64x8, f64, 8, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
+kernels!(avx512_f64, F64x8, f64, 8, &[], #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
     [1 2 3 4 5 6 7 8] 1 * [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f32, F32x8, f32, 8, #[target_feature(enable = "avx2,fma")],
+kernels!(avx2_f32, F32x8, f32, 8, depthwise_halves::AVX2, #[target_feature(enable = "avx2,fma")],
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 1 * [3/1 5/1 7/1 5/2 7/2] 2: [1 2 3 4 5 6] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f64, F64x4, f64, 4, #[target_feature(enable = "avx2,fma")],
+kernels!(avx2_f64, F64x4, f64, 4, &[], #[target_feature(enable = "avx2,fma")],
     [1 2 3 4 5 6 7 8] 1 * [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 #[cfg(target_arch = "aarch64")]
-kernels!(neon_f32, F32x4, f32, 4, ,
+kernels!(neon_f32, F32x4, f32, 4, &[], ,
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 2 * [3/1 5/1 7/1 5/2 7/2] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "aarch64")]
-kernels!(neon_f64, F64x2, f64, 2, ,
+kernels!(neon_f64, F64x2, f64, 2, &[], ,
     [1 2 3 4 5 6 7 8] 1 * [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
-kernels!(portable_f32, Lanes<f32, 4>, f32, 4, ,
+kernels!(portable_f32, Lanes<f32, 4>, f32, 4, &[], ,
     [1 2 3 4 5 6 7 8] 1 * [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
-kernels!(portable_f64, Lanes<f64, 2>, f64, 2, ,
+kernels!(portable_f64, Lanes<f64, 2>, f64, 2, &[], ,
     [1 2 3 4] 1 * [] 1: [1 2 3 4]);

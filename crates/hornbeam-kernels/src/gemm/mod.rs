@@ -6,6 +6,8 @@
 mod block;
 mod byte_row;
 mod depthwise;
+#[cfg(target_arch = "x86_64")]
+mod depthwise_halves;
 pub(crate) mod half;
 mod half_row;
 pub(crate) mod integer;

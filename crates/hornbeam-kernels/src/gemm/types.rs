@@ -1,6 +1,7 @@
 //! Arguments and tables of the micro-kernels.
 
 use super::vector::Registers;
+use crate::dtype::bf16;
 
 /// Arguments of a micro-kernel, which computes `c = act(sum + bias (+ c))`.
 #[derive(Clone, Copy)]
@@ -134,6 +135,21 @@ pub(crate) struct PatchRow<E> {
     pub plane: usize,
 }
 
+/// Arguments of a tile of pixels of a depthwise convolution of bfloat16 tensors, for `2 * LANES` channels: as [`DepthwiseTile`],
+/// with the weights and the bias of the lower numbers of all pairs before those of the upper.
+pub(crate) struct DepthwiseHalves {
+    pub x: *const bf16,
+    pub pixel_stride: usize,
+    pub taps: *const [usize; 2],
+    pub tap_count: usize,
+    pub w: *const f32,
+    pub y: *mut bf16,
+    pub y_stride: usize,
+    pub bias: *const f32,
+    pub relu: bool,
+}
+
+pub(crate) type DepthwiseHalvesFn = unsafe fn(&DepthwiseHalves);
 pub(crate) type DepthwiseFn<E> = unsafe fn(&DepthwiseTile<E>);
 pub(crate) type DepthwiseSlideFn<E> = unsafe fn(&DepthwiseSlide<E>);
 pub(crate) type DepthwiseGradFn<E> = unsafe fn(&DepthwiseGrad<E>);
@@ -158,6 +174,8 @@ pub(crate) struct Depthwise<E: 'static> {
     pub partial: &'static [DepthwiseFn<E>],
     /// Other taps and strides are left to `tiles`.
     pub slides: &'static [Slides<E>],
+    /// Kernels of `i + 1` pixels of bfloat16, if there are any.
+    pub halves: &'static [DepthwiseHalvesFn],
     /// Kernels of `i + 1` taps, for full blocks and for others.
     pub grads: [&'static [DepthwiseGradFn<E>]; 2],
     pub copy: unsafe fn(&PatchRow<E>),

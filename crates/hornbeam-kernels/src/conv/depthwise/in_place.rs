@@ -74,7 +74,7 @@ pub(super) fn correlate<E: Real, T: Plain>(
                 let first = placement.extent[2] * (plane + placement.base[1] + row * placement.step[1]);
                 let first = y.as_ptr().wrapping_add((first + placement.base[2]) * channels);
                 lines.read(row..row + count);
-                list_lines(geometry, d, row..row + count, &lines, &mut lines_of_rows);
+                list_lines(geometry, d, row..row + count, &lines, channels, &mut lines_of_rows);
                 // SAFETY: no other task writes these outputs.
                 unsafe {
                     let (to, y_stride, to_row) = match storage {
@@ -94,7 +94,7 @@ pub(super) fn correlate<E: Real, T: Plain>(
                         None => {
                             for (index, (pixels, columns)) in segments.iter().enumerate() {
                                 if index == 0 || *columns != segments[index - 1].1 {
-                                    list_taps(geometry, &lines_of_rows, columns.clone(), &mut taps);
+                                    list_taps(geometry, &lines_of_rows, columns.clone(), channels, &mut taps);
                                 }
                                 out.segment(kernels, geometry, pixels, &taps);
                             }
@@ -207,7 +207,7 @@ impl<E: Real> Rows<'_, E> {
 }
 
 /// Splits the segments of a row into pieces of at most `pixels` pixels.
-fn segments(geometry: &Geometry, pixels: usize) -> Vec<Segment> {
+pub(super) fn segments(geometry: &Geometry, pixels: usize) -> Vec<Segment> {
     let segments = geometry.segments().into_iter();
     let split = |(range, taps): Segment| {
         even(range.start, range.end, pixels).map(move |[first, last]| (first..last, taps.clone()))
@@ -216,12 +216,13 @@ fn segments(geometry: &Geometry, pixels: usize) -> Vec<Segment> {
 }
 
 /// Lists the lines inside the image that neighbouring rows of outputs read, with offsets relative to the first pixel of the
-/// lines and to `w`.
-fn list_lines<E, T>(
+/// lines and to weights of `step` elements for each tap.
+pub(super) fn list_lines<E, T>(
     geometry: &Geometry,
     depth: usize,
     rows: Range<usize>,
     lines: &Lines<E, T>,
+    step: usize,
     to: &mut Vec<SlideLine>,
 ) {
     to.clear();
@@ -237,7 +238,7 @@ fn list_lines<E, T>(
             if position >= geometry.input[1] || taps == [None; 2] {
                 continue;
             }
-            let row_of_taps = |h: usize| (d * geometry.taps[1] + h) * geometry.taps[2] * geometry.channels;
+            let row_of_taps = |h: usize| (d * geometry.taps[1] + h) * geometry.taps[2] * step;
             to.push(SlideLine {
                 x: lines.start(geometry.position(0, depth, d), position),
                 w: taps.map(|tap| tap.map_or(UNREAD, row_of_taps)),
@@ -246,13 +247,20 @@ fn list_lines<E, T>(
     }
 }
 
-/// Lists the offsets of taps inside the image for a row of outputs, relative to the pixel of the first output and to `w`.
-fn list_taps(geometry: &Geometry, lines: &[SlideLine], columns: Range<usize>, to: &mut Vec<[usize; 2]>) {
+/// Lists the offsets of taps inside the image for a row of outputs, relative to the pixel of the first output and to weights of
+/// `step` elements for each tap.
+pub(super) fn list_taps(
+    geometry: &Geometry,
+    lines: &[SlideLine],
+    columns: Range<usize>,
+    step: usize,
+    to: &mut Vec<[usize; 2]>,
+) {
     to.clear();
     for line in lines {
         for w in columns.clone() {
             let column = geometry.position(2, 0, w).wrapping_mul(geometry.channels);
-            to.push([line.x.wrapping_add(column), line.w[0] + w * geometry.channels]);
+            to.push([line.x.wrapping_add(column), line.w[0] + w * step]);
         }
     }
 }

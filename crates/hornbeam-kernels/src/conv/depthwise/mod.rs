@@ -5,14 +5,15 @@
 //! has a copy for each channel of a group, in the lanes of all outputs of the group: each is a tap more. Few taps read the
 //! tensors in place.
 
+mod halves;
 mod in_place;
 mod patches;
 mod storage;
 
 use super::direct::Residue;
 use super::patch::Geometry;
-use super::{cast, cast_mut, ConvShape};
-use crate::dtype::Element;
+use super::{cast, cast_epilogue, cast_mut, ConvShape};
+use crate::dtype::{DType, Element};
 use crate::gemm::types::{DepthwiseGrad, DepthwiseTile, Real};
 use crate::gemm::{even, Activation, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
@@ -117,6 +118,11 @@ fn transpose_groups<E: Real>(from: &[E], to: &mut [E], group: usize) {
     }
 }
 
+/// Returns true for kernels of floats over tensors of bfloat16.
+fn is_bf16<E: Element, T: Element>() -> bool {
+    [E::DTYPE, T::DTYPE] == [DType::F32, DType::BF16]
+}
+
 /// Returns true if the time is that of memory.
 fn is_few(geometry: &Geometry) -> bool {
     geometry.taps.iter().product::<usize>() <= FEW_TAPS
@@ -136,6 +142,12 @@ fn correlate<E: Real, T: Element + Plain>(
 ) {
     let (kernels, geometry) = (patches.kernels, &patches.geometry);
     match storage {
+        Storage::Narrow(_)
+            if is_bf16::<E, T>() && halves::suits(f32::depthwise(), geometry, &cast_epilogue(epilogue)) =>
+        {
+            let (x, w, y, epilogue) = (cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue));
+            halves::correlate(pool, f32::depthwise(), geometry, placement, batch, x, w, y, epilogue);
+        }
         Storage::Same if patches.group > 1 || !is_few(geometry) && in_place::slides(kernels, geometry).is_none() => {
             correlate_patches(pool, patches, placement, batch, cast(x), w, cast_mut(y), epilogue);
         }

@@ -27,6 +27,8 @@ fn shapes() -> Vec<ConvShape> {
     shapes.push(ConvShape { pad: [0, 5, 5], output: [1, 19, 19], ..wide });
     shapes.push(ConvShape { pad: [0; 3], output: [1, 9, 9], ..wide });
     shapes.push(ConvShape { strides: [1, 3, 1], output: [1, 4, 11], ..wide });
+    // Blocks of words of bfloat16 that overlap.
+    shapes.push(depthwise(1, 9, 3, 2, 70));
     shapes.push(ConvShape { kernel: [3; 3], pad: [1; 3], input: [3, 5, 8], output: [3, 5, 8], ..wide });
     shapes
 }
@@ -60,8 +62,8 @@ fn rows_are_converted_without_loss<T: ConvElement + Half>() {
         let [x, w, dy, bias] = values.map(|n| random.values::<T>(n));
         let [wide_x, wide_w, wide_dy, wide_bias] =
             [&x, &w, &dy, &bias].map(|from| from.iter().map(|v| v.to_acc()).collect::<Vec<f32>>());
-        for accumulate in [false, true] {
-            let activation = Activation::Relu;
+        for (accumulate, activation) in [(false, Activation::Relu), (false, Activation::None), (true, Activation::Relu)]
+        {
             let epilogue = Epilogue { bias: Some(&bias[..]), activation, accumulate };
             let wide = Epilogue { bias: Some(&wide_bias[..]), activation, accumulate };
             let got = passes::<T>(&shape, &x, &w, &dy, epilogue);
@@ -76,8 +78,12 @@ fn rows_are_converted_without_loss<T: ConvElement + Half>() {
 
 #[test]
 fn sixteen_bit_floats_have_the_bits_of_rounded_floats() {
-    rows_are_converted_without_loss::<f16>();
-    rows_are_converted_without_loss::<bf16>();
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            rows_are_converted_without_loss::<f16>();
+            rows_are_converted_without_loss::<bf16>();
+        });
+    }
 }
 
 #[test]
