@@ -19,6 +19,7 @@ pub use top_k::top_k;
 
 use crate::dispatch;
 use crate::dtype::{DType, Element};
+use crate::gemm::vector::prefetch;
 use crate::movement::copy_bytes;
 use crate::multiversion;
 use crate::pool::ThreadPool;
@@ -28,8 +29,12 @@ use crate::simd::Copies;
 
 /// Bytes of a task.
 const TASK_BYTES: usize = 1 << 16;
-/// Slice numbers that a task of [`gather`] computes at once.
+/// Slice numbers that are computed at once: they stay in the L1 cache.
 const RESOLVED: usize = 512;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Prefetch distance in elements of a gather.
+const AHEAD: usize = 32;
 
 /// Shapes of an operand and of the index tuples into it.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +127,21 @@ impl IndexSpec<'_> {
             self.resolve(dtype, indices, slices);
             body(slices)
         })
+    }
+
+    /// Calls `body` with the slice numbers of all tuples, some at a time, and the number of the first.
+    fn for_slices(&self, dtype: DType, indices: &[u8], mut body: impl FnMut(usize, &[usize])) {
+        if self.shared {
+            return self.with_slices(dtype, indices, |slices| body(0, slices));
+        }
+        let tuples = self.tuples();
+        assert_eq!(indices.len(), tuples * self.k() * dtype.size(), "the indices do not have their shape");
+        let mut slices = [0; RESOLVED];
+        for first in (0..tuples).step_by(RESOLVED) {
+            let slices = &mut slices[..RESOLVED.min(tuples - first)];
+            self.resolve_range(dtype, indices, first, slices);
+            body(first, slices);
+        }
     }
 
     /// Calls `body` with the slice numbers of all tuples.
@@ -274,6 +294,16 @@ fn gather_rows(x: &[u8], row: usize, slices: &[usize], y: &mut [u8]) {
 
 fn gather_elements<const N: usize>(x: &[u8], slices: &[usize], y: &mut [u8]) {
     let (x, y) = (x.as_chunks::<N>().0, y.as_chunks_mut::<N>().0);
+    if let (true, [first, .., last]) = (N <= 8, slices) {
+        // Few elements of a large operand: each is another cache line.
+        if first.abs_diff(*last) * N >= slices.len() * LINE {
+            for (j, (y, &i)) in y.iter_mut().zip(slices).enumerate() {
+                prefetch(x.as_ptr().wrapping_add(slices[(j + AHEAD).min(slices.len() - 1)]));
+                *y = x[i];
+            }
+            return;
+        }
+    }
     for (y, &i) in y.iter_mut().zip(slices) {
         *y = x[i];
     }

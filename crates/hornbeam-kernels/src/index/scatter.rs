@@ -79,10 +79,11 @@ pub fn scatter(
     }
     let add = if mode == Scatter::Add { add_kernel(dtype) } else { None };
     let fold = mode.fold(dtype);
-    spec.with_slices(index_dtype, indices, |slices| {
-        let target = SharedMut::new(y);
-        let update = |columns: Range<usize>, rows: Range<usize>| {
-            let (updates, target) = (updates.as_ptr(), target.as_ptr());
+    let target = SharedMut::new(y);
+    let update = |columns: Range<usize>, rows: Range<usize>| {
+        spec.for_slices(index_dtype, indices, |first, slices| {
+            let (columns, rows) = (columns.clone(), rows.clone());
+            let (updates, target) = (updates[first * row..].as_ptr(), target.as_ptr());
             let part = Updates { slices, slice, columns, rows, updates, target };
             // SAFETY: destinations lie within the target, updates are as many as slices, and tasks differ in their columns
             // or in their rows.
@@ -94,19 +95,19 @@ pub fn scatter(
                     }),
                 }
             }
-        };
-        let destinations = target.len() / row;
-        let threads = pool.threads();
-        if updates.len() < TASK_BYTES || threads == 1 {
-            return update(0..slice, 0..destinations);
-        }
-        // Wide slices are split into columns, narrow ones by ranges of destinations; each task goes through all updates.
-        let column = COLUMN / size;
-        if slice >= 4 * column {
-            return pool.run_ranges(slice, column, &|columns| update(columns, 0..destinations));
-        }
-        pool.run_ranges(destinations, destinations.div_ceil(threads), &|rows| update(0..slice, rows));
-    });
+        });
+    };
+    let destinations = target.len() / row;
+    let threads = pool.threads();
+    if updates.len() < TASK_BYTES || threads == 1 {
+        return update(0..slice, 0..destinations);
+    }
+    // Wide slices are split into columns, narrow ones by ranges of destinations; each task goes through all updates.
+    let column = COLUMN / size;
+    if slice >= 4 * column {
+        return pool.run_ranges(slice, column, &|columns| update(columns, 0..destinations));
+    }
+    pool.run_ranges(destinations, destinations.div_ceil(threads), &|rows| update(0..slice, rows));
 }
 
 /// Bytes of a column of a wide slice, a multiple of a cache line.
