@@ -1,15 +1,17 @@
 //! Kernels of products of one row with a matrix in memory. Elements may be narrower than the sums: each is read once, and
 //! widened in registers.
 
+use super::block::LINE;
 use super::half::Half;
-use super::pack::copy;
-use super::vector::{Registers, Vector};
+use super::vector::{prefetch_far, Registers, Vector};
 use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::simd::Isa;
 
 /// Rows of B that are read concurrently, each as a stream.
 const STREAMS: usize = 16;
+/// Bytes that so many short rows have at most.
+const NEAR: usize = 1 << 16;
 /// Vectors of sums in registers.
 const SUMS: usize = 4;
 /// Columns whose dot products are computed concurrently, in two vectors of AVX-512 each.
@@ -133,11 +135,33 @@ unsafe fn load<T: Streamed, V: Vector<Element = T::Acc>>(p: *const T) -> V {
 /// Loads the first `n` elements, and zeros.
 #[inline(always)]
 unsafe fn load_first<T: Streamed, V: Vector<Element = T::Acc>>(p: *const T, n: usize) -> V {
-    let mut part = [T::ZERO; LANES];
     // SAFETY: the caller's pointer holds `n <= LANES` elements.
     unsafe {
-        copy(p, part.as_mut_ptr(), n);
-        load::<T, V>(part.as_ptr())
+        match T::DTYPE {
+            DType::BF16 => V::load_bf16_first(p.cast(), n),
+            DType::F16 => V::load_f16_first(p.cast(), n),
+            _ => V::load_first(p.cast(), n),
+        }
+    }
+}
+
+/// Distance of a prefetch in elements: to the next streams if these are short, of which the processor prefetches little;
+/// otherwise none, 0.
+#[inline(always)]
+fn distance<T>(stride: usize) -> usize {
+    if STREAMS * stride * size_of::<T>() <= NEAR {
+        STREAMS * stride
+    } else {
+        0
+    }
+}
+
+/// Prefetches the line `distance` behind vector `index` of `row`, once for each line.
+#[inline(always)]
+fn ahead<T: Streamed, V: Vector<Element = T::Acc>>(row: *const T, distance: usize, index: usize) {
+    let vectors = const { LINE / size_of::<T>() / V::LANES };
+    if distance > 0 && (vectors <= 1 || index.is_multiple_of(vectors)) {
+        prefetch_far(row.wrapping_add(distance + index * V::LANES));
     }
 }
 
@@ -183,6 +207,7 @@ unsafe fn add_rows<T: Streamed, V: Vector<Element = T::Acc>, const N: usize>(
 ) {
     // SAFETY: the caller's contract.
     unsafe {
+        let distance = distance::<T>(stride);
         let mut sums = [V::zero(); N];
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum = V::load(c.add(i * V::LANES));
@@ -190,6 +215,7 @@ unsafe fn add_rows<T: Streamed, V: Vector<Element = T::Acc>, const N: usize>(
         for (p, a) in a.iter().enumerate() {
             let (a, row) = (V::splat(*a), b.add(p * stride));
             for (i, sum) in sums.iter_mut().enumerate() {
+                ahead::<T, V>(row, distance, i);
                 *sum = a.mul_add(load::<T, V>(row.add(i * V::LANES)), *sum);
             }
         }
@@ -236,6 +262,7 @@ unsafe fn columns<T: Streamed, V: Vector<Element = T::Acc>, const N: usize>(
     let width = half * V::LANES;
     // SAFETY: the caller's contract.
     unsafe {
+        let distance = distance::<T>(stride);
         let mut sums = [[V::zero(); 2 * HALVES]; N];
         let mut p = 0;
         while p + 2 * width <= a.len() {
@@ -243,6 +270,7 @@ unsafe fn columns<T: Streamed, V: Vector<Element = T::Acc>, const N: usize>(
                 let at = p + part * V::LANES;
                 let factor = V::load(a.as_ptr().add(at));
                 for (i, sum) in sums.iter_mut().enumerate() {
+                    ahead::<T, V>(b.add(i * stride + p), distance, part);
                     sum[part] = factor.mul_add(load::<T, V>(b.add(i * stride + at)), sum[part]);
                 }
             }

@@ -25,6 +25,7 @@ pub(crate) use wasm::Lanes;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{F32x16, F32x8, F64x4, F64x8, Pairs};
 
+use super::pack::copy;
 use crate::dtype::{bf16, f16, Element};
 
 /// Prefetches the cache line at `p`, which need not be valid.
@@ -85,6 +86,16 @@ pub(crate) trait Vector: Copy {
         // SAFETY: the caller's contract.
         unsafe { widen(p, f16::to_acc) }
     }
+    #[inline(always)]
+    unsafe fn load_bf16_first(p: *const bf16, n: usize) -> Self {
+        // SAFETY: the caller's contract.
+        unsafe { Self::load_bf16(first(p, n, bf16::ZERO).as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16_first(p: *const f16, n: usize) -> Self {
+        // SAFETY: the caller's contract.
+        unsafe { Self::load_f16(first(p, n, f16::ZERO).as_ptr()) }
+    }
     /// Adds up the lanes: the upper half to the lower one, until one is left.
     #[inline(always)]
     unsafe fn sum(self) -> Self::Element {
@@ -127,6 +138,21 @@ unsafe fn widen<T: Copy, V: Vector>(p: *const T, convert: fn(T) -> f32) -> V {
         to
     }
 }
+
+/// Copies `n` elements, followed by zeros.
+///
+/// # Safety
+/// The pointer must hold `n <= MAX_LANES` elements.
+#[inline(always)]
+unsafe fn first<T: Copy>(p: *const T, n: usize, zero: T) -> [T; MAX_LANES] {
+    let mut part = [zero; MAX_LANES];
+    // SAFETY: the caller's contract.
+    unsafe { copy(p, part.as_mut_ptr(), n) };
+    part
+}
+
+/// Lanes of the widest register of `f32`.
+const MAX_LANES: usize = 16;
 
 /// Float with registers of every instruction set.
 pub(crate) trait Registers: crate::dtype::Element + std::ops::Add<Output = Self> {

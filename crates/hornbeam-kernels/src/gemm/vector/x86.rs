@@ -11,7 +11,8 @@ macro_rules! register {
      store_first |$self:ident, $to:ident, $m:ident| $store_first:expr
      , sum |$vector:ident| $sum:expr
      $(, permute |$this:ident, $order:ident| $permute:expr,
-     bf16 |$bf16:ident| $load_bf16:expr, f16 |$f16:ident| $load_f16:expr)?) => {
+     bf16 |$bf16:ident| $load_bf16:expr, f16 |$f16:ident| $load_f16:expr)?
+     $(, bf16_first |$part:ident, $count:ident| $part_bf16:expr, f16_first |$half:ident, $left:ident| $part_f16:expr)?) => {
         #[derive(Clone, Copy)]
         pub(crate) struct $name(pub(crate) $raw);
 
@@ -96,6 +97,18 @@ macro_rules! register {
                     Self(unsafe { $load_f16 })
                 }
             )?
+            $(
+                #[inline(always)]
+                unsafe fn load_bf16_first($part: *const bf16, $count: usize) -> Self {
+                    // SAFETY: see above; `n <= LANES`, and other elements are not accessed.
+                    Self(unsafe { $part_bf16 })
+                }
+                #[inline(always)]
+                unsafe fn load_f16_first($half: *const f16, $left: usize) -> Self {
+                    // SAFETY: as above.
+                    Self(unsafe { $part_f16 })
+                }
+            )?
         }
     };
 }
@@ -108,7 +121,20 @@ register!(F32x16, __m512, f32, 16,
     sum |self| F32x8(_mm256_add_ps(_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0))).sum(),
     permute |self, lanes| _mm512_permutexvar_ps(_mm512_loadu_si512(lanes.cast()), self.0),
     bf16 |p| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())))),
-    f16 |p| _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())));
+    f16 |p| _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())),
+    bf16_first |p, n| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(first_halves(p.cast(), n)))),
+    f16_first |p, n| _mm512_cvtph_ps(first_halves(p.cast(), n)));
+
+/// Loads `n` numbers of 16 bits, and zeros.
+///
+/// # Safety
+/// As for [`Vector`].
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl")]
+unsafe fn first_halves(p: *const i16, n: usize) -> __m256i {
+    // SAFETY: the caller's contract; `n <= 16`, and other elements are not accessed.
+    unsafe { _mm256_maskz_loadu_epi16(((1u32 << n) - 1) as __mmask16, p) }
+}
 
 register!(F64x8, __m512d, f64, 8,
     [_mm512_set1_pd _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd
