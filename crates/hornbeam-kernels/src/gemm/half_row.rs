@@ -3,7 +3,7 @@
 
 use super::half::{self, widen_slice, Half};
 use super::stream::{dots, wide};
-use super::{Activation, Mat, Product};
+use super::{Activation, Product};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Scratch;
 
@@ -18,10 +18,9 @@ const TASKS: usize = 16;
 pub(super) fn product<T: Half>(pool: &ThreadPool, product: &mut Product<'_, T>, scratch: &mut Scratch) -> bool {
     let Product { batch, m, n, k, .. } = *product;
     // A product of one column is the transpose of a product of one row.
-    let transposed = |mat: Mat| Mat { rows: mat.cols, cols: mat.rows, ..mat };
     let (count, a, am, b, bm) = match (m, n) {
         (1, _) => (n, product.a, product.am, product.b, product.bm),
-        (_, 1) => (m, product.b, transposed(product.bm), product.a, transposed(product.am)),
+        (_, 1) => (m, product.b, product.bm.turned(), product.a, product.am.turned()),
         _ => return false,
     };
     let is_wide = bm.cols == 1 && bm.rows >= 0;

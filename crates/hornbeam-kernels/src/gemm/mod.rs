@@ -30,7 +30,7 @@ pub use quads::{gemm_int8, MAX_STEPS};
 
 use crate::dtype::{bf16, f16, Element};
 use crate::pool::ThreadPool;
-use crate::scratch::{Plain, Scratch};
+use crate::scratch::{with_local, Plain, Scratch};
 use crate::simd;
 use std::ops::Range;
 
@@ -55,6 +55,17 @@ impl Mat {
     /// Layout of the transposes of row-major matrices with `columns` columns.
     pub fn transposed(rows: usize, columns: usize) -> Self {
         Self { offset: 0, rows: 1, cols: columns as isize, batch: (rows * columns) as isize }
+    }
+
+    /// Layout of the transposes.
+    fn turned(self) -> Self {
+        Self { rows: self.cols, cols: self.rows, ..self }
+    }
+
+    /// Returns true if the matrices are contiguous, by rows or by columns, and follow each other.
+    fn is_contiguous(&self, rows: usize, columns: usize) -> bool {
+        let [m, n] = [rows, columns].map(|len| len as isize);
+        self.batch == m * n && ([self.rows, self.cols] == [n, 1] || [self.rows, self.cols] == [1, m])
     }
 
     /// Returns true if every element of `batch` matrices `rows x cols` lies within `len`.
@@ -262,7 +273,50 @@ fn check_and_run<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch
     } else {
         (batch, m, am)
     };
-    T::product(pool, Product { batch, m, am, ..product }, scratch);
+    let product = Product { batch, m, am, ..product };
+    if product.is_narrow() {
+        return turned_product(pool, product, scratch);
+    }
+    T::product(pool, product, scratch);
+}
+
+/// Elements of a product that is computed as its transpose: the copy takes little of the time.
+const TURNED: usize = 1 << 12;
+
+impl<T: GemmElement> Product<'_, T> {
+    /// Returns true if rows of C, such as those of the kernel gradient of a narrow layer, would leave half of the vectors
+    /// empty that its columns fill, at the same number of steps.
+    fn is_narrow(&self) -> bool {
+        let lanes = 64 / size_of::<T::Acc>();
+        let vectors = |m: usize, n: usize| m * n.div_ceil(lanes);
+        let plain = self.batch == 1
+            && self.form == Form::Plain
+            && self.epilogue.bias.is_none()
+            && self.epilogue.activation == Activation::None
+            && !self.epilogue.accumulate;
+        plain
+            && (self.am.rows, self.bm.cols) == (1, 1)
+            && self.n > 1
+            && self.m * self.n <= TURNED
+            && self.k >= self.m
+            && vectors(self.m, self.n) >= 2 * vectors(self.n, self.m)
+    }
+}
+
+/// Computes the transpose of C and copies it.
+fn turned_product<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch: &mut Scratch) {
+    let Product { m, n, am, bm, fused, .. } = product;
+    with_local(|local| {
+        let columns = local.take::<T>(m * n);
+        let (a, am, b, bm) = (product.b, bm.turned(), product.a, am.turned());
+        T::product(pool, Product { m: n, n: m, a, am, b, bm, c: columns, fused: None, ..product }, scratch);
+        for (i, row) in product.c.chunks_exact_mut(n).enumerate() {
+            row.iter_mut().zip(columns[i..].iter().step_by(m)).for_each(|(c, sum)| *c = *sum);
+        }
+        if let Some(fused) = fused {
+            fused.apply(0, product.c);
+        }
+    });
 }
 
 /// Splits `start..end` into the fewest parts of at most `size`, as evenly as possible.

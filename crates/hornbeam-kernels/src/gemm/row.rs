@@ -286,8 +286,7 @@ impl<'a, E: Real> Job<'a, E> {
         let (n, a, am, b, bm) = if self.m == 1 {
             (self.n, self.a, self.am, self.b, self.bm)
         } else if self.n == 1 {
-            let transposed = |mat: Mat| Mat { rows: mat.cols, cols: mat.rows, ..mat };
-            (self.m, self.b, transposed(self.bm), self.a, transposed(self.am))
+            (self.m, self.b, self.bm.turned(), self.a, self.am.turned())
         } else {
             return None;
         };

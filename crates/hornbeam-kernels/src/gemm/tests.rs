@@ -290,6 +290,65 @@ fn dot_products_of_a_row_have_the_same_bits_on_all_instruction_sets() {
 }
 
 #[test]
+fn tiny_matrices_of_a_batch_have_the_bits_of_each() {
+    fn check<T: GemmElement + PartialEq>(random: &mut Random) {
+        for [batch, m, n, k] in [[300, 8, 8, 8], [70, 5, 3, 7], [2, 16, 9, 10], [1000, 2, 2, 2]] {
+            let (a, b) = (random.values::<T>(batch * m * k), random.values::<T>(batch * k * n));
+            let bias = random.values::<T>(n);
+            let end = Epilogue { bias: Some(&bias[..]), activation: Activation::Relu, accumulate: false };
+            for (am, bm) in
+                [(Mat::row_major(m, k), Mat::row_major(k, n)), (Mat::transposed(k, m), Mat::transposed(n, k))]
+            {
+                let [mut all, mut each] = [(); 2].map(|()| vec![T::ZERO; batch * m * n]);
+                let pool = ThreadPool::new(3);
+                gemm(&pool, batch, m, n, k, &a, am, &b, bm, &mut all, end, &mut Scratch::new());
+                for (l, c) in each.chunks_exact_mut(m * n).enumerate() {
+                    let (a, b) = (&a[l * m * k..], &b[l * k * n..]);
+                    gemm(&pool, 1, m, n, k, a, am, b, bm, c, end, &mut Scratch::new());
+                }
+                assert!(all == each, "{} {batch} of {m} x {n} x {k}", T::DTYPE);
+            }
+        }
+    }
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let mut random = Random::new(15);
+            check::<f16>(&mut random);
+            check::<bf16>(&mut random);
+        });
+    }
+}
+
+#[test]
+fn a_narrow_product_has_the_bits_of_its_transpose() {
+    fn check<T: GemmElement + PartialEq>(random: &mut Random) {
+        for [m, n, k] in [[16, 8, 1000], [32, 2, 70], [40, 3, 3000], [100, 20, 300]] {
+            let (a, b) = (random.values::<T>(m * k), random.values::<T>(k * n));
+            let (am, bm) = (Mat::transposed(m, m), Mat::row_major(k, n));
+            let zeros = vec![T::ZERO; n];
+            // With a bias it is computed as it is.
+            let straight = Epilogue { bias: Some(&zeros[..]), ..Epilogue::default() };
+            let product = |end: Epilogue<T>| {
+                let (mut c, pool) = (vec![T::ZERO; m * n], ThreadPool::new(2));
+                gemm(&pool, 1, m, n, k, &a, am, &b, bm, &mut c, end, &mut Scratch::new());
+                c
+            };
+            assert!(product(Epilogue::default()) == product(straight), "{} {m} x {n} x {k}", T::DTYPE);
+        }
+    }
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            let mut random = Random::new(16);
+            check::<f32>(&mut random);
+            check::<f64>(&mut random);
+            check::<f16>(&mut random);
+            check::<bf16>(&mut random);
+            check::<i32>(&mut random);
+        });
+    }
+}
+
+#[test]
 fn sums_of_one_product_fill_tiles_of_all_widths() {
     let mut random = Random::new(14);
     for (m, n) in [(200, 64), (33, 40), (7, 48), (1, 64), (300, 16), (20, 130)] {
