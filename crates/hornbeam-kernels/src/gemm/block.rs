@@ -13,6 +13,10 @@ use std::ptr::null;
 
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
+/// Tiles in a column that read B more than A.
+const FEW: usize = 3;
+/// Elements of the next block of B that tiles prefetch into the L2 cache.
+const NEXT: usize = 1 << 17;
 /// Elements to a multiple of which lines of a widened A are padded.
 const PADDED: usize = 16;
 
@@ -171,6 +175,15 @@ impl<E: Real, T: Source<E>> Job<'_, E, T> {
         }
     }
 
+    /// Distance of lines of a widened A with `len` elements: padded, unless they follow each other in memory.
+    fn line(&self, len: usize) -> usize {
+        if self.am.rows.max(self.am.cols) == len as isize {
+            len
+        } else {
+            len.next_multiple_of(PADDED)
+        }
+    }
+
     /// Packs rows of A for one block of k, if the plan says so.
     ///
     /// # Safety
@@ -192,7 +205,7 @@ impl<E: Real, T: Source<E>> Job<'_, E, T> {
             let (strides, extents) =
                 if self.am.cols == 1 { (strides, [rows, run]) } else { ([strides[1], strides[0]], [run, rows]) };
             // SAFETY: the caller's contract.
-            return unsafe { T::pack_panels(from, strides, extents, extents[1].next_multiple_of(PADDED), packed) };
+            return unsafe { T::pack_panels(from, strides, extents, self.line(extents[1]), packed) };
         }
         let heights = Heights::new([row0, row1], self.plan.rows);
         // The columns of a transposed A are read to their end, some steps at a time.
@@ -283,6 +296,7 @@ impl<E: Real, T: Source<E>> Job<'_, E, T> {
         let &Chunk { block, step, run, .. } = chunk;
         let [column0, column1] = block.columns;
         match self.plan.pack_b {
+            PackB::Direct if height <= FEW => self.next_rows(chunk, index, height),
             // The first tiles of a column read the next panel, a vector of each row.
             PackB::Direct if row * lanes < width => {
                 let [step, column] =
@@ -319,6 +333,23 @@ impl<E: Real, T: Source<E>> Job<'_, E, T> {
         }
     }
 
+    /// Memory that tile `index`, of `height` in each column, prefetches of the next block of k of a B in place: some rows, in
+    /// the order of memory. `None` if the tiles are too few, or the block is too large for the L2 cache.
+    fn next_rows(&self, chunk: &Chunk<E>, index: usize, height: usize) -> Option<(*const E, usize)> {
+        let &Chunk { block, step, run, .. } = chunk;
+        let [column0, column1] = block.columns;
+        let columns = column1 - column0;
+        let rows = run.div_ceil(height * columns.div_ceil(self.width()));
+        let in_order = rows == 1 || self.bm.rows == columns as isize;
+        let [step, column] =
+            if step + run < block.steps[1] { [step + run, column0] } else { [block.steps[0], column1] };
+        let exists = in_order && columns * run <= NEXT && index * rows < run && column < self.n;
+        exists.then(|| {
+            let from = self.b_pointer(block.batch, step + index * rows, column);
+            (from.cast(), (rows * columns).div_ceil(run))
+        })
+    }
+
     /// Address and row stride of the panel of B at `column`.
     #[inline]
     fn tile_b(&self, chunk: &Chunk<E>, column: usize) -> (*const E, usize) {
@@ -346,12 +377,9 @@ impl<E: Real, T: Source<E>> Job<'_, E, T> {
                 (self.a_pointer(batch, start, step).cast(), stride as usize)
             }
             (true, _) if !T::WIDENED => (packed[first * run..].as_ptr(), end - start),
-            (true, true) => {
-                let stride = run.next_multiple_of(PADDED);
-                (packed[first * stride..].as_ptr(), stride)
-            }
+            (true, true) => (packed[first * self.line(run)..].as_ptr(), self.line(run)),
             // (Of no steps, nothing is packed.)
-            (true, false) => (packed.as_ptr().wrapping_add(first), (rows[1] - rows[0]).next_multiple_of(PADDED)),
+            (true, false) => (packed.as_ptr().wrapping_add(first), self.line(rows[1] - rows[0])),
         }
     }
 

@@ -18,6 +18,8 @@ const DIRECT: usize = 10;
 const TRANSPOSED_PASSES: usize = 4;
 /// Results of a block that a fused epilogue reads from the L2 cache.
 const FUSED_RESULTS: usize = 1 << 15;
+/// Elements of a widened A and of C that stay in the L1 cache.
+const WIDENED: usize = 1 << 13;
 /// Multiply-adds that justify a separate task.
 pub(super) const TASK_WORK: usize = 1 << 19;
 /// Maximum number of tasks beyond those required by the block sizes.
@@ -86,6 +88,8 @@ struct Blocking {
     long: bool,
     /// True if the rows of B are not contiguous.
     transposed: bool,
+    /// True if operands are widened as they are packed.
+    widened: bool,
 }
 
 impl Plan {
@@ -141,6 +145,7 @@ impl Plan {
             fuses: cost.is_some_and(|cost| cost > 0),
             long,
             transposed: form != Form::Packed && bm.cols != 1,
+            widened,
         };
         let [m_block, n_block] = blocking.sizes();
         let k_split = k.div_ceil(splits).max(1);
@@ -189,14 +194,22 @@ impl Blocking {
     /// A block packs its rows of A and, if it has all rows, its columns of B: the longer side (in tiles) is halved, but
     /// blocks stay wide enough to amortise the packing as long as that gives enough tasks.
     fn sizes(&self) -> [usize; 2] {
-        let &Blocking { m, n, k, rows, width, lanes, tasks, fused, fuses, long, transposed, .. } = self;
+        let &Blocking { m, n, k, rows, width, lanes, tasks, fused, fuses, long, transposed, widened, .. } = self;
         // A transposed B that few tiles read is packed in parts that stay in the L1 cache.
-        let vectors = if transposed && m <= 4 * rows { 8 } else { 32 };
+        // Of a large B, rows of a block are long enough to be read in their order: see `next_rows`.
+        let vectors = match (transposed, m) {
+            (true, ..) if m <= 4 * rows => 8,
+            (false, ..=FEW_ROWS) if n * k > LARGE => 64,
+            _ => 32,
+        };
         // A fused epilogue reads the block of results, which has to stay in cache.
         let mut n_block = n.min(vectors * lanes);
         // Short sums of few columns take a moment: more rows for each task.
         let most = (FUSED_RESULTS / n_block / rows * rows).clamp(M_BLOCK * rows, chunk_rows(rows, k));
         let mut m_block = if fused { m.min(most) } else { m };
+        if widened && k <= SHORT && n <= width {
+            m_block = m_block.min((WIDENED / (k + n)).next_multiple_of(rows));
+        }
         if fuses {
             // The fused epilogue takes full rows unless they are too long: split between rows.
             let needed = tasks.div_ceil(self.count(m, n_block));
