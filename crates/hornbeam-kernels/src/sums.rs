@@ -102,7 +102,31 @@ fn totals<const P: usize, const M: usize, A: Real>(parts: [[A; P]; M]) -> [A; M]
 /// Sums partial sums in pairs.
 #[inline(always)]
 pub(crate) fn total<const P: usize, A: Real>(parts: [A; P]) -> A {
-    fold(parts, |a, b| a + b)
+    A::total(parts)
+}
+
+/// Computes [`Real::total`] in registers of the baseline. LLVM adds up an array that the registers of a loop hold one by one.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn total_of_registers<const P: usize>(parts: [f32; P]) -> f32 {
+    use std::arch::x86_64::*;
+    const { assert!(P.is_power_of_two() && P >= 4 && P <= WIDE) };
+    // SAFETY: instructions of every x86-64 CPU; the loads lie inside the array.
+    unsafe {
+        let mut registers = [_mm_setzero_ps(); WIDE / 4];
+        for (i, register) in registers.iter_mut().enumerate().take(P / 4) {
+            *register = _mm_loadu_ps(parts.as_ptr().add(4 * i));
+        }
+        let mut width = P / 8;
+        while width > 0 {
+            for i in 0..width {
+                registers[i] = _mm_add_ps(registers[i], registers[i + width]);
+            }
+            width /= 2;
+        }
+        let half = _mm_add_ps(registers[0], _mm_movehl_ps(registers[0], registers[0]));
+        _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps::<1>(half, half)))
+    }
 }
 
 /// Folds interleaved partial results, a power of two, by halves.

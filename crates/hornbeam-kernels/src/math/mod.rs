@@ -16,6 +16,9 @@ pub use gelu::{gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative};
 pub use single::{erf, erf_inv, exp, expm1, log, log1p, log_normal, logistic, pow, tanh};
 
 use crate::simd::Target;
+use crate::sums::fold;
+#[cfg(target_arch = "x86_64")]
+use crate::sums::total_of_registers;
 use double::{acosh64, asinh64, atanh64, digamma64, erf64, erf_inv64, lgamma64};
 use single::{exp_down, log1p_common, normal_cdf, sin_cos, FAR};
 
@@ -71,6 +74,11 @@ pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self>
     fn atan2(self, x: Self) -> Self;
     fn max(self, other: Self) -> Self;
     fn min(self, other: Self) -> Self;
+    /// Adds up interleaved partial sums, a power of two of them, by halves.
+    #[inline(always)]
+    fn total<const P: usize>(parts: [Self; P]) -> Self {
+        fold(parts, |a, b| a + b)
+    }
 }
 
 /// Arithmetic operators.
@@ -185,6 +193,11 @@ macro_rules! common {
 
 impl Real for f32 {
     common!(f32);
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn total<const P: usize>(parts: [f32; P]) -> f32 {
+        total_of_registers(parts)
+    }
     #[inline(always)]
     fn exp<S: Target>(self) -> f32 {
         exp::<S>(self)
