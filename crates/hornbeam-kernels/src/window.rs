@@ -319,10 +319,16 @@ multiversion! {
     unsafe fn sum_grad_rows[S, T: PoolElement; T::DTYPE.copies()](shape: &PoolShape, rows: Range<usize>, dy: &[T], dx: &mut [T]) {
         let c = shape.channels;
         let [_, height, width] = shape.output;
+        let mut disjoint = disjoint::Row::new(shape);
         for (row, dx) in rows.zip(dx.chunks_exact_mut(shape.input[2] * c)) {
             let (rest, h) = (row / shape.input[1], row % shape.input[1]);
             let (n, d) = (rest / shape.input[0], rest % shape.input[0]);
             let (d, h) = (shape.windows_containing(0, d), shape.windows_containing(1, h));
+            if let Some(row) = &mut disjoint {
+                let line = |(d, h)| ((n * shape.output[0] + d) * height + h) * width;
+                row.spread(shape, d.flat_map(|d| h.clone().map(move |h| (d, h))).map(line), dy, dx);
+                continue;
+            }
             let mut w = 0..0;
             for (at, dx) in dx.chunks_exact_mut(c).enumerate() {
                 w = shape.windows_containing_next(2, at, w);
@@ -439,5 +445,6 @@ pub fn sum_pool_grad<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, dy: &
     });
 }
 
+mod disjoint;
 #[cfg(test)]
 mod tests;
