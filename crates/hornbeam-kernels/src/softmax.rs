@@ -9,7 +9,7 @@ use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain, Scratch};
 use crate::simd::Target;
-use crate::sums::{block, fold, sum, total, WIDE};
+use crate::sums::{block, largest, sum, total, WIDE};
 use std::marker::PhantomData;
 
 /// Float that is computed in [`Element::Acc`].
@@ -67,7 +67,7 @@ fn long_max<T: FloatElement>(x: &[T]) -> T::Acc {
     };
     x.as_chunks().0.iter().for_each(&mut add);
     add(block(x, x.len() - WIDE));
-    finite_or_zero(fold(parts, larger))
+    finite_or_zero(largest(parts))
 }
 
 #[inline(always)]

@@ -1,6 +1,8 @@
 //! Sums over rows. They use interleaved partial sums that are added in order, the same on every machine.
 
 use crate::math::Real;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
 
 /// Interleaved partial sums of short rows.
 const PARTIALS: usize = 16;
@@ -105,11 +107,16 @@ pub(crate) fn total<const P: usize, A: Real>(parts: [A; P]) -> A {
     A::total(parts)
 }
 
-/// Computes [`Real::total`] in registers of the baseline. LLVM adds up an array that the registers of a loop hold one by one.
+/// Returns the largest of interleaved partial results; NaN are skipped.
+#[inline(always)]
+pub(crate) fn largest<const P: usize, A: Real>(parts: [A; P]) -> A {
+    A::largest(parts)
+}
+
+/// Computes [`fold`] in registers of the baseline. LLVM folds an array that the registers of a loop hold one by one.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(crate) fn total_of_registers<const P: usize>(parts: [f32; P]) -> f32 {
-    use std::arch::x86_64::*;
+pub(crate) fn fold_registers<const P: usize>(parts: [f32; P], f: impl Fn(__m128, __m128) -> __m128) -> f32 {
     const { assert!(P.is_power_of_two() && P >= 4 && P <= WIDE) };
     // SAFETY: instructions of every x86-64 CPU; the loads lie inside the array.
     unsafe {
@@ -120,12 +127,12 @@ pub(crate) fn total_of_registers<const P: usize>(parts: [f32; P]) -> f32 {
         let mut width = P / 8;
         while width > 0 {
             for i in 0..width {
-                registers[i] = _mm_add_ps(registers[i], registers[i + width]);
+                registers[i] = f(registers[i], registers[i + width]);
             }
             width /= 2;
         }
-        let half = _mm_add_ps(registers[0], _mm_movehl_ps(registers[0], registers[0]));
-        _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps::<1>(half, half)))
+        let half = f(registers[0], _mm_movehl_ps(registers[0], registers[0]));
+        _mm_cvtss_f32(f(half, _mm_shuffle_ps::<1>(half, half)))
     }
 }
 
@@ -173,5 +180,25 @@ mod tests {
             let exact: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             assert!((f64::from(product) - exact).abs() < 1e-4);
         }
+    }
+
+    fn folds_have_the_bits_of_halves<const P: usize>() {
+        let values = [1.5, -0.0, 0.0, f32::NAN, -2.25, f32::INFINITY, 1e-40, f32::NEG_INFINITY, 0.1];
+        for shift in 0..values.len() {
+            // All values, and the finite ones.
+            for count in [values.len(), 3] {
+                let parts: [f32; P] = std::array::from_fn(|i| values[(i * 5 + shift) % count] + (i / 7) as f32);
+                let sum = fold(parts, |a, b| a + b);
+                let max = fold(parts, |a, b| if b > a { b } else { a });
+                assert!(total(parts).to_bits() == sum.to_bits() || total(parts).is_nan() && sum.is_nan());
+                assert_eq!(largest(parts).to_bits(), max.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn registers_fold_as_arrays() {
+        folds_have_the_bits_of_halves::<16>();
+        folds_have_the_bits_of_halves::<64>();
     }
 }

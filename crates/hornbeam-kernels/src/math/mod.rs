@@ -18,9 +18,11 @@ pub use single::{erf, erf_inv, exp, expm1, log, log1p, log_normal, logistic, pow
 use crate::simd::Target;
 use crate::sums::fold;
 #[cfg(target_arch = "x86_64")]
-use crate::sums::total_of_registers;
+use crate::sums::fold_registers;
 use double::{acosh64, asinh64, atanh64, digamma64, erf64, erf_inv64, lgamma64};
 use single::{exp_down, log1p_common, normal_cdf, sin_cos, FAR};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_mm_add_ps, _mm_max_ps};
 
 /// Floating-point type in which elementwise functions are computed.
 pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self> + Arithmetic {
@@ -78,6 +80,11 @@ pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self>
     #[inline(always)]
     fn total<const P: usize>(parts: [Self; P]) -> Self {
         fold(parts, |a, b| a + b)
+    }
+    /// Returns the largest of interleaved partial results, a power of two of them; NaN are skipped.
+    #[inline(always)]
+    fn largest<const P: usize>(parts: [Self; P]) -> Self {
+        fold(parts, |a, b| if b > a { b } else { a })
     }
 }
 
@@ -196,7 +203,14 @@ impl Real for f32 {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn total<const P: usize>(parts: [f32; P]) -> f32 {
-        total_of_registers(parts)
+        // SAFETY: an instruction of every x86-64 CPU.
+        fold_registers(parts, |a, b| unsafe { _mm_add_ps(a, b) })
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn largest<const P: usize>(parts: [f32; P]) -> f32 {
+        // SAFETY: as above. The instruction gives its second operand unless the first is greater.
+        fold_registers(parts, |a, b| unsafe { _mm_max_ps(b, a) })
     }
     #[inline(always)]
     fn exp<S: Target>(self) -> f32 {
