@@ -40,16 +40,31 @@ fn advance<E>([p, q, r, s, t]: [*const E; 5], steps: usize) -> [*const E; 5] {
     [next(p), next(q), next(r), next(s), next(t)]
 }
 
+/// Steps of k for which a tile prefetches a row of C at each step: enough for most rows, and few enough to need it.
+const LEAST_SPREAD: usize = 8;
+const MOST_SPREAD: usize = 64;
+
+/// Prefetches the first and the last vector of a row of C.
+#[inline(always)]
+fn prefetch_row<V: Vector, const N: usize>(c: *const V::Element) {
+    prefetch(c);
+    if const { N > 1 } {
+        prefetch(c.wrapping_add((N - 1) * V::LANES));
+    }
+}
+
 #[inline(always)]
 unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUOUS: bool>(t: &Tile<V::Element>) {
     // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`.
     unsafe {
-        // The destination is prefetched during the accumulation.
-        for i in 0..M {
-            let c = t.c.wrapping_add(i * t.c_stride);
-            prefetch(c);
-            if const { N > 1 } {
-                prefetch(c.wrapping_add((N - 1) * V::LANES));
+        // The destination is prefetched during the accumulation: a row at each of a few steps, which would wait for all rows,
+        // or at once.
+        let steps = t.run * t.tap_count;
+        let spread = const { N > 1 && !CONTIGUOUS } && (LEAST_SPREAD..=MOST_SPREAD).contains(&steps);
+        let mut row = if spread { 0 } else { M };
+        if !spread {
+            for i in 0..M {
+                prefetch_row::<V, N>(t.c.wrapping_add(i * t.c_stride));
             }
         }
         let mut acc = [[V::zero(); N]; M];
@@ -101,6 +116,10 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
             while remaining > 0 {
                 prefetch_far(ahead);
                 ahead = ahead.wrapping_add(ahead_stride);
+                if const { N > 1 } && row < M {
+                    prefetch_row::<V, N>(t.c.wrapping_add(row * t.c_stride));
+                    row += 1;
+                }
                 step!(b, acc, I => a[I / 3].add(I % 3 * a_stride));
                 a = advance(a, 1);
                 b = b.add(b_stride);
