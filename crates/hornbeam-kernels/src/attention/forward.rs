@@ -8,8 +8,10 @@ use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use crate::tiles::{padded_stride, Float, Lhs, PackedRhs};
 
-/// Queries of a task.
+/// Least queries of a task, which packs the keys and values that they see.
 const TASK: usize = 4 * QUERY_BLOCK;
+/// Tasks that keep the threads busy: heads are divided if there are fewer.
+const TASKS: usize = 32;
 
 pub(super) type OnlineSoftmax<T> = unsafe fn(&mut [T], Option<&[T]>, T, &mut [T; 2]) -> T;
 
@@ -78,11 +80,14 @@ pub(super) fn forward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, opera
         row_max,
         row_sum,
     };
-    let chunks = shape.queries.div_ceil(TASK);
-    pool.run(shape.batch * shape.heads * chunks, &|task| {
-        let first = task % chunks * TASK;
-        let queries = [first, (first + TASK).min(shape.queries)];
-        with_local(|local| pass.task(Head::new(shape, task / chunks), queries, local));
+    let heads = shape.batch * shape.heads;
+    let parts = TASKS.div_ceil(heads).min(shape.queries.div_ceil(TASK));
+    let size = shape.queries.div_ceil(parts).next_multiple_of(QUERY_BLOCK);
+    let parts = shape.queries.div_ceil(size);
+    pool.run(heads * parts, &|task| {
+        let first = task % parts * size;
+        let queries = [first, (first + size).min(shape.queries)];
+        with_local(|local| pass.task(Head::new(shape, task / parts), queries, local));
     });
 }
 
@@ -94,13 +99,14 @@ impl<T: Float> Forward<'_, T> {
             PackedRhs::<T>::len(n, e, self.panel_width),
             QUERY_BLOCK * padded_stride(d),
             QUERY_BLOCK * padded_stride(n),
+            2 * (end - first),
         ];
         let words = if self.dropout.is_some() { QUERY_BLOCK * n } else { 0 };
         let (mut rest, words) = local.take2::<T, u32>(sizes.iter().sum(), words);
-        let [kt, v, q, scores] = sizes.map(|len| split_front(&mut rest, len));
+        let [kt, v, q, scores, states] = sizes.map(|len| split_front(&mut rest, len));
         let mut buffers = Buffers { q, scores, words };
-        let mut states = [[T::LOWEST, T::ZERO]; TASK];
-        states.iter_mut().for_each(|state| state[0] = T::from_f64(f64::NEG_INFINITY));
+        let (states, _) = states.as_chunks_mut::<2>();
+        states.fill([T::from_f64(f64::NEG_INFINITY), T::ZERO]);
         for keys in blocks(0, self.shape.keys, n) {
             if self.shape.visible(end, keys) == 0 {
                 break;
@@ -114,7 +120,7 @@ impl<T: Float> Forward<'_, T> {
         }
         for (query, state) in (first..end).zip(states) {
             // SAFETY: as above.
-            unsafe { self.normalize(head, query, state) };
+            unsafe { self.normalize(head, query, *state) };
         }
     }
 
@@ -174,7 +180,7 @@ impl<T: Float> Forward<'_, T> {
                     let words = &buffers.words[r * columns..][..visible];
                     (self.drop_row)(row, words, dropout.bound(), dropout.factor());
                 }
-                if accumulate {
+                if accumulate && factor != T::ONE {
                     let at = head.offset(query, shape.queries, e);
                     (self.scale_row)(self.out.range(at..at + e), factor);
                 }

@@ -21,18 +21,23 @@ multiversion! {
         state: &mut [T; 2],
     ) -> T {
         let [old_max, old_sum] = *state;
-        let row_max = larger(scale_and_add(scores, bias, scale), old_max);
+        let (largest, scale) = match bias {
+            // A positive scale keeps the order.
+            None if scale > T::ZERO => (max(scores) * scale, scale),
+            _ => (scale_and_add(scores, bias, scale), T::ONE),
+        };
+        let row_max = larger(largest, old_max);
         let subtracted = safe_max(row_max);
         let mut parts = [T::ZERO; PARTIALS];
         let (blocks, rest) = scores.as_chunks_mut::<PARTIALS>();
         for block in blocks {
             for (score, part) in block.iter_mut().zip(&mut parts) {
-                *score = exp_or_zero::<S, T>(*score - subtracted);
+                *score = exp_or_zero::<S, T>(*score * scale - subtracted);
                 *part = *part + *score;
             }
         }
         for (score, part) in rest.iter_mut().zip(&mut parts) {
-            *score = exp_or_zero::<S, T>(*score - subtracted);
+            *score = exp_or_zero::<S, T>(*score * scale - subtracted);
             *part = *part + *score;
         }
         // Of the first block of keys the factor is not needed.
@@ -74,22 +79,23 @@ multiversion! {
     ) {
         let [row_max, row_sum, delta] = state;
         let inverse = T::ONE / row_sum;
+        let factor = if dbias.is_some() { T::ONE } else { scale };
         if let Some(bias) = bias {
             for ((weight, dscore), bias) in weights.iter_mut().zip(dscores.iter_mut()).zip(bias) {
                 *weight = exp_or_zero::<S, T>(*weight * scale + *bias - row_max) * inverse;
-                *dscore = (*dscore - delta) * *weight;
+                *dscore = (*dscore - delta) * *weight * factor;
             }
         } else {
             for (weight, dscore) in weights.iter_mut().zip(dscores.iter_mut()) {
                 *weight = exp_or_zero::<S, T>(*weight * scale - row_max) * inverse;
-                *dscore = (*dscore - delta) * *weight;
+                *dscore = (*dscore - delta) * *weight * factor;
             }
         }
         if let Some(dbias) = dbias {
             dbias.copy_from_slice(dscores);
-        }
-        for dscore in dscores.iter_mut() {
-            *dscore = *dscore * scale;
+            for dscore in dscores.iter_mut() {
+                *dscore = *dscore * scale;
+            }
         }
     }
 }
@@ -109,7 +115,7 @@ pub(super) fn safe_max<T: Float>(row_max: T) -> T {
 #[inline(always)]
 fn exp_or_zero<S: Target, T: Float>(x: T) -> T {
     let least = T::from_f64(if size_of::<T>() == 4 { -87.0 } else { -708.0 });
-    let y = larger(least, x).exp::<S>();
+    let y = larger(least, x).exp_normal::<S>();
     if x < least {
         T::ZERO
     } else {
@@ -125,6 +131,22 @@ fn larger<T: Float>(a: T, b: T) -> T {
     } else {
         b
     }
+}
+
+/// The largest score, or minus infinity.
+#[inline(always)]
+fn max<T: Float>(scores: &[T]) -> T {
+    let mut parts = [T::from_f64(f64::NEG_INFINITY); PARTIALS];
+    let (blocks, rest) = scores.as_chunks::<PARTIALS>();
+    for block in blocks {
+        for (score, part) in block.iter().zip(&mut parts) {
+            *part = larger(*score, *part);
+        }
+    }
+    for (score, part) in rest.iter().zip(&mut parts) {
+        *part = larger(*score, *part);
+    }
+    fold(parts, |a, b| larger(b, a))
 }
 
 /// Computes `scores = scores * scale + bias`, and returns the largest.

@@ -20,7 +20,7 @@ use crate::sums::fold;
 #[cfg(target_arch = "x86_64")]
 use crate::sums::fold_registers;
 use double::{acosh64, asinh64, atanh64, digamma64, erf64, erf_inv64, lgamma64};
-use single::{exp_down, log1p_common, normal_cdf, sin_cos, FAR};
+use single::{exp_down, exp_normal, log1p_common, normal_cdf, sin_cos, FAR};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_mm_add_ps, _mm_max_ps};
 
@@ -36,6 +36,8 @@ pub trait Real: crate::dtype::Element<Acc = Self> + std::ops::Neg<Output = Self>
     fn exp<S: Target>(self) -> Self;
     /// Computes [`Real::exp`] of a number that is not positive, with the same bits.
     fn exp_down<S: Target>(self) -> Self;
+    /// Computes [`Real::exp`] where that is a normal number, with the same bits.
+    fn exp_normal<S: Target>(self) -> Self;
     fn expm1<S: Target>(self) -> Self;
     fn log<S: Target>(self) -> Self;
     /// Computes [`Real::log`] of a number that [`Real::is_log_rare`] is false for, with the same bits.
@@ -221,6 +223,10 @@ impl Real for f32 {
         exp_down::<S>(self)
     }
     #[inline(always)]
+    fn exp_normal<S: Target>(self) -> f32 {
+        exp_normal::<S>(self)
+    }
+    #[inline(always)]
     fn expm1<S: Target>(self) -> f32 {
         expm1::<S>(self)
     }
@@ -317,6 +323,10 @@ impl Real for f64 {
     }
     #[inline(always)]
     fn exp_down<S: Target>(self) -> f64 {
+        self.exp()
+    }
+    #[inline(always)]
+    fn exp_normal<S: Target>(self) -> f64 {
         self.exp()
     }
     #[inline(always)]

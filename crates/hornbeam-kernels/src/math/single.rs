@@ -55,6 +55,13 @@ pub(super) fn exp_down<S: Target>(x: f32) -> f32 {
     p * exp2_int(n.wrapping_add(64)) * exp2_int(-64)
 }
 
+/// Computes `exp(x)` where that is a normal number, with the same bits as [`exp`].
+#[inline(always)]
+pub(super) fn exp_normal<S: Target>(x: f32) -> f32 {
+    let (n, p) = exp_parts::<S>(x);
+    p * exp2_int(n)
+}
+
 /// Returns `n` and `p` with `exp(x) = 2^n p`.
 #[inline(always)]
 fn exp_parts<S: Target>(x: f32) -> (i32, f32) {
