@@ -17,7 +17,7 @@ from hornbeam.engines.reference import ReferenceEngine
 from hornbeam.ir.autodiff import gradients, outputs_of
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import trace_body
-from hornbeam.ir.types import TensorType, dtype_name
+from hornbeam.ir.types import TensorType, dtype_name, numpy_dtype
 from tests.helpers.gradcheck import check_gradients
 
 KEY = np.array([11, 3], "uint32")
@@ -108,21 +108,30 @@ def test_the_kernel_agrees_with_the_body(
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_few_queries_read_keys_of_16_bits_as_they_lie(rng: np.random.Generator, dtype: str) -> None:
-    def fn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return ops.dot_product_attention(q, k, v)
+@pytest.mark.parametrize("queries", [1, 3, 70])
+def test_operands_of_16_bits_are_read_as_they_lie(
+    rng: np.random.Generator, queries: int, dtype: str
+) -> None:
+    def body(q: Node, k: Node, v: Node, ct: Node) -> list[Node]:
+        wide = (p.convert(x, "float32") for x in (q, k, v))
+        out = p.convert(p.project(p.attention(*wide, scale=0.3, causal=False, rate=0.0), 0), dtype)
+        return [out, *gradients([out], [ct], (q, k, v))]
 
-    for queries in (1, 2, 3):
-        arrays = [
-            ops.cast(ops.array(a), dtype) for a in operands(rng, 2, 4, queries, 50, 8, "float32", 2)[:3]
-        ]
-        text = NativeEngine().compile(trace_function(fn, arrays).graph).text
-        assert text.count("convert") == (2 if queries < 3 else 4), (
-            "queries and the result, else keys and values, too"
-        )
-        want = fn(*(ops.cast(a, "float32") for a in arrays)).numpy()
-        actual = ops.cast(fn(*arrays), "float32").numpy()
-        np.testing.assert_allclose(actual, want, rtol=1e-2, atol=1e-2)
+    def numbers(*shape: int) -> Any:
+        return rng.normal(size=shape).astype(numpy_dtype(dtype))
+
+    q, k, v = numbers(2, queries, 4, 8), numbers(2, 50, 2, 8), numbers(2, 50, 2, 8)
+    arrays = [q, k, v, numbers(2, queries, 4, 8)]
+    graph = trace_body(body, [TensorType(a.shape, dtype) for a in arrays])[0]
+    native = NativeEngine()
+    executable = native.compile(graph)
+    assert "attention_grad" in executable.text
+    assert "convert" not in executable.text
+    actual = [native.get(x) for x in executable.run([native.put(a) for a in arrays])]
+    expected = ReferenceEngine().compile(graph).run(arrays)
+    for got, want in zip(actual, expected, strict=True):
+        assert got.dtype == want.dtype
+        np.testing.assert_allclose(got.astype("float32"), want.astype("float32"), rtol=2e-2, atol=2e-2)
 
 
 def test_masks_are_not_spread_out(rng: np.random.Generator) -> None:

@@ -1,7 +1,8 @@
 //! Packed operands and register-tile products for kernels other than plain GEMM: attention and recurrent layers.
 
+use crate::gemm::even;
+use crate::gemm::pack::{self, Source};
 use crate::gemm::types::{self, Kernels, Tile};
-use crate::gemm::{even, pack};
 use crate::math;
 use crate::pool::ThreadPool;
 use std::ptr::null;
@@ -41,19 +42,19 @@ impl<'a, T: Float> PackedRhs<'a, T> {
         n.div_ceil(width) * width * k
     }
 
-    /// Packs the matrix whose element `(p, j)` is `from[p * strides[0] + j * strides[1]]`.
-    pub fn new(
+    /// Packs the matrix whose element `(p, j)` is `from[p * strides[0] + j * strides[1]]`, widened if it is narrower.
+    pub fn new<K: Source<T>>(
         kernels: &'static Kernels<T>,
-        from: &[T],
+        from: &[K],
         [k, n]: [usize; 2],
         strides: [usize; 2],
         width: usize,
         to: &'a mut [T],
     ) -> Self {
         let to = &mut to[..Self::len(k, n, width)];
-        for (panel, to) in to.chunks_exact_mut(k * width).enumerate() {
-            Self::pack_panel(from, [k, n], strides, [panel * width, width], to);
-        }
+        assert!(k > 0 && n > 0 && from.len() > (k - 1) * strides[0] + (n - 1) * strides[1]);
+        // SAFETY: every element of the matrix lies within `from` by the assertion.
+        unsafe { K::pack_panels(from.as_ptr(), strides.map(|stride| stride as isize), [k, n], width, to) };
         PackedRhs { kernels, data: to, k, n, width, rows: k }
     }
 

@@ -1,6 +1,6 @@
 //! Attention: types and kernels.
 
-use hornbeam_kernels::attention::{AttentionShape, FEW};
+use hornbeam_kernels::attention::AttentionShape;
 use hornbeam_kernels::dtype::DType;
 
 use crate::decode::params::{take, Params};
@@ -26,28 +26,7 @@ pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Valu
     }
     let shape = op.shape(&operands)?;
     let types = op.types(&shape, operands[0].dtype);
-    let mut inputs = x.to_vec();
-    if may_be_narrow(&shape, backward, operands[0].dtype) {
-        // Few queries read keys and values once: widened in the kernel, they take half the time.
-        if let (Some(k), Some(v)) = (narrow(b, x[1]), narrow(b, x[2])) {
-            if b.type_of(k).dtype == b.type_of(v).dtype {
-                (inputs[1], inputs[2]) = (k, v);
-            }
-        }
-    }
-    Ok(Some(b.emit(Op::Attention(op), inputs, types)?))
-}
-
-/// True if keys and values may be 16-bit floats.
-fn may_be_narrow(shape: &AttentionShape, backward: bool, dtype: DType) -> bool {
-    !backward && shape.queries <= FEW && dtype == DType::F32
-}
-
-/// The 16-bit floats that `value` is converted from, if it is.
-fn narrow(b: &Builder, value: Value) -> Option<Value> {
-    let node = b.graph.node(value.node);
-    let &from = node.inputs.first().filter(|_| matches!(node.op, Op::Convert))?;
-    matches!(b.type_of(from).dtype, DType::F16 | DType::BF16).then_some(from)
+    Ok(Some(b.emit(Op::Attention(op), x.to_vec(), types)?))
 }
 
 impl Attention {
@@ -92,10 +71,7 @@ impl Attention {
     pub fn check(&self, x: &[&TensorType], outputs: &[TensorType]) -> Result<()> {
         let shape = self.shape(x)?;
         let dtype = x[0].dtype;
-        let [q, mut k, mut v, out, statistic, bias] = operand_types(&shape, dtype);
-        if matches!(x[1].dtype, DType::F16 | DType::BF16) && may_be_narrow(&shape, self.backward, dtype) {
-            (k.dtype, v.dtype) = (x[1].dtype, x[1].dtype);
-        }
+        let [q, k, v, out, statistic, bias] = operand_types(&shape, dtype);
         let mut expected = vec![q, k, v];
         expected.extend(self.biased.then_some(bias));
         expected.extend(self.drops().then(|| TensorType::new(DType::U32, vec![2])));
@@ -107,7 +83,7 @@ impl Attention {
             return Err(malformed!("{}: a rate of {rate}", self.name()));
         }
         let fits = expected.len() == x.len() && expected.iter().zip(x).all(|(e, x)| e == *x);
-        let float = matches!(dtype, DType::F32 | DType::F64);
+        let float = matches!(dtype, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
         if !(fits && float && self.types(&shape, dtype) == outputs) {
             return Err(malformed!("{} of {x:?} cannot return {outputs:?}", self.name()));
         }
@@ -115,15 +91,17 @@ impl Attention {
     }
 }
 
-/// The types of queries, keys, values, output, softmax statistics (row max, row sum) and bias.
+/// The types of queries, keys, values, output, softmax statistics (row max, row sum) and bias. Beside 16-bit operands, the
+/// last two are `float32`.
 fn operand_types(h: &AttentionShape, dtype: DType) -> [TensorType; 6] {
+    let wide = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
     [
-        vec![h.batch, h.queries, h.heads, h.depth],
-        vec![h.batch, h.keys, h.key_heads, h.depth],
-        vec![h.batch, h.keys, h.key_heads, h.width],
-        vec![h.batch, h.queries, h.heads, h.width],
-        vec![h.batch, h.heads, h.queries],
-        vec![h.batch, h.heads, h.queries, h.keys],
+        (dtype, vec![h.batch, h.queries, h.heads, h.depth]),
+        (dtype, vec![h.batch, h.keys, h.key_heads, h.depth]),
+        (dtype, vec![h.batch, h.keys, h.key_heads, h.width]),
+        (dtype, vec![h.batch, h.queries, h.heads, h.width]),
+        (wide, vec![h.batch, h.heads, h.queries]),
+        (wide, vec![h.batch, h.heads, h.queries, h.keys]),
     ]
-    .map(|shape| TensorType::new(dtype, shape))
+    .map(|(dtype, shape)| TensorType::new(dtype, shape))
 }

@@ -4,8 +4,6 @@ use hornbeam_kernels::attention::{Attention, AttentionElement, AttentionGrad, At
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, RnnElement, SequenceShape};
 
-#[cfg(feature = "all-dtypes")]
-use crate::execute::half_attention;
 use crate::execute::Context;
 use crate::graph::{Cell, Recurrent};
 use crate::instruction::{Instruction, Kind};
@@ -13,17 +11,15 @@ use crate::memory::Memory;
 
 pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
     let dtype = instruction.writes[0].dtype;
-    #[cfg(feature = "all-dtypes")]
-    if half_attention::run(instruction, memory, context) {
-        return;
-    }
-    dispatch!(wide, dtype, T => match &instruction.kind {
-        Kind::Recurrent { layer, shape } => recurrent::<T>(layer, shape, instruction, memory, context),
-        Kind::Attention { backward, shape, bias, rate } => {
+    match &instruction.kind {
+        Kind::Recurrent { layer, shape } => dispatch!(wide, dtype, T => {
+            recurrent::<T>(layer, shape, instruction, memory, context)
+        }, else unreachable!("a recurrent layer of {dtype}")),
+        Kind::Attention { backward, shape, bias, rate } => dispatch!(float, dtype, T => {
             attention::<T>(*backward, shape, *bias, *rate, instruction, memory, context)
-        }
+        }, else unreachable!("attention of {dtype}")),
         other => unreachable!("{} is not a composite", other.name()),
-    }, else unreachable!("a composite of {dtype}"))
+    }
 }
 
 fn attention<T: AttentionElement>(
@@ -41,11 +37,12 @@ fn attention<T: AttentionElement>(
     let (q, k, v) = (read(0), read(1), read(2));
     let (bias, dropout) = optional_operands(bias, rate, instruction, memory);
     if !backward {
-        let (out, row_max, row_sum) = (write(0), write(1), write(2));
+        let (out, row_max, row_sum) = (write(0), memory.write(&writes[1]), memory.write(&writes[2]));
         return T::attention(pool, shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
     }
     let rest = 3 + usize::from(bias.is_some()) + usize::from(dropout.is_some());
-    let (out, row_max, row_sum, dout) = (read(rest), read(rest + 1), read(rest + 2), read(rest + 3));
+    let (out, dout) = (read(rest), read(rest + 3));
+    let (row_max, row_sum) = (memory.read(&reads[rest + 1]), memory.read(&reads[rest + 2]));
     let (dq, dk, dv, dbias) = (write(0), write(1), write(2), writes.get(3).map(|to| memory.write(to)));
     T::attention_grad(
         pool,
@@ -55,7 +52,7 @@ fn attention<T: AttentionElement>(
 }
 
 /// The operands behind queries, keys and values: the bias, and the key of dropout.
-pub(super) fn optional_operands<'a, T>(
+fn optional_operands<'a, T>(
     bias: Option<[usize; 3]>,
     rate: f64,
     instruction: &Instruction,

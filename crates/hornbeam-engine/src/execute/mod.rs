@@ -3,8 +3,6 @@
 mod composites;
 mod control;
 mod convolution;
-#[cfg(feature = "all-dtypes")]
-mod half_attention;
 mod kernels;
 mod linalg;
 mod loop_epilogue;

@@ -4,14 +4,15 @@
 //! and relu into contractions, [`int8_padding`] and [`int8_epilogue`] what precedes and follows convolutions of integers,
 //! [`convolution`] fuses poolings and gradients of convolutions, [`fuse`] groups elementwise nodes and orders the groups,
 //! [`remat`] selects the values that groups recompute instead of storing.
-//! [`loop_operands`] spares loops copies of transposed operands, [`half_norms`] spares normalizations conversions.
+//! [`loop_operands`] spares loops copies of transposed operands, [`half_kernels`] spares normalizations and
+//! attention conversions.
 //! Of the lowered program, [`order`] moves instructions, and [`memory_budget`] repeats some.
 
 pub mod bias_relu;
 pub mod builder;
 pub mod convolution;
 pub mod fuse;
-pub mod half_norms;
+pub mod half_kernels;
 pub mod int8_epilogue;
 pub mod int8_padding;
 pub mod loop_operands;

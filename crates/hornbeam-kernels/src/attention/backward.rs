@@ -1,37 +1,41 @@
 //! Backward pass: a task takes the heads that share keys and values, block by block of keys and of queries.
 
-use super::dropout::drop_row;
-use super::rows::{dot, score_gradients};
-use super::{blocks, gather, split_front, AttentionGrad, AttentionShape, Bias, Dropout, Head, KEY_BLOCK, QUERY_BLOCK};
-use crate::gemm::types::Kernels;
+use super::dropout::{drop_row, DropRow};
+use super::rows::{dot, score_gradients, store_row};
+use super::{
+    blocks, gather, split_front, AttentionGrad, AttentionShape, Bias, Dropout, Head, Operand, KEY_BLOCK, QUERY_BLOCK,
+};
+use crate::dtype::Element;
+use crate::gemm::types::{Kernels, Real};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
-use crate::tiles::{padded_stride, Float, Lhs, PackedRhs};
+use crate::tiles::{padded_stride, Lhs, PackedRhs};
 
 type ScoreGradients<T> = unsafe fn(&mut [T], Option<&[T]>, T, [T; 3], &mut [T], Option<&mut [T]>);
 
-struct Backward<'a, T: 'static> {
+struct Backward<'a, K: Operand> {
     shape: &'a AttentionShape,
-    q: &'a [T],
-    k: &'a [T],
-    v: &'a [T],
-    bias: Option<Bias<'a, T>>,
+    q: &'a [K],
+    k: &'a [K],
+    v: &'a [K],
+    bias: Option<Bias<'a, K::Acc>>,
     dropout: Option<Dropout>,
-    out: &'a [T],
-    row_max: &'a [T],
-    row_sum: &'a [T],
-    dout: &'a [T],
-    scale: T,
-    kernels: &'static Kernels<T>,
+    out: &'a [K],
+    row_max: &'a [K::Acc],
+    row_sum: &'a [K::Acc],
+    dout: &'a [K],
+    scale: K::Acc,
+    kernels: &'static Kernels<K::Acc>,
     panel_width: usize,
     key_block: usize,
-    score_gradients: ScoreGradients<T>,
-    dot: unsafe fn(&[T], &[T]) -> T,
-    drop_row: unsafe fn(&mut [T], &[u32], u32, T),
-    dq: SharedMut<'a, T>,
-    dk: SharedMut<'a, T>,
-    dv: SharedMut<'a, T>,
-    dbias: Option<SharedMut<'a, T>>,
+    score_gradients: ScoreGradients<K::Acc>,
+    dot: unsafe fn(&[K::Acc], &[K]) -> K::Acc,
+    drop_row: DropRow<K::Acc>,
+    store_row: unsafe fn(&[K::Acc], K::Acc, &mut [K]),
+    dq: SharedMut<'a, K>,
+    dk: SharedMut<'a, K>,
+    dv: SharedMut<'a, K>,
+    dbias: Option<SharedMut<'a, K::Acc>>,
 }
 
 /// Packed block of keys and values.
@@ -45,7 +49,7 @@ struct KeyBlock<'a, T: 'static> {
     k: PackedRhs<'a, T>,
 }
 
-/// Scratch memory of a block of queries.
+/// Scratch memory of a task.
 struct Buffers<'a, T> {
     q: &'a mut [T],
     dout: &'a mut [T],
@@ -55,25 +59,28 @@ struct Buffers<'a, T> {
     dscores: &'a mut [T],
     /// Random words of the weights, if they are dropped.
     words: &'a mut [u32],
+    /// Gradients of a block of queries, or of all queries of the task if there are several blocks of keys; only of 16-bit
+    /// operands.
+    dq: &'a mut [T],
     /// Gradients of a block of keys and values, which stay in cache over all blocks of queries.
     dk: &'a mut [T],
     dv: &'a mut [T],
 }
 
-pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, operands: AttentionGrad<'_, T>) {
+pub(super) fn backward<K: Operand>(pool: &ThreadPool, shape: &AttentionShape, operands: AttentionGrad<'_, K>) {
     let AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias } = operands;
     if shape.is_trivial(out.len()) {
-        [dq, dk, dv].into_iter().for_each(|gradient| gradient.fill(T::ZERO));
-        return dbias.into_iter().for_each(|gradient| gradient.fill(T::ZERO));
+        [dq, dk, dv].into_iter().for_each(|gradient| gradient.fill(K::ZERO));
+        return dbias.into_iter().for_each(|gradient| gradient.fill(K::Acc::ZERO));
     }
-    shape.check(q, k, v, bias, out.len(), [row_max.len(), row_sum.len()]);
-    shape.check(dq, dk, dv, None, dout.len(), [row_max.len(), row_sum.len()]);
+    shape.check([q, k, v], bias, out.len(), [row_max.len(), row_sum.len()]);
+    shape.check::<K, K>([dq, dk, dv], None, dout.len(), [row_max.len(), row_sum.len()]);
     let scores = shape.batch * shape.heads * shape.queries * shape.keys;
     assert!(
         dbias.as_ref().is_none_or(|d| d.len() == scores),
         "dbias does not fit {shape:?}: expected {scores} elements"
     );
-    let kernels = T::kernels();
+    let kernels = K::Acc::kernels();
     let [dq, dk, dv] = [dq, dk, dv].map(SharedMut::new);
     let pass = Backward {
         shape,
@@ -86,13 +93,14 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, oper
         row_max,
         row_sum,
         dout,
-        scale: T::from_f64(shape.scale),
+        scale: K::Acc::from_f64(shape.scale),
         kernels,
         panel_width: 2 * kernels.lanes,
         key_block: shape.keys.min(KEY_BLOCK),
-        score_gradients: score_gradients::<T>(),
-        dot: dot::<T>(),
-        drop_row: drop_row::<T>(),
+        score_gradients: score_gradients::<K::Acc>(),
+        dot: dot::<K>(),
+        drop_row: drop_row::<K::Acc>(),
+        store_row: store_row::<K>(),
         dq,
         dk,
         dv,
@@ -101,58 +109,84 @@ pub(super) fn backward<T: Float>(pool: &ThreadPool, shape: &AttentionShape, oper
     pool.run(shape.batch * shape.key_heads, &|task| with_local(|local| pass.task(task, local)));
 }
 
-impl<T: Float> Backward<'_, T> {
+impl<K: Operand> Backward<'_, K> {
     fn task(&self, task: usize, local: &mut Scratch) {
-        let group = self.shape.heads / self.shape.key_heads;
+        let AttentionShape { heads, key_heads, queries, keys, depth: d, width: e, causal, .. } = *self.shape;
+        let group = heads / key_heads;
         let heads = (task * group..(task + 1) * group).map(|index| Head::new(self.shape, index));
-        let (d, e, n, width) = (self.shape.depth, self.shape.width, self.key_block, self.panel_width);
+        let (n, width) = (self.key_block, self.panel_width);
         let sizes = [
-            PackedRhs::<T>::len(d, n, width),
-            PackedRhs::<T>::len(e, n, width),
-            PackedRhs::<T>::len(n, d, width),
-            PackedRhs::<T>::len(QUERY_BLOCK, d, width),
-            PackedRhs::<T>::len(QUERY_BLOCK, e, width),
+            PackedRhs::<K::Acc>::len(d, n, width),
+            PackedRhs::<K::Acc>::len(e, n, width),
+            PackedRhs::<K::Acc>::len(n, d, width),
+            PackedRhs::<K::Acc>::len(QUERY_BLOCK, d, width),
+            PackedRhs::<K::Acc>::len(QUERY_BLOCK, e, width),
             QUERY_BLOCK * padded_stride(d),
             QUERY_BLOCK * padded_stride(e),
             QUERY_BLOCK * padded_stride(n),
             QUERY_BLOCK * padded_stride(n),
-            if self.accumulates() { n * d } else { 0 },
-            if self.accumulates() { n * e } else { 0 },
+            match (K::WIDENED, n < keys) {
+                (false, _) => 0,
+                (true, false) => QUERY_BLOCK * d,
+                (true, true) => group * queries * d,
+            },
+            if self.stores_keys() { n * d } else { 0 },
+            if self.stores_keys() { n * e } else { 0 },
         ];
         let words = if self.dropout.is_some() { QUERY_BLOCK * n } else { 0 };
-        let (mut rest, words) = local.take2::<T, u32>(sizes.iter().sum(), words);
-        let [kt, vt, k, packed_q, packed_dout, q, dout, weights, dscores, dk, dv] =
+        let (mut rest, words) = local.take2::<K::Acc, u32>(sizes.iter().sum(), words);
+        let [kt, vt, k, packed_q, packed_dout, q, dout, weights, dscores, dq, dk, dv] =
             sizes.map(|len| split_front(&mut rest, len));
-        let mut buffers = Buffers { q, dout, packed_q, packed_dout, weights, dscores, words, dk, dv };
-        if self.shape.causal {
+        let mut buffers = Buffers { q, dout, packed_q, packed_dout, weights, dscores, words, dq, dk, dv };
+        if causal {
             // SAFETY: no other task writes the gradients of these heads.
             unsafe { self.clear(heads.clone()) };
         }
-        for keys in blocks(0, self.shape.keys, n) {
+        for block in blocks(0, keys, n) {
             let first = Head::new(self.shape, task * group);
-            let key_block = self.pack(first, keys, [&mut *kt, &mut *vt, &mut *k]);
+            let key_block = self.pack(first, block, [&mut *kt, &mut *vt, &mut *k]);
             if self.accumulates() {
-                buffers.dk.fill(T::ZERO);
-                buffers.dv.fill(T::ZERO);
+                buffers.dk.fill(K::Acc::ZERO);
+                buffers.dv.fill(K::Acc::ZERO);
             }
-            for head in heads.clone() {
-                for queries in blocks(0, self.shape.queries, QUERY_BLOCK) {
+            for (index, head) in heads.clone().enumerate() {
+                for [start, stop] in blocks(0, queries, QUERY_BLOCK) {
+                    let dq_at = if n < keys { (index * queries + start) * d } else { 0 };
                     // SAFETY: no other task writes the rows of these heads.
-                    unsafe { self.block(head, queries, &key_block, &mut buffers) };
+                    unsafe {
+                        self.block(head, [start, stop], &key_block, &mut buffers, dq_at);
+                        if K::WIDENED && block[1] == keys {
+                            let at = |row| head.offset(start + row, queries, d);
+                            self.store(&buffers.dq[dq_at..dq_at + (stop - start) * d], d, &self.dq, at);
+                        }
+                    }
                 }
             }
-            for (i, key) in (keys[0]..keys[1]).enumerate().filter(|_| self.accumulates()) {
-                let at = first.key_offset(key, self.shape.keys, 1);
-                // SAFETY: as above.
-                unsafe {
-                    self.dk.range(at * d..(at + 1) * d).copy_from_slice(&buffers.dk[i * d..(i + 1) * d]);
-                    self.dv.range(at * e..(at + 1) * e).copy_from_slice(&buffers.dv[i * e..(i + 1) * e]);
-                }
+            if !self.stores_keys() {
+                continue;
+            }
+            let count = block[1] - block[0];
+            // SAFETY: as above.
+            unsafe {
+                self.store(&buffers.dk[..count * d], d, &self.dk, |row| first.key_offset(block[0] + row, keys, d));
+                self.store(&buffers.dv[..count * e], e, &self.dv, |row| first.key_offset(block[0] + row, keys, e));
             }
         }
     }
 
-    fn pack<'a>(&self, head: Head, keys: [usize; 2], [kt, vt, k]: [&'a mut [T]; 3]) -> KeyBlock<'a, T> {
+    /// Stores rows of `n` gradients, the first element of each at the offset `at`.
+    ///
+    /// # Safety
+    /// No other thread may access these rows of `to`.
+    unsafe fn store(&self, rows: &[K::Acc], n: usize, to: &SharedMut<'_, K>, at: impl Fn(usize) -> usize) {
+        for (i, row) in rows.chunks_exact(n).enumerate() {
+            let start = at(i);
+            // SAFETY: the caller's contract; the kernel is compiled for this machine.
+            unsafe { (self.store_row)(row, K::Acc::ONE, to.range(start..start + n)) };
+        }
+    }
+
+    fn pack<'a>(&self, head: Head, keys: [usize; 2], [kt, vt, k]: [&'a mut [K::Acc]; 3]) -> KeyBlock<'a, K::Acc> {
         let (d, e, count) = (self.shape.depth, self.shape.width, keys[1] - keys[0]);
         let at = head.key_offset(keys[0], self.shape.keys, 1);
         let (from_k, from_v) = (&self.k[at * d..], &self.v[at * e..]);
@@ -164,6 +198,12 @@ impl<T: Float> Backward<'_, T> {
             vt: PackedRhs::new(kernels, from_v, [e, count], [1, v_stride], width, vt),
             k: PackedRhs::new(kernels, from_k, [count, d], [k_stride, 1], width, k),
         }
+    }
+
+    /// Returns true if the gradients of keys and values are summed in scratch memory: those of 16 bits are, and sums over
+    /// several blocks of queries.
+    fn stores_keys(&self) -> bool {
+        K::WIDENED || self.accumulates()
     }
 
     /// Returns true if several blocks of queries contribute to the gradients of a key and its value, or none does.
@@ -180,11 +220,12 @@ impl<T: Float> Backward<'_, T> {
         let size = self.shape.queries * self.shape.keys;
         for (head, dbias) in heads.filter_map(|head| Some((head, self.dbias.as_ref()?))) {
             // SAFETY: the caller's contract.
-            unsafe { dbias.range(head.index * size..(head.index + 1) * size) }.fill(T::ZERO);
+            unsafe { dbias.range(head.index * size..(head.index + 1) * size) }.fill(K::Acc::ZERO);
         }
     }
 
-    /// Adds the contributions of one block of queries and one block of keys to all gradients.
+    /// Adds the contributions of one block of queries and one block of keys to all gradients; those of the queries are at
+    /// `dq_at`.
     ///
     /// # Safety
     /// No other thread may access the gradients of this head.
@@ -192,8 +233,9 @@ impl<T: Float> Backward<'_, T> {
         &self,
         head: Head,
         [start, stop]: [usize; 2],
-        block: &KeyBlock<'_, T>,
-        buffers: &mut Buffers<'_, T>,
+        block: &KeyBlock<'_, K::Acc>,
+        buffers: &mut Buffers<'_, K::Acc>,
+        dq_at: usize,
     ) {
         let shape = self.shape;
         let (d, e) = (shape.depth, shape.width);
@@ -224,27 +266,28 @@ impl<T: Float> Backward<'_, T> {
             for (r, (weights, dscores)) in score_rows.take(rows).enumerate() {
                 let visible = shape.visible(start + r + 1, block.keys);
                 let (weights, hidden) = weights[..columns].split_at_mut(visible);
-                hidden.fill(T::ZERO);
+                hidden.fill(K::Acc::ZERO);
                 let (dscores, hidden) = dscores[..columns].split_at_mut(visible);
-                hidden.fill(T::ZERO);
+                hidden.fill(K::Acc::ZERO);
                 let words = if self.dropout.is_some() { &buffers.words[r * columns..][..visible] } else { &[] };
-                self.row(head, start + r, block.keys[0], weights, dscores, words);
+                let dout = &dout.data[r * dout.stride..][..e];
+                self.row(head, [start + r, block.keys[0]], dout, weights, dscores, words);
             }
             let dscores = Lhs { data: &*buffers.dscores, stride, transposed: false };
-            block.k.part([columns, d]).product(
-                rows,
-                dscores,
-                None,
-                self.dq.as_ptr().add(q_at * d),
-                d_stride,
-                block.keys[0] > 0,
-            );
+            let (dq, dq_stride) = match K::WIDENED {
+                true => (buffers.dq[dq_at..dq_at + rows * d].as_mut_ptr(), d),
+                false => (self.dq.as_ptr().cast::<K::Acc>().add(q_at * d), d_stride),
+            };
+            block.k.part([columns, d]).product(rows, dscores, None, dq, dq_stride, block.keys[0] > 0);
             let dscores = Lhs { transposed: true, ..dscores };
             let weights = Lhs { data: &*buffers.weights, stride, transposed: true };
             let (add, at, heads) = (self.accumulates(), head.key_offset(block.keys[0], shape.keys, 1), head.key_heads);
-            let (dk, dk_stride, dv, dv_stride) = match add {
+            let (dk, dk_stride, dv, dv_stride) = match self.stores_keys() {
                 true => (buffers.dk.as_mut_ptr(), d, buffers.dv.as_mut_ptr(), e),
-                false => (self.dk.as_ptr().add(at * d), heads * d, self.dv.as_ptr().add(at * e), heads * e),
+                false => {
+                    let [dk, dv] = [&self.dk, &self.dv].map(|to| to.as_ptr().cast::<K::Acc>());
+                    (dk.add(at * d), heads * d, dv.add(at * e), heads * e)
+                }
             };
             packed_q.product(columns, dscores, None, dk, dk_stride, add);
             packed_dout.product(columns, weights, None, dv, dv_stride, add);
@@ -255,14 +298,22 @@ impl<T: Float> Backward<'_, T> {
     ///
     /// # Safety
     /// No other thread may access this row of `dbias`.
-    unsafe fn row(&self, head: Head, query: usize, first: usize, weights: &mut [T], dscores: &mut [T], words: &[u32]) {
+    unsafe fn row(
+        &self,
+        head: Head,
+        [query, first]: [usize; 2],
+        dout: &[K::Acc],
+        weights: &mut [K::Acc],
+        dscores: &mut [K::Acc],
+        words: &[u32],
+    ) {
         let shape = self.shape;
         let at = head.offset(query, shape.queries, shape.width);
         let row = head.index * shape.queries + query;
         let keys = [first, first + weights.len()];
         // SAFETY: the caller's contract; the kernels are compiled for this machine.
         unsafe {
-            let delta = (self.dot)(&self.dout[at..at + shape.width], &self.out[at..at + shape.width]);
+            let delta = (self.dot)(dout, &self.out[at..at + shape.width]);
             let dbias =
                 self.dbias.as_ref().map(|all| all.range(row * shape.keys + keys[0]..row * shape.keys + keys[1]));
             let bias = head.bias(self.bias, query, keys);

@@ -37,6 +37,8 @@ impl Dropout {
     }
 }
 
+pub(super) type DropRow<T> = unsafe fn(&mut [T], &[u32], u32, T);
+
 multiversion! {
     /// Sets the values whose word is not below `bound` to 0, and multiplies the others by `factor`.
     pub(super) unsafe fn drop_row[S, T: Float; T::DTYPE.copies()](values: &mut [T], words: &[u32], bound: u32, factor: T) {

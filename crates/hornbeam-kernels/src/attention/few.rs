@@ -8,7 +8,7 @@
 use super::dropout::drop_row;
 use super::forward::OnlineSoftmax;
 use super::rows::{online_softmax, safe_max, scale_row};
-use super::{blocks, Attention, AttentionShape, Bias, Dropout, Head};
+use super::{blocks, Attention, AttentionShape, Bias, Dropout, Head, Operand};
 use crate::dtype::Element;
 use crate::gemm::stream::{dots, wide};
 use crate::pool::{SharedMut, ThreadPool};
@@ -44,19 +44,32 @@ struct Few<'a, T: Float, K> {
     row_sum: SharedMut<'a, T>,
 }
 
-/// Computes the pass for keys and values of the queries' type, or narrower ones. The operands must fit the shape.
-pub(super) fn forward<T: Float, K: Element<Acc = T>>(
-    pool: &ThreadPool,
-    shape: &AttentionShape,
-    operands: Attention<'_, T, K>,
-) {
+/// Computes the pass. The operands must fit the shape.
+pub(super) fn forward<K: Operand>(pool: &ThreadPool, shape: &AttentionShape, operands: Attention<'_, K>) {
     let Attention { q, k, v, bias, dropout, out, row_max, row_sum } = operands;
-    let [out, row_max, row_sum] = [out, row_max, row_sum].map(SharedMut::new);
+    let q: &[K::Acc] = &q.iter().map(|q| q.to_acc()).collect::<Vec<_>>();
+    let mut sums = vec![K::Acc::ZERO; out.len()];
+    let [row_max, row_sum] = [row_max, row_sum].map(SharedMut::new);
     // Of the caller's instruction set: tests choose it by thread.
     let (dots, wide) = (dots::<K>(), wide::<K>());
-    let (online_softmax, scale_row, drop_row) = (online_softmax::<T>(), scale_row::<T>(), drop_row::<T>());
-    let pass =
-        Few { shape, q, k, v, bias, dropout, dots, wide, online_softmax, scale_row, drop_row, out, row_max, row_sum };
+    let (online_softmax, scale_row, drop_row) =
+        (online_softmax::<K::Acc>(), scale_row::<K::Acc>(), drop_row::<K::Acc>());
+    let pass = Few {
+        shape,
+        q,
+        k,
+        v,
+        bias,
+        dropout,
+        dots,
+        wide,
+        online_softmax,
+        scale_row,
+        drop_row,
+        out: SharedMut::new(&mut sums),
+        row_max,
+        row_sum,
+    };
     let &AttentionShape { batch, heads, key_heads, queries, keys, .. } = shape;
     let tasks = if pool.threads() == 1 { 1 } else { TASKS_PER_THREAD * pool.threads() };
     let parts = (heads * queries * keys).div_ceil(SCORES).max(tasks.div_ceil(batch)).min(key_heads);
@@ -65,6 +78,7 @@ pub(super) fn forward<T: Float, K: Element<Acc = T>>(
         let [first, end] = [part, part + 1].map(|part| part * key_heads / parts * (heads / key_heads));
         with_local(|local| pass.task(batch * heads + first..batch * heads + end, local));
     });
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = K::from_acc(sum));
 }
 
 impl<T: Float, K: Element<Acc = T>> Few<'_, T, K> {

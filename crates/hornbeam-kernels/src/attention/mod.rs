@@ -16,11 +16,10 @@ mod rows;
 
 pub use dropout::Dropout;
 
-use crate::dtype::Element;
-use crate::math;
+use crate::dtype::{bf16, f16, Element};
+use crate::gemm::pack::Source;
 use crate::pool::ThreadPool;
-use crate::scratch::Plain;
-use crate::tiles::padded_stride;
+use crate::tiles::{padded_stride, Float};
 
 /// Queries and keys of a block: its scores fill a quarter of the L2 cache.
 const QUERY_BLOCK: usize = 56;
@@ -52,42 +51,43 @@ pub struct Bias<'a, T> {
     pub strides: [usize; 3],
 }
 
-/// Operands of the forward pass. Keys and values are of the queries' type, or 16-bit floats: see [`attention_of_few`].
-pub struct Attention<'a, T, K = T> {
-    pub q: &'a [T],
+/// Operands of the forward pass. Sums and exponentials are of the accumulator type: 16-bit floats are widened as they are
+/// read, and results rounded once.
+pub struct Attention<'a, K: Element> {
+    pub q: &'a [K],
     pub k: &'a [K],
     pub v: &'a [K],
-    pub bias: Option<Bias<'a, T>>,
+    pub bias: Option<Bias<'a, K::Acc>>,
     pub dropout: Option<Dropout>,
     /// `[batch, queries, heads, width]`.
-    pub out: &'a mut [T],
+    pub out: &'a mut [K],
     /// Largest score of every query, `[batch, heads, queries]`.
-    pub row_max: &'a mut [T],
+    pub row_max: &'a mut [K::Acc],
     /// Sum of exponentials relative to `row_max`, `[batch, heads, queries]`.
-    pub row_sum: &'a mut [T],
+    pub row_sum: &'a mut [K::Acc],
 }
 
 /// Operands of the backward pass of [`Attention`].
-pub struct AttentionGrad<'a, T> {
-    pub q: &'a [T],
-    pub k: &'a [T],
-    pub v: &'a [T],
-    pub bias: Option<Bias<'a, T>>,
+pub struct AttentionGrad<'a, K: Element> {
+    pub q: &'a [K],
+    pub k: &'a [K],
+    pub v: &'a [K],
+    pub bias: Option<Bias<'a, K::Acc>>,
     pub dropout: Option<Dropout>,
-    pub out: &'a [T],
-    pub row_max: &'a [T],
-    pub row_sum: &'a [T],
+    pub out: &'a [K],
+    pub row_max: &'a [K::Acc],
+    pub row_sum: &'a [K::Acc],
     /// Gradient of `out`.
-    pub dout: &'a [T],
-    pub dq: &'a mut [T],
-    pub dk: &'a mut [T],
-    pub dv: &'a mut [T],
+    pub dout: &'a [K],
+    pub dq: &'a mut [K],
+    pub dk: &'a mut [K],
+    pub dv: &'a mut [K],
     /// `[batch, heads, queries, keys]`, if requested.
-    pub dbias: Option<&'a mut [T]>,
+    pub dbias: Option<&'a mut [K::Acc]>,
 }
 
-/// Float for which attention is implemented.
-pub trait AttentionElement: math::Real + Plain {
+/// Element that attention is implemented for.
+pub trait AttentionElement: Element {
     /// Computes the forward pass.
     ///
     /// # Panics
@@ -113,28 +113,11 @@ macro_rules! attention_element {
         }
     )*};
 }
-attention_element!(f32 f64);
+attention_element!(f32 f64 f16 bf16);
 
-/// Most queries of [`attention_of_few`].
-pub const FEW: usize = few::QUERIES;
-
-/// Computes the forward pass of at most [`FEW`] queries for keys and values of 16 bits, which are widened as they are read.
-///
-/// # Panics
-/// If a slice does not fit the shape, or there are more queries.
-pub fn attention_of_few<K: Element<Acc = f32>>(
-    pool: &ThreadPool,
-    shape: &AttentionShape,
-    operands: Attention<'_, f32, K>,
-) {
-    let Attention { q, k, v, bias, ref out, ref row_max, ref row_sum, .. } = operands;
-    if shape.is_trivial(out.len()) {
-        return operands.out.fill(0.0);
-    }
-    assert!(shape.queries <= FEW, "{} queries, expected at most {FEW}", shape.queries);
-    shape.check(q, k, v, bias, out.len(), [row_max.len(), row_sum.len()]);
-    few::forward(pool, shape, operands);
-}
+/// Element of the operands, which is widened as it is packed.
+trait Operand: Element<Acc: Float> + Source<<Self as Element>::Acc> {}
+impl<K: Element<Acc: Float> + Source<<K as Element>::Acc>> Operand for K {}
 
 impl AttentionShape {
     /// Number of keys of the range `keys` that some query below `end` sees.
@@ -148,7 +131,7 @@ impl AttentionShape {
         out == 0 || self.keys == 0 || self.depth == 0
     }
 
-    fn check<T, K>(&self, q: &[T], k: &[K], v: &[K], bias: Option<Bias<'_, T>>, out: usize, states: [usize; 2]) {
+    fn check<T, K>(&self, [q, k, v]: [&[K]; 3], bias: Option<Bias<'_, T>>, out: usize, states: [usize; 2]) {
         assert!(self.key_heads > 0 && self.heads.is_multiple_of(self.key_heads), "heads do not fit {self:?}");
         let rows = self.batch * self.heads;
         let lengths = [q.len(), k.len(), v.len(), out, states[0], states[1]];
@@ -209,11 +192,10 @@ fn split_front<'a, T>(rest: &mut &'a mut [T], n: usize) -> &'a mut [T] {
     front
 }
 
-/// Copies `rows` rows of `n` elements, `stride` apart, into scratch memory.
-fn gather<T: Copy>(from: &[T], stride: usize, n: usize, rows: usize, to: &mut [T]) {
-    for (row, to) in to.chunks_exact_mut(padded_stride(n)).take(rows).enumerate() {
-        to[..n].copy_from_slice(&from[row * stride..row * stride + n]);
-    }
+/// Widens `rows` rows of `n` elements, `stride` apart, into scratch memory.
+fn gather<K: Operand>(from: &[K], stride: usize, n: usize, rows: usize, to: &mut [K::Acc]) {
+    // SAFETY: the kernel is compiled for this machine.
+    unsafe { rows::load_rows::<K>()(from, stride, [rows, n], to, padded_stride(n)) }
 }
 
 /// Splits `start .. end` into blocks of at most `size`.

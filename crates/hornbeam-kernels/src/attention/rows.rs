@@ -1,5 +1,7 @@
 //! Row kernels of attention: online softmax, and gradients of the scores.
 
+use super::Operand;
+use crate::dtype::Element;
 use crate::math;
 use crate::multiversion;
 use crate::simd::Target;
@@ -52,16 +54,39 @@ multiversion! {
         }
     }
 
-    pub(super) unsafe fn dot[S, T: Float; T::DTYPE.copies()](a: &[T], b: &[T]) -> T {
-        let mut parts = [T::ZERO; PARTIALS];
+    /// Widens `rows` rows of `n` elements, `stride` apart, to rows `to_stride` apart.
+    pub(super) unsafe fn load_rows[S, K: Operand; K::DTYPE.copies()](
+        from: &[K],
+        stride: usize,
+        extents: [usize; 2],
+        to: &mut [K::Acc],
+        to_stride: usize,
+    ) {
+        let [rows, n] = extents;
+        for row in 0..rows {
+            for (to, from) in to[row * to_stride..][..n].iter_mut().zip(&from[row * stride..][..n]) {
+                *to = from.to_acc();
+            }
+        }
+    }
+
+    /// Computes the row `to = row * factor`, rounded.
+    pub(super) unsafe fn store_row[S, K: Operand; K::DTYPE.copies()](row: &[K::Acc], factor: K::Acc, to: &mut [K]) {
+        for (to, value) in to.iter_mut().zip(row) {
+            *to = K::from_acc(*value * factor);
+        }
+    }
+
+    pub(super) unsafe fn dot[S, K: Operand; K::DTYPE.copies()](a: &[K::Acc], b: &[K]) -> K::Acc {
+        let mut parts = [K::Acc::ZERO; PARTIALS];
         let ((a_blocks, a_rest), (b_blocks, b_rest)) = (a.as_chunks::<PARTIALS>(), b.as_chunks::<PARTIALS>());
         for (a, b) in a_blocks.iter().zip(b_blocks) {
             for ((part, a), b) in parts.iter_mut().zip(a).zip(b) {
-                *part = *part + *a * *b;
+                *part = *part + *a * b.to_acc();
             }
         }
         for ((part, a), b) in parts.iter_mut().zip(a_rest).zip(b_rest) {
-            *part = *part + *a * *b;
+            *part = *part + *a * b.to_acc();
         }
         fold(parts, |a, b| a + b)
     }

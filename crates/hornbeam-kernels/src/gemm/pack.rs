@@ -104,8 +104,8 @@ pub(crate) unsafe fn columns<E: Real>(
 }
 
 /// Element of an operand: of the sums' type, or a narrower one that is widened as it is packed.
-pub(super) trait Source<E>: Element {
-    /// False if operands can be read in place.
+pub(crate) trait Source<E>: Element {
+    /// False if operands can be read in place: they are of the type `E`.
     const WIDENED: bool;
 
     /// Packs steps `0..k` and columns `0..n` of B (element `(p, j)` at `b + p * row + j * col`) into `[panels][k][width]`,

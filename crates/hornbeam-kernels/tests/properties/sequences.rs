@@ -19,7 +19,7 @@ fn wide<T: Element>(values: &[T]) -> Vec<f64> {
 }
 
 /// Computes results, then gradients.
-fn run_attention<T: AttentionElement + std::fmt::Debug>(
+fn run_attention<T: AttentionElement<Acc = T>>(
     pool: &ThreadPool,
     h: &AttentionShape,
     biased: bool,
