@@ -5,7 +5,7 @@ use crate::dtype::Element;
 use crate::math;
 use crate::multiversion;
 use crate::simd::Target;
-use crate::sums::fold;
+use crate::sums::{largest, total};
 use crate::tiles::Float;
 
 /// Interleaved partial sums and maxima of a row: one AVX-512 register, since rows may be short.
@@ -23,12 +23,12 @@ multiversion! {
         state: &mut [T; 2],
     ) -> T {
         let [old_max, old_sum] = *state;
-        let (largest, scale) = match bias {
+        let (block_max, scale) = match bias {
             // A positive scale keeps the order.
             None if scale > T::ZERO => (max(scores) * scale, scale),
             _ => (scale_and_add(scores, bias, scale), T::ONE),
         };
-        let row_max = larger(largest, old_max);
+        let row_max = larger(block_max, old_max);
         let subtracted = safe_max(row_max);
         let mut parts = [T::ZERO; PARTIALS];
         let (blocks, rest) = scores.as_chunks_mut::<PARTIALS>();
@@ -44,7 +44,7 @@ multiversion! {
         }
         // Of the first block of keys the factor is not needed.
         let factor = if old_sum == T::ZERO { T::ZERO } else { (old_max - subtracted).exp::<S>() };
-        *state = [row_max, old_sum * factor + fold(parts, |a, b| a + b)];
+        *state = [row_max, old_sum * factor + total(parts)];
         factor
     }
 
@@ -88,7 +88,7 @@ multiversion! {
         for ((part, a), b) in parts.iter_mut().zip(a_rest).zip(b_rest) {
             *part = *part + *a * b.to_acc();
         }
-        fold(parts, |a, b| a + b)
+        total(parts)
     }
 
     /// Turns a row of products `q k^T` into weights, and a row of products `dout v^T` into gradients of the products.
@@ -171,7 +171,7 @@ fn max<T: Float>(scores: &[T]) -> T {
     for (score, part) in rest.iter().zip(&mut parts) {
         *part = larger(*score, *part);
     }
-    fold(parts, |a, b| larger(b, a))
+    largest(parts)
 }
 
 /// Computes `scores = scores * scale + bias`, and returns the largest.
@@ -206,5 +206,5 @@ fn scale_and_add<T: Float>(scores: &mut [T], bias: Option<&[T]>, scale: T) -> T 
             }
         }
     }
-    fold(parts, |a, b| larger(b, a))
+    largest(parts)
 }
