@@ -53,7 +53,7 @@ pub(crate) fn sums<const K: usize, const L: usize, const M: usize, T: Copy, A: R
             }
         }
     }
-    totals(parts)
+    totals(parts, total)
 }
 
 /// Returns the block of `P` elements from `start` on.
@@ -88,12 +88,13 @@ fn sums_of_few<const K: usize, const L: usize, const M: usize, T: Copy, A: Real>
             part[j] = part[j] + term;
         }
     }
-    totals(parts)
+    // One by one, as the last terms were added: registers would wait for them in memory.
+    totals(parts, |parts| fold(parts, |a, b| a + b))
 }
 
-/// Sums the partial sums of several functions. (`array::map` might not be inlined.)
+/// Sums the partial sums of several functions by `total`. (`array::map` might not be inlined.)
 #[inline(always)]
-fn totals<const P: usize, const M: usize, A: Real>(parts: [[A; P]; M]) -> [A; M] {
+fn totals<const P: usize, const M: usize, A: Real>(parts: [[A; P]; M], total: impl Fn([A; P]) -> A) -> [A; M] {
     let mut totals = [A::ZERO; M];
     for (result, parts) in totals.iter_mut().zip(parts) {
         *result = total(parts);

@@ -319,16 +319,10 @@ multiversion! {
     unsafe fn sum_grad_rows[S, T: PoolElement; T::DTYPE.copies()](shape: &PoolShape, rows: Range<usize>, dy: &[T], dx: &mut [T]) {
         let c = shape.channels;
         let [_, height, width] = shape.output;
-        let mut disjoint = disjoint::Row::new(shape);
         for (row, dx) in rows.zip(dx.chunks_exact_mut(shape.input[2] * c)) {
             let (rest, h) = (row / shape.input[1], row % shape.input[1]);
             let (n, d) = (rest / shape.input[0], rest % shape.input[0]);
             let (d, h) = (shape.windows_containing(0, d), shape.windows_containing(1, h));
-            if let Some(row) = &mut disjoint {
-                let line = |(d, h)| ((n * shape.output[0] + d) * height + h) * width;
-                row.spread(shape, d.flat_map(|d| h.clone().map(move |h| (d, h))).map(line), dy, dx);
-                continue;
-            }
             let mut w = 0..0;
             for (at, dx) in dx.chunks_exact_mut(c).enumerate() {
                 w = shape.windows_containing_next(2, at, w);
@@ -438,7 +432,7 @@ pub fn sum_pool<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, x: &[T], y
 /// If the length of a slice does not fit the shape.
 pub fn sum_pool_grad<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, dy: &[T], dx: &mut [T]) {
     shape.check(dx.len(), dy.len());
-    let kernel = sum_grad_rows::<T>();
+    let kernel = if disjoint::suits(shape) { disjoint::sum_grad_rows::<T>() } else { sum_grad_rows::<T>() };
     run_rows(pool, shape.batch, shape.input, shape.channels, dx, &|rows, dx| {
         // SAFETY: the kernel is compiled for this machine and has no other precondition.
         unsafe { kernel(shape, rows, dy, dx) }
