@@ -109,9 +109,7 @@ def test_the_kernel_agrees_with_the_body(
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("queries", [1, 3, 70])
-def test_operands_of_16_bits_are_read_as_they_lie(
-    rng: np.random.Generator, queries: int, dtype: str
-) -> None:
+def test_operands_of_16_bits_are_read_as_they_lie(rng: np.random.Generator, queries: int, dtype: str) -> None:
     def body(q: Node, k: Node, v: Node, ct: Node) -> list[Node]:
         wide = (p.convert(x, "float32") for x in (q, k, v))
         out = p.convert(p.project(p.attention(*wide, scale=0.3, causal=False, rate=0.0), 0), dtype)
