@@ -2,7 +2,8 @@
 //! themselves.
 //!
 //! Their kernels widen elements as they read them and round results as they write them, so results have the same bits as
-//! with conversions before and after, without the memory of the wide operands.
+//! with conversions before and after, without the memory of the wide operands. Only gradients of attention differ within
+//! rounding, since they receive the rounded output.
 
 use std::collections::HashMap;
 
