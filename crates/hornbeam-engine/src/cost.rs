@@ -58,8 +58,8 @@ impl Instruction {
                 product(&[2, s.batch, s.steps, s.units, s.units, gates])
             }
             // Scores and results; the backward pass computes the scores again, and four gradients.
-            Kind::Attention { backward, shape: s, .. } => {
-                let products = if *backward { 3 * s.depth + 2 * s.width } else { s.depth + s.width };
+            Kind::Attention { layer, shape: s, .. } => {
+                let products = if layer.backward { 3 * s.depth + 2 * s.width } else { s.depth + s.width };
                 product(&[2, s.batch, s.heads, s.queries, s.keys, products])
             }
             Kind::Scatter(..) => self.reads.get(2).map_or(0, |updates| updates.count) as u64,

@@ -83,6 +83,11 @@ impl DType {
         matches!(self, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
     }
 
+    /// True for the 16-bit floats.
+    pub const fn is_half(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16)
+    }
+
     pub const fn is_signed_int(self) -> bool {
         matches!(self, DType::I8 | DType::I16 | DType::I32 | DType::I64)
     }
@@ -230,7 +235,7 @@ element_number!(MIN, MAX, |_x| false;
 element_number!(NEG_INFINITY, INFINITY, |x| x.is_nan(); f32 => F32, f64 => F64);
 
 macro_rules! element_half {
-    ($($t:ty => $tag:ident, $widen:ident, $narrow:ident);*) => {$(
+    ($($t:ty => $tag:ident, $widen:ident, $narrow:ident, $narrow_f64:ident);*) => {$(
         impl Element for $t {
             type Acc = f32;
             const DTYPE: DType = DType::$tag;
@@ -240,7 +245,7 @@ macro_rules! element_half {
             const HIGHEST: Self = <$t>::INFINITY;
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
-                <$t>::from_f64(value)
+                <$t>::from_bits($narrow_f64(value))
             }
             #[inline(always)]
             fn to_f64(self) -> f64 {
@@ -262,7 +267,7 @@ macro_rules! element_half {
     )*};
 }
 
-element_half!(f16 => F16, f16_to_f32, f32_to_f16; bf16 => BF16, bf16_to_f32, f32_to_bf16);
+element_half!(f16 => F16, f16_to_f32, f32_to_f16, f64_to_f16; bf16 => BF16, bf16_to_f32, f32_to_bf16, f64_to_bf16);
 
 impl Element for Bool {
     type Acc = Bool;
@@ -326,6 +331,15 @@ pub fn f32_to_f16(value: f32) -> u16 {
     (out | sign) as u16
 }
 
+/// Narrows to an IEEE half, rounding to nearest even, and not through f32, whose rounding may make a tie.
+#[inline(always)]
+pub fn f64_to_f16(value: f64) -> u16 {
+    let bits = value.to_bits();
+    // The `half` crate ignores the lower 32 bits. One bit says that they are not zero.
+    let rest = u64::from(bits as u32 != 0) << 32;
+    f16::from_f64_const(f64::from_bits(bits | rest)).to_bits()
+}
+
 /// Widens a bfloat16 exactly.
 #[inline(always)]
 pub fn bf16_to_f32(bits: u16) -> f32 {
@@ -339,6 +353,12 @@ pub fn f32_to_bf16(value: f32) -> u16 {
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
     let nan = (bits >> 16) | 0x40;
     (if (bits & 0x7fff_ffff) > 0x7f80_0000 { nan } else { rounded }) as u16
+}
+
+/// Narrows to a bfloat16 through f32, like ml_dtypes.
+#[inline(always)]
+pub fn f64_to_bf16(value: f64) -> u16 {
+    f32_to_bf16(value as f32)
 }
 
 /// Evaluates the block, for a dtype that the feature `all-dtypes` decides on.
@@ -445,5 +465,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn doubles_beside_a_tie_are_no_ties() {
+        for bits in 0..0x7c00 {
+            let (below, above) = (f16::from_bits(bits).to_f64(), f16::from_bits(bits + 1).to_f64());
+            let above = if bits + 1 == 0x7c00 { 65536.0 } else { above };
+            let tie = (below + above) / 2.0;
+            assert_eq!(f64_to_f16(tie.next_down()), bits, "{tie:e}");
+            assert_eq!(f64_to_f16(tie), bits + bits % 2, "{tie:e}");
+            assert_eq!(f64_to_f16(tie.next_up()), bits + 1, "{tie:e}");
+            assert_eq!(f64_to_f16(-tie.next_up()), (bits + 1) | 0x8000, "{tie:e}");
+        }
+        assert!(f16::from_bits(f64_to_f16(f64::from_bits(0x7ff0_0000_0000_0001))).is_nan());
     }
 }

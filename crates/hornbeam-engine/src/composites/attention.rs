@@ -43,6 +43,21 @@ impl Attention {
         f64::from_bits(self.rate) != 0.0
     }
 
+    /// The operand of the backward pass that is the output of the forward pass: it follows queries, keys, values, the bias
+    /// and the key of dropout. Its softmax statistics and its gradient follow it.
+    pub fn output_operand(&self) -> usize {
+        3 + usize::from(self.biased) + usize::from(self.drops())
+    }
+
+    /// The number of results of the dtype of queries, keys and values; the others are wide.
+    pub fn narrow_results(&self) -> usize {
+        if self.backward {
+            3
+        } else {
+            1
+        }
+    }
+
     /// The shape that the operands declare.
     pub fn shape(&self, x: &[&TensorType]) -> Result<AttentionShape> {
         let extents = |i: usize| x.get(i).map(|t: &&TensorType| &t.shape[..]);
@@ -83,8 +98,7 @@ impl Attention {
             return Err(malformed!("{}: a rate of {rate}", self.name()));
         }
         let fits = expected.len() == x.len() && expected.iter().zip(x).all(|(e, x)| e == *x);
-        let float = matches!(dtype, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
-        if !(fits && float && self.types(&shape, dtype) == outputs) {
+        if !(fits && dtype.is_float() && self.types(&shape, dtype) == outputs) {
             return Err(malformed!("{} of {x:?} cannot return {outputs:?}", self.name()));
         }
         Ok(())

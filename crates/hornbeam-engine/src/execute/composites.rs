@@ -5,7 +5,7 @@ use hornbeam_kernels::dispatch;
 use hornbeam_kernels::rnn::{Gru, GruGrad, Lstm, LstmGrad, RnnElement, SequenceShape};
 
 use crate::execute::Context;
-use crate::graph::{Cell, Recurrent};
+use crate::graph::{self, Cell, Recurrent};
 use crate::instruction::{Instruction, Kind};
 use crate::memory::Memory;
 
@@ -15,18 +15,17 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
         Kind::Recurrent { layer, shape } => dispatch!(wide, dtype, T => {
             recurrent::<T>(layer, shape, instruction, memory, context)
         }, else unreachable!("a recurrent layer of {dtype}")),
-        Kind::Attention { backward, shape, bias, rate } => dispatch!(float, dtype, T => {
-            attention::<T>(*backward, shape, *bias, *rate, instruction, memory, context)
+        Kind::Attention { layer, shape, bias } => dispatch!(float, dtype, T => {
+            attention::<T>(layer, shape, *bias, instruction, memory, context)
         }, else unreachable!("attention of {dtype}")),
         other => unreachable!("{} is not a composite", other.name()),
     }
 }
 
 fn attention<T: AttentionElement>(
-    backward: bool,
+    layer: &graph::Attention,
     shape: &AttentionShape,
     bias: Option<[usize; 3]>,
-    rate: f64,
     instruction: &Instruction,
     memory: Memory,
     context: &Context,
@@ -35,36 +34,25 @@ fn attention<T: AttentionElement>(
     let read = |i: usize| memory.read::<T>(&reads[i]);
     let write = |i: usize| memory.write::<T>(&writes[i]);
     let (q, k, v) = (read(0), read(1), read(2));
-    let (bias, dropout) = optional_operands(bias, rate, instruction, memory);
-    if !backward {
+    let bias = bias.map(|strides| Bias { data: memory.read(&reads[3]), strides });
+    let output = layer.output_operand();
+    // Its key lies before.
+    let dropout = layer.drops().then(|| {
+        let key = memory.read::<u32>(&reads[output - 1]);
+        Dropout { key: [key[0], key[1]], rate: f64::from_bits(layer.rate) }
+    });
+    if !layer.backward {
         let (out, row_max, row_sum) = (write(0), memory.write(&writes[1]), memory.write(&writes[2]));
         return T::attention(pool, shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
     }
-    let rest = 3 + usize::from(bias.is_some()) + usize::from(dropout.is_some());
-    let (out, dout) = (read(rest), read(rest + 3));
-    let (row_max, row_sum) = (memory.read(&reads[rest + 1]), memory.read(&reads[rest + 2]));
+    let (out, dout) = (read(output), read(output + 3));
+    let (row_max, row_sum) = (memory.read(&reads[output + 1]), memory.read(&reads[output + 2]));
     let (dq, dk, dv, dbias) = (write(0), write(1), write(2), writes.get(3).map(|to| memory.write(to)));
     T::attention_grad(
         pool,
         shape,
         AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias },
     )
-}
-
-/// The operands behind queries, keys and values: the bias, and the key of dropout.
-fn optional_operands<'a, T>(
-    bias: Option<[usize; 3]>,
-    rate: f64,
-    instruction: &Instruction,
-    memory: Memory<'a>,
-) -> (Option<Bias<'a, T>>, Option<Dropout>) {
-    let reads = &instruction.reads;
-    let key_at = 3 + usize::from(bias.is_some());
-    let dropout = (rate > 0.0).then(|| {
-        let key = memory.read::<u32>(&reads[key_at]);
-        Dropout { key: [key[0], key[1]], rate }
-    });
-    (bias.map(|strides| Bias { data: memory.read(&reads[3]), strides }), dropout)
 }
 
 fn recurrent<T: RnnElement>(

@@ -12,7 +12,7 @@ use hornbeam_kernels::rnn::SequenceShape;
 use hornbeam_kernels::window::PoolShape;
 
 use crate::fused::FusedLoop;
-use crate::graph::{GradSource, Int8Epilogue, PoolKind, Recurrent, RowKernel, ScopeId};
+use crate::graph::{Attention, GradSource, Int8Epilogue, PoolKind, Recurrent, RowKernel, ScopeId};
 use crate::operand::Operand;
 use crate::strided::Dim;
 use crate::types::TensorType;
@@ -150,12 +150,11 @@ pub enum Kind {
         layer: Recurrent,
         shape: SequenceShape,
     },
-    /// Reads and writes: as the composite's; `bias` holds the strides of the bias, and `rate` is that of dropout.
+    /// Reads and writes: as the composite's; `bias` holds the strides of the bias.
     Attention {
-        backward: bool,
+        layer: Attention,
         shape: AttentionShape,
         bias: Option<[usize; 3]>,
-        rate: f64,
     },
     Cholesky {
         n: usize,

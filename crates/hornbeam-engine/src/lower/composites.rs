@@ -48,8 +48,7 @@ impl Lowering<'_> {
         let unread = layer.backward && layer.biased && self.uses[id as usize][3] == 0;
         let count = (node.types.len() - usize::from(unread)) as u32;
         let writes = (0..count).map(|output| self.define(Value { node: id, output })).collect();
-        let rate = f64::from_bits(layer.rate);
-        self.emit(Kind::Attention { backward: layer.backward, shape, bias, rate }, reads, writes);
+        self.emit(Kind::Attention { layer: layer.clone(), shape, bias }, reads, writes);
         Ok(())
     }
 }

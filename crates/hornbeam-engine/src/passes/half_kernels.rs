@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use hornbeam_kernels::dtype::DType;
 
-use crate::graph::{Attention, Graph, Node, NodeId, Op, RowKernel, Value};
+use crate::graph::{Graph, Node, NodeId, Op, RowKernel, Value};
 use crate::passes::{eliminate_dead, use_counts};
 
 /// Return the graph with such kernels.
@@ -35,42 +35,34 @@ pub fn narrow(mut graph: Graph) -> Graph {
 /// them: the forward pass together with the backward passes that read its output. They receive it rounded, as the rest of
 /// the graph does.
 fn narrow_attention(graph: &mut Graph, uses: &[Vec<u32>]) {
-    let mut readers = Readers::default();
-    for (id, node) in graph.nodes.iter().enumerate() {
-        let value = match &node.op {
-            Op::Convert => node.inputs[0],
-            Op::Attention(attention) if attention.backward => node.inputs[output_operand(attention)],
-            _ => continue,
-        };
-        if matches!(graph.node(value.node).op, Op::Attention(_)) {
-            let of = if matches!(node.op, Op::Convert) { &mut readers.conversions } else { &mut readers.backward };
-            of.entry(value).or_default().push(id as NodeId);
-        }
-    }
+    let readers = Readers::new(graph);
     for id in 0..graph.nodes.len() as NodeId {
         let Op::Attention(attention) = &graph.node(id).op else { continue };
-        let value = Value { node: id, output: 0 };
         let mut passes = vec![id];
-        if attention.backward {
-            if readers.backward.values().flatten().any(|&other| other == id) {
-                continue; // with its forward pass
-            }
-        } else {
-            passes.extend(readers.backward.get(&value).into_iter().flatten());
+        if !attention.backward {
+            passes.extend_from_slice(Readers::of(&readers.backward, id, 0));
+        } else if readers.backward.values().flatten().any(|&other| other == id) {
+            continue; // with its forward pass
         }
         let matches: Option<Vec<_>> = passes.iter().map(|&id| match_attention(graph, uses, &readers, id)).collect();
         let Some(matches) = matches.filter(|m| m.iter().all(|(half, _)| *half == m[0].0)) else { continue };
         for (&id, (half, sources)) in passes.iter().zip(matches) {
-            let node = &mut graph.nodes[id as usize];
-            sources.into_iter().for_each(|(index, source)| node.inputs[index] = source);
-            for output in 0..narrow_results(&node.op) {
-                graph.nodes[id as usize].types[output].dtype = half;
-                let value = Value { node: id, output: output as u32 };
-                for &conversion in readers.conversions.get(&value).into_iter().flatten() {
-                    // There is nothing to convert.
-                    graph.nodes[conversion as usize].op = Op::Reshape;
-                }
-            }
+            narrow_pass(graph, &readers, id, half, sources);
+        }
+    }
+}
+
+/// Let one pass of attention read `sources`, and write results of the dtype `half`.
+fn narrow_pass(graph: &mut Graph, readers: &Readers, id: NodeId, half: DType, sources: Vec<(usize, Value)>) {
+    let node = &mut graph.nodes[id as usize];
+    let Op::Attention(attention) = &node.op else { return };
+    let results = attention.narrow_results();
+    sources.into_iter().for_each(|(index, source)| node.inputs[index] = source);
+    for output in 0..results {
+        graph.nodes[id as usize].types[output].dtype = half;
+        for &conversion in Readers::of(&readers.conversions, id, output) {
+            // There is nothing to convert.
+            graph.nodes[conversion as usize].op = Op::Reshape;
         }
     }
 }
@@ -82,17 +74,25 @@ struct Readers {
     backward: HashMap<Value, Vec<NodeId>>,
 }
 
-/// The operand of a backward pass that is the output of the forward pass; its gradient is the third after it.
-fn output_operand(attention: &Attention) -> usize {
-    3 + usize::from(attention.biased) + usize::from(attention.drops())
-}
+impl Readers {
+    fn new(graph: &Graph) -> Readers {
+        let mut readers = Readers::default();
+        for (id, node) in graph.nodes.iter().enumerate() {
+            let (of, value) = match &node.op {
+                Op::Convert => (&mut readers.conversions, node.inputs[0]),
+                Op::Attention(layer) if layer.backward => (&mut readers.backward, node.inputs[layer.output_operand()]),
+                _ => continue,
+            };
+            if matches!(graph.node(value.node).op, Op::Attention(_)) {
+                of.entry(value).or_default().push(id as NodeId);
+            }
+        }
+        readers
+    }
 
-/// The number of results of attention that are of its operands' dtype.
-fn narrow_results(op: &Op) -> usize {
-    if matches!(op, Op::Attention(attention) if attention.backward) {
-        3
-    } else {
-        1
+    /// Those in `readers` of a result of a node.
+    fn of(readers: &HashMap<Value, Vec<NodeId>>, node: NodeId, output: usize) -> &[NodeId] {
+        readers.get(&Value { node, output: output as u32 }).map_or(&[], |ids| ids)
     }
 }
 
@@ -107,20 +107,19 @@ fn match_attention(
     let node = graph.node(id);
     let Op::Attention(attention) = &node.op else { return None };
     let half = graph.type_of(converted_from(graph, node.inputs[0])?).dtype;
-    if !matches!(half, DType::F16 | DType::BF16) || node.types[0].dtype != DType::F32 {
+    if !half.is_half() || node.types[0].dtype != DType::F32 {
         return None;
     }
     let is_converted = |output: usize| {
-        let value = Value { node: id, output: output as u32 };
-        let conversions = readers.conversions.get(&value).map_or(&[][..], |ids| ids);
-        let backward = readers.backward.get(&value).map_or(0, Vec::len);
+        let conversions = Readers::of(&readers.conversions, id, output);
+        let backward = Readers::of(&readers.backward, id, output).len();
         conversions.iter().all(|&conversion| graph.node(conversion).types[0].dtype == half)
             && uses[id as usize][output] as usize == conversions.len() + backward
     };
-    if !(0..narrow_results(&node.op)).all(is_converted) {
+    if !(0..attention.narrow_results()).all(is_converted) {
         return None;
     }
-    let output = output_operand(attention);
+    let output = attention.output_operand();
     let operands = if attention.backward { vec![0, 1, 2, output, output + 3] } else { vec![0, 1, 2] };
     let is_output =
         |index: usize| index == output && matches!(graph.node(node.inputs[index].node).op, Op::Attention(_));
@@ -135,7 +134,7 @@ fn match_attention(
 /// converted from it.
 fn match_norm(graph: &Graph, uses: &[Vec<u32>], node: &Node) -> Option<(NodeId, Vec<(usize, Value)>)> {
     let half = node.types[0].dtype;
-    if !matches!(node.op, Op::Convert) || !matches!(half, DType::F16 | DType::BF16) {
+    if !matches!(node.op, Op::Convert) || !half.is_half() {
         return None;
     }
     let result = node.inputs[0];
@@ -164,7 +163,7 @@ fn match_moments(graph: &Graph, node: &Node) -> Option<Value> {
     let Op::Moments { .. } = node.op else { return None };
     let source = converted_from(graph, node.inputs[0])?;
     let is_wide = graph.type_of(node.inputs[0]).dtype == DType::F32;
-    (is_wide && matches!(graph.type_of(source).dtype, DType::F16 | DType::BF16)).then_some(source)
+    (is_wide && graph.type_of(source).dtype.is_half()).then_some(source)
 }
 
 /// The operand of the conversion that `value` is.

@@ -27,5 +27,5 @@ pub fn step_cost(op: &Op, dtype: DType) -> usize {
         _ => 1,
     };
     // 16-bit floats are widened before every operation and narrowed after it.
-    base * width + if matches!(dtype, DType::F16 | DType::BF16) { 2 } else { 0 }
+    base * width + if dtype.is_half() { 2 } else { 0 }
 }

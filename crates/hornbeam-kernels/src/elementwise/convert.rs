@@ -118,8 +118,7 @@ cast_through_f32!(i8 f16, i16 f16, i32 f16, i64 f16, u8 f16, u16 f16, u32 f16, u
 impl Cast<f16> for f64 {
     #[inline(always)]
     fn cast(self) -> f16 {
-        // Not through f32: double rounding may miss the nearest value.
-        f16::from_f64_const(self)
+        f16::from_f64(self)
     }
 }
 
