@@ -16,6 +16,8 @@ pub(super) const M_BLOCK: usize = 10;
 const DIRECT: usize = 10;
 /// Panels of B up to which a transposed A is read in place.
 const TRANSPOSED_PASSES: usize = 4;
+/// Rows of a block that are worth its own copy of B, which stays in the L2 cache. Fewer share one in the L3 cache.
+const OWN_ROWS: usize = 256;
 /// Results of a block that a fused epilogue reads from the L2 cache.
 const FUSED_RESULTS: usize = 1 << 15;
 /// Elements of a widened A and of C that stay in the L1 cache.
@@ -167,7 +169,7 @@ impl Plan {
             PackB::Shared
         } else if in_place_b && !widened && (m <= few || bm.rows == width as isize) {
             PackB::Direct
-        } else if batch == 1 && m > m_block {
+        } else if batch == 1 && m > m_block && (widened || m_block < OWN_ROWS) {
             PackB::Shared
         } else {
             PackB::Local

@@ -33,13 +33,30 @@ macro_rules! step {
     }};
 }
 
+/// Returns `pointer` without what LLVM knows of it: it would compute the address of each row from that of the row before,
+/// one instruction for each row and step of k.
+#[inline(always)]
+fn opaque<E>(pointer: *const E) -> *const E {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let mut pointer = pointer;
+        // SAFETY: there is no instruction.
+        unsafe { std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags)) };
+        pointer
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    pointer
+}
+
 /// Moves pointers to rows by `steps`. Written out, because `map` is not unrolled where code is optimized for size.
 #[inline(always)]
 fn advance<E>([p, q, r, s, t]: [*const E; 5], steps: usize) -> [*const E; 5] {
-    let next = |row: *const E| row.wrapping_add(steps);
+    let next = |row: *const E| opaque(row.wrapping_add(steps));
     [next(p), next(q), next(r), next(s), next(t)]
 }
 
+/// Steps of k that share the addresses of rows.
+const STEPS: usize = 4;
 /// Steps of k for which a tile prefetches a row of C at each step: enough for most rows, and few enough to need it.
 const LEAST_SPREAD: usize = 8;
 const MOST_SPREAD: usize = 64;
@@ -97,33 +114,30 @@ unsafe fn micro_kernel<V: Vector, const M: usize, const N: usize, const CONTIGUO
                 a.wrapping_add(9 * a_stride),
                 a.wrapping_add(12 * a_stride),
             ];
-            // With one vector a row, addresses take as long as products: two steps share them. More would not fit the
-            // registers of AVX2.
-            while const { N == 1 } && remaining >= 2 {
-                prefetch_far(ahead);
-                prefetch_far(ahead.wrapping_add(ahead_stride));
-                ahead = ahead.wrapping_add(2 * ahead_stride);
-                let (first, second) = (V::load(b), V::load(b.add(b_stride)));
-                rows!(I < M, {
-                    let row = a[I / 3].add(I % 3 * a_stride);
-                    acc[I][0] = V::splat(*row).mul_add(first, acc[I][0]);
-                    acc[I][0] = V::splat(*row.add(1)).mul_add(second, acc[I][0]);
-                });
-                a = advance(a, 2);
-                b = b.add(2 * b_stride);
-                remaining -= 2;
-            }
             while remaining > 0 {
-                prefetch_far(ahead);
-                ahead = ahead.wrapping_add(ahead_stride);
-                if const { N > 1 } && row < M {
-                    prefetch_row::<V, N>(t.c.wrapping_add(row * t.c_stride));
-                    row += 1;
+                let prefetches = const { N > 1 } && row < M;
+                if prefetches || remaining < STEPS {
+                    if prefetches {
+                        prefetch_row::<V, N>(t.c.wrapping_add(row * t.c_stride));
+                        row += 1;
+                    }
+                    prefetch_far(ahead);
+                    ahead = ahead.wrapping_add(ahead_stride);
+                    step!(b, acc, I => a[I / 3].add(I % 3 * a_stride));
+                    a = advance(a, 1);
+                    b = b.add(b_stride);
+                    remaining -= 1;
+                    continue;
                 }
-                step!(b, acc, I => a[I / 3].add(I % 3 * a_stride));
-                a = advance(a, 1);
-                b = b.add(b_stride);
-                remaining -= 1;
+                // Several steps share the addresses.
+                rows!(S < STEPS, {
+                    prefetch_far(ahead.wrapping_add(S * ahead_stride));
+                    step!(b.add(S * b_stride), acc, I => a[I / 3].add(I % 3 * a_stride + S));
+                });
+                ahead = ahead.wrapping_add(STEPS * ahead_stride);
+                a = advance(a, STEPS);
+                b = b.add(STEPS * b_stride);
+                remaining -= STEPS;
             }
         }
         store_tile::<V, M, N>(t, &mut acc);
