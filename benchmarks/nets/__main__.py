@@ -64,6 +64,7 @@ class Side:
             text=True,
         )
         self.start = self._answer()["start"]
+        self._answer()  # it is warm: the next side starts alone
 
     def _answer(self) -> dict[str, float]:
         for line in self.process.stdout or ():
