@@ -36,6 +36,7 @@ macro_rules! step {
 /// Returns `pointer` without what LLVM knows of it: it would compute the address of each row from that of the row before,
 /// one instruction for each row and step of k.
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block)] // nothing is accessed
 fn opaque<E>(pointer: *const E) -> *const E {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     {
