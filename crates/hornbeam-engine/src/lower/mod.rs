@@ -17,7 +17,7 @@ use crate::memory_plan;
 use crate::operand::Operand;
 use crate::passes::fuse::{fuse, Unit};
 use crate::passes::{
-    bias_relu, convolution, half_kernels, int8_epilogue, int8_padding, loop_operands, order, remat, use_counts,
+    bias_relu, convolution, half_kernels, int8_epilogue, int8_padding, loop_operands, order, padding, remat, use_counts,
 };
 use crate::strided::{self, Dim};
 use crate::types::{row_major, TensorType};
@@ -50,7 +50,7 @@ impl CompileContext {
 /// Compile a decoded graph. A `nested` program writes all its outputs to memory that the caller names; the outermost
 /// program may also return inputs and constants themselves.
 pub fn compile(graph: &Graph, context: &mut CompileContext, nested: bool) -> Result<Program> {
-    let graph = int8_padding::fold(loop_operands::move_transposes(graph))?;
+    let graph = padding::fold(int8_padding::fold(loop_operands::move_transposes(graph))?);
     let graph = int8_epilogue::fuse(&graph)?;
     let graph = half_kernels::narrow(convolution::fuse(bias_relu::fuse(&graph)?)?);
     let units = remat::rematerialize(&graph, fuse(&graph));

@@ -7,9 +7,10 @@ use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Unary};
 
 use crate::error::Result;
-use crate::graph::{Graph, Node, Op, Value, Window};
+use crate::graph::{Graph, Node, Op, Value};
 use crate::passes::builder::Builder;
 use crate::passes::int8_epilogue::rounding;
+use crate::passes::padding::padded_window;
 use crate::passes::{eliminate_dead, use_counts};
 use crate::scalar;
 use crate::types::TensorType;
@@ -66,23 +67,13 @@ fn matched(graph: &Graph, uses: &[Vec<u32>], node: &Node) -> Option<Padded> {
     let Op::Conv { window, groups, epilogue } = &node.op else { return None };
     let integers = node.inputs[0];
     let (x, scale, range) = rounding(graph, uses, integers)?;
-    let padding = graph.node(x.node);
-    let Op::Pad { low, high, interior } = &padding.op else { return None };
-    let last = low.len() - 1;
-    let inner = |axis: usize| axis > 0 && axis < last;
-    let grows = (0..=last).all(|axis| {
-        let [low, high] = [low[axis], high[axis]];
-        interior[axis] == 0 && low >= 0 && high >= 0 && (inner(axis) || low + high == 0)
-    });
-    let zero = graph.literal(padding.inputs[1]).is_some_and(|bytes| bytes == [0; 8]);
-    if uses[integers.node as usize][integers.output as usize] > 1 || !grows || !zero {
+    if uses[integers.node as usize][integers.output as usize] > 1 {
         return None;
     }
-    let both = |(axis, &(before, after)): (usize, &(i64, i64))| (before + low[axis + 1], after + high[axis + 1]);
-    let window = Window { padding: window.padding.iter().enumerate().map(both).collect(), ..window.clone() };
+    let (window, floats) = padded_window(graph, window, x)?;
     Some(Padded {
         op: Op::Conv { window, groups: *groups, epilogue: *epilogue },
-        rounded: (padding.inputs[0], scale, range),
+        rounded: (floats, scale, range),
         kernel: node.inputs[1],
     })
 }

@@ -2,8 +2,8 @@
 //!
 //! [`builder`] rewrites while nodes are added (folding, identities, common subexpressions), [`bias_relu`] fuses bias
 //! and relu into contractions, [`int8_padding`] and [`int8_epilogue`] what precedes and follows convolutions of integers,
-//! [`convolution`] fuses poolings and gradients of convolutions, [`fuse`] groups elementwise nodes and orders the groups,
-//! [`remat`] selects the values that groups recompute instead of storing.
+//! [`padding`] moves paddings into convolutions, [`convolution`] fuses their poolings and gradients, [`fuse`] groups
+//! elementwise nodes and orders the groups, [`remat`] selects the values that groups recompute instead of storing.
 //! [`loop_operands`] spares loops copies of transposed operands, [`half_kernels`] spares normalizations and
 //! attention conversions.
 //! Of the lowered program, [`order`] moves instructions, and [`memory_budget`] repeats some.
@@ -18,6 +18,7 @@ pub mod int8_padding;
 pub mod loop_operands;
 pub mod memory_budget;
 pub mod order;
+pub mod padding;
 pub mod step_cost;
 
 pub mod remat;
