@@ -83,10 +83,13 @@ def relu(
     """
     if not negative_slope and max_value is None and not threshold:
         return nn.relu(x)
-    node = node_of(x) if not negative_slope else float_node(x)
-    limit = full(threshold, node.type)
-    below = (node - limit) * negative_slope if negative_slope else full(0, node.type)
-    node = p.select(p.gt(node, limit), node, below)
+    if not negative_slope and not threshold:
+        node = node_of(nn.relu(x))
+    else:
+        node = node_of(x) if not negative_slope else float_node(x)
+        limit = full(threshold, node.type)
+        below = (node - limit) * negative_slope if negative_slope else full(0, node.type)
+        node = p.select(p.gt(node, limit), node, below)
     if max_value is not None:
         top = full(max_value, node.type)
         node = p.select(p.ge(node, top), top, node)

@@ -93,6 +93,8 @@ def test_relu_with_arguments() -> None:
     got = activations.relu(EDGES, negative_slope=0.1, max_value=4.0, threshold=0.5)
     expected = np.where(D >= 4, 4, np.where(D > 0.5, D, 0.1 * (D - 0.5)))
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
+    limited = np.asarray(activations.relu([-1.0, 0.5, 9.0, np.nan], max_value=6.0))
+    np.testing.assert_array_equal(limited, np.float32([0, 0.5, 6, np.nan]))
 
 
 @pytest.mark.parametrize("axis", [-1, 0, 1, (0, 2)], ids=str)

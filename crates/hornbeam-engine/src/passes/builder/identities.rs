@@ -25,7 +25,7 @@ pub fn simplify(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> O
         Op::Select if inputs[1] == inputs[2] => Some(inputs[1]),
         Op::Select => match b.graph.literal(inputs[0]) {
             Some(condition) => Some(if condition[0] != 0 { inputs[1] } else { inputs[2] }),
-            None => relu_before_pool(b, inputs, t),
+            None => relu_before_pool(b, inputs, t).or_else(|| limited(b, inputs, t)),
         },
         Op::Convert | Op::Bitcast => simplify_convert(b, op, inputs[0], t),
         Op::Dot { contract, batch, epilogue } if batch[0].is_empty() && *epilogue == Epilogue::default() => {
@@ -111,6 +111,23 @@ fn simplify_binary(b: &mut Builder, binary: Binary, x: &[Value], t: &TensorType)
         "or" if is_bool && left == Some(0.0) => Some(x[1]),
         _ => None,
     }
+}
+
+/// Rewrite `select(x >= c, c, x)`, a limit such as that of relu6, to `min(x, c)`, and the other limit to `max(x, c)`: both keep
+/// NaN. Not for 0, which has two signs.
+fn limited(b: &mut Builder, inputs: &[Value], t: &TensorType) -> Option<Value> {
+    let (mask, bound, x) = (b.graph.node(inputs[0].node), inputs[1], inputs[2]);
+    let Op::Compare(compare) = mask.op else { return None };
+    let is_limit = number(b, bound).is_some_and(|bound| bound != 0.0 && !bound.is_nan());
+    if mask.inputs != [x, bound] || !is_limit {
+        return None;
+    }
+    let limit = match compare {
+        Compare::Ge | Compare::Gt => Binary::Min,
+        Compare::Le | Compare::Lt => Binary::Max,
+        _ => return None,
+    };
+    Some(b.add(Op::Binary(limit), vec![x, bound], t.clone()))
 }
 
 /// Rewrite `select(x > 0, max_pool_scatter(x, dy), 0)`, the backward pass of relu and pooling, to mask the pooled
