@@ -1,8 +1,8 @@
 """A side of the comparison is a process that makes steps when it is asked to.
 
-After its first step it prints a line {"start": seconds since the process began}, and one more when it is warm.
-For each line on its standard input it makes STEPS steps and prints {"step": seconds of one, "processor":
-its processor seconds, "memory": largest resident MiB so far}.
+After its first step it prints a line {"start": seconds since the process began}, and one more when it is
+warm. For each line on its standard input it makes STEPS steps and prints {"step": seconds of one,
+"processor": its processor seconds, "memory": largest resident MiB so far}.
 """
 
 import json
