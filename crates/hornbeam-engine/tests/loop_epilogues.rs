@@ -103,3 +103,55 @@ fn an_update_is_fused_into_the_scatter_of_its_gradient() {
         }
     }
 }
+
+/// `min(relu(conv(x, w) + bias), 6) + z`, as `select` states the limit; with `watch`, the convolution is an output, too.
+fn limited_conv(watch: bool, kernel: [usize; 4], groups: usize) -> (String, Vec<f32>) {
+    let (image, mut t) = ([2, 40, 60, kernel[3]], Text::default());
+    let padding = kernel[0] / 2;
+    let source = [2, 40, 60, kernel[2] * groups];
+    let shapes: [&[usize]; 4] = [&source, &kernel, &kernel[3..], &image];
+    let [x, w, b, z] = shapes.map(|shape| t.input("float32", shape));
+    let params = format!(
+        "\"strides\":[1,1],\"padding\":[[{padding},{padding}],[{padding},{padding}]],\"dilation\":[1,1],\"groups\":{groups}"
+    );
+    let y = t.node("conv", &[x, w], "float32", &image, &params);
+    let bias = t.node("broadcast", &[b], "float32", &image, "\"dims\":[3]");
+    let y = t.f32("add", &[y, bias], &image);
+    let (zero, six) = (t.number(0.0, &image), t.number(6.0, &image));
+    let y = t.f32("max", &[y, zero], &image);
+    let above = t.node("ge", &[y, six], "bool", &image, "");
+    let limited = t.f32("select", &[above, six, y], &image);
+    let sum = t.f32("add", &[limited, z], &image);
+    let outputs = [sum, y];
+    let executable = compile(&t, &outputs[..1 + usize::from(watch)]);
+    let numbers = |shape: &[usize], step: usize| {
+        let count = shape.iter().product();
+        buffer(shape, &(0..count).map(|i| (i * step % 1009) as f32 / 100.0 - 5.0).collect::<Vec<_>>())
+    };
+    let mut inputs: Vec<_> = shapes.iter().zip([7, 5, 3, 11]).map(|(shape, step)| numbers(shape, step)).collect();
+    let mut first = values(&inputs[0]);
+    first[1000] = f32::NAN;
+    inputs[0] = buffer(shapes[0], &first);
+    (executable.text(), values(&executable.run(inputs, &[]).unwrap()[0]))
+}
+
+#[test]
+fn activations_are_fused_into_convolutions() {
+    // 1x1, depthwise, and one that takes none.
+    for (kernel, groups, fuses) in
+        [([1, 1, 16, 72], 1, true), ([3, 3, 1, 72], 72, true), ([5, 5, 1, 72], 72, true), ([3, 3, 16, 72], 1, false)]
+    {
+        let (stored, expected) = limited_conv(true, kernel, groups);
+        assert!(stored.contains("fused") && stored.contains("+relu"), "{stored}");
+        for threads in [1, 3] {
+            ThreadPool::global().set_threads(threads);
+            let (text, found) = limited_conv(false, kernel, groups);
+            assert_eq!(text.contains("+bias +relu, then [min add]"), fuses, "{text}");
+            let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+            assert!(found.len() == expected.len() && found.iter().zip(&expected).all(same), "{text}");
+        }
+        let missing = expected.iter().filter(|value| value.is_nan()).count();
+        assert!(missing >= 1 && missing < expected.len() / 10, "NaN stays: {missing}");
+        assert!(expected.iter().any(|&value| value > 10.0) && expected.iter().any(|&value| value < -4.0));
+    }
+}

@@ -71,7 +71,10 @@ fn run_plain(instruction: &Instruction, memory: Memory, context: &mut Context) {
         match &instruction.kind {
             Kind::Conv { shape, bias, relu } => {
                 let end = bias_relu(memory, bias.then(|| &reads[2]), *relu);
-                conv::conv_forward(pool, shape, a, b, to, end, context.scratch)
+                match RunningEpilogue::of(instruction, memory) {
+                    Some(fused) => conv::conv_forward_fused(pool, shape, a, b, to, end, &fused, context.scratch),
+                    None => conv::conv_forward(pool, shape, a, b, to, end, context.scratch),
+                }
             }
             Kind::ConvInputGrad(shape) => conv::conv_input_grad(pool, shape, a, b, to, context.scratch),
             Kind::ConvKernelGrad(shape) => conv::conv_kernel_grad(pool, shape, a, b, to, context.scratch),
@@ -89,7 +92,9 @@ fn run_transformed(instruction: &Instruction, kernel: &Buffer, memory: Memory, c
         match &instruction.kind {
             Kind::Conv { shape, bias, relu } => {
                 let end = bias_relu(memory, bias.then(|| &reads[2]), *relu);
-                conv::conv_forward_prepared(context.pool, shape, x, kernel, y, end, context.scratch)
+                let running = RunningEpilogue::of(instruction, memory);
+                let fused = running.as_ref().map(|epilogue| epilogue as &dyn FusedEpilogue<T>);
+                conv::conv_forward_prepared(context.pool, shape, x, kernel, y, end, fused, context.scratch)
             }
             Kind::ConvPool { shape, bias, relu } => {
                 let (end, codes) = (bias_relu(memory, bias.then(|| &reads[2]), *relu), memory.write(&writes[1]));

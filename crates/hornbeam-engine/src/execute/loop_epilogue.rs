@@ -28,16 +28,17 @@ impl<T> FusedEpilogue<T> for RunningEpilogue<'_> {
         let LoopEpilogue { fused, source, reads, writes } = self.epilogue;
         let operands = [&self.instruction.reads[*reads..], &self.instruction.writes[*writes..]];
         let range = start..start + part.len();
-        // Products call `prefetch` ahead of each part, scatters do not.
-        let prefetched = matches!(self.instruction.kind, Kind::Dot { .. });
+        // Products and convolutions of floats call `prefetch` ahead of each part, others do not.
+        let prefetched = matches!(self.instruction.kind, Kind::Dot { .. } | Kind::Conv { .. });
         // SAFETY: the part holds the range's elements of the result; lowering makes every other operand reach over the
         // loop, and operands share memory only as the planner allows.
         unsafe { fused.run_range(self.memory, operands, range, (*source, part.as_ptr().cast()), prefetched) };
     }
 
     fn prefetch(&self, elements: Range<usize>) {
-        let LoopEpilogue { fused, source, reads, .. } = self.epilogue;
-        fused.prefetch(self.memory, &self.instruction.reads[*reads..], elements, *source);
+        let LoopEpilogue { fused, source, reads, writes } = self.epilogue;
+        let operands = [&self.instruction.reads[*reads..], &self.instruction.writes[*writes..]];
+        fused.prefetch(self.memory, operands, elements, *source);
     }
 
     fn cost(&self) -> usize {

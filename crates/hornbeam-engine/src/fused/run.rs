@@ -117,8 +117,14 @@ impl FusedLoop {
         self.with_lanes(&operands, range, &|run| unsafe { run.blocks(start, end, self.block) });
     }
 
-    /// Prefetch the reads of a range, except for read number `except`.
-    pub fn prefetch(&self, memory: Memory, reads: &[Operand], range: Range<usize>, except: usize) {
+    /// Prefetch the reads of a range, except for read number `except`, and the memory of its writes, unless that is read.
+    pub fn prefetch(&self, memory: Memory, [reads, writes]: [&[Operand]; 2], range: Range<usize>, except: usize) {
+        for (size, write) in self.stores.iter().zip(writes) {
+            let to = memory.pointer(write);
+            if reads.iter().all(|read| memory.pointer(read) != to) {
+                prefetch::<WRITE>(to.wrapping_add(range.start * size), range.len() * size);
+            }
+        }
         for (index, (load, read)) in self.loads.iter().zip(reads).enumerate() {
             if let (Load::Contiguous { size }, true) = (load, index != except) {
                 prefetch::<READ_FAR>(memory.pointer(read).wrapping_add(range.start * size), range.len() * size);

@@ -1,7 +1,9 @@
-//! Fuses elementwise loops into their producers: a loop that alone reads the result of a matrix product (a mask, a
-//! dropout, an optimizer's update) becomes the product's epilogue, and runs on each part of the result while that is in
+//! Fuses elementwise loops into their producers: a loop that alone reads the result of a matrix product or a convolution
+//! (an activation, a mask, a dropout, an optimizer's update) becomes its epilogue, and runs on each part of the result while that is in
 //! cache. The result itself then never reaches memory. The same holds for rows that are scattered into a constant, as
 //! in the gradient of an embedding.
+
+use hornbeam_kernels::conv;
 
 use crate::fused::Load;
 use crate::instruction::{Instruction, Kind, Location, LoopEpilogue, Program};
@@ -91,6 +93,10 @@ impl InstructionList {
         let producer = self.instructions[index].as_ref()?;
         let supports_epilogue = match &producer.kind {
             Kind::Dot { gemm, .. } => gemm.n <= MAX_COLUMNS,
+            Kind::Conv { shape, .. } => {
+                let narrow = !shape.is_pointwise() || shape.out_channels <= MAX_COLUMNS;
+                narrow && conv::can_fuse(shape, producer.writes[0].dtype)
+            }
             Kind::QuantizedConv { epilogue, .. } => epilogue.is_none_or(|epilogue| epilogue.rounded.is_none()),
             _ => self.scatter_base(program, producer).is_some(),
         };

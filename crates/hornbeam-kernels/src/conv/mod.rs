@@ -22,7 +22,7 @@ mod tune;
 mod winograd;
 
 use crate::dtype::{bf16, f16, DType};
-use crate::gemm::{gemm, Epilogue, GemmElement, Mat};
+use crate::gemm::{gemm, gemm_fused, Epilogue, FusedEpilogue, GemmElement, Mat};
 use crate::pool::ThreadPool;
 use crate::scratch::{Plain, Scratch};
 use crate::window::PoolElement;
@@ -100,7 +100,7 @@ impl ConvShape {
     }
 
     /// Returns true for a 1x1 kernel without stride or padding: a matrix product over pixels.
-    fn is_pointwise(&self) -> bool {
+    pub fn is_pointwise(&self) -> bool {
         self.groups == 1
             && self.kernel == [1; 3]
             && self.strides == [1; 3]
@@ -225,6 +225,37 @@ pub fn conv_forward<T: ConvElement>(
     if !y.is_empty() {
         T::forward(pool, shape, x, w, y, epilogue, scratch);
     }
+}
+
+/// Returns true if [`conv_forward_fused`] is implemented for a shape: 1x1 convolutions, and depthwise ones of `f32`.
+pub fn can_fuse(shape: &ConvShape, dtype: DType) -> bool {
+    shape.is_pointwise() || dtype == DType::F32 && depthwise::can_fuse::<f32>(shape)
+}
+
+/// Computes like [`conv_forward`] with an elementwise program fused into it, part by part. `y` is then scratch memory.
+///
+/// # Panics
+/// As [`conv_forward`], and if [`can_fuse`] is false.
+pub fn conv_forward_fused<T: ConvElement>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[T],
+    w: &[T],
+    y: &mut [T],
+    epilogue: Epilogue<T>,
+    fused: &dyn FusedEpilogue<T>,
+    scratch: &mut Scratch,
+) {
+    shape.check(x.len(), w.len(), y.len());
+    assert!(can_fuse(shape, T::DTYPE), "nothing can be fused into {shape:?}");
+    if shape.is_pointwise() {
+        let (rows, inner, n) =
+            (shape.batch * shape.input.iter().product::<usize>(), shape.in_channels, shape.out_channels);
+        let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
+        return gemm_fused(pool, 1, rows, n, inner, x, am, w, bm, y, epilogue, Some(fused), scratch);
+    }
+    let apply = |start: usize, part: &mut [f32]| fused.apply(start, cast_mut(part));
+    depthwise::forward_fused::<f32>(pool, shape, cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue), &apply);
 }
 
 /// Computes `dx[i] = sum of dy[o] w[i - o]`: the gradient of [`conv_forward`] with respect to its input.

@@ -4,7 +4,7 @@ use super::rounded::{self, Weights};
 use super::winograd::{self, Kernel};
 use super::{cast, cast_epilogue, cast_mut, cost_model, select_algorithm, Algorithm, ConvElement, ConvShape};
 use crate::dtype::DType;
-use crate::gemm::{self, Epilogue, Mat};
+use crate::gemm::{self, Epilogue, FusedEpilogue, Mat};
 use crate::pool::ThreadPool;
 use crate::scratch::Scratch;
 
@@ -64,7 +64,8 @@ pub fn prepare<T: ConvElement>(pool: &ThreadPool, shape: &ConvShape, w: &[T], pr
     }
 }
 
-/// Computes [`super::conv_forward`] with a kernel from [`prepare`], with identical bits.
+/// Computes [`super::conv_forward`] with a kernel from [`prepare`], with identical bits; and with an elementwise program, if
+/// [`super::can_fuse`].
 ///
 /// # Panics
 /// As [`super::conv_forward`], and if the kernel was prepared for other channels.
@@ -75,17 +76,22 @@ pub fn conv_forward_prepared<T: ConvElement>(
     kernel: &[f32],
     y: &mut [T],
     epilogue: Epilogue<T>,
+    fused: Option<&dyn FusedEpilogue<T>>,
     scratch: &mut Scratch,
 ) {
     check(shape, x, kernel, &epilogue);
     assert_eq!(y.len(), shape.output_len(), "the length of y does not fit {shape:?}");
+    let is_product = product_of(shape, T::DTYPE).is_some();
+    assert!(fused.is_none() || is_product, "nothing can be fused into a prepared {shape:?}");
     if T::DTYPE == DType::BF16 {
         let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
         return rounded::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
     }
     if let Some([rows, inner]) = product_of(shape, T::DTYPE) {
         let (n, am, end) = (shape.out_channels, Mat::row_major(rows, inner), cast_epilogue(epilogue));
-        return gemm::gemm_packed(pool, rows, n, inner, cast(x), am, kernel, cast_mut(y), end, None, scratch);
+        let apply = fused.map(|fused| move |start: usize, part: &mut [f32]| fused.apply(start, cast_mut(part)));
+        let fused = apply.as_ref().map(|apply| apply as &dyn FusedEpilogue<f32>);
+        return gemm::gemm_packed(pool, rows, n, inner, cast(x), am, kernel, cast_mut(y), end, fused, scratch);
     }
     let (w, end) = (Kernel::Points(kernel), cast_epilogue(epilogue));
     winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), end, scratch);

@@ -411,7 +411,7 @@ fn a_packed_kernel_gives_the_same_bits() {
         prepare(&pool, &shape, &w, &mut kernel);
         let [mut plain, mut prepared] = [(); 2].map(|()| vec![0.0; shape.output_len()]);
         conv_forward(&pool, &shape, &x, &w, &mut plain, end, &mut scratch);
-        conv_forward_prepared(&pool, &shape, &x, &kernel, &mut prepared, end, &mut scratch);
+        conv_forward_prepared(&pool, &shape, &x, &kernel, &mut prepared, end, None, &mut scratch);
         assert_eq!(plain, prepared, "{shape:?}");
     }
     assert_eq!(prepared_len(&pixels(12), false, DType::F32), None, "many rows");
@@ -448,10 +448,58 @@ fn check_prepared<T: ConvElement>() {
     prepare(&pool, &shape, &w, &mut kernel);
     let [mut plain, mut prepared] = [(); 2].map(|()| vec![T::ZERO; shape.output_len()]);
     conv_forward(&pool, &shape, &x, &w, &mut plain, end, &mut scratch);
-    conv_forward_prepared(&pool, &shape, &x, &kernel, &mut prepared, end, &mut scratch);
+    conv_forward_prepared(&pool, &shape, &x, &kernel, &mut prepared, end, None, &mut scratch);
     assert_eq!(plain, prepared);
     let [mut plain, mut prepared] = [(); 2].map(|()| (vec![T::ZERO; shape.pooled_len()], vec![9; shape.pooled_len()]));
     conv_pool_forward(&pool, &shape, &x, &w, end, &mut plain.0, &mut plain.1, &mut scratch);
     conv_pool_forward_prepared(&pool, &shape, &x, &kernel, end, &mut prepared.0, &mut prepared.1, &mut scratch);
     assert_eq!(plain, prepared);
+}
+
+#[test]
+fn a_fused_program_receives_each_result_once() {
+    let (mut scratch, mut random) = (Scratch::new(), Random::new(15));
+    let square = |kernel: usize, stride: usize, channels: [usize; 2], groups: usize| ConvShape {
+        batch: 2,
+        input: [1, 13, 21],
+        output: [1, 13usize.div_ceil(stride), 21usize.div_ceil(stride)],
+        kernel: [1, kernel, kernel],
+        strides: [1, stride, stride],
+        dilation: [1; 3],
+        pad: [0, kernel / 2, kernel / 2],
+        in_channels: channels[0],
+        out_channels: channels[1],
+        groups,
+    };
+    let shapes = [
+        square(1, 1, [7, 40], 1),
+        square(3, 1, [5, 5], 5),
+        square(3, 1, [40, 40], 40),
+        square(3, 2, [33, 33], 33),
+        square(2, 1, [16, 16], 16),
+    ];
+    for shape in shapes.map(|shape| ConvShape { pad: shape.pad.map(|pad| pad.min(1)), ..shape }) {
+        assert!(can_fuse(&shape, DType::F32), "{shape:?}");
+        let (x, w) = (random.values::<f32>(shape.input_len()), random.values::<f32>(shape.kernel_len()));
+        let bias = random.values::<f32>(shape.out_channels);
+        let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
+        let mut plain = vec![0.0; shape.output_len()];
+        conv_forward(&ThreadPool::new(1), &shape, &x, &w, &mut plain, end, &mut scratch);
+        for threads in [1, 3] {
+            let (pool, mut unused) = (ThreadPool::new(threads), vec![0.0; shape.output_len()]);
+            let found: Vec<_> = (0..plain.len()).map(|_| std::sync::atomic::AtomicU32::new(u32::MAX)).collect();
+            let store = |start: usize, part: &mut [f32]| {
+                for (found, value) in found[start..].iter().zip(part) {
+                    let before = found.swap(value.to_bits(), std::sync::atomic::Ordering::Relaxed);
+                    assert_eq!(before, u32::MAX, "an element twice");
+                }
+            };
+            conv_forward_fused(&pool, &shape, &x, &w, &mut unused, end, &store, &mut scratch);
+            let found: Vec<f32> =
+                found.iter().map(|v| f32::from_bits(v.load(std::sync::atomic::Ordering::Relaxed))).collect();
+            assert_eq!(found, plain, "{shape:?}");
+        }
+    }
+    assert!(!can_fuse(&square(3, 1, [8, 8], 1), DType::F32));
+    assert!(!can_fuse(&square(3, 1, [8, 8], 8), DType::BF16));
 }

@@ -138,7 +138,9 @@ fn convolve(shape: &ConvShape, seed: u64, bias: bool, relu: bool) -> Result<(), 
     if let Some(floats) = prepared_len(shape, false, DType::F32) {
         let prepared = on_threads(|pool| {
             let kernel = guarded(floats, 9.0, |kernel| prepare(pool, shape, &w, kernel));
-            guarded(dy.len(), 9.0, |y| conv_forward_prepared(pool, shape, &x, &kernel, y, end, &mut Scratch::new()))
+            guarded(dy.len(), 9.0, |y| {
+                conv_forward_prepared(pool, shape, &x, &kernel, y, end, None, &mut Scratch::new())
+            })
         })?;
         prop_assert!(prepared == got, "a prepared kernel changes the bits");
     }

@@ -8,7 +8,7 @@ use crate::dtype::Element;
 use crate::gemm::types::{
     Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, Real, SlideLine, Slides, PIXELS, UNREAD,
 };
-use crate::gemm::{even, Activation, Epilogue};
+use crate::gemm::{even, Activation, Epilogue, FusedEpilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain};
 use std::ops::Range;
@@ -45,10 +45,12 @@ pub(super) fn correlate<E: Real, T: Plain>(
     w: &[E],
     y: &mut [T],
     epilogue: Epilogue<E>,
+    fused: Option<&dyn FusedEpilogue<E>>,
     storage: &Storage<E, T>,
 ) {
     let [depth, height, width] = geometry.output;
     let channels = geometry.channels;
+    let line = width * channels;
     let pixels =
         kernels.tiles.iter().find(|(n, _)| n * kernels.lanes <= channels).map_or(kernels.partial, |t| t.1).len();
     let (slides, segments) = (slides(kernels, geometry), segments(geometry, pixels));
@@ -65,27 +67,32 @@ pub(super) fn correlate<E: Real, T: Plain>(
         let mut lines_of_rows = Vec::with_capacity(geometry.taps[0] * geometry.span(1, together));
         let mut taps = Vec::with_capacity(geometry.taps.iter().product());
         with_local(|local| {
-            let (lines, outputs) =
-                local.take2::<E, E>(storage.lines_len(geometry, together), storage.rows_len(geometry, together));
+            let outputs = if fused.is_some() { together * line } else { storage.rows_len(geometry, together) };
+            let (lines, outputs) = local.take2::<E, E>(storage.lines_len(geometry, together), outputs);
             let mut lines = Lines::new(storage, geometry, together, x, n, lines);
             let end = ((strip + 1) * rows).min(height);
             for row in (strip * rows..end).step_by(together) {
                 let count = together.min(end - row);
-                let first = placement.extent[2] * (plane + placement.base[1] + row * placement.step[1]);
-                let first = y.as_ptr().wrapping_add((first + placement.base[2]) * channels);
+                let pixel = placement.extent[2] * (plane + placement.base[1] + row * placement.step[1]);
+                let element = (pixel + placement.base[2]) * channels;
+                let first = y.as_ptr().wrapping_add(element);
+                if let Some(fused) = fused {
+                    fused.prefetch(element..element + count * line);
+                }
                 lines.read(row..row + count);
                 list_lines(geometry, d, row..row + count, &lines, channels, &mut lines_of_rows);
                 // SAFETY: no other task writes these outputs.
                 unsafe {
                     let (to, y_stride, to_row) = match storage {
+                        Storage::Same if fused.is_some() => (outputs.as_mut_ptr(), channels, line),
                         Storage::Same => (first.cast(), step, y_row),
                         Storage::Narrow(narrow) => {
-                            for (i, to) in outputs.chunks_exact_mut(width * channels).take(count).enumerate() {
+                            for (i, to) in outputs.chunks_exact_mut(line).take(count).enumerate() {
                                 if epilogue.accumulate {
                                     narrow.widen_pixels(first.wrapping_add(i * y_row), step, channels, to);
                                 }
                             }
-                            (outputs.as_mut_ptr(), channels, width * channels)
+                            (outputs.as_mut_ptr(), channels, line)
                         }
                     };
                     let out = Rows { x: lines.first(), w, y: to, y_stride, y_row: to_row, count, epilogue };
@@ -101,9 +108,12 @@ pub(super) fn correlate<E: Real, T: Plain>(
                         }
                     }
                     if let Storage::Narrow(narrow) = storage {
-                        for (i, from) in outputs.chunks_exact(width * channels).take(count).enumerate() {
+                        for (i, from) in outputs.chunks_exact(line).take(count).enumerate() {
                             narrow.round_pixels(from, first.wrapping_add(i * y_row), step, channels);
                         }
+                    }
+                    if let Some(fused) = fused {
+                        fused.apply(element, &mut outputs[..count * line]);
                     }
                 }
             }

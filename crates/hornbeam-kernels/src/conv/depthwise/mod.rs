@@ -14,8 +14,8 @@ use super::direct::Residue;
 use super::patch::Geometry;
 use super::{cast, cast_epilogue, cast_mut, ConvShape};
 use crate::dtype::{DType, Element};
-use crate::gemm::types::{DepthwiseGrad, DepthwiseTile, Real};
-use crate::gemm::{even, Activation, Epilogue};
+use crate::gemm::types::{Depthwise, DepthwiseGrad, DepthwiseTile, Real};
+use crate::gemm::{even, Activation, Epilogue, FusedEpilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain, Scratch};
 use patches::{Patches, Window};
@@ -47,10 +47,41 @@ struct Placement {
     step: [usize; 3],
 }
 
+impl Placement {
+    fn forward(shape: &ConvShape) -> Self {
+        Placement { extent: shape.output, base: [0; 3], step: [1; 3] }
+    }
+}
+
 /// Returns true if tensors of 16-bit floats are converted row by row, not as a whole.
 pub(super) fn converts_rows(shape: &ConvShape) -> bool {
     let flat = [shape.input[0], shape.kernel[0], shape.output[0]] == [1; 3];
     flat && suits(shape) && shape.group_in() == 1
+}
+
+/// Returns true if an elementwise program can be fused into a convolution of `f32` and `f64`.
+pub(super) fn can_fuse<E: Real>(shape: &ConvShape) -> bool {
+    suits(shape) && shape.group_in() == 1 && reads_in_place(E::depthwise(), &Geometry::forward(shape))
+}
+
+/// Returns true if groups of one channel are read in place.
+fn reads_in_place<E: Real>(kernels: &Depthwise<E>, geometry: &Geometry) -> bool {
+    is_few(geometry) || in_place::slides(kernels, geometry).is_some()
+}
+
+/// Computes like `forward` with an elementwise program, row by row. `y` is then not written.
+pub(super) fn forward_fused<E: Real>(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    x: &[E],
+    w: &[E],
+    y: &mut [E],
+    epilogue: Epilogue<E>,
+    fused: &dyn FusedEpilogue<E>,
+) {
+    let (placement, geometry) = (Placement::forward(shape), Geometry::forward(shape));
+    let (kernels, batch) = (E::depthwise(), shape.batch);
+    in_place::correlate(pool, kernels, &geometry, &placement, batch, x, w, y, epilogue, Some(fused), &Storage::Same);
 }
 
 pub(super) fn forward<E: Real, T: Element + Plain>(
@@ -62,9 +93,8 @@ pub(super) fn forward<E: Real, T: Element + Plain>(
     epilogue: Epilogue<E>,
     storage: &Storage<E, T>,
 ) {
-    let placement = Placement { extent: shape.output, base: [0; 3], step: [1; 3] };
     let patches = Patches::new(Geometry::forward(shape), shape.group_in());
-    correlate(pool, &patches, &placement, shape.batch, x, w, y, epilogue, storage);
+    correlate(pool, &patches, &Placement::forward(shape), shape.batch, x, w, y, epilogue, storage);
 }
 
 pub(super) fn input_grad<E: Real, T: Element + Plain>(
@@ -148,10 +178,10 @@ fn correlate<E: Real, T: Element + Plain>(
             let (x, w, y, epilogue) = (cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue));
             halves::correlate(pool, f32::depthwise(), geometry, placement, batch, x, w, y, epilogue);
         }
-        Storage::Same if patches.group > 1 || !is_few(geometry) && in_place::slides(kernels, geometry).is_none() => {
+        Storage::Same if patches.group > 1 || !reads_in_place(kernels, geometry) => {
             correlate_patches(pool, patches, placement, batch, cast(x), w, cast_mut(y), epilogue);
         }
-        _ => in_place::correlate(pool, kernels, geometry, placement, batch, x, w, y, epilogue, storage),
+        _ => in_place::correlate(pool, kernels, geometry, placement, batch, x, w, y, epilogue, None, storage),
     }
 }
 
