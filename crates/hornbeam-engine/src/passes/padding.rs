@@ -53,7 +53,7 @@ fn has_usual_padding(window: &Window) -> bool {
     window.padding.iter().enumerate().all(|(axis, &(low, high))| low.max(high) <= reach(axis))
 }
 
-/// What node `id` becomes.
+/// The operation and the operands that replace those of node `id`.
 fn matched(graph: &Graph, uses: &[Vec<u32>], id: NodeId) -> Option<(NodeId, Op, Vec<Value>)> {
     let node = graph.node(id);
     let (op, inputs) = match &node.op {
