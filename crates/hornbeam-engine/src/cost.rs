@@ -89,7 +89,10 @@ impl Instruction {
             Kind::Fused(fused) => written + loop_reads(fused, &self.reads),
             Kind::Copy { count, .. } => 2 * count * dtype.size(),
             Kind::Dot { gemm: g, .. } => g.batch * (g.m * g.k + g.k * g.n) * dtype.size() + self.result_bytes(),
-            Kind::Conv { shape, .. } => (shape.input_len() + shape.kernel_len()) * dtype.size() + self.result_bytes(),
+            Kind::Conv { shape, bias, .. } => {
+                let bias = if *bias { shape.out_channels } else { 0 };
+                (shape.input_len() + shape.kernel_len() + bias) * dtype.size() + self.result_bytes()
+            }
             Kind::QuantizedDot(g) => g.m * g.k + g.k * g.n + written,
             Kind::QuantizedConv { shape, epilogue } => {
                 let addend = if epilogue.is_some_and(|e| e.addend) { 4 * shape.output_len() } else { 0 };

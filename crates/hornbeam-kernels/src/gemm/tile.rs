@@ -56,7 +56,7 @@ fn advance<E>([p, q, r, s, t]: [*const E; 5], steps: usize) -> [*const E; 5] {
     [next(p), next(q), next(r), next(s), next(t)]
 }
 
-/// Steps of k that share the addresses of rows. One in web pages, which wait for each byte of code.
+/// Steps of k that share the addresses of rows: one in web pages, whose code has to be small.
 const STEPS: usize = if cfg!(target_arch = "wasm32") { 1 } else { 4 };
 /// Steps of k for which a tile prefetches a row of C at each step: enough for most rows, and few enough to need it.
 const LEAST_SPREAD: usize = 8;
