@@ -81,10 +81,11 @@ def relu(
         >>> float(hornbeam.activations.relu(-2.0, negative_slope=0.5))
         -1.0
     """
-    if not negative_slope and max_value is None and not threshold:
-        return nn.relu(x)
     if not negative_slope and not threshold:
-        node = node_of(nn.relu(x))
+        result = nn.relu(x)
+        if max_value is None:
+            return result
+        node = node_of(result)
     else:
         node = node_of(x) if not negative_slope else float_node(x)
         limit = full(threshold, node.type)
