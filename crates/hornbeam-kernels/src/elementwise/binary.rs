@@ -1,8 +1,10 @@
 //! Binary operations.
 
+use super::float::Float;
 use super::int::{remainders, Int, IntBinary, OnInt};
 use super::loops::{map2_sequential, with_scalars, Array, Map2, On, RealBinary, Scalar};
 use super::named::named;
+use super::staged::{self, is_staged};
 use super::BinaryFn;
 use crate::dispatch;
 use crate::dtype::{Bool, DType};
@@ -82,7 +84,7 @@ macro_rules! binary_ops {
         }
     };
     (@pick float $V:ident $dtype:ident $scalars:ident) => {
-        dispatch!(float, $dtype, T => Some(with_scalars::<On<binary_op::$V, T>>($scalars)), else None)
+        dispatch!(float, $dtype, T => Some(on_floats::<binary_op::$V, T>($scalars)), else None)
     };
     (@pick choice $V:ident $dtype:ident $scalars:ident) => {
         binary_ops!(@pick float $V $dtype $scalars)
@@ -127,6 +129,14 @@ binary_ops! {
 /// Kernel of `op` on two arrays of `dtype`, or `None` if the operation is not defined.
 pub fn binary(op: Binary, dtype: DType) -> Option<BinaryFn> {
     binary_with(op, dtype, [false; 2])
+}
+
+fn on_floats<O: RealBinary, T: Float>(scalars: [bool; 2]) -> BinaryFn {
+    if const { is_staged(T::DTYPE) } {
+        staged::with_scalars::<On<O, f32>, T>(scalars)
+    } else {
+        with_scalars::<On<O, T>>(scalars)
+    }
 }
 
 fn sequential_with_scalars<O: Map2>(scalars: [bool; 2]) -> BinaryFn {

@@ -2,6 +2,7 @@
 
 use super::loops::{map2_scalar_swapped, map2_swapped, with_register_scalars, Array, Map2, On, Scalar};
 use super::named::named;
+use super::staged::{self, is_staged};
 use super::BinaryFn;
 use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
@@ -40,8 +41,8 @@ pub fn compare_with(op: Compare, dtype: DType, scalars: [bool; 2]) -> BinaryFn {
     macro_rules! equality {
         ($V:ident) => {
             match dtype.to_unsigned() {
-                DType::Bool => symmetric::<On<comparison::$V, (Bool,)>>(scalars),
-                other => dispatch!(unsigned_or_float, other, T => symmetric::<On<comparison::$V, (T,)>>(scalars),
+                DType::Bool => symmetric::<comparison::$V, Bool>(scalars),
+                other => dispatch!(unsigned_or_float, other, T => symmetric::<comparison::$V, T>(scalars),
                     else unreachable!("every dtype is bool, unsigned or float")),
             }
         };
@@ -49,10 +50,10 @@ pub fn compare_with(op: Compare, dtype: DType, scalars: [bool; 2]) -> BinaryFn {
     match op {
         Compare::Eq => equality!(Eq),
         Compare::Ne => equality!(Ne),
-        Compare::Lt => dispatch!(dtype, T => with_register_scalars::<On<comparison::Lt, (T,)>>(scalars)),
-        Compare::Le => dispatch!(dtype, T => with_register_scalars::<On<comparison::Le, (T,)>>(scalars)),
-        Compare::Gt => dispatch!(dtype, T => swapped::<On<comparison::Lt, (T,)>>(scalars)),
-        Compare::Ge => dispatch!(dtype, T => swapped::<On<comparison::Le, (T,)>>(scalars)),
+        Compare::Lt => dispatch!(dtype, T => ordered::<comparison::Lt, T>(scalars)),
+        Compare::Le => dispatch!(dtype, T => ordered::<comparison::Le, T>(scalars)),
+        Compare::Gt => dispatch!(dtype, T => swapped::<comparison::Lt, T>(scalars)),
+        Compare::Ge => dispatch!(dtype, T => swapped::<comparison::Le, T>(scalars)),
     }
 }
 
@@ -63,20 +64,42 @@ pub fn compare(op: Compare, dtype: DType) -> BinaryFn {
 
 // Results are smaller than operands, so that loading a repeated scalar from memory would cost time.
 
+fn ordered<O, T: Element>(scalars: [bool; 2]) -> BinaryFn
+where
+    On<O, (T,)>: Map2,
+    On<O, (f32,)>: Map2<In = f32>,
+{
+    if const { is_staged(T::DTYPE) } {
+        return staged::with_scalars::<On<O, (f32,)>, T>(scalars);
+    }
+    with_register_scalars::<On<O, (T,)>>(scalars)
+}
+
 /// Swaps the operands.
-fn swapped<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+fn swapped<O, T: Element>(scalars: [bool; 2]) -> BinaryFn
+where
+    On<O, (T,)>: Map2,
+    On<O, (f32,)>: Map2<In = f32>,
+{
+    if const { is_staged(T::DTYPE) } {
+        return staged::swapped::<On<O, (f32,)>, T>(scalars);
+    }
     match scalars {
-        [false, false] => map2_swapped::<O, Array, Array>(),
-        [true, false] => map2_scalar_swapped::<O, Array>(),
-        [false, true] => map2_scalar_swapped::<O, Scalar>(),
-        [true, true] => map2_swapped::<O, Scalar, Scalar>(),
+        [false, false] => map2_swapped::<On<O, (T,)>, Array, Array>(),
+        [true, false] => map2_scalar_swapped::<On<O, (T,)>, Array>(),
+        [false, true] => map2_scalar_swapped::<On<O, (T,)>, Scalar>(),
+        [true, true] => map2_swapped::<On<O, (T,)>, Scalar, Scalar>(),
     }
 }
 
 /// One kernel for a scalar on either side.
-fn symmetric<O: Map2>(scalars: [bool; 2]) -> BinaryFn {
+fn symmetric<O, T: Element>(scalars: [bool; 2]) -> BinaryFn
+where
+    On<O, (T,)>: Map2,
+    On<O, (f32,)>: Map2<In = f32>,
+{
     match scalars {
-        [true, false] => map2_scalar_swapped::<O, Array>(),
-        _ => with_register_scalars::<O>(scalars),
+        [true, false] => swapped::<O, T>(scalars),
+        _ => ordered::<O, T>(scalars),
     }
 }

@@ -16,6 +16,7 @@ mod int;
 mod loops;
 mod named;
 mod select;
+mod staged;
 #[cfg(test)]
 mod tests;
 mod unary;

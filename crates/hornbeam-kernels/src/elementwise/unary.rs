@@ -1,8 +1,10 @@
 //! Unary operations.
 
+use super::float::Float;
 use super::int::{Int, IntUnary, OnInt};
 use super::loops::{map1, map1_sequential, Map1, On, RealUnary};
 use super::named::named;
+use super::staged::{self, is_staged};
 use super::{convert, UnaryFn};
 use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
@@ -126,7 +128,7 @@ macro_rules! unary_ops {
         }
     };
     (@pick float $V:ident $dtype:ident) => {
-        dispatch!(float, $dtype, T => Some(map1::<On<unary_op::$V, T>>()), else None)
+        dispatch!(float, $dtype, T => Some(on_floats::<unary_op::$V, T>()), else None)
     };
     (@pick sequential $V:ident $dtype:ident) => {
         dispatch!(float, $dtype, T => Some(map1_sequential::<On<unary_op::$V, T>> as UnaryFn), else None)
@@ -161,7 +163,7 @@ macro_rules! unary_ops {
     (@pick test $V:ident $dtype:ident) => {
         match $dtype.to_unsigned() {
             DType::Bool => Some(map1::<On<unary_op::$V, (Bool,)>>()),
-            other => dispatch!(unsigned_or_float, other, T => Some(map1::<On<unary_op::$V, (T,)>>()), else None),
+            other => dispatch!(unsigned_or_float, other, T => Some(test::<unary_op::$V, T>()), else None),
         }
     };
 }
@@ -200,6 +202,26 @@ unary_ops! {
     GeluTanh "gelu_tanh": float |x| gelu_tanh::<S, R>(x);
     IsFinite "is_finite": test |x| (x.to_f64() - x.to_f64()) == 0.0;
     LogicalNot "logical_not": wrapping |x| !x, bool |x| !x.get();
+}
+
+fn on_floats<O: RealUnary, T: Float>() -> UnaryFn {
+    if const { is_staged(T::DTYPE) } {
+        staged::unary::<On<O, f32>, T>
+    } else {
+        map1::<On<O, T>>()
+    }
+}
+
+fn test<O, T: Element>() -> UnaryFn
+where
+    On<O, (T,)>: Map1,
+    On<O, (f32,)>: Map1<In = f32>,
+{
+    if const { is_staged(T::DTYPE) } {
+        staged::unary::<On<O, (f32,)>, T>
+    } else {
+        map1::<On<O, (T,)>>()
+    }
 }
 
 impl Unary {
