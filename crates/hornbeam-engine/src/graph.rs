@@ -33,12 +33,32 @@ impl Value {
     }
 }
 
+/// The upper bound of a relu: infinity, or 6 for a relu6.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Limit {
+    /// The bits, so that operations can be hashed.
+    bits: u32,
+}
+
+impl Limit {
+    pub const NONE: Limit = Limit { bits: f32::INFINITY.to_bits() };
+
+    /// The limit, if it is positive and exact in `f32`.
+    pub fn new(limit: f64) -> Option<Limit> {
+        (limit > 0.0 && f64::from(limit as f32) == limit).then(|| Limit { bits: (limit as f32).to_bits() })
+    }
+
+    pub fn get(self) -> f32 {
+        f32::from_bits(self.bits)
+    }
+}
+
 /// The epilogue of a contraction or convolution: applied to its result before that is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Epilogue {
     /// The last operand is a bias along the last axis of the result.
     pub bias: bool,
-    pub relu: bool,
+    pub relu: Option<Limit>,
 }
 
 /// The epilogue of a convolution of `int8`: `clamp(sums * scale + bias + addend, low, high)`, with a scale and a bias of

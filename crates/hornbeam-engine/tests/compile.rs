@@ -37,6 +37,46 @@ fn bias_and_relu_are_fused_into_the_product() {
 }
 
 #[test]
+fn limits_of_a_relu_are_fused_in_either_order() {
+    let program = |operations: &[(&str, f32)]| {
+        let mut t = Text::default();
+        let (x, w) = (t.input("float32", &[8, 5]), t.input("float32", &[5, 3]));
+        let mut y = t.node("dot_general", &[x, w], "float32", &[8, 3], "\"contract\":[[1],[0]],\"batch\":[[],[]]");
+        for (name, bound) in operations {
+            let bound = t.number(*bound, &[8, 3]);
+            y = t.f32(name, &[y, bound], &[8, 3]);
+        }
+        compile(&t, &[y])
+    };
+    let run = |operations: &[(&str, f32)]| {
+        let executable = program(operations);
+        let w = (0..15).map(|i| if i == 4 { f32::NAN } else { i as f32 / 7.0 - 1.0 }).collect::<Vec<_>>();
+        (executable.text(), values(&executable.run(vec![ramp(&[8, 5]), buffer(&[5, 3], &w)], &[]).unwrap()[0]))
+    };
+    let (_, sums) = run(&[]);
+    let cases: [(&[(&str, f32)], &str); 5] = [
+        (&[("max", 0.0), ("min", 6.0)], " +relu6(in0, in1)\n"),
+        (&[("min", 0.3), ("max", 0.0)], " +relu0.3(in0, in1)\n"),
+        (&[("max", 0.0), ("min", 6.0), ("max", 0.0)], " +relu6(in0, in1)\nout0 = fused 24 [max]"),
+        (&[("max", 0.0), ("min", -1.0)], " +relu(in0, in1)\nout0 = fused 24 [min]"),
+        (&[("max", 1.0), ("min", 6.0)], "(in0, in1)\nout0 = fused 24 [max min]"),
+    ];
+    for (operations, want) in cases {
+        let (text, found) = run(operations);
+        assert!(text.starts_with(&format!("out0 = dot_general 1x8x3x5{want}")), "{text}");
+        for (sum, found) in sums.iter().zip(found) {
+            let bound = |x: f32, (name, bound): &(&str, f32)| match *name {
+                _ if x.is_nan() => x,
+                "max" => x.max(*bound),
+                _ => x.min(*bound),
+            };
+            let want = operations.iter().fold(*sum, bound);
+            assert!(want == found || (want.is_nan() && found.is_nan()), "{text}: {found} for {sum}");
+        }
+    }
+}
+
+#[test]
 fn loops_multiply_by_transposed_operands_without_a_copy() {
     let program = |combine: &str| {
         let mut body = Text::default();

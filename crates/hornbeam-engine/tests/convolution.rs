@@ -138,3 +138,21 @@ fn convolutions_whose_results_are_added_are_grouped_once() {
     assert_eq!(text.matches("+input").count(), 1, "{text}");
     assert_eq!(text.matches("conv_kernel_grad").count(), 1, "{text}");
 }
+
+#[test]
+fn a_relu_with_a_limit_is_not_fused_with_pooling() {
+    let mut t = Text::default();
+    let full = [2, 9, 9, 16];
+    let (x, w) = (t.input("float32", &[2, 11, 11, 16]), t.input("float32", &[3, 3, 16, 16]));
+    let y = t.node("conv", &[x, w], "float32", &full, CONV);
+    let (zero, limit) = (t.number(0.0, &full), t.number(0.25, &full));
+    let y = t.f32("max", &[y, zero], &full);
+    let y = t.f32("min", &[y, limit], &full);
+    let p = t.node("max_pool", &[y], "float32", &[2, 4, 4, 16], POOL);
+    let executable = compile(&t, &[p]);
+    let text = executable.text();
+    assert!(text.contains(" +relu0.25(in0, in1)") && text.contains("max_pool 2x"), "{text}");
+    let pooled =
+        values(&executable.run(vec![numbers(&[2, 11, 11, 16], 1.0), numbers(&[3, 3, 16, 16], 0.3)], &[]).unwrap()[0]);
+    assert!(pooled.iter().all(|v| (0.0..=0.25).contains(v)) && pooled.contains(&0.25));
+}

@@ -61,7 +61,7 @@ impl<'a> Bench<'a> {
         let (x, w, dy) = (values(shape.input_len()), values(shape.kernel_len()), values(shape.output_len()));
         let (mut y, mut dx, mut dw, bias) = (dy.clone(), x.clone(), w.clone(), values(shape.out_channels));
         let work = 2 * shape.work();
-        let epilogue = Epilogue { bias: Some(&bias[..]), activation: Activation::Relu, accumulate: false };
+        let epilogue = Epilogue { bias: Some(&bias[..]), activation: Activation::RELU, accumulate: false };
         self.run(group, &format!("{name} forward"), work, |pool, scratch| {
             conv_forward(pool, shape, &x, &w, black_box(&mut y), epilogue, scratch)
         });

@@ -151,7 +151,7 @@ impl<'a, T: Float> PackedRhs<'a, T> {
                 c_stride,
                 last: columns - (vectors - 1) * lanes,
                 bias: bias.map_or(null(), |bias| bias[column..column + columns].as_ptr()),
-                relu: false,
+                relu: None,
                 accumulate,
             };
             // SAFETY: `a` by the assertion, `b` by construction, `c` by the caller's contract.

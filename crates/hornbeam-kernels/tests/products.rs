@@ -58,7 +58,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     let (bias, before) = (values(n, 7), values(batch * m * n, 9));
     let epilogue = Epilogue {
         bias: case.bias.then_some(&bias[..]),
-        activation: if case.relu { Activation::Relu } else { Activation::None },
+        activation: if case.relu { Activation::RELU } else { Activation::None },
         accumulate: case.accumulate,
     };
     let run = |threads: usize| {

@@ -10,6 +10,7 @@ use hornbeam_kernels::resample;
 
 use crate::execute::loop_epilogue::RunningEpilogue;
 use crate::execute::{bias_relu, composites, convolution, linalg, rows, Context};
+use crate::graph::Limit;
 use crate::instruction::{AxisLayout, GemmShape, IndexShape, Instruction, Kind};
 use crate::memory::Memory;
 use crate::operand::Operand;
@@ -129,7 +130,14 @@ fn index_spec(spec: &IndexShape) -> IndexSpec<'_> {
     IndexSpec { shape, batch_dims: *batch_dims, indices_shape: indices, shared: *shared }
 }
 
-fn dot(g: &GemmShape, bias: bool, relu: bool, instruction: &Instruction, memory: Memory, context: &mut Context) {
+fn dot(
+    g: &GemmShape,
+    bias: bool,
+    relu: Option<Limit>,
+    instruction: &Instruction,
+    memory: Memory,
+    context: &mut Context,
+) {
     let (reads, out) = (&instruction.reads, &instruction.writes[0]);
     if let Some(CachedWeight::PackedMatrix(matrix)) = context.weights.get(instruction) {
         let end = bias_relu::<f32>(memory, bias.then(|| &reads[2]), relu);

@@ -14,6 +14,7 @@ use hornbeam_kernels::gemm::{Activation, Epilogue};
 use hornbeam_kernels::pool::ThreadPool;
 use hornbeam_kernels::scratch::Scratch;
 
+use crate::graph::Limit;
 use crate::instruction::{Instruction, Kind, Location, Program};
 use crate::memory::Memory;
 use crate::operand::Operand;
@@ -101,7 +102,7 @@ pub unsafe fn run(program: &Program, table: &mut PointerTable, context: &mut Con
 }
 
 /// The kernel's epilogue of a contraction with a bias, a relu, or both.
-fn bias_relu<'a, T>(memory: Memory<'a>, bias: Option<&Operand>, relu: bool) -> Epilogue<'a, T> {
-    let activation = if relu { Activation::Relu } else { Activation::None };
+fn bias_relu<'a, T>(memory: Memory<'a>, bias: Option<&Operand>, relu: Option<Limit>) -> Epilogue<'a, T> {
+    let activation = relu.map_or(Activation::None, |limit| Activation::Relu { limit: limit.get() });
     Epilogue { bias: bias.map(|b| memory.read(b)), activation, accumulate: false }
 }

@@ -12,7 +12,7 @@ use hornbeam_kernels::rnn::SequenceShape;
 use hornbeam_kernels::window::PoolShape;
 
 use crate::fused::FusedLoop;
-use crate::graph::{Attention, GradSource, Int8Epilogue, PoolKind, Recurrent, RowKernel, ScopeId};
+use crate::graph::{Attention, GradSource, Int8Epilogue, Limit, PoolKind, Recurrent, RowKernel, ScopeId};
 use crate::operand::Operand;
 use crate::strided::Dim;
 use crate::types::TensorType;
@@ -116,18 +116,18 @@ pub enum Kind {
     Dot {
         gemm: GemmShape,
         bias: bool,
-        relu: bool,
+        relu: Option<Limit>,
     },
     Conv {
         shape: ConvShape,
         bias: bool,
-        relu: bool,
+        relu: Option<Limit>,
     },
     /// Writes: maxima over 2x2 windows, and the code (position in the window) of each.
     ConvPool {
         shape: ConvShape,
         bias: bool,
-        relu: bool,
+        relu: Option<Limit>,
     },
     /// Reads: input, gradient, the operand that `source` names, kernel if `input`. Writes: gradients of the kernel,
     /// of the input if `input`, of the bias if `bias`.

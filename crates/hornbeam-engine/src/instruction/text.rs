@@ -6,7 +6,7 @@ use hornbeam_kernels::conv::ConvShape;
 use hornbeam_kernels::window::PoolShape;
 
 use crate::fused::{FusedLoop, IterationSpace, Load, Partition};
-use crate::graph::{GradSource, PoolKind, RowKernel};
+use crate::graph::{GradSource, Limit, PoolKind, RowKernel};
 use crate::instruction::{Instruction, Kind, Location, OutputSource, Program};
 use crate::operand::Operand;
 
@@ -112,12 +112,12 @@ impl Kind {
                 format!("{name} [{}]", text.join(" "))
             }
             Kind::Dot { gemm, bias, relu } => {
-                let (b, r) = (flag(*bias, " +bias"), flag(*relu, " +relu"));
+                let (b, r) = (flag(*bias, " +bias"), relu_text(*relu));
                 format!("{name} {}x{}x{}x{}{b}{r}", gemm.batch, gemm.m, gemm.n, gemm.k)
             }
             Kind::QuantizedDot(g) => format!("{name} {}x{}x{}", g.m, g.n, g.k),
             Kind::Conv { shape, bias, relu } | Kind::ConvPool { shape, bias, relu } => {
-                let (b, r) = (flag(*bias, " +bias"), flag(*relu, " +relu"));
+                let (b, r) = (flag(*bias, " +bias"), relu_text(*relu));
                 format!("{name} {}{b}{r}", conv_text(shape))
             }
             Kind::ConvBackward { shape, source, input, bias } => {
@@ -153,6 +153,15 @@ fn flag(set: bool, text: &'static str) -> &'static str {
         text
     } else {
         ""
+    }
+}
+
+/// A relu, with its limit if it has one: `+relu6`.
+fn relu_text(relu: Option<Limit>) -> String {
+    match relu {
+        None => String::new(),
+        Some(Limit::NONE) => " +relu".to_owned(),
+        Some(limit) => format!(" +relu{}", limit.get()),
     }
 }
 

@@ -1,14 +1,16 @@
-//! Fuses a bias and a relu into the contraction or convolution before them: `max(dot(x, w) + bias, 0)`.
+//! Fuses a bias, a relu and its limit into the contraction or convolution before them:
+//! `min(max(dot(x, w) + bias, 0), 6)`.
 
 use std::collections::HashMap;
 
 use hornbeam_kernels::elementwise::Binary;
 
 use crate::error::Result;
-use crate::graph::{Epilogue, Graph, NodeId, Op, ScopeId, Value};
+use crate::graph::{Epilogue, Graph, Limit, NodeId, Op, ScopeId, Value};
 use crate::passes::builder::Builder;
 use crate::passes::{eliminate_dead, use_counts};
 use crate::rules::free_axes;
+use crate::scalar;
 use crate::types::TensorType;
 
 /// Return the graph with epilogues where they apply.
@@ -78,38 +80,56 @@ pub(super) struct FusedContraction {
 
 /// Match a contraction followed by a bias, a relu, or both, whose result is `value`.
 fn match_epilogue(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
-    let node = graph.node(value.node);
-    let Op::Binary(binary) = &node.op else { return None };
-    if !node.types[0].dtype.is_float() {
+    if !graph.type_of(value).dtype.is_float() {
         return None;
     }
-    let once = |v: Value| uses[v.node as usize][v.output as usize] == 1;
-    let sides = [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])];
-    if *binary == Binary::parse("add")? {
-        let with_bias = |(x, other): (Value, Value)| {
-            let bias = once(x).then(|| row_vector(graph, other)).flatten()?;
-            let fused = contraction(graph, x, Epilogue { bias: true, relu: false })?;
-            Some(FusedContraction { vectors: vec![bias], ..fused })
-        };
-        return sides.into_iter().find_map(with_bias);
+    let Some((x, limit)) = relu(graph, uses, value) else { return biased(graph, uses, value) };
+    let mut fused = biased(graph, uses, x).or_else(|| contraction(graph, x, Epilogue::default()))?;
+    if let Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } = &mut fused.op {
+        epilogue.relu = Some(limit);
     }
-    if *binary != Binary::parse("max")? {
+    Some(fused)
+}
+
+/// Match a contraction plus a bias.
+fn biased(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
+    let (Op::Binary(Binary::Add), &[a, b]) = (&graph.node(value.node).op, &graph.node(value.node).inputs[..]) else {
         return None;
-    }
-    sides.into_iter().find_map(|(x, other)| {
-        let zero = graph.literal(other)?.iter().all(|&b| b == 0);
-        if !zero || !once(x) {
-            return None;
-        }
-        let relu = |op: &mut Op| {
-            if let Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } = op {
-                epilogue.relu = true;
-            }
-        };
-        let mut fused = match_epilogue(graph, uses, x).or_else(|| contraction(graph, x, Epilogue::default()))?;
-        relu(&mut fused.op);
-        Some(fused)
+    };
+    [(a, b), (b, a)].into_iter().find_map(|(x, other)| {
+        let bias = is_read_once(uses, x).then(|| row_vector(graph, other)).flatten()?;
+        let fused = contraction(graph, x, Epilogue { bias: true, relu: None })?;
+        Some(FusedContraction { vectors: vec![bias], ..fused })
     })
+}
+
+/// Return `x` and the limit if `value` is `max(x, 0)`, `min(max(x, 0), limit)` or `max(min(x, limit), 0)`.
+fn relu(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<(Value, Limit)> {
+    let (outer, x, bound) = bounded(graph, uses, value)?;
+    let zero = |bound: f64| bound == 0.0 && bound.is_sign_positive();
+    match (outer, bounded(graph, uses, x)) {
+        (Binary::Min, Some((Binary::Max, y, low))) if zero(low) => Some((y, Limit::new(bound)?)),
+        (Binary::Max, Some((Binary::Min, y, high))) if zero(bound) && Limit::new(high).is_some() => {
+            Some((y, Limit::new(high)?))
+        }
+        (Binary::Max, _) if zero(bound) => Some((x, Limit::NONE)),
+        _ => None,
+    }
+}
+
+/// Return the operation, `x` and the number if `value` is the maximum or minimum of them, and the only reader of `x`.
+fn bounded(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<(Binary, Value, f64)> {
+    let node = graph.node(value.node);
+    let Op::Binary(binary @ (Binary::Max | Binary::Min)) = node.op else { return None };
+    let [a, b] = node.inputs[..] else { return None };
+    [(a, b), (b, a)].into_iter().find_map(|(x, other)| {
+        let bound = scalar::to_f64(node.types[0].dtype, graph.literal(other)?);
+        is_read_once(uses, x).then_some((binary, x, bound))
+    })
+}
+
+pub(super) fn is_read_once(uses: &[Vec<u32>], value: Value) -> bool {
+    uses[value.node as usize][value.output as usize] == 1
 }
 
 fn contraction(graph: &Graph, value: Value, new_epilogue: Epilogue) -> Option<FusedContraction> {

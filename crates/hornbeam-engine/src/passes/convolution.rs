@@ -11,7 +11,7 @@ use hornbeam_kernels::elementwise::Compare;
 use hornbeam_kernels::reduce::Reduce;
 
 use crate::error::Result;
-use crate::graph::{GradSource, Graph, Node, NodeId, Op, PoolKind, Value, Window};
+use crate::graph::{Epilogue, GradSource, Graph, Limit, Node, NodeId, Op, PoolKind, Value, Window};
 use crate::passes::builder::Builder;
 use crate::passes::eliminate_dead;
 use crate::types::TensorType;
@@ -228,13 +228,17 @@ impl<'a> Finder<'a> {
         let Op::Pool { kind: PoolKind::MaxScatter, window } = &scatter.op else { return None };
         let (y, dy) = (scatter.inputs[0], scatter.inputs[1]);
         let Op::Conv { epilogue, .. } = &self.graph.node(y.node).op else { return None };
-        if !self.convolves_floats(y) {
+        if !self.can_pool(y) {
             return None;
         }
         let pool = self.readers(y).iter().copied().find(|&r| self.pools(r, window))?;
         let masked = || self.relu_gradient(dy).is_some_and(|(_, result)| result == Value::first(pool));
         let only_readers = self.readers(y).len() == 2 && self.readers(group.dy).len() == group.members().count();
-        if group.source != GradSource::Plain || !is_2x2(window) || !only_readers || (epilogue.relu && !masked()) {
+        if group.source != GradSource::Plain
+            || !is_2x2(window)
+            || !only_readers
+            || (epilogue.relu.is_some() && !masked())
+        {
             return None;
         }
         let absorbed = vec![y.node, group.dy.node];
@@ -255,12 +259,15 @@ impl<'a> Finder<'a> {
         let node = self.graph.node(id);
         let Op::Pool { kind: PoolKind::Max, window } = &node.op else { return None };
         let y = node.inputs[0];
-        (self.convolves_floats(y) && is_2x2(window) && self.readers(y).len() == 1).then_some(y.node)
+        (self.can_pool(y) && is_2x2(window) && self.readers(y).len() == 1).then_some(y.node)
     }
 
-    fn convolves_floats(&self, value: Value) -> bool {
-        let node = self.graph.node(value.node);
-        matches!(node.op, Op::Conv { .. }) && self.graph.type_of(node.inputs[0]).dtype.is_float()
+    /// Return whether a kernel convolves and pools: floats, whose relu has no limit.
+    fn can_pool(&self, convolution: Value) -> bool {
+        let node = self.graph.node(convolution.node);
+        let unlimited = |epilogue: &Epilogue| epilogue.relu.is_none_or(|limit| limit == Limit::NONE);
+        matches!(&node.op, Op::Conv { epilogue, .. } if unlimited(epilogue))
+            && self.graph.type_of(node.inputs[0]).dtype.is_float()
     }
 }
 

@@ -10,7 +10,7 @@ use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
 
 use crate::error::Result;
 use crate::graph::{Graph, Int8Epilogue, Node, NodeId, Op, PoolKind, Value, Window};
-use crate::passes::bias_relu::{rewrite, row_vector, FusedContraction};
+use crate::passes::bias_relu::{is_read_once, rewrite, row_vector, FusedContraction};
 use crate::passes::convolution::is_2x2;
 use crate::passes::use_counts;
 use crate::rules::is_quantized;
@@ -113,10 +113,6 @@ fn biased(graph: &Graph, uses: &[Vec<u32>], x: Value, other: Value) -> Option<Fu
     epilogue.bias = true;
     fused.vectors.push(bias);
     Some(fused)
-}
-
-fn is_read_once(uses: &[Vec<u32>], value: Value) -> bool {
-    uses[value.node as usize][value.output as usize] == 1
 }
 
 /// Match what computes a value that is read once.

@@ -379,7 +379,7 @@ impl<'a, E: Real> Columns<'a, E> {
                         c_stride: stride,
                         last: lanes,
                         bias: null(),
-                        relu: false,
+                        relu: None,
                         accumulate: false,
                     };
                     let vectors = (pixels - panel).div_ceil(lanes).min(2);

@@ -11,7 +11,7 @@ use super::patch::{Geometry, Segment};
 use super::ConvShape;
 use crate::gemm::pack;
 use crate::gemm::types::{Kernels, Real, Tile};
-use crate::gemm::{even, Activation, Epilogue};
+use crate::gemm::{even, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use results::{Destination, Results};
@@ -47,7 +47,7 @@ struct Correlation<'a, E: Real> {
     base: [usize; 3],
     step: [usize; 3],
     bias: Option<&'a [E]>,
-    relu: bool,
+    relu: Option<E>,
     accumulate: bool,
 }
 
@@ -98,7 +98,7 @@ fn run_forward<E: Real>(
         base: [0; 3],
         step: [1; 3],
         bias: epilogue.bias,
-        relu: epilogue.activation == Activation::Relu,
+        relu: epilogue.activation.relu(),
         accumulate: epilogue.accumulate,
     };
     let (steps, all) = (shape.taps() * shape.group_in(), shape.out_channels);
@@ -206,7 +206,7 @@ fn residue_correlation<E: Real>(shape: &ConvShape, base: [usize; 3], axes: &[Res
         base,
         step: shape.strides,
         bias: None,
-        relu: false,
+        relu: None,
         accumulate: false,
     }
 }

@@ -35,9 +35,7 @@ pub fn conv_pool_forward<T: ConvElement>(
     codes: &mut [u8],
     scratch: &mut Scratch,
 ) {
-    assert!(!epilogue.accumulate, "a pooled convolution cannot accumulate");
-    assert_eq!(y.len(), shape.pooled_len(), "the length of y does not fit {shape:?} pooled");
-    assert_eq!(codes.len(), y.len(), "expected one code per pooled value");
+    check_pooled(shape, &epilogue, y, codes);
     shape.check(x.len(), w.len(), shape.output_len());
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "expected one bias per output channel");
     match T::DTYPE {
@@ -60,7 +58,7 @@ pub fn conv_pool_forward<T: ConvElement>(
         conv_forward(pool, shape, x, w, unpooled, epilogue, scratch);
         let [height, width] = shape.pooled();
         let line = width * shape.out_channels;
-        let (unpooled, relu) = (&*unpooled, epilogue.activation == Activation::Relu);
+        let (unpooled, relu) = (&*unpooled, epilogue.activation == Activation::RELU);
         let kernel = pool_rows::<T>();
         let (y, codes) = (SharedMut::new(y), SharedMut::new(codes));
         if line > 0 {
@@ -71,6 +69,14 @@ pub fn conv_pool_forward<T: ConvElement>(
             });
         }
     });
+}
+
+pub(super) fn check_pooled<T>(shape: &ConvShape, epilogue: &Epilogue<T>, y: &[T], codes: &[u8]) {
+    assert!(!epilogue.accumulate, "a pooled convolution cannot accumulate");
+    // Equal limits would tie, where the codes name the first maximum.
+    assert!(matches!(epilogue.activation, Activation::None | Activation::RELU), "a relu before pooling has no limit");
+    assert_eq!(y.len(), shape.pooled_len(), "the length of y does not fit {shape:?} pooled");
+    assert_eq!(codes.len(), y.len(), "expected one code per pooled value");
 }
 
 /// Computes the requested gradients of [`conv_forward`] with respect to input, kernel and bias. Only the kernel gradient

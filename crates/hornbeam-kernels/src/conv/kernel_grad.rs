@@ -277,7 +277,7 @@ impl<E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'_, E, G> {
                     c_stride: channels,
                     last: present - (vectors_used - 1) * lanes,
                     bias: null(),
-                    relu: false,
+                    relu: None,
                     accumulate,
                 };
                 // SAFETY: the patch covers the window of every pixel, B every pixel; C by the caller.

@@ -1,5 +1,6 @@
 //! Convolutions with a prepacked kernel: the kernel is transformed (Winograd) or packed (1x1) once for many calls.
 
+use super::fused::check_pooled;
 use super::rounded::{self, Weights};
 use super::winograd::{self, Kernel};
 use super::{cast, cast_epilogue, cast_mut, cost_model, select_algorithm, Algorithm, ConvElement, ConvShape};
@@ -112,9 +113,7 @@ pub fn conv_pool_forward_prepared<T: ConvElement>(
     scratch: &mut Scratch,
 ) {
     check(shape, x, kernel, &epilogue);
-    assert!(!epilogue.accumulate, "a pooled convolution cannot accumulate");
-    assert_eq!(y.len(), shape.pooled_len(), "the length of y does not fit {shape:?} pooled");
-    assert_eq!(codes.len(), y.len(), "expected one code per pooled value");
+    check_pooled(shape, &epilogue, y, codes);
     if T::DTYPE == DType::BF16 {
         let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
         return rounded::pool_forward(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);

@@ -346,7 +346,7 @@ impl<'a, E: Real + PoolElement, G: WidenTo<E> + Plain> TapGrad<'a, E, G> {
                 c_stride: shape.out_channels,
                 last: present - (vectors_used - 1) * lanes,
                 bias: null(),
-                relu: false,
+                relu: None,
                 accumulate: true,
             };
             // SAFETY: the caller's contract.

@@ -66,7 +66,11 @@ pub(super) fn check<T: ConvElement>(random: &mut Random, shape: &ConvShape, tole
     let bias = random.values::<T>(shape.out_channels);
     let epilogue = Epilogue {
         bias: (random.below(2) == 0).then_some(&bias[..]),
-        activation: if random.below(2) == 0 { Activation::Relu } else { Activation::None },
+        activation: match random.below(4) {
+            0 | 1 => Activation::None,
+            2 if T::DTYPE.is_float() => Activation::Relu { limit: 0.5 },
+            _ => Activation::RELU,
+        },
         accumulate: random.below(3) == 0,
     };
     let (xs, ws, dys) = (wide(&x), wide(&w), wide(&dy));
@@ -85,9 +89,7 @@ pub(super) fn check<T: ConvElement>(random: &mut Random, shape: &ConvShape, tole
         }
         *sum += extra;
         scales[0][i] += 2.0;
-        if epilogue.activation == Activation::Relu {
-            *sum = sum.max(0.0);
-        }
+        *sum = epilogue.activation.of(*sum);
     }
     let mut before: Option<[Vec<T>; 3]> = None;
     for threads in [1, 2, 3] {
@@ -405,7 +407,7 @@ fn a_packed_kernel_gives_the_same_bits() {
     for shape in [pixels(1), pixels(7), pixels(11), dense] {
         let (x, w) = (random.values::<f32>(shape.input_len()), random.values::<f32>(shape.kernel_len()));
         let bias = random.values::<f32>(shape.out_channels);
-        let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
+        let end = Epilogue { bias: Some(&bias), activation: Activation::RELU, accumulate: false };
         assert_eq!(prepared_len(&shape, true, DType::F32), None);
         let mut kernel = vec![0.0; prepared_len(&shape, false, DType::F32).expect("a product of few rows")];
         prepare(&pool, &shape, &w, &mut kernel);
@@ -442,7 +444,7 @@ fn check_prepared<T: ConvElement>() {
     let mut random = Random::new(5);
     let (x, w) = (random.values::<T>(shape.input_len()), random.values::<T>(shape.kernel_len()));
     let bias = random.values::<T>(shape.out_channels);
-    let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
+    let end = Epilogue { bias: Some(&bias), activation: Activation::RELU, accumulate: false };
     let (pool, mut scratch) = (ThreadPool::new(2), Scratch::new());
     let mut kernel = vec![0.0; prepared_len(&shape, true, T::DTYPE).expect("a shape for Winograd's algorithm")];
     prepare(&pool, &shape, &w, &mut kernel);
@@ -482,7 +484,7 @@ fn a_fused_program_receives_each_result_once() {
         assert!(can_fuse(&shape, DType::F32), "{shape:?}");
         let (x, w) = (random.values::<f32>(shape.input_len()), random.values::<f32>(shape.kernel_len()));
         let bias = random.values::<f32>(shape.out_channels);
-        let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
+        let end = Epilogue { bias: Some(&bias), activation: Activation::RELU, accumulate: false };
         let mut plain = vec![0.0; shape.output_len()];
         conv_forward(&ThreadPool::new(1), &shape, &x, &w, &mut plain, end, &mut scratch);
         for threads in [1, 3] {

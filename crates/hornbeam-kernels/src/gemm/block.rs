@@ -274,7 +274,7 @@ impl<E: Real, T: Source<E>> Job<'_, E, T> {
                     Some(bias) if chunk.last => bias[column..column + columns].as_ptr(),
                     _ => null(),
                 },
-                relu: self.relu && chunk.last,
+                relu: self.relu.filter(|_| chunk.last),
                 accumulate: chunk.accumulate,
             };
             // SAFETY: the extents were checked by `gemm`, the panels by slicing; no other task accesses C.

@@ -47,8 +47,8 @@ unsafe fn convolve<V: Vector, const M: usize, const N: usize, const FULL: bool>(
                 if !t.bias.is_null() {
                     value = value.add(load(t.bias.add(J * V::LANES)));
                 }
-                if t.relu {
-                    value = value.relu();
+                if let Some(limit) = t.relu {
+                    value = value.relu(V::splat(limit));
                 }
                 if full {
                     value.store(y);
@@ -150,8 +150,8 @@ unsafe fn slide<V: Vector, const R: usize, const M: usize, const K: usize, const
                         if !t.bias.is_null() {
                             value = value.add(load(t.bias));
                         }
-                        if t.relu {
-                            value = value.relu();
+                        if let Some(limit) = t.relu {
+                            value = value.relu(V::splat(limit));
                         }
                         if FULL {
                             value.store(y);

@@ -24,9 +24,10 @@ unsafe fn convolve<V: Halves, const M: usize>(t: &DepthwiseHalves) {
                 lower = lower.add(V::load(t.bias));
                 upper = upper.add(V::load(t.bias.add(V::LANES)));
             }
-            if t.relu {
-                lower = lower.relu();
-                upper = upper.relu();
+            if let Some(limit) = t.relu {
+                let limit = V::splat(limit);
+                lower = lower.relu(limit);
+                upper = upper.relu(limit);
             }
             V::store_halves([lower, upper], t.y.add(I * t.y_stride));
         });

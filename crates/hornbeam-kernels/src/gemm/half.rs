@@ -4,7 +4,7 @@ use super::half_row;
 use super::plan::{Plan, TASK_WORK};
 use super::real::{self, Job};
 use super::types::Real;
-use super::{Activation, Epilogue, Form, FusedEpilogue, Mat, Product};
+use super::{Epilogue, Form, FusedEpilogue, Mat, Product};
 use crate::dtype::Element;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
@@ -167,7 +167,7 @@ pub(super) fn wide_product<T: Half>(pool: &ThreadPool, mut product: Product<'_, 
             b,
             bm,
             bias: epilogue.bias.map(|_| &*bias),
-            relu: epilogue.activation == Activation::Relu,
+            relu: epilogue.activation.relu(),
             accumulate: epilogue.accumulate,
             fused: Some(&round),
             skip_zeros: false,

@@ -3,7 +3,8 @@
 
 use super::half::{self, widen_slice, Half};
 use super::stream::{dots, wide};
-use super::{Activation, Product};
+use super::vector::clamp;
+use super::Product;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Scratch;
 
@@ -73,9 +74,8 @@ pub(super) fn product<T: Half>(pool: &ThreadPool, product: &mut Product<'_, T>, 
         if !wide_bias.is_empty() {
             sums.iter_mut().zip(wide_bias.iter().cycle()).for_each(|(sum, bias)| *sum += bias);
         }
-        if product.epilogue.activation == Activation::Relu {
-            // NaN fails the comparison and stays.
-            sums.iter_mut().filter(|sum| **sum < 0.0).for_each(|sum| *sum = 0.0);
+        if let Some(limit) = product.epilogue.activation.relu() {
+            sums.iter_mut().for_each(|sum| *sum = clamp(*sum, limit));
         }
         round(l * count, sums);
     }

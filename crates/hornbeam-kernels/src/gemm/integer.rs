@@ -35,7 +35,8 @@ pub(crate) fn apply_epilogue<T: Integer>(row: &mut [T], bias: Option<&[T]>, acti
             *value = value.wrapping_sum(*bias);
         }
     }
-    if activation == Activation::Relu {
+    if let Activation::Relu { limit } = activation {
+        assert_eq!(limit, f32::INFINITY, "the relu of integers has no limit");
         for value in row {
             *value = (*value).max(T::ZERO);
         }

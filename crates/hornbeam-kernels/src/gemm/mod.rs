@@ -85,11 +85,31 @@ impl Mat {
 }
 
 /// Activation applied to a result before it is stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
     #[default]
     None,
-    Relu,
+    /// `min(max(x, 0), limit)`. The limit is positive, and representable in the type of the result.
+    Relu { limit: f32 },
+}
+
+impl Activation {
+    /// `max(x, 0)`.
+    pub const RELU: Self = Self::Relu { limit: f32::INFINITY };
+
+    /// Limit of a relu.
+    pub(crate) fn relu<E: From<f32>>(self) -> Option<E> {
+        match self {
+            Activation::None => None,
+            Activation::Relu { limit } => Some(limit.into()),
+        }
+    }
+
+    /// The activation of one number, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(self, x: f64) -> f64 {
+        self.relu().map_or(x, |limit| vector::clamp(x, limit))
+    }
 }
 
 /// Epilogue of a product: `c = activation(product + bias (+ c))`.

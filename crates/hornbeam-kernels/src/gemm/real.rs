@@ -4,7 +4,8 @@ use super::block::{Block, Destination, Panels};
 use super::pack::Source;
 use super::plan::{self, PackB, Plan, TASK_WORK};
 use super::types::{Kernels, Real};
-use super::{Activation, Form, FusedEpilogue, Mat, Product};
+use super::vector::clamp;
+use super::{Form, FusedEpilogue, Mat, Product};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 
@@ -23,7 +24,8 @@ pub(super) struct Job<'a, E: Real, T = E> {
     pub b: &'a [T],
     pub bm: Mat,
     pub bias: Option<&'a [E]>,
-    pub relu: bool,
+    /// Limit of a relu.
+    pub relu: Option<E>,
     pub accumulate: bool,
     pub fused: Option<&'a dyn FusedEpilogue<E>>,
     /// B is finite, so that a factor of 0 contributes nothing.
@@ -54,7 +56,7 @@ pub(super) fn product_by<E: Real>(
         b,
         bm,
         bias: epilogue.bias,
-        relu: epilogue.activation == Activation::Relu,
+        relu: epilogue.activation.relu(),
         accumulate: epilogue.accumulate,
         fused,
         skip_zeros: form == Form::Finite,
@@ -282,10 +284,9 @@ impl<E: Real, T: Source<E>> Job<'_, E, T> {
                 }
             }
         }
-        if self.relu {
+        if let Some(limit) = self.relu {
             for c in c.iter_mut() {
-                // NaN fails the comparison and stays.
-                *c = if *c < E::ZERO { E::ZERO } else { *c };
+                *c = clamp(*c, limit);
             }
         }
         if let Some(fused) = self.fused {

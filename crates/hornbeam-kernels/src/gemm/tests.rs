@@ -32,10 +32,7 @@ fn reference<T: Element>(
                     sum += bias[j as usize].to_f64();
                     size += bias[j as usize].to_f64().abs();
                 }
-                if epilogue.activation == Activation::Relu {
-                    sum = sum.max(0.0);
-                }
-                out.push(sum);
+                out.push(epilogue.activation.of(sum));
                 scale.push(size);
             }
         }
@@ -73,7 +70,11 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
     let bias = random.values::<T>(n);
     let epilogue = Epilogue {
         bias: (random.below(2) == 0).then_some(&bias[..]),
-        activation: if random.below(2) == 0 { Activation::Relu } else { Activation::None },
+        activation: match random.below(4) {
+            0 | 1 => Activation::None,
+            2 if T::DTYPE.is_float() => Activation::Relu { limit: 0.5 },
+            _ => Activation::RELU,
+        },
         accumulate: random.below(2) == 0,
     };
     let (want, scale) = reference([batch, m, n, k], &a, am, &b, bm, &before, epilogue);
@@ -192,7 +193,7 @@ fn relu_propagates_nan() {
     for isa in Isa::available() {
         with_isa(isa, || {
             let mut c = [0f32; 2];
-            let epilogue = Epilogue { activation: Activation::Relu, ..Epilogue::default() };
+            let epilogue = Epilogue { activation: Activation::RELU, ..Epilogue::default() };
             let (am, bm) = (Mat::row_major(2, 1), Mat::row_major(1, 1));
             gemm(&pool, 1, 2, 1, 1, &[f32::NAN, -1.0], am, &[1.0], bm, &mut c, epilogue, &mut Scratch::new());
             assert!(c[0].is_nan() && c[1] == 0.0, "{c:?}");
@@ -254,7 +255,7 @@ fn a_packed_matrix_gives_the_same_bits() {
         [[2, 1, 3], [3, 70, 40], [16, 33, 700], [128, 768, 300], [256, 20, 5], [40, 100, 3000], [64, 60, 100]]
     {
         let (a, b, bias) = (random.values::<f32>(m * k), random.values::<f32>(k * n), random.values::<f32>(n));
-        let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
+        let end = Epilogue { bias: Some(&bias), activation: Activation::RELU, accumulate: false };
         for (am, bm) in [(Mat::row_major(m, k), Mat::row_major(k, n)), (Mat::transposed(m, m), Mat::transposed(k, k))] {
             let mut packed = vec![f32::NAN; packed_len(m, n, k).expect("few rows")];
             pack(&ThreadPool::new(2), n, k, &b, bm, &mut packed);
@@ -295,7 +296,7 @@ fn tiny_matrices_of_a_batch_have_the_bits_of_each() {
         for [batch, m, n, k] in [[300, 8, 8, 8], [70, 5, 3, 7], [2, 16, 9, 10], [1000, 2, 2, 2]] {
             let (a, b) = (random.values::<T>(batch * m * k), random.values::<T>(batch * k * n));
             let bias = random.values::<T>(n);
-            let end = Epilogue { bias: Some(&bias[..]), activation: Activation::Relu, accumulate: false };
+            let end = Epilogue { bias: Some(&bias[..]), activation: Activation::RELU, accumulate: false };
             for (am, bm) in
                 [(Mat::row_major(m, k), Mat::row_major(k, n)), (Mat::transposed(k, m), Mat::transposed(n, k))]
             {
@@ -370,7 +371,7 @@ fn zeros_of_a_row_skip_finite_rows_of_the_matrix() {
     for (n, k) in [(1, 5), (7, 40), (128, 3000), (130, 2500), (5000, 70)] {
         let a: Vec<f32> = random.values::<f32>(k).into_iter().map(|x| x.max(0.0)).collect();
         let (b, bias) = (random.values::<f32>(k * n), random.values::<f32>(n));
-        let end = Epilogue { bias: Some(&bias), activation: Activation::Relu, accumulate: false };
+        let end = Epilogue { bias: Some(&bias), activation: Activation::RELU, accumulate: false };
         let (am, bm) = (Mat::row_major(1, k), Mat::row_major(k, n));
         let mut results: Vec<Vec<f32>> = Vec::new();
         for threads in [1, 3] {

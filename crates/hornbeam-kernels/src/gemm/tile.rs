@@ -183,10 +183,11 @@ unsafe fn store_tile<V: Vector, const M: usize, const N: usize>(t: &Tile<V::Elem
                 });
             });
         }
-        if t.relu {
+        if let Some(limit) = t.relu {
+            let limit = V::splat(limit);
             columns!(J < N, {
                 rows!(I < M, {
-                    acc[I][J] = acc[I][J].relu();
+                    acc[I][J] = acc[I][J].relu(limit);
                 });
             });
         }

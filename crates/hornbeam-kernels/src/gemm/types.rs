@@ -29,7 +29,8 @@ pub(crate) struct Tile<E> {
     pub last: usize,
     /// One value for each column, or null.
     pub bias: *const E,
-    pub relu: bool,
+    /// Limit of a relu.
+    pub relu: Option<E>,
     pub accumulate: bool,
 }
 
@@ -51,7 +52,8 @@ pub(crate) struct DepthwiseTile<E> {
     /// Valid channels of the last block of `y` and `bias` (1 ..= LANES).
     pub n: usize,
     pub bias: *const E,
-    pub relu: bool,
+    /// Limit of a relu.
+    pub relu: Option<E>,
     pub accumulate: bool,
 }
 
@@ -92,7 +94,8 @@ pub(crate) struct DepthwiseSlide<E> {
     /// Valid channels (1 ..= LANES).
     pub n: usize,
     pub bias: *const E,
-    pub relu: bool,
+    /// Limit of a relu.
+    pub relu: Option<E>,
     pub accumulate: bool,
 }
 
@@ -146,7 +149,7 @@ pub(crate) struct DepthwiseHalves {
     pub y: *mut bf16,
     pub y_stride: usize,
     pub bias: *const f32,
-    pub relu: bool,
+    pub relu: Option<f32>,
 }
 
 pub(crate) type DepthwiseHalvesFn = unsafe fn(&DepthwiseHalves);
@@ -225,7 +228,9 @@ pub(crate) struct Row<E> {
 pub(crate) type RowFn<E> = unsafe fn(&Row<E>);
 
 /// Float with micro-kernels: `f32` and `f64`.
-pub(crate) trait Real: Registers + crate::dtype::Element<Acc = Self> + crate::scratch::Plain {
+pub(crate) trait Real:
+    Registers + crate::dtype::Element<Acc = Self> + crate::scratch::Plain + From<f32>
+{
     /// Micro-kernels for the ISA of the calling thread. Tasks receive this reference from the submitting thread.
     fn kernels() -> &'static Kernels<Self>;
     /// Depthwise kernels for the ISA of the calling thread.

@@ -114,7 +114,7 @@ impl Sums {
 fn convolve(shape: &ConvShape, seed: u64, bias: bool, relu: bool) -> Result<(), TestCaseError> {
     let (x, w) = (floats(shape.input_len(), seed), floats(shape.kernel_len(), seed ^ 1));
     let (dy, offsets) = (floats(shape.output_len(), seed ^ 2), floats(shape.out_channels, seed ^ 3));
-    let activation = if relu { Activation::Relu } else { Activation::None };
+    let activation = if relu { Activation::RELU } else { Activation::None };
     let end = Epilogue { bias: bias.then_some(&offsets[..]), activation, accumulate: false };
     let (mut y, mut dx, mut dw) = (Sums::new(dy.len()), Sums::new(x.len()), Sums::new(w.len()));
     let mut db = Sums::new(shape.out_channels);

@@ -1,7 +1,8 @@
 //! Rows of columns and of sums: their layout, and kernels on them.
 
 use crate::gemm::types::Real;
-use crate::gemm::{pack, Activation, Epilogue};
+use crate::gemm::vector::clamp;
+use crate::gemm::{pack, Epilogue};
 use crate::multiversion;
 use std::ops::Range;
 
@@ -101,10 +102,9 @@ multiversion! {
                 }
             }
         }
-        if epilogue.activation == Activation::Relu {
+        if let Some(limit) = epilogue.activation.relu() {
             for y in y {
-                // NaN fails the comparison and stays.
-                *y = if *y < E::ZERO { E::ZERO } else { *y };
+                *y = clamp(*y, limit);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::{is_few, Placement, ENOUGH_TASKS};
 use crate::conv::patch::Geometry;
 use crate::dtype::bf16;
 use crate::gemm::types::{Depthwise, DepthwiseHalves};
-use crate::gemm::{Activation, Epilogue};
+use crate::gemm::Epilogue;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::with_local;
 use std::ptr::null;
@@ -74,7 +74,7 @@ pub(super) fn correlate(
                             y: y.as_ptr().wrapping_add(pixel * channels + first),
                             y_stride: placement.step[2] * channels,
                             bias: epilogue.bias.map_or(null(), |_| bias[index * block..].as_ptr()),
-                            relu: epilogue.activation == Activation::Relu,
+                            relu: epilogue.activation.relu(),
                         };
                         // SAFETY: the taps lie inside the image, and no other task writes these outputs.
                         unsafe { kernels.halves[pixels.len() - 1](&args) };

@@ -8,7 +8,7 @@ use crate::dtype::Element;
 use crate::gemm::types::{
     Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, Real, SlideLine, Slides, PIXELS, UNREAD,
 };
-use crate::gemm::{even, Activation, Epilogue, FusedEpilogue};
+use crate::gemm::{even, Epilogue, FusedEpilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain};
 use std::ops::Range;
@@ -178,7 +178,7 @@ impl<E: Real> Rows<'_, E> {
             count,
             n,
             bias: self.epilogue.bias.map_or(null(), |bias| bias[channel..].as_ptr()),
-            relu: self.epilogue.activation == Activation::Relu,
+            relu: self.epilogue.activation.relu(),
             accumulate: self.epilogue.accumulate,
         };
         // SAFETY: by the contract; pixels outside the image are not read.
@@ -206,7 +206,7 @@ impl<E: Real> Rows<'_, E> {
                 y_stride: self.y_stride,
                 n: count.min(lanes),
                 bias: self.epilogue.bias.map_or(null(), |bias| bias[channel..].as_ptr()),
-                relu: self.epilogue.activation == Activation::Relu,
+                relu: self.epilogue.activation.relu(),
                 accumulate: self.epilogue.accumulate,
             };
             // SAFETY: by the contract.

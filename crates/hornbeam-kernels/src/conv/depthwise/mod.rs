@@ -15,7 +15,7 @@ use super::patch::Geometry;
 use super::{cast, cast_epilogue, cast_mut, ConvShape};
 use crate::dtype::{DType, Element};
 use crate::gemm::types::{Depthwise, DepthwiseGrad, DepthwiseTile, Real};
-use crate::gemm::{even, Activation, Epilogue, FusedEpilogue};
+use crate::gemm::{even, Epilogue, FusedEpilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain, Scratch};
 use patches::{Patches, Window};
@@ -250,7 +250,7 @@ fn correlate_patches<E: Real>(
                             y_stride: placement.step[2] * channels,
                             n,
                             bias: epilogue.bias.map_or(null(), |bias| bias[channel..].as_ptr()),
-                            relu: epilogue.activation == Activation::Relu,
+                            relu: epilogue.activation.relu(),
                             accumulate: epilogue.accumulate,
                         };
                         // SAFETY: the patch covers the windows of the row, and no other task writes its outputs.

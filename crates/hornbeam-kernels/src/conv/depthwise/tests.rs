@@ -62,8 +62,8 @@ fn rows_are_converted_without_loss<T: ConvElement + Half>() {
         let [x, w, dy, bias] = values.map(|n| random.values::<T>(n));
         let [wide_x, wide_w, wide_dy, wide_bias] =
             [&x, &w, &dy, &bias].map(|from| from.iter().map(|v| v.to_acc()).collect::<Vec<f32>>());
-        for (accumulate, activation) in [(false, Activation::Relu), (false, Activation::None), (true, Activation::Relu)]
-        {
+        let limited = Activation::Relu { limit: 0.5 };
+        for (accumulate, activation) in [(false, Activation::RELU), (false, Activation::None), (true, limited)] {
             let epilogue = Epilogue { bias: Some(&bias[..]), activation, accumulate };
             let wide = Epilogue { bias: Some(&wide_bias[..]), activation, accumulate };
             let got = passes::<T>(&shape, &x, &w, &dy, epilogue);

@@ -63,7 +63,7 @@ fn near<T: Element>(name: &str, shape: &ConvShape, got: &[T], want: &[T]) {
 fn check_forward<T: ConvElement>(random: &mut Random, shape: &ConvShape) {
     let (x, w) = (random.values::<T>(shape.input_len()), random.values::<T>(shape.kernel_len()));
     let bias = random.values::<T>(shape.out_channels);
-    for activation in [Activation::None, Activation::Relu] {
+    for activation in [Activation::None, Activation::RELU] {
         let epilogue = Epilogue { bias: Some(&bias[..]), activation, accumulate: false };
         let (pool, mut scratch) = (ThreadPool::new(2), Scratch::new());
         let mut unpooled = vec![T::ZERO; shape.output_len()];
@@ -82,7 +82,7 @@ fn check_forward<T: ConvElement>(random: &mut Random, shape: &ConvShape) {
             let mut again = vec![T::ZERO; want.len()];
             max_pool(&pool, &pool_shape(shape), &spread, &mut again);
             for (i, code) in codes.iter().enumerate() {
-                let off = activation == Activation::Relu && (y[i].to_f64() <= 0.0 || y[i].is_nan());
+                let off = activation == Activation::RELU && (y[i].to_f64() <= 0.0 || y[i].is_nan());
                 assert_eq!(*code == MASKED, off, "code {code} of {:?}", y[i]);
                 assert!(off || y[i].to_f64() <= 0.0 || again[i] == y[i], "code {code} is not the argmax of {:?}", y[i]);
             }
@@ -193,7 +193,7 @@ fn the_first_maximum_and_nan_win() {
     let (pool, mut scratch) = (ThreadPool::new(1), Scratch::new());
     let nan = f32::NAN;
     let x = [3.0, 3.0, -1.0, -1.0, 1.0, nan, 3.0, 3.0, -1.0, -2.0, 5.0, nan];
-    for (activation, want) in [(Activation::None, [0, 0, 1]), (Activation::Relu, [0, MASKED, MASKED])] {
+    for (activation, want) in [(Activation::None, [0, 0, 1]), (Activation::RELU, [0, MASKED, MASKED])] {
         let (mut y, mut codes) = ([0f32; 3], [9; 3]);
         let epilogue = Epilogue { activation, ..Epilogue::default() };
         conv_pool_forward(&pool, &shape, &x, &[1.0], epilogue, &mut y, &mut codes, &mut scratch);

@@ -6,7 +6,7 @@ use super::stationary;
 use super::traits::{intermediate_len, OutputEpilogue, Pixel, Points, SecondLayout, Sink, Transforms};
 use super::{padded_len, Tiling, POINTS};
 use crate::conv::ConvShape;
-use crate::gemm::{Activation, Epilogue};
+use crate::gemm::Epilogue;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 use std::ops::Range;
@@ -84,7 +84,7 @@ pub(super) struct Pass<'a, E: Pixel> {
     x: &'a [E],
     packed: &'a [f32],
     bias: Option<&'a [f32]>,
-    relu: bool,
+    relu: Option<f32>,
     /// Destination of the outputs of an image.
     sink: &'a (dyn Fn(usize) -> Sink<E> + Sync),
 }
@@ -109,7 +109,7 @@ fn run<E: Pixel>(
     scratch: &mut Scratch,
 ) {
     let (transforms, tiling, panels) = (E::transforms(), Tiling::new(shape), panels::<E>(shape));
-    let relu = epilogue.activation == Activation::Relu;
+    let relu = epilogue.activation.relu();
     let mut pass = Pass { shape, tiling, transforms, panels, x, packed: &[], bias: epilogue.bias, relu, sink };
     if tiling.is_small() {
         return stationary::forward(&pass, pool, kernel, scratch);

@@ -184,7 +184,7 @@ impl Panels {
                 c_stride: result_row,
                 last: self.kernels.lanes,
                 bias: null(),
-                relu: false,
+                relu: None,
                 accumulate,
             };
             // SAFETY: within the slices by the assertion.
@@ -228,7 +228,7 @@ pub(super) fn outer_product(
                 c_stride: columns,
                 last: lanes,
                 bias: null(),
-                relu: false,
+                relu: None,
                 accumulate,
             };
             // SAFETY: within the slices by the assertions.

@@ -84,7 +84,8 @@ pub(crate) enum Sink<E> {
 pub(crate) struct OutputEpilogue {
     /// One value per channel, or null.
     pub bias: *const f32,
-    pub relu: bool,
+    /// Limit of a relu, which is infinite before pooling.
+    pub relu: Option<f32>,
 }
 
 /// Source of the output gradients of an image, like [`crate::conv::OutputGrad`].

@@ -5,7 +5,7 @@ use std::arch::aarch64::*;
 
 macro_rules! neon {
     ($name:ident, $raw:ty, $element:ty, $lanes:literal, $set1:ident, $load:ident, $store:ident, $fma:ident,
-     $add:ident, $sub:ident, $mul:ident, $max:ident) => {
+     $add:ident, $sub:ident, $mul:ident, $max:ident, $min:ident) => {
         #[derive(Clone, Copy)]
         pub(crate) struct $name(pub(crate) $raw);
 
@@ -72,9 +72,9 @@ macro_rules! neon {
                 Self(unsafe { $mul(self.0, other.0) })
             }
             #[inline(always)]
-            unsafe fn relu(self) -> Self {
-                // SAFETY: see above. NEON max gives NaN when either operand is NaN.
-                Self(unsafe { $max($set1(0.0), self.0) })
+            unsafe fn relu(self, limit: Self) -> Self {
+                // SAFETY: see above. NEON max and min give NaN when either operand is NaN.
+                Self(unsafe { $min(limit.0, $max($set1(0.0), self.0)) })
             }
         }
     };
@@ -92,7 +92,8 @@ neon!(
     vaddq_f32,
     vsubq_f32,
     vmulq_f32,
-    vmaxq_f32
+    vmaxq_f32,
+    vminq_f32
 );
 neon!(
     F64x2,
@@ -106,5 +107,6 @@ neon!(
     vaddq_f64,
     vsubq_f64,
     vmulq_f64,
-    vmaxq_f64
+    vmaxq_f64,
+    vminq_f64
 );

@@ -28,6 +28,17 @@ pub(crate) use x86::{F32x16, F32x8, F64x4, F64x8, Pairs};
 use super::pack::copy;
 use crate::dtype::{bf16, f16, Element};
 
+/// Computes `min(max(x, 0), limit)`. NaN fails the comparisons and stays.
+#[inline(always)]
+pub(crate) fn clamp<E: PartialOrd + From<f32>>(x: E, limit: E) -> E {
+    let x = if x < E::from(0.0) { E::from(0.0) } else { x };
+    if x > limit {
+        limit
+    } else {
+        x
+    }
+}
+
 /// Prefetches the cache line at `p`, which need not be valid.
 #[inline(always)]
 pub(crate) fn prefetch<E>(p: *const E) {
@@ -73,8 +84,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
-    /// Computes `max(self, 0)`; NaN stays NaN.
-    unsafe fn relu(self) -> Self;
+    /// Computes `min(max(self, 0), limit)`; NaN stays NaN.
+    unsafe fn relu(self, limit: Self) -> Self;
     /// Loads 16-bit floats, widened.
     #[inline(always)]
     unsafe fn load_bf16(p: *const bf16) -> Self {

@@ -1,6 +1,6 @@
 //! Registers of the baseline target.
 
-use super::Vector;
+use super::{clamp, Vector};
 
 /// Plain arrays, vectorised by the compiler on the baseline target. Products are rounded before the sum, because a fused
 /// operation without hardware support is a library call.
@@ -75,9 +75,12 @@ macro_rules! portable {
                 Self(out)
             }
             #[inline(always)]
-            unsafe fn relu(self) -> Self {
-                // NaN fails the comparison and stays.
-                Self(self.0.map(|v| if v < 0.0 { 0.0 } else { v }))
+            unsafe fn relu(self, limit: Self) -> Self {
+                let mut out = self.0;
+                for (v, limit) in out.iter_mut().zip(limit.0) {
+                    *v = clamp(*v, limit);
+                }
+                Self(out)
             }
         }
     };

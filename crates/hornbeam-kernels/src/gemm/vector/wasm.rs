@@ -9,7 +9,7 @@ use super::Vector;
 pub(crate) struct Lanes<T, const N: usize>(v128, PhantomData<T>);
 
 macro_rules! simd128 {
-    ($element:ty, $lanes:literal, [$splat:ident $add:ident $sub:ident $mul:ident $max:ident]) => {
+    ($element:ty, $lanes:literal, [$splat:ident $add:ident $sub:ident $mul:ident $max:ident $min:ident]) => {
         impl Vector for Lanes<$element, $lanes> {
             type Element = $element;
             const LANES: usize = $lanes;
@@ -66,13 +66,13 @@ macro_rules! simd128 {
                 Self($mul(self.0, other.0), PhantomData)
             }
             #[inline(always)]
-            unsafe fn relu(self) -> Self {
-                // The first operand, NaN included, unless it is below the second.
-                Self($max(self.0, $splat(0.0)), PhantomData)
+            unsafe fn relu(self, limit: Self) -> Self {
+                // The first operand, NaN included, unless it is below or above the second.
+                Self($min($max(self.0, $splat(0.0)), limit.0), PhantomData)
             }
         }
     };
 }
 
-simd128!(f32, 4, [f32x4_splat f32x4_add f32x4_sub f32x4_mul f32x4_pmax]);
-simd128!(f64, 2, [f64x2_splat f64x2_add f64x2_sub f64x2_mul f64x2_pmax]);
+simd128!(f32, 4, [f32x4_splat f32x4_add f32x4_sub f32x4_mul f32x4_pmax f32x4_pmin]);
+simd128!(f64, 2, [f64x2_splat f64x2_add f64x2_sub f64x2_mul f64x2_pmax f64x2_pmin]);

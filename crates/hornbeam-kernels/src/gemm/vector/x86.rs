@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 /// Implements [`Vector`] by intrinsics; `first` are the bodies of the partial load and store.
 macro_rules! register {
     ($name:ident, $raw:ty, $element:ty, $lanes:literal, [$set1:ident $zero:ident $load:ident $store:ident $fma:ident
-     $add:ident $sub:ident $mul:ident $max:ident], load_first |$p:ident, $n:ident| $load_first:expr,
+     $add:ident $sub:ident $mul:ident $max:ident $min:ident], load_first |$p:ident, $n:ident| $load_first:expr,
      store_first |$self:ident, $to:ident, $m:ident| $store_first:expr
      , sum |$vector:ident| $sum:expr
      $(, permute |$this:ident, $order:ident| $permute:expr,
@@ -71,9 +71,9 @@ macro_rules! register {
                 Self(unsafe { $mul(self.0, other.0) })
             }
             #[inline(always)]
-            unsafe fn relu(self) -> Self {
-                // SAFETY: see above. x86 max returns its second operand when one is NaN.
-                Self(unsafe { $max($zero(), self.0) })
+            unsafe fn relu(self, limit: Self) -> Self {
+                // SAFETY: see above. x86 max and min return their second operand when one is NaN.
+                Self(unsafe { $min(limit.0, $max($zero(), self.0)) })
             }
             #[inline(always)]
             unsafe fn sum($vector) -> $element {
@@ -115,7 +115,7 @@ macro_rules! register {
 
 register!(F32x16, __m512, f32, 16,
     [_mm512_set1_ps _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_fmadd_ps
-     _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_max_ps],
+     _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_max_ps _mm512_min_ps],
     load_first |p, n| _mm512_maskz_loadu_ps(((1u32 << n) - 1) as __mmask16, p),
     store_first |self, p, n| _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, self.0),
     sum |self| F32x8(_mm256_add_ps(_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0))).sum(),
@@ -138,7 +138,7 @@ unsafe fn first_halves(p: *const i16, n: usize) -> __m256i {
 
 register!(F64x8, __m512d, f64, 8,
     [_mm512_set1_pd _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_fmadd_pd
-     _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_max_pd],
+     _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_max_pd _mm512_min_pd],
     load_first |p, n| _mm512_maskz_loadu_pd(((1u32 << n) - 1) as __mmask8, p),
     store_first |self, p, n| _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as __mmask8, self.0),
     sum |self| F64x4(_mm256_add_pd(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd::<1>(self.0))).sum());
@@ -147,7 +147,7 @@ register!(F64x8, __m512d, f64, 8,
 
 register!(F32x8, __m256, f32, 8,
 [_mm256_set1_ps _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_fmadd_ps
- _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_max_ps],
+ _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_max_ps _mm256_min_ps],
 load_first |p, n| {
     let mut lanes = [0.0; 8];
     std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
@@ -169,7 +169,7 @@ f16 |p| _mm256_cvtph_ps(_mm_loadu_si128(p.cast())));
 
 register!(F64x4, __m256d, f64, 4,
 [_mm256_set1_pd _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_fmadd_pd
- _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_max_pd],
+ _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_max_pd _mm256_min_pd],
 load_first |p, n| {
     let mut lanes = [0.0; 4];
     std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), n);
@@ -249,8 +249,8 @@ impl Vector for Pairs {
         Self(unsafe { self.0.mul(other.0) })
     }
     #[inline(always)]
-    unsafe fn relu(self) -> Self {
+    unsafe fn relu(self, limit: Self) -> Self {
         // SAFETY: see above.
-        Self(unsafe { self.0.relu() })
+        Self(unsafe { self.0.relu(limit.0) })
     }
 }

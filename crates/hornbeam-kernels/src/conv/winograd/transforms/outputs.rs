@@ -75,8 +75,8 @@ unsafe fn full_of<V: Lanes, E: LoadAs<V>, const FULL: bool>(
                         if accumulate {
                             value = value.add(E::load::<FULL>(to, n));
                         }
-                        if epilogue.relu {
-                            value = value.relu();
+                        if let Some(limit) = epilogue.relu {
+                            value = value.relu(V::splat(limit));
                         }
                         E::store::<FULL>(value, to, n);
                     }
@@ -110,7 +110,7 @@ unsafe fn pooled_of<V: Lanes, E: LoadAs<V>, const FULL: bool>(
                     if column < width {
                         let window = [above[2 * j], above[2 * j + 1], below[2 * j], below[2 * j + 1]];
                         let to = ((row + i) * width + column) * image.channels + c;
-                        let max = V::pool(window, epilogue.relu, codes.wrapping_add(to), n);
+                        let max = V::pool(window, epilogue.relu.is_some(), codes.wrapping_add(to), n);
                         E::store::<FULL>(max, y.wrapping_add(to), n);
                     }
                 }
