@@ -4,6 +4,7 @@
 //! into `s` interleaved convolutions of stride 1 per axis, one for each residue of the input position modulo `s`, with
 //! the taps that contribute to that residue, in reverse order.
 
+mod panels;
 mod results;
 mod taps;
 
@@ -14,6 +15,8 @@ use crate::gemm::types::{Kernels, Real, Tile};
 use crate::gemm::{even, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
+use panels::Panels;
+pub(super) use panels::{pack_kernel, packed_len, Kernel};
 use results::{Destination, Results};
 use std::ops::Range;
 use std::ptr::null;
@@ -55,7 +58,7 @@ pub(super) fn forward<E: Real>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
-    w: &[E],
+    w: Kernel<E>,
     y: &mut [E],
     epilogue: Epilogue<E>,
     scratch: &mut Scratch,
@@ -70,7 +73,7 @@ pub(super) fn forward_into<E: Real>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
-    w: &[E],
+    w: Kernel<E>,
     consume: &(dyn Fn(usize, &[E]) + Sync),
     epilogue: Epilogue<E>,
     scratch: &mut Scratch,
@@ -82,7 +85,7 @@ fn run_forward<E: Real>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
-    w: &[E],
+    w: Kernel<E>,
     y: Results<E>,
     epilogue: Epilogue<E>,
     scratch: &mut Scratch,
@@ -101,12 +104,15 @@ fn run_forward<E: Real>(
         relu: epilogue.activation.relu(),
         accumulate: epilogue.accumulate,
     };
-    let (steps, all) = (shape.taps() * shape.group_in(), shape.out_channels);
-    Correlation::run(&[correlation], pool, x, y, scratch, &|_, group, column, columns, width, to| {
-        let from = w[group * shape.group_out() + column..].as_ptr();
-        // SAFETY: `w` holds `steps` rows of `all` channels.
-        unsafe { pack::columns(from, all as isize, 1, steps, columns, width, to) };
-    });
+    let packed = match w {
+        Kernel::Packed(packed) => packed,
+        Kernel::Taps(w) => {
+            let packed = scratch.take(packed_len::<E>(shape));
+            pack_kernel(pool, shape, w, packed);
+            &*packed
+        }
+    };
+    Correlation::run(&[correlation], &[packed], pool, x, y);
 }
 
 /// Taps along one axis that contribute to input positions `residue + t * stride`, and the geometry of their correlation.
@@ -160,27 +166,29 @@ pub(super) fn input_grad<E: Real>(
     let residues = residues.map(|base| (base, axes_of(base)));
     let residues: Vec<_> = residues.filter(|(_, axes)| axes.iter().all(|axis| axis.outputs > 0)).collect();
     let correlations: Vec<_> = residues.iter().map(|(base, axes)| residue_correlation(shape, *base, axes)).collect();
+    let panels = Panels::new::<E>(shape.groups, shape.group_in());
+    let steps = || correlations.iter().map(Correlation::steps);
     let (inner, all) = (shape.group_out(), shape.out_channels);
-    let dx = SharedMut::new(dx);
-    Correlation::run(
-        &correlations,
-        pool,
-        dy,
-        Results::Tensor(&dx),
-        scratch,
-        &|residue, group, column, columns, width, to| {
-            let (axes, taps) = (&residues[residue].1, correlations[residue].geometry.taps);
+    let mut rest = scratch.take::<E>(steps().map(|steps| panels.len(steps)).sum());
+    let mut packed: Vec<&[E]> = Vec::with_capacity(correlations.len());
+    for ((_, axes), steps) in residues.iter().zip(steps()) {
+        let (own, others) = rest.split_at_mut(panels.len(steps));
+        let taps = [0, 1, 2].map(|axis| axes[axis].count);
+        panels.pack(pool, steps, own, &|group, column, columns, to| {
             for tap in 0..taps.iter().product() {
                 let [d, h, t] = [tap / (taps[1] * taps[2]), tap / taps[2] % taps[1], tap % taps[2]];
                 let index = (axes[0].kernel_index(d) * shape.kernel[1] + axes[1].kernel_index(h)) * shape.kernel[2]
                     + axes[2].kernel_index(t);
                 let start = (index * shape.group_in() + column) * all + group * inner;
-                let to = &mut to[tap * inner * width..(tap + 1) * inner * width];
+                let to = &mut to[tap * inner * panels.width..(tap + 1) * inner * panels.width];
                 // SAFETY: `w` holds `columns` rows of `all` channels from `start` on.
-                unsafe { pack::columns(w[start..].as_ptr(), 1, all as isize, inner, columns, width, to) };
+                unsafe { pack::columns(w[start..].as_ptr(), 1, all as isize, inner, columns, panels.width, to) };
             }
-        },
-    );
+        });
+        packed.push(own);
+        rest = others;
+    }
+    Correlation::run(&correlations, &packed, pool, dy, Results::Tensor(&SharedMut::new(dx)));
 }
 
 /// Correlation of the output gradients for the input positions of one residue.
@@ -211,38 +219,14 @@ fn residue_correlation<E: Real>(shape: &ConvShape, base: [usize; 3], axes: &[Res
     }
 }
 
-/// Packs columns of the kernel of one group: `(correlation, group, column, columns, width, to)`.
-type PackPanel<'a, E> = &'a (dyn Fn(usize, usize, usize, usize, usize, &mut [E]) + Sync);
-
 impl<E: Real> Correlation<'_, E> {
-    /// Runs correlations that differ in geometry only, strip by strip, so that all read a strip while it is in cache.
-    fn run(
-        correlations: &[Self],
-        pool: &ThreadPool,
-        x: &[E],
-        y: Results<'_, E>,
-        scratch: &mut Scratch,
-        pack: PackPanel<'_, E>,
-    ) {
-        let Some(Self { kernels, geometry, batch, groups, outputs, .. }) = correlations.first() else {
+    /// Runs correlations that differ in geometry only, strip by strip, so that all read a strip while it is in cache. Each has
+    /// its packed kernel.
+    fn run(correlations: &[Self], packed: &[&[E]], pool: &ThreadPool, x: &[E], y: Results<'_, E>) {
+        let Some(Self { geometry, batch, groups, outputs, .. }) = correlations.first() else {
             return;
         };
-        let vectors = outputs.div_ceil(kernels.lanes).min(2);
-        let width = vectors * kernels.lanes;
-        let panels = outputs.div_ceil(width);
-        let sizes = correlations.iter().map(|correlation| groups * panels * correlation.steps() * width);
-        let mut rest = scratch.take::<E>(sizes.clone().sum());
-        let mut packed: Vec<&[E]> = Vec::with_capacity(correlations.len());
-        for (number, (correlation, size)) in correlations.iter().zip(sizes).enumerate() {
-            let (own, others) = rest.split_at_mut(size);
-            pool.run_chunks(own, (correlation.steps() * width).max(1), &|index, to| {
-                let (group, column) = (index / panels, index % panels * width);
-                pack(number, group, column, width.min(outputs - column), width, to);
-            });
-            packed.push(own);
-            rest = others;
-        }
-
+        let Panels { vectors, count: panels, .. } = Panels::new::<E>(*groups, *outputs);
         let [depth, height, columns] =
             [0, 1, 2].map(|axis| correlations.iter().map(|c| c.geometry.output[axis]).max().unwrap_or(0));
         let segments: Vec<_> = correlations.iter().map(|correlation| correlation.in_place(vectors)).collect();
@@ -264,7 +248,7 @@ impl<E: Real> Correlation<'_, E> {
             let (rest, piece) = (unit / pieces, unit % pieces);
             let (rest, strip) = (rest / strips, rest % strips);
             let (n, d) = (rest / depth, rest % depth);
-            for ((correlation, segments), packed) in correlations.iter().zip(&segments).zip(&packed) {
+            for ((correlation, segments), packed) in correlations.iter().zip(&segments).zip(packed) {
                 let [depth, height, width] = correlation.geometry.output;
                 let strip = Strip {
                     image: &x[n * image..(n + 1) * image],
@@ -349,7 +333,7 @@ impl<E: Real> Correlation<'_, E> {
             let column = panel * width;
             let present = width.min(self.outputs - column);
             let vectors_used = present.div_ceil(lanes);
-            let b = packed[(group * panels + panel) * steps * width..][..steps * width].as_ptr();
+            let b = packed[index * steps * width..][..steps * width].as_ptr();
             let out = group * self.outputs + column;
             for row in strip.rows.clone() {
                 let a = patch
@@ -361,6 +345,7 @@ impl<E: Real> Correlation<'_, E> {
                     if start >= end {
                         continue;
                     }
+                    let run = taps.run(columns) * self.inputs;
                     let list = taps.lists[(row - strip.rows.start) * segments.len() + number].clone();
                     for [start, end] in even(start, end, self.kernels.rows[vectors - 1]) {
                         let pixel = start - strip.columns.start;
@@ -371,7 +356,7 @@ impl<E: Real> Correlation<'_, E> {
                             a_stride: pixel_stride,
                             taps: taps.a[list.start..].as_ptr(),
                             tap_count: list.len(),
-                            run: taps.run(columns) * self.inputs,
+                            run,
                             b,
                             b_taps: taps.b[list.start..].as_ptr(),
                             b_stride: width,

@@ -50,7 +50,8 @@ pub(super) fn forward<T: Half>(
             let (round, y) = (narrow_slice::<T>(), SharedMut::new(y));
             // SAFETY: each result is passed once; the kernel is compiled for this machine.
             let consume = |first: usize, sums: &[f32]| unsafe { round(sums, y.range(first..first + sums.len())) };
-            return direct::forward_into(pool, shape, wide_x, wide_w, &consume, wide, scratch);
+            let w = direct::Kernel::Taps(&*wide_w);
+            return direct::forward_into(pool, shape, wide_x, w, &consume, wide, scratch);
         }
         if epilogue.accumulate {
             widen(pool, y, wide_y);

@@ -14,6 +14,7 @@ mod integer;
 mod kernel_grad;
 mod output_grad;
 mod patch;
+mod patches;
 mod prepared;
 mod quantized;
 mod rounded;
@@ -127,7 +128,8 @@ pub enum Algorithm {
     Depthwise,
     /// Winograd F(4x4, 3x3): a quarter of the multiplications, `f32` only.
     Winograd,
-    /// Implicit GEMM with register tiles over pixels and output channels; where these are few, over columns and pixels.
+    /// Implicit GEMM with register tiles over pixels and output channels; where the channels are few, over columns and
+    /// pixels, and where the pixels are, over a matrix of patches.
     Direct,
 }
 
@@ -346,7 +348,8 @@ mod real {
             Algorithm::Direct if columns::suits_forward(shape) => {
                 columns::forward(pool, shape, x, w, y, epilogue, scratch)
             }
-            Algorithm::Direct => direct::forward(pool, shape, x, w, y, epilogue, scratch),
+            Algorithm::Direct if patches::suits(shape) => patches::forward(pool, shape, x, w, y, epilogue, scratch),
+            Algorithm::Direct => direct::forward(pool, shape, x, direct::Kernel::Taps(w), y, epilogue, scratch),
         }
     }
 

@@ -1,9 +1,12 @@
-//! Convolutions with a prepacked kernel: the kernel is transformed (Winograd) or packed (1x1) once for many calls.
+//! Convolutions with a prepared kernel: it is transformed (Winograd) or packed (1x1, direct) once for many calls.
 
 use super::fused::check_pooled;
 use super::rounded::{self, Weights};
 use super::winograd::{self, Kernel};
-use super::{cast, cast_epilogue, cast_mut, cost_model, select_algorithm, Algorithm, ConvElement, ConvShape};
+use super::{
+    cast, cast_epilogue, cast_mut, columns, cost_model, direct, patches, select_algorithm, Algorithm, ConvElement,
+    ConvShape,
+};
 use crate::dtype::DType;
 use crate::gemm::{self, Epilogue, FusedEpilogue, Mat};
 use crate::pool::ThreadPool;
@@ -14,54 +17,84 @@ const TILES: usize = 1024;
 /// Maximum floats of a prepared kernel, which takes four times the memory of the kernel.
 const FLOATS: usize = 1 << 20;
 
+/// Pixels of the result beyond which packing the kernel takes little of the time.
+const PIXELS: usize = 4096;
+
+/// Form of a prepared kernel. A property of the shape, for the algorithm of the cost model: the algorithm may be tuned after
+/// preparation.
+enum Form {
+    /// Columns of a matrix product, packed.
+    Product { rows: usize, inner: usize },
+    /// Points of Winograd's algorithm.
+    Points,
+    /// Points rounded to bfloat16.
+    RoundedPoints,
+    /// Columns of the product of patches, packed.
+    Patches,
+    /// Panels of the direct algorithm.
+    Panels,
+}
+
+impl Form {
+    fn of(shape: &ConvShape, dtype: DType) -> Option<Form> {
+        match (cost_model(shape, DType::F32), dtype) {
+            (Algorithm::Product { rows, inner }, DType::F32) => Some(Form::Product { rows, inner }),
+            (Algorithm::Winograd, DType::F32) => Some(Form::Points),
+            (Algorithm::Winograd, DType::BF16) if gemm::has_native_bfloat16() => Some(Form::RoundedPoints),
+            (Algorithm::Direct, DType::F32) if columns::suits_forward(shape) => None,
+            (Algorithm::Direct, DType::F32) if patches::suits(shape) => Some(Form::Patches),
+            (Algorithm::Direct, DType::F32) => Some(Form::Panels),
+            _ => None,
+        }
+    }
+
+    /// Number of floats of the kernel.
+    fn len(&self, shape: &ConvShape) -> usize {
+        match self {
+            Form::Product { rows, inner } => gemm::packed_len(*rows, shape.out_channels, *inner).unwrap_or(0),
+            Form::Patches => {
+                gemm::packed_len(patches::rows(shape), shape.out_channels, patches::inner(shape)).unwrap_or(0)
+            }
+            Form::Points => winograd::packed_len::<f32>(shape),
+            Form::RoundedPoints => rounded::prepared_len(shape),
+            Form::Panels => direct::packed_len::<f32>(shape),
+        }
+    }
+}
+
 /// Number of floats of a kernel prepared by [`prepare`], or `None` if preparation does not pay off or, for a convolution
 /// that is pooled, is not implemented.
 pub fn prepared_len(shape: &ConvShape, pooled: bool, dtype: DType) -> Option<usize> {
-    if let Some([rows, inner]) = product_of(shape, dtype) {
-        let uses_product = !pooled && matches!(select_algorithm(shape, dtype), Algorithm::Product { .. });
-        return uses_product.then(|| gemm::packed_len(rows, shape.out_channels, inner))?;
-    }
-    let pixels = shape.batch * shape.output.iter().product::<usize>();
-    let suits = match dtype {
-        DType::F32 => select_algorithm(shape, DType::F32) == Algorithm::Winograd,
-        _ => rounded::suits(shape, dtype),
+    let form = Form::of(shape, dtype)?;
+    let (floats, pixels) = (form.len(shape), shape.batch * shape.output.iter().product::<usize>());
+    let pays = match form {
+        Form::Product { .. } | Form::Patches => !pooled && floats > 0,
+        Form::Points | Form::RoundedPoints => pixels <= TILES * 16 && floats <= FLOATS,
+        Form::Panels => !pooled && pixels <= PIXELS,
     };
-    (suits && pixels <= TILES * 16).then(|| packed_len(shape, dtype)).filter(|&floats| floats <= FLOATS)
-}
-
-/// Rows and inner size of a convolution of `f32` that is a matrix product. A property of the shape: the algorithm may
-/// be tuned after preparation.
-fn product_of(shape: &ConvShape, dtype: DType) -> Option<[usize; 2]> {
-    match (cost_model(shape, dtype), dtype) {
-        (Algorithm::Product { rows, inner }, DType::F32) => Some([rows, inner]),
-        _ => None,
-    }
-}
-
-fn packed_len(shape: &ConvShape, dtype: DType) -> usize {
-    if let Some([rows, inner]) = product_of(shape, dtype) {
-        return gemm::packed_len(rows, shape.out_channels, inner).unwrap_or(0);
-    }
-    match dtype {
-        DType::BF16 => rounded::prepared_len(shape),
-        _ => winograd::packed_len::<f32>(shape),
-    }
+    let is_tuned = select_algorithm(shape, DType::F32) != cost_model(shape, DType::F32);
+    (pays && !is_tuned).then_some(floats)
 }
 
 /// Transforms the kernel `w` for the `_prepared` functions.
 ///
 /// # Panics
-/// If a slice does not have its length.
+/// If a slice does not have its length, or kernels of the shape and dtype cannot be prepared.
 pub fn prepare<T: ConvElement>(pool: &ThreadPool, shape: &ConvShape, w: &[T], prepared: &mut [f32]) {
     assert_eq!(w.len(), shape.kernel_len(), "the length of w does not fit {shape:?}");
-    assert_eq!(prepared.len(), packed_len(shape, T::DTYPE), "the length of the prepared kernel does not fit {shape:?}");
-    if let Some([_, inner]) = product_of(shape, T::DTYPE) {
-        let n = shape.out_channels;
-        return gemm::pack(pool, n, inner, cast(w), Mat::row_major(inner, n), prepared);
-    }
-    match T::DTYPE {
-        DType::BF16 => rounded::prepare(pool, shape, cast(w), prepared),
-        _ => winograd::pack::<f32>(pool, shape, cast(w), prepared),
+    let form = form_of::<T>(shape, prepared);
+    match form {
+        Form::Product { inner, .. } => {
+            let n = shape.out_channels;
+            gemm::pack(pool, n, inner, cast(w), Mat::row_major(inner, n), prepared);
+        }
+        Form::Patches => {
+            let (n, inner) = (shape.out_channels, patches::inner(shape));
+            gemm::pack(pool, n, inner, cast(w), Mat::row_major(inner, n), prepared);
+        }
+        Form::Points => winograd::pack::<f32>(pool, shape, cast(w), prepared),
+        Form::RoundedPoints => rounded::prepare(pool, shape, cast(w), prepared),
+        Form::Panels => direct::pack_kernel(pool, shape, cast(w), prepared),
     }
 }
 
@@ -80,22 +113,32 @@ pub fn conv_forward_prepared<T: ConvElement>(
     fused: Option<&dyn FusedEpilogue<T>>,
     scratch: &mut Scratch,
 ) {
-    check(shape, x, kernel, &epilogue);
+    let form = check(shape, x, kernel, &epilogue);
     assert_eq!(y.len(), shape.output_len(), "the length of y does not fit {shape:?}");
-    let is_product = product_of(shape, T::DTYPE).is_some();
-    assert!(fused.is_none() || is_product, "nothing can be fused into a prepared {shape:?}");
-    if T::DTYPE == DType::BF16 {
-        let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
-        return rounded::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
+    assert!(fused.is_none() || matches!(form, Form::Product { .. }), "nothing can be fused into a prepared {shape:?}");
+    match form {
+        Form::Product { rows, inner } => {
+            let (n, am, end) = (shape.out_channels, Mat::row_major(rows, inner), cast_epilogue(epilogue));
+            let apply = fused.map(|fused| move |start: usize, part: &mut [f32]| fused.apply(start, cast_mut(part)));
+            let fused = apply.as_ref().map(|apply| apply as &dyn FusedEpilogue<f32>);
+            gemm::gemm_packed(pool, rows, n, inner, cast(x), am, kernel, cast_mut(y), end, fused, scratch);
+        }
+        Form::Points => {
+            let (w, end) = (Kernel::Points(kernel), cast_epilogue(epilogue));
+            winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), end, scratch);
+        }
+        Form::RoundedPoints => {
+            let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
+            rounded::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
+        }
+        Form::Patches => {
+            patches::forward_packed(pool, shape, cast(x), kernel, cast_mut(y), cast_epilogue(epilogue), scratch);
+        }
+        Form::Panels => {
+            let (w, end) = (direct::Kernel::Packed(kernel), cast_epilogue(epilogue));
+            direct::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
+        }
     }
-    if let Some([rows, inner]) = product_of(shape, T::DTYPE) {
-        let (n, am, end) = (shape.out_channels, Mat::row_major(rows, inner), cast_epilogue(epilogue));
-        let apply = fused.map(|fused| move |start: usize, part: &mut [f32]| fused.apply(start, cast_mut(part)));
-        let fused = apply.as_ref().map(|apply| apply as &dyn FusedEpilogue<f32>);
-        return gemm::gemm_packed(pool, rows, n, inner, cast(x), am, kernel, cast_mut(y), end, fused, scratch);
-    }
-    let (w, end) = (Kernel::Points(kernel), cast_epilogue(epilogue));
-    winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), end, scratch);
 }
 
 /// Computes [`super::conv_pool_forward`] with a kernel from [`prepare`], with identical bits.
@@ -112,26 +155,32 @@ pub fn conv_pool_forward_prepared<T: ConvElement>(
     codes: &mut [u8],
     scratch: &mut Scratch,
 ) {
-    check(shape, x, kernel, &epilogue);
+    let form = check(shape, x, kernel, &epilogue);
     check_pooled(shape, &epilogue, y, codes);
-    if T::DTYPE == DType::BF16 {
-        let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
-        return rounded::pool_forward(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);
+    match form {
+        Form::RoundedPoints => {
+            let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
+            rounded::pool_forward(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);
+        }
+        Form::Points => {
+            let (w, end) = (Kernel::Points(kernel), cast_epilogue(epilogue));
+            winograd::pool_forward::<f32>(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);
+        }
+        _ => panic!("kernels of {shape:?} cannot be prepared for pooling"),
     }
-    let (w, end) = (Kernel::Points(kernel), cast_epilogue(epilogue));
-    winograd::pool_forward::<f32>(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);
 }
 
-fn check<T: ConvElement>(shape: &ConvShape, x: &[T], kernel: &[f32], epilogue: &Epilogue<T>) {
-    assert!(
-        matches!(T::DTYPE, DType::F32 | DType::BF16),
-        "prepared kernels support float32 and bfloat16, not {}",
-        T::DTYPE
-    );
-    // Not `select_algorithm`: autotuning may have changed the algorithm since.
-    let supported = winograd::supports(shape) || product_of(shape, T::DTYPE).is_some();
-    assert!(supported, "prepared kernels do not support {shape:?}");
+fn check<T: ConvElement>(shape: &ConvShape, x: &[T], kernel: &[f32], epilogue: &Epilogue<T>) -> Form {
     shape.check(x.len(), shape.kernel_len(), shape.output_len());
-    assert_eq!(kernel.len(), packed_len(shape, T::DTYPE), "the length of the prepared kernel does not fit {shape:?}");
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "expected one bias per output channel");
+    form_of::<T>(shape, kernel)
+}
+
+/// Returns the form of a prepared kernel, and checks its length.
+fn form_of<T: ConvElement>(shape: &ConvShape, prepared: &[f32]) -> Form {
+    let Some(form) = Form::of(shape, T::DTYPE) else {
+        panic!("prepared kernels do not support {shape:?} of {}", T::DTYPE)
+    };
+    assert_eq!(prepared.len(), form.len(shape), "the length of the prepared kernel does not fit {shape:?}");
+    form
 }

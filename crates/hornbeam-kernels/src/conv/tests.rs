@@ -404,19 +404,28 @@ fn a_packed_kernel_gives_the_same_bits() {
     };
     let dense = ConvShape { output: [1; 3], kernel: [1, 3, 3], ..pixels(3) };
     let (pool, mut scratch, mut random) = (ThreadPool::new(2), Scratch::new(), Random::new(6));
-    for shape in [pixels(1), pixels(7), pixels(11), dense] {
+    let few = ConvShape { kernel: [1, 3, 3], pad: [0, 1, 1], in_channels: 20, ..pixels(7) };
+    let strided = ConvShape { strides: [1, 2, 2], output: [1, 4, 4], ..pixels(7) };
+    let grouped =
+        ConvShape { strides: [1, 2, 2], output: [1, 4, 4], in_channels: 80, out_channels: 100, groups: 2, ..few };
+    let patches = ConvShape { out_channels: 130, dilation: [1, 2, 1], pad: [0, 2, 1], ..few };
+    let strided_patches = ConvShape { out_channels: 130, ..strided };
+    for shape in [pixels(1), pixels(7), pixels(11), dense, few, strided, grouped, patches, strided_patches] {
         let (x, w) = (random.values::<f32>(shape.input_len()), random.values::<f32>(shape.kernel_len()));
         let bias = random.values::<f32>(shape.out_channels);
         let end = Epilogue { bias: Some(&bias), activation: Activation::RELU, accumulate: false };
         assert_eq!(prepared_len(&shape, true, DType::F32), None);
-        let mut kernel = vec![0.0; prepared_len(&shape, false, DType::F32).expect("a product of few rows")];
+        let mut kernel = vec![0.0; prepared_len(&shape, false, DType::F32).expect("few pixels")];
         prepare(&pool, &shape, &w, &mut kernel);
         let [mut plain, mut prepared] = [(); 2].map(|()| vec![0.0; shape.output_len()]);
         conv_forward(&pool, &shape, &x, &w, &mut plain, end, &mut scratch);
         conv_forward_prepared(&pool, &shape, &x, &kernel, &mut prepared, end, None, &mut scratch);
         assert_eq!(plain, prepared, "{shape:?}");
     }
-    assert_eq!(prepared_len(&pixels(12), false, DType::F32), None, "many rows");
+    let many = ConvShape { batch: 300, ..strided };
+    for shape in [pixels(12), many] {
+        assert_eq!(prepared_len(&shape, false, DType::F32), None, "{shape:?}");
+    }
 }
 
 #[test]
