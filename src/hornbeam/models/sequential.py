@@ -267,8 +267,13 @@ class Sequential(Model):
         host = self._host_subgraph() if self._symbolic_inputs is not None else None
         return host.boundary() if host else self._symbolic_inputs
 
+    def _has_host_layers(self) -> bool:
+        if len(self._hb_tensors.values) > 1:
+            return bool(self._host_subgraph())
+        return any(has_host_layers(layer) for layer in self._hb_stack)
+
     def _run_host_layers(self, x: Tree) -> Any:
-        if isinstance(x, HostInputs) or not any(has_host_layers(layer) for layer in self._hb_stack):
+        if isinstance(x, HostInputs) or not self._has_host_layers():
             return x
         (value,) = tree.flatten(strings_to_array(x))
         value = to_numpy(value)
