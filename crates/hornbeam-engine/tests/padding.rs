@@ -98,3 +98,33 @@ fn other_paddings_stay() {
         assert!(text.contains("pad("), "{text}");
     }
 }
+
+/// The maxima over 3x3 windows, 2 apart, of `x` padded with zeros, and of its relu.
+fn pooled(relu: bool) -> (String, Vec<f32>) {
+    let mut t = Text::default();
+    let mut x = t.input("float32", &[2, 8, 8, 16]);
+    let zero = t.number(0.0, &[]);
+    if relu {
+        let zeros = t.number(0.0, &[2, 8, 8, 16]);
+        x = t.f32("max", &[x, zeros], &[2, 8, 8, 16]);
+    }
+    let params = "\"low\":[0,1,1,0],\"high\":[0,1,1,0],\"interior\":[0,0,0,0]";
+    let padded = t.node("pad", &[x, zero], "float32", &[2, 10, 10, 16], params);
+    let window = "\"window\":[3,3],\"strides\":[2,2],\"padding\":[[0,0],[0,0]]";
+    let y = t.node("max_pool", &[padded], "float32", &RESULT, window);
+    let executable = compile(&t, &[y]);
+    let mut image = values(&numbers(&IMAGE));
+    image[777] = f32::NAN;
+    (executable.text(), values(&executable.run(vec![buffer(&IMAGE, &image)], &[]).unwrap()[0]))
+}
+
+#[test]
+fn a_padding_of_a_relu_becomes_that_of_the_maxima() {
+    let ((text, folded), (plain, maxima)) = (pooled(true), pooled(false));
+    assert!(!text.contains("pad") && plain.contains("pad"), "{text}{plain}");
+    // Windows at the border see a zero; the others of these images have a maximum above it.
+    let same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
+    assert!(folded.len() == 512 && folded.iter().zip(&maxima).all(same));
+    assert_eq!(folded.iter().filter(|v| v.is_nan()).count(), maxima.iter().filter(|v| v.is_nan()).count());
+    assert!(folded.iter().any(|v| v.is_nan()));
+}

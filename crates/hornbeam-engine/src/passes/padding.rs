@@ -1,9 +1,12 @@
 //! Moves a padding with zeros into the convolution that reads it: `conv(pad(x))` becomes `conv(x)` with a padded window, and
-//! so do its gradients, of which that of `x` was a slice. The padded tensor is then never in memory.
+//! so do its gradients, of which that of `x` was a slice. So does the maximum over windows, if no element of `x` is below zero.
+//! The padded tensor is then never in memory.
 
 use std::borrow::Cow;
 
-use crate::graph::{Graph, Node, NodeId, Op, Value, Window};
+use hornbeam_kernels::elementwise::Binary;
+
+use crate::graph::{Graph, Node, NodeId, Op, PoolKind, Value, Window};
 use crate::passes::{eliminate_dead, use_counts};
 use crate::types::TensorType;
 
@@ -47,7 +50,7 @@ fn grown(window: &Window, low: &[i64], high: &[i64]) -> Option<Window> {
     Some(Window { padding: (0..window.size.len()).map(grown).collect::<Option<_>>()?, ..window.clone() })
 }
 
-/// False if some windows see nothing but padding, for which the kernels of floats are not made.
+/// False if some windows see nothing but padding, for which the kernels of floats are not made, and whose maximum is not 0.
 fn has_usual_padding(window: &Window) -> bool {
     let reach = |axis: usize| ((window.size[axis] - 1) * window.dilation[axis]) as i64;
     window.padding.iter().enumerate().all(|(axis, &(low, high))| low.max(high) <= reach(axis))
@@ -65,6 +68,10 @@ fn matched(graph: &Graph, uses: &[Vec<u32>], id: NodeId) -> Option<(NodeId, Op, 
             let (window, x) = padded_window(graph, window, node.inputs[0])?;
             (Op::ConvKernelGrad { window, groups: *groups }, with_first(node, x))
         }
+        Op::Pool { kind: PoolKind::Max, window } => {
+            let (window, x) = padded_window(graph, window, node.inputs[0])?;
+            is_relu(graph, x).then(|| (Op::Pool { kind: PoolKind::Max, window }, vec![x]))?
+        }
         Op::Slice { start, step } => {
             let source = node.inputs[0];
             let gradient = graph.node(source.node);
@@ -77,10 +84,21 @@ fn matched(graph: &Graph, uses: &[Vec<u32>], id: NodeId) -> Option<(NodeId, Op, 
         }
         _ => return None,
     };
-    let (Op::Conv { window, .. } | Op::ConvKernelGrad { window, .. } | Op::ConvInputGrad { window, .. }) = &op else {
+    let (Op::Conv { window, .. }
+    | Op::ConvKernelGrad { window, .. }
+    | Op::ConvInputGrad { window, .. }
+    | Op::Pool { window, .. }) = &op
+    else {
         return None;
     };
     has_usual_padding(window).then_some((id, op, inputs))
+}
+
+/// Return whether `value` is the maximum of something and zero.
+fn is_relu(graph: &Graph, value: Value) -> bool {
+    let node = graph.node(value.node);
+    let zero = |&v: &Value| graph.literal(v).is_some_and(|bytes| bytes == [0; 8]);
+    matches!(node.op, Op::Binary(Binary::Max)) && node.inputs.iter().any(zero)
 }
 
 fn with_first(node: &Node, first: Value) -> Vec<Value> {

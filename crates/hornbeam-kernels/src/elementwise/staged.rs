@@ -78,10 +78,12 @@ pub(super) fn swapped<O: Map2<In = f32>, T: Element>(scalars: [bool; 2]) -> Bina
     }
 }
 
-/// Runs `kernel` of float32 on `n` elements of `dtype`. Its results are rounded to the dtype, or are of type `out`.
+/// Runs `kernel` of float32 on `n` elements of `dtype`. Its results are rounded to the dtype, or are of type `out`. One copy for
+/// all kernels.
 ///
 /// # Safety
 /// Both arrays have `n` elements.
+#[inline(never)]
 unsafe fn run1(kernel: UnaryFn, dtype: DType, out: DType, src: *const u8, dst: *mut u8, n: usize) {
     let widen = convert(dtype, DType::F32);
     let round = (out == DType::F32).then(|| convert(DType::F32, dtype));
@@ -106,6 +108,7 @@ unsafe fn run1(kernel: UnaryFn, dtype: DType, out: DType, src: *const u8, dst: *
 ///
 /// # Safety
 /// Arrays have `n` elements.
+#[inline(never)]
 unsafe fn run2(
     kernel: BinaryFn,
     dtype: DType,

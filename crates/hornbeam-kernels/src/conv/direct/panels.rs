@@ -12,6 +12,9 @@ pub enum Kernel<'a, E> {
     Packed(&'a [E]),
 }
 
+/// Packs columns of the kernel of one group: `(group, column, columns, to)`.
+type PackPanel<'a, E> = &'a (dyn Fn(usize, usize, usize, &mut [E]) + Sync);
+
 /// Panels of a packed kernel: `[group, panel, step, width]`.
 #[derive(Clone, Copy)]
 pub(super) struct Panels {
@@ -38,14 +41,8 @@ impl Panels {
         self.groups * self.count * steps * self.width
     }
 
-    /// Fills panels by `pack(group, column, columns, to)`.
-    pub fn pack<E: Real>(
-        &self,
-        pool: &ThreadPool,
-        steps: usize,
-        to: &mut [E],
-        pack: &(dyn Fn(usize, usize, usize, &mut [E]) + Sync),
-    ) {
+    /// Fills the panels.
+    pub fn pack<E: Real>(&self, pool: &ThreadPool, steps: usize, to: &mut [E], pack: PackPanel<'_, E>) {
         pool.run_chunks(to, (steps * self.width).max(1), &|index, to| {
             let (group, column) = (index / self.count, index % self.count * self.width);
             pack(group, column, self.width.min(self.outputs - column), to);
