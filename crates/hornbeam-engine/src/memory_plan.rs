@@ -1,7 +1,8 @@
 //! The memory plan: buffer lifetimes, results that overwrite dead operands, and arena offsets of all other buffers.
 //!
 //! [`plan`] allocates in the order of the instructions, so that new values are written to memory that is still in
-//! cache. [`pack`] wastes less memory: it places the largest buffers first.
+//! cache. [`pack`] wastes less memory: it places the largest buffers first. It is for memory budgets, and for values that no
+//! cache holds ([`pack_large`]).
 
 use std::collections::BTreeMap;
 
@@ -87,16 +88,40 @@ pub fn merge_into_outputs(program: &mut Program) {
     }
 }
 
+/// Bytes of an arena that no cache holds.
+const LARGE: usize = 1 << 26;
+/// The most buffers of a program that is packed without a memory budget.
+const FEW: usize = 1 << 12;
+
+/// Pack a planned program whose values leave the caches anyway, if that saves an eighth of its memory.
+pub fn pack_large(program: Program) -> Program {
+    if program.arena < LARGE {
+        return program;
+    }
+    match pack_into(&program, FEW) {
+        Some((size, placed)) if size <= program.arena / 8 * 7 => relocate(program, size, &placed),
+        _ => program,
+    }
+}
+
 /// The most buffers that are packed: the time grows with the square of their number.
 const MAX_PACKED: usize = 1 << 14;
 
 /// Place the buffers of a planned program more closely: the largest first, each in the smallest gap that fits among
 /// those that live at the same time (Pisarchyk and Lee, "Efficient memory management for deep neural net inference",
 /// 2020).
-pub fn pack(mut program: Program) -> Program {
-    let mut blocks = blocks(&program);
-    if blocks.len() > MAX_PACKED {
-        return program;
+pub fn pack(program: Program) -> Program {
+    match pack_into(&program, MAX_PACKED) {
+        Some((size, placed)) if size < program.arena => relocate(program, size, &placed),
+        _ => program,
+    }
+}
+
+/// Return the size of the arena, and where each block begins, or `None` for more than `most` of them.
+fn pack_into(program: &Program, most: usize) -> Option<(usize, Vec<(usize, Block)>)> {
+    let mut blocks = blocks(program);
+    if blocks.len() > most {
+        return None;
     }
     blocks.sort_by_key(|block| (std::cmp::Reverse(block.bytes), block.first));
     let mut placed: Vec<(usize, Block)> = Vec::with_capacity(blocks.len());
@@ -107,12 +132,14 @@ pub fn pack(mut program: Program) -> Program {
         let index = placed.partition_point(|&(other, _)| other < at);
         placed.insert(index, (at, block));
     }
-    if size < program.arena {
-        program.arena = size;
-        for (at, block) in &placed {
-            for &buffer in &block.buffers {
-                program.buffers[buffer as usize].location = Location::Arena(*at);
-            }
+    Some((size, placed))
+}
+
+fn relocate(mut program: Program, size: usize, placed: &[(usize, Block)]) -> Program {
+    program.arena = size;
+    for (at, block) in placed {
+        for &buffer in &block.buffers {
+            program.buffers[buffer as usize].location = Location::Arena(*at);
         }
     }
     program

@@ -434,3 +434,21 @@ fn normalizations_of_16_bit_floats_need_no_conversions() {
     // Operands of several dtypes are converted.
     assert!(program("float16").contains("convert"));
 }
+
+/// Arena, in units, of a program in which a value of six does not fit the five that another one leaves.
+fn units_of_arena(unit: usize) -> usize {
+    let mut t = Text::default();
+    let x = t.input("int32", &[5 * unit]);
+    let sort = |t: &mut Text, x, units: usize| t.node("argsort", &[x], "int32", &[units * unit], "\"axis\":0");
+    let first = sort(&mut t, x, 5);
+    let part = t.node("slice", &[first], "int32", &[2 * unit], "\"start\":[0],\"step\":[2]");
+    let second = sort(&mut t, part, 2);
+    let joined = t.node("concatenate", &[part, second, second], "int32", &[6 * unit], "\"axis\":0");
+    let third = sort(&mut t, joined, 6);
+    compile(&t, &[third]).arena_bytes() / (4 * unit)
+}
+
+#[test]
+fn values_that_no_cache_holds_are_packed() {
+    assert_eq!([1 << 10, 1 << 22].map(units_of_arena), [13, 10]);
+}

@@ -66,7 +66,7 @@ pub fn compile(graph: &Graph, context: &mut CompileContext, nested: bool) -> Res
     if !nested && !context.has_budget {
         memory_plan::merge_into_outputs(&mut program);
     }
-    memory_plan::plan(program)
+    memory_plan::plan(program).map(memory_plan::pack_large)
 }
 
 /// A value in memory.
