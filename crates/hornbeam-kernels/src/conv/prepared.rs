@@ -116,6 +116,9 @@ pub fn conv_forward_prepared<T: ConvElement>(
     let form = check(shape, x, kernel, &epilogue);
     assert_eq!(y.len(), shape.output_len(), "the length of y does not fit {shape:?}");
     assert!(fused.is_none() || matches!(form, Form::Product { .. }), "nothing can be fused into a prepared {shape:?}");
+    if y.is_empty() {
+        return;
+    }
     match form {
         Form::Product { rows, inner } => {
             let (n, am, end) = (shape.out_channels, Mat::row_major(rows, inner), cast_epilogue(epilogue));

@@ -422,6 +422,9 @@ fn a_packed_kernel_gives_the_same_bits() {
         conv_forward_prepared(&pool, &shape, &x, &kernel, &mut prepared, end, None, &mut scratch);
         assert_eq!(plain, prepared, "{shape:?}");
     }
+    let none = ConvShape { batch: 0, ..strided };
+    let kernel = vec![0.0; prepared_len(&none, false, DType::F32).expect("few pixels")];
+    conv_forward_prepared::<f32>(&pool, &none, &[], &kernel, &mut [], Epilogue::default(), None, &mut scratch);
     let many = ConvShape { batch: 300, ..strided };
     for shape in [pixels(12), many] {
         assert_eq!(prepared_len(&shape, false, DType::F32), None, "{shape:?}");
