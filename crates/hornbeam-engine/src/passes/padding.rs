@@ -59,39 +59,41 @@ fn has_usual_padding(window: &Window) -> bool {
 /// The operation and the operands that replace those of node `id`.
 fn matched(graph: &Graph, uses: &[Vec<u32>], id: NodeId) -> Option<(NodeId, Op, Vec<Value>)> {
     let node = graph.node(id);
-    let (op, inputs) = match &node.op {
-        Op::Conv { window, groups, epilogue } => {
+    let (op, window, inputs) = match &node.op {
+        Op::Conv { window, .. } | Op::ConvKernelGrad { window, .. } => {
             let (window, x) = padded_window(graph, window, node.inputs[0])?;
-            (Op::Conv { window, groups: *groups, epilogue: *epilogue }, with_first(node, x))
-        }
-        Op::ConvKernelGrad { window, groups } => {
-            let (window, x) = padded_window(graph, window, node.inputs[0])?;
-            (Op::ConvKernelGrad { window, groups: *groups }, with_first(node, x))
+            (&node.op, window, with_first(node, x))
         }
         Op::Pool { kind: PoolKind::Max, window } => {
             let (window, x) = padded_window(graph, window, node.inputs[0])?;
-            is_relu(graph, x).then(|| (Op::Pool { kind: PoolKind::Max, window }, vec![x]))?
+            is_relu(graph, x).then(|| (&node.op, window, with_first(node, x)))?
         }
         Op::Slice { start, step } => {
             let source = node.inputs[0];
             let gradient = graph.node(source.node);
-            let Op::ConvInputGrad { window, groups } = &gradient.op else { return None };
+            let Op::ConvInputGrad { window, .. } = &gradient.op else { return None };
             if uses[source.node as usize][0] != 1 || step.iter().any(|&step| step != 1) {
                 return None;
             }
             let window = sliced_window(window, start, &gradient.types[0], &node.types[0])?;
-            (Op::ConvInputGrad { window, groups: *groups }, gradient.inputs.clone())
+            (&gradient.op, window, gradient.inputs.clone())
         }
         _ => return None,
     };
-    let (Op::Conv { window, .. }
+    has_usual_padding(&window).then(|| (id, with_window(op, window), inputs))
+}
+
+/// The operation with another window.
+fn with_window(op: &Op, new: Window) -> Op {
+    let mut op = op.clone();
+    if let Op::Conv { window, .. }
     | Op::ConvKernelGrad { window, .. }
     | Op::ConvInputGrad { window, .. }
-    | Op::Pool { window, .. }) = &op
-    else {
-        return None;
-    };
-    has_usual_padding(window).then_some((id, op, inputs))
+    | Op::Pool { window, .. } = &mut op
+    {
+        *window = new;
+    }
+    op
 }
 
 /// Return whether `value` is the maximum of something and zero.
