@@ -334,12 +334,13 @@ mod real {
         epilogue: Epilogue<E>,
         scratch: &mut Scratch,
     ) {
+        let n = shape.out_channels;
+        let product = |rows: usize, inner: usize, x: &[E], y: &mut [E], scratch: &mut Scratch| {
+            let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
+            gemm(pool, 1, rows, n, inner, x, am, w, bm, y, epilogue, scratch);
+        };
         match select_algorithm(shape, E::DTYPE) {
-            Algorithm::Product { rows, inner } => {
-                let n = shape.out_channels;
-                let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
-                gemm(pool, 1, rows, n, inner, x, am, w, bm, y, epilogue, scratch);
-            }
+            Algorithm::Product { rows, inner } => product(rows, inner, x, y, scratch),
             Algorithm::Depthwise => depthwise::forward(pool, shape, x, w, y, epilogue, &Storage::Same),
             Algorithm::Winograd => {
                 let w = winograd::Kernel::Taps(cast(w));
@@ -348,7 +349,10 @@ mod real {
             Algorithm::Direct if columns::suits_forward(shape) => {
                 columns::forward(pool, shape, x, w, y, epilogue, scratch)
             }
-            Algorithm::Direct if patches::suits(shape) => patches::forward(pool, shape, x, w, y, epilogue, scratch),
+            Algorithm::Direct if patches::suits(shape) => {
+                let (rows, inner) = (patches::rows(shape), patches::inner(shape));
+                patches::with_matrix(pool, shape, x, |matrix| product(rows, inner, matrix, y, scratch));
+            }
             Algorithm::Direct => direct::forward(pool, shape, x, direct::Kernel::Taps(w), y, epilogue, scratch),
         }
     }

@@ -4,9 +4,8 @@
 
 use super::ConvShape;
 use crate::dtype::Element;
-use crate::gemm::{self, gemm, Epilogue, GemmElement, Mat};
 use crate::pool::ThreadPool;
-use crate::scratch::{with_local, Plain, Scratch};
+use crate::scratch::{with_local, Plain};
 
 /// Most pixels: those for which a product packs its second operand before.
 const PIXELS: usize = 256;
@@ -28,38 +27,17 @@ pub(super) fn inner(shape: &ConvShape) -> usize {
     shape.taps() * shape.in_channels
 }
 
-pub(super) fn forward<E: GemmElement + Plain>(
+/// Calls `multiply` with the matrix, in row-major order.
+pub(super) fn with_matrix<E: Element + Plain>(
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
-    w: &[E],
-    y: &mut [E],
-    epilogue: Epilogue<E>,
-    scratch: &mut Scratch,
+    multiply: impl FnOnce(&[E]),
 ) {
-    let [m, n, k] = [rows(shape), shape.out_channels, inner(shape)];
     with_local(|local| {
-        let matrix = local.take(m * k);
+        let matrix = local.take(rows(shape) * inner(shape));
         copy(pool, shape, x, matrix);
-        gemm(pool, 1, m, n, k, matrix, Mat::row_major(m, k), w, Mat::row_major(k, n), y, epilogue, scratch);
-    });
-}
-
-/// Computes as [`forward`] with a kernel that [`gemm::pack`] packed.
-pub(super) fn forward_packed(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    x: &[f32],
-    kernel: &[f32],
-    y: &mut [f32],
-    epilogue: Epilogue<f32>,
-    scratch: &mut Scratch,
-) {
-    let [m, n, k] = [rows(shape), shape.out_channels, inner(shape)];
-    with_local(|local| {
-        let matrix = local.take(m * k);
-        copy(pool, shape, x, matrix);
-        gemm::gemm_packed(pool, m, n, k, matrix, Mat::row_major(m, k), kernel, y, epilogue, None, scratch);
+        multiply(matrix);
     });
 }
 

@@ -16,21 +16,18 @@ use crate::scratch::Scratch;
 const TILES: usize = 1024;
 /// Maximum floats of a prepared kernel, which takes four times the memory of the kernel.
 const FLOATS: usize = 1 << 20;
-
 /// Pixels of the result beyond which packing the kernel takes little of the time.
 const PIXELS: usize = 4096;
 
 /// Form of a prepared kernel. A property of the shape, for the algorithm of the cost model: the algorithm may be tuned after
 /// preparation.
 enum Form {
-    /// Columns of a matrix product, packed.
-    Product { rows: usize, inner: usize },
+    /// Columns of a matrix product, packed. Its rows are those of the input, or `patches` of it.
+    Product { rows: usize, inner: usize, patches: bool },
     /// Points of Winograd's algorithm.
     Points,
     /// Points rounded to bfloat16.
     RoundedPoints,
-    /// Columns of the product of patches, packed.
-    Patches,
     /// Panels of the direct algorithm.
     Panels,
 }
@@ -38,11 +35,14 @@ enum Form {
 impl Form {
     fn of(shape: &ConvShape, dtype: DType) -> Option<Form> {
         match (cost_model(shape, DType::F32), dtype) {
-            (Algorithm::Product { rows, inner }, DType::F32) => Some(Form::Product { rows, inner }),
+            (Algorithm::Product { rows, inner }, DType::F32) => Some(Form::Product { rows, inner, patches: false }),
             (Algorithm::Winograd, DType::F32) => Some(Form::Points),
             (Algorithm::Winograd, DType::BF16) if gemm::has_native_bfloat16() => Some(Form::RoundedPoints),
             (Algorithm::Direct, DType::F32) if columns::suits_forward(shape) => None,
-            (Algorithm::Direct, DType::F32) if patches::suits(shape) => Some(Form::Patches),
+            (Algorithm::Direct, DType::F32) if patches::suits(shape) => {
+                let (rows, inner) = (patches::rows(shape), patches::inner(shape));
+                Some(Form::Product { rows, inner, patches: true })
+            }
             (Algorithm::Direct, DType::F32) => Some(Form::Panels),
             _ => None,
         }
@@ -51,10 +51,7 @@ impl Form {
     /// Number of floats of the kernel.
     fn len(&self, shape: &ConvShape) -> usize {
         match self {
-            Form::Product { rows, inner } => gemm::packed_len(*rows, shape.out_channels, *inner).unwrap_or(0),
-            Form::Patches => {
-                gemm::packed_len(patches::rows(shape), shape.out_channels, patches::inner(shape)).unwrap_or(0)
-            }
+            Form::Product { rows, inner, .. } => gemm::packed_len(*rows, shape.out_channels, *inner).unwrap_or(0),
             Form::Points => winograd::packed_len::<f32>(shape),
             Form::RoundedPoints => rounded::prepared_len(shape),
             Form::Panels => direct::packed_len::<f32>(shape),
@@ -68,7 +65,7 @@ pub fn prepared_len(shape: &ConvShape, pooled: bool, dtype: DType) -> Option<usi
     let form = Form::of(shape, dtype)?;
     let (floats, pixels) = (form.len(shape), shape.batch * shape.output.iter().product::<usize>());
     let pays = match form {
-        Form::Product { .. } | Form::Patches => !pooled && floats > 0,
+        Form::Product { .. } => !pooled && floats > 0,
         Form::Points | Form::RoundedPoints => pixels <= TILES * 16 && floats <= FLOATS,
         Form::Panels => !pooled && pixels <= PIXELS,
     };
@@ -86,10 +83,6 @@ pub fn prepare<T: ConvElement>(pool: &ThreadPool, shape: &ConvShape, w: &[T], pr
     match form {
         Form::Product { inner, .. } => {
             let n = shape.out_channels;
-            gemm::pack(pool, n, inner, cast(w), Mat::row_major(inner, n), prepared);
-        }
-        Form::Patches => {
-            let (n, inner) = (shape.out_channels, patches::inner(shape));
             gemm::pack(pool, n, inner, cast(w), Mat::row_major(inner, n), prepared);
         }
         Form::Points => winograd::pack::<f32>(pool, shape, cast(w), prepared),
@@ -120,11 +113,17 @@ pub fn conv_forward_prepared<T: ConvElement>(
         return;
     }
     match form {
-        Form::Product { rows, inner } => {
+        Form::Product { rows, inner, patches } => {
             let (n, am, end) = (shape.out_channels, Mat::row_major(rows, inner), cast_epilogue(epilogue));
             let apply = fused.map(|fused| move |start: usize, part: &mut [f32]| fused.apply(start, cast_mut(part)));
             let fused = apply.as_ref().map(|apply| apply as &dyn FusedEpilogue<f32>);
-            gemm::gemm_packed(pool, rows, n, inner, cast(x), am, kernel, cast_mut(y), end, fused, scratch);
+            let mut product =
+                |a: &[f32]| gemm::gemm_packed(pool, rows, n, inner, a, am, kernel, cast_mut(y), end, fused, scratch);
+            if patches {
+                patches::with_matrix(pool, shape, cast(x), product);
+            } else {
+                product(cast(x));
+            }
         }
         Form::Points => {
             let (w, end) = (Kernel::Points(kernel), cast_epilogue(epilogue));
@@ -133,9 +132,6 @@ pub fn conv_forward_prepared<T: ConvElement>(
         Form::RoundedPoints => {
             let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
             rounded::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
-        }
-        Form::Patches => {
-            patches::forward_packed(pool, shape, cast(x), kernel, cast_mut(y), cast_epilogue(epilogue), scratch);
         }
         Form::Panels => {
             let (w, end) = (direct::Kernel::Packed(kernel), cast_epilogue(epilogue));
