@@ -302,7 +302,9 @@ def _reshaped(x: Value, shape: Shape) -> Value:
     base, tensor = x.emitter.reshaped.get(x.name, (x, tuple(x.stored[a] for a in x.axes)))
     if tensor == shape:
         return base
-    result = x.emitter.node("Reshape", [base, *_target(x.emitter, tensor, shape)], x.dtype, shape)
+    # Without the attribute a size of 0 would be copied from the operand.
+    options = {"allowzero": 1} if 0 in shape else {}
+    result = x.emitter.node("Reshape", [base, *_target(x.emitter, tensor, shape)], x.dtype, shape, **options)
     x.emitter.reshaped[result.name] = base, tensor
     return result
 
