@@ -7,6 +7,7 @@ use crate::dtype::{Bool, Element};
 use crate::multiversion;
 use crate::scratch::Plain;
 use crate::simd::{Copies, LANES};
+use crate::sums::block;
 
 /// Reduction of elements `In` with accumulators `Acc`.
 pub trait Fold: 'static {
@@ -19,6 +20,11 @@ pub trait Fold: 'static {
     /// Lanes in which a long row is folded.
     const LANES: usize;
     fn combine(a: Self::Acc, b: Self::Acc) -> Self::Acc;
+    /// See [`Combine`].
+    const FASTER_WITHOUT_NAN: bool;
+    fn combine_numbers(a: Self::Acc, b: Self::Acc) -> Self::Acc;
+    fn add(a: Self::Acc, b: Self::Acc) -> Self::Acc;
+    fn is_nan(a: Self::Acc) -> bool;
 }
 
 /// Reduction `O` of elements `T`.
@@ -30,6 +36,22 @@ pub trait Combine<A>: 'static {
     /// True for what models compute of integers, too.
     const COMMON: bool;
     fn combine(a: A, b: A) -> A;
+
+    /// True if `combine_numbers` is faster than `combine`, with equal results where neither operand is NaN. Then `add` and
+    /// `is_nan` tell blocks without NaN.
+    const FASTER_WITHOUT_NAN: bool = false;
+    #[inline(always)]
+    fn combine_numbers(a: A, b: A) -> A {
+        Self::combine(a, b)
+    }
+    #[inline(always)]
+    fn add(a: A, _b: A) -> A {
+        a
+    }
+    #[inline(always)]
+    fn is_nan(_a: A) -> bool {
+        false
+    }
 }
 
 impl<O, T, A> Fold for Folding<O, T>
@@ -48,6 +70,19 @@ where
     #[inline(always)]
     fn combine(a: A, b: A) -> A {
         O::combine(a, b)
+    }
+    const FASTER_WITHOUT_NAN: bool = O::FASTER_WITHOUT_NAN;
+    #[inline(always)]
+    fn combine_numbers(a: A, b: A) -> A {
+        O::combine_numbers(a, b)
+    }
+    #[inline(always)]
+    fn add(a: A, b: A) -> A {
+        O::add(a, b)
+    }
+    #[inline(always)]
+    fn is_nan(a: A) -> bool {
+        O::is_nan(a)
     }
 }
 
@@ -69,11 +104,48 @@ combines! {
     Sum true: [i8, i16, i32, i64, u8, u16, u32, u64] 0, |a, b| a.wrapping_add(b); [f32, f64] 0.0, |a, b| a + b;
     Prod false: [i8, i16, i32, i64, u8, u16, u32, u64] 1, |a, b| a.wrapping_mul(b); [f32, f64] 1.0, |a, b| a * b;
     Max false: [i8, i16, i32, i64, u8, u16, u32, u64, Bool] Element::LOWEST, |a, b| a.max(b);
-        [f32, f64] Element::LOWEST, |a, b| if (a > b) | a.is_nan() { a } else { b };
     Min false: [i8, i16, i32, i64, u8, u16, u32, u64, Bool] Element::HIGHEST, |a, b| a.min(b);
-        [f32, f64] Element::HIGHEST, |a, b| if (a < b) | a.is_nan() { a } else { b };
     And false: [i8, i16, i32, i64, u8, u16, u32, u64] !0, |a, b| a & b;
     Or false: [i8, i16, i32, i64, u8, u16, u32, u64] 0, |a, b| a | b;
+}
+
+macro_rules! extrema_of_floats {
+    ($($Op:ident [$($t:ty),*] $identity:expr, $order:tt;)*) => {$($(
+        impl Combine<$t> for $Op {
+            const IDENTITY: $t = $identity;
+            const COMMON: bool = false;
+            #[inline(always)]
+            fn combine(a: $t, b: $t) -> $t {
+                if (a $order b) | a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
+            const FASTER_WITHOUT_NAN: bool = true;
+            #[inline(always)]
+            fn combine_numbers(a: $t, b: $t) -> $t {
+                if a $order b {
+                    a
+                } else {
+                    b
+                }
+            }
+            #[inline(always)]
+            fn add(a: $t, b: $t) -> $t {
+                a + b
+            }
+            #[inline(always)]
+            fn is_nan(a: $t) -> bool {
+                a.is_nan()
+            }
+        }
+    )*)*};
+}
+
+extrema_of_floats! {
+    Max [f32, f64] Element::LOWEST, >;
+    Min [f32, f64] Element::HIGHEST, <;
 }
 
 /// Lanes of short rows.
@@ -165,14 +237,15 @@ multiversion! {
         let mut row = 0;
         while row + 8 <= rows {
             let group: [&[F::In]; 8] = std::array::from_fn(|i| &x[(row + i) * stride..][..columns]);
-            for (j, y) in y.iter_mut().enumerate() {
-                // SAFETY: each of the eight rows has as many columns as y.
-                let v: [F::Acc; 8] = std::array::from_fn(|i| unsafe { *group[i].get_unchecked(j) }.to_acc());
-                let pairs = [
-                    F::combine(F::combine(v[0], v[1]), F::combine(v[2], v[3])),
-                    F::combine(F::combine(v[4], v[5]), F::combine(v[6], v[7])),
-                ];
-                *y = F::combine(*y, F::combine(pairs[0], pairs[1]));
+            if const { F::FASTER_WITHOUT_NAN } {
+                for (part, y) in y.chunks_mut(LANES).enumerate() {
+                    let group = group.map(|row| &row[part * LANES..][..y.len()]);
+                    if !add_numbers::<F>(group, y) {
+                        add_group::<F>(group, y);
+                    }
+                }
+            } else {
+                add_group::<F>(group, y);
             }
             row += 8;
         }
@@ -182,6 +255,43 @@ multiversion! {
             }
         }
     }
+}
+
+/// Folds eight rows into `y`.
+#[inline(always)]
+fn add_group<F: Fold>(group: [&[F::In]; 8], y: &mut [F::Acc]) {
+    let group = group.map(|row| &row[..y.len()]);
+    for (j, y) in y.iter_mut().enumerate() {
+        // SAFETY: each of the eight rows has as many columns as y.
+        let v: [F::Acc; 8] = std::array::from_fn(|i| unsafe { *group[i].get_unchecked(j) }.to_acc());
+        *y = F::combine(*y, fold_eight(v, F::combine));
+    }
+}
+
+/// Computes [`add_group`] of [`LANES`] columns if no sum of a column is NaN: then no element is. Otherwise does nothing and
+/// returns false.
+#[inline(always)]
+fn add_numbers<F: Fold>(group: [&[F::In]; 8], y: &mut [F::Acc]) -> bool {
+    let Ok(y) = <&mut [F::Acc; LANES]>::try_from(y) else { return false };
+    let group = group.map(|row| block::<F::In, LANES>(row, 0));
+    let (mut results, mut sums) = (*y, *y);
+    for j in 0..LANES {
+        // (`array::map` might not be inlined.)
+        let v: [F::Acc; 8] = std::array::from_fn(|i| group[i][j].to_acc());
+        results[j] = F::combine_numbers(results[j], fold_eight(v, F::combine_numbers));
+        sums[j] = F::add(sums[j], fold_eight(v, F::add));
+    }
+    if F::is_nan(fold_lanes(&mut sums, F::add)) {
+        return false;
+    }
+    *y = results;
+    true
+}
+
+#[inline(always)]
+fn fold_eight<A: Copy>(v: [A; 8], combine: impl Fn(A, A) -> A) -> A {
+    let [left, right] = [0, 4].map(|i| combine(combine(v[i], v[i + 1]), combine(v[i + 2], v[i + 3])));
+    combine(left, right)
 }
 
 /// Folds rows of fewer than 16 elements, sixteen rows at once.
@@ -206,6 +316,11 @@ fn fold_short<F: Fold>(x: &[F::In], n: usize, y: &mut [F::Acc]) {
 
 #[inline(always)]
 fn fold_block<F: Fold, const WIDTH: usize>(block: &[F::In]) -> F::Acc {
+    if const { F::FASTER_WITHOUT_NAN } {
+        if let Some(result) = fold_numbers::<F, WIDTH>(block) {
+            return result;
+        }
+    }
     let mut lanes = [F::IDENTITY; WIDTH];
     let (body, rest) = block.as_chunks::<WIDTH>();
     for part in body {
@@ -216,10 +331,35 @@ fn fold_block<F: Fold, const WIDTH: usize>(block: &[F::In]) -> F::Acc {
     for (lane, x) in lanes.iter_mut().zip(rest) {
         *lane = F::combine(*lane, x.to_acc());
     }
+    fold_lanes(&mut lanes, F::combine)
+}
+
+/// Computes [`fold_block`] if the sum of all elements is not NaN: then no element is. (It also is NaN for infinities of both
+/// signs.)
+#[inline(always)]
+fn fold_numbers<F: Fold, const WIDTH: usize>(block: &[F::In]) -> Option<F::Acc> {
+    let (mut lanes, mut sums) = ([F::IDENTITY; WIDTH], [<F::Acc as Element>::ZERO; WIDTH]);
+    let (body, rest) = block.as_chunks::<WIDTH>();
+    for part in body {
+        for j in 0..WIDTH {
+            let x = part[j].to_acc();
+            lanes[j] = F::combine_numbers(lanes[j], x);
+            sums[j] = F::add(sums[j], x);
+        }
+    }
+    for ((lane, sum), x) in lanes.iter_mut().zip(&mut sums).zip(rest) {
+        *lane = F::combine_numbers(*lane, x.to_acc());
+        *sum = F::add(*sum, x.to_acc());
+    }
+    (!F::is_nan(fold_lanes(&mut sums, F::add))).then(|| fold_lanes(&mut lanes, F::combine_numbers))
+}
+
+#[inline(always)]
+fn fold_lanes<A: Copy, const WIDTH: usize>(lanes: &mut [A; WIDTH], combine: impl Fn(A, A) -> A) -> A {
     let mut width = WIDTH / 2;
     while width > 0 {
         for j in 0..width {
-            lanes[j] = F::combine(lanes[j], lanes[j + width]);
+            lanes[j] = combine(lanes[j], lanes[j + width]);
         }
         width /= 2;
     }

@@ -158,6 +158,50 @@ fn chunks_of_large_reductions_do_not_depend_on_threads() {
 }
 
 #[test]
+fn extrema_see_nan_and_infinities_in_any_place() {
+    let pool = ThreadPool::new(1);
+    let extremum = |op: Reduce, values: &mut dyn Iterator<Item = f32>| {
+        values.reduce(|a, b| combine(op, f64::from(a), f64::from(b)) as f32).expect("a value")
+    };
+    for isa in Isa::available() {
+        with_isa(isa, || {
+            for (rows, columns) in [(3, 40), (5, 1100), (19, 130), (16, 64), (40, 3)] {
+                let n = rows * columns;
+                let finite: Vec<f32> = Random::new(n as u64).values(n);
+                // Infinities of both signs add up to NaN, too.
+                for special in [vec![], vec![f32::INFINITY], vec![f32::INFINITY, f32::NEG_INFINITY], vec![f32::NAN]] {
+                    for place in [0, columns - 1, n / 2, n - 2] {
+                        let mut x = finite.clone();
+                        x[place..].iter_mut().zip(&special).for_each(|(x, special)| *x = *special);
+                        for op in [Reduce::Max, Reduce::Min] {
+                            let (mut of_rows, mut of_columns) = (vec![0.0f32; rows], vec![0.0f32; columns]);
+                            reduce(&pool, op, DType::F32, bytes(&x), &[rows, columns], &[1], bytes_mut(&mut of_rows));
+                            reduce(
+                                &pool,
+                                op,
+                                DType::F32,
+                                bytes(&x),
+                                &[rows, columns],
+                                &[0],
+                                bytes_mut(&mut of_columns),
+                            );
+                            let same = |a: f32, b: f32| a == b || a.is_nan() && b.is_nan();
+                            for (row, y) in x.chunks(columns).zip(of_rows) {
+                                assert!(same(y, extremum(op, &mut row.iter().copied())), "{op:?} {special:?} {place}");
+                            }
+                            for (j, y) in of_columns.into_iter().enumerate() {
+                                let mut column = x.iter().skip(j).step_by(columns).copied();
+                                assert!(same(y, extremum(op, &mut column)), "{op:?} {special:?} {place} column {j}");
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn empty_reductions_give_the_identity() {
     let pool = ThreadPool::new(1);
     let mut y = [9.0f32; 3];
