@@ -21,8 +21,8 @@ const BLOCK_BYTES: usize = 24 << 10;
 const STREAMED_BLOCK: usize = 256;
 /// Bytes of operands from which a loop is streamed: no second-level cache holds them.
 const STREAMED_BYTES: usize = 4 << 20;
-/// Mean cost of a step from which a loop is streamed: others wait for memory however it is requested.
-const STREAMED_COST: usize = 8;
+/// Cost of an element from which a loop is streamed: others wait for memory however it is requested.
+const STREAMED_COST: usize = 16;
 
 /// Rows of a block of moments, which make up for the merge.
 const MOMENT_ROWS: usize = 64;
@@ -55,7 +55,7 @@ pub fn build(
         alignment: 0,
         all_chained: tape.drafts.len() > 1 && tape.drafts.iter().all(|draft| !draft.chain_ops().is_empty()),
     };
-    let streamed = space.is_none() && cost >= STREAMED_COST * tape.drafts.len() && builder.is_streamed(count);
+    let streamed = space.is_none() && cost >= STREAMED_COST && builder.is_streamed(count);
     let block = if streamed { STREAMED_BLOCK } else { builder.choose_block(count, space) };
     let partition = space.map(|space| Partition::new(space, task_elements(count, cost, block), block));
     builder.alignment = partition.map_or(block, |partition| partition.alignment(block));
