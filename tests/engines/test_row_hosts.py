@@ -23,6 +23,7 @@ ROWS: dict[str, tuple[list[tuple[int, ...]], dict[str, Any]]] = {
     "logsumexp": ([(3, 4, 6)], {}),
     "gelu": ([(3, 7)], {"approximate": False}),
     "gelu tanh": ([(3, 7)], {"approximate": True}),
+    "silu": ([(3, 7)], {}),
     "layer_norm": ([(3, 4, 6), (6,), (6,)], {"epsilon": 1e-3}),
     "softmax of one": ([(5, 1)], {}),
     "softmax of none": ([(0, 4)], {}),

@@ -151,6 +151,7 @@ COMPOSITES = {
     "logsumexp": lambda x: Tensor(p.logsumexp(x.node)),
     "gelu": lambda x: Tensor(p.gelu(x.node, approximate=False)),
     "gelu_tanh": lambda x: Tensor(p.gelu(x.node, approximate=True)),
+    "silu": lambda x: Tensor(p.silu(x.node)),
     "relu": lambda x: Tensor(p.relu(x.node)) * x,
     "sort": lambda x: Tensor(p.sort(x.node)) * np.arange(4.0),
     "top_k": lambda x: Tensor(p.project(p.top_k(x.node, k=2), 0)) * np.array([1.0, 3.0]),

@@ -198,8 +198,7 @@ def silu(x: TensorLike) -> Tensor:
 
     Source: Ramachandran et al., 2017.
     """
-    node = float_node(x)
-    return Tensor(p.mul(node, p.logistic(node)))
+    return Tensor(p.silu(float_node(x)))
 
 
 swish = silu

@@ -54,6 +54,7 @@ __all__ = [
     "relu",
     "resample",
     "sharding_constraint",
+    "silu",
     "softmax",
     "softmax_cross_entropy",
     "sort",
@@ -276,6 +277,12 @@ gelu = composite(
     _gelu_body,
     dtypes=FLOATS,
     samples=(Sample(((4, 5),), {"approximate": True}), Sample(((6,),), {"approximate": False})),
+)
+silu = composite(
+    "silu",
+    lambda x: x * elementwise.logistic(x),
+    dtypes=FLOATS,
+    samples=(Sample(((4, 5),), domain=(-8.0, 8.0)), Sample(((),))),
 )
 
 # -- softmax and cross-entropy -------------------------------------------------------------------------------

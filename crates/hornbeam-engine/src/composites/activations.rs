@@ -20,3 +20,14 @@ pub(super) fn emit_gelu(b: &mut Builder, p: &mut Params, x: &[Value]) -> Result<
     let t = b.type_of(x[0]).clone();
     b.emit(op, x.to_vec(), vec![t]).map(Some)
 }
+
+/// Emit SiLU, or its gradient.
+pub(super) fn emit_silu(b: &mut Builder, x: &[Value]) -> Result<Option<Vec<Value>>> {
+    let op = match x.len() {
+        1 => Op::Unary(Unary::Silu),
+        2 => Op::Binary(Binary::SiluVjp),
+        _ => return Ok(None),
+    };
+    let t = b.type_of(x[0]).clone();
+    b.emit(op, x.to_vec(), vec![t]).map(Some)
+}

@@ -11,13 +11,14 @@ pub fn step_cost(op: &Op, dtype: DType) -> usize {
         Op::Unary(op) => match op.name() {
             "neg" | "abs" | "sign" | "floor" | "ceil" | "round" | "logical_not" | "is_finite" => 1,
             "sqrt" | "rsqrt" => 4,
-            "gelu" | "gelu_tanh" => 16,
+            "gelu" | "gelu_tanh" | "silu" => 16,
             "lgamma" | "digamma" | "erf_inv" => 60,
             _ => 12,
         },
         Op::Binary(op) => match op.name() {
             "div" => 4,
             "rem" => 20,
+            "silu_vjp" => 16,
             "pow" | "atan2" | "gelu_vjp" | "gelu_tanh_vjp" => 30,
             _ => 1,
         },

@@ -8,7 +8,7 @@ use super::staged::{self, is_staged};
 use super::BinaryFn;
 use crate::dispatch;
 use crate::dtype::{Bool, DType};
-use crate::math::{gelu_derivative, gelu_tanh_derivative, Real};
+use crate::math::{gelu_derivative, gelu_tanh_derivative, silu_derivative, Real};
 use crate::simd::Target;
 
 macro_rules! binary_ops {
@@ -124,6 +124,7 @@ binary_ops! {
     // Gradients: the derivative at a, times the gradient b of the result.
     GeluVjp "gelu_vjp": float |a, b| b * gelu_derivative::<S, R>(a);
     GeluTanhVjp "gelu_tanh_vjp": float |a, b| b * gelu_tanh_derivative::<S, R>(a);
+    SiluVjp "silu_vjp": float |a, b| b * silu_derivative::<S, R>(a);
 }
 
 /// Kernel of `op` on two arrays of `dtype`, or `None` if the operation is not defined.

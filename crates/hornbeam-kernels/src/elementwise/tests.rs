@@ -3,7 +3,7 @@
 use super::*;
 use crate::dispatch;
 use crate::dtype::{bf16, f16, DType, Element};
-use crate::math::{gelu_derivative, gelu_tanh_derivative};
+use crate::math::{gelu_derivative, gelu_tanh_derivative, silu_derivative};
 use crate::simd::{with_isa, Isa, Portable};
 
 mod chain;
@@ -129,6 +129,7 @@ fn reference(op: Binary, dtype: DType, a: f64, b: f64) -> f64 {
             Binary::Min => a.min(b),
             Binary::GeluVjp => b * gelu_derivative::<Portable, f64>(a),
             Binary::GeluTanhVjp => b * gelu_tanh_derivative::<Portable, f64>(a),
+            Binary::SiluVjp => b * silu_derivative::<Portable, f64>(a),
             _ => unreachable!("not defined on floats"),
         };
     }
@@ -156,7 +157,9 @@ fn reference(op: Binary, dtype: DType, a: f64, b: f64) -> f64 {
             }
         }
         Binary::ShiftRight => x >> if (0..bits).contains(&y) { y } else { 127 },
-        Binary::Atan2 | Binary::GeluVjp | Binary::GeluTanhVjp => unreachable!("not defined on integers"),
+        Binary::Atan2 | Binary::GeluVjp | Binary::GeluTanhVjp | Binary::SiluVjp => {
+            unreachable!("not defined on integers")
+        }
     };
     // Wrap to the width.
     let modulus = 1i128 << bits;
@@ -200,7 +203,7 @@ fn check_binary(f: BinaryFn, op: Binary, dtype: DType, scalars: [bool; 2], n: us
     let (x, y, z) = (values(dtype, &a), values(dtype, &b), values(dtype, &got));
     for i in 0..n {
         let (x, y) = (if scalars[0] { x[0] } else { x[i] }, if scalars[1] { y[0] } else { y[i] });
-        if matches!(op, Binary::GeluVjp | Binary::GeluTanhVjp) && !y.is_finite() {
+        if matches!(op, Binary::GeluVjp | Binary::GeluTanhVjp | Binary::SiluVjp) && !y.is_finite() {
             continue; // infinity times a derivative that rounds to 0
         }
         let exact = reference(op, dtype, x, y);
@@ -214,7 +217,7 @@ fn check_binary(f: BinaryFn, op: Binary, dtype: DType, scalars: [bool; 2], n: us
             _ if !dtype.is_float() || !want.is_finite() => 0.0,
             Binary::Pow | Binary::Atan2 => want.abs() * unit + 1e-45,
             // The derivative is a sum whose terms are about 1.
-            Binary::GeluVjp | Binary::GeluTanhVjp => want.abs() * unit + y.abs() * 1e-6 + 1e-45,
+            Binary::GeluVjp | Binary::GeluTanhVjp | Binary::SiluVjp => want.abs() * unit + y.abs() * 1e-6 + 1e-45,
             _ => 0.0,
         };
         assert!(same(z[i], want) || (z[i] - want).abs() <= slack, "{op:?} {dtype} ({x}, {y}) = {}, not {want}", z[i]);

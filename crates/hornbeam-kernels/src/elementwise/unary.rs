@@ -8,7 +8,7 @@ use super::staged::{self, is_staged};
 use super::{convert, UnaryFn};
 use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
-use crate::math::{gelu, gelu_tanh, Real};
+use crate::math::{gelu, gelu_tanh, silu, Real};
 use crate::simd::{Portable, Target};
 
 /// Defines unary operations, one per line: name, and the scalar function for each class of dtypes.
@@ -200,6 +200,7 @@ unary_ops! {
     Logistic "logistic": float |x| x.logistic::<S>();
     Gelu "gelu": float |x| gelu::<S, R>(x);
     GeluTanh "gelu_tanh": float |x| gelu_tanh::<S, R>(x);
+    Silu "silu": float |x| silu::<S, R>(x);
     IsFinite "is_finite": test |x| (x.to_f64() - x.to_f64()) == 0.0;
     LogicalNot "logical_not": wrapping |x| !x, bool |x| !x.get();
 }

@@ -8,11 +8,13 @@
 
 mod double;
 mod gelu;
+mod silu;
 mod single;
 #[cfg(test)]
 mod tests;
 
 pub use gelu::{gelu, gelu_derivative, gelu_tanh, gelu_tanh_derivative};
+pub use silu::{silu, silu_derivative};
 pub use single::{erf, erf_inv, exp, expm1, log, log1p, log_normal, logistic, pow, tanh};
 
 use crate::simd::Target;

@@ -119,6 +119,23 @@ fn gelu_and_its_derivatives_agree_with_double_precision() {
 }
 
 #[test]
+fn silu_and_its_derivative_agree_with_double_precision() {
+    fn run<S: Target>() {
+        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let errors = [
+            worst_scaled(silu::<S, f32>, |x| x * logistic(x), |x| (x * logistic(x)).abs().max(1e-36)),
+            worst_scaled(silu_derivative::<S, f32>, |x| logistic(x) * (1.0 + x * (1.0 - logistic(x))), |_| 1.0),
+        ];
+        assert!(errors.iter().all(|error| *error < 4.0), "{errors:?}");
+    }
+    run::<Avx2>();
+    run::<Portable>();
+    assert!(silu::<Portable, f32>(f32::NAN).is_nan() && silu_derivative::<Portable, f32>(f32::NAN).is_nan());
+    assert_eq!(silu::<Portable, f32>(f32::INFINITY), f32::INFINITY);
+    assert_eq!([silu::<Portable, f32>(0.0), silu_derivative::<Portable, f32>(0.0)], [0.0, 0.5]);
+}
+
+#[test]
 fn pow_agrees_with_the_library_for_all_kinds_of_operands() {
     let mut operands = vec![0.0f32, 0.5, 1.0, 1.5, 2.0, 3.0, 7.0, 1e-40, 1e-10, 1e10, 3e38, 16_777_215.0, 8_388_609.0];
     operands.extend([0.999_999, 1.000_001, 1e30, 33.25, f32::INFINITY, 4_194_304.5, 8_388_607.0, 16_777_216.0]);

@@ -46,6 +46,8 @@ ROWS: Table = {
     "gelu_vjp": lambda x, ct, *, approximate, **_: aten.gelu_backward(
         ct, x, approximate=_formula(approximate)
     ),
+    "silu": lambda x, **_: aten.silu(x),
+    "silu_vjp": lambda x, ct, **_: aten.silu_backward(ct, x),
     "layer_norm": _layer_norm,
     "layer_norm_vjp": _layer_norm_vjp,
 }

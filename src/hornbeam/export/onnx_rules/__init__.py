@@ -54,6 +54,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
     "reverse": (sequences.turned_twice,),
     "rms_norm": (composites.rms_norm,),
     "select": (activations.hard_sigmoid, activations.clip, activations.leaky_relu, activations.elu),
+    "silu": (composites.silu,),
     "softmax": (composites.softmax,),
     "sub": (activations.prelu,),
 }

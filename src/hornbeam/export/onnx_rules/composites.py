@@ -103,5 +103,11 @@ def _extreme(operator: str) -> Callable[[Site, Node], Match | None]:
 
 
 sigmoid = _unary("Sigmoid")
+
+
+def silu(site: Site, node: Node) -> Match | None:
+    return Match(node.inputs, lambda x: x * apply("Sigmoid", x))
+
+
 softmax, log_softmax = _softmax("Softmax"), _softmax("LogSoftmax")
 reduce_max, reduce_min = _extreme("ReduceMax"), _extreme("ReduceMin")
