@@ -4,7 +4,7 @@
     python tools/build_web.py --check    # fail if the sources have changed since
 
 Needs a Rust toolchain with the target (`rustup target add wasm32-unknown-unknown`), or with the sources of
-its standard library, such as Debian's rustc-web and rust-web-src.
+its standard library, such as Debian's cargo-web, rustc-web, rust-web-src and lld.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _toolchains() -> Iterator[tuple[Path, list[str]]]:
     """Yield the compilers that can build the module, each with the options that cargo needs."""
     for folder in os.get_exec_path():
         compiler = Path(folder) / "rustc"
-        if not compiler.is_file():
+        if not compiler.is_file() or not compiler.with_name("cargo").is_file():
             continue
         asked = subprocess.run([compiler, "--print", "sysroot"], capture_output=True, text=True, check=False)
         libraries = Path(asked.stdout.strip()) / "lib" / "rustlib"
@@ -80,7 +80,8 @@ def build(target: Path) -> bytes:
     usable = toolchain()
     if usable is None:
         sys.exit(
-            f"no Rust toolchain for {TARGET}: rustup target add {TARGET}, or Debian's rustc-web rust-web-src"
+            f"no Rust toolchain for {TARGET}: rustup target add {TARGET}, or Debian's cargo-web rustc-web "
+            "rust-web-src lld"
         )
     compiler, options = usable
     # Loops whose length is not known are vectorized, but neither unrolled nor vectorized again for the rest.

@@ -122,7 +122,8 @@ macro_rules! extrema_of_floats {
                     b
                 }
             }
-            const FASTER_WITHOUT_NAN: bool = true;
+            // The WebAssembly module has to be small.
+            const FASTER_WITHOUT_NAN: bool = !cfg!(target_arch = "wasm32");
             #[inline(always)]
             fn combine_numbers(a: $t, b: $t) -> $t {
                 if a $order b {
