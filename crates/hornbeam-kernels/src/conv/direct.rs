@@ -64,12 +64,13 @@ pub(super) fn forward<E: Real>(
     scratch: &mut Scratch,
 ) {
     let y = SharedMut::new(y);
-    run_forward(pool, shape, x, w, Results::Tensor(&y), epilogue, scratch);
+    run_forward(E::kernels(), pool, shape, x, w, Results::Tensor(&y), epilogue, scratch);
 }
 
 /// Computes like [`forward`], passing the index of the first of some neighbouring results and them to `consume`, while they
-/// are in cache. The epilogue must not accumulate.
+/// are in cache. The epilogue must not accumulate. `kernels` multiply what the channels hold: numbers, or pairs.
 pub(super) fn forward_into<E: Real>(
+    kernels: &'static Kernels<E>,
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
@@ -78,10 +79,11 @@ pub(super) fn forward_into<E: Real>(
     epilogue: Epilogue<E>,
     scratch: &mut Scratch,
 ) {
-    run_forward(pool, shape, x, w, Results::Consumer(consume), epilogue, scratch);
+    run_forward(kernels, pool, shape, x, w, Results::Consumer(consume), epilogue, scratch);
 }
 
 fn run_forward<E: Real>(
+    kernels: &'static Kernels<E>,
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
@@ -91,7 +93,7 @@ fn run_forward<E: Real>(
     scratch: &mut Scratch,
 ) {
     let correlation = Correlation {
-        kernels: E::kernels(),
+        kernels,
         geometry: Geometry::forward(shape),
         batch: shape.batch,
         groups: shape.groups,
@@ -152,7 +154,9 @@ impl Residue {
     }
 }
 
+/// `kernels` multiply what the output channels hold: numbers, or pairs.
 pub(super) fn input_grad<E: Real>(
+    kernels: &'static Kernels<E>,
     pool: &ThreadPool,
     shape: &ConvShape,
     dy: &[E],
@@ -165,7 +169,8 @@ pub(super) fn input_grad<E: Real>(
     let axes_of = |base: [usize; 3]| [0, 1, 2].map(|axis| Residue::new(shape, axis, base[axis]));
     let residues = residues.map(|base| (base, axes_of(base)));
     let residues: Vec<_> = residues.filter(|(_, axes)| axes.iter().all(|axis| axis.outputs > 0)).collect();
-    let correlations: Vec<_> = residues.iter().map(|(base, axes)| residue_correlation(shape, *base, axes)).collect();
+    let correlations: Vec<_> =
+        residues.iter().map(|(base, axes)| residue_correlation(kernels, shape, *base, axes)).collect();
     let panels = Panels::new::<E>(shape.groups, shape.group_in());
     let steps = || correlations.iter().map(Correlation::steps);
     let (inner, all) = (shape.group_out(), shape.out_channels);
@@ -192,11 +197,16 @@ pub(super) fn input_grad<E: Real>(
 }
 
 /// Correlation of the output gradients for the input positions of one residue.
-fn residue_correlation<E: Real>(shape: &ConvShape, base: [usize; 3], axes: &[Residue; 3]) -> Correlation<'static, E> {
+fn residue_correlation<E: Real>(
+    kernels: &'static Kernels<E>,
+    shape: &ConvShape,
+    base: [usize; 3],
+    axes: &[Residue; 3],
+) -> Correlation<'static, E> {
     // Without taps along one axis, these positions have no contribution.
     let empty = axes.iter().any(|axis| axis.count == 0);
     Correlation {
-        kernels: E::kernels(),
+        kernels,
         geometry: Geometry {
             input: shape.output,
             channels: shape.out_channels,

@@ -3,7 +3,7 @@
 
 use super::kernel_grad::kernel_grad;
 use super::output_grad::{expand_row, mask_rows, sum_rows, OutputGrad, MASKED};
-use super::{cast, cast_epilogue, cast_mut, columns, half, select_algorithm, winograd, Algorithm};
+use super::{cast, cast_epilogue, cast_mut, columns, half, pairs, select_algorithm, winograd, Algorithm};
 use super::{conv_forward, conv_input_grad, conv_kernel_grad, ConvElement, ConvShape};
 use crate::dtype::{bf16, f16, DType, Element};
 use crate::gemm::{Activation, Epilogue};
@@ -107,6 +107,8 @@ pub fn conv_backward<T: ConvElement>(
     assert!(db.as_ref().is_none_or(|db| db.len() == shape.out_channels), "expected one bias per output channel");
     match T::DTYPE {
         DType::F16 | DType::BF16 if half::converts_rows(shape) => {}
+        DType::BF16 if dx.is_some() && pairs::input_grad_plan(shape, T::DTYPE).is_some() => {}
+        DType::BF16 if pairs::suits_kernel_grad(shape, T::DTYPE) => {}
         DType::F16 => {
             let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut::<T, f16>));
             return half::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);

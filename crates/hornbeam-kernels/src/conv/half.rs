@@ -3,10 +3,11 @@
 use super::depthwise::{self, Storage};
 use super::kernel_grad::kernel_grad as float_kernel_grad;
 use super::output_grad::WidenTo;
-use super::{cast, cast_epilogue, cast_mut, columns, direct, rounded};
+use super::{cast, cast_epilogue, cast_mut, columns, direct, pairs, rounded};
 use super::{conv_backward, conv_pool_forward, select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
 use crate::dtype::DType;
 use crate::gemm::half::{narrow, narrow_slice, widen, Half};
+use crate::gemm::types::Real;
 use crate::gemm::Epilogue;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
@@ -23,6 +24,12 @@ pub(super) fn forward<T: Half>(
     if rounded::suits(shape, T::DTYPE) {
         let w = rounded::Weights::Taps(cast(w));
         return rounded::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch);
+    }
+    if let Some(plan) = pairs::forward_plan(shape, T::DTYPE) {
+        let end = cast_epilogue(epilogue);
+        if pairs::forward(pool, plan, shape, cast(x), cast(w), cast_mut(y), end, scratch) {
+            return;
+        }
     }
     let by_row = converts_rows(shape);
     let direct = select_algorithm(shape, DType::F32) == Algorithm::Direct && !columns::suits_forward(shape);
@@ -51,7 +58,7 @@ pub(super) fn forward<T: Half>(
             // SAFETY: each result is passed once; the kernel is compiled for this machine.
             let consume = |first: usize, sums: &[f32]| unsafe { round(sums, y.range(first..first + sums.len())) };
             let w = direct::Kernel::Taps(&*wide_w);
-            return direct::forward_into(pool, shape, wide_x, w, &consume, wide, scratch);
+            return direct::forward_into(f32::kernels(), pool, shape, wide_x, w, &consume, wide, scratch);
         }
         if epilogue.accumulate {
             widen(pool, y, wide_y);
@@ -95,6 +102,11 @@ pub(super) fn input_grad<T: Half>(
         let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
         return rounded::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch);
     }
+    if let Some(plan) = pairs::input_grad_plan(shape, T::DTYPE) {
+        if pairs::input_grad(pool, plan, shape, cast(dy), cast(w), cast_mut(dx), scratch) {
+            return;
+        }
+    }
     if converts_rows(shape) {
         return with_local(|local| {
             let wide_w = local.take::<f32>(w.len());
@@ -116,6 +128,9 @@ pub(super) fn kernel_grad<T: Half>(
     if rounded::suits(shape, T::DTYPE) {
         let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
         return rounded::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch);
+    }
+    if pairs::suits_kernel_grad(shape, T::DTYPE) {
+        return pairs::kernel_grad(pool, shape, cast(x), cast(dy), cast_mut(dw), scratch);
     }
     if converts_rows(shape) {
         return with_local(|local| {

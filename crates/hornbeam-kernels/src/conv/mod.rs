@@ -13,6 +13,7 @@ mod half;
 mod integer;
 mod kernel_grad;
 mod output_grad;
+mod pairs;
 mod patch;
 mod patches;
 mod prepared;
@@ -379,7 +380,7 @@ mod real {
             Algorithm::Direct if columns::suits_input_grad(shape) => {
                 columns::input_grad(pool, shape, dy, w, dx, scratch)
             }
-            Algorithm::Direct => direct::input_grad(pool, shape, dy, w, dx, scratch),
+            Algorithm::Direct => direct::input_grad(E::kernels(), pool, shape, dy, w, dx, scratch),
         }
     }
 

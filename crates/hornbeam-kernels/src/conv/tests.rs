@@ -357,6 +357,45 @@ fn sixteen_bit_floats_round_once() {
     }
 }
 
+/// Where the CPU multiplies pairs of `bfloat16`: see `pairs.rs`.
+#[test]
+fn channels_in_pairs_round_once() {
+    let mut random = Random::new(9);
+    let strided = same(2, 15, 3, 2, [24, 40]);
+    let volume = ConvShape { kernel: [3, 3, 1], input: [5, 9, 9], output: [3, 7, 9], ..same(1, 9, 1, 1, [6, 70]) };
+    for shape in [
+        strided,
+        same(3, 12, 5, 1, [16, 34]),
+        same(2, 9, 1, 1, [31, 50]),
+        same(2, 8, 1, 2, [12, 18]),
+        ConvShape { groups: 4, ..strided },
+        ConvShape { dilation: [1, 2, 3], output: [1, 11, 9], pad: [0; 3], ..same(2, 15, 3, 1, [24, 40]) },
+        volume,
+        // The matrix of patches.
+        same(1, 7, 5, 1, [18, 130]),
+        // An odd number of channels.
+        same(2, 9, 5, 1, [9, 40]),
+        same(2, 9, 5, 1, [10, 35]),
+    ] {
+        for _ in 0..3 {
+            check::<bf16>(&mut random, &shape, 1.0 / 256.0);
+        }
+        let (mut dx, mut dw) = (vec![bf16::ZERO; shape.input_len()], vec![bf16::ZERO; shape.kernel_len()]);
+        let (mut db, (pool, mut scratch)) =
+            (vec![bf16::ZERO; shape.out_channels], (ThreadPool::new(2), Scratch::new()));
+        let [x, w, dy] = [shape.input_len(), shape.kernel_len(), shape.output_len()].map(|n| random.values::<bf16>(n));
+        let grads = [Some(&mut dx[..]), Some(&mut dw[..]), Some(&mut db[..])];
+        let [into_dx, into_dw, into_db] = grads;
+        conv_backward(&pool, &shape, &x, &w, OutputGrad::Plain(&dy), into_dx, into_dw, into_db, &mut scratch);
+        let sums = by_definition(&shape, &x, &w, &dy);
+        for (got, want) in [(&dx, &sums[1]), (&dw, &sums[2])] {
+            let got: Vec<f32> = got.iter().map(|v| v.to_f32()).collect();
+            let (max_error, _) = errors(&got, want);
+            assert!(max_error < 1.0 / 64.0, "{max_error:e} {shape:?}");
+        }
+    }
+}
+
 #[test]
 fn windows_may_lie_side_by_side() {
     let mut random = Random::new(8);

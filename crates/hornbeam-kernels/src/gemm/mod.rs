@@ -13,7 +13,7 @@ mod half_row;
 pub(crate) mod integer;
 pub(crate) mod pack;
 mod packed;
-mod pairs;
+pub(crate) mod pairs;
 mod plan;
 pub(crate) mod quads;
 mod real;

@@ -146,11 +146,27 @@ impl<'a> Operand<'a> {
     }
 }
 
+/// Kernels of pairs, `None` if `f32` is faster.
+pub(crate) fn kernels() -> Option<&'static Kernels<f32>> {
+    tile::pairs().filter(|_| has_native_bfloat16())
+}
+
+/// Interleaves rows `2p` and `2p + 1` of an even number of rows of `columns`.
+pub(crate) fn interleave_rows(pool: &ThreadPool, columns: usize, from: &[bf16], to: &mut [f32]) {
+    assert_eq!(from.len(), 2 * to.len());
+    let interleave = interleave();
+    pool.run_chunks(to, columns, &|p, to| {
+        let (first, second) = from[2 * p * columns..2 * (p + 1) * columns].split_at(columns);
+        // SAFETY: the kernel is compiled for this machine and has no other precondition.
+        unsafe { interleave(first, second, to) };
+    });
+}
+
 pub(super) fn product(pool: &ThreadPool, mut product: Product<'_, bf16>, scratch: &mut Scratch) {
     if half_row::product(pool, &mut product, scratch) {
         return;
     }
-    match tile::pairs().filter(|_| has_native_bfloat16()) {
+    match kernels() {
         Some(kernels) => product_of_pairs(kernels, pool, product, scratch),
         None => half::wide_product(pool, product, scratch),
     }
