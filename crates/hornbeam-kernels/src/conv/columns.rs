@@ -156,7 +156,7 @@ pub(super) fn kernel_grad<E: Real + PoolElement>(
     let [inputs, outputs] = [shape.in_channels, shape.out_channels];
     with_local(|local| {
         let exchanged = local.take::<E>(dw.len());
-        kernel_grad::kernel_grad(pool, &reversed, dy, OutputGrad::Plain(x), exchanged, None, scratch);
+        kernel_grad::kernel_grad(E::kernels(), pool, &reversed, dy, OutputGrad::Plain(x), exchanged, None, scratch);
         for (to, from) in dw.chunks_exact_mut(inputs * outputs).rev().zip(exchanged.chunks_exact(inputs * outputs)) {
             for (column, to) in to.chunks_exact_mut(outputs).enumerate() {
                 for (to, from) in to.iter_mut().zip(from[column..].iter().step_by(inputs)) {

@@ -6,6 +6,7 @@ use super::output_grad::{expand_row, mask_rows, sum_rows, OutputGrad, MASKED};
 use super::{cast, cast_epilogue, cast_mut, columns, half, pairs, select_algorithm, winograd, Algorithm};
 use super::{conv_forward, conv_input_grad, conv_kernel_grad, ConvElement, ConvShape};
 use crate::dtype::{bf16, f16, DType, Element};
+use crate::gemm::types::Real;
 use crate::gemm::{Activation, Epilogue};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
@@ -108,7 +109,7 @@ pub fn conv_backward<T: ConvElement>(
     match T::DTYPE {
         DType::F16 | DType::BF16 if half::converts_rows(shape) => {}
         DType::BF16 if dx.is_some() && pairs::input_grad_plan(shape, T::DTYPE).is_some() => {}
-        DType::BF16 if pairs::suits_kernel_grad(shape, T::DTYPE) => {}
+        DType::BF16 if dw.is_some() && pairs::kernel_grad_plan(shape, T::DTYPE).is_some() => {}
         DType::F16 => {
             let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut::<T, f16>));
             return half::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
@@ -128,7 +129,7 @@ pub fn conv_backward<T: ConvElement>(
     let in_rows = algorithm == Algorithm::Direct && !columns::suits_kernel_grad(shape);
     if let (true, DType::F32, None, Some(dw)) = (in_rows, T::DTYPE, &dx, &mut dw) {
         let (dw, db) = (cast_mut::<T, f32>(dw), db.map(cast_mut));
-        return kernel_grad(pool, shape, cast(x), grad.cast::<f32>(), dw, db, scratch);
+        return kernel_grad(f32::kernels(), pool, shape, cast(x), grad.cast::<f32>(), dw, db, scratch);
     }
     with_local(|local| {
         let dy = expand(pool, shape, grad, local);

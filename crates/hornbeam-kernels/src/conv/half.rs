@@ -129,8 +129,8 @@ pub(super) fn kernel_grad<T: Half>(
         let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
         return rounded::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch);
     }
-    if pairs::suits_kernel_grad(shape, T::DTYPE) {
-        return pairs::kernel_grad(pool, shape, cast(x), cast(dy), cast_mut(dw), scratch);
+    if let Some(plan) = pairs::kernel_grad_plan(shape, T::DTYPE) {
+        return pairs::kernel_grad(pool, plan, shape, cast(x), cast(dy), cast_mut(dw), scratch);
     }
     if converts_rows(shape) {
         return with_local(|local| {
@@ -244,7 +244,16 @@ fn widened_rows<T: Half + WidenTo<f32>>(
         let db_len = db.as_ref().map_or(0, |db| db.len());
         let (wide_x, wide_dw, wide_db) = local.take3::<f32, f32, f32>(x.len(), dw.len(), db_len);
         widen(pool, x, wide_x);
-        float_kernel_grad(pool, shape, wide_x, grad, wide_dw, db.is_some().then_some(&mut *wide_db), scratch);
+        float_kernel_grad(
+            f32::kernels(),
+            pool,
+            shape,
+            wide_x,
+            grad,
+            wide_dw,
+            db.is_some().then_some(&mut *wide_db),
+            scratch,
+        );
         narrow(pool, wide_dw, dw);
         if let Some(db) = db {
             narrow(pool, wide_db, db);

@@ -36,8 +36,10 @@ struct KernelGrad<'a, E: Real, G> {
     strips: usize,
 }
 
-/// Computes the kernel gradient, and the bias gradient if requested. The output gradient may have a narrower type.
+/// Computes the kernel gradient, and the bias gradient if requested. The output gradient may have a narrower type. `kernels`
+/// multiply what the images hold: numbers, or pairs, of which there is no bias gradient.
 pub(super) fn kernel_grad<E: Real + PoolElement, G: WidenTo<E> + Plain>(
+    kernels: &'static Kernels<E>,
     pool: &ThreadPool,
     shape: &ConvShape,
     x: &[E],
@@ -54,10 +56,10 @@ pub(super) fn kernel_grad<E: Real + PoolElement, G: WidenTo<E> + Plain>(
         return;
     }
     if tap_grad::suits(shape) {
-        let job = tap_grad::TapGrad::new(shape, grad, pool.threads());
+        let job = tap_grad::TapGrad::new(kernels, shape, grad, pool.threads());
         return in_blocks(pool, job.blocks, dw, db, scratch, |out, biases| job.run(pool, x, out, biases));
     }
-    let job = KernelGrad::new(shape, grad);
+    let job = KernelGrad::new(kernels, shape, grad);
     let partition = Partition::new(&job, dw.len());
     in_blocks(pool, partition.blocks, dw, db, scratch, |out, biases| job.run(pool, &partition, x, out, biases));
 }
@@ -127,8 +129,7 @@ impl Partition {
 }
 
 impl<'a, E: Real + PoolElement, G: WidenTo<E> + Plain> KernelGrad<'a, E, G> {
-    fn new(shape: &'a ConvShape, grad: OutputGrad<'a, G>) -> Self {
-        let kernels = E::kernels();
+    fn new(kernels: &'static Kernels<E>, shape: &'a ConvShape, grad: OutputGrad<'a, G>) -> Self {
         let geometry = Geometry::forward(shape);
         let (runs, run) = geometry.runs(shape.groups);
         let vectors = shape.group_out().div_ceil(kernels.lanes).min(2);

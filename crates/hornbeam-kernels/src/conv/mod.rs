@@ -406,7 +406,9 @@ mod real {
             Algorithm::Direct if columns::suits_kernel_grad(shape) => {
                 columns::kernel_grad(pool, shape, x, dy, dw, scratch)
             }
-            Algorithm::Direct => kernel_grad::kernel_grad(pool, shape, x, OutputGrad::Plain(dy), dw, None, scratch),
+            Algorithm::Direct => {
+                kernel_grad::kernel_grad(E::kernels(), pool, shape, x, OutputGrad::Plain(dy), dw, None, scratch)
+            }
         }
     }
 }

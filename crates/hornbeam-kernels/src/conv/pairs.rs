@@ -1,8 +1,9 @@
 //! Convolutions of `bfloat16` on CPUs that multiply pairs of them faster than `f32`, by the algorithms of `f32`: matrix
-//! products, and implicit GEMM in which two channels take the place of one float (see [`crate::gemm::pairs`]). Sums are
-//! `f32`, and rounded once.
+//! products, and implicit GEMM in which a pair takes the place of a float (see [`crate::gemm::pairs`]): two channels, over
+//! which the forward pass and the input gradient sum, or pixels of two images, over which the kernel gradient does. Sums
+//! are `f32`, and rounded once.
 
-use super::{columns, direct, patches, select_algorithm, Algorithm, ConvShape};
+use super::{columns, direct, kernel_grad, patches, select_algorithm, Algorithm, ConvShape, OutputGrad};
 use crate::dtype::{bf16, DType};
 use crate::gemm::half::{narrow, narrow_slice, widen};
 use crate::gemm::types::Kernels;
@@ -44,9 +45,15 @@ pub(super) fn input_grad_plan(shape: &ConvShape, dtype: DType) -> Option<Plan> {
     }
 }
 
-/// Returns true if a kernel gradient is computed here: by a matrix product.
-pub(super) fn suits_kernel_grad(shape: &ConvShape, dtype: DType) -> bool {
-    kernels(dtype).is_some() && matches!(select_algorithm(shape, DType::F32), Algorithm::Product { .. })
+/// Plan of a kernel gradient, `None` if it is not computed here.
+pub(super) fn kernel_grad_plan(shape: &ConvShape, dtype: DType) -> Option<Plan> {
+    kernels(dtype)?;
+    match select_algorithm(shape, DType::F32) {
+        Algorithm::Product { rows, inner } => Some(Plan::Product { rows, inner, patches: false }),
+        Algorithm::Direct if columns::suits_kernel_grad(shape) => None,
+        Algorithm::Direct => (shape.batch > 1).then_some(Plan::Direct),
+        _ => None,
+    }
 }
 
 fn kernels(dtype: DType) -> Option<&'static Kernels<f32>> {
@@ -91,7 +98,7 @@ pub(super) fn forward(
     with_local(|local| {
         let bias_len = epilogue.bias.map_or(0, <[bf16]>::len);
         let (taps, bias) = local.take2::<f32, f32>(w.len() / 2, bias_len);
-        pairs::interleave_rows(pool, shape.out_channels, w, taps);
+        pairs::interleave_neighbors(pool, shape.out_channels, w, taps);
         if let Some(values) = epilogue.bias {
             widen(pool, values, bias);
         }
@@ -131,19 +138,30 @@ pub(super) fn input_grad(
     true
 }
 
-/// Computes [`super::conv_kernel_grad`] if [`suits_kernel_grad`].
+/// Computes [`super::conv_kernel_grad`].
 pub(super) fn kernel_grad(
     pool: &ThreadPool,
+    plan: Plan,
     shape: &ConvShape,
     x: &[bf16],
     dy: &[bf16],
     dw: &mut [bf16],
     scratch: &mut Scratch,
 ) {
-    let Algorithm::Product { rows, inner } = select_algorithm(shape, DType::F32) else {
-        unreachable!("the kernel gradient of {shape:?} is no product")
-    };
-    let n = shape.out_channels;
-    let (am, bm) = (Mat::transposed(inner, inner), Mat::row_major(rows, n));
-    gemm(pool, 1, inner, n, rows, x, am, dy, bm, dw, Epilogue::default(), scratch);
+    if let Plan::Product { rows, inner, .. } = plan {
+        let n = shape.out_channels;
+        let (am, bm) = (Mat::transposed(inner, inner), Mat::row_major(rows, n));
+        return gemm(pool, 1, inner, n, rows, x, am, dy, bm, dw, Epilogue::default(), scratch);
+    }
+    let kernels = kernels(DType::BF16).expect("the plan was made for these kernels");
+    let pairs = shape.batch.div_ceil(2);
+    let [image, result] = [x.len(), dy.len()].map(|len| len / shape.batch);
+    with_local(|local| {
+        let (x_pairs, dy_pairs, sums) = local.take3::<f32, f32, f32>(pairs * image, pairs * result, dw.len());
+        pairs::interleave_neighbors(pool, image, x, x_pairs);
+        pairs::interleave_neighbors(pool, result, dy, dy_pairs);
+        let (shape, grad) = (ConvShape { batch: pairs, ..*shape }, OutputGrad::Plain(&*dy_pairs));
+        kernel_grad::kernel_grad(kernels, pool, &shape, x_pairs, grad, sums, None, scratch);
+        narrow(pool, sums, dw);
+    });
 }

@@ -72,8 +72,7 @@ impl Region {
 }
 
 impl<'a, E: Real + PoolElement, G: WidenTo<E> + Plain> TapGrad<'a, E, G> {
-    pub fn new(shape: &'a ConvShape, grad: OutputGrad<'a, G>, threads: usize) -> Self {
-        let kernels = E::kernels();
+    pub fn new(kernels: &'static Kernels<E>, shape: &'a ConvShape, grad: OutputGrad<'a, G>, threads: usize) -> Self {
         let rows_of_grad = GradRows::new(shape, grad);
         let [depth, height, width] = shape.output;
         let planes = shape.batch * depth;

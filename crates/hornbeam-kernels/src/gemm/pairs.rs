@@ -151,14 +151,25 @@ pub(crate) fn kernels() -> Option<&'static Kernels<f32>> {
     tile::pairs().filter(|_| has_native_bfloat16())
 }
 
-/// Interleaves rows `2p` and `2p + 1` of an even number of rows of `columns`.
-pub(crate) fn interleave_rows(pool: &ThreadPool, columns: usize, from: &[bf16], to: &mut [f32]) {
-    assert_eq!(from.len(), 2 * to.len());
-    let interleave = interleave();
-    pool.run_chunks(to, columns, &|p, to| {
-        let (first, second) = from[2 * p * columns..2 * (p + 1) * columns].split_at(columns);
-        // SAFETY: the kernel is compiled for this machine and has no other precondition.
-        unsafe { interleave(first, second, to) };
+/// Interleaves pieces `2p` and `2p + 1` of some pieces of `size` elements, the last with zeros if their number is odd.
+pub(crate) fn interleave_neighbors(pool: &ThreadPool, size: usize, from: &[bf16], to: &mut [f32]) {
+    assert_eq!(from.len().div_ceil(size.max(1)).div_ceil(2) * size, to.len());
+    let (interleave, chunks) = (interleave(), size.div_ceil(CHUNK));
+    let to = SharedMut::new(to);
+    pool.run_ranges(to.len().div_ceil(size.max(1)) * chunks, CHUNK.div_ceil(size.max(1)), &|range: Range<usize>| {
+        for index in range {
+            let (p, chunk) = (index / chunks, index % chunks);
+            let part = chunk * CHUNK..((chunk + 1) * CHUNK).min(size);
+            let (first, second) = from[2 * p * size..].split_at(size);
+            // SAFETY: each part is in one range; the kernel is compiled for this machine.
+            unsafe {
+                let to = to.range(p * size + part.start..p * size + part.end);
+                match second.get(part.clone()) {
+                    Some(second) => interleave(&first[part], second, to),
+                    None => to.iter_mut().zip(&first[part]).for_each(|(to, first)| *to = pair(*first, bf16::ZERO)),
+                }
+            }
+        }
     });
 }
 
