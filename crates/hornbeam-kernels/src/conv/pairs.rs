@@ -29,7 +29,8 @@ pub(super) fn forward_plan(shape: &ConvShape, dtype: DType) -> Option<Plan> {
         Algorithm::Direct if patches::suits(shape) => {
             Some(Plan::Product { rows: patches::rows(shape), inner: patches::inner(shape), patches: true })
         }
-        Algorithm::Direct => shape.group_in().is_multiple_of(2).then_some(Plan::Direct),
+        // An odd number of channels gets one of zeros.
+        Algorithm::Direct => (shape.group_in() > 1).then_some(Plan::Direct),
         _ => None,
     }
 }
@@ -67,7 +68,7 @@ fn as_pairs(values: &[bf16]) -> Option<&[f32]> {
     aligned.then(|| unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len() / 2) })
 }
 
-/// Computes [`super::conv_forward`]. Returns false, and does nothing, if the operands do not lie in pairs.
+/// Computes [`super::conv_forward`]. Returns false, and does nothing, if the result accumulates.
 pub(super) fn forward(
     pool: &ThreadPool,
     plan: Plan,
@@ -91,14 +92,21 @@ pub(super) fn forward(
         }
         return true;
     }
-    let (Some(kernels), Some(pixels)) = (kernels(DType::BF16), as_pairs(x)) else { return false };
-    if epilogue.accumulate {
-        return false;
-    }
+    let Some(kernels) = kernels(DType::BF16).filter(|_| !epilogue.accumulate) else { return false };
+    let (channels, columns) = (shape.group_in(), shape.out_channels);
+    let in_place = if channels.is_multiple_of(2) { as_pairs(x) } else { None };
+    let half = channels.div_ceil(2);
     with_local(|local| {
-        let bias_len = epilogue.bias.map_or(0, <[bf16]>::len);
-        let (taps, bias) = local.take2::<f32, f32>(w.len() / 2, bias_len);
-        pairs::interleave_neighbors(pool, shape.out_channels, w, taps);
+        let (bias_len, copied) = (epilogue.bias.map_or(0, <[bf16]>::len), x.len() / channels * half);
+        let copied = if in_place.is_some() { 0 } else { copied };
+        let (taps, bias, copy) = local.take3::<f32, f32, f32>(shape.taps() * half * columns, bias_len, copied);
+        for (w, taps) in w.chunks(channels * columns).zip(taps.chunks_mut(half * columns)) {
+            pairs::interleave_neighbors(pool, columns, w, taps);
+        }
+        let pixels = in_place.unwrap_or_else(|| {
+            pairs::pair_rows(pool, channels, x, copy);
+            copy
+        });
         if let Some(values) = epilogue.bias {
             widen(pool, values, bias);
         }
@@ -106,7 +114,7 @@ pub(super) fn forward(
         let (round, y) = (narrow_slice::<bf16>(), SharedMut::new(y));
         // SAFETY: each result is passed once; the kernel is compiled for this machine.
         let consume = |first: usize, sums: &[f32]| unsafe { round(sums, y.range(first..first + sums.len())) };
-        let (shape, w) = (ConvShape { in_channels: shape.in_channels / 2, ..*shape }, direct::Kernel::Taps(&*taps));
+        let (shape, w) = (ConvShape { in_channels: shape.groups * half, ..*shape }, direct::Kernel::Taps(&*taps));
         direct::forward_into(kernels, pool, &shape, pixels, w, &consume, end, scratch);
     });
     true

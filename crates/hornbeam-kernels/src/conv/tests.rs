@@ -375,6 +375,8 @@ fn channels_in_pairs_round_once() {
         same(1, 7, 5, 1, [18, 130]),
         // An odd number of channels.
         same(2, 9, 5, 1, [9, 40]),
+        same(3, 11, 3, 2, [3, 20]),
+        ConvShape { groups: 2, ..same(2, 9, 3, 2, [10, 40]) },
         same(2, 9, 5, 1, [10, 35]),
     ] {
         for _ in 0..3 {

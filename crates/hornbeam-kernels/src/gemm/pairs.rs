@@ -146,6 +146,26 @@ impl<'a> Operand<'a> {
     }
 }
 
+/// Pairs the elements of rows of `size`, the last of a row with zero if their number is odd.
+pub(crate) fn pair_rows(pool: &ThreadPool, size: usize, from: &[bf16], to: &mut [f32]) {
+    let half = size.div_ceil(2);
+    let rows = CHUNK.div_ceil(size);
+    pool.run_chunks(to, rows * half, &|chunk, to| {
+        let from = &from[chunk * rows * size..][..to.len() / half * size];
+        match size {
+            // The colors of pixels.
+            3 => from.as_chunks::<3>().0.iter().zip(to.as_chunks_mut::<2>().0).for_each(|(row, to)| {
+                *to = [pair(row[0], row[1]), pair(row[2], bf16::ZERO)];
+            }),
+            _ => from.chunks_exact(size).zip(to.chunks_exact_mut(half)).for_each(|(row, to)| {
+                for (to, two) in to.iter_mut().zip(row.chunks(2)) {
+                    *to = pair(two[0], *two.get(1).unwrap_or(&bf16::ZERO));
+                }
+            }),
+        }
+    });
+}
+
 /// Kernels of pairs, `None` if `f32` is faster.
 pub(crate) fn kernels() -> Option<&'static Kernels<f32>> {
     tile::pairs().filter(|_| has_native_bfloat16())
