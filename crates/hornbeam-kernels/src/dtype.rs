@@ -384,8 +384,8 @@ macro_rules! rare_dtype {
 /// Evaluates an expression with `$T` bound to the Rust type of a [`DType`](crate::dtype::DType).
 ///
 /// `dispatch!(dtype, T => expr)` covers every dtype. `dispatch!(numeric, dtype, T => expr, else other)` and the
-/// families `float`, `int`, `signed`, `unsigned`, `unsigned_or_float`, `wide` (f32 and f64) evaluate `other` for the
-/// remaining dtypes. Without the feature `all-dtypes` it panics for those that are not built.
+/// families `float`, `single` (floats that are computed in f32), `wide` (f32 and f64), `int`, `signed`, `unsigned` and
+/// `unsigned_or_float` evaluate `other` for the remaining dtypes. Without the feature `all-dtypes` it panics for those that are not built.
 #[macro_export]
 macro_rules! dispatch {
     (@arms $dtype:expr, $T:ident, $body:expr, [$($tag:ident $ty:ty),*] [$($rare:ident $rare_ty:ty),*] $(, $other:expr)?) => {
@@ -402,6 +402,10 @@ macro_rules! dispatch {
     (float, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
         $crate::dispatch!(@arms $dtype, $T, $body, [F32 f32]
             [F16 $crate::dtype::f16, BF16 $crate::dtype::bf16, F64 f64], $other)
+    };
+    (single, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        $crate::dispatch!(@arms $dtype, $T, $body, [F32 f32]
+            [F16 $crate::dtype::f16, BF16 $crate::dtype::bf16], $other)
     };
     (wide, $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
         $crate::dispatch!(@arms $dtype, $T, $body, [F32 f32] [F64 f64], $other)

@@ -1,5 +1,6 @@
 //! Activations that are one elementwise operation.
 
+use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Unary};
 
 use crate::decode::params::{take, Params};
@@ -7,27 +8,20 @@ use crate::error::Result;
 use crate::graph::{Op, Value};
 use crate::passes::builder::Builder;
 
-/// Emit GELU, or its gradient.
-pub(super) fn emit_gelu(b: &mut Builder, p: &mut Params, x: &[Value]) -> Result<Option<Vec<Value>>> {
-    let approximate: bool = take(p, "approximate")?;
-    let op = match (x.len(), approximate) {
-        (1, false) => Op::Unary(Unary::Gelu),
-        (1, true) => Op::Unary(Unary::GeluTanh),
-        (2, false) => Op::Binary(Binary::GeluVjp),
-        (2, true) => Op::Binary(Binary::GeluTanhVjp),
+/// Emit GELU or SiLU, or a gradient of one, of floats that are computed in `f32`.
+pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Value]) -> Result<Option<Vec<Value>>> {
+    let t = b.type_of(x[0]).clone();
+    let op = match (name, x.len()) {
+        _ if t.dtype == DType::F64 => return Ok(None),
+        ("gelu" | "gelu_vjp", 1 | 2) => match (x.len(), take(p, "approximate")?) {
+            (1, false) => Op::Unary(Unary::Gelu),
+            (1, true) => Op::Unary(Unary::GeluTanh),
+            (_, false) => Op::Binary(Binary::GeluVjp),
+            (_, true) => Op::Binary(Binary::GeluTanhVjp),
+        },
+        (_, 1) => Op::Unary(Unary::Silu),
+        (_, 2) => Op::Binary(Binary::SiluVjp),
         _ => return Ok(None),
     };
-    let t = b.type_of(x[0]).clone();
-    b.emit(op, x.to_vec(), vec![t]).map(Some)
-}
-
-/// Emit SiLU, or its gradient.
-pub(super) fn emit_silu(b: &mut Builder, x: &[Value]) -> Result<Option<Vec<Value>>> {
-    let op = match x.len() {
-        1 => Op::Unary(Unary::Silu),
-        2 => Op::Binary(Binary::SiluVjp),
-        _ => return Ok(None),
-    };
-    let t = b.type_of(x[0]).clone();
     b.emit(op, x.to_vec(), vec![t]).map(Some)
 }

@@ -20,8 +20,7 @@ pub fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Value]) -> 
     match name {
         "lstm" | "lstm_grad" | "gru" | "gru_grad" if wide => recurrent::emit_kernel(b, name, p, x),
         "attention" | "attention_grad" if wide => attention::emit_kernel(b, name, p, x),
-        "gelu" | "gelu_vjp" => activations::emit_gelu(b, p, x),
-        "silu" | "silu_vjp" => activations::emit_silu(b, x),
+        "gelu" | "gelu_vjp" | "silu" | "silu_vjp" => activations::emit_kernel(b, name, p, x),
         "resample" => resample::emit_kernel(b, take(p, "axis")?, x),
         "moments" => moments::emit_kernel(b, take(p, "axes")?, x),
         _ => rows::emit_kernel(b, name, p, x),

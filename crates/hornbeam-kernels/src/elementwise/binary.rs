@@ -2,7 +2,7 @@
 
 use super::float::Float;
 use super::int::{remainders, Int, IntBinary, OnInt};
-use super::loops::{map2_sequential, with_scalars, Array, Map2, On, RealBinary, Scalar};
+use super::loops::{map2, map2_sequential, with_scalars, Array, Map2, On, RealBinary, Scalar};
 use super::named::named;
 use super::staged::{self, is_staged};
 use super::BinaryFn;
@@ -42,6 +42,10 @@ macro_rules! binary_ops {
                 $body
             }
         }
+    };
+    // Gradients of composites, for arrays of floats that are computed in f32.
+    (@impl gradient $V:ident $a:ident $b:ident $body:expr) => {
+        binary_ops! { @impl float $V $a $b $body }
     };
     // The result is one of the operands.
     (@impl choice $V:ident $a:ident $b:ident $body:expr) => {
@@ -86,6 +90,9 @@ macro_rules! binary_ops {
     (@pick float $V:ident $dtype:ident $scalars:ident) => {
         dispatch!(float, $dtype, T => Some(on_floats::<binary_op::$V, T>($scalars)), else None)
     };
+    (@pick gradient $V:ident $dtype:ident $scalars:ident) => {
+        dispatch!(single, $dtype, T => ($scalars == [false; 2]).then(on_arrays::<binary_op::$V, T>), else None)
+    };
     (@pick choice $V:ident $dtype:ident $scalars:ident) => {
         binary_ops!(@pick float $V $dtype $scalars)
     };
@@ -122,14 +129,29 @@ binary_ops! {
     ShiftLeft "shift_left": wrapping |a, b| a.shift_left(b);
     ShiftRight "shift_right": int |a, b| a.shift_right(b);
     // Gradients: the derivative at a, times the gradient b of the result.
-    GeluVjp "gelu_vjp": float |a, b| b * gelu_derivative::<S, R>(a);
-    GeluTanhVjp "gelu_tanh_vjp": float |a, b| b * gelu_tanh_derivative::<S, R>(a);
-    SiluVjp "silu_vjp": float |a, b| b * silu_derivative::<S, R>(a);
+    GeluVjp "gelu_vjp": gradient |a, b| b * gelu_derivative::<S, R>(a);
+    GeluTanhVjp "gelu_tanh_vjp": gradient |a, b| b * gelu_tanh_derivative::<S, R>(a);
+    SiluVjp "silu_vjp": gradient |a, b| b * silu_derivative::<S, R>(a);
 }
 
 /// Kernel of `op` on two arrays of `dtype`, or `None` if the operation is not defined.
 pub fn binary(op: Binary, dtype: DType) -> Option<BinaryFn> {
     binary_with(op, dtype, [false; 2])
+}
+
+impl Binary {
+    /// Returns true if there are kernels for a single, broadcast element.
+    pub fn takes_scalars(self) -> bool {
+        !matches!(self, Binary::GeluVjp | Binary::GeluTanhVjp | Binary::SiluVjp)
+    }
+}
+
+fn on_arrays<O: RealBinary, T: Float>() -> BinaryFn {
+    if const { is_staged(T::DTYPE) } {
+        staged::binary::<On<O, f32>, T, Array, Array>
+    } else {
+        map2::<On<O, T>, Array, Array>()
+    }
 }
 
 fn on_floats<O: RealBinary, T: Float>(scalars: [bool; 2]) -> BinaryFn {

@@ -34,7 +34,7 @@ pub(super) unsafe fn unary<O: Map1<In = f32>, T: Element>(src: *const u8, dst: *
 ///
 /// # Safety
 /// As for [`map2`].
-unsafe fn binary<O: Map2<In = f32>, T: Element, A: Operand, B: Operand>(
+pub(super) unsafe fn binary<O: Map2<In = f32>, T: Element, A: Operand, B: Operand>(
     a: *const u8,
     b: *const u8,
     dst: *mut u8,

@@ -39,6 +39,10 @@ macro_rules! unary_ops {
             }
         }
     };
+    // Composites, for floats that are computed in f32.
+    (@impl single $V:ident $x:ident $body:expr) => {
+        unary_ops! { @impl float $V $x $body }
+    };
     // The result is a number of the operand's dtype.
     (@impl exact $V:ident $x:ident $body:expr) => {
         impl RealUnary for unary_op::$V {
@@ -130,6 +134,9 @@ macro_rules! unary_ops {
     (@pick float $V:ident $dtype:ident) => {
         dispatch!(float, $dtype, T => Some(on_floats::<unary_op::$V, T>()), else None)
     };
+    (@pick single $V:ident $dtype:ident) => {
+        dispatch!(single, $dtype, T => Some(on_floats::<unary_op::$V, T>()), else None)
+    };
     (@pick sequential $V:ident $dtype:ident) => {
         dispatch!(float, $dtype, T => Some(map1_sequential::<On<unary_op::$V, T>> as UnaryFn), else None)
     };
@@ -198,9 +205,9 @@ unary_ops! {
     Lgamma "lgamma": sequential |x| x.lgamma();
     Digamma "digamma": sequential |x| x.digamma();
     Logistic "logistic": float |x| x.logistic::<S>();
-    Gelu "gelu": float |x| gelu::<S, R>(x);
-    GeluTanh "gelu_tanh": float |x| gelu_tanh::<S, R>(x);
-    Silu "silu": float |x| silu::<S, R>(x);
+    Gelu "gelu": single |x| gelu::<S, R>(x);
+    GeluTanh "gelu_tanh": single |x| gelu_tanh::<S, R>(x);
+    Silu "silu": single |x| silu::<S, R>(x);
     IsFinite "is_finite": test |x| (x.to_f64() - x.to_f64()) == 0.0;
     LogicalNot "logical_not": wrapping |x| !x, bool |x| !x.get();
 }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::slice;
 
-use crate::dtype::{Bool, Element};
+use crate::dtype::{Bool, DType, Element};
 use crate::multiversion;
 use crate::scratch::Plain;
 use crate::simd::{Copies, LANES};
@@ -71,7 +71,8 @@ where
     fn combine(a: A, b: A) -> A {
         O::combine(a, b)
     }
-    const FASTER_WITHOUT_NAN: bool = O::FASTER_WITHOUT_NAN;
+    // One copy of the code, for the dtype that matters.
+    const FASTER_WITHOUT_NAN: bool = O::FASTER_WITHOUT_NAN && matches!(T::DTYPE, DType::F32);
     #[inline(always)]
     fn combine_numbers(a: A, b: A) -> A {
         O::combine_numbers(a, b)

@@ -319,7 +319,8 @@ impl LoopBuilder<'_, '_> {
 /// Return whether a kernel can take the operand at `position` as one element for all positions.
 fn takes_scalar(op: &Op, position: usize) -> bool {
     match op {
-        Op::Binary(_) | Op::Compare(_) => true,
+        Op::Binary(op) => op.takes_scalars(),
+        Op::Compare(_) => true,
         Op::Select => position > 0,
         _ => false,
     }
