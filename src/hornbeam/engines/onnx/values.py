@@ -303,7 +303,7 @@ def _reshaped(x: Value, shape: Shape) -> Value:
     if tensor == shape:
         return base
     # Without the attribute a size of 0 would be copied from the operand.
-    options = {"allowzero": 1} if 0 in shape else {}
+    options: dict[str, Any] = {"allowzero": 1} if 0 in shape else {}
     result = x.emitter.node("Reshape", [base, *_target(x.emitter, tensor, shape)], x.dtype, shape, **options)
     x.emitter.reshaped[result.name] = base, tensor
     return result
