@@ -57,6 +57,12 @@ def sequences() -> hb.Model:
     return trained(hb.Model(x, [layers.GRU(4)(y), layers.MaxPooling1D(2)(z)]))
 
 
+def cells() -> hb.Model:
+    """A loop whose body reads biases that are broadcast outside of it."""
+    x = layers.Input((4, 3))
+    return trained(hb.Model(x, layers.RNN([layers.GRUCell(2), layers.SimpleRNNCell(3)])(x)))
+
+
 def text() -> hb.Model:
     x = start = layers.Input((6,), dtype="int32")
     x = layers.Embedding(9, 8)(x)
@@ -73,7 +79,7 @@ def activations() -> hb.Model:
     return trained(hb.Model(x, outputs))
 
 
-MODELS = {f.__name__: f for f in (images, upwards, sequences, text, activations)}
+MODELS = {f.__name__: f for f in (images, upwards, sequences, cells, text, activations)}
 
 
 def batch_for(model: hb.Model, rows: int) -> np.ndarray:

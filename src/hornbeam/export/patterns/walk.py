@@ -10,7 +10,9 @@ import numpy as np
 from hornbeam.export.patterns.site import Operator, Pattern, Site, first_found, planned
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import where
-from hornbeam.ir.node import Node
+from hornbeam.ir.node import Node, placeholder
+from hornbeam.ir.primitive import bind
+from hornbeam.ir.scope import scope
 from hornbeam.ir.sizes import axes_of_symbols, evaluated
 
 if TYPE_CHECKING:
@@ -45,6 +47,18 @@ class _Sizes(Mapping[str, Any]):
         return len(self._axes)
 
 
+def _closed(graph: Graph) -> Graph:
+    """The body of a loop with placeholders for nodes around it, so that no pattern looks into these."""
+    known = {x: x if x.primitive is None else placeholder(x.type, 0) for x in graph.inputs}  # type: ignore[arg-type]
+    if all(x is known[x] for x in graph.inputs):
+        return graph
+    for node in graph.nodes:
+        if node.primitive is not None and node not in known:
+            with scope(node.scope):
+                known[node] = bind(node.primitive, *(known[x] for x in node.inputs), **node.params)
+    return Graph([known[x] for x in graph.inputs], [known[x] for x in graph.outputs])
+
+
 class Walk:
     """One graph, computed by a host library.
 
@@ -74,7 +88,7 @@ class Walk:
 
     def _body(self, graph: Graph, args: Sequence[Any]) -> list[Any]:
         before, self._sizes.is_kept = self._sizes.is_kept, False
-        outputs = self._outputs(Site(graph, {}), args)
+        outputs = self._outputs(Site(_closed(graph), {}), args)
         self._sizes.is_kept = before
         return outputs
 
