@@ -11,7 +11,7 @@ use crate::gemm::{gemm, pairs, Epilogue, Mat};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 
-/// How a pass is computed here.
+/// Computation of a pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plan {
     /// Matrix product with a row per pixel or image, or, of a forward pass, per patch.

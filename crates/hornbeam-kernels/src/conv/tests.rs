@@ -357,7 +357,7 @@ fn sixteen_bit_floats_round_once() {
     }
 }
 
-/// Where the CPU multiplies pairs of `bfloat16`: see `pairs.rs`.
+/// Tests `pairs.rs` on CPUs that multiply pairs of `bfloat16`.
 #[test]
 fn channels_in_pairs_round_once() {
     let mut random = Random::new(9);
