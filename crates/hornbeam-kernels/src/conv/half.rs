@@ -25,11 +25,8 @@ pub(super) fn forward<T: Half>(
         let w = rounded::Weights::Taps(cast(w));
         return rounded::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch);
     }
-    if let Some(plan) = pairs::forward_plan(shape, T::DTYPE) {
-        let end = cast_epilogue(epilogue);
-        if pairs::forward(pool, plan, shape, cast(x), cast(w), cast_mut(y), end, scratch) {
-            return;
-        }
+    if let Some(plan) = pairs::forward_plan(shape, T::DTYPE, epilogue.accumulate) {
+        return pairs::forward(pool, plan, shape, cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue), scratch);
     }
     let by_row = converts_rows(shape);
     let direct = select_algorithm(shape, DType::F32) == Algorithm::Direct && !columns::suits_forward(shape);
@@ -103,9 +100,7 @@ pub(super) fn input_grad<T: Half>(
         return rounded::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch);
     }
     if let Some(plan) = pairs::input_grad_plan(shape, T::DTYPE) {
-        if pairs::input_grad(pool, plan, shape, cast(dy), cast(w), cast_mut(dx), scratch) {
-            return;
-        }
+        return pairs::input_grad(pool, plan, shape, cast(dy), cast(w), cast_mut(dx), scratch);
     }
     if converts_rows(shape) {
         return with_local(|local| {

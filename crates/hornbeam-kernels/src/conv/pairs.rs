@@ -20,8 +20,8 @@ pub(super) enum Plan {
     Direct,
 }
 
-/// Plan of a forward pass, `None` if it is not computed here.
-pub(super) fn forward_plan(shape: &ConvShape, dtype: DType) -> Option<Plan> {
+/// Plan of a forward pass, `None` if it is not computed here. Results that accumulate are not rounded by themselves.
+pub(super) fn forward_plan(shape: &ConvShape, dtype: DType, accumulate: bool) -> Option<Plan> {
     kernels(dtype)?;
     match select_algorithm(shape, DType::F32) {
         Algorithm::Product { rows, inner } => Some(Plan::Product { rows, inner, patches: false }),
@@ -29,8 +29,7 @@ pub(super) fn forward_plan(shape: &ConvShape, dtype: DType) -> Option<Plan> {
         Algorithm::Direct if patches::suits(shape) => {
             Some(Plan::Product { rows: patches::rows(shape), inner: patches::inner(shape), patches: true })
         }
-        // An odd number of channels gets one of zeros.
-        Algorithm::Direct => (shape.group_in() > 1).then_some(Plan::Direct),
+        Algorithm::Direct => (shape.group_in() > 1 && !accumulate).then_some(Plan::Direct),
         _ => None,
     }
 }
@@ -41,7 +40,7 @@ pub(super) fn input_grad_plan(shape: &ConvShape, dtype: DType) -> Option<Plan> {
     match select_algorithm(shape, DType::F32) {
         Algorithm::Product { rows, inner } => Some(Plan::Product { rows, inner, patches: false }),
         Algorithm::Direct if columns::suits_input_grad(shape) => None,
-        Algorithm::Direct => shape.group_out().is_multiple_of(2).then_some(Plan::Direct),
+        Algorithm::Direct => (shape.group_out() > 1).then_some(Plan::Direct),
         _ => None,
     }
 }
@@ -61,14 +60,44 @@ fn kernels(dtype: DType) -> Option<&'static Kernels<f32>> {
     (dtype == DType::BF16).then(pairs::kernels)?
 }
 
-/// Views an even number of elements as pairs. `None` if they do not lie like floats.
-fn as_pairs(values: &[bf16]) -> Option<&[f32]> {
-    let aligned = values.as_ptr().cast::<f32>().is_aligned() && values.len().is_multiple_of(2);
-    // SAFETY: aligned and as long; every bit pattern is a float.
-    aligned.then(|| unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len() / 2) })
+fn expect_kernels() -> &'static Kernels<f32> {
+    kernels(DType::BF16).expect("plans are made for these kernels")
 }
 
-/// Computes [`super::conv_forward`]. Returns false, and does nothing, if the result accumulates.
+/// Channels of each pixel and group, to be read in pairs.
+struct Channels<'a> {
+    values: &'a [bf16],
+    count: usize,
+    /// The channels themselves, if they lie in pairs.
+    in_place: Option<&'a [f32]>,
+}
+
+impl<'a> Channels<'a> {
+    fn new(values: &'a [bf16], count: usize) -> Self {
+        let paired = count.is_multiple_of(2) && values.as_ptr().cast::<f32>().is_aligned();
+        // SAFETY: aligned and as long; every bit pattern is a float.
+        let in_place = paired.then(|| unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len() / 2) });
+        Channels { values, count, in_place }
+    }
+
+    /// Floats of a copy, 0 if there is none.
+    fn copy_len(&self) -> usize {
+        self.in_place.map_or_else(|| self.values.len() / self.count * self.count.div_ceil(2), |_| 0)
+    }
+
+    /// Pairs, in place or in `copy`, where an odd number of channels gets one of zeros.
+    fn pairs<'b>(&self, pool: &ThreadPool, copy: &'b mut [f32]) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        self.in_place.unwrap_or_else(|| {
+            pairs::pair_rows(pool, self.count, self.values, copy);
+            copy
+        })
+    }
+}
+
+/// Computes [`super::conv_forward`].
 pub(super) fn forward(
     pool: &ThreadPool,
     plan: Plan,
@@ -78,35 +107,23 @@ pub(super) fn forward(
     y: &mut [bf16],
     epilogue: Epilogue<bf16>,
     scratch: &mut Scratch,
-) -> bool {
+) {
     if let Plan::Product { rows, inner, patches } = plan {
         let n = shape.out_channels;
         let mut product = |matrix: &[bf16]| {
             let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
             gemm(pool, 1, rows, n, inner, matrix, am, w, bm, y, epilogue, scratch);
         };
-        if patches {
-            patches::with_matrix(pool, shape, x, product);
-        } else {
-            product(x);
-        }
-        return true;
+        return if patches { patches::with_matrix(pool, shape, x, product) } else { product(x) };
     }
-    let Some(kernels) = kernels(DType::BF16).filter(|_| !epilogue.accumulate) else { return false };
     let (channels, columns) = (shape.group_in(), shape.out_channels);
-    let in_place = if channels.is_multiple_of(2) { as_pairs(x) } else { None };
-    let half = channels.div_ceil(2);
+    let (x, half) = (Channels::new(x, channels), channels.div_ceil(2));
     with_local(|local| {
-        let (bias_len, copied) = (epilogue.bias.map_or(0, <[bf16]>::len), x.len() / channels * half);
-        let copied = if in_place.is_some() { 0 } else { copied };
-        let (taps, bias, copy) = local.take3::<f32, f32, f32>(shape.taps() * half * columns, bias_len, copied);
+        let bias_len = epilogue.bias.map_or(0, <[bf16]>::len);
+        let (taps, bias, copy) = local.take3::<f32, f32, f32>(shape.taps() * half * columns, bias_len, x.copy_len());
         for (w, taps) in w.chunks(channels * columns).zip(taps.chunks_mut(half * columns)) {
             pairs::interleave_neighbors(pool, columns, w, taps);
         }
-        let pixels = in_place.unwrap_or_else(|| {
-            pairs::pair_rows(pool, channels, x, copy);
-            copy
-        });
         if let Some(values) = epilogue.bias {
             widen(pool, values, bias);
         }
@@ -115,12 +132,12 @@ pub(super) fn forward(
         // SAFETY: each result is passed once; the kernel is compiled for this machine.
         let consume = |first: usize, sums: &[f32]| unsafe { round(sums, y.range(first..first + sums.len())) };
         let (shape, w) = (ConvShape { in_channels: shape.groups * half, ..*shape }, direct::Kernel::Taps(&*taps));
-        direct::forward_into(kernels, pool, &shape, pixels, w, &consume, end, scratch);
+        let pixels = x.pairs(pool, copy);
+        direct::forward_into(expect_kernels(), pool, &shape, pixels, w, &consume, end, scratch);
     });
-    true
 }
 
-/// Computes [`super::conv_input_grad`]. Returns false, and does nothing, if the operands do not lie in pairs.
+/// Computes [`super::conv_input_grad`].
 pub(super) fn input_grad(
     pool: &ThreadPool,
     plan: Plan,
@@ -129,21 +146,21 @@ pub(super) fn input_grad(
     w: &[bf16],
     dx: &mut [bf16],
     scratch: &mut Scratch,
-) -> bool {
+) {
     if let Plan::Product { rows, inner, .. } = plan {
         let n = shape.out_channels;
         let (am, bm) = (Mat::row_major(rows, n), Mat::transposed(n, n));
-        gemm(pool, 1, rows, inner, n, dy, am, w, bm, dx, Epilogue::default(), scratch);
-        return true;
+        return gemm(pool, 1, rows, inner, n, dy, am, w, bm, dx, Epilogue::default(), scratch);
     }
-    let (Some(kernels), Some(dy), Some(w)) = (kernels(DType::BF16), as_pairs(dy), as_pairs(w)) else { return false };
+    let channels = shape.group_out();
+    let [dy, w] = [dy, w].map(|values| Channels::new(values, channels));
     with_local(|local| {
-        let sums = local.take::<f32>(dx.len());
-        let shape = ConvShape { out_channels: shape.out_channels / 2, ..*shape };
-        direct::input_grad(kernels, pool, &shape, dy, w, sums, scratch);
+        let (sums, dy_copy, w_copy) = local.take3::<f32, f32, f32>(dx.len(), dy.copy_len(), w.copy_len());
+        let shape = ConvShape { out_channels: shape.groups * channels.div_ceil(2), ..*shape };
+        let (dy, w) = (dy.pairs(pool, dy_copy), w.pairs(pool, w_copy));
+        direct::input_grad(expect_kernels(), pool, &shape, dy, w, sums, scratch);
         narrow(pool, sums, dx);
     });
-    true
 }
 
 /// Computes [`super::conv_kernel_grad`].
@@ -161,7 +178,6 @@ pub(super) fn kernel_grad(
         let (am, bm) = (Mat::transposed(inner, inner), Mat::row_major(rows, n));
         return gemm(pool, 1, inner, n, rows, x, am, dy, bm, dw, Epilogue::default(), scratch);
     }
-    let kernels = kernels(DType::BF16).expect("the plan was made for these kernels");
     let pairs = shape.batch.div_ceil(2);
     let [image, result] = [x.len(), dy.len()].map(|len| len / shape.batch);
     with_local(|local| {
@@ -169,7 +185,7 @@ pub(super) fn kernel_grad(
         pairs::interleave_neighbors(pool, image, x, x_pairs);
         pairs::interleave_neighbors(pool, result, dy, dy_pairs);
         let (shape, grad) = (ConvShape { batch: pairs, ..*shape }, OutputGrad::Plain(&*dy_pairs));
-        kernel_grad::kernel_grad(kernels, pool, &shape, x_pairs, grad, sums, None, scratch);
+        kernel_grad::kernel_grad(expect_kernels(), pool, &shape, x_pairs, grad, sums, None, scratch);
         narrow(pool, sums, dw);
     });
 }

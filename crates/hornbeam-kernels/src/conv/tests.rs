@@ -389,6 +389,11 @@ fn channels_in_pairs_round_once() {
         let grads = [Some(&mut dx[..]), Some(&mut dw[..]), Some(&mut db[..])];
         let [into_dx, into_dw, into_db] = grads;
         conv_backward(&pool, &shape, &x, &w, OutputGrad::Plain(&dy), into_dx, into_dw, into_db, &mut scratch);
+        // The bits do not depend on where the operands lie.
+        let moved = |values: &[bf16]| [&[bf16::ONE], values].concat();
+        let (dy_moved, w_moved, mut other) = (moved(&dy), moved(&w), vec![bf16::ZERO; dx.len()]);
+        conv_input_grad(&pool, &shape, &dy_moved[1..], &w_moved[1..], &mut other, &mut scratch);
+        assert_eq!(dx, other, "{shape:?}");
         let sums = by_definition(&shape, &x, &w, &dy);
         for (got, want) in [(&dx, &sums[1]), (&dw, &sums[2])] {
             let got: Vec<f32> = got.iter().map(|v| v.to_f32()).collect();

@@ -20,11 +20,9 @@ pub trait Fold: 'static {
     /// Lanes in which a long row is folded.
     const LANES: usize;
     fn combine(a: Self::Acc, b: Self::Acc) -> Self::Acc;
-    /// See [`Combine`].
+    type Op: Combine<Self::Acc>;
+    /// See [`Combine::FASTER_WITHOUT_NAN`].
     const FASTER_WITHOUT_NAN: bool;
-    fn combine_numbers(a: Self::Acc, b: Self::Acc) -> Self::Acc;
-    fn add(a: Self::Acc, b: Self::Acc) -> Self::Acc;
-    fn is_nan(a: Self::Acc) -> bool;
 }
 
 /// Reduction `O` of elements `T`.
@@ -71,20 +69,9 @@ where
     fn combine(a: A, b: A) -> A {
         O::combine(a, b)
     }
+    type Op = O;
     // One copy of the code, for the dtype that matters.
     const FASTER_WITHOUT_NAN: bool = O::FASTER_WITHOUT_NAN && matches!(T::DTYPE, DType::F32);
-    #[inline(always)]
-    fn combine_numbers(a: A, b: A) -> A {
-        O::combine_numbers(a, b)
-    }
-    #[inline(always)]
-    fn add(a: A, b: A) -> A {
-        O::add(a, b)
-    }
-    #[inline(always)]
-    fn is_nan(a: A) -> bool {
-        O::is_nan(a)
-    }
 }
 
 macro_rules! combines {
@@ -280,10 +267,10 @@ fn add_numbers<F: Fold>(group: [&[F::In]; 8], y: &mut [F::Acc]) -> bool {
     for j in 0..LANES {
         // (`array::map` might not be inlined.)
         let v: [F::Acc; 8] = std::array::from_fn(|i| group[i][j].to_acc());
-        results[j] = F::combine_numbers(results[j], fold_eight(v, F::combine_numbers));
-        sums[j] = F::add(sums[j], fold_eight(v, F::add));
+        results[j] = F::Op::combine_numbers(results[j], fold_eight(v, F::Op::combine_numbers));
+        sums[j] = F::Op::add(sums[j], fold_eight(v, F::Op::add));
     }
-    if F::is_nan(fold_lanes(&mut sums, F::add)) {
+    if F::Op::is_nan(fold_lanes(&mut sums, F::Op::add)) {
         return false;
     }
     *y = results;
@@ -345,15 +332,15 @@ fn fold_numbers<F: Fold, const WIDTH: usize>(block: &[F::In]) -> Option<F::Acc> 
     for part in body {
         for j in 0..WIDTH {
             let x = part[j].to_acc();
-            lanes[j] = F::combine_numbers(lanes[j], x);
-            sums[j] = F::add(sums[j], x);
+            lanes[j] = F::Op::combine_numbers(lanes[j], x);
+            sums[j] = F::Op::add(sums[j], x);
         }
     }
     for ((lane, sum), x) in lanes.iter_mut().zip(&mut sums).zip(rest) {
-        *lane = F::combine_numbers(*lane, x.to_acc());
-        *sum = F::add(*sum, x.to_acc());
+        *lane = F::Op::combine_numbers(*lane, x.to_acc());
+        *sum = F::Op::add(*sum, x.to_acc());
     }
-    (!F::is_nan(fold_lanes(&mut sums, F::add))).then(|| fold_lanes(&mut lanes, F::combine_numbers))
+    (!F::Op::is_nan(fold_lanes(&mut sums, F::Op::add))).then(|| fold_lanes(&mut lanes, F::Op::combine_numbers))
 }
 
 #[inline(always)]
