@@ -16,13 +16,17 @@ use crate::strided::{self, Dim};
 /// Lanes and streams of one block should fill no more than this much of the first-level cache.
 const BLOCK_BYTES: usize = 24 << 10;
 
-/// Elements of a block of a streamed loop: the memory of two blocks lies in the first-level cache, and few enough lines are
-/// requested at once that the kernels do not wait behind them.
-const STREAMED_BLOCK: usize = 256;
+/// Elements of a short block: the memory of two blocks lies in the first-level cache, and few enough lines are requested at
+/// once that the kernels do not wait behind them.
+const SHORT_BLOCK: usize = 256;
 /// Bytes of operands from which a loop is streamed: no second-level cache holds them.
 const STREAMED_BYTES: usize = 4 << 20;
 /// Cost of an element from which a loop is streamed: others wait for memory however it is requested.
 const STREAMED_COST: usize = 16;
+/// Bytes of operands from which blocks are short in loops that are not streamed: no cache holds them.
+const SHORT_BLOCK_BYTES: usize = 32 << 20;
+/// Columns of a fold from which its blocks can be short: it reduces rows as fast if they are few.
+const SHORT_BLOCK_COLUMNS: usize = 16;
 
 /// Rows of a block of moments, which make up for the merge.
 const MOMENT_ROWS: usize = 64;
@@ -55,8 +59,10 @@ pub fn build(
         alignment: 0,
         all_chained: tape.drafts.len() > 1 && tape.drafts.iter().all(|draft| !draft.chain_ops().is_empty()),
     };
-    let streamed = space.is_none() && cost >= STREAMED_COST && builder.is_streamed(count);
-    let block = if streamed { STREAMED_BLOCK } else { builder.choose_block(count, space) };
+    let bytes = builder.streamed_bytes(count);
+    let streamed = space.is_none() && cost >= STREAMED_COST && bytes >= STREAMED_BYTES;
+    let short = cost < STREAMED_COST && bytes >= SHORT_BLOCK_BYTES && builder.takes_short_blocks(space);
+    let block = if streamed { SHORT_BLOCK } else { builder.choose_block(count, space, short) };
     let partition = space.map(|space| Partition::new(space, task_elements(count, cost, block), block));
     builder.alignment = partition.map_or(block, |partition| partition.alignment(block));
     for index in 0..tape.drafts.len() {
@@ -138,13 +144,14 @@ pub(super) struct LoopBuilder<'t, 'a> {
 }
 
 impl LoopBuilder<'_, '_> {
-    /// Choose the elements per block: as many as keep the lanes in cache, a multiple of the longest period of a
-    /// repeating view, and whole rows of a folded space.
-    fn choose_block(&self, count: usize, space: Option<IterationSpace>) -> usize {
+    /// Choose the elements per block: as many as keep the lanes in cache, or few if it is `short`; a multiple of the longest
+    /// period of a repeating view, and whole rows of a folded space.
+    fn choose_block(&self, count: usize, space: Option<IterationSpace>, short: bool) -> usize {
         let drafts = &self.tape.drafts;
         let widest = drafts.iter().map(|d| d.out.size()).max().unwrap_or(4);
         let streams = self.tape.loads.len() + self.stores.len() + 3;
-        let fits = (BLOCK_BYTES / (widest * streams.min(24))).clamp(256, 4096) / 64 * 64;
+        let most = if short { SHORT_BLOCK } else { 4096 };
+        let fits = (BLOCK_BYTES / (widest * streams.min(24))).clamp(256, most) / 64 * 64;
         let periods = self.tape.loads.iter().filter_map(|load| match load {
             Load::Strided { dims, .. } => strided::period(dims),
             _ => None,
@@ -165,16 +172,23 @@ impl LoopBuilder<'_, '_> {
         (fits / unit).max(1) * unit
     }
 
-    /// Return whether a loop over contiguous operands reads and writes more than the caches hold, in several steps.
-    fn is_streamed(&self, count: usize) -> bool {
+    /// Bytes that a loop of several steps reads and writes; 0 if it has a single step, or an operand that is neither contiguous
+    /// nor repeats within a short block.
+    fn streamed_bytes(&self, count: usize) -> usize {
         let sizes = self.tape.loads.iter().map(|load| match load {
             Load::Contiguous { size } => Some(*size),
             Load::Scalar { .. } | Load::Unblocked => Some(0),
-            Load::Strided { .. } => None,
+            Load::Strided { dims, .. } => strided::period(dims).filter(|&period| period <= SHORT_BLOCK).map(|_| 0),
         });
         let stored = self.tape.drafts.iter().filter(|draft| draft.write.is_some()).map(|draft| Some(draft.out.size()));
         let bytes: Option<usize> = sizes.chain(stored).sum();
-        self.tape.drafts.len() > 1 && bytes.is_some_and(|bytes| bytes * count >= STREAMED_BYTES)
+        bytes.filter(|_| self.tape.drafts.len() > 1).map_or(0, |bytes| bytes * count)
+    }
+
+    /// Return whether short blocks cost the steps little: folds of rows, moments and random bits take longer.
+    fn takes_short_blocks(&self, space: Option<IterationSpace>) -> bool {
+        let slow = |draft: &StepDraft| matches!(draft.node.op, Op::Moments { .. } | Op::RandomBits);
+        space.is_none_or(|space| space.inner >= SHORT_BLOCK_COLUMNS) && !self.tape.drafts.iter().any(slow)
     }
 
     fn lane(&mut self, size: usize) -> Slot {
