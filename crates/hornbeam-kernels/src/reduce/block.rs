@@ -156,6 +156,8 @@ multiversion! {
 
 /// Rows after which deviations refer to a new pivot element: bounds the error of an outlying pivot.
 const STRETCH: usize = 64;
+/// Rows that are added at once to sums that are not in registers: a divisor of the rows after the first of a stretch.
+const GROUP: usize = 7;
 
 /// Adds rows to the means and sums of squared deviations of `before` earlier rows.
 #[inline(always)]
@@ -234,7 +236,22 @@ fn deviations<T: FloatElement, const N: usize>(
     for (first, x) in first.iter_mut().zip(&x[..width]) {
         *first = x.to_acc();
     }
-    for row in 1..rows {
+    let mut row = 1;
+    // Only a constant number of sums stays in registers; others are loaded and stored once for several rows.
+    while width < N && row + GROUP <= rows {
+        let group: [&[T]; GROUP] = std::array::from_fn(|i| &x[(row + i) * stride..][..width]);
+        let sums = sum[..width].iter_mut().zip(&mut squares[..width]).zip(&first[..width]);
+        for (j, ((sum, squares), first)) in sums.enumerate() {
+            for row in group {
+                // SAFETY: each row has as many columns as there are sums.
+                let d = unsafe { *row.get_unchecked(j) }.to_acc() - *first;
+                *sum = *sum + d;
+                *squares = *squares + d * d;
+            }
+        }
+        row += GROUP;
+    }
+    for row in row..rows {
         let row = &x[row * stride..][..width];
         for j in 0..width {
             let d = row[j].to_acc() - first[j];
