@@ -10,7 +10,7 @@ use hornbeam_kernels::reduce::{BlockFold, FoldKernels};
 
 use crate::strided::Dim;
 
-pub use partition::{task_elements, IterationSpace, Partition};
+pub use partition::{gcd, task_elements, IterationSpace, Partition};
 
 /// An index into the pointer table of a running loop: first the reads, then the writes, then the lanes.
 pub type Slot = u16;

@@ -8,7 +8,7 @@ use hornbeam_kernels::reduce;
 use super::step_name;
 use super::tape::{Source, StepDraft, Tape};
 use crate::error::{Error, Result};
-use crate::fused::{task_elements, Fold, FusedLoop, IterationSpace, Load, Partition, Slot, Step};
+use crate::fused::{gcd, task_elements, Fold, FusedLoop, IterationSpace, Load, Partition, Slot, Step};
 use crate::graph::Op;
 use crate::passes::fuse::fold_of;
 use crate::strided::{self, Dim};
@@ -27,6 +27,11 @@ const STREAMED_COST: usize = 16;
 const SHORT_BLOCK_BYTES: usize = 32 << 20;
 /// Columns of a fold from which its blocks can be short: it reduces rows as fast if they are few.
 const SHORT_BLOCK_COLUMNS: usize = 16;
+
+/// Elements that kernels process at once: a constant of its own, because blocks must not depend on the machine.
+const KERNEL_BLOCK: usize = 64;
+/// Elements up to which any block may grow to a multiple of [`KERNEL_BLOCK`].
+const SMALL_BLOCK: usize = 640;
 
 /// Rows of a block of moments, which make up for the merge.
 const MOMENT_ROWS: usize = 64;
@@ -160,8 +165,7 @@ impl LoopBuilder<'_, '_> {
         // Even, because random bits come in pairs.
         let period = period.map_or(1, |p| if p % 2 == 0 { p } else { p * 2 });
         let Some(space) = space else {
-            let block = if period > 1 { (fits / period).max(1) * period } else { fits };
-            return block.min(count.next_multiple_of(64)).max(1);
+            return whole_units(period, fits).min(count.next_multiple_of(64)).max(1);
         };
         // A loop that computes moments alone has no lanes to keep in cache, but merges them in f64 after each block.
         let moments_alone = drafts.iter().all(|draft| matches!(draft.node.op, Op::Moments { .. }));
@@ -169,7 +173,7 @@ impl LoopBuilder<'_, '_> {
         let row = if space.inner == 1 { space.n } else { space.inner };
         let row = if row <= fits { row } else { 1 };
         let unit = [row, period].into_iter().filter(|p| p.is_multiple_of(row)).max().unwrap_or(row);
-        (fits / unit).max(1) * unit
+        whole_units(unit, fits)
     }
 
     /// Bytes that a loop of several steps reads and writes; 0 if it has a single step, or an operand that is neither contiguous
@@ -328,6 +332,14 @@ impl LoopBuilder<'_, '_> {
             }
         }
     }
+}
+
+/// Return about `most` elements: a multiple of `unit` and, if that takes no more than twice as many, of a kernel's block,
+/// because kernels pad what is left after their blocks.
+fn whole_units(unit: usize, most: usize) -> usize {
+    let padded = unit / gcd(unit, KERNEL_BLOCK) * KERNEL_BLOCK;
+    let unit = if padded <= SMALL_BLOCK.max(2 * most) { padded } else { unit };
+    (most / unit).max(1) * unit
 }
 
 /// Return whether a kernel can take the operand at `position` as one element for all positions.
