@@ -345,6 +345,33 @@ fn a_streamed_loop_gives_the_results_of_a_short_one() {
 }
 
 #[test]
+fn loops_over_more_than_the_caches_reduce_and_store() {
+    // Sums of small whole numbers are exact in any order. No number of columns is a multiple of a kernel's block.
+    for columns in [24, 40, 144] {
+        let rows = (9 << 20) / columns + 3;
+        let shape = [rows, columns];
+        let mut t = Text::default();
+        let (x, m) = (t.input("float32", &shape), t.input("float32", &[columns]));
+        let wide = t.node("broadcast", &[m], "float32", &shape, "\"dims\":[1]");
+        let centred = t.f32("sub", &[x, wide], &shape);
+        let square = t.f32("mul", &[centred, centred], &shape);
+        let sum = t.node("reduce_sum", &[square], "float32", &[columns], "\"axes\":[0]");
+        let executable = compile(&t, &[sum, centred]);
+        assert_eq!(executable.text().lines().count(), 1, "{}", executable.text());
+        let value = |i: usize| ((i * 7 + i / columns) % 5) as f32;
+        let x = buffer(&shape, &(0..rows * columns).map(value).collect::<Vec<_>>());
+        let m = buffer(&[columns], &(0..columns).map(|j| (j % 3) as f32).collect::<Vec<_>>());
+        let results = executable.run(vec![x, m], &[]).unwrap();
+        let centred = |i: usize| value(i) - (i % columns % 3) as f32;
+        assert!(values(&results[1]).iter().enumerate().all(|(i, v)| *v == centred(i)), "{columns}");
+        for (j, sum) in values(&results[0]).iter().enumerate() {
+            let expected: f32 = (0..rows).map(|row| centred(row * columns + j).powi(2)).sum();
+            assert_eq!(*sum, expected, "{columns}, {j}");
+        }
+    }
+}
+
+#[test]
 fn chains_of_any_depth_compile() {
     for name in ["add", "mul", "max"] {
         let mut t = Text::default();

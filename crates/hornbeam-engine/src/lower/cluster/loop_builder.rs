@@ -67,7 +67,7 @@ pub fn build(
     let bytes = builder.streamed_bytes(count);
     let streamed = space.is_none() && cost >= STREAMED_COST && bytes >= STREAMED_BYTES;
     let short = cost < STREAMED_COST && bytes >= SHORT_BLOCK_BYTES && builder.takes_short_blocks(space);
-    let block = if streamed { SHORT_BLOCK } else { builder.choose_block(count, space, short) };
+    let block = builder.choose_block(count, space, streamed || short);
     let partition = space.map(|space| Partition::new(space, task_elements(count, cost, block), block));
     builder.alignment = partition.map_or(block, |partition| partition.alignment(block));
     for index in 0..tape.drafts.len() {
