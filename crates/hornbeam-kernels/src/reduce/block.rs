@@ -138,7 +138,10 @@ multiversion! {
                 std::slice::from_raw_parts_mut(accumulators.add(at.plane), at.columns),
             )
         };
-        add_moments(x, at.columns, at.before, mean, squares_sum);
+        let narrow = narrow_deviations::<T>(S::ISA);
+        // SAFETY: `narrow` has no precondition other than the instruction set.
+        let narrow = |x: &[T], stride, rows, width| unsafe { narrow(x, stride, rows, width) };
+        add_moments(x, at.columns, at.before, mean, squares_sum, narrow);
     }
 
     unsafe fn moments_rows[S, T: FloatElement; T::DTYPE.copies()](x: *const u8, at: BlockExtent, accumulators: *mut u8) {
@@ -149,7 +152,7 @@ multiversion! {
         };
         for (row, y) in x.chunks_exact(at.columns).zip(y.chunks_exact_mut(2)) {
             let (mean, squares_sum) = y.split_at_mut(1);
-            add_moments(row, 1, 0, mean, squares_sum);
+            add_moments(row, 1, 0, mean, squares_sum, |_, _, _, _| unreachable!("rows have one column of moments"));
         }
     }
 }
@@ -159,9 +162,19 @@ const STRETCH: usize = 64;
 /// Rows that are added at once to sums that are not in registers: a divisor of the rows after the first of a stretch.
 const GROUP: usize = 7;
 
-/// Adds rows to the means and sums of squared deviations of `before` earlier rows.
+/// Means and sums of squared deviations of up to [`LANES`] columns.
+type Deviations = ([f64; LANES], [f64; LANES]);
+
+/// Adds rows to the means and sums of squared deviations of `before` earlier rows. `narrow` is [`narrow_deviations`].
 #[inline(always)]
-fn add_moments<T: FloatElement>(x: &[T], columns: usize, before: usize, mean: &mut [f64], squares_sum: &mut [f64]) {
+fn add_moments<T: FloatElement>(
+    x: &[T],
+    columns: usize,
+    before: usize,
+    mean: &mut [f64],
+    squares_sum: &mut [f64],
+    narrow: impl Fn(&[T], usize, usize, usize) -> Deviations,
+) {
     let mut before = before as f64;
     if columns == 1 {
         for part in x.chunks(STRETCH * LANES) {
@@ -182,11 +195,9 @@ fn add_moments<T: FloatElement>(x: &[T], columns: usize, before: usize, mean: &m
                 if rows == 0 {
                     continue;
                 }
-                let lanes = if rows_per_strip * columns == LANES {
-                    deviations::<T, LANES>(part, LANES, rows, LANES)
-                } else {
-                    deviations::<T, LANES>(part, rows_per_strip * columns, rows, rows_per_strip * columns)
-                };
+                let width = rows_per_strip * columns;
+                let lanes =
+                    if width == LANES { deviations(part, LANES, rows) } else { narrow(part, width, rows, width) };
                 for strip in 0..rows_per_strip {
                     let lanes = (&lanes.0[strip * columns..], &lanes.1[strip * columns..]);
                     merge(mean, squares_sum, before, lanes, rows as f64);
@@ -199,12 +210,9 @@ fn add_moments<T: FloatElement>(x: &[T], columns: usize, before: usize, mean: &m
     for part in x.chunks(STRETCH * columns) {
         let rows = part.len() / columns;
         for (tile, (mean, squares_sum)) in mean.chunks_mut(LANES).zip(squares_sum.chunks_mut(LANES)).enumerate() {
-            let part = &part[tile * LANES..];
-            let lanes = if mean.len() == LANES {
-                deviations::<T, LANES>(part, columns, rows, LANES)
-            } else {
-                deviations::<T, LANES>(part, columns, rows, mean.len())
-            };
+            let (part, width) = (&part[tile * LANES..], mean.len());
+            let lanes =
+                if width == LANES { deviations(part, columns, rows) } else { narrow(part, columns, rows, width) };
             merge(mean, squares_sum, before, (&lanes.0, &lanes.1), rows as f64);
         }
         before += rows as f64;
@@ -223,50 +231,85 @@ fn moments_of<T: FloatElement>(x: &[T]) -> (f64, f64) {
     (first.to_f64() + mean.to_f64(), squares.to_f64())
 }
 
-/// Computes means and sums of squared deviations of `width` columns with row stride `stride`, from differences to their first
-/// elements, whose distance from the mean is of the order of the deviations.
+/// Computes means and sums of squared deviations of [`LANES`] columns with row stride `stride`, from differences to their
+/// first elements, whose distance from the mean is of the order of the deviations.
 #[inline(always)]
-fn deviations<T: FloatElement, const N: usize>(
-    x: &[T],
-    stride: usize,
-    rows: usize,
-    width: usize,
-) -> ([f64; N], [f64; N]) {
-    let (mut first, mut sum, mut squares) = ([T::Acc::ZERO; N], [T::Acc::ZERO; N], [T::Acc::ZERO; N]);
-    for (first, x) in first.iter_mut().zip(&x[..width]) {
+fn deviations<T: FloatElement>(x: &[T], stride: usize, rows: usize) -> Deviations {
+    let (mut first, mut sum, mut squares) = ([T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES]);
+    for (first, x) in first.iter_mut().zip(&x[..LANES]) {
         *first = x.to_acc();
     }
-    let mut row = 1;
-    // Only a constant number of sums stays in registers; others are loaded and stored once for several rows.
-    while width < N && row + GROUP <= rows {
-        let group: [&[T]; GROUP] = std::array::from_fn(|i| &x[(row + i) * stride..][..width]);
-        let sums = sum[..width].iter_mut().zip(&mut squares[..width]).zip(&first[..width]);
-        for (j, ((sum, squares), first)) in sums.enumerate() {
-            for row in group {
-                // SAFETY: each row has as many columns as there are sums.
-                let d = unsafe { *row.get_unchecked(j) }.to_acc() - *first;
-                *sum = *sum + d;
-                *squares = *squares + d * d;
-            }
-        }
-        row += GROUP;
-    }
-    for row in row..rows {
-        let row = &x[row * stride..][..width];
-        for j in 0..width {
+    for row in 1..rows {
+        let row = &x[row * stride..][..LANES];
+        for j in 0..LANES {
             let d = row[j].to_acc() - first[j];
             sum[j] = sum[j] + d;
             squares[j] = squares[j] + d * d;
         }
     }
+    about_means(&first, &sum, &squares, rows, LANES)
+}
+
+multiversion! {
+    /// Computes [`deviations`] of fewer columns: their sums do not stay in registers, and are loaded and stored once for
+    /// several rows.
+    unsafe fn narrow_deviations(isa)[S, T: FloatElement; T::DTYPE.copies()](
+        x: &[T], stride: usize, rows: usize, width: usize,
+    ) -> Deviations {
+        let (mut first, mut sum, mut squares) =
+            ([T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES]);
+        for (first, x) in first.iter_mut().zip(&x[..width]) {
+            *first = x.to_acc();
+        }
+        let mut row = 1;
+        while row + GROUP <= rows {
+            let group: [&[T]; GROUP] = std::array::from_fn(|i| &x[(row + i) * stride..][..width]);
+            add_deviations(group, &first[..width], &mut sum, &mut squares);
+            row += GROUP;
+        }
+        for row in row..rows {
+            add_deviations([&x[row * stride..][..width]], &first[..width], &mut sum, &mut squares);
+        }
+        about_means(&first, &sum, &squares, rows, width)
+    }
+}
+
+/// Returns means and sums of squared deviations from them, given those from `first`.
+#[inline(always)]
+fn about_means<A: Real>(
+    first: &[A; LANES],
+    sum: &[A; LANES],
+    squares: &[A; LANES],
+    rows: usize,
+    width: usize,
+) -> Deviations {
     let n = rows as f64;
-    let (mut mean, mut squares_sum) = ([0.0; N], [0.0; N]);
+    let (mut mean, mut squares_sum) = ([0.0; LANES], [0.0; LANES]);
     for j in 0..width {
         let (s, q) = (sum[j].to_f64(), squares[j].to_f64());
         mean[j] = first[j].to_f64() + s / n;
         squares_sum[j] = (q - s * s / n).max(0.0);
     }
     (mean, squares_sum)
+}
+
+/// Adds the deviations of some rows from `first`, and their squares, to sums in memory.
+#[inline(always)]
+fn add_deviations<T: FloatElement, const N: usize>(
+    rows: [&[T]; N],
+    first: &[T::Acc],
+    sum: &mut [T::Acc],
+    squares: &mut [T::Acc],
+) {
+    let rows = rows.map(|row| &row[..first.len()]);
+    for (j, ((sum, squares), first)) in sum.iter_mut().zip(squares).zip(first).enumerate() {
+        for row in rows {
+            // SAFETY: each row has as many columns as `first`.
+            let d = unsafe { *row.get_unchecked(j) }.to_acc() - *first;
+            *sum = *sum + d;
+            *squares = *squares + d * d;
+        }
+    }
 }
 
 /// Merges the moments of `more` rows into those of `count` rows (Chan, Golub and LeVeque 1983).
