@@ -346,7 +346,7 @@ fn a_streamed_loop_gives_the_results_of_a_short_one() {
 
 #[test]
 fn loops_over_more_than_the_caches_reduce_and_store() {
-    // Sums of small whole numbers are exact in any order. No number of columns is a multiple of a kernel's block.
+    // Sums of small integers are exact in any order. No number of columns is a multiple of a kernel's block.
     for columns in [24, 40, 144] {
         let rows = (9 << 20) / columns + 3;
         let shape = [rows, columns];
