@@ -152,7 +152,7 @@ multiversion! {
         };
         for (row, y) in x.chunks_exact(at.columns).zip(y.chunks_exact_mut(2)) {
             let (mean, squares_sum) = y.split_at_mut(1);
-            add_moments(row, 1, 0, mean, squares_sum, |_, _, _, _| unreachable!("rows have one column of moments"));
+            add_column_moments(row, 0.0, mean, squares_sum);
         }
     }
 }
@@ -177,12 +177,7 @@ fn add_moments<T: FloatElement>(
 ) {
     let mut before = before as f64;
     if columns == 1 {
-        for part in x.chunks(STRETCH * LANES) {
-            let (means, squares) = moments_of(part);
-            merge(mean, squares_sum, before, (&[means], &[squares]), part.len() as f64);
-            before += part.len() as f64;
-        }
-        return;
+        return add_column_moments(x, before, mean, squares_sum);
     }
     if columns <= LANES {
         // Several adjacent rows fill the lanes.
@@ -216,6 +211,16 @@ fn add_moments<T: FloatElement>(
             merge(mean, squares_sum, before, (&lanes.0, &lanes.1), rows as f64);
         }
         before += rows as f64;
+    }
+}
+
+/// Adds adjacent elements to the mean and the sum of squared deviations of `before` earlier ones.
+#[inline(always)]
+fn add_column_moments<T: FloatElement>(x: &[T], mut before: f64, mean: &mut [f64], squares_sum: &mut [f64]) {
+    for part in x.chunks(STRETCH * LANES) {
+        let (means, squares) = moments_of(part);
+        merge(mean, squares_sum, before, (&[means], &[squares]), part.len() as f64);
+        before += part.len() as f64;
     }
 }
 

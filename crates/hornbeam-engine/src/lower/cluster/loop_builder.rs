@@ -25,7 +25,7 @@ const STREAMED_BYTES: usize = 4 << 20;
 const STREAMED_COST: usize = 16;
 /// Bytes of operands from which blocks are short in loops that are not streamed: no cache holds them.
 const SHORT_BLOCK_BYTES: usize = 32 << 20;
-/// Columns of a fold from which its blocks can be short: it reduces rows as fast if they are few.
+/// Columns of a fold from which its blocks can be short: folds of rows take longer with short ones.
 const SHORT_BLOCK_COLUMNS: usize = 16;
 
 /// Elements that kernels process at once: a constant of its own, because blocks must not depend on the machine.
@@ -156,7 +156,7 @@ impl LoopBuilder<'_, '_> {
         let widest = drafts.iter().map(|d| d.out.size()).max().unwrap_or(4);
         let streams = self.tape.loads.len() + self.stores.len() + 3;
         let most = if short { SHORT_BLOCK } else { 4096 };
-        let fits = (BLOCK_BYTES / (widest * streams.min(24))).clamp(256, most) / 64 * 64;
+        let fits = (BLOCK_BYTES / (widest * streams.min(24))).clamp(256, most) / KERNEL_BLOCK * KERNEL_BLOCK;
         let periods = self.tape.loads.iter().filter_map(|load| match load {
             Load::Strided { dims, .. } => strided::period(dims),
             _ => None,
@@ -165,7 +165,7 @@ impl LoopBuilder<'_, '_> {
         // Even, because random bits come in pairs.
         let period = period.map_or(1, |p| if p % 2 == 0 { p } else { p * 2 });
         let Some(space) = space else {
-            return whole_units(period, fits).min(count.next_multiple_of(64)).max(1);
+            return whole_units(period, fits).min(count.next_multiple_of(KERNEL_BLOCK)).max(1);
         };
         // A loop that computes moments alone has no lanes to keep in cache, but merges them in f64 after each block.
         let moments_alone = drafts.iter().all(|draft| matches!(draft.node.op, Op::Moments { .. }));
