@@ -58,7 +58,7 @@ def run(checkout: Path, part: str, backend: str, workers: int, limit: float) -> 
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", f"keras/src/{part}", "-q", "--tb=no", "-p", "no:cacheprovider"]
     command += ["-o", "addopts=", "--timeout=300", f"--junitxml={report}"]
-    command += ["-p", "hornbeam.keras_backend"] if backend == "hornbeam" else []
+    command += ["-p", "keras_hornbeam"] if backend == "hornbeam" else []
     command += ["-n", str(workers)] if workers > 1 else []
     environment = {
         **os.environ,

@@ -1,4 +1,4 @@
-"""Write the public names of Keras and their signatures: tests/compat/keras_names.json.
+"""Write the public names of Keras and their signatures: tests/hornbeam_compat/keras_names.json.
 
 Run it with a Python that has keras and a backend, from the root of the repository:
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PATH = Path(__file__).resolve().parent.parent / "tests" / "compat" / "keras_names.json"
+PATH = Path(__file__).resolve().parent.parent / "tests" / "hornbeam_compat" / "keras_names.json"
 
 # Where users look: the namespaces of the API, the root first.
 NAMESPACES = (

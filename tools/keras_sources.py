@@ -17,7 +17,7 @@ import json
 import subprocess
 from pathlib import Path
 
-PATH = Path(__file__).resolve().parent.parent / "src" / "hornbeam" / "compat" / "keras_src" / "modules.json"
+PATH = Path(__file__).resolve().parent.parent / "src" / "hornbeam_compat" / "keras_src" / "modules.json"
 
 # Module -> name there -> public paths below `keras`.
 Table = dict[str, dict[str, list[str]]]

@@ -176,7 +176,7 @@ def run(name: str, side: str, arguments: argparse.Namespace, logs: Path) -> None
         "--tb=short",
         f"--timeout={arguments.test_limit}",
     ]
-    plugins = {"here": "hornbeam.as_keras", "backend": "hornbeam.keras_backend"}
+    plugins = {"here": "hornbeam.as_keras", "backend": "keras_hornbeam"}
     command += ["-p", plugins[side]] if side in plugins else []
     unwanted = [f"not {test}" for test in suite.excluded if "/" not in test]
     command += ["-k", " and ".join(unwanted)] if unwanted else []

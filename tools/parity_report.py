@@ -179,7 +179,7 @@ def filled(text: str) -> str:
 
 def missing() -> dict[str, dict[str, str]]:
     """Return the names of Keras that Hornbeam lacks, by namespace, with the reasons."""
-    names = json.loads((TESTS / "compat" / "keras_names.json").read_text())
+    names = json.loads((TESTS / "hornbeam_compat" / "keras_names.json").read_text())
     reasons_by_namespace: dict[str, dict[str, str]] = {}
     for namespace in names:
         try:

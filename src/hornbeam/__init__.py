@@ -39,15 +39,15 @@ _NAMES = {
     "from_dlpack": "interop",
     "grad": "core.grad",
     "gradients": "core.grad",
-    "install_as_keras": "compat.installation",
+    "install_as_keras": "hornbeam_compat.installation",
     "jit": "core.jit",
-    "load_ipython_extension": "compat.notebooks",
+    "load_ipython_extension": "hornbeam_compat.notebooks",
     "lr_find": "diagnostics.lr_finder",
     "name_scope": "core.scopes",
     "remat": "core.grad",
     "stop_gradient": "core.grad",
-    "uninstall_as_keras": "compat.installation",
-    "unload_ipython_extension": "compat.notebooks",
+    "uninstall_as_keras": "hornbeam_compat.installation",
+    "unload_ipython_extension": "hornbeam_compat.notebooks",
     "value_and_grad": "core.grad",
     "version": "_internal.version",
     "vjp": "core.grad",
@@ -111,10 +111,6 @@ if TYPE_CHECKING:
     from hornbeam import wrappers as wrappers
     from hornbeam._internal.version import version as version
     from hornbeam._native import __version__ as __version__
-    from hornbeam.compat.installation import install_as_keras as install_as_keras
-    from hornbeam.compat.installation import uninstall_as_keras as uninstall_as_keras
-    from hornbeam.compat.notebooks import load_ipython_extension as load_ipython_extension
-    from hornbeam.compat.notebooks import unload_ipython_extension as unload_ipython_extension
     from hornbeam.core.grad import checkpoint as checkpoint
     from hornbeam.core.grad import grad as grad
     from hornbeam.core.grad import gradients as gradients
@@ -149,6 +145,10 @@ if TYPE_CHECKING:
     from hornbeam.optimizers import Optimizer as Optimizer
     from hornbeam.quantizers import Quantizer as Quantizer
     from hornbeam.regularizers import Regularizer as Regularizer
+    from hornbeam_compat.installation import install_as_keras as install_as_keras
+    from hornbeam_compat.installation import uninstall_as_keras as uninstall_as_keras
+    from hornbeam_compat.notebooks import load_ipython_extension as load_ipython_extension
+    from hornbeam_compat.notebooks import unload_ipython_extension as unload_ipython_extension
 
 tracebacks.install()
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from hornbeam.compat.installation import STATEMENT, install_as_keras
+from hornbeam_compat.installation import STATEMENT, install_as_keras
 
 install_as_keras(verbose=False)
 

@@ -13,10 +13,10 @@ import pytest
 
 from hornbeam.cli import main
 from hornbeam.cli.mnist import digits, speedrun, training, warp
-from hornbeam.compat.import_hook import Alias
 from hornbeam.datasets import mnist
 from hornbeam.insight import read_run
 from hornbeam.insight.runs.layout import PARTS
+from hornbeam_compat.import_hook import Alias
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,7 +120,8 @@ def test_a_missing_script(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_alias_is_never_active_by_itself() -> None:
     code = (
-        "import sys, hornbeam.compat; print(any('compat' in type(f).__module__ for f in sys.meta_path))\n"
+        "import sys, hornbeam, hornbeam_compat\n"
+        "print(any('compat' in type(f).__module__ for f in sys.meta_path))\n"
         "print(hasattr(hornbeam.Tensor, 'set_shape'), hasattr(hornbeam.Model, 'fit_generator'))"
     )
     assert run(sys.executable, "-c", code).stdout.split() == ["False"] * 3

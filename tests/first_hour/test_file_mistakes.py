@@ -17,8 +17,8 @@ import pytest
 
 import hornbeam as hb
 from hornbeam import data, layers
-from hornbeam.compat.import_hook import HUBS
 from hornbeam.saving import load_model
+from hornbeam_compat.import_hook import HUBS
 from tests.helpers.builders import compiled_model
 
 PIL = pytest.importorskip("PIL.Image")

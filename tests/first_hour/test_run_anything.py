@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hornbeam.cli.notebooks.outputs import after_carriage_returns
-from hornbeam.compat.notebooks import without_replaced_packages
+from hornbeam_compat.notebooks import without_replaced_packages
 from tests.helpers.notebooks import outputs, write
 
 pytest.importorskip("IPython")

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 # Hornbeam, what it needs, and pip.
-BASE = ("hornbeam", "h5py", "markdown_it", "mdurl", "ml_dtypes", "numpy", "pip", "pygments", "rich")
+BASE = (
+    "hornbeam", "hornbeam_compat", "keras_hornbeam",
+    "h5py", "markdown_it", "mdurl", "ml_dtypes", "numpy", "pip", "pygments", "rich",
+)  # fmt: skip
 
 
 def path_of(name: str) -> Path:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 if os.environ["KERAS_BACKEND"] == "hornbeam":
-    import hornbeam.keras_backend  # before keras
+    import hornbeam
+    import keras_hornbeam  # noqa: F401 - before keras
 import keras
 from keras import layers, ops
 

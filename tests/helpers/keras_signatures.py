@@ -1,4 +1,4 @@
-"""The names and signatures of Keras, as recorded in tests/compat/keras_names.json, and ours."""
+"""The names and signatures of Keras, as recorded in tests/hornbeam_compat/keras_names.json, and ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import hornbeam
 
 NAMES: dict[str, dict[str, str]] = json.loads(
-    (Path(__file__).parents[1] / "compat" / "keras_names.json").read_text()
+    (Path(__file__).parents[1] / "hornbeam_compat" / "keras_names.json").read_text()
 )
 _NO_EXTRA = "unknown keyword arguments are errors, not ignored"
 # Signatures that differ from Keras's on purpose.

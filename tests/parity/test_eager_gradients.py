@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam.compat.tensorflow.tape import GradientTape
+from hornbeam_compat.tensorflow.tape import GradientTape
 from tests.helpers.parity.comparison import Comparison
 
 STACKS = {

@@ -13,9 +13,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from hornbeam.compat import keras_src
-from hornbeam.compat.keras_src.private import PRIVATE
-from hornbeam.compat.keras_src.saving import H5IOStore
+from hornbeam_compat import keras_src
+from hornbeam_compat.keras_src.private import PRIVATE
+from hornbeam_compat.keras_src.saving import H5IOStore
 
 # Engines whose libraries are not installed where these tests run.
 ENGINES = tuple(f"backend.{name}" for name in ("tensorflow", "torch", "openvino", "numpy"))
@@ -50,7 +50,7 @@ def test_each_namespace_has_the_names_of_keras() -> None:
 )
 def test_adapters_take_the_arguments_of_keras(path: str, name: str) -> None:
     theirs = getattr(source(path), name)
-    ours = getattr(importlib.import_module(f"hornbeam.compat.keras_src.{PRIVATE[path][name]}"), name)
+    ours = getattr(importlib.import_module(f"hornbeam_compat.keras_src.{PRIVATE[path][name]}"), name)
     assert callable(ours) == callable(theirs)
     if inspect.isfunction(theirs):
         expected = list(inspect.signature(theirs).parameters)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hornbeam.compat.tensorflow.checkpoints import _GRAPH, Checkpoint, CheckpointReader
 from hornbeam.core.variable import Variable
 from hornbeam.errors import ModelFileError
 from hornbeam.saving import budget
+from hornbeam_compat.tensorflow.checkpoints import _GRAPH, Checkpoint, CheckpointReader
 from tests.helpers import malicious_formats as bad_others
 
 LEAF = {"children": {}, "key": "v"}

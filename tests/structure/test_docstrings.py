@@ -21,7 +21,7 @@ def modules() -> list[str]:
     paths = [path.relative_to(root).with_suffix("").parts for path in files]
     names = [parts[:-1] if parts[-1] == "__init__" else parts for parts in paths]
     # Importing these changes what later imports mean.
-    skipped = (*ELSEWHERE, "as_keras", "keras_backend")
+    skipped = (*ELSEWHERE, "as_keras")
     return [".".join(("hornbeam", *parts)) for parts in names if parts and parts[0] not in skipped]
 
 

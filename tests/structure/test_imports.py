@@ -39,7 +39,7 @@ LAYERS = [
         "applications", "callbacks", "distillation", "export", "hub", "interop", "mlflow",
         "quantization", "transfer", "tuning", "wrappers",
     ],
-    ["as_keras", "backend", "cli", "compat", "keras_backend", "serving", "__main__"],
+    ["as_keras", "backend", "cli", "serving", "__main__"],
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

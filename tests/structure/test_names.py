@@ -1,8 +1,8 @@
 """The names of Keras 3.15.1 are here with their signatures, or are listed with a reason; all of ours have
 docstrings.
 
-`tests/compat/keras_names.json` holds the facts: namespace -> name -> signature ("" for what is no function or
-class).
+`tests/hornbeam_compat/keras_names.json` holds the facts: namespace -> name -> signature
+("" for what is no function or class).
 """
 
 from __future__ import annotations

@@ -325,7 +325,7 @@ def main() -> None:
         os.environ["TF_USE_LEGACY_KERAS"] = "1"
         sys.meta_path.insert(0, KerasIsTfKeras())
     elif os.environ.get("KERAS_BACKEND") == "hornbeam":
-        importlib.import_module("hornbeam.keras_backend")
+        importlib.import_module("keras_hornbeam")
     keras = importlib.import_module("keras")
     replace_datasets(keras, task["samples"])
     if side == "tf_keras":  # whose modules are other objects than those of `import keras`

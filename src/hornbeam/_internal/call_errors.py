@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hornbeam._internal.origin import is_own, module_of
+from hornbeam._internal.origin import is_own, is_own_module, module_of
 from hornbeam.errors import ArgumentTypeError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def check_keywords(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 def _constructor(cls: type, init: Callable[..., None]) -> tuple[dict[str, None], list[str], bool]:
     """Return the arguments of a constructor, those without a default, and True if it passes others on.
 
-    `init` is the constructor: `hornbeam.compat` wraps some, to translate arguments of older versions.
+    `init` is the constructor: `hornbeam_compat` wraps some, to translate arguments of older versions.
     """
     parameters = list(inspect.signature(init, follow_wrapped=False).parameters.values())[1:]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -289,7 +289,7 @@ def _improve_import(error: ImportError) -> None:
 def _functions(qualified_name: str) -> Iterator[FunctionType]:
     """Yield the functions of this package with a qualified name."""
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] != "hornbeam":
+        if not is_own_module(name):
             continue
         value: Any = module
         for part in qualified_name.split("."):

@@ -25,7 +25,7 @@ def attach(
     Args:
         package: `__name__` of the package.
         names: Public name -> module that defines it, relative to the package, or absolute if it starts with
-            `hornbeam.`.
+            `hornbeam`.
         modules: Submodules that are attributes themselves.
         missing: Names that are absent on purpose -> the reason, which the error gives.
         aliases: Second name -> name in `names`.
@@ -38,7 +38,7 @@ def attach(
         original = aliases.get(name, name)
         if original in names:
             target = names[original]
-            module = target if target.startswith("hornbeam.") else f"{package}.{target}"
+            module = target if target.startswith("hornbeam") else f"{package}.{target}"
             value = getattr(importlib.import_module(module), original)
         elif name in modules:
             value = importlib.import_module(f"{package}.{name}")

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+# The import packages of this distribution. None but the first is imported by it.
+PACKAGES = ("hornbeam", "hornbeam_compat", "keras_hornbeam")
+_SOURCES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Beginnings of the paths of their files.
+FOLDERS = tuple(os.path.join(_SOURCES, package) + os.sep for package in PACKAGES)
 
 
 def module_of(obj: Any) -> str:
@@ -17,4 +24,9 @@ def module_of(obj: Any) -> str:
 
 def is_own(obj: Any) -> bool:
     """Return True for a class or function of Hornbeam."""
-    return module_of(obj).partition(".")[0] == "hornbeam"
+    return is_own_module(module_of(obj))
+
+
+def is_own_module(name: str) -> bool:
+    """Return True for the name of a module of Hornbeam."""
+    return name.partition(".")[0] in PACKAGES

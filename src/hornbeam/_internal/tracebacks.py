@@ -23,8 +23,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_LAUNCHER = _PACKAGE + os.path.join("cli", "__init__.py")
+from hornbeam._internal.origin import FOLDERS
+
+_LAUNCHER = FOLDERS[0] + os.path.join("cli", "__init__.py")
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _SHOW_ALL = "hornbeam.config.disable_traceback_filtering()"
 
@@ -164,7 +165,7 @@ def _visible_frames(trace: TracebackType | None) -> list[TracebackType]:
     inside = False
     for entry in _frames(trace):
         file = entry.tb_frame.f_code.co_filename
-        if file.startswith(_PACKAGE):
+        if file.startswith(FOLDERS):
             inside = True
             if file == _LAUNCHER:
                 visible.clear()  # the console script, or `python -m`

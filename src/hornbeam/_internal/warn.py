@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 from hornbeam._internal.formatting import shortened
+from hornbeam._internal.origin import PACKAGES
 from hornbeam._internal.terminal import columns, folded, paint, uses_color
 
 # Modules whose frames lie between the user's line and Hornbeam's without being either's.
-_BETWEEN = ("hornbeam", "contextlib", "functools", "importlib", "inspect", "copy")
+_BETWEEN = (*PACKAGES, "contextlib", "functools", "importlib", "inspect", "copy")
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:

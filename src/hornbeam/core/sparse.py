@@ -155,7 +155,7 @@ def from_places(indices: Any, values: Any, shape: tuple[int, ...]) -> SparseTens
     return result_class(indices, values, shape)
 
 
-# Class of results; `hornbeam.compat` sets that of TensorFlow.
+# Class of results; `hornbeam_compat` sets that of TensorFlow.
 result_class: type[SparseTensor] = SparseTensor
 
 

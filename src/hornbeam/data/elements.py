@@ -275,7 +275,7 @@ def _part_for_user(value: Tree) -> Tree:
     return text_for_user(value) if is_text(value) else value
 
 
-# `hornbeam.compat` gives tensors of strings with TensorFlow's methods.
+# `hornbeam_compat` gives tensors of strings with TensorFlow's methods.
 text_for_user: Callable[[Any], Strings] = Strings.of
 
 

@@ -11,13 +11,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
+from hornbeam._internal.origin import FOLDERS
 from hornbeam.ir.node import Node, node_hooks
 from hornbeam.ir.scope import BACKWARD, Located, SourceLine, current_scope, scope
-
-_ROOT = str(Path(__file__).parents[1]) + os.sep
 
 
 def user_line(frame: FrameType | None, outermost: FrameType | None = None) -> SourceLine | None:
@@ -29,7 +27,7 @@ def user_line(frame: FrameType | None, outermost: FrameType | None = None) -> So
 def user_frame(frame: FrameType | None, outermost: FrameType | None = None) -> FrameType | None:
     """Return the innermost frame outside of Hornbeam, from `frame` out to `outermost`."""
     while frame is not None and frame is not outermost:
-        if not frame.f_code.co_filename.startswith(_ROOT):
+        if not frame.f_code.co_filename.startswith(FOLDERS):
             return frame
         frame = frame.f_back
     return None

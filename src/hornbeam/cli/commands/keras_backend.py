@@ -11,7 +11,7 @@ from hornbeam._internal.local_wheel import LocalWheel
 # Python runs each line of such a file when it starts. Without Hornbeam, Keras itself says that the backend is
 # missing.
 _LINE = (
-    'import os; exec("try: import hornbeam.keras_backend\\nexcept ImportError: pass") '
+    'import os; exec("try: import keras_hornbeam\\nexcept ImportError: pass") '
     'if os.environ.get("KERAS_BACKEND") == "hornbeam" else None\n'
 )
 WHEEL = LocalWheel(
@@ -30,7 +30,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Install a start-up file into this Python environment, as the distribution "
         f"{WHEEL.name}: with KERAS_BACKEND=hornbeam, `import keras` (the official one) computes on "
         "Hornbeam's engine in each process. Without the variable it does nothing. No file of Keras is "
-        "changed. Programs that import hornbeam.keras_backend before keras do not need it.",
+        "changed. Programs that import keras_hornbeam before keras do not need it.",
     )
     parser.add_argument("action", choices=["enable", "disable", "status"])
     return parser

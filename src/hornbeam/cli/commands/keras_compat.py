@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Install, uninstall or report; status 1 if that fails, and for `status` without the distribution."""
-    from hornbeam.compat import keras_package
+    from hornbeam_compat import keras_package
 
     try:
         if args.action == "install":

@@ -14,7 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from hornbeam.cli.notebooks.outputs import Recorder
-from hornbeam.compat.notebooks import adapt_shell
+from hornbeam_compat.notebooks import adapt_shell
 
 
 class _Publisher(DisplayPublisher):

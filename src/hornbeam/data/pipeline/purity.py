@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-from hornbeam._internal.origin import is_own
+from hornbeam._internal.origin import is_own, is_own_module
 
 # Built-in functions without side effects, whose results depend on their arguments.
 _BUILTINS = frozenset({
@@ -88,7 +88,7 @@ def _is_pure_value(value: object, checked: set[Any]) -> bool:
     if _is_constant(value) or (isinstance(value, FunctionType) and value in checked):
         return True
     if isinstance(value, ModuleType):
-        return value.__name__.partition(".")[0] == "hornbeam" or is_own(type(value))
+        return is_own_module(value.__name__) or is_own(type(value))
     if isinstance(value, FunctionType):
         if not is_own(value):
             return _is_pure(value, checked)

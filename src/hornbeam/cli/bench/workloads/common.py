@@ -12,7 +12,7 @@ import time
 
 START = float(os.environ.get("BENCH_START", time.time()))
 if os.environ.get("KERAS_BACKEND") == "hornbeam":
-    import hornbeam.keras_backend  # noqa: F401 - before keras
+    import keras_hornbeam  # noqa: F401 - before keras
 import keras  # noqa: E402
 from keras.layers import Dense  # noqa: E402, F401 - some load layers at the first use
 

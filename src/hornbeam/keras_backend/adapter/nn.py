@@ -1,6 +1,0 @@
-"""Functions of the module `nn` of a backend."""
-
-from hornbeam import ops
-from hornbeam.keras_backend.adapter.functions import functions_of
-
-__getattr__ = functions_of(ops.nn, ops)

@@ -1,0 +1,85 @@
+"""Attributes and arguments of layers that Keras 3 removed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from hornbeam import ops, tree
+from hornbeam_compat.messages import log_deprecated
+from hornbeam_compat.patch import Patch
+
+
+class _Shape:
+    """`layer.output_shape` and `layer.input_shape`. An attribute that a subclass sets comes first.
+
+    Args:
+        end: "input" or "output".
+    """
+
+    def __init__(self, end: str) -> None:
+        self._end = end
+
+    def __get__(self, layer: Any, owner: Any = None) -> Any:
+        if layer is None:
+            return self
+        log_deprecated(f"layer.{self._end}_shape", f"layer.{self._end}.shape")
+        return tree.map_structure(lambda x: tuple(x.shape), getattr(layer, self._end))
+
+
+def get_output_at(self: Any, node_index: int) -> Any:
+    """Return the output of one of the calls of a layer."""
+    log_deprecated("layer.get_output_at(i)", "layer.output, or the tensor that the call returned")
+    return _call_at(self, node_index).result
+
+
+def get_input_at(self: Any, node_index: int) -> Any:
+    """Return the input of one of the calls of a layer."""
+    log_deprecated("layer.get_input_at(i)", "layer.input, or the tensor that the layer was called on")
+    inputs = _call_at(self, node_index).inputs
+    return inputs[0] if len(inputs) == 1 else list(inputs)
+
+
+def _call_at(layer: Any, index: int) -> Any:
+    return layer._hb_inbound[index]
+
+
+def patches() -> Iterator[Patch]:
+    """Yield patches for layers."""
+    from hornbeam.layers import RNN, Layer
+
+    yield Patch(Layer, "output_shape", _Shape("output"))
+    yield Patch(Layer, "input_shape", _Shape("input"))
+    yield Patch(RNN, "__init__", _accept_time_major(RNN.__init__))
+    yield Patch(RNN, "call", _swap_axes(RNN.call))
+
+
+def _accept_time_major(init: Any) -> Any:
+    @functools.wraps(init)
+    def wrapper(self: Any, *args: Any, time_major: bool = False, **kwargs: Any) -> None:
+        if time_major:
+            log_deprecated("time_major=True", "ops.swapaxes(x, 0, 1) before and after the layer")
+        init(self, *args, **kwargs)
+        self._time_major = time_major
+
+    return wrapper
+
+
+def _swap_axes(call: Any) -> Any:
+    """Let layers with `time_major=True` take and return sequences of shape (time, batch, ...)."""
+
+    @functools.wraps(call)
+    def wrapper(self: Any, sequences: Any, *args: Any, **kwargs: Any) -> Any:
+        if not getattr(self, "_time_major", False):
+            return call(self, sequences, *args, **kwargs)
+        if kwargs.get("mask") is not None:
+            kwargs["mask"] = ops.swapaxes(kwargs["mask"], 0, 1)
+        result = call(self, ops.swapaxes(sequences, 0, 1), *args, **kwargs)
+        if not self.return_sequences:
+            return result
+        if self.return_state:
+            return [ops.swapaxes(result[0], 0, 1), *result[1:]]
+        return ops.swapaxes(result, 0, 1)
+
+    return wrapper

@@ -1,0 +1,106 @@
+"""Layers of Keras 1: `Convolution2D(32, 3, 3)`, `merge([a, b], mode="sum")`, and removed layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam import layers, ops
+from hornbeam.saving.legacy.keras1_names import SIZES
+from hornbeam_compat.messages import log_deprecated
+
+# Name -> its replacement; empty for names that Keras 3 has, of which only a way to call them is deprecated.
+REPLACEMENTS = {
+    "AtrousConvolution2D": "keras.layers.Conv2D(filters, kernel_size, dilation_rate=)",
+    "Convolution1D": "",
+    "Convolution2D": "",
+    "Convolution3D": "",
+    "ThresholdedReLU": "keras.layers.ReLU(threshold=theta)",
+    "merge": "keras.layers.concatenate(), add(), multiply(), average(), maximum() or dot()",
+}
+
+
+def _convolution(layer_class: type, rank: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Create a convolution from kernel sizes that are separate arguments."""
+    names = SIZES[rank]
+    positional = rank > 1 and len(args) > rank and all(isinstance(n, int) for n in args[1 : rank + 1])
+    if positional or names[0] in kwargs:
+        sizes = ", ".join(names)
+        log_deprecated(f"Convolution{rank}D(filters, {sizes})", f"Conv{rank}D(filters, ({sizes}))")
+    if positional:
+        args = (args[0], tuple(args[1 : rank + 1]), *args[rank + 1 :])
+    elif names[0] in kwargs:
+        kwargs["kernel_size"] = tuple(kwargs.pop(name) for name in names)
+    return layer_class(*args, **kwargs)
+
+
+def Convolution1D(*args: Any, **kwargs: Any) -> Any:
+    """Create a Conv1D."""
+    return _convolution(layers.Conv1D, 1, args, kwargs)
+
+
+def Convolution2D(*args: Any, **kwargs: Any) -> Any:
+    """Create a Conv2D; `Convolution2D(32, 3, 3)` has a kernel of 3 x 3."""
+    return _convolution(layers.Conv2D, 2, args, kwargs)
+
+
+def Convolution3D(*args: Any, **kwargs: Any) -> Any:
+    """Create a Conv3D; `Convolution3D(32, 3, 3, 3)` has a kernel of 3 x 3 x 3."""
+    return _convolution(layers.Conv3D, 3, args, kwargs)
+
+
+AtrousConvolution2D = Convolution2D
+
+
+class ThresholdedReLU(layers.Layer):
+    """Activation: x where x > theta, 0 elsewhere.
+
+    Args:
+        theta: Float, the threshold.
+        **kwargs: Arguments of `Layer`.
+    """
+
+    def __init__(self, theta: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.theta = theta
+
+    def call(self, inputs: Any) -> Any:
+        return ops.where(inputs > self.theta, inputs, ops.zeros_like(inputs))
+
+
+_MERGES = {
+    "ave": layers.average, "max": layers.maximum, "mul": layers.multiply, "sum": layers.add,
+}  # fmt: skip
+
+
+def merge(
+    inputs: Sequence[Any],
+    mode: str = "sum",
+    dot_axes: Any = -1,
+    concat_axis: int = -1,
+    name: str | None = None,
+    **unused: Any,
+) -> Any:
+    """Merge several tensors into one.
+
+    Args:
+        inputs: List of tensors.
+        mode: "ave", "concat", "cos", "dot", "max", "mul" or "sum".
+        dot_axes: Axis or axes of the product, for "dot" and "cos".
+        concat_axis: Axis of the concatenation, for "concat".
+        name: Name of the merge layer.
+        **unused: Other arguments of Keras 1, ignored.
+
+    Returns:
+        Output of the merge layer.
+
+    Raises:
+        ValueError: If `mode` is unknown.
+    """
+    if mode == "concat":
+        return layers.concatenate(inputs, axis=concat_axis, name=name)
+    if mode in ("dot", "cos"):
+        return layers.dot(inputs, axes=dot_axes, normalize=mode == "cos", name=name)
+    if mode not in _MERGES:
+        raise ValueError(f"merge: mode must be one of concat, dot, cos, {', '.join(_MERGES)}; got {mode!r}")
+    return _MERGES[mode](inputs, name=name)

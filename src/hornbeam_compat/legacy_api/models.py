@@ -1,0 +1,260 @@
+"""Methods of models and metrics that Keras 3 removed, and earlier keys of histories."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+from typing import Any, ClassVar, cast
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.errors import MissingNameError
+from hornbeam_compat.legacy_api.arguments import METHODS, rename_arguments
+from hornbeam_compat.messages import log_deprecated, log_once
+from hornbeam_compat.patch import Patch
+
+
+class LegacyHistory(dict[str, Any]):
+    """A history that also accepts the names that metrics had before Keras 2.3, and the one of the rate."""
+
+    NAMES: ClassVar[dict[str, str]] = {"acc": "accuracy", "val_acc": "val_accuracy", "lr": "learning_rate"}
+
+    def __missing__(self, key: str) -> Any:
+        new = self.NAMES.get(key)
+        if new is None or new not in self:
+            raise KeyError(key)
+        log_deprecated(f"history[{key!r}]", f"history[{new!r}]")
+        return self[new]
+
+
+def fit_generator(
+    self: Any, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, **kwargs: Any
+) -> Any:
+    """Call `fit` on batches of a generator."""
+    log_deprecated("Model.fit_generator()", "Model.fit()")
+    if _KERAS1_ARGUMENTS & kwargs.keys():  # the second argument counted samples then
+        samples = kwargs.pop("samples_per_epoch", steps_per_epoch)
+        generator, steps_per_epoch = steps_of(generator, samples, "Model.fit_generator(samples_per_epoch=)")
+    samples = kwargs.pop("nb_val_samples", kwargs.pop("val_samples", None))
+    if samples is not None:
+        data, steps = steps_of(kwargs["validation_data"], samples, "Model.fit_generator(nb_val_samples=)")
+        kwargs.update(validation_data=data, validation_steps=steps)
+    options = {"epochs": epochs, **rename_arguments(kwargs, METHODS["fit"], "Model.fit_generator")}
+    return self.fit(generator, steps_per_epoch=steps_per_epoch, **options)
+
+
+_KERAS1_ARGUMENTS = {"samples_per_epoch", "nb_epoch", "nb_val_samples", "nb_worker"}
+
+
+def steps_of(batches: Any, samples: int | None, argument: str) -> tuple[Any, int | None]:
+    """Convert Keras 1's number of samples to a number of batches.
+
+    Args:
+        batches: Iterator or sequence of batches. The first one tells the size of all.
+        samples: Number of samples, or None.
+        argument: Name of the argument.
+
+    Returns:
+        The same batches, from the first one on, and their number.
+    """
+    if samples is None:
+        return batches, None
+    if hasattr(batches, "__getitem__"):
+        size = _batch_size(batches[0])
+    else:
+        iterator = iter(batches)
+        first = next(iterator)
+        batches, size = itertools.chain([first], iterator), _batch_size(first)
+    log_deprecated(argument, f"the number of batches ({samples} samples in batches of {size})")
+    return batches, -(-int(samples) // size)
+
+
+def _batch_size(batch: Any) -> int:
+    return len(tree.flatten(batch)[0])
+
+
+def evaluate_generator(self: Any, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
+    """Call `evaluate` on batches of a generator."""
+    log_deprecated("Model.evaluate_generator()", "Model.evaluate()")
+    if "val_samples" in kwargs:
+        generator, steps = steps_of(
+            generator, kwargs.pop("val_samples"), "Model.evaluate_generator(val_samples=)"
+        )
+    options = rename_arguments(kwargs, METHODS["evaluate"], "Model.evaluate_generator")
+    return self.evaluate(generator, **{"steps": steps, "verbose": 0, **options})
+
+
+def predict_generator(self: Any, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
+    """Call `predict` on batches of a generator."""
+    log_deprecated("Model.predict_generator()", "Model.predict()")
+    if "val_samples" in kwargs:
+        generator, steps = steps_of(
+            generator, kwargs.pop("val_samples"), "Model.predict_generator(val_samples=)"
+        )
+    options = rename_arguments(kwargs, METHODS["predict"], "Model.predict_generator")
+    return self.predict(generator, **{"steps": steps, "verbose": 0, **options})
+
+
+def predict_classes(self: Any, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+    """Return the most probable class of each sample."""
+    log_deprecated("Model.predict_classes(x)", "np.argmax(model.predict(x), axis=-1)")
+    outputs = self.predict(x, batch_size=batch_size, verbose=verbose)
+    return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
+
+
+def predict_proba(self: Any, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+    """Call `predict`."""
+    log_deprecated("Model.predict_proba()", "Model.predict()")
+    return self.predict(x, batch_size=batch_size, verbose=verbose)
+
+
+class CompiledLoss:
+    """`model.compiled_loss` of Keras 2: the compiled loss, which updates the model's mean loss.
+
+    Args:
+        model: A compiled model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __call__(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Any = None
+    ) -> Any:
+        """Compute the loss of a batch.
+
+        Args:
+            y_true: Targets.
+            y_pred: Outputs of the model.
+            sample_weight: Weights of the samples, or None.
+            regularization_losses: List of scalars to add, or None.
+
+        Returns:
+            Scalar tensor.
+        """
+        log_deprecated("Model.compiled_loss(y, y_pred)", "Model.compute_loss(y=y, y_pred=y_pred)")
+        state = self._model._training_state
+        loss = sum(regularization_losses or (), state.losses(y_true, y_pred, sample_weight, self._model))
+        state.loss_tracker.update_state(loss)
+        return loss
+
+
+class CompiledMetrics:
+    """`model.compiled_metrics` of Keras 2: the metrics of `compile`.
+
+    Args:
+        model: A compiled model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Update the metrics by a batch.
+
+        Args:
+            y_true: Targets.
+            y_pred: Outputs of the model.
+            sample_weight: Weights of the samples, or None.
+        """
+        log_deprecated(
+            "Model.compiled_metrics.update_state(y, y_pred)", "Model.compute_metrics(x, y, y_pred)"
+        )
+        metrics = self._model._training_state.metrics
+        if metrics is not None:
+            metrics.update_state(y_true, y_pred, sample_weight)
+
+
+def _torch_only(name: str) -> Any:
+    """Return a property that refuses a method which models have in Keras on PyTorch."""
+
+    def refuse(self: Any) -> Any:
+        raise MissingNameError(
+            f"{type(self).__name__}.{name}: a model is a torch.nn.Module in Keras on PyTorch only. "
+            "hornbeam.interop.torch_module(model) converts it to one. "
+            "hornbeam.value_and_grad and optimizer.apply train on every engine."
+        )
+
+    return property(refuse)
+
+
+def reset_states(self: Any) -> None:
+    """Call `reset_state`."""
+    log_deprecated("Metric.reset_states()", "Metric.reset_state()")
+    self.reset_state()
+
+
+def reset_model_states(self: Any) -> None:
+    """Set the states of all stateful layers to zero."""
+    log_deprecated("Model.reset_states()", "layer.reset_state() of each stateful layer")
+    for layer in self._flatten_layers(include_self=False):
+        if getattr(layer, "stateful", False):
+            layer.reset_state()
+
+
+def patches() -> Iterator[Patch]:
+    """Yield patches for methods of models and metrics, and for keys of histories."""
+    from hornbeam.callbacks import History
+    from hornbeam.metrics import Metric
+    from hornbeam.models import Model
+    from hornbeam.training.callbacks.monitor import Monitor
+
+    for method in (fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba):
+        yield Patch(Model, method.__name__, method)
+    for name in ("parameters", "named_parameters", "zero_grad", "state_dict", "load_state_dict"):
+        yield Patch(Model, name, _torch_only(name))
+    yield Patch(Model, "compiled_loss", property(CompiledLoss))
+    yield Patch(Model, "compiled_metrics", property(CompiledMetrics))
+    yield Patch(Model, "_loss_tracker", property(lambda model: model._training_state.loss_tracker))
+    yield Patch(Model, "reset_states", reset_model_states)
+    yield Patch(Monitor, "_value", _accept_earlier_names(Monitor._value))
+    yield Patch(Metric, "reset_states", reset_states)
+    yield Patch(Model, "fit", _log_stratified_split(Model.fit))
+    yield Patch(Model, "__init__", _accept_input_and_output(Model.__init__))
+    yield Patch(History, "on_train_begin", _use_legacy_history(History.on_train_begin))
+
+
+def _log_stratified_split(fit: Any) -> Any:
+    @functools.wraps(fit)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("validation_split") and "validation_split_mode" not in kwargs:
+            log_once(
+                "validation_split= draws a stratified sample here, Keras takes the last rows. "
+                'fit(validation_split_mode="tail") does the same as Keras'
+            )
+        return fit(self, *args, **kwargs)
+
+    return wrapper
+
+
+def _accept_earlier_names(value: Any) -> Any:
+    """Let callbacks find the metric that has another name since Keras 2.3."""
+
+    @functools.wraps(value)
+    def wrapper(self: Any, logs: Any) -> float | None:
+        new = LegacyHistory.NAMES.get(self.monitor)
+        if logs and new in logs and self.monitor not in logs:
+            log_deprecated(f"monitor={self.monitor!r}", f"monitor={new!r}")
+            self.monitor = new
+        return cast("float | None", value(self, logs))
+
+    return wrapper
+
+
+def _accept_input_and_output(init: Any) -> Any:
+    @functools.wraps(init)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **rename_arguments(kwargs, {"input": "inputs", "output": "outputs"}, "Model"))
+
+    return wrapper
+
+
+def _use_legacy_history(on_train_begin: Any) -> Any:
+    @functools.wraps(on_train_begin)
+    def wrapper(self: Any, logs: Any = None) -> None:
+        on_train_begin(self, logs)
+        self.history = LegacyHistory(self.history)
+
+    return wrapper

@@ -1,0 +1,44 @@
+"""Further names of tf.data.experimental."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam.data import Dataset, TensorSpec
+from hornbeam_compat.tensorflow.data import Options, ragged_batch
+
+__all__ = ["AutoShardPolicy", "Counter", "DistributeOptions", "dense_to_ragged_batch", "unbatch"]
+
+
+class AutoShardPolicy:
+    """Ways to divide a dataset among workers, of which one exists."""
+
+    OFF, AUTO, FILE, DATA, HINT = -1, 0, 1, 2, 3
+
+
+DistributeOptions = Options
+
+
+def dense_to_ragged_batch(
+    batch_size: int, drop_remainder: bool = False, row_splits_dtype: Any = "int64"
+) -> Callable[[Dataset], Dataset]:
+    """Return a function for `Dataset.apply` that makes batches of elements of different lengths ragged."""
+    return lambda dataset: ragged_batch(dataset, batch_size, drop_remainder)
+
+
+def Counter(start: int = 0, step: int = 1, dtype: Any = "int64") -> Dataset:
+    """Create an endless dataset of start, start + step, ..."""
+
+    def count() -> Any:
+        return (np.int64(value) for value in itertools.count(start, step))
+
+    return Dataset.from_generator(count, output_signature=TensorSpec((), "int64"))
+
+
+def unbatch() -> Callable[[Dataset], Dataset]:
+    """Return a function for `Dataset.apply` that splits batches into their elements."""
+    return lambda dataset: dataset.unbatch()

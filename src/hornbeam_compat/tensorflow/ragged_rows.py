@@ -1,0 +1,93 @@
+"""Ragged tensors in datasets: their rows and types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam.data.composite import Composite
+from hornbeam.data.elements import as_part
+from hornbeam_compat.tensorflow.dtypes import TensorShape, as_dtype
+
+
+class RaggedRow(Composite):
+    """Row of a ragged tensor in a dataset: a tensor for functions, and ragged again in a batch.
+
+    Args:
+        value: Tensor, or tensor of strings.
+        stack_rows: Function that returns the ragged tensor of such values.
+    """
+
+    def __init__(self, value: Any, stack_rows: Callable[[list[Any]], Any]) -> None:
+        self.value, self._stack_rows = value, stack_rows
+
+    def stack(self, values: Any) -> Any:
+        """Return the ragged tensor of these rows."""
+        return self._stack_rows([part.value for part in values])
+
+    def row(self, index: int) -> Any:
+        """Return a value."""
+        return as_part(self.value[index])
+
+    def row_count(self) -> int:
+        """Return the number of values."""
+        return len(self.value)
+
+    def spec(self) -> RaggedTensorSpec:
+        """Return the type: no axis of a single row is ragged."""
+        return RaggedTensorSpec((None, *self.value.shape[1:]), self.value.dtype, 0)
+
+    def for_user(self) -> Any:
+        """Return the tensor."""
+        return self.value
+
+    def numpy(self) -> Any:
+        """Return the values as an array."""
+        return self.value.numpy()
+
+
+class RaggedTensorSpec:
+    """Sizes, dtype and number of ragged axes of a ragged tensor.
+
+    Args:
+        shape: Sizes, with None for unknown ones and for ragged axes.
+        dtype: Dtype.
+        ragged_rank: Number of ragged axes. All but the first and the last if None.
+        row_splits_dtype: Dtype of the splits.
+    """
+
+    def __init__(
+        self,
+        shape: Any = None,
+        dtype: Any = "float32",
+        ragged_rank: int | None = None,
+        row_splits_dtype: Any = "int64",
+    ) -> None:
+        self.shape = None if shape is None else TensorShape(shape)
+        self.dtype = as_dtype(np.dtype(object) if dtype == "object" else dtype)
+        self.row_splits_dtype = as_dtype(row_splits_dtype)
+        rank = None if self.shape is None else len(self.shape) - 1
+        self.ragged_rank = rank if ragged_rank is None else ragged_rank
+
+    value_type: Any = None  # RaggedTensor, whose module sets it
+
+    def row(self) -> RaggedTensorSpec:
+        """Return the type of a row."""
+        return RaggedTensorSpec(self.shape[1:], self.dtype, self.ragged_rank - 1)  # type: ignore[index, operator]
+
+    def batch(self, size: int | None) -> RaggedTensorSpec:
+        """Return the type of a batch."""
+        return RaggedTensorSpec((size, *self.shape), self.dtype, self.ragged_rank + 1)  # type: ignore[misc, operator]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RaggedTensorSpec) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        return (
+            f"RaggedTensorSpec({self.shape!r}, {self.dtype!r}, {self.ragged_rank}, {self.row_splits_dtype!r})"
+        )

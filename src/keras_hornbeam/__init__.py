@@ -1,0 +1,11 @@
+"""The official Keras on Hornbeam's engines: `import keras_hornbeam` before `import keras`.
+
+Importing this module sets KERAS_BACKEND to "hornbeam" and adds an import hook that gives Keras this backend.
+Nothing of Keras is changed on disk. `adapter` has the modules of a backend of Keras.
+"""
+
+from __future__ import annotations
+
+from keras_hornbeam.hook import install
+
+install()
