@@ -3,7 +3,7 @@
 Both are built in separate work trees, and workloads of `hornbeam bench` run on both in alternation, each in a
 fresh process. Prints medians and ratios; the exit status is 1 if a figure became slower by over the limit.
 
-With --atlas the cases of `hornbeam bench --atlas` are compared instead, by the least time of alternated
+With --atlas the cases of benchmarks/atlas are compared instead, by the least time of alternated
 rounds. A case that seems slower is measured again with more rounds.
 
 Without HEAD the working tree is compared, including uncommitted changes.
@@ -23,6 +23,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # for benchmarks.atlas
 LESS = ("epoch_s", "start_s", "import_s", "predict_one_us", "peak_mib")
 
 
@@ -91,10 +92,10 @@ def compare_atlas(
     folders: dict[str, Path], families: list[str] | None, match: str | None, rounds: int, limit: float
 ) -> list[str]:
     """Print the times of cases of the atlas and return those that became slower."""
-    from hornbeam.cli.bench.atlas.command import DTYPES, selected
-    from hornbeam.cli.bench.atlas.measure import measure, measure_all
-    from hornbeam.cli.bench.atlas.report import geometric_mean
-    from hornbeam.cli.bench.atlas.session import Session, engine_side
+    from benchmarks.atlas.command import DTYPES, selected
+    from benchmarks.atlas.measure import measure, measure_all
+    from benchmarks.atlas.report import geometric_mean
+    from benchmarks.atlas.session import Session, engine_side
 
     side = engine_side("native")
     sessions = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hornbeam.cli.bench.atlas.cases import Case, Operand
+from benchmarks.atlas.cases import Case, Operand
 
 Sizes = int | Sequence[int]
 

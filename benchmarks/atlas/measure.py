@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.cli.bench.atlas.cases import Case
-from hornbeam.cli.bench.atlas.session import Session, SideError
+from benchmarks.atlas.cases import Case
+from benchmarks.atlas.session import Session, SideError
 
 # Most of the arithmetic of a gradient: as much as the forward pass for each of two operands.
 BACKWARD_FLOPS = 3.0

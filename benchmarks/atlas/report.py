@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.atlas.measure import Row
+from benchmarks.atlas.table import CASES
 from hornbeam._internal.formatting import short_time
 from hornbeam._internal.terminal import folded
-from hornbeam.cli.bench.atlas.measure import Row
-from hornbeam.cli.bench.atlas.table import CASES
 from hornbeam.visualization.display import Table
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import ImagePanel

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hornbeam.cli.bench.atlas import families as f
-from hornbeam.cli.bench.atlas.cases import Case
+from benchmarks.atlas import families as f
+from benchmarks.atlas.cases import Case
 
 CONVOLUTIONS = [
     # ResNet-50

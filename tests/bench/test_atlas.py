@@ -1,4 +1,4 @@
-"""`hornbeam bench --atlas`: the table, both sides of it, the protocol, figures and tables."""
+"""`python -m benchmarks.atlas`: the table, both sides of it, the protocol, figures and tables."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hornbeam.cli import main
-from hornbeam.cli.bench.atlas import command, families, report
-from hornbeam.cli.bench.atlas.cases import Case, Operand
-from hornbeam.cli.bench.atlas.measure import Row, difference, measure, measure_all
-from hornbeam.cli.bench.atlas.session import SIDES, Session, SideError, engine_side, peer_side
-from hornbeam.cli.bench.atlas.table import CASES
+from benchmarks.atlas import families, report
+from benchmarks.atlas.cases import Case, Operand
+from benchmarks.atlas.command import main, selected
+from benchmarks.atlas.measure import Row, difference, measure, measure_all
+from benchmarks.atlas.session import SIDES, Session, SideError, engine_side, peer_side
+from benchmarks.atlas.table import CASES
 from hornbeam.cli.bench.competitors import Competitor
 
 PEAK = {"float32": 100e9, "bfloat16": None, "memory": [(1e3, 9e9, 10e9), (1e6, 1e9, 2e9)], "threads": 2}
@@ -236,7 +236,7 @@ def test_a_child_that_ends_is_started_anew(tmp_path: Path) -> None:
 
 def test_other_work_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = fake(tmp_path, "yield Program('plain', lambda: xs[0])")
-    arguments = ["bench", "--atlas", "--family", "call", "--match", "negative", "--rounds", "1", "--check"]
+    arguments = ["--family", "call", "--match", "negative", "--rounds", "1", "--check"]
     peer = ["--peer", f"fake={sys.executable}:{wrong.script}"]
     assert main([*arguments, "--threads", "1", "--forward", *peer]) == 1
     assert "results differ by 2.0e+00" in capsys.readouterr().err
@@ -291,8 +291,6 @@ def test_tables_files_and_the_heat_map(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "atlas.json"
     arguments = [
-        "bench",
-        "--atlas",
         "--family",
         "call",
         "--threads",
@@ -316,7 +314,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([*arguments, "--match", "softmax", "--markdown"]) == 0
     assert "## call" in capsys.readouterr().out
     # The same rows again, without measuring.
-    assert main(["bench", "--atlas", "--from", str(out), "--json", str(tmp_path / "again.json")]) == 0
+    assert main(["--from", str(out), "--json", str(tmp_path / "again.json")]) == 0
     assert "5 rows beside copy: geometric mean" in capsys.readouterr().out
     assert json.loads((tmp_path / "again.json").read_text()) == written
 
@@ -354,8 +352,8 @@ def test_an_interrupted_run_shows_its_rows(
         measured.append(row("a", 1e-3, None))
         return measured[0]
 
-    monkeypatch.setattr("hornbeam.cli.bench.atlas.measure.measure", interrupted)
-    assert main(["bench", "--atlas", "--family", "call"]) == 0
+    monkeypatch.setattr("benchmarks.atlas.measure.measure", interrupted)
+    assert main(["--family", "call"]) == 0
     assert "1 rows, without a peer" in capsys.readouterr().out
 
 
@@ -366,19 +364,18 @@ def test_an_interrupted_run_shows_its_rows(
         (["--match", "no such text"], "no case contains 'no such text'"),
         (["--dtype", "float16"], "float32 or bfloat16"),
         (["--rounds", "0"], "at least 1"),
-        (["mlp"], "--atlas runs no workload"),
         (["--peer", "torch"], "NAME=PYTHON[:SCRIPT]"),
         (["--peer", "torch=/no/such/python"], "no file /no/such/python"),
     ],
 )
 def test_wrong_arguments(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--atlas", *arguments]) == 2
+    assert main([*arguments]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_selection_and_peers() -> None:
-    assert {case.family for case in command.selected(["lstm", "gru"], None)} == {"lstm", "gru"}
-    assert all("batch 1" in case.name for case in command.selected(None, "batch 1"))
+    assert {case.family for case in selected(["lstm", "gru"], None)} == {"lstm", "gru"}
+    assert all("batch 1" in case.name for case in selected(None, "batch 1"))
     assert peer_side(f"torch={sys.executable}", compiled=True).line("") == [
         sys.executable, str(SIDES / "torch_side.py"), "--compile",
     ]  # fmt: skip

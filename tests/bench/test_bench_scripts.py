@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hornbeam.cli.bench.atlas.session import Session
+from benchmarks.atlas.session import Session
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -17,7 +17,6 @@ ROOT = Path(hornbeam.__file__).parent
 
 # Errors that the module which raises them, or its caller, always turns into another one or into a line.
 INTERNAL = {
-    "cli/bench/atlas/session.py": {"SideError"},
     "cli/bench/runner.py": {"WorkloadError"},
     "cli/notebooks/reading.py": {"NotebookError"},
     "engines/onnx/kernels.py": {"NoKernelError"},

@@ -50,59 +50,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--runs", type=int, default=5, help="runs of each competitor, in alternation (default 5)"
     )
     parser.add_argument("--threads", type=int, help="CPUs of each competitor (default: all)")
-    parser.add_argument(
-        "--dtype",
-        help="dtype policy of all competitors, such as mixed_bfloat16; of --atlas, float32 or bfloat16 "
-        "(default: both)",
-    )
+    parser.add_argument("--dtype", help="dtype policy of all competitors, such as mixed_bfloat16")
     parser.add_argument("--json", metavar="FILE", help="write all runs to a file")
     parser.add_argument(
-        "--chart",
-        metavar="FILE",
-        help="draw the times of epochs, or the heat map of --atlas, to a file (needs Matplotlib)",
+        "--chart", metavar="FILE", help="draw the times of epochs to a file (needs Matplotlib)"
     )
     parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
-    _add_atlas(parser)
     return parser
 
 
-def _add_atlas(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "atlas",
-        "single operations in shapes of real nets; a peer is NAME=PYTHON with PyTorch, or NAME=PYTHON:SCRIPT",
-    )
-    group.add_argument("--atlas", action="store_true", help="measure operations instead of workloads")
-    group.add_argument(
-        "--family", action="append", metavar="NAME", help="kind of operation, such as conv2d (default: all)"
-    )
-    group.add_argument("--match", metavar="TEXT", help="only cases whose names contain this")
-    group.add_argument("--forward", action="store_true", help="only forward passes")
-    group.add_argument("--backward", action="store_true", help="only forward passes with gradients")
-    group.add_argument(
-        "--rounds", type=int, default=7, help="rounds, of which the least time counts (default 7)"
-    )
-    group.add_argument(
-        "--compile", action="store_true", help="measure torch.compile where it is quicker, too"
-    )
-    group.add_argument("--check", action="store_true", help="compare the results of all sides")
-    group.add_argument(
-        "--from",
-        nargs="+",
-        dest="files",
-        metavar="FILE",
-        help="show what --json wrote before, also in several runs, instead of measuring",
-    )
-    group.add_argument(
-        "--worst", type=int, default=20, metavar="N", help="rows of the table of the worst (default 20)"
-    )
-
-
 def run(args: argparse.Namespace) -> int:
-    """Run the workloads, or the atlas, and print the tables."""
-    if args.atlas:
-        from hornbeam.cli.bench.atlas import command
-
-        return command.run(args)
+    """Run the workloads and print the tables."""
     from hornbeam.cli.bench import runner
     from hornbeam.visualization.terminal import rich_console
 
