@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = 100
-FOLDERS = ("docs", "benchmarks", "examples", ".github", "crates", "fuzz", "tools")
+FOLDERS = ("docs", "benchmarks", "examples", ".github", "crates", "fuzz", "src", "tools")
 FILES = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 
 
