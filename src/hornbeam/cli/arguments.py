@@ -69,6 +69,20 @@ def choose_engine(name: str | None) -> bool:
     return True
 
 
+def prepare_serving(command: str) -> bool:
+    """Set up the log of a server; print a line and return False if the extra `serve` is not installed."""
+    from hornbeam._internal.extras import install_command
+
+    try:
+        import hornbeam.serving.server  # noqa: F401
+        from hornbeam.serving import logs
+    except ModuleNotFoundError as error:
+        print_error(command, f"{error}: {install_command('serve')}")
+        return False
+    logs.configure()
+    return True
+
+
 def positive_int(text: str) -> int:
     """Convert an argument to an integer of at least 1."""
     value = int(text)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, wilson
-from hornbeam.evaluation.display import EvaluationReport, Table
+from hornbeam.evaluation.display import DrawnReport, Table
 from hornbeam.evaluation.labels import Labels, require_labels
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import ImagePanel
@@ -76,7 +75,7 @@ def confused_pairs(matrix: np.ndarray, most: int = 5) -> list[ConfusedPair]:
 
 
 @dataclass(frozen=True, repr=False)
-class Confusion(EvaluationReport):
+class Confusion(DrawnReport):
     """A confusion matrix.
 
     Args:
@@ -152,21 +151,6 @@ class Confusion(EvaluationReport):
             axis_labels=("predicted", "true"),
         )
         return Figure("Confusion matrix", self.headline(), [panel], panel_size=(size, size))
-
-    def plot(self, path: str | Path) -> Path:
-        """Draw the proportions of each true class into a file.
-
-        Args:
-            path: File; its suffix chooses PNG, SVG or PDF.
-
-        Returns:
-            The path.
-
-        Raises:
-            ImportError: If Matplotlib is not installed (extra `plot`).
-        """
-        self.figure.save(path, dpi=110)
-        return Path(path)
 
 
 def confusion(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hornbeam.errors import IntervalWarning
 from hornbeam.visualization.display import Block, Report, Table, Text
 from hornbeam.visualization.figure import Figure
 
-__all__ = ["EvaluationReport", "IntervalWarning", "Table"]
+__all__ = ["DrawnReport", "EvaluationReport", "IntervalWarning", "Table"]
 
 
 class EvaluationReport(Report):
@@ -53,3 +54,27 @@ class EvaluationReport(Report):
         kept = [block for block in blocks if not (isinstance(block, Table) and block.title in self.drawn)]
         at = next((i for i, block in enumerate(kept) if not isinstance(block, Text)), len(kept))
         return [*kept[:at], figure, *kept[at:]]
+
+
+class DrawnReport(EvaluationReport):
+    """A result that has a drawing."""
+
+    @property
+    def figure(self) -> Figure:
+        """Drawing of the result."""
+        raise NotImplementedError(f"{type(self).__name__} must define figure")
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw `figure` into a file.
+
+        Args:
+            path: File; its suffix chooses PNG, SVG or PDF.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: If Matplotlib is not installed (extra `plot`).
+        """
+        self.figure.save(path, dpi=110)
+        return Path(path)

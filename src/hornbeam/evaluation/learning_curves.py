@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from hornbeam._internal.naming import abbreviate
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.evaluation.comparison import CANNOT_TELL, Difference, difference
 from hornbeam.evaluation.compiled_metrics import Measurement, measurements
-from hornbeam.evaluation.display import EvaluationReport, Table
+from hornbeam.evaluation.display import DrawnReport, Table
 from hornbeam.evaluation.estimates import Estimate
 from hornbeam.evaluation.resampling import interval
 from hornbeam.random import host_permutation
@@ -41,7 +40,7 @@ class Point:
 
 
 @dataclass(frozen=True, repr=False)
-class LearningCurve(EvaluationReport):
+class LearningCurve(DrawnReport):
     """Scores against the number of training samples.
 
     Args:
@@ -109,21 +108,6 @@ class LearningCurve(EvaluationReport):
             log_x=True,
         )
         return Figure("Learning curve", self.headline(), [panel], panel_size=(6.0, 4.0))
-
-    def plot(self, path: str | Path) -> Path:
-        """Draw both scores with their intervals against the number of samples into a file.
-
-        Args:
-            path: File; its suffix chooses PNG, SVG or PDF.
-
-        Returns:
-            The path.
-
-        Raises:
-            ImportError: If Matplotlib is not installed (extra `plot`).
-        """
-        self.figure.save(path, dpi=110)
-        return Path(path)
 
 
 def learning_curve(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level, wilson
 from hornbeam._internal.validation import check_int
-from hornbeam.evaluation.display import EvaluationReport, Table
+from hornbeam.evaluation.display import DrawnReport, EvaluationReport, Table
 from hornbeam.evaluation.labels import Labels, from_logits, require_labels, softmax
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import mean_of
@@ -70,7 +69,7 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int) ->
 
 
 @dataclass(frozen=True, repr=False)
-class Calibration(EvaluationReport):
+class Calibration(DrawnReport):
     """Calibration of a classifier.
 
     Args:
@@ -178,21 +177,6 @@ class Calibration(EvaluationReport):
             Figure("", "", [curve], panel_size=(5.0, 4.5)), Figure("", "", [bars], panel_size=(5.0, 1.5)),
         ]  # fmt: skip
         return Figure("Reliability", self.headline(), parts=parts)
-
-    def plot(self, path: str | Path) -> Path:
-        """Draw the reliability curve with its intervals, and the number of samples below, into a file.
-
-        Args:
-            path: File; its suffix chooses PNG, SVG or PDF.
-
-        Returns:
-            The path.
-
-        Raises:
-            ImportError: If Matplotlib is not installed (extra `plot`).
-        """
-        self.figure.save(path, dpi=110)
-        return Path(path)
 
 
 def calibration(

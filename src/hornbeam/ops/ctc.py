@@ -190,6 +190,38 @@ def _greedy(logits: Node, steps: Node, blank: int, merge_repeated: bool) -> tupl
     return Tensor(p.reshape(decoded, (1, batch, time))), Tensor(p.reshape(scores, (batch, 1)))
 
 
+def _spread(node: Node, shape: tuple[int, ...]) -> Node:
+    """Repeat values (batch, beams) along the further axes of a shape."""
+    return p.broadcast(node, shape, (0, 1))
+
+
+def _picked(node: Node, index: Node) -> Node:
+    return p.gather(node, p.reshape(index, (*index.shape, 1)), batch_dims=1)
+
+
+def _extensions(paths: Node, lengths: Node) -> Node:
+    """Return for each pair of beams whether the first one is the second one and one label more."""
+    batch, width, time = paths.shape
+    position = p.iota("int32", paths.shape, 2)
+    shorter = p.select(p.eq(position, _spread(lengths - 1, paths.shape)), full(-1, paths.type), paths)
+    pairs = (batch, width, width)
+    equal = p.eq(
+        p.broadcast(shorter, (*pairs, time), (0, 1, 3)), p.broadcast(paths, (*pairs, time), (0, 2, 3))
+    )
+    return p.bit_and(p.reduce_and(equal, (3,)), _spread(p.gt(lengths, zeros_like(lengths)), pairs))
+
+
+def _used_labels(follows: Node, is_last: Node, labels: Node, blank: int) -> Node:
+    """Return the labels (batch, beams, classes) by which a beam would become another one, and the blank."""
+    used = p.dot_general(
+        p.convert(follows, "float32"),
+        p.convert(is_last, "float32"),
+        contract=((1,), (1,)),
+        batch=((0,), (0,)),
+    )
+    return p.bit_or(p.gt(used, zeros_like(used)), p.eq(labels, full(blank, labels.type)))
+
+
 def _beam_search(logs: Node, steps: Node, blank: int, width: int, top: int) -> tuple[Tensor, Tensor]:
     """Follow the `width` most likely sequences of labels, each by two log probabilities.
 
@@ -204,42 +236,24 @@ def _beam_search(logs: Node, steps: Node, blank: int, width: int, top: int) -> t
     labels = p.iota("int32", every, 2)
     first = p.eq(p.iota("int32", beams, 1), full(0, TensorType(beams, "int32")))
 
-    def spread(node: Node, shape: tuple[int, ...]) -> Node:
-        return p.broadcast(node, shape, (0, 1))
-
-    def picked(node: Node, index: Node) -> Node:
-        return p.gather(node, p.reshape(index, (*index.shape, 1)), batch_dims=1)
-
     def step(carry: Sequence[Node], items: Sequence[Node]) -> tuple[list[Node], list[Node]]:
         paths, lengths, last, on_blank, on_label = carry
         now_logs, now = items
         total = _log_add(on_blank, on_label)
         stays_blank = total + p.broadcast(cut(now_logs, 1, blank, blank + 1), beams, (0, 1))
         some_last = p.maximum(last, zeros_like(last))
-        stays_label = on_label + picked(now_logs, some_last)
+        stays_label = on_label + _picked(now_logs, some_last)
         # A label after itself is a new one only after a blank.
-        is_last = p.eq(labels, spread(last, every))
+        is_last = p.eq(labels, _spread(last, every))
         longer = p.broadcast(now_logs, every, (0, 2)) + p.select(
-            is_last, spread(on_blank, every), spread(total, every)
+            is_last, _spread(on_blank, every), _spread(total, every)
         )
         # Where one beam is another one and a label, the longer one takes over what that path adds.
-        pairs = (batch, width, width)
-        shorter = p.select(p.eq(position, spread(lengths - 1, all_ints.shape)), full(-1, all_ints), paths)
-        equal = p.eq(
-            p.broadcast(shorter, (*pairs, time), (0, 1, 3)), p.broadcast(paths, (*pairs, time), (0, 2, 3))
-        )
-        follows = p.bit_and(p.reduce_and(equal, (3,)), spread(p.gt(lengths, zeros_like(lengths)), pairs))
-        added = picked(p.transpose(longer, (0, 2, 1)), some_last)
-        added = p.reduce_max(p.select(follows, added, spread(never, pairs)), (2,))
+        follows = _extensions(paths, lengths)
+        added = _picked(p.transpose(longer, (0, 2, 1)), some_last)
+        added = p.reduce_max(p.select(follows, added, _spread(never, follows.shape)), (2,))
         stays_label = _log_add(stays_label, added)
-        used = p.dot_general(
-            p.convert(follows, logs.dtype),
-            p.convert(is_last, logs.dtype),
-            contract=((1,), (1,)),
-            batch=((0,), (0,)),
-        )
-        closed = p.bit_or(p.gt(used, zeros_like(used)), p.eq(labels, full(blank, labels.type)))
-        longer = p.select(closed, full(_NEVER, longer.type), longer)
+        longer = p.select(_used_labels(follows, is_last, labels, blank), full(_NEVER, longer.type), longer)
 
         stays = _log_add(stays_blank, stays_label)
         scores = p.concatenate(stays, p.reshape(longer, (batch, width * classes)), axis=1)
@@ -249,14 +263,14 @@ def _beam_search(logs: Node, steps: Node, blank: int, width: int, top: int) -> t
         label = p.rem(number, full(classes, number.type))
         source = p.select(grows, p.div(number - label, full(classes, number.type)), chosen)
         location = p.bit_and(
-            p.eq(position, spread(picked(lengths, source), all_ints.shape)), spread(grows, all_ints.shape)
+            p.eq(position, _spread(_picked(lengths, source), all_ints.shape)), _spread(grows, all_ints.shape)
         )
         new = [
-            p.select(location, spread(label, all_ints.shape), picked(paths, source)),
-            picked(lengths, source) + p.convert(grows, "int32"),
-            p.select(grows, label, picked(last, source)),
-            p.select(grows, never, p.maximum(picked(stays_blank, source), never)),
-            p.maximum(p.select(grows, picked(scores, chosen), picked(stays_label, source)), never),
+            p.select(location, _spread(label, all_ints.shape), _picked(paths, source)),
+            _picked(lengths, source) + p.convert(grows, "int32"),
+            p.select(grows, label, _picked(last, source)),
+            p.select(grows, never, p.maximum(_picked(stays_blank, source), never)),
+            p.maximum(p.select(grows, _picked(scores, chosen), _picked(stays_label, source)), never),
         ]
         running = p.lt(p.broadcast(now, (batch,), ()), steps)
         return [

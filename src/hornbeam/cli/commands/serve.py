@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hornbeam.cli.arguments import port_number, positive_int, print_error
+from hornbeam.cli.arguments import port_number, positive_int, prepare_serving, print_error
 
 if TYPE_CHECKING:
     from hornbeam.serving.settings import Settings
@@ -38,80 +39,53 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--port", type=port_number, default=8000, help="port, 0 for a free one (default: %(default)s)"
     )
-    parser.add_argument(
-        "--max-batch",
-        type=positive_int,
-        default=32,
-        metavar="N",
-        help="samples of a batch (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-wait-ms",
-        type=_not_negative,
-        default=0.0,
-        metavar="MS",
-        help="time that a request waits for others to form a batch with (default: 0, those that arrive "
-        "together or while a batch runs)",
-    )
-    parser.add_argument(
-        "--parallel",
-        type=positive_int,
-        default=1,
-        metavar="N",
-        help="batches of a model that run at once (default: 1, which uses all processors)",
-    )
-    parser.add_argument(
-        "--max-queue",
-        type=positive_int,
-        default=1024,
-        metavar="N",
-        help="samples that wait for a model; more are refused with 429 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-requests",
-        type=positive_int,
-        default=1024,
-        metavar="N",
-        help="requests in progress; more are refused with 429 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-body-mb",
-        type=_positive,
-        default=16.0,
-        metavar="MB",
-        help="size of a request (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=_positive,
-        default=30.0,
-        metavar="SECONDS",
-        help="time for a request to arrive and to be answered (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--reload-seconds",
-        type=_not_negative,
-        default=1.0,
-        metavar="SECONDS",
-        help="time between two looks at the files, 0 for none (default: %(default)g)",
-    )
+    for option, convert, default, metavar, purpose in _limits():
+        parser.add_argument(option, type=convert, default=default, metavar=metavar, help=purpose)
     parser.add_argument("--log-requests", action="store_true", help="log each request, not only refused ones")
     return parser
 
 
+def _limits() -> list[tuple[str, Callable[[str], float], float, str, str]]:
+    """Return the option, type, default, unit and description of each limit."""
+    return [
+        ("--max-batch", positive_int, 32, "N", "samples of a batch (default: %(default)s)"),
+        (
+            "--max-wait-ms", _not_negative, 0.0, "MS",
+            "time that a request waits for others to form a batch with (default: 0, those that arrive "
+            "together or while a batch runs)",
+        ),
+        (
+            "--parallel", positive_int, 1, "N",
+            "batches of a model that run at once (default: 1, which uses all processors)",
+        ),
+        (
+            "--max-queue", positive_int, 1024, "N",
+            "samples that wait for a model; more are refused with 429 (default: %(default)s)",
+        ),
+        (
+            "--max-requests", positive_int, 1024, "N",
+            "requests in progress; more are refused with 429 (default: %(default)s)",
+        ),
+        ("--max-body-mb", _positive, 16.0, "MB", "size of a request (default: %(default)g)"),
+        (
+            "--timeout", _positive, 30.0, "SECONDS",
+            "time for a request to arrive and to be answered (default: %(default)g)",
+        ),
+        (
+            "--reload-seconds", _not_negative, 1.0, "SECONDS",
+            "time between two looks at the files, 0 for none (default: %(default)g)",
+        ),
+    ]  # fmt: skip
+
+
 def run(args: argparse.Namespace) -> int:
     """Serve until the process is stopped."""
-    from hornbeam._internal.extras import install_command
-
-    try:
-        from hornbeam.serving import logs
-        from hornbeam.serving.loading import load
-        from hornbeam.serving.repository import Source
-        from hornbeam.serving.server import serve
-    except ModuleNotFoundError as error:
-        print_error("hornbeam serve", f"{error}: {install_command('serve')}")
+    if not prepare_serving("hornbeam serve"):
         return 1
-    logs.configure()
+    from hornbeam.serving.loading import load
+    from hornbeam.serving.repository import Source
+    from hornbeam.serving.server import serve
+
     settings = _settings(args)
     try:
         sources = [Source.parse(text) for text in args.models]

@@ -6,7 +6,7 @@ import argparse
 import secrets
 import webbrowser
 
-from hornbeam.cli.arguments import port_number, print_error
+from hornbeam.cli.arguments import port_number, prepare_serving, print_error
 
 # Where RunRecorder records.
 _FOLDER = "runs"
@@ -34,17 +34,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Show the page until the process is stopped."""
-    from hornbeam._internal.extras import install_command
-    from hornbeam.errors import RunError
-
-    try:
-        from hornbeam.serving import logs
-        from hornbeam.serving.watch.server import watch
-        from hornbeam.serving.watch.watched import WatchedRuns
-    except ModuleNotFoundError as error:
-        print_error("hornbeam watch", f"{error}: {install_command('serve')}")
+    if not prepare_serving("hornbeam watch"):
         return 1
-    logs.configure()
+    from hornbeam.errors import RunError
+    from hornbeam.serving.watch.server import watch
+    from hornbeam.serving.watch.watched import WatchedRuns
+
     folder = args.folder or _FOLDER
     token = secrets.token_urlsafe(24) if args.control else None
 
