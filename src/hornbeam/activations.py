@@ -17,7 +17,8 @@ from hornbeam.ops._common import float_node, node_of
 from hornbeam.ops.elementwise import clip, exp, tanh
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, Config, TensorLike
+    from hornbeam._internal.typing import ActivationLike, Config
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -17,10 +17,14 @@ from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import Axis, Config, ConstraintLike, TensorLike
+    from hornbeam._internal.typing import Axis, Config
+    from hornbeam.core.typing import TensorLike
+
+    ConstraintLike: TypeAlias = str | Config | "Constraint" | Callable[..., Any] | None
 
 # fmt: off
 __all__ = [

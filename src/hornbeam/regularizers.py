@@ -16,10 +16,14 @@ from hornbeam.ir.types import ShapeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import Config, RegularizerLike, TensorLike
+    from hornbeam._internal.typing import Config
+    from hornbeam.core.typing import TensorLike
+
+    RegularizerLike: TypeAlias = str | Config | "Regularizer" | Callable[..., Any] | None
 
 # fmt: off
 __all__ = [

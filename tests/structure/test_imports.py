@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -49,7 +50,8 @@ UPWARD = {
     ("models/model.py", "hornbeam.insight"),
 }
 
-ENGINE_NAMES = {"native", "reference", "jax", "torch", "tensorflow", "onnxruntime", "pytensor"}
+# Modules of the largest circle of imports, those for type checkers counted. It may only fall.
+LARGEST_CIRCLE = 507
 
 
 def sources() -> list[Path]:
@@ -66,8 +68,9 @@ def own(path: Path) -> str:
     return relative.parts[0].removesuffix(".py")
 
 
-def import_nodes(path: Path) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports of a file that are made at run time, at its top or inside functions."""
+@cache
+def all_imports(path: Path) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """List the imports of a file, each with whether it is for type checkers alone."""
     tree = ast.parse(path.read_text())
     guarded = {
         id(inner)
@@ -75,9 +78,16 @@ def import_nodes(path: Path) -> Iterator[ast.Import | ast.ImportFrom]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in guarded:
-            yield node
+    return [
+        (node, id(node) in guarded)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+
+
+def import_nodes(path: Path, types: bool = False) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports of a file, also inside functions; with `types` those for type checkers, too."""
+    return (node for node, for_types in all_imports(path) if types or not for_types)
 
 
 def imports(path: Path) -> list[str]:
@@ -122,10 +132,10 @@ def module_name(path: Path) -> str:
     return ".".join(pieces).removesuffix(".__init__")
 
 
-def imported_files(path: Path, known: set[str]) -> set[str]:
+def imported_files(path: Path, known: set[str], types: bool = False) -> set[str]:
     """Return the modules of Hornbeam whose files a file imports, also by `from package import module`."""
     files: set[str] = set()
-    for node in import_nodes(path):
+    for node in import_nodes(path, types):
         if isinstance(node, ast.Import):
             files |= {alias.name for alias in node.names}
         else:
@@ -134,14 +144,53 @@ def imported_files(path: Path, known: set[str]) -> set[str]:
     return (files & known) - {module_name(path)}
 
 
+def import_graph(types: bool = False) -> dict[str, set[str]]:
+    known = {module_name(path) for path in sources()}
+    return {module_name(path): imported_files(path, known, types) for path in sources()}
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    found, left = {start}, [start]
+    while left:
+        new = graph[left.pop()] - found
+        found |= new
+        left.extend(new)
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """List the sets of modules that import each other, directly or through others; the largest first."""
+    backward: dict[str, set[str]] = {module: set() for module in graph}
+    for module, imported in graph.items():
+        for other in imported:
+            backward[other].add(module)
+    found: list[set[str]] = []
+    left = set(graph)
+    while left:
+        module = min(left)
+        circle = reachable(graph, module) & reachable(backward, module)
+        found.append(circle)
+        left -= circle
+    return sorted((circle for circle in found if len(circle) > 1), key=len, reverse=True)
+
+
 def test_no_imports_form_a_circle() -> None:
     """Neither at the top of files, nor with the imports inside functions."""
-    known = {module_name(path) for path in sources()}
-    graph = {module_name(path): imported_files(path, known) for path in sources()}
+    graph = import_graph()
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(f"move what both need into a module of its own: {' <- '.join(error.args[1])}")
+
+
+def test_imports_for_type_checkers_form_small_circles() -> None:
+    largest = circles(import_graph(types=True))[0]
+    assert len(largest) == LARGEST_CIRCLE, f"the number may only fall: {sorted(largest)}"
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    assert circles(graph) == [{"a", "b", "c"}, {"d", "e"}]
 
 
 def test_nothing_above_engines_names_an_engine() -> None:

@@ -19,10 +19,11 @@ from hornbeam.core.registry import exported
 from hornbeam.models import Model, Sequential
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, Images, ShapeLike
+    from hornbeam._internal.typing import ActivationLike, ShapeLike
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
     from hornbeam.core.tensor import Tensor
+    from hornbeam.core.typing import Images
 
 __all__ = [
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge",

@@ -30,9 +30,10 @@ from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, Images
+    from hornbeam._internal.typing import ActivationLike
     from hornbeam.applications.building import Architecture, InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = [
     "EfficientNetB0", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3", "EfficientNetB4",

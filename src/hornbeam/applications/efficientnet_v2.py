@@ -40,9 +40,10 @@ from hornbeam.applications.pytorch import HALF, PyTorchVersion, pytorch_version
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, Images
+    from hornbeam._internal.typing import ActivationLike
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = [
     "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3", "EfficientNetV2L",

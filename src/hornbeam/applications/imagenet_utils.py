@@ -18,7 +18,8 @@ from hornbeam.datasets.files import get_file
 from hornbeam.ir.types import is_float
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Images
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.typing import Images
 
 __all__ = [
     "decode_predictions",

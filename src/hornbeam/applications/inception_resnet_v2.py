@@ -24,8 +24,8 @@ from hornbeam.applications.pytorch import HALF, PyTorchVersion, farthest_first, 
 from hornbeam.core.registry import exported
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Images
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = ["InceptionResNetV2", "decode_predictions", "preprocess_input"]
 

@@ -13,8 +13,8 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.applications.pytorch import HALF, PyTorchVersion, farthest_first, pytorch_version
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Images
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
 

@@ -27,9 +27,10 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, Images
+    from hornbeam._internal.typing import ActivationLike
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
 

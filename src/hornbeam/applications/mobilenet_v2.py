@@ -29,9 +29,10 @@ from hornbeam.applications.pytorch import PyTorchVersion
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, Images
+    from hornbeam._internal.typing import ActivationLike
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 

@@ -28,9 +28,10 @@ from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
 from hornbeam.models import Model
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, Images
+    from hornbeam._internal.typing import ActivationLike
     from hornbeam.applications.building import InputShape, Weights
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = ["MobileNetV3Large", "MobileNetV3Small", "decode_predictions", "preprocess_input"]
 

@@ -17,9 +17,9 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Images
     from hornbeam.applications.building import Architecture
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = ["ResNet50", "ResNet101", "ResNet152", "decode_predictions", "preprocess_input"]
 

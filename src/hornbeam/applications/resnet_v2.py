@@ -13,7 +13,7 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.applications.resnet import resnet
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Images
+    from hornbeam.core.typing import Images
 
 __all__ = ["ResNet50V2", "ResNet101V2", "ResNet152V2", "decode_predictions", "preprocess_input"]
 

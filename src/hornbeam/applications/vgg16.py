@@ -19,9 +19,9 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.applications.pytorch import PyTorchVersion
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Images
     from hornbeam.applications.building import Architecture
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = ["VGG16", "decode_predictions", "preprocess_input"]
 

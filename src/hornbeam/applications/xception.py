@@ -16,8 +16,8 @@ from hornbeam.applications.imagenet_utils import decode_predictions as decode_pr
 from hornbeam.applications.pytorch import HALF, PyTorchVersion, pytorch_version
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Images
     from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.typing import Images
 
 __all__ = ["Xception", "decode_predictions", "preprocess_input"]
 

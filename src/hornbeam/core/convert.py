@@ -26,7 +26,8 @@ from hornbeam.ir.types import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 def as_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:

@@ -23,7 +23,7 @@ from hornbeam.ir.trace import current_level, inline, is_constant, new_level
 from hornbeam.ir.types import ShapeError, is_inexact
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:

@@ -19,7 +19,7 @@ from hornbeam.ir.sizes import is_size, is_unknown, maximum, minimum
 from hornbeam.ir.types import ShapeError, is_integer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Index, TensorLike
+    from hornbeam.core.typing import Index, TensorLike
 
 # An index in canonical form: None, a slice, an int, an array of non-negative ints, or a Tensor of ints.
 # Ellipsis remains as a part without an axis, since it separates the array indices on its two sides.

@@ -31,7 +31,8 @@ from hornbeam.ir.types import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 def _is_comparable(x: object) -> TypeGuard[TensorLike]:

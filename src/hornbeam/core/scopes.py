@@ -18,7 +18,7 @@ from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import ShapeError
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 _stateless: ContextVar[StatelessScope | None] = context_variable("stateless scope", None)
 _remat: ContextVar[RematScope | None] = context_variable("rematerialization", None)

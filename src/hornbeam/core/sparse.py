@@ -24,7 +24,8 @@ from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, TensorType
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ShapeLike, TensorLike
+    from hornbeam._internal.typing import ShapeLike
+    from hornbeam.core.typing import TensorLike
 
 
 class SparseTensor(Tensor):

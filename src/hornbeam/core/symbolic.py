@@ -21,7 +21,8 @@ from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, Index, ShapeLike, TensorLike, Tree
+    from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
+    from hornbeam.core.typing import Index, TensorLike
 
 DynamicShape = tuple[int | None, ...]
 STRING = "string"

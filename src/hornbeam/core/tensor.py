@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import CapsuleType
 
-    from hornbeam._internal.typing import DTypeLike, Index, TensorLike, Tree
+    from hornbeam._internal.typing import DTypeLike, Tree
+    from hornbeam.core.typing import Index, TensorLike
 
 # Longer chains of lazy nodes are computed at once, so that a loop which never reads a value stays small. A
 # step of a deep net is shorter: computed in pieces, it would store what lies between them.

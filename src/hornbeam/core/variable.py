@@ -31,7 +31,8 @@ from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, is_i
 from hornbeam.primitives import stop_gradient
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, InitializerLike, ShapeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike, ShapeLike
+    from hornbeam.core.typing import InitializerLike, TensorLike
     from hornbeam.distribution import TensorLayout
     from hornbeam.engines.base import Buffer
 

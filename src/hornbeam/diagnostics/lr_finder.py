@@ -32,7 +32,8 @@ from hornbeam.visualization.terminal import render
 if TYPE_CHECKING:
     import matplotlib.figure
 
-    from hornbeam._internal.typing import DataLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import DataLike
     from hornbeam.models import Model
     from hornbeam.optimizers import Optimizer
 

@@ -16,7 +16,10 @@ from hornbeam.models import Model
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import Config, LossLike, MetricLike, OptimizerLike, PerOutput, Tree
+    from hornbeam._internal.typing import Config, PerOutput, Tree
+    from hornbeam.losses.loss import LossLike
+    from hornbeam.metrics.metric import MetricLike
+    from hornbeam.optimizers.optimizer import OptimizerLike
 
 _FINAL = "final_output"
 

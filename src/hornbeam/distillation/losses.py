@@ -12,7 +12,8 @@ from hornbeam.core.tensor import Tensor
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import Config, LossLike, PerOutput, Tree
+    from hornbeam._internal.typing import Config, PerOutput, Tree
+    from hornbeam.losses.loss import LossLike
     from hornbeam.models import Model
 
 

@@ -27,7 +27,8 @@ from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import TensorType
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DataLike, TensorLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import DataLike, TensorLike
 
 
 __all__ = [

@@ -14,7 +14,8 @@ from hornbeam.engines import current_engine
 from hornbeam.ir.types import dtype_name, is_float
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, DTypePolicyLike
+    from hornbeam._internal.typing import Config
+    from hornbeam.dtype_policies.policy import DTypePolicyLike
 
 # Dtypes with a warning already.
 _warned: set[str] = set()

@@ -14,7 +14,11 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import FLOATS, dtype_name, is_float
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+    from typing import TypeAlias
+
+    from hornbeam._internal.typing import DTypeLike, Tree
+
+    DTypePolicyLike: TypeAlias = DTypeLike | "DTypePolicy"
 
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _global: DTypePolicy | None = None

@@ -11,7 +11,7 @@ from hornbeam.dtype_policies.identifiers import get
 from hornbeam.dtype_policies.policy import DTypePolicy
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypePolicyLike
+    from hornbeam.dtype_policies.policy import DTypePolicyLike
 
 
 @exported("keras.dtype_policies")

@@ -35,7 +35,8 @@ from hornbeam.initializers.random import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hornbeam._internal.typing import Config, InitializerLike
+    from hornbeam._internal.typing import Config
+    from hornbeam.core.typing import InitializerLike
 
 # fmt: off
 __all__ = [

@@ -16,7 +16,8 @@ from hornbeam.ops import creation
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 @exported(MODULE, "zeros")

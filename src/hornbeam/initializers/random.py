@@ -24,7 +24,8 @@ from hornbeam.ops import creation, linalg
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import DTypeLike, SeedLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.random.keys import SeedLike
 
 
 class RandomInitializer(Initializer):

@@ -17,14 +17,11 @@ from hornbeam.layers.layer import TensorLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ActivationLike,
-        ConstraintLike,
-        InitializerLike,
-        PartialShape,
-        RegularizedLayerOptions,
-        RegularizerLike,
-    )
+    from hornbeam._internal.typing import ActivationLike, PartialShape
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.regularizers import RegularizerLike
 
 
 class _Elementwise(TensorLayer):

@@ -25,16 +25,11 @@ from hornbeam.ops.attention import masked_attention
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ConstraintLike,
-        InitializerLike,
-        LayerOptions,
-        PartialShape,
-        RegularizerLike,
-        ShapeLike,
-        TensorLike,
-        Tree,
-    )
+    from hornbeam._internal.typing import PartialShape, ShapeLike, Tree
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike, TensorLike
+    from hornbeam.layers.options import LayerOptions
+    from hornbeam.regularizers import RegularizerLike
 
 
 def _with_causal(mask: Any, query: Tensor, key: Tensor, causal: bool) -> Tensor | None:

@@ -8,7 +8,7 @@ from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:

@@ -16,7 +16,8 @@ from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.regularization import Dropout
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import PartialShape, ShapeTree, TensorLike
+    from hornbeam._internal.typing import PartialShape, ShapeTree
+    from hornbeam.core.typing import TensorLike
 
 _PUBLIC = (
     "dropout use_bias use_gate sliding_window kernel_initializer bias_initializer kernel_regularizer "

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, ShapeTree, Tree
+    from hornbeam._internal.typing import ShapeTree, Tree
     from hornbeam.core.variable import Variable
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

@@ -16,15 +16,11 @@ from hornbeam.layers.normalization import _axes_of, _Scaled, _upcast
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ConstraintLike,
-        DTypeLike,
-        InitializerLike,
-        PartialShape,
-        RegularizedLayerOptions,
-        RegularizerLike,
-        Shape,
-    )
+    from hornbeam._internal.typing import DTypeLike, PartialShape, Shape
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.regularizers import RegularizerLike
 
 
 _LIMITS = ("rmin", "rmax", "dmax")

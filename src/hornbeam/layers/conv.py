@@ -21,17 +21,11 @@ from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes, w
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ActivationLike,
-        ConstraintLike,
-        InitializerLike,
-        LowRankOptions,
-        PartialShape,
-        RegularizerLike,
-        ShapeLike,
-        ShapeTree,
-        TensorLike,
-    )
+    from hornbeam._internal.typing import ActivationLike, PartialShape, ShapeLike, ShapeTree
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike, TensorLike
+    from hornbeam.layers.options import LowRankOptions
+    from hornbeam.regularizers import RegularizerLike
 
 
 class _Convolution(TensorLayer):

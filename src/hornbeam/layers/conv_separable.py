@@ -15,14 +15,11 @@ from hornbeam.layers.conv import _Convolution
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ActivationLike,
-        ConstraintLike,
-        InitializerLike,
-        LayerOptions,
-        PartialShape,
-        RegularizerLike,
-    )
+    from hornbeam._internal.typing import ActivationLike, PartialShape
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike
+    from hornbeam.layers.options import LayerOptions
+    from hornbeam.regularizers import RegularizerLike
 
 
 class _Depthwise(_Convolution):

@@ -18,21 +18,12 @@ from hornbeam.layers.quantization.products import ProductLayer
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from hornbeam._internal.typing import (
-        ActivationLike,
-        Config,
-        ConstraintLike,
-        InitializerLike,
-        LayerOptions,
-        PartialShape,
-        RegularizedLayerOptions,
-        RegularizerLike,
-        ShapeLike,
-        ShapeTree,
-        TensorLike,
-        Tree,
-    )
+    from hornbeam._internal.typing import ActivationLike, Config, PartialShape, ShapeLike, ShapeTree, Tree
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike, TensorLike
+    from hornbeam.layers.options import LayerOptions, RegularizedLayerOptions
     from hornbeam.quantizers import QuantizationConfig
+    from hornbeam.regularizers import RegularizerLike
 
 
 @exported("keras.layers")

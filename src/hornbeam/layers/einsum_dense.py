@@ -17,18 +17,12 @@ from hornbeam.layers.quantization.products import ProductLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ActivationLike,
-        Config,
-        ConstraintLike,
-        InitializerLike,
-        PartialShape,
-        RegularizedLayerOptions,
-        RegularizerLike,
-        ShapeLike,
-        ShapeTree,
-    )
+    from hornbeam._internal.typing import ActivationLike, Config, PartialShape, ShapeLike, ShapeTree
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike
+    from hornbeam.layers.options import RegularizedLayerOptions
     from hornbeam.quantizers import QuantizationConfig
+    from hornbeam.regularizers import RegularizerLike
 
 
 @exported("keras.layers")

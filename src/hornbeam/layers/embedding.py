@@ -16,18 +16,11 @@ from hornbeam.layers.quantization.quantizable import QuantizableLayer
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import (
-        ArrayLike,
-        Config,
-        ConstraintLike,
-        DTypeLike,
-        InitializerLike,
-        RegularizerLike,
-        ShapeTree,
-        TensorLike,
-        Tree,
-    )
+    from hornbeam._internal.typing import ArrayLike, Config, DTypeLike, ShapeTree, Tree
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike, TensorLike
     from hornbeam.quantizers import QuantizationConfig
+    from hornbeam.regularizers import RegularizerLike
 
 
 @exported("keras.layers")

@@ -13,10 +13,7 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.shapes import is_shape
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import (
-        DTypeLike,
-        ShapeLike,
-    )
+    from hornbeam._internal.typing import DTypeLike, ShapeLike
 
 
 @exported("keras.layers")

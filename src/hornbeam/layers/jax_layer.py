@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import flax
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, ShapeTree, Tree
+    from hornbeam._internal.typing import ShapeTree, Tree
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

@@ -57,17 +57,11 @@ from hornbeam.layers.weights import Weighted
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import (
-        Config,
-        DTypeLike,
-        DTypePolicyLike,
-        RegularizerLike,
-        ShapeLike,
-        ShapeTree,
-        TensorLike,
-        Tree,
-    )
+    from hornbeam._internal.typing import Config, DTypeLike, ShapeLike, ShapeTree, Tree
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.dtype_policies.policy import DTypePolicyLike
     from hornbeam.layers.input_spec import InputSpec
+    from hornbeam.regularizers import RegularizerLike
 
 L = TypeVar("L", bound="Layer")
 

@@ -19,8 +19,9 @@ from hornbeam.primitives.host import HostFunction, host_call
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, Tree
+    from hornbeam._internal.typing import Tree
     from hornbeam.engines.base import Buffer
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 C = TypeVar("C", bound=Callable[..., Sequence[Any]])

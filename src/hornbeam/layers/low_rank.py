@@ -12,7 +12,8 @@ from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.tracking import Tracked
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, InitializerLike
+    from hornbeam._internal.typing import Config
+    from hornbeam.core.typing import InitializerLike
 
 
 class MainWeight:

@@ -16,7 +16,8 @@ from hornbeam.layers.layer import Layer, TensorLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 class _Merge(TensorLayer):

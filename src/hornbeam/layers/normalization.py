@@ -21,14 +21,11 @@ from hornbeam.layers.layer import Layer, TensorLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ConstraintLike,
-        InitializerLike,
-        PartialShape,
-        RegularizedLayerOptions,
-        RegularizerLike,
-        Tree,
-    )
+    from hornbeam._internal.typing import PartialShape, Tree
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.regularizers import RegularizerLike
 
 
 def _axes_of(owner: str, axis: int | Sequence[int], rank: int) -> list[int]:

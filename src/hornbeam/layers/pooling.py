@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import UnnamedLayerOptions
+    from hornbeam.layers.options import UnnamedLayerOptions
 
 
 class _Pooling(TensorLayer):

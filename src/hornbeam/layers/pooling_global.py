@@ -14,7 +14,7 @@ from hornbeam.layers.layer import TensorLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 class _GlobalPooling(TensorLayer):

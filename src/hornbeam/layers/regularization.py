@@ -17,7 +17,9 @@ from hornbeam.layers.layer import Layer, TensorLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import DTypePolicyLike, LayerOptions, RegularizedLayerOptions, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.dtype_policies.policy import DTypePolicyLike
+    from hornbeam.layers.options import LayerOptions, RegularizedLayerOptions
 
 
 class _Noise(TensorLayer):

@@ -18,7 +18,7 @@ from hornbeam.layers.windows import spatial_sizes
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

@@ -27,7 +27,8 @@ from hornbeam.layers.rnn_stacked_cells import (
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from hornbeam._internal.typing import PartialShape, RegularizedLayerOptions, ShapeTree, Tree
+    from hornbeam._internal.typing import PartialShape, ShapeTree, Tree
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

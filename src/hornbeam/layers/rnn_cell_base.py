@@ -12,15 +12,11 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers.layer import Layer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import (
-        ActivationLike,
-        ConstraintLike,
-        InitializerLike,
-        PartialShape,
-        RegularizerLike,
-        Tree,
-    )
+    from hornbeam._internal.typing import ActivationLike, PartialShape, Tree
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike
     from hornbeam.core.variable import Variable
+    from hornbeam.regularizers import RegularizerLike
 
 
 class DropoutMasks:

@@ -19,15 +19,11 @@ from hornbeam.ops import recurrent
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ActivationLike,
-        ConstraintLike,
-        DTypeLike,
-        InitializerLike,
-        RegularizedLayerOptions,
-        RegularizerLike,
-        Shape,
-    )
+    from hornbeam._internal.typing import ActivationLike, DTypeLike, Shape
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.regularizers import RegularizerLike
 
 
 @exported("keras.layers")

@@ -20,15 +20,11 @@ from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes, w
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ActivationLike,
-        ConstraintLike,
-        InitializerLike,
-        LayerOptions,
-        PartialShape,
-        RegularizerLike,
-        TensorLike,
-    )
+    from hornbeam._internal.typing import ActivationLike, PartialShape
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike, TensorLike
+    from hornbeam.layers.options import LayerOptions
+    from hornbeam.regularizers import RegularizerLike
 
 
 class _ConvLSTMCell(LSTMCell):

@@ -18,13 +18,11 @@ from hornbeam.layers.rnn_cells import (
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from hornbeam._internal.typing import (
-        ActivationLike,
-        ConstraintLike,
-        InitializerLike,
-        LayerOptions,
-        RegularizerLike,
-    )
+    from hornbeam._internal.typing import ActivationLike
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike
+    from hornbeam.layers.options import LayerOptions
+    from hornbeam.regularizers import RegularizerLike
 
 
 class _CellLayer(RNN):

@@ -13,7 +13,8 @@ from hornbeam.layers.layer import Layer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import PartialShape, RegularizedLayerOptions, Shape, ShapeTree, Tree
+    from hornbeam._internal.typing import PartialShape, Shape, ShapeTree, Tree
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

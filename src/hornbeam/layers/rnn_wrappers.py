@@ -17,13 +17,8 @@ from hornbeam.layers.layer import Layer, TensorsLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        ArrayLike,
-        PartialShape,
-        RegularizedLayerOptions,
-        ShapeTree,
-        Tree,
-    )
+    from hornbeam._internal.typing import ArrayLike, PartialShape, ShapeTree, Tree
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

@@ -24,14 +24,9 @@ from hornbeam.layers.windows import window_output
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        PartialShape,
-        RegularizedLayerOptions,
-        ShapeLike,
-        ShapeTree,
-        TensorLike,
-        Tree,
-    )
+    from hornbeam._internal.typing import PartialShape, ShapeLike, ShapeTree, Tree
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
 # The mel scale of O'Shaughnessy 1987: 1127 ln(1 + f / 700 Hz).

@@ -18,7 +18,8 @@ from hornbeam.engines import get_engine
 from hornbeam.layers.preprocessing.host import HostLayer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypePolicyLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.dtype_policies.policy import DTypePolicyLike
 
 
 @exported("keras.layers")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import torch
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ShapeTree, Tree, UnnamedLayerOptions
+    from hornbeam._internal.typing import ShapeTree, Tree
+    from hornbeam.layers.options import UnnamedLayerOptions
 
 
 @exported("keras.layers")

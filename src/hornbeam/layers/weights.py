@@ -17,15 +17,11 @@ from hornbeam.layers.context import is_shapes_only
 from hornbeam.layers.tracking import Tracked
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import (
-        ArrayLike,
-        ConstraintLike,
-        DTypeLike,
-        InitializerLike,
-        RegularizerLike,
-        ShapeLike,
-    )
+    from hornbeam._internal.typing import ArrayLike, DTypeLike, ShapeLike
+    from hornbeam.constraints import ConstraintLike
     from hornbeam.core.tensor import Tensor
+    from hornbeam.core.typing import InitializerLike
+    from hornbeam.regularizers import RegularizerLike
 
 
 class Weighted(Tracked):

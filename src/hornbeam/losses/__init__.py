@@ -56,8 +56,9 @@ from hornbeam.losses.similarity import Circle, Dice, Tversky, circle, dice, tver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hornbeam._internal.typing import Config, LossLike
+    from hornbeam._internal.typing import Config
     from hornbeam.core.tensor import Tensor
+    from hornbeam.losses.loss import LossLike
 
 # Names of Keras that are missing, with the reason: none.
 _MISSING: dict[str, str] = {}

@@ -20,7 +20,8 @@ from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 _SUM = "sum_over_batch_size"
 

@@ -16,9 +16,14 @@ from hornbeam.ir.types import dtype_name
 from hornbeam.losses.shapes import as_weights, same_rank
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import DTypeLike, TensorLike, TensorTree, Tree
+    from hornbeam._internal.typing import Config, DTypeLike, Tree
+    from hornbeam.core.typing import TensorLike, TensorTree
+
+    LossLike: TypeAlias = str | Config | "Loss" | Callable[..., Any]
 
 MODULE = "keras.losses"
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)

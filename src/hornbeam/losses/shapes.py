@@ -12,7 +12,7 @@ from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, is_float
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 Shape = tuple[int, ...]

@@ -17,7 +17,8 @@ from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import pair
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 _SUM = "sum_over_batch_size"
 Axes = int | Sequence[int] | None

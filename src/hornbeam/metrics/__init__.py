@@ -87,7 +87,8 @@ from hornbeam.metrics.scores import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hornbeam._internal.typing import Config, MetricLike, ShapeLike
+    from hornbeam._internal.typing import Config, ShapeLike
+    from hornbeam.metrics.metric import MetricLike
 
 # Names of Keras that are missing, with the reason: none.
 _MISSING: dict[str, str] = {}

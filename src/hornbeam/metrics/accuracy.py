@@ -18,7 +18,8 @@ from hornbeam.metrics.metric import MODULE
 from hornbeam.metrics.reduction import MeanMetricWrapper
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike, ShapeLike
+    from hornbeam.core.typing import TensorLike
 
 
 def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:

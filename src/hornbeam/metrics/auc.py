@@ -17,7 +17,8 @@ from hornbeam.metrics.confusion import KINDS, ConfusionMetric, checked_threshold
 from hornbeam.metrics.metric import MODULE
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 @exported(MODULE)

@@ -22,7 +22,8 @@ from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 

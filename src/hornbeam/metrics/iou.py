@@ -17,7 +17,8 @@ from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 @exported(MODULE)

@@ -13,7 +13,8 @@ from hornbeam.metrics.metric import MODULE
 from hornbeam.metrics.reduction import Mean, MeanMetricWrapper, masked_weights
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 @exported(MODULE, "mse", "MSE")

@@ -17,10 +17,16 @@ from hornbeam.ir.types import dtype_name, numpy_dtype
 from hornbeam.metrics.stateless import StatelessMethods
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import DTypeLike, InitializerLike, Tree
+    from hornbeam._internal.typing import Config, DTypeLike, Tree
+    from hornbeam.core.typing import InitializerLike
     from hornbeam.distribution import TensorLayout
+
+    MetricLike: TypeAlias = str | Config | "Metric" | Callable[..., Any]
 
 MODULE = "keras.metrics"
 

@@ -17,7 +17,8 @@ from hornbeam.metrics.metric import MODULE, Metric
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 def per_sample(

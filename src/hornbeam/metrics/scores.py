@@ -16,7 +16,8 @@ from hornbeam.metrics.metric import MODULE, Metric
 from hornbeam.metrics.reduction import MeanMetricWrapper
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 def _matrix(y_true: TensorLike, y_pred: TensorLike, dtype: str, name: str) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,8 @@ from hornbeam.models.host import adjust_strings
 from hornbeam.training.check_inputs import check_order, shape_hint
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import TensorLike
 
 
 class CallGraph:

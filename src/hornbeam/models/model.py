@@ -23,17 +23,12 @@ from hornbeam.training.trainer import Trainer
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import (
-        Config,
-        DTypePolicyLike,
-        RegularizerLike,
-        ShapeLike,
-        ShapeTree,
-        SymbolicTree,
-        Tree,
-    )
+    from hornbeam._internal.typing import Config, ShapeLike, ShapeTree, Tree
+    from hornbeam.core.typing import SymbolicTree
+    from hornbeam.dtype_policies.policy import DTypePolicyLike
     from hornbeam.insight import Explanation
     from hornbeam.quantizers import QuantizationConfig
+    from hornbeam.regularizers import RegularizerLike
     from hornbeam.training.callbacks.base import History
 
 

@@ -18,7 +18,8 @@ from hornbeam.training.check_inputs import check_values
 from hornbeam.training.host_inputs import HostInputs
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, ShapeLike, TensorLike, Tree
+    from hornbeam._internal.typing import Config, ShapeLike, Tree
+    from hornbeam.core.typing import TensorLike
 
 
 @exported("keras.models")

@@ -31,7 +31,8 @@ from hornbeam.ir.types import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
+    from hornbeam._internal.typing import Axis, DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 # Results of sums are held in at least 32 bits, as in Keras.

@@ -15,7 +15,8 @@ from hornbeam.ops.elementwise import clip, sigmoid
 from hornbeam.ops.joining import split
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, TensorLike
+    from hornbeam._internal.typing import Axis
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

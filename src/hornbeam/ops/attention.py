@@ -19,7 +19,7 @@ from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, float_dtype
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 __all__ = ["dot_product_attention"]
 

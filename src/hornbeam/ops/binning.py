@@ -20,7 +20,7 @@ from hornbeam.ops.reduction import min as smallest
 from hornbeam.ops.selection import where
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = ["bincount", "digitize", "histogram", "searchsorted"]

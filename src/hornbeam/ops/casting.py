@@ -18,7 +18,8 @@ from hornbeam.ir.types import dtype_name, is_float, is_integer
 from hornbeam.ops._common import node_of, value_tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 def convert_to_tensor(

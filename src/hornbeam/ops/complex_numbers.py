@@ -18,7 +18,7 @@ from hornbeam.ir.types import ShapeError, is_complex
 from hornbeam.ops._common import cut, float_dtype, float_node, node_of, value_tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = ["angle", "conj", "conjugate", "imag", "isreal", "polar", "real", "view_as_complex", "view_as_real"]

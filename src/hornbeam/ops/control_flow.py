@@ -25,7 +25,8 @@ from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import node_of, one_axis, static_int
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import TensorLike
 
 # Variables whose values a construct carries, because its bodies assign them.
 Carried: TypeAlias = "tuple[Variable, ...]"

@@ -19,7 +19,8 @@ from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import array_functions, float_node, node_of, size_constant
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Sizes, TensorLike
+    from hornbeam._internal.typing import Sizes
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -30,7 +30,8 @@ from hornbeam.ops.shaping import diagonal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

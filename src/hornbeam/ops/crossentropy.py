@@ -18,7 +18,8 @@ from hornbeam.ops.activation import softplus_node
 from hornbeam.ops.elementwise import clip
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -14,7 +14,7 @@ from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, cut, float_node, node_of, static_int
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 __all__ = ["ctc_decode", "ctc_loss"]
 

@@ -16,7 +16,7 @@ from hornbeam.ir.types import is_inexact
 from hornbeam.ops._common import float_node, node_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 @operation

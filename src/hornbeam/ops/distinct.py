@@ -20,7 +20,7 @@ from hornbeam.ops._common import cut, node_of, one_axis, static_int
 from hornbeam.ops.binning import searchsorted
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 __all__ = ["unique"]
 

@@ -19,7 +19,7 @@ from hornbeam.ir.types import HornbeamTypeError, is_complex, is_float, is_inexac
 from hornbeam.ops._common import check_ordered, float_dtype, float_node, node_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

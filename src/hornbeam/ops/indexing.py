@@ -19,7 +19,7 @@ from hornbeam.ops._common import node_of, shape_of
 from hornbeam.ops.joining import unstack
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 def _starts(start_indices: Sequence[TensorLike] | TensorLike, rank: int, name: str) -> list[Node]:

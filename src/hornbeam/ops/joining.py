@@ -21,7 +21,7 @@ from hornbeam.ops._common import cut, node_of, one_axis, shape_of
 from hornbeam.ops.shaping import ravel
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

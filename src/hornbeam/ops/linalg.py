@@ -23,7 +23,8 @@ from hornbeam.ops._common import float_dtype, float_node, many_axes, node_of, on
 from hornbeam.ops.elementwise import sign as sign_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, TensorLike, Tree
+    from hornbeam._internal.typing import Axis, Tree
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

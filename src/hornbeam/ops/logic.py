@@ -15,7 +15,8 @@ from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name, is_inte
 from hornbeam.ops._common import node_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -25,7 +25,7 @@ from hornbeam.ops.shaping import expand_dims
 from hornbeam.ops.signal import extract_sequences, fft, fft2, ifft2, irfft, istft, rfft, stft
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -22,7 +22,8 @@ from hornbeam.ops.linalg import vector_norm
 from hornbeam.ops.reduction import mean_node, var_node
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, TensorLike
+    from hornbeam._internal.typing import Axis
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

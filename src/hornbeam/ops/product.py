@@ -22,7 +22,7 @@ from hornbeam.ops.reduction import sum as total
 from hornbeam.ops.shaping import diagonal, moveaxis
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 __all__ = [
     "correlate",

@@ -18,7 +18,8 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import node_of, static_int
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Sizes, TensorLike
+    from hornbeam._internal.typing import Sizes
+    from hornbeam.core.typing import TensorLike
 
 __all__ = ["depth_to_space", "fold", "rearrange", "space_to_depth", "unfold"]
 

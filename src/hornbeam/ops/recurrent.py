@@ -13,7 +13,7 @@ from hornbeam.ir.node import Node
 from hornbeam.ops._common import HALF
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 def lstm(

@@ -28,7 +28,8 @@ from hornbeam.ops._common import (
 from hornbeam.ops.elementwise import isclose, maximum, minimum
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
+    from hornbeam._internal.typing import Axis, DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -19,7 +19,7 @@ from hornbeam.ops._common import array_functions, node_of, one_axis, shape_of
 from hornbeam.ops.selection import take
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = ["pad", "repeat", "tile"]

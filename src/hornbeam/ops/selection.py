@@ -18,7 +18,7 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import index_node, node_of, one_axis, shape_of, static_int
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -16,7 +16,8 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import cut, many_axes, node_of, one_axis, shape_of, static_int
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, Index, TensorLike
+    from hornbeam._internal.typing import Axis
+    from hornbeam.core.typing import Index, TensorLike
 
 # fmt: off
 __all__ = [

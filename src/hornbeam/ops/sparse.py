@@ -23,7 +23,8 @@ from hornbeam.ops import activation, complex_numbers, elementwise, joining, redu
 from hornbeam.ops._common import many_axes, one_axis, shape_of, wide_dtype, with_ones
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, TensorLike
+    from hornbeam._internal.typing import Axis
+    from hornbeam.core.typing import TensorLike
 
 __all__: list[str] = []
 

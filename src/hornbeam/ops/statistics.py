@@ -30,7 +30,8 @@ from hornbeam.ops.complex_numbers import conjugate, real
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hornbeam._internal.typing import Axis, DTypeLike, TensorLike
+    from hornbeam._internal.typing import Axis, DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

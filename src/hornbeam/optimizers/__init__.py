@@ -15,7 +15,7 @@ from hornbeam.optimizers.rules_special import Adafactor, Ftrl, Lamb, Muon, Sched
 from hornbeam.optimizers.wrappers import LossScaleOptimizer, MultiOptimizer, OptimizerMap
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import OptimizerLike
+    from hornbeam.optimizers.optimizer import OptimizerLike
 
 __all__ = [
     "SGD",

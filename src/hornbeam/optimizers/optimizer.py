@@ -32,9 +32,14 @@ from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.optimizers.updates import Updates, record_gradients_of
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import LearningRateLike, TensorLike
+    from hornbeam._internal.typing import Config
+    from hornbeam.core.typing import TensorLike
+
+    OptimizerLike: TypeAlias = str | Config | "Optimizer"
 
 LearningRate = float | LearningRateSchedule | Callable[[], Any]
 Gradients = Sequence[Tensor | None]
@@ -214,7 +219,7 @@ class Optimizer(FineTuning, OptimizerVariables, ArgumentChecks):
         return rate if isinstance(rate, Variable) else cast("Variable", rate())
 
     @learning_rate.setter
-    def learning_rate(self, value: LearningRateLike | TensorLike) -> None:
+    def learning_rate(self, value: LearningRate | TensorLike) -> None:
         if callable(value) and not isinstance(value, Tensor):
             self._variables = [v for v in self._variables if v is not self._learning_rate]
             self._learning_rate = value

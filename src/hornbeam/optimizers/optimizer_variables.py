@@ -16,7 +16,8 @@ from hornbeam.core.variable import Variable
 from hornbeam.ir.types import numpy_dtype
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, InitializerLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import InitializerLike
     from hornbeam.distribution import TensorLayout
 
 

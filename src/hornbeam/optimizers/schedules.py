@@ -22,7 +22,7 @@ from hornbeam.optimizers.arguments import shortest_float
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 __all__ = [

@@ -12,14 +12,14 @@ from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
-from hornbeam.optimizers.optimizer import Gradients, Optimizer
+from hornbeam.optimizers.optimizer import Gradients, LearningRate, Optimizer
 from hornbeam.optimizers.rules import MODULE
 from hornbeam.optimizers.updates import Updates
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import LearningRateLike, TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 @exported(MODULE)
@@ -123,7 +123,7 @@ class LossScaleOptimizer(Optimizer):
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: LearningRateLike | TensorLike) -> None:
+    def learning_rate(self, value: LearningRate | TensorLike) -> None:
         self.inner_optimizer.learning_rate = value
 
     @property

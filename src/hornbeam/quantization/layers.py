@@ -11,8 +11,8 @@ from hornbeam.core.registry import exported
 from hornbeam.layers.layer import TensorLayer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import InitializerLike
     from hornbeam.core.tensor import Tensor
+    from hornbeam.core.typing import InitializerLike
     from hornbeam.core.variable import Variable
 
 # Largest integer. Symmetric: 0 is exact, and padding needs no zero point.

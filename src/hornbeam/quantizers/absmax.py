@@ -13,7 +13,8 @@ from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.quantizers.affine import affine_parameters
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 EPSILON = 1e-7
 

@@ -10,7 +10,7 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 def fake_quant_with_min_max_vars(

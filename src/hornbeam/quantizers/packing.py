@@ -11,7 +11,8 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError, dtype_name
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 _BYTES = ("int8", "uint8")
 

@@ -12,8 +12,9 @@ from hornbeam.quantizers.absmax import EPSILON, abs_max_quantize
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import Config, DTypeLike, TensorLike, Tree
+    from hornbeam._internal.typing import Config, DTypeLike, Tree
     from hornbeam.core.tensor import Tensor
+    from hornbeam.core.typing import TensorLike
 
 
 @exported("keras")

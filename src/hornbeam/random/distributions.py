@@ -20,7 +20,9 @@ from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, static
 from hornbeam.random.keys import draw_seed, split_key
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, SeedLike, TensorLike
+    from hornbeam._internal.typing import DTypeLike
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.random.keys import SeedLike
 
 # Number of fraction bits of each dtype; the narrow ones are drawn so that rounding never gives 1.
 _FRACTION = {"bfloat16": 8, "float16": 11, "float32": 24}

@@ -23,7 +23,11 @@ from hornbeam.ir.types import dtype_name, is_integer
 from hornbeam.primitives.random import RANDOM_BITS
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import SeedLike, TensorLike
+    from typing import TypeAlias
+
+    from hornbeam.core.typing import TensorLike
+
+    SeedLike: TypeAlias = int | "SeedGenerator" | None
 
 WORD = 2**32
 

@@ -33,10 +33,12 @@ from hornbeam.training.nested_losses import (
 from hornbeam.training.outputs import Outputs, is_several
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import LossLike, MetricLike, PerOutput, Tree
+    from hornbeam._internal.typing import PerOutput, Tree
     from hornbeam.core.tensor import Tensor
     from hornbeam.losses import Loss
+    from hornbeam.losses.loss import LossLike
     from hornbeam.metrics import Metric
+    from hornbeam.metrics.metric import MetricLike
     from hornbeam.models import Model
 
 _ACCURACY = ("accuracy", "acc")

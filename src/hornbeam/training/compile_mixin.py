@@ -20,10 +20,13 @@ from hornbeam.training.data_leakage import TrainingRowHashes, ValidationFingerpr
 from hornbeam.training.inference_plan import WeightCache
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import LossLike, MetricLike, OptimizerLike, PerOutput
+    from hornbeam._internal.typing import PerOutput
+    from hornbeam.losses.loss import LossLike
     from hornbeam.metrics import Metric
+    from hornbeam.metrics.metric import MetricLike
     from hornbeam.models import Model
     from hornbeam.optimizers import Optimizer
+    from hornbeam.optimizers.optimizer import OptimizerLike
 
 
 class Bounded(dict[Any, Any]):

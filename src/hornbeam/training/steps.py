@@ -31,7 +31,8 @@ from hornbeam.training.trainable_at_compile import trainable_as_compiled
 
 if TYPE_CHECKING:
     from hornbeam._internal.resume_point import ResumePoint
-    from hornbeam._internal.typing import TensorLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import TensorLike
     from hornbeam.core.variable import Variable
     from hornbeam.models import Model
     from hornbeam.training.run import TrainingRun

@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hornbeam._internal.resume_point import ResumePoint
-    from hornbeam._internal.typing import CallbacksLike, DataLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import DataLike
     from hornbeam.models import Model
+    from hornbeam.training.callbacks.callback_list import CallbacksLike
     from hornbeam.training.packing import Batch
     from hornbeam.training.profile import Profile
 

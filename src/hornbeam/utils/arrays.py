@@ -13,7 +13,8 @@ from hornbeam.config import floatx
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, DTypeLike, TensorLike
+    from hornbeam._internal.typing import ArrayLike, DTypeLike
+    from hornbeam.core.typing import TensorLike
 
 
 @overload

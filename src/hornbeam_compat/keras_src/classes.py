@@ -16,7 +16,10 @@ from hornbeam.losses.loss import LossFunctionWrapper as LossFunctionWrapper
 from hornbeam.models.functional import Functional as Functional
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
+    from hornbeam._internal.typing import ActivationLike
+    from hornbeam.constraints import ConstraintLike
+    from hornbeam.core.typing import InitializerLike
+    from hornbeam.regularizers import RegularizerLike
 
 __all__ = [
     "BaseConv",

@@ -13,7 +13,8 @@ from hornbeam.core.operation import Operation
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import TensorLike
 
 
 def get_keras_mask(x: Any) -> Tensor | None:

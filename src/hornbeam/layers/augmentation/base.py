@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, TensorTree, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import TensorLike, TensorTree
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.random.keys import SeedLike
 
 Transformation = Any
 Boxes = dict[str, Any]

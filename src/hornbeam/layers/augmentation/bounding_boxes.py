@@ -21,7 +21,7 @@ from hornbeam.ir.types import ShapeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 __all__ = [

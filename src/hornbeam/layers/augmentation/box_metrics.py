@@ -19,7 +19,8 @@ from hornbeam.layers.augmentation.bounding_boxes import Columns, columns, conver
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hornbeam._internal.typing import ArrayLike, TensorLike
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.typing import TensorLike
 
 
 def _size_of(image_shape: Sequence[int] | None) -> tuple[int | None, int | None]:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, TensorLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

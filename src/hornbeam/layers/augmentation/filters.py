@@ -24,7 +24,8 @@ from hornbeam.layers.augmentation.base import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.random.keys import SeedLike
 
 
 @exported("keras.layers")

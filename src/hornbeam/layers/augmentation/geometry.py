@@ -29,7 +29,9 @@ from hornbeam.ops.image.warping import in_float, on_grids, order_of
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.random.keys import SeedLike
 
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")

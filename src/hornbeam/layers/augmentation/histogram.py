@@ -28,7 +28,9 @@ from hornbeam.layers.augmentation.base import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.random.keys import SeedLike
 
 BYTES = (0, 255)
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.random.keys import SeedLike
 
 
 class _Mixing(RandomImageLayer):

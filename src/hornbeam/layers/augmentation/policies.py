@@ -48,7 +48,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, TensorLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.random.keys import SeedLike
 
 _GEOMETRY = ("random_shear", "random_translation", "random_rotation")
 _COLORS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")

@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import (
-        RegularizedLayerOptions,
-        SeedLike,
-        TensorLike,
-        Tree,
-        UnnamedLayerOptions,
-    )
+    from hornbeam._internal.typing import Tree
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions, UnnamedLayerOptions
+    from hornbeam.random.keys import SeedLike
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 

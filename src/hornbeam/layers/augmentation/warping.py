@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, SeedLike, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.layers.options import RegularizedLayerOptions
+    from hornbeam.random.keys import SeedLike
 
 _FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")
 

@@ -28,7 +28,8 @@ from hornbeam.layers.onnx_graph.structure import check
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, Tree
+    from hornbeam._internal.typing import Tree
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("hornbeam.layers")

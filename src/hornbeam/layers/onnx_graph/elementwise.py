@@ -18,7 +18,7 @@ from hornbeam.ir.types import is_float
 from hornbeam.layers.onnx_graph.vocabulary import ANY, Call, axis_of, node_of, number, operator
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 UNARY: dict[str, Callable[[Any], Tensor]] = {

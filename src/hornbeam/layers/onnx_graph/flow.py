@@ -13,7 +13,7 @@ from hornbeam.errors import GraphError
 from hornbeam.layers.onnx_graph.vocabulary import Call, operator, resolved
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 def _graph(call: Call, name: str) -> Any:

@@ -10,7 +10,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, operator
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 @operator("MatMul", weights=(0, 1))

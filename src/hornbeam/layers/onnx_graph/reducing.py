@@ -11,7 +11,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, axes_of, axis_of, number, operator
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]

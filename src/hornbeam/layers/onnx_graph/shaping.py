@@ -30,7 +30,7 @@ from hornbeam.layers.onnx_graph.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 @operator("Shape")

@@ -15,7 +15,7 @@ from hornbeam.ir.node import Node
 from hornbeam.layers.onnx_graph.sizes import value_from_sizes
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -19,7 +19,7 @@ from hornbeam.ir.node import Node
 from hornbeam.layers.onnx_graph.vocabulary import LAST, Call, ints, node_of, operator
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 Pairs = tuple[tuple[int, int], ...]

@@ -13,7 +13,7 @@ from hornbeam._internal.row_hash import HashSketch, hash_rows
 from hornbeam.layers.call import is_array
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DataLike
+    from hornbeam.core.typing import DataLike
     from hornbeam.layers.layer import Layer
 
 

@@ -18,7 +18,8 @@ from hornbeam.layers.preprocessing.host import sparse_if
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import RegularizedLayerOptions, TensorLike
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: TensorLike | None = None) -> Tensor:

@@ -21,7 +21,8 @@ from hornbeam.layers.preprocessing.quantiles import EMPTY, compress, merge, summ
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import ArrayLike, DTypePolicyLike, PartialShape
+    from hornbeam._internal.typing import ArrayLike, PartialShape
+    from hornbeam.dtype_policies.policy import DTypePolicyLike
 
 
 @exported("keras.layers")

@@ -24,7 +24,9 @@ from hornbeam.layers.preprocessing.index_lookup import buckets, salt_of
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ArrayLike, DTypePolicyLike, RegularizedLayerOptions, ShapeTree, Tree
+    from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
+    from hornbeam.dtype_policies.policy import DTypePolicyLike
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 # TensorFlow's key for crosses of features.
 CROSS_KEY = np.uint64(0xDECAFCAFFE)

@@ -15,7 +15,9 @@ from hornbeam.layers.layer import TensorLayer
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ArrayLike, RegularizedLayerOptions, TensorLike
+    from hornbeam._internal.typing import ArrayLike
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

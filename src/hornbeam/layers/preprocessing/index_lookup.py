@@ -19,11 +19,7 @@ from hornbeam.layers.tracking import Tracked
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import (
-        ArrayLike,
-        ShapeTree,
-        Tree,
-    )
+    from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 
 MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 OOV_METHODS = ("floormod", "farmhash")

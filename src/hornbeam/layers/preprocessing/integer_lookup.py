@@ -20,7 +20,8 @@ from hornbeam.layers.preprocessing.index_lookup import IndexLookup
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ArrayLike, Tree, UnnamedLayerOptions
+    from hornbeam._internal.typing import ArrayLike, Tree
+    from hornbeam.layers.options import UnnamedLayerOptions
 
 
 @exported("keras.layers")

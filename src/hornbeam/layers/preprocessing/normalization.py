@@ -20,7 +20,9 @@ from hornbeam.layers.preprocessing.host import refuse_strings
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ArrayLike, PartialShape, RegularizedLayerOptions, TensorLike
+    from hornbeam._internal.typing import ArrayLike, PartialShape
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

@@ -26,7 +26,8 @@ from hornbeam.layers.preprocessing.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hornbeam._internal.typing import ArrayLike, Tree, UnnamedLayerOptions
+    from hornbeam._internal.typing import ArrayLike, Tree
+    from hornbeam.layers.options import UnnamedLayerOptions
 
 # Index of the mask token in vectors, beyond their depth, so that it is ignored.
 IGNORED = np.iinfo(np.int64).max

@@ -23,11 +23,7 @@ from hornbeam.layers.preprocessing.string_lookup import StringLookup
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from hornbeam._internal.typing import (
-        ArrayLike,
-        ShapeTree,
-        Tree,
-    )
+    from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 
 STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 SPLIT = ("whitespace", "character")

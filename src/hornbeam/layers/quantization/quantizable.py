@@ -17,7 +17,8 @@ from hornbeam.quantizers.configs import CalibratedConfig, Int4QuantizationConfig
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, InitializerLike, ShapeTree
+    from hornbeam._internal.typing import Config, ShapeTree
+    from hornbeam.core.typing import InitializerLike
 
 # Modes in which the float weight is replaced as soon as the layer is quantized.
 _REPLACING = ("int8", "int4")

@@ -14,7 +14,7 @@ from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import image_batch, node_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 def _rgb_channels(

@@ -18,7 +18,8 @@ from hornbeam.ops.image.warping import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import SeedLike, TensorLike
+    from hornbeam.core.typing import TensorLike
+    from hornbeam.random.keys import SeedLike
 
 
 @operation

@@ -25,7 +25,7 @@ from hornbeam.ops.reduction import mean
 from hornbeam.ops.repeating import pad
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 def _filtered(node: Node, kernel: np.ndarray | Node) -> Node:

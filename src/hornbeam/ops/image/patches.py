@@ -16,7 +16,8 @@ from hornbeam.ops.convolution import padding_of, sizes_of
 from hornbeam.ops.rearranging import shifted_slices
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Sizes, TensorLike
+    from hornbeam._internal.typing import Sizes
+    from hornbeam.core.typing import TensorLike
 
 
 def _patches(

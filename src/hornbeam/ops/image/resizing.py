@@ -22,7 +22,7 @@ from hornbeam.ops._common import array_functions, float_node, image_batch, size_
 from hornbeam.ops.selection import take
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 # Kernels get the module to compute with: NumPy for known scales, `hornbeam.ops.numpy` for tensors.

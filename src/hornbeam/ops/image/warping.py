@@ -17,7 +17,7 @@ from hornbeam.ops._common import image_batch, node_of
 from hornbeam.ops.linalg import solve
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 __all__ = ["affine_transform", "map_coordinates", "perspective_transform"]
 

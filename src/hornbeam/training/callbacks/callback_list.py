@@ -12,7 +12,12 @@ from hornbeam.training.callbacks.base import BATCH_HOOKS, Callback, History, Log
 from hornbeam.training.callbacks.progbar import ProgbarLogger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
     from hornbeam.models import Model
+
+    CallbacksLike: TypeAlias = Callback | Iterable[Callback] | "CallbackList" | None
 
 
 @exported("keras.callbacks")

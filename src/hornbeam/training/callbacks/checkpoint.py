@@ -22,7 +22,7 @@ from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.monitor import Monitor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import CallbacksLike
+    from hornbeam.training.callbacks.callback_list import CallbacksLike
 
 if TYPE_CHECKING:  # a run has callbacks
     from hornbeam.training.run import TrainingRun

@@ -18,7 +18,7 @@ from hornbeam.visualization.panels import LinePanel
 from hornbeam.visualization.svg import line_chart
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import CallbacksLike
+    from hornbeam.training.callbacks.callback_list import CallbacksLike
 
 # Seconds between two drawings within an epoch.
 _INTERVAL = 1.0

@@ -20,7 +20,7 @@ from hornbeam.layers.preprocessing._hashing.fingerprints import (
 )
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import TensorLike
+    from hornbeam.core.typing import TensorLike
 
 
 POWERS = np.array([10**k for k in range(20)], np.uint64)
