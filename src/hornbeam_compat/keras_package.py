@@ -6,8 +6,8 @@ It is built here and never published. `pip install PACKAGE` is satisfied if PACK
 
 from __future__ import annotations
 
-from hornbeam._internal.local_wheel import LocalWheel
 from hornbeam_compat.import_hook import KERAS_VERSION
+from hornbeam_compat.local_wheel import LocalWheel
 
 # The local part tells it from Keras's own release; `keras==3.15.1` accepts it all the same (PEP 440).
 VERSION = f"{KERAS_VERSION}+hornbeam"

@@ -19,9 +19,6 @@ from collections.abc import Callable, Sequence
 from types import CodeType, ModuleType
 from typing import Any, cast
 
-from hornbeam import config
-from hornbeam.ir.sizes import SymbolicSize
-
 KERAS_VERSIONS = ("3.15.0", "3.15.1")
 
 # Modules of Keras that choose classes and functions by the name of the backend.
@@ -35,7 +32,8 @@ CHOOSING = frozenset(
     }
 )
 _BACKEND = "keras.src.backend.hornbeam"
-_ADAPTER = "keras_hornbeam.adapter"
+# Keras 3.15 has the modules of operations beside the others, and all names at one level.
+_OPERATIONS = frozenset({"core", "image", "linalg", "math", "nn", "numpy"})
 
 
 def install() -> None:
@@ -88,10 +86,14 @@ class Finder(importlib.abc.MetaPathFinder):
 
 
 class AliasLoader(importlib.abc.Loader):
-    """Loads a module of the adapter under its name in Keras."""
+    """Loads a module of the backend under its name in Keras."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return importlib.import_module(_ADAPTER + spec.name[len(_BACKEND) :])
+        name = spec.name[len(_BACKEND) + 1 :]
+        if not name:
+            return importlib.import_module("keras_hornbeam.flat")
+        folder = "src.ops" if name in _OPERATIONS else "src"
+        return importlib.import_module(f"keras_hornbeam.{folder}.{name}")
 
     def exec_module(self, module: ModuleType) -> None:
         """The module is complete already."""
@@ -116,6 +118,8 @@ class AdaptingLoader(importlib.machinery.SourceFileLoader):
 
 def _accept_symbols(module: Any) -> None:
     """Let `standardize_shape` take sizes that are symbols: they are unknown to Keras."""
+    from hornbeam.ir.sizes import SymbolicSize
+
     original = module.standardize_shape
 
     @functools.wraps(original)
@@ -129,6 +133,8 @@ def _accept_symbols(module: Any) -> None:
 
 def _follow_config(module: Any) -> None:
     """Set Hornbeam's defaults (floatx, epsilon, image_data_format) to those of Keras, now and later."""
+    from hornbeam import config
+
     for name in ("floatx", "epsilon", "image_data_format"):
         follow = getattr(config, f"set_{name}")
         follow(getattr(module, name)())
@@ -146,22 +152,22 @@ def _then(
     return changed
 
 
-def _adapter(name: str) -> Callable[[ModuleType], None]:
-    """Return a function "module:function" of the adapter, which is imported when it is called."""
+def _imported(name: str) -> Callable[[ModuleType], None]:
+    """Return a function "module:function" of the backend, which is imported when it is called."""
     path, _, function = name.partition(":")
-    return lambda module: getattr(importlib.import_module(f"{_ADAPTER}.{path}"), function)(module)
+    return lambda module: getattr(importlib.import_module(f"keras_hornbeam.src.{path}"), function)(module)
 
 
 # Modules of Keras with a function that adapts each after it was loaded.
 ADAPTED: dict[str, Callable[[ModuleType], None]] = {
     "keras.src.backend.common.variables": _accept_symbols,
     "keras.src.backend.config": _follow_config,
-    "keras.src.export.onnx": _adapter("export:replace_export_onnx"),
-    "keras.src.layers.attention.grouped_query_attention": _adapter("fused:fuse_dropout"),
-    "keras.src.layers.attention.multi_head_attention": _adapter("fused:fuse_dropout"),
-    "keras.src.layers.rnn.gru": _adapter("rnn:tell_zero_output"),
-    "keras.src.layers.rnn.lstm": _adapter("rnn:tell_zero_output"),
-    "keras.src.ops.nn": _adapter("fused:fuse_layer_normalization"),
+    "keras.src.export.onnx": _imported("export:replace_export_onnx"),
+    "keras.src.layers.attention.grouped_query_attention": _imported("fused:fuse_dropout"),
+    "keras.src.layers.attention.multi_head_attention": _imported("fused:fuse_dropout"),
+    "keras.src.layers.rnn.gru": _imported("rnn:tell_zero_output"),
+    "keras.src.layers.rnn.lstm": _imported("rnn:tell_zero_output"),
+    "keras.src.ops.nn": _imported("fused:fuse_layer_normalization"),
 }
 
 

@@ -97,6 +97,18 @@ def check_page(shell: Shell) -> None:
         assert heard == []
 
 
+def check_keras_backend(shell: Shell, wheel: Path) -> None:
+    """Check that the variable is all that official Keras needs, once the wheel is installed."""
+    with zipfile.ZipFile(wheel) as archive:
+        start_files = [name for name in archive.namelist() if name.endswith(".pth")]
+    assert [name.partition("/")[2] for name in start_files] == ["purelib/keras_hornbeam.pth"]
+    if sys.version_info < (3, 11):  # Keras 3.15 needs 3.11
+        return
+    shell.run(f"python -m pip install --quiet '{wheel}[keras]'")
+    program = "import keras; print(keras.backend.backend(), float(keras.ops.sum(keras.ops.ones(3))))"
+    assert shell.run(f"KERAS_BACKEND=hornbeam python -c '{program}'").split() == ["hornbeam", "3.0"]
+
+
 def test_train_serve_draw_and_link_from_the_wheel(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "maturin", "build", "--release", "--quiet", "--out", str(tmp_path)],
@@ -116,3 +128,4 @@ def test_train_serve_draw_and_link_from_the_wheel(tmp_path: Path) -> None:
     if shutil.which("cc"):
         check_c_program(shell)
     check_page(shell)
+    check_keras_backend(shell, wheel)

@@ -63,7 +63,7 @@ def test_type_checkers_see_no_module_getattr() -> None:
         "hornbeam_compat/tensorflow/numpy_names.py",
         "hornbeam_compat/tensorflow/records.py",
         "hornbeam_compat/tensorflow/root.py",
-        *(f"keras_hornbeam/adapter/{name}.py" for name in ("image", "linalg", "math", "nn", "numpy")),
+        *(f"keras_hornbeam/src/ops/{name}.py" for name in ("image", "linalg", "math", "nn", "numpy")),
     }
 
 

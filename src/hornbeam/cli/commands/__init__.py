@@ -9,7 +9,6 @@ from hornbeam.cli.commands import (
     course,
     doctor,
     inspect,
-    keras_backend,
     keras_compat,
     launch,
     link,
@@ -40,6 +39,5 @@ COMMANDS = (
     serve,
     tune,
     keras_compat,
-    keras_backend,
     doctor,
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hornbeam import ops
-from keras_hornbeam.adapter.functions import functions_of
+from keras_hornbeam.src.functions import functions_of
 
 __getattr__ = functions_of(ops)
 

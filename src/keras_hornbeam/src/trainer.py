@@ -21,8 +21,8 @@ from keras.src.utils.python_utils import pythonify_logs
 
 import hornbeam
 from hornbeam._internal.warn import warn_user
-from keras_hornbeam.adapter.core import convert_to_tensor
-from keras_hornbeam.adapter.steps import (
+from keras_hornbeam.src.ops.core import convert_to_tensor
+from keras_hornbeam.src.steps import (
     CompiledPredict,
     CompiledSteps,
     arrays_of,

@@ -4,8 +4,8 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam.ops.image.warping import homography
-from keras_hornbeam.adapter.functions import functions_of
-from keras_hornbeam.adapter.random import with_drawn_seed
+from keras_hornbeam.src.functions import functions_of
+from keras_hornbeam.src.random import with_drawn_seed
 
 __getattr__ = functions_of(ops.image, ops)
 elastic_transform = with_drawn_seed(ops.image.elastic_transform)

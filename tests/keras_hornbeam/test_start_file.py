@@ -1,8 +1,9 @@
-"""`hornbeam keras-backend`: KERAS_BACKEND=hornbeam in each process of an environment."""
+"""KERAS_BACKEND=hornbeam in each process of an environment, by the start-up file of the wheel."""
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,28 +11,26 @@ import pytest
 
 from tests.helpers.environments import command, make_environment
 
+ROOT = Path(__file__).resolve().parents[2]
+START_FILE = ROOT / "packaging" / "purelib" / "keras_hornbeam.pth"
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or importlib.util.find_spec("keras") is None,
     reason="needs Keras, and links folders",
 )
 PROGRAM = "import keras; print(keras.backend.backend(), float(keras.ops.sum(keras.ops.ones(3))))"
+LOADED = "import sys; print([name for name in ('keras_hornbeam', 'hornbeam') if name in sys.modules])"
 
 
-def test_enable_and_disable(tmp_path: Path) -> None:
+def test_the_variable_alone_chooses_the_backend(tmp_path: Path) -> None:
     python = make_environment(
         tmp_path, ["keras", "absl", "namex", "optree", "packaging", "typing_extensions"]
     )
-    tool = ("-m", "hornbeam", "keras-backend")
-    assert command(python, *tool, "status").returncode == 1
     failed = command(python, "-c", PROGRAM, KERAS_BACKEND="hornbeam")
     assert "Unable to import backend : hornbeam" in failed.stderr
-    for _ in range(2):  # the second changes nothing
-        done = command(python, *tool, "enable")
-        assert done.returncode == 0, done.stderr
-        assert "enabled: KERAS_BACKEND=hornbeam" in done.stdout
+    (site_packages,) = tmp_path.glob("venv/lib/python*/site-packages")
+    shutil.copy(START_FILE, site_packages)
     done = command(python, "-c", PROGRAM, KERAS_BACKEND="hornbeam")
     assert done.stdout.split() == ["hornbeam", "3.0"], done.stderr
-    done = command(python, "-c", "import sys; print('hornbeam' in sys.modules)", KERAS_BACKEND="numpy")
-    assert done.stdout.split() == ["False"], done.stderr
-    assert "disabled" in command(python, *tool, "disable").stdout
-    assert "Unable to import" in command(python, "-c", PROGRAM, KERAS_BACKEND="hornbeam").stderr
+    # Other processes load nothing of it, and those without Keras only the hook.
+    assert command(python, "-c", LOADED, KERAS_BACKEND="numpy").stdout.strip() == "[]"
+    assert command(python, "-c", LOADED, KERAS_BACKEND="hornbeam").stdout.strip() == "['keras_hornbeam']"

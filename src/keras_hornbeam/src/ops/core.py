@@ -21,7 +21,7 @@ from hornbeam._internal.naming import path_scope
 from hornbeam.core.symbolic import symbolic_call
 from hornbeam.ir.sizes import new_size
 from hornbeam.quantizers.float8 import FORMATS
-from keras_hornbeam.adapter.float8 import Float8Tensor
+from keras_hornbeam.src.float8 import Float8Tensor
 
 associative_scan = ops.associative_scan
 cond = ops.cond

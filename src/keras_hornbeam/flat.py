@@ -1,10 +1,11 @@
 # ruff: noqa: F401
-"""The modules of a backend of Keras, by `hornbeam.ops`. Keras imports them as keras.src.backend.hornbeam."""
+"""The namespace of a backend in Keras 3.15, which has all at one level: `keras.src.backend.hornbeam`."""
 
 from keras.src.backend.common.name_scope import name_scope
 
-from keras_hornbeam.adapter import core, distribution_lib, image, linalg, math, nn, numpy, random
-from keras_hornbeam.adapter.core import (
+from keras_hornbeam.src import distribution_lib, random
+from keras_hornbeam.src.ops import core, image, linalg, math, nn, numpy
+from keras_hornbeam.src.ops.core import (
     IS_THREAD_SAFE,
     SUPPORTS_COMPLEX_DTYPES,
     SUPPORTS_RAGGED_TENSORS,
@@ -23,7 +24,7 @@ from keras_hornbeam.adapter.core import (
     stop_gradient,
     vectorized_map,
 )
-from keras_hornbeam.adapter.rnn import (
+from keras_hornbeam.src.rnn import (
     bidirectional_gru,
     bidirectional_lstm,
     cudnn_ok,

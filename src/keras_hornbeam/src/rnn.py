@@ -12,7 +12,7 @@ import hornbeam
 from hornbeam import ops
 from hornbeam._internal.context import context_variable, override
 from hornbeam.ops import recurrent
-from keras_hornbeam.adapter.core import convert_to_tensor
+from keras_hornbeam.src.ops.core import convert_to_tensor
 
 # True while a layer calls `lstm` or `gru` that wants zeros for masked steps: Keras does not pass this on.
 _zero_output = context_variable("masked steps give zeros", False)

@@ -23,7 +23,7 @@ from hornbeam.training.loop import next_chunk
 from hornbeam.training.packing import Batch, Signature
 from hornbeam.training.signals import uninterrupted
 from hornbeam.training.step import Predictor, Step
-from keras_hornbeam.adapter.core import convert_to_tensor
+from keras_hornbeam.src.ops.core import convert_to_tensor
 
 
 def as_batch(data: Any) -> Batch:
