@@ -13,9 +13,8 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers, ops, tree
 from hornbeam import primitives as p
-from hornbeam.engines.table import FileLibrary
 from hornbeam.export.patterns import Operator, Site, arrays, first_found, planned, sequences
-from hornbeam.export.patterns.walk import Walk
+from hornbeam.export.patterns.walk import FileLibrary, Walk
 from hornbeam.export.signature import signature_of
 from hornbeam.export.tensorflow_rules import RULES, einsum_equation, padding_name
 from hornbeam.export.unknown_sizes import ExportTrace, input_types, trace_for_export

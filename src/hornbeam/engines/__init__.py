@@ -18,9 +18,6 @@ from hornbeam.engines.base import Engine as Engine
 from hornbeam.engines.base import MeshEngine as MeshEngine
 from hornbeam.engines.mesh import Mesh
 
-if TYPE_CHECKING:
-    from hornbeam.engines.table import FileLibrary as FileLibrary
-
 __all__ = [
     "KERAS_BACKENDS",
     "Engine",

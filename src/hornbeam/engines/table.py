@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from hornbeam._internal.extras import install_command
 from hornbeam.engines.base import Engine
 from hornbeam.engines.host import check_library
 from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.graph import Graph
-from hornbeam.ir.interpret import Lower, run, where
+from hornbeam.ir.interpret import run, where
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import graph_param
-from hornbeam.ir.sizes import Choices
 
 Table = Mapping[str, Callable[..., Any]]
 
@@ -67,31 +62,6 @@ class TableEngine(Engine):
     def evaluate(self, graph: Graph, args: Sequence[Any]) -> list[Any]:
         """Compute a graph's outputs, node by node."""
         return run(graph, args, self.lower)
-
-
-@dataclass(frozen=True)
-class FileLibrary:
-    """Functions of a host library that compute a graph of unknown sizes, for files that it writes.
-
-    Attributes:
-        lower: Returns the function for a node, see `interpret.run`.
-        control: Makes the table of control flow from a function that evaluates bodies.
-        size_of: `size_of(array, axis)` returns a size as the library has it.
-        to_tensor: Makes such a size a scalar int32 array.
-        choose: The library's minimum and maximum of two sizes.
-        operators: Functions for operators that a format has, called as `fn(*operands, **params)`.
-        constant: Makes a NumPy array one of the library's.
-        named: Returns a context in which nodes get the name of a layer.
-    """
-
-    lower: Lower
-    control: Callable[[Callable[[Graph, Sequence[Any]], list[Any]]], Table]
-    size_of: Callable[[Any, int], Any]
-    to_tensor: Callable[[Any], Any]
-    choose: Choices
-    operators: Table
-    constant: Callable[[np.ndarray], Any]
-    named: Callable[[str], AbstractContextManager[Any]]
 
 
 def require_version(engine: str, package: str, installed: str, needed: str, extra: str | None = None) -> None:

@@ -1,14 +1,17 @@
-"""JAX's functions for operators that `export/jax_rules.py` finds in a graph, for StableHLO files."""
+"""JAX's functions for StableHLO files, and for the operators that `jax_rules.py` finds in a graph."""
 
 from __future__ import annotations
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
+from hornbeam.engines.jax import JaxEngine
+from hornbeam.engines.jax.control import control
 from hornbeam.engines.jax.windows import CONTRACT, Array
-from hornbeam.engines.table import Table
+from hornbeam.export.patterns.walk import FileLibrary, Functions
 
 
 def _clip(x: Array, low: float, high: float) -> Array:
@@ -29,10 +32,24 @@ def _identity(x: Array) -> Array:
     return x
 
 
-OPERATORS: Table = {
+OPERATORS: Functions = {
     "clip": _clip,
     "conv": CONTRACT["conv"],
     "embedding": _embedding,
     "identity": _identity,
     "softmax": _softmax,
 }
+
+
+def file_library(engine: JaxEngine) -> FileLibrary:
+    """Return JAX's functions, for graphs that leave this process; their shapes have JAX's own symbols."""
+    return FileLibrary(
+        engine.lower,
+        control,
+        lambda array, axis: array.shape[axis],
+        lambda size: jnp.asarray(size, jnp.int32),
+        {"min": jax.core.min_dim, "max": jax.core.max_dim},
+        OPERATORS,
+        jnp.asarray,
+        jax.named_scope,
+    )

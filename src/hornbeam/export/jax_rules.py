@@ -1,4 +1,4 @@
-"""Rules for StableHLO: for each primitive the patterns to try. `engines/jax/operators.py` computes these."""
+"""Rules for StableHLO: for each primitive the patterns to try. `jax_operators.py` computes these."""
 
 from __future__ import annotations
 

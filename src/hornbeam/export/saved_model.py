@@ -53,6 +53,9 @@ class ExportArchive:
             raise ValueError(f'format must be "saved_model", got {format!r} with {kwargs}')
         engine: Any = get_engine("tensorflow")
         self._engine, self._tf = engine, engine.tf
+        from hornbeam.export.tensorflow_operators import file_library
+
+        self._library = file_library(engine)
         self._root = self._tf.__internal__.tracking.AutoTrackable()
         self._tf_variables: dict[Variable, Any] = {}
         self._endpoints: dict[str, Any] = {}
@@ -207,7 +210,7 @@ class ExportArchive:
         arrays = dict(zip(graph.inputs[count:], constants, strict=False))
 
         def computed(*args: Any) -> Any:
-            tf, library = self._tf, self._engine.file_library
+            tf, library = self._tf, self._library
             walk = Walk(library, RULES)
             reads = []
             for variable, weight in zip(traced.variables, weights, strict=True):

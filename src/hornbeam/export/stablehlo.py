@@ -55,6 +55,8 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
     import jax
     import jax.export
 
+    from hornbeam.export.jax_operators import file_library
+
     if importlib.util.find_spec("flatbuffers") is None:
         raise ImportError(f"StableHLO files need flatbuffers: {install_command('stablehlo')}")
     types = input_types([(spec.shape, str(spec.dtype or "float32")) for spec in tree.flatten(structure)])
@@ -73,7 +75,7 @@ def export_stablehlo(model: Model, filepath: str | os.PathLike[str], input_signa
     arrays = {x: np.asarray(engine.get(buffer)) for x, buffer in zip(graph.inputs, state, strict=False)}
 
     def computed(*inputs: Any) -> Any:
-        walk = Walk(engine.file_library, RULES)
+        walk = Walk(file_library(engine), RULES)
         return trace.traced.pack(walk(graph, [*state, *inputs], arrays))
 
     try:

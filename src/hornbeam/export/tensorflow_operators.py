@@ -1,4 +1,7 @@
-"""Operators that `export/tensorflow_rules.py` finds in a graph, written as Keras does: channels last."""
+"""TensorFlow's functions for SavedModels, and for the operators that `tensorflow_rules.py` finds in a graph.
+
+They are written as Keras does: channels last.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
-
-from hornbeam.engines.table import Table
+from hornbeam.engines.tensorflow import TensorFlowEngine, control
 from hornbeam.engines.tensorflow.elementwise import BINARY, Tensor, raw, sizes_of
+from hornbeam.export.patterns.walk import FileLibrary, Functions
 
 if TYPE_CHECKING:
     from hornbeam.ir.types import Shape
+
+tf = TensorFlowEngine.tf
 
 
 def named(layer: str) -> AbstractContextManager[Any]:
@@ -53,7 +57,7 @@ def _hard_sigmoid(x: Tensor, alpha: float, beta: float) -> Tensor:
     return _clip(alpha * x + beta, 0.0, 1.0)
 
 
-ACTIVATIONS: Table = {
+ACTIVATIONS: Functions = {
     "clip": _clip,
     "elu": _elu,
     "gelu": tf.nn.gelu,
@@ -144,7 +148,7 @@ def _amounts(x: Tensor, window: Shape, strides: Shape, padding: str) -> Any:
     return [(total // 2, total - total // 2) for total in totals]
 
 
-WINDOWS: Table = {
+WINDOWS: Functions = {
     "average_pool": _windowed(_average),
     "conv": _windowed(_conv),
     "conv_transpose": _conv_transpose,
@@ -180,7 +184,7 @@ def _rms_norm(x: Tensor, gamma: Tensor, *, epsilon: float) -> Tensor:
     return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), -1, keepdims=True) + epsilon) * gamma
 
 
-PRODUCTS: Table = {
+PRODUCTS: Functions = {
     "batch_normalization": _batch_normalization,
     "bias_add": tf.nn.bias_add,
     "einsum": lambda x, y, *, equation: raw.Einsum(inputs=[x, y], equation=equation),
@@ -265,7 +269,7 @@ def _gru(
     return (*_loop(cell, x, [h], mask, reverse, all_steps), None)
 
 
-SEQUENCES: Table = {"attention": _attention, "embedding": _embedding, "gru": _gru, "lstm": _lstm}
+SEQUENCES: Functions = {"attention": _attention, "embedding": _embedding, "gru": _gru, "lstm": _lstm}
 
 
 # -- arrays --------------------------------------------------------------------------------------------------
@@ -297,7 +301,7 @@ def _reduction(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda x, *, axes, keepdims=False: fn(x, list(axes), keepdims=keepdims)
 
 
-ARRAYS: Table = {
+ARRAYS: Functions = {
     "broadcast_to": lambda x, *, shape: tf.broadcast_to(x, shape),
     "column": _column,
     "identity": lambda x: x,
@@ -312,7 +316,21 @@ ARRAYS: Table = {
     "slice": lambda x, *, bounds: x[tuple(slice(*axis) for axis in bounds)] if bounds else x,
 }
 
-OPERATORS: Table = {
+OPERATORS: Functions = {
     **BINARY, "max": tf.maximum, "min": tf.minimum, "select": tf.where,
     **ACTIVATIONS, **WINDOWS, **PRODUCTS, **SEQUENCES, **ARRAYS,
 }  # fmt: skip
+
+
+def file_library(engine: TensorFlowEngine) -> FileLibrary:
+    """Return TensorFlow's own operations alone, for graphs that leave this process."""
+    return FileLibrary(
+        lambda node: engine.own_kernel(node) or engine.lower(node),
+        control,
+        lambda tensor, axis: tf.shape(tensor)[axis],
+        lambda size: tf.convert_to_tensor(size, tf.int32),
+        {"min": tf.minimum, "max": tf.maximum},
+        OPERATORS,
+        tf.constant,
+        named,
+    )

@@ -1,7 +1,7 @@
 """Rules that find TensorFlow's operators in a graph: for each primitive the patterns to try, in order.
 
 Nothing here needs TensorFlow: what a rule finds is named after TensorFlow's operators, and
-`engines/tensorflow/operators.py` has a function for each name.
+`tensorflow_operators.py` has a function for each name.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEng
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh, job_from_environment
 from hornbeam.engines.table import (
-    FileLibrary,
     Table,
     TableEngine,
     missing_package,
@@ -41,7 +40,6 @@ from hornbeam.engines.jax.control import PLUMBING, control  # noqa: E402
 from hornbeam.engines.jax.elementwise import BINARY, UNARY  # noqa: E402
 from hornbeam.engines.jax.host import JaxHost  # noqa: E402
 from hornbeam.engines.jax.linalg import LINALG  # noqa: E402
-from hornbeam.engines.jax.operators import OPERATORS  # noqa: E402
 from hornbeam.engines.jax.recurrent import RECURRENT  # noqa: E402
 from hornbeam.engines.jax.windows import CONTRACT  # noqa: E402
 
@@ -234,20 +232,6 @@ class JaxEngine(TableEngine):
                 return super().on_mesh(mesh)
             self._mesh_engines[mesh] = self._make_mesh_engine(self, mesh)
         return self._mesh_engines[mesh]
-
-    @property
-    def file_library(self) -> FileLibrary:
-        """JAX's functions, for graphs that leave this process; their shapes have JAX's own symbols."""
-        return FileLibrary(
-            self.lower,
-            control,
-            lambda array, axis: array.shape[axis],
-            lambda size: jnp.asarray(size, jnp.int32),
-            {"min": jax.core.min_dim, "max": jax.core.max_dim},
-            OPERATORS,
-            jnp.asarray,
-            jax.named_scope,
-        )
 
     def compile(self, graph: Graph) -> Executable:
         self.check(graph)

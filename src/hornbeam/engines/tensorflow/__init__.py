@@ -18,7 +18,6 @@ import numpy as np
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.table import (
     STRUCTURE,
-    FileLibrary,
     Table,
     TableEngine,
     missing_package,
@@ -40,7 +39,6 @@ require_version("tensorflow", "TensorFlow", tf.__version__, "2.16")
 from hornbeam.engines.tensorflow.arrays import INDEX, REDUCE, SHAPE  # noqa: E402
 from hornbeam.engines.tensorflow.elementwise import BINARY, UNARY, Tensor  # noqa: E402
 from hornbeam.engines.tensorflow.linalg import DECOMPOSITIONS, LINALG  # noqa: E402
-from hornbeam.engines.tensorflow.operators import OPERATORS, named  # noqa: E402
 from hornbeam.engines.tensorflow.windows import CONTRACT, HOST, is_plain  # noqa: E402
 
 
@@ -111,7 +109,7 @@ class TensorFlowEngine(TableEngine):
             raise RuntimeError(f"TensorFlow sees {len(seen)} devices of {kind}, there is no {device}")
         self.device = seen[int(index or 0)].name
         self._on_cpu = seen[0].device_type == "CPU"
-        self.table = {**TABLE, **_control(self.evaluate)}
+        self.table = {**TABLE, **control(self.evaluate)}
 
     def compile(self, graph: Graph) -> Executable:
         self.check(graph)
@@ -132,29 +130,16 @@ class TensorFlowEngine(TableEngine):
         """See `Engine.has_native_arithmetic`: XLA computes 16-bit floats in float32 on CPUs."""
         return dtype in ("float32", "float64") or not self._on_cpu
 
-    def _host(self, node: Node) -> Callable[..., Any] | None:
+    def own_kernel(self, node: Node) -> Callable[..., Any] | None:
         """The function of a node that TensorFlow's own kernels compute rather than XLA, else None."""
         if node.name in DECOMPOSITIONS:
             return DECOMPOSITIONS[node.name]
         return HOST[node.name] if self._on_cpu and node.name in HOST and is_plain(node) else None
 
-    @property
-    def file_library(self) -> FileLibrary:
-        """TensorFlow's own operations alone, for graphs that leave this process."""
-        return FileLibrary(
-            lambda node: self._host(node) or self.lower(node),
-            _control,
-            lambda tensor, axis: tf.shape(tensor)[axis],
-            lambda size: tf.convert_to_tensor(size, tf.int32),
-            {"min": tf.minimum, "max": tf.maximum},
-            OPERATORS,
-            tf.constant,
-            named,
-        )
-
     def _has_host(self, graph: Graph) -> bool:
         return any(
-            self._host(node) is not None or (_is_walked(self, node) and self._has_host(node.params["body"]))
+            self.own_kernel(node) is not None
+            or (_is_walked(self, node) and self._has_host(node.params["body"]))
             for node in graph.nodes
         )
 
@@ -183,7 +168,7 @@ class TensorFlowEngine(TableEngine):
             waiting.clear()
 
         for node in graph.nodes:
-            fn = self._host(node)
+            fn = self.own_kernel(node)
             walked = fn is None and _is_walked(self, node) and self._has_host(node.params["body"])
             if fn is None and not walked:
                 waiting.append(node)
@@ -229,7 +214,7 @@ def _random_bits(key: Tensor, *, shape: tuple[int, ...]) -> Tensor:
     return tf.reshape(tf.reshape(tf.stack([x, y], -1), [-1])[:size], shape)
 
 
-def _control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
+def control(walk: Callable[[Graph, Sequence[Tensor]], list[Tensor]]) -> Table:
     """Control flow by TensorFlow's own; `walk` evaluates a body."""
 
     def cond(pred: Tensor, *operands: Tensor, true_graph: Graph, false_graph: Graph) -> tuple[Tensor, ...]:

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hornbeam.export.patterns.site import Operator, Pattern, Site, first_found, planned
 from hornbeam.ir.graph import Graph
-from hornbeam.ir.interpret import where
+from hornbeam.ir.interpret import Lower, where
 from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.primitive import bind
 from hornbeam.ir.scope import scope
-from hornbeam.ir.sizes import axes_of_symbols, evaluated
+from hornbeam.ir.sizes import Choices, axes_of_symbols, evaluated
 
-if TYPE_CHECKING:
-    from hornbeam.engines import FileLibrary
+Functions = Mapping[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class FileLibrary:
+    """Functions of a host library that compute a graph of unknown sizes, for files that it writes.
+
+    Attributes:
+        lower: Returns the function for a node, see `interpret.run`.
+        control: Makes the table of control flow from a function that evaluates bodies.
+        size_of: `size_of(array, axis)` returns a size as the library has it.
+        to_tensor: Makes such a size a scalar int32 array.
+        choose: The library's minimum and maximum of two sizes.
+        operators: Functions for operators that a format has, called as `fn(*operands, **params)`.
+        constant: Makes a NumPy array one of the library's.
+        named: Returns a context in which nodes get the name of a layer.
+    """
+
+    lower: Lower
+    control: Callable[[Callable[[Graph, Sequence[Any]], list[Any]]], Functions]
+    size_of: Callable[[Any, int], Any]
+    to_tensor: Callable[[Any], Any]
+    choose: Choices
+    operators: Functions
+    constant: Callable[[np.ndarray], Any]
+    named: Callable[[str], AbstractContextManager[Any]]
 
 
 class _Sizes(Mapping[str, Any]):
