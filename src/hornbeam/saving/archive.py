@@ -10,7 +10,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -19,7 +19,6 @@ from hornbeam._internal import warning_policy
 from hornbeam._internal.version import version
 from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
-from hornbeam.distribution.processes import is_first
 from hornbeam.errors import ArgumentTypeError
 from hornbeam.errors import ModelFileError as ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
@@ -33,17 +32,19 @@ from hornbeam.saving.formats import (
     METADATA,
     WEIGHTS,
     WRITER,
+    Format,
     contents_of,
     format_of,
     path_text,
 )
 from hornbeam.saving.hdf5 import holds_arrays, layer_arrays
 from hornbeam.saving.legacy.load import load_legacy
-from hornbeam.saving.legacy.write import warn_of_legacy_format, write_legacy_model
+from hornbeam.saving.legacy.write import write_legacy_model
 from hornbeam.saving.members import read_archive, read_folder
-from hornbeam.saving.model_parts import assets_of, load_assets
+from hornbeam.saving.model_parts import assets_of, complete_parts, load_assets
 from hornbeam.saving.onnx.load import load_onnx, onnx_arrays
 from hornbeam.saving.orbax import is_orbax, load_orbax
+from hornbeam.saving.resume_point import end_of_training
 from hornbeam.saving.weights import read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -95,23 +96,29 @@ def save_model(
     if save_format is not None:
         warn_user(f"save_format={save_format!r} is deprecated: the suffix of {path!r} chooses the format",
                   DeprecationWarning)  # fmt: skip
-    if kind == "h5":
-        folder = os.path.dirname(path)
-        if folder and is_first():
-            os.makedirs(folder, exist_ok=True)  # as Keras does
-        with replace_file(path, overwrite) as file:
-            write_legacy_model(model, file, include_optimizer)
-        warn_of_legacy_format(model, path, f"model.save({os.path.splitext(path)[0] + '.keras'!r})")
-        return
+    WRITERS[kind](model, path, overwrite, include_optimizer)
+
+
+def _write_archive(model: Model, path: str, overwrite: bool, _: bool) -> None:
     members = _members_of(model)
-    if kind == "folder":
-        with replace_folder(path, overwrite) as write:
-            for name, content in members.items():
-                write(name, content)
-        return
     with replace_file(path, overwrite) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+
+
+def _write_folder(model: Model, path: str, overwrite: bool, _: bool) -> None:
+    members = _members_of(model)
+    with replace_folder(path, overwrite) as write:
+        for name, content in members.items():
+            write(name, content)
+
+
+# Functions of the model, the path, `overwrite` and `include_optimizer`.
+WRITERS: dict[Format, Callable[[Model, str, bool, bool], None]] = {
+    "keras": _write_archive,
+    "h5": write_legacy_model,
+    "folder": _write_folder,
+}
 
 
 def _members_of(model: Model) -> dict[str, Any]:
@@ -119,9 +126,9 @@ def _members_of(model: Model) -> dict[str, Any]:
     config = json.dumps(registry.serialize(model))
     now = time.strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": FORMAT_VERSION, "date_saved": now, WRITER: version()}
-    weights = io.BytesIO()
-    write_weights(model, weights)
-    texts = {ASSETS + name: text.encode("utf-8", STRAY_BYTES) for name, text in assets_of(model).items()}
+    parts, weights = complete_parts(model), io.BytesIO()
+    write_weights(parts, end_of_training(model), weights)
+    texts = {ASSETS + name: text.encode("utf-8", STRAY_BYTES) for name, text in assets_of(parts).items()}
     head = {METADATA: json.dumps(metadata).encode(), CONFIG: config.encode()}
     return {**head, WEIGHTS: weights.getbuffer(), **texts}
 

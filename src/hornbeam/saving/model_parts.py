@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -156,8 +156,9 @@ def _properties(part: Layer) -> Iterator[tuple[str, Layer]]:
 _WALK = 10_000
 
 
-def check_complete(model: Model, parts: Sequence[Part], skip: Sequence[Any] = ()) -> None:
-    """Raise ValueError if a weight of the model would be missing in a file."""
+def complete_parts(model: Model, skip: Sequence[Any] = (), merged: bool = True) -> list[Part]:
+    """List `saved_parts`. Raises ValueError if a weight of the model is in none of them."""
+    parts = list(saved_parts(model, skip, merged))
     known = {id(variable) for part in (*parts, *skip) for variable in part.variables}
     known |= {id(v) for part in parts if part.layer is not None for v in part.layer._own_weights()}
     lost = [variable.path for variable in model.weights if id(variable) not in known]
@@ -166,6 +167,7 @@ def check_complete(model: Model, parts: Sequence[Part], skip: Sequence[Any] = ()
             f"the weights {', '.join(lost[:5])} would be missing in a file: keep their layers in attributes "
             "of the model, or in lists and dicts of layers"
         )
+    return parts
 
 
 def weight_names(model: Model, skip: Sequence[Any] = ()) -> list[tuple[str, Any]]:
@@ -210,11 +212,11 @@ def _is_numbered(name: str, kind: str) -> bool:
     return re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name) is not None
 
 
-def assets_of(model: Model) -> dict[str, str]:
+def assets_of(parts: Iterable[Part]) -> dict[str, str]:
     """Return the texts of layers besides weights, such as vocabularies, by path in the file."""
     return {
         join_path(part.path, name): text
-        for part in saved_parts(model)
+        for part in parts
         if hasattr(part.layer, "asset_texts")
         for name, text in part.layer.asset_texts().items()  # type: ignore[union-attr]
     }

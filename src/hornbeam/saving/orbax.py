@@ -21,7 +21,7 @@ from hornbeam.core.variable import Variable
 from hornbeam.errors import ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.building import build_model, check_built, check_names, parse_config
-from hornbeam.saving.model_parts import assets_of, load_assets
+from hornbeam.saving.model_parts import assets_of, load_assets, saved_parts
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -71,7 +71,7 @@ def contents(model: Model, weights_only: bool) -> dict[str, Any]:
         return {STATE: {name: state[name] for name in _WEIGHTS}}
     result: dict[str, Any] = {STATE: state, CONFIG: {"config": json.dumps(registry.serialize(model))}}
     texts: dict[str, Any] = {}
-    for path, text in assets_of(model).items():
+    for path, text in assets_of(saved_parts(model)).items():
         *parents, name = path.split("/")
         position = texts
         for parent in parents:

@@ -24,9 +24,13 @@ _LARGEST = 1 << 53
 _WORD = 1 << 32
 
 
-def write_resume_point(model: Model, store: h5py.File) -> None:
+def end_of_training(model: Model) -> ResumePoint | None:
+    """Return the point at which the training of a model ended, None for a layer, or in the middle."""
+    return getattr(model, "_present_point", lambda: None)()
+
+
+def write_resume_point(point: ResumePoint | None, store: h5py.File) -> None:
     """Add the point of a model that was trained to a file of weights."""
-    point = getattr(model, "_present_point", lambda: None)()
     if point is not None:
         store[DATASET] = np.frombuffer(json.dumps(asdict(point)).encode(), np.uint8)
 

@@ -10,9 +10,9 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from hornbeam._internal.limits import current_budget
+from hornbeam._internal.resume_point import ResumePoint
 from hornbeam._internal.validation import check_number
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
@@ -21,15 +21,12 @@ from hornbeam.saving.formats import check_exists
 from hornbeam.saving.hdf5 import Group, create_hdf5, write_groups
 from hornbeam.saving.resume_point import write_resume_point
 
-if TYPE_CHECKING:
-    from hornbeam.models import Model
-
 ENDING = ".weights.json"
 _GIB = 1 << 30
 
 
 def write_shards(
-    model: Model, groups: Sequence[Group], path: str, max_shard_size: float, overwrite: bool
+    groups: Sequence[Group], point: ResumePoint | None, path: str, max_shard_size: float, overwrite: bool
 ) -> None:
     """Write groups to files of at most `max_shard_size` GiB each, and the list of them to `path`.
 
@@ -58,7 +55,7 @@ def write_shards(
             with create_hdf5(file) as store:
                 write_groups(part, store)
                 if not number:
-                    write_resume_point(model, store)
+                    write_resume_point(point, store)
 
 
 def _list_path(path: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import h5py
 import numpy as np
 
+from hornbeam._internal.resume_point import ResumePoint
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.arrays import ENDINGS, PYTORCH, Names, read_arrays, write_arrays
@@ -38,14 +39,13 @@ from hornbeam.saving.legacy.write import warn_of_legacy_format, write_legacy_wei
 from hornbeam.saving.members import read_archive
 from hornbeam.saving.model_parts import (
     Part,
-    check_complete,
+    complete_parts,
     join_path,
     other_paths,
-    saved_parts,
     weight_names,
 )
 from hornbeam.saving.orbax import is_orbax, read_orbax_weights
-from hornbeam.saving.resume_point import read_resume_point, write_resume_point
+from hornbeam.saving.resume_point import end_of_training, read_resume_point, write_resume_point
 from hornbeam.saving.shards import ENDING as SHARDS
 from hornbeam.saving.shards import shard_paths, write_shards
 
@@ -91,7 +91,7 @@ def save_weights(
         _check_names(path, names)
         _check_built(model, "saving")
         groups = weight_groups(model, _checked_skip(path, objects_to_skip))
-        write_shards(model, groups, path, max_shard_size, overwrite)
+        write_shards(groups, end_of_training(model), path, max_shard_size, overwrite)
         return
     path = with_weights_suffix(path, False)
     _check_names(path, names)
@@ -104,7 +104,7 @@ def save_weights(
         elif legacy:
             write_legacy_weights(model, file)
         else:
-            write_weights(model, file, skip)
+            write_weights(complete_parts(model, skip), end_of_training(model), file)
     if legacy:
         advice = f"model.save_weights({os.path.splitext(path)[0] + '.weights.h5'!r})"
         warn_of_legacy_format(model, path, advice)
@@ -249,9 +249,11 @@ def weight_groups(model: Model, skip: Sequence[Any] = (), merged: bool = True) -
         merged: Whether low-rank factors are added to their weights, as in files of Keras. A training that
             is resumed needs them.
     """
-    parts = list(saved_parts(model, skip, merged))
-    check_complete(model, parts, skip)
-    return [Group(join_path(part.path, "vars"), part.name, _present_values(part)) for part in parts]
+    return [_group(part) for part in complete_parts(model, skip, merged)]
+
+
+def _group(part: Part) -> Group:
+    return Group(join_path(part.path, "vars"), part.name, _present_values(part))
 
 
 def _present_values(part: Part) -> dict[str, np.ndarray]:
@@ -263,12 +265,11 @@ def _present_values(part: Part) -> dict[str, np.ndarray]:
     return {str(index): to_storable(array) for index, array in enumerate(arrays)}
 
 
-def write_weights(model: Model, file: BinaryIO, skip: Sequence[Any] = ()) -> None:
-    """Write all weights, and the optimizer's state if there is one, to an open binary file."""
-    groups = weight_groups(model, skip)
+def write_weights(parts: Sequence[Part], point: ResumePoint | None, file: BinaryIO) -> None:
+    """Write the values of parts, and the point at which a training ended, to an open binary file."""
     with create_hdf5(file) as store:
-        write_groups(groups, store)
-        write_resume_point(model, store)
+        write_groups(map(_group, parts), store)
+        write_resume_point(point, store)
 
 
 def read_weights(
@@ -292,8 +293,7 @@ def read_weights(
         before: Called when everything fits, before anything is assigned.
         skip: Objects that keep their values.
     """
-    parts = list(saved_parts(model, skip, merged=not state_required))
-    check_complete(model, parts, skip)
+    parts = complete_parts(model, skip, merged=not state_required)
     with open_shards(files if isinstance(files, Sequence) else [files]) as store:
         parts = _located(model, parts, store)
         arrays = _arrays(parts, store, skip_mismatch, state_required)

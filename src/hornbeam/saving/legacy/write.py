@@ -7,6 +7,7 @@ optimizer. Random states, vocabularies and values that layers save themselves ha
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,11 +18,12 @@ from hornbeam._internal.version import version
 from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
 from hornbeam.core.registry import get_registered_name
+from hornbeam.distribution.processes import is_first
 from hornbeam.errors import LegacyFormatWarning
-from hornbeam.saving.files import to_storable
+from hornbeam.saving.files import replace_file, to_storable
 from hornbeam.saving.formats import FORMAT_VERSION, WRITER
 from hornbeam.saving.hdf5 import create_hdf5
-from hornbeam.saving.model_parts import assets_of
+from hornbeam.saving.model_parts import assets_of, saved_parts
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -35,17 +37,21 @@ _LOSSES = {
 _MAX_ATTRIBUTE = 60_000
 
 
-def write_legacy_model(model: Model, file: BinaryIO, include_optimizer: bool = True) -> None:
-    """Write a whole model to an open binary file.
+def write_legacy_model(model: Model, path: str, overwrite: bool, include_optimizer: bool) -> None:
+    """Write a whole model, and warn of the format.
 
     Args:
         model: A built model.
-        file: Open binary file.
+        path: Path of the file. Its folder is created if it does not exist, as Keras does.
+        overwrite: Whether an existing file is replaced.
         include_optimizer: Whether compile settings and the state of the optimizer are written.
 
     Raises:
         TypeError: For parts without a config, such as lambdas.
     """
+    folder = os.path.dirname(path)
+    if folder and is_first():
+        os.makedirs(folder, exist_ok=True)
     config = registry.serialize(model)
     compiled = config.pop("compile_config", None) if model.optimizer is not None else None
     # The layers inside keep the modules of their classes, which Keras 3 omits here and then guesses wrong.
@@ -53,7 +59,7 @@ def write_legacy_model(model: Model, file: BinaryIO, include_optimizer: bool = T
     attributes = {"model_config": {**config, "class_name": name, "module": None}}
     if include_optimizer and compiled is not None:
         attributes["training_config"] = _training_config(compiled, model.optimizer)
-    with create_hdf5(file) as store:
+    with replace_file(path, overwrite) as file, create_hdf5(file) as store:
         store.attrs["keras_version"] = FORMAT_VERSION
         store.attrs["backend"] = "hornbeam"
         store.attrs[WRITER] = version()
@@ -62,6 +68,7 @@ def write_legacy_model(model: Model, file: BinaryIO, include_optimizer: bool = T
         _write_layers(model, store.create_group("model_weights"))
         if include_optimizer and compiled is not None and model.optimizer.variables:
             _write_arrays(model.optimizer.variables, store.create_group("optimizer_weights"))
+    warn_of_legacy_format(model, path, f"model.save({os.path.splitext(path)[0] + '.keras'!r})")
 
 
 def write_legacy_weights(model: Model, file: BinaryIO) -> None:
@@ -73,7 +80,7 @@ def write_legacy_weights(model: Model, file: BinaryIO) -> None:
 
 def warn_of_legacy_format(model: Model, path: str, advice: str) -> None:
     """Warn of the format, and of what is missing in it, at the user's line."""
-    absent = sorted({name.rpartition("/")[0] or name for name in assets_of(model)})
+    absent = sorted({name.rpartition("/")[0] or name for name in assets_of(saved_parts(model))})
     lost = f" The vocabulary of {', '.join(map(repr, absent[:3]))} is not in it." if absent else ""
     warn_user(
         f"{path!r} is an HDF5 file as Keras 2 wrote it, a legacy format without random states.{lost} "
