@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hornbeam._internal import tracebacks
+from hornbeam._internal import entry_points, tracebacks
 from hornbeam._internal.lazy_imports import attach
 
 # Public name -> the module it lives in. Sub-modules are listed below.
@@ -151,6 +151,14 @@ if TYPE_CHECKING:
     from hornbeam_compat.notebooks import unload_ipython_extension as unload_ipython_extension
 
 tracebacks.install()
+# Methods of `Model` that layers above it carry out.
+entry_points.enter(
+    {
+        "explain": "hornbeam.insight",
+        "explain_training": "hornbeam.insight",
+        "export": "hornbeam.export",
+    }
+)
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
     __getattr__, __dir__, __all__ = attach(__name__, _NAMES, _MODULES, _MISSING)

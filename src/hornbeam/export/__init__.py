@@ -90,15 +90,26 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def export_model(
+def export(
     model: Model,
     filepath: str | os.PathLike[str],
     format: str,
     verbose: bool | None,
     input_signature: Tree,
+    training: bool,
+    batch_size: int | None,
     options: dict[str, Any],
 ) -> None:
-    """Write the inference of a model: `Model.export`."""
+    """Write the inference of a model, or a step of its training: `Model.export`."""
+    if training:
+        _export_step(model, filepath, format, verbose, input_signature, batch_size, options)
+        return
+    if batch_size is not None and options.get("training_data") is None:
+        raise ValueError(
+            "batch_size needs training=True. For inference fix the batch size in input_signature."
+        )
+    if batch_size is not None:
+        options = {**options, "batch_size": batch_size}
     check_format(format, options)
     FORMATS[format].write(model, filepath, input_signature, verbose, **options)
 
@@ -122,7 +133,7 @@ def check_format(format: str, options: Iterable[str] = (), training: bool = Fals
         )
 
 
-def export_step(
+def _export_step(
     model: Model,
     filepath: str | os.PathLike[str],
     format: str,
@@ -131,7 +142,6 @@ def export_step(
     batch_size: int | None,
     options: dict[str, Any],
 ) -> None:
-    """Write a training step: `Model.export(training=True)`."""
     check_format(format, options, training=True)
     if format == "onnx":
         from hornbeam.export.onnx_step import export_onnx_step

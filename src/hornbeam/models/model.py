@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from hornbeam import dtype_policies, tree
 from hornbeam._internal.call_errors import explain_arguments
+from hornbeam._internal.entry_points import entry_point
 from hornbeam._internal.naming import abbreviate, nearest
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import custom_object_scope, exported
@@ -164,8 +165,7 @@ class Model(SavingMethods, Trainer, Layer):
         """Record a call on symbolic tensors.
 
         Layers for strings cannot be traced: the outputs of a model with such layers have the types that it
-            was
-        built for.
+        was built for.
         """
         if not has_host_layers(self):
             return super()._hb_record(call, args, kwargs)
@@ -383,9 +383,7 @@ class Model(SavingMethods, Trainer, Layer):
         Example:
             >>> print(model.explain())  # doctest: +SKIP
         """
-        from hornbeam.insight import explain
-
-        return explain(
+        explanation: Explanation = entry_point("explain")(
             self,
             x,
             y,
@@ -396,6 +394,7 @@ class Model(SavingMethods, Trainer, Layer):
             seeds=seeds,
             samples=samples,
         )
+        return explanation
 
     @explain_arguments
     def explain_training(
@@ -431,11 +430,10 @@ class Model(SavingMethods, Trainer, Layer):
         Example:
             >>> print(model.explain_training(x, y, batch_size=128, epochs=12))  # doctest: +SKIP
         """
-        from hornbeam.insight import explain_training
-
-        return explain_training(
+        explanation: Explanation = entry_point("explain_training")(
             self, x, y, samples=samples, batch_size=batch_size, epochs=epochs, history=history
         )
+        return explanation
 
     # -- config ------------------------------------------------------------------------------------
 

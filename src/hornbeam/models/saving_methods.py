@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hornbeam._internal.call_errors import explain_arguments
+from hornbeam._internal.entry_points import entry_point
 from hornbeam._internal.naming import nearest
 from hornbeam.core.registry import serialize
 
@@ -169,21 +170,8 @@ class SavingMethods:
         Example:
             >>> model.export("step.onnx", format="onnx", training=True)  # doctest: +SKIP
         """
-        from hornbeam.export import export_model, export_step
-
-        model = cast("Model", self)
-        if training:
-            export_step(model, filepath, format, verbose, input_signature, batch_size, kwargs)
-        elif batch_size is not None and kwargs.get("training_data") is not None:
-            export_model(
-                model, filepath, format, verbose, input_signature, {**kwargs, "batch_size": batch_size}
-            )
-        elif batch_size is not None:
-            raise ValueError(
-                "batch_size needs training=True. For inference fix the batch size in input_signature."
-            )
-        else:
-            export_model(model, filepath, format, verbose, input_signature, kwargs)
+        export = entry_point("export")
+        export(self, filepath, format, verbose, input_signature, training, batch_size, kwargs)
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
         """Return all variables as nested dicts, one level for each part of a path.
