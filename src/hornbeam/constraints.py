@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
-from hornbeam._internal.call_errors import ArgumentChecks
-from hornbeam._internal.formatting import scalars_repr
 from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core import registry
+from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
-
-    from typing_extensions import Self
 
     from hornbeam._internal.typing import Axis, Config
     from hornbeam.core.typing import TensorLike
@@ -37,14 +34,11 @@ _MODULE = "keras.constraints"
 
 
 @exported(_MODULE)
-class Constraint(ArgumentChecks):
+class Constraint(Configurable):
     """Base class of projections: a function of a weight that returns the nearest valid weight.
 
     Subclasses define `__call__` and `get_config`. The base class itself allows every weight.
     """
-
-    def __repr__(self) -> str:
-        return scalars_repr(self)
 
     def __call__(self, w: Tensor) -> Tensor:
         """Project a weight.
@@ -56,22 +50,6 @@ class Constraint(ArgumentChecks):
             Tensor of its shape.
         """
         return w
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments from which an equal constraint is built."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the constraint that `get_config` described.
-
-        Args:
-            config: Dict of arguments.
-
-        Returns:
-            Constraint.
-        """
-        return cls(**config)
 
 
 def _norms(w: TensorLike, axis: Axis) -> Tensor:
@@ -100,9 +78,6 @@ class MaxNorm(Constraint):
     def __call__(self, w: TensorLike) -> Tensor:
         norms = _norms(w, self.axis)
         return ops.multiply(w, ops.clip(norms, 0, self.max_value) / (epsilon() + norms))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"max_value": self.max_value, "axis": self.axis}
 
 
 @exported(_MODULE, "non_neg")
@@ -138,9 +113,6 @@ class UnitNorm(Constraint):
     def __call__(self, w: TensorLike) -> Tensor:
         return ops.divide(w, epsilon() + _norms(w, self.axis))
 
-    def get_config(self) -> dict[str, Any]:
-        return {"axis": self.axis}
-
 
 @exported(_MODULE, "min_max_norm")
 class MinMaxNorm(Constraint):
@@ -175,14 +147,6 @@ class MinMaxNorm(Constraint):
         norms = _norms(w, self.axis)
         target = self.rate * ops.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
         return ops.multiply(w, target / (epsilon() + norms))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "min_value": self.min_value,
-            "max_value": self.max_value,
-            "rate": self.rate,
-            "axis": self.axis,
-        }
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm

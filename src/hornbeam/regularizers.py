@@ -6,10 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
-from hornbeam._internal.call_errors import ArgumentChecks
-from hornbeam._internal.formatting import scalars_repr
 from hornbeam._internal.lazy_imports import attach
 from hornbeam.core import registry
+from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import ShapeError
@@ -17,8 +16,6 @@ from hornbeam.ir.types import ShapeError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
-
-    from typing_extensions import Self
 
     from hornbeam._internal.typing import Config
     from hornbeam.core.typing import TensorLike
@@ -36,14 +33,13 @@ _MODULE = "keras.regularizers"
 
 
 @exported(_MODULE)
-class Regularizer(ArgumentChecks):
+class Regularizer(Configurable):
     """Base class of penalties: a function of a weight that returns a scalar.
 
     Subclasses define `__call__` and `get_config`.
     """
 
-    def __repr__(self) -> str:
-        return scalars_repr(self)
+    _must_define_config = True
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the penalty.
@@ -57,22 +53,6 @@ class Regularizer(ArgumentChecks):
         raise NotImplementedError(
             f"{type(self).__name__} must define __call__(x), which returns a scalar penalty"
         )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments from which an equal regularizer is built."""
-        raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the regularizer that `get_config` described.
-
-        Args:
-            config: Dict of arguments.
-
-        Returns:
-            Regularizer.
-        """
-        return cls(**config)
 
 
 def _factor(name: str, value: object) -> float:
@@ -111,9 +91,6 @@ class L1L2(Regularizer):
             total = total + self.l2 * ops.sum(ops.square(x))
         return total
 
-    def get_config(self) -> dict[str, Any]:
-        return {"l1": self.l1, "l2": self.l2}
-
 
 @exported(_MODULE, "l1")
 class L1(Regularizer):
@@ -136,9 +113,6 @@ class L1(Regularizer):
     def __call__(self, x: TensorLike) -> Tensor:
         return self.l1 * ops.sum(ops.abs(x))
 
-    def get_config(self) -> dict[str, Any]:
-        return {"l1": self.l1}
-
 
 @exported(_MODULE, "l2")
 class L2(Regularizer):
@@ -160,9 +134,6 @@ class L2(Regularizer):
 
     def __call__(self, x: TensorLike) -> Tensor:
         return self.l2 * ops.sum(ops.square(x))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"l2": self.l2}
 
 
 @exported(_MODULE, "orthogonal_regularizer")
@@ -196,9 +167,6 @@ class OrthogonalRegularizer(Regularizer):
         cosines = ops.matmul(vectors, ops.transpose(vectors)) * (1.0 - ops.eye(size, dtype=vectors.dtype))
         pairs = size * (size - 1) / 2
         return self.factor * 0.5 * ops.sum(ops.abs(cosines)) / max(pairs, 1.0)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"factor": self.factor, "mode": self.mode}
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

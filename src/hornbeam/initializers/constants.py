@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hornbeam.config import floatx
@@ -68,7 +69,7 @@ class Constant(Initializer):
         return {"value": registry.serialize(self.value)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         return cls(registry.deserialize(config["value"]))
 
 
@@ -94,6 +95,3 @@ class Identity(Initializer):
         if len(shape) != 2:
             raise ShapeError(f"Identity needs the shape of a matrix, got {tuple(shape)}")
         return cast(self.gain * creation.eye(shape[0], shape[1], dtype=dtype or floatx()), dtype or floatx())
-
-    def get_config(self) -> dict[str, Any]:
-        return {"gain": self.gain}

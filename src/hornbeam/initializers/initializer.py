@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hornbeam._internal.call_errors import ArgumentChecks
-from hornbeam._internal.formatting import scalars_repr
+from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 
@@ -20,14 +19,11 @@ Shape = Sequence[int]
 
 
 @exported(MODULE)
-class Initializer(ArgumentChecks):
+class Initializer(Configurable):
     """Base class of initializers: a function (shape, dtype) -> tensor.
 
     Subclasses define `__call__`, and `get_config` if they have arguments.
     """
-
-    def __repr__(self) -> str:
-        return scalars_repr(self)
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         """Draw the initial values of a weight.
@@ -40,22 +36,6 @@ class Initializer(ArgumentChecks):
             Tensor of `shape`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments from which an equal initializer is built."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the initializer that `get_config` described.
-
-        Args:
-            config: Dict of arguments.
-
-        Returns:
-            Initializer.
-        """
-        return cls(**config)
 
     def clone(self) -> Self:
         """Return an initializer with the same config."""

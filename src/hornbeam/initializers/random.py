@@ -48,12 +48,12 @@ class RandomInitializer(Initializer):
         """Return the seed of this call, which is known even while a function is traced."""
         return self.seed.host_next() if isinstance(self.seed, random.SeedGenerator) else self.seed
 
-    def get_config(self) -> dict[str, Any]:
-        return {"seed": registry.serialize(self._init_seed)}
-
     def clone(self) -> Self:
         """Return an initializer with the same config; without an explicit seed it draws other values."""
         return type(self).from_config({**self.get_config(), "seed": self._init_seed})
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": registry.serialize(self._init_seed)}
 
 
 def _random_dtype(dtype: DTypeLike | None) -> str:
@@ -85,9 +85,6 @@ class RandomNormal(RandomInitializer):
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return random.normal(shape, self.mean, self.stddev, _random_dtype(dtype), self._key())
 
-    def get_config(self) -> dict[str, Any]:
-        return {"mean": self.mean, "stddev": self.stddev, **super().get_config()}
-
 
 @exported(MODULE, "truncated_normal")
 class TruncatedNormal(RandomInitializer):
@@ -111,9 +108,6 @@ class TruncatedNormal(RandomInitializer):
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return random.truncated_normal(shape, self.mean, self.stddev, _random_dtype(dtype), self._key())
 
-    def get_config(self) -> dict[str, Any]:
-        return {"mean": self.mean, "stddev": self.stddev, **super().get_config()}
-
 
 @exported(MODULE, "random_uniform")
 class RandomUniform(RandomInitializer):
@@ -136,9 +130,6 @@ class RandomUniform(RandomInitializer):
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         return random.uniform(shape, self.minval, self.maxval, _random_dtype(dtype), self._key())
-
-    def get_config(self) -> dict[str, Any]:
-        return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
 
 
 # Standard deviation of the normal distribution truncated at two of its standard deviations.
@@ -246,14 +237,7 @@ class VarianceScaling(RandomInitializer):
         return random.truncated_normal(shape, 0.0, math.sqrt(variance) / _TRUNCATED_STDDEV, name, key)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "scale": self.scale,
-            "mode": self.mode,
-            "distribution": self.distribution,
-            "input_axes": self.input_axes,
-            "output_axes": self.output_axes,
-        }
+        return {"seed": None, **super().get_config()}  # the seed first, as Keras writes it
 
 
 class _Named(VarianceScaling):
@@ -268,10 +252,6 @@ class _Named(VarianceScaling):
         output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(*self._kind, seed=seed, input_axes=input_axes, output_axes=output_axes)
-
-    def get_config(self) -> dict[str, Any]:
-        seed = registry.serialize(self._init_seed)
-        return {"seed": seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 @exported(MODULE, "glorot_uniform")
@@ -434,7 +414,7 @@ class Orthogonal(RandomInitializer):
         return cast(self.gain * q.reshape(tuple(shape)), name)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "gain": self.gain}
+        return {"seed": None, **super().get_config()}  # the seed first, as Keras writes it
 
 
 def _diagonal_signs(r: Tensor) -> Tensor:

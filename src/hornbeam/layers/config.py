@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import dtype_policies
@@ -38,17 +37,6 @@ def serialize_argument(value: object) -> Any:
     if isinstance(value, Mapping):
         return {key: serialize_argument(item) for key, item in value.items()}
     return serialize(value)
-
-
-def argument_names(cls: type) -> tuple[str, ...]:
-    """Names of a constructor's arguments."""
-    return _argument_names(cls.__init__)  # type: ignore[misc]
-
-
-@functools.cache
-def _argument_names(constructor: Callable[..., None]) -> tuple[str, ...]:
-    parameters = list(inspect.signature(constructor).parameters.values())[1:]
-    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
 def recorded_arguments(layer: Layer) -> dict[str, Any]:

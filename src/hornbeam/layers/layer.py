@@ -21,6 +21,7 @@ from hornbeam._internal.call_errors import (
 from hornbeam._internal.foreign_names import MODELS, add_foreign_names, without_foreign_names
 from hornbeam._internal.naming import current_path, path_scope, to_snake_case, unique_name
 from hornbeam._internal.origin import is_own
+from hornbeam.core.configurable import argument_names, config_owner
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.operation import Operation, checked_name
 from hornbeam.core.registry import custom_object_scope, exported
@@ -39,7 +40,6 @@ from hornbeam.layers.call import LayerCall, call_signature
 from hornbeam.layers.config import (
     BASE_ARGUMENTS,
     SHAPE_ARGUMENTS,
-    argument_names,
     layer_from_config,
     recorded_arguments,
     serialize_argument,
@@ -648,7 +648,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             TypeError: If an argument has no config.
         """
         config = self._base_config()
-        owner = next(cls for cls in type(self).__mro__ if "_keras_module" in cls.__dict__)
+        owner = config_owner(type(self))
         if owner is not Layer:
             for argument in argument_names(owner):
                 if argument not in self._not_in_config and argument not in config:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.validation import check_choice
+from hornbeam.core.configurable import argument_names
 from hornbeam.core.registry import exported
-from hornbeam.layers.config import argument_names, constructor_arguments, serialize_argument
+from hornbeam.layers.config import constructor_arguments, serialize_argument
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.rnn import RNN, sequence_spec
 from hornbeam.layers.rnn_cells import (

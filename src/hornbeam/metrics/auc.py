@@ -167,4 +167,4 @@ class AUC(ConfusionMetric):
         }
         if self._given is not None:
             config["thresholds"] = self._thresholds[1:-1]
-        return {**super().get_config(), **config}
+        return {**self._base_config(), **config}

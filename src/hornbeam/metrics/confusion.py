@@ -170,7 +170,7 @@ class _Count(ConfusionMetric):
         return self._one_or_all(self._counters[self.kind].value)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "thresholds": self._given}
+        return {**self._base_config(), "thresholds": self._given}
 
 
 @exported(MODULE)
@@ -267,7 +267,7 @@ class _Ratio(ConfusionMetric):
 
     def get_config(self) -> dict[str, Any]:
         config = {"thresholds": self._given, "top_k": self.top_k, "class_id": self.class_id}
-        return {**super().get_config(), **config}
+        return {**self._base_config(), **config}
 
 
 @exported(MODULE)
@@ -355,7 +355,7 @@ class _AtLeast(ConfusionMetric):
 
     def get_config(self) -> dict[str, Any]:
         config = {"num_thresholds": self.num_thresholds, self._label: self._value, "class_id": self.class_id}
-        return {**super().get_config(), **config}
+        return {**self._base_config(), **config}
 
 
 @exported(MODULE)

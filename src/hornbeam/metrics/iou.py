@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import ops
 from hornbeam._internal import warning_policy
@@ -116,14 +116,6 @@ class IoU(Metric):
         present = ops.sum(ops.cast(union > 0.0, union.dtype))
         return ops.divide_no_nan(ops.sum(ops.divide_no_nan(hits, union)), present)
 
-    def get_config(self) -> dict[str, Any]:
-        names = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _without(config: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in names}
-
 
 @exported(MODULE)
 class BinaryIoU(IoU):
@@ -164,10 +156,6 @@ class BinaryIoU(IoU):
             y_pred = ops.cast(ops.convert_to_tensor(y_pred) >= self.threshold, "int32")
         super().update_state(y_true, y_pred, sample_weight)
 
-    def get_config(self) -> dict[str, Any]:
-        dropped = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
-        return {**_without(super().get_config(), *dropped), "threshold": self.threshold}
-
 
 @exported(MODULE)
 class MeanIoU(IoU):
@@ -202,9 +190,6 @@ class MeanIoU(IoU):
         ids = list(range(check_int("num_classes", num_classes, 1)))
         super().__init__(num_classes, ids, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
-    def get_config(self) -> dict[str, Any]:
-        return _without(super().get_config(), "target_class_ids")
-
 
 @exported(MODULE)
 class OneHotIoU(IoU):
@@ -236,9 +221,6 @@ class OneHotIoU(IoU):
     ) -> None:
         super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
-    def get_config(self) -> dict[str, Any]:
-        return _without(super().get_config(), "sparse_y_true")
-
 
 @exported(MODULE)
 class OneHotMeanIoU(MeanIoU):
@@ -267,6 +249,3 @@ class OneHotMeanIoU(MeanIoU):
         axis: int = -1,
     ) -> None:
         super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)
-
-    def get_config(self) -> dict[str, Any]:
-        return _without(super().get_config(), "sparse_y_true")

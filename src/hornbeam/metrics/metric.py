@@ -11,6 +11,7 @@ from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam._internal.naming import to_snake_case, unique_name
 from hornbeam.config import floatx
 from hornbeam.core import registry
+from hornbeam.core.configurable import own_arguments
 from hornbeam.core.registry import exported
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import dtype_name, numpy_dtype
@@ -165,6 +166,9 @@ class Metric(StatelessMethods, ArgumentChecks):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments from which an equal metric is built; its totals are not included."""
+        return {**self._base_config(), **own_arguments(self, Metric)}
+
+    def _base_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self._dtype}
 
     @classmethod

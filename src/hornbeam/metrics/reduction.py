@@ -171,7 +171,7 @@ class MeanMetricWrapper(Mean):
 
     def get_config(self) -> dict[str, Any]:
         config = {"fn": self._fn} if type(self) is MeanMetricWrapper else {}
-        return {**super().get_config(), **config, **self._fn_kwargs}
+        return {**self._base_config(), **config, **self._fn_kwargs}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

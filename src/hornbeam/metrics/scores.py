@@ -106,10 +106,6 @@ class FBetaScore(Metric):
             return ops.sum(score * (frequency / (ops.sum(frequency) + epsilon())))
         return score if self.average is None else ops.mean(score)
 
-    def get_config(self) -> dict[str, Any]:
-        config = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
-        return {**super().get_config(), **config}
-
 
 @exported(MODULE)
 class F1Score(FBetaScore):
@@ -134,11 +130,6 @@ class F1Score(FBetaScore):
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(average, 1.0, threshold, name, dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["beta"]
-        return config
 
 
 @exported(MODULE)
@@ -228,10 +219,6 @@ class R2Score(Metric):
         left = self.num_samples - float(self.num_regressors) - 1.0
         adjusted = 1.0 - (1.0 - score) * (self.num_samples - 1.0) / ops.where(left > 0.0, left, 1.0)
         return ops.where(left > 0.0, adjusted, score)
-
-    def get_config(self) -> dict[str, Any]:
-        config = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
-        return {**super().get_config(), **config}
 
 
 def _centred(x: Tensor, axis: int) -> Tensor:

@@ -17,6 +17,7 @@ from hornbeam._internal.validation import check_int, check_number
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
 from hornbeam.core import registry
+from hornbeam.core.configurable import own_arguments
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable, current_variable_tracer
@@ -528,6 +529,7 @@ class Optimizer(FineTuning, OptimizerVariables, ArgumentChecks):
             "loss_scale_factor": self.loss_scale_factor,
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
             **self._fine_tuning_config(),
+            **own_arguments(self, Optimizer),
         }
 
     @classmethod

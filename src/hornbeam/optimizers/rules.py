@@ -79,9 +79,6 @@ class SGD(Optimizer):
         )
         variable.assign(variable + (momentum * self.momentum - step if self.nesterov else momentum))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
-
 
 @exported(MODULE)
 class Adagrad(Optimizer):
@@ -137,10 +134,6 @@ class Adagrad(Optimizer):
             self.slot(variable, "accumulator") + ops.square(gradient)
         )
         variable.assign(variable - gradient * learning_rate / ops.sqrt(total + self.epsilon))
-
-    def get_config(self) -> dict[str, Any]:
-        config = {"initial_accumulator_value": self.initial_accumulator_value, "epsilon": self.epsilon}
-        return {**super().get_config(), **config}
 
 
 @exported(MODULE)
@@ -214,15 +207,6 @@ class RMSprop(Optimizer):
             )
         variable.assign(variable - step)
 
-    def get_config(self) -> dict[str, Any]:
-        config = {
-            "rho": self.rho,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "centered": self.centered,
-        }
-        return {**super().get_config(), **config}
-
 
 @exported(MODULE)
 class Adadelta(Optimizer):
@@ -281,9 +265,6 @@ class Adadelta(Optimizer):
         _running_mean(past, ops.square(delta), self.rho)
         variable.assign(variable - delta * learning_rate)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rho": self.rho, "epsilon": self.epsilon}
-
 
 @exported(MODULE)
 class Lion(Optimizer):
@@ -339,9 +320,6 @@ class Lion(Optimizer):
         direction = ops.sign(momentum * self.beta_1 + gradient * (1.0 - self.beta_1))
         variable.assign(variable - direction * learning_rate)
         _running_mean(momentum, gradient, self.beta_2)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2}
 
 
 @exported(MODULE)
@@ -409,15 +387,6 @@ class Adam(Optimizer):
             largest = self.slot(variable, "velocity_hat")
             velocity = largest.assign(ops.maximum(largest, velocity))
         variable.assign(variable - mean * rate / (ops.sqrt(velocity) + self.epsilon))
-
-    def get_config(self) -> dict[str, Any]:
-        config = {
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "amsgrad": self.amsgrad,
-        }
-        return {**super().get_config(), **config}
 
 
 @exported(MODULE)
@@ -534,9 +503,6 @@ class Adamax(Optimizer):
         largest = norm.assign(ops.maximum(norm * self.beta_2, ops.absolute(gradient)))
         variable.assign(variable - mean * rate / (largest + self.epsilon))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-
 
 @exported(MODULE)
 class Nadam(Optimizer):
@@ -616,9 +582,6 @@ class Nadam(Optimizer):
         variable.assign(
             variable - (mean * ahead + gradient * here) / (ops.sqrt(velocity * correction) + self.epsilon)
         )
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
 
 def _running_mean(slot: Variable, value: Tensor, rate: float) -> Tensor:

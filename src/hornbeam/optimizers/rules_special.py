@@ -103,17 +103,6 @@ class Ftrl(Optimizer):
         variable.assign((ops.clip(pull, -l1, l1) - pull) / (strength / learning_rate + l2))
         squares.assign(total)
 
-    def get_config(self) -> dict[str, Any]:
-        config = {
-            "learning_rate_power": self.learning_rate_power,
-            "initial_accumulator_value": self.initial_accumulator_value,
-            "l1_regularization_strength": self.l1_regularization_strength,
-            "l2_regularization_strength": self.l2_regularization_strength,
-            "l2_shrinkage_regularization_strength": self.l2_shrinkage_regularization_strength,
-            "beta": self.beta,
-        }
-        return {**super().get_config(), **config}
-
 
 @exported(MODULE)
 class ScheduleFreeAdamW(Optimizer):
@@ -196,15 +185,6 @@ class ScheduleFreeAdamW(Optimizer):
         average = average * (1.0 - weight) + moved * weight
         variable.assign(moved * (1.0 - self.beta_1) + average * self.beta_1)
 
-    def get_config(self) -> dict[str, Any]:
-        config = {
-            "beta_1": self.beta_1,
-            "beta_2": self.beta_2,
-            "epsilon": self.epsilon,
-            "warmup_steps": self.warmup_steps,
-        }
-        return {**super().get_config(), **config}
-
 
 @exported(MODULE)
 class Lamb(Optimizer):
@@ -270,9 +250,6 @@ class Lamb(Optimizer):
         both = ops.logical_and(size > 0.0, length > 0.0)
         ratio = ops.where(both, size / ops.where(both, length, 1.0), 1.0)
         variable.assign(variable - update * (ratio * learning_rate))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
 
 @exported(MODULE)
@@ -373,16 +350,6 @@ class Adafactor(Optimizer):
         update = gradient / ops.sqrt(spread)
         update = update / ops.maximum(_rms(update) / self.clip_threshold, 1.0)
         variable.assign(variable - update * (ops.maximum(_rms(variable), self.epsilon_2) * rate))
-
-    def get_config(self) -> dict[str, Any]:
-        config = {
-            "beta_2_decay": self.beta_2_decay,
-            "epsilon_1": self.epsilon_1,
-            "epsilon_2": self.epsilon_2,
-            "clip_threshold": self.clip_threshold,
-            "relative_step": self.relative_step,
-        }
-        return {**super().get_config(), **config}
 
 
 @exported(MODULE)
@@ -540,14 +507,6 @@ class Muon(Optimizer):
         if not self._use_weight_decay(variable):
             return None
         return self.adam_weight_decay if self.uses_adam(variable) else self.weight_decay
-
-    def get_config(self) -> dict[str, Any]:
-        names = (
-            "adam_beta_1", "adam_beta_2", "epsilon", "exclude_layers", "muon_a", "muon_b", "muon_c",
-            "adam_lr_ratio", "momentum", "ns_steps", "nesterov", "exclude_embeddings", "adam_weight_decay",
-            "rms_rate",
-        )  # fmt: skip
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def _rms(x: Tensor) -> Tensor:

@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam._internal.call_errors import ArgumentChecks
-from hornbeam._internal.formatting import scalars_repr
 from hornbeam._internal.lazy_imports import attach
 from hornbeam._internal.validation import check_number, check_positive
 from hornbeam.config import floatx
 from hornbeam.core import registry
+from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.optimizers.arguments import shortest_float
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from hornbeam.core.typing import TensorLike
 
 
@@ -41,7 +38,7 @@ MODULE = "keras.optimizers.schedules"
 
 
 @exported(MODULE)
-class LearningRateSchedule(ArgumentChecks):
+class LearningRateSchedule(Configurable):
     """Base class of schedules: `schedule(step)` maps the number of updates so far to a learning rate.
 
     A subclass defines `__call__` with tensor operations, and `get_config`.
@@ -51,27 +48,10 @@ class LearningRateSchedule(ArgumentChecks):
         ...     def __call__(self, step): return 0.1 * 0.5 ** ops.cast(step, "float32")
     """
 
+    _must_define_config = True
+
     def __call__(self, step: TensorLike) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments from which an equal schedule is built."""
-        raise NotImplementedError(f"{type(self).__name__} must define get_config() to be saved")
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Build the schedule that `get_config` described.
-
-        Args:
-            config: Dict of arguments.
-
-        Returns:
-            Schedule.
-        """
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        return scalars_repr(self)
 
 
 def _float(x: TensorLike) -> Tensor:
@@ -93,15 +73,6 @@ class _StepDecay(LearningRateSchedule):
     def _progress(self, step: TensorLike) -> Tensor:
         progress = _float(step) / float(self.decay_steps)
         return ops.floor(progress) if self.staircase else progress
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "decay_rate": self.decay_rate,
-            "staircase": self.staircase,
-            "name": self.name,
-        }
 
 
 @exported(MODULE)
@@ -174,9 +145,6 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             rate = ops.where(ops.less_equal(step, boundary), _float(value), rate)
         return rate
 
-    def get_config(self) -> dict[str, Any]:
-        return {"boundaries": self.boundaries, "values": self.values, "name": self.name}
-
 
 @exported(MODULE)
 class PolynomialDecay(LearningRateSchedule):
@@ -224,16 +192,6 @@ class PolynomialDecay(LearningRateSchedule):
             step = ops.minimum(step, span)
         drop = float(self.initial_learning_rate) - self.end_learning_rate
         return drop * ops.power(1.0 - step / span, float(self.power)) + self.end_learning_rate
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "end_learning_rate": self.end_learning_rate,
-            "power": self.power,
-            "cycle": self.cycle,
-            "name": self.name,
-        }
 
 
 @exported(MODULE)
@@ -325,16 +283,6 @@ class CosineDecay(LearningRateSchedule):
         passed = ops.minimum(step, float(self.decay_steps)) / float(self.decay_steps)
         return peak * ((1.0 - self.alpha) * _half_cosine(passed) + self.alpha)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "alpha": self.alpha,
-            "name": self.name,
-            "warmup_target": self.warmup_target,
-            "warmup_steps": self.warmup_steps,
-        }
-
 
 @exported(MODULE)
 class CosineDecayRestarts(LearningRateSchedule):
@@ -390,16 +338,6 @@ class CosineDecayRestarts(LearningRateSchedule):
         return self.initial_learning_rate * (
             (1.0 - self.alpha) * height * _half_cosine(fraction) + self.alpha
         )
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "first_decay_steps": self.first_decay_steps,
-            "t_mul": self.t_mul,
-            "m_mul": self.m_mul,
-            "alpha": self.alpha,
-            "name": self.name,
-        }
 
 
 def _initial_rate(value: float | TensorLike) -> float:
