@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import pickle
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 import hornbeam
 from hornbeam import errors
+from tests.helpers.sources import source_of
 
 ROOT = Path(hornbeam.__file__).parent
 
@@ -28,12 +28,9 @@ INTERNAL = {
 
 def _error_classes(path: Path) -> set[str]:
     """Names of the classes in a file that derive from an error or a warning, by the names of their bases."""
-    return {
-        node.name
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-        and any(ast.unparse(base).endswith(("Error", "Warning", "Exception", "Exit")) for base in node.bases)
-    }
+    suffixes = ("Error", "Warning", "Exception", "Exit")
+    classes = source_of(path).classes.items()
+    return {name for name, bases in classes if any(base.endswith(suffixes) for base in bases)}
 
 
 def test_errors_are_defined_in_one_module() -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import hornbeam
+from tests.helpers.sources import source_of
 
 ROOT = Path(hornbeam.__file__).parent
 
@@ -64,38 +62,17 @@ def own(path: Path) -> str:
     return relative.parts[0].removesuffix(".py")
 
 
-@cache
-def all_imports(path: Path) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """List the imports of a file, each with whether it is for type checkers alone."""
-    tree = ast.parse(path.read_text())
-    guarded = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
-    return [
-        (node, id(node) in guarded)
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-    ]
-
-
-def import_nodes(path: Path, types: bool = False) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports of a file, also inside functions; with `types` those for type checkers, too."""
-    return (node for node, for_types in all_imports(path) if types or not for_types)
-
-
 def imports(path: Path) -> list[str]:
     """List the Hornbeam modules that a file imports at run time."""
     modules: list[str] = []
-    for node in import_nodes(path):
-        if isinstance(node, ast.Import):
-            modules.extend(alias.name for alias in node.names if alias.name.startswith("hornbeam."))
-        elif node.module == "hornbeam":
-            modules.extend(f"hornbeam.{alias.name}" for alias in node.names)
-        elif (node.module or "").startswith("hornbeam."):
-            modules.append(str(node.module))
+    for each in source_of(path).run_time_imports():
+        names = [name for name, _ in each.names]
+        if not each.module:
+            modules.extend(name for name in names if name.startswith("hornbeam."))
+        elif each.module == "hornbeam":
+            modules.extend(f"hornbeam.{name}" for name in names)
+        elif each.module.startswith("hornbeam."):
+            modules.append(each.module)
     return modules
 
 
@@ -114,9 +91,9 @@ def upward_imports(path: Path) -> set[tuple[str, str]]:
     return upward
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_one_way(path: Path) -> None:
-    assert not upward_imports(path), "move the code, or import the other way round"
+def test_imports_go_one_way() -> None:
+    upward = set().union(*map(upward_imports, sources()))
+    assert not upward, "move the code, or import the other way round"
 
 
 def module_name(path: Path) -> str:
@@ -127,12 +104,13 @@ def module_name(path: Path) -> str:
 def imported_files(path: Path, known: set[str], types: bool = False) -> set[str]:
     """Return the modules of Hornbeam whose files a file imports, also by `from package import module`."""
     files: set[str] = set()
-    for node in import_nodes(path, types):
-        if isinstance(node, ast.Import):
-            files |= {alias.name for alias in node.names}
+    source = source_of(path)
+    for each in source.imports if types else source.run_time_imports():
+        if not each.module:
+            files |= {name for name, _ in each.names}
         else:
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            files |= names & known if names <= known else {str(node.module), *(names & known)}
+            names = {f"{each.module}.{name}" for name, _ in each.names}
+            files |= names & known if names <= known else {each.module, *(names & known)}
     return (files & known) - {module_name(path)}
 
 
@@ -142,12 +120,12 @@ def import_graph(types: bool = False) -> dict[str, set[str]]:
 
 
 def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
-    found, left = {start}, [start]
+    reached, left = {start}, [start]
     while left:
-        new = graph[left.pop()] - found
-        found |= new
+        new = graph[left.pop()] - reached
+        reached |= new
         left.extend(new)
-    return found
+    return reached
 
 
 def circles(graph: dict[str, set[str]]) -> list[set[str]]:
@@ -156,14 +134,14 @@ def circles(graph: dict[str, set[str]]) -> list[set[str]]:
     for module, imported in graph.items():
         for other in imported:
             backward[other].add(module)
-    found: list[set[str]] = []
+    components: list[set[str]] = []
     left = set(graph)
     while left:
         module = min(left)
         circle = reachable(graph, module) & reachable(backward, module)
-        found.append(circle)
+        components.append(circle)
         left -= circle
-    return sorted((circle for circle in found if len(circle) > 1), key=len, reverse=True)
+    return sorted((circle for circle in components if len(circle) > 1), key=len, reverse=True)
 
 
 def test_no_imports_form_a_circle() -> None:
@@ -190,16 +168,11 @@ def test_nothing_above_engines_names_an_engine() -> None:
     for path in sources():
         if own(path) in allowed:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.ImportFrom)
-                and node.module
-                and node.module.startswith("hornbeam.engines.")
-            ):
-                engine = node.module.split(".")[2]
-                formats = own(path) == "export" and engine in FORMAT_ENGINES
-                assert formats or node.module in ("hornbeam.engines.base", "hornbeam.engines.mesh"), (
-                    f"{path} imports {node.module}"
+        for each in source_of(path).imports:
+            if each.module.startswith("hornbeam.engines."):
+                formats = own(path) == "export" and each.module.split(".")[2] in FORMAT_ENGINES
+                assert formats or each.module in ("hornbeam.engines.base", "hornbeam.engines.mesh"), (
+                    f"{path} imports {each.module}"
                 )
 
 

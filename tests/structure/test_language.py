@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.paths import ROOT
+from tests.helpers.sources import Source, read, source_of, text_of
 
 # Pattern -> what to write. "_" separates words too, so that identifiers are searched like prose.
 BANNED = {
@@ -43,6 +42,8 @@ SLOPE = re.compile(
 # Docstrings begin with a verb or a noun phrase.
 QUESTION = re.compile(r"(?:What|Whether|How|Where|Who|By which)\b")
 
+RUST_DOC = re.compile(r"\s*//[/!] \S")
+
 # Names of variables that say nothing of what they hold.
 EMPTY_NAMES = {"found", "made", "given", "whole", "place", "told", "taken", "what", "thing"}
 
@@ -50,95 +51,89 @@ SUFFIXES = {".py", ".pyi", ".rs", ".md"}
 # The last one names the words.
 SKIPPED = ("examples/keras/", "docs/reference/", "tests/golden/", "tests/structure/test_language.py")
 WORDS = {
-    re.compile(rf"(?<![A-Za-z])(?:{pattern.replace(' ', '[ _]')})(?![A-Za-z])", re.I): instead
-    for pattern, instead in BANNED.items()
+    re.compile(rf"(?:{pattern.replace(' ', '[ _]')})", re.I): instead for pattern, instead in BANNED.items()
 }
+ANY_WORD = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(word.pattern for word in WORDS)})(?![A-Za-z])", re.I)
 
 
-def sources() -> list[Path]:
+def sources(root: Path = ROOT) -> list[Path]:
     """Files of the product, its tests and its documents."""
-    folders = ("src/hornbeam", "crates", "docs", "benchmarks", "examples", "tools", "tests")
-    files = [f for folder in folders for f in (ROOT / folder).rglob("*") if f.suffix in SUFFIXES]
-    files += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
-    return sorted(f for f in files if not relative(f).startswith(SKIPPED) and "target" not in f.parts)
+    folders = ("src", "crates", "docs", "benchmarks", "examples", "tools", "tests")
+    files = [f for folder in folders for f in (root / folder).rglob("*") if f.suffix in SUFFIXES]
+    files += [root / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    skipped = tuple(f"{root.as_posix()}/{name}" for name in SKIPPED)
+    return sorted(f for f in files if not f.as_posix().startswith(skipped) and "target" not in f.parts)
 
 
-def relative(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def without_glossary(path: Path, text: str) -> str:
-    """The glossary itself names the replaced words."""
+def searched(path: Path) -> str:
+    """Text of a file; the glossary itself names the replaced words."""
     if path.name != "CONTRIBUTING.md":
-        return text
-    return re.sub(r"^## Glossary\n.*?(?=^## )", "", text, flags=re.M | re.S)
+        return text_of(path)
+    return re.sub(r"^## Glossary\n.*?(?=^## )", "", text_of(path), flags=re.M | re.S)
 
 
-def replaced_words(path: Path) -> list[str]:
+def replaced_words(text: str) -> list[str]:
     hits = []
-    for number, line in enumerate(without_glossary(path, path.read_text()).splitlines(), 1):
-        for pattern, instead in WORDS.items():
-            for match in pattern.finditer(line):
-                if match[0].lower().startswith("slope") and SLOPE.search(line):
-                    continue
-                hits.append(f"{relative(path)}:{number}: {match[0]!r}: write {instead}")
+    for match in ANY_WORD.finditer(text):
+        start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
+        line = text[start : end if end >= 0 else len(text)]
+        if match[0].lower().startswith("slope") and SLOPE.search(line):
+            continue
+        instead = next(instead for word, instead in WORDS.items() if word.fullmatch(match[0]))
+        hits.append(f"{text.count(chr(10), 0, start) + 1}: {match[0]!r}: write {instead}")
     return hits
 
 
-def questions(path: Path) -> list[str]:
+def questions(source: Source) -> list[str]:
     """Docstrings that begin like an indirect question."""
-    if path.suffix == ".rs":
-        lines = path.read_text().splitlines()
-        return [
-            f"{relative(path)}:{number}: {line.strip()}"
-            for number, line in enumerate(lines, 1)
-            if re.match(r"\s*//[/!] ", line)
-            and not (number > 1 and re.match(r"\s*//[/!] \S", lines[number - 2]))
-            and QUESTION.match(line.strip()[4:])
-        ]
-    if path.suffix != ".py":
-        return []
-    nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [f"{line}: {words}" for line, words in sorted(source.docstrings) if QUESTION.match(words)]
+
+
+def rust_questions(text: str) -> list[str]:
+    lines = text.splitlines()
     return [
-        f"{relative(path)}:{getattr(node, 'lineno', 1)}: {doc.splitlines()[0]}"
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, nodes) and (doc := ast.get_docstring(node)) and QUESTION.match(doc)
+        f"{number}: {line.strip()}"
+        for number, line in enumerate(lines, 1)
+        if RUST_DOC.match(line)
+        and not (number > 1 and RUST_DOC.match(lines[number - 2]))
+        and QUESTION.match(line.strip()[4:])
     ]
 
 
-def empty_names(path: Path) -> list[str]:
-    if path.suffix != ".py":
-        return []
-    hits = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        name = (
-            node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-            else node.arg if isinstance(node, ast.arg)
-            else None
-        )  # fmt: skip
-        if name in EMPTY_NAMES:
-            hits.append(f"{relative(path)}:{node.lineno}: {name!r} says nothing of what it holds")
-    return hits
+def empty_names(source: Source) -> list[str]:
+    return [
+        f"{source.names[name]}: {name!r} says nothing of what it holds"
+        for name in sorted(EMPTY_NAMES & source.names.keys())
+    ]
 
 
-def violations(path: Path) -> list[str]:
-    return [*replaced_words(path), *questions(path), *empty_names(path)]
+def located(path: Path, hits: Iterable[str]) -> list[str]:
+    return [f"{path.relative_to(ROOT).as_posix()}:{hit}" for hit in hits]
 
 
-@pytest.mark.parametrize("path", sources(), ids=relative)
-def test_words_of_the_field(path: Path) -> None:
-    assert violations(path) == []
+def test_words_of_the_field() -> None:
+    hits = [hit for path in sources() for hit in located(path, replaced_words(searched(path)))]
+    assert not hits, "\n".join(hits)
 
 
-def test_the_rules_find_what_they_are_for(tmp_path: Path) -> None:
-    path = ROOT / "src" / "hornbeam" / "example.py"
+def test_docstrings_are_no_questions() -> None:
+    files = sources()
+    hits = [hit for p in files if p.suffix == ".py" for hit in located(p, questions(source_of(p)))]
+    hits += [hit for p in files if p.suffix == ".rs" for hit in located(p, rust_questions(text_of(p)))]
+    assert not hits, "\n".join(hits)
 
-    class Text(type(path)):  # type: ignore[misc]
-        def read_text(self, *args: object, **kwargs: object) -> str:
-            return '"""Whether somebody is there."""\nfound = slope_of(picture)\nnegative_slope = 0.2\n'
 
-    hits = violations(Text(path))
-    assert [hit.split(": ", 1)[1].split(":")[0] for hit in hits] == [
-        "'somebody'", "'is there'", "'slope'", "'picture'", "Whether somebody is there.",
-        "'found' says nothing of what it holds",
+def test_names_say_what_they_hold() -> None:
+    python = (path for path in sources() if path.suffix == ".py")
+    hits = [hit for path in python for hit in located(path, empty_names(source_of(path)))]
+    assert not hits, "\n".join(hits)
+
+
+def test_the_rules_find_what_they_are_for() -> None:
+    text = '"""Whether somebody is there."""\nfound = slope_of(picture)\nnegative_slope = 0.2\n'
+    assert [hit.split(": ")[1] for hit in replaced_words(text)] == [
+        "'somebody'", "'is there'", "'slope'", "'picture'",
     ]  # fmt: skip
+    assert questions(read(text)) == ["1: Whether somebody is there."]
+    assert empty_names(read(text)) == ["2: 'found' says nothing of what it holds"]
+    assert rust_questions("/// A cube.\n/// How\n\n//! How it is.\n") == ["4: //! How it is."]
