@@ -1,14 +1,16 @@
-"""Measure the source tree: sizes, long files and functions, imports, circles, types, words, docstrings.
+"""Measure the source tree: sizes by room, long files and functions, imports, types, words, docstrings.
 
-    PYTHONPATH=src python tools/code_metrics.py            # this tree
-    PYTHONPATH=OLD/src python tools/code_metrics.py OLD    # another checkout, by the same rules
+    PYTHONPATH=src python tools/code_metrics.py                  # this tree
+    PYTHONPATH=src python tools/code_metrics.py --beside OLD     # rooms beside another checkout's, or Keras's
+    PYTHONPATH=OLD/src python tools/code_metrics.py OLD          # another checkout, by the same rules
+    python tools/code_metrics.py --write-budget                  # lower the budget of rooms to today's lines
 
-Prints a Markdown table. Undocumented arguments are counted on the package that Python imports.
+Prints Markdown tables. Undocumented arguments are counted on the package that Python imports.
 """
 
 from __future__ import annotations
 
-import ast
+import argparse
 import re
 import sys
 from collections.abc import Iterator
@@ -17,58 +19,25 @@ from pathlib import Path
 HERE = Path(__file__).parents[1]
 sys.path.insert(0, str(HERE))
 
-from tests.helpers import public_names  # noqa: E402
+from tests.helpers import public_names, rooms  # noqa: E402
+from tests.helpers.sources import Source, source_of, text_of  # noqa: E402
 from tests.structure import test_language  # noqa: E402
 
 LONG_FILE, LONG_FUNCTION = 450, 60
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def docstrings(tree: ast.Module) -> Iterator[ast.Expr]:
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
-            first = node.body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                yield first
-
-
-def line_counts(path: Path, tree: ast.Module) -> dict[str, int]:
-    """Count lines of code, docstrings, comments, and blank lines."""
-    lines = path.read_text().splitlines()
-    doc = {n for expr in docstrings(tree) for n in range(expr.lineno, (expr.end_lineno or expr.lineno) + 1)}
-    blank = {n for n, line in enumerate(lines, 1) if not line.strip() and n not in doc}
-    comment = {n for n, line in enumerate(lines, 1) if line.strip().startswith("#") and n not in doc}
-    code = len(lines) - len(doc) - len(blank) - len(comment)
-    return {"code": code, "docstring": len(doc), "comment": len(comment), "blank": len(blank)}
-
-
-def body_length(node: Function) -> int:
-    """Lines of a function without signature and docstring."""
-    body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
-    return (node.end_lineno or 0) - body[0].lineno + 1
-
-
-def imported_modules(tree: ast.Module, known: set[str], top_only: bool) -> set[str]:
-    guarded = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
+def imported_modules(source: Source, known: set[str], late: bool = True, types: bool = False) -> set[str]:
+    """Return the modules that a file imports: inside of functions too, and for type checkers alone."""
     modules: set[str] = set()
-    for node in tree.body if top_only else ast.walk(tree):
-        if id(node) in guarded:
+    for each in source.imports:
+        if (each.guarded and not types) or (each.late and not late):
             continue
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hornbeam"):
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                modules.add(full if full in known else node.module or "")
-        elif isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names if alias.name in known}
+        if not each.module:
+            modules |= {name for name, _ in each.names}
+            continue
+        for name, _ in each.names:
+            full = f"{each.module}.{name}"
+            modules.add(full if full in known else each.module)
     return modules & known
 
 
@@ -101,20 +70,10 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return sorted(components, key=len, reverse=True)
 
 
-def annotations(tree: ast.Module) -> Iterator[ast.expr]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg) and node.annotation:
-            yield node.annotation
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.returns:
-            yield node.returns
-        elif isinstance(node, ast.AnnAssign):
-            yield node.annotation
-
-
 def rust_functions(path: Path) -> Iterator[int]:
     """Lengths of Rust functions, by braces at the indentation of `fn`."""
     start: tuple[int, str] | None = None
-    for number, line in enumerate(path.read_text().splitlines()):
+    for number, line in enumerate(text_of(path).splitlines()):
         if start is None and (
             match := re.match(r"(\s*)(?:pub(?:\([a-z]+\))? )?(?:const |unsafe |async )*fn ", line)
         ):
@@ -126,62 +85,29 @@ def rust_functions(path: Path) -> Iterator[int]:
 
 def measure(root: Path) -> list[tuple[str, object]]:
     package = root / "src" / "hornbeam"
-    files = sorted(package.rglob("*.py"))
-    trees = {path: ast.parse(path.read_text()) for path in files}
-    names = {
-        path: ".".join(("hornbeam", *path.relative_to(package).with_suffix("").parts)).removesuffix(
-            ".__init__"
-        )
-        for path in files
-    }
-    known = set(names.values())
-    totals: dict[str, int] = {}
-    for path, tree in trees.items():
-        for kind, count in line_counts(path, tree).items():
-            totals[kind] = totals.get(kind, 0) + count
-    functions = [
-        n
-        for tree in trees.values()
-        for n in ast.walk(tree)
-        if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
-    ]
-    at_top = {names[path]: imported_modules(tree, known, True) for path, tree in trees.items()}
-    anywhere = {names[path]: imported_modules(tree, known, False) for path, tree in trees.items()}
-    late = sum(len(anywhere[m] - at_top[m]) for m in known)
-    loops = circles({m: anywhere[m] - {m} for m in known})
-    typed = [a for tree in trees.values() for a in annotations(tree)]
-    loose = [a for a in typed if any(isinstance(n, ast.Name) and n.id == "Any" for n in ast.walk(a))]
-    bare = [a for a in typed if isinstance(a, ast.Name) and a.id == "Any"]
+    files = {path: source_of(path) for path in sorted(package.rglob("*.py"))}
+    functions = [length for source in files.values() for length in source.functions]
+    annotations, bare, loose = (sum(source.annotations[i] for source in files.values()) for i in range(3))
     rust = [p for p in sorted((root / "crates").rglob("*.rs")) if "target" not in p.parts]
-    test_language.ROOT = root
-    sources = test_language.sources()
-    arguments = sum(len(public_names.undocumented(m)) for m in public_names.public_modules())
     return [
         ("Python files", len(files)),
-        *((f"Python lines: {kind}", count) for kind, count in totals.items()),
-        (
-            f"Python files over {LONG_FILE} lines",
-            sum(len(p.read_text().splitlines()) > LONG_FILE for p in files),
+        *(
+            (f"Python lines: {kind}", sum(getattr(source, kind) for source in files.values()))
+            for kind in ("code", "docstring", "comment", "blank")
         ),
+        ("Python nodes", sum(source.nodes for source in files.values())),
+        (f"Python files over {LONG_FILE} lines", _count_long(files)),
         (
             f"Python functions with bodies over {LONG_FUNCTION} lines",
-            sum(body_length(f) > LONG_FUNCTION for f in functions),
+            sum(length > LONG_FUNCTION for length in functions),
         ),
-        ("imports inside functions", late),
-        ("import circles at module level", len(circles({m: at_top[m] - {m} for m in known}))),
-        ("import circles, functions included: modules in each", [len(c) for c in loops]),
-        ("annotations that are Any", f"{len(bare)} of {len(typed)} ({len(bare) / len(typed):.0%})"),
-        ("annotations that contain Any", f"{len(loose)} ({len(loose) / len(typed):.0%})"),
-        ("arguments of public signatures without a description", arguments),
-        ("replaced words", sum(len(test_language.replaced_words(p)) for p in sources)),
-        ("docstrings that begin like a question", sum(len(test_language.questions(p)) for p in sources)),
-        ("names that say nothing", sum(len(test_language.empty_names(p)) for p in sources)),
+        *import_measures(package, files),
+        ("annotations that are Any", f"{bare} of {annotations} ({bare / annotations:.1%})"),
+        ("annotations that contain Any", f"{loose} ({loose / annotations:.0%})"),
+        *word_measures(root),
         ("Rust files", len(rust)),
-        ("Rust lines", sum(len(p.read_text().splitlines()) for p in rust)),
-        (
-            f"Rust files over {LONG_FILE} lines",
-            sum(len(p.read_text().splitlines()) > LONG_FILE for p in rust),
-        ),
+        ("Rust lines", sum(len(text_of(p).splitlines()) for p in rust)),
+        (f"Rust files over {LONG_FILE} lines", _count_long(rust)),
         (
             f"Rust functions over {LONG_FUNCTION} lines",
             sum(n > LONG_FUNCTION for p in rust for n in rust_functions(p)),
@@ -189,11 +115,90 @@ def measure(root: Path) -> list[tuple[str, object]]:
     ]
 
 
+def _count_long(files: Iterator[Path] | dict[Path, Source] | list[Path]) -> int:
+    return sum(len(text_of(path).splitlines()) > LONG_FILE for path in files)
+
+
+def import_measures(package: Path, files: dict[Path, Source]) -> list[tuple[str, object]]:
+    names = {
+        path: ".".join(("hornbeam", *path.relative_to(package).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        )
+        for path in files
+    }
+    known = set(names.values())
+
+    def graph(**which: bool) -> dict[str, set[str]]:
+        return {
+            names[path]: imported_modules(source, known, **which) - {names[path]}
+            for path, source in files.items()
+        }
+
+    at_top, anywhere = graph(late=False), graph()
+    return [
+        ("imports inside functions", sum(len(anywhere[m] - at_top[m]) for m in known)),
+        ("import circles at module level", len(circles(at_top))),
+        (
+            "import circles, functions included: modules in each",
+            [len(circle) for circle in circles(anywhere)],
+        ),
+        ("import circles, types included: modules in each", [len(c) for c in circles(graph(types=True))]),
+    ]
+
+
+def word_measures(root: Path) -> list[tuple[str, object]]:
+    files = test_language.sources(root)
+    python = [source_of(path) for path in files if path.suffix == ".py"]
+    words = sum(len(test_language.replaced_words(test_language.searched(path))) for path in files)
+    return [
+        (
+            "arguments of public signatures without a description",
+            sum(len(public_names.undocumented(m)) for m in public_names.public_modules()),
+        ),
+        ("replaced words", words),
+        ("docstrings that begin like a question", sum(len(test_language.questions(s)) for s in python)),
+        ("names that say nothing", sum(len(test_language.empty_names(s)) for s in python)),
+    ]
+
+
+def print_rooms(root: Path, beside: Path | None) -> None:
+    """Print lines of code and nodes by room, beside the budget and beside another checkout."""
+    here, budget = rooms.sizes(root), rooms.budget()
+    there = rooms.sizes(beside) if beside else {}
+    title = f" {beside.name}: code | nodes |" if beside else ""
+    print(f"| room | code | budget | nodes |{title}\n|---|---|---|---|{'---|---|' if beside else ''}")
+    table = here | {name: rooms.Size() for name in there if name not in here}
+    for group, others in ((table, there), (rooms.totals(here), rooms.totals(there))):
+        for name, size in group.items():
+            cells = [name, f"{size.code:,}", f"{budget[name]:,}" if name in budget else "", f"{size.nodes:,}"]
+            if beside:
+                other = others.get(name, rooms.Size())
+                cells += [f"{other.code:,}", f"{other.nodes:,}"]
+            print(f"| {' | '.join(cells)} |")
+
+
 def main() -> None:
-    root = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else HERE
-    print("| measure | value |\n|---|---|")
-    for name, value in measure(root):
-        print(f"| {name} | {value} |")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", nargs="?", type=Path, default=HERE, help="the checkout (default: this one)")
+    parser.add_argument(
+        "--beside", type=Path, metavar="OTHER", help="a checkout of a release, or of Keras, to compare with"
+    )
+    parser.add_argument("--rooms", action="store_true", help="only the table of rooms")
+    parser.add_argument(
+        "--write-budget",
+        action="store_true",
+        help="lower the budget of rooms to today's lines of code; it is never raised so",
+    )
+    args = parser.parse_args()
+    if args.write_budget:
+        rooms.lower_budget()
+    print_rooms(args.root.resolve(), args.beside.resolve() if args.beside else None)
+    if not args.rooms:
+        print("\n| measure | value |\n|---|---|")
+        for name, value in measure(args.root.resolve()):
+            print(f"| {name} | {value} |")
 
 
 if __name__ == "__main__":
