@@ -90,7 +90,7 @@ fuzz: check-rust  ## libFuzzer on the Rust parsers under AddressSanitizer (Linux
 python-test: develop c-library  ## the Python tests, without the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
-web: $(BIN)/python  ## build the engine in WebAssembly, which pages of models contain
+web: $(BIN)/python  ## build the engine in WebAssembly, which pages of models contain (after a change of what it can do)
 	$(BIN)/python tools/build_web.py
 
 ecosystem: develop  ## small programs over ten packages built on Keras

@@ -1,7 +1,9 @@
 """Build the engine in WebAssembly, which web pages of models contain.
 
-    python tools/build_web.py            # write src/hornbeam/web/engine.wasm.gz and its sources' fingerprint
-    python tools/build_web.py --check    # fail if the sources have changed since
+    python tools/build_web.py    # write src/hornbeam/web/engine.wasm.gz
+
+A checkout has the module of the last release, or of the last change of what it can do: its exports, the
+format of frozen models, the primitives. Faster kernels do not change it; wheels are built with a new one.
 
 Needs a Rust toolchain with the target (`rustup target add wasm32-unknown-unknown`), or with the sources of
 its standard library, such as Debian's cargo-web, rustc-web, rust-web-src and lld.
@@ -11,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import hashlib
 import os
 import shutil
 import subprocess
@@ -21,32 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "src" / "hornbeam" / "web"
-MODULE, FINGERPRINT = FOLDER / "engine.wasm.gz", FOLDER / "engine.sources"
-CRATES = ("hornbeam-kernels", "hornbeam-engine", "hornbeam-runtime", "hornbeam-web")
+MODULE = FOLDER / "engine.wasm.gz"
 TARGET = "wasm32-unknown-unknown"
-
-
-def sources() -> list[Path]:
-    """Return the files that decide what the module does, in order: sources of its crates, without tests."""
-    files = [ROOT / "Cargo.toml", *(ROOT / "crates" / crate / "Cargo.toml" for crate in CRATES)]
-    for crate in CRATES:
-        files += (ROOT / "crates" / crate / "src").rglob("*.rs")
-    return sorted(file for file in files if file.stem != "tests" and "tests" not in file.parts)
-
-
-def fingerprint() -> str:
-    """Return the SHA-256 of the sources without tests and comments."""
-    digest = hashlib.sha256()
-    for file in sources():
-        code, _, _ = file.read_text(encoding="utf-8").partition("#[cfg(test)]\nmod tests {")
-        lines = [line for line in code.splitlines() if line.strip() and not line.lstrip().startswith("//")]
-        digest.update("\n".join([file.relative_to(ROOT).as_posix(), *lines, "\0"]).encode())
-    return digest.hexdigest()
-
-
-def is_current() -> bool:
-    """Return whether the module was built from these sources."""
-    return FINGERPRINT.exists() and FINGERPRINT.read_text(encoding="utf-8").strip() == fingerprint()
 
 
 def _toolchains() -> Iterator[tuple[Path, list[str]]]:
@@ -105,18 +82,12 @@ def build(target: Path) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        "--check", action="store_true", help="build nothing, fail if the sources have changed"
-    )
     parser.add_argument("--target-dir", type=Path, default=ROOT / "target", help="outputs of the compiler")
     options = parser.parse_args()
-    if options.check:
-        sys.exit(None if is_current() else "src/hornbeam/web/engine.wasm.gz has other sources: make web")
     module = build(options.target_dir.resolve())
     FOLDER.mkdir(exist_ok=True)
     packed = gzip.compress(module, mtime=0)
     MODULE.write_bytes(packed)
-    FINGERPRINT.write_text(fingerprint() + "\n", encoding="utf-8")
     print(f"{MODULE.relative_to(ROOT)}: {len(packed):,} bytes of {len(module):,}")
 
 

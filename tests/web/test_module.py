@@ -1,4 +1,4 @@
-"""The shipped module: its sources, its size, what it exports, and a page in a browser."""
+"""The shipped module: its size, what it exports, and a page in a browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hornbeam.export.frozen import freeze
+from hornbeam.export.frozen import VERSION, freeze
 from hornbeam.runtime import FrozenModel
 from tests.helpers.browser import BROWSER
 from tests.helpers.model_zoo import perceptron
@@ -24,38 +24,45 @@ MODULE = gzip.decompress(build_web.MODULE.read_bytes())
 LARGEST = 850_000
 
 
-def test_the_module_was_built_from_these_sources() -> None:
-    assert build_web.is_current(), "sources of the WebAssembly module have changed: make web"
-
-
-def test_the_fingerprint_depends_on_sources_but_not_on_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    files = build_web.sources()
-    names = {file.relative_to(build_web.ROOT).as_posix() for file in files}
-    assert {"Cargo.toml", "crates/hornbeam-web/src/lib.rs", "crates/hornbeam-kernels/src/simd.rs"} < names
-    assert not any("test" in name for name in names if not name.endswith("testing.rs"))
-    before = build_web.fingerprint()
-    monkeypatch.setattr(build_web, "sources", lambda: files[:-1])
-    assert build_web.fingerprint() != before
-
-
 def test_the_size_is_fit_for_a_page() -> None:
     assert build_web.MODULE.stat().st_size < LARGEST
 
 
-INTERFACE = """const { Module } = WebAssembly;
+INTERFACE = """const { Module, Instance } = WebAssembly;
 const module = new Module(require("zlib").gunzipSync(require("fs").readFileSync(process.argv[1])));
-console.log(JSON.stringify([Module.imports(module), Module.exports(module).map(({ name }) => name)]));"""
+const exports = Object.entries(new Instance(module, {}).exports).map(([name, { length }]) => [name, length]);
+const lengths = Object.fromEntries(exports.filter(([name]) => name.startsWith("hornbeam_")));
+console.log(JSON.stringify([Module.imports(module), lengths]));"""
+
+
+def arguments_in_sources() -> dict[str, int]:
+    """Number of arguments of each function that the crate exports."""
+    crate = build_web.ROOT / "crates" / "hornbeam-web" / "src"
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(crate.glob("*.rs")))
+    functions = re.findall(r'extern "C" fn (hornbeam_\w+)\(([^)]*)\)', text)
+    return {name: len(re.findall(r"\w:(?!:)", arguments)) for name, arguments in functions}
 
 
 @pytest.mark.skipif(NODE is None, reason="needs Node.js (node on the PATH)")
-def test_the_module_imports_nothing_and_exports_what_the_script_uses() -> None:
+def test_the_module_has_the_interface_of_the_sources() -> None:
+    """It is not built anew for each change of a kernel, but for each of what it exports."""
     command = [str(NODE), "--eval", INTERFACE, str(build_web.MODULE)]
     imports, exports = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     script = (FOLDER / "engine.js").read_text(encoding="utf-8")
     assert imports == []
-    assert {name for name in exports if name.startswith("hornbeam")} == set(
-        re.findall(r"\bhornbeam_\w+", script)
-    )
+    assert exports == arguments_in_sources(), "the interface has changed: make web"
+    assert set(exports) == set(re.findall(r"\bhornbeam_\w+", script))
+
+
+@pytest.mark.skipif(NODE is None, reason="needs Node.js (node on the PATH)")
+def test_the_module_reads_the_format_of_frozen_models() -> None:
+    data = freeze(perceptron()[0])
+    assert f'"version": "{VERSION}"'.encode() in data.replace(b'":"', b'": "')
+    engine = WebEngine()
+    try:
+        assert list(WebModel(engine, data).signatures) == ["predict"], "the format has changed: make web"
+    finally:
+        engine.close()
 
 
 PAGE = """<body><script>
