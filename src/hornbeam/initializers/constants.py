@@ -12,7 +12,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers.initializer import MODULE, Initializer, Shape
 from hornbeam.ir.types import ShapeError
-from hornbeam.ops import creation
+from hornbeam.ops import creation, matrices
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -94,4 +94,4 @@ class Identity(Initializer):
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         if len(shape) != 2:
             raise ShapeError(f"Identity needs the shape of a matrix, got {tuple(shape)}")
-        return cast(self.gain * creation.eye(shape[0], shape[1], dtype=dtype or floatx()), dtype or floatx())
+        return cast(self.gain * matrices.eye(shape[0], shape[1], dtype=dtype or floatx()), dtype or floatx())

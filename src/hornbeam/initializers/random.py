@@ -19,7 +19,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers.initializer import MODULE, Initializer, Shape
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
-from hornbeam.ops import creation, linalg
+from hornbeam.ops import linalg, matrices
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -419,5 +419,5 @@ class Orthogonal(RandomInitializer):
 
 def _diagonal_signs(r: Tensor) -> Tensor:
     """Return the signs of the diagonal of a square matrix, 1 for 0."""
-    diagonal = creation.diag(r)
+    diagonal = matrices.diag(r)
     return Tensor(p.select((diagonal < 0).node, (diagonal * 0 - 1).node, (diagonal * 0 + 1).node))

@@ -27,6 +27,16 @@ from typing import Any, NoReturn, TypeAlias, Union, cast
 import numpy as np
 
 from hornbeam._internal.context import context_variable, override
+from hornbeam.ir.size_bounds import (
+    INFINITE,
+    Bounds,
+    Growth,
+    divided_bounds,
+    growth_sign,
+    multiplied_bounds,
+    scaled_growth,
+    summed_growth,
+)
 
 # What symbols stand for, to a type checker an int: code that computes with sizes need not tell them apart.
 Size: TypeAlias = Union[int, "SymbolicSize"]
@@ -48,7 +58,7 @@ class _Atom:
         self.kind = kind
         self.operands = operands
         self.text = text
-        self._growth: _Growth | None = None
+        self._growth: Growth | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Atom) and self.text == other.text
@@ -65,25 +75,25 @@ class _Atom:
         operands = [evaluate(x, values, choose) for x in self.operands]
         return operands[0] // operands[1] if self.kind == "floordiv" else choose[self.kind](*operands)
 
-    def bounds(self) -> _Bounds:
+    def bounds(self) -> Bounds:
         if self.kind == "symbol":
-            return 1, _INFINITE
+            return 1, INFINITE
         first, second = map(_bounds, self.operands)
         if self.kind == "floordiv":
-            return _divided_bounds(first, second)
+            return divided_bounds(first, second)
         return _CHOOSE[self.kind](first[0], second[0]), _CHOOSE[self.kind](first[1], second[1])
 
-    def growth(self) -> _Growth:
+    def growth(self) -> Growth:
         if self._growth is None:
             self._growth = self._find_growth()
         return self._growth
 
-    def _find_growth(self) -> _Growth:
+    def _find_growth(self) -> Growth:
         if self.kind == "symbol":
             return {1: Fraction(1)}
         first, second = map(_growth, self.operands)
         if self.kind != "floordiv":
-            first_is_less = _sign(_sum(first, _scaled(second, -1))) <= 0
+            first_is_less = growth_sign(summed_growth(first, scaled_growth(second, -1))) <= 0
             return first if first_is_less == (self.kind == "min") else second
         degree = max(second)
         return {d - degree: c / second[degree] for d, c in first.items() if d >= degree}
@@ -96,13 +106,6 @@ _CHOOSE: Choices = {"min": min, "max": max}
 # A product of powers of atoms, in their order; () is the constant term's.
 _Monomial: TypeAlias = tuple[tuple[_Atom, int], ...]
 _Terms: TypeAlias = dict[_Monomial, int]
-
-# Numbers that a size is certainly not below and not above.
-_Bounds: TypeAlias = tuple[float, float]
-_INFINITE = float("inf")
-
-# What a size is if all symbols are one large number: the coefficient of each of its powers.
-_Growth: TypeAlias = dict[int, Fraction]
 
 
 class SymbolicSize:
@@ -118,7 +121,7 @@ class SymbolicSize:
     def __init__(self, terms: _Terms) -> None:
         self.terms = terms
         self._key = tuple(sorted(terms.items()))
-        self._growth: _Growth | None = None
+        self._growth: Growth | None = None
 
     # -- arithmetic --
 
@@ -205,7 +208,7 @@ class SymbolicSize:
         return _compare(self, other) >= 0 if is_size(other) else NotImplemented
 
     def __bool__(self) -> bool:
-        return _sign(_growth(self)) != 0
+        return growth_sign(_growth(self)) != 0
 
     # -- conversions --
 
@@ -538,42 +541,22 @@ def _lower(size: Size) -> float:
     return _bounds(size)[0]
 
 
-def _bounds(size: Size) -> _Bounds:
+def _bounds(size: Size) -> Bounds:
     """Return the numbers that a size is certainly between."""
     if not isinstance(size, SymbolicSize):
         return size, size
     low: float = 0
     high: float = 0
     for monomial, count in size.terms.items():
-        term: _Bounds = (count, count)
+        term: Bounds = (count, count)
         for atom, power in monomial:
             for _ in range(power):
-                term = _multiplied_bounds(term, atom.bounds())
+                term = multiplied_bounds(term, atom.bounds())
         low, high = low + term[0], high + term[1]
     return low, high
 
 
-def _multiplied_bounds(a: _Bounds, b: _Bounds) -> _Bounds:
-    products = [x * y if x and y else 0 for x in a for y in b]
-    return min(products), max(products)
-
-
-def _divided_bounds(number: _Bounds, by: _Bounds) -> _Bounds:
-    """Return the bounds of a floor division."""
-    if by[0] <= 0:
-        return -_INFINITE, _INFINITE
-    low, high = number
-    # A negative number is the closer to 0 the more it is divided by.
-    return _floor(low, by[1] if low >= 0 else by[0]), _floor(high, by[0] if high >= 0 else by[1])
-
-
-def _floor(number: float, by: float) -> float:
-    if abs(number) == _INFINITE:
-        return number
-    return number // by if by != _INFINITE else -1 if number < 0 else 0
-
-
-def _growth(size: Size) -> _Growth:
+def _growth(size: Size) -> Growth:
     if not isinstance(size, SymbolicSize):
         return {0: Fraction(size)}
     if size._growth is None:
@@ -581,34 +564,21 @@ def _growth(size: Size) -> _Growth:
     return size._growth
 
 
-def _find_growth(size: SymbolicSize) -> _Growth:
-    total: _Growth = {}
+def _find_growth(size: SymbolicSize) -> Growth:
+    total: Growth = {}
     for monomial, count in size.terms.items():
-        part: _Growth = {0: Fraction(count)}
+        part: Growth = {0: Fraction(count)}
         for atom, power in monomial:
             factor = atom.growth()
             for _ in range(power):
-                product: _Growth = {}
+                product: Growth = {}
                 for (d, c), (e, k) in itertools.product(part.items(), factor.items()):
                     product[d + e] = product.get(d + e, Fraction(0)) + c * k
                 part = product
-        total = _sum(total, part)
+        total = summed_growth(total, part)
     return total
-
-
-def _sum(a: _Growth, b: _Growth) -> _Growth:
-    return {d: a.get(d, Fraction(0)) + b.get(d, Fraction(0)) for d in {*a, *b}}
-
-
-def _scaled(a: _Growth, factor: int) -> _Growth:
-    return {d: c * factor for d, c in a.items()}
-
-
-def _sign(growth: _Growth) -> int:
-    degree = max((d for d, c in growth.items() if c), default=None)
-    return 0 if degree is None else 1 if growth[degree] > 0 else -1
 
 
 def _compare(a: Any, b: Any) -> int:
     """Return the sign of a - b if all symbols are one large number."""
-    return _sign(_growth(a - b))
+    return growth_sign(_growth(a - b))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,6 +209,19 @@ class LayerCall:
     def summary(self) -> str:
         """Describe the arguments in one line, for errors."""
         return ", ".join(f"{name}={_describe(value)}" for name, value in self.arguments.items())
+
+    @contextmanager
+    def error_context(self) -> Iterator[None]:
+        """Append the layer and its inputs to the message of an error, once: in the innermost layer."""
+        try:
+            yield
+        except Exception as error:
+            if not hasattr(error, "hornbeam_layer"):
+                error.hornbeam_layer = self.layer.path  # type: ignore[attr-defined]
+                text = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
+                where = f"  in {self.layer.describe()}, called with {self.summary()}"
+                error.args = (f"{text}\n{where}", *error.args[1:])
+            raise
 
 
 def _shape_of(x: Any) -> tuple[int | None, ...] | None:

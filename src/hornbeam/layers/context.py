@@ -8,8 +8,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.context import context_variable, override
+from hornbeam._internal.origin import is_own
 from hornbeam.core.lazy import retain_graph
 from hornbeam.core.variable import Variable, collect_variables
+from hornbeam.ir.types import is_float
 
 if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer
@@ -28,6 +30,20 @@ class CallContext:
         self.variables: list[Variable] = []
         # Ids of layers that are known to belong to the callers.
         self.owned: set[int] = set()
+
+    def weights_dtype(self, layer: Layer) -> str | None:
+        """Return the dtype to which the weights of a layer are cast in `call`.
+
+        With `autocast=False` they keep theirs, but for the outermost layer of a mixed policy: there Keras
+        casts them all the same, and layers of users add them to activations.
+        """
+        if layer.autocast or is_own(type(layer)) or any(map(_is_mixed, self.callers)):
+            return layer._autocast_dtype
+        return layer.compute_dtype if _is_mixed(layer) and is_float(layer.compute_dtype) else None
+
+
+def _is_mixed(layer: Layer) -> bool:
+    return layer.compute_dtype != layer.variable_dtype
 
 
 _context: ContextVar[CallContext | None] = context_variable("call of layers", None)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -24,34 +22,37 @@ from hornbeam._internal.origin import is_own
 from hornbeam.core.configurable import argument_names, config_owner
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.operation import Operation, checked_name
-from hornbeam.core.registry import custom_object_scope, exported
+from hornbeam.core.registry import exported
 from hornbeam.core.scopes import StatelessScope, current_remat_scope, current_stateless_scope
 from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbolic_call
 from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable, autocast, eager_scope
+from hornbeam.core.variable import autocast
 from hornbeam.dtype_policies import DTypePolicy, DTypePolicyMap
 from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.scope import Located, SourceLine, scope
-from hornbeam.ir.sizes import known_or_none
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
+from hornbeam.layers.building import build_config, build_once, call_with_shapes
 from hornbeam.layers.call import LayerCall, call_signature
 from hornbeam.layers.config import (
     BASE_ARGUMENTS,
     SHAPE_ARGUMENTS,
     layer_from_config,
+    policy_to_save,
     recorded_arguments,
     serialize_argument,
 )
-from hornbeam.layers.context import CallContext, call_context, shapes_only
+from hornbeam.layers.context import call_context
 from hornbeam.layers.input_spec import check_inputs
 from hornbeam.layers.keras_names import KerasNames
 from hornbeam.layers.masking import attach_masks, record_masks
-from hornbeam.layers.ownership import building, note_new_layer, run_call, warn_if_unowned
+from hornbeam.layers.output_specs import declared_spec, inferred_spec, output_shape
+from hornbeam.layers.ownership import note_new_layer, run_call, warn_if_unowned
 from hornbeam.layers.quantization.methods import QuantizationMethods, checked_quantize
 from hornbeam.layers.remat import rematerialized, wants_remat
 from hornbeam.layers.shapes import BuildShapes, shapes_from_json, symbolic_tensors
+from hornbeam.layers.stateless import pair_values
 from hornbeam.layers.weights import Weighted
 
 if TYPE_CHECKING:
@@ -62,30 +63,6 @@ if TYPE_CHECKING:
     from hornbeam.dtype_policies.policy import DTypePolicyLike
     from hornbeam.layers.input_spec import InputSpec
     from hornbeam.regularizers import RegularizerLike
-
-L = TypeVar("L", bound="Layer")
-
-
-def _build_once(build: Callable[..., None]) -> Callable[..., None]:
-    """Wrap `build` to run once, eagerly and in the layer's scope, and to remember its shapes."""
-
-    @functools.wraps(build)
-    def build_once(self: Layer, *args: Any, **kwargs: Any) -> None:
-        if self._hb_building:  # super().build(...) of a subclass
-            build(self, *args, **kwargs)
-            return
-        if self.built:
-            return
-        shapes = inspect.signature(build).bind(self, *args, **kwargs).arguments
-        self._hb_building = True
-        try:
-            with self._hb_scope(), eager_scope(), autocast(None), building():
-                build(self, *args, **kwargs)
-        finally:
-            self._hb_building = False
-        self._mark_built({name: value for name, value in shapes.items() if name != "self"})
-
-    return build_once
 
 
 @exported("keras")
@@ -151,7 +128,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
-            cls.build = _build_once(cls.__dict__["build"])  # type: ignore[method-assign]
+            cls.build = build_once(cls.__dict__["build"])  # type: ignore[method-assign]
         if "quantize" in cls.__dict__:
             cls.quantize = checked_quantize(cls.__dict__["quantize"])  # type: ignore[method-assign]
 
@@ -244,20 +221,6 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
         """Dtype to which floating-point inputs and weights are cast in `call`, or None for no cast."""
         return self.compute_dtype if self.autocast and is_float(self.compute_dtype) else None
 
-    def _weights_dtype(self, context: CallContext) -> str | None:
-        """Dtype to which weights are cast in `call`.
-
-        With `autocast=False` they keep theirs, but for the outermost layer of a mixed policy: there Keras
-        casts them all the same, and layers of users add them to activations.
-        """
-        if self.autocast or is_own(type(self)) or any(caller._is_mixed for caller in context.callers):
-            return self._autocast_dtype
-        return self.compute_dtype if self._is_mixed and is_float(self.compute_dtype) else None
-
-    @property
-    def _is_mixed(self) -> bool:
-        return self.compute_dtype != self.variable_dtype
-
     @property
     def input_dtype(self) -> str:
         """Dtype to which floating-point inputs are cast."""
@@ -311,7 +274,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
         """
         self._check_initialized()
         call = LayerCall(self, args, kwargs)
-        with call_context(self) as context, self._error_context(call):
+        with call_context(self) as context, call.error_context():
             if context.entry_layer is self and not call.symbolic:
                 self._clear_losses()
             with self._hb_scope():
@@ -324,7 +287,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
                 if not call.symbolic:
                     context.training = call.resolve_training(context.training)
                     mask = call.resolve_masks()
-                    with autocast(self._weights_dtype(context)):
+                    with autocast(context.weights_dtype(self)):
                         outputs = run_call(context, self, call.invoke)
                         self._add_activity_loss(outputs)
                         attach_masks(self, call, outputs, mask)
@@ -340,15 +303,14 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
 
     def _hb_record(self, call: LayerCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         """Record a call on symbolic tensors."""
-        with self._error_context(call):
+        with call.error_context():
             # A layer's own compute_output_spec or _shape takes precedence over inference by running `call`.
             if type(self).compute_output_spec is not Layer.compute_output_spec:
-                specs = self.compute_output_spec(*args, **kwargs)
-                outputs = record_call(self, args, kwargs, specs)[1]
+                outputs = record_call(self, args, kwargs, self.compute_output_spec(*args, **kwargs))[1]
             elif not is_own(type(self).compute_output_shape):
                 if not all(layer.built for layer in self._hb_sublayers()):
                     infer_types(self.__call__, args, kwargs)
-                outputs = record_call(self, args, kwargs, self._declared_spec(call))[1]
+                outputs = record_call(self, args, kwargs, declared_spec(self, call))[1]
             else:
                 outputs = symbolic_call(self, args, kwargs, run=self.__call__)
             record_masks(self, call, outputs)
@@ -364,19 +326,6 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             **kwargs: Arguments of `call`.
         """
         return self(*args, **kwargs)
-
-    @contextmanager
-    def _error_context(self, call: LayerCall) -> Iterator[None]:
-        """Append the layer and its inputs to the message of an error, once: in the innermost layer."""
-        try:
-            yield
-        except Exception as error:
-            if not hasattr(error, "hornbeam_layer"):
-                error.hornbeam_layer = self.path  # type: ignore[attr-defined]
-                text = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
-                where = f"  in {self.describe()}, called with {call.summary()}"
-                error.args = (f"{text}\n{where}", *error.args[1:])
-            raise
 
     def rematerialized_call(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """Return a function that recomputes inner values in the backward pass, if a `RematScope` asks for it.
@@ -411,7 +360,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
 
     # -- building --------------------------------------------------------------------------------------------
 
-    @_build_once
+    @build_once
     def build(self, input_shape: ShapeTree) -> None:
         """Create the weights for an input shape. Runs once.
 
@@ -440,24 +389,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             raise TypeError(
                 f"{self.describe()} takes tensors or arrays, got {call.first!r} ({type(call.first).__name__})"
             )
-        self._call_with_shapes("build", call)
-
-    def _call_with_shapes(self, method: str, call: LayerCall) -> Any:
-        """Call `build` or `compute_output_shape` with the shapes of a call's tensors."""
-        parameters = list(inspect.signature(getattr(type(self), method)).parameters.values())[1:]
-        if len(parameters) == 1 and parameters[0].kind is not inspect.Parameter.VAR_KEYWORD:
-            return getattr(self, method)(next(iter(call.shapes.values()), None))
-        required = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
-        names = {p.name for p in parameters}
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-        shapes = {name: shape for name, shape in call.all_shapes.items() if name in names or takes_any}
-        absent = [name for name in required if name not in shapes]
-        if absent:
-            raise ValueError(
-                f"{self.describe()}: {method}() takes {absent[0]!r}, but only {', '.join(call.shapes)} are "
-                "known. Name its arguments after those of call(), followed by _shape"
-            )
-        return getattr(self, method)(**shapes)
+        call_with_shapes(self, "build", call)
 
     def _mark_built(self, shapes: Mapping[str, Any]) -> None:
         self._build_shapes = BuildShapes(shapes)
@@ -467,17 +399,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
 
     def get_build_config(self) -> Config | None:
         """Return the shapes that the layer was built with, or None if there are none to build it with."""
-        is_plain = self._is_stateless and type(self).build is Layer.build
-        if not self.built or self._build_shapes is None or is_plain:
-            return None
-        shapes = self._build_shapes.shapes
-        if len(shapes) == 1:
-            return {"input_shape": next(iter(shapes.values()))}
-        if type(self).build is Layer.build:  # it takes one shape: a call builds the sublayers
-            return None
-        parameters = list(inspect.signature(type(self).build).parameters.values())[1:]
-        needs_none = all(p.default is not p.empty for p in parameters)
-        return {"shapes_dict": dict(shapes)} if shapes or needs_none else None
+        return build_config(self, type(self).build is Layer.build)
 
     def build_from_config(self, config: Config) -> None:
         """Build the layer with recorded shapes.
@@ -498,18 +420,8 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             **kwargs: Arguments of `call`, with symbolic tensors.
         """
         if is_own(type(self).compute_output_shape):
-            return self._inferred_spec(*args, **kwargs)
-        return self._declared_spec(LayerCall(self, args, kwargs))
-
-    def _declared_spec(self, call: LayerCall) -> Tree:
-        """Return symbolic tensors of the shapes that a user's `compute_output_shape` gives."""
-        return symbolic_tensors(self._call_with_shapes("compute_output_shape", call), self.compute_dtype)
-
-    def _inferred_spec(self, *args: Any, **kwargs: Any) -> Tree:
-        specs = infer_types(self.__call__, args, kwargs)
-        self._clear_losses()
-        symbols = [KerasTensor(*spec) if isinstance(spec, tuple) else spec for spec in specs.leaves]
-        return tree.pack_sequence_as(specs.structure, symbols)
+            return inferred_spec(self, *args, **kwargs)
+        return declared_spec(self, LayerCall(self, args, kwargs))
 
     def compute_output_shape(self, *args: ShapeTree, **kwargs: ShapeTree) -> ShapeTree:
         """Infer the output's shape by running `call` on shapes alone.
@@ -521,26 +433,8 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             **kwargs: Shapes by the names of the tensors, or these followed by `_shape`; `input_shape` is that
                 of the first one.
         """
-        if "input_shape" in kwargs:
-            args = (kwargs.pop("input_shape"), *args)
-        names = call_signature(type(self).call).names
-        kwargs = {k if k in names else k.removesuffix("_shape"): shape for k, shape in kwargs.items()}
-        with shapes_only():
-            classes = {type(layer).__name__: type(layer) for layer in self._flatten_layers(False)}
-            with custom_object_scope(classes):  # those of sublayers need not be registered
-                layer = self if self.built or self._hb_building else type(self).from_config(self.get_config())
-            inputs = [symbolic_tensors(shape, self.compute_dtype) for shape in args]
-            keywords = symbolic_tensors(kwargs, self.compute_dtype)
-            if self._hb_building:  # asked by build() of a subclass, after that of our layer
-                calls = [vars(cls)["call"] for cls in type(self).__mro__ if "call" in vars(cls)]
-                call = next(call for call in calls if is_own(call))
-                specs = infer_types(functools.partial(call, self), inputs, keywords)
-                return tree.pack_sequence_as(specs.structure, [known_or_none(x[0]) for x in specs.leaves])
-            # Not a spec that may ask the subclass's `compute_output_shape`, which calls this.
-            own_spec = type(self).compute_output_spec is not Layer.compute_output_spec
-            own_spec = own_spec and is_own(type(self).compute_output_shape)
-            spec = layer.compute_output_spec if own_spec else layer._inferred_spec
-            return tree.map_structure(lambda x: x.shape, spec(*inputs, **keywords))
+        own_spec = type(self).compute_output_spec is not Layer.compute_output_spec
+        return output_shape(self, args, kwargs, own_spec)
 
     def stateless_call(
         self,
@@ -566,25 +460,14 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             ValueError: If the layer is not built or the number of values is wrong.
         """
         mapping = [
-            *self._pair_values("trainable", self.trainable_variables, trainable_variables),
-            *self._pair_values("non-trainable", self.non_trainable_variables, non_trainable_variables),
+            *pair_values(self, "trainable", self.trainable_variables, trainable_variables),
+            *pair_values(self, "non-trainable", self.non_trainable_variables, non_trainable_variables),
         ]
         with StatelessScope(mapping) as scope:
             outputs = self(*args, **kwargs)
             losses = self.losses if return_losses else []
         new = [scope.get_current_value(v) for v in self.non_trainable_variables]
         return (outputs, new, losses) if return_losses else (outputs, new)  # type: ignore[return-value]
-
-    def _pair_values(
-        self, kind: str, variables: Sequence[Variable], values: Sequence[Any]
-    ) -> list[tuple[Variable, Any]]:
-        if not self.built:
-            raise ValueError(f"{self.describe()} is not built: call it on data, or build(input_shape), first")
-        if len(variables) != len(values):
-            raise ValueError(
-                f"{self.describe()} has {len(variables)} {kind} variables, got {len(values)} values"
-            )
-        return list(zip(variables, values, strict=True))
 
     # -- losses ----------------------------------------------------------------------------------------------
 
@@ -665,19 +548,11 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
         return {
             "name": self.name,
             "trainable": self._trainable,
-            "dtype": dtype_policies.serialize(self._policy_to_save()),
+            "dtype": dtype_policies.serialize(policy_to_save(self)),
         }
 
-    def _policy_to_save(self) -> DTypePolicy:
-        """Return the policy; a layer that passes it on to quantized layers inside has theirs by path."""
-        inner = [layer for layer in self._flatten_layers(include_self=False) if layer._is_quantized]
-        if not inner or self.layers_in_file is not None or isinstance(self.dtype_policy, DTypePolicyMap):
-            return self.dtype_policy
-        policies = {layer.path: layer.dtype_policy.at(layer.path) for layer in inner}
-        return DTypePolicyMap(self.dtype_policy, policies)
-
     @classmethod
-    def from_config(cls: type[L], config: Config) -> L:
+    def from_config(cls, config: Config) -> Self:
         """Rebuild the layer that a config describes.
 
         Args:

@@ -32,10 +32,10 @@ from hornbeam.ops.distinct import unique
 from hornbeam.ops.derivatives import custom_gradient, stop_gradient
 from hornbeam.ops.indexing import scatter, scatter_update, slice, slice_update
 from hornbeam.ops.creation import (
-    arange, array, bartlett, blackman, copy, diag, diagflat, empty, empty_like, eye, full, full_like,
-    geomspace, hamming, hanning, identity, kaiser, linspace, logspace, meshgrid, ones, ones_like, tri, tril,
-    triu, vander, zeros, zeros_like,
+    arange, array, bartlett, blackman, copy, empty, empty_like, full, full_like, geomspace, hamming, hanning,
+    kaiser, linspace, logspace, meshgrid, ones, ones_like, zeros, zeros_like,
 )
+from hornbeam.ops.matrices import diag, diagflat, eye, identity, tri, tril, triu, vander
 from hornbeam.ops.crossentropy import (
     binary_crossentropy, categorical_crossentropy, multi_hot, one_hot, sparse_categorical_crossentropy,
 )
@@ -48,10 +48,10 @@ from hornbeam.ops.complex_numbers import (
 from hornbeam.ops.elementwise import (
     abs, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip, cos, cosh, deg2rad,
     divide, divide_no_nan, erf, erfc, erfinv, exp, exp2, expm1, fabs, floor, fmax, fmin, fmod, heaviside,
-    hypot, i0, isclose, isfinite, isinf, isnan, isneginf, isposinf, ldexp, log, log10, log1p, log2,
-    logaddexp, logaddexp2, maximum, minimum, nan_to_num, nextafter, rad2deg, reciprocal, round, rsqrt,
-    sigmoid, sign, signbit, sin, sinc, sinh, sqrt, square, tan, tanh, trunc,
+    hypot, i0, ldexp, log, log10, log1p, log2, logaddexp, logaddexp2, maximum, minimum, nextafter, rad2deg,
+    reciprocal, round, rsqrt, sigmoid, sign, signbit, sin, sinc, sinh, sqrt, square, tan, tanh, trunc,
 )
+from hornbeam.ops.finiteness import isclose, isfinite, isinf, isnan, isneginf, isposinf, nan_to_num
 from hornbeam.ops.image import psnr
 from hornbeam.ops.linalg import (
     cholesky, cholesky_inverse, det, eig, eigh, inv, jvp, logdet, lstsq, lu_factor, matrix_rank, norm, pinv,

@@ -13,7 +13,7 @@ import numpy as np
 from hornbeam import primitives as p
 from hornbeam._internal.formatting import brief
 from hornbeam.config import floatx, standard_data_format
-from hornbeam.core.convert import as_tensor, cast_node, result_dtype
+from hornbeam.core.convert import as_tensor, cast_node, result_dtype, unify
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node, leaf
 from hornbeam.ir.primitive import CONSTANT
@@ -219,3 +219,8 @@ def index_node(indices: TensorLike, name: str) -> Node:
     if node.dtype == "bool" or not is_integer(node.dtype):
         raise HornbeamTypeError(f"{name} needs integer indices, got {node.dtype}")
     return node
+
+
+def float_pair(x1: TensorLike, x2: TensorLike) -> list[Node]:
+    """Return two operands as nodes of their common float dtype, broadcast."""
+    return unify(x1, x2, dtype=float_dtype(x1, x2))

@@ -151,10 +151,11 @@ def saturate_cast(x: TensorLike, dtype: DTypeLike | None) -> Tensor:
     node, name = node_of(x), floatx() if dtype is None else dtype_name(dtype)
     if name == "bool" or node.dtype == "bool" or not (is_integer(name) and is_integer(node.dtype)):
         if is_float(name) and is_float(node.dtype):
-            from hornbeam.ops.elementwise import _limits, clip
+            from hornbeam.ops.elementwise import clip
+            from hornbeam.ops.finiteness import float_limits
 
-            low, high = _limits(name)
-            inside = max(low, _limits(node.dtype)[0]), min(high, _limits(node.dtype)[1])
+            low, high = float_limits(name)
+            inside = max(low, float_limits(node.dtype)[0]), min(high, float_limits(node.dtype)[1])
             return cast(clip(Tensor(node), *inside), name)
         return Tensor(p.convert(node, name))
     target, source = np.iinfo(name), np.iinfo(node.dtype)

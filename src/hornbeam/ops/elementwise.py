@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, unify
 from hornbeam.core.dispatch import operation
@@ -16,20 +14,19 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, is_complex, is_float, is_inexact, is_integer, itemsize
-from hornbeam.ops._common import check_ordered, float_dtype, float_node, node_of
+from hornbeam.ops._common import check_ordered, float_node, float_pair, node_of
 
 if TYPE_CHECKING:
     from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [
-    "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt",
-    "ceil", "clip", "cos", "cosh", "deg2rad", "divide", "divide_no_nan", "erf",
-    "erfc", "erfinv", "exp", "exp2", "expm1", "fabs", "floor", "fmax", "fmin", "fmod", "heaviside",
-    "hypot", "i0", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
-    "ldexp", "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "maximum", "minimum",
-    "nan_to_num", "nextafter", "rad2deg", "reciprocal", "round", "rsqrt", "sigmoid", "sign",
-    "signbit", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "trunc",
+    "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "ceil",
+    "clip", "cos", "cosh", "deg2rad", "divide", "divide_no_nan", "erf", "erfc", "erfinv", "exp",
+    "exp2", "expm1", "fabs", "floor", "fmax", "fmin", "fmod", "heaviside", "hypot", "i0", "ldexp",
+    "log", "log1p", "log2", "log10", "logaddexp", "logaddexp2", "maximum", "minimum", "nextafter",
+    "rad2deg", "reciprocal", "round", "rsqrt", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh",
+    "sqrt", "square", "tan", "tanh", "trunc",
 ]
 # fmt: on
 
@@ -280,10 +277,6 @@ def square(x: TensorLike) -> Tensor:
 divide = true_divide
 
 
-def _float_pair(x1: TensorLike, x2: TensorLike) -> list[Node]:
-    return unify(x1, x2, dtype=float_dtype(x1, x2))
-
-
 @operation
 def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Divide `x1` by `x2` elementwise, with 0 where `x2` is 0.
@@ -299,7 +292,7 @@ def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
         >>> float(hornbeam.ops.divide_no_nan(1.0, 0.0))
         0.0
     """
-    a, b = _float_pair(x1, x2)
+    a, b = float_pair(x1, x2)
     zero = p.eq(b, zeros_like(b))
     return Tensor(p.select(zero, zeros_like(a), p.div(a, p.select(zero, ones_like(b), b))))
 
@@ -414,7 +407,7 @@ def arctan2(x1: TensorLike, x2: TensorLike) -> Tensor:
         >>> float(hornbeam.ops.arctan2(0.0, 1.0))
         0.0
     """
-    return Tensor(p.atan2(*_float_pair(x1, x2)))
+    return Tensor(p.atan2(*float_pair(x1, x2)))
 
 
 @operation
@@ -432,7 +425,7 @@ def hypot(x1: TensorLike, x2: TensorLike) -> Tensor:
         >>> float(hornbeam.ops.hypot(3.0, 4.0))
         5.0
     """
-    a, b = (p.absolute(n) for n in _float_pair(x1, x2))
+    a, b = (p.absolute(n) for n in float_pair(x1, x2))
     large, small = p.maximum(a, b), p.minimum(a, b)
     trivial = p.bit_or(p.eq(large, zeros_like(large)), p.eq(large, full(math.inf, large.type)))
     ratio = small / p.select(trivial, ones_like(large), large)
@@ -454,7 +447,7 @@ def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
         >>> round(float(hornbeam.ops.logaddexp(0.0, 0.0)), 4)
         0.6931
     """
-    a, b = _float_pair(x1, x2)
+    a, b = float_pair(x1, x2)
     # The difference of equal operands is 0, also of two infinities.
     gap = p.select(p.eq(a, b), zeros_like(a), a - b)
     above = p.ge(gap, zeros_like(gap))
@@ -476,7 +469,7 @@ def logaddexp2(x1: TensorLike, x2: TensorLike) -> Tensor:
         >>> float(hornbeam.ops.logaddexp2(1.0, 1.0))
         2.0
     """
-    a, b = _float_pair(x1, x2)
+    a, b = float_pair(x1, x2)
     scale = math.log(2)
     return logaddexp(Tensor(a * scale), Tensor(b * scale)) / scale
 
@@ -496,7 +489,7 @@ def heaviside(x1: TensorLike, x2: TensorLike) -> Tensor:
         >>> float(hornbeam.ops.heaviside(0.0, 0.5))
         0.5
     """
-    a, b = _float_pair(x1, x2)
+    a, b = float_pair(x1, x2)
     check_ordered(a, "heaviside")
     zero = zeros_like(a)
     step = p.select(p.lt(a, zero), zero, p.select(p.gt(a, zero), ones_like(a), b))
@@ -523,7 +516,7 @@ def ldexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     """
     if not is_integer(as_tensor(x2).dtype):
         raise HornbeamTypeError(f"ldexp needs an integer exponent, got {as_tensor(x2).dtype}")
-    a, b = _float_pair(x1, x2)
+    a, b = float_pair(x1, x2)
     return Tensor(p.mul(a, p.power(full(2.0, b.type), b)))
 
 
@@ -538,7 +531,7 @@ def nextafter(x1: TensorLike, x2: TensorLike) -> Tensor:
     Returns:
         Tensor of the broadcast shape, of floats.
     """
-    a, b = _float_pair(x1, x2)
+    a, b = float_pair(x1, x2)
     kind = f"int{8 * itemsize(a.dtype)}"
     bits, zero = p.bitcast(a, kind), zeros_like(a)
     one = ones_like(bits)
@@ -548,9 +541,6 @@ def nextafter(x1: TensorLike, x2: TensorLike) -> Tensor:
     neighbor = p.select(p.eq(a, zero), p.select(p.lt(b, zero), -smallest, smallest), neighbor)
     unknown = p.bit_or(p.ne(a, a), p.ne(b, b))
     return Tensor(p.select(unknown, a + b, p.select(p.eq(a, b), b, neighbor)))
-
-
-# -- bounds and what is not finite ---------------------------------------------------------------------------
 
 
 @operation
@@ -576,154 +566,3 @@ def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
         a, low, high = (p.convert(n, "int32") for n in (a, low, high))
     raised = p.select(p.lt(a, low), low, a)
     return Tensor(p.select(p.gt(raised, high), high, raised))
-
-
-@operation
-def isnan(x: TensorLike) -> Tensor:
-    """Test elementwise for NaN.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        Tensor of the shape of `x`, of booleans.
-    """
-    node = node_of(x)
-    return Tensor(p.ne(node, node))
-
-
-@operation
-def isfinite(x: TensorLike) -> Tensor:
-    """Test elementwise for numbers that are neither infinite nor NaN.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        Tensor of the shape of `x`, of booleans.
-    """
-    node = node_of(x)
-    return Tensor(p.is_finite(node) if is_inexact(node.dtype) else p.eq(node, node))
-
-
-def _equals(x: TensorLike, value: float, absolute_value: bool = False) -> Tensor:
-    node = node_of(x)
-    if not is_float(node.dtype):
-        return Tensor(p.ne(node, node))
-    return Tensor(p.eq(p.absolute(node) if absolute_value else node, full(value, node.type)))
-
-
-@operation
-def isinf(x: TensorLike) -> Tensor:
-    """Test elementwise for inf and -inf.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        Tensor of the shape of `x`, of booleans.
-    """
-    node = node_of(x)
-    if is_complex(node.dtype):
-        return Tensor(p.bit_or(*(isinf(Tensor(part)).node for part in (p.real(node), p.imag(node)))))
-    return _equals(x, math.inf, absolute_value=True)
-
-
-@operation
-def isposinf(x: TensorLike) -> Tensor:
-    """Test elementwise for inf.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        Tensor of the shape of `x`, of booleans.
-    """
-    return _equals(Tensor(check_ordered(node_of(x), "isposinf")), math.inf)
-
-
-@operation
-def isneginf(x: TensorLike) -> Tensor:
-    """Test elementwise for -inf.
-
-    Args:
-        x: Tensor or anything that converts to one.
-
-    Returns:
-        Tensor of the shape of `x`, of booleans.
-    """
-    return _equals(Tensor(check_ordered(node_of(x), "isneginf")), -math.inf)
-
-
-@operation
-def isclose(
-    x1: TensorLike, x2: TensorLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Tensor:
-    """Test elementwise if |x1 - x2| <= atol + rtol |x2|; equal infinities are close.
-
-    Args:
-        x1: Tensor or anything that converts to one.
-        x2: Tensor or anything that converts to one, broadcast against `x1`.
-        rtol: Relative tolerance.
-        atol: Absolute tolerance.
-        equal_nan: Count NaN as close to NaN.
-
-    Returns:
-        Tensor of the broadcast shape, of booleans.
-
-    Example:
-        >>> bool(hornbeam.ops.isclose(1.0, 1.000001))
-        True
-    """
-    a, b = _float_pair(x1, x2)
-    gap, size = absolute(Tensor(a - b)).node, absolute(Tensor(b)).node
-    near = p.le(gap, size * rtol + atol)
-    finite = p.bit_and(p.is_finite(a), p.is_finite(b))
-    close = p.bit_or(p.eq(a, b), p.bit_and(finite, near))
-    if equal_nan:
-        close = p.bit_or(close, p.bit_and(p.ne(a, a), p.ne(b, b)))
-    return Tensor(close)
-
-
-@operation
-def nan_to_num(
-    x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
-) -> Tensor:
-    """Replace NaN and infinities elementwise.
-
-    Args:
-        x: Tensor or anything that converts to one.
-        nan: Number in place of NaN.
-        posinf: Number in place of inf; None for the largest number of the dtype.
-        neginf: Number in place of -inf; None for the lowest number of the dtype.
-
-    Returns:
-        Tensor of the shape of `x` and in its dtype.
-
-    Example:
-        >>> float(hornbeam.ops.nan_to_num(float("nan")))
-        0.0
-    """
-    node = node_of(x)
-    if is_complex(node.dtype):
-        parts = [nan_to_num(Tensor(part), nan, posinf, neginf).node for part in (p.real(node), p.imag(node))]
-        return Tensor(p.complex_(*parts))
-    if not is_float(node.dtype):
-        return Tensor(node)
-    limits = _limits(node.dtype)
-
-    def fill(value: float | None, default: float) -> Node:
-        return unify(Tensor(node), default if value is None else value, dtype=node.dtype)[1]
-
-    infinity = full(math.inf, node.type)
-    result = p.select(p.ne(node, node), fill(nan, 0.0), node)
-    result = p.select(p.eq(node, infinity), fill(posinf, limits[1]), result)
-    return Tensor(p.select(p.eq(node, -infinity), fill(neginf, limits[0]), result))
-
-
-def _limits(dtype: str) -> tuple[float, float]:
-    """Return the lowest and the largest finite value of a float dtype."""
-    if dtype == "bfloat16":
-        return -3.3895313892515355e38, 3.3895313892515355e38
-    info = np.finfo(dtype)
-    return float(info.min), float(info.max)

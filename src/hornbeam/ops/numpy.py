@@ -9,21 +9,21 @@ from hornbeam._internal.lazy_imports import attach
 
 # fmt: off
 from hornbeam.ops.creation import (
-    arange, array, bartlett, blackman, copy, diag, diagflat, empty, empty_like, eye, full, full_like,
-    geomspace, hamming, hanning, identity, kaiser, linspace, logspace, meshgrid, ones, ones_like, tri, tril,
-    triu, vander, zeros, zeros_like,
+    arange, array, bartlett, blackman, copy, empty, empty_like, full, full_like, geomspace, hamming, hanning,
+    kaiser, linspace, logspace, meshgrid, ones, ones_like, zeros, zeros_like,
 )
+from hornbeam.ops.matrices import diag, diagflat, eye, identity, tri, tril, triu, vander
 from hornbeam.ops.distinct import unique
 from hornbeam.ops.complex_numbers import (
     angle, conj, conjugate, imag, isreal, real,
 )
 from hornbeam.ops.elementwise import (
     abs, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip, cos, cosh, deg2rad,
-    divide, divide_no_nan, exp, exp2, expm1, fabs, floor, fmax, fmin, fmod, heaviside, hypot, i0, isclose,
-    isfinite, isinf, isnan, isneginf, isposinf, ldexp, log, log10, log1p, log2, logaddexp, logaddexp2,
-    maximum, minimum, nan_to_num, nextafter, rad2deg, reciprocal, round, sign, signbit, sin, sinc, sinh,
-    sqrt, square, tan, tanh, trunc,
+    divide, divide_no_nan, exp, exp2, expm1, fabs, floor, fmax, fmin, fmod, heaviside, hypot, i0, ldexp, log,
+    log10, log1p, log2, logaddexp, logaddexp2, maximum, minimum, nextafter, rad2deg, reciprocal, round, sign,
+    signbit, sin, sinc, sinh, sqrt, square, tan, tanh, trunc,
 )
+from hornbeam.ops.finiteness import isclose, isfinite, isinf, isnan, isneginf, isposinf, nan_to_num
 from hornbeam.ops.linalg import (
     slogdet,
 )

@@ -25,7 +25,8 @@ from hornbeam.ops._common import (
     wide_dtype,
     with_ones,
 )
-from hornbeam.ops.elementwise import isclose, maximum, minimum
+from hornbeam.ops.elementwise import maximum, minimum
+from hornbeam.ops.finiteness import isclose
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Axis, DTypeLike

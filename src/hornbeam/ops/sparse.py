@@ -19,7 +19,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, TensorType
-from hornbeam.ops import activation, complex_numbers, elementwise, joining, reduction, shaping
+from hornbeam.ops import activation, complex_numbers, elementwise, finiteness, joining, reduction, shaping
 from hornbeam.ops._common import many_axes, one_axis, shape_of, wide_dtype, with_ones
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ for _fn in (
     cast, absolute, negative, complex_numbers.conjugate, complex_numbers.imag, complex_numbers.real,
     elementwise.arcsin, elementwise.arcsinh, elementwise.arctan, elementwise.arctanh, elementwise.ceil,
     elementwise.deg2rad, elementwise.erf, elementwise.expm1, elementwise.fabs, elementwise.floor,
-    elementwise.log1p, elementwise.nan_to_num, elementwise.rad2deg, elementwise.round, elementwise.sign,
+    elementwise.log1p, finiteness.nan_to_num, elementwise.rad2deg, elementwise.round, elementwise.sign,
     elementwise.sin, elementwise.sinh, elementwise.sqrt, elementwise.square, elementwise.tan,
     elementwise.tanh, elementwise.trunc, activation.relu, activation.relu6, activation.silu,
 ):  # fmt: skip

@@ -16,6 +16,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import eager_scope
 from hornbeam.engines import current_engine
 from hornbeam.ir.scope import scope
+from hornbeam.layers.stateless import pair_values
 from hornbeam.layers.tracking import Tracked
 from hornbeam.training.batches import global_signature
 from hornbeam.training.check_inputs import check_inputs
@@ -123,9 +124,9 @@ class Steps(CompileMixin):
         model: Any = self
         groups = (model.non_trainable_variables, model.metrics_variables)
         mapping = [
-            *model._pair_values("trainable", model.trainable_variables, trainable_variables),
-            *model._pair_values("non-trainable", groups[0], non_trainable_variables),
-            *model._pair_values("metrics", groups[1], metrics_variables),
+            *pair_values(model, "trainable", model.trainable_variables, trainable_variables),
+            *pair_values(model, "non-trainable", groups[0], non_trainable_variables),
+            *pair_values(model, "metrics", groups[1], metrics_variables),
         ]
         with StatelessScope(mapping) as stateless:
             loss = self._loss_of_batch(x, y, y_pred, sample_weight, training)
