@@ -22,8 +22,8 @@ import hornbeam
 
 def public_modules() -> dict[str, types.ModuleType]:
     """Return all public modules by name, nested ones included."""
-    modules: dict[str, types.ModuleType] = {"hornbeam": hornbeam}
-    queue = [f"hornbeam.{name}" for name in hornbeam._MODULES]
+    modules: dict[str, types.ModuleType] = {}
+    queue = ["hornbeam"]
     while queue:
         name = queue.pop(0)
         modules[name] = module = importlib.import_module(name)

@@ -15,6 +15,13 @@ SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Exa
 HEADING = re.compile(rf"^(?:{'|'.join(SECTIONS)}):\s*$", re.M)
 
 
+def submodules() -> list[str]:
+    """Public modules of the package itself, by name."""
+    return [
+        f"hornbeam.{name}" for name in hornbeam.__all__ if isinstance(getattr(hornbeam, name), ModuleType)
+    ]
+
+
 def public_modules() -> list[str]:
     nested = [
         "hornbeam.optimizers.schedules",
@@ -22,7 +29,7 @@ def public_modules() -> list[str]:
         "hornbeam.preprocessing.sequence",
     ]
     nested += [f"hornbeam.datasets.{name}" for name in hornbeam.datasets.__all__]
-    return ["hornbeam", *(f"hornbeam.{name}" for name in hornbeam._MODULES), *nested]
+    return ["hornbeam", *submodules(), *nested]
 
 
 def documented_arguments(doc: str) -> set[str]:

@@ -43,7 +43,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Modules of the largest circle of imports, those for type checkers counted. It may only fall.
-LARGEST_CIRCLE = 507
+LARGEST_CIRCLE = 71
 # Engines whose functions write the files of `export`.
 FORMAT_ENGINES = {"jax", "native", "onnx", "tensorflow"}
 
@@ -155,7 +155,7 @@ def test_no_imports_form_a_circle() -> None:
 
 def test_imports_for_type_checkers_form_small_circles() -> None:
     largest = circles(import_graph(types=True))[0]
-    assert len(largest) == LARGEST_CIRCLE, f"the number may only fall: {sorted(largest)}"
+    assert len(largest) <= LARGEST_CIRCLE, f"the number may only fall: {sorted(largest)}"
 
 
 def test_circles_are_found() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -16,34 +15,51 @@ import hornbeam
 from hornbeam import layers
 from hornbeam._internal.origin import PACKAGES
 
-LAZY_PACKAGES = (
-    "applications", "callbacks", "data", "datasets", "evaluation", "hub", "insight", "layers", "quantization",
-    "tuning", "utils", "visualization",
-)  # fmt: skip
+ROOT = Path(hornbeam.__file__).parent
+STUBS = sorted(path for path in ROOT.rglob("*.pyi") if path.name != "_native.pyi")
 
 
-def _checked_names(package: ModuleType) -> set[str]:
-    """Public names that a package binds for type checkers: under `if TYPE_CHECKING`, or everywhere."""
-    checked: set[str] = set()
-    tree = ast.parse(inspect.getsource(package))
-    block = next(node for node in tree.body if isinstance(node, ast.If))
-    assert ast.unparse(block.test) == "TYPE_CHECKING"
-    for node in [*block.body, *tree.body]:
+def module_of(stub: Path) -> ModuleType:
+    pieces = ("hornbeam", *stub.relative_to(ROOT).with_suffix("").parts)
+    return importlib.import_module(".".join(pieces).removesuffix(".__init__"))
+
+
+def stub_names(stub: Path) -> dict[str, object]:
+    """Import what a stub exports for type checkers, which is all that it may contain."""
+    names: dict[str, object] = {}
+    for node in ast.parse(stub.read_text()).body:
         if isinstance(node, ast.ImportFrom):
-            # Only `import a as a` exports a name of a typed package.
-            checked |= {alias.name for alias in node.names if alias.asname == alias.name}
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            checked.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names = {target.id for target in node.targets if isinstance(target, ast.Name)}
-            checked |= names if node in block.body else names & set(package.__all__)
-    return {name for name in checked if not name.startswith("_") or name == "__version__"}
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                assert alias.asname == alias.name, "only `import a as a` exports a name"
+                names[alias.name] = getattr(module, alias.name)
+        elif isinstance(node, ast.AnnAssign):
+            assert ast.unparse(node.target).startswith("_"), "import public names"
+        else:
+            assert isinstance(node, ast.Assign), ast.unparse(node)
+            names[ast.unparse(node.targets[0])] = names[ast.unparse(node.value)]
+    return names
 
 
-@pytest.mark.parametrize("name", ["", *LAZY_PACKAGES])
-def test_type_checkers_see_the_names_that_run(name: str) -> None:
-    package = importlib.import_module(f"hornbeam.{name}".rstrip("."))
-    assert _checked_names(package) == set(package.__all__)
+def test_large_packages_have_stubs() -> None:
+    assert {"__init__.pyi", "callbacks.pyi", "layers/__init__.pyi", "applications/__init__.pyi"} <= {
+        path.relative_to(ROOT).as_posix() for path in STUBS
+    }
+
+
+@pytest.mark.parametrize("stub", STUBS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_type_checkers_see_the_names_that_run(stub: Path) -> None:
+    package = module_of(stub)
+    names = stub_names(stub)
+    assert sorted(names) == sorted(package.__all__)
+    assert all(getattr(package, name) is value for name, value in names.items())
+
+
+@pytest.mark.parametrize("stub", STUBS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_with_a_stub_have_no_code_of_their_own(stub: Path) -> None:
+    """Type checkers read the stub in their place."""
+    for node in ast.parse(stub.with_suffix(".py").read_text()).body:
+        assert not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.If)), ast.unparse(node)
 
 
 def test_type_checkers_see_no_module_getattr() -> None:
@@ -53,6 +69,7 @@ def test_type_checkers_see_no_module_getattr() -> None:
         str(path.relative_to(source))
         for package in PACKAGES
         for path in (source / package).rglob("*.py")
+        if not path.with_suffix(".pyi").exists()
         for node in ast.parse(path.read_text()).body
         if (isinstance(node, ast.FunctionDef) and node.name == "__getattr__")
         or (isinstance(node, ast.Assign) and "__getattr__" in ast.unparse(node.targets[0]))

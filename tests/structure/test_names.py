@@ -23,6 +23,7 @@ from tests.helpers.keras_signatures import (
     reasons,
     without_shared_options,
 )
+from tests.helpers.public_names import submodules
 
 
 @pytest.mark.parametrize("namespace", NAMES)
@@ -90,7 +91,7 @@ def test_optimizers_take_the_shared_options() -> None:
 
 
 def public_modules() -> list[str]:
-    return ["hornbeam", *(f"hornbeam.{name}" for name in hornbeam._MODULES), "hornbeam.optimizers.schedules"]
+    return ["hornbeam", *submodules(), "hornbeam.optimizers.schedules"]
 
 
 @pytest.mark.parametrize("name", public_modules())

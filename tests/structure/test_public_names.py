@@ -13,8 +13,8 @@ from hornbeam._internal import foreign_names
 
 
 def _public_modules() -> dict[str, ModuleType]:
-    modules = {"hornbeam": hornbeam}
-    queue = [f"hornbeam.{name}" for name in hornbeam._MODULES]
+    modules: dict[str, ModuleType] = {}
+    queue = ["hornbeam"]
     while queue:
         name = queue.pop()
         modules[name] = importlib.import_module(name)

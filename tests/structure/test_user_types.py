@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 import hornbeam
+from tests.helpers.public_names import submodules
 
 pytest.importorskip("mypy")
 
 SOURCES = Path(hornbeam.__file__).parents[1]
 PROGRAMS = Path(__file__).parent / "typed_programs"
-LISTED = [f"hornbeam.{name}" for name in hornbeam._MODULES if hasattr(getattr(hornbeam, name), "__all__")] + [
+LISTED = [name for name in submodules() if hasattr(sys.modules[name], "__all__")] + [
     f"hornbeam.datasets.{name}" for name in hornbeam.datasets.__all__
 ]
 # Each line but the first has an error.

@@ -14,7 +14,7 @@ from typing import Any
 from hornbeam.tuning.confirmation import PairedRuns
 from hornbeam.tuning.hyperparameters import HyperParameters, Parameter, Value
 from hornbeam.tuning.running import PrunedError, Running
-from hornbeam.tuning.tune import objective_of
+from hornbeam.tuning.tuner import objective_of
 
 _RANGE = re.compile(r"(log:)?(-?[\d.eE+-]+)\.\.(-?[\d.eE+-]+)(?:/([\d.eE+-]+))?")
 

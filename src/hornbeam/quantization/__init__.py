@@ -6,14 +6,6 @@ no data, and has Keras's modes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from hornbeam._internal.lazy_imports import attach_stub
 
-from hornbeam._internal.lazy_imports import attach
-
-_NAMES = {"Calibration": "calibration", "calibrate": "calibration"}
-
-if TYPE_CHECKING:
-    from hornbeam.quantization.calibration import Calibration as Calibration
-    from hornbeam.quantization.calibration import calibrate as calibrate
-else:
-    __getattr__, __dir__, __all__ = attach(__name__, _NAMES)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from hornbeam.core.symbolic import KerasTensor
 
 
+serialize_keras_object = registry.serialize
+
+
 def clear_session(free_memory: bool = True) -> None:
     """Reset the counters of automatic layer names. No other global state needs clearing.
 

@@ -98,7 +98,7 @@ def _search(args: argparse.Namespace, parameters: list) -> int:  # type: ignore[
     from hornbeam.cli.script_trials import ScriptTrainer
     from hornbeam.tuning.loop import Trials
     from hornbeam.tuning.search import Search
-    from hornbeam.tuning.tune import checked_objective, result_of
+    from hornbeam.tuning.tuner import checked_objective, result_of
 
     name, sign = checked_objective((args.objective, args.direction) if args.direction else args.objective)
     trainer = ScriptTrainer(args.script, shlex.split(args.args), parameters, name, args.jobs)

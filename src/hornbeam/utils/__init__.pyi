@@ -1,0 +1,41 @@
+from hornbeam.config import disable_interactive_logging as disable_interactive_logging
+from hornbeam.config import enable_interactive_logging as enable_interactive_logging
+from hornbeam.config import is_interactive_logging_enabled as is_interactive_logging_enabled
+from hornbeam.core.registry import custom_object_scope as custom_object_scope
+from hornbeam.core.registry import get_custom_objects as get_custom_objects
+from hornbeam.core.registry import get_registered_name as get_registered_name
+from hornbeam.core.registry import get_registered_object as get_registered_object
+from hornbeam.core.registry import register_keras_serializable as register_keras_serializable
+from hornbeam.data.folders.audio_directory import audio_dataset_from_directory as audio_dataset_from_directory
+from hornbeam.data.folders.image_directory import image_dataset_from_directory as image_dataset_from_directory
+from hornbeam.data.folders.text_directory import text_dataset_from_directory as text_dataset_from_directory
+from hornbeam.data.folders.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
+from hornbeam.data.pipeline.py_dataset import PyDataset as PyDataset
+from hornbeam.data.splits.split_dataset import split_dataset as split_dataset
+from hornbeam.datasets.files import get_file as get_file
+from hornbeam.models.feature_space import FeatureSpace as FeatureSpace
+from hornbeam.random import set_random_seed as set_random_seed
+from hornbeam.training.packing import pack_x_y_sample_weight as pack_x_y_sample_weight
+from hornbeam.training.packing import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from hornbeam.utils import bounding_boxes as bounding_boxes
+from hornbeam.utils import legacy as legacy
+from hornbeam.utils.arrays import normalize as normalize
+from hornbeam.utils.arrays import pad_sequences as pad_sequences
+from hornbeam.utils.arrays import to_categorical as to_categorical
+from hornbeam.utils.config import Config as Config
+from hornbeam.utils.images import array_to_img as array_to_img
+from hornbeam.utils.images import img_to_array as img_to_array
+from hornbeam.utils.images import load_img as load_img
+from hornbeam.utils.images import save_img as save_img
+from hornbeam.utils.progbar import Progbar as Progbar
+from hornbeam.utils.session import clear_session as clear_session
+from hornbeam.utils.session import deserialize_keras_object as deserialize_keras_object
+from hornbeam.utils.session import get_source_inputs as get_source_inputs
+from hornbeam.utils.session import is_keras_tensor as is_keras_tensor
+from hornbeam.utils.session import serialize_keras_object as serialize_keras_object
+from hornbeam.utils.session import standardize_dtype as standardize_dtype
+from hornbeam.visualization.model_graph import model_to_dot as model_to_dot
+from hornbeam.visualization.model_graph import plot_model as plot_model
+
+Sequence = PyDataset
+CustomObjectScope = custom_object_scope
