@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import dtype_policies
@@ -18,17 +18,16 @@ BASE_ARGUMENTS = ("name", "trainable", "dtype", "activity_regularizer", "autocas
 SHAPE_ARGUMENTS = ("input_shape", "batch_input_shape", "input_dim", "input_dtype")
 
 
-def constructor_arguments(variables: dict[str, Any]) -> dict[str, Any]:
+def constructor_arguments(variables: dict[str, Any], omit: Collection[str] = ()) -> dict[str, Any]:
     """Return the arguments in a constructor's `locals()`, to pass them on to the base class by keyword.
 
     A layer's constructor repeats the 10 to 20 arguments of its family, so that editors and signatures show
     them. `super().__init__(**constructor_arguments(locals()))`, as its first statement, forwards all of
-    them, `**kwargs` included.
+    them, `**kwargs` included, but those that the base class does not take.
     """
-    arguments = {
-        name: value for name, value in variables.items() if name not in ("self", "kwargs", "__class__")
-    }
-    return {**arguments, **variables.get("kwargs", {})}
+    arguments = {**variables, **variables.get("kwargs", {})}
+    hidden = {"self", "kwargs", "__class__", "own", *omit}
+    return {name: value for name, value in arguments.items() if name not in hidden}
 
 
 def serialize_argument(value: object) -> Any:

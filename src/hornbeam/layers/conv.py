@@ -16,7 +16,13 @@ from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.low_rank import LowRankLayer, MainWeight
-from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes, window_output
+from hornbeam.layers.windows import (
+    channel_axis,
+    check_window,
+    show_axis_defaults,
+    spatial_sizes,
+    window_output,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,6 +39,10 @@ class _Convolution(TensorLayer):
 
     rank: int
     paddings: tuple[str, ...] = ("valid", "same")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        show_axis_defaults(cls, strides=1, dilation_rate=1)
 
     def __init__(
         self,
@@ -112,6 +122,10 @@ class _Convolution(TensorLayer):
         pads = [(amount, 0), (0, 0)] if self.data_format == "channels_last" else [(0, 0), (amount, 0)]
         return ops.pad(inputs, [(0, 0), *pads]), "valid"
 
+    def get_config(self) -> dict[str, Any]:
+        activity = regularizers.serialize(self.activity_regularizer)
+        return {**super().get_config(), "activity_regularizer": activity}
+
 
 class _Conv(_Convolution, LowRankLayer):
     """y = activation(conv(x, kernel) + bias); kernel (*kernel_size, channels / groups, filters)."""
@@ -121,15 +135,25 @@ class _Conv(_Convolution, LowRankLayer):
     def __init__(
         self,
         filters: int,
-        groups: int,
-        kernel_initializer: InitializerLike,
-        kernel_regularizer: RegularizerLike,
-        kernel_constraint: ConstraintLike,
-        lora_rank: int | None = None,
-        lora_alpha: float | None = None,
-        **kwargs: Any,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        groups: int = 1,
+        activation: ActivationLike = None,
+        use_bias: bool = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **kwargs: Unpack[LowRankOptions],
     ) -> None:
-        super().__init__(**kwargs)
+        own = ("filters", "groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+        super().__init__(**constructor_arguments(locals(), omit=own))
         owner = type(self).__name__
         self.filters = check_int("filters", filters, minimum=1, where=owner)
         self.groups = check_int("groups", groups, minimum=1, where=owner)
@@ -140,7 +164,6 @@ class _Conv(_Convolution, LowRankLayer):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
-        self._take_lora(lora_rank, lora_alpha)
 
     def build(self, input_shape: PartialShape) -> None:
         channels = self._channels_of(input_shape)
@@ -195,12 +218,6 @@ class _Conv(_Convolution, LowRankLayer):
         self._check_fit(inputs)
         return self._finish(self.convolution_op(inputs, self.kernel))
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-        }
-
 
 @exported("keras.layers", "Convolution1D")
 class Conv1D(_Conv):
@@ -245,28 +262,6 @@ class Conv1D(_Conv):
 
     rank = 1
     paddings = ("valid", "same", "causal")
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = 1,
-        groups: int = 1,
-        activation: ActivationLike = None,
-        use_bias: bool = True,
-        kernel_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        kernel_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        activity_regularizer: RegularizerLike = None,
-        kernel_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LowRankOptions],
-    ) -> None:
-        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "Convolution2D")
@@ -314,28 +309,6 @@ class Conv2D(_Conv):
 
     rank = 2
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = (1, 1),
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = (1, 1),
-        groups: int = 1,
-        activation: ActivationLike = None,
-        use_bias: bool = True,
-        kernel_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        kernel_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        activity_regularizer: RegularizerLike = None,
-        kernel_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LowRankOptions],
-    ) -> None:
-        super().__init__(**constructor_arguments(locals()))
-
 
 @exported("keras.layers", "Convolution3D")
 class Conv3D(_Conv):
@@ -376,25 +349,3 @@ class Conv3D(_Conv):
     """
 
     rank = 3
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = (1, 1, 1),
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = (1, 1, 1),
-        groups: int = 1,
-        activation: ActivationLike = None,
-        use_bias: bool = True,
-        kernel_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        kernel_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        activity_regularizer: RegularizerLike = None,
-        kernel_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LowRankOptions],
-    ) -> None:
-        super().__init__(**constructor_arguments(locals()))

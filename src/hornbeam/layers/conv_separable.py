@@ -41,14 +41,29 @@ class _Depthwise(_Convolution):
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
         self.depthwise_constraint = constraints.get(depthwise_constraint)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-        }
-
 
 class _DepthwiseConv(_Depthwise):
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike = None,
+        use_bias: bool = True,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(**constructor_arguments(locals()))
+
     def build(self, input_shape: PartialShape) -> None:
         channels = self._channels_of(input_shape)
         self.kernel = self._add_kernel(
@@ -74,12 +89,28 @@ class _SeparableConv(_Depthwise):
     def __init__(
         self,
         filters: int,
-        pointwise_initializer: InitializerLike,
-        pointwise_regularizer: RegularizerLike,
-        pointwise_constraint: ConstraintLike,
-        **kwargs: Any,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        depth_multiplier: int = 1,
+        activation: ActivationLike = None,
+        use_bias: bool = True,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        pointwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        pointwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        pointwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(**kwargs)
+        own = ("filters", "pointwise_initializer", "pointwise_regularizer", "pointwise_constraint")
+        super().__init__(**constructor_arguments(locals(), omit=own))
         self.filters = check_int("filters", filters, minimum=1, where=type(self).__name__)
         self.pointwise_initializer = initializers.get(pointwise_initializer)
         self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
@@ -151,27 +182,6 @@ class DepthwiseConv1D(_DepthwiseConv):
 
     rank = 1
 
-    def __init__(
-        self,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = 1,
-        padding: str = "valid",
-        depth_multiplier: int = 1,
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = 1,
-        activation: ActivationLike = None,
-        use_bias: bool = True,
-        depthwise_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        depthwise_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        activity_regularizer: RegularizerLike = None,
-        depthwise_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(**constructor_arguments(locals()))
-
 
 @exported("keras.layers")
 class DepthwiseConv2D(_DepthwiseConv):
@@ -210,27 +220,6 @@ class DepthwiseConv2D(_DepthwiseConv):
     """
 
     rank = 2
-
-    def __init__(
-        self,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = (1, 1),
-        padding: str = "valid",
-        depth_multiplier: int = 1,
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = (1, 1),
-        activation: ActivationLike = None,
-        use_bias: bool = True,
-        depthwise_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        depthwise_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        activity_regularizer: RegularizerLike = None,
-        depthwise_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "SeparableConvolution1D")
@@ -277,31 +266,6 @@ class SeparableConv1D(_SeparableConv):
     rank = 1
     paddings = ("valid", "same", "causal")
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = 1,
-        depth_multiplier: int = 1,
-        activation: ActivationLike = None,
-        use_bias: bool = True,
-        depthwise_initializer: InitializerLike = "glorot_uniform",
-        pointwise_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        depthwise_regularizer: RegularizerLike = None,
-        pointwise_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        activity_regularizer: RegularizerLike = None,
-        depthwise_constraint: ConstraintLike = None,
-        pointwise_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(**constructor_arguments(locals()))
-
 
 @exported("keras.layers", "SeparableConvolution2D")
 class SeparableConv2D(_SeparableConv):
@@ -346,28 +310,3 @@ class SeparableConv2D(_SeparableConv):
     """
 
     rank = 2
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = (1, 1),
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = (1, 1),
-        depth_multiplier: int = 1,
-        activation: ActivationLike = None,
-        use_bias: bool = True,
-        depthwise_initializer: InitializerLike = "glorot_uniform",
-        pointwise_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        depthwise_regularizer: RegularizerLike = None,
-        pointwise_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        activity_regularizer: RegularizerLike = None,
-        depthwise_constraint: ConstraintLike = None,
-        pointwise_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(**constructor_arguments(locals()))

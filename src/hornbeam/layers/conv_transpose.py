@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hornbeam import constraints, initializers, ops, regularizers
 from hornbeam._internal.validation import check_int, check_sizes
@@ -28,13 +28,25 @@ class _ConvTranspose(_Convolution):
     def __init__(
         self,
         filters: int,
-        output_padding: int | Sequence[int] | None,
-        kernel_initializer: InitializerLike,
-        kernel_regularizer: RegularizerLike,
-        kernel_constraint: ConstraintLike,
-        **kwargs: Any,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        output_padding: int | Sequence[int] | None = None,
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike = None,
+        use_bias: bool = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(**kwargs)
+        own = ["filters", "output_padding", "kernel_initializer", "kernel_regularizer", "kernel_constraint"]
+        super().__init__(**constructor_arguments(locals(), omit=own))
         owner = type(self).__name__
         self.filters = check_int("filters", filters, minimum=1, where=owner)
         self.output_padding = None
@@ -68,12 +80,6 @@ class _ConvTranspose(_Convolution):
                 dilation_rate=self.dilation_rate,
             )
         )
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-        }
 
 
 @exported("keras.layers", "Convolution1DTranspose")
@@ -114,28 +120,6 @@ class Conv1DTranspose(_ConvTranspose):
     """
 
     rank = 1
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = 1,
-        padding: str = "valid",
-        output_padding: int | Sequence[int] | None = None,
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = 1,
-        activation: ActivationLike = None,
-        use_bias: bool = True,
-        kernel_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        kernel_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        activity_regularizer: RegularizerLike = None,
-        kernel_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "Convolution2DTranspose")
@@ -178,28 +162,6 @@ class Conv2DTranspose(_ConvTranspose):
     """
 
     rank = 2
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = (1, 1),
-        padding: str = "valid",
-        output_padding: int | Sequence[int] | None = None,
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = (1, 1),
-        activation: ActivationLike = None,
-        use_bias: bool = True,
-        kernel_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        kernel_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        activity_regularizer: RegularizerLike = None,
-        kernel_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
-        **kwargs: Unpack[LayerOptions],
-    ) -> None:
-        super().__init__(**constructor_arguments(locals()))
 
 
 @exported("keras.layers", "Convolution3DTranspose")

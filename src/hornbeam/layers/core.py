@@ -81,7 +81,7 @@ class Dense(ProductLayer):
         quantization_config: QuantizationConfig | Config | None = None,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(lora_rank, lora_alpha, activity_regularizer=activity_regularizer, **kwargs)
         self.units = check_int("units", units, minimum=1, where="Dense")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -91,7 +91,6 @@ class Dense(ProductLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self._take_lora(lora_rank, lora_alpha)
         self._take_quantization(quantization_config)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True

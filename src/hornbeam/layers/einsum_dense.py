@@ -79,7 +79,7 @@ class EinsumDense(ProductLayer):
         quantization_config: QuantizationConfig | Config | None = None,
         **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(lora_rank, lora_alpha, **kwargs)
         self.equation = equation
         self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self.partial_output_shape = self.output_shape  # Keras's name
@@ -91,7 +91,6 @@ class EinsumDense(ProductLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self._take_lora(lora_rank, lora_alpha)
         self._take_quantization(quantization_config)
 
     def build(self, input_shape: PartialShape) -> None:

@@ -81,7 +81,7 @@ class Embedding(QuantizableLayer):
         length = kwargs.pop("input_length", None)  # an argument of Keras 2; the input shape implies it
         if length is not None:
             kwargs.setdefault("input_shape", (length,))
-        super().__init__(**kwargs)
+        super().__init__(lora_rank, lora_alpha, **kwargs)
         self.input_dim = check_int("input_dim", input_dim, minimum=1, where="Embedding")
         self.output_dim = check_int("output_dim", output_dim, minimum=1, where="Embedding")
         self.embeddings_initializer = initializers.get(embeddings_initializer)
@@ -90,7 +90,6 @@ class Embedding(QuantizableLayer):
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False
-        self._take_lora(lora_rank, lora_alpha)
         self._take_quantization(quantization_config)
         if weights is not None:
             self.build(None)

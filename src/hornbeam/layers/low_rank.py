@@ -47,12 +47,12 @@ class LowRankLayer(TensorLayer):
     # Name of the main weight, which is held as `_kernel` or `_embeddings`.
     _main_name = "kernel"
 
-    def _take_lora(self, rank: int | None, alpha: float | None) -> None:
-        """Keep the arguments `lora_rank` and `lora_alpha` of a constructor."""
-        if rank is not None:
-            check_int("lora_rank", rank, minimum=1, where=type(self).__name__)
-        self.lora_rank: Any = rank
-        self.lora_alpha: Any = alpha if alpha is not None else rank
+    def __init__(self, lora_rank: int | None = None, lora_alpha: float | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if lora_rank is not None:
+            check_int("lora_rank", lora_rank, minimum=1, where=type(self).__name__)
+        self.lora_rank: Any = lora_rank
+        self.lora_alpha: Any = lora_alpha if lora_alpha is not None else lora_rank
         self.lora_enabled = False
         self._lora_initializer: Any = None
 

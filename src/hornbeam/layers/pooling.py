@@ -12,7 +12,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
-from hornbeam.layers.windows import check_window, spatial_sizes
+from hornbeam.layers.windows import check_window, show_axis_defaults, spatial_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +32,11 @@ class _Pooling(TensorLayer):
     def __init__(
         self,
         pool_size: int | Sequence[int],
-        strides: int | Sequence[int] | None,
-        padding: str,
-        data_format: str | None,
-        name: str | None,
-        **kwargs: Any,
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Unpack[UnnamedLayerOptions],
     ) -> None:
         super().__init__(name=name, **kwargs)
         owner = type(self).__name__
@@ -65,6 +65,21 @@ def _average_pool(*args: Any, **kwargs: Any) -> Tensor:
 
 class _MaxPooling(_Pooling):
     reduce = staticmethod(_max_pool)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        show_axis_defaults(cls, pool_size=2)
+
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Unpack[UnnamedLayerOptions],
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
 
 class _AveragePooling(_Pooling):
@@ -100,17 +115,6 @@ class MaxPooling1D(_MaxPooling):
 
     rank = 1
 
-    def __init__(
-        self,
-        pool_size: int | Sequence[int] = 2,
-        strides: int | Sequence[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Unpack[UnnamedLayerOptions],
-    ) -> None:
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
-
 
 @exported("keras.layers", "MaxPool2D")
 class MaxPooling2D(_MaxPooling):
@@ -138,17 +142,6 @@ class MaxPooling2D(_MaxPooling):
     """
 
     rank = 2
-
-    def __init__(
-        self,
-        pool_size: int | Sequence[int] = (2, 2),
-        strides: int | Sequence[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Unpack[UnnamedLayerOptions],
-    ) -> None:
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
 
 @exported("keras.layers", "MaxPool3D")
@@ -178,17 +171,6 @@ class MaxPooling3D(_MaxPooling):
     """
 
     rank = 3
-
-    def __init__(
-        self,
-        pool_size: int | Sequence[int] = (2, 2, 2),
-        strides: int | Sequence[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Unpack[UnnamedLayerOptions],
-    ) -> None:
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
 
 @exported("keras.layers", "AvgPool1D")
@@ -220,17 +202,6 @@ class AveragePooling1D(_AveragePooling):
 
     rank = 1
 
-    def __init__(
-        self,
-        pool_size: int | Sequence[int],
-        strides: int | Sequence[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Unpack[UnnamedLayerOptions],
-    ) -> None:
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
-
 
 @exported("keras.layers", "AvgPool2D")
 class AveragePooling2D(_AveragePooling):
@@ -260,17 +231,6 @@ class AveragePooling2D(_AveragePooling):
     """
 
     rank = 2
-
-    def __init__(
-        self,
-        pool_size: int | Sequence[int],
-        strides: int | Sequence[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Unpack[UnnamedLayerOptions],
-    ) -> None:
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
 
 @exported("keras.layers", "AvgPool3D")
@@ -302,14 +262,3 @@ class AveragePooling3D(_AveragePooling):
     """
 
     rank = 3
-
-    def __init__(
-        self,
-        pool_size: int | Sequence[int],
-        strides: int | Sequence[int] | None = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Unpack[UnnamedLayerOptions],
-    ) -> None:
-        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)

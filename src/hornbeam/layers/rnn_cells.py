@@ -155,9 +155,8 @@ class LSTMCell(_Cell):
         seed: int | None = None,
         **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
-        arguments = constructor_arguments(locals())
-        del arguments["recurrent_activation"], arguments["unit_forget_bias"]
-        super().__init__(**arguments)
+        own = ("recurrent_activation", "unit_forget_bias")
+        super().__init__(**constructor_arguments(locals(), omit=own))
         self.recurrent_activation = activations.get(recurrent_activation)
         self.unit_forget_bias = unit_forget_bias
 
@@ -269,9 +268,8 @@ class GRUCell(_Cell):
         seed: int | None = None,
         **kwargs: Unpack[RegularizedLayerOptions],
     ) -> None:
-        arguments = constructor_arguments(locals())
-        del arguments["recurrent_activation"], arguments["reset_after"]
-        super().__init__(**arguments)
+        own = ("recurrent_activation", "reset_after")
+        super().__init__(**constructor_arguments(locals(), omit=own))
         self.recurrent_activation = activations.get(recurrent_activation)
         self.reset_after = reset_after
 

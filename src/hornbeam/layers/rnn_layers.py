@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.call_errors import accepted_arguments
 from hornbeam._internal.validation import check_choice
 from hornbeam.core.configurable import argument_names
 from hornbeam.core.registry import exported
-from hornbeam.layers.config import constructor_arguments, serialize_argument
+from hornbeam.layers.config import BASE_ARGUMENTS, constructor_arguments, serialize_argument
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.rnn import RNN, sequence_spec
 from hornbeam.layers.rnn_cells import (
@@ -30,19 +31,23 @@ class _CellLayer(RNN):
     """A recurrent layer with one class of cell, whose arguments it takes and has as attributes."""
 
     cell_class: type[Layer]
+    # Names of the arguments that are passed on to the cell.
+    _cell_arguments: frozenset[str]
     _not_in_config = frozenset({"use_cudnn"})
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "cell_class" in vars(cls):
+            names = set(argument_names(cls)).intersection(accepted_arguments(cls.cell_class))
+            cls._cell_arguments = frozenset(names.difference(BASE_ARGUMENTS))
 
     def _initialize(self, arguments: dict[str, Any]) -> None:
         """Make the cell and the layer around it. Not `__init__`, which takes a cell, as that of RNN."""
         arguments.pop("implementation", None)  # the engine chooses it
         cudnn = arguments.pop("use_cudnn", None)
-        names = argument_names(self.cell_class)
-        layer_arguments = {
-            name: value for name, value in arguments.items() if name not in names or name == "name"
-        }
-        cell_arguments = {
-            name: value for name, value in arguments.items() if name in names and name != "name"
-        }
+        names = self._cell_arguments
+        layer_arguments = {name: value for name, value in arguments.items() if name not in names}
+        cell_arguments = {name: value for name, value in arguments.items() if name in names}
         shared = {name: layer_arguments[name] for name in ("dtype", "trainable") if name in layer_arguments}
         super().__init__(self.cell_class(**cell_arguments, **shared), **layer_arguments)
         self.input_spec = sequence_spec(ndim=3)
@@ -53,7 +58,7 @@ class _CellLayer(RNN):
 
     def __getattr__(self, name: str) -> Any:
         cell = self.__dict__.get("cell")
-        if cell is not None and name in argument_names(type(cell)):
+        if cell is not None and name in self._cell_arguments:
             return getattr(cell, name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from types import FunctionType
+from typing import Any
 
 from hornbeam.ir.types import ShapeError
 
@@ -42,3 +45,23 @@ def spatial_sizes(shape: Sequence[int], data_format: str) -> tuple[int, ...]:
 def channel_axis(data_format: str) -> int:
     """Return the index of the channel axis."""
     return -1 if data_format == "channels_last" else 1
+
+
+def show_axis_defaults(cls: type, **defaults: int) -> None:
+    """Give a layer of some `rank` the shared constructor of its family with a default for each axis.
+
+    The layers of one, two and three dimensions share a constructor, in which one integer stands for all
+    axes. As in Keras, their signatures have (1, 1) for images and (1, 1, 1) for volumes.
+    """
+    rank = vars(cls).get("rank")
+    if rank is None:
+        return
+    init: Any = cls.__init__  # type: ignore[misc]
+    own = FunctionType(init.__code__, init.__globals__, init.__name__, None, init.__closure__)
+    own.__annotations__, own.__qualname__ = init.__annotations__, f"{cls.__qualname__}.__init__"
+    own.__defaults__ = tuple(
+        (defaults[p.name],) * rank if rank > 1 and p.name in defaults else p.default
+        for p in inspect.signature(init).parameters.values()
+        if p.default is not p.empty
+    )
+    cls.__init__ = own  # type: ignore[misc]
