@@ -13,7 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers, ops, tree
 from hornbeam import primitives as p
-from hornbeam.export.patterns import Operator, Site, arrays, first_found, planned, sequences
+from hornbeam.export.patterns import MatchContext, Operator, arrays, first_found, planned, sequences
 from hornbeam.export.patterns.walk import FileLibrary, Walk
 from hornbeam.export.signature import signature_of
 from hornbeam.export.tensorflow_rules import RULES, einsum_equation, padding_name
@@ -41,12 +41,12 @@ def found_in(model: hb.Model) -> list[Operator]:
     """The operators of a model on TensorFlow, without those that depend on weights alone."""
     graph = trace(model).graph
     count = len(model.variables)
-    site = Site(graph, {}, graph.inputs[:count])
-    plan = planned(site, graph.inputs, lambda node: first_found(site, node, RULES.get(node.name, ())))
+    context = MatchContext(graph, {}, graph.inputs[:count])
+    plan = planned(context, graph.inputs, lambda node: first_found(context, node, RULES.get(node.name, ())))
     return [
         operator or Operator(node.name, node.inputs, dict(node.params))
         for node, operator in plan
-        if node not in site.known and node.name != "project"
+        if node not in context.known and node.name != "project"
     ]
 
 

@@ -17,8 +17,8 @@ from hornbeam.engines.onnx.emit import Emitter
 from hornbeam.engines.onnx.kernels import NodeProto, onnx
 from hornbeam.engines.onnx.table import MAKERS, TABLE
 from hornbeam.engines.onnx.values import Order, Value, ordered
-from hornbeam.export.onnx_rules import FOR_ANY_DTYPE, KEPT_NORMALIZATION, RULES, Match, Site
-from hornbeam.export.patterns import first_found, planned
+from hornbeam.export.onnx_rules import FOR_ANY_DTYPE, KEPT_NORMALIZATION, RULES, Match
+from hornbeam.export.patterns import MatchContext, first_found, planned
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import Shape, numpy_dtype
@@ -100,7 +100,7 @@ class FileWriter(Emitter):
 
     # -- known values ----------------------------------------------------------------------------------------
 
-    def stored(self, array: np.ndarray, dtype: str, name: str) -> Value:
+    def initializer(self, array: np.ndarray, dtype: str, name: str) -> Value:
         """An initializer with all of its elements."""
         name = self._unique(name)
         self.arrays[name] = array, dtype
@@ -112,7 +112,7 @@ class FileWriter(Emitter):
         inputs: Sequence[Value | None],
         dtype: str,
         shape: Shape,
-        stored: Shape | None = None,
+        stored_shape: Shape | None = None,
         order: Order = None,
         **attributes: Any,
     ) -> Value:
@@ -120,16 +120,19 @@ class FileWriter(Emitter):
         arrays = [self.arrays[x.name][0] for x in inputs if x is not None and x.name in self.arrays]
         is_large = operator == "Expand" and arrays and np.prod(arrays[-1]) > _MOST_REPEATED
         if operator not in _COMPUTED or len(arrays) < len(inputs) or is_large:
-            return super().node(operator, inputs, dtype, shape, stored, order, **attributes)
+            return super().node(operator, inputs, dtype, shape, stored_shape, order, **attributes)
         key = (operator, *(x.name for x in inputs if x is not None), dtype, str(attributes))
         if key not in self._constants:
             array = np.asarray(_COMPUTED[operator](*arrays, **attributes), numpy_dtype(dtype))
             origin = self._origins.get(inputs[0].name, inputs[0].name)  # type: ignore[union-attr]
-            value = self._constants[key] = self.stored(array, dtype, origin)
+            value = self._constants[key] = self.initializer(array, dtype, origin)
             if operator in _MOVES:
                 self._origins[value.name] = origin
         return replace(
-            self._constants[key], shape=shape, stored=shape if stored is None else stored, order=order
+            self._constants[key],
+            shape=shape,
+            stored_shape=shape if stored_shape is None else stored_shape,
+            order=order,
         )
 
     # -- nodes -----------------------------------------------------------------------------------------------
@@ -139,59 +142,59 @@ class FileWriter(Emitter):
         arrays = {
             node: self.arrays[x.name][0]
             for node, x in zip(graph.inputs, args, strict=True)
-            if x.name in self.arrays and x.order is None and x.stored == x.shape
+            if x.name in self.arrays and x.order is None and x.stored_shape == x.shape
         }
-        site = Site(graph, arrays, self.opset)
+        context = MatchContext(graph, arrays, opset=self.opset)
         values: dict[Node, Any] = dict(zip(graph.inputs, args, strict=True))
         self._depth += 1
         if self._depth == 1:
-            values.update(self._images(site, values))
-        for node, match in planned(site, values, lambda node: self._match(site, node)):
+            values.update(self._images(context, values))
+        for node, match in planned(context, values, lambda node: self._match(context, node)):
             if self._depth == 1:
                 layer = node.scope if match is None or match.layer is None else match.layer
                 self._layer = layer.removeprefix(f"{self._model}/")
             if match is not None:
                 values[node] = match.write(*(values[x] for x in match.inputs))
-            elif site.is_computed(node):
-                values[node] = self._computed_value(site, node, values)
+            elif context.is_computed(node):
+                values[node] = self._computed_value(context, node, values)
             else:
-                values[node] = self._written(node, [values[x] for x in node.inputs])
+                values[node] = self._write_node(node, [values[x] for x in node.inputs])
         self._depth -= 1
         return [values[node] for node in graph.outputs]
 
-    def _images(self, site: Site, values: dict[Node, Any]) -> dict[Node, Value]:
+    def _images(self, context: MatchContext, values: dict[Node, Any]) -> dict[Node, Value]:
         """Inputs that convolutions and pools see, channels first before all operations on their elements."""
         images = {}
-        for node in site.graph.inputs:
-            if node not in site.known and _is_image(site, node):
+        for node in context.graph.inputs:
+            if node not in context.known and _is_image(context, node):
                 self._layer = values[node].name
                 order = (0, node.rank - 1, *range(1, node.rank - 1))
                 images[node] = ordered(values[node], order)
         return images
 
-    def _match(self, site: Site, node: Node) -> Match | None:
+    def _match(self, context: MatchContext, node: Node) -> Match | None:
         rules = self._rules.get(node.name)
         if rules is None:
             return None
         types = node.type if isinstance(node.type, tuple) else (node.type,)
         is_written = types[0].dtype == "float32" or node.name in FOR_ANY_DTYPE
-        return first_found(site, node, rules) if is_written else None
+        return first_found(context, node, rules) if is_written else None
 
-    def _computed_value(self, site: Site, node: Node, values: dict[Node, Any]) -> Value:
-        array = site.array(node)
+    def _computed_value(self, context: MatchContext, node: Node, values: dict[Node, Any]) -> Value:
+        array = context.array(node)
         assert array is not None
-        sources = site.sources(node)
+        sources = context.sources(node)
         if not sources:
             return self.constant(array, node.dtype)
         like = next((x for x in sources if x.shape and x.type.size == array.size), sources[0])  # type: ignore[union-attr]
         name = values[like].name
         is_moved = node.name in ("reshape", "slice", "transpose")
-        value = self.stored(array, node.dtype, name if is_moved else f"{name}_folded")
+        value = self.initializer(array, node.dtype, name if is_moved else f"{name}_folded")
         if is_moved:
             self._origins[value.name] = name
         return value
 
-    def _written(self, node: Node, operands: list[Any]) -> Any:
+    def _write_node(self, node: Node, operands: list[Any]) -> Any:
         write = self.lower(node)
         if write is not None:
             return write(*operands, **node.params)
@@ -200,7 +203,7 @@ class FileWriter(Emitter):
 
     # -- the finished model ----------------------------------------------------------------------------------
 
-    def tidied(self, nodes: list[NodeProto]) -> list[NodeProto]:
+    def finished_nodes(self, nodes: list[NodeProto]) -> list[NodeProto]:
         """The nodes that the outputs need, with names; outputs are computed under their own names."""
         nodes = _without_copies(nodes, self._reserved)
         needed: list[NodeProto] = []
@@ -243,12 +246,12 @@ _PER_ELEMENT = {"add", "sub", "mul", "div", "neg", "max", "min", "convert", "pad
 _WINDOWS = {"conv", "max_pool", "sum_pool"}
 
 
-def _is_image(site: Site, node: Node) -> bool:
+def _is_image(context: MatchContext, node: Node) -> bool:
     """True for an input of which nothing but windows is read, at most after operations on its elements."""
     stack, seen, windows = [node], {node}, 0
     while stack:
         x = stack.pop()
-        readers = site.readers.get(x, [])
+        readers = context.readers.get(x, [])
         windows += sum(y.name in _WINDOWS for y in readers)
         others = [y for y in readers if y.name not in _WINDOWS]
         if any(y is x or y.name not in _PER_ELEMENT or y.rank != node.rank for y in others):

@@ -47,8 +47,8 @@ _SELU = {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}
 
 def _selu(x: Tensor, alpha: float, gamma: float) -> Tensor:
     parameters = {"alpha": alpha, "gamma": gamma}
-    usual = all(math.isclose(parameters[name], _SELU[name], rel_tol=1e-6) for name in _SELU)
-    return tf.nn.selu(x) if usual else gamma * _elu(x, alpha)
+    is_default = all(math.isclose(parameters[name], _SELU[name], rel_tol=1e-6) for name in _SELU)
+    return tf.nn.selu(x) if is_default else gamma * _elu(x, alpha)
 
 
 def _hard_sigmoid(x: Tensor, alpha: float, beta: float) -> Tensor:
@@ -83,22 +83,22 @@ def _windowed(fn: Callable[..., Tensor], fill: float = 0.0) -> Callable[..., Ten
         if not isinstance(padding, str):
             x = tf.pad(x, [(0, 0), *padding, (0, 0)], constant_values=fill)
             padding = "VALID"
-        lonely = x.shape.rank == 3
-        if lonely:
+        is_1d = x.shape.rank == 3
+        if is_1d:
             x, weights = tf.expand_dims(x, 1), tuple(tf.expand_dims(w, 0) for w in weights)
             params = {name: (1, *values) for name, values in params.items()}
         y = fn(x, *weights, padding=padding, **params)
-        return tf.squeeze(y, [1]) if lonely else y
+        return tf.squeeze(y, [1]) if is_1d else y
 
     return windowed
 
 
 def _conv(x: Tensor, w: Tensor, *, strides: Shape, padding: str, dilation: Shape) -> Tensor:
     fn = raw.Conv2D if len(strides) == 2 else raw.Conv3D
-    return fn(input=x, filter=w, strides=_around(strides), padding=padding, dilations=_around(dilation))
+    return fn(input=x, filter=w, strides=_all_axes(strides), padding=padding, dilations=_all_axes(dilation))
 
 
-def _around(sizes: Sequence[int]) -> list[int]:
+def _all_axes(sizes: Sequence[int]) -> list[int]:
     return [1, *sizes, 1]
 
 
@@ -108,14 +108,14 @@ def _depthwise_conv(x: Tensor, w: Tensor, *, strides: Shape, padding: str) -> Te
 
 
 def _conv_transpose(y: Tensor, w: Tensor, *, shape: Sequence[Any], strides: Shape, padding: str) -> Tensor:
-    lonely = len(strides) == 1
-    if lonely:
+    is_1d = len(strides) == 1
+    if is_1d:
         y, w = tf.expand_dims(y, 1), tf.expand_dims(w, 0)
         shape, strides = [shape[0], 1, *shape[1:]], (1, *strides)
     fn = raw.Conv2DBackpropInput if len(strides) == 2 else raw.Conv3DBackpropInputV2
     sizes = tf.convert_to_tensor(shape, tf.int32)
-    x = fn(input_sizes=sizes, filter=w, out_backprop=y, strides=_around(strides), padding=padding)
-    return tf.squeeze(x, [1]) if lonely else x
+    x = fn(input_sizes=sizes, filter=w, out_backprop=y, strides=_all_axes(strides), padding=padding)
+    return tf.squeeze(x, [1]) if is_1d else x
 
 
 def _pool(
@@ -123,7 +123,7 @@ def _pool(
 ) -> Callable[..., Tensor]:
     def pool(x: Tensor, *, window: Shape, strides: Shape, padding: str) -> Tensor:
         fn, name = (of_images, operand) if len(window) == 2 else (of_volumes, "input")
-        return fn(**{name: x}, ksize=_around(window), strides=_around(strides), padding=padding)
+        return fn(**{name: x}, ksize=_all_axes(window), strides=_all_axes(strides), padding=padding)
 
     return pool
 
@@ -228,18 +228,18 @@ def _loop(
     steps = _size(x, 1)
     rows = tf.TensorArray(x.dtype, steps).unstack(tf.transpose(x, [1, 0, 2]))
     kept = [tf.TensorArray(tf.bool, steps).unstack(tf.transpose(m, [1, 0])) for m in mask]
-    written = [tf.TensorArray(x.dtype, steps, element_shape=states[0].shape)] if all_steps else []
+    outputs = [tf.TensorArray(x.dtype, steps, element_shape=states[0].shape)] if all_steps else []
 
-    def step(count: Tensor, states: Sequence[Tensor], written: Sequence[Any]) -> tuple[Any, ...]:
+    def step(count: Tensor, states: Sequence[Tensor], outputs: Sequence[Any]) -> tuple[Any, ...]:
         at = steps - 1 - count if reverse else count
         new = cell(rows.read(at), states)
         for m in kept:
             new = [tf.where(m.read(at)[:, None], a, b) for a, b in zip(new, states, strict=True)]
-        return count + 1, new, [array.write(at, new[0]) for array in written]
+        return count + 1, new, [array.write(at, new[0]) for array in outputs]
 
-    start = (tf.constant(0), list(states), written)
-    _, last, written = tf.while_loop(lambda count, *_: count < steps, step, start, maximum_iterations=steps)
-    every = [tf.transpose(array.stack(), [1, 0, 2]) for array in written] or [None]
+    start = (tf.constant(0), list(states), outputs)
+    _, last, outputs = tf.while_loop(lambda count, *_: count < steps, step, start, maximum_iterations=steps)
+    every = [tf.transpose(array.stack(), [1, 0, 2]) for array in outputs] or [None]
     return (*every, *last)
 
 

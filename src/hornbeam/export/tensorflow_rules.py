@@ -13,9 +13,9 @@ from typing import Any
 
 from hornbeam import primitives as p
 from hornbeam.export.patterns import (
+    MatchContext,
     Operator,
     Pattern,
-    Site,
     activations,
     arrays,
     products,
@@ -60,7 +60,7 @@ def _same(size: int, reach: int, stride: int) -> tuple[int, int]:
 # -- convolutions and pools ----------------------------------------------------------------------------------
 
 
-def convolution(site: Site, node: Node) -> Operator:
+def convolution(context: MatchContext, node: Node) -> Operator:
     """A convolution. Padding before it is part of it if TensorFlow has a name for both together."""
     x, w = node.inputs
     params = node.params
@@ -70,14 +70,14 @@ def convolution(site: Site, node: Node) -> Operator:
         return padding_name(x.shape[1:-1], reaches, params["strides"], amounts)
 
     padding = named(x, params["padding"])
-    inner, around = products.padded_by(site, x, 0)
+    inner, pads = products.padded_by(context, x, 0)
     if inner is not x:
-        sides = zip(params["padding"], around, strict=True)
+        sides = zip(params["padding"], pads, strict=True)
         both = named(inner, tuple((a + c, b + d) for (a, b), (c, d) in sides))
         x, padding = (inner, both) if isinstance(both, str) else (x, padding)
     options = {"strides": params["strides"], "padding": padding}
     if _is_depthwise(x, node):
-        return Operator("depthwise_conv", (x, _depthwise_kernel(site, x, w)), options)
+        return Operator("depthwise_conv", (x, _depthwise_kernel(context, x, w)), options)
     return Operator("conv", (x, w), {**options, "dilation": params["dilation"]})
 
 
@@ -87,17 +87,17 @@ def _is_depthwise(x: Node, node: Node) -> bool:
     return plain and params["groups"] == x.shape[-1] > 1 and len(params["strides"]) < 3
 
 
-def _depthwise_kernel(site: Site, x: Node, w: Node) -> Node:
+def _depthwise_kernel(context: MatchContext, x: Node, w: Node) -> Node:
     """(..., 1, channels * multiplier) as the (..., channels, multiplier) that Keras and TensorFlow have."""
     channels = x.shape[-1]
     shape = (*w.shape[:-2], channels, w.shape[-1] // channels)
     if w.name == "reshape" and w.inputs[0].shape == shape:
         return w.inputs[0]
     kernel = p.reshape(w, shape)
-    return site.learn(kernel) if w in site.known else kernel
+    return context.learn(kernel) if w in context.known else kernel
 
 
-def transposed_convolution(site: Site, node: Node) -> Operator | None:
+def transposed_convolution(context: MatchContext, node: Node) -> Operator | None:
     w, params, shape = node.inputs[1], node.params, node.params["input_shape"]
     if set(params["dilation"]) != {1} or params["groups"] != 1:
         return None
@@ -115,17 +115,17 @@ def _pool(operator: Operator) -> Operator:
     return replace(operator, params={**params, "padding": padding})
 
 
-def pool(site: Site, node: Node) -> Operator:
+def pool(context: MatchContext, node: Node) -> Operator:
     return _pool(Operator(node.name, node.inputs, windows.window_of(node)))
 
 
-def average_pool(site: Site, node: Node) -> Operator | None:
+def average_pool(context: MatchContext, node: Node) -> Operator | None:
     """An average over windows. Where these are padded, TensorFlow counts the elements inside."""
-    operator = windows.average_pool(site, node)
+    operator = windows.average_pool(context, node)
     if operator is None:
         return None
     named = _pool(operator)
-    if operator.params["counted"] == "all":
+    if operator.params["count_include_pad"]:
         return replace(named, params={**named.params, "padding": operator.params["padding"]})
     return named if isinstance(named.params["padding"], str) else None
 
@@ -133,7 +133,7 @@ def average_pool(site: Site, node: Node) -> Operator | None:
 # -- products ------------------------------------------------------------------------------------------------
 
 
-def product(site: Site, node: Node) -> Operator:
+def product(context: MatchContext, node: Node) -> Operator:
     """A product of matrices, or Einsum."""
     x, y = node.inputs
     contract, batch = node.params["contract"], node.params["batch"]
@@ -161,21 +161,21 @@ def einsum_equation(x_rank: int, y_rank: int, contract: Any, batch: Any) -> str:
     return f"{''.join(x)},{''.join(y)}->{''.join([*(x[a] for a in batch[0]), *free[0], *free[1]])}"
 
 
-def bias_add(site: Site, node: Node) -> Operator | None:
+def bias_add(context: MatchContext, node: Node) -> Operator | None:
     """A bias along the last axis of a product or convolution."""
     for x, other in (node.inputs, node.inputs[::-1]):
-        if x.name in ("conv", "conv_input_grad", "dot_general") and x not in site.known and node.rank > 1:
-            bias = products.bias_of(site, other, 1)
+        if x.name in ("conv", "conv_input_grad", "dot_general") and x not in context.known and node.rank > 1:
+            bias = products.bias_of(context, other, 1)
             if bias is not None:
                 return Operator("bias_add", (x, bias))
     return None
 
 
-def batch_normalization(site: Site, node: Node) -> Operator | None:
+def batch_normalization(context: MatchContext, node: Node) -> Operator | None:
     """The normalization of the channels of images, which TensorFlow has an operator for."""
     if node.rank != 4:
         return None
-    operator = products.batch_normalization(site, node)
+    operator = products.batch_normalization(context, node)
     if operator is None or operator.params["axis"] != 3 or not all(operator.params["present"][2:]):
         return None
     return operator
@@ -184,16 +184,16 @@ def batch_normalization(site: Site, node: Node) -> Operator | None:
 # -- sequences and images ------------------------------------------------------------------------------------
 
 
-def attention(site: Site, node: Node) -> Operator | None:
+def attention(context: MatchContext, node: Node) -> Operator | None:
     q, k = node.inputs[:2]
-    return sequences.attention(site, node) if q.shape[2] == k.shape[2] else None
+    return sequences.attention(context, node) if q.shape[2] == k.shape[2] else None
 
 
 def recurrent(last: int) -> Pattern:
     """A recurrent layer of which nothing but the results up to `last` are read; the first has all steps."""
 
-    def pattern(site: Site, node: Node) -> Operator | None:
-        in_use = site.results_in_use(node)
+    def pattern(context: MatchContext, node: Node) -> Operator | None:
+        in_use = context.results_in_use(node)
         if not in_use <= set(range(last + 1)):
             return None
         return Operator(node.name, node.inputs, {"reverse": node.params["reverse"], "all_steps": 0 in in_use})
@@ -204,8 +204,8 @@ def recurrent(last: int) -> Pattern:
 def _of_images(pattern: Pattern, sizes: str) -> Pattern:
     """Images that become larger along both of their axes or one."""
 
-    def checked(site: Site, node: Node) -> Operator | None:
-        operator = pattern(site, node) if node.rank == 4 else None
+    def checked(context: MatchContext, node: Node) -> Operator | None:
+        operator = pattern(context, node) if node.rank == 4 else None
         return (
             operator
             if operator is not None and operator.params[sizes][0] == operator.params[sizes][3] == 1
@@ -251,14 +251,14 @@ _FLOAT32: dict[str, Sequence[Pattern]] = {
     "reduce_sum": (as_it_is("axes"),),
     "relu": (activations.clip,),
     "resample": (_of_images(windows.interpolated, "scales"),),
-    "reshape": (_of_images(windows.repeated, "repeats"), windows.kept_axes),
+    "reshape": (_of_images(windows.nearest_resize, "repeats"), windows.reduction_with_kept_dims),
     "rms_norm": (as_it_is("epsilon"),),
     "select": (activations.hard_sigmoid, activations.clip, activations.leaky_relu, activations.elu),
     "softmax": (as_it_is(),),
     "sub": (activations.prelu,),
     "sum_pool": (pool,),
 }
-RULES: Mapping[str, Sequence[Callable[[Site, Node], Operator | None]]] = {
+RULES: Mapping[str, Sequence[Callable[[MatchContext, Node], Operator | None]]] = {
     name: (*map(for_float32, _FLOAT32.get(name, ())), *_ANY_DTYPE.get(name, ()))
     for name in {**_FLOAT32, **_ANY_DTYPE}
 }

@@ -49,7 +49,7 @@ def _scan_unknown_length(
     def rows(at: Any) -> tuple[Array, ...]:
         return tuple(lax.dynamic_index_in_dim(x, at, keepdims=False) for x in xs)
 
-    def turn(count: Array, state: tuple[Any, list[Array]]) -> tuple[Any, list[Array]]:
+    def body(count: Array, state: tuple[Any, list[Array]]) -> tuple[Any, list[Array]]:
         carry, stacked = state
         at = length - 1 - count if reverse else count
         carry, results = step(carry, rows(at))
@@ -57,7 +57,7 @@ def _scan_unknown_length(
         return carry, [lax.dynamic_update_index_in_dim(array, row, at, 0) for array, row in written]
 
     _, shapes = jax.eval_shape(step, carry, rows(0))
-    return lax.fori_loop(0, length, turn, (carry, [jnp.zeros((length, *s.shape), s.dtype) for s in shapes]))
+    return lax.fori_loop(0, length, body, (carry, [jnp.zeros((length, *s.shape), s.dtype) for s in shapes]))
 
 
 def control(walk: Callable[[Graph, Sequence[Array]], list[Array]]) -> Table:

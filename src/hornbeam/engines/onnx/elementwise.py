@@ -83,8 +83,8 @@ def _expm1(x: Value) -> Value:
     """(e**x - 1) * x / log(e**x): both factors err alike (Kahan)."""
     grown = _exp(x)
     exact = (grown - 1) * (x / _log(grown))
-    plain = grown.equals(1) | _is_infinite(grown) | (x < -30)
-    return where(plain, where(grown.equals(1), x, grown - 1), exact)
+    direct = grown.equals(1) | _is_infinite(grown) | (x < -30)
+    return where(direct, where(grown.equals(1), x, grown - 1), exact)
 
 
 @_widened
@@ -293,7 +293,7 @@ def _sign(x: Value) -> Value:
     return where(is_nan(x), x, elementwise("Sign", x)) if x.floating else elementwise("Sign", x)
 
 
-def _extreme(operator: str) -> Callable[[Value, Value], Value]:
+def _min_or_max(operator: str) -> Callable[[Value, Value], Value]:
     return lambda x, y: elementwise(operator, x, y)
 
 
@@ -337,7 +337,7 @@ UNARY: Functions = {
 }  # fmt: skip
 BINARY: Functions = {
     "add": lambda x, y: x + y, "sub": lambda x, y: x - y, "mul": lambda x, y: x * y, "div": _divide,
-    "rem": _remainder, "pow": _power, "atan2": _atan2, "max": _extreme("Max"), "min": _extreme("Min"),
+    "rem": _remainder, "pow": _power, "atan2": _atan2, "max": _min_or_max("Max"), "min": _min_or_max("Min"),
     "and": lambda x, y: x & y, "or": lambda x, y: x | y, "xor": lambda x, y: x ^ y,
     "shift_left": _shift("LEFT"), "shift_right": _shift("RIGHT"), "eq": _comparison("Equal"),
     "ne": lambda x, y: ~x.equals(y), "lt": _comparison("Less"), "le": _comparison("LessOrEqual"),

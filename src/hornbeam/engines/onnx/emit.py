@@ -29,8 +29,8 @@ from hornbeam.engines.onnx.kernels import (
     helper,
     onnx_type,
 )
-from hornbeam.engines.onnx.moves import join
-from hornbeam.engines.onnx.values import BIT_CASTS, Order, Value, elementwise, spread
+from hornbeam.engines.onnx.moves import concatenate
+from hornbeam.engines.onnx.values import BIT_CASTS, Order, Value, broadcast, elementwise
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import run
 from hornbeam.ir.interpret import where as place_of
@@ -105,7 +105,7 @@ class Emitter:
         array = np.asarray(array)
         bits = array.tobytes()
         if array.size > 1 and bits == bits[: array.itemsize] * array.size:
-            return spread(self.constant(array.reshape(-1)[0], dtype), array.shape, ())
+            return broadcast(self.constant(array.reshape(-1)[0], dtype), array.shape, ())
         key = (dtype, array.shape, bits)
         if key not in self._constants:
             value = self.fresh("constant", dtype, array.shape)
@@ -139,7 +139,7 @@ class Emitter:
         for unknown, group in itertools.groupby(numbers, is_unknown):
             sizes = list(group)
             parts += map(self.size, sizes) if unknown else [self.ints(sizes)]
-        return parts[0] if len(parts) == 1 else join(parts, 0)
+        return parts[0] if len(parts) == 1 else concatenate(parts, 0)
 
     def size(self, size: Any) -> Value:
         """A size that is not known, as an int64 vector of one element."""
@@ -155,10 +155,10 @@ class Emitter:
         """True to select by arithmetic on bits, which ONNX Runtime computes faster than its own operators."""
         return self.opset >= BIT_CASTS
 
-    def fresh(self, kind: str, dtype: str, shape: Shape, stored: Shape | None = None) -> Value:
+    def fresh(self, kind: str, dtype: str, shape: Shape, stored_shape: Shape | None = None) -> Value:
         """A value with a new name. kind: the operator that computes it, "constant", "input" or "argument"."""
         name = self.new_name(kind)
-        return Value(self, name, dtype, shape, shape if stored is None else stored)
+        return Value(self, name, dtype, shape, shape if stored_shape is None else stored_shape)
 
     def new_name(self, kind: str) -> str:
         """A name that no value has."""
@@ -171,7 +171,7 @@ class Emitter:
         self, operator: str, inputs: Sequence[Value | None], types: Sequence[TensorType], **attributes: Any
     ) -> tuple[Value, ...]:
         """The outputs of a new node of plain operands (None: an omitted input)."""
-        names = ["" if x is None else x.plain().name for x in inputs]
+        names = ["" if x is None else x.contiguous().name for x in inputs]
         outputs = [self.fresh(operator, t.dtype, t.shape) for t in types]
         self._add(helper.make_node(operator, names, [x.name for x in outputs], **attributes))
         return tuple(outputs)
@@ -182,7 +182,7 @@ class Emitter:
         inputs: Sequence[Value | None],
         dtype: str,
         shape: Shape,
-        stored: Shape | None = None,
+        stored_shape: Shape | None = None,
         order: Order = None,
         **attributes: Any,
     ) -> Value:
@@ -192,9 +192,9 @@ class Emitter:
         for scope in reversed(self._scopes):
             if key in scope.known:  # its shape may differ, by repeating the stored elements otherwise
                 known = scope.known[key]
-                stored = known.stored if stored is None else stored
-                return Value(self, known.name, dtype, shape, stored, order)
-        out = replace(self.fresh(operator, dtype, shape, stored), order=order)
+                stored_shape = known.stored_shape if stored_shape is None else stored_shape
+                return Value(self, known.name, dtype, shape, stored_shape, order)
+        out = replace(self.fresh(operator, dtype, shape, stored_shape), order=order)
         self._add(helper.make_node(operator, names, [out.name], **attributes))
         self._scopes[-1].known[key] = out
         return out
@@ -228,7 +228,7 @@ class Emitter:
         """Values as outputs, which must be computed in the scope and have distinct names."""
         outputs: dict[str, Value] = {}
         for x in values:
-            x = x.plain(order_of(x.rank))
+            x = x.contiguous(order_of(x.rank))
             if x.name not in self._scopes[-1].defined or x.name in outputs:
                 copy = self.fresh("Identity", x.dtype, x.shape)
                 self._add(helper.make_node("Identity", [x.name], [copy.name]))
@@ -306,7 +306,7 @@ class Emitter:
             for i, name in enumerate(outputs):
                 self._add(helper.make_node("Identity", [results[i].name], [name]))
                 results[i] = replace(results[i], name=name)
-        nodes = self.tidied(scope.nodes)
+        nodes = self.finished_nodes(scope.nodes)
         initializers = [
             helper.make_tensor(name, onnx_type(dtype), array.shape, array.tobytes(), raw=True)
             for name, (array, dtype) in self.arrays.items()
@@ -325,7 +325,7 @@ class Emitter:
         """The order of the axes of the model's inputs and outputs."""
         return None
 
-    def tidied(self, nodes: list[NodeProto]) -> list[NodeProto]:
+    def finished_nodes(self, nodes: list[NodeProto]) -> list[NodeProto]:
         """The nodes of the model as they are to be written."""
         return nodes
 

@@ -51,7 +51,7 @@ KERNELS: Mapping[str, frozenset[str]] = {
     for name in names.split()
 }
 # What holds a dtype exactly, narrowest first; uint64 in int64 has the same bits and sums, not the same order.
-_CARRIERS = {
+_WIDER = {
     "bool": ("uint8",),
     "float16": ("float32",),
     "bfloat16": ("float32",),
@@ -64,12 +64,12 @@ _CARRIERS = {
 }
 
 
-def carrier(operator: str, dtype: str) -> str:
+def compute_dtype(operator: str, dtype: str) -> str:
     """The dtype that `operator` computes in for operands of `dtype`. Raises NoKernelError if none."""
     kernels = KERNELS.get(operator)
     if kernels is None or dtype in kernels:
         return dtype
-    for wider in _CARRIERS.get(dtype, ()):
+    for wider in _WIDER.get(dtype, ()):
         if wider in kernels:
             return wider
     raise NoKernelError(f"ONNX Runtime has no {operator} of {dtype}")

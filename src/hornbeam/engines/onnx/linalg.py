@@ -14,8 +14,8 @@ import numpy as np
 
 from hornbeam.engines.onnx.emit import Functions
 from hornbeam.engines.onnx.kernels import NoKernelError
-from hornbeam.engines.onnx.moves import part
-from hornbeam.engines.onnx.values import Value, elementwise, reshape, spread, where, zeros
+from hornbeam.engines.onnx.moves import slice_axis
+from hornbeam.engines.onnx.values import Value, broadcast, elementwise, reshape, where, zeros
 from hornbeam.engines.onnx.values import transpose as turned
 from hornbeam.engines.onnx.windows import reduce_sum
 from hornbeam.ir.sizes import is_unknown
@@ -30,7 +30,7 @@ def _of_matrices(fn: Callable[..., Any]) -> Callable[..., Any]:
         lead, dtype = operands[0].shape[:-2], operands[0].dtype
         if any(is_unknown(n) for x in operands for n in x.shape[-2:]):
             raise NoKernelError(f"ONNX needs matrices of known sizes for {fn.__name__.strip('_')}")
-        flat = [reshape(x.cast("float64"), (math.prod(lead), *x.shape[-2:])).plain() for x in operands]
+        flat = [reshape(x.cast("float64"), (math.prod(lead), *x.shape[-2:])).contiguous() for x in operands]
         results = fn(*flat, **params)
         many = results if isinstance(results, tuple) else (results,)
         back = tuple(reshape(x, (*lead, *x.shape[1:])).cast(dtype) for x in many)
@@ -40,7 +40,7 @@ def _of_matrices(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _constant(like: Value, array: np.ndarray) -> Value:
-    return like.emitter.constant(np.asarray(array, np.float64), "float64").plain()
+    return like.emitter.constant(np.asarray(array, np.float64), "float64").contiguous()
 
 
 def _eye(like: Value, rows: int, columns: int) -> Value:
@@ -49,12 +49,12 @@ def _eye(like: Value, rows: int, columns: int) -> Value:
 
 def _across(x: Value, shape: Shape, axis: int) -> Value:
     """A vector, or one for every matrix, repeated along all axes of `shape` but its own."""
-    return spread(x, shape, (axis,) if x.rank == 1 else (0, axis))
+    return broadcast(x, shape, (axis,) if x.rank == 1 else (0, axis))
 
 
 def _scaled(x: Value, factor: Value) -> Value:
     """(batch, n) times (batch,)."""
-    return x * spread(factor, x.shape, (0,))
+    return x * broadcast(factor, x.shape, (0,))
 
 
 def _outer(x: Value, y: Value) -> Value:
@@ -72,7 +72,7 @@ def _row(x: Value, unit: Value) -> Value:
 
 def _entry(x: Value, unit: Value) -> Value:
     """The element of each (batch, n) at the 1 of the unit vector."""
-    return reduce_sum(x * spread(unit, x.shape, (1,)), (1,))
+    return reduce_sum(x * broadcast(unit, x.shape, (1,)), (1,))
 
 
 @_of_matrices
@@ -93,8 +93,8 @@ def _cholesky(x: Value) -> Value:
     factor = turned(columns, (1, 2, 0))
     # A single column that does not exist makes the whole factor NaN.
     spoiled = reduce_sum(factor * 0, (1, 2))
-    lower = spread(_constant(x, np.tril(np.ones((size, size)))), x.shape, (1, 2)).equals(1)
-    failed = spread(~spoiled.equals(0), x.shape, (0,))
+    lower = broadcast(_constant(x, np.tril(np.ones((size, size)))), x.shape, (1, 2)).equals(1)
+    failed = broadcast(~spoiled.equals(0), x.shape, (0,))
     return where(failed, math.nan, where(lower, factor, 0))
 
 
@@ -112,7 +112,7 @@ def _triangular_solve(a: Value, b: Value, *, lower: bool, transpose: bool, unit_
     def step(left: Value, unit: Value, mask: Value) -> list[Value]:
         column, solution = pick(a, unit), _row(left, unit)
         if not unit_diagonal:
-            solution = solution / spread(_entry(column, unit), solution.shape, (0,))
+            solution = solution / broadcast(_entry(column, unit), solution.shape, (0,))
         return [left - _outer(column * _across(mask, column.shape, 1), solution), solution]
 
     _, rows = a.emitter.scan([b], [_eye(a, size, size), later], step, reverse=not forwards)
@@ -131,28 +131,28 @@ def _packed(x: Value) -> tuple[Value, Value, Value]:
     after = _constant(x, np.triu(np.ones((count, columns)), 1))
 
     def step(
-        left: Value, order: Value, axis_unit: Value, unit: Value, here: Value, below: Value, rest: Value
+        left: Value, order: Value, axis_unit: Value, unit: Value, remaining: Value, below: Value, rest: Value
     ) -> list[Value]:
         column = _column(left, axis_unit)
-        sizes = where(_across(here, column.shape, 1).equals(1), elementwise("Abs", column), -1)
-        best = x.emitter.node("ArgMax", [sizes.plain()], "int64", (batch,), axis=1, keepdims=0)
+        sizes = where(_across(remaining, column.shape, 1).equals(1), elementwise("Abs", column), -1)
+        best = x.emitter.node("ArgMax", [sizes.contiguous()], "int64", (batch,), axis=1, keepdims=0)
         numbers = _constant(x, np.arange(rows))
-        pivot_rows = spread(numbers, sizes.shape, (1,)).equals(
-            spread(best.cast("float64"), sizes.shape, (0,))
+        pivot_rows = broadcast(numbers, sizes.shape, (1,)).equals(
+            broadcast(best.cast("float64"), sizes.shape, (0,))
         )
-        at = spread(unit, sizes.shape, (1,)).equals(1)
+        at = broadcast(unit, sizes.shape, (1,)).equals(1)
         left = _exchanged(left, at, pivot_rows)
         order = reshape(_exchanged(reshape(order, (batch, rows, 1)), at, pivot_rows), (batch, rows))
         column, row = _column(left, axis_unit), _row(left, unit)
         pivot = _entry(column, unit)
         safe = where(pivot.equals(0), 1, pivot)
         lower = _across(below, column.shape, 1).equals(1)
-        factor = where(lower, column / spread(safe, column.shape, (0,)), 0)
+        factor = where(lower, column / broadcast(safe, column.shape, (0,)), 0)
         left = left - _outer(factor, row * _across(rest, row.shape, 1))
-        inside = spread(lower, left.shape, (0, 1)) & spread(axis_unit, left.shape, (2,)).equals(1)
-        return [where(inside, spread(factor, left.shape, (0, 1)), left), order, best.cast("float64")]
+        inside = broadcast(lower, left.shape, (0, 1)) & broadcast(axis_unit, left.shape, (2,)).equals(1)
+        return [where(inside, broadcast(factor, left.shape, (0, 1)), left), order, best.cast("float64")]
 
-    order = spread(_constant(x, np.arange(rows)), (batch, rows), (1,)).plain()
+    order = broadcast(_constant(x, np.arange(rows)), (batch, rows), (1,)).contiguous()
     units = [_eye(x, count, columns), _eye(x, count, rows), *masks, after]
     packed, order, pivots = x.emitter.scan([x, order], units, step)
     return packed, turned(pivots, (1, 0)), order
@@ -161,11 +161,11 @@ def _packed(x: Value) -> tuple[Value, Value, Value]:
 def _exchanged(x: Value, first: Value, second: Value) -> Value:
     """x (batch, n, m) with two rows exchanged, each given by a mask (batch, n)."""
     rows = [
-        spread(reduce_sum(where(spread(mask, x.shape, (0, 1)), x, 0), (1,)), x.shape, (0, 2))
+        broadcast(reduce_sum(where(broadcast(mask, x.shape, (0, 1)), x, 0), (1,)), x.shape, (0, 2))
         for mask in (first, second)
     ]
-    swapped = where(spread(second, x.shape, (0, 1)), rows[0], x)
-    return where(spread(first, x.shape, (0, 1)), rows[1], swapped)
+    swapped = where(broadcast(second, x.shape, (0, 1)), rows[0], x)
+    return where(broadcast(first, x.shape, (0, 1)), rows[1], swapped)
 
 
 def _lu(x: Value) -> tuple[Value, Value, Value]:
@@ -187,17 +187,17 @@ def _qr(x: Value) -> tuple[Value, Value]:
         tail = column * _across(mask, column.shape, 1)
         head, norm = _entry(tail, unit), elementwise("Sqrt", reduce_sum(tail * tail, (1,)))
         length = where(head < 0, -norm, norm)
-        normal = tail + _scaled(spread(unit, tail.shape, (1,)), length)
+        normal = tail + _scaled(broadcast(unit, tail.shape, (1,)), length)
         square = reduce_sum(normal * normal, (1,))
         scaled = _scaled(normal, where(square > 0, 2 / square, 0))
         return [_reflected(left, normal, scaled), normal, scaled]
 
     units = [_eye(x, count, columns), _eye(x, count, rows), below]
     left, normals, scaled = x.emitter.scan([x], units, forwards)
-    start = spread(_eye(x, rows, count), (batch, rows, count), (1, 2)).plain()
+    start = broadcast(_eye(x, rows, count), (batch, rows, count), (1, 2)).contiguous()
     (q,) = x.emitter.scan([start], [normals, scaled], lambda *args: [_reflected(*args)], reverse=True)
-    upper = spread(_constant(x, np.triu(np.ones((rows, columns)))), x.shape, (1, 2)).equals(1)
-    return q, part(where(upper, left, 0), 1, 0, count)
+    upper = broadcast(_constant(x, np.triu(np.ones((rows, columns)))), x.shape, (1, 2)).equals(1)
+    return q, slice_axis(where(upper, left, 0), 1, 0, count)
 
 
 def _reflected(x: Value, normal: Value, scaled: Value) -> Value:

@@ -7,28 +7,31 @@ from dataclasses import replace
 
 import numpy as np
 
-from hornbeam.engines.onnx.kernels import carrier
-from hornbeam.engines.onnx.values import Value, common_order, reshape, restored
+from hornbeam.engines.onnx.kernels import compute_dtype
+from hornbeam.engines.onnx.values import Value, common_order, reshape, view
 from hornbeam.ir.sizes import is_one, is_unknown, maximum, minimum
 
 
-def cut(x: Value, start: Sequence[int], stop: Sequence[int], step: Sequence[int]) -> Value:
+def slice_axes(x: Value, start: Sequence[int], stop: Sequence[int], step: Sequence[int]) -> Value:
     """x[start:stop:step] on every axis; a step of -1 from the last element turns an axis round."""
     shape = tuple(_length(a, b, s) for a, b, s in zip(start, stop, step, strict=True))
-    if not x.stored and 0 not in shape:
-        return restored(x, (), shape)
+    if not x.stored_shape and 0 not in shape:
+        return view(x, (), shape)
     if 0 in shape:
-        x = x.plain()
+        x = x.contiguous()
     axes = [
         a for a in range(x.rank)
-        if (start[a], stop[a], step[a]) != (0, x.shape[a], 1) and (not is_one(x.stored[a]) or x.shape[a] == 1)
+        if (start[a], stop[a], step[a]) != (0, x.shape[a], 1)
+        and (not is_one(x.stored_shape[a]) or x.shape[a] == 1)
     ]  # fmt: skip
     if not axes:
         return replace(x, shape=shape)
-    stored = tuple(shape[a] if a in axes else x.stored[a] for a in range(x.rank))
+    stored_shape = tuple(shape[a] if a in axes else x.stored_shape[a] for a in range(x.rank))
     ends = [stop[a] if stop[a] >= 0 else np.iinfo(np.int64).min for a in axes]
     bounds = ([start[a] for a in axes], ends, [x.axes.index(a) for a in axes], [step[a] for a in axes])
-    return x.emitter.node("Slice", [x, *map(x.emitter.ints, bounds)], x.dtype, shape, stored, order=x.order)
+    return x.emitter.node(
+        "Slice", [x, *map(x.emitter.ints, bounds)], x.dtype, shape, stored_shape, order=x.order
+    )
 
 
 def _length(start: int, stop: int, step: int) -> int:
@@ -38,21 +41,21 @@ def _length(start: int, stop: int, step: int) -> int:
     return -((start - stop) // step)
 
 
-def part(x: Value, axis: int, start: int, stop: int) -> Value:
+def slice_axis(x: Value, axis: int, start: int, stop: int) -> Value:
     """x[start:stop] on one axis."""
     begin, end = [0] * x.rank, list(x.shape)
     begin[axis], end[axis] = start, stop
-    return cut(x, begin, end, [1] * x.rank)
+    return slice_axes(x, begin, end, [1] * x.rank)
 
 
-def join(xs: Sequence[Value], axis: int) -> Value:
+def concatenate(xs: Sequence[Value], axis: int) -> Value:
     """The values one after the other along `axis`."""
     shape = list(xs[0].shape)
     shape[axis] = sum(x.shape[axis] for x in xs)
     order = common_order(xs)
-    plain = [x.plain(order) for x in xs]
-    position = plain[0].axes.index(axis)
-    return xs[0].emitter.node("Concat", plain, xs[0].dtype, tuple(shape), order=order, axis=position)
+    parts = [x.contiguous(order) for x in xs]
+    position = parts[0].axes.index(axis)
+    return xs[0].emitter.node("Concat", parts, xs[0].dtype, tuple(shape), order=order, axis=position)
 
 
 def pad(x: Value, value: Value, low: Sequence[int], high: Sequence[int], interior: Sequence[int]) -> Value:
@@ -62,22 +65,22 @@ def pad(x: Value, value: Value, low: Sequence[int], high: Sequence[int], interio
             x = _spaced(x, value, axis, gap)
     begin, end = [maximum(n, 0) for n in low], [maximum(n, 0) for n in high]
     if not all(n == 0 for n in (*begin, *end)):
-        work = carrier("Pad", x.dtype)
+        work = compute_dtype("Pad", x.dtype)
         shape = tuple(n + a + b for n, a, b in zip(x.shape, begin, end, strict=True))
-        x = x.plain(x.order)
+        x = x.contiguous(x.order)
         amounts = x.emitter.ints([side[a] for side in (begin, end) for a in x.axes])
-        parts = [x.cast(work), amounts, value.plain().cast(work)]
+        parts = [x.cast(work), amounts, value.contiguous().cast(work)]
         x = x.emitter.node("Pad", parts, work, shape, order=x.order).cast(x.dtype)
     stop = [n + minimum(b, 0) for n, b in zip(x.shape, high, strict=True)]
-    return cut(x, [maximum(-a, 0) for a in low], stop, [1] * x.rank)
+    return slice_axes(x, [maximum(-a, 0) for a in low], stop, [1] * x.rank)
 
 
 def _spaced(x: Value, value: Value, axis: int, gap: int) -> Value:
     """`gap` elements of `value` between those of x along `axis`: padded along a new axis behind it."""
-    apart = reshape(x.plain(), (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
+    apart = reshape(x.contiguous(), (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
     none = [0] * apart.rank
     apart = pad(apart, value, none, [gap if a == axis + 1 else 0 for a in range(apart.rank)], none)
     size = x.shape[axis] * (gap + 1)
     shape = (*x.shape[:axis], size, *x.shape[axis + 1 :])
     stop = [size - gap if a == axis else n for a, n in enumerate(shape)]
-    return cut(reshape(apart, shape), [0] * x.rank, stop, [1] * x.rank)
+    return slice_axes(reshape(apart, shape), [0] * x.rank, stop, [1] * x.rank)

@@ -13,17 +13,17 @@ import numpy as np
 
 from hornbeam.engines.onnx.elementwise import BINARY, UNARY, convert, is_nan
 from hornbeam.engines.onnx.emit import Emitter, Functions
-from hornbeam.engines.onnx.kernels import carrier
+from hornbeam.engines.onnx.kernels import compute_dtype
 from hornbeam.engines.onnx.linalg import LINALG
-from hornbeam.engines.onnx.moves import cut, join, pad, part
+from hornbeam.engines.onnx.moves import concatenate, pad, slice_axes, slice_axis
 from hornbeam.engines.onnx.values import (
     BIT_CASTS,
     BOOL_REDUCTIONS,
     Value,
+    broadcast,
     elementwise,
     reduced,
     reshape,
-    spread,
     transpose,
     where,
     zeros,
@@ -49,7 +49,7 @@ def _iota(emitter: Emitter, *, dtype: str, shape: Shape, axis: int) -> Value:
         first, one = (emitter.constant(np.array(n, np.int64), "int64") for n in (0, 1))
         last = first.like(size)
         steps = emitter.node("Range", [first, last, one], "int64", (size,)).cast(dtype)
-    return spread(steps, shape, (axis,))
+    return broadcast(steps, shape, (axis,))
 
 
 def _size(emitter: Emitter, *, size: Any) -> Value:
@@ -67,10 +67,10 @@ def _clamped(x: Value, largest: int | Value) -> Value:
 def _begin(x: Value, starts: Sequence[Value], sizes: Shape) -> Value:
     """Start indices of a slice as an int64 vector, clamped to fit."""
     rows = [
-        reshape(_clamped(start, n - size), (1,)).plain()
+        reshape(_clamped(start, n - size), (1,)).contiguous()
         for start, n, size in zip(starts, x.shape, sizes, strict=True)
     ]
-    return join(rows, 0)
+    return concatenate(rows, 0)
 
 
 def _dynamic_slice(x: Value, *starts: Value, sizes: Shape) -> Value:
@@ -78,7 +78,7 @@ def _dynamic_slice(x: Value, *starts: Value, sizes: Shape) -> Value:
         return x
     begin = _begin(x, starts, sizes)
     end = begin + x.emitter.ints(sizes)
-    return x.emitter.node("Slice", [x.plain(), begin, end], x.dtype, sizes)
+    return x.emitter.node("Slice", [x.contiguous(), begin, end], x.dtype, sizes)
 
 
 def _dynamic_update_slice(x: Value, update: Value, *starts: Value) -> Value:
@@ -87,11 +87,11 @@ def _dynamic_update_slice(x: Value, update: Value, *starts: Value) -> Value:
         return update
     begin = _begin(x, starts, update.shape)
     end = x.emitter.ints([n - size for n, size in zip(x.shape, update.shape, strict=True)]) - begin
-    amounts = join([begin, end], 0)
-    work = carrier("Pad", x.dtype)
-    ones = spread(x.emitter.constant(np.array(True), "bool"), update.shape, ()).plain()
+    amounts = concatenate([begin, end], 0)
+    work = compute_dtype("Pad", x.dtype)
+    ones = broadcast(x.emitter.constant(np.array(True), "bool"), update.shape, ()).contiguous()
     inside = x.emitter.node("Pad", [ones, amounts], "bool", x.shape)
-    moved = x.emitter.node("Pad", [update.plain().cast(work), amounts], work, x.shape).cast(x.dtype)
+    moved = x.emitter.node("Pad", [update.contiguous().cast(work), amounts], work, x.shape).cast(x.dtype)
     return where(inside, moved, x)
 
 
@@ -99,16 +99,16 @@ def _reverse(x: Value, *, axes: tuple[int, ...]) -> Value:
     turned = [a in axes and not is_one(x.shape[a]) for a in range(x.rank)]
     start = [n - 1 if yes else 0 for n, yes in zip(x.shape, turned, strict=True)]
     stop = [-1 if yes else n for n, yes in zip(x.shape, turned, strict=True)]
-    return cut(x, start, stop, [-1 if yes else 1 for yes in turned])
+    return slice_axes(x, start, stop, [-1 if yes else 1 for yes in turned])
 
 
 _SHAPE: Functions = {
     "reshape": lambda x, *, shape: reshape(x, shape),
     "transpose": lambda x, *, perm: transpose(x, perm),
-    "broadcast": lambda x, *, shape, dims: spread(x, shape, dims),
+    "broadcast": lambda x, *, shape, dims: broadcast(x, shape, dims),
     "pad": lambda x, value, *, low, high, interior: pad(x, value, low, high, interior),
-    "slice": lambda x, *, start, stop, step: cut(x, start, stop, step),
-    "concatenate": lambda *xs, axis: join(xs, axis),
+    "slice": lambda x, *, start, stop, step: slice_axes(x, start, stop, step),
+    "concatenate": lambda *xs, axis: concatenate(xs, axis),
     "reverse": _reverse,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update_slice,
@@ -138,8 +138,8 @@ def _reduction(operator: str, neutral: Callable[[str], Any]) -> Callable[..., Va
             return x
         kept = _without(x.shape, axes)
         if not x.size:
-            return spread(x.like(neutral(x.dtype)), kept, ())
-        work = carrier(operator, x.dtype)
+            return broadcast(x.like(neutral(x.dtype)), kept, ())
+        work = compute_dtype(operator, x.dtype)
         if work == "bool" and x.emitter.opset < BOOL_REDUCTIONS:
             work = "uint8"
         return reduced(operator, x.cast(work), axes).cast(x.dtype)
@@ -147,7 +147,7 @@ def _reduction(operator: str, neutral: Callable[[str], Any]) -> Callable[..., Va
     return reduce
 
 
-def _extreme_reduction(operator: str, neutral: Callable[[str], Any]) -> Callable[..., Value]:
+def _min_or_max(operator: str, neutral: Callable[[str], Any]) -> Callable[..., Value]:
     """Propagates NaN, which ONNX Runtime's own reductions drop."""
     reduce, some = _reduction(operator, neutral), _reduction("ReduceMax", _lowest)
 
@@ -172,7 +172,7 @@ def _arg(operator: str) -> Callable[..., Value]:
     """The first of equal elements; NaN comes first."""
 
     def position(x: Value, axis: int, kind: str) -> Value:
-        work = x.plain().cast(carrier(kind, x.dtype))
+        work = x.contiguous().cast(compute_dtype(kind, x.dtype))
         kept = _without(x.shape, (axis,))
         return x.emitter.node(kind, [work], "int64", kept, axis=axis, keepdims=0)
 
@@ -192,11 +192,11 @@ def _arg(operator: str) -> Callable[..., Value]:
 def _step_by_step(x: Value, operator: str, start: float, axis: int, reverse: bool = False) -> Value:
     """The running result of an operator along an axis, by a Scan over it."""
     order = (axis, *(a for a in range(x.rank) if a != axis))
-    steps = transpose(x, order).plain()
-    first = spread(x.like(start), steps.shape[1:], ()).plain()
+    steps = transpose(x, order).contiguous()
+    first = broadcast(x.like(start), steps.shape[1:], ()).contiguous()
 
-    def step(before: Value, here: Value) -> list[Value]:
-        return [elementwise(operator, before, here)] * 2
+    def step(total: Value, element: Value) -> list[Value]:
+        return [elementwise(operator, total, element)] * 2
 
     _, results = x.emitter.scan([first], [steps], step, reverse)
     return transpose(results, np.argsort(order).tolist())
@@ -208,7 +208,7 @@ def _cumulative(operator: str) -> Callable[..., Value]:
             return x
         if operator == "CumProd" and x.emitter.opset < BIT_CASTS:
             return _step_by_step(x, "Mul", 1, axis, reverse)
-        work = x.plain().cast(carrier(operator, x.dtype))
+        work = x.contiguous().cast(compute_dtype(operator, x.dtype))
         at = x.emitter.constant(np.array(axis, np.int64), "int64")
         result = x.emitter.node(operator, [work, at], work.dtype, x.shape, reverse=int(reverse))
         return result.cast(x.dtype)
@@ -228,9 +228,9 @@ def _running(operator: str) -> Callable[..., Value]:
         size, distance = x.shape[axis], 1
         while distance < size:
             head, tail, before = (
-                part(x, axis, *ends) for ends in ((0, distance), (distance, size), (0, size - distance))
+                slice_axis(x, axis, *ends) for ends in ((0, distance), (distance, size), (0, size - distance))
             )
-            x = join([head, elementwise(operator, tail, before)], axis)
+            x = concatenate([head, elementwise(operator, tail, before)], axis)
             distance *= 2
         return x
 
@@ -241,7 +241,7 @@ def _sortable(x: Value) -> Value:
     """Integers (or narrow ones) in the order of x, NaN last, zeros equal."""
     if not x.floating:
         return _ordered(x)
-    wide = x.cast(carrier("TopK", x.dtype))
+    wide = x.cast(compute_dtype("TopK", x.dtype))
     integer = "int64" if wide.dtype == "float64" else "int32"
     bits = where(wide.equals(0), 0, wide).bits(integer)
     largest = np.iinfo(integer).max
@@ -256,28 +256,30 @@ def _argsort(x: Value, *, axis: int) -> Value:
     # By value first, then NaN behind all others.
     missing = is_nan(x)
     order = _order(where(missing, math.inf, x), axis)
-    last = _along(missing.cast("int32"), order, axis)
-    return _along(order, _order(last, axis), axis).cast("int32")
+    last = _gather_elements(missing.cast("int32"), order, axis)
+    return _gather_elements(order, _order(last, axis), axis).cast("int32")
 
 
 def _order(key: Value, axis: int) -> Value:
     """Indices that sort along an axis; equal elements keep their order."""
-    key = key.plain().cast(carrier("TopK", key.dtype))
+    key = key.contiguous().cast(compute_dtype("TopK", key.dtype))
     types = [TensorType(key.shape, key.dtype), TensorType(key.shape, "int64")]
     count = key.emitter.ints((key.shape[axis],))
     return key.emitter.nodes("TopK", [key, count], types, axis=axis, largest=0, sorted=1)[1]
 
 
-def _along(x: Value, indices: Value, axis: int) -> Value:
+def _gather_elements(x: Value, indices: Value, axis: int) -> Value:
     """The elements of x at `indices` along an axis."""
-    return x.emitter.node("GatherElements", [x.plain(), indices.plain()], x.dtype, x.shape, axis=axis)
+    return x.emitter.node(
+        "GatherElements", [x.contiguous(), indices.contiguous()], x.dtype, x.shape, axis=axis
+    )
 
 
 _REDUCE: Functions = {
     "reduce_sum": _reduction("ReduceSum", lambda _: 0),
     "reduce_prod": _reduction("ReduceProd", lambda _: 1),
-    "reduce_max": _extreme_reduction("ReduceMax", _lowest),
-    "reduce_min": _extreme_reduction("ReduceMin", _highest),
+    "reduce_max": _min_or_max("ReduceMax", _lowest),
+    "reduce_min": _min_or_max("ReduceMin", _highest),
     "reduce_and": _reduction("ReduceMin", _highest),
     "reduce_or": _reduction("ReduceMax", _lowest),
     "argmax": _arg("ArgMax"),
@@ -306,13 +308,13 @@ def _gather(x: Value, indices: Value, *, batch_dims: int) -> Value:
         return zeros(x, shape)
     if not depth:
         if batch_dims:
-            lonely = reshape(x.plain(), (*x.shape[:batch_dims], 1, *x.shape[batch_dims:]))
-            return _gather(lonely, zeros(x, (*rows, 1), "int64"), batch_dims=batch_dims)
-        return spread(x, shape, tuple(range(len(rows), len(shape))))
-    places = _places(x, indices, batch_dims).plain()
+            expanded = reshape(x.contiguous(), (*x.shape[:batch_dims], 1, *x.shape[batch_dims:]))
+            return _gather(expanded, zeros(x, (*rows, 1), "int64"), batch_dims=batch_dims)
+        return broadcast(x, shape, tuple(range(len(rows), len(shape))))
+    places = _places(x, indices, batch_dims).contiguous()
     if depth == 1 and not batch_dims:
-        return x.emitter.node("Gather", [x.plain(), reshape(places, rows)], x.dtype, shape, axis=0)
-    return x.emitter.node("GatherND", [x.plain(), places], x.dtype, shape, batch_dims=batch_dims)
+        return x.emitter.node("Gather", [x.contiguous(), reshape(places, rows)], x.dtype, shape, axis=0)
+    return x.emitter.node("GatherND", [x.contiguous(), places], x.dtype, shape, batch_dims=batch_dims)
 
 
 def _row_numbers(x: Value, indices: Value, batch_dims: int) -> Value:
@@ -324,7 +326,7 @@ def _row_numbers(x: Value, indices: Value, batch_dims: int) -> Value:
         at = _iota(x.emitter, dtype="int64", shape=rows, axis=axis)
         number = number * x.shape[axis] + at
     for i in range(indices.shape[-1]):
-        column = part(places, places.rank - 1, i, i + 1)
+        column = slice_axis(places, places.rank - 1, i, i + 1)
         number = number * x.shape[batch_dims + i] + reshape(column, rows)
     return number
 
@@ -336,13 +338,15 @@ def _scatter(x: Value, indices: Value, updates: Value, *, mode: str, batch_dims:
     if not updates.size or not x.size:
         return x
     depth = batch_dims + indices.shape[-1]
-    work = carrier("ScatterElements", x.dtype)
+    work = compute_dtype("ScatterElements", x.dtype)
     if x.dtype == "bool":
         mode = {"add": "max", "mul": "min"}.get(mode, mode)
     count, width = math.prod(indices.shape[:-1]), math.prod(x.shape[depth:])
-    flat = reshape(x.cast(work), (x.size // width, width)).plain()
-    numbers = spread(reshape(_row_numbers(x, indices, batch_dims), (count,)), (count, width), (0,)).plain()
-    parts = reshape(updates.cast(work), (count, width)).plain()
+    flat = reshape(x.cast(work), (x.size // width, width)).contiguous()
+    numbers = broadcast(
+        reshape(_row_numbers(x, indices, batch_dims), (count,)), (count, width), (0,)
+    ).contiguous()
+    parts = reshape(updates.cast(work), (count, width)).contiguous()
     result = x.emitter.node(
         "ScatterElements", [flat, numbers, parts], work, flat.shape, axis=0, reduction=_MODES[mode]
     )
@@ -361,10 +365,13 @@ def _random_bits(key: Value, *, shape: Shape) -> Value:
     if not size:
         return zeros(key, shape)
     count = (size + 1) // 2
-    first, second = (part(key, 0, i, i + 1) for i in (0, 1))
+    first, second = (slice_axis(key, 0, i, i + 1) for i in (0, 1))
     keys = (first, second, first ^ second ^ 0x1BD11BDA)
     # Fewer than 2**32 blocks: the high word of the counter is 0.
-    x, y = spread(keys[0], (count,), ()), _iota(key.emitter, dtype="uint32", shape=(count,), axis=0) + keys[1]
+    x, y = (
+        broadcast(keys[0], (count,), ()),
+        _iota(key.emitter, dtype="uint32", shape=(count,), axis=0) + keys[1],
+    )
     for injection in range(1, 6):
         for distance in ((17, 29, 16, 24), (13, 15, 26, 6))[injection % 2]:
             x = x + y
@@ -372,8 +379,8 @@ def _random_bits(key: Value, *, shape: Shape) -> Value:
             y = (y * (1 << distance) + elementwise("BitShift", y, 32 - distance, direction="RIGHT")) ^ x
         x = x + keys[injection % 3]
         y = y + (keys[(injection + 1) % 3] + injection)
-    words = join([reshape(x, (count, 1)), reshape(y, (count, 1))], 1)
-    return reshape(part(reshape(words, (2 * count,)), 0, 0, size), shape)
+    words = concatenate([reshape(x, (count, 1)), reshape(y, (count, 1))], 1)
+    return reshape(slice_axis(reshape(words, (2 * count,)), 0, 0, size), shape)
 
 
 def _cond(

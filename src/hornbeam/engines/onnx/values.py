@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.engines.onnx.kernels import NoKernelError, carrier, onnx_type
+from hornbeam.engines.onnx.kernels import NoKernelError, compute_dtype, onnx_type
 from hornbeam.ir.sizes import is_one, is_unknown, merged_size
 from hornbeam.ir.types import Shape, TensorType, is_float, is_integer, numpy_dtype
 
@@ -26,7 +26,7 @@ Order = tuple[int, ...] | None
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor of the model. Where `stored` has size 1 and `shape` more, the value repeats.
+    """A tensor of the model. Where `stored_shape` has size 1 and `shape` more, it broadcasts.
 
     Axis i of the tensor in the file is axis order[i] of the value; None for axes in order.
     """
@@ -35,7 +35,7 @@ class Value:
     name: str
     dtype: str
     shape: Shape
-    stored: Shape
+    stored_shape: Shape
     order: Order = None
 
     @property
@@ -53,7 +53,7 @@ class Value:
     @property
     def axes(self) -> tuple[int, ...]:
         """The axis of the value that each axis of the tensor in the file is."""
-        return tuple(range(len(self.stored))) if self.order is None else self.order
+        return tuple(range(len(self.stored_shape))) if self.order is None else self.order
 
     @property
     def floating(self) -> bool:
@@ -121,12 +121,12 @@ class Value:
     def like(self, number: float | np.ndarray) -> Value:
         """A number as a constant of this value's dtype, or a size as a scalar."""
         if is_unknown(number):
-            return restored(self.emitter.size(number), (), ()).cast(self.dtype)
+            return view(self.emitter.size(number), (), ()).cast(self.dtype)
         return self.emitter.constant(np.asarray(number).astype(numpy_dtype(self.dtype)), self.dtype)
 
     def full(self, number: float | np.ndarray) -> Value:
         """A number repeated to this value's shape."""
-        return spread(self.like(number), self.shape, ())
+        return broadcast(self.like(number), self.shape, ())
 
     def cast(self, dtype: str) -> Value:
         """ONNX's Cast: integers wrap, floats round (and must fit, for integers)."""
@@ -139,7 +139,7 @@ class Value:
         if dtype == self.dtype:
             return self
         if self.emitter.is_zero(self):
-            return spread(self.emitter.constant(np.zeros((), numpy_dtype(dtype)), dtype), self.shape, ())
+            return broadcast(self.emitter.constant(np.zeros((), numpy_dtype(dtype)), dtype), self.shape, ())
         if self.emitter.opset < BIT_CASTS:
             if is_integer(self.dtype) and is_integer(dtype):
                 return self.cast(dtype)
@@ -152,16 +152,16 @@ class Value:
     def mapped(self, operator: str, dtype: str, **attributes: Any) -> Value:
         """The elements under an operator of one operand."""
         node = self.emitter.node
-        return node(operator, [self], dtype, self.shape, self.stored, order=self.order, **attributes)
+        return node(operator, [self], dtype, self.shape, self.stored_shape, order=self.order, **attributes)
 
-    def plain(self, order: Order = None) -> Value:
+    def contiguous(self, order: Order = None) -> Value:
         """The value with all of its elements stored, its axes in order or in the order named."""
         x = ordered(self, order)
-        if x.stored == x.shape:
+        if x.stored_shape == x.shape:
             return x
         if 0 in x.shape:  # where Expand asks for 0, ONNX Runtime keeps an axis of size 1
             return self.emitter.constant(np.zeros(x.shape, numpy_dtype(x.dtype)), x.dtype)
-        work = x.cast(carrier("Expand", x.dtype))
+        work = x.cast(compute_dtype("Expand", x.dtype))
         target = self.emitter.ints([x.shape[a] for a in order or range(x.rank)])
         out = self.emitter.node("Expand", [work, target], work.dtype, x.shape, order=order)
         return out.cast(self.dtype)
@@ -177,7 +177,7 @@ def elementwise(operator: str, *operands: Value | float, **attributes: Any) -> V
     xs = _lifted(operands)
     if operator == "Sub" and xs[0].emitter.is_zero(xs[1]) and xs[1].shape in ((), xs[0].shape):
         return xs[0]  # ONNX Runtime's own removal of such nodes breaks some models
-    work = carrier(operator, xs[0].dtype)
+    work = compute_dtype(operator, xs[0].dtype)
     out = _broadcasting(operator, [x.cast(work) for x in xs], work, **attributes)
     return out.cast(xs[0].dtype)
 
@@ -185,7 +185,7 @@ def elementwise(operator: str, *operands: Value | float, **attributes: Any) -> V
 def compare(operator: str, *operands: Value | float) -> Value:
     """A comparison of values of one dtype: a bool."""
     xs = _lifted(operands)
-    work = carrier(operator, xs[0].dtype)
+    work = compute_dtype(operator, xs[0].dtype)
     return _broadcasting(operator, [x.cast(work) for x in xs], "bool")
 
 
@@ -225,19 +225,19 @@ def where(condition: Value, x: Value | float, y: Value | float) -> Value:
 def zeros(like: Value, shape: Shape, dtype: str | None = None) -> Value:
     """Zeros in the model of `like`, of its dtype if no other is named."""
     dtype = dtype or like.dtype
-    return spread(like.emitter.constant(np.zeros((), numpy_dtype(dtype)), dtype), shape, ())
+    return broadcast(like.emitter.constant(np.zeros((), numpy_dtype(dtype)), dtype), shape, ())
 
 
 def _broadcasting(operator: str, xs: list[Value], dtype: str, **attributes: Any) -> Value:
     shape = _common([x.shape for x in xs])
-    stored = _common([x.stored for x in xs])
+    stored_shape = _common([x.stored_shape for x in xs])
     # Sizes that are equal in both may have been computed in two ways.
-    lead = len(shape) - len(stored)
-    stored = tuple([n if n == 1 else full for n, full in zip(stored, shape[lead:], strict=True)])
+    lead = len(shape) - len(stored_shape)
+    stored_shape = tuple([n if n == 1 else full for n, full in zip(stored_shape, shape[lead:], strict=True)])
     order = common_order(xs)
     if order is not None:
-        xs = [_full_rank(x, shape, order) if x.stored else x for x in xs]
-    return xs[0].emitter.node(operator, xs, dtype, shape, stored, order=order, **attributes)
+        xs = [_full_rank(x, shape, order) if x.stored_shape else x for x in xs]
+    return xs[0].emitter.node(operator, xs, dtype, shape, stored_shape, order=order, **attributes)
 
 
 def common_order(xs: Sequence[Value]) -> Order:
@@ -247,7 +247,7 @@ def common_order(xs: Sequence[Value]) -> Order:
 
 def reduced(operator: str, x: Value, axes: Sequence[int], keepdims: bool = False) -> Value:
     """A reduction over `axes`, in the order in which x is stored; keepdims: they stay, with size 1."""
-    x = x.plain(x.order)
+    x = x.contiguous(x.order)
     places = sorted(x.axes.index(a) for a in axes)
     order = x.order
     if keepdims:
@@ -273,7 +273,7 @@ def _without_axes(order: Order, axes: Sequence[int]) -> Order:
 def _full_rank(x: Value, shape: Shape, order: Order) -> Value:
     missing = len(shape) - x.rank
     if missing:
-        x = restored(x, (1,) * missing + x.stored, (1,) * missing + x.shape)
+        x = view(x, (1,) * missing + x.stored_shape, (1,) * missing + x.shape)
     return ordered(x, order)
 
 
@@ -290,16 +290,16 @@ def _common(shapes: Sequence[Shape]) -> Shape:
 # A value of which one element is stored may be stored with no axes; nothing has to be done to move those.
 
 
-def restored(x: Value, stored: Shape, shape: Shape) -> Value:
+def view(x: Value, stored_shape: Shape, shape: Shape) -> Value:
     """x under another shape, stored in another one of the same size."""
-    if x.stored == stored:
+    if x.stored_shape == stored_shape:
         return replace(x, shape=shape)
-    return Value(x.emitter, _reshaped(ordered(x), stored).name, x.dtype, shape, stored)
+    return Value(x.emitter, _reshaped(ordered(x), stored_shape).name, x.dtype, shape, stored_shape)
 
 
 def _reshaped(x: Value, shape: Shape) -> Value:
     """The tensor of x in the file, as one of another shape: directly from what x itself was reshaped from."""
-    base, tensor = x.emitter.reshaped.get(x.name, (x, tuple(x.stored[a] for a in x.axes)))
+    base, tensor = x.emitter.reshaped.get(x.name, (x, tuple(x.stored_shape[a] for a in x.axes)))
     if tensor == shape:
         return base
     # Without the attribute a size of 0 would be copied from the operand.
@@ -329,31 +329,33 @@ def _target(emitter: Emitter, shape: Shape, target: Shape) -> list[Value]:
 
 def ordered(x: Value, order: Order = None) -> Value:
     """x stored with its axes in order, or in the order named."""
-    if x.order == order or not x.stored:
+    if x.order == order or not x.stored_shape:
         return x
     axes = tuple(range(x.rank)) if order is None else order
-    stored = tuple(x.stored[a] for a in axes)
-    if [a for a in axes if not is_one(x.stored[a])] == [a for a in x.axes if not is_one(x.stored[a])]:
-        return replace(x, name=_reshaped(x, stored).name, order=order)
+    stored_shape = tuple(x.stored_shape[a] for a in axes)
+    if [a for a in axes if not is_one(x.stored_shape[a])] == [
+        a for a in x.axes if not is_one(x.stored_shape[a])
+    ]:
+        return replace(x, name=_reshaped(x, stored_shape).name, order=order)
     perm = [x.axes.index(a) for a in axes]
     with x.emitter.where_defined(x):
-        return x.emitter.node("Transpose", [x], x.dtype, x.shape, x.stored, order=order, perm=perm)
+        return x.emitter.node("Transpose", [x], x.dtype, x.shape, x.stored_shape, order=order, perm=perm)
 
 
 def reshape(x: Value, shape: Shape) -> Value:
     """The same elements in row-major order under another shape."""
     if x.shape == shape:
         return x
-    if math.prod(x.stored) == 1:
-        return restored(x, shape if x.stored and x.size == 1 else (), shape)
-    if x.stored != x.shape and (stored := _with_other_ones(x, shape)) is not None:
-        return restored(x, stored, shape)
-    return restored(x.plain(), shape, shape)
+    if math.prod(x.stored_shape) == 1:
+        return view(x, shape if x.stored_shape and x.size == 1 else (), shape)
+    if x.stored_shape != x.shape and (stored_shape := _with_other_ones(x, shape)) is not None:
+        return view(x, stored_shape, shape)
+    return view(x.contiguous(), shape, shape)
 
 
 def _with_other_ones(x: Value, shape: Shape) -> Shape | None:
     """The sizes that a value which repeats is stored in under a shape with axes of size 1 at other places."""
-    sizes = [(n, kept) for n, kept in zip(x.shape, x.stored, strict=True) if not is_one(n)]
+    sizes = [(n, kept) for n, kept in zip(x.shape, x.stored_shape, strict=True) if not is_one(n)]
     if [n for n, _ in sizes] != [n for n in shape if not is_one(n)]:
         return None
     kept = iter(sizes)
@@ -363,21 +365,23 @@ def _with_other_ones(x: Value, shape: Shape) -> Shape | None:
 def transpose(x: Value, perm: Sequence[int]) -> Value:
     """Axis i of the result is axis perm[i] of x. Nothing is written but a note of the order."""
     shape = tuple(x.shape[a] for a in perm)
-    if not x.stored:
-        return restored(x, (), shape)
+    if not x.stored_shape:
+        return view(x, (), shape)
     new_axis = {a: i for i, a in enumerate(perm)}
     order = tuple(new_axis[a] for a in x.axes)
-    stored = tuple(x.stored[a] for a in perm)
-    return replace(x, shape=shape, stored=stored, order=None if order == tuple(range(x.rank)) else order)
+    stored_shape = tuple(x.stored_shape[a] for a in perm)
+    return replace(
+        x, shape=shape, stored_shape=stored_shape, order=None if order == tuple(range(x.rank)) else order
+    )
 
 
-def spread(x: Value, shape: Shape, dims: Sequence[int]) -> Value:
+def broadcast(x: Value, shape: Shape, dims: Sequence[int]) -> Value:
     """x repeated to `shape`; its axis i becomes axis dims[i]. Nothing is written but a reshape."""
-    if math.prod(x.stored) == 1:
-        return restored(x, (), shape)
-    stored = [1] * len(shape)
-    for size, axis in zip(x.stored, dims, strict=True):
-        stored[axis] = size
+    if math.prod(x.stored_shape) == 1:
+        return view(x, (), shape)
+    stored_shape = [1] * len(shape)
+    for size, axis in zip(x.stored_shape, dims, strict=True):
+        stored_shape[axis] = size
     if len(dims) == len(shape):
-        return replace(x, shape=shape, stored=tuple(stored))
-    return restored(x, tuple(stored), shape)
+        return replace(x, shape=shape, stored_shape=tuple(stored_shape))
+    return view(x, tuple(stored_shape), shape)

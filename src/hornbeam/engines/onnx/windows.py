@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam.engines.onnx.emit import Functions
-from hornbeam.engines.onnx.kernels import HALVES, carrier
-from hornbeam.engines.onnx.moves import cut, join, pad, part
-from hornbeam.engines.onnx.values import Value, elementwise, reshape, spread, transpose, where, zeros
+from hornbeam.engines.onnx.kernels import HALVES, compute_dtype
+from hornbeam.engines.onnx.moves import concatenate, pad, slice_axes, slice_axis
+from hornbeam.engines.onnx.values import Value, broadcast, elementwise, reshape, transpose, where, zeros
 from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import Shape
 
@@ -62,17 +62,19 @@ def dot(x: Value, y: Value, *, contract: AxesPair, batch: AxesPair) -> Value:
     inner = math.prod(x.shape[a] for a in contract[0])
     if not inner or not math.prod(shape):
         return zeros(x, shape)
-    work = carrier("MatMul", x.dtype)
+    work = compute_dtype("MatMul", x.dtype)
     a, b = x.cast(work), y.cast(work)
     rows, columns = math.prod(left), math.prod(right)
     if not batches and a.floating:
         (first, turned), (second, straight) = _matrix(a, x_free, contract[0]), _matrix(b, y_free, contract[1])
         flags: dict[str, Any] = {"transA": int(turned), "transB": int(not straight)}
-        result = x.emitter.node("Gemm", [first.plain(), second.plain()], work, (rows, columns), **flags)
+        result = x.emitter.node(
+            "Gemm", [first.contiguous(), second.contiguous()], work, (rows, columns), **flags
+        )
         return reshape(result, shape).cast(x.dtype)
     lead = tuple(batches)
-    first = reshape(transpose(a, [*batch[0], *x_free, *contract[0]]), (*lead, rows, inner)).plain()
-    second = reshape(transpose(b, [*batch[1], *contract[1], *y_free]), (*lead, inner, columns)).plain()
+    first = reshape(transpose(a, [*batch[0], *x_free, *contract[0]]), (*lead, rows, inner)).contiguous()
+    second = reshape(transpose(b, [*batch[1], *contract[1], *y_free]), (*lead, inner, columns)).contiguous()
     result = x.emitter.node("MatMul", [first, second], work, (*lead, rows, columns))
     return reshape(result, shape).cast(x.dtype)
 
@@ -80,24 +82,24 @@ def dot(x: Value, y: Value, *, contract: AxesPair, batch: AxesPair) -> Value:
 def reduce_sum(x: Value, axes: Sequence[int]) -> Value:
     """The sum of floats over `axes`."""
     kept = tuple(n for a, n in enumerate(x.shape) if a not in axes)
-    return x.emitter.node("ReduceSum", [x.plain(), x.emitter.ints(axes)], x.dtype, kept, keepdims=0)
+    return x.emitter.node("ReduceSum", [x.contiguous(), x.emitter.ints(axes)], x.dtype, kept, keepdims=0)
 
 
 # -- taps ----------------------------------------------------------------------------------------------------
 
 
-def _around(padding: Padding) -> tuple[list[int], list[int]]:
+def _pad_widths(padding: Padding) -> tuple[list[int], list[int]]:
     return [0, *(low for low, _ in padding), 0], [0, *(high for _, high in padding), 0]
 
 
 def _padded(x: Value, padding: Padding, value: float = 0) -> Value:
-    low, high = _around(padding)
+    low, high = _pad_widths(padding)
     return pad(x, x.like(value), low, high, [0] * x.rank)
 
 
 def _inside(x: Value, padding: Padding) -> Value:
     """The padded x without its padding."""
-    low, high = _around(padding)
+    low, high = _pad_widths(padding)
     return pad(x, x.like(0), [-n for n in low], [-n for n in high], [0] * x.rank)
 
 
@@ -106,7 +108,7 @@ def _tap(x: Value, at: Sequence[int], output: Sequence[int], strides: Sequence[i
     start, steps = [0, *at], [1, *strides]
     stop = [x.shape[0], *(k + (n - 1) * s + 1 for k, n, s in zip(at, output, strides, strict=True))]
     rest = x.shape[len(start) :]
-    return cut(x, [*start, *(0 for _ in rest)], [*stop, *rest], [*steps, *(1 for _ in rest)])
+    return slice_axes(x, [*start, *(0 for _ in rest)], [*stop, *rest], [*steps, *(1 for _ in rest)])
 
 
 def _untap(part: Value, at: Sequence[int], spatial: Sequence[int], strides: Sequence[int]) -> Value:
@@ -129,7 +131,7 @@ def _total(parts: list[Value]) -> Value:
     return total
 
 
-def _reach(spatial: Sequence[int], padding: Padding) -> list[int]:
+def _padded_sizes(spatial: Sequence[int], padding: Padding) -> list[int]:
     return [n + low + high for n, (low, high) in zip(spatial, padding, strict=True)]
 
 
@@ -151,7 +153,7 @@ def _kernel(w: Value) -> Value:
 
 
 def _output(x: Shape, w: Shape, strides: Shape, padding: Padding, dilation: Shape) -> tuple[int, ...]:
-    sizes = zip(_reach(x[1:-1], padding), w[:-2], strides, dilation, strict=True)
+    sizes = zip(_padded_sizes(x[1:-1], padding), w[:-2], strides, dilation, strict=True)
     return tuple(max((n - d * (k - 1) - 1) // s + 1, 0) for n, k, s, d in sizes)
 
 
@@ -173,7 +175,7 @@ def _grouped(x: Value, groups: int) -> Value:
 def _weights(w: Value, number: int, groups: int) -> Value:
     """The kernel at one position: (I, groups, O / groups)."""
     flat = reshape(w, (math.prod(w.shape[:-2]), *w.shape[-2:]))
-    return reshape(part(flat, 0, number, number + 1), (w.shape[-2], groups, w.shape[-1] // groups))
+    return reshape(slice_axis(flat, 0, number, number + 1), (w.shape[-2], groups, w.shape[-1] // groups))
 
 
 def _ungrouped(x: Value) -> Value:
@@ -195,7 +197,7 @@ def conv(
             x, padding = _padded(x, padding), [(0, 0)] * len(padding)
         nchw = (shape[0], shape[-1], *spatial)
         window = _window(strides, padding, dilation, groups)
-        operands = [_first(x).plain(), _kernel(w).plain(), *bias]
+        operands = [_first(x).contiguous(), _kernel(w).contiguous(), *bias]
         return _last(x.emitter.node("Conv", operands, "float32", nchw, **window))
     padded, last = _padded(x, padding), x.rank
     return _total(
@@ -226,9 +228,9 @@ def conv_transpose(
     """The transposed convolution, with a bias or without."""
     if not dy.size or not math.prod(input_shape):
         return zeros(dy, input_shape)
-    padded_sizes = _reach(input_shape[1:-1], padding)
-    if dy.dtype == "float32" and set(strides) == {1} and _turnable(w, padding, dilation):
-        return _conv_turned(dy, w, *bias, padding=padding, dilation=dilation, groups=groups)
+    padded_sizes = _padded_sizes(input_shape[1:-1], padding)
+    if dy.dtype == "float32" and set(strides) == {1} and _is_flippable(w, padding, dilation):
+        return _conv_flipped(dy, w, *bias, padding=padding, dilation=dilation, groups=groups)
     sizes = zip(dy.shape[1:-1], strides, w.shape[:-2], dilation, strict=True)
     reached = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in sizes]
     missing = [size - n for size, n in zip(padded_sizes, reached, strict=True)]
@@ -237,7 +239,7 @@ def conv_transpose(
         extra = [max(m - high, 0) for (_, high), m in zip(padding, missing, strict=True)]
         shape = (input_shape[0], input_shape[-1], *input_shape[1:-1])
         result = dy.emitter.node(
-            "ConvTranspose", [_first(dy).plain(), _kernel(w).plain(), *bias], "float32", shape,
+            "ConvTranspose", [_first(dy).contiguous(), _kernel(w).contiguous(), *bias], "float32", shape,
             **_window(strides, pads, dilation, groups), output_padding=extra,
         )  # fmt: skip
         return _last(result)
@@ -259,18 +261,18 @@ def conv_transpose(
         for number, at in enumerate(_offsets(w.shape[:-2], dilation))
     ]
     result = _inside(_total(parts), padding)
-    return result + spread(bias[0], result.shape, (result.rank - 1,)) if bias else result
+    return result + broadcast(bias[0], result.shape, (result.rank - 1,)) if bias else result
 
 
-def _turnable(w: Value, padding: Padding, dilation: Shape) -> bool:
+def _is_flippable(w: Value, padding: Padding, dilation: Shape) -> bool:
     reach = [d * (k - 1) for k, d in zip(w.shape[:-2], dilation, strict=True)]
     return all(max(pair) <= n for pair, n in zip(padding, reach, strict=True))
 
 
-def _conv_turned(dy: Value, w: Value, *bias: Value, padding: Padding, dilation: Shape, groups: int) -> Value:
+def _conv_flipped(dy: Value, w: Value, *bias: Value, padding: Padding, dilation: Shape, groups: int) -> Value:
     """With steps of 1 it is a convolution with the kernel turned round, which runs faster."""
     axes = range(w.rank - 2)
-    backwards = cut(
+    backwards = slice_axes(
         w,
         [*(w.shape[a] - 1 for a in axes), 0, 0],
         [*(-1 for _ in axes), *w.shape[-2:]],
@@ -300,13 +302,13 @@ def _conv_kernel_grad(
     if kernel_shape[-2] == 1 and kernel_shape[-1] == groups:
         padded, over = _padded(x, padding), tuple(range(x.rank - 1))
         rows = [reduce_sum(_tap(padded, at, spatial, strides) * dy, over) for at in offsets]
-        return reshape(join(rows, 0), kernel_shape)
+        return reshape(concatenate(rows, 0), kernel_shape)
     places, depth = math.prod(spatial), kernel_shape[-2]
-    low, high = ([0, *amounts[:-1]] for amounts in _around(padding))
+    low, high = ([0, *amounts[:-1]] for amounts in _pad_widths(padding))
     padded = pad(_first(x), x.like(0), low, high, [0] * x.rank)
     output, steps, shape = (x.shape[-1], *spatial), (1, *strides), (count, groups, depth, places)
     taps = [reshape(_tap(padded, (0, *at), output, steps), shape) for at in offsets]
-    patches = join(taps, 2)
+    patches = concatenate(taps, 2)
     cotangents = transpose(reshape(dy, (count, places, groups, dy.shape[-1] // groups)), (0, 2, 1, 3))
     products = reduce_sum(dot(patches, cotangents, contract=((3,), (2,)), batch=((0, 1), (0, 1))), (0,))
     apart = reshape(products, (groups, len(offsets), depth, dy.shape[-1] // groups))
@@ -317,7 +319,7 @@ def _conv_kernel_grad(
 
 
 def _pooled(x: Value, window: Sequence[int], strides: Sequence[int], padding: Padding) -> tuple[int, ...]:
-    sizes = zip(_reach(x.shape[1:-1], padding), window, strides, strict=True)
+    sizes = zip(_padded_sizes(x.shape[1:-1], padding), window, strides, strict=True)
     return tuple(max((n - k) // s + 1, 0) for n, k, s in sizes)
 
 
@@ -348,7 +350,7 @@ def pool(
         "pads": pads,
         **(attributes or {}),
     }
-    return _last(x.emitter.node(operator, [_first(x).plain()], x.dtype, shape, **options))
+    return _last(x.emitter.node(operator, [_first(x).contiguous()], x.dtype, shape, **options))
 
 
 def _empty(x: Value, window: dict[str, Any]) -> Value | None:
@@ -387,7 +389,7 @@ def _choices(x: Value, window: dict[str, Any]) -> list[Value]:
     real = None
     if not all(n == 0 for pair in window["padding"] for n in pair):
         inside = x.emitter.constant(np.array(True), "bool")
-        real = _views(spread(inside, (1, *x.shape[1:-1], 1), ()), **window, value=0)
+        real = _views(broadcast(inside, (1, *x.shape[1:-1], 1), ()), **window, value=0)
     chosen, earlier = [], None
     for number, view in enumerate(views):
         hit = view.equals(largest) | view.mapped("IsNaN", "bool")
@@ -408,10 +410,10 @@ def _max_pool_gather(x: Value, t: Value, **window: Any) -> Value:
     return out
 
 
-def _spread_out(parts: list[Value], like: Shape, window: Shape, strides: Shape, padding: Padding) -> Value:
+def _overlap_add(parts: list[Value], like: Shape, window: Shape, strides: Shape, padding: Padding) -> Value:
     """The transpose of `_views`: one part for every position of the window, summed where windows meet."""
     offsets = _offsets(window, [1] * len(window))
-    padded_sizes = _reach(like[1:-1], padding)
+    padded_sizes = _padded_sizes(like[1:-1], padding)
     if tuple(window) != tuple(strides):
         apart = [_untap(x, at, padded_sizes, strides) for x, at in zip(parts, offsets, strict=True)]
         return _inside(_total(apart), padding)
@@ -421,7 +423,7 @@ def _spread_out(parts: list[Value], like: Shape, window: Shape, strides: Shape, 
     for size, count in zip(reversed(window), reversed(output), strict=True):
         rows = [reshape(x, (x.size // (count * inner), count, inner)) for x in parts]
         rows = [
-            reshape(join(rows[i : i + size], 2), (rows[0].shape[0], count * size * inner))
+            reshape(concatenate(rows[i : i + size], 2), (rows[0].shape[0], count * size * inner))
             for i in range(0, len(rows), size)
         ]
         parts, inner = rows, count * size * inner
@@ -435,17 +437,17 @@ def _spread_out(parts: list[Value], like: Shape, window: Shape, strides: Shape, 
 def _max_pool_scatter(x: Value, dy: Value, **window: Any) -> Value:
     if not dy.size:
         return zeros(x, x.shape)
-    parts = [where(chosen, dy, 0).plain() for chosen in _choices(x, window)]
-    return _spread_out(parts, x.shape, **window)
+    parts = [where(chosen, dy, 0).contiguous() for chosen in _choices(x, window)]
+    return _overlap_add(parts, x.shape, **window)
 
 
 def _sum_pool_grad(dy: Value, *, input_shape: Shape, **window: Any) -> Value:
     if not dy.size:
         return zeros(dy, input_shape)
     if all(n == 1 for n in dy.shape[1:-1]) and tuple(window["window"]) == tuple(input_shape[1:-1]):
-        return spread(reshape(dy, (dy.shape[0], dy.shape[-1])), input_shape, (0, len(input_shape) - 1))
+        return broadcast(reshape(dy, (dy.shape[0], dy.shape[-1])), input_shape, (0, len(input_shape) - 1))
     count = math.prod(window["window"])
-    return _spread_out([dy.plain()] * count, input_shape, **window)
+    return _overlap_add([dy.contiguous()] * count, input_shape, **window)
 
 
 WINDOWS: Functions = {

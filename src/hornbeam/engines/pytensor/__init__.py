@@ -37,7 +37,7 @@ from hornbeam.engines.pytensor.ops import (  # noqa: E402
     Array,
     Variable,
     by_numpy,
-    carrier,
+    compute_dtype,
     kind,
     rounded,
 )
@@ -198,4 +198,4 @@ def _shared(type: ValueType) -> Any:
 def _carried(x: Buffer) -> Array:
     """A buffer in the dtype that its values have inside of a graph."""
     with np.errstate(invalid="ignore"):
-        return x.astype(carrier(x.dtype.name), copy=False)
+        return x.astype(compute_dtype(x.dtype.name), copy=False)

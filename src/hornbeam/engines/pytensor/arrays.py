@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytensor.tensor as pt
 
-from hornbeam.engines.pytensor.ops import Array, NumPy, Variable, carrier
+from hornbeam.engines.pytensor.ops import Array, NumPy, Variable, compute_dtype
 from hornbeam.engines.table import Table
 from hornbeam.ir.types import TensorType, numpy_dtype
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _constant(*, data: bytes, shape: tuple[int, ...], dtype: str) -> Variable:
-    return pt.constant(np.frombuffer(data, numpy_dtype(dtype)).reshape(shape).astype(carrier(dtype)))
+    return pt.constant(np.frombuffer(data, numpy_dtype(dtype)).reshape(shape).astype(compute_dtype(dtype)))
 
 
 def _reshape(x: Variable, *, shape: tuple[int, ...]) -> Variable:
@@ -44,25 +44,25 @@ def _slice(x: Variable, *, start: Shape, stop: Shape, step: Shape) -> Variable:
 
 
 def _iota(*, dtype: str, shape: tuple[int, ...], axis: int) -> Array:
-    steps = np.arange(shape[axis]).astype(numpy_dtype(dtype)).astype(carrier(dtype))
+    steps = np.arange(shape[axis]).astype(numpy_dtype(dtype)).astype(compute_dtype(dtype))
     return np.broadcast_to(steps.reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape)
 
 
 def _pad(x: Array, value: Array, *, low: Shape, high: Shape, interior: Shape) -> Array:
     """`value` before, after and between the elements; negative `low` and `high` crop."""
-    out_shape, there, here = [], [], []
+    out_shape, target, source = [], [], []
     for size, before, after, between in zip(x.shape, low, high, interior, strict=True):
         step = between + 1
         total = size + max(size - 1, 0) * between + before + after
         first = max(-(before // step), 0)  # the first element that is not cropped away
         last = min(size, -((before - total) // step))
         out_shape.append(total)
-        here.append(slice(first, max(last, first)))
+        source.append(slice(first, max(last, first)))
         start = before + first * step
-        there.append(slice(start, start + max(last - first, 0) * step, step))
+        target.append(slice(start, start + max(last - first, 0) * step, step))
     out = np.full(out_shape, value, x.dtype)
     if out.size and x.size:
-        out[tuple(there)] = x[tuple(here)]
+        out[tuple(target)] = x[tuple(source)]
     return out
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytensor.tensor as pt
 
-from hornbeam.engines.pytensor.ops import HALVES, Array, Variable, carrier, rounded_array
+from hornbeam.engines.pytensor.ops import HALVES, Array, Variable, compute_dtype, rounded_array
 from hornbeam.engines.table import Table
 from hornbeam.ir.types import is_integer, numpy_dtype
 
@@ -76,7 +76,7 @@ def _bitcast(source: str) -> Callable[..., Array]:
 
     def bitcast(x: Array, *, dtype: str) -> Array:
         bits = np.ascontiguousarray(x, numpy_dtype(source)).reshape(x.shape).view(numpy_dtype(dtype))
-        return bits.astype(carrier(dtype))
+        return bits.astype(compute_dtype(dtype))
 
     return bitcast
 

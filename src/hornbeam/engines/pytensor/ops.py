@@ -20,7 +20,7 @@ Array = np.ndarray
 HALVES = ("float16", "bfloat16")
 
 
-def carrier(dtype: str) -> str:
+def compute_dtype(dtype: str) -> str:
     """The dtype that values of `dtype` have inside of a graph."""
     return "float32" if dtype in HALVES else dtype
 
@@ -28,7 +28,7 @@ def carrier(dtype: str) -> str:
 def kind(type: ValueType) -> Any:
     """PyTensor's type of a value inside of a graph."""
     assert isinstance(type, TensorType)
-    return pt.TensorType(carrier(type.dtype), type.shape)
+    return pt.TensorType(compute_dtype(type.dtype), type.shape)
 
 
 def types_of(type: ValueType) -> tuple[TensorType, ...]:

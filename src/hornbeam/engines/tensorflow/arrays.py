@@ -14,13 +14,13 @@ from hornbeam.engines.tensorflow.elementwise import (
     HALVES,
     Tensor,
     at_least,
+    in_wider_integers,
     is_empty,
     is_zero,
     long,
     maximum,
     minimum,
     sizes_of,
-    through,
     widened,
     zero_like,
 )
@@ -94,8 +94,8 @@ def _update(x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
     for axis, start in enumerate(_starts(starts, shape, block)):
         position, size = tf.range(shape[axis]) - start, block[axis]
         update = tf.gather(update, tf.clip_by_value(position, 0, size - 1), axis=axis)
-        here = tf.reshape((position >= 0) & (position < size), [-1] + [1] * (x.shape.rank - axis - 1))
-        inside = inside & here
+        inside_axis = tf.reshape((position >= 0) & (position < size), [-1] + [1] * (x.shape.rank - axis - 1))
+        inside = inside & inside_axis
     return tf.where(inside, update, x)
 
 
@@ -124,7 +124,7 @@ SHAPE: Table = {
 
 def _over(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A reduction over `axes`; TensorFlow's are not defined for all dtypes, but int64 is among them."""
-    return through(long, widened(lambda x, *, axes: fn(x, list(axes)) if axes else x))
+    return in_wider_integers(long, widened(lambda x, *, axes: fn(x, list(axes)) if axes else x))
 
 
 def _extremes(fn: Callable[..., Tensor], of_nothing: Callable[[Any], Any]) -> Callable[..., Tensor]:
@@ -138,7 +138,7 @@ def _extremes(fn: Callable[..., Tensor], of_nothing: Callable[[Any], Any]) -> Ca
             return tf.fill(kept, tf.constant(of_nothing(x.dtype), x.dtype))
         if x.dtype == tf.uint64:
             return _unsigned(fn(_sort_key(x), list(axes)))
-        out = through(long, fn)(x, axis=list(axes))
+        out = in_wider_integers(long, fn)(x, axis=list(axes))
         if not x.dtype.is_floating:
             return out
         return tf.where(tf.reduce_any(tf.math.is_nan(x), list(axes)), tf.constant(math.nan, x.dtype), out)
@@ -165,7 +165,7 @@ def _position(x: Tensor, axis: int, largest: bool) -> Tensor:
 
 
 def _cumulative(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return through(long, widened(lambda x, *, axis, reverse: fn(x, axis, reverse=reverse)))
+    return in_wider_integers(long, widened(lambda x, *, axis, reverse: fn(x, axis, reverse=reverse)))
 
 
 def _running(pick: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -28,23 +28,25 @@ def widened(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return widened
 
 
-def through(carrier: Callable[[Any], Any], fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def in_wider_integers(
+    compute_dtype: Callable[[Any], Any], fn: Callable[..., Tensor]
+) -> Callable[..., Tensor]:
     """`fn` of integers in a wider dtype, where TensorFlow has it for few; results wrap."""
 
-    def carried(x: Tensor, *rest: Tensor, **params: Any) -> Tensor:
-        wide = carrier(x.dtype)
+    def widened(x: Tensor, *rest: Tensor, **params: Any) -> Tensor:
+        wide = compute_dtype(x.dtype)
         if wide == x.dtype:
             return fn(x, *rest, **params)
         return tf.cast(fn(tf.cast(x, wide), *(tf.cast(y, wide) for y in rest), **params), x.dtype)
 
-    return carried
+    return widened
 
 
 def long(dtype: Any) -> Any:
     return tf.int64 if dtype.is_integer and dtype not in (tf.int32, tf.int64) else dtype
 
 
-# In files for inputs of unknown sizes (`TensorFlowEngine.inlined`) sizes are scalar tensors.
+# In files for inputs of unknown sizes, sizes are scalar tensors.
 
 
 def sizes_of(x: Tensor) -> list[Any]:

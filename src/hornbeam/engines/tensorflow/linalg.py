@@ -19,7 +19,7 @@ def _triangular_solve(a: Tensor, b: Tensor, *, lower: bool, transpose: bool, uni
 
 
 def _lu(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gaussian elimination, a column a turn: TensorFlow's own wants square matrices that have an inverse."""
+    """Gaussian elimination, column by column: TensorFlow's own wants square matrices that have an inverse."""
     *batch, m, n = sizes_of(x)
     if tf.is_tensor(m) or tf.is_tensor(n):
         raise NotImplementedError("TensorFlow needs matrices of known sizes for lu: fix them")
@@ -28,11 +28,11 @@ def _lu(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return x, none, tf.broadcast_to(tf.range(m), [*batch, m])
     rows, columns = tf.range(m), tf.range(n)
 
-    def turn(i: Tensor, x: Tensor, pivots: Tensor, order: Tensor) -> tuple[Tensor, ...]:
+    def step(i: Tensor, x: Tensor, pivots: Tensor, order: Tensor) -> tuple[Tensor, ...]:
         column = tf.gather(x, i, axis=-1)
         p = tf.argmax(tf.where(rows < i, tf.constant(-1, x.dtype), tf.abs(column)), -1, tf.int32)
-        here, there = rows == i, rows == p[..., None]
-        swapped = tf.where(here, p[..., None], tf.where(there, i, rows))
+        at_row, at_pivot = rows == i, rows == p[..., None]
+        swapped = tf.where(at_row, p[..., None], tf.where(at_pivot, i, rows))
         x = tf.gather(x, swapped, axis=-2, batch_dims=len(batch))
         order = tf.gather(order, swapped, axis=-1, batch_dims=len(batch))
         column, row = tf.gather(x, i, axis=-1), tf.gather(x, i, axis=-2)
@@ -50,7 +50,7 @@ def _lu(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tf.constant(0), x, tf.zeros([*batch, min(m, n)], tf.int32), tf.broadcast_to(rows, [*batch, m])
     )  # fmt: skip
     _, packed, pivots, order = tf.while_loop(
-        lambda i, *_: i < min(m, n), turn, start, maximum_iterations=min(m, n)
+        lambda i, *_: i < min(m, n), step, start, maximum_iterations=min(m, n)
     )
     return packed, pivots, order
 

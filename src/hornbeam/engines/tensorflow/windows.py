@@ -13,12 +13,12 @@ from hornbeam.engines.table import Table
 from hornbeam.engines.tensorflow.arrays import pad
 from hornbeam.engines.tensorflow.elementwise import (
     Tensor,
+    in_wider_integers,
     is_zero,
     long,
     maximum,
     raw,
     sizes_of,
-    through,
     widened,
     zero_like,
 )
@@ -55,7 +55,7 @@ class _Window:
 
     def __init__(self, shape: Sequence[Any], size: Sequence[int], *, strides: Shape, padding: Padding,
                  dilation: Shape, groups: int) -> None:  # fmt: skip
-        self.lonely = len(strides) == 1
+        self.is_1d = len(strides) == 1
         self.deep = len(strides) == 3
         reaches = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
         amounts = [tuple(pair) for pair in padding]
@@ -64,20 +64,20 @@ class _Window:
         ]
         self.padding = [(0, 0)] * len(amounts) if is_same else amounts
         self.options = {
-            "strides": [1, *([1] * self.lonely), *strides, 1],
-            "dilations": [1, *([1] * self.lonely), *dilation, 1],
+            "strides": [1, *([1] * self.is_1d), *strides, 1],
+            "dilations": [1, *([1] * self.is_1d), *dilation, 1],
             "padding": "SAME" if is_same else "VALID",
         }
 
     def flat(self, shape: Sequence[Any], at: int) -> list[Any]:
         """A shape with the axis of size 1 that a convolution over one axis gets."""
-        return [*shape[:at], *([1] * self.lonely), *shape[at:]]
+        return [*shape[:at], *([1] * self.is_1d), *shape[at:]]
 
     def image(self, x: Tensor) -> Tensor:
-        return tf.expand_dims(x, 1) if self.lonely else x
+        return tf.expand_dims(x, 1) if self.is_1d else x
 
     def kernel(self, w: Tensor) -> Tensor:
-        return tf.expand_dims(w, 0) if self.lonely else w
+        return tf.expand_dims(w, 0) if self.is_1d else w
 
     def padded(self, x: Tensor) -> Tensor:
         """The input of a convolution, padded unless "SAME" does it."""
@@ -104,7 +104,7 @@ def _conv(x: Tensor, w: Tensor, **params: Any) -> Tensor:
     window = _Window(sizes_of(x), w.shape[:-2], **params)
     fn = raw.Conv3D if window.deep else raw.Conv2D
     out = fn(input=window.padded(x), filter=window.kernel(w), **window.options)
-    return tf.squeeze(out, 1) if window.lonely else out
+    return tf.squeeze(out, 1) if window.is_1d else out
 
 
 def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Shape, **params: Any) -> Tensor:
@@ -113,7 +113,7 @@ def _conv_input_grad(dy: Tensor, w: Tensor, *, input_shape: Shape, **params: Any
     sizes = tf.convert_to_tensor(window.grown(input_shape), tf.int32)
     dx = fn(input_sizes=sizes, filter=window.kernel(w), out_backprop=window.image(dy), **window.options)
     if window.is_padded:
-        begin = [0, *([0] * window.lonely), *(low for low, _ in window.padding), 0]
+        begin = [0, *([0] * window.is_1d), *(low for low, _ in window.padding), 0]
         dx = tf.slice(dx, begin, window.flat(input_shape, 1))
     return tf.reshape(dx, input_shape)
 
@@ -193,7 +193,7 @@ def _sum_pool_grad(dy: Tensor, *, input_shape: Shape, **window: Any) -> Tensor:
 
 
 CONTRACT: Table = {
-    "dot_general": through(long, widened(_dot)),
+    "dot_general": in_wider_integers(long, widened(_dot)),
     "conv": widened(_conv),
     "conv_input_grad": widened(_conv_input_grad),
     "conv_kernel_grad": widened(_conv_kernel_grad),

@@ -152,10 +152,10 @@ class TorchEngine(TableEngine):
 
     def devices(self, kind: str | None = None) -> list[str]:
         """List one device per process; see `Engine.devices`."""
-        here = "gpu" if self.device.type == "cuda" else self.device.type
-        if kind not in (None, here, "cpu"):
-            raise RuntimeError(f"the {self.name} engine runs on {here}, it has no {kind}")
-        return [f"{kind or here}:{number}" for number in range(self.process[1])]
+        own_kind = "gpu" if self.device.type == "cuda" else self.device.type
+        if kind not in (None, own_kind, "cpu"):
+            raise RuntimeError(f"the {self.name} engine runs on {own_kind}, it has no {kind}")
+        return [f"{kind or own_kind}:{number}" for number in range(self.process[1])]
 
     def join(self, job: Job) -> None:
         """Join a job; see `Engine.join`. Uses gloo on CPUs and NCCL on GPUs, one GPU per process by local

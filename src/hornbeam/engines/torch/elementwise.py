@@ -15,7 +15,7 @@ from hornbeam.ir.types import numpy_dtype
 Tensor = Any
 # Dtypes that carry unsigned integers inside a graph.
 CARRIERS = {"uint16": torch.int32, "uint32": torch.int64}
-_CARRIED = {torch.uint16: torch.int32, torch.uint32: torch.int64}
+_WIDE = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -23,8 +23,8 @@ def torch_dtype(name: str) -> torch.dtype:
 
 
 def carried(x: Tensor) -> Tensor:
-    carrier = _CARRIED.get(x.dtype)
-    return x if carrier is None else x.to(carrier)
+    wide = _WIDE.get(x.dtype)
+    return x if wide is None else x.to(wide)
 
 
 def widened(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:

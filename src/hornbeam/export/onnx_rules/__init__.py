@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hornbeam.export.onnx_rules import activations, composites, products, sequences, windows
-from hornbeam.export.onnx_rules.site import Match as Match
-from hornbeam.export.onnx_rules.site import Rule
-from hornbeam.export.onnx_rules.site import Site as Site
+from hornbeam.export.onnx_rules.matching import Match as Match
+from hornbeam.export.onnx_rules.matching import Rule
 
 # The rules of other primitives are for float32, which all runtimes compute.
 FOR_ANY_DTYPE = ("gather", "reshape", "reverse")
@@ -50,7 +49,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
     "reduce_min": (composites.reduce_min,),
     "relu": (activations.clip,),
     "resample": (windows.interpolated,),
-    "reshape": (windows.repeated, windows.kept_axes, sequences.column),
+    "reshape": (windows.nearest_resize, windows.reduction_with_kept_dims, sequences.column),
     "reverse": (sequences.turned_twice,),
     "rms_norm": (composites.rms_norm,),
     "select": (activations.hard_sigmoid, activations.clip, activations.leaky_relu, activations.elu),

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam.engines.onnx.values import Value, elementwise
-from hornbeam.export.onnx_rules.site import written
+from hornbeam.export.onnx_rules.matching import rule_of
 from hornbeam.export.patterns import activations
 
 
 def apply(operator: str, x: Value, *others: Value | None, **attributes: Any) -> Value:
     """An operator on the elements of x."""
     operands = [x, *others]
-    return x.emitter.node(operator, operands, x.dtype, x.shape, x.stored, order=x.order, **attributes)
+    return x.emitter.node(operator, operands, x.dtype, x.shape, x.stored_shape, order=x.order, **attributes)
 
 
 def _per_element(operator: str) -> Callable[..., Value]:
@@ -27,12 +27,12 @@ def _clip(x: Value, low: float, high: float) -> Value:
     return apply("Clip", x, *(x.like(n) if math.isfinite(n) else None for n in (low, high)))
 
 
-clip = written(activations.clip, _clip)
-hard_sigmoid = written(activations.hard_sigmoid, _per_element("HardSigmoid"))
-hard_silu = written(activations.hard_silu, _per_element("HardSwish"))
-leaky_relu = written(activations.leaky_relu, _per_element("LeakyRelu"))
-prelu = written(activations.prelu, lambda x, alpha: elementwise("PRelu", x, alpha))
-elu = written(activations.elu, _per_element("Elu"))
-selu = written(activations.selu, _per_element("Selu"))
-softplus = written(activations.softplus, _per_element("Softplus"))
-softsign = written(activations.softsign, _per_element("Softsign"))
+clip = rule_of(activations.clip, _clip)
+hard_sigmoid = rule_of(activations.hard_sigmoid, _per_element("HardSigmoid"))
+hard_silu = rule_of(activations.hard_silu, _per_element("HardSwish"))
+leaky_relu = rule_of(activations.leaky_relu, _per_element("LeakyRelu"))
+prelu = rule_of(activations.prelu, lambda x, alpha: elementwise("PRelu", x, alpha))
+elu = rule_of(activations.elu, _per_element("Elu"))
+selu = rule_of(activations.selu, _per_element("Selu"))
+softplus = rule_of(activations.softplus, _per_element("Softplus"))
+softsign = rule_of(activations.softsign, _per_element("Softsign"))

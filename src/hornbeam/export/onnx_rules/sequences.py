@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.onnx.moves import join, part
+from hornbeam.engines.onnx.moves import concatenate, slice_axis
 from hornbeam.engines.onnx.table import MAKERS
 from hornbeam.engines.onnx.values import (
     Value,
+    broadcast,
     compare,
     reshape,
-    spread,
     transpose,
     where,
 )
-from hornbeam.export.onnx_rules.site import Match, Site, written
-from hornbeam.export.patterns import sequences
+from hornbeam.export.onnx_rules.matching import Match, rule_of
+from hornbeam.export.patterns import MatchContext, sequences
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import TensorType
 
 # -- embeddings ----------------------------------------------------------------------------------------------
 
 
-def embedding(site: Site, node: Node) -> Match | None:
+def embedding(context: MatchContext, node: Node) -> Match | None:
     """Rows of a table of any dtype. Both we and ONNX count negative indices from the end."""
-    operator = sequences.embedding(site, node)
+    operator = sequences.embedding(context, node)
     if operator is None:
         return None
     table, index = operator.inputs
@@ -35,8 +35,8 @@ def embedding(site: Site, node: Node) -> Match | None:
         (index,) = index.inputs
 
     def write(table: Value, index: Value) -> Value:
-        rows = index.cast(index.dtype if index.dtype in ("int32", "int64") else "int64").plain()
-        return table.emitter.node("Gather", [table.plain(), rows], table.dtype, node.shape, axis=0)
+        rows = index.cast(index.dtype if index.dtype in ("int32", "int64") else "int64").contiguous()
+        return table.emitter.node("Gather", [table.contiguous(), rows], table.dtype, node.shape, axis=0)
 
     return Match((table, index), write)
 
@@ -44,25 +44,25 @@ def embedding(site: Site, node: Node) -> Match | None:
 def _column(x: Value, axis: int, index: int) -> Value:
     number = x.emitter.constant(np.array(index, np.int64), "int64")
     shape = (*x.shape[:axis], *x.shape[axis + 1 :])
-    return x.emitter.node("Gather", [x.plain(), number], x.dtype, shape, axis=axis)
+    return x.emitter.node("Gather", [x.contiguous(), number], x.dtype, shape, axis=axis)
 
 
-column = written(sequences.column, _column)
+column = rule_of(sequences.column, _column)
 
 # -- attention -----------------------------------------------------------------------------------------------
 
 ATTENTION = 23  # The first version with operators of attention and of root mean squares.
 
 
-def attention(site: Site, node: Node) -> Match | None:
-    operator = sequences.attention(site, node)
+def attention(context: MatchContext, node: Node) -> Match | None:
+    operator = sequences.attention(context, node)
     if operator is None:
         return None
     (q, k), scale, causal = node.inputs[:2], operator.params["scale"], operator.params["causal"]
     square = q.shape[1] == k.shape[1]
 
     def write(q: Value, k: Value, v: Value, *bias: Value) -> tuple[Value, None, None]:
-        if site.opset >= ATTENTION and (square or not causal):
+        if context.opset >= ATTENTION and (square or not causal):
             return _one_operator(q, k, v, bias, scale, causal), None, None
         return _products(q, k, v, bias, scale, causal), None, None
 
@@ -70,12 +70,12 @@ def attention(site: Site, node: Node) -> Match | None:
 
 
 def _one_operator(q: Value, k: Value, v: Value, bias: Sequence[Value], scale: float, causal: bool) -> Value:
-    heads = [reshape(x, (*x.shape[:2], x.shape[2] * x.shape[3])).plain() for x in (q, k, v)]
+    heads = [reshape(x, (*x.shape[:2], x.shape[2] * x.shape[3])).contiguous() for x in (q, k, v)]
     shape = (*q.shape[:2], q.shape[2] * v.shape[3])
     options: dict[str, Any] = {"q_num_heads": q.shape[2], "kv_num_heads": k.shape[2], "scale": scale}
     if causal:
         options["is_causal"] = 1
-    operands = [*heads, *(x.plain() for x in bias)]
+    operands = [*heads, *(x.contiguous() for x in bias)]
     result = q.emitter.node("Attention", operands, q.dtype, shape, **options)
     return reshape(result, (*q.shape[:3], v.shape[3]))
 
@@ -84,7 +84,7 @@ def _for_all_heads(x: Value, heads: int) -> Value:
     b, s, h, d = x.shape
     if h == heads:
         return x
-    wide = spread(x, (b, s, h, heads // h, d), (0, 1, 2, 4))
+    wide = broadcast(x, (b, s, h, heads // h, d), (0, 1, 2, 4))
     return reshape(wide, (b, s, heads, d))
 
 
@@ -93,14 +93,14 @@ def _products(q: Value, k: Value, v: Value, bias: Sequence[Value], scale: float,
     k, v = (_for_all_heads(x, h) for x in (k, v))
     s = k.shape[1]
     node = q.emitter.node
-    rows, columns = transpose(q * scale, (0, 2, 1, 3)).plain(), transpose(k, (0, 2, 3, 1)).plain()
+    rows, columns = transpose(q * scale, (0, 2, 1, 3)).contiguous(), transpose(k, (0, 2, 3, 1)).contiguous()
     scores = node("MatMul", [rows, columns], q.dtype, (b, h, t, s))
     for x in bias:
         scores = scores + x
     if causal:
         scores = where(_is_before(q, t, s, scores.shape), scores, -np.inf)
     weights = node("Softmax", [scores], q.dtype, scores.shape, axis=-1)
-    values = transpose(v, (0, 2, 1, 3)).plain()
+    values = transpose(v, (0, 2, 1, 3)).contiguous()
     result = node("MatMul", [weights, values], q.dtype, (b, h, t, v.shape[3]))
     return transpose(result, (0, 2, 1, 3))
 
@@ -109,25 +109,31 @@ def _is_before(like: Value, t: Any, s: Any, shape: Any) -> Value:
     """True where a query may see a key, which is not behind it."""
     iota = MAKERS["iota"]
     queries, keys = (iota(like.emitter, dtype="int32", shape=(n,), axis=0) for n in (t, s))
-    return compare("GreaterOrEqual", spread(queries, shape, (2,)), spread(keys, shape, (3,)))
+    return compare("GreaterOrEqual", broadcast(queries, shape, (2,)), broadcast(keys, shape, (3,)))
 
 
 # -- recurrent layers ----------------------------------------------------------------------------------------
 
 
-def _projected(site: Site, node: Node) -> tuple[Node, Node, Node | None] | None:
+def _projected(context: MatchContext, node: Node) -> tuple[Node, Node, Node | None] | None:
     """x, w and b of x w + b, for sequences x and known w and b."""
     product, bias = node, None
     if node.name == "add":
         for product, other in (node.inputs, node.inputs[::-1]):
-            vector = site.along(other)
+            vector = context.along(other)
             if product.name == "dot_general" and vector is not None and vector[1] == node.rank - 1:
-                bias = site.learn(vector[0])
+                bias = context.learn(vector[0])
                 break
     if product.name != "dot_general" or product.params["contract"] != ((2,), (0,)):
         return None
     x, w = product.inputs
-    if product.params["batch"][0] or w.rank != 2 or x.rank != 3 or w not in site.known or x in site.known:
+    if (
+        product.params["batch"][0]
+        or w.rank != 2
+        or x.rank != 3
+        or w not in context.known
+        or x in context.known
+    ):
         return None
     return x, w, bias
 
@@ -135,13 +141,13 @@ def _projected(site: Site, node: Node) -> tuple[Node, Node, Node | None] | None:
 def _reordered(w: Value, order: Sequence[int]) -> Value:
     """Gates along the last axis, in another order."""
     size = w.shape[-1] // len(order)
-    return join([part(w, w.rank - 1, i * size, (i + 1) * size) for i in order], w.rank - 1)
+    return concatenate([slice_axis(w, w.rank - 1, i * size, (i + 1) * size) for i in order], w.rank - 1)
 
 
 def _gates(w: Value, order: Sequence[int]) -> Value:
     """(inputs, gates) as (1, gates, inputs)."""
     w = _reordered(w, order)
-    return reshape(transpose(w, (1, 0)), (1, *w.shape[::-1])).plain()
+    return reshape(transpose(w, (1, 0)), (1, *w.shape[::-1])).contiguous()
 
 
 def _recurrent(
@@ -150,9 +156,9 @@ def _recurrent(
     """All outputs (batch, steps, units), and the last of each state."""
     batch, steps = x.shape[:2]
     units = options["hidden_size"]
-    sequence = transpose(x, (1, 0, 2)).plain()
+    sequence = transpose(x, (1, 0, 2)).contiguous()
     first: list[Value | None] = [
-        None if x.emitter.is_zero(h) else reshape(h, (1, batch, units)).plain() for h in states
+        None if x.emitter.is_zero(h) else reshape(h, (1, batch, units)).contiguous() for h in states
     ]
     while first and first[-1] is None:
         first.pop()
@@ -168,12 +174,12 @@ def _recurrent(
     ]
 
 
-def lstm(site: Site, node: Node) -> Match | None:
-    projection = _projected(site, node.inputs[0])
-    if projection is None or node.params["masked"] or not site.results_in_use(node) <= {0, 1, 2}:
+def lstm(context: MatchContext, node: Node) -> Match | None:
+    projection = _projected(context, node.inputs[0])
+    if projection is None or node.params["masked"] or not context.results_in_use(node) <= {0, 1, 2}:
         return None
     (x, w, b), (r, *states) = projection, node.inputs[1:]
-    if r not in site.known:
+    if r not in context.known:
         return None
     order = (0, 3, 1, 2)  # We have input, forget, cell, output; ONNX input, output, forget, cell.
     direction = "reverse" if node.params["reverse"] else "forward"
@@ -183,8 +189,8 @@ def lstm(site: Site, node: Node) -> Match | None:
         operands: list[Value | None] = [_gates(w, order), _gates(r, order)]
         if b:
             zeros = x.emitter.vector(np.zeros(4 * units, np.float32), x.dtype)
-            both = join([_reordered(b[0], order), zeros], 0)
-            operands.append(reshape(both, (1, 8 * units)).plain())
+            both = concatenate([_reordered(b[0], order), zeros], 0)
+            operands.append(reshape(both, (1, 8 * units)).contiguous())
         else:
             operands.append(None)
         results = _recurrent("LSTM", x, operands, [h, c], hidden_size=units, direction=direction)
@@ -193,12 +199,12 @@ def lstm(site: Site, node: Node) -> Match | None:
     return Match((x, w, r, *states, *([] if b is None else [b])), write)
 
 
-def gru(site: Site, node: Node) -> Match | None:
-    projection = _projected(site, node.inputs[0])
-    if projection is None or node.params["masked"] or not site.results_in_use(node) <= {0, 1}:
+def gru(context: MatchContext, node: Node) -> Match | None:
+    projection = _projected(context, node.inputs[0])
+    if projection is None or node.params["masked"] or not context.results_in_use(node) <= {0, 1}:
         return None
     (x, w, b), (r, recurrent_bias, state) = projection, node.inputs[1:]
-    if r not in site.known or recurrent_bias not in site.known:
+    if r not in context.known or recurrent_bias not in context.known:
         return None
     direction = "reverse" if node.params["reverse"] else "forward"
 
@@ -207,7 +213,7 @@ def gru(site: Site, node: Node) -> Match | None:
     ) -> tuple[Value | None, ...]:
         units, order = r.shape[0], (0, 1, 2)
         first = b[0] if b else x.emitter.vector(np.zeros(3 * units, np.float32), x.dtype)
-        both = reshape(join([first, recurrent_bias], 0), (1, 6 * units)).plain()
+        both = reshape(concatenate([first, recurrent_bias], 0), (1, 6 * units)).contiguous()
         operands = [_gates(w, order), _gates(r, order), both]
         options = {"hidden_size": units, "direction": direction, "linear_before_reset": 1}
         return (*_recurrent("GRU", x, operands, [h], **options), None)
@@ -215,4 +221,4 @@ def gru(site: Site, node: Node) -> Match | None:
     return Match((x, w, r, recurrent_bias, state, *([] if b is None else [b])), write)
 
 
-turned_twice = written(sequences.turned_twice, lambda x: x)
+turned_twice = rule_of(sequences.turned_twice, lambda x: x)

@@ -9,8 +9,8 @@ import numpy as np
 
 from hornbeam.engines.onnx.values import Value, reduced, reshape, transpose
 from hornbeam.engines.onnx.windows import pool as write_pool
-from hornbeam.export.onnx_rules.site import Match, Site, written
-from hornbeam.export.patterns import windows
+from hornbeam.export.onnx_rules.matching import Match, rule_of
+from hornbeam.export.patterns import MatchContext, windows
 from hornbeam.export.patterns.products import padded_by
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown
@@ -25,12 +25,12 @@ def _is_poolable(params: dict[str, Any]) -> bool:
     return all(not is_unknown(n) and n < size for pair, size in pairs for n in pair)
 
 
-def max_pool(site: Site, node: Node) -> Match | None:
+def max_pool(context: MatchContext, node: Node) -> Match | None:
     x, params = node.inputs[0], windows.window_of(node)
     # Zeros around what is never negative do not change a maximum.
-    inner, around = padded_by(site, x, 0)
+    inner, pads = padded_by(context, x, 0)
     if inner.name == "relu":
-        sides = zip(params["padding"], around, strict=True)
+        sides = zip(params["padding"], pads, strict=True)
         joined = {**params, "padding": tuple((a + c, b + d) for (a, b), (c, d) in sides)}
         if _is_poolable(joined):
             x, params = inner, joined
@@ -39,12 +39,12 @@ def max_pool(site: Site, node: Node) -> Match | None:
     return Match((x,), lambda value: write_pool("MaxPool", value, **params))
 
 
-def average_pool(site: Site, node: Node) -> Match | None:
-    operator = windows.average_pool(site, node)
+def average_pool(context: MatchContext, node: Node) -> Match | None:
+    operator = windows.average_pool(context, node)
     if operator is None or not _is_poolable(operator.params):
         return None
     params = dict(operator.params)
-    more = {"count_include_pad": 1} if params.pop("counted") == "all" else {}
+    more = {"count_include_pad": 1} if params.pop("count_include_pad") else {}
     return Match(operator.inputs, lambda x: write_pool("AveragePool", x, attributes=more, **params))
 
 
@@ -52,7 +52,7 @@ def average_pool(site: Site, node: Node) -> Match | None:
 
 
 def _write_mean(x: Value, axes: tuple[int, ...]) -> Value:
-    x = x.plain(x.order)
+    x = x.contiguous(x.order)
     if x.order is None or sorted(x.axes.index(a) for a in axes) != list(range(2, x.rank)):
         return reduced("ReduceMean", x, axes)
     shape = (*(x.shape[a] for a in x.axes[:2]), *(1 for _ in axes))
@@ -61,12 +61,12 @@ def _write_mean(x: Value, axes: tuple[int, ...]) -> Value:
     return reshape(back, tuple(n for a, n in enumerate(x.shape) if a not in axes))
 
 
-mean = written(windows.mean, _write_mean)
+mean = rule_of(windows.mean, _write_mean)
 _REDUCTIONS = {"reduce_max": "ReduceMax", "reduce_min": "ReduceMin", "reduce_sum": "ReduceSum"}
 
 
-def kept_axes(site: Site, node: Node) -> Match | None:
-    operator = windows.kept_axes(site, node)
+def reduction_with_kept_dims(context: MatchContext, node: Node) -> Match | None:
+    operator = windows.reduction_with_kept_dims(context, node)
     if operator is None or node.dtype != "float32":
         return None
     return Match(operator.inputs, lambda x: reduced(_REDUCTIONS[operator.name], x, **operator.params))
@@ -75,8 +75,8 @@ def kept_axes(site: Site, node: Node) -> Match | None:
 # -- larger images -------------------------------------------------------------------------------------------
 
 
-def repeated(site: Site, node: Node) -> Match | None:
-    operator = windows.repeated(site, node)
+def nearest_resize(context: MatchContext, node: Node) -> Match | None:
+    operator = windows.nearest_resize(context, node)
     if operator is None or node.dtype != "float32":
         return None
     options = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -89,7 +89,7 @@ _RESIZE_AXES = 18
 
 def _resized(x: Value, shape: Shape, scales: Sequence[float], options: dict[str, Any]) -> Value:
     """x, its axes enlarged by `scales`."""
-    x = x.plain(x.order)
+    x = x.contiguous(x.order)
     axes = [i for i, a in enumerate(x.axes) if scales[a] != 1]
     sizes = [shape[x.axes[i]] for i in axes]
     if x.emitter.opset < _RESIZE_AXES:
@@ -108,4 +108,4 @@ def _interpolated(x: Value, scales: Sequence[float], shape: Shape, coordinates: 
     return _resized(x, shape, scales, {"mode": "linear", "coordinate_transformation_mode": coordinates})
 
 
-interpolated = written(windows.interpolated, _interpolated)
+interpolated = rule_of(windows.interpolated, _interpolated)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from hornbeam.export.patterns.site import Operator, Site
+from hornbeam.export.patterns.matching import MatchContext, Operator
 from hornbeam.ir.node import Node
 
 # -- bounds --------------------------------------------------------------------------------------------------
@@ -14,24 +14,24 @@ from hornbeam.ir.node import Node
 Bounds = tuple[Node, float, float]
 
 
-def bounds(site: Site, node: Node) -> Bounds | None:
+def bounds(context: MatchContext, node: Node) -> Bounds | None:
     """x, low and high of min(max(x, low), high), in whichever way that was written."""
-    outer = _bound(site, node)
+    outer = _bound(context, node)
     if outer is None:
         return None
     x, low, high = outer
-    inner = _bound(site, x)
+    inner = _bound(context, x)
     if inner is None or (low == -math.inf) == (inner[1] == -math.inf):
         return outer
     low, high = max(low, inner[1]), min(high, inner[2])
     return (inner[0], low, high) if low <= high else outer
 
 
-def _bound(site: Site, node: Node) -> Bounds | None:
+def _bound(context: MatchContext, node: Node) -> Bounds | None:
     if node.name == "relu":
         return node.inputs[0], 0.0, math.inf
     if node.name in ("max", "min"):
-        pair = site.with_number(node)
+        pair = context.with_number(node)
         if pair is None:
             return None
         return (pair[0], pair[1], math.inf) if node.name == "max" else (pair[0], -math.inf, pair[1])
@@ -39,20 +39,20 @@ def _bound(site: Site, node: Node) -> Bounds | None:
         return None
     condition, chosen, other = node.inputs
     x, limit = condition.inputs
-    number = site.number(limit)
+    number = context.number(limit)
     if number is None:
         return None
-    if chosen is x and site.number(other) == number:
+    if chosen is x and context.number(other) == number:
         lower = condition.name in ("gt", "ge")
-    elif other is x and site.number(chosen) == number:
+    elif other is x and context.number(chosen) == number:
         lower = condition.name in ("lt", "le")
     else:
         return None
     return (x, number, math.inf) if lower else (x, -math.inf, number)
 
 
-def clip(site: Site, node: Node) -> Operator | None:
-    limits = bounds(site, node)
+def clip(context: MatchContext, node: Node) -> Operator | None:
+    limits = bounds(context, node)
     if limits is None:
         return None
     x, low, high = limits
@@ -62,63 +62,63 @@ def clip(site: Site, node: Node) -> Operator | None:
 # -- piecewise linear ----------------------------------------------------------------------------------------
 
 
-def _line(site: Site, node: Node) -> tuple[Node, float, float] | None:
+def _line(context: MatchContext, node: Node) -> tuple[Node, float, float] | None:
     """x, a and b of a x + b."""
-    if node.name != "add" or (pair := site.with_number(node)) is None:
+    if node.name != "add" or (pair := context.with_number(node)) is None:
         return None
     inner, offset = pair
-    x, factor = _multiple(site, inner) or (inner, 1.0)
+    x, factor = _multiple(context, inner) or (inner, 1.0)
     return x, factor, offset
 
 
-def _multiple(site: Site, node: Node) -> tuple[Node, float] | None:
+def _multiple(context: MatchContext, node: Node) -> tuple[Node, float] | None:
     """x and a of a x."""
     if node.name == "mul":
-        return site.with_number(node)
-    if node.name == "div" and (number := site.number(node.inputs[1])):
+        return context.with_number(node)
+    if node.name == "div" and (number := context.number(node.inputs[1])):
         return node.inputs[0], 1 / number
     return None
 
 
-def _hard_sigmoid(site: Site, node: Node) -> tuple[Node, float, float] | None:
+def _hard_sigmoid(context: MatchContext, node: Node) -> tuple[Node, float, float] | None:
     """x, alpha and beta of min(max(alpha x + beta, 0), 1)."""
-    bounded, factor = _multiple(site, node) or (node, 1.0)
-    limits = bounds(site, bounded)
+    bounded, factor = _multiple(context, node) or (node, 1.0)
+    limits = bounds(context, bounded)
     if limits is None or limits[1] != 0 or not math.isclose(limits[2] * factor, 1, rel_tol=1e-6):
         return None
-    line = _line(site, limits[0])
+    line = _line(context, limits[0])
     return None if line is None else (line[0], line[1] * factor, line[2] * factor)
 
 
-def hard_sigmoid(site: Site, node: Node) -> Operator | None:
-    parts = _hard_sigmoid(site, node)
+def hard_sigmoid(context: MatchContext, node: Node) -> Operator | None:
+    parts = _hard_sigmoid(context, node)
     if parts is None:
         return None
     x, alpha, beta = parts
     return Operator("hard_sigmoid", (x,), {"alpha": alpha, "beta": beta})
 
 
-def hard_silu(site: Site, node: Node) -> Operator | None:
+def hard_silu(context: MatchContext, node: Node) -> Operator | None:
     for x, gate in (node.inputs, node.inputs[::-1]):
-        parts = _hard_sigmoid(site, gate)
+        parts = _hard_sigmoid(context, gate)
         if parts is not None and parts[0] is x and np.allclose(parts[1:], (1 / 6, 0.5), rtol=1e-6):
             return Operator("hard_silu", (x,))
     return None
 
 
-def _is_positive(site: Site, node: Node, x: Node) -> bool:
-    return node.name in ("gt", "ge") and node.inputs[0] is x and site.is_number(node.inputs[1], 0)
+def _is_positive(context: MatchContext, node: Node, x: Node) -> bool:
+    return node.name in ("gt", "ge") and node.inputs[0] is x and context.is_number(node.inputs[1], 0)
 
 
-def leaky_relu(site: Site, node: Node) -> Operator | None:
+def leaky_relu(context: MatchContext, node: Node) -> Operator | None:
     condition, x, other = node.inputs
-    scaled = _multiple(site, other)
-    if scaled is None or scaled[0] is not x or not _is_positive(site, condition, x):
+    scaled = _multiple(context, other)
+    if scaled is None or scaled[0] is not x or not _is_positive(context, condition, x):
         return None
     return Operator("leaky_relu", (x,), {"alpha": scaled[1]})
 
 
-def prelu(site: Site, node: Node) -> Operator | None:
+def prelu(context: MatchContext, node: Node) -> Operator | None:
     """relu(x) - alpha * relu(-x)."""
     above, below = node.inputs
     if above.name != "relu" or below.name != "mul":
@@ -127,7 +127,12 @@ def prelu(site: Site, node: Node) -> Operator | None:
     for alpha, mirrored in (below.inputs, below.inputs[::-1]):
         small = alpha.inputs[0] if alpha.name == "broadcast" else alpha
         turned = mirrored.inputs[0] if mirrored.name == "relu" else mirrored
-        if small in site.known and turned.name == "neg" and turned.inputs[0] is x and mirrored.name == "relu":
+        if (
+            small in context.known
+            and turned.name == "neg"
+            and turned.inputs[0] is x
+            and mirrored.name == "relu"
+        ):
             return Operator("prelu", (x, alpha))
     return None
 
@@ -135,44 +140,44 @@ def prelu(site: Site, node: Node) -> Operator | None:
 # -- smooth --------------------------------------------------------------------------------------------------
 
 
-def _elu(site: Site, node: Node) -> tuple[Node, float] | None:
+def _elu(context: MatchContext, node: Node) -> tuple[Node, float] | None:
     """x and alpha: x where it is positive, alpha (exp(x) - 1) elsewhere."""
     if node.name != "select":
         return None
     condition, x, other = node.inputs
-    power, alpha = _multiple(site, other) or (other, 1.0)
-    if power.name != "expm1" or not _is_positive(site, condition, x):
+    power, alpha = _multiple(context, other) or (other, 1.0)
+    if power.name != "expm1" or not _is_positive(context, condition, x):
         return None
     below = power.inputs[0]
-    limits = _bound(site, below)
+    limits = _bound(context, below)
     return (x, alpha) if limits is not None and limits[0] is x and limits[2] == 0 else None
 
 
-def elu(site: Site, node: Node) -> Operator | None:
-    parts = _elu(site, node)
+def elu(context: MatchContext, node: Node) -> Operator | None:
+    parts = _elu(context, node)
     if parts is None:
         return None
     x, alpha = parts
     return Operator("elu", (x,), {"alpha": alpha})
 
 
-def selu(site: Site, node: Node) -> Operator | None:
-    scaled = site.with_number(node)
-    parts = None if scaled is None else _elu(site, scaled[0])
+def selu(context: MatchContext, node: Node) -> Operator | None:
+    scaled = context.with_number(node)
+    parts = None if scaled is None else _elu(context, scaled[0])
     if scaled is None or parts is None:
         return None
     (x, alpha), gamma = parts, scaled[1]
     return Operator("selu", (x,), {"alpha": alpha, "gamma": gamma})
 
 
-def softplus(site: Site, node: Node) -> Operator | None:
+def softplus(context: MatchContext, node: Node) -> Operator | None:
     """max(x, 0) + log(1 + exp(-|x|))."""
     above, rest = node.inputs
-    limits = _bound(site, above)
+    limits = _bound(context, above)
     if limits is None or limits[1:] != (0, math.inf) or rest.name != "log1p" or rest.inputs[0].name != "exp":
         return None
     x, power = limits[0], rest.inputs[0].inputs[0]
-    if power.name != "select" or not _is_positive(site, power.inputs[0], x):
+    if power.name != "select" or not _is_positive(context, power.inputs[0], x):
         return None
     turned, same = power.inputs[1:]
     if turned.name != "neg" or turned.inputs[0] is not x or same is not x:
@@ -180,9 +185,9 @@ def softplus(site: Site, node: Node) -> Operator | None:
     return Operator("softplus", (x,))
 
 
-def softsign(site: Site, node: Node) -> Operator | None:
+def softsign(context: MatchContext, node: Node) -> Operator | None:
     x, below = node.inputs
-    pair = site.with_number(below) if below.name == "add" else None
+    pair = context.with_number(below) if below.name == "add" else None
     if pair is None or pair[1] != 1 or pair[0].name != "abs" or pair[0].inputs[0] is not x:
         return None
     return Operator("softsign", (x,))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import primitives as p
-from hornbeam.export.patterns.site import Operator, Pattern, Site
+from hornbeam.export.patterns.matching import MatchContext, Operator, Pattern
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import Shape
@@ -14,15 +14,15 @@ from hornbeam.ir.types import Shape
 
 def as_it_is(*names: str) -> Pattern:
     """The node itself, with the parameters of these names."""
-    return lambda site, node: Operator(node.name, node.inputs, {name: node.params[name] for name in names})
+    return lambda context, node: Operator(node.name, node.inputs, {name: node.params[name] for name in names})
 
 
 def for_float32(pattern: Pattern) -> Pattern:
     """`pattern` for results of float32 alone, which all libraries compute as they are."""
 
-    def checked(site: Site, node: Node) -> Operator | None:
+    def checked(context: MatchContext, node: Node) -> Operator | None:
         types = node.type if isinstance(node.type, tuple) else (node.type,)
-        return pattern(site, node) if types[0].dtype == "float32" else None
+        return pattern(context, node) if types[0].dtype == "float32" else None
 
     return checked
 
@@ -30,9 +30,9 @@ def for_float32(pattern: Pattern) -> Pattern:
 # -- broadcasting --------------------------------------------------------------------------------------------
 
 
-def elementwise(site: Site, node: Node) -> Operator | None:
+def elementwise(context: MatchContext, node: Node) -> Operator | None:
     """An operation on elements, whose operands the library repeats as NumPy does."""
-    operands = [aligned(site, x) for x in node.inputs]
+    operands = [aligned(context, x) for x in node.inputs]
     if not _broadcasts_to([x.shape for x in operands], node.shape):
         operands[0] = node.inputs[0]
         if not _broadcasts_to([x.shape for x in operands], node.shape):
@@ -40,7 +40,7 @@ def elementwise(site: Site, node: Node) -> Operator | None:
     return Operator(node.name, tuple(operands), dict(node.params))
 
 
-def aligned(site: Site, node: Node) -> Node:
+def aligned(context: MatchContext, node: Node) -> Node:
     """The value that is repeated to `node`, with axes of size 1 so that NumPy's rules repeat it likewise."""
     if node.name != "broadcast":
         return node
@@ -54,7 +54,7 @@ def aligned(site: Site, node: Node) -> Node:
     if shape == small.shape:
         return small
     wide = p.reshape(small, shape)
-    return site.learn(wide) if small in site.known else wide
+    return context.learn(wide) if small in context.known else wide
 
 
 def _broadcasts_to(shapes: Sequence[Shape], shape: Shape) -> bool:
@@ -66,14 +66,14 @@ def _broadcasts_to(shapes: Sequence[Shape], shape: Shape) -> bool:
     return True
 
 
-def broadcast(site: Site, node: Node) -> Operator:
-    return Operator("broadcast_to", (aligned(site, node),), {"shape": node.shape})
+def broadcast(context: MatchContext, node: Node) -> Operator:
+    return Operator("broadcast_to", (aligned(context, node),), {"shape": node.shape})
 
 
 # -- movements -----------------------------------------------------------------------------------------------
 
 
-def reshape(site: Site, node: Node) -> Operator:
+def reshape(context: MatchContext, node: Node) -> Operator:
     """A reshape, with -1 for the one size that is not known."""
     unknown = [axis for axis, size in enumerate(node.shape) if is_unknown(size)]
     shape = node.shape
@@ -82,7 +82,7 @@ def reshape(site: Site, node: Node) -> Operator:
     return Operator("reshape", node.inputs, {"shape": shape})
 
 
-def strided_slice(site: Site, node: Node) -> Operator:
+def strided_slice(context: MatchContext, node: Node) -> Operator:
     """x[start:stop:step, ...], with None for the bounds of an axis that is read from end to end."""
     sizes, params = node.inputs[0].shape, node.params
     bounds: list[tuple[Any, Any, int]] = []
@@ -92,13 +92,13 @@ def strided_slice(site: Site, node: Node) -> Operator:
     return Operator("slice", node.inputs, {"bounds": tuple(bounds)})
 
 
-def pad(site: Site, node: Node) -> Operator | None:
+def pad(context: MatchContext, node: Node) -> Operator | None:
     """Padding around x, by 0 or more elements and none between those of x."""
     low, high = node.params["low"], node.params["high"]
     if any(node.params["interior"]) or any(n < 0 for n in (*low, *high)):
         return None
     x, value = node.inputs
     pairs = tuple(zip(low, high, strict=True))
-    if site.is_number(value, 0):
+    if context.is_number(value, 0):
         return Operator("pad", (x,), {"paddings": pairs})
     return Operator("pad", (x, value), {"paddings": pairs})

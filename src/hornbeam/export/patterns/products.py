@@ -5,32 +5,32 @@ from __future__ import annotations
 import math
 
 from hornbeam import primitives as p
-from hornbeam.export.patterns.site import Operator, Site
+from hornbeam.export.patterns.matching import MatchContext, Operator
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown
 
 
-def bias_of(site: Site, node: Node, count: int) -> Node | None:
+def bias_of(context: MatchContext, node: Node, count: int) -> Node | None:
     """The known value that is repeated along all axes but the last `count`, as a vector."""
-    if count == 1 and (vector := site.along(node)) is not None and vector[1] == node.rank - 1:
-        return site.learn(vector[0])
-    if node.name != "broadcast" or node.inputs[0] not in site.known:
+    if count == 1 and (vector := context.along(node)) is not None and vector[1] == node.rank - 1:
+        return context.learn(vector[0])
+    if node.name != "broadcast" or node.inputs[0] not in context.known:
         return None
     small, dims = node.inputs[0], node.params["dims"]
     sizes = {axis: size for axis, size in zip(dims, small.shape, strict=True) if size != 1}
     last = range(node.rank - count, node.rank)
     if any(sizes.get(axis, 1) != (node.shape[axis] if axis in last else 1) for axis in range(node.rank)):
         return None
-    return site.learn(p.reshape(small, (math.prod(small.shape),)))
+    return context.learn(p.reshape(small, (math.prod(small.shape),)))
 
 
 # -- convolutions --------------------------------------------------------------------------------------------
 
 
-def padded_by(site: Site, x: Node, value: float) -> tuple[Node, list[tuple[int, int]]]:
+def padded_by(context: MatchContext, x: Node, value: float) -> tuple[Node, list[tuple[int, int]]]:
     """x without its padding, if that consists of `value`, and the padding."""
     none = [(0, 0)] * (x.rank - 2)
-    if x.name != "pad" or not site.is_number(x.inputs[1], value) or any(x.params["interior"]):
+    if x.name != "pad" or not context.is_number(x.inputs[1], value) or any(x.params["interior"]):
         return x, none
     pairs = list(zip(x.params["low"], x.params["high"], strict=True))
     if (
@@ -42,61 +42,61 @@ def padded_by(site: Site, x: Node, value: float) -> tuple[Node, list[tuple[int, 
     return x.inputs[0], pairs[1:-1]
 
 
-def convolution(site: Site, node: Node, bias: Node | None = None) -> Operator | None:
+def convolution(context: MatchContext, node: Node, bias: Node | None = None) -> Operator | None:
     """A convolution, or a transposed one, with known weights, and the padding before it."""
     x, w = node.inputs
-    if w not in site.known or x in site.known:
+    if w not in context.known or x in context.known:
         return None
     params = dict(node.params)
     if node.name == "conv":
-        x, around = padded_by(site, x, 0)
-        sides = zip(params["padding"], around, strict=True)
+        x, pads = padded_by(context, x, 0)
+        sides = zip(params["padding"], pads, strict=True)
         params["padding"] = tuple((a + c, b + d) for (a, b), (c, d) in sides)
     inputs = (x, w) if bias is None else (x, w, bias)
     return Operator(node.name, inputs, params, node.scope)
 
 
-def convolution_with_bias(site: Site, node: Node) -> Operator | None:
+def convolution_with_bias(context: MatchContext, node: Node) -> Operator | None:
     for product, other in (node.inputs, node.inputs[::-1]):
-        if product.name in ("conv", "conv_input_grad") and len(site.readers[product]) == 1:
-            bias = bias_of(site, other, 1)
+        if product.name in ("conv", "conv_input_grad") and len(context.readers[product]) == 1:
+            bias = bias_of(context, other, 1)
             if bias is not None:
-                return convolution(site, product, bias)
+                return convolution(context, product, bias)
     return None
 
 
 # -- batch normalization -------------------------------------------------------------------------------------
 
 
-def scale_and_shift(site: Site, node: Node) -> Operator | None:
+def scale_and_shift(context: MatchContext, node: Node) -> Operator | None:
     """x s + t, where s and t are vectors along the same axis."""
     for product, other in (node.inputs, node.inputs[::-1]):
-        shift = site.along(other) if product.name == "mul" else None
-        if shift is None or len(site.readers[product]) > 1:
+        shift = context.along(other) if product.name == "mul" else None
+        if shift is None or len(context.readers[product]) > 1:
             continue
         for x, factor in (product.inputs, product.inputs[::-1]):
-            scale = site.along(factor)
-            if scale is not None and scale[1] == shift[1] and x not in site.known:
-                inputs = (x, site.learn(scale[0]), site.learn(shift[0]))
+            scale = context.along(factor)
+            if scale is not None and scale[1] == shift[1] and x not in context.known:
+                inputs = (x, context.learn(scale[0]), context.learn(shift[0]))
                 return Operator("scale_and_shift", inputs, {"axis": scale[1]})
     return None
 
 
-def batch_normalization(site: Site, node: Node) -> Operator | None:
+def batch_normalization(context: MatchContext, node: Node) -> Operator | None:
     """(x - mean) * rsqrt(variance + epsilon) * gamma + beta, with the layer's own weights.
 
     present: whether gamma, beta, mean and variance exist; those that do follow x in the inputs.
     """
-    operator = scale_and_shift(site, node)
+    operator = scale_and_shift(context, node)
     if operator is None or node.rank < 2 or operator.params["axis"] == 0:
         return None
     x, factor, shift = operator.inputs
     factor, shift = _unshaped(factor), _unshaped(shift)
-    gamma, root = _product_with(site, factor, "rsqrt")
-    beta, centre = _sum_with(site, shift, factor)
+    gamma, root = _product_with(context, factor, "rsqrt")
+    beta, centre = _sum_with(context, shift, factor)
     if root is None or centre is None or root.inputs[0].name != "add":
         return None
-    pair = [(a, site.number(b)) for a, b in (root.inputs[0].inputs, root.inputs[0].inputs[::-1])]
+    pair = [(a, context.number(b)) for a, b in (root.inputs[0].inputs, root.inputs[0].inputs[::-1])]
     variance, epsilon = next(((a, n) for a, n in pair if n is not None), (None, None))
     if variance is None or epsilon is None:
         return None
@@ -115,7 +115,7 @@ def _unshaped(node: Node) -> Node:
     return node
 
 
-def _product_with(site: Site, node: Node, name: str) -> tuple[Node | None, Node | None]:
+def _product_with(context: MatchContext, node: Node, name: str) -> tuple[Node | None, Node | None]:
     """The other factor, None if there is no other, and the factor of that name, None if there is no such."""
     if node.name == name:
         return None, node
@@ -126,7 +126,7 @@ def _product_with(site: Site, node: Node, name: str) -> tuple[Node | None, Node 
     return None, None
 
 
-def _sum_with(site: Site, node: Node, factor: Node) -> tuple[Node | None, Node | None]:
+def _sum_with(context: MatchContext, node: Node, factor: Node) -> tuple[Node | None, Node | None]:
     """beta and mean of beta - mean * factor."""
     sums: list[tuple[Node, Node | None]] = [(node, None)]
     if node.name == "add":

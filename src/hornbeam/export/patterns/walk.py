@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.export.patterns.site import Operator, Pattern, Site, first_found, planned
+from hornbeam.export.patterns.matching import MatchContext, Operator, Pattern, first_found, planned
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import Lower, where
 from hornbeam.ir.node import Node, placeholder
@@ -108,19 +108,19 @@ class Walk:
         arrays: Mapping[Node, np.ndarray],
         weights: Iterable[Node] = (),
     ) -> list[Any]:
-        """The outputs of `graph` for `args`. `arrays` and `weights`: see `Site`."""
+        """The outputs of `graph` for `args`. `arrays` and `weights`: see `MatchContext`."""
         self._sizes = _Sizes(graph, args, self._library.size_of)
-        return self._outputs(Site(graph, arrays, weights), args)
+        return self._outputs(MatchContext(graph, arrays, weights), args)
 
     def _body(self, graph: Graph, args: Sequence[Any]) -> list[Any]:
         before, self._sizes.is_kept = self._sizes.is_kept, False
-        outputs = self._outputs(Site(_closed(graph), {}), args)
+        outputs = self._outputs(MatchContext(_closed(graph), {}), args)
         self._sizes.is_kept = before
         return outputs
 
-    def _outputs(self, site: Site, args: Sequence[Any]) -> list[Any]:
-        values: dict[Node, Any] = dict(zip(site.graph.inputs, args, strict=True))
-        for node, operator in planned(site, values, lambda node: self._found(site, node)):
+    def _outputs(self, context: MatchContext, args: Sequence[Any]) -> list[Any]:
+        values: dict[Node, Any] = dict(zip(context.graph.inputs, args, strict=True))
+        for node, operator in planned(context, values, lambda node: self._found(context, node)):
             layer = node.scope if operator is None or operator.layer is None else operator.layer
             with self._library.named(layer):
                 if operator is not None:
@@ -130,14 +130,14 @@ class Walk:
                         operator.params,
                     )
                     values[node] = fn(*(values[x] for x in inputs), **self._with_sizes(params))
-                elif site.is_computed(node):
-                    values[node] = self._library.constant(site.array(node))  # type: ignore[arg-type]
+                elif context.is_computed(node):
+                    values[node] = self._library.constant(context.array(node))  # type: ignore[arg-type]
                 else:
                     values[node] = self._computed(node, [values[x] for x in node.inputs])
-        return [values[node] for node in site.graph.outputs]
+        return [values[node] for node in context.graph.outputs]
 
-    def _found(self, site: Site, node: Node) -> Operator | None:
-        return first_found(site, node, self._rules.get(node.name, ()))
+    def _found(self, context: MatchContext, node: Node) -> Operator | None:
+        return first_found(context, node, self._rules.get(node.name, ()))
 
     def _with_sizes(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return {name: evaluated(x, self._sizes, self._library.choose) for name, x in params.items()}
@@ -148,5 +148,5 @@ class Walk:
             return fn(*operands, **self._with_sizes(node.params))
         if node.primitive is None or not node.primitive.composite:
             raise NotImplementedError(f"the format has no {node.name!r}{where(node)}")
-        outputs = self._outputs(Site(node.params["body"], {}), operands)
+        outputs = self._outputs(MatchContext(node.params["body"], {}), operands)
         return tuple(outputs) if isinstance(node.type, tuple) else outputs[0]

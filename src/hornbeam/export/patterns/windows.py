@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam.export.patterns.site import Operator, Site
+from hornbeam.export.patterns.matching import MatchContext, Operator
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown
 
@@ -21,18 +21,18 @@ def window_of(node: Node) -> dict[str, Any]:
     return {name: node.params[name] for name in ("window", "strides", "padding")}
 
 
-def average_pool(site: Site, node: Node) -> Operator | None:
+def average_pool(context: MatchContext, node: Node) -> Operator | None:
     """A sum over windows, divided by the number of elements that each one meets.
 
-    counted: "all" elements of a window, or only those "inside" the input.
+    count_include_pad: whether all elements of a window count, or only those inside the input.
     """
     pooled, factor = _total_and_factor(node, "sum_pool")
     if pooled is None:
         return None
-    counted = _counted(site, node.name, factor, pooled)
-    if counted is None:
+    includes_pad = _includes_pad(context, node.name, factor, pooled)
+    if includes_pad is None:
         return None
-    return Operator("average_pool", pooled.inputs, {**window_of(pooled), "counted": counted})
+    return Operator("average_pool", pooled.inputs, {**window_of(pooled), "count_include_pad": includes_pad})
 
 
 def _total_and_factor(node: Node, name: str) -> tuple[Node | None, Node]:
@@ -43,29 +43,29 @@ def _total_and_factor(node: Node, name: str) -> tuple[Node | None, Node]:
     return None, node
 
 
-def _counted(site: Site, name: str, factor: Node, pooled: Node) -> str | None:
-    """The elements that an average counts, "all" of a window or only those "inside"; None for no average."""
+def _includes_pad(context: MatchContext, name: str, factor: Node, pooled: Node) -> bool | None:
+    """True for an average that counts padding, False for one of the elements inside, None for no average."""
     size = math.prod(pooled.params["window"])
     if any(is_unknown(n) for pair in pooled.params["padding"] for n in pair):
         return None
     padded = any(n for pair in pooled.params["padding"] for n in pair)
-    if site.is_number(factor, 1 / size if name == "mul" else size):
-        return "all" if padded else "inside"
+    if context.is_number(factor, 1 / size if name == "mul" else size):
+        return padded
     spatial = pooled.inputs[0].shape[1:-1]
-    shares = None if any(map(is_unknown, spatial)) else _shares(site, factor)
+    shares = None if any(map(is_unknown, spatial)) else _shares(context, factor)
     if shares is None:
         return None
     counts = _counts(spatial, **window_of(pooled))[None, ..., None]
-    return "inside" if np.allclose(counts * (shares if name == "mul" else 1 / shares), 1, rtol=1e-6) else None
+    return False if np.allclose(counts * (shares if name == "mul" else 1 / shares), 1, rtol=1e-6) else None
 
 
-def _shares(site: Site, node: Node) -> np.ndarray | None:
+def _shares(context: MatchContext, node: Node) -> np.ndarray | None:
     """A known node as an array that is 1 long where its elements repeat, None for others."""
     if node.name == "mul":
-        first, second = (_shares(site, x) for x in node.inputs)
+        first, second = (_shares(context, x) for x in node.inputs)
         return None if first is None or second is None else first * second
     small = node.inputs[0] if node.name == "broadcast" else node
-    array = site.array(small)
+    array = context.array(small)
     if array is None or node.name != "broadcast":
         return array
     shape = [1] * node.rank
@@ -86,27 +86,27 @@ def _counts(spatial: Sequence[int], window: Any, strides: Any, padding: Any) -> 
 # -- means ---------------------------------------------------------------------------------------------------
 
 
-def mean(site: Site, node: Node) -> Operator | None:
+def mean(context: MatchContext, node: Node) -> Operator | None:
     """A sum, divided by the number of its terms."""
     total, factor = _total_and_factor(node, "reduce_sum")
     if total is None:
         return None
     axes = total.params["axes"]
     count = math.prod(total.inputs[0].shape[a] for a in axes)
-    if not axes or not _is_count(site, factor, count, node.name):
+    if not axes or not _is_count(context, factor, count, node.name):
         return None
     return Operator("mean", total.inputs, {"axes": axes})
 
 
-def _is_count(site: Site, node: Node, count: Any, name: str) -> bool:
+def _is_count(context: MatchContext, node: Node, count: Any, name: str) -> bool:
     if not is_unknown(count):
-        return site.is_number(node, 1 / count if name == "mul" else count)
+        return context.is_number(node, 1 / count if name == "mul" else count)
     while node.name in ("broadcast", "convert", "reshape"):
         node = node.inputs[0]
     return name == "div" and node.name == "size" and node.params["size"] == count
 
 
-def kept_axes(site: Site, node: Node) -> Operator | None:
+def reduction_with_kept_dims(context: MatchContext, node: Node) -> Operator | None:
     """A reduction whose axes come back with size 1."""
     inner = node.inputs[0]
     if inner.name not in ("reduce_max", "reduce_min", "reduce_sum"):
@@ -120,18 +120,18 @@ def kept_axes(site: Site, node: Node) -> Operator | None:
 # -- larger images -------------------------------------------------------------------------------------------
 
 
-def repeated(site: Site, node: Node) -> Operator | None:
+def nearest_resize(context: MatchContext, node: Node) -> Operator | None:
     """Elements that are repeated along axes, each `repeats[axis]` times."""
     x, repeats = node, [1] * node.rank
-    while (step := _repeated_axis(x)) is not None:
+    while (step := _repetition_of_axis(x)) is not None:
         x, axis, count = step
         repeats[axis] *= count
-    if x is node or x in site.known:
+    if x is node or x in context.known:
         return None
     return Operator("repeat", (x,), {"repeats": tuple(repeats), "shape": node.shape})
 
 
-def _repeated_axis(node: Node) -> tuple[Node, int, int] | None:
+def _repetition_of_axis(node: Node) -> tuple[Node, int, int] | None:
     """x, axis and count, if reshape(broadcast(...)) repeats each element of x along an axis."""
     if node.name != "reshape" or node.inputs[0].name != "broadcast":
         return None
@@ -149,11 +149,11 @@ def _repeated_axis(node: Node) -> tuple[Node, int, int] | None:
     return (p.reshape(apart, tuple(shape)), axis, count) if node.shape == larger else None
 
 
-def interpolated(site: Site, node: Node) -> Operator | None:
+def interpolated(context: MatchContext, node: Node) -> Operator | None:
     """Weighted sums along axes that are linear interpolation; `coordinates` has ONNX's names."""
     x, scales, modes = node, [1.0] * node.rank, set[str]()
     while x.name == "resample" and scales[x.params["axis"]] == 1:
-        weights = site.array(x.inputs[1])
+        weights = context.array(x.inputs[1])
         mode = None if weights is None else _interpolation(weights)
         if weights is None or mode is None or modes - {mode}:
             break

@@ -207,8 +207,8 @@ class OnnxSource:
                 f"the array {name!r:.80} lies in {location!r:.80}: data beside a model is a plain file "
                 "in its own folder"
             )
-        usual = {"offset": 0, "length": nbytes}
-        offset, length = (_natural(keys.get(key, str(number)), key) for key, number in usual.items())
+        defaults = {"offset": 0, "length": nbytes}
+        offset, length = (_natural(keys.get(key, str(number)), key) for key, number in defaults.items())
         if length != nbytes:
             raise ModelFileError(f"the array {name!r:.80} needs {nbytes} bytes, and is said to have {length}")
         path = os.path.join(self._folder, location)

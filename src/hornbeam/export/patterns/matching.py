@@ -44,7 +44,7 @@ class Operator:
     layer: str | None = None
 
 
-Pattern = Callable[["Site", Node], "Operator | None"]
+Pattern = Callable[["MatchContext", Node], "Operator | None"]
 
 
 class Reads(Protocol):
@@ -54,20 +54,27 @@ class Reads(Protocol):
     def inputs(self) -> tuple[Node, ...]: ...
 
 
-class Site:
+class MatchContext:
     """The graph, and those of its inputs that are part of the file.
 
     Args:
         graph: The graph.
         arrays: Inputs whose elements do not change.
         weights: Inputs that readers of the file may assign.
+        opset: Version of ONNX's operators in the file, 0 for other formats.
 
     Attributes:
         known: Nodes that depend on nothing but arrays and weights.
     """
 
-    def __init__(self, graph: Graph, arrays: Mapping[Node, np.ndarray], weights: Iterable[Node] = ()) -> None:
-        self.graph = graph
+    def __init__(
+        self,
+        graph: Graph,
+        arrays: Mapping[Node, np.ndarray],
+        weights: Iterable[Node] = (),
+        opset: int = 0,
+    ) -> None:
+        self.graph, self.opset = graph, opset
         self._given, self._arrays = arrays, dict(arrays)
         self._assigned = set(weights)
         self.known = self._assigned | set(arrays)
@@ -175,20 +182,19 @@ def _has_unknown_size(node: Node) -> bool:
     return node.name == "size" or any(is_unknown(n) for t in types for n in t.shape)
 
 
-Written = TypeVar("Written", bound=Reads)
-AnySite = TypeVar("AnySite", bound=Site)
+Replacement = TypeVar("Replacement", bound=Reads)
 
 
 def first_found(
-    site: AnySite, node: Node, patterns: Sequence[Callable[[AnySite, Node], Written | None]]
-) -> Written | None:
+    context: MatchContext, node: Node, patterns: Sequence[Callable[[MatchContext, Node], Replacement | None]]
+) -> Replacement | None:
     """Return what the first pattern finds that finds anything."""
-    return next((operator for pattern in patterns if (operator := pattern(site, node)) is not None), None)
+    return next((operator for pattern in patterns if (operator := pattern(context, node)) is not None), None)
 
 
 def planned(
-    site: Site, done: Iterable[Node], find: Callable[[Node], Written | None]
-) -> list[tuple[Node, Written | None]]:
+    context: MatchContext, done: Iterable[Node], find: Callable[[Node], Replacement | None]
+) -> list[tuple[Node, Replacement | None]]:
     """The nodes to write for the outputs of a graph, operands first, each with what is written in its place.
 
     Args:
@@ -196,9 +202,11 @@ def planned(
         done: Nodes that are written.
         find: Returns what is written in place of a node, None for the node itself.
     """
-    plan: list[tuple[Node, Written | None]] = []
+    plan: list[tuple[Node, Replacement | None]] = []
     seen = set(done)
-    stack: list[tuple[Node, Written | None, bool]] = [(x, None, False) for x in reversed(site.graph.outputs)]
+    stack: list[tuple[Node, Replacement | None, bool]] = [
+        (x, None, False) for x in reversed(context.graph.outputs)
+    ]
     while stack:
         node, operator, ready = stack.pop()
         if ready:
@@ -207,8 +215,8 @@ def planned(
         if node in seen:
             continue
         seen.add(node)
-        computed = site.is_computed(node)
-        operator = None if computed or node in site.known else find(node)
+        computed = context.is_computed(node)
+        operator = None if computed or node in context.known else find(node)
         stack.append((node, operator, True))
         reads = () if computed else node.inputs if operator is None else operator.inputs
         stack.extend((x, None, False) for x in reversed(reads))
