@@ -8,7 +8,7 @@ JOBS ?= 2
 NATIVE := src/hornbeam/_native.abi3.so
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: mnist help c-library wheel test test-all docs lint rust-test python-test web ecosystem sanitize fuzz bench clean check-rust develop
+.PHONY: mnist help check c-library wheel test test-rest test-all docs lint rust-test quick-test python-rest python-test web ecosystem sanitize fuzz bench clean check-rust develop
 
 mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST, and report on it
 	$(BIN)/hornbeam mnist
@@ -16,9 +16,15 @@ mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test: lint rust-test python-test ecosystem docs  ## install the development tools too, and run all checks
+check: $(VENV)/.installed  ## lint and the closest tests of what has changed, in two minutes: make check FILES=...
+	@test -x $(BIN)/mypy || { echo "make check needs the development tools: make develop"; exit 1; }
+	$(BIN)/python tools/check.py $(FILES)
 
-test-all: lint rust-test  ## as `test`, with the long sweeps
+test: lint rust-test quick-test  ## install the development tools too, lint, and test every room in Rust and Python
+
+test-rest: python-rest ecosystem docs  ## what CI runs besides `test`
+
+test-all: lint rust-test c-library  ## all tests, with the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
 
 check-rust:
@@ -86,6 +92,12 @@ fuzz: check-rust  ## libFuzzer on the Rust parsers under AddressSanitizer (Linux
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 HORNBEAM_THREADS=1 RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz --target-dir $(SANITIZED)/fuzz $$target fuzz/corpus/$$target fuzz/seeds fuzz/found -- \
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1536 -malloc_limit_mb=64 || exit 1; \
 	done
+
+quick-test: develop  ## a fifth of the Python tests, of every module
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --part quick
+
+python-rest: develop c-library  ## the Python tests that `test` leaves out, without the long sweeps
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --part rest
 
 python-test: develop c-library  ## the Python tests, without the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 
 # Threads of OpenBLAS wait for each other by spinning: small products of several workers, and of child
@@ -33,12 +35,57 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 SYSTEMS = {"posix": os.name == "posix", "linux": sys.platform == "linux"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests that are marked for other systems."""
+@pytest.hookimpl(trylast=True)  # after `-m`: a fifth of what is not slow
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests that are marked for other systems, and choose those of `--part`."""
+    if part := config.getoption("--part"):
+        _choose(config, items, part)
     for item in items:
         for name, present in SYSTEMS.items():
             if not present and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=f"needs {name}"))
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item], part: str) -> None:
+    numbers: Counter[object] = Counter()
+    chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        chosen[numbers[item.path] % QUICK == 0].append(item)
+        numbers[item.path] += 1
+    items[:] = chosen[part == "quick"]
+    config.hook.pytest_deselected(items=chosen[part != "quick"])
+
+
+LEFT_OUT = "no time is left"
+
+
+# `--part quick` has the first test of each module and every fifth after it: all rooms in a fifth of the time.
+QUICK = 5
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--seconds", type=float, metavar="N", help="start no test after N seconds (tools/check.py)"
+    )
+    parser.addoption(
+        "--part",
+        choices=("quick", "rest"),
+        help=f"the first test of each module and every {QUICK}th after it (`make test`), or all others",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STARTED] = time.monotonic()
+
+
+STARTED = pytest.StashKey[float]()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests for which `--seconds` leaves no time."""
+    seconds = item.config.getoption("--seconds")
+    if seconds is not None and time.monotonic() - item.config.stash[STARTED] > seconds:
+        pytest.skip(LEFT_OUT)
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ class Source:
         annotations: Numbers of annotations: all, those that are `Any`, and those that contain it.
         defined: Names that the module itself defines at its top.
         chains: Names with the attributes read from them, such as `np.random.normal`.
+        words: Texts that could be names.
         path_changes: Lines that change `sys.path`.
     """
 
@@ -67,6 +68,7 @@ class Source:
     annotations: list[int] = field(default_factory=lambda: [0, 0, 0])
     defined: set[str] = field(default_factory=set)
     chains: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
     path_changes: list[int] = field(default_factory=list)
 
     def run_time_imports(self) -> Iterator[Import]:
@@ -136,6 +138,9 @@ def _add_node(source: Source, node: ast.AST, guarded: bool, late: bool) -> None:
         _add_annotation(source, node.annotation)
     elif isinstance(node, ast.AnnAssign):
         _add_annotation(source, node.annotation)
+    elif isinstance(node, ast.Constant):
+        if isinstance(node.value, str) and node.value.isidentifier():
+            source.words.add(node.value)
     elif isinstance(node, ast.Attribute):
         chain = _chain(node)
         source.chains.add(chain)
