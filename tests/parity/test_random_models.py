@@ -28,7 +28,7 @@ from tests.helpers.parity.grammar import build, write
 from tests.helpers.parity.tolerances import TOLERANCES
 
 START, STOP = (int(n) for n in os.environ.get("HORNBEAM_RANDOM_MODELS", "0:2000").split(":"))
-IN_CI = 50
+IN_CI = 25
 
 
 def seeds() -> list[Any]:
