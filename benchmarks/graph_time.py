@@ -95,7 +95,7 @@ def fit(depth: int) -> Trace:
     model = hb.Model(inputs, layers.Dense(10, activation="softmax")(x))
     model.compile("adam", "sparse_categorical_crossentropy")
     batch = make_batch(np.zeros((16, WIDTH), "float32"), np.zeros(16, "int64"))
-    return lambda: model._compiled_step("train", batch.signature()).traced.step_graph
+    return lambda: model._hb_trainer.compiled_step("train", batch.signature()).traced.step_graph
 
 
 # Nodes of a step for one more in the argument, about.

@@ -73,7 +73,7 @@ def all_step_seconds(
     model: hb.Model, x: np.ndarray, y: np.ndarray, batch: int, seconds: float
 ) -> list[float]:
     """Return the times of as many steps as `seconds` have room for."""
-    step = model._compiled_step("train", make_batch(x, y).signature(batch))
+    step = model._hb_trainer.compiled_step("train", make_batch(x, y).signature(batch))
     engine = get_engine("native")
     buffers = [engine.put(x), engine.put(y)]
     rows = np.arange(batch)[None]
@@ -113,7 +113,7 @@ def point(job: str, value: int) -> dict[str, float]:
     start = time.perf_counter()
     model = deep(value)
     built = time.perf_counter()
-    step = model._compiled_step("train", make_batch(x, y).signature(32))
+    step = model._hb_trainer.compiled_step("train", make_batch(x, y).signature(32))
     traced = time.perf_counter()
     get_engine("native").executable(step.traced.step_graph)
     compiled = time.perf_counter()

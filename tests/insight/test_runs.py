@@ -196,7 +196,7 @@ t.build_model().fit(x, y, epochs=5, verbose=0, callbacks=[t.RunRecorder("killed"
 def test_a_training_that_goes_on_has_one_run(tmp_path: Path) -> None:
     class Stop(Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if self.model._training_run.epoch == 2:
+            if self.model._hb_trainer.run.epoch == 2:
                 raise KeyboardInterrupt
 
     x, y = build_data()

@@ -228,7 +228,7 @@ def step_of(make: Callable[[], tuple[hb.Model, np.ndarray, np.ndarray]]) -> Made
     hb.utils.set_random_seed(1)
     model, x, y = make()
     model.train_on_batch(x, y)
-    (step,) = model._training_state.steps.values()
+    (step,) = model._hb_trainer.steps.values()
     traced = step.traced
     captured = [np.asarray(hb.Tensor(node)) for node in traced.captured]
     state = [*(np.asarray(v) for v in traced.variables), *captured]

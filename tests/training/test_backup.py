@@ -92,7 +92,7 @@ def test_mistakes(tmp_path: Path) -> None:
         callbacks.BackupAndRestore("")
     model = hb.Sequential([layers.Dense(1)])
     model.compile("sgd", "mse")
-    model._training_state  # noqa: B018 - compiled, not built
+    model._hb_trainer  # noqa: B018 - compiled, not built
     backup = callbacks.BackupAndRestore(tmp_path)
     backup.set_model(model)
     with pytest.raises(ValueError, match="is built before fit"):

@@ -187,7 +187,7 @@ def test_changing_shapes_do_not_fill_the_memory() -> None:
     model = hb.Sequential([hb.Input((None, 2)), layers.GlobalAveragePooling1D()])
     for length in range(1, 80):
         model.predict(np.ones((1, length, 2), "float32"), verbose=0)
-    assert len(model._training_state.predictors) == 64
+    assert len(model._hb_trainer.predictors) == 64
 
 
 @pytest.mark.parametrize("built", [True, False])

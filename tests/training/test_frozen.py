@@ -31,7 +31,7 @@ def normalized(*before: layers.Layer, **settings: bool) -> hb.Model:
 
 
 def plan(model: hb.Model) -> InferencePlan:
-    return next(iter(model._training_state.predictors.values())).plan
+    return next(iter(model._hb_trainer.predictors.values())).plan
 
 
 FOLDED = {
@@ -107,8 +107,8 @@ def test_plans_for_other_batches_share_what_they_prepare() -> None:
     for batch in (1, 2, 6):
         model.predict(X[:batch], verbose=0)
         model(X[:batch]).numpy()
-    assert len(model._training_state.predictors) == len(model._training_state.calls) == 3
-    assert len(model._training_state.weight_cache) == 1
+    assert len(model._hb_trainer.predictors) == len(model._hb_trainer.calls) == 3
+    assert len(model._hb_trainer.weight_cache) == 1
     model.layers[0].kernel.assign(np.zeros((3, 3, 4, 5)))
     for batch in (1, 6):
         expected = np.asarray(model(X[:batch], training=False))

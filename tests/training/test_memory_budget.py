@@ -122,7 +122,7 @@ def test_a_batch_and_a_stream_use_the_budget_too() -> None:
         model.train_on_batch(ROWS, CLASSES, memory_budget=1000)
     stream = hb.data.Dataset.from_tensor_slices((ROWS, CLASSES)).batch(16)
     assert model.fit(stream, verbose=0, memory_budget=budget).memory_plan.bytes <= budget
-    assert model._training_state.memory_budget is None
+    assert model._hb_trainer.memory_budget is None
 
 
 def test_a_budget_that_is_too_small_says_what_would_do() -> None:

@@ -162,9 +162,9 @@ def test_fit_profiles_and_trains_as_without(tmp_path: Path, capsys: Any) -> None
 def test_what_was_compiled_before_keeps_no_profile() -> None:
     model = convnet()
     model.fit(X, Y, verbose=0)
-    before = dict(model._training_state.steps)
+    before = dict(model._hb_trainer.steps)
     model.profile(X, Y, steps=1)
-    assert dict(model._training_state.steps) == before
+    assert dict(model._hb_trainer.steps) == before
     assert current_engine()._profiled is None
 
 

@@ -152,7 +152,7 @@ def layer_values(
         >>> for value in layer_values(model, x[:32]): print(value.path, value.output.std())  # doctest: +SKIP
     """
     if y is not None:
-        model._require_compiled("layer_values")
+        model._hb_trainer.require_compiled("layer_values")
     data = make_batch(model._run_host_layers(x), y, sample_weight)
     captured: list[Call] = []
 
@@ -164,7 +164,7 @@ def layer_values(
         outputs = [call.outputs[0] for call in captured]
         if targets is None:
             return outputs, [None] * len(outputs)
-        loss = model._loss_of_batch(inputs, targets, y_pred, weights, training)
+        loss = model._hb_trainer.loss_of_batch(inputs, targets, y_pred, weights, training)
         by_float = iter(gradients(loss, [tensor for tensor in outputs if is_float(tensor.dtype)]))
         return outputs, [next(by_float) if is_float(tensor.dtype) else None for tensor in outputs]
 

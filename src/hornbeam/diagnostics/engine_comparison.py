@@ -82,7 +82,7 @@ def compare_engines(
     Example:
         >>> compare_engines(model, x, y, engines=["native", "jax"])  # doctest: +SKIP
     """
-    model._require_compiled("compare_engines")
+    model._hb_trainer.require_compiled("compare_engines")
     steps = check_int("steps", steps, 1)
     names = list(installed() if engines is None else engines)
     if not names or isinstance(engines, str):
@@ -108,7 +108,7 @@ def compare_engines(
 def _run(model: Model, data: ArrayData, rows: np.ndarray, name: str) -> _Run:
     """Run the steps on one engine, then restore all variables."""
     with using(name):
-        step = model._compiled_step("train", data.signature(rows.shape[-1]))
+        step = model._hb_trainer.compiled_step("train", data.signature(rows.shape[-1]))
         buffers = data.buffers(current_engine())
         variables = step.traced.variables
         values = [(variable, np.array(variable)) for variable in variables]

@@ -184,7 +184,7 @@ def lr_find(
     Source: Leslie N. Smith, "Cyclical Learning Rates for Training Neural Networks", 2015,
     https://arxiv.org/abs/1506.01186 (section 3.3).
     """
-    model._require_compiled("lr_find")
+    model._hb_trainer.require_compiled("lr_find")
     steps = check_int("steps", steps, 10)
     low, high = check_number("min_rate", min_rate), check_number("max_rate", max_rate)
     if not 0 < low < high:

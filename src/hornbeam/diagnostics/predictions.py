@@ -63,7 +63,7 @@ def predictions(
         x, y, sample_weight, batch_size, "evaluate", run_host_layers=model._run_host_layers, steps=steps
     )
     steps = limit_steps("steps", check_steps("steps", steps), data, model.steps_per_execution)
-    model._training_state.validation_fingerprints.check(data)
+    model._hb_trainer.validation_fingerprints.check(data)
     rows: list[tuple[Any, Any, Any, Any]] = []
     adds_losses = False
     for batch in _batches(data, steps):
@@ -72,7 +72,7 @@ def predictions(
             raise ValueError("predictions are compared with targets, but y is missing")
         if not rows:
             adds_losses = _try_model(model, batch)
-        outputs = model._predict_batch(batch.inputs_only())
+        outputs = model._hb_trainer.predict_batch(batch.inputs_only())
         rows.append((batch.x if keep_x else None, targets, outputs, batch.sample_weight))
     if not rows:
         raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
@@ -84,7 +84,7 @@ def predictions(
 def opened(model: Model, x: Tree, y: Tree, sample_weight: Tree, purpose: str) -> tuple[Any, Any, Any]:
     """Take data out of their seal, if they have one; the evaluation is counted and announced."""
     check_model(model, where=purpose)
-    x, y, sample_weight, sealed = unsealed(x, y, sample_weight, model._training_run is not None)
+    x, y, sample_weight, sealed = unsealed(x, y, sample_weight, model._hb_trainer.run is not None)
     count_evaluation(sealed, f"{purpose} of {describe(model)}", quiet=False)
     return x, y, sample_weight
 

@@ -221,7 +221,7 @@ def _predict_both(
 
     for model in models:
         check_model(model, where="compare")
-        model._require_compiled("evaluate")
+        model._hb_trainer.require_compiled("evaluate")
     if hasattr(x, "__next__") and not hasattr(x, "__getitem__"):
         raise ValueError(
             "compare() reads the data twice, which a generator does not allow: pass arrays or a Dataset"

@@ -58,17 +58,17 @@ def measurements(model: Model, predicted: Predictions) -> tuple[list[Measurement
 
 
 def _custom_steps(model: Model) -> str:
-    from hornbeam.training.trainer import Trainer
+    from hornbeam.training.steps import Steps
 
     names = ("compute_loss", "test_step", "compute_metrics")
-    custom = [name for name in names if getattr(type(model), name) is not getattr(Trainer, name)]
+    custom = [name for name in names if getattr(type(model), name) is not getattr(Steps, name)]
     return " and ".join(f"{name}()" for name in custom)
 
 
 def _losses(model: Any, predicted: Predictions, notes: list[str]) -> list[Measurement]:
     from hornbeam.training.outputs import Outputs
 
-    losses = model._training_state.losses
+    losses = model._hb_trainer.losses
     if losses is None or losses.spec is None:
         return []
     outputs = Outputs(predicted.y_pred, getattr(model, "output_names", None))
@@ -100,7 +100,7 @@ def _shifted(name: str, values: np.ndarray, constant: float) -> Measurement:
 def _metrics(model: Model, predicted: Predictions, notes: list[str]) -> list[Measurement]:
     from hornbeam.training.outputs import Outputs
 
-    compiled = model._training_state.metrics
+    compiled = model._hb_trainer.metrics
     if compiled is None:
         return []
     outputs = Outputs(predicted.y_pred, getattr(model, "output_names", None))

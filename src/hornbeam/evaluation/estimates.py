@@ -171,7 +171,7 @@ def evaluate(
 
     check_level(level)
     resamples = check_int("resamples", resamples, 100)
-    model._require_compiled("evaluate")
+    model._hb_trainer.require_compiled("evaluate")
     predicted = predictions(model, x, y, sample_weight, batch_size, steps, keep_x=train is not None)
     result, labels = evaluation_of(model, predicted, level, resamples, seed)
     for note in result.notes:

@@ -39,7 +39,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 def from_logits(model: Model) -> bool | None:
     """Return the setting `from_logits` of a model's only loss, None if it has none."""
-    losses = model._training_state.losses
+    losses = model._hb_trainer.losses
     return getattr(losses.spec, "from_logits", None) if losses is not None else None
 
 

@@ -161,7 +161,7 @@ def learning_curve(
         part_x, part_y = (_rows(part, np.sort(order[:size])) for part in (x, y))
         set_random_seed(seed)
         model = build()
-        model._require_compiled("fit")
+        model._hb_trainer.require_compiled("fit")
         model.fit(part_x, part_y, **{"verbose": 0, **fit})
         scores = []
         for inputs, targets in ((part_x, part_y), validation_data):

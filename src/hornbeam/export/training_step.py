@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def check_trainable(model: Model) -> None:
     """Raise ValueError unless a step of the model is a graph: it is compiled, and no part is Python code."""
-    model._require_compiled("export")
+    model._hb_trainer.require_compiled("export")
     if model.optimizer is None:
         raise ValueError(f"{model.describe()} is compiled without an optimizer: it has no training step")
     check_graph(model)
@@ -95,7 +95,7 @@ def batch_signature(model: Model) -> tuple[Any, Any]:
             "(hornbeam.InputSpec(shape=(None, 3)), hornbeam.InputSpec(shape=(None, 1)))."
         )
     (x,) = signature_of(model)
-    losses = model._training_state.losses
+    losses = model._hb_trainer.losses
     assert losses is not None
     if losses.spec is None:
         return x, None

@@ -140,7 +140,7 @@ def ablations(
     model that is not compiled, has no graph of layers, or whose compile() has no config.
     """
     seeds, epochs = check_int("seeds", seeds, 2), check_int("epochs", epochs, 1)
-    model._require_compiled("explain")
+    model._hb_trainer.require_compiled("explain")
     settings = model.get_compile_config()
     if not settings:
         raise ValueError(

@@ -175,7 +175,7 @@ class Functional(GraphEnds, Model):
         earlier = self.outputs if self._hb_loss_graph is None else self._hb_loss_graph.outputs
         self._hb_loss_graph = CallGraph(self.inputs, [*earlier, *symbols], self.name)
         self._graph_layers = self._hb_loss_graph.layers
-        self._forget_steps()
+        self._hb_trainer.forget_steps()
 
     def _hb_inner_graph(self) -> CallGraph:
         """Return the graph of calls."""

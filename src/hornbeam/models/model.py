@@ -18,8 +18,8 @@ from hornbeam.layers import Layer
 from hornbeam.layers.config import recorded_arguments
 from hornbeam.models.host import has_host_layers, strings_to_array
 from hornbeam.models.saving_methods import SavingMethods
+from hornbeam.training.methods import TrainingMethods
 from hornbeam.training.model_call import call_as_one_node
-from hornbeam.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -54,7 +54,7 @@ def register_functional(
 
 @exported("keras.models")
 @exported("keras")
-class Model(SavingMethods, Trainer, Layer):
+class Model(SavingMethods, TrainingMethods):
     """A network: layers, and their connections.
 
     A model is made in three ways: as `Model(inputs, outputs)` from symbolic tensors (a functional model), as
@@ -287,7 +287,7 @@ class Model(SavingMethods, Trainer, Layer):
 
         resolved = resolve_config(mode, config)
         quantize_model(self, resolved.mode, resolved, filters, type_check)
-        self._forget_steps()
+        self._hb_trainer.forget_steps()
 
     def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
         """Return the blocks that GPTQ and AWQ quantize one after another. Subclasses may override it.

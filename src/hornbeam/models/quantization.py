@@ -123,7 +123,7 @@ def _calibrate(model: Model, config: CalibratedConfig, filters: Filters) -> None
         if block is not blocks[-1]:
             # The next block sees what the quantized one computes, as it will later.
             batches = [_first(block(batch)) for batch in batches]
-    model._forget_steps()
+    model._hb_trainer.forget_steps()
 
 
 def _statistics(

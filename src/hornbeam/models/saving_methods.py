@@ -45,14 +45,8 @@ class SavingMethods:
         """
         from hornbeam.saving import save_model
 
-        save_model(
-            cast("Model", self),
-            filepath,
-            overwrite=overwrite,
-            zipped=zipped,
-            include_optimizer=include_optimizer,
-            save_format=save_format,
-        )
+        options = {"include_optimizer": include_optimizer, "save_format": save_format}
+        save_model(cast("Model", self), filepath, overwrite, zipped, **options)
 
     @explain_arguments
     def save_weights(
@@ -76,14 +70,8 @@ class SavingMethods:
         """
         from hornbeam.saving import save_weights
 
-        save_weights(
-            cast("Model", self),
-            filepath,
-            overwrite=overwrite,
-            max_shard_size=max_shard_size,
-            names=names,
-            objects_to_skip=objects_to_skip,
-        )
+        model, skip = cast("Model", self), objects_to_skip
+        save_weights(model, filepath, overwrite, max_shard_size, names=names, objects_to_skip=skip)
 
     @explain_arguments
     def load_weights(
@@ -107,14 +95,8 @@ class SavingMethods:
         """
         from hornbeam.saving import load_weights
 
-        load_weights(
-            cast("Model", self),
-            filepath,
-            skip_mismatch=skip_mismatch,
-            names=names,
-            by_name=by_name,
-            objects_to_skip=objects_to_skip,
-        )
+        model, skip = cast("Model", self), objects_to_skip
+        load_weights(model, filepath, skip_mismatch, names, by_name, objects_to_skip=skip)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy (`copy.deepcopy`) by the bytes of the `.keras` file."""

@@ -140,7 +140,7 @@ class Sequential(Model):
 
     def _hb_push(self, layer: Layer) -> None:
         self._hb_stack.append(layer)
-        self._forget_steps()
+        self._hb_trainer.forget_steps()
         if isinstance(layer, InputLayer):
             self._hb_tensors.values = [layer.output]
         elif self._hb_tensors.values:
@@ -187,7 +187,7 @@ class Sequential(Model):
         if self._hb_tensors.values:
             self._hb_tensors.values.pop()
         self.built = bool(self.layers) and bool(self._hb_tensors.values)
-        self._forget_steps()
+        self._hb_trainer.forget_steps()
         return layer
 
     # -- building and calling ----------------------------------------------------------------------

@@ -223,7 +223,7 @@ def _converted(
         copy.set_weights(layer.get_weights())
         if layer in selection.reasons:
             forms[layer.path] = _quantized_inside(copy) or f"float32: {selection.reasons[layer]}"
-    clone._forget_steps()
+    clone._hb_trainer.forget_steps()
     return clone, forms
 
 

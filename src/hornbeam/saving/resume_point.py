@@ -26,7 +26,8 @@ _WORD = 1 << 32
 
 def end_of_training(model: Model) -> ResumePoint | None:
     """Return the point at which the training of a model ended, None for a layer, or in the middle."""
-    return getattr(model, "_present_point", lambda: None)()
+    trainer = getattr(model, "_hb_trainer", None)
+    return None if trainer is None else trainer.present_point()
 
 
 def write_resume_point(point: ResumePoint | None, store: h5py.File) -> None:

@@ -306,8 +306,8 @@ def read_weights(
             layer.load_own_variables(values)
         except Exception as error:  # a layer's own code
             raise ModelFileError(f"the weights do not fit {layer.describe()}: {error}") from error
-    if hasattr(model, "_resume_point"):
-        model._resume_point = point
+    if hasattr(model, "_hb_trainer"):
+        model._hb_trainer.resume_point = point
     warn_of_non_finite((variable.path, array) for variable, array in arrays)
     loaded = {variable for variable, _ in arrays}
     while arrays:

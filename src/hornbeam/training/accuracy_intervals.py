@@ -26,7 +26,7 @@ def accuracy_intervals(model: Model) -> dict[str, Interval]:
     Accuracies with weights, masks, or several results per sample (which are not independent) are left to
     `hornbeam.evaluation.evaluate`, which resamples them.
     """
-    state = model._training_state
+    state = model._hb_trainer
     if state.metrics is None or state.loss_tracker is None:
         return {}
     samples = float(state.loss_tracker.count)

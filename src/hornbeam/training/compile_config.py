@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import losses as losses_module
@@ -30,7 +30,7 @@ from hornbeam.training.nested_losses import (
     nested_losses,
     unwrapped,
 )
-from hornbeam.training.outputs import Outputs, is_several
+from hornbeam.training.outputs import Outputs, free_name, is_several, parts_of
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import PerOutput, Tree
@@ -72,14 +72,7 @@ def make_loss(identifier: Any) -> Loss | str | None:
 
 def check_loss_weights(weights: Tree) -> None:
     """Raise ValueError unless `weights` are numbers, a list or a dict of them."""
-    flat = (
-        list(weights.values())
-        if isinstance(weights, dict)
-        else weights
-        if isinstance(weights, (list, tuple))
-        else [weights]
-    )
-    for weight in tree.flatten(flat):
+    for weight in tree.flatten(parts_of(weights)):
         if weight is not None and (isinstance(weight, (str, bool)) or not hasattr(weight, "__float__")):
             hint = (
                 " The third argument of compile() is loss_weights: write metrics=[...] for metrics"
@@ -364,14 +357,16 @@ class CompileMetrics(StatelessMethods):
 
     def result(self) -> dict[str, Any]:
         """Return the present values by name. A metric that gives a dict adds its entries."""
-        results: dict[str, Any] = {}
-        for _, metric, _, name in self.rows:
-            value = metric.result()
-            if isinstance(value, dict):
-                results.update(value)
-            else:
-                results[name] = value
-        return results
+        return merged_results((name, metric) for _, metric, _, name in self.rows)
+
+
+def merged_results(metrics: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the values of named metrics. One that gives a dict adds its entries."""
+    results: dict[str, Any] = {}
+    for name, metric in metrics:
+        value = metric.result()
+        results.update(value if isinstance(value, dict) else {name: value})
+    return results
 
 
 def _of_models(spec: Tree, attribute: str) -> Tree:
@@ -385,18 +380,8 @@ def _of_models(spec: Tree, attribute: str) -> Tree:
 
 
 def _leaves(spec: Tree) -> list[Any]:
-    if spec is None:
-        return []
-    parts = (
-        list(spec.values())
-        if isinstance(spec, dict)
-        else list(spec)
-        if isinstance(spec, (list, tuple))
-        else [spec]
-    )
-    return [
-        leaf for part in parts for leaf in (_leaves(part) if is_several(part) else [part]) if leaf is not None
-    ]
+    parts = [_leaves(part) if is_several(part) else [part] for part in parts_of(spec)]
+    return [leaf for leaves in parts for leaf in leaves if leaf is not None]
 
 
 def _make_metric(identifier: MetricLike) -> Metric | None:
@@ -435,23 +420,20 @@ def _kind(target: tuple[int, ...], prediction: tuple[int, ...]) -> str:
     return "sparse" if len(target) < len(prediction) or target[-1] == 1 else "categorical"
 
 
+# Cross-entropy and accuracy by `_kind`.
+_CLASSIFICATION = {
+    "binary": (losses_module.BinaryCrossentropy, metrics_module.BinaryAccuracy),
+    "sparse": (losses_module.SparseCategoricalCrossentropy, metrics_module.SparseCategoricalAccuracy),
+    "categorical": (losses_module.CategoricalCrossentropy, metrics_module.CategoricalAccuracy),
+}
+
+
 def _crossentropy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Loss:
-    kinds = {
-        "binary": losses_module.BinaryCrossentropy,
-        "sparse": losses_module.SparseCategoricalCrossentropy,
-        "categorical": losses_module.CategoricalCrossentropy,
-    }
-    return kinds[_kind(target, prediction)](name=name)
+    return _CLASSIFICATION[_kind(target, prediction)][0](name=name)
 
 
 def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Metric:
-    """Return the accuracy for the shapes: binary for one unit, sparse for class indices, else one-hot."""
-    kinds = {
-        "binary": metrics_module.BinaryAccuracy,
-        "sparse": metrics_module.SparseCategoricalAccuracy,
-        "categorical": metrics_module.CategoricalAccuracy,
-    }
-    return kinds[_kind(target, prediction)](name=name)
+    return _CLASSIFICATION[_kind(target, prediction)][1](name=name)
 
 
 def _per_output(spec: Tree, outputs: Outputs, argument: str) -> list[list[Any]]:
@@ -487,9 +469,6 @@ def _as_list(part: Any) -> list[Any]:
 def _free_name(outputs: Outputs, index: int, name: str, used: set[str]) -> str:
     """Return the name in logs, numbered if it is used already."""
     base = name if len(outputs) == 1 else f"{outputs.names[index]}_{name}"
-    candidate, count = base, 0
-    while candidate in used:
-        count += 1
-        candidate = f"{base}_{count}"
-    used.add(candidate)
-    return candidate
+    name = free_name(base, used)
+    used.add(name)
+    return name

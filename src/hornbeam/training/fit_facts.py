@@ -92,7 +92,7 @@ def fit_facts(
         if model.run_eagerly:
             return None
         signature = data.signatures(settings.steps)[0]
-        return getattr(model._compiled_step("train", signature), "traced", None)
+        return getattr(model._hb_trainer.compiled_step("train", signature), "traced", None)
 
     return FitFacts(
         model,
@@ -109,7 +109,7 @@ def fit_facts(
 
 
 def _outputs(model: Model, batch: Batch) -> list[OutputFacts]:
-    state = model._training_state
+    state = model._hb_trainer
     losses = state.losses
     if losses is None or losses.outputs is None or batch.y is None:
         return []

@@ -70,7 +70,7 @@ class Loop:
         # Asked between two steps; the run that the loop belongs to replaces it.
         self.stop_requested: Callable[[], bool] = lambda: False
         # Steps of a chunk by compiled step: the sizes that were found last, also by loops before this one.
-        self._chunk_sizes = model._training_state.chunk_sizes
+        self._chunk_sizes = model._hb_trainer.chunk_sizes
 
     def begin(self, epoch: int) -> None:
         """Prepare for a complete epoch."""
@@ -99,7 +99,7 @@ class Loop:
 
     def _run_arrays(self, data: ArrayData, steps: int | None) -> None:
         for rows in data.epoch(steps):
-            step = self.model._compiled_step(self.mode, data.signature(rows.shape[1]))
+            step = self.model._hb_trainer.compiled_step(self.mode, data.signature(rows.shape[1]))
             if isinstance(step, Step):
                 self._run_chunks(step, data, rows)
             else:
@@ -138,11 +138,11 @@ class Loop:
 
     def _run_stream(self, data: StreamData, steps: int | None) -> None:
         batches = data.epoch(steps, begins=self.done == 0)
-        if not self.every_batch and not self.model._training_state.run_eagerly:
+        if not self.every_batch and not self.model._hb_trainer.run_eagerly:
             batches = prefetch_if_worthwhile(batches, current_engine().threads)
         with closing(batches):
             for batch in batches:
-                self._run_one(self.model._compiled_step(self.mode, batch.signature()), batch, data)
+                self._run_one(self.model._hb_trainer.compiled_step(self.mode, batch.signature()), batch, data)
                 if self._stopped:
                     return
 

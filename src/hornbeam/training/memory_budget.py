@@ -95,7 +95,7 @@ def within_budget(method: F) -> F:
 
 @contextmanager
 def _budget(model: Model, budget: int | None) -> Iterator[None]:
-    state = model._training_state
+    state = model._hb_trainer
     if budget is not None and state.run_eagerly:
         raise ValueError(
             "memory_budget plans compiled steps, and run_eagerly=True runs them line by line: compile the "
@@ -124,12 +124,12 @@ def plan_memory(model: Model, data: Data, steps: int | None, one_by_one: bool) -
     Raises:
         MemoryError: If a step does not fit into the budget.
     """
-    if model._training_state.memory_budget is None:
+    if model._hb_trainer.memory_budget is None:
         return None
     plans: list[MemoryPlan] = []
     # Of several errors, that of the largest batch has the budget that will do for all.
     for signature in sorted(data.signatures(steps), key=_elements, reverse=True):
-        step = model._compiled_step("train", signature)
+        step = model._hb_trainer.compiled_step("train", signature)
         if not hasattr(step, "traced"):
             raise NotImplementedError(
                 f"memory_budget plans steps of hornbeam's own operations, and {describe(model)} has a "

@@ -64,7 +64,7 @@ def call_as_one_node(model: Model, x: Tree) -> Tree:
         return None
     if current_call_hook() is not None or retains_graph() or not model.built:
         return None
-    calls = model._training_state.calls
+    calls = model._hb_trainer.calls
     key = (x.shape, x.dtype, current_engine())
     cached = calls.get(key)
     if cached is None or cached.changes != Tracked.changes:
@@ -85,7 +85,7 @@ def _trace(model: Model, x: Tree) -> ModelCall | None:
         return None
     if not all(type(result) is Tensor and result._keras_mask is None for result in results):
         return None
-    return ModelCall(traced, model._training_state.weight_cache)
+    return ModelCall(traced, model._hb_trainer.weight_cache)
 
 
 def _is_ours(layer: Layer) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
@@ -28,7 +28,7 @@ class Outputs:
     def __init__(self, y_pred: Tree, names: Sequence[str] | None = None) -> None:
         self.single = not is_several(y_pred)
         # True if the outputs have structures inside: then they are those of the leaves.
-        self.nested = not self.single and any(map(is_several, _parts(y_pred)))
+        self.nested = not self.single and any(map(is_several, parts_of(y_pred)))
         self.structure = y_pred
         self.keys = list(y_pred) if isinstance(y_pred, dict) and not self.nested else None
         flat = [y_pred[key] for key in self.keys] if self.keys is not None else tree.flatten(y_pred)
@@ -152,17 +152,25 @@ class Outputs:
         return flat
 
 
-def _parts(structure: Tree) -> Sequence[Any]:
-    return list(structure.values()) if isinstance(structure, dict) else structure
+def parts_of(structure: Tree) -> list[Any]:
+    """Return the entries of a list, tuple or dict; of anything else, that alone."""
+    if isinstance(structure, dict):
+        return list(structure.values())
+    return list(structure) if isinstance(structure, (list, tuple)) else [structure]
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
     """Return the names, numbered where one is repeated."""
     unique: dict[str, None] = {}
     for name in names:
-        count, candidate = 0, name
-        while candidate in unique:
-            count += 1
-            candidate = f"{name}_{count}"
-        unique[candidate] = None
+        unique[free_name(name, unique)] = None
     return list(unique)
+
+
+def free_name(name: str, used: Container[str]) -> str:
+    """Return the name, numbered if it is used."""
+    candidate, count = name, 0
+    while candidate in used:
+        count += 1
+        candidate = f"{name}_{count}"
+    return candidate

@@ -215,10 +215,7 @@ def make_batch(
     class_weight: weights by class, multiplied into the sample weights. finite: also search for NaN and
     infinite values. Raises for data that no model can take.
     """
-    leaves: list[np.ndarray] = []
-    parts = [
-        as_arrays(part, name, leaves) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
-    ]
+    leaves, parts = _converted(x, y, sample_weight)
     inputs, targets, weights = parts
     check_no_list_of_samples(x, inputs.named, targets.named)
     count = check_lengths([*inputs.named, *targets.named])
@@ -239,17 +236,20 @@ def convert_batch(
     equal_lengths: check that all parts have one number of samples.
     """
     x, y, sample_weight = unpack_x_y_sample_weight(item)
-    leaves: list[np.ndarray] = []
-    x = x if convert_x is None else convert_x(x)
-    parts = [
-        as_arrays(part, name, leaves) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
-    ]
+    leaves, parts = _converted(x if convert_x is None else convert_x(x), y, sample_weight)
     try:
         if equal_lengths:
             check_lengths([entry for part in parts for entry in part.named])
     except ShapeError as error:
         raise ShapeError(f"{error}. Data must come in batches: is .batch(32) missing?") from None
     return _batch(leaves, parts, class_weight)
+
+
+def _converted(x: Tree, y: Tree, sample_weight: Tree) -> tuple[list[np.ndarray], list[Arrays]]:
+    """Convert all leaves to arrays. Returns the arrays, and the three structures of them."""
+    leaves: list[np.ndarray] = []
+    named = {"x": x, "y": y, "sample_weight": sample_weight}
+    return leaves, [as_arrays(part, name, leaves) for name, part in named.items()]
 
 
 def _batch(

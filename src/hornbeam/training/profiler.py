@@ -13,7 +13,7 @@ import numpy as np
 from hornbeam._internal.validation import check_int
 from hornbeam.engines import current_engine
 from hornbeam.training.array_data import ArrayData
-from hornbeam.training.compile_mixin import Bounded
+from hornbeam.training.bounded import Bounded
 from hornbeam.training.sources import is_stream, make_data
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @contextmanager
 def fresh_steps(model: Model) -> Iterator[Mapping[tuple[Any, ...], Any]]:
     """Compile the model's steps anew inside of the block, for a profile; restore the old ones afterwards."""
-    state = model._training_state
+    state = model._hb_trainer
     previous = state.steps, state.predictors
     state.steps, state.predictors = Bounded(), Bounded()
     try:
@@ -95,17 +95,17 @@ def profile_model(model: Model, x: Tree, y: Tree, batch_size: int, steps: int) -
 def _prediction(model: Model, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
     """Predict one batch, then the others."""
     batches = [data.table.take(row) for row in rows]
-    model._predict_batch(batches[0])
+    model._hb_trainer.predict_batch(batches[0])
     yield
     for batch in batches[1:]:
-        model._predict_batch(batch)
+        model._hb_trainer.predict_batch(batch)
     yield
 
 
 def _training(model: Model, data: ArrayData, rows: np.ndarray) -> Iterator[None]:
     """Run one step, then the others, then restore all variables."""
-    model._require_compiled("profile")
-    step = model._compiled_step("train", data.signature(rows.shape[1]))
+    model._hb_trainer.require_compiled("profile")
+    step = model._hb_trainer.compiled_step("train", data.signature(rows.shape[1]))
     values = [(variable, np.array(variable)) for variable in step.traced.variables]
     buffers = data.buffers(current_engine())
     try:

@@ -87,12 +87,13 @@ class TrainingRun:
             self._warn_without_data()
         if loop.done:
             if self.validation is not None and self.settings.validates_after(epoch):
-                results = model._hb_evaluate(self.validation, callbacks, self.settings.validation_steps, self)
+                steps = self.settings.validation_steps
+                results = model._hb_trainer.run_evaluation(self.validation, callbacks, steps, self)
                 logs.update({f"val_{name}": value for name, value in sorted(results.items())})
             self.epoch_is_over = True
             callbacks.on_epoch_end(epoch, logs)
             self.epoch_is_over = False
-            model._resume_point = point_after(self)
+            model._hb_trainer.resume_point = point_after(self)
         self._finish_epoch()
         return logs
 
@@ -257,8 +258,8 @@ class TrainingRun:
 
 @contextmanager
 def running(run: TrainingRun) -> Iterator[TrainingRun]:
-    """Make the run its model's `_training_run`; if it writes checkpoints, signals make it save and stop."""
-    run.model._training_run = run
+    """Make the run its trainer's present one; if it writes checkpoints, signals make it save and stop."""
+    run.model._hb_trainer.run = run
     try:
         if run.savers:
             with GracefulShutdown() as run.shutdown:
@@ -267,7 +268,7 @@ def running(run: TrainingRun) -> Iterator[TrainingRun]:
             with handled_interrupts():
                 yield run
     finally:
-        run.model._training_run = None
+        run.model._hb_trainer.run = None
         for saver in run.savers:
             saver.wait()
 

@@ -70,7 +70,7 @@ class StatelessStep:
                 model.compute_metrics(x, y, y_pred, sample_weight)
             return y_pred
 
-        metrics = model._training_state.metrics
+        metrics = model._hb_trainer.metrics
         is_built = all(layer.built for layer in model._flatten_layers())
         if not is_built or (metrics is not None and metrics.outputs is None):
             trace_for(self._engine, visit, [signature.packed])

@@ -11,7 +11,7 @@ from hornbeam._internal import warning_policy
 
 def changed_layers(model: Any) -> list[Any]:
     """Return the layers with weights whose `trainable` is another than at `compile()`."""
-    before = model._training_state.trainable
+    before = model._hb_trainer.trainable
     return [
         layer
         for layer in model._flatten_layers()
@@ -30,7 +30,7 @@ def trainable_as_compiled(model: Any) -> Iterator[None]:
     if not keeps_compiled(model):
         yield
         return
-    before = model._training_state.trainable
+    before = model._hb_trainer.trainable
     changed = {layer: layer._trainable for layer in model._flatten_layers() if layer in before}
     for layer in changed:
         layer._set_own_trainable(before[layer])
@@ -44,4 +44,4 @@ def trainable_as_compiled(model: Any) -> Iterator[None]:
 def accept_trainable(model: Any) -> None:
     """Make the present `trainable` of the layers those of `compile()`: a training itself changed them."""
     for layer in model._flatten_layers():
-        model._training_state.trainable[layer] = layer._trainable
+        model._hb_trainer.trainable[layer] = layer._trainable

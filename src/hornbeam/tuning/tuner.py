@@ -339,7 +339,7 @@ class _ModelTrainer:
         model = self._build(hp)
         if not isinstance(model, Model):
             raise TypeError(f"tune(): build must return a model, got {brief(model)}")
-        model._require_compiled("tune")
+        model._hb_trainer.require_compiled("tune")
         return model
 
     def _fitted(self, hp: HyperParameters, seed: int) -> tuple[Model, list[Callback]]:

@@ -135,7 +135,7 @@ class CompiledLoss:
             Scalar tensor.
         """
         log_deprecated("Model.compiled_loss(y, y_pred)", "Model.compute_loss(y=y, y_pred=y_pred)")
-        state = self._model._training_state
+        state = self._model._hb_trainer
         loss = sum(regularization_losses or (), state.losses(y_true, y_pred, sample_weight, self._model))
         state.loss_tracker.update_state(loss)
         return loss
@@ -162,7 +162,7 @@ class CompiledMetrics:
         log_deprecated(
             "Model.compiled_metrics.update_state(y, y_pred)", "Model.compute_metrics(x, y, y_pred)"
         )
-        metrics = self._model._training_state.metrics
+        metrics = self._model._hb_trainer.metrics
         if metrics is not None:
             metrics.update_state(y_true, y_pred, sample_weight)
 
@@ -207,7 +207,7 @@ def patches() -> Iterator[Patch]:
         yield Patch(Model, name, _torch_only(name))
     yield Patch(Model, "compiled_loss", property(CompiledLoss))
     yield Patch(Model, "compiled_metrics", property(CompiledMetrics))
-    yield Patch(Model, "_loss_tracker", property(lambda model: model._training_state.loss_tracker))
+    yield Patch(Model, "_loss_tracker", property(lambda model: model._hb_trainer.loss_tracker))
     yield Patch(Model, "reset_states", reset_model_states)
     yield Patch(Monitor, "_value", _accept_earlier_names(Monitor._value))
     yield Patch(Metric, "reset_states", reset_states)

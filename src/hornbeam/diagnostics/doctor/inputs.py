@@ -175,7 +175,7 @@ def imbalance(trace: TrainingTrace) -> Evidence | None:
     labels = trace.labels
     if labels is None or trace.weighted or "focal" in loss_function_name(trace.loss):
         return None
-    metrics = trace.model._training_state.metrics
+    metrics = trace.model._hb_trainer.metrics
     names = [metric.name.lower() for metric in (metrics.metrics if metrics is not None else [])]
     if any(part in name for name in names for part in _NOTICED):
         return None

@@ -314,7 +314,7 @@ def _last_kernels(trace: TrainingTrace) -> set[str]:
     ),
 )  # fmt: skip
 def no_gradient(trace: TrainingTrace) -> Evidence | None:
-    losses = trace.model._training_state.losses
+    losses = trace.model._hb_trainer.losses
     if not trace.standard or not _settled(trace) or (losses is not None and not all(losses.needed)):
         return None
     idle = [

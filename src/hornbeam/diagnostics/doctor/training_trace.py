@@ -14,7 +14,7 @@ from hornbeam.losses import Loss
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.check_labels import loss_function_name, loss_kind
 from hornbeam.training.packing import Batch
-from hornbeam.training.trainer import Trainer
+from hornbeam.training.steps import Steps
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -116,12 +116,12 @@ class TrainingTrace:
     def standard(self) -> bool:
         """True if the step and its loss are the library's, not the user's."""
         kind = type(self.model)
-        return kind.train_step is Trainer.train_step and kind.compute_loss is Trainer.compute_loss
+        return kind.train_step is Steps.train_step and kind.compute_loss is Steps.compute_loss
 
     @functools.cached_property
     def loss(self) -> Loss | None:
         """The loss, if the step is the library's and the model has one output."""
-        losses = self.model._training_state.losses
+        losses = self.model._hb_trainer.losses
         if not self.standard or losses is None or len(losses.by_output) != 1:
             return None
         loss = losses.by_output[0]

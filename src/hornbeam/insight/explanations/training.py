@@ -57,7 +57,7 @@ def explain_training(
     Example:
         >>> print(hornbeam.insight.explain_training(model, x, y))  # doctest: +SKIP
     """
-    model._require_compiled("explain_training")
+    model._hb_trainer.require_compiled("explain_training")
     history = history or getattr(model, "history", None)
     schedule = _schedule(getattr(history, "schedule", None), x, samples, batch_size, epochs)
     logs = getattr(history, "history", None) or {}
@@ -136,7 +136,7 @@ def _batch(schedule: TrainingSchedule) -> str:
 
 def _losses(model: Model, y: Tree) -> Iterator[tuple[Section, float | None]]:
     """Yield a section for the loss of each output, with the loss of a trivial prediction."""
-    fit = model._training_state.losses
+    fit = model._hb_trainer.losses
     if fit is None or fit.spec is None:
         return
     has_graph = getattr(model, "_hb_graph", None) or hasattr(model, "_hb_tensors")

@@ -123,7 +123,7 @@ def loss_landscape(
 
     Source: Li et al. 2018, https://arxiv.org/abs/1712.09913.
     """
-    model._require_compiled("loss_landscape")
+    model._hb_trainer.require_compiled("loss_landscape")
     if dimensions not in (1, 2):
         raise ValueError(f"dimensions must be 1 or 2, got {dimensions!r}")
     points, span = check_int("points", points, 3), check_positive("span", span)
@@ -195,7 +195,7 @@ def _mean_loss(model: Model, x: Tree, y: Tree, batch_size: int) -> Any:
 
     def run(inputs: Tree, targets: Any) -> Any:
         outputs = model(inputs, training=False)
-        return model._loss_of_batch(inputs, targets, outputs, None, training=False)
+        return model._hb_trainer.loss_of_batch(inputs, targets, outputs, None, training=False)
 
     step = jit(run)
 

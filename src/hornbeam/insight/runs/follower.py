@@ -207,7 +207,7 @@ class RunFollower(Callback):
     def _keep_findings(self) -> None:
         from hornbeam.insight.runs.parts import of_findings
 
-        run = self.model._training_run
+        run = self.model._hb_trainer.run
         others = run.callbacks.callbacks if run is not None else ()
         findings = [callback.findings for callback in others if isinstance(callback, Doctor)]
         if findings:

@@ -49,9 +49,8 @@ def write_legacy_model(model: Model, path: str, overwrite: bool, include_optimiz
     Raises:
         TypeError: For parts without a config, such as lambdas.
     """
-    folder = os.path.dirname(path)
-    if folder and is_first():
-        os.makedirs(folder, exist_ok=True)
+    if is_first():
+        os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
     config = registry.serialize(model)
     compiled = config.pop("compile_config", None) if model.optimizer is not None else None
     # The layers inside keep the modules of their classes, which Keras 3 omits here and then guesses wrong.

@@ -322,8 +322,8 @@ def _is_number(value: Any) -> bool:
 
 def run_of(model: Model) -> TrainingRun:
     """Return the `fit` of a model that is in progress."""
-    assert model._training_run is not None
-    return model._training_run
+    assert model._hb_trainer.run is not None
+    return model._hb_trainer.run
 
 
 def rated_optimizers(optimizer: Optimizer) -> dict[str, Any]:

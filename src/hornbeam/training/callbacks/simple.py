@@ -125,7 +125,7 @@ class CSVLogger(Callback):
     def _columns(self, logs: dict[str, Any]) -> list[str]:
         """Return the names of the columns: also of a validation that comes in later epochs."""
         names = sorted(logs)
-        run = self.model._training_run
+        run = self.model._hb_trainer.run
         if run is None or run.validation is None or any(name.startswith("val_") for name in names):
             return names
         return names + [f"val_{name}" for name in names if not name.startswith("learning_rate")]
