@@ -190,7 +190,7 @@ def seal(
 
 def find_sealed(data: Tree) -> Sealed | None:
     """Return the sealed set that is in `data`, or whose arrays (or views of them) are; else None."""
-    for leaf in tree.flatten(data):
+    for leaf in tree.flatten(data) if _instances else ():  # nothing is flattened where nothing is sealed
         if isinstance(leaf, Sealed):
             return leaf
         for sealed in list(_instances):
