@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hornbeam.cli.notebooks.outputs import after_carriage_returns
+from hornbeam_compat.notebook_runs.outputs import after_carriage_returns
 from hornbeam_compat.notebooks import without_replaced_packages
 from tests.helpers.notebooks import outputs, write
 

@@ -109,7 +109,7 @@ def code(folder: Path) -> Iterator[tuple[str, Any]]:
         ("posix", "system"),
         ("importlib", "import_module"), ("keras.utils", "get_file"), ("keras.models", "load_model"),
         ("keras.saving", "load_model"), ("keras.models", "model_from_json"), ("keras.config", "set_floatx"),
-        ("keras.config", "enable_unsafe_deserialization"), ("hornbeam_compat", "run_script"),
+        ("keras.config", "enable_unsafe_deserialization"), ("hornbeam_compat.programs", "run_script"),
         ("hornbeam.saving.archive", "load_model"), ("numpy", "load"), ("pickle", "loads"),
     ]:  # fmt: skip
         yield f"{module}.{name} as activation", sequential(dense(activation=function(module, name)))

@@ -13,7 +13,7 @@ CODE = """
 import json, sys, warnings
 import hornbeam as hb
 from hornbeam import callbacks, engines, layers, models, optimizers
-from hornbeam_compat import policy
+from hornbeam_compat.policy import policy
 from hornbeam._internal import warning_policy
 
 TARGETS = [warning_policy, warnings, engines, models.Model, callbacks.History, hb.metrics.Metric,

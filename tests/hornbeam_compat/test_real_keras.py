@@ -13,7 +13,7 @@ from hornbeam.engines import get_engine
 CODE = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import hornbeam_compat as compat
+import hornbeam_compat.policy as compat
 from hornbeam import engines
 
 compat.policy.install()

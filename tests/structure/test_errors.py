@@ -18,7 +18,6 @@ ROOT = Path(hornbeam.__file__).parent
 # Errors that the module which raises them, or its caller, always turns into another one or into a line.
 INTERNAL = {
     "cli/bench/runner.py": {"WorkloadError"},
-    "cli/notebooks/reading.py": {"NotebookError"},
     "engines/onnx/kernels.py": {"NoKernelError"},
     "serving/guard.py": {"DisconnectedError"},
     "serving/refusals.py": {"RequestError"},

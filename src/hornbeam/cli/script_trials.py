@@ -159,7 +159,7 @@ def _run_script(connection: Connection, script: str, arguments: list[str], seed:
     """Run a script in this process, and tell of its epochs."""
     from hornbeam.training.callbacks.added import added_callbacks
     from hornbeam.utils import set_random_seed
-    from hornbeam_compat import run_script
+    from hornbeam_compat.programs import run_script
 
     nothing = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # the reports of several runs would be mixed

@@ -3,23 +3,28 @@
 The modules import nothing heavy: a command imports its work when it runs.
 """
 
+import importlib
+
 from hornbeam.cli.commands import (
     bench,
     convert,
     course,
     doctor,
     inspect,
-    keras_compat,
     launch,
     link,
     mnist,
     report,
-    run,
     runs,
     serve,
     tune,
     verify,
     watch,
+)
+
+# Commands of extensions.
+run, keras_compat = map(
+    importlib.import_module, ("hornbeam_compat.commands.run", "hornbeam_compat.commands.keras_compat")
 )
 
 # In the order of `hornbeam --help`.

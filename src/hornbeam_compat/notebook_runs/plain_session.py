@@ -15,7 +15,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from hornbeam._internal.tracebacks import displayable
-from hornbeam.cli.notebooks.outputs import Recorder
+from hornbeam_compat.notebook_runs.outputs import Recorder
 
 # Cell magics whose body is Python that can run without them.
 _TRANSPARENT = {"time", "timeit", "capture", "prun"}

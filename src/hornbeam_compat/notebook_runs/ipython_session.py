@@ -13,7 +13,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from hornbeam.cli.notebooks.outputs import Recorder
+from hornbeam_compat.notebook_runs.outputs import Recorder
 from hornbeam_compat.notebooks import adapt_shell
 
 

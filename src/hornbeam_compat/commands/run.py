@@ -43,7 +43,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Run the program; the exit status is its own."""
-    from hornbeam_compat import policy
+    from hornbeam_compat.policy import policy
 
     problem = _problem(args)
     if problem:
@@ -83,7 +83,7 @@ def _read_notebook_options(args: argparse.Namespace) -> str:
 
 
 def _start(args: argparse.Namespace) -> int:
-    from hornbeam_compat import run_code, run_module, run_script
+    from hornbeam_compat.programs import run_code, run_module, run_script
 
     if args.module is not None:
         run_module(args.module[0], args.module[1:])
@@ -92,7 +92,7 @@ def _start(args: argparse.Namespace) -> int:
     elif args.script == "-":
         run_code(sys.stdin.read(), args.args, "<stdin>")
     elif args.script.endswith(".ipynb"):
-        from hornbeam.cli.notebooks.running import run_notebook
+        from hornbeam_compat.notebook_runs.running import run_notebook
 
         return run_notebook(args.script, args.output)
     else:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
-from hornbeam.cli.notebooks.outputs import Recorder, Tee
-from hornbeam.cli.notebooks.reading import (
+from hornbeam_compat.notebook_runs.outputs import Recorder, Tee
+from hornbeam_compat.notebook_runs.reading import (
     NotebookError,
     code_cells,
     read_notebook,
@@ -51,9 +51,9 @@ def run_notebook(path: str, output: str | None = None) -> int:
 
 def _session(recorder: Recorder) -> Any:
     try:
-        from hornbeam.cli.notebooks.ipython_session import IPythonSession
+        from hornbeam_compat.notebook_runs.ipython_session import IPythonSession
     except ImportError:
-        from hornbeam.cli.notebooks.plain_session import PlainSession
+        from hornbeam_compat.notebook_runs.plain_session import PlainSession
 
         return PlainSession(recorder)
     return IPythonSession(recorder)

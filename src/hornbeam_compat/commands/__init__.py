@@ -1,0 +1,1 @@
+"""Commands of `hornbeam`, which `hornbeam.cli.commands` lists by name."""
