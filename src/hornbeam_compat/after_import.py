@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from hornbeam._internal.origin import is_own_module
+from hornbeam.extensions.packages import is_own_module
 from hornbeam_compat.importers import importing_module
 from hornbeam_compat.keras_backend import FOLLOWED, follow_library
 

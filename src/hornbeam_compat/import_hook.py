@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 
 import hornbeam
-from hornbeam._internal.origin import is_own_module
 from hornbeam.errors import MissingModuleError, MissingNameError
+from hornbeam.extensions.packages import is_own_module
 from hornbeam_compat import legacy_api
 from hornbeam_compat.after_import import watched_spec
 from hornbeam_compat.importers import can_do_without, importing_module, is_script

@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from hornbeam import config, engines
-from hornbeam._internal import warning_policy
-from hornbeam.core import registry
+from hornbeam.extensions.packages import registry, warning_policy
 from hornbeam_compat import legacy_api, messages, seeds, source_paths
 from hornbeam_compat.child_processes import preparation_data
 from hornbeam_compat.import_hook import ColabFinder, Finder, find_spec

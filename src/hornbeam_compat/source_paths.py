@@ -10,7 +10,7 @@ import inspect
 import sys
 from typing import Any
 
-from hornbeam._internal.origin import module_of
+from hornbeam.extensions.packages import module_of
 from hornbeam_compat.keras_src import source_paths
 from hornbeam_compat.patch import Patch
 

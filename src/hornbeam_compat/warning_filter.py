@@ -6,8 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from hornbeam._internal.origin import FOLDERS
-from hornbeam.ir.source_lines import user_line
+from hornbeam.extensions.packages import FOLDERS, user_line
 
 
 def located_showwarning(show: Callable[..., None]) -> Callable[..., None]:

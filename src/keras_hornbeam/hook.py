@@ -118,7 +118,7 @@ class AdaptingLoader(importlib.machinery.SourceFileLoader):
 
 def _accept_symbols(module: Any) -> None:
     """Let `standardize_shape` take sizes that are symbols: they are unknown to Keras."""
-    from hornbeam.ir.sizes import SymbolicSize
+    from hornbeam.extensions.tracing import SymbolicSize
 
     original = module.standardize_shape
 

@@ -99,7 +99,7 @@ def test_the_list_of_the_first_hour(code: str, words: str) -> None:
 
 
 def test_a_part_of_tensorflow() -> None:
-    code = "import hornbeam_compat.policy as c; c.policy.install(); import tensorflow as tf; tf.lite.TFLiteConverter"
+    code = "import hornbeam.as_keras, tensorflow as tf; tf.lite.TFLiteConverter"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "model.export('model.tflite', format='litert')" in run.stderr.splitlines()[-1]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.helpers.public_names import public_modules
 
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -14,7 +17,7 @@ EXTENSIONS = ("hornbeam_compat", "keras_hornbeam")
 
 # The doors: files of the library that lead to an extension, and where to. This list may only shrink.
 DOORS = {
-    "hornbeam/__init__.py": {"hornbeam_compat.installation", "hornbeam_compat.notebooks"},
+    "hornbeam/__init__.pyi": {"hornbeam_compat.installation", "hornbeam_compat.notebooks"},
     "hornbeam/_internal/origin.py": {"hornbeam_compat", "keras_hornbeam"},
     "hornbeam/as_keras.py": {"hornbeam_compat.installation"},
     "hornbeam/cli/bench/workloads/common.py": {"keras_hornbeam"},
@@ -23,6 +26,40 @@ DOORS = {
         "hornbeam_compat.commands.run",
     },
     "hornbeam/cli/script_trials.py": {"hornbeam_compat.programs"},
+}
+FACADE = "hornbeam.extensions"
+# The names of the facade. This list may only shrink.
+FACADE_NAMES = {
+    "commands": "add_engine_option choose_engine",
+    "data": "Composite IteratorTransform as_part elements for_user is_text map_parts",
+    "files": (
+        "ARGUMENTS DATA_FORMATS REMOVED SIZES arrays_in checked_dataset formats how_to_raise "
+        "max_text_bytes names_at parse_json replace_file staged_file to_storable values_of weights"
+    ),
+    "float8": "FORMATS round_to_float8",
+    "hashing": "fingerprint64",
+    "layers": (
+        "Conv DropoutMasks GlobalPooling Merge Pooling SHAPE_ARGUMENTS Tracked attention_equations "
+        "check_sizes current_context einsum_letters einsum_shapes is_shapes_only projected_shape "
+        "projection_equation standard_data_format"
+    ),
+    "operations": "complex_ homography masked_attention operation_class recurrent",
+    "packages": (
+        "FOLDERS displayable exported find_exported install_command is_own_module module_of nearest "
+        "path_scope registry to_snake_case unique_name user_line warn_user warning_policy"
+    ),
+    "state": "ThreadSetting context_variable override",
+    "tensors": "as_tensor dtype_name has_symbolic is_float is_integer shape_of sparse types unify variable",
+    "tracing": (
+        "Node SymbolicSize TensorType acquire_graph autodiff current_level current_stateless_scope "
+        "current_variable_tracer eager_scope in_symbolic_trace is_constant is_unknown leaf new_size "
+        "ones_like release_graph retain_graph symbolic_call value_of zeros_like"
+    ),
+    "training": (
+        "ArrayData Batch Monitor Predictor Signature Step WeightCache apply_class_weight next_chunk "
+        "uninterrupted"
+    ),
+    "typing": "ActivationLike ConstraintLike InitializerLike RegularizerLike TensorLike Tree",
 }
 MODULE = re.compile(rf"(?:{'|'.join(EXTENSIONS)})(?:\.\w+)*")
 
@@ -43,6 +80,45 @@ def named_extensions(path: Path) -> Iterator[str]:
 def test_the_library_leads_to_extensions_by_its_doors_alone() -> None:
     found = {
         path.relative_to(SOURCES).as_posix(): set(named_extensions(path))
-        for path in sorted((SOURCES / "hornbeam").rglob("*.py"))
+        for path in sorted((SOURCES / "hornbeam").rglob("*.py*"))
+        if path.suffix in (".py", ".pyi")
     }
     assert {path: modules for path, modules in found.items() if modules} == DOORS
+
+
+def imported_names(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the modules of the library that a file imports, each with the name taken from it, or ""."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names if alias.name.split(".")[0] == "hornbeam")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "hornbeam":
+            yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+def uses() -> dict[str, set[tuple[str, str]]]:
+    files = [path for name in EXTENSIONS for path in sorted((SOURCES / name).rglob("*.py"))]
+    return {path.relative_to(SOURCES).as_posix(): set(imported_names(path)) for path in files}
+
+
+def test_extensions_use_public_names_and_the_facade() -> None:
+    public = set(public_modules())
+    private = [
+        f"{path}: {module}.{name}".removesuffix(".")
+        for path, names in uses().items()
+        for module, name in sorted(names)
+        if not module.startswith(f"{FACADE}.")
+        and not (module in public and (not name or name in public_names_of(module)))
+    ]
+    assert not private, "take public names, or add what they lack to hornbeam.extensions"
+
+
+def public_names_of(module: str) -> set[str]:
+    imported = importlib.import_module(module)
+    return set(getattr(imported, "__all__", [name for name in vars(imported) if not name.startswith("_")]))
+
+
+def test_the_facade_has_what_extensions_use_and_no_more() -> None:
+    """Adding a name here is a decision: it ties extensions to the inside of the library."""
+    used = {f"{module}.{name}" for names in uses().values() for module, name in names if FACADE in module}
+    listed = {f"{FACADE}.{module}.{name}" for module, names in FACADE_NAMES.items() for name in names.split()}
+    assert used == listed

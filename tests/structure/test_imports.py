@@ -39,6 +39,7 @@ LAYERS = [
         "quantization", "transfer", "tuning", "wrappers",
     ],
     ["as_keras", "backend", "cli", "serving", "__main__"],
+    ["extensions"],
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

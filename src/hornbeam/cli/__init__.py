@@ -11,7 +11,7 @@ from hornbeam import __version__
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.terminal import program
 from hornbeam.cli.arguments import Parser, print_error
-from hornbeam.cli.commands import COMMANDS
+from hornbeam.cli.commands import all_commands
 
 # Statuses by which shells report a program that SIGINT ended, and one whose reader is gone.
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -55,6 +55,6 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     )
     parser.add_argument("--version", action="version", version=f"hornbeam {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands", parser_class=Parser)
-    for command in COMMANDS:
+    for command in all_commands():
         command.add_parser(commands).set_defaults(run=command.run)
     return parser, list(commands.choices)

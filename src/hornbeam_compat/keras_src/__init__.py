@@ -16,10 +16,9 @@ from types import ModuleType
 from typing import Any
 
 import hornbeam
-from hornbeam._internal.naming import nearest
-from hornbeam.core.registry import find_exported
 from hornbeam.errors import MissingModuleError, MissingNameError
-from hornbeam.ops.operation_classes import operation_class
+from hornbeam.extensions.operations import operation_class
+from hornbeam.extensions.packages import find_exported, nearest
 from hornbeam_compat.keras_src.private import BACKEND_MODULES, PRIVATE, REFUSED
 
 # Module below `keras.src` -> name there -> public paths below `keras`.

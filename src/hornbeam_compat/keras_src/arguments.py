@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.naming import to_snake_case as to_snake_case
-from hornbeam._internal.naming import unique_name
-from hornbeam._internal.validation import check_sizes
-from hornbeam.config import standard_data_format as standardize_data_format
-from hornbeam.training.packing import apply_class_weight
+from hornbeam.extensions.layers import check_sizes
+from hornbeam.extensions.layers import standard_data_format as standardize_data_format
+from hornbeam.extensions.packages import to_snake_case as to_snake_case
+from hornbeam.extensions.packages import unique_name
+from hornbeam.extensions.training import apply_class_weight
 
 __all__ = [
     "auto_name",

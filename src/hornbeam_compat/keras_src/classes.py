@@ -6,20 +6,17 @@ from abc import ABCMeta
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hornbeam.core.registry import exported
-from hornbeam.layers.conv import Conv1D, Conv2D, Conv3D, _Conv
-from hornbeam.layers.merging import _Merge as Merge
-from hornbeam.layers.pooling import _Pooling as BasePooling
-from hornbeam.layers.pooling_global import _GlobalPooling as BaseGlobalPooling
-from hornbeam.layers.rnn_cell_base import DropoutMasks
-from hornbeam.losses.loss import LossFunctionWrapper as LossFunctionWrapper
-from hornbeam.models.functional import Functional as Functional
+from hornbeam.extensions.layers import Conv, DropoutMasks
+from hornbeam.extensions.layers import GlobalPooling as BaseGlobalPooling
+from hornbeam.extensions.layers import Merge as Merge
+from hornbeam.extensions.layers import Pooling as BasePooling
+from hornbeam.extensions.packages import exported
+from hornbeam.layers import Conv1D, Conv2D, Conv3D
+from hornbeam.losses import LossFunctionWrapper as LossFunctionWrapper
+from hornbeam.models import Functional as Functional
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.regularizers import RegularizerLike
+    from hornbeam.extensions.typing import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 
 __all__ = [
     "BaseConv",
@@ -33,7 +30,7 @@ __all__ = [
 
 
 @exported("keras.src.layers.convolutional.base_conv")
-class BaseConv(_Conv, metaclass=ABCMeta):
+class BaseConv(Conv, metaclass=ABCMeta):
     """Convolution over `rank` axes; `Conv1D`, `Conv2D` and `Conv3D` count as subclasses.
 
     Args:
@@ -43,7 +40,7 @@ class BaseConv(_Conv, metaclass=ABCMeta):
         **kwargs: As of `Conv2D`.
     """
 
-    _not_in_config = _Conv._not_in_config | {"rank"}
+    _not_in_config = Conv._not_in_config | {"rank"}
 
     def __init__(
         self,

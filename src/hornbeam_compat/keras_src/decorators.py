@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from hornbeam.layers.tracking import Tracked
+from hornbeam.extensions.layers import Tracked
 
 T = TypeVar("T")
 

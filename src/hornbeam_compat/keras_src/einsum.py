@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hornbeam.layers.attention_equations import attention_equations as _build_attention_equation
-from hornbeam.layers.attention_equations import projected_shape as _get_output_shape
-from hornbeam.layers.attention_equations import projection_equation as _build_proj_equation
-from hornbeam.layers.einsum_dense import einsum_letters, einsum_shapes
+from hornbeam.extensions.layers import attention_equations as _build_attention_equation
+from hornbeam.extensions.layers import einsum_letters, einsum_shapes
+from hornbeam.extensions.layers import projected_shape as _get_output_shape
+from hornbeam.extensions.layers import projection_equation as _build_proj_equation
 
 __all__ = [
     "_analyze_einsum_string",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from hornbeam import Model, losses, ops, random, tree
-from hornbeam.core.symbolic import KerasTensor
-from hornbeam.ir.types import is_float
+from hornbeam import KerasTensor, Model, losses, ops, random, tree
+from hornbeam.extensions.tensors import is_float
 from hornbeam.utils import standardize_dtype
 
 

@@ -13,9 +13,9 @@ import ml_dtypes
 import numpy as np
 
 from hornbeam import saving
-from hornbeam._internal.context import context_variable, override
-from hornbeam.layers.context import is_shapes_only
-from hornbeam.saving.hdf5 import checked_dataset, names_at, values_of
+from hornbeam.extensions.files import checked_dataset, names_at, values_of
+from hornbeam.extensions.layers import is_shapes_only
+from hornbeam.extensions.state import context_variable, override
 
 if TYPE_CHECKING:
     from hornbeam.models import Model

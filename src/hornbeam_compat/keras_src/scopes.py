@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hornbeam.core.scopes import StatelessScope
-from hornbeam.core.scopes import current_stateless_scope as get_stateless_scope
-from hornbeam.ir.sizes import in_symbolic_trace as in_symbolic_scope
+from hornbeam import StatelessScope
+from hornbeam.extensions.tracing import current_stateless_scope as get_stateless_scope
+from hornbeam.extensions.tracing import in_symbolic_trace as in_symbolic_scope
 from hornbeam.random import draw_seed as draw_seed
 from hornbeam.random import global_seed_generator as global_seed_generator
 from hornbeam.random import make_default_seed as make_default_seed

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.dispatch import has_symbolic
-from hornbeam.core.operation import Operation
-from hornbeam.core.tensor import Tensor
+from hornbeam import Operation, Tensor
+from hornbeam.extensions.tensors import as_tensor, has_symbolic
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.typing import TensorLike
+    from hornbeam.extensions.typing import TensorLike, Tree
 
 
 def get_keras_mask(x: Any) -> Tensor | None:

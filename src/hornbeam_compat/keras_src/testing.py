@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import saving, utils
-from hornbeam.core.symbolic import KerasTensor
-from hornbeam.core.tensor import Tensor
+from hornbeam import KerasTensor, Tensor, saving, utils
 from hornbeam.utils import standardize_dtype
 from hornbeam_compat.keras_src.layer_checks import run_layer_test
 

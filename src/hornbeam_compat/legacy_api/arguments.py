@@ -11,8 +11,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from hornbeam.layers.config import SHAPE_ARGUMENTS
-from hornbeam.saving.legacy.keras1_names import ARGUMENTS, DATA_FORMATS, REMOVED
+from hornbeam.extensions.files import ARGUMENTS, DATA_FORMATS, REMOVED
+from hornbeam.extensions.layers import SHAPE_ARGUMENTS
 from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
 

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import config, ops, random
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable
-from hornbeam.ops.convolution import conv as _conv
+from hornbeam import Tensor, Variable, config, ops, random
+from hornbeam.extensions.tensors import as_tensor
+from hornbeam.ops import conv as _conv
 from hornbeam_compat.legacy_api import backend_graph, backend_windows
 
 # Earlier name -> the same function in keras.ops.
@@ -404,7 +402,7 @@ def set_learning_phase(value: int) -> None:
 
 def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
     """Return `x` in training, else `alt`."""
-    from hornbeam.layers.context import current_context
+    from hornbeam.extensions.layers import current_context
 
     if training is None:
         context = current_context()

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.grad import gradients as core_gradients
-from hornbeam.core.lazy import retain_graph
-from hornbeam.core.symbolic import KerasTensor, symbolic_call
-from hornbeam.core.tensor import Tensor
+from hornbeam import KerasTensor, Tensor, ops
+from hornbeam import gradients as core_gradients
+from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tracing import retain_graph, symbolic_call
 
 # Name -> its replacement.
 REPLACEMENTS = {

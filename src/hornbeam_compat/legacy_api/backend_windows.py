@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import config, ops, random
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.scopes import name_scope as name_scope
-from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable
-from hornbeam.ops.convolution import conv as _conv
+from hornbeam import Tensor, Variable, config, ops, random
+from hornbeam import name_scope as name_scope
+from hornbeam.extensions.tensors import as_tensor
+from hornbeam.ops import conv as _conv
 
 # Name -> its replacement.
 REPLACEMENTS = {

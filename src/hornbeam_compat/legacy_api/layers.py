@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import layers, ops
-from hornbeam.saving.legacy.keras1_names import SIZES
+from hornbeam.extensions.files import SIZES
 from hornbeam_compat.messages import log_deprecated
 
 # Name -> its replacement; empty for names that Keras 3 has, of which only a way to call them is deprecated.

@@ -197,9 +197,9 @@ def reset_model_states(self: Any) -> None:
 def patches() -> Iterator[Patch]:
     """Yield patches for methods of models and metrics, and for keys of histories."""
     from hornbeam.callbacks import History
+    from hornbeam.extensions.training import Monitor
     from hornbeam.metrics import Metric
     from hornbeam.models import Model
-    from hornbeam.training.callbacks.monitor import Monitor
 
     for method in (fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba):
         yield Patch(Model, method.__name__, method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from hornbeam.saving import formats, weights
+from hornbeam.extensions.files import formats, weights
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.patch import Patch
 

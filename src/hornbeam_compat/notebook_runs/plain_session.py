@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any
 
-from hornbeam._internal.tracebacks import displayable
+from hornbeam.extensions.packages import displayable
 from hornbeam_compat.notebook_runs.outputs import Recorder
 
 # Cell magics whose body is Python that can run without them.

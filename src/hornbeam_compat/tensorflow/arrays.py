@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
+from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
-from hornbeam.ops._common import shape_of
+from hornbeam.extensions.tensors import as_tensor, shape_of
 from hornbeam_compat.tensorflow.dtypes import TensorShape, int32
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text
 from hornbeam_compat.tensorflow.tensors import axes_of

@@ -11,12 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.core.variable import Variable, eager_scope
+from hornbeam import Variable
 from hornbeam.errors import ModelFileError
-from hornbeam.layers.layer import Layer
+from hornbeam.extensions.files import (
+    arrays_in,
+    how_to_raise,
+    max_text_bytes,
+    parse_json,
+    replace_file,
+    to_storable,
+)
+from hornbeam.extensions.tracing import eager_scope
+from hornbeam.layers import Layer
 from hornbeam.optimizers import Optimizer
-from hornbeam.saving.arrays import arrays_in
-from hornbeam.saving.files import how_to_raise, max_text_bytes, parse_json, replace_file, to_storable
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.data import DatasetIterator

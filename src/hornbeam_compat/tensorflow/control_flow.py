@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops, tree
-from hornbeam.core.convert import as_tensor
 from hornbeam.data import Strings
-from hornbeam.data.composite import Composite
-from hornbeam.data.elements import for_user
 from hornbeam.errors import BranchError, ConcretizationError
-from hornbeam.ir.trace import current_level
+from hornbeam.extensions.data import Composite, for_user
+from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tracing import current_level
 from hornbeam_compat.tensorflow.extension_types import row_of, stack_tensors
 from hornbeam_compat.tensorflow.ragged import concatenate, stack_rows
 from hornbeam_compat.tensorflow.strings import StringTensor

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.core.convert import as_tensor
 from hornbeam.data import Dataset, TensorSpec
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import DType, as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor
 

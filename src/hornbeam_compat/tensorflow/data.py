@@ -12,18 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
+from hornbeam import Tensor, ops
 from hornbeam.data import AUTOTUNE as AUTOTUNE
 from hornbeam.data import INFINITE_CARDINALITY as INFINITE_CARDINALITY
 from hornbeam.data import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
 from hornbeam.data import Dataset, TensorSpec
-from hornbeam.data import elements as elements_module
-from hornbeam.data.composite import Composite
-from hornbeam.data.elements import for_user, is_text, map_parts
-from hornbeam.data.pipeline.transforms import IteratorTransform
-from hornbeam.ir.types import dtype_name
+from hornbeam.extensions.data import Composite, IteratorTransform, for_user, is_text, map_parts
+from hornbeam.extensions.data import elements as elements_module
+from hornbeam.extensions.tensors import as_tensor, dtype_name
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.ragged import stack_rows
 from hornbeam_compat.tensorflow.ragged_rows import RaggedRow

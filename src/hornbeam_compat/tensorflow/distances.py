@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
+from hornbeam import Tensor
+from hornbeam.extensions.tensors import as_tensor
 
 __all__ = ["edit_distance"]
 

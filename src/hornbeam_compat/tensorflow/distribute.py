@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hornbeam import ops
-from hornbeam._internal.context import ThreadSetting
+from hornbeam.extensions.state import ThreadSetting
 from hornbeam_compat.messages import log_once
 
 # Namespace -> its names.

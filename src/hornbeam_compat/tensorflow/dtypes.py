@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.core.convert import cast
-from hornbeam.core.tensor import Tensor
-from hornbeam.ir import types
+from hornbeam import Tensor
+from hornbeam.extensions.tensors import types
+from hornbeam.ops import cast
 
 __all__ = [
     "DType",

@@ -12,10 +12,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from hornbeam import ops, tree
-from hornbeam.core.tensor import Tensor
+from hornbeam import Tensor, ops, tree
 from hornbeam.data import Strings
-from hornbeam.data.composite import Composite
+from hornbeam.extensions.data import Composite
 from hornbeam_compat.tensorflow import ragged, sparse
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, TensorSpec, as_dtype
 from hornbeam_compat.tensorflow.ragged_rows import RaggedTensorSpec

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
-from hornbeam._internal.extras import install_command
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
+from hornbeam import Tensor, ops
+from hornbeam.extensions.packages import install_command
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.tensorflow.strings import StringTensor
 

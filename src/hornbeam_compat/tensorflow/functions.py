@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops, tree
-from hornbeam.core.jit import jit
-from hornbeam.core.symbolic import KerasTensor
-from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable, current_variable_tracer
+from hornbeam import KerasTensor, Tensor, Variable, jit, ops, tree
 from hornbeam.data import Strings
-from hornbeam.data.composite import Composite
 from hornbeam.errors import BranchError, ConcretizationError, MissingNameError, ShapeError
-from hornbeam.ir.trace import current_level
+from hornbeam.extensions.data import Composite
+from hornbeam.extensions.tracing import current_level, current_variable_tracer
 from hornbeam_compat.keras_src.tensors import compute_output_spec
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.tensorflow import tape

@@ -6,12 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
+from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
-from hornbeam.ir.types import is_float
-from hornbeam.ops._common import shape_of
+from hornbeam.extensions.tensors import as_tensor, is_float, shape_of
 from hornbeam_compat.tensorflow.files import (
     decode_image,
     decode_jpeg,

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
+from hornbeam import Tensor, ops
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.arrays import eye
 from hornbeam_compat.tensorflow.nn import l2_normalize
 from hornbeam_compat.tensorflow.tensors import axes_of

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from hornbeam import ops
+from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.tensors import axes_of, unary
 
 __all__ = [

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
+from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
 from hornbeam.backend import result_type as result_type_of
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.random import set_seed
 
 # Namespace -> its names.

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.core.variable import Variable
-from hornbeam.layers.layer import Layer
+from hornbeam import Variable
+from hornbeam.layers import Layer
 from hornbeam_compat.tensorflow.data import DatasetIterator
 from hornbeam_compat.tensorflow.tensors import Module
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam import random as hb_random
-from hornbeam.core.convert import as_tensor
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.strings import StringTensor
 from hornbeam_compat.tensorflow.tensors import convert_to_tensor
 

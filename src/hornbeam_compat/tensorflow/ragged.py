@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
-from hornbeam.data.composite import Composite
+from hornbeam import Tensor, ops
 from hornbeam.errors import ShapeError
+from hornbeam.extensions.data import Composite
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam_compat.tensorflow.ragged_rows import RaggedRow, RaggedTensorSpec
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
+from hornbeam import Tensor, ops
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow import string_parts
 from hornbeam_compat.tensorflow.dispatch import dispatched, holds_extension
 from hornbeam_compat.tensorflow.dtypes import as_dtype

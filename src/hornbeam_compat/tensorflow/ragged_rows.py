@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.data.composite import Composite
-from hornbeam.data.elements import as_part
+from hornbeam.extensions.data import Composite, as_part
 from hornbeam_compat.tensorflow.dtypes import TensorShape, as_dtype
 
 

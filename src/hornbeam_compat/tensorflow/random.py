@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
+from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
-from hornbeam.core.tensor import Tensor
-from hornbeam.ir.types import is_integer
-from hornbeam.ops._common import shape_of
+from hornbeam.extensions.tensors import is_integer, shape_of
 from hornbeam.random import host_bits
 from hornbeam_compat.tensorflow.arrays import shuffle
 

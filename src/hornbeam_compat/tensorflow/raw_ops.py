@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
+from hornbeam import Tensor, ops
+from hornbeam.extensions.tensors import as_tensor
 
 __all__ = ["ImageProjectiveTransformV2", "ImageProjectiveTransformV3"]
 

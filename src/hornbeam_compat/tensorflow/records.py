@@ -16,9 +16,9 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from hornbeam import ops
-from hornbeam._internal.extras import install_command
-from hornbeam.core.convert import as_tensor
 from hornbeam.data import Dataset, TensorSpec
+from hornbeam.extensions.packages import install_command
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.ragged import RaggedTensor
 from hornbeam_compat.tensorflow.sparse import SparseTensor

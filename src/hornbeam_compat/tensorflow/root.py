@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+import hornbeam
 from hornbeam import ops
-from hornbeam import primitives as p
-from hornbeam.core import tensor as core
-from hornbeam.core.convert import as_tensor, unify
+from hornbeam.extensions.operations import complex_
+from hornbeam.extensions.tensors import as_tensor, unify
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
 from hornbeam_compat.tensorflow import (
     arrays,
@@ -89,31 +89,33 @@ def __getattr__(name: str) -> Any:
     return getattr(_SOURCES[name], name)
 
 
-def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> core.Tensor:
+def clip_by_value(
+    t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None
+) -> hornbeam.Tensor:
     """Clip values to an interval."""
     return ops.minimum(ops.maximum(t, clip_value_min), clip_value_max)
 
 
-def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> core.Tensor:
+def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> hornbeam.Tensor:
     """Cast, with values clipped to the range of the dtype."""
     return ops.saturate_cast(value, str(dtype))
 
 
-def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> core.Tensor:
+def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> hornbeam.Tensor:
     """Scale down to at most this L2 norm."""
     tensor = as_tensor(t)
     norm = linalg.norm(tensor, axis=axes, keepdims=True)
     return tensor * clip_norm / ops.maximum(norm, clip_norm)
 
 
-def global_norm(t_list: Any, name: str | None = None) -> core.Tensor:
+def global_norm(t_list: Any, name: str | None = None) -> hornbeam.Tensor:
     """Compute the L2 norm of all elements of all tensors; None is skipped."""
     return ops.sqrt(math.add_n([ops.sum(ops.square(t)) for t in t_list if t is not None]))
 
 
 def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
-) -> tuple[list[Any], core.Tensor]:
+) -> tuple[list[Any], hornbeam.Tensor]:
     """Scale all tensors by one factor to at most this global norm."""
     norm = global_norm(t_list) if use_norm is None else use_norm
     factor = clip_norm / ops.maximum(norm, clip_norm)
@@ -134,10 +136,10 @@ class UnconnectedGradients:
     NONE, ZERO = "none", "zero"
 
 
-def complex(real: Any, imag: Any, name: str | None = None) -> core.Tensor:
+def complex(real: Any, imag: Any, name: str | None = None) -> hornbeam.Tensor:
     """Return real + i imag: complex128 for float64, else complex64."""
     dtype = "float64" if "float64" in (as_tensor(real).dtype, as_tensor(imag).dtype) else "float32"
-    return core.Tensor(p.complex_(*unify(real, imag, dtype=dtype)))
+    return hornbeam.Tensor(complex_(*unify(real, imag, dtype=dtype)))
 
 
 @contextlib.contextmanager
@@ -190,5 +192,5 @@ def print(
     name: str | None = None,
 ) -> None:
     """Print values; traced tensors print their types."""
-    values = [x.numpy() if isinstance(x, core.Tensor) and not x.node.level else x for x in inputs]
+    values = [x.numpy() if isinstance(x, hornbeam.Tensor) and not x.node.level else x for x in inputs]
     builtins.print(*values, sep=sep, end=end)

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam import ops
+from hornbeam import Tensor, ops
 from hornbeam.config import disable_traceback_filtering as disable_traceback_filtering
 from hornbeam.config import enable_traceback_filtering as enable_traceback_filtering
 from hornbeam.config import is_traceback_filtering_enabled as is_traceback_filtering_enabled
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
-from hornbeam.ir.trace import current_level
-from hornbeam.ir.types import ShapeError
+from hornbeam.errors import ShapeError
+from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tracing import current_level
 from hornbeam.tree import flatten as flatten
 from hornbeam.tree import map_structure as map_structure
 from hornbeam.tree import pack_sequence_as as pack_sequence_as

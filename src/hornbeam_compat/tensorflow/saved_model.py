@@ -14,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import tree
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
-from hornbeam.core.variable import Variable
+from hornbeam import Tensor, Variable, tree
 from hornbeam.data import Strings
 from hornbeam.errors import MissingNameError
-from hornbeam.layers.layer import Layer
-from hornbeam.saving.arrays import arrays_in
-from hornbeam.saving.files import parse_json
+from hornbeam.extensions.files import arrays_in, parse_json
+from hornbeam.extensions.tensors import as_tensor
+from hornbeam.layers import Layer
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.tensorflow.dtypes import TensorSpec
 from hornbeam_compat.tensorflow.functions import ConcreteFunction, Function

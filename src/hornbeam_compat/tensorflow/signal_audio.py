@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hornbeam import ops
-from hornbeam import primitives as p
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
-from hornbeam.ir.sizes import is_unknown
+from hornbeam import Tensor, ops
+from hornbeam.extensions.operations import complex_
+from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tracing import is_unknown
 from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor
 
@@ -80,7 +79,7 @@ def overlap_and_add(signal: Any, frame_step: int, name: Any = None) -> Tensor:
 def _complex(parts: tuple[Tensor, Tensor]) -> Tensor:
     real, imaginary = parts
     # Not view_as_complex, which makes complex64 of float64 as well.
-    return Tensor(p.complex_(real.node, imaginary.node))
+    return Tensor(complex_(real.node, imaginary.node))
 
 
 def _parts(x: Any) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
-from hornbeam.core import sparse as core
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
-from hornbeam.data.composite import Composite
+from hornbeam import Tensor, ops
+from hornbeam.extensions.data import Composite
+from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tensors import sparse as core
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.dtypes import TensorShape, as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam.core.convert import as_tensor
 from hornbeam.data import Strings
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text
 
 

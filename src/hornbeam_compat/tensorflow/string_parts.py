@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.core.convert import as_tensor
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.ragged import RaggedTensor
 from hornbeam_compat.tensorflow.strings import StringTensor, map_elements
 

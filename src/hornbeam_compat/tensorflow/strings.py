@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops, tree
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.tensor import Tensor
+from hornbeam import Tensor, ops, tree
 from hornbeam.data import Strings
-from hornbeam.layers.preprocessing._hashing.fingerprints import fingerprint64
+from hornbeam.extensions.hashing import fingerprint64
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import TensorShape
 
 __all__ = [

@@ -13,17 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops, tree
-from hornbeam._internal.context import ThreadSetting
-from hornbeam.core import variable
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.lazy import acquire_graph, release_graph, value_of
-from hornbeam.core.tensor import Tensor
-from hornbeam.ir import autodiff
-from hornbeam.ir.node import Node, leaf
-from hornbeam.ir.primitive import ones_like, zeros_like
-from hornbeam.ir.trace import is_constant
-from hornbeam.ir.types import TensorType, is_float
+from hornbeam import Tensor, ops, tree
+from hornbeam.extensions.state import ThreadSetting
+from hornbeam.extensions.tensors import as_tensor, is_float, variable
+from hornbeam.extensions.tracing import (
+    Node,
+    TensorType,
+    acquire_graph,
+    autodiff,
+    is_constant,
+    leaf,
+    ones_like,
+    release_graph,
+    value_of,
+    zeros_like,
+)
 
 # -- open tapes ----------------------------------------------------------------------------------------------
 

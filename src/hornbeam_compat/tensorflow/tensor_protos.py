@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.core.convert import as_tensor
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.records import messages
 from hornbeam_compat.tensorflow.strings import StringTensor

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import ops, tree
-from hornbeam.core import variable
-from hornbeam.core.convert import as_tensor
-from hornbeam.core.lazy import value_of
-from hornbeam.core.tensor import Tensor
+from hornbeam import Tensor, ops, tree
 from hornbeam.data import Strings
-from hornbeam.ir.types import ShapeError
+from hornbeam.errors import ShapeError
+from hornbeam.extensions.tensors import as_tensor, variable
+from hornbeam.extensions.tracing import value_of
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow import tape
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, as_dtype

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import Tensor, ops
-from hornbeam.quantizers.float8 import FORMATS, round_to_float8
+from hornbeam.extensions.float8 import FORMATS, round_to_float8
 
 
 class Float8Tensor:

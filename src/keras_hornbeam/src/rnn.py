@@ -10,8 +10,8 @@ from keras.src import activations, tree
 
 import hornbeam
 from hornbeam import ops
-from hornbeam._internal.context import context_variable, override
-from hornbeam.ops import recurrent
+from hornbeam.extensions.operations import recurrent
+from hornbeam.extensions.state import context_variable, override
 from keras_hornbeam.src.ops.core import convert_to_tensor
 
 # True while a layer calls `lstm` or `gru` that wants zeros for masked steps: Keras does not pass this on.

@@ -14,15 +14,19 @@ from keras.src.trainers.data_adapters.array_slicing import convert_to_sliceable
 from keras.src.utils import io_utils
 
 import hornbeam
-from hornbeam.core.lazy import retain_graph
 from hornbeam.engines import current_engine
 from hornbeam.errors import ConcretizationError
-from hornbeam.training.array_data import ArrayData
-from hornbeam.training.inference_plan import WeightCache
-from hornbeam.training.loop import next_chunk
-from hornbeam.training.packing import Batch, Signature
-from hornbeam.training.signals import uninterrupted
-from hornbeam.training.step import Predictor, Step
+from hornbeam.extensions.tracing import retain_graph
+from hornbeam.extensions.training import (
+    ArrayData,
+    Batch,
+    Predictor,
+    Signature,
+    Step,
+    WeightCache,
+    next_chunk,
+    uninterrupted,
+)
 from keras_hornbeam.src.ops.core import convert_to_tensor
 
 

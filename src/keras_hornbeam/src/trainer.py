@@ -20,7 +20,7 @@ from keras.src.utils import traceback_utils
 from keras.src.utils.python_utils import pythonify_logs
 
 import hornbeam
-from hornbeam._internal.warn import warn_user
+from hornbeam.extensions.packages import warn_user
 from keras_hornbeam.src.ops.core import convert_to_tensor
 from keras_hornbeam.src.steps import (
     CompiledPredict,

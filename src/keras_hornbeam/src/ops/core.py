@@ -17,10 +17,9 @@ from keras.src.backend.common.symbolic_scope import SymbolicScope
 
 import hornbeam
 from hornbeam import ops
-from hornbeam._internal.naming import path_scope
-from hornbeam.core.symbolic import symbolic_call
-from hornbeam.ir.sizes import new_size
-from hornbeam.quantizers.float8 import FORMATS
+from hornbeam.extensions.float8 import FORMATS
+from hornbeam.extensions.packages import path_scope
+from hornbeam.extensions.tracing import new_size, symbolic_call
 from keras_hornbeam.src.float8 import Float8Tensor
 
 associative_scan = ops.associative_scan
