@@ -21,23 +21,10 @@ from hornbeam.utils.session import is_keras_tensor as is_keras_tensor
 from hornbeam.utils.session import standardize_dtype as standardize_dtype
 
 __all__ = [
-    "KerasTensor",
-    "SeedGenerator",
-    "backend",
-    "clear_session",
-    "epsilon",
-    "floatx",
-    "get_uid",
-    "image_data_format",
-    "is_float_dtype",
-    "is_int_dtype",
-    "is_keras_tensor",
-    "result_type",
-    "set_epsilon",
-    "set_floatx",
-    "set_image_data_format",
-    "standardize_dtype",
-]
+    "KerasTensor", "SeedGenerator", "backend", "clear_session", "epsilon", "floatx", "get_uid",
+    "image_data_format", "is_float_dtype", "is_int_dtype", "is_keras_tensor", "result_type", "set_epsilon",
+    "set_floatx", "set_image_data_format", "standardize_dtype",
+]  # fmt: skip
 
 
 def get_uid(prefix: str = "") -> int:

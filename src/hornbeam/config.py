@@ -10,33 +10,13 @@ from hornbeam.engines import current_engine, set_engine
 from hornbeam.ir.types import FLOATS, dtype_name
 
 __all__ = [
-    "backend",
-    "disable_flash_attention",
-    "disable_interactive_logging",
-    "disable_traceback_filtering",
-    "dtype_policy",
-    "enable_flash_attention",
-    "enable_interactive_logging",
-    "enable_traceback_filtering",
-    "engine",
-    "epsilon",
-    "floatx",
-    "image_data_format",
-    "is_flash_attention_enabled",
-    "is_interactive_logging_enabled",
-    "is_nnx_enabled",
-    "is_traceback_filtering_enabled",
-    "max_epochs",
-    "max_steps_per_epoch",
-    "set_backend",
-    "set_dtype_policy",
-    "set_engine",
-    "set_epsilon",
-    "set_floatx",
-    "set_image_data_format",
-    "set_max_epochs",
-    "set_max_steps_per_epoch",
-]
+    "backend", "disable_flash_attention", "disable_interactive_logging", "disable_traceback_filtering",
+    "dtype_policy", "enable_flash_attention", "enable_interactive_logging", "enable_traceback_filtering",
+    "engine", "epsilon", "floatx", "image_data_format", "is_flash_attention_enabled",
+    "is_interactive_logging_enabled", "is_nnx_enabled", "is_traceback_filtering_enabled", "max_epochs",
+    "max_steps_per_epoch", "set_backend", "set_dtype_policy", "set_engine", "set_epsilon", "set_floatx",
+    "set_image_data_format", "set_max_epochs", "set_max_steps_per_epoch",
+]  # fmt: skip
 
 # Names of Keras that are missing, and the reason.
 _MISSING: dict[str, str] = {

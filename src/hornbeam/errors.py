@@ -21,37 +21,13 @@ from typing import TYPE_CHECKING
 from hornbeam._internal.lazy_imports import attach
 
 __all__ = [
-    "AllocationError",
-    "ArgumentTypeError",
-    "BestOfWarning",
-    "BranchError",
-    "ConcretizationError",
-    "CorruptFileError",
-    "DerivativeError",
-    "DownloadError",
-    "GraphError",
-    "HornbeamTypeError",
-    "IntervalWarning",
-    "LeakWarning",
-    "LegacyFormatWarning",
-    "LikelyMistakeWarning",
-    "MissingFileError",
-    "MissingModuleError",
-    "MissingNameError",
-    "MissingPrimitiveError",
-    "ModelFileError",
-    "NonFiniteWeightsWarning",
-    "NotRemovableError",
-    "RunError",
-    "SealedError",
-    "ShapeError",
-    "TestSetWarning",
-    "UnknownObjectError",
-    "UnknownOutputError",
-    "UnsafeArchiveError",
-    "VerifyError",
-    "WorkLimitError",
-]
+    "AllocationError", "ArgumentTypeError", "BestOfWarning", "BranchError", "ConcretizationError",
+    "CorruptFileError", "DerivativeError", "DownloadError", "GraphError", "HornbeamTypeError",
+    "IntervalWarning", "LeakWarning", "LegacyFormatWarning", "LikelyMistakeWarning", "MissingFileError",
+    "MissingModuleError", "MissingNameError", "MissingPrimitiveError", "ModelFileError",
+    "NonFiniteWeightsWarning", "NotRemovableError", "RunError", "SealedError", "ShapeError", "TestSetWarning",
+    "UnknownObjectError", "UnknownOutputError", "UnsafeArchiveError", "VerifyError", "WorkLimitError",
+]  # fmt: skip
 
 # -- tensors and graphs --------------------------------------------------------------------------------------
 

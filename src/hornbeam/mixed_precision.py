@@ -18,14 +18,9 @@ if TYPE_CHECKING:
     from hornbeam.optimizers import LossScaleOptimizer as LossScaleOptimizer
 
 __all__ = [
-    "DTypePolicy",
-    "LossScaleOptimizer",
-    "Policy",
-    "dtype_policy",
-    "global_policy",
-    "set_dtype_policy",
+    "DTypePolicy", "LossScaleOptimizer", "Policy", "dtype_policy", "global_policy", "set_dtype_policy",
     "set_global_policy",
-]
+]  # fmt: skip
 
 
 if not TYPE_CHECKING:  # there, it would let misspelled names pass

@@ -12,19 +12,10 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
 
 __all__ = [
-    "MAP_TO_NONE",
-    "assert_same_paths",
-    "assert_same_structure",
-    "flatten",
-    "flatten_with_path",
-    "is_nested",
-    "lists_to_tuples",
-    "map_shape_structure",
-    "map_structure",
-    "map_structure_up_to",
-    "pack_sequence_as",
+    "MAP_TO_NONE", "assert_same_paths", "assert_same_structure", "flatten", "flatten_with_path", "is_nested",
+    "lists_to_tuples", "map_shape_structure", "map_structure", "map_structure_up_to", "pack_sequence_as",
     "traverse",
-]
+]  # fmt: skip
 
 
 class MAP_TO_NONE:

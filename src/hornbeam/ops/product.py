@@ -25,18 +25,8 @@ if TYPE_CHECKING:
     from hornbeam.core.typing import TensorLike
 
 __all__ = [
-    "correlate",
-    "cross",
-    "dot",
-    "einsum",
-    "inner",
-    "kron",
-    "matmul",
-    "outer",
-    "tensordot",
-    "trace",
-    "vdot",
-]
+    "correlate", "cross", "dot", "einsum", "inner", "kron", "matmul", "outer", "tensordot", "trace", "vdot",
+]  # fmt: skip
 
 
 def _pair(x1: TensorLike, x2: TensorLike) -> tuple[Node, Node]:

@@ -12,12 +12,9 @@ from hornbeam.utils import text_dataset_from_directory as text_dataset_from_dire
 from hornbeam.utils import timeseries_dataset_from_array as timeseries_dataset_from_array
 
 __all__ = [
-    "image",
-    "image_dataset_from_directory",
-    "sequence",
-    "text_dataset_from_directory",
+    "image", "image_dataset_from_directory", "sequence", "text_dataset_from_directory",
     "timeseries_dataset_from_array",
-]
+]  # fmt: skip
 
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass

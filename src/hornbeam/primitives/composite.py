@@ -42,25 +42,10 @@ from hornbeam.primitives import contract, elementwise, index, reduce, shape
 from hornbeam.primitives.control import optimization_barrier
 
 __all__ = [
-    "call",
-    "checkpoint",
-    "composite",
-    "custom_gradient",
-    "gelu",
-    "keep",
-    "largest_last",
-    "log_softmax",
-    "logsumexp",
-    "relu",
-    "resample",
-    "sharding_constraint",
-    "silu",
-    "softmax",
-    "softmax_cross_entropy",
-    "sort",
-    "sparse_softmax_cross_entropy",
-    "top_k",
-]
+    "call", "checkpoint", "composite", "custom_gradient", "gelu", "keep", "largest_last", "log_softmax",
+    "logsumexp", "relu", "resample", "sharding_constraint", "silu", "softmax", "softmax_cross_entropy",
+    "sort", "sparse_softmax_cross_entropy", "top_k",
+]  # fmt: skip
 
 Body = Callable[..., Node | Sequence[Node]]
 

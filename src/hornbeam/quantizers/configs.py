@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.formatting import brief
 from hornbeam._internal.validation import check_int, check_number
+from hornbeam.core.configurable import own_arguments
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.dtype_policies import QUANTIZATION_MODES
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer, Quantizer
@@ -51,6 +52,7 @@ class QuantizationConfig:
         return {
             "weight_quantizer": serialize(self.weight_quantizer),
             "activation_quantizer": serialize(self.activation_quantizer),
+            **own_arguments(self, QuantizationConfig),
         }
 
     @classmethod
@@ -148,10 +150,6 @@ class Int4QuantizationConfig(QuantizationConfig):
         """Mode with the block size, -1 for none: "int4/128"."""
         return f"int4/{-1 if self.block_size is None else self.block_size}"
 
-    def get_config(self) -> Config:
-        """Return the arguments of the constructor as plain values."""
-        return {**super().get_config(), "block_size": self.block_size}
-
 
 @exported("keras.quantizers")
 class Float8QuantizationConfig(QuantizationConfig):
@@ -218,6 +216,7 @@ class CalibratedConfig(QuantizationConfig):
             "group_size": self.group_size,
             # Layers of the model, needed for calibration alone, as the data are.
             "quantization_layer_structure": None,
+            **own_arguments(self, CalibratedConfig),
         }
 
 
@@ -288,16 +287,6 @@ class GPTQConfig(CalibratedConfig):
         """ "gptq"."""
         return "gptq"
 
-    def get_config(self) -> Config:
-        """Return the arguments of the constructor as plain values, without the data."""
-        return {
-            **super().get_config(),
-            "per_channel": self.per_channel,
-            "hessian_damping": self.hessian_damping,
-            "symmetric": self.symmetric,
-            "activation_order": self.activation_order,
-        }
-
 
 @exported("keras.quantizers")
 class AWQConfig(CalibratedConfig):
@@ -352,10 +341,6 @@ class AWQConfig(CalibratedConfig):
     def mode(self) -> str:
         """ "awq"."""
         return "awq"
-
-    def get_config(self) -> Config:
-        """Return the arguments of the constructor as plain values, without the data."""
-        return {**super().get_config(), "num_grid_points": self.num_grid_points}
 
 
 def resolve_config(mode: str | None, config: QuantizationConfig | str | None) -> QuantizationConfig:

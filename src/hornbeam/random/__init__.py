@@ -44,30 +44,11 @@ from hornbeam.random.state import (
 )
 
 __all__ = [
-    "SeedGenerator",
-    "beta",
-    "binomial",
-    "categorical",
-    "draw_seed",
-    "dropout",
-    "gamma",
-    "global_seed_generator",
-    "host_bits",
-    "host_key",
-    "host_permutation",
-    "make_default_seed",
-    "normal",
-    "randint",
-    "random_state",
-    "restart",
-    "seed_defaults",
-    "seed_global",
-    "set_random_seed",
-    "set_random_state",
-    "shuffle",
-    "truncated_normal",
-    "uniform",
-]
+    "SeedGenerator", "beta", "binomial", "categorical", "draw_seed", "dropout", "gamma",
+    "global_seed_generator", "host_bits", "host_key", "host_permutation", "make_default_seed", "normal",
+    "randint", "random_state", "restart", "seed_defaults", "seed_global", "set_random_seed",
+    "set_random_state", "shuffle", "truncated_normal", "uniform",
+]  # fmt: skip
 
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass

@@ -24,16 +24,9 @@ from hornbeam.layers.augmentation.box_metrics import (
 )
 
 __all__ = [
-    "affine_transform",
-    "clip_to_image_size",
-    "compute_ciou",
-    "compute_iou",
-    "convert_format",
-    "crop",
-    "decode_deltas_to_boxes",
-    "encode_box_to_deltas",
-    "pad",
-]
+    "affine_transform", "clip_to_image_size", "compute_ciou", "compute_iou", "convert_format", "crop",
+    "decode_deltas_to_boxes", "encode_box_to_deltas", "pad",
+]  # fmt: skip
 
 
 if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass

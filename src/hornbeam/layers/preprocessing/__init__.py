@@ -12,13 +12,6 @@ from hornbeam.layers.preprocessing.string_lookup import StringLookup
 from hornbeam.layers.preprocessing.text_vectorization import TextVectorization
 
 __all__ = [
-    "CategoryEncoding",
-    "Discretization",
-    "HashedCrossing",
-    "Hashing",
-    "IntegerLookup",
-    "Normalization",
-    "Rescaling",
-    "StringLookup",
-    "TextVectorization",
-]
+    "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "Normalization",
+    "Rescaling", "StringLookup", "TextVectorization",
+]  # fmt: skip

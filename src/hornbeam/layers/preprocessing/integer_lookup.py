@@ -12,6 +12,7 @@ from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import sample_of
 from hornbeam.core.tensor import Tensor
+from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.preprocessing._hashing.decimals import decimal_buckets
 from hornbeam.layers.preprocessing.categories import encode
 from hornbeam.layers.preprocessing.host import refuse_strings, sparse_if
@@ -94,22 +95,7 @@ class IntegerLookup(IndexLookup):
         if salt is not None and oov_method != "farmhash":
             raise ValueError('IntegerLookup: a salt needs oov_method="farmhash"')
         self.vocabulary_dtype = vocabulary_dtype
-        super().__init__(
-            max_tokens,
-            num_oov_indices,
-            mask_token,
-            oov_token,
-            vocabulary=vocabulary,
-            idf_weights=idf_weights,
-            invert=invert,
-            output_mode=output_mode,
-            sparse=sparse,
-            pad_to_max_tokens=pad_to_max_tokens,
-            oov_method=oov_method,
-            salt=salt,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(**constructor_arguments(locals(), omit=["vocabulary_dtype"]))
 
     @property
     def on_host(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.preprocessing.host import (
     as_bytes,
     encode_array,
@@ -92,21 +93,7 @@ class StringLookup(IndexLookup):
         **kwargs: Unpack[UnnamedLayerOptions],
     ) -> None:
         self._encoding = encoding
-        super().__init__(
-            max_tokens,
-            num_oov_indices,
-            mask_token,
-            oov_token,
-            vocabulary=vocabulary,
-            idf_weights=idf_weights,
-            invert=invert,
-            output_mode=output_mode,
-            sparse=sparse,
-            pad_to_max_tokens=pad_to_max_tokens,
-            salt=salt,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(**constructor_arguments(locals(), omit=["encoding"]))
         self.encoding = encoding
 
     def _read(self, values: Tree) -> np.ndarray:
