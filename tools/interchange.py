@@ -100,7 +100,7 @@ A SavedModel has TensorFlow's own operators under the names of the layers (`conv
   Keras's. An index that is outside of an `Embedding` is an error of TensorFlow's.
 - TensorFlow's converter reads the folder: `format="litert"` uses it, and convolutional nets,
   transposed and dilated convolutions, resized images and a transformer give the numbers of
-  `predict` in its interpreter (`tests/interop/test_saved_model_graphs.py`).
+  `predict` in its interpreter (`tests/export/test_saved_model_graphs.py`).
 
 In a StableHLO file weights are constants: batch normalizations are folded, and what depends on
 weights alone is computed. With an unknown batch size, JAX writes the arithmetic of shapes that

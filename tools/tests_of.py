@@ -36,7 +36,7 @@ CRATE_TESTS = {
         "training/test_fit.py",
     ),
     "hornbeam-python": ("engines/test_native_engine.py", "structure/test_native_stub.py", "test_tiny.py"),
-    "hornbeam-runtime": ("interop/test_export_frozen.py", "interop/test_export_frozen_training.py"),
+    "hornbeam-runtime": ("export/test_export_frozen.py", "export/test_export_frozen_training.py"),
     "hornbeam-capi": ("embed",),
     "hornbeam-web": ("web",),
 }  # fmt: skip
