@@ -247,6 +247,9 @@ def assert_same_paths(a: Tree, b: Tree) -> None:
 
     Args:
         a, b: Nested structures.
+
+    Raises:
+        ValueError: If the paths differ.
     """
     paths = [{path for path, _ in flatten_with_path(x)} for x in (a, b)]
     if paths[0] != paths[1]:

@@ -232,7 +232,7 @@ def cast(x: TensorLike, dtype: DTypeLike | None) -> Tensor:
     A complex number becomes its real part in a real dtype.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         dtype: Dtype by name or as a NumPy dtype; None for `hornbeam.config.floatx()`.
 
     Returns:

@@ -104,6 +104,9 @@ def value_and_grad(
     Returns:
         Function of the arguments of `fn` that returns (value, gradient), or ((value, aux), gradient).
 
+    Raises:
+        TypeError: If `fn` is not a function.
+
     Example:
         >>> value, gradient = hornbeam.value_and_grad(lambda w: w * w)(3.0)
         >>> float(value), float(gradient)
@@ -187,6 +190,9 @@ def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[
 
     Returns:
         Pair of `fn(*args)` and a function that maps cotangents of the result to those of the arguments.
+
+    Raises:
+        TypeError: If `fn` is not a function.
     """
     if not callable(fn):
         raise TypeError(f"vjp takes a function and its arguments, got {brief(fn)}")
@@ -262,7 +268,7 @@ def stop_gradient(x: TensorLike) -> Tensor:
     """Return the same value as a constant of differentiation.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor through which no gradient flows.

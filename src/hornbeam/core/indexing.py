@@ -31,7 +31,7 @@ def reshape(x: TensorLike, newshape: Sequence[SupportsIndex] | SupportsIndex) ->
     """Give the same values a new shape.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         newshape: Integer or sequence of integers; one of them may be -1 and is inferred.
 
     Returns:

@@ -45,7 +45,7 @@ def add(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Add two tensors elementwise; logical or for booleans.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -60,7 +60,7 @@ def subtract(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Subtract `x2` from `x1` elementwise.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -75,7 +75,7 @@ def multiply(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Multiply two tensors elementwise; logical and for booleans.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -90,7 +90,7 @@ def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Divide `x1` by `x2` elementwise; integers are divided as floats.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -108,7 +108,7 @@ def floor_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     `x1 == (x1 // x2) * x2 + x1 % x2`. An integer divided by 0 gives 0.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -132,7 +132,7 @@ def mod(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise remainder with the sign of the divisor; an integer modulo 0 is 0.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -159,7 +159,7 @@ def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Raise `x1` to the power `x2` elementwise; small integer exponents become products.
 
     Args:
-        x1: Tensor or anything that converts to one, the base.
+        x1: Tensor of any shape, or anything that converts to one, the base.
         x2: Tensor or anything that converts to one, the exponent, broadcast against `x1`.
 
     Returns:
@@ -184,7 +184,7 @@ def negative(x: TensorLike) -> Tensor:
     """Negate elementwise.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x` and in its dtype.
@@ -197,7 +197,7 @@ def absolute(x: TensorLike) -> Tensor:
     """Compute the absolute value elementwise.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x` and in its dtype; real for complex `x`.
@@ -268,7 +268,7 @@ def equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Test `x1 == x2` elementwise.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -282,7 +282,7 @@ def not_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Test `x1 != x2` elementwise.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -296,7 +296,7 @@ def less(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Test `x1 < x2` elementwise.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -310,7 +310,7 @@ def less_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Test `x1 <= x2` elementwise.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -324,7 +324,7 @@ def greater(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Test `x1 > x2` elementwise.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -338,7 +338,7 @@ def greater_equal(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Test `x1 >= x2` elementwise.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:

@@ -102,6 +102,9 @@ class StatelessScope(VariableTracer):
 
         Args:
             update: Pair of a Variable and its new value.
+
+        Raises:
+            ShapeError: If the value does not have the variable's shape.
         """
         variable, value = update
         tensor = cast(as_tensor(value), variable.type.dtype)

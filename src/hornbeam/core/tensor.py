@@ -146,7 +146,11 @@ class Tensor:
         return (buffer if hasattr(buffer, "__dlpack_device__") else owner.get(buffer)).__dlpack_device__()
 
     def item(self) -> float | Any:
-        """Return the value of a one-element tensor as a Python number."""
+        """Return the value of a one-element tensor as a Python number.
+
+        Raises:
+            ValueError: If the tensor does not have exactly one element.
+        """
         if self.size != 1:
             raise ValueError(
                 f"a tensor of shape {self.shape} is not one number: select one, as in t[0], or reduce it, "

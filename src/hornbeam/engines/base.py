@@ -233,7 +233,11 @@ class Engine(ABC):
 
     @contextmanager
     def profiling(self) -> Iterator[dict[tuple[Any, ...], Executable]]:
-        """Profile what is compiled inside; yields the dictionary of its executables."""
+        """Profile what is compiled inside; yields the dictionary of its executables.
+
+        Raises:
+            RuntimeError: If another profile is running.
+        """
         if self._profiled is not None:
             raise RuntimeError("another profile is running: finish it first")
         self._profiled = {}

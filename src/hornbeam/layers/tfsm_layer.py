@@ -103,6 +103,9 @@ class TFSMLayer(HostLayer):
 
         Args:
             inputs: Tensor, or list or dict of tensors, as the function takes them.
+
+        Raises:
+            ValueError: If the number of tensors is not that of the file's signature.
         """
         arrays = [x.numpy() if isinstance(x, Tensor) else np.asarray(x) for x in tree.flatten(inputs)]
         specs = self._tf.nest.flatten(self._arguments)
@@ -149,6 +152,9 @@ class TFSMLayer(HostLayer):
 
         Args:
             config: Result of `get_config`.
+
+        Raises:
+            ValueError: Always.
         """
         raise ValueError(
             f"the config asks for the SavedModel {config.get('filepath')!r:.200}, which is code, and no code "

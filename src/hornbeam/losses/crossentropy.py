@@ -116,7 +116,7 @@ def binary_crossentropy(
     """Compute mean(-t * log p - (1 - t) * log(1 - p)) over an axis, for targets 0 and 1.
 
     Args:
-        y_true: Tensor of 0 and 1 (or probabilities).
+        y_true: Tensor of any shape, of 0 and 1 (or probabilities).
         y_pred: Tensor of predictions, of the shape of `y_true`.
         from_logits: Whether predictions are logits (scores before the softmax or sigmoid) instead of
             probabilities.
@@ -189,7 +189,7 @@ def binary_focal_crossentropy(
     """Compute the mean over an axis of binary cross-entropy times (1 - p of the true label)**gamma.
 
     Args:
-        y_true: Tensor of 0 and 1.
+        y_true: Tensor of any shape, of 0 and 1.
         y_pred: Tensor of predictions, of the shape of `y_true`.
         apply_class_balancing: Weight class 1 by `alpha` and class 0 by 1 - alpha.
         alpha: Number in [0, 1], the weight of class 1 if `apply_class_balancing`.

@@ -29,7 +29,7 @@ def mean_squared_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Compute mean((t - p)**2) over the last axis.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:
@@ -48,7 +48,7 @@ def mean_absolute_error(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Compute mean(|t - p|) over the last axis.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:
@@ -67,7 +67,7 @@ def mean_absolute_percentage_error(y_true: TensorLike, y_pred: TensorLike) -> Te
     """Compute 100 * mean(|t - p| / max(|t|, epsilon)) over the last axis, epsilon = `config.epsilon()`.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:
@@ -86,7 +86,7 @@ def mean_squared_logarithmic_error(y_true: TensorLike, y_pred: TensorLike) -> Te
     """Compute mean((log(1 + t) - log(1 + p))**2) over the last axis; negative values count as 0.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:
@@ -106,7 +106,7 @@ def huber(y_true: TensorLike, y_pred: TensorLike, delta: float = 1.0) -> Tensor:
     """Compute the mean of e**2 / 2 for |e| <= delta and delta * |e| - delta**2 / 2 beyond, e = t - p.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
         delta: Positive number, the error at which the loss becomes linear.
 
@@ -133,7 +133,7 @@ def log_cosh(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     It is about e**2 / 2 for small errors and |e| - log 2 for large ones.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:
@@ -153,7 +153,7 @@ def kl_divergence(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Compute sum(t * log(t / p)) over the last axis, both limited to [epsilon, 1].
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:
@@ -175,7 +175,7 @@ def poisson(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Compute mean(p - t * log(p + epsilon)) over the last axis, for counts t with expectation p.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:
@@ -194,7 +194,7 @@ def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: int = -1) ->
     """Compute the negative cosine of the angle between targets and predictions: -1 is best, 1 worst.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
         axis: Integer, the axis of the vectors.
 
@@ -225,7 +225,7 @@ def hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Compute mean(max(0, 1 - t * p)) over the last axis.
 
     Args:
-        y_true: Tensor of labels -1 and 1 (or 0 and 1, if all of them are).
+        y_true: Tensor of any shape, of labels -1 and 1 (or 0 and 1, if all of them are).
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:
@@ -244,7 +244,7 @@ def squared_hinge(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Compute mean(max(0, 1 - t * p)**2) over the last axis.
 
     Args:
-        y_true: Tensor of labels -1 and 1 (or 0 and 1, if all of them are).
+        y_true: Tensor of any shape, of labels -1 and 1 (or 0 and 1, if all of them are).
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:

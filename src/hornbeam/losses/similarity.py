@@ -29,7 +29,7 @@ def dice(y_true: TensorLike, y_pred: TensorLike, axis: Axes = None) -> Tensor:
     """Compute the Dice loss 1 - 2 * sum(t * p) / (sum(t) + sum(p)).
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
         axis: Integer or sequence of integers, the axes of the sums; None for all.
 
@@ -56,7 +56,7 @@ def tversky(
     TP = sum(t * p), A = sum((1 - p) * t), B = sum(p * (1 - t)). alpha = beta = 0.5 is the Dice loss.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
         alpha: Number, as in Keras the weight of what the prediction misses.
         beta: Number, the weight of what the prediction adds.
@@ -106,6 +106,9 @@ def circle(
 
     Returns:
         Tensor (batch,); rows of loss 0 are masked out of a mean.
+
+    Raises:
+        ShapeError: If the targets are not (N,) or the embeddings not (N, d).
 
     Example:
         >>> circle([0, 0, 1], embeddings)  # doctest: +SKIP

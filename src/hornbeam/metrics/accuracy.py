@@ -26,7 +26,7 @@ def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     """Test if predictions equal targets.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
 
     Returns:
@@ -40,7 +40,7 @@ def binary_accuracy(y_true: TensorLike, y_pred: TensorLike, threshold: float = 0
     """Test if (prediction > threshold) equals the target 0 or 1.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
         threshold: Number, the decision threshold.
 

@@ -92,7 +92,7 @@ class AUC(ConfusionMetric):
         """Add a batch of targets 0 and 1.
 
         Args:
-            y_true: Tensor of 0 and 1.
+            y_true: Tensor of any shape, of 0 and 1.
             y_pred: Tensor of predictions, of the shape of `y_true`.
             sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
         """

@@ -74,9 +74,12 @@ class IoU(Metric):
         """Add a batch to the confusion matrix; class indices out of range do not count.
 
         Args:
-            y_true: Tensor of targets.
+            y_true: Tensor of targets, of any shape.
             y_pred: Tensor of predictions, of the shape of `y_true`.
             sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+
+        Raises:
+            ShapeError: If targets and predictions differ in size.
         """
         true, pred = self._labels(y_true, self.sparse_y_true), self._labels(y_pred, self.sparse_y_pred)
         if true.size != pred.size:
@@ -148,7 +151,7 @@ class BinaryIoU(IoU):
         """Add a batch of targets 0 and 1.
 
         Args:
-            y_true: Tensor of 0 and 1.
+            y_true: Tensor of any shape, of 0 and 1.
             y_pred: Tensor of predictions, of the shape of `y_true`.
             sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
         """

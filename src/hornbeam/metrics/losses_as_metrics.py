@@ -56,7 +56,7 @@ class RootMeanSquaredError(Mean):
         """Add a batch of targets and predictions.
 
         Args:
-            y_true: Tensor of targets.
+            y_true: Tensor of targets, of any shape.
             y_pred: Tensor of predictions, of the shape of `y_true`.
             sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
         """
@@ -226,7 +226,7 @@ def cosine_similarity(y_true: TensorLike, y_pred: TensorLike, axis: int = -1) ->
     """Compute the cosine of the angle between targets and predictions: 1 is best (the loss is its negative).
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
         axis: Integer, the axis of the vectors.
 

@@ -158,9 +158,12 @@ class MeanMetricWrapper(Mean):
         """Add a batch of targets and predictions.
 
         Args:
-            y_true: Tensor of targets.
+            y_true: Tensor of targets, of any shape.
             y_pred: Tensor of predictions, of the shape of `y_true`.
             sample_weight: Tensor (batch,), or of any leading part of the shape of the values, or None.
+
+        Raises:
+            ValueError: If the function of the metric returns None.
         """
         result = self._fn(y_true, y_pred, **self._fn_kwargs)
         if result is None:

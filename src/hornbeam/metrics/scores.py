@@ -232,7 +232,7 @@ def pearson_correlation(y_true: TensorLike, y_pred: TensorLike, axis: int = -1) 
     NaN where one of them does not vary.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
         axis: Integer, the axis of the samples of the correlation.
 
@@ -254,7 +254,7 @@ def concordance_correlation(y_true: TensorLike, y_pred: TensorLike, axis: int = 
     """Compute 2 cov(t, p) / (var(t) + var(p) + (mean(t) - mean(p))**2) along an axis: 1 only for p = t.
 
     Args:
-        y_true: Tensor of targets.
+        y_true: Tensor of targets, of any shape.
         y_pred: Tensor of predictions, of the shape of `y_true`.
         axis: Integer, the axis of the samples of the correlation.
 

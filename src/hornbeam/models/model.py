@@ -330,6 +330,9 @@ class Model(SavingMethods, TrainingMethods):
             expand_nested: Also list the layers of inner models.
             show_trainable: Also show whether each layer is trained.
             layer_range: Names of the first and the last layer to list.
+
+        Raises:
+            ValueError: If `line_length` is not an integer of at least 1.
         """
         from hornbeam.models.summary import summarize
 

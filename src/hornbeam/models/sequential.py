@@ -368,6 +368,9 @@ class Sequential(Model):
 
         Returns:
             A Sequential model.
+
+        Raises:
+            ValueError: If an entry of `layers` is not the config of a layer.
         """
         model = cls(name=config.get("name"))
         for layer in config.get("layers", []):

@@ -151,6 +151,9 @@ def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     Returns:
         Tensor of the shape of `x`.
 
+    Raises:
+        ValueError: If `alpha` is 0.
+
     Example:
         >>> float(hornbeam.ops.celu(2.0))
         2.0

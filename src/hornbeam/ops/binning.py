@@ -39,6 +39,10 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
     Returns:
         Tensor of the shape of `values`, int32.
 
+    Raises:
+        ShapeError: If `sorted_sequence` is not a vector.
+        ValueError: If `side` is unknown.
+
     Example:
         >>> np.asarray(hornbeam.ops.searchsorted([1, 3, 5], [3, 4])).tolist()
         [1, 2]
@@ -73,7 +77,7 @@ def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
     """Return the number of the bin of each element: i where bins[i - 1] <= x < bins[i].
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         bins: Tensor of one axis in ascending order, the edges.
 
     Returns:
@@ -104,6 +108,9 @@ def bincount(
     Returns:
         Tensor (length,) or (batch, length).
 
+    Raises:
+        ShapeError: If a compiled function is traced and `minlength` is not given.
+
     Example:
         >>> np.asarray(hornbeam.ops.bincount([0, 1, 1])).tolist()
         [1, 2]
@@ -133,12 +140,16 @@ def histogram(
     """Count the elements in bins of equal width; the last bin includes its right edge.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         bins: Integer, number of bins.
         range: Pair of numbers, the lowest and the highest edge; None for the minimum and maximum of `x`.
 
     Returns:
         Pair of the counts (bins,), int32, and the edges (bins + 1,).
+
+    Raises:
+        HornbeamTypeError: If `x` is complex.
+        ValueError: If `bins` is not a positive integer or `range` not a pair.
 
     Example:
         >>> np.asarray(hornbeam.ops.histogram([0.0, 0.4, 1.0], bins=2)[0]).tolist()

@@ -28,7 +28,7 @@ def convert_to_tensor(
     """Convert a number, nested lists, an array or a tensor to a tensor; see `array`.
 
     Args:
-        x: Value to convert.
+        x: Value of any shape to convert.
         dtype: Dtype of the result; None for the one of the value.
         sparse: True for a sparse tensor of the elements that differ from 0, False for a dense one; None keeps
             sparse tensors and matrices of SciPy sparse. Inside compiled functions tensors are dense.
@@ -83,7 +83,7 @@ def convert_to_numpy(x: TensorLike) -> np.ndarray:
     """Return the value as a NumPy array.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         NumPy array.
@@ -113,7 +113,7 @@ def shape(x: TensorLike) -> tuple[Any, ...]:
     """Return the sizes of the axes; None if a size of a symbolic tensor is unknown.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tuple of integers and None.
@@ -125,7 +125,7 @@ def dtype(x: TensorLike) -> str:
     """Return the canonical name of the dtype.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         String such as "float32".
@@ -138,7 +138,7 @@ def saturate_cast(x: TensorLike, dtype: DTypeLike | None) -> Tensor:
     """Convert to a dtype; values out of its range become its nearest limit.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         dtype: Dtype by name or as a NumPy dtype; None for `hornbeam.config.floatx()`.
 
     Returns:

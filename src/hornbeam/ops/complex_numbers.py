@@ -30,7 +30,7 @@ def real(x: TensorLike) -> Tensor:
     """Return the real part elementwise, of a real tensor the tensor itself.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, float32 for complex64 and float64 for complex128.
@@ -48,7 +48,7 @@ def imag(x: TensorLike) -> Tensor:
     """Return the imaginary part elementwise, of a real tensor 0.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, float32 for complex64 and float64 for complex128.
@@ -66,7 +66,7 @@ def conjugate(x: TensorLike) -> Tensor:
     """Return the complex conjugate elementwise: x - iy of x + iy, and a real tensor itself.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x` and in its dtype.
@@ -89,7 +89,7 @@ def angle(x: TensorLike) -> Tensor:
     Of real numbers it is 0 for x >= 0 and pi for x < 0.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of floats.
@@ -111,7 +111,7 @@ def isreal(x: TensorLike) -> Tensor:
     """Test elementwise if the imaginary part is 0; it is for all elements of a real tensor.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of booleans.
@@ -178,7 +178,7 @@ def view_as_real(x: TensorLike) -> Tensor:
     """Return complex numbers as pairs (real, imaginary) along a new last axis.
 
     Args:
-        x: Tensor; the imaginary part of a real one is 0.
+        x: Tensor of any shape; the imaginary part of a real one is 0.
 
     Returns:
         Tensor (..., 2) of floats.

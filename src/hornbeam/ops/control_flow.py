@@ -393,6 +393,9 @@ def vectorized_map(function: Callable[[Any], Any], elements: Tree) -> Tree:
     Returns:
         Nested structure of stacked results.
 
+    Raises:
+        TypeError: If `function` is not callable.
+
     Example:
         >>> np.asarray(hornbeam.ops.vectorized_map(lambda x: x * 2, hornbeam.ops.array([1, 2]))).tolist()
         [2, 4]
@@ -414,6 +417,9 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Tree, reverse: bool = 
 
     Returns:
         Nested structure of the shapes of `elems`.
+
+    Raises:
+        ShapeError: If the sizes along `axis` differ or are unknown.
 
     Example:
         >>> x = hornbeam.ops.array([1, 2, 3])

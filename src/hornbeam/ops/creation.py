@@ -47,7 +47,7 @@ def array(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     Python floats become `floatx`, Python ints int32; arrays keep their dtype.
 
     Args:
-        x: Value to convert.
+        x: Value of any shape to convert.
         dtype: Dtype of the result; None for the one of the value.
 
     Returns:
@@ -65,7 +65,7 @@ def copy(x: TensorLike) -> Tensor:
     """Return a tensor of the same values; nothing is copied, since tensors never change.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor.
@@ -83,6 +83,9 @@ def full(shape: int | Sequence[int], fill_value: TensorLike, dtype: DTypeLike | 
 
     Returns:
         Tensor of `shape`.
+
+    Raises:
+        ShapeError: If a size is negative.
 
     Example:
         >>> hornbeam.ops.full((2, 3), 7.0).shape
@@ -213,6 +216,10 @@ def arange(
     Returns:
         Tensor of one axis.
 
+    Raises:
+        HornbeamTypeError: If a bound or the step is not a number, or the dtype is bool.
+        ValueError: If `step` is 0.
+
     Example:
         >>> np.asarray(hornbeam.ops.arange(3)).tolist()
         [0, 1, 2]
@@ -288,7 +295,7 @@ def linspace(
     """Create evenly spaced values from `start` to `stop`.
 
     Args:
-        start: Number or tensor, the first value.
+        start: Number or tensor of any shape, the first value.
         stop: Number or tensor that broadcasts against `start`, the last value if `endpoint`.
         num: Integer, number of values.
         endpoint: Include `stop`.
@@ -298,6 +305,9 @@ def linspace(
 
     Returns:
         Tensor of floats; with `retstep` a pair of it and the distance.
+
+    Raises:
+        ValueError: If `num` is negative.
 
     Example:
         >>> np.asarray(hornbeam.ops.linspace(0.0, 1.0, 3)).tolist()
@@ -339,11 +349,11 @@ def logspace(
     """Create values evenly spaced on a logarithmic scale: base ** linspace(start, stop).
 
     Args:
-        start: Number or tensor, the exponent of the first value.
+        start: Number or tensor of any shape, the exponent of the first value.
         stop: Number or tensor that broadcasts against `start`, the exponent of the last value if `endpoint`.
         num: Integer, number of values.
         endpoint: Include base ** stop.
-        base: Number, the base of the powers.
+        base: Scalar, the base of the powers.
         dtype: Dtype of the result; None for a float dtype.
         axis: Integer, position of the new axis in the result.
 
@@ -373,8 +383,8 @@ def geomspace(
     """Create a geometric progression: each value is the same multiple of the one before.
 
     Args:
-        start: Number or tensor, the first value.
-        stop: Number or tensor of the sign of `start`, the last value if `endpoint`.
+        start: Number or tensor of any shape, the first value.
+        stop: Number or tensor of the sign of `start`, broadcast against it, the last value if `endpoint`.
         num: Integer, number of values.
         endpoint: Include `stop`.
         dtype: Dtype of the result; None for a float dtype.
@@ -407,6 +417,9 @@ def meshgrid(*x: TensorLike, indexing: str = "xy") -> list[Tensor]:
 
     Returns:
         List of tensors, one for each vector, of the shape of the grid.
+
+    Raises:
+        ValueError: If `indexing` is unknown.
 
     Example:
         >>> [t.shape for t in hornbeam.ops.meshgrid([1, 2, 3], [4, 5])]

@@ -69,9 +69,9 @@ def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: boo
     If `output` is the result of a sigmoid, its argument is used instead, which is exact.
 
     Args:
-        target: Tensor t of labels in [0, 1].
-        output: Tensor of probabilities, which are limited to [epsilon, 1 - epsilon]; or with `from_logits`
-            the arguments of a sigmoid.
+        target: Tensor t of any shape, labels in [0, 1].
+        output: Tensor of probabilities of the shape of `target`, which are limited to [epsilon, 1 -
+            epsilon]; or with `from_logits` the arguments of a sigmoid.
         from_logits: Whether `output` holds logits.
 
     Returns:
@@ -116,13 +116,16 @@ def categorical_crossentropy(
 
     Args:
         target: Tensor t of probabilities or one-hot vectors, of the shape of `output`.
-        output: Tensor of probabilities, which are limited to [epsilon, 1 - epsilon] after they are scaled to
-            sum to 1; or logits.
+        output: Tensor of probabilities of the shape of `target`, which are limited to [epsilon, 1 - epsilon]
+            after they are scaled to sum to 1; or logits.
         from_logits: Whether `output` holds logits.
         axis: Integer, the axis of the classes.
 
     Returns:
         Tensor of the shape of `output` without `axis`.
+
+    Raises:
+        ShapeError: If the tensors are scalars.
 
     Example:
         >>> round(float(hornbeam.ops.categorical_crossentropy([0.0, 1.0], [0.5, 0.5])), 4)
@@ -153,13 +156,16 @@ def sparse_categorical_crossentropy(
     Args:
         target: Tensor of integers 0 ... classes - 1, of the shape of `output` without `axis`, or with size 1
             there; other labels have no loss.
-        output: Tensor of probabilities, which are limited to [epsilon, 1 - epsilon] and then scaled to sum to
-            1; or logits.
+        output: Tensor of probabilities with an axis of classes, which are limited to [epsilon, 1 - epsilon]
+            and then scaled to sum to 1; or logits.
         from_logits: Whether `output` holds logits.
         axis: Integer, the axis of the classes.
 
     Returns:
         Tensor of the shape of `output` without `axis`.
+
+    Raises:
+        ShapeError: If there is not one label for each vector of classes.
 
     Example:
         >>> round(float(hornbeam.ops.sparse_categorical_crossentropy(1, [0.5, 0.5])), 4)
@@ -206,6 +212,9 @@ def one_hot(
     Returns:
         Tensor with one more axis.
 
+    Raises:
+        ShapeError: If `num_classes` is negative.
+
     Example:
         >>> np.asarray(hornbeam.ops.one_hot([2, 0], 3)).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
@@ -245,6 +254,10 @@ def multi_hot(
 
     Returns:
         Tensor (batch, num_classes).
+
+    Raises:
+        ValueError: If `num_classes` is not given.
+        TypeError: If an argument is unknown.
 
     Example:
         >>> np.asarray(hornbeam.ops.multi_hot([[0, 2]], 3)).tolist()

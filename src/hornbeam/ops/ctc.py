@@ -70,6 +70,9 @@ def ctc_loss(
     Returns:
         Tensor (batch,), float32 for outputs in half precision.
 
+    Raises:
+        ShapeError: If the tensors do not have these axes.
+
     Example:
         >>> x = hornbeam.ops.zeros((1, 2, 3))
         >>> round(float(hornbeam.ops.ctc_loss([[1]], x, [1], [2])[0]), 4)

@@ -24,7 +24,7 @@ def stop_gradient(variable: TensorLike) -> Tensor:
     """Return the same value as a constant of differentiation.
 
     Args:
-        variable: Tensor or anything that converts to one.
+        variable: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor through which no gradient flows.

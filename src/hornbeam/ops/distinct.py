@@ -63,7 +63,7 @@ def unique(
     is given. No NaN equals another one.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         sorted: Accepted; the elements are always sorted.
         return_index: Return the indices of the first occurrences, too.
         return_inverse: Return the indices that rebuild `x`, too.

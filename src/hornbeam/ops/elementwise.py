@@ -148,10 +148,13 @@ def trunc(x: TensorLike) -> Tensor:
     """Round toward 0 elementwise; integers stay as they are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x` and in its dtype.
+
+    Raises:
+        HornbeamTypeError: If `x` is complex.
 
     Example:
         >>> float(hornbeam.ops.trunc(-1.5))
@@ -168,7 +171,7 @@ def round(x: TensorLike, decimals: int = 0) -> Tensor:
     The dtype is kept; booleans become int32.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         decimals: Integer, places after the decimal point; negative ones round to tens, hundreds and so on.
 
     Returns:
@@ -198,7 +201,7 @@ def fabs(x: TensorLike) -> Tensor:
     """Compute the absolute value elementwise, as a float.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of floats.
@@ -215,7 +218,7 @@ def sign(x: TensorLike) -> Tensor:
     """Compute the sign elementwise: -1, 0 or 1, and z / |z| of complex numbers; NaN stays NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x` and in its dtype.
@@ -237,10 +240,13 @@ def signbit(x: TensorLike) -> Tensor:
     """Test elementwise if the sign bit is set; that of -0.0 is.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of booleans.
+
+    Raises:
+        HornbeamTypeError: If `x` is complex.
 
     Example:
         >>> bool(hornbeam.ops.signbit(-0.0))
@@ -259,7 +265,7 @@ def square(x: TensorLike) -> Tensor:
     """Square elementwise; booleans become int32.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`.
@@ -282,7 +288,7 @@ def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Divide `x1` by `x2` elementwise, with 0 where `x2` is 0.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -302,7 +308,7 @@ def maximum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise maximum; NaN if either operand is. The gradient at ties is shared equally.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -321,7 +327,7 @@ def minimum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise minimum; NaN if either operand is. The gradient at ties is shared equally.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -348,7 +354,7 @@ def fmax(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise maximum, ignoring a NaN in one of the operands.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -362,7 +368,7 @@ def fmin(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise minimum, ignoring a NaN in one of the operands.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -376,7 +382,7 @@ def fmod(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise remainder with the sign of `x1`; `mod` has the sign of `x2`.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -397,7 +403,7 @@ def arctan2(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise angle of the point (x2, x1) in radians, in [-pi, pi].
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -415,7 +421,7 @@ def hypot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute sqrt(x1^2 + x2^2) elementwise, without intermediate overflow.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -437,7 +443,7 @@ def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute log(exp(x1) + exp(x2)) elementwise, without overflow.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -459,7 +465,7 @@ def logaddexp2(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute log2(2^x1 + 2^x2) elementwise, without overflow.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -479,11 +485,14 @@ def heaviside(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the Heaviside step function elementwise: 0 for x1 < 0, 1 for x1 > 0, `x2` where `x1` is 0.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
         Tensor of the broadcast shape, of floats.
+
+    Raises:
+        HornbeamTypeError: If an operand is complex.
 
     Example:
         >>> float(hornbeam.ops.heaviside(0.0, 0.5))
@@ -501,7 +510,7 @@ def ldexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute x1 * 2^x2 elementwise.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor of integers, broadcast against `x1`.
 
     Returns:
@@ -525,7 +534,7 @@ def nextafter(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the next representable number after `x1` in the direction of `x2`, elementwise.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -550,7 +559,7 @@ def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
     The gradient is 1 inside, the limits included, and 0 outside.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         x_min: Number or tensor that broadcasts to `x`, the lower limit.
         x_max: Number or tensor that broadcasts to `x`, the upper limit.
 

@@ -28,7 +28,7 @@ def isnan(x: TensorLike) -> Tensor:
     """Test elementwise for NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of booleans.
@@ -42,7 +42,7 @@ def isfinite(x: TensorLike) -> Tensor:
     """Test elementwise for numbers that are neither infinite nor NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of booleans.
@@ -63,7 +63,7 @@ def isinf(x: TensorLike) -> Tensor:
     """Test elementwise for inf and -inf.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of booleans.
@@ -79,10 +79,13 @@ def isposinf(x: TensorLike) -> Tensor:
     """Test elementwise for inf.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of booleans.
+
+    Raises:
+        HornbeamTypeError: If `x` is complex.
     """
     return _equals(Tensor(check_ordered(node_of(x), "isposinf")), math.inf)
 
@@ -92,10 +95,13 @@ def isneginf(x: TensorLike) -> Tensor:
     """Test elementwise for -inf.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of booleans.
+
+    Raises:
+        HornbeamTypeError: If `x` is complex.
     """
     return _equals(Tensor(check_ordered(node_of(x), "isneginf")), -math.inf)
 
@@ -107,7 +113,7 @@ def isclose(
     """Test elementwise if |x1 - x2| <= atol + rtol |x2|; equal infinities are close.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
         rtol: Relative tolerance.
         atol: Absolute tolerance.
@@ -137,7 +143,7 @@ def nan_to_num(
     """Replace NaN and infinities elementwise.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         nan: Number in place of NaN.
         posinf: Number in place of inf; None for the largest number of the dtype.
         neginf: Number in place of -inf; None for the lowest number of the dtype.

@@ -42,7 +42,7 @@ def slice(
     A block that would reach beyond the end is moved back so that it fits.
 
     Args:
-        inputs: Tensor.
+        inputs: Tensor of any shape.
         start_indices: Sequence of integers or of integer scalars, or a tensor of one axis, one for each axis.
         shape: Sequence of integers, the sizes of the block; -1 extends to the end, from a start that is
             known.
@@ -77,7 +77,7 @@ def slice_update(
     """Replace the block that begins at `start_indices`.
 
     Args:
-        inputs: Tensor.
+        inputs: Tensor of any shape.
         start_indices: Sequence of integers or of integer scalars, or a tensor of one axis, one for each axis.
         updates: Tensor with as many axes as `inputs`, the block.
 
@@ -127,7 +127,7 @@ def scatter_update(
     """Write values at indices of the first k axes.
 
     Args:
-        inputs: Tensor.
+        inputs: Tensor of any shape.
         indices: Tensor (..., k) of integers; negative ones count from the end.
         updates: Tensor (..., *inputs.shape[k:]).
         reduction: None to write (the last of equal indices wins), or "add", "mul", "max" or "min" to combine

@@ -45,7 +45,7 @@ def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Join tensors along an existing axis.
 
     Args:
-        xs: Sequence of tensors.
+        xs: Sequence of tensors, whose shapes agree except along `axis`.
         axis: Integer, the axis.
 
     Returns:
@@ -78,6 +78,9 @@ def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
     Returns:
         Tensor with one more axis.
 
+    Raises:
+        ShapeError: If the shapes differ.
+
     Example:
         >>> hornbeam.ops.stack([[1, 2], [3, 4]], axis=1).shape
         (2, 2)
@@ -95,8 +98,8 @@ def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> Tensor:
     """Join two tensors along an axis.
 
     Args:
-        x1: Tensor.
-        x2: Tensor that follows `x1`.
+        x1: Tensor of any shape.
+        x2: Tensor that follows `x1`, of its shape except along `axis`.
         axis: Integer, the axis; None flattens both first.
 
     Returns:
@@ -124,7 +127,7 @@ def hstack(xs: Sequence[TensorLike]) -> Tensor:
     """Join tensors along axis 1; vectors along axis 0.
 
     Args:
-        xs: Sequence of tensors.
+        xs: Sequence of tensors, whose shapes agree except along the joined axis.
 
     Returns:
         Tensor of the promoted dtype.
@@ -138,7 +141,7 @@ def vstack(xs: Sequence[TensorLike]) -> Tensor:
     """Join tensors along axis 0; vectors become rows.
 
     Args:
-        xs: Sequence of tensors.
+        xs: Sequence of tensors, whose shapes agree except along the joined axis.
 
     Returns:
         Tensor of the promoted dtype.
@@ -151,7 +154,7 @@ def dstack(xs: Sequence[TensorLike]) -> Tensor:
     """Join tensors along axis 2; matrices become (n, m, 1).
 
     Args:
-        xs: Sequence of tensors.
+        xs: Sequence of tensors, whose shapes agree except along the joined axis.
 
     Returns:
         Tensor of the promoted dtype.
@@ -170,7 +173,7 @@ def split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0
     """Split along an axis into equal parts, or at given positions.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         indices_or_sections: Integer, the number of equal parts, or sequence of integers, the positions.
         axis: Integer, the axis.
 
@@ -202,12 +205,15 @@ def array_split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: i
     """Split along an axis into parts whose sizes differ by at most 1; the first parts are larger.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         indices_or_sections: Integer, the number of parts, or sequence of integers, the positions.
         axis: Integer, the axis.
 
     Returns:
         List of tensors.
+
+    Raises:
+        ValueError: If the number of parts is not positive.
     """
     if not isinstance(indices_or_sections, (int, np.integer)):
         return split(x, indices_or_sections, axis)
@@ -227,7 +233,7 @@ def hsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[Tens
     """Split along axis 1; a vector along axis 0.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of one axis at least.
         indices_or_sections: Integer, the number of equal parts, or sequence of integers, the positions.
 
     Returns:
@@ -241,7 +247,7 @@ def vsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[Tens
     """Split along axis 0.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of one axis at least.
         indices_or_sections: Integer, the number of equal parts, or sequence of integers, the positions.
 
     Returns:
@@ -255,7 +261,7 @@ def dsplit(x: TensorLike, indices_or_sections: int | Sequence[int]) -> list[Tens
     """Split along axis 2.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of three axes at least.
         indices_or_sections: Integer, the number of equal parts, or sequence of integers, the positions.
 
     Returns:
@@ -269,12 +275,15 @@ def unstack(x: TensorLike, num: int | None = None, axis: int = 0) -> list[Tensor
     """Split along an axis into slices without that axis.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         num: Integer, the expected number of slices, or None.
         axis: Integer, the axis.
 
     Returns:
         List of tensors.
+
+    Raises:
+        ShapeError: If the size of the axis is unknown, or not `num`.
     """
     node = node_of(x)
     at = one_axis(axis, node.rank, "unstack")

@@ -293,6 +293,9 @@ def qr(x: TensorLike, mode: str = "reduced") -> tuple[Tensor, Tensor]:
 
     Returns:
         Pair of tensors (q, r).
+
+    Raises:
+        ValueError: If `mode` is unknown.
     """
     if mode not in ("reduced", "complete"):
         raise ValueError(f"qr: invalid mode {mode!r}. Expected one of {{'reduced', 'complete'}}.")
@@ -508,7 +511,7 @@ def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepd
     """Compute the norm of vectors (one axis) or matrices (two axes).
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         ord: Of vectors any number, inf, -inf or 0 (number of nonzeros); of matrices "fro", "nuc", 1, -1, 2,
             -2, inf or -inf; None for the Euclidean or Frobenius norm.
         axis: Integer or pair of integers; None for all axes, and without `ord` for all elements as one
@@ -517,6 +520,9 @@ def norm(x: TensorLike, ord: float | str | None = None, axis: Axis = None, keepd
 
     Returns:
         Tensor of the reduced shape, of floats.
+
+    Raises:
+        ShapeError: If `axis` names more than two axes.
 
     Example:
         >>> float(hornbeam.ops.norm([3.0, 4.0]))

@@ -32,7 +32,7 @@ def logical_and(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise and of truth values; nonzero is true.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -46,7 +46,7 @@ def logical_or(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise or of truth values; nonzero is true.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -60,7 +60,7 @@ def logical_xor(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the elementwise exclusive or of truth values; nonzero is true.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
 
     Returns:
@@ -74,7 +74,7 @@ def logical_not(x: TensorLike) -> Tensor:
     """Compute the elementwise not of truth values; nonzero is true.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of the shape of `x`, of booleans.
@@ -121,7 +121,7 @@ def view(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Reinterpret the bits as another dtype; the last axis shrinks or grows by the ratio of the sizes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         dtype: Dtype by name or as a NumPy dtype; None keeps that of `x`.
 
     Returns:

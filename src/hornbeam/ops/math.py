@@ -164,6 +164,9 @@ def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
     Returns:
         Tensor (batch,) of booleans.
 
+    Raises:
+        ShapeError: If the targets are not integers (n,), or the predictions not (n, classes).
+
     Example:
         >>> np.asarray(hornbeam.ops.in_top_k([1], [[0.1, 0.7, 0.2]], 1)).tolist()
         [True]
@@ -192,6 +195,9 @@ def cdist(x: TensorLike, y: TensorLike) -> Tensor:
 
     Returns:
         Tensor (..., n, m).
+
+    Raises:
+        ShapeError: If the tensors are not (..., n, d) and (..., m, d).
     """
     dtype = result_dtype(x, y)
     dtype = dtype if is_float(dtype) else "float32"

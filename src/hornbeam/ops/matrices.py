@@ -150,6 +150,9 @@ def diag(x: TensorLike, k: int = 0) -> Tensor:
     Returns:
         Matrix for a vector, vector for a matrix.
 
+    Raises:
+        ShapeError: If `x` is neither a vector nor a matrix.
+
     Example:
         >>> np.asarray(hornbeam.ops.diag([1, 2])).tolist()
         [[1, 0], [0, 2]]
@@ -167,7 +170,7 @@ def diagflat(x: TensorLike, k: int = 0) -> Tensor:
     """Put the flattened `x` on a diagonal of a square matrix.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         k: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
 
     Returns:
@@ -188,6 +191,9 @@ def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Ten
 
     Returns:
         Tensor (n, N).
+
+    Raises:
+        ShapeError: If `x` is not a vector.
 
     Example:
         >>> np.asarray(hornbeam.ops.vander([2, 3], 3)).tolist()

@@ -41,7 +41,7 @@ def moments(
     Half precision is computed in float32; results that it cannot hold become its largest number.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axes: Integer or sequence of integers; None for all.
         keepdims: Keep the reduced axes with size 1.
         synchronized: Accepted, without effect: statistics are those of one process.
@@ -93,7 +93,7 @@ def batch_normalization(
     """Compute scale (x - mean) / sqrt(variance + epsilon) + offset along an axis.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         mean, variance: Tensors of one axis of the size of `axis`.
         axis: Integer, the axis of the features.
         offset: Tensor of one axis that is added, or None.
@@ -154,7 +154,7 @@ def layer_normalization(
     Half precision is computed in float32.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         gamma: Tensor of the shape of the normalized axes that multiplies, or None.
         beta: Tensor of the shape of the normalized axes that is added, or None.
         axis: Integer or sequence of integers, the normalized axes; None for all.
@@ -163,6 +163,9 @@ def layer_normalization(
 
     Returns:
         Tensor of the shape of `x`.
+
+    Raises:
+        TypeError: If an argument is unknown.
 
     Example:
         >>> np.asarray(hornbeam.ops.layer_normalization([1.0, 3.0])).round(3).tolist()
@@ -206,7 +209,7 @@ def rms_normalization(
     """Compute scale x / sqrt(mean(x^2) + epsilon) over axes; half precision is computed in float32.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         scale: Tensor that multiplies, of the shape of the normalized axes, or with as many axes as `x` and
             broadcast against it; or None.
         axis: Integer or sequence of integers, the normalized axes; None for all.
@@ -246,7 +249,7 @@ def normalize(x: TensorLike, axis: Axis = -1, order: float | str = 2, epsilon: f
     """Scale vectors to norm 1: x / max(||x||, epsilon) over axes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes of the vectors; None for all.
         order: Number >= 1 or "inf", the order of the norm.
         epsilon: Number, the least divisor; None for `hornbeam.config.epsilon()`.

@@ -43,8 +43,8 @@ def dot(x1: TensorLike, x2: TensorLike) -> Tensor:
     The only axis of a vector is used; scalars multiply.
 
     Args:
-        x1: Tensor.
-        x2: Tensor.
+        x1: Tensor of any shape.
+        x2: Tensor whose last axis but one, or only axis, has the size of the last of `x1`; or a scalar.
 
     Returns:
         Tensor in the promoted dtype.
@@ -72,8 +72,8 @@ def inner(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Sum products over the last axes of both tensors.
 
     Args:
-        x1: Tensor.
-        x2: Tensor.
+        x1: Tensor of any shape.
+        x2: Tensor whose last axis has the size of that of `x1`; or a scalar.
 
     Returns:
         Tensor in the promoted dtype.
@@ -89,8 +89,8 @@ def outer(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Multiply every element of `x1` by every element of `x2`.
 
     Args:
-        x1: Tensor; it is flattened.
-        x2: Tensor; it is flattened.
+        x1: Tensor of any shape; it is flattened.
+        x2: Tensor of any shape; it is flattened.
 
     Returns:
         Tensor (size of x1, size of x2).
@@ -110,11 +110,14 @@ def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Sum the products of all elements of two tensors; of complex `x1` the conjugates are taken.
 
     Args:
-        x1: Tensor; it is flattened.
-        x2: Tensor with as many elements as `x1`; it is flattened.
+        x1: Tensor of any shape; it is flattened.
+        x2: Tensor of the size of `x1`; it is flattened.
 
     Returns:
         Scalar tensor.
+
+    Raises:
+        ShapeError: If the numbers of elements differ.
     """
     a, b = _pair(x1, x2)
     count = math.prod(a.shape)
@@ -131,12 +134,15 @@ def tensordot(
     """Sum products over pairs of axes; the other axes of `x1`, then those of `x2`, remain.
 
     Args:
-        x1: Tensor.
-        x2: Tensor.
+        x1: Tensor of any shape.
+        x2: Tensor whose contracted axes have the sizes of those of `x1`.
         axes: Integer n for the last n axes of `x1` with the first n of `x2`, or two sequences of axes.
 
     Returns:
         Tensor in the promoted dtype.
+
+    Raises:
+        ShapeError: If the sizes of the contracted axes differ.
 
     Example:
         >>> hornbeam.ops.tensordot(hornbeam.ops.ones((2, 3)), hornbeam.ops.ones((3, 4)), 1).shape
@@ -161,8 +167,8 @@ def kron(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Compute the Kronecker product: every element of `x1` times `x2`, arranged as blocks.
 
     Args:
-        x1: Tensor.
-        x2: Tensor.
+        x1: Tensor of any shape.
+        x2: Tensor of any shape.
 
     Returns:
         Tensor in the promoted dtype.
@@ -197,6 +203,9 @@ def cross(
     Returns:
         Tensor with 3 elements along `axisc`; of two vectors of 2 elements only the third, without an axis.
 
+    Raises:
+        ShapeError: If the vectors do not have 2 or 3 elements.
+
     Example:
         >>> np.asarray(hornbeam.ops.cross([1, 0, 0], [0, 1, 0])).tolist()
         [0, 0, 1]
@@ -224,7 +233,7 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
     """Sum the diagonal of the matrices in two axes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of two axes at least.
         offset: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
         axis1, axis2: Integers, the axes of rows and columns.
 
@@ -245,6 +254,10 @@ def correlate(x1: TensorLike, x2: TensorLike, mode: str = "valid") -> Tensor:
 
     Returns:
         Tensor of one axis, of floats.
+
+    Raises:
+        ShapeError: If an operand is not a vector.
+        ValueError: If `mode` is unknown.
     """
     if mode not in ("valid", "same", "full"):
         raise ValueError(f'correlate: mode must be "valid", "same" or "full", got {mode!r}')
@@ -278,11 +291,15 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
         subscripts: A letter for each axis of the operands; letters that are absent from the result are
             summed; "..." matches axes that broadcast; without "->" the result has the letters that occur
             once, in alphabetical order.
-        *operands: Tensors.
+        *operands: Tensors with the axes that `subscripts` names.
         **kwargs: `optimize` is accepted, without effect.
 
     Returns:
         Tensor in the promoted dtype.
+
+    Raises:
+        ValueError: If there is no operand.
+        TypeError: If an argument is unknown.
 
     Example:
         >>> x, y = hornbeam.ops.ones((2, 3, 4)), hornbeam.ops.ones((2, 4, 5))

@@ -78,13 +78,17 @@ def rearrange(tensor: TensorLike, pattern: str, **axes_lengths: int) -> Tensor:
     """Split, permute and merge axes as a pattern says, such as "b (h w) c -> b c h w" with h=4.
 
     Args:
-        tensor: Tensor.
+        tensor: Tensor with the axes that the pattern names.
         pattern: Names of axes before and after; parentheses hold axes that are one axis of the tensor, "..."
             matches any axes, 1 an axis of size 1.
         **axes_lengths: Sizes of axes by name, where they cannot be inferred.
 
     Returns:
         Tensor in the dtype of `tensor`.
+
+    Raises:
+        ValueError: If the pattern is malformed, or a length belongs to no axis of it.
+        ShapeError: If the pattern names another number of axes than the tensor has.
 
     Example:
         >>> hornbeam.ops.rearrange(hornbeam.ops.ones((2, 12, 3)), "b (h w) c -> b c h w", h=4).shape
@@ -142,12 +146,15 @@ def depth_to_space(x: TensorLike, block_size: int, data_format: str = "channels_
     """Move channels to blocks of pixels (pixel shuffle): (n, h, w, b b c) -> (n, h b, w b, c).
 
     Args:
-        x: Tensor, a batch of images.
+        x: Tensor (n, h, w, c) or (n, c, h, w), by `data_format`, a batch of images.
         block_size: Integer b, height and width of a block.
         data_format: "channels_last" or "channels_first".
 
     Returns:
         Tensor in the dtype of `x`.
+
+    Raises:
+        ShapeError: If the channels are not divisible by the square of `block_size`.
 
     Example:
         >>> hornbeam.ops.depth_to_space(hornbeam.ops.ones((1, 2, 2, 12)), 2).shape
@@ -167,12 +174,15 @@ def space_to_depth(x: TensorLike, block_size: int, data_format: str = "channels_
     """Move blocks of pixels to channels: (n, h b, w b, c) -> (n, h, w, b b c); inverse of `depth_to_space`.
 
     Args:
-        x: Tensor, a batch of images.
+        x: Tensor (n, h, w, c) or (n, c, h, w), by `data_format`, a batch of images.
         block_size: Integer b, height and width of a block.
         data_format: "channels_last" or "channels_first".
 
     Returns:
         Tensor in the dtype of `x`.
+
+    Raises:
+        ShapeError: If the images are not divisible into blocks.
 
     Example:
         >>> hornbeam.ops.space_to_depth(hornbeam.ops.ones((1, 4, 4, 3)), 2).shape
@@ -254,6 +264,9 @@ def unfold(
     Returns:
         Tensor (n, c * kernel height * kernel width, number of windows).
 
+    Raises:
+        ShapeError: If the images are not (n, c, h, w).
+
     Example:
         >>> hornbeam.ops.unfold(hornbeam.ops.ones((1, 3, 4, 4)), 2, stride=2).shape
         (1, 12, 4)
@@ -292,6 +305,9 @@ def fold(
 
     Returns:
         Tensor (n, c, *output_size).
+
+    Raises:
+        ShapeError: If the columns are not windows of such images.
 
     Example:
         >>> hornbeam.ops.fold(hornbeam.ops.ones((1, 12, 4)), 4, 2, stride=2).shape

@@ -75,7 +75,7 @@ def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     accumulate in float32.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -98,7 +98,7 @@ def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False, dtype: DTypeL
     """Multiply over axes; narrow integers are widened as in `sum`.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
         dtype: Dtype of the result; None for that of the widened `x`.
@@ -122,7 +122,7 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Integers give `floatx`; half precision is summed in float32.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -141,7 +141,7 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the variance mean((x - mean(x))^2) over axes, divided by the count (ddof 0).
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -160,7 +160,7 @@ def std(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the standard deviation over axes: the square root of the variance.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -179,12 +179,15 @@ def average(x: TensorLike, axis: Axis = None, weights: TensorLike | None = None)
     """Compute the weighted mean sum(x * weights) / sum(weights) over axes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         weights: Tensor of the shape of `x`, or vector along one `axis`; None for the plain mean.
 
     Returns:
         Tensor of the reduced shape, of floats.
+
+    Raises:
+        ShapeError: If the weights have neither the shape of `x` nor that of one axis.
 
     Example:
         >>> float(hornbeam.ops.average([1.0, 3.0], weights=[3.0, 1.0]))
@@ -229,7 +232,7 @@ def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float
     """Compute the maximum over axes; NaN if an element is NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
         initial: Number, the least value of the result, or None.
@@ -252,7 +255,7 @@ def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float
     """Compute the minimum over axes; NaN if an element is NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
         initial: Number, the largest value of the result, or None.
@@ -275,7 +278,7 @@ def amax(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the maximum over axes: `max` under NumPy's older name.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -290,7 +293,7 @@ def amin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the minimum over axes: `min` under NumPy's older name.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -305,7 +308,7 @@ def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the range over axes: maximum minus minimum.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -324,7 +327,7 @@ def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Test if all elements over axes are true; nonzero is true.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -343,7 +346,7 @@ def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Test if any element over axes is true; nonzero is true.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -364,7 +367,7 @@ def allclose(
     """Test if |x1 - x2| <= atol + rtol |x2| everywhere.
 
     Args:
-        x1: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
         x2: Tensor or anything that converts to one, broadcast against `x1`.
         rtol: Relative tolerance.
         atol: Absolute tolerance.
@@ -385,7 +388,7 @@ def count_nonzero(x: TensorLike, axis: Axis = None) -> Tensor:
     """Count the nonzero elements over axes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
 
     Returns:
@@ -418,7 +421,7 @@ def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
     """Return the index of the maximum along an axis; of equal elements the first.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
         keepdims: Keep the reduced axes with size 1.
 
@@ -437,7 +440,7 @@ def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
     """Return the index of the minimum along an axis; of equal elements the first.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
         keepdims: Keep the reduced axes with size 1.
 
@@ -469,7 +472,7 @@ def cumsum(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = Non
     """Compute the cumulative sum along an axis.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
         dtype: Dtype of the result; None for that of the widened `x`.
 
@@ -488,7 +491,7 @@ def cumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = No
     """Compute the cumulative product along an axis.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
         dtype: Dtype of the result; None for that of the widened `x`.
 
@@ -507,7 +510,7 @@ def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
     """Compute log(sum(exp(x))) over axes, without overflow.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 

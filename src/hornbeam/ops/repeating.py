@@ -31,12 +31,16 @@ def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None)
     """Repeat each element, or each slice along an axis.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         repeats: Integer, or list of known integers, one for each slice.
         axis: Integer, the axis; None for the flattened tensor.
 
     Returns:
         Tensor in the dtype of `x`.
+
+    Raises:
+        HornbeamTypeError: If `repeats` are not integers.
+        ShapeError: If there is not one count for each element of the axis.
 
     Example:
         >>> np.asarray(hornbeam.ops.repeat([1, 2], 2)).tolist()
@@ -74,7 +78,7 @@ def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:
     """Repeat the whole tensor along its axes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         repeats: Integer or sequence of integers, one for each axis; fewer apply to the last axes.
 
     Returns:
@@ -103,13 +107,17 @@ def pad(
     """Pad along every axis.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         pad_width: Integer, pair (before, after), or a pair for each axis.
         mode: "constant", "edge", "reflect" (without the border itself), "symmetric" (with it) or "wrap".
         constant_values: Number of the padding in "constant" mode; None for 0.
 
     Returns:
         Tensor in the dtype of `x`.
+
+    Raises:
+        ValueError: If `mode` is unknown, a width is negative, or `constant_values` are given for another
+            mode.
 
     Example:
         >>> np.asarray(hornbeam.ops.pad([1, 2], 1)).tolist()

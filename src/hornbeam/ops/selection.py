@@ -39,12 +39,15 @@ def where(
     """Return `x1` where a condition holds and `x2` elsewhere; with the condition alone, `nonzero(condition)`.
 
     Args:
-        condition: Tensor of booleans; nonzero is true.
+        condition: Tensor of booleans of any shape; nonzero is true.
         x1: Tensor that broadcasts against `condition`, or None together with `x2`.
         x2: Tensor that broadcasts against `condition`, or None together with `x1`.
 
     Returns:
         Tensor of the broadcast shape, in the promoted dtype.
+
+    Raises:
+        ValueError: If one of `x1` and `x2` is given without the other.
 
     Example:
         >>> np.asarray(hornbeam.ops.where([True, False], 1, 2)).tolist()
@@ -67,10 +70,13 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: TensorLi
     Args:
         condlist: Sequence of boolean tensors.
         choicelist: Sequence of tensors, one for each condition.
-        default: Tensor where no condition holds.
+        default: Tensor that broadcasts to the choices, where no condition holds.
 
     Returns:
         Tensor of the broadcast shape.
+
+    Raises:
+        ValueError: If there is not one choice for each condition.
 
     Example:
         >>> np.asarray(hornbeam.ops.select([[True, False]], [[1, 2]], 9)).tolist()
@@ -91,7 +97,7 @@ def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
     Their number depends on the values, so `x` must be known: a model that uses it runs eagerly.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tuple of int32 vectors, one for each axis.
@@ -123,7 +129,7 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     Negative indices count from the end; indices that are out of range give the nearest slice.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         indices: Tensor of integers of any shape.
         axis: Integer, the axis; None for the flattened `x`.
 
@@ -152,12 +158,15 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None)
     Negative indices count from the end.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         indices: Tensor of integers with as many axes as `x`; the other axes broadcast.
         axis: Integer, the axis; None for the flattened `x`.
 
     Returns:
         Tensor of the shape of `indices`, broadcast along the other axes.
+
+    Raises:
+        ShapeError: If the numbers of axes differ.
 
     Example:
         >>> np.asarray(hornbeam.ops.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1)).tolist()
@@ -202,7 +211,7 @@ def sort(x: TensorLike, axis: int | None = -1) -> Tensor:
     """Sort along an axis in ascending order; NaN last, equal elements keep their order.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
 
     Returns:
@@ -222,7 +231,7 @@ def argsort(x: TensorLike, axis: int | None = -1) -> Tensor:
     """Return the indices that sort along an axis; equal elements keep their order.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
 
     Returns:
@@ -243,7 +252,7 @@ def argpartition(x: TensorLike, kth: int, axis: int | None = -1) -> Tensor:
     Here all other elements are sorted, too.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         kth: Integer, the position of the element that is in its sorted place.
         axis: Integer, the axis; None for the flattened tensor.
 
@@ -262,7 +271,7 @@ def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     Of equal elements the first comes first.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         k: Integer, the number of elements.
         sorted: Accepted; the elements are always sorted.
 
@@ -288,8 +297,8 @@ def isin(x1: TensorLike, x2: TensorLike, assume_unique: bool = False, invert: bo
     """Test elementwise if `x1` is among the elements of `x2`.
 
     Args:
-        x1: Tensor or anything that converts to one.
-        x2: Tensor or anything that converts to one.
+        x1: Tensor of any shape, or anything that converts to one.
+        x2: Tensor of any shape, or anything that converts to one.
         assume_unique: Accepted, without effect.
         invert: Test if it is not.
 

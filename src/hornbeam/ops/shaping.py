@@ -32,7 +32,7 @@ def get_item(x: TensorLike, key: Index) -> Tensor:
     """Index as NumPy does: x[key].
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         key: Integers, slices, None, Ellipsis, integer arrays or (known) boolean masks, or a tuple of them.
 
     Returns:
@@ -49,7 +49,7 @@ def ndim(x: TensorLike) -> int:
     """Return the number of axes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Integer.
@@ -61,7 +61,7 @@ def size(x: TensorLike) -> int | Any:
     """Return the number of elements.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Integer; a symbolic tensor of one if a size of a symbolic tensor is unknown.
@@ -81,7 +81,7 @@ def ravel(x: TensorLike) -> Tensor:
     """Flatten to a vector in row-major order.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
 
     Returns:
         Tensor of one axis.
@@ -94,7 +94,7 @@ def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     """Permute the axes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axes: Sequence of integers, the axes of `x` in the order of the result; None reverses them.
 
     Returns:
@@ -120,7 +120,7 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
     """Exchange two axes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis1, axis2: Integers, the axes.
 
     Returns:
@@ -138,12 +138,15 @@ def moveaxis(x: TensorLike, source: int | Sequence[int], destination: int | Sequ
     """Move axes to other positions; the remaining axes keep their order.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         source: Integer or sequence of integers, the axes to move.
         destination: Integer or sequence of integers, their positions in the result.
 
     Returns:
         Tensor with moved axes.
+
+    Raises:
+        ShapeError: If `source` and `destination` do not name equally many different axes.
 
     Example:
         >>> hornbeam.ops.moveaxis(hornbeam.ops.zeros((2, 3, 4)), 0, -1).shape
@@ -170,7 +173,7 @@ def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
     """Insert axes of size 1.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, positions of the new axes in the result.
 
     Returns:
@@ -192,7 +195,7 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     """Remove axes of size 1.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to remove; None for all axes of size 1.
 
     Returns:
@@ -215,7 +218,7 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     """Broadcast to a shape by NumPy's rule.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         shape: Sequence of integers, the shape of the result.
 
     Returns:
@@ -238,7 +241,7 @@ def flip(x: TensorLike, axis: Axis = None) -> Tensor:
     """Reverse the order of the elements along axes.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers; None for all axes.
 
     Returns:
@@ -253,7 +256,7 @@ def fliplr(x: TensorLike) -> Tensor:
     """Reverse the order along axis 1.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of two axes at least.
 
     Returns:
         Tensor of the shape of `x` and in its dtype.
@@ -266,7 +269,7 @@ def flipud(x: TensorLike) -> Tensor:
     """Reverse the order along axis 0.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of one axis at least.
 
     Returns:
         Tensor of the shape of `x` and in its dtype.
@@ -285,6 +288,9 @@ def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tens
 
     Returns:
         Tensor in the dtype of `array`.
+
+    Raises:
+        ShapeError: If `axes` are not two different axes.
     """
     node = node_of(array)
     if len(axes) != 2:
@@ -307,12 +313,15 @@ def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor
     """Shift the elements along axes; those pushed out enter at the other end.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         shift: Integer or sequence of integers, one for each axis.
         axis: Integer or sequence of integers; None rolls the flattened tensor and restores its shape.
 
     Returns:
         Tensor of the shape of `x` and in its dtype.
+
+    Raises:
+        ShapeError: If there is not one shift for each axis.
 
     Example:
         >>> np.asarray(hornbeam.ops.roll([1, 2, 3], 1)).tolist()
@@ -342,12 +351,15 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     """Extract a diagonal of the matrices in two axes, as a new last axis.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of two axes at least.
         offset: Integer, the diagonal: 0 for the main one, positive above it, negative below it.
         axis1, axis2: Integers, the axes of rows and columns.
 
     Returns:
         Tensor without the two axes, with the diagonal last.
+
+    Raises:
+        ShapeError: If the axes are the same.
 
     Example:
         >>> np.asarray(hornbeam.ops.diagonal([[1, 2], [3, 4]])).tolist()

@@ -47,6 +47,9 @@ def extract_sequences(x: TensorLike, sequence_length: int, sequence_stride: int)
     Returns:
         Tensor (..., windows, sequence_length).
 
+    Raises:
+        ValueError: If `sequence_length` or `sequence_stride` is not positive.
+
     Example:
         >>> np.asarray(hornbeam.ops.extract_sequences([1, 2, 3, 4], 2, 2)).tolist()
         [[1, 2], [3, 4]]
@@ -226,12 +229,15 @@ def rfft(x: TensorLike, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
     """Compute the first N // 2 + 1 terms of the Fourier transform of a real tensor along the last axis.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         fft_length: Integer N, the length to which `x` is cut or filled with zeros; None for the size of the
             axis.
 
     Returns:
         Pair of tensors (real, imaginary).
+
+    Raises:
+        HornbeamTypeError: If `x` is complex.
     """
     node = check_ordered(float_node(x), "rfft")
     size = node.shape[-1] if fft_length is None else static_int(fft_length, "fft_length")
@@ -330,7 +336,7 @@ def stft(
         sequence_length: Integer, the length of the windows.
         sequence_stride: Integer, the distance of windows.
         fft_length: Integer, the length of the transform.
-        window: "hann", "hamming", None, or a tensor of `sequence_length`, the weights of the window.
+        window: "hann", "hamming", None, or a tensor (sequence_length,), the weights of the window.
         center: Extend the signal at both ends by fft_length / 2 reflected samples.
 
     Returns:
@@ -366,7 +372,7 @@ def istft(
         sequence_stride: Integer, the distance of windows.
         fft_length: Integer, the length of the transform.
         length: Integer, the length of the signal, or None for all samples.
-        window: "hann", "hamming", None, or a tensor of `sequence_length`, the weights of the window.
+        window: "hann", "hamming", None, or a tensor (sequence_length,), the weights of the window.
         center: Undo the extension of the signal at both ends.
 
     Returns:

@@ -109,7 +109,7 @@ def quantile(
     NaN if an element is NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         q: Number or tensor of numbers in [0, 1], the fractions.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         method: How to interpolate between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
@@ -132,7 +132,7 @@ def percentile(
     """Compute percentiles over axes: `quantile` with `q` in percent.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         q: Number or tensor of numbers in [0, 100], the percentages.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         method: How to interpolate between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
@@ -153,7 +153,7 @@ def median(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the median over axes: the middle element, or the mean of the two middle elements.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -174,7 +174,7 @@ def nanquantile(
     """Compute quantiles over axes of the elements that are not NaN; NaN where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         q: Number or tensor of numbers in [0, 1], the fractions.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         method: How to interpolate between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
@@ -193,7 +193,7 @@ def nanpercentile(
     """Compute percentiles over axes of the elements that are not NaN; NaN where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         q: Number or tensor of numbers in [0, 100], the percentages.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         method: How to interpolate between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
@@ -210,7 +210,7 @@ def nanmedian(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
     """Compute the median over axes of the elements that are not NaN; NaN where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -237,7 +237,7 @@ def nansum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over axes with 0 in place of NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -256,7 +256,7 @@ def nanprod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Multiply over axes with 1 in place of NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -271,7 +271,7 @@ def nanmean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the mean over axes of the elements that are not NaN; NaN where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -292,7 +292,7 @@ def nanvar(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the variance over axes of the elements that are not NaN; NaN where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -313,7 +313,7 @@ def nanstd(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the standard deviation over axes of the elements that are not NaN; NaN where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -339,7 +339,7 @@ def nanmax(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the maximum over axes of the elements that are not NaN; NaN where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -354,7 +354,7 @@ def nanmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Compute the minimum over axes of the elements that are not NaN; NaN where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer or sequence of integers, the axes to reduce; None for all.
         keepdims: Keep the reduced axes with size 1.
 
@@ -378,7 +378,7 @@ def nanargmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) ->
     """Return the index of the maximum along an axis of the elements that are not NaN; -1 where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
         keepdims: Keep the reduced axes with size 1.
 
@@ -393,7 +393,7 @@ def nanargmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) ->
     """Return the index of the minimum along an axis of the elements that are not NaN; -1 where all are.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
         keepdims: Keep the reduced axes with size 1.
 
@@ -408,7 +408,7 @@ def nancumsum(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = 
     """Compute the cumulative sum along an axis with 0 in place of NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
         dtype: Dtype of the result; None for that of the widened `x`.
 
@@ -423,7 +423,7 @@ def nancumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None =
     """Compute the cumulative product along an axis with 1 in place of NaN.
 
     Args:
-        x: Tensor or anything that converts to one.
+        x: Tensor of any shape, or anything that converts to one.
         axis: Integer, the axis; None for the flattened tensor.
         dtype: Dtype of the result; None for that of the widened `x`.
 
@@ -456,6 +456,9 @@ def diff(a: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
     Returns:
         Tensor of the shape of `a`, `n` smaller along `axis`.
 
+    Raises:
+        ValueError: If `n` is negative.
+
     Example:
         >>> np.asarray(hornbeam.ops.diff([1, 4, 9])).tolist()
         [3, 5]
@@ -477,7 +480,7 @@ def trapezoid(y: TensorLike, x: TensorLike | None = None, dx: float = 1.0, axis:
     """Integrate along an axis by the trapezoidal rule.
 
     Args:
-        y: Tensor of the values of the integrand.
+        y: Tensor of any shape, the values of the integrand.
         x: Tensor of the positions of the values, or None for a constant distance.
         dx: Number, the distance of neighbors if `x` is None.
         axis: Integer, the axis.
@@ -516,6 +519,9 @@ def corrcoef(x: TensorLike) -> Tensor:
 
     Returns:
         Tensor (variables, variables) with 1 on the diagonal.
+
+    Raises:
+        ShapeError: If `x` is neither a vector nor a matrix.
 
     Example:
         >>> np.asarray(hornbeam.ops.corrcoef([[1.0, 2.0], [2.0, 1.0]])).round(3).tolist()

@@ -297,6 +297,9 @@ class Optimizer(FineTuning, OptimizerVariables, ArgumentChecks):
 
         Returns:
             Variable that counts the calls.
+
+        Raises:
+            TypeError: If `grads_and_vars` are not pairs.
         """
         try:
             pairs = [(gradient, variable) for gradient, variable in grads_and_vars]

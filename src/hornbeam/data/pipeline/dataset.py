@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import builtins
-import collections
-import glob
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,14 +14,15 @@ from hornbeam._internal.validation import check_int
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.data import elements as e
+from hornbeam.data.pipeline import iterators, sources
 from hornbeam.data.pipeline import stages as s
 from hornbeam.data.pipeline import transforms as t
 from hornbeam.data.pipeline.prefetch import resolve_workers
 from hornbeam.ir.types import numpy_dtype
-from hornbeam.random import host_bits, host_key, make_default_seed
+from hornbeam.random import host_bits, host_key
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, DTypeLike, ShapeLike, Tree
+    from hornbeam._internal.typing import DTypeLike, Tree
 
 # For num_parallel_calls: one worker a processor; for buffer_size: prefetch where it pays.
 AUTOTUNE = -1
@@ -106,19 +105,12 @@ class Dataset:
         return True
 
     def __repr__(self) -> str:
-        return f"<Dataset {' > '.join(self._stage_names())}>"
+        return f"<Dataset {' > '.join(self._stage.pipeline_names())}>"
 
     def _repr_html_(self) -> str:
         from hornbeam.data.pipeline.dataset_html import dataset_html
 
-        return dataset_html(self, self._stage_names(), self._stage.count())
-
-    def _stage_names(self) -> list[str]:
-        names, stage = [], self._stage
-        while stage.inputs:
-            names.append(stage.name)
-            stage = stage.source
-        return [stage.name, *reversed(names)]
+        return dataset_html(self, self._stage.pipeline_names(), self._stage.count())
 
     def __iter__(self) -> Iterator[Any]:
         return map(e.for_user, self._stage.run())
@@ -189,67 +181,13 @@ class Dataset:
 
     # -- sources -------------------------------------------------------------------------------------------
 
-    @classmethod
-    def from_tensor_slices(cls, tensors: Tree, name: str | None = None) -> Dataset:
-        """Create a dataset of the rows of arrays.
-
-        Args:
-            tensors: Array, or tuple or dict of arrays with first axes of equal length; a list is one array.
-                Arrays are not copied.
-            name: Accepted for compatibility with tf.data, unused.
-        """
-        _check_name("from_tensor_slices", name)
-        return cls(s.Slices(e.as_element(tensors)))
-
-    @classmethod
-    def from_tensors(cls, tensors: Tree, name: str | None = None) -> Dataset:
-        """Create a dataset with `tensors` as its only element.
-
-        Args:
-            tensors: Array, number or string, or tuple or dict of them.
-            name: Accepted for compatibility with tf.data, unused.
-        """
-        _check_name("from_tensors", name)
-        element = e.as_element(tensors)
-        return cls(s.IteratorSource(lambda: iter([element]), "from_tensors", 1, e.spec_of(element)))
-
-    @classmethod
-    def from_generator(
-        cls,
-        generator: Callable[..., Iterable[Any]],
-        output_types: Tree = None,
-        output_shapes: Tree = None,
-        args: Sequence[Any] | None = None,
-        output_signature: Tree = None,
-        name: str | None = None,
-    ) -> Dataset:
-        """Create a dataset of the elements that a generator function yields.
-
-        Args:
-            generator: Function that returns an iterable. It is called as `generator(*args)` for every pass.
-            output_types: Dtypes in the structure of the elements (older form of `output_signature`).
-            output_shapes: Shapes in the structure of the elements (older form of `output_signature`).
-            args: Positional arguments of `generator`.
-            output_signature: TensorSpecs that the elements must match. If neither this nor `output_types`
-                is given, elements pass unchecked.
-            name: Accepted for compatibility with tf.data, unused.
-
-        Raises:
-            TypeError: If `generator` is not callable.
-        """
-        if not callable(generator):
-            raise TypeError(
-                f"from_generator needs a function that returns a generator, got {type(generator).__name__}: "
-                "pass the function itself, without calling it"
-            )
-        spec = _signature(output_types, output_shapes, output_signature)
-
-        def run() -> Iterator[Any]:
-            for item in generator(*(args or ())):
-                element = e.as_element(item)
-                yield element if spec is None else e.cast_to_spec(element, spec)
-
-        return cls(s.IteratorSource(run, "from_generator", UNKNOWN_CARDINALITY, spec))
+    from_tensor_slices = classmethod(sources.from_tensor_slices)
+    from_tensors = classmethod(sources.from_tensors)
+    from_generator = classmethod(sources.from_generator)
+    list_files = classmethod(sources.list_files)
+    zip = classmethod(sources.zip)
+    choose_from_datasets = classmethod(sources.choose_from_datasets)
+    sample_from_datasets = classmethod(sources.sample_from_datasets)
 
     @classmethod
     def range(cls, *args: int, output_type: DTypeLike = "int64", name: str | None = None) -> Dataset:
@@ -259,6 +197,9 @@ class Dataset:
             *args: `stop`, or `start, stop`, or `start, stop, step`.
             output_type: Dtype of the elements.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If an argument is not an integer.
         """
         numbers = np.arange(
             *(check_int("range", arg) for arg in args), dtype=numpy_dtype(e.spec_dtype(output_type))
@@ -276,7 +217,7 @@ class Dataset:
             rerandomize_each_iteration: Whether every pass draws new numbers.
             name: Accepted for compatibility with tf.data, unused.
         """
-        start, passes = _seed(seed), itertools.count()
+        start, passes = sources.seed_or_default(seed), itertools.count()
 
         def run() -> Iterator[Any]:
             number = next(passes) if rerandomize_each_iteration else 0
@@ -284,131 +225,6 @@ class Dataset:
                 yield from host_bits(host_key(start, number, block), 256).astype(np.int64)
 
         return cls(s.IteratorSource(run, "random", INFINITE_CARDINALITY, e.TensorSpec((), "int64")))
-
-    @classmethod
-    def list_files(
-        cls,
-        file_pattern: str | Sequence[str] | Tensor,
-        shuffle: bool | None = None,
-        seed: int | None = None,
-        name: str | None = None,
-    ) -> Dataset:
-        """Create a dataset of the names of files that match glob patterns.
-
-        Args:
-            file_pattern: Pattern such as "images/*/*.jpg", or several patterns.
-            shuffle: Whether every pass has a new order (default), or the names are sorted (False).
-            seed: Seed of the shuffle; drawn from the global seed if None.
-            name: Accepted for compatibility with tf.data, unused.
-
-        Raises:
-            ValueError: If no file matches.
-        """
-        patterns = e.as_element(file_pattern)
-        patterns = [patterns] if isinstance(patterns, (str, bytes)) else patterns.tolist()
-        names = [p.decode() if isinstance(p, bytes) else p for p in patterns]
-        paths = sorted({path for pattern in names for path in glob.glob(pattern)})
-        if not paths:
-            raise ValueError(f"no file matches {', '.join(map(repr, names))}")
-        files = cls(s.Slices(e.as_part(paths), "list_files"))
-        return files if shuffle is False else files.shuffle(len(paths), seed)
-
-    @classmethod
-    def zip(
-        cls,
-        *args: Dataset | tuple[Any, ...] | Mapping[str, Any],
-        datasets: Tree = None,
-        name: str | None = None,
-    ) -> Dataset:
-        """Combine datasets into one whose elements hold an element of each.
-
-        Args:
-            *args: Datasets (`zip(a, b)`), or one tuple or dict of datasets.
-            datasets: Tuple or dict of datasets, by keyword.
-            name: Accepted for compatibility with tf.data, unused.
-
-        Raises:
-            TypeError: If a part is not a Dataset.
-        """
-        structure = datasets if datasets is not None else args[0] if len(args) == 1 else args
-        structure = tuple(structure) if isinstance(structure, list) else structure
-        parts = e.flatten_parts(structure)
-        for part in parts:
-            _require_dataset(part, "zip")
-
-        def pack(elements: tuple[Any, ...]) -> Tree:
-            remaining = iter(elements)
-            return e.map_parts(lambda _: next(remaining), structure)
-
-        return cls(t.Zip(tuple(part._stage for part in parts), pack))
-
-    @classmethod
-    def choose_from_datasets(
-        cls, datasets: Sequence[Dataset], choice_dataset: Dataset, stop_on_empty_dataset: bool = True
-    ) -> Dataset:
-        """Interleave datasets in the order that another dataset determines.
-
-        Args:
-            datasets: Datasets with elements of one structure.
-            choice_dataset: Dataset of indices into `datasets`: each takes the next element of that dataset.
-            stop_on_empty_dataset: Whether to end with the first dataset that is exhausted, or to skip it
-                (False).
-        """
-        for dataset in datasets:
-            _require_dataset(dataset, "choose_from_datasets")
-
-        def run() -> Iterator[Any]:
-            runs = [dataset._stage.run() for dataset in datasets]
-            exhausted: set[int] = set()
-            for choice in choice_dataset._stage.run():
-                try:
-                    element = next(runs[int(choice)])
-                except StopIteration:
-                    exhausted.add(int(choice))
-                    if stop_on_empty_dataset or len(exhausted) == len(runs):
-                        return
-                    continue
-                yield element
-
-        return cls(
-            s.IteratorSource(run, "choose_from_datasets", UNKNOWN_CARDINALITY, datasets[0].element_spec)
-        )
-
-    @classmethod
-    def sample_from_datasets(
-        cls,
-        datasets: Sequence[Dataset],
-        weights: ArrayLike | None = None,
-        seed: int | None = None,
-        stop_on_empty_dataset: bool = False,
-        rerandomize_each_iteration: bool | None = None,
-    ) -> Dataset:
-        """Draw each element from one of several datasets at random.
-
-        Args:
-            datasets: Datasets with elements of one structure.
-            weights: Non-negative weight of each dataset; uniform if None.
-            seed: Seed of the draws; drawn from the global seed if None.
-            stop_on_empty_dataset: Whether to end with the first dataset that is exhausted.
-            rerandomize_each_iteration: Whether every pass draws anew.
-
-        Raises:
-            ValueError: If `weights` are negative, all 0, or not one for each dataset.
-        """
-        rates = np.ones(len(datasets)) if weights is None else np.asarray(weights, float)
-        if rates.shape != (len(datasets),) or (rates < 0).any() or not rates.sum():
-            raise ValueError(
-                f"weights must be {len(datasets)} non-negative numbers, not all 0, got {weights!r}"
-            )
-        edges = np.cumsum(rates / rates.sum())
-        draws = cls.random(seed, rerandomize_each_iteration)
-
-        def choices() -> Iterator[Any]:
-            for word in draws._stage.run():
-                yield min(int(np.searchsorted(edges, word / 2**32, "right")), len(edges) - 1)
-
-        choice_dataset = cls(s.IteratorSource(choices, "choices", INFINITE_CARDINALITY))
-        return cls.choose_from_datasets(datasets, choice_dataset, stop_on_empty_dataset)
 
     # -- selection and order ---------------------------------------------------------------------------------
 
@@ -427,9 +243,14 @@ class Dataset:
             seed: Seed of the order; drawn from the global seed if None. Equal seeds give equal orders.
             reshuffle_each_iteration: Whether every pass has a new order.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `buffer_size` is not an integer of at least 1.
         """
         size = check_int("buffer_size", buffer_size, minimum=1)
-        return self._then(s.Shuffle(self._stage, size, _seed(seed), reshuffle_each_iteration is not False))
+        return self._then(
+            s.Shuffle(self._stage, size, sources.seed_or_default(seed), reshuffle_each_iteration is not False)
+        )
 
     def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
         """Repeat the dataset.
@@ -437,6 +258,9 @@ class Dataset:
         Args:
             count: Number of passes; None or -1 for an infinite dataset.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `count` is not an integer of at least -1.
         """
         times = None if count is None else check_int("count", count, minimum=-1)
         return self._then(s.Repeat(self._stage, None if times == -1 else times))
@@ -447,6 +271,9 @@ class Dataset:
         Args:
             count: Number of elements; -1 for all.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `count` is not an integer of at least -1.
         """
         stop = check_int("count", count, minimum=-1)
         return self._then(s.Subsequence(self._stage, 0, None if stop == -1 else stop, 1, f"take({stop})"))
@@ -457,6 +284,9 @@ class Dataset:
         Args:
             count: Number of elements to skip; -1 for all.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `count` is not an integer of at least -1.
         """
         start = check_int("count", count, minimum=-1)
         stop = 0 if start == -1 else None
@@ -498,6 +328,9 @@ class Dataset:
         Args:
             buffer_size: Number of elements to compute ahead; AUTOTUNE (-1) prefetches only where it pays.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `buffer_size` is not an integer of at least -1.
         """
         depth = check_int("buffer_size", buffer_size, minimum=-1)
         return self._then(s.Prefetch(self._stage, None if depth == AUTOTUNE else depth))
@@ -509,7 +342,7 @@ class Dataset:
             dataset: Dataset to append.
             name: Accepted for compatibility with tf.data, unused.
         """
-        _require_dataset(dataset, "concatenate")
+        sources.require_dataset(dataset, "concatenate")
         return self._then(t.Concatenate(self._stage, dataset._stage))
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
@@ -536,20 +369,10 @@ class Dataset:
         Args:
             name: Accepted for compatibility with tf.data, unused.
         """
-
-        def drop_repetitions(run: Iterator[Any]) -> Iterator[Any]:
-            seen: set[Any] = set()
-            for element in run:
-                key = element if isinstance(element, (str, bytes)) else (element.shape, element.tobytes())
-                if key not in seen:
-                    seen.add(key)
-                    yield element
-
-        return self._then(
-            t.IteratorTransform(
-                self._stage, drop_repetitions, "unique", lambda _: UNKNOWN_CARDINALITY, lambda spec: spec
-            )
+        stage = t.IteratorTransform(
+            self._stage, iterators.without_repetitions, "unique", lambda _: s.UNKNOWN, lambda spec: spec
         )
+        return self._then(stage)
 
     def ignore_errors(self, log_warning: bool = False, name: str | None = None) -> Dataset:
         """Drop the elements whose `map` function raises an error.
@@ -613,6 +436,9 @@ class Dataset:
             num_parallel_calls: Accepted for compatibility with tf.data, unused.
             deterministic: Accepted for compatibility with tf.data, unused.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `batch_size` is not an integer of at least 1.
         """
         size = check_int("batch_size", batch_size, minimum=1)
         return self._then(t.Batch(self._stage, size, bool(drop_remainder)))
@@ -635,6 +461,9 @@ class Dataset:
                 structure of the elements.
             drop_remainder: Whether to drop a last batch that is smaller.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `batch_size` is not an integer of at least 1.
         """
 
         def stack(elements: list[Any]) -> Tree:
@@ -657,16 +486,18 @@ class Dataset:
         Args:
             start: Index of the first element.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `start` is not an integer.
         """
         first = check_int("start", start)
 
         def add_index(run: Iterator[Any]) -> Iterator[Any]:
             return ((np.int64(index), element) for index, element in builtins.enumerate(run, first))
 
-        index_spec = e.TensorSpec((), "int64")
-        return self._then(
-            t.IteratorTransform(self._stage, add_index, "enumerate", spec=lambda spec: (index_spec, spec))
-        )
+        index = e.TensorSpec((), "int64")
+        stage = t.IteratorTransform(self._stage, add_index, "enumerate", spec=lambda spec: (index, spec))
+        return self._then(stage)
 
     def window(
         self,
@@ -687,6 +518,9 @@ class Dataset:
             drop_remainder: Whether to drop windows with fewer than `size` elements.
             name: Accepted for compatibility with tf.data, unused.
 
+        Raises:
+            ValueError: If `size`, `shift` or `stride` is not an integer of at least 1.
+
         Example:
             >>> windows = hornbeam.data.Dataset.range(4).window(2, shift=1, drop_remainder=True)
             >>> [w.tolist() for w in windows.flat_map(lambda w: w.batch(2)).as_numpy_iterator()]
@@ -696,14 +530,10 @@ class Dataset:
         offset = length if shift is None else check_int("shift", shift, minimum=1)
 
         def cut_windows(run: Iterator[Any]) -> Iterator[Any]:
-            return _windows(type(self), run, length, offset, step, drop_remainder)
+            return iterators.windows(type(self), run, length, offset, step, drop_remainder)
 
         def count(source_count: int) -> int:
-            if source_count < 0:
-                return source_count
-            if drop_remainder:
-                return max(-(-(source_count - (length - 1) * step) // offset), 0)
-            return -(-source_count // offset)
+            return iterators.window_count(source_count, length, offset, step, drop_remainder)
 
         return self._then(t.IteratorTransform(self._stage, cut_windows, f"window({length})", count))
 
@@ -734,6 +564,9 @@ class Dataset:
             num_parallel_calls: Checked, otherwise unused: elements are computed in one thread.
             deterministic: Accepted for compatibility with tf.data: the order is always kept.
             name: Accepted for compatibility with tf.data, unused.
+
+        Raises:
+            ValueError: If `cycle_length` or `block_length` is not an integer of at least 1.
         """
         resolve_workers(num_parallel_calls)
         cycle = 4 if cycle_length in (None, AUTOTUNE) else check_int("cycle_length", cycle_length, minimum=1)
@@ -750,7 +583,7 @@ class Dataset:
             TypeError: If the function returns something else.
         """
         dataset = transformation_func(self)
-        _require_dataset(dataset, "apply")
+        sources.require_dataset(dataset, "apply")
         return dataset
 
     def with_options(self, options: object, name: str | None = None) -> Dataset:
@@ -761,67 +594,3 @@ class Dataset:
             name: Accepted for compatibility with tf.data, unused.
         """
         return self
-
-
-def _windows(
-    cls: type[Dataset], run: Iterator[Any], size: int, shift: int, stride: int, drop_remainder: bool
-) -> Iterator[Any]:
-    span = (size - 1) * stride + 1
-    buffer: collections.deque[Any] = collections.deque(itertools.islice(run, span))
-    while buffer:
-        window = list(buffer)[::stride]
-        if len(window) == size or not drop_remainder:
-            yield e.zip_parts(lambda column: cls(_window_source(column)), window)
-        if shift >= span:
-            buffer.clear()
-            next(itertools.islice(run, shift - span, shift - span), None)
-            buffer.extend(itertools.islice(run, span))
-        else:
-            for _ in range(min(shift, len(buffer))):
-                buffer.popleft()
-            buffer.extend(itertools.islice(run, shift))
-
-
-def _window_source(values: Sequence[Any]) -> s.Stage:
-    items = list(values)
-    return s.IteratorSource(lambda: iter(items), "window", len(items), e.spec_of(items[0]))
-
-
-def _signature(types: Any, shapes: Any, signature: Any) -> Any:
-    """Return TensorSpecs from the newer or the older arguments of from_generator."""
-    if signature is not None:
-        return e.map_parts(_as_tensor_spec, signature)
-    if types is None:
-        return None
-    if shapes is None:
-        return e.map_parts(lambda dtype: e.TensorSpec(None, dtype), types)
-    if not isinstance(types, (tuple, dict)):
-        return e.TensorSpec(_sizes(shapes), types)
-    if isinstance(types, dict):
-        return {key: _signature(types[key], shapes[key], None) for key in types}
-    return tuple(_signature(*pair, None) for pair in zip(types, shapes, strict=True))
-
-
-def _as_tensor_spec(spec: Any) -> Any:
-    if hasattr(spec, "value_type"):  # of composite parts
-        return spec
-    return e.TensorSpec(_sizes(spec.shape), spec.dtype)
-
-
-def _sizes(shape: ShapeLike | None) -> tuple[int | None, ...] | None:
-    return None if shape is None else tuple(None if size is None else int(size) for size in shape)
-
-
-def _seed(seed: int | None) -> int:
-    return make_default_seed() if seed is None else check_int("seed", seed, minimum=0)
-
-
-def _require_dataset(value: object, method: str) -> None:
-    if not isinstance(value, Dataset):
-        raise TypeError(f"{method} takes Datasets, got {type(value).__name__}")
-
-
-def _check_name(method: str, name: object) -> None:
-    """Raise TypeError for a second array, which would be taken for the unused argument `name`."""
-    if name is not None and not isinstance(name, str):
-        raise TypeError(f"{method} takes one structure: several arrays go into one tuple, {method}((x, y))")

@@ -66,6 +66,10 @@ class Stage:
         """Position in the pipeline, from 1."""
         return 1 + max((stage.number for stage in self.inputs), default=0)
 
+    def pipeline_names(self) -> list[str]:
+        """Return the names of the stages from the first input to this one."""
+        return [*(self.source.pipeline_names() if self.inputs else ()), self.name]
+
     def run(self) -> Iterator[Any]:
         """Iterate over the elements once."""
         raise NotImplementedError

@@ -174,6 +174,9 @@ def seal(
     Returns:
         A `Sealed`, which raises SealedError on any other use.
 
+    Raises:
+        ShapeError: If the parts differ in their number of samples.
+
     Example:
         >>> sealed = hornbeam.data.seal(np.zeros((4, 2)), np.zeros(4))
         >>> sealed

@@ -87,7 +87,11 @@ class Discretization(TensorLayer):
         self.finalize_state()
 
     def reset_state(self) -> None:
-        """Discard the summary of the data."""
+        """Discard the summary of the data.
+
+        Raises:
+            ValueError: If the layer has fixed `bin_boundaries`.
+        """
         if self.num_bins is None:
             raise ValueError(f"{self.describe()} has fixed bin_boundaries: adapt() has nothing to compute")
         self._summary = EMPTY

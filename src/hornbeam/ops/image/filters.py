@@ -118,9 +118,9 @@ def psnr(x1: TensorLike, x2: TensorLike, max_val: TensorLike) -> Tensor:
     20 log10(max_val) - 10 log10(mean((x1 - x2)^2)).
 
     Args:
-        x1: Tensor, the first images.
+        x1: Tensor of any shape, the first images.
         x2: Tensor of the shape of `x1`.
-        max_val: Number, the largest possible value.
+        max_val: Scalar, the largest possible value.
 
     Returns:
         Scalar tensor.
