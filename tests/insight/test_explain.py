@@ -20,8 +20,8 @@ from hornbeam import layers
 from hornbeam.errors import NotRemovableError
 from hornbeam.insight.ablation import parameters_without, without
 from hornbeam.insight.arithmetic import parameter_sum, percent, window_count
-from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.random import random_state
+from hornbeam.visualization.explanation import Explanation, Section
 from tests.helpers.builders import compiled_model, tutorial
 
 SUM = re.compile(r"([\d(⌊⌈](?:(?<=\d),(?=\d)|[\d.()⌊⌋⌈⌉×+\-/ ])*) = ([\d,.]+)")

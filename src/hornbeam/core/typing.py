@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeAlias, TypeVar, Union
 
 from hornbeam._internal.typing import ArrayLike, Config
 
@@ -34,6 +34,15 @@ DataLike: TypeAlias = TensorTree | Iterable[Any]
 """Data of `fit`, `evaluate` and `predict`: nested arrays, or an iterable of batches."""
 InitializerLike: TypeAlias = Union[str, Config, "Tensor", "np.ndarray[Any, Any]", Callable[..., Any], None]
 """Initial values, by name, as a config, or as a function of shape and dtype, such as an `Initializer`."""
+
+
+class LayoutLike(Protocol):
+    """How a variable is sharded: a `hornbeam.distribution.TensorLayout`."""
+
+    @property
+    def axes(self) -> tuple[str | None, ...]:
+        """Name of the mesh axis of each dimension, or None."""
+
 
 if TYPE_CHECKING:
     Images = TypeVar("Images", KerasTensor, Tensor, np.ndarray[Any, Any])

@@ -32,8 +32,7 @@ from hornbeam.primitives import stop_gradient
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import DTypeLike, ShapeLike
-    from hornbeam.core.typing import InitializerLike, TensorLike
-    from hornbeam.distribution import TensorLayout
+    from hornbeam.core.typing import InitializerLike, LayoutLike, TensorLike
     from hornbeam.engines.base import Buffer
 
 _tracer: ContextVar[VariableTracer | None] = context_variable("variable tracer", None)
@@ -193,7 +192,7 @@ class Variable(Tensor):
         aggregation: str = "none",
         synchronization: str = "auto",
         name: str | None = None,
-        layout: TensorLayout | Variable | None = None,
+        layout: LayoutLike | Variable | None = None,
     ) -> None:
         if layout is not None and not isinstance(layout, Variable) and not hasattr(layout, "axes"):
             raise TypeError(f"layout must be a hornbeam.distribution.TensorLayout, got {layout!r}")

@@ -1,5 +1,4 @@
 from hornbeam.errors import RunError as RunError
-from hornbeam.insight.explanations.explanation import Explanation as Explanation
 from hornbeam.insight.explanations.model import explain as explain
 from hornbeam.insight.explanations.training import explain_training as explain_training
 from hornbeam.insight.figures.activations import activations as activations
@@ -18,4 +17,5 @@ from hornbeam.insight.runs import Run as Run
 from hornbeam.insight.runs import read_run as read_run
 from hornbeam.training.schedule import TrainingSchedule as TrainingSchedule
 from hornbeam.visualization.display import Section as Section
+from hornbeam.visualization.explanation import Explanation as Explanation
 from hornbeam.visualization.figure import Figure as Figure

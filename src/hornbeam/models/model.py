@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from hornbeam._internal.typing import Config, ShapeLike, ShapeTree, Tree
     from hornbeam.core.typing import SymbolicTree
     from hornbeam.dtype_policies.policy import DTypePolicyLike
-    from hornbeam.insight import Explanation
     from hornbeam.quantizers import QuantizationConfig
     from hornbeam.regularizers import RegularizerLike
     from hornbeam.training.callbacks.base import History
+    from hornbeam.visualization.explanation import Explanation
 
 
 class _FunctionalHooks(NamedTuple):

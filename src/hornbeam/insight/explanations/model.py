@@ -14,11 +14,11 @@ from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.errors import NotRemovableError
 from hornbeam.insight.ablation import parameters_without
 from hornbeam.insight.arithmetic import integer, parameter_sum, percent, shape_text
-from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.insight.explanations.layers import LayerContext, describe
 from hornbeam.layers import InputLayer
 from hornbeam.models.receptive_field import calls_of
 from hornbeam.models.summary import Row, Trace, rows_of
+from hornbeam.visualization.explanation import Explanation, Section
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike, Tree

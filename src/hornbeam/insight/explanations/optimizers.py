@@ -9,9 +9,9 @@ import numpy as np
 
 from hornbeam._internal.formatting import byte_size
 from hornbeam.insight.arithmetic import integer
-from hornbeam.insight.explanations.explanation import Section
 from hornbeam.insight.explanations.update_rules import UpdateRule, schedule_formulas, update_rule
 from hornbeam.optimizers.schedules import LearningRateSchedule
+from hornbeam.visualization.explanation import Section
 
 if TYPE_CHECKING:
     from hornbeam.models import Model

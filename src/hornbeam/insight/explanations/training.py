@@ -13,16 +13,16 @@ from hornbeam._internal.validation import check_int
 from hornbeam.insight.ablation import preserved_state
 from hornbeam.insight.arithmetic import integer
 from hornbeam.insight.explanations.conclusions import conclusions
-from hornbeam.insight.explanations.explanation import Explanation, Section
 from hornbeam.insight.explanations.losses import LossDescription, baseline_loss, loss_description
 from hornbeam.insight.explanations.optimizers import optimizer_sections
 from hornbeam.layers import Normalization, Rescaling
 from hornbeam.training.schedule import TrainingSchedule
+from hornbeam.visualization.explanation import Explanation, Section
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.callbacks import History
     from hornbeam.models import Model
+    from hornbeam.training.callbacks.base import History
 
 Entries = list[tuple[str, str]]
 

@@ -17,8 +17,8 @@ from hornbeam.visualization.panels import ImagePanel, LinePanel, Marker
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.callbacks import History
     from hornbeam.models import Model
+    from hornbeam.training.callbacks.base import History
 
 
 def plot_history(

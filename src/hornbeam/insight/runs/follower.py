@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hornbeam.evaluation import Evaluation
     from hornbeam.evaluation.confusion_matrix import Confusion
     from hornbeam.evaluation.top_errors import Mistakes
-    from hornbeam.insight.explanations.explanation import Explanation
     from hornbeam.models import Model
     from hornbeam.training.profile import Profile
+    from hornbeam.visualization.explanation import Explanation
 
 
 class RunFollower(Callback):

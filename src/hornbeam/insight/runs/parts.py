@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.origin import is_own
-from hornbeam.insight.explanations.explanation import Explanation
 from hornbeam.models.summary import Trace, rows_of
 from hornbeam.training.profile import Profile
+from hornbeam.visualization.explanation import Explanation
 from hornbeam.visualization.png import encode_base64, is_image
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from hornbeam.training.checkpoint_schema import dict_of, list_of, natural, numbe
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
-    from hornbeam.insight import Explanation
     from hornbeam.models import Model
     from hornbeam.optimizers import Optimizer
     from hornbeam.training.memory_budget import MemoryPlan
     from hornbeam.training.profile import Profile
     from hornbeam.training.run import TrainingRun
     from hornbeam.training.schedule import TrainingSchedule
+    from hornbeam.visualization.explanation import Explanation
 
 Logs = dict[str, Any]
 
