@@ -153,10 +153,3 @@ def check_model(value: Any, *, where: str) -> Any:
     if not (hasattr(value, "predict") and hasattr(value, "layers")):
         raise TypeError(f"{where} takes a model, got {brief(value)}")
     return value
-
-
-def check_unsupported(where: str, reason: str, **arguments: Any) -> None:
-    """Raise NotImplementedError for each of these arguments that is neither None nor False."""
-    for name, value in arguments.items():
-        if value is not None and value is not False:
-            raise NotImplementedError(f"{where}: {name}={value!r} is not supported: {reason}")

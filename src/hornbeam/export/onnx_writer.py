@@ -7,13 +7,12 @@ depend on weights alone are computed now, and are part of the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.onnx.emit import Emitter
+from hornbeam.engines.onnx.emit import Emitter, bodies_of, rename
 from hornbeam.engines.onnx.kernels import NodeProto, onnx
 from hornbeam.engines.onnx.table import MAKERS, TABLE
 from hornbeam.engines.onnx.values import Order, Value, ordered
@@ -21,7 +20,7 @@ from hornbeam.export.onnx_rules import FOR_ANY_DTYPE, KEPT_NORMALIZATION, RULES,
 from hornbeam.export.patterns import MatchContext, first_found, planned
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
-from hornbeam.ir.types import Shape, numpy_dtype
+from hornbeam.ir.types import numpy_dtype
 
 # Operators on weights that are computed now.
 _COMPUTED: dict[str, Callable[..., np.ndarray]] = {
@@ -106,21 +105,14 @@ class FileWriter(Emitter):
         self.arrays[name] = array, dtype
         return Value(self, name, dtype, array.shape, array.shape)
 
-    def node(
-        self,
-        operator: str,
-        inputs: Sequence[Value | None],
-        dtype: str,
-        shape: Shape,
-        stored_shape: Shape | None = None,
-        order: Order = None,
-        **attributes: Any,
-    ) -> Value:
-        """The output of a node, or what it would compute if that is known."""
+    def known_output(
+        self, operator: str, inputs: Sequence[Value | None], dtype: str, attributes: Mapping[str, Any]
+    ) -> Value | None:
+        """What a node would compute, if that is known."""
         arrays = [self.arrays[x.name][0] for x in inputs if x is not None and x.name in self.arrays]
         is_large = operator == "Expand" and arrays and np.prod(arrays[-1]) > _MOST_REPEATED
         if operator not in _COMPUTED or len(arrays) < len(inputs) or is_large:
-            return super().node(operator, inputs, dtype, shape, stored_shape, order, **attributes)
+            return None
         key = (operator, *(x.name for x in inputs if x is not None), dtype, str(attributes))
         if key not in self._constants:
             array = np.asarray(_COMPUTED[operator](*arrays, **attributes), numpy_dtype(dtype))
@@ -128,12 +120,7 @@ class FileWriter(Emitter):
             value = self._constants[key] = self.initializer(array, dtype, origin)
             if operator in _MOVES:
                 self._origins[value.name] = origin
-        return replace(
-            self._constants[key],
-            shape=shape,
-            stored_shape=shape if stored_shape is None else stored_shape,
-            order=order,
-        )
+        return self._constants[key]
 
     # -- nodes -----------------------------------------------------------------------------------------------
 
@@ -204,8 +191,7 @@ class FileWriter(Emitter):
     # -- the finished model ----------------------------------------------------------------------------------
 
     def finished_nodes(self, nodes: list[NodeProto]) -> list[NodeProto]:
-        """The nodes that the outputs need, with names; outputs are computed under their own names."""
-        nodes = _without_copies(nodes, self._reserved)
+        """The nodes that the outputs need, with names."""
         needed: list[NodeProto] = []
         read = set(self._reserved - set(self.arrays))
         for node in reversed(nodes):
@@ -228,7 +214,7 @@ class FileWriter(Emitter):
                     f"{node.name} needs the operator {node.op_type}, which is not in version {self.opset} of "
                     "ONNX's operators: export with a larger opset_version"
                 )
-            for body in _bodies(node):
+            for body in bodies_of(node):
                 self._check_version(body.node)
 
     def _name_weights(self, nodes: list[NodeProto]) -> None:
@@ -238,7 +224,7 @@ class FileWriter(Emitter):
             if moved in self.arrays and origin not in self.arrays and origin not in names.values():
                 names[moved] = origin
         self.arrays = {names.get(name, name): array for name, array in self.arrays.items()}
-        _rename(nodes, names)
+        rename(nodes, names)
 
 
 # Operations on elements, which may come between an image and the first window.
@@ -261,40 +247,10 @@ def _is_image(context: MatchContext, node: Node) -> bool:
     return windows > 0
 
 
-def _bodies(node: NodeProto) -> list[Any]:
-    return [a.g for a in node.attribute if a.type == a.GRAPH]
-
-
 def _reads(node: NodeProto) -> Iterable[str]:
     """Yield the names of all values that a node, and the bodies in it, read."""
     yield from node.input
-    for body in _bodies(node):
+    for body in bodies_of(node):
         yield from (x.name for x in body.output)
         for inner in body.node:
             yield from _reads(inner)
-
-
-def _rename(nodes: Iterable[NodeProto], names: dict[str, str]) -> None:
-    for node in nodes:
-        for ends in (node.input, node.output):
-            for i, name in enumerate(ends):
-                if name in names:
-                    ends[i] = names[name]
-        for body in _bodies(node):
-            _rename(body.node, names)
-
-
-def _without_copies(nodes: list[NodeProto], reserved: frozenset[str]) -> list[NodeProto]:
-    """Let nodes compute outputs under their own names, in place of copies."""
-    computed = {name for node in nodes for name in node.output}
-    names: dict[str, str] = {}
-    kept = []
-    for node in nodes:
-        if node.op_type == "Identity" and node.output[0] in reserved:
-            source = node.input[0]
-            if source in computed and source not in reserved and source not in names:
-                names[source] = node.output[0]
-                continue
-        kept.append(node)
-    _rename(kept, names)
-    return kept

@@ -24,7 +24,6 @@ from hornbeam.ir.types import (
     TensorType,
     ValueType,
     is_complex,
-    is_float,
     numpy_dtype,
 )
 
@@ -285,12 +284,6 @@ def expect_same(name: str, *types: TensorType) -> TensorType:
                 raise ShapeError(f"{name} needs operands of one shape, got {', '.join(map(str, types))}")
             first = TensorType(merged_shape(first.shape, other.shape), first.dtype)
     return first
-
-
-def expect_float(name: str, type: TensorType) -> TensorType:
-    if not is_float(type.dtype):
-        raise HornbeamTypeError(f"{name} needs a floating-point operand, got {type}")
-    return type
 
 
 def graph_param(params: dict[str, Any]) -> list[Graph]:

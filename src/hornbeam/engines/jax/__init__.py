@@ -18,12 +18,7 @@ import numpy as np
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine, exit_on_uncaught_error
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh, job_from_environment
-from hornbeam.engines.table import (
-    Table,
-    TableEngine,
-    missing_package,
-    require_version,
-)
+from hornbeam.engines.table import Table, TableEngine, missing_package, require_version
 from hornbeam.ir.derived_graph import DerivedGraph
 from hornbeam.ir.graph import Graph
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,17 +22,17 @@ def _in(dtypes: Sequence[str], work: str) -> Callable[[Callable[..., Value]], Ca
 
     def wrap(fn: Callable[..., Value]) -> Callable[..., Value]:
         @functools.wraps(fn)
-        def computed(x: Value, *rest: Value) -> Value:
+        def computed(x: Value, *rest: Value, **params: Any) -> Value:
             if x.dtype not in dtypes:
-                return fn(x, *rest)
-            return fn(x.cast(work), *(y.cast(work) for y in rest)).cast(x.dtype)
+                return fn(x, *rest, **params)
+            return fn(x.cast(work), *(y.cast(work) for y in rest), **params).cast(x.dtype)
 
         return computed
 
     return wrap
 
 
-_widened = _in(HALVES, "float32")
+widened = _in(HALVES, "float32")
 _precise = _in((*HALVES, "float32"), "float64")
 
 
@@ -78,7 +79,7 @@ def _signed(size: Value, sign: Value) -> Value:
     return where(_negative(sign), -size, size)
 
 
-@_widened
+@widened
 def _expm1(x: Value) -> Value:
     """(e**x - 1) * x / log(e**x): both factors err alike (Kahan)."""
     grown = _exp(x)
@@ -87,7 +88,7 @@ def _expm1(x: Value) -> Value:
     return where(direct, where(grown.equals(1), x, grown - 1), exact)
 
 
-@_widened
+@widened
 def _log1p(x: Value) -> Value:
     """log(1 + x) * x / ((1 + x) - 1): both factors err alike (Kahan)."""
     grown = x + 1
@@ -134,7 +135,7 @@ def _atanh(x: Value) -> Value:
     return _signed(_log1p(size * 2 / (1 - size)) * 0.5, x)
 
 
-@_widened
+@widened
 def _atan2(y: Value, x: Value) -> Value:
     """The angle of the smaller by the larger side, turned into its octant."""
     tall, wide = _abs(y), _abs(x)
@@ -168,7 +169,7 @@ def _polynomial(x: Value, coefficients: Sequence[float]) -> Value:
     return total
 
 
-@_widened
+@widened
 def _erf_inv(x: Value) -> Value:
     w = -_log((1 - x) * (1 + x))
     scaled = where(w < 5, _polynomial(w - 2.5, _ERF_INV[0]), _polynomial(_sqrt(w) - 3, _ERF_INV[1]))
@@ -331,8 +332,8 @@ UNARY: Functions = {
     "asinh": _operator("Asinh", _asinh),
     "acosh": _operator("Acosh", _acosh),
     "atanh": _operator("Atanh", _atanh),
-    "neg": _negate, "sign": _sign, "expm1": _expm1, "log1p": _log1p, "logistic": _widened(_logistic),
-    "rsqrt": _widened(lambda x: 1 / _sqrt(x)), "erf_inv": _erf_inv, "lgamma": _lgamma, "digamma": _digamma,
+    "neg": _negate, "sign": _sign, "expm1": _expm1, "log1p": _log1p, "logistic": widened(_logistic),
+    "rsqrt": widened(lambda x: 1 / _sqrt(x)), "erf_inv": _erf_inv, "lgamma": _lgamma, "digamma": _digamma,
     "logical_not": lambda x: ~x, "is_finite": lambda x: _abs(x) < math.inf,
 }  # fmt: skip
 BINARY: Functions = {

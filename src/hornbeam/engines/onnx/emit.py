@@ -14,21 +14,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from hornbeam.engines.onnx.kernels import (
-    GraphProto,
-    ModelProto,
-    NodeProto,
-    NoKernelError,
-    helper,
-    onnx_type,
-)
+from hornbeam.engines.onnx.kernels import GraphProto, ModelProto, NodeProto, NoKernelError, helper, onnx_type
 from hornbeam.engines.onnx.moves import concatenate
 from hornbeam.engines.onnx.values import BIT_CASTS, Order, Value, broadcast, elementwise
 from hornbeam.ir.graph import Graph
@@ -187,6 +180,10 @@ class Emitter:
         **attributes: Any,
     ) -> Value:
         """The output of a node; the operands are taken as they are stored. Equal nodes are written once."""
+        known = self.known_output(operator, inputs, dtype, attributes)
+        if known is not None:
+            stored_shape = shape if stored_shape is None else stored_shape
+            return Value(self, known.name, dtype, shape, stored_shape, order)
         names = ["" if x is None else x.name for x in inputs]
         key = (operator, *names, dtype, str(attributes))
         for scope in reversed(self._scopes):
@@ -303,9 +300,9 @@ class Emitter:
         self._symbols = {name: (args[i], axis) for name, (i, axis) in axes.items()}
         with self._scope() as scope:
             results = self._returned(self.walk(graph, args), self.outside_order)
-            for i, name in enumerate(outputs):
-                self._add(helper.make_node("Identity", [results[i].name], [name]))
-                results[i] = replace(results[i], name=name)
+        if outputs:
+            rename(scope.nodes, {x.name: name for x, name in zip(results, outputs, strict=True)})
+            results = [replace(x, name=name) for x, name in zip(results, outputs, strict=True)]
         nodes = self.finished_nodes(scope.nodes)
         initializers = [
             helper.make_tensor(name, onnx_type(dtype), array.shape, array.tobytes(), raw=True)
@@ -325,9 +322,30 @@ class Emitter:
         """The order of the axes of the model's inputs and outputs."""
         return None
 
+    def known_output(
+        self, operator: str, inputs: Sequence[Value | None], dtype: str, attributes: Mapping[str, Any]
+    ) -> Value | None:
+        """What a node would compute, None to write the node."""
+        return None
+
     def finished_nodes(self, nodes: list[NodeProto]) -> list[NodeProto]:
         """The nodes of the model as they are to be written."""
         return nodes
+
+
+def bodies_of(node: NodeProto) -> list[GraphProto]:
+    """The graphs among the attributes of a node."""
+    return [a.g for a in node.attribute if a.type == a.GRAPH]
+
+
+def rename(nodes: Iterable[NodeProto], names: Mapping[str, str]) -> None:
+    """Give values other names, in the bodies of nodes too."""
+    for node in nodes:
+        for ends in (node.input, node.output):
+            for i, name in enumerate(ends):
+                ends[i] = names.get(name, name)
+        for body in bodies_of(node):
+            rename(body.node, names)
 
 
 def _infos(values: Sequence[Value]) -> list[Any]:

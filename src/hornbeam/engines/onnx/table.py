@@ -343,9 +343,8 @@ def _scatter(x: Value, indices: Value, updates: Value, *, mode: str, batch_dims:
         mode = {"add": "max", "mul": "min"}.get(mode, mode)
     count, width = math.prod(indices.shape[:-1]), math.prod(x.shape[depth:])
     flat = reshape(x.cast(work), (x.size // width, width)).contiguous()
-    numbers = broadcast(
-        reshape(_row_numbers(x, indices, batch_dims), (count,)), (count, width), (0,)
-    ).contiguous()
+    rows = reshape(_row_numbers(x, indices, batch_dims), (count,))
+    numbers = broadcast(rows, (count, width), (0,)).contiguous()
     parts = reshape(updates.cast(work), (count, width)).contiguous()
     result = x.emitter.node(
         "ScatterElements", [flat, numbers, parts], work, flat.shape, axis=0, reduction=_MODES[mode]
@@ -368,10 +367,8 @@ def _random_bits(key: Value, *, shape: Shape) -> Value:
     first, second = (slice_axis(key, 0, i, i + 1) for i in (0, 1))
     keys = (first, second, first ^ second ^ 0x1BD11BDA)
     # Fewer than 2**32 blocks: the high word of the counter is 0.
-    x, y = (
-        broadcast(keys[0], (count,), ()),
-        _iota(key.emitter, dtype="uint32", shape=(count,), axis=0) + keys[1],
-    )
+    x = broadcast(keys[0], (count,), ())
+    y = _iota(key.emitter, dtype="uint32", shape=(count,), axis=0) + keys[1]
     for injection in range(1, 6):
         for distance in ((17, 29, 16, 24), (13, 15, 26, 6))[injection % 2]:
             x = x + y
@@ -409,13 +406,7 @@ def _while_loop(emitter: Emitter, *values: Value, cond_graph: Graph, body_graph:
 
 
 def _scan(
-    emitter: Emitter,
-    *values: Value,
-    body: Graph,
-    length: int,
-    carries: int,
-    sequences: int,
-    reverse: bool,
+    emitter: Emitter, *values: Value, body: Graph, length: int, carries: int, sequences: int, reverse: bool
 ) -> tuple[Value, ...]:
     carry, xs = values[:carries], values[carries : carries + sequences]
     fixed = values[carries + sequences :]

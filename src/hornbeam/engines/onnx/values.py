@@ -63,8 +63,7 @@ class Value:
     def __add__(self, other: Value | float) -> Value:
         return elementwise("Add", self, other)
 
-    def __radd__(self, other: float) -> Value:
-        return elementwise("Add", self, other)
+    __radd__ = __add__
 
     def __sub__(self, other: Value | float) -> Value:
         return elementwise("Sub", self, other)
@@ -75,8 +74,7 @@ class Value:
     def __mul__(self, other: Value | float) -> Value:
         return elementwise("Mul", self, other)
 
-    def __rmul__(self, other: float) -> Value:
-        return elementwise("Mul", self, other)
+    __rmul__ = __mul__
 
     def __truediv__(self, other: Value | float) -> Value:
         return elementwise("Div", self, other)

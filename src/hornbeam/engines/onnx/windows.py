@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam.engines.onnx.elementwise import widened
 from hornbeam.engines.onnx.emit import Functions
-from hornbeam.engines.onnx.kernels import HALVES, compute_dtype
+from hornbeam.engines.onnx.kernels import compute_dtype
 from hornbeam.engines.onnx.moves import concatenate, pad, slice_axes, slice_axis
 from hornbeam.engines.onnx.values import Value, broadcast, elementwise, reshape, transpose, where, zeros
 from hornbeam.ir.sizes import is_unknown
@@ -25,17 +26,6 @@ if TYPE_CHECKING:
 
 
 Padding = Sequence[tuple[int, int]]
-
-
-def _single(fn: Any) -> Any:
-    """`fn` of 16-bit floats in float32, its result rounded once."""
-
-    def widened(x: Value, *rest: Value, **params: Any) -> Value:
-        if x.dtype not in HALVES:
-            return fn(x, *rest, **params)
-        return fn(x.cast("float32"), *(y.cast("float32") for y in rest), **params).cast(x.dtype)
-
-    return widened
 
 
 # -- products ------------------------------------------------------------------------------------------------
@@ -125,10 +115,7 @@ def _offsets(kernel: Sequence[int], dilation: Sequence[int]) -> list[tuple[int, 
 
 
 def _total(parts: list[Value]) -> Value:
-    total = parts[0]
-    for value in parts[1:]:
-        total = total + value
-    return total
+    return sum(parts[1:], parts[0])
 
 
 def _padded_sizes(spatial: Sequence[int], padding: Padding) -> list[int]:
@@ -452,12 +439,12 @@ def _sum_pool_grad(dy: Value, *, input_shape: Shape, **window: Any) -> Value:
 
 WINDOWS: Functions = {
     "dot_general": dot,
-    "conv": _single(conv),
-    "conv_input_grad": _single(conv_transpose),
-    "conv_kernel_grad": _single(_conv_kernel_grad),
-    "max_pool": _single(_max_pool),
-    "max_pool_gather": _single(_max_pool_gather),
-    "max_pool_scatter": _single(_max_pool_scatter),
-    "sum_pool": _single(_folded("Add", 0)),
-    "sum_pool_grad": _single(_sum_pool_grad),
+    "conv": widened(conv),
+    "conv_input_grad": widened(conv_transpose),
+    "conv_kernel_grad": widened(_conv_kernel_grad),
+    "max_pool": widened(_max_pool),
+    "max_pool_gather": widened(_max_pool_gather),
+    "max_pool_scatter": widened(_max_pool_scatter),
+    "sum_pool": widened(_folded("Add", 0)),
+    "sum_pool_grad": widened(_sum_pool_grad),
 }

@@ -16,13 +16,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
-from hornbeam.engines.table import (
-    STRUCTURE,
-    Table,
-    TableEngine,
-    missing_package,
-    require_version,
-)
+from hornbeam.engines.table import STRUCTURE, Table, TableEngine, missing_package, require_version
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import use_counts
 from hornbeam.ir.node import Node

@@ -5,63 +5,42 @@ Unlike the functions of the engine's table, these leave NaN to the runtime.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from hornbeam.engines.onnx.values import Value, broadcast, reduced, reshape, transpose
 from hornbeam.export.onnx_rules.activations import apply
-from hornbeam.export.onnx_rules.matching import Match
+from hornbeam.export.onnx_rules.matching import Match, Rule, rule_of
 from hornbeam.export.onnx_rules.sequences import ATTENTION
 from hornbeam.export.patterns import MatchContext
+from hornbeam.export.patterns.arrays import as_it_is
 from hornbeam.ir.node import Node
 
-_GELU = 20  # The first version with Gelu.
+
+def _since(version: int, rule: Rule) -> Rule:
+    """`rule`, from one version of ONNX's operators on."""
+    return lambda context, node: rule(context, node) if context.opset >= version else None
 
 
-def _unary(operator: str) -> Callable[[MatchContext, Node], Match | None]:
-    return lambda context, node: Match(node.inputs[:1], lambda x: apply(operator, x))
+def _gelu(x: Value, approximate: bool) -> Value:
+    return apply("Gelu", x, **({"approximate": "tanh"} if approximate else {}))
 
 
-def gelu(context: MatchContext, node: Node) -> Match | None:
-    if context.opset < _GELU:
-        return None
-    options = {"approximate": "tanh"} if node.params["approximate"] else {}
-    return Match(node.inputs, lambda x: apply("Gelu", x, **options))
+def _softmax(operator: str) -> Rule:
+    def write(x: Value) -> Value:
+        x = x.contiguous(x.order)
+        return apply(operator, x, axis=x.axes.index(x.rank - 1) - x.rank)
+
+    return rule_of(as_it_is(), write)
 
 
-def _softmax(operator: str) -> Callable[[MatchContext, Node], Match | None]:
-    def rule(context: MatchContext, node: Node) -> Match | None:
-        def write(x: Value) -> Value:
-            x = x.contiguous(x.order)
-            return apply(operator, x, axis=x.axes.index(x.rank - 1) - x.rank)
+def _normalization(operator: str) -> Rule:
+    def write(x: Value, *weights: Value, epsilon: float) -> Value:
+        operands = [value.contiguous() for value in (x, *weights)]
+        return x.emitter.node(operator, operands, x.dtype, x.shape, axis=-1, epsilon=epsilon)
 
-        return Match(node.inputs, write)
-
-    return rule
-
-
-def layer_norm(context: MatchContext, node: Node) -> Match | None:
-    epsilon = node.params["epsilon"]
-
-    def write(x: Value, gamma: Value, beta: Value) -> Value:
-        parts = [x.contiguous(), gamma.contiguous(), beta.contiguous()]
-        return x.emitter.node("LayerNormalization", parts, x.dtype, x.shape, axis=-1, epsilon=epsilon)
-
-    return Match(node.inputs, write)
-
-
-def rms_norm(context: MatchContext, node: Node) -> Match | None:
-    if context.opset < ATTENTION:
-        return None
-    epsilon = node.params["epsilon"]
-
-    def write(x: Value, gamma: Value) -> Value:
-        parts = [x.contiguous(), gamma.contiguous()]
-        return x.emitter.node("RMSNormalization", parts, x.dtype, x.shape, axis=-1, epsilon=epsilon)
-
-    return Match(node.inputs, write)
+    return rule_of(as_it_is("epsilon"), write)
 
 
 def group_norm(context: MatchContext, node: Node) -> Match | None:
@@ -92,23 +71,19 @@ def _size_of_group(x: Value, groups: int) -> Any:
     return size
 
 
-def _min_or_max(operator: str) -> Callable[[MatchContext, Node], Match | None]:
-    def rule(context: MatchContext, node: Node) -> Match | None:
-        axes = node.params["axes"]
-        if not axes or 0 in node.inputs[0].shape:
-            return None
+def _min_or_max(operator: str) -> Rule:
+    rule = rule_of(as_it_is("axes"), lambda x, axes: reduced(operator, x, axes))
 
-        return Match(node.inputs, lambda x: reduced(operator, x, axes))
+    def of_elements(context: MatchContext, node: Node) -> Match | None:
+        return rule(context, node) if node.params["axes"] and 0 not in node.inputs[0].shape else None
 
-    return rule
+    return of_elements
 
 
-sigmoid = _unary("Sigmoid")
-
-
-def silu(context: MatchContext, node: Node) -> Match | None:
-    return Match(node.inputs, lambda x: x * apply("Sigmoid", x))
-
-
+gelu = _since(20, rule_of(as_it_is("approximate"), _gelu))
+layer_norm = _normalization("LayerNormalization")
+rms_norm = _since(ATTENTION, _normalization("RMSNormalization"))
+sigmoid = rule_of(as_it_is(), lambda x: apply("Sigmoid", x))
+silu = rule_of(as_it_is(), lambda x: x * apply("Sigmoid", x))
 softmax, log_softmax = _softmax("Softmax"), _softmax("LogSoftmax")
 reduce_max, reduce_min = _min_or_max("ReduceMax"), _min_or_max("ReduceMin")

@@ -9,14 +9,7 @@ import numpy as np
 
 from hornbeam.engines.onnx.moves import concatenate, slice_axis
 from hornbeam.engines.onnx.table import MAKERS
-from hornbeam.engines.onnx.values import (
-    Value,
-    broadcast,
-    compare,
-    reshape,
-    transpose,
-    where,
-)
+from hornbeam.engines.onnx.values import Value, broadcast, compare, reshape, transpose, where
 from hornbeam.export.onnx_rules.matching import Match, rule_of
 from hornbeam.export.patterns import MatchContext, sequences
 from hornbeam.ir.node import Node

@@ -11,6 +11,7 @@ from hornbeam.engines.onnx.values import Value, reduced, reshape, transpose
 from hornbeam.engines.onnx.windows import pool as write_pool
 from hornbeam.export.onnx_rules.matching import Match, rule_of
 from hornbeam.export.patterns import MatchContext, windows
+from hornbeam.export.patterns.arrays import for_float32
 from hornbeam.export.patterns.products import padded_by
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown
@@ -75,13 +76,12 @@ def reduction_with_kept_dims(context: MatchContext, node: Node) -> Match | None:
 # -- larger images -------------------------------------------------------------------------------------------
 
 
-def nearest_resize(context: MatchContext, node: Node) -> Match | None:
-    operator = windows.nearest_resize(context, node)
-    if operator is None or node.dtype != "float32":
-        return None
+def _repeated(x: Value, repeats: Sequence[int], shape: Shape) -> Value:
     options = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    return Match(operator.inputs, lambda x: _resized(x, node.shape, operator.params["repeats"], options))
+    return _resized(x, shape, repeats, options)
 
+
+nearest_resize = rule_of(for_float32(windows.nearest_resize), _repeated)
 
 # The first version whose Resize takes a part of the axes.
 _RESIZE_AXES = 18

@@ -80,28 +80,24 @@ def _multiple(context: MatchContext, node: Node) -> tuple[Node, float] | None:
     return None
 
 
-def _hard_sigmoid(context: MatchContext, node: Node) -> tuple[Node, float, float] | None:
-    """x, alpha and beta of min(max(alpha x + beta, 0), 1)."""
+def hard_sigmoid(context: MatchContext, node: Node) -> Operator | None:
+    """min(max(alpha x + beta, 0), 1)."""
     bounded, factor = _multiple(context, node) or (node, 1.0)
     limits = bounds(context, bounded)
     if limits is None or limits[1] != 0 or not math.isclose(limits[2] * factor, 1, rel_tol=1e-6):
         return None
     line = _line(context, limits[0])
-    return None if line is None else (line[0], line[1] * factor, line[2] * factor)
-
-
-def hard_sigmoid(context: MatchContext, node: Node) -> Operator | None:
-    parts = _hard_sigmoid(context, node)
-    if parts is None:
+    if line is None:
         return None
-    x, alpha, beta = parts
-    return Operator("hard_sigmoid", (x,), {"alpha": alpha, "beta": beta})
+    return Operator("hard_sigmoid", line[:1], {"alpha": line[1] * factor, "beta": line[2] * factor})
 
 
 def hard_silu(context: MatchContext, node: Node) -> Operator | None:
     for x, gate in (node.inputs, node.inputs[::-1]):
-        parts = _hard_sigmoid(context, gate)
-        if parts is not None and parts[0] is x and np.allclose(parts[1:], (1 / 6, 0.5), rtol=1e-6):
+        sigmoid = hard_sigmoid(context, gate)
+        if sigmoid is None or sigmoid.inputs != (x,):
+            continue
+        if np.allclose((sigmoid.params["alpha"], sigmoid.params["beta"]), (1 / 6, 0.5), rtol=1e-6):
             return Operator("hard_silu", (x,))
     return None
 
@@ -140,8 +136,8 @@ def prelu(context: MatchContext, node: Node) -> Operator | None:
 # -- smooth --------------------------------------------------------------------------------------------------
 
 
-def _elu(context: MatchContext, node: Node) -> tuple[Node, float] | None:
-    """x and alpha: x where it is positive, alpha (exp(x) - 1) elsewhere."""
+def elu(context: MatchContext, node: Node) -> Operator | None:
+    """x where it is positive, alpha (exp(x) - 1) elsewhere."""
     if node.name != "select":
         return None
     condition, x, other = node.inputs
@@ -150,24 +146,17 @@ def _elu(context: MatchContext, node: Node) -> tuple[Node, float] | None:
         return None
     below = power.inputs[0]
     limits = _bound(context, below)
-    return (x, alpha) if limits is not None and limits[0] is x and limits[2] == 0 else None
-
-
-def elu(context: MatchContext, node: Node) -> Operator | None:
-    parts = _elu(context, node)
-    if parts is None:
+    if limits is None or limits[0] is not x or limits[2] != 0:
         return None
-    x, alpha = parts
     return Operator("elu", (x,), {"alpha": alpha})
 
 
 def selu(context: MatchContext, node: Node) -> Operator | None:
     scaled = context.with_number(node)
-    parts = None if scaled is None else _elu(context, scaled[0])
-    if scaled is None or parts is None:
+    inner = None if scaled is None else elu(context, scaled[0])
+    if scaled is None or inner is None:
         return None
-    (x, alpha), gamma = parts, scaled[1]
-    return Operator("selu", (x,), {"alpha": alpha, "gamma": gamma})
+    return Operator("selu", inner.inputs, {**inner.params, "gamma": scaled[1]})
 
 
 def softplus(context: MatchContext, node: Node) -> Operator | None:

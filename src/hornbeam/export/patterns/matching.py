@@ -68,11 +68,7 @@ class MatchContext:
     """
 
     def __init__(
-        self,
-        graph: Graph,
-        arrays: Mapping[Node, np.ndarray],
-        weights: Iterable[Node] = (),
-        opset: int = 0,
+        self, graph: Graph, arrays: Mapping[Node, np.ndarray], weights: Iterable[Node] = (), opset: int = 0
     ) -> None:
         self.graph, self.opset = graph, opset
         self._given, self._arrays = arrays, dict(arrays)

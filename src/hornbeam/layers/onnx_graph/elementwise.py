@@ -15,7 +15,7 @@ from hornbeam.core.convert import as_tensor, unify
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
 from hornbeam.ir.types import is_float
-from hornbeam.layers.onnx_graph.vocabulary import ANY, Call, axis_of, node_of, number, operator
+from hornbeam.layers.onnx_graph.vocabulary import ANY, Call, axis_of, number, operator
 
 if TYPE_CHECKING:
     from hornbeam.core.typing import TensorLike
@@ -40,50 +40,48 @@ BINARY: dict[str, Callable[[Any, Any], Tensor]] = {
     "Sub": ops.subtract,
 }  # fmt: skip
 
-for _name, _function in UNARY.items():
-    operator(_name, ANY)(lambda call, x, fn=_function: fn(as_tensor(x)))
+for _name, _unary in UNARY.items():
+    operator(_name, ANY)(lambda call, x, fn=_unary: fn(x))
 for _name, _binary in BINARY.items():
-    operator(_name, ANY)(lambda call, x, y, fn=_binary: fn(as_tensor(x), as_tensor(y)))
+    operator(_name, ANY)(lambda call, x, y, fn=_binary: fn(x, y))
 # A bias, or a scale, is trained.
-operator("Add", ANY, weights=(0, 1))(lambda call, x, y: ops.add(as_tensor(x), as_tensor(y)))
-operator("Mul", ANY, weights=(0, 1))(lambda call, x, y: ops.multiply(as_tensor(x), as_tensor(y)))
+operator("Add", ANY, weights=(0, 1))(lambda call, x, y: ops.add(x, y))
+operator("Mul", ANY, weights=(0, 1))(lambda call, x, y: ops.multiply(x, y))
 
 
-@operator("Identity Dropout", ANY, through=1)
+@operator("Identity Dropout", ANY, through=1, tensors=0)
 def identity(call: Call, x: TensorLike, *rest: Any) -> Any:
     """Return the input; the mask of a dropout is True everywhere."""
     return (x, ops.ones_like(as_tensor(x), dtype="bool"))[: call.outputs]
 
 
 @operator("Div", ANY)
-def divide(call: Call, x: TensorLike, y: TensorLike) -> Tensor:
+def divide(call: Call, x: Tensor, y: Tensor) -> Tensor:
     """Divide; integers are truncated towards 0."""
-    return Tensor(p.div(*unify(as_tensor(x), as_tensor(y))))
+    return Tensor(p.div(*unify(x, y)))
 
 
 @operator("Pow", ANY)
-def power(call: Call, x: TensorLike, y: TensorLike) -> Tensor:
+def power(call: Call, x: Tensor, y: Tensor) -> Tensor:
     """Raise x to the power y, in the dtype of x."""
-    x, y = as_tensor(x), as_tensor(y)
     return ops.cast(ops.power(x, ops.cast(y, x.dtype) if is_float(x.dtype) else y), x.dtype)
 
 
 @operator("Mod", ANY)
-def modulo(call: Call, x: TensorLike, y: TensorLike) -> Tensor:
+def modulo(call: Call, x: Tensor, y: Tensor) -> Tensor:
     """Compute the remainder of a division, with the sign of y, or with fmod=1 of x."""
-    x, y = as_tensor(x), as_tensor(y)
     return Tensor(p.rem(*unify(x, y))) if call.get("fmod", 0) else ops.mod(x, y)
 
 
 @operator("BitShift", ANY)
-def shift(call: Call, x: TensorLike, y: TensorLike) -> Tensor:
+def shift(call: Call, x: Tensor, y: Tensor) -> Tensor:
     """Shift the bits of x by y."""
     function = ops.left_shift if call.get("direction", "") == "LEFT" else ops.right_shift
-    return function(as_tensor(x), as_tensor(y))
+    return function(x, y)
 
 
 def _reduce_inputs(fn: Callable[[Any, Any], Tensor]) -> Callable[..., Tensor]:
-    return lambda call, *xs: functools.reduce(fn, map(as_tensor, xs))
+    return lambda call, *xs: functools.reduce(fn, xs)
 
 
 operator("Max", ANY)(_reduce_inputs(ops.maximum))
@@ -92,33 +90,31 @@ operator("Sum", ANY)(_reduce_inputs(ops.add))
 
 
 @operator("Mean", ANY)
-def mean(call: Call, *xs: TensorLike) -> Tensor:
+def mean(call: Call, *xs: Tensor) -> Tensor:
     """Average several tensors elementwise."""
-    return functools.reduce(ops.add, map(as_tensor, xs)) / len(xs)
+    return functools.reduce(ops.add, xs) / len(xs)
 
 
 @operator("Where", ANY)
-def where(call: Call, condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
+def where(call: Call, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Select x where the condition holds, y elsewhere."""
-    return ops.where(as_tensor(condition), as_tensor(x), as_tensor(y))
+    return ops.where(condition, x, y)
 
 
 @operator("Clip", ANY)
-def clip(call: Call, x: TensorLike, low: TensorLike | None = None, high: TensorLike | None = None) -> Tensor:
+def clip(call: Call, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
     """Clip x to bounds, which are attributes before version 11 and inputs from then on."""
-    outputs = as_tensor(x)
     if call.opset < 11:
         low, high = call.attributes.get("min"), call.attributes.get("max")
     for bound, fn in ((low, ops.maximum), (high, ops.minimum)):
         if bound is not None:
-            outputs = fn(outputs, ops.cast(as_tensor(bound), outputs.dtype))
-    return outputs
+            x = fn(x, ops.cast(as_tensor(bound), x.dtype))
+    return x
 
 
 @operator("IsInf", ANY)
-def is_infinite(call: Call, x: TensorLike) -> Tensor:
+def is_infinite(call: Call, x: Tensor) -> Tensor:
     """Mark infinite elements, of the requested signs."""
-    x = as_tensor(x)
     positive = ops.isposinf(x) if call.get("detect_positive", 1) else ops.zeros_like(x, dtype="bool")
     return ops.logical_or(positive, ops.isneginf(x)) if call.get("detect_negative", 1) else positive
 
@@ -126,68 +122,47 @@ def is_infinite(call: Call, x: TensorLike) -> Tensor:
 # -- activations ---------------------------------------------------------------------------------------------
 
 
-@operator("LeakyRelu", ANY)
-def leaky_relu(call: Call, x: TensorLike) -> Tensor:
-    """Multiply negative elements by alpha."""
-    return ops.leaky_relu(as_tensor(x), call.get("alpha", 0.01))
+def _shrink(x: Tensor, border: float, bias: float) -> Tensor:
+    return ops.where(x < -border, x + bias, ops.where(x > border, x - bias, ops.zeros_like(x)))
+
+
+# Functions of x and of attributes, and the attributes with their defaults.
+ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, float]]] = {
+    "Celu": (ops.celu, {"alpha": 1.0}),
+    "Elu": (ops.elu, {"alpha": 1.0}),
+    "HardSigmoid": (
+        lambda x, alpha, beta: ops.clip(x * alpha + beta, 0.0, 1.0),
+        {"alpha": 0.2, "beta": 0.5},
+    ),
+    "LeakyRelu": (ops.leaky_relu, {"alpha": 0.01}),
+    "Selu": (
+        lambda x, alpha, gamma: gamma * ops.elu(x, alpha),
+        {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
+    ),
+    "Shrink": (_shrink, {"lambd": 0.5, "bias": 0.0}),
+    "Swish": (lambda x, alpha: x * ops.sigmoid(alpha * x), {"alpha": 1.0}),
+    "ThresholdedRelu": (lambda x, alpha: ops.threshold(x, alpha, 0.0), {"alpha": 1.0}),
+}
+
+
+def _activation(function: Callable[..., Tensor], attributes: dict[str, float]) -> Callable[..., Tensor]:
+    return lambda call, x: function(x, *(call.get(name, default) for name, default in attributes.items()))
+
+
+for _name, (_function, _attributes) in ACTIVATIONS.items():
+    operator(_name, ANY)(_activation(_function, _attributes))
 
 
 @operator("PRelu", ANY, weights=(1,))
-def prelu(call: Call, x: TensorLike, negative_slope: TensorLike) -> Tensor:
+def prelu(call: Call, x: Tensor, negative_slope: Tensor) -> Tensor:
     """Multiply the negative part by a trained factor."""
-    x = as_tensor(x)
-    return ops.where(x < 0, x * as_tensor(negative_slope), x)
-
-
-@operator("Elu", ANY)
-def elu(call: Call, x: TensorLike) -> Tensor:
-    """Return x, or alpha (e^x - 1) where it is negative."""
-    return ops.elu(as_tensor(x), call.get("alpha", 1.0))
-
-
-@operator("Celu", ANY)
-def celu(call: Call, x: TensorLike) -> Tensor:
-    """Compute max(0, x) + min(0, alpha (e^(x / alpha) - 1))."""
-    return ops.celu(as_tensor(x), call.get("alpha", 1.0))
-
-
-@operator("Selu", ANY)
-def selu(call: Call, x: TensorLike) -> Tensor:
-    """Compute gamma times an Elu."""
-    alpha, gamma = call.get("alpha", 1.67326319217681884765625), call.get("gamma", 1.05070102214813232421875)
-    return gamma * ops.elu(as_tensor(x), alpha)
-
-
-@operator("HardSigmoid", ANY)
-def hard_sigmoid(call: Call, x: TensorLike) -> Tensor:
-    """Compute alpha x + beta, clipped to [0, 1]."""
-    return ops.clip(as_tensor(x) * call.get("alpha", 0.2) + call.get("beta", 0.5), 0.0, 1.0)
+    return ops.where(x < 0, x * negative_slope, x)
 
 
 @operator("Gelu", ANY)
-def gelu(call: Call, x: TensorLike) -> Tensor:
+def gelu(call: Call, x: Tensor) -> Tensor:
     """Multiply x by the normal distribution function at x, or its approximation by tanh."""
-    return ops.gelu(as_tensor(x), approximate=call.get("approximate", "none") == "tanh")
-
-
-@operator("Swish", ANY)
-def swish(call: Call, x: TensorLike) -> Tensor:
-    """Compute x sigmoid(alpha x)."""
-    x = as_tensor(x)
-    return x * ops.sigmoid(call.get("alpha", 1.0) * x)
-
-
-@operator("ThresholdedRelu", ANY)
-def thresholded_relu(call: Call, x: TensorLike) -> Tensor:
-    """Return x above alpha, 0 elsewhere."""
-    return ops.threshold(as_tensor(x), call.get("alpha", 1.0), 0.0)
-
-
-@operator("Shrink", ANY)
-def shrink(call: Call, x: TensorLike) -> Tensor:
-    """Move x towards 0 by `bias` beyond +-lambd; return 0 between."""
-    x, border, bias = as_tensor(x), call.get("lambd", 0.5), call.get("bias", 0.0)
-    return ops.where(x < -border, x + bias, ops.where(x > border, x - bias, ops.zeros_like(x)))
+    return ops.gelu(x, approximate=call.get("approximate", "none") == "tanh")
 
 
 # -- dtypes --------------------------------------------------------------------------------------------------
@@ -209,35 +184,33 @@ def dtype_of(code: Any) -> str:
 
 
 @operator("Cast", ANY, through=1)
-def cast(call: Call, x: TensorLike) -> Tensor:
+def cast(call: Call, x: Tensor) -> Tensor:
     """Cast x to another dtype."""
-    return ops.cast(as_tensor(x), dtype_of(call.get("to")))
+    return ops.cast(x, dtype_of(call.get("to")))
 
 
 @operator("CastLike", ANY)
-def cast_like(call: Call, x: TensorLike, like: TensorLike) -> Tensor:
+def cast_like(call: Call, x: Tensor, like: Tensor) -> Tensor:
     """Cast x to the dtype of another tensor."""
-    return ops.cast(as_tensor(x), as_tensor(like).dtype)
+    return ops.cast(x, like.dtype)
 
 
 @operator("BitCast", ANY)
-def bitcast(call: Call, x: TensorLike) -> Tensor:
+def bitcast(call: Call, x: Tensor) -> Tensor:
     """Reinterpret the bits as another dtype of the same size."""
-    return Tensor(p.bitcast(node_of(x), dtype_of(call.get("to"))))
+    return Tensor(p.bitcast(x.node, dtype_of(call.get("to"))))
 
 
-def _along(vector: TensorLike, axis: int, rank: int) -> Tensor:
-    tensor = as_tensor(vector)
-    if tensor.shape in ((), (1,)):
-        return ops.reshape(tensor, ())
-    return ops.reshape(tensor, tuple(-1 if i == axis % rank else 1 for i in range(rank)))
+def _along(vector: Tensor, axis: int, rank: int) -> Tensor:
+    if vector.shape in ((), (1,)):
+        return ops.reshape(vector, ())
+    return ops.reshape(vector, tuple(-1 if i == axis % rank else 1 for i in range(rank)))
 
 
 @operator("DequantizeLinear", through=1)
-def dequantize(call: Call, x: TensorLike, scale: TensorLike, zero: TensorLike | None = None) -> Tensor:
+def dequantize(call: Call, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
     """Compute (x - zero) scale, with one zero and scale or one along an axis."""
     call.only(block_size=0)
-    x, scale = as_tensor(x), as_tensor(scale)
     axis, rank = call.get("axis", 1), max(len(x.shape), 1)
     values = ops.cast(x, "int32")
     values = values if zero is None else values - ops.cast(_along(zero, axis, rank), "int32")
@@ -245,12 +218,11 @@ def dequantize(call: Call, x: TensorLike, scale: TensorLike, zero: TensorLike | 
 
 
 @operator("QuantizeLinear")
-def quantize(call: Call, x: TensorLike, scale: TensorLike, zero: TensorLike | None = None) -> Tensor:
+def quantize(call: Call, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
     """Compute x / scale + zero, rounded to the dtype of `zero` (uint8 by default)."""
     call.only(block_size=0)
-    x = as_tensor(x)
     axis, rank = call.get("axis", 1), max(len(x.shape), 1)
-    dtype = as_tensor(zero).dtype if zero is not None else dtype_of(call.get("output_dtype", 0) or 2)
+    dtype = zero.dtype if zero is not None else dtype_of(call.get("output_dtype", 0) or 2)
     limits = np.iinfo(dtype)
     levels = ops.round(ops.cast(x, "float32") / ops.cast(_along(scale, axis, rank), "float32"))
     levels = levels if zero is None else levels + ops.cast(_along(zero, axis, rank), "float32")
@@ -270,14 +242,13 @@ def _rows(call: Call, x: Tensor, fn: Callable[[Tensor, int], Tensor]) -> Tensor:
     return ops.reshape(fn(matrix, -1), x.shape)
 
 
-operator("Softmax")(lambda call, x: _rows(call, as_tensor(x), ops.softmax))
-operator("LogSoftmax")(lambda call, x: _rows(call, as_tensor(x), ops.log_softmax))
+operator("Softmax")(lambda call, x: _rows(call, x, ops.softmax))
+operator("LogSoftmax")(lambda call, x: _rows(call, x, ops.log_softmax))
 
 
 @operator("Hardmax")
-def hardmax(call: Call, x: TensorLike) -> Tensor:
+def hardmax(call: Call, x: Tensor) -> Tensor:
     """Return 1 at the first largest element, 0 elsewhere."""
-    x = as_tensor(x)
 
     def largest(rows: Tensor, axis: int) -> Tensor:
         return ops.one_hot(ops.argmax(rows, axis=axis), rows.shape[axis], axis=axis, dtype=x.dtype)
@@ -285,9 +256,9 @@ def hardmax(call: Call, x: TensorLike) -> Tensor:
     return _rows(call, x, largest)
 
 
-def _cumulative(call: Call, x: TensorLike, axis: Any, rule: Callable[..., Any], neutral: float) -> Tensor:
+def _cumulative(call: Call, x: Tensor, axis: Any, rule: Callable[..., Any], neutral: float) -> Tensor:
     """Accumulate along an axis, in either direction, including the element itself or not."""
-    node = node_of(x)
+    node = x.node
     position, backwards = axis_of(number(axis, "axis"), node.rank), bool(call.get("reverse", 0))
     if call.get("exclusive", 0):
         low = [int(i == position and not backwards) for i in range(node.rank)]
@@ -299,5 +270,5 @@ def _cumulative(call: Call, x: TensorLike, axis: Any, rule: Callable[..., Any], 
     return Tensor(rule(node, position, backwards))
 
 
-operator("CumSum")(lambda call, x, axis: _cumulative(call, x, axis, p.cumsum, 0))
-operator("CumProd")(lambda call, x, axis: _cumulative(call, x, axis, p.cumprod, 1))
+operator("CumSum", tensors=1)(lambda call, x, axis: _cumulative(call, x, axis, p.cumsum, 0))
+operator("CumProd", tensors=1)(lambda call, x, axis: _cumulative(call, x, axis, p.cumprod, 1))

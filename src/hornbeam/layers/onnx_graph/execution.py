@@ -95,16 +95,14 @@ class GraphRunner:
         """Compute the results of one node."""
         is_known = all(x is None or isinstance(x, np.ndarray) for x in inputs)
         if is_known and not any(map(is_graph, call.attributes.values())):
-            return tuple(self._evaluate(x) for x in _results(operator.compute(call, *inputs)))
+            return tuple(self._evaluate(x) for x in operator.apply(call, inputs))
         if operator.layout == LAST:
             if inputs[0] is not None and len(channels_last(inputs[0]).shape) > 2:
-                first, *others = _results(
-                    operator.compute(call, channels_last(inputs[0]), *map(plain, inputs[1:]))
-                )
+                first, *others = operator.apply(call, [channels_last(inputs[0]), *map(plain, inputs[1:])])
                 return ChannelsLast(first), *others
         elif operator.layout == ANY and (aligned := _to_channels_last(inputs)) is not None:
-            return tuple(ChannelsLast(x) for x in _results(operator.compute(call, *aligned)))
-        return _results(operator.compute(call, *map(plain, inputs)))
+            return tuple(ChannelsLast(x) for x in operator.apply(call, aligned))
+        return operator.apply(call, [plain(x) for x in inputs])
 
     def _evaluate(self, x: Any) -> Any:
         """Convert a result of known operands to an array if it is small."""
@@ -126,10 +124,6 @@ def _error_context(node: Mapping[str, Any]) -> Iterator[None]:
             text = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
             error.args = (f"{text}\n  in the ONNX operator {node['op']} (node {node['name']!r:.80})",)
         raise
-
-
-def _results(returned: Any) -> tuple[Any, ...]:
-    return tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
 
 
 def _to_channels_last(inputs: Sequence[Any]) -> list[Any] | None:

@@ -27,7 +27,7 @@ def _tensors(xs: Any) -> list[Tensor]:
     return [as_tensor(x) for x in xs]
 
 
-@operator("If")
+@operator("If", tensors=0)
 def if_(call: Call, condition: TensorLike) -> Any:
     """Run one of two graphs. The condition is known, or both have the same output shapes."""
     then, other = _graph(call, "then_branch"), _graph(call, "else_branch")
@@ -39,10 +39,10 @@ def if_(call: Call, condition: TensorLike) -> Any:
 
 
 @operator("Scan")
-def scan(call: Call, *inputs: TensorLike) -> list[Tensor]:
+def scan(call: Call, *inputs: Tensor) -> list[Tensor]:
     """Run a graph for every slice of sequences, with states from one to the next."""
     body, count = _graph(call, "body"), call.get("num_scan_inputs", 0)
-    states, sequences = _tensors(inputs[: len(inputs) - count]), _tensors(inputs[len(inputs) - count :])
+    states, sequences = list(inputs[: len(inputs) - count]), list(inputs[len(inputs) - count :])
     results = call.outputs - len(states)
     for name in ("scan_input_axes", "scan_output_axes"):
         if any(call.attributes.get(name, ())):
@@ -67,15 +67,15 @@ def scan(call: Call, *inputs: TensorLike) -> list[Tensor]:
 
 
 @operator("Loop")
-def loop(call: Call, limit: TensorLike, condition: TensorLike, *inputs: TensorLike) -> list[Tensor]:
+def loop(call: Call, limit: Tensor | None, condition: Tensor | None, *inputs: Tensor) -> list[Tensor]:
     """Run a graph while its condition holds, at most `limit` times."""
     if call.outputs > len(inputs):
         raise GraphError(
             "results of every iteration are not supported, only those of the last one (use Scan)"
         )
     body = _graph(call, "body")
-    initial = as_tensor(np.array(True) if condition is None else condition)
-    max_count = as_tensor(np.array(np.iinfo(np.int64).max) if limit is None else limit)
+    initial = as_tensor(np.array(True)) if condition is None else condition
+    max_count = as_tensor(np.array(np.iinfo(np.int64).max)) if limit is None else limit
     zero = as_tensor(np.array(0, "int64"))
 
     def test(number: Tensor, holds: Tensor, *states: Tensor) -> Tensor:
@@ -85,4 +85,4 @@ def loop(call: Call, limit: TensorLike, condition: TensorLike, *inputs: TensorLi
         holds, *new_states = _tensors(call.branch(body, number, *values))
         return number + 1, ops.reshape(holds, ()), *new_states
 
-    return list(ops.while_loop(test, step, (zero, ops.reshape(initial, ()), *_tensors(inputs)))[2:])
+    return list(ops.while_loop(test, step, (zero, ops.reshape(initial, ()), *inputs))[2:])

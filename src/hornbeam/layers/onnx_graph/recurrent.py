@@ -7,11 +7,10 @@ from typing import Any
 
 from hornbeam import ops
 from hornbeam import primitives as p
-from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
 from hornbeam.ir.node import Node
-from hornbeam.layers.onnx_graph.vocabulary import Call, node_of, operator
+from hornbeam.layers.onnx_graph.vocabulary import Call, operator
 
 # Function of x (batch, steps, gates * units) with its bias, recurrent kernel (units, gates * units),
 # recurrent bias, initial states, mask (or none) and direction that returns all h and the last states.
@@ -39,22 +38,20 @@ def _recurrent(
     call.only(input_forget=0)
     if "clip" in call.attributes:
         raise GraphError("clip is not supported")
-    units, batch_first = as_tensor(r).shape[-1], call.get("layout", 0)
-    rows = as_tensor(x) if batch_first else ops.transpose(as_tensor(x), (1, 0, 2))
+    units, batch_first = r.shape[-1], call.get("layout", 0)
+    rows = x if batch_first else ops.transpose(x, (1, 0, 2))
     batch, steps = rows.shape[:2]
-    mask = (
-        [] if lengths is None else [(ops.arange(steps) < ops.cast(as_tensor(lengths), "int32")[:, None]).node]
-    )
+    mask = [] if lengths is None else [(ops.arange(steps) < ops.cast(lengths, "int32")[:, None]).node]
     outputs, ends = [], []
     for number, reverse in enumerate(directions):
-        kernel, recurrent = (ops.transpose(_reorder(as_tensor(v)[number], order, 0)) for v in (w, r))
+        kernel, recurrent = (ops.transpose(_reorder(v[number], order, 0)) for v in (w, r))
         width = len(order) * units
-        bias = ops.zeros((2 * width,), rows.dtype) if b is None else as_tensor(b)[number]
+        bias = ops.zeros((2 * width,), rows.dtype) if b is None else b[number]
         inner, outer = (_reorder(v, order, 0) for v in (bias[:width], bias[width:]))
         initial = [
             ops.zeros((batch, units), rows.dtype)
             if v is None
-            else as_tensor(v)[:, number] if batch_first else as_tensor(v)[number]
+            else v[:, number] if batch_first else v[number]
             for v in initial_states
         ]  # fmt: skip
         hidden, last = run(call, ops.matmul(rows, kernel) + inner, recurrent, outer, initial, mask, reverse)
@@ -87,14 +84,14 @@ def _parts(node: Node, count: int) -> tuple[Tensor, list[Tensor]]:
 
 def _lstm(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: list[Node], reverse: bool) -> Any:
     _activations(call, ("Sigmoid", "Tanh", "Tanh"), only=True)
-    nodes = [node_of(v) for v in (x + b, r, *first)]
+    nodes = [v.node for v in (x + b, r, *first)]
     return _parts(p.lstm(*nodes, *mask, reverse=reverse, masked=bool(mask)), 2)
 
 
 def _gru(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: list[Node], reverse: bool) -> Any:
     gate, activation = _activations(call, ("Sigmoid", "Tanh"))
     if call.get("linear_before_reset", 0) and (gate, activation) == (ops.sigmoid, ops.tanh):
-        nodes = [node_of(v) for v in (x, r, b, *first)]
+        nodes = [v.node for v in (x, r, b, *first)]
         return _parts(p.gru(*nodes, *mask, reverse=reverse, masked=bool(mask)), 1)
     units = r.shape[0]
     reset_after = bool(call.get("linear_before_reset", 0))
@@ -135,7 +132,7 @@ def _scanned(step: Any, x: Tensor, first: Sequence[Tensor], mask: list[Node], re
 
 # Orders of gates: indices of ONNX's gates in the order of this library.
 @operator("LSTM", weights=(1, 2, 3))
-def lstm(call: Call, *inputs: Any) -> tuple[Any, ...]:
+def lstm(call: Call, *inputs: Tensor | None) -> tuple[Any, ...]:
     """Compute an LSTM without peepholes (Hochreiter and Schmidhuber 1997)."""
     if len(inputs) > 7 and inputs[7] is not None:
         raise GraphError("peepholes (the input P) are not supported")
@@ -143,12 +140,12 @@ def lstm(call: Call, *inputs: Any) -> tuple[Any, ...]:
 
 
 @operator("GRU", weights=(1, 2, 3))
-def gru(call: Call, *inputs: Any) -> tuple[Any, ...]:
+def gru(call: Call, *inputs: Tensor | None) -> tuple[Any, ...]:
     """Compute a GRU (Cho et al. 2014)."""
     return _recurrent(call, (0, 1, 2), 1, _gru, inputs)
 
 
 @operator("RNN", weights=(1, 2, 3))
-def rnn(call: Call, *inputs: Any) -> tuple[Any, ...]:
+def rnn(call: Call, *inputs: Tensor | None) -> tuple[Any, ...]:
     """Compute a recurrent layer: f(x W + h R + b)."""
     return _recurrent(call, (0,), 1, _rnn, inputs)

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import ops
-from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers.onnx_graph.vocabulary import Call, axes_of, axis_of, number, operator
 
 if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
+    pass
 
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
@@ -32,27 +31,22 @@ REDUCTIONS: dict[str, tuple[int, Reduction]] = {
 
 
 def _reduce(since: int, reduction: Reduction) -> Callable[..., Any]:
-    def compute(call: Call, x: TensorLike, axes: Any = None) -> Tensor:
-        x = as_tensor(x)
+    def compute(call: Call, x: Tensor, axes: Any = None) -> Tensor:
         reduced_axes = axes_of(call, axes, len(x.shape), since)
         if not reduced_axes:
-            if call.get("noop_with_empty_axes", 0):
-                # No axis is reduced, but elementwise parts such as squares apply.
-                reduced_axes = ()
-            else:
-                reduced_axes = tuple(range(len(x.shape)))
+            # Without axes, elementwise parts such as squares still apply.
+            reduced_axes = () if call.get("noop_with_empty_axes", 0) else tuple(range(len(x.shape)))
         return ops.cast(reduction(x, reduced_axes, bool(call.get("keepdims", 1))), x.dtype)
 
     return compute
 
 
 for _name, (_since, _reduction) in REDUCTIONS.items():
-    operator(_name)(_reduce(_since, _reduction))
+    operator(_name, tensors=1)(_reduce(_since, _reduction))
 
 
 def _position(find: Callable[..., Tensor]) -> Callable[..., Any]:
-    def compute(call: Call, x: TensorLike) -> Tensor:
-        x = as_tensor(x)
+    def compute(call: Call, x: Tensor) -> Tensor:
         axis = axis_of(call.get("axis", 0), len(x.shape))
         keep = bool(call.get("keepdims", 1))
         if not call.get("select_last_index", 0):
@@ -67,10 +61,9 @@ operator("ArgMax")(_position(ops.argmax))
 operator("ArgMin")(_position(ops.argmin))
 
 
-@operator("TopK")
-def top_k(call: Call, x: TensorLike, k: Any = None) -> tuple[Tensor, Tensor]:
+@operator("TopK", tensors=1)
+def top_k(call: Call, x: Tensor, k: Any = None) -> tuple[Tensor, Tensor]:
     """Return the k largest (or smallest) elements along an axis, in order, and their indices."""
-    x = as_tensor(x)
     axis = axis_of(call.get("axis", -1), len(x.shape))
     count = call.get("k", 0) if call.opset < 10 else number(k, "k")
     rows = ops.moveaxis(x, axis, -1)
@@ -83,9 +76,9 @@ def top_k(call: Call, x: TensorLike, k: Any = None) -> tuple[Tensor, Tensor]:
 
 
 @operator("LpNormalization")
-def lp_normalization(call: Call, x: TensorLike) -> Tensor:
+def lp_normalization(call: Call, x: Tensor) -> Tensor:
     """Divide x by its norm along an axis."""
-    x, axis = as_tensor(x), call.get("axis", -1)
+    axis = call.get("axis", -1)
     if call.get("p", 2) == 1:
         return x / ops.sum(ops.absolute(x), axis, True)
     return x / ops.sqrt(ops.sum(x * x, axis, True))

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 
 @operator("Shape")
-def shape(call: Call, x: TensorLike) -> TensorLike:
+def shape(call: Call, x: Tensor) -> TensorLike:
     """Return the sizes of a tensor, which are always known when the model runs."""
-    return _sizes(as_tensor(x).shape[call.get("start", 0) : call.attributes.get("end")])
+    return _sizes(x.shape[call.get("start", 0) : call.attributes.get("end")])
 
 
 def _sizes(sizes: tuple[int, ...]) -> TensorLike:
@@ -44,16 +44,15 @@ def _sizes(sizes: tuple[int, ...]) -> TensorLike:
 
 
 @operator("Size")
-def size(call: Call, x: TensorLike) -> TensorLike:
+def size(call: Call, x: Tensor) -> TensorLike:
     """Return the number of elements."""
-    count = math.prod(as_tensor(x).shape)
+    count = math.prod(x.shape)
     return ops.reshape(sizes_tensor((count,)), ()) if is_unknown(count) else np.array(count, "int64")
 
 
-@operator("Reshape", through=1)
-def reshape(call: Call, x: TensorLike, sizes: TensorLike) -> Tensor:
+@operator("Reshape", through=1, tensors=1)
+def reshape(call: Call, x: Tensor, sizes: TensorLike) -> Tensor:
     """Reshape; 0 keeps a size, unless `allowzero`, and -1 is inferred."""
-    x = as_tensor(x)
     target = ints(sizes, "shape")
     if not call.get("allowzero", 0):
         if any(n == 0 and i >= len(x.shape) for i, n in enumerate(target)):
@@ -63,31 +62,29 @@ def reshape(call: Call, x: TensorLike, sizes: TensorLike) -> Tensor:
 
 
 @operator("Transpose", through=1)
-def transpose(call: Call, x: TensorLike) -> Tensor:
+def transpose(call: Call, x: Tensor) -> Tensor:
     """Transpose axes, reversed by default."""
-    return ops.transpose(as_tensor(x), call.attributes.get("perm"))
+    return ops.transpose(x, call.attributes.get("perm"))
 
 
 @operator("Flatten", through=1)
-def flatten(call: Call, x: TensorLike) -> Tensor:
+def flatten(call: Call, x: Tensor) -> Tensor:
     """Flatten to a matrix: the axes before `axis` are rows."""
-    x, axis = as_tensor(x), call.get("axis", 1)
+    axis = call.get("axis", 1)
     at = axis + len(x.shape) if axis < 0 else axis
     return ops.reshape(x, (math.prod(x.shape[:at]), math.prod(x.shape[at:])))
 
 
-@operator("Squeeze", through=1)
-def squeeze(call: Call, x: TensorLike, axes: Any = None) -> Tensor:
+@operator("Squeeze", through=1, tensors=1)
+def squeeze(call: Call, x: Tensor, axes: Any = None) -> Tensor:
     """Remove axes of size 1."""
-    x = as_tensor(x)
     over = axes_of(call, axes, len(x.shape), 13)
     return ops.squeeze(x, over) if over is None or over else x
 
 
-@operator("Unsqueeze", through=1)
-def unsqueeze(call: Call, x: TensorLike, axes: Any = None) -> Tensor:
+@operator("Unsqueeze", through=1, tensors=1)
+def unsqueeze(call: Call, x: Tensor, axes: Any = None) -> Tensor:
     """Insert axes of size 1 at the given positions of the result."""
-    x = as_tensor(x)
     new_axes = call.get("axes") if call.opset < 13 else axes
     count = len(ints(new_axes, "axes"))
     over = axes_of(call, axes, len(x.shape) + count, 13) or ()
@@ -96,15 +93,14 @@ def unsqueeze(call: Call, x: TensorLike, axes: Any = None) -> Tensor:
 
 
 @operator("Concat", weights=EVERY, through=len(EVERY))
-def concat(call: Call, *xs: TensorLike) -> Tensor:
+def concat(call: Call, *xs: Tensor) -> Tensor:
     """Concatenate tensors along an axis."""
-    return ops.concatenate([as_tensor(x) for x in xs], axis=call.get("axis", 1 if call.opset < 4 else 0))
+    return ops.concatenate(list(xs), axis=call.get("axis", 1 if call.opset < 4 else 0))
 
 
-@operator("Split", through=1)
-def split(call: Call, x: TensorLike, sizes: TensorLike | None = None) -> tuple[Tensor, ...]:
+@operator("Split", through=1, tensors=1)
+def split(call: Call, x: Tensor, sizes: TensorLike | None = None) -> tuple[Tensor, ...]:
     """Split along an axis: into the given sizes, or as many as there are outputs."""
-    x = as_tensor(x)
     axis = axis_of(call.get("axis", 0), len(x.shape))
     split_sizes = call.attributes.get("split") if call.opset < 13 else sizes
     if split_sizes is not None:
@@ -119,12 +115,11 @@ def split(call: Call, x: TensorLike, sizes: TensorLike | None = None) -> tuple[T
     return tuple(ops.split(x, [int(n) for n in np.cumsum(lengths)[:-1]], axis=axis)) if lengths[1:] else (x,)
 
 
-@operator("Slice", through=1)
+@operator("Slice", through=1, tensors=1)
 def slice_(
-    call: Call, x: TensorLike, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
+    call: Call, x: Tensor, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
 ) -> Tensor:
     """Slice some axes from `starts` to `ends` in steps; bounds are clamped."""
-    x = as_tensor(x)
     if call.opset < 10:
         starts, ends, axes = (call.attributes.get(name) for name in ("starts", "ends", "axes"))
     first, last = ints(starts, "starts"), ints(ends, "ends")
@@ -139,23 +134,21 @@ def slice_(
     return x[tuple(key)]
 
 
-@operator("Expand", through=1)
-def expand(call: Call, x: TensorLike, sizes: TensorLike) -> Tensor:
+@operator("Expand", through=1, tensors=1)
+def expand(call: Call, x: Tensor, sizes: TensorLike) -> Tensor:
     """Broadcast to a shape, in both directions."""
-    x = as_tensor(x)
     return ops.broadcast_to(x, broadcast_shapes(tuple(x.shape), tuple(ints(sizes, "shape"))))
 
 
-@operator("Tile")
-def tile(call: Call, x: TensorLike, repeats: TensorLike) -> Tensor:
+@operator("Tile", tensors=1)
+def tile(call: Call, x: Tensor, repeats: TensorLike) -> Tensor:
     """Repeat along each axis."""
-    return ops.tile(as_tensor(x), tuple(ints(repeats, "repeats")))
+    return ops.tile(x, tuple(ints(repeats, "repeats")))
 
 
-@operator("Pad")
-def pad(call: Call, x: TensorLike, widths: Any = None, value: Any = None, axes: Any = None) -> Tensor:
+@operator("Pad", tensors=1)
+def pad(call: Call, x: Tensor, widths: Any = None, value: Any = None, axes: Any = None) -> Tensor:
     """Pad; negative widths crop."""
-    x = as_tensor(x)
     if call.opset < 11:
         widths, value = call.attributes.get("pads"), call.get("value", 0.0)
     rank = len(x.shape)
@@ -175,9 +168,9 @@ def pad(call: Call, x: TensorLike, widths: Any = None, value: Any = None, axes: 
 
 
 @operator("DepthToSpace")
-def depth_to_space(call: Call, x: TensorLike) -> Tensor:
+def depth_to_space(call: Call, x: Tensor) -> Tensor:
     """Move blocks of channels to blocks of pixels."""
-    x, b = as_tensor(x), call.get("blocksize", 0)
+    b = call.get("blocksize", 0)
     n, c, h, w = x.shape
     if call.get("mode", "DCR") == "DCR":
         order, parts = (0, 3, 4, 1, 5, 2), (n, b, b, c // (b * b), h, w)
@@ -187,25 +180,25 @@ def depth_to_space(call: Call, x: TensorLike) -> Tensor:
 
 
 @operator("SpaceToDepth")
-def space_to_depth(call: Call, x: TensorLike) -> Tensor:
+def space_to_depth(call: Call, x: Tensor) -> Tensor:
     """Move blocks of pixels to blocks of channels."""
-    x, b = as_tensor(x), call.get("blocksize", 0)
+    b = call.get("blocksize", 0)
     n, c, h, w = x.shape
     parts = ops.reshape(x, (n, c, h // b, b, w // b, b))
     return ops.reshape(ops.transpose(parts, (0, 3, 5, 1, 2, 4)), (n, c * b * b, h // b, w // b))
 
 
-@operator("Trilu")
-def trilu(call: Call, x: TensorLike, k: Any = None) -> Tensor:
+@operator("Trilu", tensors=1)
+def trilu(call: Call, x: Tensor, k: Any = None) -> Tensor:
     """Return the upper or lower triangle, 0 elsewhere."""
     diagonal = 0 if k is None else number(k, "diagonal")
-    return (ops.triu if call.get("upper", 1) else ops.tril)(as_tensor(x), diagonal)
+    return (ops.triu if call.get("upper", 1) else ops.tril)(x, diagonal)
 
 
 # -- creation ------------------------------------------------------------------------------------------------
 
 
-@operator("ConstantOfShape")
+@operator("ConstantOfShape", tensors=0)
 def constant_of_shape(call: Call, sizes: TensorLike) -> Tensor:
     """Create a tensor of one number."""
     value = call.attributes.get("value", np.zeros(1, "float32"))
@@ -213,7 +206,7 @@ def constant_of_shape(call: Call, sizes: TensorLike) -> Tensor:
     return Tensor(p.broadcast(fill, tuple(ints(sizes, "shape")), ()))
 
 
-@operator("Range")
+@operator("Range", tensors=0)
 def range_(call: Call, start: TensorLike, limit: TensorLike, delta: TensorLike) -> Tensor:
     """Create numbers from `start` up to `limit`, excluded, in steps."""
     first, last, by = (number(x, "bounds") for x in (start, limit, delta))
@@ -225,18 +218,17 @@ def range_(call: Call, start: TensorLike, limit: TensorLike, delta: TensorLike) 
 
 
 @operator("EyeLike")
-def eye_like(call: Call, x: TensorLike) -> Tensor:
+def eye_like(call: Call, x: Tensor) -> Tensor:
     """Create a matrix of ones on a diagonal, zeros elsewhere."""
-    x = as_tensor(x)
     code = call.attributes.get("dtype")
     rows, columns = x.shape
     return ops.eye(rows, columns, call.get("k", 0), x.dtype if code is None else dtype_of(code))
 
 
-@operator("OneHot")
-def one_hot(call: Call, indices: TensorLike, depth: TensorLike, values: TensorLike) -> Tensor:
+@operator("OneHot", tensors=1)
+def one_hot(call: Call, indices: Tensor, depth: TensorLike, values: TensorLike) -> Tensor:
     """Return the second value at indices, the first elsewhere (and everywhere for one out of range)."""
-    index, pair = ops.cast(as_tensor(indices), "int64"), as_tensor(values)
+    index, pair = ops.cast(indices, "int64"), as_tensor(values)
     count = int(number(depth, "depth"))
     axis = axis_of(call.get("axis", -1), len(index.shape) + 1)
     index = ops.where(index < 0, index + count, index)
@@ -247,7 +239,7 @@ def one_hot(call: Call, indices: TensorLike, depth: TensorLike, values: TensorLi
     return ops.where(hit, pair[1], pair[0])
 
 
-@operator("NonZero")
+@operator("NonZero", tensors=0)
 def non_zero(call: Call, x: TensorLike) -> np.ndarray:
     """Return the indices of elements that are not 0, whose number has to be known."""
     return np.array(np.nonzero(known(x, "operand")), "int64")
@@ -257,9 +249,9 @@ def non_zero(call: Call, x: TensorLike) -> np.ndarray:
 
 
 @operator("Gather", weights=(0,))
-def gather(call: Call, x: TensorLike, indices: TensorLike) -> Tensor:
+def gather(call: Call, x: Tensor, indices: Tensor) -> Tensor:
     """Gather slices along an axis."""
-    return ops.take(as_tensor(x), as_tensor(indices), axis=call.get("axis", 0))
+    return ops.take(x, indices, axis=call.get("axis", 0))
 
 
 def _full_indices(x: Tensor, indices: Tensor, axis: int) -> Any:
@@ -272,17 +264,16 @@ def _full_indices(x: Tensor, indices: Tensor, axis: int) -> Any:
 
 
 @operator("GatherElements")
-def gather_elements(call: Call, x: TensorLike, indices: TensorLike) -> Tensor:
+def gather_elements(call: Call, x: Tensor, indices: Tensor) -> Tensor:
     """Gather one element along an axis for each index."""
-    x, indices = as_tensor(x), as_tensor(indices)
     axis = axis_of(call.get("axis", 0), len(x.shape))
     return Tensor(p.gather(x.node, _full_indices(x, indices, axis)))
 
 
 @operator("GatherND", weights=(0,))
-def gather_nd(call: Call, x: TensorLike, indices: TensorLike) -> Tensor:
+def gather_nd(call: Call, x: Tensor, indices: Tensor) -> Tensor:
     """Gather slices at positions, the last axis of the indices."""
-    x, index = as_tensor(x), _non_negative(as_tensor(x), as_tensor(indices), call.get("batch_dims", 0))
+    index = _non_negative(x, indices, call.get("batch_dims", 0))
     return Tensor(p.gather(x.node, index, batch_dims=call.get("batch_dims", 0)))
 
 
@@ -296,18 +287,16 @@ _MODES = {"none": "set", "add": "add", "mul": "mul", "max": "max", "min": "min"}
 
 
 @operator("ScatterElements Scatter")
-def scatter_elements(call: Call, x: TensorLike, indices: TensorLike, updates: TensorLike) -> Tensor:
+def scatter_elements(call: Call, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
     """Replace or combine elements along an axis."""
-    x, indices = as_tensor(x), as_tensor(indices)
     axis = axis_of(call.get("axis", 0), len(x.shape))
-    return Tensor(p.scatter(x.node, _full_indices(x, indices, axis), node_of(updates), _mode(call)))
+    return Tensor(p.scatter(x.node, _full_indices(x, indices, axis), updates.node, _mode(call)))
 
 
 @operator("ScatterND")
-def scatter_nd(call: Call, x: TensorLike, indices: TensorLike, updates: TensorLike) -> Tensor:
+def scatter_nd(call: Call, x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
     """Replace or combine slices."""
-    x = as_tensor(x)
-    return Tensor(p.scatter(x.node, _non_negative(x, as_tensor(indices), 0), node_of(updates), _mode(call)))
+    return Tensor(p.scatter(x.node, _non_negative(x, indices, 0), updates.node, _mode(call)))
 
 
 def _mode(call: Call) -> str:
@@ -390,12 +379,11 @@ def _take(x: Tensor, indices: np.ndarray, axis: int) -> Tensor:
     return ops.take(x, np.clip(indices, 0, x.shape[axis] - 1).astype("int32"), axis=axis)
 
 
-@operator("Resize Upsample")
+@operator("Resize Upsample", tensors=1)
 def resize(
-    call: Call, x: TensorLike, roi: Any = None, scales: Any = None, sizes: TensorLike | None = None
+    call: Call, x: Tensor, roi: Any = None, scales: Any = None, sizes: TensorLike | None = None
 ) -> Tensor:
     """Resize axes: by the nearest pixel, or by linear or cubic interpolation."""
-    x = as_tensor(x)
     call.only(antialias=0, exclude_outside=0)
     if call.op == "Upsample":
         scales = call.attributes.get("scales") if call.opset < 9 else roi

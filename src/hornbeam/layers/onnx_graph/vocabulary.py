@@ -35,26 +35,38 @@ class Operator:
 
     `compute(call, *inputs)` takes tensors, arrays whose values are known (mostly of shapes) and None for
     omitted inputs. weights: positions at which a float array of the file is trainable. through: number of
-    first inputs that are passed through, so that weights may precede them.
+    first inputs that are passed through, so that weights may precede them. tensors: number of first inputs
+    that are converted to tensors; `compute` takes the others as they are, to read known values.
     """
 
     compute: Callable[..., Any]
     layout: str
     weights: Sequence[int]
     through: int
+    tensors: int
+
+    def apply(self, call: Call, inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the results, in a tuple."""
+        first = [x if x is None else as_tensor(x) for x in inputs[: self.tensors]]
+        results = self.compute(call, *first, *inputs[self.tensors :])
+        return tuple(results) if isinstance(results, (tuple, list)) else (results,)
 
 
 OPERATORS: dict[str, Operator] = {}
 
 
 def operator(
-    name: str, layout: str = PLAIN, weights: Sequence[int] = (), through: int = 0
+    name: str,
+    layout: str = PLAIN,
+    weights: Sequence[int] = (),
+    through: int = 0,
+    tensors: int = len(EVERY),
 ) -> Callable[[F], F]:
     """Register a function in the table, under one name or several, separated by spaces."""
 
     def add(compute: F) -> F:
         for alias in name.split():
-            OPERATORS[alias] = Operator(compute, layout, weights, through)
+            OPERATORS[alias] = Operator(compute, layout, weights, through, tensors)
         return compute
 
     return add

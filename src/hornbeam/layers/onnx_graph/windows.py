@@ -16,10 +16,10 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
-from hornbeam.layers.onnx_graph.vocabulary import LAST, Call, ints, node_of, operator
+from hornbeam.layers.onnx_graph.vocabulary import LAST, Call, ints, operator
 
 if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
+    pass
 
 
 Pairs = tuple[tuple[int, int], ...]
@@ -62,27 +62,26 @@ def _spatial(x: Node) -> int:
     return x.rank - 2
 
 
-def _kernel(w: TensorLike) -> Node:
+def _kernel(w: Tensor) -> Node:
     """Transpose (filters, channels, *window) to (*window, channels, filters)."""
-    node = node_of(w)
-    return p.transpose(node, (*range(2, node.rank), 1, 0))
+    return p.transpose(w.node, (*range(2, w.node.rank), 1, 0))
 
 
 @operator("Conv", LAST, weights=(1, 2))
-def conv(call: Call, x: TensorLike, w: TensorLike, b: TensorLike | None = None) -> Tensor:
+def conv(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """Convolve (cross-correlation), in groups."""
-    node, kernel = node_of(x), _kernel(w)
+    node, kernel = x.node, _kernel(w)
     rank = _spatial(node)
     strides, dilation = _numbers(call, "strides", rank), _numbers(call, "dilations", rank)
     pads = _padding(call, node.shape[1:-1], _extents(kernel.shape[:rank], dilation), strides)
     outputs = Tensor(p.conv(node, kernel, strides, pads, dilation, call.get("group", 1)))
-    return outputs if b is None else outputs + as_tensor(b)
+    return outputs if b is None else outputs + b
 
 
 @operator("ConvTranspose", LAST, weights=(1, 2))
-def conv_transpose(call: Call, x: TensorLike, w: TensorLike, b: TensorLike | None = None) -> Tensor:
+def conv_transpose(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """Compute the transpose of a convolution."""
-    node, kernel = node_of(x), _kernel(w)
+    node, kernel = x.node, _kernel(w)
     rank = _spatial(node)
     strides, dilation = _numbers(call, "strides", rank), _numbers(call, "dilations", rank)
     extra, groups = _numbers(call, "output_padding", rank, 0), call.get("group", 1)
@@ -103,7 +102,7 @@ def conv_transpose(call: Call, x: TensorLike, w: TensorLike, b: TensorLike | Non
     sizes = [n - low - high for n, (low, high) in zip(full_sizes, pads, strict=True)]
     shape = (node.shape[0], *sizes, kernel.shape[-2] * groups)
     outputs = Tensor(p.conv_input_grad(node, kernel, shape, strides, pads, dilation, groups))
-    return outputs if b is None else outputs + as_tensor(b)
+    return outputs if b is None else outputs + b
 
 
 # -- pools ---------------------------------------------------------------------------------------------------
@@ -148,9 +147,9 @@ def _window_views(
 
 
 @operator("MaxPool", LAST)
-def max_pool(call: Call, x: TensorLike) -> Tensor:
+def max_pool(call: Call, x: Tensor) -> Tensor:
     """Compute the maximum of each window."""
-    node = node_of(x)
+    node = x.node
     window, strides, dilation, _, pads = _pool(call, node)
     if set(dilation) == {1} and node.dtype in ("float32", "float64", "float16", "bfloat16"):
         return Tensor(p.max_pool(node, window, strides, pads))
@@ -162,11 +161,11 @@ def max_pool(call: Call, x: TensorLike) -> Tensor:
 
 
 @operator("AveragePool", LAST)
-def average_pool(call: Call, x: TensorLike) -> Tensor:
+def average_pool(call: Call, x: Tensor) -> Tensor:
     """Compute the mean of each window. Padding counts only with count_include_pad, and never that of
     `ceil_mode`.
     """
-    node = node_of(x)
+    node = x.node
     window, strides, dilation, pads, extended_pads = _pool(call, node)
     if set(dilation) == {1}:
         total = p.sum_pool(node, window, strides, extended_pads)
@@ -188,23 +187,20 @@ def average_pool(call: Call, x: TensorLike) -> Tensor:
     return Tensor(total) * ops.cast(as_tensor((1.0 / counts)[..., None]), total.dtype)
 
 
-def _positions_of(x: TensorLike) -> tuple[Tensor, tuple[int, ...]]:
-    tensor = as_tensor(x)
-    return tensor, tuple(range(1, len(tensor.shape) - 1))
+def _spatial_axes(x: Tensor) -> tuple[int, ...]:
+    return tuple(range(1, len(x.shape) - 1))
 
 
 @operator("GlobalAveragePool", LAST)
-def global_average_pool(call: Call, x: TensorLike) -> Tensor:
+def global_average_pool(call: Call, x: Tensor) -> Tensor:
     """Compute the mean over all positions."""
-    tensor, axes = _positions_of(x)
-    return ops.mean(tensor, axes, True)
+    return ops.mean(x, _spatial_axes(x), True)
 
 
 @operator("GlobalMaxPool", LAST)
-def global_max_pool(call: Call, x: TensorLike) -> Tensor:
+def global_max_pool(call: Call, x: Tensor) -> Tensor:
     """Compute the maximum over all positions."""
-    tensor, axes = _positions_of(x)
-    return ops.max(tensor, axes, True)
+    return ops.max(x, _spatial_axes(x), True)
 
 
 # -- normalizations ------------------------------------------------------------------------------------------
@@ -212,76 +208,69 @@ def global_max_pool(call: Call, x: TensorLike) -> Tensor:
 
 @operator("BatchNormalization", LAST, weights=(1, 2))
 def batch_normalization(
-    call: Call, x: TensorLike, scale: TensorLike, bias: TensorLike, mean: TensorLike, variance: TensorLike
+    call: Call, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
     """Normalize by the means and variances of the file, in training too."""
     call.only(training_mode=0, spatial=1)
-    x = as_tensor(x)
-    center, spread, offset, factor = (ops.cast(as_tensor(v), x.dtype) for v in (mean, variance, bias, scale))
+    center, spread, offset, factor = (ops.cast(v, x.dtype) for v in (mean, variance, bias, scale))
     return ops.batch_normalization(x, center, spread, -1, offset, factor, call.get("epsilon", 1e-5))
 
 
 @operator("InstanceNormalization", LAST, weights=(1, 2))
-def instance_normalization(call: Call, x: TensorLike, scale: TensorLike, bias: TensorLike) -> Tensor:
+def instance_normalization(call: Call, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """Normalize by mean and variance over the positions of each example and channel."""
-    tensor, axes = _positions_of(x)
-    mean, variance = ops.moments(tensor, axes, keepdims=True)
-    factor = ops.rsqrt(variance + call.get("epsilon", 1e-5)) * as_tensor(scale)
-    return (tensor - mean) * factor + as_tensor(bias)
+    mean, variance = ops.moments(x, _spatial_axes(x), keepdims=True)
+    factor = ops.rsqrt(variance + call.get("epsilon", 1e-5)) * scale
+    return (x - mean) * factor + bias
 
 
 @operator("LRN", LAST)
-def local_response_normalization(call: Call, x: TensorLike) -> Tensor:
+def local_response_normalization(call: Call, x: Tensor) -> Tensor:
     """Compute x / (bias + alpha / size * sum of squares of neighboring channels)^beta."""
-    tensor, size = as_tensor(x), call.get("size", 1)
-    rank = len(tensor.shape)
+    size, rank = call.get("size", 1), len(x.shape)
     num_before = (size - 1) // 2
     low, high = [0] * rank, [0] * rank
     low[-1], high[-1] = num_before, size - 1 - num_before
     count_elements(200 * size)
-    squares = Tensor(p.pad((tensor * tensor).node, 0.0, tuple(low), tuple(high)))
-    total = sum(squares[..., i : i + tensor.shape[-1]] for i in range(size))
+    squares = Tensor(p.pad((x * x).node, 0.0, tuple(low), tuple(high)))
+    total = sum(squares[..., i : i + x.shape[-1]] for i in range(size))
     scale = call.get("bias", 1.0) + call.get("alpha", 1e-4) / size * total
-    return tensor / ops.power(scale, call.get("beta", 0.75))
+    return x / ops.power(scale, call.get("beta", 0.75))
 
 
 @operator("GroupNormalization", weights=(1, 2))
-def group_normalization(call: Call, x: TensorLike, scale: TensorLike, bias: TensorLike) -> Tensor:
+def group_normalization(call: Call, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """Normalize groups of channels; scales are of groups, or from version 21 on of channels."""
-    tensor, groups = as_tensor(x), call.get("num_groups", 1)
-    n, channels = tensor.shape[:2]
-    parts = ops.reshape(tensor, (n, groups, -1))
+    groups = call.get("num_groups", 1)
+    n, channels = x.shape[:2]
+    parts = ops.reshape(x, (n, groups, -1))
     mean, variance = ops.moments(parts, 2, keepdims=True)
     normalized = (parts - mean) * ops.rsqrt(variance + call.get("epsilon", 1e-5))
     rows = ops.reshape(normalized, (n, groups, channels // groups, -1))
-    factors = [ops.reshape(as_tensor(v), (groups, -1, 1)) for v in (scale, bias)]
-    return ops.reshape(rows * factors[0] + factors[1], tensor.shape)
+    factors = [ops.reshape(v, (groups, -1, 1)) for v in (scale, bias)]
+    return ops.reshape(rows * factors[0] + factors[1], x.shape)
 
 
 @operator("LayerNormalization", weights=(1, 2))
-def layer_normalization(
-    call: Call, x: TensorLike, scale: TensorLike, bias: TensorLike | None = None
-) -> Tensor:
+def layer_normalization(call: Call, x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
     """Normalize by mean and variance over the last axes."""
-    x = as_tensor(x)
     axes = tuple(range(call.get("axis", -1) % len(x.shape), len(x.shape)))
     shape = tuple(x.shape[a] for a in axes)
-    gamma, beta = (None if v is None else ops.broadcast_to(as_tensor(v), shape) for v in (scale, bias))
+    gamma, beta = (None if v is None else ops.broadcast_to(v, shape) for v in (scale, bias))
     return ops.layer_normalization(x, gamma, beta, axes, call.get("epsilon", 1e-5))
 
 
 @operator("RMSNormalization", weights=(1,))
-def rms_normalization(call: Call, x: TensorLike, scale: TensorLike) -> Tensor:
+def rms_normalization(call: Call, x: Tensor, scale: Tensor) -> Tensor:
     """Normalize by the root mean square over the last axes."""
-    x = as_tensor(x)
     axes = tuple(range(call.get("axis", -1) % len(x.shape), len(x.shape)))
-    gamma = ops.broadcast_to(as_tensor(scale), tuple(x.shape[a] for a in axes))
+    gamma = ops.broadcast_to(scale, tuple(x.shape[a] for a in axes))
     return ops.rms_normalization(x, gamma, axes, call.get("epsilon", 1e-5))
 
 
 @operator("MeanVarianceNormalization")
-def mean_variance_normalization(call: Call, x: TensorLike) -> Tensor:
+def mean_variance_normalization(call: Call, x: Tensor) -> Tensor:
     """Normalize by mean and variance over given axes."""
-    x, axes = as_tensor(x), tuple(call.get("axes", [0, 2, 3]))
+    axes = tuple(call.get("axes", [0, 2, 3]))
     mean, variance = ops.moments(x, axes, keepdims=True)
     return (x - mean) / ops.sqrt(variance + 1e-9)
